@@ -1,0 +1,92 @@
+// The arrows of the house: who may import whom. Each rule's comment says why.
+const pure = '^dispatcher/(labels|admission)/|^dispatcher/lifecycle/(planner|machine)\\.ts$';
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycle',
+      comment: 'A cycle hides who depends on whom.',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'pure-modules-do-no-io',
+      comment: 'labels, admission, planner and machine decide; they neither read nor write.',
+      severity: 'error',
+      from: { path: pure },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
+    },
+    {
+      name: 'pure-modules-import-pure-modules',
+      comment: 'Types and constants from elsewhere are fine, code is not. crypto: hashing is a pure function.',
+      severity: 'error',
+      from: { path: pure },
+      to: {
+        pathNot: `${pure}|^dispatcher/(config/model|github/scope|ledger/facts|ledger/ledger)\\.ts$|^providers/provider\\.ts$|^(node:)?crypto$`,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'provider-imports-the-contract-alone',
+      comment: 'A provider knows its SDK and the contract, nothing of the dispatcher.',
+      severity: 'error',
+      from: { path: '^providers/' },
+      to: { path: '^(dispatcher|simulators|test|bench)/' },
+    },
+    {
+      name: 'providers-do-not-know-each-other',
+      severity: 'error',
+      from: { path: '^providers/([^/]+)/' },
+      to: { path: '^providers/([^/]+)/', pathNot: '^providers/$1/' },
+    },
+    {
+      name: 'only-demo-tests-benchmarks-import-simulators',
+      severity: 'error',
+      from: { path: '^(dispatcher|providers)/', pathNot: '^dispatcher/cli/demo' },
+      to: { path: '^simulators/' },
+    },
+    {
+      name: 'nobody-imports-tests',
+      severity: 'error',
+      from: { path: '^(dispatcher|providers|simulators)/' },
+      to: { path: '^(test|bench)/' },
+    },
+    {
+      name: 'simulators-stand-alone',
+      comment: 'A simulator is judged against the vendor, not against our reading of it.',
+      severity: 'error',
+      from: { path: '^simulators/' },
+      to: { path: '^(dispatcher|providers)/', pathNot: '^dispatcher/clock\\.ts$' },
+    },
+    {
+      name: 'ledger-stands-below',
+      severity: 'error',
+      from: { path: '^dispatcher/ledger/' },
+      to: { path: '^dispatcher/(cli|http|intake|lifecycle|config|main)', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'lifecycle-does-not-know-its-shell',
+      severity: 'error',
+      from: { path: '^dispatcher/(lifecycle|intake|github|admission|labels|observability)/' },
+      to: { path: '^dispatcher/(cli|http|main)' },
+    },
+    {
+      name: 'nothing-imports-main',
+      comment: 'The composition root is reached from the command line alone.',
+      severity: 'error',
+      from: { path: '^dispatcher/', pathNot: '^dispatcher/cli/' },
+      to: { path: '^dispatcher/main\\.ts$' },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+    },
+  },
+};

@@ -1,0 +1,167 @@
+/** The configuration after parsing: validated, secrets resolved, defaults filled in. Nothing here is optional by accident. */
+import type { Architecture } from '../../providers/provider.ts';
+import type { GithubScope } from '../github/scope.ts';
+
+/** Keeps a secret out of logs, JSON and error messages. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return '[secret]';
+  }
+  toJSON(): string {
+    return '[secret]';
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '[secret]';
+  }
+}
+
+export type Credentials =
+  | { readonly kind: 'token'; readonly token: Secret }
+  | { readonly kind: 'app'; readonly appId: string; readonly privateKey: Secret };
+
+/** Which jobs a registration may claim. */
+export type Claim =
+  | { readonly kind: 'enterprise'; readonly enterprise: string; readonly organizations: readonly string[] }
+  | { readonly kind: 'organization'; readonly organization: string }
+  /** A user account: all its repositories, each its own scope. */
+  | { readonly kind: 'user'; readonly user: string }
+  | {
+      readonly kind: 'repositories';
+      readonly repositories: readonly { readonly owner: string; readonly repository: string }[];
+    };
+
+export interface Backend {
+  /** Unique within the registration; `backend-NAME` selects it. */
+  readonly name: string;
+  /** The provider's kind: `docker`, `process`, `ali-eci` … */
+  readonly kind: string;
+  readonly region: string | undefined;
+  /** Validated by the provider's own schema. */
+  readonly options: unknown;
+  /** How many instances may exist on it at once. */
+  readonly maxRunners: number;
+}
+
+/** What labels may override, and how far. Absent means: not at all. */
+export interface Policy {
+  readonly maxCpu: number | undefined;
+  readonly maxMemoryGiB: number | undefined;
+  readonly maxDiskGiB: number | undefined;
+  readonly maxTimeLimitMs: number | undefined;
+  /** Globs (`*` within and across path segments, `?`), matched against the full reference. */
+  readonly images: readonly string[];
+  readonly subnets: readonly string[];
+  readonly securityGroups: readonly string[];
+  readonly buckets: readonly string[];
+  readonly regions: readonly string[];
+  /** Backend names that `backend-B` may select. */
+  readonly backends: readonly string[];
+  readonly architectures: readonly Architecture[];
+  readonly spot: boolean;
+  readonly dockerInDocker: boolean;
+  /** Jobs of public repositories run the code of strangers: refused unless allowed. */
+  readonly publicRepositories: boolean;
+}
+
+/** Part of a shape, by name: a registration's default, or a platform's `shape-NAME`. */
+export interface ShapeDefaults {
+  readonly cpu?: number;
+  readonly memoryGiB?: number;
+  readonly architecture?: Architecture;
+  readonly image?: string;
+  readonly diskGiB?: number;
+  readonly bucket?: string;
+  readonly subnet?: string;
+  readonly securityGroup?: string;
+  readonly spot?: boolean;
+  readonly dockerInDocker?: boolean;
+  readonly timeLimitMs?: number;
+}
+
+export interface Registration {
+  /** The tenant's alias and the file's name: `[a-z0-9-]`, at most 32 characters. */
+  readonly name: string;
+  readonly host: string;
+  /** `https://api.github.com`, `https://HOST/api/v3`, `https://api.HOST` of `*.ghe.com`. */
+  readonly apiUrl: string;
+  readonly claim: Claim;
+  readonly credentials: Credentials;
+  /** Of its own endpoint `/webhooks/github/<name>`; empty where the platform's shared endpoint serves it. Two while rotating. */
+  readonly webhookSecrets: readonly Secret[];
+  readonly runnerGroup: string;
+  /** Own labels, a job must carry at least one of them. */
+  readonly labels: readonly string[];
+  readonly priority: number;
+  readonly defaults: ShapeDefaults;
+  /** The repository that `img-TAG` completes: `ghcr.io/acme/runner`. */
+  readonly imageRepository: string | undefined;
+  /** `img-NAME` and `image=NAME` of the one-label form. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly shapes: Readonly<Record<string, ShapeDefaults>>;
+  readonly policy: Policy;
+  /** In order of preference, at least one. */
+  readonly backends: readonly Backend[];
+  readonly maxRunners: number;
+  readonly poll: {
+    /** Null: no polling, the webhook alone. */
+    readonly intervalMs: number | null;
+    /** For an organization or user: only these, or (empty) all that the credentials see. */
+    readonly repositories: readonly string[];
+  };
+  readonly timeouts: { readonly launchMs: number; readonly idleMs: number };
+  readonly chargeLabels: Readonly<Record<string, string>>;
+}
+
+/** The platform's own file, `dispatcher.yaml`. */
+export interface DispatcherConfig {
+  /** `[a-z0-9-]`, at most 20 characters: in the name of every runner and the tags of every instance. Never change it. */
+  readonly id: string;
+  readonly ledgerPath: string;
+  readonly publicListen: { readonly host: string; readonly port: number };
+  readonly adminListen: { readonly host: string; readonly port: number };
+  readonly adminToken: Secret;
+  /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
+  readonly webhooks: readonly WebhookEndpoint[];
+  readonly maxRunners: number;
+  /** Concurrent launches over all registrations. */
+  readonly maxLaunches: number;
+  /** Stops within this after SIGTERM. */
+  readonly shutdownMs: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly unsafeProcessBackend: boolean;
+}
+
+export interface WebhookEndpoint {
+  readonly host: string;
+  /** Picks the secrets by `X-GitHub-Hook-Installation-Target-ID`; undefined: a plain webhook. */
+  readonly appId: string | undefined;
+  /** One, or two while rotating. */
+  readonly secrets: readonly Secret[];
+  /** The owners that this secret may speak for, lower case; `*` for every owner on the host. */
+  readonly owners: readonly string[];
+}
+
+export interface Configuration {
+  readonly dispatcher: DispatcherConfig;
+  readonly registrations: readonly Registration[];
+}
+
+/** The scope at which runners for a job in this repository register. */
+export function scopeFor(claim: Claim, owner: string, repository: string): GithubScope {
+  switch (claim.kind) {
+    case 'enterprise':
+      return { kind: 'enterprise', enterprise: claim.enterprise };
+    case 'organization':
+      return { kind: 'organization', organization: claim.organization };
+    case 'user':
+    case 'repositories':
+      return { kind: 'repository', owner: owner.toLowerCase(), repository: repository.toLowerCase() };
+  }
+}

@@ -1,0 +1,85 @@
+/** What the dispatcher asks of GitHub, as narrow as it is used, and the errors that come back. */
+import type { JobFact } from '../ledger/facts.ts';
+import type { GithubScope } from './scope.ts';
+
+export interface GithubRunner {
+  readonly id: number;
+  readonly name: string;
+  readonly status: 'online' | 'offline';
+  /** A hint: it can be false for minutes while a job runs (terraform-aws-github-runner#5085). */
+  readonly busy: boolean;
+  readonly labels: readonly string[];
+}
+
+export interface JitRunner {
+  readonly runnerId: number;
+  /** A secret of about 4 KB. Handed to the provider, stored nowhere. */
+  readonly encodedJitConfig: string;
+}
+
+export interface JitRequest {
+  readonly scope: GithubScope;
+  readonly name: string;
+  readonly runnerGroup: string;
+  /** Exactly the job's labels: GitHub adds none. 1 to 100. */
+  readonly labels: readonly string[];
+}
+
+/**
+ * - `conflict`: the runner name exists (409), for example because an earlier call that timed out took effect.
+ * - `rate-limited`: not before `retryAfterMs`. Our own budget raises it too, before GitHub has to.
+ * - `transient`: 5xx, timeout, reset; the call may have taken effect.
+ */
+export type GithubErrorKind =
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'conflict'
+  | 'invalid'
+  | 'rate-limited'
+  | 'transient';
+
+export class GithubError extends Error {
+  readonly kind: GithubErrorKind;
+  /** Method and route, such as `POST /orgs/{org}/actions/runners/generate-jitconfig`. */
+  readonly operation: string;
+  readonly status: number | undefined;
+  /** `x-github-request-id`, for a ticket with GitHub. */
+  readonly requestId: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    kind: GithubErrorKind,
+    operation: string,
+    message: string,
+    details: { status?: number; requestId?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(`${operation}: ${message}`, { cause: details.cause });
+    this.name = 'GithubError';
+    this.kind = kind;
+    this.operation = operation;
+    this.status = details.status;
+    this.requestId = details.requestId;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+/** What the caller wants the call for. When the budget is short, the earlier ones come first. */
+export type CallPurpose = 'launch' | 'drain' | 'verify' | 'sweep';
+
+/**
+ * One registration's way to GitHub, with that registration's credentials. Safe for concurrent use. Every method
+ * rejects with GithubError only, within 30 s.
+ */
+export interface Github {
+  /** Rejects with `conflict` when the name exists, `not-found` when the runner group or scope does not. */
+  createJitRunner(request: JitRequest): Promise<JitRunner>;
+  /** `busy`: refused with 422, the runner runs a job. `deleted` proves nothing about idleness. */
+  deleteRunner(scope: GithubScope, runnerId: number): Promise<'deleted' | 'absent' | 'busy'>;
+  getRunner(scope: GithubScope, runnerId: number, purpose: CallPurpose): Promise<GithubRunner | undefined>;
+  findRunner(scope: GithubScope, name: string, purpose: CallPurpose): Promise<GithubRunner | undefined>;
+  /** All pages. */
+  listRunners(scope: GithubScope, purpose: CallPurpose): Promise<readonly GithubRunner[]>;
+  /** The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). */
+  readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined>;
+}

@@ -1,0 +1,25 @@
+/** Where a runner registers at GitHub. Jobs reach a runner only within its scope and runner group. */
+export type GithubScope =
+  | { readonly kind: 'enterprise'; readonly enterprise: string }
+  | { readonly kind: 'organization'; readonly organization: string }
+  | { readonly kind: 'repository'; readonly owner: string; readonly repository: string };
+
+/** The scope as the REST API's path prefix: `enterprises/acme`, `orgs/acme`, `repos/acme/web`. Also its key in the ledger. */
+export function scopePath(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return `enterprises/${scope.enterprise}`;
+    case 'organization':
+      return `orgs/${scope.organization}`;
+    case 'repository':
+      return `repos/${scope.owner}/${scope.repository}`;
+  }
+}
+
+export function parseScopePath(path: string): GithubScope {
+  const [kind, first, second] = path.split('/');
+  if (kind === 'enterprises' && first) return { kind: 'enterprise', enterprise: first };
+  if (kind === 'orgs' && first) return { kind: 'organization', organization: first };
+  if (kind === 'repos' && first && second) return { kind: 'repository', owner: first, repository: second };
+  throw new Error(`not a GitHub scope path: ${path}`);
+}

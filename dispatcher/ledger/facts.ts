@@ -1,0 +1,53 @@
+/** What the outside says about a job, whichever way it came in. */
+
+/** `workflow_job.status` as GitHub sends it. Only `queued` is demand. */
+export type JobStatus = 'queued' | 'waiting' | 'pending' | 'requested' | 'in_progress' | 'completed';
+
+/**
+ * `read` is a GET of this very job: it decides where facts conflict, and it alone may move a job backwards
+ * (GitHub requeues a job whose runner vanished).
+ */
+export type FactSource = 'webhook' | 'poll' | 'read';
+
+export interface JobFact {
+  /** The GitHub host that the endpoint speaks for, lower case: `github.com`, `acme.ghe.com`, `ghes.acme.example`. */
+  readonly host: string;
+  readonly jobId: number;
+  readonly runId: number;
+  readonly runAttempt: number;
+  /** Case as GitHub sends it; compared without case. */
+  readonly owner: string;
+  readonly repository: string;
+  /** Undefined where the source does not tell (a poll of jobs does not repeat the repository's visibility). */
+  readonly visibility: 'public' | 'private' | 'internal' | undefined;
+  readonly jobName: string;
+  readonly workflowName: string | null;
+  readonly headSha: string;
+  readonly htmlUrl: string | null;
+  readonly labels: readonly string[];
+  readonly status: JobStatus;
+  readonly conclusion: string | null;
+  readonly runnerId: number | null;
+  /** Null and empty are the same to us: null. */
+  readonly runnerName: string | null;
+  readonly createdAtMs: number | null;
+  readonly startedAtMs: number | null;
+  readonly completedAtMs: number | null;
+  readonly source: FactSource;
+  /** When we received the delivery, or sent the request whose answer this is. */
+  readonly observedAtMs: number;
+}
+
+/** A delivery's identity. Two Apps on one repository can get one GUID with different payloads, hence the endpoint. */
+export interface Delivery {
+  readonly endpoint: string;
+  readonly guid: string;
+  readonly event: string;
+  readonly action: string | null;
+  readonly receivedAtMs: number;
+}
+
+/** The job's identity in the ledger. */
+export function jobKey(host: string, jobId: number): string {
+  return `${host}/${jobId}`;
+}

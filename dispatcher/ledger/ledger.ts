@@ -1,0 +1,300 @@
+/**
+ * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it has happened wholly
+ * or not at all, whenever the process dies. Decisions are made by pure functions that the caller hands in or applies
+ * to what it read; the ledger itself decides nothing.
+ */
+import type { LaneSpec } from '../admission/lane.ts';
+import type { Delivery, FactSource, JobFact, JobStatus } from './facts.ts';
+
+/** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
+export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
+
+export interface JobRow {
+  readonly key: string;
+  readonly host: string;
+  readonly jobId: number;
+  readonly runId: number;
+  readonly runAttempt: number;
+  readonly owner: string;
+  readonly repository: string;
+  readonly visibility: JobFact['visibility'] | null;
+  readonly jobName: string;
+  readonly workflowName: string | null;
+  readonly headSha: string;
+  readonly htmlUrl: string | null;
+  readonly labels: readonly string[];
+  readonly status: JobStatus;
+  readonly conclusion: string | null;
+  readonly runnerId: number | null;
+  readonly runnerName: string | null;
+  readonly createdAtMs: number | null;
+  readonly startedAtMs: number | null;
+  readonly completedAtMs: number | null;
+  readonly firstSeenAtMs: number;
+  /** Since when it has been in its present status, as far as we saw. */
+  readonly statusSinceMs: number;
+  /** `observedAtMs` of the fact that set the status. */
+  readonly statusObservedAtMs: number;
+  readonly statusSource: FactSource;
+  /** Two facts conflict: a GET of the job decides. Until then it counts as demand unless completed. */
+  readonly disputed: boolean;
+  /** `observedAtMs` of the last GET of this job. */
+  readonly verifiedAtMs: number | null;
+  readonly admission: AdmissionState;
+  readonly registration: string | null;
+  readonly laneKey: string | null;
+  readonly reasonCode: string | null;
+  readonly reason: string | null;
+  readonly cure: string | null;
+  /** How many runners were launched with this job in mind. */
+  readonly launches: number;
+  readonly lastLaunchAtMs: number | null;
+  /** Counts the facts that changed the row; `settleJobs` uses it to notice one that came in between. */
+  readonly version: number;
+}
+
+export type RunnerState = 'creating' | 'starting' | 'online' | 'busy' | 'finishing' | 'draining' | 'gone';
+
+export interface RunnerRow {
+  /** `<dispatcher>-<ULID>`: the GitHub runner's name and the instance's name. */
+  readonly name: string;
+  readonly registration: string;
+  readonly host: string;
+  /** `scopePath()` of where it registers. */
+  readonly scope: string;
+  readonly runnerGroup: string;
+  readonly laneKey: string;
+  readonly labels: readonly string[];
+  readonly specHash: string;
+  readonly state: RunnerState;
+  readonly stateSinceMs: number;
+  readonly createdAtMs: number;
+  /** When the present state's time is up; null where it has no limit. */
+  readonly deadlineAtMs: number | null;
+  /** When somebody should look at it next; null when gone. */
+  readonly nextCheckAtMs: number | null;
+  /** The process that works on its launch. A `creating` row of another incarnation is to be recovered. */
+  readonly incarnation: string;
+  /** The backend that has, or may have, its instance; null before the first attempt. */
+  readonly backend: string | null;
+  /** The instance's own deadline, as its tags say it. */
+  readonly instanceDeadlineAtMs: number;
+  readonly instanceId: string | null;
+  readonly instanceState: 'none' | 'maybe' | 'pending' | 'running' | 'ended' | 'absent';
+  readonly githubRunnerId: number | null;
+  /** The job that this runner was launched for: bookkeeping, not a binding. */
+  readonly forJobKey: string | null;
+  /** The job that GitHub gave it. */
+  readonly jobKey: string | null;
+  readonly onlineAtMs: number | null;
+  readonly busyAtMs: number | null;
+  readonly finishedAtMs: number | null;
+  /** Consecutive looks that did not find the instance, and the first of them. */
+  readonly misses: number;
+  readonly firstMissAtMs: number | null;
+  readonly drainReason: string | null;
+  readonly forced: boolean;
+  /** GitHub listed it as online and idle at these times while draining: first and latest of an unbroken series. */
+  readonly firstIdleAtMs: number | null;
+  readonly lastIdleAtMs: number | null;
+  /** DELETE succeeded, or GitHub does not know the runner. */
+  readonly deregisteredAtMs: number | null;
+  readonly stopSentAtMs: number | null;
+  /** Since when GitHub refuses our credentials for it; null while they work. */
+  readonly refusedSinceMs: number | null;
+  /** Failed attempts at the present step, for the backoff. */
+  readonly attempts: number;
+  readonly failureKind: string | null;
+  readonly failure: string | null;
+  readonly version: number;
+}
+
+/** What a decision may change of a runner. Identity and version are the ledger's. */
+export type RunnerPatch = Partial<
+  Omit<
+    RunnerRow,
+    'name' | 'registration' | 'host' | 'scope' | 'runnerGroup' | 'laneKey' | 'labels' | 'createdAtMs' | 'version'
+  >
+>;
+
+export interface TimelineEntry {
+  readonly atMs: number;
+  readonly state: RunnerState;
+  readonly reason: string;
+  readonly details: string | null;
+}
+
+export interface RunnerStep {
+  readonly patch: RunnerPatch;
+  readonly entries: readonly TimelineEntry[];
+}
+
+export interface JobSettlement {
+  readonly key: string;
+  /** Of the row that the decision was made on. A newer row stays unsettled and comes again. */
+  readonly version: number;
+  /** Undefined: the admission stays as it is. */
+  readonly admission?: {
+    readonly state: AdmissionState;
+    readonly registration: string | null;
+    readonly lane: LaneSpec | null;
+    readonly reasonCode: string | null;
+    readonly reason: string | null;
+    readonly cure: string | null;
+  };
+}
+
+/** The counts that planning needs of one lane. */
+export interface LaneCounts {
+  readonly lane: LaneSpec;
+  /** Jobs that are admitted to the lane and `queued`, or disputed and not completed. */
+  readonly demand: number;
+  readonly oldestQueuedSinceMs: number | null;
+  /** Unbound runners of the lane in `creating`, `starting` and `online`, by state, with the lane's present spec. */
+  readonly creating: number;
+  readonly starting: number;
+  readonly online: number;
+  /** Live runners of an older spec: no supply, but to be drained when idle. */
+  readonly outdated: number;
+}
+
+/** The queued job of a lane to launch for next: fewest launches first, then the one that has waited longest. */
+export interface Waiting {
+  readonly key: string;
+  readonly host: string;
+  readonly owner: string;
+  readonly repository: string;
+  readonly jobId: number;
+  readonly launches: number;
+  readonly lastLaunchAtMs: number | null;
+  readonly verifiedAtMs: number | null;
+  readonly statusSinceMs: number;
+  readonly disputed: boolean;
+}
+
+export interface Breaker {
+  /** `<registration>/<backend>` or `<registration>/<backend>/<image and shape hash>`. */
+  readonly key: string;
+  readonly kind: string;
+  readonly message: string;
+  readonly failures: number;
+  /** Closed again at this time; null: not by time (`invalid`, until the registration changes). */
+  readonly openUntilMs: number | null;
+  readonly changedAtMs: number;
+}
+
+export interface JobFilter {
+  readonly registrations?: readonly string[];
+  readonly admission?: AdmissionState;
+  readonly status?: JobStatus;
+  readonly laneKey?: string;
+  /** At most 1000; default 100. Newest first. */
+  readonly limit?: number;
+}
+
+export interface RunnerFilter {
+  readonly registrations?: readonly string[];
+  readonly states?: readonly RunnerState[];
+  readonly laneKey?: string;
+  readonly limit?: number;
+}
+
+export interface Retention {
+  readonly deliveriesMs: number;
+  readonly jobsMs: number;
+  readonly runnersMs: number;
+  /** History rows kept at the most, whatever their age. */
+  readonly maxJobs: number;
+  readonly maxRunners: number;
+}
+
+export interface Ledger {
+  // ── intake ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** One durable commit for the whole batch, answered in order. A doubled delivery changes nothing. */
+  recordDeliveries(
+    batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
+  ): Promise<readonly ('recorded' | 'duplicate')[]>;
+  /** Facts from polls and GETs. Answers how many jobs changed. */
+  recordFacts(facts: readonly JobFact[]): Promise<number>;
+
+  // ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Jobs whose facts changed since they were last settled, oldest change first. */
+  unsettledJobs(limit: number): Promise<readonly JobRow[]>;
+  settleJobs(settlements: readonly JobSettlement[]): Promise<void>;
+  job(key: string): Promise<JobRow | undefined>;
+  jobs(filter: JobFilter): Promise<readonly JobRow[]>;
+  /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
+  unsettleOpenJobs(sinceMs: number): Promise<number>;
+  /** Disputed jobs, for a GET of each. */
+  disputedJobs(limit: number): Promise<readonly JobRow[]>;
+  /** GitHub knows the job no longer: it is completed without a runner. */
+  dropJob(key: string, reason: string, nowMs: number): Promise<void>;
+  /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */
+  expireJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
+
+  // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Of these lanes; those without demand and live runners are answered with zeros, unknown ones left out. */
+  laneCounts(keys: readonly string[]): Promise<readonly LaneCounts[]>;
+  /** Every lane with demand or a live runner. */
+  lanesInUse(): Promise<readonly string[]>;
+  waitingJobs(laneKey: string, limit: number): Promise<readonly Waiting[]>;
+  deleteEmptyLanes(): Promise<number>;
+
+  // ── runners ────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Inserts the row with its first timeline entry, and counts the launch on `forJobKey`. */
+  createRunner(runner: RunnerRow, reason: string): Promise<void>;
+  /**
+   * Reads the runner, asks `decide` (pure, synchronous), writes patch and timeline: one transaction. Undefined from
+   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner.
+   */
+  stepRunner(
+    name: string,
+    decide: (runner: RunnerRow) => RunnerStep | undefined,
+  ): Promise<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined>;
+  runner(name: string): Promise<RunnerRow | undefined>;
+  runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
+  /** Not gone, `nextCheckAtMs` reached, most overdue first. */
+  runnersDue(nowMs: number, limit: number): Promise<readonly RunnerRow[]>;
+  /** The earliest `nextCheckAtMs` of all live runners. */
+  nextCheckAt(): Promise<number | null>;
+  /** Every runner that may have an instance, draining ones included, counted by registration and backend (null: none yet). */
+  liveCounts(): Promise<
+    readonly { readonly registration: string; readonly backend: string | null; readonly count: number }[]
+  >;
+  /** Unbound `online`, `starting` or `creating` runners of the lane, youngest state first: those to drop as surplus. */
+  surplusRunners(laneKey: string, limit: number): Promise<readonly RunnerRow[]>;
+  timeline(runner: string): Promise<readonly TimelineEntry[]>;
+  /** The container's last output, cut to 256 KB. */
+  keepOutput(runner: string, output: string, nowMs: number): Promise<void>;
+  output(runner: string): Promise<string | undefined>;
+
+  // ── breakers, leases, cursors ──────────────────────────────────────────────────────────────────────────────────
+  breakers(): Promise<readonly Breaker[]>;
+  putBreaker(breaker: Breaker): Promise<void>;
+  deleteBreaker(key: string): Promise<void>;
+  /** True when `holder` has the lease until `nowMs + ttlMs`. */
+  acquireLease(name: string, holder: string, nowMs: number, ttlMs: number): Promise<boolean>;
+  cursor(name: string): Promise<string | undefined>;
+  putCursor(name: string, value: string, nowMs: number): Promise<void>;
+
+  // ── housekeeping ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Deletes at most `limit` history rows of each table; answers how many. Call until it answers 0. */
+  prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/**
+ * - `full`: the disk has no room. `locked`: another process holds the file. `corrupt`: the file is damaged.
+ * - `newer`: a newer version of the program wrote it. `unavailable`: anything else (permissions, I/O).
+ */
+export type LedgerErrorKind = 'full' | 'locked' | 'corrupt' | 'newer' | 'unavailable';
+
+/** The message tells what to do. */
+export class LedgerError extends Error {
+  readonly kind: LedgerErrorKind;
+  constructor(kind: LedgerErrorKind, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'LedgerError';
+    this.kind = kind;
+  }
+}

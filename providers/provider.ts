@@ -1,0 +1,227 @@
+/**
+ * The provider contract: what the dispatcher asks of a container service, and what it may rely on.
+ *
+ * A provider imports this file and its vendor's SDK, nothing of the dispatcher. How to write one: providers/README.md.
+ */
+import type { z } from 'zod';
+
+export type Architecture = 'x64' | 'arm64';
+
+/** What a job may wish for. A missing `cpu` or `memoryGiB` lets the service choose the one that goes with the other. */
+export interface ShapeWish {
+  /** Cores, in the service's own steps after `fit` (`0.5` is half a core). */
+  readonly cpu?: number;
+  readonly memoryGiB?: number;
+  readonly architecture: Architecture;
+  /** A full image reference, as the service pulls it. */
+  readonly image: string;
+  /** Scratch disk at the work folder. */
+  readonly diskGiB?: number;
+  /** A bucket (or share) mounted at the work folder, under `bucketPrefix`. */
+  readonly bucket?: string;
+  readonly bucketPrefix?: string;
+  readonly subnet?: string;
+  readonly securityGroup?: string;
+  readonly region?: string;
+  readonly spot: boolean;
+  readonly dockerInDocker: boolean;
+  /** The longest life of the instance. Services that enforce one get it; else the dispatcher enforces it. */
+  readonly timeLimitMs?: number;
+}
+
+/** A wish after `fit`: what will really run, and be billed. */
+export interface Shape extends ShapeWish {
+  readonly cpu: number;
+  readonly memoryGiB: number;
+}
+
+export type Fit =
+  | {
+      readonly fits: true;
+      readonly shape: Shape /** In words, when it is more than was wished: "1 core becomes 2: …". */;
+      readonly note?: string;
+    }
+  | { readonly fits: false /** Why, naming the nearest valid size where there is one. */; readonly reason: string };
+
+export interface Capabilities {
+  readonly architectures: readonly Architecture[];
+  readonly spot: boolean;
+  readonly dockerInDocker: boolean;
+  readonly disk: boolean;
+  readonly bucket: boolean;
+  readonly subnet: boolean;
+  readonly securityGroup: boolean;
+  readonly logs: boolean;
+  /** True where the JIT configuration does not show in what the service lists about an instance. */
+  readonly secretEnvironment: boolean;
+  /** What the service itself enforces at the most; undefined where the dispatcher must do it. */
+  readonly longestLifeMs?: number;
+}
+
+/**
+ * Tags that every instance carries, so that a dispatcher with an empty ledger can adopt it.
+ * A service with a narrower alphabet encodes them reversibly: `list` gives them back as they were.
+ */
+export interface InstanceTags {
+  /** The dispatcher's id; `list` filters by it. */
+  readonly dispatcher: string;
+  readonly registration: string;
+  readonly lane: string;
+  /** The runner's name, equal to the instance's name. */
+  readonly runner: string;
+  readonly createdAtMs: number;
+  /** Nobody without a ledger row stops the instance before this time. */
+  readonly deadlineAtMs: number;
+  /** The tenant's own tags (cost centre and the like). */
+  readonly charge: Readonly<Record<string, string>>;
+}
+
+export interface LaunchRequest {
+  /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with one name give one instance. */
+  readonly name: string;
+  readonly shape: Shape;
+  readonly tags: InstanceTags;
+  readonly environment: Readonly<Record<string, string>>;
+  /**
+   * Among them the JIT configuration. Never in argv, a URL, a tag or what `list` returns.
+   * A blob of `ACTIONS_RUNNER_INPUT_JITCONFIG` has about 4 KB.
+   */
+  readonly secretEnvironment: Readonly<Record<string, string>>;
+}
+
+/** How the dispatcher names an instance: its own name always, the service's id once it is known. */
+export interface InstanceRef {
+  readonly name: string;
+  readonly id?: string;
+}
+
+/** `unknown` is an answer that the adapter cannot read; it never means "gone". */
+export type InstanceState = 'pending' | 'running' | 'succeeded' | 'failed' | 'unknown';
+
+export type EndKind =
+  | 'exited'
+  | 'out-of-memory'
+  | 'spot-reclaimed'
+  | 'image-pull-failed'
+  | 'no-stock'
+  | 'time-limit'
+  | 'stopped'
+  | 'unknown';
+
+export interface InstanceReason {
+  readonly kind: EndKind;
+  /** The service's own words. */
+  readonly message: string;
+  readonly exitCode?: number;
+}
+
+export interface Instance {
+  readonly ref: InstanceRef & { readonly id: string };
+  readonly state: InstanceState;
+  /** Why it ended or does not start, as far as the service says. */
+  readonly reason?: InstanceReason;
+  /** Undefined where `inspect` of this service does not tell; `list` always does. */
+  readonly tags?: InstanceTags;
+}
+
+export interface Finding {
+  readonly subject: 'credentials' | 'network' | 'image' | 'quota' | 'permissions' | 'region' | 'engine';
+  readonly ok: boolean;
+  readonly message: string;
+  /** What to do; present when `ok` is false. */
+  readonly cure?: string;
+}
+
+/** Sorted by what follows from it, not by what the service calls it. The verdicts: DESIGN, "Provider contract". */
+export type ProviderErrorKind =
+  /** No stock, zone full: the next backend now. */
+  | 'capacity'
+  /** The account's limit: the next backend; shown to the tenant. */
+  | 'quota'
+  /** Same backend after `retryAfterMs`. */
+  | 'throttled'
+  /** 5xx, timeout, reset: it may have taken effect. Look (`inspect`) before repeating. */
+  | 'transient'
+  /** The backend is closed until its credentials are mended. */
+  | 'unauthorized'
+  /** Image, shape or network unknown to the service: the jobs are refused with its words. */
+  | 'invalid'
+  /** Something that is not ours has the name. */
+  | 'conflict';
+
+export class ProviderError extends Error {
+  readonly kind: ProviderErrorKind;
+  /** `<kind> <call>`, such as `docker create`. */
+  readonly operation: string;
+  readonly code: string | undefined;
+  readonly requestId: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    kind: ProviderErrorKind,
+    operation: string,
+    message: string,
+    details: { code?: string; requestId?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(`${operation}: ${message}`, { cause: details.cause });
+    this.name = 'ProviderError';
+    this.kind = kind;
+    this.operation = operation;
+    this.code = details.code;
+    this.requestId = details.requestId;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+/**
+ * Every method may be called concurrently, rejects with nothing but ProviderError, and settles within the time
+ * that the backend's options set (30 s where they say nothing): a provider bounds its own remote calls.
+ */
+export interface Provider {
+  readonly capabilities: Capabilities;
+
+  /** Pure: rounds up to what the service sells, or says why it cannot. */
+  fit(wish: ShapeWish): Fit;
+
+  /**
+   * Starts one instance. Idempotent by `request.name`: where an instance of that name with our tags exists, it is
+   * returned. Resolves when the service has accepted, which is not yet "running".
+   * `transient` means "maybe created"; every other kind is a definite refusal that left nothing behind.
+   */
+  launch(request: LaunchRequest): Promise<Instance>;
+
+  /** Undefined only when the service said that there is no such instance. */
+  inspect(ref: InstanceRef): Promise<Instance | undefined>;
+
+  /** Every instance, ended ones included, tagged with this dispatcher; all pages. */
+  list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]>;
+
+  /** Ends the instance and removes what is left of it. Resolves when the service has accepted; absent is success. */
+  stop(ref: InstanceRef): Promise<void>;
+
+  /** The container's last output, at most 256 KB of it; undefined where there is none (any more). */
+  logs(ref: InstanceRef): Promise<string | undefined>;
+
+  /** What `shr doctor` prints, one line a finding. */
+  check(): Promise<readonly Finding[]>;
+
+  /** Lets go of sockets and timers. The instances stay. */
+  close(): Promise<void>;
+}
+
+/** What a provider gets from its host, so that time and randomness stay in one place. */
+export interface ProviderHost {
+  now(): number;
+  sleep(ms: number): Promise<void>;
+  random(): number;
+}
+
+/** The default export of `providers/<kind>/index.ts`. */
+export interface ProviderModule<Options = unknown> {
+  readonly kind: string;
+  /** Validates the `options` of a backend. Unknown keys are an error; messages are read by tenants. */
+  readonly options: z.ZodType<Options>;
+  create(options: Options, host: ProviderHost): Provider;
+}
+
+export const LOG_BYTES = 256 * 1024;
