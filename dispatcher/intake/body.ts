@@ -1,0 +1,62 @@
+/** Room that all bodies share. */
+export interface Allowance {
+  /** False: there is no room for so many bytes more. */
+  reserve(bytes: number): boolean;
+  release(bytes: number): void;
+}
+
+const firstGrowthBytes = 16 * 1024;
+
+/**
+ * A body that is being received. Grows by doubling into one piece: a list of chunks would let a sender of one-byte
+ * chunks spend a hundred bytes of ours for each of its own. A body that comes in one piece is not copied.
+ */
+export class KeptBody {
+  readonly #allowance: Allowance;
+  readonly #maxBytes: number;
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+  #reserved = 0;
+
+  constructor(allowance: Allowance, maxBytes: number) {
+    this.#allowance = allowance;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** False: no room. The caller keeps within `maxBytes`. */
+  append(chunk: Buffer): boolean {
+    const needed = this.#length + chunk.length;
+    if (needed > this.#bytes.length) {
+      const first = this.#length === 0;
+      const capacity = first
+        ? needed
+        : Math.max(needed, Math.min(this.#maxBytes, Math.max(firstGrowthBytes, needed * 2)));
+      const more = capacity - this.#reserved;
+      if (!this.#allowance.reserve(more)) return false;
+      this.#reserved += more;
+      if (first) {
+        this.#bytes = chunk;
+        this.#length = needed;
+        return true;
+      }
+      const grown = Buffer.allocUnsafeSlow(capacity);
+      this.#bytes.copy(grown, 0, 0, this.#length);
+      this.#bytes = grown;
+    }
+    chunk.copy(this.#bytes, this.#length);
+    this.#length = needed;
+    return true;
+  }
+
+  content(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Gives the room back. The content is gone. */
+  free(): void {
+    this.#allowance.release(this.#reserved);
+    this.#reserved = 0;
+    this.#length = 0;
+    this.#bytes = Buffer.alloc(0);
+  }
+}

@@ -1,0 +1,143 @@
+/** Whose secrets may have signed a delivery, and what each of them may speak about. */
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import type { Claim, Registration, Secret, WebhookEndpoint } from '../config/model.ts';
+
+/** One secret's owner: an App or platform webhook of the shared endpoint, or a registration. */
+export interface Speaker {
+  /** The delivery's endpoint in the ledger. Does not change when secrets rotate. */
+  readonly endpoint: string;
+  /** Lower case. The host comes from here, never from the payload. */
+  readonly host: string;
+  speaksFor(owner: string, repository: string): boolean;
+}
+
+export interface Candidate {
+  readonly key: KeyObject;
+  readonly speaker: Speaker;
+}
+
+/** What GitHub says about the hook. Unsigned: it selects which secrets are tried, and proves nothing. */
+export interface HookHeaders {
+  /** `X-GitHub-Hook-Installation-Target-Type`: `integration` for an App. */
+  readonly targetType: string | undefined;
+  /** `X-GitHub-Hook-Installation-Target-ID`: the App's id where the type is `integration`. */
+  readonly targetId: string | undefined;
+  /** `X-GitHub-Enterprise-Host`: sent by GitHub Enterprise Server. */
+  readonly enterpriseHost: string | undefined;
+}
+
+/** Each try costs an HMAC over the whole body, which anybody can ask for. */
+const maxCandidates = 2;
+
+/**
+ * Shared endpoint, in this order:
+ * 1. an App's delivery: the entries with its id, if there are any (ids of two GitHub hosts can be the same);
+ * 2. everything else, and an App without an entry: the entries without an id;
+ * 3. of those, the entries of the host that `X-GitHub-Enterprise-Host` names (`github.com` when it is missing), if
+ *    there are any: `*.ghe.com` is not known to send the header;
+ * 4. of their secrets the first two. More than that on one host cannot be told apart before the signature is checked:
+ *    tenants with hooks of their own have endpoints of their own.
+ */
+export class EndpointIndex {
+  readonly #apps: ReadonlyMap<string, HostIndex>;
+  readonly #plain: HostIndex;
+  readonly #registrations: ReadonlyMap<string, readonly Candidate[]>;
+
+  constructor(endpoints: readonly WebhookEndpoint[], registrations: readonly Registration[]) {
+    const apps = new Map<string, WebhookEndpoint[]>();
+    for (const endpoint of endpoints) {
+      if (endpoint.appId === undefined) continue;
+      const sameId = apps.get(endpoint.appId);
+      if (sameId === undefined) apps.set(endpoint.appId, [endpoint]);
+      else sameId.push(endpoint);
+    }
+    this.#apps = new Map([...apps].map(([appId, entries]) => [appId, indexHosts(entries)]));
+    this.#plain = indexHosts(endpoints.filter((endpoint) => endpoint.appId === undefined));
+    this.#registrations = new Map(
+      registrations.map((registration) => [
+        registration.name,
+        candidates(registration.webhookSecrets, registrationSpeaker(registration)).slice(0, maxCandidates),
+      ]),
+    );
+  }
+
+  shared(headers: HookHeaders): readonly Candidate[] {
+    const app =
+      headers.targetType === 'integration' && headers.targetId !== undefined
+        ? this.#apps.get(headers.targetId)
+        : undefined;
+    const hosts = app ?? this.#plain;
+    return hosts.byHost.get(headers.enterpriseHost?.toLowerCase() ?? 'github.com') ?? hosts.first;
+  }
+
+  /** Undefined: no such registration, or none with secrets of its own. */
+  registration(name: string): readonly Candidate[] | undefined {
+    const found = this.#registrations.get(name);
+    return found === undefined || found.length === 0 ? undefined : found;
+  }
+}
+
+interface HostIndex {
+  readonly byHost: ReadonlyMap<string, readonly Candidate[]>;
+  readonly first: readonly Candidate[];
+}
+
+function indexHosts(entries: readonly WebhookEndpoint[]): HostIndex {
+  const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSpeaker(entry)));
+  const byHost = new Map<string, Candidate[]>();
+  for (const candidate of all) {
+    const sameHost = byHost.get(candidate.speaker.host);
+    if (sameHost === undefined) byHost.set(candidate.speaker.host, [candidate]);
+    else if (sameHost.length < maxCandidates) sameHost.push(candidate);
+  }
+  return { byHost, first: all.slice(0, maxCandidates) };
+}
+
+function candidates(secrets: readonly Secret[], speaker: Speaker): readonly Candidate[] {
+  return (
+    secrets
+      .map((secret) => secret.reveal())
+      // Everybody knows the empty secret. The configuration refuses it; this is the second lock.
+      .filter((value) => value.length > 0)
+      .map((value) => ({ key: createSecretKey(value, 'utf8'), speaker }))
+  );
+}
+
+function endpointSpeaker(entry: WebhookEndpoint): Speaker {
+  const host = entry.host.toLowerCase();
+  const owners = new Set(entry.owners.map((owner) => owner.toLowerCase()));
+  const everyOwner = owners.has('*');
+  return {
+    endpoint: entry.appId === undefined ? `${host}/webhook` : `${host}/app/${entry.appId}`,
+    host,
+    speaksFor: (owner) => everyOwner || owners.has(owner.toLowerCase()),
+  };
+}
+
+function registrationSpeaker(registration: Registration): Speaker {
+  return {
+    endpoint: `registration/${registration.name}`,
+    host: registration.host.toLowerCase(),
+    speaksFor: claimed(registration.claim),
+  };
+}
+
+function claimed(claim: Claim): Speaker['speaksFor'] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return oneOf(claim.organizations);
+    case 'organization':
+      return oneOf([claim.organization]);
+    case 'user':
+      return oneOf([claim.user]);
+    case 'repositories': {
+      const names = new Set(claim.repositories.map((name) => `${name.owner}/${name.repository}`.toLowerCase()));
+      return (owner, repository) => names.has(`${owner}/${repository}`.toLowerCase());
+    }
+  }
+}
+
+function oneOf(owners: readonly string[]): Speaker['speaksFor'] {
+  const known = new Set(owners.map((owner) => owner.toLowerCase()));
+  return (owner) => known.has(owner.toLowerCase());
+}

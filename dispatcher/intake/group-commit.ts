@@ -1,0 +1,110 @@
+/**
+ * Many deliveries, one transaction, each answered after its commit. A commit waits for the disk whatever it holds, so
+ * the deliveries that come in together, or while another commit is under way, share one.
+ */
+import type { Clock } from '../clock.ts';
+import type { Delivery, JobFact } from '../ledger/facts.ts';
+import { type Ledger, LedgerError } from '../ledger/ledger.ts';
+import type { Log } from '../lifecycle/engine.ts';
+import type { IntakeMetrics } from './answer.ts';
+
+export type Recorded = 'recorded' | 'duplicate' | 'overloaded' | 'ledger-unavailable' | 'failed';
+
+export interface GroupCommitOptions {
+  readonly ledger: Pick<Ledger, 'recordDeliveries'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Pick<IntakeMetrics, 'commit'>;
+  /** After each commit that recorded something. Must not throw. */
+  readonly onRecorded: () => void;
+  /** Runs the action once whatever has come in by now was read: `setImmediate`. */
+  readonly defer: (action: () => void) => void;
+  readonly maxGroup: number;
+  /** Those that wait for their group; beyond it a delivery is `overloaded` at once. */
+  readonly maxWaiting: number;
+}
+
+interface Waiting {
+  readonly delivery: Delivery;
+  readonly fact: JobFact | null;
+  readonly settle: (result: Recorded) => void;
+}
+
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  #waiting: Waiting[] = [];
+  #working = false;
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves after the commit, never rejects. */
+  record(delivery: Delivery, fact: JobFact | null): Promise<Recorded> {
+    if (this.#waiting.length >= this.#options.maxWaiting) return Promise.resolve('overloaded');
+    return new Promise((settle) => {
+      this.#waiting.push({ delivery, fact, settle });
+      if (this.#working) return;
+      this.#working = true;
+      this.#options.defer(() => void this.#work());
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.slice(0, this.#options.maxGroup);
+      this.#waiting = this.#waiting.slice(this.#options.maxGroup);
+      await this.#commit(group);
+    }
+    this.#working = false;
+  }
+
+  async #commit(group: readonly Waiting[]): Promise<void> {
+    const failure = await this.#attempt(group);
+    if (failure === undefined) return;
+    const [only, ...others] = group;
+    if (only !== undefined && others.length === 0) {
+      only.settle(this.#verdict(failure));
+      return;
+    }
+    if (failure instanceof LedgerError && refusesEverything(failure)) {
+      const verdict = this.#verdict(failure);
+      for (const waiting of group) waiting.settle(verdict);
+      return;
+    }
+    // One of them may be what the ledger cannot take: the others must not go down with it.
+    for (const waiting of group) await this.#commit([waiting]);
+  }
+
+  /** Answers the failure, or undefined after everybody in the group was settled. */
+  async #attempt(group: readonly Waiting[]): Promise<unknown> {
+    const { ledger, clock, metrics, onRecorded } = this.#options;
+    const startedAtMs = clock.now();
+    let results: Awaited<ReturnType<Ledger['recordDeliveries']>>;
+    try {
+      results = await ledger.recordDeliveries(group);
+      if (results.length !== group.length) throw new Error(`${group.length} deliveries, ${results.length} results`);
+    } catch (failure) {
+      metrics.commit(group.length, clock.now() - startedAtMs, false);
+      return failure ?? new Error('the ledger rejected without a reason');
+    }
+    metrics.commit(group.length, clock.now() - startedAtMs, true);
+    for (const [index, waiting] of group.entries()) waiting.settle(results[index] ?? 'failed');
+    if (results.includes('recorded')) onRecorded();
+    return undefined;
+  }
+
+  #verdict(failure: unknown): Recorded {
+    const known = failure instanceof LedgerError;
+    this.#options.log.error('intake.commit-failed', {
+      kind: known ? failure.kind : 'defect',
+      message: failure instanceof Error ? failure.message : String(failure),
+    });
+    return known ? 'ledger-unavailable' : 'failed';
+  }
+}
+
+/** `unavailable` may be about one row, so it is not among them. */
+function refusesEverything(error: LedgerError): boolean {
+  return error.kind !== 'unavailable';
+}
