@@ -1,0 +1,346 @@
+/**
+ * What Prometheus reads. Counters and histograms are fed by events; gauges are computed from the ledger when somebody
+ * asks, so that an idle dispatcher does nothing for them. Labels are registrations, backends and kinds, never jobs,
+ * runners, lanes or repositories: their number grows with use. The table of all metrics: docs/observability.md.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../clock.ts';
+import type { IntakeMetrics } from '../intake/answer.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { LedgerError } from '../ledger/ledger.ts';
+import type { LifecycleMetrics } from '../lifecycle/engine.ts';
+import { LabelBound, OTHER } from './label-bound.ts';
+
+/** From an instant remote (0.1 s) to a job that waited for half an hour. */
+export const DURATION_BUCKETS_SECONDS: readonly number[] = [
+  0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800,
+];
+
+/** What one credential may still ask of GitHub. */
+export interface BudgetReading {
+  /** A name for people, such as `app 1234` or the registration: never the credential itself. */
+  readonly credential: string;
+  /** The class of endpoints, such as `requests` or `registrations`. */
+  readonly budget: string;
+  readonly remaining: number;
+  readonly limit: number;
+}
+
+export interface MetricsSources {
+  readonly ledger: Pick<Ledger, 'lanesInUse' | 'laneCounts' | 'liveCounts' | 'breakers'>;
+  readonly clock: Pick<Clock, 'now'>;
+  /** The same array as long as nothing changed. */
+  registrations(): readonly {
+    readonly name: string;
+    readonly backends: readonly { readonly name: string; readonly kind: string }[];
+  }[];
+  budgets?(): readonly BudgetReading[];
+  /** The size of the ledger's files. */
+  ledgerBytes?(): Promise<number>;
+}
+
+export interface MetricsOptions {
+  readonly sources: MetricsSources;
+  /** Process, garbage collection and event loop. On unless switched off: they watch the whole process. */
+  readonly processMetrics?: boolean;
+  /** Registrations, and pairs of registration and backend, with series of their own. */
+  readonly mostSeries?: number;
+}
+
+export interface Metrics extends LifecycleMetrics, IntakeMetrics {
+  /** The text exposition format. Rejects never for the ledger's sake: `shr_ledger_up` tells then. */
+  expose(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/** A commit to a local disk takes a fraction of a millisecond; to a busy one, seconds. */
+const COMMIT_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+const COMMIT_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
+
+const MOST_SERIES = 200;
+/** Outcomes, codes and kinds come from our own code; the bound holds where a new caller is careless. */
+const MOST_WORDS = 64;
+const LANES_A_QUERY = 500;
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { sources } = options;
+  const register = new Registry();
+  if (options.processMetrics ?? true) collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 20 });
+
+  const most = options.mostSeries ?? MOST_SERIES;
+  const pairs = new LabelBound(most);
+  const names = new LabelBound(most);
+  const words = new LabelBound(MOST_WORDS);
+  const kinds = new KindOfBackend(sources);
+
+  /** The provider's kind stays when the pair is folded: what a provider does on the whole remains to be seen. */
+  const onBackend = (registration: string, backend: string) => {
+    const provider = kinds.of(registration, backend);
+    return pairs.admits(`${registration}/${backend}`)
+      ? { registration, backend, provider }
+      : { registration: OTHER, backend: OTHER, provider };
+  };
+
+  const duration = (name: string, help: string) =>
+    new Histogram({
+      name,
+      help,
+      labelNames: ['registration', 'backend', 'provider'],
+      buckets: [...DURATION_BUCKETS_SECONDS],
+      registers: [register],
+    });
+  const queueToStart = duration(
+    'shr_queue_to_start_seconds',
+    'From the first time a job was seen queued to its start on one of our runners',
+  );
+  const launch = duration('shr_launch_seconds', 'From the permit to the acceptance of the instance by its provider');
+  const teardown = duration('shr_teardown_seconds', 'From the start of the drain to nothing being left');
+
+  const deliveries = new Counter({
+    name: 'shr_deliveries_total',
+    help: 'Webhook deliveries answered, by outcome',
+    labelNames: ['outcome'],
+    registers: [register],
+  });
+  const commits = new Histogram({
+    name: 'shr_intake_commit_seconds',
+    help: 'Group commits of deliveries to the ledger, by whether they held',
+    labelNames: ['result'],
+    buckets: COMMIT_BUCKETS_SECONDS,
+    registers: [register],
+  });
+  const commitSizes = new Histogram({
+    name: 'shr_intake_commit_deliveries',
+    help: 'Deliveries in one group commit',
+    buckets: COMMIT_SIZES,
+    registers: [register],
+  });
+  const admitted = new Counter({
+    name: 'shr_jobs_admitted_total',
+    help: 'Decisions of admission, by outcome and code of the refusal',
+    labelNames: ['outcome', 'code'],
+    registers: [register],
+  });
+  const launchFailures = new Counter({
+    name: 'shr_launch_failures_total',
+    help: 'Launches that failed, by kind of the error',
+    labelNames: ['registration', 'backend', 'provider', 'kind'],
+    registers: [register],
+  });
+  const gauges = new LedgerGauges(register, sources, names, onBackend, words);
+
+  let exposing: Promise<{ contentType: string; text: string }> | undefined;
+  const exposeOnce = async () => {
+    await gauges.read();
+    return { contentType: register.contentType, text: await register.metrics() };
+  };
+
+  return {
+    jobAdmitted(_registration, outcome, code) {
+      admitted.inc({ outcome, code: code === null ? '' : words.fold(code) });
+    },
+    queueToStart(registration, backend, ms) {
+      queueToStart.observe(onBackend(registration, backend), seconds(ms));
+    },
+    launched(registration, backend, ms) {
+      launch.observe(onBackend(registration, backend), seconds(ms));
+    },
+    launchFailed(registration, backend, kind) {
+      launchFailures.inc({ ...onBackend(registration, backend), kind: words.fold(kind) });
+    },
+    tornDown(registration, backend, ms) {
+      teardown.observe(onBackend(registration, backend), seconds(ms));
+    },
+    delivery(outcome) {
+      deliveries.inc({ outcome: words.fold(outcome) });
+    },
+    commit(size, ms, ok) {
+      commits.observe({ result: ok ? 'held' : 'failed' }, seconds(ms));
+      commitSizes.observe(size);
+    },
+    expose() {
+      // Scrapes that come together share one reading of the ledger.
+      exposing ??= exposeOnce().finally(() => {
+        exposing = undefined;
+      });
+      return exposing;
+    },
+  };
+}
+
+type OnBackend = (
+  registration: string,
+  backend: string,
+) => { readonly registration: string; readonly backend: string; readonly provider: string };
+
+/** Everything that is a count of the moment. */
+class LedgerGauges {
+  readonly #sources: MetricsSources;
+  readonly #names: LabelBound;
+  readonly #words: LabelBound;
+  readonly #credentials = new LabelBound(MOST_WORDS);
+  readonly #onBackend: OnBackend;
+  readonly #up: Gauge;
+  readonly #lanes: Gauge;
+  readonly #bytes: Gauge;
+  readonly #demand: Gauge<'registration'>;
+  readonly #supply: Gauge<'registration' | 'state'>;
+  readonly #oldest: Gauge<'registration'>;
+  readonly #live: Gauge<'registration' | 'backend' | 'provider'>;
+  readonly #breakers: Gauge<'registration' | 'backend' | 'provider' | 'kind'>;
+  readonly #budgetLeft: Gauge<'credential' | 'budget'>;
+  readonly #budgetLimit: Gauge<'credential' | 'budget'>;
+
+  constructor(register: Registry, sources: MetricsSources, names: LabelBound, onBackend: OnBackend, words: LabelBound) {
+    this.#sources = sources;
+    this.#names = names;
+    this.#words = words;
+    this.#onBackend = onBackend;
+    const gauge = <Label extends string>(name: string, help: string, ...labelNames: readonly Label[]) =>
+      new Gauge<Label>({ name, help, labelNames: [...labelNames], registers: [register] });
+    this.#up = gauge('shr_ledger_up', '1 when the ledger could be read for this scrape');
+    this.#lanes = gauge('shr_lanes_in_use', 'Lanes with demand or a live runner');
+    this.#bytes = gauge('shr_ledger_bytes', "Size of the ledger's files");
+    this.#demand = gauge('shr_demand_jobs', 'Queued jobs that were admitted', 'registration');
+    this.#supply = gauge(
+      'shr_supply_runners',
+      'Runners without a job, by state; outdated: made for an older specification',
+      'registration',
+      'state',
+    );
+    this.#oldest = gauge('shr_oldest_waiting_job_seconds', 'How long the oldest queued job has waited', 'registration');
+    this.#live = gauge(
+      'shr_live_runners',
+      'Runners that may have an instance, draining ones included',
+      'registration',
+      'backend',
+      'provider',
+    );
+    this.#breakers = gauge(
+      'shr_breakers_open',
+      'Backends, or images on a backend, that are left alone for now',
+      'registration',
+      'backend',
+      'provider',
+      'kind',
+    );
+    this.#budgetLeft = gauge(
+      'shr_github_budget_remaining',
+      'What a credential may still ask of GitHub',
+      'credential',
+      'budget',
+    );
+    this.#budgetLimit = gauge(
+      'shr_github_budget_limit',
+      'What a credential may ask of GitHub in one period',
+      'credential',
+      'budget',
+    );
+  }
+
+  async read(): Promise<void> {
+    this.#readBudgets();
+    this.#forget();
+    try {
+      await this.#readLanes();
+      await this.#readLive();
+      await this.#readBreakers();
+      if (this.#sources.ledgerBytes) this.#bytes.set(await this.#sources.ledgerBytes());
+      this.#up.set(1);
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      // A sick ledger is when the other metrics are needed most. Half a reading would be a lie: it is left out.
+      this.#forget();
+      this.#up.set(0);
+    }
+  }
+
+  #forget(): void {
+    for (const gauge of [this.#demand, this.#supply, this.#oldest, this.#live, this.#breakers]) gauge.reset();
+  }
+
+  async #readLanes(): Promise<void> {
+    const now = this.#sources.clock.now();
+    const keys = await this.#sources.ledger.lanesInUse();
+    const oldest = new Map<string, number>();
+    for (const { name } of this.#sources.registrations()) {
+      const registration = this.#names.fold(name);
+      oldest.set(registration, 0);
+      this.#demand.set({ registration }, 0);
+    }
+    for (let start = 0; start < keys.length; start += LANES_A_QUERY) {
+      for (const counts of await this.#sources.ledger.laneCounts(keys.slice(start, start + LANES_A_QUERY))) {
+        const registration = this.#names.fold(counts.lane.registration);
+        this.#demand.inc({ registration }, counts.demand);
+        for (const state of ['creating', 'starting', 'online', 'outdated'] as const) {
+          this.#supply.inc({ registration, state }, counts[state]);
+        }
+        const waited = counts.oldestQueuedSinceMs === null ? 0 : Math.max(0, now - counts.oldestQueuedSinceMs);
+        oldest.set(registration, Math.max(oldest.get(registration) ?? 0, waited));
+      }
+    }
+    this.#lanes.set(keys.length);
+    for (const [registration, waited] of oldest) this.#oldest.set({ registration }, seconds(waited));
+  }
+
+  async #readLive(): Promise<void> {
+    for (const { registration, backend, count } of await this.#sources.ledger.liveCounts()) {
+      this.#live.inc(this.#onBackend(registration, backend ?? ''), count);
+    }
+  }
+
+  async #readBreakers(): Promise<void> {
+    const now = this.#sources.clock.now();
+    for (const breaker of await this.#sources.ledger.breakers()) {
+      if (breaker.openUntilMs !== null && breaker.openUntilMs <= now) continue;
+      const [registration = '', backend = ''] = breaker.key.split('/');
+      this.#breakers.inc({ ...this.#onBackend(registration, backend), kind: this.#words.fold(breaker.kind) });
+    }
+  }
+
+  #readBudgets(): void {
+    this.#budgetLeft.reset();
+    this.#budgetLimit.reset();
+    const least = new Map<string, BudgetReading>();
+    for (const reading of this.#sources.budgets?.() ?? []) {
+      const credential = this.#credentials.fold(reading.credential);
+      const budget = this.#words.fold(reading.budget);
+      // Of those that share a series, the one that will run out first is worth showing.
+      const key = `${credential}\n${budget}`;
+      const other = least.get(key);
+      if (other && other.remaining <= reading.remaining) continue;
+      least.set(key, { ...reading, credential, budget });
+    }
+    for (const { credential, budget, remaining, limit } of least.values()) {
+      this.#budgetLeft.set({ credential, budget }, remaining);
+      this.#budgetLimit.set({ credential, budget }, limit);
+    }
+  }
+}
+
+/** The provider's kind of a backend; `unknown` for a registration that is gone. */
+class KindOfBackend {
+  readonly #sources: Pick<MetricsSources, 'registrations'>;
+  #read: readonly unknown[] | undefined;
+  #kinds = new Map<string, string>();
+
+  constructor(sources: Pick<MetricsSources, 'registrations'>) {
+    this.#sources = sources;
+  }
+
+  of(registration: string, backend: string): string {
+    const registrations = this.#sources.registrations();
+    if (registrations !== this.#read) {
+      this.#read = registrations;
+      this.#kinds = new Map(
+        registrations.flatMap(({ name, backends }) =>
+          backends.map((one) => [`${name}/${one.name}`, one.kind] as const),
+        ),
+      );
+    }
+    return this.#kinds.get(`${registration}/${backend}`) ?? (backend === '' ? 'none' : 'unknown');
+  }
+}
+
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1000;
+}
