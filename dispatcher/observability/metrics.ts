@@ -20,8 +20,8 @@ export const DURATION_BUCKETS_SECONDS: readonly number[] = [
 export interface BudgetReading {
   /** A name for people, such as `app 1234` or the registration: never the credential itself. */
   readonly credential: string;
-  /** The class of endpoints, such as `requests` or `registrations`. */
-  readonly budget: string;
+  /** The class of endpoints, such as `core` or `actions_runner_registration`. */
+  readonly class: string;
   readonly remaining: number;
   readonly limit: number;
 }
@@ -187,8 +187,8 @@ class LedgerGauges {
   readonly #oldest: Gauge<'registration'>;
   readonly #live: Gauge<'registration' | 'backend' | 'provider'>;
   readonly #breakers: Gauge<'registration' | 'backend' | 'provider' | 'kind'>;
-  readonly #budgetLeft: Gauge<'credential' | 'budget'>;
-  readonly #budgetLimit: Gauge<'credential' | 'budget'>;
+  readonly #budgetLeft: Gauge<'credential' | 'class'>;
+  readonly #budgetLimit: Gauge<'credential' | 'class'>;
 
   constructor(register: Registry, sources: MetricsSources, names: LabelBound, onBackend: OnBackend, words: LabelBound) {
     this.#sources = sources;
@@ -227,13 +227,13 @@ class LedgerGauges {
       'shr_github_budget_remaining',
       'What a credential may still ask of GitHub',
       'credential',
-      'budget',
+      'class',
     );
     this.#budgetLimit = gauge(
       'shr_github_budget_limit',
       'What a credential may ask of GitHub in one period',
       'credential',
-      'budget',
+      'class',
     );
   }
 
@@ -303,16 +303,17 @@ class LedgerGauges {
     const least = new Map<string, BudgetReading>();
     for (const reading of this.#sources.budgets?.() ?? []) {
       const credential = this.#credentials.fold(reading.credential);
-      const budget = this.#words.fold(reading.budget);
+      const kind = this.#words.fold(reading.class);
       // Of those that share a series, the one that will run out first is worth showing.
-      const key = `${credential}\n${budget}`;
+      const key = `${credential}\n${kind}`;
       const other = least.get(key);
       if (other && other.remaining <= reading.remaining) continue;
-      least.set(key, { ...reading, credential, budget });
+      least.set(key, { ...reading, credential, class: kind });
     }
-    for (const { credential, budget, remaining, limit } of least.values()) {
-      this.#budgetLeft.set({ credential, budget }, remaining);
-      this.#budgetLimit.set({ credential, budget }, limit);
+    for (const { credential, class: kind, remaining, limit } of least.values()) {
+      const labels = { credential, class: kind };
+      this.#budgetLeft.set(labels, remaining);
+      this.#budgetLimit.set(labels, limit);
     }
   }
 }

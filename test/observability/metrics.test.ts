@@ -192,12 +192,12 @@ describe('metrics', () => {
 
   it("shows GitHub's budgets and the ledger's size", async () => {
     const { samples } = observed({
-      budgets: () => [{ credential: 'app 1', budget: 'requests', remaining: 4_000, limit: 5_000 }],
+      budgets: () => [{ credential: 'app 1', class: 'core', remaining: 4_000, limit: 5_000 }],
       ledgerBytes: async () => 8_192,
     });
     const seen = await samples();
-    expect(seen.get('shr_github_budget_remaining{credential="app 1",budget="requests"}')).to.equal(4_000);
-    expect(seen.get('shr_github_budget_limit{credential="app 1",budget="requests"}')).to.equal(5_000);
+    expect(seen.get('shr_github_budget_remaining{credential="app 1",class="core"}')).to.equal(4_000);
+    expect(seen.get('shr_github_budget_limit{credential="app 1",class="core"}')).to.equal(5_000);
     expect(seen.get('shr_ledger_bytes')).to.equal(8_192);
     expect(seen.get('shr_ledger_up')).to.equal(1);
   });

@@ -1,0 +1,175 @@
+/**
+ * The answers of the admin API: what the server promises and the command line reads. Times are ISO 8601 in UTC, null
+ * where something has not happened. Fields may be added; none changes its meaning. Documented in docs/observability.md.
+ */
+import { z } from 'zod';
+
+const time = z.string().nullable();
+const count = z.number().int().min(0);
+
+export const runnerStateSchema = z.enum(['creating', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
+export const jobStatusSchema = z.enum(['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed']);
+export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']);
+
+export const errorSchema = z.object({ error: z.string(), hint: z.string() });
+
+export const readinessSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
+
+export const breakerViewSchema = z.object({
+  key: z.string(),
+  kind: z.string(),
+  message: z.string(),
+  failures: count,
+  /** Null: not by time, but when the registration changes. */
+  openUntil: time,
+});
+
+export const registrationViewSchema = z.object({
+  name: z.string(),
+  host: z.string(),
+  /** `enterprise acme`, `organization acme`, `user octocat`, `repositories acme/web, acme/api`. */
+  claim: z.string(),
+  credentials: z.string(),
+  labels: z.array(z.string()),
+  runnerGroup: z.string(),
+  priority: z.number(),
+  maxRunners: count,
+  liveRunners: count,
+  poll: z.object({
+    /** Null: webhooks alone. */
+    intervalSeconds: z.number().nullable(),
+    lastAt: time,
+    /** What is wrong with it, such as repositories that cannot be read; empty when all is well. */
+    problems: z.array(z.string()),
+  }),
+  backends: z.array(
+    z.object({
+      name: z.string(),
+      kind: z.string(),
+      region: z.string().nullable(),
+      maxRunners: count,
+      liveRunners: count,
+      breakers: z.array(breakerViewSchema),
+    }),
+  ),
+});
+
+export const laneViewSchema = z.object({
+  key: z.string(),
+  registration: z.string(),
+  host: z.string(),
+  scope: z.string(),
+  runnerGroup: z.string(),
+  labels: z.array(z.string()),
+  backends: z.array(z.string()),
+  demand: count,
+  supply: z.object({ creating: count, starting: count, online: count, outdated: count }),
+  oldestQueuedAt: time,
+  /** Why the next runner is not launched yet; null when nothing holds it. */
+  waitReason: z.string().nullable(),
+});
+
+export const jobViewSchema = z.object({
+  key: z.string(),
+  host: z.string(),
+  id: z.number(),
+  run: z.number(),
+  attempt: z.number(),
+  repository: z.string(),
+  workflow: z.string().nullable(),
+  name: z.string(),
+  url: z.string().nullable(),
+  labels: z.array(z.string()),
+  status: jobStatusSchema,
+  conclusion: z.string().nullable(),
+  admission: admissionStateSchema,
+  registration: z.string().nullable(),
+  lane: z.string().nullable(),
+  reasonCode: z.string().nullable(),
+  reason: z.string().nullable(),
+  cure: z.string().nullable(),
+  runner: z.string().nullable(),
+  launches: count,
+  disputed: z.boolean(),
+  firstSeenAt: time,
+  statusSince: time,
+  createdAt: time,
+  startedAt: time,
+  completedAt: time,
+});
+
+export const runnerViewSchema = z.object({
+  name: z.string(),
+  registration: z.string(),
+  host: z.string(),
+  scope: z.string(),
+  lane: z.string(),
+  labels: z.array(z.string()),
+  state: runnerStateSchema,
+  stateSince: time,
+  createdAt: time,
+  deadlineAt: time,
+  backend: z.string().nullable(),
+  instance: z.string().nullable(),
+  instanceState: z.string(),
+  githubRunner: z.number().nullable(),
+  job: z.string().nullable(),
+  launchedFor: z.string().nullable(),
+  onlineAt: time,
+  busyAt: time,
+  finishedAt: time,
+  drainReason: z.string().nullable(),
+  forced: z.boolean(),
+  failureKind: z.string().nullable(),
+  failure: z.string().nullable(),
+});
+
+export const timelineEntrySchema = z.object({
+  at: z.string(),
+  state: runnerStateSchema,
+  reason: z.string(),
+  details: z.string().nullable(),
+});
+
+/** `more`: the limit cut the list. */
+export const registrationListSchema = z.object({ registrations: z.array(registrationViewSchema), more: z.boolean() });
+export const laneListSchema = z.object({ lanes: z.array(laneViewSchema), more: z.boolean() });
+export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.boolean() });
+export const runnerListSchema = z.object({ runners: z.array(runnerViewSchema), more: z.boolean() });
+
+export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.string().nullable() });
+export const runnerDetailSchema = z.object({
+  runner: runnerViewSchema,
+  timeline: z.array(timelineEntrySchema),
+  /** The container's last output: only where it was asked for, null where none was kept. */
+  output: z.string().nullable().optional(),
+});
+export const forgetSchema = z.object({ runner: runnerViewSchema, message: z.string() });
+
+export const explanationSchema = z.discriminatedUnion('outcome', [
+  z.object({
+    outcome: z.literal('lane'),
+    registration: z.string(),
+    lane: z.string(),
+    scope: z.string(),
+    runnerGroup: z.string(),
+    backends: z.array(z.string()),
+    wish: z.record(z.string(), z.unknown()),
+  }),
+  z.object({
+    outcome: z.literal('refused'),
+    registration: z.string(),
+    code: z.string(),
+    reason: z.string(),
+    cure: z.string(),
+  }),
+  z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
+]);
+
+export type BreakerView = z.infer<typeof breakerViewSchema>;
+export type RegistrationView = z.infer<typeof registrationViewSchema>;
+export type LaneView = z.infer<typeof laneViewSchema>;
+export type JobView = z.infer<typeof jobViewSchema>;
+export type RunnerView = z.infer<typeof runnerViewSchema>;
+export type TimelineView = z.infer<typeof timelineEntrySchema>;
+export type Explanation = z.infer<typeof explanationSchema>;

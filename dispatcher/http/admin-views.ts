@@ -1,0 +1,197 @@
+/** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
+import type { Admission } from '../admission/lane.ts';
+import type { Claim, Registration } from '../config/model.ts';
+import { scopePath } from '../github/scope.ts';
+import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import type {
+  BreakerView,
+  Explanation,
+  JobView,
+  LaneView,
+  RegistrationView,
+  RunnerView,
+  TimelineView,
+} from './admin-shapes.ts';
+
+/** What the poller knows of a registration. */
+export interface PollStatus {
+  readonly lastAtMs: number | null;
+  readonly problems: readonly string[];
+}
+
+export interface RegistrationFacts {
+  readonly registration: Registration;
+  readonly poll: PollStatus | undefined;
+  /** Live runners by backend; under the empty name those without one yet. */
+  readonly live: ReadonlyMap<string, number>;
+  /** The open ones of this registration. */
+  readonly breakers: readonly Breaker[];
+}
+
+export function registrationView({ registration, poll, live, breakers }: RegistrationFacts): RegistrationView {
+  return {
+    name: registration.name,
+    host: registration.host,
+    claim: claimText(registration.claim),
+    credentials: registration.credentials.kind === 'app' ? `app ${registration.credentials.appId}` : 'token',
+    labels: [...registration.labels],
+    runnerGroup: registration.runnerGroup,
+    priority: registration.priority,
+    maxRunners: registration.maxRunners,
+    liveRunners: [...live.values()].reduce((sum, count) => sum + count, 0),
+    poll: {
+      intervalSeconds: registration.poll.intervalMs === null ? null : registration.poll.intervalMs / 1000,
+      lastAt: iso(poll?.lastAtMs ?? null),
+      problems: [...(poll?.problems ?? [])],
+    },
+    // Not `options`: they are the provider's, and may hold what is none of our readers' business.
+    backends: registration.backends.map((backend) => ({
+      name: backend.name,
+      kind: backend.kind,
+      region: backend.region ?? null,
+      maxRunners: backend.maxRunners,
+      liveRunners: live.get(backend.name) ?? 0,
+      breakers: breakers.filter(({ key }) => key.split('/')[1] === backend.name).map(breakerView),
+    })),
+  };
+}
+
+function breakerView(breaker: Breaker): BreakerView {
+  return {
+    key: breaker.key,
+    kind: breaker.kind,
+    message: breaker.message,
+    failures: breaker.failures,
+    openUntil: iso(breaker.openUntilMs),
+  };
+}
+
+export function laneView(counts: LaneCounts, waitReason: string | undefined): LaneView {
+  const { lane } = counts;
+  return {
+    key: lane.key,
+    registration: lane.registration,
+    host: lane.host,
+    scope: scopePath(lane.scope),
+    runnerGroup: lane.runnerGroup,
+    labels: [...lane.labels],
+    backends: [...lane.backends],
+    demand: counts.demand,
+    supply: {
+      creating: counts.creating,
+      starting: counts.starting,
+      online: counts.online,
+      outdated: counts.outdated,
+    },
+    oldestQueuedAt: iso(counts.oldestQueuedSinceMs),
+    waitReason: waitReason ?? null,
+  };
+}
+
+export function jobView(job: JobRow): JobView {
+  return {
+    key: job.key,
+    host: job.host,
+    id: job.jobId,
+    run: job.runId,
+    attempt: job.runAttempt,
+    repository: `${job.owner}/${job.repository}`,
+    workflow: job.workflowName,
+    name: job.jobName,
+    url: job.htmlUrl,
+    labels: [...job.labels],
+    status: job.status,
+    conclusion: job.conclusion,
+    admission: job.admission,
+    registration: job.registration,
+    lane: job.laneKey,
+    reasonCode: job.reasonCode,
+    reason: job.reason,
+    cure: job.cure,
+    runner: job.runnerName,
+    launches: job.launches,
+    disputed: job.disputed,
+    firstSeenAt: iso(job.firstSeenAtMs),
+    statusSince: iso(job.statusSinceMs),
+    createdAt: iso(job.createdAtMs),
+    startedAt: iso(job.startedAtMs),
+    completedAt: iso(job.completedAtMs),
+  };
+}
+
+export function runnerView(runner: RunnerRow): RunnerView {
+  return {
+    name: runner.name,
+    registration: runner.registration,
+    host: runner.host,
+    scope: runner.scope,
+    lane: runner.laneKey,
+    labels: [...runner.labels],
+    state: runner.state,
+    stateSince: iso(runner.stateSinceMs),
+    createdAt: iso(runner.createdAtMs),
+    deadlineAt: iso(runner.deadlineAtMs),
+    backend: runner.backend,
+    instance: runner.instanceId,
+    instanceState: runner.instanceState,
+    githubRunner: runner.githubRunnerId,
+    job: runner.jobKey,
+    launchedFor: runner.forJobKey,
+    onlineAt: iso(runner.onlineAtMs),
+    busyAt: iso(runner.busyAtMs),
+    finishedAt: iso(runner.finishedAtMs),
+    drainReason: runner.drainReason,
+    forced: runner.forced,
+    failureKind: runner.failureKind,
+    failure: runner.failure,
+  };
+}
+
+export function timelineView(entry: TimelineEntry): TimelineView {
+  return {
+    at: new Date(entry.atMs).toISOString(),
+    state: entry.state,
+    reason: entry.reason,
+    details: entry.details,
+  };
+}
+
+export function explanation(admission: Admission): Explanation {
+  switch (admission.outcome) {
+    case 'lane': {
+      const { lane } = admission;
+      return {
+        outcome: 'lane',
+        registration: lane.registration,
+        lane: lane.key,
+        scope: scopePath(lane.scope),
+        runnerGroup: lane.runnerGroup,
+        backends: [...lane.backends],
+        wish: { ...lane.wish },
+      };
+    }
+    case 'refused': {
+      const { outcome, registration, code, reason, cure } = admission;
+      return { outcome, registration, code, reason, cure };
+    }
+    case 'not-ours':
+      return { outcome: 'not-ours', reason: admission.reason };
+  }
+}
+
+function claimText(claim: Claim): string {
+  switch (claim.kind) {
+    case 'enterprise':
+      return `enterprise ${claim.enterprise}`;
+    case 'organization':
+      return `organization ${claim.organization}`;
+    case 'user':
+      return `user ${claim.user}`;
+    case 'repositories':
+      return `repositories ${claim.repositories.map(({ owner, repository }) => `${owner}/${repository}`).join(', ')}`;
+  }
+}
+
+function iso(atMs: number | null): string | null {
+  return atMs === null ? null : new Date(atMs).toISOString();
+}
