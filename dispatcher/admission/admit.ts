@@ -1,0 +1,291 @@
+/**
+ * Admission: a job becomes a lane and a wish, a refusal that says why and what to do, or "not ours". Pure.
+ * The order: match, read the labels, the registration's policy, the shape, the backends.
+ */
+import { createHash } from 'node:crypto';
+import type { Capabilities, Fit, ShapeWish } from '../../providers/provider.ts';
+import { type Backend, type Registration, scopeFor } from '../config/model.ts';
+import { type GithubScope, scopePath } from '../github/scope.ts';
+import {
+  collectOverrides,
+  foldLabel,
+  type JobLabel,
+  LONGEST_LABEL,
+  type Mistake,
+  MOST_LABELS,
+  override,
+  quote,
+  readLabels,
+} from '../labels/grammar.ts';
+import type { Admission, Admit, JobSubject, LaneSpec } from './lane.ts';
+import { indexRegistrations, match } from './match.ts';
+import { applyPolicy, type Grant, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
+
+/** What admission asks of a provider; a `Provider` is one. Both are pure. */
+export interface BackendFit {
+  readonly capabilities: Capabilities;
+  fit(wish: ShapeWish): Fit;
+}
+
+export interface AdmitOptions {
+  /**
+   * The provider behind a registration's backend. Undefined where it is not known (its module not loaded yet): the
+   * backend then stays in the lane, and the launch finds out.
+   */
+  readonly backendFit?: (registration: string, backend: string) => BackendFit | undefined;
+}
+
+export function createAdmit(registrations: readonly Registration[], options: AdmitOptions = {}): Admit {
+  const index = indexRegistrations(registrations);
+  return (job) => {
+    const labels = readLabels(job.labels);
+    const found = match(index, job, labels);
+    switch (found.outcome) {
+      case 'none':
+        return { outcome: 'not-ours', reason: found.reason };
+      case 'tie':
+        return tied(found.registrations, job);
+      case 'matched':
+        return admitTo(found.registration, job, labels, found.rest, options);
+    }
+  };
+}
+
+function admitTo(
+  registration: Registration,
+  job: JobSubject,
+  labels: readonly JobLabel[],
+  rest: readonly JobLabel[],
+  options: AdmitOptions,
+): Admission {
+  const oversized = judgeSize(labels);
+  if (oversized !== undefined) return refused(registration, [oversized]);
+
+  const { overrides, mistakes } = collectOverrides(rest);
+  if (mistakes.length > 0) return refused(registration, mistakes.map(fromMistake));
+
+  const exposed = judgeVisibility(registration, job.visibility, `${job.owner}/${job.repository}`);
+  if (exposed !== undefined) return refused(registration, [exposed]);
+
+  const answer = applyPolicy(registration, overrides);
+  if (!answer.granted) return refused(registration, answer.objections);
+
+  const wish = withBucketPrefix(answer.grant.wish, job);
+  const selected = selectBackends(registration, override(overrides, 'backend')?.value, wish.region);
+  const backends: string[] = [];
+  const unfit: string[] = [];
+  for (const backend of selected.backends) {
+    const reason = whyUnfit(registration, backend, { ...answer.grant, wish }, options);
+    if (reason === undefined) backends.push(backend.name);
+    else unfit.push(`${quote(backend.name)}: ${reason}`);
+  }
+  if (backends.length === 0) return refused(registration, [noBackend(registration, wish, selected.reason, unfit)]);
+  return { outcome: 'lane', lane: laneOf(registration, job, labels, wish, backends) };
+}
+
+// ── backends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function selectBackends(
+  registration: Registration,
+  name: string | undefined,
+  region: string | undefined,
+): { readonly backends: readonly Backend[]; readonly reason: string | undefined } {
+  const named =
+    name === undefined
+      ? registration.backends
+      : registration.backends.filter((backend) => foldLabel(backend.name) === foldLabel(name));
+  if (region === undefined) return { backends: named, reason: undefined };
+  // A backend without a region of its own cannot promise one: `region-R` must not be ignored.
+  const placed = named.filter(
+    (backend) => backend.region !== undefined && foldLabel(backend.region) === foldLabel(region),
+  );
+  const regions = named.flatMap((backend) => (backend.region === undefined ? [] : [quote(backend.region)]));
+  const has = regions.length === 0 ? 'none says its region' : `there is ${[...new Set(regions)].join(', ')}`;
+  return { backends: placed, reason: placed.length > 0 ? undefined : `none is in region ${quote(region)}; ${has}` };
+}
+
+function whyUnfit(
+  registration: Registration,
+  backend: Backend,
+  grant: Grant,
+  options: AdmitOptions,
+): string | undefined {
+  const provider = options.backendFit?.(registration.name, backend.name);
+  if (provider === undefined) return undefined;
+  const missing = missingCapability(provider.capabilities, grant.wish);
+  if (missing !== undefined) return missing;
+  const fit = provider.fit(grant.wish);
+  if (!fit.fits) return fit.reason;
+  return overPolicy(registration, grant, fit.shape);
+}
+
+function missingCapability(can: Capabilities, wish: ShapeWish): string | undefined {
+  if (!can.architectures.includes(wish.architecture)) return `it has ${can.architectures.join(', ')} alone`;
+  if (wish.spot && !can.spot) return 'it has no spot capacity';
+  if (wish.dockerInDocker && !can.dockerInDocker) return 'it cannot run Docker in Docker';
+  if (wish.diskGiB !== undefined && !can.disk) return 'it has no scratch disks';
+  if (wish.bucket !== undefined && !can.bucket) return 'it cannot mount a bucket';
+  if (wish.subnet !== undefined && !can.subnet) return 'it has no choice of subnets';
+  if (wish.securityGroup !== undefined && !can.securityGroup) return 'it has no security groups';
+  return undefined;
+}
+
+/** A service that rounds up must not carry a job's own wish past the limit: `memory-16` could become 8 cores. */
+function overPolicy(registration: Registration, grant: Grant, shape: ShapeWish): string | undefined {
+  if (!grant.overridden.has('cpu') && !grant.overridden.has('memory')) return undefined;
+  const { policy } = registration;
+  const { wish } = grant;
+  if (shape.cpu !== undefined && policy.maxCpu !== undefined && shape.cpu > Math.max(policy.maxCpu, wish.cpu ?? 0)) {
+    return `it would round up to ${shape.cpu} cores, more than the ${policy.maxCpu} that the registration allows`;
+  }
+  const most = policy.maxMemoryGiB;
+  if (shape.memoryGiB !== undefined && most !== undefined && shape.memoryGiB > Math.max(most, wish.memoryGiB ?? 0)) {
+    return `it would round up to ${shape.memoryGiB} GiB, more than the ${most} that the registration allows`;
+  }
+  return undefined;
+}
+
+function noBackend(
+  registration: Registration,
+  wish: ShapeWish,
+  placement: string | undefined,
+  unfit: readonly string[],
+): Objection {
+  const why = placement ?? unfit.join('; ');
+  return {
+    code: 'no-backend',
+    reason: `no backend of registration ${quote(registration.name)} can run ${inWords(wish)}: ${why}`,
+    cure:
+      placement === undefined
+        ? `Ask for what a backend named above can run, or ask whoever owns registration ${quote(registration.name)} for another backend.`
+        : `Take a region that a backend is in, or ask whoever owns registration ${quote(registration.name)} for a backend there.`,
+  };
+}
+
+function inWords(wish: ShapeWish): string {
+  const parts = [
+    wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
+    wish.diskGiB === undefined ? undefined : `${wish.diskGiB} GiB of disk`,
+    wish.bucket === undefined ? undefined : `the bucket ${quote(wish.bucket)}`,
+    wish.spot ? 'spot' : undefined,
+    wish.dockerInDocker ? 'Docker in Docker' : undefined,
+    wish.architecture,
+  ];
+  return parts.filter((part) => part !== undefined).join(', ');
+}
+
+// ── the lane ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * A bucket is mounted under a prefix of the repository, so its runner must not serve another one: GitHub would hand an
+ * organization's runner to any repository's job with these labels. Such a lane registers at the repository.
+ */
+function laneScope(registration: Registration, job: JobSubject, wish: ShapeWish): GithubScope {
+  if (wish.bucket === undefined) return scopeFor(registration.claim, job.owner, job.repository);
+  return { kind: 'repository', owner: job.owner.toLowerCase(), repository: job.repository.toLowerCase() };
+}
+
+/** Runner groups exist at organizations and enterprises alone. */
+const REPOSITORY_RUNNER_GROUP = 'Default';
+
+function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
+  if (wish.bucket === undefined) return wish;
+  return { ...wish, bucketPrefix: `${job.owner}/${job.repository}`.toLowerCase() };
+}
+
+function laneOf(
+  registration: Registration,
+  job: JobSubject,
+  labels: readonly JobLabel[],
+  wish: ShapeWish,
+  backends: readonly string[],
+): LaneSpec {
+  const scope = laneScope(registration, job, wish);
+  const runnerGroup = scope.kind === 'repository' ? REPOSITORY_RUNNER_GROUP : registration.runnerGroup;
+  const host = registration.host.toLowerCase();
+  const folded = labels.map((label) => label.folded).sort();
+  return {
+    key: digest([registration.name, host, scopePath(scope).toLowerCase(), runnerGroup, folded]),
+    registration: registration.name,
+    host,
+    scope,
+    runnerGroup,
+    labels: labels.map((label) => label.text),
+    wish,
+    backends,
+    specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), backends]),
+  };
+}
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** 80 bits of SHA-256 as 16 characters that fit into names and tags everywhere. JSON keeps the parts apart. */
+function digest(parts: unknown): string {
+  const bytes = createHash('sha256').update(JSON.stringify(parts)).digest();
+  let text = '';
+  let buffer = 0;
+  let bits = 0;
+  for (const byte of bytes.subarray(0, 10)) {
+    buffer = (buffer << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += BASE32.charAt((buffer >> bits) & 31);
+    }
+    buffer &= (1 << bits) - 1;
+  }
+  return text;
+}
+
+// ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function judgeSize(labels: readonly JobLabel[]): Objection | undefined {
+  if (labels.length > MOST_LABELS) {
+    return {
+      code: 'too-many-labels',
+      reason: `the job has ${labels.length} labels, and GitHub registers a runner with ${MOST_LABELS} at the most`,
+      cure: 'Use fewer labels, or the one-label form `shr=<unique>/cpu=4/…`.',
+    };
+  }
+  const long = labels.find(({ text }) => text.length > LONGEST_LABEL);
+  if (long === undefined) return undefined;
+  return {
+    code: 'label-too-long',
+    reason: `the label ${quote(long.text)} has ${long.text.length} characters, and ${LONGEST_LABEL} are the most`,
+    cure: 'Shorten it; a long image reference can become a named image of the registration.',
+  };
+}
+
+function fromMistake(mistake: Mistake): Objection {
+  const at = mistake.position > 1 ? ` (at character ${mistake.position})` : '';
+  return {
+    code: mistake.kind === 'malformed' ? 'malformed-label' : 'contradicting-labels',
+    reason: `the label ${quote(mistake.label)}${at}: ${mistake.problem}`,
+    cure: mistake.cure,
+  };
+}
+
+function tied(registrations: readonly Registration[], job: JobSubject): Admission {
+  const [first] = registrations;
+  const names = registrations.map(({ name }) => quote(name)).join(' and ');
+  return {
+    outcome: 'refused',
+    registration: first?.name ?? '',
+    code: 'ambiguous-registration' satisfies RefusalCode,
+    reason: `${names} claim the jobs of ${job.owner}/${job.repository} with these labels with the same right`,
+    cure: 'Whoever runs the dispatcher gives one of them a higher `priority`, or other labels; `shr validate` names such ties.',
+  };
+}
+
+/** All of them at once: nobody should meet the second obstacle after clearing the first. */
+function refused(registration: Registration, objections: readonly Objection[]): Admission {
+  const [first] = objections;
+  return {
+    outcome: 'refused',
+    registration: registration.name,
+    code: first?.code ?? ('not-allowed' satisfies RefusalCode),
+    reason: objections.map(({ reason }) => reason).join('; '),
+    cure: [...new Set(objections.map(({ cure }) => cure))].join(' '),
+  };
+}

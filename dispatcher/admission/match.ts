@@ -1,0 +1,200 @@
+/**
+ * Which registration serves a job. Pure. The index answers by host, owner, repository and label, so that a job looks
+ * only at registrations that listen to one of its labels, however many others there are.
+ */
+import type { Claim, Registration } from '../config/model.ts';
+import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
+import { nearest } from '../labels/nearest.ts';
+import type { JobSubject } from './lane.ts';
+
+/** The closer claim wins: a repository's own before its owner's before the enterprise's. */
+export type ClaimLevel = 'repository' | 'owner' | 'enterprise';
+const LEVELS: readonly ClaimLevel[] = ['repository', 'owner', 'enterprise'];
+
+interface Entry {
+  readonly registration: Registration;
+  /** Case folded. */
+  readonly labels: ReadonlySet<string>;
+}
+
+export interface RegistrationIndex {
+  /** By `placeKey` and label. */
+  readonly byLabel: ReadonlyMap<string, readonly Entry[]>;
+  /** By `placeKey`, for the reason when no label matches: the first few alone. */
+  readonly byPlace: ReadonlyMap<string, readonly Entry[]>;
+}
+
+export type Match =
+  | {
+      readonly outcome: 'matched';
+      readonly registration: Registration;
+      /** The job's labels that are not the registration's own: what may override. */
+      readonly rest: readonly JobLabel[];
+      readonly candidates: number;
+    }
+  /** Two registrations with the same right to it. `shr validate` names these before they can happen. */
+  | { readonly outcome: 'tie'; readonly registrations: readonly Registration[]; readonly candidates: number }
+  | { readonly outcome: 'none'; readonly reason: string; readonly candidates: number };
+
+/** Registrations named in a reason at the most. */
+const NAMED = 5;
+
+/** Every place (level and owner, or repository) that a claim covers, as keys of the index. */
+export function placesOf(host: string, claim: Claim): readonly string[] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return claim.organizations.map((organization) => placeKey('enterprise', host, organization));
+    case 'organization':
+      return [placeKey('owner', host, claim.organization)];
+    case 'user':
+      return [placeKey('owner', host, claim.user)];
+    case 'repositories':
+      return claim.repositories.map(({ owner, repository }) => placeKey('repository', host, `${owner}/${repository}`));
+  }
+}
+
+function placeKey(level: ClaimLevel, host: string, place: string): string {
+  return `${level} ${host.toLowerCase()} ${place.toLowerCase()}`;
+}
+
+/** A label may hold blanks, and stands last. */
+function labelKey(place: string, folded: string): string {
+  return `${place} ${folded}`;
+}
+
+export function indexRegistrations(registrations: readonly Registration[]): RegistrationIndex {
+  const byLabel = new Map<string, Entry[]>();
+  const byPlace = new Map<string, Entry[]>();
+  for (const registration of registrations) {
+    const entry: Entry = { registration, labels: new Set(registration.labels.map(foldLabel)) };
+    for (const place of new Set(placesOf(registration.host, registration.claim))) {
+      for (const label of entry.labels) append(byLabel, labelKey(place, label), entry);
+      append(byPlace, place, entry);
+    }
+  }
+  return { byLabel, byPlace };
+}
+
+function append(map: Map<string, Entry[]>, key: string, entry: Entry): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [entry]);
+  else list.push(entry);
+}
+
+export function match(index: RegistrationIndex, job: JobSubject, labels: readonly JobLabel[]): Match {
+  let candidates = 0;
+  let near: Near | undefined;
+  for (const level of LEVELS) {
+    const place = placeKey(level, job.host, level === 'repository' ? `${job.owner}/${job.repository}` : job.owner);
+    const found = listeningAt(index, place, labels);
+    candidates += found.length;
+    const matching = found.filter((entry) => foreignLabels(entry, labels).length === 0);
+    if (matching.length > 0) return choose(matching, labels, candidates);
+    near = nearer(near, found, labels);
+  }
+  return { outcome: 'none', reason: near === undefined ? unheard(index, job, labels) : almost(near), candidates };
+}
+
+/** The registrations of a place that listen to at least one of the labels. */
+function listeningAt(index: RegistrationIndex, place: string, labels: readonly JobLabel[]): readonly Entry[] {
+  const found = new Set<Entry>();
+  for (const label of labels) {
+    for (const entry of index.byLabel.get(labelKey(place, label.folded)) ?? []) found.add(entry);
+  }
+  // The one-label form leaves no room for an own label: alone, it stands for the default one.
+  if (found.size === 0 && labels.some(({ reading }) => reading.kind === 'one-label')) {
+    return index.byLabel.get(labelKey(place, DEFAULT_LABEL)) ?? [];
+  }
+  return [...found];
+}
+
+/** Labels that are neither the registration's own, nor built in, nor (well or badly written) overrides. */
+function foreignLabels(entry: Entry, labels: readonly JobLabel[]): readonly JobLabel[] {
+  return labels.filter(({ folded, reading }) => reading.kind === 'plain' && !entry.labels.has(folded));
+}
+
+function choose(matching: readonly Entry[], labels: readonly JobLabel[], candidates: number): Match {
+  const highest = Math.max(...matching.map(({ registration }) => registration.priority));
+  const chosen = matching.filter(({ registration }) => registration.priority === highest);
+  const [only, ...others] = chosen;
+  if (only === undefined || others.length > 0) {
+    const registrations = chosen.map(({ registration }) => registration).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { outcome: 'tie', registrations, candidates };
+  }
+  const rest = labels.filter(({ folded }) => !only.labels.has(folded));
+  return { outcome: 'matched', registration: only.registration, rest, candidates };
+}
+
+// ── why not ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Near {
+  readonly entry: Entry;
+  readonly foreign: readonly JobLabel[];
+}
+
+/** Fewest foreign labels first, then by name, so that the same job always hears the same. */
+function nearer(best: Near | undefined, entries: readonly Entry[], labels: readonly JobLabel[]): Near | undefined {
+  let near = best;
+  for (const entry of entries) {
+    const foreign = foreignLabels(entry, labels);
+    if (
+      near === undefined ||
+      foreign.length < near.foreign.length ||
+      (foreign.length === near.foreign.length && entry.registration.name < near.entry.registration.name)
+    ) {
+      near = { entry, foreign };
+    }
+  }
+  return near;
+}
+
+function almost({ entry, foreign }: Near): string {
+  const names = foreign.map(({ text }) => quote(text)).slice(0, NAMED);
+  const count = foreign.length === 1 ? 'label' : 'labels';
+  return (
+    `registration ${quote(entry.registration.name)} would take it without the ${count} ${names.join(', ')}, ` +
+    `neither its own nor an override${hint(foreign, entry)}`
+  );
+}
+
+const OVERRIDE_EXAMPLES = ['cpu-2', 'memory-4', 'img-', 'disk-100', 'shape-', 'timeout-90m', 'spot', 'dind', 'arch-'];
+const OVERRIDE_NAMES: ReadonlyMap<string, string> = new Map([
+  ['mem', 'memory-4'],
+  ['ram', 'memory-4'],
+  ['vcpu', 'cpu-2'],
+  ['cores', 'cpu-2'],
+  ['image', 'img-NAME'],
+  ['family', 'shape-NAME'],
+]);
+
+function hint(foreign: readonly JobLabel[], entry: Entry): string {
+  const [label] = foreign;
+  if (label === undefined) return '';
+  if (label.text.includes(',')) return '; a comma does not separate labels: write a YAML list, `runs-on: [a, b]`';
+  const word = /^[a-z]+/.exec(label.folded)?.[0] ?? '';
+  const guess = nearest(label.folded, [...entry.labels, ...OVERRIDE_EXAMPLES]) ?? OVERRIDE_NAMES.get(word);
+  return guess === undefined ? `; its labels: ${listed([...entry.labels])}` : `; did you mean ${quote(guess)}?`;
+}
+
+function unheard(index: RegistrationIndex, job: JobSubject, labels: readonly JobLabel[]): string {
+  const where = `${job.owner}/${job.repository} on ${job.host}`;
+  const entries = LEVELS.flatMap((level) => {
+    const place = level === 'repository' ? `${job.owner}/${job.repository}` : job.owner;
+    return index.byPlace.get(placeKey(level, job.host, place))?.slice(0, NAMED) ?? [];
+  });
+  if (entries.length === 0) return `no registration claims ${where}`;
+  const own = [...new Set(entries.flatMap((entry) => [...entry.labels]))];
+  const plain = labels.filter(({ reading }) => reading.kind === 'plain');
+  const guess = plain.map(({ folded }) => nearest(folded, own)).find((found) => found !== undefined);
+  const asked = listed(labels.map(({ text }) => text));
+  return (
+    `none of its labels (${asked}) is one that a registration of ${where} listens to: ${listed(own)}` +
+    (guess === undefined ? '' : `; did you mean ${quote(guess)}?`)
+  );
+}
+
+function listed(labels: readonly string[]): string {
+  if (labels.length === 0) return 'none';
+  const more = labels.length > NAMED ? ` and ${labels.length - NAMED} more` : '';
+  return labels.slice(0, NAMED).map(quote).join(', ') + more;
+}
