@@ -1,0 +1,56 @@
+/** Who may use the admin API. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv4 } from 'node:net';
+import type { RequestHandler } from 'express';
+import type { Secret } from '../config/model.ts';
+import { AdminProblem } from './admin-problem.ts';
+
+/** Without a token only this machine may come; a token of no characters is none. */
+export function hasToken(token: Secret | undefined): token is Secret {
+  return token !== undefined && token.reveal() !== '';
+}
+
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase();
+  return name === 'localhost' || name === '::1' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
+}
+
+export function requireAccess(token: Secret | undefined): RequestHandler {
+  return hasToken(token) ? requireToken(token) : requireThisMachine;
+}
+
+function requireToken(token: Secret): RequestHandler {
+  // Hashes have one length, so that the comparison does not tell the token's.
+  const expected = digest(token.reveal());
+  return (request, response, next) => {
+    const given = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    if (given !== undefined && timingSafeEqual(digest(given), expected)) {
+      next();
+      return;
+    }
+    response.set('WWW-Authenticate', 'Bearer realm="shr admin"');
+    throw given === undefined
+      ? new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token")
+      : new AdminProblem(401, 'wrong token', "compare it with the dispatcher's admin token (SHR_ADMIN_TOKEN)");
+  };
+}
+
+/**
+ * A loopback listener without a token trusts the users of this machine, not the web pages that their browsers show:
+ * a page may send to 127.0.0.1 (it carries an Origin), or give its own name our address (it carries that name as Host).
+ */
+const requireThisMachine: RequestHandler = (request, _response, next) => {
+  const host = /^(\[[^\]]*\]|[^:]*)(?::[0-9]+)?$/.exec(request.get('host') ?? '')?.[1] ?? '';
+  if (!isLoopback(host) || request.get('origin') !== undefined) {
+    throw new AdminProblem(
+      403,
+      'without a token only programs on this machine may ask',
+      "address it as 127.0.0.1 or localhost, or give the dispatcher an admin token and send 'Authorization: Bearer <token>'",
+    );
+  }
+  next();
+};
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,223 @@
+/** The questions that the admin API answers. Each reads at most a bounded number of rows. */
+import { Router } from 'express';
+import type { z } from 'zod';
+import type { Admit } from '../admission/lane.ts';
+import type { Clock } from '../clock.ts';
+import type { Registration } from '../config/model.ts';
+import { jobKey } from '../ledger/facts.ts';
+import type { Breaker, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { Log } from '../lifecycle/engine.ts';
+import { AdminProblem } from './admin-problem.ts';
+import {
+  explainQuery,
+  jobPath,
+  jobsQuery,
+  lanesQuery,
+  noQuery,
+  registrationsQuery,
+  runnerPath,
+  runnerQuery,
+  runnersQuery,
+} from './admin-query.ts';
+import {
+  explanation,
+  jobView,
+  laneView,
+  type PollStatus,
+  registrationView,
+  runnerView,
+  timelineView,
+} from './admin-views.ts';
+
+export interface AdminSources {
+  readonly ledger: Pick<
+    Ledger,
+    | 'lanesInUse'
+    | 'laneCounts'
+    | 'jobs'
+    | 'job'
+    | 'runners'
+    | 'runner'
+    | 'timeline'
+    | 'output'
+    | 'breakers'
+    | 'liveCounts'
+  >;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly log: Log;
+  registrations(): readonly Registration[];
+  /** Undefined for a registration that is not polled. */
+  pollStatus?(registration: string): PollStatus | undefined;
+  /** `engine.waitReason`. */
+  waitReason(laneKey: string): string | undefined;
+  /** An operator gives the runner up. Answers the row afterwards, or undefined when there is no such runner. */
+  forgetRunner(name: string): Promise<RunnerRow | undefined>;
+  /** For `/api/explain`. */
+  admit?: Admit;
+}
+
+/** With `sid-…` labels each job has its own lane: what is beyond is counted in the metrics, and not listed. */
+const MOST_LANES = 20_000;
+const LANES_A_QUERY = 500;
+
+export function adminRoutes(sources: AdminSources): Router {
+  const { ledger } = sources;
+  const router = Router({ caseSensitive: true, strict: true });
+
+  router.get('/registrations', async (request, response) => {
+    const query = parse(registrationsQuery, request.query);
+    const wanted = sources.registrations().filter(({ name }) => name === (query.registration ?? name));
+    const live = liveByRegistration(await ledger.liveCounts());
+    const breakers = openBreakers(await ledger.breakers(), sources.clock.now());
+    response.json({
+      registrations: wanted.slice(0, query.limit).map((registration) =>
+        registrationView({
+          registration,
+          poll: sources.pollStatus?.(registration.name),
+          live: live.get(registration.name) ?? new Map(),
+          breakers: breakers.get(registration.name) ?? [],
+        }),
+      ),
+      more: wanted.length > query.limit,
+    });
+  });
+
+  router.get('/lanes', async (request, response) => {
+    const query = parse(lanesQuery, request.query);
+    const lanes = (await lanesOf(ledger))
+      .filter((counts) => counts.lane.registration === (query.registration ?? counts.lane.registration))
+      .filter((counts) => !query.waiting || counts.demand > 0)
+      .sort(longestWaitFirst);
+    response.json({
+      lanes: lanes.slice(0, query.limit).map((counts) => laneView(counts, sources.waitReason(counts.lane.key))),
+      more: lanes.length > query.limit,
+    });
+  });
+
+  router.get('/jobs', async (request, response) => {
+    const query = parse(jobsQuery, request.query);
+    const jobs = await ledger.jobs({
+      ...(query.registration === undefined ? {} : { registrations: [query.registration] }),
+      ...(query.lane === undefined ? {} : { laneKey: query.lane }),
+      ...(query.status === undefined ? {} : { status: query.status }),
+      ...(query.admission === undefined ? {} : { admission: query.admission }),
+      limit: query.limit + 1,
+    });
+    response.json({ jobs: jobs.slice(0, query.limit).map(jobView), more: jobs.length > query.limit });
+  });
+
+  router.get('/jobs/:host/:id', async (request, response) => {
+    const { host, id } = parse(jobPath, request.params);
+    parse(noQuery, request.query);
+    const job = await ledger.job(jobKey(host, id));
+    if (job === undefined) {
+      throw new AdminProblem(
+        404,
+        `no job ${host}/${id}`,
+        'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
+      );
+    }
+    const waits = job.status === 'queued' && job.laneKey !== null;
+    response.json({ job: jobView(job), waitReason: (waits && sources.waitReason(job.laneKey)) || null });
+  });
+
+  router.get('/runners', async (request, response) => {
+    const query = parse(runnersQuery, request.query);
+    const runners = await ledger.runners({
+      ...(query.registration === undefined ? {} : { registrations: [query.registration] }),
+      ...(query.lane === undefined ? {} : { laneKey: query.lane }),
+      ...(query.state === undefined ? {} : { states: query.state }),
+      limit: query.limit + 1,
+    });
+    response.json({ runners: runners.slice(0, query.limit).map(runnerView), more: runners.length > query.limit });
+  });
+
+  router.get('/runners/:name', async (request, response) => {
+    const { name } = parse(runnerPath, request.params);
+    const query = parse(runnerQuery, request.query);
+    const runner = await ledger.runner(name);
+    if (runner === undefined) throw noSuchRunner(name);
+    response.json({
+      runner: runnerView(runner),
+      timeline: (await ledger.timeline(name)).map(timelineView),
+      ...(query.output ? { output: (await ledger.output(name)) ?? null } : {}),
+    });
+  });
+
+  router.post('/runners/:name/forget', async (request, response) => {
+    const { name } = parse(runnerPath, request.params);
+    parse(noQuery, request.query);
+    const runner = await sources.forgetRunner(name);
+    if (runner === undefined) throw noSuchRunner(name);
+    sources.log.warn('admin.runner.forgotten', { runner: name, state: runner.state });
+    response.status(runner.state === 'gone' ? 200 : 202).json({
+      runner: runnerView(runner),
+      message:
+        runner.state === 'gone'
+          ? 'nothing of it is left'
+          : 'it is drained by force: its registration is deleted and its instance stopped, even while a job runs on it',
+    });
+  });
+
+  router.get('/explain', (request, response) => {
+    const { host, repository, labels, visibility } = parse(explainQuery, request.query);
+    if (sources.admit === undefined) {
+      throw new AdminProblem(404, 'nothing is explained here', 'use `shr explain` beside the registrations');
+    }
+    response.json(explanation(sources.admit({ host, ...repository, labels, visibility })));
+  });
+
+  return router;
+}
+
+/** Names the parameter and what it may be; repeats no value. */
+function parse<Schema extends z.ZodType>(schema: Schema, given: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue?.path.join('.') ?? '';
+  throw new AdminProblem(
+    400,
+    where === '' ? 'a parameter is not known or given twice' : `the parameter ${where} is not valid`,
+    issue?.message ?? 'see docs/observability.md',
+  );
+}
+
+async function lanesOf(ledger: AdminSources['ledger']): Promise<LaneCounts[]> {
+  const keys = (await ledger.lanesInUse()).slice(0, MOST_LANES);
+  const lanes: LaneCounts[] = [];
+  for (let start = 0; start < keys.length; start += LANES_A_QUERY) {
+    lanes.push(...(await ledger.laneCounts(keys.slice(start, start + LANES_A_QUERY))));
+  }
+  return lanes;
+}
+
+function longestWaitFirst(one: LaneCounts, other: LaneCounts): number {
+  const since = (counts: LaneCounts) => counts.oldestQueuedSinceMs ?? Number.MAX_SAFE_INTEGER;
+  return since(one) - since(other) || one.lane.key.localeCompare(other.lane.key);
+}
+
+function liveByRegistration(
+  counts: Awaited<ReturnType<Ledger['liveCounts']>>,
+): ReadonlyMap<string, ReadonlyMap<string, number>> {
+  const live = new Map<string, Map<string, number>>();
+  for (const { registration, backend, count } of counts) {
+    const byBackend = live.get(registration) ?? new Map<string, number>();
+    byBackend.set(backend ?? '', (byBackend.get(backend ?? '') ?? 0) + count);
+    live.set(registration, byBackend);
+  }
+  return live;
+}
+
+function openBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
+  const open = breakers.filter(({ openUntilMs }) => openUntilMs === null || openUntilMs > nowMs);
+  return Map.groupBy(open, ({ key }) => key.split('/')[0] ?? '');
+}
+
+function noSuchRunner(name: string): AdminProblem {
+  return new AdminProblem(
+    404,
+    `no runner ${name}`,
+    'it was never ours, or its history was pruned; `shr runners` lists those that are known',
+  );
+}

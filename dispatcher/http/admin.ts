@@ -1,0 +1,183 @@
+/**
+ * The admin listener: health, metrics and the JSON that people and the command line read. Not in the path of any job,
+ * hence express. Loopback unless told otherwise; `/healthz` and `/readyz` are open, everything else wants the token.
+ */
+import { createServer } from 'node:http';
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { Clock } from '../clock.ts';
+import type { Secret } from '../config/model.ts';
+import { LedgerError } from '../ledger/ledger.ts';
+import { hasToken, isLoopback, requireAccess } from './admin-access.ts';
+import { AdminProblem } from './admin-problem.ts';
+import { type AdminSources, adminRoutes } from './admin-routes.ts';
+
+export interface AdminListenerOptions extends AdminSources {
+  readonly clock: Clock;
+  /** Undefined or empty: only programs on this machine may ask. */
+  readonly token: Secret | undefined;
+  /** Is the ledger writable, the configuration loaded, the first listing done? */
+  readiness(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
+  readonly metrics: { expose(): Promise<{ readonly contentType: string; readonly text: string }> };
+  readonly limits?: Partial<AdminLimits>;
+}
+
+export interface AdminLimits {
+  readonly maxConnections: number;
+  /** To the end of the request; no request here has a body. */
+  readonly requestTimeoutMs: number;
+  /** To the answer. */
+  readonly answerTimeoutMs: number;
+  readonly keepAliveMs: number;
+}
+
+export const defaultAdminLimits: AdminLimits = {
+  maxConnections: 128,
+  requestTimeoutMs: 10_000,
+  answerTimeoutMs: 30_000,
+  keepAliveMs: 5_000,
+};
+
+export interface AdminListener {
+  /**
+   * Port 0 takes a free one; answers the port. Rejects with the system's error (such as EADDRINUSE), and with
+   * AdminProblem when the address can be reached from elsewhere and there is no token.
+   */
+  listen(host: string, port: number): Promise<number>;
+  /** Takes no more connections, and cuts off what is not answered after `withinMs`. */
+  close(withinMs: number): Promise<void>;
+}
+
+export function createAdminListener(options: AdminListenerOptions): AdminListener {
+  const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
+  const server = createServer(
+    {
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: limits.requestTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: 1_000,
+    },
+    adminApp(options, limits),
+  );
+  server.maxConnections = limits.maxConnections;
+  return {
+    async listen(host, port) {
+      if (!isLoopback(host) && !hasToken(options.token)) {
+        throw new AdminProblem(
+          500,
+          `the admin listener would be open to everybody who reaches ${host}`,
+          'give it a token (SHR_ADMIN_TOKEN), or let it listen on 127.0.0.1',
+        );
+      }
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          const address = server.address();
+          resolve(typeof address === 'object' && address !== null ? address.port : port);
+        });
+      });
+    },
+    close(withinMs) {
+      return new Promise((resolve) => {
+        const cancel = options.clock.after(withinMs, () => server.closeAllConnections());
+        server.close(() => {
+          cancel();
+          resolve();
+        });
+      });
+    },
+  };
+}
+
+function adminApp(options: AdminListenerOptions, limits: AdminLimits) {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+
+  app.use(answeredInTime(options, limits.answerTimeoutMs), hardened, withoutBody);
+  app.get('/healthz', (_request, response) => {
+    response.json({ alive: true });
+  });
+  app.get('/readyz', async (_request, response) => {
+    const { ready, reasons } = await options.readiness();
+    response.status(ready ? 200 : 503).json({ ready, reasons });
+  });
+  app.use(requireAccess(options.token));
+  app.get('/metrics', async (_request, response) => {
+    const { contentType, text } = await options.metrics.expose();
+    response.set('Content-Type', contentType).send(text);
+  });
+  app.use('/api', adminRoutes(options));
+  app.use((request) => {
+    throw request.method === 'GET' || request.method === 'HEAD'
+      ? new AdminProblem(404, 'nothing here', 'what there is: docs/observability.md')
+      : new AdminProblem(405, `nothing here takes ${request.method}`, 'what there is: docs/observability.md');
+  });
+  app.use(told(options));
+  return app;
+}
+
+const hardened: RequestHandler = (_request, response, next) => {
+  response.set({
+    'Cache-Control': 'no-store',
+    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Referrer-Policy': 'no-referrer',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+  });
+  next();
+};
+
+/** No question here has a body: the smallest bound there is. */
+const withoutBody: RequestHandler = (request, response, next) => {
+  if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0) {
+    next();
+    return;
+  }
+  // What is not read must not stand before the next request of the connection.
+  response.set('Connection', 'close');
+  throw new AdminProblem(413, 'no request here has a body', 'send it without one; parameters go into the query');
+};
+
+function answeredInTime(options: AdminListenerOptions, withinMs: number): RequestHandler {
+  return (request, response, next) => {
+    const cancel = options.clock.after(withinMs, () => {
+      options.log.error('admin.timeout', { method: request.method, path: request.path, afterMs: withinMs });
+      if (response.headersSent) response.destroy();
+      else {
+        response.set('Connection', 'close');
+        response.status(503).json({ error: 'no answer in time', hint: 'the dispatcher is overloaded: see its log' });
+      }
+    });
+    response.on('close', cancel);
+    next();
+  };
+}
+
+/** The last one: every failure becomes `{error, hint}`. Express takes it for an error handler by its four parameters. */
+function told(options: AdminListenerOptions): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    if (response.headersSent) {
+      // It was answered as too late, and logged then.
+      response.destroy();
+      return;
+    }
+    if (!(error instanceof AdminProblem)) options.log.error('admin.failed', { method: request.method, error });
+    const problem = problemOf(error);
+    response.status(problem.status).json({ error: problem.message, hint: problem.hint });
+  };
+}
+
+function problemOf(error: unknown): AdminProblem {
+  if (error instanceof AdminProblem) return error;
+  if (error instanceof LedgerError) {
+    return new AdminProblem(503, `the ledger is ${error.kind}`, error.message);
+  }
+  // Express and its router refuse a malformed path (a broken %-escape) by an error with its status.
+  if (error instanceof URIError) return new AdminProblem(400, 'the path is malformed', 'check its %-escapes');
+  return new AdminProblem(500, 'a defect of the dispatcher', 'its log has the details, event admin.failed');
+}
