@@ -1,52 +1,25 @@
 /** The running heart: turns facts in the ledger into runners, and takes runners down. Holds no truth of its own. */
-import type { Provider } from '../../providers/provider.ts';
-import type { Admit } from '../admission/lane.ts';
-import type { Clock, Random } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
-import type { Github } from '../github/github.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { ulid } from '../clock.ts';
+import { scopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import { Backends } from './backends.ts';
+import { Board } from './board.ts';
+import { drainRunner } from './drain.ts';
+import { createFloor } from './floor.ts';
+import { GithubView } from './github-view.ts';
+import { Holds } from './holds.ts';
+import { LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import { CREATING_MS } from './machine.ts';
+import { observeRunner } from './observe.ts';
+import { type Permit, Permits } from './permits.ts';
+import type { EngineOptions } from './ports.ts';
+import { turnOf } from './replacement.ts';
+import { refusedByBackends, settleJobs } from './settle.ts';
+import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
+import { SweepSchedule } from './sweep-schedule.ts';
+import { Verifier } from './verify.ts';
 
-/** A line in the log, one an event. Fields are flat; secrets have no way in (see observability/log.ts). */
-export interface Log {
-  debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
-}
-
-/** What the engine tells the metrics. Labels are registrations, backends and kinds: never job or runner names. */
-export interface LifecycleMetrics {
-  jobAdmitted(registration: string | null, outcome: 'lane' | 'refused' | 'not-ours', code: string | null): void;
-  /** From the job's first `queued` to `in_progress` on one of our runners. */
-  queueToStart(registration: string, backend: string, ms: number): void;
-  launched(registration: string, backend: string, ms: number): void;
-  launchFailed(registration: string, backend: string, kind: string): void;
-  /** From the drain's start to `gone`. */
-  tornDown(registration: string, backend: string, ms: number): void;
-}
-
-/** What a registration is made of at run time. */
-export interface Tenant {
-  readonly registration: Registration;
-  readonly github: Github;
-  /** By backend name. The provider's module is imported when first asked for. */
-  provider(backend: string): Promise<Provider>;
-}
-
-export interface EngineOptions {
-  readonly dispatcherId: string;
-  /** Unique per start of the process. */
-  readonly incarnation: string;
-  readonly ledger: Ledger;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly metrics: LifecycleMetrics;
-  readonly admit: Admit;
-  readonly tenants: ReadonlyMap<string, Tenant>;
-  readonly maxRunners: number;
-  readonly maxLaunches: number;
-}
+export type { EngineOptions, LifecycleMetrics, Log, Tenant } from './ports.ts';
 
 export interface Engine {
   /** Recovers what an earlier incarnation left, then works until `stop`. */
@@ -57,4 +30,382 @@ export interface Engine {
   stop(withinMs: number): Promise<void>;
   /** Why the lane's next runner is not launched yet, in words; undefined when nothing holds it. */
   waitReason(laneKey: string): string | undefined;
+  /** Registrations whose instances have not all been listed since the start, with what failed. */
+  unlisted(): ReadonlyMap<string, readonly string[]>;
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Runners looked at side by side. */
+const VISITS_AT_ONCE = 64;
+const SURPLUS_MS = MINUTE;
+/** GitHub cancels a job that has waited for this long. */
+const QUEUE_LIMIT_MS = 24 * HOUR;
+/** A job that still waits is read by id this often, so that a lost cancellation costs no runner for long. */
+const RECHECK_MS = 10 * MINUTE;
+const CHORES_MS = MINUTE;
+const ERROR_PAUSE_MS = SECOND;
+const MOST_DISPUTES = 50;
+const REASON_CHANGED = 'the image, shape or backends of its lane changed';
+
+export function createEngine(options: EngineOptions): Engine {
+  const { ledger, clock, random, log, tenants, incarnation, dispatcherId } = options;
+  let state: 'new' | 'working' | 'stopped' = 'new';
+  let cycling = false;
+  let again = false;
+  let cancelAlarm = () => {};
+  let alarmAtMs = Number.POSITIVE_INFINITY;
+  const idleWaiters: (() => void)[] = [];
+
+  const board = new Board(ledger);
+  const backends = new Backends(ledger, clock, log, options.maxLaunches);
+  const holds = new Holds(clock);
+  const permits = new Permits(options, board, backends, holds);
+  const working = () => state === 'working';
+  const floor = createFloor(options, { working, laneChanged, wake });
+  const view = new GithubView(floor);
+  const verifier = new Verifier(floor);
+
+  const launches = new Map<string, Promise<void>>();
+  const visits = new Map<string, Promise<void>>();
+  const sweeps = new SweepSchedule(tenants.keys(), clock, random);
+  /** Lanes whose next launch waits for something of their own, and when to look again. */
+  const blocked = new Map<string, { readonly reason: string; readonly untilMs: number }>();
+  let choresDueAtMs = 0;
+
+  function laneChanged(laneKey: string): void {
+    board.mark(laneKey);
+    blocked.delete(laneKey);
+  }
+
+  function wake(): void {
+    if (!working()) return;
+    if (cycling) {
+      again = true;
+      return;
+    }
+    cycling = true;
+    cycle().then(
+      () => finishCycle(null),
+      (error: unknown) => {
+        log.error('cycle-failed', { error });
+        finishCycle(ERROR_PAUSE_MS);
+      },
+    );
+  }
+
+  function finishCycle(pauseMs: number | null): void {
+    cycling = false;
+    if (again && pauseMs === null) {
+      again = false;
+      wake();
+      return;
+    }
+    again = false;
+    if (pauseMs !== null) wakeAt(clock.now() + pauseMs);
+    for (const waiter of idleWaiters.splice(0)) waiter();
+  }
+
+  function wakeAt(atMs: number): void {
+    if (atMs >= alarmAtMs) return;
+    cancelAlarm();
+    alarmAtMs = atMs;
+    cancelAlarm = clock.after(Math.max(0, atMs - clock.now()), () => {
+      alarmAtMs = Number.POSITIVE_INFINITY;
+      wake();
+    });
+  }
+
+  /** One pass: facts become admissions and runner events, lanes become launches, due runners are visited. */
+  async function cycle(): Promise<void> {
+    await settleJobs(floor, backends);
+    await board.refresh(clock.now());
+    await launchNeeded();
+    await drainSurplus();
+    await visitDue();
+    sweepDue();
+    await doChores();
+    await setAlarm();
+  }
+
+  async function launchNeeded(): Promise<void> {
+    while (working()) {
+      const now = clock.now();
+      for (const [laneKey, { untilMs }] of blocked) if (untilMs <= now) blocked.delete(laneKey);
+      const reasons = new Map([...blocked].map(([laneKey, { reason }]) => [laneKey, reason]));
+      const granted = await permits.grant(launches.size, reasons);
+      if (granted.length === 0) return;
+      for (const permit of granted) {
+        if (!working()) return;
+        await use(permit);
+      }
+      await board.refresh(clock.now());
+    }
+  }
+
+  /** Every permit ends in a runner, in a blocked lane, or in a lane that is planned anew: so the loop above ends. */
+  async function use({ lane, backends: chosen }: Permit): Promise<void> {
+    const tenant = tenants.get(lane.registration);
+    if (tenant === undefined || blocked.has(lane.key)) return;
+    const now = clock.now();
+    const [job] = await ledger.waitingJobs(lane.key, 1);
+    if (job === undefined) {
+      blocked.set(lane.key, { reason: 'its jobs are being counted again', untilMs: now + SECOND });
+      board.mark(lane.key);
+      return;
+    }
+    const turn = turnOf(job, now);
+    if (turn.kind === 'verify') {
+      verifier.ask(job.key);
+      blocked.set(lane.key, { reason: 'GitHub is asked whether its oldest job still waits', untilMs: now + SECOND });
+      return;
+    }
+    if (turn.kind === 'wait') {
+      blocked.set(lane.key, { reason: turn.reason, untilMs: turn.untilMs });
+      return;
+    }
+    const name = `${dispatcherId}-${ulid(now, random)}`;
+    const [backend] = chosen;
+    await ledger.createRunner(
+      newRunner({ name, permit: { lane, backends: chosen }, now, incarnation, forJobKey: job.key }),
+      `planned for ${job.owner}/${job.repository} job ${job.jobId}${backend === undefined ? '' : ` on ${backend}`}`,
+    );
+    board.mark(lane.key);
+    const launch = { runner: name, createdAtMs: now, lane, backends: chosen };
+    launches.set(
+      name,
+      launchRunner(floor, tenant, backends, holds, launch)
+        .catch((error: unknown) => log.error('launch-broken', { runner: name, error }))
+        .finally(async () => {
+          launches.delete(name);
+          board.mark(lane.key);
+          await refuseHopeless(lane.key).catch((error: unknown) =>
+            log.error('refusal-failed', { lane: lane.key, error }),
+          );
+          wake();
+        }),
+    );
+  }
+
+  /** When every backend of a lane refuses its image or shape for good, its jobs are refused with the services' words. */
+  async function refuseHopeless(laneKey: string): Promise<void> {
+    const lane = board.counts(laneKey)?.lane;
+    const words = lane === undefined ? undefined : backends.refusal(lane);
+    if (lane === undefined || words === undefined) return;
+    const jobs = await ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
+    await ledger.settleJobs(
+      jobs.map((job) => ({
+        key: job.key,
+        version: job.version,
+        admission: refusedByBackends(lane.registration, words),
+      })),
+    );
+    board.mark(laneKey);
+  }
+
+  async function drainSurplus(): Promise<void> {
+    const now = clock.now();
+    for (const { laneKey, count } of [...board.surplusSince(now - SURPLUS_MS)]) {
+      for (const runner of await ledger.surplusRunners(laneKey, count)) {
+        await floor.tell(runner.name, { kind: 'drain', reason: 'no job needs it any more' });
+      }
+    }
+    for (const laneKey of [...board.outdatedLanes()]) {
+      const spec = board.counts(laneKey)?.lane.specHash;
+      const runners = await ledger.runners({ laneKey, states: ['starting', 'online'], limit: 100 });
+      for (const runner of runners) {
+        if (runner.specHash !== spec && runner.specHash !== 'adopted' && runner.jobKey === null) {
+          await floor.tell(runner.name, { kind: 'drain', reason: REASON_CHANGED });
+        }
+      }
+    }
+  }
+
+  async function visitDue(): Promise<void> {
+    const room = VISITS_AT_ONCE - visits.size;
+    if (room <= 0) return;
+    const due = await ledger.runnersDue(clock.now(), room + visits.size);
+    for (const runner of due) {
+      if (visits.size >= VISITS_AT_ONCE || !working()) return;
+      if (!visits.has(runner.name)) visit(runner);
+    }
+  }
+
+  function visit(runner: RunnerRow): void {
+    const work =
+      runner.state === 'draining'
+        ? drainRunner(floor, verifier, runner)
+        : observeRunner({ floor, view, verifier, backends }, runner);
+    visits.set(
+      runner.name,
+      work
+        .catch(async (error: unknown) => {
+          log.error('visit-failed', { runner: runner.name, state: runner.state, error });
+          await floor.tell(runner.name, { kind: 'step-failed', message: 'an error of the dispatcher: see its log' });
+        })
+        .catch((error: unknown) => log.error('visit-not-recorded', { runner: runner.name, error }))
+        .finally(() => {
+          visits.delete(runner.name);
+          wake();
+        }),
+    );
+  }
+
+  function sweepDue(): void {
+    for (const name of sweeps.take()) {
+      sweep(name)
+        .catch((error: unknown) => {
+          log.error('sweep-broken', { registration: name, error });
+          return ['the sweep broke: see the log'];
+        })
+        .then((failures) => {
+          sweeps.done(name, failures);
+          wake();
+        });
+    }
+  }
+
+  async function sweep(name: string): Promise<readonly string[]> {
+    const tenant = tenants.get(name);
+    if (tenant === undefined) return [];
+    const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
+    const { failures } = await sweepInstances(floor, tenant, backends);
+    if (working()) await sweepGithub(floor, tenant, view, scopes);
+    return failures;
+  }
+
+  async function doChores(): Promise<void> {
+    const now = clock.now();
+    for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
+    if (now < choresDueAtMs) return;
+    choresDueAtMs = now + CHORES_MS;
+    for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
+    for (const job of await ledger.jobs({ admission: 'lane', status: 'queued', limit: 100 })) {
+      if (now - Math.max(job.statusSinceMs, job.verifiedAtMs ?? 0) >= RECHECK_MS) verifier.ask(job.key);
+    }
+    await ledger.deleteEmptyLanes();
+  }
+
+  async function setAlarm(): Promise<void> {
+    const surplusMs = board.firstSurplusMs();
+    const candidates: (number | null | undefined)[] = [
+      visits.size >= VISITS_AT_ONCE ? null : await nextVisitAt(),
+      holds.nextReleaseMs(),
+      backends.nextOpeningMs(),
+      surplusMs === undefined ? undefined : Math.max(surplusMs + SURPLUS_MS, clock.now() + SECOND),
+      choresDueAtMs,
+      ...[...blocked.values()].map(({ untilMs }) => untilMs),
+      sweeps.nextMs,
+    ];
+    const times = candidates.filter((time): time is number => typeof time === 'number');
+    if (times.length > 0) wakeAt(Math.min(...times));
+  }
+
+  /** Runners under visit are overdue by nature; the end of their visit wakes the engine. */
+  async function nextVisitAt(): Promise<number | null> {
+    const next = await ledger.nextCheckAt();
+    return next !== null && next <= clock.now() && visits.size > 0 ? clock.now() + SECOND : next;
+  }
+
+  async function settled(): Promise<void> {
+    while (launches.size > 0 || visits.size > 0 || cycling) {
+      const pending: Promise<unknown>[] = [...launches.values(), ...visits.values()];
+      if (cycling) pending.push(new Promise<void>((resolve) => idleWaiters.push(resolve)));
+      await Promise.all(pending);
+    }
+  }
+
+  return {
+    async start() {
+      if (state !== 'new') throw new Error('an engine starts once');
+      await backends.load();
+      await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
+      for (const laneKey of await ledger.lanesInUse()) board.mark(laneKey);
+      for (const runner of await ledger.runners({ states: ['creating'], limit: 1000 })) {
+        if (runner.incarnation === incarnation) continue;
+        await ledger.stepRunner(runner.name, () => ({ patch: { nextCheckAtMs: clock.now() }, entries: [] }));
+      }
+      state = 'working';
+      wake();
+    },
+    wake,
+    async stop(withinMs) {
+      if (state === 'stopped') return;
+      state = 'stopped';
+      cancelAlarm();
+      let cancelTimeout = () => {};
+      const timeout = new Promise<'timeout'>((resolve) => {
+        cancelTimeout = clock.after(withinMs, () => resolve('timeout'));
+      });
+      const outcome = await Promise.race([settled().then(() => 'settled' as const), timeout]);
+      cancelTimeout();
+      if (outcome === 'timeout') {
+        log.warn('stop-unfinished', {
+          launches: launches.size,
+          visits: visits.size,
+          reason: 'the next start takes them up',
+        });
+      }
+    },
+    waitReason(laneKey) {
+      const counts = board.counts(laneKey);
+      if (counts === undefined || counts.demand === 0) return undefined;
+      if (board.need(counts.lane) === 0) return undefined;
+      return blocked.get(laneKey)?.reason ?? permits.reason(counts.lane);
+    },
+    unlisted() {
+      return sweeps.failures;
+    },
+  };
+}
+
+function newRunner(plan: {
+  readonly name: string;
+  readonly permit: Permit;
+  readonly now: number;
+  readonly incarnation: string;
+  readonly forJobKey: string;
+}): RunnerRow {
+  const { lane } = plan.permit;
+  return {
+    name: plan.name,
+    registration: lane.registration,
+    host: lane.host,
+    scope: scopePath(lane.scope),
+    runnerGroup: lane.runnerGroup,
+    laneKey: lane.key,
+    labels: lane.labels,
+    specHash: lane.specHash,
+    state: 'creating',
+    stateSinceMs: plan.now,
+    createdAtMs: plan.now,
+    deadlineAtMs: plan.now + CREATING_MS,
+    nextCheckAtMs: plan.now + CREATING_MS,
+    incarnation: plan.incarnation,
+    backend: null,
+    instanceDeadlineAtMs: plan.now + LONGEST_LIFE_MS,
+    instanceId: null,
+    instanceState: 'none',
+    githubRunnerId: null,
+    forJobKey: plan.forJobKey,
+    jobKey: null,
+    onlineAtMs: null,
+    busyAtMs: null,
+    finishedAtMs: null,
+    misses: 0,
+    firstMissAtMs: null,
+    drainReason: null,
+    forced: false,
+    firstIdleAtMs: null,
+    lastIdleAtMs: null,
+    deregisteredAtMs: null,
+    stopSentAtMs: null,
+    refusedSinceMs: null,
+    attempts: 0,
+    failureKind: null,
+    failure: null,
+    version: 0,
+  };
 }

@@ -1,0 +1,159 @@
+/**
+ * The lanes that matter now, as last read from the ledger, and what planning made of them. Only lanes marked dirty are
+ * read again, and only the pools that they belong to are planned again.
+ */
+import type { LaneSpec } from '../admission/lane.ts';
+import { scopePath } from '../github/scope.ts';
+import type { LaneCounts, Ledger } from '../ledger/ledger.ts';
+import { type LaneFacts, planPool } from './planner.ts';
+
+interface BoardLane {
+  readonly counts: LaneCounts;
+  readonly facts: LaneFacts;
+  readonly pool: string;
+}
+
+export interface Hungry {
+  readonly lane: LaneSpec;
+  readonly need: number;
+}
+
+const LANES_A_READ = 500;
+
+export class Board {
+  readonly #ledger: Pick<Ledger, 'laneCounts'>;
+  readonly #dirty = new Set<string>();
+  readonly #lanes = new Map<string, BoardLane>();
+  readonly #pools = new Map<string, Set<string>>();
+  /** By registration, then lane, in the order in which the lanes began to need runners. */
+  readonly #needs = new Map<string, Map<string, number>>();
+  readonly #surplus = new Map<string, { readonly count: number; readonly sinceMs: number }>();
+  readonly #outdated = new Set<string>();
+
+  constructor(ledger: Pick<Ledger, 'laneCounts'>) {
+    this.#ledger = ledger;
+  }
+
+  mark(laneKey: string): void {
+    this.#dirty.add(laneKey);
+  }
+
+  /** Reads the dirty lanes, and plans their pools again. */
+  async refresh(nowMs: number): Promise<void> {
+    while (this.#dirty.size > 0) {
+      const keys = [...this.#dirty].slice(0, LANES_A_READ);
+      for (const key of keys) this.#dirty.delete(key);
+      const read = await this.#ledger.laneCounts(keys).catch((error: unknown) => {
+        for (const key of keys) this.#dirty.add(key);
+        throw error;
+      });
+      const pools = new Set<string>();
+      const found = new Map(read.map((counts) => [counts.lane.key, counts]));
+      for (const key of keys) {
+        const pool = this.#place(key, found.get(key));
+        if (pool !== undefined) pools.add(pool);
+      }
+      for (const pool of pools) this.#plan(pool, nowMs);
+    }
+  }
+
+  counts(laneKey: string): LaneCounts | undefined {
+    return this.#lanes.get(laneKey)?.counts;
+  }
+
+  need(lane: Pick<LaneSpec, 'key' | 'registration'>): number {
+    return this.#needs.get(lane.registration)?.get(lane.key) ?? 0;
+  }
+
+  registrationsInNeed(): readonly string[] {
+    return [...this.#needs.keys()];
+  }
+
+  *hungry(registration: string): Generator<Hungry> {
+    for (const [key, need] of this.#needs.get(registration) ?? []) {
+      const lane = this.#lanes.get(key);
+      if (lane !== undefined) yield { lane: lane.counts.lane, need };
+    }
+  }
+
+  /** Lanes with runners too many since `beforeMs` or longer. */
+  *surplusSince(beforeMs: number): Generator<{ readonly laneKey: string; readonly count: number }> {
+    for (const [laneKey, { count, sinceMs }] of this.#surplus) if (sinceMs <= beforeMs) yield { laneKey, count };
+  }
+
+  /** When the first of the surplus began to be one. */
+  firstSurplusMs(): number | undefined {
+    let first: number | undefined;
+    for (const { sinceMs } of this.#surplus.values()) if (first === undefined || sinceMs < first) first = sinceMs;
+    return first;
+  }
+
+  outdatedLanes(): Iterable<string> {
+    return this.#outdated;
+  }
+
+  scopes(registration: string): ReadonlySet<string> {
+    const scopes = new Set<string>();
+    for (const { counts } of this.#lanes.values()) {
+      if (counts.lane.registration === registration) scopes.add(scopePath(counts.lane.scope));
+    }
+    return scopes;
+  }
+
+  #place(key: string, counts: LaneCounts | undefined): string | undefined {
+    const before = this.#lanes.get(key);
+    const supply = counts === undefined ? 0 : counts.creating + counts.starting + counts.online;
+    if (counts === undefined || (counts.demand === 0 && supply === 0 && counts.outdated === 0)) {
+      if (before === undefined) return undefined;
+      this.#remove(key, before);
+      return before.pool;
+    }
+    const pool = `${counts.lane.host} ${scopePath(counts.lane.scope)} ${counts.lane.runnerGroup}`;
+    if (before !== undefined && before.pool !== pool) this.#remove(key, before);
+    const labels = before?.facts.labels ?? new Set(counts.lane.labels.map((label) => label.toLowerCase()));
+    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply } });
+    const members = this.#pools.get(pool);
+    if (members === undefined) this.#pools.set(pool, new Set([key]));
+    else members.add(key);
+    if (counts.outdated > 0) this.#outdated.add(key);
+    else this.#outdated.delete(key);
+    return pool;
+  }
+
+  #remove(key: string, lane: BoardLane): void {
+    this.#lanes.delete(key);
+    this.#surplus.delete(key);
+    this.#outdated.delete(key);
+    this.#setNeed(lane.counts.lane, 0);
+    const members = this.#pools.get(lane.pool);
+    members?.delete(key);
+    if (members?.size === 0) this.#pools.delete(lane.pool);
+  }
+
+  #plan(pool: string, nowMs: number): void {
+    const members: BoardLane[] = [];
+    for (const key of this.#pools.get(pool) ?? []) {
+      const lane = this.#lanes.get(key);
+      if (lane !== undefined) members.push(lane);
+    }
+    const plan = planPool(members.map((lane) => lane.facts));
+    for (const { counts } of members) {
+      const { lane } = counts;
+      this.#setNeed(lane, plan.needs.get(lane.key) ?? 0);
+      const count = plan.surplus.get(lane.key) ?? 0;
+      const before = this.#surplus.get(lane.key);
+      if (count === 0) this.#surplus.delete(lane.key);
+      else this.#surplus.set(lane.key, { count, sinceMs: before?.sinceMs ?? nowMs });
+    }
+  }
+
+  #setNeed(lane: LaneSpec, need: number): void {
+    const line = this.#needs.get(lane.registration);
+    if (need > 0) {
+      if (line === undefined) this.#needs.set(lane.registration, new Map([[lane.key, need]]));
+      else line.set(lane.key, need);
+      return;
+    }
+    if (line?.delete(lane.key) && line.size === 0) this.#needs.delete(lane.registration);
+  }
+}

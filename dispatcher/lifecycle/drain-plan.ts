@@ -1,0 +1,81 @@
+/**
+ * What a draining runner still needs, on GitHub's side and on the provider's. Pure.
+ *
+ * Nothing tells surely that a runner is idle: GitHub has said "idle" of busy runners for many minutes, and has granted
+ * their DELETE (terraform-aws-github-runner#5085, #5228). So a container that may be running a job is left to end by
+ * itself; `mayStop` lists the only grounds on which it is stopped.
+ */
+import type { RunnerRow } from '../ledger/ledger.ts';
+import { instanceIsOver, neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** Two readings of "idle" count only when they are this far apart. */
+export const IDLE_SPAN_MS = 2 * MINUTE;
+/** How long a runner that was online is left to end by itself after its drain began. */
+export const LEAVE_ALONE_MS = 10 * MINUTE;
+/** The same, where GitHub never called it idle: it was offline, or its registration vanished. */
+export const LEAVE_ALONE_UNSEEN_MS = 30 * MINUTE;
+/** Between the end of the registration of a runner that never came online, and its stop. */
+export const NEVER_ONLINE_GRACE_MS = 30 * SECOND;
+/** A container whose job is done gets this long to exit. */
+export const EXIT_GRACE_MS = MINUTE;
+/** A stop that was accepted is repeated when nothing came of it. */
+export const REPEAT_STOP_MS = MINUTE;
+
+/** `read`: ask GitHub for the runner. `deregister`: DELETE it. */
+export type GithubStep = 'none' | 'read' | 'deregister';
+/** `stop`: keep its output, then stop and remove it. */
+export type InstanceStep = 'none' | 'inspect' | 'stop';
+
+export function githubStep(runner: RunnerRow): GithubStep {
+  if (runner.deregisteredAtMs !== null) return 'none';
+  if (runner.forced || instanceIsOver(runner) || runner.finishedAtMs !== null) return 'deregister';
+  if (neverCameOnline(runner) || readIdle(runner)) return 'deregister';
+  return 'read';
+}
+
+export function instanceStep(runner: RunnerRow, nowMs: number): InstanceStep {
+  if (runner.instanceState === 'none' || runner.instanceState === 'absent') return 'none';
+  const stopPending = runner.stopSentAtMs !== null && nowMs - runner.stopSentAtMs < REPEAT_STOP_MS;
+  if (stopPending) return 'inspect';
+  return runner.instanceState === 'ended' || mayStop(runner, nowMs) ? 'stop' : 'inspect';
+}
+
+/** Whether a container that has not ended may be stopped. */
+export function mayStop(runner: RunnerRow, nowMs: number): boolean {
+  if (runner.forced || nowMs >= runner.instanceDeadlineAtMs) return true;
+  if (runner.finishedAtMs !== null) return nowMs - runner.finishedAtMs >= EXIT_GRACE_MS;
+  if (runner.jobKey !== null) return false;
+  if (runner.deregisteredAtMs === null) return false;
+  if (neverCameOnline(runner)) {
+    return runner.instanceState !== 'running' || nowMs - runner.deregisteredAtMs >= NEVER_ONLINE_GRACE_MS;
+  }
+  const patience = readIdle(runner) ? LEAVE_ALONE_MS : LEAVE_ALONE_UNSEEN_MS;
+  return nowMs - runner.stateSinceMs >= patience && nowMs - runner.deregisteredAtMs >= IDLE_SPAN_MS;
+}
+
+/** Whether the ground for a stop is that nothing names the runner: then its possible jobs are read by id before. */
+export function restsOnSilence(runner: RunnerRow, nowMs: number): boolean {
+  return (
+    !runner.forced && nowMs < runner.instanceDeadlineAtMs && runner.finishedAtMs === null && !instanceIsOver(runner)
+  );
+}
+
+/** When to visit again, if this visit brought nothing new. */
+export function nextVisitMs(runner: RunnerRow, nowMs: number): number {
+  if (runner.refusedSinceMs !== null && instanceIsOver(runner) && runner.instanceState !== 'ended') {
+    return Math.min(MINUTE, Math.max(SECOND, runner.refusedSinceMs + REFUSED_PATIENCE_MS - nowMs));
+  }
+  if (runner.stopSentAtMs !== null || runner.instanceState === 'ended') return 2 * SECOND;
+  return nowMs - runner.stateSinceMs < 2 * MINUTE ? 15 * SECOND : 30 * SECOND;
+}
+
+function readIdle(runner: RunnerRow): boolean {
+  return (
+    runner.firstIdleAtMs !== null &&
+    runner.lastIdleAtMs !== null &&
+    runner.lastIdleAtMs - runner.firstIdleAtMs >= IDLE_SPAN_MS
+  );
+}

@@ -1,0 +1,132 @@
+/** One visit to a draining runner: does what drain-plan.ts says, on GitHub's side and on the provider's. */
+import { ProviderError } from '../../providers/provider.ts';
+import { GithubError } from '../github/github.ts';
+import { parseScopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import { githubStep, instanceStep, nextVisitMs, restsOnSilence } from './drain-plan.ts';
+import { type Floor, tenantOf } from './floor.ts';
+import { instanceIsOver, postpone } from './machine.ts';
+import { lookAtInstance } from './observe.ts';
+import type { Tenant } from './ports.ts';
+import type { Verifier } from './verify.ts';
+
+/** Steps within one visit, as long as each brings it further. */
+const STEPS_A_VISIT = 6;
+
+export async function drainRunner(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<void> {
+  let current = runner;
+  for (let round = 0; round < STEPS_A_VISIT && current.state === 'draining'; round += 1) {
+    const before = current;
+    const afterGithub = await githubSide(floor, current);
+    if (afterGithub === undefined || afterGithub.state !== 'draining') return;
+    const after = await instanceSide(floor, verifier, afterGithub);
+    if (after === undefined || after.state !== 'draining') return;
+    current = after;
+    const progressed =
+      before.deregisteredAtMs !== after.deregisteredAtMs ||
+      before.stopSentAtMs !== after.stopSentAtMs ||
+      before.instanceState !== after.instanceState;
+    if (!progressed) break;
+  }
+  await floor.options.ledger.stepRunner(runner.name, (row) =>
+    row.state === 'draining' && row.nextCheckAtMs !== null && row.nextCheckAtMs <= floor.now()
+      ? postpone(row, floor.now(), nextVisitMs(row, floor.now()))
+      : undefined,
+  );
+}
+
+async function githubSide(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(floor, runner);
+  if (tenant === undefined || githubStep(runner) === 'none') return runner;
+  try {
+    // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
+    const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;
+    const read = mustRead ? await readRunner(floor, tenant, runner) : runner;
+    if (read === undefined || read.state !== 'draining' || githubStep(read) !== 'deregister') return read;
+    if (read.githubRunnerId === null) return read;
+    const outcome = await tenant.github.deleteRunner(parseScopePath(read.scope), read.githubRunnerId);
+    return await floor.tell(read.name, outcome === 'busy' ? { kind: 'delete-refused' } : { kind: 'deregistered' });
+  } catch (error) {
+    if (!(error instanceof GithubError)) throw error;
+    const refused = error.kind === 'unauthorized' || error.kind === 'forbidden';
+    return await floor.tell(
+      runner.name,
+      refused
+        ? { kind: 'credentials-refused', message: error.message }
+        : {
+            kind: 'step-failed',
+            message: error.message,
+            ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+          },
+    );
+  }
+}
+
+async function readRunner(floor: Floor, tenant: Tenant, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const scope = parseScopePath(runner.scope);
+  const found =
+    runner.githubRunnerId === null
+      ? await tenant.github.findRunner(scope, runner.name, 'drain')
+      : await tenant.github.getRunner(scope, runner.githubRunnerId, 'drain');
+  if (found === undefined) return await floor.tell(runner.name, { kind: 'github-missing' });
+  const { id, status, busy } = found;
+  return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+}
+
+async function instanceSide(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const planned = instanceStep(runner, floor.now());
+  switch (planned) {
+    case 'none':
+      return runner;
+    case 'inspect':
+      return await lookAtInstance(floor, runner);
+    case 'stop':
+      return await stopInstance(floor, verifier, runner);
+  }
+}
+
+async function stopInstance(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(floor, runner);
+  if (tenant === undefined || runner.backend === null) return runner;
+  try {
+    const provider = await tenant.provider(runner.backend);
+    if (restsOnSilence(runner, floor.now())) {
+      const silent = await verifier.confirmSilence(runner);
+      const current = await floor.options.ledger.runner(runner.name);
+      if (!silent || current === undefined || current.state !== 'draining') return current;
+      if (instanceStep(current, floor.now()) !== 'stop') return current;
+    }
+    const ref = { name: runner.name, ...(runner.instanceId === null ? {} : { id: runner.instanceId }) };
+    const output = await lastOutput(floor, runner, () => provider.logs(ref));
+    if (output !== undefined) await floor.options.ledger.keepOutput(runner.name, output, floor.now());
+    // A job may have been bound to it while its output was read.
+    const current = await floor.options.ledger.runner(runner.name);
+    if (current?.state !== 'draining' || instanceStep(current, floor.now()) !== 'stop') return current;
+    await provider.stop(ref);
+    return await floor.tell(runner.name, { kind: 'stop-sent' });
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    return await floor.tell(runner.name, {
+      kind: 'step-failed',
+      message: error.message,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    });
+  }
+}
+
+/** Output that cannot be read holds up the stop a few times, then no longer: a leak is worse than a lost log. */
+async function lastOutput(
+  floor: Floor,
+  runner: RunnerRow,
+  read: () => Promise<string | undefined>,
+): Promise<string | undefined> {
+  const kept = await floor.options.ledger.output(runner.name);
+  if (kept !== undefined && instanceIsOver(runner) && runner.stopSentAtMs !== null) return undefined;
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof ProviderError) || runner.attempts < 3) throw error;
+    floor.options.log.warn('output-lost', { runner: runner.name, backend: runner.backend, reason: error.message });
+    return undefined;
+  }
+}

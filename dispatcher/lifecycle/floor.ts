@@ -1,0 +1,74 @@
+/** What everything that acts on runners shares: the way in which an event reaches a runner. */
+import type { RunnerRow } from '../ledger/ledger.ts';
+import { type MachineContext, type RunnerEvent, step } from './machine.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
+
+export interface Floor {
+  readonly options: EngineOptions;
+  now(): number;
+  /** False once the engine stops: long work ends at the next chance. */
+  working(): boolean;
+  /** The lane's counts changed: plan it again. */
+  laneChanged(laneKey: string): void;
+  wake(): void;
+  /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
+  tell(runner: string, event: RunnerEvent): Promise<RunnerRow | undefined>;
+}
+
+const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
+
+export function createFloor(
+  options: EngineOptions,
+  bell: { readonly working: () => boolean; readonly laneChanged: (laneKey: string) => void; readonly wake: () => void },
+): Floor {
+  const { clock, ledger, log, metrics, tenants } = options;
+
+  function contextOf(runner: RunnerRow): MachineContext {
+    const timeouts = tenants.get(runner.registration)?.registration.timeouts ?? DEFAULT_TIMEOUTS;
+    return { nowMs: clock.now(), launchTimeoutMs: timeouts.launchMs, idleTimeoutMs: timeouts.idleMs };
+  }
+
+  function report(before: RunnerRow, after: RunnerRow, reasons: readonly string[]): void {
+    for (const reason of reasons) {
+      log.info('runner', {
+        runner: after.name,
+        registration: after.registration,
+        backend: after.backend,
+        state: after.state,
+        reason,
+      });
+    }
+    if (after.state === 'gone' && before.state !== 'gone') {
+      metrics.tornDown(after.registration, after.backend ?? 'none', after.stateSinceMs - before.stateSinceMs);
+    }
+  }
+
+  return {
+    options,
+    now: () => clock.now(),
+    working: bell.working,
+    laneChanged: bell.laneChanged,
+    wake: bell.wake,
+    async tell(name, event) {
+      let reasons: readonly string[] = [];
+      const result = await ledger.stepRunner(name, (runner) => {
+        const answer = step(runner, event, contextOf(runner));
+        if (answer.kind === 'ignored') return undefined;
+        reasons = answer.step.entries.map((entry) => entry.reason);
+        return answer.step;
+      });
+      if (result === undefined) return undefined;
+      const { before, after } = result;
+      report(before, after, reasons);
+      if (before.state !== after.state || before.jobKey !== after.jobKey) {
+        bell.laneChanged(after.laneKey);
+        bell.wake();
+      }
+      return after;
+    },
+  };
+}
+
+export function tenantOf(floor: Floor, runner: Pick<RunnerRow, 'registration'>): Tenant | undefined {
+  return floor.options.tenants.get(runner.registration);
+}

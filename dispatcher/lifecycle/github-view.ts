@@ -1,0 +1,49 @@
+/** GitHub's runners as last listed, one listing shared by all runners of a scope: looking at 100 costs one call. */
+import type { CallPurpose, GithubRunner } from '../github/github.ts';
+import { parseScopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Floor } from './floor.ts';
+import type { Tenant } from './ports.ts';
+
+interface Listing {
+  /** When the request was sent. */
+  readonly atMs: number;
+  readonly runners: Promise<ReadonlyMap<string, GithubRunner>>;
+}
+
+export class GithubView {
+  readonly #floor: Floor;
+  readonly #listings = new Map<string, Listing>();
+
+  constructor(floor: Floor) {
+    this.#floor = floor;
+  }
+
+  /** The runner as a listing not older than `maxAgeMs` shows it; undefined when it is not in it. Rejects with GithubError. */
+  async runner(tenant: Tenant, runner: RunnerRow, maxAgeMs: number): Promise<GithubRunner | undefined> {
+    const listing = await this.list(tenant, runner.scope, maxAgeMs, 'verify');
+    return listing.get(runner.name);
+  }
+
+  async list(
+    tenant: Tenant,
+    scope: string,
+    maxAgeMs: number,
+    purpose: CallPurpose,
+  ): Promise<ReadonlyMap<string, GithubRunner>> {
+    const key = `${tenant.registration.name}/${scope}`;
+    const now = this.#floor.now();
+    const known = this.#listings.get(key);
+    if (known !== undefined && now - known.atMs <= maxAgeMs) return await known.runners;
+    const runners = tenant.github
+      .listRunners(parseScopePath(scope), purpose)
+      .then((list) => new Map(list.map((runner) => [runner.name, runner])));
+    this.#listings.set(key, { atMs: now, runners });
+    try {
+      return await runners;
+    } catch (error) {
+      if (this.#listings.get(key)?.runners === runners) this.#listings.delete(key);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,748 @@
+/**
+ * The states of a runner. Pure: a runner and an event give the next step, or the reason why nothing follows.
+ * Events are facts and always have an answer; the tests walk every (state, event) pair.
+ */
+import type { RunnerPatch, RunnerRow, RunnerState, RunnerStep } from '../ledger/ledger.ts';
+
+export type RunnerEvent =
+  /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
+  | {
+      readonly kind: 'calling';
+      readonly backend: string;
+      readonly runnerId: number;
+      readonly instanceDeadlineAtMs: number;
+    }
+  /** The provider accepted the launch. */
+  | { readonly kind: 'accepted'; readonly backend: string; readonly instanceId: string }
+  /** Every backend refused definitely: nothing was created. */
+  | { readonly kind: 'launch-refused'; readonly failureKind: string; readonly message: string }
+  /** The launch was given up, and an instance may exist all the same. */
+  | { readonly kind: 'launch-abandoned'; readonly failureKind: string; readonly message: string }
+  | {
+      readonly kind: 'instance';
+      readonly state: 'pending' | 'running' | 'ended' | 'unknown';
+      readonly backend: string;
+      readonly instanceId: string;
+      readonly ended?: { readonly kind: string; readonly message: string };
+    }
+  /** The provider said that there is no such instance. Once is no proof. */
+  | { readonly kind: 'instance-missing' }
+  | { readonly kind: 'github'; readonly runnerId: number; readonly online: boolean; readonly busy: boolean }
+  | { readonly kind: 'github-missing' }
+  | { readonly kind: 'job-started'; readonly jobKey: string }
+  | { readonly kind: 'job-completed'; readonly jobKey: string }
+  | { readonly kind: 'deadline' }
+  | { readonly kind: 'drain'; readonly reason: string }
+  /** An operator gives the runner up. Twice: even when something of it cannot be verified. */
+  | { readonly kind: 'forget' }
+  /** DELETE was refused with 422: proof that it runs a job. */
+  | { readonly kind: 'delete-refused' }
+  | { readonly kind: 'deregistered' }
+  | { readonly kind: 'stop-sent' }
+  /** GitHub refuses our credentials for this runner. */
+  | { readonly kind: 'credentials-refused'; readonly message: string }
+  | { readonly kind: 'step-failed'; readonly message: string; readonly retryAfterMs?: number };
+
+export type RunnerEventKind = RunnerEvent['kind'];
+
+export interface MachineContext {
+  readonly nowMs: number;
+  readonly launchTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export type Answer =
+  | { readonly kind: 'step'; readonly step: RunnerStep }
+  | { readonly kind: 'ignored'; readonly because: string };
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** How long `creating` may take, from the row to the provider's answer. */
+export const CREATING_MS = 5 * MINUTE;
+/** How long a container may take to exit after its job. */
+export const FINISHING_MS = MINUTE;
+/** Misses, and the time they must span, before an instance that nobody stopped counts as absent. */
+export const PROOF_MISSES = 3;
+export const PROOF_SPAN_MS = 3 * MINUTE;
+/** Misses before a launch that a crash interrupted is given up. */
+export const RECOVERY_MISSES = 2;
+/** Credentials refused for this long no longer keep a runner whose instance is gone. */
+export const REFUSED_PATIENCE_MS = 15 * MINUTE;
+/** A runner registered less than this ago may be missing from GitHub's answers without being gone. */
+export const REGISTRATION_SETTLES_MS = MINUTE;
+
+const LOOK_AGAIN_MS: Readonly<Record<Exclude<RunnerState, 'gone'>, number>> = {
+  creating: CREATING_MS,
+  starting: 5 * SECOND,
+  online: 30 * SECOND,
+  busy: MINUTE,
+  finishing: 2 * SECOND,
+  draining: 0,
+};
+const BACKOFF_FIRST_MS = 2 * SECOND;
+const BACKOFF_MOST_MS = 5 * MINUTE;
+
+/** Looks again later, when a visit brought nothing new. */
+export function postpone(runner: RunnerRow, nowMs: number, delayMs: number): RunnerStep | undefined {
+  if (runner.state === 'gone') return undefined;
+  return { patch: { nextCheckAtMs: nowMs + delayMs }, entries: [] };
+}
+
+export function step(runner: RunnerRow, event: RunnerEvent, context: MachineContext): Answer {
+  const answer = answerTo(runner, event, context);
+  return answer.kind === 'step' ? { kind: 'step', step: concluded(runner, answer.step, context) } : answer;
+}
+
+/** No container of it can be running: none was made, or it ended. */
+export function instanceIsOver(runner: Pick<RunnerRow, 'instanceState'>): boolean {
+  return runner.instanceState === 'none' || runner.instanceState === 'ended' || runner.instanceState === 'absent';
+}
+
+/** GitHub never showed it online, and no job ever named it. */
+export function neverCameOnline(runner: RunnerRow): boolean {
+  return runner.onlineAtMs === null && runner.busyAtMs === null && runner.jobKey === null;
+}
+
+function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext): Answer {
+  switch (event.kind) {
+    case 'calling':
+      return onCalling(runner, event, context);
+    case 'accepted':
+      return onAccepted(runner, event, context);
+    case 'launch-refused':
+    case 'launch-abandoned':
+      return onLaunchFailed(runner, event, context);
+    case 'instance':
+      return onInstance(runner, event, context);
+    case 'instance-missing':
+      return onInstanceMissing(runner, context);
+    case 'github':
+      return onGithub(runner, event, context);
+    case 'github-missing':
+      return onGithubMissing(runner, context);
+    case 'job-started':
+      return onJobStarted(runner, event.jobKey, context);
+    case 'job-completed':
+      return onJobCompleted(runner, event.jobKey, context);
+    case 'deadline':
+      return onDeadline(runner, context);
+    case 'drain':
+      return onDrain(runner, event.reason, context);
+    case 'forget':
+      return onForget(runner, context);
+    case 'delete-refused':
+      return onDeleteRefused(runner, context);
+    case 'deregistered':
+      return onDeregistered(runner, context);
+    case 'stop-sent':
+      return onStopSent(runner, context);
+    case 'credentials-refused':
+      return onCredentialsRefused(runner, event.message, context);
+    case 'step-failed':
+      return onStepFailed(runner, event, context);
+  }
+}
+
+function onCalling(
+  runner: RunnerRow,
+  event: { readonly backend: string; readonly runnerId: number; readonly instanceDeadlineAtMs: number },
+  context: MachineContext,
+): Answer {
+  switch (runner.state) {
+    case 'creating':
+      return note(runner, `calling ${event.backend}`, context, {
+        backend: event.backend,
+        githubRunnerId: event.runnerId,
+        instanceDeadlineAtMs: event.instanceDeadlineAtMs,
+        instanceState: 'maybe',
+      });
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'draining':
+    case 'gone':
+      return ignored('it is not being launched any more');
+  }
+}
+
+function onAccepted(
+  runner: RunnerRow,
+  event: { readonly backend: string; readonly instanceId: string },
+  context: MachineContext,
+): Answer {
+  const patch = {
+    backend: event.backend,
+    instanceId: event.instanceId,
+    instanceState: 'pending',
+    misses: 0,
+    firstMissAtMs: null,
+  } as const;
+  switch (runner.state) {
+    case 'creating':
+      return move(runner, 'starting', `${event.backend} accepted the launch`, context, patch, event.instanceId);
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'draining':
+      if (runner.instanceId === event.instanceId) return ignored('the instance is known already');
+      if (instanceIsOver(runner) && runner.instanceState !== 'none')
+        return note(runner, 'the launch was accepted after its instance ended', context, {
+          backend: event.backend,
+          instanceId: event.instanceId,
+        });
+      return note(runner, `${event.backend} accepted the launch`, context, { ...patch, nextCheckAtMs: context.nowMs });
+    case 'gone':
+      return revive(runner, 'its launch was accepted after it had been given up', context, patch);
+  }
+}
+
+function onLaunchFailed(
+  runner: RunnerRow,
+  event: {
+    readonly kind: 'launch-refused' | 'launch-abandoned';
+    readonly failureKind: string;
+    readonly message: string;
+  },
+  context: MachineContext,
+): Answer {
+  const instanceState = event.kind === 'launch-refused' ? 'none' : runner.backend === null ? 'none' : 'maybe';
+  switch (runner.state) {
+    case 'creating':
+      return drainNow(runner, `launch failed: ${event.failureKind}`, context, {
+        instanceState,
+        failureKind: event.failureKind,
+        failure: event.message,
+      });
+    case 'draining':
+      if (runner.instanceState === 'maybe' && instanceState === 'none') {
+        return note(runner, `launch failed: ${event.failureKind}`, context, {
+          instanceState,
+          nextCheckAtMs: context.nowMs,
+        });
+      }
+      return ignored('it is being taken down already');
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return ignored('an instance of it is known, whatever the launch says');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onInstance(
+  runner: RunnerRow,
+  event: {
+    readonly state: 'pending' | 'running' | 'ended' | 'unknown';
+    readonly backend: string;
+    readonly instanceId: string;
+    readonly ended?: { readonly kind: string; readonly message: string };
+  },
+  context: MachineContext,
+): Answer {
+  const found = { backend: event.backend, instanceId: event.instanceId, misses: 0, firstMissAtMs: null } as const;
+  if (event.state === 'unknown') {
+    return runner.misses === 0
+      ? ignored('an answer that cannot be read proves nothing')
+      : quiet(runner, context, found);
+  }
+  if (event.state === 'ended') {
+    const patch: RunnerPatch = { ...found, instanceState: 'ended' };
+    const words = event.ended?.message ?? 'no reason given';
+    switch (runner.state) {
+      case 'creating':
+      case 'starting':
+        return drainNow(runner, `its container ended before it came online: ${words}`, context, {
+          ...patch,
+          failureKind: event.ended?.kind ?? 'unknown',
+          failure: words,
+        });
+      case 'online':
+        return drainNow(runner, `its container ended without a job that we know of: ${words}`, context, patch);
+      case 'busy':
+        return drainNow(runner, `its container ended while its job ran: ${words}`, context, {
+          ...patch,
+          failureKind: event.ended?.kind ?? 'unknown',
+          failure: words,
+        });
+      case 'finishing':
+        return drainNow(runner, 'its container ended after the job', context, patch);
+      case 'draining':
+        if (runner.instanceState === 'ended' || runner.instanceState === 'absent') return quiet(runner, context, found);
+        return note(runner, `its container ended: ${words}`, context, {
+          ...patch,
+          attempts: 0,
+          nextCheckAtMs: context.nowMs,
+        });
+      case 'gone':
+        return revive(runner, 'the service still lists what is left of it', context, patch);
+    }
+  }
+  const patch: RunnerPatch = { ...found, instanceState: event.state };
+  switch (runner.state) {
+    case 'creating':
+      return move(runner, 'starting', `found on ${event.backend}`, context, patch, event.instanceId);
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'draining':
+      return quiet(runner, context, runner.instanceState === 'ended' ? found : patch);
+    case 'gone':
+      return revive(runner, 'it was found running after it had been given up', context, patch);
+  }
+}
+
+function onInstanceMissing(runner: RunnerRow, context: MachineContext): Answer {
+  const misses = runner.misses + 1;
+  const firstMissAtMs = runner.firstMissAtMs ?? context.nowMs;
+  const patch = { misses, firstMissAtMs } as const;
+  const stopped = runner.stopSentAtMs !== null && (runner.instanceId !== null || runner.instanceState === 'ended');
+  const proven = stopped || (misses >= PROOF_MISSES && context.nowMs - firstMissAtMs >= PROOF_SPAN_MS);
+  switch (runner.state) {
+    case 'creating':
+      return misses >= RECOVERY_MISSES
+        ? drainNow(runner, 'its launch was interrupted, and no instance was found', context, {
+            ...patch,
+            instanceState: 'maybe',
+            failureKind: 'interrupted',
+            failure: 'the dispatcher stopped in the middle of the launch',
+          })
+        : quiet(runner, context, patch);
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return proven
+        ? drainNow(runner, 'its container vanished', context, { ...patch, instanceState: 'absent' })
+        : quiet(runner, context, patch);
+    case 'draining':
+      if (runner.instanceState === 'absent' || runner.instanceState === 'none') return ignored('that is known');
+      return proven
+        ? note(runner, 'nothing of its container is left', context, {
+            ...patch,
+            instanceState: 'absent',
+            attempts: 0,
+            nextCheckAtMs: context.nowMs,
+          })
+        : quiet(runner, context, patch);
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onGithub(
+  runner: RunnerRow,
+  event: { readonly runnerId: number; readonly online: boolean; readonly busy: boolean },
+  context: MachineContext,
+): Answer {
+  const known: RunnerPatch = runner.githubRunnerId === event.runnerId ? {} : { githubRunnerId: event.runnerId };
+  const seen: RunnerPatch = event.online ? { ...known, onlineAtMs: runner.onlineAtMs ?? context.nowMs } : known;
+  const idle: RunnerPatch =
+    event.online && !event.busy
+      ? { ...seen, firstIdleAtMs: runner.firstIdleAtMs ?? context.nowMs, lastIdleAtMs: context.nowMs }
+      : { ...seen, firstIdleAtMs: null, lastIdleAtMs: null };
+  switch (runner.state) {
+    case 'creating':
+      return quiet(runner, context, idle);
+    case 'starting':
+      if (event.busy)
+        return move(runner, 'busy', 'GitHub says that it runs a job', context, { ...idle, busyAtMs: context.nowMs });
+      if (event.online) return move(runner, 'online', 'GitHub says that it listens', context, idle);
+      return quiet(runner, context, idle);
+    case 'online':
+      if (event.busy)
+        return move(runner, 'busy', 'GitHub says that it runs a job', context, { ...idle, busyAtMs: context.nowMs });
+      return quiet(runner, context, idle);
+    case 'busy':
+      return event.online && !event.busy
+        ? ignored('"idle" is no proof: it can be false for minutes while a job runs')
+        : quiet(runner, context, seen);
+    case 'finishing':
+      return quiet(runner, context, known);
+    case 'draining':
+      if (event.busy && !runner.forced && !instanceIsOver(runner) && runner.finishedAtMs === null) {
+        return backToBusy(runner, 'GitHub says that it runs a job', context, idle);
+      }
+      return quiet(runner, context, { ...idle, deregisteredAtMs: null });
+    case 'gone':
+      return ignored('it is gone; the sweep deletes what is left at GitHub');
+  }
+}
+
+function onGithubMissing(runner: RunnerRow, context: MachineContext): Answer {
+  const young = context.nowMs - runner.createdAtMs < REGISTRATION_SETTLES_MS;
+  const mayStillAppear = runner.githubRunnerId === null || !instanceIsOver(runner);
+  if (young && mayStillAppear && runner.finishedAtMs === null) {
+    return ignored('it is so new that GitHub may not show it yet');
+  }
+  const gone = { deregisteredAtMs: runner.deregisteredAtMs ?? context.nowMs } as const;
+  switch (runner.state) {
+    case 'creating':
+    case 'starting':
+    case 'online':
+      return drainNow(runner, 'GitHub does not know the runner any more', context, gone);
+    case 'busy':
+      return ignored('an ephemeral runner is removed when its job ends; the job itself will tell');
+    case 'finishing':
+    case 'draining':
+      if (runner.deregisteredAtMs !== null) return ignored('that is known');
+      return note(runner, 'GitHub does not know the runner any more', context, {
+        ...gone,
+        refusedSinceMs: null,
+        attempts: 0,
+        nextCheckAtMs: context.nowMs,
+      });
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onJobStarted(runner: RunnerRow, jobKey: string, context: MachineContext): Answer {
+  const bound = { jobKey, busyAtMs: runner.busyAtMs ?? context.nowMs } as const;
+  switch (runner.state) {
+    case 'creating':
+    case 'starting':
+    case 'online':
+      return move(runner, 'busy', 'its job started', context, bound, jobKey);
+    case 'busy':
+      if (runner.jobKey === jobKey) return ignored('that is known');
+      return note(runner, 'its job is known now', context, bound, jobKey);
+    case 'finishing':
+      return ignored('its job is done');
+    case 'draining':
+      if (runner.finishedAtMs !== null) return ignored('its job is done');
+      if (runner.forced || instanceIsOver(runner) || runner.stopSentAtMs !== null) {
+        return runner.jobKey === jobKey
+          ? ignored('that is known')
+          : note(runner, 'its job is known now', context, bound, jobKey);
+      }
+      return backToBusy(runner, 'a job started on it', context, bound);
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onJobCompleted(runner: RunnerRow, jobKey: string, context: MachineContext): Answer {
+  const done = { jobKey, busyAtMs: runner.busyAtMs ?? context.nowMs, finishedAtMs: context.nowMs } as const;
+  switch (runner.state) {
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+      return move(runner, 'finishing', 'its job is done', context, done, jobKey);
+    case 'finishing':
+      return ignored('that is known');
+    case 'draining':
+      if (runner.finishedAtMs !== null) return ignored('that is known');
+      return note(runner, 'its job is done', context, { ...done, nextCheckAtMs: context.nowMs }, jobKey);
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+      return drainNow(runner, 'the launch took too long', context, {
+        instanceState:
+          runner.backend === null ? 'none' : runner.instanceState === 'none' ? 'maybe' : runner.instanceState,
+        failureKind: 'launch-timeout',
+        failure: `no answer within ${CREATING_MS / SECOND} s`,
+      });
+    case 'starting':
+      return drainNow(runner, 'it did not come online in time', context, {
+        failureKind: 'launch-timeout',
+        failure: `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s`,
+      });
+    case 'online':
+      return drainNow(runner, 'no job came in time', context, {});
+    case 'busy':
+      return drainNow(runner, 'its time limit is reached', context, {
+        forced: true,
+        failureKind: 'time-limit',
+        failure: 'stopped at its time limit',
+      });
+    case 'finishing':
+      return drainNow(runner, 'its container did not exit after the job', context, {});
+    case 'draining':
+      return ignored('it is being taken down already');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onDrain(runner: RunnerRow, reason: string, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+      return drainNow(runner, reason, context, { instanceState: runner.backend === null ? 'none' : 'maybe' });
+    case 'starting':
+    case 'online':
+      return drainNow(runner, reason, context, {});
+    case 'busy':
+      return ignored('it runs a job');
+    case 'finishing':
+    case 'draining':
+      return ignored('it is ending already');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onForget(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'gone':
+      return ignored('it is gone');
+    case 'draining':
+      if (!runner.forced)
+        return note(runner, 'an operator gave it up: stopped without further waiting', context, {
+          forced: true,
+          attempts: 0,
+          nextCheckAtMs: context.nowMs,
+        });
+      return move(
+        runner,
+        'gone',
+        'an operator gave it up: what is left outside is not ours to watch any more',
+        context,
+        {},
+      );
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return drainNow(runner, 'an operator gave it up', context, {
+        forced: true,
+        ...(runner.state === 'creating' ? { instanceState: runner.backend === null ? 'none' : 'maybe' } : {}),
+      });
+  }
+}
+
+function onDeleteRefused(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+    case 'starting':
+    case 'online':
+      return move(runner, 'busy', 'GitHub refused to delete it: it runs a job', context, {
+        busyAtMs: context.nowMs,
+        onlineAtMs: runner.onlineAtMs ?? context.nowMs,
+      });
+    case 'busy':
+    case 'finishing':
+      return ignored('that is known');
+    case 'draining':
+      if (runner.forced || instanceIsOver(runner) || runner.finishedAtMs !== null) {
+        return retryLater(
+          runner,
+          'GitHub refused to delete it: it still counts its job as running',
+          context,
+          undefined,
+        );
+      }
+      return backToBusy(runner, 'GitHub refused to delete it: it runs a job', context, {});
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onDeregistered(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+      return note(runner, 'its registration is gone', context, {
+        deregisteredAtMs: context.nowMs,
+        refusedSinceMs: null,
+      });
+    case 'finishing':
+    case 'draining':
+      if (runner.deregisteredAtMs !== null) return ignored('that is known');
+      return note(runner, 'its registration is gone', context, {
+        deregisteredAtMs: context.nowMs,
+        refusedSinceMs: null,
+        attempts: 0,
+        nextCheckAtMs: context.nowMs,
+      });
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onStopSent(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'draining':
+      return note(runner, 'stop was accepted', context, {
+        stopSentAtMs: context.nowMs,
+        attempts: 0,
+        nextCheckAtMs: context.nowMs,
+      });
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return ignored('only a draining runner is stopped');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function onCredentialsRefused(runner: RunnerRow, message: string, context: MachineContext): Answer {
+  if (runner.state === 'gone') return ignored('it is gone');
+  if (runner.refusedSinceMs !== null) return retryLater(runner, null, context, undefined);
+  return retryLater(
+    { ...runner, refusedSinceMs: context.nowMs },
+    `GitHub refuses our credentials: ${message}`,
+    context,
+    undefined,
+  );
+}
+
+function onStepFailed(
+  runner: RunnerRow,
+  event: { readonly message: string; readonly retryAfterMs?: number },
+  context: MachineContext,
+): Answer {
+  if (runner.state === 'gone') return ignored('it is gone');
+  return retryLater(runner, runner.attempts === 0 ? event.message : null, context, event.retryAfterMs);
+}
+
+// ── the few ways in which a step is put together ──────────────────────────────────────────────────────────────────
+
+function ignored(because: string): Answer {
+  return { kind: 'ignored', because };
+}
+
+function move(
+  runner: RunnerRow,
+  state: RunnerState,
+  reason: string,
+  context: MachineContext,
+  patch: RunnerPatch,
+  details: string | null = null,
+): Answer {
+  return {
+    kind: 'step',
+    step: {
+      patch: {
+        attempts: 0,
+        ...patch,
+        state,
+        stateSinceMs: context.nowMs,
+        deadlineAtMs: deadlineOf(runner, state, context),
+        nextCheckAtMs: state === 'gone' ? null : context.nowMs + LOOK_AGAIN_MS[state],
+      },
+      entries: [{ atMs: context.nowMs, state, reason, details }],
+    },
+  };
+}
+
+function deadlineOf(runner: RunnerRow, state: RunnerState, context: MachineContext): number | null {
+  switch (state) {
+    case 'creating':
+      return context.nowMs + CREATING_MS;
+    case 'starting':
+      return context.nowMs + context.launchTimeoutMs;
+    case 'online':
+      return context.nowMs + context.idleTimeoutMs;
+    case 'busy':
+      return runner.instanceDeadlineAtMs;
+    case 'finishing':
+      return context.nowMs + FINISHING_MS;
+    case 'draining':
+    case 'gone':
+      return null;
+  }
+}
+
+function drainNow(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
+  return move(runner, 'draining', reason, context, { ...patch, drainReason: reason }, patch.failure ?? null);
+}
+
+function backToBusy(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
+  return move(runner, 'busy', reason, context, {
+    ...patch,
+    drainReason: null,
+    busyAtMs: runner.busyAtMs ?? context.nowMs,
+    onlineAtMs: runner.onlineAtMs ?? context.nowMs,
+  });
+}
+
+/** A proof of absence can be wrong (a lost permission reads like "gone"): what turns up again is taken down by the rules. */
+function revive(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
+  return move(runner, 'draining', reason, context, { ...patch, drainReason: reason, stopSentAtMs: null });
+}
+
+function note(
+  runner: RunnerRow,
+  reason: string,
+  context: MachineContext,
+  patch: RunnerPatch,
+  details: string | null = null,
+): Answer {
+  return { kind: 'step', step: { patch, entries: [{ atMs: context.nowMs, state: runner.state, reason, details }] } };
+}
+
+/** Changes what is known without a line in the timeline. */
+function quiet(runner: RunnerRow, context: MachineContext, patch: RunnerPatch): Answer {
+  const lookAgain =
+    runner.state === 'gone' || runner.state === 'draining'
+      ? {}
+      : { attempts: 0, nextCheckAtMs: lookAgainAt(runner, context) };
+  return { kind: 'step', step: { patch: { ...lookAgain, ...patch }, entries: [] } };
+}
+
+function lookAgainAt(runner: RunnerRow, context: MachineContext): number {
+  const usual = context.nowMs + (runner.state === 'gone' ? 0 : LOOK_AGAIN_MS[runner.state]);
+  return runner.deadlineAtMs === null ? usual : Math.min(usual, Math.max(runner.deadlineAtMs, context.nowMs));
+}
+
+function retryLater(
+  runner: RunnerRow,
+  reason: string | null,
+  context: MachineContext,
+  retryAfterMs: number | undefined,
+): Answer {
+  const backoff = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(runner.attempts, 10));
+  return {
+    kind: 'step',
+    step: {
+      patch: {
+        attempts: runner.attempts + 1,
+        refusedSinceMs: runner.refusedSinceMs,
+        nextCheckAtMs: context.nowMs + Math.max(backoff, retryAfterMs ?? 0),
+      },
+      entries: reason === null ? [] : [{ atMs: context.nowMs, state: runner.state, reason, details: null }],
+    },
+  };
+}
+
+/** A runner that ends is gone as soon as nothing of it is left outside, whichever side was verified last. */
+function concluded(runner: RunnerRow, taken: RunnerStep, context: MachineContext): RunnerStep {
+  const after = { ...runner, ...taken.patch };
+  if (after.state !== 'finishing' && after.state !== 'draining') return taken;
+  if (after.instanceState !== 'none' && after.instanceState !== 'absent') return taken;
+  const refusedFor = after.refusedSinceMs === null ? 0 : context.nowMs - after.refusedSinceMs;
+  const unverified = after.deregisteredAtMs === null;
+  if (unverified && refusedFor < REFUSED_PATIENCE_MS) return taken;
+  return {
+    patch: { ...taken.patch, state: 'gone', stateSinceMs: context.nowMs, deadlineAtMs: null, nextCheckAtMs: null },
+    entries: [
+      ...taken.entries,
+      {
+        atMs: context.nowMs,
+        state: 'gone',
+        reason: unverified
+          ? 'its container is gone; GitHub refuses our credentials, and removes the registration itself after a day'
+          : 'nothing of it is left',
+        details: null,
+      },
+    ],
+  };
+}

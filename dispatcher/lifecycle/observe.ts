@@ -1,0 +1,170 @@
+/** One look at a runner that is not draining: at its instance, at GitHub, at the clock. What is seen becomes events. */
+import { type Instance, ProviderError } from '../../providers/provider.ts';
+import { GithubError } from '../github/github.ts';
+import { parseScopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Backends } from './backends.ts';
+import { type Floor, tenantOf } from './floor.ts';
+import type { GithubView } from './github-view.ts';
+import { postpone, type RunnerEvent } from './machine.ts';
+import type { Verifier } from './verify.ts';
+
+const SECOND = 1000;
+const STARTING_LISTING_MS = 5 * SECOND;
+const LISTING_MS = 30 * SECOND;
+const RECOVERY_LOOK_MS = 10 * SECOND;
+
+export interface Observers {
+  readonly floor: Floor;
+  readonly view: GithubView;
+  readonly verifier: Verifier;
+  readonly backends: Backends;
+}
+
+export async function observeRunner(observers: Observers, runner: RunnerRow): Promise<void> {
+  const { floor } = observers;
+  const seen = runner.state === 'creating' ? await lookAtLaunch(floor, runner) : await lookAround(observers, runner);
+  const late = seen !== undefined && seen.state === runner.state && seen.deadlineAtMs !== null;
+  const after =
+    late && floor.now() >= (seen.deadlineAtMs ?? 0) ? await floor.tell(runner.name, { kind: 'deadline' }) : seen;
+  if (
+    after !== undefined &&
+    after.nextCheckAtMs !== null &&
+    after.state !== 'draining' &&
+    after.nextCheckAtMs <= floor.now()
+  ) {
+    await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), 5 * SECOND));
+  }
+}
+
+/** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
+async function lookAtLaunch(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  if (runner.incarnation === floor.options.incarnation) return runner;
+  if (runner.backend === null) {
+    return await floor.tell(runner.name, {
+      kind: 'launch-refused',
+      failureKind: 'interrupted',
+      message: 'the dispatcher stopped before it called a provider',
+    });
+  }
+  const after = await lookAtInstance(floor, runner);
+  if (after?.state === 'creating') {
+    await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), RECOVERY_LOOK_MS));
+  }
+  return after;
+}
+
+async function lookAround(
+  { floor, view, verifier, backends }: Observers,
+  runner: RunnerRow,
+): Promise<RunnerRow | undefined> {
+  const afterInstance = await lookAtInstance(floor, runner);
+  if (afterInstance === undefined || afterInstance.state === 'draining') {
+    if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey);
+    const failedToStart = runner.state === 'starting' && afterInstance?.failureKind != null && runner.backend !== null;
+    if (failedToStart) {
+      const kind = afterInstance.failureKind === 'no-stock' ? 'capacity' : 'start';
+      floor.options.metrics.launchFailed(
+        runner.registration,
+        runner.backend ?? 'none',
+        afterInstance.failureKind ?? kind,
+      );
+      await backends.failed(
+        runner.registration,
+        runner.backend ?? '',
+        runner.specHash,
+        kind,
+        afterInstance.failure ?? '',
+      );
+    }
+    return afterInstance;
+  }
+  const after = await lookAtGithub(floor, view, verifier, afterInstance);
+  const cameOnline = runner.state === 'starting' && (after?.state === 'online' || after?.state === 'busy');
+  if (cameOnline && runner.backend !== null) {
+    await backends.cameOnline(runner.registration, runner.backend, runner.specHash);
+  }
+  return after;
+}
+
+/** Asks the provider for the instance, by name and (once known) by id. */
+export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(floor, runner);
+  if (runner.backend === null || runner.instanceState === 'none' || runner.instanceState === 'absent') return runner;
+  if (tenant === undefined) {
+    return await floor.tell(runner.name, {
+      kind: 'step-failed',
+      message: `the registration ${runner.registration} is gone from the configuration: put it back until its runners are gone`,
+    });
+  }
+  try {
+    const provider = await tenant.provider(runner.backend);
+    const instance = await provider.inspect({
+      name: runner.name,
+      ...(runner.instanceId === null ? {} : { id: runner.instanceId }),
+    });
+    const event =
+      instance === undefined ? ({ kind: 'instance-missing' } as const) : instanceEvent(runner.backend, instance);
+    return await floor.tell(runner.name, event);
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    return await floor.tell(runner.name, {
+      kind: 'step-failed',
+      message: error.message,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    });
+  }
+}
+
+export function instanceEvent(backend: string, instance: Instance): RunnerEvent {
+  const { state, ref, reason } = instance;
+  const common = { kind: 'instance', backend, instanceId: ref.id } as const;
+  switch (state) {
+    case 'pending':
+    case 'running':
+    case 'unknown':
+      return { ...common, state };
+    case 'succeeded':
+    case 'failed': {
+      const fallback = { kind: 'exited', message: state === 'failed' ? 'it failed' : 'it ended' };
+      return { ...common, state: 'ended', ended: reason ?? fallback };
+    }
+  }
+}
+
+async function lookAtGithub(
+  floor: Floor,
+  view: GithubView,
+  verifier: Verifier,
+  runner: RunnerRow,
+): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(floor, runner);
+  if (tenant === undefined || runner.state === 'finishing') return runner;
+  try {
+    const atItsDeadline = runner.deadlineAtMs !== null && floor.now() >= runner.deadlineAtMs;
+    const maxAgeMs = atItsDeadline ? 0 : runner.state === 'starting' ? STARTING_LISTING_MS : LISTING_MS;
+    const listed = await view.runner(tenant, runner, maxAgeMs);
+    if (listed !== undefined) {
+      const { id, status, busy } = listed;
+      return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+    }
+    if (runner.state === 'busy') {
+      // An ephemeral runner leaves the list when its job ends, and when somebody deleted it in mid-job.
+      if (runner.jobKey !== null) verifier.ask(runner.jobKey);
+      return runner;
+    }
+    // A list without it may be a short list. A GET by id decides.
+    if (runner.githubRunnerId === null) return runner;
+    const found = await tenant.github.getRunner(parseScopePath(runner.scope), runner.githubRunnerId, 'verify');
+    if (found === undefined) return await floor.tell(runner.name, { kind: 'github-missing' });
+    const { id, status, busy } = found;
+    return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+  } catch (error) {
+    if (!(error instanceof GithubError)) throw error;
+    return await floor.tell(runner.name, {
+      kind: 'step-failed',
+      message: error.message,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    });
+  }
+}

@@ -1,0 +1,135 @@
+/** How many runners each lane needs, and who may have one now. Pure: the same facts always give the same answer. */
+
+/** One lane of a pool: the lanes of a pool share GitHub host, scope and runner group, so labels alone tell who can serve whom. */
+export interface LaneFacts {
+  readonly key: string;
+  /** Case folded, without doubles. */
+  readonly labels: ReadonlySet<string>;
+  readonly demand: number;
+  readonly warm: number;
+  /** Unbound runners of the lane's present spec, from `creating` to `online`. */
+  readonly supply: number;
+}
+
+export interface PoolPlan {
+  /** Lanes that need runners, and how many. */
+  readonly needs: ReadonlyMap<string, number>;
+  /** Lanes with more runners than anybody needs, and how many. */
+  readonly surplus: ReadonlyMap<string, number>;
+}
+
+/**
+ * `need = demand + warm − free supply`, where the free supply includes what lanes with more labels have left over:
+ * GitHub hands their runners these jobs too. Each runner is credited once.
+ */
+export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
+  const needs = new Map<string, number>();
+  const surplus = new Map<string, number>();
+  const spare: { readonly lane: LaneFacts; left: number }[] = [];
+  const short: { readonly lane: LaneFacts; missing: number }[] = [];
+  for (const lane of lanes) {
+    const balance = lane.supply - lane.demand - lane.warm;
+    if (balance > 0) spare.push({ lane, left: balance });
+    else if (balance < 0) short.push({ lane, missing: -balance });
+  }
+  if (spare.length > 0 && short.length > 0) {
+    // The lanes with the most labels have the fewest others to borrow from: they choose first. Among the lenders, the
+    // one with the fewest labels goes first, because the larger ones can help more lanes.
+    short.sort((a, b) => b.lane.labels.size - a.lane.labels.size);
+    spare.sort((a, b) => a.lane.labels.size - b.lane.labels.size);
+    for (const borrower of short) {
+      for (const lender of spare) {
+        if (borrower.missing === 0) break;
+        if (lender.left === 0 || !borrower.lane.labels.isSubsetOf(lender.lane.labels)) continue;
+        const credited = Math.min(lender.left, borrower.missing);
+        lender.left -= credited;
+        borrower.missing -= credited;
+      }
+    }
+  }
+  for (const { lane, missing } of short) if (missing > 0) needs.set(lane.key, missing);
+  for (const { lane, left } of spare) if (left > 0) surplus.set(lane.key, left);
+  return { needs, surplus };
+}
+
+/** One lane in a registration's line. The caller keeps the line in the order in which the lanes began to wait. */
+export interface Request {
+  readonly laneKey: string;
+  readonly need: number;
+  /** The backends that may be tried now, in order of preference; empty: none. */
+  readonly backends: readonly string[];
+}
+
+/** How many more runners may exist. */
+export interface Room {
+  readonly total: number;
+  readonly byRegistration: ReadonlyMap<string, number>;
+  /** By `<registration>/<backend>`. */
+  readonly byBackend: ReadonlyMap<string, number>;
+}
+
+export interface Grant {
+  readonly registration: string;
+  readonly laneKey: string;
+  /** Those with room, in order of preference: the first is reserved for it. */
+  readonly backends: readonly string[];
+}
+
+/**
+ * Hands out what room there is, one runner to each registration in turn, so that a thousand waiting jobs of one do not
+ * starve the single one of another. Starts behind `after`, the last that was served.
+ */
+export function allot(
+  lines: ReadonlyMap<string, readonly Request[]>,
+  room: Room,
+  after: string | undefined,
+): readonly Grant[] {
+  const grants: Grant[] = [];
+  let total = room.total;
+  const byBackend = new Map(room.byBackend);
+  const turns = rotated([...lines.keys()], after).map((registration) => ({
+    registration,
+    room: room.byRegistration.get(registration) ?? 0,
+    requests: lines.get(registration) ?? [],
+    index: 0,
+    granted: 0,
+  }));
+  let waiting = turns;
+  while (total > 0 && waiting.length > 0) {
+    const next: typeof turns = [];
+    for (const turn of waiting) {
+      if (total === 0) break;
+      const grant = turn.room > 0 ? nextGrant(turn, byBackend) : undefined;
+      if (grant === undefined) continue;
+      grants.push(grant);
+      turn.room -= 1;
+      total -= 1;
+      next.push(turn);
+    }
+    waiting = next;
+  }
+  return grants;
+}
+
+function nextGrant(
+  turn: { readonly registration: string; readonly requests: readonly Request[]; index: number; granted: number },
+  byBackend: Map<string, number>,
+): Grant | undefined {
+  for (; turn.index < turn.requests.length; turn.index += 1, turn.granted = 0) {
+    const request = turn.requests[turn.index];
+    if (request === undefined || turn.granted >= request.need) continue;
+    const backends = request.backends.filter((backend) => (byBackend.get(`${turn.registration}/${backend}`) ?? 0) > 0);
+    const [first] = backends;
+    if (first === undefined) continue;
+    const reserved = `${turn.registration}/${first}`;
+    byBackend.set(reserved, (byBackend.get(reserved) ?? 0) - 1);
+    turn.granted += 1;
+    return { registration: turn.registration, laneKey: request.laneKey, backends };
+  }
+  return undefined;
+}
+
+function rotated(names: readonly string[], after: string | undefined): readonly string[] {
+  const start = after === undefined ? 0 : names.indexOf(after) + 1;
+  return [...names.slice(start), ...names.slice(0, start)];
+}

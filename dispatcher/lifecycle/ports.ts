@@ -1,0 +1,49 @@
+/** What the lifecycle needs from the rest of the house, stated by the one who needs it. */
+import type { Provider } from '../../providers/provider.ts';
+import type { Admit } from '../admission/lane.ts';
+import type { Clock, Random } from '../clock.ts';
+import type { Registration } from '../config/model.ts';
+import type { Github } from '../github/github.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+/** A line in the log, one an event. Fields are flat; secrets have no way in (see observability/log.ts). */
+export interface Log {
+  debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** What the engine tells the metrics. Labels are registrations, backends and kinds: never job or runner names. */
+export interface LifecycleMetrics {
+  jobAdmitted(registration: string | null, outcome: 'lane' | 'refused' | 'not-ours', code: string | null): void;
+  /** From the job's first `queued` to `in_progress` on one of our runners. */
+  queueToStart(registration: string, backend: string, ms: number): void;
+  launched(registration: string, backend: string, ms: number): void;
+  launchFailed(registration: string, backend: string, kind: string): void;
+  /** From the drain's start to `gone`. */
+  tornDown(registration: string, backend: string, ms: number): void;
+}
+
+/** What a registration is made of at run time. */
+export interface Tenant {
+  readonly registration: Registration;
+  readonly github: Github;
+  /** By backend name. The provider's module is imported when first asked for. */
+  provider(backend: string): Promise<Provider>;
+}
+
+export interface EngineOptions {
+  readonly dispatcherId: string;
+  /** Unique per start of the process. */
+  readonly incarnation: string;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: LifecycleMetrics;
+  readonly admit: Admit;
+  readonly tenants: ReadonlyMap<string, Tenant>;
+  readonly maxRunners: number;
+  readonly maxLaunches: number;
+}

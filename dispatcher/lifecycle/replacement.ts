@@ -1,0 +1,47 @@
+/** Whether a waiting job may have a runner launched for it now. Pure. */
+import type { Waiting } from '../ledger/ledger.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** Runners launched for one job without delay; the next ones wait longer and longer. */
+const PROMPT_LAUNCHES = 3;
+const PAUSE_FIRST_MS = 30 * SECOND;
+const PAUSE_MOST_MS = 10 * MINUTE;
+/** Even a job that waits its whole 24 hours gets no more. */
+export const MOST_LAUNCHES = 150;
+/** A GET this old still says that the job waits. */
+const READ_IS_FRESH_MS = 30 * SECOND;
+
+export type Turn =
+  | { readonly kind: 'launch' }
+  /** Read the job by id first: another runner was launched for it already, or facts conflict. */
+  | { readonly kind: 'verify' }
+  | { readonly kind: 'wait'; readonly untilMs: number; readonly reason: string };
+
+export function turnOf(job: Waiting, nowMs: number): Turn {
+  if (job.launches === 0 && !job.disputed) return { kind: 'launch' };
+  if (job.launches >= MOST_LAUNCHES) {
+    return {
+      kind: 'wait',
+      untilMs: nowMs + PAUSE_MOST_MS,
+      reason: `${job.launches} runners were launched for its oldest job, and other jobs took them or they failed: give it a label of its own (sid-…)`,
+    };
+  }
+  const readyAtMs = (job.lastLaunchAtMs ?? 0) + pauseMs(job.launches);
+  if (readyAtMs > nowMs) {
+    return {
+      kind: 'wait',
+      untilMs: readyAtMs,
+      reason: `${job.launches} runners were launched for its oldest job already; the next one waits`,
+    };
+  }
+  const readSince = job.verifiedAtMs !== null && job.verifiedAtMs > (job.lastLaunchAtMs ?? 0);
+  if (readSince && !job.disputed && nowMs - (job.verifiedAtMs ?? 0) <= READ_IS_FRESH_MS) return { kind: 'launch' };
+  return { kind: 'verify' };
+}
+
+function pauseMs(launches: number): number {
+  if (launches < PROMPT_LAUNCHES) return 0;
+  return Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(launches - PROMPT_LAUNCHES, 10));
+}

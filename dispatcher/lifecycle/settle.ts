@@ -1,0 +1,113 @@
+/** Turns new facts about jobs into admissions and runner events. */
+import type { Admission } from '../admission/lane.ts';
+import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
+import type { Backends } from './backends.ts';
+import type { Floor } from './floor.ts';
+
+const BATCH = 500;
+
+/** Settles until nothing is left unsettled, or the engine stops. */
+export async function settleJobs(floor: Floor, backends: Backends): Promise<void> {
+  const { ledger } = floor.options;
+  while (floor.working()) {
+    const jobs = await ledger.unsettledJobs(BATCH);
+    if (jobs.length === 0) return;
+    const settlements: JobSettlement[] = [];
+    for (const job of jobs) {
+      await bind(floor, backends, job);
+      settlements.push(settle(floor, backends, job));
+    }
+    await ledger.settleJobs(settlements);
+    for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
+  }
+}
+
+/**
+ * `in_progress` and `completed` bind by runner name, before labels are looked at: GitHub hands our runners foreign,
+ * refused and other registrations' jobs too.
+ */
+async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void> {
+  const { dispatcherId, ledger, metrics } = floor.options;
+  if (job.laneKey !== null) floor.laneChanged(job.laneKey);
+  if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return;
+  if (job.status !== 'in_progress' && job.status !== 'completed') return;
+  const before = await ledger.runner(job.runnerName);
+  if (before === undefined || before.host !== job.host) return;
+  const kind = job.status === 'in_progress' ? 'job-started' : 'job-completed';
+  await floor.tell(job.runnerName, { kind, jobKey: job.key });
+  if (before.jobKey !== null) return;
+  if (before.backend !== null) await backends.cameOnline(before.registration, before.backend, before.specHash);
+  const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
+  const startedAtMs = job.startedAtMs ?? floor.now();
+  metrics.queueToStart(before.registration, before.backend ?? 'none', Math.max(0, startedAtMs - queuedAtMs));
+}
+
+function settle(floor: Floor, backends: Backends, job: JobRow): JobSettlement {
+  const settled = { key: job.key, version: job.version };
+  const open = job.status !== 'completed';
+  if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
+  const admission = floor.options.admit({
+    host: job.host,
+    owner: job.owner,
+    repository: job.repository,
+    labels: job.labels,
+    visibility: job.visibility ?? undefined,
+  });
+  const decided = decision(admission, backends);
+  const changed =
+    decided.state !== job.admission ||
+    decided.reasonCode !== job.reasonCode ||
+    (decided.lane?.key ?? null) !== job.laneKey;
+  if (changed) {
+    floor.options.metrics.jobAdmitted(decided.registration, metricOutcome(decided.state), decided.reasonCode);
+    floor.options.log.info('job', {
+      job: job.key,
+      repository: `${job.owner}/${job.repository}`,
+      registration: decided.registration,
+      admission: decided.state,
+      reason: decided.reason,
+    });
+  }
+  return { ...settled, admission: decided };
+}
+
+type Decision = NonNullable<JobSettlement['admission']>;
+
+function decision(admission: Admission, backends: Backends): Decision {
+  switch (admission.outcome) {
+    case 'lane': {
+      const { lane } = admission;
+      const words = backends.refusal(lane);
+      if (words !== undefined) return refusedByBackends(lane.registration, words);
+      return { state: 'lane', registration: lane.registration, lane, reasonCode: null, reason: null, cure: null };
+    }
+    case 'refused': {
+      const { registration, code, reason, cure } = admission;
+      return { state: 'refused', registration, lane: null, reasonCode: code, reason, cure };
+    }
+    case 'not-ours':
+      return {
+        state: 'not-ours',
+        registration: null,
+        lane: null,
+        reasonCode: null,
+        reason: admission.reason,
+        cure: null,
+      };
+  }
+}
+
+export function refusedByBackends(registration: string, words: string): Decision {
+  return {
+    state: 'refused',
+    registration,
+    lane: null,
+    reasonCode: 'backend-refused',
+    reason: `no backend accepts this image or shape: ${words}`,
+    cure: 'correct the image or shape in the job or the registration; jobs are tried again when the registration changes',
+  };
+}
+
+function metricOutcome(state: AdmissionState): 'lane' | 'refused' | 'not-ours' {
+  return state === 'lane' || state === 'refused' ? state : 'not-ours';
+}

@@ -1,0 +1,194 @@
+/**
+ * Compares what exists outside with the ledger: the instances that carry our tags, and GitHub's runners that carry our
+ * name. What the ledger does not know is adopted; nothing unknown is stopped before its own deadline.
+ */
+import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
+import { ulidTime } from '../clock.ts';
+import { GithubError, type GithubRunner } from '../github/github.ts';
+import { parseScopePath, scopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Backends } from './backends.ts';
+import type { Floor } from './floor.ts';
+import type { GithubView } from './github-view.ts';
+import { instanceEvent } from './observe.ts';
+import type { Tenant } from './ports.ts';
+
+const MINUTE = 60_000;
+/** An offline runner of ours at GitHub without a row is deleted when its name says that it is older than this. */
+const STRAY_AGE_MS = 10 * MINUTE;
+
+export interface SweepResult {
+  readonly failures: readonly string[];
+}
+
+/** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
+export async function sweepInstances(floor: Floor, tenant: Tenant, backends: Backends): Promise<SweepResult> {
+  const { dispatcherId, log } = floor.options;
+  const failures: string[] = [];
+  const { registration } = tenant;
+  await Promise.all(
+    registration.backends.map(async (backend) => {
+      try {
+        const provider = await tenant.provider(backend.name);
+        for (const instance of await provider.list({ dispatcher: dispatcherId })) {
+          if (instance.tags?.registration !== registration.name) continue;
+          await reconcile(floor, tenant, backend.name, provider, instance);
+        }
+        backends.listed(registration.name, backend.name);
+      } catch (error) {
+        if (!(error instanceof ProviderError)) throw error;
+        failures.push(`${backend.name}: ${error.message}`);
+        log.warn('sweep-failed', { registration: registration.name, backend: backend.name, reason: error.message });
+      }
+    }),
+  );
+  floor.wake();
+  return { failures };
+}
+
+async function reconcile(
+  floor: Floor,
+  tenant: Tenant,
+  backend: string,
+  provider: Provider,
+  instance: Instance,
+): Promise<void> {
+  const { tags } = instance;
+  if (tags === undefined) return;
+  const row = await floor.options.ledger.runner(tags.runner);
+  if (row === undefined) await adopt(floor, tenant, backend, instance, tags);
+  if (row?.state !== 'gone') return;
+  const event = instanceEvent(backend, instance);
+  // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
+  if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
+  else await floor.tell(row.name, event);
+}
+
+/** The ledger is empty or old: the instance's own tags say what it is. Observing it finds out the rest. */
+async function adopt(
+  floor: Floor,
+  tenant: Tenant,
+  backend: string,
+  instance: Instance,
+  tags: NonNullable<Instance['tags']>,
+): Promise<void> {
+  const now = floor.now();
+  const { registration } = tenant;
+  const found = await findAnywhere(tenant, tags.runner);
+  const scope = found?.scope ?? claimScopes(tenant)[0];
+  if (scope === undefined) return;
+  const row: RunnerRow = {
+    name: tags.runner,
+    registration: registration.name,
+    host: registration.host,
+    scope,
+    runnerGroup: registration.runnerGroup,
+    laneKey: tags.lane,
+    labels: found?.runner.labels ?? [],
+    specHash: 'adopted',
+    state: 'starting',
+    stateSinceMs: now,
+    createdAtMs: tags.createdAtMs,
+    deadlineAtMs: now + registration.timeouts.launchMs,
+    nextCheckAtMs: now,
+    incarnation: floor.options.incarnation,
+    backend,
+    instanceDeadlineAtMs: tags.deadlineAtMs,
+    instanceId: instance.ref.id,
+    instanceState: instance.state === 'running' ? 'running' : 'pending',
+    githubRunnerId: found?.runner.id ?? null,
+    forJobKey: null,
+    jobKey: null,
+    onlineAtMs: null,
+    // Whether it runs a job is not known: only its own end, its job's, or its deadline may end it.
+    busyAtMs: found === undefined ? now : null,
+    finishedAtMs: null,
+    misses: 0,
+    firstMissAtMs: null,
+    drainReason: null,
+    forced: false,
+    firstIdleAtMs: null,
+    lastIdleAtMs: null,
+    deregisteredAtMs: null,
+    stopSentAtMs: null,
+    refusedSinceMs: null,
+    attempts: 0,
+    failureKind: null,
+    failure: null,
+    version: 0,
+  };
+  await floor.options.ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
+  floor.laneChanged(row.laneKey);
+}
+
+/** GitHub's side: runners with our name that no row accounts for, left by a call that timed out after its effect. */
+export async function sweepGithub(
+  floor: Floor,
+  tenant: Tenant,
+  view: GithubView,
+  scopes: Iterable<string>,
+): Promise<SweepResult> {
+  const { ledger, log } = floor.options;
+  const failures: string[] = [];
+  for (const scope of scopes) {
+    try {
+      const listed = await view.list(tenant, scope, 0, 'sweep');
+      for (const runner of listed.values()) {
+        if (!isStray(floor, runner)) continue;
+        const row = await ledger.runner(runner.name);
+        if (row !== undefined && row.state !== 'gone') continue;
+        const outcome = await tenant.github.deleteRunner(parseScopePath(scope), runner.id);
+        log.info('stray-registration', { runner: runner.name, registration: tenant.registration.name, outcome });
+      }
+    } catch (error) {
+      if (!(error instanceof GithubError)) throw error;
+      failures.push(`${scope}: ${error.message}`);
+      log.warn('sweep-failed', { registration: tenant.registration.name, scope, reason: error.message });
+    }
+  }
+  return { failures };
+}
+
+function isStray(floor: Floor, runner: GithubRunner): boolean {
+  const prefix = `${floor.options.dispatcherId}-`;
+  if (runner.status !== 'offline' || runner.busy || !runner.name.startsWith(prefix)) return false;
+  const bornMs = ulidTime(runner.name.slice(prefix.length));
+  return bornMs !== undefined && floor.now() - bornMs > STRAY_AGE_MS;
+}
+
+async function findAnywhere(
+  tenant: Tenant,
+  name: string,
+): Promise<{ readonly scope: string; readonly runner: GithubRunner } | undefined> {
+  for (const scope of claimScopes(tenant)) {
+    const runner = await findIn(tenant, scope, name);
+    if (runner !== undefined) return { scope, runner };
+  }
+  return undefined;
+}
+
+async function findIn(tenant: Tenant, scope: string, name: string): Promise<GithubRunner | undefined> {
+  try {
+    return await tenant.github.findRunner(parseScopePath(scope), name, 'sweep');
+  } catch (error) {
+    if (error instanceof GithubError) return undefined;
+    throw error;
+  }
+}
+
+/** The scopes that the claim itself names; those of a user account's repositories are known from its lanes alone. */
+export function claimScopes(tenant: Tenant): readonly string[] {
+  const { claim } = tenant.registration;
+  switch (claim.kind) {
+    case 'enterprise':
+      return [scopePath({ kind: 'enterprise', enterprise: claim.enterprise })];
+    case 'organization':
+      return [scopePath({ kind: 'organization', organization: claim.organization })];
+    case 'user':
+      return [];
+    case 'repositories':
+      return claim.repositories.map(({ owner, repository }) =>
+        scopePath({ kind: 'repository', owner: owner.toLowerCase(), repository: repository.toLowerCase() }),
+      );
+  }
+}
