@@ -96,10 +96,7 @@ export class GroupCommit {
 
   #verdict(failure: unknown): Recorded {
     const known = failure instanceof LedgerError;
-    this.#options.log.error('intake.commit-failed', {
-      kind: known ? failure.kind : 'defect',
-      message: failure instanceof Error ? failure.message : String(failure),
-    });
+    this.#options.log.error('intake.commit-failed', { error: failure });
     return known ? 'ledger-unavailable' : 'failed';
   }
 }

@@ -95,7 +95,8 @@ export interface Intake {
   receive(registration: string | undefined, headers: Headers): Reception | Answer;
 }
 
-const eventName = /^[a-z_]{1,64}$/;
+/** With a digit in `projects_v2_item`. */
+const eventName = /^[a-z0-9_]{1,64}$/;
 /** A UUID on GitHub; wider here, because the ledger needs only that it is short and plain. */
 const deliveryGuid = /^[0-9A-Za-z-]{1,72}$/;
 
@@ -152,7 +153,9 @@ export function createIntake(options: IntakeOptions): Intake {
     const event = header(headers, 'x-github-event');
     const keep = event === 'workflow_job';
     const maxBytes = keep ? limits.maxJobBytes : limits.maxBodyBytes;
-    if (Number(header(headers, 'content-length') ?? 0) > maxBytes) return answered(tooLarge(maxBytes));
+    // The parser refused what is no number; a body without a length comes in chunks.
+    const announced = Number(header(headers, 'content-length') ?? maxBytes);
+    if (announced > maxBytes) return answered(tooLarge(maxBytes));
 
     inFlight += 1;
     return new DeliveryReception({
@@ -161,7 +164,7 @@ export function createIntake(options: IntakeOptions): Intake {
         tried.map((candidate) => candidate.key),
       ),
       tried,
-      body: keep ? new KeptBody(allowance, maxBytes) : undefined,
+      body: keep ? new KeptBody(allowance, announced) : undefined,
       maxBytes,
       over(outcome) {
         inFlight -= 1;
@@ -174,7 +177,7 @@ export function createIntake(options: IntakeOptions): Intake {
         return judge(speaker, event, header(headers, 'x-github-delivery'), body);
       },
       defect(error) {
-        log.error('intake.defect', { message: error instanceof Error ? error.message : String(error) });
+        log.error('intake.defect', { error });
       },
     });
   }

@@ -1,0 +1,213 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { systemClock } from '../../dispatcher/clock.ts';
+import { createPublicListener } from '../../dispatcher/http/public.ts';
+import { exampleBody, type House, type HouseOptions, nextGuid, openHouse, sign } from '../intake/reception.ts';
+
+/** What the server says on a raw connection until it closes it. */
+async function untilClosed(socket: Socket): Promise<string> {
+  let said = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    said += text;
+  });
+  socket.on('error', () => {});
+  // Not `once`, which rejects on the reset that a cut-off sender may see.
+  await new Promise((resolve) => socket.once('close', resolve));
+  return said;
+}
+
+function head(body: string, more: readonly string[] = []): string {
+  return [
+    'POST /webhooks/github HTTP/1.1',
+    'Host: dispatcher.example',
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'X-GitHub-Event: workflow_job',
+    `X-GitHub-Delivery: ${nextGuid()}`,
+    `X-Hub-Signature-256: ${sign(body)}`,
+    ...more,
+    '',
+    '',
+  ].join('\r\n');
+}
+
+describe('the public listener', () => {
+  let house: House;
+  const open = async (options: HouseOptions = {}) => {
+    house = await openHouse(options);
+  };
+  const dial = () => connect(house.port, '127.0.0.1');
+  afterEach(() => house.close());
+
+  for (const path of [
+    '/',
+    '/webhooks',
+    '/webhooks/github/',
+    '/webhooks/github/a/b',
+    '/webhooks/github/A',
+    '/healthz',
+  ]) {
+    it(`has nothing at ${path}, and says where webhooks go`, async () => {
+      await open();
+      const reply = await house.send({ path });
+      expect([reply.status, reply.outcome]).to.deep.equal([404, 'no-endpoint']);
+      expect(reply.message).to.contain('/webhooks/github');
+    });
+  }
+
+  it('does not mind a query', async () => {
+    await open();
+    expect((await house.send({ path: '/webhooks/github?from=github' })).status).to.equal(202);
+  });
+
+  for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
+    it(`takes no ${method}`, async () => {
+      await open();
+      const reply = await house.send({ method });
+      expect(reply.status).to.equal(405);
+      expect(reply.headers.allow).to.equal('POST');
+    });
+  }
+
+  it('names neither its software nor its version', async () => {
+    await open();
+    const { headers } = await house.send({});
+    expect(Object.keys(headers)).to.have.members([
+      'content-type',
+      'content-length',
+      'date',
+      'connection',
+      'keep-alive',
+    ]);
+  });
+
+  it('cuts off a sender that never ends its headers', async () => {
+    await open({ publicLimits: { headersTimeoutMs: 300, requestTimeoutMs: 300 } });
+    const socket = dial();
+    socket.write('POST /webhooks/github HTTP/1.1\r\nHost: dispatcher.example\r\n');
+    expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 408 /);
+    expect(house.counts.outcomes.get('slow')).to.equal(1);
+  });
+
+  it('cuts off a sender whose body drips, and gives back what it held', async () => {
+    await open({ publicLimits: { headersTimeoutMs: 300, requestTimeoutMs: 300 }, limits: { maxInFlight: 1 } });
+    const body = exampleBody();
+    const socket = dial();
+    socket.write(head(body));
+    let sent = 0;
+    const drip = setInterval(() => {
+      if (socket.writable) socket.write(body[sent] ?? '');
+      sent += 1;
+    }, 20);
+    const said = await untilClosed(socket);
+    clearInterval(drip);
+    expect(said).to.match(/^HTTP\/1\.1 408 /);
+    expect(sent).to.be.lessThan(body.length);
+    expect((await house.send({})).status).to.equal(202);
+  });
+
+  it('bounds the headers', async () => {
+    await open();
+    const socket = dial();
+    socket.write(head('{}', [`X-Padding: ${'x'.repeat(20_000)}`]));
+    expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 431 /);
+  });
+
+  it('answers what is no HTTP with 400, and goes on', async () => {
+    await open();
+    const socket = dial();
+    socket.write('\x16\x03\x01 hello?\r\n\r\n');
+    expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 400 /);
+    expect((await house.send({})).status).to.equal(202);
+  });
+
+  it('bounds the connections', async () => {
+    await open({ publicLimits: { maxConnections: 2 } });
+    const held = [dial(), dial()];
+    await Promise.all(held.map((socket) => once(socket, 'connect')));
+    expect(await untilClosed(dial())).to.equal('');
+    for (const socket of held) socket.destroy();
+    await Promise.all(held.map((socket) => once(socket, 'close')));
+    // The server learns of it a moment later.
+    let status = 0;
+    while (status !== 202)
+      status = await house.send({}).then(
+        (reply) => reply.status,
+        () => 0,
+      );
+  });
+
+  it('stops reading from a sender that goes on and on after its refusal', async () => {
+    await open({ publicLimits: { maxDiscardedBytes: 100_000 } });
+    const socket = dial();
+    const closed = untilClosed(socket);
+    socket.write('POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n');
+    const more = 'x'.repeat(50_000);
+    let sent = 0;
+    const flow = () => {
+      while (socket.writable && !socket.destroyed) {
+        sent += more.length;
+        if (!socket.write(more)) return;
+      }
+    };
+    socket.on('drain', flow);
+    flow();
+    expect(await closed).to.match(/^HTTP\/1\.1 404 /);
+    expect(sent).to.be.lessThan(100_000_000);
+  });
+
+  it('rejects to listen where somebody else does, with the system’s error', async () => {
+    await open();
+    const other = createPublicListener({
+      intake: { receive: () => ({ status: 500, outcome: 'failed', message: 'nobody calls it' }) },
+      clock: systemClock,
+      metrics: house.counts,
+    });
+    const failure = await other.listen('127.0.0.1', house.port).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(failure).to.have.property('code', 'EADDRINUSE');
+  });
+
+  describe('when closing', () => {
+    it('answers what is in flight, takes nothing more, and is done', async () => {
+      await open();
+      let openGate = () => {};
+      house.recorder.gate = new Promise((resolve) => {
+        openGate = resolve;
+      });
+      const reply = house.send({});
+      while (house.recorder.batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      const closed = house.listener.close(10_000);
+      const refused = await house.send({}).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(refused).to.have.property('code', 'ECONNREFUSED');
+      openGate();
+      const { status, headers } = await reply;
+      expect([status, headers.connection]).to.deep.equal([202, 'close']);
+      await closed;
+    });
+
+    it('does not wait for idle connections', async () => {
+      await open();
+      await house.send({});
+      expect(Object.values(house.agent.freeSockets).flat()).to.have.length(1);
+      await house.listener.close(60_000);
+    });
+
+    it('cuts off what does not end in time', async () => {
+      await open();
+      const socket = dial();
+      const closed = untilClosed(socket);
+      socket.write(head(exampleBody()));
+      await house.send({});
+      await house.listener.close(50);
+      expect(await closed).to.equal('');
+    });
+  });
+});

@@ -1,0 +1,135 @@
+import { expect } from 'chai';
+import { systemClock } from '../../dispatcher/clock.ts';
+import { GroupCommit } from '../../dispatcher/intake/group-commit.ts';
+import type { Delivery } from '../../dispatcher/ledger/facts.ts';
+import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { Counts, LogLines, Recorder } from './reception.ts';
+
+function delivery(guid: string): Delivery {
+  return { endpoint: 'github.com/webhook', guid, event: 'workflow_job', action: 'queued', receivedAtMs: 0 };
+}
+
+/** A group commit whose groups start when the test says so. */
+function bench(limits: { maxGroup?: number; maxWaiting?: number } = {}) {
+  const ledger = new Recorder();
+  const counts = new Counts();
+  const log = new LogLines();
+  const deferred: (() => void)[] = [];
+  let wakes = 0;
+  const commits = new GroupCommit({
+    ledger,
+    clock: systemClock,
+    log,
+    metrics: counts,
+    onRecorded: () => {
+      wakes += 1;
+    },
+    defer: (action) => deferred.push(action),
+    maxGroup: limits.maxGroup ?? 4,
+    maxWaiting: limits.maxWaiting ?? 100,
+  });
+  return {
+    ledger,
+    counts,
+    log,
+    wakes: () => wakes,
+    record: (guid: string) => commits.record(delivery(guid), null),
+    start: () => {
+      for (const action of deferred.splice(0)) action();
+    },
+    guids: () => ledger.batches.map((batch) => batch.map((entry) => entry.delivery.guid).join('')),
+  };
+}
+
+describe('the group commit', () => {
+  it('writes what came in together in one step', async () => {
+    const { record, start, guids, wakes } = bench();
+    const results = Promise.all(['a', 'b', 'c'].map(record));
+    start();
+    expect(await results).to.deep.equal(['recorded', 'recorded', 'recorded']);
+    expect(guids()).to.deep.equal(['abc']);
+    expect(wakes()).to.equal(1);
+  });
+
+  it('bounds the group, and keeps the order', async () => {
+    const { record, start, guids } = bench({ maxGroup: 2 });
+    const results = Promise.all(['a', 'b', 'c', 'd', 'e'].map(record));
+    start();
+    await results;
+    expect(guids()).to.deep.equal(['ab', 'cd', 'e']);
+  });
+
+  it('takes what came during a commit into the next one', async () => {
+    const { ledger, record, start, guids } = bench();
+    let openGate = () => {};
+    ledger.gate = new Promise((resolve) => {
+      openGate = resolve;
+    });
+    const results = [record('a')];
+    start();
+    results.push(record('b'), record('c'));
+    openGate();
+    await Promise.all(results);
+    expect(guids()).to.deep.equal(['a', 'bc']);
+  });
+
+  it('starts again after it was idle', async () => {
+    const { record, start, guids } = bench();
+    for (const guid of ['a', 'b']) {
+      const result = record(guid);
+      start();
+      await result;
+    }
+    expect(guids()).to.deep.equal(['a', 'b']);
+  });
+
+  it('tells a double within one group', async () => {
+    const { record, start } = bench();
+    const results = Promise.all(['a', 'a'].map(record));
+    start();
+    expect(await results).to.deep.equal(['recorded', 'duplicate']);
+  });
+
+  it('refuses beyond the queue’s bound at once, and takes more when there is room', async () => {
+    const { record, start } = bench({ maxWaiting: 2 });
+    const first = [record('a'), record('b')];
+    expect(await record('c')).to.equal('overloaded');
+    start();
+    await Promise.all(first);
+    const later = record('c');
+    start();
+    expect(await later).to.equal('recorded');
+  });
+
+  for (const failure of [
+    new TypeError('a row that nobody thought of'),
+    new LedgerError('unavailable', 'a constraint'),
+  ]) {
+    it(`tries a group one by one when it fails with ${failure.name}, so that one bad row is alone`, async () => {
+      const { ledger, record, start, guids, counts } = bench();
+      ledger.obstacle = (batch) => {
+        if (batch.some((entry) => entry.delivery.guid === 'b')) throw failure;
+      };
+      const results = Promise.all(['a', 'b', 'c'].map(record));
+      start();
+      const bad = failure instanceof LedgerError ? 'ledger-unavailable' : 'failed';
+      expect(await results).to.deep.equal(['recorded', bad, 'recorded']);
+      expect(guids()).to.deep.equal(['abc', 'a', 'b', 'c']);
+      expect(counts.commits.map((commit) => commit.ok)).to.deep.equal([false, true, false, true]);
+    });
+  }
+
+  for (const kind of ['full', 'locked', 'corrupt', 'newer'] as const) {
+    it(`does not knock at a ledger that is ${kind} once for each of the group`, async () => {
+      const { ledger, record, start, guids, log } = bench();
+      ledger.obstacle = () => {
+        throw new LedgerError(kind, 'make room');
+      };
+      const results = Promise.all(['a', 'b', 'c'].map(record));
+      start();
+      expect(await results).to.deep.equal(['ledger-unavailable', 'ledger-unavailable', 'ledger-unavailable']);
+      expect(guids()).to.deep.equal(['abc']);
+      expect(log.lines).to.have.length(1);
+    });
+  }
+});

@@ -1,0 +1,168 @@
+import { expect } from 'chai';
+import { type Registration, Secret, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import { exampleBody, type House, openHouse, plainEndpoint, tenant } from './reception.ts';
+
+/** The example is about Codertocat/Hello-World. */
+const owner = 'codertocat';
+
+function fromApp(id: string, more: Record<string, string> = {}): Record<string, string> {
+  return {
+    'x-github-hook-installation-target-type': 'integration',
+    'x-github-hook-installation-target-id': id,
+    ...more,
+  };
+}
+
+describe('the endpoint of a webhook', () => {
+  let house: House;
+  let endpoints: readonly WebhookEndpoint[];
+  let registrations: readonly Registration[];
+
+  beforeEach(async () => {
+    endpoints = [];
+    registrations = [];
+    house = await openHouse({ endpoints: () => endpoints, registrations: () => registrations });
+  });
+  afterEach(() => house.close());
+
+  const written = () => house.recorder.recorded.map(({ delivery, fact }) => [delivery.endpoint, fact?.host]);
+
+  describe('shared', () => {
+    it('picks an App’s secret by the App’s id', async () => {
+      endpoints = [
+        plainEndpoint({ appId: '11', secrets: [new Secret('of 11')] }),
+        plainEndpoint({ appId: '22', secrets: [new Secret('of 22')] }),
+      ];
+      expect((await house.send({ secret: 'of 22', headers: fromApp('22') })).status).to.equal(202);
+      expect((await house.send({ secret: 'of 22', headers: fromApp('11') })).status).to.equal(401);
+      expect(written()).to.deep.equal([['github.com/app/22', 'github.com']]);
+    });
+
+    it('takes a repository’s own hook for no App, though their ids be the same', async () => {
+      endpoints = [plainEndpoint({ appId: '11', secrets: [new Secret('of 11')] }), plainEndpoint()];
+      const reply = await house.send({
+        headers: { ...fromApp('11'), 'x-github-hook-installation-target-type': 'repository' },
+      });
+      expect(reply.status).to.equal(202);
+      expect(written()).to.deep.equal([['github.com/webhook', 'github.com']]);
+    });
+
+    it('tries the plain entry for an App that has none of its own', async () => {
+      endpoints = [plainEndpoint()];
+      expect((await house.send({ headers: fromApp('33') })).status).to.equal(202);
+    });
+
+    it('says so when no entry fits', async () => {
+      endpoints = [plainEndpoint({ appId: '11' })];
+      const reply = await house.send({ headers: fromApp('33') });
+      expect(reply.status).to.equal(401);
+      expect(reply.outcome).to.equal('no-secret');
+      expect(reply.message).to.contain('dispatcher.yaml');
+    });
+
+    it('tells two hosts with the same App id apart', async () => {
+      endpoints = [
+        plainEndpoint({ appId: '5', secrets: [new Secret('dot com')] }),
+        plainEndpoint({ appId: '5', host: 'GHES.acme.example', secrets: [new Secret('ghes')] }),
+      ];
+      const enterprise = fromApp('5', { 'x-github-enterprise-host': 'ghes.acme.example' });
+      expect((await house.send({ secret: 'ghes', headers: enterprise })).status).to.equal(202);
+      expect((await house.send({ secret: 'ghes', headers: fromApp('5') })).status).to.equal(401);
+      expect((await house.send({ secret: 'dot com', headers: fromApp('5') })).status).to.equal(202);
+      expect(written()).to.deep.equal([
+        ['ghes.acme.example/app/5', 'ghes.acme.example'],
+        ['github.com/app/5', 'github.com'],
+      ]);
+    });
+
+    it('has its host from the secret, whatever header and payload claim', async () => {
+      endpoints = [plainEndpoint({ host: 'acme.ghe.com' })];
+      const reply = await house.send({ headers: { 'x-github-enterprise-host': 'github.com' } });
+      expect(reply.status).to.equal(202);
+      expect(written()).to.deep.equal([['acme.ghe.com/webhook', 'acme.ghe.com']]);
+    });
+
+    it('speaks for the owners of its entry, without case', async () => {
+      endpoints = [plainEndpoint({ owners: ['CODERTOCAT'] })];
+      expect((await house.send({})).status).to.equal(202);
+    });
+
+    it('speaks for nobody else, writes nothing, and says why', async () => {
+      endpoints = [plainEndpoint({ owners: ['acme', 'codertoca'] })];
+      const reply = await house.send({});
+      expect(reply.status).to.equal(403);
+      expect(reply.outcome).to.equal('foreign');
+      expect(reply.message).to.contain('Codertocat/Hello-World');
+      expect(house.recorder.batches).to.deep.equal([]);
+    });
+  });
+
+  describe('of a registration', () => {
+    const path = '/webhooks/github/acme';
+    const sent = { path, secret: 'a secret of acme' };
+
+    it('takes that registration’s secret', async () => {
+      registrations = [
+        tenant('acme', { claim: { kind: 'organization', organization: 'Codertocat' } }),
+        tenant('other'),
+      ];
+      expect((await house.send(sent)).status).to.equal(202);
+      expect(written()).to.deep.equal([['registration/acme', 'github.com']]);
+    });
+
+    it('takes neither the platform’s secret nor another tenant’s', async () => {
+      endpoints = [plainEndpoint()];
+      registrations = [tenant('acme', { claim: { kind: 'user', user: owner } }), tenant('other')];
+      expect((await house.send({ path })).status).to.equal(401);
+      expect((await house.send({ path, secret: 'a secret of other' })).status).to.equal(401);
+      expect(house.recorder.batches).to.deep.equal([]);
+    });
+
+    it('is none when the registration has no secret or does not exist', async () => {
+      endpoints = [plainEndpoint()];
+      registrations = [tenant('acme', { webhookSecrets: [] })];
+      for (const nowhere of [path, '/webhooks/github/nobody']) {
+        const reply = await house.send({ path: nowhere });
+        expect(reply.status).to.equal(404);
+        expect(reply.outcome).to.equal('no-endpoint');
+      }
+    });
+
+    for (const [claim, status] of [
+      [{ kind: 'organization', organization: 'acme' }, 403],
+      [{ kind: 'user', user: 'acme' }, 403],
+      [{ kind: 'user', user: 'Codertocat' }, 202],
+      [{ kind: 'repositories', repositories: [{ owner, repository: 'other' }] }, 403],
+      [{ kind: 'repositories', repositories: [{ owner, repository: 'hello-world' }] }, 202],
+      [{ kind: 'enterprise', enterprise: 'cats', organizations: ['acme'] }, 403],
+      [{ kind: 'enterprise', enterprise: 'cats', organizations: ['acme', 'codertocat'] }, 202],
+    ] as const) {
+      it(`answers ${status} where the claim is ${JSON.stringify(claim)}`, async () => {
+        registrations = [tenant('acme', { claim })];
+        expect((await house.send(sent)).status).to.equal(status);
+        expect(house.recorder.recorded).to.have.length(status === 202 ? 1 : 0);
+      });
+    }
+
+    it('follows the configuration while running', async () => {
+      expect((await house.send(sent)).status).to.equal(404);
+      registrations = [tenant('acme', { claim: { kind: 'user', user: owner } })];
+      expect((await house.send(sent)).status).to.equal(202);
+      registrations = [tenant('acme', { claim: { kind: 'user', user: 'somebody-else' } })];
+      expect((await house.send(sent)).status).to.equal(403);
+    });
+  });
+
+  it('keeps the GUIDs of two endpoints apart', async () => {
+    endpoints = [
+      plainEndpoint({ appId: '11', secrets: [new Secret('of 11')] }),
+      plainEndpoint({ appId: '22', secrets: [new Secret('of 22')] }),
+    ];
+    const body = exampleBody();
+    const guid = { 'x-github-delivery': '0b989ba4-242f-11e5-81e1-c7b6966d2516' };
+    expect((await house.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } })).status).to.equal(202);
+    expect((await house.send({ body, secret: 'of 22', headers: { ...fromApp('22'), ...guid } })).status).to.equal(202);
+    const again = await house.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } });
+    expect([again.status, again.outcome]).to.deep.equal([200, 'duplicate']);
+  });
+});
