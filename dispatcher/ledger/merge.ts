@@ -1,0 +1,163 @@
+/**
+ * How a fact changes a job. Pure, and the only place that knows.
+ *
+ * Webhooks come late, doubled and out of order, and carry no sequence number; polls and GETs are sent at a known time.
+ * So a status only climbs (queued, in progress, completed) on a webhook's word, a poll may cast doubt, and a GET sent
+ * after the present status was observed decides, backwards too: GitHub requeues a job whose runner vanished.
+ */
+import { type JobFact, type JobStatus, jobKey } from './facts.ts';
+import type { JobRow } from './ledger.ts';
+
+export interface Merged {
+  readonly row: JobRow;
+  /** False: the fact told nothing new, and the version stays. */
+  readonly changed: boolean;
+}
+
+export function mergeFact(row: JobRow | undefined, fact: JobFact): Merged {
+  if (row === undefined) return { row: firstRow(fact), changed: true };
+  const merged: JobRow = { ...row, ...unknownsFilled(row, fact), ...verdict(row, fact) };
+  if (same(row, merged)) return { row, changed: false };
+  return { row: { ...merged, version: row.version + 1 }, changed: true };
+}
+
+function rank(status: JobStatus): 0 | 1 | 2 {
+  switch (status) {
+    case 'queued':
+    case 'waiting':
+    case 'pending':
+    case 'requested':
+      return 0;
+    case 'in_progress':
+      return 1;
+    case 'completed':
+      return 2;
+  }
+}
+
+/** What the fact does to the status and to the doubt about it. */
+function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
+  const sentLater = fact.observedAtMs > row.statusObservedAtMs;
+  if (fact.source === 'read') {
+    const verified = { verifiedAtMs: Math.max(row.verifiedAtMs ?? 0, fact.observedAtMs) };
+    return sentLater ? { ...verified, ...outcome(row, fact), disputed: false } : verified;
+  }
+  const climb = rank(fact.status) - rank(row.status);
+  if (climb > 0) return { ...outcome(row, fact), disputed: disputedAfterClimb(row) };
+  const askedLater = fact.source === 'poll' && sentLater;
+  // A webhook of a lower rank is late. A poll may have seen what a webhook has not told yet: requeued.
+  if (climb < 0) return askedLater ? { disputed: true } : {};
+  if (rank(row.status) === 0) {
+    if (fact.status === row.status) return askedLater && row.disputed ? { ...outcome(row, fact), disputed: false } : {};
+    // Queued and waiting follow one another in both directions, and a webhook does not say which came first.
+    return { ...outcome(row, fact), disputed: !askedLater };
+  }
+  if (agrees(row, fact)) return {};
+  // The same status with another runner: requeued and taken again between two deliveries, in an unknown order.
+  return { ...outcome(row, fact), disputed: row.disputed || !askedLater };
+}
+
+/**
+ * After a GET put the job where it is, a webhook or poll that moves it on may be older than that GET.
+ * A doubt between `queued` and `waiting` is settled by any later stage, if no GET has had a say before.
+ */
+function disputedAfterClimb(row: JobRow): boolean {
+  if (row.statusSource === 'read') return true;
+  if (rank(row.status) === 0 && row.verifiedAtMs === null) return false;
+  return row.disputed;
+}
+
+/** Everything that belongs to the status moves with it: a requeued job has no runner, a cancelled one never had. */
+function outcome(row: JobRow, fact: JobFact): Partial<JobRow> {
+  return {
+    status: fact.status,
+    conclusion: fact.conclusion,
+    ...runnerOf(fact),
+    startedAtMs: fact.startedAtMs ?? row.startedAtMs,
+    completedAtMs: fact.completedAtMs,
+    statusSinceMs: fact.status === row.status ? row.statusSinceMs : fact.observedAtMs,
+    statusObservedAtMs: fact.observedAtMs,
+    statusSource: fact.source,
+  };
+}
+
+function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
+  const always = {
+    visibility: row.visibility ?? fact.visibility ?? null,
+    workflowName: row.workflowName ?? fact.workflowName,
+    htmlUrl: row.htmlUrl ?? fact.htmlUrl,
+    createdAtMs: row.createdAtMs ?? fact.createdAtMs,
+  };
+  if (fact.status !== row.status || !agrees(row, fact)) return always;
+  const runner = runnerOf(fact);
+  return {
+    ...always,
+    conclusion: row.conclusion ?? fact.conclusion,
+    runnerId: row.runnerId ?? runner.runnerId,
+    runnerName: row.runnerName ?? runner.runnerName,
+    startedAtMs: row.startedAtMs ?? fact.startedAtMs,
+    completedAtMs: row.completedAtMs ?? fact.completedAtMs,
+  };
+}
+
+function agrees(row: JobRow, fact: JobFact): boolean {
+  const runner = runnerOf(fact);
+  return (
+    compatible(row.conclusion, fact.conclusion) &&
+    compatible(row.runnerId, runner.runnerId) &&
+    compatible(row.runnerName, runner.runnerName)
+  );
+}
+
+function compatible<T>(known: T | null, told: T | null): boolean {
+  return known === null || told === null || known === told;
+}
+
+/** GitHub sends `runner_id: 0, runner_name: ""` for a job that never had a runner. */
+function runnerOf(fact: JobFact): Pick<JobRow, 'runnerId' | 'runnerName'> {
+  return { runnerId: fact.runnerId || null, runnerName: fact.runnerName?.toWellFormed() || null };
+}
+
+function firstRow(fact: JobFact): JobRow {
+  return {
+    key: jobKey(fact.host, fact.jobId),
+    host: fact.host,
+    jobId: fact.jobId,
+    runId: fact.runId,
+    runAttempt: fact.runAttempt,
+    owner: fact.owner,
+    repository: fact.repository,
+    visibility: fact.visibility ?? null,
+    jobName: fact.jobName,
+    workflowName: fact.workflowName,
+    headSha: fact.headSha,
+    htmlUrl: fact.htmlUrl,
+    labels: fact.labels,
+    status: fact.status,
+    conclusion: fact.conclusion,
+    ...runnerOf(fact),
+    createdAtMs: fact.createdAtMs,
+    startedAtMs: fact.startedAtMs,
+    completedAtMs: fact.completedAtMs,
+    firstSeenAtMs: fact.observedAtMs,
+    statusSinceMs: fact.observedAtMs,
+    statusObservedAtMs: fact.observedAtMs,
+    statusSource: fact.source,
+    disputed: false,
+    verifiedAtMs: fact.source === 'read' ? fact.observedAtMs : null,
+    admission: 'pending',
+    registration: null,
+    laneKey: null,
+    reasonCode: null,
+    reason: null,
+    cure: null,
+    launches: 0,
+    lastLaunchAtMs: null,
+    version: 1,
+  };
+}
+
+function same(left: JobRow, right: JobRow): boolean {
+  const others = new Map<string, unknown>(Object.entries(right));
+  return Object.entries(left).every(([field, value]) => others.get(field) === value);
+}

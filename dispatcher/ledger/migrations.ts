@@ -1,0 +1,246 @@
+/**
+ * How the schema came to be what it is. A migration that has been released never changes: the next change is a new one.
+ * They run in order, all in one transaction, when the store opens.
+ */
+import { sql } from 'kysely';
+import type { Builder, Query } from './queries.ts';
+import { appliedMigrations, createMigrations, insertMigration } from './queries.ts';
+import { versionOf } from './rows.ts';
+import type { Context, Step } from './steps.ts';
+
+interface Migration {
+  readonly version: number;
+  readonly name: string;
+  statements(builder: Builder): readonly Query[];
+}
+
+/** `bigint` holds milliseconds in PostgreSQL, and any integer in SQLite. */
+const integer = 'bigint';
+
+const first: Migration = {
+  version: 1,
+  name: 'deliveries, jobs, lanes, runners, breakers, leases, cursors',
+  statements: ({ schema }) =>
+    [
+      schema
+        .createTable('deliveries')
+        .addColumn('endpoint', 'text', (column) => column.notNull())
+        .addColumn('guid', 'text', (column) => column.notNull())
+        .addColumn('event', 'text', (column) => column.notNull())
+        .addColumn('action', 'text')
+        .addColumn('receivedAtMs', integer, (column) => column.notNull())
+        .addPrimaryKeyConstraint('deliveriesKey', ['endpoint', 'guid']),
+      schema.createIndex('deliveriesByAge').on('deliveries').columns(['receivedAtMs']),
+
+      schema
+        .createTable('jobs')
+        .addColumn('key', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('host', 'text', (column) => column.notNull())
+        .addColumn('jobId', integer, (column) => column.notNull())
+        .addColumn('runId', integer, (column) => column.notNull())
+        .addColumn('runAttempt', integer, (column) => column.notNull())
+        .addColumn('owner', 'text', (column) => column.notNull())
+        .addColumn('repository', 'text', (column) => column.notNull())
+        .addColumn('visibility', 'text')
+        .addColumn('jobName', 'text', (column) => column.notNull())
+        .addColumn('workflowName', 'text')
+        .addColumn('headSha', 'text', (column) => column.notNull())
+        .addColumn('htmlUrl', 'text')
+        .addColumn('labels', 'text', (column) => column.notNull())
+        .addColumn('status', 'text', (column) => column.notNull())
+        .addColumn('conclusion', 'text')
+        .addColumn('runnerId', integer)
+        .addColumn('runnerName', 'text')
+        .addColumn('createdAtMs', integer)
+        .addColumn('startedAtMs', integer)
+        .addColumn('completedAtMs', integer)
+        .addColumn('firstSeenAtMs', integer, (column) => column.notNull())
+        .addColumn('statusSinceMs', integer, (column) => column.notNull())
+        .addColumn('statusObservedAtMs', integer, (column) => column.notNull())
+        .addColumn('statusSource', 'text', (column) => column.notNull())
+        .addColumn('disputed', integer, (column) => column.notNull())
+        .addColumn('verifiedAtMs', integer)
+        .addColumn('admission', 'text', (column) => column.notNull())
+        .addColumn('registration', 'text')
+        .addColumn('laneKey', 'text')
+        .addColumn('reasonCode', 'text')
+        .addColumn('reason', 'text')
+        .addColumn('cure', 'text')
+        .addColumn('launches', integer, (column) => column.notNull())
+        .addColumn('lastLaunchAtMs', integer)
+        .addColumn('version', integer, (column) => column.notNull())
+        .addColumn('demand', integer, (column) => column.notNull())
+        .addColumn('unsettledAtMs', integer),
+      // The living, by partial indexes: they stay small however long the history gets.
+      schema
+        .createIndex('jobsUnsettled')
+        .on('jobs')
+        .columns(['unsettledAtMs', 'key'])
+        .where(sql.ref('unsettledAtMs'), 'is not', null),
+      schema
+        .createIndex('jobsInDemand')
+        .on('jobs')
+        .columns(['laneKey', 'launches', 'statusSinceMs', 'key'])
+        .where(sql.ref('demand'), '=', sql.lit(1)),
+      schema
+        .createIndex('jobsInDemandByAge')
+        .on('jobs')
+        .columns(['statusSinceMs', 'key'])
+        .where(sql.ref('demand'), '=', sql.lit(1)),
+      schema
+        .createIndex('jobsDisputed')
+        .on('jobs')
+        .columns(['statusObservedAtMs', 'key'])
+        .where(sql<boolean>`${sql.ref('disputed')} = 1 and ${sql.ref('admission')} = 'lane'`),
+      schema
+        .createIndex('jobsOpen')
+        .on('jobs')
+        .columns(['laneKey', 'admission', 'statusSinceMs', 'key'])
+        .where(sql.ref('status'), '<>', sql.lit('completed')),
+      // The history, for people and for pruning.
+      schema
+        .createIndex('jobsEnded')
+        .on('jobs')
+        .columns(['statusSinceMs', 'key', 'unsettledAtMs'])
+        .where(sql.ref('status'), '=', sql.lit('completed')),
+      schema.createIndex('jobsByAge').on('jobs').columns(['firstSeenAtMs', 'key']),
+      schema.createIndex('jobsByAdmission').on('jobs').columns(['admission', 'firstSeenAtMs', 'key']),
+      schema
+        .createIndex('jobsByRegistration')
+        .on('jobs')
+        .columns(['registration', 'firstSeenAtMs', 'key'])
+        .where(sql.ref('registration'), 'is not', null),
+      schema
+        .createIndex('jobsByLane')
+        .on('jobs')
+        .columns(['laneKey', 'firstSeenAtMs', 'key'])
+        .where(sql.ref('laneKey'), 'is not', null),
+
+      schema
+        .createTable('lanes')
+        .addColumn('key', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('registration', 'text', (column) => column.notNull())
+        .addColumn('specHash', 'text', (column) => column.notNull())
+        .addColumn('spec', 'text', (column) => column.notNull())
+        .addColumn('changedAtMs', integer, (column) => column.notNull()),
+
+      schema
+        .createTable('runners')
+        .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('registration', 'text', (column) => column.notNull())
+        .addColumn('host', 'text', (column) => column.notNull())
+        .addColumn('scope', 'text', (column) => column.notNull())
+        .addColumn('runnerGroup', 'text', (column) => column.notNull())
+        .addColumn('laneKey', 'text', (column) => column.notNull())
+        .addColumn('labels', 'text', (column) => column.notNull())
+        .addColumn('specHash', 'text', (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('stateSinceMs', integer, (column) => column.notNull())
+        .addColumn('createdAtMs', integer, (column) => column.notNull())
+        .addColumn('deadlineAtMs', integer)
+        .addColumn('nextCheckAtMs', integer)
+        .addColumn('incarnation', 'text', (column) => column.notNull())
+        .addColumn('backend', 'text')
+        .addColumn('instanceDeadlineAtMs', integer, (column) => column.notNull())
+        .addColumn('instanceId', 'text')
+        .addColumn('instanceState', 'text', (column) => column.notNull())
+        .addColumn('githubRunnerId', integer)
+        .addColumn('forJobKey', 'text')
+        .addColumn('jobKey', 'text')
+        .addColumn('onlineAtMs', integer)
+        .addColumn('busyAtMs', integer)
+        .addColumn('finishedAtMs', integer)
+        .addColumn('misses', integer, (column) => column.notNull())
+        .addColumn('firstMissAtMs', integer)
+        .addColumn('drainReason', 'text')
+        .addColumn('forced', integer, (column) => column.notNull())
+        .addColumn('firstIdleAtMs', integer)
+        .addColumn('lastIdleAtMs', integer)
+        .addColumn('deregisteredAtMs', integer)
+        .addColumn('stopSentAtMs', integer)
+        .addColumn('refusedSinceMs', integer)
+        .addColumn('attempts', integer, (column) => column.notNull())
+        .addColumn('failureKind', 'text')
+        .addColumn('failure', 'text')
+        .addColumn('version', integer, (column) => column.notNull())
+        .addColumn('live', integer, (column) => column.notNull()),
+      schema
+        .createIndex('runnersLiveByLane')
+        .on('runners')
+        .columns(['laneKey', 'state', 'jobKey', 'specHash', 'createdAtMs', 'name'])
+        .where(sql.ref('live'), '=', sql.lit(1)),
+      schema
+        .createIndex('runnersLiveByCheck')
+        .on('runners')
+        .columns(['nextCheckAtMs', 'name'])
+        .where(sql.ref('live'), '=', sql.lit(1)),
+      schema
+        .createIndex('runnersLiveByBackend')
+        .on('runners')
+        .columns(['registration', 'backend', 'instanceState'])
+        .where(sql.ref('live'), '=', sql.lit(1)),
+      schema
+        .createIndex('runnersGone')
+        .on('runners')
+        .columns(['stateSinceMs', 'name'])
+        .where(sql.ref('live'), '=', sql.lit(0)),
+      schema.createIndex('runnersByAge').on('runners').columns(['createdAtMs', 'name']),
+      schema.createIndex('runnersByRegistration').on('runners').columns(['registration', 'createdAtMs', 'name']),
+      schema.createIndex('runnersByLane').on('runners').columns(['laneKey', 'createdAtMs', 'name']),
+
+      schema
+        .createTable('runnerTimeline')
+        .addColumn('runner', 'text', (column) => column.notNull().references('runners.name').onDelete('cascade'))
+        .addColumn('version', integer, (column) => column.notNull())
+        .addColumn('position', integer, (column) => column.notNull())
+        .addColumn('atMs', integer, (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('reason', 'text', (column) => column.notNull())
+        .addColumn('details', 'text')
+        .addPrimaryKeyConstraint('runnerTimelineKey', ['runner', 'version', 'position']),
+      schema
+        .createTable('runnerOutputs')
+        .addColumn('runner', 'text', (column) =>
+          column.notNull().primaryKey().references('runners.name').onDelete('cascade'),
+        )
+        .addColumn('output', 'text', (column) => column.notNull())
+        .addColumn('keptAtMs', integer, (column) => column.notNull()),
+
+      schema
+        .createTable('breakers')
+        .addColumn('key', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('kind', 'text', (column) => column.notNull())
+        .addColumn('message', 'text', (column) => column.notNull())
+        .addColumn('failures', integer, (column) => column.notNull())
+        .addColumn('openUntilMs', integer)
+        .addColumn('changedAtMs', integer, (column) => column.notNull()),
+      schema
+        .createTable('leases')
+        .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('holder', 'text', (column) => column.notNull())
+        .addColumn('untilMs', integer, (column) => column.notNull()),
+      schema
+        .createTable('cursors')
+        .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('value', 'text', (column) => column.notNull())
+        .addColumn('changedAtMs', integer, (column) => column.notNull()),
+    ].map((statement) => statement.compile()),
+};
+
+const migrations: readonly Migration[] = [first];
+
+export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
+
+/** Answers the version that the store had, 0 for a new one. A newer one is left untouched. */
+export function* migrate({ builder, nowMs }: Context): Step<number> {
+  yield createMigrations(builder);
+  const applied = (yield appliedMigrations(builder)).rows.map(versionOf);
+  const present = Math.max(0, ...applied);
+  if (present > SCHEMA_VERSION) return present;
+  for (const migration of migrations) {
+    if (applied.includes(migration.version)) continue;
+    yield* migration.statements(builder);
+    yield insertMigration(builder, { version: migration.version, name: migration.name, appliedAtMs: nowMs });
+  }
+  return present;
+}

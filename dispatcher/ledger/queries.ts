@@ -1,0 +1,626 @@
+/**
+ * Every statement of the ledger, one a function, in the SQL that SQLite and PostgreSQL share. Nothing runs here: a
+ * function answers text and parameters, and the store runs them (see steps.ts).
+ *
+ * Values that a partial index is built on stand in the text as literals: with a parameter in their place SQLite
+ * cannot know that the index covers the query, and scans the table.
+ */
+import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { JobFilter, RunnerFilter } from './ledger.ts';
+import { jobColumnNames, runnerColumnNames } from './rows.ts';
+import type { Bit, JobsTable, RunnersTable, Tables } from './tables.ts';
+
+/** Builds queries, has no connection. */
+export type Builder = Kysely<Tables>;
+
+export interface Query {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+const yes: RawBuilder<Bit> = sql.lit(1);
+const no: RawBuilder<Bit> = sql.lit(0);
+const completed: RawBuilder<'completed'> = sql.lit('completed');
+const inLane: RawBuilder<'lane'> = sql.lit('lane');
+
+/**
+ * The text of an insert of a whole row never changes, and compiling its forty columns costs ten times as much as
+ * running it: it is compiled once a dialect.
+ */
+function wholeRow<Row>(
+  columns: readonly (keyof Row & string)[],
+  build: (builder: Builder, values: RawBuilder<unknown>) => { compile(): Query },
+) {
+  const texts = new WeakMap<Builder, string>();
+  return (builder: Builder, row: Row): Query => {
+    const parameters = columns.map((column) => row[column]);
+    let text = texts.get(builder);
+    if (text === undefined) {
+      text = build(builder, sql`values (${sql.join(parameters)})`).compile().sql;
+      texts.set(builder, text);
+    }
+    return { sql: text, parameters };
+  };
+}
+
+// ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const insertDelivery = wholeRow<Tables['deliveries']>(
+  ['endpoint', 'guid', 'event', 'action', 'receivedAtMs'],
+  (builder, values) =>
+    builder
+      .insertInto('deliveries')
+      .columns(['endpoint', 'guid', 'event', 'action', 'receivedAtMs'])
+      .expression(values)
+      .onConflict((conflict) => conflict.columns(['endpoint', 'guid']).doNothing()),
+);
+
+export function pruneDeliveries(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('deliveries')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('endpoint', 'guid'),
+        'in',
+        selectFrom('deliveries')
+          .select(['endpoint', 'guid'])
+          .where('receivedAtMs', '<', beforeMs)
+          .orderBy('receivedAtMs')
+          .limit(limit)
+          .$asTuple('endpoint', 'guid'),
+      ),
+    )
+    .compile();
+}
+
+// ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function jobByKey(builder: Builder, key: string): Query {
+  return builder.selectFrom('jobs').selectAll().where('key', '=', key).compile();
+}
+
+/** A new job, or what facts may change of a known one: its identity and the launches counted for it stay. */
+export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
+  builder
+    .insertInto('jobs')
+    .columns([...jobColumnNames])
+    .expression(values)
+    .onConflict((conflict) =>
+      conflict.column('key').doUpdateSet(({ ref }) => ({
+        visibility: ref('excluded.visibility'),
+        workflowName: ref('excluded.workflowName'),
+        htmlUrl: ref('excluded.htmlUrl'),
+        status: ref('excluded.status'),
+        conclusion: ref('excluded.conclusion'),
+        runnerId: ref('excluded.runnerId'),
+        runnerName: ref('excluded.runnerName'),
+        createdAtMs: ref('excluded.createdAtMs'),
+        startedAtMs: ref('excluded.startedAtMs'),
+        completedAtMs: ref('excluded.completedAtMs'),
+        statusSinceMs: ref('excluded.statusSinceMs'),
+        statusObservedAtMs: ref('excluded.statusObservedAtMs'),
+        statusSource: ref('excluded.statusSource'),
+        disputed: ref('excluded.disputed'),
+        verifiedAtMs: ref('excluded.verifiedAtMs'),
+        version: ref('excluded.version'),
+        admission: ref('excluded.admission'),
+        reasonCode: ref('excluded.reasonCode'),
+        reason: ref('excluded.reason'),
+        cure: ref('excluded.cure'),
+        demand: ref('excluded.demand'),
+        unsettledAtMs: ref('excluded.unsettledAtMs'),
+      })),
+    ),
+);
+
+export function unsettledJobs(builder: Builder, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('unsettledAtMs', 'is not', null)
+    .orderBy('unsettledAtMs')
+    .orderBy('key')
+    .limit(limit)
+    .compile();
+}
+
+export function settleJob(builder: Builder, key: string, version: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set({ unsettledAtMs: null })
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .compile();
+}
+
+export function admitJob(builder: Builder, job: JobsTable): Query {
+  const { key, version, admission, registration, laneKey, reasonCode, reason, cure, demand } = job;
+  return builder
+    .updateTable('jobs')
+    .set({ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: null })
+    .where('key', '=', key)
+    .where('version', '=', version)
+    .compile();
+}
+
+export function jobsMatching(builder: Builder, filter: JobFilter, limit: number): Query {
+  const { registrations, admission, status, laneKey } = filter;
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .$if(registrations !== undefined, (query) => query.where('registration', 'in', [...(registrations ?? [])]))
+    .$if(admission !== undefined, (query) => query.where('admission', '=', admission ?? 'pending'))
+    .$if(status !== undefined, (query) => query.where('status', '=', status ?? 'queued'))
+    .$if(status !== undefined && status !== 'completed', (query) => query.where('status', '<>', completed))
+    .$if(laneKey !== undefined, (query) => query.where('laneKey', '=', laneKey ?? ''))
+    .orderBy('firstSeenAtMs', 'desc')
+    .orderBy('key', 'desc')
+    .limit(limit)
+    .compile();
+}
+
+export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb, fn }) => ({
+      unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+      // A settlement that was decided with the old registrations must not count as the answer.
+      version: eb('version', '+', 1),
+    }))
+    .where('status', '<>', completed)
+    .where('statusSinceMs', '>=', sinceMs)
+    .compile();
+}
+
+export function disputedJobs(builder: Builder, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('disputed', '=', yes)
+    .where('admission', '=', inLane)
+    .orderBy('statusObservedAtMs')
+    .orderBy('key')
+    .limit(limit)
+    .compile();
+}
+
+export function overdueJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(['key', 'laneKey'])
+    .where('demand', '=', yes)
+    .where('status', '=', 'queued')
+    .where('statusSinceMs', '<', beforeMs)
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(limit)
+    .compile();
+}
+
+export function expireJob(
+  builder: Builder,
+  key: string,
+  words: Pick<JobsTable, 'reasonCode' | 'reason' | 'cure'>,
+): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ ...words, admission: 'expired', demand: 0, version: eb('version', '+', 1) }))
+    .where('key', '=', key)
+    .compile();
+}
+
+export function countLaunch(builder: Builder, key: string, atMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ launches: eb('launches', '+', 1), lastLaunchAtMs: atMs }))
+    .where('key', '=', key)
+    .compile();
+}
+
+/** Completed and settled: history. */
+export function countEndedJobs(builder: Builder): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', '=', completed)
+    .where('unsettledAtMs', 'is', null)
+    .compile();
+}
+
+export function pruneEndedJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('jobs')
+    .where('key', 'in', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('key')
+        .where('status', '=', completed)
+        .where('unsettledAtMs', 'is', null)
+        .where('statusSinceMs', '<', beforeMs)
+        .orderBy('statusSinceMs')
+        .orderBy('key')
+        .limit(limit),
+    )
+    .compile();
+}
+
+/** Jobs that were never ours to run, and whose end we were not told. */
+export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('jobs')
+    .where('key', 'in', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('key')
+        .where('status', '<>', completed)
+        .where('admission', 'in', ['refused', 'not-ours', 'expired'])
+        .where('unsettledAtMs', 'is', null)
+        .where('statusSinceMs', '<', beforeMs)
+        .limit(limit),
+    )
+    .compile();
+}
+
+// ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const putLane = wholeRow<Tables['lanes']>(
+  ['key', 'registration', 'specHash', 'spec', 'changedAtMs'],
+  (builder, values) =>
+    builder
+      .insertInto('lanes')
+      .columns(['key', 'registration', 'specHash', 'spec', 'changedAtMs'])
+      .expression(values)
+      .onConflict((conflict) =>
+        conflict
+          .column('key')
+          .doUpdateSet(({ ref }) => ({
+            registration: ref('excluded.registration'),
+            specHash: ref('excluded.specHash'),
+            spec: ref('excluded.spec'),
+            changedAtMs: ref('excluded.changedAtMs'),
+          }))
+          // Most jobs come to a lane that is as it was: then nothing is written.
+          .whereRef('lanes.spec', '<>', 'excluded.spec'),
+      ),
+);
+
+export function laneByKey(builder: Builder, key: string): Query {
+  return builder.selectFrom('lanes').select('spec').where('key', '=', key).compile();
+}
+
+export function laneDemand(builder: Builder, key: string): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('demand'),
+      fn.min<number | null>('statusSinceMs').as('oldestQueuedSinceMs'),
+    ])
+    .where('demand', '=', yes)
+    .where('laneKey', '=', key)
+    .compile();
+}
+
+export function laneSupply(builder: Builder, key: string): Query {
+  return builder
+    .selectFrom('runners')
+    .select(['state', 'specHash', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('live', '=', yes)
+    .where('laneKey', '=', key)
+    .where('state', 'in', ['creating', 'starting', 'online'])
+    .where('jobKey', 'is', null)
+    .groupBy(['state', 'specHash'])
+    .compile();
+}
+
+export function lanesInUse(builder: Builder): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(sql<string>`${sql.ref('laneKey')}`.as('laneKey'))
+    .where('demand', '=', yes)
+    .union(builder.selectFrom('runners').select('laneKey').where('live', '=', yes))
+    .orderBy('laneKey')
+    .compile();
+}
+
+export function waitingJobs(builder: Builder, laneKey: string, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select([
+      'key',
+      'host',
+      'owner',
+      'repository',
+      'jobId',
+      'launches',
+      'lastLaunchAtMs',
+      'verifiedAtMs',
+      'statusSinceMs',
+      'disputed',
+    ])
+    .where('demand', '=', yes)
+    .where('laneKey', '=', laneKey)
+    .orderBy('launches')
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(limit)
+    .compile();
+}
+
+/** A lane with a job that is open stays, queued or not: the job may come back into its queue. */
+export function deleteEmptyLanes(builder: Builder): Query {
+  return builder
+    .deleteFrom('lanes')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('jobs')
+            .select(yes.as('one'))
+            .where('jobs.status', '<>', completed)
+            .where('jobs.admission', '=', inLane)
+            .whereRef('jobs.laneKey', '=', 'lanes.key'),
+        ),
+      ),
+    )
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('runners')
+            .select(yes.as('one'))
+            .where('runners.live', '=', yes)
+            .whereRef('runners.laneKey', '=', 'lanes.key'),
+        ),
+      ),
+    )
+    .compile();
+}
+
+// ── runners ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const insertRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, values) =>
+  builder
+    .insertInto('runners')
+    .columns([...runnerColumnNames])
+    .expression(values),
+);
+
+export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, values) =>
+  builder
+    .insertInto('runners')
+    .columns([...runnerColumnNames])
+    .expression(values)
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet(({ ref }) => ({
+        specHash: ref('excluded.specHash'),
+        state: ref('excluded.state'),
+        stateSinceMs: ref('excluded.stateSinceMs'),
+        deadlineAtMs: ref('excluded.deadlineAtMs'),
+        nextCheckAtMs: ref('excluded.nextCheckAtMs'),
+        incarnation: ref('excluded.incarnation'),
+        backend: ref('excluded.backend'),
+        instanceDeadlineAtMs: ref('excluded.instanceDeadlineAtMs'),
+        instanceId: ref('excluded.instanceId'),
+        instanceState: ref('excluded.instanceState'),
+        githubRunnerId: ref('excluded.githubRunnerId'),
+        forJobKey: ref('excluded.forJobKey'),
+        jobKey: ref('excluded.jobKey'),
+        onlineAtMs: ref('excluded.onlineAtMs'),
+        busyAtMs: ref('excluded.busyAtMs'),
+        finishedAtMs: ref('excluded.finishedAtMs'),
+        misses: ref('excluded.misses'),
+        firstMissAtMs: ref('excluded.firstMissAtMs'),
+        drainReason: ref('excluded.drainReason'),
+        forced: ref('excluded.forced'),
+        firstIdleAtMs: ref('excluded.firstIdleAtMs'),
+        lastIdleAtMs: ref('excluded.lastIdleAtMs'),
+        deregisteredAtMs: ref('excluded.deregisteredAtMs'),
+        stopSentAtMs: ref('excluded.stopSentAtMs'),
+        refusedSinceMs: ref('excluded.refusedSinceMs'),
+        attempts: ref('excluded.attempts'),
+        failureKind: ref('excluded.failureKind'),
+        failure: ref('excluded.failure'),
+        version: ref('excluded.version'),
+        live: ref('excluded.live'),
+      })),
+    ),
+);
+
+export function runnerByName(builder: Builder, name: string): Query {
+  return builder.selectFrom('runners').selectAll().where('name', '=', name).compile();
+}
+
+export function runnersMatching(builder: Builder, filter: RunnerFilter, limit: number): Query {
+  const { registrations, states, laneKey } = filter;
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .$if(registrations !== undefined, (query) => query.where('registration', 'in', [...(registrations ?? [])]))
+    .$if(states !== undefined, (query) => query.where('state', 'in', [...(states ?? [])]))
+    .$if(states !== undefined && !states.includes('gone'), (query) => query.where('live', '=', yes))
+    .$if(laneKey !== undefined, (query) => query.where('laneKey', '=', laneKey ?? ''))
+    .orderBy('createdAtMs', 'desc')
+    .orderBy('name', 'desc')
+    .limit(limit)
+    .compile();
+}
+
+export function runnersDue(builder: Builder, nowMs: number, limit: number): Query {
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .where('nextCheckAtMs', '<=', nowMs)
+    .orderBy('nextCheckAtMs')
+    .orderBy('name')
+    .limit(limit)
+    .compile();
+}
+
+export function nextCheckAt(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .select('nextCheckAtMs as atMs')
+    .where('live', '=', yes)
+    .where('nextCheckAtMs', 'is not', null)
+    .orderBy('nextCheckAtMs')
+    .limit(1)
+    .compile();
+}
+
+export function liveCounts(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .select(['registration', 'backend', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('live', '=', yes)
+    .where('instanceState', '<>', 'absent')
+    .groupBy(['registration', 'backend'])
+    .compile();
+}
+
+export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .where('laneKey', '=', laneKey)
+    .where('state', 'in', ['creating', 'starting', 'online'])
+    .where('jobKey', 'is', null)
+    .orderBy(({ eb }) =>
+      eb.case('state').when('creating').then(sql.lit(0)).when('starting').then(sql.lit(1)).else(sql.lit(2)).end(),
+    )
+    .orderBy('createdAtMs', 'desc')
+    .orderBy('name', 'desc')
+    .limit(limit)
+    .compile();
+}
+
+export const insertTimeline = wholeRow<Tables['runnerTimeline']>(
+  ['runner', 'version', 'position', 'atMs', 'state', 'reason', 'details'],
+  (builder, values) =>
+    builder
+      .insertInto('runnerTimeline')
+      .columns(['runner', 'version', 'position', 'atMs', 'state', 'reason', 'details'])
+      .expression(values),
+);
+
+export function timelineOf(builder: Builder, runner: string): Query {
+  return builder
+    .selectFrom('runnerTimeline')
+    .select(['atMs', 'state', 'reason', 'details'])
+    .where('runner', '=', runner)
+    .orderBy('version')
+    .orderBy('position')
+    .compile();
+}
+
+export function thinTimeline(builder: Builder, runner: string, afterVersion: number, beforeVersion: number): Query {
+  return builder
+    .deleteFrom('runnerTimeline')
+    .where('runner', '=', runner)
+    .where('version', '>', afterVersion)
+    .where('version', '<', beforeVersion)
+    .compile();
+}
+
+export function putOutput(builder: Builder, runner: string, output: string, keptAtMs: number): Query {
+  return builder
+    .insertInto('runnerOutputs')
+    .values({ runner, output, keptAtMs })
+    .onConflict((conflict) => conflict.column('runner').doUpdateSet({ output, keptAtMs }))
+    .compile();
+}
+
+export function outputOf(builder: Builder, runner: string): Query {
+  return builder.selectFrom('runnerOutputs').select('output').where('runner', '=', runner).compile();
+}
+
+export function countGoneRunners(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('live', '=', no)
+    .compile();
+}
+
+export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('runners')
+    .where('name', 'in', (query) =>
+      query
+        .selectFrom('runners')
+        .select('name')
+        .where('live', '=', no)
+        .where('stateSinceMs', '<', beforeMs)
+        .orderBy('stateSinceMs')
+        .orderBy('name')
+        .limit(limit),
+    )
+    .compile();
+}
+
+// ── breakers, leases, cursors ────────────────────────────────────────────────────────────────────────────────────
+
+export function allBreakers(builder: Builder): Query {
+  return builder.selectFrom('breakers').selectAll().orderBy('key').compile();
+}
+
+export function putBreaker(builder: Builder, breaker: Tables['breakers']): Query {
+  const { key, kind, message, failures, openUntilMs, changedAtMs } = breaker;
+  const state = { kind, message, failures, openUntilMs, changedAtMs };
+  return builder
+    .insertInto('breakers')
+    .values({ key, ...state })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet(state))
+    .compile();
+}
+
+export function deleteBreaker(builder: Builder, key: string): Query {
+  return builder.deleteFrom('breakers').where('key', '=', key).compile();
+}
+
+/** Changes a row only for its holder, or once the time is up. */
+export function takeLease(builder: Builder, lease: Tables['leases'], nowMs: number): Query {
+  const { name, holder, untilMs } = lease;
+  return builder
+    .insertInto('leases')
+    .values({ name, holder, untilMs })
+    .onConflict((conflict) =>
+      conflict
+        .column('name')
+        .doUpdateSet({ holder, untilMs })
+        .where(({ eb, or }) => or([eb('leases.holder', '=', holder), eb('leases.untilMs', '<=', nowMs)])),
+    )
+    .compile();
+}
+
+export function cursorByName(builder: Builder, name: string): Query {
+  return builder.selectFrom('cursors').select('value').where('name', '=', name).compile();
+}
+
+export function putCursor(builder: Builder, cursor: Tables['cursors']): Query {
+  const { name, value, changedAtMs } = cursor;
+  return builder
+    .insertInto('cursors')
+    .values({ name, value, changedAtMs })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value, changedAtMs }))
+    .compile();
+}
+
+// ── migrations ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function createMigrations({ schema }: Builder): Query {
+  return schema
+    .createTable('migrations')
+    .ifNotExists()
+    .addColumn('version', 'bigint', (column) => column.notNull().primaryKey())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('appliedAtMs', 'bigint', (column) => column.notNull())
+    .compile();
+}
+
+export function appliedMigrations(builder: Builder): Query {
+  return builder.selectFrom('migrations').select('version').orderBy('version').compile();
+}
+
+export function insertMigration(builder: Builder, migration: Tables['migrations']): Query {
+  return builder.insertInto('migrations').values(migration).compile();
+}

@@ -1,0 +1,284 @@
+/** The door of the database: values become columns, and what comes out is checked before anybody trusts it. */
+import { z } from 'zod';
+import type { ShapeWish } from '../../providers/provider.ts';
+import type { LaneSpec } from '../admission/lane.ts';
+import type { Breaker, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
+import type { Bit, JobsTable, RunnersTable } from './tables.ts';
+
+export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable {
+  return {
+    ...row,
+    labels: JSON.stringify(row.labels),
+    disputed: bit(row.disputed),
+    demand: bit(isDemand(row)),
+    unsettledAtMs,
+  };
+}
+
+/** Jobs that are queued, or may be: where facts conflict, a GET decides, and until then the job counts. */
+export function isDemand(row: JobRow): boolean {
+  return row.admission === 'lane' && (row.status === 'queued' || (row.disputed && row.status !== 'completed'));
+}
+
+export function runnerColumns(row: RunnerRow): RunnersTable {
+  return {
+    ...row,
+    labels: JSON.stringify(row.labels),
+    forced: bit(row.forced),
+    live: bit(row.state !== 'gone'),
+  };
+}
+
+function bit(value: boolean): Bit {
+  return value ? 1 : 0;
+}
+
+const text = z.string();
+const integer = z.int();
+const flag = z.union([z.literal(0), z.literal(1)]).transform((value) => value === 1);
+
+function json<Schema extends z.ZodType>(schema: Schema) {
+  return text
+    .transform((value, context): unknown => {
+      try {
+        return JSON.parse(value);
+      } catch {
+        context.addIssue('is not JSON');
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+}
+
+const jobSchema = z.object({
+  key: text,
+  host: text,
+  jobId: integer,
+  runId: integer,
+  runAttempt: integer,
+  owner: text,
+  repository: text,
+  visibility: z.enum(['public', 'private', 'internal']).nullable(),
+  jobName: text,
+  workflowName: text.nullable(),
+  headSha: text,
+  htmlUrl: text.nullable(),
+  labels: json(z.array(text)),
+  status: z.enum(['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed']),
+  conclusion: text.nullable(),
+  runnerId: integer.nullable(),
+  runnerName: text.nullable(),
+  createdAtMs: integer.nullable(),
+  startedAtMs: integer.nullable(),
+  completedAtMs: integer.nullable(),
+  firstSeenAtMs: integer,
+  statusSinceMs: integer,
+  statusObservedAtMs: integer,
+  statusSource: z.enum(['webhook', 'poll', 'read']),
+  disputed: flag,
+  verifiedAtMs: integer.nullable(),
+  admission: z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']),
+  registration: text.nullable(),
+  laneKey: text.nullable(),
+  reasonCode: text.nullable(),
+  reason: text.nullable(),
+  cure: text.nullable(),
+  launches: integer,
+  lastLaunchAtMs: integer.nullable(),
+  version: integer,
+});
+
+export const jobColumnNames = [...jobSchema.keyof().options, 'demand', 'unsettledAtMs'] as const;
+
+export function jobRow(row: unknown): JobRow {
+  return jobSchema.parse(row);
+}
+
+const runnerState = z.enum(['creating', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
+
+const runnerSchema = z.object({
+  name: text,
+  registration: text,
+  host: text,
+  scope: text,
+  runnerGroup: text,
+  laneKey: text,
+  labels: json(z.array(text)),
+  specHash: text,
+  state: runnerState,
+  stateSinceMs: integer,
+  createdAtMs: integer,
+  deadlineAtMs: integer.nullable(),
+  nextCheckAtMs: integer.nullable(),
+  incarnation: text,
+  backend: text.nullable(),
+  instanceDeadlineAtMs: integer,
+  instanceId: text.nullable(),
+  instanceState: z.enum(['none', 'maybe', 'pending', 'running', 'ended', 'absent']),
+  githubRunnerId: integer.nullable(),
+  forJobKey: text.nullable(),
+  jobKey: text.nullable(),
+  onlineAtMs: integer.nullable(),
+  busyAtMs: integer.nullable(),
+  finishedAtMs: integer.nullable(),
+  misses: integer,
+  firstMissAtMs: integer.nullable(),
+  drainReason: text.nullable(),
+  forced: flag,
+  firstIdleAtMs: integer.nullable(),
+  lastIdleAtMs: integer.nullable(),
+  deregisteredAtMs: integer.nullable(),
+  stopSentAtMs: integer.nullable(),
+  refusedSinceMs: integer.nullable(),
+  attempts: integer,
+  failureKind: text.nullable(),
+  failure: text.nullable(),
+  version: integer,
+});
+
+export const runnerColumnNames = [...runnerSchema.keyof().options, 'live'] as const;
+
+export function runnerRow(row: unknown): RunnerRow {
+  return runnerSchema.parse(row);
+}
+
+const scopeSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('enterprise'), enterprise: text }),
+  z.object({ kind: z.literal('organization'), organization: text }),
+  z.object({ kind: z.literal('repository'), owner: text, repository: text }),
+]);
+
+// `satisfies` makes a field that ShapeWish or LaneSpec gains, and that would be lost here, an error of the compiler.
+const wishSchema = z.object({
+  cpu: z.number().exactOptional(),
+  memoryGiB: z.number().exactOptional(),
+  architecture: z.enum(['x64', 'arm64']),
+  image: text,
+  diskGiB: z.number().exactOptional(),
+  bucket: text.exactOptional(),
+  bucketPrefix: text.exactOptional(),
+  subnet: text.exactOptional(),
+  securityGroup: text.exactOptional(),
+  region: text.exactOptional(),
+  spot: z.boolean(),
+  dockerInDocker: z.boolean(),
+  timeLimitMs: z.number().exactOptional(),
+} satisfies Record<keyof ShapeWish, z.ZodType>);
+
+const laneSchema = z.object({
+  spec: json(
+    z.object({
+      key: text,
+      registration: text,
+      host: text,
+      scope: scopeSchema,
+      runnerGroup: text,
+      labels: z.array(text),
+      wish: wishSchema,
+      backends: z.array(text),
+      specHash: text,
+    } satisfies Record<keyof LaneSpec, z.ZodType>),
+  ),
+});
+
+export function laneSpec(row: unknown): LaneSpec {
+  return laneSchema.parse(row).spec;
+}
+
+const waitingSchema = z.object({
+  key: text,
+  host: text,
+  owner: text,
+  repository: text,
+  jobId: integer,
+  launches: integer,
+  lastLaunchAtMs: integer.nullable(),
+  verifiedAtMs: integer.nullable(),
+  statusSinceMs: integer,
+  disputed: flag,
+});
+
+export function waiting(row: unknown): Waiting {
+  return waitingSchema.parse(row);
+}
+
+const timelineSchema = z.object({ atMs: integer, state: runnerState, reason: text, details: text.nullable() });
+
+export function timelineEntry(row: unknown): TimelineEntry {
+  return timelineSchema.parse(row);
+}
+
+const breakerSchema = z.object({
+  key: text,
+  kind: text,
+  message: text,
+  failures: integer,
+  openUntilMs: integer.nullable(),
+  changedAtMs: integer,
+});
+
+export function breaker(row: unknown): Breaker {
+  return breakerSchema.parse(row);
+}
+
+const liveCountSchema = z.object({ registration: text, backend: text.nullable(), count: integer });
+
+export type LiveCount = z.output<typeof liveCountSchema>;
+
+export function liveCount(row: unknown): LiveCount {
+  return liveCountSchema.parse(row);
+}
+
+const demandSchema = z.object({ demand: integer, oldestQueuedSinceMs: integer.nullable() });
+
+export function laneDemand(row: unknown): Pick<LaneCounts, 'demand' | 'oldestQueuedSinceMs'> {
+  return demandSchema.parse(row);
+}
+
+const supplySchema = z.object({ state: runnerState, specHash: text, count: integer });
+
+export function laneSupply(row: unknown): {
+  readonly state: RunnerState;
+  readonly specHash: string;
+  readonly count: number;
+} {
+  return supplySchema.parse(row);
+}
+
+const jobInLaneSchema = z.object({ key: text, laneKey: text });
+
+export function jobInLane(row: unknown): z.output<typeof jobInLaneSchema> {
+  return jobInLaneSchema.parse(row);
+}
+
+const laneKeySchema = z.object({ laneKey: text });
+const outputSchema = z.object({ output: text });
+const cursorSchema = z.object({ value: text });
+const momentSchema = z.object({ atMs: integer });
+const countSchema = z.object({ count: integer });
+
+export function laneKeyOf(row: unknown): string {
+  return laneKeySchema.parse(row).laneKey;
+}
+
+export function outputOf(row: unknown): string {
+  return outputSchema.parse(row).output;
+}
+
+export function cursorValue(row: unknown): string {
+  return cursorSchema.parse(row).value;
+}
+
+export function momentOf(row: unknown): number {
+  return momentSchema.parse(row).atMs;
+}
+
+export function countOf(row: unknown): number {
+  return countSchema.parse(row).count;
+}
+
+const migrationSchema = z.object({ version: integer });
+
+export function versionOf(row: unknown): number {
+  return migrationSchema.parse(row).version;
+}

@@ -1,0 +1,98 @@
+/** SQLite's result codes as the ledger's errors, with words for the one who has to mend it. */
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { ZodError } from 'zod';
+import { LedgerError, type LedgerErrorKind } from './ledger.ts';
+
+/** Codes that are neither the file's nor the disk's fault are a mistake in the program, and stay what they are. */
+export function ledgerErrorFrom(error: unknown, path: string): unknown {
+  if (error instanceof ZodError) return new LedgerError('corrupt', corruptMessage(path, rowFault(error)), error);
+  if (!(error instanceof Sqlite.SqliteError)) return error;
+  const kind = kindOf(error.code);
+  return kind === undefined ? error : new LedgerError(kind, messageFor(kind, path, error), error);
+}
+
+function kindOf(code: string): LedgerErrorKind | undefined {
+  // Extended codes (SQLITE_IOERR_WRITE) begin with the primary one: sqlite.org/rescode.html.
+  const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0];
+  switch (primary) {
+    case 'SQLITE_FULL':
+      return 'full';
+    case 'SQLITE_BUSY':
+    case 'SQLITE_LOCKED':
+      return 'locked';
+    case 'SQLITE_CORRUPT':
+    case 'SQLITE_NOTADB':
+      return 'corrupt';
+    case 'SQLITE_IOERR':
+    case 'SQLITE_CANTOPEN':
+    case 'SQLITE_READONLY':
+    case 'SQLITE_PERM':
+    case 'SQLITE_AUTH':
+    case 'SQLITE_NOLFS':
+    case 'SQLITE_NOMEM':
+    case 'SQLITE_PROTOCOL':
+      return 'unavailable';
+    default:
+      return undefined;
+  }
+}
+
+function messageFor(kind: LedgerErrorKind, path: string, error: InstanceType<typeof Sqlite.SqliteError>): string {
+  const said = `${error.code}: ${error.message}`;
+  switch (kind) {
+    case 'full':
+      return `No room for the ledger ${path} (${said}). Nothing of the last step was written. Free space on its disk, or raise the limit set for it; intake goes on by itself.`;
+    case 'locked':
+      return `The ledger ${path} is held by ${holderOf(path)}. One dispatcher works on one file: stop the other one, or give this one a ledger of its own.`;
+    case 'corrupt':
+      return corruptMessage(path, said);
+    case 'newer':
+    case 'unavailable':
+      return `The ledger ${path} cannot be read or written (${said}). Its folder must exist on a local disk and, like the file, belong to the user that runs the dispatcher, with leave to write.`;
+  }
+}
+
+function corruptMessage(path: string, said: string): string {
+  return (
+    `The ledger ${path} is damaged (${said}). Stop the dispatcher and move the file away, with ${path}-wal and ${path}-shm where they exist: ` +
+    `it starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling. ` +
+    `To save the history first: sqlite3 ${path} .recover | sqlite3 recovered.db`
+  );
+}
+
+/** Where a row is wrong, and not what stands there. */
+function rowFault(error: ZodError): string {
+  const issue = error.issues[0];
+  return issue ? `column ${issue.path.join('.')}: ${issue.message}` : 'a row that does not fit its table';
+}
+
+export function newerMessage(path: string, found: number, known: number): string {
+  return `The ledger ${path} was written by a newer version of the dispatcher (schema ${found}, this one knows ${known}). Run that version or a later one; the file was left as it is.`;
+}
+
+export function closedError(path: string): LedgerError {
+  return new LedgerError('unavailable', `The ledger ${path} is closed: the dispatcher is stopping.`);
+}
+
+/** Linux tells who locks which file; elsewhere, and from inside another PID namespace, it stays unknown. */
+function holderOf(path: string): string {
+  try {
+    const { ino, dev } = statSync(path, { bigint: true });
+    const device = [(dev >> 8n) & 0xfffn, (dev & 0xffn) | ((dev >> 12n) & 0xfff00n)]
+      .map((part) => part.toString(16).padStart(2, '0'))
+      .join(':');
+    const file = `${device}:${ino}`;
+    for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+      // 1: POSIX  ADVISORY  WRITE 4242 fe:01:131073 1073741824 1073742335
+      const [, , , , pid, lockedFile] = line.split(/\s+/);
+      if (lockedFile !== file || pid === undefined || Number(pid) <= 0) continue;
+      if (Number(pid) === process.pid) return `this very process (${pid})`;
+      return `process ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+    }
+  } catch {
+    // Not Linux, or the holder has just gone: the message goes without a name.
+  }
+  return `another process (find it with: fuser ${resolve(path)})`;
+}

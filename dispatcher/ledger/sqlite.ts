@@ -1,0 +1,180 @@
+/**
+ * The ledger in one SQLite file: no server to run, and a durable commit costs one fdatasync.
+ *
+ * Kysely builds the queries; they run on better-sqlite3 itself, synchronously and as cached prepared statements, one
+ * step to its end before anything else can begin. So a step is atomic for other callers in this process without any
+ * lock, and the exclusive file lock keeps other processes out.
+ */
+import { statSync } from 'node:fs';
+import Sqlite from 'better-sqlite3';
+import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { type Ledger, LedgerError } from './ledger.ts';
+import { migrate, SCHEMA_VERSION } from './migrations.ts';
+import type { Query } from './queries.ts';
+import { closedError, ledgerErrorFrom, newerMessage } from './sqlite-errors.ts';
+import type { Answer, Context, Step } from './steps.ts';
+import { ledgerOn, type Store } from './store.ts';
+import type { Tables } from './tables.ts';
+
+export interface SqliteOptions {
+  /** The file; its folder must exist. `:memory:` for a ledger that dies with the process. */
+  readonly path: string;
+  now(): number;
+  /** The file never grows beyond it: a step that would need more is refused as `full`. Default: the disk's size. */
+  readonly maxBytes?: number;
+  /** How long to wait at the start for another process to let go of the file. Default 2 s. */
+  readonly patienceMs?: number;
+}
+
+/** Rejects with a LedgerError that says what to do. */
+export async function openSqliteLedger(options: SqliteOptions): Promise<Ledger> {
+  return ledgerOn(openStore(options));
+}
+
+const PAGE_BYTES = 4096;
+/** A file up to this size is read through at the start (about 10 ms); a larger one tells of damage when it is met. */
+const CHECKED_BYTES = 16 * 1024 * 1024;
+/** The write-ahead log is cut back to this after a checkpoint, whatever a burst has made of it. */
+const WAL_BYTES = 64 * 1024 * 1024;
+const CACHE_KIB = 32 * 1024;
+/** Filters make a few dozen texts; more than this is a list that should have been a parameter. */
+const MOST_STATEMENTS = 500;
+
+/** Compiles queries and never runs one. */
+export const sqliteBuilder = new Kysely<Tables>({
+  dialect: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+});
+
+function openStore(options: SqliteOptions): Store {
+  const { path } = options;
+  let database: Sqlite.Database | undefined;
+  try {
+    database = new Sqlite(path, { timeout: options.patienceMs ?? 2000 });
+    configure(database, options);
+    const store = new SqliteStore(database, options);
+    const found = store.runStep(migrate);
+    if (found > SCHEMA_VERSION) throw new LedgerError('newer', newerMessage(path, found, SCHEMA_VERSION));
+    return store;
+  } catch (error) {
+    database?.close();
+    throw ledgerErrorFrom(error, path);
+  }
+}
+
+function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions): void {
+  // Before the first access, so that the lock is exclusive from the start and no shared-memory file is made.
+  database.pragma('locking_mode = EXCLUSIVE');
+  database.pragma(`page_size = ${PAGE_BYTES}`);
+  const mode = database.pragma('journal_mode = WAL', { simple: true });
+  if (mode !== 'wal' && mode !== 'memory') {
+    throw new LedgerError(
+      'unavailable',
+      `The ledger ${path} lies on a file system without write-ahead logging (journal mode ${String(mode)}). Put it on a local disk.`,
+    );
+  }
+  database.pragma('synchronous = FULL');
+  database.pragma('foreign_keys = ON');
+  database.pragma(`journal_size_limit = ${WAL_BYTES}`);
+  database.pragma(`cache_size = -${CACHE_KIB}`);
+  if (maxBytes !== undefined) database.pragma(`max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
+  if (mode === 'wal' && statSync(path).size <= CHECKED_BYTES) {
+    const verdict = database.pragma('quick_check(1)', { simple: true });
+    if (verdict !== 'ok') throw new Sqlite.SqliteError(String(verdict), 'SQLITE_CORRUPT');
+  }
+}
+
+class SqliteStore implements Store {
+  readonly #database: Sqlite.Database;
+  readonly #path: string;
+  readonly #now: () => number;
+  readonly #statements = new Map<string, Sqlite.Statement<unknown[], unknown>>();
+  readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
+  #running = false;
+
+  constructor(database: Sqlite.Database, options: SqliteOptions) {
+    this.#database = database;
+    this.#path = options.path;
+    this.#now = () => options.now();
+    this.#transaction = database.transaction((work) => work());
+  }
+
+  async read<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
+    return this.#guarded(() => this.#drive(step));
+  }
+
+  async write<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
+    return this.#guarded(() => this.runStep(step));
+  }
+
+  async close(): Promise<void> {
+    if (!this.#database.open) return;
+    this.#statements.clear();
+    try {
+      this.#database.close();
+    } catch (error) {
+      throw ledgerErrorFrom(error, this.#path);
+    }
+  }
+
+  /** One transaction, durable when it returns. */
+  runStep<Result>(step: (context: Context) => Step<Result>): Result {
+    let outcome: { readonly result: Result } | undefined;
+    this.#transaction.immediate(() => {
+      outcome = { result: this.#drive(step) };
+    });
+    if (outcome === undefined) throw new Error('the transaction ended without running its step');
+    return outcome.result;
+  }
+
+  #guarded<Result>(work: () => Result): Result {
+    if (!this.#database.open) throw closedError(this.#path);
+    // A decision that calls the ledger would write into the transaction that asks for it.
+    if (this.#running) throw new Error('a decision called the ledger: decisions are pure');
+    this.#running = true;
+    try {
+      return work();
+    } catch (error) {
+      throw ledgerErrorFrom(error, this.#path);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #drive<Result>(step: (context: Context) => Step<Result>): Result {
+    const running = step({ builder: sqliteBuilder, nowMs: this.#now() });
+    let turn = running.next();
+    while (!turn.done) turn = running.next(this.#ask(turn.value));
+    return turn.value;
+  }
+
+  #ask({ sql, parameters }: Query): Answer {
+    for (const parameter of parameters) refuseUnstorable(parameter);
+    const statement = this.#prepared(sql);
+    if (statement.reader) return { rows: statement.all(...parameters), changed: 0 };
+    return { rows: [], changed: statement.run(...parameters).changes };
+  }
+
+  #prepared(text: string): Sqlite.Statement<unknown[], unknown> {
+    const known = this.#statements.get(text);
+    if (known) return known;
+    if (this.#statements.size >= MOST_STATEMENTS) this.#statements.clear();
+    const statement = this.#database.prepare<unknown[], unknown>(text);
+    this.#statements.set(text, statement);
+    return statement;
+  }
+}
+
+/** What PostgreSQL could not keep as it is (NUL), and what SQLite would keep as something else (fractions). */
+function refuseUnstorable(parameter: unknown): void {
+  if (parameter === null) return;
+  if (typeof parameter === 'number' && Number.isSafeInteger(parameter)) return;
+  if (typeof parameter === 'string' && !parameter.includes('\0')) return;
+  throw new TypeError(
+    typeof parameter === 'string' ? 'a text with a NUL character is refused' : `not storable: ${String(parameter)}`,
+  );
+}

@@ -1,0 +1,415 @@
+/**
+ * The ledger's methods, each a generator of the queries of one transaction: it yields a query and gets its answer.
+ * SQLite runs a step to its end without giving way to anything else; PostgreSQL will run the same steps with an
+ * `await` at each query. Nothing in here knows which.
+ */
+import { LOG_BYTES } from '../../providers/provider.ts';
+import type { LaneSpec } from '../admission/lane.ts';
+import { type Delivery, type JobFact, jobKey } from './facts.ts';
+import type {
+  Breaker,
+  JobFilter,
+  JobRow,
+  JobSettlement,
+  LaneCounts,
+  Retention,
+  RunnerFilter,
+  RunnerRow,
+  RunnerStep,
+  TimelineEntry,
+  Waiting,
+} from './ledger.ts';
+import { mergeFact } from './merge.ts';
+import type { Builder, Query } from './queries.ts';
+import * as queries from './queries.ts';
+import * as rows from './rows.ts';
+
+export interface Answer {
+  readonly rows: readonly unknown[];
+  /** How many rows a write touched. */
+  readonly changed: number;
+}
+
+export type Step<Result> = Generator<Query, Result, Answer>;
+
+export interface Context {
+  readonly builder: Builder;
+  readonly nowMs: number;
+}
+
+/** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
+const LONGEST_RUN_MS = 35 * 24 * 3_600_000;
+const MOST_JOBS = 1000;
+const MOST_RUNNERS = 100_000;
+/** A runner whose drain is refused for weeks must not fill the disk: the first steps and the latest are kept. */
+const TIMELINE_FIRST = 100;
+const TIMELINE_LATEST = 400;
+const THIN_EVERY = 50;
+
+// ── intake ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function* recordDeliveries(
+  context: Context,
+  batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
+): Step<readonly ('recorded' | 'duplicate')[]> {
+  const answers = batch.map((): 'recorded' | 'duplicate' => 'duplicate');
+  const fresh: JobFact[] = [];
+  const inOrder = batch
+    .map((entry, index) => ({ ...entry, index }))
+    .sort((a, b) => compare(a.delivery.endpoint, b.delivery.endpoint) || compare(a.delivery.guid, b.delivery.guid));
+  for (const { delivery, index } of inOrder) {
+    const { endpoint, guid, event, action, receivedAtMs } = delivery;
+    const inserted = yield queries.insertDelivery(context.builder, { endpoint, guid, event, action, receivedAtMs });
+    if (inserted.changed > 0) answers[index] = 'recorded';
+  }
+  batch.forEach(({ fact }, index) => {
+    if (fact !== null && answers[index] === 'recorded') fresh.push(fact);
+  });
+  yield* recordFacts(context, fresh);
+  return answers;
+}
+
+export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<number> {
+  const byJob = new Map<string, JobFact[]>();
+  for (const fact of facts) {
+    const key = jobKey(fact.host, fact.jobId);
+    const known = byJob.get(key);
+    if (known) known.push(fact);
+    else byJob.set(key, [fact]);
+  }
+  let changedJobs = 0;
+  for (const [key, factsOfJob] of sortedByKey(byJob)) {
+    const before = yield* job(context, key);
+    let row = before;
+    for (const fact of factsOfJob) row = mergeFact(row, fact).row;
+    if (row === undefined || row === before) continue;
+    yield* putJob(context, row, before);
+    changedJobs += 1;
+  }
+  return changedJobs;
+}
+
+/** Writes a job that facts changed, and puts it in the queue of those to settle. */
+function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+  const comesBack = before !== undefined && rows.isDemand(row) && !rows.isDemand(before) && row.laneKey !== null;
+  const laneIsGone = comesBack && (yield queries.laneByKey(context.builder, row.laneKey ?? '')).rows.length === 0;
+  // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
+  const written: JobRow = laneIsGone ? { ...row, admission: 'pending' } : row;
+  yield queries.putFacts(context.builder, rows.jobColumns(written, context.nowMs));
+}
+
+// ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function* job(context: Context, key: string): Step<JobRow | undefined> {
+  return firstOf(yield queries.jobByKey(context.builder, key), rows.jobRow);
+}
+
+export function* unsettledJobs(context: Context, limit: number): Step<readonly JobRow[]> {
+  return (yield queries.unsettledJobs(context.builder, limit)).rows.map(rows.jobRow);
+}
+
+export function* settleJobs(context: Context, settlements: readonly JobSettlement[]): Step<void> {
+  const lanes = new Map<string, LaneSpec>();
+  const inOrder = [...settlements].sort((a, b) => compare(a.key, b.key));
+  for (const settlement of inOrder) {
+    if (yield* settleJob(context, settlement)) {
+      const lane = settlement.admission?.lane;
+      if (lane) lanes.set(lane.key, lane);
+    }
+  }
+  for (const [key, lane] of sortedByKey(lanes)) {
+    yield queries.putLane(context.builder, {
+      key,
+      registration: lane.registration,
+      specHash: lane.specHash,
+      spec: JSON.stringify(lane),
+      changedAtMs: context.nowMs,
+    });
+  }
+}
+
+/** False when a fact came in between: the job stays as it is, and unsettled. */
+function* settleJob(context: Context, { key, version, admission }: JobSettlement): Step<boolean> {
+  if (admission === undefined) {
+    return (yield queries.settleJob(context.builder, key, version)).changed > 0;
+  }
+  if ((admission.state === 'lane') !== (admission.lane !== null)) {
+    throw new TypeError(`job ${key}: admission "${admission.state}" ${admission.lane ? 'with' : 'without'} a lane`);
+  }
+  const row = yield* job(context, key);
+  if (row === undefined || row.version !== version) return false;
+  const admitted: JobRow = {
+    ...row,
+    admission: admission.state,
+    registration: admission.registration,
+    laneKey: admission.lane?.key ?? null,
+    reasonCode: admission.reasonCode,
+    reason: admission.reason,
+    cure: admission.cure,
+  };
+  yield queries.admitJob(context.builder, rows.jobColumns(admitted, null));
+  return true;
+}
+
+export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
+  if (filter.registrations?.length === 0) return [];
+  const limit = bounded(filter.limit, 100, MOST_JOBS);
+  return (yield queries.jobsMatching(context.builder, filter, limit)).rows.map(rows.jobRow);
+}
+
+export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<number> {
+  return (yield queries.unsettleOpenJobs(context.builder, sinceMs, context.nowMs)).changed;
+}
+
+export function* disputedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
+  return (yield queries.disputedJobs(context.builder, limit)).rows.map(rows.jobRow);
+}
+
+export function* dropJob(context: Context, key: string, reason: string, nowMs: number): Step<void> {
+  const row = yield* job(context, key);
+  if (row === undefined) return;
+  const verified = { disputed: false, verifiedAtMs: nowMs, version: row.version + 1 };
+  const dropped: JobRow =
+    row.status === 'completed'
+      ? { ...row, ...verified }
+      : {
+          ...row,
+          ...verified,
+          status: 'completed',
+          conclusion: 'unknown',
+          runnerId: null,
+          runnerName: null,
+          statusSinceMs: nowMs,
+          statusObservedAtMs: nowMs,
+          statusSource: 'read',
+          reasonCode: 'dropped',
+          reason,
+        };
+  yield* putJob(context, dropped, row);
+}
+
+export function* expireJobs(context: Context, beforeMs: number, limit: number): Step<readonly string[]> {
+  const overdue = (yield queries.overdueJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane);
+  const inOrder = [...overdue].sort((a, b) => compare(a.key, b.key));
+  for (const { key } of inOrder) {
+    yield queries.expireJob(context.builder, key, {
+      reasonCode: 'expired',
+      reason: 'It waited in the queue for longer than GitHub keeps a job there.',
+      cure: 'Run the workflow again.',
+    });
+  }
+  return [...new Set(overdue.map(({ laneKey }) => laneKey))].sort(compare);
+}
+
+// ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function* laneCounts(context: Context, keys: readonly string[]): Step<readonly LaneCounts[]> {
+  const counts: LaneCounts[] = [];
+  for (const key of new Set(keys)) {
+    const lane = firstOf(yield queries.laneByKey(context.builder, key), rows.laneSpec);
+    if (lane === undefined) continue;
+    const demand = firstOf(yield queries.laneDemand(context.builder, key), rows.laneDemand);
+    const supply = (yield queries.laneSupply(context.builder, key)).rows.map(rows.laneSupply);
+    const present = (state: LaneSupply['state']) =>
+      sum(supply.filter((group) => group.specHash === lane.specHash && group.state === state));
+    counts.push({
+      lane,
+      demand: demand?.demand ?? 0,
+      oldestQueuedSinceMs: demand?.oldestQueuedSinceMs ?? null,
+      creating: present('creating'),
+      starting: present('starting'),
+      online: present('online'),
+      outdated: sum(supply.filter((group) => group.specHash !== lane.specHash)),
+    });
+  }
+  return counts;
+}
+
+type LaneSupply = ReturnType<typeof rows.laneSupply>;
+
+function sum(groups: readonly LaneSupply[]): number {
+  return groups.reduce((total, group) => total + group.count, 0);
+}
+
+export function* lanesInUse(context: Context): Step<readonly string[]> {
+  return (yield queries.lanesInUse(context.builder)).rows.map(rows.laneKeyOf);
+}
+
+export function* waitingJobs(context: Context, laneKey: string, limit: number): Step<readonly Waiting[]> {
+  return (yield queries.waitingJobs(context.builder, laneKey, limit)).rows.map(rows.waiting);
+}
+
+export function* deleteEmptyLanes(context: Context): Step<number> {
+  return (yield queries.deleteEmptyLanes(context.builder)).changed;
+}
+
+// ── runners ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function* createRunner(context: Context, runner: RunnerRow, reason: string): Step<void> {
+  yield queries.insertRunner(context.builder, rows.runnerColumns(runner));
+  yield* append(context, runner, [{ atMs: runner.createdAtMs, state: runner.state, reason, details: null }]);
+  if (runner.forJobKey !== null) {
+    yield queries.countLaunch(context.builder, runner.forJobKey, runner.createdAtMs);
+  }
+}
+
+export function* stepRunner(
+  context: Context,
+  name: string,
+  decide: (runner: RunnerRow) => RunnerStep | undefined,
+): Step<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined> {
+  const before = yield* runner(context, name);
+  if (before === undefined) return undefined;
+  const step = decide(before);
+  if (step === undefined) return { before, after: before };
+  const after: RunnerRow = { ...before, ...step.patch, version: before.version + 1 };
+  yield queries.putRunner(context.builder, rows.runnerColumns(after));
+  yield* append(context, after, step.entries);
+  return { before, after };
+}
+
+function* append(context: Context, { name, version }: RunnerRow, entries: readonly TimelineEntry[]): Step<void> {
+  for (const [position, { atMs, state, reason, details }] of entries.entries()) {
+    yield queries.insertTimeline(context.builder, { runner: name, version, position, atMs, state, reason, details });
+  }
+  if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {
+    yield queries.thinTimeline(context.builder, name, TIMELINE_FIRST, version - TIMELINE_LATEST);
+  }
+}
+
+export function* runner(context: Context, name: string): Step<RunnerRow | undefined> {
+  return firstOf(yield queries.runnerByName(context.builder, name), rows.runnerRow);
+}
+
+export function* runners(context: Context, filter: RunnerFilter): Step<readonly RunnerRow[]> {
+  if (filter.registrations?.length === 0 || filter.states?.length === 0) return [];
+  const limit = bounded(filter.limit, MOST_RUNNERS, MOST_RUNNERS);
+  return (yield queries.runnersMatching(context.builder, filter, limit)).rows.map(rows.runnerRow);
+}
+
+export function* runnersDue(context: Context, nowMs: number, limit: number): Step<readonly RunnerRow[]> {
+  return (yield queries.runnersDue(context.builder, nowMs, limit)).rows.map(rows.runnerRow);
+}
+
+export function* nextCheckAt(context: Context): Step<number | null> {
+  return firstOf(yield queries.nextCheckAt(context.builder), rows.momentOf) ?? null;
+}
+
+export function* liveCounts(context: Context): Step<readonly rows.LiveCount[]> {
+  return (yield queries.liveCounts(context.builder)).rows.map(rows.liveCount);
+}
+
+export function* surplusRunners(context: Context, laneKey: string, limit: number): Step<readonly RunnerRow[]> {
+  return (yield queries.surplusRunners(context.builder, laneKey, limit)).rows.map(rows.runnerRow);
+}
+
+export function* timeline(context: Context, name: string): Step<readonly TimelineEntry[]> {
+  return (yield queries.timelineOf(context.builder, name)).rows.map(rows.timelineEntry);
+}
+
+export function* keepOutput(context: Context, name: string, output: string, nowMs: number): Step<void> {
+  if ((yield* runner(context, name)) === undefined) return;
+  yield queries.putOutput(context.builder, name, lastBytes(output, LOG_BYTES), nowMs);
+}
+
+export function* output(context: Context, name: string): Step<string | undefined> {
+  return firstOf(yield queries.outputOf(context.builder, name), rows.outputOf);
+}
+
+/** The end of the text, cut between characters. Containers may print NUL, which PostgreSQL cannot keep. */
+function lastBytes(text: string, most: number): string {
+  const bytes = Buffer.from(text.replaceAll('\0', ''), 'utf8');
+  let start = Math.max(0, bytes.length - most);
+  // 0b10xxxxxx continues a character of UTF-8.
+  while (start < bytes.length && ((bytes[start] ?? 0) & 0b1100_0000) === 0b1000_0000) start += 1;
+  return bytes.toString('utf8', start);
+}
+
+// ── breakers, leases, cursors ────────────────────────────────────────────────────────────────────────────────────
+
+export function* breakers(context: Context): Step<readonly Breaker[]> {
+  return (yield queries.allBreakers(context.builder)).rows.map(rows.breaker);
+}
+
+export function* putBreaker(context: Context, breaker: Breaker): Step<void> {
+  yield queries.putBreaker(context.builder, breaker);
+}
+
+export function* deleteBreaker(context: Context, key: string): Step<void> {
+  yield queries.deleteBreaker(context.builder, key);
+}
+
+export function* acquireLease(
+  context: Context,
+  name: string,
+  holder: string,
+  nowMs: number,
+  ttlMs: number,
+): Step<boolean> {
+  const taken = yield queries.takeLease(context.builder, { name, holder, untilMs: nowMs + ttlMs }, nowMs);
+  return taken.changed > 0;
+}
+
+export function* cursor(context: Context, name: string): Step<string | undefined> {
+  return firstOf(yield queries.cursorByName(context.builder, name), rows.cursorValue);
+}
+
+export function* putCursor(context: Context, name: string, value: string, nowMs: number): Step<void> {
+  yield queries.putCursor(context.builder, { name, value, changedAtMs: nowMs });
+}
+
+// ── housekeeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function* prune(context: Context, nowMs: number, retention: Retention, limit: number): Step<number> {
+  const { builder } = context;
+  const deliveries = yield queries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
+  const jobsByAge = yield queries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
+  const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, LONGEST_RUN_MS);
+  const forsaken = yield queries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge.changed);
+  const runnersByAge = yield queries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);
+  // Counting reads an index from end to end, so it waits until age has nothing more to delete.
+  const jobsByCount =
+    jobsByAge.changed < limit
+      ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge.changed - forsaken.changed)
+      : 0;
+  const runnersByCount =
+    runnersByAge.changed < limit
+      ? yield* pruneRunnersOver(context, retention.maxRunners, limit - runnersByAge.changed)
+      : 0;
+  return (
+    deliveries.changed + jobsByAge.changed + forsaken.changed + jobsByCount + runnersByAge.changed + runnersByCount
+  );
+}
+
+function* pruneJobsOver(context: Context, most: number, limit: number): Step<number> {
+  const count = firstOf(yield queries.countEndedJobs(context.builder), rows.countOf) ?? 0;
+  if (count <= most) return 0;
+  return (yield queries.pruneEndedJobs(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
+}
+
+function* pruneRunnersOver(context: Context, most: number, limit: number): Step<number> {
+  const count = firstOf(yield queries.countGoneRunners(context.builder), rows.countOf) ?? 0;
+  if (count <= most) return 0;
+  return (yield queries.pruneGoneRunners(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
+}
+
+const ALWAYS = Number.MAX_SAFE_INTEGER;
+
+// ── small tools of the steps ─────────────────────────────────────────────────────────────────────────────────────
+
+function firstOf<Row>(answer: Answer, decode: (row: unknown) => Row): Row | undefined {
+  return answer.rows.length === 0 ? undefined : decode(answer.rows[0]);
+}
+
+function bounded(wished: number | undefined, usual: number, most: number): number {
+  return Math.max(0, Math.min(wished ?? usual, most));
+}
+
+/** In the order of the keys: two writers that lock rows in one order cannot wait for each other. */
+function sortedByKey<Value>(map: ReadonlyMap<string, Value>): [string, Value][] {
+  return [...map].sort(([left], [right]) => compare(left, right));
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,56 @@
+/** The ledger over whatever runs its steps: the one place where methods and steps meet. */
+import type { Ledger } from './ledger.ts';
+import type { Context, Step } from './steps.ts';
+import * as steps from './steps.ts';
+
+export interface Store {
+  /** Runs the queries of one step; nothing else happens to the store in between. */
+  read<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
+  /** As `read`, in one transaction that is durable when the promise resolves. */
+  write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
+  close(): Promise<void>;
+}
+
+export function ledgerOn(store: Store): Ledger {
+  return {
+    recordDeliveries: (batch) => store.write((context) => steps.recordDeliveries(context, batch)),
+    recordFacts: (facts) => store.write((context) => steps.recordFacts(context, facts)),
+
+    unsettledJobs: (limit) => store.read((context) => steps.unsettledJobs(context, limit)),
+    settleJobs: (settlements) => store.write((context) => steps.settleJobs(context, settlements)),
+    job: (key) => store.read((context) => steps.job(context, key)),
+    jobs: (filter) => store.read((context) => steps.jobs(context, filter)),
+    unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
+    disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
+    dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
+    expireJobs: (beforeMs, limit) => store.write((context) => steps.expireJobs(context, beforeMs, limit)),
+
+    laneCounts: (keys) => store.read((context) => steps.laneCounts(context, keys)),
+    lanesInUse: () => store.read((context) => steps.lanesInUse(context)),
+    waitingJobs: (laneKey, limit) => store.read((context) => steps.waitingJobs(context, laneKey, limit)),
+    deleteEmptyLanes: () => store.write((context) => steps.deleteEmptyLanes(context)),
+
+    createRunner: (runner, reason) => store.write((context) => steps.createRunner(context, runner, reason)),
+    stepRunner: (name, decide) => store.write((context) => steps.stepRunner(context, name, decide)),
+    runner: (name) => store.read((context) => steps.runner(context, name)),
+    runners: (filter) => store.read((context) => steps.runners(context, filter)),
+    runnersDue: (nowMs, limit) => store.read((context) => steps.runnersDue(context, nowMs, limit)),
+    nextCheckAt: () => store.read((context) => steps.nextCheckAt(context)),
+    liveCounts: () => store.read((context) => steps.liveCounts(context)),
+    surplusRunners: (laneKey, limit) => store.read((context) => steps.surplusRunners(context, laneKey, limit)),
+    timeline: (runner) => store.read((context) => steps.timeline(context, runner)),
+    keepOutput: (runner, output, nowMs) => store.write((context) => steps.keepOutput(context, runner, output, nowMs)),
+    output: (runner) => store.read((context) => steps.output(context, runner)),
+
+    breakers: () => store.read((context) => steps.breakers(context)),
+    putBreaker: (breaker) => store.write((context) => steps.putBreaker(context, breaker)),
+    deleteBreaker: (key) => store.write((context) => steps.deleteBreaker(context, key)),
+    acquireLease: (name, holder, nowMs, ttlMs) =>
+      store.write((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
+    cursor: (name) => store.read((context) => steps.cursor(context, name)),
+    putCursor: (name, value, nowMs) => store.write((context) => steps.putCursor(context, name, value, nowMs)),
+
+    prune: (nowMs, retention, limit) => store.write((context) => steps.prune(context, nowMs, retention, limit)),
+    close: () => store.close(),
+  };
+}

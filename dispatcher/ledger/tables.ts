@@ -1,0 +1,90 @@
+/**
+ * The tables, as the queries see them. Columns are named as the fields they hold, so that a row needs no translation:
+ * milliseconds and ids of GitHub are integers, yes and no is 1 and 0, lists are JSON that no query looks into.
+ */
+import type { Breaker, JobRow, RunnerRow, RunnerState } from './ledger.ts';
+
+export type Bit = 0 | 1;
+
+interface DeliveriesTable {
+  endpoint: string;
+  guid: string;
+  event: string;
+  action: string | null;
+  receivedAtMs: number;
+}
+
+type Columns<Row, Json extends keyof Row, Bits extends keyof Row> = {
+  [Field in Exclude<keyof Row, Json | Bits>]: Row[Field];
+} & { [Field in Json]: string } & { [Field in Bits]: Bit };
+
+export type JobsTable = Columns<JobRow, 'labels', 'disputed'> & {
+  /** 1: it asks for a runner now. Derived on every write, so that a partial index can serve the planner. */
+  demand: Bit;
+  /** Since when a change waits for its settlement; null when settled. */
+  unsettledAtMs: number | null;
+};
+
+interface LanesTable {
+  key: string;
+  registration: string;
+  specHash: string;
+  /** The whole LaneSpec as JSON. */
+  spec: string;
+  changedAtMs: number;
+}
+
+export type RunnersTable = Columns<RunnerRow, 'labels', 'forced'> & {
+  /** 1 until the runner is gone. Derived on every write: history must not slow the living. */
+  live: Bit;
+};
+
+interface RunnerTimelineTable {
+  runner: string;
+  /** The runner's version that the step made, and the entry's place within the step. */
+  version: number;
+  position: number;
+  atMs: number;
+  state: RunnerState;
+  reason: string;
+  details: string | null;
+}
+
+interface RunnerOutputsTable {
+  runner: string;
+  output: string;
+  keptAtMs: number;
+}
+
+type BreakersTable = Breaker;
+
+interface LeasesTable {
+  name: string;
+  holder: string;
+  untilMs: number;
+}
+
+interface CursorsTable {
+  name: string;
+  value: string;
+  changedAtMs: number;
+}
+
+interface MigrationsTable {
+  version: number;
+  name: string;
+  appliedAtMs: number;
+}
+
+export interface Tables {
+  deliveries: DeliveriesTable;
+  jobs: JobsTable;
+  lanes: LanesTable;
+  runners: RunnersTable;
+  runnerTimeline: RunnerTimelineTable;
+  runnerOutputs: RunnerOutputsTable;
+  breakers: BreakersTable;
+  leases: LeasesTable;
+  cursors: CursorsTable;
+  migrations: MigrationsTable;
+}
