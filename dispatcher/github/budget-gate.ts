@@ -1,0 +1,166 @@
+/** Lets the calls of one credential through as its budget allows, the urgent ones first. */
+import type { Clock } from '../clock.ts';
+import { type Budget, type BudgetLevel, type BudgetLimits, type Cost, type Ending, purposes } from './budget.ts';
+import type { CallPurpose } from './github.ts';
+
+/** The call was not made. */
+export class BudgetRefusal extends Error {
+  readonly retryAfterMs: number;
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
+    this.name = 'BudgetRefusal';
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The right to make one call now. */
+export interface Turn {
+  /** Once, when the call has ended. Answers for how long GitHub wants to be left alone, if it says so. */
+  end(ending: Ending): number | undefined;
+}
+
+interface Waiter {
+  readonly cost: Cost;
+  readonly purpose: CallPurpose;
+  readonly go: (turn: Turn) => void;
+  readonly refuse: (reason: Error) => void;
+}
+
+/** When nothing better is known. */
+const RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 3_600_000;
+
+export class BudgetGate {
+  readonly #budget: Budget;
+  readonly #limits: BudgetLimits;
+  readonly #clock: Clock;
+  readonly #waiting: Record<CallPurpose, Waiter[]> = { launch: [], drain: [], verify: [], sweep: [] };
+  #cancelWake: () => void = () => {};
+
+  constructor(budget: Budget, limits: BudgetLimits, clock: Clock) {
+    this.#budget = budget;
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  /** Rejects with BudgetRefusal when it would take longer than the limit, or with the signal's reason. */
+  async turn(cost: Cost, purpose: CallPurpose, signal?: AbortSignal): Promise<Turn> {
+    signal?.throwIfAborted();
+    const evicted = this.#makeRoom(purpose);
+    if (evicted === 'full') throw new BudgetRefusal('too many calls wait for their turn', RETRY_MS);
+
+    const { promise, resolve, reject } = Promise.withResolvers<Turn>();
+    const waiter: Waiter = { cost, purpose, go: resolve, refuse: reject };
+    const queue = this.#waiting[purpose];
+    queue.push(waiter);
+    this.#pump();
+    if (!queue.includes(waiter)) return promise;
+
+    const atMs = this.#earliest(waiter);
+    if (atMs !== undefined && atMs - this.#clock.now() > this.#limits.longestWaitMs) {
+      this.#leave(waiter);
+      throw this.#refusal(waiter, atMs);
+    }
+    const giveUp = () => {
+      this.#leave(waiter);
+      reject(this.#refusal(waiter, this.#earliest(waiter)));
+    };
+    const abandon = () => {
+      this.#leave(waiter);
+      reject(signal?.reason);
+    };
+    const cancel = this.#clock.after(this.#limits.longestWaitMs, giveUp);
+    signal?.addEventListener('abort', abandon, { once: true });
+    try {
+      return await promise;
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', abandon);
+    }
+  }
+
+  get waiting(): number {
+    return purposes.reduce((sum, purpose) => sum + this.#waiting[purpose].length, 0);
+  }
+
+  levels(): readonly BudgetLevel[] {
+    return this.#budget.levels(this.#clock.now());
+  }
+
+  /** Lets go whoever may. Strictly by urgency where the limit is shared: a cheap sweep does not overtake a launch. */
+  #pump(): void {
+    this.#cancelWake();
+    this.#cancelWake = () => {};
+    const nowMs = this.#clock.now();
+    let wakeAtMs = Number.POSITIVE_INFINITY;
+    everyone: for (const purpose of purposes) {
+      const queue = this.#waiting[purpose];
+      for (let index = 0; index < queue.length; ) {
+        const waiter = queue[index];
+        if (waiter === undefined) break;
+        const verdict = this.#budget.verdict(nowMs, waiter.cost, purpose);
+        if (verdict.go) {
+          queue.splice(index, 1);
+          waiter.go(this.#begin(waiter, nowMs));
+          continue;
+        }
+        wakeAtMs = Math.min(wakeAtMs, verdict.atMs ?? Number.POSITIVE_INFINITY);
+        if (verdict.others === 'wait') break everyone;
+        index += 1;
+      }
+    }
+    // Those who would wait longer were refused, so a later time is nobody's.
+    if (wakeAtMs - nowMs <= this.#limits.longestWaitMs) {
+      this.#cancelWake = this.#clock.after(Math.max(1, wakeAtMs - nowMs), () => this.#pump());
+    }
+  }
+
+  #begin(waiter: Waiter, nowMs: number): Turn {
+    const spending = this.#budget.spend(nowMs, waiter.cost, waiter.purpose);
+    let ended = false;
+    return {
+      end: (ending) => {
+        if (ended) return undefined;
+        ended = true;
+        const leaveAloneMs = this.#budget.end(this.#clock.now(), spending, ending);
+        this.#pump();
+        return leaveAloneMs;
+      },
+    };
+  }
+
+  /** The least urgent waiter gives way to a more urgent one when the queue is full. */
+  #makeRoom(purpose: CallPurpose): 'room' | 'full' {
+    if (this.waiting < this.#limits.waitingCalls) return 'room';
+    for (const other of purposes.toReversed()) {
+      if (other === purpose) return 'full';
+      const last = this.#waiting[other].pop();
+      if (last !== undefined) {
+        last.refuse(new BudgetRefusal('gave way to a more urgent call', RETRY_MS));
+        return 'room';
+      }
+    }
+    return 'full';
+  }
+
+  #earliest(waiter: Waiter): number | undefined {
+    const verdict = this.#budget.verdict(this.#clock.now(), waiter.cost, waiter.purpose);
+    return verdict.go ? undefined : verdict.atMs;
+  }
+
+  #leave(waiter: Waiter): void {
+    const queue = this.#waiting[waiter.purpose];
+    const index = queue.indexOf(waiter);
+    if (index !== -1) queue.splice(index, 1);
+    // It may have stood in the way of less urgent ones.
+    this.#pump();
+  }
+
+  #refusal(waiter: Waiter, atMs: number | undefined): BudgetRefusal {
+    const waitMs = atMs === undefined ? RETRY_MS : Math.max(1, atMs - this.#clock.now());
+    return new BudgetRefusal(
+      `our own budget for GitHub is used up for calls of the kind '${waiter.purpose}'`,
+      Math.min(LONGEST_RETRY_MS, waitMs),
+    );
+  }
+}

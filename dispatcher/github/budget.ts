@@ -1,0 +1,356 @@
+/**
+ * How much one credential may ask of GitHub, so that GitHub never has to say no. Pure: decides on what it is told, the
+ * time included; `budget-gate.ts` makes the calls wait.
+ *
+ * Sources: docs.github.com, "Rate limits for the REST API" (900 points a minute, GET 1, write 5; 100 concurrent
+ * requests; 80 content-creating requests a minute, 500 an hour) and "Actions limits" (1,500 runner registrations per
+ * 5 minutes and scope).
+ */
+import type { CallPurpose } from './github.ts';
+import type { Brake, RateReport } from './rate-report.ts';
+import { SpendingWindow } from './spending-window.ts';
+
+/** Most urgent first. */
+export const purposes = ['launch', 'drain', 'verify', 'sweep'] as const satisfies readonly CallPurpose[];
+
+/**
+ * How much of each limit a purpose may use together with all less urgent ones: so a sweep never takes more than a
+ * fifth, and a fifth is always left to launches.
+ */
+const SHARE = { launch: 1, drain: 0.8, verify: 0.5, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
+
+/** Of the hour's requests, what a purpose leaves to more urgent ones, whoever used the rest: others may share the credential. */
+const RESERVE = { launch: 0, drain: 0.05, verify: 0.1, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
+
+export interface BudgetLimits {
+  readonly pointsPerMinute: number;
+  /** GitHub allows 100; other programs may use the credential too. */
+  readonly concurrentRequests: number;
+  readonly registrationsPer5Minutes: number;
+  readonly contentPerMinute: number;
+  readonly contentPerHour: number;
+  /** Calls that wait for their turn. */
+  readonly waitingCalls: number;
+  /** A call that would wait longer is refused instead. */
+  readonly longestWaitMs: number;
+}
+
+export const githubLimits: BudgetLimits = {
+  pointsPerMinute: 900,
+  concurrentRequests: 40,
+  registrationsPer5Minutes: 1_500,
+  contentPerMinute: 80,
+  contentPerHour: 500,
+  waitingCalls: 2_000,
+  longestWaitMs: 10_000,
+};
+
+/** What a call uses up. */
+export interface Cost {
+  readonly points: number;
+  /** Of the scope (see `scopePath`) where it registers a runner. */
+  readonly registersAt?: string;
+  /** Makes something that people are notified of, such as a check run. */
+  readonly createsContent?: boolean;
+}
+
+/**
+ * `go`, or when at the earliest (undefined: when another call ends). `others`: whether less urgent calls must wait too
+ * (the shared limits), or only those that need the same thing (a scope's registrations, a class's hour).
+ */
+export type Verdict =
+  | { readonly go: true }
+  | { readonly go: false; readonly others: 'wait' | 'may-go'; readonly atMs: number | undefined };
+
+/** What is known of a call that has ended. */
+export interface Ending {
+  /** Undefined when no answer came: it counts. */
+  readonly status: number | undefined;
+  readonly report: RateReport | undefined;
+  readonly brake: Brake | undefined;
+}
+
+/** A call under way. */
+export interface Spending {
+  readonly atMs: number;
+  readonly purpose: CallPurpose;
+  readonly resource: Hour;
+  readonly endpoints: string;
+}
+
+export interface BudgetLevel {
+  /** `points`, `concurrency`, or GitHub's name of the class of endpoints: `core`, `actions_runner_registration`. */
+  readonly class: string;
+  readonly remaining: number;
+  readonly limit: number;
+  /** Null where nothing is reset: the limit slides. */
+  readonly resetAtMs: number | null;
+}
+
+/** The windows are a little longer than GitHub's: between our going and its arrival a request takes its time. */
+const MARGIN_MS = 1_000;
+const MINUTE_MS = 60_000 + MARGIN_MS;
+const HOUR_MS = 3_600_000 + MARGIN_MS;
+const REGISTRATIONS_MS = 300_000 + MARGIN_MS;
+
+const SECONDARY_FIRST_MS = 60_000;
+const SECONDARY_LONGEST_MS = 900_000;
+/** GitHub has a dozen classes. */
+const CLASSES = 16;
+/** `x-ratelimit-reset` may differ by a second between two answers of the same hour. */
+const SAME_RESET_MS = 5_000;
+
+/** The runner registrations of all scopes of one GitHub host, whichever credential makes them. */
+export class RegistrationWindows {
+  readonly #windows = new Map<string, SpendingWindow>();
+
+  fitsAt(scope: string, nowMs: number, limit: number): number {
+    return this.#windows.get(scope)?.fitsAt(nowMs, 1, limit) ?? nowMs;
+  }
+
+  spend(scope: string, nowMs: number): void {
+    if (this.#windows.size >= 1_000) this.#forgetIdle(nowMs);
+    const window = this.#windows.get(scope) ?? new SpendingWindow(REGISTRATIONS_MS);
+    window.spend(nowMs, 1);
+    this.#windows.set(scope, window);
+  }
+
+  #forgetIdle(nowMs: number): void {
+    for (const [scope, window] of this.#windows) if (window.used(nowMs) === 0) this.#windows.delete(scope);
+  }
+}
+
+/** The hour of one class of endpoints. Without a report from GitHub (GHES may have no limits) it holds nobody back. */
+class Hour {
+  #limit: number | undefined;
+  #remaining = 0;
+  #resetAtMs = 0;
+  #inFlight = 0;
+  readonly #used: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
+
+  /** When a call of this purpose fits; `nowMs` when it does already. */
+  fitsAt(nowMs: number, purpose: CallPurpose): number {
+    this.#turn(nowMs);
+    if (this.#limit === undefined) return nowMs;
+    const left = this.#remaining - this.#inFlight;
+    const share = Math.max(1, Math.floor(this.#limit * SHARE[purpose]));
+    const fits = left > Math.floor(this.#limit * RESERVE[purpose]) && this.#usedFrom(purpose) < share;
+    return fits ? nowMs : this.#resetAtMs;
+  }
+
+  spend(purpose: CallPurpose): void {
+    this.#inFlight += 1;
+    this.#used[purpose] += 1;
+  }
+
+  end(purpose: CallPurpose, status: number | undefined): void {
+    this.#inFlight -= 1;
+    // A 304 costs nothing of the primary limit.
+    if (status === 304) this.#used[purpose] = Math.max(0, this.#used[purpose] - 1);
+    else this.#remaining = Math.max(0, this.#remaining - 1);
+  }
+
+  /** Undoes the count of `end`, which the report includes, and takes the lower number: answers overtake each other. */
+  learn(report: RateReport, status: number | undefined): void {
+    const sameHour = this.#limit !== undefined && Math.abs(report.resetAtMs - this.#resetAtMs) <= SAME_RESET_MS;
+    if (sameHour) {
+      const before = this.#remaining + (status === 304 ? 0 : 1);
+      this.#remaining = Math.min(before, report.remaining);
+    } else if (this.#limit === undefined || report.resetAtMs > this.#resetAtMs) {
+      if (this.#limit !== undefined) this.#clear();
+      this.#remaining = report.remaining;
+      this.#resetAtMs = report.resetAtMs;
+    }
+    this.#limit = report.limit;
+  }
+
+  exhaust(nowMs: number): void {
+    this.#remaining = 0;
+    if (this.#limit === undefined) this.#limit = 1;
+    if (this.#resetAtMs <= nowMs) this.#resetAtMs = nowMs + SECONDARY_FIRST_MS;
+  }
+
+  level(nowMs: number): Omit<BudgetLevel, 'class'> | undefined {
+    this.#turn(nowMs);
+    if (this.#limit === undefined) return undefined;
+    return {
+      remaining: Math.max(0, this.#remaining - this.#inFlight),
+      limit: this.#limit,
+      resetAtMs: this.#resetAtMs,
+    };
+  }
+
+  get resetAtMs(): number {
+    return this.#resetAtMs;
+  }
+
+  /** After the reset nothing is known but that it happened: the next answer tells the rest. */
+  #turn(nowMs: number): void {
+    if (this.#limit === undefined || nowMs < this.#resetAtMs) return;
+    this.#limit = undefined;
+    this.#clear();
+  }
+
+  #clear(): void {
+    for (const purpose of purposes) this.#used[purpose] = 0;
+  }
+
+  #usedFrom(purpose: CallPurpose): number {
+    let sum = 0;
+    for (const other of purposes.slice(purposes.indexOf(purpose))) sum += this.#used[other];
+    return sum;
+  }
+}
+
+export class Budget {
+  readonly #limits: BudgetLimits;
+  readonly #registrations: RegistrationWindows;
+  readonly #points = new SpendingWindow(MINUTE_MS);
+  readonly #contentMinute = new SpendingWindow(MINUTE_MS);
+  readonly #contentHour = new SpendingWindow(HOUR_MS);
+  readonly #hours = new Map<string, Hour>();
+  /** Which of GitHub's classes our kinds of endpoint turned out to belong to. */
+  readonly #classOf = new Map<string, string>();
+  readonly #inFlight: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
+  #blockedUntilMs = 0;
+  #secondaryStrikes = 0;
+
+  constructor(limits: BudgetLimits, registrations: RegistrationWindows) {
+    this.#limits = limits;
+    this.#registrations = registrations;
+  }
+
+  verdict(nowMs: number, cost: Cost, purpose: CallPurpose): Verdict {
+    if (this.#blockedUntilMs > nowMs) return { go: false, others: 'wait', atMs: this.#blockedUntilMs };
+
+    const rank = purposes.indexOf(purpose);
+    const { pointsPerMinute, concurrentRequests } = this.#limits;
+    const pointsAt = Math.max(
+      this.#points.fitsAt(nowMs, cost.points, pointsPerMinute),
+      this.#points.fitsAt(nowMs, cost.points, share(pointsPerMinute, purpose), rank),
+    );
+    if (pointsAt > nowMs) return { go: false, others: 'wait', atMs: pointsAt };
+    if (this.#inFlightFrom('launch') >= concurrentRequests) return { go: false, others: 'wait', atMs: undefined };
+    if (this.#inFlightFrom(purpose) >= share(concurrentRequests, purpose)) {
+      return { go: false, others: 'wait', atMs: undefined };
+    }
+
+    const ownAt = Math.max(
+      this.#hour(endpointsOf(cost)).fitsAt(nowMs, purpose),
+      cost.registersAt === undefined
+        ? nowMs
+        : this.#registrations.fitsAt(cost.registersAt, nowMs, this.#limits.registrationsPer5Minutes),
+      cost.createsContent === true
+        ? Math.max(
+            this.#contentMinute.fitsAt(nowMs, 1, this.#limits.contentPerMinute),
+            this.#contentHour.fitsAt(nowMs, 1, this.#limits.contentPerHour),
+          )
+        : nowMs,
+    );
+    return ownAt > nowMs ? { go: false, others: 'may-go', atMs: ownAt } : { go: true };
+  }
+
+  spend(nowMs: number, cost: Cost, purpose: CallPurpose): Spending {
+    this.#points.spend(nowMs, cost.points, purposes.indexOf(purpose));
+    if (cost.registersAt !== undefined) this.#registrations.spend(cost.registersAt, nowMs);
+    if (cost.createsContent === true) {
+      this.#contentMinute.spend(nowMs, 1);
+      this.#contentHour.spend(nowMs, 1);
+    }
+    this.#inFlight[purpose] += 1;
+    const endpoints = endpointsOf(cost);
+    const resource = this.#hour(endpoints);
+    resource.spend(purpose);
+    return { atMs: nowMs, purpose, resource, endpoints };
+  }
+
+  /** Once for each spending. Answers for how long GitHub wants to be left alone, undefined when it does not say so. */
+  end(nowMs: number, spending: Spending, ending: Ending): number | undefined {
+    this.#inFlight[spending.purpose] -= 1;
+    spending.resource.end(spending.purpose, ending.status);
+
+    let hour = spending.resource;
+    if (ending.report !== undefined) {
+      const name = ending.report.resource;
+      if (name !== undefined && (this.#hours.has(name) || this.#hours.size < CLASSES)) {
+        this.#classOf.set(spending.endpoints, name);
+        hour = this.#hour(spending.endpoints);
+      }
+      hour.learn(ending.report, hour === spending.resource ? ending.status : 304);
+    }
+    return this.#heed(nowMs, spending, ending, hour);
+  }
+
+  levels(nowMs: number): readonly BudgetLevel[] {
+    const levels: BudgetLevel[] = [
+      {
+        class: 'points',
+        limit: this.#limits.pointsPerMinute,
+        remaining: Math.max(0, this.#limits.pointsPerMinute - this.#points.used(nowMs)),
+        resetAtMs: null,
+      },
+      {
+        class: 'concurrency',
+        limit: this.#limits.concurrentRequests,
+        remaining: Math.max(0, this.#limits.concurrentRequests - this.#inFlightFrom('launch')),
+        resetAtMs: this.#blockedUntilMs > nowMs ? this.#blockedUntilMs : null,
+      },
+    ];
+    for (const [name, hour] of this.#hours) {
+      const level = hour.level(nowMs);
+      if (level !== undefined) levels.push({ class: name, ...level });
+    }
+    return levels;
+  }
+
+  #heed(nowMs: number, spending: Spending, ending: Ending, hour: Hour): number | undefined {
+    switch (ending.brake?.kind) {
+      case undefined:
+        // Proof that the limit is over comes from a call that left after it.
+        if (ending.status !== undefined && ending.status < 400 && spending.atMs >= this.#blockedUntilMs) {
+          this.#secondaryStrikes = 0;
+        }
+        return undefined;
+      case 'wait':
+        this.#blockedUntilMs = Math.max(this.#blockedUntilMs, nowMs + ending.brake.ms);
+        return ending.brake.ms;
+      case 'exhausted':
+        hour.exhaust(nowMs);
+        return hour.resetAtMs - nowMs;
+      case 'secondary':
+        // Of forty calls in flight, forty are refused: that is one strike.
+        if (spending.atMs >= this.#blockedUntilMs) {
+          const ms = Math.min(SECONDARY_LONGEST_MS, SECONDARY_FIRST_MS * 2 ** Math.min(this.#secondaryStrikes, 10));
+          this.#blockedUntilMs = nowMs + ms;
+          this.#secondaryStrikes += 1;
+        }
+        return Math.max(0, this.#blockedUntilMs - nowMs);
+    }
+  }
+
+  #hour(endpoints: string): Hour {
+    const name = this.#classOf.get(endpoints) ?? endpoints;
+    let hour = this.#hours.get(name);
+    if (hour === undefined) {
+      hour = new Hour();
+      this.#hours.set(name, hour);
+    }
+    return hour;
+  }
+
+  #inFlightFrom(purpose: CallPurpose): number {
+    let sum = 0;
+    for (const other of purposes.slice(purposes.indexOf(purpose))) sum += this.#inFlight[other];
+    return sum;
+  }
+}
+
+/** Our guess of GitHub's class, until `x-ratelimit-resource` says otherwise. */
+function endpointsOf(cost: Cost): string {
+  return cost.registersAt === undefined ? 'core' : 'actions_runner_registration';
+}
+
+/** A small limit still lets one call of each purpose through. */
+function share(limit: number, purpose: CallPurpose): number {
+  return Math.max(1, Math.floor(limit * SHARE[purpose]));
+}

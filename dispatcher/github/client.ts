@@ -1,0 +1,95 @@
+/** One registration's way to GitHub. */
+import type { Clock, Random } from '../clock.ts';
+import type { Registration } from '../config/model.ts';
+import { factFromRestJob, restJobSchema } from '../intake/workflow-job.ts';
+import type { JobFact } from '../ledger/facts.ts';
+import type { BudgetPool } from './budget-pool.ts';
+import { requestersFor } from './credential.ts';
+import { withDeadline } from './deadline.ts';
+import { type Github, GithubError } from './github.ts';
+import { createPollSource, type PollSource } from './poll-source.ts';
+import type { Requester } from './requester.ts';
+import { RunnerGroups } from './runner-groups.ts';
+import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } from './runners.ts';
+import type { GithubScope } from './scope.ts';
+
+export interface GithubOptions {
+  readonly registration: Pick<Registration, 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
+  /** One for the whole process: registrations share credentials. */
+  readonly budgets: BudgetPool;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What the port promises of every method. */
+const METHOD_MS = 30_000;
+
+/** Constructing it asks nothing of GitHub, and does not fail: wrong credentials are the failure of each call. */
+export function createGithub(options: GithubOptions): Github & PollSource {
+  const { registration, budgets, clock, random } = options;
+  const { host, apiUrl, claim, credentials, poll } = registration;
+  const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, clock, random });
+  const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
+  const groups = new RunnerGroups(clock);
+
+  /** A method of several calls has no longer than one call. */
+  const inTime = <T>(method: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
+    withDeadline(
+      clock,
+      METHOD_MS,
+      () => new GithubError('transient', method, `not done within ${METHOD_MS / 1000} s`),
+      undefined,
+      work,
+    );
+
+  return {
+    createJitRunner: (request) =>
+      inTime('create a runner', (signal) => createJitRunner(at(request.scope), groups, request, signal)),
+    deleteRunner: (scope, runnerId) =>
+      inTime('delete a runner', (signal) => deleteRunner(at(scope), scope, runnerId, signal)),
+    getRunner: (scope, runnerId, purpose) =>
+      inTime('read a runner', (signal) => getRunner(at(scope), scope, runnerId, purpose, signal)),
+    findRunner: (scope, name, purpose) =>
+      inTime('find a runner', (signal) => findRunner(at(scope), scope, name, purpose, signal)),
+    listRunners: (scope, purpose) => inTime('list runners', (signal) => listRunners(at(scope), scope, purpose, signal)),
+    readJob: (owner, repository, jobId) => readJob(requesterFor(owner), host, owner, repository, jobId),
+    ...createPollSource({ host, claim, credentials, only: poll.repositories, requesterFor }),
+  };
+}
+
+async function readJob(
+  requester: Requester,
+  host: string,
+  owner: string,
+  repository: string,
+  jobId: number,
+): Promise<JobFact | undefined> {
+  const answer = await requester.call({
+    method: 'GET',
+    route: '/repos/{owner}/{repo}/actions/jobs/{job_id}',
+    parameters: { owner, repo: repository, job_id: jobId },
+    purpose: 'verify',
+    answer: restJobSchema,
+    accept: [404],
+  });
+  if (answer.accepted) return undefined;
+  return factFromRestJob(answer.data, {
+    host,
+    owner,
+    repository,
+    visibility: undefined,
+    source: 'read',
+    observedAtMs: answer.sentAtMs,
+  });
+}
+
+function ownerOf(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return scope.enterprise;
+    case 'organization':
+      return scope.organization;
+    case 'repository':
+      return scope.owner;
+  }
+}

@@ -1,0 +1,155 @@
+/** A registration's credentials, as the requesters that speak with them. */
+import { createHash, type KeyObject } from 'node:crypto';
+import { Octokit } from '@octokit/rest';
+import type { Clock, Random } from '../clock.ts';
+import type { Claim, Credentials, Secret } from '../config/model.ts';
+import { readAppKey } from './app-jwt.ts';
+import type { Authorization, Bearer } from './authorization.ts';
+import { boundedFetch } from './bounded-fetch.ts';
+import type { BudgetPool } from './budget-pool.ts';
+import { GithubError } from './github.ts';
+import { AppAuthorization, InstallationAuthorization, type InstallationSite } from './installation.ts';
+import { Requester } from './requester.ts';
+
+export interface CredentialOptions {
+  readonly apiUrl: string;
+  readonly claim: Claim;
+  readonly credentials: Credentials;
+  readonly budgets: BudgetPool;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** The requester for an owner's things: an App has one installation per owner, and each its own limits. */
+export type RequesterFor = (owner: string) => Requester;
+
+export function requestersFor(options: CredentialOptions): RequesterFor {
+  const { apiUrl, claim, credentials, budgets, clock, random } = options;
+  const octokit = new Octokit({
+    baseUrl: apiUrl.replace(/\/+$/, ''),
+    userAgent: 'serverless-hosted-runner',
+    // No throttling or retry plugin: theirs sends one write a second. See budget.ts.
+    request: { fetch: boundedFetch, log: SILENT },
+    log: SILENT,
+  });
+  const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
+  const requester = (authorization: Authorization, name: string) =>
+    new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, random });
+
+  if (credentials.kind === 'token') {
+    const one = requester(new TokenAuthorization(credentials.token), `token ${fingerprint(credentials.token)}`);
+    return () => one;
+  }
+  const app = requester(
+    new AppAuthorization(credentials.appId, onceRead(credentials.privateKey), clock, random),
+    `app ${credentials.appId}`,
+  );
+  const byOwner = new Map<string, Requester>();
+  return (owner) => {
+    const site = siteOf(claim, owner);
+    // Not kept: the number of owners outside the claim has no bound.
+    if (site === undefined) return requester(new ImpossibleAuthorization(claim), `app ${credentials.appId}`);
+    const key = ownerOf(site).toLowerCase();
+    let found = byOwner.get(key);
+    if (found === undefined) {
+      found = requester(new InstallationAuthorization(site, app, clock), `app ${credentials.appId} for ${key}`);
+      byOwner.set(key, found);
+    }
+    return found;
+  };
+}
+
+/** Undefined: the claim gives an App no way there. */
+function siteOf(claim: Claim, owner: string): InstallationSite | undefined {
+  switch (claim.kind) {
+    case 'enterprise':
+      return undefined;
+    // The owner of a job may be written in another case, or be its old name: the claim's is the one to ask.
+    case 'organization':
+      return { kind: 'organization', organization: claim.organization };
+    case 'user':
+      return { kind: 'user', user: claim.user };
+    case 'repositories': {
+      const repositories = claim.repositories.filter((one) => one.owner.toLowerCase() === owner.toLowerCase());
+      if (repositories.length === 0) return undefined;
+      return { kind: 'repositories', owner, repositories: repositories.map((one) => one.repository) };
+    }
+  }
+}
+
+function ownerOf(site: InstallationSite): string {
+  switch (site.kind) {
+    case 'organization':
+      return site.organization;
+    case 'user':
+      return site.user;
+    case 'repositories':
+      return site.owner;
+  }
+}
+
+/** A personal access token, classic or fine-grained. */
+class TokenAuthorization implements Authorization {
+  readonly #token: Secret;
+
+  constructor(token: Secret) {
+    this.#token = token;
+  }
+
+  async bearer(): Promise<Bearer> {
+    const token = this.#token.reveal();
+    // `fetch` quotes a header that it cannot send in its error.
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+      throw new GithubError(
+        'unauthorized',
+        'personal access token',
+        'the token is empty or holds spaces, line feeds or other characters that no token has: write it again',
+      );
+    }
+    return { header: `token ${token}` };
+  }
+
+  refused(): undefined {
+    return undefined;
+  }
+}
+
+class ImpossibleAuthorization implements Authorization {
+  readonly #claim: Claim;
+
+  constructor(claim: Claim) {
+    this.#claim = claim;
+  }
+
+  async bearer(): Promise<Bearer> {
+    throw new GithubError(
+      'unauthorized',
+      'GitHub App',
+      this.#claim.kind === 'enterprise'
+        ? "a GitHub App cannot manage an enterprise's runners: give the registration a classic personal access token with manage_runners:enterprise and repo"
+        : 'the owner is not part of the registration: name its repositories there',
+    );
+  }
+
+  refused(): undefined {
+    return undefined;
+  }
+}
+
+/** Reading the key costs a millisecond, and may fail: not before it is needed, and then as that call's failure. */
+function onceRead(privateKey: Secret): () => KeyObject {
+  let key: KeyObject | undefined;
+  return () => {
+    key ??= readAppKey(privateKey);
+    return key;
+  };
+}
+
+/** Tells two tokens apart in metrics; a token's entropy does not let it be guessed from 32 bits of a hash. */
+function fingerprint(token: Secret): string {
+  return createHash('sha256').update(token.reveal()).digest('hex').slice(0, 8);
+}
+
+const nothing = () => {};
+/** Octokit would log deprecations and failed requests to the console. */
+const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };

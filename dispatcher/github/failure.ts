@@ -1,0 +1,83 @@
+/** What went wrong, as a GithubError. Octokit's own error is never attached: it carries the request and its headers. */
+import { RequestError } from '@octokit/request-error';
+import { GithubError, type GithubErrorKind } from './github.ts';
+import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  /** GitHub's own words when it refused. */
+  readonly message: string;
+}
+
+/** GitHub's longest messages name each invalid field. */
+const MESSAGE_CHARACTERS = 500;
+
+/** The answer that Octokit threw, or undefined when none came. */
+export function replyOf(error: unknown): Reply | undefined {
+  if (!(error instanceof RequestError) || error.response === undefined) return undefined;
+  const { status, headers } = error.response;
+  return { status, headers, message: shorten(error.message) };
+}
+
+/** A timeout, a reset connection, an unresolvable name: the request may have taken effect. */
+export function failureWithoutReply(operation: string, error: unknown): GithubError {
+  if (error instanceof GithubError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new GithubError('transient', operation, `no answer from GitHub: ${shorten(message)}`);
+}
+
+export function failureOf(operation: string, reply: Reply, waitMs: number | undefined): GithubError {
+  const kind = kindOf(reply, waitMs !== undefined);
+  return new GithubError(kind, operation, `GitHub answered ${reply.status}: ${reply.message}${adviceFor(kind)}`, {
+    ...identify(reply),
+    ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
+  });
+}
+
+export function identify(reply: Reply): { readonly status: number; readonly requestId?: string } {
+  const requestId = reply.headers['x-github-request-id'];
+  return typeof requestId === 'string'
+    ? { status: reply.status, requestId: shorten(requestId) }
+    : { status: reply.status };
+}
+
+export function limitsIn(reply: Reply, nowMs: number): { report: RateReport | undefined; brake: Brake | undefined } {
+  return { report: rateReport(reply.headers), brake: brakeOf(reply.status, reply.headers, reply.message, nowMs) };
+}
+
+function kindOf(reply: Reply, braked: boolean): GithubErrorKind {
+  if (reply.status >= 500 || reply.status === 408) return 'transient';
+  switch (reply.status) {
+    case 401:
+      return 'unauthorized';
+    case 403:
+      return braked ? 'rate-limited' : 'forbidden';
+    case 404:
+    case 410:
+      return 'not-found';
+    case 409:
+      return 'conflict';
+    case 429:
+      return 'rate-limited';
+    default:
+      return 'invalid';
+  }
+}
+
+function adviceFor(kind: GithubErrorKind): string {
+  switch (kind) {
+    case 'unauthorized':
+      return ' (the token or App key is wrong, expired or revoked: renew it)';
+    case 'forbidden':
+      return ' (the credentials lack a permission: see the table of permissions in the documentation)';
+    case 'not-found':
+      return ' (it does not exist, or the credentials may not see it)';
+    default:
+      return '';
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > MESSAGE_CHARACTERS ? `${text.slice(0, MESSAGE_CHARACTERS)}…` : text;
+}

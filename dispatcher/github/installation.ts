@@ -1,0 +1,194 @@
+/** A GitHub App's way to one owner: the installation is found, its token kept until shortly before its end. */
+import type { KeyObject } from 'node:crypto';
+import { z } from 'zod';
+import { type Clock, type Random, ulid } from '../clock.ts';
+import { appJwt } from './app-jwt.ts';
+import type { Authorization, Bearer } from './authorization.ts';
+import { GithubError } from './github.ts';
+import type { Requester } from './requester.ts';
+
+/** Where an installation is looked for. Of repositories, the first that the App is installed on decides. */
+export type InstallationSite =
+  | { readonly kind: 'organization'; readonly organization: string }
+  | { readonly kind: 'user'; readonly user: string }
+  | { readonly kind: 'repositories'; readonly owner: string; readonly repositories: readonly string[] };
+
+interface Token extends Bearer {
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** GitHub's tokens live for an hour. */
+const RENEW_BEFORE_END_MS = 300_000;
+/** An old token is better than none while GitHub has trouble, but not one that ends on the way. */
+const USABLE_BEFORE_END_MS = 30_000;
+/** A fresh token can be refused for some seconds, until GitHub's replicas know it. */
+const REPLICATION_MS = 5_000;
+const REPLICATION_PAUSE_MS = 1_000;
+/** So long a refusal stands, lest every waiting call ask again. */
+const REFUSAL_MS = 15_000;
+const LOOKED_UP_REPOSITORIES = 5;
+
+const installationAnswer = z.object({ id: z.int().min(1) });
+const tokenAnswer = z.object({
+  token: z.string().regex(/^[\x21-\x7e]+$/),
+  expires_at: z.iso.datetime({ offset: true }),
+});
+
+/** The App as itself. */
+export class AppAuthorization implements Authorization {
+  readonly #appId: string;
+  readonly #key: () => KeyObject;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(appId: string, key: () => KeyObject, clock: Clock, random: Random) {
+    this.#appId = appId;
+    this.#key = key;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  async bearer(): Promise<Bearer> {
+    const nowMs = this.#clock.now();
+    return { header: `Bearer ${appJwt(this.#appId, this.#key(), nowMs, ulid(nowMs, this.#random))}` };
+  }
+
+  refused(): undefined {
+    return undefined;
+  }
+}
+
+export class InstallationAuthorization implements Authorization {
+  readonly #site: InstallationSite;
+  /** Speaks as the App. */
+  readonly #app: Requester;
+  readonly #clock: Clock;
+  #installationId: number | undefined;
+  #token: Token | undefined;
+  #renewal: Promise<Token> | undefined;
+  #refusal: { readonly error: GithubError; readonly untilMs: number } | undefined;
+
+  constructor(site: InstallationSite, app: Requester, clock: Clock) {
+    this.#site = site;
+    this.#app = app;
+    this.#clock = clock;
+  }
+
+  async bearer(): Promise<Bearer> {
+    const nowMs = this.#clock.now();
+    const token = this.#token;
+    if (token !== undefined && nowMs < token.expiresAtMs - RENEW_BEFORE_END_MS) return token;
+    if (this.#refusal !== undefined && nowMs < this.#refusal.untilMs) throw this.#refusal.error;
+    try {
+      this.#renewal ??= this.#renew().finally(() => {
+        this.#renewal = undefined;
+      });
+      return await this.#renewal;
+    } catch (error) {
+      const usable =
+        token !== undefined && token === this.#token && this.#clock.now() < token.expiresAtMs - USABLE_BEFORE_END_MS;
+      if (usable && error instanceof GithubError && (error.kind === 'transient' || error.kind === 'rate-limited')) {
+        return token;
+      }
+      throw error;
+    }
+  }
+
+  refused(bearer: Bearer): number | undefined {
+    const token = this.#token;
+    if (token === undefined || token !== bearer) return 0;
+    if (this.#clock.now() - token.issuedAtMs < REPLICATION_MS) return REPLICATION_PAUSE_MS;
+    this.#token = undefined;
+    return 0;
+  }
+
+  async #renew(): Promise<Token> {
+    try {
+      const token = await this.#tokenOfInstallation();
+      this.#token = token;
+      this.#refusal = undefined;
+      return token;
+    } catch (error) {
+      if (error instanceof GithubError && error.kind !== 'transient' && error.kind !== 'rate-limited') {
+        this.#token = undefined;
+        this.#refusal = { error, untilMs: this.#clock.now() + REFUSAL_MS };
+      }
+      throw error;
+    }
+  }
+
+  async #tokenOfInstallation(): Promise<Token> {
+    const known = this.#installationId;
+    if (known !== undefined) {
+      try {
+        return await this.#create(known);
+      } catch (error) {
+        const stale = error instanceof GithubError && (error.kind === 'not-found' || error.kind === 'unauthorized');
+        if (!stale) throw error;
+        // Installed anew, it has another id.
+        this.#installationId = undefined;
+      }
+    }
+    const found = await this.#find();
+    const token = await this.#create(found);
+    this.#installationId = found;
+    return token;
+  }
+
+  async #create(installationId: number): Promise<Token> {
+    const answer = await this.#app.call({
+      method: 'POST',
+      route: '/app/installations/{installation_id}/access_tokens',
+      parameters: { installation_id: installationId },
+      purpose: 'launch',
+      answer: tokenAnswer,
+      repeatable: true,
+    });
+    if (answer.accepted) throw new Error('no status was to be accepted');
+    return {
+      header: `token ${answer.data.token}`,
+      issuedAtMs: answer.sentAtMs,
+      expiresAtMs: Date.parse(answer.data.expires_at),
+    };
+  }
+
+  async #find(): Promise<number> {
+    const site = this.#site;
+    switch (site.kind) {
+      case 'organization':
+        return this.#findAt([['/orgs/{org}/installation', { org: site.organization }]], site.organization);
+      case 'user':
+        return this.#findAt([['/users/{username}/installation', { username: site.user }]], site.user);
+      case 'repositories':
+        return this.#findAt(
+          site.repositories
+            .slice(0, LOOKED_UP_REPOSITORIES)
+            .map((repo) => ['/repos/{owner}/{repo}/installation', { owner: site.owner, repo }]),
+          site.owner,
+        );
+    }
+  }
+
+  async #findAt(
+    places: readonly [route: string, parameters: Record<string, string>][],
+    owner: string,
+  ): Promise<number> {
+    for (const [route, parameters] of places) {
+      const answer = await this.#app.call({
+        method: 'GET',
+        route,
+        parameters,
+        purpose: 'launch',
+        answer: installationAnswer,
+        accept: [404],
+      });
+      if (!answer.accepted) return answer.data.id;
+    }
+    throw new GithubError(
+      'unauthorized',
+      `GET ${places[0]?.[0] ?? 'installation'}`,
+      `the GitHub App is not installed for ${owner}, or not on its repositories: install it from the App's page, with access to them`,
+    );
+  }
+}

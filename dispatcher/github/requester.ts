@@ -1,0 +1,217 @@
+/** One credential's calls to one GitHub: budget, authorization, time limit, retries, ETags, typed errors. */
+import type { Octokit } from '@octokit/rest';
+import type { z } from 'zod';
+import { type Clock, jitter, type Random } from '../clock.ts';
+import type { Authorization, Bearer } from './authorization.ts';
+import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
+import { pause, withDeadline } from './deadline.ts';
+import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
+import { type CallPurpose, GithubError } from './github.ts';
+import { LruCache } from './lru-cache.ts';
+
+export type Method = 'GET' | 'POST' | 'DELETE';
+
+export interface Call<T> {
+  readonly method: Method;
+  /** `/orgs/{org}/actions/runners`: Octokit fills in and encodes the parameters; the rest of them is query or body. */
+  readonly route: string;
+  readonly parameters: Readonly<Record<string, string | number | readonly string[]>>;
+  readonly purpose: CallPurpose;
+  /** Must read its own output as the same again: answers are remembered as it has read them. */
+  readonly answer: z.ZodType<T>;
+  /** The scope where it registers a runner. */
+  readonly registersAt?: string;
+  /** Statuses that are an answer to the caller and no failure. */
+  readonly accept?: readonly number[];
+  /**
+   * Ask with the ETag of the last answer: an unchanged one costs nothing of the hour's requests. Tells how many items
+   * an answer has, for the bound on what is remembered.
+   */
+  readonly conditional?: (data: T) => number;
+  /** A POST that may be made twice. */
+  readonly repeatable?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export type Answer<T> =
+  | {
+      readonly accepted: false;
+      readonly data: T;
+      /** A `link` header names a next page. */
+      readonly hasNext: boolean;
+      readonly sentAtMs: number;
+    }
+  | { readonly accepted: true; readonly status: number; readonly message: string };
+
+interface Remembered {
+  readonly etag: string;
+  readonly data: unknown;
+  readonly hasNext: boolean;
+}
+
+/** From the first attempt to the last. */
+const CALL_MS = 30_000;
+/** Connecting, waiting and reading the answer. */
+const ATTEMPT_MS = 20_000;
+const READ_ATTEMPTS = 3;
+const BACKOFF_MS = 300;
+
+const REMEMBERED_ANSWERS = 5_000;
+/** Items of lists, over all answers. */
+const REMEMBERED_ITEMS = 100_000;
+
+const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
+
+export interface RequesterOptions {
+  readonly octokit: Octokit;
+  readonly authorization: Authorization;
+  readonly gate: BudgetGate;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class Requester {
+  readonly #octokit: Octokit;
+  readonly #authorization: Authorization;
+  readonly #gate: BudgetGate;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #remembered = new LruCache<Remembered>(REMEMBERED_ANSWERS, REMEMBERED_ITEMS);
+
+  constructor(options: RequesterOptions) {
+    this.#octokit = options.octokit;
+    this.#authorization = options.authorization;
+    this.#gate = options.gate;
+    this.#clock = options.clock;
+    this.#random = options.random;
+  }
+
+  /** Rejects with GithubError only, within 30 s. */
+  async call<T>(call: Call<T>): Promise<Answer<T>> {
+    const operation = `${call.method} ${call.route}`;
+    // Octokit encodes what it puts into a path, but a URL takes `..` for a step upwards all the same.
+    if (Object.values(call.parameters).some((value) => value === '.' || value === '..')) {
+      throw new GithubError('invalid', operation, "a name is '.' or '..', which GitHub does not have");
+    }
+    const endsAtMs = this.#clock.now() + CALL_MS;
+    try {
+      return await withDeadline(
+        this.#clock,
+        CALL_MS,
+        () => new GithubError('transient', operation, `not done within ${CALL_MS / 1000} s`),
+        call.signal,
+        (signal) => this.#attempts(call, operation, endsAtMs, signal),
+      );
+    } catch (error) {
+      throw failureWithoutReply(operation, error);
+    }
+  }
+
+  async #attempts<T>(call: Call<T>, operation: string, endsAtMs: number, signal: AbortSignal): Promise<Answer<T>> {
+    const attempts = call.method === 'GET' || call.repeatable === true ? READ_ATTEMPTS : 1;
+    let renewed = false;
+    for (let attempt = 1; ; attempt += 1) {
+      const bearer = await this.#authorization.bearer(call.purpose, signal);
+      const outcome = await this.#attempt(call, operation, bearer, signal);
+      if (!(outcome instanceof GithubError)) return outcome;
+
+      let pauseMs: number | undefined;
+      if (outcome.kind === 'unauthorized' && !renewed) {
+        // Refused before anything happened, so a write may be made again as well.
+        pauseMs = this.#authorization.refused(bearer);
+        renewed = true;
+      } else if (outcome.kind === 'transient' && attempt < attempts) {
+        pauseMs = Math.max(jitter(BACKOFF_MS * 3 ** (attempt - 1), this.#random, 0.5), outcome.retryAfterMs ?? 0);
+      }
+      if (pauseMs === undefined || this.#clock.now() + pauseMs >= endsAtMs) throw outcome;
+      await pause(this.#clock, pauseMs, signal);
+    }
+  }
+
+  /** A failure that the next attempt may cure is answered, not thrown. */
+  async #attempt<T>(
+    call: Call<T>,
+    operation: string,
+    bearer: Bearer,
+    signal: AbortSignal,
+  ): Promise<Answer<T> | GithubError> {
+    const key = call.conditional === undefined ? undefined : this.#addressOf(call);
+    const remembered = key === undefined ? undefined : this.#remembered.get(key);
+    const turn = await this.#turn(call, operation, signal);
+    const sentAtMs = this.#clock.now();
+    let reply: Reply | undefined;
+    let body: unknown;
+    try {
+      const response = await withDeadline(
+        this.#clock,
+        ATTEMPT_MS,
+        () => new Error(`nothing within ${ATTEMPT_MS / 1000} s`),
+        signal,
+        (attemptSignal) =>
+          this.#octokit.request(`${call.method} ${call.route}`, {
+            ...call.parameters,
+            headers: {
+              ...HEADERS,
+              authorization: bearer.header,
+              ...(remembered === undefined ? {} : { 'if-none-match': remembered.etag }),
+            },
+            request: { signal: attemptSignal },
+          }),
+      );
+      reply = { status: response.status, headers: response.headers, message: '' };
+      body = response.data;
+    } catch (error) {
+      reply = replyOf(error);
+      if (reply === undefined) {
+        turn.end({ status: undefined, report: undefined, brake: undefined });
+        return failureWithoutReply(operation, error);
+      }
+    }
+    const waitMs = turn.end({ status: reply.status, ...limitsIn(reply, this.#clock.now()) });
+
+    if (reply.status === 304 && remembered !== undefined) {
+      const kept = call.answer.safeParse(remembered.data);
+      if (kept.success) return { accepted: false, data: kept.data, hasNext: remembered.hasNext, sentAtMs };
+    }
+    if (call.accept?.includes(reply.status)) {
+      return { accepted: true, status: reply.status, message: reply.message };
+    }
+    if (reply.status < 200 || reply.status >= 300) return failureOf(operation, reply, waitMs);
+
+    const parsed = call.answer.safeParse(body);
+    if (!parsed.success) {
+      // A proxy's page, or half an answer: what was asked for may have happened.
+      const issue = parsed.error.issues[0];
+      return new GithubError(
+        'transient',
+        operation,
+        `GitHub's answer is not what its documentation says (${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''})`,
+        identify(reply),
+      );
+    }
+    const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));
+    const etag = reply.headers['etag'];
+    if (key !== undefined && typeof etag === 'string') {
+      const items = call.conditional?.(parsed.data) ?? 0;
+      this.#remembered.set(key, { etag, data: parsed.data, hasNext }, 1 + items);
+    }
+    return { accepted: false, data: parsed.data, hasNext, sentAtMs };
+  }
+
+  async #turn<T>(call: Call<T>, operation: string, signal: AbortSignal): Promise<Turn> {
+    const cost = {
+      points: call.method === 'GET' ? 1 : 5,
+      ...(call.registersAt === undefined ? {} : { registersAt: call.registersAt }),
+    };
+    try {
+      return await this.#gate.turn(cost, call.purpose, signal);
+    } catch (error) {
+      if (!(error instanceof BudgetRefusal)) throw error;
+      throw new GithubError('rate-limited', operation, error.message, { retryAfterMs: error.retryAfterMs });
+    }
+  }
+
+  #addressOf<T>(call: Call<T>): string {
+    return this.#octokit.request.endpoint(`${call.method} ${call.route}`, call.parameters).url;
+  }
+}
