@@ -1,0 +1,275 @@
+/**
+ * The dispatcher's process as the simulation runs it: the real engine on the real ledger, an intake and a poller that
+ * end in the same ledger calls as the real ones, behind ports through which it can die.
+ */
+import type { Admit } from '../../dispatcher/admission/lane.ts';
+import type { Clock } from '../../dispatcher/clock.ts';
+import { jitter } from '../../dispatcher/clock.ts';
+import type { Delivery, JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { Engine, EngineOptions, LifecycleMetrics, Log, Tenant } from '../../dispatcher/lifecycle/engine.ts';
+import { covers } from './coverage.ts';
+import { Life } from './crash.ts';
+import type { Invariants } from './invariants.ts';
+import type { Streams } from './random.ts';
+import type { Scenario, TenantPlan } from './scenario.ts';
+import type { History } from './trace.ts';
+import type { GithubPort } from './world/github-port.ts';
+import type { ProviderPort } from './world/provider-port.ts';
+
+export type EngineFactory = (options: EngineOptions) => Engine;
+
+export interface TenantWorld {
+  readonly plan: TenantPlan;
+  readonly github: GithubPort;
+  /** By backend name. */
+  readonly providers: ReadonlyMap<string, ProviderPort>;
+  /** All its jobs have completed: the poller may sleep longer, and the simulation with it. */
+  readonly allCompleted: () => boolean;
+}
+
+export interface DispatcherOptions {
+  readonly scenario: Scenario;
+  readonly createEngine: EngineFactory;
+  readonly admit: Admit;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly streams: Streams;
+  readonly history: History;
+  readonly invariants: Invariants;
+  readonly tenants: readonly TenantWorld[];
+  readonly pending: { count: number };
+  /** Kills the first life at exactly this call; later ones live on. For going through all calls one by one. */
+  readonly firstCrashAtCall: number | undefined;
+}
+
+export const DISPATCHER_ID = 'sim';
+
+/** SIGTERM to exit, as the platform grants it. */
+const SHUTDOWN_MS = 20_000;
+
+interface Process {
+  readonly life: Life;
+  readonly engine: Engine;
+  readonly ledger: Ledger;
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  #process: Process | undefined;
+  #starts = 0;
+  #calm = false;
+  crashes = 0;
+  shutdowns = 0;
+  /** Calls of the ports, all lives together. */
+  calls = 0;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { clock, createEngine, history, invariants, pending, scenario, streams } = this.#options;
+    this.#starts += 1;
+    const incarnation = `life-${this.#starts}`;
+    const luck = streams('crashes');
+    const life = new Life({
+      clock,
+      luck,
+      pending,
+      diesAtCall: this.#drawCrash(),
+      onDeath: (where) => this.#died(incarnation, where),
+      onSpin: (where) => invariants.violate('the engine keeps its own contract', `it turns on the spot at ${where}`),
+    });
+    const ledger = life.port('ledger', this.#options.ledger, {
+      instant: true,
+      watch: (method, args) => invariants.looksSecret(`ledger.${method}`, args),
+    });
+    const log = this.#log(life);
+    const engine = createEngine({
+      dispatcherId: DISPATCHER_ID,
+      incarnation,
+      ledger,
+      clock: life.clock(),
+      random: streams(`engine ${incarnation}`).next,
+      log,
+      metrics: this.#metrics(),
+      admit: this.#options.admit,
+      tenants: new Map(this.#options.tenants.map((tenant) => [tenant.plan.registration.name, mortal(tenant, life)])),
+      maxRunners: scenario.maxRunners,
+      maxLaunches: scenario.maxLaunches,
+    });
+    this.#process = { life, engine, ledger };
+    history.record('world', [incarnation], 'starts');
+    engine.start().catch((error: unknown) => {
+      invariants.violate('the engine keeps its own contract', `start() rejected: ${String(error)}`, [incarnation]);
+    });
+    for (const tenant of this.#options.tenants) this.#pollLater(tenant, life, engine, ledger, 1_000);
+    if (scenario.shutdownEveryMs !== undefined) {
+      life.clock().after(jitter(scenario.shutdownEveryMs, luck.next, 0.5), () => {
+        if (!this.#calm) this.#restartOrderly();
+      });
+    }
+  }
+
+  /** From now on it neither dies nor is stopped. */
+  calm(): void {
+    this.#calm = true;
+    this.#process?.life.spare();
+  }
+
+  /** A delivery at the door: answered after its commit, lost when nobody is at home. */
+  receive(delivery: Delivery, fact: JobFact): void {
+    const { history } = this.#options;
+    const subjects = [`job-${fact.jobId}`, ...(fact.runnerName === null ? [] : [fact.runnerName])];
+    const process = this.#process;
+    if (process === undefined || !process.life.alive) {
+      history.record('webhook', subjects, `${delivery.guid} ${fact.status} LOST: nobody listens`);
+      return;
+    }
+    history.record('webhook', subjects, `${delivery.guid} ${fact.status}`);
+    process.ledger
+      .recordDeliveries([{ delivery, fact }])
+      .then(() => process.engine.wake())
+      .catch((error: unknown) => this.#broken('recordDeliveries', error));
+  }
+
+  /** SIGTERM at the end of the simulation. */
+  async stop(): Promise<void> {
+    await this.#process?.engine.stop(SHUTDOWN_MS);
+    this.#process?.life.end('the simulation is over');
+    this.#process = undefined;
+  }
+
+  #drawCrash(): number | undefined {
+    const { firstCrashAtCall, scenario, streams } = this.#options;
+    if (firstCrashAtCall !== undefined) return this.#starts === 1 ? firstCrashAtCall : undefined;
+    if (scenario.callsToCrash === undefined || this.#calm) return undefined;
+    return Math.round(streams('crashes').magnitude(scenario.callsToCrash.low, scenario.callsToCrash.high));
+  }
+
+  #died(incarnation: string, where: string): void {
+    const { clock, history, streams } = this.#options;
+    this.calls += this.#process?.life.calls ?? 0;
+    history.record('world', [incarnation], `dies: ${where}`);
+    if (this.#process === undefined) return;
+    this.#process = undefined;
+    this.crashes += 1;
+    clock.after(streams('crashes').magnitude(500, 180_000), () => this.start());
+  }
+
+  #restartOrderly(): void {
+    const process = this.#process;
+    if (process === undefined) return;
+    const { clock, history, invariants, streams } = this.#options;
+    const startedAtMs = clock.now();
+    this.shutdowns += 1;
+    history.record('world', [], 'SIGTERM');
+    const leave = (): void => {
+      if (this.#process !== process) return;
+      this.calls += process.life.calls;
+      this.#process = undefined;
+      process.life.end('shut down');
+      clock.after(streams('crashes').magnitude(500, 60_000), () => this.start());
+    };
+    process.engine.stop(SHUTDOWN_MS).then(leave, (error: unknown) => {
+      this.#broken('stop()', error);
+      leave();
+    });
+    clock.after(SHUTDOWN_MS + 1_000, () => {
+      if (this.#process !== process) return;
+      const tookMs = clock.now() - startedAtMs;
+      invariants.violate('the engine keeps its own contract', `stop() still runs after ${tookMs} ms`);
+      leave();
+    });
+  }
+
+  #pollLater(tenant: TenantWorld, life: Life, engine: Engine, ledger: Ledger, ms: number): void {
+    const { pollEveryMs } = this.#options.scenario;
+    const port = life.port('poll', tenant.github);
+    life.clock().after(ms, () => {
+      const again = (): void => {
+        const quiet = this.#calm && tenant.allCompleted();
+        this.#pollLater(tenant, life, engine, ledger, quiet ? 30 * 60_000 : pollEveryMs);
+      };
+      this.#poll(tenant, port, engine, ledger).then(again, (error: unknown) => this.#broken('poll', error));
+    });
+  }
+
+  async #poll(tenant: TenantWorld, port: GithubPort, engine: Engine, ledger: Ledger): Promise<void> {
+    const { registration } = tenant.plan;
+    let facts: readonly JobFact[];
+    try {
+      facts = await port.pollJobs((owner, repository) => covers(registration.claim, owner, repository));
+    } catch {
+      return; // Recorded by the port; the next pass asks again.
+    }
+    try {
+      const changed = await ledger.recordFacts(facts);
+      if (changed === 0) return;
+      this.#options.history.record('poll', [registration.name], `${facts.length} jobs, ${changed} changed`);
+      engine.wake();
+    } catch (error) {
+      this.#broken('recordFacts', error);
+    }
+  }
+
+  #broken(where: string, error: unknown): void {
+    const words =
+      error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join('') : String(error);
+    this.#options.invariants.violate('the engine keeps its own contract', `${where} failed: ${words}`);
+  }
+
+  #log(life: Life): Log {
+    const write =
+      (level: string) =>
+      (event: string, fields: Readonly<Record<string, unknown>> = {}) => {
+        if (!life.alive) return;
+        this.#options.invariants.looksSecret(`the log (${event})`, fields);
+        const words = Object.entries(fields).map(([key, value]) => `${key}=${wordsOf(value)}`);
+        this.#options.history.record('engine', subjectsOf(fields), [level, event, ...words].join(' '));
+      };
+    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  }
+
+  #metrics(): LifecycleMetrics {
+    const duration = (name: string) => (_registration: string, _backend: string, ms: number) => {
+      if (!(ms >= 0)) this.#options.invariants.violate('the engine keeps its own contract', `${name} took ${ms} ms`);
+    };
+    return {
+      jobAdmitted: () => {},
+      queueToStart: duration('queue to start'),
+      launched: duration('the launch'),
+      launchFailed: () => {},
+      tornDown: duration('the teardown'),
+    };
+  }
+}
+
+function mortal(tenant: TenantWorld, life: Life): Tenant {
+  const providers = new Map([...tenant.providers].map(([name, port]) => [name, life.port(`provider ${name}`, port)]));
+  return {
+    registration: tenant.plan.registration,
+    github: life.port('github', tenant.github),
+    provider: async (backend) => {
+      const provider = providers.get(backend);
+      if (provider === undefined) throw new Error(`no backend ${backend}`);
+      return provider;
+    },
+  };
+}
+
+function wordsOf(value: unknown): string {
+  if (value instanceof Error) return value.message;
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
+}
+
+/** Runners by name; jobs as the trace names them, from the ledger's `<host>/<id>`. */
+function subjectsOf(fields: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.values(fields).flatMap((value) => {
+    if (typeof value !== 'string') return [];
+    const job = /^[a-z.]+\.[a-z]+\/(\d+)$/.exec(value);
+    if (job !== null) return [`job-${job[1]}`];
+    return value.startsWith(`${DISPATCHER_ID}-`) ? [value] : [];
+  });
+}

@@ -1,0 +1,204 @@
+/** What may go wrong, how often, and the dice that decide. */
+import type { Stream, Streams } from './random.ts';
+
+/** The share of occasions on which each happens, 0 to 1. */
+export interface FaultRates {
+  /** Deliveries that never come. */
+  readonly webhookLost: number;
+  readonly webhookDoubled: number;
+  /** Seconds to 40 minutes late, and so out of order. */
+  readonly webhookLate: number;
+  /** A whole poll pass fails. */
+  readonly pollFails: number;
+  /** Calls that take up to 25 s. */
+  readonly githubSlow: number;
+  /** 5xx, nothing happened. */
+  readonly github5xx: number;
+  /** No answer within 30 s, and it happened. */
+  readonly githubTimeoutAfter: number;
+  /** No answer within 30 s, and nothing happened. */
+  readonly githubTimeoutBefore: number;
+  readonly githubRateLimited: number;
+  /** A listing without some of the runners. */
+  readonly githubListGap: number;
+  /** GitHub says idle of a busy runner for up to 15 minutes, and grants its DELETE. */
+  readonly staleBusy: number;
+  /** The runner does not pick up what it was given. */
+  readonly pickUpFails: number;
+  /** A runner outside of our control takes a job of ours. */
+  readonly foreignTakes: number;
+  readonly providerSlow: number;
+  readonly providerTransient: number;
+  /** No answer, and it happened. */
+  readonly providerTimeoutAfter: number;
+  /** No answer, and it happens a minute later. */
+  readonly providerTimeoutLate: number;
+  readonly providerCapacity: number;
+  readonly providerQuota: number;
+  readonly providerThrottled: number;
+  readonly providerConflict: number;
+  /** `inspect` cannot read the state. */
+  readonly unknownState: number;
+  /** A listing that is empty or lacks some. */
+  readonly providerListGap: number;
+  readonly bootFails: number;
+  readonly bootNever: number;
+  readonly bootSlow: number;
+  /** The service takes the instance away, job or not. */
+  readonly spotKill: number;
+  /** The process does not end after its job, or after its registration is gone. */
+  readonly hangs: number;
+  /** The container ends before it has connected. */
+  readonly exitsEarly: number;
+  /** GitHub gives the job of a vanished runner back to the queue instead of failing it. */
+  readonly requeues: number;
+}
+
+export type Fault = keyof FaultRates;
+
+const FULL: FaultRates = {
+  webhookLost: 0.3,
+  webhookDoubled: 0.2,
+  webhookLate: 0.2,
+  pollFails: 0.3,
+  githubSlow: 0.1,
+  github5xx: 0.1,
+  githubTimeoutAfter: 0.05,
+  githubTimeoutBefore: 0.05,
+  githubRateLimited: 0.03,
+  githubListGap: 0.1,
+  staleBusy: 0.3,
+  pickUpFails: 0.08,
+  foreignTakes: 0.05,
+  providerSlow: 0.1,
+  providerTransient: 0.1,
+  providerTimeoutAfter: 0.08,
+  providerTimeoutLate: 0.03,
+  providerCapacity: 0.1,
+  providerQuota: 0.05,
+  providerThrottled: 0.05,
+  providerConflict: 0.01,
+  unknownState: 0.1,
+  providerListGap: 0.1,
+  bootFails: 0.08,
+  bootNever: 0.05,
+  bootSlow: 0.06,
+  spotKill: 0.08,
+  hangs: 0.1,
+  exitsEarly: 0.05,
+  requeues: 0.5,
+};
+
+const NAMES = [
+  'webhookLost',
+  'webhookDoubled',
+  'webhookLate',
+  'pollFails',
+  'githubSlow',
+  'github5xx',
+  'githubTimeoutAfter',
+  'githubTimeoutBefore',
+  'githubRateLimited',
+  'githubListGap',
+  'staleBusy',
+  'pickUpFails',
+  'foreignTakes',
+  'providerSlow',
+  'providerTransient',
+  'providerTimeoutAfter',
+  'providerTimeoutLate',
+  'providerCapacity',
+  'providerQuota',
+  'providerThrottled',
+  'providerConflict',
+  'unknownState',
+  'providerListGap',
+  'bootFails',
+  'bootNever',
+  'bootSlow',
+  'spotKill',
+  'hangs',
+  'exitsEarly',
+  'requeues',
+] as const satisfies readonly Fault[];
+
+export function ratesFrom(rateOf: (fault: Fault, full: number) => number): FaultRates {
+  const rates = { ...FULL };
+  for (const name of NAMES) rates[name] = rateOf(name, FULL[name]);
+  return rates;
+}
+
+export const NO_FAULTS: FaultRates = ratesFrom(() => 0);
+
+/**
+ * Each fault is in the world or not, by a coin of its own (a world where everything fails hides what one fault does
+ * alone), and those that are come in their own strength.
+ */
+export function drawRates(stream: Stream): FaultRates {
+  const level = stream.pick([0, 0.3, 0.6, 1]);
+  return ratesFrom((_fault, full) => (stream.chance(0.5) ? full * level * stream.between(0.2, 1) : 0));
+}
+
+/** Of these a launch can be the victim: each may cost one more runner. */
+const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
+  'webhookLost',
+  'webhookLate',
+  'pollFails',
+  'githubTimeoutAfter',
+  'githubTimeoutBefore',
+  'github5xx',
+  'githubListGap',
+  'staleBusy',
+  'pickUpFails',
+  'foreignTakes',
+  'providerTransient',
+  'providerTimeoutAfter',
+  'providerTimeoutLate',
+  'providerConflict',
+  'unknownState',
+  'providerListGap',
+  'bootFails',
+  'bootNever',
+  'bootSlow',
+  'spotKill',
+  'hangs',
+  'exitsEarly',
+  'requeues',
+]);
+
+export class Dice {
+  readonly #rates: FaultRates;
+  readonly #streams: Streams;
+  #active = true;
+  /** How many faults happened that can cost a runner. */
+  costly = 0;
+  total = 0;
+
+  constructor(rates: FaultRates, streams: Streams) {
+    this.#rates = rates;
+    this.#streams = streams;
+  }
+
+  /** From now on nothing goes wrong any more. What is already broken stays so. */
+  calm(): void {
+    this.#active = false;
+  }
+
+  get active(): boolean {
+    return this.#active;
+  }
+
+  hits(fault: Fault): boolean {
+    const hit = this.#streams(`fault ${fault}`).chance(this.#rates[fault]) && this.#active;
+    if (hit) {
+      this.total += 1;
+      if (COSTS_A_RUNNER.has(fault)) this.costly += 1;
+    }
+    return hit;
+  }
+
+  /** The stream that the details of a part's behaviour are drawn from. */
+  stream(part: string): Stream {
+    return this.#streams(part);
+  }
+}

@@ -1,0 +1,168 @@
+/** What must hold in every world, whatever goes wrong in it. Looked at with the world's own eyes, not with the ledger's. */
+
+import type { History, Line } from './trace.ts';
+import type { GithubWitness } from './world/github.ts';
+import { JIT_MARKER } from './world/github.ts';
+import type { WorldJob } from './world/jobs.ts';
+import { isLive, type ProviderWitness, type WorldInstance } from './world/provider.ts';
+
+export type Rule =
+  | 'a job that stays queued runs'
+  | 'no instance is stopped while its job runs'
+  | 'nothing is left'
+  | 'no cap is exceeded'
+  | 'no name is used twice'
+  | 'secrets stay secret'
+  | 'a job that is refused or not ours gets no runner'
+  | 'a job runs once'
+  | 'launches are bounded'
+  | 'a foreign runner is left alone'
+  | 'the engine keeps its own contract';
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly atMs: number;
+  readonly what: string;
+  readonly story: readonly Line[];
+}
+
+export interface Cap {
+  /** `registration`, `registration/backend`, or empty for the whole dispatcher. */
+  readonly of: string;
+  readonly max: number;
+}
+
+export interface InvariantsOptions {
+  readonly now: () => number;
+  readonly history: History;
+  readonly caps: readonly Cap[];
+  /** Label sets that must never be registered: of refused jobs and of those that are not ours. */
+  readonly forbiddenLabels: readonly (readonly string[])[];
+}
+
+/** More of them tell nothing new, and a broken engine makes thousands. */
+const MOST_VIOLATIONS = 20;
+
+function labelKey(labels: readonly string[]): string {
+  return [...new Set(labels.map((label) => label.toLowerCase()))].sort().join(',');
+}
+
+export class Invariants implements GithubWitness, ProviderWitness {
+  readonly violations: Violation[] = [];
+  readonly instances: WorldInstance[] = [];
+  readonly #options: InvariantsOptions;
+  readonly #forbidden: ReadonlySet<string>;
+  readonly #registered = new Set<string>();
+  readonly #created = new Set<string>();
+  /** Jobs that ran on a runner with other labels than their own. */
+  steals = 0;
+  registrations = 0;
+  /** When a job last started or completed. */
+  lastProgressAtMs: number;
+
+  constructor(options: InvariantsOptions) {
+    this.#options = options;
+    this.#forbidden = new Set(options.forbiddenLabels.map(labelKey));
+    this.lastProgressAtMs = options.now();
+  }
+
+  get nowMs(): number {
+    return this.#options.now();
+  }
+
+  /** So much is wrong that going on tells nothing new. */
+  get tooMany(): boolean {
+    return this.violations.length >= MOST_VIOLATIONS;
+  }
+
+  violate(rule: Rule, what: string, subjects: readonly string[] = []): void {
+    this.#options.history.record('world', subjects, `VIOLATION: ${rule}: ${what}`);
+    if (this.violations.length >= MOST_VIOLATIONS) return;
+    this.violations.push({
+      rule,
+      atMs: this.#options.now(),
+      what,
+      story: this.#options.history.storyOf(subjects),
+    });
+  }
+
+  // ── GitHub's side ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  runnerRegistered(name: string, labels: readonly string[]): void {
+    this.registrations += 1;
+    if (this.#registered.has(name)) this.violate('no name is used twice', `${name} registered again`, [name]);
+    this.#registered.add(name);
+    if (this.#forbidden.has(labelKey(labels))) {
+      this.violate('a job that is refused or not ours gets no runner', `${name} for ${labels.join(',')}`, [name]);
+    }
+  }
+
+  foreignRunnerDeleted(name: string): void {
+    this.violate('a foreign runner is left alone', `${name} was deleted`, [name]);
+  }
+
+  jobStarted(job: WorldJob, runner: { readonly name: string; readonly labels: readonly string[] }): void {
+    this.lastProgressAtMs = this.#options.now();
+    if (labelKey(job.plan.labels) !== labelKey(runner.labels)) this.steals += 1;
+    if (job.starts > 1 + job.requeues) {
+      this.violate('a job runs once', `${job.name} started ${job.starts} times`, [job.name]);
+    }
+  }
+
+  jobCompleted(_job: WorldJob): void {
+    this.lastProgressAtMs = this.#options.now();
+  }
+
+  // ── the provider's side ────────────────────────────────────────────────────────────────────────────────────────
+
+  instanceCreated(instance: WorldInstance): void {
+    this.instances.push(instance);
+    if (this.#created.has(instance.name)) {
+      this.violate('no name is used twice', `a second instance ${instance.name}`, [instance.name]);
+    }
+    this.#created.add(instance.name);
+    if (JSON.stringify([instance.name, instance.tags]).includes(JIT_MARKER)) {
+      this.violate('secrets stay secret', `${instance.name} carries its JIT configuration in its tags`, [
+        instance.name,
+      ]);
+    }
+    for (const cap of this.#options.caps) {
+      const live = this.instances.filter((other) => isLive(other) && !other.behindOurBack && isWithin(other, cap.of));
+      if (live.length > cap.max && isWithin(instance, cap.of) && !instance.behindOurBack) {
+        const whose = cap.of === '' ? 'the dispatcher' : cap.of;
+        this.violate('no cap is exceeded', `${live.length} instances of ${whose}, at most ${cap.max}`, [instance.name]);
+      }
+    }
+  }
+
+  instanceStopped(instance: WorldInstance): void {
+    const { job } = instance;
+    if (job === undefined) return;
+    const nowMs = this.#options.now();
+    const limitMs = job.plan.timeLimitMs;
+    const overLimit = limitMs !== undefined && job.startedAtMs !== null && nowMs - job.startedAtMs >= limitMs;
+    if (overLimit || nowMs >= instance.tags.deadlineAtMs) return;
+    this.violate('no instance is stopped while its job runs', `${instance.name} ran ${job.name}`, [
+      instance.name,
+      job.name,
+    ]);
+  }
+
+  // ── ledger and log ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  looksSecret(where: string, values: unknown): void {
+    if (mentions(values, 0)) this.violate('secrets stay secret', `the JIT configuration in ${where}`);
+  }
+}
+
+function isWithin(instance: WorldInstance, of: string): boolean {
+  return of === '' || instance.backend === of || instance.backend.startsWith(`${of}/`);
+}
+
+/** Arguments are shallow; what is nested deeper than this is no row of ours. */
+function mentions(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return value.includes(JIT_MARKER);
+  if (value === null || typeof value !== 'object' || depth > 5) return false;
+  if (value instanceof Error && value.message.includes(JIT_MARKER)) return true;
+  return Object.values(value).some((part) => mentions(part, depth + 1));
+}

@@ -1,0 +1,285 @@
+/** Lets one seed's world run to its end, and says what was wrong with it. */
+import { createAdmit } from '../../dispatcher/admission/admit.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import { Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
+import { Dice } from './faults.ts';
+import { type Cap, Invariants, type Violation } from './invariants.ts';
+import { streamsOf } from './random.ts';
+import { BROKEN_IMAGE, drawScenario, type Scenario, type ScenarioOverrides, UNKNOWN_IMAGE } from './scenario.ts';
+import { History } from './trace.ts';
+import { eventLoopTurn, VirtualClock } from './virtual-clock.ts';
+import { GithubWorld, JIT_MARKER } from './world/github.ts';
+import { GithubPort } from './world/github-port.ts';
+import type { WorldJob } from './world/jobs.ts';
+import { Account } from './world/provider.ts';
+import { ProviderPort } from './world/provider-port.ts';
+import { Webhooks } from './world/webhooks.ts';
+
+export interface RunOptions extends ScenarioOverrides {
+  /** The real engine, unless a test puts a broken one in its place to see whether the world notices. */
+  readonly createEngine?: EngineFactory;
+  readonly tamperLedger?: (ledger: Ledger) => Ledger;
+  /** Kills the first life at exactly this call of a port, and none after it. */
+  readonly firstCrashAtCall?: number;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly fingerprint: string;
+  readonly violations: readonly Violation[];
+  readonly history: History;
+  readonly scenario: Scenario;
+  readonly counts: Readonly<
+    Record<'jobs' | 'instances' | 'faults' | 'crashes' | 'shutdowns' | 'steals' | 'calls' | 'virtualMinutes', number>
+  >;
+}
+
+const MINUTE = 60_000;
+/** Once nothing goes wrong any more, some job starts or ends within this, as long as one waits. */
+const STALL_MS = 90 * MINUTE;
+/** Once the last job has completed, everything is gone within this. */
+const CLEAN_MS = 180 * MINUTE;
+/** Afterwards nothing comes back. */
+const AFTERWARDS_MS = 15 * MINUTE;
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<Outcome> {
+  const streams = streamsOf(seed);
+  const scenario = drawScenario(seed, streams, options);
+  const pending = { count: 0 };
+  const clock = new VirtualClock(scenario.startMs, async () => {
+    do await eventLoopTurn();
+    while (pending.count > 0);
+  });
+  const history = new History(() => clock.now());
+  const dice = new Dice(scenario.rates, streams);
+  const invariants = new Invariants({
+    now: () => clock.now(),
+    history,
+    caps: capsOf(scenario),
+    forbiddenLabels: scenario.tenants.flatMap((tenant) =>
+      tenant.jobs
+        .filter((job) => job.expectation === 'refused' || job.expectation === 'not-ours')
+        .map((job) => job.labels),
+    ),
+  });
+
+  let receiver: Dispatcher | undefined;
+  const webhooks = new Webhooks({
+    clock,
+    dice,
+    history,
+    receive: (delivery, fact) => receiver?.receive(delivery, fact),
+  });
+  const githubs = new Map<string, GithubWorld>();
+  for (const { registration } of scenario.tenants) {
+    const { host } = registration;
+    if (githubs.has(host)) continue;
+    const world = new GithubWorld({
+      host,
+      clock,
+      dice,
+      history,
+      witness: invariants,
+      enterprises: scenario.enterprises,
+      announce: (fact) => webhooks.send(fact),
+    });
+    githubs.set(host, world);
+  }
+  const worldOf = (host: string): GithubWorld => {
+    const world = githubs.get(host);
+    if (world === undefined) throw new Error(`no GitHub ${host}`);
+    return world;
+  };
+  const accounts = new Map<string, Account>();
+  const accountOf = (name: string): Account => {
+    const account =
+      accounts.get(name) ??
+      new Account({
+        name,
+        clock,
+        dice,
+        history,
+        witness: invariants,
+        githubOf: (jit) => worldOf(jit.slice(JIT_MARKER.length).split('/')[0] ?? ''),
+        brokenImage: BROKEN_IMAGE,
+      });
+    accounts.set(name, account);
+    return account;
+  };
+
+  const tenants = scenario.tenants.map((plan): TenantWorld => {
+    const { registration } = plan;
+    const world = worldOf(registration.host);
+    const ids = plan.jobs.map((job) => job.id);
+    world.schedule(plan.jobs);
+    const scope = plan.foreignRunnerScope;
+    if (scope !== undefined) world.addForeignRunner(scope, [...registration.labels, 'cpu-2']);
+    return {
+      plan,
+      github: new GithubPort({ world, clock, dice, history, registration: registration.name, outages: plan.outages }),
+      providers: new Map(
+        plan.backends.map((backend) => [
+          backend.name,
+          new ProviderPort({
+            account: accountOf(backend.account),
+            backend: `${registration.name}/${backend.name}`,
+            clock,
+            dice,
+            history,
+            outages: backend.outages,
+            unknownImage: UNKNOWN_IMAGE,
+          }),
+        ]),
+      ),
+      allCompleted: () => ids.every((id) => world.jobs.get(id)?.status === 'completed'),
+    };
+  });
+
+  const opened = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+  const ledger = options.tamperLedger?.(opened) ?? opened;
+  const dispatcher = new Dispatcher({
+    scenario,
+    createEngine: options.createEngine ?? createEngine,
+    admit: createAdmit(scenario.tenants.map((tenant) => tenant.registration)),
+    ledger,
+    clock,
+    streams,
+    history,
+    invariants,
+    tenants,
+    pending,
+    firstCrashAtCall: options.firstCrashAtCall,
+  });
+  receiver = dispatcher;
+  dispatcher.start();
+
+  await clock.run(scenario.calmAtMs);
+  history.record('world', [], 'CALM: from here on nothing goes wrong');
+  dice.calm();
+  dispatcher.calm();
+  invariants.lastProgressAtMs = clock.now();
+
+  const completed = (): boolean => [...githubs.values()].every((world) => world.allCompleted);
+  const waits = (): readonly WorldJob[] =>
+    [...githubs.values()].flatMap((world) => [...world.jobs.values()].filter((job) => job.status !== 'completed'));
+  while (!completed()) {
+    for (const world of githubs.values()) world.cancelWhere((job) => job.plan.expectation !== 'runs');
+    await clock.advance(MINUTE);
+    const stalled = clock.now() - invariants.lastProgressAtMs >= STALL_MS;
+    if (stalled && waits().every((job) => job.status !== 'in_progress')) {
+      for (const job of waits()) {
+        const waitsSince = Math.round((clock.now() - job.queuedAtMs) / MINUTE);
+        invariants.violate('a job that stays queued runs', `${job.name} waits for ${waitsSince} min`, [job.name]);
+      }
+      break;
+    }
+    if (invariants.tooMany) break;
+  }
+
+  const leftovers = async (): Promise<readonly { readonly what: string; readonly name: string }[]> => [
+    ...[...accounts.values()].flatMap((account) =>
+      account.present.map(({ name, state }) => ({ what: `instance (${state})`, name })),
+    ),
+    ...[...githubs.values()].flatMap((world) => world.ourRunners.map((name) => ({ what: 'runner at GitHub', name }))),
+    ...(await liveRows(opened)).map((name) => ({ what: 'row in the ledger', name })),
+  ];
+  const cleanBy = clock.now() + CLEAN_MS;
+  while (!invariants.tooMany && clock.now() < cleanBy && (await leftovers()).length > 0) await clock.advance(MINUTE);
+  await clock.advance(AFTERWARDS_MS);
+  for (const { what, name } of await leftovers()) {
+    invariants.violate('nothing is left', `${what}: ${name}`, [name, ...jobsOf(history, name)]);
+  }
+  judgeLaunches(invariants, scenario, dice, dispatcher, githubs.values());
+
+  const stopped = dispatcher.stop();
+  await clock.advance(30_000);
+  await Promise.race([stopped, eventLoopTurn()]);
+  await ledger.close();
+  return {
+    seed,
+    fingerprint: history.fingerprint(),
+    violations: invariants.violations,
+    history,
+    scenario,
+    counts: {
+      jobs: scenario.tenants.reduce((sum, tenant) => sum + tenant.jobs.length, 0),
+      instances: invariants.instances.length,
+      faults: dice.total,
+      crashes: dispatcher.crashes,
+      shutdowns: dispatcher.shutdowns,
+      steals: invariants.steals,
+      calls: dispatcher.calls,
+      virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),
+    },
+  };
+}
+
+async function liveRows(ledger: Ledger): Promise<readonly string[]> {
+  const states = ['creating', 'starting', 'online', 'busy', 'finishing', 'draining'] as const;
+  return (await ledger.runners({ states, limit: 1000 })).map((runner) => runner.name);
+}
+
+/** Jobs that share a line with the runner: their story belongs to its. */
+function jobsOf(history: History, runner: string): readonly string[] {
+  const subjects = history.storyOf([runner]).flatMap((line) => line.subjects);
+  return [...new Set(subjects.filter((subject) => subject.startsWith('job-')))];
+}
+
+function capsOf(scenario: Scenario): readonly Cap[] {
+  return [
+    { of: '', max: scenario.maxRunners },
+    ...scenario.tenants.flatMap(({ registration }) => [
+      { of: registration.name, max: registration.maxRunners },
+      ...registration.backends.map((backend) => ({
+        of: `${registration.name}/${backend.name}`,
+        max: backend.maxRunners,
+      })),
+    ]),
+  ];
+}
+
+/**
+ * A runner for each job that ran; one more for each theft, requeue and cancel, and for each fault that can cost one.
+ * An image that never starts is tried again now and then, as long as its job waits.
+ */
+function judgeLaunches(
+  invariants: Invariants,
+  scenario: Scenario,
+  dice: Dice,
+  dispatcher: Dispatcher,
+  githubs: Iterable<GithubWorld>,
+): void {
+  const jobs = [...githubs].flatMap((world) => [...world.jobs.values()]);
+  const wanted = jobs.filter((job) => job.plan.expectation === 'runs');
+  const doomed = jobs.filter((job) => job.plan.expectation === 'doomed');
+  const sum = (of: (job: WorldJob) => number): number => jobs.reduce((total, job) => total + of(job), 0);
+  const made = invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE);
+  const overLimit = wanted.filter((job) => job.conclusion === 'failure').length;
+  const bound =
+    wanted.length +
+    2 * (invariants.steals + sum((job) => job.requeues) + overLimit) +
+    dispatcher.crashes +
+    dispatcher.shutdowns +
+    dice.costly +
+    outageMinutes(scenario);
+  if (made.length > bound) {
+    invariants.violate('launches are bounded', `${made.length} instances for ${wanted.length} jobs, at most ${bound}`);
+  }
+  const hours = (invariants.nowMs - scenario.startMs) / (60 * MINUTE);
+  const broken = invariants.instances.length - made.length;
+  const brokenBound = doomed.length * (3 + 10 * hours);
+  if (broken > brokenBound) {
+    invariants.violate('launches are bounded', `${broken} instances of a broken image, at most ${brokenBound}`);
+  }
+}
+
+/** While a service is away, a job may be tried anew now and then. */
+function outageMinutes(scenario: Scenario): number {
+  const outages = scenario.tenants.flatMap((tenant) => [
+    ...tenant.outages,
+    ...tenant.backends.flatMap((backend) => backend.outages),
+  ]);
+  return outages.reduce((sum, { fromMs, untilMs }) => sum + Math.ceil((untilMs - fromMs) / MINUTE), 0);
+}

@@ -1,0 +1,265 @@
+/** Draws a world from a seed: tenants, backends, limits, jobs, and what goes wrong. */
+import type { Registration } from '../../dispatcher/config/model.ts';
+import { Secret, scopeFor } from '../../dispatcher/config/model.ts';
+import type { GithubScope } from '../../dispatcher/github/scope.ts';
+import { drawRates, type FaultRates, NO_FAULTS } from './faults.ts';
+import type { Stream, Streams } from './random.ts';
+import type { GithubOutage } from './world/github-port.ts';
+import type { Expectation, JobPlan } from './world/jobs.ts';
+import type { ProviderOutage } from './world/provider-port.ts';
+
+export interface BackendPlan {
+  readonly name: string;
+  /** Backends with one account share its instances. */
+  readonly account: string;
+  readonly outages: readonly ProviderOutage[];
+}
+
+export interface TenantPlan {
+  readonly registration: Registration;
+  readonly backends: readonly BackendPlan[];
+  readonly outages: readonly GithubOutage[];
+  readonly jobs: readonly JobPlan[];
+  /** A machine of the tenant's own stands beside ours. */
+  readonly foreignRunnerScope: GithubScope | undefined;
+}
+
+export interface Scenario {
+  readonly seed: number;
+  readonly startMs: number;
+  /** Faults, crashes and outages end then; jobs may still come a little later through `needs`. */
+  readonly calmAtMs: number;
+  readonly tenants: readonly TenantPlan[];
+  readonly enterprises: ReadonlyMap<string, readonly string[]>;
+  readonly rates: FaultRates;
+  readonly maxRunners: number;
+  readonly maxLaunches: number;
+  /** Port calls from a start to the crash, drawn anew for each life; undefined: no crashes. */
+  readonly callsToCrash: { readonly low: number; readonly high: number } | undefined;
+  /** Virtual time between orderly stops; undefined: none. */
+  readonly shutdownEveryMs: number | undefined;
+  readonly pollEveryMs: number;
+}
+
+/** A Monday. Any time will do, as long as it is always the same. */
+const START_MS = Date.UTC(2026, 0, 5, 8);
+
+const MINUTE = 60_000;
+
+/** Images that admission allows and the services cannot run: one is refused at once, the other fails to be pulled. */
+export const UNKNOWN_IMAGE = 'registry.example/unknown:1';
+export const BROKEN_IMAGE = 'registry.example/broken:1';
+export const GOOD_IMAGE = 'registry.example/runner:1';
+
+export interface ScenarioOverrides {
+  /** Nothing goes wrong at all. */
+  readonly calm?: boolean;
+  /** No crash but the one of the test. */
+  readonly noCrashes?: boolean;
+}
+
+export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
+  const luck = streams('scenario');
+  const rates = drawRates(streams('scenario rates'));
+  const crashes = streams('scenario crashes');
+  const crashWorld = crashes.chance(0.6);
+  const shutdownWorld = crashes.chance(0.3);
+  const mostCalls = crashes.magnitude(100, 5_000);
+  const shutdownEveryMs = crashes.between(5 * MINUTE, 60 * MINUTE);
+  const spanMs = luck.magnitude(5 * MINUTE, 90 * MINUTE);
+  const calmAtMs = START_MS + Math.round(spanMs) + 10 * MINUTE;
+  const tenantCount = luck.whole(1, 3);
+  const jobCount = Math.round(luck.magnitude(5, 60));
+  const faultless = overrides.calm === true || seed % 10 === 0;
+  const tenants = Array.from({ length: tenantCount }, (_, index) =>
+    drawTenant(index, Math.max(1, Math.floor(jobCount / tenantCount)), spanMs, faultless, streams),
+  );
+  const disturbed = !faultless && overrides.noCrashes !== true;
+  return {
+    seed,
+    startMs: START_MS,
+    calmAtMs,
+    tenants,
+    enterprises: new Map([['globex', ['globex-web', 'globex-data']]]),
+    rates: faultless ? NO_FAULTS : rates,
+    maxRunners: luck.whole(3, 60),
+    maxLaunches: luck.whole(1, 20),
+    callsToCrash: disturbed && crashWorld ? { low: 1, high: mostCalls } : undefined,
+    shutdownEveryMs: disturbed && shutdownWorld ? shutdownEveryMs : undefined,
+    pollEveryMs: Math.round(luck.between(40_000, 90_000)),
+  };
+}
+
+const CLAIMS = [
+  { kind: 'organization', organization: 'acme' },
+  { kind: 'enterprise', enterprise: 'globex', organizations: ['globex-web', 'globex-data'] },
+  {
+    kind: 'repositories',
+    repositories: [
+      { owner: 'initech', repository: 'web' },
+      { owner: 'initech', repository: 'api' },
+    ],
+  },
+] as const;
+
+function repositoriesOf(claim: Registration['claim']): readonly { owner: string; repository: string }[] {
+  switch (claim.kind) {
+    case 'organization':
+      return ['web', 'api', 'infra'].map((repository) => ({ owner: claim.organization, repository }));
+    case 'enterprise':
+      return claim.organizations.map((owner) => ({ owner, repository: 'web' }));
+    case 'user':
+      return [{ owner: claim.user, repository: 'web' }];
+    case 'repositories':
+      return claim.repositories;
+  }
+}
+
+function drawTenant(index: number, jobCount: number, spanMs: number, faultless: boolean, streams: Streams): TenantPlan {
+  const luck = streams(`scenario tenant ${index}`);
+  const troubles = streams(`scenario troubles ${index}`);
+  const claim = CLAIMS[index % CLAIMS.length] ?? CLAIMS[0];
+  const name = `tenant-${index}`;
+  const backendCount = luck.whole(1, 3);
+  const backends = Array.from({ length: backendCount }, (_, number): BackendPlan => {
+    const shared = luck.chance(0.3);
+    const outages = Array.from({ length: troubles.pick([0, 0, 1, 2]) }, (): ProviderOutage => {
+      const fromMs = START_MS + troubles.between(0, spanMs);
+      const kind = troubles.pick(['capacity', 'quota', 'throttled', 'unauthorized', 'transient'] as const);
+      return { fromMs, untilMs: fromMs + troubles.magnitude(MINUTE / 2, 20 * MINUTE), kind };
+    });
+    return {
+      name: `cloud-${number}`,
+      account: shared ? 'account-shared' : `account-${index}-${number}`,
+      outages: faultless ? [] : outages,
+    };
+  });
+  const outages = Array.from({ length: troubles.pick([0, 0, 0, 1, 2]) }, (): GithubOutage => {
+    const fromMs = START_MS + troubles.between(0, spanMs);
+    const kind = troubles.pick(['unauthorized', 'forbidden', 'rate-limited', 'transient'] as const);
+    return { fromMs, untilMs: fromMs + troubles.magnitude(MINUTE / 2, 20 * MINUTE), kind };
+  });
+  const label = `${name}-runner`;
+  const [where] = repositoriesOf(claim);
+  return {
+    registration: {
+      name,
+      // Two hosts count their job ids independently: the same id can stand for two jobs.
+      host: index === 1 ? 'ghes.globex.example' : 'github.com',
+      apiUrl: index === 1 ? 'https://ghes.globex.example/api/v3' : 'https://api.github.com',
+      claim,
+      credentials: { kind: 'token', token: new Secret('not-used') },
+      webhookSecrets: [],
+      runnerGroup: 'Default',
+      labels: [label],
+      priority: 0,
+      defaults: { image: GOOD_IMAGE },
+      imageRepository: undefined,
+      images: { unknown: UNKNOWN_IMAGE, broken: BROKEN_IMAGE },
+      shapes: {},
+      policy: {
+        maxCpu: 8,
+        maxMemoryGiB: 16,
+        maxDiskGiB: undefined,
+        maxTimeLimitMs: 6 * 60 * MINUTE,
+        images: ['*'],
+        subnets: [],
+        securityGroups: [],
+        buckets: [],
+        regions: [],
+        backends: backends.map((backend) => backend.name),
+        architectures: ['x64'],
+        spot: true,
+        dockerInDocker: false,
+        publicRepositories: false,
+      },
+      backends: backends.map((backend) => ({
+        name: backend.name,
+        kind: 'simulated',
+        region: undefined,
+        options: {},
+        maxRunners: luck.whole(1, 20),
+      })),
+      maxRunners: luck.whole(1, 30),
+      poll: { intervalMs: MINUTE, repositories: [] },
+      timeouts: { launchMs: 10 * MINUTE, idleMs: 5 * MINUTE },
+      chargeLabels: {},
+    },
+    backends,
+    outages: faultless ? [] : outages,
+    jobs: drawJobs(index, jobCount, spanMs, label, repositoriesOf(claim), faultless, luck),
+    foreignRunnerScope:
+      where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
+  };
+}
+
+interface Wish {
+  readonly labels: readonly string[];
+  readonly expectation: Expectation;
+  readonly hosted?: boolean;
+  readonly timeLimitMs?: number;
+}
+
+/** Label sets within each other are the ones that steal. */
+function drawWish(luck: Stream, label: string, id: number): Wish {
+  const draw = luck.next();
+  if (draw < 0.35) return { labels: [label], expectation: 'runs' };
+  if (draw < 0.5) return { labels: [label, 'cpu-2'], expectation: 'runs' };
+  if (draw < 0.62) return { labels: ['cpu-2', label, 'memory-4'], expectation: 'runs' };
+  if (draw < 0.7) return { labels: ['self-hosted', 'linux', label.toUpperCase()], expectation: 'runs' };
+  if (draw < 0.82) return { labels: [label, `sid-${id}`], expectation: 'runs' };
+  if (draw < 0.86) return { labels: [label, 'timeout-10m'], expectation: 'runs', timeLimitMs: 10 * MINUTE };
+  if (draw < 0.89) return { labels: [label, 'cpu-64'], expectation: 'refused' };
+  if (draw < 0.92) return { labels: ['self-hosted', 'linux'], expectation: 'not-ours' };
+  if (draw < 0.95) return { labels: ['ubuntu-latest'], expectation: 'not-ours', hosted: true };
+  if (draw < 0.97) return { labels: [label, 'img-unknown'], expectation: 'doomed' };
+  if (draw < 0.985) return { labels: [label, 'img-broken'], expectation: 'doomed' };
+  return { labels: [label, 'gpu'], expectation: 'not-ours' };
+}
+
+function drawJobs(
+  tenant: number,
+  count: number,
+  spanMs: number,
+  label: string,
+  repositories: readonly { owner: string; repository: string }[],
+  faultless: boolean,
+  luck: Stream,
+): readonly JobPlan[] {
+  const jobs: JobPlan[] = [];
+  // Tenant 1 lives on a host of its own, and shares its ids with tenant 0.
+  let id = tenant === 2 ? 5_000 : 1;
+  let runId = tenant === 2 ? 900 : 100;
+  while (jobs.length < count) {
+    runId += 1;
+    const size = Math.min(count - jobs.length, luck.pick([1, 1, 2, 3, 5, 12]));
+    const atMs = luck.between(0, spanMs);
+    const where = luck.pick(repositories);
+    const same = luck.chance(0.5);
+    const wish = drawWish(luck, label, id);
+    for (let index = 0; index < size; index += 1) {
+      const previous = jobs.at(-1);
+      const follows = index > 0 && luck.chance(0.3) && previous !== undefined && previous.runId === runId;
+      const { labels, expectation, hosted, timeLimitMs } = same ? wish : drawWish(luck, label, id);
+      const gated = luck.chance(0.08);
+      const impatient = luck.chance(0.12);
+      jobs.push({
+        id,
+        runId,
+        owner: where.owner,
+        repository: where.repository,
+        labels,
+        expectation,
+        afterMs: follows ? luck.between(0, 5_000) : atMs + luck.between(0, 2_000),
+        needs: follows ? previous.id : undefined,
+        gateMs: gated && hosted !== true ? luck.magnitude(1_000, 15 * MINUTE) : undefined,
+        durationMs: luck.magnitude(2_000, 25 * MINUTE),
+        patienceMs: impatient && !faultless ? luck.magnitude(1_000, 20 * MINUTE) : undefined,
+        timeLimitMs,
+        hosted: hosted === true,
+      });
+      id += 1;
+    }
+  }
+  return jobs;
+}

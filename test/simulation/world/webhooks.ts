@@ -1,0 +1,53 @@
+/** What happens to a delivery between GitHub and the dispatcher: lost, doubled, late and so out of order. */
+import type { Clock } from '../../../dispatcher/clock.ts';
+import type { Delivery, JobFact } from '../../../dispatcher/ledger/facts.ts';
+import type { Dice } from '../faults.ts';
+import type { History } from '../trace.ts';
+
+export type Receiver = (delivery: Delivery, fact: JobFact) => void;
+
+export interface WebhooksOptions {
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly history: History;
+  readonly receive: Receiver;
+}
+
+const LATEST_MS = 40 * 60_000;
+
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+  #sent = 0;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+  }
+
+  /** GitHub fills in the payload now; it says what is true now, whenever it arrives. */
+  send(fact: Omit<JobFact, 'source' | 'observedAtMs'>): void {
+    const { dice, history } = this.#options;
+    const luck = dice.stream('webhook delays');
+    this.#sent += 1;
+    const guid = `guid-${this.#sent}`;
+    const what = `${guid} ${fact.status}`;
+    const subject = `job-${fact.jobId}`;
+    const doubled = dice.hits('webhookDoubled');
+    const late = dice.hits('webhookLate');
+    const delayMs = late ? luck.magnitude(5_000, LATEST_MS) : luck.between(100, 3_000);
+    const secondMs = luck.magnitude(100, LATEST_MS);
+    if (dice.hits('webhookLost')) history.record('webhook', [subject], `${what} LOST`);
+    else this.#deliver(guid, fact, delayMs);
+    if (doubled) this.#deliver(guid, fact, secondMs);
+  }
+
+  #deliver(guid: string, fact: Omit<JobFact, 'source' | 'observedAtMs'>, delayMs: number): void {
+    const { clock, receive } = this.#options;
+    clock.after(delayMs, () => {
+      const receivedAtMs = clock.now();
+      receive(
+        { endpoint: fact.host, guid, event: 'workflow_job', action: fact.status, receivedAtMs },
+        { ...fact, source: 'webhook', observedAtMs: receivedAtMs },
+      );
+    });
+  }
+}
