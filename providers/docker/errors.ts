@@ -1,0 +1,78 @@
+/** What the engine says, sorted by what follows from it. Pure. */
+import { z } from 'zod';
+import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+
+export type Call =
+  | 'create'
+  | 'start'
+  | 'inspect'
+  | 'list'
+  | 'stop'
+  | 'remove'
+  | 'logs'
+  | 'pull'
+  | 'version'
+  | 'network'
+  | 'auth';
+
+/** docker-modem's error. Its `reason` names a status after the call's table and misleads: a missing image reads "no such container". */
+const engineError = z.object({
+  statusCode: z.number().optional(),
+  code: z.string().optional(),
+  message: z.string().default(''),
+  json: z.object({ message: z.string() }).optional().catch(undefined),
+});
+
+/** Words of the engine, of containerd and of registries. First match wins, so the narrow ones stand first. */
+const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
+  [/no space left on device|cannot allocate memory|resource temporarily unavailable|disk quota exceeded/i, 'capacity'],
+  [/no available IPv4 addresses|no available addresses|address pools? (have|has) been/i, 'capacity'],
+  [/toomanyrequests|too many requests|rate limit/i, 'throttled'],
+  [/incorrect username or password|authentication required|unauthorized: /i, 'unauthorized'],
+  [/i\/o timeout|TLS handshake timeout|connection refused|connection reset|context deadline exceeded/i, 'transient'],
+  [/temporary failure in name resolution|server misbehaving|\bEOF$/i, 'transient'],
+  [/pull access denied|manifest (for .* )?(unknown|not found)|no such image|repository .* not found/i, 'invalid'],
+  [/no matching manifest|does not match the (specified|detected) (platform|host)/i, 'invalid'],
+  [/network \S+ not found|could not find .*network/i, 'invalid'],
+  [/OCI runtime create failed|executable file not found|exec format error|permission denied: unknown/i, 'invalid'],
+  [
+    /invalid reference format|range of CPUs|minimum memory limit|unable to find user|no matching entries in passwd/i,
+    'invalid',
+  ],
+];
+
+/** Node's codes for a connection that was never let through. */
+const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
+
+export function classify(call: Call, error: unknown): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const parsed = engineError.safeParse(error);
+  const { statusCode, code, message, json } = parsed.success
+    ? parsed.data
+    : { statusCode: undefined, code: undefined, message: String(error), json: undefined };
+  const text = (json?.message ?? message).trim() || 'no answer that can be read';
+  const operation = `docker ${call}`;
+  if (statusCode === undefined) {
+    const kind =
+      code === 'EACCES' || refusedByTls.test(code ?? '') ? 'unauthorized' : (kindOfWords(text) ?? 'transient');
+    return new ProviderError(kind, operation, text, { ...(code === undefined ? {} : { code }), cause: error });
+  }
+  const details = { code: String(statusCode), cause: error };
+  return new ProviderError(kindOf(call, statusCode, text), operation, text, details);
+}
+
+function kindOf(call: Call, status: number, text: string): ProviderErrorKind {
+  if (status === 401 || status === 403) return 'unauthorized';
+  if (status === 429) return 'throttled';
+  if (status === 408) return 'transient';
+  if (status === 409) return call === 'create' ? 'conflict' : 'transient';
+  const said = kindOfWords(text);
+  if (said !== undefined) return said;
+  // The container went away between two calls: look again.
+  if (status === 404 && call !== 'create' && call !== 'pull' && call !== 'network') return 'transient';
+  return status >= 400 && status < 500 ? 'invalid' : 'transient';
+}
+
+function kindOfWords(text: string): ProviderErrorKind | undefined {
+  return words.find(([pattern]) => pattern.test(text))?.[1];
+}

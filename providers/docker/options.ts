@@ -1,0 +1,81 @@
+import { z } from 'zod';
+
+const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+
+/** The `options` of a backend of kind `docker`. */
+export const dockerOptions = z
+  .strictObject({
+    /** The engine on this machine. Default: `/var/run/docker.sock`, unless `host` is given. */
+    socketPath: absolutePath.optional(),
+    /** A remote engine. */
+    host: z.string().min(1).optional(),
+    port: z.int().min(1).max(65_535).optional(),
+    /** Default: `https` where a certificate is given, else `http`. */
+    protocol: z.enum(['http', 'https']).optional(),
+    /** PEM texts, not paths. */
+    ca: z.string().includes('-----BEGIN').optional(),
+    cert: z.string().includes('-----BEGIN').optional(),
+    key: z.string().includes('-----BEGIN').optional(),
+
+    /** A user-defined network of the engine. Default: the engine's own `bridge`. */
+    network: z.string().min(1).optional(),
+    /** `name:address` lines for /etc/hosts; the address `host-gateway` is the engine's machine. */
+    extraHosts: z.array(z.string().regex(/^[^:\s]+:\S+$/, 'write name:address')).default([]),
+    /** Most processes and threads in one container. */
+    pidsLimit: z.int().min(8).max(4_194_304).default(4096),
+    /** In place of the image's own command (CMD). Never a secret: `docker ps` shows it. */
+    command: z.array(z.string()).min(1).optional(),
+    /** User in the container, `uid[:gid]` or a name. Default: the image's own. */
+    runtimeUser: z.string().min(1).optional(),
+    /** Linux capabilities to take away, `ALL` for all. */
+    capDrop: z.array(z.string().regex(/^[A-Z_]+$/)).default([]),
+    /** The image's files cannot be changed; /tmp and /run are in memory. */
+    readOnlyRootfs: z.boolean().default(false),
+    /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on the engine's machine. */
+    privileged: z.boolean().default(false),
+
+    /** `missing`: pulled when the engine does not have it. `never`: then the job is refused. */
+    pull: z.enum(['missing', 'never']).default('missing'),
+    registryAuth: z
+      .strictObject({ server: z.string().min(1), username: z.string().min(1), password: z.string().min(1) })
+      .optional(),
+    pullTimeoutMs: z.int().min(1000).max(3_600_000).default(240_000),
+
+    /** Where the runner works, in the container. With `bucketRoot`: where a job's bucket appears. */
+    workFolder: absolutePath.optional(),
+    /** A folder on the engine's machine whose folders are the buckets (`disk-BUCKET`). */
+    bucketRoot: absolutePath.optional(),
+
+    /** Of the engine's machine. Default: as the dispatcher's. */
+    architecture: z.enum(['x64', 'arm64']).optional(),
+    /** `bounded`: json-file, two files of 1 MB. `engine`: as the engine is set up; its driver must be readable. */
+    logging: z.enum(['bounded', 'engine']).default('bounded'),
+    /** Between SIGTERM and SIGKILL. */
+    stopGraceS: z.int().min(0).max(20).default(5),
+    /** For each call to the engine. */
+    timeoutMs: z.int().min(100).max(300_000).default(20_000),
+  })
+  .superRefine((options, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (options.socketPath !== undefined && options.host !== undefined) {
+      refuse('host', 'give socketPath or host, not both');
+    }
+    if (options.host === undefined) {
+      for (const name of ['port', 'protocol', 'ca', 'cert', 'key'] as const) {
+        if (options[name] !== undefined) refuse(name, 'belongs to a remote engine: give host too');
+      }
+    } else if (options.port === undefined) {
+      refuse('port', 'is missing: 2376 is usual with TLS, 2375 without');
+    }
+    if ((options.cert === undefined) !== (options.key === undefined)) {
+      refuse('cert', 'cert and key go together');
+    }
+    if (options.protocol === 'http' && (options.ca !== undefined || options.cert !== undefined)) {
+      refuse('protocol', 'http sends no certificates; write https');
+    }
+    if (options.bucketRoot !== undefined && options.workFolder === undefined) {
+      refuse('workFolder', 'is missing: where in the container should the bucket appear?');
+    }
+  });
+
+export type DockerOptions = z.infer<typeof dockerOptions>;

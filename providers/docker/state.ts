@@ -1,0 +1,99 @@
+/** From what the engine says about a container to the contract's instance. Pure. */
+import { z } from 'zod';
+import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
+import { decodeTags } from '../tags.ts';
+
+const labels = z.record(z.string(), z.string()).nullish();
+
+/** Of `GET /containers/ID/json`. */
+export const inspected = z.object({
+  Id: z.string().min(1),
+  /** With a slash in front. */
+  Name: z.string(),
+  Config: z.object({ Labels: labels }),
+  State: z.object({
+    Status: z.string(),
+    ExitCode: z.number().optional(),
+    OOMKilled: z.boolean().optional(),
+    Error: z.string().optional(),
+  }),
+});
+
+/** Of `GET /containers/json`. */
+export const listed = z.array(
+  z.object({
+    Id: z.string().min(1),
+    Names: z.array(z.string()).nullish(),
+    Labels: labels,
+    State: z.string(),
+    /** For people: `Exited (3) 2 seconds ago`. The only place where the list tells the exit code. */
+    Status: z.string().optional(),
+  }),
+);
+
+/** Undefined where the container is not ours: the engine also answers for a part of another container's id. */
+export function fromInspected(container: z.infer<typeof inspected>, name: string): Instance | undefined {
+  const tags = decodeTags(container.Config.Labels ?? {});
+  if (tags === undefined || tags.runner !== name) return undefined;
+  const { Status, ExitCode, OOMKilled, Error: error } = container.State;
+  const ended = ['exited', 'dead'].includes(Status);
+  const reason = reasonOf(ended, ExitCode, OOMKilled === true, error ?? '');
+  return {
+    ref: { name, id: container.Id },
+    state: stateOf(Status, ExitCode),
+    ...(reason === undefined ? {} : { reason }),
+    tags,
+  };
+}
+
+export function fromListed(container: z.infer<typeof listed>[number]): Instance | undefined {
+  const tags = decodeTags(container.Labels ?? {});
+  if (tags === undefined) return undefined;
+  const exitCode = /^Exited \((\d+)\)/.exec(container.Status ?? '')?.[1];
+  const code = exitCode === undefined ? undefined : Number(exitCode);
+  const reason = reasonOf(['exited', 'dead'].includes(container.State), code, false, '');
+  return {
+    ref: { name: tags.runner, id: container.Id },
+    state: stateOf(container.State, code),
+    ...(reason === undefined ? {} : { reason }),
+    tags,
+  };
+}
+
+function stateOf(status: string, exitCode: number | undefined): InstanceState {
+  switch (status) {
+    case 'created':
+      return 'pending';
+    case 'running':
+    case 'paused':
+    case 'restarting':
+      return 'running';
+    case 'exited':
+      return exitCode === undefined ? 'unknown' : exitCode === 0 ? 'succeeded' : 'failed';
+    case 'dead':
+      return 'failed';
+    default:
+      // `removing`, and whatever a later engine invents: not known to be gone.
+      return 'unknown';
+  }
+}
+
+/**
+ * The engine notes an out-of-memory kill of any process in the container, also when the first one lived on and exited
+ * with 0, as the runner does when a step of its job was killed. So it is told whatever the exit code.
+ */
+function reasonOf(
+  ended: boolean,
+  exitCode: number | undefined,
+  outOfMemory: boolean,
+  error: string,
+): InstanceReason | undefined {
+  const code = ended && exitCode !== undefined ? { exitCode } : {};
+  if (outOfMemory) {
+    return { kind: 'out-of-memory', message: 'the kernel killed a process at the memory limit (OOMKilled)', ...code };
+  }
+  if (error !== '') return { kind: 'unknown', message: error, ...code };
+  if (!ended || exitCode === undefined) return undefined;
+  const message = exitCode > 128 ? `ended by signal ${exitCode - 128}` : `exited with ${exitCode}`;
+  return { kind: 'exited', message, exitCode };
+}

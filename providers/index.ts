@@ -1,0 +1,23 @@
+/** Every provider by its kind. A module, with its vendor's SDK, is imported when a registration first asks for it. */
+import { ProviderError, type ProviderModule } from './provider.ts';
+
+const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
+  docker: async () => (await import('./docker/index.ts')).default,
+  process: async () => (await import('./process/index.ts')).default,
+};
+
+/** Sorted, for messages and for the JSON Schema of a registration. */
+export const providerKinds: readonly string[] = Object.keys(loaders).sort();
+
+/** Rejects with `invalid` for a kind that is not in `providerKinds`. */
+export async function loadProvider(kind: string): Promise<ProviderModule> {
+  const load = Object.hasOwn(loaders, kind) ? loaders[kind] : undefined;
+  if (load === undefined) {
+    throw new ProviderError(
+      'invalid',
+      'provider load',
+      `no provider is of kind ${JSON.stringify(kind)}; write one of: ${providerKinds.join(', ')}`,
+    );
+  }
+  return load();
+}

@@ -1,0 +1,28 @@
+import { arch, availableParallelism, tmpdir, totalmem, userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { ProviderModule } from '../provider.ts';
+import { type ProcessOptions, processOptions } from './options.ts';
+import { ProcessProvider } from './process.ts';
+
+const module: ProviderModule<ProcessOptions> = {
+  kind: 'process',
+  options: processOptions,
+  create: (options, host) =>
+    new ProcessProvider(
+      {
+        ...options,
+        root: options.root ?? join(tmpdir(), `shr-${userInfo().uid}`),
+        architecture: arch() === 'arm64' ? 'arm64' : 'x64',
+        cores: availableParallelism(),
+        memoryGiB: totalmem() / 2 ** 30,
+        // Of the dispatcher's own environment, which holds its secrets, only this much is passed on.
+        inherited: {
+          PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+          ...(process.env['LANG'] === undefined ? {} : { LANG: process.env['LANG'] }),
+        },
+      },
+      host,
+    ),
+};
+
+export default module;
