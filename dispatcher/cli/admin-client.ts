@@ -1,0 +1,242 @@
+/** How the commands that look at a running dispatcher ask its admin API. */
+import { open } from 'node:fs/promises';
+import { Command, CommanderError } from 'commander';
+import type { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { Secret } from '../config/model.ts';
+import { errorSchema } from '../http/admin-shapes.ts';
+
+/** What a command needs of the world. */
+export interface AdminTerminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** For the answer, and nothing but the answer: it may be piped into a program. */
+  out(text: string): void;
+}
+
+/** Exit code 1: the dispatcher could not be asked, or said no. 2: the question itself was wrong. */
+export class AdminClientError extends Error {
+  readonly exitCode: 1 | 2;
+  readonly hint: string;
+
+  constructor(exitCode: 1 | 2, message: string, hint: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'AdminClientError';
+    this.exitCode = exitCode;
+    this.hint = hint;
+  }
+}
+
+export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:8081';
+const TOKEN_BYTES = 4096;
+const ANSWER_BYTES = 16 * 1024 * 1024;
+const TIMEOUT_MS = 35_000;
+
+export interface AdminFlags {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly json?: boolean;
+}
+
+/** A command that talks to the admin API. There is no `--token`: every user of the machine can read argv. */
+export function adminCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .option('--url <url>', `the dispatcher's admin listener (SHR_ADMIN_URL, else ${DEFAULT_ADMIN_URL})`)
+    .option('--token-file <path>', 'a file with the admin token (else the variable SHR_ADMIN_TOKEN)')
+    .option('--json', 'the answer as JSON');
+}
+
+export type Query = Readonly<Record<string, string | undefined>>;
+
+export class AdminClient {
+  readonly #base: URL;
+  readonly #token: Secret | undefined;
+  readonly #clock: Clock;
+
+  constructor(base: URL, token: Secret | undefined, clock: Clock) {
+    this.#base = base;
+    this.#token = token;
+    this.#clock = clock;
+  }
+
+  static async connect(flags: AdminFlags, terminal: AdminTerminal): Promise<AdminClient> {
+    return new AdminClient(baseUrl(flags, terminal), await readToken(flags, terminal), terminal.clock);
+  }
+
+  get<Schema extends z.ZodType>(path: readonly string[], query: Query, schema: Schema): Promise<z.infer<Schema>> {
+    return this.#ask('GET', path, query, schema);
+  }
+
+  post<Schema extends z.ZodType>(path: readonly string[], schema: Schema): Promise<z.infer<Schema>> {
+    return this.#ask('POST', path, {}, schema);
+  }
+
+  async #ask<Schema extends z.ZodType>(
+    method: 'GET' | 'POST',
+    path: readonly string[],
+    query: Query,
+    schema: Schema,
+  ): Promise<z.infer<Schema>> {
+    const url = new URL(
+      `${this.#base.pathname.replace(/\/$/, '')}/api/${path.map(encodeURIComponent).join('/')}`,
+      this.#base,
+    );
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
+    const abort = new AbortController();
+    const cancel = this.#clock.after(TIMEOUT_MS, () => abort.abort());
+    try {
+      const response = await fetch(url, {
+        method,
+        headers: {
+          accept: 'application/json',
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token.reveal()}` }),
+        },
+        // A redirect would carry the token to somebody else.
+        redirect: 'error',
+        signal: abort.signal,
+      });
+      const body = readJson(await boundedText(response));
+      if (!response.ok) throw refused(response.status, body, this.#base);
+      const parsed = schema.safeParse(body);
+      if (parsed.success) return parsed.data;
+      throw notADispatcher(this.#base, parsed.error.issues[0]?.path.join('.'));
+    } catch (error) {
+      throw error instanceof AdminClientError ? error : unreachable(error, this.#base, abort.signal.aborted);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function baseUrl(flags: AdminFlags, terminal: AdminTerminal): URL {
+  const text = flags.url ?? terminal.env['SHR_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new AdminClientError(
+      2,
+      'the URL is none',
+      `--url wants http://HOST:PORT or https://HOST, such as ${DEFAULT_ADMIN_URL}`,
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new AdminClientError(
+      2,
+      'the URL has a user or password in it',
+      'the token comes from SHR_ADMIN_TOKEN or --token-file',
+    );
+  }
+  return url;
+}
+
+async function readToken(flags: AdminFlags, terminal: AdminTerminal): Promise<Secret | undefined> {
+  const text = flags.tokenFile === undefined ? terminal.env['SHR_ADMIN_TOKEN'] : await readTokenFile(flags.tokenFile);
+  const token = text?.trim() ?? '';
+  if (token === '') return undefined;
+  // What a header cannot carry would be quoted in the error that fetch raises.
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new AdminClientError(
+      2,
+      'the admin token has characters that no token has',
+      'it is one line of printable ASCII, without spaces',
+    );
+  }
+  return new Secret(token);
+}
+
+async function readTokenFile(path: string): Promise<string> {
+  try {
+    await using file = await open(path, 'r');
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(TOKEN_BYTES + 1), 0, TOKEN_BYTES + 1, null);
+    if (bytesRead > TOKEN_BYTES)
+      throw new AdminClientError(2, `${path} is too long for a token`, 'name the file that holds the token alone');
+    const text = buffer.toString('utf8', 0, bytesRead).trim();
+    if (text === '') throw new AdminClientError(2, `${path} is empty`, 'write the admin token into it');
+    return text;
+  } catch (error) {
+    if (error instanceof AdminClientError) throw error;
+    throw new AdminClientError(
+      2,
+      `${path} cannot be read (${codeOf(error) ?? 'unknown reason'})`,
+      '--token-file names a file with the admin token',
+      error,
+    );
+  }
+}
+
+async function boundedText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > ANSWER_BYTES) throw new AdminClientError(1, 'the answer is too long', 'ask for less with --limit');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // An answer that is no JSON fits no schema, which is where it is told.
+    return undefined;
+  }
+}
+
+function refused(status: number, body: unknown, base: URL): AdminClientError {
+  const parsed = errorSchema.safeParse(body);
+  if (!parsed.success) return notADispatcher(base, `status ${status}`);
+  const { error, hint } = parsed.data;
+  if (status === 401)
+    return new AdminClientError(
+      1,
+      `the dispatcher wants its admin token: ${error}`,
+      'set SHR_ADMIN_TOKEN, or name a file with --token-file',
+    );
+  return new AdminClientError(status === 400 ? 2 : 1, error, hint);
+}
+
+function notADispatcher(base: URL, detail: string | undefined): AdminClientError {
+  return new AdminClientError(
+    1,
+    `what answers at ${base.origin} is no admin listener of this version${detail ? ` (${detail})` : ''}`,
+    'check --url: the admin listener is not the one that takes webhooks',
+  );
+}
+
+function unreachable(error: unknown, base: URL, late: boolean): AdminClientError {
+  if (late)
+    return new AdminClientError(
+      1,
+      `no answer from ${base.origin} within ${TIMEOUT_MS / 1000} s`,
+      'see the log of the dispatcher',
+      error,
+    );
+  const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : undefined);
+  if (code === 'ECONNREFUSED') {
+    return new AdminClientError(
+      1,
+      `nothing listens at ${base.origin}`,
+      'is the dispatcher running? Start it with `make serve`, or name its admin listener with --url',
+      error,
+    );
+  }
+  return new AdminClientError(
+    1,
+    `${base.origin} cannot be reached (${code ?? 'no connection'})`,
+    'check --url, and the network between here and there',
+    error,
+  );
+}
+
+function codeOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
+}
+
+/** For options that the command line itself can judge. */
+export function usage(message: string): CommanderError {
+  return new CommanderError(2, 'shr.usage', message);
+}

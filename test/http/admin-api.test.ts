@@ -1,0 +1,250 @@
+import { expect } from 'chai';
+import { acmeLane, admit, fact, globexLane, type House, lane, MINUTE, NOW, openHouse, runner } from './admin-house.ts';
+
+describe('admin API', () => {
+  let house: House;
+  beforeEach(async () => {
+    house = await openHouse({
+      admit: (job) =>
+        job.labels.includes('acme-runner')
+          ? { outcome: 'lane', lane: acmeLane }
+          : { outcome: 'not-ours', reason: 'no registration has these labels' },
+    });
+    await admit(
+      house.ledger,
+      [
+        fact(1, 'acme'),
+        fact(2, 'acme', { status: 'in_progress', runnerName: 'shr-busy', startedAtMs: NOW - MINUTE }),
+        fact(3, 'globex'),
+        fact(4, 'acme', { labels: ['acme-runner', 'cpu-64'] }),
+      ],
+      (job) => (job.labels.includes('cpu-64') ? undefined : job.owner === 'acme' ? acmeLane : globexLane),
+    );
+    await house.ledger.createRunner(runner('shr-starting', acmeLane, { state: 'starting' }), 'launched');
+    await house.ledger.createRunner(
+      runner('shr-busy', acmeLane, { state: 'busy', jobKey: 'github.com/2', busyAtMs: NOW - MINUTE }),
+      'launched',
+    );
+    await house.ledger.createRunner(runner('shr-globex', globexLane, { backend: null, state: 'creating' }), 'launched');
+  });
+  afterEach(() => house.close());
+
+  const json = async (path: string) => {
+    const response = await house.ask(path);
+    const body = await response.json();
+    expect(response.status, JSON.stringify(body)).to.equal(200);
+    return Object(body);
+  };
+
+  describe('registrations', () => {
+    it('shows what is configured, what runs, and how polling fares', async () => {
+      const { registrations, more } = await json('/api/registrations');
+      expect(more).to.equal(false);
+      expect(registrations.map((one: { name: string }) => one.name)).to.deep.equal(['acme', 'globex']);
+      expect(registrations[0]).to.deep.include({
+        name: 'acme',
+        claim: 'organization acme',
+        credentials: 'token',
+        labels: ['acme-runner'],
+        liveRunners: 2,
+        poll: { intervalSeconds: 60, lastAt: '2026-03-04T11:59:30.000Z', problems: ['acme/secret-repo: 403'] },
+      });
+      expect(registrations[1]).to.deep.include({
+        liveRunners: 1,
+        poll: { intervalSeconds: 60, lastAt: null, problems: [] },
+      });
+      expect(registrations[1].backends[0]).to.deep.include({ name: 'main', liveRunners: 0 });
+    });
+
+    it('shows the open breakers of a backend, and none that has closed by time', async () => {
+      const breaker = { kind: 'capacity', message: 'no stock', failures: 2, changedAtMs: NOW };
+      await house.ledger.putBreaker({ ...breaker, key: 'acme/main', openUntilMs: NOW + MINUTE });
+      await house.ledger.putBreaker({ ...breaker, key: 'acme/main/abc', kind: 'invalid', openUntilMs: null });
+      await house.ledger.putBreaker({ ...breaker, key: 'globex/main', openUntilMs: NOW - 1 });
+      const { registrations } = await json('/api/registrations');
+      expect(registrations[0].backends[0].breakers).to.have.deep.members([
+        { key: 'acme/main', kind: 'capacity', message: 'no stock', failures: 2, openUntil: '2026-03-04T12:01:00.000Z' },
+        { key: 'acme/main/abc', kind: 'invalid', message: 'no stock', failures: 2, openUntil: null },
+      ]);
+      expect(registrations[1].backends[0].breakers).to.deep.equal([]);
+    });
+
+    it('tells no secret and no option of a provider', async () => {
+      const text = await (await house.ask('/api/registrations')).text();
+      expect(text).to.not.match(/secret-of|credential-of|options|\[secret\]/);
+    });
+  });
+
+  describe('lanes', () => {
+    it('shows demand, supply by state, and why a lane waits, the longest wait first', async () => {
+      const { lanes, more } = await json('/api/lanes');
+      expect(more).to.equal(false);
+      expect(lanes.map((one: { key: string }) => one.key)).to.deep.equal([acmeLane.key, globexLane.key]);
+      expect(lanes[0]).to.deep.include({
+        registration: 'acme',
+        scope: 'orgs/acme',
+        demand: 1,
+        supply: { creating: 0, starting: 1, online: 0, outdated: 0 },
+        waitReason: 'acme has its 10 runners',
+      });
+      expect(lanes[0].oldestQueuedAt).to.be.a('string');
+      expect(lanes[1]).to.deep.include({ waitReason: null });
+    });
+
+    it('can be asked for one registration, for those that wait, and for few', async () => {
+      expect((await json('/api/lanes?registration=globex')).lanes).to.have.length(1);
+      await house.ledger.recordFacts([
+        fact(3, 'globex', { status: 'completed', conclusion: 'cancelled', observedAtMs: NOW }),
+      ]);
+      expect((await json('/api/lanes?waiting=true')).lanes.map((one: { key: string }) => one.key)).to.deep.equal([
+        acmeLane.key,
+      ]);
+      const few = await json('/api/lanes?limit=1');
+      expect([few.lanes.length, few.more]).to.deep.equal([1, true]);
+    });
+
+    it('lists lanes beyond what one query of the ledger takes', async () => {
+      const many = Array.from({ length: 620 }, (_, index) => index + 1000);
+      await admit(
+        house.ledger,
+        many.map((id) => fact(id, 'acme', { labels: ['acme-runner', `sid-${id}`] })),
+        (job) => lane(`lane${String(job.jobId).padStart(12, '0')}`, 'acme'),
+      );
+      const { lanes, more } = await json('/api/lanes?limit=500');
+      expect([lanes.length, more]).to.deep.equal([500, true]);
+    });
+  });
+
+  describe('jobs', () => {
+    it('lists the newest first, with the reason and cure of a refusal', async () => {
+      const { jobs } = await json('/api/jobs');
+      expect(jobs).to.have.length(4);
+      const refused = jobs.find((job: { id: number }) => job.id === 4);
+      expect(refused).to.include({
+        repository: 'acme/web',
+        status: 'queued',
+        admission: 'refused',
+        registration: 'acme',
+        reasonCode: 'cpu-above-limit',
+        cure: 'ask for cpu-8 or less',
+      });
+    });
+
+    it('filters by registration, lane, status and admission', async () => {
+      const ids = async (query: string) =>
+        (await json(`/api/jobs?${query}`)).jobs.map((job: { id: number }) => job.id).sort();
+      expect(await ids('registration=globex')).to.deep.equal([3]);
+      expect(await ids(`lane=${acmeLane.key}`)).to.deep.equal([1, 2]);
+      expect(await ids('status=in_progress')).to.deep.equal([2]);
+      expect(await ids('admission=refused')).to.deep.equal([4]);
+      expect(await ids('registration=acme&status=queued&admission=lane')).to.deep.equal([1]);
+    });
+
+    it('says when the limit cut the list', async () => {
+      const three = await json('/api/jobs?limit=3');
+      expect([three.jobs.length, three.more]).to.deep.equal([3, true]);
+      const four = await json('/api/jobs?limit=4');
+      expect([four.jobs.length, four.more]).to.deep.equal([4, false]);
+    });
+
+    it('shows one, with what its lane waits for', async () => {
+      const { job, waitReason } = await json('/api/jobs/github.com/1');
+      expect(job).to.include({ key: 'github.com/1', name: 'job 1', status: 'queued' });
+      expect(waitReason).to.equal('acme has its 10 runners');
+      expect((await json('/api/jobs/GitHub.com/2')).waitReason).to.equal(null);
+    });
+
+    it('says what to do about a job that nobody knows', async () => {
+      const response = await house.ask('/api/jobs/github.com/99');
+      expect([response.status, await response.json()]).to.deep.equal([
+        404,
+        {
+          error: 'no job github.com/99',
+          hint: 'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
+        },
+      ]);
+    });
+  });
+
+  describe('runners', () => {
+    it('lists them, and filters by state, registration and lane', async () => {
+      const names = async (query: string) =>
+        (await json(`/api/runners?${query}`)).runners.map((one: { name: string }) => one.name).sort();
+      expect(await names('')).to.deep.equal(['shr-busy', 'shr-globex', 'shr-starting']);
+      expect(await names('state=busy')).to.deep.equal(['shr-busy']);
+      expect(await names('state=creating,starting')).to.deep.equal(['shr-globex', 'shr-starting']);
+      expect(await names('registration=acme')).to.deep.equal(['shr-busy', 'shr-starting']);
+      expect(await names(`lane=${globexLane.key}`)).to.deep.equal(['shr-globex']);
+      const one = await json('/api/runners?limit=1');
+      expect([one.runners.length, one.more]).to.deep.equal([1, true]);
+    });
+
+    it('shows one with its timeline, and its output only where asked', async () => {
+      await house.ledger.keepOutput('shr-busy', 'Listening for Jobs\n', NOW);
+      const shown = await json('/api/runners/shr-busy');
+      expect(shown.runner).to.include({ name: 'shr-busy', state: 'busy', job: 'github.com/2', backend: 'main' });
+      expect(shown.timeline).to.have.length(1);
+      expect(shown.timeline[0]).to.include({ reason: 'launched' });
+      expect(shown).to.not.have.property('output');
+      expect((await json('/api/runners/shr-busy?output=true')).output).to.equal('Listening for Jobs\n');
+      expect((await json('/api/runners/shr-starting?output=true')).output).to.equal(null);
+    });
+
+    it('gives one up when an operator says so, and logs it', async () => {
+      const response = await house.ask('/api/runners/shr-busy/forget', { method: 'POST' });
+      expect(response.status).to.equal(202);
+      const { runner: after, message } = Object(await response.json());
+      expect(after).to.include({ name: 'shr-busy', state: 'draining', forced: true });
+      expect(message).to.match(/by force/);
+      expect(house.forgotten).to.deep.equal(['shr-busy']);
+      expect(house.logged.map((line) => JSON.parse(line).event)).to.include('admin.runner.forgotten');
+    });
+
+    it('does not give up by GET, nor one that nobody knows', async () => {
+      expect((await house.ask('/api/runners/shr-busy/forget')).status).to.equal(404);
+      expect((await house.ask('/api/runners/shr-nobody/forget', { method: 'POST' })).status).to.equal(404);
+      expect(house.forgotten).to.deep.equal([]);
+    });
+  });
+
+  describe('explain', () => {
+    it('answers as admission would', async () => {
+      const yes = await json('/api/explain?repository=acme/web&labels=acme-runner,cpu-4');
+      expect(yes).to.include({ outcome: 'lane', registration: 'acme', lane: acmeLane.key, scope: 'orgs/acme' });
+      const no = await json('/api/explain?repository=acme/web&labels=ubuntu-latest');
+      expect(no).to.deep.equal({ outcome: 'not-ours', reason: 'no registration has these labels' });
+    });
+
+    it('wants a repository and labels', async () => {
+      for (const query of ['', 'repository=acme&labels=a', 'repository=acme/web', 'repository=acme/web&labels=,']) {
+        expect((await house.ask(`/api/explain?${query}`)).status, query).to.equal(400);
+      }
+    });
+  });
+
+  for (const path of [
+    '/api/jobs?limit=0',
+    '/api/jobs?limit=501',
+    '/api/jobs?limit=-1',
+    '/api/jobs?limit=1e2',
+    '/api/jobs?status=asleep',
+    '/api/jobs?registration=A%27%20OR%201',
+    '/api/jobs?registration=acme&registration=globex',
+    '/api/jobs?registration[]=acme',
+    '/api/jobs?unknown=1',
+    '/api/jobs?__proto__=1',
+    '/api/jobs/github.com/abc',
+    '/api/jobs/github.com/1?x=1',
+    '/api/runners?state=busy,asleep',
+    '/api/runners/UPPER',
+    '/api/runners/a%2F..%2Fb',
+    '/api/runners/shr-busy?output=yes',
+    '/api/lanes?waiting=1',
+  ]) {
+    it(`refuses ${path} and says what is wrong`, async () => {
+      const response = await house.ask(path);
+      const body = Object(await response.json());
+      expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([400, ['error', 'hint']]);
+    });
+  }
+});

@@ -1,0 +1,236 @@
+import { connect } from 'node:net';
+import { expect } from 'chai';
+import { systemClock } from '../../dispatcher/clock.ts';
+import { Secret } from '../../dispatcher/config/model.ts';
+import { createAdminListener } from '../../dispatcher/http/admin.ts';
+import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { type House, openHouse, TOKEN } from './admin-house.ts';
+
+/** Sends the bytes as they are: fetch corrects what must not be corrected here. */
+function raw(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes));
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk.toString();
+    });
+    socket.on('close', () => resolve(answer));
+    socket.on('error', reject);
+  });
+}
+
+const get = (path: string, ...headers: string[]) =>
+  `GET ${path} HTTP/1.1\r\nConnection: close\r\n${headers.map((header) => `${header}\r\n`).join('')}\r\n`;
+
+describe('admin listener', () => {
+  let house: House;
+  const opened: House[] = [];
+  const open = async (...change: Parameters<typeof openHouse>) => {
+    house = await openHouse(...change);
+    opened.push(house);
+    return house;
+  };
+  afterEach(async () => {
+    for (const one of opened.splice(0)) await one.close();
+  });
+
+  describe('health', () => {
+    it('says alive and ready to everybody', async () => {
+      await open();
+      const alive = await fetch(`${house.url}/healthz`);
+      expect([alive.status, await alive.json()]).to.deep.equal([200, { alive: true }]);
+      const ready = await fetch(`${house.url}/readyz`);
+      expect([ready.status, await ready.json()]).to.deep.equal([200, { ready: true, reasons: [] }]);
+    });
+
+    it('stays alive while not ready, and says why', async () => {
+      await open();
+      house.say.ready = false;
+      house.say.reasons = ['acme: GitHub was not listed yet'];
+      expect((await fetch(`${house.url}/healthz`)).status).to.equal(200);
+      const ready = await fetch(`${house.url}/readyz`);
+      expect([ready.status, await ready.json()]).to.deep.equal([
+        503,
+        { ready: false, reasons: ['acme: GitHub was not listed yet'] },
+      ]);
+    });
+  });
+
+  describe('access', () => {
+    for (const [name, headers] of [
+      ['no token', {}],
+      ['a wrong token', { authorization: 'Bearer wrong' }],
+      ['a token that is only the beginning', { authorization: `Bearer ${TOKEN.slice(0, -1)}` }],
+      ['another scheme', { authorization: `Basic ${TOKEN}` }],
+      ['a token in the query alone', {}],
+    ] as const) {
+      it(`refuses ${name} on every path but the open ones`, async () => {
+        await open();
+        const query = name.includes('query') ? `?token=${TOKEN}&access_token=${TOKEN}` : '';
+        for (const path of ['/metrics', '/api/jobs', '/api/runners/x/forget', '/nothing']) {
+          const response = await fetch(`${house.url}${path}${query}`, { headers });
+          expect(response.status, path).to.equal(401);
+          expect(response.headers.get('www-authenticate')).to.match(/^Bearer /);
+          expect(await response.json()).to.have.keys('error', 'hint');
+        }
+      });
+    }
+
+    it('takes the token, whatever the case of the scheme', async () => {
+      await open();
+      const response = await fetch(`${house.url}/api/jobs`, { headers: { authorization: `bEARER ${TOKEN}` } });
+      expect(response.status).to.equal(200);
+    });
+
+    it('never logs the token that it was sent', async () => {
+      await open();
+      await fetch(`${house.url}/api/jobs?x=${TOKEN}`, { headers: { authorization: `Bearer ${TOKEN}x` } });
+      await house.ask(`/api/jobs?x=${TOKEN}`);
+      expect(house.logged.join('')).to.not.include(TOKEN);
+    });
+
+    it('does not listen beyond this machine without a token', async () => {
+      await open();
+      for (const token of [undefined, new Secret('')]) {
+        const listener = createAdminListener({
+          ledger: house.ledger,
+          clock: systemClock,
+          log: { debug() {}, info() {}, warn() {}, error() {} },
+          token,
+          registrations: () => [],
+          waitReason: () => undefined,
+          forgetRunner: async () => undefined,
+          readiness: async () => ({ ready: true, reasons: [] }),
+          metrics: { expose: async () => ({ contentType: 'text/plain', text: '' }) },
+        });
+        for (const host of ['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com', '']) {
+          const failure = await listener.listen(host, 0).then(
+            () => undefined,
+            (error: unknown) => error,
+          );
+          expect(String(failure), host).to.match(/open to everybody/);
+        }
+      }
+    });
+
+    it('without a token, answers programs on this machine and no web page', async () => {
+      await open({ token: undefined });
+      const { host, port } = new URL(house.url);
+      const status = async (...headers: string[]) => (await raw(house.url, get('/api/jobs', ...headers))).slice(9, 12);
+      expect(await status(`Host: ${host}`)).to.equal('200');
+      expect(await status(`Host: localhost:${port}`)).to.equal('200');
+      expect(await status(`Host: [::1]:${port}`)).to.equal('200');
+      expect(await status(`Host: evil.example:${port}`)).to.equal('403');
+      expect(await status('Host: 127.0.0.1.evil.example')).to.equal('403');
+      expect(await status(`Host: ${host}`, 'Origin: https://evil.example')).to.equal('403');
+    });
+  });
+
+  describe('every answer', () => {
+    it('carries security headers, is not cached, and names no framework', async () => {
+      await open();
+      for (const path of ['/healthz', '/metrics', '/api/jobs', '/nothing']) {
+        const { headers } = await house.ask(path);
+        expect(headers.get('x-powered-by')).to.equal(null);
+        expect(headers.get('etag')).to.equal(null);
+        expect(headers.get('cache-control')).to.equal('no-store');
+        expect(headers.get('x-content-type-options')).to.equal('nosniff');
+        expect(headers.get('x-frame-options')).to.equal('DENY');
+        expect(headers.get('content-security-policy')).to.include("default-src 'none'");
+      }
+    });
+
+    it('is JSON with an error and a hint where there is nothing', async () => {
+      await open();
+      const nothing = await house.ask('/api/nothing');
+      expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'hint']]);
+      const wrongVerb = await house.ask('/api/jobs', { method: 'DELETE' });
+      expect(wrongVerb.status).to.equal(405);
+      const malformed = await house.ask('/api/runners/%zz');
+      expect(malformed.status).to.equal(400);
+      expect(await malformed.json()).to.have.keys('error', 'hint');
+    });
+
+    it('refuses a body, whatever its length says', async () => {
+      await open();
+      const path = '/api/runners/shr-a/forget';
+      expect((await house.ask(path, { method: 'POST', body: '{}' })).status).to.equal(413);
+      const chunked = await raw(
+        house.url,
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+      );
+      expect(chunked).to.match(/^HTTP\/1\.1 413 /);
+      expect(house.forgotten).to.deep.equal([]);
+    });
+  });
+
+  describe('trouble', () => {
+    it('says what to do when the ledger is sick', async () => {
+      await open();
+      const { ledger } = house;
+      await open({
+        ledger: {
+          ...ledger,
+          jobs: async () => {
+            throw new LedgerError('full', 'the disk of the ledger is full: make room');
+          },
+        },
+      });
+      const response = await house.ask('/api/jobs');
+      expect([response.status, await response.json()]).to.deep.equal([
+        503,
+        { error: 'the ledger is full', hint: 'the disk of the ledger is full: make room' },
+      ]);
+    });
+
+    it('tells a defect to the log and not to the one who asked', async () => {
+      await open({
+        waitReason: () => {
+          throw new TypeError('detail of the inside');
+        },
+        readiness: async () => {
+          throw new TypeError('detail of the inside');
+        },
+      });
+      const response = await fetch(`${house.url}/readyz`);
+      expect(response.status).to.equal(500);
+      expect(await response.text()).to.not.include('inside');
+      const [line] = house.logged.map((text) => JSON.parse(text));
+      expect(line).to.include({ event: 'admin.failed', level: 'error' });
+      expect(line.error).to.include({ name: 'TypeError', message: 'detail of the inside' });
+    });
+
+    it('answers 503 when the answer does not come in time, and survives that it comes later', async () => {
+      let finish: () => void = () => {};
+      const late = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      await open({
+        limits: { answerTimeoutMs: 50 },
+        readiness: async () => {
+          await late;
+          return { ready: true, reasons: [] };
+        },
+      });
+      expect((await fetch(`${house.url}/readyz`)).status).to.equal(503);
+      finish();
+      expect((await fetch(`${house.url}/healthz`)).status).to.equal(200);
+      expect(house.logged.map((line) => JSON.parse(line).event)).to.deep.equal(['admin.timeout']);
+    });
+
+    it('cuts off who does not finish the request', async () => {
+      await open({ limits: { requestTimeoutMs: 200 } });
+      expect(await raw(house.url, 'GET /healthz HTTP/1.1\r\nHost: x\r\n')).to.match(/^HTTP\/1\.1 408 /);
+    });
+  });
+
+  it('serves the metrics as Prometheus reads them', async () => {
+    await open();
+    const response = await house.ask('/metrics');
+    expect(response.headers.get('content-type')).to.match(/^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
+    expect(text).to.match(/^shr_ledger_up 1$/m);
+    expect(text).to.match(/^shr_demand_jobs\{registration="acme"\} 0$/m);
+  });
+});
