@@ -1,0 +1,86 @@
+/** Durable webhook intake, beside the least that any receiver of webhooks must do. Budget: half of its requests a second. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BenchmarkOptions, type BenchmarkResult, median, rounded } from './parts/benchmark.ts';
+import { Child } from './parts/child.ts';
+import { listening } from './parts/intake-server.ts';
+import { fired, prepared } from './parts/load.ts';
+
+export const about =
+  'durable webhooks a second, beside a bare node:http server that checks the HMAC and parses the JSON';
+
+const connections = 64;
+const requestsARound = 6_000;
+const timeLimitMs = 60_000;
+
+export async function run({ rounds = 9, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'shr-bench-'));
+  const load = new Child('./load.ts', []);
+  const servers = {
+    durable: new Child('./intake-server.ts', ['durable', join(folder, 'ledger.sqlite')]),
+    limit: new Child('./intake-server.ts', ['limit']),
+    nothing: new Child('./intake-server.ts', ['nothing']),
+  };
+  try {
+    const ports = {
+      durable: (await servers.durable.ask({}, listening)).port,
+      limit: (await servers.limit.ask({}, listening)).port,
+      nothing: (await servers.nothing.ask({}, listening)).port,
+    };
+    const results = { durable: [], limit: [], nothing: [] } satisfies Record<keyof typeof ports, number[]>;
+    return await measure(load, ports, rounds, progress, results);
+  } finally {
+    await Promise.all([load, ...Object.values(servers)].map((child) => child.end()));
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+type Kind = 'durable' | 'limit' | 'nothing';
+
+async function measure(
+  load: Child,
+  ports: Readonly<Record<Kind, number>>,
+  rounds: number,
+  progress: (line: string) => void,
+  perSecond: Record<Kind, number[]>,
+): Promise<BenchmarkResult> {
+  const p50Ms: number[] = [];
+  const p99Ms: number[] = [];
+  const ratios: number[] = [];
+  let meanBytes = 0;
+  // Round 0 warms the engines up and does not count.
+  for (let round = 0; round <= rounds; round += 1) {
+    ({ meanBytes } = await load.ask({ kind: 'prepare', series: round, count: requestsARound }, prepared));
+    const order: readonly Kind[] = round % 2 === 0 ? ['durable', 'limit', 'nothing'] : ['nothing', 'limit', 'durable'];
+    const speeds: Record<Kind, number> = { durable: 0, limit: 0, nothing: 0 };
+    for (const kind of order) {
+      const shots = { kind: 'fire', port: ports[kind], connections, expectedStatus: 202, timeLimitMs };
+      const result = await load.ask(shots, fired);
+      speeds[kind] = result.perSecond;
+      if (round === 0) continue;
+      perSecond[kind].push(result.perSecond);
+      if (kind !== 'durable') continue;
+      p50Ms.push(result.p50Ms);
+      p99Ms.push(result.p99Ms);
+    }
+    const ratio = speeds.durable / speeds.limit;
+    if (round > 0) ratios.push(ratio);
+    progress(
+      `round ${round} of ${rounds}: durable ${speeds.durable.toFixed(0)}/s, limit ${speeds.limit.toFixed(0)}/s, ` +
+        `ceiling ${speeds.nothing.toFixed(0)}/s, ratio ${ratio.toFixed(2)}${round === 0 ? ' (warm-up)' : ''}`,
+    );
+  }
+  return {
+    durablePerSecond: rounded(median(perSecond.durable), 0),
+    limitPerSecond: rounded(median(perSecond.limit), 0),
+    ratio: rounded(median(ratios)),
+    p50Ms: rounded(median(p50Ms)),
+    p99Ms: rounded(median(p99Ms)),
+    rounds,
+    ceilingPerSecond: rounded(median(perSecond.nothing), 0),
+    connections,
+    requestsPerRound: requestsARound,
+    requestBytes: rounded(meanBytes, 0),
+  };
+}

@@ -1,0 +1,34 @@
+/** What `bench/run.ts` expects of a benchmark's file, and the arithmetic that benchmarks share. */
+
+export interface BenchmarkOptions {
+  /** Undefined: the benchmark's own number, at least seven. */
+  readonly rounds: number | undefined;
+  /** One line for the person who waits. */
+  progress(line: string): void;
+}
+
+/** Flat, so that it prints as a table and as one line of JSON. */
+export type BenchmarkResult = Readonly<Record<string, number | string | boolean>>;
+
+/** A file `bench/NAME.ts` exports `about` and `run`. */
+export interface Benchmark {
+  readonly about: string;
+  run(options: BenchmarkOptions): Promise<BenchmarkResult>;
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** By linear interpolation between the two nearest; NaN of nothing. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)] ?? Number.NaN;
+  const above = sorted[Math.ceil(place)] ?? Number.NaN;
+  return below + (above - below) * (place - Math.floor(place));
+}
+
+export function rounded(value: number, digits = 2): number {
+  return Number(value.toFixed(digits));
+}

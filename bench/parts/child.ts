@@ -1,0 +1,43 @@
+/** A process of the benchmark's own, spoken to by messages: what is measured shares no event loop with who measures. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { z } from 'zod';
+
+export class Child {
+  readonly #process: ChildProcess;
+
+  /** `file` beside this one. It ends with its parent, because the channel between them closes. */
+  constructor(file: string, args: readonly string[]) {
+    this.#process = fork(new URL(file, import.meta.url), [...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  }
+
+  /** Sends the message (undefined: nothing) and answers the next one that comes. Rejects when the process ends first. */
+  async ask<Schema extends z.ZodType>(message: object | undefined, answer: Schema): Promise<z.output<Schema>> {
+    const ended = new AbortController();
+    const onExit = () => ended.abort(new Error(`a process of the benchmark ended: ${this.#process.spawnfile}`));
+    this.#process.once('exit', onExit);
+    try {
+      const next = once(this.#process, 'message', { signal: ended.signal });
+      if (message !== undefined) this.#process.send(message);
+      const [received] = await next;
+      return answer.parse(received);
+    } finally {
+      this.#process.off('exit', onExit);
+    }
+  }
+
+  async end(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const exited = once(this.#process, 'exit');
+    if (this.#process.connected) this.#process.disconnect();
+    await exited;
+  }
+}
+
+/** The other end. Ends the process when the parent lets go. */
+export function serveParent(answer: (message: unknown) => Promise<object>): void {
+  process.on('message', (message) => {
+    void answer(message).then((reply) => process.send?.(reply));
+  });
+  process.on('disconnect', () => process.exit(0));
+}

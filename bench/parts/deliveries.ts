@@ -1,0 +1,75 @@
+/** Deliveries as GitHub sends them, ready to be written to a socket. No two of them are the same. */
+import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { z } from 'zod';
+
+export const benchmarkSecret = 'a secret for benchmarks';
+
+const stages = [
+  { status: 'queued', conclusion: null, runner: false },
+  { status: 'in_progress', conclusion: null, runner: true },
+  { status: 'completed', conclusion: 'success', runner: true },
+] as const;
+
+const loose = z.record(z.string(), z.unknown());
+const examplesSchema = z.array(z.object({ name: z.string(), examples: z.array(loose) }));
+
+/** One of GitHub's own examples, 8.8 KB long. */
+function template() {
+  const path = createRequire(import.meta.url).resolve('@octokit/webhooks-examples/api.github.com/index.json');
+  const examples = examplesSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  const event = examples.find(({ name }) => name === 'workflow_job')?.examples[2];
+  return z.looseObject({ workflow_job: loose }).parse(event);
+}
+
+/** `count` requests: the three stages of a third as many jobs. `series` keeps one call's jobs apart from another's. */
+export function signedRequests(series: number, count: number): readonly Buffer[] {
+  const event = template();
+  const requests: Buffer[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const job = Math.floor(index / stages.length);
+    const stage = stages[index % stages.length] ?? stages[0];
+    const id = 10_000_000_000 + series * 1_000_000 + job;
+    const body = JSON.stringify({
+      ...event,
+      action: stage.status,
+      workflow_job: {
+        ...event.workflow_job,
+        id,
+        run_id: id + 1,
+        status: stage.status,
+        conclusion: stage.conclusion,
+        runner_id: stage.runner ? job + 1 : null,
+        runner_name: stage.runner ? `runner-${series}-${job}` : null,
+        labels: ['self-hosted', `lane-${job % 50}`],
+      },
+    });
+    requests.push(Buffer.from(`${head(body, series, index)}${body}`));
+  }
+  return requests;
+}
+
+function head(body: string, series: number, index: number): string {
+  const guid = `${hexadecimal(series, 8)}-0000-11ee-8000-${hexadecimal(index, 12)}`;
+  return [
+    'POST /webhooks/github HTTP/1.1',
+    'Host: dispatcher.example',
+    'Accept: */*',
+    'User-Agent: GitHub-Hookshot/044aadd',
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-GitHub-Delivery: ${guid}`,
+    'X-GitHub-Event: workflow_job',
+    'X-GitHub-Hook-ID: 292430182',
+    'X-GitHub-Hook-Installation-Target-ID: 79929171',
+    'X-GitHub-Hook-Installation-Target-Type: repository',
+    `X-Hub-Signature-256: sha256=${createHmac('sha256', benchmarkSecret).update(body).digest('hex')}`,
+    '',
+    '',
+  ].join('\r\n');
+}
+
+function hexadecimal(value: number, length: number): string {
+  return value.toString(16).padStart(length, '0');
+}
