@@ -56,9 +56,9 @@ const ATTEMPT_MS = 20_000;
 const READ_ATTEMPTS = 3;
 const BACKOFF_MS = 300;
 
-const REMEMBERED_ANSWERS = 5_000;
-/** Items of lists, over all answers. */
-const REMEMBERED_ITEMS = 100_000;
+const REMEMBERED_ANSWERS = 4_000;
+/** Items of lists, over all answers: about 10 MB. */
+const REMEMBERED_ITEMS = 10_000;
 
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
 

@@ -1,0 +1,53 @@
+/** The runs that were open when last looked at: one that ends between two looks is in no list any more. */
+import { z } from 'zod';
+
+/** By `owner/repository` in lower case: run id → how often it was read after it had left the lists. */
+export type OpenRuns = ReadonlyMap<string, ReadonlyMap<number, number>>;
+
+/** Of one registration. More are polled all the same, but not remembered. */
+export const MOST_REMEMBERED_RUNS = 5_000;
+
+const stored = z.object({
+  version: z.literal(1),
+  runs: z.record(z.string(), z.array(z.tuple([z.int().min(1), z.int().min(0)]))),
+});
+
+export function cursorName(registration: string): string {
+  return `poll/${registration}`;
+}
+
+export function writeOpenRuns(open: OpenRuns): string {
+  const runs = Object.fromEntries(
+    [...open].sort(([one], [other]) => (one < other ? -1 : 1)).map(([repository, ids]) => [repository, [...ids]]),
+  );
+  return JSON.stringify({ version: 1, runs });
+}
+
+/** What another version wrote, or what is damaged, is as good as nothing: the lists are read anyway. */
+export function readOpenRuns(text: string | undefined): OpenRuns {
+  if (text === undefined) return new Map();
+  try {
+    const parsed = stored.safeParse(JSON.parse(text));
+    if (!parsed.success) return new Map();
+    return new Map(Object.entries(parsed.data.runs).map(([repository, ids]) => [repository, new Map(ids)]));
+  } catch {
+    return new Map();
+  }
+}
+
+export function countRuns(open: OpenRuns): number {
+  let count = 0;
+  for (const ids of open.values()) count += ids.size;
+  return count;
+}
+
+export function bounded(open: OpenRuns): OpenRuns {
+  let room = MOST_REMEMBERED_RUNS;
+  const kept = new Map<string, ReadonlyMap<number, number>>();
+  for (const [repository, ids] of open) {
+    if (room <= 0) break;
+    if (ids.size > 0) kept.set(repository, ids.size <= room ? ids : new Map([...ids].slice(0, room)));
+    room -= ids.size;
+  }
+  return kept;
+}

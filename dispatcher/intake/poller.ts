@@ -1,0 +1,284 @@
+/**
+ * Asks GitHub what is open: for registrations without a webhook, as a net under the webhook, and once at the start. It
+ * ends in the same ledger call as every other way in, so that order and doubles do not matter.
+ */
+import { type Clock, jitter, type Random } from '../clock.ts';
+import type { Registration } from '../config/model.ts';
+import type { GithubError, GithubErrorKind } from '../github/github.ts';
+import type { PolledRepository, PollSource, RepositoryList } from '../github/poll-source.ts';
+import type { JobFact } from '../ledger/facts.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
+import { patiently, pollPass } from './poll-pass.ts';
+
+export interface PolledTenant {
+  readonly registration: Pick<Registration, 'name' | 'poll'>;
+  readonly source: PollSource;
+}
+
+export interface PollerOptions {
+  /** All registrations: those without an interval are polled by `pollNow` alone. */
+  readonly tenants: readonly PolledTenant[];
+  readonly ledger: Pick<Ledger, 'recordFacts' | 'cursor' | 'putCursor'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: {
+    debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
+    warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  };
+  /** So many jobs have changed: somebody should look. */
+  readonly onRecorded: (changed: number) => void;
+}
+
+export interface RepositoryTrouble {
+  readonly repository: string;
+  readonly kind: GithubErrorKind;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+/** What people are shown of one registration's polling. */
+export interface PollStatus {
+  readonly registration: string;
+  readonly intervalMs: number | null;
+  readonly passing: boolean;
+  readonly lastStartedAtMs: number | null;
+  readonly lastEndedAtMs: number | null;
+  /** Why the last pass ended early; null when it went through. */
+  readonly failure: string | null;
+  /** The present pass waits for GitHub's limits, or our budget, until then. */
+  readonly waitingUntilMs: number | null;
+  readonly nextPassAtMs: number | null;
+  readonly repositories: number;
+  readonly openRuns: number;
+  /** Read in the last pass. */
+  readonly jobs: number;
+  readonly unreadableJobs: number;
+  readonly troubles: readonly RepositoryTrouble[];
+  /** Troubles beyond those listed. */
+  readonly moreTroubles: number;
+  readonly cut: readonly string[];
+}
+
+export interface Poller {
+  /** Begins the passes of all registrations with an interval. */
+  start(): void;
+  /** A pass now, or the one under way. Answers whether GitHub was listed to the end; `status` tells why not. */
+  pollNow(registration: string): Promise<boolean>;
+  status(): readonly PollStatus[];
+  /** Breaks off requests under way. Nothing is recorded after it resolves. */
+  stop(): Promise<void>;
+}
+
+/** A new repository is seen after this at the latest. */
+const REPOSITORIES_KNOWN_MS = 300_000;
+const SHORTEST_REST_MS = 1_000;
+const SHOWN_TROUBLES = 100;
+const SHOWN_CUTS = 20;
+const FACTS_AT_ONCE = 500;
+
+export function createPoller(options: PollerOptions): Poller {
+  const stopping = new AbortController();
+  const polls = new Map(
+    options.tenants.map((tenant) => [tenant.registration.name, new TenantPoll(tenant, options, stopping.signal)]),
+  );
+  return {
+    start: () => {
+      for (const poll of polls.values()) poll.start();
+    },
+    pollNow: async (registration) => {
+      const poll = polls.get(registration);
+      if (poll === undefined) throw new Error(`no registration '${registration}' to poll`);
+      return poll.now();
+    },
+    status: () => [...polls.values()].map((poll) => poll.status()),
+    stop: async () => {
+      stopping.abort(new Error('the poller stops'));
+      await Promise.all([...polls.values()].map((poll) => poll.rest()));
+    },
+  };
+}
+
+class TenantPoll {
+  readonly #tenant: PolledTenant;
+  readonly #options: PollerOptions;
+  readonly #signal: AbortSignal;
+  #cancel: () => void = () => {};
+  #pass: Promise<boolean> | undefined;
+  #repositories: RepositoryList | undefined;
+  #repositoriesAtMs = 0;
+  #open: OpenRuns | undefined;
+  #stored: string | undefined;
+  #status: PollStatus;
+
+  constructor(tenant: PolledTenant, options: PollerOptions, signal: AbortSignal) {
+    this.#tenant = tenant;
+    this.#options = options;
+    this.#signal = signal;
+    this.#status = {
+      registration: tenant.registration.name,
+      intervalMs: tenant.registration.poll.intervalMs,
+      passing: false,
+      lastStartedAtMs: null,
+      lastEndedAtMs: null,
+      failure: null,
+      waitingUntilMs: null,
+      nextPassAtMs: null,
+      repositories: 0,
+      openRuns: 0,
+      jobs: 0,
+      unreadableJobs: 0,
+      troubles: [],
+      moreTroubles: 0,
+      cut: [],
+    };
+  }
+
+  /** At a random time within the first interval, so that registrations do not poll in step. */
+  start(): void {
+    const { intervalMs } = this.#status;
+    if (intervalMs !== null && this.#pass === undefined && this.#status.nextPassAtMs === null) {
+      this.#schedule(Math.round(intervalMs * this.#options.random()));
+    }
+  }
+
+  /** Never two at once: who asks during a pass gets that one. */
+  now(): Promise<boolean> {
+    this.#cancel();
+    this.#pass ??= this.#run().finally(() => {
+      this.#pass = undefined;
+      this.#reschedule();
+    });
+    return this.#pass;
+  }
+
+  status(): PollStatus {
+    const { waitingUntilMs } = this.#status;
+    const waits = waitingUntilMs !== null && waitingUntilMs > this.#options.clock.now();
+    return { ...this.#status, waitingUntilMs: waits ? waitingUntilMs : null };
+  }
+
+  async rest(): Promise<void> {
+    this.#cancel();
+    await this.#pass;
+  }
+
+  #reschedule(): void {
+    const { intervalMs, lastStartedAtMs } = this.#status;
+    if (intervalMs === null || lastStartedAtMs === null) return;
+    const nextAtMs = lastStartedAtMs + jitter(intervalMs, this.#options.random);
+    this.#schedule(Math.max(SHORTEST_REST_MS, nextAtMs - this.#options.clock.now()));
+  }
+
+  #schedule(ms: number): void {
+    if (this.#signal.aborted) return;
+    const { clock } = this.#options;
+    this.#change({ nextPassAtMs: clock.now() + ms });
+    // `now` does not reject: what goes wrong is in the status.
+    this.#cancel = clock.after(ms, () => void this.now());
+  }
+
+  async #run(): Promise<boolean> {
+    const { clock, log } = this.#options;
+    const registration = this.#status.registration;
+    this.#change({ passing: true, lastStartedAtMs: clock.now(), nextPassAtMs: null });
+    let failure: string | null = null;
+    try {
+      await this.#look();
+      const { repositories, openRuns, jobs } = this.#status;
+      log.debug('poll.pass', { registration, repositories, openRuns, jobs });
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+      if (!this.#signal.aborted) log.warn('poll.failed', { registration, error });
+    }
+    this.#change({ passing: false, waitingUntilMs: null, lastEndedAtMs: clock.now(), failure });
+    return failure === null;
+  }
+
+  async #look(): Promise<void> {
+    const { clock, random, ledger } = this.#options;
+    const signal = this.#signal;
+    signal.throwIfAborted();
+    const onWait = (untilMs: number) => this.#change({ waitingUntilMs: untilMs });
+    const name = cursorName(this.#status.registration);
+    if (this.#open === undefined) {
+      this.#stored = await ledger.cursor(name);
+      this.#open = readOpenRuns(this.#stored);
+    }
+    const list = await patiently({ clock, random, signal, onWait }, () => this.#listRepositories());
+    const outcome = await pollPass({
+      source: this.#tenant.source,
+      repositories: uniqueOf(list.repositories),
+      open: this.#open,
+      record: (facts) => this.#record(facts),
+      clock,
+      random,
+      signal,
+      onWait,
+    });
+    this.#open = bounded(outcome.open);
+    const text = writeOpenRuns(this.#open);
+    if (text !== this.#stored) {
+      await ledger.putCursor(name, text, clock.now());
+      this.#stored = text;
+    }
+    this.#change({
+      ...this.#troublesOf([...list.failures, ...outcome.failures]),
+      repositories: list.repositories.length,
+      openRuns: countRuns(this.#open),
+      jobs: outcome.jobs,
+      unreadableJobs: outcome.unreadableJobs,
+      cut: outcome.cut.slice(0, SHOWN_CUTS),
+    });
+    if (outcome.failure !== undefined) throw outcome.failure;
+  }
+
+  async #listRepositories(): Promise<RepositoryList> {
+    const nowMs = this.#options.clock.now();
+    if (this.#repositories !== undefined && nowMs - this.#repositoriesAtMs < REPOSITORIES_KNOWN_MS) {
+      return this.#repositories;
+    }
+    try {
+      this.#repositories = await this.#tenant.source.listRepositories(this.#signal);
+      this.#repositoriesAtMs = nowMs;
+    } catch (error) {
+      const passing = error instanceof GithubError && error.kind === 'transient' && !this.#signal.aborted;
+      if (!passing || this.#repositories === undefined) throw error;
+    }
+    return this.#repositories;
+  }
+
+  async #record(facts: readonly JobFact[]): Promise<void> {
+    for (let index = 0; index < facts.length; index += FACTS_AT_ONCE) {
+      this.#signal.throwIfAborted();
+      const changed = await this.#options.ledger.recordFacts(facts.slice(index, index + FACTS_AT_ONCE));
+      if (changed > 0) this.#options.onRecorded(changed);
+    }
+  }
+
+  /** One line in the log when a trouble begins or changes its kind, not one a pass. */
+  #troublesOf(
+    failures: readonly { readonly repository: string; readonly error: GithubError }[],
+  ): Pick<PollStatus, 'troubles' | 'moreTroubles'> {
+    const before = new Map(this.#status.troubles.map((trouble) => [trouble.repository, trouble]));
+    const troubles = failures.slice(0, SHOWN_TROUBLES).map(({ repository, error }) => {
+      const known = before.get(repository);
+      const same = known !== undefined && known.kind === error.kind;
+      if (!same) {
+        this.#options.log.warn('poll.repository', { registration: this.#status.registration, repository, error });
+      }
+      const sinceMs = same ? known.sinceMs : this.#options.clock.now();
+      return { repository, kind: error.kind, message: error.message, sinceMs };
+    });
+    return { troubles, moreTroubles: failures.length - troubles.length };
+  }
+
+  #change(change: Partial<PollStatus>): void {
+    this.#status = { ...this.#status, ...change };
+  }
+}
+
+/** Two organizations of an enterprise cannot share a repository, but a registration can name one twice. */
+function uniqueOf(repositories: readonly PolledRepository[]): readonly PolledRepository[] {
+  return [...new Map(repositories.map((one) => [`${one.owner}/${one.repository}`.toLowerCase(), one])).values()];
+}
