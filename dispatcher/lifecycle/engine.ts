@@ -8,11 +8,11 @@ import { drainRunner } from './drain.ts';
 import { createFloor } from './floor.ts';
 import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
-import { LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
 import { type Permit, Permits } from './permits.ts';
-import type { EngineOptions } from './ports.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
 import { refusedByBackends, settleJobs } from './settle.ts';
 import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
@@ -70,6 +70,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   const launches = new Map<string, Promise<void>>();
   const visits = new Map<string, Promise<void>>();
+  const sweeping = new Map<string, Promise<void>>();
   const sweeps = new SweepSchedule(tenants.keys(), clock, random);
   /** Lanes whose next launch waits for something of their own, and when to look again. */
   const blocked = new Map<string, { readonly reason: string; readonly untilMs: number }>();
@@ -98,13 +99,13 @@ export function createEngine(options: EngineOptions): Engine {
 
   function finishCycle(pauseMs: number | null): void {
     cycling = false;
-    if (again && pauseMs === null) {
-      again = false;
+    const repeat = again && working();
+    again = false;
+    if (repeat && pauseMs === null) {
       wake();
       return;
     }
-    again = false;
-    if (pauseMs !== null) wakeAt(clock.now() + pauseMs);
+    if (pauseMs !== null && working()) wakeAt(clock.now() + pauseMs);
     for (const waiter of idleWaiters.splice(0)) waiter();
   }
 
@@ -173,20 +174,22 @@ export function createEngine(options: EngineOptions): Engine {
       `planned for ${job.owner}/${job.repository} job ${job.jobId}${backend === undefined ? '' : ` on ${backend}`}`,
     );
     board.mark(lane.key);
-    const launch = { runner: name, createdAtMs: now, lane, backends: chosen };
-    launches.set(
-      name,
-      launchRunner(floor, tenant, backends, holds, launch)
-        .catch((error: unknown) => log.error('launch-broken', { runner: name, error }))
-        .finally(async () => {
-          launches.delete(name);
-          board.mark(lane.key);
-          await refuseHopeless(lane.key).catch((error: unknown) =>
-            log.error('refusal-failed', { lane: lane.key, error }),
-          );
-          wake();
-        }),
-    );
+    launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: chosen }));
+  }
+
+  /** Never rejects. */
+  async function launch(tenant: Tenant, plan: Launch): Promise<void> {
+    try {
+      await launchRunner(floor, tenant, backends, holds, plan);
+      await refuseHopeless(plan.lane.key);
+    } catch (error) {
+      // Its row stays `creating`: the deadline, or the next start, takes it up.
+      log.error('launch-broken', { runner: plan.runner, error });
+    } finally {
+      launches.delete(plan.runner);
+      laneChanged(plan.lane.key);
+      wake();
+    }
   }
 
   /** When every backend of a lane refuses its image or shape for good, its jobs are refused with the services' words. */
@@ -229,51 +232,53 @@ export function createEngine(options: EngineOptions): Engine {
     const due = await ledger.runnersDue(clock.now(), room + visits.size);
     for (const runner of due) {
       if (visits.size >= VISITS_AT_ONCE || !working()) return;
-      if (!visits.has(runner.name)) visit(runner);
+      if (!visits.has(runner.name)) visits.set(runner.name, visit(runner));
     }
   }
 
-  function visit(runner: RunnerRow): void {
-    const work =
-      runner.state === 'draining'
-        ? drainRunner(floor, verifier, runner)
-        : observeRunner({ floor, view, verifier, backends }, runner);
-    visits.set(
-      runner.name,
-      work
-        .catch(async (error: unknown) => {
-          log.error('visit-failed', { runner: runner.name, state: runner.state, error });
-          await floor.tell(runner.name, { kind: 'step-failed', message: 'an error of the dispatcher: see its log' });
-        })
-        .catch((error: unknown) => log.error('visit-not-recorded', { runner: runner.name, error }))
-        .finally(() => {
-          visits.delete(runner.name);
-          wake();
-        }),
-    );
+  /** Never rejects. */
+  async function visit(runner: RunnerRow): Promise<void> {
+    try {
+      if (runner.state === 'draining') await drainRunner(floor, verifier, runner);
+      else await observeRunner({ floor, view, verifier, backends }, runner);
+    } catch (error) {
+      log.error('visit-failed', { runner: runner.name, state: runner.state, error });
+      await postponeBroken(runner.name);
+    } finally {
+      visits.delete(runner.name);
+      wake();
+    }
+  }
+
+  async function postponeBroken(name: string): Promise<void> {
+    try {
+      await floor.tell(name, { kind: 'step-failed', message: 'an error of the dispatcher: see its log' });
+    } catch (error) {
+      log.error('visit-not-recorded', { runner: name, error });
+    }
   }
 
   function sweepDue(): void {
-    for (const name of sweeps.take()) {
-      sweep(name)
-        .catch((error: unknown) => {
-          log.error('sweep-broken', { registration: name, error });
-          return ['the sweep broke: see the log'];
-        })
-        .then((failures) => {
-          sweeps.done(name, failures);
-          wake();
-        });
-    }
+    for (const name of sweeps.take()) sweeping.set(name, sweep(name));
   }
 
-  async function sweep(name: string): Promise<readonly string[]> {
+  /** Never rejects. */
+  async function sweep(name: string): Promise<void> {
     const tenant = tenants.get(name);
-    if (tenant === undefined) return [];
-    const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
-    const { failures } = await sweepInstances(floor, tenant, backends);
-    if (working()) await sweepGithub(floor, tenant, view, scopes);
-    return failures;
+    let failures: readonly string[] = ['the sweep broke: see the log'];
+    try {
+      if (tenant !== undefined) {
+        const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
+        ({ failures } = await sweepInstances(floor, tenant, backends));
+        if (working()) await sweepGithub(floor, tenant, view, scopes);
+      }
+    } catch (error) {
+      log.error('sweep-broken', { registration: name, error });
+    } finally {
+      sweeping.delete(name);
+      sweeps.done(name, failures);
+      wake();
+    }
   }
 
   async function doChores(): Promise<void> {

@@ -1,0 +1,78 @@
+import { expect } from 'chai';
+import { githubStep, instanceStep, mayStop } from '../../dispatcher/lifecycle/drain-plan.ts';
+import { HOUR, runnerRow } from './runner-fixture.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+const draining = { state: 'draining', instanceState: 'running', instanceId: 'i-1', stateSinceMs: 0 } as const;
+const wasOnline = { ...draining, onlineAtMs: 0 } as const;
+const readIdleTwice = { ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: 2 * MINUTE } as const;
+
+describe('the plan of a drain', () => {
+  it('reads a runner that was online twice before it deletes it', () => {
+    expect(githubStep(runnerRow(wasOnline))).to.equal('read');
+    expect(githubStep(runnerRow({ ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: MINUTE }))).to.equal('read');
+    expect(githubStep(runnerRow(readIdleTwice))).to.equal('deregister');
+  });
+
+  it('deletes at once what never came online, has ended, is done, or is forced', () => {
+    for (const fields of [
+      {},
+      { onlineAtMs: 0, instanceState: 'ended' as const },
+      { onlineAtMs: 0, finishedAtMs: 1 },
+      { onlineAtMs: 0, forced: true },
+    ]) {
+      expect(githubStep(runnerRow({ ...draining, ...fields }))).to.equal('deregister');
+    }
+  });
+
+  it('leaves a runner that was online alone for ten minutes, however idle GitHub calls it', () => {
+    const runner = runnerRow({ ...readIdleTwice, deregisteredAtMs: 2 * MINUTE });
+    expect(mayStop(runner, 10 * MINUTE - 1)).to.equal(false);
+    expect(mayStop(runner, 10 * MINUTE)).to.equal(true);
+  });
+
+  it('does not stop what was read idle once', () => {
+    const once = runnerRow({ ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: 0, deregisteredAtMs: MINUTE });
+    expect(mayStop(once, 11 * MINUTE)).to.equal(false);
+  });
+
+  it('does not stop what GitHub still knows', () => {
+    expect(mayStop(runnerRow(readIdleTwice), HOUR)).to.equal(false);
+  });
+
+  it('never stops what a job names, until the job is done', () => {
+    const named = { ...readIdleTwice, deregisteredAtMs: 2 * MINUTE, jobKey: 'github.com/1' };
+    expect(mayStop(runnerRow(named), 100 * HOUR)).to.equal(false);
+    expect(mayStop(runnerRow({ ...named, finishedAtMs: HOUR }), HOUR + MINUTE)).to.equal(true);
+  });
+
+  it('stops at the instance’s own deadline, and when forced', () => {
+    const named = { ...draining, jobKey: 'github.com/1', instanceDeadlineAtMs: HOUR };
+    expect(mayStop(runnerRow(named), HOUR - 1)).to.equal(false);
+    expect(mayStop(runnerRow(named), HOUR)).to.equal(true);
+    expect(mayStop(runnerRow({ ...named, forced: true }), 0)).to.equal(true);
+  });
+
+  it('stops a container that never came online a moment after its registration is gone', () => {
+    const never = { ...draining, deregisteredAtMs: MINUTE };
+    expect(mayStop(runnerRow({ ...draining }), HOUR)).to.equal(false);
+    expect(mayStop(runnerRow(never), MINUTE + 29 * SECOND)).to.equal(false);
+    expect(mayStop(runnerRow(never), MINUTE + 30 * SECOND)).to.equal(true);
+    expect(mayStop(runnerRow({ ...never, instanceState: 'pending' }), MINUTE)).to.equal(true);
+  });
+
+  it('removes what has ended, and repeats a stop that brought nothing', () => {
+    expect(instanceStep(runnerRow({ ...draining, instanceState: 'ended' }), 0)).to.equal('stop');
+    const sent = runnerRow({ ...draining, instanceState: 'ended', stopSentAtMs: 0 });
+    expect(instanceStep(sent, 59 * SECOND)).to.equal('inspect');
+    expect(instanceStep(sent, MINUTE)).to.equal('stop');
+  });
+
+  it('has nothing to do on the provider’s side once nothing is there', () => {
+    for (const instanceState of ['none', 'absent'] as const) {
+      expect(instanceStep(runnerRow({ ...draining, instanceState }), 0)).to.equal('none');
+    }
+  });
+});

@@ -1,0 +1,279 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type { RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import { instanceStep, mayStop } from '../../dispatcher/lifecycle/drain-plan.ts';
+import {
+  type MachineContext,
+  type RunnerEvent,
+  type RunnerEventKind,
+  step,
+} from '../../dispatcher/lifecycle/machine.ts';
+import { runnerRow, STATES } from './runner-fixture.ts';
+
+const MINUTE = 60_000;
+
+/** DESIGN, "Runner states", with what a dispatcher that was wrong about an absence needs: gone → draining. */
+const TRANSITIONS: Readonly<Record<RunnerState, readonly RunnerState[]>> = {
+  creating: ['starting', 'busy', 'finishing', 'draining', 'gone'],
+  starting: ['online', 'busy', 'finishing', 'draining', 'gone'],
+  online: ['busy', 'finishing', 'draining', 'gone'],
+  busy: ['finishing', 'draining', 'gone'],
+  finishing: ['gone', 'draining'],
+  draining: ['busy', 'gone'],
+  gone: ['draining'],
+};
+
+const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K }> } = {
+  calling: { kind: 'calling', backend: 'docker', runnerId: 7, instanceDeadlineAtMs: 121 * 60 * MINUTE },
+  accepted: { kind: 'accepted', backend: 'docker', instanceId: 'i-1' },
+  'launch-refused': { kind: 'launch-refused', failureKind: 'capacity', message: 'no stock' },
+  'launch-abandoned': { kind: 'launch-abandoned', failureKind: 'transient', message: 'timeout' },
+  instance: { kind: 'instance', state: 'running', backend: 'docker', instanceId: 'i-1' },
+  'instance-missing': { kind: 'instance-missing' },
+  github: { kind: 'github', runnerId: 7, online: true, busy: false },
+  'github-missing': { kind: 'github-missing' },
+  'job-started': { kind: 'job-started', jobKey: 'github.com/1' },
+  'job-completed': { kind: 'job-completed', jobKey: 'github.com/1' },
+  deadline: { kind: 'deadline' },
+  drain: { kind: 'drain', reason: 'surplus' },
+  forget: { kind: 'forget' },
+  'delete-refused': { kind: 'delete-refused' },
+  deregistered: { kind: 'deregistered' },
+  'stop-sent': { kind: 'stop-sent' },
+  'credentials-refused': { kind: 'credentials-refused', message: '401' },
+  'step-failed': { kind: 'step-failed', message: '502' },
+};
+
+function at(nowMs: number): MachineContext {
+  return { nowMs, launchTimeoutMs: 10 * MINUTE, idleTimeoutMs: 5 * MINUTE };
+}
+
+function apply(runner: RunnerRow, event: RunnerEvent, nowMs: number): RunnerRow {
+  const answer = step(runner, event, at(nowMs));
+  return answer.kind === 'ignored' ? runner : { ...runner, ...answer.step.patch };
+}
+
+function told(runner: RunnerRow, ...events: readonly (readonly [number, RunnerEvent])[]): RunnerRow {
+  return events.reduce((current, [nowMs, event]) => apply(current, event, nowMs), runner);
+}
+
+const anyEvent: fc.Arbitrary<RunnerEvent> = fc.oneof(
+  ...Object.values(EVENTS).map((event) => fc.constant<RunnerEvent>(event)),
+  fc.record({
+    kind: fc.constant('instance' as const),
+    state: fc.constantFrom('pending' as const, 'running' as const, 'ended' as const, 'unknown' as const),
+    backend: fc.constant('docker'),
+    instanceId: fc.constant('i-1'),
+  }),
+  fc.record({
+    kind: fc.constant('github' as const),
+    runnerId: fc.constant(7),
+    online: fc.boolean(),
+    busy: fc.boolean(),
+  }),
+);
+
+/** Events with the time that passes before each. */
+const story = fc.array(fc.tuple(fc.integer({ min: 0, max: 4 * MINUTE }), anyEvent), { maxLength: 40 });
+
+function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<{
+  readonly before: RunnerRow;
+  readonly after: RunnerRow;
+  readonly event: RunnerEvent;
+  readonly nowMs: number;
+}> {
+  let runner = runnerRow({ backend: null, githubRunnerId: null, instanceState: 'none' });
+  let nowMs = 0;
+  for (const [pauseMs, event] of pairs) {
+    nowMs += pauseMs;
+    const next = apply(runner, event, nowMs);
+    yield { before: runner, after: next, event, nowMs };
+    runner = next;
+  }
+}
+
+describe('the machine of runner states', () => {
+  it('answers every (state, event) pair with a step or a reason', () => {
+    for (const state of STATES) {
+      for (const event of Object.values(EVENTS)) {
+        const answer = step(runnerRow({ state, instanceState: 'running' }), event, at(10 * MINUTE));
+        const words = answer.kind === 'ignored' ? [answer.because] : answer.step.entries.map((entry) => entry.reason);
+        expect(
+          words.every((reason) => reason.length > 0),
+          `${state} ${event.kind}`,
+        ).to.equal(true);
+      }
+    }
+  });
+
+  it('moves only along the arrows of the design, whatever happens in whatever order', () => {
+    fc.assert(
+      fc.property(story, (pairs) => {
+        for (const { before, after: next, event } of lives(pairs)) {
+          if (before.state === next.state) continue;
+          expect(TRANSITIONS[before.state], `${before.state} → ${next.state} on ${event.kind}`).to.include(next.state);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('says that a runner is gone only when its instance is, and its registration, or somebody gave up on it', () => {
+    fc.assert(
+      fc.property(story, (pairs) => {
+        for (const { before, after: next, event, nowMs } of lives(pairs)) {
+          if (next.state !== 'gone' || before.state === 'gone') continue;
+          if (event.kind === 'forget') continue;
+          expect(['none', 'absent']).to.include(next.instanceState);
+          const gaveUp = next.refusedSinceMs !== null && nowMs - next.refusedSinceMs >= 15 * MINUTE;
+          expect(next.deregisteredAtMs !== null || gaveUp).to.equal(true);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('never finds a ground to stop a container whose known job is not done, unless somebody or a limit forces it', () => {
+    fc.assert(
+      fc.property(story, (pairs) => {
+        for (const { after: next, nowMs } of lives(pairs)) {
+          if (next.state !== 'draining' || next.jobKey === null || next.finishedAtMs !== null) continue;
+          if (next.forced || nowMs >= next.instanceDeadlineAtMs) continue;
+          expect(mayStop(next, nowMs)).to.equal(false);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('sees no more in an event the second time than the first', () => {
+    const counted = new Set<RunnerEventKind>([
+      'instance-missing',
+      'step-failed',
+      'credentials-refused',
+      'forget',
+      'stop-sent',
+      'calling',
+      'delete-refused',
+    ]);
+    fc.assert(
+      fc.property(story, (pairs) => {
+        for (const { after: next, event, nowMs } of lives(pairs)) {
+          if (counted.has(event.kind)) continue;
+          expect(apply(next, event, nowMs).state, event.kind).to.equal(next.state);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives every runner that is not gone a time for the next look', () => {
+    fc.assert(
+      fc.property(story, (pairs) => {
+        for (const { after: next } of lives(pairs)) {
+          expect(next.nextCheckAtMs === null).to.equal(next.state === 'gone');
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('runs through a plain life', () => {
+    const runner = told(
+      runnerRow({ backend: null, instanceState: 'none' }),
+      [10, EVENTS.calling],
+      [600, EVENTS.accepted],
+      [9000, EVENTS.github],
+      [9500, EVENTS['job-started']],
+      [60_000, EVENTS['job-completed']],
+    );
+    expect(runner).to.include({ state: 'finishing', instanceId: 'i-1', jobKey: 'github.com/1', onlineAtMs: 9000 });
+    const ended = told(
+      runner,
+      [62_000, { ...EVENTS.instance, state: 'ended' }],
+      [62_100, EVENTS['github-missing']],
+      [62_200, EVENTS['stop-sent']],
+    );
+    expect(ended.state).to.equal('draining');
+    expect(told(ended, [63_000, EVENTS['instance-missing']]).state).to.equal('gone');
+  });
+
+  it('takes in_progress before it ever saw the runner online', () => {
+    expect(told(runnerRow({ state: 'starting' }), [1, EVENTS['job-started']]).state).to.equal('busy');
+  });
+
+  it('takes completed before anything else', () => {
+    expect(told(runnerRow({ state: 'creating' }), [1, EVENTS['job-completed']]).state).to.equal('finishing');
+  });
+
+  it('keeps a runner that GitHub refuses to delete', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'running', onlineAtMs: 1 });
+    expect(told(draining, [5, EVENTS['delete-refused']]).state).to.equal('busy');
+  });
+
+  it('keeps a draining runner whose job turns out to have started, even after a granted DELETE', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'running', onlineAtMs: 1 });
+    const kept = told(draining, [5, EVENTS.deregistered], [9, EVENTS['job-started']]);
+    expect(kept).to.include({ state: 'busy', jobKey: 'github.com/1' });
+  });
+
+  it('does not believe "idle" of a busy runner', () => {
+    const busy = runnerRow({ state: 'busy', instanceState: 'running', jobKey: 'github.com/1' });
+    expect(step(busy, EVENTS.github, at(1)).kind).to.equal('ignored');
+  });
+
+  it('needs three misses over three minutes to believe that an instance vanished', () => {
+    const online = runnerRow({ state: 'online', instanceState: 'running', instanceId: 'i-1', onlineAtMs: 1 });
+    const soon = told(
+      online,
+      [0, EVENTS['instance-missing']],
+      [MINUTE, EVENTS['instance-missing']],
+      [2 * MINUTE, EVENTS['instance-missing']],
+    );
+    expect(soon.state).to.equal('online');
+    expect(told(soon, [3 * MINUTE, EVENTS['instance-missing']]).state).to.equal('draining');
+  });
+
+  it('starts to count misses anew once the instance is seen again', () => {
+    const online = runnerRow({ state: 'online', instanceState: 'running', instanceId: 'i-1', onlineAtMs: 1 });
+    const seen = told(
+      online,
+      [0, EVENTS['instance-missing']],
+      [2 * MINUTE, EVENTS['instance-missing']],
+      [3 * MINUTE, EVENTS.instance],
+    );
+    expect(told(seen, [4 * MINUTE, EVENTS['instance-missing']])).to.include({ state: 'online', misses: 1 });
+  });
+
+  it('gives up an interrupted launch after two misses, and still looks for what it may have created', () => {
+    const creating = runnerRow({ state: 'creating', instanceState: 'maybe' });
+    const given = told(creating, [0, EVENTS['instance-missing']], [10_000, EVENTS['instance-missing']]);
+    expect(given).to.include({ state: 'draining', instanceState: 'maybe' });
+    expect(instanceStep(given, 10_000)).to.equal('inspect');
+  });
+
+  it('records an instance that a launch brings after its runner was given up', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'maybe' });
+    expect(told(draining, [5, EVENTS.accepted])).to.include({ instanceId: 'i-1', instanceState: 'pending' });
+  });
+
+  it('takes up again what was believed gone and turns up', () => {
+    const gone = runnerRow({ state: 'gone', instanceState: 'absent', nextCheckAtMs: null });
+    expect(told(gone, [5, EVENTS.instance])).to.include({ state: 'draining', instanceState: 'running' });
+  });
+
+  it('lets go after 15 minutes of refused credentials, once the instance is gone', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'absent', finishedAtMs: 1 });
+    const refused = told(draining, [0, EVENTS['credentials-refused']], [14 * MINUTE, EVENTS['credentials-refused']]);
+    expect(refused.state).to.equal('draining');
+    expect(told(refused, [15 * MINUTE, EVENTS['credentials-refused']]).state).to.equal('gone');
+  });
+
+  it('backs off when a step fails again and again', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'running' });
+    const once = told(draining, [0, EVENTS['step-failed']]);
+    const often = told(draining, ...Array.from({ length: 12 }, () => [0, EVENTS['step-failed']] as const));
+    expect(once.nextCheckAtMs).to.equal(2000);
+    expect(often.nextCheckAtMs).to.equal(5 * MINUTE);
+  });
+});

@@ -1,0 +1,207 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { allot, type LaneFacts, planPool, type Request } from '../../dispatcher/lifecycle/planner.ts';
+
+function lane(
+  key: string,
+  labels: string,
+  counts: Partial<Pick<LaneFacts, 'demand' | 'warm' | 'supply'>> = {},
+): LaneFacts {
+  return { key, labels: new Set(labels.split(' ')), demand: 0, warm: 0, supply: 0, ...counts };
+}
+
+const LABELS = ['a', 'b', 'c', 'd'];
+const anyPool: fc.Arbitrary<readonly LaneFacts[]> = fc
+  .uniqueArray(fc.subarray(LABELS, { minLength: 1 }), { selector: (labels) => labels.join(), maxLength: 8 })
+  .chain((sets) =>
+    fc.tuple(
+      ...sets.map((labels, index) =>
+        fc.record({
+          key: fc.constant(`lane${index}`),
+          labels: fc.constant(new Set(labels)),
+          demand: fc.nat(6),
+          warm: fc.nat(2),
+          supply: fc.nat(6),
+        }),
+      ),
+    ),
+  );
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+describe('the planner', () => {
+  it('launches what is missing', () => {
+    expect([...planPool([lane('x', 'a', { demand: 3, supply: 1 })]).needs]).to.deep.equal([['x', 2]]);
+  });
+
+  it('keeps the warm floor, and calls what is above it surplus', () => {
+    const plan = planPool([lane('x', 'a', { warm: 1, supply: 3 })]);
+    expect([...plan.surplus]).to.deep.equal([['x', 2]]);
+  });
+
+  it('credits what a lane with more labels has left over, each runner once', () => {
+    const plan = planPool([
+      lane('small', 'a', { demand: 2 }),
+      lane('middle', 'a b', { demand: 1 }),
+      lane('large', 'a b c', { supply: 2, demand: 0 }),
+    ]);
+    expect([...plan.needs]).to.deep.equal([['small', 1]]);
+    expect([...plan.surplus]).to.deep.equal([]);
+  });
+
+  it('does not credit a runner whose labels lack one of the job’s', () => {
+    const plan = planPool([lane('x', 'a b', { demand: 1 }), lane('y', 'a', { supply: 1 })]);
+    expect([...plan.needs]).to.deep.equal([['x', 1]]);
+  });
+
+  it('balances: supply and launches together equal demand and surplus', () => {
+    fc.assert(
+      fc.property(anyPool, (lanes) => {
+        const { needs, surplus } = planPool(lanes);
+        const wanted = sum(lanes.map(({ demand, warm }) => demand + warm));
+        const free = sum(lanes.map(({ supply }) => supply));
+        expect(free + sum(needs.values())).to.equal(wanted + sum(surplus.values()));
+      }),
+    );
+  });
+
+  it('leaves no lane short while a lane with more labels has a runner to spare', () => {
+    fc.assert(
+      fc.property(anyPool, (lanes) => {
+        const { needs, surplus } = planPool(lanes);
+        for (const short of lanes.filter(({ key }) => needs.has(key))) {
+          const lenders = lanes.filter(({ key, labels }) => surplus.has(key) && short.labels.isSubsetOf(labels));
+          expect(lenders.map(({ key }) => key)).to.deep.equal([]);
+        }
+      }),
+    );
+  });
+});
+
+const anyLines = fc.dictionary(
+  fc.constantFrom('acme', 'globex', 'initech'),
+  fc.array(fc.record({ need: fc.integer({ min: 1, max: 5 }), backends: fc.subarray(['one', 'two']) }), {
+    maxLength: 4,
+  }),
+);
+const anyRoom = fc.record({
+  total: fc.nat(20),
+  registration: fc.nat(8),
+  one: fc.nat(6),
+  two: fc.nat(6),
+});
+
+describe('the allotment', () => {
+  const roomy = {
+    total: 100,
+    byRegistration: new Map([
+      ['big', 100],
+      ['small', 100],
+    ]),
+    byBackend: new Map([
+      ['big/b', 100],
+      ['small/b', 100],
+    ]),
+  };
+
+  it('serves a single job of one registration between the thousand of another', () => {
+    const lines = new Map<string, readonly Request[]>([
+      ['big', [{ laneKey: 'l', need: 1000, backends: ['b'] }]],
+      ['small', [{ laneKey: 's', need: 1, backends: ['b'] }]],
+    ]);
+    const served = allot(lines, { ...roomy, total: 3 }, undefined).map(({ registration }) => registration);
+    expect(served).to.deep.equal(['big', 'small', 'big']);
+  });
+
+  it('begins behind the registration that was served last', () => {
+    const request = [{ laneKey: 'l', need: 5, backends: ['b'] }];
+    const lines = new Map<string, readonly Request[]>([
+      ['big', request],
+      ['small', request],
+    ]);
+    expect(allot(lines, { ...roomy, total: 1 }, 'big')[0]?.registration).to.equal('small');
+  });
+
+  it('never exceeds a cap, a need, or a negative room, and names only backends with room', () => {
+    fc.assert(
+      fc.property(anyLines, anyRoom, (wishes, room) => {
+        const names = Object.keys(wishes);
+        const lines = new Map(
+          names.map((name) => [
+            name,
+            (wishes[name] ?? []).map((wish, index) => ({ laneKey: `${name}${index}`, ...wish })),
+          ]),
+        );
+        const grants = allot(
+          lines,
+          {
+            total: room.total - 5,
+            byRegistration: new Map(names.map((name) => [name, room.registration - 2])),
+            byBackend: new Map(
+              names.flatMap(
+                (name) =>
+                  [
+                    [`${name}/one`, room.one],
+                    [`${name}/two`, room.two],
+                  ] as const,
+              ),
+            ),
+          },
+          'globex',
+        );
+        expect(grants.length).to.be.at.most(Math.max(0, room.total - 5));
+        for (const name of names) {
+          const own = grants.filter(({ registration }) => registration === name);
+          expect(own.length).to.be.at.most(Math.max(0, room.registration - 2));
+          for (const [backend, free] of [
+            ['one', room.one],
+            ['two', room.two],
+          ] as const) {
+            expect(own.filter(({ backends }) => backends[0] === backend).length).to.be.at.most(free);
+          }
+          for (const [index, wish] of (wishes[name] ?? []).entries()) {
+            const granted = own.filter(({ laneKey }) => laneKey === `${name}${index}`);
+            expect(granted.length).to.be.at.most(wish.need);
+            for (const { backends } of granted) expect(wish.backends).to.include.members([...backends]);
+          }
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('gives everything that fits when there is room', () => {
+    fc.assert(
+      fc.property(anyLines, (wishes) => {
+        const names = Object.keys(wishes);
+        const lines = new Map(
+          names.map((name) => [
+            name,
+            (wishes[name] ?? []).map((wish, index) => ({ laneKey: `${name}${index}`, ...wish })),
+          ]),
+        );
+        const room = {
+          total: 1000,
+          byRegistration: new Map(names.map((name) => [name, 1000])),
+          byBackend: new Map(
+            names.flatMap(
+              (name) =>
+                [
+                  [`${name}/one`, 1000],
+                  [`${name}/two`, 1000],
+                ] as const,
+            ),
+          ),
+        };
+        const wanted = Object.values(wishes)
+          .flat()
+          .filter(({ backends }) => backends.length > 0);
+        expect(allot(lines, room, undefined).length).to.equal(sum(wanted.map(({ need }) => need)));
+      }),
+    );
+  });
+});

@@ -1,0 +1,60 @@
+import { expect } from 'chai';
+import type { Waiting } from '../../dispatcher/ledger/ledger.ts';
+import { MOST_LAUNCHES, turnOf } from '../../dispatcher/lifecycle/replacement.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+function waiting(fields: Partial<Waiting>): Waiting {
+  return {
+    key: 'github.com/1',
+    host: 'github.com',
+    owner: 'acme',
+    repository: 'web',
+    jobId: 1,
+    launches: 0,
+    lastLaunchAtMs: null,
+    verifiedAtMs: null,
+    statusSinceMs: 0,
+    disputed: false,
+    ...fields,
+  };
+}
+
+describe('the turn of a waiting job', () => {
+  it('launches at once for a job that has had no runner yet', () => {
+    expect(turnOf(waiting({}), 5).kind).to.equal('launch');
+  });
+
+  it('reads the job before a second runner is launched for it', () => {
+    const once = { launches: 1, lastLaunchAtMs: MINUTE };
+    expect(turnOf(waiting(once), 2 * MINUTE).kind).to.equal('verify');
+    expect(turnOf(waiting({ ...once, verifiedAtMs: 2 * MINUTE }), 2 * MINUTE).kind).to.equal('launch');
+  });
+
+  it('does not rely on a reading from before the last launch, or one that has grown old', () => {
+    const once = { launches: 1, lastLaunchAtMs: 5 * MINUTE };
+    expect(turnOf(waiting({ ...once, verifiedAtMs: 4 * MINUTE }), 6 * MINUTE).kind).to.equal('verify');
+    expect(turnOf(waiting({ ...once, verifiedAtMs: 6 * MINUTE }), 7 * MINUTE).kind).to.equal('verify');
+  });
+
+  it('reads a disputed job before the first runner', () => {
+    expect(turnOf(waiting({ disputed: true }), 5).kind).to.equal('verify');
+  });
+
+  it('lets the fourth and later runners wait longer and longer, and says why', () => {
+    const turns = [3, 4, 5, 20].map((launches) => turnOf(waiting({ launches, lastLaunchAtMs: 0 }), 0));
+    expect(turns.map((turn) => (turn.kind === 'wait' ? turn.untilMs : turn.kind))).to.deep.equal([
+      30 * SECOND,
+      MINUTE,
+      2 * MINUTE,
+      10 * MINUTE,
+    ]);
+    expect(turns.every((turn) => turn.kind === 'wait' && turn.reason.includes('launched'))).to.equal(true);
+  });
+
+  it('stops at a cap, and names the cure', () => {
+    const turn = turnOf(waiting({ launches: MOST_LAUNCHES, lastLaunchAtMs: 0 }), 100 * MINUTE);
+    expect(turn.kind === 'wait' && turn.reason).to.include('sid-');
+  });
+});
