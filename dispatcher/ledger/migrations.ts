@@ -90,8 +90,8 @@ const first: Migration = {
       schema
         .createIndex('jobsDisputed')
         .on('jobs')
-        .columns(['statusObservedAtMs', 'key'])
-        .where(sql<boolean>`${sql.ref('disputed')} = 1 and ${sql.ref('admission')} = 'lane'`),
+        .columns(['admission', 'demand desc', 'statusObservedAtMs', 'key'])
+        .where(sql.ref('disputed'), '=', sql.lit(1)),
       schema
         .createIndex('jobsOpen')
         .on('jobs')

@@ -23,6 +23,15 @@ const no: RawBuilder<Bit> = sql.lit(0);
 const completed: RawBuilder<'completed'> = sql.lit('completed');
 const inLane: RawBuilder<'lane'> = sql.lit('lane');
 
+/** The column, hidden from the planner: an index on it would be the wrong one. Both databases read it alike. */
+function withoutIndex(column: string): RawBuilder<string> {
+  return sql`coalesce(${sql.ref(column)}, '')`;
+}
+
+function withoutOrderIndex(column: string): RawBuilder<number> {
+  return sql`${sql.ref(column)} + 0`;
+}
+
 /**
  * The text of an insert of a whole row never changes, and compiling its forty columns costs ten times as much as
  * running it: it is compiled once a dialect.
@@ -143,20 +152,27 @@ export function admitJob(builder: Builder, job: JobsTable): Query {
     .compile();
 }
 
-export function jobsMatching(builder: Builder, filter: JobFilter, limit: number): Query {
-  const { registrations, admission, status, laneKey } = filter;
-  return builder
-    .selectFrom('jobs')
-    .selectAll()
-    .$if(registrations !== undefined, (query) => query.where('registration', 'in', [...(registrations ?? [])]))
-    .$if(admission !== undefined, (query) => query.where('admission', '=', admission ?? 'pending'))
-    .$if(status !== undefined, (query) => query.where('status', '=', status ?? 'queued'))
-    .$if(status !== undefined && status !== 'completed', (query) => query.where('status', '<>', completed))
-    .$if(laneKey !== undefined, (query) => query.where('laneKey', '=', laneKey ?? ''))
-    .orderBy('firstSeenAtMs', 'desc')
-    .orderBy('key', 'desc')
-    .limit(limit)
-    .compile();
+/** What a filter asks of one registration, or of all. */
+export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly registration: string | undefined };
+
+export function jobsMatching(builder: Builder, choice: JobChoice, limit: number): Query {
+  const { registration, admission, status, laneKey } = choice;
+  const open = status !== undefined && status !== 'completed';
+  let query = builder.selectFrom('jobs').selectAll().limit(limit);
+  if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
+  if (status !== undefined) query = query.where('status', '=', status);
+  if (!open) {
+    if (registration !== undefined) query = query.where('registration', '=', registration);
+    if (admission !== undefined) query = query.where('admission', '=', admission);
+    return query.orderBy('firstSeenAtMs', 'desc').orderBy('key', 'desc').compile();
+  }
+  // Few jobs are open and many are history: an index that yields the wished order would walk through all of it.
+  query = query.where('status', '<>', completed);
+  // No other job has a lane. Said so that the index of open jobs serves better than the one of the lane's history.
+  if (laneKey !== undefined) query = query.where('admission', 'in', ['lane', 'expired', 'pending']);
+  if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
+  if (admission !== undefined) query = query.where(withoutIndex('admission'), '=', admission);
+  return query.orderBy(withoutOrderIndex('firstSeenAtMs'), 'desc').orderBy('key', 'desc').compile();
 }
 
 export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: number): Query {
@@ -173,15 +189,19 @@ export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: numbe
 }
 
 export function disputedJobs(builder: Builder, limit: number): Query {
-  return builder
-    .selectFrom('jobs')
-    .selectAll()
-    .where('disputed', '=', yes)
-    .where('admission', '=', inLane)
-    .orderBy('statusObservedAtMs')
-    .orderBy('key')
-    .limit(limit)
-    .compile();
+  return (
+    builder
+      .selectFrom('jobs')
+      .selectAll()
+      .where('disputed', '=', yes)
+      .where('admission', '=', inLane)
+      // Those that may call for a runner first.
+      .orderBy('demand', 'desc')
+      .orderBy('statusObservedAtMs')
+      .orderBy('key')
+      .limit(limit)
+      .compile()
+  );
 }
 
 export function overdueJobs(builder: Builder, beforeMs: number, limit: number): Query {
@@ -253,7 +273,7 @@ export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: num
         .selectFrom('jobs')
         .select('key')
         .where('status', '<>', completed)
-        .where('admission', 'in', ['refused', 'not-ours', 'expired'])
+        .where(withoutIndex('admission'), 'in', ['refused', 'not-ours', 'expired'])
         .where('unsettledAtMs', 'is', null)
         .where('statusSinceMs', '<', beforeMs)
         .limit(limit),
@@ -428,19 +448,23 @@ export function runnerByName(builder: Builder, name: string): Query {
   return builder.selectFrom('runners').selectAll().where('name', '=', name).compile();
 }
 
-export function runnersMatching(builder: Builder, filter: RunnerFilter, limit: number): Query {
-  const { registrations, states, laneKey } = filter;
-  return builder
-    .selectFrom('runners')
-    .selectAll()
-    .$if(registrations !== undefined, (query) => query.where('registration', 'in', [...(registrations ?? [])]))
-    .$if(states !== undefined, (query) => query.where('state', 'in', [...(states ?? [])]))
-    .$if(states !== undefined && !states.includes('gone'), (query) => query.where('live', '=', yes))
-    .$if(laneKey !== undefined, (query) => query.where('laneKey', '=', laneKey ?? ''))
-    .orderBy('createdAtMs', 'desc')
-    .orderBy('name', 'desc')
-    .limit(limit)
-    .compile();
+export type RunnerChoice = Omit<RunnerFilter, 'registrations' | 'limit'> & {
+  readonly registration: string | undefined;
+};
+
+export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: number): Query {
+  const { registration, states, laneKey } = choice;
+  const alive = states !== undefined && !states.includes('gone');
+  let query = builder.selectFrom('runners').selectAll().limit(limit);
+  if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
+  if (states !== undefined) query = query.where('state', 'in', [...states]);
+  if (!alive) {
+    if (registration !== undefined) query = query.where('registration', '=', registration);
+    return query.orderBy('createdAtMs', 'desc').orderBy('name', 'desc').compile();
+  }
+  query = query.where('live', '=', yes);
+  if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
+  return query.orderBy(withoutOrderIndex('createdAtMs'), 'desc').orderBy('name', 'desc').compile();
 }
 
 export function runnersDue(builder: Builder, nowMs: number, limit: number): Query {

@@ -152,9 +152,17 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
 }
 
 export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
-  if (filter.registrations?.length === 0) return [];
-  const limit = bounded(filter.limit, 100, MOST_JOBS);
-  return (yield queries.jobsMatching(context.builder, filter, limit)).rows.map(rows.jobRow);
+  const { registrations, limit, ...choice } = filter;
+  const most = bounded(limit, 100, MOST_JOBS);
+  const found: JobRow[] = [];
+  // One after the other, as one index holds each registration's jobs in order: together they would have to be sorted.
+  for (const registration of each(registrations)) {
+    found.push(
+      ...(yield queries.jobsMatching(context.builder, { ...choice, registration }, most)).rows.map(rows.jobRow),
+    );
+  }
+  found.sort((a, b) => b.firstSeenAtMs - a.firstSeenAtMs || compare(b.key, a.key));
+  return found.slice(0, most);
 }
 
 export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<number> {
@@ -282,9 +290,16 @@ export function* runner(context: Context, name: string): Step<RunnerRow | undefi
 }
 
 export function* runners(context: Context, filter: RunnerFilter): Step<readonly RunnerRow[]> {
-  if (filter.registrations?.length === 0 || filter.states?.length === 0) return [];
-  const limit = bounded(filter.limit, MOST_RUNNERS, MOST_RUNNERS);
-  return (yield queries.runnersMatching(context.builder, filter, limit)).rows.map(rows.runnerRow);
+  const { registrations, limit, ...choice } = filter;
+  if (choice.states?.length === 0) return [];
+  const most = bounded(limit, MOST_RUNNERS, MOST_RUNNERS);
+  const found: RunnerRow[] = [];
+  for (const registration of each(registrations)) {
+    const answer = yield queries.runnersMatching(context.builder, { ...choice, registration }, most);
+    found.push(...answer.rows.map(rows.runnerRow));
+  }
+  found.sort((a, b) => b.createdAtMs - a.createdAtMs || compare(b.name, a.name));
+  return found.slice(0, most);
 }
 
 export function* runnersDue(context: Context, nowMs: number, limit: number): Step<readonly RunnerRow[]> {
@@ -399,6 +414,11 @@ const ALWAYS = Number.MAX_SAFE_INTEGER;
 
 function firstOf<Row>(answer: Answer, decode: (row: unknown) => Row): Row | undefined {
   return answer.rows.length === 0 ? undefined : decode(answer.rows[0]);
+}
+
+/** Each registration that the filter names; undefined, for all of them, where it names none. */
+function each(registrations: readonly string[] | undefined): readonly (string | undefined)[] {
+  return registrations === undefined ? [undefined] : [...new Set(registrations)];
 }
 
 function bounded(wished: number | undefined, usual: number, most: number): number {
