@@ -1,10 +1,11 @@
 /** How the commands that look at a running dispatcher ask its admin API. */
 import { open } from 'node:fs/promises';
-import { Command, CommanderError } from 'commander';
-import type { z } from 'zod';
+import { Command } from 'commander';
+import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { Secret } from '../config/model.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
+import { printable } from './admin-text.ts';
 
 /** What a command needs of the world. */
 export interface AdminTerminal {
@@ -12,6 +13,9 @@ export interface AdminTerminal {
   readonly clock: Clock;
   /** For the answer, and nothing but the answer: it may be piped into a program. */
   out(text: string): void;
+  err(text: string): void;
+  /** Sets the exit code; the process ends by itself. */
+  exit(code: number): void;
 }
 
 /** Exit code 1: the dispatcher could not be asked, or said no. 2: the question itself was wrong. */
@@ -27,16 +31,17 @@ export class AdminClientError extends Error {
   }
 }
 
-export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:8081';
+export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
 const TOKEN_BYTES = 4096;
 const ANSWER_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 35_000;
 
-export interface AdminFlags {
-  readonly url?: string;
-  readonly tokenFile?: string;
-  readonly json?: boolean;
-}
+const flagsSchema = z.object({
+  url: z.string().optional(),
+  tokenFile: z.string().optional(),
+  json: z.boolean().default(false),
+});
+type AdminFlags = z.infer<typeof flagsSchema>;
 
 /** A command that talks to the admin API. There is no `--token`: every user of the machine can read argv. */
 export function adminCommand(name: string, description: string): Command {
@@ -45,6 +50,23 @@ export function adminCommand(name: string, description: string): Command {
     .option('--url <url>', `the dispatcher's admin listener (SHR_ADMIN_URL, else ${DEFAULT_ADMIN_URL})`)
     .option('--token-file <path>', 'a file with the admin token (else the variable SHR_ADMIN_TOKEN)')
     .option('--json', 'the answer as JSON');
+}
+
+/** Runs one question to its end: what goes wrong is said with its cure, and told by the exit code. */
+export async function answering(
+  command: Command,
+  terminal: AdminTerminal,
+  ask: (client: AdminClient) => Promise<{ readonly json: unknown; readonly text: string }>,
+): Promise<void> {
+  const flags = flagsSchema.parse(command.optsWithGlobals());
+  try {
+    const { json, text } = await ask(await AdminClient.connect(flags, terminal));
+    terminal.out(flags.json ? `${JSON.stringify(json)}\n` : text);
+  } catch (error) {
+    if (!(error instanceof AdminClientError)) throw error;
+    terminal.err(`shr: ${printable(error.message)}\n     ${printable(error.hint)}\n`);
+    terminal.exit(error.exitCode);
+  }
 }
 
 export type Query = Readonly<Record<string, string | undefined>>;
@@ -236,7 +258,13 @@ function codeOf(error: unknown): string | undefined {
     : undefined;
 }
 
-/** For options that the command line itself can judge. */
-export function usage(message: string): CommanderError {
-  return new CommanderError(2, 'shr.usage', message);
+/** The options of this command that were given, as the API takes them. It judges their values. */
+export function filters(command: Command, names: readonly string[]): Query {
+  const given = z.record(z.string(), z.unknown()).parse(command.opts());
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = given[name];
+      return typeof value === 'string' ? [[name, value]] : [];
+    }),
+  );
 }

@@ -1,0 +1,206 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { jobsCommand } from '../../dispatcher/cli/jobs.ts';
+import { lanesCommand } from '../../dispatcher/cli/lanes.ts';
+import { acmeLane, admit, fact, type House, openHouse, TOKEN } from '../http/admin-house.ts';
+import { run } from './terminal.ts';
+
+describe('shr jobs and shr lanes', () => {
+  let house: House;
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-cli-'));
+    house = await openHouse();
+    await admit(
+      house.ledger,
+      [
+        fact(1, 'acme', { jobName: 'build\u001b[2Jgone\u202e' }),
+        fact(2, 'acme', { labels: ['acme-runner', 'cpu-64'] }),
+      ],
+      (job) => (job.labels.includes('cpu-64') ? undefined : acmeLane),
+    );
+  });
+  after(async () => {
+    await house.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('lists jobs with their state and, where refused, the reason', async () => {
+    const { out, err, code } = await run(jobsCommand, ['--url', house.url]);
+    expect([err, code]).to.deep.equal(['', 0]);
+    const [head, refused, queued] = out.split('\n');
+    expect(head).to.match(/^JOB +REPOSITORY +NAME +STATUS +FOR +ADMISSION +RUNNER +WHY$/);
+    expect(refused).to.match(/^2 +acme\/web +job 2 +queued +\w+ +refused acme +- +cpu-64 is more than the 8 cores/);
+    expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +lane acme +-$/);
+  });
+
+  it("shows a stranger's control characters as dots", async () => {
+    const { out } = await run(jobsCommand, ['--url', house.url]);
+    expect(out).to.include('build·[2Jgone·');
+    for (const forged of ['\u001b', '\u202e']) expect(out).to.not.include(forged);
+  });
+
+  it('prints the same as JSON with --json, before or after the subcommand', async () => {
+    const list = JSON.parse((await run(jobsCommand, ['--url', house.url, '--json'])).out);
+    expect(list.jobs.map((job: { id: number }) => job.id)).to.deep.equal([2, 1]);
+    for (const argv of [
+      ['--json', '--url', house.url, 'show', '1'],
+      ['show', 'github.com/1', '--url', house.url, '--json'],
+    ]) {
+      expect(JSON.parse((await run(jobsCommand, argv)).out).job).to.include({ key: 'github.com/1' });
+    }
+  });
+
+  it('filters', async () => {
+    const { out } = await run(jobsCommand, ['--url', house.url, '--admission', 'refused', '--json']);
+    expect(JSON.parse(out).jobs.map((job: { id: number }) => job.id)).to.deep.equal([2]);
+    expect((await run(jobsCommand, ['--url', house.url, '--registration', 'globex'])).out).to.equal('No jobs.\n');
+  });
+
+  it('says that there are more', async () => {
+    const { out } = await run(jobsCommand, ['--url', house.url, '--limit', '1']);
+    expect(out).to.match(/\nThere are more jobs: narrow the question/);
+  });
+
+  it('shows what one job waits for', async () => {
+    const { out, code } = await run(jobsCommand, ['show', '1', '--url', house.url]);
+    expect(code).to.equal(0);
+    expect(out).to.match(/^waits for: +acme has its 10 runners$/m);
+    expect(out).to.match(/^status: +queued for /m);
+  });
+
+  it('shows lanes with demand, supply and the reason they wait', async () => {
+    const { out, code } = await run(lanesCommand, ['--url', house.url, '--waiting']);
+    expect(code).to.equal(0);
+    expect(out.split('\n')[1]).to.match(
+      /^lane0acme0000001 +acme +orgs\/acme +acme-runner +1 +\w+ +0 +0 +0 +acme has its 10 runners$/,
+    );
+    const json = JSON.parse((await run(lanesCommand, ['--url', house.url, '--json'])).out);
+    expect(json.lanes[0]).to.include({ key: acmeLane.key, waitReason: 'acme has its 10 runners' });
+    expect((await run(lanesCommand, ['--url', house.url, '--registration', 'globex'])).out).to.match(/^No lanes/);
+  });
+
+  describe('takes', () => {
+    it('the URL from SHR_ADMIN_URL', async () => {
+      expect((await run(jobsCommand, [], { SHR_ADMIN_URL: house.url })).code).to.equal(0);
+    });
+
+    it('the token from a file, before the environment', async () => {
+      const path = join(folder, 'token');
+      await writeFile(path, `${TOKEN}\n`);
+      const argv = ['--url', house.url, '--token-file', path];
+      expect((await run(jobsCommand, argv, { SHR_ADMIN_TOKEN: 'wrong' })).code).to.equal(0);
+    });
+
+    it('no token from argv', async () => {
+      let thrown: unknown;
+      await run(jobsCommand, ['--url', house.url, '--token', TOKEN]).catch((error: unknown) => {
+        thrown = error;
+      });
+      expect(String(thrown)).to.match(/unknown option '--token'/);
+    });
+  });
+
+  describe('ends with 1 and says what to do when', () => {
+    it('nobody listens', async () => {
+      const closed = await openHouse();
+      await closed.close();
+      const { err, out, code } = await run(jobsCommand, ['--url', closed.url]);
+      expect([out, code]).to.deep.equal(['', 1]);
+      expect(err).to.equal(
+        `shr: nothing listens at ${closed.url}\n` +
+          '     is the dispatcher running? Start it with `make serve`, or name its admin listener with --url\n',
+      );
+    });
+
+    it('the token is wrong, without repeating it', async () => {
+      const { err, code } = await run(jobsCommand, ['--url', house.url], { SHR_ADMIN_TOKEN: 'hunter2' });
+      expect(code).to.equal(1);
+      expect(err).to.match(/wrong token\n +set SHR_ADMIN_TOKEN, or name a file with --token-file/);
+      expect(err).to.not.include('hunter2');
+    });
+
+    it('nobody knows the job', async () => {
+      const { err, code } = await run(jobsCommand, ['show', '77', '--url', house.url]);
+      expect(code).to.equal(1);
+      expect(err).to.match(/^shr: no job github\.com\/77\n/);
+    });
+
+    for (const [what, status, body] of [
+      ['something else answers', 200, '<html>hello</html>'],
+      ['something else answers in JSON', 200, '{"jobs":[{"id":"x"}],"more":false}'],
+      ['a proxy answers', 502, 'bad gateway'],
+    ] as const) {
+      it(`${what}`, async () => {
+        const { code, err } = await askServer((_request, response) => response.writeHead(status).end(body));
+        expect(code).to.equal(1);
+        expect(err).to.match(/is no admin listener of this version/);
+      });
+    }
+
+    it('it is sent elsewhere: the token does not go along', async () => {
+      let reached = 0;
+      const other = createServer((_request, response) => {
+        reached += 1;
+        response.end('{}');
+      });
+      await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+      const address = other.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      const { code } = await askServer((_request, response) =>
+        response.writeHead(302, { location: `http://127.0.0.1:${port}/` }).end(),
+      );
+      other.close();
+      expect([code, reached]).to.deep.equal([1, 0]);
+    });
+
+    it('the answer never ends', async () => {
+      const { code, err } = await askServer((_request, response) => {
+        const chunk = 'x'.repeat(1024 * 1024);
+        const pour = () => {
+          while (!response.destroyed && response.write(chunk));
+          response.once('drain', pour);
+        };
+        pour();
+      });
+      expect(code).to.equal(1);
+      expect(err).to.match(/too long/);
+    });
+  });
+
+  describe('ends with 2 when', () => {
+    for (const [what, argv, env, message] of [
+      ['a filter makes no sense', ['--status', 'asleep'], {}, /the parameter status is not valid/],
+      ['the limit is beyond the bound', ['--limit', '501'], {}, /the parameter limit is not valid/],
+      ['the URL is none', ['--url', 'nowhere'], {}, /the URL is none/],
+      ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /the URL is none/],
+      ['the URL holds a password', ['--url', 'http://a:hunter2@127.0.0.1'], {}, /user or password/],
+      ['the token file is missing', ['--token-file', '/nowhere/token'], {}, /cannot be read \(ENOENT\)/],
+      ['the token has two lines', [], { SHR_ADMIN_TOKEN: 'hunter2\nhunter3' }, /characters that no token has/],
+      ['the job is none', ['show', 'build'], {}, /this names no job/],
+    ] as const) {
+      it(`${what}, without repeating a secret`, async () => {
+        const { code, err, out } = await run(jobsCommand, ['--url', house.url, ...argv], env);
+        expect([code, out]).to.deep.equal([2, '']);
+        expect(err).to.match(message);
+        expect(err).to.not.include('hunter');
+      });
+    }
+  });
+
+  async function askServer(answer: Parameters<typeof createServer>[1]) {
+    const server = createServer({}, answer);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    try {
+      return await run(jobsCommand, ['--url', `http://127.0.0.1:${port}`]);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+});

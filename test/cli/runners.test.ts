@@ -1,0 +1,72 @@
+import { expect } from 'chai';
+import { runnersCommand } from '../../dispatcher/cli/runners.ts';
+import { acmeLane, type House, MINUTE, NOW, openHouse, runner } from '../http/admin-house.ts';
+import { run } from './terminal.ts';
+
+describe('shr runners', () => {
+  let house: House;
+  beforeEach(async () => {
+    house = await openHouse();
+    await house.ledger.createRunner(
+      runner('shr-one', acmeLane, { stateSinceMs: NOW - 3 * MINUTE, createdAtMs: NOW - 3 * MINUTE }),
+      'job github.com/1 waits',
+    );
+    await house.ledger.stepRunner('shr-one', () => ({
+      patch: { state: 'starting', stateSinceMs: NOW - 2 * MINUTE, failure: 'image pull failed', failureKind: 'start' },
+      entries: [{ atMs: NOW - 2 * MINUTE, state: 'starting', reason: 'accepted by main', details: 'instance c0ffee' }],
+    }));
+    await house.ledger.createRunner(
+      runner('shr-gone', acmeLane, { state: 'gone', nextCheckAtMs: null, deadlineAtMs: null }),
+      'launched',
+    );
+  });
+  afterEach(() => house.close());
+
+  it('lists those that live, and those that are gone only where asked', async () => {
+    const { out, code } = await run(runnersCommand, ['--url', house.url]);
+    expect(code).to.equal(0);
+    const lines = out.trimEnd().split('\n');
+    expect(lines).to.have.length(2);
+    expect(lines[0]).to.match(/^RUNNER +REGISTRATION +BACKEND +STATE +FOR +AGE +JOB +WHY$/);
+    expect(lines[1]).to.match(/^shr-one +acme +main +starting +2m00s +3m00s +- +image pull failed$/);
+    const gone = JSON.parse((await run(runnersCommand, ['--url', house.url, '--state', 'gone', '--json'])).out);
+    expect(gone.runners.map((one: { name: string }) => one.name)).to.deep.equal(['shr-gone']);
+    expect((await run(runnersCommand, ['--url', house.url, '--state', 'busy'])).out).to.equal('No runners.\n');
+  });
+
+  it('shows one with its timeline', async () => {
+    const { out, code } = await run(runnersCommand, ['show', 'shr-one', '--url', house.url]);
+    expect(code).to.equal(0);
+    expect(out).to.match(/^state: +starting for 2m00s$/m);
+    expect(out).to.match(/^failure: +start: image pull failed$/m);
+    expect(out).to.match(/^2026-03-04T11:58:00\.000Z +\w+ +starting +accepted by main: instance c0ffee$/m);
+    expect(out).to.not.match(/output/);
+  });
+
+  it("shows the container's output where asked, with control characters as dots", async () => {
+    const none = await run(runnersCommand, ['show', 'shr-one', '--output', '--url', house.url]);
+    expect(none.out).to.match(/\nNo output was kept\.\n$/);
+    await house.ledger.keepOutput('shr-one', 'first\tline\r\n\u001b]0;title\u0007second\n', NOW);
+    const some = await run(runnersCommand, ['show', 'shr-one', '--output', '--url', house.url]);
+    expect(some.out).to.match(/\n\nfirst\tline\n·\]0;title·second\n$/);
+  });
+
+  it('gives one up', async () => {
+    const { out, code } = await run(runnersCommand, ['forget', 'shr-one', '--url', house.url]);
+    expect([code, house.forgotten]).to.deep.equal([0, ['shr-one']]);
+    expect(out).to.match(/^shr-one is draining: /);
+  });
+
+  it('says that nobody knows a runner', async () => {
+    for (const verb of ['show', 'forget']) {
+      const { err, code } = await run(runnersCommand, [verb, 'shr-nobody', '--url', house.url]);
+      expect(code).to.equal(1);
+      expect(err).to.match(/^shr: no runner shr-nobody\n +it was never ours/);
+    }
+  });
+
+  it('does not let a name reach another path', async () => {
+    const { code } = await run(runnersCommand, ['forget', '../runners/shr-one', '--url', house.url]);
+    expect([code, house.forgotten]).to.deep.equal([2, []]);
+  });
+});
