@@ -1,0 +1,83 @@
+/** Starts simulators from the command line: `npm run simulators -- github --port 4010`. */
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { startGithubSimulator } from './github/index.ts';
+
+function numberOf(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('a number, please');
+  return value;
+}
+
+interface GithubFlags {
+  port: number;
+  host: string;
+  publicUrl?: string;
+  runnerUrl?: string;
+  timeScale: number;
+  seed: number;
+  webhook?: string;
+  secret?: string;
+  organization: string;
+  repository: string[];
+  keys?: string;
+}
+
+const program = new Command('simulators').description('Stand-ins for GitHub and the clouds, on the wire.');
+
+program
+  .command('github')
+  .description('A GitHub with Apps, runners, workflows and webhooks.')
+  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4010)
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--public-url <url>', 'what clients are told in links (default: the address it listens on)')
+  .option('--runner-url <url>', 'what runners are told in the JIT blob (default: the public URL)')
+  .option('--time-scale <factor>', 'simulated time runs this much faster', numberOf, 1)
+  .option('--seed <number>', 'the same seed makes the same choices', numberOf, 1)
+  .option('--organization <login>', 'the organization there is', 'acme')
+  .option('--repository <name...>', 'its repositories', ['web', 'api'])
+  .option('--webhook <url>', "the App's webhook")
+  .option('--secret <text>', 'its secret; better given as SIMULATOR_WEBHOOK_SECRET')
+  .option('--keys <folder>', 'where to write the private keys and tokens (default: a new temporary folder)')
+  .action(async (flags: GithubFlags) => {
+    const secret = process.env['SIMULATOR_WEBHOOK_SECRET'] ?? flags.secret;
+    const simulator = await startGithubSimulator({
+      port: flags.port,
+      host: flags.host,
+      timeScale: flags.timeScale,
+      seed: flags.seed,
+      ...(flags.publicUrl === undefined ? {} : { publicUrl: flags.publicUrl }),
+      ...(flags.runnerUrl === undefined ? {} : { runnerUrl: flags.runnerUrl }),
+      owners: [{ login: flags.organization, repositories: flags.repository.map((name) => ({ name })) }],
+      enterprises: [{ slug: `${flags.organization}-inc`, organizations: [flags.organization] }],
+      apps: [
+        flags.webhook === undefined
+          ? {}
+          : { webhook: { url: flags.webhook, ...(secret === undefined ? {} : { secret }) } },
+      ],
+      tokens: [{ login: 'admin', owners: ['*'], access: 'admin' }],
+    });
+    const folder = flags.keys ?? (await mkdtemp(path.join(tmpdir(), 'github-simulator-')));
+    console.log(`url     ${simulator.url} (also ${simulator.url}/api/v3)`);
+    for (const app of simulator.apps) {
+      const file = path.join(folder, `${app.slug}.private-key.pem`);
+      await writeFile(file, app.privateKey, { mode: 0o600 });
+      console.log(`app     ${app.slug}, id ${app.id}, key in ${file}`);
+      for (const { id, account } of app.installations)
+        console.log(`        installed on ${account}, installation id ${id}`);
+    }
+    const tokenFile = path.join(folder, 'token');
+    await writeFile(tokenFile, `${simulator.tokens[0] ?? ''}\n`, { mode: 0o600 });
+    console.log(`token   an admin's personal access token in ${tokenFile}`);
+    const repository = `${flags.organization}/${flags.repository[0] ?? ''}`;
+    console.log(`push    curl --data-binary @workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`);
+    const end = (): void => {
+      void simulator.close().then(() => process.exit(0));
+    };
+    process.once('SIGINT', end);
+    process.once('SIGTERM', end);
+  });
+
+await program.parseAsync();

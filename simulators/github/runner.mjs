@@ -1,0 +1,237 @@
+#!/usr/bin/env node
+/**
+ * The demo runner: what actions/runner is to GitHub, this is to the GitHub simulator. Plain JavaScript without
+ * dependencies, so that it runs wherever there is a node of version 20 or later.
+ *
+ * It takes the JIT blob from ACTIONS_RUNNER_INPUT_JITCONFIG, runs one job, and exits as the real listener does:
+ * 0 done or stopped while idle, 1 terminated (no registration, bad blob), 2 retryable (the server does not answer),
+ * 5 session conflict; with ACTIONS_RUNNER_RETURN_JOB_RESULT_FOR_HOSTED=true 100 + result.
+ */
+import { spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const exitCodes = { ok: 0, terminated: 1, retryable: 2, conflict: 5 };
+const jobResults = { success: 100, failure: 102, cancelled: 103, gone: 105 };
+const pollSeconds = 20;
+const attempts = 8;
+/** Like the real one: INT, then TERM after 7.5 s, then a kill after another 2.5 s. */
+const interruptMs = 7_500;
+const terminateMs = 2_500;
+const outputPieceBytes = 32 * 1024;
+
+function say(text) {
+  process.stdout.write(`${new Date().toISOString().slice(0, 19)}Z: ${text}\n`);
+}
+
+function readBlob() {
+  const blob = process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
+  // Neither the listener's children nor anybody who reads /proc later shall have it.
+  delete process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
+  if (!blob) throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not set');
+  let lines;
+  try {
+    const files = JSON.parse(Buffer.from(blob, 'base64').toString());
+    lines = Buffer.from(files['.simulator'], 'base64').toString().trim().split('\n');
+  } catch {
+    throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is no JIT configuration of the GitHub simulator');
+  }
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
+}
+
+class Unreachable extends Error {}
+
+/** One exchange of the protocol in `sessions.ts`; repeated when the server stumbles, as every verb allows. */
+async function ask(config, verb, fields, { text, signal, tries = attempts } = {}) {
+  const lines = [`token ${config.token}`, ...Object.entries(fields).map(([key, value]) => `${key} ${value}`)];
+  const body = text === undefined ? lines.join('\n') : `${lines.join('\n')}\n\n${text}`;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const timeout = AbortSignal.timeout((pollSeconds + 15) * 1_000);
+      const response = await fetch(`${config.url}/_runner/${verb}`, {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain' },
+        body,
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      });
+      if (response.ok) return await response.text();
+      await response.body?.cancel();
+    } catch {
+      if (signal?.aborted) return '';
+    }
+    if (attempt >= tries) throw new Unreachable(`no answer to ${verb} from ${config.url}`);
+    await sleep(Math.min(5_000, 100 * 2 ** attempt) * (0.75 + Math.random() / 2));
+  }
+}
+
+function parse(reply) {
+  const lines = reply.trimEnd().split('\n');
+  const [word = '', ...rest] = (lines[0] ?? '').split(' ');
+  const fields = Object.fromEntries(
+    lines.slice(1).map((line) => [line.split(' ', 1)[0], line.slice(line.indexOf(' ') + 1)]),
+  );
+  return { word, rest: rest.join(' '), fields };
+}
+
+/** What a signal or the server wants to end. */
+const stop = { requested: false, idle: new AbortController(), step: undefined };
+
+function interruptStep() {
+  const child = stop.step;
+  if (!child?.pid) return;
+  const kill = (signal) => {
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // The group has ended.
+    }
+  };
+  kill('SIGINT');
+  const term = setTimeout(() => kill('SIGTERM'), interruptMs);
+  const last = setTimeout(() => kill('SIGKILL'), interruptMs + terminateMs);
+  child.once('close', () => {
+    clearTimeout(term);
+    clearTimeout(last);
+  });
+}
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.on(signal, () => {
+    if (stop.requested) return;
+    stop.requested = true;
+    say(`${signal}: shutting down`);
+    stop.idle.abort();
+    interruptStep();
+  });
+}
+
+/** One step in its own process group; true when it succeeded. */
+async function runScript(config, scriptPath, workFolder) {
+  const child = spawn('sh', ['-e', scriptPath], { cwd: workFolder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  stop.step = child;
+  if (stop.requested) interruptStep();
+  let sending = Promise.resolve();
+  const onOutput = (piece) => {
+    process.stdout.write(piece);
+    for (let from = 0; from < piece.length; from += outputPieceBytes) {
+      const text = piece.subarray(from, from + outputPieceBytes).toString();
+      sending = sending.then(() => ask(config, 'log', {}, { text, tries: 2 })).catch(() => undefined);
+    }
+  };
+  child.stdout.on('data', onOutput);
+  child.stderr.on('data', onOutput);
+  const code = await new Promise((resolve) => {
+    child.once('error', () => resolve(127));
+    child.once('close', (status) => resolve(status ?? 143));
+  });
+  stop.step = undefined;
+  await sending;
+  return code === 0;
+}
+
+async function runJob(config, job, heartbeatMs, root) {
+  const workFolder = path.join(root, '_work', job.directory);
+  await mkdir(workFolder, { recursive: true });
+  const scripts = await mkdtemp(path.join(root, '_work', '_temp-'));
+  let cancelled = false;
+  const over = new AbortController();
+  const heart = (async () => {
+    while (!over.signal.aborted) {
+      const { word } = parse(await ask(config, 'beat', {}, { tries: 3, signal: over.signal }).catch(() => ''));
+      if (word === 'cancel' && !cancelled) {
+        cancelled = true;
+        say('The job is being cancelled');
+        interruptStep();
+      }
+      await sleep(heartbeatMs, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+  })();
+  try {
+    let after = 1;
+    let outcome = 'success';
+    for (;;) {
+      if (stop.requested) outcome = 'terminated';
+      const reply = parse(await ask(config, 'next', { after, outcome }));
+      if (reply.word === 'end') return reply.rest;
+      if (reply.word !== 'run') return 'gone';
+      const [number = '', ...name] = reply.rest.split(' ');
+      say(`Step: ${name.join(' ')}`);
+      const scriptPath = path.join(scripts, `${number}.sh`);
+      await writeFile(scriptPath, await ask(config, 'script', { step: number }));
+      await chmod(scriptPath, 0o700);
+      const wasCancelled = cancelled;
+      const succeeded = await runScript(config, scriptPath, workFolder);
+      after = Number(number);
+      outcome = succeeded ? 'success' : cancelled && !wasCancelled ? 'cancelled' : 'failure';
+    }
+  } finally {
+    over.abort();
+    await rm(scripts, { recursive: true, force: true });
+    await heart;
+  }
+}
+
+async function connect(config) {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const reply = parse(await ask(config, 'hello', { os: 'Linux', version: '2.335.0' }));
+    if (reply.word !== 'conflict' || Date.now() > deadline || stop.requested) return reply;
+    await sleep(1_000);
+  }
+}
+
+async function main() {
+  const config = readBlob();
+  const hello = await connect(config);
+  if (hello.word === 'conflict') {
+    say('A session for this runner already exists');
+    return exitCodes.conflict;
+  }
+  if (hello.word !== 'session') {
+    say('The runner registration has been deleted from the server');
+    return exitCodes.terminated;
+  }
+  const session = hello.rest;
+  say(`Runner ${config.name} is connected. Listening for Jobs`);
+  const heartbeatMs = Number(hello.fields.heartbeat) || 5_000;
+  while (!stop.requested) {
+    const message = parse(await ask(config, 'poll', { session, wait: pollSeconds }, { signal: stop.idle.signal }));
+    if (message.word === 'gone') {
+      say('The runner registration has been deleted from the server');
+      return exitCodes.terminated;
+    }
+    if (message.word !== 'job' || stop.requested) continue;
+    const taken = parse(await ask(config, 'take', { session, job: message.rest }));
+    if (taken.word !== 'ok') continue;
+    say(`Running job: ${taken.fields.name}`);
+    const root = await writableRoot();
+    const result = await runJob(config, taken.fields, heartbeatMs, root);
+    say(`Job ${taken.fields.name} completed with result: ${result}`);
+    const wantsResult = process.env.ACTIONS_RUNNER_RETURN_JOB_RESULT_FOR_HOSTED === 'true';
+    return wantsResult ? (jobResults[result] ?? exitCodes.terminated) : exitCodes.ok;
+  }
+  // As the real one: an idle runner that is stopped ends its session and leaves its registration.
+  await ask(config, 'bye', { session }, { tries: 2 }).catch(() => undefined);
+  return exitCodes.ok;
+}
+
+async function writableRoot() {
+  const root = process.env.RUNNER_ROOT ?? process.cwd();
+  try {
+    await mkdir(path.join(root, '_work'), { recursive: true });
+    return root;
+  } catch {
+    return await mkdtemp(path.join(tmpdir(), 'runner-'));
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = error instanceof Unreachable ? exitCodes.retryable : exitCodes.terminated;
+}
+// Keep-alive sockets of fetch must not hold the process.
+process.exit();
