@@ -1,6 +1,7 @@
 /** The configuration after parsing: validated, secrets resolved, defaults filled in. Nothing here is optional by accident. */
 import type { Architecture } from '../../providers/provider.ts';
 import type { GithubScope } from '../github/scope.ts';
+import type { Retention } from '../ledger/ledger.ts';
 
 /** Keeps a secret out of logs, JSON and error messages. */
 export class Secret {
@@ -134,6 +135,7 @@ export interface DispatcherConfig {
   readonly maxLaunches: number;
   /** Stops within this after SIGTERM. */
   readonly shutdownMs: number;
+  readonly retention: Retention;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly unsafeProcessBackend: boolean;
 }

@@ -1,0 +1,113 @@
+/**
+ * `${env:NAME}` and `${file:PATH}`: how a configuration names a value that does not stand in it. Who may name what:
+ * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
+ */
+import { isAbsolute, join, normalize } from 'node:path';
+import { type Files, fileTrouble } from './files.ts';
+
+export type Reach =
+  | { readonly kind: 'platform' }
+  | { readonly kind: 'tenant'; readonly alias: string /** Every tenant's. */; readonly aliases: readonly string[] };
+
+export interface ReferenceSources {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly files: Pick<Files, 'read'>;
+  /** Of dispatcher.yaml: `${file:…}` is relative to it. */
+  readonly folder: string;
+}
+
+export type Resolution =
+  | { readonly outcome: 'none' }
+  | { readonly outcome: 'value'; readonly value: string }
+  /** Rightly named, and not there: an error to `serve`, a note to `validate`. */
+  | { readonly outcome: 'absent'; readonly message: string; readonly cure: string }
+  | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };
+
+const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
+const ANYWHERE = /\$\{(?:env|file):/;
+const LARGEST_VALUE = 65_536;
+
+export async function resolveReference(text: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
+  const match = WHOLE.exec(text);
+  if (!match) {
+    if (!ANYWHERE.test(text)) return { outcome: 'none' };
+    return {
+      outcome: 'wrong',
+      message: 'a reference is the whole value, with nothing before or after it',
+      cure: 'Put the whole value into the variable or file.',
+    };
+  }
+  const name = match[2] ?? '';
+  return match[1] === 'env' ? fromEnvironment(name, reach, sources) : fromFile(name, reach, sources);
+}
+
+export function tenantPrefix(alias: string): string {
+  return `TENANT_${alias.toUpperCase().replaceAll('-', '_')}_`;
+}
+
+/** `TENANT_A_B_TOKEN` is `a-b`'s, although it begins like one of `a`'s: the longest prefix owns it. */
+function mayReadVariable(name: string, reach: Reach): boolean {
+  if (reach.kind === 'platform') return true;
+  const own = tenantPrefix(reach.alias);
+  if (!name.startsWith(own)) return false;
+  return reach.aliases.every((alias) => {
+    const prefix = tenantPrefix(alias);
+    return prefix.length <= own.length || !name.startsWith(prefix);
+  });
+}
+
+function fromEnvironment(name: string, reach: Reach, sources: ReferenceSources): Resolution {
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
+    return { outcome: 'wrong', message: `\`${name}\` is no name of a variable`, cure: 'Write ${env:NAME}.' };
+  }
+  if (!mayReadVariable(name, reach)) {
+    const own = reach.kind === 'tenant' ? tenantPrefix(reach.alias) : '';
+    return {
+      outcome: 'wrong',
+      message: `the variable ${name} is not this tenant's`,
+      cure: `Use a variable whose name begins with ${own} (and with no other tenant's prefix).`,
+    };
+  }
+  const value = sources.environment[name];
+  if (value === undefined || value === '') {
+    const state = value === undefined ? 'is not set' : 'is empty';
+    return { outcome: 'absent', message: `the variable ${name} ${state}`, cure: `Set ${name} for the dispatcher.` };
+  }
+  return bounded(value, `the variable ${name}`);
+}
+
+async function fromFile(path: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
+  const plain = normalize(path);
+  if (path === '' || path.includes('\0')) {
+    return { outcome: 'wrong', message: 'the reference names no file', cure: 'Write ${file:PATH}.' };
+  }
+  const own = reach.kind === 'tenant' ? `secrets/${reach.alias}/` : '';
+  if (reach.kind === 'tenant' && (isAbsolute(plain) || !plain.startsWith(own) || plain === own)) {
+    return {
+      outcome: 'wrong',
+      message: `the file ${path} is not this tenant's`,
+      cure: `Use a file in ${own}, as \${file:${own}NAME}.`,
+    };
+  }
+  try {
+    const text = await sources.files.read(isAbsolute(plain) ? plain : join(sources.folder, plain));
+    // Editors and `echo` end a file with a newline that belongs to no token.
+    const value = text.replace(/\r?\n$/, '');
+    if (value.trim() === '') {
+      return { outcome: 'absent', message: `the file ${path} is empty`, cure: 'Put the value into it.' };
+    }
+    return bounded(value, `the file ${path}`);
+  } catch (error) {
+    const { message, cure } = fileTrouble(error);
+    return { outcome: 'absent', message: `${path}: ${message}`, cure };
+  }
+}
+
+function bounded(value: string, what: string): Resolution {
+  if (value.length <= LARGEST_VALUE) return { outcome: 'value', value };
+  return {
+    outcome: 'wrong',
+    message: `${what} has ${value.length} characters, and ${LARGEST_VALUE} are the most`,
+    cure: 'Name the value itself, such as a token or a PEM key.',
+  };
+}

@@ -1,0 +1,281 @@
+/**
+ * What may stand in `dispatcher.yaml` and in `registrations/<name>.yaml`: the form alone. What needs more than one
+ * value to judge (secrets, tenants, ties) is judged where the files are read. The JSON Schemas for editors are made
+ * from these.
+ */
+import { z } from 'zod';
+import { parseDuration } from '../labels/duration.ts';
+import { nearest } from '../labels/nearest.ts';
+
+/** One line for each unknown key, in the order of the issue's `keys`. */
+function strict<Shape extends z.core.$ZodShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return undefined;
+      const known = Object.keys(shape);
+      return issue.keys.map((key) => unknownKeyCure(key, known)).join('\n');
+    },
+  });
+}
+
+export function unknownKeyCure(key: string, known: readonly string[]): string {
+  const guess = nearest(key, known) ?? known.find((name) => name.toLowerCase().startsWith(key.toLowerCase()));
+  return guess === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean \`${guess}\`?`;
+}
+
+const matching = (pattern: RegExp, message: string) => z.string().regex(pattern, message);
+
+/** A registration's, backend's, shape's or credential's name. */
+export const NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+const name = matching(NAME, 'a name has 1 to 32 lower-case letters, digits and inner hyphens');
+const host = matching(
+  /^(?=.{1,253}(?::|$))[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?$/,
+  'a host is a bare name such as github.com, acme.ghe.com or ghes.acme.example, without https://',
+);
+const owner = matching(
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/,
+  'this is no name of a GitHub organization, user or enterprise',
+);
+const repository = matching(
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._-]{1,100}$/,
+  'a repository is written owner/name',
+);
+const duration = z
+  .string()
+  .regex(
+    /^(?=\d)(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m)?(?:\d{1,9}s)?(?:\d{1,9}ms)?$/,
+    'a duration is written like 90s, 10m, 2h or 1h30m',
+  )
+  .meta({ examples: ['10m', '1h30m'] });
+const cores = z.number().positive('cores are more than 0').max(1024);
+const gib = z.number().positive('a size in GiB is more than 0').max(1_048_576);
+const image = matching(
+  /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}$/,
+  'an image reference is written like ghcr.io/acme/runner:2.335',
+);
+const globs = z.array(z.string().min(1).max(512)).max(1000);
+const runners = z.int().min(1, 'at least 1').max(10_000, 'GitHub holds 10,000 runners in a group at the most');
+const reference = z.string().min(1).max(65_536);
+const secret = reference.describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.');
+const architecture = z.enum(['x64', 'arm64']);
+
+const shapeFields = {
+  cpu: cores.optional().describe('Cores; 0.5 is half a core.'),
+  memoryGiB: gib.optional(),
+  architecture: architecture.optional(),
+  image: image.optional().describe('The full reference, as the backend pulls it.'),
+  diskGiB: gib.optional().describe('Scratch disk at the work folder.'),
+  bucket: z.string().min(3).max(63).optional().describe('Mounted at the work folder, under a prefix per repository.'),
+  subnet: z.string().min(1).max(512).optional(),
+  securityGroup: z.string().min(1).max(512).optional(),
+  spot: z.boolean().optional(),
+  dockerInDocker: z.boolean().optional(),
+  timeLimit: duration
+    .optional()
+    .describe('The job is ended after this. Without it, GitHub ends it after 5 days at the latest.'),
+};
+
+const app = strict({
+  id: z.union([z.int().positive(), z.string().min(1).max(100)]).describe("The App's id, or its client id."),
+  privateKey: secret,
+});
+
+const shape = strict(shapeFields);
+
+export const credentials = strict({
+  app: app.optional().describe('A GitHub App.'),
+  token: secret.optional().describe('A personal access token.'),
+});
+
+const registrationCredentials = credentials.extend({
+  use: name.optional().describe('The name of credentials in dispatcher.yaml.'),
+});
+
+export const backend = strict({
+  kind: z.string().min(1).max(64).describe('docker, process, …'),
+  region: z.string().min(1).max(64).optional(),
+  maxRunners: runners.optional().describe('Instances at once. Default: maxRunners of the registration.'),
+  options: z.record(z.string(), z.unknown()).optional().describe("The provider's own: see its README."),
+});
+
+const registrationBackend = strict({
+  name: name.optional().describe('`backend-NAME` selects it. Default: the kind, or the name in `use`.'),
+  use: name.optional().describe('The name of a backend in dispatcher.yaml.'),
+  kind: backend.shape.kind.optional(),
+  region: backend.shape.region,
+  maxRunners: backend.shape.maxRunners,
+  options: backend.shape.options,
+});
+
+const policy = strict({
+  maxCpu: cores.optional(),
+  maxMemoryGiB: gib.optional(),
+  maxDiskGiB: gib.optional(),
+  maxTimeout: duration.optional(),
+  images: globs.optional().describe('Globs on the full reference. Default: every tag of imageRepository.'),
+  subnets: globs.optional(),
+  securityGroups: globs.optional(),
+  buckets: globs.optional(),
+  regions: globs.optional(),
+  backends: globs.optional().describe('Backends that `backend-NAME` may select.'),
+  shapes: globs.optional().describe('Shapes of dispatcher.yaml that `shape-NAME` may name.'),
+  architectures: z.array(architecture).optional(),
+  spot: z.boolean().optional(),
+  dockerInDocker: z.boolean().optional(),
+  publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
+});
+
+export const registrationFile = strict({
+  host: host.optional().describe('Default: github.com.'),
+  apiUrl: z.string().max(512).optional().describe('Where it is not the usual one of the host. Not in a tenant’s file.'),
+  enterprise: owner.optional().describe('Claims the jobs of its `organizations`; runners register at the enterprise.'),
+  organizations: z.array(owner).min(1).max(10_000).optional(),
+  organization: owner.optional().describe('Claims the jobs of all its repositories.'),
+  user: owner.optional().describe('Claims the jobs of all repositories of a user account.'),
+  repositories: z.array(repository).min(1).max(10_000).optional().describe('Claims the jobs of these: owner/name.'),
+  credentials: registrationCredentials,
+  webhook: strict({ secrets: z.array(secret).min(1).max(2) })
+    .optional()
+    .describe('Of its own endpoint /webhooks/github/<name>. Two secrets while rotating.'),
+  runnerGroup: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe('By name; at an organization or enterprise. Default: Default.'),
+  labels: z
+    .array(z.string().min(1).max(256))
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('A job must carry at least one of them, and no foreign one. Default: serverless-hosted-runner.'),
+  priority: z
+    .int()
+    .min(-1000)
+    .max(1000)
+    .optional()
+    .describe('Decides between claims of the same level: the higher wins.'),
+  defaults: shape.optional().describe('What a runner is made of when the labels say nothing.'),
+  imageRepository: image.optional().describe('`img-TAG` completes it: ghcr.io/acme/runner.'),
+  images: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'), image)
+    .optional()
+    .describe('`img-NAME` takes the image of that name.'),
+  policy: policy.optional().describe('How far labels may override. What is absent is not allowed at all.'),
+  backends: z.array(registrationBackend).min(1, 'name at least one').max(20).describe('In order of preference.'),
+  maxRunners: runners.optional().describe('At once, over all backends. Default: 10.'),
+  poll: strict({
+    interval: z.union([z.literal('off'), duration]).optional(),
+    repositories: z
+      .array(repository)
+      .max(10_000)
+      .optional()
+      .describe('Only these, of an organization, user or enterprise.'),
+  })
+    .optional()
+    .describe('Default: every 5m beside a webhook, every 30s without one.'),
+  timeouts: strict({ launch: duration.optional(), idle: duration.optional() }).optional(),
+  chargeLabels: z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Za-z][A-Za-z0-9_-]{0,62}$/, 'a tag name begins with a letter, then letters, digits, `_`, `-`'),
+      z.string().max(63),
+    )
+    .optional()
+    .describe('Tags on every instance, such as a cost centre.'),
+});
+
+const listen = matching(
+  /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/,
+  'an address is written host:port, such as 127.0.0.1:9090',
+);
+
+const tenant = strict({
+  trusted: z.boolean().optional().describe("The file is the platform's own: nothing below limits it."),
+  hosts: z.array(host).optional().describe('Default: github.com.'),
+  owners: z
+    .array(z.union([z.literal('*'), owner]))
+    .optional()
+    .describe('Organizations and users it may claim.'),
+  enterprises: z.array(owner).optional(),
+  credentials: z.array(name).optional().describe("Which of this file's credentials it may use, besides its own."),
+  backends: z.array(name).optional().describe("Which of this file's backends it may use."),
+  backendKinds: z
+    .array(z.string().min(1).max(64))
+    .optional()
+    .describe('Of which kinds it may configure its own backends.'),
+  limits: strict({
+    maxRunners: runners.optional(),
+    maxCpu: cores.optional(),
+    maxMemoryGiB: gib.optional(),
+    maxDiskGiB: gib.optional(),
+    maxTimeout: duration.optional(),
+  }).optional(),
+});
+
+export const dispatcherFile = strict({
+  id: matching(
+    /^[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?$/,
+    'the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter',
+  ).describe('In the name of every runner and the tags of every instance. Never change it.'),
+  ledger: z.string().min(1).max(4096).optional().describe('From here or absolute. Default: data/ledger.db.'),
+  listen: strict({ public: listen.optional(), admin: listen.optional() })
+    .optional()
+    .describe('Default: 0.0.0.0:8080 and 127.0.0.1:9090.'),
+  adminToken: secret,
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).optional(),
+  webhooks: z
+    .array(
+      strict({
+        host: host.optional(),
+        appId: z.union([z.int().positive(), z.string().min(1).max(100)]).optional(),
+        secrets: z.array(secret).min(1).max(2),
+        owners: z.array(z.union([z.literal('*'), owner])).min(1),
+      }),
+    )
+    .max(100)
+    .optional()
+    .describe('Of the shared endpoint /webhooks/github.'),
+  limits: strict({
+    maxRunners: z.int().min(1).max(100_000).optional(),
+    maxLaunches: z.int().min(1).max(1000).optional(),
+    shutdown: duration.optional(),
+  }).optional(),
+  retention: strict({
+    deliveries: duration.optional(),
+    jobs: duration.optional(),
+    runners: duration.optional(),
+    maxJobs: z.int().min(1).optional(),
+    maxRunners: z.int().min(1).optional(),
+  }).optional(),
+  credentials: z.record(name, credentials).optional().describe('That registrations may `use`.'),
+  backends: z.record(name, backend).optional().describe('That registrations may `use`.'),
+  shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
+  tenants: z
+    .record(name, tenant)
+    .optional()
+    .describe("By registration. Without this section every registration is the platform's own."),
+  unsafeProcessBackend: z
+    .boolean()
+    .optional()
+    .describe('Lets jobs run as the own user of the dispatcher. For demo and tests.'),
+});
+
+export type RegistrationFile = z.infer<typeof registrationFile>;
+export type DispatcherFile = z.infer<typeof dispatcherFile>;
+export type BackendFile = z.infer<typeof backend>;
+export type TenantFile = z.infer<typeof tenant>;
+export type ShapeFile = z.infer<typeof shape>;
+
+/** For values that passed `duration`. */
+export function durationMs(text: string | undefined, fallback: number): number {
+  return text === undefined ? fallback : (parseDuration(text) ?? fallback);
+}
+
+/** For editors: `# yaml-language-server: $schema=…`. */
+export function jsonSchemaOf(file: 'registration' | 'dispatcher'): unknown {
+  const schema = file === 'registration' ? registrationFile : dispatcherFile;
+  const title = file === 'registration' ? 'A registration of serverless-hosted-runner' : 'dispatcher.yaml';
+  return { title, ...z.toJSONSchema(schema, { io: 'input', target: 'draft-7' }) };
+}

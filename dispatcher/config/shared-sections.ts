@@ -1,0 +1,126 @@
+/** Sections that both files have: credentials, backends, shapes. */
+import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
+import type { Backend, Credentials, ShapeDefaults } from './model.ts';
+import type { Path } from './problem.ts';
+import { isRecord, type Reading } from './reading.ts';
+import { type BackendFile, durationMs, type ShapeFile } from './schema.ts';
+
+/** `providers/index.ts` has one: rejects with ProviderError `invalid` for an unknown kind. */
+export type ProviderLookup = (kind: string) => Promise<ProviderModule>;
+
+export interface CredentialsFile {
+  readonly app?: { readonly id: string | number; readonly privateKey: string } | undefined;
+  readonly token?: string | undefined;
+}
+
+export function readCredentials(reading: Reading, path: Path, file: CredentialsFile): Credentials | undefined {
+  const { app, token } = file;
+  // Both are looked at, so that a plain-text secret is named even where there is one too many.
+  const tokenSecret = token === undefined ? undefined : reading.secret([...path, 'token'], token);
+  const keyPath = [...path, 'app', 'privateKey'];
+  const privateKey =
+    app === undefined ? undefined : reading.secret(keyPath, readPrivateKey(reading, keyPath, app.privateKey));
+  if (app !== undefined && privateKey !== undefined && tokenSecret === undefined) {
+    return { kind: 'app', appId: String(app.id), privateKey };
+  }
+  if (tokenSecret !== undefined && app === undefined) return { kind: 'token', token: tokenSecret };
+  const message = app === undefined ? 'it names no credentials' : 'it names an App and a token';
+  reading.problem(path, message, 'Name one: `app` (with `id` and `privateKey`) or `token`.');
+  return undefined;
+}
+
+/** PEM in a variable often has `\n` written out; both forms are taken. */
+function readPrivateKey(reading: Reading, path: Path, text: string): string {
+  const pem = text.includes('\n') ? text : text.replaceAll('\\n', '\n');
+  if (reading.isReference(path) && !reading.unresolved(path) && !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
+    reading.problem(
+      path,
+      'what the reference names is no private key in PEM form',
+      'Use the .pem file that GitHub gave out for the App.',
+    );
+  }
+  return pem;
+}
+
+export async function readBackend(
+  reading: Reading,
+  path: Path,
+  name: string,
+  file: BackendFile,
+  context: {
+    readonly provider: ProviderLookup;
+    readonly unsafeProcessBackend: boolean;
+    readonly defaultMaxRunners: number;
+  },
+): Promise<Backend | undefined> {
+  const optionsPath = [...path, 'options'];
+  findPlainSecrets(reading, optionsPath, file.options);
+  if (file.kind === 'process' && !context.unsafeProcessBackend) {
+    reading.problem(
+      [...path, 'kind'],
+      'a process backend runs jobs as the own user of the dispatcher, beside its secrets',
+      'Take another kind, or, for a demo or test, set `unsafeProcessBackend: true` in dispatcher.yaml.',
+    );
+  }
+  const module = await loadModule(reading, [...path, 'kind'], file.kind, context.provider);
+  if (module === undefined) return undefined;
+  const before = reading.problems.length;
+  const parsed = reading.section(optionsPath, module.options.prefault({}));
+  if (reading.problems.length > before) return undefined;
+  return {
+    name,
+    kind: file.kind,
+    region: file.region,
+    options: parsed,
+    maxRunners: file.maxRunners ?? context.defaultMaxRunners,
+  };
+}
+
+async function loadModule(
+  reading: Reading,
+  path: Path,
+  kind: string,
+  provider: ProviderLookup,
+): Promise<ProviderModule | undefined> {
+  try {
+    return await provider(kind);
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.kind !== 'invalid') throw error;
+    reading.problem(path, error.message, 'Correct the kind.');
+    return undefined;
+  }
+}
+
+/** We do not know which of a provider's options are secrets; their names say it well enough. */
+const SECRET_NAME = /(?:secret|password|passwd|token|private_?key|access_?key|api_?key|account_?key)$/i;
+
+function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) findPlainSecrets(reading, [...path, index], item);
+    return;
+  }
+  if (!isRecord(value)) return;
+  for (const [key, item] of Object.entries(value)) {
+    const at = [...path, key];
+    if (typeof item === 'string' && item !== '' && SECRET_NAME.test(key) && !reading.isReference(at))
+      reading.plainSecret(at);
+    else findPlainSecrets(reading, at, item);
+  }
+}
+
+export function shapeOf(file: ShapeFile | undefined): ShapeDefaults {
+  const { timeLimit, ...rest } = file ?? {};
+  const shape: { -readonly [K in keyof ShapeDefaults]: ShapeDefaults[K] } = {};
+  if (rest.cpu !== undefined) shape.cpu = rest.cpu;
+  if (rest.memoryGiB !== undefined) shape.memoryGiB = rest.memoryGiB;
+  if (rest.architecture !== undefined) shape.architecture = rest.architecture;
+  if (rest.image !== undefined) shape.image = rest.image;
+  if (rest.diskGiB !== undefined) shape.diskGiB = rest.diskGiB;
+  if (rest.bucket !== undefined) shape.bucket = rest.bucket;
+  if (rest.subnet !== undefined) shape.subnet = rest.subnet;
+  if (rest.securityGroup !== undefined) shape.securityGroup = rest.securityGroup;
+  if (rest.spot !== undefined) shape.spot = rest.spot;
+  if (rest.dockerInDocker !== undefined) shape.dockerInDocker = rest.dockerInDocker;
+  if (timeLimit !== undefined) shape.timeLimitMs = durationMs(timeLimit, 0);
+  return shape;
+}

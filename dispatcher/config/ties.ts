@@ -1,0 +1,31 @@
+/** Two registrations with the same right to a job: a mistake of the configuration, found before a job finds it. */
+import { placesOf } from '../admission/match.ts';
+import { foldLabel } from '../labels/grammar.ts';
+import type { Registration } from './model.ts';
+
+export interface Tie {
+  /** By name; the problem is told at the second. */
+  readonly first: Registration;
+  readonly second: Registration;
+  readonly label: string;
+}
+
+/** At most one a pair. A job with one label alone is enough for a tie: equal place, label and priority. */
+export function findTies(registrations: readonly Registration[]): readonly Tie[] {
+  const ties = new Map<string, Tie>();
+  const owners = new Map<string, Registration>();
+  for (const second of [...registrations].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const place of new Set(placesOf(second.host, second.claim))) {
+      for (const label of second.labels) {
+        const key = `${second.priority} ${place} ${foldLabel(label)}`;
+        const first = owners.get(key);
+        if (first === undefined) owners.set(key, second);
+        else if (first !== second) {
+          const pair = `${first.name} ${second.name}`;
+          if (!ties.has(pair)) ties.set(pair, { first, second, label });
+        }
+      }
+    }
+  }
+  return [...ties.values()];
+}
