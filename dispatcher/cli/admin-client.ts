@@ -167,22 +167,29 @@ async function readToken(flags: AdminFlags, terminal: AdminTerminal): Promise<Se
 }
 
 async function readTokenFile(path: string): Promise<string> {
-  try {
-    await using file = await open(path, 'r');
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(TOKEN_BYTES + 1), 0, TOKEN_BYTES + 1, null);
-    if (bytesRead > TOKEN_BYTES)
-      throw new AdminClientError(2, `${path} is too long for a token`, 'name the file that holds the token alone');
-    const text = buffer.toString('utf8', 0, bytesRead).trim();
-    if (text === '') throw new AdminClientError(2, `${path} is empty`, 'write the admin token into it');
-    return text;
-  } catch (error) {
-    if (error instanceof AdminClientError) throw error;
+  const text = await firstBytes(path, TOKEN_BYTES + 1).catch((error: unknown) => {
+    const code = codeOf(error) ?? 'unknown reason';
     throw new AdminClientError(
       2,
-      `${path} cannot be read (${codeOf(error) ?? 'unknown reason'})`,
+      `${path} cannot be read (${code})`,
       '--token-file names a file with the admin token',
       error,
     );
+  });
+  if (text.length > TOKEN_BYTES) {
+    throw new AdminClientError(2, `${path} is too long for a token`, 'name the file that holds the token alone');
+  }
+  if (text.trim() === '') throw new AdminClientError(2, `${path} is empty`, 'write the admin token into it');
+  return text;
+}
+
+async function firstBytes(path: string, count: number): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(count), 0, count, null);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
   }
 }
 
