@@ -75,7 +75,7 @@ export interface RunnerRow {
   readonly nextCheckAtMs: number | null;
   /** The process that works on its launch. A `creating` row of another incarnation is to be recovered. */
   readonly incarnation: string;
-  /** The backend that has, or may have, its instance; null before the first attempt. */
+  /** The backend that has, or may have, its instance, or keeps a place for it; null while there is none. */
   readonly backend: string | null;
   /** The instance's own deadline, as its tags say it. */
   readonly instanceDeadlineAtMs: number;

@@ -30,6 +30,8 @@ export interface Engine {
   stop(withinMs: number): Promise<void>;
   /** Why the lane's next runner is not launched yet, in words; undefined when nothing holds it. */
   waitReason(laneKey: string): string | undefined;
+  /** An operator gives the runner up. Answers it as it is then, or undefined when there is no such runner. */
+  forget(runner: string): Promise<RunnerRow | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
 }
@@ -136,12 +138,12 @@ export function createEngine(options: EngineOptions): Engine {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of blocked) if (untilMs <= now) blocked.delete(laneKey);
       const reasons = new Map([...blocked].map(([laneKey, { reason }]) => [laneKey, reason]));
-      const granted = await permits.grant(launches.size, reasons);
-      if (granted.length === 0) return;
-      for (const permit of granted) {
-        if (!working()) return;
-        await use(permit);
-      }
+      const granted = await floor.counting.hold(async () => {
+        const grants = await permits.grant(launches.size, reasons);
+        for (const permit of grants) if (working()) await use(permit);
+        return grants.length;
+      });
+      if (granted === 0) return;
       await board.refresh(clock.now());
     }
   }
@@ -360,6 +362,11 @@ export function createEngine(options: EngineOptions): Engine {
       if (board.need(counts.lane) === 0) return undefined;
       return blocked.get(laneKey)?.reason ?? permits.reason(counts.lane);
     },
+    async forget(runner) {
+      const after = await floor.tell(runner, { kind: 'forget' });
+      wake();
+      return after;
+    },
     unlisted() {
       return sweeps.failures;
     },
@@ -389,7 +396,7 @@ function newRunner(plan: {
     deadlineAtMs: plan.now + CREATING_MS,
     nextCheckAtMs: plan.now + CREATING_MS,
     incarnation: plan.incarnation,
-    backend: null,
+    backend: plan.permit.backends[0] ?? null,
     instanceDeadlineAtMs: plan.now + LONGEST_LIFE_MS,
     instanceId: null,
     instanceState: 'none',

@@ -1,5 +1,6 @@
 /** What everything that acts on runners shares: the way in which an event reaches a runner. */
 import type { RunnerRow } from '../ledger/ledger.ts';
+import { Lock } from './lock.ts';
 import { type MachineContext, type RunnerEvent, step } from './machine.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 
@@ -8,6 +9,8 @@ export interface Floor {
   now(): number;
   /** False once the engine stops: long work ends at the next chance. */
   working(): boolean;
+  /** Held by whoever counts live runners in order to add one. */
+  readonly counting: Lock;
   /** The lane's counts changed: plan it again. */
   laneChanged(laneKey: string): void;
   wake(): void;
@@ -46,6 +49,7 @@ export function createFloor(
   return {
     options,
     now: () => clock.now(),
+    counting: new Lock(),
     working: bell.working,
     laneChanged: bell.laneChanged,
     wake: bell.wake,

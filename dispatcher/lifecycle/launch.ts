@@ -55,16 +55,18 @@ export async function launchRunner(
         continue;
       }
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? LONGEST_LIFE_MS;
-      const called = await floor.tell(launch.runner, {
-        kind: 'calling',
-        backend,
-        runnerId: jit.runnerId,
-        instanceDeadlineAtMs: floor.now() + lifeMs,
-      });
-      if (called?.state !== 'creating') return;
+      const deadlineAtMs = floor.now() + lifeMs;
+      const turn = await takePlace(floor, tenant, launch, backend, jit.runnerId, deadlineAtMs);
+      if (turn === 'over') return;
+      if (turn === 'full') {
+        refusals.push({ backend, kind: 'full', message: 'it is at its cap of runners' });
+        continue;
+      }
 
-      const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, floor.now() + lifeMs);
+      const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, deadlineAtMs);
       switch (outcome.kind) {
+        case 'over':
+          return;
         case 'accepted':
           await floor.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
           options.metrics.launched(registration, backend, floor.now() - startedAtMs);
@@ -94,10 +96,38 @@ export async function launchRunner(
   });
 }
 
+/**
+ * Writes down that `backend` is about to be called. The first backend's place was taken with the runner's row; a further
+ * one may have filled up meanwhile.
+ */
+async function takePlace(
+  floor: Floor,
+  tenant: Tenant,
+  launch: Launch,
+  backend: string,
+  runnerId: number,
+  instanceDeadlineAtMs: number,
+): Promise<'taken' | 'full' | 'over'> {
+  const { ledger } = floor.options;
+  const { registration } = tenant;
+  return await floor.counting.hold(async () => {
+    if (backend !== launch.backends[0]) {
+      const counts = await ledger.liveCounts();
+      const live = counts.find((count) => count.registration === registration.name && count.backend === backend);
+      const cap = registration.backends.find(({ name }) => name === backend)?.maxRunners ?? 0;
+      if ((live?.count ?? 0) >= cap) return 'full';
+    }
+    const row = await floor.tell(launch.runner, { kind: 'calling', backend, runnerId, instanceDeadlineAtMs });
+    return row?.state === 'creating' ? 'taken' : 'over';
+  });
+}
+
 type Outcome =
   | { readonly kind: 'accepted'; readonly instance: Instance }
   | { readonly kind: 'refused'; readonly error: ProviderError }
-  | { readonly kind: 'uncertain'; readonly error: ProviderError };
+  | { readonly kind: 'uncertain'; readonly error: ProviderError }
+  /** The runner has moved on while its launch was in doubt: it may even have run its job and be gone. */
+  | { readonly kind: 'over' };
 
 async function tryBackend(
   floor: Floor,
@@ -108,7 +138,7 @@ async function tryBackend(
   jit: JitRunner,
   deadlineAtMs: number,
 ): Promise<Outcome> {
-  const { clock, random, dispatcherId, log, tenants } = floor.options;
+  const { clock, random, dispatcherId, ledger, log, tenants } = floor.options;
   const request = {
     name: launch.runner,
     shape,
@@ -124,30 +154,24 @@ async function tryBackend(
     environment: {},
     secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig },
   };
-  let uncertain = false;
+  let doubt: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return { kind: 'accepted', instance: await provider.launch(request) };
+      if (doubt === undefined) return { kind: 'accepted', instance: await provider.launch(request) };
+      const found = await provider.inspect({ name: launch.runner });
+      return { kind: 'accepted', instance: found ?? (await provider.launch(request)) };
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error;
       // After a "maybe created", a refusal of the repetition says nothing about the first call.
-      if (error.kind !== 'transient') return { kind: uncertain ? 'uncertain' : 'refused', error };
-      uncertain = true;
+      if (error.kind !== 'transient' && doubt === undefined) return { kind: 'refused', error };
+      if (error.kind !== 'transient') return { kind: 'uncertain', error };
+      doubt = error;
       log.warn('launch-retry', { runner: launch.runner, backend, attempt, reason: error.message });
       if (attempt >= TRANSIENT_TRIES || !floor.working()) return { kind: 'uncertain', error };
       await sleep(clock, jitter(Math.min(TRANSIENT_MOST_MS, TRANSIENT_FIRST_MS * 2 ** (attempt - 1)), random));
-      const found = await look(provider, launch.runner);
-      if (found !== undefined) return { kind: 'accepted', instance: found };
+      const row = await ledger.runner(launch.runner);
+      if (row?.state !== 'creating') return { kind: 'over' };
     }
-  }
-}
-
-async function look(provider: Provider, name: string): Promise<Instance | undefined> {
-  try {
-    return await provider.inspect({ name });
-  } catch (error) {
-    if (error instanceof ProviderError) return undefined;
-    throw error;
   }
 }
 

@@ -208,7 +208,7 @@ function onLaunchFailed(
   },
   context: MachineContext,
 ): Answer {
-  const instanceState = event.kind === 'launch-refused' ? 'none' : runner.backend === null ? 'none' : 'maybe';
+  const instanceState = event.kind === 'launch-refused' ? 'none' : calledState(runner);
   switch (runner.state) {
     case 'creating':
       return drainNow(runner, `launch failed: ${event.failureKind}`, context, {
@@ -449,8 +449,7 @@ function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
   switch (runner.state) {
     case 'creating':
       return drainNow(runner, 'the launch took too long', context, {
-        instanceState:
-          runner.backend === null ? 'none' : runner.instanceState === 'none' ? 'maybe' : runner.instanceState,
+        instanceState: calledState(runner),
         failureKind: 'launch-timeout',
         failure: `no answer within ${CREATING_MS / SECOND} s`,
       });
@@ -479,7 +478,7 @@ function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
 function onDrain(runner: RunnerRow, reason: string, context: MachineContext): Answer {
   switch (runner.state) {
     case 'creating':
-      return drainNow(runner, reason, context, { instanceState: runner.backend === null ? 'none' : 'maybe' });
+      return drainNow(runner, reason, context, { instanceState: calledState(runner) });
     case 'starting':
     case 'online':
       return drainNow(runner, reason, context, {});
@@ -518,7 +517,7 @@ function onForget(runner: RunnerRow, context: MachineContext): Answer {
     case 'finishing':
       return drainNow(runner, 'an operator gave it up', context, {
         forced: true,
-        ...(runner.state === 'creating' ? { instanceState: runner.backend === null ? 'none' : 'maybe' } : {}),
+        ...(runner.state === 'creating' ? { instanceState: calledState(runner) } : {}),
       });
   }
 }
@@ -611,6 +610,11 @@ function onStepFailed(
 ): Answer {
   if (runner.state === 'gone') return ignored('it is gone');
   return retryLater(runner, runner.attempts === 0 ? event.message : null, context, event.retryAfterMs);
+}
+
+/** Of a runner in `creating`: an instance may exist once a provider was called, which is written down before. */
+function calledState(runner: RunnerRow): 'none' | 'maybe' {
+  return runner.instanceState === 'none' ? 'none' : 'maybe';
 }
 
 // ── the few ways in which a step is put together ──────────────────────────────────────────────────────────────────

@@ -40,7 +40,7 @@ export async function observeRunner(observers: Observers, runner: RunnerRow): Pr
 /** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
 async function lookAtLaunch(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
   if (runner.incarnation === floor.options.incarnation) return runner;
-  if (runner.backend === null) {
+  if (runner.instanceState === 'none') {
     return await floor.tell(runner.name, {
       kind: 'launch-refused',
       failureKind: 'interrupted',
@@ -60,7 +60,7 @@ async function lookAround(
 ): Promise<RunnerRow | undefined> {
   const afterInstance = await lookAtInstance(floor, runner);
   if (afterInstance === undefined || afterInstance.state === 'draining') {
-    if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey);
+    if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
     const failedToStart = runner.state === 'starting' && afterInstance?.failureKind != null && runner.backend !== null;
     if (failedToStart) {
       const kind = afterInstance.failureKind === 'no-stock' ? 'capacity' : 'start';
@@ -150,7 +150,7 @@ async function lookAtGithub(
     }
     if (runner.state === 'busy') {
       // An ephemeral runner leaves the list when its job ends, and when somebody deleted it in mid-job.
-      if (runner.jobKey !== null) verifier.ask(runner.jobKey);
+      if (runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
       return runner;
     }
     // A list without it may be a short list. A GET by id decides.

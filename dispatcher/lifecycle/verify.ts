@@ -16,7 +16,8 @@ const MOST_SUSPECTS = 20;
 
 export class Verifier {
   readonly #floor: Floor;
-  readonly #waiting = new Set<string>();
+  /** With the registration whose credentials to use, for jobs that are nobody's. */
+  readonly #waiting = new Map<string, string | null>();
   readonly #reading = new Map<string, Promise<boolean>>();
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
 
@@ -24,12 +25,15 @@ export class Verifier {
     this.#floor = floor;
   }
 
-  /** Asks for a GET of the job, soon. Asked twice is read once. */
-  ask(jobKey: string): void {
+  /**
+   * Asks for a GET of the job, soon. Asked twice is read once. `registration`: of the runner that the job is bound to;
+   * a job that is not ours has none of its own, and yet its end is the end of our runner.
+   */
+  ask(jobKey: string, registration: string | null = null): void {
     if (this.#reading.has(jobKey) || this.#waiting.size >= MOST_WAITING) return;
     const failed = this.#failures.get(jobKey);
     if (failed !== undefined && failed.untilMs > this.#floor.now()) return;
-    this.#waiting.add(jobKey);
+    this.#waiting.set(jobKey, registration ?? this.#waiting.get(jobKey) ?? null);
     this.#pump();
   }
 
@@ -43,7 +47,7 @@ export class Verifier {
     const suspects = new Set(queued.map((job) => job.key));
     if (runner.forJobKey !== null) suspects.add(runner.forJobKey);
     for (const key of suspects) {
-      if (!(await this.#read(key))) return false;
+      if (!(await this.#read(key, runner.registration))) return false;
       const job = await ledger.job(key);
       if (job !== undefined && job.runnerName === runner.name && job.status !== 'completed') return false;
     }
@@ -51,10 +55,10 @@ export class Verifier {
   }
 
   #pump(): void {
-    for (const key of this.#waiting) {
+    for (const [key, registration] of this.#waiting) {
       if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
       this.#waiting.delete(key);
-      this.#read(key).then(
+      this.#read(key, registration).then(
         () => this.#pump(),
         (error: unknown) => {
           this.#floor.options.log.error('verify-failed', { job: key, error });
@@ -64,20 +68,20 @@ export class Verifier {
     }
   }
 
-  #read(key: string): Promise<boolean> {
+  #read(key: string, registration: string | null): Promise<boolean> {
     const running = this.#reading.get(key);
     if (running !== undefined) return running;
-    const reading = this.#readOnce(key).finally(() => this.#reading.delete(key));
+    const reading = this.#readOnce(key, registration).finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
     return reading;
   }
 
-  async #readOnce(key: string): Promise<boolean> {
+  async #readOnce(key: string, registration: string | null): Promise<boolean> {
     const { ledger, tenants, log } = this.#floor.options;
     const job = await ledger.job(key);
     if (job === undefined || job.status === 'completed') return true;
     if (job.verifiedAtMs !== null && !job.disputed && this.#floor.now() - job.verifiedAtMs < FRESH_MS) return true;
-    const tenant = job.registration === null ? undefined : tenants.get(job.registration);
+    const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) return true;
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);

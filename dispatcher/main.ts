@@ -1,0 +1,221 @@
+/** The composition root: the only place that wires clock, store, clients, providers and listeners together. */
+import { stat } from 'node:fs/promises';
+import { loadProvider } from '../providers/index.ts';
+import type { Provider } from '../providers/provider.ts';
+import { createAdmit } from './admission/admit.ts';
+import { type Clock, type Random, sleep, ulid } from './clock.ts';
+import type { Backend, Configuration, Registration } from './config/model.ts';
+import { BudgetPool } from './github/budget-pool.ts';
+import { createGithub } from './github/client.ts';
+import { createHousekeeping } from './housekeeping.ts';
+import { createAdminListener } from './http/admin.ts';
+import { createPublicListener } from './http/public.ts';
+import { createPoller } from './intake/poller.ts';
+import { createIntake } from './intake/webhook.ts';
+import { openSqliteLedger } from './ledger/sqlite.ts';
+import { createEngine, type Tenant } from './lifecycle/engine.ts';
+import type { Log } from './lifecycle/ports.ts';
+import { createMetrics } from './observability/metrics.ts';
+
+export interface DispatcherOptions {
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Dispatcher {
+  /** Where it listens; port 0 in the configuration takes a free one. */
+  readonly publicPort: number;
+  readonly adminPort: number;
+  /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the configured time. */
+  stop(): Promise<void>;
+}
+
+/** What the listeners and the ledger get of the time to stop; the launches in flight get the rest. */
+const CLOSING_MS = 2_000;
+
+/** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
+export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
+  const { configuration, clock, random, log } = options;
+  const { dispatcher, registrations } = configuration;
+  refuseUnsafeBackends(configuration);
+
+  const ledger = await openSqliteLedger({ path: dispatcher.ledgerPath, now: () => clock.now() });
+  const budgets = new BudgetPool(clock);
+  const githubs = new Map(
+    registrations.map((registration) => [registration.name, createGithub({ registration, budgets, clock, random })]),
+  );
+  const providers = createProviders(clock, random);
+  const tenants = new Map<string, Tenant>();
+  for (const registration of registrations) {
+    const github = githubs.get(registration.name);
+    if (github === undefined) continue;
+    tenants.set(registration.name, {
+      registration,
+      github,
+      provider: (backend) => providers.of(registration, backend),
+    });
+  }
+  const metrics = createMetrics({
+    sources: {
+      ledger,
+      clock,
+      registrations: () => registrations,
+      budgets: () => budgets.snapshot(),
+      ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
+    },
+  });
+  const admit = createAdmit(registrations, {
+    backendFit: (registration, backend) => providers.loaded(registration, backend),
+  });
+  const engine = createEngine({
+    dispatcherId: dispatcher.id,
+    incarnation: ulid(clock.now(), random),
+    ledger,
+    clock,
+    random,
+    log,
+    metrics,
+    admit,
+    tenants,
+    maxRunners: dispatcher.maxRunners,
+    maxLaunches: dispatcher.maxLaunches,
+  });
+  const poller = createPoller({
+    tenants: [...tenants.values()].flatMap(({ registration }) => {
+      const source = githubs.get(registration.name);
+      return source === undefined ? [] : [{ registration, source }];
+    }),
+    ledger,
+    clock,
+    random,
+    log,
+    onRecorded: () => engine.wake(),
+  });
+  const intake = createIntake({
+    ledger,
+    clock,
+    log,
+    metrics,
+    endpoints: () => dispatcher.webhooks,
+    registrations: () => registrations,
+    onRecorded: () => engine.wake(),
+  });
+  const publicListener = createPublicListener({ intake, clock, metrics });
+  const adminListener = createAdminListener({
+    ledger,
+    clock,
+    log,
+    metrics,
+    token: dispatcher.adminToken,
+    admit,
+    registrations: () => registrations,
+    pollStatus: (registration) => {
+      const status = poller.status(registration);
+      if (status === undefined || status.intervalMs === null) return undefined;
+      const troubles = status.troubles.map(({ repository, message }) => `${repository}: ${message}`);
+      return {
+        lastAtMs: status.lastEndedAtMs,
+        problems: [...(status.failure === null ? [] : [status.failure]), ...troubles],
+      };
+    },
+    waitReason: (laneKey) => engine.waitReason(laneKey),
+    forgetRunner: (name) => engine.forget(name),
+    readiness: async () => {
+      const reasons = [...engine.unlisted()]
+        .filter(([, failures]) => failures.includes('not listed yet'))
+        .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
+      await ledger.putCursor('ready', 'asked', clock.now());
+      return { ready: reasons.length === 0, reasons };
+    },
+  });
+  const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });
+
+  async function stop(): Promise<void> {
+    log.info('stopping', { withinMs: dispatcher.shutdownMs });
+    await Promise.all([publicListener.close(CLOSING_MS), poller.stop(), housekeeping.stop()]);
+    await engine.stop(Math.max(0, dispatcher.shutdownMs - 2 * CLOSING_MS));
+    await adminListener.close(CLOSING_MS);
+    await providers.close();
+    await ledger.close();
+    log.info('stopped');
+  }
+
+  try {
+    const adminPort = await adminListener.listen(dispatcher.adminListen.host, dispatcher.adminListen.port);
+    await engine.start();
+    const publicPort = await publicListener.listen(dispatcher.publicListen.host, dispatcher.publicListen.port);
+    poller.start();
+    housekeeping.start();
+    log.info('started', { publicPort, adminPort, registrations: registrations.length, dispatcher: dispatcher.id });
+    return { publicPort, adminPort, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The `process` backend runs jobs as the dispatcher's own user, beside its ledger and its secrets. */
+function refuseUnsafeBackends({ dispatcher, registrations }: Configuration): void {
+  if (dispatcher.unsafeProcessBackend) return;
+  const unsafe = registrations.find(({ backends }) => backends.some(({ kind }) => kind === 'process'));
+  if (unsafe === undefined) return;
+  throw new Error(
+    `registration ${unsafe.name} has a backend of kind process: its jobs would run as this user, with access to the ledger and all secrets. Choose another kind, or set unsafeProcessBackend: true in dispatcher.yaml on a machine where that does not matter`,
+  );
+}
+
+async function bytesOf(path: string): Promise<number> {
+  let bytes = 0;
+  for (const file of [path, `${path}-wal`]) {
+    const found = await stat(file).catch(() => undefined);
+    bytes += found?.size ?? 0;
+  }
+  return bytes;
+}
+
+interface Providers {
+  of(registration: Registration, backend: string): Promise<Provider>;
+  /** Undefined until `of` has resolved once. */
+  loaded(registration: string, backend: string): Provider | undefined;
+  close(): Promise<void>;
+}
+
+/** One provider for each backend of each registration, made when it is first asked for. */
+function createProviders(clock: Clock, random: Random): Providers {
+  const making = new Map<string, Promise<Provider>>();
+  const made = new Map<string, Provider>();
+
+  async function make(key: string, backend: Backend): Promise<Provider> {
+    const module = await loadProvider(backend.kind);
+    const options = module.options.parse(backend.options);
+    const provider = module.create(options, {
+      now: () => clock.now(),
+      sleep: (ms) => sleep(clock, ms),
+      random,
+    });
+    made.set(key, provider);
+    return provider;
+  }
+
+  return {
+    of(registration, name) {
+      const key = `${registration.name}/${name}`;
+      const known = making.get(key);
+      if (known !== undefined) return known;
+      const backend = registration.backends.find((candidate) => candidate.name === name);
+      if (backend === undefined)
+        return Promise.reject(new Error(`registration ${registration.name} has no backend ${name}`));
+      const provider = make(key, backend);
+      making.set(key, provider);
+      // A module that could not be loaded is tried again.
+      provider.catch(() => making.delete(key));
+      return provider;
+    },
+    loaded: (registration, backend) => made.get(`${registration}/${backend}`),
+    async close() {
+      await Promise.all([...made.values()].map((provider) => provider.close()));
+    },
+  };
+}
