@@ -112,7 +112,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     admit,
     registrations: () => registrations,
     pollStatus: (registration) => {
-      const status = poller.status(registration);
+      const status = poller.status().find((one) => one.registration === registration);
       if (status === undefined || status.intervalMs === null) return undefined;
       const troubles = status.troubles.map(({ repository, message }) => `${repository}: ${message}`);
       return {
