@@ -31,6 +31,7 @@ export async function withDeadline<T>(
 /** Rejects with the signal's reason when it is aborted first. */
 export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
+  if (ms <= 0) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const cancel = clock.after(ms, resolve);
   const abort = () => reject(signal.reason);

@@ -4,7 +4,7 @@
  */
 import { type Clock, jitter, type Random } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
-import type { GithubError, GithubErrorKind } from '../github/github.ts';
+import { GithubError, type GithubErrorKind } from '../github/github.ts';
 import type { PolledRepository, PollSource, RepositoryList } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -43,7 +43,8 @@ export interface PollStatus {
   readonly intervalMs: number | null;
   readonly passing: boolean;
   readonly lastStartedAtMs: number | null;
-  readonly lastEndedAtMs: number | null;
+  /** The end of the last pass. */
+  readonly lastAtMs: number | null;
   /** Why the last pass ended early; null when it went through. */
   readonly failure: string | null;
   /** The present pass waits for GitHub's limits, or our budget, until then. */
@@ -58,6 +59,8 @@ export interface PollStatus {
   /** Troubles beyond those listed. */
   readonly moreTroubles: number;
   readonly cut: readonly string[];
+  /** All of the above that is wrong, in words. */
+  readonly problems: readonly string[];
 }
 
 export interface Poller {
@@ -109,7 +112,7 @@ class TenantPoll {
   #repositoriesAtMs = 0;
   #open: OpenRuns | undefined;
   #stored: string | undefined;
-  #status: PollStatus;
+  #status: Omit<PollStatus, 'problems'>;
 
   constructor(tenant: PolledTenant, options: PollerOptions, signal: AbortSignal) {
     this.#tenant = tenant;
@@ -120,7 +123,7 @@ class TenantPoll {
       intervalMs: tenant.registration.poll.intervalMs,
       passing: false,
       lastStartedAtMs: null,
-      lastEndedAtMs: null,
+      lastAtMs: null,
       failure: null,
       waitingUntilMs: null,
       nextPassAtMs: null,
@@ -155,7 +158,11 @@ class TenantPoll {
   status(): PollStatus {
     const { waitingUntilMs } = this.#status;
     const waits = waitingUntilMs !== null && waitingUntilMs > this.#options.clock.now();
-    return { ...this.#status, waitingUntilMs: waits ? waitingUntilMs : null };
+    return {
+      ...this.#status,
+      waitingUntilMs: waits ? waitingUntilMs : null,
+      problems: problemsOf(this.#status),
+    };
   }
 
   async rest(): Promise<void> {
@@ -191,7 +198,7 @@ class TenantPoll {
       failure = error instanceof Error ? error.message : String(error);
       if (!this.#signal.aborted) log.warn('poll.failed', { registration, error });
     }
-    this.#change({ passing: false, waitingUntilMs: null, lastEndedAtMs: clock.now(), failure });
+    this.#change({ passing: false, waitingUntilMs: null, lastAtMs: clock.now(), failure });
     return failure === null;
   }
 
@@ -273,9 +280,22 @@ class TenantPoll {
     return { troubles, moreTroubles: failures.length - troubles.length };
   }
 
-  #change(change: Partial<PollStatus>): void {
+  #change(change: Partial<Omit<PollStatus, 'problems'>>): void {
     this.#status = { ...this.#status, ...change };
   }
+}
+
+function problemsOf(status: Omit<PollStatus, 'problems'>): readonly string[] {
+  const { failure, troubles, moreTroubles, cut, unreadableJobs } = status;
+  return [
+    ...(failure === null ? [] : [failure]),
+    ...troubles.map(({ repository, message }) => `${repository}: ${message}`),
+    ...(moreTroubles === 0 ? [] : [`${moreTroubles} more repositories cannot be read`]),
+    ...cut,
+    ...(unreadableJobs === 0
+      ? []
+      : [`${unreadableJobs} jobs are in a shape or status that this version does not know`]),
+  ];
 }
 
 /** Two organizations of an enterprise cannot share a repository, but a registration can name one twice. */

@@ -1,0 +1,206 @@
+import { verify } from 'node:crypto';
+import { expect } from 'chai';
+import { Secret } from '../../dispatcher/config/model.ts';
+import { acme, appCredentials, appKey, clientOf, failureOf, runnerReply } from './github-fixture.ts';
+import { type Asked, type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+function claimsOf(jwt: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
+}
+
+describe('a GitHub App', () => {
+  let server: ScriptedGithub;
+  let script: Script;
+  let clock: VirtualClock;
+  let minted: number;
+
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    minted = 0;
+    script = installed;
+    server = await scriptedGithub((asked) => script(asked));
+  });
+  afterEach(() => server.close());
+
+  const token = (): Says => {
+    minted += 1;
+    return {
+      status: 201,
+      body: { token: `ghs_token${minted}`, expires_at: new Date(clock.now() + 3_600_000).toISOString() },
+    };
+  };
+  const installed = (asked: Asked): Says => {
+    if (asked.path.endsWith('/installation')) return { body: { id: 99 } };
+    if (asked.path.endsWith('/access_tokens')) return token();
+    return { body: runnerReply(7, 'shr-1') };
+  };
+  const app = (options: Parameters<typeof clientOf>[1] = {}) =>
+    clientOf(server.apiUrl, { clock, credentials: appCredentials(), ...options });
+  const paths = () => server.asked.map((one) => `${one.method} ${one.path}`);
+
+  it('finds its installation by the organization and speaks with its token', async () => {
+    await app().github.getRunner(acme, 7, 'verify');
+    expect(paths()).to.deep.equal([
+      'GET /orgs/acme/installation',
+      'POST /app/installations/99/access_tokens',
+      'GET /orgs/acme/actions/runners/7',
+    ]);
+    expect(server.asked[2]?.headers.authorization).to.equal('token ghs_token1');
+  });
+
+  it('signs each JWT with RS256 and its own jti, for at most ten minutes', async () => {
+    await app().github.getRunner(acme, 7, 'verify');
+    const jwts = server.asked.slice(0, 2).map((one) => (one.headers.authorization ?? '').replace('Bearer ', ''));
+    for (const jwt of jwts) {
+      const [header = '', claims = '', signature = ''] = jwt.split('.');
+      expect(JSON.parse(Buffer.from(header, 'base64url').toString())).to.deep.equal({ alg: 'RS256', typ: 'JWT' });
+      const signed = Buffer.from(`${header}.${claims}`);
+      expect(verify('RSA-SHA256', signed, appKey.publicKey, Buffer.from(signature, 'base64url'))).to.equal(true);
+      const { iat, exp, iss } = claimsOf(jwt);
+      expect(iss).to.equal('12345');
+      expect(Number(iat)).to.be.below(clock.now() / 1000);
+      expect(Number(exp) - Number(iat)).to.be.at.most(600);
+      expect(Number(exp)).to.be.above(clock.now() / 1000);
+    }
+  });
+
+  it('never makes the same JWT twice in one second', async () => {
+    let counter = 0;
+    const { ulid } = await import('../../dispatcher/clock.ts');
+    const { appJwt } = await import('../../dispatcher/github/app-jwt.ts');
+    const random = () => {
+      counter += 1;
+      return (counter % 997) / 997;
+    };
+    const jwts = Array.from({ length: 50 }, () => appJwt('1', appKey.privateKey, 0, ulid(0, random)));
+    expect(new Set(jwts).size).to.equal(50);
+  });
+
+  it('finds its installation by user account and by repository', async () => {
+    await app({ claim: { kind: 'user', user: 'ada' } }).github.getRunner(
+      { kind: 'repository', owner: 'ada', repository: 'web' },
+      7,
+      'verify',
+    );
+    expect(paths()[0]).to.equal('GET /users/ada/installation');
+    const claim = {
+      kind: 'repositories',
+      repositories: [
+        { owner: 'bob', repository: 'old' },
+        { owner: 'bob', repository: 'api' },
+      ],
+    } as const;
+    script = (asked) =>
+      asked.path === '/repos/bob/old/installation' ? { status: 404, body: { message: 'Not Found' } } : installed(asked);
+    await app({ claim }).github.getRunner({ kind: 'repository', owner: 'bob', repository: 'api' }, 7, 'verify');
+    expect(paths()).to.include('GET /repos/bob/api/installation');
+  });
+
+  it('asks for one token however many calls wait for it, and keeps it until five minutes before its end', async () => {
+    const { github } = app();
+    await Promise.all(Array.from({ length: 20 }, () => github.getRunner(acme, 7, 'verify')));
+    expect(minted).to.equal(1);
+    await clock.advance(54 * 60_000);
+    await github.getRunner(acme, 7, 'verify');
+    expect(minted).to.equal(1);
+    await clock.advance(60_000);
+    await github.getRunner(acme, 7, 'verify');
+    expect(minted).to.equal(2);
+    expect(paths().filter((path) => path === 'GET /orgs/acme/installation')).to.have.length(1);
+  });
+
+  for (const status of [404, 401]) {
+    it(`looks for the installation again, once, when its token is answered with ${status}`, async () => {
+      let id = 99;
+      script = (asked) => {
+        if (asked.path.endsWith('/installation')) return { body: { id } };
+        if (asked.path.includes('/installations/99/') && id !== 99) return { status, body: { message: 'gone' } };
+        return installed(asked);
+      };
+      const { github } = app();
+      await github.getRunner(acme, 7, 'verify');
+      id = 100;
+      await clock.advance(3_600_000);
+      expect((await github.getRunner(acme, 7, 'verify'))?.id).to.equal(7);
+      expect(paths().slice(3)).to.deep.equal([
+        'POST /app/installations/99/access_tokens',
+        'GET /orgs/acme/installation',
+        'POST /app/installations/100/access_tokens',
+        'GET /orgs/acme/actions/runners/7',
+      ]);
+    });
+  }
+
+  it('takes a new token, and makes even a write again, when GitHub refuses the old one', async () => {
+    script = (asked) => {
+      if (asked.method !== 'DELETE') return installed(asked);
+      return asked.headers.authorization === 'token ghs_token1'
+        ? { status: 401, body: { message: 'Bad credentials' } }
+        : { status: 204 };
+    };
+    const { github } = app();
+    await github.getRunner(acme, 7, 'verify');
+    await clock.advance(60_000);
+    expect(await github.deleteRunner(acme, 7)).to.equal('deleted');
+    expect(minted).to.equal(2);
+  });
+
+  it('gives a fresh token a second to become known', async () => {
+    let refusals = 1;
+    script = (asked) => {
+      if (asked.path !== '/orgs/acme/actions/runners/7') return installed(asked);
+      refusals -= 1;
+      return refusals >= 0 ? { status: 401, body: { message: 'Bad credentials' } } : installed(asked);
+    };
+    expect((await clock.during(app().github.getRunner(acme, 7, 'verify')))?.id).to.equal(7);
+    expect(minted).to.equal(1);
+  });
+
+  it('does not take a missing installation for a missing runner or job', async () => {
+    script = () => ({ status: 404, body: { message: 'Not Found' } });
+    const { github } = app();
+    const failure = await failureOf(github.getRunner(acme, 7, 'verify'), 'unauthorized');
+    expect(failure.message).to.include('not installed for acme');
+    await failureOf(github.deleteRunner(acme, 7), 'unauthorized');
+    await failureOf(github.readJob('acme', 'web', 1), 'unauthorized');
+    expect(paths()).to.deep.equal(['GET /orgs/acme/installation']);
+  });
+
+  it('goes on with the old token while GitHub cannot make a new one', async () => {
+    let down = false;
+    script = (asked) =>
+      down && asked.path.endsWith('/access_tokens') ? { status: 503, body: 'busy' } : installed(asked);
+    const { github } = app();
+    await github.getRunner(acme, 7, 'verify');
+    down = true;
+    await clock.advance(56 * 60_000);
+    expect((await clock.during(github.getRunner(acme, 7, 'verify')))?.id).to.equal(7);
+  });
+
+  it('says that an enterprise needs a personal access token', async () => {
+    const { github } = app({ claim: { kind: 'enterprise', enterprise: 'big', organizations: ['acme'] } });
+    const failure = await failureOf(
+      github.listRunners({ kind: 'enterprise', enterprise: 'big' }, 'sweep'),
+      'unauthorized',
+    );
+    expect(failure.message).to.include('manage_runners:enterprise');
+    expect(server.asked).to.have.length(0);
+  });
+
+  it('says what is wrong with a key that cannot be read, without quoting it', async () => {
+    const { github } = app({
+      credentials: { kind: 'app', appId: '1', privateKey: new Secret('-----BEGIN RSA PRIVATE KEY-----\nMIIsecret') },
+    });
+    const failure = await failureOf(github.getRunner(acme, 7, 'verify'), 'unauthorized');
+    expect(failure.message).to.include('PEM').and.not.include('MIIsecret');
+  });
+
+  it('has a budget for each installation, and one for itself', async () => {
+    const { github, budgets } = app();
+    await github.getRunner(acme, 7, 'verify');
+    const host = new URL(server.apiUrl).host;
+    const names = new Set(budgets.snapshot().map((level) => level.credential));
+    expect([...names].sort()).to.deep.equal([`app 12345 at ${host}`, `app 12345 for acme at ${host}`]);
+  });
+});

@@ -1,0 +1,388 @@
+import { inspect } from 'node:util';
+import { expect } from 'chai';
+import { Secret } from '../../dispatcher/config/model.ts';
+import { acme, clientOf, failureOf, runnerReply, TOKEN } from './github-fixture.ts';
+import { type Asked, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+describe('the GitHub client', () => {
+  let server: ScriptedGithub;
+  let script: Script;
+
+  beforeEach(async () => {
+    server = await scriptedGithub((asked) => script(asked));
+  });
+  afterEach(() => server.close());
+
+  const jit = (id = 7) => ({ status: 201, body: { runner: runnerReply(id, 'shr-1'), encoded_jit_config: 'eyJqaXQ' } });
+  const request = { scope: acme, name: 'shr-1', runnerGroup: 'Default', labels: ['acme-runner', 'cpu-4'] };
+
+  describe('creating a runner', () => {
+    it('registers with exactly the labels of the job, in the default group without asking for its number', async () => {
+      script = () => jit();
+      const { github } = clientOf(server.apiUrl);
+      expect(await github.createJitRunner(request)).to.deep.equal({ runnerId: 7, encodedJitConfig: 'eyJqaXQ' });
+      expect(server.asked.map((one) => `${one.method} ${one.path}`)).to.deep.equal([
+        'POST /orgs/acme/actions/runners/generate-jitconfig',
+      ]);
+      expect(JSON.parse(server.asked[0]?.body ?? '')).to.deep.equal({
+        name: 'shr-1',
+        runner_group_id: 1,
+        labels: ['acme-runner', 'cpu-4'],
+        work_folder: '_work',
+      });
+      expect(server.asked[0]?.headers.authorization).to.equal(`token ${TOKEN}`);
+    });
+
+    it('knows the paths of enterprises and repositories, whose only group is number 1', async () => {
+      script = () => jit();
+      const { github } = clientOf(`${server.apiUrl}/api/v3`, { claim: { kind: 'user', user: 'ada' } });
+      const repository = { kind: 'repository', owner: 'ada', repository: 'web' } as const;
+      await github.createJitRunner({ ...request, scope: repository, runnerGroup: 'special' });
+      await github.createJitRunner({ ...request, scope: { kind: 'enterprise', enterprise: 'big' } });
+      expect(server.asked.map((one) => one.path)).to.deep.equal([
+        '/api/v3/repos/ada/web/actions/runners/generate-jitconfig',
+        '/api/v3/enterprises/big/actions/runners/generate-jitconfig',
+      ]);
+    });
+
+    it('looks a runner group up by name, once for many runners', async () => {
+      script = (asked) =>
+        asked.method === 'GET'
+          ? { body: { total_count: 1, runner_groups: [{ id: 42, name: 'Builders', inherited: false }] } }
+          : jit();
+      const { github } = clientOf(server.apiUrl);
+      await Promise.all([1, 2, 3].map(() => github.createJitRunner({ ...request, runnerGroup: 'Builders' })));
+      expect(server.asked.filter((one) => one.method === 'GET').map((one) => one.path)).to.deep.equal([
+        '/orgs/acme/actions/runner-groups',
+      ]);
+      const groups = server.asked
+        .filter((one) => one.method === 'POST')
+        .map((one) => JSON.parse(one.body).runner_group_id);
+      expect(groups).to.deep.equal([42, 42, 42]);
+    });
+
+    it('names an unknown runner group and the cure, without creating anything', async () => {
+      script = () => ({ body: { total_count: 0, runner_groups: [] } });
+      const { github } = clientOf(server.apiUrl);
+      const failure = await failureOf(github.createJitRunner({ ...request, runnerGroup: 'Typo' }), 'not-found');
+      expect(failure.message).to.include("'Typo'").and.include('create it').and.include('runnerGroup');
+      expect(server.asked.some((one) => one.method === 'POST')).to.equal(false);
+    });
+
+    it('asks for the groups again when GitHub does not take the number any more', async () => {
+      let id = 42;
+      script = (asked) => {
+        if (asked.method === 'GET') return { body: { total_count: 1, runner_groups: [{ id, name: 'Builders' }] } };
+        return JSON.parse(asked.body).runner_group_id === 43 ? jit() : { status: 404, body: { message: 'Not Found' } };
+      };
+      const { github } = clientOf(server.apiUrl);
+      await failureOf(github.createJitRunner({ ...request, runnerGroup: 'Builders' }), 'not-found');
+      id = 43;
+      expect((await github.createJitRunner({ ...request, runnerGroup: 'Builders' })).runnerId).to.equal(7);
+    });
+
+    it('tells a name that exists as a conflict, with the id of the request', async () => {
+      script = () => ({
+        status: 409,
+        body: { message: 'Already exists - A runner with the name *** already exists.' },
+      });
+      const failure = await failureOf(clientOf(server.apiUrl).github.createJitRunner(request), 'conflict');
+      expect(failure.status).to.equal(409);
+      expect(failure.requestId).to.equal('REQ:1');
+      expect(failure.operation).to.equal('POST /orgs/{org}/actions/runners/generate-jitconfig');
+    });
+
+    for (const [what, answer] of [
+      ['a 502', { status: 502, body: 'bad gateway' }],
+      ['a cut connection', 'reset'],
+      ['half an answer', { status: 201, body: { runner: {} } }],
+      ['a page of some proxy', { status: 200, body: '<html>', headers: { 'content-type': 'text/html' } }],
+    ] as const) {
+      it(`never repeats a creation silently after ${what}: the runner may exist`, async () => {
+        script = () => answer;
+        const { github, clock } = clientOf(server.apiUrl);
+        await failureOf(clock.during(github.createJitRunner(request)), 'transient');
+        expect(server.asked).to.have.length(1);
+      });
+    }
+
+    it('gives up after 20 s without an answer', async () => {
+      script = () => 'hang';
+      const { github, clock } = clientOf(server.apiUrl);
+      const failing = failureOf(github.createJitRunner(request), 'transient');
+      await server.heard(1);
+      await clock.advance(20_000);
+      expect((await failing).message).to.include('20 s');
+      expect(clock.timers).to.equal(0);
+    });
+
+    it('refuses by itself what GitHub would refuse: no labels', async () => {
+      await failureOf(clientOf(server.apiUrl).github.createJitRunner({ ...request, labels: [] }), 'invalid');
+      expect(server.asked).to.have.length(0);
+    });
+  });
+
+  describe('deleting a runner', () => {
+    for (const [status, message, outcome] of [
+      [204, undefined, 'deleted'],
+      [404, 'Not Found', 'absent'],
+      [422, 'Bad request - Runner "shr-1" is still running a job"', 'busy'],
+      [422, 'Runner "shr-1" is currently running a job and cannot be deleted.', 'busy'],
+    ] as const) {
+      it(`reads ${status} ${message ?? ''} as ${outcome}`, async () => {
+        script = () => ({ status, ...(message === undefined ? {} : { body: { message } }) });
+        expect(await clientOf(server.apiUrl).github.deleteRunner(acme, 7)).to.equal(outcome);
+        expect(`${server.asked[0]?.method} ${server.asked[0]?.path}`).to.equal('DELETE /orgs/acme/actions/runners/7');
+      });
+    }
+
+    it('does not take another 422 for a busy runner', async () => {
+      script = () => ({ status: 422, body: { message: 'Validation Failed' } });
+      await failureOf(clientOf(server.apiUrl).github.deleteRunner(acme, 7), 'invalid');
+    });
+  });
+
+  describe('reading runners', () => {
+    const pages = (total: number) => (asked: Asked) => {
+      const page = Number(asked.query.get('page'));
+      const first = (page - 1) * 100;
+      const runners = Array.from({ length: Math.max(0, Math.min(100, total - first)) }, (_, index) =>
+        runnerReply(first + index + 1, `shr-${first + index + 1}`),
+      );
+      return { body: { total_count: total, runners } };
+    };
+
+    it('lists all pages', async () => {
+      script = pages(230);
+      const runners = await clientOf(server.apiUrl).github.listRunners(acme, 'sweep');
+      expect(runners.map((runner) => runner.id)).to.deep.equal(Array.from({ length: 230 }, (_, index) => index + 1));
+      expect(runners[0]).to.deep.equal({
+        id: 1,
+        name: 'shr-1',
+        status: 'online',
+        busy: false,
+        labels: ['acme-runner'],
+      });
+    });
+
+    it('fails rather than answering half a list', async () => {
+      script = (asked) =>
+        asked.query.get('page') === '2' ? { status: 403, body: { message: 'no' } } : pages(230)(asked);
+      await failureOf(clientOf(server.apiUrl).github.listRunners(acme, 'sweep'), 'forbidden');
+    });
+
+    it('finds a runner by name on a server that ignores the name', async () => {
+      script = pages(230);
+      const found = await clientOf(server.apiUrl).github.findRunner(acme, 'shr-150', 'verify');
+      expect(found?.id).to.equal(150);
+      expect(server.asked.map((one) => one.query.get('name'))).to.deep.equal(['shr-150', 'shr-150']);
+    });
+
+    it('does not take another name for the one it asked for', async () => {
+      script = () => ({ body: { total_count: 1, runners: [runnerReply(1, 'shr-11')] } });
+      expect(await clientOf(server.apiUrl).github.findRunner(acme, 'shr-1', 'verify')).to.equal(undefined);
+    });
+
+    it('answers nothing for a runner that GitHub does not know', async () => {
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      expect(await clientOf(server.apiUrl).github.getRunner(acme, 7, 'verify')).to.equal(undefined);
+    });
+
+    it('asks with the ETag of the last answer, and keeps the answer when nothing has changed', async () => {
+      script = (asked) =>
+        asked.headers['if-none-match'] === '"v1"'
+          ? { status: 304, headers: { etag: '"v1"' } }
+          : { ...pages(2)(asked), headers: { etag: '"v1"' } };
+      const { github } = clientOf(server.apiUrl);
+      const first = await github.listRunners(acme, 'sweep');
+      expect(await github.listRunners(acme, 'sweep')).to.deep.equal(first);
+      expect(server.asked.map((one) => one.headers['if-none-match'])).to.deep.equal([undefined, '"v1"']);
+    });
+  });
+
+  describe('reading a job', () => {
+    const job = {
+      id: 11,
+      run_id: 5,
+      run_attempt: 2,
+      name: 'build',
+      workflow_name: 'CI',
+      head_sha: 'abc',
+      html_url: 'https://github.com/acme/web/actions/runs/5/job/11',
+      status: 'queued',
+      conclusion: null,
+      labels: ['acme-runner'],
+      runner_id: 0,
+      runner_name: '',
+      created_at: '2026-01-05T12:00:00Z',
+      started_at: '2026-01-05T12:00:00Z',
+      completed_at: null,
+    };
+
+    it('is a fact of the kind that decides', async () => {
+      script = () => ({ body: job });
+      const { github, clock } = clientOf(server.apiUrl);
+      const fact = await github.readJob('acme', 'web', 11);
+      expect(fact).to.include({ jobId: 11, runAttempt: 2, status: 'queued', source: 'read', runnerName: null });
+      expect(fact?.observedAtMs).to.equal(clock.now());
+      expect(server.asked[0]?.path).to.equal('/repos/acme/web/actions/jobs/11');
+    });
+
+    it('answers nothing for a job that GitHub does not know', async () => {
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      expect(await clientOf(server.apiUrl).github.readJob('acme', 'web', 11)).to.equal(undefined);
+    });
+
+    for (const [status, kind] of [
+      [401, 'unauthorized'],
+      [403, 'forbidden'],
+    ] as const) {
+      it(`does not take ${status} for a job that is gone`, async () => {
+        script = () => ({ status, body: { message: 'no' } });
+        await failureOf(clientOf(server.apiUrl).github.readJob('acme', 'web', 11), kind);
+      });
+    }
+
+    it('repeats a read that met trouble, at most twice', async () => {
+      let failures = 2;
+      script = () => {
+        failures -= 1;
+        return failures >= 0 ? { status: 503, body: 'busy' } : { body: job };
+      };
+      const { github, clock } = clientOf(server.apiUrl);
+      expect((await clock.during(github.readJob('acme', 'web', 11)))?.jobId).to.equal(11);
+      failures = 3;
+      await failureOf(clock.during(github.readJob('acme', 'web', 11)), 'transient');
+      expect(server.asked).to.have.length(6);
+    });
+
+    it('ends within 30 s, however often GitHub hangs', async () => {
+      script = () => 'hang';
+      const { github, clock } = clientOf(server.apiUrl);
+      const startMs = clock.now();
+      let endMs = 0;
+      const failing = failureOf(github.readJob('acme', 'web', 11), 'transient').finally(() => {
+        endMs = clock.now();
+      });
+      await server.heard(1);
+      await clock.advance(20_000);
+      await clock.advance(1_000);
+      await server.heard(2);
+      await clock.advance(20_000);
+      await failing;
+      expect(endMs - startMs).to.be.at.most(30_000);
+    });
+
+    it('does not let a name climb out of its place in the URL', async () => {
+      await failureOf(clientOf(server.apiUrl).github.readJob('acme', '..', 11), 'invalid');
+      expect(server.asked).to.have.length(0);
+    });
+
+    it('gives up on an answer that is larger than any of GitHub', async () => {
+      script = () => ({ body: `"${'x'.repeat(17 * 1024 * 1024)}"` });
+      const { github, clock } = clientOf(server.apiUrl);
+      const failure = await failureOf(clock.during(github.readJob('acme', 'web', 11)), 'transient');
+      expect(failure.message).to.include('larger than');
+    });
+  });
+
+  describe('limits', () => {
+    const limited = { status: 403, body: { message: 'You have exceeded a secondary rate limit. Please wait.' } };
+
+    it('waits as long as retry-after says, without asking again before', async () => {
+      script = () => ({ ...limited, headers: { 'retry-after': '120' } });
+      const { github, clock } = clientOf(server.apiUrl);
+      expect((await failureOf(github.getRunner(acme, 7, 'verify'), 'rate-limited')).retryAfterMs).to.equal(120_000);
+      script = () => ({ body: runnerReply(7, 'shr-1') });
+      const refused = await failureOf(github.getRunner(acme, 7, 'verify'), 'rate-limited');
+      expect(refused.retryAfterMs).to.equal(120_000);
+      expect(server.asked).to.have.length(1);
+      await clock.advance(120_000);
+      expect((await github.getRunner(acme, 7, 'verify'))?.id).to.equal(7);
+    });
+
+    it('waits a minute, then two, after secondary limits that name no time', async () => {
+      script = () => limited;
+      const { github, clock } = clientOf(server.apiUrl);
+      expect((await failureOf(github.getRunner(acme, 7, 'verify'), 'rate-limited')).retryAfterMs).to.equal(60_000);
+      await clock.advance(60_000);
+      expect((await failureOf(github.getRunner(acme, 7, 'verify'), 'rate-limited')).retryAfterMs).to.equal(120_000);
+      expect(server.asked).to.have.length(2);
+    });
+
+    it('waits for the reset when the hour is used up, and says until when', async () => {
+      const clock = new VirtualClock();
+      const resetAtMs = clock.now() + 1_500_000;
+      script = () => ({
+        status: 403,
+        body: { message: 'API rate limit exceeded for installation ID 1.' },
+        headers: {
+          'x-ratelimit-limit': '5000',
+          'x-ratelimit-remaining': '0',
+          'x-ratelimit-reset': String(resetAtMs / 1000),
+          'x-ratelimit-resource': 'core',
+        },
+      });
+      const { github, budgets } = clientOf(server.apiUrl, { clock });
+      expect((await failureOf(github.getRunner(acme, 7, 'verify'), 'rate-limited')).retryAfterMs).to.equal(1_500_000);
+      await failureOf(github.getRunner(acme, 7, 'launch'), 'rate-limited');
+      expect(server.asked).to.have.length(1);
+      expect(budgets.snapshot()).to.deep.include({
+        credential: budgets.snapshot()[0]?.credential,
+        class: 'core',
+        remaining: 0,
+        limit: 5000,
+        resetAtMs,
+        waiting: 0,
+      });
+    });
+
+    it('shares the budget of a token between registrations, and names it without telling it', async () => {
+      script = () => ({ ...limited, headers: { 'retry-after': '60' } });
+      const first = clientOf(server.apiUrl);
+      const second = clientOf(server.apiUrl, { clock: first.clock, budgets: first.budgets });
+      await failureOf(first.github.getRunner(acme, 7, 'verify'), 'rate-limited');
+      await failureOf(second.github.getRunner(acme, 7, 'verify'), 'rate-limited');
+      expect(server.asked).to.have.length(1);
+      expect(JSON.stringify(first.budgets.snapshot())).to.not.include(TOKEN);
+    });
+
+    it('does not take a refused permission for a limit', async () => {
+      script = () => ({ status: 403, body: { message: 'Resource not accessible by integration' } });
+      expect(
+        (await failureOf(clientOf(server.apiUrl).github.getRunner(acme, 7, 'verify'), 'forbidden')).retryAfterMs,
+      ).to.equal(undefined);
+    });
+  });
+
+  describe('secrets', () => {
+    for (const [what, answer] of [
+      ['refuses', { status: 403, body: { message: 'no' } }],
+      ['breaks', { status: 500, body: 'oops' }],
+      ['cuts the connection', 'reset'],
+    ] as const) {
+      it(`are in no error when GitHub ${what}`, async () => {
+        script = () => answer;
+        const { github, clock } = clientOf(server.apiUrl);
+        let error: unknown;
+        try {
+          await clock.during(github.createJitRunner(request));
+        } catch (caught) {
+          error = caught;
+        }
+        expect(inspect(error, { depth: 20, showHidden: true }))
+          .to.include('GithubError')
+          .and.not.include(TOKEN);
+        expect(JSON.stringify(error)).to.not.include(TOKEN);
+      });
+    }
+
+    it('are in no error when the token cannot be sent at all', async () => {
+      const { github } = clientOf(server.apiUrl, { credentials: { kind: 'token', token: new Secret(`${TOKEN}\n`) } });
+      const failure = await failureOf(github.getRunner(acme, 7, 'verify'), 'unauthorized');
+      expect(inspect(failure, { depth: 20, showHidden: true })).to.not.include(TOKEN);
+      expect(server.asked).to.have.length(0);
+    });
+  });
+});
