@@ -95,7 +95,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     .columns([...jobColumnNames])
     .expression(values)
     .onConflict((conflict) =>
-      conflict.column('key').doUpdateSet(({ ref }) => ({
+      conflict.column('key').doUpdateSet(({ ref, fn }) => ({
         visibility: ref('excluded.visibility'),
         workflowName: ref('excluded.workflowName'),
         htmlUrl: ref('excluded.htmlUrl'),
@@ -117,7 +117,8 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         reason: ref('excluded.reason'),
         cure: ref('excluded.cure'),
         demand: ref('excluded.demand'),
-        unsettledAtMs: ref('excluded.unsettledAtMs'),
+        // Since its first change: a job that changes all the time must not wait behind all others.
+        unsettledAtMs: fn.coalesce('jobs.unsettledAtMs', 'excluded.unsettledAtMs'),
       })),
     ),
 );

@@ -1,0 +1,776 @@
+/** What every store must do, whatever it is made of. */
+import { expect } from 'chai';
+import type { Ledger, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import { LOG_BYTES } from '../../providers/provider.ts';
+import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
+
+/** A place where one ledger lives: it can be opened, closed and opened again, and finds what it left. */
+export interface Place {
+  open(now: () => number): Promise<Ledger>;
+  discard(): Promise<void>;
+}
+
+export function describeLedger(name: string, newPlace: () => Promise<Place>): void {
+  describe(`the ledger on ${name}`, () => {
+    let place: Place;
+    let ledger: Ledger;
+    let nowMs: number;
+
+    beforeEach(async () => {
+      nowMs = 50_000;
+      place = await newPlace();
+      ledger = await place.open(() => nowMs);
+    });
+
+    afterEach(async () => {
+      await ledger.close();
+      await place.discard();
+    });
+
+    async function restart(): Promise<void> {
+      await ledger.close();
+      ledger = await place.open(() => nowMs);
+    }
+
+    async function known(key: string) {
+      const row = await ledger.job(key);
+      if (row === undefined) throw new Error(`no job ${key}`);
+      return row;
+    }
+
+    /** Queued jobs in the lane, in the order of their ids. */
+    async function queue(ids: readonly number[], spec = lane()): Promise<void> {
+      await ledger.recordFacts(ids.map((jobId) => fact({ jobId, observedAtMs: 10_000 + jobId })));
+      for (const jobId of ids) await ledger.settleJobs([admitted(await known(keyOf(jobId)), spec)]);
+    }
+
+    const names = (rows: readonly { readonly name: string }[]) => rows.map((row) => row.name);
+    const keys = (rows: readonly { readonly key: string }[]) => rows.map((row) => row.key);
+
+    describe('intake', () => {
+      it('records a delivery and the job it tells of', async () => {
+        const told = fact({ jobId: 1, labels: ['ACME-runner', 'ünïcode "quoted"'], visibility: undefined });
+        expect(await ledger.recordDeliveries([{ delivery: delivery('a'), fact: told }])).to.deep.equal(['recorded']);
+        expect(await ledger.job(keyOf(1))).to.deep.include({
+          key: 'github.com/1',
+          labels: told.labels,
+          visibility: null,
+          status: 'queued',
+          admission: 'pending',
+          firstSeenAtMs: told.observedAtMs,
+          version: 1,
+        });
+      });
+
+      it('lets a doubled delivery change nothing', async () => {
+        await ledger.recordDeliveries([{ delivery: delivery('a'), fact: fact({ jobId: 1 }) }]);
+        const before = await ledger.job(keyOf(1));
+        const doubled = { delivery: delivery('a'), fact: fact({ jobId: 1, status: 'completed' }) };
+        expect(await ledger.recordDeliveries([doubled])).to.deep.equal(['duplicate']);
+        expect(await ledger.job(keyOf(1))).to.deep.equal(before);
+      });
+
+      it('takes one GUID from two endpoints for two deliveries', async () => {
+        const answers = await ledger.recordDeliveries([
+          { delivery: delivery('a', { endpoint: 'two' }), fact: fact({ jobId: 1 }) },
+          { delivery: delivery('a', { endpoint: 'one' }), fact: fact({ jobId: 2 }) },
+          { delivery: delivery('a', { endpoint: 'two' }), fact: fact({ jobId: 3 }) },
+        ]);
+        expect(answers).to.deep.equal(['recorded', 'recorded', 'duplicate']);
+        expect(await ledger.job(keyOf(2))).to.not.equal(undefined);
+        expect(await ledger.job(keyOf(3))).to.equal(undefined);
+      });
+
+      it('applies the facts of one batch in their order', async () => {
+        await ledger.recordDeliveries([
+          { delivery: delivery('z'), fact: fact({ jobId: 1, observedAtMs: 10 }) },
+          {
+            delivery: delivery('a'),
+            fact: fact({ jobId: 1, status: 'in_progress', runnerName: 'd-1', observedAtMs: 11 }),
+          },
+        ]);
+        expect(await ledger.job(keyOf(1))).to.include({ status: 'in_progress', firstSeenAtMs: 10, runnerName: 'd-1' });
+      });
+
+      it('keeps deliveries that tell of no job', async () => {
+        const ping = { delivery: delivery('p', { event: 'ping', action: null }), fact: null };
+        expect(await ledger.recordDeliveries([ping])).to.deep.equal(['recorded']);
+        expect(await ledger.recordDeliveries([ping])).to.deep.equal(['duplicate']);
+      });
+
+      it('writes nothing of a batch with something that it cannot keep', async () => {
+        const good = { delivery: delivery('a'), fact: fact({ jobId: 1 }) };
+        const bad = { delivery: delivery('b'), fact: fact({ jobId: 2, jobName: 'nul\0' }) };
+        expect(await rejection(ledger.recordDeliveries([good, bad]))).to.be.instanceOf(TypeError);
+        expect(await ledger.job(keyOf(1))).to.equal(undefined);
+        expect(await ledger.recordDeliveries([good])).to.deep.equal(['recorded']);
+      });
+
+      it('counts the jobs that facts changed', async () => {
+        const told = [
+          fact({ jobId: 1 }),
+          fact({ jobId: 2 }),
+          fact({ jobId: 1, status: 'in_progress', observedAtMs: 11_000 }),
+        ];
+        expect(await ledger.recordFacts(told)).to.equal(2);
+        expect(await ledger.recordFacts(told)).to.equal(0);
+      });
+
+      it('takes many calls at once', async () => {
+        const calls = Array.from({ length: 40 }, (_, index) => ({
+          delivery: delivery(`guid-${index % 20}`),
+          fact: fact({ jobId: index % 20 }),
+        }));
+        const answers = await Promise.all(calls.map((call) => ledger.recordDeliveries([call])));
+        expect(answers.filter(([answer]) => answer === 'recorded')).to.have.length(20);
+        expect(await ledger.unsettledJobs(100)).to.have.length(20);
+      });
+    });
+
+    describe('jobs', () => {
+      it('come up for settling in the order of their first change, until they are settled', async () => {
+        await ledger.recordFacts([fact({ jobId: 2 })]);
+        nowMs += 1;
+        await ledger.recordFacts([fact({ jobId: 1 })]);
+        nowMs += 1;
+        await ledger.recordFacts([fact({ jobId: 2, status: 'in_progress', observedAtMs: 11_000 })]);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(2), keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(1))).to.deep.equal([keyOf(2)]);
+        await ledger.settleJobs([{ key: keyOf(2), version: 2 }]);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+      });
+
+      it('stay unsettled when a fact came in while the decision was made', async () => {
+        await ledger.recordFacts([fact({ jobId: 1 })]);
+        const decidedOn = await known(keyOf(1));
+        await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 11_000 })]);
+        await ledger.settleJobs([admitted(decidedOn)]);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(await ledger.job(keyOf(1))).to.include({ admission: 'pending', laneKey: null });
+        expect(await ledger.laneCounts([lane().key])).to.deep.equal([]);
+      });
+
+      it('keep their admission and its reason', async () => {
+        await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3 })]);
+        await ledger.settleJobs([
+          refused(await known(keyOf(3))),
+          admitted(await known(keyOf(1))),
+          notOurs(await known(keyOf(2))),
+        ]);
+        expect(await ledger.job(keyOf(1))).to.include({ admission: 'lane', registration: 'acme', laneKey: lane().key });
+        expect(await ledger.job(keyOf(2))).to.include({ admission: 'not-ours', registration: null, laneKey: null });
+        expect(await ledger.job(keyOf(3))).to.include({
+          admission: 'refused',
+          reasonCode: 'cpu-above-maximum',
+          cure: 'ask for at most cpu-8',
+        });
+      });
+
+      it('are not admitted to a lane that nobody describes', async () => {
+        await ledger.recordFacts([fact({ jobId: 1 })]);
+        const { admission, ...rest } = admitted(await known(keyOf(1)));
+        if (admission === undefined) throw new Error('no admission');
+        const error = await rejection(ledger.settleJobs([{ ...rest, admission: { ...admission, lane: null } }]));
+        expect(error).to.be.instanceOf(TypeError);
+      });
+
+      it('are listed newest first, by registration, admission, status and lane', async () => {
+        await queue([1, 2, 3]);
+        await ledger.recordFacts([fact({ jobId: 4, observedAtMs: 9_000 }), fact({ jobId: 5, observedAtMs: 30_000 })]);
+        await ledger.settleJobs([refused(await known(keyOf(4)))]);
+        await ledger.recordFacts([fact({ jobId: 2, status: 'completed', observedAtMs: 40_000 })]);
+        const listed = async (filter: Parameters<Ledger['jobs']>[0]) =>
+          (await ledger.jobs(filter)).map((row) => row.jobId);
+        expect(await listed({})).to.deep.equal([5, 3, 2, 1, 4]);
+        expect(await listed({ limit: 2 })).to.deep.equal([5, 3]);
+        expect(await listed({ registrations: ['acme'] })).to.deep.equal([3, 2, 1, 4]);
+        expect(await listed({ registrations: ['acme', 'other', 'acme'] })).to.deep.equal([3, 2, 1, 4]);
+        expect(await listed({ registrations: [] })).to.deep.equal([]);
+        expect(await listed({ admission: 'refused' })).to.deep.equal([4]);
+        expect(await listed({ status: 'completed' })).to.deep.equal([2]);
+        expect(await listed({ status: 'queued', registrations: ['acme'] })).to.deep.equal([3, 1, 4]);
+        expect(await listed({ status: 'queued', admission: 'lane' })).to.deep.equal([3, 1]);
+        expect(await listed({ laneKey: lane().key })).to.deep.equal([3, 2, 1]);
+        expect(await listed({ laneKey: lane().key, status: 'queued', limit: 1 })).to.deep.equal([3]);
+      });
+
+      it('that are open come up again when the registrations change, except old ones', async () => {
+        await queue([1, 2, 3]);
+        await ledger.recordFacts([fact({ jobId: 1, status: 'completed', observedAtMs: 20_000 })]);
+        await ledger.settleJobs([{ key: keyOf(1), version: 2 }]);
+        const stale = admitted(await known(keyOf(3)));
+        expect(await ledger.unsettleOpenJobs(10_003)).to.equal(1);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(3)]);
+        await ledger.settleJobs([stale]);
+        expect(keys(await ledger.unsettledJobs(10)), 'decided before the change').to.deep.equal([keyOf(3)]);
+      });
+
+      it('with conflicting facts are offered for a GET, until it comes', async () => {
+        await queue([1, 2]);
+        await ledger.recordFacts([fact({ jobId: 2, status: 'in_progress', observedAtMs: 20_000 })]);
+        await ledger.recordFacts([fact({ jobId: 2, source: 'poll', observedAtMs: 20_001 })]);
+        expect(keys(await ledger.disputedJobs(10))).to.deep.equal([keyOf(2)]);
+        await ledger.recordFacts([fact({ jobId: 2, source: 'read', observedAtMs: 20_002 })]);
+        expect(await ledger.disputedJobs(10)).to.deep.equal([]);
+        expect(await ledger.job(keyOf(2))).to.include({ status: 'queued', verifiedAtMs: 20_002 });
+      });
+
+      it('that may call for a runner are offered for a GET before those that are over', async () => {
+        await queue([1, 2]);
+        for (const [jobId, status] of [
+          [1, 'completed'],
+          [2, 'in_progress'],
+        ] as const) {
+          await ledger.recordFacts([fact({ jobId, status, observedAtMs: 20_000 })]);
+          await ledger.recordFacts([fact({ jobId, source: 'poll', observedAtMs: 20_001 })]);
+        }
+        expect(keys(await ledger.disputedJobs(10))).to.deep.equal([keyOf(2), keyOf(1)]);
+      });
+
+      it('that GitHub does not know are over, and nobody waits for them', async () => {
+        await queue([1]);
+        await ledger.dropJob(keyOf(1), 'GitHub answers 404', 60_000);
+        expect(await ledger.job(keyOf(1))).to.include({
+          status: 'completed',
+          conclusion: 'unknown',
+          disputed: false,
+          runnerName: null,
+          reason: 'GitHub answers 404',
+          statusSinceMs: 60_000,
+        });
+        expect(await ledger.waitingJobs(lane().key, 10)).to.deep.equal([]);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        await ledger.dropJob('github.com/404', 'never heard of it', 60_000);
+      });
+
+      it('that completed before GitHub forgot them keep their conclusion', async () => {
+        await queue([1]);
+        await ledger.recordFacts([
+          fact({ jobId: 1, status: 'completed', conclusion: 'success', observedAtMs: 20_000 }),
+        ]);
+        await ledger.dropJob(keyOf(1), 'GitHub answers 404', 60_000);
+        expect(await ledger.job(keyOf(1))).to.include({ conclusion: 'success', reason: null });
+      });
+
+      it('that waited too long expire, and tell whose lanes to look at', async () => {
+        await queue([1, 2]);
+        await queue([3], lane({ key: 'lane000000000002' }));
+        await ledger.recordFacts([fact({ jobId: 4, observedAtMs: 1 })]);
+        expect(await ledger.expireJobs(10_002, 10)).to.deep.equal([lane().key]);
+        expect(await ledger.job(keyOf(1))).to.include({ admission: 'expired', status: 'queued' });
+        expect(await ledger.expireJobs(10_002, 10)).to.deep.equal([]);
+        expect(await ledger.expireJobs(99_999, 1)).to.deep.equal([lane().key]);
+        expect(await ledger.expireJobs(99_999, 10)).to.deep.equal(['lane000000000002']);
+        expect(await ledger.job(keyOf(4)), 'not admitted yet').to.include({ admission: 'pending' });
+      });
+    });
+
+    describe('lanes', () => {
+      const online = { state: 'online', onlineAtMs: 21_000 } as const;
+
+      it('count demand and supply', async () => {
+        await queue([1, 2, 3]);
+        await ledger.recordFacts([fact({ jobId: 3, status: 'waiting', source: 'poll', observedAtMs: 20_000 })]);
+        await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', state: 'starting' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-3', ...online }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-4', ...online, jobKey: keyOf(9) }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-5', ...online, specHash: 'spec-0' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-6', state: 'draining', specHash: 'spec-0' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-7', state: 'busy' }), 'launch');
+        expect(await ledger.laneCounts(['unheard of', lane().key, lane().key])).to.deep.equal([
+          { lane: lane(), demand: 2, oldestQueuedSinceMs: 10_001, creating: 1, starting: 1, online: 1, outdated: 1 },
+        ]);
+      });
+
+      it('count a job in doubt as demand, unless it is over', async () => {
+        await queue([1, 2]);
+        await ledger.recordFacts([
+          fact({ jobId: 1, status: 'in_progress', observedAtMs: 20_000 }),
+          fact({ jobId: 2, status: 'completed', observedAtMs: 20_000 }),
+        ]);
+        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 0, oldestQueuedSinceMs: null });
+        await ledger.recordFacts([1, 2].map((jobId) => fact({ jobId, source: 'poll', observedAtMs: 20_001 })));
+        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 1, oldestQueuedSinceMs: 20_000 });
+      });
+
+      it('take the latest spec', async () => {
+        await queue([1]);
+        await queue([2], lane({ specHash: 'spec-2', backends: ['docker', 'ali-eci'] }));
+        const [counts] = await ledger.laneCounts([lane().key]);
+        expect(counts?.lane).to.deep.equal(lane({ specHash: 'spec-2', backends: ['docker', 'ali-eci'] }));
+        expect(counts?.demand).to.equal(2);
+      });
+
+      it('keep every wish of a spec, and every kind of scope', async () => {
+        const specs = [
+          lane({
+            key: 'a',
+            scope: { kind: 'repository', owner: 'acme', repository: 'web' },
+            wish: {
+              cpu: 0.5,
+              memoryGiB: 1.5,
+              architecture: 'arm64',
+              image: 'i',
+              diskGiB: 100,
+              bucket: 'b',
+              bucketPrefix: 'p',
+              subnet: 's',
+              securityGroup: 'g',
+              region: 'r',
+              spot: true,
+              dockerInDocker: true,
+              timeLimitMs: 5_400_000,
+            },
+          }),
+          lane({ key: 'b', scope: { kind: 'enterprise', enterprise: 'acme-inc' } }),
+        ];
+        for (const [index, spec] of specs.entries()) await queue([index], spec);
+        expect((await ledger.laneCounts(['a', 'b'])).map((counts) => counts.lane)).to.deep.equal(specs);
+      });
+
+      it('are in use with demand or a live runner', async () => {
+        await queue([1], lane({ key: 'wanted' }));
+        await queue([2], lane({ key: 'idle' }));
+        await queue([3], lane({ key: 'over' }));
+        await ledger.createRunner(runner({ name: 'd-1', laneKey: 'idle', state: 'draining' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', laneKey: 'gone', state: 'gone' }), 'launch');
+        await ledger.recordFacts([2, 3].map((jobId) => fact({ jobId, status: 'completed', observedAtMs: 20_000 })));
+        expect(await ledger.lanesInUse()).to.deep.equal(['idle', 'wanted']);
+        expect(await ledger.deleteEmptyLanes()).to.equal(1);
+        expect((await ledger.laneCounts(['idle', 'over', 'wanted'])).map((counts) => counts.lane.key)).to.deep.equal([
+          'idle',
+          'wanted',
+        ]);
+      });
+
+      it('stay while one of their jobs is open, as it may come back into the queue', async () => {
+        await queue([1]);
+        await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 20_000 })]);
+        expect(await ledger.lanesInUse()).to.deep.equal([]);
+        expect(await ledger.deleteEmptyLanes()).to.equal(0);
+        await ledger.recordFacts([fact({ jobId: 1, source: 'read', observedAtMs: 20_001 })]);
+        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 1 });
+      });
+
+      it('that were deleted let a job that comes back be admitted anew', async () => {
+        await queue([1]);
+        await ledger.recordFacts([fact({ jobId: 1, status: 'completed', observedAtMs: 20_000 })]);
+        expect(await ledger.deleteEmptyLanes()).to.equal(1);
+        await ledger.recordFacts([fact({ jobId: 1, source: 'read', observedAtMs: 20_001 })]);
+        expect(await ledger.job(keyOf(1))).to.include({ status: 'queued', admission: 'pending' });
+        expect(await ledger.lanesInUse()).to.deep.equal([]);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+      });
+
+      it('offer the job with the fewest launches first, then the one that waited longest', async () => {
+        await queue([1, 2, 3]);
+        await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1), createdAtMs: 30_000 }), 'launch');
+        expect(await ledger.waitingJobs(lane().key, 10)).to.deep.equal(
+          [2, 3, 1].map((jobId) => ({
+            key: keyOf(jobId),
+            host: 'github.com',
+            owner: 'Acme',
+            repository: 'web',
+            jobId,
+            launches: jobId === 1 ? 1 : 0,
+            lastLaunchAtMs: jobId === 1 ? 30_000 : null,
+            verifiedAtMs: null,
+            statusSinceMs: 10_000 + jobId,
+            disputed: false,
+          })),
+        );
+        expect(keys(await ledger.waitingJobs(lane().key, 1))).to.deep.equal([keyOf(2)]);
+      });
+    });
+
+    describe('runners', () => {
+      it('are kept as they were made, with their first entry', async () => {
+        const made = runner({
+          name: 'd-1',
+          backend: 'eci',
+          forced: true,
+          failure: 'no stock',
+          githubRunnerId: 4_294_967_296,
+          instanceState: 'maybe',
+        });
+        await ledger.createRunner(made, 'for github.com/1');
+        expect(await ledger.runner('d-1')).to.deep.equal(made);
+        expect(await ledger.timeline('d-1')).to.deep.equal([
+          { atMs: made.createdAtMs, state: 'creating', reason: 'for github.com/1', details: null },
+        ]);
+        expect(await ledger.runner('d-2')).to.equal(undefined);
+      });
+
+      it('are made once', async () => {
+        await ledger.createRunner(runner({ name: 'd-1' }), 'first');
+        expect(await rejection(ledger.createRunner(runner({ name: 'd-1', backend: 'other' }), 'second'))).to.be.an(
+          'error',
+        );
+        expect(await ledger.runner('d-1')).to.include({ backend: null });
+        expect(await ledger.timeline('d-1')).to.have.length(1);
+      });
+
+      it('count their launch on the job they are made for, which need not be settled for that', async () => {
+        await queue([1]);
+        const before = await known(keyOf(1));
+        await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1), createdAtMs: 31_000 }), 'launch');
+        expect(await ledger.job(keyOf(1))).to.deep.equal({ ...before, launches: 1, lastLaunchAtMs: 31_000 });
+        expect(await ledger.unsettledJobs(10)).to.deep.equal([]);
+        await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 32_000 })]);
+        expect(await ledger.job(keyOf(1))).to.include({ launches: 1, lastLaunchAtMs: 31_000 });
+      });
+
+      it('take a step, and tell how they were before and after', async () => {
+        const made = runner({ name: 'd-1' });
+        await ledger.createRunner(made, 'launch');
+        const stepped = await ledger.stepRunner('d-1', (before) => ({
+          patch: { state: 'busy', jobKey: keyOf(before.version), busyAtMs: 22_000, nextCheckAtMs: null, forced: true },
+          entries: [
+            { atMs: 22_000, state: 'busy', reason: 'in_progress', details: 'took github.com/1' },
+            { atMs: 22_000, state: 'busy', reason: 'forced', details: null },
+          ],
+        }));
+        const after = {
+          ...made,
+          state: 'busy',
+          jobKey: keyOf(1),
+          busyAtMs: 22_000,
+          nextCheckAtMs: null,
+          forced: true,
+          version: 2,
+        };
+        expect(stepped).to.deep.equal({ before: made, after });
+        expect(await ledger.runner('d-1')).to.deep.equal(after);
+        expect((await ledger.timeline('d-1')).map((entry) => entry.reason)).to.deep.equal([
+          'launch',
+          'in_progress',
+          'forced',
+        ]);
+      });
+
+      it('stand still when nothing is decided, or there is no such runner', async () => {
+        const made = runner({ name: 'd-1' });
+        await ledger.createRunner(made, 'launch');
+        expect(await ledger.stepRunner('d-1', () => undefined)).to.deep.equal({ before: made, after: made });
+        expect(await ledger.runner('d-1')).to.deep.equal(made);
+        expect(await ledger.stepRunner('d-2', () => ({ patch: {}, entries: [] }))).to.equal(undefined);
+      });
+
+      it('are as before when the decision throws', async () => {
+        const made = runner({ name: 'd-1' });
+        await ledger.createRunner(made, 'launch');
+        const thrown = new Error('an illegal command');
+        const decide = () => {
+          throw thrown;
+        };
+        expect(await rejection(ledger.stepRunner('d-1', decide))).to.equal(thrown);
+        expect(await ledger.runner('d-1')).to.deep.equal(made);
+      });
+
+      it('are as before when an entry of the step cannot be kept', async () => {
+        const made = runner({ name: 'd-1' });
+        await ledger.createRunner(made, 'launch');
+        const step = {
+          patch: { state: 'busy' as const },
+          entries: [{ atMs: 0.5, state: 'busy' as const, reason: 'r', details: null }],
+        };
+        expect(await rejection(ledger.stepRunner('d-1', () => step))).to.be.instanceOf(TypeError);
+        expect(await ledger.runner('d-1')).to.deep.equal(made);
+      });
+
+      it('lose no step of many at once', async () => {
+        await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+        await Promise.all(
+          Array.from({ length: 50 }, () =>
+            ledger.stepRunner('d-1', (before) => ({ patch: { attempts: before.attempts + 1 }, entries: [] })),
+          ),
+        );
+        expect(await ledger.runner('d-1')).to.include({ attempts: 50, version: 51 });
+      });
+
+      it('keep the first and the latest of a very long timeline', async () => {
+        await ledger.createRunner(runner({ name: 'd-1' }), 'step 1');
+        for (let version = 2; version <= 900; version += 1) {
+          await ledger.stepRunner('d-1', () => ({
+            patch: {},
+            entries: [{ atMs: version, state: 'draining', reason: `step ${version}`, details: null }],
+          }));
+        }
+        const reasons = (await ledger.timeline('d-1')).map((entry) => entry.reason);
+        expect(reasons.slice(0, 100)).to.deep.equal(Array.from({ length: 100 }, (_, index) => `step ${index + 1}`));
+        expect(reasons.at(-1)).to.equal('step 900');
+        expect(reasons.length).to.be.within(500, 560);
+      });
+
+      it('are listed newest first, by registration, state and lane', async () => {
+        const made: [string, RunnerState, string, string, number][] = [
+          ['d-1', 'busy', 'acme', 'lane-a', 5],
+          ['d-2', 'gone', 'acme', 'lane-a', 3],
+          ['d-3', 'creating', 'other', 'lane-b', 4],
+          ['d-4', 'creating', 'acme', 'lane-b', 5],
+        ];
+        for (const [name, state, registration, laneKey, createdAtMs] of made) {
+          await ledger.createRunner(runner({ name, state, registration, laneKey, createdAtMs }), 'launch');
+        }
+        const listed = async (filter: Parameters<Ledger['runners']>[0]) => names(await ledger.runners(filter));
+        expect(await listed({})).to.deep.equal(['d-4', 'd-1', 'd-3', 'd-2']);
+        expect(await listed({ limit: 1 })).to.deep.equal(['d-4']);
+        expect(await listed({ states: ['creating', 'busy'] })).to.deep.equal(['d-4', 'd-1', 'd-3']);
+        expect(await listed({ states: ['gone', 'busy'] })).to.deep.equal(['d-1', 'd-2']);
+        expect(await listed({ states: [] })).to.deep.equal([]);
+        expect(await listed({ registrations: ['acme'] })).to.deep.equal(['d-4', 'd-1', 'd-2']);
+        expect(await listed({ registrations: ['acme', 'other'], states: ['creating'] })).to.deep.equal(['d-4', 'd-3']);
+        expect(await listed({ laneKey: 'lane-a' })).to.deep.equal(['d-1', 'd-2']);
+        expect(await listed({ laneKey: 'lane-a', states: ['busy'] })).to.deep.equal(['d-1']);
+      });
+
+      it('come due in the order of their checks, unless they are gone', async () => {
+        await ledger.createRunner(runner({ name: 'd-1', nextCheckAtMs: 300 }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', nextCheckAtMs: 200 }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-3', nextCheckAtMs: 100, state: 'gone' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-4', nextCheckAtMs: null }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-5', nextCheckAtMs: 301 }), 'launch');
+        expect(names(await ledger.runnersDue(300, 10))).to.deep.equal(['d-2', 'd-1']);
+        expect(names(await ledger.runnersDue(300, 1))).to.deep.equal(['d-2']);
+        expect(await ledger.nextCheckAt()).to.equal(200);
+      });
+
+      it('have no next check when there are none', async () => {
+        expect(await ledger.nextCheckAt()).to.equal(null);
+        expect(await ledger.liveCounts()).to.deep.equal([]);
+      });
+
+      it('count while an instance may exist, draining ones included', async () => {
+        await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', backend: 'eci', instanceState: 'running' }), 'launch');
+        await ledger.createRunner(
+          runner({ name: 'd-3', backend: 'eci', state: 'draining', instanceState: 'ended' }),
+          'launch',
+        );
+        await ledger.createRunner(
+          runner({ name: 'd-4', backend: 'eci', state: 'draining', instanceState: 'absent' }),
+          'launch',
+        );
+        await ledger.createRunner(runner({ name: 'd-5', backend: 'eci', state: 'gone' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-6', backend: 'eci', registration: 'other' }), 'launch');
+        expect(await ledger.liveCounts()).to.have.deep.members([
+          { registration: 'acme', backend: null, count: 1 },
+          { registration: 'acme', backend: 'eci', count: 2 },
+          { registration: 'other', backend: 'eci', count: 1 },
+        ]);
+      });
+
+      it('are surplus from the youngest state and the youngest runner on', async () => {
+        const made: [string, RunnerState, number, string | null][] = [
+          ['online-old', 'online', 1, null],
+          ['online-young', 'online', 2, null],
+          ['online-bound', 'online', 9, keyOf(1)],
+          ['starting', 'starting', 1, null],
+          ['creating-old', 'creating', 1, null],
+          ['creating-young', 'creating', 3, null],
+          ['busy', 'busy', 9, keyOf(2)],
+          ['draining', 'draining', 9, null],
+        ];
+        for (const [name, state, createdAtMs, jobKey] of made) {
+          await ledger.createRunner(runner({ name, state, createdAtMs, jobKey }), 'launch');
+        }
+        await ledger.createRunner(runner({ name: 'elsewhere', laneKey: 'lane-b' }), 'launch');
+        const order = ['creating-young', 'creating-old', 'starting', 'online-young', 'online-old'];
+        expect(names(await ledger.surplusRunners(lane().key, 10))).to.deep.equal(order);
+        expect(names(await ledger.surplusRunners(lane().key, 3))).to.deep.equal(order.slice(0, 3));
+      });
+
+      it('keep the end of their output', async () => {
+        await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+        expect(await ledger.output('d-1')).to.equal(undefined);
+        await ledger.keepOutput('d-1', 'Listening for Jobs\0\n', 60_000);
+        expect(await ledger.output('d-1')).to.equal('Listening for Jobs\n');
+        const long = `first ${'ü'.repeat(LOG_BYTES / 2)}!`;
+        await ledger.keepOutput('d-1', long, 61_000);
+        const kept = (await ledger.output('d-1')) ?? '';
+        expect(Buffer.byteLength(kept)).to.be.within(LOG_BYTES - 3, LOG_BYTES);
+        expect(long.endsWith(kept)).to.equal(true);
+        await ledger.keepOutput('never made', 'nothing to keep it with', 61_000);
+      });
+    });
+
+    describe('breakers, leases and cursors', () => {
+      const open = {
+        key: 'acme/eci',
+        kind: 'capacity',
+        message: 'no stock',
+        failures: 2,
+        openUntilMs: 70_000,
+        changedAtMs: 60_000,
+      };
+
+      it('remember an open breaker until it is deleted', async () => {
+        await ledger.putBreaker(open);
+        await ledger.putBreaker({ ...open, key: 'acme/aci', openUntilMs: null });
+        await ledger.putBreaker({ ...open, failures: 3 });
+        expect(await ledger.breakers()).to.deep.equal([
+          { ...open, key: 'acme/aci', openUntilMs: null },
+          { ...open, failures: 3 },
+        ]);
+        await ledger.deleteBreaker('acme/aci');
+        expect(await ledger.breakers()).to.deep.equal([{ ...open, failures: 3 }]);
+      });
+
+      it('give a lease to one holder at a time', async () => {
+        expect(await ledger.acquireLease('sweep', 'one', 1_000, 100)).to.equal(true);
+        expect(await ledger.acquireLease('sweep', 'two', 1_099, 100)).to.equal(false);
+        expect(await ledger.acquireLease('other', 'two', 1_099, 100)).to.equal(true);
+        expect(await ledger.acquireLease('sweep', 'one', 1_099, 100), 'renewed').to.equal(true);
+        expect(await ledger.acquireLease('sweep', 'two', 1_198, 100)).to.equal(false);
+        expect(await ledger.acquireLease('sweep', 'two', 1_199, 100)).to.equal(true);
+        expect(await ledger.acquireLease('sweep', 'one', 1_200, 100)).to.equal(false);
+      });
+
+      it('remember where a reader was', async () => {
+        expect(await ledger.cursor('poll/acme/web')).to.equal(undefined);
+        await ledger.putCursor('poll/acme/web', 'W/"etag"', 1);
+        await ledger.putCursor('poll/acme/web', '', 2);
+        expect(await ledger.cursor('poll/acme/web')).to.equal('');
+      });
+    });
+
+    describe('retention', () => {
+      const day = 24 * 3_600_000;
+      const retention = { deliveriesMs: 2 * day, jobsMs: 5 * day, runnersMs: 5 * day, maxJobs: 1000, maxRunners: 1000 };
+      const end = 100 * day;
+
+      async function completed(ids: readonly number[], atMs: number): Promise<void> {
+        for (const jobId of ids) {
+          await ledger.recordFacts([fact({ jobId, status: 'completed', observedAtMs: atMs + jobId })]);
+          await ledger.settleJobs([notOurs(await known(keyOf(jobId)))]);
+        }
+      }
+
+      async function gone(ids: readonly number[], atMs: number): Promise<void> {
+        for (const id of ids) {
+          await ledger.createRunner(runner({ name: `d-${id}`, state: 'gone', stateSinceMs: atMs + id }), 'launch');
+          await ledger.keepOutput(`d-${id}`, 'output', atMs);
+        }
+      }
+
+      async function pruneAll(rules = retention, limit = 2): Promise<number[]> {
+        const steps: number[] = [];
+        for (;;) {
+          const deleted = await ledger.prune(end, rules, limit);
+          if (deleted === 0) return steps;
+          steps.push(deleted);
+        }
+      }
+
+      it('forgets what is old, in small steps', async () => {
+        await ledger.recordDeliveries(
+          [1, 2, 3].map((id) => ({
+            delivery: delivery(`old-${id}`, { receivedAtMs: end - 3 * day + id }),
+            fact: null,
+          })),
+        );
+        await ledger.recordDeliveries([{ delivery: delivery('new', { receivedAtMs: end - day }), fact: null }]);
+        await completed([1, 2, 3], end - 6 * day);
+        await completed([4], end - day);
+        await gone([1, 2, 3], end - 6 * day);
+        await gone([4], end - day);
+        expect(await pruneAll()).to.deep.equal([6, 3]);
+        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([4]);
+        expect(names(await ledger.runners({}))).to.deep.equal(['d-4']);
+        expect(await ledger.timeline('d-1')).to.deep.equal([]);
+        expect(await ledger.output('d-1')).to.equal(undefined);
+        expect(await ledger.output('d-4')).to.equal('output');
+        const again = (guid: string) => ledger.recordDeliveries([{ delivery: delivery(guid), fact: null }]);
+        expect(await again('new')).to.deep.equal(['duplicate']);
+        expect(await again('old-1')).to.deep.equal(['recorded']);
+      });
+
+      it('forgets the oldest when there are too many', async () => {
+        await completed([1, 2, 3, 4, 5], end - day);
+        await gone([1, 2, 3, 4, 5], end - day);
+        expect(await pruneAll({ ...retention, maxJobs: 2, maxRunners: 3 })).to.deep.equal([4, 1]);
+        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([5, 4]);
+        expect(names(await ledger.runners({})).sort()).to.deep.equal(['d-3', 'd-4', 'd-5']);
+      });
+
+      it('keeps live runners, open jobs, what waits to be settled, and lanes in use, however old', async () => {
+        await queue([1]);
+        await ledger.recordFacts([fact({ jobId: 2, status: 'completed', observedAtMs: 1 })]);
+        await ledger.recordFacts([fact({ jobId: 3, observedAtMs: 1 })]);
+        await ledger.createRunner(
+          runner({ name: 'd-1', state: 'draining', stateSinceMs: 1, createdAtMs: 1 }),
+          'launch',
+        );
+        expect(await pruneAll({ ...retention, maxJobs: 0, maxRunners: 0 })).to.deep.equal([]);
+        expect(await ledger.deleteEmptyLanes()).to.equal(0);
+        expect(await ledger.jobs({})).to.have.length(3);
+        expect(await ledger.runner('d-1')).to.not.equal(undefined);
+      });
+
+      it('forgets foreign jobs whose end nobody told, once GitHub must have ended them', async () => {
+        await ledger.recordFacts([
+          fact({ jobId: 1, observedAtMs: end - 36 * day }),
+          fact({ jobId: 2, observedAtMs: end - 34 * day }),
+        ]);
+        await ledger.settleJobs([notOurs(await known(keyOf(1))), notOurs(await known(keyOf(2)))]);
+        expect(await pruneAll()).to.deep.equal([1]);
+        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([2]);
+      });
+    });
+
+    describe('a restart', () => {
+      it('finds everything as it was left', async () => {
+        await queue([1, 2]);
+        await ledger.recordFacts([fact({ jobId: 3 })]);
+        await ledger.recordDeliveries([{ delivery: delivery('a'), fact: null }]);
+        await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1) }), 'launch');
+        await ledger.keepOutput('d-1', 'output', 1);
+        await ledger.putCursor('c', 'v', 1);
+        const look = async () => ({
+          jobs: await ledger.jobs({}),
+          unsettled: await ledger.unsettledJobs(10),
+          counts: await ledger.laneCounts([lane().key]),
+          waiting: await ledger.waitingJobs(lane().key, 10),
+          runners: await ledger.runners({}),
+          timeline: await ledger.timeline('d-1'),
+          output: await ledger.output('d-1'),
+          cursor: await ledger.cursor('c'),
+        });
+        const before = await look();
+        await restart();
+        expect(await look()).to.deep.equal(before);
+        expect(await ledger.recordDeliveries([{ delivery: delivery('a'), fact: null }])).to.deep.equal(['duplicate']);
+      });
+    });
+
+    it('refuses a decision that calls it back', async () => {
+      await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+      const calls: Promise<unknown>[] = [];
+      await ledger.stepRunner('d-1', () => {
+        calls.push(rejection(ledger.putCursor('c', 'from inside', 1)));
+        return { patch: {}, entries: [] };
+      });
+      const [refusal] = await Promise.all(calls);
+      expect(refusal).to.be.an('error').with.property('message').that.includes('decisions are pure');
+      expect(await ledger.cursor('c')).to.equal(undefined);
+    });
+
+    it('answers nothing after it was closed, and closes twice', async () => {
+      await ledger.close();
+      await ledger.close();
+      expect(await rejection(ledger.lanesInUse())).to.include({ name: 'LedgerError', kind: 'unavailable' });
+      ledger = await place.open(() => nowMs);
+    });
+  });
+}
+
+/** The error that the promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it did not reject');
+}
