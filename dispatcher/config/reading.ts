@@ -212,7 +212,10 @@ export class Reading {
     }
     if (issue.code === 'invalid_type') {
       const found = kindOf(this.#at(path));
-      const cure = issue.expected === 'string' && (found === 'a number' || found === 'true or false') ? 'Put the value in quotes.' : 'Correct the value.';
+      const cure =
+        issue.expected === 'string' && (found === 'a number' || found === 'true or false')
+          ? 'Put the value in quotes.'
+          : 'Correct the value.';
       this.problem(path, `it is ${found}, and should be ${article(issue.expected)}`, cure);
       return;
     }

@@ -1,0 +1,19 @@
+/** Every command by name. A command's file is imported when it is called, so that `shr --help` answers at once. */
+import type { CommandModule } from './terminal.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<CommandModule>;
+}
+
+/** In the order of `shr --help`: as a newcomer meets them. */
+export const commands: readonly CommandEntry[] = [
+  { name: 'init', summary: 'write a first configuration into a folder', load: () => import('./init.ts') },
+  { name: 'validate', summary: 'check dispatcher.yaml and the registrations', load: () => import('./validate.ts') },
+  {
+    name: 'explain',
+    summary: 'say which registration, lane and backends a job would get, or why not',
+    load: () => import('./explain.ts'),
+  },
+];

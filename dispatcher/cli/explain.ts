@@ -1,0 +1,185 @@
+/** `shr explain`: what a job with these labels in this repository would get, or why not. Asks nobody, starts nothing. */
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { loadProvider } from '../../providers/index.ts';
+import type { Provider, ShapeWish } from '../../providers/provider.ts';
+import { type BackendFit, createAdmit } from '../admission/admit.ts';
+import type { Admission, JobSubject, LaneSpec } from '../admission/lane.ts';
+import { sleep, systemClock, systemRandom } from '../clock.ts';
+import { systemFiles } from '../config/files.ts';
+import { inspectConfiguration } from '../config/load.ts';
+import type { Registration } from '../config/model.ts';
+import { scopePath } from '../github/scope.ts';
+import { formatDuration } from '../labels/duration.ts';
+import { configurationFiles } from './configuration-files.ts';
+import { printFields, printJson, printTable } from './output.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+
+interface ExplainOptions {
+  readonly labels?: readonly string[];
+  readonly label?: readonly string[];
+  readonly repo: { readonly owner: string; readonly repository: string };
+  readonly host: string;
+  readonly public?: boolean;
+  readonly folder: string;
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
+    .requiredOption('--repo <owner/name>', "the job's repository", parseRepository)
+    .option('--labels <a,b>', 'the labels of `runs-on`, separated by commas', splitLabels)
+    .option('--label <label>', 'one label as it is, commas included; may be repeated', collect)
+    .option('--host <host>', 'the GitHub host', 'github.com')
+    .option('--public', 'the repository is public; else it is taken as private')
+    .option('--folder <folder>', 'where the configuration is', '.')
+    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--json', 'print { outcome, … }');
+  return command.action(async (options: ExplainOptions) => {
+    const labels = [...(options.labels ?? []), ...(options.label ?? [])];
+    if (labels.length === 0) command.error("error: name the job's labels with --labels or --label");
+    await explain(labels, options, terminal);
+  });
+};
+
+function parseRepository(text: string): { readonly owner: string; readonly repository: string } {
+  const [owner, repository, ...more] = text.split('/');
+  if (!owner || !repository || more.length > 0) throw new InvalidArgumentError('Write it as owner/name.');
+  return { owner, repository };
+}
+
+function splitLabels(text: string, before: readonly string[] = []): readonly string[] {
+  const labels = text.split(',').map((label) => label.trim());
+  return [...before, ...labels.filter((label) => label !== '')];
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+async function explain(labels: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<void> {
+  const at = (path: string): string => resolve(terminal.workingFolder, path);
+  const files = await configurationFiles(
+    at(options.folder),
+    options.config === undefined ? undefined : at(options.config),
+  );
+  const inspection = await inspectConfiguration(
+    { ...files, environment: terminal.environment, files: systemFiles, provider: loadProvider, secrets: 'optional' },
+    options.config === undefined ? 'optional' : 'required',
+  );
+  if (inspection.problems.length > 0) {
+    const count = inspection.problems.length === 1 ? 'a problem' : `${inspection.problems.length} problems`;
+    terminal.error(`The configuration has ${count}; what follows may not hold. See \`shr validate\`.\n`);
+  }
+  const job: JobSubject = {
+    host: options.host.toLowerCase(),
+    ...options.repo,
+    labels,
+    visibility: options.public === true ? 'public' : 'private',
+  };
+  const { registrations } = inspection;
+  // Which registration it is decides whose providers to load; they then decide with it.
+  const matched = registrationOf(createAdmit(registrations)(job), registrations);
+  const fits = matched === undefined ? new Map<string, Provider>() : await loadFits(matched);
+  try {
+    const admission = createAdmit(registrations, { backendFit: (_, backend) => fits.get(backend) })(job);
+    if (options.json === true) printJson(terminal, describe(admission, fits));
+    else print(admission, fits, terminal);
+    terminal.exit(admission.outcome === 'lane' ? 0 : 1);
+  } finally {
+    for (const provider of fits.values()) await provider.close();
+  }
+}
+
+function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {
+  if (admission.outcome !== 'lane') return undefined;
+  return registrations.find(({ name }) => name === admission.lane.registration);
+}
+
+async function loadFits(registration: Registration): Promise<Map<string, Provider>> {
+  const fits = new Map<string, Provider>();
+  for (const backend of registration.backends) {
+    const module = await loadProvider(backend.kind);
+    const host = { now: () => systemClock.now(), sleep: (ms: number) => sleep(systemClock, ms), random: systemRandom };
+    fits.set(backend.name, module.create(backend.options, host));
+  }
+  return fits;
+}
+
+interface BackendAnswer {
+  readonly backend: string;
+  readonly cpu: number | undefined;
+  readonly memoryGiB: number | undefined;
+  readonly note: string | undefined;
+}
+
+function answers(lane: LaneSpec, fits: ReadonlyMap<string, BackendFit>): readonly BackendAnswer[] {
+  return lane.backends.map((backend) => {
+    const fit = fits.get(backend)?.fit(lane.wish);
+    if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: undefined };
+    if (!fit.fits) return { backend, cpu: undefined, memoryGiB: undefined, note: fit.reason };
+    return { backend, cpu: fit.shape.cpu, memoryGiB: fit.shape.memoryGiB, note: fit.note };
+  });
+}
+
+function describe(admission: Admission, fits: ReadonlyMap<string, BackendFit>): unknown {
+  if (admission.outcome !== 'lane') return admission;
+  const { lane } = admission;
+  return { outcome: 'lane', lane: { ...lane, scope: scopePath(lane.scope) }, backends: answers(lane, fits) };
+}
+
+function print(admission: Admission, fits: ReadonlyMap<string, BackendFit>, terminal: Terminal): void {
+  switch (admission.outcome) {
+    case 'not-ours':
+      printFields(terminal, [
+        ['outcome', 'not ours: no runner will be started'],
+        ['reason', admission.reason],
+      ]);
+      return;
+    case 'refused':
+      printFields(terminal, [
+        ['outcome', `refused (${admission.code})`],
+        ['registration', admission.registration],
+        ['reason', admission.reason],
+        ['cure', admission.cure],
+      ]);
+      return;
+    case 'lane': {
+      const { lane } = admission;
+      printFields(terminal, [
+        ['outcome', 'a runner'],
+        ['registration', lane.registration],
+        ['lane', lane.key],
+        ['registers at', `${lane.host}/${scopePath(lane.scope)}, runner group ${lane.runnerGroup}`],
+        ['labels', lane.labels.join(', ')],
+        ['shape', shapeInWords(lane.wish)],
+      ]);
+      terminal.out('\n');
+      printTable(terminal, answers(lane, fits), [
+        { title: 'backend', value: ({ backend }) => backend },
+        { title: 'cores', value: ({ cpu }) => cpu, align: 'right' },
+        { title: 'GiB', value: ({ memoryGiB }) => memoryGiB, align: 'right' },
+        { title: 'note', value: ({ note }) => note ?? '' },
+      ]);
+    }
+  }
+}
+
+function shapeInWords(wish: ShapeWish): string {
+  const parts = [
+    wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
+    wish.architecture,
+    `image ${wish.image}`,
+    wish.diskGiB === undefined ? undefined : `disk ${wish.diskGiB} GiB`,
+    wish.bucket === undefined ? undefined : `bucket ${wish.bucket} under ${wish.bucketPrefix ?? ''}`,
+    wish.subnet === undefined ? undefined : `subnet ${wish.subnet}`,
+    wish.securityGroup === undefined ? undefined : `security group ${wish.securityGroup}`,
+    wish.region === undefined ? undefined : `region ${wish.region}`,
+    wish.spot ? 'spot' : undefined,
+    wish.dockerInDocker ? 'Docker in Docker' : undefined,
+    wish.timeLimitMs === undefined ? undefined : `time limit ${formatDuration(wish.timeLimitMs)}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(', ');
+}

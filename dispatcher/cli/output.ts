@@ -1,0 +1,47 @@
+/** How commands print: tables for people, JSON for programs. */
+import type { Terminal } from './terminal.ts';
+
+export interface Column<Row> {
+  readonly title: string;
+  readonly value: (row: Row) => string | number | null | undefined;
+  readonly align?: 'left' | 'right';
+}
+
+const GAP = '  ';
+
+/** Columns as wide as their widest value; the last one is cut where the terminal ends. */
+export function printTable<Row>(terminal: Terminal, rows: readonly Row[], columns: readonly Column<Row>[]): void {
+  const cells = rows.map((row) => columns.map((column) => printable(String(column.value(row) ?? '-'))));
+  const widths = columns.map((column, index) =>
+    Math.max(column.title.length, ...cells.map((line) => line[index]?.length ?? 0)),
+  );
+  const line = (values: readonly string[]): string => {
+    const padded = values.map((value, index) => {
+      const width = widths[index] ?? 0;
+      return columns[index]?.align === 'right' ? value.padStart(width) : value.padEnd(width);
+    });
+    const text = padded.join(GAP).trimEnd();
+    const room = terminal.width;
+    return room !== undefined && room > 0 && text.length > room ? `${text.slice(0, room - 1)}…` : text;
+  };
+  terminal.out(`${line(columns.map(({ title }) => title.toUpperCase()))}\n`);
+  for (const values of cells) terminal.out(`${line(values)}\n`);
+}
+
+/** Names and values in two columns. */
+export function printFields(terminal: Terminal, fields: readonly (readonly [string, string])[]): void {
+  const width = Math.max(0, ...fields.map(([name]) => name.length));
+  for (const [name, value] of fields) terminal.out(`${name.padEnd(width)}${GAP}${printable(value)}\n`);
+}
+
+/** One value, one document, with a newline at its end. */
+export function printJson(terminal: Terminal, value: unknown): void {
+  terminal.out(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Job, branch and workflow names are written by strangers: no control character of theirs reaches the terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
+    character === '\n' || character === '\t' ? ' ' : '\uFFFD',
+  );
+}

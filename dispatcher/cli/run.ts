@@ -1,0 +1,80 @@
+/** Finds the command, hands it its arguments, and answers with the exit code. */
+import { Command, CommanderError } from 'commander';
+import { nearest } from '../labels/nearest.ts';
+import { type CommandEntry, commands } from './commands.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 a finding or refusal, 2 called wrongly.
+Each command has --help; those that print results have --json.
+`;
+
+/** `args` without the program's own name. Rejects with nothing but what is a defect of the program. */
+export async function runCommandLine(
+  args: readonly string[],
+  terminal: Omit<Terminal, 'exit'>,
+  version: string,
+  entries: readonly CommandEntry[] = commands,
+): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  const own: Terminal = {
+    ...terminal,
+    exit: (value) => {
+      code = value;
+    },
+  };
+  try {
+    const [first, ...rest] = args;
+    const entry = entries.find(({ name }) => name === first);
+    if (entry === undefined) {
+      await overview(own, version, entries).parseAsync(args, { from: 'user' });
+      return code;
+    }
+    const module = await entry.load();
+    const command = module.createCommand(own).name(`shr ${entry.name}`).description(entry.summary);
+    await silence(command, own).parseAsync(rest, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+}
+
+function overview(terminal: Terminal, version: string, entries: readonly CommandEntry[]): Command {
+  const program = new Command('shr')
+    .description('Turns a waiting GitHub Actions job into a fresh container that runs it.')
+    .usage('COMMAND [options]')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .helpCommand(false)
+    .argument('[command]')
+    .allowExcessArguments()
+    .addHelpText('after', `\nCommands:\n${listed(entries)}\n${EXIT_CODES}`);
+  program.configureHelp({ visibleArguments: () => [] });
+  return silence(program, terminal).action((name: string | undefined) => {
+    if (name === undefined) {
+      terminal.error(program.helpInformation());
+      program.outputHelp({ error: true });
+      throw new CommanderError(2, 'shr.noCommand', 'no command');
+    }
+    const guess = nearest(
+      name,
+      entries.map((entry) => entry.name),
+    );
+    program.error(
+      `there is no command '${name}'${guess === undefined ? '; see shr --help' : `; did you mean '${guess}'?`}`,
+    );
+  });
+}
+
+function silence(command: Command, terminal: Terminal): Command {
+  return command.exitOverride().configureOutput({
+    writeOut: (text) => terminal.out(text),
+    writeErr: (text) => terminal.error(text),
+  });
+}
+
+function listed(entries: readonly CommandEntry[]): string {
+  const width = Math.max(...entries.map(({ name }) => name.length));
+  return entries.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+/** The command line's entry: the real process around `runCommandLine`. */
+import program from '../../package.json' with { type: 'json' };
+import { runCommandLine } from './run.ts';
+
+// A reader that has seen enough (`shr jobs | head`) closes the pipe: no reason for a stack trace.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+try {
+  process.exitCode = await runCommandLine(
+    process.argv.slice(2),
+    {
+      out: (text) => process.stdout.write(text),
+      error: (text) => process.stderr.write(text),
+      environment: process.env,
+      workingFolder: process.cwd(),
+      width: process.stdout.isTTY ? process.stdout.columns : undefined,
+    },
+    program.version,
+  );
+} catch (error) {
+  process.stderr.write(`shr: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,72 @@
+/** `shr validate [folder]`: every problem of the configuration, with its place and cure. */
+import { relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { loadProvider } from '../../providers/index.ts';
+import { systemFiles } from '../config/files.ts';
+import { inspectConfiguration } from '../config/load.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
+import { configurationFiles } from './configuration-files.ts';
+import { printable, printJson } from './output.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+
+interface ValidateOptions {
+  readonly config?: string;
+  readonly secrets?: boolean;
+  readonly json?: boolean;
+}
+
+export const createCommand: CommandModule['createCommand'] = (terminal) =>
+  new Command()
+    .argument('[folder]', 'with dispatcher.yaml and registrations/, or the registrations alone', '.')
+    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--secrets', 'the secrets must be there too, as for `shr serve`')
+    .option('--json', 'print { ok, files, problems, notes }')
+    .action((folder: string, options: ValidateOptions) => validate(folder, options, terminal));
+
+async function validate(folder: string, options: ValidateOptions, terminal: Terminal): Promise<void> {
+  const at = (path: string): string => resolve(terminal.workingFolder, path);
+  const files = await configurationFiles(at(folder), options.config === undefined ? undefined : at(options.config));
+  const inspection = await inspectConfiguration(
+    {
+      ...files,
+      environment: terminal.environment,
+      files: systemFiles,
+      provider: loadProvider,
+      secrets: options.secrets === true ? 'required' : 'optional',
+    },
+    options.config === undefined ? 'optional' : 'required',
+  );
+  const shown = (problem: Problem): Problem => ({ ...problem, file: nameOf(problem.file, terminal) });
+  const problems = inspection.problems.map(shown);
+  const notes = inspection.notes.map(shown);
+  if (inspection.files.length === 0 && problems.length === 0) {
+    problems.push({
+      file: nameOf(at(folder), terminal),
+      line: 0,
+      column: 0,
+      path: '',
+      message: 'there is neither dispatcher.yaml nor a registration in it',
+      cure: 'Name another folder, or run `shr init`.',
+    });
+  }
+  const read = inspection.files.map((file) => nameOf(file, terminal));
+  if (options.json === true) {
+    printJson(terminal, { ok: problems.length === 0, files: read, problems, notes });
+  } else {
+    for (const problem of problems) terminal.out(`${printable(formatProblem(problem))}\n`);
+    for (const note of notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
+    terminal.out(
+      `${counted(read.length, 'file')}, ${counted(problems.length, 'problem')}, ${counted(notes.length, 'note')}\n`,
+    );
+  }
+  terminal.exit(problems.length === 0 ? 0 : 1);
+}
+
+function nameOf(file: string, terminal: Terminal): string {
+  const near = relative(terminal.workingFolder, file);
+  return near === '' ? '.' : near.startsWith('..') ? file : near;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
