@@ -44,7 +44,7 @@ export interface PollStatus {
   readonly passing: boolean;
   readonly lastStartedAtMs: number | null;
   /** The end of the last pass. */
-  readonly lastAtMs: number | null;
+  readonly lastEndedAtMs: number | null;
   /** Why the last pass ended early; null when it went through. */
   readonly failure: string | null;
   /** The present pass waits for GitHub's limits, or our budget, until then. */
@@ -123,7 +123,7 @@ class TenantPoll {
       intervalMs: tenant.registration.poll.intervalMs,
       passing: false,
       lastStartedAtMs: null,
-      lastAtMs: null,
+      lastEndedAtMs: null,
       failure: null,
       waitingUntilMs: null,
       nextPassAtMs: null,
@@ -198,7 +198,7 @@ class TenantPoll {
       failure = error instanceof Error ? error.message : String(error);
       if (!this.#signal.aborted) log.warn('poll.failed', { registration, error });
     }
-    this.#change({ passing: false, waitingUntilMs: null, lastAtMs: clock.now(), failure });
+    this.#change({ passing: false, waitingUntilMs: null, lastEndedAtMs: clock.now(), failure });
     return failure === null;
   }
 
