@@ -22,7 +22,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Instance, InstanceReason, InstanceTags } from '../provider.ts';
 import { LOG_BYTES } from '../provider.ts';
@@ -53,9 +53,11 @@ export async function findInstance(folder: string): Promise<Found> {
   try {
     text = await readFile(join(folder, 'meta.json'), 'utf8');
   } catch (error) {
-    if (errorCode(error) === 'ENOTDIR') return { kind: 'foreign' };
-    if (errorCode(error) !== 'ENOENT') throw error;
-    return (await exists(folder)) ? { kind: 'foreign' } : { kind: 'nothing' };
+    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
+    if (await exists(folder)) return { kind: 'foreign' };
+    // Without the root nothing can be said: that is an error, not "nothing".
+    await stat(dirname(folder));
+    return { kind: 'nothing' };
   }
   const parsed = metaFile.safeParse(parseJson(text));
   const tags = parsed.success ? decodeTags(parsed.data.labels) : undefined;

@@ -120,13 +120,17 @@ export class ProcessProvider implements Provider {
   async inspect(ref: InstanceRef): Promise<Instance | undefined> {
     const operation = 'process inspect';
     const folder = this.#folder(ref.name, operation);
-    return this.#guard(operation, () => this.#look(folder, ref));
+    return this.#guard(operation, async () => {
+      await this.#prepareRoot();
+      return this.#look(folder, ref);
+    });
   }
 
   async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
     return this.#guard('process list', async () => {
       const { root } = this.#settings;
-      const names = (await readdir(root).catch(emptyWhenAbsent)).filter((name) => NAME.test(name)).sort();
+      await this.#prepareRoot();
+      const names = (await readdir(root)).filter((name) => NAME.test(name)).sort();
       const found: Instance[] = [];
       await eachLimited(names, 16, async (name) => {
         const instance = await this.#look(join(root, name), { name });
@@ -146,6 +150,7 @@ export class ProcessProvider implements Provider {
     const operation = 'process stop';
     const folder = this.#folder(ref.name, operation);
     await this.#guard(operation, async () => {
+      await this.#prepareRoot();
       const found = await findInstance(folder);
       if (found.kind === 'nothing' || found.kind === 'foreign') return;
       if (found.kind === 'unreadable') throw new ProviderError('transient', operation, found.message);
@@ -162,6 +167,7 @@ export class ProcessProvider implements Provider {
     const operation = 'process logs';
     const folder = this.#folder(ref.name, operation);
     return this.#guard(operation, async () => {
+      await this.#prepareRoot();
       const found = await findInstance(folder);
       if (found.kind === 'nothing' || found.kind === 'foreign') return undefined;
       if (found.kind === 'instance' && ref.id !== undefined && ref.id !== found.meta.id) return undefined;
@@ -291,7 +297,8 @@ export class ProcessProvider implements Provider {
     if (!signal(group, 'SIGTERM')) return;
     let waitMs = 10;
     for (let waitedMs = 0; waitedMs < this.#settings.stopGraceMs; waitedMs += waitMs) {
-      if (!signal(group, 0)) return;
+      // Not "is the group empty": it counts zombies, which stay for long where PID 1 does not look after orphans.
+      if (!(await isAlive(identity))) return;
       waitMs = Math.min(2 * waitMs, 200);
       await this.#host.sleep(waitMs);
     }
@@ -332,6 +339,7 @@ export class ProcessProvider implements Provider {
     throw new ProviderError('invalid', operation, `${program} is not there or may not be run`, { code: 'ENOENT' });
   }
 
+  /** Once: if the folder goes away later (a disk is unmounted), that must not look like "no instances". */
   #prepareRoot(): Promise<void> {
     this.#ready ??= (async () => {
       await mkdir(this.#settings.root, { recursive: true, mode: 0o700 });
@@ -378,11 +386,6 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
     if (errorCode(error) === 'ESRCH') return false;
     throw error;
   }
-}
-
-function emptyWhenAbsent(error: unknown): string[] {
-  if (errorCode(error) === 'ENOENT') return [];
-  throw error;
 }
 
 const yes = (): boolean => true;

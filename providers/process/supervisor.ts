@@ -7,6 +7,9 @@ export const SUPERVISOR = `#!/bin/sh
 folder=$1
 shift
 
+command -p mkfifo "$folder/pipe" 2>/dev/null
+[ -p "$folder/pipe" ] || exit 70
+
 # One symbolic link is lock and identity in one atomic step: whoever makes it runs the command, all others leave.
 read -r stat <"/proc/$$/stat" || exit 70
 read -r boot </proc/sys/kernel/random/boot_id || exit 70
@@ -18,12 +21,9 @@ command -p ln -s "$$-$start-$boot" "$folder/supervisor" 2>/dev/null || exit 0
 exec >/dev/null 2>&1
 cd "$folder/work" || exit 71
 
-# SIGTERM goes to the whole group; the supervisor stays to write the exit code. A caught signal, unlike an ignored
-# one, is back to its default in the command.
-trap : TERM INT HUP
-
+# Reads the command's output. Two files of about 1 MiB at the most; dd writes each read at once, so that output is seen
+# while the command runs.
 keep() {
-  # Two files of about 1 MiB at the most. dd writes each read at once, so that output is seen while the command runs.
   trap '' TERM INT HUP
   before=0
   while :; do
@@ -37,21 +37,34 @@ keep() {
     fi
   done
   # End of output, or a full disk: then the command must still not block on its output.
-  command -p cat >/dev/null 2>&1
+  command -p cat >/dev/null
 }
 
-{
-  trap : TERM INT HUP
-  "$@" </dev/null
-  echo "$?" >"$folder/exit.new" && command -p mv "$folder/exit.new" "$folder/exit"
-  # Like a container, the instance ends with its first process: what that left behind goes too.
-  kill -TERM 0
-  (
-    trap '' TERM
-    exec >/dev/null 2>&1
-    command -p sleep 2
-    kill -KILL 0
-  ) &
-} 2>&1 | keep
+# Ends the whole group, this shell too, unless it is called off. It leaves no child behind for PID 1: in many
+# containers that one never looks after orphans.
+end_soon() {
+  command -p sleep 2 &
+  sleeper=$!
+  trap 'kill -KILL $sleeper; wait $sleeper; exit' TERM
+  wait $sleeper
+  kill -KILL 0
+}
+
+# SIGTERM goes to the whole group; this shell stays to write the exit code. A caught signal, unlike an ignored one,
+# is back to its default in the command.
+trap : TERM INT HUP
+
+keep <"$folder/pipe" &
+keeper=$!
+"$@" </dev/null >"$folder/pipe" 2>&1
+echo "$?" >"$folder/exit.new" && command -p mv "$folder/exit.new" "$folder/exit"
+
+# Like a container, the instance ends with its first process: what that left behind goes too.
+kill -TERM 0
+end_soon &
+timer=$!
+while kill -0 $keeper; do wait $keeper; done
+kill -TERM $timer
+while kill -0 $timer; do wait $timer; done
 kill -KILL 0
 `;
