@@ -5,18 +5,8 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { Secret } from '../config/model.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
-import { printable } from './admin-text.ts';
-
-/** What a command needs of the world. */
-export interface AdminTerminal {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  /** For the answer, and nothing but the answer: it may be piped into a program. */
-  out(text: string): void;
-  err(text: string): void;
-  /** Sets the exit code; the process ends by itself. */
-  exit(code: number): void;
-}
+import { printable, printJson } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Exit code 1: the dispatcher could not be asked, or said no. 2: the question itself was wrong. */
 export class AdminClientError extends Error {
@@ -44,27 +34,35 @@ const flagsSchema = z.object({
 type AdminFlags = z.infer<typeof flagsSchema>;
 
 /** A command that talks to the admin API. There is no `--token`: every user of the machine can read argv. */
-export function adminCommand(name: string, description: string): Command {
-  return new Command(name)
-    .description(description)
-    .option('--url <url>', `the dispatcher's admin listener (SHR_ADMIN_URL, else ${DEFAULT_ADMIN_URL})`)
-    .option('--token-file <path>', 'a file with the admin token (else the variable SHR_ADMIN_TOKEN)')
-    .option('--json', 'the answer as JSON');
+export function adminCommand(name: string, description: string, terminal: Terminal): Command {
+  return (
+    new Command(name)
+      .description(description)
+      .option('--url <url>', `the dispatcher's admin listener (SHR_ADMIN_URL, else ${DEFAULT_ADMIN_URL})`)
+      .option('--token-file <path>', 'a file with the admin token (else the variable SHR_ADMIN_TOKEN)')
+      .option('--json', 'the answer as JSON')
+      // A subcommand inherits neither from the command that it is added to.
+      .exitOverride()
+      .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.error(text) })
+  );
 }
 
 /** Runs one question to its end: what goes wrong is said with its cure, and told by the exit code. */
-export async function answering(
-  command: Command,
-  terminal: AdminTerminal,
-  ask: (client: AdminClient) => Promise<{ readonly json: unknown; readonly text: string }>,
+export async function answering<Answer>(
+  question: { readonly command: Command; readonly terminal: Terminal; readonly clock: Clock },
+  ask: (client: AdminClient) => Promise<Answer>,
+  tell: (answer: Answer) => void,
 ): Promise<void> {
+  const { command, terminal, clock } = question;
   const flags = flagsSchema.parse(command.optsWithGlobals());
   try {
-    const { json, text } = await ask(await AdminClient.connect(flags, terminal));
-    terminal.out(flags.json ? `${JSON.stringify(json)}\n` : text);
+    const client = new AdminClient(baseUrl(flags, terminal), await readToken(flags, terminal), clock);
+    const answer = await ask(client);
+    if (flags.json) printJson(terminal, answer);
+    else tell(answer);
   } catch (error) {
     if (!(error instanceof AdminClientError)) throw error;
-    terminal.err(`shr: ${printable(error.message)}\n     ${printable(error.hint)}\n`);
+    terminal.error(`shr: ${printable(error.message)}\n     ${printable(error.hint)}\n`);
     terminal.exit(error.exitCode);
   }
 }
@@ -80,10 +78,6 @@ export class AdminClient {
     this.#base = base;
     this.#token = token;
     this.#clock = clock;
-  }
-
-  static async connect(flags: AdminFlags, terminal: AdminTerminal): Promise<AdminClient> {
-    return new AdminClient(baseUrl(flags, terminal), await readToken(flags, terminal), terminal.clock);
   }
 
   get<Schema extends z.ZodType>(path: readonly string[], query: Query, schema: Schema): Promise<z.infer<Schema>> {
@@ -131,8 +125,8 @@ export class AdminClient {
   }
 }
 
-function baseUrl(flags: AdminFlags, terminal: AdminTerminal): URL {
-  const text = flags.url ?? terminal.env['SHR_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
+function baseUrl(flags: AdminFlags, terminal: Terminal): URL {
+  const text = flags.url ?? terminal.environment['SHR_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new AdminClientError(
@@ -151,8 +145,9 @@ function baseUrl(flags: AdminFlags, terminal: AdminTerminal): URL {
   return url;
 }
 
-async function readToken(flags: AdminFlags, terminal: AdminTerminal): Promise<Secret | undefined> {
-  const text = flags.tokenFile === undefined ? terminal.env['SHR_ADMIN_TOKEN'] : await readTokenFile(flags.tokenFile);
+async function readToken(flags: AdminFlags, terminal: Terminal): Promise<Secret | undefined> {
+  const text =
+    flags.tokenFile === undefined ? terminal.environment['SHR_ADMIN_TOKEN'] : await readTokenFile(flags.tokenFile);
   const token = text?.trim() ?? '';
   if (token === '') return undefined;
   // What a header cannot carry would be quoted in the error that fetch raises.

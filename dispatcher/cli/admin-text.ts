@@ -1,14 +1,7 @@
 /** Answers of the admin API as people read them in a terminal. */
+import { printable } from './output.ts';
 
-/**
- * Job names, reasons and output come from strangers: control characters, which could move the cursor or rewrite what
- * stands above, are shown as dots.
- */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '·');
-}
-
-/** The same for a text of many lines. */
+/** A text of many lines, each free of control characters. */
 export function printableLines(text: string): string {
   return text
     .split(/\r?\n/)
@@ -16,32 +9,11 @@ export function printableLines(text: string): string {
     .join('\n');
 }
 
-const WIDEST_CELL = 60;
-
-/** Columns as wide as their widest cell; the last one is not cut. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = [head, ...rows].map((row) =>
-    row.map((cell, column) => (column === head.length - 1 ? printable(cell) : cut(printable(cell)))),
-  );
-  const widths = head.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
-  const lines = cells.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n`;
-}
-
-function cut(text: string): string {
-  return text.length > WIDEST_CELL ? `${text.slice(0, WIDEST_CELL - 1)}…` : text;
-}
-
-/** `name: value` lines, without those that say nothing. */
-export function facts(pairs: readonly (readonly [name: string, value: string | null | undefined])[]): string {
-  const told = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== null && pair[1] !== undefined);
-  const width = Math.max(0, ...told.map(([name]) => name.length));
-  return told.map(([name, value]) => `${`${name}:`.padEnd(width + 2)}${printable(value)}\n`).join('');
+/** Names and values, without those that say nothing. */
+export function told(
+  fields: readonly (readonly [name: string, value: string | null])[],
+): readonly (readonly [string, string])[] {
+  return fields.filter((field): field is readonly [string, string] => field[1] !== null);
 }
 
 /** How long ago, or `-`: `5s`, `3m10s`, `2h05m`, `4d03h`. */

@@ -1,31 +1,43 @@
 /** `shr jobs`: what became of each job, and why. */
 import type { Command } from 'commander';
+import { type Clock, systemClock } from '../clock.ts';
 import { type JobView, jobDetailSchema, jobListSchema } from '../http/admin-shapes.ts';
-import { AdminClientError, type AdminTerminal, adminCommand, answering, filters } from './admin-client.ts';
-import { age, facts, more, table } from './admin-text.ts';
+import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
+import { age, more, told } from './admin-text.ts';
+import { printFields, printTable } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
-export function jobsCommand(terminal: AdminTerminal): Command {
-  const jobs = adminCommand('jobs', 'the jobs that the dispatcher knows, newest first')
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  const jobs = adminCommand('jobs', 'the jobs that the dispatcher knows, newest first', terminal)
     .option('--registration <name>', 'only of this registration')
     .option('--status <status>', 'queued, waiting, pending, requested, in_progress or completed')
     .option('--admission <admission>', 'pending, lane, refused, not-ours or expired')
     .option('--lane <key>', 'only of this lane')
     .option('--limit <count>', 'at most so many (100; at most 500)')
     .action(async (_options: unknown, command: Command) =>
-      answering(command, terminal, async (client) => {
-        const query = filters(command, ['registration', 'status', 'admission', 'lane', 'limit']);
-        const answer = await client.get(['jobs'], query, jobListSchema);
-        return { json: answer, text: listText(answer.jobs, terminal.clock.now()) + more(answer.more, 'jobs') };
-      }),
+      answering(
+        { command, terminal, clock },
+        (client) =>
+          client.get(
+            ['jobs'],
+            filters(command, ['registration', 'status', 'admission', 'lane', 'limit']),
+            jobListSchema,
+          ),
+        (answer) => {
+          printJobs(terminal, answer.jobs, clock.now());
+          terminal.out(more(answer.more, 'jobs'));
+        },
+      ),
     );
   jobs.addCommand(
-    adminCommand('show', 'one job, by its id or as HOST/ID, and what it waits for')
-      .argument('<job>', 'such as 4321 (on github.com) or ghes.acme.example/4321')
+    adminCommand('show', 'one job, and what it waits for', terminal)
+      .argument('<job>', 'its id (on github.com), or HOST/ID as in ghes.acme.example/4321')
       .action(async (job: string, _options: unknown, command: Command) =>
-        answering(command, terminal, async (client) => {
-          const answer = await client.get(['jobs', ...jobPath(job)], {}, jobDetailSchema);
-          return { json: answer, text: jobText(answer.job, answer.waitReason, terminal.clock.now()) };
-        }),
+        answering(
+          { command, terminal, clock },
+          (client) => client.get(['jobs', ...jobPath(job)], {}, jobDetailSchema),
+          (answer) => printJob(terminal, answer.job, answer.waitReason, clock.now()),
+        ),
       ),
   );
   return jobs;
@@ -39,44 +51,48 @@ function jobPath(job: string): readonly [host: string, id: string] {
   return [host, id];
 }
 
-function listText(jobs: readonly JobView[], nowMs: number): string {
-  if (jobs.length === 0) return 'No jobs.\n';
-  return table(
-    ['JOB', 'REPOSITORY', 'NAME', 'STATUS', 'FOR', 'ADMISSION', 'RUNNER', 'WHY'],
-    jobs.map((job) => [
-      job.host === 'github.com' ? String(job.id) : job.key,
-      job.repository,
-      job.name,
-      job.conclusion === null ? job.status : `${job.status} (${job.conclusion})`,
-      age(job.statusSince, nowMs),
-      job.registration === null ? job.admission : `${job.admission} ${job.registration}`,
-      job.runner ?? '-',
-      job.reason ?? '',
+function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number): void {
+  if (jobs.length === 0) {
+    terminal.out('No jobs.\n');
+    return;
+  }
+  printTable(terminal, jobs, [
+    { title: 'job', value: (job) => (job.host === 'github.com' ? job.id : job.key) },
+    { title: 'repository', value: (job) => job.repository },
+    { title: 'name', value: (job) => job.name },
+    { title: 'status', value: statusOf },
+    { title: 'for', value: (job) => age(job.statusSince, nowMs) },
+    { title: 'admission', value: (job) => [job.admission, job.registration].filter(Boolean).join(' ') },
+    { title: 'runner', value: (job) => job.runner },
+    { title: 'why', value: (job) => job.reason ?? '' },
+  ]);
+}
+
+function printJob(terminal: Terminal, job: JobView, waitReason: string | null, nowMs: number): void {
+  printFields(
+    terminal,
+    told([
+      ['job', `${job.key}, ${job.repository}: ${job.name}`],
+      ['workflow', job.workflow],
+      ['url', job.url],
+      ['labels', job.labels.join(', ')],
+      ['status', `${statusOf(job)} for ${age(job.statusSince, nowMs)}`],
+      ['admission', job.registration === null ? job.admission : `${job.admission}, registration ${job.registration}`],
+      ['lane', job.lane],
+      ['reason', job.reason],
+      ['cure', job.cure],
+      ['waits for', waitReason],
+      ['runner', job.runner],
+      ['launches', String(job.launches)],
+      ['disputed', job.disputed ? 'yes: two facts conflict, GitHub will be asked' : null],
+      ['first seen', job.firstSeenAt],
+      ['created', job.createdAt],
+      ['started', job.startedAt],
+      ['completed', job.completedAt],
     ]),
   );
 }
 
-function jobText(job: JobView, waitReason: string | null, nowMs: number): string {
-  return facts([
-    ['job', `${job.key}, ${job.repository}: ${job.name}`],
-    ['workflow', job.workflow],
-    ['url', job.url],
-    ['labels', job.labels.join(', ')],
-    [
-      'status',
-      `${job.status}${job.conclusion === null ? '' : ` (${job.conclusion})`} for ${age(job.statusSince, nowMs)}`,
-    ],
-    ['admission', job.registration === null ? job.admission : `${job.admission}, registration ${job.registration}`],
-    ['lane', job.lane],
-    ['reason', job.reason],
-    ['cure', job.cure],
-    ['waits for', waitReason],
-    ['runner', job.runner],
-    ['launches', String(job.launches)],
-    ['disputed', job.disputed ? 'yes: two facts conflict, GitHub will be asked' : null],
-    ['first seen', job.firstSeenAt],
-    ['created', job.createdAt],
-    ['started', job.startedAt],
-    ['completed', job.completedAt],
-  ]);
+function statusOf(job: JobView): string {
+  return job.conclusion === null ? job.status : `${job.status} (${job.conclusion})`;
 }

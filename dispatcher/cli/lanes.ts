@@ -1,41 +1,47 @@
 /** `shr lanes`: who waits, for what, and why. */
 import type { Command } from 'commander';
+import { type Clock, systemClock } from '../clock.ts';
 import { type LaneView, laneListSchema } from '../http/admin-shapes.ts';
-import { type AdminTerminal, adminCommand, answering, filters } from './admin-client.ts';
-import { age, more, table } from './admin-text.ts';
+import { adminCommand, answering, filters } from './admin-client.ts';
+import { age, more } from './admin-text.ts';
+import { printTable } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
-export function lanesCommand(terminal: AdminTerminal): Command {
-  return adminCommand('lanes', 'demand and supply of each lane, and why it waits; the longest wait first')
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  return adminCommand('lanes', 'demand and supply of each lane, and why it waits; the longest wait first', terminal)
     .option('--registration <name>', 'only of this registration')
     .option('--waiting', 'only those with jobs that wait')
     .option('--limit <count>', 'at most so many (100; at most 500)')
     .action(async (options: { readonly waiting?: true }, command: Command) =>
-      answering(command, terminal, async (client) => {
-        const query = {
-          ...filters(command, ['registration', 'limit']),
-          waiting: options.waiting ? 'true' : undefined,
-        };
-        const answer = await client.get(['lanes'], query, laneListSchema);
-        return { json: answer, text: listText(answer.lanes, terminal.clock.now()) + more(answer.more, 'lanes') };
-      }),
+      answering(
+        { command, terminal, clock },
+        (client) => {
+          const waiting = options.waiting ? 'true' : undefined;
+          return client.get(['lanes'], { ...filters(command, ['registration', 'limit']), waiting }, laneListSchema);
+        },
+        (answer) => {
+          printLanes(terminal, answer.lanes, clock.now());
+          terminal.out(more(answer.more, 'lanes'));
+        },
+      ),
     );
 }
 
-function listText(lanes: readonly LaneView[], nowMs: number): string {
-  if (lanes.length === 0) return 'No lanes: nothing waits and nothing runs.\n';
-  return table(
-    ['LANE', 'REGISTRATION', 'SCOPE', 'LABELS', 'WAITING', 'OLDEST', 'CREATING', 'STARTING', 'ONLINE', 'WHY'],
-    lanes.map((lane) => [
-      lane.key,
-      lane.registration,
-      lane.scope,
-      lane.labels.join(','),
-      String(lane.demand),
-      age(lane.oldestQueuedAt, nowMs),
-      String(lane.supply.creating),
-      String(lane.supply.starting),
-      String(lane.supply.online),
-      lane.waitReason ?? '',
-    ]),
-  );
+function printLanes(terminal: Terminal, lanes: readonly LaneView[], nowMs: number): void {
+  if (lanes.length === 0) {
+    terminal.out('No lanes: nothing waits and nothing runs.\n');
+    return;
+  }
+  printTable(terminal, lanes, [
+    { title: 'lane', value: (lane) => lane.key },
+    { title: 'registration', value: (lane) => lane.registration },
+    { title: 'scope', value: (lane) => lane.scope },
+    { title: 'labels', value: (lane) => lane.labels.join(',') },
+    { title: 'waiting', value: (lane) => lane.demand, align: 'right' },
+    { title: 'oldest', value: (lane) => age(lane.oldestQueuedAt, nowMs) },
+    { title: 'creating', value: (lane) => lane.supply.creating, align: 'right' },
+    { title: 'starting', value: (lane) => lane.supply.starting, align: 'right' },
+    { title: 'online', value: (lane) => lane.supply.online, align: 'right' },
+    { title: 'why', value: (lane) => lane.waitReason ?? '' },
+  ]);
 }

@@ -1,5 +1,6 @@
 /** `shr runners`: what runs, how it came to be so, and the operator's last resort. */
 import type { Command } from 'commander';
+import { type Clock, systemClock } from '../clock.ts';
 import {
   forgetSchema,
   type RunnerView,
@@ -7,100 +8,115 @@ import {
   runnerListSchema,
   type TimelineView,
 } from '../http/admin-shapes.ts';
-import { type AdminTerminal, adminCommand, answering, filters } from './admin-client.ts';
-import { age, facts, more, printableLines, table } from './admin-text.ts';
+import { adminCommand, answering, filters } from './admin-client.ts';
+import { age, more, printableLines, told } from './admin-text.ts';
+import { printFields, printTable } from './output.ts';
+import type { Terminal } from './terminal.ts';
 
-export function runnersCommand(terminal: AdminTerminal): Command {
-  const runners = adminCommand('runners', 'the runners, newest first; those that are gone only with --state gone')
+const LIVE = 'creating,starting,online,busy,finishing,draining';
+
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  const runners = adminCommand('runners', 'the runners, newest first; those that are gone by --state gone', terminal)
     .option('--registration <name>', 'only of this registration')
     .option('--state <states>', 'creating, starting, online, busy, finishing, draining, gone; several with commas')
     .option('--lane <key>', 'only of this lane')
     .option('--limit <count>', 'at most so many (100; at most 500)')
     .action(async (_options: unknown, command: Command) =>
-      answering(command, terminal, async (client) => {
-        const query = { state: LIVE, ...filters(command, ['registration', 'state', 'lane', 'limit']) };
-        const answer = await client.get(['runners'], query, runnerListSchema);
-        return { json: answer, text: listText(answer.runners, terminal.clock.now()) + more(answer.more, 'runners') };
-      }),
+      answering(
+        { command, terminal, clock },
+        (client) => {
+          const query = { state: LIVE, ...filters(command, ['registration', 'state', 'lane', 'limit']) };
+          return client.get(['runners'], query, runnerListSchema);
+        },
+        (answer) => {
+          printRunners(terminal, answer.runners, clock.now());
+          terminal.out(more(answer.more, 'runners'));
+        },
+      ),
     );
   runners.addCommand(
-    adminCommand('show', 'one runner with its timeline')
+    adminCommand('show', 'one runner with its timeline', terminal)
       .argument('<name>', 'the name, as `shr runners` shows it')
       .option('--output', "the container's last output too, where it was kept")
       .action(async (name: string, options: { readonly output?: true }, command: Command) =>
-        answering(command, terminal, async (client) => {
-          const query = options.output ? { output: 'true' } : {};
-          const answer = await client.get(['runners', name], query, runnerDetailSchema);
-          const output = options.output ? outputText(answer.output ?? null) : '';
-          const now = terminal.clock.now();
-          return { json: answer, text: runnerText(answer.runner, now) + timelineText(answer.timeline) + output };
-        }),
+        answering(
+          { command, terminal, clock },
+          (client) => client.get(['runners', name], options.output ? { output: 'true' } : {}, runnerDetailSchema),
+          (answer) => {
+            printRunner(terminal, answer.runner, clock.now());
+            printTimeline(terminal, answer.timeline);
+            if (options.output) printOutput(terminal, answer.output ?? null);
+          },
+        ),
       ),
   );
   runners.addCommand(
-    adminCommand('forget', 'gives a runner up: deregisters it and stops its instance, even while a job runs on it')
+    adminCommand('forget', 'gives a runner up: it is drained by force, even while a job runs on it', terminal)
       .argument('<name>', 'the name, as `shr runners` shows it')
       .action(async (name: string, _options: unknown, command: Command) =>
-        answering(command, terminal, async (client) => {
-          const answer = await client.post(['runners', name, 'forget'], forgetSchema);
-          return { json: answer, text: `${answer.runner.name} is ${answer.runner.state}: ${answer.message}\n` };
-        }),
+        answering(
+          { command, terminal, clock },
+          (client) => client.post(['runners', name, 'forget'], forgetSchema),
+          (answer) => terminal.out(`${answer.runner.name} is ${answer.runner.state}: ${answer.message}\n`),
+        ),
       ),
   );
   return runners;
 }
 
-const LIVE = 'creating,starting,online,busy,finishing,draining';
+function printRunners(terminal: Terminal, runners: readonly RunnerView[], nowMs: number): void {
+  if (runners.length === 0) {
+    terminal.out('No runners.\n');
+    return;
+  }
+  printTable(terminal, runners, [
+    { title: 'runner', value: (runner) => runner.name },
+    { title: 'registration', value: (runner) => runner.registration },
+    { title: 'backend', value: (runner) => runner.backend },
+    { title: 'state', value: (runner) => runner.state },
+    { title: 'for', value: (runner) => age(runner.stateSince, nowMs) },
+    { title: 'age', value: (runner) => age(runner.createdAt, nowMs) },
+    { title: 'job', value: (runner) => runner.job },
+    { title: 'why', value: (runner) => runner.failure ?? runner.drainReason ?? '' },
+  ]);
+}
 
-function listText(runners: readonly RunnerView[], nowMs: number): string {
-  if (runners.length === 0) return 'No runners.\n';
-  return table(
-    ['RUNNER', 'REGISTRATION', 'BACKEND', 'STATE', 'FOR', 'AGE', 'JOB', 'WHY'],
-    runners.map((runner) => [
-      runner.name,
-      runner.registration,
-      runner.backend ?? '-',
-      runner.state,
-      age(runner.stateSince, nowMs),
-      age(runner.createdAt, nowMs),
-      runner.job ?? '-',
-      runner.failure ?? runner.drainReason ?? '',
+function printRunner(terminal: Terminal, runner: RunnerView, nowMs: number): void {
+  printFields(
+    terminal,
+    told([
+      ['runner', runner.name],
+      ['registration', `${runner.registration}, ${runner.host}/${runner.scope}`],
+      ['labels', runner.labels.join(', ')],
+      ['lane', runner.lane],
+      ['state', `${runner.state}${runner.forced ? ' (forced)' : ''} for ${age(runner.stateSince, nowMs)}`],
+      ['deadline', runner.deadlineAt],
+      ['backend', runner.backend],
+      ['instance', runner.instance === null ? runner.instanceState : `${runner.instance} (${runner.instanceState})`],
+      ['GitHub runner', runner.githubRunner === null ? null : String(runner.githubRunner)],
+      ['job', runner.job],
+      ['launched for', runner.launchedFor],
+      ['draining', runner.drainReason],
+      ['failure', runner.failure === null ? null : `${runner.failureKind ?? 'unknown'}: ${runner.failure}`],
     ]),
   );
 }
 
-function runnerText(runner: RunnerView, nowMs: number): string {
-  return facts([
-    ['runner', runner.name],
-    ['registration', `${runner.registration}, ${runner.host}/${runner.scope}`],
-    ['labels', runner.labels.join(', ')],
-    ['lane', runner.lane],
-    ['state', `${runner.state}${runner.forced ? ' (forced)' : ''} for ${age(runner.stateSince, nowMs)}`],
-    ['deadline', runner.deadlineAt],
-    ['backend', runner.backend],
-    ['instance', runner.instance === null ? runner.instanceState : `${runner.instance} (${runner.instanceState})`],
-    ['GitHub runner', runner.githubRunner === null ? null : String(runner.githubRunner)],
-    ['job', runner.job],
-    ['launched for', runner.launchedFor],
-    ['draining', runner.drainReason],
-    ['failure', runner.failure === null ? null : `${runner.failureKind ?? 'unknown'}: ${runner.failure}`],
+function printTimeline(terminal: Terminal, timeline: readonly TimelineView[]): void {
+  const [first] = timeline;
+  if (first === undefined) return;
+  terminal.out('\n');
+  printTable(terminal, timeline, [
+    { title: 'time', value: (entry) => entry.at },
+    { title: 'after', value: (entry) => age(first.at, Date.parse(entry.at)) },
+    { title: 'state', value: (entry) => entry.state },
+    {
+      title: 'reason',
+      value: (entry) => (entry.details === null ? entry.reason : `${entry.reason}: ${entry.details}`),
+    },
   ]);
 }
 
-function timelineText(timeline: readonly TimelineView[]): string {
-  const [first] = timeline;
-  if (first === undefined) return '';
-  return `\n${table(
-    ['TIME', '+', 'STATE', 'REASON'],
-    timeline.map((entry) => [
-      entry.at,
-      age(first.at, Date.parse(entry.at)),
-      entry.state,
-      entry.details === null ? entry.reason : `${entry.reason}: ${entry.details}`,
-    ]),
-  )}`;
-}
-
-function outputText(output: string | null): string {
-  return output === null ? '\nNo output was kept.\n' : `\n${printableLines(output).trimEnd()}\n`;
+function printOutput(terminal: Terminal, output: string | null): void {
+  terminal.out(output === null ? '\nNo output was kept.\n' : `\n${printableLines(output).trimEnd()}\n`);
 }

@@ -19,15 +19,7 @@ import {
   runnerQuery,
   runnersQuery,
 } from './admin-query.ts';
-import {
-  explanation,
-  jobView,
-  laneView,
-  type PollStatus,
-  registrationView,
-  runnerView,
-  timelineView,
-} from './admin-views.ts';
+import { explanation, jobView, laneView, registrationView, runnerView, timelineView } from './admin-views.ts';
 
 export interface AdminSources {
   readonly ledger: Pick<
@@ -154,8 +146,8 @@ export function adminRoutes(sources: AdminSources): Router {
       runner: runnerView(runner),
       message:
         runner.state === 'gone'
-          ? 'nothing of it is left'
-          : 'it is drained by force: its registration is deleted and its instance stopped, even while a job runs on it',
+          ? 'it is no longer watched'
+          : 'it is drained by force, even while a job runs on it; once more ends that too, and leaves what is outside',
     });
   });
 

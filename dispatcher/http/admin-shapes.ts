@@ -38,7 +38,12 @@ export const registrationViewSchema = z.object({
   poll: z.object({
     /** Null: webhooks alone. */
     intervalSeconds: z.number().nullable(),
+    repositories: count.nullable(),
+    /** The end of the last pass, and the start of the next. */
     lastAt: time,
+    nextAt: time,
+    /** The present pass waits for GitHub's limits, or our budget, until then. */
+    waitsUntil: time,
     /** What is wrong with it, such as repositories that cannot be read; empty when all is well. */
     problems: z.array(z.string()),
   }),

@@ -13,10 +13,16 @@ import type {
   TimelineView,
 } from './admin-shapes.ts';
 
-/** What the poller knows of a registration. */
+/** What the poller knows of a registration, as far as it is shown. */
 export interface PollStatus {
+  /** The end of the last pass. */
   readonly lastAtMs: number | null;
+  /** What is wrong, in words. */
   readonly problems: readonly string[];
+  readonly nextAtMs?: number | null;
+  /** The present pass waits for GitHub's limits, or our budget, until then. */
+  readonly waitsUntilMs?: number | null;
+  readonly repositories?: number;
 }
 
 export interface RegistrationFacts {
@@ -41,7 +47,10 @@ export function registrationView({ registration, poll, live, breakers }: Registr
     liveRunners: [...live.values()].reduce((sum, count) => sum + count, 0),
     poll: {
       intervalSeconds: registration.poll.intervalMs === null ? null : registration.poll.intervalMs / 1000,
+      repositories: poll?.repositories ?? null,
       lastAt: iso(poll?.lastAtMs ?? null),
+      nextAt: iso(poll?.nextAtMs ?? null),
+      waitsUntil: iso(poll?.waitsUntilMs ?? null),
       problems: [...(poll?.problems ?? [])],
     },
     // Not `options`: they are the provider's, and may hold what is none of our readers' business.

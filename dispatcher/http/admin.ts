@@ -101,8 +101,13 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits) {
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
+  // Open to everybody, and it touches the ledger: those who ask at the same time share one look.
+  let looking: ReturnType<typeof options.readiness> | undefined;
   app.get('/readyz', async (_request, response) => {
-    const { ready, reasons } = await options.readiness();
+    looking ??= options.readiness().finally(() => {
+      looking = undefined;
+    });
+    const { ready, reasons } = await looking;
     response.status(ready ? 200 : 503).json({ ready, reasons });
   });
   app.use(requireAccess(options.token));

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { runnersCommand } from '../../dispatcher/cli/runners.ts';
+import { createCommand as runnersCommand } from '../../dispatcher/cli/runners.ts';
 import { acmeLane, type House, MINUTE, NOW, openHouse, runner } from '../http/admin-house.ts';
-import { run } from './terminal.ts';
+import { run } from './admin-run.ts';
 
 describe('shr runners', () => {
   let house: House;
@@ -37,18 +37,18 @@ describe('shr runners', () => {
   it('shows one with its timeline', async () => {
     const { out, code } = await run(runnersCommand, ['show', 'shr-one', '--url', house.url]);
     expect(code).to.equal(0);
-    expect(out).to.match(/^state: +starting for 2m00s$/m);
-    expect(out).to.match(/^failure: +start: image pull failed$/m);
+    expect(out).to.match(/^state +starting for 2m00s$/m);
+    expect(out).to.match(/^failure +start: image pull failed$/m);
     expect(out).to.match(/^2026-03-04T11:58:00\.000Z +\w+ +starting +accepted by main: instance c0ffee$/m);
     expect(out).to.not.match(/output/);
   });
 
-  it("shows the container's output where asked, with control characters as dots", async () => {
+  it("shows the container's output where asked, with control characters as a mark", async () => {
     const none = await run(runnersCommand, ['show', 'shr-one', '--output', '--url', house.url]);
     expect(none.out).to.match(/\nNo output was kept\.\n$/);
     await house.ledger.keepOutput('shr-one', 'first\tline\r\n\u001b]0;title\u0007second\n', NOW);
     const some = await run(runnersCommand, ['show', 'shr-one', '--output', '--url', house.url]);
-    expect(some.out).to.match(/\n\nfirst\tline\n·\]0;title·second\n$/);
+    expect(some.out).to.match(/\n\nfirst\tline\n\ufffd\]0;title\ufffdsecond\n$/);
   });
 
   it('gives one up', async () => {

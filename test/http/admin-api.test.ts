@@ -47,11 +47,18 @@ describe('admin API', () => {
         credentials: 'token',
         labels: ['acme-runner'],
         liveRunners: 2,
-        poll: { intervalSeconds: 60, lastAt: '2026-03-04T11:59:30.000Z', problems: ['acme/secret-repo: 403'] },
+        poll: {
+          intervalSeconds: 60,
+          repositories: 12,
+          lastAt: '2026-03-04T11:59:30.000Z',
+          nextAt: '2026-03-04T12:00:30.000Z',
+          waitsUntil: null,
+          problems: ['acme/vault: forbidden'],
+        },
       });
       expect(registrations[1]).to.deep.include({
         liveRunners: 1,
-        poll: { intervalSeconds: 60, lastAt: null, problems: [] },
+        poll: { intervalSeconds: 60, repositories: null, lastAt: null, nextAt: null, waitsUntil: null, problems: [] },
       });
       expect(registrations[1].backends[0]).to.deep.include({ name: 'main', liveRunners: 0 });
     });

@@ -202,7 +202,9 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
     token: new Secret(TOKEN),
     registrations: () => registrations,
     pollStatus: (name) =>
-      name === 'acme' ? { lastAtMs: NOW - 30_000, problems: ['acme/secret-repo: 403'] } : undefined,
+      name === 'acme'
+        ? { lastAtMs: NOW - 30_000, nextAtMs: NOW + 30_000, repositories: 12, problems: ['acme/vault: forbidden'] }
+        : undefined,
     waitReason: (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
     async forgetRunner(name) {
       const before = await ledger.runner(name);

@@ -57,6 +57,22 @@ describe('admin listener', () => {
     });
   });
 
+  it('looks once for all who ask at the same time whether it is ready', async () => {
+    let looks = 0;
+    await open({
+      readiness: async () => {
+        looks += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return { ready: true, reasons: [] };
+      },
+    });
+    // One write holds them all, so that they are read at the same time.
+    const seven = 'GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(7);
+    const answers = await raw(house.url, seven + get('/readyz', 'Host: x'));
+    expect(answers.match(/HTTP\/1\.1 200 OK/g)).to.have.length(8);
+    expect(looks).to.equal(1);
+  });
+
   describe('access', () => {
     for (const [name, headers] of [
       ['no token', {}],
