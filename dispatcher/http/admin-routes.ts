@@ -19,7 +19,15 @@ import {
   runnerQuery,
   runnersQuery,
 } from './admin-query.ts';
-import { explanation, jobView, laneView, registrationView, runnerView, timelineView } from './admin-views.ts';
+import {
+  explanation,
+  jobView,
+  laneView,
+  type PollStatus,
+  registrationView,
+  runnerView,
+  timelineView,
+} from './admin-views.ts';
 
 export interface AdminSources {
   readonly ledger: Pick<
