@@ -9,6 +9,11 @@ export interface CommandEntry {
 
 /** In the order of `shr --help`: as a newcomer meets them. */
 export const commands: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'run a workflow through a simulated GitHub, on this machine',
+    load: () => import('./demo/command.ts'),
+  },
   { name: 'init', summary: 'write a first configuration into a folder', load: () => import('./init.ts') },
   { name: 'validate', summary: 'check dispatcher.yaml and the registrations', load: () => import('./validate.ts') },
   {
@@ -16,4 +21,8 @@ export const commands: readonly CommandEntry[] = [
     summary: 'say which registration, lane and backends a job would get, or why not',
     load: () => import('./explain.ts'),
   },
+  { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
+  { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
+  { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },
+  { name: 'lanes', summary: 'demand, supply and what each lane waits for', load: () => import('./lanes.ts') },
 ];

@@ -1,0 +1,130 @@
+/** `shr demo`: real workflow_job events become runners that finish and vanish, all on this machine. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { type Clock, sleep, systemClock, systemRandom } from '../../clock.ts';
+import type { Terminal } from '../terminal.ts';
+import { type DemoBackend, DemoProblem } from './backend.ts';
+import { createScreen } from './screen.ts';
+import { type JobStory, Storyteller } from './story.ts';
+import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
+
+const WORKFLOW = join(import.meta.dirname, '..', '..', '..', 'demo', 'workflow.yaml');
+const LOOK_MS = 150;
+const APPROVE_AFTER_MS = 3_000;
+
+const kinds: Readonly<Record<string, (folder: string) => Promise<DemoBackend>>> = {
+  process: async (folder) => (await import('./process-backend.ts')).processBackend(folder),
+  docker: async () => (await import('./docker-backend.ts')).dockerBackend(),
+};
+
+const flagsSchema = z.object({
+  backend: z.string(),
+  workflow: z.string(),
+  within: z.coerce.number().positive(),
+  keep: z.boolean().default(false),
+});
+
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  return new Command('demo')
+    .option('--backend <kind>', `where the runners run: ${Object.keys(kinds).join(' or ')}`, 'process')
+    .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
+    .option('--within <seconds>', 'gives up after this', '60')
+    .option('--keep', 'leaves the folder with ledger, log and configuration')
+    .action(async (options: unknown) => {
+      const flags = flagsSchema.parse(options);
+      const make = Object.hasOwn(kinds, flags.backend) ? kinds[flags.backend] : undefined;
+      if (make === undefined) {
+        terminal.error(
+          `shr: there is no demo for the backend ${flags.backend}; there are ${Object.keys(kinds).join(', ')}\n`,
+        );
+        terminal.exit(2);
+        return;
+      }
+      const folder = await mkdtemp(join(tmpdir(), 'shr-demo-'));
+      try {
+        const workflow = await readFile(flags.workflow, 'utf8');
+        const world = await startWorld({ folder, backend: await make(folder), clock, random: systemRandom });
+        try {
+          terminal.exit((await play(world, workflow, flags.within * 1000, terminal, clock)) ? 0 : 1);
+        } finally {
+          await world.close();
+        }
+      } catch (error) {
+        if (!(error instanceof DemoProblem)) throw error;
+        terminal.error(`shr: ${error.message}\n`);
+        terminal.exit(1);
+      } finally {
+        if (flags.keep) terminal.error(`kept: ${folder}\n`);
+        else await rm(folder, { recursive: true, force: true });
+      }
+    });
+}
+
+/** Answers whether everything went as it should, and nothing is left. */
+async function play(
+  world: DemoWorld,
+  workflow: string,
+  withinMs: number,
+  terminal: Terminal,
+  clock: Clock,
+): Promise<boolean> {
+  const startedAtMs = clock.now();
+  const teller = new Storyteller(world.admin, startedAtMs);
+  const screen = createScreen(terminal);
+  terminal.out(`A simulated GitHub at ${world.github.url}; the dispatcher's admin API at ${world.adminUrl}\n\n`);
+  world.push(workflow);
+  let approveAtMs: number | undefined;
+  let stories: readonly JobStory[] = [];
+  let done = false;
+  while (!done && clock.now() - startedAtMs < withinMs) {
+    await sleep(clock, LOOK_MS);
+    const now = clock.now();
+    if (!world.github.jobs().some(({ status }) => status === 'waiting')) approveAtMs = undefined;
+    else if (approveAtMs === undefined) approveAtMs = now + APPROVE_AFTER_MS;
+    else if (now >= approveAtMs) world.approve();
+    stories = await teller.tell(world.github.jobs());
+    screen.show(stories);
+    done = await isOver(world, stories);
+  }
+  screen.end(stories);
+  const tally = await count(world, stories);
+  if (!done)
+    terminal.error(`not done within ${withinMs / 1000} s; the log (use --keep to keep it): ${world.logFile}\n`);
+  terminal.out(`demo: ${tally.text}\n`);
+  return done && tally.clean;
+}
+
+/** Every job has come to its end, or is refused and has nobody; and nothing is left on either side. */
+async function isOver(world: DemoWorld, stories: readonly JobStory[]): Promise<boolean> {
+  const refused = new Set(stories.filter(({ refusal }) => refusal !== undefined).map(({ id }) => id));
+  const jobs = world.github.jobs();
+  const ended = jobs.every(({ id, status }) => status === 'completed' || refused.has(id));
+  const moreToCome = world.github
+    .runs()
+    .some(({ jobs: own, status }) => status !== 'completed' && own.every((job) => job.status === 'completed'));
+  if (!ended || moreToCome || world.github.pendingDeliveries > 0) return false;
+  return world.github.runners().length === 0 && (await world.instances()) === 0;
+}
+
+/** From GitHub's and the provider's side, not from the dispatcher's ledger. */
+async function count(
+  world: DemoWorld,
+  stories: readonly JobStory[],
+): Promise<{ readonly text: string; readonly clean: boolean }> {
+  const jobs = world.github.jobs();
+  const refusedByUs = new Set(stories.filter(({ refusal }) => refusal !== undefined).map(({ id }) => id));
+  const ours = jobs.filter(({ runnerName }) => runnerName?.startsWith(`${DISPATCHER_ID}-`));
+  const completed = ours.filter(({ conclusion }) => conclusion === 'success').length;
+  const refused = jobs.filter(({ id, runnerName }) => refusedByUs.has(id) && runnerName === null).length;
+  const foreign =
+    jobs.filter(({ runnerName, status }) => status === 'completed' && runnerName !== null).length - ours.length;
+  const runners = world.github.runners().length;
+  const instances = await world.instances();
+  return {
+    text: `${jobs.length} jobs: ${completed} completed, ${refused} refused, ${foreign} not ours; ${runners} runners left, ${instances} instances left`,
+    clean: completed + refused + foreign === jobs.length && runners === 0 && instances === 0,
+  };
+}

@@ -1,0 +1,53 @@
+/** Shows the stories while they unfold: redrawn in place on a terminal, else a line for each change. */
+import { printable } from '../output.ts';
+import type { Terminal } from '../terminal.ts';
+import { type JobStory, storyLine } from './story.ts';
+
+export interface Screen {
+  show(stories: readonly JobStory[]): void;
+  /** The last state of all, one line a job, with reason and cure of what was refused. */
+  end(stories: readonly JobStory[]): void;
+}
+
+export function createScreen(terminal: Terminal): Screen {
+  const last = new Map<number, string>();
+  let drawn = 0;
+
+  function lines(stories: readonly JobStory[]): readonly string[] {
+    const width = Math.max(0, ...stories.map(({ name }) => name.length));
+    return stories.map((story) => printable(storyLine(story, width)));
+  }
+
+  function redraw(stories: readonly JobStory[], columns: number): void {
+    const cut = lines(stories).map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
+    const up = drawn > 0 ? `\u001b[${drawn}A` : '';
+    terminal.out(`${up}${cut.map((line) => `\u001b[2K${line}\n`).join('')}`);
+    drawn = cut.length;
+  }
+
+  function append(stories: readonly JobStory[]): void {
+    for (const [index, line] of lines(stories).entries()) {
+      const id = stories[index]?.id ?? 0;
+      const told = line.trimEnd();
+      if (last.get(id) === told) continue;
+      last.set(id, told);
+      terminal.out(`${told}\n`);
+    }
+  }
+
+  return {
+    show(stories) {
+      if (terminal.width === undefined) append(stories);
+      else redraw(stories, terminal.width);
+    },
+    end(stories) {
+      if (terminal.width === undefined) terminal.out('\n');
+      else if (drawn > 0) terminal.out(`\u001b[${drawn}A\u001b[J`);
+      for (const line of lines(stories)) terminal.out(`${line.trimEnd()}\n`);
+      for (const { name, refusal } of stories) {
+        if (refusal !== undefined)
+          terminal.out(`${printable(`${name} was refused: ${refusal.reason} ${refusal.cure}`)}\n`);
+      }
+    },
+  };
+}

@@ -1,0 +1,85 @@
+/** What became of each job, told from the dispatcher's admin API, one line a job. */
+import type { JobView as GithubJob } from '../../../simulators/github/index.ts';
+import {
+  jobListSchema,
+  type RunnerView,
+  runnerDetailSchema,
+  runnerListSchema,
+  type TimelineView,
+} from '../../http/admin-shapes.ts';
+import type { AdminClient } from '../admin-client.ts';
+
+export interface JobStory {
+  readonly id: number;
+  readonly name: string;
+  /** Stages in their order, in seconds since the demo began. */
+  readonly stages: readonly { readonly stage: string; readonly atS: number }[];
+  readonly refusal: { readonly reason: string; readonly cure: string } | undefined;
+  readonly note: string | undefined;
+}
+
+/** Answers the stories in the order in which GitHub made the jobs. Timelines of runners that are gone are asked once. */
+export class Storyteller {
+  readonly #admin: AdminClient;
+  readonly #startedAtMs: number;
+  readonly #finished = new Map<string, readonly TimelineView[]>();
+
+  constructor(admin: AdminClient, startedAtMs: number) {
+    this.#admin = admin;
+    this.#startedAtMs = startedAtMs;
+  }
+
+  async tell(jobs: readonly GithubJob[]): Promise<readonly JobStory[]> {
+    const { jobs: known } = await this.#admin.get(['jobs'], { limit: '100' }, jobListSchema);
+    const { runners } = await this.#admin.get(['runners'], { limit: '100' }, runnerListSchema);
+    const stories: JobStory[] = [];
+    for (const job of jobs) {
+      const seen = known.find(({ id }) => id === job.id);
+      const runner = runners.find(({ job: bound, name }) => bound === seen?.key || name === job.runnerName);
+      const launched = runner ?? runners.find(({ launchedFor }) => seen !== undefined && launchedFor === seen.key);
+      stories.push({
+        id: job.id,
+        name: job.name,
+        stages: [
+          { stage: job.status === 'waiting' ? 'waiting for approval' : 'queued', atS: this.#seconds(job.createdAtMs) },
+          ...(launched === undefined ? [] : await this.#stages(launched)),
+        ],
+        refusal:
+          seen?.admission === 'refused'
+            ? { reason: seen.reason ?? 'refused', cure: seen.cure ?? 'see the log' }
+            : undefined,
+        note:
+          seen?.admission === 'not-ours'
+            ? `not ours${job.runnerName === null ? '' : `: ${job.runnerName} runs it`}`
+            : undefined,
+      });
+    }
+    return stories;
+  }
+
+  async #stages(runner: RunnerView): Promise<JobStory['stages']> {
+    const stages: { stage: string; atS: number }[] = [];
+    for (const { at, state } of await this.#timeline(runner)) {
+      if (stages.at(-1)?.stage !== state) stages.push({ stage: state, atS: this.#seconds(Date.parse(at)) });
+    }
+    return stages;
+  }
+
+  async #timeline(runner: RunnerView): Promise<readonly TimelineView[]> {
+    const finished = this.#finished.get(runner.name);
+    if (finished !== undefined) return finished;
+    const { timeline } = await this.#admin.get(['runners', runner.name], {}, runnerDetailSchema);
+    if (runner.state === 'gone') this.#finished.set(runner.name, timeline);
+    return timeline;
+  }
+
+  #seconds(atMs: number): number {
+    return Math.max(0, (atMs - this.#startedAtMs) / 1000);
+  }
+}
+
+export function storyLine({ name, stages, refusal, note }: JobStory, nameWidth: number): string {
+  const told = stages.map(({ stage, atS }) => `${stage} ${atS.toFixed(1)}s`).join(' → ');
+  const end = refusal === undefined ? (note === undefined ? '' : ` → ${note}`) : ' → refused';
+  return `${name.padEnd(nameWidth)}  ${told}${end}`;
+}

@@ -1,0 +1,156 @@
+/** The demo's world: a simulated GitHub and a real dispatcher, configured by files as a user would write them. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { loadProvider } from '../../../providers/index.ts';
+import type { Provider } from '../../../providers/provider.ts';
+import { type GithubSimulator, startGithubSimulator } from '../../../simulators/github/index.ts';
+import { type Clock, type Random, sleep } from '../../clock.ts';
+import { systemFiles } from '../../config/files.ts';
+import { loadConfiguration } from '../../config/load.ts';
+import { Secret } from '../../config/model.ts';
+import { formatProblem } from '../../config/problem.ts';
+import { startDispatcher } from '../../main.ts';
+import { createLog } from '../../observability/log.ts';
+import { AdminClient } from '../admin-client.ts';
+import { type DemoBackend, DemoProblem } from './backend.ts';
+
+export const DISPATCHER_ID = 'demo';
+const OWNER = 'acme';
+const REPOSITORY = 'web';
+
+export interface DemoWorld {
+  readonly github: GithubSimulator;
+  readonly admin: AdminClient;
+  readonly adminUrl: string;
+  readonly logFile: string;
+  /** The provider's side, asked directly: not through the dispatcher. */
+  instances(): Promise<number>;
+  push(workflow: string): void;
+  approve(): void;
+  close(): Promise<void>;
+}
+
+export async function startWorld(options: {
+  readonly folder: string;
+  readonly backend: DemoBackend;
+  readonly clock: Clock;
+  readonly random: Random;
+}): Promise<DemoWorld> {
+  const { folder, backend, clock, random } = options;
+  const closing: (() => Promise<void>)[] = [() => backend.close()];
+  const close = async () => {
+    for (const step of closing.splice(0).reverse()) await step();
+  };
+  try {
+    const github = await startGithub(backend);
+    closing.push(() => github.close());
+    const secret = randomBytes(24).toString('hex');
+    const adminToken = randomBytes(24).toString('hex');
+    const configuration = await writeConfiguration(folder, github, backend, {
+      DEMO_WEBHOOK_SECRET: secret,
+      DEMO_ADMIN_TOKEN: adminToken,
+    });
+    const logFile = join(folder, 'dispatcher.log');
+    const logHandle = await open(logFile, 'a');
+    closing.push(() => logHandle.close());
+    const stream = logHandle.createWriteStream({ autoClose: false });
+    const log = createLog({ level: 'debug', clock, write: (line) => void stream.write(line) });
+    const dispatcher = await startDispatcher({ configuration, clock, random, log });
+    closing.push(() => dispatcher.stop());
+    github.addHook({
+      on: OWNER,
+      url: `http://127.0.0.1:${dispatcher.publicPort}/webhooks/github/demo`,
+      secret,
+      events: ['workflow_job'],
+    });
+    const provider = await ownProvider(backend, clock, random);
+    closing.push(() => provider.close());
+    const adminUrl = `http://127.0.0.1:${dispatcher.adminPort}`;
+    return {
+      github,
+      admin: new AdminClient(new URL(adminUrl), new Secret(adminToken), clock),
+      adminUrl,
+      logFile,
+      instances: async () => (await provider.list({ dispatcher: DISPATCHER_ID })).length,
+      push: (yaml) => void github.pushWorkflow({ owner: OWNER, repository: REPOSITORY, yaml }),
+      approve: () => void github.approve({ owner: OWNER, repository: REPOSITORY }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The runners' address is needed before the port is known: a first start finds a free one. */
+async function startGithub(backend: DemoBackend): Promise<GithubSimulator> {
+  const scout = await startGithubSimulator();
+  const { port } = scout;
+  await scout.close();
+  const github = await startGithubSimulator({
+    port,
+    runnerUrl: backend.runnerUrl(port),
+    owners: [{ login: OWNER, repositories: [{ name: REPOSITORY }] }],
+    apps: [{ name: 'demo', installations: [{ account: OWNER }] }],
+  });
+  await backend.open(port);
+  return github;
+}
+
+async function writeConfiguration(
+  folder: string,
+  github: GithubSimulator,
+  backend: DemoBackend,
+  environment: Readonly<Record<string, string>>,
+) {
+  const [app] = github.apps;
+  if (app === undefined) throw new Error('the simulated GitHub has no App');
+  const registrations = join(folder, 'registrations');
+  await mkdir(registrations, { recursive: true });
+  await writeFile(join(folder, 'app.pem'), app.privateKey, { mode: 0o600 });
+  const dispatcherFile = join(folder, 'dispatcher.yaml');
+  await writeFile(
+    dispatcherFile,
+    stringify({
+      id: DISPATCHER_ID,
+      ledger: 'ledger.db',
+      listen: { public: '127.0.0.1:0', admin: '127.0.0.1:0' },
+      adminToken: '${env:DEMO_ADMIN_TOKEN}',
+      unsafeProcessBackend: backend.kind === 'process',
+    }),
+  );
+  await writeFile(
+    join(registrations, 'demo.yaml'),
+    stringify({
+      organization: OWNER,
+      apiUrl: github.url,
+      credentials: { app: { id: app.id, privateKey: '${file:app.pem}' } },
+      webhook: { secrets: ['${env:DEMO_WEBHOOK_SECRET}'] },
+      labels: ['serverless-hosted-runner'],
+      defaults: { image: backend.image, cpu: 0.5, memoryGiB: 0.5 },
+      policy: { maxCpu: 8, maxMemoryGiB: 16 },
+      backends: [{ name: backend.kind, kind: backend.kind, options: backend.options }],
+      maxRunners: 8,
+    }),
+  );
+  const loaded = await loadConfiguration({
+    dispatcherFile,
+    registrationsFolder: registrations,
+    environment,
+    files: systemFiles,
+    provider: loadProvider,
+  });
+  if (!loaded.ok) throw new DemoProblem(loaded.problems.map(formatProblem).join('\n'));
+  return loaded.configuration;
+}
+
+async function ownProvider(backend: DemoBackend, clock: Clock, random: Random): Promise<Provider> {
+  const module = await loadProvider(backend.kind);
+  return module.create(module.options.parse(backend.options), {
+    now: () => clock.now(),
+    sleep: (ms) => sleep(clock, ms),
+    random,
+  });
+}

@@ -1,0 +1,98 @@
+/** `shr serve`: the service itself. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Command } from 'commander';
+import { loadProvider } from '../../providers/index.ts';
+import { type Clock, systemClock, systemRandom } from '../clock.ts';
+import { systemFiles } from '../config/files.ts';
+import { loadConfiguration } from '../config/load.ts';
+import type { Configuration } from '../config/model.ts';
+import { formatProblem } from '../config/problem.ts';
+import { LedgerError } from '../ledger/ledger.ts';
+import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
+import { createLog } from '../observability/log.ts';
+import { configurationFiles } from './configuration-files.ts';
+import type { Terminal } from './terminal.ts';
+
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  return new Command('serve')
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .option('--config <file>', 'a dispatcher.yaml that stands elsewhere')
+    .addHelpText('after', '\nThe log is one line of JSON an event, on standard output. SIGTERM stops it gracefully.\n')
+    .action(async (folder: string, options: { readonly config?: string }) => {
+      const configuration = await load(folder, options.config, terminal);
+      if (configuration === undefined) {
+        terminal.exit(1);
+        return;
+      }
+      const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
+      let dispatcher: Dispatcher;
+      try {
+        await mkdir(dirname(configuration.dispatcher.ledgerPath), { recursive: true });
+        dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log });
+      } catch (error) {
+        const problem = startProblem(error);
+        if (problem === undefined) throw error;
+        terminal.error(`shr: ${problem}\n`);
+        terminal.exit(1);
+        return;
+      }
+      const signal = await nextSignal();
+      log.info('signal', { signal });
+      process.once('SIGTERM', () => process.exit(1));
+      process.once('SIGINT', () => process.exit(1));
+      await dispatcher.stop();
+      // Long polls of SDKs and keep-alive sockets must not keep a stopped service.
+      process.exit(0);
+    });
+}
+
+async function load(
+  folder: string,
+  config: string | undefined,
+  terminal: Terminal,
+): Promise<Configuration | undefined> {
+  const loaded = await loadConfiguration({
+    ...(await configurationFiles(folder, config)),
+    environment: terminal.environment,
+    files: systemFiles,
+    provider: loadProvider,
+  });
+  for (const problem of loaded.ok ? loaded.notes : [...loaded.problems, ...loaded.notes]) {
+    terminal.error(`${formatProblem(problem)}\n`);
+  }
+  if (!loaded.ok) {
+    terminal.error(`shr: the configuration has ${loaded.problems.length} problems; \`shr init\` writes a first one\n`);
+    return undefined;
+  }
+  return loaded.configuration;
+}
+
+/** In words for the operator; undefined for what is a defect of the program. */
+function startProblem(error: unknown): string | undefined {
+  if (error instanceof LedgerError || error instanceof RefusedBackend) return error.message;
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  const address = 'address' in error && 'port' in error ? `${error.address}:${error.port}` : 'its address';
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `another program listens on ${address}: stop it, or change \`listen\` in dispatcher.yaml`;
+    case 'EACCES':
+      return `no permission to listen on ${address}: take a port above 1023 in \`listen\` of dispatcher.yaml`;
+    case 'EADDRNOTAVAIL':
+      return `${address} is no address of this machine: correct \`listen\` in dispatcher.yaml`;
+    default:
+      return undefined;
+  }
+}
+
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    const end = (signal: string) => {
+      process.off('SIGTERM', end);
+      process.off('SIGINT', end);
+      resolve(signal);
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+  });
+}
