@@ -41,9 +41,10 @@ export class VirtualClock implements Clock {
 
   /**
    * Waits for work that goes over real sockets, and lets pass the pauses of at most `longestPauseMs` that it makes:
-   * timers beyond are its time limits, and stay where they are.
+   * timers beyond are its time limits, and stay where they are. Longer pauses need `mayPass`, which says that nothing is
+   * on the wire.
    */
-  async during<T>(work: Promise<T>, longestPauseMs = 5_000): Promise<T> {
+  async during<T>(work: Promise<T>, longestPauseMs = 5_000, mayPass: () => boolean = () => true): Promise<T> {
     let done = false;
     const finished = work.finally(() => {
       done = true;
@@ -53,7 +54,7 @@ export class VirtualClock implements Clock {
     while (!done) {
       await new Promise((resolve) => setTimeout(resolve, 1));
       const next = this.#next();
-      if (!done && next !== undefined && next.atMs - this.#nowMs <= longestPauseMs) {
+      if (!done && next !== undefined && next.atMs - this.#nowMs <= longestPauseMs && mayPass()) {
         await this.advance(next.atMs - this.#nowMs);
       }
     }

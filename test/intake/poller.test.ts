@@ -1,0 +1,273 @@
+import { expect } from 'chai';
+import type { Poller, PollStatus } from '../../dispatcher/intake/poller.ts';
+import type { House } from './poller-house.ts';
+import { openHouse } from './poller-house.ts';
+
+describe('the poller', () => {
+  let house: House;
+
+  beforeEach(async () => {
+    house = await openHouse();
+  });
+  afterEach(() => house.close());
+
+  const run = (id: number, status: string, ...jobs: [id: number, status: string][]) => ({
+    id,
+    status,
+    jobs: jobs.map(([jobId, jobStatus]) => ({ id: jobId, status: jobStatus })),
+  });
+  const statusOf = (poller: Poller): PollStatus => {
+    const [status] = poller.status();
+    if (status === undefined) throw new Error('no status');
+    return status;
+  };
+  const asked = (path: string) => house.server.asked.filter((one) => one.path === path).length;
+
+  it('records the jobs of queued, running and waiting runs, and tells that there is something to do', async () => {
+    house.runs.set('web', [
+      run(1, 'queued', [11, 'queued']),
+      run(2, 'in_progress', [21, 'completed'], [22, 'queued']),
+      run(3, 'waiting', [31, 'waiting'], [32, 'in_progress']),
+      run(4, 'completed', [41, 'completed']),
+    ]);
+    const poller = house.poller();
+    expect(await house.pass(poller)).to.equal(true);
+    for (const [jobId, status] of [
+      [11, 'queued'],
+      [21, 'completed'],
+      [22, 'queued'],
+      [31, 'waiting'],
+      [32, 'in_progress'],
+      [41, undefined],
+    ] as const) {
+      expect(await house.statusOf(jobId), `job ${jobId}`).to.equal(status);
+    }
+    expect(house.wakes).to.equal(3);
+    const job = await house.ledger.job('github.com/11');
+    expect(job).to.include({ owner: 'acme', repository: 'web', visibility: 'internal', statusSource: 'poll' });
+    expect(statusOf(poller)).to.include({ repositories: 1, openRuns: 3, jobs: 5, failure: null, passing: false });
+  });
+
+  it('changes nothing and wakes nobody when it sees the same again', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    const poller = house.poller();
+    await house.pass(poller);
+    await house.pass(poller);
+    expect(house.wakes).to.equal(1);
+  });
+
+  it('reads all pages of runs and jobs', async () => {
+    const many = Array.from({ length: 120 }, (_, index): [number, string] => [1_000 + index, 'queued']);
+    house.runs.set('web', [
+      run(900, 'in_progress', ...many),
+      ...Array.from({ length: 105 }, (_, index) => run(index + 1, 'queued', [5_000 + index, 'queued'])),
+    ]);
+    const poller = house.poller({ limits: { pointsPerMinute: 100_000 } });
+    await house.pass(poller);
+    expect(statusOf(poller)).to.include({ openRuns: 106, jobs: 225 });
+    expect(await house.statusOf(1_119)).to.equal('queued');
+    expect(await house.statusOf(5_104)).to.equal('queued');
+  });
+
+  it('reads a run once more that has ended between two passes', async () => {
+    const ending = run(1, 'queued', [11, 'queued']);
+    house.runs.set('web', [ending]);
+    const poller = house.poller();
+    await house.pass(poller);
+    ending.status = 'completed';
+    for (const job of ending.jobs) job.status = 'completed';
+    await house.pass(poller);
+    expect(await house.statusOf(11)).to.equal('completed');
+    const reads = asked('/repos/acme/web/actions/runs/1/jobs');
+    await house.pass(poller);
+    expect(asked('/repos/acme/web/actions/runs/1/jobs')).to.equal(reads);
+  });
+
+  it('knows after a restart which runs were open before it', async () => {
+    const ending = run(1, 'queued', [11, 'queued']);
+    house.runs.set('web', [ending]);
+    const before = house.poller();
+    await house.pass(before);
+    await before.stop();
+    ending.status = 'completed';
+    for (const job of ending.jobs) job.status = 'completed';
+    await house.pass(house.poller());
+    expect(await house.statusOf(11)).to.equal('completed');
+  });
+
+  it('begins anew when what it remembered is damaged', async () => {
+    await house.ledger.putCursor('poll/acme', '{"version":1,"runs":[3', house.clock.now());
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    expect(await house.pass(house.poller())).to.equal(true);
+    expect(await house.statusOf(11)).to.equal('queued');
+  });
+
+  for (const [status, kind] of [
+    [404, 'not-found'],
+    [403, 'forbidden'],
+  ] as const) {
+    it(`goes on with the other repositories when one answers ${status}, and shows it`, async () => {
+      for (const name of ['broken', 'web', 'api']) house.runs.set(name, [run(1, 'queued', [name.length, 'queued'])]);
+      house.answerWith(({ path }) =>
+        path.startsWith('/repos/acme/broken/') ? { status, body: { message: 'no' } } : undefined,
+      );
+      const poller = house.poller();
+      await house.pass(poller);
+      await house.pass(poller);
+      expect(await house.statusOf(3)).to.equal('queued');
+      const [trouble] = statusOf(poller).troubles;
+      expect(trouble).to.include({ repository: 'acme/broken', kind });
+      expect(statusOf(poller).problems[0]).to.include('acme/broken');
+      expect(house.warnings, 'one line, not one a pass').to.deep.equal(['poll.repository acme/broken']);
+      house.answerWith(() => undefined);
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([]);
+    });
+  }
+
+  it('shows refused credentials, and does not ask with them for every repository', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) house.runs.set(name, []);
+    house.answerWith(({ path }) =>
+      path.startsWith('/repos/') ? { status: 401, body: { message: 'Bad credentials' } } : undefined,
+    );
+    const poller = house.poller();
+    expect(await house.pass(poller)).to.equal(false);
+    expect(statusOf(poller).failure).to.include('Bad credentials');
+    // The list, and what four workers had begun.
+    expect(house.server.asked.length).to.be.at.most(5);
+  });
+
+  it('ends the pass when GitHub is down, and keeps what it remembers', async () => {
+    const ending = run(1, 'queued', [11, 'queued']);
+    house.runs.set('web', [ending]);
+    for (let index = 0; index < 30; index += 1) house.runs.set(`idle-${index}`, []);
+    const poller = house.poller({ limits: { pointsPerMinute: 100_000 } });
+    await house.pass(poller);
+    const asksOfHealthyPass = house.server.asked.length;
+    house.answerWith(() => ({ status: 502, body: 'bad gateway' }));
+    expect(await house.pass(poller)).to.equal(false);
+    expect(house.server.asked.length - asksOfHealthyPass).to.be.below(60);
+    ending.status = 'completed';
+    for (const job of ending.jobs) job.status = 'completed';
+    house.answerWith(() => undefined);
+    await house.pass(poller);
+    expect(await house.statusOf(11)).to.equal('completed');
+  });
+
+  it('takes the time that GitHub asks for, says so, and finishes the pass', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    let limited = true;
+    house.answerWith(({ path }) =>
+      limited && path.endsWith('/jobs')
+        ? { status: 403, body: { message: 'secondary rate limit' }, headers: { 'retry-after': '120' } }
+        : undefined,
+    );
+    const poller = house.poller();
+    const passing = poller.pollNow('acme');
+    await house.server.heard(5);
+    await house.clock.during(
+      new Promise<void>((resolve) => {
+        const look = () => (statusOf(poller).waitingUntilMs === null ? setImmediate(look) : resolve());
+        look();
+      }),
+    );
+    expect(statusOf(poller).waitingUntilMs).to.be.above(house.clock.now() + 100_000);
+    limited = false;
+    await house.clock.advance(150_000);
+    expect(await house.clock.during(passing)).to.equal(true);
+    expect(await house.statusOf(11)).to.equal('queued');
+  });
+
+  it('keeps to a fifth of the budget, and takes longer instead', async () => {
+    for (let index = 0; index < 40; index += 1) house.runs.set(`web-${index}`, []);
+    // 121 calls of the sweep at 20 points a minute.
+    const poller = house.poller({ limits: { pointsPerMinute: 100 } });
+    const times: number[] = [];
+    house.answerWith(() => {
+      times.push(house.clock.now());
+      return undefined;
+    });
+    expect(await house.clock.during(poller.pollNow('acme'), 90_000, house.idle)).to.equal(true);
+    expect(times).to.have.length(121);
+    for (const from of times) {
+      expect(times.filter((atMs) => atMs >= from && atMs < from + 60_000).length).to.be.at.most(20);
+    }
+  });
+
+  it('asks with ETags, and takes an unchanged answer for what it was', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    house.tag();
+    const poller = house.poller();
+    await house.pass(poller);
+    const asks = house.server.asked.length;
+    await house.pass(poller);
+    const second = house.server.asked.slice(asks);
+    expect(second).to.have.length(4);
+    expect(second.every((one) => one.headers['if-none-match'] !== undefined)).to.equal(true);
+    expect(statusOf(poller)).to.include({ openRuns: 1, jobs: 1 });
+  });
+
+  it('polls at its interval, never two passes at once', async () => {
+    house.runs.set('web', []);
+    const poller = house.poller({ intervalMs: 60_000 });
+    poller.start();
+    await house.clock.advance(29_000);
+    expect(house.server.asked).to.have.length(0);
+    await house.clock.during(house.server.heard(1), 2_000);
+    const both = Promise.all([poller.pollNow('acme'), poller.pollNow('acme')]);
+    await house.clock.during(both);
+    const asks = house.server.asked.length;
+    expect(asks).to.equal(4);
+    const nextInMs = (statusOf(poller).nextPassAtMs ?? 0) - house.clock.now();
+    expect(nextInMs).to.be.within(50_000, 60_000);
+    await house.clock.advance(nextInMs - 1);
+    expect(house.server.asked).to.have.length(asks);
+    await house.clock.during(house.server.heard(asks + 3), 2_000);
+  });
+
+  it('polls a registration without an interval only when it is told to', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    const poller = house.poller({ intervalMs: null });
+    poller.start();
+    await house.clock.advance(3_600_000);
+    expect(house.server.asked).to.have.length(0);
+    expect(await house.pass(poller)).to.equal(true);
+    expect(await house.statusOf(11)).to.equal('queued');
+    expect(statusOf(poller).nextPassAtMs).to.equal(null);
+  });
+
+  it('stops at once, though GitHub hangs, and records nothing afterwards', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    house.answerWith(({ path }) => (path.endsWith('/jobs') ? 'hang' : undefined));
+    const poller = house.poller();
+    poller.start();
+    const passing = poller.pollNow('acme');
+    await house.server.heard(5);
+    await poller.stop();
+    expect(await passing).to.equal(false);
+    expect(house.clock.timers).to.equal(0);
+    expect(house.warnings).to.deep.equal([]);
+  });
+
+  it('reads only the repositories that the registration names', async () => {
+    for (const name of ['web', 'api', 'docs']) house.runs.set(name, []);
+    await house.pass(house.poller({ only: ['web', 'acme/api', 'gone'] }));
+    const paths = new Set(house.server.asked.map((one) => one.path));
+    expect([...paths].sort()).to.deep.equal([
+      '/repos/acme/api',
+      '/repos/acme/api/actions/runs',
+      '/repos/acme/gone',
+      '/repos/acme/web',
+      '/repos/acme/web/actions/runs',
+    ]);
+  });
+
+  it('reads on when one job is in a status that it does not know, and says so', async () => {
+    house.runs.set('web', [run(1, 'in_progress', [11, 'queued'], [12, 'dreaming'], [13, 'queued'])]);
+    const poller = house.poller();
+    await house.pass(poller);
+    expect(await house.statusOf(11)).to.equal('queued');
+    expect(await house.statusOf(13)).to.equal('queued');
+    expect(statusOf(poller).problems.join()).to.include('1 jobs');
+  });
+});
