@@ -10,7 +10,7 @@ export function ledgerErrorFrom(error: unknown, path: string): unknown {
   if (error instanceof ZodError) return new LedgerError('corrupt', corruptMessage(path, rowFault(error)), error);
   if (!(error instanceof Sqlite.SqliteError)) return error;
   const kind = kindOf(error.code);
-  return kind === undefined ? error : new LedgerError(kind, messageFor(kind, path, error), error);
+  return kind === undefined ? error : translated(kind, path, `${error.code}: ${error.message}`, error);
 }
 
 function kindOf(code: string): LedgerErrorKind | undefined {
@@ -39,19 +39,34 @@ function kindOf(code: string): LedgerErrorKind | undefined {
   }
 }
 
-function messageFor(kind: LedgerErrorKind, path: string, error: InstanceType<typeof Sqlite.SqliteError>): string {
-  const said = `${error.code}: ${error.message}`;
+function translated(kind: LedgerErrorKind, path: string, said: string, cause: unknown): LedgerError {
   switch (kind) {
     case 'full':
-      return `No room for the ledger ${path} (${said}). Nothing of the last step was written. Free space on its disk, or raise the limit set for it; intake goes on by itself.`;
+      return new LedgerError(
+        kind,
+        `No room for the ledger ${path} (${said}). Nothing of the last step was written. Free space on its disk, or raise the limit set for it; intake goes on by itself.`,
+        cause,
+      );
     case 'locked':
-      return `The ledger ${path} is held by ${holderOf(path)}. One dispatcher works on one file: stop the other one, or give this one a ledger of its own.`;
+      return new LedgerError(
+        kind,
+        `The ledger ${path} is held by ${holderOf(path)}. One dispatcher works on one file: stop the other one, or give this one a ledger of its own.`,
+        cause,
+      );
     case 'corrupt':
-      return corruptMessage(path, said);
+      return new LedgerError(kind, corruptMessage(path, said), cause);
     case 'newer':
     case 'unavailable':
-      return `The ledger ${path} cannot be read or written (${said}). Its folder must exist on a local disk and, like the file, belong to the user that runs the dispatcher, with leave to write.`;
+      return unavailable(path, said, cause);
   }
+}
+
+export function unavailable(path: string, said: string, cause?: unknown): LedgerError {
+  return new LedgerError(
+    'unavailable',
+    `The ledger ${path} cannot be read or written (${said}). Its folder must exist on a local disk and, like the file, belong to the user that runs the dispatcher, with leave to write.`,
+    cause,
+  );
 }
 
 function corruptMessage(path: string, said: string): string {

@@ -11,7 +11,7 @@ import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryComp
 import { type Ledger, LedgerError } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
-import { closedError, ledgerErrorFrom, newerMessage } from './sqlite-errors.ts';
+import { closedError, ledgerErrorFrom, newerMessage, unavailable } from './sqlite-errors.ts';
 import type { Answer, Context, Step } from './steps.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
@@ -54,7 +54,7 @@ function openStore(options: SqliteOptions): Store {
   const { path } = options;
   let database: Sqlite.Database | undefined;
   try {
-    database = new Sqlite(path, { timeout: options.patienceMs ?? 2000 });
+    database = openFile(path, options.patienceMs ?? 2000);
     configure(database, options);
     const store = new SqliteStore(database, options);
     const found = store.runStep(migrate);
@@ -63,6 +63,16 @@ function openStore(options: SqliteOptions): Store {
   } catch (error) {
     database?.close();
     throw ledgerErrorFrom(error, path);
+  }
+}
+
+function openFile(path: string, timeout: number): Sqlite.Database {
+  try {
+    return new Sqlite(path, { timeout });
+  } catch (error) {
+    // better-sqlite3 looks for the folder itself, and throws a TypeError where there is none.
+    if (error instanceof TypeError) throw unavailable(path, error.message, error);
+    throw error;
   }
 }
 

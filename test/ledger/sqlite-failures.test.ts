@@ -1,0 +1,302 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, copyFile, mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import Sqlite from 'better-sqlite3';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { rejection } from './describe-ledger.ts';
+import { delivery, fact, keyOf, runner } from './examples.ts';
+
+const PROGRAM = new URL('other-process.ts', import.meta.url).pathname;
+const NOBODY = 65534;
+
+const lineSchema = z.object({
+  opened: z.boolean().optional(),
+  acknowledged: z.number().optional(),
+  failed: z.string().optional(),
+  message: z.string().optional(),
+});
+type Line = z.output<typeof lineSchema>;
+
+describe('when SQLite fails', () => {
+  let folder: string;
+  let path: string;
+  const children: ChildProcess[] = [];
+  const opened: Ledger[] = [];
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ledger-'));
+    path = join(folder, 'ledger.db');
+  });
+
+  afterEach(async () => {
+    for (const ledger of opened.splice(0)) await ledger.close();
+    for (const child of children.splice(0)) await kill(child);
+    await rm(folder, { recursive: true });
+  });
+
+  async function openHere(options: { maxBytes?: number } = {}): Promise<Ledger> {
+    const ledger = await openSqliteLedger({ path, now: () => 50_000, patienceMs: 0, ...options });
+    opened.push(ledger);
+    return ledger;
+  }
+
+  async function failureOf(promise: Promise<unknown>): Promise<LedgerError> {
+    const error = await rejection(promise);
+    if (!(error instanceof LedgerError)) throw error;
+    return error;
+  }
+
+  function start(command: readonly string[], options: { uid?: number } = {}): ChildProcess {
+    const [program = process.execPath, ...args] = command;
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
+    children.push(child);
+    return child;
+  }
+
+  async function* linesOf(child: ChildProcess): AsyncGenerator<Line> {
+    if (child.stdout === null) throw new Error('the process has no output');
+    for await (const line of createInterface({ input: child.stdout })) yield lineSchema.parse(JSON.parse(line));
+  }
+
+  async function firstLine(child: ChildProcess): Promise<Line> {
+    for await (const line of linesOf(child)) return line;
+    throw new Error('the process ended without a word');
+  }
+
+  async function kill(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  function batch(ids: readonly number[]) {
+    return ids.map((jobId) => ({
+      delivery: delivery(`guid-${jobId}`),
+      fact: fact({ jobId, jobName: 'x'.repeat(500) }),
+    }));
+  }
+
+  async function overwrite(start: number, bytes: number): Promise<void> {
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(bytes, 0xa5), 0, bytes, start);
+    await file.close();
+  }
+
+  describe('because another process holds the file', () => {
+    it('does not start, and tells which process', async () => {
+      const other = start([process.execPath, PROGRAM, 'open', path]);
+      expect(await firstLine(other)).to.include({ opened: true });
+      const failure = await failureOf(openHere());
+      expect(failure.kind).to.equal('locked');
+      expect(failure.message).to.include(path).and.to.include('stop the other one');
+      if (process.platform === 'linux') expect(failure.message).to.include(`process ${other.pid} (`);
+    });
+
+    it('starts once that process has ended', async () => {
+      const other = start([process.execPath, PROGRAM, 'open', path]);
+      await firstLine(other);
+      await kill(other);
+      expect(await (await openHere()).lanesInUse()).to.deep.equal([]);
+    });
+
+    it('does not open one file twice', async () => {
+      await openHere();
+      const failure = await failureOf(openHere());
+      expect(failure.kind).to.equal('locked');
+      if (process.platform === 'linux') expect(failure.message).to.include('this very process');
+    });
+  });
+
+  describe('because the file is damaged', () => {
+    it('does not start when it is no database', async () => {
+      await (await openHere()).close();
+      await overwrite(0, 4096);
+      const failure = await failureOf(openHere());
+      expect(failure.kind).to.equal('corrupt');
+      expect(failure.message).to.include(path).and.to.include('move the file away').and.to.include('.recover');
+    });
+
+    it('does not start when a page within is damaged', async () => {
+      const ledger = await openHere();
+      await ledger.recordDeliveries(batch(Array.from({ length: 300 }, (_, index) => index)));
+      await ledger.close();
+      const { size } = await stat(path);
+      await overwrite(Math.floor(size / 2 / 4096) * 4096, 4096);
+      expect((await failureOf(openHere())).kind).to.equal('corrupt');
+    });
+
+    it('says so when it meets the damage in a file too large to be checked at the start', async () => {
+      const ledger = await openHere();
+      for (let index = 0; index < 80; index += 1) {
+        await ledger.createRunner(runner({ name: `d-${index}` }), 'launch');
+        await ledger.keepOutput(`d-${index}`, `${index}`.repeat(200_000), 1);
+      }
+      await ledger.close();
+      const { size } = await stat(path);
+      expect(size).to.be.greaterThan(16 * 1024 * 1024);
+      await overwrite(size - 4 * 1024 * 1024, 4 * 1024 * 1024);
+      const damaged = await openHere();
+      expect((await failureOf(readAllOutputs(damaged))).kind).to.equal('corrupt');
+    });
+
+    async function readAllOutputs(ledger: Ledger): Promise<void> {
+      for (let index = 0; index < 80; index += 1) await ledger.output(`d-${index}`);
+    }
+
+    it('says which column holds what nobody wrote there', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 })]);
+      await ledger.close();
+      change("update jobs set status = 'dancing'");
+      const failure = await failureOf((await openHere()).job(keyOf(1)));
+      expect(failure.kind).to.equal('corrupt');
+      expect(failure.message).to.include('column status').and.not.to.include('dancing');
+    });
+  });
+
+  function change(sql: string): void {
+    const database = new Sqlite(path);
+    database.exec(sql);
+    database.close();
+  }
+
+  it('does not start on a newer schema, and leaves the file as it was', async () => {
+    await (await openHere()).close();
+    change("insert into migrations (version, name, appliedAtMs) values (99, 'from the future', 1)");
+    const before = await readFile(path);
+    const failure = await failureOf(openHere());
+    expect(failure.kind).to.equal('newer');
+    expect(failure.message).to.include('schema 99').and.to.include('Run that version');
+    expect((await readFile(path)).equals(before)).to.equal(true);
+  });
+
+  describe('because it may not or cannot write there', () => {
+    it('does not start without the folder', async () => {
+      path = join(folder, 'absent', 'ledger.db');
+      const failure = await failureOf(openHere());
+      expect(failure.kind).to.equal('unavailable');
+      expect(failure.message).to.include('Its folder must exist');
+    });
+
+    it('does not start in a folder where it may not write', async () => {
+      await chmod(folder, 0o555);
+      // Root may write anywhere: then somebody else tries.
+      const child = start([process.execPath, PROGRAM, 'open', path], process.getuid?.() === 0 ? { uid: NOBODY } : {});
+      const line = await firstLine(child);
+      await chmod(folder, 0o755);
+      expect(line.failed).to.equal('unavailable');
+      expect(line.message).to.include('with leave to write');
+    });
+
+    it('does not start on a file that it may only read', async () => {
+      await (await openHere()).close();
+      await chmod(path, 0o444);
+      await chmod(folder, 0o555);
+      const child = start([process.execPath, PROGRAM, 'open', path], process.getuid?.() === 0 ? { uid: NOBODY } : {});
+      const line = await firstLine(child);
+      await chmod(folder, 0o755);
+      expect(line.failed).to.equal('unavailable');
+    });
+
+    it('refuses the batch at the limit that the system sets for files, and keeps what it acknowledged', async () => {
+      const limited = ['/bin/sh', '-c', 'ulimit -f 512; exec "$@"', 'sh', process.execPath, PROGRAM, 'write', path];
+      const { acknowledged, last } = await acknowledgedBy(start(limited), () => false);
+      expect(last.failed).to.equal('unavailable');
+      await expectAllOf(acknowledged);
+    });
+  });
+
+  describe('because there is no room', () => {
+    it('refuses the step at the limit that the operator sets, whole, and goes on once there is room', async () => {
+      const ledger = await openHere({ maxBytes: 1024 * 1024 });
+      let acknowledged = 0;
+      let failure: unknown;
+      while (failure === undefined) {
+        const ids = Array.from({ length: 50 }, (_, index) => acknowledged + index);
+        try {
+          await ledger.recordDeliveries(batch(ids));
+          acknowledged += 50;
+        } catch (error) {
+          failure = error;
+        }
+      }
+      expect(failure).to.include({ name: 'LedgerError', kind: 'full' });
+      expect(failure).to.have.property('message').that.includes('Free space');
+      expect(acknowledged).to.be.greaterThan(50);
+      expect(await ledger.job(keyOf(acknowledged - 1))).to.not.equal(undefined);
+      expect(await ledger.job(keyOf(acknowledged)), 'of the batch that was refused').to.equal(undefined);
+      expect((await stat(path)).size).to.be.at.most(1024 * 1024);
+
+      const keepNothing = { deliveriesMs: 0, jobsMs: 0, runnersMs: 0, maxJobs: 0, maxRunners: 0 };
+      while ((await ledger.prune(1_000_000, keepNothing, 10)) > 0);
+      expect(await ledger.recordDeliveries(batch([acknowledged]))).to.deep.equal(['recorded']);
+    });
+
+    // Where a process may have a mount namespace of its own, it gets a real disk, of 1 MB.
+    const inNamespace = ['--user', '--map-root-user', '--mount', '--kill-child'];
+    const script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; cp "$0"/* "$0.kept"/';
+    if (spawnSync('unshare', [...inNamespace, 'mount', '-t', 'tmpfs', 'none', tmpdir()]).status === 0) {
+      it('refuses the step on a disk that is full, and keeps what it acknowledged', async () => {
+        const disk = await mkdtemp(join(folder, 'disk-'));
+        const kept = `${disk}.kept`;
+        spawnSync('mkdir', [kept]);
+        const command = ['/bin/sh', '-c', script, disk, process.execPath, PROGRAM, 'write', join(disk, 'ledger.db')];
+        const child = start(['unshare', ...inNamespace, ...command]);
+        const exited = once(child, 'exit');
+        const { acknowledged, last } = await acknowledgedBy(child, () => false);
+        await exited;
+        expect(last.failed).to.equal('full');
+        expect(acknowledged).to.be.greaterThan(0);
+        for (const file of await readdir(kept)) await copyFile(join(kept, file), join(folder, file));
+        await expectAllOf(acknowledged);
+      });
+    }
+  });
+
+  /** How many deliveries the writer was promised; it is killed when `enough`, or ends by itself. */
+  async function acknowledgedBy(
+    child: ChildProcess,
+    enough: (acknowledged: number) => boolean,
+  ): Promise<{ acknowledged: number; last: Line }> {
+    let acknowledged = 0;
+    let last: Line = {};
+    for await (const line of linesOf(child)) {
+      last = line;
+      acknowledged = line.acknowledged ?? acknowledged;
+      if (enough(acknowledged)) child.kill('SIGKILL');
+    }
+    return { acknowledged, last };
+  }
+
+  async function expectAllOf(acknowledged: number): Promise<void> {
+    const ledger = await openHere();
+    const ids = Array.from({ length: acknowledged }, (_, index) => index);
+    const again = await ledger.recordDeliveries(ids.map((id) => ({ delivery: delivery(`guid-${id}`), fact: null })));
+    expect(again.filter((answer) => answer !== 'duplicate')).to.deep.equal([]);
+    for (const id of ids) expect(await ledger.job(keyOf(id)), `job ${id}`).to.not.equal(undefined);
+  }
+
+  for (const enough of [20, 400, 1700]) {
+    it(`has everything that it acknowledged after kill -9 behind ${enough} deliveries`, async () => {
+      const child = start([process.execPath, PROGRAM, 'write', path]);
+      const { acknowledged } = await acknowledgedBy(child, (count) => count >= enough);
+      await kill(child);
+      expect(acknowledged).to.be.at.least(enough);
+      await expectAllOf(acknowledged);
+    });
+  }
+
+  it('keeps a ledger in memory for tests', async () => {
+    path = ':memory:';
+    const ledger = await openHere();
+    expect(await ledger.recordDeliveries(batch([1]))).to.deep.equal(['recorded']);
+    expect(await ledger.job(keyOf(1))).to.include({ jobId: 1 });
+  });
+});
