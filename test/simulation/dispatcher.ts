@@ -136,9 +136,11 @@ export class Dispatcher {
 
   /** SIGTERM at the end of the simulation. */
   async stop(): Promise<void> {
-    await this.#process?.engine.stop(SHUTDOWN_MS);
-    this.#process?.life.end('the simulation is over');
+    const process = this.#process;
+    if (process === undefined) return;
+    await process.engine.stop(SHUTDOWN_MS);
     this.#process = undefined;
+    process.life.end('the simulation is over');
   }
 
   #drawCrash(): number | undefined {

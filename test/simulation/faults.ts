@@ -57,23 +57,23 @@ export interface FaultRates {
 export type Fault = keyof FaultRates;
 
 const FULL: FaultRates = {
-  webhookLost: 0.3,
+  webhookLost: 0.5,
   webhookDoubled: 0.2,
   webhookLate: 0.2,
   pollFails: 0.3,
   githubSlow: 0.1,
   github5xx: 0.1,
-  githubTimeoutAfter: 0.05,
+  githubTimeoutAfter: 0.1,
   githubTimeoutBefore: 0.05,
   githubRateLimited: 0.03,
   githubListGap: 0.1,
-  staleBusy: 0.3,
-  pickUpFails: 0.08,
-  foreignTakes: 0.05,
+  staleBusy: 0.5,
+  pickUpFails: 0.1,
+  foreignTakes: 0.1,
   providerSlow: 0.1,
   providerTransient: 0.1,
-  providerTimeoutAfter: 0.08,
-  providerTimeoutLate: 0.03,
+  providerTimeoutAfter: 0.12,
+  providerTimeoutLate: 0.06,
   providerCapacity: 0.1,
   providerQuota: 0.05,
   providerThrottled: 0.05,
@@ -81,10 +81,10 @@ const FULL: FaultRates = {
   unknownState: 0.1,
   providerListGap: 0.1,
   bootFails: 0.08,
-  bootNever: 0.05,
+  bootNever: 0.08,
   bootSlow: 0.06,
-  spotKill: 0.08,
-  hangs: 0.1,
+  spotKill: 0.15,
+  hangs: 0.2,
   exitsEarly: 0.05,
   requeues: 0.5,
 };
@@ -135,7 +135,7 @@ export const NO_FAULTS: FaultRates = ratesFrom(() => 0);
  * alone), and those that are come in their own strength.
  */
 export function drawRates(stream: Stream): FaultRates {
-  const level = stream.pick([0, 0.3, 0.6, 1]);
+  const level = stream.pick([0.3, 0.6, 1]);
   return ratesFrom((_fault, full) => (stream.chance(0.5) ? full * level * stream.between(0.2, 1) : 0));
 }
 
@@ -186,6 +186,12 @@ export class Dice {
 
   get active(): boolean {
     return this.#active;
+  }
+
+  /** Something went wrong that no dice were cast for, such as an outage that was part of the plan. */
+  suffer(): void {
+    this.total += 1;
+    this.costly += 1;
   }
 
   hits(fault: Fault): boolean {

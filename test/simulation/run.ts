@@ -7,7 +7,14 @@ import { Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.t
 import { Dice } from './faults.ts';
 import { type Cap, Invariants, type Violation } from './invariants.ts';
 import { streamsOf } from './random.ts';
-import { BROKEN_IMAGE, drawScenario, type Scenario, type ScenarioOverrides, UNKNOWN_IMAGE } from './scenario.ts';
+import {
+  BROKEN_IMAGE,
+  drawScenario,
+  isWithin,
+  type Scenario,
+  type ScenarioOverrides,
+  UNKNOWN_IMAGE,
+} from './scenario.ts';
 import { History } from './trace.ts';
 import { eventLoopTurn, VirtualClock } from './virtual-clock.ts';
 import { GithubWorld, JIT_MARKER } from './world/github.ts';
@@ -65,12 +72,14 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     ),
   });
 
+  const blind = (): boolean => isWithin(scenario.blindness, clock.now());
   let receiver: Dispatcher | undefined;
   const webhooks = new Webhooks({
     clock,
     dice,
     history,
     receive: (delivery, fact) => receiver?.receive(delivery, fact),
+    blind,
   });
   const githubs = new Map<string, GithubWorld>();
   for (const { registration } of scenario.tenants) {
@@ -118,7 +127,15 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     if (scope !== undefined) world.addForeignRunner(scope, [...registration.labels, 'cpu-2']);
     return {
       plan,
-      github: new GithubPort({ world, clock, dice, history, registration: registration.name, outages: plan.outages }),
+      github: new GithubPort({
+        world,
+        clock,
+        dice,
+        history,
+        registration: registration.name,
+        outages: plan.outages,
+        blind,
+      }),
       providers: new Map(
         plan.backends.map((backend) => [
           backend.name,
@@ -241,7 +258,8 @@ function capsOf(scenario: Scenario): readonly Cap[] {
 }
 
 /**
- * A runner for each job that ran; one more for each theft, requeue and cancel, and for each fault that can cost one.
+ * A runner for each job; one more for each theft, requeue and gate (a gated job is `queued` for a moment before it
+ * waits), and for each fault that can cost one.
  * An image that never starts is tried again now and then, as long as its job waits.
  */
 function judgeLaunches(
@@ -259,6 +277,7 @@ function judgeLaunches(
   const overLimit = wanted.filter((job) => job.conclusion === 'failure').length;
   const bound =
     wanted.length +
+    wanted.filter((job) => job.plan.gateMs !== undefined).length +
     2 * (invariants.steals + sum((job) => job.requeues) + overLimit) +
     dispatcher.crashes +
     dispatcher.shutdowns +

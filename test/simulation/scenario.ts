@@ -39,6 +39,21 @@ export interface Scenario {
   /** Virtual time between orderly stops; undefined: none. */
   readonly shutdownEveryMs: number | undefined;
   readonly pollEveryMs: number;
+  /**
+   * Times in which nothing that GitHub says of a job reaches us: no webhook, no poll. Shorter than the 10 minutes for
+   * which a drain leaves a container alone: whatever runs in it has been named by then, and who is blind for longer
+   * can but guess.
+   */
+  readonly blindness: readonly Span[];
+}
+
+export interface Span {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+export function isWithin(spans: readonly Span[], atMs: number): boolean {
+  return spans.some(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs);
 }
 
 /** A Monday. Any time will do, as long as it is always the same. */
@@ -64,7 +79,7 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const crashes = streams('scenario crashes');
   const crashWorld = crashes.chance(0.6);
   const shutdownWorld = crashes.chance(0.3);
-  const mostCalls = crashes.magnitude(100, 5_000);
+  const mostCalls = crashes.magnitude(200, 6_000);
   const shutdownEveryMs = crashes.between(5 * MINUTE, 60 * MINUTE);
   const spanMs = luck.magnitude(5 * MINUTE, 90 * MINUTE);
   const calmAtMs = START_MS + Math.round(spanMs) + 10 * MINUTE;
@@ -74,6 +89,11 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const tenants = Array.from({ length: tenantCount }, (_, index) =>
     drawTenant(index, Math.max(1, Math.floor(jobCount / tenantCount)), spanMs, faultless, streams),
   );
+  const troubles = streams('scenario troubles');
+  const blindness = Array.from({ length: troubles.pick([0, 0, 1, 3]) }, (): Span => {
+    const fromMs = START_MS + troubles.between(0, spanMs);
+    return { fromMs, untilMs: fromMs + troubles.between(2 * MINUTE, 8 * MINUTE) };
+  });
   const disturbed = !faultless && overrides.noCrashes !== true;
   return {
     seed,
@@ -87,6 +107,7 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
     callsToCrash: disturbed && crashWorld ? { low: 1, high: mostCalls } : undefined,
     shutdownEveryMs: disturbed && shutdownWorld ? shutdownEveryMs : undefined,
     pollEveryMs: Math.round(luck.between(40_000, 90_000)),
+    blindness: faultless ? [] : blindness,
   };
 }
 

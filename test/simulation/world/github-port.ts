@@ -30,6 +30,8 @@ export interface GithubPortOptions {
   readonly history: History;
   readonly registration: string;
   readonly outages: readonly GithubOutage[];
+  /** No poll succeeds now. */
+  readonly blind: () => boolean;
 }
 
 /** The client's own limit for a request. */
@@ -83,7 +85,7 @@ export class GithubPort implements Github {
   pollJobs(covered: (owner: string, repository: string) => boolean): Promise<readonly JobFact[]> {
     const observedAtMs = this.#options.clock.now();
     return this.#call('GET runs and jobs', [], () => {
-      if (this.#options.dice.hits('pollFails')) {
+      if (this.#options.dice.hits('pollFails') || this.#options.blind()) {
         throw new GithubError('transient', 'GET runs and jobs', 'half of the pages failed', { status: 502 });
       }
       const facts = this.#options.world.jobsOfOpenRuns(covered);

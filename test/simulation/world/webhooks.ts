@@ -11,6 +11,8 @@ export interface WebhooksOptions {
   readonly dice: Dice;
   readonly history: History;
   readonly receive: Receiver;
+  /** Nothing gets through now. */
+  readonly blind: () => boolean;
 }
 
 const LATEST_MS = 40 * 60_000;
@@ -25,7 +27,7 @@ export class Webhooks {
 
   /** GitHub fills in the payload now; it says what is true now, whenever it arrives. */
   send(fact: Omit<JobFact, 'source' | 'observedAtMs'>): void {
-    const { dice, history } = this.#options;
+    const { blind, dice, history } = this.#options;
     const luck = dice.stream('webhook delays');
     this.#sent += 1;
     const guid = `guid-${this.#sent}`;
@@ -35,6 +37,11 @@ export class Webhooks {
     const late = dice.hits('webhookLate');
     const delayMs = late ? luck.magnitude(5_000, LATEST_MS) : luck.between(100, 3_000);
     const secondMs = luck.magnitude(100, LATEST_MS);
+    if (blind()) {
+      dice.suffer();
+      history.record('webhook', [subject], `${what} LOST: we are blind`);
+      return;
+    }
     if (dice.hits('webhookLost')) history.record('webhook', [subject], `${what} LOST`);
     else this.#deliver(guid, fact, delayMs);
     if (doubled) this.#deliver(guid, fact, secondMs);
