@@ -116,7 +116,7 @@ export class Authenticator {
     if (!app) throw new Refusal(404, 'Integration not found');
     const verified = createVerify('RSA-SHA256')
       .update(`${head}.${payload}`)
-      .verify(app.publicKey, signature, 'base64url');
+      .verify(app.keys().publicKey, signature, 'base64url');
     if (!verified) throw undecodable;
     const nowS = this.#world.now() / 1_000;
     if (exp <= nowS) {

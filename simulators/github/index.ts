@@ -232,7 +232,9 @@ export async function startGithubSimulator(options: SimulatorOptions = {}): Prom
     apps: [...world.apps.values()].map((app) => ({
       id: app.id,
       slug: app.slug,
-      privateKey: app.privateKey,
+      get privateKey() {
+        return app.keys().privateKey;
+      },
       installations: [...world.installations.values()]
         .filter((installation) => installation.app === app)
         .map(({ id, account }) => ({ id, account: account.login })),

@@ -195,8 +195,8 @@ export interface App {
   readonly slug: string;
   readonly name: string;
   readonly owner: Account;
-  readonly privateKey: string;
-  readonly publicKey: string;
+  /** PEM; made when first asked for. */
+  readonly keys: () => { readonly privateKey: string; readonly publicKey: string };
   readonly createdAtMs: number;
 }
 

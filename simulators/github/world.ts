@@ -260,21 +260,13 @@ export class World {
   #addApp(options: AppOptions): void {
     const owner = [...this.accounts.values()][0];
     if (!owner) throw new Error('an App needs an owner: give `owners` at least one entry');
-    const privateKey =
-      options.privateKey ??
-      generateKeyPairSync('rsa', {
-        modulusLength: 2048,
-        privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-        publicKeyEncoding: { type: 'spki', format: 'pem' },
-      }).privateKey;
     const name = options.name ?? 'dispatcher';
     const app: App = {
       id: options.id ?? 1_000 + this.id(),
       slug: name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
       name,
       owner,
-      privateKey,
-      publicKey: createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString(),
+      keys: keysOf(options.privateKey),
       createdAtMs: this.now(),
     };
     this.apps.set(app.id, app);
@@ -310,6 +302,23 @@ export class World {
       });
     }
   }
+}
+
+/** An RSA key takes a while to make: only an App that is asked for one has it made. */
+function keysOf(given: string | undefined): App['keys'] {
+  let made: ReturnType<App['keys']> | undefined;
+  return () => {
+    if (made) return made;
+    const privateKey =
+      given ??
+      generateKeyPairSync('rsa', {
+        modulusLength: 2048,
+        privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+      }).privateKey;
+    made = { privateKey, publicKey: createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString() };
+    return made;
+  };
 }
 
 /** A small seedable generator (mulberry32): the same seed gives the same world. */
