@@ -1,0 +1,41 @@
+# Needs Node 20 or later with npm to begin with; everything else, Node 24 among it, comes from the lock file.
+NODE := node_modules/.bin/node
+INSTALLED := node_modules/.package-lock.json
+BACKEND ?= process
+CONFIG ?= .
+
+.PHONY: help install demo test check serve bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker)'
+	@echo 'make test            every check and test'
+	@echo 'make check           types, lint, arrows and unused code only'
+	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
+	@echo 'make bench NAME=…    a benchmark: intake, dispatch'
+
+install: $(INSTALLED)
+
+# No package needs to build anything: better-sqlite3 and swc bring their binaries, and only `node` unpacks its own.
+$(INSTALLED): package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm rebuild node --loglevel=error
+	@touch $@
+
+demo: install
+	@$(NODE) dispatcher/cli/shr.ts demo --backend $(BACKEND)
+
+test: install
+	@$(NODE) test/run.ts
+
+check: install
+	@$(NODE) test/run.ts --only types,lint,arrows,unused
+
+serve: install
+	@$(NODE) dispatcher/cli/shr.ts serve $(CONFIG)
+
+bench: install
+	@$(NODE) bench/run.ts $(NAME)
+
+clean:
+	rm -rf node_modules coverage
