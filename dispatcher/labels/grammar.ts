@@ -244,7 +244,7 @@ const READERS = {
     return typeof cores === 'number' ? { key: 'cpu', value: cores, label } : cores;
   },
   memory: (value, label) => {
-    const gib = readNumber(value, { what: 'GiB, without a unit,', most: 65_536, example: '4' });
+    const gib = readNumber(value, { what: 'GiB', most: 65_536, example: '4' });
     return typeof gib === 'number' ? { key: 'memory', value: gib, label } : gib;
   },
   img: (value, label) => {
@@ -323,6 +323,9 @@ function readNumber(
   if (!/^\d{1,9}(?:\.\d{1,3})?$/.test(value)) {
     const milli = /^(\d{1,6})m$/i.exec(value);
     if (milli && what === 'cores') return { wrong: `cores are a plain number`, right: String(Number(milli[1]) / 1000) };
+    const unit = /^\d{1,9}(?:\.\d{1,3})?\s*([a-z]{1,5})$/i.exec(value)?.[1];
+    if (unit !== undefined)
+      return { wrong: `it is in ${what}, without a unit`, right: value.slice(0, -unit.length).trim() };
     const leading = /^(\d{1,9}(?:\.\d{1,3})?)/.exec(value)?.[1];
     const right = leading !== undefined && Number(leading) > 0 ? leading : example;
     return { wrong: `${quote(value)} is no number of ${what} (digits, with a point for fractions)`, right };

@@ -1,0 +1,345 @@
+import { expect } from 'chai';
+import { type BackendFit, createAdmit } from '../../dispatcher/admission/admit.ts';
+import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { Registration } from '../../dispatcher/config/model.ts';
+import type { Capabilities, Fit, ShapeWish } from '../../providers/provider.ts';
+import { closedPolicy, openPolicy, registration } from './registration.ts';
+
+const privateJob: JobSubject = {
+  host: 'github.com',
+  owner: 'Acme',
+  repository: 'Web',
+  labels: ['acme-runner'],
+  visibility: 'private',
+};
+
+function admit(from: Registration, labels: readonly string[], job: Partial<JobSubject> = {}): Admission {
+  return createAdmit([from])({ ...privateJob, labels: ['acme-runner', ...labels], ...job });
+}
+
+function laneOf(admission: Admission): LaneSpec {
+  if (admission.outcome !== 'lane') throw new Error(`no lane: ${JSON.stringify(admission)}`);
+  return admission.lane;
+}
+
+function refusalOf(admission: Admission): Extract<Admission, { outcome: 'refused' }> {
+  if (admission.outcome !== 'refused') throw new Error(`not refused: ${JSON.stringify(admission)}`);
+  return admission;
+}
+
+function wishOf(from: Registration, ...labels: string[]): ShapeWish {
+  return laneOf(admit(from, labels)).wish;
+}
+
+describe('admission', () => {
+  describe('the lane', () => {
+    it('has the registration’s defaults when the labels ask for nothing', () => {
+      const lane = laneOf(admit(registration(), ['self-hosted', 'linux', 'x64']));
+      expect(lane.wish).to.deep.equal({
+        cpu: 2,
+        memoryGiB: 4,
+        architecture: 'x64',
+        image: 'ghcr.io/acme/runner:1',
+        spot: false,
+        dockerInDocker: false,
+      });
+      expect(lane).to.deep.include({
+        registration: 'acme',
+        host: 'github.com',
+        scope: { kind: 'organization', organization: 'acme' },
+        runnerGroup: 'Default',
+        labels: ['acme-runner', 'self-hosted', 'linux', 'x64'],
+        backends: ['main'],
+      });
+      expect(lane.key).to.match(/^[a-z0-9]{16}$/);
+      expect(lane.specHash).to.match(/^[a-z0-9]{16}$/);
+    });
+
+    it('registers with the labels as the job wrote them, each once', () => {
+      expect(laneOf(admit(registration(), ['CPU-4', 'cpu-4', 'Spot'])).labels).to.deep.equal([
+        'acme-runner',
+        'CPU-4',
+        'Spot',
+      ]);
+    });
+
+    it('is the same for the same labels in another order and case', () => {
+      const one = laneOf(admit(registration(), ['cpu-4', 'spot']));
+      const other = laneOf(createAdmit([registration()])({ ...privateJob, labels: ['SPOT', 'Acme-Runner', 'CPU-4'] }));
+      expect(other.key).to.equal(one.key);
+      expect(other.specHash).to.equal(one.specHash);
+    });
+
+    it('is another with one more label, at another repository of a user, or in another runner group', () => {
+      const user = registration({ claim: { kind: 'user', user: 'acme' } });
+      const keys = [
+        laneOf(admit(registration(), [])).key,
+        laneOf(admit(registration(), ['sid-1'])).key,
+        laneOf(admit(registration({ runnerGroup: 'Big' }), [])).key,
+        laneOf(admit(user, [])).key,
+        laneOf(admit(user, [], { repository: 'api' })).key,
+      ];
+      expect(new Set(keys).size).to.equal(keys.length);
+    });
+
+    it('keeps its key and changes its spec when the registration’s image changes', () => {
+      const before = laneOf(admit(registration(), []));
+      const after = laneOf(
+        admit(registration({ defaults: { image: 'ghcr.io/acme/runner:2', cpu: 2, memoryGiB: 4 } }), []),
+      );
+      expect(after.key).to.equal(before.key);
+      expect(after.specHash).to.not.equal(before.specHash);
+    });
+
+    it('registers at the repository when a bucket is mounted, so that no other repository gets its runner', () => {
+      const lane = laneOf(admit(registration({ runnerGroup: 'Big' }), ['disk-build-cache']));
+      expect(lane.scope).to.deep.equal({ kind: 'repository', owner: 'acme', repository: 'web' });
+      expect(lane.runnerGroup).to.equal('Default');
+      expect(lane.wish).to.include({ bucket: 'build-cache', bucketPrefix: 'acme/web' });
+    });
+  });
+
+  describe('overrides that the policy allows', () => {
+    it('are granted together', () => {
+      const labels = ['cpu-4', 'memory-8', 'vsw-bp1', 'sg-bp1', 'disk-100', 'arm64', 'spot', 'dind', 'timeout-90m'];
+      expect(wishOf(registration(), ...labels)).to.deep.equal({
+        cpu: 4,
+        memoryGiB: 8,
+        architecture: 'arm64',
+        image: 'ghcr.io/acme/runner:1',
+        diskGiB: 100,
+        subnet: 'vsw-bp1',
+        securityGroup: 'sg-bp1',
+        spot: true,
+        dockerInDocker: true,
+        timeLimitMs: 5_400_000,
+      });
+    });
+
+    it('each work alone', () => {
+      expect(wishOf(registration(), 'cpu-4')).to.include({ cpu: 4, memoryGiB: 4 });
+      expect(wishOf(registration(), 'memory-8')).to.include({ cpu: 2, memoryGiB: 8 });
+    });
+
+    it('read the same from the one-label form', () => {
+      const usual = registration({ labels: ['serverless-hosted-runner'] });
+      const one = laneOf(createAdmit([usual])({ ...privateJob, labels: ['shr=7/cpu=4/memory=8/spot'] }));
+      expect(one.wish).to.include({ cpu: 4, memoryGiB: 8, spot: true });
+      expect(one.labels).to.deep.equal(['shr=7/cpu=4/memory=8/spot']);
+    });
+
+    it('lie over a named shape, which itself needs no grant', () => {
+      const shaped = registration({
+        policy: { ...closedPolicy, maxMemoryGiB: 100 },
+        shapes: { Large: { cpu: 32, memoryGiB: 64 } },
+      });
+      expect(wishOf(shaped, 'shape-large')).to.include({ cpu: 32, memoryGiB: 64, image: 'ghcr.io/acme/runner:1' });
+      expect(wishOf(shaped, 'shape-large', 'memory-96')).to.include({ cpu: 32, memoryGiB: 96 });
+    });
+
+    it('may ask for what the job would get anyway', () => {
+      const closed = registration({ policy: closedPolicy });
+      expect(wishOf(closed, 'cpu-2', 'memory-4', 'x64', 'img-ghcr.io/acme/runner:1')).to.deep.equal(wishOf(closed));
+    });
+
+    it('replace a default disk by a bucket, and a default bucket by a disk', () => {
+      const defaults = { image: 'i', diskGiB: 20 };
+      expect(wishOf(registration({ defaults }), 'disk-build-cache')).to.not.have.property('diskGiB');
+      expect(wishOf(registration({ defaults: { image: 'i', bucket: 'build-x' } }), 'disk-10')).to.not.have.property(
+        'bucket',
+      );
+    });
+  });
+
+  describe('images', () => {
+    const imaged = registration({
+      imageRepository: 'ghcr.io/acme/runner',
+      images: { Node: 'docker.io/library/node:24' },
+    });
+
+    it('come by name first, without an allow-list', () => {
+      expect(wishOf(imaged, 'img-node').image).to.equal('docker.io/library/node:24');
+    });
+
+    it('come by tag of the registration’s repository', () => {
+      expect(wishOf(imaged, 'img-2.335-Node').image).to.equal('ghcr.io/acme/runner:2.335-Node');
+    });
+
+    it('come by full reference from the allow-list', () => {
+      expect(wishOf(imaged, 'img-ghcr.io/acme/other:1').image).to.equal('ghcr.io/acme/other:1');
+    });
+
+    it('are refused from outside the allow-list', () => {
+      const refusal = refusalOf(admit(imaged, ['img-docker.io/evil/miner:1']));
+      expect(refusal.code).to.equal('not-allowed');
+      expect(refusal.reason).to.include('docker.io/evil/miner:1').and.include('ghcr.io/acme/*');
+    });
+
+    it('are refused by a tag when the registration has no repository', () => {
+      const refusal = refusalOf(admit(registration({ images: { node: 'x' } }), ['img-nod']));
+      expect(refusal).to.include({ code: 'unknown-name', cure: 'Did you mean `node`?' });
+    });
+
+    it('are needed', () => {
+      expect(refusalOf(admit(registration({ defaults: {} }), [])).code).to.equal('no-image');
+    });
+  });
+
+  describe('refusals', () => {
+    const closed = registration({ policy: closedPolicy });
+
+    for (const [label, from, code, reason, cure] of [
+      ['cpu-64', registration(), 'over-limit', '16 cores at the most', 'policy.maxCpu'],
+      ['cpu-4', closed, 'not-allowed', 'no cpu', 'policy.maxCpu'],
+      ['memory-128', registration(), 'over-limit', '64 GiB at the most', 'policy.maxMemoryGiB'],
+      ['memory-4096', registration(), 'over-limit', '64 GiB at the most', '`memory-4`'],
+      ['disk-501', registration(), 'over-limit', '500 GiB at the most', 'policy.maxDiskGiB'],
+      ['timeout-7h', registration(), 'over-limit', '6h at the most', 'policy.maxTimeout'],
+      ['timeout-1h', closed, 'not-allowed', 'no time limit', 'policy.maxTimeout'],
+      ['subnet-secret', registration(), 'not-allowed', 'vsw-*', 'policy.subnets'],
+      ['sg-1', closed, 'not-allowed', 'none', 'policy.securityGroups'],
+      ['disk-other-bucket', registration(), 'not-allowed', 'build-*', 'policy.buckets'],
+      ['region-us-east-1', registration(), 'not-allowed', 'cn-*', 'policy.regions'],
+      ['backend-main', closed, 'not-allowed', 'none', 'policy.backends'],
+      ['backend-mian', registration(), 'unknown-name', '`main`', 'Did you mean `main`?'],
+      ['shape-huge', registration(), 'unknown-name', 'none', 'ask whoever owns'],
+      ['arm64', closed, 'not-allowed', 'arm64', 'policy.architectures'],
+      ['spot', closed, 'not-allowed', 'spot capacity', 'policy.spot'],
+      ['dind', closed, 'not-allowed', 'Docker in Docker', 'policy.dockerInDocker'],
+      ['cpu-abc', registration(), 'malformed-label', 'at character 5', '`cpu-2`'],
+      [`sid-${'x'.repeat(300)}`, registration(), 'label-too-long', '304 characters', 'Shorten'],
+    ] as const) {
+      it(`refuses ${label.slice(0, 30)} with ${code}, the reason and the cure`, () => {
+        const refusal = refusalOf(admit(from, [label]));
+        expect(refusal).to.include({ code, registration: 'acme' });
+        expect(refusal.reason).to.include(reason);
+        expect(refusal.cure).to.include(cure);
+      });
+    }
+
+    it('name everything that is wrong at once', () => {
+      const refusal = refusalOf(admit(registration(), ['cpu-64', 'memory-1000', 'shape-no']));
+      expect(refusal.reason).to.include('cpu-64').and.include('memory-1000').and.include('shape-no');
+    });
+
+    it('name a contradiction', () => {
+      expect(refusalOf(admit(registration(), ['cpu-2', 'cpu-4']))).to.include({
+        code: 'contradicting-labels',
+        cure: 'Keep one of them.',
+      });
+    });
+
+    it('meet a job with more labels than GitHub registers', () => {
+      const many = Array.from({ length: 100 }, (_, index) => `sid-${index}`);
+      expect(refusalOf(admit(registration(), many)).code).to.equal('too-many-labels');
+    });
+
+    it('name both registrations of a tie', () => {
+      const tie = createAdmit([registration(), registration({ name: 'twin' })])(privateJob);
+      expect(refusalOf(tie)).to.include({ code: 'ambiguous-registration', registration: 'acme' });
+      expect(refusalOf(tie).reason).to.include('`acme` and `twin`');
+    });
+  });
+
+  describe('public repositories', () => {
+    const closed = registration({ policy: closedPolicy });
+
+    it('are refused unless the policy allows them', () => {
+      expect(refusalOf(admit(closed, [], { visibility: 'public' })).code).to.equal('public-repository');
+      expect(admit(registration(), [], { visibility: 'public' }).outcome).to.equal('lane');
+    });
+
+    it('are what a repository of unknown visibility is taken for', () => {
+      expect(refusalOf(admit(closed, [], { visibility: undefined })).code).to.equal('unknown-visibility');
+      expect(admit(registration(), [], { visibility: undefined }).outcome).to.equal('lane');
+    });
+
+    it('are not what an internal one is', () => {
+      expect(admit(closed, [], { visibility: 'internal' }).outcome).to.equal('lane');
+    });
+  });
+
+  describe('backends', () => {
+    const capabilities: Capabilities = {
+      architectures: ['x64'],
+      spot: false,
+      dockerInDocker: false,
+      disk: false,
+      bucket: false,
+      subnet: false,
+      securityGroup: false,
+      logs: true,
+      secretEnvironment: true,
+    };
+
+    /** Sells 2, 4 or 8 cores with twice as many GiB. */
+    const steps: BackendFit = {
+      capabilities,
+      fit(wish): Fit {
+        const cpu = [2, 4, 8].find((size) => size >= (wish.cpu ?? 0) && size * 2 >= (wish.memoryGiB ?? 0));
+        if (cpu === undefined) return { fits: false, reason: '8 cores and 16 GiB are the largest' };
+        return { fits: true, shape: { ...wish, cpu, memoryGiB: cpu * 2 } };
+      },
+    };
+    const everything: BackendFit = {
+      capabilities: {
+        ...capabilities,
+        architectures: ['x64', 'arm64'],
+        spot: true,
+        dockerInDocker: true,
+        disk: true,
+        bucket: true,
+        subnet: true,
+        securityGroup: true,
+      },
+      fit: (wish) => ({ fits: true, shape: { ...wish, cpu: wish.cpu ?? 1, memoryGiB: wish.memoryGiB ?? 2 } }),
+    };
+    const two = registration({
+      backends: [
+        { name: 'steps', kind: 'a', region: 'cn-shanghai', options: {}, maxRunners: 1 },
+        { name: 'Wide', kind: 'b', region: 'eu-west-1', options: {}, maxRunners: 1 },
+      ],
+    });
+    const fits: Readonly<Record<string, BackendFit>> = { steps, Wide: everything };
+    const admitWith = (from: Registration, labels: readonly string[], known = fits): Admission =>
+      createAdmit([from], { backendFit: (_, backend) => known[backend] })({
+        ...privateJob,
+        labels: ['acme-runner', ...labels],
+      });
+
+    it('stay in the registration’s order', () => {
+      expect(laneOf(admitWith(two, [])).backends).to.deep.equal(['steps', 'Wide']);
+    });
+
+    it('are chosen by name without case, and by region', () => {
+      expect(laneOf(admitWith(two, ['backend-wide'])).backends).to.deep.equal(['Wide']);
+      expect(laneOf(admitWith(two, ['region-CN-Shanghai'])).backends).to.deep.equal(['steps']);
+      expect(refusalOf(admitWith(two, ['region-cn-beijing']))).to.include({ code: 'no-backend' });
+      expect(refusalOf(admitWith(two, ['region-cn-beijing'])).reason).to.include('cn-shanghai');
+    });
+
+    for (const label of ['spot', 'dind', 'arm64', 'disk-10', 'disk-build-cache', 'vsw-1', 'sg-1', 'cpu-16']) {
+      it(`that cannot do ${label} are left out`, () => {
+        expect(laneOf(admitWith(two, [label])).backends).to.deep.equal(['Wide']);
+      });
+    }
+
+    it('that all cannot are named with their reasons', () => {
+      const refusal = refusalOf(admitWith(two, ['cpu-16'], { steps, Wide: steps }));
+      expect(refusal.code).to.equal('no-backend');
+      expect(refusal.reason)
+        .to.include('16 cores')
+        .and.include('`steps`: 8 cores and 16 GiB are the largest')
+        .and.include('`Wide`');
+    });
+
+    it('that would round up past the limit are left out', () => {
+      const tight = { ...two, policy: { ...openPolicy, maxCpu: 4 } };
+      expect(laneOf(admitWith(tight, ['memory-16'])).backends).to.deep.equal(['Wide']);
+    });
+
+    it('whose provider is not known yet stay in', () => {
+      expect(laneOf(admitWith(two, ['cpu-16'], {})).backends).to.deep.equal(['steps', 'Wide']);
+    });
+  });
+});
