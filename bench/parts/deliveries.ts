@@ -1,5 +1,5 @@
 /** Deliveries as GitHub sends them, ready to be written to a socket. No two of them are the same. */
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
@@ -51,7 +51,7 @@ export function signedRequests(series: number, count: number): readonly Buffer[]
 }
 
 function head(body: string, series: number, index: number): string {
-  const guid = `${hexadecimal(series, 8)}-0000-11ee-8000-${hexadecimal(index, 12)}`;
+  const guid = guidOf(series, index);
   return [
     'POST /webhooks/github HTTP/1.1',
     'Host: dispatcher.example',
@@ -70,6 +70,8 @@ function head(body: string, series: number, index: number): string {
   ].join('\r\n');
 }
 
-function hexadecimal(value: number, length: number): string {
-  return value.toString(16).padStart(length, '0');
+/** Spread as GitHub's are: neighbours in time are none in the ledger's index. */
+function guidOf(series: number, index: number): string {
+  const digest = createHash('sha256').update(`${series} ${index}`).digest('hex');
+  return digest.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

