@@ -17,8 +17,9 @@ help:
 install: $(INSTALLED)
 
 # No package needs to build anything: better-sqlite3 and swc bring their binaries, and only `node` unpacks its own.
+# Not `npm ci`: it wants the optional binaries of every platform in the lock file; versions are the lock file's anyhow.
 $(INSTALLED): package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	npm rebuild node --loglevel=error
 	@touch $@
 
