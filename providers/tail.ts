@@ -23,14 +23,15 @@ export class Tail {
   }
 
   #compact(): void {
-    const kept = Buffer.concat(this.#chunks).subarray(-this.#limit);
+    // One byte too many tells `tailText` that the text begins in the middle, perhaps of a character.
+    const kept = Buffer.concat(this.#chunks).subarray(-this.#limit - 1);
     this.#chunks = [kept];
     this.#bytes = kept.length;
   }
 }
 
 /**
- * At most `limit` bytes of UTF-8 from the end. Bytes that are no UTF-8 become U+FFFD, which has three bytes:
+ * At most `limit` bytes of UTF-8 from the end; give at least one byte more where there is more. Bytes that are no UTF-8 become U+FFFD, which has three bytes:
  * so the bound is held on the text, not only on what came in.
  */
 export function tailText(bytes: Buffer, limit = LOG_BYTES): string {

@@ -183,7 +183,7 @@ export class DockerProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    // Connections are not kept between calls.
+    // Idle connections belong to Node's own agent: it drops them after seconds, and they do not hold the process.
   }
 
   async #create(request: LaunchRequest): Promise<Instance> {

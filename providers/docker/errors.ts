@@ -28,7 +28,9 @@ const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/no space left on device|cannot allocate memory|resource temporarily unavailable|disk quota exceeded/i, 'capacity'],
   [/no available IPv4 addresses|no available addresses|address pools? (have|has) been/i, 'capacity'],
   [/toomanyrequests|too many requests|rate limit/i, 'throttled'],
-  [/incorrect username or password|authentication required|unauthorized: /i, 'unauthorized'],
+  // The image wants credentials, and the backend has none: other images may still do.
+  [/no basic auth credentials/i, 'invalid'],
+  [/incorrect username or password|authentication required|\bunauthorized(: |$)/i, 'unauthorized'],
   [/i\/o timeout|TLS handshake timeout|connection refused|connection reset|context deadline exceeded/i, 'transient'],
   [/temporary failure in name resolution|server misbehaving|\bEOF$/i, 'transient'],
   [/pull access denied|manifest (for .* )?(unknown|not found)|no such image|repository .* not found/i, 'invalid'],

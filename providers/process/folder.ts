@@ -5,7 +5,7 @@
  *   supervise    the supervisor's script
  *   supervisor   symbolic link: lock and identity of the supervisor, or `stopped`: nobody may start it any more
  *   stopping     somebody asked for its end
- *   exit         the command's exit code
+ *   exit         the command's exit code, once all its output is read (until then exit.new)
  *   output, output.old    the end of what it printed
  *   work, tmp    the command's current folder (its HOME), and its TMPDIR
  */
@@ -156,8 +156,8 @@ export async function readInstance(folder: string, name: string, meta: Meta): Pr
     if (problem !== undefined) return { ...known, state: 'unknown', reason: { kind: 'unknown', message: problem } };
     if (await isAlive(supervisor.identity)) return { ...known, state: 'running' };
   }
-  // It may have ended between the two looks.
-  const endedMeanwhile = await readExit(folder);
+  // It may have ended between the two looks, or the supervisor was killed just before its last step.
+  const endedMeanwhile = (await readExit(folder)) ?? (await readExit(folder, 'exit.new'));
   if (endedMeanwhile !== undefined) return { ...known, ...endedMeanwhile };
   const stopped = supervisor.kind === 'forbidden' || (await exists(join(folder, 'stopping')));
   const reason: InstanceReason = stopped
@@ -172,17 +172,18 @@ export async function readInstance(folder: string, name: string, meta: Meta): Pr
 
 /** The last `LOG_BYTES` of the output; undefined where nothing was ever printed. */
 export async function readOutput(folder: string): Promise<string | undefined> {
-  const newest = await readEnd(join(folder, 'output'), LOG_BYTES);
-  const missing = LOG_BYTES - (newest?.length ?? 0);
+  const wanted = LOG_BYTES + 1; // see `tailText`
+  const newest = await readEnd(join(folder, 'output'), wanted);
+  const missing = wanted - (newest?.length ?? 0);
   const older = missing > 0 ? await readEnd(join(folder, 'output.old'), missing) : undefined;
   if (newest === undefined && older === undefined) return undefined;
   return tailText(Buffer.concat([older ?? Buffer.alloc(0), newest ?? Buffer.alloc(0)]));
 }
 
-async function readExit(folder: string): Promise<Pick<Instance, 'state' | 'reason'> | undefined> {
+async function readExit(folder: string, file = 'exit'): Promise<Pick<Instance, 'state' | 'reason'> | undefined> {
   let text: string;
   try {
-    text = (await readFile(join(folder, 'exit'), 'utf8')).trim();
+    text = (await readFile(join(folder, file), 'utf8')).trim();
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -38,15 +38,9 @@ keep() {
   done
   # End of output, or a full disk: then the command must still not block on its output.
   command -p cat >/dev/null
-}
-
-# Ends the whole group, this shell too, unless it is called off. It leaves no child behind for PID 1: in many
-# containers that one never looks after orphans.
-end_soon() {
-  command -p sleep 2 &
-  sleeper=$!
-  trap 'kill -KILL $sleeper; wait $sleeper; exit' TERM
-  wait $sleeper
+  # The supervisor has let go of the pipe, so the exit code is known; nobody else holds it, so all is read. In this
+  # order whoever sees the end also sees the last line.
+  command -p mv "$folder/exit.new" "$folder/exit"
   kill -KILL 0
 }
 
@@ -55,16 +49,15 @@ end_soon() {
 trap : TERM INT HUP
 
 keep <"$folder/pipe" &
-keeper=$!
-"$@" </dev/null >"$folder/pipe" 2>&1
-echo "$?" >"$folder/exit.new" && command -p mv "$folder/exit.new" "$folder/exit"
+exec 3>"$folder/pipe"
+"$@" </dev/null >&3 2>&1 3>&-
+echo "$?" >"$folder/exit.new"
 
-# Like a container, the instance ends with its first process: what that left behind goes too.
+# Like a container, the instance ends with its first process: what that left behind goes too, whether it lets go of
+# the output at SIGTERM (then the reader ends the group) or not (then this shell does).
 kill -TERM 0
-end_soon &
-timer=$!
-while kill -0 $keeper; do wait $keeper; done
-kill -TERM $timer
-while kill -0 $timer; do wait $timer; done
+exec 3>&-
+command -p sleep 2
+command -p mv "$folder/exit.new" "$folder/exit"
 kill -KILL 0
 `;
