@@ -1,0 +1,91 @@
+import { basename, dirname } from 'node:path';
+import { z } from 'zod';
+import { type ConfigurationSources, type Loaded, loadConfiguration } from '../../dispatcher/config/load.ts';
+import type { Configuration, Registration } from '../../dispatcher/config/model.ts';
+import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
+
+/** Validates like a real one; nothing in these tests launches anything. */
+function moduleOf(kind: string): ProviderModule {
+  return {
+    kind,
+    options: z.strictObject({ endpoint: z.url().optional(), accessKeySecret: z.string().min(10).optional() }),
+    create: () => {
+      throw new Error('the configuration never creates a provider');
+    },
+  };
+}
+
+export const provider: ConfigurationSources['provider'] = async (kind) => {
+  if (['docker', 'eci', 'process'].includes(kind)) return moduleOf(kind);
+  throw new ProviderError('invalid', 'provider load', `no provider is of kind "${kind}"`);
+};
+
+export const dispatcherYaml = `
+id: acme-ci
+adminToken: \${env:ADMIN_TOKEN}
+`;
+
+export const registrationYaml = `
+organization: acme
+credentials:
+  token: \${env:GITHUB_TOKEN}
+defaults:
+  image: ghcr.io/acme/runner:1
+backends:
+  - kind: docker
+`;
+
+const environment = {
+  ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
+  GITHUB_TOKEN: 'ghp_of-the-platform',
+  TENANT_ACME_TOKEN: 'ghp_of-acme',
+  TENANT_ACME_LABS_TOKEN: 'ghp_of-acme-labs',
+};
+
+/** Loads files that stand in memory under /etc/shr; file names as `registrations/acme.yaml`. */
+export function load(
+  files: Readonly<Record<string, string>>,
+  changes: Partial<ConfigurationSources> = {},
+): Promise<Loaded> {
+  const all = new Map(
+    Object.entries({ 'dispatcher.yaml': dispatcherYaml, ...files }).map(([name, text]) => [`/etc/shr/${name}`, text]),
+  );
+  return loadConfiguration({
+    dispatcherFile: '/etc/shr/dispatcher.yaml',
+    registrationsFolder: '/etc/shr/registrations',
+    environment,
+    files: {
+      read: async (path) => {
+        const text = all.get(path);
+        if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+        return text;
+      },
+      list: async (folder) => [...all.keys()].filter((path) => dirname(path) === folder).map((path) => basename(path)),
+    },
+    provider,
+    ...changes,
+  });
+}
+
+export async function configured(files: Readonly<Record<string, string>>): Promise<Configuration> {
+  const loaded = await load(files);
+  if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
+  return loaded.configuration;
+}
+
+export async function registered(yaml: string, dispatcher = dispatcherYaml): Promise<Registration> {
+  const { registrations } = await configured({ 'dispatcher.yaml': dispatcher, 'registrations/acme.yaml': yaml });
+  const [registration] = registrations;
+  if (registration === undefined) throw new Error('no registration');
+  return registration;
+}
+
+/** One line a problem, without the folder: `registrations/acme.yaml:2:1: path: message. cure`. */
+export async function problemsOf(
+  files: Readonly<Record<string, string>>,
+  changes: Partial<ConfigurationSources> = {},
+): Promise<readonly string[]> {
+  const loaded = await load(files, changes);
+  return loaded.ok ? [] : loaded.problems.map((problem) => formatProblem(problem).replace('/etc/shr/', ''));
+}

@@ -1,0 +1,451 @@
+import { expect } from 'chai';
+import { configured, dispatcherYaml, load, problemsOf, registered, registrationYaml } from './files.ts';
+
+function changed(yaml: string, from: string, to: string): string {
+  if (!yaml.includes(from)) throw new Error(`the text to change is not there: ${from}`);
+  return yaml.replace(from, to);
+}
+
+describe('the configuration', () => {
+  it('fills in what the files leave open', async () => {
+    const { dispatcher, registrations } = await configured({ 'registrations/acme.yaml': registrationYaml });
+    expect(dispatcher).to.deep.include({
+      id: 'acme-ci',
+      ledgerPath: '/etc/shr/data/ledger.db',
+      publicListen: { host: '0.0.0.0', port: 8080 },
+      adminListen: { host: '127.0.0.1', port: 9090 },
+      webhooks: [],
+      maxRunners: 1000,
+      maxLaunches: 20,
+      shutdownMs: 20_000,
+      logLevel: 'info',
+      unsafeProcessBackend: false,
+    });
+    expect(dispatcher.adminToken.reveal()).to.equal('an-admin-token-of-32-characters!');
+    expect(registrations).to.have.length(1);
+    const [{ credentials, ...registration } = {}] = JSON.parse(JSON.stringify(registrations));
+    expect(credentials).to.deep.equal({ kind: 'token', token: '[secret]' });
+    expect(registration).to.deep.equal({
+      name: 'acme',
+      host: 'github.com',
+      apiUrl: 'https://api.github.com',
+      claim: { kind: 'organization', organization: 'acme' },
+      webhookSecrets: [],
+      runnerGroup: 'Default',
+      labels: ['serverless-hosted-runner'],
+      priority: 0,
+      defaults: { image: 'ghcr.io/acme/runner:1' },
+      images: {},
+      shapes: {},
+      policy: {
+        images: [],
+        subnets: [],
+        securityGroups: [],
+        buckets: [],
+        regions: [],
+        backends: [],
+        architectures: [],
+        spot: false,
+        dockerInDocker: false,
+        publicRepositories: false,
+      },
+      backends: [{ name: 'docker', kind: 'docker', options: {}, maxRunners: 10 }],
+      maxRunners: 10,
+      poll: { intervalMs: 30_000, repositories: [] },
+      timeouts: { launchMs: 600_000, idleMs: 300_000 },
+      chargeLabels: {},
+    });
+  });
+
+  it('reads all that the files can say', async () => {
+    const dispatcher = `
+id: big
+ledger: /var/lib/shr/ledger.db
+listen: { public: "[::]:80", admin: 127.0.0.1:0 }
+adminToken: \${file:secrets/admin}
+logLevel: debug
+webhooks:
+  - { host: GHES.acme.example, appId: 12, secrets: ["\${file:secrets/admin}"], owners: [Acme] }
+limits: { maxRunners: 50, maxLaunches: 5, shutdown: 1m }
+retention: { deliveries: 3d, jobs: 1h, runners: 2h, maxJobs: 10, maxRunners: 20 }
+shapes: { large: { cpu: 8, memoryGiB: 32, timeLimit: 1h } }
+`;
+    const registration = `
+host: GHES.acme.example
+enterprise: corp
+organizations: [Acme]
+credentials: { app: { id: 99, privateKey: "\${file:secrets/app.pem}" } }
+webhook: { secrets: ["\${env:GITHUB_TOKEN}", "\${env:ADMIN_TOKEN}"] }
+runnerGroup: Big
+labels: [one, Two]
+priority: -3
+defaults: { image: a/b, cpu: 0.5, memoryGiB: 1, architecture: arm64, diskGiB: 20, bucket: build-x, subnet: s, securityGroup: g, spot: true, dockerInDocker: true, timeLimit: 90m }
+imageRepository: ghcr.io/acme/runner
+images: { node: docker.io/library/node:24 }
+policy: { maxCpu: 8, maxTimeout: 2h, shapes: ["*"], architectures: [x64], backends: ["*"] }
+backends:
+  - { name: first, kind: eci, region: cn-shanghai, maxRunners: 3, options: { accessKeySecret: "\${env:GITHUB_TOKEN}" } }
+  - { kind: docker }
+maxRunners: 7
+poll: { interval: off, repositories: [acme/web] }
+timeouts: { launch: 2m, idle: 30s }
+chargeLabels: { cost-center: "1" }
+`;
+    const loaded = await load({
+      'dispatcher.yaml': dispatcher,
+      'registrations/corp.yaml': registration,
+      'secrets/admin': 'from-a-file-with-a-newline\n',
+      'secrets/app.pem': '-----BEGIN RSA PRIVATE KEY-----\\nMII\\n-----END RSA PRIVATE KEY-----\n',
+    });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    const { configuration } = loaded;
+    expect(configuration.dispatcher.adminToken.reveal()).to.equal('from-a-file-with-a-newline');
+    expect(configuration.dispatcher).to.deep.include({
+      publicListen: { host: '::', port: 80 },
+      adminListen: { host: '127.0.0.1', port: 0 },
+      ledgerPath: '/var/lib/shr/ledger.db',
+      maxRunners: 50,
+      shutdownMs: 60_000,
+      retention: { deliveriesMs: 259_200_000, jobsMs: 3_600_000, runnersMs: 7_200_000, maxJobs: 10, maxRunners: 20 },
+    });
+    expect(configuration.dispatcher.webhooks).to.have.length(1);
+    expect(configuration.dispatcher.webhooks[0]).to.deep.include({
+      host: 'ghes.acme.example',
+      appId: '12',
+      owners: ['acme'],
+    });
+    const [corp] = configuration.registrations;
+    expect(corp).to.deep.include({
+      apiUrl: 'https://ghes.acme.example/api/v3',
+      claim: { kind: 'enterprise', enterprise: 'corp', organizations: ['Acme'] },
+      labels: ['one', 'Two'],
+      shapes: { large: { cpu: 8, memoryGiB: 32, timeLimitMs: 3_600_000 } },
+      poll: { intervalMs: null, repositories: ['acme/web'] },
+      timeouts: { launchMs: 120_000, idleMs: 30_000 },
+    });
+    expect(corp?.policy.images).to.deep.equal(['ghcr.io/acme/runner:*']);
+    expect(corp?.defaults.timeLimitMs).to.equal(5_400_000);
+    expect(corp?.backends[0]).to.deep.equal({
+      name: 'first',
+      kind: 'eci',
+      region: 'cn-shanghai',
+      options: { accessKeySecret: 'ghp_of-the-platform' },
+      maxRunners: 3,
+    });
+    const credentials = corp?.credentials;
+    expect(credentials?.kind === 'app' && credentials.privateKey.reveal()).to.equal(
+      '-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----',
+    );
+  });
+
+  for (const [host, url] of [
+    ['github.com', 'https://api.github.com'],
+    ['acme.ghe.com', 'https://api.acme.ghe.com'],
+    ['ghes.acme.example', 'https://ghes.acme.example/api/v3'],
+    ['ghes.acme.example:8443', 'https://ghes.acme.example:8443/api/v3'],
+  ] as const) {
+    it(`knows the API of ${host}`, async () => {
+      expect((await registered(`host: ${host}\n${registrationYaml}`)).apiUrl).to.equal(url);
+    });
+  }
+
+  it('takes another API, without TLS only on this machine', async () => {
+    expect((await registered(`apiUrl: http://127.0.0.1:3000/api/\n${registrationYaml}`)).apiUrl).to.equal(
+      'http://127.0.0.1:3000/api',
+    );
+    expect(
+      await problemsOf({ 'registrations/acme.yaml': `apiUrl: http://ghes.example\n${registrationYaml}` }),
+    ).to.deep.equal([
+      'registrations/acme.yaml:1:9: apiUrl: the token would travel in the clear: http is for loopback alone. Write it like https://ghes.acme.example/api/v3.',
+    ]);
+  });
+
+  it('polls rarely beside a webhook, shared or its own', async () => {
+    const own = await registered(`webhook: { secrets: ["\${env:GITHUB_TOKEN}"] }\n${registrationYaml}`);
+    expect(own.poll.intervalMs).to.equal(300_000);
+    const shared = `${dispatcherYaml}webhooks: [{ secrets: ["\${env:GITHUB_TOKEN}"], owners: [ACME] }]\n`;
+    expect((await registered(registrationYaml, shared)).poll.intervalMs).to.equal(300_000);
+    const others = `${dispatcherYaml}webhooks: [{ secrets: ["\${env:GITHUB_TOKEN}"], owners: [other] }]\n`;
+    expect((await registered(registrationYaml, others)).poll.intervalMs).to.equal(30_000);
+  });
+
+  it('leaves examples and other files in the folder alone', async () => {
+    const { registrations } = await configured({
+      'registrations/acme.yaml': registrationYaml,
+      'registrations/organization.example.yaml': 'not: read',
+      'registrations/README.md': '# hello',
+      'registrations/registration.schema.json': '{}',
+    });
+    expect(registrations.map(({ name }) => name)).to.deep.equal(['acme']);
+  });
+});
+
+describe('what is wrong with a configuration', () => {
+  it('is told all at once, over all files, with line and column', async () => {
+    const problems = await problemsOf({
+      'dispatcher.yaml': 'id: Not Good\nadminToken: ${env:ADMIN_TOKEN}\nlogLevl: info\n',
+      'registrations/acme.yaml': changed(registrationYaml, 'organization: acme', 'organisation: acme'),
+      'registrations/other.yaml': `${changed(registrationYaml, 'kind: docker', 'kind: dokker')}maxRunners: 0\n`,
+    });
+    expect(problems).to.deep.equal([
+      'dispatcher.yaml:1:5: id: the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter. Correct the value.',
+      'dispatcher.yaml:3:1: logLevl: there is no key `logLevl` here. Did you mean `logLevel`?',
+      'registrations/acme.yaml:2:1: organisation: there is no key `organisation` here. Did you mean `organization`?',
+      'registrations/acme.yaml:2:1: it claims no jobs. Name exactly one of `enterprise`, `organization`, `user`, `repositories`.',
+      'registrations/other.yaml:8:11: backends[0].kind: provider load: no provider is of kind "dokker". Correct the kind.',
+      'registrations/other.yaml:9:13: maxRunners: at least 1. Correct the value.',
+    ]);
+  });
+
+  for (const [what, from, to, expected] of [
+    [
+      'an unknown key deep inside',
+      '  image: ghcr.io/acme/runner:1',
+      '  image: x\n  memory: 4',
+      'defaults.memory: there is no key `memory` here. Did you mean `memoryGiB`?',
+    ],
+    [
+      'an unknown option of a provider',
+      '- kind: docker',
+      '- kind: docker\n    options: { endpont: x }',
+      'backends[0].options.endpont: there is no key `endpont` here. Did you mean `endpoint`?',
+    ],
+    [
+      'a wrong option of a provider',
+      '- kind: docker',
+      '- kind: docker\n    options: { endpoint: x }',
+      'backends[0].options.endpoint: Invalid URL',
+    ],
+    [
+      'a number in the place of a text',
+      'organization: acme',
+      'organization: 42',
+      'organization: it is a number, and should be a string. Put the value in quotes.',
+    ],
+    [
+      'a text in the place of a number',
+      'organization: acme',
+      'organization: acme\npriority: high',
+      'priority: it is a string, and should be a number',
+    ],
+    ['a missing section', 'credentials:\n  token: ${env:GITHUB_TOKEN}\n', '', 'credentials: it is missing. Add it.'],
+    [
+      'a duration without unit',
+      'organization: acme',
+      'organization: acme\ntimeouts: { idle: "90" }',
+      'timeouts.idle: a duration is written like 90s',
+    ],
+    ['two claims', 'organization: acme', 'organization: acme\nuser: acme', 'user: it claims by organization and user'],
+    [
+      'an enterprise without organizations',
+      'organization: acme',
+      'enterprise: acme',
+      'enterprise: it does not say which organizations',
+    ],
+    [
+      'organizations without enterprise',
+      'organization: acme',
+      'organization: acme\norganizations: [a]',
+      'organizations: `organizations` goes with `enterprise` alone',
+    ],
+    ['no image', '  image: ghcr.io/acme/runner:1', '  cpu: 1', 'defaults: there is no default image'],
+    [
+      'App and token',
+      '  token: ${env:GITHUB_TOKEN}',
+      '  token: ${env:GITHUB_TOKEN}\n  app: { id: 1, privateKey: "${file:secrets/app.pem}" }',
+      'credentials: it names an App and a token',
+    ],
+    [
+      'a key that is no key',
+      '  token: ${env:GITHUB_TOKEN}',
+      '  app: { id: 1, privateKey: "${env:GITHUB_TOKEN}" }',
+      'credentials.app.privateKey: what the reference names is no private key in PEM form',
+    ],
+    [
+      'a built-in label',
+      'organization: acme',
+      'organization: acme\nlabels: [Linux]',
+      'labels[0]: Linux is one of GitHub',
+    ],
+    ['a doubled label', 'organization: acme', 'organization: acme\nlabels: [a, A]', 'labels[1]: labels[0] is the same'],
+    ['labels in one', 'organization: acme', 'organization: acme\nlabels: ["a, b"]', 'labels[0]: a label has no comma'],
+    [
+      'a one-label form as label',
+      'organization: acme',
+      'organization: acme\nlabels: ["shr=x"]',
+      'labels[0]: `shr=…` is the one-label form',
+    ],
+    [
+      'a runner group of a repository',
+      'organization: acme',
+      'repositories: [acme/web]\nrunnerGroup: Big',
+      'runnerGroup: runner groups exist at organizations and enterprises alone',
+    ],
+    [
+      'neither webhook nor polling',
+      'organization: acme',
+      'organization: acme\npoll: { interval: off }',
+      'poll.interval: with polling off and no webhook no job ever comes in',
+    ],
+    [
+      'polling too often',
+      'organization: acme',
+      'organization: acme\npoll: { interval: 10ms }',
+      'poll.interval: it is less than a second',
+    ],
+    [
+      'polling what is not claimed',
+      'organization: acme',
+      'organization: acme\npoll: { repositories: [other/x] }',
+      'poll.repositories[0]: other/x is not among what the registration claims',
+    ],
+    [
+      'two backends of one name',
+      '- kind: docker',
+      '- kind: docker\n  - kind: docker',
+      'backends[1].name: backends[0] is called `docker` too',
+    ],
+    ['a backend without kind', '- kind: docker', '- name: x', 'backends[0]: the backend has neither `kind` nor `use`'],
+    [
+      'a process backend',
+      '- kind: docker',
+      '- kind: process',
+      'backends[0].kind: a process backend runs jobs as the own user of the dispatcher',
+    ],
+    [
+      'unknown shared credentials',
+      '  token: ${env:GITHUB_TOKEN}',
+      '  use: nobody',
+      'credentials.use: dispatcher.yaml has no credentials `nobody`',
+    ],
+    [
+      'an unknown shared backend',
+      '- kind: docker',
+      '- use: nowhere',
+      'backends[0].use: dispatcher.yaml has no backend `nowhere`',
+    ],
+    [
+      'an unknown shape',
+      'organization: acme',
+      'organization: acme\npolicy: { shapes: [large] }',
+      'policy.shapes[0]: dispatcher.yaml has no shape `large`',
+    ],
+    ['an API without URL', 'organization: acme', 'organization: acme\napiUrl: "ghes"', 'apiUrl: it is no URL'],
+    [
+      'an API with credentials',
+      'organization: acme',
+      'organization: acme\napiUrl: "https://u:p@ghes.example"',
+      'apiUrl: it carries credentials',
+    ],
+  ] as const) {
+    it(`names ${what}`, async () => {
+      const problems = await problemsOf({
+        'registrations/acme.yaml': changed(registrationYaml, from, to),
+        'secrets/app.pem': '-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n',
+      });
+      expect(problems.join('\n')).to.include(expected);
+      expect(problems, problems.join('\n')).to.have.length(1);
+      expect(problems[0]).to.match(/^registrations\/acme\.yaml:\d+:\d+: /);
+    });
+  }
+
+  for (const [what, yaml, expected] of [
+    ['no YAML', 'a: [1', 'not readable as YAML'],
+    ['a key written twice', `${registrationYaml}organization: x\n`, 'Map keys must be unique'],
+    ['an empty file', '', 'the file is empty'],
+    ['a list', '- a', 'the file is no map of keys'],
+    [
+      'aliases that expand without end',
+      `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
+        .split('')
+        .map((key, index) => `${key}: &${key} [${Array(10).fill(`*${'abcdefgh'[index]}`).join(',')}]`)
+        .join('\n')}`,
+      'alias',
+    ],
+  ] as const) {
+    it(`may be ${what}`, async () => {
+      const problems = await problemsOf({ 'registrations/acme.yaml': yaml });
+      expect(problems[0]).to.include(expected);
+    });
+  }
+
+  it('may be the name of a file', async () => {
+    const problems = await problemsOf({
+      'registrations/Not_Good.yaml': registrationYaml,
+      'registrations/x.yml': registrationYaml,
+    });
+    expect(problems).to.deep.equal([
+      'registrations/Not_Good.yaml: the name of the file is the name of the registration, and not a valid one. Use 1 to 32 lower-case letters, digits and inner hyphens.',
+      'registrations/x.yml: registrations end in .yaml. Rename it to x.yaml, or move it elsewhere.',
+    ]);
+  });
+
+  it('may be a file or folder that is not there', async () => {
+    const problems = await problemsOf({}, { dispatcherFile: '/nowhere/dispatcher.yaml' });
+    expect(problems[0]).to.equal(
+      '/nowhere/dispatcher.yaml: there is no such file. Run `shr init`, or name the file with `--config`.',
+    );
+  });
+
+  for (const [what, yaml, expected] of [
+    [
+      'a short admin token',
+      changed(dispatcherYaml, '${env:ADMIN_TOKEN}', '${env:SHORT}'),
+      'adminToken: the token has fewer than 16 characters',
+    ],
+    ['a port out of range', `${dispatcherYaml}listen: { admin: "127.0.0.1:99999" }`, 'listen.admin: 99999 is no port'],
+    [
+      'two webhooks of one App',
+      `${dispatcherYaml}webhooks:\n${'  - { appId: 1, secrets: ["${env:ADMIN_TOKEN}"], owners: ["*"] }\n'.repeat(2)}`,
+      'webhooks[1].appId: webhooks[0] is of the same App',
+    ],
+    ['three secrets', `${dispatcherYaml}webhooks: [{ secrets: [a, b, c], owners: ["*"] }]`, 'webhooks[0].secrets'],
+    [
+      'a tenant with unknown credentials',
+      `${dispatcherYaml}tenants: { acme: { owners: [acme], backendKinds: [docker], credentials: [x] } }`,
+      'tenants.acme.credentials[0]: there are no credentials `x`',
+    ],
+    [
+      'a tenant with an unknown backend',
+      `${dispatcherYaml}tenants: { acme: { owners: [acme], backendKinds: [docker], backends: [x] } }`,
+      'tenants.acme.backends[0]: there is no backend `x`',
+    ],
+  ] as const) {
+    it(`may be ${what} in dispatcher.yaml`, async () => {
+      const [problem] = await problemsOf(
+        { 'dispatcher.yaml': yaml },
+        { environment: { SHORT: 'short', ADMIN_TOKEN: 'x'.repeat(32) } },
+      );
+      expect(problem).to.include(expected);
+    });
+  }
+
+  describe('two registrations with the same right to a job', () => {
+    const other = changed(
+      registrationYaml,
+      'organization: acme',
+      'organization: ACME\nlabels: [big, SERVERLESS-hosted-runner]',
+    );
+
+    it('are told at the second', async () => {
+      expect(
+        await problemsOf({ 'registrations/a.yaml': registrationYaml, 'registrations/b.yaml': other }),
+      ).to.deep.equal([
+        'registrations/b.yaml:3:9: labels: it claims jobs with the label `SERVERLESS-hosted-runner` with the same right as registration `a`. Give one of them another label, or a higher `priority`.',
+      ]);
+    });
+
+    it('are none with another priority, level or host', async () => {
+      for (const change of [
+        'priority: 1\norganization: acme',
+        'repositories: [acme/web]',
+        'host: ghes.example\norganization: acme',
+      ]) {
+        const yaml = changed(registrationYaml, 'organization: acme', change);
+        expect(
+          await problemsOf({ 'registrations/a.yaml': registrationYaml, 'registrations/b.yaml': yaml }),
+        ).to.deep.equal([]);
+      }
+    });
+  });
+});
