@@ -216,7 +216,7 @@ function refused(status: number, body: unknown, base: URL): AdminClientError {
     return new AdminClientError(
       1,
       `the dispatcher wants its admin token: ${error}`,
-      'set SHR_ADMIN_TOKEN, or name a file with --token-file',
+      'set SHR_ADMIN_TOKEN, or name its file with --token-file (`shr init` writes secrets/admin-token)',
     );
   return new AdminClientError(status === 400 ? 2 : 1, error, hint);
 }

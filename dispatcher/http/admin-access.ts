@@ -31,7 +31,7 @@ function requireToken(token: Secret): RequestHandler {
     response.set('WWW-Authenticate', 'Bearer realm="shr admin"');
     throw given === undefined
       ? new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token")
-      : new AdminProblem(401, 'wrong token', "compare it with the dispatcher's admin token (SHR_ADMIN_TOKEN)");
+      : new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
   };
 }
 

@@ -66,7 +66,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
         throw new AdminProblem(
           500,
           `the admin listener would be open to everybody who reaches ${host}`,
-          'give it a token (SHR_ADMIN_TOKEN), or let it listen on 127.0.0.1',
+          'give it a token (adminToken of dispatcher.yaml), or let it listen on 127.0.0.1',
         );
       }
       return new Promise((resolve, reject) => {

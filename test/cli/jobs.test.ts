@@ -119,7 +119,7 @@ describe('shr jobs and shr lanes', () => {
     it('the token is wrong, without repeating it', async () => {
       const { err, code } = await run(jobsCommand, ['--url', house.url], { SHR_ADMIN_TOKEN: 'hunter2' });
       expect(code).to.equal(1);
-      expect(err).to.match(/wrong token\n +set SHR_ADMIN_TOKEN, or name a file with --token-file/);
+      expect(err).to.match(/wrong token\n +set SHR_ADMIN_TOKEN, or name its file with --token-file/);
       expect(err).to.not.include('hunter2');
     });
 
