@@ -206,6 +206,14 @@ describe('the budget', () => {
     (await gate.turn(read, 'launch')).end(fine);
   });
 
+  it('counts the calls under way against what is left of the hour', async () => {
+    const { gate, clock } = gateOf(hurried);
+    const report = { resource: 'core', limit: 100, remaining: 3, resetAtMs: clock.now() + 1_000_000 };
+    (await gate.turn(read, 'launch')).end({ status: 200, report, brake: undefined });
+    for (let index = 0; index < 3; index += 1) await gate.turn(read, 'launch');
+    expect((await refusalOf(gate.turn(read, 'launch'))).retryAfterMs).to.equal(1_000_000);
+  });
+
   it('counts an unchanged answer against no hour', async () => {
     const { gate, clock, pool } = gateOf(hurried);
     const report = { resource: 'core', limit: 100, remaining: 90, resetAtMs: clock.now() + 3_600_000 };

@@ -60,7 +60,11 @@ export async function scriptedGithub(script: Script): Promise<ScriptedGithub> {
   }
 
   const server = createServer((request, response) => {
-    handle(request, response).catch((error) => response.destroy(error));
+    handle(request, response).catch((error: unknown) => {
+      // A status that nobody repeats, so that a mistake in a script is seen and not retried.
+      response.writeHead(418, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ message: `the script failed: ${String(error)}` }));
+    });
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
