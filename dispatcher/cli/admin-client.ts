@@ -21,7 +21,7 @@ export class AdminClientError extends Error {
   }
 }
 
-export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
+const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
 const TOKEN_BYTES = 4096;
 const ANSWER_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 35_000;

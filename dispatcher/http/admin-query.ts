@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { admissionStateSchema, jobStatusSchema, runnerStateSchema } from './admin-shapes.ts';
 
 /** The ledger answers at most 1000; one more than the limit is read, to know whether there are more. */
-export const MOST_ITEMS = 500;
+const MOST_ITEMS = 500;
 
 const limit = z
   .string()

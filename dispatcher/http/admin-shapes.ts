@@ -15,7 +15,7 @@ export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 
 export const readinessSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
 
-export const breakerViewSchema = z.object({
+const breakerViewSchema = z.object({
   key: z.string(),
   kind: z.string(),
   message: z.string(),
@@ -24,7 +24,7 @@ export const breakerViewSchema = z.object({
   openUntil: time,
 });
 
-export const registrationViewSchema = z.object({
+const registrationViewSchema = z.object({
   name: z.string(),
   host: z.string(),
   /** `enterprise acme`, `organization acme`, `user octocat`, `repositories acme/web, acme/api`. */
@@ -59,7 +59,7 @@ export const registrationViewSchema = z.object({
   ),
 });
 
-export const laneViewSchema = z.object({
+const laneViewSchema = z.object({
   key: z.string(),
   registration: z.string(),
   host: z.string(),
@@ -74,7 +74,7 @@ export const laneViewSchema = z.object({
   waitReason: z.string().nullable(),
 });
 
-export const jobViewSchema = z.object({
+const jobViewSchema = z.object({
   key: z.string(),
   host: z.string(),
   id: z.number(),
@@ -103,7 +103,7 @@ export const jobViewSchema = z.object({
   completedAt: time,
 });
 
-export const runnerViewSchema = z.object({
+const runnerViewSchema = z.object({
   name: z.string(),
   registration: z.string(),
   host: z.string(),
@@ -129,7 +129,7 @@ export const runnerViewSchema = z.object({
   failure: z.string().nullable(),
 });
 
-export const timelineEntrySchema = z.object({
+const timelineEntrySchema = z.object({
   at: z.string(),
   state: runnerStateSchema,
   reason: z.string(),

@@ -30,7 +30,7 @@ export interface AdminLimits {
   readonly keepAliveMs: number;
 }
 
-export const defaultAdminLimits: AdminLimits = {
+const defaultAdminLimits: AdminLimits = {
   maxConnections: 128,
   requestTimeoutMs: 10_000,
   answerTimeoutMs: 30_000,

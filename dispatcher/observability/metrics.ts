@@ -12,7 +12,7 @@ import type { LifecycleMetrics } from '../lifecycle/engine.ts';
 import { LabelBound, OTHER } from './label-bound.ts';
 
 /** From an instant remote (0.1 s) to a job that waited for half an hour. */
-export const DURATION_BUCKETS_SECONDS: readonly number[] = [
+const DURATION_BUCKETS_SECONDS: readonly number[] = [
   0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800,
 ];
 

@@ -20,7 +20,7 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   // GitHub's tokens, the dotted and underscored newer forms included.
   [/(?:gh[oprsu]_|github_pat_)[A-Za-z0-9_.-]+/g, REDACTED],
   // Base64 of `{"`: a JWT, and also a JIT configuration, of any length.
-  [/eyJ[A-Za-z0-9_\-+/=.%]*/g, REDACTED],
+  [/eyJ[A-Za-z0-9_\-+/=.%]{8,}/g, REDACTED],
   [/(bearer\s+)[^\s"',;]+/gi, `$1${REDACTED}`],
   [/(basic\s+)[A-Za-z0-9+/=]{8,}/gi, `$1${REDACTED}`],
   [/(authorization["']?\s*[:=]\s*["']?)(?!bearer\b|basic\b)[^\s"',;]+(?:[ \t]+[^\s"',;]+)?/gi, `$1${REDACTED}`],

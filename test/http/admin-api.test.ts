@@ -1,4 +1,14 @@
 import { expect } from 'chai';
+import {
+  explanationSchema,
+  jobDetailSchema,
+  jobListSchema,
+  laneListSchema,
+  readinessSchema,
+  registrationListSchema,
+  runnerDetailSchema,
+  runnerListSchema,
+} from '../../dispatcher/http/admin-shapes.ts';
 import { acmeLane, admit, fact, globexLane, type House, lane, MINUTE, NOW, openHouse, runner } from './admin-house.ts';
 
 describe('admin API', () => {
@@ -212,6 +222,31 @@ describe('admin API', () => {
       expect((await house.ask('/api/runners/shr-nobody/forget', { method: 'POST' })).status).to.equal(404);
       expect(house.forgotten).to.deep.equal([]);
     });
+  });
+
+  it('answers in the published shapes, and with no field beyond them', async () => {
+    await house.ledger.putBreaker({
+      key: 'acme/main',
+      kind: 'capacity',
+      message: 'no stock',
+      failures: 1,
+      openUntilMs: NOW + MINUTE,
+      changedAtMs: NOW,
+    });
+    for (const [path, schema] of [
+      ['/readyz', readinessSchema],
+      ['/api/registrations', registrationListSchema],
+      ['/api/lanes', laneListSchema],
+      ['/api/jobs', jobListSchema],
+      ['/api/jobs/github.com/4', jobDetailSchema],
+      ['/api/runners', runnerListSchema],
+      ['/api/runners/shr-busy?output=true', runnerDetailSchema],
+      ['/api/explain?repository=acme/web&labels=acme-runner', explanationSchema],
+      ['/api/explain?repository=acme/web&labels=other', explanationSchema],
+    ] as const) {
+      const answer = await json(path);
+      expect(schema.parse(answer), path).to.deep.equal(answer);
+    }
   });
 
   describe('explain', () => {
