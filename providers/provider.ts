@@ -22,6 +22,7 @@ export interface ShapeWish {
   readonly bucketPrefix?: string;
   readonly subnet?: string;
   readonly securityGroup?: string;
+  /** The dispatcher has honoured it by its choice of the backend; a provider that serves several regions may use it. */
   readonly region?: string;
   readonly spot: boolean;
   readonly dockerInDocker: boolean;
@@ -38,10 +39,15 @@ export interface Shape extends ShapeWish {
 export type Fit =
   | {
       readonly fits: true;
-      readonly shape: Shape /** In words, when it is more than was wished: "1 core becomes 2: …". */;
+      readonly shape: Shape;
+      /** In words, when it is more than was wished: "1 core becomes 2: …". */
       readonly note?: string;
     }
-  | { readonly fits: false /** Why, naming the nearest valid size where there is one. */; readonly reason: string };
+  | {
+      readonly fits: false;
+      /** Why, naming the nearest valid size where there is one. */
+      readonly reason: string;
+    };
 
 export interface Capabilities {
   readonly architectures: readonly Architecture[];
@@ -52,7 +58,10 @@ export interface Capabilities {
   readonly subnet: boolean;
   readonly securityGroup: boolean;
   readonly logs: boolean;
-  /** True where the JIT configuration does not show in what the service lists about an instance. */
+  /**
+   * True where somebody who may look at an instance (list, describe, inspect) does not see the JIT configuration.
+   * Where it is false it still shows in no list, tag, command line or URL.
+   */
   readonly secretEnvironment: boolean;
   /** What the service itself enforces at the most; undefined where the dispatcher must do it. */
   readonly longestLifeMs?: number;
@@ -112,13 +121,17 @@ export interface InstanceReason {
   readonly kind: EndKind;
   /** The service's own words. */
   readonly message: string;
+  /** 128 + signal where a signal ended it. Of the container's first process: 0 of a runner proves nothing about its job. */
   readonly exitCode?: number;
 }
 
 export interface Instance {
   readonly ref: InstanceRef & { readonly id: string };
   readonly state: InstanceState;
-  /** Why it ended or does not start, as far as the service says. */
+  /**
+   * Why it ended or does not start, as far as the service says. `out-of-memory` can come with `succeeded` or `running`:
+   * a step of the job was killed, and the runner went on.
+   */
   readonly reason?: InstanceReason;
   /** Undefined where `inspect` of this service does not tell; `list` always does. */
   readonly tags?: InstanceTags;
@@ -184,25 +197,33 @@ export interface Provider {
   fit(wish: ShapeWish): Fit;
 
   /**
-   * Starts one instance. Idempotent by `request.name`: where an instance of that name with our tags exists, it is
-   * returned. Resolves when the service has accepted, which is not yet "running".
+   * Starts one instance. Idempotent by `request.name`: where an instance of that name with our dispatcher in its tags
+   * exists, it is returned, also when it has ended; one that a dispatcher left half-launched is finished. Of anything
+   * else that has the name: `conflict`. Resolves when the service has accepted, which is not yet "running".
    * `transient` means "maybe created"; every other kind is a definite refusal that left nothing behind.
+   * May take longer than other methods by what the options allow for a pull.
    */
   launch(request: LaunchRequest): Promise<Instance>;
 
-  /** Undefined only when the service said that there is no such instance. */
+  /**
+   * By id where it is given, else by name. Undefined only when the service said that there is no such instance, or that
+   * what has the name is not ours. Says more than `list` where the service does (out of memory).
+   */
   inspect(ref: InstanceRef): Promise<Instance | undefined>;
 
-  /** Every instance, ended ones included, tagged with this dispatcher; all pages. */
+  /** Every instance, ended and half-launched ones included, tagged with exactly this dispatcher; all pages. Never empty by failure. */
   list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]>;
 
-  /** Ends the instance and removes what is left of it. Resolves when the service has accepted; absent is success. */
+  /**
+   * Ends the instance and removes what is left of it, its logs too. Resolves when the service has accepted. Absent is
+   * success; so is a name that is not ours, or whose id is another one by now: both are left alone.
+   */
   stop(ref: InstanceRef): Promise<void>;
 
   /** The container's last output, at most 256 KB of it; undefined where there is none (any more). */
   logs(ref: InstanceRef): Promise<string | undefined>;
 
-  /** What `shr doctor` prints, one line a finding. */
+  /** What `shr doctor` prints, one line a finding. Does not reject. */
   check(): Promise<readonly Finding[]>;
 
   /** Lets go of sockets and timers. The instances stay. */
@@ -211,8 +232,11 @@ export interface Provider {
 
 /** What a provider gets from its host, so that time and randomness stay in one place. */
 export interface ProviderHost {
+  /** Milliseconds since the epoch. */
   now(): number;
+  /** Cannot be called off: bound remote calls by `Deadlines`, not by a sleep each. */
   sleep(ms: number): Promise<void>;
+  /** Uniform in [0, 1). */
   random(): number;
 }
 
