@@ -39,6 +39,13 @@ export async function readRegistration(
   const claim = readClaim(reading);
   if (claim !== undefined) holdClaim(reading, claim, host, context);
   const credentials = readOwnCredentials(reading, context);
+  if (claim?.kind === 'enterprise' && credentials?.kind === 'app') {
+    reading.problem(
+      ['credentials'],
+      'a GitHub App cannot register runners at an enterprise',
+      'Use a classic token with the scope `manage_runners:enterprise`, or a registration for each organization.',
+    );
+  }
   const webhook = reading.section(['webhook'], form.webhook);
   const webhookSecrets = (webhook?.secrets ?? []).map((text, index) =>
     reading.secret(['webhook', 'secrets', index], text),

@@ -72,8 +72,7 @@ shapes: { large: { cpu: 8, memoryGiB: 32, timeLimit: 1h } }
 `;
     const registration = `
 host: GHES.acme.example
-enterprise: corp
-organizations: [Acme]
+organization: Acme
 credentials: { app: { id: 99, privateKey: "\${file:secrets/app.pem}" } }
 webhook: { secrets: ["\${env:GITHUB_TOKEN}", "\${env:ADMIN_TOKEN}"] }
 runnerGroup: Big
@@ -117,7 +116,7 @@ chargeLabels: { cost-center: "1" }
     const [corp] = configuration.registrations;
     expect(corp).to.deep.include({
       apiUrl: 'https://ghes.acme.example/api/v3',
-      claim: { kind: 'enterprise', enterprise: 'corp', organizations: ['Acme'] },
+      claim: { kind: 'organization', organization: 'Acme' },
       labels: ['one', 'Two'],
       shapes: { large: { cpu: 8, memoryGiB: 32, timeLimitMs: 3_600_000 } },
       poll: { intervalMs: null, repositories: ['acme/web'] },
@@ -158,6 +157,21 @@ chargeLabels: { cost-center: "1" }
     ).to.deep.equal([
       'registrations/acme.yaml:1:9: apiUrl: the token would travel in the clear: http is for loopback alone. Write it like https://ghes.acme.example/api/v3.',
     ]);
+  });
+
+  it('reads every kind of claim', async () => {
+    const claimed = async (yaml: string) =>
+      (await registered(changed(registrationYaml, 'organization: acme', yaml))).claim;
+    expect(await claimed('enterprise: corp\norganizations: [a, b]')).to.deep.equal({
+      kind: 'enterprise',
+      enterprise: 'corp',
+      organizations: ['a', 'b'],
+    });
+    expect(await claimed('user: octocat')).to.deep.equal({ kind: 'user', user: 'octocat' });
+    expect(await claimed('repositories: [acme/web.js]')).to.deep.equal({
+      kind: 'repositories',
+      repositories: [{ owner: 'acme', repository: 'web.js' }],
+    });
   });
 
   it('polls rarely beside a webhook, shared or its own', async () => {
@@ -254,6 +268,12 @@ describe('what is wrong with a configuration', () => {
       '  token: ${env:GITHUB_TOKEN}',
       '  token: ${env:GITHUB_TOKEN}\n  app: { id: 1, privateKey: "${file:secrets/app.pem}" }',
       'credentials: it names an App and a token',
+    ],
+    [
+      'an App at an enterprise',
+      'organization: acme\ncredentials:\n  token: ${env:GITHUB_TOKEN}',
+      'enterprise: acme\norganizations: [acme]\ncredentials:\n  app: { id: 1, privateKey: "${file:secrets/app.pem}" }',
+      'credentials: a GitHub App cannot register runners at an enterprise',
     ],
     [
       'a key that is no key',

@@ -1,0 +1,263 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { commands } from '../../dispatcher/cli/commands.ts';
+import { runCommandLine } from '../../dispatcher/cli/run.ts';
+import type { ExitCode } from '../../dispatcher/cli/terminal.ts';
+import { shr } from './process.ts';
+
+interface Ran {
+  readonly code: ExitCode;
+  readonly out: string;
+  readonly error: string;
+}
+
+describe('shr', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-cli-'));
+  });
+
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ran> {
+    let out = '';
+    let error = '';
+    const code = await runCommandLine(
+      args,
+      {
+        out: (text) => {
+          out += text;
+        },
+        error: (text) => {
+          error += text;
+        },
+        environment,
+        workingFolder: folder,
+        width: undefined,
+      },
+      '1.2.3',
+    );
+    return { code, out, error };
+  }
+
+  async function change(file: string, from: string, to: string): Promise<void> {
+    const path = join(folder, file);
+    const text = await readFile(path, 'utf8');
+    if (!text.includes(from)) throw new Error(`not in ${file}: ${from}`);
+    await writeFile(path, text.replace(from, to));
+  }
+
+  describe('without a command', () => {
+    it('lists every command with --help', async () => {
+      const { code, out } = await run(['--help']);
+      expect(code).to.equal(0);
+      for (const { name, summary } of commands) expect(out).to.include(name).and.include(summary);
+      expect(out).to.include('Exit codes: 0 done, 1 a finding or refusal, 2 called wrongly.');
+    });
+
+    it('prints its version', async () => {
+      expect(await run(['--version'])).to.deep.equal({ code: 0, out: '1.2.3\n', error: '' });
+    });
+
+    it('is called wrongly when nothing, or nothing known, follows', async () => {
+      expect((await run([])).code).to.equal(2);
+      const typo = await run(['validat']);
+      expect(typo.code).to.equal(2);
+      expect(typo.error).to.include("there is no command 'validat'; did you mean 'validate'?");
+      expect(typo.out).to.equal('');
+    });
+  });
+
+  for (const { name } of commands) {
+    it(`has help for ${name}, and does not know --nonsense`, async () => {
+      const help = await run([name, '--help']);
+      expect(help.code).to.equal(0);
+      expect(help.out).to.include(`Usage: shr ${name}`);
+      const nonsense = await run([name, '--nonsense']);
+      expect(nonsense.code).to.equal(2);
+      expect(nonsense.error).to.match(/^error: /);
+      expect(nonsense.out).to.equal('');
+    });
+  }
+
+  describe('init', () => {
+    it('writes a configuration that validates, with secrets that only their owner reads', async () => {
+      const { code, out } = await run(['init', '--organization', 'Acme-Labs']);
+      expect(code).to.equal(0);
+      expect(out).to.include('wrote dispatcher.yaml').and.include('secrets/acme-labs/github-token');
+      const registration = await readFile(join(folder, 'registrations/acme-labs.yaml'), 'utf8');
+      expect(registration)
+        .to.include('organization: Acme-Labs')
+        .and.include('${file:secrets/acme-labs/webhook-secret}');
+      expect((await stat(join(folder, 'secrets'))).mode & 0o777).to.equal(0o700);
+      expect((await stat(join(folder, 'secrets/admin-token'))).mode & 0o777).to.equal(0o600);
+      expect(await readFile(join(folder, 'secrets/admin-token'), 'utf8')).to.match(/^[0-9a-f]{64}\n$/);
+      expect(await readFile(join(folder, '.gitignore'), 'utf8')).to.include('secrets/');
+      expect((await run(['validate'])).code).to.equal(0);
+      expect((await run(['validate', '--secrets'])).code).to.equal(1);
+      await writeFile(join(folder, 'secrets/acme-labs/github-token'), 'ghp_token\n');
+      expect(await run(['validate', '--secrets'])).to.deep.equal({
+        code: 0,
+        out: '2 files, 0 problems, 0 notes\n',
+        error: '',
+      });
+    });
+
+    it('serves one repository when asked to, in a folder of its own', async () => {
+      expect((await run(['init', 'new/one', '--repo', 'octo/cat', '--name', 'cats'])).code).to.equal(0);
+      expect(await readFile(join(folder, 'new/one/registrations/cats.yaml'), 'utf8')).to.include('- octo/cat');
+      expect((await run(['validate', 'new/one'])).code).to.equal(0);
+    });
+
+    it('never overwrites', async () => {
+      await writeFile(join(folder, 'dispatcher.yaml'), 'mine');
+      const first = await run(['init', '--json']);
+      expect(JSON.parse(first.out).kept).to.deep.equal(['dispatcher.yaml']);
+      expect(await readFile(join(folder, 'dispatcher.yaml'), 'utf8')).to.equal('mine');
+      const token = await readFile(join(folder, 'secrets/admin-token'), 'utf8');
+      const second = await run(['init', '--json']);
+      expect(JSON.parse(second.out).written).to.deep.equal([]);
+      expect(await readFile(join(folder, 'secrets/admin-token'), 'utf8')).to.equal(token);
+    });
+
+    it('takes no name that a registration cannot have', async () => {
+      expect((await run(['init', '--name', 'Not Good'])).code).to.equal(2);
+      expect((await run(['init', '--repo', 'a/b', '--organization', 'a'])).code).to.equal(2);
+    });
+  });
+
+  describe('validate', () => {
+    beforeEach(() => run(['init', '--organization', 'acme']));
+
+    it('names each problem with its place, and exits with 1', async () => {
+      await change('registrations/acme.yaml', 'maxCpu: 8', 'maxCpus: 8');
+      await change('dispatcher.yaml', 'id: shr', 'id: SHR');
+      const { code, out } = await run(['validate']);
+      expect(code).to.equal(1);
+      expect(out).to.match(/^dispatcher\.yaml:\d+:5: id: /m);
+      expect(out).to.match(
+        /^registrations\/acme\.yaml:\d+:3: policy\.maxCpus: there is no key `maxCpus` here\. Did you mean `maxCpu`\?$/m,
+      );
+      expect(out).to.include('2 files, 2 problems, 1 note\n');
+    });
+
+    it('prints JSON for programs', async () => {
+      await change('registrations/acme.yaml', 'maxCpu: 8', 'maxCpu: many');
+      const { code, out } = await run(['validate', '--json', 'registrations']);
+      const { ok, files, problems, notes } = JSON.parse(out);
+      expect({ code, ok, files }).to.deep.equal({
+        code: 1,
+        ok: false,
+        files: ['dispatcher.yaml', 'registrations/acme.yaml'],
+      });
+      expect(problems).to.have.length(1);
+      expect(problems[0]).to.include({ file: 'registrations/acme.yaml', column: 11, path: 'policy.maxCpu' });
+      expect(notes[0]).to.include({ path: 'credentials.token' });
+    });
+
+    it('checks a tenants’ repository that has no dispatcher.yaml', async () => {
+      await mkdir(join(folder, 'tenants'));
+      await writeFile(join(folder, 'tenants/acme.yaml'), await readFile(join(folder, 'registrations/acme.yaml')));
+      await rm(join(folder, 'dispatcher.yaml'));
+      const { code, out } = await run(['validate', 'tenants']);
+      expect(code).to.equal(0);
+      expect(out).to.include('tenants, shared backends and limits were not checked').and.include('1 file, 0 problems');
+    });
+
+    it('does not call an empty folder valid', async () => {
+      await mkdir(join(folder, 'empty/inside'), { recursive: true });
+      expect((await run(['validate', 'empty/inside'])).code).to.equal(1);
+      expect((await run(['validate', 'nowhere'])).code).to.equal(1);
+    });
+
+    it('needs the dispatcher.yaml that --config names', async () => {
+      expect((await run(['validate', '--config', 'no.yaml'])).out).to.include('no.yaml: there is no such file');
+    });
+  });
+
+  describe('explain', () => {
+    beforeEach(() => run(['init', '--organization', 'acme']));
+    const explain = (...args: string[]) => run(['explain', '--repo', 'acme/web', ...args]);
+
+    it('says which runner a job gets', async () => {
+      const { code, out, error } = await explain('--labels', 'self-hosted, serverless-hosted-runner,cpu-4');
+      expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+      expect(out).to.match(/^registration +acme$/m);
+      expect(out).to.match(/^registers at +github\.com\/orgs\/acme, runner group Default$/m);
+      expect(out).to.match(/^shape +4 cores, 4 GiB, x64, image ghcr\.io\/acme\/runner:latest$/m);
+      expect(out).to.match(/^docker +4 +4/m);
+    });
+
+    it('says why it gets none, and the cure', async () => {
+      const { code, out } = await explain('--labels', 'serverless-hosted-runner,cpu-64', '--public');
+      expect(code).to.equal(1);
+      expect(out).to.match(/^outcome +refused \(public-repository\)$/m);
+      const refused = JSON.parse((await explain('--json', '--label', 'shr=7/cpu=64')).out);
+      expect(refused).to.include({ outcome: 'refused', registration: 'acme', code: 'over-limit' });
+      expect(refused.cure).to.include('8 cores or less');
+    });
+
+    it('says why it is not ours', async () => {
+      const { code, out } = await explain('--labels', 'serverless-hosted-runner,gpu');
+      expect(code).to.equal(1);
+      expect(out).to.include('not ours').and.include('`gpu`');
+      expect((await explain('--labels', 'serverless-hosted-runner', '--host', 'ghes.example')).out).to.include(
+        'no registration claims acme/web on ghes.example',
+      );
+    });
+
+    it('prints the lane as JSON', async () => {
+      const { code, out } = await explain('--json', '--label', 'shr=7,cpu=4');
+      expect(code).to.equal(0);
+      const { outcome, lane, backends } = JSON.parse(out);
+      expect(outcome).to.equal('lane');
+      expect(lane).to.deep.include({ registration: 'acme', scope: 'orgs/acme', labels: ['shr=7,cpu=4'] });
+      expect(backends[0]).to.include({ backend: 'docker', cpu: 4 });
+    });
+
+    it('warns when the configuration has problems', async () => {
+      await change('dispatcher.yaml', 'id: shr', 'id: SHR');
+      const { error } = await explain('--labels', 'serverless-hosted-runner');
+      expect(error).to.include('The configuration has a problem; what follows may not hold.');
+    });
+
+    it('is called wrongly without labels, or with no repository', async () => {
+      expect((await explain()).code).to.equal(2);
+      expect((await run(['explain', '--repo', 'acme', '--labels', 'a'])).code).to.equal(2);
+      expect((await run(['explain', '--labels', 'a'])).code).to.equal(2);
+    });
+  });
+
+  describe('as a process', () => {
+    it('exits with 0, 1 or 2', async () => {
+      expect(await shr(['init', '--organization', 'acme'], folder)).to.include({ code: 0, error: '' });
+      expect(await shr(['validate'], folder)).to.include({ code: 0 });
+      expect(await shr(['explain', '--repo', 'acme/web', '--labels', 'gpu'], folder)).to.include({
+        code: 1,
+        error: '',
+      });
+      const wrong = await shr(['explain'], folder);
+      expect(wrong).to.include({ code: 2, out: '' });
+      expect(wrong.error).to.include('--repo');
+    });
+
+    it('reads secrets from its environment, and never shows them', async () => {
+      await shr(['init', '--organization', 'acme'], folder);
+      await change('registrations/acme.yaml', '${file:secrets/acme/github-token}', '${env:GITHUB_TOKEN}');
+      const environment = { GITHUB_TOKEN: 'ghp_very-secret' };
+      const { code, out } = await shr(['validate', '--secrets', '--json'], folder, environment);
+      expect(code).to.equal(0);
+      expect(out).to.not.include('ghp_very-secret');
+    });
+
+    it('tells its version from package.json', async () => {
+      const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+      expect(await shr(['--version'], folder)).to.deep.equal({ code: 0, out: `${version}\n`, error: '' });
+    });
+  });
+});

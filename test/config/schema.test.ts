@@ -1,0 +1,100 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { Ajv } from 'ajv';
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import { systemFiles } from '../../dispatcher/config/files.ts';
+import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { jsonSchemaOf } from '../../dispatcher/config/schema.ts';
+import { loadProvider } from '../../providers/index.ts';
+
+const root = new URL('../../', import.meta.url);
+const at = (path: string): string => new URL(path, root).pathname;
+
+/** To write them anew after a change of the schema: the command in registrations/README.md. */
+describe('the JSON Schemas in registrations/', () => {
+  for (const file of ['registration', 'dispatcher'] as const) {
+    it(`are those of the program: ${file}.schema.json`, async () => {
+      const stored: unknown = JSON.parse(await readFile(at(`registrations/${file}.schema.json`), 'utf8'));
+      expect(stored).to.deep.equal(JSON.parse(JSON.stringify(jsonSchemaOf(file))));
+    });
+  }
+
+  function validator(file: 'registration' | 'dispatcher') {
+    return new Ajv({ strict: false }).compile(JSON.parse(JSON.stringify(jsonSchemaOf(file))));
+  }
+
+  it('accept the examples, and complain of a misspelt key', async () => {
+    const validate = validator('registration');
+    const examples = (await readdir(at('registrations'))).filter((name) => name.endsWith('.example.yaml'));
+    expect(examples).to.have.length.of.at.least(3);
+    for (const name of examples) {
+      const example: unknown = parse(await readFile(at(`registrations/${name}`), 'utf8'));
+      expect(validate(example), `${name}: ${JSON.stringify(validate.errors)}`).to.equal(true);
+    }
+    expect(validate({ organisation: 'acme' })).to.equal(false);
+  });
+
+  it('accept dispatcher.example.yaml, also with every comment taken away', async () => {
+    const validate = validator('dispatcher');
+    const text = await readFile(at('dispatcher.example.yaml'), 'utf8');
+    for (const example of [text, uncommented(text)]) {
+      expect(validate(parse(example)), JSON.stringify(validate.errors)).to.equal(true);
+    }
+  });
+});
+
+/** The settings that stand commented out: `# key: …`, `#   key: …` and `#   - …`, but no prose. */
+function uncommented(text: string): string {
+  return text.replaceAll(/^# (?!yaml-)( *(?:- )?[\w-]+:(?: .*)?| *- \S+)$/gm, '$1');
+}
+
+describe('the examples', () => {
+  for (const name of ['organization', 'repositories', 'enterprise']) {
+    it(`load as they are: ${name}.example.yaml`, async () => {
+      const files = new Map([
+        ['/c/dispatcher.yaml', await readFile(at('dispatcher.example.yaml'), 'utf8')],
+        ['/c/registrations/acme.yaml', await readFile(at(`registrations/${name}.example.yaml`), 'utf8')],
+      ]);
+      const loaded = await loadConfiguration({
+        dispatcherFile: '/c/dispatcher.yaml',
+        registrationsFolder: '/c/registrations',
+        environment: {},
+        files: {
+          read: async (path) => files.get(path) ?? (await systemFiles.read(path)),
+          list: async () => ['acme.yaml'],
+        },
+        provider: loadProvider,
+        secrets: 'optional',
+      });
+      const problems = loaded.ok ? [] : loaded.problems.map(formatProblem);
+      expect(problems).to.deep.equal([]);
+    });
+  }
+
+  it('load with everything in dispatcher.example.yaml switched on', async () => {
+    const files = new Map([
+      ['/c/dispatcher.yaml', uncommented(await readFile(at('dispatcher.example.yaml'), 'utf8'))],
+      [
+        '/c/registrations/acme.yaml',
+        (await readFile(at('registrations/organization.example.yaml'), 'utf8'))
+          .replace(/credentials:\n {2}token: .*\n/, 'credentials:\n  use: platform-app\n')
+          .replace('name: docker\n    kind: docker', 'use: build-host'),
+      ],
+    ]);
+    const loaded = await loadConfiguration({
+      dispatcherFile: '/c/dispatcher.yaml',
+      registrationsFolder: '/c/registrations',
+      environment: {},
+      files: {
+        read: async (path) => files.get(path) ?? (await systemFiles.read(path)),
+        list: async () => ['acme.yaml'],
+      },
+      provider: loadProvider,
+      secrets: 'optional',
+    });
+    expect(loaded.ok ? [] : loaded.problems.map(formatProblem)).to.deep.equal([]);
+    const webhook = loaded.ok && loaded.configuration.dispatcher.webhooks[0];
+    expect(webhook).to.deep.include({ appId: '123456', owners: ['acme', 'acme-labs'] });
+  });
+});
