@@ -56,11 +56,6 @@ export class BudgetGate {
     this.#pump();
     if (!queue.includes(waiter)) return promise;
 
-    const atMs = this.#earliest(waiter);
-    if (atMs !== undefined && atMs - this.#clock.now() > this.#limits.longestWaitMs) {
-      this.#leave(waiter);
-      throw this.#refusal(waiter, atMs);
-    }
     const giveUp = () => {
       this.#leave(waiter);
       reject(this.#refusal(waiter, this.#earliest(waiter)));
@@ -104,13 +99,19 @@ export class BudgetGate {
           waiter.go(this.#begin(waiter, nowMs));
           continue;
         }
+        const atMs = verdict.atMs ?? nowMs;
+        if (atMs - nowMs > this.#limits.longestWaitMs) {
+          // It would only wait to hear the same.
+          queue.splice(index, 1);
+          waiter.refuse(this.#refusal(waiter, atMs));
+          continue;
+        }
         wakeAtMs = Math.min(wakeAtMs, verdict.atMs ?? Number.POSITIVE_INFINITY);
         if (verdict.others === 'wait') break everyone;
         index += 1;
       }
     }
-    // Those who would wait longer were refused, so a later time is nobody's.
-    if (wakeAtMs - nowMs <= this.#limits.longestWaitMs) {
+    if (Number.isFinite(wakeAtMs)) {
       this.#cancelWake = this.#clock.after(Math.max(1, wakeAtMs - nowMs), () => this.#pump());
     }
   }

@@ -1,7 +1,7 @@
 import { type CallPurpose, GithubError } from './github.ts';
 import type { Call, Requester } from './requester.ts';
 
-export interface Page<I> {
+interface Page<I> {
   readonly items: readonly I[];
   /** Of all pages; undefined where the endpoint does not tell. */
   readonly total: number | undefined;

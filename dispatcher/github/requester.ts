@@ -9,7 +9,7 @@ import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf
 import { type CallPurpose, GithubError } from './github.ts';
 import { LruCache } from './lru-cache.ts';
 
-export type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'DELETE';
 
 export interface Call<T> {
   readonly method: Method;

@@ -5,7 +5,7 @@ import { z } from 'zod';
 export type OpenRuns = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
 /** Of one registration. More are polled all the same, but not remembered. */
-export const MOST_REMEMBERED_RUNS = 5_000;
+const MOST_REMEMBERED_RUNS = 5_000;
 
 const stored = z.object({
   version: z.literal(1),

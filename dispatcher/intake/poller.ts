@@ -9,7 +9,7 @@ import type { PolledRepository, PollSource, RepositoryList } from '../github/pol
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
-import { patiently, pollPass } from './poll-pass.ts';
+import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
 
 export interface PolledTenant {
   readonly registration: Pick<Registration, 'name' | 'poll'>;
@@ -300,5 +300,5 @@ function problemsOf(status: Omit<PollStatus, 'problems'>): readonly string[] {
 
 /** Two organizations of an enterprise cannot share a repository, but a registration can name one twice. */
 function uniqueOf(repositories: readonly PolledRepository[]): readonly PolledRepository[] {
-  return [...new Map(repositories.map((one) => [`${one.owner}/${one.repository}`.toLowerCase(), one])).values()];
+  return [...new Map(repositories.map((one) => [repositoryKey(one), one])).values()];
 }

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { Secret } from '../../dispatcher/config/model.ts';
 import type { Poller, PollStatus } from '../../dispatcher/intake/poller.ts';
-import type { House } from './poller-house.ts';
-import { openHouse } from './poller-house.ts';
+import { startGithubSimulator } from '../../simulators/github/index.ts';
+import { type House, openHouse } from './poller-house.ts';
 
 describe('the poller', () => {
   let house: House;
@@ -269,5 +270,31 @@ describe('the poller', () => {
     expect(await house.statusOf(11)).to.equal('queued');
     expect(await house.statusOf(13)).to.equal('queued');
     expect(statusOf(poller).problems.join()).to.include('1 jobs');
+  });
+
+  it('follows a workflow on the simulator from its queue to its cancellation', async () => {
+    const token = 'ghp_theTokenOfRoot';
+    const simulator = await startGithubSimulator({
+      owners: [{ login: 'acme', repositories: [{ name: 'web' }, { name: 'site', visibility: 'public' }] }],
+      tokens: [{ token, login: 'root', owners: ['*'], access: 'admin' }],
+    });
+    try {
+      const poller = house.poller({ apiUrl: simulator.url, credentials: { kind: 'token', token: new Secret(token) } });
+      const yaml = "on: push\njobs:\n  build:\n    runs-on: acme-runner\n    steps: [{ run: 'true' }]\n";
+      const { id, jobs } = simulator.pushWorkflow({ owner: 'acme', repository: 'site', yaml });
+      const jobId = jobs[0]?.id ?? 0;
+      expect(await house.pass(poller)).to.equal(true);
+      const job = await house.ledger.job(`github.com/${jobId}`);
+      expect(job).to.include({ status: 'queued', visibility: 'public', runId: id });
+      simulator.cancel({ runId: id });
+      await house.pass(poller);
+      expect(await house.ledger.job(`github.com/${jobId}`)).to.include({
+        status: 'completed',
+        conclusion: 'cancelled',
+      });
+      expect(statusOf(poller)).to.deep.include({ repositories: 2, openRuns: 0, problems: [] });
+    } finally {
+      await simulator.close();
+    }
   });
 });
