@@ -91,6 +91,8 @@ export interface Runner {
   session: string | undefined;
   lastSeenAtMs: number | undefined;
   assignment: Assignment | undefined;
+  /** Of the job that it finished, for a runner that did not hear the answer. */
+  lastConclusion: Conclusion | undefined;
   /** Left an assignment lie: gets no other until it polls again. */
   missedPickup: boolean;
   /** False once deleted, or after an ephemeral runner's job. */

@@ -89,9 +89,12 @@ function interruptStep() {
     }
   };
   kill('SIGINT');
+  // A shell that has just begun keeps the first one until its first command has ended.
+  const again = setInterval(() => kill('SIGINT'), 500);
   const term = setTimeout(() => kill('SIGTERM'), interruptMs);
   const last = setTimeout(() => kill('SIGKILL'), interruptMs + terminateMs);
   child.once('close', () => {
+    clearInterval(again);
     clearTimeout(term);
     clearTimeout(last);
   });
@@ -108,10 +111,10 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
 }
 
 /** One step in its own process group; true when it succeeded. */
-async function runScript(config, scriptPath, workFolder) {
+async function runScript(config, scriptPath, workFolder, isCancelled) {
   const child = spawn('sh', ['-e', scriptPath], { cwd: workFolder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   stop.step = child;
-  if (stop.requested) interruptStep();
+  if (stop.requested || isCancelled()) interruptStep();
   let sending = Promise.resolve();
   const onOutput = (piece) => {
     process.stdout.write(piece);
@@ -161,10 +164,13 @@ async function runJob(config, job, heartbeatMs, root) {
       const scriptPath = path.join(scripts, `${number}.sh`);
       await writeFile(scriptPath, await ask(config, 'script', { step: number }));
       await chmod(scriptPath, 0o700);
-      const wasCancelled = cancelled;
-      const succeeded = await runScript(config, scriptPath, workFolder);
+      if (stop.requested) continue;
+      // A step that the server starts although it knows of the cancellation is one that always runs.
+      const allowed = 'cancelled' in reply.fields;
+      cancelled ||= allowed;
+      const succeeded = await runScript(config, scriptPath, workFolder, () => cancelled && !allowed);
       after = Number(number);
-      outcome = succeeded ? 'success' : cancelled && !wasCancelled ? 'cancelled' : 'failure';
+      outcome = succeeded ? 'success' : cancelled && !allowed ? 'cancelled' : 'failure';
     }
   } finally {
     over.abort();

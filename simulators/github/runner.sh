@@ -83,9 +83,12 @@ leave() {
 # Ends the step that runs: TERM, and after a while KILL, to its whole group.
 end_step() {
   [ -n "$step_pid" ] || return 0
-  kill -TERM -- "-$step_pid" 2>/dev/null
+  # More than once: a process that was just born can miss the first, or have no group of its own yet.
   (
-    sleep 7
+    for second in 1 2 3 4 5 6 7; do
+      kill -TERM -- "-$step_pid" 2>/dev/null || kill -TERM "$step_pid" 2>/dev/null || exit 0
+      sleep 1
+    done
     kill -KILL -- "-$step_pid" 2>/dev/null
   ) >/dev/null 2>&1 &
 }
@@ -178,7 +181,8 @@ say "Running job: $title"
 request "$temp/beat"
 listener=$$
 (
-  while :; do
+  # Dies with the runner, even if that is killed.
+  while kill -0 "$listener" 2>/dev/null; do
     answer=$(timeout 10 wget -q -O - --post-file "$temp/beat" "$url/_runner/beat" 2>/dev/null)
     [ "$answer" = cancel ] && kill -USR1 "$listener"
     sleep "$pause"
@@ -199,13 +203,18 @@ while :; do
   [ "$word" = run ] || break
   after=${rest%% *}
   say "Step: ${rest#* }"
+  cp "$temp/reply" "$temp/next"
   ask script "step $after"
   cp "$temp/reply" "$temp/$after.sh"
-  before=$cancelling
+  [ -n "$stopping" ] && continue
+  # A step that the server starts although it knows of the cancellation is one that always runs.
+  allowed=$(sed -n '2s/^cancelled$/yes/p' "$temp/next")
+  [ -n "$allowed" ] && cancelling=yes
   # A session of its own is a process group of its own, so that the step's children end with it.
   (cd "$work" && exec setsid sh -e "$temp/$after.sh") >"$temp/output" 2>&1 </dev/null &
   step_pid=$!
   [ -n "$stopping" ] && end_step
+  [ -n "$cancelling" ] && [ -z "$allowed" ] && end_step
   # A trap cuts `wait` short: wait again until the step has really ended.
   while :; do
     wait "$step_pid"
@@ -221,7 +230,7 @@ while :; do
   post log "$temp/log" "$temp/reply"
   if [ "$code" -eq 0 ]; then
     outcome=success
-  elif [ -n "$cancelling" ] && [ -z "$before" ]; then
+  elif [ -n "$cancelling" ] && [ -z "$allowed" ]; then
     outcome=cancelled
   else
     outcome=failure

@@ -30,6 +30,9 @@ export interface JobListener {
   cancelled(job: Job): void;
 }
 
+/** GitHub ends every job after five days. */
+const longestJobMinutes = 5 * 24 * 60;
+
 const conclusionRank = ['success', 'skipped', 'cancelled', 'failure'] as const;
 
 /** Runs and their jobs: from a push to the last `completed`, with the webhooks in between. */
@@ -159,7 +162,9 @@ export class Runs {
       conclusion: null,
     };
     this.#world.executions.push(execution);
-    job.cancelTimers.push(this.#world.after(job.timeoutMinutes * 60_000, () => this.cancelJob(job)));
+    job.cancelTimers.push(
+      this.#world.after(Math.min(job.timeoutMinutes, longestJobMinutes) * 60_000, () => this.cancelJob(job)),
+    );
     this.#emitJob(job, 'in_progress');
     this.#settle(job.run);
     return execution;

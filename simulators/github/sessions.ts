@@ -12,7 +12,7 @@ import type { World } from './world.ts';
  * | `hello` | `os`, `version` | `session ID` and `heartbeat MS`; `conflict`; `gone` |
  * | `poll` | `session`, `wait` (seconds) | `job ID`; `none`; `gone` |
  * | `take` | `session`, `job` | `ok` and `name`, `repository`, `directory`; `lost`; `gone` |
- * | `next` | `after` (step), `outcome` | `run N NAME`; `end CONCLUSION`; `gone` |
+ * | `next` | `after` (step), `outcome` | `run N NAME`, and `cancelled` if it runs all the same; `end CONCLUSION`; `gone` |
  * | `script` | `step` | the step's shell script |
  * | `beat` | | `ok`; `cancel`; `gone` |
  * | `log` | a blank line, then text | `ok` |
@@ -139,7 +139,7 @@ export class Sessions {
    */
   #next(runner: Runner, { fields }: RunnerRequest): string {
     const { assignment } = runner;
-    if (!assignment?.execution) return 'gone';
+    if (!assignment?.execution) return runner.lastConclusion === undefined ? 'gone' : `end ${runner.lastConclusion}`;
     this.#assignments.seen(runner);
     const { job } = assignment;
     const outcome = fields.get('outcome') ?? 'success';
@@ -148,7 +148,8 @@ export class Sessions {
     const step = job.steps.find(({ status }) => status === 'in_progress') ?? this.#open(job);
     if (!step) return this.#end(runner, outcomeOf(job));
     this.#world.changed();
-    return `run ${step.number} ${step.name.replaceAll(/\s+/g, ' ')}`;
+    const cancelled = job.cancelRequested ? '\ncancelled' : '';
+    return `run ${step.number} ${step.name.replaceAll(/\s+/g, ' ')}${cancelled}`;
   }
 
   #close(job: Job, number: number, outcome: string): void {
@@ -188,8 +189,8 @@ export class Sessions {
     const last = assignment.job.steps.at(-1);
     if (last)
       Object.assign(last, { status: 'completed', conclusion: 'success', startedAtMs: nowMs, completedAtMs: nowMs });
+    runner.lastConclusion = conclusion;
     this.#assignments.finish(assignment, conclusion);
-    this.#forgetLater(runner);
     return `end ${conclusion}`;
   }
 
@@ -225,11 +226,6 @@ export class Sessions {
 
   #isCurrent(runner: Runner, fields: ReadonlyMap<string, string>): boolean {
     return runner.registered && runner.session !== undefined && runner.session === fields.get('session');
-  }
-
-  /** The token of a runner that is no more answers `gone` anyway; it need not be kept for ever. */
-  #forgetLater(runner: Runner): void {
-    if (!runner.registered) this.#world.runnersByToken.delete(runner.token);
   }
 }
 

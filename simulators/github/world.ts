@@ -27,6 +27,9 @@ import type {
   TokenOptions,
 } from './options.ts';
 
+/** Runners that are no more, and are still told so when they ask. */
+const removedKept = 1_000;
+
 export interface PersonalToken {
   readonly token: string;
   readonly account: Account;
@@ -76,6 +79,7 @@ export class World {
   readonly hooks = new Map<number, Hook>();
   readonly checkRuns = new Map<number, CheckRun>();
   readonly #watchers = new Set<() => void>();
+  readonly #removed: Runner[] = [];
   #lastId = 0;
 
   constructor(options: SimulatorOptions, clock: Clock, random: Random, times: SimulatedTimes) {
@@ -174,11 +178,17 @@ export class World {
     this.runnersByName.set(`${scopeKey(runner.scope)}/${runner.name.toLowerCase()}`, runner);
   }
 
-  /** Its token keeps working for the job that it still runs; see `Sessions`. */
+  /** Its token keeps working for the job that it still runs, and to be told that it is no more. */
   removeRunner(runner: Runner): void {
     runner.registered = false;
     this.runners.delete(runner.id);
     this.runnersByName.delete(`${scopeKey(runner.scope)}/${runner.name.toLowerCase()}`);
+    this.#removed.push(runner);
+    if (this.#removed.length <= removedKept) return;
+    const oldest = this.#removed.shift();
+    // Still at work after a DELETE that should not have succeeded: it keeps its place.
+    if (oldest?.assignment) this.#removed.push(oldest);
+    else if (oldest) this.runnersByToken.delete(oldest.token);
   }
 
   addRepository(

@@ -175,6 +175,7 @@ function registerJit(context: Context, call: Call, scope: RunnerScope): Runner {
     session: undefined,
     lastSeenAtMs: undefined,
     assignment: undefined,
+    lastConclusion: undefined,
     missedPickup: false,
     registered: true,
     wake: undefined,

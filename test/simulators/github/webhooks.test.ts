@@ -11,14 +11,20 @@ import { WireRunner } from './wire-runner.ts';
 
 const secret = "It's a Secret to Everybody";
 
+const compiled = new Map<string, ValidateFunction>();
+const ajv = new Ajv({ strict: false, validateSchema: false, inlineRefs: false });
+
 /** The octokit community's schema of webhook bodies. */
 function schemaOf(definition: string): ValidateFunction {
-  const file = createRequire(import.meta.url).resolve('@octokit/webhooks-schemas/schema.json');
-  const ajv = new Ajv({ strict: false, allErrors: true });
-  formats.default(ajv);
-  const schema: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  ajv.addSchema({ $id: 'webhooks', ...Object.fromEntries(Object.entries(schema ?? {})) });
-  return ajv.compile({ $ref: `webhooks#/definitions/${definition}` });
+  if (compiled.size === 0) {
+    formats.default(ajv);
+    const file = createRequire(import.meta.url).resolve('@octokit/webhooks-schemas/schema.json');
+    const schema: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    ajv.addSchema({ $id: 'webhooks', ...Object.fromEntries(Object.entries(schema ?? {})) });
+  }
+  const validate = compiled.get(definition) ?? ajv.compile({ $ref: `webhooks#/definitions/${definition}` });
+  compiled.set(definition, validate);
+  return validate;
 }
 
 describe('GitHub simulator: webhooks', () => {
