@@ -46,13 +46,27 @@ function table(result: BenchmarkResult): string {
     .join('\n');
 }
 
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { json: { type: 'boolean' }, rounds: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    });
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return undefined;
+  }
+}
+
 /** The exit code: 0 done, 1 failed, 2 called wrongly. */
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { json: { type: 'boolean' }, rounds: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  });
+  const parsed = parse(args);
+  if (parsed === undefined) {
+    console.error(await help());
+    return 2;
+  }
+  const { values, positionals } = parsed;
   if (values.help) {
     console.log(await help());
     return 0;
@@ -81,5 +95,5 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   console.error(error);
-  process.exitCode = error instanceof TypeError && 'code' in error ? 2 : 1;
+  process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
 /** Deliveries as GitHub sends them, ready to be written to a socket. No two of them are the same. */
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
@@ -70,8 +70,12 @@ function head(body: string, series: number, index: number): string {
   ].join('\r\n');
 }
 
-/** Spread as GitHub's are: neighbours in time are none in the ledger's index. */
+/**
+ * Version 1 UUIDs, as GitHub's are: they begin with the low half of the time in units of 100 ns, so that the GUIDs of one
+ * moment are neighbours, somewhere among the older ones. One delivery each 0.1 ms here, and each series at a moment of
+ * its own.
+ */
 function guidOf(series: number, index: number): string {
-  const digest = createHash('sha256').update(`${series} ${index}`).digest('hex');
-  return digest.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const timeLow = (Math.imul(series + 1, 0x9e3779b1) + index * 1_000) >>> 0;
+  return `${timeLow.toString(16).padStart(8, '0')}-70d6-11ee-8955-3c8399${(index % 7).toString(16).padStart(6, '0')}`;
 }
