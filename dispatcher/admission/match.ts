@@ -8,7 +8,7 @@ import { nearest } from '../labels/nearest.ts';
 import type { JobSubject } from './lane.ts';
 
 /** The closer claim wins: a repository's own before its owner's before the enterprise's. */
-export type ClaimLevel = 'repository' | 'owner' | 'enterprise';
+type ClaimLevel = 'repository' | 'owner' | 'enterprise';
 const LEVELS: readonly ClaimLevel[] = ['repository', 'owner', 'enterprise'];
 
 interface Entry {

@@ -20,7 +20,7 @@ export interface Platform {
 }
 
 /** `maxRunners` is undefined where the file leaves it to the registration. */
-export interface SharedBackend extends Omit<Backend, 'maxRunners'> {
+interface SharedBackend extends Omit<Backend, 'maxRunners'> {
   readonly maxRunners: number | undefined;
 }
 

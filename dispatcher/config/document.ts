@@ -2,7 +2,7 @@
 import { type Document, isAlias, isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import type { Path, Problem } from './problem.ts';
 
-export interface Place {
+interface Place {
   readonly line: number;
   readonly column: number;
 }

@@ -41,7 +41,7 @@ export async function resolveReference(text: string, reach: Reach, sources: Refe
   return match[1] === 'env' ? fromEnvironment(name, reach, sources) : fromFile(name, reach, sources);
 }
 
-export function tenantPrefix(alias: string): string {
+function tenantPrefix(alias: string): string {
   return `TENANT_${alias.toUpperCase().replaceAll('-', '_')}_`;
 }
 

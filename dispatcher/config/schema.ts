@@ -82,7 +82,7 @@ const app = strict({
 
 const shape = strict(shapeFields);
 
-export const credentials = strict({
+const credentials = strict({
   app: app.optional().describe('A GitHub App.'),
   token: secret.optional().describe('A personal access token.'),
 });
@@ -91,7 +91,7 @@ const registrationCredentials = credentials.extend({
   use: name.optional().describe('The name of credentials in dispatcher.yaml.'),
 });
 
-export const backend = strict({
+const backend = strict({
   kind: z.string().min(1).max(64).describe('docker, process, …'),
   region: z.string().min(1).max(64).optional(),
   maxRunners: runners.optional().describe('Instances at once. Default: maxRunners of the registration.'),
@@ -263,7 +263,6 @@ export const dispatcherFile = strict({
 });
 
 export type RegistrationFile = z.infer<typeof registrationFile>;
-export type DispatcherFile = z.infer<typeof dispatcherFile>;
 export type BackendFile = z.infer<typeof backend>;
 export type TenantFile = z.infer<typeof tenant>;
 export type ShapeFile = z.infer<typeof shape>;

@@ -63,7 +63,7 @@ export interface Mistake {
   readonly cure: string;
 }
 
-export type Reading =
+type Reading =
   /** GitHub's own: `self-hosted`, `linux`, `x64`, `arm64`. */
   | { readonly kind: 'built-in'; readonly override: OverrideOf<'architecture'> | undefined }
   | { readonly kind: 'override'; readonly override: Override }
