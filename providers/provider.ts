@@ -76,6 +76,8 @@ export interface InstanceTags {
   readonly dispatcher: string;
   readonly registration: string;
   readonly lane: string;
+  /** Where it registers at GitHub, as a path: `orgs/acme`, `repos/acme/web`, `enterprises/acme`. */
+  readonly scope: string;
   /** The runner's name, equal to the instance's name. */
   readonly runner: string;
   readonly createdAtMs: number;

@@ -6,6 +6,7 @@ import { type Instance, type Provider, ProviderError, type Shape } from '../../p
 import type { LaneSpec } from '../admission/lane.ts';
 import { jitter, sleep } from '../clock.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
+import { scopePath } from '../github/scope.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
 import type { Holds } from './holds.ts';
@@ -146,6 +147,7 @@ async function tryBackend(
       dispatcher: dispatcherId,
       registration: launch.lane.registration,
       lane: launch.lane.key,
+      scope: scopePath(launch.lane.scope),
       runner: launch.runner,
       createdAtMs: launch.createdAtMs,
       deadlineAtMs,

@@ -74,17 +74,15 @@ async function adopt(
 ): Promise<void> {
   const now = floor.now();
   const { registration } = tenant;
-  const found = await findAnywhere(tenant, tags.runner);
-  const scope = found?.scope ?? claimScopes(tenant)[0];
-  if (scope === undefined) return;
+  const found = await findIn(tenant, tags.scope, tags.runner);
   const row: RunnerRow = {
     name: tags.runner,
     registration: registration.name,
     host: registration.host,
-    scope,
+    scope: tags.scope,
     runnerGroup: registration.runnerGroup,
     laneKey: tags.lane,
-    labels: found?.runner.labels ?? [],
+    labels: found?.labels ?? [],
     specHash: 'adopted',
     state: 'starting',
     stateSinceMs: now,
@@ -96,7 +94,7 @@ async function adopt(
     instanceDeadlineAtMs: tags.deadlineAtMs,
     instanceId: instance.ref.id,
     instanceState: instance.state === 'running' ? 'running' : 'pending',
-    githubRunnerId: found?.runner.id ?? null,
+    githubRunnerId: found?.id ?? null,
     forJobKey: null,
     jobKey: null,
     onlineAtMs: null,
@@ -156,17 +154,7 @@ function isStray(floor: Floor, runner: GithubRunner): boolean {
   return bornMs !== undefined && floor.now() - bornMs > STRAY_AGE_MS;
 }
 
-async function findAnywhere(
-  tenant: Tenant,
-  name: string,
-): Promise<{ readonly scope: string; readonly runner: GithubRunner } | undefined> {
-  for (const scope of claimScopes(tenant)) {
-    const runner = await findIn(tenant, scope, name);
-    if (runner !== undefined) return { scope, runner };
-  }
-  return undefined;
-}
-
+/** Undefined also when GitHub cannot be asked: observing the runner asks again. */
 async function findIn(tenant: Tenant, scope: string, name: string): Promise<GithubRunner | undefined> {
   try {
     return await tenant.github.findRunner(parseScopePath(scope), name, 'sweep');

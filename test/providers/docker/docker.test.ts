@@ -83,6 +83,7 @@ describe('provider docker, with an engine', () => {
         dispatcher: OWNER,
         registration: 'acme',
         lane: 'l1',
+        scope: 'orgs/acme',
         runner: name,
         createdAtMs: 1,
         deadlineAtMs: 2,

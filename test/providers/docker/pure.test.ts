@@ -22,6 +22,7 @@ const request: LaunchRequest = {
     dispatcher: 'd1',
     registration: 'acme',
     lane: 'l1',
+    scope: 'orgs/acme',
     runner: 'd1-abc',
     createdAtMs: 1,
     deadlineAtMs: 2,

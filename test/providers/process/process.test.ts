@@ -47,6 +47,7 @@ describe('provider process', () => {
         dispatcher: 'd1',
         registration: 'acme',
         lane: 'l1',
+        scope: 'orgs/acme',
         runner: name,
         createdAtMs: 1,
         deadlineAtMs: 2,

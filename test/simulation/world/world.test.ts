@@ -88,6 +88,7 @@ function request(name: string, jit: string): LaunchRequest {
       dispatcher: 'sim',
       registration: 'acme',
       lane: 'lane',
+      scope: 'orgs/acme',
       runner: name,
       createdAtMs: 0,
       deadlineAtMs: Number.MAX_SAFE_INTEGER,
