@@ -14,6 +14,8 @@ import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
 const WORKFLOW = join(import.meta.dirname, '..', '..', '..', 'demo', 'workflow.yaml');
 const LOOK_MS = 150;
 const APPROVE_AFTER_MS = 3_000;
+/** A story that ends so has more to tell. */
+const UNFINISHED: ReadonlySet<string> = new Set(['creating', 'starting', 'online', 'busy', 'finishing', 'draining']);
 
 const kinds: Readonly<Record<string, (folder: string) => Promise<DemoBackend>>> = {
   process: async (folder) => (await import('./process-backend.ts')).processBackend(folder),
@@ -105,7 +107,9 @@ async function isOver(world: DemoWorld, stories: readonly JobStory[]): Promise<b
   const moreToCome = world.github
     .runs()
     .some(({ jobs: own, status }) => status !== 'completed' && own.every((job) => job.status === 'completed'));
-  if (!ended || moreToCome || world.github.pendingDeliveries > 0) return false;
+  const told =
+    stories.length === jobs.length && stories.every(({ stages }) => !UNFINISHED.has(stages.at(-1)?.stage ?? ''));
+  if (!ended || moreToCome || !told || world.github.pendingDeliveries > 0) return false;
   return world.github.runners().length === 0 && (await world.instances()) === 0;
 }
 

@@ -46,7 +46,7 @@ export function createScreen(terminal: Terminal): Screen {
       for (const line of lines(stories)) terminal.out(`${line.trimEnd()}\n`);
       for (const { name, refusal } of stories) {
         if (refusal !== undefined)
-          terminal.out(`${printable(`${name} was refused: ${refusal.reason} ${refusal.cure}`)}\n`);
+          terminal.out(`${printable(`${name} was refused: ${refusal.reason}. ${refusal.cure}`)}\n`);
       }
     },
   };

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { stringify } from 'yaml';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+
+const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.ts');
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function serve(folder: string): Promise<Ended> {
+  const child = spawn(process.execPath, [SHR, 'serve', folder], {
+    env: { PATH: process.env['PATH'] ?? '', TOKEN: 'an-admin-token-of-the-test', GITHUB: 'a-github-token' },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = await once(child, 'exit');
+  return { code: typeof code === 'number' ? code : null, stdout, stderr };
+}
+
+describe('shr serve that cannot start', function () {
+  this.timeout(30_000);
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-serve-'));
+    await mkdir(join(folder, 'registrations'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  async function configure(dispatcher: Readonly<Record<string, unknown>> = {}, kind = 'docker'): Promise<void> {
+    await writeFile(
+      join(folder, 'dispatcher.yaml'),
+      stringify({
+        id: 'test',
+        ledger: 'ledger.db',
+        adminToken: '${env:TOKEN}',
+        listen: { public: '127.0.0.1:0', admin: '127.0.0.1:0' },
+        ...dispatcher,
+      }),
+    );
+    await writeFile(
+      join(folder, 'registrations', 'acme.yaml'),
+      stringify({
+        organization: 'acme',
+        apiUrl: 'http://127.0.0.1:9',
+        credentials: { token: '${env:GITHUB}' },
+        defaults: { image: 'runner:1' },
+        backends: [{ kind, options: kind === 'process' ? { command: ['true'] } : {} }],
+      }),
+    );
+  }
+
+  it('names the missing dispatcher.yaml, and how to write one', async () => {
+    const { code, stderr } = await serve(folder);
+    expect(code).to.equal(1);
+    expect(stderr).to.include('dispatcher.yaml').and.to.include('shr init');
+  });
+
+  it('names file, line and cure of every mistake', async () => {
+    await configure({ listen: { public: 'nowhere' }, logLevel: 'loud' });
+    const { code, stderr } = await serve(folder);
+    expect(code).to.equal(1);
+    expect(stderr).to.match(/dispatcher\.yaml:\d+:\d+: listen\.public: .*host:port/);
+    expect(stderr).to.match(/dispatcher\.yaml:\d+:\d+: logLevel: /);
+  });
+
+  it('refuses the process backend without the unsafe switch', async () => {
+    await configure({}, 'process');
+    const { code, stderr } = await serve(folder);
+    expect(code).to.equal(1);
+    expect(stderr).to.include('unsafeProcessBackend');
+  });
+
+  it('says who has the port, and what to change', async () => {
+    const other = createServer();
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const address = other.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    await configure({ listen: { public: `127.0.0.1:${port}`, admin: '127.0.0.1:0' } });
+    const { code, stderr } = await serve(folder);
+    other.close();
+    expect(code).to.equal(1);
+    expect(stderr).to.include(`127.0.0.1:${port}`).and.to.include('listen');
+  });
+
+  it('does not share its ledger with another process', async () => {
+    await configure();
+    const holder = await openSqliteLedger({ path: join(folder, 'ledger.db'), now: () => Date.now() });
+    const { code, stderr } = await serve(folder);
+    await holder.close();
+    expect(code).to.equal(1);
+    expect(stderr).to.include('ledger.db');
+  });
+
+  it('stops at a file that is no ledger, and leaves it as it is', async () => {
+    await configure();
+    await writeFile(join(folder, 'ledger.db'), 'this is a letter to grandmother, no database at all'.repeat(100));
+    const { code, stderr } = await serve(folder);
+    expect(code).to.equal(1);
+    expect(stderr).to.include('ledger.db');
+  });
+
+  it('never prints a secret', async () => {
+    await configure({ listen: { public: 'nowhere' } });
+    const { stdout, stderr } = await serve(folder);
+    expect(stdout + stderr)
+      .to.not.include('an-admin-token-of-the-test')
+      .and.to.not.include('a-github-token');
+  });
+});
