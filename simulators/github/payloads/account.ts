@@ -1,4 +1,4 @@
-import type { Account, Enterprise } from '../model.ts';
+import type { Account } from '../model.ts';
 import type { Urls } from './urls.ts';
 
 export function iso(ms: number): string {
@@ -54,20 +54,5 @@ export function webhookOrganization(account: Account, urls: Urls) {
     public_members_url: `${api}/public_members{/member}`,
     avatar_url: `${urls.html}/avatars/u/${account.id}?v=4`,
     description: '',
-  };
-}
-
-export function enterprisePayload(enterprise: Enterprise, urls: Urls) {
-  return {
-    id: enterprise.id,
-    slug: enterprise.slug,
-    name: enterprise.slug,
-    node_id: nodeId('Enterprise', enterprise.id),
-    avatar_url: `${urls.html}/avatars/b/${enterprise.id}?v=4`,
-    description: null,
-    website_url: null,
-    html_url: `${urls.html}/enterprises/${enterprise.slug}`,
-    created_at: iso(enterprise.createdAtMs),
-    updated_at: iso(enterprise.createdAtMs),
   };
 }
