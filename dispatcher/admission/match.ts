@@ -20,7 +20,7 @@ interface Entry {
 export interface RegistrationIndex {
   /** By `placeKey` and label. */
   readonly byLabel: ReadonlyMap<string, readonly Entry[]>;
-  /** By `placeKey`, for the reason when no label matches: the first few alone. */
+  /** By `placeKey`: who claims it at all, for the reason when no label matches. */
   readonly byPlace: ReadonlyMap<string, readonly Entry[]>;
 }
 
