@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { promisify } from 'node:util';
 
-export const ENGINE_SOCKET = '/var/run/docker.sock';
+export const ENGINE_SOCKET = process.env['DOCKER_SOCKET'] ?? '/var/run/docker.sock';
 
-/** Why there is no engine to test with; undefined where there is one. With REQUIRE_DOCKER=1 that is an error. */
+/** Why there is no engine to test with, or no image; undefined where there are. With REQUIRE_DOCKER=1 that is an error. */
 export async function engineProblem(): Promise<string | undefined> {
   const problem = await probe();
   if (problem !== undefined && process.env['REQUIRE_DOCKER'] === '1') {
@@ -19,16 +19,23 @@ async function probe(): Promise<string | undefined> {
   if (!existsSync(ENGINE_SOCKET)) return `no Docker engine listens on ${ENGINE_SOCKET}`;
   try {
     await ask('GET', '/_ping');
-    return undefined;
   } catch (error) {
     return `no Docker engine answers on ${ENGINE_SOCKET}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  try {
+    await testImage();
+    return undefined;
+  } catch (error) {
+    return `there is no test image: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
 /** Builds the test image where it is missing, and gives its name. */
 export async function testImage(): Promise<string> {
   const script = new URL('image.sh', import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)(script);
+  const { stdout } = await promisify(execFile)(script, {
+    env: { ...process.env, DOCKER_HOST: `unix://${ENGINE_SOCKET}` },
+  });
   return stdout.trim();
 }
 

@@ -1,12 +1,10 @@
 /** A registry on loopback with one image, as far as the engine needs one for a pull. Engines trust 127.0.0.0/8 without TLS. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { testImage } from './engine.ts';
 
 const REPOSITORY = 'shr-test/pulled';
 const MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
@@ -40,7 +38,6 @@ export class RegistryServer {
       os: 'linux',
       config: {},
       rootfs: { type: 'layers', diff_ids: [blob(tar).digest] },
-      // Its own digest each time: an engine that has the layer already would not ask for it.
       history: [],
     };
     this.#config = blob(Buffer.from(JSON.stringify(config)));
@@ -59,22 +56,11 @@ export class RegistryServer {
   }
 
   static async start(user: { username: string; password: string }): Promise<RegistryServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'shr-registry-'));
-    try {
-      await mkdir(join(folder, 'bin'));
-      await copyFile(process.env['BUSYBOX'] ?? '/bin/busybox', join(folder, 'bin/busybox'));
-      const { stdout } = await promisify(execFile)('tar', ['-C', folder, '-cf', '-', 'bin'], {
-        encoding: 'buffer',
-        maxBuffer: 64 * 2 ** 20,
-      });
-      const registry = new RegistryServer(user, stdout);
-      await new Promise<void>((resolve) => {
-        registry.#server.listen(0, '127.0.0.1', resolve);
-      });
-      return registry;
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    const registry = new RegistryServer(user, await rootOf(await testImage()));
+    await new Promise<void>((resolve) => {
+      registry.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return registry;
   }
 
   get server(): string {
@@ -139,5 +125,16 @@ export class RegistryServer {
   ): void {
     response.writeHead(status, { ...headers, 'content-type': 'application/json' });
     response.end(JSON.stringify({ errors: [{ code, message }] }));
+  }
+}
+
+/** The files of an image as one tar: the layer to offer. */
+async function rootOf(image: string): Promise<Buffer> {
+  const run = promisify(execFile);
+  const container = (await run('docker', ['create', '--network', 'none', image])).stdout.trim();
+  try {
+    return (await run('docker', ['export', container], { encoding: 'buffer', maxBuffer: 64 * 2 ** 20 })).stdout;
+  } finally {
+    await run('docker', ['rm', container]);
   }
 }

@@ -255,7 +255,7 @@ describe('provider docker, with an engine', () => {
 
     const auth = (password: string) => ({
       pull: 'missing',
-      command: ['/bin/busybox', 'echo', 'pulled and run'],
+      command: ['/bin/echo', 'pulled and run'],
       registryAuth: { server: registry.server, username: 'acme', password },
     });
 
