@@ -9,7 +9,8 @@ const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock
   npm run sim -- --seed N               runs one seed, and tells the story of each violation
   npm run sim -- --seed N --trace       prints the whole history of one seed
                         --about NAME    … only the lines about this job or runner (job-7, sim-01k…)
-  npm run sim -- --seed N --crash-at C  no crash but one, at the C-th call of a port
+                        --calm        … in a world where nothing goes wrong
+                        --crash-at C  … with no crash but one, at the C-th call of a port
   npm run sim -- --help
 
 Exit code 0: every invariant held. 1: some did not; the last line says how to see one of them again.`;
@@ -40,6 +41,7 @@ async function main(): Promise<number> {
       seed: { type: 'string' },
       trace: { type: 'boolean', default: false },
       about: { type: 'string' },
+      calm: { type: 'boolean', default: false },
       'crash-at': { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -50,10 +52,10 @@ async function main(): Promise<number> {
   }
   if (values.seed !== undefined) {
     const crashAt = values['crash-at'];
-    const outcome = await runSeed(
-      wholeNumber(values.seed, 'seed'),
-      crashAt === undefined ? {} : { noCrashes: true, firstCrashAtCall: wholeNumber(crashAt, 'crash-at') },
-    );
+    const outcome = await runSeed(wholeNumber(values.seed, 'seed'), {
+      calm: values.calm,
+      ...(crashAt === undefined ? {} : { noCrashes: true, firstCrashAtCall: wholeNumber(crashAt, 'crash-at') }),
+    });
     const { about } = values;
     if (values.trace) {
       for (const line of outcome.history.lines) {

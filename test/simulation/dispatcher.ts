@@ -112,10 +112,10 @@ export class Dispatcher {
     }
   }
 
-  /** From now on it neither dies nor is stopped. */
+  /** From now on it neither dies, but for a crash that was ordered, nor is stopped. */
   calm(): void {
     this.#calm = true;
-    this.#process?.life.spare();
+    if (this.#options.firstCrashAtCall === undefined) this.#process?.life.spare();
   }
 
   /** A delivery at the door: answered after its commit, lost when nobody is at home. */
@@ -139,6 +139,7 @@ export class Dispatcher {
     const process = this.#process;
     if (process === undefined) return;
     await process.engine.stop(SHUTDOWN_MS);
+    this.calls += process.life.calls;
     this.#process = undefined;
     process.life.end('the simulation is over');
   }

@@ -1,0 +1,182 @@
+/**
+ * Engines that are broken on purpose, each in one way: the real one behind a port that cheats. A world that does not
+ * notice them proves nothing.
+ */
+import type { Registration } from '../../dispatcher/config/model.ts';
+import type { Github, JitRequest } from '../../dispatcher/github/github.ts';
+import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
+import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import type { InstanceRef, LaunchRequest, Provider } from '../../providers/provider.ts';
+import type { EngineFactory } from './dispatcher.ts';
+
+/** The same object, with some of its methods replaced. */
+function replaced<T extends object>(target: T, replacements: Partial<T>): T {
+  return new Proxy(target, {
+    get: (object, property) => {
+      const own: unknown = Reflect.get(replacements, property);
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(object, property);
+      return typeof value === 'function' ? value.bind(object) : value;
+    },
+  });
+}
+
+function tampered(
+  options: EngineOptions,
+  change: { github?: (github: Github) => Partial<Github>; provider?: (provider: Provider) => Partial<Provider> },
+): EngineOptions {
+  const tenants = new Map<string, Tenant>();
+  for (const [name, tenant] of options.tenants) {
+    tenants.set(name, {
+      registration: tenant.registration,
+      github: replaced(tenant.github, change.github?.(tenant.github) ?? {}),
+      provider: async (backend) => {
+        const provider = await tenant.provider(backend);
+        return replaced(provider, change.provider?.(provider) ?? {});
+      },
+    });
+  }
+  return { ...options, tenants };
+}
+
+/** Takes a container down as soon as it is seen running. */
+export const impatient: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        inspect: async (ref: InstanceRef) => {
+          const seen = await provider.inspect(ref);
+          if (seen?.state === 'running') await provider.stop(ref);
+          return seen;
+        },
+      }),
+    }),
+  );
+
+/** Believes that every stop has done its work. */
+export const careless: EngineFactory = (options) =>
+  createEngine(tampered(options, { provider: () => ({ stop: async () => {}, inspect: async () => undefined }) }));
+
+/** Believes that every runner was deleted. */
+export const untidy: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      github: () => ({
+        deleteRunner: async () => 'deleted' as const,
+        getRunner: async () => undefined,
+        findRunner: async () => undefined,
+        listRunners: async () => [],
+      }),
+    }),
+  );
+
+/** Does not see jobs with this label. */
+export function blindTo(label: string): EngineFactory {
+  return (options) =>
+    createEngine({
+      ...options,
+      admit: (job) => (job.labels.includes(label) ? { outcome: 'not-ours', reason: 'overlooked' } : options.admit(job)),
+    });
+}
+
+/** Runs what the policy refuses. */
+export const permissive: EngineFactory = (options) =>
+  createEngine({
+    ...options,
+    admit: (job) => {
+      const answer = options.admit(job);
+      if (answer.outcome !== 'refused') return answer;
+      const lenient = options.admit({ ...job, labels: job.labels.filter((label) => !label.startsWith('cpu-')) });
+      return lenient.outcome === 'lane'
+        ? { outcome: 'lane', lane: { ...lenient.lane, key: 'f'.repeat(16), labels: job.labels } }
+        : answer;
+    },
+  });
+
+/** Knows no limits. */
+export const greedy: EngineFactory = (options) => {
+  const generous = (registration: Registration): Registration => ({
+    ...registration,
+    maxRunners: 1000,
+    backends: registration.backends.map((backend) => ({ ...backend, maxRunners: 1000 })),
+  });
+  const tenants = new Map(
+    [...options.tenants].map(([name, tenant]) => [
+      name,
+      { ...tenant, registration: generous(tenant.registration), provider: tenant.provider },
+    ]),
+  );
+  return createEngine({ ...options, tenants, maxRunners: 1000, maxLaunches: 1000 });
+};
+
+/** Tells the log what it hands to the runner. */
+export const talkative: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        launch: (request: LaunchRequest) => {
+          options.log.info('launching', { environment: request.secretEnvironment });
+          return provider.launch(request);
+        },
+      }),
+    }),
+  );
+
+/** Starts a container anew after it has been stopped. */
+export const restless: EngineFactory = (options) => {
+  const requests = new Map<string, LaunchRequest>();
+  return createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        launch: (request: LaunchRequest) => {
+          requests.set(request.name, request);
+          return provider.launch(request);
+        },
+        stop: async (ref: InstanceRef) => {
+          await provider.stop(ref);
+          const request = requests.get(ref.name);
+          requests.delete(ref.name);
+          if (request !== undefined) await provider.launch(request);
+        },
+      }),
+    }),
+  );
+};
+
+/** Makes two containers where one would do. */
+export const lavish: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        launch: async (request: LaunchRequest) => {
+          await provider.launch({ ...request, name: `${request.name}-2` });
+          return provider.launch(request);
+        },
+      }),
+    }),
+  );
+
+/** Deletes whatever runner it finds at GitHub. */
+export const hostile: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      github: (github) => ({
+        createJitRunner: async (request: JitRequest) => {
+          const runners = await github.listRunners(request.scope, 'sweep');
+          for (const runner of runners) {
+            if (!runner.name.startsWith(`${options.dispatcherId}-`))
+              await github.deleteRunner(request.scope, runner.id);
+          }
+          return github.createJitRunner(request);
+        },
+      }),
+    }),
+  );
+
+/** Never stops when it is told to, and does not start either. */
+export const deaf: EngineFactory = (options) => ({
+  ...createEngine(options),
+  start: async () => {
+    throw new Error('not today');
+  },
+});

@@ -1,0 +1,102 @@
+import { expect } from 'chai';
+import * as broken from './broken-engines.ts';
+import type { EngineFactory } from './dispatcher.ts';
+import type { Rule } from './invariants.ts';
+import { type Outcome, runSeed } from './run.ts';
+
+const SEEDS = 200;
+const A_BLOCK = 25;
+/** A small world: one tenant, a handful of jobs. */
+const CRASH_SEED = 60;
+
+function expectPeace(outcome: Outcome, how = `npm run sim -- --seed ${outcome.seed} --trace`): void {
+  const told = outcome.violations.flatMap(({ rule, what, story }) => [
+    `${rule}: ${what}`,
+    ...story.slice(-15).map((line) => `    ${outcome.history.format(line)}`),
+  ]);
+  expect(told, `replay: ${how}`).to.deep.equal([]);
+}
+
+describe('a faulty world', function () {
+  this.timeout(120_000);
+
+  for (let from = 1; from <= SEEDS; from += A_BLOCK) {
+    it(`ends well with each of the seeds ${from} to ${from + A_BLOCK - 1}`, async () => {
+      for (let seed = from; seed < from + A_BLOCK; seed += 1) expectPeace(await runSeed(seed));
+    });
+  }
+
+  it('tells the same history twice when the seed is the same', async () => {
+    for (const seed of [3, 10, 41, 77]) {
+      const [first, second] = [await runSeed(seed), await runSeed(seed)];
+      expect(first.history.lines.length).to.be.greaterThan(50);
+      expect(second.fingerprint).to.equal(first.fingerprint);
+    }
+    expect((await runSeed(3)).fingerprint).to.not.equal((await runSeed(4)).fingerprint);
+  });
+
+  it('makes one instance a job when nothing goes wrong, nobody steals and no gate holds', async () => {
+    const seeds = [10, 20, 30, 40, 50, 60, 70, 80];
+    let peaceful = 0;
+    for (const seed of seeds) {
+      const outcome = await runSeed(seed, { calm: true });
+      expectPeace(outcome);
+      const jobs = outcome.scenario.tenants.flatMap((tenant) => tenant.jobs);
+      if (outcome.counts.steals > 0 || jobs.some((job) => job.gateMs !== undefined || job.expectation === 'doomed')) {
+        continue;
+      }
+      peaceful += 1;
+      expect(outcome.counts.instances).to.equal(jobs.filter((job) => job.expectation === 'runs').length);
+    }
+    expect(peaceful, 'worlds in which it can be counted').to.be.greaterThan(0);
+  });
+
+  it('survives a crash at any call of a port', async () => {
+    const seed = CRASH_SEED;
+    const calls = (await runSeed(seed, { calm: true })).counts.calls;
+    const points = 60;
+    for (let point = 0; point < points; point += 1) {
+      // The first calls are the start and the first launch: one by one. Then further and further apart.
+      const call = point < 30 ? point + 1 : Math.round(30 + ((calls - 30) * (point - 29)) / (points - 29));
+      const outcome = await runSeed(seed, { calm: true, firstCrashAtCall: call });
+      expect(outcome.counts.crashes, `crash at call ${call} of ${calls}`).to.equal(1);
+      expectPeace(outcome, `npm run sim -- --seed ${seed} --calm --crash-at ${call} --trace`);
+    }
+  });
+});
+
+describe('the world notices', function () {
+  this.timeout(60_000);
+
+  const cases: readonly { readonly engine: EngineFactory; readonly what: string; readonly rule: Rule }[] = [
+    { what: 'a job is overlooked', engine: broken.blindTo('cpu-2'), rule: 'a job that stays queued runs' },
+    {
+      what: 'a busy container is stopped',
+      engine: broken.impatient,
+      rule: 'no instance is stopped while its job runs',
+    },
+    { what: 'containers are left', engine: broken.careless, rule: 'nothing is left' },
+    { what: 'registrations are left at GitHub', engine: broken.untidy, rule: 'nothing is left' },
+    { what: 'caps are ignored', engine: broken.greedy, rule: 'no cap is exceeded' },
+    { what: 'a name is used again', engine: broken.restless, rule: 'no name is used twice' },
+    { what: 'a secret is logged', engine: broken.talkative, rule: 'secrets stay secret' },
+    {
+      what: 'a refused job gets a runner',
+      engine: broken.permissive,
+      rule: 'a job that is refused or not ours gets no runner',
+    },
+    { what: 'more containers are made than needed', engine: broken.lavish, rule: 'launches are bounded' },
+    { what: 'a foreign runner is deleted', engine: broken.hostile, rule: 'a foreign runner is left alone' },
+    { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
+  ];
+  for (const { engine, rule, what } of cases) {
+    it(`when ${what}`, async () => {
+      const found = new Set<Rule>();
+      for (let seed = 1; seed <= 12 && !found.has(rule); seed += 1) {
+        const outcome = await runSeed(seed, { noCrashes: true, createEngine: engine });
+        for (const violation of outcome.violations) found.add(violation.rule);
+      }
+      expect([...found]).to.include(rule);
+    });
+  }
+});
