@@ -157,7 +157,8 @@ function firstRow(fact: JobFact): JobRow {
   };
 }
 
-function same(left: JobRow, right: JobRow): boolean {
-  const others = new Map<string, unknown>(Object.entries(right));
-  return Object.entries(left).every(([field, value]) => others.get(field) === value);
+/** By `for … in`, which allocates nothing: it is asked for each fact of the hot path. */
+function same<Row extends object>(left: Row, right: Row): boolean {
+  for (const field in left) if (left[field] !== right[field]) return false;
+  return true;
 }

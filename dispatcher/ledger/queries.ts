@@ -52,6 +52,19 @@ function wholeRow<Row>(
   };
 }
 
+/** Likewise for a query whose one parameter is a key. */
+function byKey(build: (builder: Builder, key: string) => { compile(): Query }) {
+  const texts = new WeakMap<Builder, string>();
+  return (builder: Builder, key: string): Query => {
+    let text = texts.get(builder);
+    if (text === undefined) {
+      text = build(builder, key).compile().sql;
+      texts.set(builder, text);
+    }
+    return { sql: text, parameters: [key] };
+  };
+}
+
 // ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const insertDelivery = wholeRow<Tables['deliveries']>(
@@ -84,9 +97,7 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
 
 // ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export function jobByKey(builder: Builder, key: string): Query {
-  return builder.selectFrom('jobs').selectAll().where('key', '=', key).compile();
-}
+export const jobByKey = byKey((builder, key) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
 /** A new job, or what facts may change of a known one: its identity and the launches counted for it stay. */
 export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>

@@ -774,7 +774,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
             await home.discard();
           }
         }),
-        { numRuns: 60 },
+        // In time to say what failed, whatever is left to be made smaller.
+        { numRuns: 30, interruptAfterTimeLimit: 40_000 },
       );
     });
 
