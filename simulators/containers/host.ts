@@ -1,0 +1,170 @@
+/**
+ * What the clouds' simulators run in place of containers: local processes, one process group each. Time limits, states
+ * and failures are the simulated service's business; this is only the machine that it would have.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+export interface ContainerSpec {
+  readonly image: string;
+  /** In place of the image's ENTRYPOINT. */
+  readonly command?: readonly string[];
+  /** In place of the image's CMD. */
+  readonly args?: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Files by their path in the container. They appear elsewhere; command and args are rewritten to find them there. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export interface ContainerHostOptions {
+  /** What an image runs by itself. An image that is not here does not exist. */
+  readonly images: Readonly<Record<string, readonly string[]>>;
+  /** Texts in command and args that stand for something of this machine, such as `/home/runner/run.sh`. */
+  readonly substitutions?: Readonly<Record<string, string>>;
+}
+
+export type ContainerEnd = { readonly exitCode: number } | { readonly signal: string };
+
+export interface Container {
+  readonly pid: number;
+  /** Undefined while it runs. */
+  readonly end: ContainerEnd | undefined;
+  readonly ended: Promise<ContainerEnd>;
+  /** Standard output and error as they came, the last `KEPT_BYTES` of them. */
+  output(): string;
+  /** SIGTERM to the group, SIGKILL after the grace. Resolves when it has ended. */
+  stop(graceMs: number): Promise<ContainerEnd>;
+}
+
+/** The image does not exist, as a registry would say it. */
+export class NoSuchImage extends Error {
+  constructor(image: string) {
+    super(`manifest for ${image} not found`);
+    this.name = 'NoSuchImage';
+  }
+}
+
+export const KEPT_BYTES = 4 * 1024 * 1024;
+
+export class ContainerHost {
+  readonly #options: ContainerHostOptions;
+  readonly #running = new Set<LocalContainer>();
+  #folder: Promise<string> | undefined;
+  #count = 0;
+
+  constructor(options: ContainerHostOptions) {
+    this.#options = options;
+  }
+
+  has(image: string): boolean {
+    return Object.hasOwn(this.#options.images, image);
+  }
+
+  /** Rejects with NoSuchImage. A command that does not exist ends with exit code 127, as in a shell. */
+  async start(spec: ContainerSpec): Promise<Container> {
+    const own = this.#options.images[spec.image];
+    if (!this.has(spec.image) || own === undefined) throw new NoSuchImage(spec.image);
+    this.#folder ??= mkdtemp(join(tmpdir(), 'shr-containers-'));
+    this.#count += 1;
+    const root = join(await this.#folder, String(this.#count));
+    await mkdir(root, { recursive: true });
+    const substitutions = new Map(Object.entries(this.#options.substitutions ?? {}));
+    for (const [path, text] of Object.entries(spec.files ?? {})) {
+      const here = join(root, 'files', path);
+      await mkdir(dirname(here), { recursive: true });
+      await writeFile(here, text, { mode: 0o600 });
+      substitutions.set(path, here);
+    }
+    const words = [...(spec.command ?? own), ...(spec.args ?? [])].map((word) => substitute(word, substitutions));
+    const container = new LocalContainer(words, root, spec.environment, () => this.#running.delete(container));
+    if (container.end === undefined) this.#running.add(container);
+    return container;
+  }
+
+  /** Ends everything that still runs, and removes its folder. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((container) => container.stop(0)));
+    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
+  }
+}
+
+class LocalContainer implements Container {
+  readonly pid: number;
+  readonly ended: Promise<ContainerEnd>;
+  end: ContainerEnd | undefined;
+  readonly #child: ChildProcess;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(
+    words: readonly string[],
+    folder: string,
+    environment: Readonly<Record<string, string>>,
+    onEnd: () => void,
+  ) {
+    const [program = 'true', ...args] = words;
+    this.#child = spawn(program, args, {
+      cwd: folder,
+      detached: true,
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: folder, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.pid = this.#child.pid ?? 0;
+    const keep = (chunk: Buffer): void => this.#keep(chunk);
+    this.#child.stdout?.on('data', keep);
+    this.#child.stderr?.on('data', keep);
+    this.ended = new Promise((resolve) => {
+      const settle = (end: ContainerEnd): void => {
+        if (this.end !== undefined) return;
+        this.end = end;
+        this.#signal('SIGKILL');
+        onEnd();
+        resolve(end);
+      };
+      this.#child.on('error', (error) => {
+        keep(Buffer.from(`${error.message}\n`));
+        settle({ exitCode: 127 });
+      });
+      // A child of it may hold the output open; its own end is the container's.
+      this.#child.on('exit', (exitCode, signal) =>
+        settle(exitCode === null ? { signal: signal ?? 'SIGKILL' } : { exitCode }),
+      );
+    });
+  }
+
+  output(): string {
+    return Buffer.concat(this.#chunks).toString();
+  }
+
+  async stop(graceMs: number): Promise<ContainerEnd> {
+    if (this.end !== undefined) return this.end;
+    this.#signal(graceMs > 0 ? 'SIGTERM' : 'SIGKILL');
+    const timer = setTimeout(() => this.#signal('SIGKILL'), graceMs);
+    const end = await this.ended;
+    clearTimeout(timer);
+    return end;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.pid === 0) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // The group is gone already.
+    }
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    while (this.#bytes > KEPT_BYTES && this.#chunks.length > 1) this.#bytes -= this.#chunks.shift()?.length ?? 0;
+  }
+}
+
+function substitute(word: string, substitutions: ReadonlyMap<string, string>): string {
+  let text = word;
+  for (const [from, to] of substitutions) text = text.replaceAll(from, to);
+  return text;
+}
