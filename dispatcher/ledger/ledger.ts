@@ -225,6 +225,8 @@ export interface Ledger {
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
+  /** Queued jobs of lanes that neither changed nor were read since `beforeMs`, oldest first: for a GET of each. */
+  staleJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
   /** Disputed jobs, for a GET of each. */
   disputedJobs(limit: number): Promise<readonly JobRow[]>;
   /** GitHub knows the job no longer: it is completed without a runner. */

@@ -216,6 +216,19 @@ export function disputedJobs(builder: Builder, limit: number): Query {
   );
 }
 
+export function staleJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select('key')
+    .where('demand', '=', yes)
+    .where('statusSinceMs', '<', beforeMs)
+    .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(limit)
+    .compile();
+}
+
 export function overdueJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
     .selectFrom('jobs')

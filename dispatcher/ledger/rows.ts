@@ -252,10 +252,15 @@ export function jobInLane(row: unknown): z.output<typeof jobInLaneSchema> {
 }
 
 const laneKeySchema = z.object({ laneKey: text });
+const keySchema = z.object({ key: z.string() });
 const outputSchema = z.object({ output: text });
 const cursorSchema = z.object({ value: text });
 const momentSchema = z.object({ atMs: integer });
 const countSchema = z.object({ count: integer });
+
+export function keyOf(row: unknown): string {
+  return keySchema.parse(row).key;
+}
 
 export function laneKeyOf(row: unknown): string {
   return laneKeySchema.parse(row).laneKey;

@@ -169,6 +169,10 @@ export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<numbe
   return (yield queries.unsettleOpenJobs(context.builder, sinceMs, context.nowMs)).changed;
 }
 
+export function* staleJobs(context: Context, beforeMs: number, limit: number): Step<readonly string[]> {
+  return (yield queries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.keyOf);
+}
+
 export function* disputedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
   return (yield queries.disputedJobs(context.builder, limit)).rows.map(rows.jobRow);
 }

@@ -21,6 +21,7 @@ export function ledgerOn(store: Store): Ledger {
     job: (key) => store.read((context) => steps.job(context, key)),
     jobs: (filter) => store.read((context) => steps.jobs(context, filter)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
+    staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
     dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
     expireJobs: (beforeMs, limit) => store.write((context) => steps.expireJobs(context, beforeMs, limit)),

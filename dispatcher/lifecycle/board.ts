@@ -19,6 +19,8 @@ export interface Hungry {
 }
 
 const LANES_A_READ = 500;
+/** GitHub's list says "busy" before the job's `in_progress` arrives; when nothing comes, the job was a stranger's. */
+const SUPPOSED_MS = 2 * 60_000;
 
 export class Board {
   readonly #ledger: Pick<Ledger, 'laneCounts'>;
@@ -29,6 +31,8 @@ export class Board {
   readonly #needs = new Map<string, Map<string, number>>();
   readonly #surplus = new Map<string, { readonly count: number; readonly sinceMs: number }>();
   readonly #outdated = new Set<string>();
+  /** Busy runners without a known job. */
+  readonly #supposed = new Map<string, { readonly laneKey: string; readonly untilMs: number }>();
 
   constructor(ledger: Pick<Ledger, 'laneCounts'>) {
     this.#ledger = ledger;
@@ -38,8 +42,30 @@ export class Board {
     this.#dirty.add(laneKey);
   }
 
+  /** The runner is busy, and no job names it yet. */
+  suppose(runner: string, laneKey: string, nowMs: number): void {
+    if (!this.#supposed.has(runner)) this.#supposed.set(runner, { laneKey, untilMs: nowMs + SUPPOSED_MS });
+  }
+
+  /** Its job is known, or it has ended. */
+  unsuppose(runner: string): void {
+    this.#supposed.delete(runner);
+  }
+
+  /** When a supposition has to be given up. */
+  nextDoubtMs(): number | undefined {
+    let next: number | undefined;
+    for (const { untilMs } of this.#supposed.values()) if (next === undefined || untilMs < next) next = untilMs;
+    return next;
+  }
+
   /** Reads the dirty lanes, and plans their pools again. */
   async refresh(nowMs: number): Promise<void> {
+    for (const [runner, { laneKey, untilMs }] of this.#supposed) {
+      if (untilMs > nowMs) continue;
+      this.#supposed.delete(runner);
+      this.#dirty.add(laneKey);
+    }
     while (this.#dirty.size > 0) {
       const keys = [...this.#dirty].slice(0, LANES_A_READ);
       for (const key of keys) this.#dirty.delete(key);
@@ -111,7 +137,9 @@ export class Board {
     const pool = `${counts.lane.host} ${scopePath(counts.lane.scope)} ${counts.lane.runnerGroup}`;
     if (before !== undefined && before.pool !== pool) this.#remove(key, before);
     const labels = before?.facts.labels ?? new Set(counts.lane.labels.map((label) => label.toLowerCase()));
-    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply } });
+    let supposed = 0;
+    for (const { laneKey } of this.#supposed.values()) if (laneKey === key) supposed += 1;
+    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply, supposed } });
     const members = this.#pools.get(pool);
     if (members === undefined) this.#pools.set(pool, new Set([key]));
     else members.add(key);

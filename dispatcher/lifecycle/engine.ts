@@ -50,6 +50,8 @@ const RECHECK_MS = 10 * MINUTE;
 const CHORES_MS = MINUTE;
 const ERROR_PAUSE_MS = SECOND;
 const MOST_DISPUTES = 50;
+/** A minute: the GETs must leave most of GitHub's budget to the launches. */
+const MOST_RECHECKS = 100;
 const REASON_CHANGED = 'the image, shape or backends of its lane changed';
 
 export function createEngine(options: EngineOptions): Engine {
@@ -66,7 +68,7 @@ export function createEngine(options: EngineOptions): Engine {
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
   const working = () => state === 'working';
-  const floor = createFloor(options, { working, laneChanged, wake });
+  const floor = createFloor(options, { working, laneChanged, unnamed, wake });
   const view = new GithubView(floor);
   const verifier = new Verifier(floor);
 
@@ -81,6 +83,15 @@ export function createEngine(options: EngineOptions): Engine {
   function laneChanged(laneKey: string): void {
     board.mark(laneKey);
     blocked.delete(laneKey);
+  }
+
+  function unnamed(runner: RunnerRow, is: boolean): void {
+    if (!is) {
+      board.unsuppose(runner.name);
+      return;
+    }
+    board.suppose(runner.name, runner.laneKey, clock.now());
+    if (runner.forJobKey !== null) verifier.ask(runner.forJobKey, runner.registration);
   }
 
   function wake(): void {
@@ -289,9 +300,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (now < choresDueAtMs) return;
     choresDueAtMs = now + CHORES_MS;
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
-    for (const job of await ledger.jobs({ admission: 'lane', status: 'queued', limit: 100 })) {
-      if (now - Math.max(job.statusSinceMs, job.verifiedAtMs ?? 0) >= RECHECK_MS) verifier.ask(job.key);
-    }
+    for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);
     await ledger.deleteEmptyLanes();
   }
 
@@ -300,6 +309,7 @@ export function createEngine(options: EngineOptions): Engine {
     const candidates: (number | null | undefined)[] = [
       visits.size >= VISITS_AT_ONCE ? null : await nextVisitAt(),
       holds.nextReleaseMs(),
+      board.nextDoubtMs(),
       backends.nextOpeningMs(),
       surplusMs === undefined ? undefined : Math.max(surplusMs + SURPLUS_MS, clock.now() + SECOND),
       choresDueAtMs,

@@ -22,7 +22,13 @@ const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
 
 export function createFloor(
   options: EngineOptions,
-  bell: { readonly working: () => boolean; readonly laneChanged: (laneKey: string) => void; readonly wake: () => void },
+  bell: {
+    readonly working: () => boolean;
+    readonly laneChanged: (laneKey: string) => void;
+    /** The runner became busy without a job that we know of, or is no longer so. */
+    readonly unnamed: (runner: RunnerRow, is: boolean) => void;
+    readonly wake: () => void;
+  },
 ): Floor {
   const { clock, ledger, log, metrics, tenants } = options;
 
@@ -65,6 +71,7 @@ export function createFloor(
       const { before, after } = result;
       report(before, after, reasons);
       if (before.state !== after.state || before.jobKey !== after.jobKey) {
+        bell.unnamed(after, after.state === 'busy' && after.jobKey === null);
         bell.laneChanged(after.laneKey);
         bell.wake();
       }

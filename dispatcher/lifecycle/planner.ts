@@ -9,6 +9,8 @@ export interface LaneFacts {
   readonly warm: number;
   /** Unbound runners of the lane's present spec, from `creating` to `online`. */
   readonly supply: number;
+  /** Runners of the lane that GitHub calls busy while no job names them yet: most likely one that still counts as waiting. */
+  readonly supposed: number;
 }
 
 export interface PoolPlan {
@@ -30,7 +32,7 @@ export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
   for (const lane of lanes) {
     const balance = lane.supply - lane.demand - lane.warm;
     if (balance > 0) spare.push({ lane, left: balance });
-    else if (balance < 0) short.push({ lane, missing: -balance });
+    else if (balance + lane.supposed < 0) short.push({ lane, missing: -balance - lane.supposed });
   }
   if (spare.length > 0 && short.length > 0) {
     // The lanes with the most labels have the fewest others to borrow from: they choose first. Among the lenders, the

@@ -218,6 +218,17 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.job(keyOf(2))).to.include({ status: 'queued', verifiedAtMs: 20_002 });
       });
 
+      it('that wait unchanged and unread for long are offered for a GET, oldest first', async () => {
+        await queue([1, 2, 3]);
+        const since = (await ledger.job(keyOf(1)))?.statusSinceMs ?? 0;
+        expect(await ledger.staleJobs(since, 10)).to.deep.equal([]);
+        expect(await ledger.staleJobs(since + 60_000, 10)).to.have.members([keyOf(1), keyOf(2), keyOf(3)]);
+        expect(await ledger.staleJobs(since + 60_000, 2)).to.have.length(2);
+        await ledger.recordFacts([fact({ jobId: 2, source: 'read', observedAtMs: since + 50_000 })]);
+        expect(await ledger.staleJobs(since + 50_000, 10)).to.have.members([keyOf(1), keyOf(3)]);
+        expect(await ledger.staleJobs(since + 50_001, 10)).to.have.members([keyOf(1), keyOf(2), keyOf(3)]);
+      });
+
       it('that may call for a runner are offered for a GET before those that are over', async () => {
         await queue([1, 2]);
         for (const [jobId, status] of [

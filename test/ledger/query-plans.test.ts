@@ -45,6 +45,7 @@ describe('the plans that SQLite makes', () => {
   const plans: readonly (readonly [string, queries.Query, string])[] = [
     ['one job', queries.jobByKey(builder, 'k'), 'sqlite_autoindex_jobs_1'],
     ['jobs to settle', queries.unsettledJobs(builder, 9), 'jobsUnsettled'],
+    ['jobs to read again', queries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['jobs in doubt', queries.disputedJobs(builder, 9), 'jobsDisputed'],
     ['jobs that waited too long', queries.overdueJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['the demand of a lane', queries.laneDemand(builder, 'l'), 'COVERING INDEX jobsInDemand'],

@@ -240,15 +240,15 @@ describe('when SQLite fails', () => {
     });
 
     // Where a process may have a mount namespace of its own, it gets a real disk, of 1 MB.
-    const inNamespace = ['--user', '--map-root-user', '--mount', '--kill-child'];
+    const [unshare, ...inNamespace] = ['unshare', '--user', '--map-root-user', '--mount', '--kill-child'] as const;
     const script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; cp "$0"/* "$0.kept"/';
-    if (spawnSync('unshare', [...inNamespace, 'mount', '-t', 'tmpfs', 'none', tmpdir()]).status === 0) {
+    if (spawnSync(unshare, [...inNamespace, 'mount', '-t', 'tmpfs', 'none', tmpdir()]).status === 0) {
       it('refuses the step on a disk that is full, and keeps what it acknowledged', async () => {
         const disk = await mkdtemp(join(folder, 'disk-'));
         const kept = `${disk}.kept`;
         spawnSync('mkdir', [kept]);
         const command = ['/bin/sh', '-c', script, disk, process.execPath, PROGRAM, 'write', join(disk, 'ledger.db')];
-        const child = start(['unshare', ...inNamespace, ...command]);
+        const child = start([unshare, ...inNamespace, ...command]);
         const exited = once(child, 'exit');
         const { acknowledged, last } = await acknowledgedBy(child, () => false);
         await exited;

@@ -5,9 +5,9 @@ import { allot, type LaneFacts, planPool, type Request } from '../../dispatcher/
 function lane(
   key: string,
   labels: string,
-  counts: Partial<Pick<LaneFacts, 'demand' | 'warm' | 'supply'>> = {},
+  counts: Partial<Pick<LaneFacts, 'demand' | 'warm' | 'supply' | 'supposed'>> = {},
 ): LaneFacts {
-  return { key, labels: new Set(labels.split(' ')), demand: 0, warm: 0, supply: 0, ...counts };
+  return { key, labels: new Set(labels.split(' ')), demand: 0, warm: 0, supply: 0, supposed: 0, ...counts };
 }
 
 const LABELS = ['a', 'b', 'c', 'd'];
@@ -22,6 +22,7 @@ const anyPool: fc.Arbitrary<readonly LaneFacts[]> = fc
           demand: fc.nat(6),
           warm: fc.nat(2),
           supply: fc.nat(6),
+          supposed: fc.constant(0),
         }),
       ),
     ),
@@ -56,6 +57,16 @@ describe('the planner', () => {
   it('does not credit a runner whose labels lack one of the job’s', () => {
     const plan = planPool([lane('x', 'a b', { demand: 1 }), lane('y', 'a', { supply: 1 })]);
     expect([...plan.needs]).to.deep.equal([['x', 1]]);
+  });
+
+  it('does not launch for a job that a busy runner most likely has already', () => {
+    expect([...planPool([lane('x', 'a', { demand: 2, supply: 0, supposed: 1 })]).needs]).to.deep.equal([['x', 1]]);
+  });
+
+  it('lends no supposition to other lanes, and drains nothing because of one', () => {
+    const plan = planPool([lane('x', 'a b', { supposed: 3, supply: 1, demand: 1 }), lane('y', 'a', { demand: 1 })]);
+    expect([...plan.needs]).to.deep.equal([['y', 1]]);
+    expect([...plan.surplus]).to.deep.equal([]);
   });
 
   it('balances: supply and launches together equal demand and surplus', () => {
