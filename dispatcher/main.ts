@@ -10,7 +10,7 @@ import { createGithub } from './github/client.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createAdminListener } from './http/admin.ts';
 import { createPublicListener } from './http/public.ts';
-import { createPoller } from './intake/poller.ts';
+import { createPoller, type Poller } from './intake/poller.ts';
 import { createIntake } from './intake/webhook.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
@@ -34,6 +34,7 @@ export interface Dispatcher {
 
 /** What the listeners and the ledger get of the time to stop; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
+const CATCH_UP_AT_ONCE = 4;
 
 /** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
@@ -112,13 +113,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     admit,
     registrations: () => registrations,
     pollStatus: (registration) => {
-      const status = poller.status().find((one) => one.registration === registration);
-      if (status === undefined || status.intervalMs === null) return undefined;
-      const troubles = status.troubles.map(({ repository, message }) => `${repository}: ${message}`);
-      return {
-        lastAtMs: status.lastEndedAtMs,
-        problems: [...(status.failure === null ? [] : [status.failure]), ...troubles],
-      };
+      const status = poller.statusOf(registration);
+      return status === undefined ? undefined : { lastAtMs: status.lastEndedAtMs, problems: status.problems };
     },
     waitReason: (laneKey) => engine.waitReason(laneKey),
     forgetRunner: (name) => engine.forget(name),
@@ -132,7 +128,9 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });
 
+  let stopping = false;
   async function stop(): Promise<void> {
+    stopping = true;
     log.info('stopping', { withinMs: dispatcher.shutdownMs });
     await Promise.all([publicListener.close(CLOSING_MS), poller.stop(), housekeeping.stop()]);
     await engine.stop(Math.max(0, dispatcher.shutdownMs - 2 * CLOSING_MS));
@@ -148,12 +146,40 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     const publicPort = await publicListener.listen(dispatcher.publicListen.host, dispatcher.publicListen.port);
     poller.start();
     housekeeping.start();
+    const caughtUp = catchUp(poller, [...tenants.keys()], () => stopping, log);
     log.info('started', { publicPort, adminPort, registrations: registrations.length, dispatcher: dispatcher.id });
-    return { publicPort, adminPort, stop };
+    return {
+      publicPort,
+      adminPort,
+      async stop() {
+        await stop();
+        await caughtUp;
+      },
+    };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** What happened while nobody listened is asked once, also of registrations that are not polled otherwise. */
+async function catchUp(
+  poller: Poller,
+  registrations: readonly string[],
+  stopping: () => boolean,
+  log: Log,
+): Promise<void> {
+  const waiting = [...registrations];
+  const work = async () => {
+    for (let name = waiting.shift(); name !== undefined && !stopping(); name = waiting.shift()) {
+      try {
+        if (!(await poller.pollNow(name)) && !stopping()) log.warn('catch-up-incomplete', { registration: name });
+      } catch (error) {
+        log.error('catch-up-failed', { registration: name, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CATCH_UP_AT_ONCE }, work));
 }
 
 /** A backend that is not fit for service. The message says what to do. */

@@ -69,6 +69,8 @@ export interface Poller {
   /** A pass now, or the one under way. Answers whether GitHub was listed to the end; `status` tells why not. */
   pollNow(registration: string): Promise<boolean>;
   status(): readonly PollStatus[];
+  /** Of one registration; undefined for one that it does not know. */
+  statusOf(registration: string): PollStatus | undefined;
   /** Breaks off requests under way. Nothing is recorded after it resolves. */
   stop(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createPoller(options: PollerOptions): Poller {
       return poll.now();
     },
     status: () => [...polls.values()].map((poll) => poll.status()),
+    statusOf: (registration) => polls.get(registration)?.status(),
     stop: async () => {
       stopping.abort(new Error('the poller stops'));
       await Promise.all([...polls.values()].map((poll) => poll.rest()));
