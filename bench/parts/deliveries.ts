@@ -50,6 +50,16 @@ export function signedRequests(series: number, count: number): readonly Buffer[]
   return requests;
 }
 
+/** One queued job on `labels`, as the path and headers and body of its delivery. */
+export function queuedJob(series: number, index: number, labels: readonly string[]) {
+  const event = template();
+  const id = 10_000_000_000 + series * 1_000_000 + index;
+  const job = { id, run_id: id + 1, status: 'queued', conclusion: null, runner_id: null, runner_name: null, labels };
+  const body = JSON.stringify({ ...event, action: 'queued', workflow_job: { ...event.workflow_job, ...job } });
+  const [, ...headers] = head(body, series, index).trimEnd().split('\r\n');
+  return { id, body, headers: Object.fromEntries(headers.map((line) => line.split(/: (.*)/, 2))) };
+}
+
 function head(body: string, series: number, index: number): string {
   const guid = guidOf(series, index);
   return [
