@@ -35,7 +35,7 @@ import {
 import type { ProcessOptions } from './options.ts';
 import { EnvironmentScanner, isAlive, type ProcessIdentity, procProblem } from './proc.ts';
 
-/** In the environment of every process of an instance: finds those that left the group. */
+/** In the environment of every process of an instance, with its folder: finds those that left the group. */
 const COOKIE = 'SHR_INSTANCE';
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
@@ -108,7 +108,7 @@ export class ProcessProvider implements Provider {
       if (supervisor.kind === 'none') {
         // Not started yet, or whoever made the folder died before it could. Starting twice does no harm:
         // of two supervisors the second leaves at once.
-        await this.#start(folder, { ...environment, [COOKIE]: cookieOf(folder, meta) }, operation);
+        await this.#start(folder, { ...environment, [COOKIE]: folder }, operation);
         if ((await readSupervisor(folder)).kind === 'none') {
           throw new ProviderError('transient', operation, `the supervisor of ${request.name} did not start`);
         }
@@ -153,13 +153,13 @@ export class ProcessProvider implements Provider {
       await this.#prepareRoot();
       const found = await findInstance(folder);
       if (found.kind === 'nothing' || found.kind === 'foreign') return;
-      if (found.kind === 'unreadable') throw new ProviderError('transient', operation, found.message);
-      if (ref.id !== undefined && ref.id !== found.meta.id) return;
+      if (found.kind === 'instance' && ref.id !== undefined && ref.id !== found.meta.id) return;
+      // Damaged tags must not keep it alive: what is needed for the stop is not in them.
       await markStopping(folder);
       const supervisor = await forbidStart(folder);
       if (supervisor.kind === 'started') await this.#endGroup(supervisor.identity);
-      await this.#endStragglers(cookieOf(folder, found.meta), operation);
-      await removeFolder(this.#settings.root, ref.name, found.meta.id);
+      await this.#endStragglers(folder, operation);
+      await removeFolder(this.#settings.root, ref.name, found.kind === 'instance' ? found.meta.id : 'damaged');
     });
   }
 
@@ -306,9 +306,9 @@ export class ProcessProvider implements Provider {
   }
 
   /** Ends what left the group (a daemon in a session of its own) or outlived its supervisor. */
-  async #endStragglers(cookie: string, operation: string): Promise<void> {
+  async #endStragglers(folder: string, operation: string): Promise<void> {
     for (let round = 0; round < 10; round += 1) {
-      const pids = (await this.#scanner.pidsOf(cookie)).filter((pid) => pid !== process.pid);
+      const pids = (await this.#scanner.pidsOf(folder)).filter((pid) => pid !== process.pid);
       if (pids.length === 0) return;
       for (const pid of pids) signal(pid, 'SIGKILL');
       await this.#host.sleep(10 * (round + 1));
@@ -371,10 +371,6 @@ export class ProcessProvider implements Provider {
       throw classify(operation, error);
     }
   }
-}
-
-function cookieOf(folder: string, meta: Meta): string {
-  return `${folder}#${meta.id}`;
 }
 
 /** False where there is nobody (any more) to get it. */

@@ -228,15 +228,17 @@ describe('provider process', () => {
     expect((await stat(own)).mode & 0o077).to.equal(0);
   });
 
-  it('shows an instance with damaged tags as unknown, to the dispatcher in whose name it is', async () => {
+  it('shows an instance with damaged tags as unknown to the dispatcher in whose name it is, and can stop it', async () => {
     await provider.launch(request('d1-a'));
     const meta = join(root, 'd1-a', 'meta.json');
-    const good = await readFile(meta);
     await writeFile(meta, '{"id":');
     expect((await provider.inspect({ name: 'd1-a' }))?.state).to.equal('unknown');
     expect(await provider.list({ dispatcher: 'd1' })).to.have.length(1);
     expect(await provider.list({ dispatcher: 'd2' })).to.have.length(0);
-    await writeFile(meta, good);
+    const pid = await supervisorPid('d1-a');
+    await provider.stop({ name: 'd1-a' });
+    expect(isProcessAlive(pid)).to.equal(false);
+    expect(await provider.inspect({ name: 'd1-a' })).to.equal(undefined);
   });
 
   it('takes a root that went away for an error, not for "no instances"', async () => {
