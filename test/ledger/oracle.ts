@@ -153,6 +153,13 @@ export class Oracle {
       .map((row) => row.key);
   }
 
+  stale(beforeMs: number): string[] {
+    return this.rows()
+      .filter((row) => demands(row) && row.statusSinceMs < beforeMs && (row.verifiedAtMs ?? 0) < beforeMs)
+      .sort((a, b) => a.statusSinceMs - b.statusSinceMs || order(a.key, b.key))
+      .map((row) => row.key);
+  }
+
   laneCounts(key: string): object[] {
     const lane = this.lanes.get(key);
     if (lane === undefined) return [];
