@@ -2,7 +2,7 @@
  * The public listener, on node:http itself: no framework stands in this path. It carries bytes and bounds the senders;
  * what a delivery means is the intake's.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.ts';
 import type { Answer, IntakeMetrics } from '../intake/answer.ts';
@@ -121,12 +121,14 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
 
   function answer(response: ServerResponse, result: Answer): void {
     const body = JSON.stringify({ outcome: result.outcome, message: result.message });
-    response.statusCode = result.status;
-    response.setHeader('content-type', 'application/json');
-    response.setHeader('content-length', Buffer.byteLength(body));
-    if (result.retryAfterSeconds !== undefined) response.setHeader('retry-after', result.retryAfterSeconds);
-    if (result.outcome === 'no-method') response.setHeader('allow', 'POST');
-    if (closing) response.setHeader('connection', 'close');
+    const headers: OutgoingHttpHeaders = {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+    };
+    if (result.retryAfterSeconds !== undefined) headers['retry-after'] = String(result.retryAfterSeconds);
+    if (result.outcome === 'no-method') headers['allow'] = 'POST';
+    if (closing) headers['connection'] = 'close';
+    response.writeHead(result.status, headers);
     response.end(body);
   }
 

@@ -43,7 +43,7 @@ function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
     return sentLater ? { ...verified, ...outcome(row, fact), disputed: false } : verified;
   }
   const climb = rank(fact.status) - rank(row.status);
-  if (climb > 0) return { ...outcome(row, fact), disputed: disputedAfterClimb(row) };
+  if (climb > 0) return { ...outcome(row, fact), disputed: disputedAfterClimb(row, fact) };
   const askedLater = fact.source === 'poll' && sentLater;
   // A webhook of a lower rank is late. A poll may have seen what a webhook has not told yet: requeued.
   if (climb < 0) return askedLater ? { disputed: true } : {};
@@ -59,12 +59,19 @@ function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
 
 /**
  * After a GET put the job where it is, a webhook or poll that moves it on may be older than that GET.
- * A doubt between `queued` and `waiting` is settled by any later stage, if no GET has had a say before.
+ * A doubt between `queued` and `waiting` is settled by any later stage, if no GET has had a say before; every doubt by
+ * the end of the job on the runner that was known to have it, because a job comes to a runner once.
  */
-function disputedAfterClimb(row: JobRow): boolean {
+function disputedAfterClimb(row: JobRow, fact: JobFact): boolean {
+  const endsWhereItRan = fact.status === 'completed' && row.status === 'in_progress' && agreesOnRunner(row, fact);
+  if (endsWhereItRan) return false;
   if (row.statusSource === 'read') return true;
   if (rank(row.status) === 0 && row.verifiedAtMs === null) return false;
   return row.disputed;
+}
+
+function agreesOnRunner(row: JobRow, fact: JobFact): boolean {
+  return row.runnerName !== null && row.runnerName === fact.runnerName;
 }
 
 /** Everything that belongs to the status moves with it: a requeued job has no runner, a cancelled one never had. */

@@ -13,6 +13,8 @@ const MINUTE = 60 * SECOND;
 
 /** Two readings of "idle" count only when they are this far apart. */
 export const IDLE_SPAN_MS = 2 * MINUTE;
+/** A runner that was not once read idle in this time of its drain has lost its connection. */
+export const OFFLINE_MS = 5 * MINUTE;
 /** How long a runner that was online is left to end by itself after its drain began. */
 export const LEAVE_ALONE_MS = 10 * MINUTE;
 /** The same, where GitHub never called it idle: it was offline, or its registration vanished. */
@@ -29,11 +31,13 @@ export type GithubStep = 'none' | 'read' | 'deregister';
 /** `stop`: keep its output, then stop and remove it. */
 export type InstanceStep = 'none' | 'inspect' | 'stop';
 
-export function githubStep(runner: RunnerRow): GithubStep {
+export function githubStep(runner: RunnerRow, nowMs: number): GithubStep {
   if (runner.deregisteredAtMs !== null) return 'none';
   if (runner.forced || instanceIsOver(runner) || runner.finishedAtMs !== null) return 'deregister';
   if (neverCameOnline(runner) || readIdle(runner)) return 'deregister';
-  return 'read';
+  // It was online once and is not any more: it will never be read idle. GitHub refuses the DELETE while it has a job.
+  const offline = runner.firstIdleAtMs === null && nowMs - runner.stateSinceMs >= OFFLINE_MS;
+  return offline ? 'deregister' : 'read';
 }
 
 export function instanceStep(runner: RunnerRow, nowMs: number): InstanceStep {

@@ -37,12 +37,12 @@ export async function drainRunner(floor: Floor, verifier: Verifier, runner: Runn
 
 async function githubSide(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
   const tenant = tenantOf(floor, runner);
-  if (tenant === undefined || githubStep(runner) === 'none') return runner;
+  if (tenant === undefined || githubStep(runner, floor.now()) === 'none') return runner;
   try {
     // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
     const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;
     const read = mustRead ? await readRunner(floor, tenant, runner) : runner;
-    if (read === undefined || read.state !== 'draining' || githubStep(read) !== 'deregister') return read;
+    if (read === undefined || read.state !== 'draining' || githubStep(read, floor.now()) !== 'deregister') return read;
     if (read.githubRunnerId === null) return read;
     const outcome = await tenant.github.deleteRunner(parseScopePath(read.scope), read.githubRunnerId);
     return await floor.tell(read.name, outcome === 'busy' ? { kind: 'delete-refused' } : { kind: 'deregistered' });

@@ -134,7 +134,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** One pass: facts become admissions and runner events, lanes become launches, due runners are visited. */
   async function cycle(): Promise<void> {
-    await settleJobs(floor, backends);
+    await settleJobs(floor, backends, verifier);
     await board.refresh(clock.now());
     await launchNeeded();
     await drainSurplus();
@@ -296,9 +296,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function doChores(): Promise<void> {
     const now = clock.now();
-    for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
     if (now < choresDueAtMs) return;
     choresDueAtMs = now + CHORES_MS;
+    // Most are read when the doubt arises; these are what is left of reads that failed.
+    for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
     for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);
     await ledger.deleteEmptyLanes();

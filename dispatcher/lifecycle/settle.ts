@@ -3,11 +3,12 @@ import type { Admission } from '../admission/lane.ts';
 import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
+import type { Verifier } from './verify.ts';
 
 const BATCH = 500;
 
 /** Settles until nothing is left unsettled, or the engine stops. */
-export async function settleJobs(floor: Floor, backends: Backends): Promise<void> {
+export async function settleJobs(floor: Floor, backends: Backends, verifier: Verifier): Promise<void> {
   const { ledger } = floor.options;
   while (floor.working()) {
     const jobs = await ledger.unsettledJobs(BATCH);
@@ -18,6 +19,7 @@ export async function settleJobs(floor: Floor, backends: Backends): Promise<void
       settlements.push(settle(floor, backends, job));
     }
     await ledger.settleJobs(settlements);
+    for (const job of jobs) if (job.disputed) verifier.ask(job.key);
     for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
   }
 }

@@ -79,7 +79,7 @@ export class Verifier {
   async #readOnce(key: string, registration: string | null): Promise<boolean> {
     const { ledger, tenants, log } = this.#floor.options;
     const job = await ledger.job(key);
-    if (job === undefined || job.status === 'completed') return true;
+    if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
     if (job.verifiedAtMs !== null && !job.disputed && this.#floor.now() - job.verifiedAtMs < FRESH_MS) return true;
     const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) return true;

@@ -11,9 +11,9 @@ const readIdleTwice = { ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: 2 * MINUTE
 
 describe('the plan of a drain', () => {
   it('reads a runner that was online twice before it deletes it', () => {
-    expect(githubStep(runnerRow(wasOnline))).to.equal('read');
-    expect(githubStep(runnerRow({ ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: MINUTE }))).to.equal('read');
-    expect(githubStep(runnerRow(readIdleTwice))).to.equal('deregister');
+    expect(githubStep(runnerRow(wasOnline), 0)).to.equal('read');
+    expect(githubStep(runnerRow({ ...wasOnline, firstIdleAtMs: 0, lastIdleAtMs: MINUTE }), 0)).to.equal('read');
+    expect(githubStep(runnerRow(readIdleTwice), 0)).to.equal('deregister');
   });
 
   it('deletes at once what never came online, has ended, is done, or is forced', () => {
@@ -23,8 +23,16 @@ describe('the plan of a drain', () => {
       { onlineAtMs: 0, finishedAtMs: 1 },
       { onlineAtMs: 0, forced: true },
     ]) {
-      expect(githubStep(runnerRow({ ...draining, ...fields }))).to.equal('deregister');
+      expect(githubStep(runnerRow({ ...draining, ...fields }), 0)).to.equal('deregister');
     }
+  });
+
+  it('deletes a runner that lost its connection after five minutes, and leaves its container alone for thirty', () => {
+    expect(githubStep(runnerRow(wasOnline), 5 * MINUTE - 1)).to.equal('read');
+    expect(githubStep(runnerRow(wasOnline), 5 * MINUTE)).to.equal('deregister');
+    const deleted = runnerRow({ ...wasOnline, deregisteredAtMs: 5 * MINUTE });
+    expect(mayStop(deleted, 30 * MINUTE - 1)).to.equal(false);
+    expect(mayStop(deleted, 30 * MINUTE)).to.equal(true);
   });
 
   it('leaves a runner that was online alone for ten minutes, however idle GitHub calls it', () => {
