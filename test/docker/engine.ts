@@ -32,7 +32,7 @@ async function probe(): Promise<string | undefined> {
 
 /** Builds the test image where it is missing, and gives its name. */
 export async function testImage(): Promise<string> {
-  const script = new URL('image.sh', import.meta.url).pathname;
+  const script = new URL('../../demo/image.sh', import.meta.url).pathname;
   const { stdout } = await promisify(execFile)(script, {
     env: { ...process.env, DOCKER_HOST: `unix://${ENGINE_SOCKET}` },
   });
