@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** `npm run sim`: runs seeds, and prints those whose world did not end well. */
 import { parseArgs } from 'node:util';
+import { isFault } from './faults.ts';
 import { type Outcome, runSeed } from './run.ts';
+import type { ScenarioOverrides } from './scenario.ts';
 
 const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock.
 
@@ -11,6 +13,8 @@ const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock
                         --about NAME    … only the lines about this job or runner (job-7, sim-01k…)
                         --calm        … in a world where nothing goes wrong
                         --crash-at C  … with no crash but one, at the C-th call of a port
+                        --fault F=S   … with fault F (see faults.ts) on the share S of its occasions; also with --seeds
+                        --lose-ledger … starting anew with an empty ledger once; also with --seeds
   npm run sim -- --help
 
 Exit code 0: every invariant held. 1: some did not; the last line says how to see one of them again.`;
@@ -18,6 +22,14 @@ Exit code 0: every invariant held. 1: some did not; the last line says how to se
 function wholeNumber(text: string, name: string): number {
   if (!/^\d+$/.test(text)) throw new Error(`--${name} takes a whole number, not "${text}"`);
   return Number(text);
+}
+
+function readFault(text: string): [string, number] {
+  const [name, share] = text.split('=');
+  if (name === undefined || !isFault(name) || !(Number(share) >= 0 && Number(share) <= 1)) {
+    throw new Error(`--fault takes a fault and its share, such as staleBusy=0.5, not "${text}"`);
+  }
+  return [name, Number(share)];
 }
 
 function describe(outcome: Outcome): string {
@@ -43,6 +55,8 @@ async function main(): Promise<number> {
       about: { type: 'string' },
       calm: { type: 'boolean', default: false },
       'crash-at': { type: 'string' },
+      fault: { type: 'string', multiple: true, default: [] },
+      'lose-ledger': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -50,9 +64,14 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  const overrides: ScenarioOverrides = {
+    rates: Object.fromEntries(values.fault.map(readFault)),
+    losesLedger: values['lose-ledger'],
+  };
   if (values.seed !== undefined) {
     const crashAt = values['crash-at'];
     const outcome = await runSeed(wholeNumber(values.seed, 'seed'), {
+      ...overrides,
       calm: values.calm,
       ...(crashAt === undefined ? {} : { noCrashes: true, firstCrashAtCall: wholeNumber(crashAt, 'crash-at') }),
     });
@@ -70,7 +89,7 @@ async function main(): Promise<number> {
   const from = wholeNumber(values.from, 'from');
   const failing: number[] = [];
   for (let seed = from; seed < from + count; seed += 1) {
-    const outcome = await runSeed(seed);
+    const outcome = await runSeed(seed, overrides);
     if (outcome.violations.length === 0) continue;
     failing.push(seed);
     console.log(describe(outcome));

@@ -32,7 +32,8 @@ export interface DispatcherOptions {
   readonly scenario: Scenario;
   readonly createEngine: EngineFactory;
   readonly admit: Admit;
-  readonly ledger: Ledger;
+  /** The first is used from the start. The next one, empty, takes its place when it is lost. */
+  readonly ledgers: readonly Ledger[];
   readonly clock: Clock;
   readonly streams: Streams;
   readonly history: History;
@@ -59,6 +60,7 @@ export class Dispatcher {
   #process: Process | undefined;
   #starts = 0;
   #calm = false;
+  #ledgersLost = 0;
   crashes = 0;
   shutdowns = 0;
   /** Calls of the ports, all lives together. */
@@ -81,7 +83,7 @@ export class Dispatcher {
       onDeath: (where) => this.#died(incarnation, where),
       onSpin: (where) => invariants.violate('the engine keeps its own contract', `it turns on the spot at ${where}`),
     });
-    const ledger = life.port('ledger', this.#options.ledger, {
+    const ledger = life.port('ledger', this.ledger, {
       instant: true,
       watch: (method, args) => invariants.looksSecret(`ledger.${method}`, args),
     });
@@ -110,6 +112,19 @@ export class Dispatcher {
         if (!this.#calm) this.#restartOrderly();
       });
     }
+  }
+
+  get ledger(): Ledger {
+    const ledger = this.#options.ledgers[this.#ledgersLost];
+    if (ledger === undefined) throw new Error('no further ledger');
+    return ledger;
+  }
+
+  /** The disk is gone, and the process with it. The next start finds an empty ledger. */
+  loseLedger(): void {
+    this.#options.history.record('world', [], 'THE LEDGER IS LOST');
+    this.#ledgersLost += 1;
+    this.#process?.life.end('its disk is gone');
   }
 
   /** From now on it neither dies, but for a crash that was ordered, nor is stopped. */

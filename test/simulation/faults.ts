@@ -48,6 +48,8 @@ export interface FaultRates {
   readonly spotKill: number;
   /** The process does not end after its job, or after its registration is gone. */
   readonly hangs: number;
+  /** The runner program loses its connection for good while it is idle, and its container lives on. */
+  readonly fallsSilent: number;
   /** The container ends before it has connected. */
   readonly exitsEarly: number;
   /** GitHub gives the job of a vanished runner back to the queue instead of failing it. */
@@ -85,6 +87,7 @@ const FULL: FaultRates = {
   bootSlow: 0.06,
   spotKill: 0.15,
   hangs: 0.2,
+  fallsSilent: 0.05,
   exitsEarly: 0.05,
   requeues: 0.5,
 };
@@ -118,9 +121,14 @@ const NAMES = [
   'bootSlow',
   'spotKill',
   'hangs',
+  'fallsSilent',
   'exitsEarly',
   'requeues',
 ] as const satisfies readonly Fault[];
+
+export function isFault(name: string): name is Fault {
+  return NAMES.some((fault) => fault === name);
+}
 
 export function ratesFrom(rateOf: (fault: Fault, full: number) => number): FaultRates {
   const rates = { ...FULL };
@@ -162,6 +170,7 @@ const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'bootSlow',
   'spotKill',
   'hangs',
+  'fallsSilent',
   'exitsEarly',
   'requeues',
 ]);

@@ -154,13 +154,17 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     };
   });
 
-  const opened = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
-  const ledger = options.tamperLedger?.(opened) ?? opened;
+  const openLedger = async (): Promise<Ledger> => {
+    const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+    return options.tamperLedger?.(ledger) ?? ledger;
+  };
+  const { losesLedgerAtMs } = scenario;
+  const ledgers = losesLedgerAtMs === undefined ? [await openLedger()] : [await openLedger(), await openLedger()];
   const dispatcher = new Dispatcher({
     scenario,
     createEngine: options.createEngine ?? createEngine,
     admit: createAdmit(scenario.tenants.map((tenant) => tenant.registration)),
-    ledger,
+    ledgers,
     clock,
     streams,
     history,
@@ -171,6 +175,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   });
   receiver = dispatcher;
   dispatcher.start();
+  if (losesLedgerAtMs !== undefined) clock.after(losesLedgerAtMs - clock.now(), () => dispatcher.loseLedger());
 
   await clock.run(scenario.calmAtMs);
   history.record('world', [], 'CALM: from here on nothing goes wrong');
@@ -200,7 +205,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       account.present.map(({ name, state }) => ({ what: `instance (${state})`, name })),
     ),
     ...[...githubs.values()].flatMap((world) => world.ourRunners.map((name) => ({ what: 'runner at GitHub', name }))),
-    ...(await liveRows(opened)).map((name) => ({ what: 'row in the ledger', name })),
+    ...(await liveRows(dispatcher.ledger)).map((name) => ({ what: 'row in the ledger', name })),
   ];
   const cleanBy = clock.now() + CLEAN_MS;
   while (!invariants.tooMany && clock.now() < cleanBy && (await leftovers()).length > 0) await clock.advance(MINUTE);
@@ -213,7 +218,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   const stopped = dispatcher.stop();
   await clock.advance(30_000);
   await Promise.race([stopped, eventLoopTurn()]);
-  await ledger.close();
+  for (const ledger of ledgers) await ledger.close();
   return {
     seed,
     fingerprint: history.fingerprint(),

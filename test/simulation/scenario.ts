@@ -39,6 +39,8 @@ export interface Scenario {
   /** Virtual time between orderly stops; undefined: none. */
   readonly shutdownEveryMs: number | undefined;
   readonly pollEveryMs: number;
+  /** The dispatcher starts anew with an empty ledger then. */
+  readonly losesLedgerAtMs: number | undefined;
   /**
    * Times in which nothing that GitHub says of a job reaches us: no webhook, no poll. Shorter than the 10 minutes for
    * which a drain leaves a container alone: whatever runs in it has been named by then, and who is blind for longer
@@ -71,6 +73,9 @@ export interface ScenarioOverrides {
   readonly calm?: boolean;
   /** No crash but the one of the test. */
   readonly noCrashes?: boolean;
+  /** These faults are as frequent as this, whatever the seed says. */
+  readonly rates?: Partial<FaultRates>;
+  readonly losesLedger?: boolean;
 }
 
 export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
@@ -81,6 +86,7 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
   const shutdownWorld = crashes.chance(0.3);
   const mostCalls = crashes.magnitude(200, 6_000);
   const shutdownEveryMs = crashes.between(5 * MINUTE, 60 * MINUTE);
+  const losesLedger = crashes.chance(0.08) || overrides.losesLedger === true;
   const spanMs = luck.magnitude(5 * MINUTE, 90 * MINUTE);
   const calmAtMs = START_MS + Math.round(spanMs) + 10 * MINUTE;
   const tenantCount = luck.whole(1, 3);
@@ -95,6 +101,7 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
     const fromMs = START_MS + troubles.between(0, spanMs);
     return { fromMs, untilMs: fromMs + troubles.between(2 * MINUTE, 8 * MINUTE) };
   });
+  const losesLedgerAtMs = START_MS + Math.round(troubles.between(0.1, 1) * spanMs);
   const disturbed = !faultless && overrides.noCrashes !== true;
   return {
     seed,
@@ -102,12 +109,13 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
     calmAtMs,
     tenants,
     enterprises: new Map([['globex', ['globex-web', 'globex-data']]]),
-    rates: faultless ? NO_FAULTS : rates,
+    rates: { ...(faultless ? NO_FAULTS : rates), ...overrides.rates },
     maxRunners: luck.whole(3, 60),
     maxLaunches: luck.whole(1, 20),
     callsToCrash: disturbed && crashWorld ? { low: 1, high: mostCalls } : undefined,
     shutdownEveryMs: disturbed && shutdownWorld ? shutdownEveryMs : undefined,
     pollEveryMs: Math.round(luck.between(40_000, 90_000)),
+    losesLedgerAtMs: disturbed && losesLedger ? losesLedgerAtMs : undefined,
     blindness: faultless ? [] : blindness,
   };
 }

@@ -204,6 +204,15 @@ export class Account {
       this.#processes.delete(instance);
       const hangs = dice.hits('hangs');
       if (!hangs) clock.after(1_000, () => this.#exit(instance, 1));
+      return;
+    }
+    if (dice.hits('fallsSilent')) {
+      clock.after(this.#luck.magnitude(500, 600_000), () => {
+        if (inJob || !isLive(instance) || this.#processes.get(instance)?.process !== process) return;
+        this.#options.history.record('provider', [instance.name], 'falls silent: its connection is lost for good');
+        this.#processes.delete(instance);
+        github.disconnect(process);
+      });
     }
   }
 
