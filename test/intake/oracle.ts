@@ -162,7 +162,9 @@ function wrongField(job: unknown): string | undefined {
     head_sha: (value) => isText(value, 64) && value !== '',
     html_url: (value) =>
       isAbsent(value) ||
-      (isText(value, 2_000) && (String(value).startsWith('http://') || String(value).startsWith('https://'))),
+      ['http://', 'https://'].some(
+        (scheme) => typeof value === 'string' && value.startsWith(scheme) && isText(value, scheme.length + 1_990),
+      ),
     labels: (value) =>
       Array.isArray(value) && value.length <= 200 && value.every((label) => label === null || isText(label, 512)),
     conclusion: (value) => isAbsent(value) || isText(value, 64),

@@ -284,7 +284,7 @@ describe('the payload of a webhook', () => {
   it('is refused with the place of a label that holds NUL', async () => {
     const reply = await house.send({ body: changed({ 'workflow_job.labels': ['a', 'b\0'] }) });
     expect(reply.status).to.equal(400);
-    expect(reply.message).to.equal('workflow_job.labels.1: must not contain NUL');
+    expect(reply.message).to.equal('workflow_job.labels.1: must have 0 to 512 characters, none NUL');
   });
 
   for (const [what, body] of [
