@@ -85,6 +85,21 @@ describe('what a fact does to a job', () => {
       expect(rowAfter(queued, running, requeued, late)).to.include({ status: 'in_progress', disputed: true });
     });
 
+    it('has no doubts left when the job ends on the runner that was known to have it', () => {
+      const read = fact({ ...running, source: 'read', observedAtMs: 250 });
+      expect(rowAfter(queued, read, done)).to.include({ status: 'completed', disputed: false });
+      const doubted = rowAfter(queued, running, fact({ source: 'poll', observedAtMs: 250 }));
+      expect(mergeFact(doubted, done).row).to.include({ status: 'completed', disputed: false });
+    });
+
+    it('keeps its doubts when the job ends on another runner, or on none', () => {
+      const read = fact({ ...running, source: 'read', observedAtMs: 250 });
+      for (const runnerName of ['d-2', null]) {
+        const end = fact({ ...done, runnerName, runnerId: null });
+        expect(rowAfter(queued, read, end), `on ${runnerName}`).to.include({ status: 'completed', disputed: true });
+      }
+    });
+
     it('keeps that doubt when another late delivery comes in between', () => {
       const requeued = fact({ source: 'read', observedAtMs: 250 });
       const waiting = fact({ status: 'waiting', observedAtMs: 255 });
