@@ -80,7 +80,7 @@ function admitTo(
     else unfit.push(`${quote(backend.name)}: ${reason}`);
   }
   if (backends.length === 0) return refused(registration, [noBackend(registration, wish, selected.reason, unfit)]);
-  return { outcome: 'lane', lane: laneOf(registration, job, labels, wish, backends) };
+  return { outcome: 'lane', lane: laneOf(registration, job, labels, wish, backends, selected.backends) };
 }
 
 // ── backends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,6 +200,7 @@ function laneOf(
   labels: readonly JobLabel[],
   wish: ShapeWish,
   backends: readonly string[],
+  selected: readonly Backend[],
 ): LaneSpec {
   const scope = laneScope(registration, job, wish);
   const runnerGroup = scope.kind === 'repository' ? REPOSITORY_RUNNER_GROUP : registration.runnerGroup;
@@ -214,7 +215,9 @@ function laneOf(
     labels: labels.map((label) => label.text),
     wish,
     backends,
-    specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), backends]),
+    // Of the selected ones, not of those that fit: what fits is known only once a provider is loaded, and a runner that
+    // was launched before that is no worse.
+    specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),
   };
 }
 

@@ -48,6 +48,8 @@ export interface Backend {
   readonly options: unknown;
   /** How many instances may exist on it at once. */
   readonly maxRunners: number;
+  /** Its share of the launches. Absent (at all backends of the registration): they are tried in their order. */
+  readonly weight?: number;
 }
 
 /** What labels may override, and how far. Absent means: not at all. */

@@ -254,7 +254,15 @@ async function readBackends(
       file.use === undefined
         ? await readOwnBackend(reading, path, name, file, context, maxRunners)
         : takeSharedBackend(reading, path, name, file, context, maxRunners);
-    if (backend !== undefined) backends.push(backend);
+    if (backend !== undefined) backends.push(file.weight === undefined ? backend : { ...backend, weight: file.weight });
+  }
+  const unweighted = files.findIndex(({ weight }) => weight === undefined);
+  if (unweighted >= 0 && files.some(({ weight }) => weight !== undefined)) {
+    reading.problem(
+      ['backends', unweighted],
+      'it has no `weight`, and another backend has one',
+      'Give every backend a `weight`, or none: then they are tried in their order.',
+    );
   }
   return backends;
 }

@@ -104,6 +104,12 @@ const registrationBackend = strict({
   kind: backend.shape.kind.optional(),
   region: backend.shape.region,
   maxRunners: backend.shape.maxRunners,
+  weight: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('Spreads launches over the backends by their weights, instead of trying them in their order.'),
   options: backend.shape.options,
 });
 

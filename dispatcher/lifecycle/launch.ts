@@ -45,6 +45,7 @@ export async function launchRunner(
       refusals.push({ backend, kind, message });
       options.metrics.launchFailed(registration, backend, kind);
       await backends.failed(registration, backend, launch.lane.specHash, kind, message, retryAfterMs);
+      await floor.tell(launch.runner, { kind: 'backend-refused', backend, failureKind: kind, message });
     };
 
     backends.entered(registration, backend);
@@ -77,7 +78,8 @@ export async function launchRunner(
           await refused(outcome.error.kind, outcome.error.message, outcome.error.retryAfterMs);
           continue;
         case 'uncertain':
-          await refused('transient', outcome.error.message);
+          options.metrics.launchFailed(registration, backend, 'transient');
+          await backends.failed(registration, backend, launch.lane.specHash, 'transient', outcome.error.message);
           await floor.tell(launch.runner, {
             kind: 'launch-abandoned',
             failureKind: 'transient',

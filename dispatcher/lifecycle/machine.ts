@@ -12,6 +12,13 @@ export type RunnerEvent =
       readonly runnerId: number;
       readonly instanceDeadlineAtMs: number;
     }
+  /** A backend refused definitely; another one may follow. */
+  | {
+      readonly kind: 'backend-refused';
+      readonly backend: string;
+      readonly failureKind: string;
+      readonly message: string;
+    }
   /** The provider accepted the launch. */
   | { readonly kind: 'accepted'; readonly backend: string; readonly instanceId: string }
   /** Every backend refused definitely: nothing was created. */
@@ -108,6 +115,8 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
   switch (event.kind) {
     case 'calling':
       return onCalling(runner, event, context);
+    case 'backend-refused':
+      return onBackendRefused(runner, event, context);
     case 'accepted':
       return onAccepted(runner, event, context);
     case 'launch-refused':
@@ -151,12 +160,31 @@ function onCalling(
 ): Answer {
   switch (runner.state) {
     case 'creating':
-      return note(runner, `calling ${event.backend}`, context, {
+      return quiet(runner, context, {
         backend: event.backend,
         githubRunnerId: event.runnerId,
         instanceDeadlineAtMs: event.instanceDeadlineAtMs,
         instanceState: 'maybe',
       });
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'draining':
+    case 'gone':
+      return ignored('it is not being launched any more');
+  }
+}
+
+function onBackendRefused(
+  runner: RunnerRow,
+  event: { readonly backend: string; readonly failureKind: string; readonly message: string },
+  context: MachineContext,
+): Answer {
+  const reason = `${event.backend} refused: ${event.failureKind}`;
+  switch (runner.state) {
+    case 'creating':
+      return note(runner, reason, context, { instanceState: 'none' }, event.message);
     case 'starting':
     case 'online':
     case 'busy':

@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Holds } from './holds.ts';
-import { allot, type Grant, type Request } from './planner.ts';
+import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
 
 export interface Permit {
@@ -16,7 +16,7 @@ export interface Permit {
 const LANES_A_PASS = 1000;
 
 export class Permits {
-  readonly #options: Pick<EngineOptions, 'tenants' | 'maxRunners' | 'maxLaunches'>;
+  readonly #options: Pick<EngineOptions, 'tenants' | 'random' | 'maxRunners' | 'maxLaunches'>;
   readonly #ledger: Pick<Ledger, 'liveCounts'>;
   readonly #board: Board;
   readonly #backends: Backends;
@@ -82,13 +82,17 @@ export class Permits {
 
   #line(name: string, blocked: ReadonlyMap<string, string>, lanes: Map<string, LaneSpec>): readonly Request[] {
     const line: Request[] = [];
+    const weights = new Map<string, number>();
+    for (const { name: backend, weight } of this.#options.tenants.get(name)?.registration.backends ?? []) {
+      if (weight !== undefined) weights.set(backend, weight);
+    }
     for (const { lane, need } of this.#board.hungry(name)) {
       if (line.length >= LANES_A_PASS) break;
       if (blocked.has(lane.key)) continue;
       const { open } = this.#backends.usable(lane);
       if (open.length === 0) continue;
       lanes.set(lane.key, lane);
-      line.push({ laneKey: lane.key, need, backends: open });
+      line.push({ laneKey: lane.key, need, backends: inTurn(open, weights, this.#options.random) });
     }
     return line;
   }

@@ -113,6 +113,23 @@ export function allot(
   return grants;
 }
 
+/**
+ * The order in which a lane's backends are tried: as they are written, or drawn by their weights, so that each is first
+ * in its share of the cases and the others follow for failover. `random`: uniform in [0, 1).
+ */
+export function inTurn(
+  backends: readonly string[],
+  weights: ReadonlyMap<string, number>,
+  random: () => number,
+): readonly string[] {
+  if (weights.size === 0 || backends.length < 2) return backends;
+  // Efraimidis and Spirakis: the keys −ln(u)/w, sorted, are a weighted draw without replacement.
+  return backends
+    .map((backend) => ({ backend, key: -Math.log(1 - random()) / (weights.get(backend) ?? 1) }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ backend }) => backend);
+}
+
 function nextGrant(
   turn: { readonly registration: string; readonly requests: readonly Request[]; index: number; granted: number },
   byBackend: Map<string, number>,

@@ -25,6 +25,7 @@ const TRANSITIONS: Readonly<Record<RunnerState, readonly RunnerState[]>> = {
 
 const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K }> } = {
   calling: { kind: 'calling', backend: 'docker', runnerId: 7, instanceDeadlineAtMs: 121 * 60 * MINUTE },
+  'backend-refused': { kind: 'backend-refused', backend: 'docker', failureKind: 'capacity', message: 'no stock' },
   accepted: { kind: 'accepted', backend: 'docker', instanceId: 'i-1' },
   'launch-refused': { kind: 'launch-refused', failureKind: 'capacity', message: 'no stock' },
   'launch-abandoned': { kind: 'launch-abandoned', failureKind: 'transient', message: 'timeout' },
@@ -154,6 +155,7 @@ describe('the machine of runner states', () => {
       'forget',
       'stop-sent',
       'calling',
+      'backend-refused',
       'delete-refused',
     ]);
     fc.assert(

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { allot, type LaneFacts, planPool, type Request } from '../../dispatcher/lifecycle/planner.ts';
+import { allot, inTurn, type LaneFacts, planPool, type Request } from '../../dispatcher/lifecycle/planner.ts';
 
 function lane(
   key: string,
@@ -90,6 +90,37 @@ describe('the planner', () => {
         }
       }),
     );
+  });
+});
+
+describe('the turn of backends', () => {
+  const backends = ['one', 'two', 'three'];
+
+  it('is their order where they have no weights', () => {
+    expect(inTurn(backends, new Map(), () => 0.5)).to.deep.equal(backends);
+  });
+
+  it('puts each first in its share of the cases, and names all of them', () => {
+    const weights = new Map([
+      ['one', 6],
+      ['two', 3],
+      ['three', 1],
+    ]);
+    const first = new Map<string, number>();
+    let state = 1;
+    const random = () => {
+      state = (state * 48_271) % 2_147_483_647;
+      return state / 2_147_483_647;
+    };
+    for (let draw = 0; draw < 10_000; draw += 1) {
+      const turn = inTurn(backends, weights, random);
+      expect(turn).to.have.members(backends);
+      const [head = ''] = turn;
+      first.set(head, (first.get(head) ?? 0) + 1);
+    }
+    expect(first.get('one')).to.be.within(5_700, 6_300);
+    expect(first.get('two')).to.be.within(2_700, 3_300);
+    expect(first.get('three')).to.be.within(800, 1_200);
   });
 });
 
