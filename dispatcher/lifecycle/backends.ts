@@ -44,23 +44,31 @@ interface Load {
   inFlight: number;
   /** Launches in flight at the most: halved when the service throttles, one more after each success. */
   window: number;
-  listed: boolean;
 }
+
+const LIVED = 'engine/lived-at-ms';
+/** A ledger that was last written longer ago may be an old copy: then all backends are listed before the first launch. */
+const MEMORY_MS = 15 * MINUTE;
 
 export class Backends {
   readonly #breakers = new Map<string, Breaker>();
   readonly #loads = new Map<string, Load>();
-  readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>;
+  readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #widest: number;
+  readonly #unlisted = new Map<string, Set<string>>();
+  #remembers = false;
 
+  /** `registrations`: each with the names of its backends. */
   constructor(
-    ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>,
+    ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>,
     clock: Clock,
     log: Log,
     maxLaunches: number,
+    registrations: ReadonlyMap<string, readonly string[]>,
   ) {
+    for (const [name, backends] of registrations) this.#unlisted.set(name, new Set(backends));
     this.#ledger = ledger;
     this.#clock = clock;
     this.#log = log;
@@ -69,15 +77,30 @@ export class Backends {
 
   /** A start is when registrations change: what they were refused for is tried again. */
   async load(): Promise<void> {
+    const livedAtMs = Number(await this.#ledger.cursor(LIVED));
+    this.#remembers = livedAtMs > 0 && this.#clock.now() - livedAtMs < MEMORY_MS;
     for (const breaker of await this.#ledger.breakers()) {
       if (breaker.kind === 'invalid') await this.#ledger.deleteBreaker(breaker.key);
       else this.#breakers.set(breaker.key, breaker);
     }
   }
 
+  /** The ledger knows all that runs: written once a minute, from the time when everything was listed. */
+  async keepMemory(): Promise<void> {
+    if (!this.#remembers && [...this.#unlisted.values()].some(({ size }) => size > 0)) return;
+    this.#remembers = true;
+    await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
+  }
+
   usable(lane: LaneSpec): Usable {
     const open: string[] = [];
     const closed: Usable['closed'][number][] = [];
+    const [unlisted] = this.#unlisted.get(lane.registration) ?? [];
+    // What runs on one backend counts for the caps of all, and a ledger without memory does not know of it.
+    if (unlisted !== undefined && !this.#remembers) {
+      const reason = `the ledger is new, and what runs on ${unlisted} has not been listed yet`;
+      return { open, closed: lane.backends.map((backend) => ({ backend, reason, untilMs: null })) };
+    }
     for (const backend of lane.backends) {
       const obstacle = this.#obstacle(lane.registration, backend, lane.specHash);
       if (obstacle === undefined) open.push(backend);
@@ -114,7 +137,7 @@ export class Backends {
   }
 
   listed(registration: string, backend: string): void {
-    this.#load(registration, backend).listed = true;
+    this.#unlisted.get(registration)?.delete(backend);
   }
 
   entered(registration: string, backend: string): void {
@@ -175,7 +198,7 @@ export class Backends {
     specHash: string,
   ): { reason: string; untilMs: number | null } | undefined {
     const now = this.#clock.now();
-    if (!this.#load(registration, backend).listed) {
+    if (this.#unlisted.get(registration)?.has(backend) !== false) {
       return { reason: 'what runs there has not been listed yet', untilMs: null };
     }
     const keys = [
@@ -198,7 +221,7 @@ export class Backends {
     const key = `${registration}/${backend}`;
     const known = this.#loads.get(key);
     if (known !== undefined) return known;
-    const load = { inFlight: 0, window: this.#widest, listed: false };
+    const load = { inFlight: 0, window: this.#widest };
     this.#loads.set(key, load);
     return load;
   }

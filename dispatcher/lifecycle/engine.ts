@@ -64,7 +64,13 @@ export function createEngine(options: EngineOptions): Engine {
   const idleWaiters: (() => void)[] = [];
 
   const board = new Board(ledger);
-  const backends = new Backends(ledger, clock, log, options.maxLaunches);
+  const backendNames = new Map<string, readonly string[]>();
+  for (const [name, { registration }] of tenants)
+    backendNames.set(
+      name,
+      registration.backends.map((one) => one.name),
+    );
+  const backends = new Backends(ledger, clock, log, options.maxLaunches, backendNames);
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
   const working = () => state === 'working';
@@ -298,6 +304,7 @@ export function createEngine(options: EngineOptions): Engine {
     const now = clock.now();
     if (now < choresDueAtMs) return;
     choresDueAtMs = now + CHORES_MS;
+    await backends.keepMemory();
     // Most are read when the doubt arises; these are what is left of reads that failed.
     for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);

@@ -23,31 +23,45 @@ function lane(specHash = 'spec1'): LaneSpec {
   };
 }
 
-async function setUp(kept: Breaker[] = []) {
+async function setUp(kept: Breaker[] = [], livedAgoMs: number | null = 0, listed = ['first', 'second']) {
   const clock = manualClock();
+  const cursors = new Map<string, string>();
+  if (livedAgoMs !== null) cursors.set('engine/lived-at-ms', String(clock.now() - livedAgoMs));
   const rows = new Map(kept.map((breaker) => [breaker.key, breaker]));
   const backends = new Backends(
     {
       breakers: async () => [...rows.values()],
       putBreaker: async (breaker) => void rows.set(breaker.key, breaker),
       deleteBreaker: async (key) => void rows.delete(key),
+      cursor: async (name) => cursors.get(name),
+      putCursor: async (name, value) => void cursors.set(name, value),
     },
     clock,
     quiet,
     8,
+    new Map([['acme', ['first', 'second']]]),
   );
   await backends.load();
-  backends.listed('acme', 'first');
-  backends.listed('acme', 'second');
+  for (const backend of listed) backends.listed('acme', backend);
   const fail = (kind: FailureKind, retryAfterMs?: number, specHash = 'spec1') =>
     backends.failed('acme', 'first', specHash, kind, `${kind}!`, retryAfterMs);
   return { clock, rows, backends, fail, open: (spec = lane()) => backends.usable(spec).open };
 }
 
 describe('the breakers of backends', () => {
-  it('offers no backend before what runs there was listed', async () => {
-    const { backends } = await setUp();
-    expect(backends.usable({ ...lane(), registration: 'globex' }).open).to.deep.equal([]);
+  it('offers no backend before what runs there was listed, and the others meanwhile', async () => {
+    const { open } = await setUp([], 0, ['second']);
+    expect(open()).to.deep.equal(['second']);
+  });
+
+  it('offers none before all were listed when the ledger is new or old: caps count what it does not know', async () => {
+    for (const livedAgoMs of [null, 15 * MINUTE]) {
+      const { backends, open } = await setUp([], livedAgoMs, ['second']);
+      expect(open()).to.deep.equal([]);
+      expect(backends.usable(lane()).closed[0]?.reason).to.include('first');
+      backends.listed('acme', 'first');
+      expect(open()).to.deep.equal(['first', 'second']);
+    }
   });
 
   it('skips a backend without stock for 30 s, then for twice as long', async () => {
