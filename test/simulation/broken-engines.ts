@@ -4,6 +4,7 @@
  */
 import type { Registration } from '../../dispatcher/config/model.ts';
 import type { Github, JitRequest } from '../../dispatcher/github/github.ts';
+import type { GithubScope } from '../../dispatcher/github/scope.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import type { InstanceRef, LaunchRequest, Provider } from '../../providers/provider.ts';
@@ -23,13 +24,16 @@ function replaced<T extends object>(target: T, replacements: Partial<T>): T {
 
 function tampered(
   options: EngineOptions,
-  change: { github?: (github: Github) => Partial<Github>; provider?: (provider: Provider) => Partial<Provider> },
+  change: {
+    github?: (github: Github, tenant: Tenant) => Partial<Github>;
+    provider?: (provider: Provider) => Partial<Provider>;
+  },
 ): EngineOptions {
   const tenants = new Map<string, Tenant>();
   for (const [name, tenant] of options.tenants) {
     tenants.set(name, {
       registration: tenant.registration,
-      github: replaced(tenant.github, change.github?.(tenant.github) ?? {}),
+      github: replaced(tenant.github, change.github?.(tenant.github, tenant) ?? {}),
       provider: async (backend) => {
         const provider = await tenant.provider(backend);
         return replaced(provider, change.provider?.(provider) ?? {});
@@ -52,6 +56,32 @@ export const impatient: EngineFactory = (options) =>
       }),
     }),
   );
+
+/** Takes a granted DELETE for a proof that the runner is idle. */
+export const trusting: EngineFactory = (options) => {
+  const names = new Map<number, string>();
+  return createEngine(
+    tampered(options, {
+      github: (github, tenant) => ({
+        createJitRunner: async (request: JitRequest) => {
+          const jit = await github.createJitRunner(request);
+          names.set(jit.runnerId, request.name);
+          return jit;
+        },
+        deleteRunner: async (scope: GithubScope, runnerId: number) => {
+          const outcome = await github.deleteRunner(scope, runnerId);
+          const name = names.get(runnerId);
+          if (outcome !== 'deleted' || name === undefined) return outcome;
+          for (const backend of tenant.registration.backends) {
+            const provider = await tenant.provider(backend.name);
+            await provider.stop({ name }).catch(() => {});
+          }
+          return outcome;
+        },
+      }),
+    }),
+  );
+};
 
 /** Believes that every stop has done its work. */
 export const careless: EngineFactory = (options) =>
@@ -173,7 +203,7 @@ export const hostile: EngineFactory = (options) =>
     }),
   );
 
-/** Never stops when it is told to, and does not start either. */
+/** Does not start. */
 export const deaf: EngineFactory = (options) => ({
   ...createEngine(options),
   start: async () => {

@@ -92,7 +92,7 @@ const FULL: FaultRates = {
   requeues: 0.5,
 };
 
-const NAMES = [
+export const FAULTS = [
   'webhookLost',
   'webhookDoubled',
   'webhookLate',
@@ -127,12 +127,12 @@ const NAMES = [
 ] as const satisfies readonly Fault[];
 
 export function isFault(name: string): name is Fault {
-  return NAMES.some((fault) => fault === name);
+  return FAULTS.some((fault) => fault === name);
 }
 
 export function ratesFrom(rateOf: (fault: Fault, full: number) => number): FaultRates {
   const rates = { ...FULL };
-  for (const name of NAMES) rates[name] = rateOf(name, FULL[name]);
+  for (const name of FAULTS) rates[name] = rateOf(name, FULL[name]);
   return rates;
 }
 
@@ -179,6 +179,8 @@ export class Dice {
   readonly #rates: FaultRates;
   readonly #streams: Streams;
   #active = true;
+  /** How often each has happened. */
+  readonly seen = new Map<Fault, number>();
   /** How many faults happened that can cost a runner. */
   costly = 0;
   total = 0;
@@ -207,6 +209,7 @@ export class Dice {
     const hit = this.#streams(`fault ${fault}`).chance(this.#rates[fault]) && this.#active;
     if (hit) {
       this.total += 1;
+      this.seen.set(fault, (this.seen.get(fault) ?? 0) + 1);
       if (COSTS_A_RUNNER.has(fault)) this.costly += 1;
     }
     return hit;
