@@ -72,6 +72,8 @@ export const FINISHING_MS = MINUTE;
 /** Misses, and the time they must span, before an instance that nobody stopped counts as absent. */
 export const PROOF_MISSES = 3;
 export const PROOF_SPAN_MS = 3 * MINUTE;
+/** A busy runner whose job nobody has named for this long has run a stranger's job, of which we hear nothing. */
+export const NAMELESS_MS = 10 * MINUTE;
 /** Misses before a launch that a crash interrupted is given up. */
 export const RECOVERY_MISSES = 2;
 /** Credentials refused for this long no longer keep a runner whose instance is gone. */
@@ -415,6 +417,9 @@ function onGithubMissing(runner: RunnerRow, context: MachineContext): Answer {
     case 'online':
       return drainNow(runner, 'GitHub does not know the runner any more', context, gone);
     case 'busy':
+      if (runner.jobKey === null && context.nowMs - runner.stateSinceMs >= NAMELESS_MS) {
+        return drainNow(runner, 'GitHub does not know the runner any more, and no job names it', context, {});
+      }
       return ignored('an ephemeral runner is removed when its job ends; the job itself will tell');
     case 'finishing':
     case 'draining':

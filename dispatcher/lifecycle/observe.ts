@@ -25,16 +25,24 @@ export async function observeRunner(observers: Observers, runner: RunnerRow): Pr
   const { floor } = observers;
   const seen = runner.state === 'creating' ? await lookAtLaunch(floor, runner) : await lookAround(observers, runner);
   const late = seen !== undefined && seen.state === runner.state && seen.deadlineAtMs !== null;
-  const after =
-    late && floor.now() >= (seen.deadlineAtMs ?? 0) ? await floor.tell(runner.name, { kind: 'deadline' }) : seen;
-  if (
-    after !== undefined &&
-    after.nextCheckAtMs !== null &&
-    after.state !== 'draining' &&
-    after.nextCheckAtMs <= floor.now()
-  ) {
-    await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), 5 * SECOND));
-  }
+  const overdue = late && floor.now() >= (seen.deadlineAtMs ?? 0);
+  const after = overdue ? await floor.tell(runner.name, { kind: 'deadline' }) : seen;
+  if (after === undefined) return;
+  await countStart(observers, runner, after);
+  if (after.state === 'draining' || after.nextCheckAtMs === null || after.nextCheckAtMs > floor.now()) return;
+  await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), 5 * SECOND));
+}
+
+/** A container that never came online counts against its backend, image and shape; one that did clears the count. */
+async function countStart({ floor, backends }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
+  if (before.state !== 'creating' && before.state !== 'starting') return;
+  const { registration, backend, specHash } = after;
+  if (backend === null) return;
+  if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(registration, backend, specHash);
+  if (after.state !== 'draining' || after.failureKind === null || after.instanceId === null) return;
+  const kind = after.failureKind === 'no-stock' ? 'capacity' : 'start';
+  floor.options.metrics.launchFailed(registration, backend, after.failureKind);
+  await backends.failed(registration, backend, specHash, kind, after.failure ?? after.failureKind);
 }
 
 /** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
@@ -54,37 +62,13 @@ async function lookAtLaunch(floor: Floor, runner: RunnerRow): Promise<RunnerRow 
   return after;
 }
 
-async function lookAround(
-  { floor, view, verifier, backends }: Observers,
-  runner: RunnerRow,
-): Promise<RunnerRow | undefined> {
+async function lookAround({ floor, view, verifier }: Observers, runner: RunnerRow): Promise<RunnerRow | undefined> {
   const afterInstance = await lookAtInstance(floor, runner);
   if (afterInstance === undefined || afterInstance.state === 'draining') {
     if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
-    const failedToStart = runner.state === 'starting' && afterInstance?.failureKind != null && runner.backend !== null;
-    if (failedToStart) {
-      const kind = afterInstance.failureKind === 'no-stock' ? 'capacity' : 'start';
-      floor.options.metrics.launchFailed(
-        runner.registration,
-        runner.backend ?? 'none',
-        afterInstance.failureKind ?? kind,
-      );
-      await backends.failed(
-        runner.registration,
-        runner.backend ?? '',
-        runner.specHash,
-        kind,
-        afterInstance.failure ?? '',
-      );
-    }
     return afterInstance;
   }
-  const after = await lookAtGithub(floor, view, verifier, afterInstance);
-  const cameOnline = runner.state === 'starting' && (after?.state === 'online' || after?.state === 'busy');
-  if (cameOnline && runner.backend !== null) {
-    await backends.cameOnline(runner.registration, runner.backend, runner.specHash);
-  }
-  return after;
+  return await lookAtGithub(floor, view, verifier, afterInstance);
 }
 
 /** Asks the provider for the instance, by name and (once known) by id. */
@@ -148,9 +132,9 @@ async function lookAtGithub(
       const { id, status, busy } = listed;
       return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
     }
-    if (runner.state === 'busy') {
+    if (runner.state === 'busy' && runner.jobKey !== null) {
       // An ephemeral runner leaves the list when its job ends, and when somebody deleted it in mid-job.
-      if (runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
+      verifier.ask(runner.jobKey, runner.registration);
       return runner;
     }
     // A list without it may be a short list. A GET by id decides.

@@ -39,7 +39,8 @@ export class Permits {
     this.#waits = new Map();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
-    const total = Math.min(this.#options.maxRunners - live.total, this.#options.maxLaunches - launching);
+    const unknown = this.#unknownRunners(live.byRegistration);
+    const total = Math.min(this.#options.maxRunners - live.total - unknown, this.#options.maxLaunches - launching);
     const lines = new Map<string, readonly Request[]>();
     const lanes = new Map<string, LaneSpec>();
     const byRegistration = new Map<string, number>();
@@ -97,7 +98,18 @@ export class Permits {
     return line;
   }
 
+  /** What a registration that has not been listed may have running, at the most, beyond what the ledger knows. */
+  #unknownRunners(live: ReadonlyMap<string, number>): number {
+    let unknown = 0;
+    for (const name of this.#backends.unknown()) {
+      const cap = this.#options.tenants.get(name)?.registration.maxRunners ?? 0;
+      unknown += Math.max(0, cap - (live.get(name) ?? 0));
+    }
+    return unknown;
+  }
+
   #atTheTop(live: number): string {
+    if (this.#backends.unknown().length > 0) return 'what runs for other registrations has not been listed yet';
     return live >= this.#options.maxRunners
       ? `the dispatcher is at its cap of ${this.#options.maxRunners} runners`
       : `${this.#options.maxLaunches} launches are under way, the most at once`;

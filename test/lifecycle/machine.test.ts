@@ -224,6 +224,15 @@ describe('the machine of runner states', () => {
     expect(step(busy, EVENTS.github, at(1)).kind).to.equal('ignored');
   });
 
+  it('drains a busy runner that GitHub forgot only when no job was named for ten minutes', () => {
+    const nameless = runnerRow({ state: 'busy', instanceState: 'running', onlineAtMs: 1 });
+    expect(told(nameless, [10 * MINUTE - 1, EVENTS['github-missing']]).state).to.equal('busy');
+    expect(told(nameless, [10 * MINUTE, EVENTS['github-missing']]).state).to.equal('draining');
+    expect(told({ ...nameless, jobKey: 'github.com/1' }, [20 * MINUTE, EVENTS['github-missing']]).state).to.equal(
+      'busy',
+    );
+  });
+
   it('needs three misses over three minutes to believe that an instance vanished', () => {
     const online = runnerRow({ state: 'online', instanceState: 'running', instanceId: 'i-1', onlineAtMs: 1 });
     const soon = told(
