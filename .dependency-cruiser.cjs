@@ -36,9 +36,16 @@ module.exports = {
     },
     {
       name: 'providers-do-not-know-each-other',
+      comment: 'google/ is no provider: it is what those of Google share (credentials, errors, logs).',
       severity: 'error',
       from: { path: '^providers/([^/]+)/' },
-      to: { path: '^providers/([^/]+)/', pathNot: '^providers/$1/' },
+      to: { path: '^providers/([^/]+)/', pathNot: '^providers/($1|google)/' },
+    },
+    {
+      name: 'only-providers-of-google-use-google',
+      severity: 'error',
+      from: { path: '^providers/', pathNot: '^providers/(google|gcp-[^/]+)/' },
+      to: { path: '^providers/google/' },
     },
     {
       name: 'only-demo-tests-benchmarks-import-simulators',

@@ -1,0 +1,112 @@
+/**
+ * Who we are to Google: the application default, a service account's key, or a workload identity of another cloud.
+ * The latter two arrive as the JSON text that Google's console or gcloud writes, as one secret.
+ */
+import { z } from 'zod';
+import { isLoopback } from './endpoint.ts';
+
+export const APPLICATION_DEFAULT = 'application-default';
+
+/**
+ * Only what is needed of a key is handed on. Google's client library warns of JSON from outside: some kinds of it name
+ * URLs to call and programs to run (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials).
+ */
+const serviceAccountKey = z.object({
+  type: z.literal('service_account'),
+  client_email: z.string().regex(/^[^@\s]+@[^@\s]+$/, 'client_email is not an e-mail address'),
+  private_key: z.string().includes('-----BEGIN', 'private_key is not a PEM text'),
+  private_key_id: z.string().optional(),
+  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').optional(),
+});
+
+const host = (pattern: RegExp) => (text: string) => {
+  const url = URL.parse(text);
+  return url !== null && ((url.protocol === 'https:' && pattern.test(url.host)) || isLoopback(text));
+};
+
+/** The token of the other side: read from a file, from Azure's metadata service, or signed by AWS. No programs, no other URLs. */
+const credentialSource = z.union([
+  z.strictObject({
+    file: z.string().startsWith('/', 'credential_source.file must be an absolute path'),
+    format: z
+      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().optional() })
+      .optional(),
+  }),
+  z.strictObject({
+    url: z
+      .string()
+      .startsWith(
+        'http://169.254.169.254/metadata/identity/oauth2/token',
+        "credential_source.url may only be Azure's metadata service",
+      ),
+    headers: z.strictObject({ Metadata: z.string() }).optional(),
+    format: z
+      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().optional() })
+      .optional(),
+  }),
+  z.strictObject({
+    environment_id: z.string().regex(/^aws\d+$/),
+    regional_cred_verification_url: z
+      .string()
+      .regex(
+        /^https:\/\/sts\.\{region\}\.amazonaws\.com(\.cn)?\?/,
+        'regional_cred_verification_url must be STS of AWS',
+      ),
+    region_url: z.string().startsWith('http://169.254.169.254/').optional(),
+    url: z.string().startsWith('http://169.254.169.254/').optional(),
+    imdsv2_session_token_url: z.string().startsWith('http://169.254.169.254/').optional(),
+  }),
+]);
+
+const externalAccount = z.object({
+  type: z.literal('external_account'),
+  audience: z.string().startsWith('//iam.googleapis.com/', 'audience is not a workload identity pool provider'),
+  subject_token_type: z.string().min(1),
+  token_url: z
+    .string()
+    .refine(host(/^sts(\.[a-z0-9-]+\.rep)?\.googleapis\.com$/), "token_url must be Google's: sts.googleapis.com"),
+  service_account_impersonation_url: z
+    .string()
+    .refine(
+      host(/^iamcredentials(\.[a-z0-9-]+\.rep)?\.googleapis\.com$/),
+      "service_account_impersonation_url must be Google's: iamcredentials.googleapis.com",
+    )
+    .optional(),
+  credential_source: credentialSource,
+  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').optional(),
+});
+
+const credentials = z.discriminatedUnion('type', [serviceAccountKey, externalAccount], {
+  error: 'type must be service_account or external_account',
+});
+
+export type Credentials = z.infer<typeof credentials>;
+
+/** Messages name fields, never contents. */
+export const credentialsOption = z
+  .string()
+  .default(APPLICATION_DEFAULT)
+  .superRefine((text, context) => {
+    if (text === APPLICATION_DEFAULT) return;
+    const parsed = credentials.safeParse(readJson(text));
+    if (parsed.success) return;
+    const issue = parsed.error.issues[0];
+    const path = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+    context.addIssue({
+      code: 'custom',
+      message: `is neither the word ${APPLICATION_DEFAULT} nor the JSON of a service account key or an external account (${path}${issue?.message ?? 'unreadable'})`,
+    });
+  });
+
+/** Undefined for the application default: Google's library then looks for it. */
+export function credentialsOf(text: string): Credentials | undefined {
+  return text === APPLICATION_DEFAULT ? undefined : credentials.parse(readJson(text));
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+/** Where a Google API is reached: Google's own host, or another one for tests and private endpoints. */
+import { z } from 'zod';
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  /** True for `http://`, which is allowed on this machine alone: nothing that is said there is protected. */
+  readonly insecure: boolean;
+}
+
+const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+/** Undefined for what is no endpoint. Anything behind the host is refused: gRPC has no path prefix. */
+export function parseEndpoint(text: string): Endpoint | undefined {
+  const url = URL.parse(text);
+  if (url === null || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
+    return undefined;
+  }
+  const insecure = url.protocol === 'http:';
+  if (!insecure && url.protocol !== 'https:') return undefined;
+  if (insecure && !LOOPBACK.has(url.hostname)) return undefined;
+  const port = url.port === '' ? (insecure ? 80 : 443) : Number(url.port);
+  return { host: url.hostname, port, insecure };
+}
+
+export function isLoopback(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && LOOPBACK.has(url.hostname);
+}
+
+/** An option that overrides an endpoint. */
+export const endpointOption = z
+  .string()
+  .refine(
+    (text) => parseEndpoint(text) !== undefined,
+    'write https://host[:port] and nothing behind it (http:// only for this machine: 127.0.0.1, localhost, [::1])',
+  );
+
+export function endpointOf(text: string): Endpoint {
+  const endpoint = parseEndpoint(text);
+  if (endpoint === undefined) throw new TypeError('an endpoint that its option should have refused');
+  return endpoint;
+}

@@ -1,0 +1,204 @@
+/** What Google's APIs say, by gRPC or HTTP, sorted by what follows from it. Pure. */
+import { z } from 'zod';
+import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+
+export type Words = readonly (readonly [RegExp, ProviderErrorKind])[];
+
+/** google.rpc.Code, in the order of its numbers. */
+const CODES = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+] as const;
+export type GoogleCode = (typeof CODES)[number];
+
+const kinds: Readonly<Record<GoogleCode, ProviderErrorKind>> = {
+  OK: 'transient',
+  CANCELLED: 'transient',
+  UNKNOWN: 'transient',
+  INVALID_ARGUMENT: 'invalid',
+  DEADLINE_EXCEEDED: 'transient',
+  NOT_FOUND: 'invalid',
+  ALREADY_EXISTS: 'conflict',
+  PERMISSION_DENIED: 'unauthorized',
+  RESOURCE_EXHAUSTED: 'quota',
+  // Something is being made or taken away; the same call may do later.
+  FAILED_PRECONDITION: 'transient',
+  ABORTED: 'transient',
+  OUT_OF_RANGE: 'invalid',
+  UNIMPLEMENTED: 'invalid',
+  INTERNAL: 'transient',
+  UNAVAILABLE: 'transient',
+  DATA_LOSS: 'transient',
+  UNAUTHENTICATED: 'unauthorized',
+};
+
+/** By status of HTTP: https://cloud.google.com/apis/design/errors#handling_errors */
+const codesOfHttp: Readonly<Record<number, GoogleCode>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  409: 'ALREADY_EXISTS',
+  429: 'RESOURCE_EXHAUSTED',
+  499: 'CANCELLED',
+  500: 'INTERNAL',
+  501: 'UNIMPLEMENTED',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+};
+
+/** Before anything was asked of the service: our own credentials are no good. First match wins. */
+const credentialWords: Words = [
+  [/could not load the default credentials|unable to detect a project id/i, 'unauthorized'],
+  [/invalid_grant|invalid_client|unauthorized_client|invalid_target|invalid_scope|invalid_request/i, 'unauthorized'],
+  [/DECODER routines|PEM routines|asymmetric key|secretOrPrivateKey|unsupported.*key/i, 'unauthorized'],
+  [/universe domain/i, 'unauthorized'],
+  [/ENOENT|EACCES|is not a file|does not exist, or is not a file|unable to parse the subject.token/i, 'unauthorized'],
+  [/self.signed certificate|unable to (verify|get) .*certificate|certificate has expired/i, 'unauthorized'],
+];
+
+/** Limits of calls by time come down by themselves; limits of things do not. */
+const limitWords: Words = [
+  [/quota exceeded for quota metric .*(request|quer|read|write|mutation|operation|call)/i, 'throttled'],
+  [/per (second|minute|user|100 seconds)|rate.?limit|too many requests/i, 'throttled'],
+  [/quota|limit|exhausted/i, 'quota'],
+];
+
+const grpcError = z.object({
+  code: z.int().min(0).max(16),
+  message: z.string().default(''),
+  details: z.string().optional().catch(undefined),
+  reason: z.string().optional().catch(undefined),
+  statusDetails: z.array(z.unknown()).optional().catch(undefined),
+});
+
+const duration = z.object({
+  seconds: z.coerce.number().default(0),
+  nanos: z.coerce.number().default(0),
+});
+const retryInfo = z.object({ retryDelay: z.union([duration, z.string().regex(/^[\d.]+s$/)]) });
+
+/** gaxios, of both of its majors; `data` is the body, parsed where it could be. */
+const httpError = z.object({
+  status: z.coerce.number().optional().catch(undefined),
+  code: z.union([z.string(), z.number()]).optional(),
+  message: z.string().default(''),
+  response: z
+    .object({
+      status: z.number().optional(),
+      data: z
+        .object({
+          error: z.object({
+            status: z.string().optional(),
+            message: z.string().optional(),
+            details: z.array(z.unknown()).optional(),
+          }),
+        })
+        .optional()
+        .catch(undefined),
+    })
+    .optional()
+    .catch(undefined),
+});
+
+/** Says whether this is the service's answer with that code. */
+export function hasCode(error: unknown, code: GoogleCode): boolean {
+  return error instanceof ProviderError && error.code === code;
+}
+
+/**
+ * `operation` is `<kind> <call>`. `words` are the service's own, and are looked at before the code: Cloud Run says
+ * "Quota violated" with INVALID_ARGUMENT. ProviderErrors pass through as they are.
+ */
+export function classifyGoogle(operation: string, error: unknown, words: Words = []): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const grpc = grpcError.safeParse(error);
+  if (grpc.success) {
+    const { code: number, message, details, reason, statusDetails } = grpc.data;
+    const code = CODES[number] ?? 'UNKNOWN';
+    const text = (details ?? '') === '' ? message.replace(/^\d+ [A-Z_]+: /, '') : (details ?? '');
+    return sorted(operation, code, text, reason, statusDetails ?? [], words, error);
+  }
+  const http = httpError.safeParse(error);
+  const { status, response, message, code } = http.success
+    ? http.data
+    : { status: undefined, response: undefined, message: String(error), code: undefined };
+  const httpStatus = response?.status ?? status;
+  const body = response?.data?.error;
+  const text = (body?.message ?? message).trim() || 'no answer that can be read';
+  // The cause of a failed HTTP call holds the request, and with it the access token: only its words go on.
+  const cause = new Error(text);
+  if (httpStatus === undefined) {
+    const kind = kindOfWords(text, credentialWords) ?? 'transient';
+    return new ProviderError(kind, operation, text, { ...(code === undefined ? {} : { code: String(code) }), cause });
+  }
+  if (body === undefined && kindOfWords(text, credentialWords) !== undefined) {
+    return new ProviderError('unauthorized', operation, text, { code: String(httpStatus), cause });
+  }
+  const named = CODES.find((name) => name === body?.status);
+  const known = named ?? codesOfHttp[httpStatus] ?? (httpStatus >= 500 ? 'INTERNAL' : 'UNKNOWN');
+  return sorted(operation, known, text, undefined, body?.details ?? [], words, cause);
+}
+
+function sorted(
+  operation: string,
+  code: GoogleCode,
+  text: string,
+  reason: string | undefined,
+  details: readonly unknown[],
+  words: Words,
+  cause: unknown,
+): ProviderError {
+  const retryAfterMs = details.map(retryDelayMs).find((ms) => ms !== undefined);
+  return new ProviderError(kindOf(code, text, reason, words), operation, text.trim() || code, {
+    code,
+    cause,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+function kindOf(code: GoogleCode, text: string, reason: string | undefined, words: Words): ProviderErrorKind {
+  // The API is switched off, or nobody pays: a matter of the project, not of the request.
+  if (reason === 'SERVICE_DISABLED' || reason === 'BILLING_DISABLED' || reason === 'CONSUMER_INVALID') {
+    return 'unauthorized';
+  }
+  // grpc-js, when the credentials could not be turned into a token: with UNAVAILABLE or UNAUTHENTICATED.
+  if (/^(Getting metadata from plugin failed|Failed to retrieve auth metadata)/i.test(text)) {
+    return kindOfWords(text, credentialWords) ?? 'transient';
+  }
+  if (code === 'UNAVAILABLE' && /certificate/i.test(text)) return kindOfWords(text, credentialWords) ?? 'transient';
+  const said = kindOfWords(text, words);
+  if (said !== undefined) return said;
+  if (code !== 'RESOURCE_EXHAUSTED') return kinds[code];
+  // The reply did not fit into our own bound; grpc-js says it with this code.
+  if (/received message larger than max/i.test(text)) return 'transient';
+  if (reason === 'RATE_LIMIT_EXCEEDED') return 'throttled';
+  return kindOfWords(text, limitWords) ?? 'quota';
+}
+
+export function kindOfWords(text: string, words: Words): ProviderErrorKind | undefined {
+  return words.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+function retryDelayMs(detail: unknown): number | undefined {
+  const parsed = retryInfo.safeParse(detail);
+  if (!parsed.success) return undefined;
+  const { retryDelay } = parsed.data;
+  if (typeof retryDelay === 'string') return Math.round(Number.parseFloat(retryDelay) * 1000);
+  return retryDelay.seconds * 1000 + Math.round(retryDelay.nanos / 1e6);
+}
