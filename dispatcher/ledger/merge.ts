@@ -65,6 +65,9 @@ function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
 function disputedAfterClimb(row: JobRow, fact: JobFact): boolean {
   const endsWhereItRan = fact.status === 'completed' && row.status === 'in_progress' && agreesOnRunner(row, fact);
   if (endsWhereItRan) return false;
+  // What began after the GET is news. With a clock that is off, the next poll casts the doubt.
+  const beganLater = fact.startedAtMs !== null && row.verifiedAtMs !== null && fact.startedAtMs > row.verifiedAtMs;
+  if (beganLater && rank(row.status) === 0 && !row.disputed) return false;
   if (row.statusSource === 'read') return true;
   if (rank(row.status) === 0 && row.verifiedAtMs === null) return false;
   return row.disputed;

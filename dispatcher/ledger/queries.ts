@@ -23,6 +23,15 @@ const no: RawBuilder<Bit> = sql.lit(0);
 const completed: RawBuilder<'completed'> = sql.lit('completed');
 const inLane: RawBuilder<'lane'> = sql.lit('lane');
 
+/**
+ * SQLite looks at the value of a bound LIMIT while it plans, so that each execution compiles the statement anew: 16 µs
+ * instead of 0.5 µs. Limits are few, and stand in the text.
+ */
+function atMost(limit: number): RawBuilder<number> {
+  if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError(`a limit is a whole number, not ${limit}`);
+  return sql.lit(limit);
+}
+
 /** The column, hidden from the planner: an index on it would be the wrong one. Both databases read it alike. */
 function withoutIndex(column: string): RawBuilder<string> {
   return sql`coalesce(${sql.ref(column)}, '')`;
@@ -88,7 +97,7 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
           .select(['endpoint', 'guid'])
           .where('receivedAtMs', '<', beforeMs)
           .orderBy('receivedAtMs')
-          .limit(limit)
+          .limit(atMost(limit))
           .$asTuple('endpoint', 'guid'),
       ),
     )
@@ -141,7 +150,7 @@ export function unsettledJobs(builder: Builder, limit: number): Query {
     .where('unsettledAtMs', 'is not', null)
     .orderBy('unsettledAtMs')
     .orderBy('key')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -170,7 +179,7 @@ export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly 
 export function jobsMatching(builder: Builder, choice: JobChoice, limit: number): Query {
   const { registration, admission, status, laneKey } = choice;
   const open = status !== undefined && status !== 'completed';
-  let query = builder.selectFrom('jobs').selectAll().limit(limit);
+  let query = builder.selectFrom('jobs').selectAll().limit(atMost(limit));
   if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
   if (status !== undefined) query = query.where('status', '=', status);
   if (!open) {
@@ -211,7 +220,7 @@ export function disputedJobs(builder: Builder, limit: number): Query {
       .orderBy('demand', 'desc')
       .orderBy('statusObservedAtMs')
       .orderBy('key')
-      .limit(limit)
+      .limit(atMost(limit))
       .compile()
   );
 }
@@ -225,7 +234,7 @@ export function staleJobs(builder: Builder, beforeMs: number, limit: number): Qu
     .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -238,7 +247,7 @@ export function overdueJobs(builder: Builder, beforeMs: number, limit: number): 
     .where('statusSinceMs', '<', beforeMs)
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -284,7 +293,7 @@ export function pruneEndedJobs(builder: Builder, beforeMs: number, limit: number
         .where('statusSinceMs', '<', beforeMs)
         .orderBy('statusSinceMs')
         .orderBy('key')
-        .limit(limit),
+        .limit(atMost(limit)),
     )
     .compile();
 }
@@ -301,7 +310,7 @@ export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: num
         .where(withoutIndex('admission'), 'in', ['refused', 'not-ours', 'expired'])
         .where('unsettledAtMs', 'is', null)
         .where('statusSinceMs', '<', beforeMs)
-        .limit(limit),
+        .limit(atMost(limit)),
     )
     .compile();
 }
@@ -387,7 +396,7 @@ export function waitingJobs(builder: Builder, laneKey: string, limit: number): Q
     .orderBy('launches')
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -480,7 +489,7 @@ export type RunnerChoice = Omit<RunnerFilter, 'registrations' | 'limit'> & {
 export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: number): Query {
   const { registration, states, laneKey } = choice;
   const alive = states !== undefined && !states.includes('gone');
-  let query = builder.selectFrom('runners').selectAll().limit(limit);
+  let query = builder.selectFrom('runners').selectAll().limit(atMost(limit));
   if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
   if (states !== undefined) query = query.where('state', 'in', [...states]);
   if (!alive) {
@@ -500,7 +509,7 @@ export function runnersDue(builder: Builder, nowMs: number, limit: number): Quer
     .where('nextCheckAtMs', '<=', nowMs)
     .orderBy('nextCheckAtMs')
     .orderBy('name')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -511,7 +520,7 @@ export function nextCheckAt(builder: Builder): Query {
     .where('live', '=', yes)
     .where('nextCheckAtMs', 'is not', null)
     .orderBy('nextCheckAtMs')
-    .limit(1)
+    .limit(atMost(1))
     .compile();
 }
 
@@ -538,7 +547,7 @@ export function surplusRunners(builder: Builder, laneKey: string, limit: number)
     )
     .orderBy('createdAtMs', 'desc')
     .orderBy('name', 'desc')
-    .limit(limit)
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -601,7 +610,7 @@ export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: numb
         .where('stateSinceMs', '<', beforeMs)
         .orderBy('stateSinceMs')
         .orderBy('name')
-        .limit(limit),
+        .limit(atMost(limit)),
     )
     .compile();
 }

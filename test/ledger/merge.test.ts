@@ -14,13 +14,13 @@ function rowAfter(...facts: readonly JobFact[]): JobRow {
 }
 
 const queued = fact({ observedAtMs: 100 });
-const running = fact({ status: 'in_progress', runnerId: 9, runnerName: 'd-1', startedAtMs: 2_000, observedAtMs: 200 });
+const running = fact({ status: 'in_progress', runnerId: 9, runnerName: 'd-1', startedAtMs: 190, observedAtMs: 200 });
 const done = fact({
   status: 'completed',
   conclusion: 'success',
   runnerId: 9,
   runnerName: 'd-1',
-  startedAtMs: 2_000,
+  startedAtMs: 190,
   completedAtMs: 3_000,
   observedAtMs: 300,
 });
@@ -32,7 +32,7 @@ describe('what a fact does to a job', () => {
         status: 'in_progress',
         runnerName: 'd-1',
         runnerId: 9,
-        startedAtMs: 2_000,
+        startedAtMs: 190,
         statusSinceMs: 200,
         statusObservedAtMs: 200,
         statusSource: 'webhook',
@@ -83,6 +83,13 @@ describe('what a fact does to a job', () => {
       const requeued = fact({ source: 'read', observedAtMs: 250 });
       const late = fact({ ...running, observedAtMs: 260 });
       expect(rowAfter(queued, running, requeued, late)).to.include({ status: 'in_progress', disputed: true });
+    });
+
+    it('does not doubt a start after the GET', () => {
+      const read = fact({ source: 'read', observedAtMs: 250 });
+      const started = fact({ ...running, startedAtMs: 251, observedAtMs: 260 });
+      expect(rowAfter(queued, read, started)).to.include({ status: 'in_progress', disputed: false });
+      expect(rowAfter(queued, read, { ...started, startedAtMs: 250 })).to.include({ disputed: true });
     });
 
     it('has no doubts left when the job ends on the runner that was known to have it', () => {
