@@ -42,6 +42,8 @@ const HOUR = 60 * MINUTE;
 
 /** Runners looked at side by side. */
 const VISITS_AT_ONCE = 64;
+/** A service that does not answer must not take all the places. */
+const VISITS_AT_ONE_BACKEND = 16;
 const SURPLUS_MS = MINUTE;
 /** GitHub cancels a job that has waited for this long. */
 const QUEUE_LIMIT_MS = 24 * HOUR;
@@ -65,11 +67,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   const board = new Board(ledger);
   const backendNames = new Map<string, readonly string[]>();
-  for (const [name, { registration }] of tenants)
-    backendNames.set(
-      name,
-      registration.backends.map((one) => one.name),
-    );
+  for (const [registration, tenant] of tenants) {
+    const names = tenant.registration.backends.map(({ name }) => name);
+    backendNames.set(registration, names);
+  }
   const backends = new Backends(ledger, clock, log, options.maxLaunches, backendNames);
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
@@ -80,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   const launches = new Map<string, Promise<void>>();
   const visits = new Map<string, Promise<void>>();
+  const visitsByBackend = new Map<string, number>();
   const sweeping = new Map<string, Promise<void>>();
   const sweeps = new SweepSchedule(tenants.keys(), clock, random);
   /** Lanes whose next launch waits for something of their own, and when to look again. */
@@ -246,17 +248,31 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function visitDue(): Promise<void> {
-    const room = VISITS_AT_ONCE - visits.size;
-    if (room <= 0) return;
-    const due = await ledger.runnersDue(clock.now(), room + visits.size);
-    for (const runner of due) {
-      if (visits.size >= VISITS_AT_ONCE || !working()) return;
-      if (!visits.has(runner.name)) visits.set(runner.name, visit(runner));
+    if (visits.size >= VISITS_AT_ONCE) return;
+    const due = await ledger.runnersDue(clock.now(), VISITS_AT_ONCE);
+    // Where a backend that does not answer holds all that is due, the others are further back.
+    if (!startVisits(due) && due.length === VISITS_AT_ONCE && visits.size < VISITS_AT_ONCE) {
+      startVisits(await ledger.runnersDue(clock.now(), VISITS_AT_ONCE * 16));
     }
   }
 
+  /** Answers whether any was started. */
+  function startVisits(due: readonly RunnerRow[]): boolean {
+    let started = false;
+    for (const runner of due) {
+      if (visits.size >= VISITS_AT_ONCE || !working()) break;
+      const place = `${runner.registration}/${runner.backend}`;
+      const here = visitsByBackend.get(place) ?? 0;
+      if (visits.has(runner.name) || here >= VISITS_AT_ONE_BACKEND) continue;
+      visitsByBackend.set(place, here + 1);
+      visits.set(runner.name, visit(runner, place));
+      started = true;
+    }
+    return started;
+  }
+
   /** Never rejects. */
-  async function visit(runner: RunnerRow): Promise<void> {
+  async function visit(runner: RunnerRow, place: string): Promise<void> {
     try {
       if (runner.state === 'draining') await drainRunner(floor, verifier, runner);
       else await observeRunner({ floor, view, verifier, backends }, runner);
@@ -265,6 +281,9 @@ export function createEngine(options: EngineOptions): Engine {
       await postponeBroken(runner.name);
     } finally {
       visits.delete(runner.name);
+      const left = (visitsByBackend.get(place) ?? 1) - 1;
+      if (left > 0) visitsByBackend.set(place, left);
+      else visitsByBackend.delete(place);
       wake();
     }
   }
@@ -335,11 +354,12 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function settled(): Promise<void> {
-    while (launches.size > 0 || visits.size > 0 || cycling) {
-      const pending: Promise<unknown>[] = [...launches.values(), ...visits.values()];
+    while (launches.size > 0 || visits.size > 0 || sweeping.size > 0 || cycling) {
+      const pending: Promise<unknown>[] = [...launches.values(), ...visits.values(), ...sweeping.values()];
       if (cycling) pending.push(new Promise<void>((resolve) => idleWaiters.push(resolve)));
       await Promise.all(pending);
     }
+    await verifier.settled();
   }
 
   return {

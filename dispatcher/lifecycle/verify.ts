@@ -54,6 +54,11 @@ export class Verifier {
     return true;
   }
 
+  /** Resolves when the reads under way have ended. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#reading.values());
+  }
+
   #pump(): void {
     for (const [key, registration] of this.#waiting) {
       if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
