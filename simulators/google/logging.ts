@@ -1,0 +1,80 @@
+/** Cloud Logging as far as reading goes: `POST /v2/entries:list` over what the simulated containers have printed. */
+import { z } from 'zod';
+import { parseFilter } from './filter.ts';
+import { GoogleRefusal } from './status.ts';
+
+export interface LogEntry {
+  /** `projects/P/logs/ID`, the id percent-encoded. */
+  readonly logName: string;
+  readonly resource: { readonly type: string; readonly labels: Readonly<Record<string, string>> };
+  readonly labels: Readonly<Record<string, string>>;
+  readonly timestamp: string;
+  readonly insertId: string;
+  readonly severity?: string;
+  readonly textPayload: string;
+}
+
+/** One container's output; its lines become entries when they are asked for. */
+export interface LogSource {
+  readonly logName: string;
+  readonly resource: LogEntry['resource'];
+  readonly labels: LogEntry['labels'];
+  readonly startedAtMs: number;
+  /** All that it has printed. */
+  output(): string;
+}
+
+const request = z.object({
+  resourceNames: z.array(z.string()).min(1).max(100),
+  filter: z.string().max(20_000).default(''),
+  orderBy: z.enum(['timestamp asc', 'timestamp desc']).default('timestamp asc'),
+  pageSize: z.int().min(1).max(1000).default(50),
+  pageToken: z.string().regex(/^\d+$/, 'page_token is invalid').optional(),
+});
+
+export class Logs {
+  readonly #sources = new Set<LogSource>();
+
+  /** The returned function lets go of it; the real service keeps entries for 30 days. */
+  add(source: LogSource): () => void {
+    this.#sources.add(source);
+    return () => this.#sources.delete(source);
+  }
+
+  list(body: unknown): object {
+    const parsed = request.safeParse(body);
+    if (!parsed.success) throw new GoogleRefusal('INVALID_ARGUMENT', parsed.error.issues[0]?.message ?? 'invalid');
+    const { resourceNames, filter, orderBy, pageSize, pageToken } = parsed.data;
+    const condition = parseFilter(filter);
+    const entries = [...this.#sources]
+      .filter((source) => resourceNames.some((name) => source.logName.startsWith(`${name}/`)))
+      // A source's entries differ in nothing that a filter could ask for but the time and the text.
+      .flatMap((source) => entriesOf(source).filter(condition))
+      .sort((a, b) => (`${a.timestamp}${a.insertId}` < `${b.timestamp}${b.insertId}` ? -1 : 1));
+    if (orderBy === 'timestamp desc') entries.reverse();
+    const from = Number(pageToken ?? 0);
+    const page = entries.slice(from, from + pageSize);
+    const more = from + pageSize < entries.length;
+    return {
+      ...(page.length === 0 ? {} : { entries: page }),
+      ...(more ? { nextPageToken: String(from + pageSize) } : {}),
+    };
+  }
+}
+
+function entriesOf(source: LogSource): LogEntry[] {
+  const lines = source.output().split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines.map((textPayload, index) => {
+    const nanos = String((index % 1000) * 1000).padStart(6, '0');
+    const at = new Date(source.startedAtMs + Math.floor(index / 1000)).toISOString().replace('Z', `${nanos}Z`);
+    return {
+      logName: source.logName,
+      resource: source.resource,
+      labels: source.labels,
+      timestamp: at,
+      insertId: index.toString(36).padStart(12, '0'),
+      textPayload,
+    };
+  });
+}
