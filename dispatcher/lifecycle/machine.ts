@@ -418,7 +418,8 @@ function onGithubMissing(runner: RunnerRow, context: MachineContext): Answer {
       return drainNow(runner, 'GitHub does not know the runner any more', context, gone);
     case 'busy':
       if (runner.jobKey === null && context.nowMs - runner.stateSinceMs >= NAMELESS_MS) {
-        return drainNow(runner, 'GitHub does not know the runner any more, and no job names it', context, {});
+        const over = instanceIsOver(runner) ? gone : {};
+        return drainNow(runner, 'GitHub does not know the runner any more, and no job names it', context, over);
       }
       return ignored('an ephemeral runner is removed when its job ends; the job itself will tell');
     case 'finishing':

@@ -6,9 +6,10 @@ import { ManualClock } from './manual-clock.ts';
 
 describe('GitHub simulator: Apps and credentials', () => {
   let simulator: GithubSimulator;
-  const clock = new ManualClock();
+  let clock: ManualClock;
 
   before(async () => {
+    clock = new ManualClock();
     simulator = await startGithubSimulator({
       clock,
       owners: [
