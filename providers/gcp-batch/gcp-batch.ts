@@ -1,0 +1,337 @@
+/** Each instance is a job of Google Batch: one task, on a machine that is made for it and thrown away after it. */
+import { BatchServiceClient } from '@google-cloud/batch';
+import { Deadlines } from '../deadlines.ts';
+import { callOptions, clientOptions } from '../google/connection.ts';
+import { type Endpoint, endpointOf } from '../google/endpoint.ts';
+import { quoted, readLog } from '../google/log.ts';
+import { MinuteBudget } from '../google/rate.ts';
+import {
+  type Capabilities,
+  type Finding,
+  type Fit,
+  type Instance,
+  type InstanceRef,
+  type LaunchRequest,
+  type Provider,
+  ProviderError,
+  type ProviderHost,
+  type ShapeWish,
+} from '../provider.ts';
+import { type Call, classify, isAbsent } from './errors.ts';
+import { DISPATCHER_LABEL } from './labels.ts';
+import { type GcpBatchOptions, machinesOf } from './options.ts';
+import { createJobRequest, jobIdOf, parentOf, subnetworkOf } from './request.ts';
+import { fitWish, type Machines } from './sizes.ts';
+import {
+  type Events,
+  exitCodeIn,
+  failed,
+  isBeingDeleted,
+  type Job,
+  readJob,
+  readTaskEvents,
+  taskGroupOf,
+  toInstance,
+} from './state.ts';
+
+/** "Run time before automatic failure": https://cloud.google.com/batch/quotas */
+const LONGEST_LIFE_MS = 14 * 24 * 3_600_000;
+const PAGE = 100;
+const MOST_PAGES = 1000;
+/** Google's own; who runs as one of these may as a rule edit the project. */
+const DEFAULT_ACCOUNT = /^(\d+-compute@developer|[^@]+@appspot)\.gserviceaccount\.com$/;
+
+interface CallOptions {
+  readonly timeout: number;
+}
+
+export class GcpBatchProvider implements Provider {
+  readonly capabilities: Capabilities;
+  readonly #options: GcpBatchOptions;
+  readonly #host: ProviderHost;
+  readonly #machines: Machines;
+  readonly #endpoint: Endpoint | undefined;
+  readonly #client: BatchServiceClient;
+  readonly #deadlines: Deadlines;
+  readonly #mutations: MinuteBudget;
+  readonly #reads: MinuteBudget;
+  readonly #logReads: MinuteBudget;
+
+  constructor(options: GcpBatchOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#machines = machinesOf(options);
+    this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
+    this.#client = new BatchServiceClient({
+      ...clientOptions(options),
+      // Its table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know.
+      clientConfig: {
+        interfaces: {
+          'google.cloud.batch.v1.BatchService': {
+            methods: {},
+            retry_codes: { idempotent: [], non_idempotent: [], unavailable: [] },
+          },
+        },
+      },
+    });
+    this.#deadlines = new Deadlines(host);
+    this.#mutations = new MinuteBudget(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
+    this.#reads = new MinuteBudget(host, 'reads', options.readsPerMinute, options.timeoutMs);
+    this.#logReads = new MinuteBudget(host, 'reads of logs', options.logReadsPerMinute, options.timeoutMs);
+    this.capabilities = {
+      architectures: [
+        ...(this.#machines.x64 === undefined ? [] : (['x64'] as const)),
+        ...(this.#machines.arm64 === undefined ? [] : (['arm64'] as const)),
+      ],
+      spot: true,
+      dockerInDocker: options.privileged,
+      disk: true,
+      bucket: true,
+      subnet: true,
+      // A network tag, which firewall rules name.
+      securityGroup: true,
+      logs: options.logs,
+      // Whoever may get or list jobs reads their environment. See README.md, "Limits".
+      secretEnvironment: false,
+      longestLifeMs: LONGEST_LIFE_MS,
+    };
+  }
+
+  fit(wish: ShapeWish): Fit {
+    return fitWish(wish, this.capabilities, this.#machines);
+  }
+
+  async launch(request: LaunchRequest): Promise<Instance> {
+    if (jobIdOf(request.name) === undefined) {
+      const message = `${JSON.stringify(request.name)} is no name: a-z, 0-9 and -, at most 63, no - at either end`;
+      throw new ProviderError('invalid', 'gcp-batch launch', message);
+    }
+    const fit = this.fit(request.shape);
+    if (!fit.fits) throw new ProviderError('invalid', 'gcp-batch launch', fit.reason);
+    const body = createJobRequest(request, this.#options);
+    let job: Job;
+    try {
+      const [answer] = await this.#call('CreateJob', this.#mutations, (options) =>
+        this.#client.createJob(body, options),
+      );
+      job = readJob('gcp-batch CreateJob', answer);
+    } catch (error) {
+      const said = classify('CreateJob', error);
+      if (said.kind !== 'conflict') throw said;
+      job = await this.#existing(request.name, said);
+    }
+    const instance = this.#instance(job);
+    if (instance?.tags?.dispatcher !== request.tags.dispatcher) {
+      throw new ProviderError('conflict', 'gcp-batch CreateJob', `the job ${job.name} is not ours`);
+    }
+    if (isBeingDeleted(job)) {
+      throw new ProviderError('transient', 'gcp-batch CreateJob', `${job.name} is still being deleted`);
+    }
+    return instance;
+  }
+
+  async inspect(ref: InstanceRef): Promise<Instance | undefined> {
+    const job = await this.#job(ref);
+    if (job === undefined) return undefined;
+    const unexplained = failed(job) && exitCodeIn(job.status.statusEvents) === undefined;
+    return this.#instance(job, unexplained ? await this.#taskEvents(job) : []);
+  }
+
+  async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
+    const found: Instance[] = [];
+    let pageToken = '';
+    for (let page = 0; page < MOST_PAGES; page += 1) {
+      const request = {
+        parent: parentOf(this.#options),
+        filter: `labels.${DISPATCHER_LABEL}=${quoted(owner.dispatcher)}`,
+        pageSize: PAGE,
+        pageToken,
+      };
+      const [jobs, , reply] = await this.#call('ListJobs', this.#reads, (options) =>
+        this.#client.listJobs(request, { ...options, autoPaginate: false }),
+      );
+      const unreachable = reply?.unreachable ?? [];
+      if (unreachable.length > 0) {
+        throw new ProviderError('transient', 'gcp-batch ListJobs', `could not reach ${unreachable.join(', ')}`);
+      }
+      for (const answer of jobs) {
+        const instance = this.#instance(readJob('gcp-batch ListJobs', answer));
+        if (instance?.tags?.dispatcher === owner.dispatcher) found.push(instance);
+      }
+      const next = reply?.nextPageToken ?? '';
+      if (next === '') return found;
+      if (next === pageToken) break;
+      pageToken = next;
+    }
+    throw new ProviderError('transient', 'gcp-batch ListJobs', 'the pages do not end');
+  }
+
+  async stop(ref: InstanceRef): Promise<void> {
+    // By name the service would delete anybody's job: so its labels are looked at first.
+    const job = await this.#job(ref);
+    if (job === undefined || this.#instance(job) === undefined) return;
+    if (!isBeingDeleted(job)) {
+      try {
+        await this.#call('DeleteJob', this.#mutations, (options) =>
+          this.#client.deleteJob({ name: job.name, reason: 'the runner is no longer needed' }, options),
+        );
+      } catch (error) {
+        const said = classify('DeleteJob', error);
+        if (isAbsent(said)) return;
+        // Somebody else was quicker.
+        const now = await this.#job(ref);
+        if (now !== undefined && !isBeingDeleted(now)) throw said;
+      }
+    }
+    await this.#untilGone(ref);
+  }
+
+  async logs(ref: InstanceRef): Promise<string | undefined> {
+    const job = await this.#job(ref);
+    if (job === undefined || this.#instance(job) === undefined || !this.#options.logs) return undefined;
+    const text = await this.#readLog(job.uid);
+    return text === '' ? undefined : text;
+  }
+
+  async check(): Promise<readonly Finding[]> {
+    const { project, region, serviceAccount, externalIp } = this.#options;
+    const findings: Finding[] = [];
+    try {
+      const request = { parent: parentOf(this.#options), pageSize: 1 };
+      await this.#call('ListJobs', this.#reads, (options) =>
+        this.#client.listJobs(request, { ...options, autoPaginate: false }),
+      );
+      findings.push({ subject: 'permissions', ok: true, message: `jobs can be listed in ${request.parent}` });
+    } catch (error) {
+      return [this.#refused(classify('ListJobs', error), 'roles/batch.jobsEditor')];
+    }
+    findings.push(
+      DEFAULT_ACCOUNT.test(serviceAccount)
+        ? {
+            subject: 'permissions',
+            ok: false,
+            message: `runners are ${serviceAccount}, a default account, which as a rule may edit the whole project`,
+            cure: `gcloud iam service-accounts create shr-runner --project ${project}, give it roles/batch.agentReporter and roles/logging.logWriter alone, and write it as serviceAccount`,
+          }
+        : { subject: 'permissions', ok: true, message: `runners are ${serviceAccount}, an account of their own` },
+    );
+    if (this.#options.logs) {
+      findings.push(
+        await this.#readLog('shr-doctor').then(
+          (): Finding => ({ subject: 'permissions', ok: true, message: `logs can be read in ${project}` }),
+          (error: unknown): Finding => this.#refused(classify('logs', error), 'roles/logging.viewer'),
+        ),
+      );
+    }
+    const subnetwork = subnetworkOf(this.#options.subnetwork, region);
+    findings.push({
+      subject: 'network',
+      ok: true,
+      message: externalIp
+        ? `machines get a public address in ${subnetwork}`
+        : `machines get no public address: ${subnetwork} needs Cloud NAT to reach GitHub, and Private Google Access (neither was looked at)`,
+    });
+    return findings;
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  /** What has the name already; it may just have gone. */
+  async #existing(name: string, conflict: ProviderError): Promise<Job> {
+    const job = await this.#job({ name });
+    if (job !== undefined) return job;
+    throw new ProviderError('transient', conflict.operation, conflict.message, { cause: conflict });
+  }
+
+  async #job(ref: InstanceRef): Promise<Job | undefined> {
+    const id = jobIdOf(ref.name);
+    // No job can be called so.
+    if (id === undefined) return undefined;
+    try {
+      const [answer] = await this.#call('GetJob', this.#reads, (options) =>
+        this.#client.getJob({ name: `${parentOf(this.#options)}/jobs/${id}` }, options),
+      );
+      const job = readJob('gcp-batch GetJob', answer);
+      return ref.id === undefined || ref.id === job.uid ? job : undefined;
+    } catch (error) {
+      const said = classify('GetJob', error);
+      if (isAbsent(said)) return undefined;
+      throw said;
+    }
+  }
+
+  async #taskEvents(job: Job): Promise<Events> {
+    const request = { parent: taskGroupOf(job), pageSize: 10 };
+    try {
+      const [tasks] = await this.#call('ListTasks', this.#reads, (options) =>
+        this.#client.listTasks(request, { ...options, autoPaginate: false }),
+      );
+      return readTaskEvents(tasks);
+    } catch (error) {
+      const said = classify('ListTasks', error);
+      // A job that never got a machine has no tasks; one that was deleted since, none any more.
+      if (isAbsent(said)) return [];
+      throw said;
+    }
+  }
+
+  /** Deleting a machine takes its time. The job is accounted for until then, so nobody has to wait for it. */
+  async #untilGone(ref: InstanceRef): Promise<void> {
+    const giveUpAtMs = this.#host.now() + this.#options.stopWaitMs;
+    for (let waitMs = 50; this.#host.now() < giveUpAtMs; waitMs = Math.min(2 * waitMs, 1000)) {
+      if ((await this.#job(ref)) === undefined) return;
+      await this.#host.sleep(Math.min(waitMs, Math.max(1, giveUpAtMs - this.#host.now())));
+    }
+  }
+
+  #instance(job: Job, taskEvents: Events = []): Instance | undefined {
+    const { queueTimeoutMs, stockoutGraceMs } = this.#options;
+    return toInstance(job, { nowMs: this.#host.now(), queueTimeoutMs, stockoutGraceMs, taskEvents });
+  }
+
+  async #readLog(uid: string): Promise<string> {
+    const { project, loggingEndpoint } = this.#options;
+    return await readLog({
+      auth: this.#client.auth,
+      endpoint: (loggingEndpoint ?? 'https://logging.googleapis.com').replace(/\/$/, ''),
+      project,
+      filter: `logName=${quoted(`projects/${project}/logs/batch_task_logs`)} AND labels.job_uid=${quoted(uid)}`,
+      call: (request) => this.#bounded('logs', this.#logReads, request),
+    });
+  }
+
+  async #call<T>(call: Call, budget: MinuteBudget, action: (options: CallOptions) => Promise<T>): Promise<T> {
+    return await this.#bounded(call, budget, async () =>
+      action(await callOptions(this.#client.auth, this.#endpoint, this.#options.timeoutMs)),
+    );
+  }
+
+  async #bounded<T>(call: Call, budget: MinuteBudget, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const operation = `gcp-batch ${call}`;
+    await budget.take(operation);
+    try {
+      return await this.#deadlines.run(operation, this.#options.timeoutMs, action);
+    } catch (error) {
+      const said = classify(call, error);
+      if (said.kind === 'throttled' && said.retryAfterMs !== undefined) budget.close(said.retryAfterMs);
+      throw said;
+    }
+  }
+
+  #refused(error: ProviderError, role: string): Finding {
+    const { project, region } = this.#options;
+    const message = error.message;
+    if (error.kind !== 'unauthorized') {
+      const cure = `check that ${this.#options.endpoint ?? 'batch.googleapis.com and logging.googleapis.com'} can be reached from here, and that Batch exists in ${region}`;
+      return { subject: 'region', ok: false, message, cure };
+    }
+    if (error.code === 'PERMISSION_DENIED') {
+      const cure = `switch the API on (gcloud services enable batch.googleapis.com logging.googleapis.com --project ${project}), and give the dispatcher's account ${role}`;
+      return { subject: 'permissions', ok: false, message, cure };
+    }
+    const cure = 'mend the option credentials; for application-default: gcloud auth application-default login';
+    return { subject: 'credentials', ok: false, message, cure };
+  }
+}

@@ -1,0 +1,11 @@
+import type { ProviderModule } from '../provider.ts';
+import { GcpBatchProvider } from './gcp-batch.ts';
+import { type GcpBatchOptions, gcpBatchOptions } from './options.ts';
+
+const module: ProviderModule<GcpBatchOptions> = {
+  kind: 'gcp-batch',
+  options: gcpBatchOptions,
+  create: (options, host) => new GcpBatchProvider(options, host),
+};
+
+export default module;

@@ -1,0 +1,145 @@
+/**
+ * The machines that a shape may become, and what `fit` makes of a wish. Pure.
+ *
+ * From Compute Engine's pages on general-purpose machines (https://cloud.google.com/compute/docs/general-purpose-machines).
+ * Left out on purpose: N4, C4 and C4A, which take Hyperdisk alone, while a Batch boot disk is a persistent disk; and
+ * e2-micro and e2-small, whose 1 and 2 GiB the Batch agent, Docker and a runner would share.
+ */
+import type { Architecture, Capabilities, Fit, Shape, ShapeWish } from '../provider.ts';
+import { refuseWish } from '../wish.ts';
+
+export interface Machine {
+  readonly type: string;
+  readonly cpu: number;
+  readonly memoryGiB: number;
+}
+
+interface Series {
+  readonly architecture: Architecture;
+  /** From small to large: each has at least the cores and the memory of the one before. */
+  readonly machines: readonly Machine[];
+}
+
+function sized(name: string, gibPerCore: number, cores: readonly number[]): Machine[] {
+  return cores.map((cpu) => ({ type: `${name}-${cpu}`, cpu, memoryGiB: cpu * gibPerCore }));
+}
+
+const N2 = [2, 4, 8, 16, 32, 48, 64, 80];
+const C3 = [4, 8, 22, 44, 88, 176];
+
+/**
+ * One series is chosen for a backend, never several mixed: within one, more cores come with more memory, so that a
+ * larger wish never gives a smaller machine.
+ */
+export const series = {
+  // e2-medium has two virtual cores that together may use one.
+  'e2-standard': {
+    architecture: 'x64',
+    machines: [{ type: 'e2-medium', cpu: 1, memoryGiB: 4 }, ...sized('e2-standard', 4, [2, 4, 8, 16, 32])],
+  },
+  'e2-highmem': { architecture: 'x64', machines: sized('e2-highmem', 8, [2, 4, 8, 16]) },
+  'e2-highcpu': { architecture: 'x64', machines: sized('e2-highcpu', 1, [2, 4, 8, 16, 32]) },
+  'n2-standard': { architecture: 'x64', machines: sized('n2-standard', 4, [...N2, 96, 128]) },
+  'n2-highmem': {
+    architecture: 'x64',
+    machines: [...sized('n2-highmem', 8, [...N2, 96]), { type: 'n2-highmem-128', cpu: 128, memoryGiB: 864 }],
+  },
+  'n2-highcpu': { architecture: 'x64', machines: sized('n2-highcpu', 1, [...N2, 96]) },
+  'n2d-standard': { architecture: 'x64', machines: sized('n2d-standard', 4, [...N2, 96, 128, 224]) },
+  'n2d-highmem': { architecture: 'x64', machines: sized('n2d-highmem', 8, [...N2, 96]) },
+  'n2d-highcpu': { architecture: 'x64', machines: sized('n2d-highcpu', 1, [...N2, 96, 128, 224]) },
+  'c3-standard': { architecture: 'x64', machines: sized('c3-standard', 4, C3) },
+  'c3-highmem': { architecture: 'x64', machines: sized('c3-highmem', 8, C3) },
+  'c3-highcpu': { architecture: 'x64', machines: sized('c3-highcpu', 2, C3) },
+  't2d-standard': { architecture: 'x64', machines: sized('t2d-standard', 4, [1, 2, 4, 8, 16, 32, 48, 60]) },
+  't2a-standard': { architecture: 'arm64', machines: sized('t2a-standard', 4, [1, 2, 4, 8, 16, 32, 48]) },
+} as const satisfies Record<string, Series>;
+
+export type SeriesName = keyof typeof series;
+
+/** Undefined for a type that the table does not have. */
+export function machineNamed(type: string): (Machine & { readonly architecture: Architecture }) | undefined {
+  for (const { architecture, machines } of Object.values(series)) {
+    const found = machines.find((machine) => machine.type === type);
+    if (found !== undefined) return { ...found, architecture };
+  }
+  return undefined;
+}
+
+/** By architecture, from small to large. A backend with a given machine type has that one alone. */
+export type Machines = Readonly<Partial<Record<Architecture, readonly Machine[]>>>;
+
+/** When a wish names no size at all. */
+const USUAL_CORES = 2;
+/** Of a persistent disk: https://cloud.google.com/compute/docs/disks/persistent-disks */
+const LARGEST_DISK_GIB = 65_536;
+
+export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: Machines): Fit {
+  const refusal = refuseWish(wish, capabilities) ?? refuseStorage(wish);
+  if (refusal !== undefined) return { fits: false, reason: refusal };
+  const sold = machines[wish.architecture] ?? [];
+  const machine = machineFor(wish, sold);
+  if (machine === undefined) {
+    const largest = sold.at(-1);
+    const offer = largest === undefined ? 'there is none' : `the largest is ${describe(largest)}`;
+    return { fits: false, reason: `no machine has ${words(wish)}; ${offer}` };
+  }
+  const shape = { ...wish, cpu: machine.cpu, memoryGiB: machine.memoryGiB };
+  const exact = wish.cpu === machine.cpu && wish.memoryGiB === machine.memoryGiB;
+  return { fits: true, shape, ...(exact ? {} : { note: `${words(wish)} becomes ${describe(machine)}` }) };
+}
+
+/** The machine that a shape was made of; undefined where the backend's options have changed since. */
+export function machineOf(shape: Shape, machines: Machines): Machine | undefined {
+  return machineFor(shape, machines[shape.architecture] ?? []);
+}
+
+function machineFor(wish: ShapeWish, sold: readonly Machine[]): Machine | undefined {
+  const cpu = wish.cpu ?? 0;
+  const memoryGiB = wish.memoryGiB ?? 0;
+  const usual = wish.cpu === undefined && wish.memoryGiB === undefined ? USUAL_CORES : 0;
+  const enough = sold.filter((machine) => machine.cpu >= cpu && machine.memoryGiB >= memoryGiB);
+  return enough.find((machine) => machine.cpu >= usual) ?? enough.at(-1);
+}
+
+function refuseStorage(wish: ShapeWish): string | undefined {
+  if (wish.diskGiB !== undefined && wish.bucket !== undefined) {
+    return 'a disk and a bucket cannot both be at the work folder';
+  }
+  if (wish.diskGiB !== undefined && wish.diskGiB > LARGEST_DISK_GIB) {
+    return `a disk has at most ${LARGEST_DISK_GIB} GiB, not ${wish.diskGiB}`;
+  }
+  // https://cloud.google.com/storage/docs/buckets#naming
+  if (wish.bucket !== undefined && !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(wish.bucket)) {
+    return `${JSON.stringify(wish.bucket)} is no name of a Cloud Storage bucket`;
+  }
+  const folders = (wish.bucketPrefix ?? '').split('/').filter((folder) => folder !== '');
+  const odd = folders.find((folder) => !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(folder));
+  if (odd !== undefined) return `${JSON.stringify(odd)} cannot be a folder of a bucket`;
+  if (wish.subnet !== undefined && !SUBNETWORK.test(wish.subnet)) {
+    return `${JSON.stringify(wish.subnet)} is no subnetwork: write its name, or projects/P/regions/R/subnetworks/S`;
+  }
+  if (wish.securityGroup !== undefined && !NETWORK_TAG.test(wish.securityGroup)) {
+    return `${JSON.stringify(wish.securityGroup)} is no network tag: 1 to 63 of a-z, 0-9 and -, a letter first`;
+  }
+  return undefined;
+}
+
+const NAME = '[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?';
+/** RFC 1035, as allocationPolicy.tags asks. */
+export const NETWORK_TAG = new RegExp(`^${NAME}$`);
+/** A name, or a resource with its region, in this project or another one (a shared network). */
+export const SUBNETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?regions/[a-z0-9-]+/subnetworks/${NAME})$`);
+export const NETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?global/networks/${NAME})$`);
+
+function words({ cpu, memoryGiB }: ShapeWish): string {
+  const parts = [
+    ...(cpu === undefined ? [] : [`${cpu} ${cpu === 1 ? 'core' : 'cores'}`]),
+    ...(memoryGiB === undefined ? [] : [`${memoryGiB} GiB`]),
+  ];
+  return parts.length === 0 ? 'no size' : parts.join(' and ');
+}
+
+function describe({ type, cpu, memoryGiB }: Machine): string {
+  return `${type} (${cpu} ${cpu === 1 ? 'core' : 'cores'}, ${memoryGiB} GiB)`;
+}

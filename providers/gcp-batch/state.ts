@@ -1,0 +1,207 @@
+/** From what Batch says of a job to the contract's instance. Pure. */
+import { z } from 'zod';
+import { type EndKind, type Instance, type InstanceReason, ProviderError } from '../provider.ts';
+import { fromLabels } from './labels.ts';
+import type { GcpBatchOptions } from './options.ts';
+import { jobIdOf } from './request.ts';
+
+const texts = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? '');
+/** By name; a number where the SDK is older than the service. */
+const state = z.union([z.string(), z.number()]).nullish();
+const timestamp = z.object({ seconds: z.coerce.number(), nanos: z.number().nullish() }).nullish();
+
+const events = z
+  .array(
+    z.object({
+      type: texts,
+      description: texts,
+      taskExecution: z.object({ exitCode: z.number().nullish() }).nullish(),
+    }),
+  )
+  .nullish()
+  .transform((list) => list ?? []);
+export type Events = z.infer<typeof events>;
+
+const job = z.object({
+  name: z.string().min(1),
+  uid: z.string().min(1),
+  labels: z
+    .record(z.string(), z.string())
+    .nullish()
+    .transform((labels) => labels ?? {}),
+  createTime: timestamp,
+  taskGroups: z.array(z.object({ name: texts })).nullish(),
+  status: z
+    .object({ state, statusEvents: events })
+    .nullish()
+    .transform((status) => status ?? { state: undefined, statusEvents: [] }),
+});
+export type Job = z.infer<typeof job>;
+
+const task = z.object({ status: z.object({ state, statusEvents: events }).nullish() });
+
+export function readJob(operation: string, answer: unknown): Job {
+  const parsed = job.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new ProviderError('transient', operation, `a job that cannot be read: ${z.prettifyError(parsed.error)}`);
+}
+
+/** The events of all tasks given; nothing of what cannot be read, because a job is described by its own events too. */
+export function readTaskEvents(answer: readonly unknown[]): Events {
+  return answer.flatMap((one) => {
+    const parsed = task.safeParse(one);
+    return parsed.success ? (parsed.data.status?.statusEvents ?? []) : [];
+  });
+}
+
+/** The last part of `projects/P/locations/R/jobs/ID`. */
+function idOf(found: Job): string {
+  return found.name.slice(found.name.lastIndexOf('/') + 1);
+}
+
+export function taskGroupOf(found: Job): string {
+  const name = found.taskGroups?.[0]?.name ?? '';
+  return name === '' ? `${found.name}/taskGroups/group0` : name;
+}
+
+export function isBeingDeleted(found: Job): boolean {
+  return found.status.state === 'DELETION_IN_PROGRESS';
+}
+
+export function failed(found: Job): boolean {
+  return found.status.state === 'FAILED';
+}
+
+/** The exit code as far as the job's own events tell it. */
+export function exitCodeIn(list: Events): number | undefined {
+  for (const { description, taskExecution } of [...list].reverse()) {
+    const said = /exit code (\d+)/i.exec(description)?.[1];
+    const code = taskExecution?.exitCode ?? (said === undefined ? undefined : Number(said));
+    if (code !== undefined) return code;
+  }
+  return undefined;
+}
+
+/**
+ * What Batch notes of a machine that it cannot get; it then tries again by itself, for two days. The codes are those of
+ * Compute Engine with CODE_GCE_ in front, in events of a job that stays QUEUED or SCHEDULED.
+ */
+const NO_STOCK =
+  /RESOURCE_POOL_EXHAUSTED|does not have enough resources|stockout|QUOTA_EXCEEDED|quota '?[\w-]+'? exceeded|IP_SPACE_EXHAUSTED/i;
+
+export interface StateContext {
+  readonly nowMs: number;
+  readonly queueTimeoutMs: GcpBatchOptions['queueTimeoutMs'];
+  readonly stockoutGraceMs: GcpBatchOptions['stockoutGraceMs'];
+  /** Read for failed jobs whose own events do not tell the exit code. */
+  readonly taskEvents?: Events;
+}
+
+/** Undefined where the job is not ours. */
+export function toInstance(found: Job, context: StateContext): Instance | undefined {
+  const tags = fromLabels(found.labels);
+  if (tags === undefined || jobIdOf(tags.runner) !== idOf(found)) return undefined;
+  return { ref: { name: tags.runner, id: found.uid }, ...stateOf(found, context), tags };
+}
+
+function stateOf(found: Job, context: StateContext): Pick<Instance, 'state' | 'reason'> {
+  const { state: now, statusEvents } = found.status;
+  switch (now) {
+    case 'STATE_UNSPECIFIED':
+    case 'QUEUED':
+    case 'SCHEDULED':
+    case null:
+    case undefined:
+      return waiting(found, context);
+    case 'RUNNING':
+      return { state: 'running' };
+    case 'SUCCEEDED':
+      return { state: 'succeeded', reason: { kind: 'exited', message: 'exited with 0', exitCode: 0 } };
+    case 'FAILED':
+      return { state: 'failed', reason: whyFailed(statusEvents, context.taskEvents ?? []) };
+    case 'CANCELLATION_IN_PROGRESS':
+    case 'CANCELLED':
+      return { state: 'failed', reason: { kind: 'stopped', message: lastWords(statusEvents) ?? 'it was cancelled' } };
+    case 'DELETION_IN_PROGRESS':
+      return { state: 'failed', reason: { kind: 'stopped', message: 'it is being deleted' } };
+    default:
+      return { state: 'unknown' };
+  }
+}
+
+/**
+ * Batch queues where others refuse: for two days, in silence. What has waited for too long is as good as out of stock;
+ * the dispatcher then deletes it and goes to the next backend.
+ */
+function waiting(found: Job, context: StateContext): Pick<Instance, 'state' | 'reason'> {
+  const createdAtMs =
+    found.createTime === null || found.createTime === undefined ? undefined : timeOf(found.createTime);
+  const waitedMs = createdAtMs === undefined ? 0 : context.nowMs - createdAtMs;
+  const said = found.status.statusEvents.findLast((event) => NO_STOCK.test(event.description))?.description;
+  const mostMs =
+    said === undefined ? context.queueTimeoutMs : Math.min(context.stockoutGraceMs, context.queueTimeoutMs);
+  const late = waitedMs > mostMs;
+  if (said === undefined && !late) return { state: 'pending' };
+  const words = said ?? `${String(found.status.state ?? 'QUEUED')}: no machine yet`;
+  const message = late ? `${words} (after ${Math.round(waitedMs / 1000)} s)` : words;
+  return { state: late ? 'failed' : 'pending', reason: { kind: 'no-stock', message } };
+}
+
+/** https://cloud.google.com/batch/docs/troubleshooting#reserved-exit-codes */
+const reserved: Readonly<Record<number, readonly [EndKind, string]>> = {
+  50000: ['unknown', 'Batch could not run the task'],
+  50001: ['spot-reclaimed', 'the spot machine was reclaimed'],
+  50002: ['unknown', 'the machine stopped reporting'],
+  50003: ['unknown', 'the machine was rebooted while the task ran'],
+  50004: ['unknown', 'neither the machine nor the task answered: as a rule they were short of memory'],
+  50005: ['time-limit', 'the task ran longer than its time limit'],
+  50006: ['unknown', 'the machine was made anew while the task ran'],
+};
+
+function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
+  const exitCode = exitCodeIn(taskEvents) ?? exitCodeIn(jobEvents);
+  const words = lastWords(taskEvents) ?? lastWords(jobEvents);
+  if (exitCode === undefined) {
+    const stock = jobEvents.findLast((event) => NO_STOCK.test(event.description));
+    if (stock !== undefined) return { kind: 'no-stock', message: stock.description };
+    return { kind: 'unknown', message: words ?? 'it failed, and Batch does not say why' };
+  }
+  const known = reserved[exitCode];
+  if (known !== undefined) {
+    const [kind, meaning] = known;
+    // A code of Batch's own: the container's is not known.
+    return { kind, message: words === undefined ? meaning : `${meaning}: ${words}` };
+  }
+  switch (exitCode) {
+    case 125:
+      // `docker run` itself failed. Batch shows no more than that; the words are in batch_agent_logs.
+      return {
+        kind: 'image-pull-failed',
+        message: 'the container could not be started (exit code 125): as a rule the image cannot be pulled',
+        exitCode,
+      };
+    case 137:
+      // Nobody else kills on a machine that is the runner's alone: what we stop ourselves is deleted, not FAILED.
+      return {
+        kind: 'out-of-memory',
+        message: 'ended by signal 9 (exit code 137): as a rule the kernel, for want of memory',
+        exitCode,
+      };
+    default: {
+      const message =
+        exitCode > 128 && exitCode < 193 ? `ended by signal ${exitCode - 128}` : `exited with ${exitCode}`;
+      return { kind: 'exited', message, exitCode };
+    }
+  }
+}
+
+function lastWords(list: Events): string | undefined {
+  return list.findLast((event) => event.description !== '')?.description;
+}
+
+function timeOf(time: { readonly seconds: number; readonly nanos?: number | null | undefined }): number {
+  return time.seconds * 1000 + Math.floor((time.nanos ?? 0) / 1e6);
+}
