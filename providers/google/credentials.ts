@@ -15,8 +15,8 @@ const serviceAccountKey = z.object({
   type: z.literal('service_account'),
   client_email: z.string().regex(/^[^@\s]+@[^@\s]+$/, 'client_email is not an e-mail address'),
   private_key: z.string().includes('-----BEGIN', 'private_key is not a PEM text'),
-  private_key_id: z.string().optional(),
-  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').optional(),
+  private_key_id: z.string().exactOptional(),
+  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').exactOptional(),
 });
 
 const host = (pattern: RegExp) => (text: string) => {
@@ -29,8 +29,8 @@ const credentialSource = z.union([
   z.strictObject({
     file: z.string().startsWith('/', 'credential_source.file must be an absolute path'),
     format: z
-      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().optional() })
-      .optional(),
+      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().exactOptional() })
+      .exactOptional(),
   }),
   z.strictObject({
     url: z
@@ -39,10 +39,10 @@ const credentialSource = z.union([
         'http://169.254.169.254/metadata/identity/oauth2/token',
         "credential_source.url may only be Azure's metadata service",
       ),
-    headers: z.strictObject({ Metadata: z.string() }).optional(),
+    headers: z.strictObject({ Metadata: z.string() }).exactOptional(),
     format: z
-      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().optional() })
-      .optional(),
+      .strictObject({ type: z.enum(['text', 'json']), subject_token_field_name: z.string().exactOptional() })
+      .exactOptional(),
   }),
   z.strictObject({
     environment_id: z.string().regex(/^aws\d+$/),
@@ -52,9 +52,9 @@ const credentialSource = z.union([
         /^https:\/\/sts\.\{region\}\.amazonaws\.com(\.cn)?\?/,
         'regional_cred_verification_url must be STS of AWS',
       ),
-    region_url: z.string().startsWith('http://169.254.169.254/').optional(),
-    url: z.string().startsWith('http://169.254.169.254/').optional(),
-    imdsv2_session_token_url: z.string().startsWith('http://169.254.169.254/').optional(),
+    region_url: z.string().startsWith('http://169.254.169.254/').exactOptional(),
+    url: z.string().startsWith('http://169.254.169.254/').exactOptional(),
+    imdsv2_session_token_url: z.string().startsWith('http://169.254.169.254/').exactOptional(),
   }),
 ]);
 
@@ -71,9 +71,9 @@ const externalAccount = z.object({
       host(/^iamcredentials(\.[a-z0-9-]+\.rep)?\.googleapis\.com$/),
       "service_account_impersonation_url must be Google's: iamcredentials.googleapis.com",
     )
-    .optional(),
+    .exactOptional(),
   credential_source: credentialSource,
-  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').optional(),
+  universe_domain: z.literal('googleapis.com', 'only googleapis.com is supported').exactOptional(),
 });
 
 const credentials = z.discriminatedUnion('type', [serviceAccountKey, externalAccount], {
@@ -97,6 +97,12 @@ export const credentialsOption = z
       message: `is neither the word ${APPLICATION_DEFAULT} nor the JSON of a service account key or an external account (${path}${issue?.message ?? 'unreadable'})`,
     });
   });
+
+/** The dispatcher's own identity is not shown to whatever listens on this machine. Undefined where all is well. */
+export function refuseEndpoints(text: string, endpoints: readonly (string | undefined)[]): string | undefined {
+  if (text !== APPLICATION_DEFAULT || !endpoints.some((one) => one?.startsWith('http://'))) return undefined;
+  return `${APPLICATION_DEFAULT} goes to Google alone: give credentials of their own for an endpoint on this machine`;
+}
 
 /** Undefined for the application default: Google's library then looks for it. */
 export function credentialsOf(text: string): Credentials | undefined {

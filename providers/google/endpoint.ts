@@ -10,7 +10,10 @@ export interface Endpoint {
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-/** Undefined for what is no endpoint. Anything behind the host is refused: gRPC has no path prefix. */
+/**
+ * Undefined for what is no endpoint. Our token goes there, and a tenant writes the option: so it is a host of Google's
+ * (private ones end in p.googleapis.com), or this machine. Anything behind the host is refused: gRPC has no path prefix.
+ */
 export function parseEndpoint(text: string): Endpoint | undefined {
   const url = URL.parse(text);
   if (url === null || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
@@ -18,7 +21,7 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   }
   const insecure = url.protocol === 'http:';
   if (!insecure && url.protocol !== 'https:') return undefined;
-  if (insecure && !LOOPBACK.has(url.hostname)) return undefined;
+  if (insecure ? !LOOPBACK.has(url.hostname) : !/(^|\.)googleapis\.com$/.test(url.hostname)) return undefined;
   const port = url.port === '' ? (insecure ? 80 : 443) : Number(url.port);
   return { host: url.hostname, port, insecure };
 }
@@ -33,7 +36,7 @@ export const endpointOption = z
   .string()
   .refine(
     (text) => parseEndpoint(text) !== undefined,
-    'write https://host[:port] and nothing behind it (http:// only for this machine: 127.0.0.1, localhost, [::1])',
+    'write https:// and a host of googleapis.com, nothing behind it (http:// only for this machine: 127.0.0.1, localhost)',
   );
 
 export function endpointOf(text: string): Endpoint {
