@@ -1,10 +1,9 @@
 /** The composition root: the only place that wires clock, store, clients, providers and listeners together. */
 import { stat } from 'node:fs/promises';
-import { loadProvider } from '../providers/index.ts';
-import type { Provider } from '../providers/provider.ts';
 import { createAdmit } from './admission/admit.ts';
-import { type Clock, type Random, sleep, ulid } from './clock.ts';
-import type { Backend, Configuration, Registration } from './config/model.ts';
+import { createBackends } from './backends.ts';
+import { type Clock, type Random, ulid } from './clock.ts';
+import type { Configuration } from './config/model.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import { createHousekeeping } from './housekeeping.ts';
@@ -47,7 +46,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const githubs = new Map(
     registrations.map((registration) => [registration.name, createGithub({ registration, budgets, clock, random })]),
   );
-  const providers = createProviders(clock, random);
+  const providers = createBackends(clock, random);
   const tenants = new Map<string, Tenant>();
   for (const registration of registrations) {
     const github = githubs.get(registration.name);
@@ -207,49 +206,4 @@ async function bytesOf(path: string): Promise<number> {
     bytes += found?.size ?? 0;
   }
   return bytes;
-}
-
-interface Providers {
-  of(registration: Registration, backend: string): Promise<Provider>;
-  /** Undefined until `of` has resolved once. */
-  loaded(registration: string, backend: string): Provider | undefined;
-  close(): Promise<void>;
-}
-
-/** One provider for each backend of each registration, made when it is first asked for. */
-function createProviders(clock: Clock, random: Random): Providers {
-  const making = new Map<string, Promise<Provider>>();
-  const made = new Map<string, Provider>();
-
-  async function make(key: string, backend: Backend): Promise<Provider> {
-    const module = await loadProvider(backend.kind);
-    const options = module.options.parse(backend.options);
-    const provider = module.create(options, {
-      now: () => clock.now(),
-      sleep: (ms) => sleep(clock, ms),
-      random,
-    });
-    made.set(key, provider);
-    return provider;
-  }
-
-  return {
-    of(registration, name) {
-      const key = `${registration.name}/${name}`;
-      const known = making.get(key);
-      if (known !== undefined) return known;
-      const backend = registration.backends.find((candidate) => candidate.name === name);
-      if (backend === undefined)
-        return Promise.reject(new Error(`registration ${registration.name} has no backend ${name}`));
-      const provider = make(key, backend);
-      making.set(key, provider);
-      // A module that could not be loaded is tried again.
-      provider.catch(() => making.delete(key));
-      return provider;
-    },
-    loaded: (registration, backend) => made.get(`${registration}/${backend}`),
-    async close() {
-      await Promise.all([...made.values()].map((provider) => provider.close()));
-    },
-  };
 }
