@@ -62,7 +62,10 @@ async function load(
     terminal.error(`${formatProblem(problem)}\n`);
   }
   if (!loaded.ok) {
-    terminal.error(`shr: the configuration has ${loaded.problems.length} problems; \`shr init\` writes a first one\n`);
+    const count = loaded.problems.length;
+    terminal.error(
+      `shr: ${count} ${count === 1 ? 'problem' : 'problems'} in the configuration; \`shr init\` writes a first one\n`,
+    );
     return undefined;
   }
   return loaded.configuration;
