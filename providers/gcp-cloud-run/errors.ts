@@ -1,0 +1,53 @@
+/** What Cloud Run says, sorted by what follows from it. The codes are in ../google/errors.ts; here its own words. Pure. */
+import { classifyGoogle, type Words } from '../google/errors.ts';
+import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+
+export type Call =
+  | 'CreateJob'
+  | 'GetJob'
+  | 'ListJobs'
+  | 'DeleteJob'
+  | 'RunJob'
+  | 'GetExecution'
+  | 'ListExecutions'
+  | 'CancelExecution'
+  | 'DeleteExecution'
+  | 'ListTasks'
+  | 'logs'
+  | 'token';
+
+/** First match wins, before the code: "Quota violated" comes with INVALID_ARGUMENT. */
+const words: Words = [
+  [/quota violated|(CpuAlloc|MemAlloc)PerProjectRegion|maximum number of .*(jobs|executions)/i, 'quota'],
+  [/no available (capacity|resources)|not enough (capacity|resources)|insufficient (capacity|resources)/i, 'capacity'],
+  [/currently (at|out of) capacity|resources? (is|are) (currently )?unavailable/i, 'capacity'],
+  // A matter of the project or of the backend's options, not of this job.
+  [/billing|has not been used in project|API .*disabled|service account .*(not exist|not found)/i, 'unauthorized'],
+  [/actAs/i, 'unauthorized'],
+];
+
+export function classify(call: Call, error: unknown): ProviderError {
+  return classifyGoogle(`gcp-cloud-run ${call}`, error, words);
+}
+
+/** Why a Job's definition did not become ready, by `Condition.CommonReason`. */
+export const jobReasons: Readonly<Record<string, ProviderErrorKind>> = {
+  CONTAINER_MISSING: 'invalid',
+  CONTAINER_PERMISSION_DENIED: 'invalid',
+  CONTAINER_IMAGE_UNAUTHORIZED: 'invalid',
+  CONTAINER_IMAGE_AUTHORIZATION_CHECK_FAILED: 'invalid',
+  ENCRYPTION_KEY_PERMISSION_DENIED: 'unauthorized',
+  ENCRYPTION_KEY_CHECK_FAILED: 'unauthorized',
+  SECRETS_ACCESS_CHECK_FAILED: 'unauthorized',
+  VPC_NETWORK_NOT_FOUND: 'invalid',
+  PROGRESS_DEADLINE_EXCEEDED: 'transient',
+  INTERNAL: 'transient',
+};
+
+export function jobFailure(reason: string | undefined, message: string): ProviderError {
+  const byWords = words.find(([pattern]) => pattern.test(message))?.[1];
+  const kind = jobReasons[reason ?? ''] ?? byWords ?? 'invalid';
+  return new ProviderError(kind, 'gcp-cloud-run CreateJob', message || 'the definition did not become ready', {
+    ...(reason === undefined ? {} : { code: reason }),
+  });
+}

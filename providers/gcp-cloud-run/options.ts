@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { credentialsOption, refuseEndpoints } from '../google/credentials.ts';
+import { endpointOption } from '../google/endpoint.ts';
+
+const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+const perMinute = z.int().min(1).max(10_000);
+
+/** The `options` of a backend of kind `gcp-cloud-run`. */
+export const cloudRunOptions = z
+  .strictObject({
+    /** Id (or number) of the project in which the runners run. */
+    project: z.string().regex(/^([a-z][a-z0-9-]{4,28}[a-z0-9]|\d{6,20})$/, 'write the id of a project'),
+    /** Such as `europe-west1`. */
+    region: z.string().regex(/^[a-z]+(-[a-z]+)+\d+$/, 'write a region such as europe-west1'),
+    credentials: credentialsOption,
+    /**
+     * The identity of the runner's container. Cloud Run has no "none": without one it would take the project's default
+     * account, which may be an editor of the whole project.
+     */
+    serviceAccount: z
+      .string({
+        error: 'is missing: give the runner an account without roles (Cloud Run would take the default account)',
+      })
+      .regex(/^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'write the e-mail address of a service account'),
+
+    /** What the container runs. Default: what the official runner image starts. Never a secret. */
+    command: z.array(z.string().min(1)).min(1).default(['/home/runner/run.sh']),
+    args: z.array(z.string()).default([]),
+    /** Where the runner works, in the container: a job's bucket appears there. */
+    workFolder: absolutePath.refine((path) => !path.includes(':'), 'has a colon').default('/home/runner/_work'),
+    /** Flags of gcsfuse, without the leading dashes. The default fits the official image, whose user is 1001. */
+    bucketMountOptions: z
+      .array(z.string().regex(/^[a-z]/, 'write the flag without its dashes'))
+      .default(['implicit-dirs', 'uid=1001', 'gid=1001']),
+
+    /** Direct VPC egress. The job's `subnet-…` label takes the place of `subnetwork`, `sg-…` adds a network tag. */
+    network: z.string().min(1).optional(),
+    subnetwork: z.string().min(1).optional(),
+    networkTags: z.array(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'is no network tag')).default([]),
+    /** A Serverless VPC Access connector instead. */
+    connector: z.string().min(1).optional(),
+    /** With a network: `all` traffic goes through it, or only that to private addresses. */
+    egress: z.enum(['all', 'private']).default('all'),
+
+    /** 24 where the project may not use longer timeouts. */
+    longestLifeHours: z.int().min(1).max(168).default(168),
+    /** The project's quotas in this region, or the share of them that this backend may use. */
+    jobRunsPerMinute: perMinute.default(60),
+    writesPerMinute: perMinute.default(30),
+    /** The definition of a shape that no runner used for so long is deleted. */
+    unusedJobHours: z.int().min(1).max(8760).default(24),
+
+    /** For each call. */
+    timeoutMs: z.int().min(100).max(300_000).default(20_000),
+    /** Until a new shape's definition is ready, and until a container has ended after it was told to. */
+    readyTimeoutMs: z.int().min(1000).max(600_000).default(60_000),
+    /** Between two looks at something that is on its way. */
+    pollMs: z.int().min(10).max(10_000).default(1000),
+
+    /** Another endpoint of the API, such as a private one; `http://` on this machine alone. */
+    endpoint: endpointOption.optional(),
+    loggingEndpoint: endpointOption.default('https://logging.googleapis.com'),
+  })
+  .superRefine((options, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    const leak = refuseEndpoints(options.credentials, [options.endpoint, options.loggingEndpoint]);
+    if (leak !== undefined) refuse('credentials', leak);
+    const direct = options.network !== undefined || options.subnetwork !== undefined;
+    if (direct && options.connector !== undefined) refuse('connector', 'give a network or a connector, not both');
+    if (options.networkTags.length > 0 && !direct) refuse('networkTags', 'belong to a network: give network too');
+  });
+
+export type CloudRunOptions = z.infer<typeof cloudRunOptions>;
