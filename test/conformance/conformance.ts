@@ -241,7 +241,7 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         const { provider, request, instance } = await start('sleeps');
         const theirs = { ...request, tags: { ...request.tags, dispatcher: other } };
         expectKind(await rejection(provider.launch(theirs)), ['conflict']);
-        expect((await provider.inspect(instance.ref))?.state).to.equal('running');
+        expect((await untilRunning(provider, instance.ref.name))?.ref).to.deep.equal(instance.ref);
       });
 
       it('refuses an image that does not exist, or tells that it cannot be pulled', async () => {
@@ -560,7 +560,7 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         const { provider } = await open('sleeps');
         const [listed] = await provider.list({ dispatcher });
         expect(listed?.ref).to.deep.equal(instance.ref);
-        expect((await provider.inspect(instance.ref))?.state).to.equal('running');
+        expect((await untilRunning(provider, instance.ref.name))?.ref).to.deep.equal(instance.ref);
         await provider.stop(instance.ref);
         expect(await ours(provider)).to.deep.equal([]);
       });

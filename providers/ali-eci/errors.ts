@@ -1,0 +1,218 @@
+/** What the service says, sorted by what follows from it. Pure. */
+import { z } from 'zod';
+import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+
+export type Call =
+  | 'CreateContainerGroup'
+  | 'DescribeContainerGroups'
+  | 'DescribeContainerGroupStatus'
+  | 'DeleteContainerGroup'
+  | 'DescribeContainerLog'
+  | 'CreateImageCache'
+  | 'DescribeImageCaches'
+  | 'DescribeRegions'
+  | 'ListUsage'
+  | 'DescribeVSwitches';
+
+/**
+ * By code. The documented ones of eci 2018-08-08 (a test holds this table against the description), and those that the
+ * gateway in front of every service says. `DryRunOperation` and `DryRun.Success` are how a dry run succeeds: see
+ * `isDryRunSuccess`; met elsewhere they mean that nothing was created.
+ */
+export const codes: Readonly<Record<string, ProviderErrorKind>> = {
+  // No stock, no room.
+  'OperationDenied.NoStock': 'capacity',
+  'Zone.NotOnSale': 'capacity',
+  'Spot.NotMatched': 'capacity',
+  'InvalidVSwitchId.IpNotEnough': 'capacity',
+  'RecommendEmpty.InstanceTypeFamilyNotMatched': 'capacity',
+  EipAddressPoolIpNotEnough: 'capacity',
+  'PrivateIpAddress.Already.InUse': 'capacity',
+
+  // A limit of the account.
+  QuotaExceeded: 'quota',
+  'Throttling.Vcpu.PerDay': 'quota',
+  'DiskNumber.LimitExceed': 'quota',
+  HighCpuMemConfigRequired: 'quota',
+
+  // Too fast.
+  Throttling: 'throttled',
+  EipPurchaseFlowControl: 'throttled',
+
+  // The account or its permissions: the same for every job.
+  'Account.Arrearage': 'unauthorized',
+  ServiceNotEnabled: 'unauthorized',
+  'InvalidPaymentMethod.InsufficientBalance': 'unauthorized',
+  'Payfor.CreditPayInsufficientBalance': 'unauthorized',
+  EipPayInsufficientBalance: 'unauthorized',
+  NoPermission: 'unauthorized',
+  'OperationFailed.RiskControl': 'unauthorized',
+  'RISK.RISK_CONTROL_REJECTION': 'unauthorized',
+  'Forbidden.RiskControl': 'unauthorized',
+  'Forbidden.SubUser': 'unauthorized',
+  'Forbidden.OnlyForInvitedTest': 'unauthorized',
+  'Forbidden.UserBussinessStatus': 'unauthorized',
+  'Forbidden.UserNotRealNameAuthentication': 'unauthorized',
+  'Forbidden.AccountClosed': 'unauthorized',
+  'Forbidden.Unauthorized': 'unauthorized',
+  'InvalidUser.PassRoleForbidden': 'unauthorized',
+  'SecurityRisk.3DVerification': 'unauthorized',
+  'CreateServiceLinkedRole.Denied': 'unauthorized',
+  RegionDissolved: 'unauthorized',
+
+  // What was asked for: the same answer tomorrow.
+  DryRunOperation: 'invalid',
+  'DryRun.Success': 'invalid',
+  'InvalidParameter.CPU.Memory': 'invalid',
+  'InvalidParameter.DuplicatedName': 'invalid',
+  'InvalidParameter.DuplicatedVolumeName': 'invalid',
+  'InvalidParameter.NotFound': 'invalid',
+  'InvalidParameter.MismatchInstanceType': 'invalid',
+  InvalidParameter: 'invalid',
+  MissingParameter: 'invalid',
+  InvalidAction: 'invalid',
+  InvalidSpotCpuMemorySpec: 'invalid',
+  'ImageSnapshot.NotSupport': 'invalid',
+  'ImageSnapshot.NotFound': 'invalid',
+  ImageCacheNotSupport: 'invalid',
+  'DiskVolume.NotSupport': 'invalid',
+  'DiskVolume.NotInSameZone': 'invalid',
+  'InvalidDiskId.NotFound': 'invalid',
+  'RamRole.NotSupport': 'invalid',
+  LocalDiskAmountNotMatch: 'invalid',
+  'InvalidOperation.KMS.InstanceTypeNotSupport': 'invalid',
+  'InvalidParameter.Encrypted.KmsNotEnabled': 'invalid',
+  'InvalidParameter.KMS.EncryptedIllegal': 'invalid',
+  'InvalidParameter.KMS.KeyId.Forbidden': 'invalid',
+  'InvalidParameter.KMS.KeyId.NotFound': 'invalid',
+  Ipv6AddressNotSupportVsw: 'invalid',
+  Ipv6AddressNotSupport: 'invalid',
+  Ipv6AddressNotSupportInstanceType: 'invalid',
+  JobInstanceBatchCreateNotSupport: 'invalid',
+  JobInstanceDiskNotSupport: 'invalid',
+  JobInstanceEipNotSupport: 'invalid',
+  JobInstanceFeatureNotMatch: 'invalid',
+  JobInstanceImageCacheNotSupport: 'invalid',
+  JobInstanceIPv6NotSupport: 'invalid',
+  JobInstanceRamRoleNotSupport: 'invalid',
+  JobInstanceRegionNotSupport: 'invalid',
+  JobInstanceSpotNotSupport: 'invalid',
+  JobInstanceEcsInstanceTypeNotSupport: 'invalid',
+  InvalidInstanceTypeForEciSpotDurationBuy: 'invalid',
+  InvalidInstanceTypeForEciBuy: 'invalid',
+  InvalidInstanceTypeForRaid: 'invalid',
+  InstanceTypeNotMatchCpuArch: 'invalid',
+  PrivatePoolInstanceSpotNotSupport: 'invalid',
+  IncorrectOperation: 'invalid',
+  FeatureBasedConstraintConflict: 'invalid',
+  FeatureAccessRestricted: 'invalid',
+  'OperationDenied.VswZoneMisMatch': 'invalid',
+  'OperationDenied.SecurityGroupMisMatch': 'invalid',
+  'InvalidOperation.ResourceManagedByCloudProduct': 'invalid',
+
+  // Of DescribeVSwitches.
+  'Forbidden.VpcNotFound': 'invalid',
+  InvalidTagKey: 'invalid',
+  InvalidTagValue: 'invalid',
+  'IellgalParameter.OwnerAccount': 'invalid',
+  'IllegalParam.OwnerId': 'invalid',
+  'InvalidVpcIdNumber.NotSupported': 'invalid',
+  'InvalidVSwitchIdNumber.NotSupported': 'invalid',
+  'InvalidVSwitchId.NotFound': 'invalid',
+
+  // It changes under our hands: look again.
+  IncorrectStatus: 'transient',
+  'ImageSnapshot.IncorrectStatus': 'transient',
+  'ImageCache.IncorrectStatus': 'transient',
+  OperationConflict: 'transient',
+  'Request Timeout': 'transient',
+  // The token has made something already, with other words: it is found by its name.
+  IdempotentParameterMismatch: 'transient',
+  'Idempotence.ParamNotMatch': 'transient',
+};
+
+/** Families of codes of the gateway and its services, for what the table does not name. First match wins. */
+const families: readonly (readonly [RegExp, ProviderErrorKind])[] = [
+  [/^Throttling(\.|$)|^ServiceUnavailable.*Throttl|^Concurrent/i, 'throttled'],
+  [/NoStock|NotOnSale|Sold.?Out|IpNotEnough/i, 'capacity'],
+  [/Quota.*(Exceed|Full)|LimitExceed(ed)?$/i, 'quota'],
+  [
+    /^(InvalidAccessKeyId|SignatureDoesNotMatch|SignatureNonceUsed|IncompleteSignature|InvalidTimeStamp|InvalidSecurityToken|MissingSecurityToken|MissingAccessKeyId|InvalidCredentials|Forbidden|NoPermission|Unauthorized|AccessDenied)(\.|$)/i,
+    'unauthorized',
+  ],
+  [/^(ServiceUnavailable|InternalError|InternalServer|UnknownError|Timeout)/i, 'transient'],
+  [/^(Missing|Invalid|Illegal|Malformed|Unsupported|NotSupport)/i, 'invalid'],
+];
+
+/** The SDK's errors, and those of Node's sockets and of the library that it sends with. */
+const sdkError = z.object({
+  name: z.string().optional(),
+  code: z.string().optional().catch(undefined),
+  statusCode: z.number().optional().catch(undefined),
+  message: z.string().default(''),
+  requestId: z.string().optional().catch(undefined),
+  retryAfter: z.number().nonnegative().optional().catch(undefined),
+  data: z.object({ Message: z.string().optional() }).optional().catch(undefined),
+});
+
+/** Node's codes for a connection that was never let through. */
+const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
+
+/** `hide`: texts that must not show, should the service repeat them in its message. */
+export function classify(call: Call, error: unknown, hide: readonly string[] = []): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const operation = `ali-eci ${call}`;
+  const parsed = sdkError.safeParse(error);
+  if (!parsed.success) return new ProviderError('transient', operation, 'no answer that can be read');
+  const { name, code, statusCode, message, requestId, retryAfter, data } = parsed.data;
+  if (statusCode === undefined) {
+    // Neither the message nor the error itself is passed on: the library writes URLs into it.
+    const kind =
+      refusedByTls.test(code ?? '') || code === 'InvalidCredentials' || isAboutCredentials(message)
+        ? 'unauthorized'
+        : 'transient';
+    const text = kind === 'unauthorized' ? 'the credentials or the certificate do not hold' : 'no answer';
+    return new ProviderError(
+      kind,
+      operation,
+      `${text} (${code ?? name ?? 'error'})`,
+      code === undefined ? {} : { code },
+    );
+  }
+  const said = code === undefined || code === 'undefined' ? `HTTP ${statusCode}` : code;
+  const words = data?.Message ?? message;
+  return new ProviderError(kindOf(call, statusCode, said), operation, without(hide, `${said}: ${words}`), {
+    code: said,
+    ...(requestId === undefined || requestId === 'undefined' ? {} : { requestId }),
+    ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
+  });
+}
+
+export function isDryRunSuccess(error: unknown): boolean {
+  return error instanceof ProviderError && (error.code === 'DryRunOperation' || error.code === 'DryRun.Success');
+}
+
+/** The service says that there is no such container group. Undocumented, so read from the code's form. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof ProviderError && /ContainerGroup.*NotFound|^InvalidContainerGroupId/.test(error.code ?? '');
+}
+
+function kindOf(call: Call, status: number, code: string): ProviderErrorKind {
+  const known = Object.hasOwn(codes, code) ? codes[code] : undefined;
+  if (known !== undefined) return known;
+  const family = families.find(([pattern]) => pattern.test(code))?.[1];
+  if (family !== undefined) return family;
+  if (status === 429) return 'throttled';
+  if (status === 401 || status === 403) return 'unauthorized';
+  // What nobody has described may have created something.
+  if (status >= 500 || call === 'CreateContainerGroup') return 'transient';
+  return 'invalid';
+}
+
+function isAboutCredentials(message: string): boolean {
+  return /get (sts token|credential|session)|metadata|RAM ?role|refresh.*credential/i.test(message);
+}
+
+function without(hide: readonly string[], text: string): string {
+  return hide.reduce((left, secret) => (secret === '' ? left : left.replaceAll(secret, '…')), text);
+}

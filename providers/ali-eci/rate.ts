@@ -1,0 +1,46 @@
+/** Stays under the service's rate, for all runners of one backend. */
+import { ProviderError, type ProviderHost } from '../provider.ts';
+import type { Call } from './errors.ts';
+
+/** Calls a minute that the vendor grants an account in a region; creations and deletions share theirs. */
+const perMinute = { write: 1000, read: 2000, log: 500 } as const;
+type Class = keyof typeof perMinute;
+
+/** So many may leave at once; a queue of launches is smoothed over the rest of the minute. */
+const BURST_S = 3;
+
+export class Rate {
+  readonly #host: ProviderHost;
+  readonly #share: number;
+  readonly #longestMs: number;
+  /** When the next call of the class would leave if none had burst. */
+  readonly #nextAtMs = new Map<Class, number>();
+
+  /** `longestMs`: a call that would have to wait longer is refused, so that it settles in time. */
+  constructor(host: ProviderHost, share: number, longestMs: number) {
+    this.#host = host;
+    this.#share = share;
+    this.#longestMs = longestMs;
+  }
+
+  async permit(call: Call): Promise<void> {
+    const kind = classOf(call);
+    const stepMs = 60_000 / (perMinute[kind] * this.#share);
+    const now = this.#host.now();
+    const nextAt = Math.max(this.#nextAtMs.get(kind) ?? 0, now - BURST_S * 1000);
+    const waitMs = nextAt + stepMs - now;
+    if (waitMs > this.#longestMs) {
+      throw new ProviderError('throttled', `ali-eci ${call}`, `this backend's own rate (${kind}) is used up`, {
+        code: 'own-rate',
+        retryAfterMs: Math.ceil(waitMs),
+      });
+    }
+    this.#nextAtMs.set(kind, nextAt + stepMs);
+    if (waitMs > 0) await this.#host.sleep(Math.ceil(waitMs));
+  }
+}
+
+function classOf(call: Call): Class {
+  if (call === 'CreateContainerGroup' || call === 'DeleteContainerGroup' || call === 'CreateImageCache') return 'write';
+  return call === 'DescribeContainerLog' ? 'log' : 'read';
+}

@@ -1,0 +1,253 @@
+/** From a launch to the parameters of CreateContainerGroup, flat as they go over the wire (`Container.1.Name`). Pure. */
+import { createHash } from 'node:crypto';
+import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
+import type { AliEciOptions } from './options.ts';
+import { toTags } from './tags.ts';
+
+/** What a parameter can be: lists become `Name.1`, `Name.2` …, objects `Name.Field`. */
+export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value | undefined };
+
+/** The one container of each group. DescribeContainerLog asks for it by this name. */
+export const CONTAINER = 'runner';
+const SECRETS_FOLDER = '/etc/shr';
+/** Of a ConfigFile volume. */
+const MOST_FILE_BYTES = 32 * 1024;
+const MOST_FILES_BYTES = 60 * 1024;
+/** Of an environment variable's value [vendor's page of CreateContainerGroup]. */
+const MOST_VALUE = 256;
+/** Of EnvironmentVar (maxItems of the API description). */
+const MOST_VARIABLES = 241;
+/** The key under which the vendor switches image builds inside of a container group on; given as a tag. */
+export const DOCKER_BUILD_TAG = 'k8s.aliyun.com/eci-docker-build-enable';
+
+/**
+ * `retired` is the id of a container group that had this name before and was removed: the service may remember a token
+ * for longer than what it stood for.
+ */
+export function clientToken(dispatcher: string, name: string, retired = ''): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([dispatcher, name, retired]))
+    .digest('hex');
+  return `shr-${digest.slice(0, 56)}`;
+}
+
+export function createParameters(
+  request: LaunchRequest,
+  options: AliEciOptions,
+  token: string,
+): Readonly<Record<string, string>> {
+  const { shape } = request;
+  const carried = carry(request, options);
+  const volumes: Value[] = [];
+  const mounts: Value[] = [];
+  if (carried.files.length > 0) {
+    volumes.push({
+      Name: 'secrets',
+      Type: 'ConfigFileVolume',
+      ConfigFileVolume: {
+        ConfigFileToPath: carried.files.map(({ name, text }) => ({
+          Path: name,
+          Content: Buffer.from(text).toString('base64'),
+        })),
+      },
+    });
+    mounts.push({ Name: 'secrets', MountPath: SECRETS_FOLDER, ReadOnly: true });
+  }
+  if (shape.bucket !== undefined) {
+    volumes.push({
+      Name: 'work',
+      Type: 'FlexVolume',
+      FlexVolume: { Driver: 'alicloud/oss', Options: JSON.stringify(ossOptions(shape, shape.bucket, options)) },
+    });
+    mounts.push({ Name: 'work', MountPath: options.workFolder, ReadOnly: false });
+  }
+  const dockerBuild = shape.dockerInDocker && options.privileged;
+  return flatten({
+    RegionId: options.region,
+    ContainerGroupName: request.name,
+    ClientToken: token,
+    Cpu: shape.cpu,
+    Memory: shape.memoryGiB,
+    CpuArchitecture: shape.architecture === 'arm64' ? 'ARM64' : 'AMD64',
+    VSwitchId: shape.subnet ?? options.vSwitchIds.join(','),
+    SecurityGroupId: shape.securityGroup ?? options.securityGroupId,
+    ScheduleStrategy:
+      shape.subnet === undefined && options.vSwitchIds.length > 1 ? options.scheduleStrategy : undefined,
+    ResourceGroupId: options.resourceGroupId,
+    RestartPolicy: 'Never',
+    ActiveDeadlineSeconds: Math.min(
+      Math.ceil((shape.timeLimitMs ?? Number.POSITIVE_INFINITY) / 1000),
+      options.longestLifeS,
+    ),
+    TerminationGracePeriodSeconds: options.stopGraceS,
+    EphemeralStorage: shape.diskGiB === undefined ? undefined : Math.ceil(shape.diskGiB),
+    RamRoleName: options.ramRoleName,
+    ...(options.publicAddress === undefined
+      ? {}
+      : { AutoCreateEip: true, EipBandwidth: options.publicAddress.bandwidthMbit, EipISP: options.publicAddress.line }),
+    AutoMatchImageCache: options.imageCache === 'auto',
+    ...registryParameters(options),
+    ...(shape.spot
+      ? {
+          SpotStrategy: options.spot.strategy,
+          SpotPriceLimit: options.spot.strategy === 'SpotWithPriceLimit' ? options.spot.priceLimit : undefined,
+          SpotDuration: options.spot.protectionHours,
+        }
+      : {}),
+    ...(options.dns === undefined
+      ? {}
+      : {
+          DnsPolicy: options.dns.nameServers.length > 0 ? 'None' : 'Default',
+          'DnsConfig.NameServer': options.dns.nameServers,
+          'DnsConfig.Search': options.dns.searches,
+          'DnsConfig.Option': options.dns.options.map(({ name, value }) => ({ Name: name, Value: value })),
+        }),
+    HostAliase: options.hostAliases.map(({ ip, hostnames }) => ({ Ip: ip, Hostname: hostnames })),
+    Tag: [...toTags(request.tags), ...(dockerBuild ? [{ key: DOCKER_BUILD_TAG, value: 'true' }] : [])].map(
+      ({ key, value }) => ({ Key: key, Value: value }),
+    ),
+    Volume: volumes,
+    Container: [
+      {
+        Name: CONTAINER,
+        Image: shape.image,
+        ImagePullPolicy: 'IfNotPresent',
+        Cpu: shape.cpu,
+        Memory: shape.memoryGiB,
+        // A word of Command has at most 256 characters; one of Arg 65,535.
+        Command: ['/bin/sh', '-c'],
+        Arg: [carried.script],
+        EnvironmentVar: carried.variables.map(([Key, text]) => ({ Key, Value: text })),
+        EnvironmentVarHide: true,
+        SecurityContextPrivileged: dockerBuild ? true : undefined,
+        VolumeMount: mounts,
+      },
+    ],
+  });
+}
+
+/** Images, and how to pull them: the same for a container group and for an image cache. */
+export function registryParameters(options: AliEciOptions): { readonly [name: string]: Value | undefined } {
+  return {
+    ImageRegistryCredential: options.registries.map(({ server, username, password }) => ({
+      Server: server,
+      UserName: username,
+      Password: password,
+    })),
+    AcrRegistryInfo:
+      options.acrRegistry === undefined
+        ? []
+        : [
+            {
+              InstanceId: options.acrRegistry.instanceId,
+              InstanceName: options.acrRegistry.instanceName,
+              RegionId: options.acrRegistry.region ?? options.region,
+              Domain: options.acrRegistry.domains,
+            },
+          ],
+  };
+}
+
+/** `Name.1.Field`, counted from 1; undefined and empty lists are left out. */
+export function flatten(values: { readonly [name: string]: Value | undefined }): Record<string, string> {
+  const flat: Record<string, string> = {};
+  const add = (name: string, value: Value | undefined): void => {
+    if (value === undefined) return;
+    if (typeof value !== 'object') flat[name] = String(value);
+    else if (isList(value))
+      value.forEach((item, index) => {
+        add(`${name}.${index + 1}`, item);
+      });
+    else for (const [field, item] of Object.entries(value)) add(`${name}.${field}`, item);
+  };
+  for (const [name, value] of Object.entries(values)) add(name, value);
+  return flat;
+}
+
+function isList(value: Value): value is readonly Value[] {
+  return Array.isArray(value);
+}
+
+/** Why the wish's bucket cannot be mounted; undefined where it can. */
+export function refuseBucket(bucket: string, prefix: string | undefined): string | undefined {
+  if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)) return `${JSON.stringify(bucket)} is no name of a bucket`;
+  const odd = (prefix ?? '')
+    .split('/')
+    .find((segment) => segment !== '' && !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(segment));
+  return odd === undefined ? undefined : `${JSON.stringify(odd)} cannot be a folder of a bucket`;
+}
+
+function ossOptions(shape: Shape, bucket: string, options: AliEciOptions): Record<string, string | undefined> {
+  return {
+    bucket,
+    url: options.ossEndpoint ?? `oss-${options.region}-internal.aliyuncs.com`,
+    path: `/${(shape.bucketPrefix ?? '').replace(/^\/+|\/+$/g, '')}`,
+    // The runner is not root in the container.
+    otherOpts: '-o allow_other -o mp_umask=000',
+    ramRole: options.ramRoleName,
+  };
+}
+
+interface Carried {
+  readonly files: readonly { readonly name: string; readonly text: string }[];
+  readonly variables: readonly (readonly [name: string, text: string])[];
+  readonly script: string;
+}
+
+/**
+ * What is secret, or too long for a variable, goes by file or in pieces. A small shell script puts it together and
+ * becomes the command; the script itself names variables and files only.
+ */
+function carry(request: LaunchRequest, options: AliEciOptions): Carried {
+  const files: { name: string; text: string }[] = [];
+  const variables: [string, string][] = [];
+  const lines: string[] = [];
+  const all = [
+    ...Object.entries(request.environment).map(([name, text]) => ({ name, text, plain: text.length <= MOST_VALUE })),
+    ...Object.entries(request.secretEnvironment).map(([name, text]) => ({ name, text, plain: false })),
+  ];
+  for (const { name, text, plain } of all) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) refuse(`${JSON.stringify(name)} is no name of an environment variable`);
+    if (plain) {
+      variables.push([name, text]);
+    } else if (options.secretsBy === 'config-file') {
+      if (Buffer.byteLength(text) > MOST_FILE_BYTES) refuse(`${name} is longer than the 32 KB of a ConfigFile`);
+      files.push({ name, text });
+      // `$(…)` drops newlines at the end; the x keeps them.
+      lines.push(`${name}=$(cat ${SECRETS_FOLDER}/${name} && printf x) || exit 78`, `export ${name}="\${${name}%x}"`);
+    } else {
+      const pieces = [...slices(text)];
+      pieces.forEach((piece, index) => {
+        variables.push([`SHR_${index + 1}_${name}`, piece]);
+      });
+      const names = pieces.map((_, index) => `SHR_${index + 1}_${name}`);
+      lines.push(`export ${name}="${names.map((piece) => `\${${piece}}`).join('')}"`, `unset ${names.join(' ')}`);
+    }
+  }
+  if (files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) > MOST_FILES_BYTES) {
+    refuse('the secret environment is longer than the 60 KB of a ConfigFile volume');
+  }
+  if (variables.length > MOST_VARIABLES) refuse(`the environment has more than ${MOST_VARIABLES} pieces`);
+  return { files, variables, script: [...lines, `exec ${options.command.map(quoted).join(' ')}`].join('\n') };
+}
+
+/** Pieces of at most 256 characters; none begins in the middle of one. */
+function* slices(text: string): Generator<string> {
+  let piece = '';
+  for (const character of text) {
+    if (piece.length + character.length > MOST_VALUE) {
+      yield piece;
+      piece = '';
+    }
+    piece += character;
+  }
+  yield piece;
+}
+
+function quoted(word: string): string {
+  return /^[A-Za-z0-9_/.:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function refuse(message: string): never {
+  throw new ProviderError('invalid', 'ali-eci launch', message);
+}

@@ -1,0 +1,73 @@
+/** What the service sells. Pure. */
+import type { Fit, ShapeWish } from '../provider.ts';
+
+/**
+ * Cores, and the GiB that go with them. Source: the vendor's page "vCPU and memory specifications" of ECI. What is asked
+ * for in between is rounded up by the service and billed as the larger size, so it is rounded here, where it can be told.
+ */
+export const sizes: readonly (readonly [cpu: number, memoryGiB: readonly number[]])[] = [
+  [0.25, [0.5, 1]],
+  [0.5, [1, 2]],
+  [1, [2, 4, 8]],
+  [2, [1, 2, 4, 8, 16]],
+  [4, [2, 4, 8, 16, 32]],
+  [8, [4, 8, 16, 32, 64]],
+  [12, [12, 24, 48, 96]],
+  [16, [16, 32, 64, 128]],
+  [24, [24, 48, 96, 192]],
+  [32, [32, 64, 128, 256]],
+  [52, [96, 192, 384]],
+  [64, [128, 256, 512]],
+];
+
+/**
+ * The sizes that are rounded to. With 12, 24 and 52 cores among them more could give less: 12 cores and 13 GiB would
+ * become 12 and 24, but 13 cores and 14 GiB 16 and 16. They, and 2 cores with 1 GiB, are given when asked for exactly.
+ */
+const steps = sizes
+  .filter(([cpu]) => ![12, 24, 52].includes(cpu))
+  .map(([cpu, memories]) => [cpu, cpu === 2 ? memories.filter((memory) => memory > 1) : memories] as const);
+
+/** Extra ephemeral storage, in GiB, beyond the 30 that come with every instance. */
+export const MOST_DISK_GIB = 5000;
+
+/** With one of the two missing: 2 GiB for a core, or a core for 4 GiB; with both missing one core. */
+export function fitSize(wish: ShapeWish): Fit {
+  const cpu = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : wish.memoryGiB / 4);
+  const memory = wish.memoryGiB ?? 2 * cpu;
+  const found = exact(cpu, memory) ?? roundedUp(cpu, memory);
+  if (found === undefined) {
+    return {
+      fits: false,
+      reason: `${wish.cpu ?? 'any'} cores with ${wish.memoryGiB ?? 'any'} GiB are not sold; the largest is 64 cores with 512 GiB`,
+    };
+  }
+  const [soldCpu, soldMemory] = found;
+  const changes = [
+    ...(wish.cpu !== undefined && wish.cpu !== soldCpu ? [`${wish.cpu} cores become ${soldCpu}`] : []),
+    ...(wish.memoryGiB !== undefined && wish.memoryGiB !== soldMemory
+      ? [`${wish.memoryGiB} GiB become ${soldMemory}`]
+      : []),
+  ];
+  return {
+    fits: true,
+    shape: { ...wish, cpu: soldCpu, memoryGiB: soldMemory },
+    ...(changes.length === 0
+      ? {}
+      : { note: `${changes.join('; ')}: ${soldCpu} cores with ${soldMemory} GiB are billed` }),
+  };
+}
+
+function exact(cpu: number, memory: number): readonly [number, number] | undefined {
+  const row = sizes.find(([sold]) => sold === cpu);
+  return row?.[1].includes(memory) === true ? [cpu, memory] : undefined;
+}
+
+/** The steps are closed under taking the smaller of each, so there is one least size above any wish. */
+function roundedUp(cpu: number, memory: number): readonly [number, number] | undefined {
+  for (const [soldCpu, memories] of steps) {
+    const soldMemory = soldCpu < cpu ? undefined : memories.find((sold) => sold >= memory);
+    if (soldMemory !== undefined) return [soldCpu, soldMemory];
+  }
+  return undefined;
+}

@@ -1,0 +1,134 @@
+/** What goes wrong, on request. Off by default: an honest service. */
+import { z } from 'zod';
+
+/** A definite refusal by name, with the service's own code and words. */
+const refusals = {
+  'no-stock': {
+    status: 403,
+    code: 'OperationDenied.NoStock',
+    message:
+      'Sales of this resource are temporarily suspended in the specified zone. We recommend that you use the multi-zone creation function to avoid the risk of insufficient resource.',
+  },
+  quota: { status: 403, code: 'QuotaExceeded', message: 'Vcpu quota exceeded.' },
+  throttling: {
+    status: 400,
+    code: 'Throttling',
+    message: 'You have made too many requests within a short time; your request is denied due to request throttling',
+  },
+  'server-error': {
+    status: 503,
+    code: 'ServiceUnavailable',
+    message: 'The request has failed due to a temporary failure of the server.',
+  },
+} as const;
+export type RefusalName = keyof typeof refusals;
+
+const which = {
+  /** Such as `CreateContainerGroup`; absent: every call. */
+  action: z.string().optional(),
+  /** Ends after so many calls. */
+  times: z.int().positive().optional(),
+};
+
+export const faultSchema = z.discriminatedUnion('kind', [
+  /** The answer comes this much later; the effect does not. */
+  z.strictObject({ kind: z.literal('latency'), ...which, ms: z.number().min(0).max(600_000) }),
+  /** Refused, without an effect. */
+  z.strictObject({ kind: z.literal('no-stock'), ...which }),
+  z.strictObject({ kind: z.literal('quota'), ...which }),
+  z.strictObject({ kind: z.literal('throttling'), ...which, retryAfterMs: z.int().positive().optional() }),
+  z.strictObject({ kind: z.literal('server-error'), ...which }),
+  z.strictObject({
+    kind: z.literal('refusal'),
+    ...which,
+    status: z.int().min(400).max(599),
+    code: z.string().min(1),
+    message: z.string(),
+  }),
+  /** It takes effect, and the answer never comes: `hang` keeps the connection, `reset` breaks it. */
+  z.strictObject({ kind: z.literal('lost-answer'), ...which, how: z.enum(['hang', 'reset']).default('hang') }),
+  /** The permission is gone. DescribeContainerGroups answers an empty list then; every other call is refused. */
+  z.strictObject({ kind: z.literal('no-permission'), ...which }),
+  /** Accepted, and then it fails by itself: nothing to run it on, or what else the event says. */
+  z.strictObject({
+    kind: z.literal('fails-later'),
+    times: z.int().positive().optional(),
+    status: z.enum(['ScheduleFailed', 'Failed', 'Expired']).default('ScheduleFailed'),
+    reason: z.string().default('NoStock'),
+    message: z.string().default('Create ECI failed because the specified instance is out of stock. cn-simulated-a'),
+  }),
+]);
+export type Fault = z.infer<typeof faultSchema>;
+export type FaultInput = z.input<typeof faultSchema>;
+
+export interface RefusalWords {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly retryAfterMs?: number;
+}
+
+export class Faults {
+  #active: { readonly fault: Fault; left: number }[] = [];
+
+  /** The returned function ends it. */
+  add(input: FaultInput): () => void {
+    const fault = faultSchema.parse(input);
+    const entry = { fault, left: fault.times ?? Number.POSITIVE_INFINITY };
+    this.#active.push(entry);
+    return () => {
+      this.#active = this.#active.filter((other) => other !== entry);
+    };
+  }
+
+  clear(): void {
+    this.#active = [];
+  }
+
+  latencyMs(action: string): number {
+    return this.#take('latency', action)?.ms ?? 0;
+  }
+
+  refusal(action: string): RefusalWords | undefined {
+    const other = this.#take('refusal', action);
+    if (other !== undefined) return other;
+    const throttling = this.#take('throttling', action);
+    if (throttling !== undefined) {
+      const { retryAfterMs } = throttling;
+      return { ...refusals.throttling, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    }
+    for (const kind of ['server-error', 'quota', 'no-stock'] as const) {
+      // Only a creation can lack stock or quota.
+      const fits = kind === 'server-error' || action === 'CreateContainerGroup';
+      if (fits && this.#take(kind, action) !== undefined) return refusals[kind];
+    }
+    return undefined;
+  }
+
+  noPermission(action: string): boolean {
+    return this.#take('no-permission', action) !== undefined;
+  }
+
+  lostAnswer(action: string): 'hang' | 'reset' | undefined {
+    return this.#take('lost-answer', action)?.how;
+  }
+
+  failsLater(): Extract<Fault, { kind: 'fails-later' }> | undefined {
+    return this.#take('fails-later', 'CreateContainerGroup');
+  }
+
+  #take<Kind extends Fault['kind']>(kind: Kind, action: string): Extract<Fault, { kind: Kind }> | undefined {
+    for (const entry of this.#active) {
+      const { fault } = entry;
+      if (!isKind(fault, kind) || entry.left <= 0) continue;
+      if ('action' in fault && fault.action !== undefined && fault.action !== action) continue;
+      entry.left -= 1;
+      return fault;
+    }
+    return undefined;
+  }
+}
+
+function isKind<Kind extends Fault['kind']>(fault: Fault, kind: Kind): fault is Extract<Fault, { kind: Kind }> {
+  return fault.kind === kind;
+}

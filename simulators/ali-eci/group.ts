@@ -1,0 +1,178 @@
+/** One container group: its states, events and its one container. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Container, type ContainerEnd, type ContainerHost, NoSuchImage } from '../containers/host.ts';
+import type { Decoded } from './parameters.ts';
+
+export interface Timings {
+  /** Until a place to run is found; with `imageMs`, the pull, until it runs. */
+  readonly scheduleMs: number;
+  readonly imageMs: number;
+  /** Between the end of the container and its disappearance, after a deletion. */
+  readonly cleanUpMs: number;
+  /** One second of the service, in milliseconds: for deadlines and graces. */
+  readonly secondMs: number;
+}
+
+export interface GroupEvent {
+  readonly reason: string;
+  readonly message: string;
+  readonly type: 'Normal' | 'Warning';
+  readonly atMs: number;
+}
+
+interface Failure {
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+const MOST_EVENTS = 50;
+
+export class Group {
+  readonly id: string;
+  readonly decoded: Decoded;
+  readonly createdAtMs: number;
+  readonly size: { readonly cpu: number; readonly memory: number };
+  readonly zone: string;
+  status = 'Scheduling';
+  endedAtMs: number | undefined;
+  waiting: { readonly reason: string; readonly message: string } | undefined;
+  readonly events: GroupEvent[] = [];
+  #container: Container | undefined;
+  #outOfMemory = false;
+  #deleted = false;
+  /** What the status becomes when the container ends for another reason than by itself. */
+  #verdict: Failure | undefined;
+  readonly #now: () => number;
+
+  constructor(id: string, decoded: Decoded, size: Group['size'], zone: string, now: () => number) {
+    this.id = id;
+    this.decoded = decoded;
+    this.size = size;
+    this.zone = zone;
+    this.#now = now;
+    this.createdAtMs = now();
+  }
+
+  get container(): Container | undefined {
+    return this.#container;
+  }
+
+  get outOfMemory(): boolean {
+    return this.#outOfMemory;
+  }
+
+  get isEnded(): boolean {
+    return this.endedAtMs !== undefined;
+  }
+
+  /** Resolves when it has ended, one way or another. */
+  async run(host: ContainerHost, timings: Timings, failure: Failure | undefined): Promise<void> {
+    await delay(timings.scheduleMs);
+    if (this.#deleted) return;
+    if (failure !== undefined) {
+      this.#end(failure);
+      return;
+    }
+    this.status = 'Pending';
+    this.#event('Normal', 'Scheduled', `Successfully assigned to ${this.zone}`);
+    this.#event('Normal', 'Pulling', `Pulling image "${this.decoded.container.Image}"`);
+    await delay(timings.imageMs);
+    if (this.#deleted) return;
+    try {
+      this.#container = await host.start(this.#spec());
+    } catch (error) {
+      if (!(error instanceof NoSuchImage)) throw error;
+      // As the kubelet does: it stays Pending and tries again, less and less often.
+      this.waiting = { reason: 'ErrImagePull', message: error.message };
+      this.#event('Warning', 'Failed', `Failed to pull image "${this.decoded.container.Image}": ${error.message}`);
+      return;
+    }
+    if (this.#deleted) {
+      await this.#container.stop(0);
+      return;
+    }
+    this.status = 'Running';
+    this.#event('Normal', 'Started', `Started container ${this.decoded.container.Name}`);
+    const { activeDeadlineSeconds } = this.decoded;
+    const timer =
+      activeDeadlineSeconds === undefined
+        ? undefined
+        : setTimeout(
+            () => {
+              void this.kill({
+                status: 'Failed',
+                reason: 'DeadlineExceeded',
+                message: 'the active deadline has passed',
+              });
+            },
+            Math.min(activeDeadlineSeconds * timings.secondMs, 2 ** 31 - 1),
+          );
+    timer?.unref();
+    const end = await this.#container.ended;
+    clearTimeout(timer);
+    if (!this.#deleted) this.#ended(end);
+  }
+
+  /** For faults: the service takes it away, and says why. */
+  async kill(verdict: Failure): Promise<void> {
+    if (this.isEnded || this.#deleted) return;
+    this.#verdict = verdict;
+    this.#event('Warning', verdict.reason, verdict.message);
+    if (this.#container === undefined) this.#end(verdict);
+    else await this.#container.stop(0);
+  }
+
+  async killForMemory(): Promise<void> {
+    if (this.#container === undefined || this.isEnded) return;
+    this.#outOfMemory = true;
+    this.#event('Warning', 'OOMKilled', 'Out of memory');
+    await this.#container.stop(0);
+  }
+
+  /** Resolves when nothing of it is left. */
+  async delete(timings: Timings, force: boolean): Promise<void> {
+    this.#deleted = true;
+    this.status = 'Terminating';
+    await this.#container?.stop(force ? 0 : this.decoded.terminationGracePeriodSeconds * timings.secondMs);
+    await delay(timings.cleanUpMs);
+  }
+
+  #spec() {
+    const { container, volumes } = this.decoded;
+    const files = container.VolumeMount.flatMap((mount) =>
+      (volumes.find((volume) => volume.Name === mount.Name)?.files ?? []).map(
+        ({ Path, Content }) =>
+          [`${mount.MountPath.replace(/\/$/, '')}/${Path}`, Buffer.from(Content, 'base64').toString()] as const,
+      ),
+    );
+    return {
+      image: container.Image,
+      ...(container.Command.length === 0 ? {} : { command: container.Command }),
+      ...(container.Arg.length === 0 ? {} : { args: container.Arg }),
+      environment: Object.fromEntries(container.EnvironmentVar.map(({ Key, Value }) => [Key, Value])),
+      // The longest first: one path may begin another.
+      files: Object.fromEntries(files.sort(([one], [other]) => other.length - one.length)),
+    };
+  }
+
+  #ended(end: ContainerEnd): void {
+    if (this.#verdict !== undefined) {
+      this.status = this.#verdict.status;
+    } else {
+      this.status = 'exitCode' in end && end.exitCode === 0 && !this.#outOfMemory ? 'Succeeded' : 'Failed';
+    }
+    this.endedAtMs = this.#now();
+  }
+
+  #end(failure: Failure): void {
+    this.status = failure.status;
+    if (this.#verdict === undefined) this.#event('Warning', failure.reason, failure.message);
+    this.endedAtMs = this.#now();
+  }
+
+  #event(type: GroupEvent['type'], reason: string, message: string): void {
+    this.events.push({ type, reason, message, atMs: this.#now() });
+    if (this.events.length > MOST_EVENTS) this.events.shift();
+  }
+}

@@ -1,0 +1,50 @@
+import type { ContainerHostOptions } from '../containers/host.ts';
+import type { Timings } from './group.ts';
+import type { AccessKey } from './signature.ts';
+
+export interface VSwitch {
+  readonly id: string;
+  readonly zone: string;
+  readonly addresses: number;
+}
+
+export interface AliEciSimulatorOptions extends ContainerHostOptions {
+  /** 0 takes a free one. */
+  readonly port?: number;
+  readonly host?: string;
+  readonly region?: string;
+  readonly accessKeys?: readonly AccessKey[];
+  readonly vSwitches?: readonly VSwitch[];
+  readonly securityGroups?: readonly string[];
+  readonly ramRoles?: readonly string[];
+  /** Of the account in the region. */
+  readonly mostVcpu?: number;
+  /** Calls a minute. Default: the vendor's. */
+  readonly rates?: { readonly write: number; readonly read: number; readonly log: number };
+  /** A page may be short while more follow; then its size is drawn below the limit. */
+  readonly shortPages?: boolean;
+  readonly timings?: Partial<Timings>;
+  /** Metadata of ended groups: all of this age, and the last 100 beyond it. */
+  readonly keepEndedMs?: number;
+  /** Every call as it was understood and answered, for tests. */
+  readonly onCall?: (call: Call) => void;
+}
+
+export interface Call {
+  readonly action: string;
+  readonly version: string;
+  readonly method: string;
+  /** Path and query as they were on the wire. */
+  readonly url: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly form: Readonly<Record<string, string>>;
+  readonly status: number;
+  readonly answer: unknown;
+}
+
+export const demoKey: AccessKey = { id: 'LTAI-simulated', secret: 'simulated-secret' };
+export const demoVSwitches: readonly VSwitch[] = [
+  { id: 'vsw-simulated-a', zone: 'cn-hangzhou-a', addresses: 4000 },
+  { id: 'vsw-simulated-b', zone: 'cn-hangzhou-b', addresses: 4000 },
+];
+export const demoSecurityGroup = 'sg-simulated';

@@ -1,0 +1,28 @@
+/** What is sold, from the vendor's table; in between the service rounds up, and bills it. */
+import type { Decoded } from './parameters.ts';
+import { Refusal } from './refusal.ts';
+
+const table: readonly (readonly [number, readonly number[]])[] = [
+  [0.25, [0.5, 1]],
+  [0.5, [1, 2]],
+  [1, [2, 4, 8]],
+  [2, [1, 2, 4, 8, 16]],
+  [4, [2, 4, 8, 16, 32]],
+  [8, [4, 8, 16, 32, 64]],
+  [12, [12, 24, 48, 96]],
+  [16, [16, 32, 64, 128]],
+  [24, [24, 48, 96, 192]],
+  [32, [32, 64, 128, 256]],
+  [52, [96, 192, 384]],
+  [64, [128, 256, 512]],
+];
+
+export function billed({ cpu, memory, container }: Decoded): { readonly cpu: number; readonly memory: number } {
+  const wantedCpu = cpu ?? container.Cpu ?? 2;
+  const wantedMemory = memory ?? container.Memory ?? 4;
+  for (const [soldCpu, memories] of table) {
+    const soldMemory = soldCpu < wantedCpu ? undefined : memories.find((sold) => sold >= wantedMemory);
+    if (soldMemory !== undefined) return { cpu: soldCpu, memory: soldMemory };
+  }
+  throw new Refusal(400, 'InvalidParameter.CPU.Memory', 'The specified cpu and memory are not allowed');
+}

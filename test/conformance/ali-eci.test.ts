@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import aliEciModule from '../../providers/ali-eci/index.ts';
+import { type AliEciSimulator, type Call, demoOptions, startAliEciSimulator } from '../../simulators/ali-eci/index.ts';
+import { vendorClient, vendorCreate } from '../simulators/ali-eci/vendor.ts';
+import { describeConformance } from './conformance.ts';
+import { type Harness, type Program, programs, testHost } from './harness.ts';
+
+const IMAGE = 'registry.example/runner:1';
+
+const common: Harness['lacks'] = {
+  'half-launches': 'a launch is one call',
+  'memory-limit': 'simulated containers share the memory of the machine',
+  'process-tree': 'a simulated container is a process group; what setsid starts needs the real one’s namespace to end',
+};
+
+const commandOf = (program: Program): readonly string[] =>
+  program === 'is-missing'
+    ? ['sh', '-c', 'exit 0']
+    : // The service hands out 2000 lines at most: only long ones reach the bound on bytes.
+      ['sh', '-c', program === 'prints-much' ? programs[program].replace('%08.0f', '%0150.0f') : programs[program]];
+
+async function harness(lacks: Harness['lacks'], secretsBy: 'config-file' | 'hidden-environment'): Promise<Harness> {
+  const calls: Call[] = [];
+  const simulator: AliEciSimulator = await startAliEciSimulator({
+    images: { [IMAGE]: ['sh', '-c', 'sleep 600'] },
+    // The suite looks far more often than a dispatcher does.
+    rates: { write: 100_000, read: 100_000, log: 100_000 },
+    shortPages: true,
+    onCall: (call) => calls.push(call),
+  });
+  const create = (program: Program, more: Readonly<Record<string, unknown>> = {}) =>
+    aliEciModule.create(
+      aliEciModule.options.parse({
+        ...demoOptions(simulator),
+        command: commandOf(program),
+        stopGraceS: 1,
+        secretsBy,
+        rateShare: 1,
+        timeoutMs: 5000,
+        ...more,
+      }),
+      testHost(),
+    );
+  const client = vendorClient(simulator);
+
+  return {
+    lacks,
+    pageSize: 20,
+    patienceMs: 10_000,
+    backend: async (program) => ({
+      provider: create(program),
+      image: program === 'is-missing' ? 'registry.example/no-such:1' : IMAGE,
+    }),
+    unreachable: async () =>
+      create('sleeps', { endpoint: 'http://127.0.0.1:1', vpcEndpoint: 'http://127.0.0.1:1', timeoutMs: 2000 }),
+    loseNextAnswer: async () => {
+      const end = simulator.fault({ kind: 'lost-answer', action: 'CreateContainerGroup', times: 1, how: 'reset' });
+      return async () => end();
+    },
+    halfLaunch: async () => {
+      throw new Error('a launch is one call');
+    },
+    foreign: async (name) => {
+      const id = await vendorCreate(client, { containerGroupName: name, image: IMAGE });
+      return {
+        isIntact: async () => simulator.groups.some((group) => group.id === id && group.status !== 'Terminating'),
+        remove: async () => {
+          await client.remove(id);
+        },
+      };
+    },
+    confuse: async (name) => {
+      simulator.confuse(name, 'Dreaming');
+      return async () => simulator.confuse(name, undefined);
+    },
+    processesOf: async (name) => {
+      const pid = simulator.named(name)?.container?.pid;
+      return pid === undefined ? [] : [pid];
+    },
+    publicTraces: async (name) => {
+      const pid = simulator.named(name)?.container?.pid;
+      const commandLine = pid === undefined ? '' : await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      // All that the service answers to whoever may describe the group, files decoded.
+      const raw = JSON.stringify(await client.describe(name));
+      const files = [...raw.matchAll(/"content":"([^"]*)"/gi)].map(([, text]) =>
+        Buffer.from(text ?? '', 'base64').toString(),
+      );
+      return [name, commandLine, raw, ...files, ...calls.map((call) => call.url)].join('\n');
+    },
+    remains: async (prefix) => {
+      const names = simulator.groups.map((group) => group.decoded.name);
+      return names.filter((name) => name.startsWith(prefix));
+    },
+    close: () => simulator.close(),
+  };
+}
+
+const fileLacks: Harness['lacks'] = {
+  ...common,
+  'public-traces': 'the service shows a ConfigFile to whoever may describe the group; see secretsBy',
+};
+describeConformance('ali-eci', fileLacks, () => harness(fileLacks, 'config-file'));
+describeConformance('ali-eci, secrets in a hidden environment', common, () => harness(common, 'hidden-environment'));
