@@ -92,7 +92,7 @@ async function loadModule(
 }
 
 /** We do not know which of a provider's options are secrets; their names say it well enough. */
-const SECRET_NAME = /(?:secret|password|passwd|token|private_?key|access_?key|api_?key|account_?key)$/i;
+export const SECRET_NAME = /(?:secret|password|passwd|token|private_?key|access_?key|api_?key|account_?key)$/i;
 
 function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {
   if (Array.isArray(value)) {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type Clock, sleep, systemClock, systemRandom } from '../../clock.ts';
 import type { Terminal } from '../terminal.ts';
 import { type DemoBackend, DemoProblem } from './backend.ts';
+import { cloudBackend, cloudKinds } from './cloud-backend.ts';
 import { createScreen } from './screen.ts';
 import { type JobStory, Storyteller } from './story.ts';
 import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
@@ -20,6 +21,7 @@ const UNFINISHED: ReadonlySet<string> = new Set(['creating', 'starting', 'online
 const kinds: Readonly<Record<string, (folder: string) => Promise<DemoBackend>>> = {
   process: async (folder) => (await import('./process-backend.ts')).processBackend(folder),
   docker: async () => (await import('./docker-backend.ts')).dockerBackend(),
+  ...Object.fromEntries(cloudKinds.map((kind) => [kind, () => cloudBackend(kind)] as const)),
 };
 
 const flagsSchema = z.object({
@@ -31,7 +33,7 @@ const flagsSchema = z.object({
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('demo')
-    .option('--backend <kind>', `where the runners run: ${Object.keys(kinds).join(' or ')}`, 'process')
+    .option('--backend <kind>', `where the runners run: ${Object.keys(kinds).join(', ')}`, 'process')
     .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
     .option('--within <seconds>', 'gives up after this', '60')
     .option('--keep', 'leaves the folder with ledger, log and configuration')
