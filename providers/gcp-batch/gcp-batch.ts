@@ -51,7 +51,7 @@ export class GcpBatchProvider implements Provider {
   readonly #host: ProviderHost;
   readonly #machines: Machines;
   readonly #endpoint: Endpoint | undefined;
-  readonly #client: BatchServiceClient;
+  #open: BatchServiceClient | undefined;
   readonly #deadlines: Deadlines;
   readonly #mutations: MinuteBudget;
   readonly #reads: MinuteBudget;
@@ -62,18 +62,6 @@ export class GcpBatchProvider implements Provider {
     this.#host = host;
     this.#machines = machinesOf(options);
     this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
-    this.#client = new BatchServiceClient({
-      ...clientOptions(options),
-      // Its table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know.
-      clientConfig: {
-        interfaces: {
-          'google.cloud.batch.v1.BatchService': {
-            methods: {},
-            retry_codes: { idempotent: [], non_idempotent: [], unavailable: [] },
-          },
-        },
-      },
-    });
     this.#deadlines = new Deadlines(host);
     this.#mutations = new MinuteBudget(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
     this.#reads = new MinuteBudget(host, 'reads', options.readsPerMinute, options.timeoutMs);
@@ -235,7 +223,26 @@ export class GcpBatchProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    const client = this.#open;
+    this.#open = undefined;
+    await client?.close();
+  }
+
+  /** Made when it is first needed: it reads credentials and keeps a connection. */
+  get #client(): BatchServiceClient {
+    this.#open ??= new BatchServiceClient({
+      ...clientOptions(this.#options),
+      // Its table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know.
+      clientConfig: {
+        interfaces: {
+          'google.cloud.batch.v1.BatchService': {
+            methods: {},
+            retry_codes: { idempotent: [], non_idempotent: [], unavailable: [] },
+          },
+        },
+      },
+    });
+    return this.#open;
   }
 
   /** What has the name already; it may just have gone. */
