@@ -21,6 +21,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'say which registration, lane and backends a job would get, or why not',
     load: () => import('./explain.ts'),
   },
+  {
+    name: 'doctor',
+    summary: 'ask GitHub and every backend whether they are ready; changes nothing',
+    load: () => import('./doctor.ts'),
+  },
   { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
   { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
   { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },

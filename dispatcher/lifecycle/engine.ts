@@ -2,6 +2,7 @@
 import { ulid } from '../clock.ts';
 import { scopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
+import { newRunner } from '../ledger/new-runner.ts';
 import { Backends } from './backends.ts';
 import { Board } from './board.ts';
 import { drainRunner } from './drain.ts';
@@ -191,7 +192,7 @@ export function createEngine(options: EngineOptions): Engine {
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const [backend] = chosen;
     await ledger.createRunner(
-      newRunner({ name, permit: { lane, backends: chosen }, now, incarnation, forJobKey: job.key }),
+      planned({ name, permit: { lane, backends: chosen }, now, incarnation, forJobKey: job.key }),
       `planned for ${job.owner}/${job.repository} job ${job.jobId}${backend === undefined ? '' : ` on ${backend}`}`,
     );
     board.mark(lane.key);
@@ -411,15 +412,15 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function newRunner(plan: {
+function planned(plan: {
   readonly name: string;
   readonly permit: Permit;
   readonly now: number;
   readonly incarnation: string;
   readonly forJobKey: string;
 }): RunnerRow {
-  const { lane } = plan.permit;
-  return {
+  const { lane, backends } = plan.permit;
+  return newRunner({
     name: plan.name,
     registration: lane.registration,
     host: lane.host,
@@ -429,33 +430,12 @@ function newRunner(plan: {
     labels: lane.labels,
     specHash: lane.specHash,
     state: 'creating',
-    stateSinceMs: plan.now,
     createdAtMs: plan.now,
     deadlineAtMs: plan.now + CREATING_MS,
     nextCheckAtMs: plan.now + CREATING_MS,
     incarnation: plan.incarnation,
-    backend: plan.permit.backends[0] ?? null,
+    backend: backends[0] ?? null,
     instanceDeadlineAtMs: plan.now + LONGEST_LIFE_MS,
-    instanceId: null,
-    instanceState: 'none',
-    githubRunnerId: null,
     forJobKey: plan.forJobKey,
-    jobKey: null,
-    onlineAtMs: null,
-    busyAtMs: null,
-    finishedAtMs: null,
-    misses: 0,
-    firstMissAtMs: null,
-    drainReason: null,
-    forced: false,
-    firstIdleAtMs: null,
-    lastIdleAtMs: null,
-    deregisteredAtMs: null,
-    stopSentAtMs: null,
-    refusedSinceMs: null,
-    attempts: 0,
-    failureKind: null,
-    failure: null,
-    version: 0,
-  };
+  });
 }

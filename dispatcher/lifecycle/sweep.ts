@@ -6,7 +6,7 @@ import { type Instance, type Provider, ProviderError } from '../../providers/pro
 import { ulidTime } from '../clock.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../github/scope.ts';
-import type { RunnerRow } from '../ledger/ledger.ts';
+import { newRunner } from '../ledger/new-runner.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
 import type { GithubView } from './github-view.ts';
@@ -75,7 +75,7 @@ async function adopt(
   const now = floor.now();
   const { registration } = tenant;
   const found = await findIn(tenant, tags.scope, tags.runner);
-  const row: RunnerRow = {
+  const row = newRunner({
     name: tags.runner,
     registration: registration.name,
     host: registration.host,
@@ -95,26 +95,9 @@ async function adopt(
     instanceId: instance.ref.id,
     instanceState: instance.state === 'running' ? 'running' : 'pending',
     githubRunnerId: found?.id ?? null,
-    forJobKey: null,
-    jobKey: null,
-    onlineAtMs: null,
     // Whether it runs a job is not known: only its own end, its job's, or its deadline may end it.
     busyAtMs: found === undefined ? now : null,
-    finishedAtMs: null,
-    misses: 0,
-    firstMissAtMs: null,
-    drainReason: null,
-    forced: false,
-    firstIdleAtMs: null,
-    lastIdleAtMs: null,
-    deregisteredAtMs: null,
-    stopSentAtMs: null,
-    refusedSinceMs: null,
-    attempts: 0,
-    failureKind: null,
-    failure: null,
-    version: 0,
-  };
+  });
   await floor.options.ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
   floor.laneChanged(row.laneKey);
 }

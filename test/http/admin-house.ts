@@ -5,6 +5,7 @@ import { type Registration, Secret } from '../../dispatcher/config/model.ts';
 import { type AdminListenerOptions, createAdminListener } from '../../dispatcher/http/admin.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
+import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
@@ -103,7 +104,7 @@ export function fact(jobId: number, owner: string, change: Partial<JobFact> = {}
 }
 
 export function runner(name: string, spec: LaneSpec, change: Partial<RunnerRow> = {}): RunnerRow {
-  return {
+  return newRunner({
     name,
     registration: spec.registration,
     host: spec.host,
@@ -123,26 +124,8 @@ export function runner(name: string, spec: LaneSpec, change: Partial<RunnerRow> 
     instanceId: 'c0ffee',
     instanceState: 'running',
     githubRunnerId: 7,
-    forJobKey: null,
-    jobKey: null,
-    onlineAtMs: null,
-    busyAtMs: null,
-    finishedAtMs: null,
-    misses: 0,
-    firstMissAtMs: null,
-    drainReason: null,
-    forced: false,
-    firstIdleAtMs: null,
-    lastIdleAtMs: null,
-    deregisteredAtMs: null,
-    stopSentAtMs: null,
-    refusedSinceMs: null,
-    attempts: 0,
-    failureKind: null,
-    failure: null,
-    version: 0,
     ...change,
-  };
+  });
 }
 
 /** Writes the jobs and settles each into a lane, or as refused. */

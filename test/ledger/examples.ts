@@ -2,6 +2,7 @@
 import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
 import { type Delivery, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { JobRow, JobSettlement, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
+import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 
 export const HOST = 'github.com';
 
@@ -58,7 +59,7 @@ export function lane(some: Partial<LaneSpec> = {}): LaneSpec {
 }
 
 export function runner(some: Partial<RunnerRow> & { readonly name: string }): RunnerRow {
-  return {
+  return newRunner({
     registration: 'acme',
     host: HOST,
     scope: 'orgs/acme',
@@ -74,29 +75,9 @@ export function runner(some: Partial<RunnerRow> & { readonly name: string }): Ru
     incarnation: 'first',
     backend: null,
     instanceDeadlineAtMs: 90_000_000,
-    instanceId: null,
-    instanceState: 'none',
-    githubRunnerId: null,
-    forJobKey: null,
-    jobKey: null,
-    onlineAtMs: null,
-    busyAtMs: null,
-    finishedAtMs: null,
-    misses: 0,
-    firstMissAtMs: null,
-    drainReason: null,
-    forced: false,
-    firstIdleAtMs: null,
-    lastIdleAtMs: null,
-    deregisteredAtMs: null,
-    stopSentAtMs: null,
-    refusedSinceMs: null,
-    attempts: 0,
-    failureKind: null,
-    failure: null,
     version: 1,
     ...some,
-  };
+  });
 }
 
 export function keyOf(jobId: number): string {

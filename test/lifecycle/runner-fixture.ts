@@ -1,10 +1,11 @@
 import type { RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 
 export const HOUR = 3_600_000;
 
 /** A runner in the middle of its life, with every field that a test does not speak of at its plainest. */
 export function runnerRow(fields: Partial<RunnerRow> = {}): RunnerRow {
-  return {
+  return newRunner({
     name: 'd1-01jd7z0000aaaaaaaaaaaaaaaa',
     registration: 'acme',
     host: 'github.com',
@@ -14,36 +15,17 @@ export function runnerRow(fields: Partial<RunnerRow> = {}): RunnerRow {
     labels: ['acme-runner'],
     specHash: 'spec1',
     state: 'creating',
-    stateSinceMs: 0,
     createdAtMs: 0,
     deadlineAtMs: null,
     nextCheckAtMs: 0,
     incarnation: 'inc1',
     backend: 'docker',
     instanceDeadlineAtMs: 121 * HOUR,
-    instanceId: null,
     instanceState: 'maybe',
     githubRunnerId: 7,
     forJobKey: 'github.com/1',
-    jobKey: null,
-    onlineAtMs: null,
-    busyAtMs: null,
-    finishedAtMs: null,
-    misses: 0,
-    firstMissAtMs: null,
-    drainReason: null,
-    forced: false,
-    firstIdleAtMs: null,
-    lastIdleAtMs: null,
-    deregisteredAtMs: null,
-    stopSentAtMs: null,
-    refusedSinceMs: null,
-    attempts: 0,
-    failureKind: null,
-    failure: null,
-    version: 0,
     ...fields,
-  };
+  });
 }
 
 export const STATES: readonly RunnerState[] = [

@@ -1,0 +1,50 @@
+import type { RunnerRow } from './ledger.ts';
+
+/** What is known of a runner when its row is written; everything else has not happened yet. */
+export type KnownAtFirst = Pick<
+  RunnerRow,
+  | 'name'
+  | 'registration'
+  | 'host'
+  | 'scope'
+  | 'runnerGroup'
+  | 'laneKey'
+  | 'labels'
+  | 'specHash'
+  | 'state'
+  | 'createdAtMs'
+  | 'deadlineAtMs'
+  | 'nextCheckAtMs'
+  | 'incarnation'
+  | 'backend'
+  | 'instanceDeadlineAtMs'
+> &
+  Partial<RunnerRow>;
+
+export function newRunner(known: KnownAtFirst): RunnerRow {
+  return {
+    stateSinceMs: known.createdAtMs,
+    instanceId: null,
+    instanceState: 'none',
+    githubRunnerId: null,
+    forJobKey: null,
+    jobKey: null,
+    onlineAtMs: null,
+    busyAtMs: null,
+    finishedAtMs: null,
+    misses: 0,
+    firstMissAtMs: null,
+    drainReason: null,
+    forced: false,
+    firstIdleAtMs: null,
+    lastIdleAtMs: null,
+    deregisteredAtMs: null,
+    stopSentAtMs: null,
+    refusedSinceMs: null,
+    attempts: 0,
+    failureKind: null,
+    failure: null,
+    version: 0,
+    ...known,
+  };
+}
