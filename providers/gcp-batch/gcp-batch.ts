@@ -41,8 +41,12 @@ const MOST_PAGES = 1000;
 /** Google's own; who runs as one of these may as a rule edit the project. */
 const DEFAULT_ACCOUNT = /^(\d+-compute@developer|[^@]+@appspot)\.gserviceaccount\.com$/;
 
+/** The SDK's table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know. */
+const NO_RETRIES = { retryCodes: [] };
+
 interface CallOptions {
   readonly timeout: number;
+  readonly retry: { retryCodes: number[] };
 }
 
 export class GcpBatchProvider implements Provider {
@@ -230,18 +234,7 @@ export class GcpBatchProvider implements Provider {
 
   /** Made when it is first needed: it reads credentials and keeps a connection. */
   get #client(): BatchServiceClient {
-    this.#open ??= new BatchServiceClient({
-      ...clientOptions(this.#options),
-      // Its table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know.
-      clientConfig: {
-        interfaces: {
-          'google.cloud.batch.v1.BatchService': {
-            methods: {},
-            retry_codes: { idempotent: [], non_idempotent: [], unavailable: [] },
-          },
-        },
-      },
-    });
+    this.#open ??= new BatchServiceClient(clientOptions(this.#options));
     return this.#open;
   }
 
@@ -310,9 +303,10 @@ export class GcpBatchProvider implements Provider {
   }
 
   async #call<T>(call: Call, budget: MinuteBudget, action: (options: CallOptions) => Promise<T>): Promise<T> {
-    return await this.#bounded(call, budget, async () =>
-      action(await callOptions(this.#client.auth, this.#endpoint, this.#options.timeoutMs)),
-    );
+    return await this.#bounded(call, budget, async () => {
+      const options = await callOptions(this.#client.auth, this.#endpoint, this.#options.timeoutMs);
+      return await action({ ...options, retry: NO_RETRIES });
+    });
   }
 
   async #bounded<T>(call: Call, budget: MinuteBudget, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
