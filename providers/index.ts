@@ -4,6 +4,7 @@ import { ProviderError, type ProviderModule } from './provider.ts';
 const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
   'ali-eci': async () => (await import('./ali-eci/index.ts')).default,
   docker: async () => (await import('./docker/index.ts')).default,
+  'gcp-batch': async () => (await import('./gcp-batch/index.ts')).default,
   process: async () => (await import('./process/index.ts')).default,
 };
 
