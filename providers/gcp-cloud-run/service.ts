@@ -36,13 +36,17 @@ export type JobAnswer = z.infer<typeof jobSchema>;
 
 type Options = Awaited<ReturnType<typeof callOptions>>;
 
+interface Clients {
+  readonly jobs: InstanceType<typeof v2.JobsClient>;
+  readonly executions: InstanceType<typeof v2.ExecutionsClient>;
+  readonly tasks: InstanceType<typeof v2.TasksClient>;
+}
+
 export class CloudRun {
   readonly #options: CloudRunOptions;
   readonly #deadlines: Deadlines;
   readonly #endpoint: Endpoint | undefined;
-  readonly #jobs: InstanceType<typeof v2.JobsClient>;
-  readonly #executions: InstanceType<typeof v2.ExecutionsClient>;
-  readonly #tasks: InstanceType<typeof v2.TasksClient>;
+  #open: Clients | undefined;
   readonly #runs: MinuteBudget;
   readonly #writes: MinuteBudget;
   readonly #place: string;
@@ -51,12 +55,6 @@ export class CloudRun {
     this.#options = options;
     this.#deadlines = new Deadlines(host);
     this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
-    const made = clientOptions(options);
-    this.#jobs = new v2.JobsClient(made);
-    // One token for all three.
-    const { credentials: _credentials, ...shared } = made;
-    this.#executions = new v2.ExecutionsClient({ ...shared, auth: this.#jobs.auth });
-    this.#tasks = new v2.TasksClient({ ...shared, auth: this.#jobs.auth });
     this.#runs = new MinuteBudget(host, 'job runs', options.jobRunsPerMinute, options.timeoutMs);
     this.#writes = new MinuteBudget(host, 'writes', options.writesPerMinute, options.timeoutMs);
     this.#place = `projects/${options.project}/locations/${options.region}`;
@@ -66,7 +64,7 @@ export class CloudRun {
   getJob(id: string): Promise<JobAnswer | undefined> {
     return this.#absent(
       this.#call('GetJob', async (options) => {
-        const [job] = await this.#jobs.getJob({ name: this.#jobName(id) }, options);
+        const [job] = await this.#clients.jobs.getJob({ name: this.#jobName(id) }, options);
         return parsed('GetJob', jobSchema, job);
       }),
     );
@@ -76,7 +74,10 @@ export class CloudRun {
   async createJob({ id, job }: ReturnType<typeof jobFor>, validateOnly = false): Promise<void> {
     await this.#writes.take('gcp-cloud-run CreateJob');
     await this.#call('CreateJob', (options) =>
-      this.#jobs.createJob({ parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) }, options),
+      this.#clients.jobs.createJob(
+        { parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) },
+        options,
+      ),
     );
   }
 
@@ -84,14 +85,17 @@ export class CloudRun {
     await this.#writes.take('gcp-cloud-run DeleteJob');
     await this.#absent(
       this.#call('DeleteJob', (options) =>
-        this.#jobs.deleteJob({ name: this.#jobName(id), ...(etag === '' ? {} : { etag }) }, options),
+        this.#clients.jobs.deleteJob({ name: this.#jobName(id), ...(etag === '' ? {} : { etag }) }, options),
       ),
     );
   }
 
   listJobs(): Promise<JobAnswer[]> {
     return this.#pages('ListJobs', jobSchema, async (pageToken, options) => {
-      const [, , answer] = await this.#jobs.listJobs({ parent: this.#place, pageSize: PAGE, pageToken }, options);
+      const [, , answer] = await this.#clients.jobs.listJobs(
+        { parent: this.#place, pageSize: PAGE, pageToken },
+        options,
+      );
       return { items: answer?.jobs ?? [], next: answer?.nextPageToken };
     });
   }
@@ -100,7 +104,7 @@ export class CloudRun {
   async runJob(id: string, overrides: ReturnType<typeof overridesFor>): Promise<ExecutionAnswer> {
     await this.#runs.take('gcp-cloud-run RunJob');
     return this.#call('RunJob', async (options) => {
-      const [operation] = await this.#jobs.runJob({ name: this.#jobName(id), overrides }, options);
+      const [operation] = await this.#clients.jobs.runJob({ name: this.#jobName(id), overrides }, options);
       return parsed('RunJob', executionSchema, operation.metadata);
     });
   }
@@ -108,7 +112,7 @@ export class CloudRun {
   getExecution(id: string): Promise<ExecutionAnswer | undefined> {
     return this.#absent(
       this.#call('GetExecution', async (options) => {
-        const [execution] = await this.#executions.getExecution({ name: this.#executionName(id) }, options);
+        const [execution] = await this.#clients.executions.getExecution({ name: this.#executionName(id) }, options);
         return parsed('GetExecution', executionSchema, execution);
       }),
     );
@@ -124,7 +128,7 @@ export class CloudRun {
       executionSchema,
       async (pageToken, options) => {
         const parent = `${this.#place}/jobs/-`;
-        const [, , answer] = await this.#executions.listExecutions({ parent, pageSize, pageToken }, options);
+        const [, , answer] = await this.#clients.executions.listExecutions({ parent, pageSize, pageToken }, options);
         return { items: answer?.executions ?? [], next: answer?.nextPageToken };
       },
       enough,
@@ -137,7 +141,7 @@ export class CloudRun {
     try {
       await this.#absent(
         this.#call('CancelExecution', (options) =>
-          this.#executions.cancelExecution({ name: this.#executionName(id) }, options),
+          this.#clients.executions.cancelExecution({ name: this.#executionName(id) }, options),
         ),
       );
     } catch (error) {
@@ -149,7 +153,7 @@ export class CloudRun {
     await this.#writes.take('gcp-cloud-run DeleteExecution');
     await this.#absent(
       this.#call('DeleteExecution', (options) =>
-        this.#executions.deleteExecution({ name: this.#executionName(id) }, options),
+        this.#clients.executions.deleteExecution({ name: this.#executionName(id) }, options),
       ),
     );
   }
@@ -158,7 +162,7 @@ export class CloudRun {
   taskOf(id: string): Promise<TaskAnswer | undefined> {
     return this.#absent(
       this.#call('ListTasks', async (options) => {
-        const [, , answer] = await this.#tasks.listTasks(
+        const [, , answer] = await this.#clients.tasks.listTasks(
           { parent: this.#executionName(id), pageSize: 1 },
           { ...options, autoPaginate: false },
         );
@@ -173,7 +177,7 @@ export class CloudRun {
     const [job = '', execution = ''] = id.split('/');
     try {
       return await readLog({
-        auth: this.#jobs.auth,
+        auth: this.#clients.jobs.auth,
         endpoint: this.#options.loggingEndpoint.replace(/\/$/, ''),
         project: this.#options.project,
         filter: [
@@ -194,15 +198,30 @@ export class CloudRun {
   async token(): Promise<void> {
     try {
       await this.#deadlines.run('gcp-cloud-run token', this.#options.timeoutMs, () =>
-        this.#jobs.auth.getRequestHeaders(),
+        this.#clients.jobs.auth.getRequestHeaders(),
       );
     } catch (error) {
       throw classify('token', error);
     }
   }
 
+  /** A later call opens them again. */
   async close(): Promise<void> {
-    await Promise.all([this.#jobs.close(), this.#executions.close(), this.#tasks.close()]);
+    const clients = this.#open;
+    this.#open = undefined;
+    if (clients === undefined) return;
+    await Promise.all([clients.jobs.close(), clients.executions.close(), clients.tasks.close()]);
+  }
+
+  get #clients(): Clients {
+    if (this.#open !== undefined) return this.#open;
+    const options = clientOptions(this.#options);
+    const jobs = new v2.JobsClient(options);
+    // One token for all three.
+    const { credentials: _credentials, ...shared } = options;
+    const executions = new v2.ExecutionsClient({ ...shared, auth: jobs.auth });
+    this.#open = { jobs, executions, tasks: new v2.TasksClient({ ...shared, auth: jobs.auth }) };
+    return this.#open;
   }
 
   #jobName(id: string): string {
@@ -218,7 +237,7 @@ export class CloudRun {
     const { timeoutMs } = this.#options;
     try {
       return await this.#deadlines.run(`gcp-cloud-run ${call}`, timeoutMs, async () =>
-        action(await callOptions(this.#jobs.auth, this.#endpoint, timeoutMs)),
+        action(await callOptions(this.#clients.jobs.auth, this.#endpoint, timeoutMs)),
       );
     } catch (error) {
       const said = classify(call, error);

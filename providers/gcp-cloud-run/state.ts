@@ -113,19 +113,20 @@ export function idOf(executionName: string): string | undefined {
   return match === null ? undefined : `${match[1]}/${match[2]}`;
 }
 
-const states = {
-  CONDITION_PENDING: 'pending',
-  CONDITION_RECONCILING: 'running',
-  CONDITION_FAILED: 'failed',
-  CONDITION_SUCCEEDED: 'succeeded',
-} as const;
+/** Condition.State. The metadata of an operation has the numbers, all else the names. */
+const states: readonly (readonly [string, number, Exclude<InstanceState, 'unknown'>])[] = [
+  ['CONDITION_PENDING', 1, 'pending'],
+  ['CONDITION_RECONCILING', 2, 'running'],
+  ['CONDITION_FAILED', 3, 'failed'],
+  ['CONDITION_SUCCEEDED', 4, 'succeeded'],
+];
 
 function stateOf(execution: ExecutionAnswer, task?: TaskAnswer): { state: InstanceState; reason?: InstanceReason } {
   const conditions = execution.conditions ?? [];
   const completed = conditions.find((one) => one.type === 'Completed');
   // A new one has no conditions yet.
   if (completed === undefined) return { state: (execution.runningCount ?? 0) > 0 ? 'running' : 'pending' };
-  const said = Object.entries(states).find(([name]) => name === completed.state)?.[1];
+  const said = states.find(([name, number]) => name === completed.state || number === completed.state)?.[2];
   switch (said) {
     case undefined:
       return { state: 'unknown' };
@@ -136,7 +137,7 @@ function stateOf(execution: ExecutionAnswer, task?: TaskAnswer): { state: Instan
     default: {
       if ((execution.runningCount ?? 0) > 0) return { state: 'running' };
       // Not running, and one of the conditions says what stands in the way.
-      const stuck = conditions.find((one) => one.state === 'CONDITION_FAILED');
+      const stuck = conditions.find((one) => one.state === 'CONDITION_FAILED' || one.state === 3);
       return stuck === undefined
         ? { state: 'pending' }
         : { state: 'pending', reason: { kind: kindOfText(stuck) ?? 'unknown', message: stuck.message ?? '' } };

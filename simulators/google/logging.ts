@@ -50,7 +50,7 @@ export class Logs {
       .filter((source) => resourceNames.some((name) => source.logName.startsWith(`${name}/`)))
       // A source's entries differ in nothing that a filter could ask for but the time and the text.
       .flatMap((source) => entriesOf(source).filter(condition))
-      .sort((a, b) => (`${a.timestamp}${a.insertId}` < `${b.timestamp}${b.insertId}` ? -1 : 1));
+      .sort((a, b) => compare(a.timestamp, b.timestamp) || compare(a.insertId, b.insertId));
     if (orderBy === 'timestamp desc') entries.reverse();
     const from = Number(pageToken ?? 0);
     const page = entries.slice(from, from + pageSize);
@@ -62,8 +62,24 @@ export class Logs {
   }
 }
 
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** A client that reads many pages asks for the same many times. */
+const made = new WeakMap<LogSource, { readonly output: string; readonly entries: LogEntry[] }>();
+
 function entriesOf(source: LogSource): LogEntry[] {
-  const lines = source.output().split('\n');
+  const output = source.output();
+  const known = made.get(source);
+  if (known?.output === output) return known.entries;
+  const entries = read(source, output);
+  made.set(source, { output, entries });
+  return entries;
+}
+
+function read(source: LogSource, output: string): LogEntry[] {
+  const lines = output.split('\n');
   if (lines.at(-1) === '') lines.pop();
   return lines.map((textPayload, index) => {
     const nanos = String((index % 1000) * 1000).padStart(6, '0');

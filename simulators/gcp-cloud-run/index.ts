@@ -1,0 +1,106 @@
+/**
+ * Cloud Run's Jobs on the wire (gRPC, google.cloud.run.v2), with local processes for containers. Google's own SDK drives
+ * it. See README.md.
+ */
+import { createRequire } from 'node:module';
+import { z } from 'zod';
+import { type Google, startGoogle } from '../google/index.ts';
+import { cloudRunMethods } from './methods.ts';
+import type { CloudRunSimulatorOptions } from './options.ts';
+import { type Fate, fates, Region } from './region.ts';
+
+export type { CloudRunSimulatorOptions } from './options.ts';
+export type { Fate } from './region.ts';
+
+export interface SimulatedExecution {
+  /** `projects/P/locations/R/jobs/J/executions/E` */
+  readonly name: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Undefined before the start and after the end. */
+  readonly pid: number | undefined;
+  readonly ended: boolean;
+}
+
+export interface CloudRunSimulator extends Google {
+  readonly project: string;
+  readonly region: string;
+  /** The JSON of a key of our own account. */
+  readonly serviceAccountKey: string;
+  executions(): readonly SimulatedExecution[];
+  jobs(): readonly string[];
+  /** What becomes of the next executions. */
+  doom(...next: Fate[]): void;
+  /** From now on the service says a state of this execution that no client knows. The returned function ends that. */
+  confuse(executionName: string): () => void;
+}
+
+const require = createRequire(import.meta.url);
+const doomed = z.strictObject({ next: z.array(z.enum(fates)).min(1) });
+
+export async function startCloudRunSimulator(options: CloudRunSimulatorOptions): Promise<CloudRunSimulator> {
+  const project = options.project ?? 'demo-project';
+  const location = options.region ?? 'europe-west1';
+  let region: Region | undefined;
+  const executions = (): SimulatedExecution[] =>
+    [...(region?.executions.values() ?? [])].map(({ name, template, container, end }) => ({
+      name,
+      environment: Object.fromEntries((template.containers[0]?.env ?? []).map((one) => [one.name, one.value])),
+      pid: end === undefined ? container?.pid : undefined,
+      ended: end !== undefined,
+    }));
+  const jobs = (): string[] => [...(region?.jobs.keys() ?? [])];
+  const google = await startGoogle({
+    protos: require('@google-cloud/run/build/protos/protos.json'),
+    services: (foundation) => {
+      region = new Region(options, project, location, foundation.logs);
+      return cloudRunMethods(region, options, foundation.operations);
+    },
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.grpcPort === undefined ? {} : { grpcPort: options.grpcPort }),
+    ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
+    // Without the environment: the JIT configurations are in it.
+    state: () => ({ jobs: jobs(), executions: executions().map(({ name, pid, ended }) => ({ name, pid, ended })) }),
+    control: (name, body) => {
+      if (name !== 'doom') return undefined;
+      region?.doom(...doomed.parse(body).next);
+      return {};
+    },
+  });
+  return {
+    ...google,
+    project,
+    region: location,
+    serviceAccountKey: google.identity.createKey(`dispatcher@${project}.iam.gserviceaccount.com`, project),
+    executions,
+    jobs,
+    doom: (...next) => region?.doom(...next),
+    confuse: (executionName) => {
+      const execution = region?.executions.get(executionName);
+      if (execution === undefined) throw new TypeError(`no execution ${executionName}`);
+      execution.odd = true;
+      return () => {
+        execution.odd = false;
+      };
+    },
+    close: async () => {
+      await google.close();
+      await region?.close();
+    },
+  };
+}
+
+/** The `options` of a backend that runs on this simulator. */
+export function demoOptions(simulator: CloudRunSimulator): Readonly<Record<string, unknown>> {
+  return {
+    project: simulator.project,
+    region: simulator.region,
+    credentials: simulator.serviceAccountKey,
+    serviceAccount: `runner@${simulator.project}.iam.gserviceaccount.com`,
+    endpoint: simulator.endpoint,
+    loggingEndpoint: simulator.httpUrl,
+    // The simulator is fast, and its quotas are wide.
+    pollMs: 50,
+    jobRunsPerMinute: 10_000,
+    writesPerMinute: 10_000,
+  };
+}
