@@ -1,0 +1,110 @@
+/** `shr doctor`: whether GitHub, the backends and the way in between are as the configuration needs them. */
+import { Command } from 'commander';
+import { createBackends } from '../backends.ts';
+import { systemClock, systemRandom } from '../clock.ts';
+import type { Configuration, Registration } from '../config/model.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
+import { examine } from './doctor/examine.ts';
+import type { DoctorFinding } from './doctor/finding.ts';
+import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { printable, printJson } from './output.ts';
+import { showProgress } from './progress.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+
+interface DoctorOptions {
+  readonly registration?: readonly string[];
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+interface Examined {
+  readonly name: string;
+  readonly findings: readonly DoctorFinding[];
+}
+
+const AT_ONCE = 4;
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .option('--registration <name>', 'only this one; may be repeated', collect)
+    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--json', 'print { ok, registrations, problems }')
+    .addHelpText('after', '\nIt reads, and changes nothing: no runner is registered, no container started.\n');
+  return command.action(async (folder: string, options: DoctorOptions) => {
+    const loaded = await loadedConfiguration(folder, options.config, terminal);
+    if (!loaded.ok) {
+      report([], loaded.problems, options, terminal);
+      return;
+    }
+    const { registrations } = loaded.configuration;
+    const unknown = options.registration?.find((name) => !registrations.some((one) => one.name === name));
+    if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
+    const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
+    report(await examineAll(loaded.configuration, wanted, terminal), [], options, terminal);
+  });
+};
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+async function examineAll(
+  { dispatcher }: Configuration,
+  registrations: readonly Registration[],
+  terminal: Terminal,
+): Promise<readonly Examined[]> {
+  const backends = createBackends(systemClock, systemRandom);
+  const tools = { dispatcher, backends, clock: systemClock, random: systemRandom };
+  const findings = new Map<string, readonly DoctorFinding[]>();
+  const waiting = [...registrations];
+  const progress = showProgress(terminal);
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      progress.show(`${findings.size} of ${registrations.length} examined; now ${next.name}`);
+      findings.set(next.name, await examine(next, tools));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  } finally {
+    progress.end();
+    await backends.close();
+  }
+  return registrations.map(({ name }) => ({ name, findings: findings.get(name) ?? [] }));
+}
+
+function report(
+  registrations: readonly Examined[],
+  problems: readonly Problem[],
+  options: DoctorOptions,
+  terminal: Terminal,
+): void {
+  const findings = registrations.flatMap((registration) => registration.findings);
+  const notOk = findings.filter(({ ok }) => !ok).length;
+  const ok = notOk === 0 && problems.length === 0;
+  if (options.json === true) {
+    printJson(terminal, { ok, registrations, problems });
+  } else {
+    for (const problem of problems) terminal.out(`${printable(`not ok  ${formatProblem(problem)}`)}\n`);
+    for (const registration of registrations) {
+      for (const finding of registration.findings) terminal.out(`${lineOf(registration.name, finding)}\n`);
+    }
+    terminal.out(
+      problems.length > 0
+        ? `${counted(problems.length, 'problem')} in the configuration; nothing else was looked at\n`
+        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk} not ok\n`,
+    );
+  }
+  terminal.exit(ok ? 0 : 1);
+}
+
+/** One line a finding, never cut: the cure stands at its end. */
+function lineOf(registration: string, { about, subject, ok, message, cure }: DoctorFinding): string {
+  const head = `${ok ? 'ok    ' : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
+  return printable(cure === undefined ? head : `${head}. Cure: ${cure}`);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

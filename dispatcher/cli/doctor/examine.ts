@@ -1,0 +1,68 @@
+/** Everything that can be told of one registration without changing anything. */
+import type { Backends } from '../../backends.ts';
+import type { Clock, Random } from '../../clock.ts';
+import type { Backend, DispatcherConfig, Registration } from '../../config/model.ts';
+import { withDeadline } from '../../github/deadline.ts';
+import { checkCredentials } from './credentials.ts';
+import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { checkIntake } from './intake.ts';
+import { checkRunners } from './runners.ts';
+
+export interface Examination {
+  readonly dispatcher: Pick<DispatcherConfig, 'webhooks'>;
+  readonly backends: Backends;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const GITHUB_MS = 120_000;
+/** Of one backend: a check is a handful of calls, each bounded by the backend's own timeout. */
+const BACKEND_MS = 90_000;
+
+/** Does not reject. */
+export async function examine(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
+  const [github, ...backends] = await Promise.all([
+    inTime('github', GITHUB_MS, tools.clock, () => checkGithub(registration, tools)),
+    ...registration.backends.map((backend) =>
+      inTime(`backend ${backend.name}`, BACKEND_MS, tools.clock, () => checkBackend(registration, backend, tools)),
+    ),
+  ]);
+  return [...github, ...backends.flat()];
+}
+
+async function checkGithub(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
+  const { clock, random, dispatcher } = tools;
+  const caller = { ...registration, clock, random };
+  const credentials = await checkCredentials(caller, registration.claim);
+  return [
+    ...credentials.findings,
+    ...(credentials.usable ? await checkRunners(registration, clock, random) : []),
+    ...checkIntake(registration, dispatcher, credentials.events),
+  ];
+}
+
+async function checkBackend(
+  registration: Registration,
+  backend: Backend,
+  { backends }: Examination,
+): Promise<readonly DoctorFinding[]> {
+  const about = `backend ${backend.name}`;
+  const provider = await backends.of(registration, backend.name);
+  const findings = await provider.check();
+  return findings.map(({ subject, ok, message, cure }) =>
+    ok ? good(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
+  );
+}
+
+async function inTime(
+  about: string,
+  ms: number,
+  clock: Clock,
+  check: () => Promise<readonly DoctorFinding[]>,
+): Promise<readonly DoctorFinding[]> {
+  try {
+    return await withDeadline(clock, ms, () => new Error(`not done within ${ms / 1000} s`), undefined, check);
+  } catch (error) {
+    return [bad(about, 'check', wordsOf(error), 'look at the network and at the registration, and try again')];
+  }
+}

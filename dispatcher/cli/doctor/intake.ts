@@ -1,0 +1,66 @@
+/** How jobs of the registration come to be known: webhook, poll, or not at all. */
+import type { Claim, DispatcherConfig, Registration, WebhookEndpoint } from '../../config/model.ts';
+import { formatDuration } from '../../labels/duration.ts';
+import { bad, type DoctorFinding, good } from './finding.ts';
+
+const WEBHOOK = 'webhook';
+
+/** Pure. `events`: what the registration's App subscribes to; undefined where that is not known. */
+export function checkIntake(
+  registration: Registration,
+  { webhooks }: Pick<DispatcherConfig, 'webhooks'>,
+  events: readonly string[] | undefined,
+): readonly DoctorFinding[] {
+  const { poll, webhookSecrets, name } = registration;
+  const shared = webhooks.filter((endpoint) => speaksFor(endpoint, registration));
+  const own = webhookSecrets.length > 0;
+  const polled = poll.intervalMs === null ? undefined : `every ${formatDuration(poll.intervalMs)}`;
+  if (!own && shared.length === 0) {
+    return [
+      polled === undefined
+        ? bad(
+            WEBHOOK,
+            'endpoint',
+            'no webhook secret speaks for this registration, and it is not polled: its jobs will never be seen',
+            'give it `webhook.secrets`, add its owner to `webhooks` in dispatcher.yaml, or set `poll.interval`',
+          )
+        : good(WEBHOOK, 'endpoint', `no webhook; polled ${polled}`),
+    ];
+  }
+  const path = own ? `/webhooks/github/${name}` : '/webhooks/github';
+  const net = polled === undefined ? 'not polled' : `polled ${polled}`;
+  const findings = [good(WEBHOOK, 'endpoint', `deliveries at ${path} are taken; ${net}`)];
+  const { credentials } = registration;
+  const throughApp =
+    !own && credentials.kind === 'app' && shared.every((endpoint) => endpoint.appId === credentials.appId);
+  if (throughApp && events !== undefined && !events.includes('workflow_job')) {
+    findings.push(
+      bad(
+        WEBHOOK,
+        'events',
+        `its deliveries come from App ${credentials.appId}, which does not subscribe to workflow_job`,
+        "tick 'Workflow job' on the App's page (Permissions & events)",
+      ),
+    );
+  }
+  return findings;
+}
+
+function speaksFor(endpoint: WebhookEndpoint, { host, claim }: Registration): boolean {
+  if (endpoint.host.toLowerCase() !== host.toLowerCase()) return false;
+  const owners = new Set(endpoint.owners.map((owner) => owner.toLowerCase()));
+  return owners.has('*') || ownersOf(claim).every((owner) => owners.has(owner.toLowerCase()));
+}
+
+function ownersOf(claim: Claim): readonly string[] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return claim.organizations;
+    case 'organization':
+      return [claim.organization];
+    case 'user':
+      return [claim.user];
+    case 'repositories':
+      return claim.repositories.map(({ owner }) => owner);
+  }
+}

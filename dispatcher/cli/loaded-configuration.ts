@@ -1,0 +1,45 @@
+/** The whole configuration for a command that works with the real services: all of it, secrets included, or none. */
+import { relative, resolve } from 'node:path';
+import { loadProvider } from '../../providers/index.ts';
+import { systemFiles } from '../config/files.ts';
+import { loadConfiguration } from '../config/load.ts';
+import type { Configuration, Registration } from '../config/model.ts';
+import type { Problem } from '../config/problem.ts';
+import { nearest } from '../labels/nearest.ts';
+import { configurationFiles } from './configuration-files.ts';
+import type { Terminal } from './terminal.ts';
+
+export type LoadedConfiguration =
+  | { readonly ok: true; readonly configuration: Configuration }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export async function loadedConfiguration(
+  folder: string,
+  config: string | undefined,
+  terminal: Terminal,
+): Promise<LoadedConfiguration> {
+  const at = (path: string): string => resolve(terminal.workingFolder, path);
+  const loaded = await loadConfiguration({
+    ...(await configurationFiles(at(folder), config === undefined ? undefined : at(config))),
+    environment: terminal.environment,
+    files: systemFiles,
+    provider: loadProvider,
+    secrets: 'required',
+  });
+  if (loaded.ok) return { ok: true, configuration: loaded.configuration };
+  const shown = (file: string): string => {
+    const near = relative(terminal.workingFolder, file);
+    return near === '' || near.startsWith('..') ? file : near;
+  };
+  return { ok: false, problems: loaded.problems.map((problem) => ({ ...problem, file: shown(problem.file) })) };
+}
+
+/** What to say of a name that is none of the configuration's. */
+export function unknownRegistration(name: string, registrations: readonly Registration[]): string {
+  const names = registrations.map((registration) => registration.name);
+  const guess = nearest(name, names);
+  if (guess !== undefined) return `there is no registration '${name}'; did you mean '${guess}'?`;
+  return names.length === 0
+    ? `there is no registration '${name}': registrations/ is empty`
+    : `there is no registration '${name}'; there are ${names.slice(0, 10).join(', ')}`;
+}

@@ -1,0 +1,303 @@
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { type Installation, startInstallation, WEBHOOK_SECRET } from './installation.ts';
+import { type Ended, shr } from './process.ts';
+
+const reportSchema = z.object({
+  ok: z.boolean(),
+  registrations: z.array(
+    z.object({
+      name: z.string(),
+      findings: z.array(
+        z.object({
+          about: z.string(),
+          subject: z.string(),
+          ok: z.boolean(),
+          message: z.string(),
+          cure: z.string().optional(),
+        }),
+      ),
+    }),
+  ),
+  problems: z.array(z.unknown()),
+});
+type Finding = z.infer<typeof reportSchema>['registrations'][number]['findings'][number];
+
+/** A GitHub that answers everything alike, for headers that the simulator does not send. */
+async function answering(
+  headers: Readonly<Record<string, string>>,
+  status = 200,
+): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = createServer((_, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    response.end(JSON.stringify({ message: 'Bad credentials', total_count: 0, runners: [], resources: {} }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return { url: `http://127.0.0.1:${port}`, server };
+}
+
+describe('shr doctor', () => {
+  let house: Installation;
+  const servers: Server[] = [];
+
+  afterEach(async () => {
+    await house.close();
+    for (const server of servers.splice(0)) server.close();
+  });
+
+  const doctor = (...args: string[]): Promise<Ended> => shr(['doctor', ...args], house.folder, house.environment);
+
+  /** The findings of the one registration, asked for as JSON. */
+  async function findings(): Promise<{ readonly code: number | null; readonly all: readonly Finding[] }> {
+    const ended = await doctor('--json');
+    const report = reportSchema.parse(JSON.parse(ended.out));
+    expect(report.ok).to.equal(ended.code === 0);
+    return { code: ended.code, all: report.registrations.flatMap((registration) => registration.findings) };
+  }
+
+  async function notOk(): Promise<readonly Finding[]> {
+    const { code, all } = await findings();
+    expect(code).to.equal(1);
+    return all.filter(({ ok }) => !ok);
+  }
+
+  it('finds nothing to complain of in a house that is in order, one line a finding', async () => {
+    house = await startInstallation();
+    await house.register('acme');
+    const { code, out, error } = await doctor();
+    expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+    const lines = out.trimEnd().split('\n');
+    expect(lines.slice(0, -1).every((line) => line.startsWith('ok      acme  '))).to.equal(true);
+    for (const subject of [
+      'github  host',
+      'github  clock',
+      'github  credentials',
+      'github  permissions',
+      'github  runners',
+      'github  runner group',
+      'github  exposure',
+      'webhook  endpoint',
+      'backend here  engine',
+      'backend here  image',
+    ]) {
+      expect(out).to.include(`ok      acme  ${subject}: `);
+    }
+    expect(lines.at(-1)).to.equal(`1 registration, ${lines.length - 1} findings, 0 not ok`);
+  });
+
+  it('registers no runner and starts nothing', async () => {
+    house = await startInstallation();
+    await house.register('acme');
+    await doctor();
+    expect(house.github.runners()).to.deep.equal([]);
+  });
+
+  it('says where the App is not installed, and the cure', async () => {
+    house = await startInstallation({ apps: [{ name: 'cli', installations: [] }] });
+    await house.register('acme');
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding).to.include({ about: 'github', subject: 'credentials' });
+    expect(finding?.message).to.include('is not installed for acme');
+    expect(finding?.cure).to.include("install it from the App's page");
+  });
+
+  it('names the permission that the App was not granted', async () => {
+    house = await startInstallation({
+      apps: [
+        {
+          name: 'cli',
+          installations: [
+            { account: 'acme', permissions: { metadata: 'read', organization_self_hosted_runners: 'read' } },
+          ],
+        },
+      ],
+    });
+    await house.register('acme');
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding?.message).to.equal('the App was not granted organization_self_hosted_runners: write, actions: read');
+  });
+
+  it('does not take the key of another App', async () => {
+    house = await startInstallation({
+      apps: [
+        { name: 'cli', installations: [{ account: 'acme' }] },
+        { name: 'other', installations: [{ account: 'acme' }] },
+      ],
+    });
+    const other = house.github.apps[1];
+    await house.register('acme', { credentials: { app: { id: other?.id, privateKey: '${file:app.pem}' } } });
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding?.message).to.include(`GitHub does not take App ${other?.id}`);
+  });
+
+  it('takes a token that reaches the organization, and refuses one that GitHub does not know', async () => {
+    house = await startInstallation({
+      tokens: [{ login: 'dev', owners: ['acme'], access: 'admin', token: 'ghp_known' }],
+    });
+    await house.register('acme', { credentials: { token: '${env:CLI_TOKEN}' } });
+    const withToken = (token: string) => shr(['doctor'], house.folder, { ...house.environment, CLI_TOKEN: token });
+    const known = await withToken('ghp_known');
+    expect(known.code).to.equal(0);
+    expect(known.out).to.include('the personal access token is valid');
+    const unknown = await withToken('ghp_unknown');
+    expect(unknown.code).to.equal(1);
+    expect(unknown.out).to.match(
+      /^not ok {2}acme {2}github {2}credentials: GitHub answers 401 .* Cure: make a new token/m,
+    );
+    expect(known.out + known.error + unknown.out + unknown.error).to.not.match(/ghp_/);
+  });
+
+  it('names the scope that a classic token lacks, and a token that ends soon', async () => {
+    house = await startInstallation();
+    const end = new Date(Date.now() + 3.5 * 86_400_000).toISOString().slice(0, 19).replace('T', ' ');
+    const { url, server } = await answering({
+      'x-oauth-scopes': 'repo, gist',
+      'github-authentication-token-expiration': `${end} UTC`,
+    });
+    servers.push(server);
+    await house.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    const messages = (await notOk()).map(({ message }) => message);
+    expect(messages[0]).to.match(/^the personal access token ends on \d{4}-\d\d-\d\d, in 3 days$/);
+    expect(messages[1]).to.equal('the token lacks the scope admin:org; it has repo, gist');
+  });
+
+  it('sees that the clock is wrong', async () => {
+    house = await startInstallation();
+    const { url, server } = await answering({ date: new Date(Date.now() + 600_000).toUTCString() });
+    servers.push(server);
+    await house.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    const clock = (await notOk()).find(({ subject }) => subject === 'clock');
+    expect(clock?.message).to.match(/^this machine's clock is (599|600|601) s behind GitHub's/);
+    expect(clock?.cure).to.include('NTP');
+  });
+
+  it('says that the host does not answer, and looks at the rest all the same', async () => {
+    house = await startInstallation();
+    await house.register('acme', { apiUrl: 'http://127.0.0.1:9' });
+    const { code, all } = await findings();
+    expect(code).to.equal(1);
+    expect(all.filter(({ ok }) => !ok).map(({ about, subject }) => `${about} ${subject}`)).to.deep.equal([
+      'github host',
+    ]);
+    expect(all.some(({ about, ok }) => about === 'backend here' && ok)).to.equal(true);
+  });
+
+  it('says that the runner group is not there', async () => {
+    house = await startInstallation();
+    await house.register('acme', { runnerGroup: 'cloud' });
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding).to.include({ subject: 'runner group' });
+    expect(finding?.message).to.include("there is no runner group 'cloud'");
+  });
+
+  it('says when nothing keeps public repositories from the runners', async () => {
+    house = await startInstallation({
+      owners: [
+        {
+          login: 'acme',
+          repositories: [{ name: 'web' }],
+          runnerGroups: [{ name: 'open', allowsPublicRepositories: true }, { name: 'closed' }],
+        },
+      ],
+    });
+    await house.register('acme', { runnerGroup: 'open' });
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding).to.include({ subject: 'exposure' });
+    expect(finding?.cure).to.include("untick 'Allow public repositories'");
+    await house.register('acme', { runnerGroup: 'closed', policy: { publicRepositories: true } });
+    expect((await notOk())[0]?.message).to.include('their jobs wait for ever');
+    await house.register('acme', { runnerGroup: 'closed' });
+    expect((await findings()).code).to.equal(0);
+  });
+
+  it('finds nothing to restrict where runners register at single repositories', async () => {
+    house = await startInstallation();
+    await house.register('acme', { organization: undefined, repositories: ['acme/web'] });
+    const { code, all } = await findings();
+    expect(code).to.equal(0);
+    expect(all.find(({ subject }) => subject === 'exposure')?.message).to.include('single repositories');
+    expect(all.find(({ subject }) => subject === 'runners')?.message).to.equal('can be read at repos/acme/web');
+  });
+
+  it('says when neither webhook nor poll tells of jobs', async () => {
+    house = await startInstallation();
+    await house.register('acme', { webhook: undefined, poll: { interval: 'off' } });
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding).to.include({ about: 'webhook', subject: 'endpoint' });
+    await house.register('acme', { webhook: undefined, poll: { interval: '30s' } });
+    expect((await findings()).all.find(({ about }) => about === 'webhook')?.message).to.include('no webhook; polled');
+  });
+
+  it('sees that the App behind the shared endpoint does not subscribe to jobs', async () => {
+    house = await startInstallation({
+      apps: [
+        {
+          name: 'cli',
+          installations: [{ account: 'acme' }],
+          webhook: { url: 'http://127.0.0.1:9/', events: ['push'] },
+        },
+      ],
+    });
+    await house.platform({
+      webhooks: [{ appId: house.github.apps[0]?.id, secrets: ['${env:CLI_WEBHOOK_SECRET}'], owners: ['acme'] }],
+    });
+    await house.register('acme', { webhook: undefined });
+    const [finding, ...more] = await notOk();
+    expect(more).to.deep.equal([]);
+    expect(finding?.message).to.include('does not subscribe to workflow_job');
+  });
+
+  it("passes on a backend's findings with their cure, each backend's own", async () => {
+    house = await startInstallation();
+    const backend = (name: string, command: string) => ({
+      name,
+      kind: 'process',
+      options: { command: [command], root: join(house.folder, 'instances') },
+    });
+    await house.register('acme', { backends: [backend('good', 'sh'), backend('bad', '/no/such/program')] });
+    const { code, out } = await doctor();
+    expect(code).to.equal(1);
+    expect(out).to.match(/^not ok {2}acme {2}backend bad {2}image: .*\/no\/such\/program.*\. Cure: install it/m);
+    expect(out).to.match(/^ok {6}acme {2}backend good {2}image: /m);
+    expect(out).to.match(/ 1 not ok\n$/);
+  });
+
+  it('examines only what it is asked for, and knows what there is', async () => {
+    house = await startInstallation();
+    await house.register('acme');
+    await house.register('other', { backends: [{ name: 'x', kind: 'process', options: { command: ['/no/such'] } }] });
+    const one = await doctor('--registration', 'acme');
+    expect(one.code).to.equal(0);
+    expect(one.out).to.not.include('other');
+    const wrong = await doctor('--registration', 'acne');
+    expect(wrong).to.include({ code: 2, out: '' });
+    expect(wrong.error).to.include("there is no registration 'acne'; did you mean 'acme'?");
+    expect((await doctor()).code).to.equal(1);
+  });
+
+  it('needs the secrets, and says which one is not there', async () => {
+    house = await startInstallation();
+    await house.register('acme');
+    const { code, out } = await shr(['doctor'], house.folder, { CLI_ADMIN_TOKEN: 'x'.repeat(40) });
+    expect(code).to.equal(1);
+    expect(out).to.match(/^not ok {2}registrations\/acme\.yaml:\d+:\d+: webhook/m);
+    expect(out).to.include('1 problem in the configuration');
+  });
+
+  it('never prints a secret', async () => {
+    house = await startInstallation();
+    await house.register('acme', { credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    const { out, error } = await doctor('--json');
+    expect(out + error).to.not.include(WEBHOOK_SECRET);
+  });
+});
