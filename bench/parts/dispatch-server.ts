@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { systemClock, systemRandom, ulid } from '../../dispatcher/clock.ts';
-import { type Registration, Secret } from '../../dispatcher/config/model.ts';
+import { Secret } from '../../dispatcher/config/model.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
@@ -17,6 +17,7 @@ import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
+import { closedPolicy, registration } from '../../test/registration.ts';
 import { serveParent } from './child.ts';
 import { benchmarkSecret } from './deliveries.ts';
 
@@ -35,48 +36,20 @@ export function preciseNow(): number {
   return performance.timeOrigin + performance.now();
 }
 
-const registration: Registration = {
+const bench = registration({
   name: 'bench',
-  host: 'github.com',
-  apiUrl: 'https://api.github.com',
   claim: { kind: 'user', user: 'Codertocat' },
-  credentials: { kind: 'token', token: new Secret('none') },
-  webhookSecrets: [],
-  runnerGroup: 'Default',
   labels: ['bench'],
-  priority: 0,
-  defaults: { image: 'bench:1', cpu: 1, memoryGiB: 1 },
-  imageRepository: undefined,
-  images: {},
-  shapes: {},
-  policy: {
-    maxCpu: undefined,
-    maxMemoryGiB: undefined,
-    maxDiskGiB: undefined,
-    maxTimeLimitMs: undefined,
-    images: [],
-    subnets: [],
-    securityGroups: [],
-    buckets: [],
-    regions: [],
-    backends: [],
-    architectures: [],
-    spot: false,
-    dockerInDocker: false,
-    publicRepositories: true,
-  },
+  policy: { ...closedPolicy, publicRepositories: true },
   backends: [{ name: 'instant', kind: 'instant', region: undefined, options: {}, maxRunners: 100_000 }],
   maxRunners: 100_000,
-  poll: { intervalMs: null, repositories: [] },
-  timeouts: { launchMs: 600_000, idleMs: 300_000 },
-  chargeLabels: {},
-};
+});
 
 async function start(path: string) {
   const ledger = await openSqliteLedger({ path, now: systemClock.now });
   const world = new InstantWorld(ledger, () => engine.wake());
   const log = createLog({ level: 'warn', write: (line) => process.stderr.write(line), clock: systemClock });
-  const metrics = createMetrics({ sources: { ledger, clock: systemClock, registrations: () => [registration] } });
+  const metrics = createMetrics({ sources: { ledger, clock: systemClock, registrations: () => [bench] } });
   const engine = createEngine({
     dispatcherId: 'bench',
     incarnation: ulid(systemClock.now(), systemRandom),
@@ -85,14 +58,14 @@ async function start(path: string) {
     random: systemRandom,
     log,
     metrics,
-    admit: createAdmit([registration]),
-    tenants: new Map([['bench', { registration, github: world.github, provider: async () => world.provider }]]),
+    admit: createAdmit([bench]),
+    tenants: new Map([['bench', { registration: bench, github: world.github, provider: async () => world.provider }]]),
     maxRunners: 100_000,
     maxLaunches: 200,
   });
   await engine.start();
   const endpoints = [{ host: 'github.com', appId: undefined, secrets: [new Secret(benchmarkSecret)], owners: ['*'] }];
-  const registrations = [registration];
+  const registrations = [bench];
   const intake = createIntake({
     ledger,
     clock: systemClock,

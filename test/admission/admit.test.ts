@@ -3,7 +3,7 @@ import { type BackendFit, createAdmit } from '../../dispatcher/admission/admit.t
 import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/admission/lane.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
 import type { Capabilities, Fit, ShapeWish } from '../../providers/provider.ts';
-import { closedPolicy, openPolicy, registration } from './registration.ts';
+import { closedPolicy, openPolicy, registration } from '../registration.ts';
 
 const privateJob: JobSubject = {
   host: 'github.com',

@@ -3,7 +3,7 @@ import type { JobSubject } from '../../dispatcher/admission/lane.ts';
 import { indexRegistrations, type Match, match } from '../../dispatcher/admission/match.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
 import { readLabels } from '../../dispatcher/labels/grammar.ts';
-import { registration } from './registration.ts';
+import { registration } from '../registration.ts';
 
 function matchIn(
   registrations: readonly Registration[],

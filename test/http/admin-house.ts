@@ -9,42 +9,20 @@ import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
+import { closedPolicy, registration as plain } from '../registration.ts';
 
 export const NOW = Date.parse('2026-03-04T12:00:00.000Z');
 export const TOKEN = 'correct-horse-battery-staple';
 export const MINUTE = 60_000;
 
 export function registration(name: string, change: Partial<Registration> = {}): Registration {
-  return {
+  return plain({
     name,
-    host: 'github.com',
-    apiUrl: 'https://api.github.com',
     claim: { kind: 'organization', organization: name },
     credentials: { kind: 'token', token: new Secret(`credential-of-${name}`) },
     webhookSecrets: [new Secret(`webhook-secret-of-${name}`)],
-    runnerGroup: 'Default',
     labels: [`${name}-runner`],
-    priority: 0,
-    defaults: {},
-    imageRepository: undefined,
-    images: {},
-    shapes: {},
-    policy: {
-      maxCpu: undefined,
-      maxMemoryGiB: undefined,
-      maxDiskGiB: undefined,
-      maxTimeLimitMs: undefined,
-      images: [],
-      subnets: [],
-      securityGroups: [],
-      buckets: [],
-      regions: [],
-      backends: [],
-      architectures: ['x64'],
-      spot: false,
-      dockerInDocker: false,
-      publicRepositories: false,
-    },
+    policy: { ...closedPolicy, architectures: ['x64'] },
     backends: [
       {
         name: 'main',
@@ -54,12 +32,9 @@ export function registration(name: string, change: Partial<Registration> = {}): 
         maxRunners: 5,
       },
     ],
-    maxRunners: 10,
     poll: { intervalMs: 60_000, repositories: [] },
-    timeouts: { launchMs: 600_000, idleMs: 300_000 },
-    chargeLabels: {},
     ...change,
-  };
+  });
 }
 
 export function lane(key: string, owner: string): LaneSpec {

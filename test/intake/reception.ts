@@ -9,6 +9,7 @@ import { createIntake, type IntakeLimits } from '../../dispatcher/intake/webhook
 import type { Delivery, JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Log } from '../../dispatcher/lifecycle/engine.ts';
+import { closedPolicy, registration } from '../registration.ts';
 import { workflowJobExamples } from './examples.ts';
 
 export const secret = 'a secret of the platform';
@@ -18,43 +19,14 @@ export function plainEndpoint(changes: Partial<WebhookEndpoint> = {}): WebhookEn
 }
 
 export function tenant(name: string, changes: Partial<Registration> = {}): Registration {
-  return {
+  return registration({
     name,
-    host: 'github.com',
-    apiUrl: 'https://api.github.com',
     claim: { kind: 'organization', organization: name },
-    credentials: { kind: 'token', token: new Secret('unused') },
     webhookSecrets: [new Secret(`a secret of ${name}`)],
-    runnerGroup: 'default',
     labels: ['serverless-hosted-runner'],
-    priority: 0,
-    defaults: {},
-    imageRepository: undefined,
-    images: {},
-    shapes: {},
-    policy: {
-      maxCpu: undefined,
-      maxMemoryGiB: undefined,
-      maxDiskGiB: undefined,
-      maxTimeLimitMs: undefined,
-      images: [],
-      subnets: [],
-      securityGroups: [],
-      buckets: [],
-      regions: [],
-      backends: [],
-      architectures: [],
-      spot: false,
-      dockerInDocker: false,
-      publicRepositories: false,
-    },
-    backends: [{ name: 'local', kind: 'process', region: undefined, options: {}, maxRunners: 1 }],
-    maxRunners: 1,
-    poll: { intervalMs: null, repositories: [] },
-    timeouts: { launchMs: 600_000, idleMs: 300_000 },
-    chargeLabels: {},
+    policy: closedPolicy,
     ...changes,
-  };
+  });
 }
 
 type Batch = Parameters<Ledger['recordDeliveries']>[0];

@@ -1,4 +1,4 @@
-import { type Policy, type Registration, Secret } from '../../dispatcher/config/model.ts';
+import { type Policy, type Registration, Secret } from '../dispatcher/config/model.ts';
 
 export const closedPolicy: Policy = {
   maxCpu: undefined,
