@@ -5,6 +5,7 @@ const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
   'ali-eci': async () => (await import('./ali-eci/index.ts')).default,
   docker: async () => (await import('./docker/index.ts')).default,
   'gcp-batch': async () => (await import('./gcp-batch/index.ts')).default,
+  'gcp-cloud-run': async () => (await import('./gcp-cloud-run/index.ts')).default,
   process: async () => (await import('./process/index.ts')).default,
 };
 

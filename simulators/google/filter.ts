@@ -115,8 +115,8 @@ function tokenize(filter: string): Token[] {
 function field(entry: object, path: readonly string[]): string | undefined {
   let value: unknown = entry;
   for (const name of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = Object.entries(value).find(([key]) => key === name)?.[1];
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = Reflect.get(value, name);
   }
   return typeof value === 'string' ? value : undefined;
 }
