@@ -3,7 +3,10 @@
  * `endpoints`); a test compares. Mainland China, Hong Kong, the finance regions and the international ones alike: one
  * account site signs for its own regions only, so a key of the China site is refused (InvalidAccessKeyId) elsewhere.
  */
-const odd: Readonly<Record<string, string>> = { 'cn-shanghai-finance-1': 'eci.cn-shanghai-finance.aliyuncs.com' };
+const odd: Readonly<Record<string, string>> = {
+  'cn-shanghai-finance-1': 'eci.cn-shanghai-finance.aliyuncs.com',
+  'cn-shenzhen-finance-1': 'eci.cn-shenzhen-finance.aliyuncs.com',
+};
 
 export const regions: readonly string[] = [
   'ap-northeast-1',

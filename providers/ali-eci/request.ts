@@ -59,7 +59,7 @@ export function createParameters(
       Type: 'FlexVolume',
       FlexVolume: { Driver: 'alicloud/oss', Options: JSON.stringify(ossOptions(shape, shape.bucket, options)) },
     });
-    mounts.push({ Name: 'work', MountPath: options.workFolder, ReadOnly: false });
+    mounts.push({ Name: 'work', MountPath: options.workFolder });
   }
   const dockerBuild = shape.dockerInDocker && options.privileged;
   return flatten({

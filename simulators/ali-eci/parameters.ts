@@ -119,8 +119,8 @@ export function decodeCreate(flat: Flat): Decoded {
     tags: items(flat, 'Tag').map((tag) => ({ Value: '', ...tag })),
     volumes: items(flat, 'Volume').map((volume) => ({
       ...volume,
-      Driver: volume['FlexVolume.Driver'],
-      Options: volume['FlexVolume.Options'],
+      ...(volume['FlexVolume.Driver'] === undefined ? {} : { Driver: volume['FlexVolume.Driver'] }),
+      ...(volume['FlexVolume.Options'] === undefined ? {} : { Options: volume['FlexVolume.Options'] }),
       files: items(volume, 'ConfigFileVolume.ConfigFileToPath'),
     })),
     container: {
