@@ -36,8 +36,8 @@ export class GrpcServer {
   readonly #onExchange: (exchange: Exchange) => void;
 
   constructor(protos: Protos, identity: Identity, faults: Faults, onExchange: (exchange: Exchange) => void) {
-    // Enums by name, 64-bit integers as texts: as in Google's JSON.
-    this.#definitions = fromJSON(protos, { longs: String, enums: String, bytes: String });
+    // Enums by name, 64-bit integers as texts, Any unpacked: as in Google's JSON.
+    this.#definitions = fromJSON(protos, { longs: String, enums: String, bytes: String, json: true });
     this.#identity = identity;
     this.#faults = faults;
     this.#onExchange = onExchange;
