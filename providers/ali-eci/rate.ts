@@ -13,8 +13,8 @@ export class Rate {
   readonly #host: ProviderHost;
   readonly #share: number;
   readonly #longestMs: number;
-  /** When the next call of the class would leave if none had burst. */
-  readonly #nextAtMs = new Map<Class, number>();
+  /** When the next call of the class would leave at an even pace. */
+  readonly #dueAtMs = new Map<Class, number>();
 
   /** `longestMs`: a call that would have to wait longer is refused, so that it settles in time. */
   constructor(host: ProviderHost, share: number, longestMs: number) {
@@ -27,15 +27,15 @@ export class Rate {
     const kind = classOf(call);
     const stepMs = 60_000 / (perMinute[kind] * this.#share);
     const now = this.#host.now();
-    const nextAt = Math.max(this.#nextAtMs.get(kind) ?? 0, now - BURST_S * 1000);
-    const waitMs = nextAt + stepMs - now;
+    const dueAtMs = Math.max(this.#dueAtMs.get(kind) ?? now, now);
+    const waitMs = Math.max(0, dueAtMs - BURST_S * 1000 - now);
     if (waitMs > this.#longestMs) {
       throw new ProviderError('throttled', `ali-eci ${call}`, `this backend's own rate (${kind}) is used up`, {
         code: 'own-rate',
         retryAfterMs: Math.ceil(waitMs),
       });
     }
-    this.#nextAtMs.set(kind, nextAt + stepMs);
+    this.#dueAtMs.set(kind, dueAtMs + stepMs);
     if (waitMs > 0) await this.#host.sleep(Math.ceil(waitMs));
   }
 }

@@ -1,0 +1,291 @@
+import { expect } from 'chai';
+import { createImageCache } from '../../../providers/ali-eci/index.ts';
+import { type Finding, ProviderError } from '../../../providers/provider.ts';
+import { testHost } from '../../conformance/harness.ts';
+import { eventually, type House, IMAGE, openHouse, rejection, requestFor } from './house.ts';
+
+describe('ali-eci, over the wire', () => {
+  let house: House;
+  let count = 0;
+  const nextName = (): string => {
+    count += 1;
+    return `house-${count}`;
+  };
+
+  before(async () => {
+    house = await openHouse({
+      timings: { secondMs: 20 },
+      ramRoles: ['jobs'],
+      vSwitches: [
+        { id: 'vsw-simulated-a', zone: 'cn-hangzhou-a', addresses: 100 },
+        { id: 'vsw-simulated-b', zone: 'cn-hangzhou-b', addresses: 0 },
+      ],
+      accessKeys: [
+        { id: 'LTAI-simulated', secret: 'simulated-secret' },
+        { id: 'STS.simulated', secret: 'temporary', securityToken: 'the+token/=' },
+      ],
+    });
+  });
+  afterEach(async () => {
+    house.simulator.clearFaults();
+    const provider = house.provider();
+    await Promise.all(house.simulator.groups.map((group) => provider.stop({ name: group.decoded.name })));
+    expect(house.simulator.groups).to.deep.equal([]);
+  });
+  after(() => house.close());
+
+  const launched = async (options: object = {}, wish: object = {}) => {
+    const provider = house.provider({ ...options });
+    const name = nextName();
+    await provider.launch(requestFor(provider, name, wish));
+    await eventually(
+      () => provider.inspect({ name }),
+      (seen) => seen?.state === 'running',
+    );
+    return { provider, name };
+  };
+  const kindOf = (error: unknown): string => {
+    if (!(error instanceof ProviderError)) throw error;
+    return error.kind;
+  };
+  const bad = (findings: readonly Finding[]): readonly Finding[] => findings.filter(({ ok }) => !ok);
+
+  describe('a launch', () => {
+    it('whose answer never comes is transient in time, and is found by its name', async () => {
+      const provider = house.provider({ timeoutMs: 400 });
+      const request = requestFor(provider, nextName());
+      house.simulator.fault({ kind: 'lost-answer', action: 'CreateContainerGroup', times: 1, how: 'hang' });
+      const startedAt = Date.now();
+      const error = await rejection(provider.launch(request));
+      expect(error).to.be.instanceOf(ProviderError).and.include({ kind: 'transient', code: 'timeout' });
+      expect(Date.now() - startedAt).to.be.within(300, 3000);
+      const again = await provider.launch(request);
+      expect(house.simulator.groups.map(({ id }) => id)).to.deep.equal([again.ref.id]);
+    });
+
+    it('waits longer than the SDK would by itself', async () => {
+      const provider = house.provider();
+      house.simulator.fault({ kind: 'latency', action: 'CreateContainerGroup', ms: 3300 });
+      const instance = await provider.launch(requestFor(provider, nextName()));
+      expect(instance.state).to.equal('pending');
+    });
+
+    for (const [fault, kind] of [
+      ['no-stock', 'capacity'],
+      ['quota', 'quota'],
+      ['throttling', 'throttled'],
+      ['server-error', 'transient'],
+      ['no-permission', 'unauthorized'],
+    ] as const) {
+      it(`that meets ${fault} is ${kind}, and leaves nothing`, async () => {
+        const provider = house.provider();
+        house.simulator.fault({ kind: fault, action: 'CreateContainerGroup' });
+        expect(kindOf(await rejection(provider.launch(requestFor(provider, nextName()))))).to.equal(kind);
+        expect(house.simulator.groups).to.deep.equal([]);
+      });
+    }
+
+    it('that is throttled says for how long', async () => {
+      const provider = house.provider();
+      house.simulator.fault({ kind: 'throttling', action: 'CreateContainerGroup', retryAfterMs: 1700 });
+      const error = await rejection(provider.launch(requestFor(provider, nextName())));
+      expect(error).to.include({ kind: 'throttled', retryAfterMs: 1700 });
+    });
+
+    it('that is accepted and then finds no stock is a failed instance with that reason', async () => {
+      const provider = house.provider();
+      const name = nextName();
+      house.simulator.fault({ kind: 'fails-later', times: 1 });
+      expect((await provider.launch(requestFor(provider, name))).state).to.equal('pending');
+      const seen = await eventually(
+        () => provider.inspect({ name }),
+        (found) => found?.state === 'failed',
+      );
+      expect(seen?.reason?.kind).to.equal('no-stock');
+      expect(seen?.reason?.message).to.include('out of stock');
+      const [listed] = await provider.list({ dispatcher: 'house' });
+      expect(listed?.reason?.kind, 'list says it too').to.equal('no-stock');
+    });
+
+    it('works with temporary credentials, and not with half of them', async () => {
+      const sts = { accessKeyId: 'STS.simulated', accessKeySecret: 'temporary' };
+      const provider = house.provider({ ...sts, securityToken: 'the+token/=' });
+      await provider.launch(requestFor(provider, nextName()));
+      const without = house.provider(sts);
+      expect(kindOf(await rejection(without.launch(requestFor(without, nextName()))))).to.equal('unauthorized');
+    });
+
+    for (const secretsBy of ['config-file', 'hidden-environment'] as const) {
+      it(`hands secrets over to the last byte by ${secretsBy}`, async () => {
+        const provider = house.provider({
+          secretsBy,
+          command: [
+            'sh',
+            '-c',
+            'printf %s "$ODD" | base64 -w0; printf " "; printf %s "$LONG" | base64 -w0; env | grep -c ^SHR_',
+          ],
+        });
+        const ODD = `\n"quoted" 'single' \\ $HOME \`id\` €${'ü𝄞'.repeat(300)}\n\n`;
+        const LONG = 'x'.repeat(1000);
+        const name = nextName();
+        await provider.launch({
+          ...requestFor(provider, name),
+          environment: { LONG },
+          secretEnvironment: { ODD },
+        });
+        await eventually(
+          () => provider.inspect({ name }),
+          (seen) => seen?.reason?.kind === 'exited',
+        );
+        const [odd, long] = ((await provider.logs({ name })) ?? '').split(/\s/);
+        expect(Buffer.from(odd ?? '', 'base64').toString()).to.equal(ODD);
+        expect(Buffer.from((long ?? '').replace(/\d+$/, ''), 'base64').toString()).to.include('x'.repeat(990));
+      });
+    }
+  });
+
+  describe('without its permissions', () => {
+    it('never takes the empty list for an empty account', async () => {
+      const { provider, name } = await launched();
+      const [ref] = (await provider.list({ dispatcher: 'house' })).map((instance) => instance.ref);
+      house.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
+      for (const [what, call] of [
+        ['list', () => provider.list({ dispatcher: 'house' })],
+        ['inspect by name', () => provider.inspect({ name })],
+        ['inspect by id', () => provider.inspect(ref ?? { name })],
+        ['stop', () => provider.stop({ name })],
+        ['logs', () => provider.logs({ name })],
+      ] as const) {
+        const error = await rejection(call());
+        expect(kindOf(error), what).to.equal('transient');
+        expect(String(error), what).to.include('eci:DescribeContainerGroups');
+      }
+      expect(house.simulator.named(name)?.status).to.equal('Running');
+    });
+
+    it('says unauthorized where every call is refused', async () => {
+      const { provider, name } = await launched();
+      house.simulator.fault({ kind: 'no-permission' });
+      expect(kindOf(await rejection(provider.list({ dispatcher: 'house' })))).to.equal('unauthorized');
+      expect(kindOf(await rejection(provider.inspect({ name })))).to.equal('unauthorized');
+    });
+
+    it('believes no empty list while ListUsage is refused', async () => {
+      const provider = house.provider();
+      expect(await provider.inspect({ name: 'house-never' })).to.equal(undefined);
+      house.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
+      house.simulator.fault({ kind: 'no-permission', action: 'ListUsage' });
+      expect(kindOf(await rejection(provider.inspect({ name: 'house-never' })))).to.equal('unauthorized');
+      expect(kindOf(await rejection(provider.list({ dispatcher: 'house' })))).to.equal('unauthorized');
+    });
+
+    it('is found by check', async () => {
+      await launched();
+      const provider = house.provider({ vSwitchIds: ['vsw-simulated-a'] });
+      const end = house.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
+      const findings = bad(await provider.check());
+      expect(findings.map(({ subject }) => subject)).to.deep.equal(['permissions']);
+      expect(findings[0]?.message).to.include('hidden');
+      expect(findings[0]?.cure).to.include('eci:DescribeContainerGroups');
+      end();
+      expect(bad(await provider.check())).to.deep.equal([]);
+    });
+  });
+
+  describe('an instance', () => {
+    it('that is reclaimed says so', async () => {
+      const { provider, name } = await launched({}, { spot: true });
+      await house.simulator.reclaim(name);
+      expect(await provider.inspect({ name }))
+        .to.deep.include({ state: 'failed' })
+        .and.have.nested.property('reason.kind', 'spot-reclaimed');
+    });
+
+    it('that takes too much memory says so', async () => {
+      const { provider, name } = await launched();
+      await house.simulator.runOutOfMemory(name);
+      const seen = await eventually(
+        () => provider.inspect({ name }),
+        (found) => found?.state === 'failed',
+      );
+      expect(seen?.reason).to.include({ kind: 'out-of-memory', exitCode: 137 });
+    });
+
+    it('is ended by the service at its time limit', async () => {
+      const { provider, name } = await launched({}, { timeLimitMs: 10_000 });
+      const seen = await eventually(
+        () => provider.inspect({ name }),
+        (found) => found?.state === 'failed',
+      );
+      expect(seen?.reason?.kind).to.equal('time-limit');
+    });
+  });
+
+  describe('check', () => {
+    const findings = async (options: object = {}): Promise<string[]> => {
+      const found = await house.provider({ vSwitchIds: ['vsw-simulated-a'], ...options }).check();
+      for (const finding of bad(found)) expect(finding.cure, finding.message).to.match(/\w{3,}/);
+      return bad(found).map(({ subject, message }) => `${subject}: ${message}`);
+    };
+
+    it('finds nothing on a good backend, and says what it looked at', async () => {
+      const provider = house.provider({ vSwitchIds: ['vsw-simulated-a'] });
+      const found = await provider.check();
+      expect(bad(found)).to.deep.equal([]);
+      expect(found.map(({ message }) => message).join('\n'))
+        .to.include('100 free addresses')
+        .and.include('no identity')
+        .and.include('dry run');
+      expect(house.simulator.groups, 'a dry run leaves nothing').to.deep.equal([]);
+    });
+
+    it('names a key that is not accepted, without showing the secret', async () => {
+      const [finding, ...others] = await findings({ accessKeySecret: 'wr0ng-secret' });
+      expect(finding).to.include('credentials: ').and.include('SignatureDoesNotMatch').and.not.include('wr0ng-secret');
+      expect(others).to.deep.equal([]);
+    });
+
+    it('names a vSwitch that is full, and one that does not exist', async () => {
+      expect((await findings({ vSwitchIds: ['vsw-simulated-b'] })).join('\n')).to.include('no free address');
+      expect((await findings({ vSwitchIds: ['vsw-nowhere'] })).join('\n')).to.include('vsw-nowhere');
+    });
+
+    it('names a security group that does not exist', async () => {
+      expect((await findings({ securityGroupId: 'sg-nowhere' })).join('\n'))
+        .to.include('network: ')
+        .and.include('sg-nowhere');
+    });
+
+    it('names a role that is not there, and warns of the dispatcher’s own', async () => {
+      expect(await findings({ ramRoleName: 'jobs' })).to.deep.equal([]);
+      expect((await findings({ ramRoleName: 'no-such-role' })).join('\n')).to.include('permissions: ');
+    });
+
+    it('names creations that are not permitted', async () => {
+      house.simulator.fault({ kind: 'no-permission', action: 'CreateContainerGroup' });
+      expect((await findings()).join('\n'))
+        .to.include('permissions: ')
+        .and.include('Forbidden.RAM');
+    });
+  });
+
+  describe('an image cache', () => {
+    it('is made once for an image, and shows how far it is', async () => {
+      const make = () => createImageCache(house.options(), testHost(), IMAGE);
+      const first = await make();
+      expect(first.status).to.equal('Preparing');
+      const ready = await eventually(make, (cache) => cache.status === 'Ready');
+      expect(ready).to.deep.include({ id: first.id, name: first.name, progress: '100%' });
+      const other = await createImageCache(house.options(), testHost(), 'another:1');
+      expect(other.id).to.not.equal(first.id);
+    });
+
+    it('is refused in the service’s words', async () => {
+      house.simulator.fault({ kind: 'no-permission', action: 'CreateImageCache' });
+      expect(kindOf(await rejection(createImageCache(house.options(), testHost(), 'third:1')))).to.equal(
+        'unauthorized',
+      );
+      expect(kindOf(await rejection(createImageCache(house.options(), testHost(), ' ')))).to.equal('invalid');
+    });
+  });
+});
