@@ -26,6 +26,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'ask GitHub and every backend whether they are ready; changes nothing',
     load: () => import('./doctor.ts'),
   },
+  {
+    name: 'verify-live',
+    summary: "launch a small container in your account, look at it, take it away: what the tests can't prove",
+    load: () => import('./verify-live.ts'),
+  },
   { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
   { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
   { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line's entry: the real process around `runCommandLine`. */
 import program from '../../package.json' with { type: 'json' };
+import { askAtTerminal } from './ask.ts';
 import { runCommandLine } from './run.ts';
 
 // A reader that has seen enough (`shr jobs | head`) closes the pipe: no reason for a stack trace.
@@ -17,6 +18,7 @@ try {
       environment: process.env,
       workingFolder: process.cwd(),
       width: process.stdout.isTTY ? process.stdout.columns : undefined,
+      ...(process.stdin.isTTY ? { ask: askAtTerminal } : {}),
     },
     program.version,
   );

@@ -10,6 +10,8 @@ export interface Terminal {
   readonly workingFolder: string;
   /** Columns to fit a table into; undefined when the output is no terminal. */
   readonly width: number | undefined;
+  /** Asks the person who sits there; absent where nobody does. An empty text is no answer. */
+  readonly ask?: (question: string) => Promise<string>;
   /** Sets what the process will exit with; it does not end anything. */
   exit(code: ExitCode): void;
 }

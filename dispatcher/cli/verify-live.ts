@@ -1,0 +1,230 @@
+/** `shr verify-live`: one small container, launched, looked at and taken away again, in the user's own account. */
+import { Command } from 'commander';
+import type { Provider } from '../../providers/provider.ts';
+import { type Backends, createBackends } from '../backends.ts';
+import { systemClock, systemRandom } from '../clock.ts';
+import type { Backend, Registration } from '../config/model.ts';
+import { formatProblem } from '../config/problem.ts';
+import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { printable, printJson } from './output.ts';
+import { showProgress } from './progress.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+import { LIFE_MINUTES, makeProbe, type Probe, smallestShape, withProgram } from './verify-live/probe.ts';
+import { linesOf } from './verify-live/steps.ts';
+import { clearEarlier, type Step, type Verified, verify } from './verify-live/verify.ts';
+
+interface VerifyOptions {
+  readonly registration: string;
+  readonly backend?: readonly string[];
+  readonly image?: string;
+  readonly config?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+/** One backend and what will be launched there. */
+interface Plan {
+  readonly backend: Backend;
+  readonly provider: Provider;
+  readonly probe: Probe;
+  readonly note: string | undefined;
+}
+
+interface Outcome extends Verified {
+  readonly backend: string;
+  readonly kind: string;
+  readonly name: string;
+}
+
+const OUTPUT_MS = 180_000;
+const GONE_MS = 300_000;
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .requiredOption('--registration <name>', 'whose backends')
+    .option('--backend <name>', 'only this one; may be repeated', collect)
+    .option('--image <reference>', "in place of the registration's default image; it needs /bin/sh")
+    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--yes', 'launch without asking')
+    .option('--json', 'print { ok, backends }')
+    .addHelpText(
+      'after',
+      '\nIt launches a container, which costs money. Each step names the line of docs/assumptions.md that it confirms.\n',
+    );
+  return command.action(async (folder: string, options: VerifyOptions) => {
+    const loaded = await loadedConfiguration(folder, options.config, terminal);
+    if (!loaded.ok) {
+      for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
+      terminal.exit(1);
+      return;
+    }
+    const { registrations } = loaded.configuration;
+    const registration = registrations.find(({ name }) => name === options.registration);
+    if (registration === undefined) {
+      return command.error(`error: ${unknownRegistration(options.registration, registrations)}`);
+    }
+    const unknown = options.backend?.find((name) => !registration.backends.some((one) => one.name === name));
+    if (unknown !== undefined) {
+      const names = registration.backends.map(({ name }) => name).join(', ');
+      return command.error(`error: ${registration.name} has no backend '${unknown}'; there are ${names}`);
+    }
+    if (options.yes !== true && terminal.ask === undefined) {
+      return command.error('error: it launches a container, and there is no terminal to ask at: say --yes');
+    }
+    const wanted = registration.backends.filter(({ name }) => options.backend?.includes(name) ?? true);
+    const backends = createBackends(systemClock, systemRandom);
+    try {
+      await run(registration, wanted, backends, options, terminal);
+    } finally {
+      await backends.close();
+    }
+  });
+};
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+async function run(
+  registration: Registration,
+  wanted: readonly Backend[],
+  backends: Backends,
+  options: VerifyOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const plans: Plan[] = [];
+  for (const backend of wanted) {
+    const plan = await planFor(registration, backend, backends, options.image);
+    if (typeof plan === 'string') {
+      terminal.error(`shr: ${printable(`backend ${backend.name}: ${plan}`)}\n`);
+      terminal.exit(1);
+      return;
+    }
+    plans.push(plan);
+  }
+  for (const plan of plans) terminal.error(`${printable(costOf(plan))}\n`);
+  if (options.yes !== true && !/^y(es)?$/i.test((await terminal.ask?.('Launch? [y/N] ')) ?? '')) {
+    terminal.error('Nothing was launched.\n');
+    terminal.exit(1);
+    return;
+  }
+  const outcomes: Outcome[] = [];
+  for (const plan of plans) {
+    const outcome = await verifyPlan(registration, plan, options.json === true, terminal);
+    outcomes.push(outcome);
+    if (outcome.interrupted) break;
+  }
+  report(outcomes, plans.length, options.json === true, terminal);
+}
+
+/** Or why not, in words. */
+async function planFor(
+  registration: Registration,
+  backend: Backend,
+  backends: Backends,
+  image: string | undefined,
+): Promise<Plan | string> {
+  try {
+    const program = await withProgram(backend);
+    const provider = await backends.of({ ...registration, backends: [program.backend] }, backend.name);
+    const smallest = smallestShape(provider, registration, image);
+    if (!smallest.ok) return smallest.reason;
+    const probe = makeProbe(registration, smallest.shape, program.ours, systemClock, systemRandom);
+    return { backend, provider, probe, note: smallest.note };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function costOf({ backend, probe, note }: Plan): string {
+  const { cpu, memoryGiB, architecture, image } = probe.request.shape;
+  const place = `${backend.kind}${backend.region === undefined ? '' : `, ${backend.region}`}`;
+  return [
+    `${backend.name} (${place}): one container of ${cpu} ${cpu === 1 ? 'core' : 'cores'} and ${memoryGiB} GiB,`,
+    `${architecture}, image ${image}, for about a minute; at the latest it ends by itself after ${LIFE_MINUTES} minutes`,
+    ...(note === undefined ? [] : [`(${note})`]),
+  ].join(' ');
+}
+
+async function verifyPlan(
+  registration: Registration,
+  { backend, provider, probe }: Plan,
+  json: boolean,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const { name } = probe.request;
+  const progress = showProgress(terminal);
+  const interruption = new AbortController();
+  const onSignal = (): void => {
+    if (interruption.signal.aborted) {
+      terminal.error(`\nLeft behind, perhaps: ${name} on ${backend.name}.\n`);
+      process.exit(1);
+    }
+    terminal.error(`\nInterrupted: takes ${name} away. Once more ends at once, and may leave it behind.\n`);
+    interruption.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    if (!json) terminal.out(`${printable(`${backend.name} (${backend.kind}): ${name}`)}\n`);
+    await clearEarlier(provider, systemClock).then(
+      (count) => {
+        if (count > 0) terminal.error(`Took away ${count} that an earlier check had left.\n`);
+      },
+      // The same failure comes again, as a step.
+      () => undefined,
+    );
+    const verified = await verify({
+      provider,
+      probe,
+      clock: systemClock,
+      patience: { runMs: registration.timeouts.launchMs, outputMs: OUTPUT_MS, goneMs: GONE_MS },
+      signal: interruption.signal,
+      onStep: (step) => {
+        progress.end();
+        if (!json) terminal.out(`${printable(lineOf(step, backend.kind))}\n`);
+      },
+      onWait: (text) => progress.show(text),
+    });
+    return { ...verified, backend: backend.name, kind: backend.kind, name };
+  } finally {
+    progress.end();
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+const MARKS: Readonly<Record<Step['outcome'], string>> = { confirmed: '✓', failed: '✗', skipped: '–' };
+const STEP_WIDTH = 'launch-again'.length;
+
+function lineOf({ name, outcome, ms, message }: Step, kind: string): string {
+  const seconds = outcome === 'skipped' ? '' : `${(ms / 1000).toFixed(1)} s`;
+  return `${MARKS[outcome]} ${seconds.padStart(7)}  ${name.padEnd(STEP_WIDTH)}  ${message} [${linesOf(name, kind).join(', ')}]`;
+}
+
+function report(outcomes: readonly Outcome[], planned: number, json: boolean, terminal: Terminal): void {
+  const ok =
+    outcomes.length === planned &&
+    outcomes.every(
+      ({ steps, interrupted, left }) =>
+        !interrupted && left === undefined && steps.every(({ outcome }) => outcome !== 'failed'),
+    );
+  if (json) {
+    const backends = outcomes.map(({ steps, left, ...outcome }) => ({
+      ...outcome,
+      left: left ?? null,
+      steps: steps.map((step) => ({ ...step, confirms: linesOf(step.name, outcome.kind) })),
+    }));
+    printJson(terminal, { ok, backends });
+  } else {
+    for (const { backend, left } of outcomes) {
+      if (left !== undefined) terminal.out(`${printable(`LEFT BEHIND on ${backend}: ${left}`)}\n`);
+    }
+    const steps = outcomes.flatMap((outcome) => outcome.steps);
+    const count = (outcome: Step['outcome']): number => steps.filter((step) => step.outcome === outcome).length;
+    const left = outcomes.filter((outcome) => outcome.left !== undefined).length;
+    terminal.out(
+      `${outcomes.length === 1 ? '1 backend' : `${outcomes.length} backends`}: ${count('confirmed')} confirmed, ${count('failed')} failed, ${count('skipped')} skipped; ${left === 0 ? 'nothing' : left} left behind\n`,
+    );
+  }
+  terminal.exit(ok ? 0 : 1);
+}

@@ -1,0 +1,155 @@
+/** The container that is launched to be looked at: as small as the service sells it, and with something to say. */
+
+import { z } from 'zod';
+import { loadProvider } from '../../../providers/index.ts';
+import type { Architecture, LaunchRequest, Provider, Shape, ShapeWish } from '../../../providers/provider.ts';
+import { type Clock, type Random, ulid } from '../../clock.ts';
+import type { Backend, Claim, Registration } from '../../config/model.ts';
+import { scopePath } from '../../github/scope.ts';
+
+/**
+ * In the tags in place of the dispatcher's id: a dispatcher that is running must not take the container for a runner of
+ * its own, and what a check leaves behind is found by the next one.
+ */
+export const VERIFIER = 'shr-verify-live';
+/** The program ends by itself after this, whatever becomes of the check. */
+export const LIFE_MINUTES = 10;
+const DEADLINE_MS = 15 * 60_000;
+/** As long as a JIT configuration. */
+const SECRET_CHARACTERS = 4096;
+
+const WORD = 'SHR_VERIFY_WORD';
+const SECRET = 'ACTIONS_RUNNER_INPUT_JITCONFIG';
+/** A service may log the command itself: what is looked for must not stand in it. As PID 1 a shell ignores SIGTERM. */
+const SCRIPT = [
+  'trap "exit 143" TERM',
+  `echo "shr verify-live: $${WORD}, a secret of $\{#${SECRET}} characters"`,
+  `sleep ${LIFE_MINUTES * 60} & wait`,
+].join('; ');
+
+export interface Probe {
+  readonly request: LaunchRequest;
+  /** What its output must hold; undefined where the image's own command runs, and any output will do. */
+  readonly says: string | undefined;
+  readonly secret: string;
+}
+
+/** The same backend, but with our program in place of its own; or as it is, where its kind has no such option. */
+export async function withProgram(backend: Backend): Promise<{ readonly backend: Backend; readonly ours: boolean }> {
+  const module = await loadProvider(backend.kind);
+  const options = z.record(z.string(), z.unknown()).catch({}).parse(backend.options);
+  const command = ['/bin/sh', '-c', SCRIPT];
+  const changed = module.options.safeParse({ ...options, command, ...('args' in options ? { args: [] } : {}) });
+  return changed.success ? { backend: { ...backend, options: changed.data }, ours: true } : { backend, ours: false };
+}
+
+/** Cores and GiB: the first that the service does not refuse; it rounds up to its least. */
+const SIZES: readonly Pick<ShapeWish, 'cpu' | 'memoryGiB'>[] = [
+  { cpu: 0.25, memoryGiB: 0.25 },
+  { cpu: 0.5, memoryGiB: 0.5 },
+  { cpu: 1, memoryGiB: 1 },
+  { cpu: 2, memoryGiB: 4 },
+  {},
+];
+
+export type Smallest =
+  | { readonly ok: true; readonly shape: Shape; readonly note: string | undefined }
+  | { readonly ok: false; readonly reason: string };
+
+export function smallestShape(
+  provider: Pick<Provider, 'capabilities' | 'fit'>,
+  registration: Registration,
+  image: string | undefined,
+): Smallest {
+  const { defaults } = registration;
+  const { capabilities } = provider;
+  const reference = image ?? defaults.image;
+  if (reference === undefined) {
+    return { ok: false, reason: 'the registration has no defaults.image: name one with --image' };
+  }
+  const preferred: Architecture = defaults.architecture ?? 'x64';
+  const architecture = capabilities.architectures.includes(preferred) ? preferred : capabilities.architectures[0];
+  const wish: ShapeWish = {
+    architecture: architecture ?? preferred,
+    image: reference,
+    spot: false,
+    dockerInDocker: false,
+    timeLimitMs: DEADLINE_MS,
+    // As for its jobs: a container in another network would prove nothing about this one.
+    ...(defaults.subnet !== undefined && capabilities.subnet ? { subnet: defaults.subnet } : {}),
+    ...(defaults.securityGroup !== undefined && capabilities.securityGroup
+      ? { securityGroup: defaults.securityGroup }
+      : {}),
+  };
+  let reason = '';
+  for (const size of SIZES) {
+    const answer = provider.fit({ ...wish, ...size });
+    if (answer.fits) return { ok: true, shape: answer.shape, note: answer.note };
+    reason = answer.reason;
+  }
+  return { ok: false, reason };
+}
+
+export function makeProbe(
+  registration: Registration,
+  shape: Shape,
+  ours: boolean,
+  clock: Clock,
+  random: Random,
+): Probe {
+  const nowMs = clock.now();
+  const name = `${VERIFIER}-${ulid(nowMs, random)}`;
+  const word = ulid(nowMs, random);
+  const secret = textOf(SECRET_CHARACTERS, random);
+  return {
+    request: {
+      name,
+      shape,
+      tags: {
+        dispatcher: VERIFIER,
+        registration: registration.name,
+        lane: textOf(16, random)
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9]/g, '0'),
+        scope: scopeOf(registration.claim),
+        runner: name,
+        createdAtMs: nowMs,
+        deadlineAtMs: nowMs + DEADLINE_MS,
+        // Its own, as its runners have them. Without any, one that no service takes as it is.
+        charge:
+          Object.keys(registration.chargeLabels).length > 0
+            ? registration.chargeLabels
+            : { purpose: 'Prüfung = shr verify-live' },
+      },
+      environment: { [WORD]: word },
+      secretEnvironment: { [SECRET]: secret },
+    },
+    says: ours ? `shr verify-live: ${word}, a secret of ${secret.length} characters` : undefined,
+    secret,
+  };
+}
+
+function scopeOf(claim: Claim): string {
+  switch (claim.kind) {
+    case 'enterprise':
+      return scopePath({ kind: 'enterprise', enterprise: claim.enterprise });
+    case 'organization':
+      return scopePath({ kind: 'organization', organization: claim.organization });
+    case 'user':
+      return scopePath({ kind: 'repository', owner: claim.user, repository: 'verify-live' });
+    case 'repositories': {
+      const [first] = claim.repositories;
+      return scopePath({
+        kind: 'repository',
+        owner: first?.owner ?? 'nobody',
+        repository: first?.repository ?? 'verify-live',
+      });
+    }
+  }
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+function textOf(characters: number, random: Random): string {
+  return Array.from({ length: characters }, () => BASE64.charAt(Math.floor(random() * BASE64.length))).join('');
+}
