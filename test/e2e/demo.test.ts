@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { cloudKinds } from '../../dispatcher/cli/demo/cloud-backend.ts';
 import { ask, engineProblem } from '../docker/engine.ts';
 
 const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.ts');
@@ -21,6 +22,13 @@ describe('shr demo', function () {
     expect(output).to.match(/^big +queued .*creating .*starting .*busy .*finishing .*gone/m);
     expect(output).to.match(/^greedy was refused: .*64.*8.*maxCpu/m);
   });
+
+  for (const kind of cloudKinds) {
+    it(`does the same through the SDK of ${kind}, on a simulator of its service`, async () => {
+      const output = await demo('--backend', kind);
+      expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
+    });
+  }
 
   it('does the same in real containers', async function () {
     const problem = await engineProblem();

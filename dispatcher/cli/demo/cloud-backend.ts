@@ -23,6 +23,16 @@ const clouds: Readonly<Record<string, (host: ContainerHostOptions) => Promise<Si
     const simulator = await startAliEciSimulator(host);
     return { options: demoOptions(simulator), close: () => simulator.close() };
   },
+  'gcp-cloud-run': async (host) => {
+    const { demoOptions, startCloudRunSimulator } = await import('../../../simulators/gcp-cloud-run/index.ts');
+    const simulator = await startCloudRunSimulator(host);
+    return { options: demoOptions(simulator), close: () => simulator.close() };
+  },
+  'gcp-batch': async (host) => {
+    const { demoOptions, startGcpBatchSimulator } = await import('../../../simulators/gcp-batch/index.ts');
+    const simulator = await startGcpBatchSimulator(host);
+    return { options: demoOptions(simulator), close: () => simulator.close() };
+  },
 };
 
 export const cloudKinds: readonly string[] = Object.keys(clouds);
@@ -32,7 +42,7 @@ export async function cloudBackend(kind: string): Promise<DemoBackend> {
   if (start === undefined) throw new Error(`no simulated cloud of kind ${kind}`);
   const cloud = await start({
     images: { [IMAGE]: [process.execPath, RUNNER] },
-    substitutions: { [OFFICIAL_COMMAND]: `${process.execPath} ${RUNNER}` },
+    substitutions: { [OFFICIAL_COMMAND]: RUNNER },
   });
   return {
     kind,
