@@ -1,10 +1,12 @@
 import { createServer } from 'node:net';
+import { expect } from 'chai';
 import gcpBatchModule from '../../providers/gcp-batch/index.ts';
 import { type GcpBatchSimulator, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
+import { readDescription } from '../providers/gcp-batch/description.ts';
+import { account, IMAGE } from '../providers/gcp-batch/requests.ts';
 import { describeConformance } from './conformance.ts';
 import { type Harness, type Program, programs, testHost } from './harness.ts';
 
-const IMAGE = 'ghcr.io/acme/runner:1';
 /** Small, so that a handful of instances is more than one page. */
 const PAGE = 5;
 
@@ -16,9 +18,7 @@ const lacks: Harness['lacks'] = {
     'Batch lists the whole job, its environment too; test/providers/gcp-batch shows where else it is not',
 };
 
-export const account = 'runner@acme-ci.iam.gserviceaccount.com';
-
-export function batchOptions(simulator: GcpBatchSimulator, more: object = {}) {
+function batchOptions(simulator: GcpBatchSimulator, more: object = {}) {
   return gcpBatchModule.options.parse({
     project: simulator.project,
     region: simulator.region,
@@ -109,7 +109,14 @@ describeConformance('gcp-batch', lacks, async (): Promise<Harness> => {
     },
     remains: async (prefix) =>
       simulator.service.jobs.map((job) => job.name).filter((name) => name.includes(`/jobs/${prefix}`)),
-    close: () => simulator.close(),
+    close: async () => {
+      await simulator.close();
+      const description = readDescription();
+      if (description === undefined) return;
+      const problems = simulator.exchanges.flatMap((exchange) => description.problemsOf(exchange));
+      // Sent on purpose, by the case of the state that nobody knows.
+      expect(problems.filter((problem) => !/state: 99 is none of/.test(problem))).to.deep.equal([]);
+    },
   };
 });
 

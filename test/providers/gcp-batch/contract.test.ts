@@ -1,0 +1,373 @@
+import { createRequire } from 'node:module';
+import { expect } from 'chai';
+import { z } from 'zod';
+import gcpBatchModule from '../../../providers/gcp-batch/index.ts';
+import { toLabels } from '../../../providers/gcp-batch/labels.ts';
+import { createJobRequest, requestIdOf } from '../../../providers/gcp-batch/request.ts';
+import type { LaunchRequest } from '../../../providers/provider.ts';
+import { GoogleRefusal } from '../../../simulators/google/status.ts';
+import { type Description, readDescription } from './description.ts';
+import { eventually, type House, openHouse } from './house.ts';
+import { account, IMAGE, launchOf, plainTags } from './requests.ts';
+
+/**
+ * Fields of what a job is made of that only one of the two knows. The SDK 2.5.0 is generated from the protos; the
+ * description is of revision 20260320.
+ */
+const differences = {
+  // By REST it is in the path.
+  'only in the SDK': ['CancelJobRequest.name'],
+  'only in the description': [],
+};
+
+/** Every option that shows in a request, with a value that nothing else has. */
+const everyOption = {
+  project: 'acme-ci',
+  region: 'europe-west4',
+  zones: ['europe-west4-b', 'europe-west4-c'],
+  serviceAccount: account,
+  machineType: { name: 'n2-highmem-4' },
+  minCpuPlatform: 'Intel Ice Lake',
+  bootDiskGiB: 73,
+  diskType: 'pd-ssd',
+  bootImage: 'batch-debian',
+  network: 'projects/net-host/global/networks/shared-one',
+  subnetwork: 'not-this-one',
+  networkTags: ['first-tag', 'second-tag'],
+  command: ['/opt/run it.sh', '--once', "it's"],
+  workFolder: '/work/folder',
+  registryAuth: { username: 'the-user', passwordSecret: 'projects/acme-ci/secrets/registry/versions/7' },
+};
+
+const tags = { ...plainTags, runner: 'house-all', charge: { 'cost-centre': '4711', 'Owner (e-mail)': 'Jörg <j@x>' } };
+
+const everyWish: LaunchRequest = {
+  name: 'house-all',
+  shape: {
+    cpu: 4,
+    memoryGiB: 32,
+    architecture: 'x64',
+    image: 'ghcr.io/acme/special:9',
+    diskGiB: 61.5,
+    subnet: 'projects/net-host/regions/europe-west4/subnetworks/the-subnet',
+    securityGroup: 'sg-third',
+    spot: true,
+    dockerInDocker: true,
+    timeLimitMs: 3_661_001,
+  },
+  tags,
+  environment: { PLAIN: 'plain value' },
+  secretEnvironment: { SECRET: 'secret value' },
+};
+
+/** As the service must have decoded it: proto3 JSON names, enums by name, 64 bits as text. */
+const everything = {
+  parent: 'projects/acme-ci/locations/europe-west4',
+  jobId: 'house-all',
+  requestId: requestIdOf('house', 'house-all'),
+  job: {
+    labels: toLabels(tags),
+    taskGroups: [
+      {
+        taskCount: '1',
+        parallelism: '1',
+        taskSpec: {
+          runnables: [
+            { script: { text: 'chmod 0777 /mnt/disks/work' } },
+            {
+              container: {
+                imageUri: 'ghcr.io/acme/special:9',
+                entrypoint: '/opt/run it.sh',
+                commands: ['--once', "it's"],
+                volumes: ['/mnt/disks/work:/work/folder:rw'],
+                options: '--privileged',
+                username: 'the-user',
+                password: 'projects/acme-ci/secrets/registry/versions/7',
+              },
+            },
+          ],
+          environment: { variables: { PLAIN: 'plain value', SECRET: 'secret value' } },
+          computeResource: { cpuMilli: '4000', memoryMib: '32768' },
+          maxRetryCount: 0,
+          maxRunDuration: { seconds: '3662' },
+          volumes: [{ deviceName: 'work', mountPath: '/mnt/disks/work', mountOptions: ['rw', 'async'] }],
+        },
+      },
+    ],
+    allocationPolicy: {
+      location: { allowedLocations: ['zones/europe-west4-b', 'zones/europe-west4-c'] },
+      instances: [
+        {
+          policy: {
+            machineType: 'n2-highmem-4',
+            minCpuPlatform: 'Intel Ice Lake',
+            provisioningModel: 'SPOT',
+            bootDisk: { type: 'pd-ssd', sizeGb: '73', image: 'batch-debian' },
+            disks: [{ deviceName: 'work', newDisk: { type: 'pd-ssd', sizeGb: '62' } }],
+          },
+          blockProjectSshKeys: true,
+        },
+      ],
+      serviceAccount: { email: account },
+      labels: { shr_registration: 'acme-web', 'cost-centre': '4711' },
+      network: {
+        networkInterfaces: [
+          {
+            network: 'projects/net-host/global/networks/shared-one',
+            subnetwork: 'projects/net-host/regions/europe-west4/subnetworks/the-subnet',
+            noExternalIpAddress: true,
+          },
+        ],
+      },
+      tags: ['first-tag', 'second-tag', 'sg-third'],
+    },
+    logsPolicy: { destination: 'CLOUD_LOGGING' },
+  },
+};
+
+const message: z.ZodType<Message> = z.lazy(() =>
+  z.object({ fields: z.record(z.string(), z.object({})).optional(), nested: z.record(z.string(), message).optional() }),
+);
+interface Message {
+  readonly fields?: Readonly<Record<string, object>> | undefined;
+  readonly nested?: Readonly<Record<string, Message>> | undefined;
+}
+
+/** Each message of the SDK's protos with its fields in camel case, by the last part of its name. */
+function sdkMessages(): Map<string, string[]> {
+  const protos: unknown = createRequire(import.meta.url)('@google-cloud/batch/build/protos/protos.json');
+  const messages = new Map<string, string[]>();
+  const walk = ({ nested = {} }: Message): void => {
+    for (const [name, one] of Object.entries(nested)) {
+      if (one.fields !== undefined) {
+        messages.set(name, Object.keys(one.fields).map(camelCase));
+      }
+      walk(one);
+    }
+  };
+  let root = message.parse(protos);
+  for (const part of ['google', 'cloud', 'batch', 'v1']) root = root.nested?.[part] ?? {};
+  walk(root);
+  return messages;
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+describe('gcp-batch and the description of its API', () => {
+  let description: Description;
+  let house: House;
+
+  before(async function () {
+    const found = readDescription();
+    if (found === undefined) {
+      console.log('      skipped: ../shared/specs is not here');
+      this.skip();
+    }
+    description = found;
+    house = await openHouse({
+      images: { [IMAGE]: ['false'], 'ghcr.io/acme/special:9': ['sleep', '600'] },
+      largestPage: 2,
+    });
+  });
+
+  after(async () => {
+    await house?.close();
+  });
+
+  /** What the service made of a create, or why it refused it. */
+  const decoded = async (name: string): Promise<unknown> =>
+    house.simulator.exchanges.findLast(({ call, request }) => {
+      const parsed = z.object({ jobId: z.string() }).safeParse(request);
+      return call.endsWith('/CreateJob') && parsed.success && parsed.data.jobId === name;
+    })?.request;
+
+  it('finds nothing wrong with any call and any reply of a life with all its turns', async () => {
+    const { simulator, open } = house;
+    const provider = open({ command: ['sh', '-c', 'exit 3'] });
+    const sleeping = open();
+    const names = ['life-1', 'life-2', 'life-3'];
+    for (const name of names) await sleeping.launch(launchOf(name));
+    await sleeping.launch(launchOf('life-1'));
+    await provider.launch(launchOf('life-4'));
+    simulator.setConditions({ terseEvents: true });
+    await eventually(
+      'the end',
+      () => provider.inspect({ name: 'life-4' }),
+      (seen) => seen?.state === 'failed',
+    );
+    simulator.setConditions({});
+    await sleeping.launch(
+      launchOf('life-5', {
+        shape: { ...launchOf('x').shape, bucket: 'cache-1', bucketPrefix: 'acme/web', timeLimitMs: 60_000 },
+      }),
+    );
+    expect(await sleeping.list({ dispatcher: 'house' })).to.have.length(5);
+    await provider.logs({ name: 'life-4' });
+    await provider.check();
+    for (const name of [...names, 'life-4', 'life-5', 'never-launched']) await sleeping.stop({ name });
+
+    const calls = new Set(simulator.exchanges.map(({ call }) => call.slice(call.indexOf('/') + 1)));
+    expect([...calls].sort()).to.deep.equal(['CreateJob', 'DeleteJob', 'GetJob', 'ListJobs', 'ListTasks']);
+    expect(simulator.exchanges.length).to.be.greaterThan(20);
+    for (const exchange of simulator.exchanges) {
+      expect(description.problemsOf(exchange), `${exchange.call} ${JSON.stringify(exchange)}`).to.deep.equal([]);
+    }
+    const simulated = new Set(
+      simulator.exchanges.flatMap(({ refusal }) => (refusal instanceof GoogleRefusal ? [refusal.code] : [])),
+    );
+    expect([...simulated], 'the only refusals are of absent jobs').to.deep.equal(['NOT_FOUND']);
+  });
+
+  it('would find a field that is not described, a wrong type, an unknown name, what may not be sent and what is missing', () => {
+    const call = 'google.cloud.batch.v1.BatchService/CreateJob';
+    const judge = (change: object, job: object = {}): string[] =>
+      description.problemsOf({
+        call,
+        metadata: {},
+        request: { ...everything, ...change, job: { ...everything.job, ...job } },
+      });
+    expect(judge({})).to.deep.equal([]);
+    expect(judge({ jobid: 'x' })).to.deep.equal([`jobid: no parameter of ${call}`]);
+    expect(judge({ parent: 'projects/acme-ci' })[0]).to.match(/^parent: .* does not match/);
+    expect(judge({}, { lables: {} })).to.deep.equal(['job.lables: is not described']);
+    expect(judge({}, { priority: 3 })).to.deep.equal(['job.priority: is no int64']);
+    expect(judge({}, { uid: 'j-1' })).to.deep.equal(['job.uid: is read-only']);
+    expect(judge({}, { taskGroups: [{}] })).to.deep.equal(['job.taskGroups.0.taskSpec: is required']);
+    expect(judge({}, { logsPolicy: { destination: 'PAPER' } })[0]).to.match(/is none of/);
+    const reply = { name: 'projects/p/locations/l/jobs/j', status: { state: 99 } };
+    expect(description.problemsOf({ call, metadata: {}, request: everything, reply })[0]).to.match(/99 is none of/);
+  });
+
+  it('differs from the SDK in no field of what a job is made of, but those named here', () => {
+    const messages = sdkMessages();
+    const found: Record<keyof typeof differences, string[]> = { 'only in the SDK': [], 'only in the description': [] };
+    let compared = 0;
+    for (const [name, { properties = {} }] of Object.entries(description.schemas)) {
+      const fields = messages.get(name);
+      if (fields === undefined) continue;
+      compared += 1;
+      const described = Object.keys(properties);
+      const only = (these: string[], those: string[]): string[] =>
+        these.filter((field) => !those.includes(field)).map((field) => `${name}.${field}`);
+      found['only in the SDK'].push(...only(fields, described));
+      found['only in the description'].push(...only(described, fields));
+    }
+    expect(compared, 'messages').to.be.greaterThan(30);
+    expect(found).to.deep.equal(differences);
+  });
+
+  describe('the mapping', () => {
+    const options = () => gcpBatchModule.options.parse({ ...everyOption });
+
+    it('carries every option and every wish to the service, which finds them where they belong', async () => {
+      const provider = house.open(everyOption);
+      await provider.launch(everyWish);
+      expect(await decoded('house-all')).to.deep.equal(everything);
+      await provider.stop({ name: 'house-all' });
+    });
+
+    it('carries a bucket, a public address, a name of a network and no logs where that is asked for', async () => {
+      const provider = house.open({ externalIp: true, network: 'own-net', subnetwork: 'own-sub', logs: false });
+      await provider.launch(
+        launchOf('house-bucket', {
+          shape: { ...everyWish.shape, diskGiB: 10, cpu: 2, memoryGiB: 8 },
+        }),
+      );
+      const shape = launchOf('x').shape;
+      await provider.launch(launchOf('house-cache', { shape: { ...shape, bucket: 'cache-1', bucketPrefix: '/a/b/' } }));
+      const seen = z
+        .object({
+          job: z.object({
+            taskGroups: z.array(z.object({ taskSpec: z.object({ volumes: z.unknown(), runnables: z.unknown() }) })),
+            allocationPolicy: z.object({ network: z.unknown(), location: z.unknown() }),
+            logsPolicy: z.unknown(),
+          }),
+        })
+        .parse(await decoded('house-cache'));
+      expect(seen.job.taskGroups[0]?.taskSpec).to.deep.equal({
+        volumes: [
+          {
+            gcs: { remotePath: 'cache-1/a/b/' },
+            mountPath: '/mnt/disks/work',
+            mountOptions: ['-o rw,allow_other', '--implicit-dirs', '--dir-mode=777', '--file-mode=777'],
+          },
+        ],
+        runnables: [
+          {
+            container: {
+              imageUri: IMAGE,
+              entrypoint: 'sleep',
+              commands: ['600'],
+              volumes: ['/mnt/disks/work:/home/runner/_work:rw'],
+            },
+          },
+        ],
+      });
+      expect(seen.job.allocationPolicy).to.deep.equal({
+        location: { allowedLocations: ['regions/europe-west4'] },
+        network: {
+          networkInterfaces: [
+            {
+              network: 'global/networks/own-net',
+              subnetwork: 'regions/europe-west4/subnetworks/own-sub',
+              noExternalIpAddress: false,
+            },
+          ],
+        },
+      });
+      expect(seen.job.logsPolicy).to.deep.equal({ destination: 'DESTINATION_UNSPECIFIED' });
+      for (const name of ['house-bucket', 'house-cache']) await provider.stop({ name });
+    });
+
+    it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
+      const sent = createJobRequest(everyWish, options());
+      const client = house.open(everyOption);
+      const mutants = misspellings(sent);
+      expect(mutants.length).to.be.greaterThan(45);
+      const { BatchServiceClient } = await import('@google-cloud/batch');
+      const { clientOptions, callOptions } = await import('../../../providers/google/connection.ts');
+      const { endpointOf } = await import('../../../providers/google/endpoint.ts');
+      const { endpoint, credentials } = house.simulator;
+      const raw = new BatchServiceClient(clientOptions({ endpoint, credentials }));
+      const blind: string[] = [];
+      for (const [path, mutant] of mutants) {
+        const from = house.simulator.exchanges.length;
+        await raw
+          .createJob(mutant, await callOptions(raw.auth, endpointOf(endpoint), 5000))
+          .catch((error: unknown) => error);
+        const arrived = house.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'));
+        expect(arrived?.request, path).to.not.deep.equal(everything);
+        if (arrived !== undefined && description.problemsOf(arrived).length === 0) blind.push(path);
+        await client.stop({ name: 'house-all' });
+        for (const job of house.simulator.service.jobs) {
+          await house.simulator.service.forget(job.name.slice(job.name.lastIndexOf('/') + 1));
+        }
+      }
+      await raw.close();
+      expect(blind, 'a check of the schema alone does not see these').to.not.deep.equal([]);
+    }).timeout(20_000);
+  });
+});
+
+/** The request once for each of its fields, with that field's name misspelt. Keys of maps are free, and stay. */
+function misspellings(request: object): [string, object][] {
+  const maps = new Set(['labels', 'variables']);
+  const walk = (value: unknown, path: string, rebuild: (changed: unknown) => object): [string, object][] => {
+    if (Array.isArray(value)) {
+      return value.flatMap((item, index) =>
+        walk(item, `${path}.${index}`, (changed) => rebuild(value.toSpliced(index, 1, changed))),
+      );
+    }
+    if (typeof value !== 'object' || value === null || maps.has(path.slice(path.lastIndexOf('.') + 1))) return [];
+    return Object.entries(value).flatMap(([key, one]): [string, object][] => {
+      const { [key]: _, ...rest }: Record<string, unknown> = { ...value };
+      return [
+        [`${path}.${key}`, rebuild({ ...rest, [`${key}x`]: one })],
+        ...walk(one, `${path}.${key}`, (changed) => rebuild({ ...value, [key]: changed })),
+      ];
+    });
+  };
+  return walk(request, '', (changed) => (typeof changed === 'object' && changed !== null ? changed : {}));
+}
