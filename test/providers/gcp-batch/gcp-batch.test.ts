@@ -1,0 +1,331 @@
+import { expect } from 'chai';
+import { z } from 'zod';
+import { requestIdOf } from '../../../providers/gcp-batch/request.ts';
+import type { Instance } from '../../../providers/provider.ts';
+import { testHost } from '../../conformance/harness.ts';
+import { eventually, type House, openHouse, rejection } from './house.ts';
+import { IMAGE, launchOf, plainShape } from './requests.ts';
+
+const EXITS_THREE = ['sh', '-c', 'exit 3'];
+
+describe('gcp-batch on the wire', () => {
+  let house: House;
+
+  beforeEach(async () => {
+    house = await openHouse();
+  });
+  afterEach(async () => {
+    await house.close();
+  });
+
+  const until = (name: string, what: string, done: (seen: Instance | undefined) => boolean) => {
+    const provider = house.open();
+    return eventually(what, () => provider.inspect({ name }), done);
+  };
+  const calls = (): string[] =>
+    house.simulator.exchanges.map(({ call }) => call.slice(call.indexOf('/') + 1)).filter((call) => call !== '');
+
+  describe('capacity', () => {
+    it('is out of stock while Batch says so, and failed when that goes on for too long', async () => {
+      house.simulator.setConditions({ noStock: 'all' });
+      await house.open().launch(launchOf('house-1'));
+      const patient = await until('house-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
+      expect(patient?.state).to.equal('pending');
+      expect(patient?.reason?.message).to.include('ZONE_RESOURCE_POOL_EXHAUSTED');
+      const hasty = house.open({ stockoutGraceMs: 0 });
+      expect((await hasty.inspect({ name: 'house-1' }))?.state).to.equal('failed');
+      expect((await hasty.list({ dispatcher: 'house' }))[0]?.state).to.equal('failed');
+    });
+
+    it('runs after all when the zone has machines again', async () => {
+      house.simulator.setConditions({ noStock: 'all' });
+      await house.open().launch(launchOf('house-1'));
+      await until('house-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
+      house.simulator.setConditions({});
+      const running = await until('house-1', 'the start', (seen) => seen?.state === 'running');
+      expect(running?.reason).to.equal(undefined);
+    });
+
+    it('tells of a quota in the words of the service', async () => {
+      house.simulator.setConditions({ cpuQuota: 2 });
+      await house.open().launch(launchOf('house-1'));
+      await until('house-1', 'the start', (seen) => seen?.state === 'running');
+      await house.open().launch(launchOf('house-2'));
+      const waiting = await until('house-2', 'the word of the quota', (seen) => seen?.reason !== undefined);
+      expect(waiting?.state).to.equal('pending');
+      expect(waiting?.reason?.message).to.include('QUOTA_EXCEEDED').and.include("Quota 'CPUS' exceeded");
+    });
+
+    it('takes a silent queue for a lack of stock after the time that the options set', async () => {
+      house.simulator.setConditions({ stall: 'QUEUED' });
+      const host = testHost();
+      let aheadMs = 0;
+      const provider = house.open({ queueTimeoutMs: 60_000 }, { ...host, now: () => Date.now() + aheadMs });
+      await provider.launch(launchOf('house-1'));
+      aheadMs = 50_000;
+      expect((await provider.inspect({ name: 'house-1' }))?.state).to.equal('pending');
+      aheadMs = 70_000;
+      expect(await provider.inspect({ name: 'house-1' })).to.deep.include({ state: 'failed' });
+      expect((await provider.inspect({ name: 'house-1' }))?.reason?.kind).to.equal('no-stock');
+    });
+
+    it('tells a refusal for want of stock as capacity', async () => {
+      house.simulator.faults.set({
+        refusals: [{ call: 'CreateJob', code: 'RESOURCE_EXHAUSTED', message: 'ZONE_RESOURCE_POOL_EXHAUSTED' }],
+      });
+      expect((await rejection(house.open().launch(launchOf('house-1')))).kind).to.equal('capacity');
+    });
+
+    it('says why a job failed that never had a machine', async () => {
+      house.simulator.setConditions({ failScheduling: 'Batch Error: code - CODE_GCE_INVALID_FIELD_VALUE' });
+      await house.open().launch(launchOf('house-1'));
+      const failed = await until('house-1', 'the failure', (seen) => seen?.state === 'failed');
+      expect(failed?.reason).to.deep.include({ kind: 'unknown' });
+      expect(failed?.reason?.message).to.include('Job state is set from SCHEDULED to FAILED');
+    });
+  });
+
+  describe('ends', () => {
+    it('knows a reclaimed spot machine', async () => {
+      await house.open().launch(launchOf('house-1', { shape: { ...plainShape, spot: true } }));
+      await until('house-1', 'the start', (seen) => seen?.state === 'running');
+      await eventually(
+        'the reclaim',
+        async () => house.simulator.reclaim('house-1'),
+        (done) => done,
+      );
+      const failed = await until('house-1', 'the end', (seen) => seen?.state === 'failed');
+      expect(failed?.reason?.kind).to.equal('spot-reclaimed');
+    });
+
+    it('hands the time limit to the service, and knows its end', async () => {
+      await house.open().launch(launchOf('house-1', { shape: { ...plainShape, timeLimitMs: 900 } }));
+      const failed = await until('house-1', 'the end', (seen) => seen?.state === 'failed');
+      expect(failed?.reason?.kind).to.equal('time-limit');
+    });
+
+    it('reads the exit code from the task where the job does not tell it, and only then', async () => {
+      const provider = house.open({ command: EXITS_THREE });
+      await provider.launch(launchOf('house-1'));
+      expect((await until('house-1', 'the end', (seen) => seen?.state === 'failed'))?.reason?.exitCode).to.equal(3);
+      expect(calls()).to.not.include('ListTasks');
+      house.simulator.setConditions({ terseEvents: true });
+      expect((await provider.inspect({ name: 'house-1' }))?.reason?.exitCode).to.equal(3);
+      expect(calls()).to.include('ListTasks');
+    });
+  });
+
+  describe('names and secrets', () => {
+    it('repeats a create with the same request id, of which there is one per dispatcher and name', async () => {
+      const id = requestIdOf('house', 'house-1');
+      expect(id).to.match(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      expect(requestIdOf('house', 'house-2')).to.not.equal(id);
+      expect(requestIdOf('mouse', 'house-1')).to.not.equal(id);
+      await house.open().launch(launchOf('house-1'));
+      await house.open().launch(launchOf('house-1'));
+      const sent = house.simulator.exchanges.flatMap(({ request }) => {
+        const parsed = z.object({ requestId: z.string() }).safeParse(request);
+        return parsed.success ? [parsed.data.requestId] : [];
+      });
+      expect(sent).to.deep.equal([id, id]);
+    });
+
+    it('gives a runner whose name begins with a digit a job that begins with a letter', async () => {
+      const provider = house.open();
+      const launched = await provider.launch(launchOf('4711-1'));
+      expect(launched.ref.name).to.equal('4711-1');
+      expect(house.simulator.service.job('r-4711-1')).to.not.equal(undefined);
+      expect((await provider.list({ dispatcher: 'house' })).map(({ ref }) => ref.name)).to.deep.equal(['4711-1']);
+      await provider.stop(launched.ref);
+      expect(await provider.inspect({ name: '4711-1' })).to.equal(undefined);
+    });
+
+    it('has a secret in the environment of the task, and nowhere else', async () => {
+      const SECRET = 'jit-blob-that-nobody-may-see';
+      await house.open().launch(launchOf('house-1', { secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: SECRET } }));
+      await house.open().list({ dispatcher: 'house' });
+      const text = JSON.stringify(house.simulator.exchanges);
+      const where = new RegExp(
+        `"environment":\\{"variables":\\{"ACTIONS_RUNNER_INPUT_JITCONFIG":"${SECRET}"\\}\\}`,
+        'g',
+      );
+      expect(text).to.match(where);
+      expect(text.replaceAll(where, '')).to.not.include(SECRET);
+      expect(JSON.stringify(house.simulator.requests)).to.not.include(SECRET);
+      const runnables = z.object({
+        job: z.object({ taskGroups: z.array(z.object({ taskSpec: z.object({ runnables: z.unknown() }) })) }),
+      });
+      const [sent] = house.simulator.exchanges;
+      // The agent logs what it starts.
+      expect(JSON.stringify(runnables.parse(sent?.request).job.taskGroups[0]?.taskSpec.runnables)).to.not.include(
+        SECRET,
+      );
+    });
+  });
+
+  describe('stop', () => {
+    it('does not wait for a deletion that takes its time, and shows the job until it is gone', async () => {
+      house.simulator.setConditions({ stallDeletion: true });
+      const provider = house.open({ stopWaitMs: 100 });
+      const { ref } = await provider.launch(launchOf('house-1'));
+      await provider.stop(ref);
+      expect(await provider.inspect(ref)).to.deep.include({
+        state: 'failed',
+        reason: { kind: 'stopped', message: 'it is being deleted' },
+      });
+      expect(await provider.list({ dispatcher: 'house' })).to.have.length(1);
+      await provider.stop(ref);
+      expect(calls().filter((call) => call === 'DeleteJob')).to.have.length(1);
+      house.simulator.setConditions({});
+      await until('house-1', 'the end of the deletion', (seen) => seen === undefined);
+    });
+
+    it('does not launch under a name whose job is still being deleted', async () => {
+      house.simulator.setConditions({ stallDeletion: true });
+      const provider = house.open({ stopWaitMs: 0 });
+      const { ref } = await provider.launch(launchOf('house-1'));
+      await provider.stop(ref);
+      const error = await rejection(provider.launch(launchOf('house-1')));
+      expect(error.kind).to.equal('transient');
+      expect(error.message).to.include('still being deleted');
+    });
+  });
+
+  describe('limits and permissions', () => {
+    it('stays under its own budget of creations, and says when the next is free', async () => {
+      const provider = house.open({ mutationsPerMinute: 2, timeoutMs: 1000 });
+      await provider.launch(launchOf('house-1'));
+      await provider.launch(launchOf('house-2'));
+      const error = await rejection(provider.launch(launchOf('house-3')));
+      expect(error.kind).to.equal('throttled');
+      expect(error.retryAfterMs).to.be.within(50_000, 60_000);
+      expect(calls().filter((call) => call === 'CreateJob')).to.have.length(2);
+      expect(await provider.list({ dispatcher: 'house' }), 'reads have a budget of their own').to.have.length(2);
+    });
+
+    it('waits as long as the service says when it was too fast after all', async () => {
+      house.simulator.setConditions({ mutationsPerMinute: 1 });
+      const provider = house.open({ timeoutMs: 1000 });
+      await provider.launch(launchOf('house-1'));
+      const first = await rejection(provider.launch(launchOf('house-2')));
+      expect(first).to.include({ kind: 'throttled', code: 'RESOURCE_EXHAUSTED' });
+      const second = await rejection(provider.launch(launchOf('house-2')));
+      expect(second).to.include({ kind: 'throttled', code: 'own-budget' });
+      expect(calls().filter((call) => call === 'CreateJob')).to.have.length(2);
+    });
+
+    it('says unauthorized, never "nothing there", when a permission is lost', async () => {
+      const provider = house.open();
+      const { ref } = await provider.launch(launchOf('house-1'));
+      house.simulator.faults.set({
+        refusals: [{ code: 'PERMISSION_DENIED', message: "Permission 'batch.jobs.get' denied" }],
+      });
+      for (const call of [
+        provider.inspect(ref),
+        provider.list({ dispatcher: 'house' }),
+        provider.stop(ref),
+        provider.logs(ref),
+      ]) {
+        expect((await rejection(call)).kind).to.equal('unauthorized');
+      }
+    });
+
+    it('does not take a list without all its locations for the whole', async () => {
+      house.simulator.setConditions({ unreachable: ['projects/acme-ci/locations/europe-west4'] });
+      const error = await rejection(house.open().list({ dispatcher: 'house' }));
+      expect(error.kind).to.equal('transient');
+      expect(error.message).to.include('could not reach');
+    });
+
+    it('is bounded in time where the service accepts and says nothing', async () => {
+      house.simulator.faults.set({ silences: [{ effect: 'before' }] });
+      const provider = house.open({ timeoutMs: 300 });
+      const from = Date.now();
+      expect(await rejection(provider.list({ dispatcher: 'house' }))).to.include({ kind: 'transient' });
+      expect(Date.now() - from).to.be.below(3000);
+    });
+
+    it('repeats no call by itself', async () => {
+      house.simulator.faults.set({ refusals: [{ code: 'UNAVAILABLE' }] });
+      const provider = house.open();
+      for (const call of [
+        () => provider.launch(launchOf('house-1')),
+        () => provider.inspect({ name: 'house-1' }),
+        () => provider.list({ dispatcher: 'house' }),
+      ]) {
+        const before = house.simulator.exchanges.length;
+        expect((await rejection(call())).kind).to.equal('transient');
+        expect(house.simulator.exchanges.length - before).to.equal(1);
+      }
+    });
+
+    it('refuses before it calls what no machine of the backend can do', async () => {
+      const provider = house.open({ machineSeries: 'e2-highcpu' });
+      for (const shape of [
+        { ...plainShape, cpu: 64 },
+        { ...plainShape, bucket: '..' },
+        { ...plainShape, architecture: 'arm64' as const },
+      ]) {
+        expect((await rejection(provider.launch(launchOf('house-1', { shape })))).kind).to.equal('invalid');
+      }
+      expect(calls()).to.deep.equal([]);
+    });
+  });
+
+  describe('check', () => {
+    const bad = async (options: object): Promise<string> =>
+      (await house.open(options).check())
+        .filter((finding) => !finding.ok)
+        .map(({ subject, message, cure }) => `${subject}: ${message} → ${cure}`)
+        .join('\n');
+
+    it('finds nothing wrong with a good backend, and says what it did not look at', async () => {
+      const findings = await house.open().check();
+      expect(findings.every(({ ok }) => ok)).to.equal(true);
+      expect(findings.map(({ message }) => message).join('\n')).to.include('needs Cloud NAT');
+    });
+
+    it('fails on a default account, and says which roles one of their own needs', async () => {
+      for (const serviceAccount of [
+        '123456-compute@developer.gserviceaccount.com',
+        'acme-ci@appspot.gserviceaccount.com',
+      ]) {
+        expect(await bad({ serviceAccount }))
+          .to.include('default account')
+          .and.include('roles/batch.agentReporter');
+      }
+    });
+
+    it('names a region that has no Batch, a project that is not ours, and a key that was revoked', async () => {
+      expect(await bad({ region: 'mars-east1' })).to.match(/Location mars-east1 is not found/);
+      expect(await bad({ project: 'other-project' })).to.match(/^permissions: .*roles\/batch.jobsEditor/);
+      house.simulator.identity.disable('dispatcher@acme-ci.iam.gserviceaccount.com');
+      expect(await bad({})).to.match(/^credentials: .*mend the option credentials/);
+    });
+
+    it('names the role that is missing for the logs, and asks for none where they are off', async () => {
+      house.simulator.faults.set({
+        refusals: [
+          { call: 'entries:list', code: 'PERMISSION_DENIED', message: "Permission 'logging.logEntries.list' denied" },
+        ],
+      });
+      expect(await bad({})).to.match(/^permissions: .*roles\/logging.viewer/);
+      expect(await bad({ logs: false })).to.equal('');
+    });
+  });
+
+  it('has no logs where they are off, and then promises none', async () => {
+    const provider = house.open({ logs: false, command: ['echo', 'hello'] });
+    expect(provider.capabilities.logs).to.equal(false);
+    await provider.launch(launchOf('house-1'));
+    await until('house-1', 'the end', (seen) => seen?.state === 'succeeded');
+    expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+  });
+
+  it('can be used again after it was closed', async () => {
+    const provider = house.open();
+    await provider.launch(launchOf('house-1', { shape: { ...plainShape, image: IMAGE } }));
+    await provider.close();
+    expect(await provider.list({ dispatcher: 'house' })).to.have.length(1);
+  });
+});
