@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { demoOptions as aliEciOptions, startAliEciSimulator } from './ali-eci/index.ts';
 import { startGithubSimulator } from './github/index.ts';
 
 function numberOf(text: string): number {
@@ -73,6 +74,34 @@ program
     console.log(`token   an admin's personal access token in ${tokenFile}`);
     const repository = `${flags.organization}/${flags.repository[0] ?? ''}`;
     console.log(`push    curl --data-binary @workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`);
+    const end = (): void => {
+      void simulator.close().then(() => process.exit(0));
+    };
+    process.once('SIGINT', end);
+    process.once('SIGTERM', end);
+  });
+
+program
+  .command('ali-eci')
+  .description('An Alibaba Cloud Elastic Container Instance whose containers are local processes.')
+  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4020)
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--region <id>', 'the region it is', 'cn-hangzhou')
+  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
+  .action(async (flags: { port: number; host: string; region: string; image: string }) => {
+    const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
+    const simulator = await startAliEciSimulator({
+      port: flags.port,
+      host: flags.host,
+      region: flags.region,
+      images: { [flags.image]: [process.execPath, runner] },
+      substitutions: { '/home/runner/run.sh': `${process.execPath} ${runner}` },
+    });
+    console.log(`url     ${simulator.url}`);
+    console.log(`image   ${flags.image}`);
+    console.log(`options of a backend of kind ali-eci:`);
+    console.log(JSON.stringify(aliEciOptions(simulator), null, 2));
+    console.log(`faults  curl --data '{"kind":"no-stock","times":1}' ${simulator.url}/_simulator/faults`);
     const end = (): void => {
       void simulator.close().then(() => process.exit(0));
     };

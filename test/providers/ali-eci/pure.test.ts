@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { classify, isAbsent, isDryRunSuccess } from '../../../providers/ali-eci/errors.ts';
@@ -155,6 +156,14 @@ describe('ali-eci options', () => {
       expect(said({ ...least, ...more })).to.include(words);
     });
   }
+
+  it('stand in the README, every one', async () => {
+    const readme = await readFile(new URL('../../../providers/ali-eci/README.md', import.meta.url), 'utf8');
+    const table = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Sizes'));
+    const names = Object.keys(aliEciOptions.shape);
+    expect(names.length).to.be.greaterThan(20);
+    expect(names.filter((name) => !table.includes(`\`${name}\``))).to.deep.equal([]);
+  });
 
   it('takes the least, and a region that is unknown here with its endpoint', () => {
     expect(said(least)).to.equal('');
