@@ -36,6 +36,8 @@ export interface ServiceOptions {
   readonly github?: SimulatorOptions;
   readonly registration?: Readonly<Record<string, unknown>>;
   readonly maxRunners?: number;
+  /** For the references in `registration`. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
@@ -56,7 +58,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   });
 
   let output = '';
-  let child = spawnServe(folder, (text) => {
+  let child = spawnServe(folder, options.environment, (text) => {
     output += text;
   });
   let ports = await started(child, () => output, 0);
@@ -75,7 +77,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     output: () => output,
     async restart() {
       const from = output.length;
-      child = spawnServe(folder, (text) => {
+      child = spawnServe(folder, options.environment, (text) => {
         output += text;
       });
       ports = await started(child, () => output, from);
@@ -152,9 +154,13 @@ async function pinPort(folder: string, port: number): Promise<void> {
   await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml(`127.0.0.1:${port}`));
 }
 
-export function spawnServe(folder: string, onOutput: (text: string) => void): ChildProcess {
+function spawnServe(
+  folder: string,
+  environment: Readonly<Record<string, string>> | undefined,
+  onOutput: (text: string) => void,
+): ChildProcess {
   const child = spawn(process.execPath, [join(ROOT, 'dispatcher', 'cli', 'shr.ts'), 'serve', folder], {
-    env: { PATH: process.env['PATH'] ?? '', E2E_WEBHOOK_SECRET: SECRET, E2E_ADMIN_TOKEN: ADMIN_TOKEN },
+    env: { PATH: process.env['PATH'] ?? '', E2E_WEBHOOK_SECRET: SECRET, E2E_ADMIN_TOKEN: ADMIN_TOKEN, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   child.stdout?.on('data', (chunk: Buffer) => onOutput(chunk.toString()));

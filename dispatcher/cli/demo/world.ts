@@ -11,11 +11,11 @@ import { systemFiles } from '../../config/files.ts';
 import { loadConfiguration } from '../../config/load.ts';
 import { Secret } from '../../config/model.ts';
 import { formatProblem } from '../../config/problem.ts';
-import { SECRET_NAME } from '../../config/shared-sections.ts';
 import { startDispatcher } from '../../main.ts';
 import { createLog } from '../../observability/log.ts';
 import { AdminClient } from '../admin-client.ts';
 import { type DemoBackend, DemoProblem } from './backend.ts';
+import { withReferences } from './references.ts';
 
 export const DISPATCHER_ID = 'demo';
 const OWNER = 'acme';
@@ -122,7 +122,7 @@ async function writeConfiguration(
       unsafeProcessBackend: backend.kind === 'process',
     }),
   );
-  const { options, secrets } = referenced(backend.options);
+  const { options, secrets } = withReferences(backend.options, 'DEMO_OPTION');
   await writeFile(
     join(registrations, 'demo.yaml'),
     stringify({
@@ -146,25 +146,6 @@ async function writeConfiguration(
   });
   if (!loaded.ok) throw new DemoProblem(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
-}
-
-/** The options with references in the place of their secrets, which stand in no file: as in a real registration. */
-function referenced(options: Readonly<Record<string, unknown>>): {
-  readonly options: unknown;
-  readonly secrets: Readonly<Record<string, string>>;
-} {
-  const secrets: Record<string, string> = {};
-  const walk = (value: unknown, key: string): unknown => {
-    if (typeof value === 'string' && SECRET_NAME.test(key)) {
-      const name = `DEMO_OPTION_${Object.keys(secrets).length}`;
-      secrets[name] = value;
-      return `\${env:${name}}`;
-    }
-    if (Array.isArray(value)) return value.map((item) => walk(item, ''));
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, walk(item, name)]));
-  };
-  return { options: walk(options, ''), secrets };
 }
 
 async function ownProvider(backend: DemoBackend, clock: Clock, random: Random): Promise<Provider> {
