@@ -153,7 +153,7 @@ export class AliEciProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    // Idle connections belong to the SDK's own agents, which do not hold the process.
+    this.#service.close();
   }
 
   #refuse(wish: ShapeWish): string | undefined {

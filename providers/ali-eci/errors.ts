@@ -144,15 +144,14 @@ const families: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/^(Missing|Invalid|Illegal|Malformed|Unsupported|NotSupport)/i, 'invalid'],
 ];
 
-/** The SDK's errors, and those of Node's sockets and of the library that it sends with. */
-const sdkError = z.object({
+/** The service's refusals as `service.ts` throws them, errors of Node's sockets, and the SDK's about credentials. */
+const thrown = z.object({
   name: z.string().optional(),
   code: z.string().optional().catch(undefined),
   statusCode: z.number().optional().catch(undefined),
   message: z.string().default(''),
   requestId: z.string().optional().catch(undefined),
   retryAfter: z.number().nonnegative().optional().catch(undefined),
-  data: z.object({ Message: z.string().optional() }).optional().catch(undefined),
 });
 
 /** Node's codes for a connection that was never let through. */
@@ -162,11 +161,11 @@ const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_
 export function classify(call: Call, error: unknown, hide: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const operation = `ali-eci ${call}`;
-  const parsed = sdkError.safeParse(error);
+  const parsed = thrown.safeParse(error);
   if (!parsed.success) return new ProviderError('transient', operation, 'no answer that can be read');
-  const { name, code, statusCode, message, requestId, retryAfter, data } = parsed.data;
+  const { name, code, statusCode, message, requestId, retryAfter } = parsed.data;
   if (statusCode === undefined) {
-    // Neither the message nor the error itself is passed on: the library writes URLs into it.
+    // Neither the message nor the error itself is passed on: libraries write URLs, with all that is in them, into both.
     const kind =
       refusedByTls.test(code ?? '') || code === 'InvalidCredentials' || isAboutCredentials(message)
         ? 'unauthorized'
@@ -179,11 +178,10 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
       code === undefined ? {} : { code },
     );
   }
-  const said = code === undefined || code === 'undefined' ? `HTTP ${statusCode}` : code;
-  const words = data?.Message ?? message;
-  return new ProviderError(kindOf(call, statusCode, said), operation, without(hide, `${said}: ${words}`), {
+  const said = code === undefined ? `HTTP ${statusCode}` : code;
+  return new ProviderError(kindOf(call, statusCode, said), operation, without(hide, `${said}: ${message}`), {
     code: said,
-    ...(requestId === undefined || requestId === 'undefined' ? {} : { requestId }),
+    ...(requestId === undefined ? {} : { requestId }),
     ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
   });
 }

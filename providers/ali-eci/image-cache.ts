@@ -41,6 +41,14 @@ export async function createImageCache(options: AliEciOptions, host: ProviderHos
     throw new ProviderError('invalid', 'ali-eci CreateImageCache', 'an image reference has 1 to 255 characters');
   }
   const service = new Service(options, new Deadlines(host), new Rate(host, options.rateShare, options.timeoutMs));
+  try {
+    return await ensure(options, service, image);
+  } finally {
+    service.close();
+  }
+}
+
+async function ensure(options: AliEciOptions, service: Service, image: string): Promise<ImageCache> {
   // The name takes the place of the reference, which may be too long for it.
   const name = `shr-${createHash('sha256').update(image).digest('hex').slice(0, 24)}`;
   const existing = await find(options, service, name);

@@ -57,7 +57,8 @@ async function harness(lacks: Harness['lacks'], secretsBy: 'config-file' | 'hidd
     unreachable: async () =>
       create('sleeps', { endpoint: 'http://127.0.0.1:1', vpcEndpoint: 'http://127.0.0.1:1', timeoutMs: 2000 }),
     loseNextAnswer: async () => {
-      const end = simulator.fault({ kind: 'lost-answer', action: 'CreateContainerGroup', times: 1, how: 'reset' });
+      // Twice: what a kept connection loses is sent once more.
+      const end = simulator.fault({ kind: 'lost-answer', action: 'CreateContainerGroup', times: 2, how: 'reset' });
       return async () => end();
     },
     halfLaunch: async () => {

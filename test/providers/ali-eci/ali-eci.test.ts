@@ -63,6 +63,15 @@ describe('ali-eci, over the wire', () => {
       expect(house.simulator.groups.map(({ id }) => id)).to.deep.equal([again.ref.id]);
     });
 
+    it('survives a connection that had been closed meanwhile, with one instance', async () => {
+      const provider = house.provider();
+      const request = requestFor(provider, nextName());
+      // The look before it has left a connection that is kept.
+      house.simulator.fault({ kind: 'lost-answer', action: 'CreateContainerGroup', times: 1, how: 'reset' });
+      const instance = await provider.launch(request);
+      expect(house.simulator.groups.map(({ id }) => id)).to.deep.equal([instance.ref.id]);
+    });
+
     it('waits longer than the SDK would by itself', async () => {
       const provider = house.provider();
       house.simulator.fault({ kind: 'latency', action: 'CreateContainerGroup', ms: 3300 });

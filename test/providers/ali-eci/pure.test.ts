@@ -307,13 +307,12 @@ describe('ali-eci requests', () => {
 });
 
 describe('ali-eci errors', () => {
-  const sdkError = (statusCode: number, code: string, more: object = {}) => ({
+  const sdkError = (statusCode: number, code: string | undefined, more: object = {}) => ({
     name: 'ClientError',
     statusCode,
     code,
-    message: `code: ${statusCode}, The words. request id: R`,
+    message: 'The words.',
     requestId: 'R',
-    data: { Message: 'The words.' },
     ...more,
   });
 
@@ -349,7 +348,7 @@ describe('ali-eci errors', () => {
     [503, 'ServiceUnavailable', 'transient'],
     [500, 'InternalError', 'transient'],
     [400, 'SomethingNew', 'transient'],
-    [502, 'undefined', 'transient'],
+    [502, undefined, 'transient'],
     [400, 'constructor', 'transient'],
   ] as const) {
     it(`take ${status} ${code} of a creation for ${kind}`, () => {
@@ -390,7 +389,7 @@ describe('ali-eci errors', () => {
   });
 
   it('do not repeat a secret that the service repeats', () => {
-    const error = sdkError(400, 'InvalidParameter', { data: { Message: 'Content hush-hush is invalid' } });
+    const error = sdkError(400, 'InvalidParameter', { message: 'Content hush-hush is invalid' });
     expect(classify('CreateContainerGroup', error, ['hush-hush']).message).to.not.include('hush-hush');
   });
 
