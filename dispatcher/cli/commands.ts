@@ -31,6 +31,11 @@ export const commands: readonly CommandEntry[] = [
     summary: "launch a small container in your account, look at it, take it away: what the tests can't prove",
     load: () => import('./verify-live.ts'),
   },
+  {
+    name: 'image-cache',
+    summary: 'have a service keep an image at hand, so that runners start sooner (Alibaba ECI)',
+    load: () => import('./image-cache.ts'),
+  },
   { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
   { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
   { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },

@@ -1,0 +1,124 @@
+/** `shr image-cache`: has a service keep an image near its machines, so that runners start without a pull. */
+import { Command } from 'commander';
+import { ProviderError } from '../../providers/provider.ts';
+import { sleep, systemClock, systemRandom } from '../clock.ts';
+import type { Backend } from '../config/model.ts';
+import { formatProblem } from '../config/problem.ts';
+import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { printable, printJson, printTable } from './output.ts';
+import { showProgress } from './progress.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+
+interface ImageCacheOptions {
+  readonly registration: string;
+  readonly backend?: string;
+  readonly image?: string;
+  readonly config?: string;
+  readonly wait?: boolean;
+  readonly json?: boolean;
+}
+
+interface Cached {
+  readonly backend: string;
+  readonly image: string;
+  readonly id: string;
+  readonly status: string;
+  readonly progress?: string;
+}
+
+/** The only kind so far whose service keeps images on request. */
+const KIND = 'ali-eci';
+/** Between looks; the first come sooner. */
+const LOOK_MS = 10_000;
+/** A large image takes minutes; beyond an hour something is wrong. */
+const MOST_LOOKS = 360;
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .requiredOption('--registration <name>', 'whose backends')
+    .option('--backend <name>', `only this one; else every backend of kind ${KIND}`)
+    .option('--image <reference>', "in place of the registration's default image")
+    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--wait', 'until it is ready')
+    .option('--json', 'print { ok, caches }')
+    .addHelpText(
+      'after',
+      '\nA cache is billed as a snapshot for as long as it exists. Repeat the command to see how far it is.\n',
+    );
+  return command.action(async (folder: string, options: ImageCacheOptions) => {
+    const loaded = await loadedConfiguration(folder, options.config, terminal);
+    if (!loaded.ok) {
+      for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
+      terminal.exit(1);
+      return;
+    }
+    const { registrations } = loaded.configuration;
+    const registration = registrations.find(({ name }) => name === options.registration);
+    if (registration === undefined) {
+      return command.error(`error: ${unknownRegistration(options.registration, registrations)}`);
+    }
+    const backends = registration.backends.filter(
+      ({ name, kind }) => kind === KIND && (options.backend === undefined || options.backend === name),
+    );
+    if (backends.length === 0) {
+      return command.error(
+        `error: ${registration.name} has no backend of kind ${KIND}${options.backend === undefined ? '' : ` named '${options.backend}'`}`,
+      );
+    }
+    const image = options.image ?? registration.defaults.image;
+    if (image === undefined)
+      return command.error(`error: ${registration.name} has no default image: name one with --image`);
+    await cacheAll(backends, image, options, terminal);
+  });
+};
+
+async function cacheAll(
+  backends: readonly Backend[],
+  image: string,
+  options: ImageCacheOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const caches: Cached[] = [];
+  let ok = true;
+  for (const backend of backends) {
+    try {
+      const cached = await cache(backend, image, options.wait === true, terminal);
+      caches.push(cached);
+      ok &&= cached.status !== 'Failed';
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      ok = false;
+      terminal.error(`shr: ${printable(`backend ${backend.name}: ${error.message}`)}\n`);
+    }
+  }
+  if (options.json === true) printJson(terminal, { ok, caches });
+  else if (caches.length > 0) {
+    printTable(terminal, caches, [
+      { title: 'BACKEND', value: ({ backend }) => backend },
+      { title: 'IMAGE', value: (cached) => cached.image },
+      { title: 'CACHE', value: ({ id }) => id },
+      { title: 'STATUS', value: ({ status }) => status },
+      { title: 'PROGRESS', value: ({ progress }) => progress },
+    ]);
+  }
+  terminal.exit(ok ? 0 : 1);
+}
+
+async function cache(backend: Backend, image: string, wait: boolean, terminal: Terminal): Promise<Cached> {
+  const { createImageCache, default: module } = await import('../../providers/ali-eci/index.ts');
+  const options = module.options.parse(backend.options);
+  const host = { now: systemClock.now, sleep: (ms: number) => sleep(systemClock, ms), random: systemRandom };
+  const progress = showProgress(terminal);
+  try {
+    for (let look = 1; ; look += 1) {
+      const { name: _, ...made } = await createImageCache(options, host, image);
+      const done = made.status === 'Ready' || made.status === 'Failed';
+      if (!wait || done || look >= MOST_LOOKS) return { backend: backend.name, image, ...made };
+      progress.show(`${backend.name}: ${made.status} ${made.progress ?? ''}`);
+      await host.sleep(Math.min(LOOK_MS, 500 * 2 ** (look - 1)));
+    }
+  } finally {
+    progress.end();
+  }
+}
