@@ -42,7 +42,7 @@ async function help(): Promise<string> {
 function table(result: BenchmarkResult): string {
   const width = Math.max(...Object.keys(result).map((field) => field.length));
   return Object.entries(result)
-    .map(([field, value]) => `${field.padEnd(width)}  ${value}`)
+    .map(([field, value]) => `${field.padEnd(width)}  ${typeof value === 'object' ? JSON.stringify(value) : value}`)
     .join('\n');
 }
 

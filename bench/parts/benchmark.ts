@@ -7,8 +7,10 @@ export interface BenchmarkOptions {
   progress(line: string): void;
 }
 
-/** Flat, so that it prints as a table and as one line of JSON. */
-export type BenchmarkResult = Readonly<Record<string, number | string | boolean>>;
+/** Prints as a table and as one line of JSON. A table within it (one row a provider) prints as JSON in its cell. */
+export type BenchmarkResult = Readonly<
+  Record<string, number | string | boolean | Readonly<Record<string, Readonly<Record<string, number>>>>>
+>;
 
 /** A file `bench/NAME.ts` exports `about` and `run`. */
 export interface Benchmark {

@@ -1,0 +1,59 @@
+/** What a launch costs the dispatcher's process, beside the vendor's SDK called directly. Budget: 1.3 of its CPU. */
+import { type BenchmarkOptions, type BenchmarkResult, median, rounded } from './parts/benchmark.ts';
+import { Child } from './parts/child.ts';
+import { cloudReport, launchKinds } from './parts/cloud-simulator.ts';
+import { launched } from './parts/launcher.ts';
+
+export const about = 'cpu and bytes of one launch through each adapter, beside its SDK called directly';
+
+const launchesARound = 30;
+
+export async function run({ rounds = 7, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
+  const providers: Record<string, Readonly<Record<string, number>>> = {};
+  for (const kind of launchKinds) {
+    const cloud = new Child('./cloud-simulator.ts', [kind]);
+    const launcher = new Child('./launcher.ts', []);
+    try {
+      providers[kind] = await measure(kind, cloud, launcher, rounds, progress);
+    } finally {
+      await Promise.all([cloud.end(), launcher.end()]);
+    }
+  }
+  return { providers, launchesARound, rounds };
+}
+
+async function measure(
+  kind: string,
+  cloud: Child,
+  launcher: Child,
+  rounds: number,
+  progress: (line: string) => void,
+): Promise<Readonly<Record<string, number>>> {
+  const { options } = await cloud.ask({}, cloudReport);
+  const cpuMs = { adapter: [] as number[], sdk: [] as number[] };
+  const bytes = { adapter: [] as number[], sdk: [] as number[] };
+  const ratios: number[] = [];
+  // Round 0 loads and warms both, and does not count.
+  for (let round = 0; round <= rounds; round += 1) {
+    const cost = { adapter: 0, sdk: 0 };
+    for (const way of round % 2 === 0 ? (['adapter', 'sdk'] as const) : (['sdk', 'adapter'] as const)) {
+      const order = { kind, way, options, series: round, count: launchesARound };
+      cost[way] = (await launcher.ask(order, launched)).cpuMs;
+      const counted = (await cloud.ask({}, cloudReport)).bytes / launchesARound;
+      if (round === 0) continue;
+      cpuMs[way].push(cost[way]);
+      bytes[way].push(counted);
+    }
+    progress(
+      `${kind}, round ${round} of ${rounds}: ${cost.adapter.toFixed(2)} ms, SDK alone ${cost.sdk.toFixed(2)} ms`,
+    );
+    if (round > 0) ratios.push(cost.adapter / cost.sdk);
+  }
+  return {
+    ratio: rounded(median(ratios)),
+    cpuMs: rounded(median(cpuMs.adapter)),
+    sdkCpuMs: rounded(median(cpuMs.sdk)),
+    bytes: rounded(median(bytes.adapter), 0),
+    sdkBytes: rounded(median(bytes.sdk), 0),
+  };
+}
