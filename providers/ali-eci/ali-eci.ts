@@ -86,7 +86,8 @@ export class AliEciProvider implements Provider {
     const parameters = createParameters(request, this.#options, token);
     // Names are not unique at this service, so it would not refuse a second one; the token makes one of two that look
     // at the same time.
-    const existing = await this.#groupsNamed(name);
+    // One that is being deleted no longer has the name.
+    const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
     if (existing.length > 0) return adopted(existing, request);
     const { ContainerGroupId: id } = await this.#service.call('CreateContainerGroup', parameters, created, secrets);
     return { ref: { name, id }, state: 'pending', tags };
@@ -275,7 +276,7 @@ function adopted(groups: readonly ContainerGroup[], request: LaunchRequest): Ins
 }
 
 function rank(instance: Instance): number {
-  return ['running', 'pending', 'unknown'].includes(instance.state) ? 0 : 1;
+  return ['running', 'pending', 'unknown'].includes(instance.state) && instance.reason?.kind !== 'stopped' ? 0 : 1;
 }
 
 function requireName(name: string, what: string): void {

@@ -72,6 +72,19 @@ describe('ali-eci, over the wire', () => {
       expect(house.simulator.groups.map(({ id }) => id)).to.deep.equal([instance.ref.id]);
     });
 
+    it('of a name that is just being deleted makes a new instance, and inspect shows that one', async () => {
+      const slow = await openHouse({ timings: { cleanUpMs: 6000 } });
+      const provider = slow.provider();
+      const request = requestFor(provider, 'house-again');
+      const first = await provider.launch(request);
+      await provider.stop({ name: request.name });
+      expect(slow.simulator.groups[0]?.status).to.equal('Terminating');
+      const second = await provider.launch(request);
+      expect(second.ref.id).to.not.equal(first.ref.id);
+      expect((await provider.inspect({ name: request.name }))?.ref).to.deep.equal(second.ref);
+      await slow.close();
+    });
+
     it('waits longer than the SDK would by itself', async () => {
       const provider = house.provider();
       house.simulator.fault({ kind: 'latency', action: 'CreateContainerGroup', ms: 3300 });
