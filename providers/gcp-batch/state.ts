@@ -198,9 +198,13 @@ function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
   }
 }
 
+/** The latest event that says more than that a state changed; of a job without a machine it stands before the last one. */
 function lastWords(list: Events): string | undefined {
-  return list.findLast((event) => event.description !== '')?.description;
+  const said = list.map((event) => event.description).filter((description) => description !== '');
+  return said.findLast((description) => !BARE_CHANGE.test(description)) ?? said.at(-1);
 }
+
+const BARE_CHANGE = /^(Job|Task) state is \w+ from \w+ to \w+( for job \S+)?\.?$/;
 
 function timeOf(time: { readonly seconds: number; readonly nanos?: number | null | undefined }): number {
   return time.seconds * 1000 + Math.floor((time.nanos ?? 0) / 1e6);

@@ -81,7 +81,7 @@ describe('gcp-batch on the wire', () => {
       await house.open().launch(launchOf('house-1'));
       const failed = await until('house-1', 'the failure', (seen) => seen?.state === 'failed');
       expect(failed?.reason).to.deep.include({ kind: 'unknown' });
-      expect(failed?.reason?.message).to.include('Job state is set from SCHEDULED to FAILED');
+      expect(failed?.reason?.message).to.include('CODE_GCE_INVALID_FIELD_VALUE');
     });
   });
 

@@ -86,7 +86,9 @@ describe('gcp-batch states', () => {
 
   it('keeps the words of the service', () => {
     expect(instance(jobOf('SCHEDULED', [QUOTA, 'later']), 61)?.reason?.message).to.equal(`${QUOTA} (after 61 s)`);
-    expect(instance(jobOf('FAILED', [INVALID]))?.reason?.message).to.equal(INVALID);
+    const changed = `Job state is set from SCHEDULED to FAILED for job ${NAME}.`;
+    expect(instance(jobOf('FAILED', [INVALID, changed]))?.reason?.message).to.equal(INVALID);
+    expect(instance(jobOf('FAILED', [changed]))?.reason?.message).to.equal(changed);
   });
 
   it('takes the exit code of the task where there is one', () => {
