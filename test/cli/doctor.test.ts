@@ -2,6 +2,9 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { checkIntake } from '../../dispatcher/cli/doctor/intake.ts';
+import type { WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import { registration } from '../registration.ts';
 import { type Installation, startInstallation, WEBHOOK_SECRET } from './installation.ts';
 import { type Ended, shr } from './process.ts';
 
@@ -221,21 +224,19 @@ describe('shr doctor', () => {
 
   it('finds nothing to restrict where runners register at single repositories', async () => {
     house = await startInstallation();
-    await house.register('acme', { organization: undefined, repositories: ['acme/web'] });
+    await house.register('acme', { organization: undefined, runnerGroup: undefined, repositories: ['acme/web'] });
     const { code, all } = await findings();
     expect(code).to.equal(0);
     expect(all.find(({ subject }) => subject === 'exposure')?.message).to.include('single repositories');
     expect(all.find(({ subject }) => subject === 'runners')?.message).to.equal('can be read at repos/acme/web');
   });
 
-  it('says when neither webhook nor poll tells of jobs', async () => {
+  it('is content with polling alone', async () => {
     house = await startInstallation();
-    await house.register('acme', { webhook: undefined, poll: { interval: 'off' } });
-    const [finding, ...more] = await notOk();
-    expect(more).to.deep.equal([]);
-    expect(finding).to.include({ about: 'webhook', subject: 'endpoint' });
-    await house.register('acme', { webhook: undefined, poll: { interval: '30s' } });
-    expect((await findings()).all.find(({ about }) => about === 'webhook')?.message).to.include('no webhook; polled');
+    await house.register('acme', { webhook: undefined });
+    const { code, all } = await findings();
+    expect(code).to.equal(0);
+    expect(all.find(({ about }) => about === 'webhook')?.message).to.equal('no webhook; polled every 30s');
   });
 
   it('sees that the App behind the shared endpoint does not subscribe to jobs', async () => {
@@ -299,5 +300,38 @@ describe('shr doctor', () => {
     await house.register('acme', { credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
     const { out, error } = await doctor('--json');
     expect(out + error).to.not.include(WEBHOOK_SECRET);
+  });
+});
+
+describe('the way in, as the doctor sees it', () => {
+  const endpoint = (changes: Partial<WebhookEndpoint>): WebhookEndpoint => ({
+    host: 'github.com',
+    appId: undefined,
+    secrets: [],
+    owners: ['acme'],
+    ...changes,
+  });
+  const judge = (changes: Parameters<typeof registration>[0], ...webhooks: readonly WebhookEndpoint[]) =>
+    checkIntake(registration(changes), { webhooks }, undefined);
+  const silent = { poll: { intervalMs: null, repositories: [] } };
+
+  it('is missing without webhook and poll', () => {
+    const [finding, ...more] = judge(silent);
+    expect(more).to.deep.equal([]);
+    expect(finding).to.include({ about: 'webhook', subject: 'endpoint', ok: false });
+  });
+
+  it('is the shared endpoint where that speaks for the owner on the same host', () => {
+    expect(judge(silent, endpoint({}))[0]).to.include({ ok: true });
+    expect(judge(silent, endpoint({ owners: ['*'] }))[0]).to.include({ ok: true });
+    expect(judge(silent, endpoint({ owners: ['ACME'] }))[0]).to.include({ ok: true });
+    expect(judge(silent, endpoint({ owners: ['other'] }))[0]).to.include({ ok: false });
+    expect(judge(silent, endpoint({ host: 'ghes.example' }))[0]).to.include({ ok: false });
+  });
+
+  it('is covered by several webhooks together', () => {
+    const claim = { kind: 'enterprise', enterprise: 'big', organizations: ['acme', 'labs'] } as const;
+    expect(judge({ ...silent, claim }, endpoint({}))[0]).to.include({ ok: false });
+    expect(judge({ ...silent, claim }, endpoint({}), endpoint({ owners: ['labs'] }))[0]).to.include({ ok: true });
   });
 });

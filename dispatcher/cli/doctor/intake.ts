@@ -12,7 +12,7 @@ export function checkIntake(
   events: readonly string[] | undefined,
 ): readonly DoctorFinding[] {
   const { poll, webhookSecrets, name } = registration;
-  const shared = webhooks.filter((endpoint) => speaksFor(endpoint, registration));
+  const shared = sharedEndpoints(webhooks, registration);
   const own = webhookSecrets.length > 0;
   const polled = poll.intervalMs === null ? undefined : `every ${formatDuration(poll.intervalMs)}`;
   if (!own && shared.length === 0) {
@@ -46,10 +46,18 @@ export function checkIntake(
   return findings;
 }
 
-function speaksFor(endpoint: WebhookEndpoint, { host, claim }: Registration): boolean {
-  if (endpoint.host.toLowerCase() !== host.toLowerCase()) return false;
-  const owners = new Set(endpoint.owners.map((owner) => owner.toLowerCase()));
-  return owners.has('*') || ownersOf(claim).every((owner) => owners.has(owner.toLowerCase()));
+/** Together they speak for all owners of the claim, as the configuration reads it; or none of them counts. */
+function sharedEndpoints(
+  webhooks: readonly WebhookEndpoint[],
+  { host, claim }: Registration,
+): readonly WebhookEndpoint[] {
+  const wanted = ownersOf(claim).map((owner) => owner.toLowerCase());
+  const speaking = webhooks
+    .filter((endpoint) => endpoint.host.toLowerCase() === host.toLowerCase())
+    .map((endpoint) => ({ endpoint, owners: new Set(endpoint.owners.map((owner) => owner.toLowerCase())) }))
+    .filter(({ owners }) => owners.has('*') || wanted.some((owner) => owners.has(owner)));
+  const covered = wanted.every((owner) => speaking.some(({ owners }) => owners.has('*') || owners.has(owner)));
+  return covered ? speaking.map(({ endpoint }) => endpoint) : [];
 }
 
 function ownersOf(claim: Claim): readonly string[] {

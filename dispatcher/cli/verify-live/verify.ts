@@ -46,7 +46,7 @@ export interface Verification {
 const CALL_MS = 180_000;
 const LAUNCH_MS = 900_000;
 const LAUNCH_TRIES = 3;
-const STOP_TRIES = 5;
+const STOP_TRIES = 4;
 const FIRST_LOOK_MS = 200;
 const LAST_LOOK_MS = 5_000;
 const MESSAGE_CHARACTERS = 600;
@@ -120,9 +120,10 @@ class Walk {
       if (byId?.ref.id !== id) throw new Error(`by its id it is ${byId?.ref.id ?? 'not there'}, and not ${id}`);
       return `by name and by id it is the same, ${byId.state}`;
     });
-    await this.#step('run', () => this.#run({ name, id }));
-    if (provider.capabilities.logs) await this.#step('output', () => this.#output({ name, id }));
-    else this.#skip('output', 'this service keeps no output');
+    const ran = await this.#step('run', () => this.#run({ name, id }));
+    if (!provider.capabilities.logs) this.#skip('output', 'this service keeps no output');
+    else if (ran) await this.#step('output', () => this.#output({ name, id }));
+    else this.#skip('output', 'it did not run');
     await this.#step('secrecy', async () => {
       const shown = [
         await this.#call(CALL_MS, provider.list({ dispatcher: VERIFIER })),
@@ -133,10 +134,14 @@ class Walk {
         ? 'the secret is in neither list nor inspect'
         : 'the secret is in neither list nor inspect, as far as the provider shows them; whoever may inspect containers can read it';
     });
-    await this.#step('stop', async () => {
+    const stopped = await this.#step('stop', async () => {
       await this.#call(CALL_MS, provider.stop({ name, id }));
       return 'the service accepted to stop it';
     });
+    if (!stopped) {
+      this.#skipFrom('gone', 'it was not stopped');
+      return;
+    }
     await this.#step('gone', async () => {
       await this.#until('it is gone', this.#verification.patience.goneMs, async () =>
         (await this.#present({ name, id })) ? undefined : true,
@@ -162,7 +167,7 @@ class Walk {
         const again = error instanceof ProviderError && (error.kind === 'transient' || error.kind === 'throttled');
         if (!again || attempt === LAUNCH_TRIES) throw error;
         this.#verification.onWait(`again in a moment: ${error.message}`);
-        await pause(clock, Math.min(error.retryAfterMs ?? 5_000, 60_000), signal);
+        await pause(clock, Math.min(error.retryAfterMs ?? 1_000 * attempt, 60_000), signal);
       }
     }
   }
@@ -226,19 +231,20 @@ class Walk {
       () => Promise.allSettled([this.#launching]),
     ).catch(() => undefined);
     let last: unknown;
+    const endsAtMs = clock.now() + patience.goneMs;
     for (let attempt = 1; attempt <= STOP_TRIES; attempt += 1) {
       try {
         await bounded(clock, provider.stop({ name }));
-        const endsAtMs = clock.now() + patience.goneMs;
-        for (let waitMs = FIRST_LOOK_MS; clock.now() < endsAtMs; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
+        for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
           if ((await bounded(clock, provider.inspect({ name }))) === undefined) return undefined;
+          if (clock.now() >= endsAtMs) throw new Error('it is still there after it was stopped');
           await pause(clock, waitMs, never);
         }
-        last = new Error('it is still there after it was stopped');
       } catch (error) {
         last = error;
       }
-      await pause(clock, 1_000 * attempt, never);
+      if (clock.now() >= endsAtMs) break;
+      if (attempt < STOP_TRIES) await pause(clock, 1_000 * attempt, never);
     }
     const id = this.#instance?.ref.id;
     return `${name}${id === undefined || id === name ? '' : ` (${id})`} could not be taken away: ${wordsOf(last)}. Its program ends by itself after ${LIFE_MINUTES} minutes; look for that name in the account and delete it, or run shr verify-live again later, which takes away what an earlier one left`;
