@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import * as $Eci from '@alicloud/eci20180808';
 import { expect } from 'chai';
 import { type AliEciSimulator, startAliEciSimulator } from '../../../simulators/ali-eci/index.ts';
@@ -178,14 +179,9 @@ async function signed(
   atMs: number,
 ): Promise<{ headers: Record<string, string>; body: Buffer }> {
   const { OpenApiUtil } = await import('@alicloud/openapi-core');
-  const { Request } = await import('@darabonba/typescript');
   const body = Buffer.from('A=1');
-  const request = new Request();
-  request.method = 'POST';
-  request.pathname = '/';
-  request.query = {};
   const hash = OpenApiUtil.hash(body, 'ACS3-HMAC-SHA256').toString('hex');
-  request.headers = {
+  const headers = {
     host: 'eci.example',
     'x-acs-action': 'ListUsage',
     'x-acs-version': '2018-08-08',
@@ -194,6 +190,15 @@ async function signed(
     'x-acs-content-sha256': hash,
     'content-type': 'application/x-www-form-urlencoded',
   };
+  const request = {
+    method: 'POST',
+    pathname: '/',
+    query: {},
+    headers,
+    protocol: 'https',
+    port: 443,
+    body: Readable.from([]),
+  };
   const authorization = OpenApiUtil.getAuthorization(request, 'ACS3-HMAC-SHA256', hash, key.id, key.secret);
-  return { headers: { ...request.headers, authorization }, body };
+  return { headers: { ...headers, authorization }, body };
 }
