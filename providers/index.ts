@@ -3,6 +3,7 @@ import { ProviderError, type ProviderModule } from './provider.ts';
 
 const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
   'ali-eci': async () => (await import('./ali-eci/index.ts')).default,
+  'azure-aci': async () => (await import('./azure-aci/index.ts')).default,
   docker: async () => (await import('./docker/index.ts')).default,
   'gcp-batch': async () => (await import('./gcp-batch/index.ts')).default,
   'gcp-cloud-run': async () => (await import('./gcp-cloud-run/index.ts')).default,

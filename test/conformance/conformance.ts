@@ -525,7 +525,7 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         expect(text?.split('\n').sort()).to.deep.equal(['', 'and a warning', 'hello from inside']);
       });
 
-      able('keep the end of much output, within 256 KB', ['logs'], async () => {
+      able('keep the end of much output, within 256 KB', ['logs', 'long-logs-after-the-end'], async () => {
         const { provider, request } = await start('prints-much');
         await untilEnded(provider, request.name);
         const text = await eventually(

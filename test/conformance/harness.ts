@@ -47,6 +47,8 @@ export type Ability =
   | 'exit-codes'
   | 'logs'
   | 'logs-while-running'
+  /** 128 KB of the output at the least can still be read when it has ended. */
+  | 'long-logs-after-the-end'
   /** `loseNextAnswer` */
   | 'lost-answers'
   /** `halfLaunch`: the service needs more than one call for a launch. */

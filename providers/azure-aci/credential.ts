@@ -1,0 +1,42 @@
+/** Signing in at Entra ID, by @azure/identity. */
+import {
+  ClientCertificateCredential,
+  ClientSecretCredential,
+  ManagedIdentityCredential,
+  type TokenCredential,
+  WorkloadIdentityCredential,
+} from '@azure/identity';
+import { clouds } from './clouds.ts';
+import type { AzureAciOptions } from './options.ts';
+
+export function credentialOf(options: AzureAciOptions): TokenCredential {
+  const { credentials: given } = options;
+  const ca = options.ca === undefined ? {} : { tlsOptions: { ca: options.ca } };
+  const shared = {
+    authorityHost: options.authorityHost ?? clouds[options.cloud].authorityHost,
+    // Discovery asks the public cloud who the authority is; where the address is given, that is answered.
+    disableInstanceDiscovery: options.authorityHost !== undefined,
+    // The dispatcher repeats, by its own clock.
+    retryOptions: { maxRetries: 0 },
+    ...ca,
+  };
+  switch (given.kind) {
+    case 'secret':
+      return new ClientSecretCredential(given.tenantId, given.clientId, given.clientSecret, shared);
+    case 'certificate':
+      return new ClientCertificateCredential(
+        given.tenantId,
+        given.clientId,
+        { certificate: given.certificate },
+        { ...shared, sendCertificateChain: true },
+      );
+    case 'managed-identity':
+      return new ManagedIdentityCredential({
+        ...(given.clientId === undefined ? {} : { clientId: given.clientId }),
+        // The machine's own endpoint is known to need a second try; it speaks http on the link.
+        retryOptions: { maxRetries: 2 },
+      });
+    case 'workload-identity':
+      return new WorkloadIdentityCredential({ tenantId: given.tenantId, clientId: given.clientId, ...shared });
+  }
+}

@@ -1,0 +1,194 @@
+/** What Azure says, sorted by what follows from it. Pure. */
+import { z } from 'zod';
+import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+
+export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities';
+
+/** RestError of the SDK, and what @azure/identity throws. */
+const restError = z.object({
+  name: z.string().default(''),
+  message: z.string().default(''),
+  code: z.string().optional().catch(undefined),
+  statusCode: z.number().optional().catch(undefined),
+  // Not taken apart: the SDK's headers are an object with a state of its own.
+  response: z
+    .object({ headers: z.custom<Headers>(isHeaders) })
+    .optional()
+    .catch(undefined),
+});
+
+interface Headers {
+  get(name: string): string | undefined;
+}
+
+function isHeaders(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'get' in value && typeof value.get === 'function';
+}
+
+type Sort = ProviderErrorKind | ((call: Call, text: string) => ProviderErrorKind);
+
+const onlyOf =
+  (calls: readonly Call[], kind: ProviderErrorKind, otherwise: ProviderErrorKind): Sort =>
+  (call) =>
+    calls.includes(call) ? kind : otherwise;
+
+/**
+ * Codes of Azure Resource Manager and of the service, from the vendor's pages ("Troubleshoot common issues", "Resolve
+ * errors for resource already exists / quota / throttling", "Common deployment errors") and from answers in public
+ * issues. The first that matches wins.
+ */
+const codes: readonly (readonly [RegExp, Sort])[] = [
+  [/^ContainerGroup(Region)?QuotaReached$|Quota(Exceeded|Reached)$|^Exceeding\w*Quota/i, 'quota'],
+  [
+    /^(InsufficientCapacity\.?|(Zonal)?AllocationFailed|OverconstrainedAllocationRequest|SkuNotAvailable|ResourceNotAvailable(InRegion)?|NotEnoughCapacity)$/i,
+    'capacity',
+  ],
+  [/^(SubnetIsFull|SubnetIpAddressesExhausted|InsufficientSubnetAddresses|NotEnoughIpAddresses\w*)$/i, 'capacity'],
+  [/^(TooManyRequests|\w*Throttled|RateLimitExceeded)$/i, 'throttled'],
+
+  // A create finds the name taken, or two came at once: the caller looks.
+  [
+    /^(ContainerGroupTransitioning|InvalidContainerGroupUpdate|PreconditionFailed|InvalidResourceLocation|ContainerGroupAlreadyExists)$/i,
+    onlyOf(['create'], 'conflict', 'transient'),
+  ],
+
+  [/^(AuthorizationFailed|LinkedAuthorizationFailed|AuthorizationPermissionMismatch|Forbidden)$/i, 'unauthorized'],
+  [
+    /^(InvalidAuthenticationToken\w*|ExpiredAuthenticationToken|AuthenticationFailed\w*|Unauthorized)$/i,
+    'unauthorized',
+  ],
+  [
+    /^(SubscriptionNotFound|InvalidSubscriptionId|ReadOnlyDisabledSubscription|SubscriptionNotRegistered)$/i,
+    'unauthorized',
+  ],
+  [/^(ResourceGroupNotFound|ResourceGroupBeingDeleted|MissingSubscriptionRegistration|ScopeLocked)$/i, 'unauthorized'],
+  [/^(AadPremiumLicenseRequired|DisabledSubscription|AccountSuspended|SpendingLimitReached)$/i, 'unauthorized'],
+
+  [/^(RequestDisallowedBy(Policy|Azure)|DisallowedByPolicy)$/i, 'invalid'],
+  // The registry did not answer the service as it should: no word yet on the image.
+  [/^(RegistryErrorResponse|RegistryUnavailable|ImageRegistryTimeout)$/i, 'transient'],
+  [
+    /^(InaccessibleImage|OsVersionNotSupported|ImageTooLarge|ImageNotFound|InvalidImageName|MissingImage\w*|DuplicateImage\w*)$/i,
+    'invalid',
+  ],
+  [/^(LocationNotAvailableForResourceType|NoRegisteredProviderFound|InvalidApiVersionParameter)$/i, 'invalid'],
+  [/^(Subnet\w*|VirtualNetwork\w*|NetworkProfile\w*|InUseSubnet\w*|PrivateIPAddress\w*|VnetNotFound)$/i, 'invalid'],
+  [
+    /^(Invalid\w*|Malformed\w*|Missing\w*|Unsupported\w*|\w*NotSupported|BadRequest\w*|\w*ValidationFailed)$/i,
+    'invalid',
+  ],
+  [/^(ResourceRequest\w*|RequestContentTooLarge|FailedIdentityOperation|\w*IdentityNotFound|KeyVault\w*)$/i, 'invalid'],
+  // Another resource that the create names, such as an identity.
+  [/^(ResourceNotFound|NotFound)$/i, onlyOf(['create'], 'invalid', 'transient')],
+
+  [
+    /^(InternalServerError|InternalError|ServerTimeout|GatewayTimeout|BadGateway|ServerBusy|RequestTimeout)$/i,
+    'transient',
+  ],
+  [/^(Conflict|AnotherOperationInProgress|OperationPreempted|RetryableError)$/i, 'transient'],
+];
+
+/** Where the code says nothing or too much: `ServiceUnavailable` is quota, capacity or a broken gateway by its text. */
+const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
+  [/quota\b.*\b(exceed|reached)|exceed\w* .*quota/i, 'quota'],
+  [/not available in the location|insufficient capacity|allocation failed/i, 'capacity'],
+  [/no (more )?(free|available) (ip )?address|subnet .*(is full|exhausted)/i, 'capacity'],
+  [/too many requests|request(s)? (was|were|is|are) throttled/i, 'throttled'],
+];
+
+const speaking = /^(ServiceUnavailable|OperationNotAllowed|Failed|ResourceOperationFailure|DeploymentFailed)$/i;
+
+/** Node's codes for a connection that was never let through. */
+const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
+const tlsWords =
+  /self[- ]signed certificate|unable to (verify|get local)|certificate has expired|does not match certificate/i;
+const network =
+  /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE|EHOST|socket hang up|network[_ ]error|endpoints_resolution|timed? ?out/i;
+const ofIdentity =
+  /^(AuthenticationError|AggregateAuthenticationError|AuthenticationRequiredError|CredentialUnavailableError|ClientAuthError|ClientConfigurationError|ServerError|AuthError|InteractionRequiredAuthError)$/;
+
+const MOST_WORDS = 2000;
+
+/** `secrets` are taken out of the words, whoever put them in. The SDK's own error is not kept: the request hangs on it. */
+export function classify(call: Call, error: unknown, secrets: readonly string[] = []): ProviderError {
+  if (error instanceof ProviderError) return error;
+  const parsed = restError.safeParse(error);
+  const given = parsed.success ? parsed.data : { name: '', message: String(error) };
+  const text = redact(given.message.trim() || 'no answer that can be read', secrets).slice(0, MOST_WORDS);
+  const { code, statusCode } = { code: undefined, statusCode: undefined, ...given };
+  const retryAfterMs = retryAfterOf('response' in given ? given.response?.headers.get('retry-after') : undefined);
+  return new ProviderError(kindOf(call, { name: given.name, code, statusCode, text }), `azure-aci ${call}`, text, {
+    ...(code === undefined ? (statusCode === undefined ? {} : { code: String(statusCode) }) : { code }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    cause: new Error(`${given.name || 'Error'}: ${text}`),
+  });
+}
+
+function kindOf(
+  call: Call,
+  said: {
+    readonly name: string;
+    readonly code: string | undefined;
+    readonly statusCode: number | undefined;
+    readonly text: string;
+  },
+): ProviderErrorKind {
+  const { name, code, statusCode: status, text } = said;
+  if (ofIdentity.test(name)) {
+    if (tlsWords.test(text)) return 'unauthorized';
+    return network.test(text) || (status !== undefined && status >= 500)
+      ? 'transient'
+      : status === 429
+        ? 'throttled'
+        : 'unauthorized';
+  }
+  if (status === undefined) {
+    return refusedByTls.test(code ?? '') || tlsWords.test(text) ? 'unauthorized' : 'transient';
+  }
+  if (status === 429) return 'throttled';
+  const found = codes.find(([pattern]) => pattern.test(code ?? ''))?.[1];
+  if (found !== undefined) return typeof found === 'function' ? found(call, text) : found;
+  if (status === 401 || status === 403) return 'unauthorized';
+  const spoken = words.find(([pattern]) => pattern.test(text))?.[1];
+  if (spoken !== undefined) return spoken;
+  // Of a create with 409 it has been seen with nothing but capacity; with 503 it is the gateway's own.
+  if (speaking.test(code ?? '') && status === 409 && call === 'create') return 'capacity';
+  if (status === 409 || status === 412) return call === 'create' ? 'conflict' : 'transient';
+  if (status === 413 || status === 414) return 'invalid';
+  // An unknown code is no definite refusal.
+  return 'transient';
+}
+
+/** The service said that there is no such container group: not that its resource group or subscription is missing. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof ProviderError && /^(ResourceNotFound|ContainerGroupNotFound)$/i.test(error.code ?? '');
+}
+
+/** Another operation on the container group is on its way. */
+export function isTransitioning(error: unknown): boolean {
+  return error instanceof ProviderError && /^ContainerGroupTransitioning$/i.test(error.code ?? '');
+}
+
+/** There is nothing to read: it has not started, or is no longer there. */
+export function hasNoLogs(error: unknown): boolean {
+  return (
+    error instanceof ProviderError &&
+    (isAbsent(error) ||
+      /^(ContainerLogNotAvailable|ContainerGroupDeploymentNotReady|ContainerGroupTransitioning|ContainerNotFound|ContainerGroupStopped)$/i.test(
+        error.code ?? '',
+      ))
+  );
+}
+
+/** Seconds; the other form of the header, a date, is left alone. */
+function retryAfterOf(header: string | undefined): number | undefined {
+  if (header === undefined || !/^\d{1,6}$/.test(header)) return undefined;
+  return Number(header) * 1000;
+}
+
+/** Short texts are left: taking `a` out of a message would tell more than it hides. */
+function redact(text: string, secrets: readonly string[]): string {
+  let clean = text;
+  for (const secret of secrets) if (secret.length >= 6) clean = clean.replaceAll(secret, '[secret]');
+  return clean;
+}

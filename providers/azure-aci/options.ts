@@ -1,0 +1,197 @@
+import { z } from 'zod';
+import { cloudNames } from './clouds.ts';
+
+const LOOPBACK = /^https:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
+
+const guid = z.guid('must be a GUID, such as 00000000-0000-0000-0000-000000000000');
+/** Azure's own policy refuses to send a token over http, also on this machine. */
+const address = z.string().regex(/^https:\/\/([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?$/, 'write https://HOST[:PORT]');
+const tenant = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$/, 'write the tenant (directory) id');
+const pem = z.string().includes('-----BEGIN', 'must be a PEM text, not a path');
+
+const subnetId = z
+  .string()
+  .regex(
+    /^\/subscriptions\/[^/\s]+\/resourceGroups\/[^/\s]+\/providers\/Microsoft\.Network\/virtualNetworks\/[^/\s]+\/subnets\/[^/\s]+$/i,
+    'write the resource id: /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/virtualNetworks/…/subnets/…',
+  );
+const identityId = z
+  .string()
+  .regex(
+    /^\/subscriptions\/[^/\s]+\/resourceGroups\/[^/\s]+\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[^/\s]+$/i,
+    'write the resource id of a user-assigned identity: /subscriptions/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…',
+  );
+
+/** How the dispatcher signs in. Not what jobs get: see `runnerIdentities`. */
+const credentials = z.discriminatedUnion(
+  'kind',
+  [
+    /** A service principal and its secret. */
+    z.strictObject({
+      kind: z.literal('secret'),
+      tenantId: tenant,
+      clientId: guid,
+      clientSecret: z.string().min(1),
+    }),
+    /** A service principal and its certificate with private key, both in one PEM text. */
+    z.strictObject({
+      kind: z.literal('certificate'),
+      tenantId: tenant,
+      clientId: guid,
+      certificate: pem.includes('PRIVATE KEY', 'must hold the private key too'),
+    }),
+    /** The managed identity of the machine or container that the dispatcher runs on. */
+    z.strictObject({
+      kind: z.literal('managed-identity'),
+      /** Of a user-assigned one; without it the machine's own (system-assigned) is used. */
+      clientId: guid.optional(),
+    }),
+    /** Of the dispatcher's Kubernetes service account; the token file is what AZURE_FEDERATED_TOKEN_FILE says. */
+    z.strictObject({
+      kind: z.literal('workload-identity'),
+      tenantId: tenant,
+      clientId: guid,
+    }),
+  ],
+  'kind must be secret, certificate, managed-identity or workload-identity',
+);
+export type AzureCredentials = z.infer<typeof credentials>;
+
+const registry = z.union(
+  [
+    z.strictObject({ server: z.string().min(1), username: z.string().min(1), password: z.string().min(1) }),
+    /** The identity is also given to the container group: jobs can use it, so it should be able to pull and no more. */
+    z.strictObject({ server: z.string().min(1), identity: identityId }),
+  ],
+  'give server with username and password, or server with identity',
+);
+
+/** The `options` of a backend of kind `azure-aci`. */
+export const azureAciOptions = z
+  .strictObject({
+    cloud: z.enum(cloudNames).default('public'),
+    subscriptionId: guid,
+    /** Holds the container groups. One of its own, so that the role can be limited to it. */
+    resourceGroup: z.string().regex(/^[-\w.()]{0,89}[-\w()]$/, 'is no name of a resource group'),
+    /** Such as `westeurope`. */
+    location: z.string().regex(/^[a-z0-9]{3,40}$/, 'write a region as Azure does, such as westeurope'),
+    credentials,
+
+    /** In place of the cloud's own: a private link, a proxy, a simulator. */
+    endpoint: address.optional(),
+    authorityHost: address.optional(),
+    /** PEM texts; trusted in place of the system's authorities for these two addresses. */
+    ca: pem.optional(),
+
+    /** Confidential runs on encrypted memory, and is the only one that takes privileged containers. */
+    sku: z.enum(['Standard', 'Confidential']).default('Standard'),
+    /** Of a Confidential container group, base64, as `az confcom` writes it. It fixes image, command and environment. */
+    ccePolicy: z.base64().optional(),
+    /** Lets jobs with `dind` run privileged; needs the sku Confidential. */
+    privileged: z.boolean().default(false),
+    /** Where Azure sells spot container groups. */
+    spotLocations: z.array(z.string().min(1)).max(100).default(['eastus2', 'westeurope', 'westus']),
+    /** The largest that this subscription gets in the region. Default: what the service sells at the most. */
+    mostCpu: z.number().min(1).max(31).optional(),
+    mostMemoryGiB: z.number().min(1).max(240).optional(),
+
+    /** In this subnet, which must be delegated to Microsoft.ContainerInstance/containerGroups. Default: no network of yours, no address from outside. */
+    subnetId: subnetId.optional(),
+    dns: z
+      .strictObject({
+        nameServers: z.array(z.string().min(1)).min(1).max(3),
+        searchDomains: z.string().min(1).optional(),
+        options: z.string().min(1).optional(),
+      })
+      .optional(),
+    zone: z.enum(['1', '2', '3']).optional(),
+
+    /** User-assigned identities that jobs can use. Default: none. */
+    runnerIdentities: z.array(identityId).max(10).default([]),
+    registries: z.array(registry).max(10).default([]),
+
+    /** The storage account whose file shares are the buckets (`disk-BUCKET`). */
+    files: z
+      .strictObject({
+        storageAccount: z.string().regex(/^[a-z0-9]{3,24}$/, 'is no name of a storage account'),
+        storageAccountKey: z.string().min(1),
+      })
+      .optional(),
+    /** The runner's output, kept beyond the end. */
+    logAnalytics: z
+      .strictObject({
+        workspaceId: guid,
+        workspaceKey: z.string().min(1),
+        logType: z.enum(['ContainerInsights', 'ContainerInstanceLogs']).default('ContainerInstanceLogs'),
+      })
+      .optional(),
+    /** On every container group beside ours, for the subscription's own policies. */
+    tags: z
+      .record(
+        z
+          .string()
+          .regex(/^[^<>%&\\?/]{1,512}$/, 'has a character that Azure does not take in the name of a tag')
+          .refine((name) => !/^shr\./i.test(name), 'may not begin with shr.'),
+        z.string().max(256),
+      )
+      .refine((tags) => Object.keys(tags).length <= 15, 'at most 15')
+      .default({}),
+
+    /** What the container runs. Default: as the official runner image does. Never a secret. */
+    command: z.array(z.string().min(1)).min(1).max(50).default(['/home/runner/run.sh']),
+    /** Where the runner works, in the container: a share appears here. */
+    workFolder: z
+      .string()
+      .regex(/^\/[^:\s]+$/, 'must be an absolute path without a colon')
+      .default('/home/runner/_work'),
+
+    /** What the subscription may create in the region, and delete as often: more is granted on request. */
+    limits: z
+      .strictObject({
+        per5Minutes: z.int().min(1).max(1_000_000).default(100),
+        perHour: z.int().min(1).max(1_000_000).default(300),
+      })
+      .prefault({}),
+    /** Of these limits: what this backend takes. */
+    rateShare: z.number().min(0.01).max(1).default(1),
+    /** For each call to the service. */
+    timeoutMs: z.int().min(100).max(300_000).default(20_000),
+  })
+  .superRefine((options, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (options.privileged && options.sku !== 'Confidential') {
+      refuse('privileged', 'Azure runs privileged containers with the sku Confidential only');
+    }
+    if (options.ccePolicy !== undefined && options.sku !== 'Confidential') {
+      refuse('ccePolicy', 'belongs to the sku Confidential');
+    }
+    if (options.sku === 'Confidential' && options.cloud === 'china') refuse('sku', 'is not sold in China');
+    if (options.dns !== undefined && options.subnetId === undefined)
+      refuse('dns', 'belongs to a subnet: give subnetId too');
+    if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {
+      refuse('ca', 'belongs to an address of yours: give endpoint or authorityHost too');
+    }
+    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says.
+    if (options.credentials.kind === 'managed-identity' || options.credentials.kind === 'workload-identity') {
+      for (const name of ['endpoint', 'authorityHost'] as const) {
+        const given = options[name];
+        if (given !== undefined && !LOOPBACK.test(given)) {
+          refuse(name, `may not be set with credentials of kind ${options.credentials.kind}`);
+        }
+      }
+    }
+  });
+
+export type AzureAciOptions = z.infer<typeof azureAciOptions>;
+
+/** What must never show in a message, whoever says it. */
+export function secretsOf(options: AzureAciOptions): readonly string[] {
+  const { credentials: own, files, logAnalytics, registries } = options;
+  return [
+    ...(own.kind === 'secret' ? [own.clientSecret] : []),
+    ...(own.kind === 'certificate' ? [own.certificate] : []),
+    ...(files === undefined ? [] : [files.storageAccountKey]),
+    ...(logAnalytics === undefined ? [] : [logAnalytics.workspaceKey]),
+    ...registries.flatMap((entry) => ('password' in entry ? [entry.password] : [])),
+  ];
+}

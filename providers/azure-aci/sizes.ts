@@ -1,0 +1,69 @@
+/** What Azure Container Instances sells. Pure. */
+import type { Fit, ShapeWish } from '../provider.ts';
+import { roundUp } from '../wish.ts';
+
+/**
+ * Largest container group by what it is [vendor's page "Resource availability & quota limits", 2025-11-17]. Beyond 4
+ * cores or 16 GB a region may have no room. The service says GB; its containers see GiB.
+ */
+export const largest = {
+  Standard: { cpu: 31, memoryGiB: 240 },
+  Confidential: { cpu: 31, memoryGiB: 180 },
+  spot: { cpu: 4, memoryGiB: 16 },
+} as const;
+
+/** Least that a container group is given [vendor's page "Container groups"]. */
+export const LEAST = { cpu: 1, memoryGiB: 1 } as const;
+/** Both are accurate to one decimal place [reference of `az container create`]. */
+const PER_UNIT = 10;
+/** Of each container, and not to be had larger [same page as `largest`]. */
+export const STORAGE_GIB = 50;
+
+interface Most {
+  readonly cpu: number;
+  readonly memoryGiB: number;
+}
+
+export function mostOf(
+  options: {
+    readonly sku: 'Standard' | 'Confidential';
+    readonly mostCpu?: number | undefined;
+    readonly mostMemoryGiB?: number | undefined;
+  },
+  spot: boolean,
+): Most {
+  const sold = spot ? largest.spot : largest[options.sku];
+  return {
+    cpu: Math.min(sold.cpu, options.mostCpu ?? sold.cpu),
+    memoryGiB: Math.min(sold.memoryGiB, options.mostMemoryGiB ?? sold.memoryGiB),
+  };
+}
+
+/** A missing cpu becomes one core for 4 GiB, a missing memory 2 GiB for each core: as far as they are sold. */
+export function fitSize(wish: ShapeWish, most: Most): Fit {
+  const wishedCpu = wish.cpu ?? Math.min((wish.memoryGiB ?? 4) / 4, most.cpu);
+  const cpu = roundUp(Math.max(wishedCpu, LEAST.cpu), PER_UNIT);
+  const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? Math.min(2 * cpu, most.memoryGiB), LEAST.memoryGiB), PER_UNIT);
+  const tooLarge = [
+    ...(cpu > most.cpu ? [`${wish.cpu ?? cpu} cores`] : []),
+    ...(memoryGiB > most.memoryGiB ? [`${wish.memoryGiB ?? memoryGiB} GiB`] : []),
+  ];
+  if (tooLarge.length > 0) {
+    const kind = wish.spot ? 'spot container group' : 'container group';
+    return {
+      fits: false,
+      reason: `${tooLarge.join(' and ')}: the largest ${kind} here has ${most.cpu} cores and ${most.memoryGiB} GiB`,
+    };
+  }
+  const changes = [
+    ...(wish.cpu !== undefined && wish.cpu !== cpu ? [`${wish.cpu} cores become ${cpu}`] : []),
+    ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
+      ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
+      : []),
+  ];
+  return {
+    fits: true,
+    shape: { ...wish, cpu, memoryGiB },
+    ...(changes.length === 0 ? {} : { note: `${changes.join('; ')}, which is billed` }),
+  };
+}

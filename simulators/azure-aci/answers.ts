@@ -1,0 +1,125 @@
+/** What the service shows of a container group. Pure. Values of secure variables, keys and passwords are not among it. */
+import type { Decoded } from './body.ts';
+import type { Group } from './group.ts';
+
+export interface Place {
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+}
+
+/** Of a GET, and of the answers to PUT and DELETE. */
+export function shown(group: Group, place: Place): Record<string, unknown> {
+  const { provisioningState, current, previous, confusion } = group;
+  const plain = listed(group, place);
+  return {
+    ...plain,
+    properties: {
+      ...properties(group.decoded),
+      provisioningState,
+      containers: group.decoded.properties.containers.map((container) => ({
+        name: container.name,
+        properties: {
+          ...containerProperties(container),
+          instanceView: {
+            restartCount: group.restartCount,
+            currentState: confusion === undefined ? current : { ...current, state: confusion },
+            ...(previous === undefined ? {} : { previousState: previous }),
+            events: group.containerEvents,
+          },
+        },
+      })),
+      instanceView: { events: group.groupEvents, state: confusion ?? group.state },
+    },
+  };
+}
+
+/** Of a list, which tells less: no view of the instance. */
+export function listed(group: Group, place: Place): Record<string, unknown> {
+  const { decoded, name } = group;
+  const { identity } = decoded;
+  return {
+    id: `/subscriptions/${place.subscriptionId}/resourceGroups/${place.resourceGroup}/providers/Microsoft.ContainerInstance/containerGroups/${name}`,
+    name,
+    type: 'Microsoft.ContainerInstance/containerGroups',
+    location: decoded.location,
+    tags: decoded.tags,
+    ...(decoded.zones === undefined ? {} : { zones: decoded.zones }),
+    ...(identity === undefined
+      ? {}
+      : {
+          identity: {
+            type: identity.type,
+            ...(identity.userAssignedIdentities === undefined
+              ? {}
+              : {
+                  userAssignedIdentities: Object.fromEntries(
+                    Object.keys(identity.userAssignedIdentities).map((id) => [
+                      id,
+                      { principalId: `principal of ${id}`, clientId: `client of ${id}` },
+                    ]),
+                  ),
+                }),
+          },
+        }),
+    properties: {
+      ...properties(decoded),
+      provisioningState: group.provisioningState,
+      containers: decoded.properties.containers.map((container) => ({
+        name: container.name,
+        properties: containerProperties(container),
+      })),
+    },
+  };
+}
+
+function properties({ properties: own }: Decoded): Record<string, unknown> {
+  const { volumes, imageRegistryCredentials, diagnostics } = own;
+  return {
+    osType: own.osType,
+    restartPolicy: own.restartPolicy,
+    sku: own.sku,
+    ...(own.priority === undefined ? {} : { priority: own.priority }),
+    ...(own.subnetIds === undefined ? {} : { subnetIds: own.subnetIds }),
+    ...(own.dnsConfig === undefined ? {} : { dnsConfig: own.dnsConfig }),
+    ...(own.confidentialComputeProperties === undefined
+      ? {}
+      : { confidentialComputeProperties: own.confidentialComputeProperties }),
+    ...(imageRegistryCredentials === undefined
+      ? {}
+      : { imageRegistryCredentials: imageRegistryCredentials.map(({ password: _password, ...rest }) => rest) }),
+    ...(volumes === undefined
+      ? {}
+      : {
+          volumes: volumes.map(({ name, azureFile, emptyDir }) => {
+            const { storageAccountKey: _key, ...file } = azureFile ?? {};
+            return azureFile === undefined ? { name, emptyDir: emptyDir ?? {} } : { name, azureFile: file };
+          }),
+        }),
+    ...(diagnostics === undefined
+      ? {}
+      : {
+          diagnostics: {
+            logAnalytics: {
+              workspaceId: diagnostics.logAnalytics.workspaceId,
+              ...(diagnostics.logAnalytics.logType === undefined ? {} : { logType: diagnostics.logAnalytics.logType }),
+            },
+          },
+        }),
+  };
+}
+
+function containerProperties({
+  properties: own,
+}: Decoded['properties']['containers'][number]): Record<string, unknown> {
+  return {
+    image: own.image,
+    command: own.command,
+    ports: [],
+    environmentVariables: own.environmentVariables.map(({ name, value, secureValue }) =>
+      secureValue === undefined ? { name, value: value ?? '' } : { name },
+    ),
+    resources: own.resources,
+    ...(own.volumeMounts.length === 0 ? {} : { volumeMounts: own.volumeMounts }),
+    ...(own.securityContext === undefined ? {} : { securityContext: own.securityContext }),
+  };
+}
