@@ -60,8 +60,8 @@ export class World {
 
   async close(): Promise<void> {
     await Promise.all(this.groups.map((group) => group.delete({ ...this.timings, cleanUpMs: 0, secondMs: 0 }, true)));
-    await this.#host.close();
     await Promise.all(this.#work);
+    await this.#host.close();
     if (this.#broken !== undefined) throw this.#broken;
   }
 
