@@ -3,7 +3,7 @@
 import { classifyGoogle, type Words } from '../google/errors.ts';
 import type { ProviderError } from '../provider.ts';
 
-export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs';
+export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute';
 
 /**
  * Looked at before the code. Compute Engine's words arrive at a create as seldom as its codes, because Batch accepts

@@ -17,10 +17,11 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { check } from './check.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
 import { DISPATCHER_LABEL } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
-import { createJobRequest, jobIdOf, parentOf, subnetworkOf } from './request.ts';
+import { createJobRequest, jobIdOf, parentOf } from './request.ts';
 import { fitWish, type Machines } from './sizes.ts';
 import {
   type Events,
@@ -38,8 +39,6 @@ import {
 const LONGEST_LIFE_MS = 14 * 24 * 3_600_000;
 const PAGE = 100;
 const MOST_PAGES = 1000;
-/** Google's own; who runs as one of these may as a rule edit the project. */
-const DEFAULT_ACCOUNT = /^(\d+-compute@developer|[^@]+@appspot)\.gserviceaccount\.com$/;
 
 /** The SDK's table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know. */
 const NO_RETRIES = { retryCodes: [] };
@@ -186,44 +185,27 @@ export class GcpBatchProvider implements Provider {
   }
 
   async check(): Promise<readonly Finding[]> {
-    const { project, region, serviceAccount, externalIp } = this.#options;
-    const findings: Finding[] = [];
-    try {
-      const request = { parent: parentOf(this.#options), pageSize: 1 };
-      await this.#call('ListJobs', this.#reads, (options) =>
-        this.#client.listJobs(request, { ...options, autoPaginate: false }),
-      );
-      findings.push({ subject: 'permissions', ok: true, message: `jobs can be listed in ${request.parent}` });
-    } catch (error) {
-      return [this.#refused(classify('ListJobs', error), 'roles/batch.jobsEditor')];
-    }
-    findings.push(
-      DEFAULT_ACCOUNT.test(serviceAccount)
-        ? {
-            subject: 'permissions',
-            ok: false,
-            message: `runners are ${serviceAccount}, a default account, which as a rule may edit the whole project`,
-            cure: `gcloud iam service-accounts create shr-runner --project ${project}, give it roles/batch.agentReporter and roles/logging.logWriter alone, and write it as serviceAccount`,
-          }
-        : { subject: 'permissions', ok: true, message: `runners are ${serviceAccount}, an account of their own` },
+    return await check(
+      {
+        listJobs: async () => {
+          const request = { parent: parentOf(this.#options), pageSize: 1 };
+          await this.#call('ListJobs', this.#reads, (options) =>
+            this.#client.listJobs(request, { ...options, autoPaginate: false }),
+          );
+        },
+        readLog: async () => {
+          await this.#readLog('shr-doctor');
+        },
+        compute: async (path) => {
+          const endpoint = (this.#options.computeEndpoint ?? 'https://compute.googleapis.com').replace(/\/$/, '');
+          const { data } = await this.#bounded('compute', this.#reads, (signal) =>
+            this.#client.auth.request({ url: `${endpoint}/compute/v1/${path}`, method: 'GET', signal, retry: false }),
+          );
+          return data;
+        },
+      },
+      this.#options,
     );
-    if (this.#options.logs) {
-      findings.push(
-        await this.#readLog('shr-doctor').then(
-          (): Finding => ({ subject: 'permissions', ok: true, message: `logs can be read in ${project}` }),
-          (error: unknown): Finding => this.#refused(classify('logs', error), 'roles/logging.viewer'),
-        ),
-      );
-    }
-    const subnetwork = subnetworkOf(this.#options.subnetwork, region);
-    findings.push({
-      subject: 'network',
-      ok: true,
-      message: externalIp
-        ? `machines get a public address in ${subnetwork}`
-        : `machines get no public address: ${subnetwork} needs Cloud NAT to reach GitHub, and Private Google Access (neither was looked at)`,
-    });
-    return findings;
   }
 
   async close(): Promise<void> {
@@ -319,20 +301,5 @@ export class GcpBatchProvider implements Provider {
       if (said.kind === 'throttled' && said.retryAfterMs !== undefined) budget.close(said.retryAfterMs);
       throw said;
     }
-  }
-
-  #refused(error: ProviderError, role: string): Finding {
-    const { project, region } = this.#options;
-    const message = error.message;
-    if (error.kind !== 'unauthorized') {
-      const cure = `check that ${this.#options.endpoint ?? 'batch.googleapis.com and logging.googleapis.com'} can be reached from here, and that Batch exists in ${region}`;
-      return { subject: 'region', ok: false, message, cure };
-    }
-    if (error.code === 'PERMISSION_DENIED') {
-      const cure = `switch the API on (gcloud services enable batch.googleapis.com logging.googleapis.com --project ${project}), and give the dispatcher's account ${role}`;
-      return { subject: 'permissions', ok: false, message, cure };
-    }
-    const cure = 'mend the option credentials; for application-default: gcloud auth application-default login';
-    return { subject: 'credentials', ok: false, message, cure };
   }
 }

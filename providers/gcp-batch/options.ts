@@ -109,6 +109,8 @@ export const gcpBatchOptions = z
     endpoint: endpointOption.optional(),
     /** In place of `logging.googleapis.com`. */
     loggingEndpoint: endpointOption.optional(),
+    /** In place of `compute.googleapis.com`, which `check` alone asks: for quota and network. */
+    computeEndpoint: endpointOption.optional(),
   })
   .superRefine((options, context) => {
     const refuse = (path: readonly string[], message: string): void =>

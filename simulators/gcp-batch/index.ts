@@ -63,6 +63,7 @@ export async function startGcpBatchSimulator(options: GcpBatchSimulatorOptions):
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.port === undefined ? {} : { grpcPort: options.port }),
     ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
+    rest: (method, path) => (method === 'GET' ? service?.compute(path) : undefined),
     state: () => ({
       jobs: service?.jobs.map(({ name, uid, state, pid }) => ({ name, uid, state, pid })) ?? [],
       conditions: current,
@@ -101,6 +102,7 @@ export function demoOptions(simulator: GcpBatchSimulator) {
     serviceAccount: simulator.serviceAccount,
     endpoint: simulator.endpoint,
     loggingEndpoint: simulator.httpUrl,
+    computeEndpoint: simulator.httpUrl,
     // Local processes start and end in milliseconds, and a demo looks at their logs often.
     logReadsPerMinute: 6000,
   };

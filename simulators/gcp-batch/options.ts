@@ -40,6 +40,8 @@ export const conditions = z.strictObject({
   noStock: z.enum(['all', 'spot', 'none']).default('none'),
   /** Cores of all machines at once. What is beyond waits, and its events tell why. */
   cpuQuota: z.int().min(0).optional(),
+  /** The subnetworks, all called `default`, let machines without a public address reach Google. */
+  privateGoogleAccess: z.boolean().default(true),
   /** Jobs are accepted and then fail with these words, before they get a machine. */
   failScheduling: z.string().min(1).optional(),
   /** Jobs stay as they are now: QUEUED, or SCHEDULED, and in silence. */

@@ -56,6 +56,25 @@ export class BatchService {
     for (const job of this.#jobs.values()) job.close();
   }
 
+  /** Compute Engine as far as one may look for room: a region with its quota, and the subnetwork `default` in it. */
+  compute(path: string): object | undefined {
+    const [, project, region, rest] = /^\/compute\/v1\/projects\/([^/]+)\/regions\/([^/]+)(\/.*)?$/.exec(path) ?? [];
+    if (project !== this.#options.project || region === undefined || !this.#options.regions.includes(region)) {
+      return undefined;
+    }
+    const { cpuQuota, privateGoogleAccess } = this.#options.conditions();
+    if (rest === undefined) {
+      return {
+        kind: 'compute#region',
+        name: region,
+        status: 'UP',
+        quotas: [{ metric: 'CPUS', limit: cpuQuota ?? 72, usage: this.#cores }],
+      };
+    }
+    if (rest !== '/subnetworks/default') return undefined;
+    return { kind: 'compute#subnetwork', name: 'default', privateIpGoogleAccess: privateGoogleAccess };
+  }
+
   readonly methods: Readonly<Record<string, Method>> = {
     CreateJob: (request) => this.#create(request),
     GetJob: (request) => this.#find(readNamed(request)).view(),

@@ -22,6 +22,8 @@ export interface GoogleOptions {
   readonly httpPort?: number;
   readonly nowMs?: () => number;
   readonly random?: () => number;
+  /** What else it answers by REST, to a caller with a token; undefined where there is nothing. */
+  rest?(method: string, path: string): object | undefined;
   /** For `GET /_simulator/state`. */
   state?(): object;
   /** `POST /_simulator/<name>`; undefined where there is none. */
@@ -70,6 +72,7 @@ export async function startGoogle(options: GoogleOptions): Promise<Google> {
   grpc.add('google.longrunning.Operations', foundation.operations.methods);
   const http = createHttpServer({
     ...foundation,
+    rest: (method, path) => options.rest?.(method, path),
     state: () => options.state?.() ?? {},
     control: (name, body) => options.control?.(name, body),
     onRequest: (request) => keep(requests, request),

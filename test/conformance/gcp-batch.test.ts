@@ -26,6 +26,7 @@ function batchOptions(simulator: GcpBatchSimulator, more: object = {}) {
     serviceAccount: account,
     endpoint: simulator.endpoint,
     loggingEndpoint: simulator.httpUrl,
+    computeEndpoint: simulator.httpUrl,
     logReadsPerMinute: 60_000,
     ...more,
   });

@@ -282,7 +282,36 @@ describe('gcp-batch on the wire', () => {
     it('finds nothing wrong with a good backend, and says what it did not look at', async () => {
       const findings = await house.open().check();
       expect(findings.every(({ ok }) => ok)).to.equal(true);
-      expect(findings.map(({ message }) => message).join('\n')).to.include('needs Cloud NAT');
+      const text = findings.map(({ subject, message }) => `${subject}: ${message}`).join('\n');
+      expect(text).to.include('GitHub needs Cloud NAT, which was not looked at');
+      expect(text).to.include('quota: 0 of 72 CPUS are in use in europe-west4');
+    });
+
+    it('finds a network from which machines cannot reach Batch, unless they have a public address', async () => {
+      house.simulator.setConditions({ privateGoogleAccess: false });
+      expect(await bad({})).to.match(/^network: .*would never run → .*--enable-private-ip-google-access/);
+      expect(await bad({ externalIp: true })).to.equal('');
+    });
+
+    it('finds a subnetwork that is not there', async () => {
+      expect(await bad({ subnetwork: 'none' })).to.match(/^network: .*not found.* → .*subnets list/);
+    });
+
+    it('finds a quota that is used up', async () => {
+      house.simulator.setConditions({ cpuQuota: 0 });
+      expect(await bad({})).to.match(/^quota: 0 of 0 CPUS are in use .*no room for a runner → ask Google/);
+      expect(await bad({ machineSeries: 'c3-standard' }), 'another family has a quota of its own').to.equal('');
+    });
+
+    it('does without the right to look into Compute Engine, and says so', async () => {
+      house.simulator.faults.set({
+        refusals: [
+          { call: '/compute/', code: 'PERMISSION_DENIED', message: "Required 'compute.regions.get' permission" },
+        ],
+      });
+      const findings = await house.open().check();
+      expect(findings.every(({ ok }) => ok)).to.equal(true);
+      expect(findings.filter(({ message }) => message.startsWith('was not looked at'))).to.have.length(2);
     });
 
     it('fails on a default account, and says which roles one of their own needs', async () => {

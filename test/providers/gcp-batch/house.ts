@@ -33,6 +33,7 @@ export async function openHouse(options: Partial<GcpBatchSimulatorOptions> = {})
           serviceAccount: account,
           endpoint: simulator.endpoint,
           loggingEndpoint: simulator.httpUrl,
+          computeEndpoint: simulator.httpUrl,
           logReadsPerMinute: 60_000,
           command: ['sleep', '600'],
           ...more,

@@ -1,0 +1,143 @@
+/** What `shr doctor` prints of a backend: each subject with what is wrong and the cure. */
+import { z } from 'zod';
+import type { Finding, ProviderError } from '../provider.ts';
+import { classify } from './errors.ts';
+import { type GcpBatchOptions, machinesOf } from './options.ts';
+import { parentOf, subnetworkOf } from './request.ts';
+
+/** The calls that a check makes. Each rejects with ProviderError. */
+export interface Asked {
+  listJobs(): Promise<void>;
+  readLog(): Promise<void>;
+  /** `GET` of Compute Engine's REST API, by what follows `/compute/v1/`. */
+  compute(path: string): Promise<unknown>;
+}
+
+/** Google's own; who runs as one of these may as a rule edit the project. */
+const DEFAULT_ACCOUNT = /^(\d+-compute@developer|[^@]+@appspot)\.gserviceaccount\.com$/;
+
+export async function check(asked: Asked, options: GcpBatchOptions): Promise<readonly Finding[]> {
+  try {
+    await asked.listJobs();
+  } catch (error) {
+    return [refused(classify('ListJobs', error), options, 'roles/batch.jobsEditor')];
+  }
+  return [
+    { subject: 'permissions', ok: true, message: `jobs can be listed in ${parentOf(options)}` },
+    identity(options),
+    ...(options.logs ? [await logs(asked, options)] : []),
+    await network(asked, options),
+    await quota(asked, options),
+  ];
+}
+
+function identity({ serviceAccount, project }: GcpBatchOptions): Finding {
+  if (!DEFAULT_ACCOUNT.test(serviceAccount)) {
+    return { subject: 'permissions', ok: true, message: `runners are ${serviceAccount}, an account of their own` };
+  }
+  return {
+    subject: 'permissions',
+    ok: false,
+    message: `runners are ${serviceAccount}, a default account, which as a rule may edit the whole project`,
+    cure: `gcloud iam service-accounts create shr-runner --project ${project}, give it roles/batch.agentReporter and roles/logging.logWriter alone, and write it as serviceAccount`,
+  };
+}
+
+async function logs(asked: Asked, options: GcpBatchOptions): Promise<Finding> {
+  try {
+    await asked.readLog();
+    return { subject: 'permissions', ok: true, message: `logs can be read in ${options.project}` };
+  } catch (error) {
+    return refused(classify('logs', error), options, 'roles/logging.viewer');
+  }
+}
+
+const subnetworkAnswer = z.object({ privateIpGoogleAccess: z.boolean().default(false) });
+
+async function network(asked: Asked, options: GcpBatchOptions): Promise<Finding> {
+  const { project, region, externalIp } = options;
+  const name = subnetworkOf(options.subnetwork, region);
+  try {
+    const path = name.startsWith('projects/') ? name : `projects/${project}/${name}`;
+    const { privateIpGoogleAccess } = subnetworkAnswer.parse(await asked.compute(path));
+    if (externalIp) return { subject: 'network', ok: true, message: `machines get a public address in ${name}` };
+    if (privateIpGoogleAccess) {
+      return {
+        subject: 'network',
+        ok: true,
+        message: `machines get no public address in ${name}, and reach Google from there; GitHub needs Cloud NAT, which was not looked at`,
+      };
+    }
+    const short = name.slice(name.lastIndexOf('/') + 1);
+    return {
+      subject: 'network',
+      ok: false,
+      message: `machines get no public address in ${name}, and cannot reach Batch from there: its jobs would never run`,
+      cure: `gcloud compute networks subnets update ${short} --region ${region} --enable-private-ip-google-access, or set externalIp`,
+    };
+  } catch (error) {
+    const said = classify('compute', error);
+    if (said.code !== 'NOT_FOUND') return unseen('network', said, 'compute.subnetworks.get');
+    const cure = `write the name of one in ${region} (gcloud compute networks subnets list --project ${project} --regions ${region})`;
+    return { subject: 'network', ok: false, message: said.message, cure };
+  }
+}
+
+const regionAnswer = z.object({
+  quotas: z.array(z.object({ metric: z.string(), limit: z.number(), usage: z.number() })).default([]),
+});
+
+/** Compute Engine counts the cores of each family apart; E2 and what has no name of its own are CPUS. */
+const OWN_METRIC = /^(n2d|n2|c3|c3d|t2d|t2a|c2|c2d|n4|c4)-/;
+
+async function quota(asked: Asked, options: GcpBatchOptions): Promise<Finding> {
+  const { project, region } = options;
+  const [smallest] = Object.values(machinesOf(options)).flat();
+  const family = OWN_METRIC.exec(smallest?.type ?? '')?.[1]?.toUpperCase();
+  const metric = family === undefined ? 'CPUS' : `${family}_CPUS`;
+  try {
+    const { quotas } = regionAnswer.parse(await asked.compute(`projects/${project}/regions/${region}`));
+    const found = quotas.find((one) => one.metric === metric);
+    if (found === undefined) {
+      return { subject: 'quota', ok: true, message: `${region} counts no ${metric}` };
+    }
+    const message = `${found.usage} of ${found.limit} ${metric} are in use in ${region}`;
+    if (found.limit - found.usage >= (smallest?.cpu ?? 1)) return { subject: 'quota', ok: true, message };
+    return {
+      subject: 'quota',
+      ok: false,
+      message: `${message}: there is no room for a runner`,
+      cure: `ask Google for more ${metric} in ${region} (https://console.cloud.google.com/iam-admin/quotas?project=${project}), or add a backend`,
+    };
+  } catch (error) {
+    return unseen('quota', classify('compute', error), 'compute.regions.get');
+  }
+}
+
+/** Looking into Compute Engine takes rights that nothing else here needs; without them nothing is wrong. */
+function unseen(subject: 'network' | 'quota', error: ProviderError, permission: string): Finding {
+  return {
+    subject,
+    ok: true,
+    message: `was not looked at, which takes ${permission} (${error.message})`,
+  };
+}
+
+function refused(error: ProviderError, options: GcpBatchOptions, role: string): Finding {
+  const { project, region, endpoint } = options;
+  const { message } = error;
+  if (error.kind !== 'unauthorized') {
+    const cure = `check that ${endpoint ?? 'batch.googleapis.com and logging.googleapis.com'} can be reached from here`;
+    return { subject: 'region', ok: false, message, cure };
+  }
+  if (error.code === 'NOT_FOUND') {
+    const cure = `write a region that has Batch, in place of ${region} (gcloud batch locations list)`;
+    return { subject: 'region', ok: false, message, cure };
+  }
+  if (error.code === 'PERMISSION_DENIED') {
+    const cure = `switch the API on (gcloud services enable batch.googleapis.com logging.googleapis.com --project ${project}), and give the dispatcher's account ${role}`;
+    return { subject: 'permissions', ok: false, message, cure };
+  }
+  const cure = 'mend the option credentials; for application-default: gcloud auth application-default login';
+  return { subject: 'credentials', ok: false, message, cure };
+}
