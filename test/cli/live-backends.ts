@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { loadProvider } from '../../providers/index.ts';
 import type { Provider } from '../../providers/provider.ts';
 import { demoOptions as eciOptions, startAliEciSimulator } from '../../simulators/ali-eci/index.ts';
+import { demoKey } from '../../simulators/ali-eci/options.ts';
+import { demoOptions as aciOptions, startAzureAciSimulator } from '../../simulators/azure-aci/index.ts';
+import { demo as azureDemo } from '../../simulators/azure-aci/options.ts';
 import { demoOptions as batchOptions, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
 import { demoOptions as cloudRunOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
 import { testHost } from '../conformance/harness.ts';
@@ -14,7 +17,7 @@ export interface LiveBackend {
   readonly kind: string;
   readonly image: string;
   readonly options: Readonly<Record<string, unknown>>;
-  /** Options that a registration may only refer to: they stand in the environment, each under its own name. */
+  /** Values that a registration may only refer to. */
   readonly secrets?: readonly string[];
   close(): Promise<void>;
 }
@@ -54,7 +57,18 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
       kind: 'ali-eci',
       image: IMAGE,
       options: { ...eciOptions(simulator), stopGraceS: 1 },
-      secrets: ['accessKeySecret'],
+      secrets: [demoKey.secret],
+      close: () => simulator.close(),
+    };
+  },
+
+  async 'azure-aci'() {
+    const simulator = await startAzureAciSimulator({ images });
+    return {
+      kind: 'azure-aci',
+      image: IMAGE,
+      options: aciOptions(simulator),
+      secrets: [azureDemo.clientSecret],
       close: () => simulator.close(),
     };
   },
@@ -73,18 +87,15 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
 /** Its entry in a registration, and the environment that this refers to. */
 export function entryOf(backend: LiveBackend, name: string) {
   const secrets = backend.secrets ?? [];
-  const shown = Object.entries(backend.options).map(([key, value]) => [
-    key,
-    secrets.includes(key) ? `\${env:${variableOf(key)}}` : value,
-  ]);
+  const hidden = JSON.stringify(backend.options, (_, value: unknown) => {
+    const index = typeof value === 'string' ? secrets.indexOf(value) : -1;
+    return index === -1 ? value : `\${env:LIVE_SECRET_${index}}`;
+  });
+  const options: unknown = JSON.parse(hidden);
   return {
-    entry: { name, kind: backend.kind, options: Object.fromEntries(shown) },
-    environment: Object.fromEntries(secrets.map((key) => [variableOf(key), String(backend.options[key])])),
+    entry: { name, kind: backend.kind, options },
+    environment: Object.fromEntries(secrets.map((secret, index) => [`LIVE_SECRET_${index}`, secret])),
   };
-}
-
-function variableOf(key: string): string {
-  return `LIVE_${key}`;
 }
 
 /** A provider of our own to look at the service with, beside that of the command. */
