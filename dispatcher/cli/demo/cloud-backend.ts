@@ -23,6 +23,11 @@ const clouds: Readonly<Record<string, (host: ContainerHostOptions) => Promise<Si
     const simulator = await startAliEciSimulator(host);
     return { options: demoOptions(simulator), close: () => simulator.close() };
   },
+  'azure-aci': async (host) => {
+    const { demoOptions, startAzureAciSimulator } = await import('../../../simulators/azure-aci/index.ts');
+    const simulator = await startAzureAciSimulator(host);
+    return { options: demoOptions(simulator), close: () => simulator.close() };
+  },
   'gcp-cloud-run': async (host) => {
     const { demoOptions, startCloudRunSimulator } = await import('../../../simulators/gcp-cloud-run/index.ts');
     const simulator = await startCloudRunSimulator(host);
