@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { demoOptions as aliEciOptions, startAliEciSimulator } from './ali-eci/index.ts';
 import { demoOptions as gcpBatchOptions, startGcpBatchSimulator } from './gcp-batch/index.ts';
+import { demoOptions as cloudRunOptions, startCloudRunSimulator } from './gcp-cloud-run/index.ts';
 import { startGithubSimulator } from './github/index.ts';
 
 function numberOf(text: string): number {
@@ -136,6 +137,40 @@ program
       console.log('options of a backend of kind gcp-batch:');
       console.log(JSON.stringify(gcpBatchOptions(simulator), null, 2));
       console.log(`faults  curl --data '{"noStock":"all"}' ${simulator.httpUrl}/_simulator/conditions`);
+      const end = (): void => {
+        void simulator.close().then(() => process.exit(0));
+      };
+      process.once('SIGINT', end);
+      process.once('SIGTERM', end);
+    },
+  );
+
+program
+  .command('gcp-cloud-run')
+  .description("Cloud Run's jobs, with local processes for containers.")
+  .option('--port <port>', 'port for gRPC; 0 takes a free one', numberOf, 4040)
+  .option('--http-port <port>', 'port for tokens, Cloud Logging and control', numberOf, 4041)
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--project <id>', 'the project there is', 'demo-project')
+  .option('--region <name>', 'the region there is', 'europe-west1')
+  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
+  .action(
+    async (flags: { port: number; httpPort: number; host: string; project: string; region: string; image: string }) => {
+      const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
+      const simulator = await startCloudRunSimulator({
+        grpcPort: flags.port,
+        httpPort: flags.httpPort,
+        host: flags.host,
+        project: flags.project,
+        region: flags.region,
+        images: { [flags.image]: [process.execPath, runner] },
+        substitutions: { '/home/runner/run.sh': runner },
+      });
+      console.log(`grpc    ${simulator.endpoint}`);
+      console.log(`image   ${flags.image}`);
+      console.log('options of a backend of kind gcp-cloud-run:');
+      console.log(JSON.stringify(cloudRunOptions(simulator), null, 2));
+      console.log(`faults  curl --data '{"next":["no-capacity"]}' ${simulator.httpUrl}/_simulator/doom`);
       const end = (): void => {
         void simulator.close().then(() => process.exit(0));
       };

@@ -215,10 +215,11 @@ export class CloudRun {
 
   get #clients(): Clients {
     if (this.#open !== undefined) return this.#open;
-    const options = clientOptions(this.#options);
-    const jobs = new v2.JobsClient(options);
+    const { credentials, ...shared } = clientOptions(this.#options);
+    const jobs = new v2.JobsClient(shared);
+    // As an option they would have the library warn on standard error of JSON that nobody checked; this was checked.
+    if (credentials !== undefined) jobs.auth.jsonContent = credentials;
     // One token for all three.
-    const { credentials: _credentials, ...shared } = options;
     const executions = new v2.ExecutionsClient({ ...shared, auth: jobs.auth });
     this.#open = { jobs, executions, tasks: new v2.TasksClient({ ...shared, auth: jobs.auth }) };
     return this.#open;
