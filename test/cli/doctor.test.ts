@@ -231,6 +231,35 @@ describe('shr doctor', () => {
     expect(all.find(({ subject }) => subject === 'runners')?.message).to.equal('can be read at repos/acme/web');
   });
 
+  it("looks at an enterprise's runners with a token", async () => {
+    house = await startInstallation({
+      enterprises: [{ slug: 'big', organizations: ['acme'] }],
+      tokens: [{ login: 'dev', owners: ['*'], access: 'admin', token: 'ghp_known' }],
+    });
+    await house.register('acme', {
+      organization: undefined,
+      runnerGroup: undefined,
+      enterprise: 'big',
+      organizations: ['acme'],
+      credentials: { token: '${env:CLI_TOKEN}' },
+    });
+    const { out } = await shr(['doctor'], house.folder, { ...house.environment, CLI_TOKEN: 'ghp_known' });
+    expect(out).to.include('ok      acme  github  runners: can be read at enterprises/big');
+    expect(out).to.include("ok      acme  github  runner group: 'Default' of enterprises/big is there");
+  });
+
+  it("takes the App's installation at a user account for its repositories'", async () => {
+    house = await startInstallation({
+      owners: [{ login: 'octocat', type: 'User', repositories: [{ name: 'cat' }] }],
+      apps: [{ name: 'cli', installations: [{ account: 'octocat' }] }],
+    });
+    await house.register('cats', { organization: undefined, runnerGroup: undefined, user: 'octocat' });
+    const { code, all } = await findings();
+    expect(code).to.equal(0);
+    expect(all.find(({ subject }) => subject === 'credentials')?.message).to.include('is installed for octocat');
+    expect(all.find(({ subject }) => subject === 'exposure')?.message).to.include('single repositories');
+  });
+
   it('is content with polling alone', async () => {
     house = await startInstallation();
     await house.register('acme', { webhook: undefined });
