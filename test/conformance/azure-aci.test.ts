@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { expect } from 'chai';
 import azureAciModule from '../../providers/azure-aci/index.ts';
 import {
   type AzureAciSimulator,
@@ -6,6 +7,7 @@ import {
   demoOptions,
   startAzureAciSimulator,
 } from '../../simulators/azure-aci/index.ts';
+import { problemsOf, readDescription } from '../providers/azure-aci/description.ts';
 import { foreignGroup, vendorClient } from '../simulators/azure-aci/vendor.ts';
 import { describeConformance } from './conformance.ts';
 import { type Harness, type Program, programs, testHost } from './harness.ts';
@@ -96,6 +98,11 @@ describeConformance('azure-aci', lacks, async (): Promise<Harness> => {
       return [commandLine, JSON.stringify(raw), JSON.stringify(answers)].join('\n');
     },
     remains: async (prefix) => simulator.groups.map((group) => group.name).filter((name) => name.startsWith(prefix)),
-    close: () => simulator.close(),
+    close: async () => {
+      await simulator.close();
+      const description = readDescription();
+      if (description === undefined) console.log('      not held against ../shared/specs: it is not there');
+      else expect([...new Set(problemsOf(calls, description))]).to.deep.equal([]);
+    },
   };
 });
