@@ -133,10 +133,13 @@ describe('the Google Batch simulator', () => {
   it('deletes in an operation that ends when the machine is gone', async () => {
     await create('one', jobOf({}));
     const running = await until('one', 'RUNNING');
+    for (let tries = 0; simulator.service.job('one')?.pid === undefined && tries < 500; tries += 1) await delay(10);
     const pid = simulator.service.job('one')?.pid;
+    simulator.setConditions({ stallDeletion: true });
     const [operation] = await client.deleteJob({ name: running.name ?? '' }, call());
     expect((await get('one')).status?.state).to.equal('DELETION_IN_PROGRESS');
     expect(await refusal(client.deleteJob({ name: running.name ?? '' }, call()))).to.match(/^9 /);
+    simulator.setConditions({});
     for (let tries = 0; tries < 500 && simulator.service.job('one') !== undefined; tries += 1) await delay(10);
     expect(await refusal(get('one'))).to.match(/^5 /);
     expect(() => process.kill(pid ?? 0, 0)).to.throw(/ESRCH/);
