@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { withReferences } from '../../dispatcher/cli/demo/references.ts';
 import { jobListSchema, runnerDetailSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { demoOptions as eciOptions, startAliEciSimulator } from '../../simulators/ali-eci/index.ts';
+import { demoOptions as aciOptions, startAzureAciSimulator } from '../../simulators/azure-aci/index.ts';
 import { demoOptions as batchOptions, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
 import { demoOptions as runOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
 import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
@@ -24,6 +25,7 @@ interface Cloud {
 
 async function startClouds(): Promise<readonly Cloud[]> {
   const eci = await startAliEciSimulator(host);
+  const aci = await startAzureAciSimulator(host);
   const run = await startCloudRunSimulator(host);
   const batch = await startGcpBatchSimulator(host);
   const slowDown = "Quota exceeded for quota metric 'Write requests' and limit 'Write requests per minute'";
@@ -35,6 +37,14 @@ async function startClouds(): Promise<readonly Cloud[]> {
       refuse: () => eci.fault({ kind: 'no-stock', action: 'CreateContainerGroup' }),
       heal: () => eci.clearFaults(),
       close: () => eci.close(),
+    },
+    {
+      kind: 'azure-aci',
+      options: aciOptions(aci),
+      refusal: 'azure-aci refused: quota',
+      refuse: () => aci.fault({ kind: 'quota', operation: 'create' }),
+      heal: () => aci.clearFaults(),
+      close: () => aci.close(),
     },
     {
       kind: 'gcp-cloud-run',
@@ -130,6 +140,12 @@ describe('one registration on several clouds', function () {
       return kind === 'ali-eci' ? true : undefined;
     });
     expect(back.filter((kind) => kind !== 'gcp-batch')).to.deep.equal(['gcp-cloud-run', 'ali-eci']);
+  });
+
+  it('takes a backend that was at its quota again, for a job that names it, once its minute is over', async () => {
+    const jobId = push(service, '[e2e, backend-azure-aci]');
+    const story = await eventually('the job got a runner', 90_000, () => launchStory(service, jobId));
+    expect(story).to.deep.equal(['azure-aci accepted the launch']);
   });
 
   it('takes the backend that a label names, where the policy allows it', async () => {
