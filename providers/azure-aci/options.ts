@@ -127,13 +127,12 @@ export const azureAciOptions = z
       .optional(),
     /** On every container group beside ours, for the subscription's own policies. */
     tags: z
-      .record(
-        z
-          .string()
-          .regex(/^[^<>%&\\?/]{1,512}$/, 'has a character that Azure does not take in the name of a tag')
-          .refine((name) => !/^shr\./i.test(name), 'may not begin with shr.'),
-        z.string().max(256),
+      .record(z.string(), z.string().max(256))
+      .refine(
+        (tags) => Object.keys(tags).every((name) => /^[^<>%&\\?/]{1,512}$/.test(name)),
+        'Azure takes no <, >, %, &, \\, ?, / in the name of a tag',
       )
+      .refine((tags) => !Object.keys(tags).some((name) => /^shr\./i.test(name)), 'names may not begin with shr.')
       .refine((tags) => Object.keys(tags).length <= 15, 'at most 15')
       .default({}),
 
