@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { demoOptions as aliEciOptions, startAliEciSimulator } from './ali-eci/index.ts';
+import { demoOptions as azureAciOptions, startAzureAciSimulator } from './azure-aci/index.ts';
 import { demoOptions as gcpBatchOptions, startGcpBatchSimulator } from './gcp-batch/index.ts';
 import { demoOptions as cloudRunOptions, startCloudRunSimulator } from './gcp-cloud-run/index.ts';
 import { startGithubSimulator } from './github/index.ts';
@@ -178,5 +179,32 @@ program
       process.once('SIGTERM', end);
     },
   );
+
+program
+  .command('azure-aci')
+  .description('Azure Container Instances and the sign-in to it, over https, with local processes for containers.')
+  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4050)
+  .option('--location <name>', 'the region it is', 'westeurope')
+  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
+  .action(async (flags: { port: number; location: string; image: string }) => {
+    const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
+    const simulator = await startAzureAciSimulator({
+      port: flags.port,
+      location: flags.location,
+      images: { [flags.image]: [process.execPath, runner] },
+      substitutions: { '/home/runner/run.sh': runner },
+    });
+    console.log(`url     ${simulator.url}`);
+    console.log(`image   ${flags.image}`);
+    console.log('options of a backend of kind azure-aci:');
+    console.log(JSON.stringify(azureAciOptions(simulator), null, 2));
+    // Its certificate is vouched for by itself alone, anew at every start.
+    console.log(`faults  curl --insecure --data '{"kind":"no-stock","times":1}' ${simulator.url}/_simulator/faults`);
+    const end = (): void => {
+      void simulator.close().then(() => process.exit(0));
+    };
+    process.once('SIGINT', end);
+    process.once('SIGTERM', end);
+  });
 
 await program.parseAsync();
