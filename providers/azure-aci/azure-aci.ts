@@ -24,6 +24,8 @@ import { type Group, isDeleting, needsDetail, toInstance } from './state.ts';
 
 /** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** A look at a name is good for this long. */
+const STALE_LOOK_MS = 500;
 /** Reads at once when a list is filled in. */
 const DETAILS_AT_ONCE = 8;
 /** Waits between looks after a deletion: until it is gone, or the service's acceptance has to do. */
@@ -138,6 +140,13 @@ export class AzureAciProvider implements Provider {
     const body = containerGroup(request, this.#options, id);
     const existing = await this.#service.get(name);
     if (existing !== undefined) return adopted(existing, request);
+    const lookedAtMs = this.#host.now();
+    await this.#service.reserve();
+    // A place may have been long in coming: a PUT of what somebody has made meanwhile would start it again.
+    if (this.#host.now() - lookedAtMs > STALE_LOOK_MS) {
+      const meanwhile = await this.#service.get(name);
+      if (meanwhile !== undefined) return adopted(meanwhile, request);
+    }
     try {
       await this.#service.create(name, body, Object.values(request.secretEnvironment));
     } catch (error) {

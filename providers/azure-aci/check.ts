@@ -150,6 +150,21 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
     ];
   }
   const own = options.credentials.kind === 'managed-identity' ? options.credentials.clientId : undefined;
+  // The resource id of an identity does not tell its client id; a container group that has it does.
+  const shared = groups
+    .filter((group) => toInstance(group) !== undefined)
+    .flatMap((group) => Object.entries(group.identity?.userAssignedIdentities ?? {}))
+    .find(([, assigned]) => own !== undefined && assigned?.clientId?.toLowerCase() === own.toLowerCase());
+  if (shared !== undefined) {
+    return [
+      {
+        subject: 'permissions',
+        ok: false,
+        message: `jobs have the dispatcher's own identity, ${shared[0].slice(shared[0].lastIndexOf('/') + 1)}`,
+        cure: 'give runnerIdentities (and registries) identities of their own, with only what jobs need',
+      },
+    ];
+  }
   const identities = identitiesOf(options);
   if (identities.length === 0) {
     return [{ subject: 'permissions', ok: true, message: 'jobs have no identity at Azure' }];
@@ -159,7 +174,7 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
     {
       subject: 'permissions',
       ok: true,
-      message: `jobs can use the identities ${names}${own === undefined ? '' : `; see that none of them is the dispatcher's own (${own})`}`,
+      message: `jobs can use the identities ${names}`,
     },
   ];
 }

@@ -62,7 +62,12 @@ export class Service {
     });
   }
 
-  /** Resolves at the service's acceptance. `secrets` are those of this launch. */
+  /** Waits for a place in the budget of creations: `create` itself does not wait. */
+  reserve(): Promise<void> {
+    return this.#budget.permit('create');
+  }
+
+  /** After `reserve`. Resolves at the service's acceptance. `secrets` are those of this launch. */
   create(name: string, body: ContainerGroup, secrets: readonly string[]): Promise<void> {
     return this.#call(
       'create',
@@ -148,7 +153,7 @@ export class Service {
   }
 
   async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {
-    await this.#budget.permit(call);
+    if (call !== 'create') await this.#budget.permit(call);
     try {
       return await this.#deadlines.run(`azure-aci ${call}`, this.#options.timeoutMs, action);
     } catch (error) {

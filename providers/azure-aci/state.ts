@@ -20,7 +20,12 @@ const containerState = z.object({
 export const group = z.object({
   name: z.string().min(1),
   tags: z.record(z.string(), z.string()).nullish(),
-  identity: z.object({ type: z.string().nullish() }).nullish(),
+  identity: z
+    .object({
+      type: z.string().nullish(),
+      userAssignedIdentities: z.record(z.string(), z.object({ clientId: z.string().nullish() }).nullish()).nullish(),
+    })
+    .nullish(),
   priority: z.string().nullish(),
   provisioningState: z.string().nullish(),
   instanceView: z.object({ state: z.string().nullish(), events: z.array(event).nullish() }).nullish(),

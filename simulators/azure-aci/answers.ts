@@ -5,6 +5,8 @@ import type { Group } from './group.ts';
 export interface Place {
   readonly subscriptionId: string;
   readonly resourceGroup: string;
+  /** Client ids of user-assigned identities, by resource id. */
+  readonly identities: Readonly<Record<string, string>>;
 }
 
 /** Of a GET, and of the answers to PUT and DELETE. */
@@ -55,7 +57,7 @@ export function listed(group: Group, place: Place): Record<string, unknown> {
                   userAssignedIdentities: Object.fromEntries(
                     Object.keys(identity.userAssignedIdentities).map((id) => [
                       id,
-                      { principalId: `principal of ${id}`, clientId: `client of ${id}` },
+                      { principalId: place.identities[id] ?? id, clientId: place.identities[id] ?? id },
                     ]),
                   ),
                 }),

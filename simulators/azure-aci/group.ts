@@ -51,6 +51,7 @@ export class Group {
   #output = '';
   #outOfMemory = false;
   #isDeleted = false;
+  readonly #deleted = new AbortController();
   #isEvicted = false;
   readonly #host: ContainerHost;
   readonly #timings: Timings;
@@ -97,7 +98,7 @@ export class Group {
 
   /** Resolves when it has ended, one way or another. */
   async run(failure: Failure | undefined): Promise<void> {
-    await delay(this.#timings.pendingMs);
+    await this.#wait(this.#timings.pendingMs);
     if (this.#isDeleted) return;
     if (failure !== undefined && failure.how !== 'image-pull') {
       const name = { 'no-stock': 'InsufficientCapacity.', quota: 'QuotaReached', timeout: 'DeploymentTimeout' }[
@@ -110,7 +111,7 @@ export class Group {
     this.provisioningState = 'Creating';
     const image = this.decoded.properties.containers[0]?.properties.image ?? '';
     this.#event(this.containerEvents, 'Normal', 'Pulling', `pulling image "${image}"`);
-    await delay(this.#timings.pullMs);
+    await this.#wait(this.#timings.pullMs);
     if (this.#isDeleted) return;
     if (failure !== undefined) {
       this.#failPull(image, failure.message);
@@ -151,9 +152,15 @@ export class Group {
   /** Resolves when nothing of it is left. */
   async delete(): Promise<void> {
     this.#isDeleted = true;
+    this.#deleted.abort();
     this.provisioningState = 'Deleting';
     await this.#container?.stop(this.#timings.graceMs);
     await delay(this.#timings.deleteMs);
+  }
+
+  /** Until then, or the deletion. */
+  async #wait(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#deleted.signal }).catch(() => undefined);
   }
 
   async #start(image: string): Promise<void> {

@@ -160,7 +160,7 @@ export async function startAzureAciSimulator(options: AzureAciSimulatorOptions):
     // The header keeps a request out that somebody was tricked into.
     if (
       request.headers['metadata']?.toString().toLowerCase() !== 'true' ||
-      url.pathname !== '/metadata/identity/oauth2/token'
+      !/^\/metadata\/identity\/oauth2\/token\/?$/.test(url.pathname)
     ) {
       send(response, {
         status: 400,
@@ -193,7 +193,8 @@ export async function startAzureAciSimulator(options: AzureAciSimulatorOptions):
     ca: certificate,
     metadataUrl: `http://127.0.0.1:${metadataPort}`,
     location: world.location,
-    ...world.place,
+    subscriptionId: world.place.subscriptionId,
+    resourceGroup: world.place.resourceGroup,
     get groups() {
       return world.groups;
     },

@@ -17,6 +17,8 @@ export interface AzureAciSimulatorOptions extends ContainerHostOptions {
   readonly clients?: readonly Client[];
   /** Client ids of the machine's managed identities; the first is its own. */
   readonly managedIdentities?: readonly string[];
+  /** Client ids of user-assigned identities, by resource id. */
+  readonly identities?: Readonly<Record<string, string>>;
   readonly spotLocations?: readonly string[];
   /** Resource ids of subnets that are there, and delegated. */
   readonly subnets?: readonly string[];

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ContainerHost } from '../containers/host.ts';
-import { listed, shown } from './answers.ts';
+import { listed, type Place, shown } from './answers.ts';
 import { type Decoded, decode, sum } from './body.ts';
 import type { Faults, Operation } from './faults.ts';
 import { type Failure, Group, type Timings } from './group.ts';
@@ -28,7 +28,7 @@ interface Running {
 }
 
 export class World {
-  readonly place: { readonly subscriptionId: string; readonly resourceGroup: string };
+  readonly place: Place;
   readonly location: string;
   readonly #options: AzureAciSimulatorOptions;
   readonly #faults: Faults;
@@ -49,6 +49,7 @@ export class World {
     this.place = {
       subscriptionId: options.subscriptionId ?? demo.subscriptionId,
       resourceGroup: options.resourceGroup ?? demo.resourceGroup,
+      identities: options.identities ?? {},
     };
     this.location = options.location ?? demo.location;
   }

@@ -1,0 +1,480 @@
+import { createPublicKey } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Finding, Instance, Provider } from '../../../providers/provider.ts';
+import { demo, demoSubnet, makeClientCertificate } from '../../../simulators/azure-aci/index.ts';
+import { foreignGroup, vendorClient } from '../../simulators/azure-aci/vendor.ts';
+import { eventually, type House, IMAGE, launchOf, openHouse, refusal } from './house.ts';
+
+const shape = launchOf('x').shape;
+const identities = `/subscriptions/${demo.subscriptionId}/resourceGroups/ids/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
+
+describe('azure-aci', () => {
+  let house: House;
+
+  afterEach(() => house.close());
+
+  const until = (provider: Provider, name: string, state: Instance['state']): Promise<Instance | undefined> =>
+    eventually(
+      () => provider.inspect({ name }),
+      (seen) => seen?.state === state,
+    );
+  const sent = (operation: string): number => house.calls.filter((call) => call.operation === operation).length;
+  const finding = (findings: readonly Finding[], subject: Finding['subject']): Finding => {
+    const found =
+      findings.find((one) => one.subject === subject && !one.ok) ?? findings.find((one) => one.subject === subject);
+    if (found === undefined) throw new Error(`nothing was found about ${subject}`);
+    return found;
+  };
+
+  describe('launch', () => {
+    it('resolves when the service has accepted, and does not ask how it goes', async () => {
+      house = await openHouse({ timings: { pendingMs: 60_000 } });
+      const instance = await house.backend().launch(launchOf('house-1'));
+      expect(instance.state).to.equal('pending');
+      expect(sent('operation')).to.equal(0);
+      expect([sent('get'), sent('create')]).to.deep.equal([1, 1]);
+    });
+
+    it('adopts what another process has just begun, and starts nothing again', async () => {
+      house = await openHouse({ timings: { pendingMs: 300 } });
+      const [one, two] = [house.backend(), house.backend()];
+      const request = launchOf('house-1');
+      const answers = await Promise.all([one.launch(request), two.launch(request)]);
+      expect(answers[0].ref).to.deep.equal(answers[1].ref);
+      expect(sent('create')).to.equal(2);
+      await until(one, 'house-1', 'running');
+      expect(house.simulator.named('house-1')?.restartCount).to.equal(0);
+    });
+
+    it('adopts by the precondition too, where the service heeds it', async () => {
+      house = await openHouse({ heedsIfNoneMatch: true });
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await until(provider, 'house-1', 'running');
+      // The look before the creation sees nothing: as if both had come at once.
+      const end = house.simulator.fault({
+        kind: 'refusal',
+        operation: 'get',
+        times: 1,
+        status: 404,
+        code: 'ResourceNotFound',
+        message: 'x',
+      });
+      const again = await house.backend().launch(launchOf('house-1'));
+      end();
+      expect(house.calls.filter(({ status }) => status === 412)).to.have.length(1);
+      expect(again.state).to.equal('running');
+      expect(house.simulator.named('house-1')?.restartCount).to.equal(0);
+    });
+
+    it('sends nothing that does not fit', async () => {
+      house = await openHouse();
+      const charge = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`label-${index}`, 'x']));
+      const request = launchOf('house-1');
+      const error = await refusal(house.backend().launch({ ...request, tags: { ...request.tags, charge } }));
+      expect(error.kind).to.equal('invalid');
+      expect(house.calls).to.deep.equal([]);
+    });
+
+    const late = [
+      ['no-stock', 'failed', 'no-stock'],
+      ['quota', 'failed', 'no-stock'],
+      ['timeout', 'failed', 'unknown'],
+      ['image-pull', 'pending', 'image-pull-failed'],
+    ] as const;
+    for (const [how, state, kind] of late) {
+      it(`is accepted, and fails later: ${how}`, async () => {
+        house = await openHouse();
+        const provider = house.backend();
+        house.simulator.fault({ kind: 'fails-later', how, times: 1 });
+        await provider.launch(launchOf('house-1'));
+        const seen = await eventually(
+          () => provider.inspect({ name: 'house-1' }),
+          (instance) => instance?.reason !== undefined,
+        );
+        expect([seen?.state, seen?.reason?.kind]).to.deep.equal([state, kind]);
+        // A list tells no events: of one that is still being made it asks for no more.
+        const [listed] = await provider.list({ dispatcher: 'house' });
+        expect([listed?.state, listed?.reason?.kind]).to.deep.equal([state, state === 'failed' ? kind : undefined]);
+        await provider.stop({ name: 'house-1' });
+        expect(house.simulator.groups).to.deep.equal([]);
+      });
+    }
+
+    const refused = [
+      [{ kind: 'no-stock' }, 'capacity'],
+      [{ kind: 'quota' }, 'quota'],
+      [{ kind: 'throttling', operation: 'create', retryAfterS: 7 }, 'throttled'],
+      [{ kind: 'server-error', operation: 'create' }, 'transient'],
+      [{ kind: 'no-permission', operation: 'create' }, 'unauthorized'],
+    ] as const;
+    for (const [fault, kind] of refused) {
+      it(`is refused at once, and leaves nothing: ${fault.kind}`, async () => {
+        house = await openHouse();
+        house.simulator.fault(fault);
+        const error = await refusal(house.backend().launch(launchOf('house-1')));
+        expect(error.kind).to.equal(kind);
+        if (fault.kind === 'throttling') expect(error.retryAfterMs).to.equal(7000);
+        expect(sent('create'), 'no repetition of the SDK’s own').to.equal(1);
+        expect(house.simulator.groups).to.deep.equal([]);
+      });
+    }
+
+    it('says the quota of the subscription with its numbers', async () => {
+      house = await openHouse({ quota: { cores: 3 } });
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1', { shape: { ...shape, cpu: 2 } }));
+      const error = await refusal(provider.launch(launchOf('house-2', { shape: { ...shape, cpu: 2 } })));
+      expect(error.kind).to.equal('quota');
+      expect(error.message).to.include("Limit: '3', Usage: '2' Requested: '2'");
+    });
+
+    it('may have been accepted when no answer comes', async () => {
+      house = await openHouse();
+      const provider = house.backend({ timeoutMs: 300 });
+      house.simulator.fault({ kind: 'lost-answer', operation: 'create', times: 1, how: 'hang' });
+      const request = launchOf('house-1');
+      const error = await refusal(provider.launch(request));
+      expect([error.kind, error.code]).to.deep.equal(['transient', 'timeout']);
+      expect((await provider.launch(request)).ref.name).to.equal('house-1');
+      expect(sent('create')).to.equal(1);
+    });
+
+    it('has no secret in a refusal that repeats what it was sent', async () => {
+      house = await openHouse();
+      const request = launchOf('house-1');
+      const [secret = ''] = Object.values(request.secretEnvironment);
+      house.simulator.fault({
+        kind: 'refusal',
+        operation: 'create',
+        status: 400,
+        code: 'InvalidRequestContent',
+        message: `bad value '${secret}'`,
+      });
+      const error = await refusal(house.backend().launch(request));
+      expect(error.kind).to.equal('invalid');
+      expect(`${error.stack} ${String(error.cause)} ${JSON.stringify(error.cause)}`).to.not.include(secret);
+    });
+  });
+
+  describe('dind, spot and disks', () => {
+    const reason = (provider: Provider, changes: object): string => {
+      const fit = provider.fit({ ...shape, ...changes });
+      return fit.fits ? 'fits' : fit.reason;
+    };
+
+    it('are refused where Azure has them not, saying where it has them', async () => {
+      house = await openHouse();
+      const standard = house.backend();
+      expect(reason(standard, { dockerInDocker: true })).to.include('Confidential');
+      expect(reason(standard, { diskGiB: 100 })).to.include('50 GB');
+      expect(reason(standard, { bucket: 'share' })).to.include('files');
+      expect(reason(standard, { subnet: 'other' })).to.include('subnetId');
+      expect(reason(standard, { architecture: 'arm64' })).to.include('x64');
+      expect(reason(standard, { spot: true })).to.equal('fits');
+      expect(reason(house.backend({ subnetId: demoSubnet }), { spot: true })).to.include('subnet');
+      expect(reason(house.backend({ sku: 'Confidential' }), { spot: true })).to.include('Confidential');
+      expect(reason(house.backend({ spotLocations: ['westus'] }), { spot: true })).to.include('westus');
+      expect(reason(house.backend({ sku: 'Confidential' }), { dockerInDocker: true })).to.include('privileged');
+    });
+
+    it('a Confidential container group runs privileged, for the jobs that ask for it', async () => {
+      house = await openHouse();
+      const provider = house.backend({ sku: 'Confidential', privileged: true });
+      await provider.launch(launchOf('house-1', { shape: { ...shape, dockerInDocker: true } }));
+      await provider.launch(launchOf('house-2'));
+      const contexts = ['house-1', 'house-2'].map(
+        (name) => house.simulator.named(name)?.decoded.properties.containers[0]?.properties.securityContext,
+      );
+      expect(contexts).to.deep.equal([{ privileged: true }, undefined]);
+    });
+
+    it('a share’s folder of the repository is where the runner works', async () => {
+      const place = await mkdtemp(join(tmpdir(), 'shr-azure-work-'));
+      try {
+        house = await openHouse();
+        const provider = house.backend({
+          files: { storageAccount: 'acmebuilds', storageAccountKey: 'storage key' },
+          workFolder: join(place, 'home', '_work'),
+          command: ['sh', '-c', `echo cached > ${join(place, 'home', '_work', 'file')}; ls -d /tmp`],
+        });
+        await provider.launch(launchOf('house-1', { shape: { ...shape, bucket: 'cache', bucketPrefix: 'acme/web' } }));
+        await until(provider, 'house-1', 'succeeded');
+        expect(await readFile(join(place, 'home', '_work', 'file'), 'utf8')).to.equal('cached\n');
+        expect(await readdir(join(place, 'home'))).to.deep.equal(['_work']);
+        const decoded = house.simulator.named('house-1')?.decoded;
+        expect(decoded?.properties.containers[0]?.properties.command).to.include('/mnt/shr-bucket/acme/web');
+      } finally {
+        await rm(place, { recursive: true, force: true });
+      }
+    });
+  });
+
+  describe('ends', () => {
+    it('out of memory is told apart', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await until(provider, 'house-1', 'running');
+      await house.simulator.runOutOfMemory('house-1');
+      const seen = await until(provider, 'house-1', 'failed');
+      expect(seen?.reason).to.include({ kind: 'out-of-memory', exitCode: 137 });
+    });
+
+    it('a spot container group that was taken away says so, although the service starts it again', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1', { shape: { ...shape, spot: true } }));
+      await until(provider, 'house-1', 'running');
+      await house.simulator.reclaim('house-1');
+      const seen = await eventually(
+        () => provider.inspect({ name: 'house-1' }),
+        (instance) => instance?.reason !== undefined,
+      );
+      expect(seen?.reason?.kind).to.equal('spot-reclaimed');
+    });
+
+    it('the end of a long log is kept, as far as the service keeps it', async () => {
+      house = await openHouse();
+      const provider = house.backend({ command: ['sh', '-c', 'seq -f "line %08.0f" 1 9000; echo the very last line'] });
+      await provider.launch(launchOf('house-1'));
+      await until(provider, 'house-1', 'succeeded');
+      const text = (await provider.logs({ name: 'house-1' })) ?? '';
+      expect(text.endsWith('the very last line\n')).to.equal(true);
+      expect(Buffer.byteLength(text)).to.be.within(8 * 1024, 16 * 1024);
+      await provider.stop({ name: 'house-1' });
+      expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+    });
+
+    it('what has not started yet has no log', async () => {
+      house = await openHouse({ timings: { pendingMs: 60_000 } });
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+    });
+
+    it('what has only just begun is stopped as soon as the service takes it', async () => {
+      house = await openHouse({ timings: { pendingMs: 400 } });
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await provider.stop({ name: 'house-1' });
+      expect(house.calls.some((call) => call.operation === 'delete' && call.status === 409)).to.equal(true);
+      expect(house.simulator.groups).to.deep.equal([]);
+    });
+
+    it('what stays in transition is told, and not forgotten', async () => {
+      house = await openHouse({ timings: { pendingMs: 60_000 } });
+      const provider = house.backend({ timeoutMs: 500 });
+      await provider.launch(launchOf('house-1'));
+      const error = await refusal(provider.stop({ name: 'house-1' }));
+      expect([error.kind, error.code]).to.deep.equal(['transient', 'ContainerGroupTransitioning']);
+      expect(await provider.list({ dispatcher: 'house' })).to.have.length(1);
+    });
+  });
+
+  describe('list', () => {
+    it('follows all pages, asks for what the list does not tell, and for nothing else', async () => {
+      house = await openHouse({ pageSize: 2 });
+      const provider = house.backend();
+      const names = ['house-1', 'house-2', 'house-3', 'house-4', 'house-5'];
+      for (const name of names) await provider.launch(launchOf(name));
+      for (const name of names) await until(provider, name, 'running');
+      await vendorClient(house.simulator).containerGroups.beginCreateOrUpdate(
+        house.simulator.resourceGroup,
+        'foreign',
+        foreignGroup(house.simulator, IMAGE),
+      );
+      const before = sent('get');
+      const listed = await provider.list({ dispatcher: 'house' });
+      expect(listed.map(({ ref, state }) => [ref.name, state])).to.deep.equal(names.map((name) => [name, 'running']));
+      expect(sent('get') - before).to.equal(5);
+      expect(sent('list')).to.equal(3);
+    });
+
+    it('is an error when a page is refused, never a part', async () => {
+      house = await openHouse({ pageSize: 1 });
+      const provider = house.backend();
+      for (const name of ['house-1', 'house-2']) await provider.launch(launchOf(name));
+      for (const kind of ['no-permission', 'server-error'] as const) {
+        const end = house.simulator.fault({ kind, operation: 'list' });
+        const error = await refusal(provider.list({ dispatcher: 'house' }));
+        expect(error.kind).to.equal(kind === 'no-permission' ? 'unauthorized' : 'transient');
+        end();
+      }
+    });
+
+    it('says unknown of one whose view cannot be had', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await until(provider, 'house-1', 'running');
+      const end = house.simulator.fault({ kind: 'server-error', operation: 'get' });
+      const [listed] = await provider.list({ dispatcher: 'house' });
+      end();
+      expect([listed?.ref.name, listed?.state]).to.deep.equal(['house-1', 'unknown']);
+    });
+
+    it('does not take a resource group that is gone for an empty one', async () => {
+      house = await openHouse();
+      const provider = house.backend({ resourceGroup: 'deleted' });
+      for (const call of [
+        provider.list({ dispatcher: 'house' }),
+        provider.inspect({ name: 'house-1' }),
+        provider.stop({ name: 'house-1' }),
+      ]) {
+        expect((await refusal(call)).kind).to.equal('unauthorized');
+      }
+    });
+  });
+
+  describe('signing in', () => {
+    const { tenantId, clientId } = demo;
+    const list = (provider: Provider) => provider.list({ dispatcher: 'house' });
+
+    it('works with a certificate, and not with another one', async () => {
+      const own = makeClientCertificate('shr');
+      const other = makeClientCertificate('shr');
+      expect(createPublicKey(own.certificate).asymmetricKeyType).to.equal('rsa');
+      house = await openHouse({ clients: [{ id: clientId, certificate: own.certificate }] });
+      const using = ({ certificate, privateKey }: typeof own) =>
+        house.backend({
+          credentials: { kind: 'certificate', tenantId, clientId, certificate: privateKey + certificate },
+        });
+      expect(await list(using(own))).to.deep.equal([]);
+      expect((await refusal(list(using(other)))).kind).to.equal('unauthorized');
+    });
+
+    describe('by what the machine has', () => {
+      const names = ['AZURE_POD_IDENTITY_AUTHORITY_HOST', 'AZURE_FEDERATED_TOKEN_FILE'] as const;
+      const before = Object.fromEntries(names.map((name) => [name, process.env[name]]));
+      let place: string;
+
+      beforeEach(async () => {
+        place = await mkdtemp(join(tmpdir(), 'shr-azure-token-'));
+      });
+      afterEach(async () => {
+        for (const name of names) {
+          if (before[name] === undefined) delete process.env[name];
+          else process.env[name] = before[name];
+        }
+        await rm(place, { recursive: true });
+      });
+
+      // One case: the SDK keeps the machine's tokens and address for the life of the process.
+      it('works with a managed identity, not with one that the machine has not, and tells when jobs have it too', async () => {
+        const own = { kind: 'managed-identity', clientId: demo.managedIdentity };
+        house = await openHouse({ identities: { [`${identities}/own`]: demo.managedIdentity } });
+        process.env['AZURE_POD_IDENTITY_AUTHORITY_HOST'] = house.simulator.metadataUrl;
+        expect(await list(house.backend({ credentials: { kind: 'managed-identity' } }))).to.deep.equal([]);
+        const error = await refusal(list(house.backend({ credentials: { kind: 'managed-identity', clientId } })));
+        expect(error.kind).to.equal('unauthorized');
+        const provider = house.backend({ credentials: own, runnerIdentities: [`${identities}/own`] });
+        await provider.launch(launchOf('house-1'));
+        const found = finding(await provider.check(), 'permissions');
+        expect([found.ok, found.message]).to.deep.equal([false, "jobs have the dispatcher's own identity, own"]);
+      });
+
+      it('works with a workload identity, whose file names it, and not with another token', async () => {
+        house = await openHouse({ clients: [{ id: clientId, federatedToken: 'signed-by-the-cluster' }] });
+        const file = join(place, 'token');
+        process.env['AZURE_FEDERATED_TOKEN_FILE'] = file;
+        const credentials = { kind: 'workload-identity', tenantId, clientId };
+        await writeFile(file, 'signed-by-the-cluster\n');
+        expect(await list(house.backend({ credentials }))).to.deep.equal([]);
+        await writeFile(file, 'signed-by-somebody\n');
+        expect((await refusal(list(house.backend({ credentials })))).kind).to.equal('unauthorized');
+      });
+    });
+
+    it('asks for a token once for many calls', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      for (let index = 0; index < 3; index += 1) await list(provider);
+      expect(house.calls.filter(({ operation, method }) => operation === 'token' && method === 'POST')).to.have.length(
+        1,
+      );
+    });
+
+    it('is transient when Entra ID does not answer, and says so', async () => {
+      house = await openHouse();
+      house.simulator.fault({
+        kind: 'refusal',
+        operation: 'token',
+        status: 503,
+        code: 'temporarily_unavailable',
+        message: 'x',
+      });
+      expect((await refusal(list(house.backend()))).kind).to.equal('transient');
+    });
+
+    it('does not trust an address whose certificate nobody vouches for', async () => {
+      house = await openHouse();
+      const error = await refusal(list(house.backend({ ca: makeClientCertificate('other').certificate })));
+      // The SDK does not say why it could not sign in.
+      expect(error.kind).to.equal('transient');
+      expect(house.calls).to.deep.equal([]);
+    });
+  });
+
+  describe('check', () => {
+    it('finds wrong credentials, and says which', async () => {
+      house = await openHouse({ clients: [{ id: demo.clientId, secret: 'another' }] });
+      const found = finding(await house.backend().check(), 'credentials');
+      expect(found.ok).to.equal(false);
+      expect(found.message).to.include('AADSTS7000215').and.not.include(demo.clientSecret);
+      expect(found.cure).to.include('clientSecret');
+    });
+
+    it('finds a missing role, resource group and region', async () => {
+      house = await openHouse();
+      const end = house.simulator.fault({ kind: 'no-permission', operation: 'list' });
+      expect(finding(await house.backend().check(), 'permissions'))
+        .to.include({ ok: false })
+        .and.property('cure')
+        .includes('role');
+      end();
+      expect(finding(await house.backend({ resourceGroup: 'nobodys' }).check(), 'permissions').cure).to.include(
+        'az group create',
+      );
+      expect(finding(await house.backend({ location: 'northpole' }).check(), 'region').ok).to.equal(false);
+    });
+
+    it('finds a quota that is used up', async () => {
+      house = await openHouse({ quota: { groups: 1 } });
+      const provider = house.backend();
+      expect(finding(await provider.check(), 'quota').ok).to.equal(true);
+      await provider.launch(launchOf('house-1'));
+      const found = finding(await provider.check(), 'quota');
+      expect([found.ok, found.message]).to.deep.equal([false, 'ContainerGroups 1 of 1, StandardCores 1 of 100']);
+    });
+
+    it('fails on an identity that nobody asked for', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await until(provider, 'house-1', 'running');
+      const group = house.simulator.named('house-1');
+      if (group === undefined) throw new Error('house-1 is not there');
+      // As a policy of the subscription does.
+      group.decoded = { ...group.decoded, identity: { type: 'SystemAssigned' } };
+      const found = finding(await provider.check(), 'permissions');
+      expect(found.ok).to.equal(false);
+      expect(found.message).to.include('house-1').and.include('system-assigned');
+    });
+  });
+
+  it('keeps to the budget of creations, and says when the next may leave', async () => {
+    house = await openHouse();
+    const provider = house.backend({ limits: { per5Minutes: 2, perHour: 300 } });
+    await provider.launch(launchOf('house-1'));
+    await provider.launch(launchOf('house-2'));
+    const error = await refusal(provider.launch(launchOf('house-3')));
+    expect([error.kind, error.code]).to.deep.equal(['throttled', 'own-budget']);
+    expect(error.retryAfterMs).to.be.within(290_000, 300_000);
+    expect(sent('create')).to.equal(2);
+    expect(await provider.list({ dispatcher: 'house' }), 'reading goes on').to.have.length(2);
+  });
+});
