@@ -40,7 +40,7 @@ export class CloudRunProvider implements Provider {
     this.#host = host;
     this.#service = new CloudRun(options, host);
     this.#jobs = new Jobs(this.#service, options, host);
-    this.#sightings = new Sightings(this.#service);
+    this.#sightings = new Sightings(this.#service, host);
     this.capabilities = {
       architectures: ['x64'],
       spot: false,
@@ -101,16 +101,16 @@ export class CloudRunProvider implements Provider {
    */
   async #launch(request: LaunchRequest): Promise<Instance> {
     const overrides = overridesFor(request, this.#options);
-    const existing = await this.#firstOf(request.name);
+    const existing = await this.#first(await this.#sightings.beforeRun(request.name));
     if (existing !== undefined) return adopt(existing, request);
     const definition = jobFor(request.shape, request.tags, this.#options);
-    const made = await this.#jobs.use(definition, () => this.#service.runJob(definition.id, overrides));
+    const made = await this.#run(request.name, definition, overrides);
     try {
       this.#sightings.add([made]);
       const mine = sighting(made);
-      const [earliest] = await this.#sightings.of(request.name);
-      if (mine !== undefined && earliest?.id === mine.id) return instanceOf(made, mine);
-      const first = await this.#firstOf(request.name);
+      const all = await this.#sightings.of(request.name, 'shallow');
+      if (mine !== undefined && all[0]?.id === mine.id) return instanceOf(made, mine);
+      const first = await this.#first(all);
       if (first === undefined) {
         throw new ProviderError('transient', 'gcp-cloud-run RunJob', 'it was accepted and then not to be found');
       }
@@ -120,6 +120,20 @@ export class CloudRunProvider implements Provider {
       if (!(error instanceof ProviderError) || error.kind === 'conflict') throw error;
       // It has started: no refusal of a later step makes that undone.
       throw new ProviderError('transient', error.operation, error.message, { cause: error });
+    }
+  }
+
+  async #run(
+    name: string,
+    definition: ReturnType<typeof jobFor>,
+    overrides: ReturnType<typeof overridesFor>,
+  ): Promise<ExecutionAnswer> {
+    try {
+      return await this.#jobs.use(definition, () => this.#service.runJob(definition.id, overrides));
+    } catch (error) {
+      // Whether it runs will only be seen by a look.
+      if (error instanceof ProviderError && error.kind === 'transient') this.#sightings.doubt(name);
+      throw error;
     }
   }
 
@@ -174,7 +188,7 @@ export class CloudRunProvider implements Provider {
   /** Ours alone. */
   async #find(ref: InstanceRef): Promise<Found | undefined> {
     if (ref.id === undefined) {
-      const first = await this.#firstOf(ref.name);
+      const first = await this.#first(await this.#sightings.of(ref.name, 'deep'));
       return first?.seen.tags === undefined ? undefined : first;
     }
     if (!/^[a-z0-9-]+\/[a-z0-9-]+$/.test(ref.id)) return undefined;
@@ -187,8 +201,8 @@ export class CloudRunProvider implements Provider {
   }
 
   /** That what has the name is not ours is told by its missing tags. */
-  async #firstOf(name: string): Promise<Found | undefined> {
-    for (const seen of await this.#sightings.of(name)) {
+  async #first(sightings: readonly Sighting[]): Promise<Found | undefined> {
+    for (const seen of sightings) {
       const found = await this.#still(seen);
       if (found !== undefined) return found;
     }
@@ -196,7 +210,7 @@ export class CloudRunProvider implements Provider {
   }
 
   async #allOf(name: string): Promise<Found[]> {
-    const seen = await this.#sightings.of(name);
+    const seen = await this.#sightings.of(name, 'deep');
     const found = await Promise.all(seen.map((one) => this.#still(one)));
     return found.flatMap((one) => one ?? []);
   }

@@ -167,15 +167,42 @@ describe('gcp-cloud-run: against its simulator', () => {
     });
 
     it('and all that was ever seen is not listed again for each launch', async () => {
-      await start({ pageSize: 5 });
+      await start();
       const provider = open();
       for (let count = 0; count < 12; count += 1) await provider.launch(requestFor(nextName()));
-      // Looks overlap by two seconds before the newest that was seen: the next one is the first to leave the others out.
-      await delay(2100);
+      const from = simulator.exchanges.length;
       await provider.launch(requestFor(nextName()));
-      const before = callsOf('ListExecutions');
+      const lists = simulator.exchanges.slice(from).filter(({ call }) => call.endsWith('/ListExecutions'));
+      expect(lists).to.have.length(1);
+      expect(lists[0]?.request, 'its own, one more, and the one to stop at').to.include({ pageSize: 3 });
+    });
+
+    it('so what another process made since is found, however many came between', async () => {
+      await start({ pageSize: 5 });
+      const [first, second] = [open(), open()];
+      const name = nextName();
+      await first.launch(requestFor(nextName()));
+      const instance = await second.launch(requestFor(name));
+      for (let count = 0; count < 12; count += 1) await second.launch(requestFor(nextName()));
+      expect((await first.launch(requestFor(name))).ref, 'the run of the first was one too many').to.deep.equal(
+        instance.ref,
+      );
+      expect(callsOf('RunJob')).to.equal(15);
+      expect(simulator.executions()).to.have.length(14);
+      expect((await first.inspect({ name }))?.ref).to.deep.equal(instance.ref);
+    });
+
+    it('and is looked for again before a repeat, when an answer was lost', async () => {
+      await start();
+      const provider = open({ timeoutMs: 400 });
       await provider.launch(requestFor(nextName()));
-      expect(callsOf('ListExecutions') - before, 'one look before, one after').to.be.at.most(2);
+      const name = nextName();
+      simulator.faults.set({ silences: [{ call: 'RunJob', effect: 'after', times: 1 }] });
+      expect((await rejection(provider.launch(requestFor(name)))).kind).to.equal('transient');
+      const runs = callsOf('RunJob');
+      await provider.launch(requestFor(name));
+      expect(callsOf('RunJob'), 'not run again').to.equal(runs);
+      expect(simulator.executions()).to.have.length(2);
     });
 
     it('is not found by a name that only a part of the tags has', async () => {
