@@ -3,6 +3,7 @@
  * not tests counts as one. The last line is `N passed, N failed`; the exit code is 1 when anything failed.
  */
 import { spawn } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -20,6 +21,8 @@ interface Check {
   readonly run: (folder: string) => Promise<Tally>;
 }
 
+/** From the last test to the end of its process. */
+const LINGER_MS = 60_000;
 const tallySchema = z.object({ passed: z.number(), failed: z.number(), pending: z.array(z.string()) });
 const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
 
@@ -136,7 +139,17 @@ function execute(
     // Programs of the lock file name their interpreter `node`: it is this one, whatever else the machine has.
     const path = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
     const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, PATH: path, ...environment } });
+    const done = environment['TALLY_FILE'];
+    // Tests that are over, in a process that does not end, have left something open: a failure, not a reason to wait.
+    const watch = setInterval(() => {
+      if (done === undefined || !existsSync(done) || Date.now() - statSync(done).mtimeMs < LINGER_MS) return;
+      console.log('its tests are over, and something that they opened keeps the process alive');
+      child.kill('SIGKILL');
+    }, 1_000);
     child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(signal === null ? (code ?? 1) : 1));
+    child.on('exit', (code, signal) => {
+      clearInterval(watch);
+      resolve(signal === null ? (code ?? 1) : 1);
+    });
   });
 }

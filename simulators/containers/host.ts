@@ -51,8 +51,10 @@ export const KEPT_BYTES = 4 * 1024 * 1024;
 export class ContainerHost {
   readonly #options: ContainerHostOptions;
   readonly #running = new Set<LocalContainer>();
+  readonly #starting = new Set<Promise<Container>>();
   #folder: Promise<string> | undefined;
   #count = 0;
+  #closed = false;
 
   constructor(options: ContainerHostOptions) {
     this.#options = options;
@@ -64,6 +66,16 @@ export class ContainerHost {
 
   /** Rejects with NoSuchImage. A command that does not exist ends with exit code 127, as in a shell. */
   async start(spec: ContainerSpec): Promise<Container> {
+    const starting = this.#start(spec);
+    this.#starting.add(starting);
+    try {
+      return await starting;
+    } finally {
+      this.#starting.delete(starting);
+    }
+  }
+
+  async #start(spec: ContainerSpec): Promise<Container> {
     const own = this.#options.images[spec.image];
     if (!this.has(spec.image) || own === undefined) throw new NoSuchImage(spec.image);
     this.#folder ??= mkdtemp(join(tmpdir(), 'shr-containers-'));
@@ -80,11 +92,15 @@ export class ContainerHost {
     const words = [...(spec.command ?? own), ...(spec.args ?? [])].map((word) => substitute(word, substitutions));
     const container = new LocalContainer(words, root, spec.environment, () => this.#running.delete(container));
     if (container.end === undefined) this.#running.add(container);
+    // It was on its way when the machine was switched off.
+    if (this.#closed) await container.stop(0);
     return container;
   }
 
   /** Ends everything that still runs, and removes its folder. */
   async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#starting);
     await Promise.all([...this.#running].map((container) => container.stop(0)));
     if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
   }

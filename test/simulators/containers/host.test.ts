@@ -38,6 +38,15 @@ describe('the machine under the simulated clouds', () => {
     expect(failed).to.be.instanceOf(NoSuchImage);
   });
 
+  it('leaves nothing running that was on its way when it was closed', async () => {
+    const late = shell('sleep 600');
+    await host.close();
+    const container = await late;
+    expect(container.end).to.not.equal(undefined);
+    const afterwards = await shell('sleep 600');
+    expect(afterwards.end).to.not.equal(undefined);
+  });
+
   it('stops a group gracefully, and by force where that is ignored', async () => {
     const polite = await shell('trap "exit 9" TERM; sleep 600 & wait');
     await new Promise((resolve) => setTimeout(resolve, 100));
