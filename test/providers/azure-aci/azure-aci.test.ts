@@ -40,13 +40,34 @@ describe('azure-aci', () => {
 
     it('adopts what another process has just begun, and starts nothing again', async () => {
       house = await openHouse({ timings: { pendingMs: 300 } });
-      const [one, two] = [house.backend(), house.backend()];
       const request = launchOf('house-1');
-      const answers = await Promise.all([one.launch(request), two.launch(request)]);
-      expect(answers[0].ref).to.deep.equal(answers[1].ref);
-      expect(sent('create')).to.equal(2);
-      await until(one, 'house-1', 'running');
+      const first = await house.backend().launch(request);
+      // The second has looked before the first was there, and comes while the service is still busy with it.
+      const end = house.simulator.fault({
+        kind: 'refusal',
+        operation: 'get',
+        times: 1,
+        status: 404,
+        code: 'ResourceNotFound',
+        message: 'x',
+      });
+      const provider = house.backend();
+      const second = await provider.launch(request);
+      end();
+      expect(second.ref).to.deep.equal(first.ref);
+      expect(house.calls.filter(({ operation }) => operation === 'create').map(({ status }) => status)).to.deep.equal([
+        201, 409,
+      ]);
+      await until(provider, 'house-1', 'running');
       expect(house.simulator.named('house-1')?.restartCount).to.equal(0);
+    });
+
+    it('asks once when several of one name come at once', async () => {
+      house = await openHouse();
+      const provider = house.backend();
+      const answers = await Promise.all(Array.from({ length: 5 }, () => provider.launch(launchOf('house-1'))));
+      expect(new Set(answers.map(({ ref }) => ref.id)).size).to.equal(1);
+      expect([sent('get'), sent('create')]).to.deep.equal([1, 1]);
     });
 
     it('adopts by the precondition too, where the service heeds it', async () => {
