@@ -32,6 +32,7 @@ export class Sightings {
   /** Of those that a look has seen: an answer to RunJob says nothing of what was made before it. */
   #newest: CreatedAt | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #forgotAtMs = Number.NEGATIVE_INFINITY;
   #running: Look | undefined;
   #next: Look | undefined;
 
@@ -128,8 +129,8 @@ export class Sightings {
     const newest = this.#newest;
     if (newest === undefined) return this.#service.listExecutions();
     const from = depth === 'deep' ? before(newest, DEEP_S) : newest;
-    // Room for our own that no look has seen yet, for one of somebody else, and for the one to stop at.
-    const page = depth === 'deep' ? DEEP_PAGE : Math.min(100, this.#countAfter(newest) + 2);
+    // Room for our own that no look has seen yet, and for the one to stop at.
+    const page = depth === 'deep' ? DEEP_PAGE : Math.min(100, this.#countAfter(newest) + 1);
     return this.#service.listExecutions(page, (seen) => seen.some((execution) => createdAtOf(execution) <= from));
   }
 
@@ -144,8 +145,10 @@ export class Sightings {
     return count;
   }
 
+  /** Once an hour: it goes through everything. */
   #forgetOld(): void {
-    if (this.#newest === undefined) return;
+    if (this.#newest === undefined || this.#host.now() < this.#forgotAtMs + 3_600_000) return;
+    this.#forgotAtMs = this.#host.now();
     const oldest = before(this.#newest, KEPT_S);
     for (const ofName of this.#byName.values()) {
       for (const seen of ofName.values()) if (seen.createdAt < oldest) this.forget(seen);
