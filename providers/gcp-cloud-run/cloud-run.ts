@@ -40,7 +40,10 @@ export class CloudRunProvider implements Provider {
     this.#host = host;
     this.#service = new CloudRun(options, host);
     this.#jobs = new Jobs(this.#service, options, host);
-    this.#sightings = new Sightings(this.#service, host);
+    this.#sightings = new Sightings(this.#service, host, (name, id) => {
+      // Where that fails, list and inspect still tell the first one, and stop takes them all.
+      this.#tidying = Promise.all([this.#tidying, this.#yield(name, id).catch(() => undefined)]).then(() => undefined);
+    });
     this.capabilities = {
       architectures: ['x64'],
       spot: false,
@@ -94,10 +97,10 @@ export class CloudRunProvider implements Provider {
 
   /**
    * RunJob takes neither a name nor a token, so: look; run; look again. Of several executions of one name the first by
-   * the service's own clock is the instance. Every process that made one saw it, since it looked after its own was
-   * there, and removes its own if another came first. A run whose answer was lost and that takes effect later still is a
-   * later one, and loses too; it has the same JIT configuration, which GitHub lets serve one listener only. `stop` and
-   * the sweep remove it.
+   * the service's own clock is the instance, for every process alike; whoever made another one removes it. A run whose
+   * answer was lost and that takes effect later still is a later one, and loses too; it has the same JIT configuration,
+   * which GitHub lets serve one listener only. `stop` and the sweep remove it. Both looks are shared by the runs of a few
+   * seconds, except where there is doubt: see Sightings.
    */
   async #launch(request: LaunchRequest): Promise<Instance> {
     const overrides = overridesFor(request, this.#options);
@@ -106,9 +109,8 @@ export class CloudRunProvider implements Provider {
     const definition = jobFor(request.shape, request.tags, this.#options);
     const made = await this.#run(request.name, definition, overrides);
     try {
-      this.#sightings.add([made]);
       const mine = sighting(made);
-      const all = await this.#sightings.of(request.name, 'shallow');
+      const all = await this.#sightings.afterRun(request.name, made);
       if (mine !== undefined && all[0]?.id === mine.id) return instanceOf(made, mine);
       const first = await this.#first(all);
       if (first === undefined) {
@@ -121,6 +123,12 @@ export class CloudRunProvider implements Provider {
       // It has started: no refusal of a later step makes that undone.
       throw new ProviderError('transient', error.operation, error.message, { cause: error });
     }
+  }
+
+  /** Our own execution of that name goes, if another one was earlier. */
+  async #yield(name: string, mine: string): Promise<void> {
+    const first = await this.#first(await this.#sightings.of(name, 'shallow'));
+    if (first !== undefined && first.seen.id !== mine) await this.#remove(mine);
   }
 
   async #run(

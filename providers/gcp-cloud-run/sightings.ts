@@ -9,9 +9,13 @@ import { before, type CreatedAt, createdAtOf, type ExecutionAnswer, type Sightin
 
 /** An execution whose creation took so long may first be seen below others that were made later. */
 const DEEP_S = 60;
-const DEEP_PAGE = 20;
-/** So long what was seen is good enough before a run; what another process makes meanwhile is found after it. */
-const FRESH_MS = 60_000;
+const PAGE = 50;
+/** Pages of so few would be many where somebody else has made more than we. */
+const SMALL_PAGE = 5;
+/** So long the last look is good enough. */
+const FRESH_MS = 5000;
+/** After two executions of one name were seen, every run is looked after for so long. */
+const CAREFUL_MS = 600_000;
 /** The service itself forgets an execution that ended a week ago, and none runs for longer than one. */
 const KEPT_S = 15 * 86_400;
 const MOST_DOUBTFUL = 1000;
@@ -29,16 +33,23 @@ export class Sightings {
   readonly #byName = new Map<string, Map<string, Sighting>>();
   /** Names that may have been run without an answer. */
   readonly #doubtful = new Set<string>();
+  /** What this process has run and no look has borne out yet: id by name. */
+  readonly #unverified = new Map<string, string>();
+  readonly #onRival: (name: string, id: string) => void;
   /** Of those that a look has seen: an answer to RunJob says nothing of what was made before it. */
   #newest: CreatedAt | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #verifiedAtMs = Number.NEGATIVE_INFINITY;
+  #carefulUntilMs = Number.NEGATIVE_INFINITY;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
   #running: Look | undefined;
   #next: Look | undefined;
 
-  constructor(service: CloudRun, host: ProviderHost) {
+  /** `onRival`: a later look has found that an execution of ours was not the only one of its name. */
+  constructor(service: CloudRun, host: ProviderHost, onRival: (name: string, id: string) => void) {
     this.#service = service;
     this.#host = host;
+    this.#onRival = onRival;
   }
 
   /**
@@ -51,11 +62,29 @@ export class Sightings {
   }
 
   /**
-   * The same before a run, without asking where that is not needed: all that there was at the last look is known, all
-   * that this process has made since is known, except where an answer was lost.
+   * The same before a run. From memory where the last look is a few seconds old: what this process has made since is
+   * known, except where an answer was lost.
    */
   async beforeRun(name: string): Promise<readonly Sighting[]> {
-    if (this.#doubtful.has(name) || this.#host.now() > this.#lookedAtMs + FRESH_MS) await this.#look('deep');
+    if (this.#doubtful.has(name)) await this.#look('deep');
+    else if (this.#isDue(this.#lookedAtMs)) await this.#look('shallow');
+    return this.#known(name);
+  }
+
+  /**
+   * The same after a run: was ours the only one of its name? One look every few seconds answers it for all that ran
+   * meanwhile; those that did not wait for it hear of it by `onRival`.
+   */
+  async afterRun(name: string, made: ExecutionAnswer): Promise<readonly Sighting[]> {
+    this.add([made]);
+    const id = sighting(made)?.id;
+    if (id !== undefined) this.#unverified.set(name, id);
+    if (this.#doubtful.has(name) || this.#isDue(this.#verifiedAtMs)) {
+      this.#verifiedAtMs = this.#host.now();
+      this.#unverified.delete(name);
+      await this.#look('shallow');
+      if (this.#known(name).length > 1) this.#beCareful();
+    }
     return this.#known(name);
   }
 
@@ -81,6 +110,11 @@ export class Sightings {
     const ofName = this.#byName.get(name);
     ofName?.delete(id);
     if (ofName?.size === 0) this.#byName.delete(name);
+  }
+
+  #isDue(atMs: number): boolean {
+    const nowMs = this.#host.now();
+    return nowMs >= atMs + FRESH_MS || nowMs < this.#carefulUntilMs;
   }
 
   #known(name: string): readonly Sighting[] {
@@ -115,6 +149,8 @@ export class Sightings {
 
   async #read(depth: Depth): Promise<void> {
     const startedAtMs = this.#host.now();
+    // What is run while the look is under way needs the next one.
+    const ran = new Map(this.#unverified);
     const executions = await this.#list(depth);
     this.add(executions);
     for (const execution of executions) {
@@ -122,16 +158,35 @@ export class Sightings {
       if (this.#newest === undefined || createdAt > this.#newest) this.#newest = createdAt;
     }
     this.#lookedAtMs = startedAtMs;
+    this.#verify(ran);
     this.#forgetOld();
   }
 
-  #list(depth: Depth): Promise<ExecutionAnswer[]> {
+  #verify(ran: ReadonlyMap<string, string>): void {
+    for (const [name, id] of ran) {
+      if (this.#unverified.get(name) === id) this.#unverified.delete(name);
+      if (this.#known(name).length < 2) continue;
+      this.#beCareful();
+      this.#onRival(name, id);
+    }
+  }
+
+  #beCareful(): void {
+    this.#carefulUntilMs = this.#host.now() + CAREFUL_MS;
+  }
+
+  async #list(depth: Depth): Promise<ExecutionAnswer[]> {
     const newest = this.#newest;
     if (newest === undefined) return this.#service.listExecutions();
     const from = depth === 'deep' ? before(newest, DEEP_S) : newest;
-    // Room for our own that no look has seen yet, and for the one to stop at.
-    const page = depth === 'deep' ? DEEP_PAGE : Math.min(100, this.#countAfter(newest) + 1);
-    return this.#service.listExecutions(page, (seen) => seen.some((execution) => createdAtOf(execution) <= from));
+    const reaches = (seen: readonly ExecutionAnswer[]): boolean =>
+      seen.some((execution) => createdAtOf(execution) <= from);
+    if (depth === 'deep') return this.#service.listExecutions(PAGE, reaches);
+    // As a rule there is our own since the last look, and the one to stop at; each execution weighs five kilobytes.
+    const size = Math.min(PAGE, this.#countAfter(newest) + 1);
+    if (size > SMALL_PAGE) return this.#service.listExecutions(size, reaches);
+    const few = await this.#service.listExecutions(size, () => true);
+    return reaches(few) ? few : this.#service.listExecutions(PAGE, reaches);
   }
 
   #countAfter(newest: CreatedAt): number {

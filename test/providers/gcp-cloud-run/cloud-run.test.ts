@@ -166,30 +166,53 @@ describe('gcp-cloud-run: against its simulator', () => {
       expect(left).to.deep.equal([answers[0]?.ref.id.replace('/', '/executions/')]);
     });
 
-    it('and all that was ever seen is not listed again for each launch', async () => {
+    it('and a burst of launches shares the looks', async () => {
       await start();
       const provider = open();
-      for (let count = 0; count < 12; count += 1) await provider.launch(requestFor(nextName()));
-      const from = simulator.exchanges.length;
       await provider.launch(requestFor(nextName()));
-      const lists = simulator.exchanges.slice(from).filter(({ call }) => call.endsWith('/ListExecutions'));
-      expect(lists).to.have.length(1);
-      expect(lists[0]?.request, 'its own, and the one to stop at').to.include({ pageSize: 2 });
+      const lists = callsOf('ListExecutions');
+      for (let count = 0; count < 12; count += 1) await provider.launch(requestFor(nextName()));
+      expect(callsOf('ListExecutions') - lists).to.equal(0);
+      skewMs = 6000;
+      await provider.launch(requestFor(nextName()));
+      expect(callsOf('ListExecutions') - lists, 'the next look, before and after').to.be.within(1, 4);
     });
 
-    it('so what another process made since is found, however many came between', async () => {
+    it('so what another process made is found before the run, however many came between', async () => {
       await start({ pageSize: 5 });
       const [first, second] = [open(), open()];
       const name = nextName();
       await first.launch(requestFor(nextName()));
       const instance = await second.launch(requestFor(name));
       for (let count = 0; count < 12; count += 1) await second.launch(requestFor(nextName()));
-      expect((await first.launch(requestFor(name))).ref, 'the run of the first was one too many').to.deep.equal(
-        instance.ref,
-      );
-      expect(callsOf('RunJob')).to.equal(15);
-      expect(simulator.executions()).to.have.length(14);
+      const runs = callsOf('RunJob');
+      skewMs = 6000;
+      expect((await first.launch(requestFor(name))).ref).to.deep.equal(instance.ref);
+      expect(callsOf('RunJob')).to.equal(runs);
       expect((await first.inspect({ name }))?.ref).to.deep.equal(instance.ref);
+    });
+
+    it('so a run that was one too many goes with the next look, and every run after that is looked after', async () => {
+      await start();
+      const [first, second] = [open(), open()];
+      await first.launch(requestFor(nextName()));
+      await second.launch(requestFor(nextName()));
+      const name = nextName();
+      // Within the few seconds in which neither looks.
+      const instance = await second.launch(requestFor(name));
+      const rival = await first.launch(requestFor(name));
+      expect(rival.ref.id).to.not.equal(instance.ref.id);
+      skewMs = 6000;
+      await first.launch(requestFor(nextName()));
+      const giveUpAt = Date.now() + 5000;
+      while ((await first.inspect(rival.ref)) !== undefined) {
+        if (Date.now() > giveUpAt) throw new Error('the second execution stays');
+        await delay(10);
+      }
+      expect((await first.inspect({ name }))?.ref).to.deep.equal(instance.ref);
+      const lists = callsOf('ListExecutions');
+      await first.launch(requestFor(nextName()));
+      expect(callsOf('ListExecutions') - lists).to.be.at.least(2);
     });
 
     it('and is looked for again before a repeat, when an answer was lost', async () => {
@@ -300,9 +323,9 @@ describe('gcp-cloud-run: against its simulator', () => {
       await start();
       const provider = open();
       const name = nextName();
-      // The look before is the first, the one after the run is refused.
-      const warm = nextName();
-      await provider.launch(requestFor(warm));
+      await provider.launch(requestFor(nextName()));
+      // It is time for looks again: the one before the run is answered, the one after it is refused.
+      skewMs = 6000;
       simulator.faults.set({ delays: [{ call: 'RunJob', ms: 200 }] });
       const launch = rejection(provider.launch(requestFor(name)));
       while (callsOf('RunJob') < 1 || simulator.executions().length < 2) await delay(5);
