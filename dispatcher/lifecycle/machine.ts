@@ -74,6 +74,8 @@ export const PROOF_MISSES = 3;
 export const PROOF_SPAN_MS = 3 * MINUTE;
 /** A busy runner whose job nobody has named for this long has run a stranger's job, of which we hear nothing. */
 export const NAMELESS_MS = 10 * MINUTE;
+/** How long an instance that a crash left pending may take to come online. */
+export const RECOVERED_PENDING_MS = 2 * MINUTE;
 /** Misses before a launch that a crash interrupted is given up. */
 export const RECOVERY_MISSES = 2;
 /** Credentials refused for this long no longer keep a runner whose instance is gone. */
@@ -315,7 +317,7 @@ function onInstance(
   const patch: RunnerPatch = { ...found, instanceState: event.state };
   switch (runner.state) {
     case 'creating':
-      return move(runner, 'starting', `found on ${event.backend}`, context, patch, event.instanceId);
+      return recovered(runner, event, patch, context);
     case 'starting':
     case 'online':
     case 'busy':
@@ -325,6 +327,22 @@ function onInstance(
     case 'gone':
       return revive(runner, 'it was found running after it had been given up', context, patch);
   }
+}
+
+/**
+ * Found after a crash in mid-launch. What is still pending may have lost the second half of its launch with the process
+ * that knew its secret, and would be pending for ever: it gets less time than a launch that somebody looks after.
+ */
+function recovered(
+  runner: RunnerRow,
+  event: { readonly state: string; readonly backend: string; readonly instanceId: string },
+  patch: RunnerPatch,
+  context: MachineContext,
+): Answer {
+  const answer = move(runner, 'starting', `found on ${event.backend}`, context, patch, event.instanceId);
+  if (answer.kind === 'ignored' || event.state !== 'pending') return answer;
+  const deadlineAtMs = context.nowMs + Math.min(RECOVERED_PENDING_MS, context.launchTimeoutMs);
+  return { kind: 'step', step: { ...answer.step, patch: { ...answer.step.patch, deadlineAtMs } } };
 }
 
 function onInstanceMissing(runner: RunnerRow, context: MachineContext): Answer {

@@ -263,6 +263,13 @@ describe('the machine of runner states', () => {
     expect(instanceStep(given, 10_000)).to.equal('inspect');
   });
 
+  it('gives an instance that a crash left pending two minutes, and a running one its whole time', () => {
+    const creating = runnerRow({ state: 'creating', instanceState: 'maybe' });
+    const pending = told(creating, [0, { ...EVENTS.instance, state: 'pending' }]);
+    expect(pending).to.include({ state: 'starting', deadlineAtMs: 2 * MINUTE });
+    expect(told(creating, [0, EVENTS.instance])).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE });
+  });
+
   it('records an instance that a launch brings after its runner was given up', () => {
     const draining = runnerRow({ state: 'draining', instanceState: 'maybe' });
     expect(told(draining, [5, EVENTS.accepted])).to.include({ instanceId: 'i-1', instanceState: 'pending' });
