@@ -90,6 +90,12 @@ export interface InstanceTags {
 export interface LaunchRequest {
   /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with one name give one instance. */
   readonly name: string;
+  /**
+   * True where the caller made this name up and every launch of it so far was a definite refusal: then nothing of ours
+   * can have it, and an adapter may create without looking first. A promise: where it is false, one name may get two
+   * instances. After a `transient` it no longer holds.
+   */
+  readonly nameIsNew?: boolean;
   readonly shape: Shape;
   readonly tags: InstanceTags;
   readonly environment: Readonly<Record<string, string>>;

@@ -161,7 +161,10 @@ async function tryBackend(
   let doubt: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      if (doubt === undefined) return { kind: 'accepted', instance: await provider.launch(request) };
+      if (doubt === undefined) {
+        // The name was made up with the runner's row; backends before this one have refused it for certain.
+        return { kind: 'accepted', instance: await provider.launch({ ...request, nameIsNew: true }) };
+      }
       const found = await provider.inspect({ name: launch.runner });
       return { kind: 'accepted', instance: found ?? (await provider.launch(request)) };
     } catch (error) {

@@ -84,11 +84,12 @@ export class AliEciProvider implements Provider {
     // Built first: what does not fit is refused without a call.
     const token = clientToken(tags.dispatcher, name, this.#retired.get(name));
     const parameters = createParameters(request, this.#options, token);
-    // Names are not unique at this service, so it would not refuse a second one; the token makes one of two that look
-    // at the same time.
-    // One that is being deleted no longer has the name.
-    const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
-    if (existing.length > 0) return adopted(existing, request);
+    if (request.nameIsNew !== true) {
+      // Names are not unique at this service, so it would not refuse a second one; the token makes one of two that look
+      // at the same time. One that is being deleted no longer has the name.
+      const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
+      if (existing.length > 0) return adopted(existing, request);
+    }
     const { ContainerGroupId: id } = await this.#service.call('CreateContainerGroup', parameters, created, secrets);
     return { ref: { name, id }, state: 'pending', tags };
   }

@@ -138,12 +138,13 @@ export class AzureAciProvider implements Provider {
     const id = this.#newId();
     // Built first: what does not fit is refused without a call.
     const body = containerGroup(request, this.#options, id);
-    const existing = await this.#service.get(name);
+    const isNew = request.nameIsNew === true;
+    const existing = isNew ? undefined : await this.#service.get(name);
     if (existing !== undefined) return adopted(existing, request);
     const lookedAtMs = this.#host.now();
     await this.#service.reserve();
     // A place may have been long in coming: a PUT of what somebody has made meanwhile would start it again.
-    if (this.#host.now() - lookedAtMs > STALE_LOOK_MS) {
+    if (!isNew && this.#host.now() - lookedAtMs > STALE_LOOK_MS) {
       const meanwhile = await this.#service.get(name);
       if (meanwhile !== undefined) return adopted(meanwhile, request);
     }

@@ -40,10 +40,7 @@ export class CloudRunProvider implements Provider {
     this.#host = host;
     this.#service = new CloudRun(options, host);
     this.#jobs = new Jobs(this.#service, options, host);
-    this.#sightings = new Sightings(this.#service, host, (name, id) => {
-      // Where that fails, list and inspect still tell the first one, and stop takes them all.
-      this.#tidying = Promise.all([this.#tidying, this.#yield(name, id).catch(() => undefined)]).then(() => undefined);
-    });
+    this.#sightings = new Sightings(this.#service, host);
     this.capabilities = {
       architectures: ['x64'],
       spot: false,
@@ -96,23 +93,24 @@ export class CloudRunProvider implements Provider {
   }
 
   /**
-   * RunJob takes neither a name nor a token, so: look; run; look again. Of several executions of one name the first by
-   * the service's own clock is the instance, for every process alike; whoever made another one removes it. A run whose
-   * answer was lost and that takes effect later still is a later one, and loses too; it has the same JIT configuration,
-   * which GitHub lets serve one listener only. `stop` and the sweep remove it. Both looks are shared by the runs of a few
-   * seconds, except where there is doubt: see Sightings.
+   * RunJob takes neither a name nor a token, so where the name may have been used: look; run; look again. Of several
+   * executions of one name the first by the service's own clock is the instance, for every process alike; whoever made
+   * another one removes it. A run whose answer was lost and that takes effect later still is a later one, and loses too;
+   * it has the same JIT configuration, which GitHub lets serve one listener only. `stop` and the sweep remove it.
    */
   async #launch(request: LaunchRequest): Promise<Instance> {
+    const { name, shape, tags } = request;
+    const definition = jobFor(shape, tags, this.#options);
     const overrides = overridesFor(request, this.#options);
-    const existing = await this.#first(await this.#sightings.beforeRun(request.name));
+    const isNew = request.nameIsNew === true;
+    const existing = isNew ? undefined : await this.#first(name);
     if (existing !== undefined) return adopt(existing, request);
-    const definition = jobFor(request.shape, request.tags, this.#options);
-    const made = await this.#run(request.name, definition, overrides);
+    const made = await this.#jobs.use(definition, () => this.#service.runJob(definition.id, overrides));
+    this.#sightings.add(made);
+    const mine = sighting(made);
+    if (isNew && mine !== undefined) return instanceOf(made, mine);
     try {
-      const mine = sighting(made);
-      const all = await this.#sightings.afterRun(request.name, made);
-      if (mine !== undefined && all[0]?.id === mine.id) return instanceOf(made, mine);
-      const first = await this.#first(all);
+      const first = await this.#first(name);
       if (first === undefined) {
         throw new ProviderError('transient', 'gcp-cloud-run RunJob', 'it was accepted and then not to be found');
       }
@@ -122,26 +120,6 @@ export class CloudRunProvider implements Provider {
       if (!(error instanceof ProviderError) || error.kind === 'conflict') throw error;
       // It has started: no refusal of a later step makes that undone.
       throw new ProviderError('transient', error.operation, error.message, { cause: error });
-    }
-  }
-
-  /** Our own execution of that name goes, if another one was earlier. */
-  async #yield(name: string, mine: string): Promise<void> {
-    const first = await this.#first(await this.#sightings.of(name, 'shallow'));
-    if (first !== undefined && first.seen.id !== mine) await this.#remove(mine);
-  }
-
-  async #run(
-    name: string,
-    definition: ReturnType<typeof jobFor>,
-    overrides: ReturnType<typeof overridesFor>,
-  ): Promise<ExecutionAnswer> {
-    try {
-      return await this.#jobs.use(definition, () => this.#service.runJob(definition.id, overrides));
-    } catch (error) {
-      // Whether it runs will only be seen by a look.
-      if (error instanceof ProviderError && error.kind === 'transient') this.#sightings.doubt(name);
-      throw error;
     }
   }
 
@@ -155,7 +133,7 @@ export class CloudRunProvider implements Provider {
 
   async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
     const executions = await this.#service.listExecutions();
-    this.#sightings.add(executions);
+    this.#sightings.addAll(executions);
     const firsts = new Map<string, Found>();
     for (const execution of executions) {
       const seen = sighting(execution);
@@ -196,7 +174,7 @@ export class CloudRunProvider implements Provider {
   /** Ours alone. */
   async #find(ref: InstanceRef): Promise<Found | undefined> {
     if (ref.id === undefined) {
-      const first = await this.#first(await this.#sightings.of(ref.name, 'deep'));
+      const first = await this.#first(ref.name);
       return first?.seen.tags === undefined ? undefined : first;
     }
     if (!/^[a-z0-9-]+\/[a-z0-9-]+$/.test(ref.id)) return undefined;
@@ -209,8 +187,8 @@ export class CloudRunProvider implements Provider {
   }
 
   /** That what has the name is not ours is told by its missing tags. */
-  async #first(sightings: readonly Sighting[]): Promise<Found | undefined> {
-    for (const seen of sightings) {
+  async #first(name: string): Promise<Found | undefined> {
+    for (const seen of await this.#sightings.of(name)) {
       const found = await this.#still(seen);
       if (found !== undefined) return found;
     }
@@ -218,7 +196,7 @@ export class CloudRunProvider implements Provider {
   }
 
   async #allOf(name: string): Promise<Found[]> {
-    const seen = await this.#sightings.of(name, 'deep');
+    const seen = await this.#sightings.of(name);
     const found = await Promise.all(seen.map((one) => this.#still(one)));
     return found.flatMap((one) => one ?? []);
   }

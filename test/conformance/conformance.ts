@@ -147,6 +147,14 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         expect(await ours(provider)).to.deep.equal([request.name]);
       });
 
+      it('gives that same instance also where the first was told that the name is new', async () => {
+        const { provider, request, instance } = await start('sleeps', { nameIsNew: true });
+        const again = await provider.launch({ ...request, nameIsNew: false });
+        expect(again.ref).to.deep.equal(instance.ref);
+        expect(await ours(provider)).to.deep.equal([request.name]);
+        expect((await provider.inspect({ name: request.name }))?.ref).to.deep.equal(instance.ref);
+      });
+
       it('gives one instance when five of one name arrive at once', async () => {
         const { provider, image } = await open('sleeps');
         const request = requestFor(provider, image, nextName(), dispatcher);
@@ -184,7 +192,7 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
           const { provider, image } = await open('sleeps');
           const request = requestFor(provider, image, nextName(), dispatcher);
           const restore = await harness.loseNextAnswer();
-          const error = await rejection(launchWith(provider, request)).finally(restore);
+          const error = await rejection(launchWith(provider, { ...request, nameIsNew: true })).finally(restore);
           expectKind(error, ['transient']);
           const seen = await eventually(
             'the instance of the lost answer',

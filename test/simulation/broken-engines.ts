@@ -152,6 +152,16 @@ export const talkative: EngineFactory = (options) =>
     }),
   );
 
+/** Says of every name that it is new. */
+export const forgetful: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        launch: (request: LaunchRequest) => provider.launch({ ...request, nameIsNew: true }),
+      }),
+    }),
+  );
+
 /** Starts a container anew after it has been stopped. */
 export const restless: EngineFactory = (options) => {
   const requests = new Map<string, LaunchRequest>();

@@ -12,6 +12,7 @@ export type Rule =
   | 'nothing is left'
   | 'no cap is exceeded'
   | 'no name is used twice'
+  | 'a name that is said to be new is new'
   | 'secrets stay secret'
   | 'a job that is refused or not ours gets no runner'
   | 'a job runs once'
@@ -147,6 +148,10 @@ export class Invariants implements GithubWitness, ProviderWitness {
       instance.name,
       job.name,
     ]);
+  }
+
+  nameWasNotNew(name: string): void {
+    this.violate('a name that is said to be new is new', `${name} was launched before`, [name]);
   }
 
   // ── ledger and log ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -100,6 +100,11 @@ describe('the world notices', function () {
     { what: 'registrations are left at GitHub', engine: broken.untidy, rule: 'nothing is left' },
     { what: 'caps are ignored', engine: broken.greedy, rule: 'no cap is exceeded' },
     { what: 'a name is used again', engine: broken.restless, rule: 'no name is used twice' },
+    {
+      what: 'a repeated launch is called the first',
+      engine: broken.forgetful,
+      rule: 'a name that is said to be new is new',
+    },
     { what: 'a secret is logged', engine: broken.talkative, rule: 'secrets stay secret' },
     {
       what: 'a refused job gets a runner',

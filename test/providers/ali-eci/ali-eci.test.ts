@@ -63,6 +63,15 @@ describe('ali-eci, over the wire', () => {
       expect(house.simulator.groups.map(({ id }) => id)).to.deep.equal([again.ref.id]);
     });
 
+    it('of a new name is one call, and is found when it is repeated', async () => {
+      const provider = house.provider();
+      const request = requestFor(provider, nextName());
+      const before = house.calls.length;
+      const instance = await provider.launch({ ...request, nameIsNew: true });
+      expect(house.calls.slice(before).map(({ action }) => action)).to.deep.equal(['CreateContainerGroup']);
+      expect((await house.provider().launch(request)).ref).to.deep.equal(instance.ref);
+    });
+
     it('survives a connection that had been closed meanwhile, with one instance', async () => {
       const provider = house.provider();
       const request = requestFor(provider, nextName());

@@ -38,6 +38,12 @@ describe('azure-aci', () => {
       expect([sent('get'), sent('create')]).to.deep.equal([1, 1]);
     });
 
+    it('of a new name is one call', async () => {
+      house = await openHouse();
+      await house.backend().launch(launchOf('house-1', { nameIsNew: true }));
+      expect([sent('get'), sent('create')]).to.deep.equal([0, 1]);
+    });
+
     it('adopts what another process has just begun, and starts nothing again', async () => {
       house = await openHouse({ timings: { pendingMs: 300 } });
       const request = launchOf('house-1');

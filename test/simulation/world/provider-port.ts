@@ -73,10 +73,14 @@ export class ProviderPort implements Provider {
     const { account, backend, dice, unknownImage } = this.#options;
     const fate = this.#fate('launch');
     const nameTaken = dice.hits('providerConflict') && account.find({ name: request.name }) === undefined;
+    const refused = account.launching(request);
     return this.#call('launch', [request.name], fate, (late) => {
       if (request.shape.image === unknownImage) throw this.#error('invalid', 'launch', 'no such image');
       if (nameTaken) throw this.#error('conflict', 'launch', 'a container of somebody else has this name');
       return seenBy(account.create(request, backend, late));
+    }).catch((error: unknown) => {
+      if (error instanceof ProviderError && error.kind !== 'transient') refused();
+      throw error;
     });
   }
 

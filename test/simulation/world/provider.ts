@@ -22,6 +22,8 @@ export interface ProviderWitness {
   instanceCreated(instance: WorldInstance): void;
   /** An instance that has not ended is told to stop. */
   instanceStopped(instance: WorldInstance): void;
+  /** A launch was said to be the first of its name, and is not. */
+  nameWasNotNew(name: string): void;
 }
 
 export interface WorldInstance {
@@ -62,6 +64,8 @@ export class Account {
   readonly instances: WorldInstance[] = [];
   readonly #options: AccountOptions;
   readonly #luck: Stream;
+  /** Of launches that were accepted or may have been. */
+  readonly #launchedNames = new Set<string>();
   #nextId = 1;
 
   constructor(options: AccountOptions) {
@@ -77,6 +81,17 @@ export class Account {
 
   get present(): readonly WorldInstance[] {
     return this.instances.filter((instance) => !instance.removed);
+  }
+
+  /** A launch is on its way. The returned function tells that it was a definite refusal. */
+  launching(request: LaunchRequest): () => void {
+    const { name, nameIsNew } = request;
+    if (!this.#launchedNames.has(name)) {
+      this.#launchedNames.add(name);
+      return () => this.#launchedNames.delete(name);
+    }
+    if (nameIsNew === true) this.#options.witness.nameWasNotNew(name);
+    return () => {};
   }
 
   /** Idempotent by name. */
