@@ -6,7 +6,9 @@ import { launched } from './parts/launcher.ts';
 
 export const about = 'cpu and bytes of one launch through each adapter, beside its SDK called directly';
 
-const launchesARound = 30;
+const launchesARound = 100;
+/** Until the compiler has seen enough of both. */
+const warmUps = 3;
 
 export async function run({ rounds = 7, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
   const providers: Record<string, Readonly<Record<string, number>>> = {};
@@ -33,20 +35,18 @@ async function measure(
   const cpuMs = { adapter: [] as number[], sdk: [] as number[] };
   const bytes = { adapter: [] as number[], sdk: [] as number[] };
   const ratios: number[] = [];
-  // Round 0 loads and warms both, and does not count.
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = 1 - warmUps; round <= rounds; round += 1) {
     const cost = { adapter: 0, sdk: 0 };
     for (const way of round % 2 === 0 ? (['adapter', 'sdk'] as const) : (['sdk', 'adapter'] as const)) {
       const order = { kind, way, options, series: round, count: launchesARound };
       cost[way] = (await launcher.ask(order, launched)).cpuMs;
       const counted = (await cloud.ask({}, cloudReport)).bytes / launchesARound;
-      if (round === 0) continue;
+      if (round <= 0) continue;
       cpuMs[way].push(cost[way]);
       bytes[way].push(counted);
     }
-    progress(
-      `${kind}, round ${round} of ${rounds}: ${cost.adapter.toFixed(2)} ms, SDK alone ${cost.sdk.toFixed(2)} ms`,
-    );
+    const what = round <= 0 ? 'warming up' : `round ${round} of ${rounds}`;
+    progress(`${kind}, ${what}: ${cost.adapter.toFixed(2)} ms, SDK alone ${cost.sdk.toFixed(2)} ms`);
     if (round > 0) ratios.push(cost.adapter / cost.sdk);
   }
   return {

@@ -106,8 +106,7 @@ export class CloudRunProvider implements Provider {
     const existing = isNew ? undefined : await this.#first(name);
     if (existing !== undefined) return adopt(existing, request);
     const made = await this.#jobs.use(definition, () => this.#service.runJob(definition.id, overrides));
-    this.#sightings.add(made);
-    const mine = sighting(made);
+    const mine = this.#sightings.add(made);
     if (isNew && mine !== undefined) return instanceOf(made, mine);
     try {
       const first = await this.#first(name);

@@ -36,12 +36,13 @@ export class Sightings {
     return all.sort((a, b) => (`${a.createdAt} ${a.id}` < `${b.createdAt} ${b.id}` ? -1 : 1));
   }
 
-  /** From an answer that came for another reason. */
-  add(execution: ExecutionAnswer): void {
+  /** From an answer that came for another reason. Undefined for what has nothing to do with runners. */
+  add(execution: ExecutionAnswer): Sighting | undefined {
     const seen = sighting(execution);
-    if (seen === undefined) return;
+    if (seen === undefined) return undefined;
     const ofName = this.#byName.get(seen.name) ?? new Map<string, Sighting>();
     this.#byName.set(seen.name, ofName.set(seen.id, seen));
+    return seen;
   }
 
   /** All that there were, or all since the last look. */

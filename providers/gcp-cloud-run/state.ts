@@ -196,10 +196,12 @@ function kindOfText(said: z.infer<typeof condition>): EndKind | undefined {
   return byReason ?? endWords.find(([pattern]) => pattern.test(said.message ?? ''))?.[1];
 }
 
+const flatTags = z.record(z.string(), z.string());
+
 function readTags(text: string | undefined): InstanceTags | undefined {
   if (text === undefined) return undefined;
   try {
-    const flat = z.record(z.string(), z.string()).safeParse(JSON.parse(text));
+    const flat = flatTags.safeParse(JSON.parse(text));
     return flat.success ? decodeTags(flat.data) : undefined;
   } catch {
     return undefined;

@@ -1,0 +1,53 @@
+/** Google Batch by its own client. */
+import { BatchServiceClient } from '@google-cloud/batch';
+import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { endpointOf } from '../../../providers/google/endpoint.ts';
+import { encodeTags } from '../../../providers/tags.ts';
+import { googleSchema } from './google.ts';
+import type { DirectLaunch } from './index.ts';
+
+const labelOf = (text: string) =>
+  text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_-]/g, '_')
+    .slice(0, 63);
+
+export function directLaunch(raw: unknown): DirectLaunch {
+  const options = googleSchema.parse(raw);
+  const client = new BatchServiceClient(clientOptions(options));
+  return async (request) =>
+    client.createJob(
+      {
+        parent: `projects/${options.project}/locations/${options.region}`,
+        jobId: request.name,
+        job: {
+          labels: Object.fromEntries(
+            Object.entries(encodeTags(request.tags)).map(([key, value]) => [labelOf(key), labelOf(value)]),
+          ),
+          taskGroups: [
+            {
+              taskCount: 1,
+              taskSpec: {
+                maxRetryCount: 0,
+                maxRunDuration: { seconds: 3600 },
+                computeResource: { cpuMilli: 2000, memoryMib: 4096 },
+                runnables: [
+                  {
+                    container: { imageUri: request.shape.image, entrypoint: '/home/runner/run.sh', commands: [] },
+                    environment: { variables: { ...request.environment, ...request.secretEnvironment } },
+                  },
+                ],
+              },
+            },
+          ],
+          allocationPolicy: {
+            instances: [{ policy: { machineType: 'e2-standard-2' } }],
+            serviceAccount: { email: options.serviceAccount },
+            location: { allowedLocations: [`regions/${options.region}`] },
+          },
+          logsPolicy: { destination: 'CLOUD_LOGGING' },
+        },
+      },
+      await callOptions(client.auth, endpointOf(options.endpoint), 20_000),
+    );
+}
