@@ -6,7 +6,9 @@ import { toLabels } from '../../../providers/gcp-batch/labels.ts';
 import { createJobRequest, requestIdOf } from '../../../providers/gcp-batch/request.ts';
 import type { LaunchRequest } from '../../../providers/provider.ts';
 import { GoogleRefusal } from '../../../simulators/google/status.ts';
-import { type Description, readDescription } from './description.ts';
+import type { Discovery } from '../google/discovery.ts';
+import { misspellings } from '../google/misspellings.ts';
+import { readDescription, rules, UNDESCRIBED } from './description.ts';
 import { eventually, type House, openHouse } from './house.ts';
 import { account, IMAGE, launchOf, plainTags } from './requests.ts';
 
@@ -156,7 +158,7 @@ function camelCase(name: string): string {
 }
 
 describe('gcp-batch and the description of its API', () => {
-  let description: Description;
+  let description: Discovery;
   let house: House;
 
   before(async function () {
@@ -208,8 +210,10 @@ describe('gcp-batch and the description of its API', () => {
     await provider.check();
     for (const name of [...names, 'life-4', 'life-5', 'never-launched']) await sleeping.stop({ name });
 
-    const calls = new Set(simulator.exchanges.map(({ call }) => call.slice(call.indexOf('/') + 1)));
-    expect([...calls].sort()).to.deep.equal(['CreateJob', 'DeleteJob', 'GetJob', 'ListJobs', 'ListTasks']);
+    const calls = new Set(simulator.exchanges.map(({ call }) => call));
+    expect([...calls].sort(), 'each call that is described here was made').to.deep.equal(
+      Object.keys(rules.methods).sort(),
+    );
     expect(simulator.exchanges.length).to.be.greaterThan(20);
     for (const exchange of simulator.exchanges) {
       expect(description.problemsOf(exchange), `${exchange.call} ${JSON.stringify(exchange)}`).to.deep.equal([]);
@@ -225,7 +229,6 @@ describe('gcp-batch and the description of its API', () => {
     const judge = (change: object, job: object = {}): string[] =>
       description.problemsOf({
         call,
-        metadata: {},
         request: { ...everything, ...change, job: { ...everything.job, ...job } },
       });
     expect(judge({})).to.deep.equal([]);
@@ -237,7 +240,7 @@ describe('gcp-batch and the description of its API', () => {
     expect(judge({}, { taskGroups: [{}] })).to.deep.equal(['job.taskGroups.0.taskSpec: is required']);
     expect(judge({}, { logsPolicy: { destination: 'PAPER' } })[0]).to.match(/is none of/);
     const reply = { name: 'projects/p/locations/l/jobs/j', status: { state: 99 } };
-    expect(description.problemsOf({ call, metadata: {}, request: everything, reply })[0]).to.match(/99 is none of/);
+    expect(description.problemsOf({ call, request: everything, reply })[0]).to.match(/99 is none of/);
   });
 
   it('differs from the SDK in no field of what a job is made of, but those named here', () => {
@@ -256,6 +259,8 @@ describe('gcp-batch and the description of its API', () => {
     }
     expect(compared, 'messages').to.be.greaterThan(30);
     expect(found).to.deep.equal(differences);
+    const name = UNDESCRIBED.slice(UNDESCRIBED.lastIndexOf('.') + 1);
+    expect([messages.has(name), Object.hasOwn(description.schemas, name)], name).to.deep.equal([true, false]);
   });
 
   describe('the mapping', () => {
@@ -324,7 +329,7 @@ describe('gcp-batch and the description of its API', () => {
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
       const sent = createJobRequest(everyWish, options());
       const client = house.open(everyOption);
-      const mutants = misspellings(sent);
+      const mutants = misspellings(sent, ['labels', 'variables']);
       expect(mutants.length).to.be.greaterThan(45);
       const { BatchServiceClient } = await import('@google-cloud/batch');
       const { clientOptions, callOptions } = await import('../../../providers/google/connection.ts');
@@ -350,24 +355,3 @@ describe('gcp-batch and the description of its API', () => {
     }).timeout(20_000);
   });
 });
-
-/** The request once for each of its fields, with that field's name misspelt. Keys of maps are free, and stay. */
-function misspellings(request: object): [string, object][] {
-  const maps = new Set(['labels', 'variables']);
-  const walk = (value: unknown, path: string, rebuild: (changed: unknown) => object): [string, object][] => {
-    if (Array.isArray(value)) {
-      return value.flatMap((item, index) =>
-        walk(item, `${path}.${index}`, (changed) => rebuild(value.toSpliced(index, 1, changed))),
-      );
-    }
-    if (typeof value !== 'object' || value === null || maps.has(path.slice(path.lastIndexOf('.') + 1))) return [];
-    return Object.entries(value).flatMap(([key, one]): [string, object][] => {
-      const { [key]: _, ...rest }: Record<string, unknown> = { ...value };
-      return [
-        [`${path}.${key}`, rebuild({ ...rest, [`${key}x`]: one })],
-        ...walk(one, `${path}.${key}`, (changed) => rebuild({ ...value, [key]: changed })),
-      ];
-    });
-  };
-  return walk(request, '', (changed) => (typeof changed === 'object' && changed !== null ? changed : {}));
-}

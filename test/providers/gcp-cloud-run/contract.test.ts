@@ -16,6 +16,7 @@ import {
   startCloudRunSimulator,
 } from '../../../simulators/gcp-cloud-run/index.ts';
 import { type Discovery, type Rules, readDiscovery } from '../google/discovery.ts';
+import { misspellings } from '../google/misspellings.ts';
 import { requestFor, shape, tagsFor } from './fixture.ts';
 
 const SLEEPER = 'docker.io/acme/sleeper:1';
@@ -263,7 +264,9 @@ describe('gcp-cloud-run and the description of its API', () => {
     expect(judge({}, { lables: {} })).to.deep.equal(['job.lables: is not described']);
     expect(judge({}, { uid: 'u' })).to.deep.equal(['job.uid: is read-only']);
     expect(judge({}, { launchStage: 'SOON' })[0]).to.match(/is none of/);
-    expect(judge({}, { template: { taskCount: '1' } })).to.deep.equal(['job.template.taskCount: is no integer']);
+    expect(judge({}, { template: { taskCount: '1', template: {} } })).to.deep.equal([
+      'job.template.taskCount: is no integer',
+    ]);
     expect(judge({}, { template: { template: { timeout: '600s' } } })[0]).to.match(/is no google-duration/);
     const run = 'google.cloud.run.v2.Jobs/RunJob';
     const name = 'projects/p/locations/r/jobs/j';
@@ -329,9 +332,10 @@ describe('gcp-cloud-run and the description of its API', () => {
 
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
       const { definition, overrides } = sent();
+      const maps = ['labels', 'limits'];
       const mutants = [
-        ...misspellings(definition.job).map(([path, job]) => ({ path: `job${path}`, job, overrides })),
-        ...misspellings(overrides).map(([path, changed]) => ({
+        ...misspellings(definition.job, maps).map(([path, job]) => ({ path: `job${path}`, job, overrides })),
+        ...misspellings(overrides, maps).map(([path, changed]) => ({
           path: `overrides${path}`,
           job: definition.job,
           overrides: changed,
@@ -374,25 +378,4 @@ function sdkFields(message: string): string[] {
   for (const part of ['google', 'cloud', 'run', 'v2', ...message.split('.')]) at = nested.parse(at).nested[part];
   const { fields } = z.object({ fields: z.record(z.string(), z.unknown()) }).parse(at);
   return Object.keys(fields).map((name) => name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()));
-}
-
-/** The message once for each of its fields, with that field's name misspelt. Keys of maps are free, and stay. */
-function misspellings(message: object): [string, object][] {
-  const maps = new Set(['labels', 'limits']);
-  const walk = (value: unknown, path: string, rebuild: (changed: unknown) => object): [string, object][] => {
-    if (Array.isArray(value)) {
-      return value.flatMap((item, index) =>
-        walk(item, `${path}.${index}`, (changed) => rebuild(value.toSpliced(index, 1, changed))),
-      );
-    }
-    if (typeof value !== 'object' || value === null || maps.has(path.slice(path.lastIndexOf('.') + 1))) return [];
-    return Object.entries(value).flatMap(([key, one]): [string, object][] => {
-      const { [key]: _, ...rest }: Record<string, unknown> = { ...value };
-      return [
-        [`${path}.${key}`, rebuild({ ...rest, [`${key}x`]: one })],
-        ...walk(one, `${path}.${key}`, (changed) => rebuild({ ...value, [key]: changed })),
-      ];
-    });
-  };
-  return walk(message, '', (changed) => (typeof changed === 'object' && changed !== null ? changed : {}));
 }

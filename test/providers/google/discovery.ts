@@ -13,6 +13,7 @@ interface Schema {
   readonly $ref?: string | undefined;
   readonly enum?: readonly string[] | undefined;
   readonly readOnly?: boolean | undefined;
+  readonly description?: string | undefined;
   readonly items?: Schema | undefined;
   readonly properties?: Readonly<Record<string, Schema>> | undefined;
   readonly additionalProperties?: Schema | undefined;
@@ -25,6 +26,7 @@ const schema: z.ZodType<Schema> = z.lazy(() =>
     $ref: z.string().optional(),
     enum: z.array(z.string()).optional(),
     readOnly: z.boolean().optional(),
+    description: z.string().optional(),
     items: schema.optional(),
     properties: z.record(z.string(), schema).optional(),
     additionalProperties: schema.optional(),
@@ -54,8 +56,8 @@ const document = z.object({
 export interface Rules {
   /** The id of the described method for each call, and the field of the request that is its body (`*`: all that is no parameter). */
   readonly methods: Readonly<Record<string, { readonly id: string; readonly body?: string }>>;
-  /** `google.x.Message` → the schema, for messages in an Any. */
-  schemaOf(message: string): string;
+  /** `google.x.Message` → the schema, for messages in an Any. Undefined where the description is known to have none. */
+  schemaOf(message: string): string | undefined;
 }
 
 /** Undefined where the description is not at hand; in CI that is a failure. */
@@ -99,7 +101,8 @@ export class Discovery {
       else problems.push(`${key}: no parameter of ${call}`);
     }
     for (const [key, parameter] of Object.entries(described.parameters)) {
-      if (parameter.required === true && !Object.hasOwn(request, key)) problems.push(`${key}: is required`);
+      if ((parameter.required === true || isRequired(parameter)) && !Object.hasOwn(request, key))
+        problems.push(`${key}: is required`);
     }
     if (rule.body === '*' && described.request !== undefined) {
       problems.push(...this.#judge(body, described.request, 'request', false));
@@ -140,15 +143,25 @@ export class Discovery {
     const { '@type': packed, ...fields }: Record<string, unknown> = { ...value };
     if (typeof packed === 'string') {
       const message = packed.replace(/^type\.googleapis\.com\//, '');
-      return this.#judge(fields, { $ref: this.#rules.schemaOf(message) }, `${path}(${message})`, isReply);
+      const $ref = this.#rules.schemaOf(message);
+      return $ref === undefined ? [] : this.#judge(fields, { $ref }, `${path}(${message})`, isReply);
     }
     const { properties = {}, additionalProperties } = found;
-    return Object.entries(value).flatMap(([key, one]) => {
+    const problems = Object.entries(value).flatMap(([key, one]) => {
       const property = properties[key] ?? additionalProperties;
       if (property === undefined) return [`${path}.${key}: is not described`];
       return this.#judge(one, property, `${path}.${key}`, isReply);
     });
+    for (const [key, property] of Object.entries(properties)) {
+      if (!isReply && isRequired(property) && !Object.hasOwn(value, key)) problems.push(`${path}.${key}: is required`);
+    }
+    return problems;
   }
+}
+
+/** Of a field, the description marks it in words alone. "Required for some …" and "Required if …" are not meant. */
+function isRequired({ description = '' }: Schema): boolean {
+  return /^Required\. /.test(description);
 }
 
 /** Decoded protobuf has times and durations as messages where proto3 JSON has texts. */
