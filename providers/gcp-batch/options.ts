@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { credentialsOption } from '../google/credentials.ts';
+import { credentialsOption, refuseEndpoints } from '../google/credentials.ts';
 import { endpointOption } from '../google/endpoint.ts';
 import { type Machines, machineNamed, NETWORK, NETWORK_TAG, type SeriesName, SUBNETWORK, series } from './sizes.ts';
 
@@ -118,7 +118,13 @@ export const gcpBatchOptions = z
     for (const [index, zone] of (options.zones ?? []).entries()) {
       if (!zone.startsWith(`${options.region}-`)) refuse(['zones', String(index)], `is not in ${options.region}`);
     }
-    const { machineType } = options;
+    const { credentials, endpoint, loggingEndpoint, computeEndpoint, machineType } = options;
+    const leak = refuseEndpoints(credentials, [endpoint, loggingEndpoint, computeEndpoint]);
+    if (leak !== undefined) refuse(['credentials'], leak);
+    // https://cloud.google.com/compute/docs/general-purpose-machines#c3_disks
+    if (options.diskType === 'pd-standard' && (machineType?.name ?? options.machineSeries).startsWith('c3-')) {
+      refuse(['diskType'], 'c3 takes pd-balanced and pd-ssd alone');
+    }
     if (machineType === undefined) return;
     if (options.armMachineSeries !== undefined) {
       refuse(['armMachineSeries'], 'give a series or machineType, not both');

@@ -45,6 +45,12 @@ describe('gcp-batch options', () => {
     [{ networkTags: ['A'] }, /network tag/],
     [{ endpoint: 'http://batch.example' }, /only for this machine/],
     [{ loggingEndpoint: 'ftp://127.0.0.1' }, /https/],
+    // The dispatcher's own token is for Google alone, not for whatever listens on this machine.
+    [{ endpoint: 'http://127.0.0.1:1' }, /^credentials application-default goes to Google alone/],
+    [{ loggingEndpoint: 'http://127.0.0.1:1' }, /^credentials application-default goes to Google alone/],
+    [{ computeEndpoint: 'http://localhost:1' }, /^credentials application-default goes to Google alone/],
+    [{ machineSeries: 'c3-highcpu', diskType: 'pd-standard' }, /^diskType c3 takes pd-balanced and pd-ssd alone/],
+    [{ machineType: { name: 'c3-standard-4' }, diskType: 'pd-standard' }, /^diskType c3 takes/],
   ];
   for (const [options, message] of refused) {
     it(`refuse ${JSON.stringify(options)}`, () => {
