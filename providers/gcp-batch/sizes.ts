@@ -114,7 +114,8 @@ function refuseStorage(wish: ShapeWish): string | undefined {
     return `${JSON.stringify(wish.bucket)} is no name of a Cloud Storage bucket`;
   }
   const folders = (wish.bucketPrefix ?? '').split('/').filter((folder) => folder !== '');
-  const odd = folders.find((folder) => !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(folder));
+  // As GitHub names owners and repositories: there is many a `.github`.
+  const odd = folders.find((folder) => !/^[A-Za-z0-9._-]+$/.test(folder) || folder === '.' || folder === '..');
   if (odd !== undefined) return `${JSON.stringify(odd)} cannot be a folder of a bucket`;
   if (wish.subnet !== undefined && !SUBNETWORK.test(wish.subnet)) {
     return `${JSON.stringify(wish.subnet)} is no subnetwork: write its name, or projects/P/regions/R/subnetworks/S`;

@@ -62,6 +62,8 @@ describe('gcp-batch sizes', () => {
     [{ diskGiB: 70_000 }, /at most 65536 GiB/],
     [{ bucket: '../up' }, /no name of a Cloud Storage bucket/],
     [{ bucket: 'cache-1', bucketPrefix: 'a/../b' }, /cannot be a folder/],
+    [{ bucket: 'cache-1', bucketPrefix: 'a/.' }, /cannot be a folder/],
+    [{ bucket: 'cache-1', bucketPrefix: 'a b' }, /cannot be a folder/],
     [{ subnet: 'Upper' }, /no subnetwork/],
     [{ subnet: 'regions/x/subnetworks/' }, /no subnetwork/],
     [{ securityGroup: '9tag' }, /no network tag/],
@@ -72,6 +74,12 @@ describe('gcp-batch sizes', () => {
       expect(sizeIn(fitOf({}, more))).to.match(reason);
     });
   }
+
+  it('takes the folder of any repository that GitHub may have', () => {
+    for (const bucketPrefix of ['acme/.github', 'acme/-dash', 'acme/a..b', 'acme/_x']) {
+      expect(fitOf({}, { bucket: 'cache-1', bucketPrefix }).fits, bucketPrefix).to.equal(true);
+    }
+  });
 
   it('refuses Docker in Docker where privileged is off, and not where it is on', () => {
     expect(sizeIn(fitOf({ privileged: false }, { dockerInDocker: true }))).to.match(/Docker in Docker/);
