@@ -18,6 +18,7 @@ const events = z
     z.object({
       type: texts,
       description: texts,
+      eventTime: timestamp,
       taskExecution: z.object({ exitCode: z.number().nullish() }).nullish(),
     }),
   )
@@ -137,15 +138,14 @@ function stateOf(found: Job, context: StateContext): Pick<Instance, 'state' | 'r
  * the dispatcher then deletes it and goes to the next backend.
  */
 function waiting(found: Job, context: StateContext): Pick<Instance, 'state' | 'reason'> {
-  const createdAtMs =
-    found.createTime === null || found.createTime === undefined ? undefined : timeOf(found.createTime);
+  const createdAtMs = timeOf(found.createTime);
   const waitedMs = createdAtMs === undefined ? 0 : context.nowMs - createdAtMs;
-  const said = found.status.statusEvents.findLast((event) => NO_STOCK.test(event.description))?.description;
-  const mostMs =
-    said === undefined ? context.queueTimeoutMs : Math.min(context.stockoutGraceMs, context.queueTimeoutMs);
-  const late = waitedMs > mostMs;
-  if (said === undefined && !late) return { state: 'pending' };
-  const words = said ?? `${String(found.status.state ?? 'QUEUED')}: no machine yet`;
+  const noted = found.status.statusEvents.filter((event) => NO_STOCK.test(event.description));
+  const saidAtMs = timeOf(noted[0]?.eventTime) ?? createdAtMs;
+  const saidForMs = noted.length === 0 || saidAtMs === undefined ? 0 : context.nowMs - saidAtMs;
+  const late = waitedMs > context.queueTimeoutMs || saidForMs > context.stockoutGraceMs;
+  if (noted.length === 0 && !late) return { state: 'pending' };
+  const words = noted.at(-1)?.description ?? `${String(found.status.state ?? 'QUEUED')}: no machine yet`;
   const message = late ? `${words} (after ${Math.round(waitedMs / 1000)} s)` : words;
   return { state: late ? 'failed' : 'pending', reason: { kind: 'no-stock', message } };
 }
@@ -165,7 +165,8 @@ function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
   const exitCode = exitCodeIn(taskEvents) ?? exitCodeIn(jobEvents);
   const words = lastWords(taskEvents) ?? lastWords(jobEvents);
   if (exitCode === undefined) {
-    const stock = jobEvents.findLast((event) => NO_STOCK.test(event.description));
+    const ran = jobEvents.some(({ description }) => /^Job state is set from \w+ to RUNNING\b/.test(description));
+    const stock = ran ? undefined : jobEvents.findLast((event) => NO_STOCK.test(event.description));
     if (stock !== undefined) return { kind: 'no-stock', message: stock.description };
     return { kind: 'unknown', message: words ?? 'it failed, and Batch does not say why' };
   }
@@ -206,6 +207,6 @@ function lastWords(list: Events): string | undefined {
 
 const BARE_CHANGE = /^(Job|Task) state is \w+ from \w+ to \w+( for job \S+)?\.?$/;
 
-function timeOf(time: { readonly seconds: number; readonly nanos?: number | null | undefined }): number {
-  return time.seconds * 1000 + Math.floor((time.nanos ?? 0) / 1e6);
+function timeOf(time: z.infer<typeof timestamp>): number | undefined {
+  return time === null || time === undefined ? undefined : time.seconds * 1000 + Math.floor((time.nanos ?? 0) / 1e6);
 }

@@ -91,6 +91,31 @@ describe('gcp-batch states', () => {
     expect(instance(jobOf('FAILED', [changed]))?.reason?.message).to.equal(changed);
   });
 
+  it('counts the grace from the first time that Batch said so, and not from the creation', () => {
+    const saidAfter = (...seconds: number[]): object =>
+      jobOf('SCHEDULED', [], {
+        status: {
+          state: 'SCHEDULED',
+          statusEvents: seconds.map((after) => ({
+            description: STOCK,
+            eventTime: { seconds: String(CREATED_S + after), nanos: 0 },
+          })),
+        },
+      });
+    expect(said(instance(saidAfter(200), 259))).to.equal('pending no-stock');
+    expect(said(instance(saidAfter(200), 261))).to.equal('failed no-stock');
+    expect(said(instance(saidAfter(200, 250), 261)), 'said again').to.equal('failed no-stock');
+    expect(said(instance(saidAfter(500), 541)), 'the queue timeout holds as well').to.equal('failed no-stock');
+    expect(instance(saidAfter(200), 261)?.reason?.message).to.match(/\(after 261 s\)$/);
+  });
+
+  it('does not take what failed while it ran for a lack of stock, though there was one before', () => {
+    const ran = `Job state is set from SCHEDULED to RUNNING for job ${NAME}.`;
+    const failed = `Job state is set from RUNNING to FAILED for job ${NAME}.`;
+    expect(said(instance(jobOf('FAILED', [STOCK, ran, failed])))).to.equal('failed unknown');
+    expect(said(instance(jobOf('FAILED', [STOCK])))).to.equal('failed no-stock');
+  });
+
   it('takes the exit code of the task where there is one', () => {
     expect(said(instance(jobOf('FAILED', ['Job failed due to task failure.']), 5, [task(3)]))).to.equal(
       'failed exited 3',
