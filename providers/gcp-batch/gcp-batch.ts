@@ -112,7 +112,7 @@ export class GcpBatchProvider implements Provider {
       job = await this.#existing(request.name, said);
     }
     const instance = this.#instance(job);
-    if (instance?.tags?.dispatcher !== request.tags.dispatcher) {
+    if (instance?.ref.name !== request.name || instance.tags?.dispatcher !== request.tags.dispatcher) {
       throw new ProviderError('conflict', 'gcp-batch CreateJob', `the job ${job.name} is not ours`);
     }
     if (isBeingDeleted(job)) {
@@ -122,7 +122,7 @@ export class GcpBatchProvider implements Provider {
   }
 
   async inspect(ref: InstanceRef): Promise<Instance | undefined> {
-    const job = await this.#job(ref);
+    const job = await this.#ours(ref);
     if (job === undefined) return undefined;
     const unexplained = failed(job) && exitCodeIn(job.status.statusEvents) === undefined;
     return this.#instance(job, unexplained ? await this.#taskEvents(job) : []);
@@ -159,8 +159,8 @@ export class GcpBatchProvider implements Provider {
 
   async stop(ref: InstanceRef): Promise<void> {
     // By name the service would delete anybody's job: so its labels are looked at first.
-    const job = await this.#job(ref);
-    if (job === undefined || this.#instance(job) === undefined) return;
+    const job = await this.#ours(ref);
+    if (job === undefined) return;
     if (!isBeingDeleted(job)) {
       try {
         await this.#call('DeleteJob', this.#mutations, (options) =>
@@ -178,8 +178,9 @@ export class GcpBatchProvider implements Provider {
   }
 
   async logs(ref: InstanceRef): Promise<string | undefined> {
-    const job = await this.#job(ref);
-    if (job === undefined || this.#instance(job) === undefined || !this.#options.logs) return undefined;
+    if (!this.#options.logs) return undefined;
+    const job = await this.#ours(ref);
+    if (job === undefined) return undefined;
     const text = await this.#readLog(job.uid);
     return text === '' ? undefined : text;
   }
@@ -227,6 +228,12 @@ export class GcpBatchProvider implements Provider {
     throw new ProviderError('transient', conflict.operation, conflict.message, { cause: conflict });
   }
 
+  /** Undefined also where what has the name is not ours, or is of another name with the same id. */
+  async #ours(ref: InstanceRef): Promise<Job | undefined> {
+    const job = await this.#job(ref);
+    return job !== undefined && this.#instance(job)?.ref.name === ref.name ? job : undefined;
+  }
+
   async #job(ref: InstanceRef): Promise<Job | undefined> {
     const id = jobIdOf(ref.name);
     // No job can be called so.
@@ -263,7 +270,12 @@ export class GcpBatchProvider implements Provider {
   async #untilGone(ref: InstanceRef): Promise<void> {
     const giveUpAtMs = this.#host.now() + this.#options.stopWaitMs;
     for (let waitMs = 50; this.#host.now() < giveUpAtMs; waitMs = Math.min(2 * waitMs, 1000)) {
-      if ((await this.#job(ref)) === undefined) return;
+      try {
+        if ((await this.#job(ref)) === undefined) return;
+      } catch {
+        // The deletion was accepted, which is all that a stop promises.
+        return;
+      }
       await this.#host.sleep(Math.min(waitMs, Math.max(1, giveUpAtMs - this.#host.now())));
     }
   }

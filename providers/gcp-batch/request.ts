@@ -22,8 +22,8 @@ export function parentOf({ project, region }: GcpBatchOptions): string {
 }
 
 /**
- * A job's id begins with a letter, a runner's name may begin with a digit. Undefined for what is no name. Two names
- * with one id (`1-a` and `r-1-a`) do not meet: the label says whose the job is.
+ * A job's id begins with a letter, a runner's name may begin with a digit. Undefined for what is no name. Of two names
+ * with one id (`1-a` and `r-1-a`) the label tells which one the job has.
  */
 export function jobIdOf(name: string): string | undefined {
   const id = /^[a-z]/.test(name) ? name : `r-${name}`;

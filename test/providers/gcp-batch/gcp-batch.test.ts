@@ -140,6 +140,17 @@ describe('gcp-batch on the wire', () => {
       expect(await provider.inspect({ name: '4711-1' })).to.equal(undefined);
     });
 
+    it('does not take the job of another name for one of that name, though both have one id', async () => {
+      const provider = house.open();
+      const { ref } = await provider.launch(launchOf('r-4711-1'));
+      expect(await provider.inspect({ name: '4711-1' })).to.equal(undefined);
+      expect(await provider.logs({ name: '4711-1' })).to.equal(undefined);
+      await provider.stop({ name: '4711-1' });
+      expect((await provider.inspect(ref))?.reason?.kind, 'it was left alone').to.not.equal('stopped');
+      // The request id is another one, so this is a taken name and not the same launch.
+      expect((await rejection(provider.launch(launchOf('4711-1')))).kind).to.equal('conflict');
+    });
+
     it('has a secret in the environment of the task, and nowhere else', async () => {
       const SECRET = 'jit-blob-that-nobody-may-see';
       await house.open().launch(launchOf('house-1', { secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: SECRET } }));
@@ -178,6 +189,30 @@ describe('gcp-batch on the wire', () => {
       expect(calls().filter((call) => call === 'DeleteJob')).to.have.length(1);
       house.simulator.setConditions({});
       await until('house-1', 'the end of the deletion', (seen) => seen === undefined);
+    });
+
+    it('is done when the service has accepted, though it can not be asked what became of it', async () => {
+      const provider = house.open();
+      const { ref } = await provider.launch(launchOf('house-1'));
+      house.simulator.setConditions({ stallDeletion: true });
+      const host = testHost();
+      const impatient = house.open(
+        {},
+        {
+          ...host,
+          sleep: async (ms) => {
+            if (calls().includes('DeleteJob')) {
+              house.simulator.faults.set({ refusals: [{ call: 'GetJob', code: 'UNAVAILABLE' }] });
+            }
+            await host.sleep(ms);
+          },
+        },
+      );
+      await impatient.stop(ref);
+      expect(house.simulator.exchanges.at(-1)?.refusal, 'the last look was refused').to.not.equal(undefined);
+      house.simulator.faults.clear();
+      expect((await provider.inspect(ref))?.reason?.kind).to.equal('stopped');
+      house.simulator.setConditions({});
     });
 
     it('does not launch under a name whose job is still being deleted', async () => {
