@@ -9,6 +9,8 @@ import { parentOf, subnetworkOf } from './request.ts';
 export interface Asked {
   listJobs(): Promise<void>;
   readLog(): Promise<void>;
+  /** Something, under the key of the options. */
+  encrypt(): Promise<void>;
   /** `GET` of Compute Engine's REST API, by what follows `/compute/v1/`. */
   compute(path: string): Promise<unknown>;
 }
@@ -25,6 +27,7 @@ export async function check(asked: Asked, options: GcpBatchOptions): Promise<rea
   return [
     { subject: 'permissions', ok: true, message: `jobs can be listed in ${parentOf(options)}` },
     identity(options),
+    await secrecy(asked, options),
     ...(options.logs ? [await logs(asked, options)] : []),
     await network(asked, options),
     await quota(asked, options),
@@ -41,6 +44,21 @@ function identity({ serviceAccount, project }: GcpBatchOptions): Finding {
     message: `runners are ${serviceAccount}, a default account, which as a rule may edit the whole project`,
     cure: `gcloud iam service-accounts create shr-runner --project ${project}, give it roles/batch.agentReporter and roles/logging.logWriter alone, and write it as serviceAccount`,
   };
+}
+
+async function secrecy(asked: Asked, { encryptionKey: key, project }: GcpBatchOptions): Promise<Finding> {
+  if (key === undefined) {
+    const message = `whoever may get or list jobs in ${project} reads the JIT configuration; the option encryptionKey hides it`;
+    return { subject: 'permissions', ok: true, message };
+  }
+  try {
+    await asked.encrypt();
+    return { subject: 'permissions', ok: true, message: `the JIT configuration is encrypted under ${key}` };
+  } catch (error) {
+    const { message } = classify('encrypt', error);
+    const cure = `gcloud services enable cloudkms.googleapis.com, see that the key is there and enabled, and give the dispatcher's account roles/cloudkms.cryptoKeyEncrypter on it`;
+    return { subject: 'permissions', ok: false, message, cure };
+  }
 }
 
 async function logs(asked: Asked, options: GcpBatchOptions): Promise<Finding> {

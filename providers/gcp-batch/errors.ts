@@ -3,7 +3,7 @@
 import { classifyGoogle, type Words } from '../google/errors.ts';
 import type { ProviderError } from '../provider.ts';
 
-export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute';
+export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute' | 'encrypt';
 
 /**
  * Looked at before the code. Compute Engine's words arrive at a create as seldom as its codes, because Batch accepts
@@ -17,6 +17,8 @@ const words: Words = [
     /iam\.serviceAccounts\.actAs|does not have access to service account|service account .* does not exist/i,
     'unauthorized',
   ],
+  // The key of Cloud KMS: a matter of the backend, not of one job.
+  [/cryptoKeys\/\S+ (was )?not found|cryptoKeyVersions\/\d+ is not enabled/i, 'unauthorized'],
   // A location that a project may not use, or an organization policy: no request would do.
   [/constraints\/[\w.]+ violated|location .* is not (found|allowed)|access to region .* denied/i, 'unauthorized'],
 ];

@@ -18,6 +18,7 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { check } from './check.ts';
+import { encrypt } from './encryption.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
 import { DISPATCHER_LABEL } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
@@ -59,6 +60,7 @@ export class GcpBatchProvider implements Provider {
   readonly #mutations: MinuteBudget;
   readonly #reads: MinuteBudget;
   readonly #logReads: MinuteBudget;
+  readonly #encryptions: MinuteBudget;
 
   constructor(options: GcpBatchOptions, host: ProviderHost) {
     this.#options = options;
@@ -69,6 +71,8 @@ export class GcpBatchProvider implements Provider {
     this.#mutations = new MinuteBudget(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
     this.#reads = new MinuteBudget(host, 'reads', options.readsPerMinute, options.timeoutMs);
     this.#logReads = new MinuteBudget(host, 'reads of logs', options.logReadsPerMinute, options.timeoutMs);
+    // One for each creation, at another service.
+    this.#encryptions = new MinuteBudget(host, 'encryptions', options.mutationsPerMinute, options.timeoutMs);
     this.capabilities = {
       architectures: [
         ...(this.#machines.x64 === undefined ? [] : (['x64'] as const)),
@@ -82,8 +86,8 @@ export class GcpBatchProvider implements Provider {
       // A network tag, which firewall rules name.
       securityGroup: true,
       logs: options.logs,
-      // Whoever may get or list jobs reads their environment. See README.md, "Limits".
-      secretEnvironment: false,
+      // Else whoever may get or list jobs reads it. See README.md, "Limits".
+      secretEnvironment: options.encryptionKey !== undefined,
       longestLifeMs: LONGEST_LIFE_MS,
     };
   }
@@ -99,7 +103,7 @@ export class GcpBatchProvider implements Provider {
     }
     const fit = this.fit(request.shape);
     if (!fit.fits) throw new ProviderError('invalid', 'gcp-batch launch', fit.reason);
-    const body = createJobRequest(request, this.#options);
+    const body = createJobRequest(request, this.#options, await this.#sealed(request.secretEnvironment));
     let job: Job;
     try {
       const [answer] = await this.#call('CreateJob', this.#mutations, (options) =>
@@ -197,6 +201,9 @@ export class GcpBatchProvider implements Provider {
         readLog: async () => {
           await this.#readLog('shr-doctor');
         },
+        encrypt: async () => {
+          await this.#sealed({ SHR: 'doctor' });
+        },
         compute: async (path) => {
           const endpoint = (this.#options.computeEndpoint ?? 'https://compute.googleapis.com').replace(/\/$/, '');
           const { data } = await this.#bounded('compute', this.#reads, (signal) =>
@@ -283,6 +290,17 @@ export class GcpBatchProvider implements Provider {
   #instance(job: Job, taskEvents: Events = []): Instance | undefined {
     const { queueTimeoutMs, stockoutGraceMs } = this.#options;
     return toInstance(job, { nowMs: this.#host.now(), queueTimeoutMs, stockoutGraceMs, taskEvents });
+  }
+
+  async #sealed(variables: Readonly<Record<string, string>>): Promise<string | undefined> {
+    const { encryptionKey, kmsEndpoint } = this.#options;
+    if (encryptionKey === undefined || Object.keys(variables).length === 0) return undefined;
+    return await encrypt(variables, {
+      auth: this.#client.auth,
+      endpoint: (kmsEndpoint ?? 'https://cloudkms.googleapis.com').replace(/\/$/, ''),
+      key: encryptionKey,
+      call: (request) => this.#bounded('encrypt', this.#encryptions, request),
+    });
   }
 
   async #readLog(uid: string): Promise<string> {

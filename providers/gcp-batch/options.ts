@@ -87,6 +87,17 @@ export const gcpBatchOptions = z
           ),
       })
       .optional(),
+    /**
+     * A key of Cloud KMS. The JIT configuration then stands encrypted in the job, and the machine decrypts it. Without it,
+     * whoever may look at jobs reads it.
+     */
+    encryptionKey: z
+      .string()
+      .regex(
+        /^projects\/[^/:\s]+\/locations\/[^/:\s]+\/keyRings\/[\w-]{1,63}\/cryptoKeys\/[\w-]{1,63}$/,
+        'write projects/P/locations/L/keyRings/R/cryptoKeys/K',
+      )
+      .optional(),
     /** Output goes to Cloud Logging, and is read from there. */
     logs: z.boolean().default(true),
 
@@ -111,6 +122,8 @@ export const gcpBatchOptions = z
     loggingEndpoint: endpointOption.optional(),
     /** In place of `compute.googleapis.com`, which `check` alone asks: for quota and network. */
     computeEndpoint: endpointOption.optional(),
+    /** In place of `cloudkms.googleapis.com`. */
+    kmsEndpoint: endpointOption.optional(),
   })
   .superRefine((options, context) => {
     const refuse = (path: readonly string[], message: string): void =>
@@ -118,8 +131,8 @@ export const gcpBatchOptions = z
     for (const [index, zone] of (options.zones ?? []).entries()) {
       if (!zone.startsWith(`${options.region}-`)) refuse(['zones', String(index)], `is not in ${options.region}`);
     }
-    const { credentials, endpoint, loggingEndpoint, computeEndpoint, machineType } = options;
-    const leak = refuseEndpoints(credentials, [endpoint, loggingEndpoint, computeEndpoint]);
+    const { credentials, endpoint, loggingEndpoint, computeEndpoint, kmsEndpoint, machineType } = options;
+    const leak = refuseEndpoints(credentials, [endpoint, loggingEndpoint, computeEndpoint, kmsEndpoint]);
     if (leak !== undefined) refuse(['credentials'], leak);
     // https://cloud.google.com/compute/docs/general-purpose-machines#c3_disks
     if (options.diskType === 'pd-standard' && (machineType?.name ?? options.machineSeries).startsWith('c3-')) {

@@ -30,7 +30,12 @@ export function jobIdOf(name: string): string | undefined {
   return /^[a-z0-9]/.test(name) && /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(id) ? id : undefined;
 }
 
-export function createJobRequest(request: LaunchRequest, options: GcpBatchOptions): CreateJobRequest {
+/** `cipherText` is the secret environment where the options have a key for it; see encryption.ts. */
+export function createJobRequest(
+  request: LaunchRequest,
+  options: GcpBatchOptions,
+  cipherText?: string,
+): CreateJobRequest {
   const { shape, tags } = request;
   const machine = machineOf(shape, machinesOf(options));
   if (machine === undefined) {
@@ -42,7 +47,7 @@ export function createJobRequest(request: LaunchRequest, options: GcpBatchOption
   return {
     parent: parentOf(options),
     jobId: jobIdOf(request.name) ?? '',
-    requestId: requestIdOf(tags.dispatcher, request.name),
+    requestId: requestIdOf(tags.dispatcher, request.name, cipherText),
     job: {
       labels,
       taskGroups: [
@@ -53,7 +58,13 @@ export function createJobRequest(request: LaunchRequest, options: GcpBatchOption
             runnables: [...storage.preparations, { container: container(shape, options, storage.binds) }],
             // With the task, not with the runnable: the agent writes the runnable that it starts into its log, as it
             // stands. It has been seen to log a registry's password so (broadinstitute/cromwell#7515).
-            environment: { variables: { ...request.environment, ...request.secretEnvironment } },
+            environment:
+              cipherText === undefined || options.encryptionKey === undefined
+                ? { variables: { ...request.environment, ...request.secretEnvironment } }
+                : {
+                    variables: { ...request.environment },
+                    encryptedVariables: { keyName: options.encryptionKey, cipherText },
+                  },
             computeResource: {
               cpuMilli: Math.round(machine.cpu * 1000),
               memoryMib: Math.floor(machine.memoryGiB * 1024),
@@ -105,9 +116,13 @@ export function createJobRequest(request: LaunchRequest, options: GcpBatchOption
   };
 }
 
-/** The same for the same name: a repeated create is known as one for an hour, and by the job's id for ever. */
-export function requestIdOf(dispatcher: string, name: string): string {
-  const hash = createHash('sha256').update(`${dispatcher}\n${name}`).digest('hex');
+/**
+ * The same for the same name: a repeated create is known as one for an hour, and by the job's id for ever. What was
+ * encrypted again is another text, so it is another request, and known by the job's id alone.
+ */
+export function requestIdOf(dispatcher: string, name: string, cipherText?: string): string {
+  const parts = [dispatcher, name, ...(cipherText === undefined ? [] : [cipherText])];
+  const hash = createHash('sha256').update(parts.join('\n')).digest('hex');
   // In the form of version 4, which is the strictest that the service asks of any request id.
   return [
     hash.slice(0, 8),

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { systemClock } from '../../dispatcher/clock.ts';
 import { ContainerHost } from '../containers/host.ts';
 import { type Google, type GoogleOptions, startGoogle } from '../google/index.ts';
+import { Kms } from './kms.ts';
 import {
   type Conditions,
   type ConditionsInput,
@@ -20,6 +21,8 @@ export interface GcpBatchSimulator extends Google {
   readonly credentials: string;
   /** What machines may run as. */
   readonly serviceAccount: string;
+  /** A key of Cloud KMS that is there. */
+  readonly kms: Kms;
   readonly service: BatchService;
   /** Replaces all. */
   setConditions(input: ConditionsInput): Conditions;
@@ -34,6 +37,7 @@ export async function startGcpBatchSimulator(options: GcpBatchSimulatorOptions):
   const regions = options.regions ?? ['europe-west4'];
   const nowMs = options.nowMs ?? (() => systemClock.now());
   const containers = new ContainerHost(options);
+  const kms = new Kms(project, regions[0] ?? '');
   let current = conditions.parse({});
   const setConditions = (input: unknown): Conditions => {
     current = conditions.parse(input);
@@ -46,6 +50,7 @@ export async function startGcpBatchSimulator(options: GcpBatchSimulatorOptions):
       service = new BatchService(
         {
           containers,
+          kms,
           project,
           regions,
           serviceAccounts: options.serviceAccounts,
@@ -63,7 +68,10 @@ export async function startGcpBatchSimulator(options: GcpBatchSimulatorOptions):
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.port === undefined ? {} : { grpcPort: options.port }),
     ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
-    rest: (method, path) => (method === 'GET' ? service?.compute(path) : undefined),
+    rest: (method, path, body) => {
+      if (method === 'GET') return service?.compute(path);
+      return method === 'POST' ? kms.encrypt(path, body) : undefined;
+    },
     state: () => ({
       jobs: service?.jobs.map(({ name, uid, state, pid }) => ({ name, uid, state, pid })) ?? [],
       conditions: current,
@@ -82,6 +90,7 @@ export async function startGcpBatchSimulator(options: GcpBatchSimulatorOptions):
     region: regions[0] ?? '',
     credentials: started.identity.createKey(`dispatcher@${project}.iam.gserviceaccount.com`, project),
     serviceAccount: options.serviceAccounts?.[0] ?? `runner@${project}.iam.gserviceaccount.com`,
+    kms,
     service: made,
     setConditions,
     reclaim: (id) => made.job(id)?.reclaim() ?? false,
@@ -103,6 +112,7 @@ export function demoOptions(simulator: GcpBatchSimulator) {
     endpoint: simulator.endpoint,
     loggingEndpoint: simulator.httpUrl,
     computeEndpoint: simulator.httpUrl,
+    kmsEndpoint: simulator.httpUrl,
     // Local processes start and end in milliseconds, and a demo looks at their logs often.
     logReadsPerMinute: 6000,
   };

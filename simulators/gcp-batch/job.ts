@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Container, type ContainerHost, NoSuchImage } from '../containers/host.ts';
 import type { LogSource } from '../google/logging.ts';
+import type { Kms } from './kms.ts';
 import type { Conditions, Timings } from './options.ts';
 import { sizeOf, type WantedJob } from './requests.ts';
 
@@ -18,6 +19,7 @@ interface Event {
 /** What a job needs of the world around it. */
 export interface Surroundings {
   readonly containers: ContainerHost;
+  readonly kms: Kms;
   readonly timings: Timings;
   nowMs(): number;
   conditions(): Conditions;
@@ -197,6 +199,14 @@ export class Job {
         void this.#container?.stop(this.#world.timings.stopGraceMs);
       });
     }
+    let secrets: Readonly<Record<string, string>>;
+    try {
+      const sealed = spec?.environment.encryptedVariables;
+      secrets = sealed === undefined ? {} : this.#world.kms.variables(sealed.keyName, sealed.cipherText);
+    } catch {
+      this.#fail(50_000);
+      return;
+    }
     for (const runnable of spec?.runnables ?? []) {
       // Scripts are for the machine itself, and this one is not thrown away afterwards.
       if (runnable.container === undefined) continue;
@@ -207,6 +217,7 @@ export class Job {
         args: commands,
         environment: {
           ...spec?.environment.variables,
+          ...secrets,
           ...runnable.environment.variables,
           BATCH_TASK_INDEX: '0',
           BATCH_TASK_COUNT: '1',

@@ -9,7 +9,10 @@ const int64 = z
   .transform((digits) => Number(digits));
 const labels = z.record(z.string(), z.string()).default({});
 const duration = z.object({ seconds: int64, nanos: z.number().default(0) });
-const environment = z.object({ variables: z.record(z.string(), z.string()).default({}) });
+const environment = z.object({
+  variables: z.record(z.string(), z.string()).default({}),
+  encryptedVariables: z.object({ keyName: z.string().min(1), cipherText: z.string().min(1) }).optional(),
+});
 
 const container = z.object({
   imageUri: z.string().min(1),

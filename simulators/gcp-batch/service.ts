@@ -5,6 +5,7 @@ import type { Method } from '../google/grpc.ts';
 import type { Foundation } from '../google/index.ts';
 import { GoogleRefusal } from '../google/status.ts';
 import { Job } from './job.ts';
+import type { Kms } from './kms.ts';
 import type { Conditions, Timings } from './options.ts';
 import { readCreate, readListing, readNamed } from './requests.ts';
 
@@ -13,6 +14,7 @@ const MINUTE_MS = 60_000;
 
 export interface ServiceOptions {
   readonly containers: ContainerHost;
+  readonly kms: Kms;
   readonly project: string;
   readonly regions: readonly string[];
   readonly serviceAccounts: readonly string[] | undefined;
@@ -109,6 +111,7 @@ export class BatchService {
     }
     const job = new Job(name, raw, wanted, {
       containers: this.#options.containers,
+      kms: this.#options.kms,
       timings: this.#options.timings,
       nowMs: () => this.#options.nowMs(),
       conditions: () => this.#options.conditions(),

@@ -17,7 +17,7 @@ export interface Side {
   /** Each call, without its token. */
   onRequest(request: { readonly method: string; readonly path: string; readonly body: string }): void;
   /** What else the service answers by REST, to a caller with a token. Undefined: nothing is there. */
-  rest(method: string, path: string): object | undefined;
+  rest(method: string, path: string, body: unknown): object | undefined;
   /** A control of the service itself: `POST /_simulator/<name>`. Undefined: there is none of that name. */
   control(name: string, body: unknown): object | undefined;
 }
@@ -65,7 +65,7 @@ async function answer(side: Side, request: IncomingMessage): Promise<Reply | und
   if (method === 'POST' && impersonated !== undefined && caller.email !== '') {
     return { status: 200, body: side.identity.impersonate(decodeURIComponent(impersonated)) };
   }
-  const own = side.rest(method, path);
+  const own = side.rest(method, path, parse(body));
   if (own !== undefined) return { status: 200, body: own };
   throw new GoogleRefusal('NOT_FOUND', `Requested entity was not found: ${method} ${path}`);
 }

@@ -23,7 +23,7 @@ export interface GoogleOptions {
   readonly nowMs?: () => number;
   readonly random?: () => number;
   /** What else it answers by REST, to a caller with a token; undefined where there is nothing. */
-  rest?(method: string, path: string): object | undefined;
+  rest?(method: string, path: string, body: unknown): object | undefined;
   /** For `GET /_simulator/state`. */
   state?(): object;
   /** `POST /_simulator/<name>`; undefined where there is none. */
@@ -72,7 +72,7 @@ export async function startGoogle(options: GoogleOptions): Promise<Google> {
   grpc.add('google.longrunning.Operations', foundation.operations.methods);
   const http = createHttpServer({
     ...foundation,
-    rest: (method, path) => options.rest?.(method, path),
+    rest: (method, path, body) => options.rest?.(method, path, body),
     state: () => options.state?.() ?? {},
     control: (name, body) => options.control?.(name, body),
     onRequest: (request) => keep(requests, request),

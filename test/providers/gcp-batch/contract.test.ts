@@ -38,6 +38,7 @@ const everyOption = {
   networkTags: ['first-tag', 'second-tag'],
   command: ['/opt/run it.sh', '--once', "it's"],
   workFolder: '/work/folder',
+  encryptionKey: 'projects/acme-ci/locations/europe-west4/keyRings/shr/cryptoKeys/runners',
   registryAuth: { username: 'the-user', passwordSecret: 'projects/acme-ci/secrets/registry/versions/7' },
 };
 
@@ -62,11 +63,14 @@ const everyWish: LaunchRequest = {
   secretEnvironment: { SECRET: 'secret value' },
 };
 
+/** Another one at each encryption; the provider's own is looked at in mapping.test.ts. */
+const CIPHER_TEXT = 'dGhlIGNpcGhlciB0ZXh0';
+
 /** As the service must have decoded it: proto3 JSON names, enums by name, 64 bits as text. */
 const everything = {
   parent: 'projects/acme-ci/locations/europe-west4',
   jobId: 'house-all',
-  requestId: requestIdOf('house', 'house-all'),
+  requestId: requestIdOf('house', 'house-all', CIPHER_TEXT),
   job: {
     labels: toLabels(tags),
     taskGroups: [
@@ -88,7 +92,10 @@ const everything = {
               },
             },
           ],
-          environment: { variables: { PLAIN: 'plain value', SECRET: 'secret value' } },
+          environment: {
+            variables: { PLAIN: 'plain value' },
+            encryptedVariables: { keyName: everyOption.encryptionKey, cipherText: CIPHER_TEXT },
+          },
           computeResource: { cpuMilli: '4000', memoryMib: '32768' },
           maxRetryCount: 0,
           maxRunDuration: { seconds: '3662' },
@@ -270,12 +277,17 @@ describe('gcp-batch and the description of its API', () => {
     it('carries every option and every wish to the service, which finds them where they belong', async () => {
       const provider = house.open(everyOption);
       await provider.launch(everyWish);
-      expect(await decoded('house-all')).to.deep.equal(everything);
+      const text = JSON.stringify(await decoded('house-all'));
+      const [, cipherText = ''] = /"cipherText":"([^"]+)"/.exec(text) ?? [];
+      const usual = text
+        .replace(cipherText, CIPHER_TEXT)
+        .replace(requestIdOf('house', 'house-all', cipherText), everything.requestId);
+      expect(JSON.parse(usual)).to.deep.equal(everything);
       await provider.stop({ name: 'house-all' });
     });
 
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
-      const sent = createJobRequest(everyWish, options());
+      const sent = createJobRequest(everyWish, options(), CIPHER_TEXT);
       const client = house.open(everyOption);
       const mutants = misspellings(sent, ['labels', 'variables']);
       expect(mutants.length).to.be.greaterThan(45);

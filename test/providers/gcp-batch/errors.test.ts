@@ -42,6 +42,11 @@ describe('gcp-batch errors', () => {
       grpc(5, 'Location mars-east1 is not found or access is unauthorized.'),
       'unauthorized',
     ],
+    [
+      'a key that is not there',
+      grpc(5, 'CryptoKey projects/p/locations/l/keyRings/r/cryptoKeys/k not found.'),
+      'unauthorized',
+    ],
     ['no permission', grpc(7, "Permission 'batch.jobs.create' denied on resource"), 'unauthorized'],
     ['no credentials', grpc(16, 'Request had invalid authentication credentials.'), 'unauthorized'],
     [

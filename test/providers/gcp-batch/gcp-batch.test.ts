@@ -174,6 +174,87 @@ describe('gcp-batch on the wire', () => {
     });
   });
 
+  describe('encryption', () => {
+    const SECRET = 'jit-blob-that-nobody-may-see';
+    const SHOWS = ['sh', '-c', 'echo "$PLAIN has ${#JIT} characters"'];
+    const launch = launchOf('house-1', { environment: { PLAIN: 'it' }, secretEnvironment: { JIT: SECRET } });
+
+    it('shows no secret to whoever looks at jobs, and hands it to the container all the same', async () => {
+      const provider = house.open({ encryptionKey: house.simulator.kms.key, command: SHOWS });
+      expect(provider.capabilities.secretEnvironment).to.equal(true);
+      expect(house.open().capabilities.secretEnvironment).to.equal(false);
+      await provider.launch(launch);
+      await until('house-1', 'the end', (seen) => seen?.state === 'succeeded');
+      expect(await provider.logs({ name: 'house-1' })).to.equal(`it has ${SECRET.length} characters\n`);
+      await provider.list({ dispatcher: 'house' });
+      expect(JSON.stringify(house.simulator.exchanges)).to.not.include(SECRET);
+      expect(JSON.stringify(house.simulator.requests.map(({ path }) => path))).to.not.include(SECRET);
+    });
+
+    it('is the same launch when it is repeated, though it is encrypted to another text', async () => {
+      const provider = house.open({ encryptionKey: house.simulator.kms.key });
+      const first = await provider.launch(launch);
+      expect(await provider.launch(launch)).to.have.nested.property('ref.id', first.ref.id);
+      expect(house.simulator.service.jobs).to.have.length(1);
+    });
+
+    it('launches nothing when the key does not encrypt, and says who has to mend it', async () => {
+      const key = house.simulator.kms.key;
+      const provider = house.open({ encryptionKey: key });
+      const faulty: readonly [object, string][] = [
+        [
+          { code: 'PERMISSION_DENIED', message: "Permission 'cloudkms.cryptoKeyVersions.useToEncrypt' denied" },
+          'unauthorized',
+        ],
+        [
+          {
+            code: 'FAILED_PRECONDITION',
+            message: `${key}/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.`,
+          },
+          'unauthorized',
+        ],
+        [
+          {
+            code: 'RESOURCE_EXHAUSTED',
+            message:
+              "Quota exceeded for quota metric 'Cryptographic requests' and limit 'Cryptographic requests per minute'",
+          },
+          'throttled',
+        ],
+        [{ code: 'UNAVAILABLE' }, 'transient'],
+      ];
+      for (const [refusal, kind] of faulty) {
+        house.simulator.faults.set({ refusals: [{ call: ':encrypt', ...refusal }] });
+        const error = await rejection(provider.launch(launch));
+        expect(error.kind, error.message).to.equal(kind);
+        expect(`${error.message} ${String(error.cause)}`).to.not.include(SECRET);
+      }
+      house.simulator.faults.clear();
+      const none = house.open({ encryptionKey: key.replace(/runners$/, 'none') });
+      expect((await rejection(none.launch(launch))).kind).to.equal('unauthorized');
+      expect(calls()).to.deep.equal([]);
+    });
+
+    it('is looked at by a check, which names the role that is missing', async () => {
+      const key = house.simulator.kms.key;
+      const of = async (encryptionKey?: string) =>
+        (await house.open(encryptionKey === undefined ? {} : { encryptionKey }).check()).filter(({ message, cure }) =>
+          `${message} ${cure}`.match(/encrypt|cloudkms/),
+        );
+      expect(await of())
+        .to.have.nested.property('0.message')
+        .that.includes('the option encryptionKey hides it');
+      expect(await of(key)).to.deep.equal([
+        { subject: 'permissions', ok: true, message: `the JIT configuration is encrypted under ${key}` },
+      ]);
+      const [bad] = await of(`${key}s`);
+      expect(bad)
+        .to.include({ ok: false })
+        .and.to.have.property('cure')
+        .that.includes('roles/cloudkms.cryptoKeyEncrypter');
+    });
+  });
+
   describe('stop', () => {
     it('does not wait for a deletion that takes its time, and shows the job until it is gone', async () => {
       house.simulator.setConditions({ stallDeletion: true });

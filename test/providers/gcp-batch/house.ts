@@ -34,6 +34,7 @@ export async function openHouse(options: Partial<GcpBatchSimulatorOptions> = {})
           endpoint: simulator.endpoint,
           loggingEndpoint: simulator.httpUrl,
           computeEndpoint: simulator.httpUrl,
+          kmsEndpoint: simulator.httpUrl,
           logReadsPerMinute: 60_000,
           command: ['sleep', '600'],
           ...more,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { z } from 'zod';
 import { gcpBatchOptions } from '../../../providers/gcp-batch/options.ts';
+import { requestIdOf } from '../../../providers/gcp-batch/request.ts';
 import type { LaunchRequest, Shape, ShapeWish } from '../../../providers/provider.ts';
 import { type House, openHouse } from './house.ts';
 import { launchOf, plainShape } from './requests.ts';
@@ -20,6 +21,7 @@ const TASK = 'job.taskGroups.0.taskSpec';
 /** Wherever it stands among the runnables: their order is a matter of contract.test.ts. */
 const CONTAINER = `${TASK}.container`;
 const NETWORK = `${POLICY}.network.networkInterfaces.0`;
+const KEY = 'projects/acme-ci/locations/europe-west4/keyRings/shr/cryptoKeys/runners';
 const BOUND = { [`${CONTAINER}.volumes.0`]: '/mnt/disks/work:/home/runner/_work:rw' };
 const BUCKET = {
   ...BOUND,
@@ -103,6 +105,16 @@ const ofOptions: Readonly<Record<string, Turn>> = {
       [`${CONTAINER}.password`]: 'projects/acme-ci/secrets/registry/versions/7',
     },
   },
+  // What is encrypted is another text each time: it is compared as the machine reads it.
+  encryptionKey: {
+    options: { encryptionKey: KEY },
+    changes: {
+      requestId: 'another',
+      [`${TASK}.environment.variables.SECRET`]: 'is gone',
+      [`${TASK}.environment.encryptedVariables.keyName`]: KEY,
+      [`${TASK}.environment.encryptedVariables.cipherText`]: '{"SECRET":"the secret"}',
+    },
+  },
   logs: { options: { logs: false }, changes: { 'job.logsPolicy.destination': 'DESTINATION_UNSPECIFIED' } },
 };
 
@@ -121,6 +133,7 @@ const ofNoRequest: Readonly<Record<string, unknown>> = {
   endpoint: undefined,
   loggingEndpoint: undefined,
   computeEndpoint: undefined,
+  kmsEndpoint: undefined,
 };
 
 const ofWishes = {
@@ -199,12 +212,22 @@ describe('each option and each wish of gcp-batch', () => {
   const decoded = async (options: object, shape: Partial<Shape>): Promise<Map<string, unknown>> => {
     const from = house.simulator.exchanges.length;
     const provider = house.open(options);
-    const request: LaunchRequest = launchOf('house-1', { shape: { ...plainShape, ...shape } });
+    const request: LaunchRequest = launchOf('house-1', {
+      shape: { ...plainShape, ...shape },
+      secretEnvironment: { SECRET: 'the secret' },
+    });
     await provider.launch(request).catch(() => undefined);
     const sent = house.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'))?.request;
     await house.simulator.service.forget('house-1');
     const all = leaves(z.looseObject({}).parse(sent), '');
-    return new Map(all.map(([path, value]) => [path.replace(/runnables\.\d\./, ''), value]));
+    return new Map(
+      all.map(([path, value]) => {
+        if (path.endsWith('.cipherText'))
+          return [path, JSON.stringify(house.simulator.kms.variables(KEY, String(value)))];
+        if (path === 'requestId') return [path, value === requestIdOf('house', 'house-1') ? 'usual' : 'another'];
+        return [path.replace(/runnables\.\d\./, ''), value];
+      }),
+    );
   };
 
   const differences = async ({

@@ -49,6 +49,8 @@ describe('gcp-batch options', () => {
     [{ endpoint: 'http://127.0.0.1:1' }, /^credentials application-default goes to Google alone/],
     [{ loggingEndpoint: 'http://127.0.0.1:1' }, /^credentials application-default goes to Google alone/],
     [{ computeEndpoint: 'http://localhost:1' }, /^credentials application-default goes to Google alone/],
+    [{ kmsEndpoint: 'http://localhost:1' }, /^credentials application-default goes to Google alone/],
+    [{ encryptionKey: 'my-key' }, /^encryptionKey write projects/],
     [{ machineSeries: 'c3-highcpu', diskType: 'pd-standard' }, /^diskType c3 takes pd-balanced and pd-ssd alone/],
     [{ machineType: { name: 'c3-standard-4' }, diskType: 'pd-standard' }, /^diskType c3 takes/],
   ];

@@ -1,0 +1,38 @@
+/**
+ * Variables that nobody reads who may look at jobs: encrypted under a key of Cloud KMS, and decrypted by the machine.
+ * By REST with the SDK's own credentials, so that no further SDK is loaded for one method.
+ */
+import { z } from 'zod';
+import type { GoogleAuth } from '../google/connection.ts';
+import { ProviderError } from '../provider.ts';
+
+const answer = z.object({ ciphertext: z.string().min(1) });
+
+export interface Encryption {
+  readonly auth: GoogleAuth;
+  /** `https://cloudkms.googleapis.com`, or a simulator. */
+  readonly endpoint: string;
+  /** `projects/P/locations/L/keyRings/R/cryptoKeys/K` */
+  readonly key: string;
+  /** Runs one call within a deadline; see providers/deadlines.ts. */
+  call(request: (signal: AbortSignal) => Promise<{ data: unknown }>): Promise<{ data: unknown }>;
+}
+
+/**
+ * As `Environment.encryptedVariables` of a job takes it: a JSON dictionary, in base64 as `encrypt` answers. A key in
+ * software takes 64 KiB at once, one in hardware 8 KiB; a JIT configuration has about 4.
+ */
+export async function encrypt(variables: Readonly<Record<string, string>>, encryption: Encryption): Promise<string> {
+  const { data } = await encryption.call((signal) =>
+    encryption.auth.request({
+      url: `${encryption.endpoint}/v1/${encryption.key}:encrypt`,
+      method: 'POST',
+      data: { plaintext: Buffer.from(JSON.stringify(variables)).toString('base64') },
+      signal,
+      retry: false,
+    }),
+  );
+  const parsed = answer.safeParse(data);
+  if (parsed.success) return parsed.data.ciphertext;
+  throw new ProviderError('transient', 'gcp-batch encrypt', 'an answer of Cloud KMS that cannot be read');
+}
