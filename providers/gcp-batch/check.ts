@@ -4,6 +4,7 @@ import type { Finding, ProviderError } from '../provider.ts';
 import { classify } from './errors.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
 import { parentOf, subnetworkOf } from './request.ts';
+import type { Machine } from './sizes.ts';
 
 /** The calls that a check makes. Each rejects with ProviderError. */
 export interface Asked {
@@ -30,7 +31,7 @@ export async function check(asked: Asked, options: GcpBatchOptions): Promise<rea
     await secrecy(asked, options),
     ...(options.logs ? [await logs(asked, options)] : []),
     await network(asked, options),
-    await quota(asked, options),
+    ...(await quota(asked, options)),
   ];
 }
 
@@ -108,28 +109,36 @@ const regionAnswer = z.object({
 /** Compute Engine counts the cores of each family apart; E2 and what has no name of its own are CPUS. */
 const OWN_METRIC = /^(n2d|n2|c3|c3d|t2d|t2a|c2|c2d|n4|c4)-/;
 
-async function quota(asked: Asked, options: GcpBatchOptions): Promise<Finding> {
+async function quota(asked: Asked, options: GcpBatchOptions): Promise<Finding[]> {
   const { project, region } = options;
-  const [smallest] = Object.values(machinesOf(options)).flat();
-  const family = OWN_METRIC.exec(smallest?.type ?? '')?.[1]?.toUpperCase();
-  const metric = family === undefined ? 'CPUS' : `${family}_CPUS`;
   try {
     const { quotas } = regionAnswer.parse(await asked.compute(`projects/${project}/regions/${region}`));
-    const found = quotas.find((one) => one.metric === metric);
-    if (found === undefined) {
-      return { subject: 'quota', ok: true, message: `${region} counts no ${metric}` };
-    }
-    const message = `${found.usage} of ${found.limit} ${metric} are in use in ${region}`;
-    if (found.limit - found.usage >= (smallest?.cpu ?? 1)) return { subject: 'quota', ok: true, message };
-    return {
-      subject: 'quota',
-      ok: false,
-      message: `${message}: there is no room for a runner`,
-      cure: `ask Google for more ${metric} in ${region} (https://console.cloud.google.com/iam-admin/quotas?project=${project}), or add a backend`,
-    };
+    // By architecture, the smallest machine of each.
+    return Object.values(machinesOf(options)).flatMap(([smallest]) =>
+      smallest === undefined ? [] : [roomFor(smallest, quotas, options)],
+    );
   } catch (error) {
-    return unseen('quota', classify('compute', error), 'compute.regions.get');
+    return [unseen('quota', classify('compute', error), 'compute.regions.get')];
   }
+}
+
+function roomFor(
+  { type, cpu }: Machine,
+  quotas: z.infer<typeof regionAnswer>['quotas'],
+  { project, region }: GcpBatchOptions,
+): Finding {
+  const family = OWN_METRIC.exec(type)?.[1]?.toUpperCase();
+  const metric = family === undefined ? 'CPUS' : `${family}_CPUS`;
+  const found = quotas.find((one) => one.metric === metric);
+  if (found === undefined) return { subject: 'quota', ok: true, message: `${region} counts no ${metric}` };
+  const message = `${found.usage} of ${found.limit} ${metric} are in use in ${region}`;
+  if (found.limit - found.usage >= cpu) return { subject: 'quota', ok: true, message };
+  return {
+    subject: 'quota',
+    ok: false,
+    message: `${message}: there is no room for a runner`,
+    cure: `ask Google for more ${metric} in ${region} (https://console.cloud.google.com/iam-admin/quotas?project=${project}), or add a backend`,
+  };
 }
 
 /** Looking into Compute Engine takes rights that nothing else here needs; without them nothing is wrong. */

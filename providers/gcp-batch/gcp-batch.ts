@@ -276,7 +276,12 @@ export class GcpBatchProvider implements Provider {
   /** Deleting a machine takes its time. The job is accounted for until then, so nobody has to wait for it. */
   async #untilGone(ref: InstanceRef): Promise<void> {
     const giveUpAtMs = this.#host.now() + this.#options.stopWaitMs;
-    for (let waitMs = 50; this.#host.now() < giveUpAtMs; waitMs = Math.min(2 * waitMs, 1000)) {
+    // Closed meanwhile, it must not open a connection anew.
+    for (
+      let waitMs = 50;
+      this.#open !== undefined && this.#host.now() < giveUpAtMs;
+      waitMs = Math.min(2 * waitMs, 1000)
+    ) {
       try {
         if ((await this.#job(ref)) === undefined) return;
       } catch {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { requestIdOf } from '../../../providers/gcp-batch/request.ts';
@@ -296,6 +297,22 @@ describe('gcp-batch on the wire', () => {
       house.simulator.setConditions({});
     });
 
+    it('ends with the provider, and opens no connection anew', async () => {
+      house.simulator.setConditions({ stallDeletion: true });
+      const provider = house.open({ stopWaitMs: 60_000 });
+      const { ref } = await provider.launch(launchOf('house-1'));
+      const stopping = provider.stop(ref).then(() => 'stopped');
+      await eventually(
+        'the deletion',
+        async () => calls(),
+        (made) => made.lastIndexOf('GetJob') > made.indexOf('DeleteJob') && made.includes('DeleteJob'),
+      );
+      await delay(20);
+      await provider.close();
+      expect(await Promise.race([stopping, delay(2500, 'goes on')])).to.equal('stopped');
+      house.simulator.setConditions({});
+    });
+
     it('does not launch under a name whose job is still being deleted', async () => {
       house.simulator.setConditions({ stallDeletion: true });
       const provider = house.open({ stopWaitMs: 0 });
@@ -417,6 +434,17 @@ describe('gcp-batch on the wire', () => {
       house.simulator.setConditions({ cpuQuota: 0 });
       expect(await bad({})).to.match(/^quota: 0 of 0 CPUS are in use .*no room for a runner → ask Google/);
       expect(await bad({ machineSeries: 'c3-standard' }), 'another family has a quota of its own').to.equal('');
+    });
+
+    it('looks at the quota of each architecture that it sells', async () => {
+      house.simulator.setConditions({ cpuQuota: 0 });
+      const both = (await house.open({ armMachineSeries: 't2a-standard' }).check()).filter(
+        ({ subject }) => subject === 'quota',
+      );
+      expect(both.map(({ message }) => message)).to.deep.equal([
+        '0 of 0 CPUS are in use in europe-west4: there is no room for a runner',
+        'europe-west4 counts no T2A_CPUS',
+      ]);
     });
 
     it('does without the right to look into Compute Engine, and says so', async () => {
