@@ -4,7 +4,7 @@ import type { protos } from '@google-cloud/batch';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
 import { billingLabels, toLabels } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
-import { machineOf } from './sizes.ts';
+import { diskOf, machineOf } from './sizes.ts';
 
 type Batch = typeof protos.google.cloud.batch.v1;
 export type CreateJobRequest = ConstructorParameters<Batch['CreateJobRequest']>[0] & object;
@@ -14,8 +14,6 @@ type Disk = ConstructorParameters<Batch['AllocationPolicy']['AttachedDisk']>[0] 
 const DEVICE = 'work';
 /** On the machine. Container-Optimized OS can be written under /mnt/disks alone. */
 const MOUNT = `/mnt/disks/${DEVICE}`;
-/** Of a persistent disk. */
-const LEAST_DISK_GIB = 10;
 
 export function parentOf({ project, region }: GcpBatchOptions): string {
   return `projects/${project}/locations/${region}`;
@@ -165,7 +163,7 @@ function storageOf(shape: Shape, options: GcpBatchOptions): Storage {
       disks: [
         {
           deviceName: DEVICE,
-          newDisk: { type: options.diskType, sizeGb: Math.max(LEAST_DISK_GIB, Math.ceil(shape.diskGiB)) },
+          newDisk: { type: options.diskType, sizeGb: diskOf(shape.diskGiB) },
         },
       ],
     };

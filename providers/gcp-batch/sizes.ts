@@ -73,6 +73,12 @@ export type Machines = Readonly<Partial<Record<Architecture, readonly Machine[]>
 const USUAL_CORES = 2;
 /** Of a persistent disk: https://cloud.google.com/compute/docs/disks/persistent-disks */
 const LARGEST_DISK_GIB = 65_536;
+const LEAST_DISK_GIB = 10;
+
+/** What is made, and billed. */
+export function diskOf(wishedGiB: number): number {
+  return Math.max(LEAST_DISK_GIB, Math.ceil(wishedGiB));
+}
 
 export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: Machines): Fit {
   const refusal = refuseWish(wish, capabilities) ?? refuseStorage(wish);
@@ -86,7 +92,14 @@ export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: M
   }
   const shape = { ...wish, cpu: machine.cpu, memoryGiB: machine.memoryGiB };
   const exact = wish.cpu === machine.cpu && wish.memoryGiB === machine.memoryGiB;
-  return { fits: true, shape, ...(exact ? {} : { note: `${words(wish)} becomes ${describe(machine)}` }) };
+  const { diskGiB } = wish;
+  const changes = [
+    ...(exact ? [] : [`${words(wish)} becomes ${describe(machine)}`]),
+    ...(diskGiB === undefined || diskOf(diskGiB) === diskGiB
+      ? []
+      : [`${diskGiB} GiB of disk becomes ${diskOf(diskGiB)}`]),
+  ];
+  return { fits: true, shape, ...(changes.length === 0 ? {} : { note: changes.join('; ') }) };
 }
 
 /** The machine that a shape was made of; undefined where the backend's options have changed since. */

@@ -15,7 +15,7 @@ const lacks: Harness['lacks'] = {
   'process-tree': 'the machine is deleted as a whole; the simulated one is no more than a group of processes',
   'memory-limit': 'the machine is the limit, and the simulated one has none',
   'public-traces':
-    'Batch lists the whole job, its environment too; test/providers/gcp-batch shows where else it is not',
+    'without an encryptionKey Batch lists the whole job, its environment too; test/providers/gcp-batch has both ways',
 };
 
 function batchOptions(simulator: GcpBatchSimulator, more: object = {}) {
