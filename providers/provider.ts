@@ -248,11 +248,24 @@ export interface ProviderHost {
   random(): number;
 }
 
+/** An option that a tenant may not write in a file of its own, and what it would give away. */
+export interface PlatformOption {
+  /** Its name, with dots between the levels. */
+  readonly option: string;
+  /** "with it …": what follows from it. */
+  readonly why: string;
+}
+
 /** The default export of `providers/<kind>/index.ts`. */
 export interface ProviderModule<Options = unknown> {
   readonly kind: string;
   /** Validates the `options` of a backend. Unknown keys are an error; messages are read by tenants. */
   readonly options: z.ZodType<Options>;
+  /**
+   * Of these options those with which the backend acts as the dispatcher itself (its role, its files), or calls an
+   * address of the writer's choice from the dispatcher's network. Absent where there are none.
+   */
+  platformOptions?(options: Options): readonly PlatformOption[];
   create(options: Options, host: ProviderHost): Provider;
 }
 

@@ -152,7 +152,11 @@ async function readShared(
   const backends = new Map<string, SharedBackend>();
   const backendFiles = reading.section(['backends'], dispatcherFile.shape.backends) ?? {};
   for (const [name, file] of Object.entries(backendFiles)) {
-    const read = await readBackend(reading, ['backends', name], name, file, { ...context, defaultMaxRunners: 1 });
+    const read = await readBackend(reading, ['backends', name], name, file, {
+      ...context,
+      defaultMaxRunners: 1,
+      ofTenant: false,
+    });
     if (read !== undefined) backends.set(name, { ...read, maxRunners: file.maxRunners });
   }
   const shapeFiles = reading.section(['shapes'], dispatcherFile.shape.shapes) ?? {};

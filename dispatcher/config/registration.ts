@@ -296,7 +296,9 @@ async function readOwnBackend(
     return undefined;
   }
   const { unsafeProcessBackend } = platform;
-  return readBackend(reading, path, name, { ...file, kind }, { provider, unsafeProcessBackend, defaultMaxRunners });
+  const ofTenant = tenant !== undefined;
+  const own = { ...file, kind };
+  return readBackend(reading, path, name, own, { provider, unsafeProcessBackend, defaultMaxRunners, ofTenant });
 }
 
 function takeSharedBackend(

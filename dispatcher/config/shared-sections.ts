@@ -51,6 +51,8 @@ export async function readBackend(
     readonly provider: ProviderLookup;
     readonly unsafeProcessBackend: boolean;
     readonly defaultMaxRunners: number;
+    /** Written by somebody who is not to act as the dispatcher. */
+    readonly ofTenant: boolean;
   },
 ): Promise<Backend | undefined> {
   const optionsPath = [...path, 'options'];
@@ -66,6 +68,15 @@ export async function readBackend(
   if (module === undefined) return undefined;
   const before = reading.problems.length;
   const parsed = reading.section(optionsPath, module.options.prefault({}));
+  if (parsed !== undefined && context.ofTenant) {
+    for (const { option, why } of module.platformOptions?.(parsed) ?? []) {
+      reading.problem(
+        [...optionsPath, ...option.split('.')],
+        `a tenant's own backend may not be so: with it ${why}`,
+        'Write something else here, or have the platform put the backend into dispatcher.yaml and `use` it.',
+      );
+    }
+  }
   if (reading.problems.length > before) return undefined;
   return {
     name,

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { platformAddresses } from '../addresses.ts';
+import type { PlatformOption } from '../provider.ts';
 import { eciEndpoint, regions } from './endpoints.ts';
 
 const id = (prefix: string) =>
@@ -141,3 +143,12 @@ export const aliEciOptions = z
   });
 
 export type AliEciOptions = z.infer<typeof aliEciOptions>;
+
+export function platformOptions(options: AliEciOptions): readonly PlatformOption[] {
+  const { ecsRamRole, endpoint, vpcEndpoint } = options;
+  const why = 'it acts by the role of the dispatcher’s own machine';
+  return [
+    ...(ecsRamRole === undefined ? [] : [{ option: 'ecsRamRole', why }]),
+    ...platformAddresses({ endpoint, vpcEndpoint }),
+  ];
+}

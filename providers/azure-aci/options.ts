@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { platformAddresses } from '../addresses.ts';
+import type { PlatformOption } from '../provider.ts';
 import { cloudNames } from './clouds.ts';
 
 const LOOPBACK = /^https:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
@@ -192,5 +194,15 @@ export function secretsOf(options: AzureAciOptions): readonly string[] {
     ...(files === undefined ? [] : [files.storageAccountKey]),
     ...(logAnalytics === undefined ? [] : [logAnalytics.workspaceKey]),
     ...registries.flatMap((entry) => ('password' in entry ? [entry.password] : [])),
+  ];
+}
+
+export function platformOptions(options: AzureAciOptions): readonly PlatformOption[] {
+  const { credentials, endpoint, authorityHost } = options;
+  const ofMachine = credentials.kind === 'managed-identity' || credentials.kind === 'workload-identity';
+  const why = 'it acts by the identity of the dispatcher’s own machine';
+  return [
+    ...(ofMachine ? [{ option: 'credentials.kind', why }] : []),
+    ...platformAddresses({ endpoint, authorityHost }),
   ];
 }

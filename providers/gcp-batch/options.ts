@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { credentialsOption, refuseEndpoints } from '../google/credentials.ts';
+import { credentialsOption, platformOptionsOf, refuseEndpoints } from '../google/credentials.ts';
 import { endpointOption } from '../google/endpoint.ts';
+import type { PlatformOption } from '../provider.ts';
 import { type Machines, machineNamed, NETWORK, NETWORK_TAG, type SeriesName, SUBNETWORK, series } from './sizes.ts';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
@@ -174,4 +175,9 @@ export function machinesOf(options: GcpBatchOptions): Machines {
     memoryGiB: known?.memoryGiB ?? machineType.memoryGiB ?? 0,
   };
   return (known?.architecture ?? machineType.architecture) === 'arm64' ? { arm64: [machine] } : { x64: [machine] };
+}
+
+export function platformOptions(options: GcpBatchOptions): readonly PlatformOption[] {
+  const { endpoint, loggingEndpoint, computeEndpoint, kmsEndpoint } = options;
+  return platformOptionsOf(options.credentials, { endpoint, loggingEndpoint, computeEndpoint, kmsEndpoint });
 }

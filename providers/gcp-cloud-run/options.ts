@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { credentialsOption, refuseEndpoints } from '../google/credentials.ts';
+import { credentialsOption, platformOptionsOf, refuseEndpoints } from '../google/credentials.ts';
 import { endpointOption } from '../google/endpoint.ts';
+import type { PlatformOption } from '../provider.ts';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 const perMinute = z.int().min(1).max(10_000);
@@ -71,3 +72,8 @@ export const cloudRunOptions = z
   });
 
 export type CloudRunOptions = z.infer<typeof cloudRunOptions>;
+
+export function platformOptions(options: CloudRunOptions): readonly PlatformOption[] {
+  const { endpoint, loggingEndpoint } = options;
+  return platformOptionsOf(options.credentials, { endpoint, loggingEndpoint });
+}

@@ -3,6 +3,8 @@
  * The latter two arrive as the JSON text that Google's console or gcloud writes, as one secret.
  */
 import { z } from 'zod';
+import { platformAddresses } from '../addresses.ts';
+import type { PlatformOption } from '../provider.ts';
 import { isLoopback } from './endpoint.ts';
 
 export const APPLICATION_DEFAULT = 'application-default';
@@ -115,4 +117,25 @@ function readJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** As a provider module's `platformOptions`. Another host of Google's than the usual one gives nothing away. */
+export function platformOptionsOf(
+  credentialsText: string,
+  endpoints: Readonly<Record<string, string | undefined>>,
+): readonly PlatformOption[] {
+  const why = actsAsDispatcher(credentialsText);
+  const local = Object.entries(endpoints).filter(([, address]) => address !== undefined && isLoopback(address));
+  return [
+    ...(why === undefined ? [] : [{ option: 'credentials', why }]),
+    ...platformAddresses(Object.fromEntries(local)),
+  ];
+}
+
+/** Undefined for the key of a service account. */
+function actsAsDispatcher(text: string): string | undefined {
+  const given = credentialsOf(text);
+  if (given === undefined) return 'it acts by the identity of the dispatcher itself';
+  if (given.type === 'service_account') return undefined;
+  return 'Google is shown a token that the dispatcher’s machine has, or a file of it';
 }
