@@ -1,7 +1,7 @@
 /** Each instance is a job of Google Batch: one task, on a machine that is made for it and thrown away after it. */
 import { BatchServiceClient } from '@google-cloud/batch';
 import { Deadlines } from '../deadlines.ts';
-import { callOptions, clientOptions } from '../google/connection.ts';
+import { callOptions, connect } from '../google/connection.ts';
 import { type Endpoint, endpointOf } from '../google/endpoint.ts';
 import { quoted, readLog } from '../google/log.ts';
 import { MinuteBudget } from '../google/rate.ts';
@@ -224,7 +224,7 @@ export class GcpBatchProvider implements Provider {
 
   /** Made when it is first needed: it reads credentials and keeps a connection. */
   get #client(): BatchServiceClient {
-    this.#open ??= new BatchServiceClient(clientOptions(this.#options));
+    this.#open ??= connect(BatchServiceClient, this.#options).client;
     return this.#open;
   }
 

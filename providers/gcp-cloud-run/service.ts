@@ -2,7 +2,7 @@
 import { v2 } from '@google-cloud/run';
 import { z } from 'zod';
 import { Deadlines } from '../deadlines.ts';
-import { callOptions, clientOptions } from '../google/connection.ts';
+import { callOptions, connect } from '../google/connection.ts';
 import { type Endpoint, endpointOf } from '../google/endpoint.ts';
 import { hasCode } from '../google/errors.ts';
 import { quoted, readLog } from '../google/log.ts';
@@ -215,14 +215,9 @@ export class CloudRun {
 
   get #clients(): Clients {
     if (this.#open !== undefined) return this.#open;
-    const { credentials, ...shared } = clientOptions(this.#options);
-    const jobs = new v2.JobsClient(shared);
-    // As an option they would have the library warn on standard error of JSON that nobody checked; this was checked.
-    if (credentials !== undefined) jobs.auth.jsonContent = credentials;
+    const { client: jobs, shared } = connect(v2.JobsClient, this.#options);
     decodeByCompiled(jobs.descriptors.longrunning['runJob']);
-    // One token for all three.
-    const executions = new v2.ExecutionsClient({ ...shared, auth: jobs.auth });
-    this.#open = { jobs, executions, tasks: new v2.TasksClient({ ...shared, auth: jobs.auth }) };
+    this.#open = { jobs, executions: new v2.ExecutionsClient(shared), tasks: new v2.TasksClient(shared) };
     return this.#open;
   }
 

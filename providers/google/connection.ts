@@ -1,11 +1,12 @@
 /** What every client of a Google SDK is made with: endpoint, credentials, and no surprises. */
-import { credentials as grpcCredentials } from '@grpc/grpc-js';
+import { credentials as grpcCredentials, Metadata } from '@grpc/grpc-js';
 import { ProviderError } from '../provider.ts';
-import { credentialsOf } from './credentials.ts';
+import { type Credentials, credentialsOf } from './credentials.ts';
 import { type Endpoint, endpointOf } from './endpoint.ts';
 
 /** The part of google-auth-library's GoogleAuth in use: `client.auth` of every SDK client, whatever its major. */
 export interface GoogleAuth {
+  getClient(): Promise<unknown>;
   getRequestHeaders(url?: string): Promise<Headers>;
   request(request: {
     url: string;
@@ -25,17 +26,42 @@ export interface Connection {
   readonly credentials: string;
 }
 
-/**
- * The options of a client. Give `auth` of the first client to those that follow, so that they share one token.
- * Large replies are bounded: gax sets no limit of its own.
- */
-export function clientOptions(connection: Connection) {
-  const endpoint = connection.endpoint === undefined ? undefined : endpointOf(connection.endpoint);
+interface Client {
+  readonly auth: GoogleAuth & { fromJSON(json: Credentials): unknown; cachedCredential: unknown };
+}
+
+/** A client that is signed in, and the options of further ones that share its token. */
+export function connect<C extends Client>(
+  Client: new (options: ReturnType<typeof channelOptions>) => C,
+  connection: Connection,
+): { readonly client: C; readonly shared: ReturnType<typeof channelOptions> & { readonly auth: C['auth'] } } {
+  const options = channelOptions(connection, () => client.auth);
+  const client: C = new Client(options);
   const credentials = credentialsOf(connection.credentials);
+  if (credentials !== undefined) {
+    client.auth.cachedCredential = withoutWarning(() => client.auth.fromJSON(credentials));
+  }
+  return { client, shared: { ...options, auth: client.auth } };
+}
+
+/**
+ * Large replies are bounded: gax sets no limit of its own. It would ask for credentials when a client is made, keep a
+ * failure of that for the client's life, and throw it where nobody can catch it; so each call asks, and the next one
+ * may have more luck.
+ */
+function channelOptions(connection: Connection, auth: () => GoogleAuth) {
+  const endpoint = connection.endpoint === undefined ? undefined : endpointOf(connection.endpoint);
+  const token = grpcCredentials.createFromMetadataGenerator(({ service_url }, callback) => {
+    auth()
+      .getRequestHeaders(service_url)
+      .then((headers) => callback(null, metadataOf(headers)), callback);
+  });
   return {
-    ...(credentials === undefined ? {} : { credentials }),
     ...(endpoint === undefined ? {} : { apiEndpoint: endpoint.host, port: endpoint.port }),
-    ...(endpoint?.insecure === true ? { sslCreds: grpcCredentials.createInsecure() } : {}),
+    sslCreds:
+      endpoint?.insecure === true
+        ? grpcCredentials.createInsecure()
+        : grpcCredentials.combineChannelCredentials(grpcCredentials.createSsl(), token),
     scopes: [SCOPE],
     fallback: false,
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
@@ -43,6 +69,31 @@ export function clientOptions(connection: Connection) {
     'grpc.enable_retries': 0,
     'grpc.keepalive_time_ms': 60_000,
   };
+}
+
+function metadataOf(headers: Headers): Metadata {
+  const metadata = new Metadata();
+  headers.forEach((value, key) => {
+    metadata.set(key, value);
+  });
+  return metadata;
+}
+
+/**
+ * google-auth-library 11 warns on standard error of every JSON that is handed to it, as an option or like this: some
+ * kinds name URLs to call and programs to run. Ours were checked, see credentials.ts. Nothing else can speak meanwhile:
+ * `make` is synchronous.
+ */
+function withoutWarning<T>(make: () => T): T {
+  const { warn } = console;
+  console.warn = (...words: unknown[]) => {
+    if (!String(words[0]).includes('/externally-sourced-credentials')) warn(...words);
+  };
+  try {
+    return make();
+  } finally {
+    console.warn = warn;
+  }
 }
 
 /**
@@ -55,7 +106,11 @@ export async function callOptions(
   endpoint: Endpoint | undefined,
   timeoutMs: number,
 ): Promise<{ timeout: number; otherArgs?: { headers: Record<string, string> } }> {
-  if (endpoint?.insecure !== true) return { timeout: timeoutMs };
+  if (endpoint?.insecure !== true) {
+    // What is wrong with the credentials is said in their own words, before there is a connection.
+    await auth.getClient();
+    return { timeout: timeoutMs };
+  }
   const authorization = (await auth.getRequestHeaders()).get('authorization');
   if (authorization === null) throw new ProviderError('unauthorized', 'google token', 'the credentials give no token');
   return { timeout: timeoutMs, otherArgs: { headers: { authorization } } };

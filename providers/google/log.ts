@@ -26,7 +26,7 @@ const answer = z.object({
 });
 
 export interface LogQuery {
-  readonly auth: GoogleAuth;
+  readonly auth: Pick<GoogleAuth, 'request'>;
   /** `https://logging.googleapis.com`, or a simulator. */
   readonly endpoint: string;
   readonly project: string;

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import cloudRunModule from '../../providers/gcp-cloud-run/index.ts';
 import type { cloudRunOptions } from '../../providers/gcp-cloud-run/options.ts';
 import { NAME_VARIABLE } from '../../providers/gcp-cloud-run/request.ts';
-import { clientOptions } from '../../providers/google/connection.ts';
+import { connect } from '../../providers/google/connection.ts';
 import { demoOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
 import { describeConformance } from './conformance.ts';
 import { type Harness, programs, testHost } from './harness.ts';
@@ -47,7 +47,7 @@ describeConformance('gcp-cloud-run', lacks, async (): Promise<Harness> => {
     },
     foreign: async (name) => {
       const credentials = simulator.identity.createKey('somebody@else.iam.gserviceaccount.com', simulator.project);
-      const jobs = new v2.JobsClient(clientOptions({ endpoint: simulator.endpoint, credentials }));
+      const { client: jobs, shared } = connect(v2.JobsClient, { endpoint: simulator.endpoint, credentials });
       const parent = `projects/${simulator.project}/locations/${simulator.region}`;
       const headers = { authorization: (await jobs.auth.getRequestHeaders()).get('authorization') ?? '' };
       const call = { timeout: 5000, otherArgs: { headers } };
@@ -68,7 +68,7 @@ describeConformance('gcp-cloud-run', lacks, async (): Promise<Harness> => {
       return {
         isIntact: async () => executionsOf(name).some((execution) => execution.name === made && !execution.ended),
         remove: async () => {
-          const executions = new v2.ExecutionsClient(clientOptions({ endpoint: simulator.endpoint, credentials }));
+          const executions = new v2.ExecutionsClient(shared);
           await executions.cancelExecution({ name: made }, call);
           while (executionsOf(name).some((execution) => !execution.ended)) await delay(5);
           await executions.deleteExecution({ name: made }, call);

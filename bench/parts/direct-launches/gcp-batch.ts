@@ -1,6 +1,6 @@
 /** Google Batch by its own client. */
 import { BatchServiceClient } from '@google-cloud/batch';
-import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { encodeTags } from '../../../providers/tags.ts';
 import { googleSchema } from './google.ts';
@@ -14,7 +14,7 @@ const labelOf = (text: string) =>
 
 export function directLaunch(raw: unknown): DirectLaunch {
   const options = googleSchema.parse(raw);
-  const client = new BatchServiceClient(clientOptions(options));
+  const { client } = connect(BatchServiceClient, options);
   return async (request) =>
     client.createJob(
       {

@@ -1,6 +1,6 @@
 /** Cloud Run by its own client. */
 import { JobsClient } from '@google-cloud/run';
-import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { encodeTags } from '../../../providers/tags.ts';
 import { googleSchema } from './google.ts';
@@ -8,7 +8,7 @@ import type { DirectLaunch } from './index.ts';
 
 export function directLaunch(raw: unknown): DirectLaunch {
   const options = googleSchema.parse(raw);
-  const client = new JobsClient(clientOptions(options));
+  const { client } = connect(JobsClient, options);
   const parent = `projects/${options.project}/locations/${options.region}`;
   const jobId = 'bench-direct';
   const container = { image: '', command: ['/home/runner/run.sh'], resources: { limits: { cpu: '2', memory: '4Gi' } } };

@@ -292,10 +292,10 @@ describe('gcp-batch and the description of its API', () => {
       const mutants = misspellings(sent, ['labels', 'variables']);
       expect(mutants.length).to.be.greaterThan(45);
       const { BatchServiceClient } = await import('@google-cloud/batch');
-      const { clientOptions, callOptions } = await import('../../../providers/google/connection.ts');
+      const { connect, callOptions } = await import('../../../providers/google/connection.ts');
       const { endpointOf } = await import('../../../providers/google/endpoint.ts');
       const { endpoint, credentials } = house.simulator;
-      const raw = new BatchServiceClient(clientOptions({ endpoint, credentials }));
+      const { client: raw } = connect(BatchServiceClient, { endpoint, credentials });
       const blind: string[] = [];
       for (const [path, mutant] of mutants) {
         const from = house.simulator.exchanges.length;

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { CloudRunProvider } from '../../../providers/gcp-cloud-run/cloud-run.ts';
 import { cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
 import { jobFor, overridesFor } from '../../../providers/gcp-cloud-run/request.ts';
-import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import type { Instance, LaunchRequest } from '../../../providers/provider.ts';
 import { encodeTags } from '../../../providers/tags.ts';
@@ -342,9 +342,10 @@ describe('gcp-cloud-run and the description of its API', () => {
         })),
       ];
       expect(mutants.length).to.be.greaterThan(40);
-      const client = new v2.JobsClient(
-        clientOptions({ endpoint: simulator.endpoint, credentials: simulator.serviceAccountKey }),
-      );
+      const { client } = connect(v2.JobsClient, {
+        endpoint: simulator.endpoint,
+        credentials: simulator.serviceAccountKey,
+      });
       const options = await callOptions(client.auth, endpointOf(simulator.endpoint), 5000);
       const parent = 'projects/demo-project/locations/europe-west1';
       const blind: string[] = [];

@@ -258,7 +258,6 @@ describe('google: the log', () => {
       read: () =>
         readLog({
           auth: {
-            getRequestHeaders: async () => new Headers(),
             request: async (request) => {
               bodies.push(request.data);
               return { data: answers[Math.min(bodies.length, answers.length) - 1] };

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { protos, v2 } from '@google-cloud/run';
 import { expect } from 'chai';
-import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { type CloudRunSimulator, startCloudRunSimulator } from '../../../simulators/gcp-cloud-run/index.ts';
 import type { CloudRunSimulatorOptions } from '../../../simulators/gcp-cloud-run/options.ts';
@@ -21,14 +21,13 @@ describe('the Cloud Run simulator, driven by the SDK', () => {
 
   const start = async (more: Partial<CloudRunSimulatorOptions> = {}): Promise<void> => {
     simulator = await startCloudRunSimulator({ images: { [IMAGE]: ['sh', '-c', 'sleep 600'] }, ...more });
-    const { credentials, ...shared } = clientOptions({
+    const connected = connect(v2.JobsClient, {
       endpoint: simulator.endpoint,
       credentials: simulator.serviceAccountKey,
     });
-    jobs = new v2.JobsClient(shared);
-    jobs.auth.jsonContent = credentials ?? null;
-    executions = new v2.ExecutionsClient({ ...shared, auth: jobs.auth });
-    tasks = new v2.TasksClient({ ...shared, auth: jobs.auth });
+    jobs = connected.client;
+    executions = new v2.ExecutionsClient(connected.shared);
+    tasks = new v2.TasksClient(connected.shared);
     options = await callOptions(jobs.auth, endpointOf(simulator.endpoint), 5000);
   };
   afterEach(async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { v2 } from '@google-cloud/run';
 import { expect } from 'chai';
-import { callOptions, clientOptions } from '../../../providers/google/connection.ts';
+import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { type CloudRunSimulator, startCloudRunSimulator } from '../../../simulators/gcp-cloud-run/index.ts';
 import { parseFilter } from '../../../simulators/google/filter.ts';
@@ -26,7 +26,7 @@ describe('the foundation of the simulators of Google', () => {
 
   /** What Google's own SDK gets for a list of jobs, with these credentials. */
   const list = async (credentials: string, timeoutMs = 3000): Promise<unknown> => {
-    const client = new v2.JobsClient(clientOptions({ endpoint: simulator.endpoint, credentials }));
+    const { client } = connect(v2.JobsClient, { endpoint: simulator.endpoint, credentials });
     try {
       const options = await callOptions(client.auth, endpointOf(simulator.endpoint), timeoutMs);
       const parent = `projects/${simulator.project}/locations/${simulator.region}`;
