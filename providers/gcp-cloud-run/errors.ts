@@ -1,5 +1,5 @@
 /** What Cloud Run says, sorted by what follows from it. The codes are in ../google/errors.ts; here its own words. Pure. */
-import { classifyGoogle, type Words } from '../google/errors.ts';
+import { classifyGoogle, kindOfWords, type Words } from '../google/errors.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
 export type Call =
@@ -23,7 +23,7 @@ const words: Words = [
   [/currently (at|out of) capacity|resources? (is|are) (currently )?unavailable/i, 'capacity'],
   // A matter of the project or of the backend's options, not of this job.
   [/billing|has not been used in project|API .*disabled|service account .*(not exist|not found)/i, 'unauthorized'],
-  [/actAs/i, 'unauthorized'],
+  [/actAs|constraints\/[\w.]+ violated|organization policy/i, 'unauthorized'],
 ];
 
 export function classify(call: Call, error: unknown): ProviderError {
@@ -41,12 +41,21 @@ export const jobReasons: Readonly<Record<string, ProviderErrorKind>> = {
   SECRETS_ACCESS_CHECK_FAILED: 'unauthorized',
   VPC_NETWORK_NOT_FOUND: 'invalid',
   PROGRESS_DEADLINE_EXCEEDED: 'transient',
+  WAITING_FOR_OPERATION: 'transient',
+  IMMEDIATE_RETRY: 'transient',
+  POSTPONED_RETRY: 'transient',
+  // Of services alone.
+  REVISION_FAILED: 'transient',
+  UNKNOWN: 'transient',
   INTERNAL: 'transient',
 };
 
+/** Where the reason says little. */
+const definitionWords: Words = [...words, [/image .*(not found|denied|unauthorized)|network .*not found/i, 'invalid']];
+
 export function jobFailure(reason: string | undefined, message: string): ProviderError {
-  const byWords = words.find(([pattern]) => pattern.test(message))?.[1];
-  const kind = jobReasons[reason ?? ''] ?? byWords ?? 'invalid';
+  const byReason = jobReasons[reason ?? ''] ?? 'transient';
+  const kind = byReason === 'transient' ? (kindOfWords(message, definitionWords) ?? byReason) : byReason;
   return new ProviderError(kind, 'gcp-cloud-run CreateJob', message || 'the definition did not become ready', {
     ...(reason === undefined ? {} : { code: reason }),
   });

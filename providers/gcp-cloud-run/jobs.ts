@@ -42,12 +42,25 @@ export class Jobs {
         if (!hasCode(error, 'NOT_FOUND')) throw error;
         this.#ready.delete(id);
         await this.#ensure(definition);
-        return await action();
+        return await this.#again(action);
       }
     } finally {
       const left = (this.#users.get(id) ?? 1) - 1;
       if (left === 0) this.#users.delete(id);
       else this.#users.set(id, left);
+    }
+  }
+
+  /** That one call sees the definition and the other does not is no fault of the image or the shape. */
+  async #again<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      if (!hasCode(error, 'NOT_FOUND')) throw error;
+      throw new ProviderError('transient', error.operation, 'the definition is there, and is not to be found', {
+        code: 'NOT_FOUND',
+        cause: error,
+      });
     }
   }
 

@@ -73,12 +73,11 @@ export class CloudRun {
   /** Accepted, not yet ready. With `validateOnly` nothing is made. */
   async createJob({ id, job }: ReturnType<typeof jobFor>, validateOnly = false): Promise<void> {
     await this.#writes.take('gcp-cloud-run CreateJob');
-    await this.#call('CreateJob', (options) =>
-      this.#clients.jobs.createJob(
-        { parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) },
-        options,
-      ),
-    );
+    await this.#call('CreateJob', async (options) => {
+      const request = { parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) };
+      const [operation] = await this.#clients.jobs.createJob(request, options);
+      refuseFailed(operation);
+    });
   }
 
   async deleteJob(id: string, etag: string): Promise<void> {
@@ -105,6 +104,8 @@ export class CloudRun {
     await this.#runs.take('gcp-cloud-run RunJob');
     return this.#call('RunJob', async (options) => {
       const [operation] = await this.#clients.jobs.runJob({ name: this.#jobName(id), overrides }, options);
+      const execution = executionSchema.safeParse(operation.metadata);
+      if (!execution.success) refuseFailed(operation);
       return parsed('RunJob', executionSchema, operation.metadata);
     });
   }
@@ -295,6 +296,11 @@ function decodeByCompiled(
   if (descriptor === undefined) return;
   const { $type } = descriptor.metadataDecoder(new Uint8Array());
   descriptor.metadataDecoder = (bytes) => $type.decode(bytes);
+}
+
+/** An operation may come back with its failure, in an answer that is well otherwise. */
+function refuseFailed({ latestResponse: { error } }: { readonly latestResponse: { readonly error?: unknown } }): void {
+  if (error !== undefined && error !== null) throw error;
 }
 
 function parsed<T extends z.ZodType>(call: Call, schema: T, answer: unknown): z.infer<T> {

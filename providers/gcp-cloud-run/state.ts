@@ -150,7 +150,8 @@ function endOf(execution: ExecutionAnswer, completed: z.infer<typeof condition>,
   const message = [completed.message, result?.status?.message]
     .filter((text, index, all) => text !== undefined && text !== null && text !== '' && all.indexOf(text) === index)
     .join(' ');
-  if (completed.executionReason === 'CANCELLED' || (execution.cancelledCount ?? 0) > 0) {
+  const { executionReason } = completed;
+  if (executionReason === 'CANCELLED' || executionReason === 'DELETED' || (execution.cancelledCount ?? 0) > 0) {
     return { kind: 'stopped', message };
   }
   const said = kindOfText({ ...completed, message });
@@ -162,7 +163,7 @@ function endOf(execution: ExecutionAnswer, completed: z.infer<typeof condition>,
   if (signal > 0) return { kind: 'exited', message, exitCode: 128 + signal };
   const fromWords = /exit code: (\d+)/.exec(message)?.[1];
   const exitCode = result?.exitCode ?? (fromWords === undefined ? undefined : Number(fromWords));
-  if (completed.executionReason === 'NON_ZERO_EXIT_CODE' || (exitCode ?? 0) > 0) {
+  if (executionReason === 'NON_ZERO_EXIT_CODE' || (exitCode ?? 0) > 0) {
     return { kind: 'exited', message, ...(exitCode === undefined ? {} : { exitCode }) };
   }
   return { kind: 'unknown', message };
@@ -186,7 +187,7 @@ export const endWords: readonly (readonly [RegExp, EndKind])[] = [
   // The dispatcher goes on to the next backend for both: a quota that is used up is no stock for us.
   [/quota|(CpuAlloc|MemAlloc)PerProjectRegion/i, 'no-stock'],
   [
-    /no (available )?(capacity|instance)|not enough (capacity|resources)|insufficient|resources? .*(un|not )available/i,
+    /no (available )?(capacity|instance)|(not enough|insufficient) (capacity|resources)|resources? .*(un|not )available/i,
     'no-stock',
   ],
 ];

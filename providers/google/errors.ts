@@ -117,7 +117,7 @@ const httpError = z.object({
 });
 
 /** Says whether this is the service's answer with that code. */
-export function hasCode(error: unknown, code: GoogleCode): boolean {
+export function hasCode(error: unknown, code: GoogleCode): error is ProviderError {
   return error instanceof ProviderError && error.code === code;
 }
 

@@ -31,6 +31,12 @@ export const faultSettings = z.strictObject({
       }),
     )
     .default([]),
+  /** The call has no effect, and is answered well: with a long-running operation that has failed already. */
+  failedOperations: z
+    .array(
+      z.strictObject({ ...matcher, code: code.default('INTERNAL'), message: z.string().default('Internal error') }),
+    )
+    .default([]),
   /** No answer ever comes. `after`: the call takes effect all the same. */
   silences: z.array(z.strictObject({ ...matcher, effect: z.enum(['before', 'after']).default('after') })).default([]),
   /** The answer of these calls is kept back for so long, after the effect. */
@@ -73,6 +79,10 @@ export class Faults {
   refusal(call: string): GoogleRefusal | undefined {
     const rule = this.#settings.refusals.find((refusal) => this.#hit(refusal, call));
     return rule === undefined ? undefined : new GoogleRefusal(rule.code, rule.message, rule);
+  }
+
+  failedOperation(call: string): { readonly code: CodeName; readonly message: string } | undefined {
+    return this.#settings.failedOperations.find((failure) => this.#hit(failure, call));
   }
 
   silence(call: string): 'before' | 'after' | undefined {

@@ -4,6 +4,7 @@ import {
   type Metadata,
   Server,
   ServerCredentials,
+  status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { fromJSON, type PackageDefinition, type ServiceDefinition } from '@grpc/proto-loader';
@@ -58,7 +59,11 @@ export class GrpcServer {
             const silence = await this.#before(path);
             if (silence === 'before') return;
             const caller = this.#identity.caller(call.metadata.get('authorization')[0]?.toString());
-            const reply = await method(call.request, caller);
+            const failure = this.#faults.failedOperation(path);
+            const reply =
+              failure === undefined
+                ? await method(call.request, caller)
+                : { done: true, error: { code: status[failure.code], message: failure.message } };
             const delayMs = this.#faults.delayMs(path);
             if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
             this.#onExchange({

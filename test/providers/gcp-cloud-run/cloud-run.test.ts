@@ -300,6 +300,27 @@ describe('gcp-cloud-run: against its simulator', () => {
       });
     }
 
+    it('is no fault of the image when a definition is there for one call and not for the other', async () => {
+      await start();
+      simulator.faults.set({ refusals: [{ call: 'RunJob', code: 'NOT_FOUND', message: 'Job does not exist' }] });
+      expect(await rejection(open().launch(requestFor(nextName())))).to.include({
+        kind: 'transient',
+        code: 'NOT_FOUND',
+      });
+    });
+
+    for (const call of ['CreateJob', 'RunJob']) {
+      it(`is refused when the answer to ${call} is an operation that has failed already`, async () => {
+        await start();
+        const message = 'Quota violated: CpuAllocPerProjectRegion requested: 2000 allowed: 1000';
+        simulator.faults.set({ failedOperations: [{ call, code: 'INVALID_ARGUMENT', message }] });
+        const error = await rejection(open().launch(requestFor(nextName())));
+        expect(error).to.include({ kind: 'quota', code: 'INVALID_ARGUMENT' });
+        expect(error.message).to.include('CpuAllocPerProjectRegion');
+        expect(simulator.executions()).to.deep.equal([]);
+      });
+    }
+
     it('is a quota of the project, whatever code it comes with', async () => {
       await start({ limits: { milliCpu: 1000 } });
       const provider = open();

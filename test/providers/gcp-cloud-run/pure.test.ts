@@ -1,6 +1,7 @@
+import { protos } from '@google-cloud/run';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { classify, jobFailure } from '../../../providers/gcp-cloud-run/errors.ts';
+import { classify, jobFailure, jobReasons } from '../../../providers/gcp-cloud-run/errors.ts';
 import { cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
 import {
   jobFor,
@@ -330,6 +331,18 @@ describe('gcp-cloud-run: what an execution is', () => {
       { state: 'failed', kind: 'no-stock' },
     ],
     [
+      'deleted by somebody',
+      completed('CONDITION_FAILED', { executionReason: 'DELETED', message: 'x' }),
+      undefined,
+      { state: 'failed', kind: 'stopped' },
+    ],
+    [
+      'a lack of permissions',
+      completed('CONDITION_FAILED', { message: 'The service agent has insufficient permissions on the network' }),
+      undefined,
+      { state: 'failed', kind: 'unknown' },
+    ],
+    [
       'something else',
       completed('CONDITION_FAILED', { reason: 'INTERNAL', message: 'Internal error' }),
       undefined,
@@ -398,6 +411,7 @@ describe('gcp-cloud-run: errors', () => {
     [7, "Permission 'iam.serviceaccounts.actAs' denied on service account x", 'unauthorized'],
     [7, 'Cloud Run Admin API has not been used in project 1 before or it is disabled.', 'unauthorized'],
     [9, 'This API method requires billing to be enabled.', 'unauthorized'],
+    [9, 'Constraint constraints/run.allowedVPCEgress violated for projects/p.', 'unauthorized'],
     [9, 'Job x is not ready to be run.', 'transient'],
     [13, 'Internal error', 'transient'],
     [4, 'Deadline exceeded', 'transient'],
@@ -418,13 +432,24 @@ describe('gcp-cloud-run: errors', () => {
     ['INTERNAL', 'x', 'transient'],
     ['PROGRESS_DEADLINE_EXCEEDED', 'x', 'transient'],
     [undefined, 'Quota violated', 'quota'],
-    [undefined, 'something else', 'invalid'],
+    ['UNKNOWN', 'x', 'transient'],
+    ['INTERNAL', 'there is no available capacity in the region', 'capacity'],
+    ['A_REASON_OF_THE_FUTURE', 'x', 'transient'],
+    [undefined, "Image 'x' not found.", 'invalid'],
+    [undefined, 'something else', 'transient'],
   ];
   for (const [reason, message, kind] of failures) {
     it(`a definition that fails with ${reason ?? `"${message}"`} is ${kind}`, () => {
       expect(jobFailure(reason, message).kind).to.equal(kind);
     });
   }
+
+  it('know every reason that the API has for a definition', () => {
+    const { UNKNOWN, ...reasons } = protos.google.cloud.run.v2.Condition.CommonReason;
+    expect(UNKNOWN).to.equal(1);
+    const names = Object.keys(reasons).filter((name) => name !== 'COMMON_REASON_UNDEFINED');
+    expect(Object.keys(jobReasons).sort()).to.deep.equal([...names, 'UNKNOWN'].sort());
+  });
 });
 
 describe('gcp-cloud-run: options', () => {
