@@ -48,6 +48,8 @@ export const cloudRunOptions = z
     /** The project's quotas in this region, or the share of them that this backend may use. */
     jobRunsPerMinute: perMinute.default(60),
     writesPerMinute: perMinute.default(30),
+    /** Cloud Logging gives a project 60 reads a minute (https://cloud.google.com/logging/quotas). */
+    logReadsPerMinute: perMinute.default(50),
     /** The definition of a shape that no runner used for so long is deleted. */
     unusedJobHours: z.int().min(1).max(8760).default(24),
 

@@ -49,6 +49,7 @@ export class CloudRun {
   #open: Clients | undefined;
   readonly #runs: MinuteBudget;
   readonly #writes: MinuteBudget;
+  readonly #logReads: MinuteBudget;
   readonly #place: string;
 
   constructor(options: CloudRunOptions, host: ProviderHost) {
@@ -57,6 +58,7 @@ export class CloudRun {
     this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
     this.#runs = new MinuteBudget(host, 'job runs', options.jobRunsPerMinute, options.timeoutMs);
     this.#writes = new MinuteBudget(host, 'writes', options.writesPerMinute, options.timeoutMs);
+    this.#logReads = new MinuteBudget(host, 'reads of the log', options.logReadsPerMinute, options.timeoutMs);
     this.#place = `projects/${options.project}/locations/${options.region}`;
   }
 
@@ -188,10 +190,13 @@ export class CloudRun {
           `labels."run.googleapis.com/execution_name"=${quoted(execution)}`,
           '(log_id("run.googleapis.com/stdout") OR log_id("run.googleapis.com/stderr"))',
         ].join(' AND '),
-        call: (request) => this.#deadlines.run('gcp-cloud-run logs', this.#options.timeoutMs, request),
+        call: async (request) => {
+          await this.#logReads.take('gcp-cloud-run logs');
+          return await this.#deadlines.run('gcp-cloud-run logs', this.#options.timeoutMs, request);
+        },
       });
     } catch (error) {
-      throw classify('logs', error);
+      throw this.#sorted('logs', error);
     }
   }
 
@@ -238,16 +243,21 @@ export class CloudRun {
         action(await callOptions(this.#clients.jobs.auth, this.#endpoint, timeoutMs)),
       );
     } catch (error) {
-      const said = classify(call, error);
-      // Others use the project too: what they took is missing in our budgets.
-      if (said.kind === 'throttled') this.#budgetOf(call)?.close(said.retryAfterMs ?? 5000);
-      throw said;
+      throw this.#sorted(call, error);
     }
+  }
+
+  #sorted(call: Call, error: unknown): ProviderError {
+    const said = classify(call, error);
+    // Others use the project too: what they took is missing in our budgets.
+    if (said.kind === 'throttled' && said.code !== 'own-budget') this.#budgetOf(call)?.close(said.retryAfterMs ?? 5000);
+    return said;
   }
 
   /** Reads have a quota of thousands a minute, and no budget here. */
   #budgetOf(call: Call): MinuteBudget | undefined {
     if (call === 'RunJob') return this.#runs;
+    if (call === 'logs') return this.#logReads;
     return /^(Create|Delete|Cancel)/.test(call) ? this.#writes : undefined;
   }
 

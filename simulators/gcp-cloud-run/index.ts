@@ -102,5 +102,6 @@ export function demoOptions(simulator: CloudRunSimulator): Readonly<Record<strin
     pollMs: 50,
     jobRunsPerMinute: 10_000,
     writesPerMinute: 10_000,
+    logReadsPerMinute: 10_000,
   };
 }

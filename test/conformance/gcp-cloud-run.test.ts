@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { v2 } from '@google-cloud/run';
+import { expect } from 'chai';
 import type { z } from 'zod';
 import cloudRunModule from '../../providers/gcp-cloud-run/index.ts';
 import type { cloudRunOptions } from '../../providers/gcp-cloud-run/options.ts';
 import { NAME_VARIABLE } from '../../providers/gcp-cloud-run/request.ts';
 import { connect } from '../../providers/google/connection.ts';
 import { demoOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
+import { readDescription } from '../providers/gcp-cloud-run/description.ts';
 import { describeConformance } from './conformance.ts';
 import { type Harness, programs, testHost } from './harness.ts';
 
@@ -92,6 +94,14 @@ describeConformance('gcp-cloud-run', lacks, async (): Promise<Harness> => {
         .executions()
         .map((execution) => execution.environment[NAME_VARIABLE] ?? '')
         .filter((name) => name.startsWith(prefix)),
-    close: () => simulator.close(),
+    close: async () => {
+      await simulator.close();
+      const description = readDescription();
+      if (description === undefined) return;
+      const problems = simulator.exchanges.flatMap((exchange) => description.problemsOf(exchange));
+      // Said on purpose, in the case of the state that nobody knows.
+      expect(problems.filter((problem) => !/state: 99 is none of/.test(problem))).to.deep.equal([]);
+      expect(simulator.exchanges.length).to.be.greaterThan(100);
+    },
   };
 });

@@ -122,6 +122,28 @@ describe('gcp-cloud-run: against its simulator', () => {
       expect(simulator.jobs().length).to.equal(1);
     });
 
+    it('are waited for as long as the options say, and asked about as often', async () => {
+      await start({ readyMs: 60_000 });
+      let nowMs = Date.now();
+      const slept: number[] = [];
+      const host = {
+        now: () => nowMs,
+        sleep: async (ms: number) => {
+          if (ms === 777) {
+            slept.push(ms);
+            nowMs += ms;
+          } else await delay(ms);
+        },
+        random: () => 0.5,
+      };
+      const options = cloudRunOptions.parse({ ...demoOptions(simulator), readyTimeoutMs: 5000, pollMs: 777 });
+      const provider = new CloudRunProvider(options, host);
+      opened.push(provider);
+      const error = await rejection(provider.launch(requestFor(nextName())));
+      expect(error).to.include({ kind: 'transient', code: 'timeout' });
+      expect(slept.length).to.equal(Math.ceil(5000 / 777));
+    });
+
     it('that cannot become ready are refused in the words of the service, and leave nothing', async () => {
       await start();
       const provider = open();
@@ -369,6 +391,20 @@ describe('gcp-cloud-run: against its simulator', () => {
       expect(refused).to.be.instanceOf(ProviderError).and.include({ kind: 'throttled', code: 'own-budget' });
       expect(callsOf('RunJob')).to.equal(2);
       expect(await provider.list({ dispatcher: 'd1' })).to.have.length(2);
+    });
+
+    it('keep writes and reads of the log under theirs', async () => {
+      await start();
+      const provider = open({ writesPerMinute: 2, logReadsPerMinute: 1, timeoutMs: 3000, command: ['true'] });
+      const name = nextName();
+      await provider.launch(requestFor(name));
+      await until(provider, name, (seen) => seen?.state === 'succeeded');
+      await provider.logs({ name });
+      expect(await rejection(provider.logs({ name }))).to.include({ kind: 'throttled', code: 'own-budget' });
+      await provider.stop({ name });
+      const another = requestFor(nextName(), { shape: { ...shape, cpu: 2 } });
+      expect(await rejection(provider.launch(another))).to.include({ kind: 'throttled', code: 'own-budget' });
+      expect([callsOf('CreateJob'), callsOf('DeleteExecution')]).to.deep.equal([1, 1]);
     });
 
     it('stay within the real quotas of a new project at 30 runners a minute', async () => {

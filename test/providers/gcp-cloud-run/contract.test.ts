@@ -4,42 +4,24 @@ import { v2 } from '@google-cloud/run';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { CloudRunProvider } from '../../../providers/gcp-cloud-run/cloud-run.ts';
-import { cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
+import { type CloudRunOptions, cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
 import { jobFor, overridesFor } from '../../../providers/gcp-cloud-run/request.ts';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
-import type { Instance, LaunchRequest } from '../../../providers/provider.ts';
+import type { Instance, LaunchRequest, Shape, ShapeWish } from '../../../providers/provider.ts';
 import { encodeTags } from '../../../providers/tags.ts';
 import {
   type CloudRunSimulator,
   demoOptions,
   startCloudRunSimulator,
 } from '../../../simulators/gcp-cloud-run/index.ts';
-import { type Discovery, type Rules, readDiscovery } from '../google/discovery.ts';
+import type { Discovery } from '../google/discovery.ts';
 import { misspellings } from '../google/misspellings.ts';
+import { readDescription, rules } from './description.ts';
 import { requestFor, shape, tagsFor } from './fixture.ts';
 
 const SLEEPER = 'docker.io/acme/sleeper:1';
 const FAILING = 'docker.io/acme/failing:1';
-
-const rules: Rules = {
-  methods: {
-    'google.cloud.run.v2.Jobs/CreateJob': { id: 'run.projects.locations.jobs.create', body: 'job' },
-    'google.cloud.run.v2.Jobs/GetJob': { id: 'run.projects.locations.jobs.get' },
-    'google.cloud.run.v2.Jobs/ListJobs': { id: 'run.projects.locations.jobs.list' },
-    'google.cloud.run.v2.Jobs/DeleteJob': { id: 'run.projects.locations.jobs.delete' },
-    'google.cloud.run.v2.Jobs/RunJob': { id: 'run.projects.locations.jobs.run', body: '*' },
-    'google.cloud.run.v2.Executions/GetExecution': { id: 'run.projects.locations.jobs.executions.get' },
-    'google.cloud.run.v2.Executions/ListExecutions': { id: 'run.projects.locations.jobs.executions.list' },
-    'google.cloud.run.v2.Executions/CancelExecution': {
-      id: 'run.projects.locations.jobs.executions.cancel',
-      body: '*',
-    },
-    'google.cloud.run.v2.Executions/DeleteExecution': { id: 'run.projects.locations.jobs.executions.delete' },
-    'google.cloud.run.v2.Tasks/ListTasks': { id: 'run.projects.locations.jobs.executions.tasks.list' },
-  },
-  schemaOf: (message) => message.replace(/^google\.cloud\.run\.v2\./, 'GoogleCloudRunV2'),
-};
 
 /** Messages that our calls and their replies are made of; the SDK has the same for services and worker pools. */
 const messages: Readonly<Record<string, string>> = {
@@ -86,17 +68,34 @@ const differences = {
   ],
 };
 
-/** Every option that shows in a request, with a value that nothing else has. */
+/** Every option that shows in a definition, with a value that nothing else has. */
 const everyOption = {
-  serviceAccount: 'the-account@demo-project.iam.gserviceaccount.com',
+  serviceAccount: 'the-account@the-project.iam.gserviceaccount.com',
   command: ['/opt/run it.sh', '--first'],
   args: ['the-arg', "it's"],
   workFolder: '/the/work/folder',
   bucketMountOptions: ['the-flag', 'uid=4711'],
   network: 'the-network',
-  subnetwork: 'not-this-one',
+  subnetwork: 'the-subnetwork',
   networkTags: ['first-tag', 'second-tag'],
   egress: 'private' as const,
+};
+/** All others, and what shows that they are heeded. */
+const otherOptions: Readonly<Record<Exclude<keyof CloudRunOptions, keyof typeof everyOption>, string>> = {
+  project: 'the parent of every call, here',
+  region: 'the parent of every call, here',
+  credentials: 'the only key that is let in, here',
+  endpoint: 'that a call arrives',
+  loggingEndpoint: 'that a read of the log arrives, here',
+  connector: 'a definition, here: it excludes network and subnetwork',
+  longestLifeHours: 'the timeout of a run without a wish, here',
+  jobRunsPerMinute: 'cloud-run.test.ts, budgets',
+  writesPerMinute: 'cloud-run.test.ts, budgets',
+  logReadsPerMinute: 'cloud-run.test.ts, budgets',
+  unusedJobHours: 'cloud-run.test.ts, definitions',
+  timeoutMs: 'cloud-run.test.ts, a timeout of the log',
+  readyTimeoutMs: 'cloud-run.test.ts, definitions',
+  pollMs: 'cloud-run.test.ts, definitions',
 };
 
 const everyTags = tagsFor('d1-all', {
@@ -104,21 +103,28 @@ const everyTags = tagsFor('d1-all', {
   charge: { 'cost-centre': 'the-centre', 'Owner (e-mail)': 'Jörg <j@x>' },
 });
 
+const everyShape = {
+  cpu: 4,
+  memoryGiB: 7.5,
+  architecture: 'x64',
+  image: SLEEPER,
+  bucket: 'the-bucket',
+  bucketPrefix: 'the/prefix',
+  subnet: 'the-subnet',
+  securityGroup: 'third-tag',
+  spot: false,
+  dockerInDocker: false,
+  timeLimitMs: 3_661_001,
+} as const satisfies Shape;
+/** A wish that is neither above nor here does not compile. */
+const otherWishes: Readonly<Record<Exclude<keyof ShapeWish, keyof typeof everyShape>, unknown>> = {
+  diskGiB: 10,
+  region: 'another-region1',
+};
+
 const everyWish: LaunchRequest = {
   name: 'd1-all',
-  shape: {
-    cpu: 4,
-    memoryGiB: 7.5,
-    architecture: 'x64',
-    image: SLEEPER,
-    bucket: 'the-bucket',
-    bucketPrefix: 'the/prefix',
-    subnet: 'the-subnet',
-    securityGroup: 'third-tag',
-    spot: false,
-    dockerInDocker: false,
-    timeLimitMs: 3_661_001,
-  },
+  shape: everyShape,
   tags: everyTags,
   environment: { PLAIN: 'plain value' },
   secretEnvironment: { SECRET: 'secret value' },
@@ -151,7 +157,7 @@ const everyJob = {
         },
       ],
       maxRetries: 0,
-      serviceAccount: 'the-account@demo-project.iam.gserviceaccount.com',
+      serviceAccount: 'the-account@the-project.iam.gserviceaccount.com',
       executionEnvironment: 'EXECUTION_ENVIRONMENT_GEN2',
       vpcAccess: {
         egress: 'PRIVATE_RANGES_ONLY',
@@ -194,7 +200,7 @@ describe('gcp-cloud-run and the description of its API', () => {
   };
 
   before(async function () {
-    const found = readDiscovery('google-run-v2.discovery.json', rules);
+    const found = readDescription();
     if (found === undefined) {
       console.log('      skipped: ../shared/specs is not here');
       this.skip();
@@ -203,11 +209,14 @@ describe('gcp-cloud-run and the description of its API', () => {
     simulator = await startCloudRunSimulator({
       images: { [SLEEPER]: ['sleep', '600'], [FAILING]: ['false'] },
       pageSize: 2,
+      project: 'the-project',
+      region: 'the-region1',
     });
   });
   afterEach(() => Promise.all(opened.splice(0).map((provider) => provider.close())));
   after(() => simulator?.close());
 
+  const parent = 'projects/the-project/locations/the-region1';
   const lastOf = (method: string): unknown =>
     simulator.exchanges.findLast(({ call }) => call.endsWith(`/${method}`))?.request;
 
@@ -305,7 +314,6 @@ describe('gcp-cloud-run and the description of its API', () => {
       const provider = open(everyOption);
       await provider.launch(everyWish);
       const { definition } = sent();
-      const parent = 'projects/demo-project/locations/europe-west1';
       expect(lastOf('CreateJob')).to.deep.equal({ parent, jobId: definition.id, job: everyJob });
       expect(lastOf('RunJob')).to.deep.equal({ name: `${parent}/jobs/${definition.id}`, overrides: everyOverride });
       await provider.stop({ name: everyWish.name });
@@ -327,7 +335,50 @@ describe('gcp-cloud-run and the description of its API', () => {
         networkInterfaces: [{ network: 'n' }],
         egress: 'ALL_TRAFFIC',
       });
+      expect(await networkOf('d1-net-4', { network: 'n', subnetwork: 'the-subnetwork' })).to.deep.equal({
+        networkInterfaces: [{ network: 'n', subnetwork: 'the-subnetwork' }],
+        egress: 'ALL_TRAFFIC',
+      });
       expect(await networkOf('d1-net-3', { args: ['another'] })).to.equal(undefined);
+    });
+
+    it('leaves no option out: each one is known here, and those of a definition change it', () => {
+      const known = [...Object.keys(everyOption), ...Object.keys(otherOptions)];
+      expect(Object.keys(cloudRunOptions.shape).sort()).to.deep.equal(known.sort());
+      // A wish for a subnet takes the place of the option.
+      const { subnet: _subnet, ...wish } = everyShape;
+      const jobWith = (options: object) =>
+        JSON.stringify(jobFor(wish, everyTags, cloudRunOptions.parse({ ...demoOptions(simulator), ...options })).job);
+      for (const name of Object.keys(everyOption)) {
+        const others = Object.fromEntries(Object.entries(everyOption).filter(([other]) => other !== name));
+        expect(jobWith(others), name).to.not.equal(jobWith(everyOption));
+      }
+    });
+
+    it('leaves no wish out: what cannot be shown is refused', () => {
+      const { diskGiB, region } = otherWishes;
+      const refused: object[] = [{ spot: true }, { dockerInDocker: true }, { architecture: 'arm64' }, { diskGiB }];
+      const fits = (wish: object): boolean => open().fit({ ...everyShape, ...wish }).fits;
+      expect(refused.map(fits)).to.deep.equal([false, false, false, false]);
+      // The dispatcher has chosen the backend by it.
+      expect([fits({ region }), fits({})]).to.deep.equal([true, true]);
+    });
+
+    it('uses the credentials, the longest life and the log of the options', async () => {
+      const email = 'the-dispatcher@the-project.iam.gserviceaccount.com';
+      const credentials = simulator.identity.createKey(email, 'the-project');
+      const provider = open({ credentials, longestLifeHours: 77 });
+      const other = open();
+      await provider.launch(requestFor('d1-life', { shape: { ...shape, image: SLEEPER } }));
+      expect(lastOf('RunJob')).to.have.nested.property('overrides.timeout.seconds', String(77 * 3600));
+      await provider.logs({ name: 'd1-life' });
+      const read = simulator.requests.findLast(({ path }) => path === '/v2/entries:list')?.body ?? '';
+      expect(read).to.include('"projects/the-project"').and.include('the-region1');
+      await provider.stop({ name: 'd1-life' });
+      simulator.identity.disable(email);
+      const gone = await provider.list({ dispatcher: 'd1' }).catch((error: unknown) => error);
+      expect(gone).to.have.property('kind', 'unauthorized');
+      expect(await other.list({ dispatcher: 'd1' })).to.deep.equal([]);
     });
 
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
@@ -347,7 +398,6 @@ describe('gcp-cloud-run and the description of its API', () => {
         credentials: simulator.serviceAccountKey,
       });
       const options = await callOptions(client.auth, endpointOf(simulator.endpoint), 5000);
-      const parent = 'projects/demo-project/locations/europe-west1';
       const blind: string[] = [];
       for (const { path, job, overrides: changed } of mutants) {
         const from = simulator.exchanges.length;
