@@ -124,6 +124,10 @@ async function launchable(service: CloudRun, options: CloudRunOptions): Promise<
         cure: `give our account roles/iam.serviceAccountUser on ${options.serviceAccount}, and the role in the provider's README on the project`,
       };
     }
+    if (said.kind === 'throttled') {
+      return { subject: 'quota', ok: false, message: said.message, cure: 'wait a minute, and try again' };
+    }
+    if (said.kind === 'transient') return unreachable(said, options);
     return {
       subject: said.kind === 'quota' ? 'quota' : 'network',
       ok: false,

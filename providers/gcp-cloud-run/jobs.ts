@@ -8,8 +8,9 @@ import type { CloudRun, JobAnswer } from './service.ts';
 import type { ExecutionAnswer } from './state.ts';
 
 const HOUR_MS = 3_600_000;
-/** The writes are needed for runners first. */
+/** The writes are needed for runners first. So many in so long: more than the thousand that the service holds, a day. */
 const MOST_DELETIONS = 5;
+const TIDY_EVERY_MS = HOUR_MS / 10;
 
 type Definition = ReturnType<typeof jobFor>;
 
@@ -65,11 +66,11 @@ export class Jobs {
   }
 
   /**
-   * At most once an hour, and given what was just listed: deletes the definitions of this dispatcher that have no execution left
-   * and were not used for `unusedJobHours`. What cannot be deleted now is tried again in an hour.
+   * Given what was just listed, deletes some definitions of this dispatcher that have no execution left and were not used
+   * for `unusedJobHours`. What cannot be deleted now is tried again later.
    */
   async tidy(dispatcher: string, executions: readonly ExecutionAnswer[]): Promise<void> {
-    if (this.#host.now() < this.#tidiedAtMs + HOUR_MS) return;
+    if (this.#host.now() < this.#tidiedAtMs + TIDY_EVERY_MS) return;
     this.#tidiedAtMs = this.#host.now();
     const inUse = new Set(executions.map((execution) => /\/jobs\/([^/]+)\//.exec(execution.name)?.[1]));
     const oldestMs = this.#host.now() - this.#options.unusedJobHours * HOUR_MS;

@@ -112,6 +112,26 @@ describe('gcp-cloud-run: against its simulator', () => {
       expect(simulator.jobs()).to.deep.equal([]);
     });
 
+    it('go away as fast as a thousand a day are made, a few at a time', async () => {
+      await start();
+      const provider = open({ unusedJobHours: 1 });
+      for (let count = 0; count < 12; count += 1) {
+        const name = nextName();
+        await provider.launch(requestFor(name, { shape: { ...shape, memoryGiB: 0.5 + count / 8 } }));
+        await provider.stop({ name });
+      }
+      const left: number[] = [];
+      for (let minutes = 120; minutes < 150; minutes += 6) {
+        skewMs = minutes * 60_000;
+        for (let times = 0; times < 2; times += 1) {
+          await provider.list({ dispatcher: 'd1' });
+          await provider.close();
+        }
+        left.push(simulator.jobs().length);
+      }
+      expect(left).to.deep.equal([7, 2, 0, 0, 0]);
+    });
+
     it('stay while an execution of theirs is left', async () => {
       await start();
       const provider = open({ unusedJobHours: 1 });
@@ -462,6 +482,16 @@ describe('gcp-cloud-run: against its simulator', () => {
       const [finding] = await bad(open({ credentials: broken }));
       expect(finding).to.include({ subject: 'credentials' });
       expect(finding?.cure).to.match(/option credentials/);
+    });
+
+    it('does not blame the network for a service that has too much to do', async () => {
+      await start();
+      const provider = open();
+      const refusal = { call: 'CreateJob', code: 'RESOURCE_EXHAUSTED', message: 'Too many requests' };
+      simulator.faults.set({ refusals: [refusal] });
+      const [finding] = await bad(provider);
+      expect(finding).to.include({ subject: 'quota' });
+      expect(finding?.cure).to.match(/again/);
     });
 
     it('tells a lost permission, a wrong region, a missing network and a service account that may not be used', async () => {

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
 import { sizes } from '../../../providers/gcp-cloud-run/sizes.ts';
+import { rules } from './description.ts';
 
 describe('gcp-cloud-run: its page', () => {
   let page: string;
@@ -27,6 +28,16 @@ describe('gcp-cloud-run: its page', () => {
       row.slice(1).map(Number),
     );
     expect(rows).to.deep.equal(sizes.map((size) => [size.cpu, size.leastGiB, size.mostGiB]));
+  });
+
+  it('asks for the permissions of the calls that are made, and for no other', () => {
+    const text = /```yml\n(.*?)```/s.exec(section('Least permissions'))?.[1] ?? '';
+    const { includedPermissions } = z.object({ includedPermissions: z.array(z.string()) }).parse(parse(text));
+    // `run.projects.locations.jobs.executions.list` needs run.executions.list. That each is called: contract.test.ts.
+    const calls = Object.values(rules.methods).map(({ id }) => `run.${id.split('.').slice(-2).join('.')}`);
+    expect([...includedPermissions].sort()).to.deep.equal(
+      [...calls, 'run.jobs.runWithOverrides', 'logging.logEntries.list'].sort(),
+    );
   });
 
   it('shows a registration whose options are taken', () => {
