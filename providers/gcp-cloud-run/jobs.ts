@@ -104,7 +104,14 @@ export class Jobs {
 
   async #make(definition: Definition): Promise<void> {
     const { id, job } = definition;
-    if ((await this.#service.getJob(id)) === undefined) {
+    const isOurs = (answer: JobAnswer): boolean => answer.labels?.[DISPATCHER_LABEL] === job.labels?.[DISPATCHER_LABEL];
+    let there = await this.#service.getJob(id);
+    if (there !== undefined && isOurs(there) && there.terminalCondition?.state === 'CONDITION_FAILED') {
+      // Somebody could not clear it away. It stays as it is, also when the cause is mended.
+      await this.#service.deleteJob(id, there.etag);
+      there = undefined;
+    }
+    if (there === undefined) {
       try {
         await this.#service.createJob(definition);
       } catch (error) {
@@ -116,7 +123,7 @@ export class Jobs {
     for (;;) {
       const answer = await this.#service.getJob(id);
       const condition = answer?.terminalCondition;
-      if (answer !== undefined && answer.labels?.[DISPATCHER_LABEL] !== job.labels?.[DISPATCHER_LABEL]) {
+      if (answer !== undefined && !isOurs(answer)) {
         throw new ProviderError(
           'invalid',
           'gcp-cloud-run CreateJob',

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { CloudRunProvider } from '../../../providers/gcp-cloud-run/cloud-run.ts';
 import { type CloudRunOptions, cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
-import { NAME_VARIABLE } from '../../../providers/gcp-cloud-run/request.ts';
+import { jobFor, NAME_VARIABLE } from '../../../providers/gcp-cloud-run/request.ts';
 import { CloudRun } from '../../../providers/gcp-cloud-run/service.ts';
 import { type Instance, ProviderError, type ProviderErrorKind } from '../../../providers/provider.ts';
 import {
@@ -140,6 +140,21 @@ describe('gcp-cloud-run: against its simulator', () => {
       await provider.list({ dispatcher: 'd1' });
       await provider.close();
       expect(simulator.jobs().length).to.equal(1);
+    });
+
+    it('that another process left behind as failed are made anew: the cause may be mended', async () => {
+      const images: Record<string, readonly string[]> = {};
+      await start({ images });
+      const request = requestFor(nextName());
+      const { id, job } = jobFor(request.shape, request.tags, cloudRunOptions.parse(demoOptions(simulator)));
+      await control(async (service) => {
+        await service.createJob({ id, job });
+        while ((await service.getJob(id))?.terminalCondition?.state !== 'CONDITION_FAILED') await delay(5);
+      });
+      images[IMAGE] = ['sleep', '600'];
+      const provider = open({ command: ['/home/runner/run.sh'] });
+      expect((await provider.launch(request)).ref.name).to.equal(request.name);
+      expect(simulator.executions()).to.have.length(1);
     });
 
     it('are waited for as long as the options say, and asked about as often', async () => {
