@@ -6,10 +6,23 @@ import { v2 } from '@google-cloud/run';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
+import { credentialsOption } from '../../../providers/google/credentials.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { type CloudRunSimulator, startCloudRunSimulator } from '../../../simulators/gcp-cloud-run/index.ts';
 
 const AUDIENCE = '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k';
+const azure = {
+  url: 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fiam.googleapis.com',
+  headers: { Metadata: 'True' },
+  format: { type: 'json', subject_token_field_name: 'access_token' },
+};
+const aws = {
+  environment_id: 'aws1',
+  region_url: 'http://169.254.169.254/latest/meta-data/placement/availability-zone',
+  url: 'http://169.254.169.254/latest/meta-data/iam/security-credentials',
+  regional_cred_verification_url: 'https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15',
+  imdsv2_session_token_url: 'http://169.254.169.254/latest/api/token',
+};
 const call = { parent: 'projects/demo-project/locations/europe-west1' };
 
 describe('google: a connection', () => {
@@ -63,13 +76,14 @@ describe('google: a connection', () => {
       const file = join(folder, 'subject-token');
       await writeFile(file, 'their-token');
       simulator.identity.trust(AUDIENCE, 'their-token', 'pool-principal');
-      const external = JSON.stringify({
-        type: 'external_account',
-        audience: AUDIENCE,
-        subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
-        token_url: `${simulator.httpUrl}/v1/token`,
-        credential_source: { file },
-      });
+      const externalWith = (credential_source: object, kind = 'jwt'): string =>
+        JSON.stringify({
+          type: 'external_account',
+          audience: AUDIENCE,
+          subject_token_type: `urn:ietf:params:${kind === 'jwt' ? 'oauth' : 'aws'}:token-type:${kind}`,
+          token_url: `${simulator.httpUrl}/v1/token`,
+          credential_source,
+        });
       const said: unknown[] = [];
       const { error, warn } = console;
       const listen = (...words: unknown[]): void => {
@@ -77,12 +91,19 @@ describe('google: a connection', () => {
       };
       Object.assign(console, { error: listen, warn: listen });
       try {
-        for (const credentials of [simulator.serviceAccountKey, external]) {
+        for (const credentials of [simulator.serviceAccountKey, externalWith({ file })]) {
           const { client } = open(credentials, simulator.endpoint);
           expect(console.warn, 'what others have to say is heard').to.equal(listen);
           const { otherArgs } = await callOptions(client.auth, endpointOf(simulator.endpoint), 3000);
           const token = otherArgs?.headers['authorization'];
           expect(simulator.identity.caller(token).email).to.match(/^(dispatcher@|pool-principal)/);
+          await client.close();
+        }
+        // As gcloud writes them; those clouds are not here to be asked.
+        for (const credentials of [externalWith(azure), externalWith(aws, 'aws4_request')]) {
+          expect(credentialsOption.safeParse(credentials).error).to.equal(undefined);
+          const { client } = open(credentials, simulator.endpoint);
+          await client.auth.getClient();
           await client.close();
         }
       } finally {
