@@ -7,10 +7,10 @@ export interface Certificate {
   readonly privateKey: string;
 }
 
-/** For 127.0.0.1, ::1 and localhost, from a day ago until in a year. */
-export function makeCertificate(name = 'azure-aci simulator', nowMs = Date.now()): Certificate {
+/** For 127.0.0.1, ::1 and `host`, from a day ago until in a year. */
+export function makeCertificate(name = 'azure-aci simulator', nowMs = Date.now(), host = 'localhost'): Certificate {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return signedBy(privateKey, ECDSA_SHA256, name, nowMs);
+  return signedBy(privateKey, ECDSA_SHA256, name, nowMs, host);
 }
 
 /** With an RSA key, as a service principal signs in with. */
@@ -19,7 +19,7 @@ export function makeClientCertificate(name: string, nowMs = Date.now()): Certifi
   return signedBy(privateKey, RSA_SHA256, name, nowMs);
 }
 
-function signedBy(key: KeyObject, algorithm: Buffer, name: string, nowMs: number): Certificate {
+function signedBy(key: KeyObject, algorithm: Buffer, name: string, nowMs: number, host = 'localhost'): Certificate {
   const day = 86_400_000;
   const subject = sequence(tlv(0x31, sequence(objectId('2.5.4.3'), tlv(0x0c, Buffer.from(name)))));
   const serial = randomBytes(8);
@@ -40,7 +40,7 @@ function signedBy(key: KeyObject, algorithm: Buffer, name: string, nowMs: number
           '2.5.29.17',
           false,
           sequence(
-            tlv(0x82, Buffer.from('localhost')),
+            tlv(0x82, Buffer.from(host)),
             tlv(0x87, Buffer.from([127, 0, 0, 1])),
             tlv(0x87, Buffer.concat([Buffer.alloc(15), Buffer.from([1])])),
           ),
