@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { type Clock, sleep, systemClock, systemRandom } from '../../clock.ts';
 import type { Terminal } from '../terminal.ts';
@@ -27,7 +27,7 @@ const kinds: Readonly<Record<string, (folder: string) => Promise<DemoBackend>>> 
 const flagsSchema = z.object({
   backend: z.string(),
   workflow: z.string(),
-  within: z.coerce.number().positive(),
+  within: z.number(),
   keep: z.boolean().default(false),
 });
 
@@ -35,8 +35,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return new Command('demo')
     .option('--backend <kind>', `where the runners run: ${Object.keys(kinds).join(', ')}`, 'process')
     .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
-    .option('--within <seconds>', 'gives up after this', '60')
+    .option('--within <seconds>', 'gives up after this', parseSeconds, 60)
     .option('--keep', 'leaves the folder with ledger, log and configuration')
+    .addHelpText('after', '\nCtrl-C ends it, and takes away what runs; once more ends it at once.\n')
     .action(async (options: unknown) => {
       const flags = flagsSchema.parse(options);
       const make = Object.hasOwn(kinds, flags.backend) ? kinds[flags.backend] : undefined;
@@ -48,11 +49,19 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         return;
       }
       const folder = await mkdtemp(join(tmpdir(), 'shr-demo-'));
+      const interruption = new AbortController();
+      const onSignal = (): void => {
+        if (interruption.signal.aborted) process.exit(1);
+        terminal.error('\nInterrupted: takes away what runs. Once more ends at once, and may leave it behind.\n');
+        interruption.abort();
+      };
+      process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       try {
-        const workflow = await readFile(flags.workflow, 'utf8');
+        const workflow = await readWorkflow(flags.workflow);
         const world = await startWorld({ folder, backend: await make(folder), clock, random: systemRandom });
         try {
-          terminal.exit((await play(world, workflow, flags.within * 1000, terminal, clock)) ? 0 : 1);
+          const went = await play(world, workflow, flags.within * 1000, interruption.signal, terminal, clock);
+          terminal.exit(went ? 0 : 1);
         } finally {
           await world.close();
         }
@@ -61,10 +70,27 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         terminal.error(`shr: ${error.message}\n`);
         terminal.exit(1);
       } finally {
+        process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
         if (flags.keep) terminal.error(`kept: ${folder}\n`);
         else await rm(folder, { recursive: true, force: true });
       }
     });
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() !== '' && Number.isFinite(seconds) && seconds > 0) return seconds;
+  throw new InvalidArgumentError('Write a number of seconds above 0.');
+}
+
+async function readWorkflow(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new DemoProblem(
+      `the workflow cannot be read (${error instanceof Error ? error.message : String(error)}); --workflow names a file`,
+    );
+  }
 }
 
 /** Answers whether everything went as it should, and nothing is left. */
@@ -72,6 +98,7 @@ async function play(
   world: DemoWorld,
   workflow: string,
   withinMs: number,
+  interrupted: AbortSignal,
   terminal: Terminal,
   clock: Clock,
 ): Promise<boolean> {
@@ -83,7 +110,7 @@ async function play(
   let approveAtMs: number | undefined;
   let stories: readonly JobStory[] = [];
   let done = false;
-  while (!done && clock.now() - startedAtMs < withinMs) {
+  while (!done && !interrupted.aborted && clock.now() - startedAtMs < withinMs) {
     await sleep(clock, LOOK_MS);
     const now = clock.now();
     if (!world.github.jobs().some(({ status }) => status === 'waiting')) approveAtMs = undefined;
@@ -95,7 +122,7 @@ async function play(
   }
   screen.end(stories);
   const tally = await count(world, stories);
-  if (!done)
+  if (!done && !interrupted.aborted)
     terminal.error(`not done within ${withinMs / 1000} s; the log (use --keep to keep it): ${world.logFile}\n`);
   terminal.out(`demo: ${tally.text}\n`);
   return done && tally.clean;
@@ -125,8 +152,9 @@ async function count(
   const ours = jobs.filter(({ runnerName }) => runnerName?.startsWith(`${DISPATCHER_ID}-`));
   const completed = ours.filter(({ conclusion }) => conclusion === 'success').length;
   const refused = jobs.filter(({ id, runnerName }) => refusedByUs.has(id) && runnerName === null).length;
-  const foreign =
-    jobs.filter(({ runnerName, status }) => status === 'completed' && runnerName !== null).length - ours.length;
+  const foreign = jobs.filter(
+    (job) => job.status === 'completed' && job.runnerName !== null && !ours.includes(job),
+  ).length;
   const runners = world.github.runners().length;
   const instances = await world.instances();
   return {

@@ -20,6 +20,8 @@ import { withReferences } from './references.ts';
 export const DISPATCHER_ID = 'demo';
 const OWNER = 'acme';
 const REPOSITORY = 'web';
+const TAKE_AWAY_MS = 20_000;
+const LOOK_MS = 100;
 
 export interface DemoWorld {
   readonly github: GithubSimulator;
@@ -58,6 +60,10 @@ export async function startWorld(options: {
     closing.push(() => logHandle.close());
     const stream = logHandle.createWriteStream({ autoClose: false });
     const log = createLog({ level: 'debug', clock, write: (line) => void stream.write(line) });
+    const provider = await ownProvider(backend, clock, random);
+    closing.push(() => provider.close());
+    // After the dispatcher, so that nothing new comes: a demo that was cut short has runners left.
+    closing.push(() => takeAway(provider, clock));
     const dispatcher = await startDispatcher({ configuration, clock, random, log });
     closing.push(() => dispatcher.stop());
     github.addHook({
@@ -66,8 +72,6 @@ export async function startWorld(options: {
       secret,
       events: ['workflow_job'],
     });
-    const provider = await ownProvider(backend, clock, random);
-    closing.push(() => provider.close());
     const adminUrl = `http://127.0.0.1:${dispatcher.adminPort}`;
     return {
       github,
@@ -75,13 +79,31 @@ export async function startWorld(options: {
       adminUrl,
       logFile,
       instances: async () => (await provider.list({ dispatcher: DISPATCHER_ID })).length,
-      push: (yaml) => void github.pushWorkflow({ owner: OWNER, repository: REPOSITORY, yaml }),
+      push: (yaml) => {
+        try {
+          github.pushWorkflow({ owner: OWNER, repository: REPOSITORY, yaml });
+        } catch (error) {
+          throw new DemoProblem(
+            `the simulated GitHub does not take the workflow: ${error instanceof Error ? error.message : String(error)}`,
+          );
+        }
+      },
       approve: () => void github.approve({ owner: OWNER, repository: REPOSITORY }),
       close,
     };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+async function takeAway(provider: Provider, clock: Clock): Promise<void> {
+  const endsAtMs = clock.now() + TAKE_AWAY_MS;
+  for (;;) {
+    const left = await provider.list({ dispatcher: DISPATCHER_ID });
+    if (left.length === 0 || clock.now() >= endsAtMs) return;
+    await Promise.all(left.map(({ ref }) => provider.stop(ref)));
+    await sleep(clock, LOOK_MS);
   }
 }
 
