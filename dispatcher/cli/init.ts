@@ -5,7 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { errorCode } from '../config/files.ts';
 import { jsonSchemaOf, NAME } from '../config/schema.ts';
-import { printJson } from './output.ts';
+import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
 interface InitOptions {
@@ -41,14 +41,21 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
   const root = resolve(terminal.workingFolder, folder);
   const owner = options.organization ?? options.repo?.split('/')[0] ?? 'acme';
   const name = options.name ?? (NAME.test(owner.toLowerCase()) ? owner.toLowerCase() : 'first');
-  const secrets = join(root, 'secrets');
-  await mkdir(join(secrets, name), { recursive: true, mode: 0o700 });
-  await mkdir(join(root, 'registrations'), { recursive: true });
-
+  const files = await filesOf(root, name, owner, options);
   const written: string[] = [];
   const kept: string[] = [];
-  for (const file of await filesOf(root, name, owner, options)) {
-    ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
+  try {
+    await mkdir(join(root, 'secrets', name), { recursive: true, mode: 0o700 });
+    await mkdir(join(root, 'registrations'), { recursive: true });
+    for (const file of files) {
+      ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
+    }
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined) throw error;
+    terminal.error(`shr: ${printable(root)} cannot be written (${code}). Name a folder that you may write to.\n`);
+    terminal.exit(1);
+    return;
   }
   if (options.json === true) {
     printJson(terminal, { written, kept });
@@ -56,7 +63,7 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
   }
   for (const path of written) terminal.out(`wrote ${path}\n`);
   for (const path of kept) terminal.out(`kept ${path}, it was there\n`);
-  terminal.out(next(name, options));
+  terminal.out(next(name, folder, options));
 }
 
 interface NewFile {
@@ -104,19 +111,22 @@ async function writeNew(file: NewFile): Promise<boolean> {
   }
 }
 
-function next(name: string, options: InitOptions): string {
+function next(name: string, folder: string, options: InitOptions): string {
+  const at = folder === '.' ? '' : ` ${folder}`;
+  const here = folder === '.' ? '' : `, all in ${folder}`;
   const placeholder =
     options.repo === undefined && options.organization === undefined
       ? `In registrations/${name}.yaml, put your organization in the place of \`acme\`.\n  `
       : '';
   return `
-What next:
+What next${here}:
   ${placeholder}Put a GitHub token into secrets/${name}/github-token, or a GitHub App into registrations/${name}.yaml.
   Set \`defaults.image\` to your runner image.
   At GitHub, add a webhook for \`workflow_job\` to https://YOUR-HOST/webhooks/github/${name},
   content type application/json, with the secret in secrets/${name}/webhook-secret.
-  shr validate --secrets
-  shr explain --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
-  shr serve
+  shr validate${at} --secrets
+  shr explain${at === '' ? '' : ` --folder${at}`} --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
+  shr doctor${at}
+  shr serve${at}
 `;
 }

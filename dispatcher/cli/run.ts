@@ -53,7 +53,6 @@ function overview(terminal: Terminal, version: string, entries: readonly Command
   program.configureHelp({ visibleArguments: () => [] });
   return silence(program, terminal).action((name: string | undefined) => {
     if (name === undefined) {
-      terminal.error(program.helpInformation());
       program.outputHelp({ error: true });
       throw new CommanderError(2, 'shr.noCommand', 'no command');
     }

@@ -65,7 +65,9 @@ describe('shr', () => {
     });
 
     it('is called wrongly when nothing, or nothing known, follows', async () => {
-      expect((await run([])).code).to.equal(2);
+      const nothing = await run([]);
+      expect(nothing.code).to.equal(2);
+      expect(nothing.error.match(/^Usage:/gm)).to.have.length(1);
       const typo = await run(['validat']);
       expect(typo.code).to.equal(2);
       expect(typo.error).to.include("there is no command 'validat'; did you mean 'validate'?");
@@ -109,7 +111,10 @@ describe('shr', () => {
     });
 
     it('serves one repository when asked to, in a folder of its own', async () => {
-      expect((await run(['init', 'new/one', '--repo', 'octo/cat', '--name', 'cats'])).code).to.equal(0);
+      const { code, out } = await run(['init', 'new/one', '--repo', 'octo/cat', '--name', 'cats']);
+      expect(code).to.equal(0);
+      for (const next of ['shr validate new/one --secrets', 'shr explain --folder new/one', 'shr serve new/one'])
+        expect(out).to.include(next);
       expect(await readFile(join(folder, 'new/one/registrations/cats.yaml'), 'utf8')).to.include('- octo/cat');
       expect((await run(['validate', 'new/one'])).code).to.equal(0);
     });
@@ -123,6 +128,14 @@ describe('shr', () => {
       const second = await run(['init', '--json']);
       expect(JSON.parse(second.out).written).to.deep.equal([]);
       expect(await readFile(join(folder, 'secrets/admin-token'), 'utf8')).to.equal(token);
+    });
+
+    it('says where it cannot write, without a stack', async () => {
+      await writeFile(join(folder, 'file'), '');
+      const { code, error } = await run(['init', 'file/inside']);
+      expect(code).to.equal(1);
+      expect(error).to.match(/^shr: .*file\/inside.* cannot be written \(ENOTDIR\)/);
+      expect(error).not.to.match(/^ +at /m);
     });
 
     it('takes no name that a registration cannot have', async () => {
