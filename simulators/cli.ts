@@ -1,18 +1,23 @@
-/** Starts simulators from the command line: `npm run simulators -- github --port 4010`. */
-import { mkdtemp, writeFile } from 'node:fs/promises';
+/** Starts simulators from the command line: `npm run simulators -- github ali-eci`. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { demoOptions as aliEciOptions, startAliEciSimulator } from './ali-eci/index.ts';
-import { demoOptions as azureAciOptions, startAzureAciSimulator } from './azure-aci/index.ts';
-import { demoOptions as gcpBatchOptions, startGcpBatchSimulator } from './gcp-batch/index.ts';
-import { demoOptions as cloudRunOptions, startCloudRunSimulator } from './gcp-cloud-run/index.ts';
+import { type CloudFlags, clouds } from './command-line/clouds.ts';
+import { REGISTRATION, writeConfiguration } from './command-line/configuration.ts';
+import type { Started } from './command-line/started.ts';
 import { startGithubSimulator } from './github/index.ts';
 
 function numberOf(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('a number, please');
   return value;
+}
+
+function portOf(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value < 65_536) return value;
+  throw new InvalidArgumentError('A port is a number from 0 to 65535.');
 }
 
 interface GithubFlags {
@@ -29,12 +34,114 @@ interface GithubFlags {
   keys?: string;
 }
 
-const program = new Command('simulators').description('Stand-ins for GitHub and the clouds, on the wire.');
+const folders: string[] = [];
+
+/** For keys and tokens that are worth nothing once the simulators are gone. */
+async function ownFolder(prefix: string): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), prefix));
+  folders.push(folder);
+  return folder;
+}
+
+async function startGithub(flags: GithubFlags): Promise<Started> {
+  const secret = process.env['SIMULATOR_WEBHOOK_SECRET'] ?? flags.secret;
+  const simulator = await startGithubSimulator({
+    port: flags.port,
+    host: flags.host,
+    timeScale: flags.timeScale,
+    seed: flags.seed,
+    ...(flags.publicUrl === undefined ? {} : { publicUrl: flags.publicUrl }),
+    ...(flags.runnerUrl === undefined ? {} : { runnerUrl: flags.runnerUrl }),
+    owners: [{ login: flags.organization, repositories: flags.repository.map((name) => ({ name })) }],
+    enterprises: [{ slug: `${flags.organization}-inc`, organizations: [flags.organization] }],
+    apps: [
+      flags.webhook === undefined
+        ? {}
+        : { webhook: { url: flags.webhook, ...(secret === undefined ? {} : { secret }) } },
+    ],
+    tokens: [{ login: 'admin', owners: ['*'], access: 'admin' }],
+  });
+  const folder = flags.keys ?? (await ownFolder('github-simulator-'));
+  const facts: [string, string][] = [['url', `${simulator.url} (also ${simulator.url}/api/v3)`]];
+  for (const app of simulator.apps) {
+    const file = path.join(folder, `${app.slug}.private-key.pem`);
+    await writeFile(file, app.privateKey, { mode: 0o600 });
+    facts.push(['app', `${app.slug}, id ${app.id}, key in ${file}`]);
+    for (const { id, account } of app.installations) facts.push(['', `installed on ${account}, installation id ${id}`]);
+  }
+  const token = simulator.tokens[0] ?? '';
+  const tokenFile = path.join(folder, 'token');
+  await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
+  facts.push(['token', `an admin's personal access token in ${tokenFile}`]);
+  const repository = `${flags.organization}/${flags.repository[0] ?? ''}`;
+  facts.push([
+    'push',
+    `curl --data-binary @demo/workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`,
+  ]);
+  return {
+    name: 'github',
+    facts,
+    github: { url: simulator.url, organization: flags.organization, token },
+    close: () => simulator.close(),
+  };
+}
+
+/** Says where they are, and runs until a signal. */
+async function run(starting: readonly (() => Promise<Started>)[], folder: string | undefined): Promise<void> {
+  const started: Started[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(started.map((one) => one.close()));
+    for (const own of folders) await rm(own, { recursive: true, force: true });
+  };
+  try {
+    for (const start of starting) started.push(await start());
+  } catch (error) {
+    await close();
+    const message = error instanceof Error ? error.message : String(error);
+    const cure = message.includes('EADDRINUSE') ? '. End what listens there, or choose another --port' : '';
+    program.error(`error: ${message}${cure}`, { exitCode: 1 });
+  }
+  for (const { name, facts } of started) {
+    if (started.length > 1) console.log(`${name}`);
+    for (const [word, text] of facts) console.log(`${word.padEnd(7)} ${text}`);
+    console.log(`more    simulators/${name}/README.md: what it does, and its faults`);
+    if (started.length > 1) console.log('');
+  }
+  if (started.some(({ backend }) => backend !== undefined)) {
+    const home = folder ?? (await ownFolder('simulators-'));
+    await writeConfiguration(home, started);
+    const github = started.some((one) => one.github !== undefined);
+    console.log(`config  ${home}${folder === undefined ? ', for as long as this runs (--folder: to keep it)' : ''}`);
+    console.log(`        shr verify-live ${home} --registration ${REGISTRATION} --yes`);
+    if (github) {
+      console.log(`        shr doctor ${home}`);
+      console.log(`        shr serve ${home}`);
+      console.log(`        shr jobs --token-file ${path.join(home, 'secrets', 'admin-token')}`);
+    } else console.log('        with `github` among the simulators also for shr doctor and shr serve');
+  }
+  const end = (): void => {
+    void close().then(() => process.exit(0));
+  };
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
+}
+
+const names = ['github', ...Object.keys(clouds)];
+
+const program = new Command('simulators')
+  .description('Stand-ins for GitHub and the clouds, on the wire.')
+  .usage('NAME [options]\n       simulators NAME NAME … [--folder <path>] [--free-ports]')
+  .addHelpText(
+    'after',
+    `
+Several at once, each as it is by default: npm run simulators -- github ali-eci azure-aci gcp-cloud-run gcp-batch
+It writes a configuration that points at them, for shr doctor, shr verify-live and shr serve.`,
+  );
 
 program
   .command('github')
   .description('A GitHub with Apps, runners, workflows and webhooks.')
-  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4010)
+  .option('--port <port>', 'port to listen on; 0 takes a free one', portOf, 4010)
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .option('--public-url <url>', 'what clients are told in links (default: the address it listens on)')
   .option('--runner-url <url>', 'what runners are told in the JIT blob (default: the public URL)')
@@ -45,166 +152,59 @@ program
   .option('--webhook <url>', "the App's webhook")
   .option('--secret <text>', 'its secret; better given as SIMULATOR_WEBHOOK_SECRET')
   .option('--keys <folder>', 'where to write the private keys and tokens (default: a new temporary folder)')
-  .action(async (flags: GithubFlags) => {
-    const secret = process.env['SIMULATOR_WEBHOOK_SECRET'] ?? flags.secret;
-    const simulator = await startGithubSimulator({
-      port: flags.port,
-      host: flags.host,
-      timeScale: flags.timeScale,
-      seed: flags.seed,
-      ...(flags.publicUrl === undefined ? {} : { publicUrl: flags.publicUrl }),
-      ...(flags.runnerUrl === undefined ? {} : { runnerUrl: flags.runnerUrl }),
-      owners: [{ login: flags.organization, repositories: flags.repository.map((name) => ({ name })) }],
-      enterprises: [{ slug: `${flags.organization}-inc`, organizations: [flags.organization] }],
-      apps: [
-        flags.webhook === undefined
-          ? {}
-          : { webhook: { url: flags.webhook, ...(secret === undefined ? {} : { secret }) } },
-      ],
-      tokens: [{ login: 'admin', owners: ['*'], access: 'admin' }],
-    });
-    const folder = flags.keys ?? (await mkdtemp(path.join(tmpdir(), 'github-simulator-')));
-    console.log(`url     ${simulator.url} (also ${simulator.url}/api/v3)`);
-    for (const app of simulator.apps) {
-      const file = path.join(folder, `${app.slug}.private-key.pem`);
-      await writeFile(file, app.privateKey, { mode: 0o600 });
-      console.log(`app     ${app.slug}, id ${app.id}, key in ${file}`);
-      for (const { id, account } of app.installations)
-        console.log(`        installed on ${account}, installation id ${id}`);
+  .action((flags: GithubFlags) => run([() => startGithub(flags)], undefined));
+
+for (const [name, cloud] of Object.entries(clouds)) {
+  const command = program
+    .command(name)
+    .description(cloud.description)
+    .option('--port <port>', 'port to listen on; 0 takes a free one', portOf, cloud.port)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--region <name>', 'the region there is', cloud.region)
+    .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
+    .option('--folder <path>', 'where to write a configuration for it (default: a new temporary folder)')
+    .action((flags: CloudFlags & { folder?: string }) => run([() => cloud.start(flags)], flags.folder));
+  if (cloud.httpPort !== undefined) {
+    command
+      .option('--http-port <port>', 'port for tokens, Cloud Logging and control', portOf, cloud.httpPort)
+      .option('--project <id>', 'the project there is', 'demo-project');
+  }
+}
+
+const several = new Command('simulators')
+  .argument('<names...>')
+  .option('--folder <path>', 'where to write a configuration for them (default: a new temporary folder)')
+  .option('--free-ports', 'any that are free, in place of the usual ones')
+  .action((wanted: readonly string[], flags: { folder?: string; freePorts?: true }) => {
+    const unknown = wanted.find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      return program.error(`error: there is no simulator '${unknown}'; there are ${names.join(', ')}`, { exitCode: 2 });
     }
-    const tokenFile = path.join(folder, 'token');
-    await writeFile(tokenFile, `${simulator.tokens[0] ?? ''}\n`, { mode: 0o600 });
-    console.log(`token   an admin's personal access token in ${tokenFile}`);
-    const repository = `${flags.organization}/${flags.repository[0] ?? ''}`;
-    console.log(`push    curl --data-binary @workflow.yaml ${simulator.url}/_simulator/repos/${repository}/workflows`);
-    const end = (): void => {
-      void simulator.close().then(() => process.exit(0));
-    };
-    process.once('SIGINT', end);
-    process.once('SIGTERM', end);
+    return run(
+      [...new Set(wanted)].map((name) => byDefault(name, flags.freePorts === true)),
+      flags.folder,
+    );
   });
 
-program
-  .command('ali-eci')
-  .description('An Alibaba Cloud Elastic Container Instance whose containers are local processes.')
-  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4020)
-  .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--region <id>', 'the region it is', 'cn-hangzhou')
-  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
-  .action(async (flags: { port: number; host: string; region: string; image: string }) => {
-    const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
-    const simulator = await startAliEciSimulator({
-      port: flags.port,
-      host: flags.host,
-      region: flags.region,
-      images: { [flags.image]: [process.execPath, runner] },
-      substitutions: { '/home/runner/run.sh': `${process.execPath} ${runner}` },
-    });
-    console.log(`url     ${simulator.url}`);
-    console.log(`image   ${flags.image}`);
-    console.log(`options of a backend of kind ali-eci:`);
-    console.log(JSON.stringify(aliEciOptions(simulator), null, 2));
-    console.log(`faults  curl --data '{"kind":"no-stock","times":1}' ${simulator.url}/_simulator/faults`);
-    const end = (): void => {
-      void simulator.close().then(() => process.exit(0));
-    };
-    process.once('SIGINT', end);
-    process.once('SIGTERM', end);
-  });
-
-program
-  .command('gcp-batch')
-  .description('A Google Batch whose machines are local processes.')
-  .option('--port <port>', 'port for gRPC; 0 takes a free one', numberOf, 4050)
-  .option('--http-port <port>', 'port for Cloud Logging and control', numberOf, 4051)
-  .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--project <id>', 'the project there is', 'demo-project')
-  .option('--region <name>', 'the region there is', 'europe-west4')
-  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
-  .action(
-    async (flags: { port: number; httpPort: number; host: string; project: string; region: string; image: string }) => {
-      const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
-      const simulator = await startGcpBatchSimulator({
-        port: flags.port,
-        httpPort: flags.httpPort,
-        host: flags.host,
-        project: flags.project,
-        regions: [flags.region],
-        images: { [flags.image]: [process.execPath, runner] },
-        substitutions: { '/home/runner/run.sh': runner },
+function byDefault(name: string, freePorts: boolean): () => Promise<Started> {
+  const cloud = clouds[name];
+  if (cloud === undefined) {
+    return () =>
+      startGithub({
+        port: freePorts ? 0 : 4010,
+        host: '127.0.0.1',
+        timeScale: 1,
+        seed: 1,
+        organization: 'acme',
+        repository: ['web', 'api'],
       });
-      console.log(`grpc    ${simulator.endpoint}`);
-      console.log(`image   ${flags.image}`);
-      console.log('options of a backend of kind gcp-batch:');
-      console.log(JSON.stringify(gcpBatchOptions(simulator), null, 2));
-      console.log(`faults  curl --data '{"noStock":"all"}' ${simulator.httpUrl}/_simulator/conditions`);
-      const end = (): void => {
-        void simulator.close().then(() => process.exit(0));
-      };
-      process.once('SIGINT', end);
-      process.once('SIGTERM', end);
-    },
-  );
+  }
+  const { port, httpPort = 0 } = freePorts ? { port: 0 } : cloud;
+  const { region } = cloud;
+  return () =>
+    cloud.start({ port, httpPort, host: '127.0.0.1', project: 'demo-project', region, image: 'demo/runner:latest' });
+}
 
-program
-  .command('gcp-cloud-run')
-  .description("Cloud Run's jobs, with local processes for containers.")
-  .option('--port <port>', 'port for gRPC; 0 takes a free one', numberOf, 4040)
-  .option('--http-port <port>', 'port for tokens, Cloud Logging and control', numberOf, 4041)
-  .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--project <id>', 'the project there is', 'demo-project')
-  .option('--region <name>', 'the region there is', 'europe-west1')
-  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
-  .action(
-    async (flags: { port: number; httpPort: number; host: string; project: string; region: string; image: string }) => {
-      const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
-      const simulator = await startCloudRunSimulator({
-        grpcPort: flags.port,
-        httpPort: flags.httpPort,
-        host: flags.host,
-        project: flags.project,
-        region: flags.region,
-        images: { [flags.image]: [process.execPath, runner] },
-        substitutions: { '/home/runner/run.sh': runner },
-      });
-      console.log(`grpc    ${simulator.endpoint}`);
-      console.log(`image   ${flags.image}`);
-      console.log('options of a backend of kind gcp-cloud-run:');
-      console.log(JSON.stringify(cloudRunOptions(simulator), null, 2));
-      console.log(`faults  curl --data '{"next":["no-capacity"]}' ${simulator.httpUrl}/_simulator/doom`);
-      const end = (): void => {
-        void simulator.close().then(() => process.exit(0));
-      };
-      process.once('SIGINT', end);
-      process.once('SIGTERM', end);
-    },
-  );
-
-program
-  .command('azure-aci')
-  .description('Azure Container Instances and the sign-in to it, over https, with local processes for containers.')
-  .option('--port <port>', 'port to listen on; 0 takes a free one', numberOf, 4050)
-  .option('--location <name>', 'the region it is', 'westeurope')
-  .option('--image <reference>', 'the image that there is; it runs the demo runner', 'demo/runner:latest')
-  .action(async (flags: { port: number; location: string; image: string }) => {
-    const runner = path.join(import.meta.dirname, 'github', 'runner.mjs');
-    const simulator = await startAzureAciSimulator({
-      port: flags.port,
-      location: flags.location,
-      images: { [flags.image]: [process.execPath, runner] },
-      substitutions: { '/home/runner/run.sh': runner },
-    });
-    console.log(`url     ${simulator.url}`);
-    console.log(`image   ${flags.image}`);
-    console.log('options of a backend of kind azure-aci:');
-    console.log(JSON.stringify(azureAciOptions(simulator), null, 2));
-    // Its certificate is vouched for by itself alone, anew at every start.
-    console.log(`faults  curl --insecure --data '{"kind":"no-stock","times":1}' ${simulator.url}/_simulator/faults`);
-    const end = (): void => {
-      void simulator.close().then(() => process.exit(0));
-    };
-    process.once('SIGINT', end);
-    process.once('SIGTERM', end);
-  });
-
-await program.parseAsync();
+const [first = '', second = ''] = process.argv.slice(2);
+const isSeveral = names.includes(first) && second !== '' && !second.startsWith('-');
+await (isSeveral ? several : program).parseAsync();

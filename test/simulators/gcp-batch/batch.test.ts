@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BatchServiceClient, protos } from '@google-cloud/batch';
 import { credentials as grpcCredentials } from '@grpc/grpc-js';
@@ -250,24 +248,4 @@ describe('the Google Batch simulator', () => {
     expect(findings.filter(({ ok }) => !ok)).to.deep.equal([]);
     await provider.close();
   });
-
-  it('starts from the command line, tells its options, and ends at SIGTERM', async () => {
-    const cli = new URL('../../../simulators/cli.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, [cli, 'gcp-batch', '--port', '0', '--http-port', '0'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let text = '';
-    child.stdout.setEncoding('utf8');
-    for await (const chunk of child.stdout) {
-      text += String(chunk);
-      if (text.includes('faults')) break;
-    }
-    const json = /^\{[\s\S]*?^\}/m.exec(text)?.[0] ?? '';
-    const provider = gcpBatchModule.create(gcpBatchModule.options.parse(JSON.parse(json)), testHost());
-    expect(await provider.list({ dispatcher: 'house' })).to.deep.equal([]);
-    await provider.close();
-    child.kill('SIGTERM');
-    const [code] = await once(child, 'exit');
-    expect(code).to.equal(0);
-  }).timeout(10_000);
 });
