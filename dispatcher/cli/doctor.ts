@@ -102,7 +102,8 @@ function report(
 /** One line a finding, never cut: the cure stands at its end. */
 function lineOf(registration: string, { about, subject, ok, message, cure }: DoctorFinding): string {
   const head = `${ok ? 'ok    ' : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
-  return printable(cure === undefined ? head : `${head}. Cure: ${cure}`);
+  // Services end their sentences with a full stop, our own messages have none.
+  return printable(cure === undefined ? head : `${head.replace(/\.+$/, '')}. Cure: ${cure}`);
 }
 
 function counted(count: number, noun: string): string {

@@ -298,6 +298,7 @@ describe('shr doctor', () => {
     const { code, out } = await doctor();
     expect(code).to.equal(1);
     expect(out).to.match(/^not ok {2}acme {2}backend bad {2}image: .*\/no\/such\/program.*\. Cure: install it/m);
+    expect(out).not.to.match(/\.\. Cure/);
     expect(out).to.match(/^ok {6}acme {2}backend good {2}image: /m);
     expect(out).to.match(/ 1 not ok\n$/);
   });

@@ -208,6 +208,29 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
     expect(order).to.deep.equal(['launched', 'stopped']);
   });
 
+  it('calls nothing left behind that was refused outright, where it may not even look', async () => {
+    const refuse = async (): Promise<never> => {
+      throw new ProviderError('unauthorized', 'process', 'no rights at all');
+    };
+    const { steps, left } = await walk(like({ launch: refuse, inspect: refuse, list: refuse, stop: refuse }));
+    expect(steps[0]?.outcome).to.equal('failed');
+    expect(left).to.equal(undefined);
+  });
+
+  it('says that something may be left where a launch had no answer and nobody may look', async function () {
+    this.timeout(20_000);
+    const refuse = async (): Promise<never> => {
+      throw new ProviderError('unauthorized', 'process', 'no rights any more');
+    };
+    let launches = 0;
+    const launch = (): Promise<never> => {
+      launches += 1;
+      return launches === 1 ? Promise.reject(new ProviderError('transient', 'process launch', 'no answer')) : refuse();
+    };
+    const { left } = await walk(like({ launch, inspect: refuse, list: refuse, stop: refuse }));
+    expect(left).to.include('could not be taken away');
+  });
+
   it('says what is left, by name and id, when it cannot be stopped', async function () {
     this.timeout(30_000);
     const { steps, left } = await walk(

@@ -69,6 +69,8 @@ class Walk {
   readonly #steps: Step[] = [];
   #launching: Promise<unknown> | undefined;
   #instance: Instance | undefined;
+  /** No launch so far but those with a definite refusal, which by the contract leaves nothing behind. */
+  #refused = true;
 
   constructor(verification: Verification) {
     this.#verification = verification;
@@ -242,6 +244,8 @@ class Walk {
         }
       } catch (error) {
         last = error;
+        // Tried all the same, but who may neither launch nor look has left nothing.
+        if (this.#refused && error instanceof ProviderError && error.kind === 'unauthorized') return undefined;
       }
       if (clock.now() >= endsAtMs) break;
       if (attempt < STOP_TRIES) await pause(clock, 1_000 * attempt, never);
@@ -281,7 +285,11 @@ class Walk {
 
   /** So that the end can wait for what the abort has left under way. */
   #remember<T>(launch: Promise<T>): Promise<T> {
-    this.#launching = launch;
+    const refusedBefore = this.#refused;
+    this.#refused = false;
+    this.#launching = launch.catch((error: unknown) => {
+      this.#refused = refusedBefore && error instanceof ProviderError && error.kind !== 'transient';
+    });
     return launch;
   }
 
