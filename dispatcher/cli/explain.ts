@@ -100,12 +100,16 @@ function registrationOf(admission: Admission, registrations: readonly Registrati
 async function loadFits(registration: Registration): Promise<Map<string, Provider>> {
   const fits = new Map<string, Provider>();
   for (const backend of registration.backends) {
+    // A secret among them is not on this machine, and the provider's schema could not read them without it.
+    if (backend.options === undefined) continue;
     const module = await loadProvider(backend.kind);
     const host = { now: () => systemClock.now(), sleep: (ms: number) => sleep(systemClock, ms), random: systemRandom };
     fits.set(backend.name, module.create(backend.options, host));
   }
   return fits;
 }
+
+const UNKNOWN = 'its size is not known: a secret in its options is not here; `shr validate` names it';
 
 interface BackendAnswer {
   readonly backend: string;
@@ -117,7 +121,7 @@ interface BackendAnswer {
 function answers(lane: LaneSpec, fits: ReadonlyMap<string, BackendFit>): readonly BackendAnswer[] {
   return lane.backends.map((backend) => {
     const fit = fits.get(backend)?.fit(lane.wish);
-    if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: undefined };
+    if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: UNKNOWN };
     if (!fit.fits) return { backend, cpu: undefined, memoryGiB: undefined, note: fit.reason };
     return { backend, cpu: fit.shape.cpu, memoryGiB: fit.shape.memoryGiB, note: fit.note };
   });

@@ -233,6 +233,19 @@ describe('shr', () => {
       expect(backends[0]).to.include({ backend: 'docker', cpu: 4 });
     });
 
+    it('says what it cannot tell without the secrets of a backend, and does not fail', async () => {
+      const options = `{project: acme-ci, region: europe-west4, serviceAccount: r@acme-ci.iam.gserviceaccount.com, credentials: '\${file:secrets/acme/google.json}'}`;
+      await change(
+        'registrations/acme.yaml',
+        '  - name: docker\n    kind: docker\n',
+        `  - {name: batch, kind: gcp-batch, options: ${options}, maxRunners: 4}\n  - name: docker\n    kind: docker\n`,
+      );
+      const { code, out, error } = await explain('--labels', 'serverless-hosted-runner,cpu-4');
+      expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+      expect(out).to.match(/^batch .*a secret in its options is not here; `shr validate` names it$/m);
+      expect(out).to.match(/^docker +4 +4/m);
+    });
+
     it('warns when the configuration has problems', async () => {
       await change('dispatcher.yaml', 'id: shr', 'id: SHR');
       const { error } = await explain('--labels', 'serverless-hosted-runner');
