@@ -8,7 +8,7 @@ CONFIG ?= .
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, gcp-batch …)'
+	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, azure-aci, gcp-cloud-run, gcp-batch)'
 	@echo 'make test            every check and test'
 	@echo 'make check           types, lint, arrows and unused code only'
 	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
