@@ -66,7 +66,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
 
 function printRunners(terminal: Terminal, runners: readonly RunnerView[], nowMs: number): void {
   if (runners.length === 0) {
-    terminal.out('No runners.\n');
+    terminal.out('No such runners now; `shr runners --state gone` lists those that have ended.\n');
     return;
   }
   printTable(terminal, runners, [
