@@ -19,7 +19,7 @@ import { hasNoLogs, isTransitioning } from './errors.ts';
 import type { AzureAciOptions } from './options.ts';
 import { containerGroup, refusePlaces } from './request.ts';
 import { Service } from './service.ts';
-import { fitSize, mostOf } from './sizes.ts';
+import { fitSize, mostOf, STORAGE_GIB } from './sizes.ts';
 import { type Group, isDeleting, needsDetail, toInstance } from './state.ts';
 
 /** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
@@ -45,13 +45,14 @@ export class AzureAciProvider implements Provider {
     this.#service = new Service(options, host);
     this.capabilities = {
       architectures: ['x64'],
-      // Not in a virtual network, and not Confidential [vendor's page "Spot containers"].
+      // Not in a virtual network, not Confidential, and not in a zone of one's choice [vendor's page "Spot containers"].
       spot:
         options.spotLocations.includes(options.location) &&
         options.subnetId === undefined &&
+        options.zone === undefined &&
         options.sku === 'Standard',
       dockerInDocker: options.privileged,
-      // 50 GB, neither more nor less.
+      // All have the same, see STORAGE_GIB.
       disk: false,
       bucket: options.files !== undefined,
       subnet: options.subnetId !== undefined,
@@ -164,7 +165,7 @@ export class AzureAciProvider implements Provider {
   }
 
   #refuse(wish: ShapeWish): string | undefined {
-    const { location, sku, spotLocations, subnetId, files } = this.#options;
+    const { location, sku, spotLocations, subnetId, zone, files } = this.#options;
     const refusal = refuseWish(wish, this.capabilities);
     if (refusal === undefined) return refusePlaces(wish);
     if (wish.dockerInDocker && !this.capabilities.dockerInDocker) {
@@ -173,10 +174,11 @@ export class AzureAciProvider implements Provider {
     if (wish.spot && !this.capabilities.spot) {
       if (sku === 'Confidential') return `${refusal}: it is not sold with the sku Confidential`;
       if (subnetId !== undefined) return `${refusal}: it is not sold in a subnet`;
+      if (zone !== undefined) return `${refusal}: it is not sold in a zone of one's choice`;
       return `${refusal}: it is not sold in ${location}, but in ${spotLocations.join(', ')}`;
     }
     if (wish.bucket !== undefined && files === undefined) return `${refusal}: the option files is missing`;
-    if (wish.diskGiB !== undefined) return `${refusal}: each container has 50 GB`;
+    if (wish.diskGiB !== undefined) return `${refusal}: each container has ${STORAGE_GIB} GB`;
     if (wish.subnet !== undefined && subnetId === undefined) return `${refusal}: the option subnetId is missing`;
     return refusal;
   }

@@ -148,11 +148,11 @@ export function decode(name: string, body: unknown, rules: Rules): Decoded {
     if (!rules.spotLocations.includes(data.location)) {
       throw new Refusal(400, 'SpotPriorityNotSupported', `Spot is not supported in location '${data.location}'.`);
     }
-    if (properties.subnetIds !== undefined || properties.sku === 'Confidential') {
+    if (properties.subnetIds !== undefined || properties.sku === 'Confidential' || data.zones !== undefined) {
       throw new Refusal(
         400,
         'SpotPriorityNotSupported',
-        'Spot is not supported with a subnet or the Confidential SKU.',
+        'Spot is not supported with a subnet, a zone or the Confidential SKU.',
       );
     }
   }

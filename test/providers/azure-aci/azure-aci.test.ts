@@ -204,6 +204,7 @@ describe('azure-aci', () => {
       expect(reason(standard, { spot: true })).to.equal('fits');
       expect(reason(house.backend({ subnetId: demoSubnet }), { spot: true })).to.include('subnet');
       expect(reason(house.backend({ sku: 'Confidential' }), { spot: true })).to.include('Confidential');
+      expect(reason(house.backend({ zone: '1' }), { spot: true })).to.include('zone');
       expect(reason(house.backend({ spotLocations: ['westus'] }), { spot: true })).to.include('westus');
       expect(reason(house.backend({ sku: 'Confidential' }), { dockerInDocker: true })).to.include('privileged');
     });
