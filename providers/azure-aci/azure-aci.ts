@@ -15,12 +15,12 @@ import {
 import { tailText } from '../tail.ts';
 import { refuseWish } from '../wish.ts';
 import { check } from './check.ts';
-import { hasNoLogs, isTransitioning } from './errors.ts';
+import { hasNoLogs, isRefusedInTransition } from './errors.ts';
 import type { AzureAciOptions } from './options.ts';
 import { containerGroup, refusePlaces } from './request.ts';
 import { Service } from './service.ts';
 import { fitSize, mostOf, STORAGE_GIB } from './sizes.ts';
-import { type Group, isDeleting, needsDetail, toInstance } from './state.ts';
+import { type Group, isDeleting, isTransitioning, needsDetail, toInstance } from './state.ts';
 
 /** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -100,16 +100,22 @@ export class AzureAciProvider implements Provider {
 
   async stop(ref: InstanceRef): Promise<void> {
     const giveUpAtMs = this.#host.now() + this.#options.timeoutMs;
+    let refusals = 0;
     for (let waitMs = 200; ; waitMs = Math.min(2 * waitMs, 3200)) {
       const found = await this.#find(ref, 'stop');
       if (found === undefined) return;
       if (isDeleting(found.group)) return this.#untilGone(ref);
-      try {
-        await this.#service.delete(ref.name);
-        return await this.#untilGone({ name: ref.name, id: found.instance.ref.id });
-      } catch (error) {
-        // It has only just begun: the service takes no second operation before the first is done.
-        if (!isTransitioning(error) || this.#host.now() + waitMs > giveUpAtMs) throw error;
+      const isLast = this.#host.now() + waitMs > giveUpAtMs;
+      // Few deletions are granted, and many looks: so it is the looks that wait.
+      if (refusals === 0 || isLast || (refusals === 1 && !isTransitioning(found.group))) {
+        try {
+          await this.#service.delete(ref.name);
+          return await this.#untilGone({ name: ref.name, id: found.instance.ref.id });
+        } catch (error) {
+          // It has only just begun: the service takes no second operation before the first is done.
+          if (!isRefusedInTransition(error) || isLast) throw error;
+          refusals += 1;
+        }
       }
       await this.#host.sleep(waitMs);
     }

@@ -165,7 +165,7 @@ export function isAbsent(error: unknown): boolean {
 }
 
 /** Another operation on the container group is on its way. */
-export function isTransitioning(error: unknown): boolean {
+export function isRefusedInTransition(error: unknown): boolean {
   return error instanceof ProviderError && /^ContainerGroupTransitioning$/i.test(error.code ?? '');
 }
 

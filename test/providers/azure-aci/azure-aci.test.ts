@@ -293,6 +293,15 @@ describe('azure-aci', () => {
       expect(house.simulator.groups).to.deep.equal([]);
     });
 
+    it('is asked to go twice, not again and again: refused deletions count too', async () => {
+      house = await openHouse({ timings: { pendingMs: 1500 } });
+      const provider = house.backend();
+      await provider.launch(launchOf('house-1'));
+      await provider.stop({ name: 'house-1' });
+      expect(house.simulator.groups).to.deep.equal([]);
+      expect(sent('delete')).to.equal(2);
+    });
+
     it('what stays in transition is told, and not forgotten', async () => {
       house = await openHouse({ timings: { pendingMs: 60_000 } });
       const provider = house.backend({ timeoutMs: 500 });
