@@ -42,6 +42,9 @@ export class Budget {
     const now = this.#host.now();
     const kept = Math.max(...windows.map(({ most }) => most));
     sent.splice(0, Math.max(0, sent.length - kept));
+    // No place is further away than the longest wait: then the clock was set back. The last one counts as taken now.
+    const aheadMs = (sent.at(-1) ?? now) - now;
+    if (aheadMs > this.#longestMs) for (const [index, at] of sent.entries()) sent[index] = at - aheadMs;
     const free = windows.map(({ most, ms }) => {
       const before = sent.at(-most);
       return before === undefined ? now : before + ms;

@@ -141,6 +141,8 @@ const failedPull = /fail(ed)? to pull image|ErrImagePull|ImagePullBackOff|back-o
 /** Exit codes of the platform's own ends [vendor's page "Troubleshoot common issues"]. */
 const platformCodes: readonly number[] = [7147, 7148];
 const platformEnd = /platform initiated|evict|preempt/i;
+/** Events name the image, and an image may be called anything. */
+const quoted = /"[^"]*"/g;
 
 function reasonOf(given: Group, state: InstanceState): InstanceReason | undefined {
   const view = given.containers?.[0]?.instanceView;
@@ -149,7 +151,7 @@ function reasonOf(given: Group, state: InstanceState): InstanceReason | undefine
   const code = exitCode === undefined ? {} : { exitCode };
   const events = [...(given.instanceView?.events ?? []), ...(view?.events ?? [])];
   const said = (pattern: RegExp): string | undefined => {
-    const found = events.findLast((one) => pattern.test(`${one.name} ${one.message}`));
+    const found = events.findLast((one) => pattern.test(words(one).replaceAll(quoted, '')));
     return found === undefined ? undefined : words(found);
   };
 

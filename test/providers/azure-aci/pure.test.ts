@@ -482,6 +482,20 @@ describe('azure-aci states', () => {
       read(at(done, 'Running'), { currentState: { state: 'Running' }, restartCount: 2 }),
       ['running', 'unknown', undefined],
     ],
+    [
+      'is spot, of an image with a name that sounds like an end',
+      read(
+        { ...at(done, 'Running'), priority: 'Spot' },
+        {
+          currentState: { state: 'Running' },
+          events: [
+            { name: 'Pulling', message: 'pulling image "acme/preemption:1"', type: 'Normal' },
+            { name: 'Pulled', message: 'Successfully pulled image "acme/preemption:1"', type: 'Normal' },
+          ],
+        },
+      ),
+      ['running', undefined, undefined],
+    ],
     ['was stopped', read(at(done, 'Stopped')), ['failed', 'stopped', undefined]],
     [
       'is being deleted',
@@ -539,6 +553,15 @@ describe('azure-aci budget', () => {
     expect(await tries(budget, 'create', 150), 'the hour').to.equal(0);
     advance(3_600_000 - 900_000);
     expect(await tries(budget, 'create', 150)).to.equal(100);
+  });
+
+  it('does not wait for a time that a clock set back has made the future', async () => {
+    const { host, advance, slept } = clock();
+    const budget = new Budget(host, { per5Minutes: 100, perHour: 300 }, 1, 20_000);
+    expect(await tries(budget, 'get', 3)).to.equal(3);
+    advance(-600_000);
+    expect(await tries(budget, 'get', 3)).to.equal(3);
+    expect(slept).to.deep.equal([]);
   });
 
   it('counts deletions and creations apart, and takes its share alone', async () => {
