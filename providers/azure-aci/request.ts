@@ -153,13 +153,17 @@ export function refusePlaces(wish: ShapeWish): string | undefined {
   return odd === undefined ? undefined : `${JSON.stringify(odd)} cannot be a folder of a file share`;
 }
 
-/** The folder is made at the first use, and stands where the runner works. Words are handed over, never put into the script. */
+/**
+ * The folder is made at the first use, and stands where the runner works. An empty folder that the image has there makes
+ * room; `ln` would put the link into it, and one with files would be worked in, in silence. Words are handed over, never
+ * put into the script.
+ */
 function inFolderOfShare(command: readonly string[], prefix: string, workFolder: string): string[] {
   const folder = prefix === '' ? SHARE_FOLDER : `${SHARE_FOLDER}/${prefix}`;
   return [
     '/bin/sh',
     '-c',
-    'set -e; mkdir -p "$1" "$(dirname "$2")"; ln -sfn "$1" "$2"; shift 2; exec "$@"',
+    'set -e; mkdir -p "$1" "$(dirname "$2")"; [ -L "$2" ] || [ ! -d "$2" ] || rmdir "$2"; ln -sfn "$1" "$2"; shift 2; exec "$@"',
     'shr',
     folder,
     workFolder,

@@ -1,9 +1,9 @@
 import { createPublicKey } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { Finding, Instance, Provider } from '../../../providers/provider.ts';
+import type { Finding, Instance, LaunchRequest, Provider } from '../../../providers/provider.ts';
 import { demo, demoSubnet, makeClientCertificate } from '../../../simulators/azure-aci/index.ts';
 import { foreignGroup, vendorClient } from '../../simulators/azure-aci/vendor.ts';
 import { eventually, type House, IMAGE, launchOf, openHouse, refusal } from './house.ts';
@@ -220,24 +220,53 @@ describe('azure-aci', () => {
       expect(contexts).to.deep.equal([{ privileged: true }, undefined]);
     });
 
-    it('a share’s folder of the repository is where the runner works', async () => {
-      const place = await mkdtemp(join(tmpdir(), 'shr-azure-work-'));
-      try {
-        house = await openHouse();
-        const provider = house.backend({
+    describe('a share', () => {
+      let place: string;
+
+      beforeEach(async () => {
+        place = await mkdtemp(join(tmpdir(), 'shr-azure-work-'));
+      });
+      afterEach(() => rm(place, { recursive: true, force: true }));
+
+      const writing = (): Provider =>
+        house.backend({
           files: { storageAccount: 'acmebuilds', storageAccountKey: 'storage key' },
           workFolder: join(place, 'home', '_work'),
           command: ['sh', '-c', `echo cached > ${join(place, 'home', '_work', 'file')}; ls -d /tmp`],
         });
-        await provider.launch(launchOf('house-1', { shape: { ...shape, bucket: 'cache', bucketPrefix: 'acme/web' } }));
+      const caching = (name: string): LaunchRequest =>
+        launchOf(name, { shape: { ...shape, bucket: 'cache', bucketPrefix: 'acme/web' } });
+      const link = () => readlink(join(place, 'home', '_work'));
+
+      it('has its folder of the repository where the runner works', async () => {
+        house = await openHouse();
+        const provider = writing();
+        await provider.launch(caching('house-1'));
         await until(provider, 'house-1', 'succeeded');
-        expect(await readFile(join(place, 'home', '_work', 'file'), 'utf8')).to.equal('cached\n');
+        expect(await link()).to.match(/\/acmebuilds\/cache\/acme\/web$/);
+        expect(await readFile(join(await link(), 'file'), 'utf8')).to.equal('cached\n');
         expect(await readdir(join(place, 'home'))).to.deep.equal(['_work']);
         const decoded = house.simulator.named('house-1')?.decoded;
         expect(decoded?.properties.containers[0]?.properties.command).to.include('/mnt/shr-bucket/acme/web');
-      } finally {
-        await rm(place, { recursive: true, force: true });
-      }
+      });
+
+      it('stands there too when the image has an empty folder of that name', async () => {
+        await mkdir(join(place, 'home', '_work'), { recursive: true });
+        house = await openHouse();
+        const provider = writing();
+        await provider.launch(caching('house-1'));
+        await until(provider, 'house-1', 'succeeded');
+        expect(await readdir(await link())).to.deep.equal(['file']);
+      });
+
+      it('is not left aside in silence when the image has files there', async () => {
+        await mkdir(join(place, 'home', '_work', 'tools'), { recursive: true });
+        house = await openHouse();
+        const provider = writing();
+        await provider.launch(caching('house-1'));
+        expect((await until(provider, 'house-1', 'failed'))?.reason?.kind).to.equal('exited');
+        expect(await provider.logs({ name: 'house-1' })).to.match(/_work.*not empty/i);
+      });
     });
   });
 
