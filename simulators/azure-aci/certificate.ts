@@ -7,8 +7,12 @@ export interface Certificate {
   readonly privateKey: string;
 }
 
-/** For 127.0.0.1, ::1 and `host`, from a day ago until in a year. */
-export function makeCertificate(name = 'azure-aci simulator', nowMs = Date.now(), host = 'localhost'): Certificate {
+/**
+ * For 127.0.0.1, ::1 and `host`, from a day ago until in a year. Each has a name of its own: of two authorities with
+ * one name, TLS knows the first alone.
+ */
+export function makeCertificate(host = 'localhost', nowMs = Date.now()): Certificate {
+  const name = `azure-aci simulator ${randomBytes(8).toString('hex')}`;
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return signedBy(privateKey, ECDSA_SHA256, name, nowMs, host);
 }

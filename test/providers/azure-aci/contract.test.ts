@@ -103,7 +103,7 @@ describe("azure-aci against Azure's description of the service", () => {
     expect([...new Set(problemsOf(calls, description))]).to.deep.equal([]);
   });
 
-  it('brings every option to its place in what the service is asked', async () => {
+  it('puts all options at once in their places, and nothing beside them', async () => {
     const one = provider(everything);
     await one.launch(
       request('a-1', {

@@ -27,7 +27,7 @@ const program = `
 describe("google: a connection to Google's own host", () => {
   it('is by TLS, and each call brings a token of the account', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'google-tls-'));
-    const { certificate, privateKey } = makeCertificate('stand-in', Date.now(), HOST);
+    const { certificate, privateKey } = makeCertificate(HOST);
     const roots = join(folder, 'roots.pem');
     await writeFile(roots, certificate);
     const identity = new Identity(() => Date.now());
