@@ -37,6 +37,14 @@ function unusable(options: AzureAciOptions, error: unknown): Finding {
       cure: `check that this machine reaches the Azure cloud ${options.cloud} over https, sign-in included; then try again`,
     };
   }
+  if (/^Missing\w*Registration|SubscriptionRegistrationState$|^SubscriptionNotRegistered$/i.test(code)) {
+    return {
+      subject: 'permissions',
+      ok: false,
+      message,
+      cure: 'az provider register --namespace Microsoft.ContainerInstance',
+    };
+  }
   if (/^(ResourceGroupNotFound|Subscription|InvalidSubscription|Disabled|ReadOnly)/i.test(code)) {
     return {
       subject: 'permissions',
@@ -51,14 +59,6 @@ function unusable(options: AzureAciOptions, error: unknown): Finding {
       ok: false,
       message,
       cure: `give the identity the role of providers/azure-aci/README.md on the resource group ${options.resourceGroup}`,
-    };
-  }
-  if (/^MissingSubscriptionRegistration/i.test(code)) {
-    return {
-      subject: 'permissions',
-      ok: false,
-      message,
-      cure: 'az provider register --namespace Microsoft.ContainerInstance',
     };
   }
   const cures = {

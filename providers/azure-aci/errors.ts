@@ -38,7 +38,10 @@ const onlyOf =
  * issues. The first that matches wins.
  */
 const codes: readonly (readonly [RegExp, Sort])[] = [
-  [/^ContainerGroup(Region)?QuotaReached$|Quota(Exceeded|Reached)$|^Exceeding\w*Quota/i, 'quota'],
+  [
+    /^ContainerGroup(Region)?QuotaReached$|Quota(Exceeded|Reached)$|^Exceeding\w*Quota|^RegionDoesNotAllowProvisioning$/i,
+    'quota',
+  ],
   [
     /^(InsufficientCapacity\.?|(Zonal)?AllocationFailed|OverconstrainedAllocationRequest|SkuNotAvailable|ResourceNotAvailable(InRegion)?|NotEnoughCapacity)$/i,
     'capacity',
@@ -48,7 +51,7 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
 
   // A create finds the name taken, or two came at once: the caller looks.
   [
-    /^(ContainerGroupTransitioning|InvalidContainerGroupUpdate|PreconditionFailed|InvalidResourceLocation|ContainerGroupAlreadyExists)$/i,
+    /^(ContainerGroupTransitioning|InvalidContainerGroupUpdate|PreconditionFailed|InvalidResourceLocation|ContainerGroupAlreadyExists|PropertyChangeNotAllowed)$/i,
     onlyOf(['create'], 'conflict', 'transient'),
   ],
 
@@ -61,7 +64,11 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
     /^(SubscriptionNotFound|InvalidSubscriptionId|ReadOnlyDisabledSubscription|SubscriptionNotRegistered)$/i,
     'unauthorized',
   ],
-  [/^(ResourceGroupNotFound|ResourceGroupBeingDeleted|MissingSubscriptionRegistration|ScopeLocked)$/i, 'unauthorized'],
+  [/^(ResourceGroupNotFound|ResourceGroupBeingDeleted|ScopeLocked)$/i, 'unauthorized'],
+  [
+    /^(MissingSubscriptionRegistration|MissingRegistrationForLocation|InvalidSubscriptionRegistrationState)$/i,
+    'unauthorized',
+  ],
   [/^(AadPremiumLicenseRequired|DisabledSubscription|AccountSuspended|SpendingLimitReached)$/i, 'unauthorized'],
 
   [/^(RequestDisallowedBy(Policy|Azure)|DisallowedByPolicy)$/i, 'invalid'],
@@ -77,7 +84,8 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
     /^(Invalid\w*|Malformed\w*|Missing\w*|Unsupported\w*|\w*NotSupported|BadRequest\w*|\w*ValidationFailed)$/i,
     'invalid',
   ],
-  [/^(ResourceRequest\w*|RequestContentTooLarge|FailedIdentityOperation|\w*IdentityNotFound|KeyVault\w*)$/i, 'invalid'],
+  [/^(Resource(Some)?Requests?\w*|RequestContentTooLarge|LinkedInvalidPropertyId|StorageAccount\w*)$/i, 'invalid'],
+  [/^(FailedIdentityOperation|\w*IdentityNotFound|KeyVault\w*)$/i, 'invalid'],
   // Another resource that the create names, such as an identity.
   [/^(ResourceNotFound|NotFound)$/i, onlyOf(['create'], 'invalid', 'transient')],
 

@@ -508,6 +508,19 @@ describe('azure-aci', () => {
       expect(finding(await house.backend({ location: 'northpole' }).check(), 'region').ok).to.equal(false);
     });
 
+    it('finds a namespace that nobody has registered, by each of its codes', async () => {
+      house = await openHouse();
+      for (const code of [
+        'MissingSubscriptionRegistration',
+        'SubscriptionNotRegistered',
+        'InvalidSubscriptionRegistrationState',
+      ]) {
+        const end = house.simulator.fault({ kind: 'refusal', operation: 'list', status: 409, code, message: 'x' });
+        expect(finding(await house.backend().check(), 'permissions').cure, code).to.include('az provider register');
+        end();
+      }
+    });
+
     it('finds a quota that is used up', async () => {
       house = await openHouse({ quota: { groups: 1 } });
       const provider = house.backend();

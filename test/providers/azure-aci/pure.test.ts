@@ -285,12 +285,16 @@ describe('azure-aci errors', () => {
     ['quota', 'create', rest(400, 'ContainerGroupQuotaReached', quota)],
     ['quota', 'create', rest(409, 'ServiceUnavailable', quota)],
     ['quota', 'create', rest(403, 'QuotaExceeded')],
+    ['quota', 'create', rest(403, 'ResourceQuotaExceeded')],
+    ['quota', 'create', rest(403, 'RegionDoesNotAllowProvisioning')],
     ['quota', 'create', rest(409, 'OperationNotAllowed', 'Operation results in exceeding quota limits of Core.')],
     ['capacity', 'create', rest(409, 'ServiceUnavailable', stock)],
     ['capacity', 'create', rest(409, 'ServiceUnavailable', 'something else')],
     ['capacity', 'create', rest(503, 'ServiceUnavailable', stock)],
     ['capacity', 'create', rest(409, 'InsufficientCapacity.', 'x')],
     ['capacity', 'create', rest(409, 'AllocationFailed', 'x')],
+    ['capacity', 'create', rest(409, 'ZonalAllocationFailed', 'x')],
+    ['capacity', 'create', rest(409, 'SkuNotAvailable', 'x')],
     ['capacity', 'create', rest(400, 'SubnetIsFull', 'x')],
     ['throttled', 'create', rest(429, 'TooManyRequests')],
     ['throttled', 'get', rest(429, undefined)],
@@ -299,10 +303,12 @@ describe('azure-aci errors', () => {
     ['conflict', 'create', rest(400, 'InvalidContainerGroupUpdate')],
     ['conflict', 'create', rest(412, 'PreconditionFailed')],
     ['conflict', 'create', rest(409, 'InvalidResourceLocation')],
+    ['conflict', 'create', rest(409, 'PropertyChangeNotAllowed')],
     ['transient', 'delete', rest(409, 'ContainerGroupTransitioning')],
     ['transient', 'delete', rest(409, 'Conflict')],
     ['unauthorized', 'get', rest(401, 'InvalidAuthenticationToken')],
     ['unauthorized', 'get', rest(401, 'ExpiredAuthenticationToken')],
+    ['unauthorized', 'create', rest(401, 'AuthenticationFailed')],
     ['unauthorized', 'get', rest(401, 'InvalidAuthenticationTokenTenant')],
     ['unauthorized', 'create', rest(403, 'AuthorizationFailed')],
     ['unauthorized', 'create', rest(403, 'LinkedAuthorizationFailed')],
@@ -310,6 +316,8 @@ describe('azure-aci errors', () => {
     ['unauthorized', 'list', rest(404, 'ResourceGroupNotFound')],
     ['unauthorized', 'list', rest(404, 'SubscriptionNotFound')],
     ['unauthorized', 'create', rest(409, 'MissingSubscriptionRegistration')],
+    ['unauthorized', 'create', rest(409, 'MissingRegistrationForLocation')],
+    ['unauthorized', 'create', rest(409, 'InvalidSubscriptionRegistrationState')],
     ['unauthorized', 'delete', rest(409, 'ScopeLocked')],
     ['unauthorized', 'create', rest(409, 'ReadOnlyDisabledSubscription')],
     ['invalid', 'create', rest(403, 'RequestDisallowedByPolicy')],
@@ -318,12 +326,22 @@ describe('azure-aci errors', () => {
     ['invalid', 'create', rest(400, 'InvalidRequestContent')],
     ['invalid', 'create', rest(400, 'ResourceRequestsNotSupported')],
     ['invalid', 'create', rest(400, 'LocationNotAvailableForResourceType')],
+    ['invalid', 'create', rest(400, 'InvalidContainerEnvironmentVariable')],
+    ['invalid', 'create', rest(400, 'InvalidContainerGroupName')],
+    ['invalid', 'create', rest(400, 'InvalidParameter')],
+    ['invalid', 'create', rest(400, 'ResourceSomeRequestsNotSpecified')],
+    ['invalid', 'create', rest(400, 'FailedIdentityOperation')],
+    ['invalid', 'create', rest(400, 'LinkedInvalidPropertyId')],
+    ['invalid', 'create', rest(404, 'StorageAccountNotFound')],
     ['invalid', 'create', rest(400, 'SubnetNotFound')],
+    ['invalid', 'create', rest(400, 'VirtualNetworkNotFound')],
     ['invalid', 'create', rest(404, 'ResourceNotFound')],
     ['invalid', 'create', rest(413, 'x')],
     ['transient', 'create', rest(400, 'RegistryErrorResponse')],
     ['transient', 'create', rest(500, 'InternalServerError')],
     ['transient', 'create', rest(503, 'ServiceUnavailable', 'The service is unavailable.')],
+    ['transient', 'create', rest(502, 'BadGateway')],
+    ['transient', 'create', rest(503, 'ServerTimeout')],
     ['transient', 'create', rest(504, 'GatewayTimeout')],
     ['transient', 'create', rest(400, 'NobodyEverSaidThis')],
     ['transient', 'get', rest(404, 'NotFound')],
@@ -366,6 +384,11 @@ describe('azure-aci errors', () => {
       expect(said.operation).to.equal(`azure-aci ${call}`);
     });
   }
+
+  it('keep the code of the service', () => {
+    expect(classify('create', rest(400, 'SubnetIsFull')).code).to.equal('SubnetIsFull');
+    expect(classify('create', rest(418)).code).to.equal('418');
+  });
 
   it('say how long to wait, where the service does', () => {
     const headers = { get: (name: string) => (name === 'retry-after' ? '17' : undefined) };
