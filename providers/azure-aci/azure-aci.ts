@@ -19,7 +19,7 @@ import { hasNoLogs, isRefusedInTransition } from './errors.ts';
 import type { AzureAciOptions } from './options.ts';
 import { containerGroup, refusePlaces } from './request.ts';
 import { Service } from './service.ts';
-import { fitSize, mostOf, STORAGE_GIB } from './sizes.ts';
+import { fitSize, mostOf, STORAGE_GIB, sellsSpot } from './sizes.ts';
 import { type Group, isDeleting, isTransitioning, needsDetail, toInstance } from './state.ts';
 
 /** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
@@ -45,12 +45,7 @@ export class AzureAciProvider implements Provider {
     this.#service = new Service(options, host);
     this.capabilities = {
       architectures: ['x64'],
-      // Not in a virtual network, not Confidential, and not in a zone of one's choice [vendor's page "Spot containers"].
-      spot:
-        options.spotLocations.includes(options.location) &&
-        options.subnetId === undefined &&
-        options.zone === undefined &&
-        options.sku === 'Standard',
+      spot: sellsSpot(options),
       dockerInDocker: options.privileged,
       // All have the same, see STORAGE_GIB.
       disk: false,

@@ -3,7 +3,7 @@ import { type Finding, ProviderError } from '../provider.ts';
 import type { AzureAciOptions } from './options.ts';
 import { identitiesOf } from './request.ts';
 import type { Service } from './service.ts';
-import { LEAST, mostOf } from './sizes.ts';
+import { LEAST, mostOf, sellsSpot } from './sizes.ts';
 import { type Group, toInstance } from './state.ts';
 
 export async function check(options: AzureAciOptions, service: Service): Promise<readonly Finding[]> {
@@ -114,7 +114,9 @@ async function quota(options: AzureAciOptions, service: Service): Promise<Findin
     const cores =
       options.sku === 'Confidential' ? /^(ContainerGroups|ConfidentialCores)$/i : /^(ContainerGroups|StandardCores)$/i;
     const ours = usages.filter(({ name }) => cores.test(name));
-    const told = ours.map(({ name, used, limit }) => `${name} ${used} of ${limit}`).join(', ');
+    // Its quota begins at none for some subscriptions: told, and no failure of a backend that runs the rest.
+    const spot = sellsSpot(options) ? usages.filter(({ name }) => /^StandardSpotCores$/i.test(name)) : [];
+    const told = [...ours, ...spot].map(({ name, used, limit }) => `${name} ${used} of ${limit}`).join(', ');
     const full = ours.find(({ used, limit }) => used >= limit);
     return full === undefined
       ? { subject: 'quota', ok: true, message: told === '' ? 'no limits were told' : told }

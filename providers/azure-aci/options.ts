@@ -167,6 +167,11 @@ export const azureAciOptions = z
       refuse('ccePolicy', 'belongs to the sku Confidential');
     }
     if (options.sku === 'Confidential' && options.cloud === 'china') refuse('sku', 'is not sold in China');
+    const hasIdentity = options.runnerIdentities.length > 0 || options.registries.some((entry) => 'identity' in entry);
+    // [vendor's page "Virtual network scenarios and resources", what is not supported]
+    if (options.cloud === 'us-government' && options.subnetId !== undefined && hasIdentity) {
+      refuse('subnetId', "the US government's cloud has no managed identities in a subnet");
+    }
     if (options.dns !== undefined && options.subnetId === undefined)
       refuse('dns', 'belongs to a subnet: give subnetId too');
     if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {

@@ -1,6 +1,7 @@
 /** What Azure Container Instances sells. Pure. */
 import type { Fit, ShapeWish } from '../provider.ts';
 import { roundUp } from '../wish.ts';
+import type { AzureAciOptions } from './options.ts';
 
 /**
  * Largest container group by what it is [vendor's page "Resource availability & quota limits", 2025-11-17]. Beyond 4
@@ -37,6 +38,14 @@ export function mostOf(
     cpu: Math.min(sold.cpu, options.mostCpu ?? sold.cpu),
     memoryGiB: Math.min(sold.memoryGiB, options.mostMemoryGiB ?? sold.memoryGiB),
   };
+}
+
+/** Not in a virtual network, not Confidential, and not in a zone of one's choice [vendor's page "Spot containers"]. */
+export function sellsSpot(
+  options: Pick<AzureAciOptions, 'location' | 'spotLocations' | 'subnetId' | 'zone' | 'sku'>,
+): boolean {
+  const { location, spotLocations, subnetId, zone, sku } = options;
+  return spotLocations.includes(location) && subnetId === undefined && zone === undefined && sku === 'Standard';
 }
 
 /** A missing cpu becomes one core for 4 GiB, a missing memory 2 GiB for each core: as far as they are sold. */

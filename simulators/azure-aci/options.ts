@@ -22,7 +22,7 @@ export interface AzureAciSimulatorOptions extends ContainerHostOptions {
   readonly spotLocations?: readonly string[];
   /** Resource ids of subnets that are there, and delegated. */
   readonly subnets?: readonly string[];
-  readonly quota?: { readonly groups?: number; readonly cores?: number };
+  readonly quota?: { readonly groups?: number; readonly cores?: number; readonly spotCores?: number };
   /** Creations, and as many deletions. Default: the vendor's. */
   readonly limits?: { readonly per5Minutes: number; readonly perHour: number };
   readonly pageSize?: number;

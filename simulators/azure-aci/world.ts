@@ -167,7 +167,7 @@ export class World {
     const existing = this.named(name);
     if (existing !== undefined) return this.#update(existing, decoded, headers);
     const quota = this.#usages();
-    const requested = { ContainerGroups: 1, StandardCores: sum(decoded, ({ cpu }) => cpu) };
+    const requested = { ContainerGroups: 1, [coresOf(decoded)]: sum(decoded, ({ cpu }) => cpu) };
     for (const [what, more] of Object.entries(requested)) {
       const { currentValue, limit } = quota.find((usage) => usage.name.value === what) ?? { currentValue: 0, limit: 0 };
       if (currentValue + more > limit) {
@@ -293,15 +293,20 @@ export class World {
 
   #usages() {
     const living = this.groups.filter((group) => !group.isEnded && group.provisioningState !== 'Failed');
-    const { groups = 100, cores = 100 } = this.#options.quota ?? {};
+    const used = (what: string): number =>
+      living
+        .filter(({ decoded }) => coresOf(decoded) === what)
+        .reduce((total, { decoded }) => total + sum(decoded, ({ cpu }) => cpu), 0);
+    const { groups = 100, cores = 100, spotCores = 10 } = this.#options.quota ?? {};
     const values = [
       ['ContainerGroups', this.#groups.size, groups],
-      ['StandardCores', living.reduce((total, group) => total + sum(group.decoded, ({ cpu }) => cpu), 0), cores],
+      ['StandardCores', used('StandardCores'), cores],
+      ['StandardSpotCores', used('StandardSpotCores'), spotCores],
     ] as const;
-    return values.map(([value, used, limit]) => ({
+    return values.map(([value, current, limit]) => ({
       id: `/subscriptions/${this.place.subscriptionId}/providers/Microsoft.ContainerInstance/locations/${this.location}/usages/${value}`,
       unit: 'Count',
-      currentValue: Math.ceil(used),
+      currentValue: Math.ceil(current),
       limit,
       name: { value, localizedValue: value },
     }));
@@ -384,6 +389,10 @@ export class World {
     this.#working.add(work);
     void work.finally(() => this.#working.delete(work));
   }
+}
+
+function coresOf({ properties }: Decoded): string {
+  return properties.priority === 'Spot' ? 'StandardSpotCores' : 'StandardCores';
 }
 
 function operationOf(method: string, isOne: boolean, isLogs: boolean): Operation | undefined {

@@ -527,7 +527,22 @@ describe('azure-aci', () => {
       expect(finding(await provider.check(), 'quota').ok).to.equal(true);
       await provider.launch(launchOf('house-1'));
       const found = finding(await provider.check(), 'quota');
-      expect([found.ok, found.message]).to.deep.equal([false, 'ContainerGroups 1 of 1, StandardCores 1 of 100']);
+      expect([found.ok, found.message]).to.deep.equal([
+        false,
+        'ContainerGroups 1 of 1, StandardCores 1 of 100, StandardSpotCores 0 of 10',
+      ]);
+    });
+
+    it('tells the quota of spot cores where there is spot capacity, and lets the rest pass without it', async () => {
+      house = await openHouse({ quota: { spotCores: 0 } });
+      const spot = finding(await house.backend().check(), 'quota');
+      expect([spot.ok, spot.message]).to.deep.equal([
+        true,
+        'ContainerGroups 0 of 100, StandardCores 0 of 100, StandardSpotCores 0 of 0',
+      ]);
+      expect(finding(await house.backend({ zone: '1' }).check(), 'quota').message).to.not.include('Spot');
+      const error = await refusal(house.backend().launch(launchOf('house-1', { shape: { ...shape, spot: true } })));
+      expect([error.kind, error.message.includes("'StandardSpotCores'")]).to.deep.equal(['quota', true]);
     });
 
     it('fails on an identity that nobody asked for', async () => {

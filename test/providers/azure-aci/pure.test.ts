@@ -27,6 +27,7 @@ const minimal = {
   },
 };
 const subnetId = '/subscriptions/1/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/hub/subnets/runners';
+const identity = '/subscriptions/1/resourceGroups/ids/providers/Microsoft.ManagedIdentity/userAssignedIdentities/pull';
 const wish: ShapeWish = { architecture: 'x64', image: 'a:1', spot: false, dockerInDocker: false };
 
 describe('azure-aci options', () => {
@@ -80,6 +81,11 @@ describe('azure-aci options', () => {
     ['http', { endpoint: 'http://127.0.0.1:1' }, 'https://'],
     ['privileged without Confidential', { privileged: true }, 'Confidential only'],
     ['Confidential in China', { sku: 'Confidential', cloud: 'china' }, 'China'],
+    [
+      'an identity in a subnet of the US government’s cloud',
+      { cloud: 'us-government', subnetId, registries: [{ server: 's', identity }] },
+      'has no managed identities in a subnet',
+    ],
     ['a policy for Standard', { ccePolicy: 'YQ==' }, 'Confidential'],
     ['dns without a subnet', { dns: { nameServers: ['10.0.0.1'] } }, 'subnetId'],
     ['a subnet by its name', { subnetId: 'runners' }, 'resource id'],
