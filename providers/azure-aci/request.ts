@@ -15,7 +15,7 @@ const SHARE_VOLUME = 'bucket';
 /** A share is mounted whole: the service knows no folders of it. So it appears here, and its folder at the work folder. */
 export const SHARE_FOLDER = '/mnt/shr-bucket';
 
-/** [vendor's page "Troubleshoot common issues", naming conventions] */
+/** As the service says it when it refuses one [code InvalidContainerEnvironmentVariable]; its page is narrower about `_`. */
 const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 
 export function containerGroup(request: LaunchRequest, options: AzureAciOptions, instance: string): ContainerGroup {

@@ -323,7 +323,7 @@ describe('azure-aci', () => {
     });
 
     it('is asked to go twice, not again and again: refused deletions count too', async () => {
-      house = await openHouse({ timings: { pendingMs: 1500 } });
+      house = await openHouse({ timings: { pendingMs: 800 } });
       const provider = house.backend();
       await provider.launch(launchOf('house-1'));
       await provider.stop({ name: 'house-1' });
