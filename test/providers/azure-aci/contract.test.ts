@@ -1,25 +1,18 @@
 import { expect } from 'chai';
-import azureAciModule from '../../../providers/azure-aci/index.ts';
 import type { LaunchRequest, Provider } from '../../../providers/provider.ts';
-import {
-  type AzureAciSimulator,
-  type Call,
-  demoOptions,
-  demoSubnet,
-  startAzureAciSimulator,
-} from '../../../simulators/azure-aci/index.ts';
-import { testHost } from '../../conformance/harness.ts';
+import { type Call, demoSubnet } from '../../../simulators/azure-aci/index.ts';
 import { foreignGroup, vendorClient } from '../../simulators/azure-aci/vendor.ts';
 import { type Description, differences, problemsOf, readDescription } from './description.ts';
+import { eventually, type House, IMAGE, launchOf, openHouse } from './house.ts';
 
-const IMAGE = 'registry.example/runner:1';
+const ENDS = ['sh', '-c', 'exit 0'];
+const { shape } = launchOf('x');
 const identity = (name: string): string =>
   `/subscriptions/1/resourceGroups/ids/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 
 describe("azure-aci against Azure's description of the service", () => {
   let description: Description;
-  let simulator: AzureAciSimulator;
-  let calls: Call[];
+  let house: House;
 
   before(function () {
     const read = readDescription();
@@ -31,34 +24,23 @@ describe("azure-aci against Azure's description of the service", () => {
   });
 
   beforeEach(async () => {
-    calls = [];
-    simulator = await startAzureAciSimulator({
-      images: { [IMAGE]: ['sh', '-c', 'exit 0'] },
-      pageSize: 2,
-      onCall: (call) => calls.push(call),
-    });
+    house = await openHouse({ pageSize: 2 });
   });
 
-  afterEach(() => simulator?.close());
+  afterEach(() => house?.close());
 
-  const provider = (more: object = {}): Provider =>
-    azureAciModule.create(
-      azureAciModule.options.parse({ ...demoOptions(simulator), command: ['sh', '-c', 'exit 0'], ...more }),
-      testHost(),
+  const provider = (more: object = {}): Provider => house.backend({ command: ENDS, ...more });
+  const untilRun = (one: Provider, name: string) =>
+    eventually(
+      () => one.inspect({ name }),
+      (seen) => seen?.state !== 'pending',
     );
 
-  const untilRun = async (one: Provider, name: string): Promise<void> => {
-    const giveUpAt = Date.now() + 5000;
-    while ((await one.inspect({ name }))?.state === 'pending') {
-      if (Date.now() > giveUpAt) throw new Error(`${name} does not start`);
-    }
-  };
-
   const liveThrough = async (one: Provider, changes: Partial<LaunchRequest> = {}): Promise<void> => {
-    const requests = ['a-1', 'a-2', 'a-3'].map((name) => request(name, changes));
+    const requests = ['a-1', 'a-2', 'a-3'].map((name) => launchOf(name, changes));
     await Promise.all(requests.map((each) => one.launch(each)));
     await Promise.all(requests.map(({ name }) => untilRun(one, name)));
-    await one.list({ dispatcher: 'disp' });
+    await one.list({ dispatcher: 'house' });
     await one.logs({ name: 'a-1' });
     await one.check();
     await Promise.all(requests.map(({ name }) => one.stop({ name })));
@@ -67,7 +49,7 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('asks and is answered as described, for a life from launch to stop', async () => {
     await liveThrough(provider());
-    expect([...new Set(calls.map((call) => call.operation))]).to.include.members([
+    expect([...new Set(house.calls.map((call) => call.operation))]).to.include.members([
       'create',
       'get',
       'list',
@@ -76,7 +58,7 @@ describe("azure-aci against Azure's description of the service", () => {
       'usages',
       'capabilities',
     ]);
-    expect([...new Set(problemsOf(calls, description))]).to.deep.equal([]);
+    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
   });
 
   it('asks and is answered as described with every option set', async () => {
@@ -85,34 +67,35 @@ describe("azure-aci against Azure's description of the service", () => {
       environment: { PLAIN: 'seen' },
       secretEnvironment: { SECRET: 'hidden-value' },
     });
-    expect([...new Set(problemsOf(calls, description))]).to.deep.equal([]);
+    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
   });
 
   it('is refused as described', async () => {
-    const refuse = (kind: 'no-stock' | 'quota' | 'throttling' | 'server-error') => simulator.fault({ kind, times: 1 });
+    const refuse = (kind: 'no-stock' | 'quota' | 'throttling' | 'server-error') =>
+      house.simulator.fault({ kind, times: 1 });
     const backend = provider();
     for (const kind of ['no-stock', 'quota', 'throttling', 'server-error'] as const) {
       const end = refuse(kind);
-      await backend.launch(request(`b-${kind}`)).then(
+      await backend.launch(launchOf(`b-${kind}`)).then(
         () => expect.fail(`${kind} was not told`),
         () => undefined,
       );
       end();
     }
-    expect(calls.filter((call) => call.status >= 400)).to.have.length.greaterThan(3);
-    expect([...new Set(problemsOf(calls, description))]).to.deep.equal([]);
+    expect(house.calls.filter((call) => call.status >= 400)).to.have.length.greaterThan(3);
+    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
   });
 
   it('puts all options at once in their places, and nothing beside them', async () => {
     const one = provider(everything);
     await one.launch(
-      request('a-1', {
+      launchOf('a-1', {
         shape: { ...shape, bucket: 'work-share', bucketPrefix: 'acme/web', dockerInDocker: true, cpu: 3, memoryGiB: 7 },
         environment: { PLAIN: 'seen' },
         secretEnvironment: { SECRET: 'hidden-value' },
       }),
     );
-    const decoded = simulator.named('a-1')?.decoded;
+    const decoded = house.simulator.named('a-1')?.decoded;
     expect(decoded).to.deep.include({
       location: 'westeurope',
       zones: ['2'],
@@ -121,7 +104,7 @@ describe("azure-aci against Azure's description of the service", () => {
         userAssignedIdentities: { [identity('job')]: {}, [identity('pull')]: {} },
       },
     });
-    expect(decoded?.tags).to.include({ 'cost-centre': '4711', 'shr.dispatcher': 'disp', 'shr.runner': 'a-1' });
+    expect(decoded?.tags).to.include({ 'cost-centre': '4711', 'shr.dispatcher': 'house', 'shr.runner': 'a-1' });
     const { containers, ...rest } = decoded?.properties ?? { containers: [] };
     expect(rest).to.deep.equal({
       osType: 'Linux',
@@ -173,8 +156,8 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('asks for the spot priority, and for nothing that was not given', async () => {
     const one = provider();
-    await one.launch(request('a-1', { shape: { ...shape, spot: true } }));
-    const decoded = simulator.named('a-1')?.decoded;
+    await one.launch(launchOf('a-1', { shape: { ...shape, spot: true } }));
+    const decoded = house.simulator.named('a-1')?.decoded;
     expect(decoded?.properties.priority).to.equal('Spot');
     expect(decoded?.identity, 'an identity').to.equal(undefined);
     expect(Object.keys(decoded?.properties ?? {}).sort()).to.deep.equal([
@@ -188,10 +171,10 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('notices each mutation of a request or an answer', async () => {
     const one = provider();
-    await one.launch(request('a-1', { environment: { PLAIN: 'seen' } }));
+    await one.launch(launchOf('a-1', { environment: { PLAIN: 'seen' } }));
     await untilRun(one, 'a-1');
-    const create = calls.find((call) => call.operation === 'create');
-    const get = calls.findLast((call) => call.operation === 'get' && call.status === 200);
+    const create = house.calls.find((call) => call.operation === 'create');
+    const get = house.calls.findLast((call) => call.operation === 'get' && call.status === 200);
     if (create === undefined || get === undefined) throw new Error('the calls were not seen');
     const mutations: readonly Call[] = [
       { ...create, body: replaced(create.body, '"osType":"Linux"', '"osType":"Plan9"') },
@@ -215,13 +198,13 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('meets each difference that it looks over, so that none outlives its reason', async () => {
     await liveThrough(provider());
-    await vendorClient(simulator).containerGroups.beginCreateOrUpdateAndWait(
-      simulator.resourceGroup,
+    await vendorClient(house.simulator).containerGroups.beginCreateOrUpdateAndWait(
+      house.simulator.resourceGroup,
       'theirs',
-      foreignGroup(simulator, IMAGE),
+      foreignGroup(house.simulator, IMAGE),
       { updateIntervalInMs: 10 },
     );
-    const problems = calls.flatMap((call) => description.problems(call));
+    const problems = house.calls.flatMap((call) => description.problems(call));
     const unmet = differences.filter(({ words }) => !problems.some((problem) => words.test(problem)));
     expect(unmet).to.deep.equal([]);
   });
@@ -231,8 +214,6 @@ describe("azure-aci against Azure's description of the service", () => {
     expect(description.version).to.equal('2025-09-01');
   });
 });
-
-const shape = { cpu: 1, memoryGiB: 1, architecture: 'x64', image: IMAGE, spot: false, dockerInDocker: false } as const;
 
 /** Each value is found nowhere else. The work folder is in none that there is: the command is really run. */
 const everything = {
@@ -254,30 +235,10 @@ const everything = {
     logType: 'ContainerInsights',
   },
   tags: { 'cost-centre': '4711' },
-  command: ['sh', '-c', 'exit 0'],
+  command: ENDS,
   // A link in a share: gone with the simulator.
   workFolder: '/mnt/shr-bucket/work',
 };
-
-function request(name: string, changes: Partial<LaunchRequest> = {}): LaunchRequest {
-  return {
-    name,
-    shape,
-    tags: {
-      dispatcher: 'disp',
-      registration: 'acme',
-      lane: '0123456789abcdef',
-      scope: 'orgs/acme',
-      runner: name,
-      createdAtMs: 1,
-      deadlineAtMs: 2,
-      charge: {},
-    },
-    environment: {},
-    secretEnvironment: {},
-    ...changes,
-  };
-}
 
 /** The same as JSON with one place changed; a mutation that changes nothing is a mistake of the test. */
 function replaced(value: unknown, from: string, to: string): unknown {
