@@ -73,7 +73,7 @@ export const azureAciOptions = z
   .strictObject({
     cloud: z.enum(cloudNames).default('public'),
     subscriptionId: guid,
-    /** Holds the container groups. One of its own, so that the role can be limited to it. */
+    /** Holds the container groups. One for each backend: the role can be limited to it, and a list shows all that is in it. */
     resourceGroup: z.string().regex(/^[-\w.()]{0,89}[-\w()]$/, 'is no name of a resource group'),
     /** Such as `westeurope`. */
     location: z.string().regex(/^[a-z0-9]{3,40}$/, 'write a region as Azure does, such as westeurope'),
