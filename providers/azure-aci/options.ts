@@ -3,8 +3,6 @@ import { platformAddresses } from '../addresses.ts';
 import type { PlatformOption } from '../provider.ts';
 import { cloudNames } from './clouds.ts';
 
-const LOOPBACK = /^https:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
-
 const guid = z.guid('must be a GUID, such as 00000000-0000-0000-0000-000000000000');
 /** Azure's own policy refuses to send a token over http, also on this machine. */
 const address = z.string().regex(/^https:\/\/([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?$/, 'write https://HOST[:PORT]');
@@ -177,11 +175,10 @@ export const azureAciOptions = z
     if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {
       refuse('ca', 'belongs to an address of yours: give endpoint or authorityHost too');
     }
-    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says.
+    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says, and jobs may listen on this machine too.
     if (options.credentials.kind === 'managed-identity' || options.credentials.kind === 'workload-identity') {
       for (const name of ['endpoint', 'authorityHost'] as const) {
-        const given = options[name];
-        if (given !== undefined && !LOOPBACK.test(given)) {
+        if (options[name] !== undefined) {
           refuse(name, `may not be set with credentials of kind ${options.credentials.kind}`);
         }
       }

@@ -149,7 +149,8 @@ export function refusePlaces(wish: ShapeWish): string | undefined {
     return `${JSON.stringify(bucket)} is no name of a file share`;
   }
   const segments = (bucketPrefix ?? '').split('/').filter((segment) => segment !== '');
-  const odd = segments.find((segment) => !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(segment) || segment.endsWith('.'));
+  // As GitHub names owners and repositories: there is many a `.github`. SMB loses a dot at the end.
+  const odd = segments.find((segment) => !/^[A-Za-z0-9._-]+$/.test(segment) || segment.endsWith('.'));
   return odd === undefined ? undefined : `${JSON.stringify(odd)} cannot be a folder of a file share`;
 }
 

@@ -431,13 +431,13 @@ describe('azure-aci', () => {
 
       // One case: the SDK keeps the machine's tokens and address for the life of the process.
       it('works with a managed identity, not with one that the machine has not, and tells when jobs have it too', async () => {
-        const own = { kind: 'managed-identity', clientId: demo.managedIdentity };
+        const own = { kind: 'managed-identity', clientId: demo.managedIdentity } as const;
         house = await openHouse({ identities: { [`${identities}/own`]: demo.managedIdentity } });
         process.env['AZURE_POD_IDENTITY_AUTHORITY_HOST'] = house.simulator.metadataUrl;
-        expect(await list(house.backend({ credentials: { kind: 'managed-identity' } }))).to.deep.equal([]);
-        const error = await refusal(list(house.backend({ credentials: { kind: 'managed-identity', clientId } })));
+        expect(await list(house.ownBackend({ kind: 'managed-identity' }))).to.deep.equal([]);
+        const error = await refusal(list(house.ownBackend({ kind: 'managed-identity', clientId })));
         expect(error.kind).to.equal('unauthorized');
-        const provider = house.backend({ credentials: own, runnerIdentities: [`${identities}/own`] });
+        const provider = house.ownBackend(own, { runnerIdentities: [`${identities}/own`] });
         await provider.launch(launchOf('house-1'));
         const found = finding(await provider.check(), 'permissions');
         expect([found.ok, found.message]).to.deep.equal([false, "jobs have the dispatcher's own identity, own"]);
@@ -447,11 +447,11 @@ describe('azure-aci', () => {
         house = await openHouse({ clients: [{ id: clientId, federatedToken: 'signed-by-the-cluster' }] });
         const file = join(place, 'token');
         process.env['AZURE_FEDERATED_TOKEN_FILE'] = file;
-        const credentials = { kind: 'workload-identity', tenantId, clientId };
+        const credentials = { kind: 'workload-identity', tenantId, clientId } as const;
         await writeFile(file, 'signed-by-the-cluster\n');
-        expect(await list(house.backend({ credentials }))).to.deep.equal([]);
+        expect(await list(house.ownBackend(credentials))).to.deep.equal([]);
         await writeFile(file, 'signed-by-somebody\n');
-        expect((await refusal(list(house.backend({ credentials })))).kind).to.equal('unauthorized');
+        expect((await refusal(list(house.ownBackend(credentials)))).kind).to.equal('unauthorized');
       });
     });
 

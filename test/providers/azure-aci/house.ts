@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import azureAciModule from '../../../providers/azure-aci/index.ts';
+import { type AzureAciOptions, azureAciOptions } from '../../../providers/azure-aci/options.ts';
 import { type InstanceTags, type LaunchRequest, type Provider, ProviderError } from '../../../providers/provider.ts';
 import {
   type AzureAciSimulator,
@@ -20,6 +21,8 @@ export interface House {
   /** Every call so far, answered or not. */
   readonly calls: readonly Call[];
   backend(options?: Readonly<Record<string, unknown>>): Provider;
+  /** One that signs in as this machine. A registration could not turn its tokens to an address like the simulator's. */
+  ownBackend(credentials: AzureAciOptions['credentials'], options?: Readonly<Record<string, unknown>>): Provider;
   close(): Promise<void>;
 }
 
@@ -35,10 +38,16 @@ export async function openHouse(options: Partial<AzureAciSimulatorOptions> = {})
     simulator,
     calls,
     backend: (more = {}) => {
-      const provider = azureAciModule.create(
-        azureAciModule.options.parse({ ...demoOptions(simulator), command: SLEEPS, timeoutMs: 5000, ...more }),
-        testHost(),
-      );
+      const given = { ...demoOptions(simulator), command: SLEEPS, timeoutMs: 5000, ...more };
+      const provider = azureAciModule.create(azureAciModule.options.parse(given), testHost());
+      opened.push(provider);
+      return provider;
+    },
+    ownBackend: (credentials, more = {}) => {
+      const { subscriptionId, resourceGroup, location, url, ca } = simulator;
+      const place = { subscriptionId, resourceGroup, location };
+      const options = azureAciOptions.parse({ ...place, credentials, command: SLEEPS, timeoutMs: 5000, ...more });
+      const provider = azureAciModule.create({ ...options, endpoint: url, authorityHost: url, ca }, testHost());
       opened.push(provider);
       return provider;
     },

@@ -101,6 +101,11 @@ describe('azure-aci options', () => {
       'may not be set',
     ],
     [
+      'the same on this machine, where jobs may listen',
+      { credentials: { kind: 'managed-identity' }, endpoint: 'https://127.0.0.1:8443' },
+      'may not be set',
+    ],
+    [
       'the same at the sign-in',
       {
         credentials: { kind: 'workload-identity', tenantId: 't', clientId: minimal.credentials.clientId },
@@ -264,14 +269,18 @@ describe('azure-aci requests', () => {
       { bucket: 'ab' },
       { bucket: 'share', bucketPrefix: 'acme/../web' },
       { bucket: 'share', bucketPrefix: 'acme/w eb' },
+      { bucket: 'share', bucketPrefix: './web' },
+      { bucket: 'share', bucketPrefix: 'acme/web.' },
       { subnet: 'a/b' },
       { subnet: '$(id)' },
     ]) {
       expect(refusePlaces({ ...wish, ...odd }), JSON.stringify(odd)).to.match(/\w{3,}/);
     }
-    expect(refusePlaces({ ...wish, bucket: 'share', bucketPrefix: 'acme/web.site', subnet: 'runners' })).to.equal(
-      undefined,
-    );
+    for (const bucketPrefix of ['acme/web.site', 'acme/.github', 'acme/-web']) {
+      expect(refusePlaces({ ...wish, bucket: 'share', bucketPrefix, subnet: 'runners' }), bucketPrefix).to.equal(
+        undefined,
+      );
+    }
   });
 });
 
