@@ -175,7 +175,8 @@ export const azureAciOptions = z
     if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {
       refuse('ca', 'belongs to an address of yours: give endpoint or authorityHost too');
     }
-    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says, and jobs may listen on this machine too.
+    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says. Nor to this
+    // machine, where jobs may listen.
     if (options.credentials.kind === 'managed-identity' || options.credentials.kind === 'workload-identity') {
       for (const name of ['endpoint', 'authorityHost'] as const) {
         if (options[name] !== undefined) {
