@@ -31,9 +31,17 @@ const steps = sizes
 /** Extra ephemeral storage, in GiB, beyond the 30 that come with every instance. */
 export const MOST_DISK_GIB = 5000;
 
+/**
+ * Spot capacity has at least 2 cores; below, a creation is refused (InvalidSpotCpuMemorySpec). Source: the vendor's page
+ * on workflow clusters ("preemptible instances support 2 vCPU and more only").
+ */
+const LEAST_SPOT_CPU = 2;
+const MOST_CPU = 64;
+
 /** With one of the two missing: 2 GiB for a core, or a core for 4 GiB; with both missing one core. */
 export function fitSize(wish: ShapeWish): Fit {
-  const cpu = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : wish.memoryGiB / 4);
+  const wished = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : Math.min(wish.memoryGiB / 4, MOST_CPU));
+  const cpu = wish.spot ? Math.max(wished, LEAST_SPOT_CPU) : wished;
   const memory = wish.memoryGiB ?? 2 * cpu;
   const found = exact(cpu, memory) ?? roundedUp(cpu, memory);
   if (found === undefined) {

@@ -17,9 +17,19 @@ const table: readonly (readonly [number, readonly number[]])[] = [
   [64, [128, 256, 512]],
 ];
 
-export function billed({ cpu, memory, container }: Decoded): { readonly cpu: number; readonly memory: number } {
+export function billed({ cpu, memory, container, spotStrategy }: Decoded): {
+  readonly cpu: number;
+  readonly memory: number;
+} {
   const wantedCpu = cpu ?? container.Cpu ?? 2;
   const wantedMemory = memory ?? container.Memory ?? 4;
+  if (spotStrategy !== 'NoSpot' && wantedCpu < 2) {
+    throw new Refusal(
+      400,
+      'InvalidSpotCpuMemorySpec',
+      'The specified CPU and memory are not allowed. You must create spot ECI using standard ECS specifications for CPU and memory.',
+    );
+  }
   for (const [soldCpu, memories] of table) {
     const soldMemory = soldCpu < wantedCpu ? undefined : memories.find((sold) => sold >= wantedMemory);
     if (soldMemory !== undefined) return { cpu: soldCpu, memory: soldMemory };

@@ -138,6 +138,18 @@ describe('ali-eci, over the wire', () => {
       expect(listed?.reason?.kind, 'list says it too').to.equal('no-stock');
     });
 
+    it('as spot is of a size that is sold as such', async () => {
+      const provider = house.provider();
+      const refused = { ...requestFor(provider, nextName()) };
+      expect(
+        kindOf(await rejection(provider.launch({ ...refused, shape: { ...refused.shape, spot: true } }))),
+        'not rounded by fit',
+      ).to.equal('invalid');
+      const name = nextName();
+      await provider.launch(requestFor(provider, name, { spot: true }));
+      expect(house.simulator.named(name)?.decoded).to.include({ cpu: 2, spotStrategy: 'SpotAsPriceGo' });
+    });
+
     it('works with temporary credentials, and not with half of them', async () => {
       const sts = { accessKeyId: 'STS.simulated', accessKeySecret: 'temporary' };
       const provider = house.provider({ ...sts, securityToken: 'the+token/=' });

@@ -75,12 +75,37 @@ describe('ali-eci sizes', () => {
     [0.25, undefined, '0.25/0.5'],
     [undefined, 8, '2/8'],
     [undefined, 0.5, '0.25/0.5'],
+    [undefined, 512, '64/512'],
     [undefined, undefined, '1/2'],
+    [undefined, 513, 'any cores with 513 GiB are not sold; the largest is 64 cores with 512 GiB'],
     [64, 513, '64 cores with 513 GiB are not sold; the largest is 64 cores with 512 GiB'],
     [65, undefined, '65 cores with any GiB are not sold; the largest is 64 cores with 512 GiB'],
   ] as const) {
     it(`makes ${cpu ?? 'any'} cores with ${memory ?? 'any'} GiB: ${becomes}`, () => {
       expect(fitted(cpu, memory)).to.equal(becomes);
+    });
+  }
+
+  for (const [cpu, memoryGiB, becomes] of [
+    [undefined, undefined, '2/4'],
+    [0.25, 0.5, '2/2'],
+    [1, 2, '2/2'],
+    [1, undefined, '2/4'],
+    [undefined, 2, '2/2'],
+    [2, 1, '2/1'],
+    [4, 8, '4/8'],
+    [undefined, 512, '64/512'],
+  ] as const) {
+    it(`makes ${cpu ?? 'any'} cores with ${memoryGiB ?? 'any'} GiB of spot: ${becomes}`, () => {
+      const fit = fitSize(
+        wish({ spot: true, ...(cpu === undefined ? {} : { cpu }), ...(memoryGiB === undefined ? {} : { memoryGiB }) }),
+      );
+      expect(fit.fits && `${fit.shape.cpu}/${fit.shape.memoryGiB}`).to.equal(becomes);
+      expect(fit.fits && (fit.note ?? '').includes('billed')).to.equal(cpu !== undefined && cpu < 2);
+      expect(fit.fits && fitSize(fit.shape), 'its own answer').to.deep.equal({
+        fits: true,
+        shape: fit.fits && fit.shape,
+      });
     });
   }
 
