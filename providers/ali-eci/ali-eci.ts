@@ -19,12 +19,21 @@ import { tailText } from '../tail.ts';
 import { refuseWish } from '../wish.ts';
 import { check } from './check.ts';
 import { isAbsent } from './errors.ts';
+import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
 import { Rate } from './rate.ts';
-import { CONTAINER, clientToken, createParameters, flatten, refuseBucket, type Value } from './request.ts';
+import {
+  CONTAINER,
+  carriedTexts,
+  clientToken,
+  createParameters,
+  flatten,
+  refuseBucket,
+  type Value,
+} from './request.ts';
 import { Service } from './service.ts';
 import { fitSize, MOST_DISK_GIB } from './sizes.ts';
-import { type ContainerGroup, describedGroups, describedStatus, isLive, toInstance } from './state.ts';
+import { type ContainerGroup, describedGroups, toInstance } from './state.ts';
 import { RUNNER_TAG } from './tags.ts';
 
 /** Of the contract's 63 characters the service takes all, but none that is shorter than 2 or ends in a dash. */
@@ -80,7 +89,6 @@ export class AliEciProvider implements Provider {
     const refusal = this.#refuse(request.shape);
     if (refusal !== undefined) throw new ProviderError('invalid', 'ali-eci launch', refusal);
     const { name, tags } = request;
-    const secrets = Object.values(request.secretEnvironment);
     // Built first: what does not fit is refused without a call.
     const token = clientToken(tags.dispatcher, name, this.#retired.get(name));
     const parameters = createParameters(request, this.#options, token);
@@ -90,7 +98,9 @@ export class AliEciProvider implements Provider {
       const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
       if (existing.length > 0) return adopted(existing, request);
     }
-    const { ContainerGroupId: id } = await this.#service.call('CreateContainerGroup', parameters, created, secrets);
+    const { ContainerGroupId: id } = await this.#service.call('CreateContainerGroup', parameters, created, () =>
+      carriedTexts(request.secretEnvironment),
+    );
     return { ref: { name, id }, state: 'pending', tags };
   }
 
@@ -216,33 +226,21 @@ export class AliEciProvider implements Provider {
     throw new ProviderError('transient', 'ali-eci DescribeContainerGroups', `no end after ${MOST_PAGES} pages`);
   }
 
-  /**
-   * Without the permission DescribeContainerGroups answers an empty list [vendor's page of the call]. Two other calls
-   * bear it out: DescribeContainerGroupStatus, asked for the same, must not know of anything alive; and ListUsage, which
-   * is about no resource, says outright when the key may do nothing here.
-   */
   async #requireTrulyEmpty(filter: { readonly [name: string]: Value }): Promise<void> {
-    const [status] = await Promise.all([
-      this.#service.call(
-        'DescribeContainerGroupStatus',
-        flatten({ RegionId: this.#options.region, ...filter }),
-        describedStatus,
-      ),
-      this.#service.call('ListUsage', flatten({ RegionId: this.#options.region }), anything),
-    ]);
-    const alive = (status.Data ?? []).filter((group) => isLive(group.Status));
-    if (alive.length === 0) return;
+    const alive = await countHidden(this.#service, this.#options.region, filter);
+    if (alive === 0) return;
     // Made between the two calls, or hidden from the first: either way not absent. Transient, because the first heals.
     throw new ProviderError(
       'transient',
       'ali-eci DescribeContainerGroups',
-      `it shows nothing, but DescribeContainerGroupStatus shows ${alive.length} alive: is the permission eci:DescribeContainerGroups missing?`,
+      `it shows nothing, but DescribeContainerGroupStatus shows ${alive} alive: is the permission eci:DescribeContainerGroups missing?`,
       { code: 'hidden' },
     );
   }
 
   async #isLive(id: string): Promise<boolean> {
     const [group] = await this.#groupWithId(id);
+    if (group === undefined) await this.#requireTrulyEmpty({ ContainerGroupIds: JSON.stringify([id]) });
     return group !== undefined && group.Status !== 'Terminating';
   }
 

@@ -2,10 +2,11 @@
 import { z } from 'zod';
 import type { Finding } from '../provider.ts';
 import { type Call, classify, isDryRunSuccess } from './errors.ts';
+import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
 import { flatten } from './request.ts';
 import type { Service } from './service.ts';
-import { describedGroups, describedStatus, isLive } from './state.ts';
+import { describedGroups, describedStatus } from './state.ts';
 
 const anything = z.object({});
 const usage = z.object({ Attributes: z.record(z.string(), z.unknown()).nullish() });
@@ -71,9 +72,7 @@ async function reading({ region }: AliEciOptions, service: Service): Promise<Fin
       await service.call('DescribeContainerGroupStatus', flatten({ RegionId: region, Limit: 1 }), describedStatus);
       return { subject: 'permissions', ok: true, message: 'container groups can be read' };
     }
-    const status = await service.call('DescribeContainerGroupStatus', flatten({ RegionId: region }), describedStatus);
-    await service.call('ListUsage', flatten({ RegionId: region }), anything);
-    const alive = (status.Data ?? []).filter((group) => isLive(group.Status)).length;
+    const alive = await countHidden(service, region, {});
     return alive > 0
       ? {
           subject: 'permissions',

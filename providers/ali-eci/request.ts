@@ -231,6 +231,18 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
   return { files, variables, script: [...lines, `exec ${options.command.map(quoted).join(' ')}`].join('\n') };
 }
 
+/**
+ * The forms in which a request carries its secrets, should the service repeat one. A piece that is shorter than a word
+ * would take other words out of a message with it.
+ */
+export function carriedTexts(secretEnvironment: LaunchRequest['secretEnvironment']): readonly string[] {
+  return Object.values(secretEnvironment).flatMap((text) => [
+    text,
+    Buffer.from(text).toString('base64'),
+    ...[...slices(text)].filter((piece) => piece.length >= 16),
+  ]);
+}
+
 /** Pieces of at most 256 characters; none begins in the middle of one. */
 function* slices(text: string): Generator<string> {
   let piece = '';

@@ -52,12 +52,12 @@ export class Service {
     return this.#transports.vpc !== undefined;
   }
 
-  /** `hide`: more texts that must not show in an error's message. */
+  /** `hide`: more texts that must not show in an error's message, asked for when there is one. */
   async call<T>(
     action: Call,
     parameters: Readonly<Record<string, string>>,
     schema: z.ZodType<T>,
-    hide: readonly string[] = [],
+    hide: () => readonly string[] = () => [],
   ): Promise<T> {
     const product = action === 'DescribeVSwitches' ? 'vpc' : 'eci';
     const transport = this.#transports[product];
@@ -77,7 +77,7 @@ export class Service {
         return read(await post().catch((error: unknown) => (error instanceof StaleConnection ? post() : raise(error))));
       });
     } catch (error) {
-      throw classify(action, error, [...this.#hide, ...hide]);
+      throw classify(action, error, [...this.#hide, ...hide()]);
     }
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;

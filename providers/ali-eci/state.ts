@@ -41,6 +41,7 @@ export const describedGroups = z.object({
 
 /** Of DescribeContainerGroupStatus: less, but from another place. */
 export const describedStatus = z.object({
+  NextToken: z.string().nullish(),
   Data: z.array(z.object({ ContainerGroupId: z.string(), Status: z.string().default('') })).nullish(),
 });
 

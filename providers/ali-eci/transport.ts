@@ -16,6 +16,7 @@ export class Transport {
   readonly #url: URL;
   readonly #agent: http.Agent;
   readonly #request: typeof http.request;
+  #closed = false;
 
   constructor(place: string) {
     this.#url = new URL(place);
@@ -43,7 +44,8 @@ export class Transport {
         signal,
       });
       request.on('error', (error) => {
-        reject(request.reusedSocket && isReset(error) ? new StaleConnection(error) : error);
+        // A reset of our own making, by `close`, is not to be answered by sending anew.
+        reject(request.reusedSocket && isReset(error) && !this.#closed ? new StaleConnection(error) : error);
       });
       request.on('response', (response) => {
         const chunks: Buffer[] = [];
@@ -66,7 +68,9 @@ export class Transport {
     });
   }
 
+  /** Ends what is on its way, too. */
   close(): void {
+    this.#closed = true;
     this.#agent.destroy();
   }
 }

@@ -163,8 +163,19 @@ export class World {
 
   #describeStatus(flat: Flat): Answer {
     this.#requireRegion(flat);
-    const found = this.#filtered(flat).slice(0, Number(flat['Limit'] ?? 200));
-    return { TotalCount: found.length, NextToken: '', Data: found.map(statusOf) };
+    const limit = flat['Limit'] === undefined ? 200 : Number(flat['Limit']);
+    if (!(limit >= 1 && limit <= 200)) throw new Refusal(400, 'InvalidParameter', 'Limit must be 1 to 200.');
+    const token = flat['NextToken'];
+    const found = this.#filtered(flat);
+    const rest = token === undefined ? found : found.filter(({ id }) => id > decodeToken(token));
+    // A page may be empty while more follow.
+    const page = this.#options.shortPages === true && token === undefined ? [] : rest.slice(0, limit);
+    const following = Buffer.from(page.at(-1)?.id ?? '!').toString('base64url');
+    return {
+      TotalCount: found.length,
+      NextToken: rest.length > page.length ? following : '',
+      Data: page.map(statusOf),
+    };
   }
 
   #delete(flat: Flat): Answer {

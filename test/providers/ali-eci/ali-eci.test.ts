@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { createImageCache } from '../../../providers/ali-eci/index.ts';
 import { type Finding, ProviderError } from '../../../providers/provider.ts';
 import { testHost } from '../../conformance/harness.ts';
-import { eventually, type House, IMAGE, openHouse, rejection, requestFor } from './house.ts';
+import { eventually, type House, IMAGE, openHouse, rejection, requestFor, SECRET } from './house.ts';
 
 describe('ali-eci, over the wire', () => {
   let house: House;
@@ -187,6 +188,38 @@ describe('ali-eci, over the wire', () => {
     }
   });
 
+  it('repeats no secret that the service repeats, in no form that it was sent in', async () => {
+    for (const secretsBy of ['config-file', 'hidden-environment'] as const) {
+      const provider = house.provider({ secretsBy });
+      const sent = [SECRET, Buffer.from(SECRET).toString('base64'), SECRET.slice(256, 512)];
+      house.simulator.fault({
+        kind: 'refusal',
+        action: 'CreateContainerGroup',
+        times: 1,
+        status: 400,
+        code: 'InvalidParameter',
+        message: `Values ${sent.join(' and ')} are invalid`,
+      });
+      const error = await rejection(provider.launch(requestFor(provider, nextName())));
+      expect(kindOf(error)).to.equal('invalid');
+      expect(String(error)).to.include('are invalid');
+      for (const text of sent) expect(String(error)).to.not.include(text.slice(0, 40));
+    }
+  });
+
+  it('ends the calls that are on their way when it is closed, and sends none anew', async () => {
+    const provider = house.provider();
+    await provider.list({ dispatcher: 'house' });
+    const before = house.calls.length;
+    house.simulator.fault({ kind: 'latency', action: 'DescribeContainerGroups', ms: 600, times: 1 });
+    const listing = rejection(provider.list({ dispatcher: 'house' }));
+    await delay(100);
+    await provider.close();
+    expect(kindOf(await listing)).to.equal('transient');
+    await delay(700);
+    expect(house.calls.length - before, 'calls that arrived').to.equal(1);
+  });
+
   describe('without its permissions', () => {
     it('never takes the empty list for an empty account', async () => {
       const { provider, name } = await launched();
@@ -204,6 +237,36 @@ describe('ali-eci, over the wire', () => {
         expect(String(error), what).to.include('eci:DescribeContainerGroups');
       }
       expect(house.simulator.named(name)?.status).to.equal('Running');
+    });
+
+    it('does not take a refused stop for done when the list turns empty too', async () => {
+      const name = 'house-refused-stop';
+      const refusing = await openHouse({
+        onCall: ({ action, status }) => {
+          if (action === 'DeleteContainerGroup' && status === 403) {
+            refusing.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
+          }
+        },
+      });
+      const provider = refusing.provider();
+      const instance = await provider.launch(requestFor(provider, name));
+      refusing.simulator.fault({ kind: 'no-permission', action: 'DeleteContainerGroup' });
+      expect(await rejection(provider.stop(instance.ref))).to.be.instanceOf(ProviderError);
+      await refusing.close();
+    });
+
+    it('looks at all pages of the call that bears an empty list out', async () => {
+      const short = await openHouse({ shortPages: true });
+      const provider = short.provider();
+      await provider.launch(requestFor(provider, 'house-pages'));
+      short.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
+      expect(kindOf(await rejection(provider.list({ dispatcher: 'house' })))).to.equal('transient');
+      expect(
+        bad(await provider.check())
+          .map(({ message }) => message)
+          .join(),
+      ).to.include('hidden');
+      await short.close();
     });
 
     it('says unauthorized where every call is refused', async () => {
