@@ -25,9 +25,13 @@ export class Rate {
 
   async permit(call: Call): Promise<void> {
     const kind = classOf(call);
-    const stepMs = 60_000 / (perMinute[kind] * this.#share);
+    // The burst counts too: no minute, the first one neither, has more than the share.
+    const stepMs = (60_000 + BURST_S * 1000) / (perMinute[kind] * this.#share);
     const now = this.#host.now();
-    const dueAtMs = Math.max(this.#dueAtMs.get(kind) ?? now, now);
+    const known = this.#dueAtMs.get(kind) ?? now;
+    // No call is let through that would have to wait longer: what lies further ahead tells of a clock that was set back.
+    const furthest = now + BURST_S * 1000 + this.#longestMs + stepMs;
+    const dueAtMs = known > furthest ? now : Math.max(known, now);
     const waitMs = Math.max(0, dueAtMs - BURST_S * 1000 - now);
     if (waitMs > this.#longestMs) {
       throw new ProviderError('throttled', `ali-eci ${call}`, `this backend's own rate (${kind}) is used up`, {

@@ -532,21 +532,40 @@ describe('ali-eci states', () => {
 });
 
 describe('the rate of an ali-eci backend', () => {
-  it('lets a burst leave, then keeps to its share of the service’s rate', async () => {
-    let nowMs = 1_000_000;
-    const host = {
-      now: () => nowMs,
-      random: () => 0,
-      sleep: async (ms: number) => {
-        nowMs += ms;
-      },
-    };
-    const rate = new Rate(host, 0.6, 60_000);
-    for (let count = 0; count < 630; count += 1) await rate.permit('CreateContainerGroup');
-    // 600 a minute; 30 of them at once.
-    expect(nowMs - 1_000_000).to.be.within(59_000, 61_000);
-    await rate.permit('DescribeContainerGroups');
-    expect(nowMs - 1_000_000, 'reading has a rate of its own').to.be.within(59_000, 61_000);
+  it('lets a burst leave, and never more than its share of the service’s rate in a minute', async () => {
+    for (const share of [0.6, 1]) {
+      let nowMs = 1_000_000;
+      const host = {
+        now: () => nowMs,
+        random: () => 0,
+        sleep: async (ms: number) => {
+          nowMs += ms;
+        },
+      };
+      const rate = new Rate(host, share, 60_000);
+      const leftAtMs: number[] = [];
+      for (let count = 0; count < 2500; count += 1) {
+        await rate.permit('CreateContainerGroup');
+        leftAtMs.push(nowMs);
+      }
+      const most = Math.max(
+        ...leftAtMs.map((from) => leftAtMs.filter((at) => at >= from && at < from + 60_000).length),
+      );
+      expect(most, `of ${1000 * share}`).to.be.within(990 * share, 1000 * share);
+      expect(leftAtMs.filter((at) => at === leftAtMs[0]).length, 'at once').to.be.within(25, 50);
+      const written = nowMs;
+      await rate.permit('DescribeContainerGroups');
+      expect(nowMs, 'reading has a rate of its own').to.equal(written);
+    }
+  });
+
+  it('does not wait for a clock that was set back to catch up', async () => {
+    let nowMs = 10_000_000;
+    const host = { now: () => nowMs, random: () => 0, sleep: async () => {} };
+    const rate = new Rate(host, 0.8, 20_000);
+    await rate.permit('CreateContainerGroup');
+    nowMs -= 3_600_000;
+    await rate.permit('CreateContainerGroup');
   });
 
   it('refuses what would have to wait too long, and says for how long', async () => {
@@ -554,12 +573,12 @@ describe('the rate of an ali-eci backend', () => {
     const rate = new Rate(host, 0.01, 10_000);
     const answers = await Promise.allSettled(Array.from({ length: 10 }, () => rate.permit('CreateContainerGroup')));
     const refused = answers.filter((answer) => answer.status === 'rejected');
-    // One every 6 s: one at once, and those that need not wait for more than 10 s.
+    // One every 6.3 s: one at once, and those that need not wait for more than 10 s.
     expect(refused).to.have.length(7);
     const error: unknown = refused[0]?.reason;
     if (!(error instanceof ProviderError)) throw error;
     expect(error.kind).to.equal('throttled');
-    expect(error.retryAfterMs).to.equal(15_000);
+    expect(error.retryAfterMs).to.equal(15_900);
   });
 });
 
