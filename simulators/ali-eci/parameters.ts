@@ -16,6 +16,7 @@ const decimal = z
 const truth = z.enum(['true', 'false']).transform((value) => value === 'true');
 
 const schema = z.object({
+  region: text,
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,126}[a-z0-9]$/),
   clientToken: z
     .string()
@@ -87,6 +88,7 @@ export function decodeCreate(flat: Flat): Decoded {
     throw new Refusal(400, 'InvalidParameter', 'This simulator runs exactly one container a group.');
   const [container = {}] = containers;
   const parsed = schema.safeParse({
+    region: flat['RegionId'],
     name: flat['ContainerGroupName'],
     clientToken: flat['ClientToken'],
     dryRun: flat['DryRun'],

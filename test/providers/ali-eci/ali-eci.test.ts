@@ -207,6 +207,17 @@ describe('ali-eci, over the wire', () => {
     }
   });
 
+  it('keeps to its share of the rate', async () => {
+    const looks = (rateShare: number) => {
+      const provider = house.provider({ rateShare, timeoutMs: 1000 });
+      return Promise.allSettled(Array.from({ length: 5 }, () => provider.inspect({ name: 'house-never' })));
+    };
+    const refused = (await looks(0.01)).flatMap((look) => (look.status === 'rejected' ? [look.reason] : []));
+    expect(refused).to.not.deep.equal([]);
+    for (const error of refused) expect(error).to.include({ kind: 'throttled', code: 'own-rate' });
+    expect((await looks(0.8)).every(({ status }) => status === 'fulfilled')).to.equal(true);
+  });
+
   it('ends the calls that are on their way when it is closed, and sends none anew', async () => {
     const provider = house.provider();
     await provider.list({ dispatcher: 'house' });

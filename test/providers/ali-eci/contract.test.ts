@@ -1,27 +1,41 @@
 import * as Sdk from '@alicloud/eci20180808';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { eciEndpoint, regions, vpcEndpoint } from '../../../providers/ali-eci/endpoints.ts';
 import { codes } from '../../../providers/ali-eci/errors.ts';
 import { createImageCache } from '../../../providers/ali-eci/image-cache.ts';
+import { type AliEciOptions, aliEciOptions } from '../../../providers/ali-eci/options.ts';
 import { createParameters } from '../../../providers/ali-eci/request.ts';
-import type { LaunchRequest } from '../../../providers/provider.ts';
+import type { LaunchRequest, ShapeWish } from '../../../providers/provider.ts';
 import { type Decoded, decodeCreate } from '../../../simulators/ali-eci/parameters.ts';
 import { testHost } from '../../conformance/harness.ts';
 import { problemsOf } from './described-calls.ts';
 import { type Description, readDescription } from './description.ts';
 import { eventually, type House, IMAGE, openHouse, rejection, requestFor } from './house.ts';
 
-/** Fields of CreateContainerGroup that only one of the two knows: the SDK 2.0.3 is older than the description. */
-const sdkDifferences = {
-  'only in the description': ['ComputeCategory', 'GpuDriverVersion', 'MaxPendingMinute'],
-  'only in the SDK': [
-    'OverheadReservationOption',
-    'OwnerAccount',
-    'OwnerId',
-    'ResourceOwnerAccount',
-    'ResourceOwnerId',
+/**
+ * Fields of requests that only one of the two knows: the SDK 2.0.3 is older than the description. Of those that only the
+ * description has this provider sends one, SecurityContextPrivileged, for Docker in Docker.
+ */
+const sdkDifferences: Readonly<Record<string, readonly string[]>> = {
+  CreateContainerGroup: [
+    '+ ComputeCategory',
+    '+ Container.SecurityContextPrivileged',
+    '+ GpuDriverVersion',
+    '+ MaxPendingMinute',
+    '- OverheadReservationOption.EnableOverheadReservation',
   ],
+  DescribeContainerGroups: ['+ ComputeCategory', '+ SecurityGroupId'],
+  DescribeContainerGroupStatus: [],
+  DeleteContainerGroup: ['+ Force'],
+  DescribeContainerLog: [],
+  CreateImageCache: ['+ OsType'],
+  DescribeImageCaches: [],
+  DescribeRegions: [],
+  ListUsage: [],
 };
+/** The SDK's alone, in nearly every request: of a time before RAM. */
+const ownerFields = ['OwnerAccount', 'OwnerId', 'ResourceOwnerAccount', 'ResourceOwnerId'];
 
 /** Every option that shows in a request, with a value that nothing else has. */
 const everything = {
@@ -60,9 +74,39 @@ const everyWish = {
   timeLimitMs: 3_661_000,
 } as const;
 
+/** One wish at a time. The compiler sees to it that none is left out. */
+const eachWish: { readonly [Name in keyof ShapeWish]-?: Partial<ShapeWish> } = {
+  cpu: { cpu: 4 },
+  memoryGiB: { memoryGiB: 16 },
+  architecture: { architecture: 'arm64' },
+  image: { image: 'registry.example/another:2' },
+  diskGiB: { diskGiB: 61 },
+  bucket: { bucket: 'the-bucket' },
+  bucketPrefix: { bucket: 'the-bucket', bucketPrefix: 'acme/web' },
+  subnet: { subnet: 'vsw-mine' },
+  securityGroup: { securityGroup: 'sg-mine' },
+  region: { region: 'cn-beijing' },
+  spot: { spot: true },
+  dockerInDocker: { dockerInDocker: true },
+  timeLimitMs: { timeLimitMs: 3_661_000 },
+};
+
+/** Options that are not about the container group, and the test that fails without them. */
+const notInARequest: Readonly<Record<string, string>> = {
+  accessKeyId: 'the signature: every test over the wire',
+  accessKeySecret: 'the signature: check names a key that is not accepted',
+  securityToken: 'the signature: works with temporary credentials',
+  ecsRamRole: 'comes from the metadata service of a machine at the vendor: nowhere',
+  endpoint: 'where the calls go: every test over the wire',
+  vpcEndpoint: 'where DescribeVSwitches goes: check names a vSwitch that is full',
+  rateShare: 'keeps to its share of the rate',
+  timeoutMs: 'whose answer never comes is transient in time',
+};
+
 const expected: Omit<Decoded, 'tags' | 'clientToken' | 'container'> & {
   readonly container: Omit<Decoded['container'], 'Arg'>;
 } = {
+  region: 'cn-hangzhou',
   name: 'house-everything',
   dryRun: false,
   cpu: 4,
@@ -178,6 +222,59 @@ describe('ali-eci and the vendor’s description', () => {
     expect(tags).to.deep.include({ Key: 'shr.dispatcher', Value: 'house' });
     expect(tags).to.deep.include({ Key: 'shr.charge.cost-centre', Value: '4711' });
     expect(tags).to.deep.include({ Key: 'k8s.aliyun.com/eci-docker-build-enable', Value: 'true' });
+  });
+
+  it('shows every option of the schema in a request, each with a value of its own', () => {
+    const whole = house.options({ ...everything, endpoint: house.simulator.url });
+    const leaves = leavesOf(optionSchema.parse(z.toJSONSchema(aliEciOptions, { io: 'input', unrepresentable: 'any' })));
+    expect(leaves.length).to.be.at.least(40);
+    const shown = leaves.filter(({ path }) => !Object.hasOwn(notInARequest, path));
+    expect(leaves.length - shown.length, 'each exception is an option').to.equal(Object.keys(notInARequest).length);
+    // One with every wish, one with none: a job's time limit hides the option's, for example.
+    const understood = (options: AliEciOptions): string =>
+      JSON.stringify(
+        [everythingRequest(), requestFor(house.provider(everything), 'house-everything')].map((request) =>
+          decodeCreate(createParameters(request, options, 'the-token')),
+        ),
+      );
+    const values = shown
+      .filter(({ schema }) => schema.enum === undefined && schema.type !== 'boolean')
+      .map(({ path }) => String(valueAt(whole, path)));
+    expect([...new Set(values)], 'no two alike').to.deep.equal(values);
+    const before = understood(whole);
+    for (const leaf of shown) {
+      const value = valueAt(whole, leaf.path);
+      expect(value, `${leaf.path} is set`).to.not.equal(undefined);
+      const changed = withAnother(whole, leaf);
+      const after = understood(aliEciOptions.parse(changed));
+      expect(after, `${leaf.path} makes a difference`).to.not.equal(before);
+      const now = valueAt(changed, leaf.path);
+      if (typeof now !== 'boolean' && leaf.schema.enum === undefined) {
+        expect(after, `${leaf.path} is found again`).to.include(String(now));
+      }
+    }
+  });
+
+  it('shows every wish of a job in a request', () => {
+    const options = house.options({ ...everything });
+    const understood = (wishes: Partial<ShapeWish>): string =>
+      JSON.stringify(
+        decodeCreate(
+          createParameters(requestFor(house.provider(everything), 'house-wish', wishes), options, 'the-token'),
+        ),
+      );
+    const seen = Object.entries(eachWish).map(([name, wishes]) => [name, understood(wishes)] as const);
+    const alike = seen.filter(
+      ([, text]) => seen.filter(([, other]) => other === text).length > 1 || text === understood({}),
+    );
+    expect(
+      alike.map(([name]) => name),
+      'the backend was chosen for it',
+    ).to.deep.equal(['region']);
+    for (const [name, text] of seen) {
+      const value: unknown = Reflect.get(Reflect.get(eachWish, name), name);
+      if (typeof value === 'string' && !['architecture', 'region'].includes(name)) expect(text, name).to.include(value);
+    }
   });
 
   it('lets labels of a job override the network', () => {
@@ -299,12 +396,100 @@ describe('ali-eci and the vendor’s description', () => {
     for (const region of regions) expect(vpcEndpoint(region), region).to.equal(vpcs[region]);
   });
 
-  it('names what the SDK and the description do not share', () => {
-    const sdk = new Set(Object.values(Sdk.CreateContainerGroupRequest.names()));
-    const described = new Set(eci.parameterNames('CreateContainerGroup').map((name) => name.replace(/\..*/, '')));
-    expect({
-      'only in the description': [...described].filter((name) => !sdk.has(name)).sort(),
-      'only in the SDK': [...sdk].filter((name) => !described.has(name)).sort(),
-    }).to.deep.equal(sdkDifferences);
+  it('names what the SDK and the description do not share, to the last field', () => {
+    const differences = Object.keys(sdkDifferences).map((action) => {
+      const sdk = sdkFields(action);
+      const described = eci.parameterFields(action);
+      const added = described.filter((name) => !sdk.includes(name)).map((name) => `+ ${name}`);
+      const removed = sdk.filter((name) => !described.includes(name) && !ownerFields.includes(name));
+      return [action, [...added, ...removed.map((name) => `- ${name}`)].sort()];
+    });
+    expect(Object.fromEntries(differences)).to.deep.equal(sdkDifferences);
   });
 });
+
+/** A model class of the SDK, as far as it tells its fields. */
+const model = z.object({
+  names: z.custom<() => unknown>((value) => typeof value === 'function'),
+  types: z.custom<() => unknown>((value) => typeof value === 'function'),
+});
+const listOf = z.object({ itemType: z.unknown() });
+
+/** Names on the wire, without the numbers of lists. */
+function sdkFields(action: string): string[] {
+  const fields = (type: unknown, path: string): string[] => {
+    const { names, types } = z
+      .looseObject({})
+      .or(z.custom<object>((value) => typeof value === 'function'))
+      .transform((value) => model.parse({ names: Reflect.get(value, 'names'), types: Reflect.get(value, 'types') }))
+      .parse(type);
+    const ofTypes = z.record(z.string(), z.unknown()).parse(types());
+    return Object.entries(z.record(z.string(), z.string()).parse(names())).flatMap(([key, name]) => {
+      const list = listOf.safeParse(ofTypes[key]);
+      const inner = list.success ? list.data.itemType : ofTypes[key];
+      return typeof inner === 'function' ? fields(inner, `${path}${name}.`) : [`${path}${name}`];
+    });
+  };
+  return fields(Reflect.get(Sdk, `${action}Request`), '');
+}
+
+interface OptionSchema {
+  readonly enum?: readonly string[] | undefined;
+  readonly type?: string | undefined;
+  readonly maximum?: number | undefined;
+  readonly items?: OptionSchema | undefined;
+  readonly properties?: Readonly<Record<string, OptionSchema>> | undefined;
+}
+
+const optionSchema: z.ZodType<OptionSchema> = z.object({
+  enum: z.array(z.string()).optional(),
+  type: z.string().optional(),
+  maximum: z.number().optional(),
+  get items() {
+    return optionSchema.optional();
+  },
+  get properties() {
+    return z.record(z.string(), optionSchema).optional();
+  },
+});
+
+interface Leaf {
+  readonly path: string;
+  readonly schema: OptionSchema;
+}
+
+/** Every option down to its last field, from the schema itself; the first item stands for a list. */
+function leavesOf(schema: OptionSchema, path = ''): readonly Leaf[] {
+  if (schema.properties !== undefined) {
+    return Object.entries(schema.properties).flatMap(([name, field]) =>
+      leavesOf(field, path === '' ? name : `${path}.${name}`),
+    );
+  }
+  return schema.items === undefined ? [{ path, schema }] : leavesOf(schema.items, `${path}.0`);
+}
+
+function valueAt(whole: unknown, path: string): unknown {
+  return path
+    .split('.')
+    .reduce<unknown>(
+      (part, name) => (typeof part === 'object' && part !== null ? Reflect.get(part, name) : undefined),
+      whole,
+    );
+}
+
+/** A copy of the whole with another value of the same kind in that place. */
+function withAnother(whole: object, { path, schema }: Leaf): object {
+  const copy = structuredClone(whole);
+  const names = path.split('.');
+  const place = names.length === 1 ? copy : valueAt(copy, names.slice(0, -1).join('.'));
+  if (typeof place !== 'object' || place === null) throw new Error(`${path} is not set`);
+  Reflect.set(place, names.at(-1) ?? '', another(schema, valueAt(whole, path)));
+  return copy;
+}
+
+function another({ enum: words, maximum }: OptionSchema, value: unknown): unknown {
+  if (words !== undefined) return words.find((word) => word !== value);
+  if (typeof value === 'boolean') return !value;
+  if (typeof value === 'number') return value === maximum ? value - 1 : value + 1;
+  return `${String(value)}x`;
+}

@@ -51,7 +51,8 @@ export interface Description {
   readonly version: string;
   readonly endpoints: File['endpoints'];
   readonly actions: readonly string[];
-  parameterNames(action: string): readonly string[];
+  /** Down to the last field, without the numbers of lists: `Container.VolumeMount.Name`. */
+  parameterFields(action: string): readonly string[];
   /** With the HTTP status that the description gives it. */
   errorCodes(action: string): readonly { readonly status: number; readonly code: string; readonly message: string }[];
   /** What is wrong with these flat parameters, in words; empty where nothing is. */
@@ -77,7 +78,9 @@ function describe(version: string, { apis, endpoints }: File): Description {
     version,
     endpoints,
     actions: Object.keys(apis),
-    parameterNames: (action) => api(action).parameters.map(({ name }) => name),
+    parameterFields: (action) => [
+      ...new Set(api(action).parameters.flatMap((parameter) => fieldsOf(parameter.schema, parameter.name))),
+    ],
     errorCodes: (action) =>
       Object.entries(api(action).errorCodes ?? {}).flatMap(([status, codes]) =>
         codes.map(({ errorCode, errorMessage }) => ({
@@ -105,6 +108,12 @@ function describe(version: string, { apis, endpoints }: File): Description {
         : refuseValue(described.schema, answer, action);
     },
   };
+}
+
+function fieldsOf(schema: Schema, path: string): string[] {
+  if (schema.items !== undefined) return fieldsOf(schema.items, path);
+  if (schema.properties === undefined) return [path];
+  return Object.entries(schema.properties).flatMap(([name, field]) => fieldsOf(field, `${path}.${name}`));
 }
 
 /** `rest` is what is left of the name inside of this schema. Names of fields may hold dots themselves. */
