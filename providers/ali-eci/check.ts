@@ -1,6 +1,6 @@
 /** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
 import { z } from 'zod';
-import type { Finding } from '../provider.ts';
+import type { Finding, ProviderErrorKind } from '../provider.ts';
 import { type Call, classify, isDryRunSuccess } from './errors.ts';
 import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
@@ -130,8 +130,14 @@ async function creating(options: AliEciOptions, service: Service): Promise<Findi
   } catch (error) {
     if (isDryRunSuccess(error)) return { subject: 'permissions', ok: true, message: 'a dry run of a creation passes' };
     const said = classify('CreateContainerGroup', error);
-    const subject = said.kind === 'invalid' ? 'network' : said.kind === 'quota' ? 'quota' : 'permissions';
-    const cures: Partial<Record<typeof said.kind, string>> = {
+    const subjects: Partial<Record<ProviderErrorKind, Finding['subject']>> = {
+      invalid: 'network',
+      quota: 'quota',
+      capacity: 'region',
+      throttled: 'region',
+      transient: 'region',
+    };
+    const cures: Partial<Record<ProviderErrorKind, string>> = {
       invalid: 'check vSwitchIds, securityGroupId and ramRoleName: they must exist in the region, and in one VPC',
       quota: 'ask for a higher quota in the Quota Center, or wait',
       capacity: 'add a vSwitch of another zone to vSwitchIds',
@@ -139,7 +145,7 @@ async function creating(options: AliEciOptions, service: Service): Promise<Findi
       transient: 'try again; if it stays, look at the status page of the vendor',
     };
     return {
-      subject,
+      subject: subjects[said.kind] ?? 'permissions',
       ok: false,
       message: said.message,
       cure:

@@ -1,6 +1,7 @@
 /** One container group: its states, events and its one container. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Container, type ContainerEnd, type ContainerHost, NoSuchImage } from '../containers/host.ts';
+import type { VSwitch } from './options.ts';
 import type { Decoded } from './parameters.ts';
 
 export interface Timings {
@@ -33,7 +34,7 @@ export class Group {
   readonly decoded: Decoded;
   readonly createdAtMs: number;
   readonly size: { readonly cpu: number; readonly memory: number };
-  readonly zone: string;
+  readonly vSwitch: VSwitch;
   status = 'Scheduling';
   endedAtMs: number | undefined;
   waiting: { readonly reason: string; readonly message: string } | undefined;
@@ -45,11 +46,11 @@ export class Group {
   #verdict: Failure | undefined;
   readonly #now: () => number;
 
-  constructor(id: string, decoded: Decoded, size: Group['size'], zone: string, now: () => number) {
+  constructor(id: string, decoded: Decoded, size: Group['size'], vSwitch: VSwitch, now: () => number) {
     this.id = id;
     this.decoded = decoded;
     this.size = size;
-    this.zone = zone;
+    this.vSwitch = vSwitch;
     this.#now = now;
     this.createdAtMs = now();
   }
@@ -75,7 +76,7 @@ export class Group {
       return;
     }
     this.status = 'Pending';
-    this.#event('Normal', 'Scheduled', `Successfully assigned to ${this.zone}`);
+    this.#event('Normal', 'Scheduled', `Successfully assigned to ${this.vSwitch.zone}`);
     this.#event('Normal', 'Pulling', `Pulling image "${this.decoded.container.Image}"`);
     await delay(timings.imageMs);
     if (this.#deleted) return;

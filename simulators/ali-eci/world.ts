@@ -110,6 +110,7 @@ export class World {
     const decoded = decodeCreate(flat);
     this.#requireNetwork(decoded);
     const size = billed(decoded);
+    const vSwitch = this.#vSwitchFor(decoded);
     if (decoded.ramRoleName !== undefined && !(this.#options.ramRoles ?? []).includes(decoded.ramRoleName)) {
       throw new Refusal(403, 'NoPermission', 'The RAM role does not belong to ECS.');
     }
@@ -132,8 +133,7 @@ export class World {
       );
     }
     const id = `eci-${randomBytes(10).toString('hex')}`;
-    const zone = this.#vSwitches.find((vSwitch) => vSwitch.id === decoded.vSwitchIds[0])?.zone ?? '';
-    const group = new Group(id, decoded, size, zone, Date.now);
+    const group = new Group(id, decoded, size, vSwitch, Date.now);
     this.#groups.set(id, group);
     if (decoded.clientToken !== undefined) this.#tokens.set(decoded.clientToken, { id, digest });
     this.#forgetOld();
@@ -253,8 +253,7 @@ export class World {
           VSwitchId: id,
           ZoneId: zone,
           Status: 'Available',
-          AvailableIpAddressCount:
-            addresses - this.#alive().filter((group) => group.decoded.vSwitchIds[0] === id).length,
+          AvailableIpAddressCount: addresses - this.#addressesTaken(id),
         })),
       },
     };
@@ -306,6 +305,20 @@ export class World {
         `Security group ${decoded.securityGroupId} does not exist.`,
       );
     }
+  }
+
+  /** The first in the order given that has an address left; without one, the account's first. */
+  #vSwitchFor({ vSwitchIds }: Decoded): VSwitch {
+    const asked = vSwitchIds.length === 0 ? this.#vSwitches.map(({ id }) => id) : vSwitchIds;
+    const found = asked
+      .flatMap((id) => this.#vSwitches.find((vSwitch) => vSwitch.id === id) ?? [])
+      .find(({ id, addresses }) => this.#addressesTaken(id) < addresses);
+    if (found !== undefined) return found;
+    throw new Refusal(403, 'InvalidVSwitchId.IpNotEnough', 'The specified VSwitch does not have enough IP addresses.');
+  }
+
+  #addressesTaken(vSwitchId: string): number {
+    return this.#alive().filter((group) => group.vSwitch.id === vSwitchId).length;
   }
 
   #alive(): Group[] {

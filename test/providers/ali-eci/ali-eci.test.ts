@@ -139,6 +139,16 @@ describe('ali-eci, over the wire', () => {
       expect(listed?.reason?.kind, 'list says it too').to.equal('no-stock');
     });
 
+    it('goes on to the next vSwitch where one has no address left, and is capacity where none has', async () => {
+      const next = house.provider({ vSwitchIds: ['vsw-simulated-b', 'vsw-simulated-a'] });
+      const name = nextName();
+      await next.launch(requestFor(next, name));
+      expect(house.simulator.named(name)?.vSwitch.id).to.equal('vsw-simulated-a');
+      const full = house.provider({ vSwitchIds: ['vsw-simulated-b'] });
+      const error = await rejection(full.launch(requestFor(full, nextName())));
+      expect(error).to.include({ kind: 'capacity', code: 'InvalidVSwitchId.IpNotEnough' });
+    });
+
     it('as spot is of a size that is sold as such', async () => {
       const provider = house.provider();
       const refused = { ...requestFor(provider, nextName()) };
@@ -376,6 +386,14 @@ describe('ali-eci, over the wire', () => {
     it('names a role that is not there, and warns of the dispatcher’s own', async () => {
       expect(await findings({ ramRoleName: 'jobs' })).to.deep.equal([]);
       expect((await findings({ ramRoleName: 'no-such-role' })).join('\n')).to.include('permissions: ');
+    });
+
+    it('tells a lack of stock or an answer that does not come from a lack of permission', async () => {
+      for (const kind of ['no-stock', 'server-error', 'throttling'] as const) {
+        const end = house.simulator.fault({ kind, action: 'CreateContainerGroup' });
+        expect((await findings()).join('\n'), kind).to.match(/^region: /);
+        end();
+      }
     });
 
     it('names creations that are not permitted', async () => {
