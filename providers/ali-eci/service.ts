@@ -25,7 +25,9 @@ export class Service {
   readonly #options: AliEciOptions;
   readonly #deadlines: Deadlines;
   readonly #rate: Rate;
-  readonly #hide: readonly string[];
+  readonly #passwords: readonly string[];
+  /** What the last call was signed with: a role has new ones every few hours. */
+  #signedWith: readonly string[] = [];
   readonly #credential: InstanceType<typeof Credential.default>;
   readonly #transports: Readonly<Record<'eci' | 'vpc', Transport | undefined>>;
 
@@ -33,11 +35,7 @@ export class Service {
     this.#options = options;
     this.#deadlines = deadlines;
     this.#rate = rate;
-    this.#hide = [
-      ...(options.accessKeySecret === undefined ? [] : [options.accessKeySecret]),
-      ...(options.securityToken === undefined ? [] : [options.securityToken]),
-      ...options.registries.map(({ password }) => password),
-    ];
+    this.#passwords = options.registries.map(({ password }) => password);
     this.#credential = credentialOf(options);
     const transport = (place: string | undefined): Transport | undefined =>
       place === undefined ? undefined : new Transport(place.includes('://') ? place : `https://${place}`);
@@ -77,7 +75,7 @@ export class Service {
         return read(await post().catch((error: unknown) => (error instanceof StaleConnection ? post() : raise(error))));
       });
     } catch (error) {
-      throw classify(action, error, [...this.#hide, ...hide()]);
+      throw classify(action, error, [...this.#signedWith, ...this.#passwords, ...hide()]);
     }
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
@@ -95,6 +93,7 @@ export class Service {
     if (accessKeyId === undefined || accessKeySecret === undefined) {
       throw new ProviderError('unauthorized', `ali-eci ${action}`, 'the role gave no credentials');
     }
+    this.#signedWith = [accessKeySecret, securityToken ?? ''];
     const hash = OpenApiUtil.hash(Buffer.from(body), ALGORITHM).toString('hex');
     const temporary =
       securityToken === undefined || securityToken === ''

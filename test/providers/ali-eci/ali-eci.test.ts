@@ -217,6 +217,18 @@ describe('ali-eci, over the wire', () => {
     }
   });
 
+  it('repeats no credential that the service repeats, such as the token in what it signed itself', async () => {
+    const provider = house.provider({
+      accessKeyId: 'STS.simulated',
+      accessKeySecret: 'temporary',
+      securityToken: 'the+token/=',
+    });
+    const message = 'server canonical request is: x-acs-security-token:the+token/= temporary';
+    house.simulator.fault({ kind: 'refusal', times: 1, status: 400, code: 'SignatureDoesNotMatch', message });
+    const error = await rejection(provider.list({ dispatcher: 'house' }));
+    expect(String(error)).to.include('x-acs-security-token:… …');
+  });
+
   it('keeps to its share of the rate', async () => {
     const looks = (rateShare: number) => {
       const provider = house.provider({ rateShare, timeoutMs: 1000 });
