@@ -19,6 +19,7 @@ const versions = { eci: '2018-08-08', vpc: '2016-04-28' } as const;
 const ALGORITHM = 'ACS3-HMAC-SHA256';
 /** The SDK's type wants a body; its signature takes the hash of ours. */
 const nothing = Readable.from([]);
+const answered = z.object({ RequestId: z.string().min(1) });
 const refused = z.object({ Code: z.string(), Message: z.string().default(''), RequestId: z.string().optional() });
 
 export class Service {
@@ -120,7 +121,8 @@ export class Service {
 /** What the service answered, or throws its refusal. */
 function read({ status, headers, text }: Reply): unknown {
   const answer = parsedJson(text);
-  if (status < 400) return answer;
+  // Each answer of the service has one [API description]; `{}` of a proxy would read as an empty account.
+  if (status < 400) return status < 300 && answered.safeParse(answer).success ? answer : undefined;
   const said = refused.safeParse(answer);
   const wait = Number(headers['x-acs-retry-after']);
   return raise(

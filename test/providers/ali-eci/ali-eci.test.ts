@@ -1,5 +1,7 @@
+import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { createImageCache } from '../../../providers/ali-eci/index.ts';
 import { type Finding, ProviderError } from '../../../providers/provider.ts';
 import { testHost } from '../../conformance/harness.ts';
@@ -227,6 +229,19 @@ describe('ali-eci, over the wire', () => {
     house.simulator.fault({ kind: 'refusal', times: 1, status: 400, code: 'SignatureDoesNotMatch', message });
     const error = await rejection(provider.list({ dispatcher: 'house' }));
     expect(String(error)).to.include('x-acs-security-token:… …');
+  });
+
+  it('takes nothing that somebody in between says for the service’s answer', async () => {
+    for (const status of [200, 302]) {
+      const proxy = createServer((_, response) => response.writeHead(status).end('{}'));
+      await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+      const address = z.object({ port: z.number() }).parse(proxy.address());
+      const provider = house.provider({ endpoint: `http://127.0.0.1:${address.port}` });
+      expect(kindOf(await rejection(provider.inspect({ name: 'house-proxy' }))), `${status}`).to.equal('transient');
+      expect(kindOf(await rejection(provider.list({ dispatcher: 'house' }))), `${status}`).to.equal('transient');
+      proxy.closeAllConnections();
+      proxy.close();
+    }
   });
 
   it('keeps to its share of the rate', async () => {
