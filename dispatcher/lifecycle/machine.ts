@@ -31,6 +31,8 @@ export type RunnerEvent =
       readonly backend: string;
       readonly instanceId: string;
       readonly ended?: { readonly kind: string; readonly message: string };
+      /** Of one that has not ended: why it does not start, or what befell it. */
+      readonly trouble?: { readonly kind: string; readonly message: string };
     }
   /** The provider said that there is no such instance. Once is no proof. */
   | { readonly kind: 'instance-missing' }
@@ -102,7 +104,17 @@ export function postpone(runner: RunnerRow, nowMs: number, delayMs: number): Run
 
 export function step(runner: RunnerRow, event: RunnerEvent, context: MachineContext): Answer {
   const answer = answerTo(runner, event, context);
-  return answer.kind === 'step' ? { kind: 'step', step: concluded(runner, answer.step, context) } : answer;
+  return answer.kind === 'step'
+    ? { kind: 'step', step: concluded(runner, relieved(runner, answer.step), context) }
+    : answer;
+}
+
+/** A start that came right after all has not failed. */
+function relieved(runner: RunnerRow, taken: RunnerStep): RunnerStep {
+  const { state } = taken.patch;
+  const started = runner.state === 'starting' && (state === 'online' || state === 'busy' || state === 'finishing');
+  if (!started || runner.failureKind === null) return taken;
+  return { ...taken, patch: { ...taken.patch, failureKind: null, failure: null } };
 }
 
 /** No container of it can be running: none was made, or it ended. */
@@ -273,6 +285,7 @@ function onInstance(
     readonly backend: string;
     readonly instanceId: string;
     readonly ended?: { readonly kind: string; readonly message: string };
+    readonly trouble?: { readonly kind: string; readonly message: string };
   },
   context: MachineContext,
 ): Answer {
@@ -321,12 +334,28 @@ function onInstance(
     case 'starting':
     case 'online':
     case 'busy':
+      // Once a kind: the words may change at each look.
+      return event.trouble === undefined || event.trouble.kind === runner.failureKind
+        ? quiet(runner, context, patch)
+        : troubled(runner, event.trouble, patch, context);
     case 'finishing':
     case 'draining':
       return quiet(runner, context, runner.instanceState === 'ended' ? found : patch);
     case 'gone':
       return revive(runner, 'it was found running after it had been given up', context, patch);
   }
+}
+
+/** What the service says of an instance that goes on all the same: it may come right, and explains what follows where it does not. */
+function troubled(
+  runner: RunnerRow,
+  { kind, message }: { readonly kind: string; readonly message: string },
+  patch: RunnerPatch,
+  context: MachineContext,
+): Answer {
+  const nextCheckAtMs = lookAgainAt(runner, context);
+  const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failureKind: kind, failure: message };
+  return note(runner, `its container is in trouble (${kind})`, context, known, message);
 }
 
 /**
@@ -507,8 +536,8 @@ function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
       });
     case 'starting':
       return drainNow(runner, 'it did not come online in time', context, {
-        failureKind: 'launch-timeout',
-        failure: `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s`,
+        failureKind: runner.failureKind ?? 'launch-timeout',
+        failure: `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s${runner.failure === null ? '' : `: ${runner.failure}`}`,
       });
     case 'online':
       return drainNow(runner, 'no job came in time', context, {});

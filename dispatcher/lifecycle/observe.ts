@@ -106,6 +106,7 @@ export function instanceEvent(backend: string, instance: Instance): RunnerEvent 
   switch (state) {
     case 'pending':
     case 'running':
+      return reason === undefined ? { ...common, state } : { ...common, state, trouble: reason };
     case 'unknown':
       return { ...common, state };
     case 'succeeded':

@@ -67,6 +67,13 @@ const anyEvent: fc.Arbitrary<RunnerEvent> = fc.oneof(
     instanceId: fc.constant('i-1'),
   }),
   fc.record({
+    kind: fc.constant('instance' as const),
+    state: fc.constantFrom('pending' as const, 'running' as const),
+    backend: fc.constant('docker'),
+    instanceId: fc.constant('i-1'),
+    trouble: fc.record({ kind: fc.constantFrom('no-stock', 'image-pull-failed'), message: fc.string() }),
+  }),
+  fc.record({
     kind: fc.constant('github' as const),
     runnerId: fc.constant(7),
     online: fc.boolean(),
@@ -268,6 +275,49 @@ describe('the machine of runner states', () => {
     const pending = told(creating, [0, { ...EVENTS.instance, state: 'pending' }]);
     expect(pending).to.include({ state: 'starting', deadlineAtMs: 2 * MINUTE });
     expect(told(creating, [0, EVENTS.instance])).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE });
+  });
+
+  describe('a container that is in trouble and goes on', () => {
+    const starting = runnerRow({
+      state: 'starting',
+      instanceState: 'pending',
+      instanceId: 'i-1',
+      deadlineAtMs: 10 * MINUTE,
+    });
+    const pulling = (message: string): RunnerEvent => ({
+      ...EVENTS.instance,
+      state: 'pending',
+      trouble: { kind: 'image-pull-failed', message },
+    });
+
+    it('is told once in the timeline, however often the service says it in other words', () => {
+      const first = step(starting, pulling('try 1'), at(MINUTE));
+      expect(first).to.have.nested.property('step.entries[0].details', 'try 1');
+      const known = told(starting, [MINUTE, pulling('try 1')]);
+      expect(step(known, pulling('try 2'), at(2 * MINUTE))).to.have.nested.property('step.entries').that.is.empty;
+      expect(known).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE, failureKind: 'image-pull-failed' });
+    });
+
+    it('is why the runner did not come online in time', () => {
+      const late = told(starting, [MINUTE, pulling('no such tag')], [10 * MINUTE, EVENTS.deadline]);
+      expect(late).to.include({
+        state: 'draining',
+        failureKind: 'image-pull-failed',
+        failure: 'not online within 600 s: no such tag',
+      });
+    });
+
+    it('has not failed once it comes online after all', () => {
+      const up = told(starting, [MINUTE, pulling('no such tag')], [2 * MINUTE, EVENTS.github]);
+      expect(up).to.include({ state: 'online', failureKind: null, failure: null });
+    });
+
+    it('stays what befell a busy one', () => {
+      const busy = runnerRow({ state: 'busy', instanceState: 'running', instanceId: 'i-1' });
+      const trouble = { kind: 'spot-reclaimed', message: 'started again' };
+      const seen = told(busy, [MINUTE, { ...EVENTS.instance, trouble }], [2 * MINUTE, EVENTS['job-completed']]);
+      expect(seen).to.include({ state: 'finishing', failureKind: 'spot-reclaimed', failure: 'started again' });
+    });
   });
 
   it('records an instance that a launch brings after its runner was given up', () => {
