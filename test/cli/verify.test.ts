@@ -6,7 +6,7 @@ import { makeProbe, type Probe, smallestShape, VERIFIER, withProgram } from '../
 import { type Step, type Verified, verify } from '../../dispatcher/cli/verify-live/verify.ts';
 import { systemClock, systemRandom } from '../../dispatcher/clock.ts';
 import { loadProvider } from '../../providers/index.ts';
-import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
+import { type Instance, type InstanceRef, type Provider, ProviderError } from '../../providers/provider.ts';
 import { testHost } from '../conformance/harness.ts';
 import { registration } from '../registration.ts';
 
@@ -133,6 +133,16 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
       },
     });
     expect(failed).to.deep.equal({ run: 'it failed: image-pull-failed, no such image' });
+  });
+
+  it('says why a container does not start, as far as the service tells', async () => {
+    const reason = { kind: 'image-pull-failed', message: 'no such tag' } as const;
+    const seen = async (ref: InstanceRef): Promise<Instance | undefined> => {
+      const found = await honest.inspect(ref);
+      return found === undefined ? undefined : { ...found, state: 'pending', reason };
+    };
+    const failed = await failedSteps({ inspect: seen });
+    expect(failed['run']).to.equal('not within 5 s: it runs (so far image-pull-failed: no such tag)');
   });
 
   it('sees output that is another one', async () => {

@@ -106,8 +106,11 @@ class Walk {
     });
     await this.#step('list', async () => {
       // A list may lag behind; it must not for ever.
-      const found = await this.#until('it is in the list', this.#verification.patience.goneMs, async () =>
-        (await this.#call(CALL_MS, provider.list({ dispatcher: VERIFIER }))).find(({ ref }) => ref.name === name),
+      const found = await this.#until(
+        () => 'it is in the list',
+        this.#verification.patience.goneMs,
+        async () =>
+          (await this.#call(CALL_MS, provider.list({ dispatcher: VERIFIER }))).find(({ ref }) => ref.name === name),
       );
       const wanted = probe.request.tags;
       if (!isDeepStrictEqual({ ...found.tags }, { ...wanted })) {
@@ -145,8 +148,10 @@ class Walk {
       return;
     }
     await this.#step('gone', async () => {
-      await this.#until('it is gone', this.#verification.patience.goneMs, async () =>
-        (await this.#present({ name, id })) ? undefined : true,
+      await this.#until(
+        () => 'it is gone',
+        this.#verification.patience.goneMs,
+        async () => ((await this.#present({ name, id })) ? undefined : true),
       );
       return 'it is in neither inspect nor list any more';
     });
@@ -176,9 +181,12 @@ class Walk {
 
   async #run(ref: InstanceRef): Promise<string> {
     const { provider, patience } = this.#verification;
-    const instance = await this.#until('it runs', patience.runMs, async () => {
+    let trouble = '';
+    const awaited = (): string => `it runs${trouble}`;
+    const instance = await this.#until(awaited, patience.runMs, async () => {
       const found = await this.#call(CALL_MS, provider.inspect(ref));
       if (found === undefined) throw new Error('it is gone before it ran');
+      trouble = found.reason === undefined ? '' : ` (so far ${found.reason.kind}: ${found.reason.message})`;
       return found.state === 'pending' || found.state === 'unknown' ? undefined : found;
     });
     if (instance.state === 'running') return 'it runs';
@@ -192,11 +200,15 @@ class Walk {
     const { says } = probe;
     let last = '';
     try {
-      await this.#until('its output', patience.outputMs, async () => {
-        last = (await this.#call(CALL_MS, provider.logs(ref))) ?? '';
-        const there = says === undefined ? last.trim() !== '' : last.includes(says);
-        return there ? true : undefined;
-      });
+      await this.#until(
+        () => 'its output',
+        patience.outputMs,
+        async () => {
+          last = (await this.#call(CALL_MS, provider.logs(ref))) ?? '';
+          const there = says === undefined ? last.trim() !== '' : last.includes(says);
+          return there ? true : undefined;
+        },
+      );
     } catch (error) {
       if (last === '') throw error;
       throw new Error(`what it printed is not in its output, which ends with: ${last.slice(-200)}`);
@@ -304,15 +316,15 @@ class Walk {
     );
   }
 
-  async #until<T>(what: string, withinMs: number, look: () => Promise<T | undefined>): Promise<T> {
+  async #until<T>(what: () => string, withinMs: number, look: () => Promise<T | undefined>): Promise<T> {
     const { clock, signal, onWait } = this.#verification;
     const startedAtMs = clock.now();
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
       const found = await look();
       if (found !== undefined) return found;
       const waitedMs = clock.now() - startedAtMs;
-      if (waitedMs >= withinMs) throw new Error(`not within ${Math.round(withinMs / 1000)} s: ${what}`);
-      onWait(`${Math.round(waitedMs / 1000)} s: until ${what}`);
+      if (waitedMs >= withinMs) throw new Error(`not within ${Math.round(withinMs / 1000)} s: ${what()}`);
+      onWait(`${Math.round(waitedMs / 1000)} s: until ${what()}`);
       await pause(clock, waitMs, signal);
     }
   }
