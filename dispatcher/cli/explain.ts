@@ -5,13 +5,13 @@ import { loadProvider } from '../../providers/index.ts';
 import type { Provider, ShapeWish } from '../../providers/provider.ts';
 import { type BackendFit, createAdmit } from '../admission/admit.ts';
 import type { Admission, JobSubject, LaneSpec } from '../admission/lane.ts';
-import { sleep, systemClock, systemRandom } from '../clock.ts';
 import { systemFiles } from '../config/files.ts';
 import { inspectConfiguration } from '../config/load.ts';
 import type { Registration } from '../config/model.ts';
 import { scopePath } from '../github/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { configurationFiles } from './configuration-files.ts';
+import { loadFits } from './fits.ts';
 import { printFields, printJson, printTable } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -95,18 +95,6 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
 function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {
   if (admission.outcome !== 'lane') return undefined;
   return registrations.find(({ name }) => name === admission.lane.registration);
-}
-
-async function loadFits(registration: Registration): Promise<Map<string, Provider>> {
-  const fits = new Map<string, Provider>();
-  for (const backend of registration.backends) {
-    // A secret among them is not on this machine, and the provider's schema could not read them without it.
-    if (backend.options === undefined) continue;
-    const module = await loadProvider(backend.kind);
-    const host = { now: () => systemClock.now(), sleep: (ms: number) => sleep(systemClock, ms), random: systemRandom };
-    fits.set(backend.name, module.create(backend.options, host));
-  }
-  return fits;
 }
 
 const UNKNOWN = 'its size is not known: a secret in its options is not here; `shr validate` names it';

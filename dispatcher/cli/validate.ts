@@ -1,11 +1,13 @@
 /** `shr validate [folder]`: every problem of the configuration, with its place and cure. */
-import { relative, resolve } from 'node:path';
+import { basename, extname, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
+import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
-import { inspectConfiguration } from '../config/load.ts';
+import { type Inspection, inspectConfiguration } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { configurationFiles } from './configuration-files.ts';
+import { loadFits } from './fits.ts';
 import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -36,9 +38,10 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
     },
     options.config === undefined ? 'optional' : 'required',
   );
+  const sizes = inspection.problems.length > 0 ? { problems: [], notes: [] } : await sizesOf(inspection);
   const shown = (problem: Problem): Problem => ({ ...problem, file: nameOf(problem.file, terminal) });
-  const problems = inspection.problems.map(shown);
-  const notes = inspection.notes.map(shown);
+  const problems = [...inspection.problems, ...sizes.problems].map(shown);
+  const notes = [...inspection.notes, ...sizes.notes].map(shown);
   if (inspection.files.length === 0 && problems.length === 0) {
     problems.push({
       file: nameOf(at(folder), terminal),
@@ -60,6 +63,33 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
     );
   }
   terminal.exit(problems.length === 0 ? 0 : 1);
+}
+
+/** Whether the backends sell what a runner has when its labels say nothing: a problem where none does. */
+async function sizesOf({ registrations, files }: Inspection): Promise<{ problems: Problem[]; notes: Problem[] }> {
+  const problems: Problem[] = [];
+  const notes: Problem[] = [];
+  for (const registration of registrations) {
+    const answer = applyPolicy(registration, []);
+    if (!answer.granted) continue;
+    const fits = await loadFits(registration);
+    const refusals = [...fits].flatMap(([backend, provider]) => {
+      const fit = provider.fit(answer.grant.wish);
+      return fit.fits ? [] : [`${backend}: ${fit.reason}`];
+    });
+    await Promise.all([...fits.values()].map((provider) => provider.close()));
+    if (refusals.length === 0) continue;
+    const none = refusals.length === registration.backends.length;
+    (none ? problems : notes).push({
+      file: files.find((file) => basename(file, extname(file)) === registration.name) ?? registration.name,
+      line: 0,
+      column: 0,
+      path: 'defaults',
+      message: `${none ? 'no backend has' : 'not every backend has'} what a runner gets without labels (${refusals.join('; ')})`,
+      cure: none ? 'Change `defaults`, or add a backend that has it.' : 'The others serve such jobs.',
+    });
+  }
+  return { problems, notes };
 }
 
 function nameOf(file: string, terminal: Terminal): string {

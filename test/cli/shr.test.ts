@@ -173,6 +173,38 @@ describe('shr', () => {
       expect(notes[0]).to.include({ path: 'credentials.token' });
     });
 
+    describe('asks each backend for what a runner has without labels', () => {
+      const eci = `
+  - name: eci
+    kind: ali-eci
+    options:
+      region: cn-hangzhou
+      accessKeyId: LTAI-example
+      accessKeySecret: \${env:KEY}
+      vSwitchIds: [vsw-1]
+      securityGroupId: sg-1
+`;
+      const validated = async (backends: string, cpu: number) => {
+        const file = join(folder, 'registrations/acme.yaml');
+        const text = (await readFile(file, 'utf8')).replace(/^backends:\n( .*\n)+/m, `backends:${backends}`);
+        await writeFile(file, text.replace(/^( {2})cpu: .*$/m, `$1cpu: ${cpu}`));
+        return shr(['validate'], folder, { ...process.env, KEY: 'the-secret' });
+      };
+
+      it('and calls it a problem where none has it', async () => {
+        const { code, out } = await validated(eci, 500);
+        expect(code).to.equal(1);
+        expect(out).to.match(/^registrations\/acme\.yaml: defaults: no backend has what a runner gets .*\(eci: .*500/m);
+        expect((await validated(eci, 4)).code).to.equal(0);
+      });
+
+      it('and notes it where another one has it', async () => {
+        const { code, out } = await validated(`${eci}  - kind: docker\n`, 300);
+        expect(code).to.equal(0);
+        expect(out).to.match(/^note: registrations\/acme\.yaml: defaults: not every backend has .*\(eci: /m);
+      });
+    });
+
     it('checks a tenants’ repository that has no dispatcher.yaml', async () => {
       await mkdir(join(folder, 'tenants'));
       await writeFile(join(folder, 'tenants/acme.yaml'), await readFile(join(folder, 'registrations/acme.yaml')));
