@@ -32,6 +32,7 @@ import {
   type Job,
   readJob,
   readTaskEvents,
+  readUid,
   taskGroupOf,
   toInstance,
 } from './state.ts';
@@ -109,6 +110,10 @@ export class GcpBatchProvider implements Provider {
       const [answer] = await this.#call('CreateJob', this.#mutations, (options) =>
         this.#client.createJob(body, options),
       );
+      // What was made under a new name is as it was asked for.
+      if (request.nameIsNew === true) {
+        return { ref: { name: request.name, id: readUid(answer) }, state: 'pending', tags: request.tags };
+      }
       job = readJob('gcp-batch CreateJob', answer);
     } catch (error) {
       const said = classify('CreateJob', error);

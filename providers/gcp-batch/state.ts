@@ -44,6 +44,15 @@ export type Job = z.infer<typeof job>;
 
 const task = z.object({ status: z.object({ state, statusEvents: events }).nullish() });
 
+const created = job.pick({ uid: true });
+
+/** Of a job that has just been made. */
+export function readUid(answer: unknown): string {
+  const parsed = created.safeParse(answer);
+  if (parsed.success) return parsed.data.uid;
+  throw new ProviderError('transient', 'gcp-batch CreateJob', 'a job without a uid');
+}
+
 export function readJob(operation: string, answer: unknown): Job {
   const parsed = job.safeParse(answer);
   if (parsed.success) return parsed.data;

@@ -41,9 +41,28 @@ export function directLaunch(raw: unknown): DirectLaunch {
             },
           ],
           allocationPolicy: {
-            instances: [{ policy: { machineType: 'e2-standard-2' } }],
+            instances: [
+              {
+                policy: {
+                  machineType: 'e2-standard-2',
+                  provisioningModel: 'STANDARD',
+                  bootDisk: { type: 'pd-balanced', sizeGb: 50 },
+                },
+                blockProjectSshKeys: true,
+              },
+            ],
             serviceAccount: { email: options.serviceAccount },
             location: { allowedLocations: [`regions/${options.region}`] },
+            labels: { shr_registration: request.tags.registration, ...request.tags.charge },
+            network: {
+              networkInterfaces: [
+                {
+                  network: 'global/networks/default',
+                  subnetwork: `regions/${options.region}/subnetworks/default`,
+                  noExternalIpAddress: true,
+                },
+              ],
+            },
           },
           logsPolicy: { destination: 'CLOUD_LOGGING' },
         },
