@@ -5,6 +5,7 @@ import { identitiesOf } from './request.ts';
 import type { Service } from './service.ts';
 import { LEAST, mostOf, sellsSpot } from './sizes.ts';
 import { type Group, toInstance } from './state.ts';
+import { DELEGATE } from './subnet.ts';
 
 export async function check(options: AzureAciOptions, service: Service): Promise<readonly Finding[]> {
   let groups: readonly Group[];
@@ -13,7 +14,7 @@ export async function check(options: AzureAciOptions, service: Service): Promise
   } catch (error) {
     return [unusable(options, error)];
   }
-  const rest = await Promise.all([region(options, service), quota(options, service)]);
+  const rest = await Promise.all([region(options, service), quota(options, service), network(options, service)]);
   return [
     {
       subject: 'credentials',
@@ -22,7 +23,6 @@ export async function check(options: AzureAciOptions, service: Service): Promise
     },
     ...rest,
     ...identity(options, groups),
-    network(options),
   ];
 }
 
@@ -181,13 +181,41 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
   ];
 }
 
-function network(options: AzureAciOptions): Finding {
-  return {
-    subject: 'network',
-    ok: true,
-    message:
-      options.subnetId === undefined
-        ? 'no network of yours; nothing from outside reaches the containers'
-        : `subnet ${options.subnetId.slice(options.subnetId.lastIndexOf('/') + 1)}; whether it is delegated and has room the first launch tells`,
-  };
+async function network({ subnetId }: AzureAciOptions, service: Service): Promise<Finding> {
+  if (subnetId === undefined) {
+    const message = 'no network of yours; nothing from outside reaches the containers';
+    return { subject: 'network', ok: true, message };
+  }
+  const name = subnetId.slice(subnetId.lastIndexOf('/') + 1);
+  try {
+    const { delegated, natGateway } = await service.subnet(subnetId);
+    if (!delegated) {
+      return {
+        subject: 'network',
+        ok: false,
+        message: `the subnet ${name} is not delegated to container groups`,
+        cure: `az network vnet subnet update --ids ${subnetId} --delegations ${DELEGATE}`,
+      };
+    }
+    const out = natGateway
+      ? 'has a NAT gateway'
+      : 'has no NAT gateway: runners reach GitHub by routes of yours, or not';
+    return { subject: 'network', ok: true, message: `the subnet ${name} is delegated to container groups and ${out}` };
+  } catch (error) {
+    const said =
+      error instanceof ProviderError ? error : new ProviderError('transient', 'azure-aci subnet', String(error));
+    if (said.code !== undefined && /^(AuthorizationFailed|Forbidden|403)$/i.test(said.code)) {
+      const message = `the subnet ${name} was not looked at: that takes Microsoft.Network/virtualNetworks/subnets/read`;
+      return { subject: 'network', ok: true, message };
+    }
+    const absent = /NotFound$/i.test(said.code ?? '');
+    return {
+      subject: 'network',
+      ok: false,
+      message: said.message,
+      cure: absent
+        ? `check subnetId: az network vnet subnet show --ids ${subnetId}`
+        : 'try again; launches go on meanwhile',
+    };
+  }
 }

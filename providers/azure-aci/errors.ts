@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
-export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities';
+export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities' | 'subnet';
 
 /** RestError of the SDK, and what @azure/identity throws. */
 const restError = z.object({

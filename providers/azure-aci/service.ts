@@ -4,6 +4,7 @@ import {
   ContainerInstanceManagementClient,
   getContinuationToken,
 } from '@azure/arm-containerinstance';
+import type { TokenCredential } from '@azure/identity';
 import { z } from 'zod';
 import { Deadlines } from '../deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
@@ -14,6 +15,7 @@ import { type Call, classify, isAbsent } from './errors.ts';
 import { type AzureAciOptions, secretsOf } from './options.ts';
 import { CONTAINER } from './request.ts';
 import { type Group, group } from './state.ts';
+import { readSubnet, type Subnet } from './subnet.ts';
 
 /** Far beyond any quota of a subscription: then it is the answer that is wrong. */
 const MOST_PAGES = 1000;
@@ -42,6 +44,7 @@ interface Answered {
 
 export class Service {
   readonly #options: AzureAciOptions;
+  readonly #credential: TokenCredential;
   readonly #client: ContainerInstanceManagementClient;
   readonly #deadlines: Deadlines;
   readonly #budget: Budget;
@@ -53,7 +56,8 @@ export class Service {
     this.#budget = new Budget(host, options.limits, options.rateShare, options.timeoutMs);
     this.#secrets = secretsOf(options);
     const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
-    this.#client = new ContainerInstanceManagementClient(credentialOf(options), options.subscriptionId, {
+    this.#credential = credentialOf(options);
+    this.#client = new ContainerInstanceManagementClient(this.#credential, options.subscriptionId, {
       endpoint,
       credentialScopes: tokenScope(options.cloud),
       // A 429 or a lost create is the dispatcher's to judge.
@@ -150,6 +154,10 @@ export class Service {
       collected(this.#client.location.listCapabilities(this.#options.location, { abortSignal })),
     );
     return this.#read('capabilities', capabilities, found);
+  }
+
+  subnet(id: string): Promise<Subnet> {
+    return this.#call('subnet', (signal) => readSubnet(id, this.#options, this.#credential, signal));
   }
 
   async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {

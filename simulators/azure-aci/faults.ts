@@ -11,6 +11,7 @@ export const operations = [
   'usages',
   'capabilities',
   'operation',
+  'subnet',
   'token',
 ] as const;
 export type Operation = (typeof operations)[number];

@@ -22,6 +22,8 @@ export interface AzureAciSimulatorOptions extends ContainerHostOptions {
   readonly spotLocations?: readonly string[];
   /** Resource ids of subnets that are there, and delegated. */
   readonly subnets?: readonly string[];
+  /** Of subnets that are there, and not delegated. */
+  readonly plainSubnets?: readonly string[];
   readonly quota?: { readonly groups?: number; readonly cores?: number; readonly spotCores?: number };
   /** Creations, and as many deletions. Default: the vendor's. */
   readonly limits?: { readonly per5Minutes: number; readonly perHour: number };

@@ -64,6 +64,13 @@ export class World {
 
   /** Which operation the address means. Rejects what is not there, as Resource Manager does. */
   route(method: string, url: URL): { readonly operation: Operation; readonly name: string } {
+    // Of the network service, whose versions are its own; the subnets may be in any resource group.
+    if (
+      method === 'GET' &&
+      /\/providers\/microsoft\.network\/virtualnetworks\/[^/]+\/subnets\/[^/]+$/i.test(url.pathname)
+    ) {
+      return { operation: 'subnet', name: decodeURIComponent(url.pathname) };
+    }
     const version = url.searchParams.get('api-version');
     if (version === null) {
       throw new Refusal(
@@ -136,9 +143,25 @@ export class World {
         return { status: 200, body: { value: this.#capabilities() } };
       case 'operation':
         return this.#operation(name, url);
+      case 'subnet':
+        return { status: 200, body: this.#subnet(name) };
       case 'token':
         throw new Error('tokens are made elsewhere');
     }
+  }
+
+  #subnet(id: string): object {
+    const { subnets = [demoSubnet], plainSubnets = [] } = this.#options;
+    const delegated = subnets.includes(id);
+    if (!delegated && !plainSubnets.includes(id)) {
+      throw new Refusal(404, 'NotFound', `Resource ${id} not found.`);
+    }
+    const service = { name: 'aci', properties: { serviceName: 'Microsoft.ContainerInstance/containerGroups' } };
+    return {
+      id,
+      name: id.slice(id.lastIndexOf('/') + 1),
+      properties: { provisioningState: 'Succeeded', delegations: delegated ? [service] : [] },
+    };
   }
 
   async close(): Promise<void> {

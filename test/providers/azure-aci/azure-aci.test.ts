@@ -521,6 +521,44 @@ describe('azure-aci', () => {
       }
     });
 
+    describe('of a subnet', () => {
+      const plain = demoSubnet.replace(/runners$/, 'plain');
+
+      it('says that it is delegated, and whether there is a way out', async () => {
+        house = await openHouse();
+        const found = finding(await house.backend({ subnetId: demoSubnet }).check(), 'network');
+        expect(found).to.include({
+          ok: true,
+          message:
+            'the subnet runners is delegated to container groups and has no NAT gateway: runners reach GitHub by routes of yours, or not',
+        });
+      });
+
+      it('finds one that is not delegated, and one that is not there', async () => {
+        house = await openHouse({ plainSubnets: [plain] });
+        const found = finding(await house.backend({ subnetId: plain }).check(), 'network');
+        expect(found.ok).to.equal(false);
+        expect(found.cure).to.equal(
+          `az network vnet subnet update --ids ${plain} --delegations Microsoft.ContainerInstance/containerGroups`,
+        );
+        const absent = finding(await house.backend({ subnetId: `${demoSubnet}x` }).check(), 'network');
+        expect(absent.ok).to.equal(false);
+        expect(absent.cure).to.include(`az network vnet subnet show --ids ${demoSubnet}x`);
+      });
+
+      it('is no failure where it may not be looked at, and one where nobody answers', async () => {
+        house = await openHouse();
+        const provider = house.backend({ subnetId: demoSubnet });
+        const end = house.simulator.fault({ kind: 'no-permission', operation: 'subnet' });
+        const hidden = finding(await provider.check(), 'network');
+        expect(hidden.ok).to.equal(true);
+        expect(hidden.message).to.include('Microsoft.Network/virtualNetworks/subnets/read');
+        end();
+        house.simulator.fault({ kind: 'server-error', operation: 'subnet' });
+        expect(finding(await provider.check(), 'network').ok).to.equal(false);
+      });
+    });
+
     it('finds a quota that is used up', async () => {
       house = await openHouse({ quota: { groups: 1 } });
       const provider = house.backend();

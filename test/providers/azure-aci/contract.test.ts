@@ -198,6 +198,7 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('meets each difference that it looks over, so that none outlives its reason', async () => {
     await liveThrough(provider());
+    await provider({ subnetId: demoSubnet }).check();
     await vendorClient(house.simulator).containerGroups.beginCreateOrUpdateAndWait(
       house.simulator.resourceGroup,
       'theirs',

@@ -73,6 +73,7 @@ const ids: Readonly<Record<Call['operation'], string>> = {
   usages: 'Location_ListUsage',
   capabilities: 'Location_ListCapabilities',
   operation: 'polling',
+  subnet: 'looking at a subnet',
   token: 'signing in',
   unknown: 'unknown',
 };
@@ -87,6 +88,7 @@ export const differences: readonly { readonly words: RegExp; readonly why: strin
     why: 'polling follows the URL that the service itself gives (azure-asyncoperation, location); no version describes it',
   },
   { words: /^signing in: there is no such operation$/, why: 'of Entra ID, not of this service' },
+  { words: /^looking at a subnet: there is no such operation$/, why: 'of the network service, for `shr doctor` alone' },
   {
     words: /^[A-Za-z]+_[A-Za-z]+: api-version 2023-05-01$/,
     why: 'the newest release of the SDK (9.1) speaks 2023-05-01; the description at hand is 2025-09-01',
