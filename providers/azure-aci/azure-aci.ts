@@ -153,7 +153,19 @@ export class AzureAciProvider implements Provider {
     try {
       await this.#service.create(name, body, Object.values(request.secretEnvironment));
     } catch (error) {
-      if (!(error instanceof ProviderError) || error.kind !== 'conflict') throw error;
+      if (!(error instanceof ProviderError)) throw error;
+      // The job's own choice: no reason to close the backend to the others.
+      if (
+        error.code === 'LinkedAuthorizationFailed' &&
+        request.shape.subnet !== undefined &&
+        /subnets/i.test(error.message)
+      ) {
+        throw new ProviderError('invalid', error.operation, error.message.replace(`${error.operation}: `, ''), {
+          code: error.code,
+          cause: error,
+        });
+      }
+      if (error.kind !== 'conflict') throw error;
       // Somebody else was faster: another process of this dispatcher, or an earlier try whose answer was lost.
       const taken = await this.#service.get(name);
       if (taken !== undefined) return adopted(taken, request);

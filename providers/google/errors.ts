@@ -40,7 +40,8 @@ const kinds: Readonly<Record<GoogleCode, ProviderErrorKind>> = {
   FAILED_PRECONDITION: 'transient',
   ABORTED: 'transient',
   OUT_OF_RANGE: 'invalid',
-  UNIMPLEMENTED: 'invalid',
+  // Of this method at this address, whatever is asked: grpc-js says it of a 404 too. No image is to blame.
+  UNIMPLEMENTED: 'unauthorized',
   INTERNAL: 'transient',
   UNAVAILABLE: 'transient',
   DATA_LOSS: 'transient',
@@ -91,6 +92,7 @@ const duration = z.object({
   seconds: z.coerce.number().default(0),
   nanos: z.coerce.number().default(0),
 });
+const errorInfo = z.object({ '@type': z.string().endsWith('google.rpc.ErrorInfo'), reason: z.string() });
 const retryInfo = z.object({ retryDelay: z.union([duration, z.string().regex(/^[\d.]+s$/)]) });
 
 /** gaxios, of both of its majors; `data` is the body, parsed where it could be. */
@@ -152,7 +154,16 @@ export function classifyGoogle(operation: string, error: unknown, words: Words =
   }
   const named = CODES.find((name) => name === body?.status);
   const known = named ?? codesOfHttp[httpStatus] ?? (httpStatus >= 500 ? 'INTERNAL' : 'UNKNOWN');
-  return sorted(operation, known, text, undefined, body?.details ?? [], words, cause);
+  const details = body?.details ?? [];
+  return sorted(
+    operation,
+    known,
+    text,
+    details.map(reasonIn).find((reason) => reason !== undefined),
+    details,
+    words,
+    cause,
+  );
 }
 
 function sorted(
@@ -193,6 +204,12 @@ function kindOf(code: GoogleCode, text: string, reason: string | undefined, word
 
 export function kindOfWords(text: string, words: Words): ProviderErrorKind | undefined {
   return words.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/** Of an ErrorInfo, by REST; gRPC's client has taken it out already. */
+function reasonIn(detail: unknown): string | undefined {
+  const parsed = errorInfo.safeParse(detail);
+  return parsed.success ? parsed.data.reason : undefined;
 }
 
 function retryDelayMs(detail: unknown): number | undefined {

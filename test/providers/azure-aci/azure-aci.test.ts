@@ -97,6 +97,22 @@ describe('azure-aci', () => {
       expect(house.simulator.named('house-1')?.restartCount).to.equal(0);
     });
 
+    it('blames a subnet that may not be joined on the job that chose it, and on the backend where that did', async () => {
+      house = await openHouse({ subnets: [demoSubnet] });
+      const message = `The client has no permission Microsoft.Network/virtualNetworks/subnets/join/action on ${demoSubnet}`;
+      house.simulator.fault({
+        kind: 'refusal',
+        operation: 'create',
+        status: 403,
+        code: 'LinkedAuthorizationFailed',
+        message,
+      });
+      const provider = house.backend({ subnetId: demoSubnet });
+      const own = await refusal(provider.launch(launchOf('house-1', { shape: { ...shape, subnet: 'other' } })));
+      expect([own.kind, own.message]).to.deep.equal(['invalid', `azure-aci create: ${message}`]);
+      expect((await refusal(provider.launch(launchOf('house-2')))).kind).to.equal('unauthorized');
+    });
+
     it('sends nothing that does not fit', async () => {
       house = await openHouse();
       const charge = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`label-${index}`, 'x']));
