@@ -3,8 +3,7 @@ import { Command } from 'commander';
 import { ProviderError } from '../../providers/provider.ts';
 import { sleep, systemClock, systemRandom } from '../clock.ts';
 import type { Backend } from '../config/model.ts';
-import { formatProblem } from '../config/problem.ts';
-import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson, printTable } from './output.ts';
 import { showProgress } from './progress.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
@@ -47,17 +46,8 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       '\nA cache is billed as a snapshot for as long as it exists. Repeat the command to see how far it is.\n',
     );
   return command.action(async (folder: string, options: ImageCacheOptions) => {
-    const loaded = await loadedConfiguration(folder, options.config, terminal);
-    if (!loaded.ok) {
-      for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
-      terminal.exit(1);
-      return;
-    }
-    const { registrations } = loaded.configuration;
-    const registration = registrations.find(({ name }) => name === options.registration);
-    if (registration === undefined) {
-      return command.error(`error: ${unknownRegistration(options.registration, registrations)}`);
-    }
+    const registration = await loadedRegistration(folder, options, command, terminal);
+    if (registration === undefined) return;
     const backends = registration.backends.filter(
       ({ name, kind }) => kind === KIND && (options.backend === undefined || options.backend === name),
     );

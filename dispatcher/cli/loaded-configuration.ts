@@ -1,12 +1,14 @@
 /** The whole configuration for a command that works with the real services: all of it, secrets included, or none. */
 import { relative, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { systemFiles } from '../config/files.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { Configuration, Registration } from '../config/model.ts';
-import type { Problem } from '../config/problem.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
 import { nearest } from '../labels/nearest.ts';
 import { configurationFiles } from './configuration-files.ts';
+import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 export type LoadedConfiguration =
@@ -32,6 +34,24 @@ export async function loadedConfiguration(
     return near === '' || near.startsWith('..') ? file : near;
   };
   return { ok: false, problems: loaded.problems.map((problem) => ({ ...problem, file: shown(problem.file) })) };
+}
+
+/** The one that a command works with. Undefined after the exit code was set and all that is wrong was said. */
+export async function loadedRegistration(
+  folder: string,
+  { config, registration: name }: { readonly config?: string; readonly registration: string },
+  command: Command,
+  terminal: Terminal,
+): Promise<Registration | undefined> {
+  const loaded = await loadedConfiguration(folder, config, terminal);
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
+    terminal.exit(1);
+    return undefined;
+  }
+  const { registrations } = loaded.configuration;
+  const found = registrations.find((registration) => registration.name === name);
+  return found ?? command.error(`error: ${unknownRegistration(name, registrations)}`);
 }
 
 /** What to say of a name that is none of the configuration's. */

@@ -4,8 +4,7 @@ import type { Provider } from '../../providers/provider.ts';
 import { type Backends, createBackends } from '../backends.ts';
 import { systemClock, systemRandom } from '../clock.ts';
 import type { Backend, Registration } from '../config/model.ts';
-import { formatProblem } from '../config/problem.ts';
-import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
@@ -53,17 +52,8 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       '\nIt launches a container, which costs money. Each step names the line of docs/assumptions.md that it confirms.\n',
     );
   return command.action(async (folder: string, options: VerifyOptions) => {
-    const loaded = await loadedConfiguration(folder, options.config, terminal);
-    if (!loaded.ok) {
-      for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
-      terminal.exit(1);
-      return;
-    }
-    const { registrations } = loaded.configuration;
-    const registration = registrations.find(({ name }) => name === options.registration);
-    if (registration === undefined) {
-      return command.error(`error: ${unknownRegistration(options.registration, registrations)}`);
-    }
+    const registration = await loadedRegistration(folder, options, command, terminal);
+    if (registration === undefined) return;
     const unknown = options.backend?.find((name) => !registration.backends.some((one) => one.name === name));
     if (unknown !== undefined) {
       const names = registration.backends.map(({ name }) => name).join(', ');

@@ -1,5 +1,6 @@
 /** What goes wrong, on request. Off by default: an honest service. */
 import { z } from 'zod';
+import { Switchboard } from '../switchboard.ts';
 
 /** A definite refusal by name, with the service's own code and words. */
 const refusals = {
@@ -69,20 +70,15 @@ export interface RefusalWords {
 }
 
 export class Faults {
-  #active: { readonly fault: Fault; left: number }[] = [];
+  readonly #switched = new Switchboard<Fault>();
 
   /** The returned function ends it. */
   add(input: FaultInput): () => void {
-    const fault = faultSchema.parse(input);
-    const entry = { fault, left: fault.times ?? Number.POSITIVE_INFINITY };
-    this.#active.push(entry);
-    return () => {
-      this.#active = this.#active.filter((other) => other !== entry);
-    };
+    return this.#switched.add(faultSchema.parse(input));
   }
 
   clear(): void {
-    this.#active = [];
+    this.#switched.clear();
   }
 
   latencyMs(action: string): number {
@@ -118,17 +114,9 @@ export class Faults {
   }
 
   #take<Kind extends Fault['kind']>(kind: Kind, action: string): Extract<Fault, { kind: Kind }> | undefined {
-    for (const entry of this.#active) {
-      const { fault } = entry;
-      if (!isKind(fault, kind) || entry.left <= 0) continue;
-      if ('action' in fault && fault.action !== undefined && fault.action !== action) continue;
-      entry.left -= 1;
-      return fault;
-    }
-    return undefined;
+    return this.#switched.take(
+      kind,
+      (fault) => !('action' in fault) || fault.action === undefined || fault.action === action,
+    );
   }
-}
-
-function isKind<Kind extends Fault['kind']>(fault: Fault, kind: Kind): fault is Extract<Fault, { kind: Kind }> {
-  return fault.kind === kind;
 }

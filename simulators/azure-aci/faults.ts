@@ -1,5 +1,6 @@
 /** What goes wrong, on request. Off by default: an honest service. */
 import { z } from 'zod';
+import { Switchboard } from '../switchboard.ts';
 import { Refusal } from './refusal.ts';
 
 export const operations = [
@@ -54,7 +55,7 @@ export type FaultInput = z.input<typeof faultSchema>;
 
 export class Faults {
   readonly #location: string;
-  #active: { readonly fault: Fault; left: number }[] = [];
+  readonly #switched = new Switchboard<Fault>();
 
   constructor(location: string) {
     this.#location = location;
@@ -62,16 +63,11 @@ export class Faults {
 
   /** The returned function ends it. */
   add(input: FaultInput): () => void {
-    const fault = faultSchema.parse(input);
-    const entry = { fault, left: fault.times ?? Number.POSITIVE_INFINITY };
-    this.#active.push(entry);
-    return () => {
-      this.#active = this.#active.filter((other) => other !== entry);
-    };
+    return this.#switched.add(faultSchema.parse(input));
   }
 
   clear(): void {
-    this.#active = [];
+    this.#switched.clear();
   }
 
   latencyMs(operation: Operation): number {
@@ -120,18 +116,9 @@ export class Faults {
   }
 
   #take<Kind extends Fault['kind']>(kind: Kind, operation: Operation): Extract<Fault, { kind: Kind }> | undefined {
-    for (const entry of this.#active) {
-      const { fault } = entry;
-      if (!isKind(fault, kind) || entry.left <= 0) continue;
+    return this.#switched.take(kind, (fault) => {
       const wished = 'operation' in fault ? fault.operation : undefined;
-      if (wished === undefined ? operation === 'token' : wished !== operation) continue;
-      entry.left -= 1;
-      return fault;
-    }
-    return undefined;
+      return wished === undefined ? operation !== 'token' : wished === operation;
+    });
   }
-}
-
-function isKind<Kind extends Fault['kind']>(fault: Fault, kind: Kind): fault is Extract<Fault, { kind: Kind }> {
-  return fault.kind === kind;
 }
