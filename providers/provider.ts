@@ -153,6 +153,19 @@ export interface Finding {
   readonly cure?: string;
 }
 
+/** An image that jobs may get. It is well where it is there for one of these architectures: labels choose among them. */
+export interface ImageUse {
+  /** As in a wish. */
+  readonly reference: string;
+  readonly architectures: readonly Architecture[];
+}
+
+/** What a check is told of its registration. */
+export interface CheckedUse {
+  /** At most MOST_IMAGES are looked at; who has more says what was left out. */
+  readonly images: readonly ImageUse[];
+}
+
 /** Sorted by what follows from it, not by what the service calls it. The verdicts: DESIGN, "Provider contract". */
 export type ProviderErrorKind =
   /** No stock, zone full: the next backend now. */
@@ -231,8 +244,11 @@ export interface Provider {
   /** The container's last output, at most 256 KB of it; undefined where there is none (any more). */
   logs(ref: InstanceRef): Promise<string | undefined>;
 
-  /** What `shr doctor` prints, one line a finding. Does not reject. */
-  check(): Promise<readonly Finding[]>;
+  /**
+   * What `shr doctor` prints, one line a finding; of each image in `use` one, its reference in the message. A registry
+   * that cannot be asked from here is no fault. Does not reject.
+   */
+  check(use?: CheckedUse): Promise<readonly Finding[]>;
 
   /** Lets go of sockets and timers. The instances stay. */
   close(): Promise<void>;
@@ -270,3 +286,5 @@ export interface ProviderModule<Options = unknown> {
 }
 
 export const LOG_BYTES = 256 * 1024;
+/** In one check. */
+export const MOST_IMAGES = 20;

@@ -2,6 +2,7 @@
 import { Deadlines } from '../deadlines.ts';
 import {
   type Capabilities,
+  type CheckedUse,
   type Finding,
   type Fit,
   type Instance,
@@ -15,6 +16,7 @@ import {
 import { refuseWish, roundUp } from '../wish.ts';
 import { Engine } from './engine.ts';
 import { classify } from './errors.ts';
+import { checkEngineImages } from './images.ts';
 import type { DockerOptions } from './options.ts';
 import { containerBody, refuseBucket } from './request.ts';
 import { fromInspected, fromListed } from './state.ts';
@@ -26,13 +28,15 @@ const LEAST_MEMORY_GIB = 6 / 1024;
 export class DockerProvider implements Provider {
   readonly capabilities: Capabilities;
   readonly #options: DockerOptions;
+  readonly #deadlines: Deadlines;
   readonly #engine: Engine;
   /** Many jobs wait for the same new image: one pull serves them all. */
   readonly #pulls = new Map<string, Promise<void>>();
 
   constructor(options: DockerOptions & { readonly architecture: 'x64' | 'arm64' }, host: ProviderHost) {
     this.#options = options;
-    this.#engine = new Engine(options, new Deadlines(host));
+    this.#deadlines = new Deadlines(host);
+    this.#engine = new Engine(options, this.#deadlines);
     this.capabilities = {
       architectures: [options.architecture],
       spot: false,
@@ -119,7 +123,7 @@ export class DockerProvider implements Provider {
     return instance === undefined ? undefined : this.#engine.logs(instance.ref.id);
   }
 
-  async check(): Promise<readonly Finding[]> {
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
     const findings: Finding[] = [];
     try {
       const engine = await this.#engine.version();
@@ -179,6 +183,7 @@ export class DockerProvider implements Provider {
         ),
       );
     }
+    findings.push(...(await checkEngineImages(use?.images ?? [], this.#engine, this.#options, this.#deadlines)));
     return findings;
   }
 

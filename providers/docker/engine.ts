@@ -5,6 +5,7 @@ import { addAbortSignal, Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { z } from 'zod';
 import type { Deadlines } from '../deadlines.ts';
+import { loginFor, parseReference } from '../image-reference.ts';
 import { ProviderError } from '../provider.ts';
 import { DISPATCHER_TAG } from '../tags.ts';
 import { Tail } from '../tail.ts';
@@ -23,6 +24,7 @@ const info = z.object({
   PidsLimit: z.boolean().optional(),
   CpuCfsQuota: z.boolean().optional(),
 });
+const imageAnswer = z.object({ Architecture: z.string().default('') });
 const progress = z.object({ error: z.string().optional() });
 
 type Request = Parameters<Docker['modem']['dial']>[0];
@@ -139,7 +141,10 @@ export class Engine {
 
   /** Resolves when the engine has the image. */
   async pull(image: string): Promise<void> {
-    const auth = this.#options.registryAuth;
+    const { registryAuth } = this.#options;
+    // The engine would show it to any registry that the image names.
+    const registry = parseReference(image)?.registry;
+    const auth = registryAuth === undefined || registry === undefined ? undefined : loginFor(registry, [registryAuth]);
     await this.#stream(
       'pull',
       {
@@ -167,6 +172,17 @@ export class Engine {
       this.#call('version', { path: '/info' }),
     ]);
     return { ...this.#parse('version', version, about), ...this.#parse('version', info, machine) };
+  }
+
+  /** Of an image that it has, as Go calls it; undefined where it has none of that name. `image` must be a reference. */
+  async architectureOf(image: string): Promise<string | undefined> {
+    try {
+      const answer = await this.#call('image', { path: `/images/${image}/json` });
+      return this.#parse('image', imageAnswer, answer).Architecture;
+    } catch (error) {
+      if (error instanceof ProviderError && error.code === '404') return undefined;
+      throw error;
+    }
   }
 
   async requireNetwork(name: string): Promise<void> {

@@ -13,6 +13,7 @@ export type Call =
   | 'pull'
   | 'version'
   | 'network'
+  | 'image'
   | 'auth';
 
 /** docker-modem's error. Its `reason` names a status after the call's table and misleads: a missing image reads "no such container". */

@@ -1,5 +1,6 @@
 /** Where a Google API is reached: Google's own host, or another one for tests and private endpoints. */
 import { z } from 'zod';
+import { isLoopbackName } from '../address-kind.ts';
 
 export interface Endpoint {
   readonly host: string;
@@ -7,8 +8,6 @@ export interface Endpoint {
   /** True for `http://`, which is allowed on this machine alone: nothing that is said there is protected. */
   readonly insecure: boolean;
 }
-
-const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 /**
  * Undefined for what is no endpoint. Our token goes there, and a tenant writes the option: so it is a host of Google's
@@ -21,14 +20,14 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   }
   const insecure = url.protocol === 'http:';
   if (!insecure && url.protocol !== 'https:') return undefined;
-  if (insecure ? !LOOPBACK.has(url.hostname) : !/(^|\.)googleapis\.com$/.test(url.hostname)) return undefined;
+  if (insecure ? !isLoopbackName(url.hostname) : !/(^|\.)googleapis\.com$/.test(url.hostname)) return undefined;
   const port = url.port === '' ? (insecure ? 80 : 443) : Number(url.port);
   return { host: url.hostname, port, insecure };
 }
 
 export function isLoopback(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && LOOPBACK.has(url.hostname);
+  return url !== null && isLoopbackName(url.hostname);
 }
 
 /** An option that overrides an endpoint. */

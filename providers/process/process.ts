@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { access, constants, mkdir, readdir, statfs } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
+import { eachLimited } from '../concurrency.ts';
 import { Deadlines } from '../deadlines.ts';
 import {
   type Architecture,
@@ -17,7 +18,6 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { refuseWish, roundUp } from '../wish.ts';
-import { eachLimited } from './concurrency.ts';
 import { classify } from './errors.ts';
 import {
   errorCode,

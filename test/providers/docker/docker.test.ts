@@ -13,7 +13,7 @@ import { type LaunchRequest, type Provider, ProviderError } from '../../../provi
 import { testHost } from '../../conformance/harness.ts';
 import { ask, ENGINE_SOCKET, engineProblem, testImage } from '../../docker/engine.ts';
 import { EngineProxy } from '../../docker/engine-proxy.ts';
-import { RegistryServer } from '../../docker/registry.ts';
+import { type PulledFrom, startRegistry } from '../../docker/registry.ts';
 
 const run = promisify(execFile);
 const OWNER = `dk${process.pid}`;
@@ -243,43 +243,43 @@ describe('provider docker, with an engine', () => {
   });
 
   describe('pulls', () => {
-    let registry: RegistryServer;
+    let pulled: PulledFrom;
 
     before(async () => {
-      registry = await RegistryServer.start({ username: 'acme', password: 'p4ss' });
+      pulled = await startRegistry({ username: 'acme', password: 'p4ss' });
     });
-    after(() => registry?.close());
+    after(() => pulled?.registry.close());
     afterEach(async () => {
-      await ask('DELETE', `/images/${registry.image}?force=1`, undefined, [404]);
+      await ask('DELETE', `/images/${pulled.image}?force=1`, undefined, [404]);
     });
 
     const auth = (password: string) => ({
       pull: 'missing',
       command: ['/bin/echo', 'pulled and run'],
-      registryAuth: { server: registry.server, username: 'acme', password },
+      registryAuth: { server: pulled.registry.server, username: 'acme', password },
     });
 
     it('an image that is missing, once for many launches, with the credentials of the backend', async () => {
       const provider = create(auth('p4ss'));
       expect((await provider.check()).filter((finding) => !finding.ok)).to.deep.equal([]);
       const [first] = await Promise.all(
-        Array.from({ length: 3 }, () => provider.launch(request({ image: registry.image }))),
+        Array.from({ length: 3 }, () => provider.launch(request({ image: pulled.image }))),
       );
       if (first === undefined) throw new Error('nothing was launched');
       await until(async () => (await provider.inspect(first.ref))?.state === 'succeeded');
       expect(await provider.logs(first.ref)).to.equal('pulled and run\n');
-      expect(registry.blobReads, 'the layer was sent').to.equal(1);
+      expect(pulled.layerReads(), 'the layer was sent').to.equal(1);
     });
 
     it('nothing where the image is there', async () => {
-      const reads = registry.requests;
+      const reads = pulled.registry.requests;
       await create(auth('p4ss')).launch(request());
-      expect(registry.requests).to.equal(reads);
+      expect(pulled.registry.requests).to.equal(reads);
     });
 
     it('nothing where the registry says no, and tells whose fault it is', async () => {
       const provider = create(auth('wrong'));
-      const error = await refusal(provider.launch(request({ image: registry.image })));
+      const error = await refusal(provider.launch(request({ image: pulled.image })));
       expect(error.kind).to.equal('unauthorized');
       expect(error.message).to.not.include('wrong');
       expect(await provider.list({ dispatcher: OWNER })).to.deep.equal([]);
@@ -289,7 +289,7 @@ describe('provider docker, with an engine', () => {
     });
 
     it('nothing where the tag is unknown: invalid, with the words of the registry', async () => {
-      const error = await refusal(create(auth('p4ss')).launch(request({ image: `${registry.image}-nope` })));
+      const error = await refusal(create(auth('p4ss')).launch(request({ image: `${pulled.image}-nope` })));
       expect(error.kind).to.equal('invalid');
       expect(error.message).to.match(/not found|unknown/);
     });

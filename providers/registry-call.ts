@@ -1,0 +1,88 @@
+/** One GET at a place that somebody else chose: bounded in size, and never at an address that is nobody's business. */
+import { type LookupAddress, lookup } from 'node:dns';
+import { type IncomingHttpHeaders, request as requestPlain } from 'node:http';
+import { request as requestSecure } from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  /** Where it came from. */
+  readonly address: string;
+}
+
+/** An index has a few KB, the largest that registries take has 4 MB. */
+const MOST_BYTES = 4 * 2 ** 20;
+
+/**
+ * Follows no redirect, and takes no proxy: behind one, the address would not be ours to look at. `allows` is asked for
+ * each address of the host; one that it does not allow ends the call.
+ */
+export function get(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  allows: (address: string) => boolean,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    // Of an address nobody asks the resolver.
+    if (isIP(host) !== 0 && !allows(host)) {
+      reject(new ForbiddenAddress(host));
+      return;
+    }
+    const send = url.protocol === 'https:' ? requestSecure : requestPlain;
+    const request = send(url, {
+      agent: false,
+      lookup: lookupAmong(allows),
+      headers: { 'user-agent': 'serverless-hosted-runner', ...headers },
+      signal,
+    });
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const address = response.socket.remoteAddress ?? '';
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > MOST_BYTES) response.destroy(new Error(`the answer is larger than ${MOST_BYTES} bytes`));
+        else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        const body = Buffer.concat(chunks).toString('utf8');
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body, address });
+      });
+    });
+    request.end();
+  });
+}
+
+export class ForbiddenAddress extends Error {
+  constructor(address: string) {
+    super(`its address ${address} is none that is asked`);
+    this.name = 'ForbiddenAddress';
+  }
+}
+
+/** One address that is not allowed is enough: whoever owns the name could have it answer with another one each time. */
+function lookupAmong(allows: (address: string) => boolean): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error: Error | null, addresses: LookupAddress[]) => {
+      const bad = error === null ? addresses.find(({ address }) => !allows(address)) : undefined;
+      const [first] = addresses ?? [];
+      if (error !== null || bad !== undefined || first === undefined) {
+        callback(error ?? new ForbiddenAddress(bad?.address ?? hostname), '');
+      } else if (options.all === true) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+/** The part that says what happened: `fetch failed` and its like say nothing. Never what was sent. */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '') return error.message;
+  return 'code' in error ? String(error.code) : error.name;
+}

@@ -1,0 +1,135 @@
+/** What `check` says of images, where the engine's answers are played on a socket. With a real engine: docker.test.ts. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import dockerModule from '../../../providers/docker/index.ts';
+import type { Finding } from '../../../providers/provider.ts';
+import { testHost } from '../../conformance/harness.ts';
+import { RegistryServer } from '../../registry-server.ts';
+
+const USER = { username: 'acme', password: 'p4ss-of-the-test' };
+
+describe('docker: images', () => {
+  let place: string;
+  let engine: Server;
+  let registry: RegistryServer;
+  /** By reference, as the engine's list has them. */
+  const has = new Map<string, string>();
+  const pulls: unknown[] = [];
+
+  before(async () => {
+    place = await mkdtemp(join(tmpdir(), 'shr-images-'));
+    engine = createServer(({ url = '', headers }, response) => {
+      const [, image] = /^\/images\/(.+)\/json$/.exec(url) ?? [];
+      if (url.startsWith('/version')) {
+        const version = { Version: '28.0.0', ApiVersion: '1.48', Arch: 'amd64', Os: 'linux' };
+        response.end(JSON.stringify(version));
+      } else if (url.startsWith('/info')) {
+        response.end(JSON.stringify({ NCPU: 2, MemTotal: 2 ** 33 }));
+      } else if (url.startsWith('/auth')) {
+        response.end('{"Status":"Login Succeeded"}');
+      } else if (url.startsWith('/images/create')) {
+        pulls.push([new URL(url, 'http://engine').searchParams.get('fromImage'), headers['x-registry-auth']]);
+        response.end('{"error":"not today"}\n');
+      } else if (image !== undefined && has.has(image)) {
+        response.end(JSON.stringify({ Id: 'sha256:1', Architecture: has.get(image), Os: 'linux' }));
+      } else {
+        response.writeHead(404, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ message: `No such image: ${image}` }));
+      }
+    });
+    engine.listen(join(place, 'engine.sock'));
+    await once(engine, 'listening');
+    registry = await RegistryServer.start({ user: USER });
+    registry.addIndex('acme/runner', '1', ['amd64', 'arm64']);
+    has.set('acme/local:1', 'amd64');
+    has.set('acme/local:arm', 'arm64');
+  });
+
+  after(async () => {
+    engine.closeAllConnections();
+    engine.close();
+    await registry.close();
+    await rm(place, { recursive: true });
+  });
+
+  const create = (options: Readonly<Record<string, unknown>> = {}) =>
+    dockerModule.create(
+      dockerModule.options.parse({ socketPath: join(place, 'engine.sock'), architecture: 'x64', ...options }),
+      testHost(),
+    );
+
+  async function imageFinding(reference: string, options: Readonly<Record<string, unknown>> = {}): Promise<Finding> {
+    const findings = await create(options).check({ images: [{ reference, architectures: ['x64'] }] });
+    const [finding, ...more] = findings.filter(({ subject }) => subject === 'image');
+    expect(more).to.deep.equal([]);
+    if (finding === undefined) throw new Error('no finding');
+    return finding;
+  }
+
+  it('that the engine has need no registry', async () => {
+    const asked = registry.calls.length;
+    expect(await imageFinding('acme/local:1')).to.deep.equal({
+      subject: 'image',
+      ok: true,
+      message: 'acme/local:1 is at the engine, for x64',
+    });
+    expect(registry.calls.length).to.equal(asked);
+  });
+
+  it('that the engine has for another architecture are said to be so', async () => {
+    const finding = await imageFinding('acme/local:arm');
+    expect(finding).to.include({ ok: false, message: 'acme/local:arm is at the engine for arm64, not for x64' });
+  });
+
+  it('that the engine lacks are looked up with the login of registryAuth', async () => {
+    const reference = `${registry.server}/acme/runner:1`;
+    const registryAuth = { server: registry.server, ...USER };
+    expect(await imageFinding(reference, { registryAuth })).to.include({
+      ok: true,
+      message: `${reference} is there, for x64, arm64`,
+    });
+    const refused = await imageFinding(reference, { registryAuth: { ...registryAuth, password: 'wr0ng' } });
+    expect(refused).to.include({ ok: false });
+    expect(refused.cure).to.match(/^mend registryAuth/);
+    const anonymous = await imageFinding(reference);
+    expect(anonymous.ok).to.equal(false);
+    expect(anonymous.cure).to.match(/give its login in registryAuth$/);
+  });
+
+  it('that the engine lacks and may not pull are not ok', async () => {
+    const finding = await imageFinding(`${registry.server}/acme/runner:1`, { pull: 'never' });
+    expect(finding.ok).to.equal(false);
+    expect(finding.cure).to.match(/^docker pull .* or set the option pull to missing$/);
+  });
+
+  it('are pulled with the login of their own registry alone', async () => {
+    pulls.length = 0;
+    const provider = create({ registryAuth: { server: 'ghcr.io', ...USER } });
+    for (const image of ['ghcr.io/acme/runner:1', 'stranger.example/acme/runner:1']) {
+      const shape = { cpu: 1, memoryGiB: 1, architecture: 'x64', image, spot: false, dockerInDocker: false } as const;
+      const tags = {
+        dispatcher: 'd1',
+        registration: 'acme',
+        lane: 'l1',
+        scope: 'orgs/acme',
+        runner: 'd1-a',
+        createdAtMs: 1,
+        deadlineAtMs: 2,
+        charge: {},
+      };
+      const launch = provider.launch({ name: 'd1-a', shape, tags, environment: {}, secretEnvironment: {} });
+      await launch.then(
+        () => expect.fail('was launched'),
+        () => {},
+      );
+    }
+    expect(pulls.map((pull) => (Array.isArray(pull) ? [pull[0], pull[1] !== undefined] : pull))).to.deep.equal([
+      ['ghcr.io/acme/runner', true],
+      ['stranger.example/acme/runner', false],
+    ]);
+  });
+});
