@@ -4,7 +4,9 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { checkIntake } from '../../dispatcher/cli/doctor/intake.ts';
 import type { WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import { playEngine } from '../docker/played-engine.ts';
 import { registration } from '../registration.ts';
+import { RegistryServer } from '../registry-server.ts';
 import { type Installation, startInstallation, WEBHOOK_SECRET } from './installation.ts';
 import { type Ended, shr } from './process.ts';
 
@@ -45,11 +47,11 @@ async function answering(
 
 describe('shr doctor', () => {
   let house: Installation;
-  const servers: Server[] = [];
+  const servers: { close(): unknown }[] = [];
 
   afterEach(async () => {
     await house.close();
-    for (const server of servers.splice(0)) server.close();
+    for (const server of servers.splice(0)) await server.close();
   });
 
   const doctor = (...args: string[]): Promise<Ended> => shr(['doctor', ...args], house.folder, house.environment);
@@ -90,6 +92,38 @@ describe('shr doctor', () => {
       expect(out).to.include(`ok      acme  ${subject}: `);
     }
     expect(lines.at(-1)).to.equal(`1 registration, ${lines.length - 1} findings, 0 not ok`);
+  });
+
+  it('says of each image that jobs can get whether it is there, and shows no login', async () => {
+    house = await startInstallation();
+    const registry = await RegistryServer.start({ user: { username: 'acme', password: 'p4ss-of-the-test' } });
+    const engine = await playEngine(join(house.folder, 'engine.sock'));
+    servers.push(engine, registry);
+    registry.addIndex('acme/runner', '1', ['amd64', 'arm64']);
+    registry.addIndex('acme/runner', 'arm', ['arm64']);
+    const at = `${registry.server}/acme/runner`;
+    await house.register('acme', {
+      defaults: { image: `${at}:1`, cpu: 1, memoryGiB: 1 },
+      images: { old: `${at}:0`, arm: `${at}:arm` },
+      backends: [
+        {
+          name: 'box',
+          kind: 'docker',
+          options: {
+            socketPath: join(house.folder, 'engine.sock'),
+            architecture: 'x64',
+            registryAuth: { server: registry.server, username: 'acme', password: '${env:CLI_REGISTRY_PASSWORD}' },
+          },
+        },
+      ],
+    });
+    const environment = { ...house.environment, CLI_REGISTRY_PASSWORD: 'p4ss-of-the-test' };
+    const { code, out, error } = await shr(['doctor'], house.folder, environment);
+    expect(code).to.equal(1);
+    expect(out).to.include(`ok      acme  backend box  image: ${at}:1 is there, for x64, arm64\n`);
+    expect(out).to.include(`not ok  acme  backend box  image: ${at}:0 is not there, says ${registry.server}`);
+    expect(out).to.include(`not ok  acme  backend box  image: ${at}:arm is there for arm64, not for x64. Cure: build`);
+    expect(out + error).to.not.match(/of-the-test|token-/);
   });
 
   it('registers no runner and starts nothing', async () => {

@@ -693,6 +693,16 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         expect(findings.filter((finding) => !finding.ok)).to.deep.equal([]);
       });
 
+      it('says something of an image whose registry does not answer, and does not reject', async () => {
+        const { provider } = await open('sleeps');
+        const images = [
+          { reference: '127.0.0.1:1/nobody/listens:1', architectures: provider.capabilities.architectures },
+        ];
+        const findings = (await provider.check({ images })).filter(({ subject }) => subject === 'image');
+        expect(findings).to.not.deep.equal([]);
+        for (const { ok, cure } of findings) expect(cure === undefined).to.equal(ok);
+      });
+
       it('names what is wrong with a service that cannot be reached, and the cure', async () => {
         const provider = await harness.unreachable();
         opened.push(provider);

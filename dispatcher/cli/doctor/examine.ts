@@ -5,6 +5,7 @@ import type { Backend, DispatcherConfig, Registration } from '../../config/model
 import { withDeadline } from '../../github/deadline.ts';
 import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkRunners } from './runners.ts';
 
@@ -48,10 +49,14 @@ async function checkBackend(
 ): Promise<readonly DoctorFinding[]> {
   const about = `backend ${backend.name}`;
   const provider = await backends.of(registration, backend.name);
-  const findings = await provider.check();
-  return findings.map(({ subject, ok, message, cure }) =>
-    ok ? good(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
-  );
+  const asked = imagesFor(registration, about, provider);
+  const findings = await provider.check({ images: asked.images });
+  return [
+    ...findings.map(({ subject, ok, message, cure }) =>
+      ok ? good(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
+    ),
+    ...asked.findings,
+  ];
 }
 
 async function inTime(

@@ -1,56 +1,31 @@
 /** What `check` says of images, where the engine's answers are played on a socket. With a real engine: docker.test.ts. */
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import dockerModule from '../../../providers/docker/index.ts';
 import type { Finding } from '../../../providers/provider.ts';
 import { testHost } from '../../conformance/harness.ts';
+import { type PlayedEngine, playEngine } from '../../docker/played-engine.ts';
 import { RegistryServer } from '../../registry-server.ts';
 
 const USER = { username: 'acme', password: 'p4ss-of-the-test' };
 
 describe('docker: images', () => {
   let place: string;
-  let engine: Server;
+  let engine: PlayedEngine;
   let registry: RegistryServer;
-  /** By reference, as the engine's list has them. */
-  const has = new Map<string, string>();
-  const pulls: unknown[] = [];
 
   before(async () => {
     place = await mkdtemp(join(tmpdir(), 'shr-images-'));
-    engine = createServer(({ url = '', headers }, response) => {
-      const [, image] = /^\/images\/(.+)\/json$/.exec(url) ?? [];
-      if (url.startsWith('/version')) {
-        const version = { Version: '28.0.0', ApiVersion: '1.48', Arch: 'amd64', Os: 'linux' };
-        response.end(JSON.stringify(version));
-      } else if (url.startsWith('/info')) {
-        response.end(JSON.stringify({ NCPU: 2, MemTotal: 2 ** 33 }));
-      } else if (url.startsWith('/auth')) {
-        response.end('{"Status":"Login Succeeded"}');
-      } else if (url.startsWith('/images/create')) {
-        pulls.push([new URL(url, 'http://engine').searchParams.get('fromImage'), headers['x-registry-auth']]);
-        response.end('{"error":"not today"}\n');
-      } else if (image !== undefined && has.has(image)) {
-        response.end(JSON.stringify({ Id: 'sha256:1', Architecture: has.get(image), Os: 'linux' }));
-      } else {
-        response.writeHead(404, { 'content-type': 'application/json' });
-        response.end(JSON.stringify({ message: `No such image: ${image}` }));
-      }
-    });
-    engine.listen(join(place, 'engine.sock'));
-    await once(engine, 'listening');
+    engine = await playEngine(join(place, 'engine.sock'));
     registry = await RegistryServer.start({ user: USER });
     registry.addIndex('acme/runner', '1', ['amd64', 'arm64']);
-    has.set('acme/local:1', 'amd64');
-    has.set('acme/local:arm', 'arm64');
+    engine.images.set('acme/local:1', 'amd64');
+    engine.images.set('acme/local:arm', 'arm64');
   });
 
   after(async () => {
-    engine.closeAllConnections();
     engine.close();
     await registry.close();
     await rm(place, { recursive: true });
@@ -107,7 +82,6 @@ describe('docker: images', () => {
   });
 
   it('are pulled with the login of their own registry alone', async () => {
-    pulls.length = 0;
     const provider = create({ registryAuth: { server: 'ghcr.io', ...USER } });
     for (const image of ['ghcr.io/acme/runner:1', 'stranger.example/acme/runner:1']) {
       const shape = { cpu: 1, memoryGiB: 1, architecture: 'x64', image, spot: false, dockerInDocker: false } as const;
@@ -127,9 +101,9 @@ describe('docker: images', () => {
         () => {},
       );
     }
-    expect(pulls.map((pull) => (Array.isArray(pull) ? [pull[0], pull[1] !== undefined] : pull))).to.deep.equal([
-      ['ghcr.io/acme/runner', true],
-      ['stranger.example/acme/runner', false],
+    expect(engine.pulls).to.deep.equal([
+      { from: 'ghcr.io/acme/runner', withLogin: true },
+      { from: 'stranger.example/acme/runner', withLogin: false },
     ]);
   });
 });

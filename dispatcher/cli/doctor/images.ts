@@ -1,0 +1,67 @@
+/** Which images a registration's jobs can get on a backend, as far as its configuration names them. Pure. */
+import { type Architecture, type ImageUse, MOST_IMAGES, type Provider } from '../../../providers/provider.ts';
+import type { Registration, ShapeDefaults } from '../../config/model.ts';
+import { bad, type DoctorFinding, good } from './finding.ts';
+
+export interface AskedImages {
+  readonly images: readonly ImageUse[];
+  /** Of those that are not asked for. */
+  readonly findings: readonly DoctorFinding[];
+}
+
+/** The default image first, then those of named shapes, named images, and what the policy allows without a glob. */
+export function imagesFor(
+  registration: Registration,
+  about: string,
+  provider: Pick<Provider, 'capabilities' | 'fit'>,
+): AskedImages {
+  const findings: DoctorFinding[] = [];
+  const fitting = usesOf(registration, provider.capabilities.architectures).filter(({ reference, architectures }) => {
+    const [architecture = 'x64'] = architectures;
+    const fit = provider.fit({ image: reference, architecture, spot: false, dockerInDocker: false });
+    if (fit.fits) return true;
+    const message = `${reference} is none for this backend: ${fit.reason}`;
+    findings.push(
+      registration.backends.length > 1
+        ? good(about, 'image', message)
+        : bad(
+            about,
+            'image',
+            message,
+            'name another image in the registration, or give it a backend that runs this one',
+          ),
+    );
+    return false;
+  });
+  if (fitting.length > MOST_IMAGES) {
+    const message = `${fitting.length - MOST_IMAGES} more are named, and were not looked at: ${MOST_IMAGES} are at the most`;
+    findings.push(good(about, 'image', message));
+  }
+  return { images: fitting.slice(0, MOST_IMAGES), findings: findings.slice(0, MOST_IMAGES) };
+}
+
+function usesOf(registration: Registration, sold: readonly Architecture[]): readonly ImageUse[] {
+  const { defaults, shapes, images, policy } = registration;
+  const bases: readonly ShapeDefaults[] = [
+    defaults,
+    ...Object.values(shapes).map((shape) => ({ ...defaults, ...shape })),
+  ];
+  const usual = bases.map(({ architecture }) => architecture ?? 'x64');
+  /** What labels can choose. */
+  const possible = [...new Set([...usual, ...policy.architectures])].filter((one) => sold.includes(one));
+  const chosen = new Map<string, ImageUse>();
+  for (const [index, { image }] of bases.entries()) {
+    const architecture = usual[index];
+    if (image === undefined || architecture === undefined) continue;
+    // A job without a label for it gets this one; where the backend lacks it, only jobs with such a label come.
+    const architectures = sold.includes(architecture) ? [architecture] : possible;
+    chosen.set(JSON.stringify([image, architectures]), { reference: image, architectures });
+  }
+  const known = new Set([...chosen.values()].map(({ reference }) => reference));
+  // As admission tells a full reference from a tag.
+  const allowed = policy.images.filter((pattern) => !/[*?]/.test(pattern) && /[/:@]/.test(pattern));
+  for (const reference of [...Object.values(images), ...allowed]) {
+    if (!known.has(reference)) chosen.set(reference, { reference, architectures: possible });
+  }
+  return [...chosen.values()].filter(({ architectures }) => architectures.length > 0);
+}
