@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Deadlines } from '../deadlines.ts';
 import {
   type Capabilities,
+  type CheckedUse,
   type Finding,
   type Fit,
   type Instance,
@@ -14,6 +15,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { checkImages } from '../registry.ts';
 import { DISPATCHER_TAG } from '../tags.ts';
 import { tailText } from '../tail.ts';
 import { refuseWish } from '../wish.ts';
@@ -21,6 +23,7 @@ import { check } from './check.ts';
 import { isAbsent } from './errors.ts';
 import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
+import { pullerOf } from './puller.ts';
 import { Rate } from './rate.ts';
 import {
   CONTAINER,
@@ -160,8 +163,11 @@ export class AliEciProvider implements Provider {
     }
   }
 
-  check(): Promise<readonly Finding[]> {
-    return check(this.#options, this.#service);
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const { timeoutMs } = this.#options;
+    const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
+    const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
+    return [...findings, ...ofImages];
   }
 
   async close(): Promise<void> {

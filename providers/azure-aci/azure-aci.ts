@@ -1,6 +1,8 @@
 /** Each instance is a container group of Azure Container Instances, with one container. */
+import { Deadlines } from '../deadlines.ts';
 import {
   type Capabilities,
+  type CheckedUse,
   type Finding,
   type Fit,
   type Instance,
@@ -12,11 +14,13 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { checkImages } from '../registry.ts';
 import { tailText } from '../tail.ts';
 import { refuseWish } from '../wish.ts';
 import { check } from './check.ts';
 import { hasNoLogs, isRefusedInTransition } from './errors.ts';
 import type { AzureAciOptions } from './options.ts';
+import { pullerOf } from './puller.ts';
 import { containerGroup, refusePlaces } from './request.ts';
 import { Service } from './service.ts';
 import { fitSize, mostOf, STORAGE_GIB, sellsSpot } from './sizes.ts';
@@ -127,8 +131,11 @@ export class AzureAciProvider implements Provider {
     }
   }
 
-  check(): Promise<readonly Finding[]> {
-    return check(this.#options, this.#service);
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const { timeoutMs } = this.#options;
+    const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
+    const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
+    return [...findings, ...ofImages];
   }
 
   async close(): Promise<void> {

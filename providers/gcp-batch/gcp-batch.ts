@@ -7,6 +7,7 @@ import { quoted, readLog } from '../google/log.ts';
 import { MinuteBudget } from '../google/rate.ts';
 import {
   type Capabilities,
+  type CheckedUse,
   type Finding,
   type Fit,
   type Instance,
@@ -17,11 +18,13 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { checkImages } from '../registry.ts';
 import { check } from './check.ts';
 import { encrypt } from './encryption.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
 import { DISPATCHER_LABEL } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
+import { pullerOf } from './puller.ts';
 import { createJobRequest, jobIdOf, parentOf } from './request.ts';
 import { fitWish, type Machines } from './sizes.ts';
 import {
@@ -194,8 +197,17 @@ export class GcpBatchProvider implements Provider {
     return text === '' ? undefined : text;
   }
 
-  async check(): Promise<readonly Finding[]> {
-    return await check(
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const puller = pullerOf(this.#options, () => this.#client.auth.getRequestHeaders());
+    const [findings, ofImages] = await Promise.all([
+      this.#checkService(),
+      checkImages(use?.images ?? [], puller, this.#deadlines, this.#options.timeoutMs),
+    ]);
+    return [...findings, ...ofImages];
+  }
+
+  #checkService(): Promise<readonly Finding[]> {
+    return check(
       {
         listJobs: async () => {
           const request = { parent: parentOf(this.#options), pageSize: 1 };

@@ -1,6 +1,8 @@
 /** Each instance is an execution of a Cloud Run Job. */
+import { Deadlines } from '../deadlines.ts';
 import {
   type Capabilities,
+  type CheckedUse,
   type Finding,
   type Fit,
   type Instance,
@@ -11,10 +13,12 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { checkImages } from '../registry.ts';
 import { refuseWish } from '../wish.ts';
 import { check } from './check.ts';
 import { Jobs } from './jobs.ts';
 import type { CloudRunOptions } from './options.ts';
+import { pullerOf } from './puller.ts';
 import { jobFor, overridesFor, refuseForCloudRun } from './request.ts';
 import { CloudRun } from './service.ts';
 import { Sightings } from './sightings.ts';
@@ -161,8 +165,16 @@ export class CloudRunProvider implements Provider {
     return text === '' ? undefined : text;
   }
 
-  check(): Promise<readonly Finding[]> {
-    return check(this.#service, this.#options);
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const { timeoutMs } = this.#options;
+    const images = checkImages(
+      use?.images ?? [],
+      pullerOf(() => this.#service.token()),
+      new Deadlines(this.#host),
+      timeoutMs,
+    );
+    const [findings, ofImages] = await Promise.all([check(this.#service, this.#options), images]);
+    return [...findings, ...ofImages];
   }
 
   async close(): Promise<void> {

@@ -200,10 +200,10 @@ export class CloudRun {
     }
   }
 
-  /** Resolves when the credentials give a token. */
-  async token(): Promise<void> {
+  /** As headers of a request. */
+  async token(): Promise<Headers> {
     try {
-      await this.#deadlines.run('gcp-cloud-run token', this.#options.timeoutMs, () =>
+      return await this.#deadlines.run('gcp-cloud-run token', this.#options.timeoutMs, () =>
         this.#clients.jobs.auth.getRequestHeaders(),
       );
     } catch (error) {

@@ -17,6 +17,7 @@ import {
   type Shape,
   type ShapeWish,
 } from '../../providers/provider.ts';
+import { RegistryServer } from '../registry-server.ts';
 import { type Ability, type Harness, isProcessAlive, type Program } from './harness.ts';
 
 /** As long as a real JIT configuration (about 4 KB), and as awkward as a secret may be. */
@@ -701,6 +702,23 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         const findings = (await provider.check({ images })).filter(({ subject }) => subject === 'image');
         expect(findings).to.not.deep.equal([]);
         for (const { ok, cure } of findings) expect(cure === undefined).to.equal(ok);
+      });
+
+      able('tells whether an image is in its registry, and for what', ['looks-up-images'], async () => {
+        const registry = await RegistryServer.start();
+        try {
+          registry.addIndex('acme/runner', '1', ['amd64', 'arm64']);
+          const { provider } = await open('sleeps');
+          const { architectures } = provider.capabilities;
+          const at = `${registry.server}/acme/runner`;
+          const images = ['1', '2'].map((tag) => ({ reference: `${at}:${tag}`, architectures }));
+          const findings = (await provider.check({ images })).filter(({ subject }) => subject === 'image');
+          expect(findings.map(({ ok }) => ok)).to.deep.equal([true, false]);
+          expect(findings[0]?.message).to.equal(`${at}:1 is there, for x64, arm64`);
+          expect(findings[1]?.message).to.include(`${at}:2 is not there`);
+        } finally {
+          await registry.close();
+        }
       });
 
       it('names what is wrong with a service that cannot be reached, and the cure', async () => {

@@ -60,6 +60,8 @@ export type Ability =
   /** `processesOf` */
   | 'process-tree'
   | 'memory-limit'
+  /** `check` asks the registry for an image, whatever the service has already. */
+  | 'looks-up-images'
   /** `publicTraces` */
   | 'public-traces';
 

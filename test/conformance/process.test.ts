@@ -6,7 +6,10 @@ import processModule from '../../providers/process/index.ts';
 import { describeConformance } from './conformance.ts';
 import { type Harness, type Program, programs, testHost } from './harness.ts';
 
-const lacks: Harness['lacks'] = { 'memory-limit': 'processes share the memory of the machine' };
+const lacks: Harness['lacks'] = {
+  'memory-limit': 'processes share the memory of the machine',
+  'looks-up-images': 'there are none, a program of this machine runs',
+};
 
 describeConformance('process', lacks, async (): Promise<Harness> => {
   const place = await mkdtemp(join(tmpdir(), 'shr-conformance-'));

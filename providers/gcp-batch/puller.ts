@@ -1,0 +1,20 @@
+/** Who pulls images: the machine's account from Google's registries, or the login of `registryAuth`. */
+import { googleRegistries } from '../google/registries.ts';
+import type { Puller } from '../registry.ts';
+import type { GcpBatchOptions } from './options.ts';
+
+export function pullerOf(
+  { registryAuth, serviceAccount }: Pick<GcpBatchOptions, 'registryAuth' | 'serviceAccount'>,
+  headers: () => Promise<Headers>,
+): Puller {
+  const google = googleRegistries(headers, serviceAccount);
+  return {
+    // The password of registryAuth is in Secret Manager, where the machine alone may read it.
+    logins: [],
+    option: 'registryAuth',
+    identityAt: (registry) =>
+      registryAuth === undefined ? google.identityAt(registry) : `${registryAuth.username} of registryAuth`,
+    tokenAt: google.tokenAt,
+    whenPrivate: 'give its login in registryAuth',
+  };
+}
