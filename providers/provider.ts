@@ -246,7 +246,8 @@ export interface Provider {
 
   /**
    * What `shr doctor` prints, one line a finding; of each image in `use` one, its reference in the message. A registry
-   * that cannot be asked from here is no fault. Does not reject.
+   * that cannot be asked from here is no fault. May take longer than other methods, by 10 s for each four images. Does
+   * not reject.
    */
   check(use?: CheckedUse): Promise<readonly Finding[]>;
 

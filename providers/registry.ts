@@ -68,7 +68,7 @@ export async function checkImages(
 type Caller = 'nobody' | 'login' | 'account';
 
 type Seen =
-  /** As the registry calls them (`amd64`); empty where it does not tell. */
+  /** As Go calls them (`amd64`), with the system where it is not Linux; empty where the registry does not tell. */
   | { readonly kind: 'there'; readonly architectures: readonly string[] }
   | { readonly kind: 'absent' | 'refused'; readonly caller: Caller }
   | { readonly kind: 'unseen'; readonly why: string; readonly silent: boolean };
@@ -89,7 +89,8 @@ async function look(reference: ImageReference, puller: Puller, deadlines: Deadli
 }
 
 const descriptor = z.object({ digest: z.string().regex(DIGEST) });
-const platform = z.object({ architecture: z.string().max(64), os: z.string().max(64).default('linux') });
+const platformName = z.string().regex(/^\w[\w.-]{0,31}$/);
+const platform = z.object({ architecture: platformName, os: platformName.default('linux') });
 /** An index has `manifests`, the manifest of one image has `config`. */
 const manifestAnswer = z.object({
   manifests: z
@@ -107,6 +108,12 @@ const MANIFESTS = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
+
+/** Attestations stand beside the images of an index, for `unknown`. */
+function nameOf({ os, architecture }: z.infer<typeof platform>): readonly string[] {
+  if (os === 'unknown') return [];
+  return [os === 'linux' ? architecture : `${os}/${architecture}`];
+}
 
 /** The calls for one image. */
 class Visit {
@@ -161,14 +168,12 @@ class Visit {
     if (!manifest.success) throw new Error('its answer is no manifest');
     const { manifests, config } = manifest.data;
     if (manifests !== undefined) {
-      // Attestations stand beside the images, for `unknown`.
-      const linux = manifests.flatMap((one) => (one.platform?.os === 'linux' ? [one.platform.architecture] : []));
-      return [...new Set(linux)];
+      return [...new Set(manifests.flatMap((one) => (one.platform === undefined ? [] : nameOf(one.platform))))];
     }
     if (config === undefined) return [];
     const blob = await this.#ask(`blobs/${config.digest}`, '*/*');
     const told = platform.safeParse(blob.status === 200 ? jsonOf(blob.body) : undefined);
-    return told.success ? [told.data.architecture] : [];
+    return told.success ? nameOf(told.data) : [];
   }
 
   /** Of the repository; once more with what the registry asks for. */

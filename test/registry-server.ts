@@ -93,14 +93,14 @@ export class RegistryServer {
   }
 
   /** With the attestations that buildx puts beside the images. */
-  addIndex(repository: string, tag: string, architectures: readonly string[]): void {
+  addIndex(repository: string, tag: string, architectures: readonly string[], os = 'linux'): void {
     const entry = (architecture: string, os: string) => ({
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       digest: blob(Buffer.from(architecture)).digest,
       size: 1,
       platform: { architecture, os },
     });
-    const manifests = [...architectures.map((name) => entry(name, 'linux')), entry('unknown', 'unknown')];
+    const manifests = [...architectures.map((name) => entry(name, os)), entry('unknown', 'unknown')];
     this.addManifest(repository, tag, INDEX, { schemaVersion: 2, mediaType: INDEX, manifests });
   }
 

@@ -1,12 +1,16 @@
 /** Images, looked up in a registry on the wire. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect } from 'chai';
 import { type AddressKind, kindOfAddress } from '../../providers/address-kind.ts';
 import { Deadlines } from '../../providers/deadlines.ts';
 import { parseReference } from '../../providers/image-reference.ts';
 import { type Architecture, type Finding, MOST_IMAGES } from '../../providers/provider.ts';
 import { checkImages, type Puller } from '../../providers/registry.ts';
+import { get } from '../../providers/registry-call.ts';
+import { makeCertificate } from '../../simulators/azure-aci/certificate.ts';
 import { testHost } from '../conformance/harness.ts';
 import { RegistryServer } from '../registry-server.ts';
 
@@ -96,17 +100,21 @@ describe('images in their registry', () => {
     registry.addIndex('open/both', '1', ['amd64', 'arm64']);
     registry.addIndex('private/both', '1', ['amd64', 'arm64']);
     registry.addImage('open/arm', '1', 'arm64');
+    registry.addIndex('open/windows', '1', ['amd64'], 'windows');
     return registry;
   }
 
   /** Somebody else's server on this machine. */
   async function other(answer: Parameters<typeof createServer>[1]): Promise<string> {
-    const server = createServer(answer);
+    return `127.0.0.1:${await listen(createServer(answer))}`;
+  }
+
+  async function listen(server: Server): Promise<number> {
     servers.push(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
-    return `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+    return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
   async function find(
@@ -169,6 +177,13 @@ describe('images in their registry', () => {
           repository: 'open/arm:1',
           ok: false,
           message: /open\/arm:1 is there for arm64, not for x64$/,
+          cure: /--platform linux\/amd64/,
+        },
+        {
+          what: 'it is for another system',
+          repository: 'open/windows:1',
+          ok: false,
+          message: /open\/windows:1 is there for windows\/amd64, not for x64$/,
           cure: /--platform linux\/amd64/,
         },
         {
@@ -255,6 +270,56 @@ describe('images in their registry', () => {
       }
     });
   }
+
+  it('goes by the name of this machine, too', async () => {
+    const registry = await start();
+    const reference = `localhost:${registry.server.split(':')[1]}/open/both:1`;
+    expect((await one([reference])).message).to.equal(`${reference} is there, for x64, arm64`);
+  });
+
+  it('gives a login to a realm by TLS, where the certificate is good', async () => {
+    const { certificate, privateKey } = makeCertificate();
+    const seen: unknown[] = [];
+    const realm = createSecureServer({ cert: certificate, key: privateKey }, ({ url, headers }, response) => {
+      seen.push([url, headers.authorization]);
+      response.end(JSON.stringify({ access_token: 'one-time' }));
+    });
+    const port = await listen(realm);
+    const registry = await start({ user: USER, realm: `https://localhost:${port}/token?of=acme` });
+    const reference = `${registry.server}/private/both:1`;
+    expect((await one([reference], login(registry))).message).to.match(/cannot be asked from here \(self-signed/);
+    expect(seen).to.deep.equal([]);
+    const usual = getCACertificates('default');
+    setDefaultCACertificates([...usual, certificate]);
+    try {
+      // The realm's token is none that this registry knows.
+      expect((await one([reference], login(registry))).cure).to.match(/^mend registries/);
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+    const scope = 'service=registry+of+the+test&scope=repository%3Aprivate%2Fboth%3Apull';
+    const basic = `Basic ${Buffer.from(`acme:${PASSWORD}`).toString('base64')}`;
+    expect(seen).to.deep.equal([[`/token?of=acme&${scope}`, basic]]);
+    expect(registry.calls.at(-1)?.authorization).to.equal('Bearer one-time');
+  });
+
+  it('asks no name whose address is not allowed', async () => {
+    const registry = await start();
+    const url = new URL(`http://localhost:${registry.server.split(':')[1]}/v2/`);
+    const asked: string[] = [];
+    const allows = (address: string): boolean => {
+      asked.push(address);
+      return false;
+    };
+    const call = get(url, {}, allows, new AbortController().signal);
+    const words = await call.then(
+      () => 'answered',
+      (error: unknown) => String(error),
+    );
+    expect(words).to.match(/its address \S+ is none that is asked/);
+    expect(asked).to.not.deep.equal([]);
+    expect(registry.calls).to.deep.equal([]);
+  });
 
   it('takes a token of ours as it is, and never to the realm', async () => {
     const registry = await start({ user: USER });
