@@ -79,6 +79,8 @@ export const gcpBatchOptions = z
     /** A private registry. The password stays in Secret Manager: Batch shows and logs one that is written here. */
     registryAuth: z
       .strictObject({
+        /** As image references name it, such as `ghcr.io` or `docker.io`: jobs with images of others do not get the login. */
+        server: z.string().min(1),
         username: z.string().min(1),
         passwordSecret: z
           .string()

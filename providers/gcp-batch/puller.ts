@@ -1,5 +1,6 @@
 /** Who pulls images: the machine's account from Google's registries, or the login of `registryAuth`. */
 import { googleRegistries } from '../google/registries.ts';
+import { loginFor } from '../image-reference.ts';
 import type { Puller } from '../registry.ts';
 import type { GcpBatchOptions } from './options.ts';
 
@@ -13,7 +14,9 @@ export function pullerOf(
     logins: [],
     option: 'registryAuth',
     identityAt: (registry) =>
-      registryAuth === undefined ? google.identityAt(registry) : `${registryAuth.username} of registryAuth`,
+      registryAuth !== undefined && loginFor(registry, [registryAuth]) !== undefined
+        ? `${registryAuth.username} of registryAuth`
+        : google.identityAt(registry),
     tokenAt: google.tokenAt,
     whenPrivate: 'give its login in registryAuth',
   };

@@ -1,6 +1,7 @@
 /** From the contract's request to a Batch job. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/batch';
+import { loginFor, parseReference } from '../image-reference.ts';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
 import { billingLabels, toLabels } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
@@ -134,13 +135,15 @@ export function requestIdOf(dispatcher: string, name: string, cipherText?: strin
 function container(shape: Shape, options: GcpBatchOptions, binds: string[]) {
   const [entrypoint = '', ...commands] = options.command;
   const { registryAuth } = options;
+  const registry = parseReference(shape.image)?.registry ?? '';
+  const login = registryAuth === undefined ? undefined : loginFor(registry, [registryAuth]);
   return {
     imageUri: shape.image,
     entrypoint,
     commands,
     ...(binds.length === 0 ? {} : { volumes: binds }),
     ...(shape.dockerInDocker && options.privileged ? { options: '--privileged' } : {}),
-    ...(registryAuth === undefined ? {} : { username: registryAuth.username, password: registryAuth.passwordSecret }),
+    ...(login === undefined ? {} : { username: login.username, password: login.passwordSecret }),
   };
 }
 

@@ -35,13 +35,16 @@ describe('who pulls', () => {
     expect(puller.identityAt?.('ghcr.io')).to.equal(undefined);
   });
 
-  it("at Batch: the machine's account from Google's registries, registryAuth from any", () => {
+  it("at Batch: the machine's account from Google's registries, registryAuth from its server", () => {
     const puller = ofBatch({ serviceAccount }, headers);
     expect(puller.identityAt?.('europe-west4-docker.pkg.dev')).to.equal(serviceAccount);
     expect(puller.identityAt?.('eu.gcr.io')).to.equal(serviceAccount);
     expect(puller.identityAt?.('ghcr.io')).to.equal(undefined);
-    const registryAuth = { username: 'acme', passwordSecret: 'projects/p/secrets/s/versions/1' };
-    expect(ofBatch({ serviceAccount, registryAuth }, headers).identityAt?.('ghcr.io')).to.equal('acme of registryAuth');
+    const registryAuth = { server: 'ghcr.io', username: 'acme', passwordSecret: 'projects/p/secrets/s/versions/1' };
+    const withLogin = ofBatch({ serviceAccount, registryAuth }, headers);
+    expect(withLogin.identityAt?.('ghcr.io')).to.equal('acme of registryAuth');
+    expect(withLogin.identityAt?.('quay.io')).to.equal(undefined);
+    expect(withLogin.identityAt?.('eu.gcr.io')).to.equal(serviceAccount);
   });
 
   it("at Cloud Run: the service agent from Google's registries", () => {

@@ -39,7 +39,11 @@ const everyOption = {
   command: ['/opt/run it.sh', '--once', "it's"],
   workFolder: '/work/folder',
   encryptionKey: 'projects/acme-ci/locations/europe-west4/keyRings/shr/cryptoKeys/runners',
-  registryAuth: { username: 'the-user', passwordSecret: 'projects/acme-ci/secrets/registry/versions/7' },
+  registryAuth: {
+    server: 'ghcr.io',
+    username: 'the-user',
+    passwordSecret: 'projects/acme-ci/secrets/registry/versions/7',
+  },
 };
 
 const tags = { ...plainTags, runner: 'house-all', charge: { 'cost-centre': '4711', 'Owner (e-mail)': 'Jörg <j@x>' } };

@@ -99,7 +99,13 @@ const ofOptions: Readonly<Record<string, Turn>> = {
     changes: { [`${CONTAINER}.volumes.0`]: '/mnt/disks/work:/work/folder:rw' },
   },
   registryAuth: {
-    options: { registryAuth: { username: 'the-user', passwordSecret: 'projects/acme-ci/secrets/registry/versions/7' } },
+    options: {
+      registryAuth: {
+        server: 'ghcr.io',
+        username: 'the-user',
+        passwordSecret: 'projects/acme-ci/secrets/registry/versions/7',
+      },
+    },
     changes: {
       [`${CONTAINER}.username`]: 'the-user',
       [`${CONTAINER}.password`]: 'projects/acme-ci/secrets/registry/versions/7',
@@ -249,6 +255,12 @@ describe('each option and each wish of gcp-batch', () => {
       expect(await differences(turn)).to.deep.equal(turn.changes);
     });
   }
+
+  it('hands the login of registryAuth to no other registry', async () => {
+    for (const image of ['quay.io/acme/runner:1', 'ghcr.io.example/acme/runner:1', 'ubuntu']) {
+      expect(await differences({ ...ofOptions.registryAuth, among: { image } }), image).to.deep.equal({});
+    }
+  });
 
   for (const [wish, turn] of Object.entries<Turn>(ofWishes)) {
     it(`has the wish for ${wish} where the service looks for it, and nowhere else`, async () => {

@@ -32,7 +32,7 @@ describe('gcp-batch options', () => {
     [{ machineType: { name: 'e2-standard-2', memoryGiB: 4 } }, /e2-standard-2 has 8/],
     [{ machineType: { name: 't2a-standard-2', architecture: 'x64' } }, /t2a-standard-2 is arm64/],
     [{ machineType: { name: 'e2-standard-2' }, armMachineSeries: 't2a-standard' }, /not both/],
-    [{ registryAuth: { username: 'u', passwordSecret: 'hunter2' } }, /would show in the job/],
+    [{ registryAuth: { server: 'ghcr.io', username: 'u', passwordSecret: 'hunter2' } }, /would show in the job/],
     [{ command: [] }, /command/],
     [{ workFolder: 'relative' }, /absolute path/],
     [{ workFolder: '/a:b' }, /colon/],
