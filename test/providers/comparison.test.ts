@@ -2,8 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { loadProvider, providerKinds } from '../../providers/index.ts';
-import type { Provider, ShapeWish } from '../../providers/provider.ts';
+import type { Capabilities, Provider, ShapeWish } from '../../providers/provider.ts';
+import { demoSubnet } from '../../simulators/azure-aci/index.ts';
 import { liveBackends } from '../cli/live-backends.ts';
 import { testHost } from '../conformance/harness.ts';
 
@@ -11,6 +13,28 @@ const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'providers.md');
 const BEGIN = '<!-- from the code: begin -->\n';
 const END = '<!-- from the code: end -->';
 const HOUR = 3_600_000;
+
+/** What a backend can do with these options beside the usual ones, by the words for them. */
+const further: Readonly<Record<string, Readonly<Record<string, object>>>> = {
+  'ali-eci': {
+    '`privileged`': { privileged: true },
+    '`ramRoleName`': { ramRoleName: 'jobs' },
+    '`secretsBy: hidden-environment`': { secretsBy: 'hidden-environment' },
+  },
+  'azure-aci': {
+    '`sku: Confidential` and `privileged`': { sku: 'Confidential', privileged: true },
+    '`files`': { files: { storageAccount: 'acme', storageAccountKey: 'a-key' } },
+    '`subnetId`': { subnetId: demoSubnet },
+  },
+  docker: {
+    '`privileged`': { privileged: true },
+    '`bucketRoot`': { bucketRoot: '/srv/buckets', workFolder: '/work' },
+  },
+  'gcp-batch': {
+    '`armMachineSeries`': { armMachineSeries: 't2a-standard' },
+    '`encryptionKey`': { encryptionKey: 'projects/acme-ci/locations/global/keyRings/shr/cryptoKeys/runners' },
+  },
+};
 
 /** Docker's capabilities need no engine. */
 async function optionsOf(kind: string): Promise<{ readonly options: unknown; close(): Promise<void> }> {
@@ -37,26 +61,51 @@ function largest(provider: Provider): string {
   return cpu === 1024 ? "the machine's" : `${cpu ?? '–'} / ${memoryGiB ?? '–'}`;
 }
 
-function row(kind: string, provider: Provider): string {
-  const can = provider.capabilities;
-  const yes = (is: boolean) => (is ? 'yes' : '–');
-  const life = can.longestLifeMs === undefined ? 'the dispatcher' : `${can.longestLifeMs / HOUR} h`;
+interface Variant {
+  /** Empty for the usual options. */
+  readonly option: string;
+  readonly can: Capabilities;
+}
+
+/** `yes`, or with which option. */
+function whether(variants: readonly Variant[], is: (can: Capabilities) => boolean, yes = 'yes'): string {
+  const able = variants.filter(({ can }) => is(can));
+  if (able.some(({ option }) => option === '')) return yes;
+  if (able.length === 0) return '';
+  return `${yes === 'yes' ? '' : `${yes} `}with ${able.map(({ option }) => option).join(' or ')}`;
+}
+
+function architectures(kind: string, variants: readonly Variant[]): string {
+  if (kind === 'docker' || kind === 'process') return "the machine's";
+  return listed(
+    (['x64', 'arm64'] as const).map((one) => whether(variants, (can) => can.architectures.includes(one), one)),
+  );
+}
+
+function listed(cells: readonly string[]): string {
+  return cells.filter((text) => text !== '').join(', ');
+}
+
+function row(kind: string, provider: Provider, variants: readonly Variant[]): string {
+  const life = provider.capabilities.longestLifeMs;
   const cells = [
     `[\`${kind}\`](../providers/${kind}/README.md)`,
     smallest(provider),
     largest(provider),
-    kind === 'docker' || kind === 'process' ? "the machine's" : can.architectures.join(', '),
-    life,
-    yes(can.spot),
-    yes(can.dockerInDocker),
-    yes(can.disk),
-    yes(can.bucket),
-    [can.subnet ? 'subnet' : '', can.securityGroup ? 'security group' : ''].filter((text) => text !== '').join(', ') ||
-      '–',
-    yes(can.logs),
-    yes(can.secretEnvironment),
+    architectures(kind, variants),
+    life === undefined ? 'the dispatcher' : `${life / HOUR} h`,
+    whether(variants, (can) => can.spot),
+    whether(variants, (can) => can.dockerInDocker),
+    whether(variants, (can) => can.disk),
+    whether(variants, (can) => can.bucket),
+    listed([
+      whether(variants, (can) => can.subnet, 'subnet'),
+      whether(variants, (can) => can.securityGroup, 'security group'),
+    ]),
+    whether(variants, (can) => can.logs),
+    whether(variants, (can) => can.secretEnvironment),
   ];
-  return `| ${cells.join(' | ')} |`;
+  return `| ${cells.map((cell) => (cell === '' ? '–' : cell)).join(' | ')} |`;
 }
 
 async function table(): Promise<string> {
@@ -78,9 +127,15 @@ async function table(): Promise<string> {
   for (const kind of providerKinds) {
     const { options, close } = await optionsOf(kind);
     const module = await loadProvider(kind);
-    const provider = module.create(module.options.parse(options), testHost());
-    lines.push(row(kind, provider));
-    await provider.close();
+    const usual = z.record(z.string(), z.unknown()).parse(options);
+    const made = Object.entries({ '': {}, ...further[kind] }).map(([option, more]) => ({
+      option,
+      provider: module.create(module.options.parse({ ...usual, ...more }), testHost()),
+    }));
+    const variants = made.map(({ option, provider }) => ({ option, can: provider.capabilities }));
+    const [first] = made;
+    if (first !== undefined) lines.push(row(kind, first.provider, variants));
+    await Promise.all(made.map(({ provider }) => provider.close()));
     await close();
   }
   return `${lines.join('\n')}\n`;
