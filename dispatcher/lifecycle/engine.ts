@@ -9,6 +9,7 @@ import { drainRunner } from './drain.ts';
 import { createFloor } from './floor.ts';
 import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
+import { InstanceView } from './instance-view.ts';
 import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
@@ -78,6 +79,7 @@ export function createEngine(options: EngineOptions): Engine {
   const working = () => state === 'working';
   const floor = createFloor(options, { working, laneChanged, unnamed, wake });
   const view = new GithubView(floor);
+  const instances = new InstanceView(dispatcherId, () => clock.now());
   const verifier = new Verifier(floor);
 
   const launches = new Map<string, Promise<void>>();
@@ -308,7 +310,7 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       if (tenant !== undefined) {
         const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
-        ({ failures } = await sweepInstances(floor, tenant, backends));
+        ({ failures } = await sweepInstances(floor, tenant, backends, instances));
         if (working()) await sweepGithub(floor, tenant, view, scopes);
       }
     } catch (error) {

@@ -10,6 +10,7 @@ import { newRunner } from '../ledger/new-runner.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
 import type { GithubView } from './github-view.ts';
+import type { InstanceView } from './instance-view.ts';
 import { instanceEvent } from './observe.ts';
 import type { Tenant } from './ports.ts';
 
@@ -22,17 +23,23 @@ export interface SweepResult {
 }
 
 /** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
-export async function sweepInstances(floor: Floor, tenant: Tenant, backends: Backends): Promise<SweepResult> {
-  const { dispatcherId, log } = floor.options;
+export async function sweepInstances(
+  floor: Floor,
+  tenant: Tenant,
+  backends: Backends,
+  view: InstanceView,
+): Promise<SweepResult> {
+  const { log } = floor.options;
   const failures: string[] = [];
   const { registration } = tenant;
   await Promise.all(
     registration.backends.map(async (backend) => {
       try {
         const provider = await tenant.provider(backend.name);
-        for (const instance of await provider.list({ dispatcher: dispatcherId })) {
+        const { atMs, instances } = await view.list(provider);
+        for (const instance of instances) {
           if (instance.tags?.registration !== registration.name) continue;
-          await reconcile(floor, tenant, backend.name, provider, instance);
+          await reconcile(floor, tenant, backend.name, provider, instance, atMs);
         }
         backends.listed(registration.name, backend.name);
       } catch (error) {
@@ -52,12 +59,14 @@ async function reconcile(
   backend: string,
   provider: Provider,
   instance: Instance,
+  listedAtMs: number,
 ): Promise<void> {
   const { tags } = instance;
   if (tags === undefined) return;
   const row = await floor.options.ledger.runner(tags.runner);
   if (row === undefined) await adopt(floor, tenant, backend, instance, tags);
-  if (row?.state !== 'gone') return;
+  // What was verified after the list was asked for is newer.
+  if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
   const event = instanceEvent(backend, instance);
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);

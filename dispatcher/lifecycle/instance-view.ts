@@ -1,0 +1,37 @@
+/** A service's instances as last listed, one listing shared by all registrations that use the same backend. */
+import type { Instance, Provider } from '../../providers/provider.ts';
+
+/** A sweep of a few minutes' rhythm is content with it. A hundred tenants of one account would else list it a hundred times. */
+const MAX_AGE_MS = 60_000;
+
+export interface InstanceListing {
+  /** When it was asked for: what the ledger learned since is newer. */
+  readonly atMs: number;
+  readonly instances: readonly Instance[];
+}
+
+export class InstanceView {
+  readonly #dispatcher: string;
+  readonly #now: () => number;
+  readonly #listings = new WeakMap<Provider, { readonly atMs: number; readonly listing: Promise<InstanceListing> }>();
+
+  constructor(dispatcher: string, now: () => number) {
+    this.#dispatcher = dispatcher;
+    this.#now = now;
+  }
+
+  /** Rejects with ProviderError, and then keeps nothing. */
+  async list(provider: Provider): Promise<InstanceListing> {
+    const atMs = this.#now();
+    const known = this.#listings.get(provider);
+    if (known !== undefined && atMs - known.atMs <= MAX_AGE_MS) return await known.listing;
+    const listing = provider.list({ dispatcher: this.#dispatcher }).then((instances) => ({ atMs, instances }));
+    this.#listings.set(provider, { atMs, listing });
+    try {
+      return await listing;
+    } catch (error) {
+      if (this.#listings.get(provider)?.listing === listing) this.#listings.delete(provider);
+      throw error;
+    }
+  }
+}
