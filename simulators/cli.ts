@@ -93,6 +93,12 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
     await Promise.all(started.map((one) => one.close()));
     for (const own of folders) await rm(own, { recursive: true, force: true });
   };
+  const end = (): void => {
+    void close().then(() => process.exit(0));
+  };
+  // Before anything is said: whoever reads it may end us at once.
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
   try {
     for (const start of starting) started.push(await start());
   } catch (error) {
@@ -119,11 +125,6 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
       console.log(`        shr jobs --token-file ${path.join(home, 'secrets', 'admin-token')}`);
     } else console.log('        with `github` among the simulators also for shr doctor and shr serve');
   }
-  const end = (): void => {
-    void close().then(() => process.exit(0));
-  };
-  process.once('SIGINT', end);
-  process.once('SIGTERM', end);
 }
 
 const names = ['github', ...Object.keys(clouds)];
