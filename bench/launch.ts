@@ -6,11 +6,12 @@ import { launched } from './parts/launcher.ts';
 
 export const about = 'cpu and bytes of one launch through each adapter, beside its SDK called directly';
 
-const launchesARound = 100;
+/** Few a round and many rounds: what else the machine does then falls on both ways alike. */
+const launchesARound = 25;
 /** Until the compiler has seen enough of both. */
-const warmUps = 3;
+const warmUps = 16;
 
-export async function run({ rounds = 7, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
+export async function run({ rounds = 45, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
   const providers: Record<string, Readonly<Record<string, number>>> = {};
   for (const kind of launchKinds) {
     const cloud = new Child('./cloud-simulator.ts', [kind]);

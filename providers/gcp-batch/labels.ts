@@ -17,6 +17,7 @@ const MOST_LABELS = 63;
 /** Of a machine and its disks; the service keeps three for itself. */
 const MOST_BILLING_LABELS = 61;
 const VALUE_LENGTH = 63;
+const PIECE = new RegExp(`.{1,${VALUE_LENGTH}}`, 'g');
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /** In the order of the array: short, because every byte of it is paid for with 1.6 characters. */
@@ -47,7 +48,7 @@ export function toLabels(tags: InstanceTags): Record<string, string> {
     Object.entries(tags.charge),
   ];
   const text = toBase32(Buffer.from(JSON.stringify(rest)));
-  const parts = text.match(new RegExp(`.{1,${VALUE_LENGTH}}`, 'g')) ?? [];
+  const parts = text.match(PIECE) ?? [];
   if (parts.length + 2 > MOST_LABELS) {
     const most = Math.floor(((MOST_LABELS - 2) * VALUE_LENGTH * 5) / 8);
     throw new ProviderError(

@@ -135,8 +135,8 @@ export function requestIdOf(dispatcher: string, name: string, cipherText?: strin
 function container(shape: Shape, options: GcpBatchOptions, binds: string[]) {
   const [entrypoint = '', ...commands] = options.command;
   const { registryAuth } = options;
-  const registry = parseReference(shape.image)?.registry ?? '';
-  const login = registryAuth === undefined ? undefined : loginFor(registry, [registryAuth]);
+  const login =
+    registryAuth === undefined ? undefined : loginFor(parseReference(shape.image)?.registry ?? '', [registryAuth]);
   return {
     imageUri: shape.image,
     entrypoint,
