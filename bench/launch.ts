@@ -8,8 +8,8 @@ export const about = 'cpu and bytes of one launch through each adapter, beside i
 
 /** Few a round and many rounds: what else the machine does then falls on both ways alike. */
 const launchesARound = 25;
-/** Until the compiler has seen enough of both. */
-const warmUps = 16;
+/** Until the compiler has seen enough of both; no more than are counted. */
+const mostWarmUps = 16;
 
 export async function run({ rounds = 45, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
   const providers: Record<string, Readonly<Record<string, number>>> = {};
@@ -37,7 +37,7 @@ async function measure(
   const cpuMs = { adapter: [] as number[], sdk: [] as number[] };
   const bytes = { adapter: [] as number[], sdk: [] as number[] };
   const ratios: number[] = [];
-  for (let round = 1 - warmUps; round <= rounds; round += 1) {
+  for (let round = 1 - Math.min(mostWarmUps, rounds); round <= rounds; round += 1) {
     const cost = { adapter: 0, sdk: 0 };
     for (const way of round % 2 === 0 ? (['adapter', 'sdk'] as const) : (['sdk', 'adapter'] as const)) {
       const order = { kind, way, options, series: round, count: launchesARound };

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { median, quantile } from '../../bench/parts/benchmark.ts';
+import { providerKinds } from '../../providers/index.ts';
 
 const program = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 
@@ -49,6 +50,30 @@ describe('the bench command', () => {
     }
     expect(result['rounds']).to.equal(1);
     expect(result['requestBytes']).to.be.within(8_000, 10_000);
+  });
+});
+
+describe('the benchmarks of providers', function () {
+  this.timeout(120_000);
+  const rows = z.object({ providers: z.record(z.string(), z.record(z.string(), z.number().positive())) });
+  const measured = async (name: string) => {
+    const { code, stdout, stderr } = await bench(name, '--json', '--rounds', '1');
+    expect(code, stderr).to.equal(0);
+    return rows.parse(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).providers;
+  };
+
+  it('compare a launch through each cloud’s adapter with its SDK', async () => {
+    const providers = await measured('launch');
+    expect(Object.keys(providers)).to.deep.equal(['ali-eci', 'azure-aci', 'gcp-batch', 'gcp-cloud-run']);
+    for (const [kind, row] of Object.entries(providers)) {
+      expect(row, kind).to.have.all.keys('ratio', 'cpuMs', 'sdkCpuMs', 'bytes', 'sdkBytes');
+      expect(row['bytes'], kind).to.be.within(4_000, 20_000);
+    }
+  });
+
+  it('tell what importing each kind costs', async () => {
+    const providers = await measured('imports');
+    expect(Object.keys(providers).sort()).to.deep.equal([...providerKinds]);
   });
 });
 
