@@ -283,6 +283,8 @@ export class Job {
   }
 
   #end(): void {
+    // Its container ended because it is being deleted: that goes on, and gives back what it had.
+    if (this.#state === 'DELETION_IN_PROGRESS') return;
     this.#clearTimers();
     this.#release();
   }

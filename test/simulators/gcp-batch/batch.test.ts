@@ -146,6 +146,20 @@ describe('the Google Batch simulator', () => {
     expect(ended).to.include({ done: true }).and.to.have.nested.property('response.type_url').that.includes('Empty');
   });
 
+  it('deletes a job whose container is just starting', async () => {
+    for (const id of ['one', 'two', 'three']) {
+      await create(id, jobOf({}));
+      // The turn of the loop in which the machine runs and its container does not yet.
+      while (simulator.service.job(id)?.state !== 'RUNNING') await new Promise((resolve) => setImmediate(resolve));
+      const late = delay(5000).then(() => 'never');
+      const gone = simulator.service
+        .job(id)
+        ?.delete()
+        .then(() => 'gone');
+      expect(await Promise.race([gone, late]), id).to.equal('gone');
+    }
+  });
+
   it('answers a repeated request id with the job that it made, and a taken name with ALREADY_EXISTS', async () => {
     const id = '9b2f6f0e-55a1-4d5e-9a63-1c1a3f3c1a11';
     const made = await create('one', jobOf({}), id);
