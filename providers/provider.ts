@@ -91,8 +91,8 @@ export interface LaunchRequest {
   /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with one name give one instance. */
   readonly name: string;
   /**
-   * True where the caller made this name up and every launch of it so far was a definite refusal: then nothing of ours
-   * can have it, and an adapter may create without looking first. A promise: where it is false, one name may get two
+   * True where the caller made this name up and every launch of it so far was a definite refusal other than `conflict`: then
+   * nothing has it, and an adapter may create without looking first. A promise: where it is false, one name may get two
    * instances. After a `transient` it no longer holds.
    */
   readonly nameIsNew?: boolean;

@@ -65,7 +65,9 @@ export async function launchRunner(
         continue;
       }
 
-      const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, deadlineAtMs);
+      // Somebody had the name at a backend before this one: it may be the same account.
+      const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
+      const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, deadlineAtMs, nameIsNew);
       switch (outcome.kind) {
         case 'over':
           return;
@@ -140,6 +142,7 @@ async function tryBackend(
   shape: Shape,
   jit: JitRunner,
   deadlineAtMs: number,
+  nameIsNew: boolean,
 ): Promise<Outcome> {
   const { clock, random, dispatcherId, ledger, log, tenants } = floor.options;
   const request = {
@@ -163,7 +166,7 @@ async function tryBackend(
     try {
       if (doubt === undefined) {
         // The name was made up with the runner's row; backends before this one have refused it for certain.
-        return { kind: 'accepted', instance: await provider.launch({ ...request, nameIsNew: true }) };
+        return { kind: 'accepted', instance: await provider.launch({ ...request, nameIsNew }) };
       }
       const found = await provider.inspect({ name: launch.runner });
       return { kind: 'accepted', instance: found ?? (await provider.launch(request)) };

@@ -79,7 +79,8 @@ export class ProviderPort implements Provider {
       if (nameTaken) throw this.#error('conflict', 'launch', 'a container of somebody else has this name');
       return seenBy(account.create(request, backend, late));
     }).catch((error: unknown) => {
-      if (error instanceof ProviderError && error.kind !== 'transient') refused();
+      // Of a name that somebody has, nobody may say that it is new.
+      if (error instanceof ProviderError && error.kind !== 'transient' && error.kind !== 'conflict') refused();
       throw error;
     });
   }
