@@ -61,6 +61,13 @@ describe('the view of a service’s instances', () => {
     expect(lists).to.equal(2);
   });
 
+  it('is taken anew when the clock was set back', async () => {
+    await view.list(provider);
+    nowMs -= 60 * MINUTE;
+    await view.list(provider);
+    expect(lists).to.equal(2);
+  });
+
   it('keeps no failure', async () => {
     broken = true;
     const failed = await view.list(provider).catch((error: unknown) => error);
