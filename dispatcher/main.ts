@@ -46,7 +46,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const githubs = new Map(
     registrations.map((registration) => [registration.name, createGithub({ registration, budgets, clock, random })]),
   );
-  const providers = createBackends(clock, random);
+  const providers = createBackends({ clock, random, log });
   const tenants = new Map<string, Tenant>();
   for (const registration of registrations) {
     const github = githubs.get(registration.name);

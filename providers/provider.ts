@@ -183,7 +183,21 @@ export type ProviderErrorKind =
   /** Something that is not ours has the name. */
   | 'conflict';
 
+/** Shared by every copy of this contract: a provider of an npm package has a class of its own, which `instanceof` does not know. */
+const BRAND = Symbol.for('serverless-hosted-runner.provider-error');
+
+const errorKinds: ReadonlySet<unknown> = new Set<ProviderErrorKind>([
+  'capacity',
+  'quota',
+  'throttled',
+  'transient',
+  'unauthorized',
+  'invalid',
+  'conflict',
+]);
+
 export class ProviderError extends Error {
+  readonly [BRAND] = true;
   readonly kind: ProviderErrorKind;
   /** `<kind> <call>`, such as `docker create`. */
   readonly operation: string;
@@ -205,6 +219,19 @@ export class ProviderError extends Error {
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
   }
+}
+
+/** Of this copy of the contract or of another one, and of a kind that this one knows. */
+export function isProviderError(error: unknown): error is ProviderError {
+  return (
+    error instanceof Error &&
+    BRAND in error &&
+    error[BRAND] === true &&
+    'kind' in error &&
+    errorKinds.has(error.kind) &&
+    'operation' in error &&
+    typeof error.operation === 'string'
+  );
 }
 
 /**

@@ -12,7 +12,7 @@ describe('the providers behind the backends', () => {
   });
 
   it('are one where kind and options are the same: a service counts its rate by account, not by registration', async () => {
-    const backends = createBackends(systemClock, () => 0.5);
+    const backends = createBackends({ clock: systemClock, random: () => 0.5 });
     const acme = { name: 'acme', backends: [backend('shared', {}), backend('own', { pidsLimit: 100 })] };
     const other = { name: 'other', backends: [backend('renamed', {})] };
     const [first, second, own] = await Promise.all([

@@ -3,7 +3,7 @@
  * The order: match, read the labels, the registration's policy, the shape, the backends.
  */
 import { createHash } from 'node:crypto';
-import type { Capabilities, Fit, ShapeWish } from '../../providers/provider.ts';
+import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { type Backend, type Registration, scopeFor } from '../config/model.ts';
 import { type GithubScope, scopePath } from '../github/scope.ts';
 import {
@@ -21,9 +21,8 @@ import type { Admission, Admit, JobSubject, LaneSpec } from './lane.ts';
 import { indexRegistrations, match } from './match.ts';
 import { applyPolicy, type Grant, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
 
-/** What admission asks of a provider; a `Provider` is one. Both are pure. */
+/** What admission asks of a provider; a `Provider` is one. Whether it can is judged there alone, in its own words. Pure. */
 export interface BackendFit {
-  readonly capabilities: Capabilities;
   fit(wish: ShapeWish): Fit;
 }
 
@@ -112,22 +111,20 @@ function whyUnfit(
 ): string | undefined {
   const provider = options.backendFit?.(registration.name, backend.name);
   if (provider === undefined) return undefined;
-  const missing = missingCapability(provider.capabilities, grant.wish);
-  if (missing !== undefined) return missing;
-  const fit = provider.fit(grant.wish);
+  const fit = fitOf(provider, grant.wish);
+  // An adapter that broke over the question has judged nothing: the launch finds out.
+  if (fit === undefined) return undefined;
   if (!fit.fits) return fit.reason;
   return overPolicy(registration, grant, fit.shape);
 }
 
-function missingCapability(can: Capabilities, wish: ShapeWish): string | undefined {
-  if (!can.architectures.includes(wish.architecture)) return `it has ${can.architectures.join(', ')} alone`;
-  if (wish.spot && !can.spot) return 'it has no spot capacity';
-  if (wish.dockerInDocker && !can.dockerInDocker) return 'it cannot run Docker in Docker';
-  if (wish.diskGiB !== undefined && !can.disk) return 'it has no scratch disks';
-  if (wish.bucket !== undefined && !can.bucket) return 'it cannot mount a bucket';
-  if (wish.subnet !== undefined && !can.subnet) return 'it has no choice of subnets';
-  if (wish.securityGroup !== undefined && !can.securityGroup) return 'it has no security groups';
-  return undefined;
+function fitOf(provider: BackendFit, wish: ShapeWish): Fit | undefined {
+  try {
+    return provider.fit(wish);
+  } catch (error) {
+    if (isProviderError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** A service that rounds up must not carry a job's own wish past the limit: `memory-16` could become 8 cores. */

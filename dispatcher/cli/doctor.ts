@@ -54,7 +54,7 @@ async function examineAll(
   registrations: readonly Registration[],
   terminal: Terminal,
 ): Promise<readonly Examined[]> {
-  const backends = createBackends(systemClock, systemRandom);
+  const backends = createBackends({ clock: systemClock, random: systemRandom });
   const tools = { dispatcher, backends, clock: systemClock, random: systemRandom };
   const findings = new Map<string, readonly DoctorFinding[]>();
   const waiting = [...registrations];

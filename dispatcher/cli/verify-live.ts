@@ -63,7 +63,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       return command.error('error: it launches a container, and there is no terminal to ask at: say --yes');
     }
     const wanted = registration.backends.filter(({ name }) => options.backend?.includes(name) ?? true);
-    const backends = createBackends(systemClock, systemRandom);
+    const backends = createBackends({ clock: systemClock, random: systemRandom });
     try {
       await run(registration, wanted, backends, options, terminal);
     } finally {

@@ -50,6 +50,8 @@ export interface Backend {
   readonly maxRunners: number;
   /** Its share of the launches. Absent (at all backends of the registration): they are tried in their order. */
   readonly weight?: number;
+  /** How long it may have no stock for a container that it took. Absent: 2 minutes. */
+  readonly stockPatienceMs?: number;
 }
 
 /** What labels may override, and how far. Absent means: not at all. */

@@ -254,7 +254,12 @@ async function readBackends(
       file.use === undefined
         ? await readOwnBackend(reading, path, name, file, context, maxRunners)
         : takeSharedBackend(reading, path, name, file, context, maxRunners);
-    if (backend !== undefined) backends.push(file.weight === undefined ? backend : { ...backend, weight: file.weight });
+    if (backend === undefined) continue;
+    backends.push({
+      ...backend,
+      ...(file.weight === undefined ? {} : { weight: file.weight }),
+      ...(file.patience === undefined ? {} : { stockPatienceMs: durationMs(file.patience, 0) }),
+    });
   }
   const unweighted = files.findIndex(({ weight }) => weight === undefined);
   if (unweighted >= 0 && files.some(({ weight }) => weight !== undefined)) {

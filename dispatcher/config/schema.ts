@@ -110,6 +110,11 @@ const registrationBackend = strict({
     .max(1000)
     .optional()
     .describe('Spreads launches over the backends by their weights, instead of trying them in their order.'),
+  patience: duration
+    .optional()
+    .describe(
+      'How long it may have no stock for a container that it took, before another backend gets the job. Default: 2m.',
+    ),
   options: backend.shape.options,
 });
 

@@ -19,6 +19,7 @@ export interface Floor {
 }
 
 const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
+const STOCK_PATIENCE_MS = 2 * 60_000;
 
 export function createFloor(
   options: EngineOptions,
@@ -33,8 +34,15 @@ export function createFloor(
   const { clock, ledger, log, metrics, tenants } = options;
 
   function contextOf(runner: RunnerRow): MachineContext {
-    const timeouts = tenants.get(runner.registration)?.registration.timeouts ?? DEFAULT_TIMEOUTS;
-    return { nowMs: clock.now(), launchTimeoutMs: timeouts.launchMs, idleTimeoutMs: timeouts.idleMs };
+    const registration = tenants.get(runner.registration)?.registration;
+    const timeouts = registration?.timeouts ?? DEFAULT_TIMEOUTS;
+    const backend = registration?.backends.find(({ name }) => name === runner.backend);
+    return {
+      nowMs: clock.now(),
+      launchTimeoutMs: timeouts.launchMs,
+      idleTimeoutMs: timeouts.idleMs,
+      stockPatienceMs: backend?.stockPatienceMs ?? STOCK_PATIENCE_MS,
+    };
   }
 
   function report(before: RunnerRow, after: RunnerRow, reasons: readonly string[]): void {

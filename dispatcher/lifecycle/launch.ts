@@ -2,7 +2,14 @@
  * One runner's launch: its row exists already; then the JIT configuration, then the provider. The blob lives in this
  * function's memory alone. A definite refusal moves on to the next backend; "maybe created" never does.
  */
-import { type Instance, type Provider, ProviderError, type Shape } from '../../providers/provider.ts';
+import {
+  type Fit,
+  type Instance,
+  type Provider,
+  ProviderError,
+  type Shape,
+  type ShapeWish,
+} from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { jitter, sleep } from '../clock.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
@@ -50,8 +57,13 @@ export async function launchRunner(
 
     backends.entered(registration, backend);
     try {
-      const provider = await tenant.provider(backend);
-      const fit = provider.fit(launch.lane.wish);
+      const ready = await prepare(tenant, backend, launch.lane.wish);
+      if (ready instanceof ProviderError) {
+        // Nothing was called: another backend may have the runner.
+        await refused(ready.kind, ready.message, ready.retryAfterMs);
+        continue;
+      }
+      const { provider, fit } = ready;
       if (!fit.fits) {
         await refused('invalid', fit.reason);
         continue;
@@ -99,6 +111,21 @@ export async function launchRunner(
     failureKind: refusals.at(-1)?.kind ?? 'no-backend',
     message: refusals.map(({ backend, message }) => `${backend}: ${message}`).join('; '),
   });
+}
+
+/** The error of an adapter that cannot be loaded, made or asked. */
+async function prepare(
+  tenant: Tenant,
+  backend: string,
+  wish: ShapeWish,
+): Promise<{ readonly provider: Provider; readonly fit: Fit } | ProviderError> {
+  try {
+    const provider = await tenant.provider(backend);
+    return { provider, fit: provider.fit(wish) };
+  } catch (error) {
+    if (error instanceof ProviderError) return error;
+    throw error;
+  }
 }
 
 /**
@@ -177,7 +204,9 @@ async function tryBackend(
       if (error.kind !== 'transient') return { kind: 'uncertain', error };
       doubt = error;
       log.warn('launch-retry', { runner: launch.runner, backend, attempt, reason: error.message });
-      if (attempt >= TRANSIENT_TRIES || !floor.working()) return { kind: 'uncertain', error };
+      // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
+      const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
+      if (last || !floor.working()) return { kind: 'uncertain', error };
       await sleep(clock, jitter(Math.min(TRANSIENT_MOST_MS, TRANSIENT_FIRST_MS * 2 ** (attempt - 1)), random));
       const row = await ledger.runner(launch.runner);
       if (row?.state !== 'creating') return { kind: 'over' };

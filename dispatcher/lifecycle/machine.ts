@@ -57,6 +57,8 @@ export type RunnerEventKind = RunnerEvent['kind'];
 export interface MachineContext {
   readonly nowMs: number;
   readonly launchTimeoutMs: number;
+  /** How long its backend may have no stock for it, before another backend gets the job. */
+  readonly stockPatienceMs: number;
   readonly idleTimeoutMs: number;
 }
 
@@ -69,6 +71,8 @@ const MINUTE = 60 * SECOND;
 
 /** How long `creating` may take, from the row to the provider's answer. */
 export const CREATING_MS = 5 * MINUTE;
+/** A container that the service takes, and has no room for yet: `reason.kind` of the provider contract. */
+const NO_STOCK = 'no-stock';
 /** How long a container may take to exit after its job. */
 export const FINISHING_MS = MINUTE;
 /** Misses, and the time they must span, before an instance that nobody stopped counts as absent. */
@@ -332,6 +336,12 @@ function onInstance(
     case 'creating':
       return recovered(runner, event, patch, context);
     case 'starting':
+      if (event.trouble === undefined && event.state === 'running' && runner.failureKind === NO_STOCK) {
+        return quiet(runner, context, { ...patch, ...stockCame(runner, context) });
+      }
+      return event.trouble === undefined || event.trouble.kind === runner.failureKind
+        ? quiet(runner, context, patch)
+        : troubled(runner, event.trouble, patch, context);
     case 'online':
     case 'busy':
       // Once a kind: the words may change at each look.
@@ -355,7 +365,18 @@ function troubled(
 ): Answer {
   const nextCheckAtMs = lookAgainAt(runner, context);
   const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failureKind: kind, failure: message };
+  if (kind === NO_STOCK && runner.state === 'starting') {
+    const patienceEndsAtMs = context.nowMs + context.stockPatienceMs;
+    const deadlineAtMs = Math.min(runner.deadlineAtMs ?? patienceEndsAtMs, patienceEndsAtMs);
+    const words = `no stock: other backends get the job ${context.stockPatienceMs / SECOND} s from now`;
+    return note(runner, words, context, { ...known, deadlineAtMs }, message);
+  }
   return note(runner, `its container is in trouble (${kind})`, context, known, message);
+}
+
+/** The service found room after all: from now on it has what a start may take. */
+function stockCame(runner: RunnerRow, context: MachineContext): RunnerPatch {
+  return { failureKind: null, failure: null, deadlineAtMs: deadlineOf(runner, 'starting', context) };
 }
 
 /**
@@ -535,6 +556,10 @@ function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
         failure: `no answer within ${CREATING_MS / SECOND} s`,
       });
     case 'starting':
+      if (runner.failureKind === NO_STOCK) {
+        const failure = `no stock for ${Math.round(context.stockPatienceMs / SECOND)} s: ${runner.failure ?? 'the service did not say more'}`;
+        return drainNow(runner, 'its backend had no stock for too long', context, { failureKind: NO_STOCK, failure });
+      }
       return drainNow(runner, 'it did not come online in time', context, {
         failureKind: runner.failureKind ?? 'launch-timeout',
         failure: `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s${runner.failure === null ? '' : `: ${runner.failure}`}`,

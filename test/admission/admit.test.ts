@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { type BackendFit, createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/admission/lane.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
-import type { Capabilities, Fit, ShapeWish } from '../../providers/provider.ts';
+import { type Fit, ProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { closedPolicy, openPolicy, registration } from '../registration.ts';
 
 const privateJob: JobSubject = {
@@ -260,38 +260,25 @@ describe('admission', () => {
   });
 
   describe('backends', () => {
-    const capabilities: Capabilities = {
-      architectures: ['x64'],
-      spot: false,
-      dockerInDocker: false,
-      disk: false,
-      bucket: false,
-      subnet: false,
-      securityGroup: false,
-      logs: true,
-      secretEnvironment: true,
-    };
-
-    /** Sells 2, 4 or 8 cores with twice as many GiB. */
+    /** Plain containers alone, of 2, 4 or 8 cores with twice as many GiB. */
     const steps: BackendFit = {
-      capabilities,
       fit(wish): Fit {
+        const asked = [
+          wish.spot ? 'spot' : undefined,
+          wish.dockerInDocker ? 'Docker in Docker' : undefined,
+          wish.architecture === 'x64' ? undefined : wish.architecture,
+          wish.diskGiB === undefined ? undefined : 'a disk',
+          wish.bucket === undefined ? undefined : 'a bucket',
+          wish.subnet === undefined ? undefined : 'a subnet',
+          wish.securityGroup === undefined ? undefined : 'a security group',
+        ].filter((word) => word !== undefined);
+        if (asked.length > 0) return { fits: false, reason: `${asked.join(', ')}: not in east, but in north and west` };
         const cpu = [2, 4, 8].find((size) => size >= (wish.cpu ?? 0) && size * 2 >= (wish.memoryGiB ?? 0));
         if (cpu === undefined) return { fits: false, reason: '8 cores and 16 GiB are the largest' };
         return { fits: true, shape: { ...wish, cpu, memoryGiB: cpu * 2 } };
       },
     };
     const everything: BackendFit = {
-      capabilities: {
-        ...capabilities,
-        architectures: ['x64', 'arm64'],
-        spot: true,
-        dockerInDocker: true,
-        disk: true,
-        bucket: true,
-        subnet: true,
-        securityGroup: true,
-      },
       fit: (wish) => ({ fits: true, shape: { ...wish, cpu: wish.cpu ?? 1, memoryGiB: wish.memoryGiB ?? 2 } }),
     };
     const two = registration({
@@ -331,6 +318,33 @@ describe('admission', () => {
         .to.include('16 cores')
         .and.include('`steps`: 8 cores and 16 GiB are the largest')
         .and.include('`Wide`');
+    });
+
+    // J10
+    for (const [label, word] of [
+      ['spot', 'spot'],
+      ['dind', 'Docker in Docker'],
+      ['arm64', 'arm64'],
+      ['disk-10', 'a disk'],
+      ['disk-build-cache', 'a bucket'],
+      ['vsw-1', 'a subnet'],
+      ['sg-1', 'a security group'],
+    ] as const) {
+      it(`that cannot do ${label} say so in their adapter's own words`, () => {
+        const refusal = refusalOf(admitWith(two, [label], { steps, Wide: steps }));
+        expect(refusal.code).to.equal('no-backend');
+        expect(refusal.reason).to.include(`\`steps\`: ${word}: not in east, but in north and west`);
+      });
+    }
+
+    // J12
+    it('whose adapter breaks over the question stay in, and the launch finds out', () => {
+      const broken: BackendFit = {
+        fit() {
+          throw new ProviderError('transient', 'a fit', 'a defect of the adapter: TypeError');
+        },
+      };
+      expect(laneOf(admitWith(two, ['spot'], { steps, Wide: broken })).backends).to.deep.equal(['Wide']);
     });
 
     it('that would round up past the limit are left out', () => {

@@ -46,7 +46,7 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
 };
 
 function at(nowMs: number): MachineContext {
-  return { nowMs, launchTimeoutMs: 10 * MINUTE, idleTimeoutMs: 5 * MINUTE };
+  return { nowMs, launchTimeoutMs: 10 * MINUTE, idleTimeoutMs: 5 * MINUTE, stockPatienceMs: 2 * MINUTE };
 }
 
 function apply(runner: RunnerRow, event: RunnerEvent, nowMs: number): RunnerRow {
@@ -310,6 +310,27 @@ describe('the machine of runner states', () => {
     it('has not failed once it comes online after all', () => {
       const up = told(starting, [MINUTE, pulling('no such tag')], [2 * MINUTE, EVENTS.github]);
       expect(up).to.include({ state: 'online', failureKind: null, failure: null });
+    });
+
+    const outOfStock: RunnerEvent = {
+      ...EVENTS.instance,
+      state: 'pending',
+      trouble: { kind: 'no-stock', message: 'zone full' },
+    };
+
+    it('for want of stock has its backend’s patience, however long a launch may take', () => {
+      const waits = told(starting, [MINUTE, outOfStock], [2 * MINUTE, outOfStock]);
+      expect(waits).to.include({ state: 'starting', deadlineAtMs: 3 * MINUTE });
+      expect(told(waits, [3 * MINUTE, EVENTS.deadline])).to.include({
+        state: 'draining',
+        failureKind: 'no-stock',
+        failure: 'no stock for 120 s: zone full',
+      });
+    });
+
+    it('for want of stock is as good as any other once there is some', () => {
+      const runs = told(starting, [MINUTE, outOfStock], [2 * MINUTE, { ...EVENTS.instance, state: 'running' }]);
+      expect(runs).to.include({ state: 'starting', deadlineAtMs: 12 * MINUTE, failureKind: null, failure: null });
     });
 
     it('stays what befell a busy one', () => {
