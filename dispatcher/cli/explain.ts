@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
-import type { Provider, ShapeWish } from '../../providers/provider.ts';
+import type { ShapeWish } from '../../providers/provider.ts';
 import { type BackendFit, createAdmit } from '../admission/admit.ts';
 import type { Admission, JobSubject, LaneSpec } from '../admission/lane.ts';
 import { systemFiles } from '../config/files.ts';
@@ -81,14 +81,15 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
   const { registrations } = inspection;
   // Which registration it is decides whose providers to load; they then decide with it.
   const matched = registrationOf(createAdmit(registrations)(job), registrations);
-  const fits = matched === undefined ? new Map<string, Provider>() : await loadFits(matched);
+  const fits = matched === undefined ? undefined : await loadFits(matched);
   try {
-    const admission = createAdmit(registrations, { backendFit: (_, backend) => fits.get(backend) })(job);
-    if (options.json === true) printJson(terminal, describe(admission, fits));
-    else print(admission, fits, terminal);
+    const providers: ReadonlyMap<string, BackendFit> = fits?.providers ?? new Map();
+    const admission = createAdmit(registrations, { backendFit: (_, backend) => providers.get(backend) })(job);
+    if (options.json === true) printJson(terminal, describe(admission, providers));
+    else print(admission, providers, terminal);
     terminal.exit(admission.outcome === 'lane' ? 0 : 1);
   } finally {
-    for (const provider of fits.values()) await provider.close();
+    await fits?.close();
   }
 }
 
@@ -107,12 +108,18 @@ interface BackendAnswer {
 }
 
 function answers(lane: LaneSpec, fits: ReadonlyMap<string, BackendFit>): readonly BackendAnswer[] {
-  return lane.backends.map((backend) => {
+  const taken = lane.backends.map((backend): BackendAnswer => {
     const fit = fits.get(backend)?.fit(lane.wish);
     if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: UNKNOWN };
     if (!fit.fits) return { backend, cpu: undefined, memoryGiB: undefined, note: fit.reason };
     return { backend, cpu: fit.shape.cpu, memoryGiB: fit.shape.memoryGiB, note: fit.note };
   });
+  const leftOut = [...fits].flatMap(([backend, provider]): readonly BackendAnswer[] => {
+    if (lane.backends.includes(backend)) return [];
+    const fit = provider.fit(lane.wish);
+    return fit.fits ? [] : [{ backend, cpu: undefined, memoryGiB: undefined, note: `left out: ${fit.reason}` }];
+  });
+  return [...taken, ...leftOut];
 }
 
 function describe(admission: Admission, fits: ReadonlyMap<string, BackendFit>): unknown {

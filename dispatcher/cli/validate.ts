@@ -73,11 +73,11 @@ async function sizesOf({ registrations, files }: Inspection): Promise<{ problems
     const answer = applyPolicy(registration, []);
     if (!answer.granted) continue;
     const fits = await loadFits(registration);
-    const refusals = [...fits].flatMap(([backend, provider]) => {
+    const refusals = [...fits.providers].flatMap(([backend, provider]) => {
       const fit = provider.fit(answer.grant.wish);
       return fit.fits ? [] : [`${backend}: ${fit.reason}`];
     });
-    await Promise.all([...fits.values()].map((provider) => provider.close()));
+    await fits.close();
     if (refusals.length === 0) continue;
     const none = refusals.length === registration.backends.length;
     (none ? problems : notes).push({

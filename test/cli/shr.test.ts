@@ -278,6 +278,31 @@ describe('shr', () => {
       expect(out).to.match(/^docker +4 +4/m);
     });
 
+    // J10
+    it('has the adapter’s own words where a backend cannot, as the job has them', async () => {
+      const guid = '00000000-0000-0000-0000-000000000000';
+      const options = `{subscriptionId: ${guid}, resourceGroup: ci, location: germanywestcentral, credentials: {kind: managed-identity}}`;
+      const azure = `  - {name: azure, kind: azure-aci, options: ${options}}\n`;
+      await change('registrations/acme.yaml', 'policy:\n', 'policy:\n  spot: true\n');
+      await change('registrations/acme.yaml', '  - name: docker\n    kind: docker\n    maxRunners: 4\n', azure);
+      const words = 'it is not sold in germanywestcentral, but in eastus2, westeurope, westus';
+      const alone = await explain('--labels', 'serverless-hosted-runner,spot');
+      expect(alone.code).to.equal(1);
+      expect(alone.out)
+        .to.match(/^outcome +refused \(no-backend\)$/m)
+        .and.include(words);
+      await change(
+        'registrations/acme.yaml',
+        azure,
+        `${azure}  - {name: west, kind: azure-aci, options: ${options.replace('germanywestcentral', 'westeurope')}}\n`,
+      );
+      const two = await explain('--labels', 'serverless-hosted-runner,spot');
+      expect(two.code).to.equal(0);
+      expect(two.out)
+        .to.match(/^west +2 +4/m)
+        .and.match(new RegExp(`^azure .*left out: .*${words}`, 'm'));
+    });
+
     it('warns when the configuration has problems', async () => {
       await change('dispatcher.yaml', 'id: shr', 'id: SHR');
       const { error } = await explain('--labels', 'serverless-hosted-runner');
