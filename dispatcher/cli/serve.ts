@@ -1,5 +1,5 @@
 /** `shr serve`: the service itself. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
@@ -9,6 +9,7 @@ import { loadConfiguration } from '../config/load.ts';
 import type { Configuration } from '../config/model.ts';
 import { formatProblem } from '../config/problem.ts';
 import { LedgerError } from '../ledger/ledger.ts';
+import type { Log } from '../lifecycle/ports.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
 import { createLog } from '../observability/log.ts';
 import { configurationFiles } from './configuration-files.ts';
@@ -28,7 +29,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
       let dispatcher: Dispatcher;
       try {
-        await mkdir(dirname(configuration.dispatcher.ledgerPath), { recursive: true });
+        await preparePlace(configuration.dispatcher.ledgerPath, log);
         dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log });
       } catch (error) {
         const problem = startProblem(error);
@@ -45,6 +46,22 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service.
       process.exit(0);
     });
+}
+
+/** The ledger's folder, for its owner alone where it has to be made. */
+async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
+  if (ledgerPath === ':memory:') return;
+  const folder = dirname(ledgerPath);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { mode } = await stat(folder);
+  // A sticky folder, such as /tmp, lets others add files but not replace this one.
+  const replaceable = (mode & 0o022) !== 0 && (mode & 0o1000) === 0;
+  if (!replaceable) return;
+  log.warn('ledger-folder-open', {
+    folder,
+    reason: 'other users of this machine can replace the ledger',
+    cure: `chmod go-w ${folder}`,
+  });
 }
 
 async function load(

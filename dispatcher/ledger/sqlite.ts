@@ -5,7 +5,7 @@
  * step to its end before anything else can begin. So a step is atomic for other callers in this process without any
  * lock, and the exclusive file lock keeps other processes out.
  */
-import { statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import { type Ledger, LedgerError } from './ledger.ts';
@@ -67,12 +67,41 @@ function openStore(options: SqliteOptions): Store {
 }
 
 function openFile(path: string, timeout: number): Sqlite.Database {
+  if (path !== ':memory:') {
+    makePrivate(path);
+    keepPrivate(path);
+    // Left by a process that was killed.
+    keepPrivate(`${path}-wal`);
+  }
   try {
     return new Sqlite(path, { timeout });
   } catch (error) {
     // better-sqlite3 looks for the folder itself, and throws a TypeError where there is none.
     if (error instanceof TypeError) throw unavailable(path, error.message, error);
     throw error;
+  }
+}
+
+/**
+ * Makes the file for its owner alone, or takes from others what an older version gave them. SQLite gives its write-ahead
+ * log the file's own mode. A file of another owner is left as it is.
+ *
+ * By its path: closing a descriptor of a file lets go of every lock that this process holds on it (fcntl(2)).
+ */
+function keepPrivate(path: string): void {
+  try {
+    const { mode, uid } = statSync(path);
+    if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync(path, mode & 0o7700);
+  } catch {
+    // Missing, or an obstacle that SQLite meets too, and has the words for.
+  }
+}
+
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch {
+    // It is there, or cannot be made: SQLite finds out.
   }
 }
 

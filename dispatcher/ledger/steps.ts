@@ -5,6 +5,7 @@
  */
 import { LOG_BYTES } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
+import { scrub, scrubOutput } from '../observability/scrub.ts';
 import { type Delivery, type JobFact, jobKey } from './facts.ts';
 import type {
   Breaker,
@@ -144,7 +145,7 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
     registration: admission.registration,
     laneKey: admission.lane?.key ?? null,
     reasonCode: admission.reasonCode,
-    reason: admission.reason,
+    reason: admission.reason === null ? null : kept(admission.reason),
     cure: admission.cure,
   };
   yield queries.admitJob(context.builder, rows.jobColumns(admitted, null));
@@ -274,7 +275,15 @@ export function* stepRunner(
   if (before === undefined) return undefined;
   const step = decide(before);
   if (step === undefined) return { before, after: before };
-  const after: RunnerRow = { ...before, ...step.patch, version: before.version + 1 };
+  const { failure, drainReason } = step.patch;
+  const after: RunnerRow = {
+    ...before,
+    ...step.patch,
+    // Words of a service: it may repeat what it was sent.
+    ...(typeof failure === 'string' ? { failure: kept(failure) } : {}),
+    ...(typeof drainReason === 'string' ? { drainReason: kept(drainReason) } : {}),
+    version: before.version + 1,
+  };
   yield queries.putRunner(context.builder, rows.runnerColumns(after));
   yield* append(context, after, step.entries);
   return { before, after };
@@ -282,7 +291,15 @@ export function* stepRunner(
 
 function* append(context: Context, { name, version }: RunnerRow, entries: readonly TimelineEntry[]): Step<void> {
   for (const [position, { atMs, state, reason, details }] of entries.entries()) {
-    yield queries.insertTimeline(context.builder, { runner: name, version, position, atMs, state, reason, details });
+    yield queries.insertTimeline(context.builder, {
+      runner: name,
+      version,
+      position,
+      atMs,
+      state,
+      reason: kept(reason),
+      details: details === null ? null : kept(details),
+    });
   }
   if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {
     yield queries.thinTimeline(context.builder, name, TIMELINE_FIRST, version - TIMELINE_LATEST);
@@ -328,7 +345,7 @@ export function* timeline(context: Context, name: string): Step<readonly Timelin
 
 export function* keepOutput(context: Context, name: string, output: string, nowMs: number): Step<void> {
   if ((yield* runner(context, name)) === undefined) return;
-  yield queries.putOutput(context.builder, name, lastBytes(output, LOG_BYTES), nowMs);
+  yield queries.putOutput(context.builder, name, lastBytes(scrubOutput(output), LOG_BYTES), nowMs);
 }
 
 export function* output(context: Context, name: string): Step<string | undefined> {
@@ -351,7 +368,7 @@ export function* breakers(context: Context): Step<readonly Breaker[]> {
 }
 
 export function* putBreaker(context: Context, breaker: Breaker): Step<void> {
-  yield queries.putBreaker(context.builder, breaker);
+  yield queries.putBreaker(context.builder, { ...breaker, message: kept(breaker.message) });
 }
 
 export function* deleteBreaker(context: Context, key: string): Step<void> {
@@ -413,6 +430,14 @@ function* pruneRunnersOver(context: Context, most: number, limit: number): Step<
 }
 
 const ALWAYS = Number.MAX_SAFE_INTEGER;
+
+/** Of words that people read, as much as they can. */
+const KEPT_CHARACTERS = 4_000;
+
+/** As it is stored: without what has the shape of a secret. */
+function kept(text: string): string {
+  return scrub(text, KEPT_CHARACTERS);
+}
 
 // ── small tools of the steps ─────────────────────────────────────────────────────────────────────────────────────
 

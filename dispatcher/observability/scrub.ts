@@ -8,19 +8,29 @@ export const REDACTED = '[secret]';
 /** Text beyond this is cut before it is searched: the log is no place for a body. */
 const SEARCHED_CHARACTERS = 16 * 1024;
 
-/**
- * A run of base64 this long is a blob, not a word: a JIT configuration has about 4 KB, a hash in hex at most 128
- * characters. Half of what is promised (1 KB), so that a blob that something else has cut is found too.
- */
+/** A run of base64 this long is a blob, whatever it looks like. */
 const BLOB_CHARACTERS = 512;
+/**
+ * A shorter run from here on is a blob when its characters are as mixed as base64 is. A JIT configuration has about
+ * 4 KB, and what a kept tail of output, or a service's own limit on messages, leaves of it is one long piece.
+ */
+const CUT_BLOB_CHARACTERS = 100;
+/** Letters and digits in one piece, without `/`, `-` or `_`: resource ids and paths have shorter ones. */
+const BLOB_PIECE_CHARACTERS = 64;
+/**
+ * Bits a character. Measured: hex has 4.0 at most, ids and paths of clouds 4.6 to 4.9, base64 of text 4.8 and more (in
+ * pieces as long as the run), base64 of random bytes 5.2 and more from 100 characters on.
+ */
+const BLOB_PIECE_BITS = 4.4;
+const BLOB_BITS = 5.1;
 
 const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   // A block whose end is missing (cut, or folded into one line) is secret to the end of the text.
   [/-----BEGIN [^-]*-----[\s\S]*?(?:-----END [^-]*-----|$)/g, REDACTED],
   // GitHub's tokens, the dotted and underscored newer forms included.
   [/(?:gh[oprsu]_|github_pat_)[A-Za-z0-9_.-]+/g, REDACTED],
-  // Base64 of `{"`: a JWT, and also a JIT configuration, of any length.
-  [/eyJ[A-Za-z0-9_\-+/=.%]{8,}/g, REDACTED],
+  // Base64 of `{"`: a JWT begins with eyJ, a JIT configuration (its first key is a file name, `.runner`) with eyIu.
+  [/ey[IJ][A-Za-z0-9_\-+/=.%]{8,}/g, REDACTED],
   [/(bearer\s+)[^\s"',;]+/gi, `$1${REDACTED}`],
   [/(basic\s+)[A-Za-z0-9+/=]{8,}/gi, `$1${REDACTED}`],
   [/(authorization["']?\s*[:=]\s*["']?)(?!bearer\b|basic\b)[^\s"',;]+(?:[ \t]+[^\s"',;]+)?/gi, `$1${REDACTED}`],
@@ -31,13 +41,71 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
 
 /** The same text without what has the shape of a secret, at most `characters` long. */
 export function scrub(text: string, characters: number): string {
-  let clean = text;
   // What a cut leaves of a blob may be too short to be known as one: the last run goes with it.
-  if (clean.length > SEARCHED_CHARACTERS) clean = withoutLastRun(clean.slice(0, SEARCHED_CHARACTERS));
-  for (const [pattern, replacement] of SHAPES) clean = clean.replace(pattern, replacement);
-  clean = clean.replace(/[A-Za-z0-9+/=_-]+/g, (run) => (run.length >= BLOB_CHARACTERS ? REDACTED : run));
-  clean = clean.replace(/(?:[A-Za-z0-9+/]{40,}={0,2}(?:\\n|\s)+){8,}[A-Za-z0-9+/=]*/g, REDACTED);
+  const searched = text.length > SEARCHED_CHARACTERS ? withoutLastRun(text.slice(0, SEARCHED_CHARACTERS)) : text;
+  const clean = withoutSecrets(searched);
   return clean.length > characters ? `${clean.slice(0, characters)}… (cut)` : clean;
+}
+
+/** The same for a container's output, which is kept whole: its size is bounded where it is read. */
+export function scrubOutput(text: string): string {
+  return withoutSecrets(text);
+}
+
+function withoutSecrets(text: string): string {
+  let clean = text;
+  for (const [pattern, replacement] of SHAPES) clean = clean.replace(pattern, replacement);
+  return withoutBlobs(clean);
+}
+
+/** A line of wrapped base64 has at least this many characters: `base64` makes 76, PEM 64. */
+const WRAPPED_CHARACTERS = 40;
+/** The last: a line feed that JSON has escaped; its `n` is then the first character of the next line. */
+const LINE_ENDS: ReadonlySet<string> = new Set(['\n', '\r\n', '\\']);
+
+/** By runs of base64's characters, those of wrapped lines taken together. One pass: strangers decide what comes in here. */
+function withoutBlobs(text: string): string {
+  const clean: string[] = [];
+  let copied = 0;
+  let group = '';
+  let groupStart = 0;
+  let groupEnd = 0;
+  let lastLength = 0;
+  const close = () => {
+    if (!isBlob(group)) return;
+    clean.push(text.slice(copied, groupStart), REDACTED);
+    copied = groupEnd;
+  };
+  for (const { 0: run, index } of text.matchAll(/[A-Za-z0-9+/=_-]+/g)) {
+    const goesOn = lastLength >= WRAPPED_CHARACTERS && LINE_ENDS.has(text.slice(groupEnd, index));
+    if (goesOn) group += run;
+    else {
+      close();
+      group = run;
+      groupStart = index;
+    }
+    groupEnd = index + run.length;
+    lastLength = run.length;
+  }
+  close();
+  return clean.length === 0 ? text : clean.join('') + text.slice(copied);
+}
+
+function isBlob(run: string): boolean {
+  if (run.length >= BLOB_CHARACTERS) return true;
+  if (run.length < CUT_BLOB_CHARACTERS || !/[a-z]/.test(run) || !/[A-Z]/.test(run) || !/\d/.test(run)) return false;
+  const bits = bitsPerCharacter(run);
+  const inOnePiece = run.split(/[^A-Za-z0-9]+/).some((piece) => piece.length >= BLOB_PIECE_CHARACTERS);
+  return bits >= (inOnePiece ? BLOB_PIECE_BITS : BLOB_BITS);
+}
+
+/** Shannon's entropy of the characters. */
+function bitsPerCharacter(text: string): number {
+  const counts = new Map<string, number>();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  let bits = 0;
+  for (const count of counts.values()) bits -= (count / text.length) * Math.log2(count / text.length);
+  return bits;
 }
 
 function withoutLastRun(text: string): string {

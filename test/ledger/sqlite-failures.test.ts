@@ -136,7 +136,7 @@ describe('when SQLite fails', () => {
       const ledger = await openHere();
       for (let index = 0; index < 80; index += 1) {
         await ledger.createRunner(runner({ name: `d-${index}` }), 'launch');
-        await ledger.keepOutput(`d-${index}`, `${index}`.repeat(200_000), 1);
+        await ledger.keepOutput(`d-${index}`, `${index} `.repeat(100_000), 1);
       }
       await ledger.close();
       const { size } = await stat(path);
