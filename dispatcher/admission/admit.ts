@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
-import { type Backend, type Registration, scopeFor } from '../config/model.ts';
+import { type Backend, type Grant, type Registration, scopeFor, type TenantEntry } from '../config/model.ts';
 import { type GithubScope, scopePath } from '../github/scope.ts';
 import {
   collectOverrides,
@@ -17,9 +17,10 @@ import {
   quote,
   readLabels,
 } from '../labels/grammar.ts';
+import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted } from './grants.ts';
 import type { Admission, Admit, JobSubject, LaneSpec } from './lane.ts';
 import { indexRegistrations, match } from './match.ts';
-import { applyPolicy, type Grant, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
+import { applyPolicy, type Granted, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
 
 /** What admission asks of a provider; a `Provider` is one. Whether it can is judged there alone, in its own words. Pure. */
 export interface BackendFit {
@@ -27,6 +28,8 @@ export interface BackendFit {
 }
 
 export interface AdmitOptions {
+  /** Of dispatcher.yaml: what they were granted is theirs also where no registration of theirs is in force. */
+  readonly tenants?: readonly TenantEntry[] | undefined;
   /**
    * The provider behind a registration's backend. Undefined where it is not known (its module not loaded yet): the
    * backend then stays in the lane, and the launch finds out.
@@ -35,7 +38,7 @@ export interface AdmitOptions {
 }
 
 export function createAdmit(registrations: readonly Registration[], options: AdmitOptions = {}): Admit {
-  const index = indexRegistrations(registrations);
+  const index = indexRegistrations(registrations, options.tenants);
   return (job) => {
     const labels = readLabels(job.labels);
     const found = match(index, job, labels);
@@ -44,6 +47,8 @@ export function createAdmit(registrations: readonly Registration[], options: Adm
         return { outcome: 'not-ours', reason: found.reason };
       case 'tie':
         return tied(found.registrations, job);
+      case 'withheld':
+        return refused(found.registration, [{ code: 'not-granted', ...found.withheld }]);
       case 'matched':
         return admitTo(found.registration, job, labels, found.rest, options);
     }
@@ -71,15 +76,76 @@ function admitTo(
 
   const wish = withBucketPrefix(answer.grant.wish, job);
   const selected = selectBackends(registration, override(overrides, 'backend')?.value, wish.region);
+  const ungranted = judgeGrant(registration, job, wish, selected.backends);
+  if (ungranted.length > 0) return refused(registration, ungranted);
   const backends: string[] = [];
   const unfit: string[] = [];
   for (const backend of selected.backends) {
-    const reason = whyUnfit(registration, backend, { ...answer.grant, wish }, options);
+    const reason =
+      whyWithheld(registration, backend, job, wish) ??
+      whyUnfit(registration, backend, { ...answer.grant, wish }, options);
     if (reason === undefined) backends.push(backend.name);
     else unfit.push(`${quote(backend.name)}: ${reason}`);
   }
   if (backends.length === 0) return refused(registration, [noBackend(registration, wish, selected.reason, unfit)]);
   return { outcome: 'lane', lane: laneOf(registration, job, labels, wish, backends, selected.backends) };
+}
+
+// ── the tenant's grant ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the tenant was not granted on any backend that the job could run on. */
+function judgeGrant(
+  registration: Registration,
+  job: JobSubject,
+  wish: ShapeWish,
+  selected: readonly Backend[],
+): readonly Objection[] {
+  const { grant } = registration;
+  if (grant === undefined) return [];
+  const objections = overLimits(grant, wish).map((over) =>
+    ungrantedObjection(grant, over, 'over-limit', `tenant ${quote(grant.tenant)} may not take ${over.what}`),
+  );
+  const scope = laneScope(registration, job, wish);
+  const group = registration.runnerGroup;
+  if (scope.kind !== 'repository' && !grant.runnerGroups.includes(group)) {
+    const what = { field: 'runnerGroups', what: `the runner group ${quote(group)}`, value: group } as const;
+    objections.push(ungrantedObjection(grant, what, 'not-granted', `${wasNot(grant)} ${what.what}`));
+  }
+  if (objections.length > 0 || selected.length === 0 || selected.some(({ shared }) => shared !== true)) {
+    return objections;
+  }
+  return missingOnShared(grant, job, wish).map((missing) =>
+    ungrantedObjection(grant, missing, 'not-granted', `${wasNot(grant)} ${missing.what} on shared backends`),
+  );
+}
+
+function missingOnShared(grant: Grant, job: JobSubject, wish: ShapeWish): readonly Ungranted[] {
+  return [...missingExposure(grant, job.visibility), ...missingPowers(grant, wish)];
+}
+
+function ungrantedObjection(grant: Grant, what: Ungranted, code: RefusalCode, reason: string): Objection {
+  const place = placeOf(grant, what.field);
+  return { code, reason: `${reason} (${place})`, cure: cureOf(grant, what), place };
+}
+
+function wasNot(grant: Grant): string {
+  return `tenant ${quote(grant.tenant)} was not granted`;
+}
+
+/** Why a shared backend is none for this job, where the registration has others. */
+function whyWithheld(
+  registration: Registration,
+  backend: Backend,
+  job: JobSubject,
+  wish: ShapeWish,
+): string | undefined {
+  const { grant } = registration;
+  if (grant === undefined || backend.shared !== true) return undefined;
+  const missing = missingOnShared(grant, job, wish);
+  if (missing.length === 0) return undefined;
+  const [first] = missing;
+  const place = first === undefined ? '' : ` (${placeOf(grant, first.field)})`;
+  return `${wasNot(grant)} ${missing.map(({ what }) => what).join(', ')} there${place}`;
 }
 
 // ── backends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +172,7 @@ function selectBackends(
 function whyUnfit(
   registration: Registration,
   backend: Backend,
-  grant: Grant,
+  grant: Granted,
   options: AdmitOptions,
 ): string | undefined {
   const provider = options.backendFit?.(registration.name, backend.name);
@@ -128,18 +194,23 @@ function fitOf(provider: BackendFit, wish: ShapeWish): Fit | undefined {
 }
 
 /** A service that rounds up must not carry a job's own wish past the limit: `memory-16` could become 8 cores. */
-function overPolicy(registration: Registration, grant: Grant, shape: ShapeWish): string | undefined {
+function overPolicy(registration: Registration, grant: Granted, shape: ShapeWish): string | undefined {
   if (!grant.overridden.has('cpu') && !grant.overridden.has('memory')) return undefined;
-  const { policy } = registration;
+  const { policy, grant: { limits } = {} } = registration;
   const { wish } = grant;
-  if (shape.cpu !== undefined && policy.maxCpu !== undefined && shape.cpu > Math.max(policy.maxCpu, wish.cpu ?? 0)) {
-    return `it would round up to ${shape.cpu} cores, more than the ${policy.maxCpu} that the registration allows`;
+  const mostCpu = least(policy.maxCpu, limits?.maxCpu);
+  if (shape.cpu !== undefined && mostCpu !== undefined && shape.cpu > Math.max(mostCpu, wish.cpu ?? 0)) {
+    return `it would round up to ${shape.cpu} cores, more than the ${mostCpu} that the registration allows`;
   }
-  const most = policy.maxMemoryGiB;
+  const most = least(policy.maxMemoryGiB, limits?.maxMemoryGiB);
   if (shape.memoryGiB !== undefined && most !== undefined && shape.memoryGiB > Math.max(most, wish.memoryGiB ?? 0)) {
     return `it would round up to ${shape.memoryGiB} GiB, more than the ${most} that the registration allows`;
   }
   return undefined;
+}
+
+function least(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined ? other : other === undefined ? one : Math.min(one, other);
 }
 
 function noBackend(
@@ -188,7 +259,9 @@ const REPOSITORY_RUNNER_GROUP = 'Default';
 
 function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
   if (wish.bucket === undefined) return wish;
-  return { ...wish, bucketPrefix: `${job.owner}/${job.repository}`.toLowerCase() };
+  // A port's colon is none of a folder's characters, and no host has an underscore.
+  const host = job.host.replace(':', '_');
+  return { ...wish, bucketPrefix: `${host}/${job.owner}/${job.repository}`.toLowerCase() };
 }
 
 function laneOf(
@@ -287,5 +360,6 @@ function refused(registration: Registration, objections: readonly Objection[]): 
     code: first?.code ?? ('not-allowed' satisfies RefusalCode),
     reason: objections.map(({ reason }) => reason).join('; '),
     cure: [...new Set(objections.map(({ cure }) => cure))].join(' '),
+    ...(first?.place === undefined ? {} : { place: first.place }),
   };
 }

@@ -27,6 +27,8 @@ export type Admission =
       readonly code: string;
       readonly reason: string;
       readonly cure: string;
+      /** The line of dispatcher.yaml that decided, where a tenant's grant did. */
+      readonly place?: string;
     }
   /** No registration asks for it. Kept for a day, and admitted again when registrations change. */
   | { readonly outcome: 'not-ours'; readonly reason: string };

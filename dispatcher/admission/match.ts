@@ -2,10 +2,11 @@
  * Which registration serves a job. Pure. The index answers by host, owner, repository and label, so that a job looks
  * only at registrations that listen to one of its labels, however many others there are.
  */
-import type { Claim, Registration } from '../config/model.ts';
+import type { Claim, Registration, TenantEntry } from '../config/model.ts';
 import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
 import { nearest } from '../labels/nearest.ts';
 import type { JobSubject } from './lane.ts';
+import { type Holding, Territory, type Withheld } from './territory.ts';
 
 /** The closer claim wins: a repository's own before its owner's before the enterprise's. */
 type ClaimLevel = 'repository' | 'owner' | 'enterprise';
@@ -22,6 +23,7 @@ export interface RegistrationIndex {
   readonly byLabel: ReadonlyMap<string, readonly Entry[]>;
   /** By `placeKey`: who claims it at all, for the reason when no label matches. */
   readonly byPlace: ReadonlyMap<string, readonly Entry[]>;
+  readonly territory: Territory;
 }
 
 export type Match =
@@ -34,6 +36,13 @@ export type Match =
     }
   /** Two registrations with the same right to it. `shr validate` names these before they can happen. */
   | { readonly outcome: 'tie'; readonly registrations: readonly Registration[]; readonly candidates: number }
+  /** Its registration would take it, and was not granted it. */
+  | {
+      readonly outcome: 'withheld';
+      readonly registration: Registration;
+      readonly withheld: Withheld;
+      readonly candidates: number;
+    }
   | { readonly outcome: 'none'; readonly reason: string; readonly candidates: number };
 
 /** Registrations named in a reason at the most. */
@@ -62,7 +71,10 @@ function labelKey(place: string, folded: string): string {
   return `${place} ${folded}`;
 }
 
-export function indexRegistrations(registrations: readonly Registration[]): RegistrationIndex {
+export function indexRegistrations(
+  registrations: readonly Registration[],
+  tenants?: readonly TenantEntry[],
+): RegistrationIndex {
   const byLabel = new Map<string, Entry[]>();
   const byPlace = new Map<string, Entry[]>();
   for (const registration of registrations) {
@@ -72,7 +84,7 @@ export function indexRegistrations(registrations: readonly Registration[]): Regi
       append(byPlace, place, entry);
     }
   }
-  return { byLabel, byPlace };
+  return { byLabel, byPlace, territory: new Territory(tenants, registrations) };
 }
 
 function append(map: Map<string, Entry[]>, key: string, entry: Entry): void {
@@ -84,15 +96,35 @@ function append(map: Map<string, Entry[]>, key: string, entry: Entry): void {
 export function match(index: RegistrationIndex, job: JobSubject, labels: readonly JobLabel[]): Match {
   let candidates = 0;
   let near: Near | undefined;
+  let held: { readonly entry: Entry; readonly withheld: Withheld } | undefined;
+  const holding = index.territory.whose(job.host, job.owner, job.repository);
   for (const level of LEVELS) {
     const place = placeKey(level, job.host, level === 'repository' ? `${job.owner}/${job.repository}` : job.owner);
-    const found = listeningAt(index, place, labels);
-    candidates += found.length;
+    const listening = listeningAt(index, place, labels);
+    candidates += listening.length;
+    const found: Entry[] = [];
+    for (const entry of listening) {
+      const withheld = index.territory.withheld(entry.registration, job, holding, ownLabels(entry, labels));
+      if (withheld === undefined) found.push(entry);
+      else if (held === undefined && foreignLabels(entry, labels).length === 0) held = { entry, withheld };
+    }
     const matching = found.filter((entry) => foreignLabels(entry, labels).length === 0);
     if (matching.length > 0) return choose(matching, labels, candidates);
     near = nearer(near, found, labels);
   }
-  return { outcome: 'none', reason: near === undefined ? unheard(index, job, labels) : almost(near), candidates };
+  if (held !== undefined) {
+    const { entry, withheld } = held;
+    if (withheld.others) return { outcome: 'none', reason: withheld.reason, candidates };
+    return { outcome: 'withheld', registration: entry.registration, withheld, candidates };
+  }
+  const reason = near === undefined ? unheard(index, job, holding, labels) : almost(near);
+  return { outcome: 'none', reason, candidates };
+}
+
+/** Those of the job's labels that are the registration's; the one-label form alone stands for the default one. */
+function ownLabels(entry: Entry, labels: readonly JobLabel[]): readonly string[] {
+  const own = labels.filter(({ folded }) => entry.labels.has(folded)).map(({ folded }) => folded);
+  return own.length === 0 ? [DEFAULT_LABEL] : own;
 }
 
 /** The registrations of a place that listen to at least one of the labels. */
@@ -114,8 +146,11 @@ function foreignLabels(entry: Entry, labels: readonly JobLabel[]): readonly JobL
 }
 
 function choose(matching: readonly Entry[], labels: readonly JobLabel[], candidates: number): Match {
-  const highest = Math.max(...matching.map(({ registration }) => registration.priority));
-  const chosen = matching.filter(({ registration }) => registration.priority === highest);
+  const highest = Math.max(...matching.map(({ registration }) => priorityOf(registration)));
+  const tenants = new Set(matching.map(({ registration }) => registration.grant?.tenant));
+  // Labels of two tenants in one job: a priority decides between registrations of one tenant alone.
+  const chosen =
+    tenants.size > 1 ? matching : matching.filter(({ registration }) => priorityOf(registration) === highest);
   const [only, ...others] = chosen;
   if (only === undefined || others.length > 0) {
     const registrations = chosen.map(({ registration }) => registration).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -123,6 +158,11 @@ function choose(matching: readonly Entry[], labels: readonly JobLabel[], candida
   }
   const rest = labels.filter(({ folded }) => !only.labels.has(folded));
   return { outcome: 'matched', registration: only.registration, rest, candidates };
+}
+
+/** What goes beyond the tenant's highest counts as that. */
+function priorityOf({ priority, grant }: Registration): number {
+  return grant === undefined ? priority : Math.min(priority, grant.maxPriority);
 }
 
 // ── why not ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,16 +216,27 @@ function hint(foreign: readonly JobLabel[], entry: Entry): string {
   return guess === undefined ? `; its labels: ${listed([...entry.labels])}` : `; did you mean ${quote(guess)}?`;
 }
 
-function unheard(index: RegistrationIndex, job: JobSubject, labels: readonly JobLabel[]): string {
+function unheard(
+  index: RegistrationIndex,
+  job: JobSubject,
+  holding: Holding | undefined,
+  labels: readonly JobLabel[],
+): string {
   const where = `${job.owner}/${job.repository} on ${job.host}`;
   const entries = LEVELS.flatMap((level) => {
     const place = level === 'repository' ? `${job.owner}/${job.repository}` : job.owner;
-    return index.byPlace.get(placeKey(level, job.host, place))?.slice(0, NAMED) ?? [];
+    const claiming = index.byPlace.get(placeKey(level, job.host, place))?.slice(0, NAMED) ?? [];
+    return claiming.filter(
+      ({ registration }) => index.territory.withheld(registration, job, holding, []) === undefined,
+    );
   });
   if (entries.length === 0) return `no registration claims ${where}`;
   const own = [...new Set(entries.flatMap((entry) => [...entry.labels]))];
   const plain = labels.filter(({ reading }) => reading.kind === 'plain');
-  const guess = plain.map(({ folded }) => nearest(folded, own)).find((found) => found !== undefined);
+  const guess = plain
+    .slice(0, NAMED)
+    .map(({ folded }) => nearest(folded, own))
+    .find((found) => found !== undefined);
   const asked = listed(labels.map(({ text }) => text));
   return (
     `none of its labels (${asked}) is one that a registration of ${where} listens to: ${listed(own)}` +

@@ -21,6 +21,7 @@ export type RefusalCode =
   | 'unknown-visibility'
   | 'over-limit'
   | 'not-allowed'
+  | 'not-granted'
   | 'unknown-name'
   | 'no-image'
   | 'no-backend';
@@ -29,16 +30,18 @@ export interface Objection {
   readonly code: RefusalCode;
   readonly reason: string;
   readonly cure: string;
+  /** The line of dispatcher.yaml that decided, where a tenant's grant did: `dispatcher.yaml:12:3`. */
+  readonly place?: string;
 }
 
-export interface Grant {
+export interface Granted {
   readonly wish: ShapeWish;
   /** What the labels changed, for the check of what a service rounds up to. */
   readonly overridden: ReadonlySet<OverrideKey>;
 }
 
 export type PolicyAnswer =
-  | { readonly granted: true; readonly grant: Grant }
+  | { readonly granted: true; readonly grant: Granted }
   | { readonly granted: false; readonly objections: readonly Objection[] };
 
 /** Where the cure of a denied override lies. */

@@ -1,22 +1,31 @@
 /** `dispatcher.yaml`, the platform's own file: the service's settings, and what each tenant may reach. */
 import { isAbsolute, join } from 'node:path';
-import type { Backend, Credentials, DispatcherConfig, ShapeDefaults, WebhookEndpoint } from './model.ts';
+import { findGrantOverlaps } from './grant-overlaps.ts';
+import type { Backend, Credentials, DispatcherConfig, ShapeDefaults, TenantEntry, WebhookEndpoint } from './model.ts';
 import type { Reading } from './reading.ts';
-import { dispatcherFile, durationMs, type TenantFile } from './schema.ts';
+import { dispatcherFile, durationMs } from './schema.ts';
 import { type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';
+import { readTenants } from './tenants.ts';
 
 export interface Platform {
   /** Undefined when the file has problems, or there is no file. */
   readonly config: DispatcherConfig | undefined;
-  /** By registration. Undefined without a `tenants` section: every registration is the platform's own. */
-  readonly tenants: ReadonlyMap<string, TenantFile> | undefined;
-  readonly credentials: ReadonlyMap<string, Credentials>;
+  /** Undefined without a `tenants` section: every registration is the platform's own. */
+  readonly tenants: readonly TenantEntry[] | undefined;
+  readonly credentials: ReadonlyMap<string, SharedCredentials>;
   readonly backends: ReadonlyMap<string, SharedBackend>;
   readonly shapes: Readonly<Record<string, ShapeDefaults>>;
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
   /** False: a tenants' repository is checked where it lives, without the platform's file. */
   readonly known: boolean;
+}
+
+interface SharedCredentials {
+  /** Without a host where there are no tenants: they are bound to the host of the registration that uses them. */
+  readonly credentials: Credentials;
+  /** Where they stand: `dispatcher.yaml:12:3`. */
+  readonly place: string;
 }
 
 /** `maxRunners` is undefined where the file leaves it to the registration. */
@@ -56,9 +65,10 @@ export async function readDispatcher(
   const limits = reading.section(['limits'], form.limits);
   const retention = reading.section(['retention'], form.retention);
   const unsafeProcessBackend = reading.section(['unsafeProcessBackend'], form.unsafeProcessBackend) ?? false;
-  const webhooks = readWebhooks(reading);
   const shared = await readShared(reading, { ...context, unsafeProcessBackend });
   const tenants = readTenants(reading, shared);
+  findGrantOverlaps(reading, tenants ?? []);
+  const webhooks = readWebhooks(reading, tenants);
   const publicListen = readAddress(reading, 'public', listen?.public ?? '0.0.0.0:8080');
   const adminListen = readAddress(reading, 'admin', listen?.admin ?? '127.0.0.1:9090');
   const complete =
@@ -71,6 +81,7 @@ export async function readDispatcher(
         adminListen,
         adminToken,
         webhooks,
+        tenants,
         maxRunners: limits?.maxRunners ?? 1000,
         maxLaunches: limits?.maxLaunches ?? 20,
         shutdownMs: durationMs(limits?.shutdown, 20_000),
@@ -114,7 +125,7 @@ function readAddress(
   return undefined;
 }
 
-function readWebhooks(reading: Reading): readonly WebhookEndpoint[] {
+function readWebhooks(reading: Reading, tenants: readonly TenantEntry[] | undefined): readonly WebhookEndpoint[] {
   const files = reading.section(['webhooks'], dispatcherFile.shape.webhooks) ?? [];
   const endpoints = files.map(
     (file, index): WebhookEndpoint => ({
@@ -122,8 +133,10 @@ function readWebhooks(reading: Reading): readonly WebhookEndpoint[] {
       appId: file.appId === undefined ? undefined : String(file.appId),
       secrets: file.secrets.map((text, at) => reading.secret(['webhooks', index, 'secrets', at], text)),
       owners: file.owners.map((owner) => owner.toLowerCase()),
+      ...(file.tenants === undefined ? {} : { tenants: file.tenants }),
     }),
   );
+  for (const [index, endpoint] of endpoints.entries()) holdTenants(reading, index, endpoint, tenants);
   const seen = new Map<string, number>();
   for (const [index, { host, appId }] of endpoints.entries()) {
     if (appId === undefined) continue;
@@ -139,15 +152,44 @@ function readWebhooks(reading: Reading): readonly WebhookEndpoint[] {
   return endpoints;
 }
 
+/** `"*"` reached every tenant once. Whose repositories it means is now said, so that nothing is lost in silence. */
+function holdTenants(
+  reading: Reading,
+  index: number,
+  { owners, tenants: named }: WebhookEndpoint,
+  tenants: readonly TenantEntry[] | undefined,
+): void {
+  for (const [at, name] of (named ?? []).entries()) {
+    if (name === '*' || tenants?.some((tenant) => tenant.name === name) === true) continue;
+    reading.problem(
+      ['webhooks', index, 'tenants', at],
+      `there is no tenant \`${name}\``,
+      'Correct the name, or remove it.',
+    );
+  }
+  const granted = (tenants ?? []).filter(({ grant }) => grant !== undefined).map(({ name }) => name);
+  if (!owners.includes('*') || named !== undefined || granted.length === 0) return;
+  const shown = granted.slice(0, 5).join(', ');
+  reading.problem(
+    ['webhooks', index, 'owners'],
+    '`"*"` does not reach what tenants were granted',
+    `Write which tenants it may speak for: \`tenants: [${shown}]\`, \`tenants: ["*"]\` for all, or \`tenants: []\`.`,
+  );
+}
+
 async function readShared(
   reading: Reading,
   context: { readonly provider: ProviderLookup; readonly unsafeProcessBackend: boolean },
 ): Promise<Pick<Platform, 'credentials' | 'backends' | 'shapes'>> {
-  const shared = new Map<string, Credentials>();
+  const shared = new Map<string, SharedCredentials>();
   const credentialFiles = reading.section(['credentials'], dispatcherFile.shape.credentials) ?? {};
+  const places = reading.placesOfKeys(['credentials']);
   for (const [name, file] of Object.entries(credentialFiles)) {
     const read = readCredentials(reading, ['credentials', name], file);
-    if (read !== undefined) shared.set(name, read);
+    if (read === undefined) continue;
+    const host = file.host ?? (reading.has(['tenants']) ? 'github.com' : undefined);
+    const credentials = host === undefined ? read : { ...read, host: host.toLowerCase() };
+    shared.set(name, { credentials, place: places.get(`${name}.host`) ?? places.get(name) ?? 'dispatcher.yaml' });
   }
   const backends = new Map<string, SharedBackend>();
   const backendFiles = reading.section(['backends'], dispatcherFile.shape.backends) ?? {};
@@ -162,33 +204,4 @@ async function readShared(
   const shapeFiles = reading.section(['shapes'], dispatcherFile.shape.shapes) ?? {};
   const shapes = Object.fromEntries(Object.entries(shapeFiles).map(([name, file]) => [name, shapeOf(file)]));
   return { credentials: shared, backends, shapes };
-}
-
-function readTenants(
-  reading: Reading,
-  shared: Pick<Platform, 'credentials' | 'backends'>,
-): ReadonlyMap<string, TenantFile> | undefined {
-  if (!reading.has(['tenants'])) return undefined;
-  const files = reading.section(['tenants'], dispatcherFile.shape.tenants);
-  // A broken section must not turn tenants into the platform's own: nobody is known instead.
-  if (files === undefined) return new Map();
-  for (const [name, tenant] of Object.entries(files)) {
-    for (const [index, used] of (tenant.credentials ?? []).entries()) {
-      if (shared.credentials.has(used) || reading.has(['credentials', used])) continue;
-      reading.problem(
-        ['tenants', name, 'credentials', index],
-        `there are no credentials \`${used}\` in this file`,
-        'Add them under `credentials`, or correct the name.',
-      );
-    }
-    for (const [index, used] of (tenant.backends ?? []).entries()) {
-      if (shared.backends.has(used) || reading.has(['backends', used])) continue;
-      reading.problem(
-        ['tenants', name, 'backends', index],
-        `there is no backend \`${used}\` in this file`,
-        'Add it under `backends`, or correct the name.',
-      );
-    }
-  }
-  return new Map(Object.entries(files));
 }

@@ -16,6 +16,8 @@ export interface YamlFile {
   placeOf(path: Path): Place;
   /** Of a key in the map at the path. */
   placeOfKey(path: Path, key: string): Place;
+  /** Of every key in the map at the path and in the maps below it, by its path from there: `acme.powers.spot`. */
+  placesOfKeys(path: Path): ReadonlyMap<string, Place>;
 }
 
 const START: Place = { line: 1, column: 1 };
@@ -53,6 +55,21 @@ export function readYaml(file: string, text: string): YamlFile {
         ? map.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
         : undefined;
       return placeOfNode(isNode(pair?.key) ? pair.key : map);
+    },
+    placesOfKeys(path) {
+      const places = new Map<string, Place>();
+      const walk = (node: unknown, above: string): void => {
+        const map = isAlias(node) ? node.resolve(document) : node;
+        if (!isMap(map)) return;
+        for (const { key, value } of map.items) {
+          if (!isScalar(key)) continue;
+          const name = `${above}${String(key.value)}`;
+          places.set(name, placeOfNode(key));
+          walk(value, `${name}.`);
+        }
+      };
+      walk(document.getIn(path, true), '');
+      return places;
     },
   };
 }

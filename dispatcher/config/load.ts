@@ -3,16 +3,19 @@
  * with file, line and what to do.
  */
 import { dirname, join, resolve } from 'node:path';
+import { Territory } from '../admission/territory.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml } from './document.ts';
 import { errorCode, type Files, fileTrouble } from './files.ts';
-import type { Configuration, Registration } from './model.ts';
+import type { Configuration, Registration, TenantEntry } from './model.ts';
+import { findOverlaps, findTravellers } from './overlaps.ts';
 import { inReadingOrder, type Problem } from './problem.ts';
 import { Reading } from './reading.ts';
 import type { Reach } from './reference.ts';
 import { readRegistration } from './registration.ts';
-import { NAME, type TenantFile } from './schema.ts';
+import { NAME } from './schema.ts';
 import type { ProviderLookup } from './shared-sections.ts';
+import { type TenantLookup, tenantLookup } from './tenants.ts';
 import { findTies } from './ties.ts';
 
 export interface ConfigurationSources {
@@ -58,8 +61,9 @@ export async function inspectConfiguration(
   const found = new Findings();
   const platform = await readPlatform(sources, dispatcher, found);
   const registrations: { readonly registration: Registration; readonly reading: Reading }[] = [];
+  const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   for (const { name, file } of await registrationFiles(sources, found)) {
-    const reading = await readOne(name, file, platform, sources, found);
+    const reading = await readOne(name, file, platform, tenants, sources, found);
     if (reading !== undefined) registrations.push(reading);
   }
   const readings = new Map(registrations.map(({ registration, reading }) => [registration, reading]));
@@ -72,6 +76,10 @@ export async function inspectConfiguration(
         'Give one of them another label, or a higher `priority`.',
       );
   }
+  const all = [...readings.keys()];
+  const overlaps = [...findOverlaps(new Territory(platform.tenants, all), all), ...findTravellers(all)];
+  for (const { registration, path, message, cure } of overlaps)
+    readings.get(registration)?.problem(path, message, cure);
   for (const reading of readings.values()) found.take(reading);
   return {
     platform,
@@ -192,6 +200,7 @@ async function readOne(
   name: string,
   file: string,
   platform: Platform,
+  tenants: TenantLookup | undefined,
   sources: ConfigurationSources,
   found: Findings,
 ): Promise<{ readonly registration: Registration; readonly reading: Reading } | undefined> {
@@ -204,31 +213,43 @@ async function readOne(
     return undefined;
   }
   found.files.push(file);
-  const tenant = platform.tenants?.get(name);
-  if (platform.tenants !== undefined && tenant === undefined) {
+  const [tenant, rival] = tenants?.(name) ?? [];
+  if (tenants !== undefined && tenant === undefined) {
     found.file(
       file,
-      'dispatcher.yaml knows no such tenant',
-      `Add \`tenants.${name}\` there (\`trusted: true\` for a registration of the platform itself).`,
+      'dispatcher.yaml says of no tenant that this registration is its',
+      `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`,
     );
     return undefined;
   }
-  const held: TenantFile | undefined = tenant?.trusted === true ? undefined : tenant;
+  if (tenant !== undefined && rival !== undefined) {
+    found.file(
+      file,
+      `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``,
+      `Name \`${name}\` in the \`registrations\` of one of them.`,
+    );
+    return undefined;
+  }
   const reading = await Reading.start(
     readYaml(file, text),
-    reachOf(name, platform, held),
+    reachOf(platform, tenant),
     referenceSources(sources),
     secretsOf(sources),
   );
-  const registration = await readRegistration(reading, { name, platform, tenant: held, provider: sources.provider });
+  const registration = await readRegistration(reading, {
+    name,
+    platform,
+    grant: tenant?.grant,
+    provider: sources.provider,
+  });
   if (registration !== undefined) return { registration, reading };
   found.take(reading);
   return undefined;
 }
 
-function reachOf(name: string, platform: Platform, tenant: TenantFile | undefined): Reach {
-  if (tenant === undefined) return { kind: 'platform' };
-  return { kind: 'tenant', alias: name, aliases: [...(platform.tenants?.keys() ?? [])] };
+function reachOf(platform: Platform, tenant: TenantEntry | undefined): Reach {
+  if (tenant?.grant === undefined) return { kind: 'platform' };
+  return { kind: 'tenant', alias: tenant.name, aliases: (platform.tenants ?? []).map(({ name }) => name) };
 }
 
 function referenceSources(sources: ConfigurationSources) {

@@ -23,9 +23,11 @@ export class Secret {
   }
 }
 
-export type Credentials =
+/** `host`: the one GitHub host that they are sent to, lower case. Absent in tests alone. */
+export type Credentials = (
   | { readonly kind: 'token'; readonly token: Secret }
-  | { readonly kind: 'app'; readonly appId: string; readonly privateKey: Secret };
+  | { readonly kind: 'app'; readonly appId: string; readonly privateKey: Secret }
+) & { readonly host?: string };
 
 /** Which jobs a registration may claim. */
 export type Claim =
@@ -48,10 +50,67 @@ export interface Backend {
   readonly options: unknown;
   /** How many instances may exist on it at once. */
   readonly maxRunners: number;
+  /** A backend of dispatcher.yaml: a tenant's powers there are those it was granted. */
+  readonly shared?: true;
   /** Its share of the launches. Absent (at all backends of the registration): they are tried in their order. */
   readonly weight?: number;
   /** How long it may have no stock for a container that it took. Absent: 2 minutes. */
   readonly stockPatienceMs?: number;
+}
+
+/**
+ * What dispatcher.yaml grants a tenant: what is not in it is not granted. What GitHub compares without case (hosts,
+ * owners, repositories, labels) is in lower case.
+ */
+export interface Grant {
+  readonly tenant: string;
+  readonly hosts: readonly string[];
+  /** `*`: every owner that nobody else was granted. */
+  readonly owners: readonly string[];
+  readonly enterprises: readonly string[];
+  /** Globs `owner/name`; the owner is written out. */
+  readonly repositories: readonly string[];
+  /** Globs. */
+  readonly labels: readonly string[];
+  readonly maxPriority: number;
+  readonly runnerGroups: readonly string[];
+  readonly credentials: readonly string[];
+  readonly backends: readonly string[];
+  readonly backendKinds: readonly string[];
+  readonly limits: Limits;
+  readonly powers: Powers;
+  /** Where a field stands, as `dispatcher.yaml:12:3`, by its name, such as `powers.spot`; of an absent one, its section. */
+  readonly places: Readonly<Record<string, string>>;
+}
+
+/** On every backend. Undefined: no limit; of disk and time on a shared backend: none at all. */
+export interface Limits {
+  readonly maxRunners: number | undefined;
+  readonly maxCpu: number | undefined;
+  readonly maxMemoryGiB: number | undefined;
+  readonly maxDiskGiB: number | undefined;
+  readonly maxTimeLimitMs: number | undefined;
+}
+
+/** On shared backends. Lists are globs. */
+export interface Powers {
+  readonly images: readonly string[];
+  readonly buckets: readonly string[];
+  readonly subnets: readonly string[];
+  readonly securityGroups: readonly string[];
+  readonly regions: readonly string[];
+  readonly publicRepositories: boolean;
+  readonly dockerInDocker: boolean;
+  readonly spot: boolean;
+}
+
+/** An entry of `tenants` in dispatcher.yaml. */
+export interface TenantEntry {
+  readonly name: string;
+  /** Globs on the names of the registrations that are its. */
+  readonly registrations: readonly string[];
+  /** Undefined: the platform's own, which nothing limits. */
+  readonly grant: Grant | undefined;
 }
 
 /** What labels may override, and how far. Absent means: not at all. */
@@ -91,8 +150,10 @@ export interface ShapeDefaults {
 }
 
 export interface Registration {
-  /** The tenant's alias and the file's name: `[a-z0-9-]`, at most 32 characters. */
+  /** The file's name: `[a-z0-9-]`, at most 32 characters. */
   readonly name: string;
+  /** What its tenant was granted. Absent: the platform's own registration. */
+  readonly grant?: Grant;
   readonly host: string;
   /** `https://api.github.com`, `https://HOST/api/v3`, `https://api.HOST` of `*.ghe.com`. */
   readonly apiUrl: string;
@@ -134,6 +195,8 @@ export interface DispatcherConfig {
   readonly adminToken: Secret;
   /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
   readonly webhooks: readonly WebhookEndpoint[];
+  /** Undefined: there are none, and every registration is the platform's own. */
+  readonly tenants: readonly TenantEntry[] | undefined;
   readonly maxRunners: number;
   /** Concurrent launches over all registrations. */
   readonly maxLaunches: number;
@@ -150,8 +213,10 @@ export interface WebhookEndpoint {
   readonly appId: string | undefined;
   /** One, or two while rotating. */
   readonly secrets: readonly Secret[];
-  /** The owners that this secret may speak for, lower case; `*` for every owner on the host. */
+  /** The owners that this secret may speak for, lower case; `*` for what no tenant was granted, and for `tenants`. */
   readonly owners: readonly string[];
+  /** The tenants for whose repositories it may speak beside that, with `*` for all. Absent: none. */
+  readonly tenants?: readonly string[];
 }
 
 export interface Configuration {

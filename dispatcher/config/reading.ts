@@ -2,6 +2,7 @@
  * One file being read: its references resolved, its sections checked one by one, so that a mistake in one of them
  * hides none in another, and every finding with its place.
  */
+import { basename } from 'node:path';
 import { z } from 'zod';
 import type { YamlFile } from './document.ts';
 import { Secret } from './model.ts';
@@ -108,6 +109,13 @@ export class Reading {
 
   note(path: Path, message: string, cure: string): void {
     this.notes.push(this.#finding(path, message, cure, this.#yaml.placeOf(path)));
+  }
+
+  /** Where the keys below the path stand, as `dispatcher.yaml:12:3`, by their path from there. */
+  placesOfKeys(path: Path): ReadonlyMap<string, string> {
+    const file = basename(this.file);
+    const places = [...this.#yaml.placesOfKeys(path)];
+    return new Map(places.map(([key, { line, column }]) => [key, `${file}:${line}:${column}`]));
   }
 
   /** Whether the file says anything at the path. */

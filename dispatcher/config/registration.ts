@@ -1,21 +1,20 @@
-/** `registrations/<name>.yaml`: one tenant's entry, held to what the platform's file allows it. */
-
-import { formatDuration } from '../labels/duration.ts';
-import { matchesAny } from '../labels/glob.ts';
+/** `registrations/<name>.yaml`: whose jobs are served, on what; a tenant's is held to its grant (held.ts). */
+import { isGlob, MOST_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
 import { DEFAULT_LABEL, foldLabel, isBuiltIn } from '../labels/grammar.ts';
 import { defaultApiUrl, judgeApiUrl } from './api-url.ts';
 import type { Platform } from './dispatcher.ts';
-import type { Backend, Claim, Credentials, Policy, Registration, ShapeDefaults } from './model.ts';
+import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners, holdShape } from './held.ts';
+import type { Backend, Claim, Credentials, Grant, Policy, Registration, ShapeDefaults } from './model.ts';
 import type { Path } from './problem.ts';
 import type { Reading } from './reading.ts';
-import { durationMs, type RegistrationFile, registrationFile, type TenantFile } from './schema.ts';
+import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
 import { type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';
 
 export interface RegistrationContext {
   readonly name: string;
   readonly platform: Platform;
-  /** What the platform allows this file; undefined: it is the platform's own. */
-  readonly tenant: TenantFile | undefined;
+  /** What the platform grants this file's tenant; undefined: it is the platform's own. */
+  readonly grant: Grant | undefined;
   readonly provider: ProviderLookup;
 }
 
@@ -37,8 +36,8 @@ export async function readRegistration(
   const host = (reading.section(['host'], form.host) ?? 'github.com').toLowerCase();
   const apiUrl = readApiUrl(reading, host, context);
   const claim = readClaim(reading);
-  if (claim !== undefined) holdClaim(reading, claim, host, context);
-  const credentials = readOwnCredentials(reading, context);
+  const { grant } = context;
+  const credentials = readOwnCredentials(reading, host, context);
   if (claim?.kind === 'enterprise' && credentials?.kind === 'app') {
     reading.problem(
       ['credentials'],
@@ -50,24 +49,36 @@ export async function readRegistration(
   const webhookSecrets = (webhook?.secrets ?? []).map((text, index) =>
     reading.secret(['webhook', 'secrets', index], text),
   );
-  const maxRunners = readMaxRunners(reading, context);
+  const maxRunners = readMaxRunners(reading, grant);
   const backends = await readBackends(reading, context, maxRunners);
   const imageRepository = reading.section(['imageRepository'], form.imageRepository);
-  const defaults = readDefaults(reading, backends, context);
-  const { policy, shapes } = readPolicy(reading, imageRepository, context);
+  const defaults = readDefaults(reading, backends);
+  const images = reading.section(['images'], form.images) ?? {};
+  const policyFile = reading.section(['policy'], form.policy);
+  const policy = policyOf(reading, policyFile, imageRepository);
+  const runnerGroup = readRunnerGroup(reading, claim);
+  const labels = readLabels(reading);
+  const priority = reading.section(['priority'], form.priority) ?? 0;
+  if (grant !== undefined) {
+    if (claim !== undefined) holdClaim(reading, grant, { host, claim, labels, priority, runnerGroup });
+    holdDefaults(reading, grant, defaults, backends);
+    holdImages(reading, grant, images, backends);
+    holdPolicy(reading, grant, policy, backends);
+  }
+  const shapes = takeShapes(reading, policyFile?.shapes ?? [], backends, context);
   const timeouts = reading.section(['timeouts'], form.timeouts);
-  const poll = readPoll(reading, { host, webhook: webhookSecrets.length > 0, claim, platform: context.platform });
+  const poll = readPoll(reading, { host, webhook: webhookSecrets.length > 0, claim, context });
   const registration = {
     name: context.name,
     host,
     apiUrl,
     webhookSecrets,
-    runnerGroup: readRunnerGroup(reading, claim),
-    labels: readLabels(reading),
-    priority: reading.section(['priority'], form.priority) ?? 0,
+    runnerGroup,
+    labels,
+    priority,
     defaults,
     imageRepository,
-    images: reading.section(['images'], form.images) ?? {},
+    images,
     shapes,
     policy,
     backends,
@@ -77,7 +88,7 @@ export async function readRegistration(
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
   };
   if (claim === undefined || credentials === undefined || backends.length === 0) return undefined;
-  return { ...registration, claim, credentials };
+  return { ...registration, ...(grant === undefined ? {} : { grant }), claim, credentials };
 }
 
 // ── what it claims ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -128,51 +139,11 @@ function splitRepository(text: string): { readonly owner: string; readonly repos
   return { owner: text.slice(0, slash), repository: text.slice(slash + 1) };
 }
 
-function holdClaim(reading: Reading, claim: Claim, host: string, { tenant, name }: RegistrationContext): void {
-  if (tenant === undefined) return;
-  const hosts = (tenant.hosts ?? ['github.com']).map((allowed) => allowed.toLowerCase());
-  if (!hosts.includes(host)) {
-    reading.problem(['host'], `the host ${host} is not this tenant's`, platformCure(name, 'hosts', hosts));
-  }
-  const allowed = new Set((tenant.owners ?? []).map((owner) => owner.toLowerCase()));
-  const hold = (path: Path, owner: string): void => {
-    if (allowed.has('*') || allowed.has(owner.toLowerCase())) return;
-    reading.problem(path, `the owner ${owner} is not this tenant's`, platformCure(name, 'owners', [...allowed]));
-  };
-  switch (claim.kind) {
-    case 'enterprise': {
-      const enterprises = (tenant.enterprises ?? []).map((enterprise) => enterprise.toLowerCase());
-      if (!enterprises.includes(claim.enterprise.toLowerCase())) {
-        reading.problem(
-          ['enterprise'],
-          `the enterprise ${claim.enterprise} is not this tenant's`,
-          platformCure(name, 'enterprises', enterprises),
-        );
-      }
-      for (const [index, organization] of claim.organizations.entries()) hold(['organizations', index], organization);
-      return;
-    }
-    case 'organization':
-      hold(['organization'], claim.organization);
-      return;
-    case 'user':
-      hold(['user'], claim.user);
-      return;
-    case 'repositories':
-      for (const [index, { owner }] of claim.repositories.entries()) hold(['repositories', index], owner);
-  }
-}
-
-function platformCure(name: string, field: string, allowed: readonly string[]): string {
-  const list = allowed.length === 0 ? 'none' : allowed.slice(0, 10).join(', ');
-  return `dispatcher.yaml allows it ${list}; its owner can change \`tenants.${name}.${field}\`.`;
-}
-
 /** A tenant that could point the API elsewhere would get the platform's credentials sent there. */
-function readApiUrl(reading: Reading, host: string, { tenant }: RegistrationContext): string {
+function readApiUrl(reading: Reading, host: string, { grant }: RegistrationContext): string {
   const text = reading.section(['apiUrl'], form.apiUrl);
   if (text === undefined) return defaultApiUrl(host);
-  if (tenant !== undefined) {
+  if (grant !== undefined) {
     reading.problem(
       ['apiUrl'],
       "a tenant's file may not set it",
@@ -186,24 +157,21 @@ function readApiUrl(reading: Reading, host: string, { tenant }: RegistrationCont
 
 function readOwnCredentials(
   reading: Reading,
-  { platform, tenant, name }: RegistrationContext,
+  host: string,
+  { platform, grant }: RegistrationContext,
 ): Credentials | undefined {
   const file = reading.section(['credentials'], form.credentials);
   if (file === undefined) return undefined;
-  if (file.use === undefined) return readCredentials(reading, ['credentials'], file);
+  if (file.use === undefined) {
+    const own = readCredentials(reading, ['credentials'], file);
+    return own === undefined ? undefined : { ...own, host };
+  }
   if (file.app !== undefined || file.token !== undefined) {
     reading.problem(['credentials'], 'it has `use` and credentials of its own', 'Keep one of them.');
     return undefined;
   }
   const path = ['credentials', 'use'];
-  if (tenant !== undefined && !(tenant.credentials ?? []).includes(file.use)) {
-    reading.problem(
-      path,
-      `the credentials \`${file.use}\` are not this tenant's`,
-      platformCure(name, 'credentials', tenant.credentials ?? []),
-    );
-    return undefined;
-  }
+  if (!holdNamed(reading, path, grant, 'credentials', file.use)) return undefined;
   const shared = platform.credentials.get(file.use);
   if (shared === undefined && platform.config !== undefined) {
     reading.problem(path, `dispatcher.yaml has no credentials \`${file.use}\``, 'Correct the name, or add them there.');
@@ -211,22 +179,26 @@ function readOwnCredentials(
   if (shared === undefined && !platform.known) {
     reading.problem(path, 'there is no dispatcher.yaml to take them from', 'Name the file with `--config`.');
   }
-  return shared;
+  if (shared === undefined) return undefined;
+  const { credentials, place } = shared;
+  if (credentials.host !== undefined && credentials.host !== host) {
+    reading.problem(
+      path,
+      `the credentials \`${file.use}\` are of ${credentials.host}, and would be sent to ${host} (${place})`,
+      `Use credentials of ${host}; if these are, write \`credentials.${file.use}.host: ${host}\` in dispatcher.yaml.`,
+    );
+    return undefined;
+  }
+  return { ...credentials, host };
 }
 
 // ── what its runners are ─────────────────────────────────────────────────────────────────────────────────────────────
 
-function readMaxRunners(reading: Reading, { tenant, name }: RegistrationContext): number {
-  const most = tenant?.limits?.maxRunners;
+function readMaxRunners(reading: Reading, grant: Grant | undefined): number {
+  const most = grant?.limits.maxRunners;
   const asked = reading.section(['maxRunners'], form.maxRunners);
   if (asked === undefined) return Math.min(DEFAULT_MAX_RUNNERS, most ?? DEFAULT_MAX_RUNNERS);
-  if (most !== undefined && asked > most) {
-    reading.problem(
-      ['maxRunners'],
-      `${asked} runners are more than this tenant may have`,
-      platformCure(name, 'limits.maxRunners', [String(most)]),
-    );
-  }
+  if (grant !== undefined) holdRunners(reading, grant, asked);
   return asked;
 }
 
@@ -279,7 +251,7 @@ async function readOwnBackend(
   path: Path,
   name: string,
   file: BackendEntry,
-  { platform, tenant, provider, name: registration }: RegistrationContext,
+  { platform, grant, provider }: RegistrationContext,
   defaultMaxRunners: number,
 ): Promise<Backend | undefined> {
   const { kind } = file;
@@ -291,17 +263,9 @@ async function readOwnBackend(
     );
     return undefined;
   }
-  const kinds = tenant?.backendKinds ?? [];
-  if (tenant !== undefined && !kinds.includes(kind)) {
-    reading.problem(
-      [...path, 'kind'],
-      `this tenant may configure no backend of kind ${kind}`,
-      platformCure(registration, 'backendKinds', kinds),
-    );
-    return undefined;
-  }
+  if (!holdNamed(reading, [...path, 'kind'], grant, 'backendKinds', kind)) return undefined;
   const { unsafeProcessBackend } = platform;
-  const ofTenant = tenant !== undefined;
+  const ofTenant = grant !== undefined;
   const own = { ...file, kind };
   return readBackend(reading, path, name, own, { provider, unsafeProcessBackend, defaultMaxRunners, ofTenant });
 }
@@ -311,7 +275,7 @@ function takeSharedBackend(
   path: Path,
   name: string,
   file: BackendEntry,
-  { platform, tenant, name: registration }: RegistrationContext,
+  { platform, grant }: RegistrationContext,
   defaultMaxRunners: number,
 ): Backend | undefined {
   const use = file.use ?? '';
@@ -320,14 +284,7 @@ function takeSharedBackend(
     if (file[key] !== undefined)
       reading.problem([...path, key], `\`${key}\` comes from dispatcher.yaml with \`use\``, 'Remove it here.');
   }
-  if (tenant !== undefined && !(tenant.backends ?? []).includes(use)) {
-    reading.problem(
-      usePath,
-      `the backend \`${use}\` is not this tenant's`,
-      platformCure(registration, 'backends', tenant.backends ?? []),
-    );
-    return undefined;
-  }
+  if (!holdNamed(reading, usePath, grant, 'backends', use)) return undefined;
   const shared = platform.backends.get(use);
   if (shared === undefined) {
     if (!platform.known)
@@ -340,16 +297,15 @@ function takeSharedBackend(
   if (file.maxRunners !== undefined && file.maxRunners > most) {
     reading.problem([...path, 'maxRunners'], `the backend \`${use}\` has ${most} at the most`, 'Lower it.');
   }
-  return { ...shared, name, maxRunners: file.maxRunners ?? Math.min(most, defaultMaxRunners) };
+  return { ...shared, name, maxRunners: file.maxRunners ?? Math.min(most, defaultMaxRunners), shared: true };
 }
 
 /** On a process backend there is no image; admission wants a word all the same. */
 const NO_IMAGE = 'host';
 
-function readDefaults(reading: Reading, backends: readonly Backend[], context: RegistrationContext): ShapeDefaults {
+function readDefaults(reading: Reading, backends: readonly Backend[]): ShapeDefaults {
   const file = reading.section(['defaults'], form.defaults);
   const defaults = shapeOf(file);
-  holdShape(reading, ['defaults'], defaults, context);
   if (defaults.image !== undefined || reading.has(['defaults', 'image'])) return defaults;
   if (backends.length > 0 && backends.every(({ kind }) => kind === 'process')) return { ...defaults, image: NO_IMAGE };
   reading.problem(
@@ -360,83 +316,13 @@ function readDefaults(reading: Reading, backends: readonly Backend[], context: R
   return defaults;
 }
 
-const LIMITS = [
-  { limit: 'maxCpu', shape: 'cpu', field: 'cpu', unit: 'cores' },
-  { limit: 'maxMemoryGiB', shape: 'memoryGiB', field: 'memoryGiB', unit: 'GiB' },
-  { limit: 'maxDiskGiB', shape: 'diskGiB', field: 'diskGiB', unit: 'GiB of disk' },
-] as const;
-
-function holdShape(reading: Reading, path: Path, shape: ShapeDefaults, { tenant, name }: RegistrationContext): void {
-  const limits = tenant?.limits;
-  if (limits === undefined) return;
-  for (const { limit, shape: key, field, unit } of LIMITS) {
-    const most = limits[limit];
-    const value = shape[key];
-    if (most === undefined) continue;
-    if (value === undefined) {
-      // What the file leaves open the service fills in, perhaps above the limit.
-      if (limit !== 'maxDiskGiB')
-        reading.problem(
-          path,
-          `this tenant has a limit of ${most} ${unit}, and no default says how many a runner takes`,
-          `Add \`${formatField(path, field)}\`.`,
-        );
-    } else if (value > most) {
-      reading.problem(
-        [...path, field],
-        `${value} ${unit} are more than this tenant may take`,
-        platformCure(name, `limits.${limit}`, [String(most)]),
-      );
-    }
-  }
-  const most = limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0);
-  if (most !== undefined && (shape.timeLimitMs ?? Number.POSITIVE_INFINITY) > most) {
-    reading.problem(
-      [...path, 'timeLimit'],
-      'the time limit is more than this tenant may take, or missing',
-      platformCure(name, 'limits.maxTimeout', [formatDuration(most)]),
-    );
-  }
-}
-
-function formatField(path: Path, field: string): string {
-  return [...path, field].join('.');
-}
-
-function readPolicy(
-  reading: Reading,
-  imageRepository: string | undefined,
-  context: RegistrationContext,
-): { readonly policy: Policy; readonly shapes: Readonly<Record<string, ShapeDefaults>> } {
-  const file = reading.section(['policy'], form.policy);
-  const { tenant, name } = context;
-  const bound = (field: 'maxCpu' | 'maxMemoryGiB' | 'maxDiskGiB'): number | undefined => {
-    const most = tenant?.limits?.[field];
-    const value = file?.[field];
-    if (most !== undefined && value !== undefined && value > most) {
-      reading.problem(
-        ['policy', field],
-        `${value} is more than this tenant may allow`,
-        platformCure(name, `limits.${field}`, [String(most)]),
-      );
-    }
-    return value;
-  };
-  const maxTimeLimitMs = file?.maxTimeout === undefined ? undefined : durationMs(file.maxTimeout, 0);
-  const mostMs = tenant?.limits?.maxTimeout === undefined ? undefined : durationMs(tenant.limits.maxTimeout, 0);
-  if (maxTimeLimitMs !== undefined && mostMs !== undefined && maxTimeLimitMs > mostMs) {
-    reading.problem(
-      ['policy', 'maxTimeout'],
-      'it is more than this tenant may allow',
-      platformCure(name, 'limits.maxTimeout', [formatDuration(mostMs)]),
-    );
-  }
+function policyOf(reading: Reading, file: RegistrationFile['policy'], imageRepository: string | undefined): Policy {
   const policy: Policy = {
-    maxCpu: bound('maxCpu'),
-    maxMemoryGiB: bound('maxMemoryGiB'),
-    maxDiskGiB: bound('maxDiskGiB'),
-    maxTimeLimitMs,
-    // Whoever names a repository for `img-TAG` means its tags.
+    maxCpu: file?.maxCpu,
+    maxMemoryGiB: file?.maxMemoryGiB,
+    maxDiskGiB: file?.maxDiskGiB,
+    maxTimeLimitMs: file?.maxTimeout === undefined ? undefined : durationMs(file.maxTimeout, 0),
+    // A registration that names a repository for `img-TAG` means its tags.
     images: file?.images ?? (imageRepository === undefined ? [] : [`${imageRepository}:*`]),
     subnets: file?.subnets ?? [],
     securityGroups: file?.securityGroups ?? [],
@@ -448,16 +334,29 @@ function readPolicy(
     dockerInDocker: file?.dockerInDocker ?? false,
     publicRepositories: file?.publicRepositories ?? false,
   };
-  return { policy, shapes: takeShapes(reading, file?.shapes ?? [], context) };
+  boundGlobs(reading, policy);
+  return policy;
+}
+
+/** Each label of a job may be compared with each of them, on the thread that serves everybody. */
+function boundGlobs(reading: Reading, policy: Policy): void {
+  const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
+  const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
+  if (characters <= MOST_GLOB_CHARACTERS) return;
+  reading.problem(
+    ['policy'],
+    `its globs have ${characters} characters together, and ${MOST_GLOB_CHARACTERS} are the most`,
+    'Take fewer and shorter globs; names without `*` and `?` do not count.',
+  );
 }
 
 /** Of the platform's shapes those that the policy names. */
 function takeShapes(
   reading: Reading,
   globs: readonly string[],
-  context: RegistrationContext,
+  backends: readonly Backend[],
+  { platform, grant }: RegistrationContext,
 ): Readonly<Record<string, ShapeDefaults>> {
-  const { platform, tenant } = context;
   const names = Object.keys(platform.shapes);
   for (const [index, glob] of globs.entries()) {
     if (names.some((name) => matchesAny([glob], name)) || platform.config === undefined) continue;
@@ -467,26 +366,10 @@ function takeShapes(
   const taken: Record<string, ShapeDefaults> = {};
   for (const [name, shape] of Object.entries(platform.shapes)) {
     if (!matchesAny(globs, name)) continue;
-    if (isOverLimit(shape, tenant)) {
-      const index = globs.indexOf(name);
-      const message = `the shape \`${name}\` is larger than this tenant's limits`;
-      if (index >= 0) reading.problem(['policy', 'shapes', index], message, 'Take a smaller one.');
-      else reading.note(['policy', 'shapes'], `${message}, and left out`, 'Name the shapes that are meant.');
-      continue;
-    }
+    if (grant !== undefined && !holdShape(reading, grant, { name, shape, globs }, backends)) continue;
     taken[name] = shape;
   }
   return taken;
-}
-
-function isOverLimit(shape: ShapeDefaults, tenant: TenantFile | undefined): boolean {
-  const limits = tenant?.limits;
-  if (limits === undefined) return false;
-  const mostMs = limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0);
-  return (
-    LIMITS.some(({ limit, shape: key }) => (shape[key] ?? 0) > (limits[limit] ?? Number.POSITIVE_INFINITY)) ||
-    (shape.timeLimitMs ?? 0) > (mostMs ?? Number.POSITIVE_INFINITY)
-  );
 }
 
 // ── how its jobs come in ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -531,16 +414,16 @@ function readPoll(
     host,
     webhook,
     claim,
-    platform,
+    context: { platform, grant },
   }: {
     readonly host: string;
     readonly webhook: boolean;
     readonly claim: Claim | undefined;
-    readonly platform: Platform;
+    readonly context: RegistrationContext;
   },
 ): Registration['poll'] {
   const file = reading.section(['poll'], form.poll);
-  const hasWebhook = webhook || (claim !== undefined && isCovered(host, claim, platform));
+  const hasWebhook = webhook || (claim !== undefined && isCovered(host, claim, platform, grant));
   const repositories = file?.repositories ?? [];
   if (repositories.length > 0 && claim?.kind === 'repositories') {
     reading.problem(['poll', 'repositories'], 'the registration names its repositories already', 'Remove it here.');
@@ -572,11 +455,14 @@ function readPoll(
 }
 
 /** Whether a shared webhook of dispatcher.yaml speaks for all of it. */
-function isCovered(host: string, claim: Claim, platform: Platform): boolean {
-  const owners = new Set(
-    platform.webhooks.filter((webhook) => webhook.host === host).flatMap((webhook) => webhook.owners),
-  );
-  return owners.has('*') || ownersOf(claim).every((owner) => owners.has(owner.toLowerCase()));
+function isCovered(host: string, claim: Claim, platform: Platform, grant: Grant | undefined): boolean {
+  const webhooks = platform.webhooks.filter((webhook) => webhook.host === host);
+  const owners = new Set(webhooks.flatMap((webhook) => webhook.owners));
+  const everywhere = webhooks.some(({ owners: named, tenants = [] }) => {
+    if (!named.includes('*')) return false;
+    return grant === undefined || tenants.includes('*') || tenants.includes(grant.tenant);
+  });
+  return everywhere || ownersOf(claim).every((owner) => owners.has(owner.toLowerCase()));
 }
 
 function ownersOf(claim: Claim): readonly string[] {

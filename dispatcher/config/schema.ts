@@ -87,6 +87,12 @@ const credentials = strict({
   token: secret.optional().describe('A personal access token.'),
 });
 
+const sharedCredentials = credentials.extend({
+  host: host
+    .optional()
+    .describe('The one host that they are sent to. Default: github.com; without `tenants`, the host that uses them.'),
+});
+
 const registrationCredentials = credentials.extend({
   use: name.optional().describe('The name of credentials in dispatcher.yaml.'),
 });
@@ -118,7 +124,7 @@ const registrationBackend = strict({
   options: backend.shape.options,
 });
 
-const policy = strict({
+export const policyFile = strict({
   maxCpu: cores.optional(),
   maxMemoryGiB: gib.optional(),
   maxDiskGiB: gib.optional(),
@@ -172,7 +178,7 @@ export const registrationFile = strict({
     .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'), image)
     .optional()
     .describe('`img-NAME` takes the image of that name.'),
-  policy: policy.optional().describe('How far labels may override. What is absent is not allowed at all.'),
+  policy: policyFile.optional().describe('How far labels may override. What is absent is not allowed at all.'),
   backends: z.array(registrationBackend).min(1, 'name at least one').max(20).describe('In order of preference.'),
   maxRunners: runners.optional().describe('At once, over all backends. Default: 10.'),
   poll: strict({
@@ -202,27 +208,62 @@ const listen = matching(
   'an address is written host:port, such as 127.0.0.1:9090',
 );
 
-const tenant = strict({
-  trusted: z.boolean().optional().describe("The file is the platform's own: nothing below limits it."),
-  hosts: z.array(host).optional().describe('Default: github.com.'),
+const repositoryGlob = matching(
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._*?-]{1,100}$/,
+  'repositories are written owner/name, or owner/glob such as acme/mobile-*',
+);
+const registrationGlob = matching(
+  /^[a-z0-9*?](?:[a-z0-9*?-]{0,30}[a-z0-9*?])?$/,
+  'a registration is named as its file without .yaml; `*` and `?` stand for others',
+);
+const text = z.string().min(1).max(256);
+
+export const tenantLimits = strict({
+  maxRunners: runners.optional(),
+  maxCpu: cores.optional(),
+  maxMemoryGiB: gib.optional(),
+  maxDiskGiB: gib.optional().describe('On shared backends also: whether it may have disks at all.'),
+  maxTimeout: duration.optional().describe('On shared backends also: whether it may set time limits at all.'),
+});
+
+export const tenantPowers = strict({
+  images: globs.optional().describe('Globs on the full reference.'),
+  buckets: globs.optional(),
+  subnets: globs.optional(),
+  securityGroups: globs.optional(),
+  regions: globs.optional(),
+  publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
+  dockerInDocker: z.boolean().optional().describe('A privileged container on most services.'),
+  spot: z.boolean().optional(),
+});
+
+export const tenantFile = strict({
+  trusted: z.boolean().optional().describe("Its registrations are the platform's own: nothing below limits them."),
+  registrations: z
+    .array(registrationGlob)
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe("Which files are its: names or globs. Default: the tenant's own name."),
+  hosts: z.array(host).max(100).optional(),
   owners: z
     .array(z.union([z.literal('*'), owner]))
+    .max(10_000)
     .optional()
-    .describe('Organizations and users it may claim.'),
-  enterprises: z.array(owner).optional(),
+    .describe('Organizations and users, with all their repositories; "*": all that no other tenant was granted.'),
+  enterprises: z.array(owner).max(100).optional().describe('Beside the `owners` that are their organizations.'),
+  repositories: z.array(repositoryGlob).max(10_000).optional().describe('Of any owner: owner/name, owner/glob.'),
+  labels: z.array(text).max(1000).optional().describe('That its registrations may listen to: names or globs.'),
+  priority: z.int().min(-1000).max(1000).optional().describe('The highest. Default: 0.'),
+  runnerGroups: z.array(text).max(1000).optional().describe('At organizations and enterprises; also `Default`.'),
   credentials: z.array(name).optional().describe("Which of this file's credentials it may use, besides its own."),
   backends: z.array(name).optional().describe("Which of this file's backends it may use."),
   backendKinds: z
     .array(z.string().min(1).max(64))
     .optional()
     .describe('Of which kinds it may configure its own backends.'),
-  limits: strict({
-    maxRunners: runners.optional(),
-    maxCpu: cores.optional(),
-    maxMemoryGiB: gib.optional(),
-    maxDiskGiB: gib.optional(),
-    maxTimeout: duration.optional(),
-  }).optional(),
+  limits: tenantLimits.optional().describe('On all backends.'),
+  powers: tenantPowers.optional().describe("On this file's backends, beyond plain cores and memory."),
 });
 
 export const dispatcherFile = strict({
@@ -243,6 +284,11 @@ export const dispatcherFile = strict({
         appId: z.union([z.int().positive(), z.string().min(1).max(100)]).optional(),
         secrets: z.array(secret).min(1).max(2),
         owners: z.array(z.union([z.literal('*'), owner])).min(1),
+        tenants: z
+          .array(z.union([z.literal('*'), name]))
+          .max(10_000)
+          .optional()
+          .describe('Beside `owners: ["*"]`: the tenants whose repositories it may speak for as well; "*" for all.'),
       }),
     )
     .max(100)
@@ -260,13 +306,13 @@ export const dispatcherFile = strict({
     maxJobs: z.int().min(1).optional(),
     maxRunners: z.int().min(1).optional(),
   }).optional(),
-  credentials: z.record(name, credentials).optional().describe('That registrations may `use`.'),
+  credentials: z.record(name, sharedCredentials).optional().describe('That registrations may `use`.'),
   backends: z.record(name, backend).optional().describe('That registrations may `use`.'),
   shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
   tenants: z
-    .record(name, tenant)
+    .record(name, tenantFile)
     .optional()
-    .describe("By registration. Without this section every registration is the platform's own."),
+    .describe("What each may reach. Without this section every registration is the platform's own."),
   unsafeProcessBackend: z
     .boolean()
     .optional()
@@ -275,7 +321,7 @@ export const dispatcherFile = strict({
 
 export type RegistrationFile = z.infer<typeof registrationFile>;
 export type BackendFile = z.infer<typeof backend>;
-export type TenantFile = z.infer<typeof tenant>;
+export type TenantFile = z.infer<typeof tenantFile>;
 export type ShapeFile = z.infer<typeof shape>;
 
 /** For values that passed `duration`. */

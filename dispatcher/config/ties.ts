@@ -10,7 +10,10 @@ export interface Tie {
   readonly label: string;
 }
 
-/** At most one a pair. A job with one label alone is enough for a tie: equal place, label and priority. */
+/**
+ * At most one a pair, of one tenant or of the platform itself: between tenants, grants decide. A job with one label alone is enough for a tie: equal place, label and
+ * priority.
+ */
 export function findTies(registrations: readonly Registration[]): readonly Tie[] {
   const ties = new Map<string, Tie>();
   const owners = new Map<string, Registration>();
@@ -20,7 +23,7 @@ export function findTies(registrations: readonly Registration[]): readonly Tie[]
         const key = `${second.priority} ${place} ${foldLabel(label)}`;
         const first = owners.get(key);
         if (first === undefined) owners.set(key, second);
-        else if (first !== second) {
+        else if (first !== second && first.grant?.tenant === second.grant?.tenant) {
           const pair = `${first.name} ${second.name}`;
           if (!ties.has(pair)) ties.set(pair, { first, second, label });
         }

@@ -95,7 +95,7 @@ describe('admission', () => {
       const lane = laneOf(admit(registration({ runnerGroup: 'Big' }), ['disk-build-cache']));
       expect(lane.scope).to.deep.equal({ kind: 'repository', owner: 'acme', repository: 'web' });
       expect(lane.runnerGroup).to.equal('Default');
-      expect(lane.wish).to.include({ bucket: 'build-cache', bucketPrefix: 'acme/web' });
+      expect(lane.wish).to.include({ bucket: 'build-cache', bucketPrefix: 'github.com/acme/web' });
     });
   });
 

@@ -24,7 +24,7 @@ describe('the configuration', () => {
     expect(dispatcher.adminToken.reveal()).to.equal('an-admin-token-of-32-characters!');
     expect(registrations).to.have.length(1);
     const [{ credentials, ...registration } = {}] = JSON.parse(JSON.stringify(registrations));
-    expect(credentials).to.deep.equal({ kind: 'token', token: '[secret]' });
+    expect(credentials).to.deep.equal({ kind: 'token', token: '[secret]', host: 'github.com' });
     expect(registration).to.deep.equal({
       name: 'acme',
       host: 'github.com',

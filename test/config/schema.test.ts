@@ -79,7 +79,8 @@ describe('the examples', () => {
         '/c/registrations/acme.yaml',
         (await readFile(at('registrations/organization.example.yaml'), 'utf8'))
           .replace(/credentials:\n {2}token: .*\n/, 'credentials:\n  use: platform-app\n')
-          .replace('name: docker\n    kind: docker', 'use: build-host'),
+          .replace('name: docker\n    kind: docker', 'use: build-host')
+          .replace('  cpu: 2\n', '  cpu: 2\n  timeLimit: 6h\n'),
       ],
     ]);
     const loaded = await loadConfiguration({

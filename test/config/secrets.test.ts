@@ -14,16 +14,26 @@ tenants:
   acme:
     hosts: [github.com]
     owners: [acme]
+    labels: [acme-runner]
+    runnerGroups: [Default]
     credentials: [shared]
     backends: [host]
     backendKinds: [eci]
     limits: { maxRunners: 5, maxCpu: 8 }
-  acme-labs: { owners: ["*"], enterprises: [corp], backendKinds: [docker] }
+    powers: { images: [ghcr.io/acme/*] }
+  acme-labs:
+    hosts: [github.com]
+    owners: ["*"]
+    enterprises: [corp]
+    labels: [acme-runner]
+    runnerGroups: [Default]
+    backendKinds: [docker]
   ops: { trusted: true }
 `;
 
 const acme = `
 organization: acme
+labels: [acme-runner]
 credentials: { token: "\${env:TENANT_ACME_TOKEN}" }
 defaults: { image: ghcr.io/acme/runner:1, cpu: 2 }
 backends: [{ use: host }]
@@ -119,7 +129,7 @@ describe('a tenant’s file', () => {
     expect(registrations.map(({ name }) => name)).to.deep.equal(['acme-labs', 'acme', 'ops']);
     const [, own] = registrations;
     expect(own?.backends).to.deep.equal([
-      { name: 'host', kind: 'docker', region: undefined, options: {}, maxRunners: 4 },
+      { name: 'host', kind: 'docker', region: undefined, options: {}, maxRunners: 4, shared: true },
     ]);
     expect(own?.shapes).to.deep.equal({ small: { cpu: 1 } });
   });
@@ -134,7 +144,7 @@ describe('a tenant’s file', () => {
           'acme-labs',
         )
       )[0],
-    ).to.include('credentials.use: the credentials `shared` are not this tenant');
+    ).to.include('credentials.use: tenant `acme-labs` was not granted the credentials `shared`');
   });
 
   for (const [what, from, to, expected] of [
@@ -180,24 +190,29 @@ describe('a tenant’s file', () => {
       'cpu: 2, subnet: "${env:GITHUB_TOKEN}"',
       'defaults.subnet: the variable GITHUB_TOKEN is not this tenant',
     ],
-    ['another owner', 'organization: acme', 'organization: other', 'organization: the owner other is not this tenant'],
+    [
+      'another owner',
+      'organization: acme',
+      'organization: other',
+      'organization: tenant `acme` was not granted the owner other',
+    ],
     [
       'another owner’s repository',
       'organization: acme',
       'repositories: [acme/a, other/b]',
-      'repositories[1]: the owner other is not this tenant',
+      'repositories[1]: tenant `acme` was not granted the repository other/b',
     ],
     [
       'an enterprise',
       'organization: acme',
       'enterprise: corp\norganizations: [acme]',
-      'enterprise: the enterprise corp is not this tenant',
+      'enterprise: tenant `acme` was not granted the enterprise corp',
     ],
     [
       'another host',
       'organization: acme',
       'organization: acme\nhost: ghes.example',
-      'host: the host ghes.example is not this tenant',
+      'host: tenant `acme` was not granted the host ghes.example',
     ],
     [
       'another API',
@@ -209,13 +224,13 @@ describe('a tenant’s file', () => {
       'a backend of its own kind',
       '{ use: host }',
       '{ kind: docker }',
-      'backends[0].kind: this tenant may configure no backend of kind docker',
+      'backends[0].kind: tenant `acme` was not granted backends of kind `docker`',
     ],
     [
       'another shared backend',
       '{ use: host }',
       '{ use: other }',
-      'backends[0].use: the backend `other` is not this tenant',
+      'backends[0].use: tenant `acme` was not granted the backend `other`',
     ],
     [
       'changes to a shared backend',
@@ -233,21 +248,21 @@ describe('a tenant’s file', () => {
       'more runners',
       'organization: acme',
       'organization: acme\nmaxRunners: 6',
-      'maxRunners: 6 runners are more than this tenant may have',
+      'maxRunners: tenant `acme` may not have 6 runners. To grant it, write `tenants.acme.limits.maxRunners: 6` (dispatcher.yaml:21:15).',
     ],
-    ['more cores', 'cpu: 2', 'cpu: 9', 'defaults.cpu: 9 cores are more than this tenant may take'],
-    ['cores that the service would choose', ', cpu: 2', '', 'defaults: this tenant has a limit of 8 cores'],
+    ['more cores', 'cpu: 2', 'cpu: 9', 'defaults.cpu: tenant `acme` may not have 9 cores'],
+    ['cores that the service would choose', ', cpu: 2', '', 'defaults: tenant `acme` has a limit of 8 cores'],
     [
       'more cores by label',
       'organization: acme',
       'organization: acme\npolicy: { maxCpu: 16 }',
-      'policy.maxCpu: 16 is more than this tenant may allow',
+      'policy.maxCpu: tenant `acme` may not have 16 cores',
     ],
     [
       'a shape beyond its limits',
       'organization: acme',
       'organization: acme\npolicy: { shapes: [huge] }',
-      'policy.shapes[0]: the shape `huge` is larger than this tenant',
+      'policy.shapes[0]: the shape `huge` has 64 cores, which tenant `acme` was not granted',
     ],
   ] as const) {
     it(`cannot reach for ${what}`, async () => {
@@ -260,7 +275,7 @@ describe('a tenant’s file', () => {
 
   it('must be known to dispatcher.yaml, once that names tenants', async () => {
     expect(await tenantProblems(acme, 'stranger')).to.deep.equal([
-      'registrations/stranger.yaml: dispatcher.yaml knows no such tenant. Add `tenants.stranger` there (`trusted: true` for a registration of the platform itself).',
+      'registrations/stranger.yaml: dispatcher.yaml says of no tenant that this registration is its. Add `tenants.stranger` there, or `stranger` to the `registrations` of a tenant (one with `trusted: true` for a registration of the platform itself).',
     ]);
   });
 
@@ -269,6 +284,6 @@ describe('a tenant’s file', () => {
     const problems = await problemsOf({ 'dispatcher.yaml': broken, 'registrations/acme.yaml': registrationYaml });
     expect(problems).to.have.length(2);
     expect(problems[0]).to.include('tenants.acme.ownrs: there is no key `ownrs` here. Did you mean `owners`?');
-    expect(problems[1]).to.include('dispatcher.yaml knows no such tenant');
+    expect(problems[1]).to.include('dispatcher.yaml says of no tenant that this registration is its');
   });
 });

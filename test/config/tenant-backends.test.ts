@@ -53,6 +53,13 @@ const environment = {
 };
 const changes = { environment, provider: loadProvider };
 
+const claims = {
+  hosts: ['github.com'],
+  owners: ['acme'],
+  labels: ['serverless-hosted-runner'],
+  runnerGroups: ['Default'],
+};
+
 function registration(backend: object): string {
   return stringify({
     organization: 'acme',
@@ -66,7 +73,7 @@ function registration(backend: object): string {
 function problemsWith(kind: Kind, options: object): Promise<readonly string[]> {
   return problemsOf(
     {
-      'dispatcher.yaml': `${dispatcherYaml}tenants: { acme: { owners: [acme], backendKinds: [${kind}] } }`,
+      'dispatcher.yaml': dispatcherYaml + stringify({ tenants: { acme: { ...claims, backendKinds: [kind] } } }),
       'registrations/acme.yaml': registration({ kind, options: { ...bases[kind], ...options } }),
     },
     changes,
@@ -117,7 +124,10 @@ describe('a backend of a tenant’s own', () => {
         {
           'dispatcher.yaml':
             dispatcherYaml +
-            stringify({ tenants: { acme: { owners: ['acme'], backends: ['own'] } }, backends: { own: shared } }),
+            stringify({
+              tenants: { acme: { ...claims, backends: ['own'], powers: { images: ['ghcr.io/acme/*'] } } },
+              backends: { own: shared },
+            }),
           'registrations/acme.yaml': registration({ use: 'own' }),
         },
         changes,

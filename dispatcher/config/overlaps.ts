@@ -1,0 +1,140 @@
+/**
+ * Registrations that reach for what another tenant has: its repositories, its labels, its part of a shared owner. And
+ * what only shows when all are read: credentials that two hosts would get, runners beyond a tenant's limit.
+ */
+import { cureOf, placeOf } from '../admission/grants.ts';
+import { type Holding, placesIn, type Territory } from '../admission/territory.ts';
+import { foldLabel, quote } from '../labels/grammar.ts';
+import { labelInCommon } from './grant-overlaps.ts';
+import type { Grant, Registration } from './model.ts';
+import type { Path } from './problem.ts';
+
+export interface Overlap {
+  /** The problem is told in its file. */
+  readonly registration: Registration;
+  readonly path: Path;
+  readonly message: string;
+  readonly cure: string;
+}
+
+/** In the order of the registrations, which is that of their names. */
+export function findOverlaps(territory: Territory, registrations: readonly Registration[]): readonly Overlap[] {
+  const found = registrations.flatMap((registration) =>
+    placesIn(registration.claim).flatMap((place, index) => overlapsAt(territory, registration, place, index)),
+  );
+  return [...found, ...runnersBeyondLimits(registrations)];
+}
+
+function overlapsAt(
+  territory: Territory,
+  registration: Registration,
+  place: string,
+  index: number,
+): readonly Overlap[] {
+  const { host, claim, grant, labels } = registration;
+  const slash = place.indexOf('/');
+  const path = pathOf(claim.kind, index);
+  const tell = (message: string, cure: string, at: Path = path): Overlap => ({ registration, path: at, message, cure });
+  const holding =
+    slash < 0
+      ? territory.whoseOwner(host, place)
+      : territory.whose(host, place.slice(0, slash), place.slice(slash + 1));
+  const overlaps: Overlap[] = [];
+  const rivals = (holding?.grants ?? []).filter(({ tenant }) => tenant !== grant?.tenant);
+  const [rival] = rivals;
+  const isOurs = holding !== undefined && rivals.length < holding.grants.length;
+  if (rival !== undefined && holding !== undefined && holding.by !== 'everyone') {
+    const label = labelInCommon(
+      labels.map(foldLabel),
+      rivals.flatMap((other) => other.labels),
+    );
+    if (grant !== undefined && !isOurs)
+      overlaps.push(tell(`${place} belongs to ${whose(rival, holding)}`, cure(rival)));
+    else if (grant === undefined && label !== undefined) {
+      const message = `jobs of ${place} with the label ${quote(label)} belong to ${whose(rival, holding)}`;
+      overlaps.push(tell(message, cure(rival)));
+    }
+  }
+  if (grant !== undefined && isOurs && rival !== undefined && registration.webhookSecrets.length > 0) {
+    const message = `the secret could speak for jobs of tenant ${quote(rival.tenant)}, which has ${place} as well`;
+    overlaps.push(
+      tell(message, 'Remove it, and let a shared endpoint (`webhooks` of dispatcher.yaml) or polling bring the jobs.', [
+        'webhook',
+      ]),
+    );
+  }
+  if (claim.kind === 'organization' || claim.kind === 'enterprise') {
+    for (const other of territory.othersWithin(host, place, grant?.tenant)) {
+      const label = labelInCommon(labels.map(foldLabel), other.grant.labels);
+      if (label === undefined) continue;
+      const at = placeOf(other.grant, 'repositories');
+      const message = `GitHub could give its runners jobs of ${other.repository} with the label ${quote(label)}, which belong to tenant ${quote(other.grant.tenant)} (${at})`;
+      overlaps.push(
+        tell(message, 'Give one of them another label, or claim `repositories` instead of the whole owner.'),
+      );
+    }
+  }
+  return overlaps;
+}
+
+function pathOf(kind: Registration['claim']['kind'], index: number): Path {
+  switch (kind) {
+    case 'organization':
+    case 'user':
+      return [kind];
+    case 'enterprise':
+      return ['organizations', index];
+    case 'repositories':
+      return ['repositories', index];
+  }
+}
+
+function whose(grant: Grant, { by }: Holding): string {
+  return `tenant ${quote(grant.tenant)} (${placeOf(grant, by === 'owner' ? 'owners' : 'repositories')})`;
+}
+
+function cure({ tenant }: Grant): string {
+  return `Leave them to that tenant, or take them from \`tenants.${tenant}\` in dispatcher.yaml.`;
+}
+
+/** A tenant's limit is one for all its registrations. */
+function runnersBeyondLimits(registrations: readonly Registration[]): readonly Overlap[] {
+  const sums = new Map<string, number>();
+  return registrations.flatMap((registration) => {
+    const { grant, maxRunners } = registration;
+    const most = grant?.limits.maxRunners;
+    if (grant === undefined || most === undefined) return [];
+    const before = sums.get(grant.tenant) ?? 0;
+    sums.set(grant.tenant, before + maxRunners);
+    // Alone beyond the limit: that is told where it was read.
+    if (before === 0 || before + maxRunners <= most) return [];
+    return [
+      {
+        registration,
+        path: ['maxRunners'],
+        message: `with it the registrations of tenant ${quote(grant.tenant)} have ${before + maxRunners} runners, and ${most} are the most`,
+        cure: `Lower \`maxRunners\` here or in another one. ${cureOf(grant, { field: 'limits.maxRunners', what: '', value: before + maxRunners })}`,
+      },
+    ];
+  });
+}
+
+/** Of the platform's credentials that name no host, where there are no tenants: they have one host all the same. */
+export function findTravellers(registrations: readonly Registration[]): readonly Overlap[] {
+  const first = new Map<unknown, Registration>();
+  return registrations.flatMap((registration) => {
+    const { credentials, host } = registration;
+    const secret = credentials.kind === 'token' ? credentials.token : credentials.privateKey;
+    const other = first.get(secret);
+    if (other === undefined) first.set(secret, registration);
+    if (other === undefined || other.host === host) return [];
+    return [
+      {
+        registration,
+        path: ['credentials', 'use'],
+        message: `the credentials would be sent to ${host}, and registration \`${other.name}\` sends them to ${other.host}`,
+        cure: 'Give each host credentials of its own, and name it there: `host: HOST`.',
+      },
+    ];
+  });
+}

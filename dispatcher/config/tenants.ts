@@ -1,0 +1,124 @@
+/** `tenants` in dispatcher.yaml: what the platform grants each, and which registrations are whose. */
+import { isGlob, matchesGlob } from '../labels/glob.ts';
+import { foldLabel } from '../labels/grammar.ts';
+import type { Grant, TenantEntry } from './model.ts';
+import type { Reading } from './reading.ts';
+import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
+
+/** What a grant may name of the rest of dispatcher.yaml. */
+export interface SharedNames {
+  readonly credentials: ReadonlyMap<string, unknown>;
+  readonly backends: ReadonlyMap<string, unknown>;
+}
+
+/** Undefined: there is no such section, and every registration is the platform's own. */
+export function readTenants(reading: Reading, shared: SharedNames): readonly TenantEntry[] | undefined {
+  if (!reading.has(['tenants'])) return undefined;
+  const files = reading.section(['tenants'], dispatcherFile.shape.tenants);
+  // A broken section must not turn tenants into the platform's own: then there is no tenant instead.
+  if (files === undefined) return [];
+  const places = reading.placesOfKeys(['tenants']);
+  return Object.entries(files).map(([name, file]) => {
+    checkNames(reading, name, file, shared);
+    const registrations = file.registrations ?? [name];
+    return { name, registrations, grant: file.trusted === true ? undefined : grantOf(name, file, places) };
+  });
+}
+
+function checkNames(reading: Reading, name: string, file: TenantFile, shared: SharedNames): void {
+  for (const [index, used] of (file.credentials ?? []).entries()) {
+    if (shared.credentials.has(used) || reading.has(['credentials', used])) continue;
+    reading.problem(
+      ['tenants', name, 'credentials', index],
+      `there are no credentials \`${used}\` in this file`,
+      'Add them under `credentials`, or correct the name.',
+    );
+  }
+  for (const [index, used] of (file.backends ?? []).entries()) {
+    if (shared.backends.has(used) || reading.has(['backends', used])) continue;
+    reading.problem(
+      ['tenants', name, 'backends', index],
+      `there is no backend \`${used}\` in this file`,
+      'Add it under `backends`, or correct the name.',
+    );
+  }
+}
+
+function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, string>): Grant {
+  const { limits = {}, powers = {} } = file;
+  return {
+    tenant,
+    hosts: folded(file.hosts),
+    owners: folded(file.owners),
+    enterprises: folded(file.enterprises),
+    repositories: folded(file.repositories),
+    labels: (file.labels ?? []).map(foldLabel),
+    maxPriority: file.priority ?? 0,
+    runnerGroups: file.runnerGroups ?? [],
+    credentials: file.credentials ?? [],
+    backends: file.backends ?? [],
+    backendKinds: file.backendKinds ?? [],
+    limits: {
+      maxRunners: limits.maxRunners,
+      maxCpu: limits.maxCpu,
+      maxMemoryGiB: limits.maxMemoryGiB,
+      maxDiskGiB: limits.maxDiskGiB,
+      maxTimeLimitMs: limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0),
+    },
+    powers: {
+      images: powers.images ?? [],
+      buckets: powers.buckets ?? [],
+      subnets: powers.subnets ?? [],
+      securityGroups: powers.securityGroups ?? [],
+      regions: folded(powers.regions),
+      publicRepositories: powers.publicRepositories ?? false,
+      dockerInDocker: powers.dockerInDocker ?? false,
+      spot: powers.spot ?? false,
+    },
+    places: placesOf(tenant, places),
+  };
+}
+
+function folded(texts: readonly string[] | undefined): readonly string[] {
+  return (texts ?? []).map((text) => text.toLowerCase());
+}
+
+const FIELDS: readonly string[] = [
+  ...Object.keys(tenantFile.shape),
+  ...Object.keys(tenantLimits.shape).map((key) => `limits.${key}`),
+  ...Object.keys(tenantPowers.shape).map((key) => `powers.${key}`),
+];
+
+function placesOf(tenant: string, places: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const field of FIELDS) {
+    const section = field.slice(0, Math.max(0, field.indexOf('.')));
+    const place =
+      places.get(`${tenant}.${field}`) ?? places.get(`${tenant}.${section}`) ?? places.get(tenant) ?? 'dispatcher.yaml';
+    found[field] = place;
+  }
+  return found;
+}
+
+/**
+ * Whose a registration is: a name written out goes before globs. More than one is a mistake of dispatcher.yaml, none a
+ * registration that it does not know.
+ */
+export type TenantLookup = (registration: string) => readonly TenantEntry[];
+
+export function tenantLookup(tenants: readonly TenantEntry[]): TenantLookup {
+  const byName = new Map<string, TenantEntry[]>();
+  const globs: { readonly glob: string; readonly tenant: TenantEntry }[] = [];
+  for (const tenant of tenants) {
+    for (const registration of tenant.registrations) {
+      if (isGlob(registration)) globs.push({ glob: registration, tenant });
+      else byName.set(registration, [...(byName.get(registration) ?? []), tenant]);
+    }
+  }
+  return (registration) => {
+    const named = byName.get(registration);
+    if (named !== undefined) return named;
+    const matching = globs.filter(({ glob }) => matchesGlob(glob, registration)).map(({ tenant }) => tenant);
+    return [...new Set(matching)];
+  };
+}
