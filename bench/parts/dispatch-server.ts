@@ -156,6 +156,7 @@ class InstantWorld {
       runnerId: 1,
       runnerName,
       source: 'webhook',
+      toldBy: null,
       observedAtMs: systemClock.now(),
     };
     await this.#ledger.recordFacts([fact]);

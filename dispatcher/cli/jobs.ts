@@ -31,7 +31,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     );
   jobs.addCommand(
     adminCommand('show', 'one job, and what it waits for', terminal)
-      .argument('<job>', 'its id (on github.com), or HOST/ID as in ghes.acme.example/4321')
+      .argument('<job>', 'its id (on github.com), HOST/ID, or its whole key as in github.com/acme/web/4321')
       .action(async (job: string, _options: unknown, command: Command) =>
         answering(
           { command, terminal, clock },
@@ -43,12 +43,17 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return jobs;
 }
 
-function jobPath(job: string): readonly [host: string, id: string] {
-  const [, host = 'github.com', id] = /^(?:([^/\s]+)\/)?([0-9]+)$/.exec(job) ?? [];
+function jobPath(job: string): readonly string[] {
+  const [, host = 'github.com', owner, repository, id] =
+    /^(?:([^/\s]+)\/)?(?:([^/\s]+)\/([^/\s]+)\/)?([0-9]+)$/.exec(job) ?? [];
   if (id === undefined) {
-    throw new AdminClientError(2, 'this names no job', 'write the id of the job, or HOST/ID, as `shr jobs` shows it');
+    throw new AdminClientError(
+      2,
+      'this is not a job',
+      'write the id of the job, HOST/ID, or HOST/OWNER/REPOSITORY/ID, as `shr jobs` shows it',
+    );
   }
-  return [host, id];
+  return owner === undefined || repository === undefined ? [host, id] : [host, owner, repository, id];
 }
 
 function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number): void {
@@ -57,7 +62,7 @@ function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number):
     return;
   }
   printTable(terminal, jobs, [
-    { title: 'job', value: (job) => (job.host === 'github.com' ? job.id : job.key) },
+    { title: 'job', value: (job) => (job.host === 'github.com' ? job.id : `${job.host}/${job.id}`) },
     { title: 'repository', value: (job) => job.repository },
     { title: 'name', value: (job) => job.name },
     { title: 'status', value: statusOf },
@@ -72,7 +77,7 @@ function printJob(terminal: Terminal, job: JobView, waitReason: string | null, n
   printFields(
     terminal,
     told([
-      ['job', `${job.key}, ${job.repository}: ${job.name}`],
+      ['job', `${job.key}: ${job.name}`],
       ['workflow', job.workflow],
       ['url', job.url],
       ['labels', job.labels.join(', ')],

@@ -2,7 +2,7 @@
 import type { Clock, Random } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
 import { factFromRestJob, restJobSchema } from '../intake/workflow-job.ts';
-import type { JobFact } from '../ledger/facts.ts';
+import type { JobFact, JobIdentity } from '../ledger/facts.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { requestersFor } from './credential.ts';
 import { withDeadline } from './deadline.ts';
@@ -14,7 +14,7 @@ import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } fro
 import type { GithubScope } from './scope.ts';
 
 export interface GithubOptions {
-  readonly registration: Pick<Registration, 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
+  readonly registration: Pick<Registration, 'name' | 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
   /** One for the whole process: registrations share credentials. */
   readonly budgets: BudgetPool;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ const METHOD_MS = 30_000;
 /** Constructing it asks nothing of GitHub, and does not fail: wrong credentials are the failure of each call. */
 export function createGithub(options: GithubOptions): Github & PollSource {
   const { registration, budgets, clock, random } = options;
-  const { host, apiUrl, claim, credentials, poll } = registration;
+  const { name, host, apiUrl, claim, credentials, poll } = registration;
   const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, clock, random });
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);
@@ -52,17 +52,15 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     findRunner: (scope, name, purpose) =>
       inTime('find a runner', (signal) => findRunner(at(scope), scope, name, purpose, signal)),
     listRunners: (scope, purpose) => inTime('list runners', (signal) => listRunners(at(scope), scope, purpose, signal)),
-    readJob: (owner, repository, jobId) => readJob(requesterFor(owner), host, owner, repository, jobId),
-    ...createPollSource({ host, claim, credentials, only: poll.repositories, requesterFor }),
+    readJob: (owner, repository, jobId) => readJob(requesterFor(owner), name, { host, owner, repository, jobId }),
+    ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor }),
   };
 }
 
 async function readJob(
   requester: Requester,
-  host: string,
-  owner: string,
-  repository: string,
-  jobId: number,
+  registration: string,
+  { host, owner, repository, jobId }: JobIdentity,
 ): Promise<JobFact | undefined> {
   const answer = await requester.call({
     method: 'GET',
@@ -77,8 +75,10 @@ async function readJob(
     host,
     owner,
     repository,
+    repositoryId: null,
     visibility: undefined,
     source: 'read',
+    toldBy: registration,
     observedAtMs: answer.sentAtMs,
   });
 }

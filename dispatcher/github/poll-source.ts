@@ -11,6 +11,7 @@ import type { Requester } from './requester.ts';
 export interface PolledRepository {
   readonly owner: string;
   readonly repository: string;
+  readonly repositoryId: number | null;
   readonly visibility: JobFact['visibility'];
 }
 
@@ -46,6 +47,7 @@ export interface PollSource {
 }
 
 const repositoryAnswer = z.object({
+  id: z.int().min(1).nullish().catch(null),
   name: z.string().min(1).max(256),
   owner: z.object({ login: z.string().min(1).max(256) }),
   private: z.boolean(),
@@ -74,7 +76,7 @@ const MOST_RUN_PAGES = 10;
 /** A matrix has 256 jobs at most, but a run can hold several. */
 const MOST_JOB_PAGES = 30;
 
-export type PollSourceOptions = Pick<Registration, 'host' | 'claim' | 'credentials'> & {
+export type PollSourceOptions = Pick<Registration, 'name' | 'host' | 'claim' | 'credentials'> & {
   readonly only: readonly string[];
   readonly requesterFor: RequesterFor;
 };
@@ -98,7 +100,7 @@ export function createPollSource(options: PollSourceOptions): PollSource {
       return { runIds: listed?.items.map((run) => run.id) ?? [], complete: listed?.complete ?? true };
     },
 
-    async listJobs({ owner, repository, visibility }, runId, signal) {
+    async listJobs({ owner, repository, repositoryId, visibility }, runId, signal) {
       const listed = await listPages<z.infer<typeof jobsAnswer>, JobOrNot>(requesterFor(owner), {
         route: '/repos/{owner}/{repo}/actions/runs/{run_id}/jobs',
         parameters: { owner, repo: repository, run_id: runId, filter: 'latest' },
@@ -118,8 +120,10 @@ export function createPollSource(options: PollSourceOptions): PollSource {
             host: options.host,
             owner,
             repository,
+            repositoryId,
             visibility,
             source: 'poll',
+            toldBy: options.name,
             observedAtMs: listed.sentAtMs,
           }),
         ),
@@ -261,7 +265,12 @@ function canRun(repository: RepositoryAnswer): boolean {
 }
 
 function repositoryOf(answer: RepositoryAnswer): PolledRepository {
-  return { owner: answer.owner.login, repository: answer.name, visibility: visibilityOf(answer) };
+  return {
+    owner: answer.owner.login,
+    repository: answer.name,
+    repositoryId: answer.id ?? null,
+    visibility: visibilityOf(answer),
+  };
 }
 
 function visibilityOf(answer: RepositoryAnswer): PolledRepository['visibility'] {

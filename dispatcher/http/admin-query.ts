@@ -69,15 +69,21 @@ export const explainQuery = z.strictObject({
   visibility: z.enum(['public', 'private', 'internal']).optional(),
 });
 
-export const jobPath = z.object({
-  host: z
-    .string()
-    .max(256)
-    .transform((host) => host.toLowerCase()),
-  id: z
-    .string()
-    .regex(/^[0-9]{1,15}$/, 'the id of a job')
-    .transform(Number),
+const hostName = z
+  .string()
+  .max(256)
+  .transform((host) => host.toLowerCase());
+const jobId = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, 'the id of a job')
+  .transform(Number);
+
+export const jobPath = z.object({ host: hostName, id: jobId });
+export const fullJobPath = z.object({
+  host: hostName,
+  owner: z.string().regex(/^[A-Za-z0-9_-]{1,100}$/, 'the owner of a repository'),
+  repository: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'the name of a repository'),
+  id: jobId,
 });
 /** Names of instances are no longer: see providers/provider.ts. */
 export const runnerPath = z.object({ name: z.string().regex(/^[a-z0-9-]{1,63}$/, 'the name of a runner') });

@@ -5,11 +5,12 @@ import type { Admit } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
-import type { Breaker, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   explainQuery,
+  fullJobPath,
   jobPath,
   jobsQuery,
   lanesQuery,
@@ -36,6 +37,7 @@ export interface AdminSources {
     | 'laneCounts'
     | 'jobs'
     | 'job'
+    | 'jobsWithId'
     | 'runners'
     | 'runner'
     | 'timeline'
@@ -109,17 +111,29 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/jobs/:host/:id', async (request, response) => {
     const { host, id } = parse(jobPath, request.params);
     parse(noQuery, request.query);
-    const job = await ledger.job(jobKey(host, id));
+    const namesakes = (await ledger.jobsWithId(id)).filter((job) => job.host === host);
+    if (namesakes.length > 1) throw ambiguous(`${host}/${id}`, namesakes);
+    response.json(answerFor(namesakes[0], `${host}/${id}`));
+  });
+
+  router.get('/jobs/:host/:owner/:repository/:id', async (request, response) => {
+    const { id, ...place } = parse(fullJobPath, request.params);
+    parse(noQuery, request.query);
+    const key = jobKey({ ...place, jobId: id });
+    response.json(answerFor(await ledger.job(key), key));
+  });
+
+  function answerFor(job: JobRow | undefined, asked: string) {
     if (job === undefined) {
       throw new AdminProblem(
         404,
-        `no job ${host}/${id}`,
+        `no job ${asked}`,
         'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
       );
     }
     const waits = job.status === 'queued' && job.laneKey !== null;
-    response.json({ job: jobView(job), waitReason: (waits && sources.waitReason(job.laneKey)) || null });
-  });
+    return { job: jobView(job), waitReason: (waits && sources.waitReason(job.laneKey)) || null };
+  }
 
   router.get('/runners', async (request, response) => {
     const query = parse(runnersQuery, request.query);
@@ -212,6 +226,15 @@ function liveByRegistration(
 function openBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
   const open = breakers.filter(({ openUntilMs }) => openUntilMs === null || openUntilMs > nowMs);
   return Map.groupBy(open, ({ key }) => key.split('/')[0] ?? '');
+}
+
+/** Two repositories of a host never share the id of a job; a made-up delivery may say so all the same. */
+function ambiguous(asked: string, jobs: readonly JobRow[]): AdminProblem {
+  return new AdminProblem(
+    409,
+    `${asked} stands for jobs of several repositories`,
+    `ask for one of them: ${jobs.map(({ key }) => key).join(', ')}`,
+  );
 }
 
 function noSuchRunner(name: string): AdminProblem {

@@ -8,6 +8,8 @@ export interface Speaker {
   readonly endpoint: string;
   /** Lower case. The host comes from here, never from the payload. */
   readonly host: string;
+  /** The registration whose secret it is; null: the platform's. */
+  readonly registration: string | null;
   speaksFor(owner: string, repository: string): boolean;
 }
 
@@ -110,6 +112,7 @@ function endpointSpeaker(entry: WebhookEndpoint): Speaker {
   return {
     endpoint: entry.appId === undefined ? `${host}/webhook` : `${host}/app/${entry.appId}`,
     host,
+    registration: null,
     speaksFor: (owner) => everyOwner || owners.has(owner.toLowerCase()),
   };
 }
@@ -118,6 +121,7 @@ function registrationSpeaker(registration: Registration): Speaker {
   return {
     endpoint: `registration/${registration.name}`,
     host: registration.host.toLowerCase(),
+    registration: registration.name,
     speaksFor: claimed(registration.claim),
   };
 }

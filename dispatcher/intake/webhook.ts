@@ -210,7 +210,11 @@ export function createIntake(options: IntakeOptions): Intake {
       log.warn('intake.foreign', { endpoint: speaker.endpoint, guid, owner, repository });
       return foreign(owner, repository);
     }
-    const fact = factFromEvent(parsed.data, { host: speaker.host, observedAtMs: receivedAtMs });
+    const fact = factFromEvent(parsed.data, {
+      host: speaker.host,
+      toldBy: speaker.registration,
+      observedAtMs: receivedAtMs,
+    });
     if (fact === undefined) {
       log.warn('intake.unknown-status', {
         endpoint: speaker.endpoint,

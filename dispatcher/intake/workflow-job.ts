@@ -79,6 +79,8 @@ export const workflowJobEventSchema = z.object({
   action: text(64).nullish(),
   workflow_job: z.object({ ...jobShape, status: text(64, 1) }),
   repository: z.object({
+    /** Kept where it comes; nothing is refused for the want of it. */
+    id: id.nullish().catch(null),
     full_name: z.string().regex(fullName, 'must be owner/repository'),
     visibility: text(64).nullish(),
     private: z.boolean().nullish(),
@@ -90,8 +92,11 @@ export interface FactContext {
   readonly host: string;
   readonly owner: string;
   readonly repository: string;
+  readonly repositoryId: number | null;
   readonly visibility: JobFact['visibility'];
   readonly source: FactSource;
+  /** See `JobFact`. */
+  readonly toldBy: string | null;
   /** When the delivery came in, or the request left whose answer this is. */
   readonly observedAtMs: number;
 }
@@ -107,14 +112,16 @@ export function factFromRestJob(
 /** Undefined when the status is not one that we know. */
 export function factFromEvent(
   event: WorkflowJobEvent,
-  context: Omit<FactContext, 'owner' | 'repository' | 'visibility' | 'source'>,
+  context: Omit<FactContext, 'owner' | 'repository' | 'repositoryId' | 'visibility' | 'source'>,
 ): JobFact | undefined {
   const status = event.workflow_job.status;
   if (!isJobStatus(status)) return undefined;
   return factFrom(event.workflow_job, status, {
     ...repositoryOf(event),
+    repositoryId: event.repository.id ?? null,
     visibility: visibilityOf(event.repository),
     source: 'webhook',
+    toldBy: context.toldBy,
     host: context.host,
     observedAtMs: context.observedAtMs,
   });
@@ -147,6 +154,7 @@ function factFrom(job: Omit<RestJob, 'status'>, status: JobStatus, context: Fact
     runAttempt: job.run_attempt ?? 1,
     owner: context.owner,
     repository: context.repository,
+    repositoryId: context.repositoryId,
     visibility: context.visibility,
     jobName: job.name,
     workflowName: job.workflow_name ?? null,
@@ -162,6 +170,7 @@ function factFrom(job: Omit<RestJob, 'status'>, status: JobStatus, context: Fact
     startedAtMs: timeOf(job.started_at),
     completedAtMs: timeOf(job.completed_at),
     source: context.source,
+    toldBy: context.toldBy,
     observedAtMs: context.observedAtMs,
   };
 }

@@ -9,7 +9,7 @@ export type JobStatus = 'queued' | 'waiting' | 'pending' | 'requested' | 'in_pro
  */
 export type FactSource = 'webhook' | 'poll' | 'read';
 
-export interface JobFact {
+export interface JobFact extends JobIdentity {
   /** The GitHub host that the endpoint speaks for, lower case: `github.com`, `acme.ghe.com`, `ghes.acme.example`. */
   readonly host: string;
   readonly jobId: number;
@@ -18,6 +18,8 @@ export interface JobFact {
   /** Case as GitHub sends it; compared without case. */
   readonly owner: string;
   readonly repository: string;
+  /** GitHub's number of the repository, which outlives its name; null where the source does not tell it. */
+  readonly repositoryId: number | null;
   /** Undefined where the source does not tell (a poll of jobs does not repeat the repository's visibility). */
   readonly visibility: 'public' | 'private' | 'internal' | undefined;
   readonly jobName: string;
@@ -34,6 +36,11 @@ export interface JobFact {
   readonly startedAtMs: number | null;
   readonly completedAtMs: number | null;
   readonly source: FactSource;
+  /**
+   * Whose word it is: the registration whose webhook secret signed it, or whose credential asked for it. Null: the
+   * platform's own webhook, whose secret no tenant knows.
+   */
+  readonly toldBy: string | null;
   /** When we received the delivery, or sent the request whose answer this is. */
   readonly observedAtMs: number;
 }
@@ -47,7 +54,15 @@ export interface Delivery {
   readonly receivedAtMs: number;
 }
 
-/** The job's identity in the ledger. */
-export function jobKey(host: string, jobId: number): string {
-  return `${host}/${jobId}`;
+/** What makes a job the one that it is. An id alone can be made up by the owner of any webhook secret. */
+export interface JobIdentity {
+  readonly host: string;
+  readonly owner: string;
+  readonly repository: string;
+  readonly jobId: number;
+}
+
+/** The job's key in the ledger: `github.com/acme/web/4321`, in lower case, because GitHub compares names so. */
+export function jobKey({ host, owner, repository, jobId }: JobIdentity): string {
+  return `${host}/${owner}/${repository}/${jobId}`.toLowerCase();
 }

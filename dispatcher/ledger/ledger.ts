@@ -10,6 +10,7 @@ import type { Delivery, FactSource, JobFact, JobStatus } from './facts.ts';
 export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
 
 export interface JobRow {
+  /** `jobKey()`. */
   readonly key: string;
   readonly host: string;
   readonly jobId: number;
@@ -17,6 +18,7 @@ export interface JobRow {
   readonly runAttempt: number;
   readonly owner: string;
   readonly repository: string;
+  readonly repositoryId: number | null;
   readonly visibility: JobFact['visibility'] | null;
   readonly jobName: string;
   readonly workflowName: string | null;
@@ -36,6 +38,8 @@ export interface JobRow {
   /** `observedAtMs` of the fact that set the status. */
   readonly statusObservedAtMs: number;
   readonly statusSource: FactSource;
+  /** `toldBy` of the fact that set the status. */
+  readonly statusToldBy: string | null;
   /** Two facts conflict: a GET of the job decides. Until then it counts as demand unless completed. */
   readonly disputed: boolean;
   /** `observedAtMs` of the last GET of this job. */
@@ -222,6 +226,8 @@ export interface Ledger {
   unsettledJobs(limit: number): Promise<readonly JobRow[]>;
   settleJobs(settlements: readonly JobSettlement[]): Promise<void>;
   job(key: string): Promise<JobRow | undefined>;
+  /** Jobs with this id, on whatever host and in whatever repository: at most 10, newest first. */
+  jobsWithId(jobId: number): Promise<readonly JobRow[]>;
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;

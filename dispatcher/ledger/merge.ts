@@ -88,11 +88,13 @@ function outcome(row: JobRow, fact: JobFact): Partial<JobRow> {
     statusSinceMs: fact.status === row.status ? row.statusSinceMs : fact.observedAtMs,
     statusObservedAtMs: fact.observedAtMs,
     statusSource: fact.source,
+    statusToldBy: fact.toldBy,
   };
 }
 
 function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
   const always = {
+    repositoryId: row.repositoryId ?? fact.repositoryId,
     visibility: row.visibility ?? fact.visibility ?? null,
     workflowName: row.workflowName ?? fact.workflowName,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
@@ -130,13 +132,14 @@ function runnerOf(fact: JobFact): Pick<JobRow, 'runnerId' | 'runnerName'> {
 
 function firstRow(fact: JobFact): JobRow {
   return {
-    key: jobKey(fact.host, fact.jobId),
+    key: jobKey(fact),
     host: fact.host,
     jobId: fact.jobId,
     runId: fact.runId,
     runAttempt: fact.runAttempt,
     owner: fact.owner,
     repository: fact.repository,
+    repositoryId: fact.repositoryId,
     visibility: fact.visibility ?? null,
     jobName: fact.jobName,
     workflowName: fact.workflowName,
@@ -153,6 +156,7 @@ function firstRow(fact: JobFact): JobRow {
     statusSinceMs: fact.observedAtMs,
     statusObservedAtMs: fact.observedAtMs,
     statusSource: fact.source,
+    statusToldBy: fact.toldBy,
     disputed: false,
     verifiedAtMs: fact.source === 'read' ? fact.observedAtMs : null,
     admission: 'pending',

@@ -227,7 +227,31 @@ const first: Migration = {
     ].map((statement) => statement.compile()),
 };
 
-const migrations: readonly Migration[] = [first];
+/** Of a job that the ledger still knows, by the key that it had until now: its repository was in its columns alone. */
+const newKeyOf = (oldKey: string) => sql`(
+  select lower("jobs"."host" || '/' || "jobs"."owner" || '/' || "jobs"."repository" || '/' || "jobs"."jobId")
+  from "jobs" where "jobs"."key" = ${sql.ref(oldKey)}
+)`;
+
+const second: Migration = {
+  version: 2,
+  name: 'jobs are known by their repository too, and each status by whose word it is',
+  statements: (builder) => [
+    builder.schema.alterTable('jobs').addColumn('repositoryId', integer).compile(),
+    builder.schema.alterTable('jobs').addColumn('statusToldBy', 'text').compile(),
+    // Runners first: the old keys of the jobs lead to the new ones. A job that was pruned leaves its old key behind.
+    ...(['jobKey', 'forJobKey'] as const).map((column) =>
+      sql`update "runners" set ${sql.ref(column)} = coalesce(${newKeyOf(`runners.${column}`)}, ${sql.ref(column)})
+        where ${sql.ref(column)} is not null`.compile(builder),
+    ),
+    sql`update "jobs" set "key" = lower("host" || '/' || "owner" || '/' || "repository" || '/' || "jobId")`.compile(
+      builder,
+    ),
+    builder.schema.createIndex('jobsById').on('jobs').columns(['jobId', 'firstSeenAtMs']).compile(),
+  ],
+};
+
+const migrations: readonly Migration[] = [first, second];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

@@ -108,6 +108,17 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
 
 export const jobByKey = byKey((builder, key) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
+export function jobsWithId(builder: Builder, jobId: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('jobId', '=', jobId)
+    .orderBy('firstSeenAtMs', 'desc')
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
 /** A new job, or what facts may change of a known one: its identity and the launches counted for it stay. */
 export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
   builder
@@ -116,6 +127,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     .expression(values)
     .onConflict((conflict) =>
       conflict.column('key').doUpdateSet(({ ref, fn }) => ({
+        repositoryId: ref('excluded.repositoryId'),
         visibility: ref('excluded.visibility'),
         workflowName: ref('excluded.workflowName'),
         htmlUrl: ref('excluded.htmlUrl'),
@@ -129,6 +141,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         statusSinceMs: ref('excluded.statusSinceMs'),
         statusObservedAtMs: ref('excluded.statusObservedAtMs'),
         statusSource: ref('excluded.statusSource'),
+        statusToldBy: ref('excluded.statusToldBy'),
         disputed: ref('excluded.disputed'),
         verifiedAtMs: ref('excluded.verifiedAtMs'),
         version: ref('excluded.version'),

@@ -41,6 +41,7 @@ export interface Context {
 /** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
 const LONGEST_RUN_MS = 35 * 24 * 3_600_000;
 const MOST_JOBS = 1000;
+const MOST_NAMESAKES = 10;
 const MOST_RUNNERS = 100_000;
 /** A runner whose drain is refused for weeks must not fill the disk: the first steps and the latest are kept. */
 const TIMELINE_FIRST = 100;
@@ -73,7 +74,7 @@ export function* recordDeliveries(
 export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<number> {
   const byJob = new Map<string, JobFact[]>();
   for (const fact of facts) {
-    const key = jobKey(fact.host, fact.jobId);
+    const key = jobKey(fact);
     const known = byJob.get(key);
     if (known) known.push(fact);
     else byJob.set(key, [fact]);
@@ -103,6 +104,10 @@ function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Ste
 
 export function* job(context: Context, key: string): Step<JobRow | undefined> {
   return firstOf(yield queries.jobByKey(context.builder, key), rows.jobRow);
+}
+
+export function* jobsWithId(context: Context, jobId: number): Step<readonly JobRow[]> {
+  return (yield queries.jobsWithId(context.builder, jobId, MOST_NAMESAKES)).rows.map(rows.jobRow);
 }
 
 export function* unsettledJobs(context: Context, limit: number): Step<readonly JobRow[]> {

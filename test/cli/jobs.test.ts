@@ -50,7 +50,7 @@ describe('shr jobs and shr lanes', () => {
       ['--json', '--url', house.url, 'show', '1'],
       ['show', 'github.com/1', '--url', house.url, '--json'],
     ]) {
-      expect(JSON.parse((await run(jobsCommand, argv)).out).job).to.include({ key: 'github.com/1' });
+      expect(JSON.parse((await run(jobsCommand, argv)).out).job).to.include({ key: 'github.com/acme/web/1' });
     }
   });
 
@@ -180,7 +180,7 @@ describe('shr jobs and shr lanes', () => {
       ['the URL holds a password', ['--url', 'http://a:hunter2@127.0.0.1'], {}, /user or password/],
       ['the token file is missing', ['--token-file', '/nowhere/token'], {}, /cannot be read \(ENOENT\)/],
       ['the token has two lines', [], { SHR_ADMIN_TOKEN: 'hunter2\nhunter3' }, /characters that no token has/],
-      ['the job is none', ['show', 'build'], {}, /this names no job/],
+      ['the job is none', ['show', 'build'], {}, /this is not a job/],
     ] as const) {
       it(`${what}, without repeating a secret`, async () => {
         const { code, err, out } = await run(jobsCommand, ['--url', house.url, ...argv], env);

@@ -9,7 +9,7 @@ describe('shr runners', () => {
     house = await openHouse();
     await house.ledger.createRunner(
       runner('shr-one', acmeLane, { stateSinceMs: NOW - 3 * MINUTE, createdAtMs: NOW - 3 * MINUTE }),
-      'job github.com/1 waits',
+      'job github.com/acme/web/1 waits',
     );
     await house.ledger.stepRunner('shr-one', () => ({
       patch: { state: 'starting', stateSinceMs: NOW - 2 * MINUTE, failure: 'image pull failed', failureKind: 'start' },

@@ -32,6 +32,7 @@ export function clientOf(apiUrl: string, options: ClientOptions = {}) {
   const budgets = options.budgets ?? new BudgetPool(clock, options.limits);
   const github = createGithub({
     registration: {
+      name: 'acme',
       host: 'github.com',
       apiUrl,
       claim: options.claim ?? { kind: 'organization', organization: 'acme' },

@@ -119,7 +119,13 @@ describe('the GitHub client against the simulator', () => {
     expect(jobs?.facts[0]).to.include({ visibility: 'private', source: 'poll', runId: id });
     const [job] = jobs?.facts ?? [];
     const read = await github.readJob('acme', 'web', job?.jobId ?? 0);
-    expect(read).to.deep.equal({ ...job, visibility: undefined, source: 'read', observedAtMs: read?.observedAtMs });
+    expect(read).to.deep.equal({
+      ...job,
+      repositoryId: null,
+      visibility: undefined,
+      source: 'read',
+      observedAtMs: read?.observedAtMs,
+    });
   });
 
   it('learns from GitHub how much of the hour is left, and that an unchanged answer costs nothing', async () => {

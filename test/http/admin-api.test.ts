@@ -32,7 +32,7 @@ describe('admin API', () => {
     );
     await house.ledger.createRunner(runner('shr-starting', acmeLane, { state: 'starting' }), 'launched');
     await house.ledger.createRunner(
-      runner('shr-busy', acmeLane, { state: 'busy', jobKey: 'github.com/2', busyAtMs: NOW - MINUTE }),
+      runner('shr-busy', acmeLane, { state: 'busy', jobKey: 'github.com/acme/web/2', busyAtMs: NOW - MINUTE }),
       'launched',
     );
     await house.ledger.createRunner(runner('shr-globex', globexLane, { backend: null, state: 'creating' }), 'launched');
@@ -166,7 +166,7 @@ describe('admin API', () => {
 
     it('shows one, with what its lane waits for', async () => {
       const { job, waitReason } = await json('/api/jobs/github.com/1');
-      expect(job).to.include({ key: 'github.com/1', name: 'job 1', status: 'queued' });
+      expect(job).to.include({ key: 'github.com/acme/web/1', name: 'job 1', status: 'queued' });
       expect(waitReason).to.equal('acme has its 10 runners');
       expect((await json('/api/jobs/GitHub.com/2')).waitReason).to.equal(null);
     });
@@ -199,7 +199,12 @@ describe('admin API', () => {
     it('shows one with its timeline, and its output only where asked', async () => {
       await house.ledger.keepOutput('shr-busy', 'Listening for Jobs\n', NOW);
       const shown = await json('/api/runners/shr-busy');
-      expect(shown.runner).to.include({ name: 'shr-busy', state: 'busy', job: 'github.com/2', backend: 'main' });
+      expect(shown.runner).to.include({
+        name: 'shr-busy',
+        state: 'busy',
+        job: 'github.com/acme/web/2',
+        backend: 'main',
+      });
       expect(shown.timeline).to.have.length(1);
       expect(shown.timeline[0]).to.include({ reason: 'launched' });
       expect(shown).to.not.have.property('output');

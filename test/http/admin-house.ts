@@ -3,7 +3,7 @@ import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
 import { systemClock } from '../../dispatcher/clock.ts';
 import { type Registration, Secret } from '../../dispatcher/config/model.ts';
 import { type AdminListenerOptions, createAdminListener } from '../../dispatcher/http/admin.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
@@ -59,6 +59,7 @@ export function fact(jobId: number, owner: string, change: Partial<JobFact> = {}
     runAttempt: 1,
     owner,
     repository: 'web',
+    repositoryId: null,
     visibility: 'private',
     jobName: `job ${jobId}`,
     workflowName: 'CI',
@@ -73,6 +74,7 @@ export function fact(jobId: number, owner: string, change: Partial<JobFact> = {}
     startedAtMs: null,
     completedAtMs: null,
     source: 'webhook',
+    toldBy: null,
     observedAtMs: NOW - 5 * MINUTE + jobId,
     ...change,
   };
@@ -106,7 +108,7 @@ export function runner(name: string, spec: LaneSpec, change: Partial<RunnerRow> 
 /** Writes the jobs and settles each into a lane, or as refused. */
 export async function admit(ledger: Ledger, facts: readonly JobFact[], laneOf: (job: JobFact) => LaneSpec | undefined) {
   await ledger.recordFacts(facts);
-  const byKey = new Map(facts.map((one) => [`${one.host}/${one.jobId}`, one]));
+  const byKey = new Map(facts.map((one) => [jobKey(one), one]));
   const rows = await ledger.unsettledJobs(1000);
   await ledger.settleJobs(
     rows.flatMap((row) => {

@@ -23,6 +23,7 @@ interface Voice {
   readonly secret: string;
   readonly endpoint: string;
   readonly host: string;
+  readonly registration: string | null;
   readonly allows: (owner: string, repository: string) => boolean;
 }
 
@@ -89,13 +90,14 @@ export function judge(sent: Sent): Verdict {
       guid,
       action: typeof action === 'string' ? stored(action) : null,
       job: {
-        key: `${voice.host}/${String(field(job, 'id'))}`,
+        key: `${voice.host}/${owner}/${name}/${String(field(job, 'id'))}`.toLowerCase(),
         host: voice.host,
         jobId: number(job, 'id'),
         runId: number(job, 'run_id'),
         runAttempt: number(job, 'run_attempt') ?? 1,
         owner,
         repository: name,
+        repositoryId: isId(field(repository, 'id')) ? number(repository, 'id') : null,
         visibility: seenAs(visibility, isPrivate),
         jobName: string(job, 'name'),
         workflowName: string(job, 'workflow_name'),
@@ -111,6 +113,7 @@ export function judge(sent: Sent): Verdict {
         completedAtMs: moment(job, 'completed_at'),
         admission: 'pending',
         statusSource: 'webhook',
+        statusToldBy: voice.registration,
         version: 1,
         disputed: false,
       },
@@ -130,6 +133,7 @@ function sharedVoices(sent: Sent): readonly Voice[] {
         secret,
         endpoint: 'id' in entry ? `${entry.host}/app/${entry.id}` : `${entry.host}/webhook`,
         host: entry.host,
+        registration: null,
         allows: (owner: string) => entry.owners.some((allowed) => allowed === '*' || allowed === owner),
       })),
     )
@@ -143,6 +147,7 @@ function tenantVoices(name: string): readonly Voice[] | undefined {
     secret,
     endpoint: `registration/${name}`,
     host: 'github.com',
+    registration: name,
     allows: (owner: string, repository: string) =>
       'user' in tenant
         ? owner === tenant.user.toLowerCase()

@@ -109,7 +109,7 @@ export async function openHouse(): Promise<House> {
         pool.snapshot().every((level) => level.class !== 'concurrency' || level.remaining === level.limit),
       ),
     pass: (poller) => clock.during(poller.pollNow('acme')),
-    statusOf: async (jobId) => (await ledger.job(`github.com/${jobId}`))?.status,
+    statusOf: async (jobId) => (await ledger.jobsWithId(jobId))[0]?.status,
     close: async () => {
       await Promise.all(pollers.map((poller) => poller.stop()));
       await ledger.close();

@@ -39,8 +39,10 @@ const context = {
   host: 'github.com',
   owner: 'acme',
   repository: 'web',
+  repositoryId: 31,
   visibility: 'private',
   source: 'poll',
+  toldBy: 'acme',
   observedAtMs: 1_700_000_000_000,
 } as const;
 
@@ -132,7 +134,7 @@ describe('a workflow job', () => {
       fc.property(anyJob, (job) => {
         if (!isJob(job)) throw new Error(JSON.stringify(isJob.errors));
         const event = workflowJobEventSchema.parse({ ...example, workflow_job: job });
-        const fact = factFromEvent(event, { host: 'github.com', observedAtMs: 1 });
+        const fact = factFromEvent(event, { host: 'github.com', toldBy: null, observedAtMs: 1 });
         expect(fact).to.include({ jobId: job.id, status: job.status, conclusion: job.conclusion, source: 'webhook' });
       }),
       { numRuns: 300 },

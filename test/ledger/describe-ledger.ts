@@ -55,7 +55,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         const told = fact({ jobId: 1, labels: ['ACME-runner', 'ünïcode "quoted"'], visibility: undefined });
         expect(await ledger.recordDeliveries([{ delivery: delivery('a'), fact: told }])).to.deep.equal(['recorded']);
         expect(await ledger.job(keyOf(1))).to.deep.include({
-          key: 'github.com/1',
+          key: 'github.com/acme/web/1',
           labels: told.labels,
           visibility: null,
           status: 'queued',

@@ -13,6 +13,7 @@ export function fact(some: Partial<JobFact> & { readonly jobId: number }): JobFa
     runAttempt: 1,
     owner: 'Acme',
     repository: 'web',
+    repositoryId: 31,
     visibility: 'private',
     jobName: 'build',
     workflowName: 'CI',
@@ -27,6 +28,7 @@ export function fact(some: Partial<JobFact> & { readonly jobId: number }): JobFa
     startedAtMs: null,
     completedAtMs: null,
     source: 'webhook',
+    toldBy: null,
     observedAtMs: 10_000,
     ...some,
   };
@@ -81,7 +83,7 @@ export function runner(some: Partial<RunnerRow> & { readonly name: string }): Ru
 }
 
 export function keyOf(jobId: number): string {
-  return jobKey(HOST, jobId);
+  return jobKey(fact({ jobId }));
 }
 
 export function admitted(job: Pick<JobRow, 'key' | 'version'>, spec: LaneSpec = lane()): JobSettlement {

@@ -170,10 +170,10 @@ describe('what a fact does to a job', () => {
   it('keeps the identity and labels that a job came with', () => {
     const row = rowAfter(
       queued,
-      fact({ labels: ['other'], owner: 'Else', runAttempt: 2, source: 'read', observedAtMs: 900 }),
+      fact({ labels: ['other'], owner: 'ACME', runAttempt: 2, source: 'read', observedAtMs: 900 }),
     );
     expect(row.labels).to.deep.equal(queued.labels);
-    expect(row).to.include({ owner: 'Acme', runAttempt: 1, key: 'github.com/1' });
+    expect(row).to.include({ owner: 'Acme', runAttempt: 1, key: 'github.com/acme/web/1' });
   });
 
   describe('whatever comes, in whatever order', () => {

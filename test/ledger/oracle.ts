@@ -48,7 +48,7 @@ export class Oracle {
     const before = new Map([...this.jobs].map(([key, job]) => [key, job.row]));
     const after = new Map<string, JobRow>();
     for (const fact of facts) {
-      const key = jobKey(fact.host, fact.jobId);
+      const key = jobKey(fact);
       after.set(key, mergeFact(after.get(key) ?? before.get(key), fact).row);
     }
     let changed = 0;

@@ -51,13 +51,13 @@ describe('the plan of a drain', () => {
   });
 
   it('never stops what a job names, until the job is done', () => {
-    const named = { ...readIdleTwice, deregisteredAtMs: 2 * MINUTE, jobKey: 'github.com/1' };
+    const named = { ...readIdleTwice, deregisteredAtMs: 2 * MINUTE, jobKey: 'github.com/acme/web/1' };
     expect(mayStop(runnerRow(named), 100 * HOUR)).to.equal(false);
     expect(mayStop(runnerRow({ ...named, finishedAtMs: HOUR }), HOUR + MINUTE)).to.equal(true);
   });
 
   it('stops at the instance’s own deadline, and when forced', () => {
-    const named = { ...draining, jobKey: 'github.com/1', instanceDeadlineAtMs: HOUR };
+    const named = { ...draining, jobKey: 'github.com/acme/web/1', instanceDeadlineAtMs: HOUR };
     expect(mayStop(runnerRow(named), HOUR - 1)).to.equal(false);
     expect(mayStop(runnerRow(named), HOUR)).to.equal(true);
     expect(mayStop(runnerRow({ ...named, forced: true }), 0)).to.equal(true);

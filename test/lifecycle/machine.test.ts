@@ -33,8 +33,8 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   'instance-missing': { kind: 'instance-missing' },
   github: { kind: 'github', runnerId: 7, online: true, busy: false },
   'github-missing': { kind: 'github-missing' },
-  'job-started': { kind: 'job-started', jobKey: 'github.com/1' },
-  'job-completed': { kind: 'job-completed', jobKey: 'github.com/1' },
+  'job-started': { kind: 'job-started', jobKey: 'github.com/acme/web/1' },
+  'job-completed': { kind: 'job-completed', jobKey: 'github.com/acme/web/1' },
   deadline: { kind: 'deadline' },
   drain: { kind: 'drain', reason: 'surplus' },
   forget: { kind: 'forget' },
@@ -196,7 +196,12 @@ describe('the machine of runner states', () => {
       [9500, EVENTS['job-started']],
       [60_000, EVENTS['job-completed']],
     );
-    expect(runner).to.include({ state: 'finishing', instanceId: 'i-1', jobKey: 'github.com/1', onlineAtMs: 9000 });
+    expect(runner).to.include({
+      state: 'finishing',
+      instanceId: 'i-1',
+      jobKey: 'github.com/acme/web/1',
+      onlineAtMs: 9000,
+    });
     const ended = told(
       runner,
       [62_000, { ...EVENTS.instance, state: 'ended' }],
@@ -223,11 +228,11 @@ describe('the machine of runner states', () => {
   it('keeps a draining runner whose job turns out to have started, even after a granted DELETE', () => {
     const draining = runnerRow({ state: 'draining', instanceState: 'running', onlineAtMs: 1 });
     const kept = told(draining, [5, EVENTS.deregistered], [9, EVENTS['job-started']]);
-    expect(kept).to.include({ state: 'busy', jobKey: 'github.com/1' });
+    expect(kept).to.include({ state: 'busy', jobKey: 'github.com/acme/web/1' });
   });
 
   it('does not believe "idle" of a busy runner', () => {
-    const busy = runnerRow({ state: 'busy', instanceState: 'running', jobKey: 'github.com/1' });
+    const busy = runnerRow({ state: 'busy', instanceState: 'running', jobKey: 'github.com/acme/web/1' });
     expect(step(busy, EVENTS.github, at(1)).kind).to.equal('ignored');
   });
 
@@ -235,9 +240,9 @@ describe('the machine of runner states', () => {
     const nameless = runnerRow({ state: 'busy', instanceState: 'running', onlineAtMs: 1 });
     expect(told(nameless, [10 * MINUTE - 1, EVENTS['github-missing']]).state).to.equal('busy');
     expect(told(nameless, [10 * MINUTE, EVENTS['github-missing']]).state).to.equal('draining');
-    expect(told({ ...nameless, jobKey: 'github.com/1' }, [20 * MINUTE, EVENTS['github-missing']]).state).to.equal(
-      'busy',
-    );
+    expect(
+      told({ ...nameless, jobKey: 'github.com/acme/web/1' }, [20 * MINUTE, EVENTS['github-missing']]).state,
+    ).to.equal('busy');
   });
 
   it('needs three misses over three minutes to believe that an instance vanished', () => {

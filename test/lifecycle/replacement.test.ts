@@ -7,7 +7,7 @@ const MINUTE = 60 * SECOND;
 
 function waiting(fields: Partial<Waiting>): Waiting {
   return {
-    key: 'github.com/1',
+    key: 'github.com/acme/web/1',
     host: 'github.com',
     owner: 'acme',
     repository: 'web',

@@ -23,7 +23,7 @@ export function runnerRow(fields: Partial<RunnerRow> = {}): RunnerRow {
     instanceDeadlineAtMs: 121 * HOUR,
     instanceState: 'maybe',
     githubRunnerId: 7,
-    forJobKey: 'github.com/1',
+    forJobKey: 'github.com/acme/web/1',
     ...fields,
   });
 }

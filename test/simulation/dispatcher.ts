@@ -282,11 +282,11 @@ function wordsOf(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
 }
 
-/** Runners by name; jobs as the trace names them, from the ledger's `<host>/<id>`. */
+/** Runners by name; jobs as the trace names them, from the ledger's `<host>/<owner>/<repository>/<id>`. */
 function subjectsOf(fields: Readonly<Record<string, unknown>>): readonly string[] {
   return Object.values(fields).flatMap((value) => {
     if (typeof value !== 'string') return [];
-    const job = /^[a-z.]+\.[a-z]+\/(\d+)$/.exec(value);
+    const job = /^[a-z.]+\.[a-z]+\/[^/]+\/[^/]+\/(\d+)$/.exec(value);
     if (job !== null) return [`job-${job[1]}`];
     return value.startsWith(`${DISPATCHER_ID}-`) ? [value] : [];
   });

@@ -77,7 +77,9 @@ export class GithubPort implements Github {
     const observedAtMs = this.#options.clock.now();
     return this.#call('GET job', [`job-${jobId}`], (): JobFact | undefined => {
       const fact = this.#options.world.fact(jobId);
-      return fact === undefined ? undefined : { ...fact, source: 'read', observedAtMs };
+      return fact === undefined
+        ? undefined
+        : { ...fact, source: 'read', toldBy: this.#options.registration, observedAtMs };
     });
   }
 
@@ -89,7 +91,9 @@ export class GithubPort implements Github {
         throw new GithubError('transient', 'GET runs and jobs', 'half of the pages failed', { status: 502 });
       }
       const facts = this.#options.world.jobsOfOpenRuns(covered);
-      return facts.map((fact): JobFact => ({ ...fact, source: 'poll', observedAtMs }));
+      return facts.map(
+        (fact): JobFact => ({ ...fact, source: 'poll', toldBy: this.#options.registration, observedAtMs }),
+      );
     });
   }
 

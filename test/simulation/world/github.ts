@@ -5,11 +5,10 @@
 import type { Clock } from '../../../dispatcher/clock.ts';
 import { GithubError, type GithubRunner, type JitRequest, type JitRunner } from '../../../dispatcher/github/github.ts';
 import { type GithubScope, scopePath } from '../../../dispatcher/github/scope.ts';
-import type { JobFact } from '../../../dispatcher/ledger/facts.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';
-import { factOf, type JobPlan, newJob, type WorldJob } from './jobs.ts';
+import { factOf, type JobPlan, newJob, type ToldFact, type WorldJob } from './jobs.ts';
 
 /** Stands for the secret in a JIT configuration: wherever this text shows up, a secret has leaked. */
 export const JIT_MARKER = 'jit-secret-';
@@ -56,7 +55,7 @@ export interface GithubWorldOptions {
   /** Which owners an enterprise has. */
   readonly enterprises: ReadonlyMap<string, readonly string[]>;
   /** Called with each change of a job's status, as a webhook's content. */
-  readonly announce: (fact: Omit<JobFact, 'source' | 'observedAtMs'>) => void;
+  readonly announce: (fact: ToldFact) => void;
 }
 
 const REQUEUE_UNPICKED_MS = 60_000;
@@ -126,13 +125,13 @@ export class GithubWorld {
 
   // ── what can be asked ──────────────────────────────────────────────────────────────────────────────────────────
 
-  fact(jobId: number): Omit<JobFact, 'source' | 'observedAtMs'> | undefined {
+  fact(jobId: number): ToldFact | undefined {
     const job = this.jobs.get(jobId);
     return job === undefined ? undefined : factOf(job, this.host);
   }
 
   /** What a poll of these owners' repositories shows: the jobs, completed ones too, of runs that have not completed. */
-  jobsOfOpenRuns(covered: (owner: string, repository: string) => boolean): Omit<JobFact, 'source' | 'observedAtMs'>[] {
+  jobsOfOpenRuns(covered: (owner: string, repository: string) => boolean): ToldFact[] {
     const open = new Set<number>();
     for (const plan of this.#plans) {
       if (covered(plan.owner, plan.repository) && this.jobs.has(plan.id)) {

@@ -68,8 +68,11 @@ export function newJob(plan: JobPlan, nowMs: number): WorldJob {
   };
 }
 
-/** What an answer or a payload says of the job at this moment. Who receives it adds when. */
-export function factOf(job: WorldJob, host: string): Omit<JobFact, 'source' | 'observedAtMs'> {
+/** What an answer or a payload says of a job. Who receives it adds whose word it is, and when it came. */
+export type ToldFact = Omit<JobFact, 'source' | 'toldBy' | 'observedAtMs'>;
+
+/** As the job is at this moment. */
+export function factOf(job: WorldJob, host: string): ToldFact {
   return {
     host,
     jobId: job.plan.id,
@@ -77,6 +80,7 @@ export function factOf(job: WorldJob, host: string): Omit<JobFact, 'source' | 'o
     runAttempt: 1,
     owner: job.plan.owner,
     repository: job.plan.repository,
+    repositoryId: null,
     visibility: 'private',
     jobName: job.name,
     workflowName: 'ci',

@@ -3,6 +3,7 @@ import type { Clock } from '../../../dispatcher/clock.ts';
 import type { Delivery, JobFact } from '../../../dispatcher/ledger/facts.ts';
 import type { Dice } from '../faults.ts';
 import type { History } from '../trace.ts';
+import type { ToldFact } from './jobs.ts';
 
 export type Receiver = (delivery: Delivery, fact: JobFact) => void;
 
@@ -26,7 +27,7 @@ export class Webhooks {
   }
 
   /** GitHub fills in the payload now; it says what is true now, whenever it arrives. */
-  send(fact: Omit<JobFact, 'source' | 'observedAtMs'>): void {
+  send(fact: ToldFact): void {
     const { blind, dice, history } = this.#options;
     const luck = dice.stream('webhook delays');
     this.#sent += 1;
@@ -47,13 +48,13 @@ export class Webhooks {
     if (doubled) this.#deliver(guid, fact, secondMs);
   }
 
-  #deliver(guid: string, fact: Omit<JobFact, 'source' | 'observedAtMs'>, delayMs: number): void {
+  #deliver(guid: string, fact: ToldFact, delayMs: number): void {
     const { clock, receive } = this.#options;
     clock.after(delayMs, () => {
       const receivedAtMs = clock.now();
       receive(
         { endpoint: fact.host, guid, event: 'workflow_job', action: fact.status, receivedAtMs },
-        { ...fact, source: 'webhook', observedAtMs: receivedAtMs },
+        { ...fact, source: 'webhook', toldBy: null, observedAtMs: receivedAtMs },
       );
     });
   }

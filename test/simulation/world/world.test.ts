@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import type { GithubScope } from '../../../dispatcher/github/scope.ts';
-import type { JobFact } from '../../../dispatcher/ledger/facts.ts';
 import type { LaunchRequest } from '../../../providers/provider.ts';
 import { Dice, type FaultRates, NO_FAULTS } from '../faults.ts';
 import { Invariants } from '../invariants.ts';
@@ -9,7 +8,7 @@ import { History } from '../trace.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { GithubWorld } from './github.ts';
 import { GithubPort } from './github-port.ts';
-import type { JobPlan } from './jobs.ts';
+import type { JobPlan, ToldFact } from './jobs.ts';
 import { Account } from './provider.ts';
 import { ProviderPort } from './provider-port.ts';
 
@@ -41,7 +40,7 @@ function worldWith(rates: Partial<FaultRates> = {}) {
   const dice = new Dice({ ...NO_FAULTS, ...rates }, streamsOf(1));
   const history = new History(() => clock.now());
   const invariants = new Invariants({ now: () => clock.now(), history, caps: [], forbiddenLabels: [] });
-  const announced: Omit<JobFact, 'source' | 'observedAtMs'>[] = [];
+  const announced: ToldFact[] = [];
   const github = new GithubWorld({
     host: 'github.com',
     clock,
