@@ -29,6 +29,15 @@ describe('the sources', () => {
     expect(offenders).to.deep.equal([]);
   });
 
+  // W2: what must not be guessed is drawn from the one source of randomness, and that one is cryptographic.
+  it('draw nothing from Math.random, not even where randomness is provided', async () => {
+    const offenders: string[] = [];
+    for (const file of await sources()) {
+      if (/\bMath\.random\b/.test(withoutComments(await readFile(file, 'utf8')))) offenders.push(file);
+    }
+    expect(offenders).to.deep.equal([]);
+  });
+
   it('have no file whose name says nothing', async () => {
     const empty = (await sources()).filter((file) => /\b(utils?|helpers?|common|manager|misc)\b/.test(file));
     expect(empty).to.deep.equal([]);

@@ -1,5 +1,6 @@
 /** Launches through our adapter or by the SDK alone, and says what that cost this process. */
 import { z } from 'zod';
+import { systemRandom } from '../../dispatcher/clock.ts';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
 import { serveParent } from './child.ts';
@@ -45,7 +46,7 @@ async function make(kind: string, way: 'adapter' | 'sdk', options: unknown) {
     // A clock that is fast keeps the budgets of calls a minute from holding up what is measured.
     now: () => Date.now() * 1000,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    random: Math.random,
+    random: systemRandom,
   });
   return (request: LaunchRequest) => provider.launch(request);
 }

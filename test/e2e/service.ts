@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { systemRandom } from '../../dispatcher/clock.ts';
 import processModule from '../../providers/process/index.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
 import { type GithubSimulator, type SimulatorOptions, startGithubSimulator } from '../../simulators/github/index.ts';
@@ -54,7 +55,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const provider = processModule.create(processModule.options.parse(processOptions), {
     now: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    random: Math.random,
+    random: systemRandom,
   });
 
   let output = '';
