@@ -72,6 +72,8 @@ export interface Ending {
 
 /** A call under way. */
 export interface Spending {
+  /** Counts the calls as they are sent: a clock that is set back confuses no order. */
+  readonly call: number;
   readonly atMs: number;
   readonly purpose: CallPurpose;
   readonly resource: Hour;
@@ -126,6 +128,8 @@ class Hour {
   #remaining = 0;
   #resetAtMs = 0;
   #inFlight = 0;
+  /** The number of the call whose answer told of this hour. */
+  #toldBy = 0;
   readonly #used: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
 
   /** When a call of this purpose fits; `nowMs` when it does already. */
@@ -150,16 +154,23 @@ class Hour {
     else this.#remaining = Math.max(0, this.#remaining - 1);
   }
 
-  /** Undoes the count of `end`, which the report includes, and takes the lower number: answers overtake each other. */
-  learn(report: RateReport, status: number | undefined): void {
+  /**
+   * Undoes the count of `end`, which the report includes. Answers overtake each other: within one hour the lower number
+   * is taken, and of two hours the one that the call sent last was told of, also when its reset comes earlier.
+   */
+  learn(report: RateReport, status: number | undefined, call: number): void {
     const sameHour = this.#limit !== undefined && Math.abs(report.resetAtMs - this.#resetAtMs) <= SAME_RESET_MS;
     if (sameHour) {
       const before = this.#remaining + (status === 304 ? 0 : 1);
       this.#remaining = Math.min(before, report.remaining);
-    } else if (this.#limit === undefined || report.resetAtMs > this.#resetAtMs) {
+      this.#toldBy = Math.max(this.#toldBy, call);
+    } else if (this.#limit === undefined || report.resetAtMs > this.#resetAtMs || call > this.#toldBy) {
       if (this.#limit !== undefined) this.#clear();
       this.#remaining = report.remaining;
       this.#resetAtMs = report.resetAtMs;
+      this.#toldBy = call;
+    } else {
+      return;
     }
     this.#limit = report.limit;
   }
@@ -213,6 +224,7 @@ export class Budget {
   readonly #classOf = new Map<string, string>();
   readonly #inFlight: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
   #blockedUntilMs = 0;
+  #calls = 0;
   #secondaryStrikes = 0;
 
   constructor(limits: BudgetLimits, registrations: RegistrationWindows) {
@@ -261,7 +273,8 @@ export class Budget {
     const endpoints = endpointsOf(cost);
     const resource = this.#hour(endpoints);
     resource.spend(purpose);
-    return { atMs: nowMs, purpose, resource, endpoints };
+    this.#calls += 1;
+    return { call: this.#calls, atMs: nowMs, purpose, resource, endpoints };
   }
 
   /** Once for each spending. Answers for how long GitHub wants to be left alone, undefined when it does not say so. */
@@ -276,7 +289,7 @@ export class Budget {
         this.#classOf.set(spending.endpoints, name);
         hour = this.#hour(spending.endpoints);
       }
-      hour.learn(ending.report, hour === spending.resource ? ending.status : 304);
+      hour.learn(ending.report, hour === spending.resource ? ending.status : 304, spending.call);
     }
     return this.#heed(nowMs, spending, ending, hour);
   }

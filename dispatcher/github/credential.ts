@@ -8,7 +8,7 @@ import type { Authorization, Bearer } from './authorization.ts';
 import { boundedFetch } from './bounded-fetch.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { GithubError } from './github.ts';
-import { AppAuthorization, InstallationAuthorization, type InstallationSite } from './installation.ts';
+import { AppAuthorization, InstallationAuthorization, type InstallationSite, ownerOf } from './installation.ts';
 import { Requester } from './requester.ts';
 
 export interface CredentialOptions {
@@ -48,7 +48,7 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   return (owner) => {
     const site = siteOf(claim, owner);
     // Not kept: the number of owners outside the claim has no bound.
-    if (site === undefined) return requester(new ImpossibleAuthorization(claim), `app ${credentials.appId}`);
+    if (site === undefined) return requester(new ImpossibleAuthorization(claim, owner), `app ${credentials.appId}`);
     const key = ownerOf(site).toLowerCase();
     let found = byOwner.get(key);
     if (found === undefined) {
@@ -74,17 +74,6 @@ function siteOf(claim: Claim, owner: string): InstallationSite | undefined {
       if (repositories.length === 0) return undefined;
       return { kind: 'repositories', owner, repositories: repositories.map((one) => one.repository) };
     }
-  }
-}
-
-function ownerOf(site: InstallationSite): string {
-  switch (site.kind) {
-    case 'organization':
-      return site.organization;
-    case 'user':
-      return site.user;
-    case 'repositories':
-      return site.owner;
   }
 }
 
@@ -116,9 +105,11 @@ class TokenAuthorization implements Authorization {
 
 class ImpossibleAuthorization implements Authorization {
   readonly #claim: Claim;
+  readonly #owner: string;
 
-  constructor(claim: Claim) {
+  constructor(claim: Claim, owner: string) {
     this.#claim = claim;
+    this.#owner = owner;
   }
 
   async bearer(): Promise<Bearer> {
@@ -127,7 +118,8 @@ class ImpossibleAuthorization implements Authorization {
       'GitHub App',
       this.#claim.kind === 'enterprise'
         ? "a GitHub App cannot manage an enterprise's runners: give the registration a classic personal access token with manage_runners:enterprise and repo"
-        : 'the owner is not part of the registration: name its repositories there',
+        : `${this.#owner} is not an owner that the registration claims: name its repositories there`,
+      { owner: this.#owner },
     );
   }
 

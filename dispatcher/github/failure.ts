@@ -2,22 +2,21 @@
 import { RequestError } from '@octokit/request-error';
 import { GithubError, type GithubErrorKind } from './github.ts';
 import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
+import { shorten, wordsOfBody } from './reply-words.ts';
+import { cureOf, troubleOf } from './trouble.ts';
 
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
-  /** GitHub's own words when it refused. */
+  /** GitHub's own words when it refused, in one line. */
   readonly message: string;
 }
 
-/** GitHub's longest messages name each invalid field. */
-const MESSAGE_CHARACTERS = 500;
-
-/** The answer that Octokit threw, or undefined when none came. */
+/** The answer that Octokit threw, or undefined when none came. Its own message for it would quote whole pages. */
 export function replyOf(error: unknown): Reply | undefined {
   if (!(error instanceof RequestError) || error.response === undefined) return undefined;
-  const { status, headers } = error.response;
-  return { status, headers, message: shorten(error.message) };
+  const { status, headers, data } = error.response;
+  return { status, headers, message: wordsOfBody(data) };
 }
 
 /** A timeout, a reset connection, an unresolvable name: the request may have taken effect. */
@@ -29,8 +28,12 @@ export function failureWithoutReply(operation: string, error: unknown): GithubEr
 
 export function failureOf(operation: string, reply: Reply, waitMs: number | undefined): GithubError {
   const kind = kindOf(reply, waitMs !== undefined);
-  return new GithubError(kind, operation, `GitHub answered ${reply.status}: ${reply.message}${adviceFor(kind)}`, {
+  const trouble = kind === 'rate-limited' ? undefined : troubleOf(reply.status, reply.headers, reply.message);
+  const cure = trouble === undefined ? generalCure(kind) : cureOf(trouble, reply.headers);
+  const words = `GitHub answered ${reply.status}: ${reply.message}`;
+  return new GithubError(kind, operation, cure === undefined ? words : `${words} (${cure})`, {
     ...identify(reply),
+    ...(trouble === undefined ? {} : { trouble }),
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
   });
 }
@@ -56,6 +59,8 @@ function kindOf(reply: Reply, braked: boolean): GithubErrorKind {
     case 404:
     case 410:
       return 'not-found';
+    case 451:
+      return 'forbidden';
     case 409:
       return 'conflict';
     case 429:
@@ -65,19 +70,7 @@ function kindOf(reply: Reply, braked: boolean): GithubErrorKind {
   }
 }
 
-function adviceFor(kind: GithubErrorKind): string {
-  switch (kind) {
-    case 'unauthorized':
-      return ' (the token or App key is wrong, expired or revoked: renew it)';
-    case 'forbidden':
-      return ' (the credentials lack a permission: see the table of permissions in the documentation)';
-    case 'not-found':
-      return ' (it does not exist, or the credentials may not see it)';
-    default:
-      return '';
-  }
-}
-
-function shorten(text: string): string {
-  return text.length > MESSAGE_CHARACTERS ? `${text.slice(0, MESSAGE_CHARACTERS)}…` : text;
+/** Where nothing is known beyond the kind. A refusal that GitHub explains in words of its own needs no guess of ours. */
+function generalCure(kind: GithubErrorKind): string | undefined {
+  return kind === 'not-found' ? 'it does not exist, or the credentials may not see it' : undefined;
 }

@@ -1,6 +1,7 @@
 /** What the dispatcher asks of GitHub, as narrow as it is used, and the errors that come back. */
 import type { JobFact } from '../ledger/facts.ts';
 import type { GithubScope } from './scope.ts';
+import type { GithubTrouble } from './trouble.ts';
 
 export interface GithubRunner {
   readonly id: number;
@@ -9,6 +10,11 @@ export interface GithubRunner {
   /** A hint: it can be false for minutes while a job runs (terraform-aws-github-runner#5085). */
   readonly busy: boolean;
   readonly labels: readonly string[];
+  /**
+   * Why GitHub's entry for it could not be read. Then `id` (0 when it is missing), `status` and `busy` say nothing: it
+   * is there, and that is all.
+   */
+  readonly unreadable?: string;
 }
 
 export interface JitRunner {
@@ -43,25 +49,54 @@ export class GithubError extends Error {
   readonly kind: GithubErrorKind;
   /** Method and route, such as `POST /orgs/{org}/actions/runners/generate-jitconfig`. */
   readonly operation: string;
+  /** The message without the operation. */
+  readonly words: string;
   readonly status: number | undefined;
   /** `x-github-request-id`, for a ticket with GitHub. */
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
+  /** What GitHub's refusal is about, where that is known beyond the kind. */
+  readonly trouble: GithubTrouble | undefined;
+  /** Set where the way to this owner as a whole is shut: the App is not installed there, suspended, or not asked to be. */
+  readonly owner: string | undefined;
 
   constructor(
     kind: GithubErrorKind,
     operation: string,
     message: string,
-    details: { status?: number; requestId?: string; retryAfterMs?: number; cause?: unknown } = {},
+    details: {
+      status?: number;
+      requestId?: string;
+      retryAfterMs?: number;
+      trouble?: GithubTrouble;
+      owner?: string;
+      cause?: unknown;
+    } = {},
   ) {
     super(`${operation}: ${message}`, { cause: details.cause });
     this.name = 'GithubError';
     this.kind = kind;
     this.operation = operation;
+    this.words = message;
     this.status = details.status;
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
+    this.trouble = details.trouble;
+    this.owner = details.owner;
   }
+}
+
+/** The same failure, known to be about an owner as a whole. */
+export function aboutOwner(error: GithubError, owner: string): GithubError {
+  const { status, requestId, retryAfterMs, trouble } = error;
+  return new GithubError(error.kind, error.operation, error.words, {
+    owner,
+    ...(status === undefined ? {} : { status }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(trouble === undefined ? {} : { trouble }),
+    cause: error.cause,
+  });
 }
 
 /** What the caller wants the call for. When the budget is short, the earlier ones come first. */
@@ -77,8 +112,9 @@ export interface Github {
   /** `busy`: refused with 422, the runner runs a job. `deleted` proves nothing about idleness. */
   deleteRunner(scope: GithubScope, runnerId: number): Promise<'deleted' | 'absent' | 'busy'>;
   getRunner(scope: GithubScope, runnerId: number, purpose: CallPurpose): Promise<GithubRunner | undefined>;
+  /** Rejects with `transient` when an entry that may be it cannot be read: that is not absence. */
   findRunner(scope: GithubScope, name: string, purpose: CallPurpose): Promise<GithubRunner | undefined>;
-  /** All pages. */
+  /** All pages. Entries that cannot be read are among them: see `unreadable`; one without a name has an empty one. */
   listRunners(scope: GithubScope, purpose: CallPurpose): Promise<readonly GithubRunner[]>;
   /** The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). */
   readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined>;

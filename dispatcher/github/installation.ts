@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Clock, type Random, ulid } from '../clock.ts';
 import { appJwt } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
-import { GithubError } from './github.ts';
+import { aboutOwner, GithubError } from './github.ts';
 import type { Requester } from './requester.ts';
 
 /** Where an installation is looked for. Of repositories, the first that the App is installed on decides. */
@@ -12,6 +12,17 @@ export type InstallationSite =
   | { readonly kind: 'organization'; readonly organization: string }
   | { readonly kind: 'user'; readonly user: string }
   | { readonly kind: 'repositories'; readonly owner: string; readonly repositories: readonly string[] };
+
+export function ownerOf(site: InstallationSite): string {
+  switch (site.kind) {
+    case 'organization':
+      return site.organization;
+    case 'user':
+      return site.user;
+    case 'repositories':
+      return site.owner;
+  }
+}
 
 interface Token extends Bearer {
   readonly issuedAtMs: number;
@@ -109,8 +120,10 @@ export class InstallationAuthorization implements Authorization {
       this.#token = token;
       this.#refusal = undefined;
       return token;
-    } catch (error) {
-      if (error instanceof GithubError && error.kind !== 'transient' && error.kind !== 'rate-limited') {
+    } catch (caught) {
+      if (!(caught instanceof GithubError)) throw caught;
+      const error = aboutOwner(caught, ownerOf(this.#site));
+      if (error.kind !== 'transient' && error.kind !== 'rate-limited') {
         this.#token = undefined;
         this.#refusal = { error, untilMs: this.#clock.now() + REFUSAL_MS };
       }

@@ -20,6 +20,8 @@ export interface Listing<T, I> {
    */
   readonly beyond: 'fail' | 'leave';
   readonly signal?: AbortSignal;
+  /** How each page is asked for; without it a limit is a failure, and the pages before it were read for nothing. */
+  readonly patience?: <R>(work: () => Promise<R>) => Promise<R>;
   /** Stops early. */
   readonly until?: (item: I) => boolean;
   readonly accept?: readonly number[];
@@ -38,17 +40,20 @@ const PER_PAGE = 100;
 export async function listPages<T, I>(requester: Requester, listing: Listing<T, I>): Promise<Listed<I> | undefined> {
   const items: I[] = [];
   let sentAtMs = 0;
+  const patience = listing.patience ?? ((work) => work());
   for (let number = 1; ; number += 1) {
-    const answer = await requester.call({
-      method: 'GET',
-      route: listing.route,
-      parameters: { ...listing.parameters, per_page: PER_PAGE, page: number },
-      purpose: listing.purpose,
-      answer: listing.answer,
-      conditional: (data) => listing.page(data).items.length,
-      ...(listing.signal === undefined ? {} : { signal: listing.signal }),
-      ...(listing.accept === undefined ? {} : { accept: listing.accept }),
-    });
+    const answer = await patience(() =>
+      requester.call({
+        method: 'GET',
+        route: listing.route,
+        parameters: { ...listing.parameters, per_page: PER_PAGE, page: number },
+        purpose: listing.purpose,
+        answer: listing.answer,
+        conditional: (data) => listing.page(data).items.length,
+        ...(listing.signal === undefined ? {} : { signal: listing.signal }),
+        ...(listing.accept === undefined ? {} : { accept: listing.accept }),
+      }),
+    );
     if (answer.accepted) return undefined;
     if (number === 1) sentAtMs = answer.sentAtMs;
     const page = listing.page(answer.data);

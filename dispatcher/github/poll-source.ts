@@ -4,7 +4,7 @@ import type { Registration } from '../config/model.ts';
 import { factFromRestJob, type RestJob, restJobSchema } from '../intake/workflow-job.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { RequesterFor } from './credential.ts';
-import { GithubError } from './github.ts';
+import { aboutOwner, GithubError } from './github.ts';
 import { listPages } from './pages.ts';
 import type { Requester } from './requester.ts';
 
@@ -17,8 +17,15 @@ export interface PolledRepository {
 
 export interface RepositoryList {
   readonly repositories: readonly PolledRepository[];
-  /** Names that could not be read, with the reason; the others stand. */
-  readonly failures: readonly { readonly repository: string; readonly error: GithubError }[];
+  /** What could not be read, with the reason; the others stand. */
+  readonly failures: readonly PollFailure[];
+}
+
+/** What is wrong with one repository, or one owner, and only that one. */
+export interface PollFailure {
+  /** `acme/web`, or `acme` where the way to the owner is shut. */
+  readonly about: string;
+  readonly error: GithubError;
 }
 
 /** An `in_progress` run can hold queued jobs; one that is `waiting` for an approval may have others that run. */
@@ -27,6 +34,8 @@ export type OpenRunStatus = (typeof openRunStatuses)[number];
 
 export interface RunList {
   readonly runIds: readonly number[];
+  /** Entries without a number. */
+  readonly unreadable: number;
   /** False: GitHub shows no more than 1,000 of a status, newest first. */
   readonly complete: boolean;
 }
@@ -38,9 +47,15 @@ export interface JobList {
   readonly unreadable: number;
 }
 
+/** Runs the work, perhaps more than once. */
+export type Patience = <T>(work: () => Promise<T>) => Promise<T>;
+
 /** With one registration's credentials, and the sweep's share of their budget. Rejects with GithubError only. */
 export interface PollSource {
-  listRepositories(signal: AbortSignal): Promise<RepositoryList>;
+  /** Each owner has a credential with limits of its own: what holds one of them holds no other. */
+  readonly ownersApart: boolean;
+  /** `patience`: how each call is made, such as waiting out a limit; without it a limit is a failure. */
+  listRepositories(signal: AbortSignal, patience?: Patience): Promise<RepositoryList>;
   listRuns(repository: PolledRepository, status: OpenRunStatus, signal: AbortSignal): Promise<RunList>;
   /** Undefined when GitHub does not know the run (any more). */
   listJobs(repository: PolledRepository, runId: number, signal: AbortSignal): Promise<JobList | undefined>;
@@ -56,19 +71,23 @@ const repositoryAnswer = z.object({
   disabled: z.boolean().optional(),
 });
 type RepositoryAnswer = z.infer<typeof repositoryAnswer>;
-const repositoriesAnswer = z.array(repositoryAnswer);
+/** Entry by entry, here and below: one that we cannot read must not hide the others. */
+const repositoriesAnswer = z.array(z.union([repositoryAnswer, z.unknown().transform(() => null)]));
+type RepositoryOrNot = RepositoryAnswer | null;
 const installationRepositoriesAnswer = z.object({ total_count: z.int().min(0), repositories: repositoriesAnswer });
 const runsAnswer = z.object({
   total_count: z.int().min(0),
-  workflow_runs: z.array(z.object({ id: z.int().min(1) })),
+  workflow_runs: z.array(z.union([z.object({ id: z.int().min(1) }), z.unknown().transform(() => null)])),
 });
-/** Job by job: one that we cannot read must not hide the others. */
 const jobsAnswer = z.object({
   total_count: z.int().min(0),
   jobs: z.array(z.union([restJobSchema, z.unknown().transform(() => null)])),
 });
 type JobOrNot = RestJob | null;
 
+const SHOWN_OWNERS = 3;
+/** Then it is GitHub that is down, and each further name would only wait for its time limits. */
+const SILENCES_IN_A_ROW = 3;
 /** 20,000 repositories. */
 const MOST_REPOSITORY_PAGES = 200;
 /** GitHub itself stops at 1,000 runs. */
@@ -84,10 +103,11 @@ export type PollSourceOptions = Pick<Registration, 'name' | 'host' | 'claim' | '
 export function createPollSource(options: PollSourceOptions): PollSource {
   const { requesterFor } = options;
   return {
-    listRepositories: (signal) => listRepositories(options, signal),
+    ownersApart: options.credentials.kind === 'app' && options.claim.kind === 'repositories',
+    listRepositories: (signal, patience = (work) => work()) => listRepositories(options, { signal, patience }),
 
     async listRuns({ owner, repository }, status, signal) {
-      const listed = await listPages(requesterFor(owner), {
+      const listed = await listPages<z.infer<typeof runsAnswer>, { readonly id: number } | null>(requesterFor(owner), {
         route: '/repos/{owner}/{repo}/actions/runs',
         parameters: { owner, repo: repository, status },
         purpose: 'sweep',
@@ -97,7 +117,9 @@ export function createPollSource(options: PollSourceOptions): PollSource {
         beyond: 'leave',
         signal,
       });
-      return { runIds: listed?.items.map((run) => run.id) ?? [], complete: listed?.complete ?? true };
+      const runs = listed?.items ?? [];
+      const runIds = runs.flatMap((run) => (run === null ? [] : [run.id]));
+      return { runIds, unreadable: runs.length - runIds.length, complete: listed?.complete ?? true };
     },
 
     async listJobs({ owner, repository, repositoryId, visibility }, runId, signal) {
@@ -134,8 +156,13 @@ export function createPollSource(options: PollSourceOptions): PollSource {
   };
 }
 
-async function listRepositories(options: PollSourceOptions, signal: AbortSignal): Promise<RepositoryList> {
-  const { claim, requesterFor } = options;
+interface Way {
+  readonly signal: AbortSignal;
+  readonly patience: Patience;
+}
+
+async function listRepositories(options: PollSourceOptions, way: Way): Promise<RepositoryList> {
+  const { claim } = options;
   switch (claim.kind) {
     case 'repositories': {
       const wanted = new Set(options.only.map((name) => name.toLowerCase()));
@@ -145,31 +172,26 @@ async function listRepositories(options: PollSourceOptions, signal: AbortSignal)
           wanted.has(one.repository.toLowerCase()) ||
           wanted.has(`${one.owner}/${one.repository}`.toLowerCase()),
       );
-      return readNamed(requesterFor, named, signal);
+      return readNamed(options, named, way);
     }
     case 'organization':
-      if (options.only.length > 0) return readNamed(requesterFor, namesIn(options.only, claim.organization), signal);
-      return listOwned(
-        options,
-        claim.organization,
-        '/orgs/{org}/repos',
-        { org: claim.organization, type: 'all' },
-        signal,
-      );
+      if (options.only.length > 0) return readNamed(options, namesIn(options.only, claim.organization), way);
+      return listOwned(options, claim.organization, '/orgs/{org}/repos', { org: claim.organization, type: 'all' }, way);
     case 'user':
-      if (options.only.length > 0) return readNamed(requesterFor, namesIn(options.only, claim.user), signal);
+      if (options.only.length > 0) return readNamed(options, namesIn(options.only, claim.user), way);
       // `/users/{username}/repos` shows public repositories only.
-      return listOwned(options, claim.user, '/user/repos', { affiliation: 'owner,collaborator' }, signal);
+      return listOwned(options, claim.user, '/user/repos', { affiliation: 'owner,collaborator' }, way);
     case 'enterprise': {
-      if (options.only.length > 0) return readNamed(requesterFor, namesIn(options.only, undefined), signal);
+      if (options.only.length > 0) return readNamed(options, namesIn(options.only, undefined), way);
       const repositories: PolledRepository[] = [];
-      const failures: RepositoryList['failures'][number][] = [];
+      const failures: PollFailure[] = [];
       for (const org of claim.organizations) {
         try {
-          const list = await listOwned(options, org, '/orgs/{org}/repos', { org, type: 'all' }, signal);
+          const list = await listOwned(options, org, '/orgs/{org}/repos', { org, type: 'all' }, way);
           repositories.push(...list.repositories);
+          failures.push(...list.failures);
         } catch (error) {
-          failures.push({ repository: `${org}/*`, error: onlyOf(error) });
+          failures.push({ about: org, error: onlyOf(error) });
         }
       }
       return { repositories, failures };
@@ -183,59 +205,141 @@ async function listOwned(
   owner: string,
   route: string,
   parameters: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  way: Way,
 ): Promise<RepositoryList> {
   const requester = options.requesterFor(owner);
-  const paging = { purpose: 'sweep', mostPages: MOST_REPOSITORY_PAGES, beyond: 'fail', signal } as const;
-  const listed =
-    options.credentials.kind === 'app'
-      ? await listPages(requester, {
-          ...paging,
-          route: '/installation/repositories',
-          parameters: {},
-          answer: installationRepositoriesAnswer,
-          page: (data) => ({ items: data.repositories, total: data.total_count }),
-        })
-      : await listPages(requester, {
-          ...paging,
-          route,
-          parameters,
-          answer: repositoriesAnswer,
-          page: (data) => ({ items: data, total: undefined }),
-        });
-  const own = (listed?.items ?? []).filter((one) => one.owner.login.toLowerCase() === owner.toLowerCase());
-  return { repositories: own.filter(canRun).map(repositoryOf), failures: [] };
+  const paging = { purpose: 'sweep', mostPages: MOST_REPOSITORY_PAGES, beyond: 'fail', ...way } as const;
+  const byApp = options.credentials.kind === 'app';
+  const asked = byApp ? '/installation/repositories' : route;
+  const listed = byApp
+    ? await listPages<z.infer<typeof installationRepositoriesAnswer>, RepositoryOrNot>(requester, {
+        ...paging,
+        route: asked,
+        parameters: {},
+        answer: installationRepositoriesAnswer,
+        page: (data) => ({ items: data.repositories, total: data.total_count }),
+      })
+    : await listPages<z.infer<typeof repositoriesAnswer>, RepositoryOrNot>(requester, {
+        ...paging,
+        route: asked,
+        parameters,
+        answer: repositoriesAnswer,
+        page: (data) => ({ items: data, total: undefined }),
+      });
+  const items = listed?.items ?? [];
+  const readable = items.filter((one) => one !== null);
+  const own = readable.filter((one) => sameName(one.owner.login, owner));
+  const failures: PollFailure[] = [];
+  const tell = (kind: 'not-found' | 'invalid', words: string) =>
+    failures.push({ about: owner, error: new GithubError(kind, `GET ${asked}`, words) });
+  const unreadable = items.length - readable.length;
+  if (unreadable > 0) tell('invalid', `${counted(unreadable, 'entry', 'entries')} of its repositories cannot be read`);
+  if (own.length === 0) tell('not-found', nothingOf(options, owner, readable));
+  return { repositories: own.filter(canRun).map(repositoryOf), failures };
+}
+
+/** An owner that was renamed keeps its installation; one that took repositories away from it leaves an empty list. */
+function nothingOf(
+  { claim, credentials }: PollSourceOptions,
+  owner: string,
+  others: readonly RepositoryAnswer[],
+): string {
+  const list = credentials.kind === 'app' ? `the App's installation for ${owner}` : 'the token';
+  if (others.length === 0) {
+    return `${list} lists no repositories: give ${credentials.kind === 'app' ? 'the App' : 'it'} access to those whose jobs are to run here`;
+  }
+  const owners = [...new Set(others.map((one) => one.owner.login))];
+  const names = `${owners.slice(0, SHOWN_OWNERS).join(', ')}${owners.length > SHOWN_OWNERS ? ', …' : ''}`;
+  const field = claim.kind === 'enterprise' ? 'organizations' : claim.kind;
+  return `${list} lists ${counted(others.length, 'repository', 'repositories')}, none of owner ${owner} (${names}): was it renamed? Change \`${field}\``;
 }
 
 /** One by one: the answer tells the visibility, which admission needs, and that the name still exists. */
-async function readNamed(
-  requesterFor: RequesterFor,
-  named: readonly { readonly owner: string; readonly repository: string }[],
-  signal: AbortSignal,
-): Promise<RepositoryList> {
+async function readNamed(options: PollSourceOptions, named: readonly Name[], way: Way): Promise<RepositoryList> {
   const repositories: PolledRepository[] = [];
-  const failures: RepositoryList['failures'][number][] = [];
-  for (const { owner, repository } of named) {
+  const failures: PollFailure[] = [];
+  const shut = new Set<string>();
+  let first: GithubError | undefined;
+  let answers = 0;
+  let silences = 0;
+  for (const name of named) {
+    const owner = name.owner.toLowerCase();
+    if (shut.has(owner)) continue;
     try {
-      const answer = await readRepository(requesterFor(owner), owner, repository, signal);
-      if (canRun(answer)) repositories.push(repositoryOf(answer));
-    } catch (error) {
-      failures.push({ repository: `${owner}/${repository}`, error: onlyOf(error) });
+      const answer = await way.patience(() => readRepository(options.requesterFor(owner), name, way.signal));
+      answers += 1;
+      silences = 0;
+      const trouble = troubleWith(options.claim, name, answer);
+      if (trouble !== undefined) failures.push(trouble.failure);
+      if (trouble?.ours !== false) repositories.push(repositoryOf(answer));
+    } catch (caught) {
+      const error = ownTrouble(caught, name, options);
+      first ??= error;
+      silences = error.kind === 'transient' ? silences + 1 : 0;
+      if (silences === SILENCES_IN_A_ROW) throw error;
+      if (error.owner !== undefined) shut.add(owner);
+      else if (error.kind !== 'transient') answers += 1;
+      failures.push({ about: error.owner ?? nameOf(name), error });
     }
   }
+  // Nothing was answered: then it is not one owner's or repository's trouble.
+  if (first !== undefined && answers === 0) throw first;
   return { repositories, failures };
+}
+
+/** What belongs to one repository or owner stands beside it; the rest (the token, its limits, our own stop) ends the listing. */
+function ownTrouble(caught: unknown, name: Name, { credentials }: PollSourceOptions): GithubError {
+  if (!(caught instanceof GithubError)) throw caught;
+  if (caught.owner !== undefined) return caught;
+  switch (caught.kind) {
+    case 'unauthorized':
+    case 'rate-limited':
+      // An App has one installation, with limits of its own, for each owner.
+      if (credentials.kind === 'app') return aboutOwner(caught, name.owner);
+      throw caught;
+    default:
+      return caught;
+  }
+}
+
+interface Name {
+  readonly owner: string;
+  readonly repository: string;
+}
+
+/** What a repository's answer has against its being polled; GitHub answers an old name with what it is called now. */
+function troubleWith(
+  claim: PollSourceOptions['claim'],
+  name: Name,
+  answer: RepositoryAnswer,
+): { readonly ours: boolean; readonly failure: PollFailure } | undefined {
+  const about = nameOf(name);
+  const trouble = (ours: boolean, words: string) => ({
+    ours,
+    failure: { about, error: new GithubError('not-found', 'GET /repos/{owner}/{repo}', words) },
+  });
+  const byName = claim.kind === 'repositories';
+  const cure = byName ? 'change the claim' : 'change `poll.repositories`';
+  const now = `${answer.owner.login}/${answer.name}`;
+  if (!sameName(answer.owner.login, name.owner)) return trouble(false, `moved to ${now}: ${cure}`);
+  if (!canRun(answer)) {
+    const why = answer.archived === true ? 'is archived' : 'was disabled by GitHub';
+    return trouble(false, `it ${why}, so that nothing runs there: ${byName ? 'take it out of the claim' : cure}`);
+  }
+  // Of a claim by names, another name is another repository: its jobs are not this registration's.
+  if (!sameName(answer.name, name.repository)) return trouble(!byName, `${about} is now called ${now}: ${cure}`);
+  return undefined;
 }
 
 async function readRepository(
   requester: Requester,
-  owner: string,
-  repo: string,
+  { owner, repository }: Name,
   signal: AbortSignal,
 ): Promise<RepositoryAnswer> {
   const answer = await requester.call({
     method: 'GET',
     route: '/repos/{owner}/{repo}',
-    parameters: { owner, repo },
+    parameters: { owner, repo: repository },
     purpose: 'sweep',
     answer: repositoryAnswer,
     conditional: () => 1,
@@ -246,7 +350,7 @@ async function readRepository(
 }
 
 /** `web` or `acme/web`; without an owner to complete it, a bare name is nobody's. */
-function namesIn(names: readonly string[], owner: string | undefined) {
+function namesIn(names: readonly string[], owner: string | undefined): readonly Name[] {
   return names.flatMap((name) => {
     const slash = name.indexOf('/');
     if (slash !== -1) return [{ owner: name.slice(0, slash), repository: name.slice(slash + 1) }];
@@ -254,10 +358,22 @@ function namesIn(names: readonly string[], owner: string | undefined) {
   });
 }
 
-/** What belongs to one repository stands beside it; the rest (credentials, limits, our own stop) ends the listing. */
+/** What belongs to one organization of an enterprise stands beside it; the rest ends the listing. */
 function onlyOf(error: unknown): GithubError {
-  if (error instanceof GithubError && (error.kind === 'not-found' || error.kind === 'forbidden')) return error;
+  if (error instanceof GithubError && error.kind !== 'unauthorized' && error.kind !== 'rate-limited') return error;
   throw error;
+}
+
+function nameOf({ owner, repository }: Name): string {
+  return `${owner}/${repository}`;
+}
+
+function sameName(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 function canRun(repository: RepositoryAnswer): boolean {

@@ -8,6 +8,7 @@ import { pause, withDeadline } from './deadline.ts';
 import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
 import { LruCache } from './lru-cache.ts';
+import { pageOf } from './reply-words.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
@@ -181,13 +182,7 @@ export class Requester {
     const parsed = call.answer.safeParse(body);
     if (!parsed.success) {
       // A proxy's page, or half an answer: what was asked for may have happened.
-      const issue = parsed.error.issues[0];
-      return new GithubError(
-        'transient',
-        operation,
-        `GitHub's answer is not what its documentation says (${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''})`,
-        identify(reply),
-      );
+      return new GithubError('transient', operation, unexpected(body, parsed.error), identify(reply));
     }
     const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));
     const etag = reply.headers['etag'];
@@ -214,4 +209,13 @@ export class Requester {
   #addressOf<T>(call: Call<T>): string {
     return this.#octokit.request.endpoint(`${call.method} ${call.route}`, call.parameters).url;
   }
+}
+
+function unexpected(body: unknown, error: z.ZodError): string {
+  const page = typeof body === 'string' ? pageOf(body) : undefined;
+  if (page !== undefined)
+    return `the answer is ${page}, not GitHub's JSON: does a proxy or a login page stand between?`;
+  const issue = error.issues[0];
+  const where = issue?.path.join('.') ?? '';
+  return `GitHub's answer is not what its documentation says (${where === '' ? '' : `${where}: `}${issue?.message ?? ''})`;
 }

@@ -18,11 +18,18 @@ const UNKNOWN_MS = 30_000;
 /** 1,000 groups: GitHub's own limit for an enterprise. */
 const MOST_PAGES = 10;
 
+const groupAnswer = z.object({
+  id: z.int().min(1),
+  name: z.string().max(512),
+  inherited: z
+    .boolean()
+    .nullish()
+    .transform((inherited) => inherited ?? false),
+});
+/** Group by group: one that cannot be read must not hide the others. */
 const groupsAnswer = z.object({
   total_count: z.int().min(0),
-  runner_groups: z.array(
-    z.object({ id: z.int().min(1), name: z.string().max(512), inherited: z.boolean().default(false) }),
-  ),
+  runner_groups: z.array(z.union([groupAnswer, z.unknown().transform(() => null)])),
 });
 
 export class RunnerGroups {
@@ -78,7 +85,7 @@ export class RunnerGroups {
             route: '/orgs/{org}/actions/runner-groups',
             parameters: { org: scope.kind === 'organization' ? scope.organization : scope.owner },
           };
-    const listed = await listPages(requester, {
+    const listed = await listPages<z.infer<typeof groupsAnswer>, Group | null>(requester, {
       ...place,
       purpose: 'launch',
       answer: groupsAnswer,
@@ -86,7 +93,7 @@ export class RunnerGroups {
       mostPages: MOST_PAGES,
       beyond: 'leave',
     });
-    return listed?.items ?? [];
+    return (listed?.items ?? []).filter((group) => group !== null);
   }
 }
 

@@ -11,9 +11,25 @@ const runnerAnswer = z.object({
   name: z.string().max(512),
   status: z.string().max(64),
   busy: z.boolean(),
-  labels: z.array(z.object({ name: z.string().max(512) })).max(200),
+  /** Shown, and kept with a runner that is adopted: never a reason to lose sight of one. */
+  labels: z
+    .array(z.object({ name: z.string().max(512) }))
+    .max(200)
+    .catch([]),
 });
-const runnersAnswer = z.object({ total_count: z.int().min(0), runners: z.array(runnerAnswer) });
+type RunnerAnswer = z.infer<typeof runnerAnswer>;
+
+/** What is left of an entry that is not as documented. It reads its own output as the same again. */
+const unreadableAnswer = z
+  .object({ id: z.int().min(1).optional().catch(undefined), name: z.string().max(512).optional().catch(undefined) })
+  .catch({})
+  .transform(({ id, name }) => ({ ...(id === undefined ? {} : { id }), ...(name === undefined ? {} : { name }) }));
+type Entry = RunnerAnswer | z.infer<typeof unreadableAnswer>;
+/** Entry by entry: one runner of a stranger must not hide all others of its scope. */
+const runnersAnswer = z.object({
+  total_count: z.int().min(0),
+  runners: z.array(z.union([runnerAnswer, unreadableAnswer])),
+});
 const jitAnswer = z.object({ runner: z.object({ id: z.int().min(1) }), encoded_jit_config: z.string().min(1) });
 const nothing = z.unknown();
 
@@ -113,9 +129,9 @@ export async function findRunner(
   purpose: CallPurpose,
   signal: AbortSignal,
 ): Promise<GithubRunner | undefined> {
-  const isIt = (runner: { readonly name: string }) => runner.name.toLowerCase() === name.toLowerCase();
+  const isIt = (entry: Entry) => entry.name?.toLowerCase() === name.toLowerCase();
   const { route, parameters } = placeOf(scope);
-  const listed = await listPages(requester, {
+  const listed = await listPages<z.infer<typeof runnersAnswer>, Entry>(requester, {
     route,
     parameters: { ...parameters, name },
     purpose,
@@ -126,8 +142,10 @@ export async function findRunner(
     signal,
     until: isIt,
   });
-  const found = listed?.items.find(isIt);
-  return found === undefined ? undefined : runnerOf(found);
+  const items = listed?.items ?? [];
+  const found = items.find(isIt) ?? items.find((entry) => entry.name === undefined);
+  if (found === undefined || isReadable(found)) return found === undefined ? undefined : runnerOf(found);
+  throw new GithubError('transient', `GET ${route}`, `GitHub's entry of the runner ${name} cannot be read`);
 }
 
 export async function listRunners(
@@ -136,7 +154,7 @@ export async function listRunners(
   purpose: CallPurpose,
   signal: AbortSignal,
 ): Promise<readonly GithubRunner[]> {
-  const listed = await listPages(requester, {
+  const listed = await listPages<z.infer<typeof runnersAnswer>, Entry>(requester, {
     ...placeOf(scope),
     purpose,
     answer: runnersAnswer,
@@ -146,8 +164,8 @@ export async function listRunners(
     signal,
   });
   // Runners that come and go while pages are read shift the rest: one may be on two pages.
-  const byId = new Map((listed?.items ?? []).map((runner) => [runner.id, runner]));
-  return [...byId.values()].map(runnerOf);
+  const byId = new Map((listed?.items ?? []).map((entry) => [entry.id ?? `unreadable ${entry.name ?? ''}`, entry]));
+  return [...byId.values()].map((entry) => (isReadable(entry) ? runnerOf(entry) : unreadableRunner(entry)));
 }
 
 function placeOf(scope: GithubScope): {
@@ -167,7 +185,15 @@ function placeOf(scope: GithubScope): {
   }
 }
 
-function runnerOf(runner: z.infer<typeof runnerAnswer>): GithubRunner {
+function isReadable(entry: Entry): entry is RunnerAnswer {
+  return 'status' in entry;
+}
+
+function unreadableRunner({ id = 0, name = '' }: Exclude<Entry, RunnerAnswer>): GithubRunner {
+  return { id, name, status: 'offline', busy: true, labels: [], unreadable: 'its entry is not as GitHub documents it' };
+}
+
+function runnerOf(runner: RunnerAnswer): GithubRunner {
   return {
     id: runner.id,
     name: runner.name,

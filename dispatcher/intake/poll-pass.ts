@@ -1,8 +1,8 @@
 /** One look at all open runs of a registration. */
 import { type Clock, jitter, type Random } from '../clock.ts';
 import { pause } from '../github/deadline.ts';
-import { GithubError } from '../github/github.ts';
-import { openRunStatuses, type PolledRepository, type PollSource } from '../github/poll-source.ts';
+import { aboutOwner, GithubError } from '../github/github.ts';
+import { openRunStatuses, type PolledRepository, type PollFailure, type PollSource } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { OpenRuns } from './poll-memory.ts';
 
@@ -21,23 +21,28 @@ export interface PassInput {
 
 export interface PassOutcome {
   readonly open: OpenRuns;
-  readonly failures: readonly { readonly repository: string; readonly error: GithubError }[];
+  readonly failures: readonly PollFailure[];
   /** Lists that GitHub or we have cut short. */
   readonly cut: readonly string[];
   readonly jobs: number;
   readonly unreadableJobs: number;
+  readonly unreadableRuns: number;
   /** Why nothing more could come of it: credentials refused, GitHub down, ledger failed, stopped. */
   readonly failure: unknown;
 }
 
 /** The sweep has an eighth of GitHub's concurrency; several registrations may share it. */
 const REPOSITORIES_AT_ONCE = 4;
+/** Owners with limits of their own are looked at side by side: one that has to wait holds up no other. */
+const OWNERS_AT_ONCE = 8;
 /** A run that left the open lists with unfinished jobs (a concurrency group held it back) is read again so often. */
 const READS_AFTER_LEAVING = 3;
 /** GitHub is down, not a repository: the rest of the pass would only wait for timeouts. */
 const TROUBLES_IN_A_ROW = 8;
 /** Then the pass gives up, and the next one begins where this one did. */
 const LONGEST_WAITS_MS = 3_600_000;
+/** Of one owner among several: the next pass, which looks at the others again, does not wait for it. */
+const LONGEST_WAITS_OF_ONE_OWNER_MS = 60_000;
 
 export function repositoryKey(repository: Pick<PolledRepository, 'owner' | 'repository'>): string {
   return `${repository.owner}/${repository.repository}`.toLowerCase();
@@ -46,28 +51,39 @@ export function repositoryKey(repository: Pick<PolledRepository, 'owner' | 'repo
 /** Does not reject: what was seen until a failure counts. */
 export async function pollPass(input: PassInput): Promise<PassOutcome> {
   const pass = new Pass(input);
-  const queue = input.repositories.values();
-  // Each takes the next repository when it has finished one.
-  const workers = Array.from({ length: REPOSITORIES_AT_ONCE }, async () => {
-    for (const repository of queue) await pass.look(repository);
-  });
-  await Promise.all(workers);
+  const byOwner = ({ owner }: PolledRepository) => (input.source.ownersApart ? owner.toLowerCase() : '');
+  const owners = [...Map.groupBy(input.repositories, byOwner).values()];
+  await inParallel(owners, OWNERS_AT_ONCE, (repositories) =>
+    inParallel(repositories, REPOSITORIES_AT_ONCE, (repository) => pass.look(repository)),
+  );
   return pass.outcome();
+}
+
+/** Each worker takes the next item when it has finished one. */
+async function inParallel<T>(items: Iterable<T>, atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items[Symbol.iterator]();
+  const worker = async () => {
+    for (let next = queue.next(); next.done !== true; next = queue.next()) await work(next.value);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 /** Waits out what GitHub or our budget asks for, so that a large claim takes longer instead of failing. */
 export async function patiently<T>(
-  input: Pick<PassInput, 'clock' | 'random' | 'signal' | 'onWait'>,
+  input: Pick<PassInput, 'clock' | 'random' | 'signal' | 'onWait'> & {
+    readonly source: Pick<PollSource, 'ownersApart'>;
+  },
   work: () => Promise<T>,
 ): Promise<T> {
   const startedAtMs = input.clock.now();
+  const longestMs = input.source.ownersApart ? LONGEST_WAITS_OF_ONE_OWNER_MS : LONGEST_WAITS_MS;
   for (;;) {
     try {
       return await work();
     } catch (error) {
       const waitMs = error instanceof GithubError && error.kind === 'rate-limited' ? error.retryAfterMs : undefined;
       const nowMs = input.clock.now();
-      if (waitMs === undefined || nowMs + waitMs - startedAtMs > LONGEST_WAITS_MS) throw error;
+      if (waitMs === undefined || nowMs + waitMs - startedAtMs > longestMs) throw error;
       const ms = jitter(Math.max(1_000, waitMs), input.random) + 1_000;
       input.onWait(nowMs + ms);
       await pause(input.clock, ms, input.signal);
@@ -78,12 +94,15 @@ export async function patiently<T>(
 class Pass {
   readonly #input: PassInput;
   readonly #open: Map<string, ReadonlyMap<number, number>>;
-  readonly #failures: PassOutcome['failures'][number][] = [];
+  readonly #failures: PollFailure[] = [];
+  /** Owners whose credentials are refused, or whose limits are used up: nothing more is asked of them in this pass. */
+  readonly #shut = new Set<string>();
   readonly #cut: string[] = [];
   #troubles = 0;
   #failure: unknown;
   #jobs = 0;
   #unreadableJobs = 0;
+  #unreadableRuns = 0;
 
   constructor(input: PassInput) {
     this.#input = input;
@@ -93,48 +112,62 @@ class Pass {
   }
 
   outcome(): PassOutcome {
+    const nothingLeft =
+      this.#shut.size > 0 && this.#input.repositories.every(({ owner }) => this.#shut.has(owner.toLowerCase()));
+    if (nothingLeft) this.#failure ??= this.#failures.find(({ error }) => error.owner !== undefined)?.error;
     return {
       open: this.#open,
-      failures: this.#failures,
+      failures: nothingLeft ? this.#failures.filter(({ error }) => error.owner === undefined) : this.#failures,
       cut: this.#cut,
       jobs: this.#jobs,
       unreadableJobs: this.#unreadableJobs,
+      unreadableRuns: this.#unreadableRuns,
       failure: this.#failure,
     };
   }
 
   async look(repository: PolledRepository): Promise<void> {
     // Another worker has found out that it is no use.
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#shut.has(repository.owner.toLowerCase())) return;
     try {
       this.#input.signal.throwIfAborted();
       await this.#runsOf(repository);
       this.#troubles = 0;
     } catch (error) {
-      if (error instanceof GithubError && this.#belongsTo(error)) {
-        this.#failures.push({ repository: `${repository.owner}/${repository.repository}`, error });
-        return;
-      }
-      this.#failure ??= error;
+      const failure = this.#own(repository, error);
+      if (failure === undefined) this.#failure ??= error;
+      else this.#note(failure);
     }
   }
 
-  /** Whether the failure is that repository's own affair. */
-  #belongsTo(error: GithubError): boolean {
-    if (this.#input.signal.aborted) return false;
+  /** The failure as that repository's or owner's own affair; undefined when it is everybody's. */
+  #own({ owner, repository }: PolledRepository, error: unknown): PollFailure | undefined {
+    if (!(error instanceof GithubError) || this.#input.signal.aborted) return undefined;
+    const about = `${owner}/${repository}`;
+    if (error.owner !== undefined) return { about: owner, error };
     switch (error.kind) {
       case 'unauthorized':
       case 'rate-limited':
-        return false;
+        return this.#input.source.ownersApart ? { about: owner, error: aboutOwner(error, owner) } : undefined;
       case 'transient':
-        this.#troubles += 1;
-        return this.#troubles < TROUBLES_IN_A_ROW;
+        // An answer in a shape that we do not know is the repository's own; none at all may be everybody's.
+        if (error.status === undefined || error.status >= 500) this.#troubles += 1;
+        return this.#troubles < TROUBLES_IN_A_ROW ? { about, error } : undefined;
       case 'forbidden':
       case 'not-found':
       case 'conflict':
       case 'invalid':
-        return true;
+        return { about, error };
     }
+  }
+
+  #note(failure: PollFailure): void {
+    if (failure.error.owner !== undefined) {
+      const key = failure.about.toLowerCase();
+      if (this.#shut.has(key)) return;
+      this.#shut.add(key);
+    }
+    this.#failures.push(failure);
   }
 
   async #runsOf(repository: PolledRepository): Promise<void> {
@@ -147,6 +180,7 @@ class Pass {
       const runs = await patiently(this.#input, () => source.listRuns(repository, status, signal));
       for (const runId of runs.runIds) listed.add(runId);
       complete &&= runs.complete;
+      this.#unreadableRuns += runs.unreadable;
     }
     if (!complete) this.#cut.push(`${key}: more than 1,000 open runs`);
 

@@ -5,7 +5,7 @@
 import { type Clock, jitter, type Random } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
 import { GithubError, type GithubErrorKind } from '../github/github.ts';
-import type { PolledRepository, PollSource, RepositoryList } from '../github/poll-source.ts';
+import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryList } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
@@ -30,8 +30,9 @@ export interface PollerOptions {
   readonly onRecorded: (changed: number) => void;
 }
 
-export interface RepositoryTrouble {
-  readonly repository: string;
+export interface PollTrouble {
+  /** `acme/web`, or `acme` where it is about all repositories of that owner. */
+  readonly about: string;
   readonly kind: GithubErrorKind;
   readonly message: string;
   readonly sinceMs: number;
@@ -55,7 +56,8 @@ export interface PollStatus {
   /** Read in the last pass. */
   readonly jobs: number;
   readonly unreadableJobs: number;
-  readonly troubles: readonly RepositoryTrouble[];
+  readonly unreadableRuns: number;
+  readonly troubles: readonly PollTrouble[];
   /** Troubles beyond those listed. */
   readonly moreTroubles: number;
   readonly cut: readonly string[];
@@ -134,6 +136,7 @@ class TenantPoll {
       openRuns: 0,
       jobs: 0,
       unreadableJobs: 0,
+      unreadableRuns: 0,
       troubles: [],
       moreTroubles: 0,
       cut: [],
@@ -215,9 +218,10 @@ class TenantPoll {
       this.#stored = await ledger.cursor(name);
       this.#open = readOpenRuns(this.#stored);
     }
-    const list = await patiently({ clock, random, signal, onWait }, () => this.#listRepositories());
+    const { source } = this.#tenant;
+    const list = await this.#listRepositories((work) => patiently({ source, clock, random, signal, onWait }, work));
     const outcome = await pollPass({
-      source: this.#tenant.source,
+      source,
       repositories: uniqueOf(list.repositories),
       open: this.#open,
       record: (facts) => this.#record(facts),
@@ -238,23 +242,29 @@ class TenantPoll {
       openRuns: countRuns(this.#open),
       jobs: outcome.jobs,
       unreadableJobs: outcome.unreadableJobs,
+      unreadableRuns: outcome.unreadableRuns,
       cut: outcome.cut.slice(0, SHOWN_CUTS),
     });
     if (outcome.failure !== undefined) throw outcome.failure;
   }
 
-  async #listRepositories(): Promise<RepositoryList> {
+  async #listRepositories(patience: Patience): Promise<RepositoryList> {
     const nowMs = this.#options.clock.now();
-    if (this.#repositories !== undefined && nowMs - this.#repositoriesAtMs < REPOSITORIES_KNOWN_MS) {
-      return this.#repositories;
-    }
+    const known = this.#repositories;
+    if (known !== undefined && nowMs - this.#repositoriesAtMs < REPOSITORIES_KNOWN_MS) return known;
+    let list: RepositoryList;
     try {
-      this.#repositories = await this.#tenant.source.listRepositories(this.#signal);
-      this.#repositoriesAtMs = nowMs;
+      list = await this.#tenant.source.listRepositories(this.#signal, patience);
     } catch (error) {
       const passing = error instanceof GithubError && error.kind === 'transient' && !this.#signal.aborted;
-      if (!passing || this.#repositories === undefined) throw error;
+      if (!passing || known === undefined) throw error;
+      return known;
     }
+    const unread = list.failures.filter(({ error }) => error.kind === 'transient' || error.kind === 'rate-limited');
+    // What could not be asked about is as it was, and is asked again in the next pass.
+    const kept = known?.repositories.filter((one) => unread.some(({ about }) => isAbout(about, one))) ?? [];
+    this.#repositories = { ...list, repositories: [...list.repositories, ...kept] };
+    this.#repositoriesAtMs = unread.length > 0 ? Number.NEGATIVE_INFINITY : nowMs;
     return this.#repositories;
   }
 
@@ -266,21 +276,25 @@ class TenantPoll {
     }
   }
 
-  /** One line in the log when a trouble begins or changes its kind, not one a pass. */
-  #troublesOf(
-    failures: readonly { readonly repository: string; readonly error: GithubError }[],
-  ): Pick<PollStatus, 'troubles' | 'moreTroubles'> {
-    const before = new Map(this.#status.troubles.map((trouble) => [trouble.repository, trouble]));
-    const troubles = failures.slice(0, SHOWN_TROUBLES).map(({ repository, error }) => {
-      const known = before.get(repository);
-      const same = known !== undefined && known.kind === error.kind;
-      if (!same) {
-        this.#options.log.warn('poll.repository', { registration: this.#status.registration, repository, error });
-      }
-      const sinceMs = same ? known.sinceMs : this.#options.clock.now();
-      return { repository, kind: error.kind, message: error.message, sinceMs };
-    });
-    return { troubles, moreTroubles: failures.length - troubles.length };
+  /** One line in the log when a trouble begins, changes its kind or ends, not one a pass. */
+  #troublesOf(failures: readonly PollFailure[]): Pick<PollStatus, 'troubles' | 'moreTroubles'> {
+    const { clock, log } = this.#options;
+    const { registration } = this.#status;
+    const before = new Map(this.#status.troubles.map((trouble) => [trouble.about, trouble]));
+    // A name can fail in the list and in the pass: the first tells more.
+    const byName = new Map(failures.toReversed().map((failure) => [failure.about, failure]));
+    const troubles = [...byName.values()]
+      .reverse()
+      .slice(0, SHOWN_TROUBLES)
+      .map(({ about, error }) => {
+        const known = before.get(about);
+        before.delete(about);
+        const same = known !== undefined && known.kind === error.kind;
+        if (!same) log.warn('poll.trouble', { registration, about, error });
+        return { about, kind: error.kind, message: error.words, sinceMs: same ? known.sinceMs : clock.now() };
+      });
+    for (const { about, sinceMs } of before.values()) log.debug('poll.trouble.over', { registration, about, sinceMs });
+    return { troubles, moreTroubles: byName.size - troubles.length };
   }
 
   #change(change: Partial<Omit<PollStatus, 'problems'>>): void {
@@ -289,16 +303,28 @@ class TenantPoll {
 }
 
 function problemsOf(status: Omit<PollStatus, 'problems'>): readonly string[] {
-  const { failure, troubles, moreTroubles, cut, unreadableJobs } = status;
+  const { failure, troubles, moreTroubles, cut, unreadableJobs, unreadableRuns } = status;
   return [
     ...(failure === null ? [] : [failure]),
-    ...troubles.map(({ repository, message }) => `${repository}: ${message}`),
-    ...(moreTroubles === 0 ? [] : [`${moreTroubles} more repositories cannot be read`]),
+    ...troubles.map(lineOf),
+    ...(moreTroubles === 0 ? [] : [`${moreTroubles} more repositories or owners have problems`]),
     ...cut,
     ...(unreadableJobs === 0
       ? []
       : [`${unreadableJobs} jobs are in a shape or status that this version does not know`]),
+    ...(unreadableRuns === 0 ? [] : [`${unreadableRuns} runs are in a shape that this version does not know`]),
   ];
+}
+
+/** `acme/web is now called acme/site …` names it already. */
+function lineOf({ about, message }: PollTrouble): string {
+  return message.startsWith(`${about} `) ? message : `${about}: ${message}`;
+}
+
+/** `acme/web`, or `acme` for all of its repositories. */
+function isAbout(about: string, { owner, repository }: PolledRepository): boolean {
+  const name = about.toLowerCase();
+  return name === owner.toLowerCase() || name === `${owner}/${repository}`.toLowerCase();
 }
 
 /** Two organizations of an enterprise cannot share a repository, but a registration can name one twice. */

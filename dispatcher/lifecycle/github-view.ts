@@ -1,5 +1,5 @@
 /** GitHub's runners as last listed, one listing shared by all runners of a scope: looking at 100 costs one call. */
-import type { CallPurpose, GithubRunner } from '../github/github.ts';
+import { type CallPurpose, GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
@@ -12,17 +12,19 @@ interface Listing {
 }
 
 export class GithubView {
-  readonly #floor: Floor;
+  readonly #floor: Pick<Floor, 'now'>;
   readonly #listings = new Map<string, Listing>();
 
-  constructor(floor: Floor) {
+  constructor(floor: Pick<Floor, 'now'>) {
     this.#floor = floor;
   }
 
   /** The runner as a listing not older than `maxAgeMs` shows it; undefined when it is not in it. Rejects with GithubError. */
   async runner(tenant: Tenant, runner: RunnerRow, maxAgeMs: number): Promise<GithubRunner | undefined> {
     const listing = await this.list(tenant, runner.scope, maxAgeMs, 'verify');
-    return listing.get(runner.name);
+    const listed = listing.get(runner.name);
+    if (listed?.unreadable === undefined) return listed;
+    throw new GithubError('transient', `the runners of ${runner.scope}`, `${runner.name}: ${listed.unreadable}`);
   }
 
   async list(

@@ -141,7 +141,8 @@ export async function sweepGithub(
 
 function isStray(floor: Floor, runner: GithubRunner): boolean {
   const prefix = `${floor.options.dispatcherId}-`;
-  if (runner.status !== 'offline' || runner.busy || !runner.name.startsWith(prefix)) return false;
+  if (runner.unreadable !== undefined || runner.status !== 'offline' || runner.busy) return false;
+  if (!runner.name.startsWith(prefix)) return false;
   const bornMs = ulidTime(runner.name.slice(prefix.length));
   return bornMs !== undefined && floor.now() - bornMs > STRAY_AGE_MS;
 }

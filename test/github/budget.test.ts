@@ -206,6 +206,33 @@ describe('the budget', () => {
     (await gate.turn(read, 'launch')).end(fine);
   });
 
+  // X7
+  it('believes the newest answer about the hour, also when its reset comes earlier', async () => {
+    const { gate, clock } = gateOf(hurried);
+    const report = (remaining: number, inMs: number) => ({
+      resource: 'core',
+      limit: 5_000,
+      remaining,
+      resetAtMs: clock.now() + inMs,
+    });
+    (await gate.turn(read, 'launch')).end({ status: 200, report: report(4_000, 3_600_000), brake: undefined });
+    const refused = await gate.turn(read, 'launch');
+    expect(refused.end({ status: 403, report: report(0, 600_000), brake: { kind: 'exhausted' } })).to.equal(600_000);
+    expect((await refusalOf(gate.turn(read, 'launch'))).retryAfterMs).to.equal(600_000);
+    await clock.advance(600_000);
+    (await gate.turn(read, 'launch')).end(fine);
+  });
+
+  it('lets no answer that was overtaken bring an old hour back', async () => {
+    const { gate, clock, pool } = gateOf(hurried);
+    const hour = (remaining: number, resetAtMs: number) => ({ resource: 'core', limit: 5_000, remaining, resetAtMs });
+    const [soon, later] = [clock.now() + 60_000, clock.now() + 3_660_000];
+    const slow = await gate.turn(read, 'launch');
+    (await gate.turn(read, 'launch')).end({ status: 200, report: hour(4_999, later), brake: undefined });
+    slow.end({ status: 200, report: hour(0, soon), brake: undefined });
+    expect(pool.snapshot().find((level) => level.class === 'core')).to.include({ remaining: 4_998, resetAtMs: later });
+  });
+
   it('counts the calls under way against what is left of the hour', async () => {
     const { gate, clock } = gateOf(hurried);
     const report = { resource: 'core', limit: 100, remaining: 3, resetAtMs: clock.now() + 1_000_000 };

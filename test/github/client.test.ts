@@ -172,6 +172,58 @@ describe('the GitHub client', () => {
       await failureOf(clientOf(server.apiUrl).github.listRunners(acme, 'sweep'), 'forbidden');
     });
 
+    // 11c
+    describe('among which one of a stranger has odd data', () => {
+      const odd: readonly (readonly [string, unknown])[] = [
+        ['without labels', { ...runnerReply(2, 'stranger'), labels: null }],
+        ['with a label without a name', runnerReply(2, 'stranger', { labels: [{ id: 1 }] })],
+        ['without an id', { ...runnerReply(2, 'stranger'), id: undefined }],
+        ['with an id that is none', runnerReply(0, 'stranger', { id: 'x' })],
+        ['without a state', { ...runnerReply(2, 'stranger'), status: null, busy: null }],
+        ['without a name', { ...runnerReply(2, 'stranger'), name: null, busy: null }],
+        ['null', null],
+        ['a number', 7],
+      ];
+      for (const [what, entry] of odd) {
+        it(`lists the others (one ${what})`, async () => {
+          const runners = [runnerReply(1, 'shr-1'), entry, runnerReply(3, 'shr-3')];
+          script = () => ({ body: { total_count: 3, runners }, headers: { etag: '"v1"' } });
+          const { github } = clientOf(server.apiUrl);
+          const listed = await github.listRunners(acme, 'sweep');
+          expect(listed.filter((one) => one.name.startsWith('shr-')).map((one) => one.id)).to.deep.equal([1, 3]);
+          expect(listed).to.have.length(3);
+          script = () => ({ status: 304, headers: { etag: '"v1"' } });
+          expect(await github.listRunners(acme, 'sweep')).to.deep.equal(listed);
+        });
+      }
+
+      it('never reads an entry that may be ours as absence', async () => {
+        const ours = { ...runnerReply(2, 'shr-2'), busy: null };
+        script = () => ({ body: { total_count: 1, runners: [ours] } });
+        const { github, clock } = clientOf(server.apiUrl);
+        const [listed] = await github.listRunners(acme, 'sweep');
+        expect(listed).to.include({ id: 2, name: 'shr-2' });
+        expect(listed?.unreadable).to.be.a('string');
+        await failureOf(clock.during(github.findRunner(acme, 'SHR-2', 'drain')), 'transient');
+        expect(await github.findRunner(acme, 'shr-9', 'drain')).to.equal(undefined);
+        script = () => ({ body: { total_count: 1, runners: [{ ...ours, name: null }] } });
+        await failureOf(clock.during(github.findRunner(acme, 'shr-9', 'drain')), 'transient');
+      });
+
+      it('keeps a runner whose labels alone are odd', async () => {
+        script = () => ({ body: { ...runnerReply(7, 'shr-7'), labels: null } });
+        const { github } = clientOf(server.apiUrl);
+        expect(await github.getRunner(acme, 7, 'verify')).to.deep.include({ id: 7, busy: false, labels: [] });
+      });
+
+      it('finds a runner group beside one that cannot be read', async () => {
+        const groups = [null, { id: 'x', name: 'Odd' }, { id: 42, name: 'Builders', inherited: null }];
+        script = (asked) => (asked.method === 'GET' ? { body: { total_count: 3, runner_groups: groups } } : jit());
+        await clientOf(server.apiUrl).github.createJitRunner({ ...request, runnerGroup: 'Builders' });
+        expect(JSON.parse(server.asked.at(-1)?.body ?? '').runner_group_id).to.equal(42);
+      });
+    });
+
     it('finds a runner by name on a server that ignores the name', async () => {
       script = pages(230);
       const found = await clientOf(server.apiUrl).github.findRunner(acme, 'shr-150', 'verify');

@@ -67,7 +67,9 @@ describe("the GitHub client against GitHub's own description", () => {
     const { repositories } = await fits(github.listRepositories(signal));
     // The example's owner is another than the one that was asked for.
     expect(repositories).to.deep.equal([]);
-    const named = await fits(client({ claim: claims.repositories }).listRepositories(signal));
+    const example = { owner: 'octocat', repository: 'Hello-World' };
+    const claim = { kind: 'repositories', repositories: [example] } as const;
+    const named = await fits(client({ claim }).listRepositories(signal));
     expect(named.failures).to.deep.equal([]);
     const [repository] = named.repositories;
     if (repository === undefined) throw new Error('the described repository cannot be polled');

@@ -95,7 +95,7 @@ export async function openHouse(): Promise<House> {
         random: () => 0.5,
         log: {
           debug: () => {},
-          warn: (event, fields) => warnings.push(`${event} ${String(fields?.['repository'] ?? '')}`),
+          warn: (event, fields) => warnings.push(`${event} ${String(fields?.['about'] ?? '')}`),
         },
         onRecorded: () => {
           wakes += 1;

@@ -117,9 +117,9 @@ describe('the poller', () => {
       await house.pass(poller);
       expect(await house.statusOf(3)).to.equal('queued');
       const [trouble] = statusOf(poller).troubles;
-      expect(trouble).to.include({ repository: 'acme/broken', kind });
+      expect(trouble).to.include({ about: 'acme/broken', kind });
       expect(statusOf(poller).problems[0]).to.include('acme/broken');
-      expect(house.warnings, 'one line, not one a pass').to.deep.equal(['poll.repository acme/broken']);
+      expect(house.warnings, 'one line, not one a pass').to.deep.equal(['poll.trouble acme/broken']);
       house.answerWith(() => undefined);
       await house.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([]);

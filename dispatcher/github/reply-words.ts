@@ -1,0 +1,93 @@
+/** What a refusal of GitHub says in its body, as one line for people. Pure. */
+import { z } from 'zod';
+
+/** GitHub's longest messages name each invalid field. */
+const MESSAGE_CHARACTERS = 500;
+/** A title stands at the top of its page. */
+const SEARCHED_CHARACTERS = 8_000;
+const TITLE_CHARACTERS = 120;
+const MOST_ERRORS = 5;
+
+const fieldError = z.object({
+  message: z.string().optional(),
+  resource: z.string().optional(),
+  field: z.string().optional(),
+  code: z.string().optional(),
+});
+/** `errors` is a list of texts or of fields for GitHub's API, a text alone where the endpoint belongs to Actions. */
+const refusal = z.object({
+  message: z.string().optional().catch(undefined),
+  error: z.string().optional().catch(undefined),
+  errors: z
+    .union([z.string(), z.array(z.union([z.string(), fieldError, z.unknown().transform(() => null)]))])
+    .optional()
+    .catch(undefined),
+});
+
+/** `data`: the body as parsed JSON, or as a text where it was none. An HTML page is told by its title alone. */
+export function wordsOfBody(data: unknown): string {
+  if (typeof data === 'string') return wordsOfText(data);
+  const parsed = refusal.safeParse(data);
+  if (!parsed.success) return 'no message';
+  const { message, error, errors } = parsed.data;
+  const details = (typeof errors === 'string' ? [errors] : (errors ?? []).slice(0, MOST_ERRORS).map(wordsOfError))
+    .filter((text) => text !== '')
+    .join(', ');
+  const first = message?.trim() || error?.trim() || '';
+  const words = first === '' ? details : details === '' ? first : `${first.replace(/[.:]$/, '')}: ${details}`;
+  return words === '' ? 'no message' : wordsOfText(words);
+}
+
+/** The text in one line, or what page it is. */
+export function wordsOfText(text: string): string {
+  const head = text.slice(0, SEARCHED_CHARACTERS);
+  const page = pageOf(head);
+  if (page !== undefined) return page;
+  const line = head.replace(/\s+/g, ' ').trim();
+  return line === '' ? 'no message' : shorten(line);
+}
+
+/** `an HTML page ("Unicorn! · GitHub")`; undefined where the text is no page. */
+export function pageOf(text: string): string | undefined {
+  const head = text.slice(0, SEARCHED_CHARACTERS);
+  if (
+    !/^\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html|head|body|title)\b/i.test(
+      head.replace(/<!--[\s\S]*?-->/g, ''),
+    )
+  ) {
+    return undefined;
+  }
+  const title = /<title[^>]{0,200}>([^<]{1,400})</i.exec(head)?.[1];
+  const words = title === undefined ? '' : unescaped(title).replace(/\s+/g, ' ').trim();
+  return words === '' ? 'an HTML page' : `an HTML page ("${shorten(words, TITLE_CHARACTERS)}")`;
+}
+
+export function shorten(text: string, characters: number = MESSAGE_CHARACTERS): string {
+  return text.length > characters ? `${text.slice(0, characters)}…` : text;
+}
+
+function wordsOfError(error: string | z.infer<typeof fieldError> | null): string {
+  if (error === null) return '';
+  if (typeof error === 'string') return error;
+  if (error.message !== undefined) return error.message;
+  return [error.resource, error.field, error.code].filter((part) => part !== undefined).join(' ');
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: ' ',
+  middot: '·',
+  mdash: '—',
+  ndash: '–',
+  hellip: '…',
+};
+
+function unescaped(text: string): string {
+  return text.replace(/&([a-z]{2,8}|#39);/gi, (whole, name: string) =>
+    name === '#39' ? "'" : (ENTITIES[name] ?? whole),
+  );
+}

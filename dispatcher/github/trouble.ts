@@ -1,0 +1,116 @@
+/**
+ * What a refusal of GitHub is about, beyond its status. GitHub has no codes for it: this is the one place that reads its
+ * sentences, so that nothing else has to. Pure.
+ */
+import type { Headers } from './rate-report.ts';
+
+/**
+ * - `clock`: the times in the App's JWT are not believed.
+ * - `key`: the JWT cannot be checked; the private key belongs to another App, or the App has none.
+ * - `app`: there is no App with this id.
+ * - `token`: a token that is wrong, expired or revoked.
+ * - `suspended`: the installation is suspended. `account-suspended`: the account is.
+ * - `address`: an IP allow list does not have this machine's address.
+ * - `sso`: the token was not authorized for the organization's single sign-on.
+ * - `token-forbidden`: the organization forbids this kind of token.
+ * - `runners-disabled`, `actions-disabled`, `archived`, `blocked`: of a repository.
+ * - `permission`: the credentials lack one.
+ */
+export type GithubTrouble =
+  | 'clock'
+  | 'key'
+  | 'app'
+  | 'token'
+  | 'suspended'
+  | 'account-suspended'
+  | 'address'
+  | 'sso'
+  | 'token-forbidden'
+  | 'runners-disabled'
+  | 'actions-disabled'
+  | 'archived'
+  | 'blocked'
+  | 'permission';
+
+const UNAUTHORIZED: readonly (readonly [RegExp, GithubTrouble])[] = [
+  [/'(?:issued at|expiration time)' claim/i, 'clock'],
+  [/could not be decoded|must generate a public key|JSON web token/i, 'key'],
+  [/integration not found/i, 'app'],
+];
+
+const FORBIDDEN: readonly (readonly [RegExp, GithubTrouble])[] = [
+  [/installation (?:has been|was|is) suspended/i, 'suspended'],
+  [/account (?:has been|was|is) suspended/i, 'account-suspended'],
+  [/IP allow list/i, 'address'],
+  [/\bSAML\b|single sign-on/i, 'sso'],
+  [/forbids access via/i, 'token-forbidden'],
+  [/self-hosted runners are disabled/i, 'runners-disabled'],
+  [/\bactions (?:is|are|has been|have been) (?:disabled|not enabled)/i, 'actions-disabled'],
+  [/\barchived\b/i, 'archived'],
+  [/access blocked|unavailable due to/i, 'blocked'],
+  [/not accessible by|must have admin|admin rights|need admin access|insufficient (?:scope|permission)/i, 'permission'],
+];
+
+export function troubleOf(status: number, headers: Headers, message: string): GithubTrouble | undefined {
+  switch (status) {
+    case 401:
+      return find(UNAUTHORIZED, message) ?? 'token';
+    case 403:
+      if (String(headers['x-github-sso'] ?? '').startsWith('required')) return 'sso';
+      return find(FORBIDDEN, message);
+    case 404:
+      return /integration not found/i.test(message) ? 'app' : undefined;
+    case 410:
+    case 422:
+      return find(FORBIDDEN, message);
+    case 451:
+      return 'blocked';
+    default:
+      return undefined;
+  }
+}
+
+function find(table: readonly (readonly [RegExp, GithubTrouble])[], message: string): GithubTrouble | undefined {
+  return table.find(([words]) => words.test(message))?.[1];
+}
+
+/** An order to follow, or undefined where GitHub's own words say it all. */
+export function cureOf(trouble: GithubTrouble, headers: Headers): string | undefined {
+  switch (trouble) {
+    case 'clock':
+      return "set this machine's clock: let NTP do it";
+    case 'key':
+      return "compare the App's id with its page, and make a new private key there";
+    case 'app':
+      return "correct the App's id: it stands on the App's page";
+    case 'token':
+      return 'the token or key is wrong, expired or revoked: renew it';
+    case 'suspended':
+      return 'ask the owner to unsuspend the App';
+    case 'account-suspended':
+      return "its owner has to ask GitHub's support";
+    case 'address':
+      return "allow this machine's address there";
+    case 'sso':
+      return "authorize the token for the organization's single sign-on: Settings → Developer settings → Configure SSO";
+    case 'token-forbidden':
+      return 'give the registration a GitHub App, or a token of a kind that the organization allows';
+    case 'runners-disabled':
+      return 'allow self-hosted runners for the repository: Settings → Actions → Runners of its organization or enterprise';
+    case 'actions-disabled':
+      return "switch Actions on in the repository's settings";
+    case 'archived':
+      return 'unarchive the repository, or take it out of the registration';
+    case 'blocked':
+      return undefined;
+    case 'permission':
+      return `grant ${permissionsIn(headers) ?? 'the permission'}: see the table of permissions in the documentation`;
+  }
+}
+
+/** GitHub names what it would have accepted: `administration=write`, alternatives after a semicolon. */
+function permissionsIn(headers: Headers): string | undefined {
+  const accepted = String(headers['x-accepted-github-permissions'] ?? '').trim();
+  if (!/^[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+)*$/.test(accepted)) return undefined;
+  return accepted.replaceAll('=', ': ').replaceAll(/; ?/g, ' or ').replaceAll(/, ?/g, ' and ');
+}

@@ -1,0 +1,335 @@
+import { expect } from 'chai';
+import type { GithubErrorKind } from '../../dispatcher/github/github.ts';
+import { pageOf, wordsOfBody } from '../../dispatcher/github/reply-words.ts';
+import type { GithubTrouble } from '../../dispatcher/github/trouble.ts';
+import { acme, clientOf, failureOf } from './github-fixture.ts';
+import { type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
+
+const UNICORN = `<!DOCTYPE html>
+<!--
+
+Hello future GitHubber! I bet you're here to remove those nasty inline styles. -->
+<html>
+  <head>
+    <meta http-equiv="Content-type" content="text/html; charset=utf-8">
+    <title>Unicorn! &middot; GitHub</title>
+    <style type="text/css" media="screen">body { background-color: #f1f1f1; }</style>
+  </head>
+  <body><p><strong>We had issues producing the response to your request.</strong></p></body>
+</html>`;
+
+interface Refusal {
+  readonly what: string;
+  readonly says: Says;
+  readonly kind: GithubErrorKind;
+  readonly trouble?: GithubTrouble;
+  /** In the message. */
+  readonly words: readonly string[];
+  readonly not?: readonly string[];
+}
+
+/** A cure that belongs to another failure. */
+const MISLEADING = ['lack', 'renew', 'permission', 'documentation', '<', 'docs.github.com'];
+
+// Case 08 and the HTML body of case 06. The messages are GitHub's own, from public reports and its source.
+const refusals: readonly Refusal[] = [
+  {
+    what: 'a token that is wrong or expired',
+    says: { status: 401, body: { message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' } },
+    kind: 'unauthorized',
+    trouble: 'token',
+    words: ['Bad credentials', 'renew it'],
+    not: ['docs.github.com'],
+  },
+  {
+    what: 'a clock that is ahead',
+    says: {
+      status: 401,
+      body: {
+        message: "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
+      },
+    },
+    kind: 'unauthorized',
+    trouble: 'clock',
+    words: ["'Issued at' claim", "set this machine's clock"],
+    not: ['renew'],
+  },
+  {
+    what: 'a clock that is far ahead',
+    says: { status: 401, body: { message: "'Expiration time' claim ('exp') is too far in the future" } },
+    kind: 'unauthorized',
+    trouble: 'clock',
+    words: ["set this machine's clock"],
+    not: ['renew'],
+  },
+  {
+    what: 'the key of another App',
+    says: { status: 401, body: { message: 'A JSON web token could not be decoded' } },
+    kind: 'unauthorized',
+    trouble: 'key',
+    words: ['could not be decoded', "compare the App's id"],
+  },
+  {
+    what: 'an App that does not exist',
+    says: { status: 404, body: { message: 'Integration not found' } },
+    kind: 'not-found',
+    trouble: 'app',
+    words: ["correct the App's id"],
+    not: ['may not see it'],
+  },
+  {
+    what: 'a suspended installation',
+    says: { status: 403, body: { message: 'This installation has been suspended' } },
+    kind: 'forbidden',
+    trouble: 'suspended',
+    words: ['has been suspended (ask the owner to unsuspend the App)'],
+    not: MISLEADING,
+  },
+  {
+    what: 'a suspended account',
+    says: { status: 403, body: { message: 'Sorry. Your account was suspended' } },
+    kind: 'forbidden',
+    trouble: 'account-suspended',
+    words: ['account was suspended', "GitHub's support"],
+    not: MISLEADING,
+  },
+  {
+    what: 'an IP allow list',
+    says: {
+      status: 403,
+      body: {
+        message:
+          'Although you appear to have the correct authorization credentials, the `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.',
+      },
+    },
+    kind: 'forbidden',
+    trouble: 'address',
+    words: ['IP allow list enabled', "(allow this machine's address there)"],
+    not: ['lack', 'renew', 'documentation'],
+  },
+  {
+    what: 'a token without single sign-on',
+    says: {
+      status: 403,
+      body: {
+        message:
+          'Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.',
+      },
+      headers: { 'x-github-sso': 'required; url=https://github.com/orgs/acme/sso?authorization_request=AAAA' },
+    },
+    kind: 'forbidden',
+    trouble: 'sso',
+    words: ['SAML enforcement', 'authorize the token', 'single sign-on'],
+    not: ['authorization_request', 'lack'],
+  },
+  {
+    what: 'an organization that forbids classic tokens',
+    says: {
+      status: 403,
+      body: {
+        message:
+          '`acme` forbids access via a personal access token (classic). Please use a GitHub App, OAuth App, or a personal access token with fine-grained permissions.',
+      },
+    },
+    kind: 'forbidden',
+    trouble: 'token-forbidden',
+    words: ['forbids access via', 'GitHub App'],
+    not: ['lack', 'renew'],
+  },
+  {
+    what: 'a repository whose self-hosted runners are disabled, which GitHub tells in `errors` alone',
+    says: {
+      status: 403,
+      body: { message: 'Forbidden', errors: 'Repository level self-hosted runners are disabled on this repository' },
+    },
+    kind: 'forbidden',
+    trouble: 'runners-disabled',
+    words: ['Forbidden: Repository level self-hosted runners are disabled', 'allow self-hosted runners'],
+    not: ['lack', 'renew', 'permission'],
+  },
+  {
+    what: 'disabled Actions',
+    says: { status: 403, body: { message: 'Actions has been disabled for this repository.' } },
+    kind: 'forbidden',
+    trouble: 'actions-disabled',
+    words: ['switch Actions on'],
+    not: MISLEADING,
+  },
+  {
+    what: 'an archived repository',
+    says: { status: 403, body: { message: 'Repository was archived so is read-only.' } },
+    kind: 'forbidden',
+    trouble: 'archived',
+    words: ['archived so is read-only', 'unarchive'],
+    not: MISLEADING,
+  },
+  {
+    what: 'a blocked repository',
+    says: { status: 451, body: { message: 'Repository access blocked', block: { reason: 'dmca' } } },
+    kind: 'forbidden',
+    trouble: 'blocked',
+    words: ['access blocked'],
+    not: [...MISLEADING, '('],
+  },
+  {
+    what: 'a permission that the App lacks, by its name',
+    says: {
+      status: 403,
+      body: { message: 'Resource not accessible by integration' },
+      headers: { 'x-accepted-github-permissions': 'organization_self_hosted_runners=write' },
+    },
+    kind: 'forbidden',
+    trouble: 'permission',
+    words: ['not accessible by integration', 'grant organization_self_hosted_runners: write'],
+  },
+  {
+    what: 'a token without admin rights',
+    says: { status: 403, body: { message: 'Must have admin rights to Repository.' } },
+    kind: 'forbidden',
+    trouble: 'permission',
+    words: ['admin rights', 'table of permissions'],
+  },
+  {
+    what: 'a refusal that we have never met: its own words, and no cure of ours',
+    says: { status: 403, body: { message: 'Not on a Sunday' } },
+    kind: 'forbidden',
+    words: ['GitHub answered 403: Not on a Sunday'],
+    not: ['('],
+  },
+  {
+    what: 'a primary limit',
+    says: {
+      status: 403,
+      body: { message: 'API rate limit exceeded for installation ID 1.' },
+      headers: {
+        'x-ratelimit-limit': '5000',
+        'x-ratelimit-remaining': '0',
+        'x-ratelimit-reset': String(Date.UTC(2026, 0, 5, 12, 10) / 1000),
+      },
+    },
+    kind: 'rate-limited',
+    words: ['API rate limit exceeded'],
+    not: MISLEADING,
+  },
+  {
+    what: 'a secondary limit',
+    says: {
+      status: 403,
+      body: { message: 'You have exceeded a secondary rate limit. Please wait a few minutes before you try again.' },
+    },
+    kind: 'rate-limited',
+    words: ['secondary rate limit'],
+    not: MISLEADING,
+  },
+  {
+    what: 'a 429 of a proxy',
+    says: {
+      status: 429,
+      body: '<html><head><title>Slow down</title></head></html>',
+      headers: { 'content-type': 'text/html' },
+    },
+    kind: 'rate-limited',
+    words: ['429: an HTML page ("Slow down")'],
+    not: ['<'],
+  },
+  {
+    what: 'an HTML page instead of an answer',
+    says: { status: 503, body: UNICORN, headers: { 'content-type': 'text/html; charset=utf-8' } },
+    kind: 'transient',
+    words: ['GitHub answered 503: an HTML page ("Unicorn! · GitHub")'],
+    not: ['<', 'style', 'Hello'],
+  },
+  {
+    what: 'an HTML page with a type that it is not of',
+    says: { status: 502, body: UNICORN, headers: { 'content-type': 'application/json; charset=utf-8' } },
+    kind: 'transient',
+    words: ['502: an HTML page ("Unicorn! · GitHub")'],
+    not: ['<', 'style'],
+  },
+  {
+    what: 'a page without a title',
+    says: { status: 500, body: '<html><body>oops</body></html>', headers: { 'content-type': 'text/html' } },
+    kind: 'transient',
+    words: ['500: an HTML page'],
+    not: ['<', 'oops'],
+  },
+  {
+    what: 'JSON without a message',
+    says: { status: 403, body: { weather: 'bad' } },
+    kind: 'forbidden',
+    words: ['GitHub answered 403: no message'],
+    not: ['weather', '('],
+  },
+  {
+    what: 'a list instead of an object',
+    says: { status: 500, body: [1, 2] },
+    kind: 'transient',
+    words: ['GitHub answered 500: no message'],
+  },
+  {
+    what: 'nothing at all',
+    says: { status: 504 },
+    kind: 'transient',
+    words: ['GitHub answered 504: no message'],
+  },
+  {
+    what: 'several invalid fields',
+    says: {
+      status: 422,
+      body: {
+        message: 'Validation Failed',
+        errors: [{ resource: 'Runner', field: 'labels', code: 'invalid' }, 'name is too long', { message: 'no group' }],
+      },
+    },
+    kind: 'invalid',
+    words: ['Validation Failed: Runner labels invalid, name is too long, no group'],
+  },
+  {
+    what: 'a full runner group',
+    says: {
+      status: 422,
+      body: { message: 'Invalid Argument - Runner group 1 has reached max limit of 10000 runners.' },
+    },
+    kind: 'invalid',
+    words: ['max limit of 10000 runners'],
+    not: ['('],
+  },
+];
+
+describe("GitHub's refusals, in words", () => {
+  let server: ScriptedGithub;
+  let script: Script;
+
+  beforeEach(async () => {
+    server = await scriptedGithub((asked) => script(asked));
+  });
+  afterEach(() => server.close());
+
+  for (const { what, says, kind, trouble, words, not = [] } of refusals) {
+    it(`tells of ${what}`, async () => {
+      script = () => says;
+      const { github, clock } = clientOf(server.apiUrl);
+      const request = { scope: acme, name: 'shr-1', runnerGroup: 'Default', labels: ['acme-runner'] };
+      const failure = await failureOf(clock.during(github.createJitRunner(request)), kind);
+      expect(failure.trouble).to.equal(trouble);
+      expect(failure.requestId).to.equal('REQ:1');
+      for (const text of words) expect(failure.words).to.include(text);
+      for (const text of not) expect(failure.words).to.not.include(text);
+      expect(failure.words.length).to.be.below(800);
+      expect(failure.words).to.not.match(/[\r\n]/);
+    });
+  }
+
+  it('says what page came where JSON was to come', async () => {
+    script = () => ({ body: UNICORN, headers: { 'content-type': 'text/html' } });
+    const { github, clock } = clientOf(server.apiUrl);
+    const failure = await failureOf(clock.during(github.getRunner(acme, 7, 'verify')), 'transient');
+    expect(failure.words).to.include('an HTML page ("Unicorn! · GitHub")').and.include('proxy').and.not.include('<');
+  });
+
+  it('finds the title of a page of any size in no time', () => {
+    expect(pageOf(`<html>${'<!--'.repeat(1_000_000)}`)).to.equal('an HTML page');
+    expect(wordsOfBody(`<!doctype html><title>${'x'.repeat(5_000)}</title>`)).to.equal('an HTML page');
+    expect(wordsOfBody('not a page: 1 < 2')).to.equal('not a page: 1 < 2');
+  });
+});

@@ -1,0 +1,283 @@
+/** What is wrong with one owner, repository or run is that one's trouble, by its name; the rest is polled. */
+import { expect } from 'chai';
+import type { Claim } from '../../dispatcher/config/model.ts';
+import type { Poller, PollStatus } from '../../dispatcher/intake/poller.ts';
+import { appCredentials } from '../github/github-fixture.ts';
+import type { Asked, Says } from '../github/scripted-github.ts';
+import { type House, openHouse } from './poller-house.ts';
+
+describe('the poller, beside what is wrong', () => {
+  let house: House;
+
+  beforeEach(async () => {
+    house = await openHouse();
+    house.runs.set('web', [{ id: 1, status: 'queued', jobs: [{ id: 11, status: 'queued' }] }]);
+  });
+  afterEach(() => house.close());
+
+  const statusOf = (poller: Poller): PollStatus => {
+    const status = poller.statusOf('acme');
+    if (status === undefined) throw new Error('no status');
+    return status;
+  };
+  const claimOf = (...names: string[]): Claim => ({
+    kind: 'repositories',
+    repositories: names.map((name) => {
+      const [owner = '', repository = ''] = name.split('/');
+      return { owner, repository };
+    }),
+  });
+  /** An App that is installed for these owners, each with a token of its own. */
+  const installedFor =
+    (...owners: string[]) =>
+    ({ path }: Asked): Says | undefined => {
+      const owner = path.split('/')[2] ?? '';
+      if (path.endsWith('/installation')) {
+        const id = owners.indexOf(owner) + 1;
+        return id > 0 ? { body: { id } } : { status: 404, body: { message: 'Not Found' } };
+      }
+      const installation = /^\/app\/installations\/(\d+)\/access_tokens$/.exec(path)?.[1];
+      if (installation === undefined) return undefined;
+      const expires_at = new Date(house.clock.now() + 3_600_000).toISOString();
+      return { status: 201, body: { token: `ghs_${installation}`, expires_at } };
+    };
+  const repositoryOf = (full: string, more: Readonly<Record<string, unknown>> = {}) => {
+    const [login, name] = full.split('/');
+    return { name, owner: { login }, private: true, visibility: 'private', ...more };
+  };
+  const asked = (start: string) => house.server.asked.filter(({ path }) => path.startsWith(start)).length;
+
+  describe('an owner where the App is not installed (case 03 a)', () => {
+    const claim = claimOf('other/api', 'other/site', 'acme/web');
+
+    it('is named, once, and the others are polled', async () => {
+      house.answerWith(installedFor('acme'));
+      const poller = house.poller({ claim, credentials: appCredentials() });
+      expect(await house.pass(poller)).to.equal(true);
+      expect(await house.statusOf(11)).to.equal('queued');
+      const { failure, problems, repositories } = statusOf(poller);
+      expect(failure).to.equal(null);
+      expect(repositories).to.equal(1);
+      expect(problems).to.have.length(1);
+      expect(problems[0]).to.match(/^other: the GitHub App is not installed for other/);
+    });
+
+    it('that is suspended after the list was read, too', async () => {
+      let suspended = false;
+      const installed = installedFor('acme', 'other');
+      house.answerWith((one) => {
+        if (suspended && one.path === '/app/installations/2/access_tokens') {
+          return { status: 403, body: { message: 'This installation has been suspended' } };
+        }
+        const answer = installed(one);
+        if (answer !== undefined || !one.path.startsWith('/repos/other/')) return answer;
+        if (suspended) return { status: 401, body: { message: 'Bad credentials' } };
+        const name = one.path.split('/')[3];
+        return one.path.endsWith('/runs')
+          ? { body: { total_count: 0, workflow_runs: [] } }
+          : { body: repositoryOf(`other/${name}`) };
+      });
+      const poller = house.poller({ claim, credentials: appCredentials() });
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([]);
+      suspended = true;
+      await house.clock.advance(60_000);
+      expect(await house.pass(poller)).to.equal(true);
+      const { problems } = statusOf(poller);
+      expect(problems).to.have.length(1);
+      expect(problems[0])
+        .to.include('other: ')
+        .and.include('suspended')
+        .and.include('ask the owner to unsuspend the App');
+    });
+
+    it('ends the pass when no other owner is left', async () => {
+      house.answerWith(installedFor());
+      const poller = house.poller({ claim: claimOf('acme/web', 'acme/api'), credentials: appCredentials() });
+      expect(await house.pass(poller)).to.equal(false);
+      expect(statusOf(poller).problems).to.have.length(1);
+      expect(statusOf(poller).failure).to.include('not installed for acme');
+    });
+
+    it('whose limit is used up holds up no other', async () => {
+      const installed = installedFor('acme', 'other');
+      house.answerWith((one) => {
+        const answer = installed(one);
+        if (answer !== undefined || !one.path.startsWith('/repos/other/')) return answer;
+        return { status: 403, body: { message: 'secondary rate limit' }, headers: { 'retry-after': '1800' } };
+      });
+      const poller = house.poller({ claim, credentials: appCredentials() });
+      const startMs = house.clock.now();
+      expect(await house.pass(poller)).to.equal(true);
+      expect(house.clock.now() - startMs).to.be.below(120_000);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).problems.join()).to.include('other: ').and.include('rate limit');
+    });
+
+    it('that GitHub cannot make a token for just now is asked about again in the next pass', async () => {
+      let down = true;
+      const installed = installedFor('acme', 'other');
+      house.answerWith((one) => {
+        if (down && one.path === '/app/installations/2/access_tokens') return { status: 502, body: 'bad gateway' };
+        const answer = installed(one);
+        if (answer !== undefined || !one.path.startsWith('/repos/other/')) return answer;
+        return one.path.endsWith('/runs')
+          ? { body: { total_count: 0, workflow_runs: [] } }
+          : { body: repositoryOf(`other/${one.path.split('/')[3]}`) };
+      });
+      const poller = house.poller({ claim, credentials: appCredentials() });
+      expect(await house.pass(poller)).to.equal(true);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).problems.join()).to.include('other: ').and.include('502');
+      down = false;
+      await house.clock.advance(30_000);
+      await house.pass(poller);
+      expect(statusOf(poller)).to.deep.include({ repositories: 3, problems: [] });
+    });
+  });
+
+  describe('a repository that was transferred (case 03 b)', () => {
+    for (const credentials of ['an App', 'a token'] as const) {
+      it(`is named with the place where it went, and the others are polled (${credentials})`, async () => {
+        const installed = installedFor('acme');
+        house.answerWith((one) =>
+          one.path === '/repos/acme/homepage'
+            ? // As after the redirect that fetch follows.
+              { body: repositoryOf('other/homepage', { private: false, visibility: 'public' }) }
+            : installed(one),
+        );
+        const claim = claimOf('acme/homepage', 'acme/web');
+        const poller = house.poller({ claim, ...(credentials === 'an App' ? { credentials: appCredentials() } : {}) });
+        expect(await house.pass(poller)).to.equal(true);
+        expect(await house.statusOf(11)).to.equal('queued');
+        expect(statusOf(poller).problems).to.deep.equal(['acme/homepage: moved to other/homepage: change the claim']);
+        expect(asked('/repos/other/')).to.equal(0);
+      });
+    }
+  });
+
+  describe('a repository that was renamed within its owner (case 03 c)', () => {
+    it('is told to the owner of the registration, and the others are polled', async () => {
+      house.answerWith((one) =>
+        one.path === '/repos/acme/homepage' ? { body: repositoryOf('acme/site') } : undefined,
+      );
+      const poller = house.poller({ claim: claimOf('acme/homepage', 'acme/web') });
+      expect(await house.pass(poller)).to.equal(true);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).problems).to.deep.equal(['acme/homepage is now called acme/site: change the claim']);
+    });
+
+    it('is polled on under its new name where the claim is the whole organization', async () => {
+      house.runs.set('site', [{ id: 2, status: 'queued', jobs: [{ id: 21, status: 'queued' }] }]);
+      house.answerWith((one) =>
+        one.path === '/repos/acme/homepage' ? { body: repositoryOf('acme/site') } : undefined,
+      );
+      const poller = house.poller({ only: ['homepage'] });
+      await house.pass(poller);
+      expect(await house.statusOf(21)).to.equal('queued');
+      expect(statusOf(poller).problems).to.deep.equal([
+        'acme/homepage is now called acme/site: change `poll.repositories`',
+      ]);
+    });
+
+    it('is not taken for renamed when only its case differs', async () => {
+      const poller = house.poller({ claim: claimOf('Acme/Web') });
+      house.answerWith((one) =>
+        one.path.toLowerCase() === '/repos/acme/web' ? { body: repositoryOf('acme/web') } : undefined,
+      );
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([]);
+      expect(await house.statusOf(11)).to.equal('queued');
+    });
+  });
+
+  it('says of a named repository that it is archived', async () => {
+    house.answerWith((one) =>
+      one.path === '/repos/acme/old' ? { body: repositoryOf('acme/old', { archived: true }) } : undefined,
+    );
+    const poller = house.poller({ claim: claimOf('acme/old', 'acme/web') });
+    await house.pass(poller);
+    expect(statusOf(poller).problems).to.have.length(1);
+    expect(statusOf(poller).problems[0]).to.include('acme/old: it is archived');
+  });
+
+  describe('an organization of which nothing is listed any more (case 09)', () => {
+    const list = (...names: string[]) => ({
+      body: { total_count: names.length, repositories: names.map((name) => repositoryOf(name)) },
+    });
+    let listed: Says;
+    const pollerOf = () => {
+      const installed = installedFor('acme');
+      house.answerWith((one) => (one.path === '/installation/repositories' ? listed : installed(one)));
+      return house.poller({ intervalMs: null, credentials: appCredentials() });
+    };
+
+    it('is said to be renamed when the installation lists others', async () => {
+      listed = list('acme/web');
+      const poller = pollerOf();
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([]);
+      listed = list('acme-inc/web');
+      await house.clock.advance(400_000);
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([
+        "acme: the App's installation for acme lists 1 repository, none of owner acme (acme-inc): was it renamed? Change `organization`",
+      ]);
+    });
+
+    it('is said to have no repository for the App, also at the first look', async () => {
+      listed = list();
+      const poller = pollerOf();
+      await house.pass(poller);
+      expect(statusOf(poller).problems.join()).to.include(
+        "acme: the App's installation for acme lists no repositories",
+      );
+    });
+
+    it('is polled on when one entry of the list cannot be read, which is said (11c)', async () => {
+      listed = { body: { total_count: 2, repositories: [{ name: null }, repositoryOf('acme/web')] } };
+      const poller = pollerOf();
+      await house.pass(poller);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).problems).to.deep.equal(['acme: 1 entry of its repositories cannot be read']);
+    });
+  });
+
+  it('reads the other runs when one cannot be read, and says so (11c)', async () => {
+    house.answerWith(({ path, query }) =>
+      path === '/repos/acme/web/actions/runs' && query.get('status') === 'queued'
+        ? { body: { total_count: 2, workflow_runs: [{ id: null }, { id: 1 }] } }
+        : undefined,
+    );
+    const poller = house.poller();
+    expect(await house.pass(poller)).to.equal(true);
+    expect(await house.statusOf(11)).to.equal('queued');
+    expect(statusOf(poller).problems.join()).to.include('1 runs are in a shape');
+  });
+
+  it('goes on past many repositories whose answers it cannot read', async () => {
+    const odd = Array.from({ length: 12 }, (_, index) => `odd-${index}`);
+    for (const name of odd) house.runs.set(name, []);
+    const web = house.runs.get('web') ?? [];
+    house.runs.delete('web');
+    house.runs.set('web', web);
+    house.answerWith(({ path }) =>
+      path.startsWith('/repos/acme/odd-') ? { body: { total_count: 0, workflow_runs: 'none' } } : undefined,
+    );
+    const poller = house.poller();
+    expect(await house.pass(poller)).to.equal(true);
+    expect(await house.statusOf(11)).to.equal('queued');
+    expect(statusOf(poller).troubles).to.have.length(12);
+  });
+
+  it('reads all of a long list of names, however small the budget', async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `acme/repo-${index}`);
+    for (const name of names) house.runs.set(name.slice('acme/'.length), []);
+    house.runs.set('web', house.runs.get('web') ?? []);
+    const poller = house.poller({ claim: claimOf(...names, 'acme/web'), limits: { pointsPerMinute: 100 } });
+    expect(await house.clock.during(poller.pollNow('acme'), 90_000, house.idle)).to.equal(true);
+    expect(statusOf(poller).repositories).to.equal(41);
+    expect(asked('/repos/acme/repo-0')).to.equal(4);
+    expect(await house.statusOf(11)).to.equal('queued');
+  });
+});
