@@ -11,6 +11,7 @@ import { createAdminListener } from './http/admin.ts';
 import { createPublicListener } from './http/public.ts';
 import { createPoller, type Poller } from './intake/poller.ts';
 import { createIntake } from './intake/webhook.ts';
+import type { RunnerRow } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
@@ -117,6 +118,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     },
     waitReason: (laneKey) => engine.waitReason(laneKey),
     forgetRunner: (name) => engine.forget(name),
+    liveOutput: (runner) => liveOutput(tenants, runner),
     readiness: async () => {
       const reasons = [...engine.unlisted()]
         .filter(([, failures]) => failures.includes('not listed yet'))
@@ -159,6 +161,16 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     await stop();
     throw error;
   }
+}
+
+async function liveOutput(tenants: ReadonlyMap<string, Tenant>, runner: RunnerRow): Promise<string | undefined> {
+  const tenant = tenants.get(runner.registration);
+  if (tenant === undefined || runner.backend === null) return undefined;
+  const provider = await tenant.provider(runner.backend);
+  return await provider.logs({
+    name: runner.name,
+    ...(runner.instanceId === null ? {} : { id: runner.instanceId }),
+  });
 }
 
 /** What happened while nobody listened is asked once, also of registrations that are not polled otherwise. */

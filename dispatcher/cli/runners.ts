@@ -1,5 +1,6 @@
 /** `shr runners`: what runs, how it came to be so, and the operator's last resort. */
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
 import {
   forgetSchema,
@@ -8,9 +9,9 @@ import {
   runnerListSchema,
   type TimelineView,
 } from '../http/admin-shapes.ts';
-import { adminCommand, answering, filters } from './admin-client.ts';
+import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more, printableLines, told } from './admin-text.ts';
-import { printFields, printTable } from './output.ts';
+import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 const LIVE = 'creating,starting,online,busy,finishing,draining';
@@ -37,7 +38,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   runners.addCommand(
     adminCommand('show', 'one runner with its timeline', terminal)
       .argument('<name>', 'the name, as `shr runners` shows it')
-      .option('--output', "the container's last output too, where it was kept")
+      .option('--output', "the container's output too: live while it runs, else the end of it that was kept")
       .action(async (name: string, options: { readonly output?: true }, command: Command) =>
         answering(
           { command, terminal, clock },
@@ -45,7 +46,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           (answer) => {
             printRunner(terminal, answer.runner, clock.now());
             printTimeline(terminal, answer.timeline);
-            if (options.output) printOutput(terminal, answer.output ?? null);
+            if (options.output) printOutput(terminal, answer);
           },
         ),
       ),
@@ -53,15 +54,43 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   runners.addCommand(
     adminCommand('forget', 'gives a runner up: it is drained by force, even while a job runs on it', terminal)
       .argument('<name>', 'the name, as `shr runners` shows it')
-      .action(async (name: string, _options: unknown, command: Command) =>
+      .option('--yes', 'do not ask first')
+      .action(async (name: string, options: { readonly yes?: true }, command: Command) =>
         answering(
           { command, terminal, clock },
-          (client) => client.post(['runners', name, 'forget'], forgetSchema),
+          async (client) => {
+            const { runner } = await client.get(['runners', name], {}, runnerDetailSchema);
+            if (options.yes !== true) await confirmForget(terminal, runner, clock.now());
+            return await client.post(['runners', name, 'forget'], forgetSchema);
+          },
           (answer) => terminal.out(`${answer.runner.name} is ${answer.runner.state}: ${answer.message}\n`),
         ),
       ),
   );
   return runners;
+}
+
+/** Throws where the answer is not yes, and where there is no one to ask. */
+async function confirmForget(terminal: Terminal, runner: RunnerView, nowMs: number): Promise<void> {
+  const consequence = consequenceOf(runner, nowMs);
+  if (terminal.ask === undefined) {
+    throw new AdminClientError(2, consequence, 'This is not a terminal that can be asked: add --yes to do it anyway.');
+  }
+  const answer = await terminal.ask(`${consequence}. Go on? [y/N] `);
+  if (!/^y(es)?$/i.test(answer)) {
+    throw new AdminClientError(1, `${runner.name} stays as it is`, 'Answer y to give it up.');
+  }
+}
+
+function consequenceOf(runner: RunnerView, nowMs: number): string {
+  const since = `${runner.name} is ${runner.state} for ${age(runner.stateSince, nowMs)}`;
+  if (runner.state === 'gone') return `${since}: nothing of it is left to give up`;
+  if (runner.state === 'draining' && runner.forced) {
+    return `${since} and was given up before: now it is no longer watched, and what is left of it outside stays there`;
+  }
+  return runner.job === null
+    ? `${since}: its registration is deleted and its container stopped, even if a job has just come to it`
+    : `${since} with job ${runner.job}: the job is ended with its container`;
 }
 
 function printRunners(terminal: Terminal, runners: readonly RunnerView[], nowMs: number): void {
@@ -117,6 +146,13 @@ function printTimeline(terminal: Terminal, timeline: readonly TimelineView[]): v
   ]);
 }
 
-function printOutput(terminal: Terminal, output: string | null): void {
-  terminal.out(output === null ? '\nNo output was kept.\n' : `\n${printableLines(output).trimEnd()}\n`);
+function printOutput(terminal: Terminal, answer: z.infer<typeof runnerDetailSchema>): void {
+  const { output, outputIs, outputProblem } = answer;
+  if (outputProblem !== undefined) terminal.out(`\nIts live output cannot be read: ${printable(outputProblem)}\n`);
+  if (typeof output !== 'string') {
+    terminal.out('\nNo output was kept.\n');
+    return;
+  }
+  const heading = outputIs === 'live' ? 'Output until now:' : 'The end of its output:';
+  terminal.out(`\n${heading}\n${printableLines(output).trimEnd()}\n`);
 }

@@ -38,6 +38,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         terminal.exit(1);
         return;
       }
+      process.on('SIGHUP', () => {
+        log.warn('signal-ignored', {
+          signal: 'SIGHUP',
+          reason: 'the configuration is read at the start',
+          cure: 'restart the service to change it',
+        });
+      });
       const signal = await nextSignal();
       log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));

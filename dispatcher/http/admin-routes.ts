@@ -1,12 +1,14 @@
 /** The questions that the admin API answers. Each reads at most a bounded number of rows. */
 import { Router } from 'express';
 import type { z } from 'zod';
+import { ProviderError } from '../../providers/provider.ts';
 import type { Admit } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
+import { scrubOutput } from '../observability/scrub.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   explainQuery,
@@ -54,6 +56,8 @@ export interface AdminSources {
   waitReason(laneKey: string): string | undefined;
   /** An operator gives the runner up. Answers the row afterwards, or undefined when there is no such runner. */
   forgetRunner(name: string): Promise<RunnerRow | undefined>;
+  /** The output of a container that has not been removed, from the service. Rejects with ProviderError. */
+  liveOutput?(runner: RunnerRow): Promise<string | undefined>;
   /** For `/api/explain`. */
   admit?: Admit;
 }
@@ -154,7 +158,7 @@ export function adminRoutes(sources: AdminSources): Router {
     response.json({
       runner: runnerView(runner),
       timeline: (await ledger.timeline(name)).map(timelineView),
-      ...(query.output ? { output: (await ledger.output(name)) ?? null } : {}),
+      ...(query.output ? await outputOf(sources, runner) : {}),
     });
   });
 
@@ -182,6 +186,30 @@ export function adminRoutes(sources: AdminSources): Router {
   });
 
   return router;
+}
+
+/** Live while there is a container to ask; what was kept of it otherwise, or where the service does not answer. */
+async function outputOf(
+  { ledger, liveOutput }: Pick<AdminSources, 'ledger' | 'liveOutput'>,
+  runner: RunnerRow,
+): Promise<{ readonly output: string | null; readonly outputIs?: 'live' | 'kept'; readonly outputProblem?: string }> {
+  const kept = await ledger.output(runner.name);
+  const there = runner.state !== 'gone' && runner.instanceState !== 'none' && runner.instanceState !== 'absent';
+  let problem: string | undefined;
+  if (there && liveOutput !== undefined) {
+    try {
+      const live = await liveOutput(runner);
+      if (live !== undefined) return { output: scrubOutput(live), outputIs: 'live' };
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      problem = error.message;
+    }
+  }
+  return {
+    output: kept ?? null,
+    ...(kept === undefined ? {} : { outputIs: 'kept' }),
+    ...(problem === undefined ? {} : { outputProblem: problem }),
+  };
 }
 
 /** Names the parameter and what it may be; repeats no value. */

@@ -146,8 +146,12 @@ export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.stri
 export const runnerDetailSchema = z.object({
   runner: runnerViewSchema,
   timeline: z.array(timelineEntrySchema),
-  /** The container's last output: only where it was asked for, null where none was kept. */
+  /** The container's output: only where it was asked for, null where there is none. At most the last 256 KB. */
   output: z.string().nullable().optional(),
+  /** `live`: read from the service just now. `kept`: the end of it, as it was kept before the container was removed. */
+  outputIs: z.enum(['live', 'kept']).optional(),
+  /** Why the live output could not be read. */
+  outputProblem: z.string().optional(),
 });
 export const forgetSchema = z.object({ runner: runnerViewSchema, message: z.string() });
 

@@ -14,6 +14,7 @@ export async function run(
   createCommand: (terminal: Terminal, clock: Clock) => Command,
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  ask?: Terminal['ask'],
 ): Promise<Ran> {
   let out = '';
   let err = '';
@@ -22,6 +23,7 @@ export async function run(
     environment: { SHR_ADMIN_TOKEN: TOKEN, ...environment },
     workingFolder: '/',
     width: undefined,
+    ...(ask === undefined ? {} : { ask }),
     out: (text) => {
       out += text;
     },

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { createCommand as runnersCommand } from '../../dispatcher/cli/runners.ts';
+import { ProviderError } from '../../providers/provider.ts';
 import { acmeLane, type House, MINUTE, NOW, openHouse, runner } from '../http/admin-house.ts';
 import { run } from './admin-run.ts';
 
@@ -50,13 +51,73 @@ describe('shr runners', () => {
     expect(none.out).to.match(/\nNo output was kept\.\n$/);
     await house.ledger.keepOutput('shr-one', 'first\tline\r\n\u001b]0;title\u0007second\n', NOW);
     const some = await run(runnersCommand, ['show', 'shr-one', '--output', '--url', house.url]);
-    expect(some.out).to.match(/\n\nfirst\tline\n\ufffd\]0;title\ufffdsecond\n$/);
+    expect(some.out).to.match(/\nThe end of its output:\nfirst\tline\n\ufffd\]0;title\ufffdsecond\n$/);
   });
 
-  it('gives one up', async () => {
-    const { out, code } = await run(runnersCommand, ['forget', 'shr-one', '--url', house.url]);
-    expect([code, house.forgotten]).to.deep.equal([0, ['shr-one']]);
-    expect(out).to.match(/^shr-one is draining: /);
+  it('shows the output of a container that runs, and what was kept where the service does not answer', async () => {
+    let answer: () => Promise<string | undefined> = async () => 'Listening for Jobs\nX=ghs_16C7e42F292c6912E7710c83\n';
+    const live = await openHouse({ liveOutput: () => answer() });
+    try {
+      await live.ledger.createRunner(runner('shr-one', acmeLane, { state: 'busy' }), 'launched');
+      const args = ['show', 'shr-one', '--output', '--url', live.url];
+      expect((await run(runnersCommand, args)).out).to.match(
+        /\nOutput until now:\nListening for Jobs\nX=\[secret\]\n$/,
+      );
+      await live.ledger.keepOutput('shr-one', 'what was kept\n', NOW);
+      answer = () => Promise.reject(new ProviderError('transient', 'docker logs', 'connection refused'));
+      expect((await run(runnersCommand, args)).out).to.match(
+        /\nIts live output cannot be read: docker logs: connection refused\n\nThe end of its output:\nwhat was kept\n$/,
+      );
+    } finally {
+      await live.close();
+    }
+  });
+
+  describe('forget', () => {
+    const forget = (ask?: (question: string) => Promise<string>, ...more: readonly string[]) =>
+      run(runnersCommand, ['forget', 'shr-one', '--url', house.url, ...more], {}, ask);
+
+    it('gives one up once a person said yes, who was told what it means', async () => {
+      const questions: string[] = [];
+      const { out, code } = await forget(async (question) => {
+        questions.push(question);
+        return 'y';
+      });
+      expect([code, house.forgotten]).to.deep.equal([0, ['shr-one']]);
+      expect(out).to.match(/^shr-one is draining: /);
+      expect(questions).to.have.length(1);
+      expect(questions[0]).to.match(/^shr-one is starting for 2m00s: .* Go on\? \[y\/N\] $/);
+    });
+
+    it('says so when a job would be ended', async () => {
+      await house.ledger.stepRunner('shr-one', () => ({
+        patch: { state: 'busy', jobKey: 'github.com/1' },
+        entries: [],
+      }));
+      const questions: string[] = [];
+      await forget(async (question) => {
+        questions.push(question);
+        return '';
+      });
+      expect(questions[0]).to.include('with job github.com/1: the job is ended with its container');
+    });
+
+    it('changes nothing without a yes', async () => {
+      for (const answer of ['', 'n', 'what?']) {
+        const { err, code } = await forget(async () => answer);
+        expect(code).to.equal(1);
+        expect(err).to.match(/^shr: shr-one stays as it is\n/);
+      }
+      expect(house.forgotten).to.deep.equal([]);
+    });
+
+    it('wants --yes where no person can be asked', async () => {
+      const { err, code } = await forget();
+      expect([code, house.forgotten]).to.deep.equal([2, []]);
+      expect(err).to.match(/^shr: shr-one is starting for 2m00s: .*\n +.*add --yes/);
+      expect((await forget(undefined, '--yes')).code).to.equal(0);
+      expect(house.forgotten).to.deep.equal(['shr-one']);
+    });
   });
 
   it('says that nobody knows a runner', async () => {

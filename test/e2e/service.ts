@@ -13,7 +13,7 @@ import { type GithubSimulator, type SimulatorOptions, startGithubSimulator } fro
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const RUNNER = join(ROOT, 'simulators', 'github', 'runner.mjs');
-const SECRET = 'a-webhook-secret-of-the-test';
+export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-test';
 export const ADMIN_TOKEN = 'an-admin-token-of-the-test';
 
 const startedSchema = z.object({ event: z.literal('started'), publicPort: z.number(), adminPort: z.number() });
@@ -35,7 +35,9 @@ export interface Service {
 
 export interface ServiceOptions {
   readonly github?: SimulatorOptions;
-  readonly registration?: Readonly<Record<string, unknown>>;
+  readonly registration?:
+    | Readonly<Record<string, unknown>>
+    | ((place: { readonly folder: string }) => Readonly<Record<string, unknown>>);
   readonly maxRunners?: number;
   /** For the references in `registration`. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -63,7 +65,11 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     output += text;
   });
   let ports = await started(child, () => output, 0);
-  github.addHook({ on: 'acme', url: `http://127.0.0.1:${ports.publicPort}/webhooks/github/e2e`, secret: SECRET });
+  github.addHook({
+    on: 'acme',
+    url: `http://127.0.0.1:${ports.publicPort}/webhooks/github/e2e`,
+    secret: WEBHOOK_SECRET,
+  });
   await pinPort(folder, ports.publicPort);
 
   return {
@@ -134,7 +140,7 @@ async function writeConfiguration(
       backends: [{ name: 'process', kind: 'process', options: processOptions }],
       maxRunners: options.maxRunners ?? 20,
       poll: { interval: '2s' },
-      ...options.registration,
+      ...(typeof options.registration === 'function' ? options.registration({ folder }) : options.registration),
     }),
   );
 }
@@ -161,7 +167,12 @@ function spawnServe(
   onOutput: (text: string) => void,
 ): ChildProcess {
   const child = spawn(process.execPath, [join(ROOT, 'dispatcher', 'cli', 'shr.ts'), 'serve', folder], {
-    env: { PATH: process.env['PATH'] ?? '', E2E_WEBHOOK_SECRET: SECRET, E2E_ADMIN_TOKEN: ADMIN_TOKEN, ...environment },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      E2E_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      E2E_ADMIN_TOKEN: ADMIN_TOKEN,
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   child.stdout?.on('data', (chunk: Buffer) => onOutput(chunk.toString()));
