@@ -1,7 +1,7 @@
 /** `shr jobs`: what became of each job, and why. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../clock.ts';
-import { type JobView, jobDetailSchema, jobListSchema } from '../http/admin-shapes.ts';
+import { type JobView, jobDetailSchema, jobListSchema, runDetailSchema } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more, told } from './admin-text.ts';
 import { printFields, printTable } from './output.ts';
@@ -30,30 +30,66 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       ),
     );
   jobs.addCommand(
-    adminCommand('show', 'one job, and what it waits for', terminal)
-      .argument('<job>', 'its id (on github.com), HOST/ID, or its whole key as in github.com/acme/web/4321')
+    adminCommand('show', 'one job, or all of a run, and what each waits for', terminal)
+      .argument(
+        '<job>',
+        'its id (on github.com), HOST/OWNER/REPOSITORY/ID, or the address of the job or run in the browser',
+      )
       .action(async (job: string, _options: unknown, command: Command) =>
         answering(
           { command, terminal, clock },
-          (client) => client.get(['jobs', ...jobPath(job)], {}, jobDetailSchema),
-          (answer) => printJob(terminal, answer.job, answer.waitReason, clock.now()),
+          async (client) => {
+            const { kind, path } = placeOf(job);
+            return kind === 'job'
+              ? { kind, ...(await client.get(['jobs', ...path], {}, jobDetailSchema)) }
+              : { kind, ...(await client.get(['runs', ...path], {}, runDetailSchema)) };
+          },
+          (answer) => {
+            for (const [index, one] of (answer.kind === 'job' ? [answer] : answer.jobs).entries()) {
+              if (index > 0) terminal.out('\n');
+              printJob(terminal, one.job, one.waitReason, clock.now());
+            }
+          },
         ),
       ),
   );
   return jobs;
 }
 
-function jobPath(job: string): readonly string[] {
+/** Where the admin API has it: below `jobs` or below `runs`. */
+function placeOf(job: string): { readonly kind: 'job' | 'run'; readonly path: readonly string[] } {
+  const pasted = URL.canParse(job) ? pastedPlace(new URL(job)) : undefined;
+  if (pasted !== undefined) return pasted;
   const [, host = 'github.com', owner, repository, id] =
     /^(?:([^/\s]+)\/)?(?:([^/\s]+)\/([^/\s]+)\/)?([0-9]+)$/.exec(job) ?? [];
   if (id === undefined) {
     throw new AdminClientError(
       2,
       'this is not a job',
-      'write the id of the job, HOST/ID, or HOST/OWNER/REPOSITORY/ID, as `shr jobs` shows it',
+      'write the id of the job, HOST/OWNER/REPOSITORY/ID as `shr jobs` shows it, or paste the address of the job or run from the browser',
     );
   }
-  return owner === undefined || repository === undefined ? [host, id] : [host, owner, repository, id];
+  return {
+    kind: 'job',
+    path: owner === undefined || repository === undefined ? [host, id] : [host, owner, repository, id],
+  };
+}
+
+/**
+ * What a browser shows: `…/actions/runs/RUN/job/JOB` of a job, `…/actions/runs/RUN` (with or without `/attempts/N`) of a
+ * run, and the older `…/runs/JOB`, where the id is that of the job's check run, which is the job's own.
+ */
+function pastedPlace({ protocol, host, pathname }: URL): ReturnType<typeof placeOf> | undefined {
+  if (protocol !== 'https:' && protocol !== 'http:') return undefined;
+  const found =
+    /^\/([^/]+)\/([^/]+)\/(?:actions\/runs\/(?<run>\d+)(?:\/attempts\/\d+)?(?:\/job\/(?<job>\d+))?|runs\/(?<check>\d+))\/?$/.exec(
+      pathname,
+    );
+  const [, owner, repository] = found ?? [];
+  if (owner === undefined || repository === undefined) return undefined;
+  const { run, job = found?.groups?.['check'] } = found?.groups ?? {};
+  if (job !== undefined) return { kind: 'job', path: [host, owner, repository, job] };
+  return run === undefined ? undefined : { kind: 'run', path: [host, owner, repository, run] };
 }
 
 function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number): void {

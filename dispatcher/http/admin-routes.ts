@@ -40,6 +40,7 @@ export interface AdminSources {
     | 'jobs'
     | 'job'
     | 'jobsWithId'
+    | 'jobsOfRun'
     | 'runners'
     | 'runner'
     | 'timeline'
@@ -125,6 +126,21 @@ export function adminRoutes(sources: AdminSources): Router {
     parse(noQuery, request.query);
     const key = jobKey({ ...place, jobId: id });
     response.json(answerFor(await ledger.job(key), key));
+  });
+
+  router.get('/runs/:host/:owner/:repository/:id', async (request, response) => {
+    const { host, owner, repository, id } = parse(fullJobPath, request.params);
+    parse(noQuery, request.query);
+    const place = `${host}/${owner}/${repository}`.toLowerCase();
+    const jobs = (await ledger.jobsOfRun(id)).filter((job) => job.key.startsWith(`${place}/`));
+    if (jobs.length === 0) {
+      throw new AdminProblem(
+        404,
+        `no job of run ${id} in ${place}`,
+        'none was ever seen, or their history was pruned; `shr jobs` lists the jobs that are known',
+      );
+    }
+    response.json({ jobs: jobs.map((job) => answerFor(job, job.key)) });
   });
 
   function answerFor(job: JobRow | undefined, asked: string) {

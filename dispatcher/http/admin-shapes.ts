@@ -143,6 +143,7 @@ export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.bo
 export const runnerListSchema = z.object({ runners: z.array(runnerViewSchema), more: z.boolean() });
 
 export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.string().nullable() });
+export const runDetailSchema = z.object({ jobs: z.array(jobDetailSchema) });
 export const runnerDetailSchema = z.object({
   runner: runnerViewSchema,
   timeline: z.array(timelineEntrySchema),

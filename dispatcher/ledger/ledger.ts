@@ -228,6 +228,8 @@ export interface Ledger {
   job(key: string): Promise<JobRow | undefined>;
   /** Jobs with this id, on whatever host and in whatever repository: at most 10, newest first. */
   jobsWithId(jobId: number): Promise<readonly JobRow[]>;
+  /** Jobs of the runs with this id, on whatever host and in whatever repository: at most 1000, by key. */
+  jobsOfRun(runId: number): Promise<readonly JobRow[]>;
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;

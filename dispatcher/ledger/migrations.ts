@@ -251,7 +251,13 @@ const second: Migration = {
   ],
 };
 
-const migrations: readonly Migration[] = [first, second];
+const ninth: Migration = {
+  version: 9,
+  name: 'jobs are found by their run',
+  statements: ({ schema }) => [schema.createIndex('jobsByRun').on('jobs').columns(['runId', 'key']).compile()],
+};
+
+const migrations: readonly Migration[] = [first, second, ninth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

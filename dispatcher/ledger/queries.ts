@@ -108,6 +108,16 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
 
 export const jobByKey = byKey((builder, key) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
+export function jobsOfRun(builder: Builder, runId: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('runId', '=', runId)
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
 export function jobsWithId(builder: Builder, jobId: number, limit: number): Query {
   return builder
     .selectFrom('jobs')

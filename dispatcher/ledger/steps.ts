@@ -106,6 +106,10 @@ export function* job(context: Context, key: string): Step<JobRow | undefined> {
   return firstOf(yield queries.jobByKey(context.builder, key), rows.jobRow);
 }
 
+export function* jobsOfRun(context: Context, runId: number): Step<readonly JobRow[]> {
+  return (yield queries.jobsOfRun(context.builder, runId, MOST_JOBS)).rows.map(rows.jobRow);
+}
+
 export function* jobsWithId(context: Context, jobId: number): Step<readonly JobRow[]> {
   return (yield queries.jobsWithId(context.builder, jobId, MOST_NAMESAKES)).rows.map(rows.jobRow);
 }

@@ -19,6 +19,7 @@ export function ledgerOn(store: Store): Ledger {
     unsettledJobs: (limit) => store.read((context) => steps.unsettledJobs(context, limit)),
     settleJobs: (settlements) => store.write((context) => steps.settleJobs(context, settlements)),
     job: (key) => store.read((context) => steps.job(context, key)),
+    jobsOfRun: (runId) => store.read((context) => steps.jobsOfRun(context, runId)),
     jobsWithId: (jobId) => store.read((context) => steps.jobsWithId(context, jobId)),
     jobs: (filter) => store.read((context) => steps.jobs(context, filter)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),

@@ -54,6 +54,43 @@ describe('shr jobs and shr lanes', () => {
     }
   });
 
+  it('understands the address of a job or a run, as a browser shows it', async () => {
+    const web = 'https://github.com/acme/web';
+    for (const address of [
+      `${web}/actions/runs/101/job/1`,
+      `${web}/actions/runs/101/job/1?pr=7#step:3:1`,
+      `${web}/actions/runs/101/attempts/2/job/1`,
+      'https://GitHub.com/Acme/Web/actions/runs/101/job/1/',
+      `${web}/runs/1`,
+    ]) {
+      const { out, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      expect(code, address).to.equal(0);
+      expect(out, address).to.match(/^job +github\.com\/acme\/web\/1\b/m);
+    }
+    for (const address of [`${web}/actions/runs/102`, `${web}/actions/runs/102/attempts/1`]) {
+      const { out, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      expect(code, address).to.equal(0);
+      expect(out.match(/^job +.*$/gm), address).to.deep.equal(['job         github.com/acme/web/2: job 2']);
+      expect(out).to.include('cpu-64 is more than the 8 cores');
+    }
+  });
+
+  it('says what it knows nothing of, and what is neither job nor run', async () => {
+    const unknown = await run(jobsCommand, [
+      'show',
+      'https://github.com/globex/web/actions/runs/102',
+      '--url',
+      house.url,
+    ]);
+    expect(unknown.code).to.equal(1);
+    expect(unknown.err).to.match(/^shr: no job of run 102 in github\.com\/globex\/web\n/);
+    for (const address of ['https://github.com/acme/web/pull/3', 'ftp://github.com/acme/web/runs/1', 'build']) {
+      const { err, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      expect([address, code]).to.deep.equal([address, 2]);
+      expect(err).to.match(/^shr: this is not a job\n.*paste the address/);
+    }
+  });
+
   it('filters', async () => {
     const { out } = await run(jobsCommand, ['--url', house.url, '--admission', 'refused', '--json']);
     expect(JSON.parse(out).jobs.map((job: { id: number }) => job.id)).to.deep.equal([2]);

@@ -43,6 +43,7 @@ describe('the plans that SQLite makes', () => {
   const job = { registration: undefined };
   const runner = { registration: undefined };
   const plans: readonly (readonly [string, queries.Query, string])[] = [
+    ['the jobs of a run', queries.jobsOfRun(builder, 9, 9), 'jobsByRun'],
     ['one job', queries.jobByKey(builder, 'k'), 'sqlite_autoindex_jobs_1'],
     ['jobs to settle', queries.unsettledJobs(builder, 9), 'jobsUnsettled'],
     ['jobs to read again', queries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],
