@@ -44,8 +44,20 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
 
   const ledger = await openSqliteLedger({ path: dispatcher.ledgerPath, now: () => clock.now() });
   const budgets = new BudgetPool(clock);
+  const metrics = createMetrics({
+    sources: {
+      ledger,
+      clock,
+      registrations: () => registrations,
+      budgets: () => budgets.snapshot(),
+      ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
+    },
+  });
   const githubs = new Map(
-    registrations.map((registration) => [registration.name, createGithub({ registration, budgets, clock, random })]),
+    registrations.map((registration) => [
+      registration.name,
+      createGithub({ registration, budgets, clock, random, onMended: (field) => metrics.mended(field) }),
+    ]),
   );
   const providers = createBackends({ clock, random, log });
   const tenants = new Map<string, Tenant>();
@@ -58,15 +70,6 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       provider: (backend) => providers.of(registration, backend),
     });
   }
-  const metrics = createMetrics({
-    sources: {
-      ledger,
-      clock,
-      registrations: () => registrations,
-      budgets: () => budgets.snapshot(),
-      ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
-    },
-  });
   const admit = createAdmit(registrations, {
     backendFit: (registration, backend) => providers.loaded(registration, backend),
   });

@@ -19,6 +19,8 @@ export interface GithubOptions {
   readonly budgets: BudgetPool;
   readonly clock: Clock;
   readonly random: Random;
+  /** Hears the name of each field of a job that was cut or left out, because it was not as GitHub describes it. */
+  readonly onMended?: ((field: string) => void) | undefined;
 }
 
 /** What the port promises of every method. */
@@ -26,7 +28,7 @@ const METHOD_MS = 30_000;
 
 /** Constructing it asks nothing of GitHub, and does not fail: wrong credentials are the failure of each call. */
 export function createGithub(options: GithubOptions): Github & PollSource {
-  const { registration, budgets, clock, random } = options;
+  const { registration, budgets, clock, random, onMended } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
   const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, clock, random });
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
@@ -52,15 +54,21 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     findRunner: (scope, name, purpose) =>
       inTime('find a runner', (signal) => findRunner(at(scope), scope, name, purpose, signal)),
     listRunners: (scope, purpose) => inTime('list runners', (signal) => listRunners(at(scope), scope, purpose, signal)),
-    readJob: (owner, repository, jobId) => readJob(requesterFor(owner), name, { host, owner, repository, jobId }),
-    ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor }),
+    readJob: (owner, repository, jobId) =>
+      readJob(requesterFor(owner), { registration: name, onMended, job: { host, owner, repository, jobId } }),
+    ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor, onMended }),
   };
+}
+
+interface WantedJob {
+  readonly registration: string;
+  readonly job: JobIdentity;
+  readonly onMended: GithubOptions['onMended'];
 }
 
 async function readJob(
   requester: Requester,
-  registration: string,
-  { host, owner, repository, jobId }: JobIdentity,
+  { registration, onMended, job: { host, owner, repository, jobId } }: WantedJob,
 ): Promise<JobFact | undefined> {
   const answer = await requester.call({
     method: 'GET',
@@ -80,6 +88,7 @@ async function readJob(
     source: 'read',
     toldBy: registration,
     observedAtMs: answer.sentAtMs,
+    onMended,
   });
 }
 

@@ -98,6 +98,7 @@ const MOST_JOB_PAGES = 30;
 export type PollSourceOptions = Pick<Registration, 'name' | 'host' | 'claim' | 'credentials'> & {
   readonly only: readonly string[];
   readonly requesterFor: RequesterFor;
+  readonly onMended?: ((field: string) => void) | undefined;
 };
 
 export function createPollSource(options: PollSourceOptions): PollSource {
@@ -147,6 +148,7 @@ export function createPollSource(options: PollSourceOptions): PollSource {
             source: 'poll',
             toldBy: options.name,
             observedAtMs: listed.sentAtMs,
+            onMended: options.onMended,
           }),
         ),
         complete: listed.complete,

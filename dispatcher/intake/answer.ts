@@ -2,7 +2,7 @@
 
 /**
  * - `recorded`: durable in the ledger. `duplicate`: was so already.
- * - `ping`, `not-ours`, `unknown-status`: well signed, and nothing to write.
+ * - `ping`, `not-ours`, `no-job`, `unknown-status`: well signed, and nothing to write.
  * - `unsigned`, `bad-signature`, `no-secret`: nobody that we know said this.
  * - `foreign`: well signed, but about a repository that the secret does not speak for.
  * - `overloaded`: beyond a bound of ours. `ledger-unavailable`: the ledger takes nothing now.
@@ -13,6 +13,7 @@ export type DeliveryOutcome =
   | 'duplicate'
   | 'ping'
   | 'not-ours'
+  | 'no-job'
   | 'unknown-status'
   | 'no-endpoint'
   | 'no-method'
@@ -42,6 +43,8 @@ export interface IntakeMetrics {
   delivery(outcome: DeliveryOutcome): void;
   /** One group commit that was tried: how many deliveries, how long it took, whether it held. */
   commit(size: number, ms: number, ok: boolean): void;
+  /** A field that is only shown was cut or left out, because it was not as GitHub describes it. */
+  mended(field: string): void;
 }
 
 /**

@@ -15,7 +15,8 @@
  * | 401 | the signature is wrong |
  * | 400 | `X-GitHub-Event` or `X-GitHub-Delivery` is missing or malformed |
  * | 200 | `ping`, and every event that is not ours: another status would mark the delivery failed in the user's settings |
- * | 400 | the body is no JSON, or not a `workflow_job` |
+ * | 400 | the body is not JSON, or its job cannot be told: identity, status, labels |
+ * | 200 | `"workflow_job": null`: there is nothing to record, and a redelivery would bring the same |
  * | 403 | the repository is not one that the secret speaks for |
  * | 200 | a status that we do not know |
  * | 202 / 200 | recorded / recorded before |
@@ -36,7 +37,7 @@ import { type Allowance, KeptBody } from './body.ts';
 import { type Candidate, EndpointIndex, type Speaker } from './endpoints.ts';
 import { GroupCommit, type Recorded } from './group-commit.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
-import { factFromEvent, repositoryOf, workflowJobEventSchema } from './workflow-job.ts';
+import { actionOf, factFromEvent, repositoryOf, workflowJobEventSchema } from './workflow-job.ts';
 
 export interface IntakeLimits {
   /** Of events that are not ours, which are hashed as they stream by. GitHub's own limit. */
@@ -199,6 +200,10 @@ export function createIntake(options: IntakeOptions): Intake {
       log.warn('intake.malformed', { endpoint: speaker.endpoint, guid, reason: 'no JSON' });
       return malformed('the body is no JSON in UTF-8');
     }
+    if (hasNoJob(content.json)) {
+      log.warn('intake.no-job', { endpoint: speaker.endpoint, guid });
+      return noJob;
+    }
     const parsed = workflowJobEventSchema.safeParse(content.json);
     if (!parsed.success) {
       const reason = describe(parsed.error.issues[0]);
@@ -210,10 +215,16 @@ export function createIntake(options: IntakeOptions): Intake {
       log.warn('intake.foreign', { endpoint: speaker.endpoint, guid, owner, repository });
       return foreign(owner, repository);
     }
+    const mended: string[] = [];
+    const onMended = (field: string) => {
+      mended.push(field);
+      metrics.mended(field);
+    };
     const fact = factFromEvent(parsed.data, {
       host: speaker.host,
       toldBy: speaker.registration,
       observedAtMs: receivedAtMs,
+      onMended,
     });
     if (fact === undefined) {
       log.warn('intake.unknown-status', {
@@ -223,9 +234,15 @@ export function createIntake(options: IntakeOptions): Intake {
       });
       return unknownStatus;
     }
-    const delivery = { endpoint: speaker.endpoint, guid, event, action: parsed.data.action ?? null, receivedAtMs };
+    const delivery = {
+      endpoint: speaker.endpoint,
+      guid,
+      event,
+      action: actionOf(parsed.data, onMended),
+      receivedAtMs,
+    };
     const result = await commits.record(delivery, fact);
-    log.debug('intake.delivery', { endpoint: speaker.endpoint, guid, result });
+    log.debug('intake.delivery', { endpoint: speaker.endpoint, guid, result, mended });
     return answerOf[result];
   }
 
@@ -366,6 +383,10 @@ function parseJson(body: Buffer): { readonly json: unknown } | undefined {
   }
 }
 
+function hasNoJob(json: unknown): boolean {
+  return typeof json === 'object' && json !== null && 'workflow_job' in json && json.workflow_job === null;
+}
+
 function describe(issue: { readonly path: readonly PropertyKey[]; readonly message: string } | undefined): string {
   if (issue === undefined) return 'not a workflow_job';
   return `${issue.path.map(String).join('.') || 'body'}: ${issue.message}`;
@@ -404,6 +425,8 @@ const noSuchRegistration: Answer = {
   outcome: 'no-endpoint',
   message: 'no registration of this name has a webhook secret',
 };
+
+const noJob: Answer = { status: 200, outcome: 'no-job', message: 'ignored: the delivery carries no job' };
 
 const unknownStatus: Answer = {
   status: 200,

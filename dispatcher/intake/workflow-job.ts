@@ -1,6 +1,7 @@
 /** GitHub's `workflow_job`, from a webhook or from the REST API, as the one fact that the ledger takes. */
 import { z } from 'zod';
 import type { FactSource, JobFact, JobStatus } from '../ledger/facts.ts';
+import { Shown } from './shown.ts';
 
 /**
  * NUL cannot be stored as text in PostgreSQL, so it stops at the door. One check a field, by one expression, because
@@ -17,18 +18,6 @@ function text(maxLength: number, minLength = 0) {
 
 const id = z.int().min(1);
 
-/**
- * With an offset, as GitHub sends it: `2023-06-26T03:31:29Z`, `2019-08-08T08:00:00-07:00`. Read by its shape and then by
- * the engine: the calendar is the engine's business, and this is the hot path.
- */
-const time = z
-  .string()
-  .refine(
-    (value) => isoTime.test(value) && !Number.isNaN(Date.parse(value)),
-    'must be an ISO 8601 time with an offset, and exist',
-  );
-const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
-
 /** The statuses that GitHub documents. It may add more: see `isJobStatus`. */
 const jobStatuses = ['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed'] as const;
 const jobStatus = z.enum(jobStatuses);
@@ -38,30 +27,29 @@ export function isJobStatus(status: string): status is JobStatus {
   return knownStatuses.has(status);
 }
 
+/** Only shown, and read by `Shown`: none of it is a reason to refuse a job. */
+const shown = z.unknown().optional();
+
 /**
- * Only what we use; everything else in the object is left unread. What GitHub's schemas require but old servers leave
- * out (`run_attempt`, `created_at`, `workflow_name` in deliveries of 2021) may be absent. The limits are far above what
- * GitHub sends: they keep a row small, they do not judge.
+ * Only what we use; everything else in the object is left unread. What can refuse a job: its identity, its status, its
+ * labels. Their limits are far above what GitHub sends: they keep a row small, they do not judge.
  */
 const jobShape = {
   id,
   run_id: id,
-  run_attempt: id.optional(),
-  name: text(2_000),
-  workflow_name: text(2_000).nullish(),
-  head_sha: text(64, 1),
-  html_url: z
-    .string()
-    .regex(/^https?:\/\/[^\0]{0,1990}$/, 'must be an http(s) URL')
-    .nullish(),
   /** GitHub's description of `completed` allows null items; we have never seen one, and they say nothing. */
   labels: z.array(text(512).nullable()).max(200),
-  conclusion: text(64).nullish(),
-  runner_id: z.int().min(0).nullish(),
-  runner_name: text(256).nullish(),
-  created_at: time.nullish(),
-  started_at: time.nullish(),
-  completed_at: time.nullish(),
+  run_attempt: shown,
+  name: shown,
+  workflow_name: shown,
+  head_sha: shown,
+  html_url: shown,
+  conclusion: shown,
+  runner_id: shown,
+  runner_name: shown,
+  created_at: shown,
+  started_at: shown,
+  completed_at: shown,
 };
 
 /**
@@ -76,14 +64,14 @@ const fullName = /^([A-Za-z0-9_-]{1,100})\/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})$/
 
 /** The body of a `workflow_job` delivery. `status` is open: what we do not know is answered, not refused. */
 export const workflowJobEventSchema = z.object({
-  action: text(64).nullish(),
+  action: shown,
   workflow_job: z.object({ ...jobShape, status: text(64, 1) }),
   repository: z.object({
     /** Kept where it comes; nothing is refused for the want of it. */
     id: id.nullish().catch(null),
     full_name: z.string().regex(fullName, 'must be owner/repository'),
-    visibility: text(64).nullish(),
-    private: z.boolean().nullish(),
+    visibility: shown,
+    private: shown,
   }),
 });
 export type WorkflowJobEvent = z.infer<typeof workflowJobEventSchema>;
@@ -99,6 +87,8 @@ export interface FactContext {
   readonly toldBy: string | null;
   /** When the delivery came in, or the request left whose answer this is. */
   readonly observedAtMs: number;
+  /** Hears the name of each field that was cut or left out. */
+  readonly onMended?: ((field: string) => void) | undefined;
 }
 
 /** For polls and GETs of one job (`readJob`): the REST object does not repeat its repository, so the caller says it. */
@@ -124,6 +114,7 @@ export function factFromEvent(
     toldBy: context.toldBy,
     host: context.host,
     observedAtMs: context.observedAtMs,
+    onMended: context.onMended,
   });
 }
 
@@ -146,35 +137,39 @@ function visibilityOf(repository: WorkflowJobEvent['repository']): JobFact['visi
   }
 }
 
+/** What the delivery calls itself: kept beside it, for people. */
+export function actionOf(event: WorkflowJobEvent, onMended: (field: string) => void): string | null {
+  return new Shown(event, onMended).word('action');
+}
+
+function ignore(): void {}
+
 function factFrom(job: Omit<RestJob, 'status'>, status: JobStatus, context: FactContext): JobFact {
+  const shown = new Shown(job, context.onMended ?? ignore);
   return {
     host: context.host,
     jobId: job.id,
     runId: job.run_id,
-    runAttempt: job.run_attempt ?? 1,
+    // Deliveries of 2021 have none.
+    runAttempt: shown.count('run_attempt') ?? 1,
     owner: context.owner,
     repository: context.repository,
     repositoryId: context.repositoryId,
     visibility: context.visibility,
-    jobName: job.name,
-    workflowName: job.workflow_name ?? null,
-    headSha: job.head_sha,
-    htmlUrl: job.html_url ?? null,
+    jobName: shown.name('name') ?? '',
+    workflowName: shown.name('workflow_name'),
+    headSha: shown.hash('head_sha'),
+    htmlUrl: shown.url('html_url'),
     labels: job.labels.filter((label) => label !== null),
     status,
-    conclusion: job.conclusion ?? null,
-    // A job that ends without a runner has 0 and '' here.
-    runnerId: job.runner_id || null,
-    runnerName: job.runner_name || null,
-    createdAtMs: timeOf(job.created_at),
-    startedAtMs: timeOf(job.started_at),
-    completedAtMs: timeOf(job.completed_at),
+    conclusion: shown.word('conclusion'),
+    runnerId: shown.runnerId('runner_id'),
+    runnerName: shown.runnerName('runner_name'),
+    createdAtMs: shown.time('created_at'),
+    startedAtMs: shown.time('started_at'),
+    completedAtMs: shown.time('completed_at'),
     source: context.source,
     toldBy: context.toldBy,
     observedAtMs: context.observedAtMs,
   };
-}
-
-function timeOf(value: string | null | undefined): number | null {
-  return value ? Date.parse(value) : null;
 }

@@ -114,6 +114,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     buckets: COMMIT_SIZES,
     registers: [register],
   });
+  const mended = new Counter({
+    name: 'shr_job_fields_mended_total',
+    help: 'Fields of jobs that are only shown and were not as GitHub describes them: cut or left out',
+    labelNames: ['field'],
+    registers: [register],
+  });
   const admitted = new Counter({
     name: 'shr_jobs_admitted_total',
     help: 'Decisions of admission, by outcome and code of the refusal',
@@ -156,6 +162,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     commit(size, ms, ok) {
       commits.observe({ result: ok ? 'held' : 'failed' }, seconds(ms));
       commitSizes.observe(size);
+    },
+    mended(field) {
+      mended.inc({ field: words.fold(field) });
     },
     expose() {
       // Scrapes that come together share one reading of the ledger.

@@ -211,7 +211,21 @@ function likely(draw: Draw, name: string, old: unknown): unknown {
     case 'runner_id':
       return draw.pick([null, 0, 1, 4_294_967_296, -1]);
     case 'runner_name':
-      return draw.pick([null, '', 'shr-01hzy', 'GitHub Actions 5', 'ü'.repeat(256), 'x'.repeat(257)]);
+      return draw.pick([null, '', 'shr-01hzy', 'GitHub Actions 5', 'ü'.repeat(256), 'x'.repeat(257), 'a\ud800']);
+    case 'name':
+    case 'workflow_name':
+      return draw.pick([
+        'x'.repeat(250),
+        'x'.repeat(251),
+        `build (${'x'.repeat(3_000)})`,
+        `${'x'.repeat(249)}🦀`,
+        `${'x'.repeat(248)}🦀y`,
+        'half \ud83e',
+        'a\0b',
+        null,
+      ]);
+    case 'workflow_job':
+      return draw.next() < 0.8 ? null : strange(draw, old);
     case 'labels':
       return draw.pick([
         [],

@@ -63,20 +63,14 @@ export function judge(sent: Sent): Verdict {
 
   const body = parse(sent.body);
   if (body === undefined) return { status: 400, why: 'no JSON' };
-  const action = field(body.value, 'action');
-  if (!isAbsent(action) && !isText(action, 64)) return { status: 400, why: 'action' };
   const job = field(body.value, 'workflow_job');
+  if (job === null) return { status: 200, why: 'no job' };
   const wrong = wrongField(job);
   if (wrong !== undefined) return { status: 400, why: `workflow_job.${wrong}` };
   const repository = field(body.value, 'repository');
   const fullName = field(repository, 'full_name');
   const [owner, name] = typeof fullName === 'string' ? splitName(fullName) : [];
   if (owner === undefined || name === undefined) return { status: 400, why: 'full_name' };
-  const visibility = field(repository, 'visibility');
-  if (!isAbsent(visibility) && !isText(visibility, 64)) return { status: 400, why: 'visibility' };
-  const isPrivate = field(repository, 'private');
-  if (!isAbsent(isPrivate) && typeof isPrivate !== 'boolean') return { status: 400, why: 'private' };
-
   if (!voice.allows(owner.toLowerCase(), name.toLowerCase())) return { status: 403, why: 'foreign' };
   const status = String(field(job, 'status'));
   if (!['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed'].includes(status)) {
@@ -88,26 +82,26 @@ export function judge(sent: Sent): Verdict {
     record: {
       endpoint: voice.endpoint,
       guid,
-      action: typeof action === 'string' ? stored(action) : null,
+      action: word(field(body.value, 'action'), 64),
       job: {
         key: `${voice.host}/${owner}/${name}/${String(field(job, 'id'))}`.toLowerCase(),
         host: voice.host,
         jobId: number(job, 'id'),
         runId: number(job, 'run_id'),
-        runAttempt: number(job, 'run_attempt') ?? 1,
+        runAttempt: count(job, 'run_attempt') ?? 1,
         owner,
         repository: name,
         repositoryId: isId(field(repository, 'id')) ? number(repository, 'id') : null,
-        visibility: seenAs(visibility, isPrivate),
-        jobName: string(job, 'name'),
-        workflowName: string(job, 'workflow_name'),
-        headSha: string(job, 'head_sha'),
-        htmlUrl: string(job, 'html_url'),
+        visibility: seenAs(field(repository, 'visibility'), field(repository, 'private')),
+        jobName: title(job, 'name') ?? '',
+        workflowName: title(job, 'workflow_name'),
+        headSha: word(field(job, 'head_sha'), 64) ?? '',
+        htmlUrl: link(job, 'html_url'),
         labels: items(field(job, 'labels')).filter((label) => label !== null),
         status,
-        conclusion: string(job, 'conclusion'),
-        runnerId: number(job, 'runner_id') === 0 ? null : number(job, 'runner_id'),
-        runnerName: string(job, 'runner_name') === '' ? null : string(job, 'runner_name'),
+        conclusion: word(field(job, 'conclusion'), 64),
+        runnerId: count(job, 'runner_id'),
+        runnerName: word(field(job, 'runner_name'), 256),
         createdAtMs: moment(job, 'created_at'),
         startedAtMs: moment(job, 'started_at'),
         completedAtMs: moment(job, 'completed_at'),
@@ -155,29 +149,14 @@ function tenantVoices(name: string): readonly Voice[] | undefined {
   }));
 }
 
-/** The name of the first field of the job that is not as it must be. */
+/** The name of the first field of the job that refuses it: its identity, its status, its labels; nothing else can. */
 function wrongField(job: unknown): string | undefined {
   if (!isObject(job)) return '(itself)';
   const rules: Record<string, (value: unknown) => boolean> = {
     id: isId,
     run_id: isId,
-    run_attempt: (value) => value === undefined || isId(value),
-    name: (value) => isText(value, 2_000),
-    workflow_name: (value) => isAbsent(value) || isText(value, 2_000),
-    head_sha: (value) => isText(value, 64) && value !== '',
-    html_url: (value) =>
-      isAbsent(value) ||
-      ['http://', 'https://'].some(
-        (scheme) => typeof value === 'string' && value.startsWith(scheme) && isText(value, scheme.length + 1_990),
-      ),
     labels: (value) =>
       Array.isArray(value) && value.length <= 200 && value.every((label) => label === null || isText(label, 512)),
-    conclusion: (value) => isAbsent(value) || isText(value, 64),
-    runner_id: (value) => isAbsent(value) || value === 0 || isId(value),
-    runner_name: (value) => isAbsent(value) || isText(value, 256),
-    created_at: isTime,
-    started_at: isTime,
-    completed_at: isTime,
     status: (value) => isText(value, 64) && value !== '',
   };
   return Object.keys(rules).find((name) => rules[name]?.(field(job, name)) === false);
@@ -192,27 +171,12 @@ function field(value: unknown, name: string): unknown {
   return Reflect.get(value, name);
 }
 
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
-}
-
 function isText(value: unknown, most: number): boolean {
   return typeof value === 'string' && value.length <= most && !value.includes('\0');
 }
 
 function isId(value: unknown): boolean {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
-}
-
-function isTime(value: unknown): boolean {
-  if (isAbsent(value)) return true;
-  if (typeof value !== 'string' || value.length > 40) return false;
-  const pattern = value.replace(/[0-9]/g, '9');
-  const [, rest = ''] = pattern.split('9999-99-99T99:99:99');
-  if (!pattern.startsWith('9999-99-99T99:99:99')) return false;
-  const zone = rest.startsWith('.') ? rest.slice(1).replace(/^9{1,9}/, '') : rest;
-  if (rest.startsWith('.') && zone.length === rest.length - 1) return false;
-  return ['Z', '+99:99', '-99:99'].includes(zone) && !Number.isNaN(new Date(value).getTime());
 }
 
 function splitName(fullName: string): readonly [string, string] | readonly [] {
@@ -230,19 +194,50 @@ function seenAs(visibility: unknown, isPrivate: unknown): string | null {
   return isPrivate === false ? 'public' : null;
 }
 
-function string(job: unknown, name: string): string | null {
-  const value = field(job, name);
-  return typeof value === 'string' ? stored(value) : null;
-}
-
 function number(job: unknown, name: string): number | null {
   const value = field(job, name);
   return typeof value === 'number' ? value : null;
 }
 
+/** Kept as it is, or not at all. */
+function word(value: unknown, most: number): string | null {
+  return isText(value, most) && value !== '' && typeof value === 'string' && stored(value) === value ? value : null;
+}
+
+function link(job: unknown, name: string): string | null {
+  const value = word(field(job, name), 2_000);
+  const rest = ['http://', 'https://'].map((scheme) => (value?.startsWith(scheme) ? value.slice(scheme.length) : ''));
+  return rest.some((text) => text !== '' && text.trim() === text && !text.includes(' ')) ? value : null;
+}
+
+/** The first 250 units; a character that would be halved is left out. */
+function title(job: unknown, name: string): string | null {
+  const value = field(job, name);
+  if (typeof value !== 'string') return null;
+  let kept = '';
+  for (const character of value) {
+    if (kept.length + character.length > 250) break;
+    kept += character === '\0' ? '\ufffd' : character;
+  }
+  return stored(kept);
+}
+
+function count(job: unknown, name: string): number | null {
+  const value = field(job, name);
+  return isId(value) && typeof value === 'number' ? value : null;
+}
+
 function moment(job: unknown, name: string): number | null {
-  const value = string(job, name);
-  return value === null || value === '' ? null : new Date(value).getTime();
+  const value = field(job, name);
+  if (typeof value !== 'string' || value.length > 40) return null;
+  const pattern = value.replace(/[0-9]/g, '9');
+  const [, rest = ''] = pattern.split('9999-99-99T99:99:99');
+  if (!pattern.startsWith('9999-99-99T99:99:99')) return null;
+  const zone = rest.startsWith('.') ? rest.slice(1).replace(/^9{1,9}/, '') : rest;
+  if (rest.startsWith('.') && zone.length === rest.length - 1) return null;
+  if (!['Z', '+99:99', '-99:99'].includes(zone)) return null;
+  const date = new Date(value);
+  return date.getUTCFullYear() >= 2008 ? date.getTime() : null;
 }
 
 function items(value: unknown): readonly unknown[] {

@@ -73,9 +73,13 @@ export class LogLines implements Log {
 
 export class Counts implements IntakeMetrics {
   readonly outcomes = new Map<string, number>();
+  readonly mendings = new Map<string, number>();
   readonly commits: { readonly size: number; readonly ok: boolean }[] = [];
   delivery(outcome: string) {
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  }
+  mended(field: string) {
+    this.mendings.set(field, (this.mendings.get(field) ?? 0) + 1);
   }
   commit(size: number, _ms: number, ok: boolean) {
     this.commits.push({ size, ok });

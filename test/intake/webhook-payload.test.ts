@@ -255,27 +255,14 @@ describe('the payload of a webhook', () => {
     ['workflow_job.id', 2 ** 60],
     ['workflow_job.id', 1.5],
     ['workflow_job.run_id', null],
-    ['workflow_job.run_attempt', 0],
-    ['workflow_job.name', undefined],
-    ['workflow_job.name', 'a\0b'],
-    ['workflow_job.name', 'x'.repeat(2_001)],
-    ['workflow_job.head_sha', ''],
-    ['workflow_job.html_url', 'javascript:alert(1)'],
     ['workflow_job.labels', 'ubuntu-latest'],
     ['workflow_job.labels', Array.from({ length: 201 }, (_, label) => `l${label}`)],
     ['workflow_job.status', null],
     ['workflow_job.status', ''],
-    ['workflow_job.runner_id', -1],
-    ['workflow_job.runner_name', 7],
-    ['workflow_job.created_at', 'yesterday'],
-    ['workflow_job.created_at', '2021-13-45T00:00:00Z'],
-    ['workflow_job.completed_at', 1_628_159_896],
     ['repository', []],
     ['repository.full_name', 'Codertocat'],
     ['repository.full_name', 'Codertocat/..'],
     ['repository.full_name', 'a/b/c'],
-    ['repository.private', 'yes'],
-    ['action', 1],
   ] as const) {
     const shown = JSON.stringify(value)?.slice(0, 30) ?? 'missing';
     it(`is refused with the field's path when ${path} is ${shown}`, async () => {
@@ -285,6 +272,75 @@ describe('the payload of a webhook', () => {
       expect(house.recorder.batches).to.deep.equal([]);
     });
   }
+
+  // J4
+  for (const [path, value, kept] of [
+    ['workflow_job.run_attempt', null, { runAttempt: 1 }],
+    ['workflow_job.run_attempt', 0, { runAttempt: 1 }],
+    ['workflow_job.name', undefined, { jobName: '' }],
+    ['workflow_job.name', ['a'], { jobName: '' }],
+    ['workflow_job.name', 'a\0b', { jobName: 'a\ufffdb' }],
+    ['workflow_job.name', 'x'.repeat(250), { jobName: 'x'.repeat(250) }],
+    // 11b
+    ['workflow_job.name', `build (${'x'.repeat(3_000)})`, { jobName: `build (${'x'.repeat(243)}` }],
+    ['workflow_job.name', `${'x'.repeat(249)}🦀 and more`, { jobName: 'x'.repeat(249) }],
+    ['workflow_job.name', `${'x'.repeat(248)}🦀 and more`, { jobName: `${'x'.repeat(248)}🦀` }],
+    ['workflow_job.name', 'half \ud83e', { jobName: 'half \ufffd' }],
+    ['workflow_job.workflow_name', 'x'.repeat(3_000), { workflowName: 'x'.repeat(250) }],
+    ['workflow_job.head_sha', '', { headSha: '' }],
+    ['workflow_job.head_sha', null, { headSha: '' }],
+    ['workflow_job.html_url', '', { htmlUrl: null }],
+    ['workflow_job.html_url', 'javascript:alert(1)', { htmlUrl: null }],
+    ['workflow_job.html_url', `https://github.com/${'x'.repeat(2_000)}`, { htmlUrl: null }],
+    ['workflow_job.conclusion', 7, { conclusion: null }],
+    ['workflow_job.runner_id', -1, { runnerId: null }],
+    ['workflow_job.runner_id', '5', { runnerId: null }],
+    ['workflow_job.runner_name', 7, { runnerName: null }],
+    ['workflow_job.runner_name', 'x'.repeat(257), { runnerName: null }],
+    ['workflow_job.created_at', '', { createdAtMs: null }],
+    ['workflow_job.created_at', 'yesterday', { createdAtMs: null }],
+    ['workflow_job.created_at', '2021-13-45T00:00:00Z', { createdAtMs: null }],
+    // The zero of Go's time, which would be older than any limit.
+    ['workflow_job.created_at', '0001-01-01T00:00:00Z', { createdAtMs: null }],
+    ['workflow_job.completed_at', 1_628_159_896, { completedAtMs: null }],
+    ['repository.private', 'yes', { visibility: 'public' }],
+    ['repository.visibility', 7, { visibility: 'public' }],
+    ['action', 1, {}],
+  ] as const) {
+    const shown = JSON.stringify(value)?.slice(0, 30) ?? 'missing';
+    it(`is recorded, whatever is only shown: ${path} is ${shown}`, async () => {
+      const reply = await house.send({ body: changed({ [path]: value }) });
+      expect([reply.status, reply.outcome]).to.deep.equal([202, 'recorded']);
+      expect(fact()).to.include({ status: 'queued', jobId: 289782451, runId: 2202229078, ...kept });
+    });
+  }
+
+  it('counts each field that was cut or left out, and none that is as GitHub describes it', async () => {
+    await house.send({});
+    expect([...house.counts.mendings]).to.deep.equal([]);
+    await house.send({
+      body: changed({ 'workflow_job.name': 'x'.repeat(251), 'workflow_job.runner_id': -1, action: 1 }),
+    });
+    expect(Object.fromEntries(house.counts.mendings)).to.deep.equal({ name: 1, runner_id: 1, action: 1 });
+  });
+
+  // J4: a redelivery would bring the same null, for days.
+  it('that carries null for a job is answered 2xx, logged, and not written', async () => {
+    const reply = await house.send({ body: changed({ workflow_job: null }) });
+    expect([reply.status, reply.outcome]).to.deep.equal([200, 'no-job']);
+    expect(house.recorder.batches).to.deep.equal([]);
+    expect(house.log.lines.filter((line) => line.event === 'intake.no-job')).to.have.length(1);
+  });
+
+  // T10
+  it('has labels up to 512 characters and 200 of them, and not one more', async () => {
+    const bounds = Array.from({ length: 200 }, (_, index) => `${index}-`.padEnd(512, 'x'));
+    expect((await house.send({ body: changed({ 'workflow_job.labels': bounds }) })).status).to.equal(202);
+    expect(fact()?.labels).to.deep.equal(bounds);
+    for (const labels of [[...bounds, 'more'], ['x'.repeat(513)]]) {
+      expect((await house.send({ body: changed({ 'workflow_job.labels': labels }) })).status).to.equal(400);
+    }
+  });
 
   it('is refused with the place of a label that holds NUL', async () => {
     const reply = await house.send({ body: changed({ 'workflow_job.labels': ['a', 'b\0'] }) });
@@ -300,7 +356,7 @@ describe('the payload of a webhook', () => {
     ['a text', '"workflow_job"'],
     ['nested a hundred thousand deep', '['.repeat(100_000)],
     ['no UTF-8', Buffer.from(exampleBody().replace('update', 'caf\u00e9'), 'latin1')],
-    ['a form', `payload=${encodeURIComponent(exampleBody())}`],
+    ['a form that calls itself JSON', `payload=${encodeURIComponent(exampleBody())}`],
   ] as const) {
     it(`is refused when it is ${what}`, async () => {
       const reply = await house.send({ body });
@@ -330,13 +386,16 @@ describe('the payload of a webhook', () => {
     }
   });
 
+  // T11
   it('says the cure to a webhook that sends forms', async () => {
     const reply = await house.send({
       body: `payload=${encodeURIComponent(exampleBody())}`,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     expect([reply.status, reply.outcome]).to.deep.equal([415, 'content-type']);
-    expect(reply.message).to.contain('application/json');
+    expect(reply.message).to.equal(
+      "the webhook sends forms: set its content type to application/json in GitHub's settings",
+    );
   });
 
   it('must not be compressed', async () => {

@@ -173,6 +173,30 @@ describe('a workflow job', () => {
     expect(factFromRestJob(parsed, context).createdAtMs).to.equal(Date.UTC(2019, 7, 8, 15));
   });
 
+  // J4: polls and reads as well as deliveries.
+  it('is refused for its identity, status or labels alone, whatever its other fields hold', () => {
+    const shown = [
+      ...(['run_attempt', 'name', 'workflow_name', 'head_sha', 'html_url', 'conclusion', 'runner_id'] as const),
+      ...(['runner_name', 'created_at', 'started_at', 'completed_at', 'steps', 'node_id', 'unheard_of'] as const),
+    ];
+    const [sample] = fc.sample(anyJob, 1);
+    const odd = fc.dictionary(fc.constantFrom(...shown), fc.oneof(fc.anything(), fc.string({ unit: 'binary' })));
+    fc.assert(
+      fc.property(odd, (fields) => {
+        const parsed = restJobSchema.safeParse({ ...sample, ...fields });
+        if (!parsed.success) throw parsed.error;
+        const fact = factFromRestJob(parsed.data, context);
+        expect(fact).to.include({ jobId: sample?.id, runId: sample?.run_id, status: sample?.status });
+        expect(fact.jobName.length).to.be.at.most(250);
+        expect(JSON.stringify(fact)).not.to.match(/\\u0000|\\ud[89a-f]/);
+        for (const time of [fact.createdAtMs, fact.startedAtMs, fact.completedAtMs]) {
+          expect(time === null || Number.isSafeInteger(time)).to.equal(true);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('of the REST API has a status that we know, or is left out by its reader', () => {
     const [job] = fc.sample(anyJob, 1);
     expect(restJobSchema.safeParse({ ...job, status: 'hibernating' }).success).to.equal(false);
