@@ -4,7 +4,7 @@
  */
 import type { Claim, Registration, TenantEntry } from '../config/model.ts';
 import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
-import { nearest } from '../labels/nearest.ts';
+import { hintFor, listed, NAMED, whyUnheard } from './hints.ts';
 import type { JobSubject } from './lane.ts';
 import { type Holding, Territory, type Withheld } from './territory.ts';
 
@@ -44,9 +44,6 @@ export type Match =
       readonly candidates: number;
     }
   | { readonly outcome: 'none'; readonly reason: string; readonly candidates: number };
-
-/** Registrations named in a reason at the most. */
-const NAMED = 5;
 
 /** Every place (level and owner, or repository) that a claim covers, as keys of the index. */
 export function placesOf(host: string, claim: Claim): readonly string[] {
@@ -190,30 +187,12 @@ function nearer(best: Near | undefined, entries: readonly Entry[], labels: reado
 
 function almost({ entry, foreign }: Near): string {
   const names = foreign.map(({ text }) => quote(text)).slice(0, NAMED);
+  const hint = hintFor(foreign, [...entry.labels]);
   const count = foreign.length === 1 ? 'label' : 'labels';
   return (
     `registration ${quote(entry.registration.name)} would take it without the ${count} ${names.join(', ')}, ` +
-    `neither its own nor an override${hint(foreign, entry)}`
+    `neither its own nor an override; ${hint ?? `its labels: ${listed([...entry.labels])}`}`
   );
-}
-
-const OVERRIDE_EXAMPLES = ['cpu-2', 'memory-4', 'img-', 'disk-100', 'shape-', 'timeout-90m', 'spot', 'dind', 'arch-'];
-const OVERRIDE_NAMES: ReadonlyMap<string, string> = new Map([
-  ['mem', 'memory-4'],
-  ['ram', 'memory-4'],
-  ['vcpu', 'cpu-2'],
-  ['cores', 'cpu-2'],
-  ['image', 'img-NAME'],
-  ['family', 'shape-NAME'],
-]);
-
-function hint(foreign: readonly JobLabel[], entry: Entry): string {
-  const [label] = foreign;
-  if (label === undefined) return '';
-  if (label.text.includes(',')) return '; a comma does not separate labels: write a YAML list, `runs-on: [a, b]`';
-  const word = /^[a-z]+/.exec(label.folded)?.[0] ?? '';
-  const guess = nearest(label.folded, [...entry.labels, ...OVERRIDE_EXAMPLES]) ?? OVERRIDE_NAMES.get(word);
-  return guess === undefined ? `; its labels: ${listed([...entry.labels])}` : `; did you mean ${quote(guess)}?`;
 }
 
 function unheard(
@@ -232,20 +211,5 @@ function unheard(
   });
   if (entries.length === 0) return `no registration claims ${where}`;
   const own = [...new Set(entries.flatMap((entry) => [...entry.labels]))];
-  const plain = labels.filter(({ reading }) => reading.kind === 'plain');
-  const guess = plain
-    .slice(0, NAMED)
-    .map(({ folded }) => nearest(folded, own))
-    .find((found) => found !== undefined);
-  const asked = listed(labels.map(({ text }) => text));
-  return (
-    `none of its labels (${asked}) is one that a registration of ${where} listens to: ${listed(own)}` +
-    (guess === undefined ? '' : `; did you mean ${quote(guess)}?`)
-  );
-}
-
-function listed(labels: readonly string[]): string {
-  if (labels.length === 0) return 'none';
-  const more = labels.length > NAMED ? ` and ${labels.length - NAMED} more` : '';
-  return labels.slice(0, NAMED).map(quote).join(', ') + more;
+  return whyUnheard(labels, own, where);
 }

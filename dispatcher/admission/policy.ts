@@ -212,7 +212,8 @@ function judgeBackend(asked: OverrideOf<'backend'>, registration: Registration):
   const selectable = registration.backends
     .map(({ name }) => name)
     .filter((name) => matchesAny(registration.policy.backends, name));
-  if (backend === undefined) return unknownName(asked, selectable, 'backend', registration);
+  if (backend === undefined)
+    return unknownName(asked, selectable, 'backend', registration, registration.backends.length);
   if (selectable.includes(backend.name)) return undefined;
   return notAmong(asked, asked.label, describe(asked), registration.policy.backends, registration, 'backends');
 }
@@ -222,17 +223,36 @@ function unknownName(
   known: readonly string[],
   what: 'shape' | 'backend',
   registration: Registration,
+  had = known.length,
 ): Objection {
   const guess = nearest(asked.value, known);
-  const list = known.length === 0 ? 'none' : known.slice(0, 10).map(quote).join(', ');
+  const list =
+    known.length > 0
+      ? `it has ${known.slice(0, 10).map(quote).join(', ')}`
+      : had > 0
+        ? `labels may choose none of its backends`
+        : 'it has none';
+  if (known.length === 0 && had > 0) {
+    return {
+      code: 'unknown-name',
+      reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
+      cure: `Remove ${partOf(asked)}, ${ask(registration, 'backends')}.`,
+    };
+  }
   return {
     code: 'unknown-name',
-    reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; it has ${list}`,
+    reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
     cure:
       guess === undefined
         ? `Name one of them or remove ${partOf(asked)}, or ask whoever owns registration ${quote(registration.name)} for a ${what} of that name.`
-        : `Did you mean ${quote(guess)}?`,
+        : `Did you mean ${quote(spelled(asked, guess))}?`,
   };
+}
+
+/** As a label, or as a part of the one-label form, whichever the job wrote. */
+function spelled(asked: OverrideOf<'shape' | 'backend' | 'image'>, value: string): string {
+  if (asked.label.toLowerCase().startsWith('shr=')) return `${asked.key}=${value}`;
+  return `${asked.key === 'image' ? 'img' : asked.key}-${value}`;
 }
 
 // ── the image ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -271,7 +291,7 @@ function resolveImage(
       cure:
         guess === undefined
           ? `Name one of its images, or ask whoever owns the registration to set ${quote('imageRepository')} or ${quote('images')}.`
-          : `Did you mean ${quote(guess)}?`,
+          : `Did you mean ${quote(spelled(asked, guess))}?`,
     });
     return undefined;
   }

@@ -38,7 +38,10 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--json', 'print { outcome, … }');
   return command.action(async (options: ExplainOptions) => {
     const labels = [...(options.labels ?? []), ...(options.label ?? [])];
-    if (labels.length === 0) command.error("error: name the job's labels with --labels or --label");
+    // `--labels ""` is a job without any: `runs-on: group:` alone.
+    if (options.labels === undefined && options.label === undefined) {
+      command.error("error: name the job's labels with --labels or --label");
+    }
     await explain(labels, options, terminal);
   });
 };

@@ -55,7 +55,7 @@ export const explainQuery = z.strictObject({
       const cut = text.indexOf('/');
       return { owner: text.slice(0, cut), repository: text.slice(cut + 1) };
     }),
-  /** Several, with commas. */
+  /** Several, with commas; empty for a job without labels. */
   labels: z
     .string()
     .max(8192)
@@ -65,7 +65,7 @@ export const explainQuery = z.strictObject({
         .map((label) => label.trim())
         .filter((label) => label !== ''),
     )
-    .pipe(z.array(word).min(1).max(100)),
+    .pipe(z.array(word).max(100)),
   visibility: z.enum(['public', 'private', 'internal']).optional(),
 });
 

@@ -2,9 +2,21 @@
  * The grammar of `runs-on` labels. Pure: it reads labels one by one and knows no registration, so that the caller can
  * let a registration's own label win over an override that looks the same. The table for users: docs/labels.md.
  */
-import type { Architecture } from '../../providers/provider.ts';
-import { formatDuration, parseDuration } from './duration.ts';
-import { nearest } from './nearest.ts';
+import { formatDuration } from './duration.ts';
+import { keyMeantBy } from './keys.ts';
+import {
+  cureOf,
+  foldLabel,
+  isPrefix,
+  type Override,
+  type OverrideKey,
+  type OverrideOf,
+  type Prefix,
+  quote,
+  READERS,
+} from './values.ts';
+
+export { foldLabel, type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
 
 /** The label that a registration listens to when it names none, and what the one-label form stands for. */
 export const DEFAULT_LABEL = 'serverless-hosted-runner';
@@ -13,42 +25,6 @@ export const DEFAULT_LABEL = 'serverless-hosted-runner';
 export const MOST_LABELS = 100;
 /** Far above anything that GitHub's own forms accept; it bounds what we parse, hash and store. */
 export const LONGEST_LABEL = 256;
-
-/** GitHub runs a job for at most five days. */
-const LONGEST_TIMEOUT_MS = 5 * 86_400_000;
-const SHORTEST_TIMEOUT_MS = 60_000;
-
-interface OverrideValues {
-  readonly cpu: number;
-  /** GiB. */
-  readonly memory: number;
-  /** As written: a named image, a tag, or a full reference. Admission tells them apart. */
-  readonly image: string;
-  readonly subnet: string;
-  readonly securityGroup: string;
-  /** GiB. */
-  readonly disk: number;
-  readonly bucket: string;
-  readonly shape: string;
-  readonly architecture: Architecture;
-  readonly spot: true;
-  readonly dind: true;
-  /** Milliseconds. */
-  readonly timeout: number;
-  readonly region: string;
-  readonly backend: string;
-  /** Sets nothing: it makes the label set unique. */
-  readonly unique: string;
-}
-
-export type OverrideKey = keyof OverrideValues;
-
-/** What one label, or one part of a `shr=` label, asks for. `label` is how the job wrote it. */
-export type Override = {
-  readonly [K in OverrideKey]: { readonly key: K; readonly value: OverrideValues[K]; readonly label: string };
-}[OverrideKey];
-
-export type OverrideOf<K extends OverrideKey> = Extract<Override, { readonly key: K }>;
 
 /** A label that looks like an override and cannot be read as one. */
 export interface Mistake {
@@ -61,6 +37,8 @@ export interface Mistake {
   readonly problem: string;
   /** What to write instead. */
   readonly cure: string;
+  /** The label that was meant, where there is one that can be read. */
+  readonly meant?: string;
 }
 
 type Reading =
@@ -78,10 +56,6 @@ export interface JobLabel {
   /** Labels compare without case. */
   readonly folded: string;
   readonly reading: Reading;
-}
-
-export function foldLabel(label: string): string {
-  return label.toLowerCase();
 }
 
 /** A job's labels, doubles (without case) left out, in the order they were written. */
@@ -115,10 +89,52 @@ export function readLabel(text: string): Reading {
   const prefix = folded.slice(0, Math.max(0, dash));
   if (!isPrefix(prefix)) return { kind: 'plain' };
   const value = text.slice(dash + 1);
+  const glued = severalInOne(text);
+  if (glued !== undefined)
+    return { kind: 'malformed', mistake: malformed(text, glued.position, glued.wrong, glued.cure) };
   const result = READERS[prefix](valueOfDashed(prefix, text, value), text);
   if ('key' in result) return { kind: 'override', override: result };
-  const cure = result.right === undefined ? `Correct or remove it.` : `Write ${quote(`${prefix}-${result.right}`)}.`;
-  return { kind: 'malformed', mistake: malformed(text, dash + 2, result.wrong, cure) };
+  const cure = cureOf(result, (right) => `${prefix}-${right}`);
+  const [only, ...others] = result.right;
+  const mistake = malformed(text, dash + 2, result.wrong, cure);
+  if (only === undefined || others.length > 0) return { kind: 'malformed', mistake };
+  return { kind: 'malformed', mistake: { ...mistake, meant: `${prefix}-${only}` } };
+}
+
+/** GitHub takes `runs-on: a,b` for one label. `position` is that of the separator, counted from 1. */
+export function severalInOne(
+  text: string,
+): { readonly position: number; readonly wrong: string; readonly cure: string } | undefined {
+  // A comma between digits is a decimal one.
+  if (foldLabel(text).startsWith('shr=') || /^[a-z]+-\d+,\d+$/i.test(text)) return undefined;
+  if (/^\s*\[.*\]\s*$/s.test(text)) {
+    return {
+      position: 1,
+      wrong: 'a list in quotes is one label',
+      cure: 'Write it without the quotes, or with `fromJSON(…)` around it.',
+    };
+  }
+  // A blank can stand inside a label; so can a semicolon. Between two of ours they were meant to separate.
+  const separator = text.includes(',') ? /,/ : /[;|+&]|\s/;
+  const parts = text.split(separator).map((part) => part.trim());
+  if (parts.length < 2) return undefined;
+  const position = text.search(separator) + 1;
+  const written = parts.filter((part) => part !== '');
+  // What follows `sid-` may be anything, so it takes one of ours behind a comma to tell that it was not meant.
+  const anything = foldLabel(text).startsWith('sid-');
+  if (anything && !parts.slice(1).some((part) => readLabel(part).kind !== 'plain')) return undefined;
+  if (!text.includes(',') && !written.every((part) => readLabel(part).kind === 'override')) return undefined;
+  const name = separatorName(text.charAt(position - 1));
+  return {
+    position,
+    wrong: `${name} does not separate labels`,
+    cure: `Write a YAML list: \`runs-on: [${written.slice(0, 10).join(', ').slice(0, 200)}]\`.`,
+  };
+}
+
+export function separatorName(separator: string): string {
+  if (separator === ',') return 'a comma';
+  return separator.trim() === '' ? 'a blank' : quote(separator);
 }
 
 /**
@@ -183,6 +199,14 @@ function readUnique(part: string, label: string): Override | WrongPart {
   if (part.includes('/')) {
     return { offset: part.indexOf('/'), wrong: 'it mixes `,` and `/`', cure: 'Use one separator throughout.' };
   }
+  if (/[;|&+\s]/.test(part)) {
+    const offset = part.search(/[;|&+\s]/);
+    return {
+      offset,
+      wrong: `${quote(part.charAt(offset))} does not separate`,
+      cure: 'Separate by `/`, or by `,` throughout.',
+    };
+  }
   if (part.includes('=') || /^(?:spot|dind)$/i.test(part)) {
     return { offset: 0, wrong: `the unique part is missing before ${quote(part)}`, cure };
   }
@@ -210,7 +234,7 @@ function readPart(part: string, label: string): Override | WrongPart {
   if (part === '') return { offset: 0, wrong: 'a part is empty', cure: 'Remove the doubled or trailing separator.' };
   const prefix = Object.hasOwn(ONE_LABEL_KEYS, name) ? ONE_LABEL_KEYS[name] : undefined;
   if (prefix === undefined) {
-    const guess = nearest(name, [...Object.keys(ONE_LABEL_KEYS), 'spot', 'dind']);
+    const guess = partMeantBy(equals < 0 ? part : name, label);
     const known = `${Object.keys(ONE_LABEL_KEYS).join(', ')}, spot, dind`;
     return {
       offset: 0,
@@ -224,116 +248,19 @@ function readPart(part: string, label: string): Override | WrongPart {
   return {
     offset: equals + 1,
     wrong: result.wrong,
-    cure: result.right === undefined ? 'Correct or remove it.' : `Write ${quote(`${name}=${result.right}`)}.`,
+    cure: cureOf(result, (right) => `${name}=${right}`),
   };
 }
 
-// ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** `right` is a value that could stand there, without its key. */
-interface WrongValue {
-  readonly wrong: string;
-  readonly right: string | undefined;
-}
-
-type Read = (value: string, label: string) => Override | WrongValue;
-
-const READERS = {
-  cpu: (value, label) => {
-    const cores = readNumber(value, { what: 'cores', most: 1024, example: '2' });
-    return typeof cores === 'number' ? { key: 'cpu', value: cores, label } : cores;
-  },
-  memory: (value, label) => {
-    const gib = readNumber(value, { what: 'GiB', most: 65_536, example: '4' });
-    return typeof gib === 'number' ? { key: 'memory', value: gib, label } : gib;
-  },
-  img: (value, label) => {
-    if (IMAGE.test(value) && !value.includes('..')) return { key: 'image', value, label };
-    return { wrong: `${quote(value)} is no image name, tag or reference`, right: undefined };
-  },
-  vsw: (value, label) => readName('subnet', value, label, IDENTIFIER),
-  subnet: (value, label) => readName('subnet', value, label, IDENTIFIER),
-  sg: (value, label) => readName('securityGroup', value, label, IDENTIFIER),
-  disk: (value, label) => {
-    const size = /^(\d{1,9})\s*([kmgt]i?b?)$/i.exec(value);
-    if (size) return { wrong: 'the disk is in GiB, without a unit', right: size[1] };
-    // Anything that is meant as a number is judged as one: `disk--5` is no bucket.
-    if (/^[-+.\d]*$/.test(value)) {
-      const gib = readNumber(value, { what: 'GiB', most: 1_048_576, example: '100' });
-      return typeof gib === 'number' ? { key: 'disk', value: gib, label } : gib;
-    }
-    return readName('bucket', value, label, BUCKET);
-  },
-  bucket: (value, label) => readName('bucket', value, label, BUCKET),
-  shape: (value, label) => readName('shape', value, label, NAME),
-  arch: (value, label) => {
-    const folded = foldLabel(value);
-    if (folded === 'x64' || folded === 'arm64') return { key: 'architecture', value: folded, label };
-    const right = /^(amd64|x86_64|x86-64)$/.test(folded) ? 'x64' : folded === 'aarch64' ? 'arm64' : 'arm64';
-    return { wrong: `${quote(value)} is no architecture; there are x64 and arm64`, right };
-  },
-  timeout: (value, label) => {
-    if (/^\d{1,9}$/.test(value)) return { wrong: `${quote(value)} has no unit`, right: `${value}m` };
-    const ms = parseDuration(value);
-    if (ms === undefined) return { wrong: `${quote(value)} is no duration`, right: '1h30m' };
-    if (ms < SHORTEST_TIMEOUT_MS) return { wrong: 'it is less than a minute', right: '1m' };
-    if (ms > LONGEST_TIMEOUT_MS) return { wrong: 'it is more than the 5 days that GitHub gives a job', right: '5d' };
-    return { key: 'timeout', value: ms, label };
-  },
-  region: (value, label) => readName('region', value, label, NAME),
-  backend: (value, label) => readName('backend', value, label, NAME),
-  sid: (value, label) => {
-    if (value !== '') return { key: 'unique', value, label };
-    return { wrong: 'nothing follows: did an expression come out empty?', right: '${{ github.run_id }}' };
-  },
-} satisfies Record<string, Read>;
-
-type Prefix = keyof typeof READERS;
-
-function isPrefix(text: string): text is Prefix {
-  // `bucket` exists in the one-label form alone: the dashed label is `disk-BUCKET`.
-  return text !== 'bucket' && Object.hasOwn(READERS, text);
-}
-
-/** The characters of image references; what they mean is admission's business. */
-const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$/;
-const IDENTIFIER = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/;
-
-function readName(
-  key: 'subnet' | 'securityGroup' | 'bucket' | 'shape' | 'region' | 'backend',
-  value: string,
-  label: string,
-  pattern: RegExp,
-): Override | WrongValue {
-  if (value === '') return { wrong: 'nothing follows', right: undefined };
-  if (!pattern.test(value) || value.includes('..')) {
-    const what = key === 'securityGroup' ? 'security group' : key;
-    return { wrong: `${quote(value)} is no ${what} name: letters, digits, \`.\`, \`_\` and \`-\``, right: undefined };
-  }
-  return { key, value, label };
-}
-
-function readNumber(
-  value: string,
-  { what, most, example }: { readonly what: string; readonly most: number; readonly example: string },
-): number | WrongValue {
-  if (value === '') return { wrong: 'nothing follows', right: example };
-  if (!/^\d{1,9}(?:\.\d{1,3})?$/.test(value)) {
-    const milli = /^(\d{1,6})m$/i.exec(value);
-    if (milli && what === 'cores') return { wrong: `cores are a plain number`, right: String(Number(milli[1]) / 1000) };
-    const unit = /^\d{1,9}(?:\.\d{1,3})?\s*([a-z]{1,5})$/i.exec(value)?.[1];
-    if (unit !== undefined)
-      return { wrong: `it is in ${what}, without a unit`, right: value.slice(0, -unit.length).trim() };
-    const leading = /^(\d{1,9}(?:\.\d{1,3})?)/.exec(value)?.[1];
-    const right = leading !== undefined && Number(leading) > 0 ? leading : example;
-    return { wrong: `${quote(value)} is no number of ${what} (digits, with a point for fractions)`, right };
-  }
-  const number = Number(value);
-  if (number <= 0) return { wrong: `${quote(value)} is not more than 0`, right: example };
-  if (number > most) return { wrong: `${quote(value)} is more than ${most}`, right: undefined };
-  return number;
+/** `cores` stands for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
+function partMeantBy(part: string, label: string): string | undefined {
+  const [, word = '', value = ''] = /^([a-z]+)[-:_ ]?(.*)$/is.exec(part.trim()) ?? [];
+  const key = keyMeantBy(word);
+  if (key === undefined) return undefined;
+  if (key === 'spot' || key === 'dind') return value === '' ? key : undefined;
+  const name = key === 'img' ? 'image' : key;
+  if (value === '') return name;
+  return 'key' in READERS[key](value, label) ? `${name}=${value}` : undefined;
 }
 
 // ── all of a job's overrides together ────────────────────────────────────────────────────────────────────────────────
@@ -424,9 +351,4 @@ export function describe(override: Override): string {
 
 function malformed(label: string, position: number, problem: string, cure: string): Mistake {
   return { kind: 'malformed', label, position, problem, cure };
-}
-
-/** Long values are cut: a reason is read by people, and kept. */
-export function quote(text: string): string {
-  return `\`${text.length > 80 ? `${text.slice(0, 77)}…` : text}\``;
 }

@@ -177,7 +177,7 @@ describe('admission', () => {
 
     it('are refused by a tag when the registration has no repository', () => {
       const refusal = refusalOf(admit(registration({ images: { node: 'x' } }), ['img-nod']));
-      expect(refusal).to.include({ code: 'unknown-name', cure: 'Did you mean `node`?' });
+      expect(refusal).to.include({ code: 'unknown-name', cure: 'Did you mean `img-node`?' });
     });
 
     it('are needed', () => {
@@ -201,7 +201,7 @@ describe('admission', () => {
       ['disk-other-bucket', registration(), 'not-allowed', 'build-*', 'policy.buckets'],
       ['region-us-east-1', registration(), 'not-allowed', 'cn-*', 'policy.regions'],
       ['backend-main', closed, 'not-allowed', 'none', 'policy.backends'],
-      ['backend-mian', registration(), 'unknown-name', '`main`', 'Did you mean `main`?'],
+      ['backend-mian', registration(), 'unknown-name', '`main`', 'Did you mean `backend-main`?'],
       ['shape-huge', registration(), 'unknown-name', 'none', 'ask whoever owns'],
       ['arm64', closed, 'not-allowed', 'arm64', 'policy.architectures'],
       ['spot', closed, 'not-allowed', 'spot capacity', 'policy.spot'],

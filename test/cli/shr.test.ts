@@ -309,6 +309,13 @@ describe('shr', () => {
       expect(error).to.include('The configuration has a problem; what follows may not hold.');
     });
 
+    // J2
+    it('explains a job without labels: a runner group alone', async () => {
+      const { code, out } = await explain('--labels', '');
+      expect(code).to.equal(1);
+      expect(out).to.include('labels: [serverless-hosted-runner]').and.include('`runs-on: group:`');
+    });
+
     it('is called wrongly without labels, or with no repository', async () => {
       expect((await explain()).code).to.equal(2);
       expect((await run(['explain', '--repo', 'acme', '--labels', 'a'])).code).to.equal(2);

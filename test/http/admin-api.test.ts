@@ -262,8 +262,13 @@ describe('admin API', () => {
       expect(no).to.deep.equal({ outcome: 'not-ours', reason: 'no registration has these labels' });
     });
 
+    // J2
+    it('takes a job without labels', async () => {
+      expect((await json('/api/explain?repository=acme/web&labels=')).outcome).to.equal('not-ours');
+    });
+
     it('wants a repository and labels', async () => {
-      for (const query of ['', 'repository=acme&labels=a', 'repository=acme/web', 'repository=acme/web&labels=,']) {
+      for (const query of ['', 'repository=acme&labels=a', 'repository=acme/web', 'repository=acme&labels=']) {
         expect((await house.ask(`/api/explain?${query}`)).status, query).to.equal(400);
       }
     });

@@ -1,0 +1,59 @@
+/** The words that people write for an override's key. */
+import { nearest } from './nearest.ts';
+
+const MEANT = {
+  cpu: ['cpus', 'vcpu', 'vcpus', 'core', 'cores', 'processors'],
+  memory: ['mem', 'ram', 'memories', 'memorygib', 'memorygb'],
+  img: ['image', 'images'],
+  disk: ['disc', 'storage', 'bucket', 'diskgib', 'diskgb'],
+  shape: ['size', 'family', 'flavor', 'flavour'],
+  arch: ['architecture'],
+  timeout: ['timelimit', 'timeouts', 'maxtime', 'timeoutminutes'],
+  region: ['regions', 'location'],
+  backend: ['backends'],
+  subnet: ['subnets', 'subnetwork'],
+  vsw: ['vswitch', 'vswitches'],
+  sg: ['securitygroup', 'secgroup', 'nsg'],
+  sid: ['uid', 'unique'],
+  spot: ['preemptible', 'spotinstance', 'spotinstances'],
+  dind: ['docker', 'dockerindocker'],
+} as const;
+
+export type OverrideWord = keyof typeof MEANT;
+
+const BY_WORD: ReadonlyMap<string, OverrideWord> = new Map(
+  wordsOf().flatMap((key) => [[key, key] as const, ...MEANT[key].map((word) => [word, key] as const)]),
+);
+
+/** Things that no override asks for, however near their names are to one that does. */
+const NOT_OFFERED = new Set(['gpu', 'gpus', 'tpu', 'npu', 'vpu', 'dpu', 'fpga', 'cuda']);
+
+function wordsOf(): readonly OverrideWord[] {
+  return [
+    ...(['cpu', 'memory', 'img', 'disk', 'shape', 'arch', 'timeout', 'region'] as const),
+    ...(['backend', 'subnet', 'vsw', 'sg', 'sid', 'spot', 'dind'] as const),
+  ];
+}
+
+/**
+ * The key that a word stands for: a synonym, or a slip of the fingers. Of three letters only two that changed places are a
+ * slip: `gpu` and `npu` are as near to `cpu` as any typo.
+ */
+export function keyMeantBy(word: string): OverrideWord | undefined {
+  const folded = word.toLowerCase().replaceAll(/[-_ ]/g, '');
+  const known = BY_WORD.get(folded);
+  if (known !== undefined || NOT_OFFERED.has(folded)) return known;
+  if (folded.length > 3) {
+    const near = nearest(
+      folded,
+      [...BY_WORD.keys()].filter((candidate) => candidate.length > 3),
+    );
+    return near === undefined ? undefined : BY_WORD.get(near);
+  }
+  const letters = [...folded].sort().join('');
+  return wordsOf().find((key) => key.length === 3 && [...key].sort().join('') === letters);
+}
+
+export function isNotOffered(word: string): boolean {
+  return NOT_OFFERED.has(word.toLowerCase());
+}
