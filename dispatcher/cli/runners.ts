@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
+import { placedWords } from '../failure.ts';
 import {
   forgetSchema,
   type RunnerView,
@@ -106,7 +107,10 @@ function printRunners(terminal: Terminal, runners: readonly RunnerView[], nowMs:
     { title: 'for', value: (runner) => age(runner.stateSince, nowMs) },
     { title: 'age', value: (runner) => age(runner.createdAt, nowMs) },
     { title: 'job', value: (runner) => runner.job },
-    { title: 'why', value: (runner) => runner.failure ?? runner.drainReason ?? '' },
+    {
+      title: 'why',
+      value: (runner) => (runner.failure === null ? (runner.drainReason ?? '') : placedWords(runner.failure)),
+    },
   ]);
 }
 
@@ -126,7 +130,7 @@ function printRunner(terminal: Terminal, runner: RunnerView, nowMs: number): voi
       ['job', runner.job],
       ['launched for', runner.launchedFor],
       ['draining', runner.drainReason],
-      ['failure', runner.failure === null ? null : `${runner.failureKind ?? 'unknown'}: ${runner.failure}`],
+      ['failure', runner.failure === null ? null : `${runner.failure.kind}: ${placedWords(runner.failure)}`],
     ]),
   );
 }
@@ -141,7 +145,10 @@ function printTimeline(terminal: Terminal, timeline: readonly TimelineView[]): v
     { title: 'state', value: (entry) => entry.state },
     {
       title: 'reason',
-      value: (entry) => (entry.details === null ? entry.reason : `${entry.reason}: ${entry.details}`),
+      value: ({ reason, details, failure }) => {
+        const told = failure === null ? details : placedWords(failure);
+        return told === null ? reason : `${reason}: ${told}`;
+      },
     },
   ]);
 }

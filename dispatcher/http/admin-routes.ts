@@ -75,7 +75,7 @@ export function adminRoutes(sources: AdminSources): Router {
     const query = parse(registrationsQuery, request.query);
     const wanted = sources.registrations().filter(({ name }) => name === (query.registration ?? name));
     const live = liveByRegistration(await ledger.liveCounts());
-    const breakers = openBreakers(await ledger.breakers(), sources.clock.now());
+    const breakers = closedBreakers(await ledger.breakers(), sources.clock.now());
     response.json({
       registrations: wanted.slice(0, query.limit).map((registration) =>
         registrationView({
@@ -267,9 +267,9 @@ function liveByRegistration(
   return live;
 }
 
-function openBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
-  const open = breakers.filter(({ openUntilMs }) => openUntilMs === null || openUntilMs > nowMs);
-  return Map.groupBy(open, ({ key }) => key.split('/')[0] ?? '');
+function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
+  const closed = breakers.filter(({ closedUntilMs }) => closedUntilMs > nowMs);
+  return Map.groupBy(closed, ({ registration }) => registration);
 }
 
 /** Two repositories of a host never share the id of a job; a made-up delivery may say so all the same. */

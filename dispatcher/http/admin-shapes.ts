@@ -15,13 +15,29 @@ export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 
 export const readinessSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
 
-const breakerViewSchema = z.object({
-  key: z.string(),
+/** One thing that went wrong, the same everywhere. */
+const failureViewSchema = z.object({
+  /** `github`, `dispatcher`, or a backend as `<registration>/<backend>`. */
+  source: z.string(),
   kind: z.string(),
+  /** The service's own code, GitHub's HTTP status, or a container's exit code. */
+  code: z.string().nullable(),
+  /** For a ticket with the service. */
+  requestId: z.string().nullable(),
   message: z.string(),
+  at: z.string(),
+});
+
+const breakerViewSchema = z.object({
+  /** `account`, `capacity`, `refused` or `start`. */
+  rule: z.string(),
+  /** The image and shape that it is about; null: the whole backend. */
+  about: z.string().nullable(),
+  failure: failureViewSchema,
+  /** In a row. */
   failures: count,
-  /** Null: not by time, but when the registration changes. */
-  openUntil: time,
+  since: z.string(),
+  closedUntil: z.string(),
 });
 
 const registrationViewSchema = z.object({
@@ -125,8 +141,7 @@ const runnerViewSchema = z.object({
   finishedAt: time,
   drainReason: z.string().nullable(),
   forced: z.boolean(),
-  failureKind: z.string().nullable(),
-  failure: z.string().nullable(),
+  failure: failureViewSchema.nullable(),
 });
 
 const timelineEntrySchema = z.object({
@@ -134,6 +149,7 @@ const timelineEntrySchema = z.object({
   state: runnerStateSchema,
   reason: z.string(),
   details: z.string().nullable(),
+  failure: failureViewSchema.nullable(),
 });
 
 /** `more`: the limit cut the list. */
@@ -176,6 +192,7 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
 ]);
 
+export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;

@@ -1,11 +1,13 @@
 /** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
 import type { Admission } from '../admission/lane.ts';
 import type { Claim, Registration } from '../config/model.ts';
+import type { Failure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import type {
   BreakerView,
   Explanation,
+  FailureView,
   JobView,
   LaneView,
   RegistrationView,
@@ -60,19 +62,24 @@ export function registrationView({ registration, poll, live, breakers }: Registr
       region: backend.region ?? null,
       maxRunners: backend.maxRunners,
       liveRunners: live.get(backend.name) ?? 0,
-      breakers: breakers.filter(({ key }) => key.split('/')[1] === backend.name).map(breakerView),
+      breakers: breakers.filter((breaker) => breaker.backend === backend.name).map(breakerView),
     })),
   };
 }
 
 function breakerView(breaker: Breaker): BreakerView {
   return {
-    key: breaker.key,
-    kind: breaker.kind,
-    message: breaker.message,
+    rule: breaker.rule,
+    about: breaker.subject,
+    failure: failureView(breaker.failure),
     failures: breaker.failures,
-    openUntil: iso(breaker.openUntilMs),
+    since: new Date(breaker.sinceMs).toISOString(),
+    closedUntil: new Date(breaker.closedUntilMs).toISOString(),
   };
+}
+
+export function failureView({ source, kind, code, requestId, message, atMs }: Failure): FailureView {
+  return { source, kind, code, requestId, message, at: new Date(atMs).toISOString() };
 }
 
 export function laneView(counts: LaneCounts, waitReason: string | undefined): LaneView {
@@ -151,8 +158,7 @@ export function runnerView(runner: RunnerRow): RunnerView {
     finishedAt: iso(runner.finishedAtMs),
     drainReason: runner.drainReason,
     forced: runner.forced,
-    failureKind: runner.failureKind,
-    failure: runner.failure,
+    failure: runner.failure === null ? null : failureView(runner.failure),
   };
 }
 
@@ -162,6 +168,7 @@ export function timelineView(entry: TimelineEntry): TimelineView {
     state: entry.state,
     reason: entry.reason,
     details: entry.details,
+    failure: entry.failure === null ? null : failureView(entry.failure),
   };
 }
 

@@ -4,6 +4,7 @@
  * to what it read; the ledger itself decides nothing.
  */
 import type { LaneSpec } from '../admission/lane.ts';
+import type { Failure } from '../failure.ts';
 import type { Delivery, FactSource, JobFact, JobStatus } from './facts.ts';
 
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
@@ -108,8 +109,8 @@ export interface RunnerRow {
   readonly refusedSinceMs: number | null;
   /** Failed attempts at the present step, for the backoff. */
   readonly attempts: number;
-  readonly failureKind: string | null;
-  readonly failure: string | null;
+  /** What went wrong with it, as last known; null while nothing has. */
+  readonly failure: Failure | null;
   readonly version: number;
 }
 
@@ -126,6 +127,8 @@ export interface TimelineEntry {
   readonly state: RunnerState;
   readonly reason: string;
   readonly details: string | null;
+  /** Where the step follows from one. */
+  readonly failure: Failure | null;
 }
 
 export interface RunnerStep {
@@ -176,14 +179,28 @@ export interface Waiting {
   readonly disputed: boolean;
 }
 
+/** Why launches stay away from a backend, or from one image and shape on it. */
 export interface Breaker {
-  /** `<registration>/<backend>` or `<registration>/<backend>/<image and shape hash>`. */
+  /** Of registration, backend, `shape` and `rule`: one row for each thing that can be closed. */
   readonly key: string;
-  readonly kind: string;
-  readonly message: string;
+  readonly registration: string;
+  readonly backend: string;
+  /** Which of the lifecycle's rules closed it. */
+  readonly rule: string;
+  /** The `specHash` that it is about; null: the whole backend. */
+  readonly shape: string | null;
+  /** The image and shape in words; null: the whole backend. */
+  readonly subject: string | null;
+  /** Hash of the backend's options and credentials at that time: under others it means nothing. */
+  readonly configuration: string;
+  /** The latest one. */
+  readonly failure: Failure;
+  /** In a row. */
   readonly failures: number;
-  /** Closed again at this time; null: not by time (`invalid`, until the registration changes). */
-  readonly openUntilMs: number | null;
+  /** The first of them. */
+  readonly sinceMs: number;
+  /** Nothing is launched before; one launch tries it then. */
+  readonly closedUntilMs: number;
   readonly changedAtMs: number;
 }
 
@@ -233,6 +250,8 @@ export interface Ledger {
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
+  /** Likewise the registration's jobs that are refused with this code, and not completed. */
+  unsettleRefused(registration: string, reasonCode: string): Promise<number>;
   /** Queued jobs of lanes that neither changed nor were read since `beforeMs`, oldest first: for a GET of each. */
   staleJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
   /** Disputed jobs, for a GET of each. */

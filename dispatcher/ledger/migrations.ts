@@ -251,13 +251,96 @@ const second: Migration = {
   ],
 };
 
+/** Kinds of failures that earlier versions wrote, in their own words where the name has changed since. */
+const EARLIER_KINDS = [
+  'capacity',
+  'quota',
+  'throttled',
+  'transient',
+  'unauthorized',
+  'invalid',
+  'conflict',
+  'exited',
+  'out-of-memory',
+  'spot-reclaimed',
+  'image-pull-failed',
+  'no-stock',
+  'time-limit',
+  'stopped',
+  'launch-timeout',
+  'interrupted',
+];
+
+/**
+ * A failure is one thing in six columns. Breakers of earlier versions are forgotten: they told neither which image nor
+ * which options they were about, and what is still amiss closes again at the first launch.
+ */
+const third: Migration = {
+  version: 3,
+  name: 'failures of runners, timelines and breakers in one form',
+  statements: (builder) => {
+    const { schema } = builder;
+    const runners = sql.table('runners');
+    const [kind, source, atMs] = [sql.ref('failureKind'), sql.ref('failureSource'), sql.ref('failureAtMs')];
+    const place = sql`${sql.ref('registration')} || '/' || ${sql.ref('backend')}`;
+    return [
+      ...(['failureSource', 'failureCode', 'failureRequestId'] as const).map((column) =>
+        schema.alterTable('runners').addColumn(column, 'text').compile(),
+      ),
+      schema.alterTable('runners').addColumn('failureAtMs', integer).compile(),
+      sql`
+        update ${runners} set
+          ${source} = case
+            when ${kind} like 'github-%' then 'github'
+            when ${kind} in ('time-limit', 'interrupted', 'full', 'no-backend') then 'dispatcher'
+            when ${sql.ref('backend')} is null then 'dispatcher'
+            else ${place} end,
+          ${kind} = case
+            when ${kind} like 'github-%' then substr(${kind}, 8)
+            when ${kind} in ('full', 'no-backend') then 'no-place'
+            when ${kind} in (${sql.join(EARLIER_KINDS.map((name) => sql.lit(name)))}) then ${kind}
+            else 'unknown' end,
+          ${atMs} = ${sql.ref('stateSinceMs')}
+        where ${kind} is not null`.compile(builder),
+
+      ...(['failureSource', 'failureKind', 'failureCode', 'failureRequestId', 'failure'] as const).map((column) =>
+        schema.alterTable('runnerTimeline').addColumn(column, 'text').compile(),
+      ),
+      schema.alterTable('runnerTimeline').addColumn('failureAtMs', integer).compile(),
+
+      schema.dropTable('breakers').compile(),
+      schema
+        .createTable('breakers')
+        .addColumn('key', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('registration', 'text', (column) => column.notNull())
+        .addColumn('backend', 'text', (column) => column.notNull())
+        .addColumn('rule', 'text', (column) => column.notNull())
+        .addColumn('shape', 'text')
+        .addColumn('subject', 'text')
+        .addColumn('configuration', 'text', (column) => column.notNull())
+        .addColumn('failureSource', 'text', (column) => column.notNull())
+        .addColumn('failureKind', 'text', (column) => column.notNull())
+        .addColumn('failureCode', 'text')
+        .addColumn('failureRequestId', 'text')
+        .addColumn('failure', 'text', (column) => column.notNull())
+        .addColumn('failureAtMs', integer, (column) => column.notNull())
+        .addColumn('failures', integer, (column) => column.notNull())
+        .addColumn('sinceMs', integer, (column) => column.notNull())
+        .addColumn('closedUntilMs', integer, (column) => column.notNull())
+        .addColumn('changedAtMs', integer, (column) => column.notNull())
+        .compile(),
+    ];
+  },
+};
+
 const ninth: Migration = {
   version: 9,
   name: 'jobs are found by their run',
   statements: ({ schema }) => [schema.createIndex('jobsByRun').on('jobs').columns(['runId', 'key']).compile()],
 };
 
-const migrations: readonly Migration[] = [first, second, ninth];
+/** In the order in which they are applied. */
+export const migrations: readonly Migration[] = [first, second, third, ninth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

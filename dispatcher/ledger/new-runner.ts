@@ -42,7 +42,6 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     stopSentAtMs: null,
     refusedSinceMs: null,
     attempts: 0,
-    failureKind: null,
     failure: null,
     version: 0,
     ...known,

@@ -7,7 +7,7 @@
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { JobFilter, RunnerFilter } from './ledger.ts';
-import { jobColumnNames, runnerColumnNames } from './rows.ts';
+import { failureColumnNames, jobColumnNames, runnerColumnNames } from './rows.ts';
 import type { Bit, JobsTable, RunnersTable, Tables } from './tables.ts';
 
 /** Builds queries, has no connection. */
@@ -229,6 +229,20 @@ export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: numbe
     }))
     .where('status', '<>', completed)
     .where('statusSinceMs', '>=', sinceMs)
+    .compile();
+}
+
+export function unsettleRefused(builder: Builder, registration: string, reasonCode: string, nowMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb, fn }) => ({
+      unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+      version: eb('version', '+', 1),
+    }))
+    .where('registration', '=', registration)
+    .where('admission', '=', 'refused')
+    .where('reasonCode', '=', reasonCode)
+    .where('status', '<>', completed)
     .compile();
 }
 
@@ -493,8 +507,12 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
         stopSentAtMs: ref('excluded.stopSentAtMs'),
         refusedSinceMs: ref('excluded.refusedSinceMs'),
         attempts: ref('excluded.attempts'),
+        failureSource: ref('excluded.failureSource'),
         failureKind: ref('excluded.failureKind'),
+        failureCode: ref('excluded.failureCode'),
+        failureRequestId: ref('excluded.failureRequestId'),
         failure: ref('excluded.failure'),
+        failureAtMs: ref('excluded.failureAtMs'),
         version: ref('excluded.version'),
         live: ref('excluded.live'),
       })),
@@ -574,19 +592,28 @@ export function surplusRunners(builder: Builder, laneKey: string, limit: number)
     .compile();
 }
 
-export const insertTimeline = wholeRow<Tables['runnerTimeline']>(
-  ['runner', 'version', 'position', 'atMs', 'state', 'reason', 'details'],
-  (builder, values) =>
-    builder
-      .insertInto('runnerTimeline')
-      .columns(['runner', 'version', 'position', 'atMs', 'state', 'reason', 'details'])
-      .expression(values),
+const timelineColumnNames = [
+  'runner',
+  'version',
+  'position',
+  'atMs',
+  'state',
+  'reason',
+  'details',
+  ...failureColumnNames,
+] as const;
+
+export const insertTimeline = wholeRow<Tables['runnerTimeline']>(timelineColumnNames, (builder, values) =>
+  builder
+    .insertInto('runnerTimeline')
+    .columns([...timelineColumnNames])
+    .expression(values),
 );
 
 export function timelineOf(builder: Builder, runner: string): Query {
   return builder
     .selectFrom('runnerTimeline')
-    .select(['atMs', 'state', 'reason', 'details'])
+    .select(['atMs', 'state', 'reason', 'details', ...failureColumnNames])
     .where('runner', '=', runner)
     .orderBy('version')
     .orderBy('position')
@@ -645,8 +672,7 @@ export function allBreakers(builder: Builder): Query {
 }
 
 export function putBreaker(builder: Builder, breaker: Tables['breakers']): Query {
-  const { key, kind, message, failures, openUntilMs, changedAtMs } = breaker;
-  const state = { kind, message, failures, openUntilMs, changedAtMs };
+  const { key, ...state } = breaker;
   return builder
     .insertInto('breakers')
     .values({ key, ...state })

@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
+import { type Failure, type FailureKind, type FailureSource, isFailureKind, isFailureSource } from '../failure.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
-import type { Bit, JobsTable, RunnersTable } from './tables.ts';
+import type { Bit, FailureColumns, JobsTable, RunnersTable, Tables } from './tables.ts';
 
 export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable {
   return {
@@ -20,12 +21,24 @@ export function isDemand(row: JobRow): boolean {
   return row.admission === 'lane' && (row.status === 'queued' || (row.disputed && row.status !== 'completed'));
 }
 
-export function runnerColumns(row: RunnerRow): RunnersTable {
+export function runnerColumns({ failure, ...row }: RunnerRow): RunnersTable {
   return {
     ...row,
+    ...failureColumns(failure),
     labels: JSON.stringify(row.labels),
     forced: bit(row.forced),
     live: bit(row.state !== 'gone'),
+  };
+}
+
+export function failureColumns(failure: Failure | null): FailureColumns {
+  return {
+    failureSource: failure?.source ?? null,
+    failureKind: failure?.kind ?? null,
+    failureCode: failure?.code ?? null,
+    failureRequestId: failure?.requestId ?? null,
+    failure: failure?.message ?? null,
+    failureAtMs: failure?.atMs ?? null,
   };
 }
 
@@ -48,6 +61,55 @@ function json<Schema extends z.ZodType>(schema: Schema) {
       }
     })
     .pipe(schema);
+}
+
+const failureFields = {
+  failureSource: z.custom<FailureSource>((value) => typeof value === 'string' && isFailureSource(value)).nullable(),
+  failureKind: z.custom<FailureKind>((value) => typeof value === 'string' && isFailureKind(value)).nullable(),
+  failureCode: text.nullable(),
+  failureRequestId: text.nullable(),
+  failure: text.nullable(),
+  failureAtMs: integer.nullable(),
+} satisfies Record<keyof FailureColumns, z.ZodType>;
+
+export const failureColumnNames = [
+  'failureSource',
+  'failureKind',
+  'failureCode',
+  'failureRequestId',
+  'failure',
+  'failureAtMs',
+] as const satisfies readonly (keyof FailureColumns)[];
+
+type FailureRead = { readonly [Name in keyof typeof failureFields]: z.output<(typeof failureFields)[Name]> };
+
+/** The same row with its failure put together. */
+function withFailure<Row extends FailureRead>(
+  row: Row,
+): Omit<Row, keyof FailureRead> & { readonly failure: Failure | null } {
+  const {
+    failureSource: source,
+    failureKind: kind,
+    failureCode,
+    failureRequestId,
+    failure,
+    failureAtMs,
+    ...rest
+  } = row;
+  const whole = source !== null && kind !== null;
+  return {
+    ...rest,
+    failure: whole
+      ? {
+          source,
+          kind,
+          code: failureCode,
+          requestId: failureRequestId,
+          message: failure ?? '',
+          atMs: failureAtMs ?? 0,
+        }
+      : null,
+  };
 }
 
 const jobSchema = z.object({
@@ -133,15 +195,14 @@ const runnerSchema = z.object({
   stopSentAtMs: integer.nullable(),
   refusedSinceMs: integer.nullable(),
   attempts: integer,
-  failureKind: text.nullable(),
-  failure: text.nullable(),
+  ...failureFields,
   version: integer,
 });
 
 export const runnerColumnNames = [...runnerSchema.keyof().options, 'live'] as const;
 
 export function runnerRow(row: unknown): RunnerRow {
-  return runnerSchema.parse(row);
+  return withFailure(runnerSchema.parse(row));
 }
 
 const scopeSchema = z.discriminatedUnion('kind', [
@@ -204,23 +265,41 @@ export function waiting(row: unknown): Waiting {
   return waitingSchema.parse(row);
 }
 
-const timelineSchema = z.object({ atMs: integer, state: runnerState, reason: text, details: text.nullable() });
+const timelineSchema = z.object({
+  atMs: integer,
+  state: runnerState,
+  reason: text,
+  details: text.nullable(),
+  ...failureFields,
+});
 
 export function timelineEntry(row: unknown): TimelineEntry {
-  return timelineSchema.parse(row);
+  return withFailure(timelineSchema.parse(row));
 }
 
 const breakerSchema = z.object({
   key: text,
-  kind: text,
-  message: text,
+  registration: text,
+  backend: text,
+  rule: text,
+  shape: text.nullable(),
+  subject: text.nullable(),
+  configuration: text,
+  ...failureFields,
   failures: integer,
-  openUntilMs: integer.nullable(),
+  sinceMs: integer,
+  closedUntilMs: integer,
   changedAtMs: integer,
 });
 
 export function breaker(row: unknown): Breaker {
-  return breakerSchema.parse(row);
+  const { failure, ...rest } = withFailure(breakerSchema.parse(row));
+  if (failure === null) throw new TypeError(`breaker ${rest.key} has no failure`);
+  return { ...rest, failure };
+}
+
+export function breakerColumns({ failure, ...row }: Breaker): Tables['breakers'] {
+  return { ...row, ...failureColumns(failure) };
 }
 
 const liveCountSchema = z.object({ registration: text, backend: text.nullable(), count: integer });

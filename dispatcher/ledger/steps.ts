@@ -179,6 +179,10 @@ export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<numbe
   return (yield queries.unsettleOpenJobs(context.builder, sinceMs, context.nowMs)).changed;
 }
 
+export function* unsettleRefused(context: Context, registration: string, reasonCode: string): Step<number> {
+  return (yield queries.unsettleRefused(context.builder, registration, reasonCode, context.nowMs)).changed;
+}
+
 export function* staleJobs(context: Context, beforeMs: number, limit: number): Step<readonly string[]> {
   return (yield queries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.keyOf);
 }
@@ -269,7 +273,9 @@ export function* deleteEmptyLanes(context: Context): Step<number> {
 
 export function* createRunner(context: Context, runner: RunnerRow, reason: string): Step<void> {
   yield queries.insertRunner(context.builder, rows.runnerColumns(runner));
-  yield* append(context, runner, [{ atMs: runner.createdAtMs, state: runner.state, reason, details: null }]);
+  yield* append(context, runner, [
+    { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
+  ]);
   if (runner.forJobKey !== null) {
     yield queries.countLaunch(context.builder, runner.forJobKey, runner.createdAtMs);
   }
@@ -284,12 +290,11 @@ export function* stepRunner(
   if (before === undefined) return undefined;
   const step = decide(before);
   if (step === undefined) return { before, after: before };
-  const { failure, drainReason } = step.patch;
+  const { drainReason } = step.patch;
   const after: RunnerRow = {
     ...before,
     ...step.patch,
-    // Words of a service: it may repeat what it was sent.
-    ...(typeof failure === 'string' ? { failure: kept(failure) } : {}),
+    // Failures are scrubbed where they are made.
     ...(typeof drainReason === 'string' ? { drainReason: kept(drainReason) } : {}),
     version: before.version + 1,
   };
@@ -299,15 +304,15 @@ export function* stepRunner(
 }
 
 function* append(context: Context, { name, version }: RunnerRow, entries: readonly TimelineEntry[]): Step<void> {
-  for (const [position, { atMs, state, reason, details }] of entries.entries()) {
+  for (const [position, { failure, reason, details, ...entry }] of entries.entries()) {
     yield queries.insertTimeline(context.builder, {
       runner: name,
       version,
       position,
-      atMs,
-      state,
+      ...entry,
       reason: kept(reason),
       details: details === null ? null : kept(details),
+      ...rows.failureColumns(failure),
     });
   }
   if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {
@@ -377,7 +382,7 @@ export function* breakers(context: Context): Step<readonly Breaker[]> {
 }
 
 export function* putBreaker(context: Context, breaker: Breaker): Step<void> {
-  yield queries.putBreaker(context.builder, { ...breaker, message: kept(breaker.message) });
+  yield queries.putBreaker(context.builder, rows.breakerColumns(breaker));
 }
 
 export function* deleteBreaker(context: Context, key: string): Step<void> {

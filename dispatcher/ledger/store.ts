@@ -22,6 +22,8 @@ export function ledgerOn(store: Store): Ledger {
     jobsOfRun: (runId) => store.read((context) => steps.jobsOfRun(context, runId)),
     jobsWithId: (jobId) => store.read((context) => steps.jobsWithId(context, jobId)),
     jobs: (filter) => store.read((context) => steps.jobs(context, filter)),
+    unsettleRefused: (registration, reasonCode) =>
+      store.write((context) => steps.unsettleRefused(context, registration, reasonCode)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
     staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),

@@ -34,12 +34,24 @@ interface LanesTable {
   changedAtMs: number;
 }
 
-export type RunnersTable = Columns<RunnerRow, 'labels', 'forced'> & {
-  /** 1 until the runner is gone. Derived on every write: history must not slow the living. */
-  live: Bit;
-};
+/** A failure in its columns: all null where there is none. */
+export interface FailureColumns {
+  failureSource: string | null;
+  failureKind: string | null;
+  failureCode: string | null;
+  failureRequestId: string | null;
+  /** Its message. */
+  failure: string | null;
+  failureAtMs: number | null;
+}
 
-interface RunnerTimelineTable {
+export type RunnersTable = Columns<Omit<RunnerRow, 'failure'>, 'labels', 'forced'> &
+  FailureColumns & {
+    /** 1 until the runner is gone. Derived on every write: history must not slow the living. */
+    live: Bit;
+  };
+
+interface RunnerTimelineTable extends FailureColumns {
   runner: string;
   /** The runner's version that the step made, and the entry's place within the step. */
   version: number;
@@ -56,7 +68,7 @@ interface RunnerOutputsTable {
   keptAtMs: number;
 }
 
-type BreakersTable = Breaker;
+type BreakersTable = Omit<Breaker, 'failure'> & FailureColumns;
 
 interface LeasesTable {
   name: string;

@@ -1,88 +1,96 @@
 /**
- * Which backends may be tried now. Failures count, and breakers open, per registration, backend and (where the failure
- * is about them) image and shape: labels such as `sid-…` make every job its own lane, so a lane is no place to count.
+ * Which backends may be tried now, and how many launches each may have in flight. Failures count, and breakers close
+ * them, per registration, backend and (where the failure is about them) image and shape: labels such as `sid-…` make
+ * every job its own lane, so a lane is no place to count.
  */
-import type { ProviderErrorKind } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
+import { type Failure, failureWords } from '../failure.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
+import { shapeWords, stands } from './breaker-rules.ts';
+import { Breakers, placeOf } from './breakers.ts';
 import type { Log } from './ports.ts';
 
-/** `start` is a container that ended before it came online. */
-export type FailureKind = ProviderErrorKind | 'start';
-
-interface Rule {
-  /** Whether another image or shape may fare better on the same backend. */
-  readonly perShape: boolean;
-  /** Failures in a row before the breaker opens. */
-  readonly patience: number;
-  readonly firstMs: number;
-  readonly mostMs: number;
+export interface ClosedBackend {
+  readonly backend: string;
+  readonly reason: string;
+  /** Null: not by time. */
+  readonly untilMs: number | null;
+  /** What closed it; null where nothing failed. */
+  readonly failure: Failure | null;
 }
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-
-/** The verdicts of DESIGN, "Provider contract". `invalid` stays open until the registration changes. */
-const RULES: Readonly<Record<Exclude<FailureKind, 'invalid' | 'conflict'>, Rule>> = {
-  capacity: { perShape: true, patience: 1, firstMs: 30 * SECOND, mostMs: 10 * MINUTE },
-  quota: { perShape: false, patience: 1, firstMs: MINUTE, mostMs: 15 * MINUTE },
-  throttled: { perShape: false, patience: 1, firstMs: 5 * SECOND, mostMs: MINUTE },
-  transient: { perShape: false, patience: 1, firstMs: 5 * SECOND, mostMs: 5 * MINUTE },
-  unauthorized: { perShape: false, patience: 1, firstMs: 5 * MINUTE, mostMs: 5 * MINUTE },
-  start: { perShape: true, patience: 3, firstMs: MINUTE, mostMs: 10 * MINUTE },
-};
 
 export interface Usable {
   /** In the lane's order of preference. */
   readonly open: readonly string[];
   /** Why the others are not, in words. */
-  readonly closed: readonly { readonly backend: string; readonly reason: string; readonly untilMs: number | null }[];
+  readonly closed: readonly ClosedBackend[];
+}
+
+/** Whose launch, where and of what. */
+export interface Launched {
+  readonly registration: string;
+  readonly backend: string;
+  readonly specHash: string;
+  readonly runner: string;
 }
 
 interface Load {
   inFlight: number;
   /** Launches in flight at the most: halved when the service throttles, one more after each success. */
   window: number;
+  lastSuccessMs: number | null;
 }
 
+const MINUTE = 60_000;
 const LIVED = 'engine/lived-at-ms';
 /** A ledger that was last written longer ago may be an old copy: then all backends are listed before the first launch. */
 const MEMORY_MS = 15 * MINUTE;
+const MOST_SHAPES = 10_000;
+
+type BackendLedger = Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>;
+
+export interface BackendsOptions {
+  readonly ledger: BackendLedger;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly maxLaunches: number;
+  /** Each registration with its backends: by name, the hash of the options and credentials. */
+  readonly registrations: ReadonlyMap<string, ReadonlyMap<string, string>>;
+}
 
 export class Backends {
-  readonly #breakers = new Map<string, Breaker>();
+  readonly #breakers: Breakers;
   readonly #loads = new Map<string, Load>();
-  readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>;
+  readonly #ledger: BackendLedger;
   readonly #clock: Clock;
-  readonly #log: Log;
   readonly #widest: number;
   readonly #unlisted = new Map<string, Set<string>>();
+  /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
+  readonly #unfit = new Map<string, Failure>();
+  /** Shapes in words, by `specHash`. */
+  readonly #shapes = new Map<string, string>();
+  /** Registrations in which a refusal began to stand, or is over, and whose jobs have not been told. */
+  readonly #stood = new Set<string>();
+  readonly #healed = new Set<string>();
   #remembers = false;
 
-  /** `registrations`: each with the names of its backends. */
-  constructor(
-    ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>,
-    clock: Clock,
-    log: Log,
-    maxLaunches: number,
-    registrations: ReadonlyMap<string, readonly string[]>,
-  ) {
-    for (const [name, backends] of registrations) this.#unlisted.set(name, new Set(backends));
+  constructor({ ledger, clock, log, maxLaunches, registrations }: BackendsOptions) {
+    const configurations = new Map<string, string>();
+    for (const [name, backends] of registrations) {
+      this.#unlisted.set(name, new Set(backends.keys()));
+      for (const [backend, hash] of backends) configurations.set(`${name}/${backend}`, hash);
+    }
+    this.#breakers = new Breakers(ledger, clock, log, configurations);
     this.#ledger = ledger;
     this.#clock = clock;
-    this.#log = log;
     this.#widest = maxLaunches;
   }
 
-  /** A start is when registrations change: what they were refused for is tried again. */
   async load(): Promise<void> {
     const livedAtMs = Number(await this.#ledger.cursor(LIVED));
     this.#remembers = livedAtMs > 0 && this.#clock.now() - livedAtMs < MEMORY_MS;
-    for (const breaker of await this.#ledger.breakers()) {
-      if (breaker.kind === 'invalid') await this.#ledger.deleteBreaker(breaker.key);
-      else this.#breakers.set(breaker.key, breaker);
-    }
+    await this.#breakers.load();
   }
 
   /** The ledger knows all that runs: written once a minute, from the time when everything was listed. */
@@ -100,39 +108,72 @@ export class Backends {
 
   usable(lane: LaneSpec): Usable {
     const open: string[] = [];
-    const closed: Usable['closed'][number][] = [];
+    const closed: ClosedBackend[] = [];
     const [unlisted] = this.#unlisted.get(lane.registration) ?? [];
     // What runs on one backend counts for the caps of all, and a ledger without memory does not know of it.
     if (unlisted !== undefined && !this.#remembers) {
       const reason = `the ledger is new, and what runs on ${unlisted} has not been listed yet`;
-      return { open, closed: lane.backends.map((backend) => ({ backend, reason, untilMs: null })) };
+      return { open, closed: lane.backends.map((backend) => ({ backend, reason, untilMs: null, failure: null })) };
     }
     for (const backend of lane.backends) {
-      const obstacle = this.#obstacle(lane.registration, backend, lane.specHash);
+      const obstacle = this.#obstacle(lane, backend);
       if (obstacle === undefined) open.push(backend);
-      else closed.push({ backend, ...obstacle });
+      else closed.push(obstacle);
     }
     return { open, closed };
   }
 
-  /** The service's words, when every backend of the lane refuses its image or shape for good. */
-  refusal(lane: LaneSpec): string | undefined {
-    const words: string[] = [];
+  /**
+   * Of these backends those that may be called for this runner: where one has been closed and is due, the first runner
+   * that claims it tries it, and the next ones wait for what becomes of that.
+   */
+  claim(lane: LaneSpec, backends: readonly string[], runner: string): readonly string[] {
+    if (this.#shapes.size >= MOST_SHAPES) this.#shapes.clear();
+    this.#shapes.set(lane.specHash, shapeWords(lane.wish));
+    return backends.filter((backend) => this.#breakers.claim(placeOf(lane, backend), runner));
+  }
+
+  /** The runner came to its end, or will not be launched: it tries no backend any more. */
+  released(runner: string): void {
+    this.#breakers.release(runner);
+  }
+
+  /** What the services said, when each backend of the lane refuses its image or shape for good or for long. */
+  refusal(lane: LaneSpec): readonly Failure[] | undefined {
+    const refusals: Failure[] = [];
     for (const backend of lane.backends) {
-      const breaker = this.#breakers.get(shapeKey(lane.registration, backend, lane.specHash, 'invalid'));
-      if (breaker === undefined) return undefined;
-      words.push(`${backend}: ${breaker.message}`);
+      const failure =
+        this.#unfit.get(unfitKey(lane, backend)) ?? this.#breakers.refusal(placeOf(lane, backend))?.failure;
+      if (failure === undefined) return undefined;
+      refusals.push(failure);
     }
-    return words.join('; ');
+    return refusals;
+  }
+
+  /** Registrations in which refusals began to stand, or are over, since this was last asked. */
+  takeTurned(): { readonly stood: readonly string[]; readonly healed: readonly string[] } {
+    const turned = { stood: [...this.#stood], healed: [...this.#healed] };
+    this.#stood.clear();
+    this.#healed.clear();
+    return turned;
+  }
+
+  /** Registrations with a refusal that stands, and is due to be tried again. */
+  refusalsDue(): readonly string[] {
+    const due = new Set<string>();
+    for (const breaker of this.#breakers.all()) {
+      const waits = breaker.closedUntilMs > this.#clock.now() || this.#breakers.probe(breaker) !== undefined;
+      if (stands(breaker) && !waits) due.add(breaker.registration);
+    }
+    return [...due];
   }
 
   /** The earliest time at which a closed backend may be tried again. */
   nextOpeningMs(): number | undefined {
     let earliest: number | undefined;
     const now = this.#clock.now();
-    for (const { openUntilMs } of this.#breakers.values()) {
-      if (openUntilMs === null || openUntilMs <= now) continue;
-      if (earliest === undefined || openUntilMs < earliest) earliest = openUntilMs;
+    for (const { closedUntilMs } of this.#breakers.all()) {
+      if (closedUntilMs > now && (earliest === undefined || closedUntilMs < earliest)) earliest = closedUntilMs;
     }
     return earliest;
   }
@@ -154,104 +195,70 @@ export class Backends {
     this.#load(registration, backend).inFlight -= 1;
   }
 
-  async failed(
-    registration: string,
-    backend: string,
-    specHash: string,
-    kind: FailureKind,
-    message: string,
-    retryAfterMs?: number,
-  ): Promise<void> {
-    if (kind === 'conflict') return;
-    const now = this.#clock.now();
-    if (kind === 'throttled') {
+  async failed(launched: Launched, failure: Failure, retryAfterMs?: number): Promise<void> {
+    const { registration, backend, specHash } = launched;
+    if (failure.kind === 'throttled') {
       const load = this.#load(registration, backend);
       load.window = Math.max(1, load.window / 2);
     }
-    if (kind === 'invalid') {
-      const key = shapeKey(registration, backend, specHash, kind);
-      await this.#put({ key, kind, message, failures: 1, openUntilMs: null, changedAtMs: now });
+    if (failure.kind === 'unfit') {
+      if (this.#unfit.size >= MOST_SHAPES) this.#unfit.clear();
+      this.#unfit.set(unfitKey(launched, backend), failure);
+      this.#stood.add(registration);
       return;
     }
-    const rule = RULES[kind];
-    const key = rule.perShape ? shapeKey(registration, backend, specHash, kind) : `${registration}/${backend}`;
-    const before = this.#breakers.get(key);
-    // Launches that were under way when the breaker opened fail too; they are the same failure.
-    if (before !== undefined && before.kind === kind && before.openUntilMs !== null && before.openUntilMs > now) return;
-    const failures = (before?.failures ?? 0) + 1;
-    const doublings = Math.max(0, failures - rule.patience);
-    const pauseMs = Math.max(retryAfterMs ?? 0, Math.min(rule.mostMs, rule.firstMs * 2 ** Math.min(doublings, 10)));
-    const openUntilMs = failures >= rule.patience ? now + pauseMs : now;
-    await this.#put({ key, kind, message, failures, openUntilMs, changedAtMs: now });
+    const place = placeOf(launched, backend);
+    this.#breakers.releaseAt(place, launched.runner);
+    const breaker = await this.#breakers.failed(place, this.#shapes.get(specHash) ?? null, failure, retryAfterMs);
+    if (breaker !== undefined && stands(breaker)) this.#stood.add(registration);
   }
 
   /** The service accepted a launch: its account-wide troubles are over, and more launches may be in flight. */
-  async accepted(registration: string, backend: string, specHash: string): Promise<void> {
+  async accepted(launched: Launched): Promise<void> {
+    const { registration, backend, runner } = launched;
     const load = this.#load(registration, backend);
     load.window = Math.min(this.#widest, load.window + 1);
-    await this.#delete(`${registration}/${backend}`);
-    await this.#delete(shapeKey(registration, backend, specHash, 'capacity'));
+    load.lastSuccessMs = this.#clock.now();
+    const place = placeOf(launched, backend);
+    this.#breakers.settleAt(place, runner);
+    this.#forgot(await this.#breakers.healed(place, 'accepted'));
   }
 
   /** A container of this image and shape came online there. */
-  async cameOnline(registration: string, backend: string, specHash: string): Promise<void> {
-    await this.#delete(shapeKey(registration, backend, specHash, 'start'));
+  async cameOnline(launched: Launched): Promise<void> {
+    this.#forgot(await this.#breakers.healed(placeOf(launched, launched.backend), 'online'));
+    this.#breakers.release(launched.runner);
   }
 
-  #obstacle(
-    registration: string,
-    backend: string,
-    specHash: string,
-  ): { reason: string; untilMs: number | null } | undefined {
-    const now = this.#clock.now();
-    if (this.#unlisted.get(registration)?.has(backend) !== false) {
-      return { reason: 'what runs there has not been listed yet', untilMs: null };
+  #forgot(breakers: readonly Breaker[]): void {
+    for (const breaker of breakers) if (stands(breaker)) this.#healed.add(breaker.registration);
+  }
+
+  #obstacle(lane: LaneSpec, backend: string): ClosedBackend | undefined {
+    if (this.#unlisted.get(lane.registration)?.has(backend) !== false) {
+      return { backend, reason: 'what runs there has not been listed yet', untilMs: null, failure: null };
     }
-    const keys = [
-      `${registration}/${backend}`,
-      ...(['invalid', 'capacity', 'start'] as const).map((kind) => shapeKey(registration, backend, specHash, kind)),
-    ];
-    for (const key of keys) {
-      const breaker = this.#breakers.get(key);
-      if (breaker === undefined) continue;
-      if (breaker.openUntilMs === null || breaker.openUntilMs > now) {
-        return { reason: `${breaker.kind}: ${breaker.message}`, untilMs: breaker.openUntilMs };
-      }
-      const probing = this.#load(registration, backend).inFlight > 0 && breaker.kind !== 'start';
-      if (probing) return { reason: `${breaker.kind} before; one launch tries it again`, untilMs: null };
-    }
-    return undefined;
+    const unfit = this.#unfit.get(unfitKey(lane, backend));
+    if (unfit !== undefined) return { backend, reason: unfit.message, untilMs: null, failure: unfit };
+    const obstacle = this.#breakers.obstacle(placeOf(lane, backend));
+    if (obstacle === undefined) return undefined;
+    const { breaker, state } = obstacle;
+    const words = failureWords(breaker.failure);
+    return state === 'probing'
+      ? { backend, reason: `${words}; one launch tries it again now`, untilMs: null, failure: breaker.failure }
+      : { backend, reason: words, untilMs: breaker.closedUntilMs, failure: breaker.failure };
   }
 
   #load(registration: string, backend: string): Load {
     const key = `${registration}/${backend}`;
     const known = this.#loads.get(key);
     if (known !== undefined) return known;
-    const load = { inFlight: 0, window: this.#widest };
+    const load = { inFlight: 0, window: this.#widest, lastSuccessMs: null };
     this.#loads.set(key, load);
     return load;
   }
-
-  async #put(breaker: Breaker): Promise<void> {
-    this.#breakers.set(breaker.key, breaker);
-    const open = breaker.openUntilMs === null || breaker.openUntilMs > this.#clock.now();
-    if (open) {
-      this.#log.warn('breaker', {
-        backend: breaker.key,
-        kind: breaker.kind,
-        reason: breaker.message,
-        failures: breaker.failures,
-        untilMs: breaker.openUntilMs,
-      });
-    }
-    await this.#ledger.putBreaker(breaker);
-  }
-
-  async #delete(key: string): Promise<void> {
-    if (this.#breakers.delete(key)) await this.#ledger.deleteBreaker(key);
-  }
 }
 
-function shapeKey(registration: string, backend: string, specHash: string, kind: FailureKind): string {
-  return `${registration}/${backend}/${specHash}/${kind}`;
+function unfitKey(lane: Pick<LaneSpec, 'registration' | 'specHash'>, backend: string): string {
+  return `${lane.registration}/${backend}/${lane.specHash}`;
 }

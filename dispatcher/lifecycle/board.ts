@@ -87,6 +87,10 @@ export class Board {
     return this.#lanes.get(laneKey)?.counts;
   }
 
+  *lanesOf(registration: string): Generator<LaneSpec> {
+    for (const { counts } of this.#lanes.values()) if (counts.lane.registration === registration) yield counts.lane;
+  }
+
   need(lane: Pick<LaneSpec, 'key' | 'registration'>): number {
     return this.#needs.get(lane.registration)?.get(lane.key) ?? 0;
   }

@@ -1,12 +1,13 @@
 /** One visit to a draining runner: does what drain-plan.ts says, on GitHub's side and on the provider's. */
 import { ProviderError } from '../../providers/provider.ts';
+import { backendSource, failureFields, githubFailure, providerFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { githubStep, instanceStep, nextVisitMs, restsOnSilence } from './drain-plan.ts';
 import { type Floor, tenantOf } from './floor.ts';
 import { instanceIsOver, postpone } from './machine.ts';
-import { lookAtInstance } from './observe.ts';
+import { lookAtInstance, stepFailed } from './observe.ts';
 import type { Tenant } from './ports.ts';
 import type { Verifier } from './verify.ts';
 
@@ -52,12 +53,8 @@ async function githubSide(floor: Floor, runner: RunnerRow): Promise<RunnerRow | 
     return await floor.tell(
       runner.name,
       refused
-        ? { kind: 'credentials-refused', message: error.message }
-        : {
-            kind: 'step-failed',
-            message: error.message,
-            ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-          },
+        ? { kind: 'credentials-refused', failure: githubFailure(error, floor.now()) }
+        : stepFailed(githubFailure(error, floor.now()), error.retryAfterMs),
     );
   }
 }
@@ -106,11 +103,8 @@ async function stopInstance(floor: Floor, verifier: Verifier, runner: RunnerRow)
     return await floor.tell(runner.name, { kind: 'stop-sent' });
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
-    return await floor.tell(runner.name, {
-      kind: 'step-failed',
-      message: error.message,
-      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-    });
+    const source = backendSource(runner.registration, runner.backend);
+    return await floor.tell(runner.name, stepFailed(providerFailure(error, source, floor.now()), error.retryAfterMs));
   }
 }
 
@@ -126,7 +120,9 @@ async function lastOutput(
     return await read();
   } catch (error) {
     if (!(error instanceof ProviderError) || runner.attempts < 3) throw error;
-    floor.options.log.warn('output-lost', { runner: runner.name, backend: runner.backend, reason: error.message });
+    const source = backendSource(runner.registration, runner.backend ?? 'none');
+    const told = failureFields(providerFailure(error, source, floor.now()));
+    floor.options.log.warn('output-lost', { runner: runner.name, ...told });
     return undefined;
   }
 }

@@ -1,8 +1,10 @@
 /** The running heart: turns facts in the ledger into runners, and takes runners down. Holds no truth of its own. */
 import { ulid } from '../clock.ts';
+import { defectFailure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
+import { backendHashes } from './backend-hashes.ts';
 import { Backends } from './backends.ts';
 import { Board } from './board.ts';
 import { drainRunner } from './drain.ts';
@@ -15,8 +17,9 @@ import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
 import { type Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
+import { Refusals } from './refusals.ts';
 import { turnOf } from './replacement.ts';
-import { refusedByBackends, settleJobs } from './settle.ts';
+import { settleJobs } from './settle.ts';
 import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
 import { Verifier } from './verify.ts';
@@ -68,12 +71,9 @@ export function createEngine(options: EngineOptions): Engine {
   const idleWaiters: (() => void)[] = [];
 
   const board = new Board(ledger);
-  const backendNames = new Map<string, readonly string[]>();
-  for (const [registration, tenant] of tenants) {
-    const names = tenant.registration.backends.map(({ name }) => name);
-    backendNames.set(registration, names);
-  }
-  const backends = new Backends(ledger, clock, log, options.maxLaunches, backendNames);
+  const registrations = new Map<string, ReadonlyMap<string, string>>();
+  for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
+  const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations });
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
   const working = () => state === 'working';
@@ -81,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
   const view = new GithubView(floor);
   const instances = new InstanceView(dispatcherId, () => clock.now());
   const verifier = new Verifier(floor);
+  const refusals = new Refusals(floor, board, backends);
 
   const launches = new Map<string, Promise<void>>();
   const visits = new Map<string, Promise<void>>();
@@ -145,6 +146,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** One pass: facts become admissions and runner events, lanes become launches, due runners are visited. */
   async function cycle(): Promise<void> {
+    await refusals.look();
     await settleJobs(floor, backends, verifier);
     await board.refresh(clock.now());
     await launchNeeded();
@@ -192,44 +194,46 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     const name = `${dispatcherId}-${ulid(now, random)}`;
-    const [backend] = chosen;
+    const claimed = backends.claim(lane, chosen, name);
+    const [backend] = claimed;
+    // Another launch of this pass tries them.
+    if (backend === undefined) return;
     await ledger.createRunner(
-      planned({ name, permit: { lane, backends: chosen }, now, incarnation, forJobKey: job.key }),
-      `planned for ${job.owner}/${job.repository} job ${job.jobId}${backend === undefined ? '' : ` on ${backend}`}`,
+      planned({ name, permit: { lane, backends: claimed }, now, incarnation, forJobKey: job.key }),
+      `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`,
     );
     board.mark(lane.key);
-    launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: chosen }));
+    launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: claimed }));
   }
 
   /** Never rejects. */
   async function launch(tenant: Tenant, plan: Launch): Promise<void> {
     try {
       await launchRunner(floor, tenant, backends, holds, plan);
-      await refuseHopeless(plan.lane.key);
     } catch (error) {
-      // Its row stays `creating`: the deadline, or the next start, takes it up.
       log.error('launch-broken', { runner: plan.runner, error });
+      await abandonBroken(plan.runner, error);
     } finally {
       launches.delete(plan.runner);
+      await releaseUnstarted(plan.runner);
       laneChanged(plan.lane.key);
       wake();
     }
   }
 
-  /** When every backend of a lane refuses its image or shape for good, its jobs are refused with the services' words. */
-  async function refuseHopeless(laneKey: string): Promise<void> {
-    const lane = board.counts(laneKey)?.lane;
-    const words = lane === undefined ? undefined : backends.refusal(lane);
-    if (lane === undefined || words === undefined) return;
-    const jobs = await ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
-    await ledger.settleJobs(
-      jobs.map((job) => ({
-        key: job.key,
-        version: job.version,
-        admission: refusedByBackends(lane.registration, words),
-      })),
-    );
-    board.mark(laneKey);
+  /** Nothing is known of what it left behind. Where not even that can be written down, its deadline takes it up. */
+  async function abandonBroken(name: string, cause: unknown): Promise<void> {
+    try {
+      await floor.tell(name, { kind: 'launch-abandoned', failure: defectFailure(cause, clock.now()) });
+    } catch (error) {
+      log.error('launch-not-recorded', { runner: name, error });
+    }
+  }
+
+  /** A runner whose container starts goes on trying the image; any other has told what it had to tell. */
+  async function releaseUnstarted(name: string): Promise<void> {
+    const runner = await ledger.runner(name).catch(() => undefined);
+    if (runner?.state !== 'starting') backends.released(name);
   }
 
   async function drainSurplus(): Promise<void> {
@@ -237,6 +241,7 @@ export function createEngine(options: EngineOptions): Engine {
     for (const { laneKey, count } of [...board.surplusSince(now - SURPLUS_MS)]) {
       for (const runner of await ledger.surplusRunners(laneKey, count)) {
         await floor.tell(runner.name, { kind: 'drain', reason: 'no job needs it any more' });
+        backends.released(runner.name);
       }
     }
     for (const laneKey of [...board.outdatedLanes()]) {
@@ -245,6 +250,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const runner of runners) {
         if (runner.specHash !== spec && runner.specHash !== 'adopted' && runner.jobKey === null) {
           await floor.tell(runner.name, { kind: 'drain', reason: REASON_CHANGED });
+          backends.released(runner.name);
         }
       }
     }
@@ -281,7 +287,7 @@ export function createEngine(options: EngineOptions): Engine {
       else await observeRunner({ floor, view, verifier, backends }, runner);
     } catch (error) {
       log.error('visit-failed', { runner: runner.name, state: runner.state, error });
-      await postponeBroken(runner.name);
+      await postponeBroken(runner.name, error);
     } finally {
       visits.delete(runner.name);
       const left = (visitsByBackend.get(place) ?? 1) - 1;
@@ -291,9 +297,9 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  async function postponeBroken(name: string): Promise<void> {
+  async function postponeBroken(name: string, cause: unknown): Promise<void> {
     try {
-      await floor.tell(name, { kind: 'step-failed', message: 'an error of the dispatcher: see its log' });
+      await floor.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
       log.error('visit-not-recorded', { runner: name, error });
     }
@@ -405,6 +411,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     async forget(runner) {
       const after = await floor.tell(runner, { kind: 'forget' });
+      backends.released(runner);
       wake();
       return after;
     },

@@ -1,5 +1,6 @@
 /** What everything that acts on runners shares: the way in which an event reaches a runner. */
-import type { RunnerRow } from '../ledger/ledger.ts';
+import { type Failure, failureFields } from '../failure.ts';
+import type { RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import { Lock } from './lock.ts';
 import { type MachineContext, type RunnerEvent, step } from './machine.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
@@ -45,13 +46,14 @@ export function createFloor(
     };
   }
 
-  function report(before: RunnerRow, after: RunnerRow, reasons: readonly string[]): void {
-    for (const reason of reasons) {
+  function report(before: RunnerRow, after: RunnerRow, entries: readonly TimelineEntry[]): void {
+    for (const { reason, failure } of entries) {
       log.info('runner', {
         runner: after.name,
         registration: after.registration,
         backend: after.backend,
         state: after.state,
+        ...(failure === null ? {} : toldOf(failure)),
         reason,
       });
     }
@@ -68,16 +70,16 @@ export function createFloor(
     laneChanged: bell.laneChanged,
     wake: bell.wake,
     async tell(name, event) {
-      let reasons: readonly string[] = [];
+      let entries: readonly TimelineEntry[] = [];
       const result = await ledger.stepRunner(name, (runner) => {
         const answer = step(runner, event, contextOf(runner));
         if (answer.kind === 'ignored') return undefined;
-        reasons = answer.step.entries.map((entry) => entry.reason);
+        entries = answer.step.entries;
         return answer.step;
       });
       if (result === undefined) return undefined;
       const { before, after } = result;
-      report(before, after, reasons);
+      report(before, after, entries);
       if (before.state !== after.state || before.jobKey !== after.jobKey) {
         bell.unnamed(after, after.state === 'busy' && after.jobKey === null);
         bell.laneChanged(after.laneKey);
@@ -86,6 +88,12 @@ export function createFloor(
       return after;
     },
   };
+}
+
+/** Beside the reason of the step: what went wrong. */
+function toldOf(failure: Failure): Readonly<Record<string, unknown>> {
+  const { reason, ...fields } = failureFields(failure);
+  return { ...fields, failure: reason };
 }
 
 export function tenantOf(floor: Floor, runner: Pick<RunnerRow, 'registration'>): Tenant | undefined {

@@ -12,6 +12,7 @@ import {
 } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { jitter, sleep } from '../clock.ts';
+import { backendSource, type Failure, failureFields, githubFailure, ownFailure, providerFailure } from '../failure.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Backends } from './backends.ts';
@@ -45,14 +46,16 @@ export async function launchRunner(
   const jit = await createJit(floor, tenant, holds, launch);
   if (jit === undefined) return;
 
-  const refusals: { readonly backend: string; readonly kind: string; readonly message: string }[] = [];
+  const refusals: Failure[] = [];
   for (const backend of launch.backends) {
-    const registration = launch.lane.registration;
-    const refused = async (kind: ProviderError['kind'], message: string, retryAfterMs?: number) => {
-      refusals.push({ backend, kind, message });
-      options.metrics.launchFailed(registration, backend, kind);
-      await backends.failed(registration, backend, launch.lane.specHash, kind, message, retryAfterMs);
-      await floor.tell(launch.runner, { kind: 'backend-refused', backend, failureKind: kind, message });
+    const { registration, specHash } = launch.lane;
+    const launched = { registration, backend, specHash, runner: launch.runner };
+    const source = backendSource(registration, backend);
+    const refused = async (failure: Failure, retryAfterMs?: number) => {
+      refusals.push(failure);
+      options.metrics.launchFailed(registration, backend, failure.kind);
+      await backends.failed(launched, failure, retryAfterMs);
+      await floor.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
 
     backends.entered(registration, backend);
@@ -60,12 +63,12 @@ export async function launchRunner(
       const ready = await prepare(tenant, backend, launch.lane.wish);
       if (ready instanceof ProviderError) {
         // Nothing was called: another backend may have the runner.
-        await refused(ready.kind, ready.message, ready.retryAfterMs);
+        await refused(providerFailure(ready, source, floor.now()), ready.retryAfterMs);
         continue;
       }
       const { provider, fit } = ready;
       if (!fit.fits) {
-        await refused('invalid', fit.reason);
+        await refused(ownFailure('unfit', fit.reason, floor.now(), source));
         continue;
       }
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? LONGEST_LIFE_MS;
@@ -73,7 +76,7 @@ export async function launchRunner(
       const turn = await takePlace(floor, tenant, launch, backend, jit.runnerId, deadlineAtMs);
       if (turn === 'over') return;
       if (turn === 'full') {
-        refusals.push({ backend, kind: 'full', message: 'it is at its cap of runners' });
+        refusals.push(ownFailure('no-place', 'it is at its cap of runners', floor.now(), source));
         continue;
       }
 
@@ -86,20 +89,18 @@ export async function launchRunner(
         case 'accepted':
           await floor.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
           options.metrics.launched(registration, backend, floor.now() - startedAtMs);
-          await backends.accepted(registration, backend, launch.lane.specHash);
+          await backends.accepted(launched);
           return;
         case 'refused':
-          await refused(outcome.error.kind, outcome.error.message, outcome.error.retryAfterMs);
+          await refused(providerFailure(outcome.error, source, floor.now()), outcome.error.retryAfterMs);
           continue;
-        case 'uncertain':
-          options.metrics.launchFailed(registration, backend, 'transient');
-          await backends.failed(registration, backend, launch.lane.specHash, 'transient', outcome.error.message);
-          await floor.tell(launch.runner, {
-            kind: 'launch-abandoned',
-            failureKind: 'transient',
-            message: outcome.error.message,
-          });
+        case 'uncertain': {
+          const failure = providerFailure(outcome.error, source, floor.now());
+          options.metrics.launchFailed(registration, backend, failure.kind);
+          await backends.failed(launched, failure, outcome.error.retryAfterMs);
+          await floor.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
+        }
       }
     } finally {
       backends.left(registration, backend);
@@ -108,8 +109,7 @@ export async function launchRunner(
   }
   await floor.tell(launch.runner, {
     kind: 'launch-refused',
-    failureKind: refusals.at(-1)?.kind ?? 'no-backend',
-    message: refusals.map(({ backend, message }) => `${backend}: ${message}`).join('; '),
+    failure: refusals.at(-1) ?? ownFailure('no-place', 'no backend had room', floor.now()),
   });
 }
 
@@ -203,7 +203,8 @@ async function tryBackend(
       if (error.kind !== 'transient' && doubt === undefined) return { kind: 'refused', error };
       if (error.kind !== 'transient') return { kind: 'uncertain', error };
       doubt = error;
-      log.warn('launch-retry', { runner: launch.runner, backend, attempt, reason: error.message });
+      const told = failureFields(providerFailure(error, backendSource(launch.lane.registration, backend), clock.now()));
+      log.warn('launch-retry', { runner: launch.runner, attempt, ...told });
       // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
       const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
       if (last || !floor.working()) return { kind: 'uncertain', error };
@@ -230,11 +231,7 @@ async function createJit(floor: Floor, tenant: Tenant, holds: Holds, launch: Lau
     floor.options.metrics.launchFailed(lane.registration, 'github', error.kind);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
     if (error.kind !== 'conflict') holds.hold(lane.registration, error);
-    await floor.tell(launch.runner, {
-      kind: 'launch-refused',
-      failureKind: `github-${error.kind}`,
-      message: error.message,
-    });
+    await floor.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, floor.now()) });
     const nothingRegistered = error.kind !== 'conflict' && error.kind !== 'transient';
     if (nothingRegistered) await floor.tell(launch.runner, { kind: 'deregistered' });
     return undefined;

@@ -2,7 +2,8 @@
  * The states of a runner. Pure: a runner and an event give the next step, or the reason why nothing follows.
  * Events are facts and always have an answer; the tests walk every (state, event) pair.
  */
-import type { RunnerPatch, RunnerRow, RunnerState, RunnerStep } from '../ledger/ledger.ts';
+import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../failure.ts';
+import type { RunnerPatch, RunnerRow, RunnerState, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
 
 export type RunnerEvent =
   /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
@@ -13,26 +14,22 @@ export type RunnerEvent =
       readonly instanceDeadlineAtMs: number;
     }
   /** A backend refused definitely; another one may follow. */
-  | {
-      readonly kind: 'backend-refused';
-      readonly backend: string;
-      readonly failureKind: string;
-      readonly message: string;
-    }
+  | { readonly kind: 'backend-refused'; readonly backend: string; readonly failure: Failure }
   /** The provider accepted the launch. */
   | { readonly kind: 'accepted'; readonly backend: string; readonly instanceId: string }
   /** Every backend refused definitely: nothing was created. */
-  | { readonly kind: 'launch-refused'; readonly failureKind: string; readonly message: string }
+  | { readonly kind: 'launch-refused'; readonly failure: Failure }
   /** The launch was given up, and an instance may exist all the same. */
-  | { readonly kind: 'launch-abandoned'; readonly failureKind: string; readonly message: string }
+  | { readonly kind: 'launch-abandoned'; readonly failure: Failure }
   | {
       readonly kind: 'instance';
       readonly state: 'pending' | 'running' | 'ended' | 'unknown';
       readonly backend: string;
       readonly instanceId: string;
-      readonly ended?: { readonly kind: string; readonly message: string };
+      /** Of one that has ended: why. */
+      readonly ended?: Failure;
       /** Of one that has not ended: why it does not start, or what befell it. */
-      readonly trouble?: { readonly kind: string; readonly message: string };
+      readonly trouble?: Failure;
     }
   /** The provider said that there is no such instance. Once is no proof. */
   | { readonly kind: 'instance-missing' }
@@ -49,8 +46,8 @@ export type RunnerEvent =
   | { readonly kind: 'deregistered' }
   | { readonly kind: 'stop-sent' }
   /** GitHub refuses our credentials for this runner. */
-  | { readonly kind: 'credentials-refused'; readonly message: string }
-  | { readonly kind: 'step-failed'; readonly message: string; readonly retryAfterMs?: number };
+  | { readonly kind: 'credentials-refused'; readonly failure: Failure }
+  | { readonly kind: 'step-failed'; readonly failure: Failure; readonly retryAfterMs?: number };
 
 export type RunnerEventKind = RunnerEvent['kind'];
 
@@ -71,8 +68,6 @@ const MINUTE = 60 * SECOND;
 
 /** How long `creating` may take, from the row to the provider's answer. */
 export const CREATING_MS = 5 * MINUTE;
-/** A container that the service takes, and has no room for yet: `reason.kind` of the provider contract. */
-const NO_STOCK = 'no-stock';
 /** How long a container may take to exit after its job. */
 export const FINISHING_MS = MINUTE;
 /** Misses, and the time they must span, before an instance that nobody stopped counts as absent. */
@@ -117,8 +112,8 @@ export function step(runner: RunnerRow, event: RunnerEvent, context: MachineCont
 function relieved(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   const { state } = taken.patch;
   const started = runner.state === 'starting' && (state === 'online' || state === 'busy' || state === 'finishing');
-  if (!started || runner.failureKind === null) return taken;
-  return { ...taken, patch: { ...taken.patch, failureKind: null, failure: null } };
+  if (!started || runner.failure === null) return taken;
+  return { ...taken, patch: { ...taken.patch, failure: null } };
 }
 
 /** No container of it can be running: none was made, or it ended. */
@@ -167,7 +162,7 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
     case 'stop-sent':
       return onStopSent(runner, context);
     case 'credentials-refused':
-      return onCredentialsRefused(runner, event.message, context);
+      return onCredentialsRefused(runner, event.failure, context);
     case 'step-failed':
       return onStepFailed(runner, event, context);
   }
@@ -198,13 +193,13 @@ function onCalling(
 
 function onBackendRefused(
   runner: RunnerRow,
-  event: { readonly backend: string; readonly failureKind: string; readonly message: string },
+  event: { readonly backend: string; readonly failure: Failure },
   context: MachineContext,
 ): Answer {
-  const reason = `${event.backend} refused: ${event.failureKind}`;
+  const reason = `${event.backend} refused the launch`;
   switch (runner.state) {
     case 'creating':
-      return note(runner, reason, context, { instanceState: 'none' }, event.message);
+      return note(runner, reason, context, { instanceState: 'none' }, event.failure);
     case 'starting':
     case 'online':
     case 'busy':
@@ -249,27 +244,22 @@ function onAccepted(
 
 function onLaunchFailed(
   runner: RunnerRow,
-  event: {
-    readonly kind: 'launch-refused' | 'launch-abandoned';
-    readonly failureKind: string;
-    readonly message: string;
-  },
+  event: { readonly kind: 'launch-refused' | 'launch-abandoned'; readonly failure: Failure },
   context: MachineContext,
 ): Answer {
   const instanceState = event.kind === 'launch-refused' ? 'none' : calledState(runner);
   switch (runner.state) {
     case 'creating':
-      return drainNow(runner, `launch failed: ${event.failureKind}`, context, {
-        instanceState,
-        failureKind: event.failureKind,
-        failure: event.message,
-      });
+      return drainNow(runner, 'the launch failed', context, { instanceState, failure: event.failure });
     case 'draining':
       if (runner.instanceState === 'maybe' && instanceState === 'none') {
-        return note(runner, `launch failed: ${event.failureKind}`, context, {
-          instanceState,
-          nextCheckAtMs: context.nowMs,
-        });
+        return note(
+          runner,
+          'the launch failed',
+          context,
+          { instanceState, nextCheckAtMs: context.nowMs },
+          event.failure,
+        );
       }
       return ignored('it is being taken down already');
     case 'starting':
@@ -288,8 +278,8 @@ function onInstance(
     readonly state: 'pending' | 'running' | 'ended' | 'unknown';
     readonly backend: string;
     readonly instanceId: string;
-    readonly ended?: { readonly kind: string; readonly message: string };
-    readonly trouble?: { readonly kind: string; readonly message: string };
+    readonly ended?: Failure;
+    readonly trouble?: Failure;
   },
   context: MachineContext,
 ): Answer {
@@ -301,32 +291,27 @@ function onInstance(
   }
   if (event.state === 'ended') {
     const patch: RunnerPatch = { ...found, instanceState: 'ended' };
-    const words = event.ended?.message ?? 'no reason given';
+    const failure = event.ended ?? null;
+    const trouble = failure !== null && endedWell(failure) ? null : failure;
     switch (runner.state) {
       case 'creating':
       case 'starting':
-        return drainNow(runner, `its container ended before it came online: ${words}`, context, {
-          ...patch,
-          failureKind: event.ended?.kind ?? 'unknown',
-          failure: words,
-        });
+        return drainNow(runner, 'its container ended before it came online', context, { ...patch, failure });
       case 'online':
-        return drainNow(runner, `its container ended without a job that we know of: ${words}`, context, patch);
+        return drainNow(runner, 'its container ended without a job that we know of', context, patch, trouble);
       case 'busy':
-        return drainNow(runner, `its container ended while its job ran: ${words}`, context, {
-          ...patch,
-          failureKind: event.ended?.kind ?? 'unknown',
-          failure: words,
-        });
+        return drainNow(runner, 'its container ended while its job ran', context, { ...patch, failure: trouble });
       case 'finishing':
         return drainNow(runner, 'its container ended after the job', context, patch);
       case 'draining':
         if (runner.instanceState === 'ended' || runner.instanceState === 'absent') return quiet(runner, context, found);
-        return note(runner, `its container ended: ${words}`, context, {
-          ...patch,
-          attempts: 0,
-          nextCheckAtMs: context.nowMs,
-        });
+        return note(
+          runner,
+          'its container ended',
+          context,
+          { ...patch, attempts: 0, nextCheckAtMs: context.nowMs },
+          trouble,
+        );
       case 'gone':
         return revive(runner, 'the service still lists what is left of it', context, patch);
     }
@@ -336,16 +321,16 @@ function onInstance(
     case 'creating':
       return recovered(runner, event, patch, context);
     case 'starting':
-      if (event.trouble === undefined && event.state === 'running' && runner.failureKind === NO_STOCK) {
+      if (event.trouble === undefined && event.state === 'running' && runner.failure?.kind === 'no-stock') {
         return quiet(runner, context, { ...patch, ...stockCame(runner, context) });
       }
-      return event.trouble === undefined || event.trouble.kind === runner.failureKind
+      return event.trouble === undefined || event.trouble.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
         : troubled(runner, event.trouble, patch, context);
     case 'online':
     case 'busy':
       // Once a kind: the words may change at each look.
-      return event.trouble === undefined || event.trouble.kind === runner.failureKind
+      return event.trouble === undefined || event.trouble.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
         : troubled(runner, event.trouble, patch, context);
     case 'finishing':
@@ -356,27 +341,27 @@ function onInstance(
   }
 }
 
+/** An exit that says nothing bad of a runner which has been online. Before that, every end is a failure. */
+function endedWell(failure: Failure): boolean {
+  return failure.kind === 'exited' && failure.code === '0';
+}
+
 /** What the service says of an instance that goes on all the same: it may come right, and explains what follows where it does not. */
-function troubled(
-  runner: RunnerRow,
-  { kind, message }: { readonly kind: string; readonly message: string },
-  patch: RunnerPatch,
-  context: MachineContext,
-): Answer {
+function troubled(runner: RunnerRow, failure: Failure, patch: RunnerPatch, context: MachineContext): Answer {
   const nextCheckAtMs = lookAgainAt(runner, context);
-  const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failureKind: kind, failure: message };
-  if (kind === NO_STOCK && runner.state === 'starting') {
+  const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failure };
+  if (failure.kind === 'no-stock' && runner.state === 'starting') {
     const patienceEndsAtMs = context.nowMs + context.stockPatienceMs;
     const deadlineAtMs = Math.min(runner.deadlineAtMs ?? patienceEndsAtMs, patienceEndsAtMs);
     const words = `no stock: other backends get the job ${context.stockPatienceMs / SECOND} s from now`;
-    return note(runner, words, context, { ...known, deadlineAtMs }, message);
+    return note(runner, words, context, { ...known, deadlineAtMs }, failure);
   }
-  return note(runner, `its container is in trouble (${kind})`, context, known, message);
+  return note(runner, 'its container is in trouble', context, known, failure);
 }
 
 /** The service found room after all: from now on it has what a start may take. */
 function stockCame(runner: RunnerRow, context: MachineContext): RunnerPatch {
-  return { failureKind: null, failure: null, deadlineAtMs: deadlineOf(runner, 'starting', context) };
+  return { failure: null, deadlineAtMs: deadlineOf(runner, 'starting', context) };
 }
 
 /**
@@ -407,8 +392,7 @@ function onInstanceMissing(runner: RunnerRow, context: MachineContext): Answer {
         ? drainNow(runner, 'its launch was interrupted, and no instance was found', context, {
             ...patch,
             instanceState: 'maybe',
-            failureKind: 'interrupted',
-            failure: 'the dispatcher stopped in the middle of the launch',
+            failure: ownFailure('interrupted', 'the dispatcher stopped in the middle of the launch', context.nowMs),
           })
         : quiet(runner, context, patch);
     case 'starting':
@@ -552,25 +536,28 @@ function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
     case 'creating':
       return drainNow(runner, 'the launch took too long', context, {
         instanceState: calledState(runner),
-        failureKind: 'launch-timeout',
-        failure: `no answer within ${CREATING_MS / SECOND} s`,
+        failure: ownFailure(
+          'launch-timeout',
+          `no answer within ${CREATING_MS / SECOND} s`,
+          context.nowMs,
+          placeOf(runner),
+        ),
       });
     case 'starting':
-      if (runner.failureKind === NO_STOCK) {
-        const failure = `no stock for ${Math.round(context.stockPatienceMs / SECOND)} s: ${runner.failure ?? 'the service did not say more'}`;
-        return drainNow(runner, 'its backend had no stock for too long', context, { failureKind: NO_STOCK, failure });
+      if (runner.failure?.kind === 'no-stock') {
+        const words = `no stock for ${Math.round(context.stockPatienceMs / SECOND)} s`;
+        const failure = withContext(runner.failure, words, context.nowMs);
+        return drainNow(runner, 'its backend had no stock for too long', context, { failure });
       }
       return drainNow(runner, 'it did not come online in time', context, {
-        failureKind: runner.failureKind ?? 'launch-timeout',
-        failure: `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s${runner.failure === null ? '' : `: ${runner.failure}`}`,
+        failure: notOnlineInTime(runner, context),
       });
     case 'online':
       return drainNow(runner, 'no job came in time', context, {});
     case 'busy':
       return drainNow(runner, 'its time limit is reached', context, {
         forced: true,
-        failureKind: 'time-limit',
-        failure: 'stopped at its time limit',
+        failure: ownFailure('time-limit', 'stopped at its time limit', context.nowMs),
       });
     case 'finishing':
       return drainNow(runner, 'its container did not exit after the job', context, {});
@@ -698,24 +685,37 @@ function onStopSent(runner: RunnerRow, context: MachineContext): Answer {
   }
 }
 
-function onCredentialsRefused(runner: RunnerRow, message: string, context: MachineContext): Answer {
+function onCredentialsRefused(runner: RunnerRow, failure: Failure, context: MachineContext): Answer {
   if (runner.state === 'gone') return ignored('it is gone');
   if (runner.refusedSinceMs !== null) return retryLater(runner, null, context, undefined);
   return retryLater(
     { ...runner, refusedSinceMs: context.nowMs },
-    `GitHub refuses our credentials: ${message}`,
+    'GitHub refuses our credentials',
     context,
     undefined,
+    failure,
   );
 }
 
 function onStepFailed(
   runner: RunnerRow,
-  event: { readonly message: string; readonly retryAfterMs?: number },
+  event: { readonly failure: Failure; readonly retryAfterMs?: number },
   context: MachineContext,
 ): Answer {
   if (runner.state === 'gone') return ignored('it is gone');
-  return retryLater(runner, runner.attempts === 0 ? event.message : null, context, event.retryAfterMs);
+  const reason = runner.attempts === 0 ? 'a step failed, and is tried again' : null;
+  return retryLater(runner, reason, context, event.retryAfterMs, event.failure);
+}
+
+function notOnlineInTime(runner: RunnerRow, context: MachineContext): Failure {
+  const words = `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s`;
+  return runner.failure === null
+    ? ownFailure('launch-timeout', words, context.nowMs, placeOf(runner))
+    : withContext(runner.failure, words, context.nowMs);
+}
+
+function placeOf(runner: RunnerRow): FailureSource {
+  return runner.backend === null ? 'dispatcher' : backendSource(runner.registration, runner.backend);
 }
 
 /** Of a runner in `creating`: an instance may exist once a provider was called, which is written down before. */
@@ -735,7 +735,7 @@ function move(
   reason: string,
   context: MachineContext,
   patch: RunnerPatch,
-  details: string | null = null,
+  told: string | Failure | null = null,
 ): Answer {
   return {
     kind: 'step',
@@ -748,7 +748,7 @@ function move(
         deadlineAtMs: deadlineOf(runner, state, context),
         nextCheckAtMs: state === 'gone' ? null : context.nowMs + LOOK_AGAIN_MS[state],
       },
-      entries: [{ atMs: context.nowMs, state, reason, details }],
+      entries: [{ atMs: context.nowMs, state, reason, ...toldIn(told) }],
     },
   };
 }
@@ -771,8 +771,14 @@ function deadlineOf(runner: RunnerRow, state: RunnerState, context: MachineConte
   }
 }
 
-function drainNow(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
-  return move(runner, 'draining', reason, context, { ...patch, drainReason: reason }, patch.failure ?? null);
+function drainNow(
+  runner: RunnerRow,
+  reason: string,
+  context: MachineContext,
+  patch: RunnerPatch,
+  failure: Failure | null = patch.failure ?? null,
+): Answer {
+  return move(runner, 'draining', reason, context, { ...patch, drainReason: reason }, failure);
 }
 
 function backToBusy(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
@@ -794,9 +800,14 @@ function note(
   reason: string,
   context: MachineContext,
   patch: RunnerPatch,
-  details: string | null = null,
+  told: string | Failure | null = null,
 ): Answer {
-  return { kind: 'step', step: { patch, entries: [{ atMs: context.nowMs, state: runner.state, reason, details }] } };
+  const entry = { atMs: context.nowMs, state: runner.state, reason, ...toldIn(told) };
+  return { kind: 'step', step: { patch, entries: [entry] } };
+}
+
+function toldIn(told: string | Failure | null): Pick<TimelineEntry, 'details' | 'failure'> {
+  return typeof told === 'string' ? { details: told, failure: null } : { details: null, failure: told };
 }
 
 /** Changes what is known without a line in the timeline. */
@@ -818,6 +829,7 @@ function retryLater(
   reason: string | null,
   context: MachineContext,
   retryAfterMs: number | undefined,
+  failure: Failure | null = null,
 ): Answer {
   const backoff = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(runner.attempts, 10));
   return {
@@ -828,7 +840,7 @@ function retryLater(
         refusedSinceMs: runner.refusedSinceMs,
         nextCheckAtMs: context.nowMs + Math.max(backoff, retryAfterMs ?? 0),
       },
-      entries: reason === null ? [] : [{ atMs: context.nowMs, state: runner.state, reason, details: null }],
+      entries: reason === null ? [] : [{ atMs: context.nowMs, state: runner.state, reason, details: null, failure }],
     },
   };
 }
@@ -852,6 +864,7 @@ function concluded(runner: RunnerRow, taken: RunnerStep, context: MachineContext
           ? 'its container is gone; GitHub refuses our credentials, and removes the registration itself after a day'
           : 'nothing of it is left',
         details: null,
+        failure: null,
       },
     ],
   };

@@ -1,5 +1,13 @@
 /** One look at a runner that is not draining: at its instance, at GitHub, at the clock. What is seen becomes events. */
-import { type Instance, ProviderError } from '../../providers/provider.ts';
+import { type Instance, type InstanceReason, ProviderError } from '../../providers/provider.ts';
+import {
+  backendSource,
+  type Failure,
+  githubFailure,
+  instanceFailure,
+  ownFailure,
+  providerFailure,
+} from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
@@ -36,13 +44,16 @@ export async function observeRunner(observers: Observers, runner: RunnerRow): Pr
 /** A container that never came online counts against its backend, image and shape; one that did clears the count. */
 async function countStart({ floor, backends }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting') return;
-  const { registration, backend, specHash } = after;
+  const { name, registration, backend, specHash } = after;
   if (backend === null) return;
-  if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(registration, backend, specHash);
-  if (after.state !== 'draining' || after.failureKind === null || after.instanceId === null) return;
-  const kind = after.failureKind === 'no-stock' ? 'capacity' : 'start';
-  floor.options.metrics.launchFailed(registration, backend, after.failureKind);
-  await backends.failed(registration, backend, specHash, kind, after.failure ?? after.failureKind);
+  const launched = { registration, backend, specHash, runner: name };
+  if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(launched);
+  if (after.state !== 'draining') return;
+  if (after.failure !== null && after.instanceId !== null) {
+    floor.options.metrics.launchFailed(registration, backend, after.failure.kind);
+    await backends.failed(launched, after.failure);
+  }
+  backends.released(name);
 }
 
 /** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
@@ -51,8 +62,7 @@ async function lookAtLaunch(floor: Floor, runner: RunnerRow): Promise<RunnerRow 
   if (runner.instanceState === 'none') {
     return await floor.tell(runner.name, {
       kind: 'launch-refused',
-      failureKind: 'interrupted',
-      message: 'the dispatcher stopped before it called a provider',
+      failure: ownFailure('interrupted', 'the dispatcher stopped before it called a provider', floor.now()),
     });
   }
   const after = await lookAtInstance(floor, runner);
@@ -76,10 +86,8 @@ export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<R
   const tenant = tenantOf(floor, runner);
   if (runner.backend === null || runner.instanceState === 'none' || runner.instanceState === 'absent') return runner;
   if (tenant === undefined) {
-    return await floor.tell(runner.name, {
-      kind: 'step-failed',
-      message: `the registration ${runner.registration} is gone from the configuration: put it back until its runners are gone`,
-    });
+    const words = `the registration ${runner.registration} is not in the configuration any more. Put it back until its runners are gone.`;
+    return await floor.tell(runner.name, stepFailed(ownFailure('no-registration', words, floor.now()), undefined));
   }
   try {
     const provider = await tenant.provider(runner.backend);
@@ -88,31 +96,41 @@ export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<R
       ...(runner.instanceId === null ? {} : { id: runner.instanceId }),
     });
     const event =
-      instance === undefined ? ({ kind: 'instance-missing' } as const) : instanceEvent(runner.backend, instance);
+      instance === undefined
+        ? ({ kind: 'instance-missing' } as const)
+        : instanceEvent(runner.registration, runner.backend, instance, floor.now());
     return await floor.tell(runner.name, event);
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
-    return await floor.tell(runner.name, {
-      kind: 'step-failed',
-      message: error.message,
-      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-    });
+    const source = backendSource(runner.registration, runner.backend);
+    return await floor.tell(runner.name, stepFailed(providerFailure(error, source, floor.now()), error.retryAfterMs));
   }
 }
 
-export function instanceEvent(backend: string, instance: Instance): RunnerEvent {
+/** A step towards a runner's next state was refused or not answered: it is tried again later. */
+export function stepFailed(failure: Failure, retryAfterMs: number | undefined): RunnerEvent {
+  return { kind: 'step-failed', failure, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+export function instanceEvent(registration: string, backend: string, instance: Instance, nowMs: number): RunnerEvent {
   const { state, ref, reason } = instance;
   const common = { kind: 'instance', backend, instanceId: ref.id } as const;
+  const source = backendSource(registration, backend);
   switch (state) {
     case 'pending':
     case 'running':
-      return reason === undefined ? { ...common, state } : { ...common, state, trouble: reason };
+      return reason === undefined
+        ? { ...common, state }
+        : { ...common, state, trouble: instanceFailure(reason, source, nowMs) };
     case 'unknown':
       return { ...common, state };
     case 'succeeded':
     case 'failed': {
-      const fallback = { kind: 'exited', message: state === 'failed' ? 'it failed' : 'it ended' };
-      return { ...common, state: 'ended', ended: reason ?? fallback };
+      const unexplained: InstanceReason =
+        state === 'failed'
+          ? { kind: 'unknown', message: 'it failed, and the service gives no reason' }
+          : { kind: 'exited', message: 'it ended', exitCode: 0 };
+      return { ...common, state: 'ended', ended: instanceFailure(reason ?? unexplained, source, nowMs) };
     }
   }
 }
@@ -146,10 +164,6 @@ async function lookAtGithub(
     return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
-    return await floor.tell(runner.name, {
-      kind: 'step-failed',
-      message: error.message,
-      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-    });
+    return await floor.tell(runner.name, stepFailed(githubFailure(error, floor.now()), error.retryAfterMs));
   }
 }

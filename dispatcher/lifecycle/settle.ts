@@ -1,5 +1,6 @@
 /** Turns new facts about jobs into admissions and runner events. */
 import type { Admission } from '../admission/lane.ts';
+import { type Failure, placedWords } from '../failure.ts';
 import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
@@ -38,7 +39,10 @@ async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void
   const kind = job.status === 'in_progress' ? 'job-started' : 'job-completed';
   await floor.tell(job.runnerName, { kind, jobKey: job.key });
   if (before.jobKey !== null) return;
-  if (before.backend !== null) await backends.cameOnline(before.registration, before.backend, before.specHash);
+  if (before.backend !== null) {
+    const { registration, backend, specHash, name } = before;
+    await backends.cameOnline({ registration, backend, specHash, runner: name });
+  }
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
   const startedAtMs = job.startedAtMs ?? floor.now();
   metrics.queueToStart(before.registration, before.backend ?? 'none', Math.max(0, startedAtMs - queuedAtMs));
@@ -79,8 +83,10 @@ function decision(admission: Admission, backends: Backends): Decision {
   switch (admission.outcome) {
     case 'lane': {
       const { lane } = admission;
-      const words = backends.refusal(lane);
-      if (words !== undefined) return refusedByBackends(lane.registration, words);
+      const refusals = backends.refusal(lane);
+      // One that is due to be tried again takes the job: it may be the launch that heals it.
+      if (refusals !== undefined && backends.usable(lane).open.length === 0)
+        return refusedByBackends(lane.registration, refusals);
       return { state: 'lane', registration: lane.registration, lane, reasonCode: null, reason: null, cure: null };
     }
     case 'refused': {
@@ -99,14 +105,18 @@ function decision(admission: Admission, backends: Backends): Decision {
   }
 }
 
-export function refusedByBackends(registration: string, words: string): Decision {
+export const BACKEND_REFUSED = 'backend-refused';
+
+export function refusedByBackends(registration: string, refusals: readonly Failure[]): Decision {
   return {
     state: 'refused',
     registration,
     lane: null,
-    reasonCode: 'backend-refused',
-    reason: `no backend accepts this image or shape: ${words}`,
-    cure: 'correct the image or shape in the job or the registration; jobs are tried again when the registration changes',
+    reasonCode: BACKEND_REFUSED,
+    reason: `no backend accepts this image or shape: ${refusals.map(placedWords).join('; ')}`,
+    cure: refusals.every(({ kind }) => kind === 'unfit')
+      ? 'Correct the image or shape in the job or the registration.'
+      : `Correct the image or shape in the job or the registration. It is tried again every 15 minutes, and at once after \`shr backends reset ${registration}\`.`,
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
 import { ulidTime } from '../clock.ts';
+import { backendSource, failureFields, failureWords, githubFailure, placedWords, providerFailure } from '../failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../github/scope.ts';
 import { newRunner } from '../ledger/new-runner.ts';
@@ -44,8 +45,9 @@ export async function sweepInstances(
         backends.listed(registration.name, backend.name);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
-        failures.push(`${backend.name}: ${error.message}`);
-        log.warn('sweep-failed', { registration: registration.name, backend: backend.name, reason: error.message });
+        const failure = providerFailure(error, backendSource(registration.name, backend.name), floor.now());
+        failures.push(placedWords(failure));
+        log.warn('sweep-failed', { registration: registration.name, ...failureFields(failure) });
       }
     }),
   );
@@ -67,7 +69,7 @@ async function reconcile(
   if (row === undefined) await adopt(floor, tenant, backend, instance, tags);
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
-  const event = instanceEvent(backend, instance);
+  const event = instanceEvent(tenant.registration.name, backend, instance, floor.now());
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
   else await floor.tell(row.name, event);
@@ -132,8 +134,9 @@ export async function sweepGithub(
       }
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
-      failures.push(`${scope}: ${error.message}`);
-      log.warn('sweep-failed', { registration: tenant.registration.name, scope, reason: error.message });
+      const failure = githubFailure(error, floor.now());
+      failures.push(`${scope}: ${failureWords(failure)}`);
+      log.warn('sweep-failed', { registration: tenant.registration.name, scope, ...failureFields(failure) });
     }
   }
   return { failures };

@@ -1,5 +1,6 @@
 /** Reads single jobs at GitHub where facts conflict, are missing, or would cost a second runner. */
 import { jitter } from '../clock.ts';
+import { failureFields, githubFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
@@ -97,7 +98,8 @@ export class Verifier {
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
-      log.warn('job-not-read', { job: key, registration: job.registration, reason: error.message });
+      const told = failureFields(githubFailure(error, this.#floor.now()));
+      log.warn('job-not-read', { job: key, registration: job.registration, ...told });
       this.#postpone(job, error);
       return false;
     } finally {

@@ -300,9 +300,9 @@ class LedgerGauges {
   async #readBreakers(): Promise<void> {
     const now = this.#sources.clock.now();
     for (const breaker of await this.#sources.ledger.breakers()) {
-      if (breaker.openUntilMs !== null && breaker.openUntilMs <= now) continue;
-      const [registration = '', backend = ''] = breaker.key.split('/');
-      this.#breakers.inc({ ...this.#onBackend(registration, backend), kind: this.#words.fold(breaker.kind) });
+      if (breaker.closedUntilMs <= now) continue;
+      const { registration, backend, failure } = breaker;
+      this.#breakers.inc({ ...this.#onBackend(registration, backend), kind: this.#words.fold(failure.kind) });
     }
   }
 

@@ -1,8 +1,16 @@
 import { expect } from 'chai';
 import { createCommand as runnersCommand } from '../../dispatcher/cli/runners.ts';
 import { ProviderError } from '../../providers/provider.ts';
+import { failure } from '../failures.ts';
 import { acmeLane, type House, MINUTE, NOW, openHouse, runner } from '../http/admin-house.ts';
 import { run } from './admin-run.ts';
+
+const pullFailed = failure({
+  kind: 'image-pull-failed',
+  code: 'MANIFEST_UNKNOWN',
+  requestId: 'r-1',
+  message: 'manifest unknown',
+});
 
 describe('shr runners', () => {
   let house: House;
@@ -13,8 +21,23 @@ describe('shr runners', () => {
       'job github.com/acme/web/1 waits',
     );
     await house.ledger.stepRunner('shr-one', () => ({
-      patch: { state: 'starting', stateSinceMs: NOW - 2 * MINUTE, failure: 'image pull failed', failureKind: 'start' },
-      entries: [{ atMs: NOW - 2 * MINUTE, state: 'starting', reason: 'accepted by main', details: 'instance c0ffee' }],
+      patch: { state: 'starting', stateSinceMs: NOW - 2 * MINUTE, failure: pullFailed },
+      entries: [
+        {
+          atMs: NOW - 2 * MINUTE,
+          state: 'starting',
+          reason: 'accepted by main',
+          details: 'instance c0ffee',
+          failure: null,
+        },
+        {
+          atMs: NOW - 2 * MINUTE,
+          state: 'starting',
+          reason: 'its container is in trouble',
+          details: null,
+          failure: pullFailed,
+        },
+      ],
     }));
     await house.ledger.createRunner(
       runner('shr-gone', acmeLane, { state: 'gone', nextCheckAtMs: null, deadlineAtMs: null }),
@@ -29,7 +52,9 @@ describe('shr runners', () => {
     const lines = out.trimEnd().split('\n');
     expect(lines).to.have.length(2);
     expect(lines[0]).to.match(/^RUNNER +REGISTRATION +BACKEND +STATE +FOR +AGE +JOB +WHY$/);
-    expect(lines[1]).to.match(/^shr-one +acme +main +starting +2m00s +3m00s +- +image pull failed$/);
+    expect(lines[1]).to.match(
+      /^shr-one +acme +main +starting +2m00s +3m00s +- +main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/,
+    );
     const gone = JSON.parse((await run(runnersCommand, ['--url', house.url, '--state', 'gone', '--json'])).out);
     expect(gone.runners.map((one: { name: string }) => one.name)).to.deep.equal(['shr-gone']);
     expect((await run(runnersCommand, ['--url', house.url, '--state', 'busy'])).out).to.match(
@@ -41,8 +66,9 @@ describe('shr runners', () => {
     const { out, code } = await run(runnersCommand, ['show', 'shr-one', '--url', house.url]);
     expect(code).to.equal(0);
     expect(out).to.match(/^state +starting for 2m00s$/m);
-    expect(out).to.match(/^failure +start: image pull failed$/m);
+    expect(out).to.match(/^failure +image-pull-failed: main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/m);
     expect(out).to.match(/^2026-03-04T11:58:00\.000Z +\w+ +starting +accepted by main: instance c0ffee$/m);
+    expect(out).to.match(/its container is in trouble: main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/m);
     expect(out).to.not.match(/output/);
   });
 

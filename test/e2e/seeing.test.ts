@@ -28,7 +28,7 @@ describe('what people see of a running dispatcher', function () {
     service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml });
     const failed = await eventually('a runner failed and is gone', 60_000, async () => {
       const { runners } = runnerListSchema.parse(await read(service, '/api/runners?limit=50'));
-      return runners.find(({ state, failureKind }) => state === 'gone' && failureKind !== null);
+      return runners.find((runner) => runner.state === 'gone' && runner.failure !== null);
     });
     const { output, timeline } = runnerDetailSchema.parse(
       await read(service, `/api/runners/${failed.name}?output=true`),

@@ -9,6 +9,7 @@ import {
   runnerDetailSchema,
   runnerListSchema,
 } from '../../dispatcher/http/admin-shapes.ts';
+import { breaker, failure } from '../failures.ts';
 import { acmeLane, admit, fact, globexLane, type House, lane, MINUTE, NOW, openHouse, runner } from './admin-house.ts';
 
 describe('admin API', () => {
@@ -73,15 +74,32 @@ describe('admin API', () => {
       expect(registrations[1].backends[0]).to.deep.include({ name: 'main', liveRunners: 0 });
     });
 
-    it('shows the open breakers of a backend, and none that has closed by time', async () => {
-      const breaker = { kind: 'capacity', message: 'no stock', failures: 2, changedAtMs: NOW };
-      await house.ledger.putBreaker({ ...breaker, key: 'acme/main', openUntilMs: NOW + MINUTE });
-      await house.ledger.putBreaker({ ...breaker, key: 'acme/main/abc', kind: 'invalid', openUntilMs: null });
-      await house.ledger.putBreaker({ ...breaker, key: 'globex/main', openUntilMs: NOW - 1 });
+    it('shows the breakers that close a backend, and none whose time is up', async () => {
+      const said = failure({ code: 'NoStock', requestId: 'r-1', atMs: NOW - MINUTE });
+      const since = { sinceMs: NOW - 2 * MINUTE, changedAtMs: NOW - MINUTE, failures: 2, failure: said };
+      await house.ledger.putBreaker(breaker({ ...since, closedUntilMs: NOW + MINUTE }));
+      const refused = { key: 'acme/main/abc/refused', rule: 'refused', shape: 'abc', subject: 'image runner:2' };
+      await house.ledger.putBreaker(breaker({ ...since, ...refused, closedUntilMs: NOW + MINUTE }));
+      await house.ledger.putBreaker(
+        breaker({ ...since, key: 'globex/main', registration: 'globex', closedUntilMs: NOW - 1 }),
+      );
       const { registrations } = await json('/api/registrations');
+      const shown = {
+        failure: {
+          source: 'acme/main',
+          kind: 'capacity',
+          code: 'NoStock',
+          requestId: 'r-1',
+          message: 'no stock',
+          at: '2026-03-04T11:59:00.000Z',
+        },
+        failures: 2,
+        since: '2026-03-04T11:58:00.000Z',
+        closedUntil: '2026-03-04T12:01:00.000Z',
+      };
       expect(registrations[0].backends[0].breakers).to.have.deep.members([
-        { key: 'acme/main', kind: 'capacity', message: 'no stock', failures: 2, openUntil: '2026-03-04T12:01:00.000Z' },
-        { key: 'acme/main/abc', kind: 'invalid', message: 'no stock', failures: 2, openUntil: null },
+        { rule: 'account', about: null, ...shown },
+        { rule: 'refused', about: 'image runner:2', ...shown },
       ]);
       expect(registrations[1].backends[0].breakers).to.deep.equal([]);
     });
@@ -230,14 +248,7 @@ describe('admin API', () => {
   });
 
   it('answers in the published shapes, and with no field beyond them', async () => {
-    await house.ledger.putBreaker({
-      key: 'acme/main',
-      kind: 'capacity',
-      message: 'no stock',
-      failures: 1,
-      openUntilMs: NOW + MINUTE,
-      changedAtMs: NOW,
-    });
+    await house.ledger.putBreaker(breaker({ closedUntilMs: NOW + MINUTE }));
     for (const [path, schema] of [
       ['/readyz', readinessSchema],
       ['/api/registrations', registrationListSchema],

@@ -172,7 +172,7 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
       forgotten.push(name);
       const after = await ledger.stepRunner(name, () => ({
         patch: { state: 'draining', forced: true, drainReason: 'given up by an operator', stateSinceMs: NOW },
-        entries: [{ atMs: NOW, state: 'draining', reason: 'given up by an operator', details: null }],
+        entries: [{ atMs: NOW, state: 'draining', reason: 'given up by an operator', details: null, failure: null }],
       }));
       return after?.after;
     },

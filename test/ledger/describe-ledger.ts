@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Ledger, RunnerState } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
+import { breaker, failure } from '../failures.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
 import { compare, histories, tell, type World } from './model.ts';
 import { Oracle } from './oracle.ts';
@@ -208,6 +209,27 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(keys(await ledger.unsettledJobs(10)), 'decided before the change').to.deep.equal([keyOf(3)]);
       });
 
+      it('that a backend refused come up again when it accepts them, of that registration alone', async () => {
+        await queue([1, 2, 3, 4]);
+        const told = { state: 'refused', lane: null, reason: 'no such image', cure: null } as const;
+        for (const [id, registration, reasonCode] of [
+          [1, 'acme', 'backend-refused'],
+          [2, 'acme', 'policy'],
+          [3, 'globex', 'backend-refused'],
+          [4, 'acme', 'backend-refused'],
+        ] as const) {
+          const { key, version } = await known(keyOf(id));
+          await ledger.settleJobs([{ key, version, admission: { ...told, registration, reasonCode } }]);
+        }
+        await ledger.recordFacts([fact({ jobId: 4, status: 'completed', observedAtMs: 20_000 })]);
+        await ledger.settleJobs([{ key: keyOf(4), version: (await known(keyOf(4))).version }]);
+        const before = await known(keyOf(1));
+        expect(await ledger.unsettleRefused('acme', 'backend-refused')).to.equal(1);
+        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        await ledger.settleJobs([{ key: before.key, version: before.version }]);
+        expect(keys(await ledger.unsettledJobs(10)), 'decided before that').to.deep.equal([keyOf(1)]);
+      });
+
       it('with conflicting facts are offered for a GET, until it comes', async () => {
         await queue([1, 2]);
         await ledger.recordFacts([fact({ jobId: 2, status: 'in_progress', observedAtMs: 20_000 })]);
@@ -404,14 +426,14 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           name: 'd-1',
           backend: 'eci',
           forced: true,
-          failure: 'no stock',
+          failure: failure({ code: 'NoStock', requestId: 'r-1', atMs: 20_000 }),
           githubRunnerId: 4_294_967_296,
           instanceState: 'maybe',
         });
         await ledger.createRunner(made, 'for github.com/1');
         expect(await ledger.runner('d-1')).to.deep.equal(made);
         expect(await ledger.timeline('d-1')).to.deep.equal([
-          { atMs: made.createdAtMs, state: 'creating', reason: 'for github.com/1', details: null },
+          { atMs: made.createdAtMs, state: 'creating', reason: 'for github.com/1', details: null, failure: null },
         ]);
         expect(await ledger.runner('d-2')).to.equal(undefined);
       });
@@ -441,8 +463,14 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         const stepped = await ledger.stepRunner('d-1', (before) => ({
           patch: { state: 'busy', jobKey: keyOf(before.version), busyAtMs: 22_000, nextCheckAtMs: null, forced: true },
           entries: [
-            { atMs: 22_000, state: 'busy', reason: 'in_progress', details: 'took github.com/1' },
-            { atMs: 22_000, state: 'busy', reason: 'forced', details: null },
+            { atMs: 22_000, state: 'busy', reason: 'in_progress', details: 'took github.com/1', failure: null },
+            {
+              atMs: 22_000,
+              state: 'busy',
+              reason: 'forced',
+              details: null,
+              failure: failure({ source: 'github', kind: 'forbidden' }),
+            },
           ],
         }));
         const after = {
@@ -487,7 +515,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.createRunner(made, 'launch');
         const step = {
           patch: { state: 'busy' as const },
-          entries: [{ atMs: 0.5, state: 'busy' as const, reason: 'r', details: null }],
+          entries: [{ atMs: 0.5, state: 'busy' as const, reason: 'r', details: null, failure: null }],
         };
         expect(await rejection(ledger.stepRunner('d-1', () => step))).to.be.instanceOf(TypeError);
         expect(await ledger.runner('d-1')).to.deep.equal(made);
@@ -508,7 +536,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         for (let version = 2; version <= 900; version += 1) {
           await ledger.stepRunner('d-1', () => ({
             patch: {},
-            entries: [{ atMs: version, state: 'draining', reason: `step ${version}`, details: null }],
+            entries: [{ atMs: version, state: 'draining', reason: `step ${version}`, details: null, failure: null }],
           }));
         }
         const reasons = (await ledger.timeline('d-1')).map((entry) => entry.reason);
@@ -610,25 +638,27 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
     });
 
     describe('breakers, leases and cursors', () => {
-      const open = {
-        key: 'acme/eci',
-        kind: 'capacity',
-        message: 'no stock',
-        failures: 2,
-        openUntilMs: 70_000,
-        changedAtMs: 60_000,
-      };
-
-      it('remember an open breaker until it is deleted', async () => {
-        await ledger.putBreaker(open);
-        await ledger.putBreaker({ ...open, key: 'acme/aci', openUntilMs: null });
-        await ledger.putBreaker({ ...open, failures: 3 });
-        expect(await ledger.breakers()).to.deep.equal([
-          { ...open, key: 'acme/aci', openUntilMs: null },
-          { ...open, failures: 3 },
-        ]);
-        await ledger.deleteBreaker('acme/aci');
-        expect(await ledger.breakers()).to.deep.equal([{ ...open, failures: 3 }]);
+      it('remember a breaker until it is deleted', async () => {
+        const account = breaker({ key: 'acme/eci', backend: 'eci' });
+        const refused = breaker({
+          key: 'acme/aci/abc/refused',
+          backend: 'aci',
+          rule: 'refused',
+          shape: 'abc',
+          subject: 'image runner:2',
+          failure: failure({ source: 'acme/aci', kind: 'invalid', code: 'InaccessibleImage', requestId: 'r-2' }),
+        });
+        await ledger.putBreaker(account);
+        await ledger.putBreaker(refused);
+        const again = {
+          ...account,
+          failures: 3,
+          failure: failure({ source: 'acme/eci', kind: 'quota', atMs: 65_000 }),
+        };
+        await ledger.putBreaker(again);
+        expect(await ledger.breakers()).to.deep.equal([refused, again]);
+        await ledger.deleteBreaker(refused.key);
+        expect(await ledger.breakers()).to.deep.equal([again]);
       });
 
       it('give a lease to one holder at a time', async () => {

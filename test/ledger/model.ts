@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { JobStatus } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, Retention, RunnerPatch, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import { breaker } from '../failures.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
 import type { Oracle } from './oracle.ts';
 
@@ -82,7 +83,16 @@ const patch: fc.Arbitrary<RunnerPatch> = fc.record(
     instanceState: fc.constantFrom('none', 'maybe', 'running', 'absent'),
     specHash: spec,
     forced: fc.boolean(),
-    failure: fc.option(fc.string()).map((text) => text?.replaceAll('\0', '') ?? null),
+    failure: fc.option(
+      fc.record({
+        source: fc.constantFrom('github', 'dispatcher', 'acme/docker'),
+        kind: fc.constantFrom('capacity', 'invalid', 'image-pull-failed', 'launch-timeout', 'rate-limited'),
+        code: fc.option(fc.constant('NoStock')),
+        requestId: fc.option(fc.constant('r-1')),
+        message: fc.string().map((text) => text.replaceAll('\0', '')),
+        atMs: fc.integer({ min: 0, max: 2_000_000 }),
+      }),
+    ),
   },
   { requiredKeys: [] },
 );
@@ -229,7 +239,8 @@ export async function tell(world: World, next: Event): Promise<void> {
     }
     case 'step': {
       const name = `d-${next.id}`;
-      const entries = [{ atMs: nowMs, state: next.patch.state ?? 'creating', reason: 'step', details: null }];
+      const { state = 'creating', failure = null } = next.patch;
+      const entries = [{ atMs: nowMs, state, reason: 'step', details: null, failure }];
       await ledger.stepRunner(name, () => ({ patch: next.patch, entries }));
       oracle.stepRunner(name, { patch: next.patch, entries });
       return;
@@ -240,10 +251,10 @@ export async function tell(world: World, next: Event): Promise<void> {
       return;
     case 'breaker': {
       const { key } = next;
-      const breaker = { key, kind: 'quota', message: 'm', failures: 1, openUntilMs: null, changedAtMs: nowMs };
+      const closed = breaker({ key, changedAtMs: nowMs });
       if (next.open) {
-        await ledger.putBreaker(breaker);
-        oracle.breakers.set(key, breaker);
+        await ledger.putBreaker(closed);
+        oracle.breakers.set(key, closed);
       } else {
         await ledger.deleteBreaker(key);
         oracle.breakers.delete(key);

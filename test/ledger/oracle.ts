@@ -202,7 +202,9 @@ export class Oracle {
 
   createRunner(runner: RunnerRow, reason: string): void {
     this.runners.set(runner.name, runner);
-    this.timelines.set(runner.name, [{ atMs: runner.createdAtMs, state: runner.state, reason, details: null }]);
+    this.timelines.set(runner.name, [
+      { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
+    ]);
     const job = this.jobs.get(runner.forJobKey ?? '');
     if (job) job.row = { ...job.row, launches: job.row.launches + 1, lastLaunchAtMs: runner.createdAtMs };
   }

@@ -2,9 +2,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { providerFailure } from '../../dispatcher/failure.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { ProviderError } from '../../providers/provider.ts';
+import { breaker } from '../failures.ts';
 
 const NOW = Date.parse('2026-11-28T12:00:00Z');
 /** The beginning of a JIT configuration, and a piece from its middle. */
@@ -83,19 +86,16 @@ describe('what the ledger leaves on the disk', () => {
   it('holds no secret that a container printed or a service repeated', async () => {
     await open();
     await runner();
+    const answer = new ProviderError('invalid', 'x create', `bad header Bearer ${TOKEN}`, { requestId: TOKEN });
+    const refused = providerFailure(answer, 'web/a', NOW);
     await ledger.keepOutput('shr-1', `ACTIONS_RUNNER_INPUT_JITCONFIG=${BLOB}\nHOME=/root\n`, NOW);
     await ledger.stepRunner('shr-1', () => ({
-      patch: { failure: `denied: ${TOKEN}`, drainReason: `because of ${TOKEN}` },
-      entries: [{ atMs: NOW, state: 'starting', reason: `sent ${TOKEN}`, details: `body {"jit":"${BLOB}"}` }],
+      patch: { failure: refused, drainReason: `because of ${TOKEN}` },
+      entries: [
+        { atMs: NOW, state: 'starting', reason: `sent ${TOKEN}`, details: `body {"jit":"${BLOB}"}`, failure: refused },
+      ],
     }));
-    await ledger.putBreaker({
-      key: 'web/a',
-      kind: 'invalid',
-      message: `bad header Bearer ${TOKEN}`,
-      failures: 1,
-      openUntilMs: null,
-      changedAtMs: NOW,
-    });
+    await ledger.putBreaker(breaker({ failure: refused }));
     expect(await ledger.output('shr-1')).to.equal('ACTIONS_RUNNER_INPUT_JITCONFIG=[secret]\nHOME=/root\n');
     const stored = readFileSync(path, 'latin1') + readFileSync(`${path}-wal`, 'latin1');
     expect(stored).to.include('HOME=/root');

@@ -1,17 +1,20 @@
 import { expect } from 'chai';
 import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { FailureKind } from '../../dispatcher/failure.ts';
 import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
-import { Backends, type FailureKind } from '../../dispatcher/lifecycle/backends.ts';
+import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import type { Log } from '../../dispatcher/lifecycle/ports.ts';
+import { failure } from '../failures.ts';
 import { manualClock } from './manual-clock.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
-function lane(specHash = 'spec1'): LaneSpec {
+function lane(specHash = 'spec1', key = `lane-${specHash}`): LaneSpec {
   return {
-    key: `lane-${specHash}`,
+    key,
     registration: 'acme',
     host: 'github.com',
     scope: { kind: 'organization', organization: 'acme' },
@@ -23,13 +26,21 @@ function lane(specHash = 'spec1'): LaneSpec {
   };
 }
 
-async function setUp(kept: Breaker[] = [], livedAgoMs: number | null = 0, listed = ['first', 'second']) {
+interface World {
+  readonly kept?: readonly Breaker[];
+  readonly livedAgoMs?: number | null;
+  readonly listed?: readonly string[];
+  /** What `first` is made of. */
+  readonly hash?: string;
+}
+
+async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], hash = 'h1' }: World = {}) {
   const clock = manualClock();
   const cursors = new Map<string, string>();
   if (livedAgoMs !== null) cursors.set('engine/lived-at-ms', String(clock.now() - livedAgoMs));
   const rows = new Map(kept.map((breaker) => [breaker.key, breaker]));
-  const backends = new Backends(
-    {
+  const backends = new Backends({
+    ledger: {
       breakers: async () => [...rows.values()],
       putBreaker: async (breaker) => void rows.set(breaker.key, breaker),
       deleteBreaker: async (key) => void rows.delete(key),
@@ -37,26 +48,54 @@ async function setUp(kept: Breaker[] = [], livedAgoMs: number | null = 0, listed
       putCursor: async (name, value) => void cursors.set(name, value),
     },
     clock,
-    quiet,
-    8,
-    new Map([['acme', ['first', 'second']]]),
-  );
+    log: quiet,
+    maxLaunches: 8,
+    registrations: new Map([
+      [
+        'acme',
+        new Map([
+          ['first', hash],
+          ['second', 'h2'],
+        ]),
+      ],
+    ]),
+  });
   await backends.load();
   for (const backend of listed) backends.listed('acme', backend);
-  const fail = (kind: FailureKind, retryAfterMs?: number, specHash = 'spec1') =>
-    backends.failed('acme', 'first', specHash, kind, `${kind}!`, retryAfterMs);
-  return { clock, rows, backends, fail, open: (spec = lane()) => backends.usable(spec).open };
+  const at = (backend = 'first', specHash = 'spec1', runner = 'r-1') => ({
+    registration: 'acme',
+    backend,
+    specHash,
+    runner,
+  });
+  const fail = (kind: FailureKind, retryAfterMs?: number, place = at()) =>
+    backends.failed(place, failure({ source: `acme/${place.backend}`, kind, message: `${kind}!` }), retryAfterMs);
+  /** One launch after another that the service refuses, each as soon as it may be tried, until the time is up. */
+  const refuseFor = async (ms: number, place = at()) => {
+    const tries: number[] = [];
+    const startMs = clock.now();
+    const target = { ...lane(place.specHash), backends: [place.backend] };
+    while (clock.now() - startMs <= ms) {
+      if (backends.claim(target, target.backends, place.runner).length > 0) {
+        tries.push((clock.now() - startMs) / MINUTE);
+        await fail('invalid', undefined, place);
+      }
+      clock.move(SECOND);
+    }
+    return tries;
+  };
+  return { clock, rows, backends, at, fail, refuseFor, open: (spec = lane()) => backends.usable(spec).open };
 }
 
 describe('the breakers of backends', () => {
   it('offers no backend before what runs there was listed, and the others meanwhile', async () => {
-    const { open } = await setUp([], 0, ['second']);
+    const { open } = await setUp({ listed: ['second'] });
     expect(open()).to.deep.equal(['second']);
   });
 
   it('offers none before all were listed when the ledger is new or old: caps count what it does not know', async () => {
     for (const livedAgoMs of [null, 15 * MINUTE]) {
-      const { backends, open } = await setUp([], livedAgoMs, ['second']);
+      const { backends, open } = await setUp({ livedAgoMs, listed: ['second'] });
       expect(open()).to.deep.equal([]);
       expect(backends.usable(lane()).closed[0]?.reason).to.include('first');
       backends.listed('acme', 'first');
@@ -72,6 +111,14 @@ describe('the breakers of backends', () => {
     expect(open()).to.deep.equal(['first', 'second']);
     await fail('capacity');
     clock.move(30 * SECOND);
+    expect(open()).to.deep.equal(['second']);
+    clock.move(30 * SECOND);
+    expect(open()).to.deep.equal(['first', 'second']);
+  });
+
+  it('takes a container that never got its place for a lack of stock too', async () => {
+    const { clock, fail, open } = await setUp();
+    await fail('no-stock');
     expect(open()).to.deep.equal(['second']);
     clock.move(30 * SECOND);
     expect(open()).to.deep.equal(['first', 'second']);
@@ -103,71 +150,201 @@ describe('the breakers of backends', () => {
   });
 
   it('waits as long as a throttling service asks, and halves what may be in flight', async () => {
-    const { clock, backends, fail, open } = await setUp();
+    const { clock, backends, at, fail, open } = await setUp();
     await fail('throttled', 42 * SECOND);
     expect(backends.launchRoom('acme', 'first')).to.equal(4);
     clock.move(41 * SECOND);
     expect(open()).to.not.include('first');
     clock.move(SECOND);
     expect(open()).to.include('first');
-    await backends.accepted('acme', 'first', 'spec1');
+    await backends.accepted(at());
     expect(backends.launchRoom('acme', 'first')).to.equal(5);
   });
 
-  it('lets one launch try a backend again, not all at once', async () => {
-    const { clock, backends, fail, open } = await setUp();
-    await fail('quota');
-    clock.move(MINUTE);
-    backends.entered('acme', 'first');
-    expect(open()).to.not.include('first');
-    await backends.accepted('acme', 'first', 'spec1');
+  it('says nothing of a backend where GitHub, or the dispatcher itself, failed', async () => {
+    const { backends, at, fail, open, rows } = await setUp();
+    await backends.failed(at(), failure({ source: 'github', kind: 'unauthorized' }));
+    for (const kind of ['defect', 'interrupted', 'no-place', 'conflict'] as const) await fail(kind);
     expect(open()).to.include('first');
-  });
-
-  it('opens for failed starts after the third in a row', async () => {
-    const { fail, open } = await setUp();
-    await fail('start');
-    await fail('start');
-    expect(open()).to.include('first');
-    await fail('start');
-    expect(open()).to.not.include('first');
-  });
-
-  it('forgets failed starts once a container came online', async () => {
-    const { backends, fail, open } = await setUp();
-    await fail('start');
-    await fail('start');
-    await backends.cameOnline('acme', 'first', 'spec1');
-    await fail('start');
-    expect(open()).to.include('first');
-  });
-
-  it('refuses an image or shape for good only when every backend does, in the services’ words', async () => {
-    const { backends, fail } = await setUp();
-    await fail('invalid');
-    expect(backends.refusal(lane())).to.equal(undefined);
-    await backends.failed('acme', 'second', 'spec1', 'invalid', 'no such image');
-    expect(backends.refusal(lane())).to.equal('first: invalid!; second: no such image');
-    expect(backends.refusal(lane('spec2'))).to.equal(undefined);
-  });
-
-  it('keeps breakers over a restart, but tries again what was invalid', async () => {
-    const before = await setUp();
-    await before.fail('quota');
-    await before.fail('invalid', undefined, 'spec2');
-    const after = await setUp([...before.rows.values()]);
-    expect(after.open()).to.not.include('first');
-    after.clock.move(MINUTE);
-    expect(after.open(lane('spec2'))).to.include('first');
-    expect([...after.rows.values()].map(({ kind }) => kind)).to.deep.equal(['quota']);
+    expect(rows.size).to.equal(0);
   });
 
   it('names why a backend is closed, and until when', async () => {
     const { clock, backends, fail } = await setUp();
     await fail('unauthorized');
-    expect(backends.usable(lane()).closed).to.deep.equal([
-      { backend: 'first', reason: 'unauthorized: unauthorized!', untilMs: clock.now() + 5 * MINUTE },
-    ]);
+    const [closed] = backends.usable(lane()).closed;
+    expect(closed).to.include({ backend: 'first', reason: 'unauthorized!', untilMs: clock.now() + 5 * MINUTE });
+    expect(closed?.failure).to.include({ source: 'acme/first', kind: 'unauthorized' });
     expect(backends.nextOpeningMs()).to.equal(clock.now() + 5 * MINUTE);
+  });
+
+  it('keeps breakers over a restart', async () => {
+    const before = await setUp();
+    await before.fail('quota');
+    await before.fail('invalid', undefined, before.at('first', 'spec2'));
+    const after = await setUp({ kept: [...before.rows.values()] });
+    expect(after.open()).to.not.include('first');
+    after.clock.move(MINUTE);
+    expect(after.open()).to.include('first');
+    await after.fail('invalid', undefined, after.at('first', 'spec2'));
+    after.clock.move(MINUTE);
+    expect(after.open(lane('spec2')), 'the second refusal in a row, not the first').to.not.include('first');
+  });
+
+  // J13
+  it('forgets what closed a backend whose options or credentials have changed since', async () => {
+    const before = await setUp();
+    await before.fail('unauthorized');
+    await before.fail('exited');
+    await before.refuseFor(40 * MINUTE, before.at('first', 'spec2'));
+    const same = await setUp({ kept: [...before.rows.values()] });
+    expect(same.backends.refusal({ ...lane('spec2'), backends: ['first'] })).to.have.length(1);
+    const after = await setUp({ kept: [...before.rows.values()], hash: 'mended' });
+    expect(after.open()).to.deep.equal(['first', 'second']);
+    expect(after.open(lane('spec2'))).to.deep.equal(['first', 'second']);
+    expect(after.backends.refusal({ ...lane('spec2'), backends: ['first'] })).to.equal(undefined);
+    expect(after.rows.size, 'gone from the ledger, so that nothing shows it any more').to.equal(0);
+  });
+
+  describe('that are due', () => {
+    it('let one launch try, and the others wait for what becomes of it', async () => {
+      for (const kind of ['quota', 'throttled', 'transient', 'unauthorized', 'capacity', 'invalid'] as const) {
+        const { clock, backends, at, fail, open } = await setUp();
+        await fail(kind);
+        clock.move(5 * MINUTE);
+        expect(backends.claim(lane(), ['first', 'second'], 'r-1'), kind).to.deep.equal(['first', 'second']);
+        expect(backends.claim(lane(), ['first', 'second'], 'r-2'), kind).to.deep.equal(['second']);
+        expect(open(), kind).to.deep.equal(['second']);
+        const [closed] = backends.usable(lane()).closed;
+        expect(closed?.reason, kind).to.equal(`${kind}!; one launch tries it again now`);
+        await backends.accepted(at());
+        expect(open(), kind).to.deep.equal(['first', 'second']);
+      }
+    });
+
+    it('let the next one try when the first was given up without a verdict', async () => {
+      const { clock, backends, fail } = await setUp();
+      await fail('quota');
+      clock.move(MINUTE);
+      backends.claim(lane(), ['first'], 'r-1');
+      expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal([]);
+      backends.released('r-1');
+      expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal(['first']);
+    });
+
+    it('let the next one try when the first was served by another backend', async () => {
+      const { clock, backends, at, fail } = await setUp();
+      await fail('quota');
+      await fail('quota', undefined, at('second'));
+      clock.move(MINUTE);
+      expect(backends.claim(lane(), ['first', 'second'], 'r-1')).to.deep.equal(['first', 'second']);
+      await backends.accepted(at('first', 'spec1', 'r-1'));
+      expect(backends.claim(lane(), ['second'], 'r-2')).to.deep.equal(['second']);
+    });
+  });
+
+  // X8
+  describe('of failed starts', () => {
+    it('close after the third in a row', async () => {
+      const { fail, open } = await setUp();
+      await fail('exited');
+      await fail('launch-timeout');
+      expect(open()).to.include('first');
+      await fail('out-of-memory');
+      expect(open()).to.not.include('first');
+    });
+
+    it('forget once a container came online', async () => {
+      const { backends, at, fail, open } = await setUp();
+      await fail('exited');
+      await fail('exited');
+      await backends.cameOnline(at());
+      await fail('exited');
+      expect(open()).to.include('first');
+    });
+
+    it('let one container try when they are due: that the service took the launch is no proof', async () => {
+      const { clock, backends, at, fail, open } = await setUp();
+      for (let times = 0; times < 3; times += 1) await fail('exited');
+      clock.move(MINUTE);
+      expect(backends.claim(lane(), ['first'], 'r-1')).to.deep.equal(['first']);
+      await backends.accepted(at());
+      expect(open(lane('spec1', 'another lane of that image'))).to.deep.equal(['second']);
+      await fail('exited');
+      clock.move(MINUTE);
+      expect(open(), 'twice as long').to.deep.equal(['second']);
+      clock.move(MINUTE);
+      expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal(['first']);
+      await backends.accepted(at('first', 'spec1', 'r-2'));
+      await backends.cameOnline(at('first', 'spec1', 'r-2'));
+      expect(open()).to.deep.equal(['first', 'second']);
+    });
+  });
+
+  // Case 02
+  describe('of refused images and shapes', () => {
+    it('close for 1, 2, 5, 15 and again 15 minutes, with a try at half an hour', async () => {
+      const { refuseFor } = await setUp();
+      const tries = await refuseFor(61 * MINUTE);
+      expect(tries).to.deep.equal([0, 1, 3, 8, 23, 30, 45, 60]);
+    });
+
+    it('refuse no job before that has lasted for half an hour, and then with the services’ words', async () => {
+      const { backends, at, refuseFor } = await setUp();
+      const alone = { ...lane(), backends: ['first'] };
+      await refuseFor(29 * MINUTE);
+      expect(backends.refusal(alone)).to.equal(undefined);
+      expect(backends.usable(alone).closed[0]?.reason, 'the words stand all the while').to.equal('invalid!');
+      await refuseFor(2 * MINUTE);
+      expect(backends.refusal(alone)?.map(({ message }) => message)).to.deep.equal(['invalid!']);
+      expect(backends.takeTurned()).to.deep.equal({ stood: ['acme'], healed: [] });
+      expect(backends.refusal(lane()), 'the second backend has not spoken').to.equal(undefined);
+      await refuseFor(31 * MINUTE, at('second'));
+      expect(backends.refusal(lane())).to.have.length(2);
+      expect(backends.refusal(lane('spec2'))).to.equal(undefined);
+    });
+
+    it('are not proven by two tries far apart', async () => {
+      const { clock, backends, fail } = await setUp();
+      await fail('invalid');
+      clock.move(5 * HOUR);
+      await fail('invalid');
+      expect(backends.refusal({ ...lane(), backends: ['first'] })).to.equal(undefined);
+    });
+
+    it('are over as soon as the service takes the image, and it is said whose jobs come back', async () => {
+      const { clock, backends, at, refuseFor, open } = await setUp();
+      await refuseFor(31 * MINUTE);
+      backends.takeTurned();
+      clock.move(15 * MINUTE);
+      expect(backends.refusalsDue()).to.deep.equal(['acme']);
+      backends.claim(lane(), ['first'], 'r-9');
+      expect(backends.refusalsDue(), 'it is being tried').to.deep.equal([]);
+      await backends.accepted(at('first', 'spec1', 'r-9'));
+      expect(open()).to.deep.equal(['first', 'second']);
+      expect(backends.takeTurned()).to.deep.equal({ stood: [], healed: ['acme'] });
+    });
+
+    it('go on where the service takes the launch and cannot pull the image', async () => {
+      const { clock, backends, at, fail, open } = await setUp();
+      await fail('image-pull-failed');
+      expect(open()).to.deep.equal(['second']);
+      clock.move(MINUTE);
+      backends.claim(lane(), ['first'], 'r-1');
+      await backends.accepted(at());
+      expect(open(), 'accepted is not pulled').to.deep.equal(['second']);
+      await backends.cameOnline(at());
+      expect(open()).to.deep.equal(['first', 'second']);
+    });
+
+    it('are certain at once where the adapter itself says that its service never runs the shape', async () => {
+      const { clock, backends, at, fail, open } = await setUp();
+      await fail('unfit');
+      await fail('unfit', undefined, at('second'));
+      expect(backends.refusal(lane())?.map(({ kind }) => kind)).to.deep.equal(['unfit', 'unfit']);
+      expect(backends.takeTurned().stood).to.deep.equal(['acme']);
+      clock.move(HOUR);
+      expect(open(), 'time changes nothing').to.deep.equal([]);
+    });
   });
 });

@@ -77,9 +77,9 @@ describe('a backend that takes a container and has no stock for it', () => {
       const runners = await house.ledger.runners({ limit: 100 });
       expect(runners.filter(({ backend, state }) => backend === 'well' && state === 'starting')).to.have.length(1);
       const breakers = await house.ledger.breakers();
-      expect(breakers.map(({ key, kind, message }) => [key.split('/')[1], kind, message])).to.deep.equal([
-        ['full', 'capacity', 'no stock for 120 s: zone full'],
-      ]);
+      expect(
+        breakers.map(({ backend, rule, failure }) => [backend, rule, failure.kind, failure.message]),
+      ).to.deep.equal([['full', 'capacity', 'no-stock', 'no stock for 120 s: zone full']]);
     } finally {
       await house.close();
     }

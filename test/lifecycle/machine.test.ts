@@ -8,6 +8,7 @@ import {
   type RunnerEventKind,
   step,
 } from '../../dispatcher/lifecycle/machine.ts';
+import { failure } from '../failures.ts';
 import { runnerRow, STATES } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
@@ -25,10 +26,10 @@ const TRANSITIONS: Readonly<Record<RunnerState, readonly RunnerState[]>> = {
 
 const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K }> } = {
   calling: { kind: 'calling', backend: 'docker', runnerId: 7, instanceDeadlineAtMs: 121 * 60 * MINUTE },
-  'backend-refused': { kind: 'backend-refused', backend: 'docker', failureKind: 'capacity', message: 'no stock' },
+  'backend-refused': { kind: 'backend-refused', backend: 'docker', failure: failure() },
   accepted: { kind: 'accepted', backend: 'docker', instanceId: 'i-1' },
-  'launch-refused': { kind: 'launch-refused', failureKind: 'capacity', message: 'no stock' },
-  'launch-abandoned': { kind: 'launch-abandoned', failureKind: 'transient', message: 'timeout' },
+  'launch-refused': { kind: 'launch-refused', failure: failure() },
+  'launch-abandoned': { kind: 'launch-abandoned', failure: failure({ kind: 'transient', message: 'timeout' }) },
   instance: { kind: 'instance', state: 'running', backend: 'docker', instanceId: 'i-1' },
   'instance-missing': { kind: 'instance-missing' },
   github: { kind: 'github', runnerId: 7, online: true, busy: false },
@@ -41,8 +42,11 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   'delete-refused': { kind: 'delete-refused' },
   deregistered: { kind: 'deregistered' },
   'stop-sent': { kind: 'stop-sent' },
-  'credentials-refused': { kind: 'credentials-refused', message: '401' },
-  'step-failed': { kind: 'step-failed', message: '502' },
+  'credentials-refused': {
+    kind: 'credentials-refused',
+    failure: failure({ source: 'github', kind: 'unauthorized', code: '401' }),
+  },
+  'step-failed': { kind: 'step-failed', failure: failure({ source: 'github', kind: 'transient', code: '502' }) },
 };
 
 function at(nowMs: number): MachineContext {
@@ -71,7 +75,9 @@ const anyEvent: fc.Arbitrary<RunnerEvent> = fc.oneof(
     state: fc.constantFrom('pending' as const, 'running' as const),
     backend: fc.constant('docker'),
     instanceId: fc.constant('i-1'),
-    trouble: fc.record({ kind: fc.constantFrom('no-stock', 'image-pull-failed'), message: fc.string() }),
+    trouble: fc
+      .record({ kind: fc.constantFrom('no-stock' as const, 'image-pull-failed' as const), message: fc.string() })
+      .map(failure),
   }),
   fc.record({
     kind: fc.constant('github' as const),
@@ -292,57 +298,61 @@ describe('the machine of runner states', () => {
     const pulling = (message: string): RunnerEvent => ({
       ...EVENTS.instance,
       state: 'pending',
-      trouble: { kind: 'image-pull-failed', message },
+      trouble: failure({ kind: 'image-pull-failed', code: 'NotFound', requestId: 'r-1', message }),
     });
 
     it('is told once in the timeline, however often the service says it in other words', () => {
       const first = step(starting, pulling('try 1'), at(MINUTE));
-      expect(first).to.have.nested.property('step.entries[0].details', 'try 1');
+      expect(first).to.have.nested.property('step.entries[0].failure.message', 'try 1');
       const known = told(starting, [MINUTE, pulling('try 1')]);
       expect(step(known, pulling('try 2'), at(2 * MINUTE))).to.have.nested.property('step.entries').that.is.empty;
-      expect(known).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE, failureKind: 'image-pull-failed' });
+      expect(known).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE });
+      expect(known.failure).to.include({ kind: 'image-pull-failed', message: 'try 1' });
     });
 
     it('is why the runner did not come online in time', () => {
       const late = told(starting, [MINUTE, pulling('no such tag')], [10 * MINUTE, EVENTS.deadline]);
-      expect(late).to.include({
-        state: 'draining',
-        failureKind: 'image-pull-failed',
-        failure: 'not online within 600 s: no such tag',
-      });
+      expect(late).to.include({ state: 'draining' });
+      expect(late.failure).to.deep.equal(
+        failure({
+          kind: 'image-pull-failed',
+          code: 'NotFound',
+          requestId: 'r-1',
+          message: 'not online within 600 s: no such tag',
+          atMs: 10 * MINUTE,
+        }),
+      );
     });
 
     it('has not failed once it comes online after all', () => {
       const up = told(starting, [MINUTE, pulling('no such tag')], [2 * MINUTE, EVENTS.github]);
-      expect(up).to.include({ state: 'online', failureKind: null, failure: null });
+      expect(up).to.include({ state: 'online', failure: null });
     });
 
     const outOfStock: RunnerEvent = {
       ...EVENTS.instance,
       state: 'pending',
-      trouble: { kind: 'no-stock', message: 'zone full' },
+      trouble: failure({ kind: 'no-stock', message: 'zone full' }),
     };
 
     it('for want of stock has its backend’s patience, however long a launch may take', () => {
       const waits = told(starting, [MINUTE, outOfStock], [2 * MINUTE, outOfStock]);
       expect(waits).to.include({ state: 'starting', deadlineAtMs: 3 * MINUTE });
-      expect(told(waits, [3 * MINUTE, EVENTS.deadline])).to.include({
-        state: 'draining',
-        failureKind: 'no-stock',
-        failure: 'no stock for 120 s: zone full',
-      });
+      const given = told(waits, [3 * MINUTE, EVENTS.deadline]);
+      expect(given).to.include({ state: 'draining' });
+      expect(given.failure).to.include({ kind: 'no-stock', message: 'no stock for 120 s: zone full' });
     });
 
     it('for want of stock is as good as any other once there is some', () => {
       const runs = told(starting, [MINUTE, outOfStock], [2 * MINUTE, { ...EVENTS.instance, state: 'running' }]);
-      expect(runs).to.include({ state: 'starting', deadlineAtMs: 12 * MINUTE, failureKind: null, failure: null });
+      expect(runs).to.include({ state: 'starting', deadlineAtMs: 12 * MINUTE, failure: null });
     });
 
     it('stays what befell a busy one', () => {
       const busy = runnerRow({ state: 'busy', instanceState: 'running', instanceId: 'i-1' });
-      const trouble = { kind: 'spot-reclaimed', message: 'started again' };
+      const trouble = failure({ kind: 'spot-reclaimed', message: 'started again' });
       const seen = told(busy, [MINUTE, { ...EVENTS.instance, trouble }], [2 * MINUTE, EVENTS['job-completed']]);
-      expect(seen).to.include({ state: 'finishing', failureKind: 'spot-reclaimed', failure: 'started again' });
+      expect(seen).to.include({ state: 'finishing', failure: trouble });
     });
   });
 

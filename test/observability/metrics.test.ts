@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { FailureKind } from '../../dispatcher/failure.ts';
 import type { Breaker, LaneCounts } from '../../dispatcher/ledger/ledger.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { createMetrics, type MetricsSources } from '../../dispatcher/observability/metrics.ts';
+import { breaker, failure } from '../failures.ts';
 
 const NOW = 1_800_000_000_000;
 
@@ -176,12 +178,12 @@ describe('metrics', () => {
 
   it('shows the breakers that are open, and not those whose time is over', async () => {
     const { world, samples } = observed();
-    const breaker = { message: 'no', failures: 3, changedAtMs: NOW };
+    const closed = (kind: FailureKind, fields: Partial<Breaker>) => breaker({ ...fields, failure: failure({ kind }) });
     world.breakers = [
-      { ...breaker, key: 'acme/main', kind: 'unauthorized', openUntilMs: NOW + 1 },
-      { ...breaker, key: 'acme/main/abc', kind: 'invalid', openUntilMs: null },
-      { ...breaker, key: 'acme/main/def', kind: 'invalid', openUntilMs: null },
-      { ...breaker, key: 'globex/cloud', kind: 'capacity', openUntilMs: NOW },
+      closed('unauthorized', { closedUntilMs: NOW + 1 }),
+      closed('invalid', { key: 'acme/main/abc/refused', closedUntilMs: NOW + 1 }),
+      closed('invalid', { key: 'acme/main/def/refused', closedUntilMs: NOW + 1 }),
+      closed('capacity', { key: 'globex/cloud', registration: 'globex', backend: 'cloud', closedUntilMs: NOW }),
     ];
     const open = [...(await samples())].filter(([key]) => key.startsWith('shr_breakers_open'));
     expect(open).to.deep.equal([

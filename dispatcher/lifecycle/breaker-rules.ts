@@ -1,0 +1,159 @@
+/**
+ * What follows from a failure at a backend: what it closes, from which failure on, and for how long. Pure.
+ *
+ * The verdicts are those of DESIGN, "Provider contract". Closed means: no launch. When the time is up, one launch tries
+ * it again, and the others wait for what becomes of it.
+ */
+import type { ShapeWish } from '../../providers/provider.ts';
+import type { Failure, FailureKind } from '../failure.ts';
+import type { Breaker } from '../ledger/ledger.ts';
+
+/**
+ * - `account`: the service refuses the whole backend (its account, its limits), or does not answer.
+ * - `capacity`: no stock of this shape.
+ * - `refused`: the service refuses this image or shape, or cannot pull the image. It may heal by itself.
+ * - `start`: containers of this image and shape end, or never come online.
+ */
+export type RuleName = 'account' | 'capacity' | 'refused' | 'start';
+
+export interface Rule {
+  readonly name: RuleName;
+  /** Failures in a row before it closes. */
+  readonly patience: number;
+  /** From the first failure that closes it on; the last one repeats. */
+  readonly pausesMs: readonly number[];
+  /** What proves that it is over: the service took a launch, or a container came online. */
+  readonly healedBy: 'accepted' | 'online';
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** A refusal that has lasted this long is taken for the truth: the jobs are refused. */
+export const REFUSAL_STANDS_MS = 30 * MINUTE;
+/** A failure that nobody tried again for this long, beyond its pause, says nothing about what came before the next one. */
+const FORGOTTEN_MS = 30 * MINUTE;
+
+const doubling = (firstMs: number, mostMs: number): readonly number[] => {
+  const pauses: number[] = [];
+  for (let pause = firstMs; pause < mostMs; pause *= 2) pauses.push(pause);
+  return [...pauses, mostMs];
+};
+
+const CAPACITY: Rule = {
+  name: 'capacity',
+  patience: 1,
+  pausesMs: doubling(30 * SECOND, 10 * MINUTE),
+  healedBy: 'accepted',
+};
+const QUOTA: Rule = { name: 'account', patience: 1, pausesMs: doubling(MINUTE, 15 * MINUTE), healedBy: 'accepted' };
+const THROTTLED: Rule = { name: 'account', patience: 1, pausesMs: doubling(5 * SECOND, MINUTE), healedBy: 'accepted' };
+const TRANSIENT: Rule = {
+  name: 'account',
+  patience: 1,
+  pausesMs: doubling(5 * SECOND, 5 * MINUTE),
+  healedBy: 'accepted',
+};
+const UNAUTHORIZED: Rule = { name: 'account', patience: 1, pausesMs: [5 * MINUTE], healedBy: 'accepted' };
+const START: Rule = { name: 'start', patience: 3, pausesMs: doubling(MINUTE, 10 * MINUTE), healedBy: 'online' };
+const REFUSAL_PAUSES = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE];
+const REFUSED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'accepted' };
+/** The service takes the launch, and finds out later that it cannot pull the image. */
+const UNPULLED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'online' };
+
+/** Undefined where the failure says nothing about the backend. `unfit` is no doubt and needs no rule: see Backends. */
+export function ruleFor(kind: FailureKind): Rule | undefined {
+  switch (kind) {
+    case 'capacity':
+    case 'no-stock':
+      return CAPACITY;
+    case 'quota':
+      return QUOTA;
+    case 'throttled':
+      return THROTTLED;
+    case 'transient':
+      return TRANSIENT;
+    case 'unauthorized':
+      return UNAUTHORIZED;
+    case 'invalid':
+      return REFUSED;
+    case 'image-pull-failed':
+      return UNPULLED;
+    case 'exited':
+    case 'out-of-memory':
+    case 'spot-reclaimed':
+    case 'time-limit':
+    case 'stopped':
+    case 'unknown':
+    case 'launch-timeout':
+      return START;
+    case 'conflict':
+    case 'forbidden':
+    case 'not-found':
+    case 'rate-limited':
+    case 'interrupted':
+    case 'unfit':
+    case 'no-place':
+    case 'no-registration':
+    case 'defect':
+      return undefined;
+  }
+}
+
+export type Subject = Pick<
+  Breaker,
+  'key' | 'registration' | 'backend' | 'rule' | 'shape' | 'subject' | 'configuration'
+>;
+
+/** The breaker after this failure; `before` is the one that was there. */
+export function afterFailure(
+  subject: Subject,
+  rule: Rule,
+  before: Breaker | undefined,
+  failure: Failure,
+  retryAfterMs: number | undefined,
+  nowMs: number,
+): Breaker {
+  const goesOn = before !== undefined && nowMs - before.closedUntilMs < FORGOTTEN_MS;
+  const failures = (goesOn ? before.failures : 0) + 1;
+  const sinceMs = goesOn ? before.sinceMs : nowMs;
+  const closedUntilMs =
+    failures < rule.patience ? nowMs : nowMs + Math.max(retryAfterMs ?? 0, pauseMs(rule, failures, sinceMs, nowMs));
+  return { ...subject, failure, failures, sinceMs, closedUntilMs, changedAtMs: nowMs };
+}
+
+function pauseMs(rule: Rule, failures: number, sinceMs: number, nowMs: number): number {
+  const place = Math.min(failures - rule.patience, rule.pausesMs.length - 1);
+  const pause = rule.pausesMs[place] ?? 0;
+  if (rule.name !== 'refused') return pause;
+  // Tried when the time has come to refuse the jobs, not long after.
+  const untilVerdictMs = sinceMs + REFUSAL_STANDS_MS - nowMs;
+  return untilVerdictMs > 0 ? Math.min(pause, untilVerdictMs) : pause;
+}
+
+/** It has closed, and is tried by one launch when its time is up. */
+export function isTripped(breaker: Breaker): boolean {
+  return breaker.closedUntilMs > breaker.changedAtMs;
+}
+
+/** Refused for so long, and tried again in between, that the jobs are told. */
+export function stands(breaker: Breaker): boolean {
+  return breaker.rule === 'refused' && breaker.changedAtMs - breaker.sinceMs >= REFUSAL_STANDS_MS;
+}
+
+/** `image ghcr.io/acme/runner:2, 2 cores, 4 GiB, arm64, spot`. */
+export function shapeWords(wish: ShapeWish): string {
+  return [
+    `image ${wish.image}`,
+    ...(wish.cpu === undefined ? [] : [`${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`]),
+    ...(wish.memoryGiB === undefined ? [] : [`${wish.memoryGiB} GiB`]),
+    ...(wish.architecture === 'arm64' ? ['arm64'] : []),
+    ...(wish.spot ? ['spot'] : []),
+    ...(wish.dockerInDocker ? ['Docker in Docker'] : []),
+    ...(wish.diskGiB === undefined ? [] : [`disk ${wish.diskGiB} GiB`]),
+    ...(wish.bucket === undefined ? [] : [`bucket ${wish.bucket}`]),
+    ...(wish.subnet === undefined ? [] : [`subnet ${wish.subnet}`]),
+    ...(wish.securityGroup === undefined ? [] : [`security group ${wish.securityGroup}`]),
+    ...(wish.region === undefined ? [] : [`region ${wish.region}`]),
+  ].join(', ');
+}

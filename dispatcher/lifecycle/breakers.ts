@@ -1,0 +1,211 @@
+/**
+ * The breakers that are there: kept in the ledger, so that a restart neither forgets nor believes too much. One that was
+ * written under other options or credentials is about something that does not exist any more, and goes.
+ */
+import type { LaneSpec } from '../admission/lane.ts';
+import type { Clock } from '../clock.ts';
+import { type Failure, failureFields } from '../failure.ts';
+import type { Breaker, Ledger } from '../ledger/ledger.ts';
+import { afterFailure, isTripped, type Rule, type RuleName, ruleFor, type Subject, stands } from './breaker-rules.ts';
+import type { Log } from './ports.ts';
+
+/** One backend of one registration, and what a failure there was about. */
+export interface Place {
+  readonly registration: string;
+  readonly backend: string;
+  /** The lane's `specHash`. */
+  readonly shape: string;
+}
+
+/** Why a lane's launch stays away from a backend. */
+export interface Obstacle {
+  readonly breaker: Breaker;
+  /** `closed` until its time is up; `probing` while one launch tries it. */
+  readonly state: 'closed' | 'probing';
+}
+
+const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start'];
+
+export class Breakers {
+  readonly #breakers = new Map<string, Breaker>();
+  /** By breaker: the runner whose launch tries it. */
+  readonly #probes = new Map<string, string>();
+  readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  /** By `<registration>/<backend>`. */
+  readonly #configurations: ReadonlyMap<string, string>;
+
+  constructor(
+    ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>,
+    clock: Clock,
+    log: Log,
+    configurations: ReadonlyMap<string, string>,
+  ) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#log = log;
+    this.#configurations = configurations;
+  }
+
+  async load(): Promise<void> {
+    for (const breaker of await this.#ledger.breakers()) {
+      const present = this.#configurations.get(`${breaker.registration}/${breaker.backend}`);
+      if (present === breaker.configuration) {
+        this.#breakers.set(breaker.key, breaker);
+        continue;
+      }
+      await this.#ledger.deleteBreaker(breaker.key);
+      this.#log.info('breaker-obsolete', {
+        registration: breaker.registration,
+        backend: breaker.backend,
+        reason: present === undefined ? 'the backend is not configured any more' : 'its configuration has changed',
+      });
+    }
+  }
+
+  all(): Iterable<Breaker> {
+    return this.#breakers.values();
+  }
+
+  /** The runner whose launch tries it, if any does. */
+  probe(breaker: Breaker): string | undefined {
+    return this.#probes.get(breaker.key);
+  }
+
+  obstacle(place: Place): Obstacle | undefined {
+    let probing: Obstacle | undefined;
+    for (const breaker of this.#about(place)) {
+      if (breaker.closedUntilMs > this.#clock.now()) return { breaker, state: 'closed' };
+      if (this.#probes.has(breaker.key)) probing ??= { breaker, state: 'probing' };
+    }
+    return probing;
+  }
+
+  /** True when the runner may be launched there. It is the one that tries what was closed and is due. */
+  claim(place: Place, runner: string): boolean {
+    if (this.obstacle(place) !== undefined) return false;
+    for (const breaker of this.#about(place)) if (isTripped(breaker)) this.#probes.set(breaker.key, runner);
+    return true;
+  }
+
+  /** The runner tries nothing any more, whatever became of it. */
+  release(runner: string): void {
+    this.#releaseWhere(runner, () => true);
+  }
+
+  /** The runner tries this backend no more. */
+  releaseAt(place: Place, runner: string): void {
+    this.#releaseWhere(runner, (breaker) => isAt(breaker, place));
+  }
+
+  /** The runner tries this backend and no other. */
+  settleAt(place: Place, runner: string): void {
+    this.#releaseWhere(runner, (breaker) => !isAt(breaker, place));
+  }
+
+  /** The refusal of the place's image or shape, once it stands. */
+  refusal(place: Place): Breaker | undefined {
+    const breaker = this.#breakers.get(keyOf(place, 'refused'));
+    return breaker !== undefined && stands(breaker) ? breaker : undefined;
+  }
+
+  /** Answers the breaker as it is then; undefined where the failure says nothing about the place. */
+  async failed(
+    place: Place,
+    subject: string | null,
+    failure: Failure,
+    retryAfterMs: number | undefined,
+  ): Promise<Breaker | undefined> {
+    const rule = ruleFor(failure.kind);
+    if (rule === undefined || failure.source === 'github') return undefined;
+    const now = this.#clock.now();
+    const key = keyOf(place, rule.name);
+    const before = this.#breakers.get(key);
+    // Launches that were under way when it closed fail too; they are the same failure.
+    const same = before !== undefined && before.failure.kind === failure.kind && before.closedUntilMs > now;
+    if (same) return before;
+    const after = afterFailure(this.#subject(key, place, rule, subject), rule, before, failure, retryAfterMs, now);
+    this.#breakers.set(key, after);
+    this.#probes.delete(key);
+    if (isTripped(after)) {
+      this.#log.warn('breaker', {
+        registration: place.registration,
+        backend: place.backend,
+        ...(after.subject === null ? {} : { about: after.subject }),
+        ...failureFields(failure),
+        failures: after.failures,
+        since: new Date(after.sinceMs).toISOString(),
+        closedUntil: new Date(after.closedUntilMs).toISOString(),
+      });
+    }
+    await this.#ledger.putBreaker(after);
+    return after;
+  }
+
+  /** What this proves to be over is forgotten. Answers those that were. */
+  async healed(place: Place, by: Rule['healedBy']): Promise<readonly Breaker[]> {
+    const over = [...this.#about(place)].filter((breaker) => ruleFor(breaker.failure.kind)?.healedBy === by);
+    const words = { accepted: 'the service took a launch', online: 'a container came online' };
+    for (const breaker of over) await this.#delete(breaker, words[by]);
+    return over;
+  }
+
+  /** Everything of the registration, or of one backend of it. Answers what was forgotten. */
+  async reset(registration: string, backend: string | undefined): Promise<readonly Breaker[]> {
+    const chosen = [...this.#breakers.values()].filter(
+      (breaker) => breaker.registration === registration && (backend === undefined || breaker.backend === backend),
+    );
+    for (const breaker of chosen) await this.#delete(breaker, 'an operator reset it');
+    return chosen;
+  }
+
+  async #delete(breaker: Breaker, reason: string): Promise<void> {
+    this.#probes.delete(breaker.key);
+    if (!this.#breakers.delete(breaker.key)) return;
+    if (isTripped(breaker)) {
+      this.#log.info('breaker-over', {
+        registration: breaker.registration,
+        backend: breaker.backend,
+        ...(breaker.subject === null ? {} : { about: breaker.subject }),
+        kind: breaker.failure.kind,
+        failures: breaker.failures,
+        lastedSeconds: Math.round((this.#clock.now() - breaker.sinceMs) / 1000),
+        reason,
+      });
+    }
+    await this.#ledger.deleteBreaker(breaker.key);
+  }
+
+  #releaseWhere(runner: string, over: (breaker: Breaker) => boolean): void {
+    for (const [key, holder] of this.#probes) {
+      const breaker = this.#breakers.get(key);
+      if (holder === runner && (breaker === undefined || over(breaker))) this.#probes.delete(key);
+    }
+  }
+
+  *#about(place: Place): Generator<Breaker> {
+    for (const rule of RULES) {
+      const breaker = this.#breakers.get(keyOf(place, rule));
+      if (breaker !== undefined) yield breaker;
+    }
+  }
+
+  #subject(key: string, { registration, backend, shape }: Place, { name }: Rule, subject: string | null): Subject {
+    const configuration = this.#configurations.get(`${registration}/${backend}`) ?? '';
+    const common = { key, registration, backend, rule: name, configuration };
+    return name === 'account' ? { ...common, shape: null, subject: null } : { ...common, shape, subject };
+  }
+}
+
+export function placeOf(lane: Pick<LaneSpec, 'registration' | 'specHash'>, backend: string): Place {
+  return { registration: lane.registration, backend, shape: lane.specHash };
+}
+
+function isAt(breaker: Breaker, place: Place): boolean {
+  return breaker.registration === place.registration && breaker.backend === place.backend;
+}
+
+function keyOf({ registration, backend, shape }: Place, rule: RuleName): string {
+  return rule === 'account' ? `${registration}/${backend}` : `${registration}/${backend}/${shape}/${rule}`;
+}

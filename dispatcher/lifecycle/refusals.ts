@@ -1,0 +1,93 @@
+/**
+ * Jobs whose image or shape every backend refuses: told so once that has lasted, and taken back as soon as it heals. The
+ * youngest of them goes on trying: each time when a refusal is due, it is admitted again and gets one launch.
+ */
+import type { LaneSpec } from '../admission/lane.ts';
+import type { JobRow } from '../ledger/ledger.ts';
+import type { Backends } from './backends.ts';
+import type { Board } from './board.ts';
+import type { Floor } from './floor.ts';
+import { BACKEND_REFUSED, refusedByBackends } from './settle.ts';
+
+/** GitHub cancels a job that has waited for this long: it can try nothing any more. */
+const QUEUE_LIMIT_MS = 24 * 3_600_000;
+const MOST_JOBS = 1000;
+
+export class Refusals {
+  readonly #floor: Floor;
+  readonly #board: Board;
+  readonly #backends: Backends;
+  /** By `specHash`: the lane of the job that tries it. */
+  readonly #carriers = new Map<string, string>();
+
+  constructor(floor: Floor, board: Board, backends: Backends) {
+    this.#floor = floor;
+    this.#board = board;
+    this.#backends = backends;
+  }
+
+  /** Once a cycle. Cheap where no refusal stands. */
+  async look(): Promise<void> {
+    const { stood, healed } = this.#backends.takeTurned();
+    for (const registration of stood) await this.#refuse(registration);
+    for (const registration of healed) await this.#floor.options.ledger.unsettleRefused(registration, BACKEND_REFUSED);
+    for (const registration of this.#backends.refusalsDue()) await this.#tryAgain(registration);
+  }
+
+  /** Every lane of the registration that has nothing but such backends: several share an image. */
+  async #refuse(registration: string): Promise<void> {
+    const { ledger } = this.#floor.options;
+    for (const lane of [...this.#board.lanesOf(registration)]) {
+      const refusals = this.#refusalOf(lane);
+      if (refusals === undefined) continue;
+      const jobs = await ledger.jobs({ laneKey: lane.key, status: 'queued', limit: MOST_JOBS });
+      const admission = refusedByBackends(registration, refusals);
+      await ledger.settleJobs(jobs.map(({ key, version }) => ({ key, version, admission })));
+      this.#floor.laneChanged(lane.key);
+    }
+  }
+
+  async #tryAgain(registration: string): Promise<void> {
+    const { ledger } = this.#floor.options;
+    const refused = await ledger.jobs({ registrations: [registration], admission: 'refused', limit: MOST_JOBS });
+    for (const job of refused) {
+      const lane = this.#laneOf(job);
+      if (lane === undefined || this.#isTried(lane.specHash)) continue;
+      this.#carriers.set(lane.specHash, lane.key);
+      const admission = { state: 'lane', registration, lane, reasonCode: null, reason: null, cure: null } as const;
+      await ledger.settleJobs([{ key: job.key, version: job.version, admission }]);
+      this.#floor.laneChanged(lane.key);
+    }
+  }
+
+  /** The lane that the refused job would be in, where its refusal is due to be tried. */
+  #laneOf(job: JobRow): LaneSpec | undefined {
+    const age = this.#floor.now() - (job.createdAtMs ?? job.firstSeenAtMs);
+    if (job.reasonCode !== BACKEND_REFUSED || job.status !== 'queued' || age >= QUEUE_LIMIT_MS) return undefined;
+    const { host, owner, repository, labels, visibility } = job;
+    const admission = this.#floor.options.admit({
+      host,
+      owner,
+      repository,
+      labels,
+      visibility: visibility ?? undefined,
+    });
+    if (admission.outcome !== 'lane') return undefined;
+    const { lane } = admission;
+    const due = this.#backends.refusal(lane) !== undefined && this.#backends.usable(lane).open.length > 0;
+    return due ? lane : undefined;
+  }
+
+  #isTried(specHash: string): boolean {
+    const laneKey = this.#carriers.get(specHash);
+    if (laneKey === undefined) return false;
+    if ((this.#board.counts(laneKey)?.demand ?? 0) > 0) return true;
+    this.#carriers.delete(specHash);
+    return false;
+  }
+
+  #refusalOf(lane: LaneSpec): ReturnType<Backends['refusal']> {
+    const refusals = this.#backends.refusal(lane);
+    return refusals !== undefined && this.#backends.usable(lane).open.length === 0 ? refusals : undefined;
+  }
+}
