@@ -1,6 +1,7 @@
 /** What the service says, sorted by what follows from it. Pure. */
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+import { redact } from '../redact.ts';
 
 export type Call =
   | 'CreateContainerGroup'
@@ -178,8 +179,10 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
       code === undefined ? {} : { code },
     );
   }
-  const said = code === undefined ? `HTTP ${statusCode}` : code;
-  return new ProviderError(kindOf(call, statusCode, said), operation, without(hide, `${said}: ${message}`), {
+  const said = code ?? `HTTP ${statusCode}`;
+  // No refusal of the service is without a code: this is a proxy's page, which knows nothing of what was asked.
+  const kind = code === undefined ? kindOfPage(statusCode) : kindOf(call, statusCode, code);
+  return new ProviderError(kind, operation, redact(`${said}: ${message}`, hide), {
     code: said,
     ...(requestId === undefined ? {} : { requestId }),
     ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
@@ -207,10 +210,11 @@ function kindOf(call: Call, status: number, code: string): ProviderErrorKind {
   return 'invalid';
 }
 
-function isAboutCredentials(message: string): boolean {
-  return /get (sts token|credential|session)|metadata|RAM ?role|refresh.*credential/i.test(message);
+function kindOfPage(status: number): ProviderErrorKind {
+  if (status === 401 || status === 403) return 'unauthorized';
+  return status === 429 ? 'throttled' : 'transient';
 }
 
-function without(hide: readonly string[], text: string): string {
-  return hide.reduce((left, secret) => (secret === '' ? left : left.replaceAll(secret, '…')), text);
+function isAboutCredentials(message: string): boolean {
+  return /get (sts token|credential|session)|metadata|RAM ?role|refresh.*credential/i.test(message);
 }

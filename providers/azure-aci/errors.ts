@@ -1,6 +1,7 @@
 /** What Azure says, sorted by what follows from it. Pure. */
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
+import { redact } from '../redact.ts';
 
 export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities' | 'subnet';
 
@@ -192,11 +193,4 @@ export function hasNoLogs(error: unknown): boolean {
 function retryAfterOf(header: string | undefined): number | undefined {
   if (header === undefined || !/^\d{1,6}$/.test(header)) return undefined;
   return Number(header) * 1000;
-}
-
-/** Short texts are left: taking `a` out of a message would tell more than it hides. */
-function redact(text: string, secrets: readonly string[]): string {
-  let clean = text;
-  for (const secret of secrets) if (secret.length >= 6) clean = clean.replaceAll(secret, '[secret]');
-  return clean;
 }

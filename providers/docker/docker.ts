@@ -13,6 +13,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { withoutSecrets } from '../redact.ts';
 import { refuseWish, roundUp } from '../wish.ts';
 import { Engine } from './engine.ts';
 import { classify } from './errors.ts';
@@ -83,7 +84,7 @@ export class DockerProvider implements Provider {
       instance = await this.#create(request);
     } catch (error) {
       const said = classify('create', error);
-      if (said.kind !== 'conflict') throw said;
+      if (said.kind !== 'conflict') throw withoutSecrets(said, request);
       instance = await this.#adopt(request, said);
     }
     if (instance.state !== 'pending') return instance;
@@ -94,7 +95,7 @@ export class DockerProvider implements Provider {
       const said = classify('start', error);
       // A definite refusal must leave nothing behind. If that fails, it is no longer definite.
       if (said.kind !== 'transient') await this.#engine.remove(instance.ref.id);
-      throw said;
+      throw withoutSecrets(said, request);
     }
     return { ...instance, state: 'running' };
   }
@@ -102,7 +103,9 @@ export class DockerProvider implements Provider {
   async inspect(ref: InstanceRef): Promise<Instance | undefined> {
     requireName(ref.name, 'docker inspect');
     const container = await this.#engine.inspect(ref.id ?? ref.name);
-    return container === undefined ? undefined : fromInspected(container, ref.name);
+    // The engine also answers for a part of an id.
+    if (container === undefined || (ref.id !== undefined && container.Id !== ref.id)) return undefined;
+    return fromInspected(container, ref.name);
   }
 
   async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {

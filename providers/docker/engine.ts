@@ -9,7 +9,7 @@ import { loginFor, parseReference } from '../image-reference.ts';
 import { ProviderError } from '../provider.ts';
 import { DISPATCHER_TAG } from '../tags.ts';
 import { Tail } from '../tail.ts';
-import { type Call, classify } from './errors.ts';
+import { type Call, classify, isAbsent } from './errors.ts';
 import { FrameReader } from './frames.ts';
 import type { DockerOptions } from './options.ts';
 import type { ContainerBody } from './request.ts';
@@ -78,7 +78,7 @@ export class Engine {
       const answer = await this.#call('inspect', { path: `/containers/${encodeURIComponent(idOrName)}/json` });
       return this.#parse('inspect', inspected, answer);
     } catch (error) {
-      if (error instanceof ProviderError && error.code === '404') return undefined;
+      if (isAbsent(error)) return undefined;
       throw error;
     }
   }
@@ -131,7 +131,7 @@ export class Engine {
       );
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error;
-      if (error.code === '404' || error.code === '409' || /does not support reading/i.test(error.message)) {
+      if (isAbsent(error) || error.code === '409' || /does not support reading/i.test(error.message)) {
         return undefined;
       }
       throw error;

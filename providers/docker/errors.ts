@@ -21,8 +21,12 @@ const engineError = z.object({
   statusCode: z.number().optional(),
   code: z.string().optional(),
   message: z.string().default(''),
-  json: z.object({ message: z.string() }).optional().catch(undefined),
+  /** Null of a stream, whose answer was not collected; a Buffer where the answer is not JSON. */
+  json: z.unknown().optional(),
 });
+
+const engineWords = z.object({ message: z.string() });
+const PAGE = /^\(HTTP code \d+\) \S+ -\s*<(!doctype|html|head|body)/i;
 
 /** Words of the engine, of containerd and of registries. First match wins, so the narrow ones stand first. */
 const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
@@ -53,15 +57,34 @@ export function classify(call: Call, error: unknown): ProviderError {
   const { statusCode, code, message, json } = parsed.success
     ? parsed.data
     : { statusCode: undefined, code: undefined, message: String(error), json: undefined };
-  const text = (json?.message ?? message).trim() || 'no answer that can be read';
+  const said = engineWords.safeParse(json);
+  const text = (said.success ? said.data.message : message).trim() || 'no answer that can be read';
   const operation = `docker ${call}`;
   if (statusCode === undefined) {
     const kind =
       code === 'EACCES' || refusedByTls.test(code ?? '') ? 'unauthorized' : (kindOfWords(text) ?? 'transient');
     return new ProviderError(kind, operation, text, { ...(code === undefined ? {} : { code }), cause: error });
   }
+  const collected = json !== undefined && json !== null;
+  if (collected ? !said.success : PAGE.test(message)) {
+    // Each refusal of an engine has its words in JSON: this is a proxy's page, which knows nothing of what was asked.
+    return new ProviderError(kindOfPage(statusCode), operation, `HTTP ${statusCode} without the engine's words`, {
+      code: `http-${statusCode}`,
+      cause: error,
+    });
+  }
   const details = { code: String(statusCode), cause: error };
   return new ProviderError(kindOf(call, statusCode, text), operation, text, details);
+}
+
+/** The engine said that it has no such container. A 404 alone can be another address, or another version's path. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof ProviderError && error.code === '404' && /no such container/i.test(error.message);
+}
+
+function kindOfPage(status: number): ProviderErrorKind {
+  if (status === 401 || status === 403) return 'unauthorized';
+  return status === 429 ? 'throttled' : 'transient';
 }
 
 function kindOf(call: Call, status: number, text: string): ProviderErrorKind {

@@ -18,6 +18,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { withoutSecrets } from '../redact.ts';
 import { checkImages } from '../registry.ts';
 import { check } from './check.ts';
 import { encrypt } from './encryption.ts';
@@ -120,7 +121,7 @@ export class GcpBatchProvider implements Provider {
       job = readJob('gcp-batch CreateJob', answer);
     } catch (error) {
       const said = classify('CreateJob', error);
-      if (said.kind !== 'conflict') throw said;
+      if (said.kind !== 'conflict') throw withoutSecrets(said, request);
       job = await this.#existing(request.name, said);
     }
     const instance = this.#instance(job);

@@ -13,6 +13,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { withoutSecrets } from '../redact.ts';
 import { checkImages } from '../registry.ts';
 import { refuseWish } from '../wish.ts';
 import { check } from './check.ts';
@@ -278,17 +279,6 @@ function isEarlier(one: Sighting, other: Sighting): boolean {
 
 function settled(): void {
   // Whatever became of the earlier launch, the next one looks for itself.
-}
-
-/** A service may repeat in its words what it was given. */
-function withoutSecrets(error: unknown, request: LaunchRequest): unknown {
-  const secrets = Object.values(request.secretEnvironment).filter((secret) => secret.length >= 8);
-  if (!(error instanceof ProviderError) || !secrets.some((secret) => error.message.includes(secret))) return error;
-  const message = secrets.reduce((text, secret) => text.replaceAll(secret, '…'), error.message);
-  return new ProviderError(error.kind, error.operation, message.replace(`${error.operation}: `, ''), {
-    ...(error.code === undefined ? {} : { code: error.code }),
-    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-  });
 }
 
 function requireName(name: string, operation: string): void {

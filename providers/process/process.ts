@@ -89,6 +89,8 @@ export class ProcessProvider implements Provider {
   async launch(request: LaunchRequest): Promise<Instance> {
     const operation = 'process launch';
     const folder = this.#folder(request.name, operation);
+    const refusal = refuseWish(request.shape, this.capabilities);
+    if (refusal !== undefined) throw new ProviderError('invalid', operation, refusal);
     return this.#guard(operation, async () => {
       const problem = await procProblem();
       if (problem !== undefined) {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import azureAciModule from '../../providers/azure-aci/index.ts';
+import { makeCertificate } from '../../simulators/azure-aci/certificate.ts';
 import {
   type AzureAciSimulator,
   type Call,
@@ -9,12 +10,13 @@ import {
 } from '../../simulators/azure-aci/index.ts';
 import { problemsOf, readDescription } from '../providers/azure-aci/description.ts';
 import { foreignGroup, vendorClient } from '../simulators/azure-aci/vendor.ts';
+import { pageService, silentService } from './bad-services.ts';
 import { describeConformance } from './conformance.ts';
-import { type Harness, type Program, programs, testHost } from './harness.ts';
+import { type Harness, type Lacks, type Misbehaving, type Program, programs, testHost } from './harness.ts';
 
 const IMAGE = 'registry.example/runner:1';
 
-const lacks: Harness['lacks'] = {
+const lacks: Lacks = {
   'half-launches': 'a launch is one call',
   'memory-limit': 'simulated containers share the memory of the machine',
   'process-tree': 'a simulated container is a process group; what setsid starts needs the real one’s namespace to end',
@@ -49,8 +51,16 @@ describeConformance('azure-aci', lacks, async (): Promise<Harness> => {
     );
   const client = vendorClient(simulator);
 
+  const before = (service: { readonly port: number; close(): Promise<void> }, authority = ''): Misbehaving => {
+    const provider = create('sleeps', {
+      endpoint: `https://127.0.0.1:${service.port}`,
+      ca: `${simulator.ca}\n${authority}`,
+      timeoutMs: 1000,
+    });
+    return { provider, end: () => service.close() };
+  };
+
   return {
-    lacks,
     pageSize: 10,
     patienceMs: 10_000,
     backend: async (program) => ({
@@ -59,6 +69,16 @@ describeConformance('azure-aci', lacks, async (): Promise<Harness> => {
     }),
     unreachable: async () =>
       create('sleeps', { endpoint: 'https://127.0.0.1:1', authorityHost: 'https://127.0.0.1:1', timeoutMs: 2000 }),
+    silent: async () => before(await silentService()),
+    intercepted: async (status) => {
+      const own = makeCertificate();
+      return before(await pageService({ kind: 'https', ...own }, status), own.certificate);
+    },
+    refuses: async (status, says) => {
+      const code = { 400: 'InvalidParameter', 403: 'AuthorizationFailed', 500: 'UnheardOf' }[status];
+      const end = simulator.fault({ kind: 'refusal', status, code, message: says });
+      return { provider: create('sleeps'), end: async () => end() };
+    },
     loseNextAnswer: async () => {
       const end = simulator.fault({ kind: 'lost-answer', operation: 'create', times: 1, how: 'reset' });
       return async () => end();

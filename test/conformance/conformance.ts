@@ -18,7 +18,9 @@ import {
   type ShapeWish,
 } from '../../providers/provider.ts';
 import { RegistryServer } from '../registry-server.ts';
-import { type Ability, type Harness, isProcessAlive, type Program } from './harness.ts';
+import { type Ability, type Harness, isProcessAlive, type Lacks, type Program } from './harness.ts';
+import { leaksOf } from './leaks.ts';
+import { describeMisbehaving } from './misbehaving.ts';
 
 /** As long as a real JIT configuration (about 4 KB), and as awkward as a secret may be. */
 const SECRET = `s3cr3t-${randomBytes(3000).toString('base64')}-"quoted" $HOME 'x' \\ =`;
@@ -38,7 +40,7 @@ const ODD_CHARGE = {
  */
 export class SkipSuite extends Error {}
 
-export function describeConformance(name: string, lacks: Harness['lacks'], setup: () => Promise<Harness>): void {
+export function describeConformance(name: string, lacks: Lacks, setup: () => Promise<Harness>): void {
   describe(`provider contract: ${name}`, () => {
     const dispatcher = `cf${randomBytes(3).toString('hex')}`;
     const other = `${dispatcher}x`;
@@ -124,9 +126,9 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
       (await provider.list({ dispatcher: owner })).map((instance) => instance.ref.name).sort();
 
     /** A case that needs abilities; without one it is shown as pending, with the reason. */
-    const able = (title: string, needs: readonly Ability[], run: () => Promise<void>): void => {
+    const able = (title: string, needs: readonly Ability[], run: () => Promise<void>): Mocha.Test => {
       const missing = needs.map((ability) => lacks[ability]).find((reason) => reason !== undefined);
-      it(missing === undefined ? title : `${title} (not here: ${missing})`, async function () {
+      return it(missing === undefined ? title : `${title} (not here: ${missing})`, async function () {
         if (missing !== undefined) this.skip();
         await run();
       });
@@ -255,13 +257,14 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
 
       it('refuses an image that does not exist, or tells that it cannot be pulled', async () => {
         const { provider, image } = await open('is-missing');
-        const request = requestFor(provider, image, nextName(), dispatcher);
+        const request = requestFor(provider, image, nextName(), dispatcher, { secretEnvironment: { SECRET } });
         const answer = await launchWith(provider, request).then(
           () => undefined,
           (error: unknown) => error,
         );
         if (answer !== undefined) {
           expectKind(answer, ['invalid']);
+          expect(leaksOf(errorText(answer), SECRET)).to.deep.equal([]);
           expect(await ours(provider), 'a definite refusal leaves nothing').to.deep.equal([]);
           return;
         }
@@ -301,24 +304,20 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
       it('shows no secret in what launch, inspect and list answer', async () => {
         const { provider, request, instance } = await start('sleeps', { secretEnvironment: { SECRET } });
         const answers = [instance, await provider.inspect(instance.ref), await provider.list({ dispatcher })];
-        expect(JSON.stringify(answers)).to.include(request.name).and.not.include('s3cr3t');
+        const text = JSON.stringify(answers);
+        expect(text).to.include(request.name);
+        expect(leaksOf(text, SECRET)).to.deep.equal([]);
       });
 
       able('leaves no secret where others can read: raw list, command lines, URLs', ['public-traces'], async () => {
-        const { request } = await start('sleeps', { environment: { PLAIN }, secretEnvironment: { SECRET } });
+        const { provider, request, instance } = await start('sleeps', {
+          environment: { PLAIN },
+          secretEnvironment: { SECRET },
+        });
+        await untilRunning(provider, request.name);
         const traces = await harness.publicTraces(request.name);
-        expect(traces, 'the traces must be of this instance').to.include(request.name);
-        expect(traces).to.not.include('s3cr3t').and.not.include(SECRET.slice(20, 60));
-      });
-
-      it('does not put a secret into the message of a refusal', async () => {
-        const { provider, image } = await open('is-missing');
-        const request = requestFor(provider, image, nextName(), dispatcher, { secretEnvironment: { SECRET } });
-        const error = await launchWith(provider, request).then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
-        expect(errorText(error)).to.not.include('s3cr3t');
+        expect(traces, 'the traces must be of this instance').to.include(instance.ref.id).and.include(request.name);
+        expect(leaksOf(traces, SECRET)).to.deep.equal([]);
       });
     });
 
@@ -334,9 +333,15 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         expect(await provider.inspect({ name: nextName() })).to.equal(undefined);
       });
 
-      it('does not take a part of a name for the name', async () => {
+      it('does not take a part of a name for the name, nor a longer one', async () => {
         const { provider, request, instance } = await start('sleeps');
-        expect(await provider.inspect({ name: request.name.slice(0, -1) })).to.equal(undefined);
+        for (const near of [request.name.slice(0, -1), `${request.name}0`, `${request.name}-2`, `a${request.name}`]) {
+          expect(await provider.inspect({ name: near }), near).to.equal(undefined);
+          expect(await provider.logs({ name: near }), near).to.equal(undefined);
+          await provider.stop({ name: near });
+        }
+        expect((await provider.inspect(instance.ref))?.ref).to.deep.equal(instance.ref);
+        expect(await ours(provider)).to.deep.equal([request.name]);
         const head = instance.ref.id.slice(0, 12).toLowerCase();
         if (/^[a-z0-9][a-z0-9-]*$/.test(head)) expect(await provider.inspect({ name: head })).to.equal(undefined);
       });
@@ -467,6 +472,24 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         expect(await ours(provider)).to.deep.equal([]);
       });
 
+      it('leaves alone what has the id and another name, as inspect and logs do', async () => {
+        const { provider, image } = await open('prints-and-sleeps');
+        const [first, second] = [
+          await launchWith(provider, requestFor(provider, image, nextName(), dispatcher)),
+          await launchWith(provider, requestFor(provider, image, nextName(), dispatcher)),
+        ];
+        await untilRunning(provider, second.ref.name);
+        for (const name of [first.ref.name, nextName()]) {
+          const crossed = { name, id: second.ref.id };
+          expect(await provider.inspect(crossed), 'inspect').to.equal(undefined);
+          expect(await provider.logs(crossed), 'logs').to.equal(undefined);
+          await provider.stop(crossed);
+        }
+        expect(await ours(provider)).to.deep.equal([first.ref.name, second.ref.name].sort());
+        expect((await provider.inspect(first.ref))?.state).to.be.oneOf(['pending', 'running']);
+        expect((await provider.inspect(second.ref))?.state).to.equal('running');
+      });
+
       it('frees the name, and does not mix up the two that had it', async () => {
         const { provider, request, instance } = await start('sleeps');
         await provider.stop(instance.ref);
@@ -480,7 +503,17 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
       it('ends also a program that ignores SIGTERM', async () => {
         const { provider, request } = await start('ignores-sigterm');
         await untilRunning(provider, request.name);
+        const pids = await eventually(
+          'its process',
+          () => harness.processesOf(request.name),
+          (seen) => seen.length > 0,
+        );
         await provider.stop({ name: request.name });
+        await eventually(
+          'the end of its processes',
+          async () => pids.filter(isProcessAlive),
+          (alive) => alive.length === 0,
+        );
         await eventually(
           'the end',
           () => ours(provider),
@@ -665,23 +698,29 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
         );
       });
 
-      it('refuses what its capabilities say it cannot do, with a reason', () => {
+      it('refuses what its capabilities say it cannot do, with a reason, and launch does too', async () => {
         const { capabilities } = provider;
         const wish = plainWish(provider, 'image:1');
         const beyond: [boolean, Partial<ShapeWish>][] = [
           [capabilities.spot, { spot: true }],
           [capabilities.dockerInDocker, { dockerInDocker: true }],
           [capabilities.disk, { diskGiB: 10 }],
-          [capabilities.bucket, { bucket: 'cache' }],
+          [capabilities.bucket, { bucket: 'cache', bucketPrefix: 'github.com/acme/web' }],
           [capabilities.subnet, { subnet: 'subnet-1' }],
           [capabilities.securityGroup, { securityGroup: 'sg-1' }],
           [capabilities.architectures.includes('arm64'), { architecture: 'arm64' }],
           [capabilities.architectures.includes('x64'), { architecture: 'x64' }],
         ];
+        const { longestLifeMs } = capabilities;
+        if (longestLifeMs !== undefined) beyond.push([false, { timeLimitMs: longestLifeMs + 1 }]);
         for (const [can, more] of beyond.filter(([able]) => !able)) {
           const fit = provider.fit({ ...wish, ...more });
           expect(fit.fits, `${JSON.stringify(more)} although ${can}`).to.equal(false);
-          if (!fit.fits) expect(fit.reason).to.match(/\w{3,}/);
+          if (!fit.fits) expect(fit.reason).to.match(/\w{3,} \w/);
+          // Whoever asks without `fit`: what cannot be must not start with less.
+          const request = requestFor(provider, 'image:1', nextName(), dispatcher);
+          const launch = launchWith(provider, { ...request, shape: { ...request.shape, ...more } });
+          expectKind(await rejection(launch), ['invalid']);
         }
       });
     });
@@ -731,18 +770,16 @@ export function describeConformance(name: string, lacks: Harness['lacks'], setup
           expect(finding.cure).to.match(/\w{3,}/);
         }
       });
+    });
 
-      it('never takes a service that cannot be reached for an empty one', async () => {
-        const provider = await harness.unreachable();
-        opened.push(provider);
-        const kinds = ['transient', 'unauthorized'] as const;
-        expectKind(await rejection(provider.list({ dispatcher })), kinds);
-        expectKind(await rejection(provider.inspect({ name: nextName() })), kinds);
-        expectKind(await rejection(provider.stop({ name: nextName() })), kinds);
-        expectKind(await rejection(provider.logs({ name: nextName() })), kinds);
-        const request = requestFor(provider, 'image:1', nextName(), dispatcher);
-        expectKind(await rejection(provider.launch(request)), kinds);
-      });
+    describeMisbehaving({
+      dispatcher,
+      secret: SECRET,
+      harness: () => harness,
+      able,
+      start,
+      nextName,
+      requestFor: (provider, name, changes) => requestFor(provider, 'image:1', name, dispatcher, changes),
     });
   });
 }
@@ -784,6 +821,7 @@ function shapeOf(fit: Fit): Shape {
   return fit.shape;
 }
 
+/** What it was refused with; an error where it was not. */
 async function rejection(promise: Promise<unknown>): Promise<unknown> {
   let value: unknown;
   try {

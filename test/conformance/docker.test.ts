@@ -7,13 +7,14 @@ import { dockerOptions } from '../../providers/docker/options.ts';
 import { containerBody } from '../../providers/docker/request.ts';
 import { ask, engineProblem, testImage } from '../docker/engine.ts';
 import { EngineProxy } from '../docker/engine-proxy.ts';
+import { pageService, silentService } from './bad-services.ts';
 import { describeConformance, SkipSuite } from './conformance.ts';
-import { type Harness, type Program, programs, testHost } from './harness.ts';
+import { type Harness, type Lacks, type Misbehaving, type Program, programs, testHost } from './harness.ts';
 
 const containers = z.array(z.object({ Names: z.array(z.string()) }));
 const top = z.object({ Processes: z.array(z.array(z.string())) });
 
-const lacks: Harness['lacks'] = {
+const lacks: Lacks = {
   'looks-up-images': 'the engine may not pull here; test/providers/docker/images.test.ts has one that may',
 };
 
@@ -43,8 +44,17 @@ describeConformance('docker', lacks, async (): Promise<Harness> => {
     return parsed.success ? parsed.data.Processes.map(([pid]) => Number(pid)) : [];
   };
 
+  let sockets = 0;
+  const nextSocket = (): string => {
+    sockets += 1;
+    return join(place, `bad-${sockets}.sock`);
+  };
+  const before = (socketPath: string, end: () => Promise<void>): Misbehaving => ({
+    provider: dockerModule.create(dockerOptions.parse({ socketPath, timeoutMs: 1000, pullTimeoutMs: 1000 }), host),
+    end,
+  });
+
   return {
-    lacks,
     // The engine has no pages.
     pageSize: 5,
     patienceMs: 20_000,
@@ -53,6 +63,23 @@ describeConformance('docker', lacks, async (): Promise<Harness> => {
       image: program === 'is-missing' ? 'shr-test:no-such-tag' : image,
     }),
     unreachable: async () => dockerModule.create(dockerOptions.parse({ socketPath: join(place, 'nobody.sock') }), host),
+    silent: async () => {
+      const socket = nextSocket();
+      const service = await silentService(socket);
+      return before(socket, () => service.close());
+    },
+    intercepted: async (status) => {
+      const socket = nextSocket();
+      const service = await pageService({ kind: 'http' }, status, socket);
+      return before(socket, () => service.close());
+    },
+    refuses: async (status, message) => {
+      const socket = nextSocket();
+      const engine = new EngineProxy(socket);
+      engine.refuseAll(status, { message });
+      await engine.listen();
+      return before(socket, () => engine.close());
+    },
     loseNextAnswer: async () => {
       proxy.failNext('POST', /^\/containers\/create/, {
         kind: 'lose-answer',

@@ -4,13 +4,14 @@ import gcpBatchModule from '../../providers/gcp-batch/index.ts';
 import { type GcpBatchSimulator, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
 import { readDescription } from '../providers/gcp-batch/description.ts';
 import { account, IMAGE } from '../providers/gcp-batch/requests.ts';
+import { pageService, silentService } from './bad-services.ts';
 import { describeConformance } from './conformance.ts';
-import { type Harness, type Program, programs, testHost } from './harness.ts';
+import { type Harness, type Lacks, type Misbehaving, type Program, programs, testHost } from './harness.ts';
 
 /** Small, so that a handful of instances is more than one page. */
 const PAGE = 5;
 
-const lacks: Harness['lacks'] = {
+const lacks: Lacks = {
   'half-launches': 'one call launches',
   'process-tree': 'the machine is deleted as a whole; the simulated one is no more than a group of processes',
   'memory-limit': 'the machine is the limit, and the simulated one has none',
@@ -43,8 +44,12 @@ describeConformance('gcp-batch', lacks, async (): Promise<Harness> => {
   const options = (program: Program) =>
     batchOptions(simulator, program === 'is-missing' ? {} : { command: ['sh', '-c', programs[program]] });
 
+  const before = (service: { readonly port: number; close(): Promise<void> }): Misbehaving => {
+    const options = batchOptions(simulator, { endpoint: `http://127.0.0.1:${service.port}`, timeoutMs: 1000 });
+    return { provider: gcpBatchModule.create(options, host), end: () => service.close() };
+  };
+
   return {
-    lacks,
     pageSize: PAGE,
     patienceMs: 10_000,
     backend: async (program) => ({
@@ -56,6 +61,16 @@ describeConformance('gcp-batch', lacks, async (): Promise<Harness> => {
         batchOptions(simulator, { endpoint: `http://127.0.0.1:${await freePort()}`, timeoutMs: 2_000 }),
         host,
       ),
+    silent: async () => before(await silentService()),
+    intercepted: async (status) => before(await pageService({ kind: 'http2' }, status)),
+    refuses: async (status, message) => {
+      const code = { 400: 'INVALID_ARGUMENT', 403: 'PERMISSION_DENIED', 500: 'UNKNOWN' }[status];
+      simulator.faults.set({ refusals: ['google.cloud', 'entries:list'].map((call) => ({ call, code, message })) });
+      return {
+        provider: gcpBatchModule.create(options('sleeps'), host),
+        end: async () => simulator.faults.clear(),
+      };
+    },
     loseNextAnswer: async () => {
       simulator.faults.set({ silences: [{ call: 'CreateJob', effect: 'after', times: 1 }] });
       // The time limit passes at once, but not before the job is there.

@@ -8,10 +8,11 @@ import { NAME_VARIABLE } from '../../providers/gcp-cloud-run/request.ts';
 import { connect } from '../../providers/google/connection.ts';
 import { demoOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
 import { readDescription } from '../providers/gcp-cloud-run/description.ts';
+import { pageService, silentService } from './bad-services.ts';
 import { describeConformance } from './conformance.ts';
-import { type Harness, programs, testHost } from './harness.ts';
+import { type Harness, type Lacks, type Misbehaving, programs, testHost } from './harness.ts';
 
-const lacks: Harness['lacks'] = {
+const lacks: Lacks = {
   'half-launches': 'one call makes an instance; the definition before it is shared by all of the shape',
   'memory-limit': "the simulator's containers share the memory of the machine",
   'process-tree': "the simulator's containers are process groups; the service has a machine for each",
@@ -27,8 +28,12 @@ describeConformance('gcp-cloud-run', lacks, async (): Promise<Harness> => {
   const executionsOf = (name: string) =>
     simulator.executions().filter((execution) => execution.environment[NAME_VARIABLE] === name);
 
+  const before = (service: { readonly port: number; close(): Promise<void> }): Misbehaving => {
+    const own = options({ endpoint: `http://127.0.0.1:${service.port}`, timeoutMs: 1000 });
+    return { provider: cloudRunModule.create(own, testHost()), end: () => service.close() };
+  };
+
   return {
-    lacks,
     pageSize: 5,
     patienceMs: 20_000,
     backend: async (program) => ({
@@ -40,6 +45,13 @@ describeConformance('gcp-cloud-run', lacks, async (): Promise<Harness> => {
     }),
     // Port 1 refuses.
     unreachable: async () => cloudRunModule.create(options({ endpoint: 'http://127.0.0.1:1' }), testHost()),
+    silent: async () => before(await silentService()),
+    intercepted: async (status) => before(await pageService({ kind: 'http2' }, status)),
+    refuses: async (status, message) => {
+      const code = { 400: 'INVALID_ARGUMENT', 403: 'PERMISSION_DENIED', 500: 'UNKNOWN' }[status];
+      simulator.faults.set({ refusals: ['google.cloud', 'entries:list'].map((call) => ({ call, code, message })) });
+      return { provider: cloudRunModule.create(options(), testHost()), end: async () => simulator.faults.clear() };
+    },
     loseNextAnswer: async () => {
       simulator.faults.set({ silences: [{ call: 'RunJob', effect: 'after', times: 1 }] });
       return async () => simulator.faults.clear();

@@ -63,11 +63,20 @@ export type Ability =
   /** `check` asks the registry for an image, whatever the service has already. */
   | 'looks-up-images'
   /** `publicTraces` */
-  | 'public-traces';
+  | 'public-traces'
+  /** `silent`, `refuses`, `intercepted`: there is a service that answers over a network. */
+  | 'a-service';
+
+/** A provider in front of a service that misbehaves until `end`. */
+export interface Misbehaving {
+  readonly provider: Provider;
+  end(): Promise<void>;
+}
+
+/** Each ability that is missing, with the reason. */
+export type Lacks = Partial<Readonly<Record<Ability, string>>>;
 
 export interface Harness {
-  /** Each ability that is missing, with the reason. */
-  readonly lacks: Partial<Readonly<Record<Ability, string>>>;
   /** The service's page size; for one without pages a handful. */
   readonly pageSize: number;
   /** How long a change may take until it is seen. */
@@ -77,6 +86,15 @@ export interface Harness {
   backend(program: Program): Promise<{ readonly provider: Provider; readonly image: string }>;
   /** One whose service does not answer at all. */
   unreachable(): Promise<Provider>;
+  /** One whose service takes the connection and says nothing. Its options set a time limit of 2 s at the most. */
+  silent(): Promise<Misbehaving>;
+  /**
+   * One whose service answers every call with this status, in its own form: 403 as it says that a permission is missing,
+   * 400 as it says that the request is wrong, 500 with a code that no table has. `says` is its message.
+   */
+  refuses(status: 400 | 403 | 500, says: string): Promise<Misbehaving>;
+  /** One that meets something else on the way, which answers with this status and a page of HTML. */
+  intercepted(status: number): Promise<Misbehaving>;
 
   /** The next launch takes effect, but its answer never arrives. The returned function ends the fault. */
   loseNextAnswer(): Promise<() => Promise<void>>;
@@ -88,7 +106,10 @@ export interface Harness {
   confuse(name: string): Promise<() => Promise<void>>;
   /** Process ids on this machine. */
   processesOf(name: string): Promise<readonly number[]>;
-  /** All that others can read without being let in: the service's raw list, command lines, tags, URLs that were called. */
+  /**
+   * All that others can read without being let in: the service's raw list, command lines, tags, URLs that were called.
+   * The id that the service gave the instance is in it.
+   */
   publicTraces(name: string): Promise<string>;
   /** What there is with this prefix in its name, read from the service without the provider. */
   remains(prefix: string): Promise<readonly string[]>;

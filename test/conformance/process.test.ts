@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { makeFolder } from '../../providers/process/folder.ts';
 import processModule from '../../providers/process/index.ts';
 import { describeConformance } from './conformance.ts';
-import { type Harness, type Program, programs, testHost } from './harness.ts';
+import { type Harness, type Lacks, type Program, programs, testHost } from './harness.ts';
 
-const lacks: Harness['lacks'] = {
+const lacks: Lacks = {
   'memory-limit': 'processes share the memory of the machine',
   'looks-up-images': 'there are none, a program of this machine runs',
+  'a-service': 'there is none: the operating system answers',
 };
 
 describeConformance('process', lacks, async (): Promise<Harness> => {
@@ -33,7 +34,6 @@ describeConformance('process', lacks, async (): Promise<Harness> => {
   };
 
   return {
-    lacks,
     pageSize: 20,
     patienceMs: 10_000,
     backend: async (program) => ({ provider: create(program, root), image: 'unused:1' }),
@@ -41,6 +41,9 @@ describeConformance('process', lacks, async (): Promise<Harness> => {
       await writeFile(join(place, 'file'), '');
       return create('sleeps', join(place, 'file', 'root'));
     },
+    silent: () => noService(),
+    refuses: () => noService(),
+    intercepted: () => noService(),
     // A machine so slow that the supervisor's sign does not come in time.
     loseNextAnswer: async () => {
       host.hurry = true;
@@ -81,3 +84,7 @@ describeConformance('process', lacks, async (): Promise<Harness> => {
     close: () => rm(place, { recursive: true }),
   };
 });
+
+async function noService(): Promise<never> {
+  throw new Error('see lacks');
+}

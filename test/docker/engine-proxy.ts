@@ -23,6 +23,7 @@ export class EngineProxy {
   readonly #server: Server;
   #fault: { readonly matches: (call: SeenCall) => boolean; readonly fault: Fault } | undefined;
   #rewrite: ((call: SeenCall, body: string) => string) | undefined;
+  #refusal: { readonly status: number; readonly body: unknown } | undefined;
 
   constructor(socketPath: string) {
     this.socketPath = socketPath;
@@ -47,6 +48,11 @@ export class EngineProxy {
     this.#fault = { matches: (call) => call.method === method && path.test(call.url), fault };
   }
 
+  /** Every call is answered here, from now on. */
+  refuseAll(status: number, body: unknown): void {
+    this.#refusal = { status, body };
+  }
+
   /** For every answer, until it is taken back with undefined. */
   rewriteAnswers(rewrite: ((call: SeenCall, body: string) => string) | undefined): void {
     this.#rewrite = rewrite;
@@ -57,9 +63,10 @@ export class EngineProxy {
     this.calls.push(call);
     const fault = this.#fault?.matches(call) === true ? this.#fault.fault : undefined;
     if (fault !== undefined) this.#fault = undefined;
-    if (fault?.kind === 'answer') {
+    const answer = fault?.kind === 'answer' ? fault : this.#refusal;
+    if (answer !== undefined) {
       incoming.resume();
-      outgoing.writeHead(fault.status, { 'content-type': 'application/json' }).end(JSON.stringify(fault.body));
+      outgoing.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(answer.body));
       return;
     }
     const forward = request(

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Call, classify } from '../../../providers/docker/errors.ts';
+import { type Call, classify, isAbsent } from '../../../providers/docker/errors.ts';
 import { FrameReader } from '../../../providers/docker/frames.ts';
 import { dockerOptions } from '../../../providers/docker/options.ts';
 import { containerBody, refuseBucket } from '../../../providers/docker/request.ts';
@@ -107,6 +107,26 @@ describe('docker: errors of the engine', () => {
     ],
     ['network', { statusCode: 404, message: 'network shr-net not found' }, 'invalid'],
   ];
+  it('are not what a proxy says with its page, whether it was collected or is a stream', () => {
+    const page = '<!DOCTYPE html><title>404</title>';
+    const words = `(HTTP code 404) unexpected - ${page}`;
+    for (const json of [Buffer.from(page), null]) {
+      for (const call of ['inspect', 'create', 'pull'] as const) {
+        const said = classify(call, Object.assign(new Error(words), { statusCode: 404, json }));
+        expect(said).to.include({ kind: 'transient', code: 'http-404' });
+        expect(isAbsent(said)).to.equal(false);
+      }
+    }
+  });
+
+  it('tell of an absent container in words: another path is 404 too', () => {
+    const of = (message: string) =>
+      isAbsent(classify('inspect', Object.assign(new Error(''), { statusCode: 404, json: { message } })));
+    expect(of('No such container: acme-1')).to.equal(true);
+    expect(of('no container with name or ID "acme-1" found: no such container')).to.equal(true);
+    expect(of('page not found')).to.equal(false);
+  });
+
   for (const [call, { message, ...fields }, kind] of table) {
     it(`${call} ${fields.statusCode ?? fields.code ?? 'in the stream'} "${message.slice(0, 60)}" is ${kind}`, () => {
       const said = classify(call, Object.assign(new Error(message), fields));
