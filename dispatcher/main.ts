@@ -119,7 +119,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       const status = poller.statusOf(registration);
       return status === undefined ? undefined : { lastAtMs: status.lastEndedAtMs, problems: status.problems };
     },
-    waitReason: (laneKey) => engine.waitReason(laneKey),
+    laneReason: (laneKey) => engine.laneReason(laneKey),
+    jobReason: (job) => engine.jobReason(job),
     forgetRunner: (name) => engine.forget(name),
     liveOutput: (runner) => liveOutput(tenants, runner),
     readiness: async () => {

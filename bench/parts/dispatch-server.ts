@@ -104,6 +104,8 @@ class InstantWorld {
     findRunner: async () => undefined,
     listRunners: async () => [],
     readJob: async () => undefined,
+    readRun: async () => undefined,
+    seesRepository: async () => true,
   };
 
   readonly provider: Provider = {

@@ -105,7 +105,7 @@ function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number):
     { title: 'for', value: (job) => age(job.statusSince, nowMs) },
     { title: 'admission', value: (job) => [job.admission, job.registration].filter(Boolean).join(' ') },
     { title: 'runner', value: (job) => job.runner },
-    { title: 'why', value: (job) => job.reason ?? '' },
+    { title: 'why', value: (job) => job.waitReason ?? job.reason ?? '' },
   ]);
 }
 

@@ -20,16 +20,21 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           return client.get(['lanes'], { ...filters(command, ['registration', 'limit']), waiting }, laneListSchema);
         },
         (answer) => {
-          printLanes(terminal, answer.lanes, clock.now());
+          printLanes(terminal, answer.lanes, answer.forsaken.length > 0, clock.now());
+          for (const { registration, runners } of answer.forsaken) {
+            terminal.out(
+              `${runners} live ${runners === 1 ? 'runner belongs' : 'runners belong'} to the registration ${registration}, which is not in the configuration: put it back until they are gone (shr runners --registration ${registration}).\n`,
+            );
+          }
           terminal.out(more(answer.more, 'lanes'));
         },
       ),
     );
 }
 
-function printLanes(terminal: Terminal, lanes: readonly LaneView[], nowMs: number): void {
+function printLanes(terminal: Terminal, lanes: readonly LaneView[], somethingRuns: boolean, nowMs: number): void {
   if (lanes.length === 0) {
-    terminal.out('No lanes: nothing waits and nothing runs.\n');
+    terminal.out(somethingRuns ? 'No lanes.\n' : 'No lanes: nothing waits and nothing runs.\n');
     return;
   }
   printTable(terminal, lanes, [
@@ -38,6 +43,7 @@ function printLanes(terminal: Terminal, lanes: readonly LaneView[], nowMs: numbe
     { title: 'scope', value: (lane) => lane.scope },
     { title: 'labels', value: (lane) => lane.labels.join(',') },
     { title: 'waiting', value: (lane) => lane.demand, align: 'right' },
+    { title: 'held', value: (lane) => lane.held, align: 'right' },
     { title: 'oldest', value: (lane) => age(lane.oldestQueuedAt, nowMs) },
     { title: 'creating', value: (lane) => lane.supply.creating, align: 'right' },
     { title: 'starting', value: (lane) => lane.supply.starting, align: 'right' },

@@ -1,4 +1,5 @@
 /** One registration's way to GitHub. */
+import { z } from 'zod';
 import type { Clock, Random } from '../clock.ts';
 import type { Registration } from '../config/model.ts';
 import { factFromRestJob, restJobSchema } from '../intake/workflow-job.ts';
@@ -6,7 +7,7 @@ import type { JobFact, JobIdentity } from '../ledger/facts.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { requestersFor } from './credential.ts';
 import { withDeadline } from './deadline.ts';
-import { type Github, GithubError } from './github.ts';
+import { type Github, GithubError, type GithubRun } from './github.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
 import type { Requester } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
@@ -56,6 +57,8 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     listRunners: (scope, purpose) => inTime('list runners', (signal) => listRunners(at(scope), scope, purpose, signal)),
     readJob: (owner, repository, jobId) =>
       readJob(requesterFor(owner), { registration: name, onMended, job: { host, owner, repository, jobId } }),
+    readRun: (owner, repository, runId) => readRun(requesterFor(owner), owner, repository, runId),
+    seesRepository: (owner, repository) => seesRepository(requesterFor(owner), owner, repository),
     ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor, onMended }),
   };
 }
@@ -90,6 +93,38 @@ async function readJob(
     observedAtMs: answer.sentAtMs,
     onMended,
   });
+}
+
+const runAnswer = z.object({ status: z.string().max(64).nullable(), run_attempt: z.int().min(1).default(1) });
+
+async function readRun(
+  requester: Requester,
+  owner: string,
+  repository: string,
+  runId: number,
+): Promise<GithubRun | undefined> {
+  const answer = await requester.call({
+    method: 'GET',
+    route: '/repos/{owner}/{repo}/actions/runs/{run_id}',
+    parameters: { owner, repo: repository, run_id: runId },
+    purpose: 'verify',
+    answer: runAnswer,
+    accept: [404],
+  });
+  if (answer.accepted) return undefined;
+  return { completed: answer.data.status === 'completed', attempt: answer.data.run_attempt };
+}
+
+async function seesRepository(requester: Requester, owner: string, repository: string): Promise<boolean> {
+  const answer = await requester.call({
+    method: 'GET',
+    route: '/repos/{owner}/{repo}',
+    parameters: { owner, repo: repository },
+    purpose: 'verify',
+    answer: z.object({ id: z.int() }),
+    accept: [404],
+  });
+  return !answer.accepted;
 }
 
 function ownerOf(scope: GithubScope): string {

@@ -17,6 +17,12 @@ export interface GithubRunner {
   readonly unreadable?: string;
 }
 
+export interface GithubRun {
+  /** No job of a completed run waits, whatever GitHub says of the job. */
+  readonly completed: boolean;
+  readonly attempt: number;
+}
+
 export interface JitRunner {
   readonly runnerId: number;
   /** A secret of about 4 KB. Handed to the provider, stored nowhere. */
@@ -118,4 +124,8 @@ export interface Github {
   listRunners(scope: GithubScope, purpose: CallPurpose): Promise<readonly GithubRunner[]>;
   /** The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). */
   readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined>;
+  /** The run's latest attempt, or undefined when GitHub knows no such run (any more). */
+  readRun(owner: string, repository: string, runId: number): Promise<GithubRun | undefined>;
+  /** False: GitHub answers 404 for the repository. It does not exist, or the credentials may not see it. */
+  seesRepository(owner: string, repository: string): Promise<boolean>;
 }

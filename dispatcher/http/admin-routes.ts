@@ -53,8 +53,9 @@ export interface AdminSources {
   registrations(): readonly Registration[];
   /** Undefined for a registration that is not polled. */
   pollStatus?(registration: string): PollStatus | undefined;
-  /** `engine.waitReason`. */
-  waitReason(laneKey: string): string | undefined;
+  /** `engine.laneReason` and `engine.jobReason`. */
+  laneReason(laneKey: string): Promise<string | undefined>;
+  jobReason(job: JobRow): Promise<string | undefined>;
   /** An operator gives the runner up. Answers the row afterwards, or undefined when there is no such runner. */
   forgetRunner(name: string): Promise<RunnerRow | undefined>;
   /** The output of a container that has not been removed, from the service. Rejects with ProviderError. */
@@ -93,11 +94,18 @@ export function adminRoutes(sources: AdminSources): Router {
     const query = parse(lanesQuery, request.query);
     const lanes = (await lanesOf(ledger))
       .filter((counts) => counts.lane.registration === (query.registration ?? counts.lane.registration))
-      .filter((counts) => !query.waiting || counts.demand > 0)
+      .filter((counts) => !query.waiting || counts.demand + counts.held > 0)
       .sort(longestWaitFirst);
+    const configured = new Set(sources.registrations().map(({ name }) => name));
+    const live = liveByRegistration(await ledger.liveCounts());
     response.json({
-      lanes: lanes.slice(0, query.limit).map((counts) => laneView(counts, sources.waitReason(counts.lane.key))),
+      lanes: await Promise.all(
+        lanes.slice(0, query.limit).map(async (counts) => laneView(counts, await sources.laneReason(counts.lane.key))),
+      ),
       more: lanes.length > query.limit,
+      forsaken: [...live]
+        .filter(([name]) => !configured.has(name) && name === (query.registration ?? name))
+        .map(([registration, byBackend]) => ({ registration, runners: total(byBackend) })),
     });
   });
 
@@ -110,7 +118,12 @@ export function adminRoutes(sources: AdminSources): Router {
       ...(query.admission === undefined ? {} : { admission: query.admission }),
       limit: query.limit + 1,
     });
-    response.json({ jobs: jobs.slice(0, query.limit).map(jobView), more: jobs.length > query.limit });
+    response.json({
+      jobs: await Promise.all(
+        jobs.slice(0, query.limit).map(async (job) => jobView(job, await sources.jobReason(job))),
+      ),
+      more: jobs.length > query.limit,
+    });
   });
 
   router.get('/jobs/:host/:id', async (request, response) => {
@@ -118,14 +131,14 @@ export function adminRoutes(sources: AdminSources): Router {
     parse(noQuery, request.query);
     const namesakes = (await ledger.jobsWithId(id)).filter((job) => job.host === host);
     if (namesakes.length > 1) throw ambiguous(`${host}/${id}`, namesakes);
-    response.json(answerFor(namesakes[0], `${host}/${id}`));
+    response.json(await answerFor(namesakes[0], `${host}/${id}`));
   });
 
   router.get('/jobs/:host/:owner/:repository/:id', async (request, response) => {
     const { id, ...place } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const key = jobKey({ ...place, jobId: id });
-    response.json(answerFor(await ledger.job(key), key));
+    response.json(await answerFor(await ledger.job(key), key));
   });
 
   router.get('/runs/:host/:owner/:repository/:id', async (request, response) => {
@@ -140,10 +153,10 @@ export function adminRoutes(sources: AdminSources): Router {
         'none was ever seen, or their history was pruned; `shr jobs` lists the jobs that are known',
       );
     }
-    response.json({ jobs: jobs.map((job) => answerFor(job, job.key)) });
+    response.json({ jobs: await Promise.all(jobs.map((job) => answerFor(job, job.key))) });
   });
 
-  function answerFor(job: JobRow | undefined, asked: string) {
+  async function answerFor(job: JobRow | undefined, asked: string) {
     if (job === undefined) {
       throw new AdminProblem(
         404,
@@ -151,8 +164,8 @@ export function adminRoutes(sources: AdminSources): Router {
         'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
       );
     }
-    const waits = job.status === 'queued' && job.laneKey !== null;
-    return { job: jobView(job), waitReason: (waits && sources.waitReason(job.laneKey)) || null };
+    const waitReason = await sources.jobReason(job);
+    return { job: jobView(job, waitReason), waitReason: waitReason ?? null };
   }
 
   router.get('/runners', async (request, response) => {
@@ -265,6 +278,10 @@ function liveByRegistration(
     live.set(registration, byBackend);
   }
   return live;
+}
+
+function total(byBackend: ReadonlyMap<string, number>): number {
+  return [...byBackend.values()].reduce((sum, count) => sum + count, 0);
 }
 
 function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {

@@ -84,9 +84,11 @@ const laneViewSchema = z.object({
   labels: z.array(z.string()),
   backends: z.array(z.string()),
   demand: count,
+  /** Queued jobs that ask for no runner: see the jobs' own `held`. */
+  held: count,
   supply: z.object({ creating: count, starting: count, online: count, outdated: count }),
   oldestQueuedAt: time,
-  /** Why the next runner is not launched yet; null when nothing holds it. */
+  /** What its waiting jobs wait for; null when none waits. */
   waitReason: z.string().nullable(),
 });
 
@@ -109,6 +111,10 @@ const jobViewSchema = z.object({
   reasonCode: z.string().nullable(),
   reason: z.string().nullable(),
   cure: z.string().nullable(),
+  /** What it waits for; null when it does not wait. */
+  waitReason: z.string().nullable(),
+  /** GitHub gives it to no runner, or does not show it: it asks for no runner, and the others of its lane do not wait for it. */
+  held: z.boolean(),
   runner: z.string().nullable(),
   launches: count,
   disputed: z.boolean(),
@@ -154,7 +160,12 @@ const timelineEntrySchema = z.object({
 
 /** `more`: the limit cut the list. */
 export const registrationListSchema = z.object({ registrations: z.array(registrationViewSchema), more: z.boolean() });
-export const laneListSchema = z.object({ lanes: z.array(laneViewSchema), more: z.boolean() });
+export const laneListSchema = z.object({
+  lanes: z.array(laneViewSchema),
+  more: z.boolean(),
+  /** Live runners of registrations that are not in the configuration any more: they cannot be looked after. */
+  forsaken: z.array(z.object({ registration: z.string(), runners: count })),
+});
 export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.boolean() });
 export const runnerListSchema = z.object({ runners: z.array(runnerViewSchema), more: z.boolean() });
 

@@ -93,6 +93,7 @@ export function laneView(counts: LaneCounts, waitReason: string | undefined): La
     labels: [...lane.labels],
     backends: [...lane.backends],
     demand: counts.demand,
+    held: counts.held,
     supply: {
       creating: counts.creating,
       starting: counts.starting,
@@ -104,7 +105,7 @@ export function laneView(counts: LaneCounts, waitReason: string | undefined): La
   };
 }
 
-export function jobView(job: JobRow): JobView {
+export function jobView(job: JobRow, waitReason: string | undefined): JobView {
   return {
     key: job.key,
     host: job.host,
@@ -124,6 +125,8 @@ export function jobView(job: JobRow): JobView {
     reasonCode: job.reasonCode,
     reason: job.reason,
     cure: job.cure,
+    waitReason: waitReason ?? null,
+    held: job.hold !== null,
     runner: job.runnerName,
     launches: job.launches,
     disputed: job.disputed,

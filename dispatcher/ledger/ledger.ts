@@ -10,6 +10,9 @@ import type { Delivery, FactSource, JobFact, JobStatus } from './facts.ts';
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
 export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
 
+/** `unserved`: GitHub gives it to no runner that fits. `unseen`: GitHub answers 404 for it. */
+export type JobHold = 'unserved' | 'unseen';
+
 export interface JobRow {
   /** `jobKey()`. */
   readonly key: string;
@@ -51,9 +54,26 @@ export interface JobRow {
   readonly reasonCode: string | null;
   readonly reason: string | null;
   readonly cure: string | null;
-  /** How many runners were launched with this job in mind. */
+  /** Runners that were planned with this job in mind, those that never came to a provider's call not counted. */
+  readonly planned: number;
+  /** How many of them a provider was called for. */
   readonly launches: number;
   readonly lastLaunchAtMs: number | null;
+  /** How many of them took another job. */
+  readonly stolen: number;
+  /** Runners with its labels that were online for their whole idle time while this job stayed queued. */
+  readonly passedOver: number;
+  /** The last of them. */
+  readonly passedOverBy: string | null;
+  /** A held job asks for no runner, and the other jobs of its lane count fully. Null: it is not held. */
+  readonly hold: JobHold | null;
+  readonly heldSinceMs: number | null;
+  /** When GitHub is asked for it again (`unseen`), or one runner is launched for it (`unserved`). */
+  readonly heldUntilMs: number | null;
+  /** Held, and yet it asks for a runner: the one of its run that tries whether GitHub gives it the job now. */
+  readonly probing: boolean;
+  /** Jobs of its run that ran when it was held: what `max-parallel` may have allowed. */
+  readonly heldAtRunning: number;
   /** Counts the facts that changed the row; `settleJobs` uses it to notice one that came in between. */
   readonly version: number;
 }
@@ -134,6 +154,11 @@ export interface TimelineEntry {
 export interface RunnerStep {
   readonly patch: RunnerPatch;
   readonly entries: readonly TimelineEntry[];
+  /**
+   * What the step means for the job that the runner was planned for: a provider is `called` for it for the first time,
+   * the runner is `given-back` (no provider was ever called), or another job has `stolen` it.
+   */
+  readonly launch?: 'called' | 'given-back' | 'stolen';
 }
 
 export interface JobSettlement {
@@ -151,11 +176,20 @@ export interface JobSettlement {
   };
 }
 
+/** Why a job is what it is, for people. */
+export interface JobWords {
+  readonly reasonCode: string;
+  readonly reason: string;
+  readonly cure: string | null;
+}
+
 /** The counts that planning needs of one lane. */
 export interface LaneCounts {
   readonly lane: LaneSpec;
   /** Jobs that are admitted to the lane and `queued`, or disputed and not completed. */
   readonly demand: number;
+  /** Queued jobs that are held: no demand, but for the one of each run that tries. */
+  readonly held: number;
   readonly oldestQueuedSinceMs: number | null;
   /** Unbound runners of the lane in `creating`, `starting` and `online`, by state, with the lane's present spec. */
   readonly creating: number;
@@ -165,15 +199,19 @@ export interface LaneCounts {
   readonly outdated: number;
 }
 
-/** The queued job of a lane to launch for next: fewest launches first, then the one that has waited longest. */
+/** The queued job of a lane to launch for next: fewest runners planned first, then the one that has waited longest. */
 export interface Waiting {
   readonly key: string;
   readonly host: string;
   readonly owner: string;
   readonly repository: string;
   readonly jobId: number;
+  readonly planned: number;
   readonly launches: number;
   readonly lastLaunchAtMs: number | null;
+  readonly stolen: number;
+  readonly passedOver: number;
+  readonly probing: boolean;
   readonly verifiedAtMs: number | null;
   readonly statusSinceMs: number;
   readonly disputed: boolean;
@@ -260,6 +298,28 @@ export interface Ledger {
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */
   expireJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
+  /** The job is no demand any more, whatever GitHub calls it, until its status changes. */
+  setJobAside(key: string, words: JobWords): Promise<void>;
+  /** What befell the job, for people. Nothing else of it changes. */
+  explainJob(key: string, words: JobWords): Promise<void>;
+  /** GitHub answers 404 for the job: it is held until it is seen again. */
+  holdUnseen(key: string, words: JobWords | null, untilMs: number, nowMs: number): Promise<void>;
+  /**
+   * A runner of the lane was online and idle from `onlineAtMs` to its idle limit: counted on each job of the lane that
+   * was queued all the while. Those with enough of it are held; answers their keys.
+   */
+  passOver(laneKey: string, runner: string, onlineAtMs: number, nowMs: number): Promise<readonly string[]>;
+  /**
+   * A job started or ended, so that GitHub may give out another of its run or lane: one held job of each of these runs
+   * may try at once, and all of its own run where more of them run now than when they were held. Answers the lanes.
+   */
+  stir(key: string, nowMs: number): Promise<readonly string[]>;
+  /** Lets one held job of each run try whose time has come, or of every run; answers the lanes. */
+  probeHeld(nowMs: number, which: 'due' | 'all', limit: number): Promise<readonly string[]>;
+  /** When the next held job may try, or is looked for again; null when none is held. */
+  nextProbeAt(): Promise<number | null>;
+  /** Held jobs that GitHub answered 404 for and that are to be looked for again. */
+  unseenJobs(nowMs: number, limit: number): Promise<readonly string[]>;
 
   // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Of these lanes; those without demand and live runners are answered with zeros, unknown ones left out. */
@@ -270,7 +330,7 @@ export interface Ledger {
   deleteEmptyLanes(): Promise<number>;
 
   // ── runners ────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Inserts the row with its first timeline entry, and counts the launch on `forJobKey`. */
+  /** Inserts the row with its first timeline entry, and counts it as planned on `forJobKey`. */
   createRunner(runner: RunnerRow, reason: string): Promise<void>;
   /**
    * Reads the runner, asks `decide` (pure, synchronous), writes patch and timeline: one transaction. Undefined from
@@ -286,9 +346,17 @@ export interface Ledger {
   runnersDue(nowMs: number, limit: number): Promise<readonly RunnerRow[]>;
   /** The earliest `nextCheckAtMs` of all live runners. */
   nextCheckAt(): Promise<number | null>;
-  /** Every runner that may have an instance, draining ones included, counted by registration and backend (null: none yet). */
+  /**
+   * Every runner that may have an instance that has not ended, draining ones included, counted by registration and
+   * backend (null: none yet). `draining` is the part of the count that is being taken down.
+   */
   liveCounts(): Promise<
-    readonly { readonly registration: string; readonly backend: string | null; readonly count: number }[]
+    readonly {
+      readonly registration: string;
+      readonly backend: string | null;
+      readonly count: number;
+      readonly draining: number;
+    }[]
   >;
   /** Unbound `online`, `starting` or `creating` runners of the lane, youngest state first: those to drop as surplus. */
   surplusRunners(laneKey: string, limit: number): Promise<readonly RunnerRow[]>;

@@ -16,9 +16,24 @@ export interface Merged {
 
 export function mergeFact(row: JobRow | undefined, fact: JobFact): Merged {
   if (row === undefined) return { row: firstRow(fact), changed: true };
-  const merged: JobRow = { ...row, ...unknownsFilled(row, fact), ...verdict(row, fact) };
+  const told: JobRow = { ...row, ...unknownsFilled(row, fact), ...verdict(row, fact) };
+  const moved = row.admission === 'expired' && told.status !== row.status ? { ...told, ...UNDECIDED } : told;
+  const merged = row.hold === null ? moved : heldAfter(moved, fact);
   if (same(row, merged)) return { row, changed: false };
   return { row: { ...merged, version: row.version + 1 }, changed: true };
+}
+
+export const NOT_HELD = { hold: null, heldSinceMs: null, heldUntilMs: null, probing: false } as const;
+
+/** A job that was given up, and moves all the same, is looked at anew. */
+const UNDECIDED = { admission: 'pending', reasonCode: null, reason: null, cure: null } as const;
+
+/** What GitHub gave to a runner, ended, or shows again is not held any more. */
+function heldAfter(row: JobRow, fact: JobFact): JobRow {
+  if (row.status === 'in_progress' || row.status === 'completed') return { ...row, ...NOT_HELD };
+  if (row.hold !== 'unseen' || fact.source === 'webhook') return row;
+  const words = row.reasonCode === 'unseen' ? { reasonCode: null, reason: null, cure: null } : {};
+  return { ...row, ...NOT_HELD, ...words };
 }
 
 function rank(status: JobStatus): 0 | 1 | 2 {
@@ -165,8 +180,14 @@ function firstRow(fact: JobFact): JobRow {
     reasonCode: null,
     reason: null,
     cure: null,
+    planned: 0,
     launches: 0,
     lastLaunchAtMs: null,
+    stolen: 0,
+    passedOver: 0,
+    passedOverBy: null,
+    ...NOT_HELD,
+    heldAtRunning: 0,
     version: 1,
   };
 }

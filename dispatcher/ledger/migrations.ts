@@ -3,12 +3,13 @@
  * They run in order, all in one transaction, when the store opens.
  */
 import { sql } from 'kysely';
+import { heldJobs } from './held-jobs-migration.ts';
 import type { Builder, Query } from './queries.ts';
 import { appliedMigrations, createMigrations, insertMigration } from './queries.ts';
 import { versionOf } from './rows.ts';
 import type { Context, Step } from './steps.ts';
 
-interface Migration {
+export interface Migration {
   readonly version: number;
   readonly name: string;
   statements(builder: Builder): readonly Query[];
@@ -340,7 +341,7 @@ const ninth: Migration = {
 };
 
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, ninth];
+export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

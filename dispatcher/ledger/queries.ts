@@ -159,6 +159,11 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         reasonCode: ref('excluded.reasonCode'),
         reason: ref('excluded.reason'),
         cure: ref('excluded.cure'),
+        hold: ref('excluded.hold'),
+        heldSinceMs: ref('excluded.heldSinceMs'),
+        heldUntilMs: ref('excluded.heldUntilMs'),
+        probing: ref('excluded.probing'),
+        queuedSinceMs: ref('excluded.queuedSinceMs'),
         demand: ref('excluded.demand'),
         // Since its first change: a job that changes all the time must not wait behind all others.
         unsettledAtMs: fn.coalesce('jobs.unsettledAtMs', 'excluded.unsettledAtMs'),
@@ -188,9 +193,13 @@ export function settleJob(builder: Builder, key: string, version: number): Query
 
 export function admitJob(builder: Builder, job: JobsTable): Query {
   const { key, version, admission, registration, laneKey, reasonCode, reason, cure, demand } = job;
+  const { hold, heldSinceMs, heldUntilMs, probing } = job;
   return builder
     .updateTable('jobs')
-    .set({ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: null })
+    .set({
+      ...{ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: null },
+      ...{ hold, heldSinceMs, heldUntilMs, probing },
+    })
     .where('key', '=', key)
     .where('version', '=', version)
     .compile();
@@ -267,9 +276,9 @@ export function staleJobs(builder: Builder, beforeMs: number, limit: number): Qu
     .selectFrom('jobs')
     .select('key')
     .where('demand', '=', yes)
-    .where('statusSinceMs', '<', beforeMs)
+    .where('queuedSinceMs', '<', beforeMs)
     .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
-    .orderBy('statusSinceMs')
+    .orderBy('queuedSinceMs')
     .orderBy('key')
     .limit(atMost(limit))
     .compile();
@@ -278,11 +287,11 @@ export function staleJobs(builder: Builder, beforeMs: number, limit: number): Qu
 export function overdueJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
     .selectFrom('jobs')
-    .select(['key', 'laneKey'])
+    .select(['key', 'laneKey', 'queuedSinceMs'])
     .where('demand', '=', yes)
     .where('status', '=', 'queued')
-    .where('statusSinceMs', '<', beforeMs)
-    .orderBy('statusSinceMs')
+    .where('queuedSinceMs', '<', beforeMs)
+    .orderBy('queuedSinceMs')
     .orderBy('key')
     .limit(atMost(limit))
     .compile();
@@ -295,7 +304,32 @@ export function expireJob(
 ): Query {
   return builder
     .updateTable('jobs')
-    .set(({ eb }) => ({ ...words, admission: 'expired', demand: 0, version: eb('version', '+', 1) }))
+    .set(({ eb }) => ({
+      ...words,
+      admission: 'expired',
+      demand: 0,
+      hold: null,
+      heldSinceMs: null,
+      heldUntilMs: null,
+      probing: 0,
+      version: eb('version', '+', 1),
+    }))
+    .where('key', '=', key)
+    .compile();
+}
+
+export function explainJob(
+  builder: Builder,
+  key: string,
+  words: Pick<JobsTable, 'reasonCode' | 'reason' | 'cure'>,
+): Query {
+  return builder.updateTable('jobs').set(words).where('key', '=', key).compile();
+}
+
+export function countPlanned(builder: Builder, key: string, runners: 1 | -1): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ planned: eb('planned', '+', runners) }))
     .where('key', '=', key)
     .compile();
 }
@@ -304,6 +338,14 @@ export function countLaunch(builder: Builder, key: string, atMs: number): Query 
   return builder
     .updateTable('jobs')
     .set(({ eb }) => ({ launches: eb('launches', '+', 1), lastLaunchAtMs: atMs }))
+    .where('key', '=', key)
+    .compile();
+}
+
+export function countStolen(builder: Builder, key: string): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ stolen: eb('stolen', '+', 1) }))
     .where('key', '=', key)
     .compile();
 }
@@ -384,7 +426,7 @@ export function laneDemand(builder: Builder, key: string): Query {
     .selectFrom('jobs')
     .select(({ fn }) => [
       fn.countAll<number>().as('demand'),
-      fn.min<number | null>('statusSinceMs').as('oldestQueuedSinceMs'),
+      fn.min<number | null>('queuedSinceMs').as('oldestQueuedSinceMs'),
     ])
     .where('demand', '=', yes)
     .where('laneKey', '=', key)
@@ -408,6 +450,13 @@ export function lanesInUse(builder: Builder): Query {
     .selectFrom('jobs')
     .select(sql<string>`${sql.ref('laneKey')}`.as('laneKey'))
     .where('demand', '=', yes)
+    .union(
+      builder
+        .selectFrom('jobs')
+        .select(sql<string>`${sql.ref('laneKey')}`.as('laneKey'))
+        .where('hold', 'is not', null)
+        .where('laneKey', 'is not', null),
+    )
     .union(builder.selectFrom('runners').select('laneKey').where('live', '=', yes))
     .orderBy('laneKey')
     .compile();
@@ -422,15 +471,19 @@ export function waitingJobs(builder: Builder, laneKey: string, limit: number): Q
       'owner',
       'repository',
       'jobId',
+      'planned',
       'launches',
       'lastLaunchAtMs',
+      'stolen',
+      'passedOver',
+      'probing',
       'verifiedAtMs',
       'statusSinceMs',
       'disputed',
     ])
     .where('demand', '=', yes)
     .where('laneKey', '=', laneKey)
-    .orderBy('launches')
+    .orderBy('planned')
     .orderBy('statusSinceMs')
     .orderBy('key')
     .limit(atMost(limit))
@@ -566,13 +619,25 @@ export function nextCheckAt(builder: Builder): Query {
 }
 
 export function liveCounts(builder: Builder): Query {
-  return builder
-    .selectFrom('runners')
-    .select(['registration', 'backend', ({ fn }) => fn.countAll<number>().as('count')])
-    .where('live', '=', yes)
-    .where('instanceState', '<>', 'absent')
-    .groupBy(['registration', 'backend'])
-    .compile();
+  return (
+    builder
+      .selectFrom('runners')
+      .select([
+        'registration',
+        'backend',
+        ({ fn }) => fn.countAll<number>().as('count'),
+        ({ eb, fn }) =>
+          fn
+            .sum<number>(eb.case().when('state', '=', 'draining').then(sql.lit(1)).else(sql.lit(0)).end())
+            .as('draining'),
+      ])
+      .where('live', '=', yes)
+      .where('instanceState', 'not in', ['absent', 'ended'])
+      // Between its row and the provider's call a runner keeps its place; one that never gets there has none.
+      .where(({ eb, or }) => or([eb('instanceState', '<>', 'none'), eb('state', '=', 'creating')]))
+      .groupBy(['registration', 'backend'])
+      .compile()
+  );
 }
 
 export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {

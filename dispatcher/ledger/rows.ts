@@ -4,6 +4,7 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { type Failure, type FailureKind, type FailureSource, isFailureKind, isFailureSource } from '../failure.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
+import { queuedSince } from './queue-age.ts';
 import type { Bit, FailureColumns, JobsTable, RunnersTable, Tables } from './tables.ts';
 
 export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable {
@@ -11,6 +12,8 @@ export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable
     ...row,
     labels: JSON.stringify(row.labels),
     disputed: bit(row.disputed),
+    probing: bit(row.probing),
+    queuedSinceMs: queuedSince(row),
     demand: bit(isDemand(row)),
     unsettledAtMs,
   };
@@ -18,7 +21,8 @@ export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable
 
 /** Jobs that are queued, or may be: where facts conflict, a GET decides, and until then the job counts. */
 export function isDemand(row: JobRow): boolean {
-  return row.admission === 'lane' && (row.status === 'queued' || (row.disputed && row.status !== 'completed'));
+  if (row.admission !== 'lane' || (row.hold !== null && !row.probing)) return false;
+  return row.status === 'queued' || (row.disputed && row.status !== 'completed');
 }
 
 export function runnerColumns({ failure, ...row }: RunnerRow): RunnersTable {
@@ -147,12 +151,21 @@ const jobSchema = z.object({
   reasonCode: text.nullable(),
   reason: text.nullable(),
   cure: text.nullable(),
+  planned: integer,
   launches: integer,
   lastLaunchAtMs: integer.nullable(),
+  stolen: integer,
+  passedOver: integer,
+  passedOverBy: text.nullable(),
+  hold: z.enum(['unserved', 'unseen']).nullable(),
+  heldSinceMs: integer.nullable(),
+  heldUntilMs: integer.nullable(),
+  probing: flag,
+  heldAtRunning: integer,
   version: integer,
 });
 
-export const jobColumnNames = [...jobSchema.keyof().options, 'demand', 'unsettledAtMs'] as const;
+export const jobColumnNames = [...jobSchema.keyof().options, 'queuedSinceMs', 'demand', 'unsettledAtMs'] as const;
 
 export function jobRow(row: unknown): JobRow {
   return jobSchema.parse(row);
@@ -254,8 +267,12 @@ const waitingSchema = z.object({
   owner: text,
   repository: text,
   jobId: integer,
+  planned: integer,
   launches: integer,
   lastLaunchAtMs: integer.nullable(),
+  stolen: integer,
+  passedOver: integer,
+  probing: flag,
   verifiedAtMs: integer.nullable(),
   statusSinceMs: integer,
   disputed: flag,
@@ -302,7 +319,7 @@ export function breakerColumns({ failure, ...row }: Breaker): Tables['breakers']
   return { ...row, ...failureColumns(failure) };
 }
 
-const liveCountSchema = z.object({ registration: text, backend: text.nullable(), count: integer });
+const liveCountSchema = z.object({ registration: text, backend: text.nullable(), count: integer, draining: integer });
 
 export type LiveCount = z.output<typeof liveCountSchema>;
 
@@ -316,6 +333,12 @@ export function laneDemand(row: unknown): Pick<LaneCounts, 'demand' | 'oldestQue
   return demandSchema.parse(row);
 }
 
+const heldSchema = z.object({ held: integer, oldestQueuedSinceMs: integer.nullable() });
+
+export function laneHeld(row: unknown): Pick<LaneCounts, 'held' | 'oldestQueuedSinceMs'> {
+  return heldSchema.parse(row);
+}
+
 const supplySchema = z.object({ state: runnerState, specHash: text, count: integer });
 
 export function laneSupply(row: unknown): {
@@ -326,7 +349,7 @@ export function laneSupply(row: unknown): {
   return supplySchema.parse(row);
 }
 
-const jobInLaneSchema = z.object({ key: text, laneKey: text });
+const jobInLaneSchema = z.object({ key: text, laneKey: text, queuedSinceMs: integer });
 
 export function jobInLane(row: unknown): z.output<typeof jobInLaneSchema> {
   return jobInLaneSchema.parse(row);

@@ -7,11 +7,13 @@ import { LOG_BYTES } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { scrub, scrubOutput } from '../observability/scrub.ts';
 import { type Delivery, type JobFact, jobKey } from './facts.ts';
+import * as heldQueries from './held-job-queries.ts';
 import type {
   Breaker,
   JobFilter,
   JobRow,
   JobSettlement,
+  JobWords,
   LaneCounts,
   Retention,
   RunnerFilter,
@@ -20,9 +22,10 @@ import type {
   TimelineEntry,
   Waiting,
 } from './ledger.ts';
-import { mergeFact } from './merge.ts';
+import { mergeFact, NOT_HELD } from './merge.ts';
 import type { Builder, Query } from './queries.ts';
 import * as queries from './queries.ts';
+import { expiredWords } from './queue-age.ts';
 import * as rows from './rows.ts';
 
 export interface Answer {
@@ -92,7 +95,7 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
 }
 
 /** Writes a job that facts changed, and puts it in the queue of those to settle. */
-function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+export function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
   const comesBack = before !== undefined && rows.isDemand(row) && !rows.isDemand(before) && row.laneKey !== null;
   const laneIsGone = comesBack && (yield queries.laneByKey(context.builder, row.laneKey ?? '')).rows.length === 0;
   // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
@@ -156,6 +159,8 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
     reasonCode: admission.reasonCode,
     reason: admission.reason === null ? null : kept(admission.reason),
     cure: admission.cure,
+    // What was learned of another lane says nothing about this one.
+    ...((admission.lane?.key ?? null) === row.laneKey ? {} : NOT_HELD),
   };
   yield queries.admitJob(context.builder, rows.jobColumns(admitted, null));
   return true;
@@ -214,15 +219,18 @@ export function* dropJob(context: Context, key: string, reason: string, nowMs: n
   yield* putJob(context, dropped, row);
 }
 
+export function* explainJob(context: Context, key: string, words: JobWords): Step<void> {
+  yield queries.explainJob(context.builder, key, words);
+}
+
 export function* expireJobs(context: Context, beforeMs: number, limit: number): Step<readonly string[]> {
-  const overdue = (yield queries.overdueJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane);
+  const overdue = [
+    ...(yield queries.overdueJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane),
+    ...(yield heldQueries.overdueHeldJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane),
+  ];
   const inOrder = [...overdue].sort((a, b) => compare(a.key, b.key));
-  for (const { key } of inOrder) {
-    yield queries.expireJob(context.builder, key, {
-      reasonCode: 'expired',
-      reason: 'It waited in the queue for longer than GitHub keeps a job there.',
-      cure: 'Run the workflow again.',
-    });
+  for (const { key, queuedSinceMs } of inOrder) {
+    yield queries.expireJob(context.builder, key, expiredWords(queuedSinceMs));
   }
   return [...new Set(overdue.map(({ laneKey }) => laneKey))].sort(compare);
 }
@@ -235,13 +243,15 @@ export function* laneCounts(context: Context, keys: readonly string[]): Step<rea
     const lane = firstOf(yield queries.laneByKey(context.builder, key), rows.laneSpec);
     if (lane === undefined) continue;
     const demand = firstOf(yield queries.laneDemand(context.builder, key), rows.laneDemand);
+    const held = firstOf(yield heldQueries.laneHeld(context.builder, key), rows.laneHeld);
     const supply = (yield queries.laneSupply(context.builder, key)).rows.map(rows.laneSupply);
     const present = (state: LaneSupply['state']) =>
       sum(supply.filter((group) => group.specHash === lane.specHash && group.state === state));
     counts.push({
       lane,
       demand: demand?.demand ?? 0,
-      oldestQueuedSinceMs: demand?.oldestQueuedSinceMs ?? null,
+      held: held?.held ?? 0,
+      oldestQueuedSinceMs: earliest(demand?.oldestQueuedSinceMs ?? null, held?.oldestQueuedSinceMs ?? null),
       creating: present('creating'),
       starting: present('starting'),
       online: present('online'),
@@ -249,6 +259,10 @@ export function* laneCounts(context: Context, keys: readonly string[]): Step<rea
     });
   }
   return counts;
+}
+
+function earliest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
 type LaneSupply = ReturnType<typeof rows.laneSupply>;
@@ -276,9 +290,7 @@ export function* createRunner(context: Context, runner: RunnerRow, reason: strin
   yield* append(context, runner, [
     { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
   ]);
-  if (runner.forJobKey !== null) {
-    yield queries.countLaunch(context.builder, runner.forJobKey, runner.createdAtMs);
-  }
+  if (runner.forJobKey !== null) yield queries.countPlanned(context.builder, runner.forJobKey, 1);
 }
 
 export function* stepRunner(
@@ -300,7 +312,21 @@ export function* stepRunner(
   };
   yield queries.putRunner(context.builder, rows.runnerColumns(after));
   yield* append(context, after, step.entries);
+  if (step.launch !== undefined && before.forJobKey !== null) {
+    yield launchCounted(context, step.launch, before.forJobKey);
+  }
   return { before, after };
+}
+
+function launchCounted({ builder, nowMs }: Context, launch: NonNullable<RunnerStep['launch']>, jobKey: string): Query {
+  switch (launch) {
+    case 'called':
+      return queries.countLaunch(builder, jobKey, nowMs);
+    case 'given-back':
+      return queries.countPlanned(builder, jobKey, -1);
+    case 'stolen':
+      return queries.countStolen(builder, jobKey);
+  }
 }
 
 function* append(context: Context, { name, version }: RunnerRow, entries: readonly TimelineEntry[]): Step<void> {

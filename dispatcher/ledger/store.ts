@@ -1,4 +1,5 @@
 /** The ledger over whatever runs its steps: the one place where methods and steps meet. */
+import * as heldJobs from './held-jobs.ts';
 import type { Ledger } from './ledger.ts';
 import type { Context, Step } from './steps.ts';
 import * as steps from './steps.ts';
@@ -28,6 +29,16 @@ export function ledgerOn(store: Store): Ledger {
     staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
     dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
+    explainJob: (key, words) => store.write((context) => steps.explainJob(context, key, words)),
+    setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),
+    holdUnseen: (key, words, untilMs, nowMs) =>
+      store.write((context) => heldJobs.holdUnseen(context, key, words, untilMs, nowMs)),
+    passOver: (laneKey, runner, onlineAtMs, nowMs) =>
+      store.write((context) => heldJobs.passOver(context, laneKey, runner, onlineAtMs, nowMs)),
+    stir: (key, nowMs) => store.write((context) => heldJobs.stir(context, key, nowMs)),
+    probeHeld: (nowMs, which, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, which, limit)),
+    nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),
+    unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
     expireJobs: (beforeMs, limit) => store.write((context) => steps.expireJobs(context, beforeMs, limit)),
 
     laneCounts: (keys) => store.read((context) => steps.laneCounts(context, keys)),

@@ -18,7 +18,9 @@ type Columns<Row, Json extends keyof Row, Bits extends keyof Row> = {
   [Field in Exclude<keyof Row, Json | Bits>]: Row[Field];
 } & { [Field in Json]: string } & { [Field in Bits]: Bit };
 
-export type JobsTable = Columns<JobRow, 'labels', 'disputed'> & {
+export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing'> & {
+  /** Since when it has been in its present status, as GitHub's own words and ours together say: see `queuedSince`. */
+  queuedSinceMs: number;
   /** 1: it asks for a runner now. Derived on every write, so that a partial index can serve the planner. */
   demand: Bit;
   /** Since when a change waits for its settlement; null when settled. */

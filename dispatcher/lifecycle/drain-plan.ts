@@ -76,6 +76,14 @@ export function nextVisitMs(runner: RunnerRow, nowMs: number): number {
   return nowMs - runner.stateSinceMs < 2 * MINUTE ? 15 * SECOND : 30 * SECOND;
 }
 
+/** When the container of a draining runner is expected to be gone, if it does not end by itself before. */
+export function expectedEndMs(runner: RunnerRow, nowMs: number): number {
+  if (runner.forced || instanceIsOver(runner) || neverCameOnline(runner)) return nowMs;
+  if (runner.finishedAtMs !== null) return runner.finishedAtMs + EXIT_GRACE_MS;
+  const patience = runner.firstIdleAtMs === null ? LEAVE_ALONE_UNSEEN_MS : LEAVE_ALONE_MS;
+  return Math.min(runner.instanceDeadlineAtMs, runner.stateSinceMs + patience);
+}
+
 function readIdle(runner: RunnerRow): boolean {
   return (
     runner.firstIdleAtMs !== null &&

@@ -2,8 +2,9 @@
 import { ulid } from '../clock.ts';
 import { defectFailure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
-import type { RunnerRow } from '../ledger/ledger.ts';
+import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
+import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import { backendHashes } from './backend-hashes.ts';
 import { Backends } from './backends.ts';
 import { Board } from './board.ts';
@@ -17,6 +18,7 @@ import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
 import { type Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
+import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
 import { turnOf } from './replacement.ts';
 import { settleJobs } from './settle.ts';
@@ -33,8 +35,10 @@ export interface Engine {
   wake(): void;
   /** Starts nothing new, lets launches in flight finish for at most `withinMs`, and leaves the rest to the next start. */
   stop(withinMs: number): Promise<void>;
-  /** Why the lane's next runner is not launched yet, in words; undefined when nothing holds it. */
-  waitReason(laneKey: string): string | undefined;
+  /** What the lane's waiting jobs wait for, in words; undefined when none waits. */
+  laneReason(laneKey: string): Promise<string | undefined>;
+  /** What the job waits for, in words; undefined when it does not wait. */
+  jobReason(job: JobRow): Promise<string | undefined>;
   /** An operator gives the runner up. Answers it as it is then, or undefined when there is no such runner. */
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
@@ -43,20 +47,19 @@ export interface Engine {
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 
 /** Runners looked at side by side. */
 const VISITS_AT_ONCE = 64;
 /** A service that does not answer must not take all the places. */
 const VISITS_AT_ONE_BACKEND = 16;
 const SURPLUS_MS = MINUTE;
-/** GitHub cancels a job that has waited for this long. */
-const QUEUE_LIMIT_MS = 24 * HOUR;
 /** A job that still waits is read by id this often, so that a lost cancellation costs no runner for long. */
 const RECHECK_MS = 10 * MINUTE;
 const CHORES_MS = MINUTE;
 const ERROR_PAUSE_MS = SECOND;
 const MOST_DISPUTES = 50;
+/** Held jobs looked at in a pass. */
+const MOST_HELD = 200;
 /** A minute: the GETs must leave most of GitHub's budget to the launches. */
 const MOST_RECHECKS = 100;
 const REASON_CHANGED = 'the image, shape or backends of its lane changed';
@@ -90,7 +93,16 @@ export function createEngine(options: EngineOptions): Engine {
   const sweeps = new SweepSchedule(tenants.keys(), clock, random);
   /** Lanes whose next launch waits for something of their own, and when to look again. */
   const blocked = new Map<string, { readonly reason: string; readonly untilMs: number }>();
+  const reasons = new Reasons({
+    floor,
+    board,
+    permits,
+    blockedBy: (laneKey) => blocked.get(laneKey)?.reason,
+    launching: () => launches.size,
+  });
   let choresDueAtMs = 0;
+  /** When the next held job may try, or is looked for again. */
+  let heldDueAtMs: number | null = null;
 
   function laneChanged(laneKey: string): void {
     board.mark(laneKey);
@@ -148,6 +160,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function cycle(): Promise<void> {
     await refusals.look();
     await settleJobs(floor, backends, verifier);
+    await tryHeld();
     await board.refresh(clock.now());
     await launchNeeded();
     await drainSurplus();
@@ -157,13 +170,22 @@ export function createEngine(options: EngineOptions): Engine {
     await setAlarm();
   }
 
+  /** Held jobs whose time has come: one of each run asks for a runner again, or GitHub is asked for them again. */
+  async function tryHeld(): Promise<void> {
+    heldDueAtMs = await ledger.nextProbeAt();
+    const now = clock.now();
+    if (heldDueAtMs === null || heldDueAtMs > now) return;
+    for (const laneKey of await ledger.probeHeld(now, 'due', MOST_HELD)) board.mark(laneKey);
+    for (const key of await ledger.unseenJobs(now, MOST_HELD)) verifier.ask(key);
+    heldDueAtMs = await ledger.nextProbeAt();
+  }
+
   async function launchNeeded(): Promise<void> {
     while (working()) {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of blocked) if (untilMs <= now) blocked.delete(laneKey);
-      const reasons = new Map([...blocked].map(([laneKey, { reason }]) => [laneKey, reason]));
       const granted = await floor.counting.hold(async () => {
-        const grants = await permits.grant(launches.size, reasons);
+        const grants = await permits.grant(launches.size, new Set(blocked.keys()));
         for (const permit of grants) if (working()) await use(permit);
         return grants.length;
       });
@@ -338,6 +360,7 @@ export function createEngine(options: EngineOptions): Engine {
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
     for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);
     await ledger.deleteEmptyLanes();
+    holds.tidy();
   }
 
   async function setAlarm(): Promise<void> {
@@ -349,6 +372,7 @@ export function createEngine(options: EngineOptions): Engine {
       backends.nextOpeningMs(),
       surplusMs === undefined ? undefined : Math.max(surplusMs + SURPLUS_MS, clock.now() + SECOND),
       choresDueAtMs,
+      heldDueAtMs === null ? undefined : Math.max(heldDueAtMs, clock.now() + SECOND),
       ...[...blocked.values()].map(({ untilMs }) => untilMs),
       sweeps.nextMs,
     ];
@@ -376,6 +400,8 @@ export function createEngine(options: EngineOptions): Engine {
       if (state !== 'new') throw new Error('an engine starts once');
       await backends.load();
       await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
+      // A start is when registrations change, and with them what GitHub may give to whom.
+      await ledger.probeHeld(clock.now(), 'all', MOST_HELD);
       for (const laneKey of await ledger.lanesInUse()) board.mark(laneKey);
       for (const runner of await ledger.runners({ states: ['creating'], limit: 1000 })) {
         if (runner.incarnation === incarnation) continue;
@@ -403,12 +429,8 @@ export function createEngine(options: EngineOptions): Engine {
         });
       }
     },
-    waitReason(laneKey) {
-      const counts = board.counts(laneKey);
-      if (counts === undefined || counts.demand === 0) return undefined;
-      if (board.need(counts.lane) === 0) return undefined;
-      return blocked.get(laneKey)?.reason ?? permits.reason(counts.lane);
-    },
+    laneReason: (laneKey) => reasons.lane(laneKey),
+    jobReason: (job) => reasons.job(job),
     async forget(runner) {
       const after = await floor.tell(runner, { kind: 'forget' });
       backends.released(runner);

@@ -1,71 +1,264 @@
-/** While GitHub refuses a registration's JIT calls, none is made for it. */
+/**
+ * While GitHub refuses to register runners, none is registered: for the lane, the scope, the owner or the registration
+ * that the refusal is about, and for no other. When the wait is over one launch tries, and the others follow it.
+ */
+import type { LaneSpec } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
+import { type Failure, failureWords, githubFailure } from '../failure.ts';
 import type { GithubError } from '../github/github.ts';
+import { type GithubScope, scopePath } from '../github/scope.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-const TRANSIENT_FIRST_MS = SECOND;
-const TRANSIENT_MOST_MS = MINUTE;
-const MISCONFIGURED_MS = 5 * MINUTE;
+const OUTAGE_FIRST_MS = SECOND;
+const OUTAGE_MOST_MS = MINUTE;
 const RATE_LIMITED_MS = MINUTE;
+/** What only a person mends: asked again soon once, as it may have been a slip of GitHub's, and then rarely. */
+const REFUSED_FIRST_MS = MINUTE;
+const REFUSED_MS = 5 * MINUTE;
+/** Where so many lanes of a scope are refused at once, the next ones of the scope try one after the other. */
+const MANY_LANES = 5;
+const ONE_BY_ONE_MS = 10 * SECOND;
+
+/** `outage`: 5xx, or no answer. `limit`: of requests, GitHub's or our own budget. `refusal`: mended by people. */
+type Cause = 'outage' | 'limit' | 'refusal';
 
 interface Hold {
+  readonly cause: Cause;
+  readonly host: string;
+  readonly scope: string;
+  /** What is held, in words. */
+  readonly subject: string;
+  readonly failure: Failure;
+  readonly sinceMs: number;
+  readonly atMs: number;
   readonly untilMs: number;
-  readonly reason: string;
-  readonly failures: number;
+  readonly tries: number;
+  /** Another registration's success has ended its wait once: from here on only its own does. */
+  readonly pardoned: boolean;
 }
+
+export type Admittance =
+  | { readonly kind: 'free' }
+  /** One launch may try for all that share the keys; the others wait for what becomes of it. */
+  | { readonly kind: 'trial'; readonly keys: readonly string[] }
+  | { readonly kind: 'held'; readonly untilMs: number; readonly reason: string };
 
 export class Holds {
   readonly #clock: Clock;
   readonly #holds = new Map<string, Hold>();
+  /** Registration calls under way whose lanes are on trial, by key. */
+  readonly #trials = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  hold(registration: string, error: GithubError): void {
+  admittance(lane: LaneSpec): Admittance {
     const now = this.#clock.now();
-    const before = this.#holds.get(registration);
-    // Calls that were in flight when the hold began fail for the same cause.
-    if (before !== undefined && before.untilMs > now) return;
-    const failures = (before?.failures ?? 0) + 1;
-    this.#holds.set(registration, {
-      untilMs: now + pauseMs(error, failures),
-      reason: `GitHub: ${error.message}`,
-      failures,
-    });
+    const trialKeys: string[] = [];
+    let held: Extract<Admittance, { kind: 'held' }> | undefined;
+    for (const key of keysOf(lane)) {
+      const hold = this.#holds.get(key);
+      if (hold === undefined) continue;
+      if (isOn(hold, now)) {
+        if (held === undefined || hold.untilMs > held.untilMs) {
+          held = { kind: 'held', untilMs: hold.untilMs, reason: `${words(hold)}; the next at ${time(hold.untilMs)}` };
+        }
+        continue;
+      }
+      trialKeys.push(key);
+      if (held === undefined && (this.#trials.get(key) ?? 0) > 0) {
+        held = { kind: 'held', untilMs: now, reason: `${words(hold)}; one launch tries again` };
+      }
+    }
+    if (held !== undefined) return held;
+    return trialKeys.length === 0 ? { kind: 'free' } : { kind: 'trial', keys: trialKeys };
   }
 
-  release(registration: string): void {
-    this.#holds.delete(registration);
+  /** A registration call begins; the answer is called when it has ended. */
+  begin(lane: LaneSpec): () => void {
+    const keys = keysOf(lane).filter((key) => this.#holds.has(key));
+    for (const key of keys) this.#trials.set(key, (this.#trials.get(key) ?? 0) + 1);
+    return () => {
+      for (const key of keys) {
+        const left = (this.#trials.get(key) ?? 1) - 1;
+        if (left > 0) this.#trials.set(key, left);
+        else this.#trials.delete(key);
+      }
+    };
   }
 
-  reason(registration: string): string | undefined {
-    const hold = this.#holds.get(registration);
-    return hold !== undefined && hold.untilMs > this.#clock.now() ? hold.reason : undefined;
+  refused(lane: LaneSpec, error: GithubError): void {
+    const { key, cause, subject } = aboutWhat(lane, error);
+    this.#hold(lane, key, cause, subject, error);
+    if (error.kind !== 'invalid') return;
+    const scope = scopePath(lane.scope);
+    const now = this.#clock.now();
+    let refused = 0;
+    for (const [of, hold] of this.#holds) {
+      if (of.startsWith(LANE) && hold.host === lane.host && hold.scope === scope && isOn(hold, now)) refused += 1;
+    }
+    if (refused >= MANY_LANES) this.#hold(lane, scopeKey(lane), 'refusal', placeOf(lane.scope), error, ONE_BY_ONE_MS);
   }
 
+  /** One success ends the wait of all that waited for the same outage, in other registrations of the host too. */
+  succeeded(lane: LaneSpec): void {
+    for (const key of keysOf(lane)) this.#holds.delete(key);
+    const now = this.#clock.now();
+    for (const [key, hold] of this.#holds) {
+      if (hold.cause !== 'outage' || hold.host !== lane.host || hold.pardoned) continue;
+      this.#holds.set(key, { ...hold, untilMs: now, pardoned: true });
+    }
+  }
+
+  /** When the next wait is over. */
   nextReleaseMs(): number | undefined {
     const now = this.#clock.now();
     let earliest: number | undefined;
-    for (const { untilMs } of this.#holds.values()) {
-      if (untilMs > now && (earliest === undefined || untilMs < earliest)) earliest = untilMs;
+    for (const hold of this.#holds.values()) {
+      if (isOn(hold, now) && (earliest === undefined || hold.untilMs < earliest)) earliest = hold.untilMs;
     }
     return earliest;
   }
+
+  /** Forgets what was refused to lanes that are gone: their keys never come back. */
+  tidy(): void {
+    const now = this.#clock.now();
+    for (const [key, hold] of this.#holds) {
+      if (key.startsWith(LANE) && now - hold.untilMs > 12 * REFUSED_MS) this.#holds.delete(key);
+    }
+  }
+
+  #hold(lane: LaneSpec, key: string, cause: Cause, subject: string, error: GithubError, pauseMs?: number): void {
+    const now = this.#clock.now();
+    const before = this.#holds.get(key);
+    // Calls that were in flight when the hold began fail for the same cause.
+    if (before !== undefined && isOn(before, now)) return;
+    const same = before?.cause === cause ? before : undefined;
+    const tries = (same?.tries ?? 0) + 1;
+    this.#holds.set(key, {
+      cause,
+      host: lane.host,
+      scope: scopePath(lane.scope),
+      subject,
+      failure: githubFailure(error, now),
+      sinceMs: same?.sinceMs ?? now,
+      atMs: now,
+      untilMs: now + (pauseMs ?? pauseOf(cause, error, tries)),
+      tries,
+      pardoned: same?.pardoned ?? false,
+    });
+  }
 }
 
-function pauseMs(error: GithubError, failures: number): number {
-  switch (error.kind) {
-    case 'rate-limited':
+/** A clock that was set back makes no wait longer than it was meant. */
+function isOn(hold: Hold, nowMs: number): boolean {
+  return hold.atMs <= nowMs && nowMs < hold.untilMs;
+}
+
+function pauseOf(cause: Cause, error: GithubError, tries: number): number {
+  switch (cause) {
+    case 'outage':
+      return Math.min(OUTAGE_MOST_MS, OUTAGE_FIRST_MS * 2 ** Math.min(tries - 1, 10));
+    case 'limit':
       return error.retryAfterMs ?? RATE_LIMITED_MS;
+    case 'refusal':
+      return tries === 1 ? REFUSED_FIRST_MS : REFUSED_MS;
+  }
+}
+
+const LANE = 'lane ';
+
+function keysOf(lane: LaneSpec): readonly string[] {
+  return [registrationKey(lane), ownerKey(lane), scopeKey(lane), groupKey(lane), `${LANE}${lane.key}`];
+}
+
+function registrationKey(lane: LaneSpec): string {
+  return `registration ${lane.registration}`;
+}
+
+function ownerKey(lane: LaneSpec): string {
+  return `${registrationKey(lane)} owner ${ownerOf(lane.scope)}`;
+}
+
+function scopeKey(lane: LaneSpec): string {
+  return `${registrationKey(lane)} scope ${scopePath(lane.scope)}`;
+}
+
+function groupKey(lane: LaneSpec): string {
+  return `${scopeKey(lane)} group ${lane.runnerGroup}`;
+}
+
+function aboutWhat(lane: LaneSpec, error: GithubError): { key: string; cause: Cause; subject: string } {
+  const place = placeOf(lane.scope);
+  switch (error.kind) {
     case 'transient':
     case 'conflict':
-      return Math.min(TRANSIENT_MOST_MS, TRANSIENT_FIRST_MS * 2 ** Math.min(failures - 1, 10));
+      return { key: registrationKey(lane), cause: 'outage', subject: place };
+    case 'rate-limited':
+      return { key: registrationKey(lane), cause: 'limit', subject: place };
     case 'unauthorized':
+      return { key: ownerKey(lane), cause: 'refusal', subject: `the credentials for ${ownerOf(lane.scope)}` };
     case 'forbidden':
+      return { key: scopeKey(lane), cause: 'refusal', subject: `runners in ${place}` };
     case 'not-found':
+      return {
+        key: groupKey(lane),
+        cause: 'refusal',
+        subject: `runners in ${place}${lane.scope.kind === 'repository' ? '' : `, runner group '${lane.runnerGroup}'`}`,
+      };
     case 'invalid':
-      return MISCONFIGURED_MS;
+      return {
+        key: `${LANE}${lane.key}`,
+        cause: 'refusal',
+        subject: `a runner with the labels ${shorten(lane.labels.join(', '))} in ${place}`,
+      };
   }
+}
+
+function words({ cause, failure, sinceMs, subject, tries }: Hold): string {
+  const since = `since ${time(sinceMs)}, ${tries} ${tries === 1 ? 'try' : 'tries'}`;
+  const said = failureWords(failure);
+  switch (cause) {
+    case 'outage':
+      return failure.code === null
+        ? `GitHub does not answer (${said}) ${since}`
+        : `GitHub answers ${failure.code} ${since}`;
+    case 'limit':
+      return `GitHub's limit is reached (${said}) ${since}`;
+    case 'refusal':
+      return `GitHub refuses ${subject} ${since}: ${said}`;
+  }
+}
+
+function ownerOf(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return scope.enterprise;
+    case 'organization':
+      return scope.organization;
+    case 'repository':
+      return scope.owner;
+  }
+}
+
+export function placeOf(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return `the enterprise ${scope.enterprise}`;
+    case 'organization':
+      return `the organization ${scope.organization}`;
+    case 'repository':
+      return `the repository ${scope.owner}/${scope.repository}`;
+  }
+}
+
+/** In UTC, to the minute: `10:41 UTC`. */
+export function time(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(11, 16)} UTC`;
+}
+
+function shorten(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -217,6 +217,7 @@ async function tryBackend(
 
 async function createJit(floor: Floor, tenant: Tenant, holds: Holds, launch: Launch): Promise<JitRunner | undefined> {
   const { lane } = launch;
+  const end = holds.begin(lane);
   try {
     const jit = await tenant.github.createJitRunner({
       scope: lane.scope,
@@ -224,16 +225,18 @@ async function createJit(floor: Floor, tenant: Tenant, holds: Holds, launch: Lau
       runnerGroup: lane.runnerGroup,
       labels: lane.labels,
     });
-    holds.release(lane.registration);
+    holds.succeeded(lane);
     return jit;
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
     floor.options.metrics.launchFailed(lane.registration, 'github', error.kind);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
-    if (error.kind !== 'conflict') holds.hold(lane.registration, error);
+    if (error.kind !== 'conflict') holds.refused(lane, error);
     await floor.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, floor.now()) });
     const nothingRegistered = error.kind !== 'conflict' && error.kind !== 'transient';
     if (nothingRegistered) await floor.tell(launch.runner, { kind: 'deregistered' });
     return undefined;
+  } finally {
+    end();
   }
 }

@@ -104,8 +104,20 @@ export function postpone(runner: RunnerRow, nowMs: number, delayMs: number): Run
 export function step(runner: RunnerRow, event: RunnerEvent, context: MachineContext): Answer {
   const answer = answerTo(runner, event, context);
   return answer.kind === 'step'
-    ? { kind: 'step', step: concluded(runner, relieved(runner, answer.step), context) }
+    ? { kind: 'step', step: launchCounted(runner, concluded(runner, relieved(runner, answer.step), context)) }
     : answer;
+}
+
+/** A launch begins when a provider is called: a registration that GitHub refused is none. */
+function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
+  const after = { ...runner, ...taken.patch };
+  const uncalled = runner.githubRunnerId === null && runner.instanceState === 'none';
+  if (runner.state === 'creating' && uncalled) {
+    if (after.instanceState === 'maybe' && after.githubRunnerId !== null) return { ...taken, launch: 'called' };
+    if (after.state !== 'creating' && after.instanceState === 'none') return { ...taken, launch: 'given-back' };
+  }
+  const bound = runner.jobKey === null && after.jobKey !== null;
+  return bound && after.jobKey !== runner.forJobKey ? { ...taken, launch: 'stolen' } : taken;
 }
 
 /** A start that came right after all has not failed. */

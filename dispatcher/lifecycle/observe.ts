@@ -15,12 +15,15 @@ import type { Backends } from './backends.ts';
 import { type Floor, tenantOf } from './floor.ts';
 import type { GithubView } from './github-view.ts';
 import { postpone, type RunnerEvent } from './machine.ts';
+import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
 const SECOND = 1000;
 const STARTING_LISTING_MS = 5 * SECOND;
 const LISTING_MS = 30 * SECOND;
 const RECOVERY_LOOK_MS = 10 * SECOND;
+/** Between two looks at an idle runner, and a little more. */
+const IDLE_SLACK_MS = 60 * SECOND;
 
 export interface Observers {
   readonly floor: Floor;
@@ -36,9 +39,29 @@ export async function observeRunner(observers: Observers, runner: RunnerRow): Pr
   const overdue = late && floor.now() >= (seen.deadlineAtMs ?? 0);
   const after = overdue ? await floor.tell(runner.name, { kind: 'deadline' }) : seen;
   if (after === undefined) return;
+  if (overdue && after.state === 'draining') await learnFromEnd(observers, seen, after);
   await countStart(observers, runner, after);
   if (after.state === 'draining' || after.nextCheckAtMs === null || after.nextCheckAtMs > floor.now()) return;
   await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), 5 * SECOND));
+}
+
+/** What the end of a runner's time says about jobs. */
+async function learnFromEnd({ floor, verifier }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
+  if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(floor, after.jobKey, after);
+  if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
+  const { ledger, log } = floor.options;
+  const held = await ledger.passOver(before.laneKey, before.name, before.onlineAtMs, floor.now());
+  floor.laneChanged(before.laneKey);
+  for (const key of held) {
+    log.info('job-held', { job: key, runner: before.name, registration: before.registration });
+    verifier.ask(key, before.registration);
+  }
+}
+
+/** GitHub called it online and idle from its first moment to its last. */
+function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs }: RunnerRow): boolean {
+  if (deadlineAtMs === null || onlineAtMs === null || firstIdleAtMs === null || lastIdleAtMs === null) return false;
+  return firstIdleAtMs - onlineAtMs <= IDLE_SLACK_MS && deadlineAtMs - lastIdleAtMs <= IDLE_SLACK_MS;
 }
 
 /** A container that never came online counts against its backend, image and shape; one that did clears the count. */

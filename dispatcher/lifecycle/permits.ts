@@ -1,4 +1,4 @@
-/** Who may launch now, and in words why the others may not. A cap counts every runner that may have an instance. */
+/** Who may launch now, and what keeps the others waiting. A cap counts every runner that may have an instance. */
 import type { LaneSpec } from '../admission/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
@@ -6,6 +6,7 @@ import type { Board } from './board.ts';
 import type { Holds } from './holds.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
+import type { Obstacles } from './wait-reason.ts';
 
 export interface Permit {
   readonly lane: LaneSpec;
@@ -22,8 +23,6 @@ export class Permits {
   readonly #backends: Backends;
   readonly #holds: Holds;
   #served: string | undefined;
-  /** Why a registration's lanes wait; a lane's own obstacles are told by `reason`. */
-  #waits = new Map<string, string>();
 
   constructor(options: EngineOptions, board: Board, backends: Backends, holds: Holds) {
     this.#options = options;
@@ -33,10 +32,9 @@ export class Permits {
     this.#holds = holds;
   }
 
-  /** `blocked` names lanes that wait for something of their own, such as a GET of their job. */
-  async grant(launching: number, blocked: ReadonlyMap<string, string>): Promise<readonly Permit[]> {
+  /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
+  async grant(launching: number, blocked: ReadonlySet<string>): Promise<readonly Permit[]> {
     const needy = this.#board.registrationsInNeed();
-    this.#waits = new Map();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
     const unknown = this.#unknownRunners(live.byRegistration);
@@ -47,42 +45,53 @@ export class Permits {
     const byBackend = new Map<string, number>();
     for (const name of needy) {
       const registration = this.#options.tenants.get(name)?.registration;
-      if (registration === undefined) {
-        this.#waits.set(name, 'its registration is not in the configuration');
-        continue;
-      }
-      const held = this.#holds.reason(name);
-      const room = registration.maxRunners - (live.byRegistration.get(name) ?? 0);
-      if (held !== undefined) this.#waits.set(name, held);
-      else if (room <= 0) this.#waits.set(name, `the registration is at its cap of ${registration.maxRunners} runners`);
-      else if (total <= 0) this.#waits.set(name, this.#atTheTop(live.total));
-      if (this.#waits.has(name)) continue;
+      const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
+      if (registration === undefined || room <= 0 || total <= 0) continue;
       byRegistration.set(name, room);
       for (const backend of registration.backends) {
         const key = `${name}/${backend.name}`;
-        const free = backend.maxRunners - (live.byBackend.get(key) ?? 0);
+        const free = backend.maxRunners - (live.byBackend.get(key)?.count ?? 0);
         byBackend.set(key, Math.max(0, Math.min(free, this.#backends.launchRoom(name, backend.name))));
       }
-      lines.set(name, this.#line(name, blocked, lanes));
+      lines.set(name, this.#line(name, blocked, lanes, byBackend));
     }
     const grants = allot(lines, { total, byRegistration, byBackend }, this.#served);
     this.#served = grants.at(-1)?.registration ?? this.#served;
     return grants.flatMap((grant) => permitOf(grant, lanes));
   }
 
-  reason(lane: LaneSpec): string {
-    const wait = this.#waits.get(lane.registration);
-    if (wait !== undefined) return wait;
+  /** What may keep a lane's next runner from being launched, as it is now. */
+  async obstacles(lane: LaneSpec, launching: number): Promise<Omit<Obstacles, 'own'>> {
+    const live = await this.#liveRunners();
+    const registration = this.#options.tenants.get(lane.registration)?.registration;
+    const admittance = this.#holds.admittance(lane);
     const { open, closed } = this.#backends.usable(lane);
-    if (open.length === 0) {
-      const words = closed.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
-      return closed.length === 0 ? 'no backend serves it' : `no backend can be tried now (${words})`;
-    }
-    return 'next in line: waits for a free place among the launches and runners of its backends';
+    const none = { count: 0, draining: 0 };
+    return {
+      configured: registration !== undefined,
+      github: admittance.kind === 'held' ? admittance.reason : undefined,
+      closed: open.length > 0 ? undefined : closed,
+      registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },
+      dispatcher: { count: live.total, draining: live.draining, max: this.#options.maxRunners },
+      unlisted: this.#unknownRunners(live.byRegistration) > 0,
+      backends: open.map((name) => ({
+        name,
+        ...(live.byBackend.get(`${lane.registration}/${name}`) ?? none),
+        max: registration?.backends.find((backend) => backend.name === name)?.maxRunners ?? 0,
+        launching: this.#backends.launchRoom(lane.registration, name) === 0,
+      })),
+      launches: { count: launching, max: this.#options.maxLaunches },
+    };
   }
 
-  #line(name: string, blocked: ReadonlyMap<string, string>, lanes: Map<string, LaneSpec>): readonly Request[] {
+  #line(
+    name: string,
+    blocked: ReadonlySet<string>,
+    lanes: Map<string, LaneSpec>,
+    byBackend: ReadonlyMap<string, number>,
+  ): readonly Request[] {
     const line: Request[] = [];
+    const trials = new Set<string>();
     const weights = new Map<string, number>();
     for (const { name: backend, weight } of this.#options.tenants.get(name)?.registration.backends ?? []) {
       if (weight !== undefined) weights.set(backend, weight);
@@ -91,46 +100,58 @@ export class Permits {
       if (line.length >= LANES_A_PASS) break;
       if (blocked.has(lane.key)) continue;
       const { open } = this.#backends.usable(lane);
-      if (open.length === 0) continue;
+      if (open.every((backend) => (byBackend.get(`${name}/${backend}`) ?? 0) === 0)) continue;
+      const admittance = this.#holds.admittance(lane);
+      if (admittance.kind === 'held') continue;
+      const onTrial = admittance.kind === 'trial';
+      if (onTrial) {
+        if (admittance.keys.some((key) => trials.has(key))) continue;
+        for (const key of admittance.keys) trials.add(key);
+      }
       lanes.set(lane.key, lane);
-      line.push({ laneKey: lane.key, need, backends: inTurn(open, weights, this.#options.random) });
+      line.push({ laneKey: lane.key, need: onTrial ? 1 : need, backends: inTurn(open, weights, this.#options.random) });
     }
     return line;
   }
 
   /** What a registration that has not been listed may have running, at the most, beyond what the ledger knows. */
-  #unknownRunners(live: ReadonlyMap<string, number>): number {
+  #unknownRunners(live: ReadonlyMap<string, Live>): number {
     let unknown = 0;
     for (const name of this.#backends.unknown()) {
       const cap = this.#options.tenants.get(name)?.registration.maxRunners ?? 0;
-      unknown += Math.max(0, cap - (live.get(name) ?? 0));
+      unknown += Math.max(0, cap - (live.get(name)?.count ?? 0));
     }
     return unknown;
   }
 
-  #atTheTop(live: number): string {
-    if (this.#backends.unknown().length > 0) return 'what runs for other registrations has not been listed yet';
-    return live >= this.#options.maxRunners
-      ? `the dispatcher is at its cap of ${this.#options.maxRunners} runners`
-      : `${this.#options.maxLaunches} launches are under way, the most at once`;
-  }
-
   async #liveRunners(): Promise<{
     readonly total: number;
-    readonly byRegistration: ReadonlyMap<string, number>;
-    readonly byBackend: ReadonlyMap<string, number>;
+    readonly draining: number;
+    readonly byRegistration: ReadonlyMap<string, Live>;
+    readonly byBackend: ReadonlyMap<string, Live>;
   }> {
     let total = 0;
-    const byRegistration = new Map<string, number>();
-    const byBackend = new Map<string, number>();
-    for (const { registration, backend, count } of await this.#ledger.liveCounts()) {
+    let ending = 0;
+    const byRegistration = new Map<string, Live>();
+    const byBackend = new Map<string, Live>();
+    for (const { registration, backend, count, draining } of await this.#ledger.liveCounts()) {
       total += count;
-      byRegistration.set(registration, (byRegistration.get(registration) ?? 0) + count);
-      const key = `${registration}/${backend ?? ''}`;
-      byBackend.set(key, (byBackend.get(key) ?? 0) + count);
+      ending += draining;
+      add(byRegistration, registration, { count, draining });
+      add(byBackend, `${registration}/${backend ?? ''}`, { count, draining });
     }
-    return { total, byRegistration, byBackend };
+    return { total, draining: ending, byRegistration, byBackend };
   }
+}
+
+interface Live {
+  readonly count: number;
+  readonly draining: number;
+}
+
+function add(to: Map<string, Live>, key: string, live: Live): void {
+  const before = to.get(key);
+  to.set(key, { count: (before?.count ?? 0) + live.count, draining: (before?.draining ?? 0) + live.draining });
 }
 
 function permitOf(grant: Grant, lanes: ReadonlyMap<string, LaneSpec>): readonly Permit[] {

@@ -20,28 +20,40 @@ export type Turn =
   | { readonly kind: 'wait'; readonly untilMs: number; readonly reason: string };
 
 export function turnOf(job: Waiting, nowMs: number): Turn {
-  if (job.launches === 0 && !job.disputed) return { kind: 'launch' };
-  if (job.launches >= MOST_LAUNCHES) {
+  if (job.planned === 0 && job.launches === 0 && !job.disputed) return { kind: 'launch' };
+  if (job.launches >= MOST_LAUNCHES && !job.probing) {
     return {
       kind: 'wait',
       untilMs: nowMs + PAUSE_MOST_MS,
-      reason: `${job.launches} runners were launched for its oldest job, and other jobs took them or they failed: give it a label of its own (sid-…)`,
+      reason: `${launchesOf(job)}: no more are launched for it${job.stolen > 0 ? '; give it a label of its own (sid-…)' : ''}`,
     };
   }
-  const readyAtMs = (job.lastLaunchAtMs ?? 0) + pauseMs(job.launches);
+  // A held job that tries again has had its pause already, and tries when GitHub may have made room for it.
+  const pauseMs = job.probing ? Math.min(PAUSE_FIRST_MS, pauseAfter(job.launches)) : pauseAfter(job.launches);
+  const readyAtMs = (job.lastLaunchAtMs ?? 0) + pauseMs;
   if (readyAtMs > nowMs) {
-    return {
-      kind: 'wait',
-      untilMs: readyAtMs,
-      reason: `${job.launches} runners were launched for its oldest job already; the next one waits`,
-    };
+    const at = new Date(readyAtMs).toISOString().slice(11, 16);
+    return { kind: 'wait', untilMs: readyAtMs, reason: `${launchesOf(job)}: the next follows at ${at} UTC` };
   }
   const readSince = job.verifiedAtMs !== null && job.verifiedAtMs > (job.lastLaunchAtMs ?? 0);
   if (readSince && !job.disputed && nowMs - (job.verifiedAtMs ?? 0) <= READ_IS_FRESH_MS) return { kind: 'launch' };
   return { kind: 'verify' };
 }
 
-function pauseMs(launches: number): number {
+/** Says only what is known to have become of them. */
+function launchesOf({ launches, passedOver, stolen }: Waiting): string {
+  const taken = Math.min(stolen, launches);
+  const idle = Math.min(passedOver, launches - taken);
+  const failed = launches - taken - idle;
+  const parts = [
+    ...(taken > 0 ? [`${taken} ran another job`] : []),
+    ...(idle > 0 ? [`${idle} idled beside it`] : []),
+    ...(failed > 0 ? [`${failed} did not come to it`] : []),
+  ];
+  return `${launches} runners were launched for its oldest job (${parts.join(', ')})`;
+}
+
+function pauseAfter(launches: number): number {
   if (launches < PROMPT_LAUNCHES) return 0;
   return Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(launches - PROMPT_LAUNCHES, 10));
 }

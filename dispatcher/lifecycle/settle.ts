@@ -2,8 +2,10 @@
 import type { Admission } from '../admission/lane.ts';
 import { type Failure, placedWords } from '../failure.ts';
 import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
+import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Floor } from './floor.ts';
+import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
 const BATCH = 500;
@@ -20,8 +22,19 @@ export async function settleJobs(floor: Floor, backends: Backends, verifier: Ver
       settlements.push(settle(floor, backends, job));
     }
     await ledger.settleJobs(settlements);
+    await stirHeld(floor, jobs);
     for (const job of jobs) if (job.disputed) verifier.ask(job.key);
     for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
+  }
+}
+
+/** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */
+async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
+  const { ledger } = floor.options;
+  if ((await ledger.nextProbeAt()) === null) return;
+  for (const job of jobs) {
+    if (job.status !== 'in_progress' && job.status !== 'completed') continue;
+    for (const laneKey of await ledger.stir(job.key, floor.now())) floor.laneChanged(laneKey);
   }
 }
 
@@ -38,6 +51,7 @@ async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void
   if (before === undefined || before.host !== job.host) return;
   const kind = job.status === 'in_progress' ? 'job-started' : 'job-completed';
   await floor.tell(job.runnerName, { kind, jobKey: job.key });
+  if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
   if (before.jobKey !== null) return;
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
@@ -59,7 +73,10 @@ function settle(floor: Floor, backends: Backends, job: JobRow): JobSettlement {
     labels: job.labels,
     visibility: job.visibility ?? undefined,
   });
-  const decided = decision(admission, backends);
+  const fresh = tooOld(job, decision(admission, backends), floor.now());
+  const { reasonCode, reason, cure } = job;
+  const decided =
+    reasonCode === 'time-limit' && fresh.reasonCode === null ? { ...fresh, reasonCode, reason, cure } : fresh;
   const changed =
     decided.state !== job.admission ||
     decided.reasonCode !== job.reasonCode ||
@@ -118,6 +135,13 @@ export function refusedByBackends(registration: string, refusals: readonly Failu
       ? 'Correct the image or shape in the job or the registration.'
       : `Correct the image or shape in the job or the registration. It is tried again every 15 minutes, and at once after \`shr backends reset ${registration}\`.`,
   };
+}
+
+/** Whenever we first saw it: GitHub gives a job up after a day, and may go on calling it queued for months. */
+function tooOld(job: JobRow, decided: Decision, nowMs: number): Decision {
+  const queuedSinceMs = queuedSince(job);
+  if (decided.state !== 'lane' || job.status !== 'queued' || nowMs - queuedSinceMs < QUEUE_LIMIT_MS) return decided;
+  return { ...decided, ...expiredWords(queuedSinceMs), state: 'expired', lane: null };
 }
 
 function metricOutcome(state: AdmissionState): 'lane' | 'refused' | 'not-ours' {

@@ -4,16 +4,32 @@ import { failureFields, githubFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
+import type { Tenant } from './ports.ts';
 
 const SECOND = 1000;
+const MINUTE = 60 * SECOND;
 const AT_ONCE = 8;
 const MOST_WAITING = 10_000;
 /** A job that was just read is not read again before this. */
 const FRESH_MS = 5 * SECOND;
 const RETRY_FIRST_MS = 2 * SECOND;
-const RETRY_MOST_MS = 2 * 60 * SECOND;
+const RETRY_MOST_MS = 2 * MINUTE;
 /** Jobs read before a container is stopped because nothing names it. */
 const MOST_SUSPECTS = 20;
+/** After a 404 the job is asked for again in this time; the last one repeats. Together they span what a proof needs. */
+const ASK_AGAIN_MS = [5 * SECOND, 30 * SECOND, 150 * SECOND] as const;
+const PROOF_MISSES = 3;
+const PROOF_SPAN_MS = 3 * MINUTE;
+/** How often a job of a repository that the credentials do not see is looked for. */
+const UNSEEN_REPOSITORY_MS = 5 * MINUTE;
+
+interface Misses {
+  readonly count: number;
+  readonly firstMs: number;
+  readonly untilMs: number;
+  /** The repository is not seen either: there is nothing more to learn from asking at once. */
+  readonly proven: boolean;
+}
 
 export class Verifier {
   readonly #floor: Floor;
@@ -21,6 +37,8 @@ export class Verifier {
   readonly #waiting = new Map<string, string | null>();
   readonly #reading = new Map<string, Promise<boolean>>();
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
+  /** Jobs that GitHub answered 404 for, since it last showed them. */
+  readonly #misses = new Map<string, Misses>();
 
   constructor(floor: Floor) {
     this.#floor = floor;
@@ -32,8 +50,8 @@ export class Verifier {
    */
   ask(jobKey: string, registration: string | null = null): void {
     if (this.#reading.has(jobKey) || this.#waiting.size >= MOST_WAITING) return;
-    const failed = this.#failures.get(jobKey);
-    if (failed !== undefined && failed.untilMs > this.#floor.now()) return;
+    const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
+    if (untilMs > this.#floor.now()) return;
     this.#waiting.set(jobKey, registration ?? this.#waiting.get(jobKey) ?? null);
     this.#pump();
   }
@@ -87,14 +105,17 @@ export class Verifier {
     const job = await ledger.job(key);
     if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
     if (job.verifiedAtMs !== null && !job.disputed && this.#floor.now() - job.verifiedAtMs < FRESH_MS) return true;
+    const missed = this.#misses.get(key);
+    if (missed !== undefined && missed.untilMs > this.#floor.now()) return missed.proven;
     const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) return true;
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
-      if (fact === undefined) await ledger.dropJob(key, 'GitHub does not know this job any more', this.#floor.now());
-      else await ledger.recordFacts([fact]);
+      if (fact === undefined) return await this.#missed(job, tenant);
+      await ledger.recordFacts([fact]);
+      this.#misses.delete(key);
+      if (fact.status === 'queued' && job.launches > 0) await this.#readRun(job, tenant);
       this.#failures.delete(key);
-      if (job.laneKey !== null) this.#floor.laneChanged(job.laneKey);
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
@@ -103,8 +124,79 @@ export class Verifier {
       this.#postpone(job, error);
       return false;
     } finally {
+      if (job.laneKey !== null) this.#floor.laneChanged(job.laneKey);
       this.#floor.wake();
     }
+  }
+
+  /** A run that has completed has no jobs that wait, and yet GitHub may go on calling one of them queued for months. */
+  async #readRun(job: JobRow, tenant: Tenant): Promise<void> {
+    const { ledger, log } = this.#floor.options;
+    const run = await tenant.github.readRun(job.owner, job.repository, job.runId);
+    if (run === undefined || !run.completed || run.attempt < job.runAttempt) return;
+    log.info('job-of-ended-run', { job: job.key, registration: job.registration });
+    await ledger.setJobAside(job.key, {
+      reasonCode: 'run-completed',
+      reason: 'GitHub calls this job queued although its run has completed: no job of a completed run starts',
+      cure: 'Nothing needs to be done; run the workflow again where the job is wanted.',
+    });
+  }
+
+  /**
+   * A 404 may be GitHub's lag or a bad day: the job is asked for again before it is believed, and then its repository,
+   * because credentials that lost sight of it get the same answer. Meanwhile it is held, so that nothing waits for it.
+   */
+  async #missed(job: JobRow, tenant: Tenant): Promise<boolean> {
+    const { ledger, log } = this.#floor.options;
+    const now = this.#floor.now();
+    const before = this.#misses.get(job.key);
+    const count = (before?.count ?? 0) + 1;
+    const firstMs = before?.firstMs ?? now;
+    if (count < PROOF_MISSES || now - firstMs < PROOF_SPAN_MS) {
+      const pauseMs = ASK_AGAIN_MS[Math.min(count, ASK_AGAIN_MS.length) - 1] ?? MINUTE;
+      this.#askAgain(job, { count, firstMs, untilMs: now + pauseMs, proven: false });
+      await ledger.holdUnseen(job.key, null, now + pauseMs, now);
+      return false;
+    }
+    const { owner, repository } = job;
+    if (await tenant.github.seesRepository(owner, repository)) {
+      this.#misses.delete(job.key);
+      await ledger.dropJob(job.key, 'GitHub does not know this job any more', now);
+      return true;
+    }
+    const runner = job.runnerName === null ? undefined : await ledger.runner(job.runnerName);
+    if (job.status === 'in_progress' && (runner === undefined || runner.state === 'gone')) {
+      this.#misses.delete(job.key);
+      await ledger.dropJob(job.key, `GitHub shows neither the job nor ${owner}/${repository}`, now);
+      return true;
+    }
+    if (before?.proven !== true) {
+      log.warn('repository-not-seen', {
+        job: job.key,
+        registration: job.registration,
+        repository: `${owner}/${repository}`,
+      });
+    }
+    this.#askAgain(job, { count, firstMs, untilMs: now + UNSEEN_REPOSITORY_MS, proven: true });
+    await ledger.holdUnseen(
+      job.key,
+      {
+        reasonCode: 'unseen',
+        reason: `GitHub answers 404 for the job and for ${owner}/${repository}: the credentials of ${tenant.registration.name} do not see the repository`,
+        cure: `Give the App or token access to ${owner}/${repository}; the job is looked for every 5 minutes.`,
+      },
+      now + UNSEEN_REPOSITORY_MS,
+      now,
+    );
+    return true;
+  }
+
+  #askAgain(job: JobRow, misses: Misses): void {
+    if (this.#misses.size >= MOST_WAITING) this.#misses.clear();
+    this.#misses.set(job.key, misses);
+    this.#floor.options.clock.after(misses.untilMs - this.#floor.now(), () => {
+      if (this.#misses.has(job.key)) this.ask(job.key, job.registration);
+    });
   }
 
   #postpone(job: JobRow, error: GithubError): void {

@@ -34,7 +34,7 @@ describe('shr jobs and shr lanes', () => {
     const [head, refused, queued] = out.split('\n');
     expect(head).to.match(/^JOB +REPOSITORY +NAME +STATUS +FOR +ADMISSION +RUNNER +WHY$/);
     expect(refused).to.match(/^2 +acme\/web +job 2 +queued +\w+ +refused acme +- +cpu-64 is more than the 8 cores/);
-    expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +lane acme +-$/);
+    expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +lane acme +- +acme has its 10 runners$/);
   });
 
   it("shows a stranger's control characters as a mark", async () => {
@@ -113,7 +113,7 @@ describe('shr jobs and shr lanes', () => {
     const { out, code } = await run(lanesCommand, ['--url', house.url, '--waiting']);
     expect(code).to.equal(0);
     expect(out.split('\n')[1]).to.match(
-      /^lane0acme0000001 +acme +orgs\/acme +acme-runner +1 +\w+ +0 +0 +0 +acme has its 10 runners$/,
+      /^lane0acme0000001 +acme +orgs\/acme +acme-runner +1 +0 +\w+ +0 +0 +0 +acme has its 10 runners$/,
     );
     const json = JSON.parse((await run(lanesCommand, ['--url', house.url, '--json'])).out);
     expect(json.lanes[0]).to.include({ key: acmeLane.key, waitReason: 'acme has its 10 runners' });

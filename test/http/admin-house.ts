@@ -165,7 +165,9 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
       name === 'acme'
         ? { lastAtMs: NOW - 30_000, nextAtMs: NOW + 30_000, repositories: 12, problems: ['acme/vault: forbidden'] }
         : undefined,
-    waitReason: (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
+    laneReason: async (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
+    jobReason: async ({ laneKey, status }) =>
+      laneKey === acmeLane.key && status === 'queued' ? 'acme has its 10 runners' : undefined,
     async forgetRunner(name) {
       const before = await ledger.runner(name);
       if (before === undefined) return undefined;

@@ -115,7 +115,8 @@ describe('admin listener', () => {
           log: { debug() {}, info() {}, warn() {}, error() {} },
           token,
           registrations: () => [],
-          waitReason: () => undefined,
+          laneReason: async () => undefined,
+          jobReason: async () => undefined,
           forgetRunner: async () => undefined,
           readiness: async () => ({ ready: true, reasons: [] }),
           metrics: { expose: async () => ({ contentType: 'text/plain', text: '' }) },
@@ -202,7 +203,7 @@ describe('admin listener', () => {
 
     it('tells a defect to the log and not to the one who asked', async () => {
       await open({
-        waitReason: () => {
+        laneReason: async () => {
           throw new TypeError('detail of the inside');
         },
         readiness: async () => {

@@ -1,7 +1,7 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { Ledger, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import type { Ledger, RunnerState, RunnerStep } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { breaker, failure } from '../failures.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
@@ -315,7 +315,16 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.createRunner(runner({ name: 'd-6', state: 'draining', specHash: 'spec-0' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-7', state: 'busy' }), 'launch');
         expect(await ledger.laneCounts(['unheard of', lane().key, lane().key])).to.deep.equal([
-          { lane: lane(), demand: 2, oldestQueuedSinceMs: 10_001, creating: 1, starting: 1, online: 1, outdated: 1 },
+          {
+            lane: lane(),
+            demand: 2,
+            held: 0,
+            oldestQueuedSinceMs: 10_001,
+            creating: 1,
+            starting: 1,
+            online: 1,
+            outdated: 1,
+          },
         ]);
       });
 
@@ -399,7 +408,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
       });
 
-      it('offer the job with the fewest launches first, then the one that waited longest', async () => {
+      it('offer the job with the fewest runners planned first, then the one that waited longest', async () => {
         await queue([1, 2, 3]);
         await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1), createdAtMs: 30_000 }), 'launch');
         expect(await ledger.waitingJobs(lane().key, 10)).to.deep.equal(
@@ -409,8 +418,12 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
             owner: 'Acme',
             repository: 'web',
             jobId,
-            launches: jobId === 1 ? 1 : 0,
-            lastLaunchAtMs: jobId === 1 ? 30_000 : null,
+            planned: jobId === 1 ? 1 : 0,
+            launches: 0,
+            lastLaunchAtMs: null,
+            stolen: 0,
+            passedOver: 0,
+            probing: false,
             verifiedAtMs: null,
             statusSinceMs: 10_000 + jobId,
             disputed: false,
@@ -447,14 +460,23 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.timeline('d-1')).to.have.length(1);
       });
 
-      it('count their launch on the job they are made for, which need not be settled for that', async () => {
+      it('count on the job they are made for what becomes of them, which need not be settled for that', async () => {
         await queue([1]);
         const before = await known(keyOf(1));
         await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1), createdAtMs: 31_000 }), 'launch');
-        expect(await ledger.job(keyOf(1))).to.deep.equal({ ...before, launches: 1, lastLaunchAtMs: 31_000 });
+        expect(await ledger.job(keyOf(1))).to.deep.equal({ ...before, planned: 1 });
+        const step = (launch: NonNullable<RunnerStep['launch']>) =>
+          ledger.stepRunner('d-1', () => ({ patch: {}, entries: [], launch }));
+        await step('called');
+        const calledAtMs = (await known(keyOf(1))).lastLaunchAtMs;
+        expect(await ledger.job(keyOf(1))).to.include({ planned: 1, launches: 1 });
+        expect(calledAtMs).to.be.a('number');
+        await step('stolen');
+        await step('given-back');
         expect(await ledger.unsettledJobs(10)).to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 32_000 })]);
-        expect(await ledger.job(keyOf(1))).to.include({ launches: 1, lastLaunchAtMs: 31_000 });
+        const counted = { planned: 0, launches: 1, stolen: 1, lastLaunchAtMs: calledAtMs };
+        expect(await ledger.job(keyOf(1))).to.include(counted);
       });
 
       it('take a step, and tell how they were before and after', async () => {
@@ -583,7 +605,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.liveCounts()).to.deep.equal([]);
       });
 
-      it('count while an instance may exist, draining ones included', async () => {
+      // X5
+      it('count while an instance may run, draining ones included and told apart', async () => {
         await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-2', backend: 'eci', instanceState: 'running' }), 'launch');
         await ledger.createRunner(
@@ -596,10 +619,18 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         );
         await ledger.createRunner(runner({ name: 'd-5', backend: 'eci', state: 'gone' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-6', backend: 'eci', registration: 'other' }), 'launch');
+        await ledger.createRunner(
+          runner({ name: 'd-7', backend: 'eci', state: 'draining', instanceState: 'running' }),
+          'launch',
+        );
+        await ledger.createRunner(
+          runner({ name: 'd-8', backend: 'eci', state: 'draining', instanceState: 'none' }),
+          'GitHub refused it',
+        );
         expect(await ledger.liveCounts()).to.have.deep.members([
-          { registration: 'acme', backend: null, count: 1 },
-          { registration: 'acme', backend: 'eci', count: 2 },
-          { registration: 'other', backend: 'eci', count: 1 },
+          { registration: 'acme', backend: null, count: 1, draining: 0 },
+          { registration: 'acme', backend: 'eci', count: 2, draining: 1 },
+          { registration: 'other', backend: 'eci', count: 1, draining: 0 },
         ]);
       });
 

@@ -12,6 +12,7 @@ import type {
   TimelineEntry,
 } from '../../dispatcher/ledger/ledger.ts';
 import { mergeFact } from '../../dispatcher/ledger/merge.ts';
+import { expiredWords } from '../../dispatcher/ledger/queue-age.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -135,9 +136,7 @@ export class Oracle {
         ...job.row,
         admission: 'expired',
         version: job.row.version + 1,
-        reasonCode: 'expired',
-        reason: 'It waited in the queue for longer than GitHub keeps a job there.',
-        cure: 'Run the workflow again.',
+        ...expiredWords(job.row.statusSinceMs),
       };
     }
     return [...lanes].sort(order);
@@ -171,6 +170,7 @@ export class Oracle {
       {
         lane,
         demand: waiting.length,
+        held: 0,
         oldestQueuedSinceMs: waiting.length === 0 ? null : Math.min(...waiting.map((row) => row.statusSinceMs)),
         creating: present('creating'),
         starting: present('starting'),
@@ -183,7 +183,7 @@ export class Oracle {
   waitingJobs(key: string): string[] {
     return this.rows()
       .filter((row) => demands(row) && row.laneKey === key)
-      .sort((a, b) => a.launches - b.launches || a.statusSinceMs - b.statusSinceMs || order(a.key, b.key))
+      .sort((a, b) => a.planned - b.planned || a.statusSinceMs - b.statusSinceMs || order(a.key, b.key))
       .map((row) => row.key);
   }
 
@@ -206,7 +206,7 @@ export class Oracle {
       { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
     ]);
     const job = this.jobs.get(runner.forJobKey ?? '');
-    if (job) job.row = { ...job.row, launches: job.row.launches + 1, lastLaunchAtMs: runner.createdAtMs };
+    if (job) job.row = { ...job.row, planned: job.row.planned + 1 };
   }
 
   stepRunner(name: string, step: RunnerStep): void {
@@ -235,7 +235,8 @@ export class Oracle {
   liveCounts(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const runner of this.live()) {
-      if (runner.instanceState === 'absent') continue;
+      if (runner.instanceState === 'absent' || runner.instanceState === 'ended') continue;
+      if (runner.instanceState === 'none' && runner.state !== 'creating') continue;
       const key = `${runner.registration} ${runner.backend}`;
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import { z } from 'zod';
+import * as held from '../../dispatcher/ledger/held-job-queries.ts';
 import * as queries from '../../dispatcher/ledger/queries.ts';
 import { sqliteBuilder as builder, openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 
@@ -14,6 +15,9 @@ const LIVING = [
   'jobsInDemand',
   'jobsInDemandByAge',
   'jobsOpen',
+  'jobsHeldByLane',
+  'jobsHeldByTime',
+  'jobsHeldByRun',
   'runnersLiveByLane',
   'runnersLiveByCheck',
   'runnersLiveByBackend',
@@ -41,6 +45,7 @@ describe('the plans that SQLite makes', () => {
   }
 
   const job = { registration: undefined };
+  const run = { host: 'h', owner: 'o', repository: 'r', runId: 1 };
   const runner = { registration: undefined };
   const plans: readonly (readonly [string, queries.Query, string])[] = [
     ['the jobs of a run', queries.jobsOfRun(builder, 9, 9), 'jobsByRun'],
@@ -53,6 +58,14 @@ describe('the plans that SQLite makes', () => {
     ['the supply of a lane', queries.laneSupply(builder, 'l'), 'COVERING INDEX runnersLiveByLane'],
     ['the next job of a lane', queries.waitingJobs(builder, 'l', 9), 'jobsInDemand'],
     ['lanes in use', queries.lanesInUse(builder), 'jobsInDemand'],
+    ['the held jobs of a lane', held.laneHeld(builder, 'l'), 'jobsHeldByLane'],
+    ['held jobs that waited too long', held.overdueHeldJobs(builder, 9, 9), 'jobsHeldBy'],
+    ['jobs that a runner idled beside', held.jobsPassedOver(builder, 'l', 9, 9), 'jobsInDemand'],
+    ['the held jobs of a run', held.heldOfRun(builder, run, 9), 'jobsHeldByRun'],
+    ['the running jobs of a run', held.runningOfRun(builder, run), 'jobsRunningByRun'],
+    ['held jobs that may try', held.heldToProbe(builder, 9, 9), 'jobsHeldByTime'],
+    ['the time of the next try', held.nextProbe(builder), 'jobsHeldByTime'],
+    ['jobs to look for again', held.unseenJobs(builder, 9, 9), 'jobsHeldByTime'],
     [
       'the queued jobs of a lane',
       queries.jobsMatching(builder, { ...job, laneKey: 'l', status: 'queued' }, 9),

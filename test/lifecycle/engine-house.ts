@@ -145,6 +145,8 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
         if (job === undefined) return undefined;
         return { ...job, source: 'read', toldBy: name, repositoryId: null, observedAtMs: clock.now() };
       },
+      readRun: async () => ({ completed: false, attempt: 1 }),
+      seesRepository: async () => true,
     };
   };
 

@@ -12,8 +12,12 @@ function waiting(fields: Partial<Waiting>): Waiting {
     owner: 'acme',
     repository: 'web',
     jobId: 1,
+    planned: 0,
     launches: 0,
     lastLaunchAtMs: null,
+    stolen: 0,
+    passedOver: 0,
+    probing: false,
     verifiedAtMs: null,
     statusSinceMs: 0,
     disputed: false,
@@ -54,7 +58,7 @@ describe('the turn of a waiting job', () => {
   });
 
   it('stops at a cap, and names the cure', () => {
-    const turn = turnOf(waiting({ launches: MOST_LAUNCHES, lastLaunchAtMs: 0 }), 100 * MINUTE);
+    const turn = turnOf(waiting({ launches: MOST_LAUNCHES, stolen: 9, lastLaunchAtMs: 0 }), 100 * MINUTE);
     expect(turn.kind === 'wait' && turn.reason).to.include('sid-');
   });
 });

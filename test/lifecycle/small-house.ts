@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { createBackends } from '../../dispatcher/backends.ts';
+import type { Clock } from '../../dispatcher/clock.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
@@ -24,7 +25,8 @@ export interface SmallHouse {
   readonly engine: Engine;
   readonly registration: Registration;
   readonly log: readonly LogLine[];
-  queueJob(jobId: number): Promise<void>;
+  queueJob(jobId: number, some?: Partial<JobFact>): Promise<void>;
+  tell(told: JobFact): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,11 +68,17 @@ function quietGithub(jobs: ReadonlyMap<number, JobFact>, now: () => number): Git
       const job = jobs.get(jobId);
       return job === undefined ? undefined : { ...job, source: 'read', observedAtMs: now() };
     },
+    readRun: async () => ({ completed: false, attempt: 1 }),
+    seesRepository: async () => true,
   };
 }
 
-/** `providers`: each backend's, by name, in order of preference. */
-export async function openSmallHouse(providers: Readonly<Record<string, Provider>>): Promise<SmallHouse> {
+/** `providers`: each backend's, by name, in order of preference. `github`: another one than the quiet one. */
+export async function openSmallHouse(
+  providers: Readonly<Record<string, Provider>>,
+  github?: (clock: Clock) => Github,
+  changes: Partial<Registration> = {},
+): Promise<SmallHouse> {
   const clock = new VirtualClock(NOW);
   const log: LogLine[] = [];
   const line = (event: string, fields: Readonly<Record<string, unknown>> = {}): void =>
@@ -92,6 +100,7 @@ export async function openSmallHouse(providers: Readonly<Record<string, Provider
       options: {},
       maxRunners: 5,
     })),
+    ...changes,
   });
   const load = async (kind: string): Promise<ProviderModule> => ({
     kind,
@@ -117,7 +126,7 @@ export async function openSmallHouse(providers: Readonly<Record<string, Provider
         'acme',
         {
           registration: own,
-          github: quietGithub(jobs, () => clock.now()),
+          github: github?.(clock) ?? quietGithub(jobs, () => clock.now()),
           provider: (name: string) => backends.of(own, name),
         },
       ],
@@ -131,9 +140,13 @@ export async function openSmallHouse(providers: Readonly<Record<string, Provider
     engine,
     registration: own,
     log,
-    async queueJob(jobId) {
+    async tell(told) {
+      await ledger.recordFacts([told]);
+      engine.wake();
+    },
+    async queueJob(jobId, some = {}) {
       const observedAtMs = clock.now();
-      const job = fact(jobId, 'acme', { observedAtMs, createdAtMs: observedAtMs });
+      const job = fact(jobId, 'acme', { observedAtMs, createdAtMs: observedAtMs, ...some });
       jobs.set(jobId, job);
       await ledger.recordDeliveries([
         {

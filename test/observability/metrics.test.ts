@@ -29,6 +29,7 @@ function counts(key: string, registration: string, numbers: Partial<LaneCounts>)
   return {
     lane: lane(key, registration),
     demand: 0,
+    held: 0,
     oldestQueuedSinceMs: null,
     creating: 0,
     starting: 0,
@@ -61,7 +62,7 @@ function observed(change: Partial<MetricsSources> = {}, mostSeries?: number) {
           world.largestQuestion = Math.max(world.largestQuestion, keys.length);
           return world.lanes.filter((one) => keys.includes(one.lane.key));
         },
-        liveCounts: async () => world.live,
+        liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0 })),
         breakers: async () => world.breakers,
       },
       clock: { now: () => NOW },
@@ -268,7 +269,7 @@ describe('metrics', () => {
         ledger: {
           lanesInUse: async () => world.lanes.map((one) => one.lane.key),
           laneCounts: async () => world.lanes,
-          liveCounts: async () => world.live,
+          liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0 })),
           breakers: async () => world.breakers,
         },
         clock: { now: () => NOW },

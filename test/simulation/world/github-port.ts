@@ -5,6 +5,7 @@ import {
   type Github,
   GithubError,
   type GithubErrorKind,
+  type GithubRun,
   type GithubRunner,
   type JitRequest,
   type JitRunner,
@@ -81,6 +82,14 @@ export class GithubPort implements Github {
         ? undefined
         : { ...fact, source: 'read', toldBy: this.#options.registration, observedAtMs };
     });
+  }
+
+  readRun(_owner: string, _repository: string, runId: number): Promise<GithubRun | undefined> {
+    return this.#call('GET run', [], () => this.#options.world.run(runId));
+  }
+
+  seesRepository(owner: string, repository: string): Promise<boolean> {
+    return this.#call(`GET ${owner}/${repository}`, [], () => true);
   }
 
   /** The poller's way in: not part of the port, but on the same credentials and through the same weather. */

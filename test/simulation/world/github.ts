@@ -3,7 +3,13 @@
  * answers, and when, is the port's business (github-port.ts).
  */
 import type { Clock } from '../../../dispatcher/clock.ts';
-import { GithubError, type GithubRunner, type JitRequest, type JitRunner } from '../../../dispatcher/github/github.ts';
+import {
+  GithubError,
+  type GithubRun,
+  type GithubRunner,
+  type JitRequest,
+  type JitRunner,
+} from '../../../dispatcher/github/github.ts';
 import { type GithubScope, scopePath } from '../../../dispatcher/github/scope.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
@@ -128,6 +134,12 @@ export class GithubWorld {
   fact(jobId: number): ToldFact | undefined {
     const job = this.jobs.get(jobId);
     return job === undefined ? undefined : factOf(job, this.host);
+  }
+
+  run(runId: number): GithubRun | undefined {
+    const plans = this.#plans.filter((plan) => plan.runId === runId);
+    if (plans.length === 0) return undefined;
+    return { completed: plans.every((plan) => this.jobs.get(plan.id)?.status === 'completed'), attempt: 1 };
   }
 
   /** What a poll of these owners' repositories shows: the jobs, completed ones too, of runs that have not completed. */

@@ -1,0 +1,143 @@
+/** The statements about held jobs. They are few: each query stands on a partial index of them alone. */
+import { sql } from 'kysely';
+import type { JobRow, JobWords } from './ledger.ts';
+import type { Builder, Query } from './queries.ts';
+
+/** The run that a job belongs to. */
+export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;
+
+export function laneHeld(builder: Builder, laneKey: string): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('held'),
+      fn.min<number | null>('queuedSinceMs').as('oldestQueuedSinceMs'),
+    ])
+    .where('hold', 'is not', null)
+    .where('laneKey', '=', laneKey)
+    .compile();
+}
+
+export function overdueHeldJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(['key', 'laneKey', 'queuedSinceMs'])
+    .where('hold', 'is not', null)
+    .where('laneKey', 'is not', null)
+    .where('queuedSinceMs', '<', beforeMs)
+    .orderBy('queuedSinceMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+/** Jobs that were queued before a runner of their lane came online, and still are. */
+export function jobsPassedOver(builder: Builder, laneKey: string, onlineAtMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('demand', '=', sql.lit(1))
+    .where('laneKey', '=', laneKey)
+    .where('status', '=', 'queued')
+    .where('statusSinceMs', '<=', onlineAtMs)
+    .orderBy('planned')
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+export function runningOfRun(builder: Builder, { host, owner, repository, runId }: RunOf): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', '=', sql.lit('in_progress'))
+    .where('runId', '=', runId)
+    .where('host', '=', host)
+    .where('owner', '=', owner)
+    .where('repository', '=', repository)
+    .compile();
+}
+
+export function heldOfRun(builder: Builder, { host, owner, repository, runId }: RunOf, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('hold', '=', sql.lit('unserved'))
+    .where('runId', '=', runId)
+    .where('host', '=', host)
+    .where('owner', '=', owner)
+    .where('repository', '=', repository)
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+export function heldOfLane(builder: Builder, laneKey: string, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('hold', '=', sql.lit('unserved'))
+    .where('laneKey', '=', laneKey)
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+/** `dueBeforeMs` null: whatever their time. */
+export function heldToProbe(builder: Builder, dueBeforeMs: number | null, limit: number): Query {
+  let query = builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('hold', '=', sql.lit('unserved'))
+    .where('probing', '=', sql.lit(0));
+  if (dueBeforeMs !== null) query = query.where('heldUntilMs', '<=', dueBeforeMs);
+  return query.orderBy('heldUntilMs').orderBy('key').limit(sql.lit(limit)).compile();
+}
+
+export function nextProbe(builder: Builder): Query {
+  return builder
+    .selectFrom('jobs')
+    .select('heldUntilMs as atMs')
+    .where('hold', 'is not', null)
+    .where('probing', '=', sql.lit(0))
+    .where('heldUntilMs', 'is not', null)
+    .orderBy('heldUntilMs')
+    .limit(sql.lit(1))
+    .compile();
+}
+
+export function unseenJobs(builder: Builder, nowMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select('key')
+    .where('hold', '=', sql.lit('unseen'))
+    .where('heldUntilMs', '<=', nowMs)
+    .orderBy('heldUntilMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+export type HoldColumns = Pick<
+  JobRow,
+  | 'hold'
+  | 'heldSinceMs'
+  | 'heldUntilMs'
+  | 'heldAtRunning'
+  | 'probing'
+  | 'passedOver'
+  | 'passedOverBy'
+  | 'lastLaunchAtMs'
+> & { readonly demand: boolean } & (JobWords | object);
+
+export function putHold(builder: Builder, key: string, hold: HoldColumns): Query {
+  const { demand, probing, ...columns } = hold;
+  return builder
+    .updateTable('jobs')
+    .set({ ...columns, probing: probing ? 1 : 0, demand: demand ? 1 : 0 })
+    .where('key', '=', key)
+    .compile();
+}

@@ -1,0 +1,186 @@
+/**
+ * Jobs that ask for no runner although GitHub calls them queued. `unserved`: GitHub gives them to no runner that fits
+ * (`max-parallel`, concurrency, a runner group that does not admit them). `unseen`: GitHub answers 404 for them.
+ *
+ * One held job of a run at a time may try again, with growing pauses, or at once when a job of its run or lane starts
+ * or ends: then GitHub may have made room for another.
+ */
+import * as queries from './held-job-queries.ts';
+import type { JobRow, JobWords } from './ledger.ts';
+import { expireJob } from './queries.ts';
+import * as rows from './rows.ts';
+import { type Context, job, type Step } from './steps.ts';
+
+const MINUTE = 60_000;
+/** Fitting runners that must have idled beside a queued job before it is held. */
+export const ENOUGH_EVIDENCE = 3;
+const PAUSE_FIRST_MS = MINUTE;
+const PAUSE_MOST_MS = 30 * MINUTE;
+/** Where the lane's other jobs come and go, they must not make a held one try all day long. */
+const PROMPT_LANE_PROBES = 10;
+const LANE_PROBE_PAUSE_MS = 10 * MINUTE;
+const MOST_JOBS = 1000;
+const MOST_OF_A_LANE = 100;
+
+export function* passOver(
+  context: Context,
+  laneKey: string,
+  runner: string,
+  onlineAtMs: number,
+  nowMs: number,
+): Step<readonly string[]> {
+  const passed = (yield queries.jobsPassedOver(context.builder, laneKey, onlineAtMs, MOST_JOBS)).rows.map(rows.jobRow);
+  const held: string[] = [];
+  const running = new Map<string, number>();
+  for (const row of passed) {
+    const passedOver = row.passedOver + 1;
+    if (passedOver < ENOUGH_EVIDENCE) {
+      yield* put(context, { ...row, passedOver, passedOverBy: runner });
+      continue;
+    }
+    const run = runKey(row);
+    const runs = running.get(run) ?? (yield* runningOf(context, row));
+    running.set(run, runs);
+    const pauseMs = Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(passedOver - ENOUGH_EVIDENCE, 10));
+    yield* put(context, {
+      ...row,
+      passedOver,
+      passedOverBy: runner,
+      hold: 'unserved',
+      heldSinceMs: row.heldSinceMs ?? nowMs,
+      heldUntilMs: nowMs + pauseMs,
+      heldAtRunning: Math.max(row.heldAtRunning, runs),
+      probing: false,
+    });
+    held.push(row.key);
+  }
+  return held;
+}
+
+export function* stir(context: Context, key: string, nowMs: number): Step<readonly string[]> {
+  const stirred = yield* job(context, key);
+  if (stirred === undefined) return [];
+  const lanes = new Set<string>();
+  const ofRun = (yield queries.heldOfRun(context.builder, stirred, MOST_JOBS)).rows.map(rows.jobRow);
+  if (ofRun.length > 0) {
+    const running = yield* runningOf(context, stirred);
+    // With `max-parallel` no more of them run side by side than before. Where more do, something else held them back.
+    const isOver = running > Math.max(...ofRun.map(({ heldAtRunning }) => heldAtRunning));
+    if (isOver) for (const row of ofRun) yield* release(context, row, lanes);
+    else yield* probe(context, ofRun, lanes);
+  }
+  if (stirred.laneKey === null) return [...lanes];
+  const ofLane = (yield queries.heldOfLane(context.builder, stirred.laneKey, MOST_OF_A_LANE)).rows.map(rows.jobRow);
+  const others = Map.groupBy(
+    ofLane.filter((row) => runKey(row) !== runKey(stirred)),
+    runKey,
+  );
+  for (const row of others.values()) {
+    const [first] = row;
+    if (first === undefined) continue;
+    const rests = first.passedOver >= PROMPT_LANE_PROBES && nowMs - (first.lastLaunchAtMs ?? 0) < LANE_PROBE_PAUSE_MS;
+    if (!rests) yield* probe(context, row, lanes);
+  }
+  return [...lanes];
+}
+
+export function* probeHeld(
+  context: Context,
+  nowMs: number,
+  which: 'due' | 'all',
+  limit: number,
+): Step<readonly string[]> {
+  const lanes = new Set<string>();
+  const due = (yield queries.heldToProbe(context.builder, which === 'due' ? nowMs : null, limit)).rows.map(rows.jobRow);
+  const tried = new Set<string>();
+  for (const row of due) {
+    const run = runKey(row);
+    const ofRun = tried.has(run)
+      ? []
+      : (yield queries.heldOfRun(context.builder, row, MOST_JOBS)).rows.map(rows.jobRow);
+    if (!tried.has(run) && ofRun.every(({ probing }) => !probing)) yield* probe(context, [row], lanes);
+    // Another of its run tries: it is looked at again later.
+    else yield* put(context, { ...row, heldUntilMs: nowMs + PAUSE_FIRST_MS });
+    tried.add(run);
+  }
+  return [...lanes];
+}
+
+export function* nextProbeAt(context: Context): Step<number | null> {
+  const [found] = (yield queries.nextProbe(context.builder)).rows;
+  return found === undefined ? null : rows.momentOf(found);
+}
+
+export function* unseenJobs(context: Context, nowMs: number, limit: number): Step<readonly string[]> {
+  return (yield queries.unseenJobs(context.builder, nowMs, limit)).rows.map(rows.keyOf);
+}
+
+export function* holdUnseen(
+  context: Context,
+  key: string,
+  words: JobWords | null,
+  untilMs: number,
+  nowMs: number,
+): Step<void> {
+  const row = yield* job(context, key);
+  if (row === undefined || row.status === 'completed') return;
+  const held: JobRow = {
+    ...row,
+    hold: 'unseen',
+    heldSinceMs: row.hold === 'unseen' ? row.heldSinceMs : nowMs,
+    heldUntilMs: untilMs,
+    probing: false,
+  };
+  yield* put(context, held, words ?? undefined);
+}
+
+export function* setJobAside(context: Context, key: string, words: JobWords): Step<void> {
+  yield expireJob(context.builder, key, words);
+}
+
+/** One of the run's held jobs tries at once, unless one does already. */
+function* probe(context: Context, ofRun: readonly JobRow[], lanes: Set<string>): Step<void> {
+  const [first] = ofRun;
+  if (first === undefined || ofRun.some(({ probing }) => probing)) return;
+  yield* put(context, { ...first, probing: true });
+  if (first.laneKey !== null) lanes.add(first.laneKey);
+}
+
+/** One more runner that idles beside it is enough to hold it again. */
+function* release(context: Context, row: JobRow, lanes: Set<string>): Step<void> {
+  yield* put(context, {
+    ...row,
+    hold: null,
+    heldSinceMs: null,
+    heldUntilMs: null,
+    probing: false,
+    passedOver: ENOUGH_EVIDENCE - 1,
+    lastLaunchAtMs: null,
+  });
+  if (row.laneKey !== null) lanes.add(row.laneKey);
+}
+
+function* put(context: Context, row: JobRow, words?: JobWords): Step<void> {
+  const { hold, heldSinceMs, heldUntilMs, heldAtRunning, probing, passedOver, passedOverBy, lastLaunchAtMs } = row;
+  yield queries.putHold(context.builder, row.key, {
+    hold,
+    heldSinceMs,
+    heldUntilMs,
+    heldAtRunning,
+    probing,
+    passedOver,
+    passedOverBy,
+    lastLaunchAtMs,
+    demand: rows.isDemand(row),
+    ...words,
+  });
+}
+
+function* runningOf(context: Context, row: queries.RunOf): Step<number> {
+  const [found] = (yield queries.runningOfRun(context.builder, row)).rows;
+  return found === undefined ? 0 : rows.countOf(found);
+}
+
+function runKey({ host, owner, repository, runId }: queries.RunOf): string {
+  return `${host}/${owner}/${repository}/${runId}`;
+}

@@ -1,0 +1,71 @@
+/** Why one job waits although nothing keeps its lane from launching. Pure. */
+import { failureWords } from '../failure.ts';
+import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { time } from './holds.ts';
+
+const MINUTE = 60_000;
+const LONGEST_LINE = 200;
+
+/** `runners`: those of the lane without a known job, from `creating` to `busy`. */
+export function supplyReason(runners: readonly RunnerRow[], nowMs: number): string {
+  const order = ['busy', 'online', 'starting', 'creating'] as const;
+  for (const state of order) {
+    const runner = runners.filter((other) => other.state === state).at(-1);
+    if (runner !== undefined) return supplied(runner, state, nowMs);
+  }
+  return 'a runner of another lane, with these labels and more, is expected to take it';
+}
+
+function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'creating', nowMs: number): string {
+  const place = runner.backend === null ? '' : ` on ${runner.backend}`;
+  const since = lasting(nowMs - runner.stateSinceMs);
+  const limit = runner.deadlineAtMs === null ? '' : `; it is given up at ${time(runner.deadlineAtMs)}`;
+  const trouble = runner.failure === null ? '' : ` (${failureWords(runner.failure)})`;
+  switch (state) {
+    case 'busy':
+      return `its runner ${runner.name} is busy with a job that GitHub has not named yet, for ${since}`;
+    case 'online':
+      return `its runner ${runner.name} has been online for ${since}, and GitHub has not given it the job yet`;
+    case 'starting':
+      return `its runner ${runner.name} has been starting${place} for ${since}${trouble}${limit}`;
+    case 'creating':
+      return `its runner ${runner.name} is being launched${place}, for ${since}`;
+  }
+}
+
+/** `output`: what is kept of the last runner that idled beside the job. */
+export function heldReason(job: JobRow, runnerGroup: string, output: string | undefined): string | undefined {
+  const next = job.heldUntilMs === null ? '' : time(job.heldUntilMs);
+  switch (job.hold) {
+    case null:
+      return undefined;
+    case 'unseen':
+      return `${job.reasonCode === 'unseen' && job.reason !== null ? job.reason : 'GitHub answered 404 for it, which may be a slip: nothing is given up before it is proven'}; asked again at ${next}`;
+    case 'unserved': {
+      const line = lastLine(output);
+      const version = `GitHub refuses this runner version${line === undefined ? '' : ` (the last line of ${job.passedOverBy}: "${line}")`}`;
+      const causes = [
+        `runs-on names a group, or the runner group '${runnerGroup}' does not admit ${job.owner}/${job.repository} or this workflow`,
+        'max-parallel or a concurrency group holds it back',
+        version,
+      ].map((cause, index) => `(${index + 1}) ${cause}`);
+      const tries = job.probing
+        ? 'one more is tried now'
+        : `one more is tried at ${next}, or when a job of its run or lane starts or ends`;
+      return `${job.passedOver} runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: ${causes.join('; ')}. Of its run ${tries}`;
+    }
+  }
+}
+
+function lastLine(output: string | undefined): string | undefined {
+  const line = output
+    ?.split(/\r?\n/)
+    .findLast((text) => text.trim() !== '')
+    ?.trim();
+  if (line === undefined) return undefined;
+  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line;
+}
+
+function lasting(ms: number): string {
+  return ms < 2 * MINUTE ? `${Math.max(0, Math.round(ms / 1000))} s` : `${Math.round(ms / MINUTE)} min`;
+}

@@ -1,0 +1,98 @@
+/** What each waiting job and lane waits for, put together from the engine's present state and the ledger. */
+import type { LaneSpec } from '../admission/lane.ts';
+import type { JobRow, LaneCounts, RunnerRow } from '../ledger/ledger.ts';
+import type { Board } from './board.ts';
+import { expectedEndMs } from './drain-plan.ts';
+import type { Floor } from './floor.ts';
+import { time } from './holds.ts';
+import { heldReason, supplyReason } from './job-reason.ts';
+import type { Permits } from './permits.ts';
+import { waitReason } from './wait-reason.ts';
+
+export interface ReasonSources {
+  readonly floor: Floor;
+  readonly board: Board;
+  readonly permits: Permits;
+  /** What a lane waits for of its own, such as the pause after many launches. */
+  readonly blockedBy: (laneKey: string) => string | undefined;
+  readonly launching: () => number;
+}
+
+/** Runners looked at for one reason. */
+const MOST_RUNNERS = 100;
+
+export class Reasons {
+  readonly #sources: ReasonSources;
+
+  constructor(sources: ReasonSources) {
+    this.#sources = sources;
+  }
+
+  async lane(laneKey: string): Promise<string | undefined> {
+    const counts = await this.#counts(laneKey);
+    if (counts === undefined) return undefined;
+    const reasons = [await this.#demand(counts)];
+    if (counts.held > 0) {
+      const queued = await this.#sources.floor.options.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
+      const held = queued.filter(({ hold }) => hold !== null).at(-1);
+      const words = held === undefined ? undefined : await this.#held(held, counts.lane.runnerGroup);
+      reasons.push(`${counts.held} ${counts.held === 1 ? 'job is' : 'jobs are'} held: ${words ?? 'see the jobs'}`);
+    }
+    return reasons.filter((reason) => reason !== undefined).join('; ') || undefined;
+  }
+
+  async job(job: JobRow): Promise<string | undefined> {
+    if (job.status === 'in_progress' || job.status === 'completed') return undefined;
+    if (job.admission === 'pending') return 'it is about to be looked at';
+    if (job.admission !== 'lane' || job.laneKey === null) return job.reason ?? undefined;
+    if (job.status !== 'queued' && !job.disputed) {
+      return `GitHub calls it ${job.status}: it waits for an approval, a rule of its environment or a concurrency group, and asks for no runner`;
+    }
+    const counts = await this.#counts(job.laneKey);
+    if (job.hold !== null) return await this.#held(job, counts?.lane.runnerGroup ?? '');
+    if (job.disputed) return 'what GitHub said of it does not fit together: it is read again';
+    const reason = counts === undefined ? undefined : await this.#demand(counts);
+    return reason ?? 'it is being counted: its runner follows';
+  }
+
+  async #counts(laneKey: string): Promise<LaneCounts | undefined> {
+    const known = this.#sources.board.counts(laneKey);
+    return known ?? (await this.#sources.floor.options.ledger.laneCounts([laneKey]))[0];
+  }
+
+  async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
+    if (demand === 0) return undefined;
+    const { blockedBy, board, floor, launching, permits } = this.#sources;
+    if (board.need(lane) === 0) return supplyReason(await this.#supply(lane), floor.now());
+    const obstacles = { ...(await permits.obstacles(lane, launching())), own: blockedBy(lane.key) };
+    return waitReason(obstacles, await this.#placeFreeAt(lane.registration));
+  }
+
+  async #supply(lane: LaneSpec): Promise<readonly RunnerRow[]> {
+    const states = ['creating', 'starting', 'online', 'busy'] as const;
+    const runners = await this.#sources.floor.options.ledger.runners({
+      laneKey: lane.key,
+      states,
+      limit: MOST_RUNNERS,
+    });
+    return runners.filter(({ jobKey }) => jobKey === null);
+  }
+
+  async #placeFreeAt(registration: string): Promise<string | undefined> {
+    const { floor } = this.#sources;
+    const now = floor.now();
+    const draining = await floor.options.ledger.runners({
+      registrations: [registration],
+      states: ['draining'],
+      limit: MOST_RUNNERS,
+    });
+    if (draining.length === 0) return undefined;
+    return time(Math.max(now, Math.min(...draining.map((runner) => expectedEndMs(runner, now)))));
+  }
+
+  async #held(job: JobRow, runnerGroup: string): Promise<string | undefined> {
+    const { ledger } = this.#sources.floor.options;
+    const output = job.passedOverBy === null ? undefined : await ledger.output(job.passedOverBy);
+    return heldReason(job, runnerGroup, output);
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Why something waits, in words: the present reason, of the scope, backend or cap that it is about. Pure.
+ *
+ * Several things can keep one lane waiting. The one that is said is the first in the order of `waitReason`: what would
+ * still hold the lane if all that follows were well.
+ */
+
+export interface Filled {
+  /** Runners that may have a container. */
+  readonly count: number;
+  /** Those of them that are being taken down. */
+  readonly draining: number;
+  readonly max: number;
+}
+
+export interface Obstacles {
+  /** Its registration is in the configuration. */
+  readonly configured: boolean;
+  /** GitHub refuses to register runners: for the lane, its scope, its owner or its registration. */
+  readonly github: string | undefined;
+  /** Where no backend can be tried now: each with its reason. */
+  readonly closed: readonly { readonly backend: string; readonly reason: string }[] | undefined;
+  /** Something of the lane's own, such as the pause after many launches. */
+  readonly own: string | undefined;
+  readonly registration: Filled;
+  readonly dispatcher: Filled;
+  /** What runs for some registration has not been listed since a start with an empty or old ledger. */
+  readonly unlisted: boolean;
+  /** Those that could be tried. `launching`: as many launches are under way there as it takes at once. */
+  readonly backends: readonly (Filled & { readonly name: string; readonly launching: boolean })[];
+  readonly launches: { readonly count: number; readonly max: number };
+}
+
+/** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41 UTC`. */
+export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
+  const { backends, closed, configured, dispatcher, github, launches, own, registration, unlisted } = obstacles;
+  if (!configured) return 'its registration is not in the configuration';
+  if (github !== undefined) return github;
+  if (closed !== undefined) {
+    const words = closed.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+    return closed.length === 0 ? 'no backend serves it' : `no backend can be tried now (${words})`;
+  }
+  if (own !== undefined) return own;
+  if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
+  if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
+  if (unlisted) return 'what runs for other registrations has not been listed yet';
+  if (launches.count >= launches.max) return `${launches.max} launches are under way, the most at once`;
+  if (backends.every((backend) => isFull(backend) || backend.launching)) {
+    const words = backends.map((backend) =>
+      isFull(backend)
+        ? `${backend.name} is at its cap of ${filled(backend, placeFreeAt)}`
+        : `${backend.name} takes no more launches at once`,
+    );
+    return words.join('; ');
+  }
+  return 'next in line';
+}
+
+function isFull({ count, max }: Filled): boolean {
+  return count >= max;
+}
+
+function filled({ draining, max }: Filled, placeFreeAt: string | undefined): string {
+  const cap = `${max} ${max === 1 ? 'runner' : 'runners'}`;
+  if (draining === 0) return cap;
+  const free = placeFreeAt === undefined ? '' : `, the first of them is expected to be gone by ${placeFreeAt}`;
+  return `${cap}: ${draining} of them ${draining === 1 ? 'is' : 'are'} being taken down${free}`;
+}

@@ -1,0 +1,30 @@
+import { expect } from 'chai';
+import { expiredWords, queuedSince } from '../../dispatcher/ledger/queue-age.ts';
+
+const DAY = 24 * 3_600_000;
+const NOW = Date.UTC(2026, 10, 28);
+
+// J folder 04
+describe('the age of a queued job', () => {
+  const seen = { firstSeenAtMs: NOW, statusSinceMs: NOW };
+
+  it('counts from its creation, whenever we first saw it', () => {
+    expect(queuedSince({ ...seen, createdAtMs: NOW - 40 * DAY })).to.equal(NOW - 40 * DAY);
+  });
+
+  it('counts from its return into the queue where it was seen waiting or running', () => {
+    expect(queuedSince({ firstSeenAtMs: NOW - DAY, statusSinceMs: NOW, createdAtMs: NOW - 3 * DAY })).to.equal(NOW);
+  });
+
+  it('counts from our first sight of it where GitHub names no time that can be right', () => {
+    for (const createdAtMs of [null, 0, NOW + DAY]) expect(queuedSince({ ...seen, createdAtMs })).to.equal(NOW);
+  });
+
+  it('is told with its date and the cure', () => {
+    expect(expiredWords(Date.UTC(2026, 9, 19, 13))).to.deep.equal({
+      reasonCode: 'expired',
+      reason: 'queued since 2026-10-19: GitHub gives a job up after 24 h in the queue, and hands it to no runner',
+      cure: 'Cancel the run, and run the workflow again.',
+    });
+  });
+});

@@ -1,0 +1,63 @@
+import { expect } from 'chai';
+import { type Obstacles, waitReason } from '../../dispatcher/lifecycle/wait-reason.ts';
+
+const roomy = { count: 0, draining: 0, max: 10 };
+const free: Obstacles = {
+  configured: true,
+  github: undefined,
+  closed: undefined,
+  own: undefined,
+  registration: roomy,
+  dispatcher: roomy,
+  unlisted: false,
+  backends: [{ name: 'docker', ...roomy, launching: false }],
+  launches: { count: 0, max: 5 },
+};
+const full = { count: 10, draining: 0, max: 10 };
+
+/** In the order of precedence: each is the reason while nothing above it is. */
+const table: readonly (readonly [what: string, obstacle: Partial<Obstacles>, words: string])[] = [
+  ['no configuration', { configured: false }, 'its registration is not in the configuration'],
+  ["GitHub's refusal", { github: 'GitHub answers 503' }, 'GitHub answers 503'],
+  [
+    'closed backends',
+    { closed: [{ backend: 'docker', reason: 'no such image' }] },
+    'no backend can be tried now (docker: no such image)',
+  ],
+  ["the lane's own pause", { own: 'the next follows at 10:41 UTC' }, 'the next follows at 10:41 UTC'],
+  ["the registration's cap", { registration: full }, 'the registration is at its cap of 10 runners'],
+  ["the dispatcher's cap", { dispatcher: full }, 'the dispatcher is at its cap of 10 runners'],
+  ['a listing that is missing', { unlisted: true }, 'what runs for other registrations has not been listed yet'],
+  ['launches under way', { launches: { count: 5, max: 5 } }, '5 launches are under way, the most at once'],
+  [
+    "the backends' caps",
+    {
+      backends: [
+        { name: 'docker', ...full, launching: false },
+        { name: 'eci', ...roomy, launching: true },
+      ],
+    },
+    'docker is at its cap of 10 runners; eci takes no more launches at once',
+  ],
+];
+
+describe('the reason why a lane waits', () => {
+  for (const [index, [what, obstacle, words]] of table.entries()) {
+    it(`is ${what}, whatever follows it in the order`, () => {
+      expect(waitReason({ ...free, ...obstacle })).to.equal(words);
+      const later = table.slice(index).map(([, other]) => other);
+      expect(waitReason(Object.assign({}, free, ...later.reverse()))).to.equal(words);
+    });
+  }
+
+  it('is its place in the line when nothing is in its way', () => {
+    expect(waitReason(free)).to.equal('next in line');
+  });
+
+  // X5
+  it('says how many of those that fill a cap are being taken down, and until when', () => {
+    expect(waitReason({ ...free, registration: { ...full, draining: 7 } }, '10:41 UTC')).to.equal(
+      'the registration is at its cap of 10 runners: 7 of them are being taken down, the first of them is expected to be gone by 10:41 UTC',
+    );
+  });
+});
