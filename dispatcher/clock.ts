@@ -3,12 +3,15 @@
  * so that a whole dispatcher runs under a virtual clock.
  */
 import { randomFillSync } from 'node:crypto';
+import { uptime } from 'node:os';
 
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
   /** Runs `action` once after `ms`; the returned function cancels it. */
   after(ms: number, action: () => void): () => void;
+  /** Milliseconds that have really passed since some moment: unlike `now`, nothing sets it. */
+  elapsed?(): number;
 }
 
 /** Uniform in [0, 1). */
@@ -20,7 +23,23 @@ export const systemClock: Clock = {
     const timer = setTimeout(action, ms);
     return () => clearTimeout(timer);
   },
+  elapsed: () => performance.now() + sleptMs(),
 };
+
+/** `performance.now` stands still while the machine sleeps; its uptime, in whole seconds, does not (CLOCK_BOOTTIME). */
+const LEAST_SLEEP_MS = 3_000;
+const uptimeAheadMs = uptime() * 1000 - performance.now();
+let slept = 0;
+let lookedAtMs = 0;
+
+function sleptMs(): number {
+  const nowMs = performance.now();
+  if (nowMs - lookedAtMs < 1_000) return slept;
+  lookedAtMs = nowMs;
+  const aheadMs = uptime() * 1000 - nowMs - uptimeAheadMs;
+  if (aheadMs - slept > LEAST_SLEEP_MS) slept = aheadMs;
+  return slept;
+}
 
 /**
  * From the system's cryptographic generator, whatever it is used for: names of runners must not be guessed, and

@@ -16,6 +16,7 @@ import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { steadyClock } from './steady-clock.ts';
 
 export interface DispatcherOptions {
   readonly configuration: Configuration;
@@ -38,7 +39,11 @@ const CATCH_UP_AT_ONCE = 4;
 
 /** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
-  const { configuration, clock, random, log } = options;
+  const { configuration, random, log } = options;
+  const clock = steadyClock(options.clock, {
+    onSet: (byMs) =>
+      log.warn('clock-set', { byMs, reason: "this machine's clock was set; the dispatcher follows it slowly" }),
+  });
   const { dispatcher, registrations } = configuration;
   refuseUnsafeBackends(configuration);
 
