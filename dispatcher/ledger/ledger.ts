@@ -342,6 +342,11 @@ export interface Ledger {
   ): Promise<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined>;
   runner(name: string): Promise<RunnerRow | undefined>;
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
+  /**
+   * Puts the times of what lives in order that have not come yet: the machine's clock was ahead when they were written.
+   * Answers how many rows had such times.
+   */
+  cutToNow(): Promise<number>;
   /** Not gone, `nextCheckAtMs` reached, most overdue first. */
   runnersDue(nowMs: number, limit: number): Promise<readonly RunnerRow[]>;
   /** The earliest `nextCheckAtMs` of all live runners. */

@@ -171,6 +171,26 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     ),
 );
 
+/** Times of open jobs that have not come yet become now; a GET in the future is none. */
+export function cutJobsToNow(builder: Builder, nowMs: number): Query {
+  const now = sql.lit(nowMs);
+  const cut = (column: string) =>
+    sql<number>`case when ${sql.ref(column)} > ${now} then ${now} else ${sql.ref(column)} end`;
+  const columns = ['statusSinceMs', 'statusObservedAtMs', 'lastLaunchAtMs', 'unsettledAtMs', 'firstSeenAtMs'] as const;
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({
+      ...Object.fromEntries(columns.map((column) => [column, cut(column)])),
+      verifiedAtMs: sql<
+        number | null
+      >`case when ${sql.ref('verifiedAtMs')} > ${now} then null else ${sql.ref('verifiedAtMs')} end`,
+      version: eb('version', '+', 1),
+    }))
+    .where('status', '<>', completed)
+    .where(({ eb, or }) => or([...columns, 'verifiedAtMs' as const].map((column) => eb(column, '>', now))))
+    .compile();
+}
+
 export function unsettledJobs(builder: Builder, limit: number): Query {
   return builder
     .selectFrom('jobs')
@@ -593,6 +613,17 @@ export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: n
   query = query.where('live', '=', yes);
   if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
   return query.orderBy(withoutOrderIndex('createdAtMs'), 'desc').orderBy('name', 'desc').compile();
+}
+
+/** All of them: `limits.maxRunners` bounds their number. */
+export function liveRunners(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .orderBy('nextCheckAtMs')
+    .orderBy('name')
+    .compile();
 }
 
 export function runnersDue(builder: Builder, nowMs: number, limit: number): Query {

@@ -7,6 +7,7 @@ import { LOG_BYTES } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { scrub, scrubOutput } from '../observability/scrub.ts';
 import { type Delivery, type JobFact, jobKey } from './facts.ts';
+import { breakerUpTo, runnerUpTo } from './future.ts';
 import * as heldQueries from './held-job-queries.ts';
 import type {
   Breaker,
@@ -361,6 +362,25 @@ export function* runners(context: Context, filter: RunnerFilter): Step<readonly 
   }
   found.sort((a, b) => b.createdAtMs - a.createdAtMs || compare(b.name, a.name));
   return found.slice(0, most);
+}
+
+/** Answers how many runners, jobs and breakers had times that have not come yet. */
+export function* cutToNow(context: Context): Step<number> {
+  const { builder, nowMs } = context;
+  let cut = (yield queries.cutJobsToNow(builder, nowMs)).changed;
+  for (const runner of (yield queries.liveRunners(builder)).rows.map(rows.runnerRow)) {
+    const inOrder = runnerUpTo(nowMs, runner);
+    if (inOrder === runner) continue;
+    yield queries.putRunner(builder, rows.runnerColumns(inOrder));
+    cut += 1;
+  }
+  for (const breaker of yield* breakers(context)) {
+    const inOrder = breakerUpTo(nowMs, breaker);
+    if (inOrder === breaker) continue;
+    yield* putBreaker(context, inOrder);
+    cut += 1;
+  }
+  return cut;
 }
 
 export function* runnersDue(context: Context, nowMs: number, limit: number): Step<readonly RunnerRow[]> {

@@ -50,6 +50,7 @@ export function ledgerOn(store: Store): Ledger {
     stepRunner: (name, decide) => store.write((context) => steps.stepRunner(context, name, decide)),
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
+    cutToNow: () => store.write((context) => steps.cutToNow(context)),
     runnersDue: (nowMs, limit) => store.read((context) => steps.runnersDue(context, nowMs, limit)),
     nextCheckAt: () => store.read((context) => steps.nextCheckAt(context)),
     liveCounts: () => store.read((context) => steps.liveCounts(context)),

@@ -398,6 +398,13 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     async start() {
       if (state !== 'new') throw new Error('an engine starts once');
+      const fromTheFuture = await ledger.cutToNow();
+      if (fromTheFuture > 0) {
+        log.warn('clock-was-ahead', {
+          rows: fromTheFuture,
+          reason: 'the ledger was written while the clock was ahead',
+        });
+      }
       await backends.load();
       await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
       // A start is when registrations change, and with them what GitHub may give to whom.
