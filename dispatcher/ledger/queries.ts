@@ -176,7 +176,14 @@ export function cutJobsToNow(builder: Builder, nowMs: number): Query {
   const now = sql.lit(nowMs);
   const cut = (column: string) =>
     sql<number>`case when ${sql.ref(column)} > ${now} then ${now} else ${sql.ref(column)} end`;
-  const columns = ['statusSinceMs', 'statusObservedAtMs', 'lastLaunchAtMs', 'unsettledAtMs', 'firstSeenAtMs'] as const;
+  const columns = [
+    'statusSinceMs',
+    'statusObservedAtMs',
+    'lastLaunchAtMs',
+    'unsettledAtMs',
+    'firstSeenAtMs',
+    'heldSinceMs',
+  ] as const;
   return builder
     .updateTable('jobs')
     .set(({ eb }) => ({
