@@ -6,6 +6,7 @@ import { type Clock, type Random, ulid } from './clock.ts';
 import type { Configuration } from './config/model.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
+import { GithubTimes } from './github/github-time.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createAdminListener } from './http/admin.ts';
 import { createPublicListener } from './http/public.ts';
@@ -16,6 +17,7 @@ import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { problemLines, problemsOf, type RegistrationProblem } from './observability/problems.ts';
 import { steadyClock } from './steady-clock.ts';
 
 export interface DispatcherOptions {
@@ -49,19 +51,22 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
 
   const ledger = await openSqliteLedger({ path: dispatcher.ledgerPath, now: () => clock.now() });
   const budgets = new BudgetPool(clock);
+  const times = new GithubTimes(clock, log);
   const metrics = createMetrics({
     sources: {
       ledger,
       clock,
       registrations: () => registrations,
       budgets: () => budgets.snapshot(),
+      problems: (registration) => problemsNow(registration),
+      clocks: () => times.aheadMs(),
       ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
     },
   });
   const githubs = new Map(
     registrations.map((registration) => [
       registration.name,
-      createGithub({ registration, budgets, clock, random, onMended: (field) => metrics.mended(field) }),
+      createGithub({ registration, budgets, times, clock, random, onMended: (field) => metrics.mended(field) }),
     ]),
   );
   const providers = createBackends({ clock, random, log });
@@ -102,6 +107,15 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     log,
     onRecorded: () => engine.wake(),
   });
+  const apiOf = new Map(registrations.map(({ name, apiUrl }) => [name, apiUrl]));
+  const problemsNow = (registration: string): readonly RegistrationProblem[] => {
+    const apiUrl = apiOf.get(registration);
+    return problemsOf({
+      poll: poller.statusOf(registration)?.details ?? [],
+      sweep: engine.sweepTroubles(registration),
+      skew: apiUrl === undefined ? undefined : times.at(apiUrl).skew,
+    });
+  };
   const intake = createIntake({
     ledger,
     clock,
@@ -122,8 +136,16 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     registrations: () => registrations,
     pollStatus: (registration) => {
       const status = poller.statusOf(registration);
-      return status === undefined ? undefined : { lastAtMs: status.lastEndedAtMs, problems: status.problems };
+      if (status === undefined) return undefined;
+      return {
+        lastAtMs: status.lastEndedAtMs,
+        nextAtMs: status.nextPassAtMs,
+        waitsUntilMs: status.waitingUntilMs,
+        problems: status.problems,
+        ...(status.lastEndedAtMs === null ? {} : { repositories: status.repositories }),
+      };
     },
+    problems: (registration) => problemsNow(registration),
     laneReason: (laneKey) => engine.laneReason(laneKey),
     jobReason: (job) => engine.jobReason(job),
     forgetRunner: (name) => engine.forget(name),
@@ -133,7 +155,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         .filter(([, failures]) => failures.includes('not listed yet'))
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
-      return { ready: reasons.length === 0, reasons };
+      const problems = problemLines(registrations, problemsNow);
+      return { ready: reasons.length === 0, reasons, ...(problems.length === 0 ? {} : { problems }) };
     },
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });

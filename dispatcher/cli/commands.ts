@@ -37,6 +37,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./image-cache.ts'),
   },
   { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
+  {
+    name: 'registrations',
+    summary: 'each registration, how it fares, and what is wrong with it',
+    load: () => import('./registrations.ts'),
+  },
   { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
   { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },
   { name: 'lanes', summary: 'demand, supply and what each lane waits for', load: () => import('./lanes.ts') },

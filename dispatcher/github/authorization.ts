@@ -1,4 +1,5 @@
 import type { CallPurpose } from './github.ts';
+import type { GithubTrouble } from './trouble.ts';
 
 /** What goes into the `authorization` header. */
 export interface Bearer {
@@ -12,5 +13,5 @@ export interface Authorization {
    * GitHub answered 401. Milliseconds after which the call may be made once more (with a new bearer), or undefined
    * when that would be no use.
    */
-  refused(bearer: Bearer): number | undefined;
+  refused(bearer: Bearer, trouble: GithubTrouble | undefined): number | undefined;
 }

@@ -8,6 +8,7 @@ import type { BudgetPool } from './budget-pool.ts';
 import { requestersFor } from './credential.ts';
 import { withDeadline } from './deadline.ts';
 import { type Github, GithubError, type GithubRun } from './github.ts';
+import type { GithubTimes } from './github-time.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
 import type { Requester } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
@@ -18,6 +19,8 @@ export interface GithubOptions {
   readonly registration: Pick<Registration, 'name' | 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
   /** One for the whole process: registrations share credentials. */
   readonly budgets: BudgetPool;
+  /** One for the whole process, too. */
+  readonly times: GithubTimes;
   readonly clock: Clock;
   readonly random: Random;
   /** Hears the name of each field of a job that was cut or left out, because it was not as GitHub describes it. */
@@ -29,9 +32,9 @@ const METHOD_MS = 30_000;
 
 /** Constructing it asks nothing of GitHub, and does not fail: wrong credentials are the failure of each call. */
 export function createGithub(options: GithubOptions): Github & PollSource {
-  const { registration, budgets, clock, random, onMended } = options;
+  const { registration, budgets, times, clock, random, onMended } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
-  const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, clock, random });
+  const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, times, clock, random });
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);
 

@@ -8,6 +8,7 @@ import type { Authorization, Bearer } from './authorization.ts';
 import { boundedFetch } from './bounded-fetch.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { GithubError } from './github.ts';
+import type { GithubTimes } from './github-time.ts';
 import { AppAuthorization, InstallationAuthorization, type InstallationSite, ownerOf } from './installation.ts';
 import { Requester } from './requester.ts';
 
@@ -16,6 +17,7 @@ export interface CredentialOptions {
   readonly claim: Claim;
   readonly credentials: Credentials;
   readonly budgets: BudgetPool;
+  readonly times: GithubTimes;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -25,6 +27,7 @@ export type RequesterFor = (owner: string) => Requester;
 
 export function requestersFor(options: CredentialOptions): RequesterFor {
   const { apiUrl, claim, credentials, budgets, clock, random } = options;
+  const time = options.times.at(apiUrl);
   const octokit = new Octokit({
     baseUrl: apiUrl.replace(/\/+$/, ''),
     userAgent: 'serverless-hosted-runner',
@@ -34,14 +37,14 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   });
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
   const requester = (authorization: Authorization, name: string) =>
-    new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, random });
+    new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, time, random });
 
   if (credentials.kind === 'token') {
     const one = requester(new TokenAuthorization(credentials.token), `token ${fingerprint(credentials.token)}`);
     return () => one;
   }
   const app = requester(
-    new AppAuthorization(credentials.appId, onceRead(credentials.privateKey), clock, random),
+    new AppAuthorization(credentials.appId, onceRead(credentials.privateKey), time, random),
     `app ${credentials.appId}`,
   );
   const byOwner = new Map<string, Requester>();
@@ -52,7 +55,7 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
     const key = ownerOf(site).toLowerCase();
     let found = byOwner.get(key);
     if (found === undefined) {
-      found = requester(new InstallationAuthorization(site, app, clock), `app ${credentials.appId} for ${key}`);
+      found = requester(new InstallationAuthorization(site, app, clock, time), `app ${credentials.appId} for ${key}`);
       byOwner.set(key, found);
     }
     return found;

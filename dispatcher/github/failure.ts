@@ -1,6 +1,7 @@
 /** What went wrong, as a GithubError. Octokit's own error is never attached: it carries the request and its headers. */
 import { RequestError } from '@octokit/request-error';
 import { GithubError, type GithubErrorKind } from './github.ts';
+import type { GithubTime } from './github-time.ts';
 import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
 import { shorten, wordsOfBody } from './reply-words.ts';
 import { cureOf, troubleOf } from './trouble.ts';
@@ -45,8 +46,16 @@ export function identify(reply: Reply): { readonly status: number; readonly requ
     : { status: reply.status };
 }
 
-export function limitsIn(reply: Reply, nowMs: number): { report: RateReport | undefined; brake: Brake | undefined } {
-  return { report: rateReport(reply.headers), brake: brakeOf(reply.status, reply.headers, reply.message, nowMs) };
+/** Resets are told by GitHub's clock, and waited for by ours. */
+export function limitsIn(
+  reply: Reply,
+  time: Pick<GithubTime, 'now' | 'local'>,
+): { report: RateReport | undefined; brake: Brake | undefined } {
+  const told = rateReport(reply.headers);
+  return {
+    report: told === undefined ? undefined : { ...told, resetAtMs: time.local(told.resetAtMs) },
+    brake: brakeOf(reply.status, reply.headers, reply.message, time.now()),
+  };
 }
 
 function kindOf(reply: Reply, braked: boolean): GithubErrorKind {

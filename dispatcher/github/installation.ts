@@ -5,7 +5,9 @@ import { type Clock, type Random, ulid } from '../clock.ts';
 import { appJwt } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { aboutOwner, GithubError } from './github.ts';
+import type { GithubTime } from './github-time.ts';
 import type { Requester } from './requester.ts';
+import type { GithubTrouble } from './trouble.ts';
 
 /** Where an installation is looked for. Of repositories, the first that the App is installed on decides. */
 export type InstallationSite =
@@ -26,6 +28,7 @@ export function ownerOf(site: InstallationSite): string {
 
 interface Token extends Bearer {
   readonly issuedAtMs: number;
+  /** By GitHub's clock. */
   readonly expiresAtMs: number;
 }
 
@@ -50,23 +53,24 @@ const tokenAnswer = z.object({
 export class AppAuthorization implements Authorization {
   readonly #appId: string;
   readonly #key: () => KeyObject;
-  readonly #clock: Clock;
+  readonly #time: Pick<GithubTime, 'now'>;
   readonly #random: Random;
 
-  constructor(appId: string, key: () => KeyObject, clock: Clock, random: Random) {
+  constructor(appId: string, key: () => KeyObject, time: Pick<GithubTime, 'now'>, random: Random) {
     this.#appId = appId;
     this.#key = key;
-    this.#clock = clock;
+    this.#time = time;
     this.#random = random;
   }
 
   async bearer(): Promise<Bearer> {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#time.now();
     return { header: `Bearer ${appJwt(this.#appId, this.#key(), nowMs, ulid(nowMs, this.#random))}` };
   }
 
-  refused(): undefined {
-    return undefined;
+  /** Where its times were not believed, the refusal has told GitHub's time: it is signed again, with that. */
+  refused(_bearer: Bearer, trouble: GithubTrouble | undefined): number | undefined {
+    return trouble === 'clock' ? 0 : undefined;
   }
 }
 
@@ -75,22 +79,26 @@ export class InstallationAuthorization implements Authorization {
   /** Speaks as the App. */
   readonly #app: Requester;
   readonly #clock: Clock;
+  readonly #time: Pick<GithubTime, 'now'>;
   #installationId: number | undefined;
   #token: Token | undefined;
   #renewal: Promise<Token> | undefined;
   #refusal: { readonly error: GithubError; readonly untilMs: number } | undefined;
 
-  constructor(site: InstallationSite, app: Requester, clock: Clock) {
+  constructor(site: InstallationSite, app: Requester, clock: Clock, time: Pick<GithubTime, 'now'>) {
     this.#site = site;
     this.#app = app;
     this.#clock = clock;
+    this.#time = time;
   }
 
   async bearer(): Promise<Bearer> {
     const nowMs = this.#clock.now();
     const token = this.#token;
-    if (token !== undefined && nowMs < token.expiresAtMs - RENEW_BEFORE_END_MS) return token;
-    if (this.#refusal !== undefined && nowMs < this.#refusal.untilMs) throw this.#refusal.error;
+    if (token !== undefined && this.#time.now() < token.expiresAtMs - RENEW_BEFORE_END_MS) return token;
+    const refusedForMs = this.#refusal === undefined ? 0 : this.#refusal.untilMs - nowMs;
+    // Longer than it was made for: the clock was set back.
+    if (this.#refusal !== undefined && refusedForMs > 0 && refusedForMs <= REFUSAL_MS) throw this.#refusal.error;
     try {
       this.#renewal ??= this.#renew().finally(() => {
         this.#renewal = undefined;
@@ -98,7 +106,7 @@ export class InstallationAuthorization implements Authorization {
       return await this.#renewal;
     } catch (error) {
       const usable =
-        token !== undefined && token === this.#token && this.#clock.now() < token.expiresAtMs - USABLE_BEFORE_END_MS;
+        token !== undefined && token === this.#token && this.#time.now() < token.expiresAtMs - USABLE_BEFORE_END_MS;
       if (usable && error instanceof GithubError && (error.kind === 'transient' || error.kind === 'rate-limited')) {
         return token;
       }
@@ -109,7 +117,8 @@ export class InstallationAuthorization implements Authorization {
   refused(bearer: Bearer): number | undefined {
     const token = this.#token;
     if (token === undefined || token !== bearer) return 0;
-    if (this.#clock.now() - token.issuedAtMs < REPLICATION_MS) return REPLICATION_PAUSE_MS;
+    const ageMs = this.#clock.now() - token.issuedAtMs;
+    if (ageMs >= 0 && ageMs < REPLICATION_MS) return REPLICATION_PAUSE_MS;
     this.#token = undefined;
     return 0;
   }

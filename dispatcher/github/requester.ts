@@ -7,6 +7,7 @@ import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
 import { pause, withDeadline } from './deadline.ts';
 import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
+import type { GithubTime } from './github-time.ts';
 import { LruCache } from './lru-cache.ts';
 import { pageOf } from './reply-words.ts';
 
@@ -68,6 +69,8 @@ export interface RequesterOptions {
   readonly authorization: Authorization;
   readonly gate: BudgetGate;
   readonly clock: Clock;
+  /** GitHub's time, which every answer tells. */
+  readonly time: GithubTime;
   readonly random: Random;
 }
 
@@ -76,6 +79,7 @@ export class Requester {
   readonly #authorization: Authorization;
   readonly #gate: BudgetGate;
   readonly #clock: Clock;
+  readonly #time: GithubTime;
   readonly #random: Random;
   readonly #remembered = new LruCache<Remembered>(REMEMBERED_ANSWERS, REMEMBERED_ITEMS);
 
@@ -84,6 +88,7 @@ export class Requester {
     this.#authorization = options.authorization;
     this.#gate = options.gate;
     this.#clock = options.clock;
+    this.#time = options.time;
     this.#random = options.random;
   }
 
@@ -119,7 +124,7 @@ export class Requester {
       let pauseMs: number | undefined;
       if (outcome.kind === 'unauthorized' && !renewed) {
         // Refused before anything happened, so a write may be made again as well.
-        pauseMs = this.#authorization.refused(bearer);
+        pauseMs = this.#authorization.refused(bearer, outcome.trouble);
         renewed = true;
       } else if (outcome.kind === 'transient' && attempt < attempts) {
         pauseMs = Math.max(jitter(BACKOFF_MS * 3 ** (attempt - 1), this.#random, 0.5), outcome.retryAfterMs ?? 0);
@@ -168,7 +173,9 @@ export class Requester {
         return failureWithoutReply(operation, error);
       }
     }
-    const waitMs = turn.end({ status: reply.status, ...limitsIn(reply, this.#clock.now()) });
+    // Of an answer out of a cache the date is an old one.
+    if (reply.headers['age'] === undefined) this.#time.learn(reply.headers['date'], sentAtMs);
+    const waitMs = turn.end({ status: reply.status, ...limitsIn(reply, this.#time) });
 
     if (reply.status === 304 && remembered !== undefined) {
       const kept = call.answer.safeParse(remembered.data);

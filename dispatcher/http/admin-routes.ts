@@ -8,6 +8,7 @@ import type { Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
+import { breakerProblems, type RegistrationProblem } from '../observability/problems.ts';
 import { scrubOutput } from '../observability/scrub.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
@@ -53,6 +54,8 @@ export interface AdminSources {
   registrations(): readonly Registration[];
   /** Undefined for a registration that is not polled. */
   pollStatus?(registration: string): PollStatus | undefined;
+  /** What is wrong with it, without its breakers: those are read from the ledger. */
+  problems?(registration: string): readonly RegistrationProblem[];
   /** `engine.laneReason` and `engine.jobReason`. */
   laneReason(laneKey: string): Promise<string | undefined>;
   jobReason(job: JobRow): Promise<string | undefined>;
@@ -84,6 +87,10 @@ export function adminRoutes(sources: AdminSources): Router {
           poll: sources.pollStatus?.(registration.name),
           live: live.get(registration.name) ?? new Map(),
           breakers: breakers.get(registration.name) ?? [],
+          problems: [
+            ...(sources.problems?.(registration.name) ?? []),
+            ...breakerProblems(breakers.get(registration.name) ?? []),
+          ],
         }),
       ),
       more: wanted.length > query.limit,

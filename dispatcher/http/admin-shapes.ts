@@ -13,7 +13,12 @@ export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-o
 
 export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 
-export const readinessSchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
+export const readinessSchema = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.string()),
+  /** Registrations that something is wrong with: they do not make the dispatcher unready. */
+  problems: z.array(z.string()).optional(),
+});
 
 /** One thing that went wrong, the same everywhere. */
 const failureViewSchema = z.object({
@@ -38,6 +43,15 @@ const breakerViewSchema = z.object({
   failures: count,
   since: z.string(),
   closedUntil: z.string(),
+});
+
+const problemViewSchema = z.object({
+  /** `configuration`, `poll`, `sweep`, `backend`, `clock`; more may come. */
+  kind: z.string(),
+  /** A repository, an owner, a scope, a backend, an API; null where it is about the whole registration. */
+  about: z.string().nullable(),
+  message: z.string(),
+  since: time,
 });
 
 const registrationViewSchema = z.object({
@@ -73,6 +87,8 @@ const registrationViewSchema = z.object({
       breakers: z.array(breakerViewSchema),
     }),
   ),
+  /** Everything that is wrong with it now; empty when all is well. */
+  problems: z.array(problemViewSchema),
 });
 
 const laneViewSchema = z.object({
@@ -205,6 +221,7 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
 
 export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;
+export type ProblemView = z.infer<typeof problemViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
 export type JobView = z.infer<typeof jobViewSchema>;

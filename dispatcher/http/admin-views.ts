@@ -4,6 +4,7 @@ import type { Claim, Registration } from '../config/model.ts';
 import type { Failure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import type { RegistrationProblem } from '../observability/problems.ts';
 import type {
   BreakerView,
   Explanation,
@@ -34,9 +35,16 @@ export interface RegistrationFacts {
   readonly live: ReadonlyMap<string, number>;
   /** The open ones of this registration. */
   readonly breakers: readonly Breaker[];
+  readonly problems: readonly RegistrationProblem[];
 }
 
-export function registrationView({ registration, poll, live, breakers }: RegistrationFacts): RegistrationView {
+export function registrationView({
+  registration,
+  poll,
+  live,
+  breakers,
+  problems,
+}: RegistrationFacts): RegistrationView {
   return {
     name: registration.name,
     host: registration.host,
@@ -64,6 +72,7 @@ export function registrationView({ registration, poll, live, breakers }: Registr
       liveRunners: live.get(backend.name) ?? 0,
       breakers: breakers.filter((breaker) => breaker.backend === backend.name).map(breakerView),
     })),
+    problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
   };
 }
 

@@ -11,12 +11,19 @@ import { hasToken, isLoopback, requireAccess } from './admin-access.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
 
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+  /** Of registrations; they make nothing unready. */
+  readonly problems?: readonly string[];
+}
+
 export interface AdminListenerOptions extends AdminSources {
   readonly clock: Clock;
   /** Undefined or empty: only programs on this machine may ask. */
   readonly token: Secret | undefined;
   /** Is the ledger writable, the configuration loaded, the first listing done? */
-  readiness(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
+  readiness(): Promise<Readiness>;
   readonly metrics: { expose(): Promise<{ readonly contentType: string; readonly text: string }> };
   readonly limits?: Partial<AdminLimits>;
 }
@@ -107,8 +114,8 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits) {
     looking ??= options.readiness().finally(() => {
       looking = undefined;
     });
-    const { ready, reasons } = await looking;
-    response.status(ready ? 200 : 503).json({ ready, reasons });
+    const readiness = await looking;
+    response.status(readiness.ready ? 200 : 503).json(readiness);
   });
   app.use(requireAccess(options.token));
   app.get('/metrics', async (_request, response) => {

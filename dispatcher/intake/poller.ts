@@ -8,6 +8,7 @@ import { GithubError, type GithubErrorKind } from '../github/github.ts';
 import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryList } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { problemLine } from '../observability/problem-line.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
 import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
 
@@ -24,6 +25,7 @@ export interface PollerOptions {
   readonly random: Random;
   readonly log: {
     debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
+    info(event: string, fields?: Readonly<Record<string, unknown>>): void;
     warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
   };
   /** So many jobs have changed: somebody should look. */
@@ -48,6 +50,8 @@ export interface PollStatus {
   readonly lastEndedAtMs: number | null;
   /** Why the last pass ended early; null when it went through. */
   readonly failure: string | null;
+  /** The end of the first of the passes that ended early, one after the other. */
+  readonly failingSinceMs: number | null;
   /** The present pass waits for GitHub's limits, or our budget, until then. */
   readonly waitingUntilMs: number | null;
   readonly nextPassAtMs: number | null;
@@ -63,6 +67,15 @@ export interface PollStatus {
   readonly cut: readonly string[];
   /** All of the above that is wrong, in words. */
   readonly problems: readonly string[];
+  /** The same with what each is about. */
+  readonly details: readonly PollProblem[];
+}
+
+export interface PollProblem {
+  /** `acme/web`, or `acme`; null where it is about the whole of it. */
+  readonly about: string | null;
+  readonly message: string;
+  readonly sinceMs: number | null;
 }
 
 export interface Poller {
@@ -117,7 +130,9 @@ class TenantPoll {
   #repositoriesAtMs = 0;
   #open: OpenRuns | undefined;
   #stored: string | undefined;
-  #status: Omit<PollStatus, 'problems'>;
+  /** Of the last pass, when it ended early: one line in the log when that begins, changes and ends. */
+  #failureKind: GithubErrorKind | 'other' | undefined;
+  #status: Facts;
 
   constructor(tenant: PolledTenant, options: PollerOptions, signal: AbortSignal) {
     this.#tenant = tenant;
@@ -130,6 +145,7 @@ class TenantPoll {
       lastStartedAtMs: null,
       lastEndedAtMs: null,
       failure: null,
+      failingSinceMs: null,
       waitingUntilMs: null,
       nextPassAtMs: null,
       repositories: 0,
@@ -164,10 +180,12 @@ class TenantPoll {
   status(): PollStatus {
     const { waitingUntilMs } = this.#status;
     const waits = waitingUntilMs !== null && waitingUntilMs > this.#options.clock.now();
+    const details = problemsOf(this.#status);
     return {
       ...this.#status,
       waitingUntilMs: waits ? waitingUntilMs : null,
-      problems: problemsOf(this.#status),
+      problems: details.map(problemLine),
+      details,
     };
   }
 
@@ -202,9 +220,16 @@ class TenantPoll {
       log.debug('poll.pass', { registration, repositories, openRuns, jobs });
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
-      if (!this.#signal.aborted) log.warn('poll.failed', { registration, error });
+      const kind = error instanceof GithubError ? error.kind : 'other';
+      if (!this.#signal.aborted && kind !== this.#failureKind) log.warn('poll.failed', { registration, error });
+      this.#failureKind = kind;
     }
-    this.#change({ passing: false, waitingUntilMs: null, lastEndedAtMs: clock.now(), failure });
+    if (failure === null && this.#failureKind !== undefined) {
+      log.info('poll.mended', { registration, sinceMs: this.#status.failingSinceMs });
+      this.#failureKind = undefined;
+    }
+    const failingSinceMs = failure === null ? null : (this.#status.failingSinceMs ?? clock.now());
+    this.#change({ passing: false, waitingUntilMs: null, lastEndedAtMs: clock.now(), failure, failingSinceMs });
     return failure === null;
   }
 
@@ -297,28 +322,27 @@ class TenantPoll {
     return { troubles, moreTroubles: byName.size - troubles.length };
   }
 
-  #change(change: Partial<Omit<PollStatus, 'problems'>>): void {
+  #change(change: Partial<Facts>): void {
     this.#status = { ...this.#status, ...change };
   }
 }
 
-function problemsOf(status: Omit<PollStatus, 'problems'>): readonly string[] {
-  const { failure, troubles, moreTroubles, cut, unreadableJobs, unreadableRuns } = status;
-  return [
-    ...(failure === null ? [] : [failure]),
-    ...troubles.map(lineOf),
+type Facts = Omit<PollStatus, 'problems' | 'details'>;
+
+function problemsOf(status: Facts): readonly PollProblem[] {
+  const { failure, failingSinceMs, troubles, moreTroubles, cut, unreadableJobs, unreadableRuns } = status;
+  const odd = 'that this version does not know';
+  const whole = [
     ...(moreTroubles === 0 ? [] : [`${moreTroubles} more repositories or owners have problems`]),
     ...cut,
-    ...(unreadableJobs === 0
-      ? []
-      : [`${unreadableJobs} jobs are in a shape or status that this version does not know`]),
-    ...(unreadableRuns === 0 ? [] : [`${unreadableRuns} runs are in a shape that this version does not know`]),
+    ...(unreadableJobs === 0 ? [] : [`${unreadableJobs} jobs are in a shape or status ${odd}`]),
+    ...(unreadableRuns === 0 ? [] : [`${unreadableRuns} runs are in a shape ${odd}`]),
   ];
-}
-
-/** `acme/web is now called acme/site …` names it already. */
-function lineOf({ about, message }: PollTrouble): string {
-  return message.startsWith(`${about} `) ? message : `${about}: ${message}`;
+  return [
+    ...(failure === null ? [] : [{ about: null, message: failure, sinceMs: failingSinceMs }]),
+    ...troubles.map(({ about, message, sinceMs }) => ({ about, message, sinceMs })),
+    ...whole.map((message) => ({ about: null, message, sinceMs: null })),
+  ];
 }
 
 /** `acme/web`, or `acme` for all of its repositories. */

@@ -1,6 +1,6 @@
 /** The running heart: turns facts in the ledger into runners, and takes runners down. Holds no truth of its own. */
 import { ulid } from '../clock.ts';
-import { defectFailure } from '../failure.ts';
+import { defectFailure, placedWords } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
@@ -24,6 +24,7 @@ import { turnOf } from './replacement.ts';
 import { settleJobs } from './settle.ts';
 import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
+import { type SweepTrouble, SweepTroubles } from './sweep-troubles.ts';
 import { Verifier } from './verify.ts';
 
 export type { EngineOptions, LifecycleMetrics, Log, Tenant } from './ports.ts';
@@ -43,6 +44,8 @@ export interface Engine {
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
+  /** What the registration's last sweep failed at, on its backends and at GitHub. */
+  sweepTroubles(registration: string): readonly SweepTrouble[];
 }
 
 const SECOND = 1000;
@@ -91,6 +94,7 @@ export function createEngine(options: EngineOptions): Engine {
   const visitsByBackend = new Map<string, number>();
   const sweeping = new Map<string, Promise<void>>();
   const sweeps = new SweepSchedule(tenants.keys(), clock, random);
+  const troubles = new SweepTroubles(clock, log);
   /** Lanes whose next launch waits for something of their own, and when to look again. */
   const blocked = new Map<string, { readonly reason: string; readonly untilMs: number }>();
   const reasons = new Reasons({
@@ -338,8 +342,10 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       if (tenant !== undefined) {
         const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
-        ({ failures } = await sweepInstances(floor, tenant, backends, instances));
-        if (working()) await sweepGithub(floor, tenant, view, scopes);
+        const listed = await sweepInstances(floor, tenant, backends, instances);
+        failures = listed.failures.map(({ failure }) => placedWords(failure));
+        troubles.record(name, 'backend', listed.failures);
+        if (working()) troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
       }
     } catch (error) {
       log.error('sweep-broken', { registration: name, error });
@@ -446,6 +452,9 @@ export function createEngine(options: EngineOptions): Engine {
     },
     unlisted() {
       return sweeps.failures;
+    },
+    sweepTroubles(registration) {
+      return troubles.of(registration);
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
 import { ulidTime } from '../clock.ts';
-import { backendSource, failureFields, failureWords, githubFailure, placedWords, providerFailure } from '../failure.ts';
+import { backendSource, type Failure, githubFailure, providerFailure } from '../failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../github/scope.ts';
 import { newRunner } from '../ledger/new-runner.ts';
@@ -19,8 +19,14 @@ const MINUTE = 60_000;
 /** An offline runner of ours at GitHub without a row is deleted when its name says that it is older than this. */
 const STRAY_AGE_MS = 10 * MINUTE;
 
+export interface SweepFailure {
+  /** A backend, or a scope such as `orgs/acme`. */
+  readonly about: string;
+  readonly failure: Failure;
+}
+
 export interface SweepResult {
-  readonly failures: readonly string[];
+  readonly failures: readonly SweepFailure[];
 }
 
 /** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
@@ -30,8 +36,7 @@ export async function sweepInstances(
   backends: Backends,
   view: InstanceView,
 ): Promise<SweepResult> {
-  const { log } = floor.options;
-  const failures: string[] = [];
+  const failures: SweepFailure[] = [];
   const { registration } = tenant;
   await Promise.all(
     registration.backends.map(async (backend) => {
@@ -46,8 +51,7 @@ export async function sweepInstances(
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         const failure = providerFailure(error, backendSource(registration.name, backend.name), floor.now());
-        failures.push(placedWords(failure));
-        log.warn('sweep-failed', { registration: registration.name, ...failureFields(failure) });
+        failures.push({ about: backend.name, failure });
       }
     }),
   );
@@ -121,10 +125,12 @@ export async function sweepGithub(
   scopes: Iterable<string>,
 ): Promise<SweepResult> {
   const { ledger, log } = floor.options;
-  const failures: string[] = [];
+  const failures: SweepFailure[] = [];
   for (const scope of scopes) {
     try {
       const listed = await view.list(tenant, scope, 0, 'sweep');
+      const odd = [...listed.values()].filter(({ unreadable }) => unreadable !== undefined).length;
+      if (odd > 0) failures.push({ about: scope, failure: unreadableRunners(odd, scope, floor.now()) });
       for (const runner of listed.values()) {
         if (!isStray(floor, runner)) continue;
         const row = await ledger.runner(runner.name);
@@ -134,12 +140,17 @@ export async function sweepGithub(
       }
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
-      const failure = githubFailure(error, floor.now());
-      failures.push(`${scope}: ${failureWords(failure)}`);
-      log.warn('sweep-failed', { registration: tenant.registration.name, scope, ...failureFields(failure) });
+      // Our own budget puts a sweep off; that is how it should be.
+      const putOff = error.kind === 'rate-limited' && error.status === undefined;
+      if (!putOff) failures.push({ about: scope, failure: githubFailure(error, floor.now()) });
     }
   }
   return { failures };
+}
+
+function unreadableRunners(count: number, scope: string, nowMs: number): Failure {
+  const words = `${count} of its entries cannot be read; the others are`;
+  return githubFailure(new GithubError('invalid', `the runners of ${scope}`, words), nowMs);
 }
 
 function isStray(floor: Floor, runner: GithubRunner): boolean {

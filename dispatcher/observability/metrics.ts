@@ -35,6 +35,10 @@ export interface MetricsSources {
     readonly backends: readonly { readonly name: string; readonly kind: string }[];
   }[];
   budgets?(): readonly BudgetReading[];
+  /** What is wrong with a registration, breakers aside. */
+  problems?(registration: string): readonly { readonly kind: string }[];
+  /** By API, how far this machine's clock is ahead of GitHub's. */
+  clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
   /** The size of the ledger's files. */
   ledgerBytes?(): Promise<number>;
 }
@@ -198,6 +202,8 @@ class LedgerGauges {
   readonly #breakers: Gauge<'registration' | 'backend' | 'provider' | 'kind'>;
   readonly #budgetLeft: Gauge<'credential' | 'class'>;
   readonly #budgetLimit: Gauge<'credential' | 'class'>;
+  readonly #problems: Gauge<'registration' | 'kind'>;
+  readonly #clockAhead: Gauge<'api'>;
 
   constructor(register: Registry, sources: MetricsSources, names: LabelBound, onBackend: OnBackend, words: LabelBound) {
     this.#sources = sources;
@@ -244,10 +250,22 @@ class LedgerGauges {
       'credential',
       'class',
     );
+    this.#problems = gauge(
+      'shr_registration_problems',
+      'What is wrong with a registration now, by kind; shr registrations says what',
+      'registration',
+      'kind',
+    );
+    this.#clockAhead = gauge(
+      'shr_github_clock_ahead_seconds',
+      "How far this machine's clock is ahead of GitHub's; negative when behind, 0 within half a minute",
+      'api',
+    );
   }
 
   async read(): Promise<void> {
     this.#readBudgets();
+    this.#readProblems();
     this.#forget();
     try {
       await this.#readLanes();
@@ -303,6 +321,19 @@ class LedgerGauges {
       if (breaker.closedUntilMs <= now) continue;
       const { registration, backend, failure } = breaker;
       this.#breakers.inc({ ...this.#onBackend(registration, backend), kind: this.#words.fold(failure.kind) });
+    }
+  }
+
+  #readProblems(): void {
+    this.#problems.reset();
+    this.#clockAhead.reset();
+    for (const { name } of this.#sources.registrations()) {
+      for (const { kind } of this.#sources.problems?.(name) ?? []) {
+        this.#problems.inc({ registration: this.#names.fold(name), kind: this.#words.fold(kind) });
+      }
+    }
+    for (const { api, aheadMs } of this.#sources.clocks?.() ?? []) {
+      this.#clockAhead.set({ api: this.#words.fold(api) }, aheadMs / 1000);
     }
   }
 

@@ -170,6 +170,7 @@ function baseHeaders(context: Context): Record<string, string> {
   const { world } = context;
   const id = `${world.hex(4)}:${world.hex(5)}:${world.hex(6)}:${world.hex(6)}:${world.hex(8)}`.toUpperCase();
   return {
+    date: new Date(world.now()).toUTCString(),
     server: 'github.com',
     'cache-control': 'private, max-age=60, s-maxage=60',
     vary: 'Accept, Authorization, Cookie, X-GitHub-OTP',

@@ -5,6 +5,7 @@ import type { BudgetLimits } from '../../dispatcher/github/budget.ts';
 import { BudgetPool } from '../../dispatcher/github/budget-pool.ts';
 import { createGithub } from '../../dispatcher/github/client.ts';
 import { GithubError, type GithubErrorKind } from '../../dispatcher/github/github.ts';
+import { GithubTimes } from '../../dispatcher/github/github-time.ts';
 import type { GithubScope } from '../../dispatcher/github/scope.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -24,12 +25,14 @@ export interface ClientOptions {
   readonly only?: readonly string[];
   readonly clock?: VirtualClock;
   readonly budgets?: BudgetPool;
+  readonly times?: GithubTimes;
 }
 
 /** A client with a token, for the organization acme, on a virtual clock. */
 export function clientOf(apiUrl: string, options: ClientOptions = {}) {
   const clock = options.clock ?? new VirtualClock();
   const budgets = options.budgets ?? new BudgetPool(clock, options.limits);
+  const times = options.times ?? new GithubTimes(clock);
   const github = createGithub({
     registration: {
       name: 'acme',
@@ -40,10 +43,11 @@ export function clientOf(apiUrl: string, options: ClientOptions = {}) {
       poll: { intervalMs: null, repositories: options.only ?? [] },
     },
     budgets,
+    times,
     clock,
     random: () => 0.5,
   });
-  return { github, clock, budgets };
+  return { github, clock, budgets, times };
 }
 
 /** The GithubError that the work ends with; anything else fails the test. */

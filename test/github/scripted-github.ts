@@ -51,6 +51,8 @@ export async function scriptedGithub(script: Script): Promise<ScriptedGithub> {
       return;
     }
     const { status = 200, body, headers = {} } = says;
+    // The machine's own time, where a test has a time of its own.
+    response.sendDate = false;
     response.writeHead(status, {
       'x-github-request-id': `REQ:${asked.length}`,
       ...(body === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }),

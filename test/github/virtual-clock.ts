@@ -1,7 +1,7 @@
 import type { Clock } from '../../dispatcher/clock.ts';
 
 interface Timer {
-  readonly atMs: number;
+  atMs: number;
   readonly action: () => void;
 }
 
@@ -22,6 +22,18 @@ export class VirtualClock implements Clock {
     const timer = { atMs: this.#nowMs + Math.max(0, ms), action };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
+  }
+
+  /** Somebody sets the clock: it shows another time, and the timers run on as long as they had to. */
+  set(nowMs: number): void {
+    const byMs = nowMs - this.#nowMs;
+    const timers = [...this.#timers];
+    this.#timers.clear();
+    for (const timer of timers) {
+      timer.atMs += byMs;
+      this.#timers.add(timer);
+    }
+    this.#nowMs = nowMs;
   }
 
   /** Fires what is due on the way, in order, and lets each timer's consequences settle. */

@@ -95,6 +95,7 @@ export async function openHouse(): Promise<House> {
         random: () => 0.5,
         log: {
           debug: () => {},
+          info: () => {},
           warn: (event, fields) => warnings.push(`${event} ${String(fields?.['about'] ?? '')}`),
         },
         onRecorded: () => {

@@ -89,6 +89,18 @@ function observed(change: Partial<MetricsSources> = {}, mostSeries?: number) {
 }
 
 describe('metrics', () => {
+  it('counts what is wrong with each registration by kind, and tells how far the clock is off', async () => {
+    const { metrics } = observed({
+      problems: (name) => (name === 'acme' ? [{ kind: 'poll' }, { kind: 'poll' }, { kind: 'clock' }] : []),
+      clocks: () => [{ api: 'api.github.com', aheadMs: -600_000 }],
+    });
+    const { text } = await metrics.expose();
+    expect(text).to.include('shr_registration_problems{registration="acme",kind="poll"} 2\n');
+    expect(text).to.include('shr_registration_problems{registration="acme",kind="clock"} 1\n');
+    expect(text).to.not.include('shr_registration_problems{registration="globex"');
+    expect(text).to.include('shr_github_clock_ahead_seconds{api="api.github.com"} -600\n');
+  });
+
   it('puts durations into histograms by registration, backend and provider, in seconds', async () => {
     const { metrics, samples } = observed();
     metrics.queueToStart('acme', 'main', 7_000);

@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import type { Claim, Credentials } from '../../config/model.ts';
 import { GithubError } from '../../github/github.ts';
+import { skewInWords, TOLERATED_SKEW_MS } from '../../github/github-time.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
-import { askGithub, type GithubCaller, type Reply } from './github-call.ts';
+import { askGithub, type GithubCaller, messageOf, type Reply } from './github-call.ts';
 
 export interface CredentialReport {
   readonly findings: readonly DoctorFinding[];
@@ -14,8 +15,6 @@ export interface CredentialReport {
 }
 
 const GITHUB = 'github';
-/** An App's token is valid from a minute before our time (app-jwt.ts): beyond half of that there is little left. */
-const MOST_SKEW_MS = 30_000;
 const SOON_MS = 7 * 86_400_000;
 const DAY_MS = 86_400_000;
 const MOST_REPOSITORIES = 20;
@@ -99,7 +98,7 @@ function hostFindings(apiUrl: string, reply: Reply): readonly DoctorFinding[] {
       bad(
         GITHUB,
         'host',
-        `${apiUrl} answers ${reply.status}, and not as GitHub does`,
+        `${apiUrl} answers ${reply.status}${reply.page === undefined ? '' : ` with ${reply.page}`}, and not as GitHub does`,
         "look at `apiUrl`, at a proxy in between, and at GitHub's status page",
       ),
     ];
@@ -107,16 +106,14 @@ function hostFindings(apiUrl: string, reply: Reply): readonly DoctorFinding[] {
   const host = good(GITHUB, 'host', `${apiUrl} answers`);
   const ahead = reply.clockAheadMs;
   if (ahead === undefined) return [host];
-  const seconds = Math.round(Math.abs(ahead) / 1000);
-  const direction = ahead > 0 ? 'ahead of' : 'behind';
   return [
     host,
-    Math.abs(ahead) <= MOST_SKEW_MS
-      ? good(GITHUB, 'clock', seconds < 2 ? "this machine's clock is GitHub's" : `${seconds} s ${direction} GitHub's`)
+    Math.abs(ahead) <= TOLERATED_SKEW_MS
+      ? good(GITHUB, 'clock', Math.abs(ahead) < 1500 ? "this machine's clock is GitHub's" : skewInWords(ahead))
       : bad(
           GITHUB,
           'clock',
-          `this machine's clock is ${seconds} s ${direction} GitHub's: App tokens are refused, and ages are wrong`,
+          `${skewInWords(ahead)}: tokens are signed by GitHub's time, but ages and deadlines are wrong`,
           'let NTP set the clock (timedatectl set-ntp true)',
         ),
   ];
@@ -271,11 +268,6 @@ function rightsInWords(claim: Claim): string {
   return claim.kind === 'organization'
     ? 'Self-hosted runners: write (organization), Actions: read'
     : 'Administration: write, Actions: read (repository)';
-}
-
-function messageOf(reply: Reply): string {
-  const said = z.object({ message: z.string() }).safeParse(reply.body);
-  return said.success ? said.data.message : `status ${reply.status}`;
 }
 
 function unusable(findings: readonly DoctorFinding[]): CredentialReport {

@@ -2,11 +2,14 @@
 import type { Backends } from '../../backends.ts';
 import type { Clock, Random } from '../../clock.ts';
 import type { Backend, DispatcherConfig, Registration } from '../../config/model.ts';
+import { BudgetPool } from '../../github/budget-pool.ts';
 import { withDeadline } from '../../github/deadline.ts';
+import { GithubTimes } from '../../github/github-time.ts';
 import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
+import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 
 export interface Examination {
@@ -33,11 +36,16 @@ export async function examine(registration: Registration, tools: Examination): P
 
 async function checkGithub(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
   const { clock, random, dispatcher } = tools;
-  const caller = { ...registration, clock, random };
+  const times = new GithubTimes(clock);
+  const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
+  // With a budget of its own: it runs beside the service, or before it.
+  const ways = { budgets: new BudgetPool(clock), times, clock, random };
+  const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
   return [
     ...credentials.findings,
-    ...(credentials.usable ? await checkRunners(registration, clock, random) : []),
+    ...(repositories?.findings ?? []),
+    ...(credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : []),
     ...checkIntake(registration, dispatcher, credentials.events),
   ];
 }

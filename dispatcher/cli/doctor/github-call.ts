@@ -8,12 +8,17 @@ import { appJwt, readAppKey } from '../../github/app-jwt.ts';
 import { boundedFetch } from '../../github/bounded-fetch.ts';
 import { withDeadline } from '../../github/deadline.ts';
 import { GithubError } from '../../github/github.ts';
+import { type GithubTime, measuredSkew } from '../../github/github-time.ts';
+import { pageOf, wordsOfBody } from '../../github/reply-words.ts';
+import { troubleOf } from '../../github/trouble.ts';
 
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
-  /** Undefined where it is no JSON: a proxy's page. */
+  /** Undefined where it is no JSON. */
   readonly body: unknown;
+  /** What stands in its place: `an HTML page ("Sign in")`. */
+  readonly page: string | undefined;
   /** Ours minus GitHub's, as far as whole seconds tell; undefined without a `date` header. */
   readonly clockAheadMs: number | undefined;
 }
@@ -22,15 +27,34 @@ export interface GithubCaller {
   readonly apiUrl: string;
   readonly credentials: Credentials;
   readonly clock: Clock;
+  /** Learns GitHub's time from every answer. */
+  readonly time: GithubTime;
   readonly random: Random;
 }
 
 const CALL_MS = 10_000;
 const LARGEST_BYTES = 1024 * 1024;
 
-/** `path` with its names encoded. Rejects with GithubError only; every status is an answer. */
+/**
+ * `path` with its names encoded. Rejects with GithubError only; every status is an answer. A token whose times GitHub
+ * does not believe is made once more, by GitHub's time, as the service does it.
+ */
 export async function askGithub(caller: GithubCaller, path: string): Promise<Reply> {
-  const { apiUrl, clock } = caller;
+  const reply = await ask(caller, path);
+  const trouble = troubleOf(reply.status, {}, messageOf(reply));
+  return trouble === 'clock' && caller.time.aheadMs !== 0
+    ? { ...(await ask(caller, path)), clockAheadMs: reply.clockAheadMs }
+    : reply;
+}
+
+/** GitHub's own words. */
+export function messageOf({ status, body }: Pick<Reply, 'status' | 'body'>): string {
+  const words = wordsOfBody(body ?? '');
+  return words === 'no message' ? `status ${status}` : words;
+}
+
+async function ask(caller: GithubCaller, path: string): Promise<Reply> {
+  const { apiUrl, clock, time } = caller;
   const authorization = authorizationOf(caller);
   const sentAtMs = clock.now();
   let response: Response;
@@ -60,20 +84,21 @@ export async function askGithub(caller: GithubCaller, path: string): Promise<Rep
   } catch (error) {
     throw new GithubError('transient', `GET ${path}`, deepest(error));
   }
-  const dateMs = Date.parse(response.headers.get('date') ?? '');
+  const date = response.headers.get('date') ?? undefined;
+  if (!response.headers.has('age')) time.learn(date, sentAtMs);
   return {
     status: response.status,
     headers: response.headers,
     body: parsed(text),
-    // The header tells whole seconds, cut off.
-    clockAheadMs: Number.isNaN(dateMs) ? undefined : (sentAtMs + clock.now()) / 2 - (dateMs + 500),
+    page: pageOf(text),
+    clockAheadMs: measuredSkew(date, sentAtMs, clock.now()),
   };
 }
 
 /** An App speaks as itself: what it was granted is told to nobody else. */
-function authorizationOf({ credentials, clock, random }: GithubCaller): string {
+function authorizationOf({ credentials, time, random }: GithubCaller): string {
   if (credentials.kind === 'app') {
-    const nowMs = clock.now();
+    const nowMs = time.now();
     return `Bearer ${appJwt(credentials.appId, readAppKey(credentials.privateKey), nowMs, ulid(nowMs, random))}`;
   }
   const token = credentials.token.reveal();

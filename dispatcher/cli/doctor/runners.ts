@@ -1,15 +1,16 @@
 /** Where the registration's runners will register: that it may, that the group is there, and whose jobs reach them. */
 import { z } from 'zod';
-import type { Clock, Random } from '../../clock.ts';
-import type { Registration } from '../../config/model.ts';
-import { BudgetPool } from '../../github/budget-pool.ts';
+import type { Clock } from '../../clock.ts';
+import type { Claim, Registration } from '../../config/model.ts';
 import { createGithub } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
 import { GithubError } from '../../github/github.ts';
+import { listPages } from '../../github/pages.ts';
 import type { Requester } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
 import { type GithubScope, scopePath } from '../../github/scope.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import type { Ways } from './repositories.ts';
 
 const GITHUB = 'github';
 const MOST_SCOPES = 20;
@@ -20,14 +21,13 @@ const groupAnswer = z.object({
   allows_public_repositories: z.boolean(),
 });
 
-/** Asks as the service does, with a budget of its own. Nothing is registered. */
+/** Asks as the service does. Nothing is registered. `repositories`: of the claim, as `acme/web`. */
 export async function checkRunners(
   registration: Registration,
-  clock: Clock,
-  random: Random,
+  repositories: readonly string[],
+  ways: Ways,
 ): Promise<readonly DoctorFinding[]> {
-  const budgets = new BudgetPool(clock);
-  const github = createGithub({ registration, budgets, clock, random });
+  const github = createGithub({ registration, ...ways });
   const scopes = scopesOf(registration);
   const findings: DoctorFinding[] = [];
   const readable: string[] = [];
@@ -50,20 +50,22 @@ export async function checkRunners(
     return findings;
   }
   if (readable.length === 0) return findings;
-  const requester = requestersFor({ ...registration, budgets, clock, random })(ownerOf(scope));
-  findings.push(...(await checkGroup(registration, requester, scope, clock)));
+  const requester = requestersFor({ ...registration, ...ways })(ownerOf(scope));
+  findings.push(...(await checkGroup(registration, repositories, requester, scope, ways.clock)));
   return findings;
 }
 
 async function checkGroup(
-  { runnerGroup, policy }: Registration,
+  { runnerGroup, policy, claim }: Registration,
+  repositories: readonly string[],
   requester: Requester,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   clock: Clock,
 ): Promise<readonly DoctorFinding[]> {
+  let id: number;
   let group: z.infer<typeof groupAnswer>;
   try {
-    const id = await new RunnerGroups(clock).idOf(requester, scope, runnerGroup);
+    id = await new RunnerGroups(clock).idOf(requester, scope, runnerGroup);
     const answer = await requester.call({
       method: 'GET',
       route:
@@ -96,7 +98,85 @@ async function checkGroup(
     'runner group',
     `'${group.name}' of ${scopePath(scope)} is there, for ${group.visibility} repositories`,
   );
-  return [there, exposure(group.name, group.allows_public_repositories, policy.publicRepositories)];
+  const admitted =
+    group.visibility === 'selected'
+      ? await checkAdmitted(requester, scope, { id, name: group.name }, claim, repositories)
+      : [];
+  return [there, ...admitted, exposure(group.name, group.allows_public_repositories, policy.publicRepositories)];
+}
+
+const MOST_PAGES = 20;
+const SHOWN = 5;
+const admittedRepositories = z.object({
+  total_count: z.int().min(0),
+  repositories: z.array(z.union([z.object({ full_name: z.string() }), z.unknown().transform(() => null)])),
+});
+const admittedOrganizations = z.object({
+  total_count: z.int().min(0),
+  organizations: z.array(z.union([z.object({ login: z.string() }), z.unknown().transform(() => null)])),
+});
+
+/** A group for selected repositories is given no job of any other: their runners would idle, and the jobs wait. */
+async function checkAdmitted(
+  requester: Requester,
+  scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
+  group: { readonly id: number; readonly name: string },
+  claim: Claim,
+  repositories: readonly string[],
+): Promise<readonly DoctorFinding[]> {
+  const claimed = scope.kind === 'enterprise' ? (claim.kind === 'enterprise' ? claim.organizations : []) : repositories;
+  let admitted: ReadonlySet<string>;
+  try {
+    admitted = await admittedTo(requester, scope, group.id);
+  } catch (error) {
+    return [bad(GITHUB, 'runner group', `whom '${group.name}' admits: ${wordsOf(error)}`, cureOf(error))];
+  }
+  const what = scope.kind === 'enterprise' ? 'organization' : 'repository';
+  const shut = claimed.filter((name) => !admitted.has(name.toLowerCase()));
+  if (shut.length === 0) {
+    return [good(GITHUB, 'runner group', `'${group.name}' admits every ${what} of the claim`)];
+  }
+  const names = `${shut.slice(0, SHOWN).join(', ')}${shut.length > SHOWN ? ` and ${shut.length - SHOWN} more` : ''}`;
+  return [
+    bad(
+      GITHUB,
+      'runner group',
+      `'${group.name}' does not admit ${names}: GitHub gives their jobs to none of its runners`,
+      `add them to the runner group (Settings → Actions → Runner groups), or let the registration claim only what the group admits`,
+    ),
+  ];
+}
+
+async function admittedTo(
+  requester: Requester,
+  scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
+  id: number,
+): Promise<ReadonlySet<string>> {
+  const paging = { purpose: 'verify', mostPages: MOST_PAGES, beyond: 'fail' } as const;
+  if (scope.kind === 'enterprise') {
+    const listed = await listPages<z.infer<typeof admittedOrganizations>, { readonly login: string } | null>(
+      requester,
+      {
+        ...paging,
+        route: '/enterprises/{enterprise}/actions/runner-groups/{runner_group_id}/organizations',
+        parameters: { enterprise: scope.enterprise, runner_group_id: id },
+        answer: admittedOrganizations,
+        page: (data) => ({ items: data.organizations, total: data.total_count }),
+      },
+    );
+    return new Set((listed?.items ?? []).flatMap((one) => (one === null ? [] : [one.login.toLowerCase()])));
+  }
+  const listed = await listPages<z.infer<typeof admittedRepositories>, { readonly full_name: string } | null>(
+    requester,
+    {
+      ...paging,
+      route: '/orgs/{org}/actions/runner-groups/{runner_group_id}/repositories',
+      parameters: { org: scope.organization, runner_group_id: id },
+      answer: admittedRepositories,
+      page: (data) => ({ items: data.repositories, total: data.total_count }),
+    },
+  );
+  return new Set((listed?.items ?? []).flatMap((one) => (one === null ? [] : [one.full_name.toLowerCase()])));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Credential, limitKey, sees } from '../auth.ts';
 import type { Account, App, Installation } from '../model.ts';
-import { iso } from '../payloads/account.ts';
+import { iso, simpleUser } from '../payloads/account.ts';
 import { appPayload, installationPayload } from '../payloads/app.ts';
 import { repositoryPayload } from '../payloads/repository.ts';
 import { json, notFound, paginate, Refusal, type Router } from '../router.ts';
@@ -79,6 +79,11 @@ export function addAppRoutes(router: Router, context: Context): void {
   router.add('GET', '/orgs/:org/installation', (call) =>
     json(show(on(appOf(call.credential), world.account(call.param('org'))))),
   );
+  router.add('GET', '/users/:username', (call) => {
+    const account = world.account(call.param('username'));
+    if (!account) throw notFound();
+    return json(simpleUser(account, context.urls()));
+  });
   router.add('GET', '/users/:username/installation', (call) =>
     json(show(on(appOf(call.credential), world.account(call.param('username'))))),
   );

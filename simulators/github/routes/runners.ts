@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Runner, RunnerScope } from '../model.ts';
 import { scopeKey } from '../model.ts';
 import { iso } from '../payloads/account.ts';
+import { liteRepository, repositoryPayload } from '../payloads/repository.ts';
 import { runnerGroupPayload, runnerPayload } from '../payloads/runner.ts';
 import { type Call, json, noContent, notFound, paginate, Refusal, type Router } from '../router.ts';
 import { type Context, type ScopeKind, scopeOf, scopePrefix } from './context.ts';
@@ -118,6 +119,20 @@ function addScope(router: Router, context: Context, kind: ScopeKind): void {
     const group = world.groupsOf(scope).find(({ id }) => id === call.id('group'));
     if (!group) throw notFound();
     return json(runnerGroupPayload(group, context.urls()));
+  });
+  router.add('GET', `${base}/runner-groups/:group/repositories`, (call) => {
+    const scope = scopeOf(context, call, kind, 'read');
+    const group = world.groupsOf(scope).find(({ id }) => id === call.id('group'));
+    if (!group || kind !== 'organization') throw notFound();
+    const admitted = [...group.repositoryIds].flatMap((id) => world.repositoriesById.get(id) ?? []);
+    const { page, headers } = paginate(call, admitted);
+    const urls = context.urls();
+    const repositories = page.map((one) => ({
+      ...liteRepository(one, urls),
+      ...repositoryPayload(one, urls),
+      license: undefined,
+    }));
+    return json({ total_count: admitted.length, repositories }, 200, headers);
   });
   router.add('POST', `${base}/runner-groups`, (call) => {
     const scope = scopeOf(context, call, kind, 'write');

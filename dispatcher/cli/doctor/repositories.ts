@@ -1,0 +1,117 @@
+/** Whether the claimed owner is there, and its repositories can be seen: what the poll will say. */
+import { z } from 'zod';
+import type { Claim, Registration } from '../../config/model.ts';
+import { createGithub, type GithubOptions } from '../../github/client.ts';
+import { requestersFor } from '../../github/credential.ts';
+import { GithubError } from '../../github/github.ts';
+import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+
+const GITHUB = 'github';
+const SUBJECT = 'repositories';
+/** Of a claim by names; a file may have thousands. */
+const MOST_NAMES = 20;
+const MOST_FINDINGS = 20;
+
+export type Ways = Omit<GithubOptions, 'registration'>;
+
+export interface RepositoriesReport {
+  readonly findings: readonly DoctorFinding[];
+  /** `acme/web`: those that can be read. */
+  readonly names: readonly string[];
+}
+
+/** Asks as the poll does. */
+export async function checkRepositories(registration: Registration, ways: Ways): Promise<RepositoriesReport> {
+  const { claim, credentials } = registration;
+  // Where an App is installed, its owner is there.
+  const byName = claim.kind === 'user' && credentials.kind === 'token';
+  const findings = byName ? await checkUser(registration, claim, ways) : [];
+  if (findings.some(({ ok }) => !ok)) return { findings, names: [] };
+  const looked = { ...registration, claim: shortened(claim) };
+  try {
+    const github = createGithub({ registration: looked, ...ways });
+    const { repositories, failures } = await github.listRepositories(new AbortController().signal);
+    const names = repositories.map(({ owner, repository }) => `${owner}/${repository}`);
+    const failed = failures
+      .slice(0, MOST_FINDINGS)
+      .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${error.words}`, cureOf(error)));
+    const more = failures.length - failed.length;
+    return {
+      names,
+      findings: [
+        ...findings,
+        ...failed,
+        ...(more > 0 ? [bad(GITHUB, SUBJECT, `${more} more cannot be read`, 'mend those above first')] : []),
+        ...(names.length > 0 ? [good(GITHUB, SUBJECT, `${seen(names)} can be read`)] : []),
+        ...(names.length === 0 && failures.length === 0
+          ? [
+              bad(
+                GITHUB,
+                SUBJECT,
+                'none can run jobs: all are archived or disabled',
+                'unarchive one, or correct the claim',
+              ),
+            ]
+          : []),
+      ],
+    };
+  } catch (error) {
+    return { findings: [...findings, bad(GITHUB, SUBJECT, wordsOf(error), cureOf(error))], names: [] };
+  }
+}
+
+/** `/user/repos` answers for a name that does not exist as for any other: with what the token sees. */
+async function checkUser(
+  { apiUrl, credentials, claim }: Registration,
+  { user }: Extract<Claim, { readonly kind: 'user' }>,
+  ways: Ways,
+): Promise<readonly DoctorFinding[]> {
+  try {
+    const answer = await requestersFor({ apiUrl, claim, credentials, ...ways })(user).call({
+      method: 'GET',
+      route: '/users/{username}',
+      parameters: { username: user },
+      purpose: 'verify',
+      answer: z.object({ login: z.string(), type: z.string().optional() }),
+      accept: [404],
+    });
+    if (answer.accepted) {
+      return [bad(GITHUB, 'owner', `there is no user account ${user}`, 'correct `user` in the registration')];
+    }
+    if (answer.data.type === 'Organization') {
+      return [
+        bad(GITHUB, 'owner', `${user} is an organization`, `write \`organization: ${user}\` in place of \`user\``),
+      ];
+    }
+    return [good(GITHUB, 'owner', `the user account ${answer.data.login} is there`)];
+  } catch (error) {
+    return [bad(GITHUB, 'owner', `the user account ${user}: ${wordsOf(error)}`, cureOf(error))];
+  }
+}
+
+function shortened(claim: Claim): Claim {
+  return claim.kind === 'repositories' ? { ...claim, repositories: claim.repositories.slice(0, MOST_NAMES) } : claim;
+}
+
+function seen(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names.length} (${names.slice(0, 2).join(', ')}, …)`;
+}
+
+function cureOf(error: unknown): string {
+  if (!(error instanceof GithubError)) return 'look at the message, and try again';
+  switch (error.kind) {
+    case 'unauthorized':
+      return 'install the App there, or renew the key or token';
+    case 'forbidden':
+      return 'see the message; a permission is granted as the README lists under "Credentials"';
+    case 'not-found':
+      return 'correct the claim, or let the credentials see it';
+    case 'rate-limited':
+      return "the hour's requests are used up: try again later";
+    case 'transient':
+      return "try again; then look at GitHub's status page";
+    case 'conflict':
+    case 'invalid':
+      return 'look at the message, and at the registration';
+  }
+}

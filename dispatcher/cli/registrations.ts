@@ -1,0 +1,116 @@
+/** `shr registrations`: each registration, how it fares, and what is wrong with it. */
+import type { Command } from 'commander';
+import { type Clock, systemClock } from '../clock.ts';
+import { type ProblemView, type RegistrationView, registrationListSchema } from '../http/admin-shapes.ts';
+import { problemLine } from '../observability/problem-line.ts';
+import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
+import { age, more, told } from './admin-text.ts';
+import { printFields, printTable } from './output.ts';
+import type { Terminal } from './terminal.ts';
+
+export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
+  const registrations = adminCommand('registrations', 'each registration, and what is wrong with it', terminal)
+    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .action(async (_options: unknown, command: Command) =>
+      answering(
+        { command, terminal, clock },
+        (client) => client.get(['registrations'], filters(command, ['limit']), registrationListSchema),
+        (answer) => {
+          printRegistrations(terminal, answer.registrations, clock.now());
+          terminal.out(more(answer.more, 'registrations'));
+        },
+      ),
+    );
+  registrations.addCommand(
+    adminCommand('show', 'one registration with all of its problems', terminal)
+      .argument('<name>', 'the name, as `shr registrations` shows it')
+      .action(async (name: string, _options: unknown, command: Command) =>
+        answering(
+          { command, terminal, clock },
+          async (client) => {
+            const { registrations: found } = await client.get(
+              ['registrations'],
+              { registration: name },
+              registrationListSchema,
+            );
+            const [registration] = found;
+            if (registration === undefined) {
+              throw new AdminClientError(
+                1,
+                `no registration ${name}`,
+                '`shr registrations` lists those that the dispatcher runs with',
+              );
+            }
+            return { registration };
+          },
+          (answer) => printRegistration(terminal, answer.registration, clock.now()),
+        ),
+      ),
+  );
+  return registrations;
+}
+
+function printRegistrations(terminal: Terminal, registrations: readonly RegistrationView[], nowMs: number): void {
+  if (registrations.length === 0) {
+    terminal.out('No registrations: put one into the folder registrations/; `shr init` writes a first one.\n');
+    return;
+  }
+  printTable(terminal, registrations, [
+    { title: 'registration', value: (one) => one.name },
+    { title: 'claim', value: (one) => one.claim },
+    { title: 'backends', value: (one) => one.backends.map(({ name }) => name).join(', ') },
+    { title: 'runners', value: (one) => `${one.liveRunners}/${one.maxRunners}`, align: 'right' },
+    { title: 'poll', value: (one) => pollText(one, nowMs) },
+    { title: 'problems', value: (one) => problemsText(one.problems) },
+  ]);
+}
+
+function pollText({ poll }: RegistrationView, nowMs: number): string {
+  const how = poll.intervalSeconds === null ? 'off' : `every ${poll.intervalSeconds} s`;
+  return poll.lastAt === null ? how : `${how}, last ${age(poll.lastAt, nowMs)} ago`;
+}
+
+function problemsText(problems: readonly ProblemView[]): string {
+  const [first, ...others] = problems;
+  if (first === undefined) return '';
+  const line = `${first.kind}: ${problemLine(first)}`;
+  return others.length === 0 ? line : `${line} (and ${others.length} more)`;
+}
+
+function printRegistration(terminal: Terminal, registration: RegistrationView, nowMs: number): void {
+  const { poll, backends, problems } = registration;
+  printFields(
+    terminal,
+    told([
+      ['registration', registration.name],
+      ['host', registration.host],
+      ['claim', registration.claim],
+      ['credentials', registration.credentials],
+      ['labels', registration.labels.join(', ')],
+      ['runner group', registration.runnerGroup],
+      ['priority', String(registration.priority)],
+      ['runners', `${registration.liveRunners} of ${registration.maxRunners}`],
+      ['poll', pollText(registration, nowMs)],
+      ['repositories', poll.repositories === null ? null : String(poll.repositories)],
+      ['next poll', poll.nextAt],
+      ['waits until', poll.waitsUntil],
+    ]),
+  );
+  terminal.out('\n');
+  printTable(terminal, backends, [
+    { title: 'backend', value: (backend) => backend.name },
+    { title: 'kind', value: (backend) => backend.kind },
+    { title: 'region', value: (backend) => backend.region },
+    { title: 'runners', value: (backend) => `${backend.liveRunners}/${backend.maxRunners}`, align: 'right' },
+  ]);
+  if (problems.length === 0) {
+    terminal.out('\nNo problems.\n');
+    return;
+  }
+  terminal.out('\n');
+  // Each in full, on lines of its own: it ends with what to do.
+  for (const problem of problems) {
+    const since = problem.since === null ? '' : ` (for ${age(problem.since, nowMs)})`;
+    printFields(terminal, [[`${problem.kind}${since}`, problemLine(problem)]]);
+  }
+}

@@ -1,0 +1,55 @@
+/** What the sweeps of each registration last failed at. A trouble is logged when it begins, changes and ends. */
+import type { Clock } from '../clock.ts';
+import { failureFields } from '../failure.ts';
+import type { Log } from './ports.ts';
+import type { SweepFailure } from './sweep.ts';
+
+export interface SweepTrouble extends SweepFailure {
+  readonly sinceMs: number;
+  /** Sweeps that met it. */
+  readonly times: number;
+}
+
+/** Of one side of one registration. */
+const MOST_TROUBLES = 100;
+
+export class SweepTroubles {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #log: Pick<Log, 'warn' | 'info'>;
+  readonly #sides = new Map<string, ReadonlyMap<string, SweepTrouble>>();
+
+  constructor(clock: Pick<Clock, 'now'>, log: Pick<Log, 'warn' | 'info'>) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Everything that one sweep of this side failed at. */
+  record(registration: string, side: Side, failures: readonly SweepFailure[]): void {
+    const before = this.#sides.get(keyOf(registration, side)) ?? new Map<string, SweepTrouble>();
+    const now = new Map<string, SweepTrouble>();
+    for (const { about, failure } of failures.slice(0, MOST_TROUBLES)) {
+      const known = before.get(about);
+      const same = known?.failure.kind === failure.kind;
+      if (!same) this.#log.warn('sweep-failed', { registration, [side]: about, ...failureFields(failure) });
+      const sinceMs = known?.sinceMs ?? this.#clock.now();
+      now.set(about, { about, failure, sinceMs, times: (known?.times ?? 0) + 1 });
+    }
+    for (const { about, sinceMs, times } of before.values()) {
+      if (!now.has(about)) this.#log.info('sweep-mended', { registration, [side]: about, sinceMs, times });
+    }
+    if (now.size === 0) this.#sides.delete(keyOf(registration, side));
+    else this.#sides.set(keyOf(registration, side), now);
+  }
+
+  of(registration: string): readonly SweepTrouble[] {
+    return sides.flatMap((side) => [...(this.#sides.get(keyOf(registration, side))?.values() ?? [])]);
+  }
+}
+
+/** As the log names what a trouble is about. */
+const sides = ['backend', 'scope'] as const;
+type Side = (typeof sides)[number];
+
+function keyOf(registration: string, side: Side): string {
+  return `${registration}/${side}`;
+}

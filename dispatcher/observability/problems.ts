@@ -1,0 +1,84 @@
+/**
+ * Everything that is wrong with a registration, in one place and with names: for the admin API, the command line, the
+ * metrics and the readiness. What was mended is gone from it.
+ */
+import { failureWords } from '../failure.ts';
+import { type ClockSkew, skewInWords } from '../github/github-time.ts';
+import type { PollProblem } from '../intake/poller.ts';
+import type { Breaker } from '../ledger/ledger.ts';
+import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
+import { problemLine } from './problem-line.ts';
+import { scrub } from './scrub.ts';
+
+/**
+ * - `configuration`: it cannot be read, or lacks a secret.
+ * - `poll`: GitHub does not tell all of its open jobs.
+ * - `sweep`: what exists at GitHub or at a backend could not be listed.
+ * - `backend`: a backend, or an image and shape on it, is left alone for now.
+ * - `clock`: this machine's clock and GitHub's differ.
+ */
+export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'clock'] as const;
+export type ProblemKind = (typeof problemKinds)[number];
+
+export interface RegistrationProblem {
+  readonly kind: ProblemKind;
+  /** A repository, an owner, a scope, a backend, an API; null where it is about the whole registration. */
+  readonly about: string | null;
+  readonly message: string;
+  readonly sinceMs: number | null;
+}
+
+export interface ProblemSources {
+  readonly poll: readonly PollProblem[];
+  readonly sweep: readonly SweepTrouble[];
+  readonly skew: ClockSkew | undefined;
+}
+
+/** Without what only the ledger knows: see `breakerProblems`. */
+export function problemsOf({ poll, sweep, skew }: ProblemSources): readonly RegistrationProblem[] {
+  return [
+    ...(skew === undefined
+      ? []
+      : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),
+    ...poll.map(({ about, message, sinceMs }) => ({ kind: 'poll' as const, about, message, sinceMs })),
+    ...sweep.map(({ about, failure, sinceMs }) => ({
+      kind: 'sweep' as const,
+      about,
+      message: failureWords(failure),
+      sinceMs,
+    })),
+  ];
+}
+
+/** Of the closed backends of one registration. */
+export function breakerProblems(breakers: readonly Breaker[]): readonly RegistrationProblem[] {
+  return breakers.map(({ backend, subject, failure, sinceMs }) => ({
+    kind: 'backend',
+    about: subject === null ? backend : `${backend} (${subject})`,
+    message: failureWords(failure),
+    sinceMs,
+  }));
+}
+
+/** Those who ask for the readiness want to know that something is wrong, and with which; the command line tells the rest. */
+const MOST_LINES = 20;
+const LINE_CHARACTERS = 300;
+
+/** `acme: poll: acme/web: moved to other/web …`, one line a registration with the first of its problems. */
+export function problemLines(
+  registrations: readonly { readonly name: string }[],
+  problems: (registration: string) => readonly RegistrationProblem[],
+): readonly string[] {
+  const lines: string[] = [];
+  let unsaid = 0;
+  for (const { name } of registrations) {
+    const [first, ...others] = problems(name);
+    if (first === undefined) continue;
+    if (lines.length === MOST_LINES) unsaid += 1;
+    else {
+      const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+      lines.push(`${name}: ${first.kind}: ${scrub(problemLine(first), LINE_CHARACTERS)}${more}`);
+    }
+  }
+  return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations have problems: see shr registrations`];
+}

@@ -1,0 +1,121 @@
+/** What `shr doctor` says of owners, repositories and runner groups that are not as the registration has them. */
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { z } from 'zod';
+import { type Installation, startInstallation } from './installation.ts';
+import { shr } from './process.ts';
+
+const reportSchema = z.object({
+  ok: z.boolean(),
+  registrations: z.array(
+    z.object({
+      findings: z.array(
+        z.object({ subject: z.string(), ok: z.boolean(), message: z.string(), cure: z.string().optional() }),
+      ),
+    }),
+  ),
+});
+
+describe('shr doctor, of what is at GitHub', () => {
+  let house: Installation;
+  afterEach(() => house.close());
+
+  async function notOk() {
+    const environment = { ...house.environment, CLI_TOKEN: 'ghp_known' };
+    const { out } = await shr(['doctor', '--json'], house.folder, environment);
+    const report = reportSchema.parse(JSON.parse(out));
+    const bad = report.registrations.flatMap(({ findings }) => findings).filter(({ ok }) => !ok);
+    expect(report.ok).to.equal(bad.length === 0);
+    for (const { cure } of bad) expect(cure).to.be.a('string');
+    return bad;
+  }
+  const withToken = { tokens: [{ login: 'dev', owners: ['*'], access: 'admin' as const, token: 'ghp_known' }] };
+  const token = { credentials: { token: '${env:CLI_TOKEN}' } };
+
+  // J16
+  for (const [what, claim, words] of [
+    [
+      'user account',
+      { organization: undefined, runnerGroup: undefined, user: 'nobody-of-that-name' },
+      'nobody-of-that-name',
+    ],
+    ['organization', { organization: 'nobody-of-that-name' }, 'nobody-of-that-name'],
+    [
+      'repository',
+      { organization: undefined, runnerGroup: undefined, repositories: ['acme/gone', 'acme/web'] },
+      'acme/gone',
+    ],
+  ] as const) {
+    for (const by of ['a token', 'an App'] as const) {
+      it(`says that the ${what} does not exist, to ${by}`, async () => {
+        house = await startInstallation(withToken);
+        await house.register('acme', { ...claim, ...(by === 'a token' ? token : {}) });
+        const bad = await notOk();
+        expect(bad.length).to.be.greaterThan(0);
+        expect(bad.map(({ message }) => message).join('\n')).to.include(words);
+      });
+    }
+  }
+
+  it('says that a user account is an organization', async () => {
+    house = await startInstallation(withToken);
+    await house.register('acme', { organization: undefined, runnerGroup: undefined, user: 'acme', ...token });
+    const [finding] = await notOk();
+    expect(finding?.message).to.include('acme is an organization');
+    expect(finding?.cure).to.include('`organization: acme`');
+  });
+
+  // 05
+  it('compares a runner group for selected repositories with the claim', async () => {
+    house = await startInstallation({
+      owners: [
+        {
+          login: 'acme',
+          repositories: [{ name: 'web' }, { name: 'api' }],
+          runnerGroups: [{ name: 'ci', visibility: 'selected', repositories: ['api'] }],
+        },
+      ],
+    });
+    await house.register('acme', { runnerGroup: 'ci' });
+    const bad = await notOk();
+    expect(bad).to.have.length(1);
+    expect(bad[0]?.subject).to.equal('runner group');
+    expect(bad[0]?.message).to.include("'ci' does not admit acme/web:").and.not.include('acme/api');
+    expect(bad[0]?.cure).to.include('add them to the runner group');
+    await house.register('acme', { runnerGroup: 'ci', poll: { interval: '5m', repositories: ['acme/api'] } });
+    expect(await notOk()).to.deep.equal([]);
+  });
+
+  // 09
+  it('says that the App sees no repository of the organization', async () => {
+    house = await startInstallation({
+      apps: [{ name: 'cli', installations: [{ account: 'acme', repositories: [] }] }],
+    });
+    await house.register('acme');
+    const bad = await notOk();
+    expect(bad.map(({ message }) => message).join()).to.include(
+      "the App's installation for acme lists no repositories",
+    );
+  });
+
+  // 08
+  it('goes on with a clock that is wrong, and says by how much', async () => {
+    const skewMs = 180_000;
+    const clock = {
+      now: () => Date.now() - skewMs,
+      after: (ms: number, action: () => void) => {
+        const timer = setTimeout(action, ms);
+        return () => clearTimeout(timer);
+      },
+    };
+    house = await startInstallation({ clock });
+    await house.register('acme', {
+      backends: [
+        { name: 'here', kind: 'process', options: { command: ['true'], root: join(house.folder, 'instances') } },
+      ],
+    });
+    const bad = await notOk();
+    expect(bad.map(({ subject }) => subject)).to.deep.equal(['clock']);
+    expect(bad[0]?.message).to.match(/^this machine's clock is 1(79|80|81|82) s ahead of GitHub's/);
+  });
+});

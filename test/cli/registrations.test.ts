@@ -1,0 +1,79 @@
+import { expect } from 'chai';
+import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
+import { breaker, failure } from '../failures.ts';
+import { type House, MINUTE, NOW, openHouse } from '../http/admin-house.ts';
+import { run } from './admin-run.ts';
+
+describe('shr registrations', () => {
+  let house: House;
+  beforeEach(async () => {
+    house = await openHouse({
+      problems: (name) =>
+        name === 'acme'
+          ? [
+              {
+                kind: 'poll',
+                about: 'acme/homepage',
+                message: 'moved to other/homepage: change the claim',
+                sinceMs: NOW - MINUTE,
+              },
+              {
+                kind: 'clock',
+                about: 'api.github.com',
+                message: "this machine's clock is 180 s ahead of GitHub's",
+                sinceMs: null,
+              },
+            ]
+          : [],
+    });
+  });
+  afterEach(() => house.close());
+
+  it('lists each with its claim, its backends, its poll and the first of its problems', async () => {
+    const { out, code } = await run(registrationsCommand, ['--url', house.url]);
+    expect(code).to.equal(0);
+    const lines = out.trimEnd().split('\n');
+    expect(lines[0]).to.match(/^REGISTRATION +CLAIM +BACKENDS +RUNNERS +POLL +PROBLEMS$/);
+    expect(lines[1]).to.match(
+      /^acme +organization acme +main +0\/10 +every 60 s, last 30s ago +poll: acme\/homepage: moved to other\/homepage: change the claim \(and 1 more\)$/,
+    );
+    expect(lines[2]).to.match(/^globex +organization globex +main +0\/10 +every 60 s$/);
+    expect(lines).to.have.length(3);
+  });
+
+  it('shows one with all of its problems, open breakers among them', async () => {
+    await house.ledger.putBreaker(
+      breaker({
+        failure: failure({ kind: 'unauthorized', message: 'the key is wrong', code: null, requestId: 'r-1' }),
+        sinceMs: NOW - 2 * MINUTE,
+        closedUntilMs: NOW + MINUTE,
+      }),
+    );
+    const { out, code } = await run(registrationsCommand, ['show', 'acme', '--url', house.url]);
+    expect(code).to.equal(0);
+    expect(out).to.match(/^claim +organization acme$/m);
+    expect(out).to.match(/^main +docker/m);
+    expect(out).to.include('poll (for 1m00s)  acme/homepage: moved to other/homepage: change the claim\n');
+    expect(out).to.include("clock  api.github.com: this machine's clock is 180 s ahead of GitHub's\n");
+    expect(out).to.include('backend (for 2m00s)  main: the key is wrong (request r-1)\n');
+    const { problems } = JSON.parse(
+      (await run(registrationsCommand, ['show', 'acme', '--url', house.url, '--json'])).out,
+    ).registration;
+    expect(problems.map(({ kind }: { kind: string }) => kind)).to.deep.equal(['poll', 'clock', 'backend']);
+    expect(problems[0]).to.deep.equal({
+      kind: 'poll',
+      about: 'acme/homepage',
+      message: 'moved to other/homepage: change the claim',
+      since: '2026-03-04T11:59:00.000Z',
+    });
+  });
+
+  it('says of one without problems that it has none, and of an unknown one that there is none', async () => {
+    expect((await run(registrationsCommand, ['show', 'globex', '--url', house.url])).out).to.match(
+      /\nNo problems\.\n$/,
+    );
+    const { err, code } = await run(registrationsCommand, ['show', 'initech', '--url', house.url]);
+    expect(code).to.equal(1);
+    expect(err).to.match(/^shr: no registration initech\n +`shr registrations` lists/);
+  });
+});
