@@ -32,11 +32,12 @@ type Finding = z.infer<typeof reportSchema>['registrations'][number]['findings']
 
 /** A GitHub that answers everything alike, for headers that the simulator does not send. */
 async function answering(
-  headers: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>),
   status = 200,
 ): Promise<{ readonly url: string; readonly server: Server }> {
   const server = createServer((_, response) => {
-    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    const own = typeof headers === 'function' ? headers() : headers;
+    response.writeHead(status, { 'content-type': 'application/json', ...own });
     response.end(JSON.stringify({ message: 'Bad credentials', total_count: 0, runners: [], resources: {} }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -207,7 +208,7 @@ describe('shr doctor', () => {
 
   it('sees that the clock is wrong', async () => {
     house = await startInstallation();
-    const { url, server } = await answering({ date: new Date(Date.now() + 600_000).toUTCString() });
+    const { url, server } = await answering(() => ({ date: new Date(Date.now() + 600_000).toUTCString() }));
     servers.push(server);
     await house.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
     const clock = (await notOk()).find(({ subject }) => subject === 'clock');
