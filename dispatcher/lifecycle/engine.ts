@@ -14,6 +14,7 @@ import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
 import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import { LedgerGate } from './ledger-gate.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
 import { type Permit, Permits } from './permits.ts';
@@ -82,8 +83,15 @@ export function createEngine(options: EngineOptions): Engine {
   const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations });
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
-  const working = () => state === 'working';
-  const floor = createFloor(options, { working, laneChanged, unnamed, wake });
+  const gate = new LedgerGate({ ledger, clock, log });
+  const working = () => state === 'working' && !gate.isClosed;
+  const floor = createFloor(options, {
+    working,
+    laneChanged,
+    unnamed,
+    wake,
+    ledgerFailed: (error) => gate.closedBy(error),
+  });
   const view = new GithubView(floor);
   const instances = new InstanceView(dispatcherId, () => clock.now());
   const verifier = new Verifier(floor);
@@ -123,7 +131,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   function wake(): void {
-    if (!working()) return;
+    if (state !== 'working') return;
     if (cycling) {
       again = true;
       return;
@@ -132,7 +140,7 @@ export function createEngine(options: EngineOptions): Engine {
     cycle().then(
       () => finishCycle(null),
       (error: unknown) => {
-        log.error('cycle-failed', { error });
+        if (!gate.closedBy(error)) log.error('cycle-failed', { error });
         finishCycle(ERROR_PAUSE_MS);
       },
     );
@@ -140,13 +148,13 @@ export function createEngine(options: EngineOptions): Engine {
 
   function finishCycle(pauseMs: number | null): void {
     cycling = false;
-    const repeat = again && working();
+    const repeat = again && state === 'working';
     again = false;
     if (repeat && pauseMs === null) {
       wake();
       return;
     }
-    if (pauseMs !== null && working()) wakeAt(clock.now() + pauseMs);
+    if (pauseMs !== null && state === 'working') wakeAt(gate.retryAtMs ?? clock.now() + pauseMs);
     for (const waiter of idleWaiters.splice(0)) waiter();
   }
 
@@ -162,6 +170,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** One pass: facts become admissions and runner events, lanes become launches, due runners are visited. */
   async function cycle(): Promise<void> {
+    if (!(await gate.passes())) {
+      wakeAt(gate.retryAtMs ?? clock.now() + ERROR_PAUSE_MS);
+      return;
+    }
     await refusals.look();
     await settleJobs(floor, backends, verifier);
     await tryHeld();
@@ -237,8 +249,10 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       await launchRunner(floor, tenant, backends, holds, plan);
     } catch (error) {
-      log.error('launch-broken', { runner: plan.runner, error });
-      await abandonBroken(plan.runner, error);
+      if (!gate.closedBy(error)) {
+        log.error('launch-broken', { runner: plan.runner, error });
+        await abandonBroken(plan.runner, error);
+      }
     } finally {
       launches.delete(plan.runner);
       await releaseUnstarted(plan.runner);
@@ -252,7 +266,7 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       await floor.tell(name, { kind: 'launch-abandoned', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
-      log.error('launch-not-recorded', { runner: name, error });
+      if (!gate.closedBy(error)) log.error('launch-not-recorded', { runner: name, error });
     }
   }
 
@@ -312,8 +326,10 @@ export function createEngine(options: EngineOptions): Engine {
       if (runner.state === 'draining') await drainRunner(floor, verifier, runner);
       else await observeRunner({ floor, view, verifier, backends }, runner);
     } catch (error) {
-      log.error('visit-failed', { runner: runner.name, state: runner.state, error });
-      await postponeBroken(runner.name, error);
+      if (!gate.closedBy(error)) {
+        log.error('visit-failed', { runner: runner.name, state: runner.state, error });
+        await postponeBroken(runner.name, error);
+      }
     } finally {
       visits.delete(runner.name);
       const left = (visitsByBackend.get(place) ?? 1) - 1;
@@ -327,7 +343,7 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       await floor.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
-      log.error('visit-not-recorded', { runner: name, error });
+      if (!gate.closedBy(error)) log.error('visit-not-recorded', { runner: name, error });
     }
   }
 
@@ -348,7 +364,7 @@ export function createEngine(options: EngineOptions): Engine {
         if (working()) troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
       }
     } catch (error) {
-      log.error('sweep-broken', { registration: name, error });
+      if (!gate.closedBy(error)) log.error('sweep-broken', { registration: name, error });
     } finally {
       sweeping.delete(name);
       sweeps.done(name, failures);

@@ -15,6 +15,8 @@ export interface Floor {
   /** The lane's counts changed: plan it again. */
   laneChanged(laneKey: string): void;
   wake(): void;
+  /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
+  ledgerFailed(error: unknown): boolean;
   /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
   tell(runner: string, event: RunnerEvent): Promise<RunnerRow | undefined>;
 }
@@ -30,6 +32,7 @@ export function createFloor(
     /** The runner became busy without a job that we know of, or is no longer so. */
     readonly unnamed: (runner: RunnerRow, is: boolean) => void;
     readonly wake: () => void;
+    readonly ledgerFailed: (error: unknown) => boolean;
   },
 ): Floor {
   const { clock, ledger, log, metrics, tenants } = options;
@@ -69,6 +72,7 @@ export function createFloor(
     working: bell.working,
     laneChanged: bell.laneChanged,
     wake: bell.wake,
+    ledgerFailed: bell.ledgerFailed,
     async tell(name, event) {
       let entries: readonly TimelineEntry[] = [];
       const result = await ledger.stepRunner(name, (runner) => {

@@ -85,7 +85,7 @@ export class Verifier {
       this.#read(key, registration).then(
         () => this.#pump(),
         (error: unknown) => {
-          this.#floor.options.log.error('verify-failed', { job: key, error });
+          if (!this.#floor.ledgerFailed(error)) this.#floor.options.log.error('verify-failed', { job: key, error });
           this.#pump();
         },
       );

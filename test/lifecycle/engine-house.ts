@@ -78,6 +78,8 @@ export interface EngineHouse {
   readonly instances: Map<string, Instance>;
   /** `jit NAME`, `delete NAME`, `launch NAME`, `stop NAME`, `read KEY by REGISTRATION`, in their order. */
   readonly calls: string[];
+  /** Calls to the service of any kind, looks included. */
+  readonly serviceCalls: () => number;
   /** Events and their fields, as one line each. */
   readonly logged: string[];
   /** Writes the facts as intake does, and wakes the engine. */
@@ -90,6 +92,8 @@ export interface HouseOptions {
   readonly registrations: readonly Registration[];
   readonly ledgerPath?: string;
   readonly startMs?: number;
+  /** The ledger as the engine sees it, made from the real one. */
+  readonly through?: (ledger: Ledger) => Ledger;
 }
 
 export async function openEngineHouse(options: HouseOptions): Promise<EngineHouse> {
@@ -101,6 +105,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
   const calls: string[] = [];
   const logged: string[] = [];
   let nextRunnerId = 900;
+  let serviceCalls = 0;
 
   const githubOf = (name: string): Github => {
     const listed = (runner: ListedRunner) => ({
@@ -164,6 +169,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
     },
     fit: (wish) => ({ fits: true, shape: { ...wish, cpu: wish.cpu ?? 1, memoryGiB: wish.memoryGiB ?? 2 } }),
     async launch(request) {
+      serviceCalls += 1;
       calls.push(`launch ${request.name}`);
       const instance: Instance = {
         ref: { name: request.name, id: `i-${request.name}` },
@@ -173,13 +179,23 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
       instances.set(request.name, instance);
       return instance;
     },
-    inspect: async ({ name }) => instances.get(name),
-    list: async () => [...instances.values()],
+    async inspect({ name }) {
+      serviceCalls += 1;
+      return instances.get(name);
+    },
+    async list() {
+      serviceCalls += 1;
+      return [...instances.values()];
+    },
     async stop({ name }) {
+      serviceCalls += 1;
       calls.push(`stop ${name}`);
       instances.delete(name);
     },
-    logs: async () => undefined,
+    async logs() {
+      serviceCalls += 1;
+      return undefined;
+    },
     check: async () => [],
     close: async () => {},
   };
@@ -194,7 +210,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
   const engine = createEngine({
     dispatcherId: DISPATCHER,
     incarnation: 'here',
-    ledger,
+    ledger: options.through?.(ledger) ?? ledger,
     clock,
     random: new Stream(1, 'engine').next,
     log,
@@ -224,6 +240,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
     runners,
     instances,
     calls,
+    serviceCalls: () => serviceCalls,
     logged,
     async tell(...facts) {
       await ledger.recordFacts(facts);

@@ -1,0 +1,65 @@
+/**
+ * While nothing can be written down, nothing is done: a step that leaves no trace would be taken again at once, and a
+ * full disk would become a storm of calls to GitHub and the services. What runs goes on by itself meanwhile.
+ */
+import type { Clock } from '../clock.ts';
+import { type Ledger, LedgerError } from '../ledger/ledger.ts';
+import type { Log } from './ports.ts';
+
+/** Between two tries to write. Each may cost every runner one call to its service, whose outcome is then lost. */
+const PAUSE_MS = 10_000;
+const PROBE = 'engine/writable';
+
+export class LedgerGate {
+  readonly #ledger: Pick<Ledger, 'putCursor'>;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #closed: { readonly sinceMs: number; readonly failures: number; readonly retryAtMs: number } | undefined;
+
+  constructor(options: { readonly ledger: Pick<Ledger, 'putCursor'>; readonly clock: Clock; readonly log: Log }) {
+    this.#ledger = options.ledger;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** When to try again; undefined while it is open. */
+  get retryAtMs(): number | undefined {
+    return this.#closed?.retryAtMs;
+  }
+
+  /** Whether the error is the ledger's, and the gate therefore closed now. Says so once, not at every failure. */
+  closedBy(error: unknown): boolean {
+    if (!(error instanceof LedgerError)) return false;
+    const nowMs = this.#clock.now();
+    if (this.#closed === undefined) {
+      this.#log.error('ledger-closed', { kind: error.kind, reason: error.message });
+    }
+    this.#closed = {
+      sinceMs: this.#closed?.sinceMs ?? nowMs,
+      failures: (this.#closed?.failures ?? 0) + 1,
+      retryAtMs: nowMs + PAUSE_MS,
+    };
+    return true;
+  }
+
+  /** Tries to write when it is time to; answers whether work may go on. */
+  async passes(): Promise<boolean> {
+    const closed = this.#closed;
+    if (closed === undefined) return true;
+    const nowMs = this.#clock.now();
+    if (nowMs < closed.retryAtMs) return false;
+    try {
+      await this.#ledger.putCursor(PROBE, String(nowMs), nowMs);
+    } catch (error) {
+      if (!this.closedBy(error)) throw error;
+      return false;
+    }
+    this.#closed = undefined;
+    this.#log.info('ledger-open', { failures: closed.failures, closedMs: nowMs - closed.sinceMs });
+    return true;
+  }
+}
