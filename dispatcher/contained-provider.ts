@@ -67,6 +67,7 @@ const tags = z.object({
   lane: z.string(),
   scope: z.string(),
   runner: z.string(),
+  incarnation: z.string().optional(),
   createdAtMs: z.number().finite(),
   deadlineAtMs: z.number().finite(),
   charge: z.record(z.string(), z.string()),

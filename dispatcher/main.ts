@@ -113,6 +113,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     return problemsOf({
       poll: poller.statusOf(registration)?.details ?? [],
       sweep: engine.sweepTroubles(registration),
+      others: engine.otherDispatchers().filter((other) => other.registration === registration),
       skew: apiUrl === undefined ? undefined : times.at(apiUrl).skew,
     });
   };

@@ -80,6 +80,8 @@ export interface InstanceTags {
   readonly scope: string;
   /** The runner's name, equal to the instance's name. */
   readonly runner: string;
+  /** Of the dispatcher's process that launched it, another at each start. Absent: an older version launched it. */
+  readonly incarnation?: string;
   readonly createdAtMs: number;
   /** Nobody without a ledger row stops the instance before this time. */
   readonly deadlineAtMs: number;

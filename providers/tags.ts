@@ -14,6 +14,7 @@ export function encodeTags(tags: InstanceTags): Record<string, string> {
     ['shr.lane', tags.lane],
     ['shr.scope', tags.scope],
     ['shr.runner', tags.runner],
+    ...(tags.incarnation === undefined ? [] : [['shr.incarnation', tags.incarnation]]),
     ['shr.created-at-ms', String(tags.createdAtMs)],
     ['shr.deadline-at-ms', String(tags.deadlineAtMs)],
     ...Object.entries(tags.charge).map(([key, value]) => [`${CHARGE}${key}`, value]),
@@ -31,6 +32,7 @@ const flatTags = z.object({
   'shr.lane': z.string(),
   'shr.scope': z.string(),
   'shr.runner': z.string(),
+  'shr.incarnation': z.string().optional(),
   'shr.created-at-ms': milliseconds,
   'shr.deadline-at-ms': milliseconds,
 });
@@ -39,12 +41,14 @@ const flatTags = z.object({
 export function decodeTags(labels: Readonly<Record<string, string>>): InstanceTags | undefined {
   const parsed = flatTags.safeParse(labels);
   if (!parsed.success) return undefined;
+  const incarnation = parsed.data['shr.incarnation'];
   return {
     dispatcher: parsed.data[DISPATCHER_TAG],
     registration: parsed.data['shr.registration'],
     lane: parsed.data['shr.lane'],
     scope: parsed.data['shr.scope'],
     runner: parsed.data['shr.runner'],
+    ...(incarnation === undefined ? {} : { incarnation }),
     createdAtMs: parsed.data['shr.created-at-ms'],
     deadlineAtMs: parsed.data['shr.deadline-at-ms'],
     charge: Object.fromEntries(

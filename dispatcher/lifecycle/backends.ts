@@ -57,6 +57,8 @@ export interface BackendsOptions {
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
   readonly registrations: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** Somebody else who launches under our id. */
+  readonly others: { obstacle(registration: string, backend: string): string | undefined };
 }
 
 export class Backends {
@@ -65,6 +67,7 @@ export class Backends {
   readonly #ledger: BackendLedger;
   readonly #clock: Clock;
   readonly #widest: number;
+  readonly #others: BackendsOptions['others'];
   readonly #unlisted = new Map<string, Set<string>>();
   /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
   readonly #unfit = new Map<string, Failure>();
@@ -75,7 +78,7 @@ export class Backends {
   readonly #healed = new Set<string>();
   #remembers = false;
 
-  constructor({ ledger, clock, log, maxLaunches, registrations }: BackendsOptions) {
+  constructor({ ledger, clock, log, maxLaunches, registrations, others }: BackendsOptions) {
     const configurations = new Map<string, string>();
     for (const [name, backends] of registrations) {
       this.#unlisted.set(name, new Set(backends.keys()));
@@ -85,6 +88,7 @@ export class Backends {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#widest = maxLaunches;
+    this.#others = others;
   }
 
   async load(): Promise<void> {
@@ -238,6 +242,8 @@ export class Backends {
     if (this.#unlisted.get(lane.registration)?.has(backend) !== false) {
       return { backend, reason: 'what runs there has not been listed yet', untilMs: null, failure: null };
     }
+    const other = this.#others.obstacle(lane.registration, backend);
+    if (other !== undefined) return { backend, reason: other, untilMs: null, failure: null };
     const unfit = this.#unfit.get(unfitKey(lane, backend));
     if (unfit !== undefined) return { backend, reason: unfit.message, untilMs: null, failure: unfit };
     const obstacle = this.#breakers.obstacle(placeOf(lane, backend));

@@ -17,6 +17,7 @@ import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
 import { LedgerGate } from './ledger-gate.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
+import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { type Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { Reasons } from './reasons.ts';
@@ -47,6 +48,8 @@ export interface Engine {
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, on its backends and at GitHub. */
   sweepTroubles(registration: string): readonly SweepTrouble[];
+  /** Others who launch under our id: nothing is launched where they were seen. */
+  otherDispatchers(): readonly OtherDispatcher[];
 }
 
 const SECOND = 1000;
@@ -80,7 +83,8 @@ export function createEngine(options: EngineOptions): Engine {
   const board = new Board(ledger);
   const registrations = new Map<string, ReadonlyMap<string, string>>();
   for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
-  const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations });
+  const others = new OtherDispatchers(ledger, incarnation, clock, log);
+  const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
   const gate = new LedgerGate({ ledger, clock, log });
@@ -358,7 +362,7 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       if (tenant !== undefined) {
         const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
-        const listed = await sweepInstances(floor, tenant, backends, instances);
+        const listed = await sweepInstances(floor, tenant, backends, instances, others);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
         if (working()) troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
@@ -427,6 +431,7 @@ export function createEngine(options: EngineOptions): Engine {
           reason: 'the ledger was written while the clock was ahead',
         });
       }
+      await others.load();
       await backends.load();
       await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
       // A start is when registrations change, and with them what GitHub may give to whom.
@@ -465,6 +470,9 @@ export function createEngine(options: EngineOptions): Engine {
       backends.released(runner);
       wake();
       return after;
+    },
+    otherDispatchers() {
+      return others.alarms();
     },
     unlisted() {
       return sweeps.failures;

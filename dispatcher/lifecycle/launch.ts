@@ -171,7 +171,7 @@ async function tryBackend(
   deadlineAtMs: number,
   nameIsNew: boolean,
 ): Promise<Outcome> {
-  const { clock, random, dispatcherId, ledger, log, tenants } = floor.options;
+  const { clock, random, dispatcherId, incarnation, ledger, log, tenants } = floor.options;
   const request = {
     name: launch.runner,
     shape,
@@ -181,6 +181,7 @@ async function tryBackend(
       lane: launch.lane.key,
       scope: scopePath(launch.lane.scope),
       runner: launch.runner,
+      incarnation,
       createdAtMs: launch.createdAtMs,
       deadlineAtMs,
       charge: tenants.get(launch.lane.registration)?.registration.chargeLabels ?? {},

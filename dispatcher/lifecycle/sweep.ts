@@ -7,12 +7,15 @@ import { ulidTime } from '../clock.ts';
 import { backendSource, type Failure, githubFailure, providerFailure } from '../failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
 import type { Backends } from './backends.ts';
+import { believeKnown, believeUnknown } from './belief.ts';
 import type { Floor } from './floor.ts';
 import type { GithubView } from './github-view.ts';
 import type { InstanceView } from './instance-view.ts';
 import { instanceEvent } from './observe.ts';
+import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { Tenant } from './ports.ts';
 
 const MINUTE = 60_000;
@@ -35,6 +38,7 @@ export async function sweepInstances(
   tenant: Tenant,
   backends: Backends,
   view: InstanceView,
+  others: OtherDispatchers,
 ): Promise<SweepResult> {
   const failures: SweepFailure[] = [];
   const { registration } = tenant;
@@ -43,9 +47,10 @@ export async function sweepInstances(
       try {
         const provider = await tenant.provider(backend.name);
         const { atMs, instances } = await view.list(provider);
+        const ownedByPlatform = backend.shared === true || registration.grant === undefined;
+        others.look({ registration: registration.name, backend: backend.name, ownedByPlatform }, instances);
         for (const instance of instances) {
-          if (instance.tags?.registration !== registration.name) continue;
-          await reconcile(floor, tenant, backend.name, provider, instance, atMs);
+          await reconcile({ floor, tenant, backend: backend.name, provider, others }, instance, atMs);
         }
         backends.listed(registration.name, backend.name);
       } catch (error) {
@@ -59,24 +64,46 @@ export async function sweepInstances(
   return { failures };
 }
 
-async function reconcile(
-  floor: Floor,
-  tenant: Tenant,
-  backend: string,
-  provider: Provider,
-  instance: Instance,
-  listedAtMs: number,
-): Promise<void> {
+interface Listing {
+  readonly floor: Floor;
+  readonly tenant: Tenant;
+  readonly backend: string;
+  readonly provider: Provider;
+  readonly others: OtherDispatchers;
+}
+
+async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
+  const { floor, tenant, backend, provider, others } = listing;
+  const { dispatcherId, ledger } = floor.options;
+  const { registration } = tenant;
   const { tags } = instance;
   if (tags === undefined) return;
-  const row = await floor.options.ledger.runner(tags.runner);
-  if (row === undefined) await adopt(floor, tenant, backend, instance, tags);
+  const row = tags.registration === registration.name ? await ledger.runner(tags.runner) : undefined;
+  const belief =
+    row === undefined
+      ? believeUnknown(dispatcherId, registration.name, registration.claim, instance)
+      : believeKnown(registration.name, instance, row, await isPlacedHere(listing, row));
+  if (belief.kind === 'not-asked') return;
+  if (belief.kind === 'doubted') {
+    others.doubt({ registration: registration.name, backend }, instance.ref, belief.why);
+    return;
+  }
+  // One that another dispatcher has just launched has somebody who looks after it.
+  if (row === undefined && !others.isTheirs(tags)) await adopt(floor, tenant, backend, instance, tags);
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
   const event = instanceEvent(tenant.registration.name, backend, instance, floor.now());
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
   else await floor.tell(row.name, event);
+}
+
+/** The runner's own backend, or one of the same account by another name. */
+async function isPlacedHere({ tenant, backend, provider }: Listing, row: RunnerRow): Promise<boolean> {
+  if (row.registration !== tenant.registration.name || row.backend === null) return false;
+  if (row.backend === backend) return true;
+  if (!tenant.registration.backends.some(({ name }) => name === row.backend)) return false;
+  return (await tenant.provider(row.backend)) === provider;
 }
 
 /** The ledger is empty or old: the instance's own tags say what it is. Observing it finds out the rest. */

@@ -6,6 +6,7 @@ import { failureWords } from '../failure.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
 import type { Breaker } from '../ledger/ledger.ts';
+import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 import { problemLine } from './problem-line.ts';
 import { scrub } from './scrub.ts';
@@ -15,9 +16,10 @@ import { scrub } from './scrub.ts';
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed.
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
+ * - `dispatcher`: another one works under our id.
  * - `clock`: this machine's clock and GitHub's differ.
  */
-export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'clock'] as const;
+export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'dispatcher', 'clock'] as const;
 export type ProblemKind = (typeof problemKinds)[number];
 
 export interface RegistrationProblem {
@@ -32,11 +34,18 @@ export interface ProblemSources {
   readonly poll: readonly PollProblem[];
   readonly sweep: readonly SweepTrouble[];
   readonly skew: ClockSkew | undefined;
+  readonly others: readonly OtherDispatcher[];
 }
 
 /** Without what only the ledger knows: see `breakerProblems`. */
-export function problemsOf({ poll, sweep, skew }: ProblemSources): readonly RegistrationProblem[] {
+export function problemsOf({ poll, sweep, skew, others }: ProblemSources): readonly RegistrationProblem[] {
   return [
+    ...others.map((other) => ({
+      kind: 'dispatcher' as const,
+      about: other.backend,
+      message: otherDispatcherWords(other),
+      sinceMs: other.createdAtMs,
+    })),
     ...(skew === undefined
       ? []
       : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),

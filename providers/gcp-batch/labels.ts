@@ -21,14 +21,10 @@ const PIECE = new RegExp(`.{1,${VALUE_LENGTH}}`, 'g');
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /** In the order of the array: short, because every byte of it is paid for with 1.6 characters. */
-const packed = z.tuple([
-  z.string(),
-  z.string(),
-  z.string(),
-  z.number(),
-  z.number(),
-  z.array(z.tuple([z.string(), z.string()])),
-]);
+const packed = z
+  .tuple([z.string(), z.string(), z.string(), z.number(), z.number(), z.array(z.tuple([z.string(), z.string()]))])
+  // The incarnation, where there is one.
+  .rest(z.string());
 
 export function toLabels(tags: InstanceTags): Record<string, string> {
   for (const [what, text] of [
@@ -46,6 +42,7 @@ export function toLabels(tags: InstanceTags): Record<string, string> {
     tags.createdAtMs,
     tags.deadlineAtMs,
     Object.entries(tags.charge),
+    ...(tags.incarnation === undefined ? [] : [tags.incarnation]),
   ];
   const text = toBase32(Buffer.from(JSON.stringify(rest)));
   const parts = text.match(PIECE) ?? [];
@@ -81,13 +78,14 @@ export function fromLabels(labels: Readonly<Record<string, string>>): InstanceTa
   if (bytes === undefined) return undefined;
   const parsed = packed.safeParse(readJson(bytes.toString('utf8')));
   if (!parsed.success) return undefined;
-  const [registration, lane, scope, createdAtMs, deadlineAtMs, charge] = parsed.data;
+  const [registration, lane, scope, createdAtMs, deadlineAtMs, charge, incarnation] = parsed.data;
   return {
     dispatcher,
     registration,
     lane,
     scope,
     runner,
+    ...(incarnation === undefined ? {} : { incarnation }),
     createdAtMs,
     deadlineAtMs,
     charge: Object.fromEntries(charge),

@@ -806,6 +806,7 @@ function requestFor(
       lane: 'fedcba9876543210',
       scope: 'orgs/acme',
       runner: name,
+      incarnation: '01kjwbsde82dnjxvg2mdpxr81q',
       createdAtMs: 1_790_000_000_000,
       deadlineAtMs: 1_790_000_600_000,
       charge: {},

@@ -50,6 +50,7 @@ async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], 
     clock,
     log: quiet,
     maxLaunches: 8,
+    others: { obstacle: () => undefined },
     registrations: new Map([
       [
         'acme',

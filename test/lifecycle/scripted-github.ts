@@ -1,5 +1,6 @@
 /** A GitHub whose runners come online at once, and of which a test decides what it answers and who gets which job. */
 import type { Clock } from '../../dispatcher/clock.ts';
+import type { Registration } from '../../dispatcher/config/model.ts';
 import { type Github, GithubError, type GithubRunner, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { Provider } from '../../providers/provider.ts';
@@ -46,7 +47,7 @@ export function refusal(kind: GithubError['kind'], status: number): GithubError 
 }
 
 export async function openDemandHouse(
-  changes: Parameters<typeof openSmallHouse>[2] = {},
+  changes: Partial<Registration> = {},
   providerChanges: Partial<Provider> = {},
 ): Promise<DemandHouse> {
   const script: Script = {
@@ -124,8 +125,7 @@ export async function openDemandHouse(
         ...providerChanges,
       },
     },
-    githubOn,
-    changes,
+    { github: githubOn, registration: changes },
   );
   const { clock } = house;
   await house.engine.start();

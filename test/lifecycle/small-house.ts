@@ -73,20 +73,31 @@ function quietGithub(jobs: ReadonlyMap<number, JobFact>, now: () => number): Git
   };
 }
 
-/** `providers`: each backend's, by name, in order of preference. `github`: another one than the quiet one. */
+export interface HouseOptions {
+  /** Shared by houses that live side by side. */
+  readonly clock?: VirtualClock;
+  readonly incarnation?: string;
+  readonly seed?: number;
+  /** An earlier house's, which is not closed then. */
+  readonly ledger?: Ledger;
+  readonly registration?: Partial<Registration>;
+  /** Another one than the quiet one. */
+  readonly github?: (clock: Clock) => Github;
+}
+
+/** `providers`: each backend's, by name, in order of preference. */
 export async function openSmallHouse(
   providers: Readonly<Record<string, Provider>>,
-  github?: (clock: Clock) => Github,
-  changes: Partial<Registration> = {},
+  options: HouseOptions = {},
 ): Promise<SmallHouse> {
-  const clock = new VirtualClock(NOW);
+  const clock = options.clock ?? new VirtualClock(NOW);
   const log: LogLine[] = [];
   const line = (event: string, fields: Readonly<Record<string, unknown>> = {}): void =>
     void log.push({ event, fields });
   const logger = { debug: line, info: line, warn: line, error: line };
-  const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+  const ledger = options.ledger ?? (await openSqliteLedger({ path: ':memory:', now: () => clock.now() }));
   const jobs = new Map<number, JobFact>();
-  let seed = 1;
+  let seed = options.seed ?? 1;
   const random = (): number => {
     seed = (seed * 16_807) % 2_147_483_647;
     return seed / 2_147_483_647;
@@ -100,7 +111,7 @@ export async function openSmallHouse(
       options: {},
       maxRunners: 5,
     })),
-    ...changes,
+    ...options.registration,
   });
   const load = async (kind: string): Promise<ProviderModule> => ({
     kind,
@@ -114,7 +125,7 @@ export async function openSmallHouse(
   const backends = createBackends({ clock, random, log: logger, load });
   const engine = createEngine({
     dispatcherId: 'acme',
-    incarnation: 'life-1',
+    incarnation: options.incarnation ?? 'life-1',
     ledger,
     clock,
     random,
@@ -126,7 +137,7 @@ export async function openSmallHouse(
         'acme',
         {
           registration: own,
-          github: github?.(clock) ?? quietGithub(jobs, () => clock.now()),
+          github: options.github?.(clock) ?? quietGithub(jobs, () => clock.now()),
           provider: (name: string) => backends.of(own, name),
         },
       ],
@@ -166,7 +177,7 @@ export async function openSmallHouse(
       const stopped = engine.stop(0);
       await clock.advance(60_000);
       await stopped;
-      await ledger.close();
+      if (options.ledger === undefined) await ledger.close();
     },
   };
 }

@@ -1,0 +1,85 @@
+/**
+ * What a listing may say. Tags are written by whoever owns the account: a tenant can put another tenant's runner, or
+ * another scope, into the tags of a container of its own. So a backend's listing speaks only for runners that were
+ * placed there, and for new ones only within its registration's claim. Pure.
+ */
+import type { Instance, InstanceTags } from '../../providers/provider.ts';
+import { ulidTime } from '../clock.ts';
+import type { Claim } from '../config/model.ts';
+import { type GithubScope, parseScopePath } from '../github/scope.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+
+export type Belief =
+  | { readonly kind: 'believed' }
+  /** Another registration's, which has a listing of its own. */
+  | { readonly kind: 'not-asked' }
+  | { readonly kind: 'doubted'; readonly why: string };
+
+const BELIEVED: Belief = { kind: 'believed' };
+
+/** `samePlace`: the runner's own backend is this one, or the same account by another name. */
+export function believeKnown(
+  registration: string,
+  instance: Instance,
+  row: Pick<RunnerRow, 'registration'>,
+  samePlace: boolean,
+): Belief {
+  const own = ownTags(registration, instance);
+  if ('kind' in own) return own;
+  if (row.registration !== registration) return doubted(`the runner is ${row.registration}'s`);
+  return samePlace ? BELIEVED : doubted('the runner was placed on another backend');
+}
+
+/** Of a runner that the ledger does not know. */
+export function believeUnknown(dispatcherId: string, registration: string, claim: Claim, instance: Instance): Belief {
+  const own = ownTags(registration, instance);
+  if ('kind' in own) return own;
+  const prefix = `${dispatcherId}-`;
+  const named = own.runner.startsWith(prefix) && ulidTime(own.runner.slice(prefix.length)) !== undefined;
+  if (!named) return doubted('its name is not one that this dispatcher gives');
+  const scope = scopeOf(own.scope);
+  if (scope === undefined || !isWithin(claim, scope)) return doubted(`the registration does not claim ${own.scope}`);
+  return BELIEVED;
+}
+
+function ownTags(registration: string, { ref, tags }: Instance): InstanceTags | Belief {
+  if (tags === undefined || tags.registration !== registration) return { kind: 'not-asked' };
+  return tags.runner === ref.name ? tags : doubted('its tags name another runner than its name does');
+}
+
+function doubted(why: string): Belief {
+  return { kind: 'doubted', why };
+}
+
+function scopeOf(path: string): GithubScope | undefined {
+  try {
+    return parseScopePath(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A runner may register where the claim says, or (with a bucket) at one of the claim's repositories. */
+function isWithin(claim: Claim, scope: GithubScope): boolean {
+  switch (claim.kind) {
+    case 'enterprise':
+      if (scope.kind === 'repository') return claim.organizations.some((one) => one === '*' || same(one, scope.owner));
+      return scope.kind === 'enterprise' && same(scope.enterprise, claim.enterprise);
+    case 'organization':
+      if (scope.kind === 'repository') return same(scope.owner, claim.organization);
+      return scope.kind === 'organization' && same(scope.organization, claim.organization);
+    case 'user':
+      return scope.kind === 'repository' && same(scope.owner, claim.user);
+    case 'repositories':
+      return (
+        scope.kind === 'repository' &&
+        claim.repositories.some(
+          ({ owner, repository }) => same(owner, scope.owner) && same(repository, scope.repository),
+        )
+      );
+  }
+}
+
+function same(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}

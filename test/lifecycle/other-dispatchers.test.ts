@@ -1,0 +1,165 @@
+// J15
+import { expect } from 'chai';
+import { OtherDispatchers } from '../../dispatcher/lifecycle/other-dispatchers.ts';
+import { problemsOf } from '../../dispatcher/observability/problems.ts';
+import type { Instance } from '../../providers/provider.ts';
+import { NOW } from '../http/admin-house.ts';
+import { VirtualClock } from '../simulation/virtual-clock.ts';
+import { type HouseOptions, honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+
+const MINUTE = 60_000;
+
+describe('another dispatcher with our id', () => {
+  let clock: VirtualClock;
+  let houses: SmallHouse[];
+
+  beforeEach(() => {
+    clock = new VirtualClock(NOW);
+    houses = [];
+  });
+  afterEach(async () => {
+    for (const house of houses) await house.close();
+  });
+
+  async function open(providers: Parameters<typeof openSmallHouse>[0], options: HouseOptions): Promise<SmallHouse> {
+    const house = await openSmallHouse(providers, { clock, ...options });
+    houses.push(house);
+    await house.engine.start();
+    await clock.advance(2_000);
+    return house;
+  }
+
+  const told = (house: SmallHouse, event: string) => house.log.filter((line) => line.event === event);
+  const running = async (house: SmallHouse) =>
+    (await house.ledger.runners({ limit: 100 })).filter(({ state }) => state !== 'gone');
+
+  it('and another ledger is told loudly, and nothing more is launched beside it', async () => {
+    const service = honestProvider();
+    const first = await open({ main: service }, { incarnation: 'first', seed: 1 });
+    const second = await open({ main: service }, { incarnation: 'second', seed: 2 });
+    await clock.advance(5 * MINUTE);
+    await first.queueJob(1);
+    await clock.advance(7 * MINUTE);
+    expect(await running(first)).to.have.length(1);
+
+    expect(told(second, 'other-dispatcher').map(({ fields }) => fields['incarnation'])).to.deep.equal(['first']);
+    expect(second.engine.otherDispatchers().map(({ incarnation }) => incarnation)).to.deep.equal(['first']);
+    await second.queueJob(1);
+    await clock.advance(MINUTE);
+    expect(await running(second), 'runners of the second').to.deep.equal([]);
+    const [job] = await second.ledger.jobs({ limit: 1 });
+    expect(await second.engine.laneReason(job?.laneKey ?? '')).to.match(/another dispatcher with our id/);
+    // Nor does it take the other's runner down, or for its own.
+    expect((await service.list({ dispatcher: 'acme' })).map(({ ref }) => ref.name)).to.deep.equal(
+      (await running(first)).map(({ name }) => name),
+    );
+  });
+
+  it('is over when it has launched nothing for half an hour', async () => {
+    const service = honestProvider();
+    const first = await open({ main: service }, { incarnation: 'first', seed: 1 });
+    const second = await open({ main: service }, { incarnation: 'second', seed: 2 });
+    await clock.advance(5 * MINUTE);
+    await first.queueJob(1);
+    await clock.advance(7 * MINUTE);
+    expect(second.engine.otherDispatchers()).to.have.length(1);
+    await first.engine.stop(0);
+    await second.queueJob(1);
+    await clock.advance(40 * MINUTE);
+    expect(second.engine.otherDispatchers()).to.deep.equal([]);
+    expect(told(second, 'other-dispatcher-over')).to.have.length(1);
+    expect(await running(second)).to.not.deep.equal([]);
+  });
+
+  it('is not what we were before a restart: our ledger knows our incarnations', async () => {
+    const service = honestProvider();
+    const first = await open({ main: service }, { incarnation: 'life-1', seed: 1 });
+    await first.queueJob(1);
+    await clock.advance(MINUTE);
+    await first.engine.stop(0);
+    // Its clock was ahead: what it launched looks younger than the restart.
+    const [instance] = await service.list({ dispatcher: 'acme' });
+    if (instance?.tags === undefined) throw new Error('nothing was launched');
+    const { tags } = instance;
+    const early = honestProvider({
+      list: async () => [{ ...instance, tags: { ...tags, createdAtMs: tags.createdAtMs + 10 * MINUTE } }],
+    });
+    const again = await open({ main: early }, { incarnation: 'life-2', seed: 2, ledger: first.ledger });
+    await clock.advance(15 * MINUTE);
+    expect(told(again, 'other-dispatcher')).to.deep.equal([]);
+  });
+
+  it('is not what ran before our ledger was lost: that is adopted, without an alarm', async () => {
+    const service = honestProvider();
+    const first = await open({ main: service }, { incarnation: 'life-1', seed: 1 });
+    await first.queueJob(1);
+    await clock.advance(MINUTE);
+    await first.engine.stop(0);
+    await clock.advance(2 * MINUTE);
+    const again = await open({ main: service }, { incarnation: 'life-2', seed: 2 });
+    await clock.advance(MINUTE);
+    expect(told(again, 'other-dispatcher')).to.deep.equal([]);
+    expect((await running(again)).map(({ specHash }) => specHash)).to.deep.equal(['adopted']);
+  });
+
+  it('is no alarm where an older version launched, without an incarnation in the tags', async () => {
+    const others = new OtherDispatchers(memory(), 'us', clock, quiet);
+    await others.load();
+    await clock.advance(10 * MINUTE);
+    others.look(place(true), [instanceOf({ createdAtMs: clock.now() })]);
+    expect(others.alarms()).to.deep.equal([]);
+  });
+
+  for (const [ownedByPlatform, elsewhere] of [
+    [true, 'stops launches everywhere'],
+    [false, 'stops launches there alone: a tenant may write what it likes into its own account'],
+  ] as const) {
+    it(`on a backend of ${ownedByPlatform ? 'the platform' : 'a tenant'} ${elsewhere}`, async () => {
+      const others = new OtherDispatchers(memory(), 'us', clock, quiet);
+      await others.load();
+      await clock.advance(10 * MINUTE);
+      others.look(place(ownedByPlatform), [instanceOf({ createdAtMs: clock.now(), incarnation: 'them' })]);
+      expect(others.obstacle('acme', 'main')).to.match(/another dispatcher/);
+      expect(others.obstacle('acme', 'second') !== undefined).to.equal(ownedByPlatform);
+      expect(others.obstacle('other', 'main') !== undefined).to.equal(ownedByPlatform);
+    });
+  }
+
+  it('is a problem of the registration that saw it: in the API, the readiness and the metrics', async () => {
+    const others = new OtherDispatchers(memory(), 'us', clock, quiet);
+    await others.load();
+    await clock.advance(10 * MINUTE);
+    others.look(place(true), [instanceOf({ createdAtMs: clock.now(), incarnation: 'them' })]);
+    const problems = problemsOf({ poll: [], sweep: [], skew: undefined, others: others.alarms() });
+    expect(problems.map(({ kind, about }) => [kind, about])).to.deep.equal([['dispatcher', 'main']]);
+    expect(problems[0]?.message).to.match(/another dispatcher with our id launched acme-1 on main/);
+  });
+
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const place = (ownedByPlatform: boolean) => ({ registration: 'acme', backend: 'main', ownedByPlatform });
+
+  function memory() {
+    const cursors = new Map<string, string>();
+    return {
+      cursor: async (name: string) => cursors.get(name),
+      putCursor: async (name: string, value: string) => void cursors.set(name, value),
+    };
+  }
+
+  function instanceOf(tags: { readonly createdAtMs: number; readonly incarnation?: string }): Instance {
+    return {
+      ref: { name: 'acme-1', id: '1' },
+      state: 'running',
+      tags: {
+        dispatcher: 'acme',
+        registration: 'acme',
+        lane: 'lane1',
+        scope: 'orgs/acme',
+        runner: 'acme-1',
+        deadlineAtMs: NOW * 2,
+        charge: {},
+        ...tags,
+      },
+    };
+  }
+});
