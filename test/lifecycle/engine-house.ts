@@ -94,6 +94,10 @@ export interface HouseOptions {
   readonly startMs?: number;
   /** The ledger as the engine sees it, made from the real one. */
   readonly through?: (ledger: Ledger) => Ledger;
+  /** What GitHub does otherwise than the honest one. */
+  readonly github?: (honest: Github) => Github;
+  /** What a backend does otherwise than the honest one; `honest` is how that would have launched. */
+  readonly provider?: (backend: string, honest: Provider) => Partial<Provider>;
 }
 
 export async function openEngineHouse(options: HouseOptions): Promise<EngineHouse> {
@@ -225,7 +229,11 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
     tenants: new Map(
       options.registrations.map((one) => [
         one.name,
-        { registration: one, github: githubOf(one.name), provider: async () => provider },
+        {
+          registration: one,
+          github: options.github?.(githubOf(one.name)) ?? githubOf(one.name),
+          provider: async (backend: string) => ({ ...provider, ...options.provider?.(backend, provider) }),
+        },
       ]),
     ),
     maxRunners: 100,

@@ -1,0 +1,348 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { GithubError } from '../../dispatcher/github/github.ts';
+import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
+import { type Provider, ProviderError } from '../../providers/provider.ts';
+import { type EngineHouse, type HouseOptions, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+
+const SECOND = 1000;
+const HOUR = 60 * MINUTE;
+const REPOSITORY = 'github.com/acme/web';
+
+/** A service whose registry can be broken, and that counts how often it was asked to create. */
+function service() {
+  const state = { refuses: true, tries: 0 };
+  const refusal = () =>
+    new ProviderError('invalid', 'aci create', "The image 'runner:1' is not accessible.", {
+      code: 'InaccessibleImage',
+      requestId: `r-${state.tries}`,
+    });
+  const provider = (_backend: string, honest: Provider): Partial<Provider> => ({
+    async launch(request) {
+      state.tries += 1;
+      if (state.refuses) throw refusal();
+      return await honest.launch(request);
+    },
+  });
+  return { state, provider };
+}
+
+// Case 02
+describe('an image that the service refuses', () => {
+  let house: EngineHouse;
+  let folder: string;
+  let startMs: number;
+  /** GitHub's jobs, over restarts. */
+  let known: Map<string, JobFact>;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ledger-'));
+    known = new Map();
+  });
+  afterEach(async () => {
+    await house.close();
+    await rm(folder, { recursive: true });
+  });
+
+  async function open(options: Partial<HouseOptions>): Promise<void> {
+    const path = join(folder, 'ledger.db');
+    house = await openEngineHouse({ registrations: [registration('acme')], ledgerPath: path, ...options });
+    startMs = house.clock.now();
+    for (const [key, job] of known) house.jobs.set(key, job);
+    await house.engine.start();
+    await house.advance(SECOND);
+  }
+
+  /** A job that GitHub knows, and that waits. */
+  async function queue(jobId: number, labels: readonly string[] = ['acme-runner']): Promise<void> {
+    const job = told(house, { jobId, labels });
+    known.set(`${REPOSITORY}/${jobId}`, job);
+    house.jobs.set(`${REPOSITORY}/${jobId}`, job);
+    await house.tell(job);
+    await house.advance(SECOND);
+  }
+
+  async function job(jobId: number): Promise<JobRow> {
+    const row = await house.ledger.job(`${REPOSITORY}/${jobId}`);
+    if (row === undefined) throw new Error(`no job ${jobId}`);
+    return row;
+  }
+
+  /** Minute by minute, so that the clock's alarms come in their order. */
+  async function untilMinute(minute: number): Promise<void> {
+    while (house.clock.now() - startMs < minute * MINUTE) await house.advance(30 * SECOND);
+  }
+
+  it('once serves its jobs a minute later, and says meanwhile what the service said', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    expect(await job(1)).to.include({ admission: 'lane' });
+    const reason = house.engine.waitReason((await job(1)).laneKey ?? '');
+    expect(reason).to.include(
+      "main: aci create: The image 'runner:1' is not accessible. (InaccessibleImage, request r-1)",
+    );
+    state.refuses = false;
+    await house.advance(MINUTE);
+    expect([...house.instances.keys()]).to.have.length(1);
+    expect(await job(1)).to.include({ admission: 'lane' });
+    expect(house.engine.waitReason((await job(1)).laneKey ?? '')).to.equal(undefined);
+    await queue(2);
+    expect([...house.instances.keys()]).to.have.length(2);
+    expect(await house.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('for long is tried once at a time, and its jobs are refused after half an hour', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    for (let id = 1; id <= 10; id += 1) await queue(id, ['acme-runner', `sid-${id}`]);
+    await untilMinute(29);
+    expect(state.tries, 'one launch at 0, 1, 3, 8 and 23 minutes, however many lanes share the image').to.equal(5);
+    for (let id = 1; id <= 10; id += 1) expect(await job(id), `job ${id}`).to.include({ admission: 'lane' });
+    await untilMinute(32);
+    expect(state.tries).to.equal(6);
+    for (let id = 1; id <= 10; id += 1) {
+      const row = await job(id);
+      expect(row, `job ${id}`).to.include({ admission: 'refused', reasonCode: 'backend-refused' });
+      expect(row.reason).to.include('main: ').and.to.include("The image 'runner:1' is not accessible.");
+      expect(row.cure).to.include('shr backends reset acme');
+    }
+  });
+
+  it('is tried by the youngest refused job, and all come back when it heals', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    await house.advance(MINUTE);
+    await queue(2);
+    await untilMinute(35);
+    await queue(3);
+    expect(await job(3), 'a new job is told at once').to.include({ admission: 'refused' });
+    expect(state.tries).to.equal(6);
+    await untilMinute(47);
+    expect(state.tries, 'a quarter of an hour after the last one').to.equal(7);
+    const [last] = await house.ledger.runners({ limit: 1 });
+    expect(last?.forJobKey).to.equal(`${REPOSITORY}/3`);
+    for (const id of [1, 2, 3]) expect(await job(id), `job ${id}`).to.include({ admission: 'refused' });
+    state.refuses = false;
+    await untilMinute(62);
+    for (const id of [1, 2, 3]) expect(await job(id), `job ${id}`).to.include({ admission: 'lane', reason: null });
+    expect([...house.instances.keys()]).to.have.length(3);
+  });
+
+  it('is tried by no job that GitHub has given up', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    await untilMinute(24 * 60 + 20);
+    const tries = state.tries;
+    await house.advance(HOUR);
+    expect(state.tries).to.equal(tries);
+    expect(await job(1)).to.include({ admission: 'refused' });
+  });
+
+  it('stays refused over a restart, without a launch', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    await untilMinute(33);
+    const nowMs = house.clock.now();
+    await house.close();
+    await open({ provider, startMs: nowMs + MINUTE });
+    await house.advance(MINUTE);
+    expect(await job(1)).to.include({ admission: 'refused' });
+    expect(state.tries).to.equal(6);
+  });
+
+  // J13
+  it('is tried at once, and its jobs are taken back, when the options of the backend were mended', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    await untilMinute(33);
+    const nowMs = house.clock.now();
+    await house.close();
+    state.refuses = false;
+    const [backend] = registration('acme').backends;
+    const mended = registration('acme', {
+      backends: backend === undefined ? [] : [{ ...backend, options: { registry: 'new' } }],
+    });
+    await open({ provider, registrations: [mended], startMs: nowMs + MINUTE });
+    await house.advance(10 * SECOND);
+    expect(await job(1)).to.include({ admission: 'lane', reason: null });
+    expect([...house.instances.keys()]).to.have.length(1);
+    expect(await house.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('is refused at once where the adapter itself says that its service never runs the shape', async () => {
+    await open({ provider: () => ({ fit: () => ({ fits: false, reason: '8 cores is the largest size' }) }) });
+    await queue(1);
+    await house.advance(SECOND);
+    const row = await job(1);
+    expect(row).to.include({ admission: 'refused' });
+    expect(row.reason).to.include('main: 8 cores is the largest size');
+    expect(row.cure).to.not.include('tried again');
+  });
+
+  // J11
+  it('is told with code and request id in the timeline, the breaker and every line of the log', async () => {
+    const { provider } = service();
+    await open({ provider });
+    await queue(1);
+    const [runner] = await house.ledger.runners({ limit: 1 });
+    const failure = { source: 'acme/main', kind: 'invalid', code: 'InaccessibleImage', requestId: 'r-1' };
+    expect(runner?.failure).to.include(failure);
+    const entries = (await house.ledger.timeline(runner?.name ?? '')).filter((entry) => entry.failure !== null);
+    expect(entries.map(({ reason }) => reason)).to.deep.equal(['main refused the launch', 'the launch failed']);
+    for (const entry of entries) expect(entry.failure).to.include(failure);
+    const [breaker] = await house.ledger.breakers();
+    expect(breaker?.failure).to.include(failure);
+    const lines = house.logged.filter((line) => line.includes('not accessible'));
+    expect(lines.length).to.be.greaterThan(2);
+    for (const line of lines) expect(line).to.include('code=InaccessibleImage').and.to.include('requestId=r-1');
+  });
+});
+
+// J11
+describe('a registration that GitHub refuses', () => {
+  it('is told with status and request id in the timeline and the log', async () => {
+    const house = await openEngineHouse({
+      registrations: [registration('acme')],
+      github: (honest) => ({
+        ...honest,
+        createJitRunner: async () => {
+          throw new GithubError('forbidden', 'POST /jit', 'Resource not accessible', {
+            status: 403,
+            requestId: 'GH:1',
+          });
+        },
+      }),
+    });
+    try {
+      await house.engine.start();
+      await house.advance(SECOND);
+      await house.tell(told(house, { jobId: 1 }));
+      await house.advance(SECOND);
+      const [runner] = await house.ledger.runners({ limit: 1 });
+      expect(runner?.failure).to.include({ source: 'github', kind: 'forbidden', code: '403', requestId: 'GH:1' });
+      const lines = house.logged.filter((line) => line.includes('Resource not accessible'));
+      expect(lines).to.have.length.greaterThan(0);
+      for (const line of lines) expect(line).to.include('code=403').and.to.include('requestId=GH:1');
+    } finally {
+      await house.close();
+    }
+  });
+});
+
+describe('containers that do not come online', () => {
+  let house: EngineHouse;
+  afterEach(() => house.close());
+
+  async function open(provider: (honest: Provider) => Partial<Provider>): Promise<void> {
+    house = await openEngineHouse({
+      registrations: [registration('acme')],
+      provider: (_backend, honest) => provider(honest),
+    });
+    await house.engine.start();
+    await house.advance(SECOND);
+  }
+
+  async function queue(jobId: number): Promise<void> {
+    const job = told(house, { jobId, labels: ['acme-runner', `sid-${jobId}`] });
+    house.jobs.set(`${REPOSITORY}/${jobId}`, job);
+    await house.tell(job);
+  }
+
+  const launches = () => house.calls.filter((call) => call.startsWith('launch ')).length;
+
+  /** Every container ends at once with exit code 0. */
+  const hasty = (honest: Provider): Partial<Provider> => ({
+    inspect: async (ref) => {
+      const found = await honest.inspect(ref);
+      return found === undefined
+        ? undefined
+        : { ...found, state: 'succeeded', reason: { kind: 'exited', message: 'exit code 0', exitCode: 0 } };
+    },
+  });
+
+  // T7, X8
+  it('close their image after the third, and each time when it is due one container tries it', async () => {
+    await open(hasty);
+    for (let id = 1; id <= 10; id += 1) await queue(id);
+    await house.advance(30 * SECOND);
+    const [breaker] = await house.ledger.breakers();
+    expect(breaker).to.include({ rule: 'start', backend: 'main' });
+    expect(breaker?.failure).to.include({ kind: 'exited', code: '0' });
+    expect(breaker?.subject).to.include('image registry.example/runner:1');
+    const first = launches();
+    expect(first).to.be.within(3, 10);
+    const seen: number[] = [];
+    for (let minute = 0; minute < 30; minute += 1) {
+      const before = launches();
+      await house.advance(MINUTE);
+      seen.push(launches() - before);
+    }
+    expect(Math.max(...seen), `launches a minute: ${seen.join(' ')}`).to.equal(1);
+    expect(launches() - first).to.be.within(3, 6);
+    const lane = (await house.ledger.job(`${REPOSITORY}/1`))?.laneKey ?? '';
+    expect(house.engine.waitReason(lane)).to.include('exit code 0');
+  });
+
+  // X8
+  it('are followed by all the rest as soon as one came online', async () => {
+    let mended = false;
+    await open((honest) => ({
+      inspect: async (ref) => (mended ? await honest.inspect(ref) : await hasty(honest).inspect?.(ref)),
+    }));
+    for (let id = 1; id <= 10; id += 1) await queue(id);
+    await house.advance(30 * SECOND);
+    mended = true;
+    while (house.instances.size === 0) await house.advance(SECOND);
+    const before = launches();
+    await house.advance(10 * SECOND);
+    expect(launches(), 'one tries').to.equal(before);
+    for (const runner of house.runners.values()) runner.online = true;
+    await house.advance(20 * SECOND);
+    expect(house.instances.size, 'then the rest').to.equal(10);
+    expect(await house.ledger.breakers()).to.deep.equal([]);
+  });
+});
+
+// T9
+describe('the weights of backends', () => {
+  it('share the launches out', async () => {
+    const backend = { kind: 'simulated', region: undefined, options: {}, maxRunners: 400 };
+    const counts = new Map<string, number>();
+    const house = await openEngineHouse({
+      registrations: [
+        registration('acme', {
+          backends: [
+            { ...backend, name: 'one', weight: 1 },
+            { ...backend, name: 'four', weight: 4 },
+          ],
+          maxRunners: 400,
+        }),
+      ],
+      provider: (name, honest) => ({
+        launch: async (request) => {
+          counts.set(name, (counts.get(name) ?? 0) + 1);
+          return await honest.launch(request);
+        },
+      }),
+    });
+    try {
+      await house.engine.start();
+      await house.advance(SECOND);
+      for (let id = 1; id <= 100; id += 1) await house.tell(told(house, { jobId: id }));
+      await house.advance(30 * SECOND);
+      const [one = 0, four = 0] = [counts.get('one'), counts.get('four')];
+      expect(one + four).to.equal(100);
+      expect(one, `${one} to ${four}`).to.be.within(8, 35);
+    } finally {
+      await house.close();
+    }
+  });
+});
