@@ -9,6 +9,7 @@ import { type Failure, failureWords } from '../failure.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
 import { shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
+import { time } from './holds.ts';
 import type { Log } from './ports.ts';
 
 export interface ClosedBackend {
@@ -252,7 +253,12 @@ export class Backends {
     const words = failureWords(breaker.failure);
     return state === 'probing'
       ? { backend, reason: `${words}; one launch tries it again now`, untilMs: null, failure: breaker.failure }
-      : { backend, reason: words, untilMs: breaker.closedUntilMs, failure: breaker.failure };
+      : {
+          backend,
+          reason: `${words}; tried again at ${time(breaker.closedUntilMs)}`,
+          untilMs: breaker.closedUntilMs,
+          failure: breaker.failure,
+        };
   }
 
   #load(registration: string, backend: string): Load {

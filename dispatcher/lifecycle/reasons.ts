@@ -7,7 +7,7 @@ import type { Floor } from './floor.ts';
 import { time } from './holds.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
-import { waitReason } from './wait-reason.ts';
+import { closedWords, waitReason } from './wait-reason.ts';
 
 export interface ReasonSources {
   readonly floor: Floor;
@@ -63,8 +63,12 @@ export class Reasons {
   async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
     if (demand === 0) return undefined;
     const { blockedBy, board, floor, launching, permits } = this.#sources;
-    if (board.need(lane) === 0) return supplyReason(await this.#supply(lane), floor.now());
     const obstacles = { ...(await permits.obstacles(lane, launching())), own: blockedBy(lane.key) };
+    if (board.need(lane) === 0) {
+      const supply = supplyReason(await this.#supply(lane), floor.now());
+      // One that tries again what was refused: what the service said is still the last word.
+      return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
+    }
     return waitReason(obstacles, await this.#placeFreeAt(lane.registration));
   }
 

@@ -4,13 +4,12 @@
  */
 import type { LaneSpec } from '../admission/lane.ts';
 import type { JobRow } from '../ledger/ledger.ts';
+import { QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Floor } from './floor.ts';
 import { BACKEND_REFUSED, refusedByBackends } from './settle.ts';
 
-/** GitHub cancels a job that has waited for this long: it can try nothing any more. */
-const QUEUE_LIMIT_MS = 24 * 3_600_000;
 const MOST_JOBS = 1000;
 
 export class Refusals {
@@ -62,8 +61,8 @@ export class Refusals {
 
   /** The lane that the refused job would be in, where its refusal is due to be tried. */
   #laneOf(job: JobRow): LaneSpec | undefined {
-    const age = this.#floor.now() - (job.createdAtMs ?? job.firstSeenAtMs);
-    if (job.reasonCode !== BACKEND_REFUSED || job.status !== 'queued' || age >= QUEUE_LIMIT_MS) return undefined;
+    const givenUp = this.#floor.now() - queuedSince(job) >= QUEUE_LIMIT_MS;
+    if (job.reasonCode !== BACKEND_REFUSED || job.status !== 'queued' || givenUp) return undefined;
     const { host, owner, repository, labels, visibility } = job;
     const admission = this.#floor.options.admit({
       host,

@@ -36,10 +36,7 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   const { backends, closed, configured, dispatcher, github, launches, own, registration, unlisted } = obstacles;
   if (!configured) return 'its registration is not in the configuration';
   if (github !== undefined) return github;
-  if (closed !== undefined) {
-    const words = closed.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
-    return closed.length === 0 ? 'no backend serves it' : `no backend can be tried now (${words})`;
-  }
+  if (closed !== undefined) return closedWords(closed);
   if (own !== undefined) return own;
   if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
   if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
@@ -54,6 +51,11 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
     return words.join('; ');
   }
   return 'next in line';
+}
+
+export function closedWords(closed: NonNullable<Obstacles['closed']>): string {
+  const words = closed.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  return closed.length === 0 ? 'no backend serves it' : `no backend can be tried now (${words})`;
 }
 
 function isFull({ count, max }: Filled): boolean {
