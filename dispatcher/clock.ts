@@ -64,6 +64,13 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
   });
 }
 
+/** Lets everything else that is ready have its turn: sockets, timers, other loops. */
+export function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** `ms` spread by ±`share`, so that many of a kind do not act at once. */
 export function jitter(ms: number, random: Random, share = 0.1): number {
   return Math.round(ms * (1 - share + 2 * share * random()));

@@ -81,6 +81,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     });
   }
   const admit = createAdmit(registrations, {
+    tenants: dispatcher.tenants,
     backendFit: (registration, backend) => providers.loaded(registration, backend),
   });
   const engine = createEngine({
@@ -124,6 +125,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     metrics,
     endpoints: () => dispatcher.webhooks,
     registrations: () => registrations,
+    tenants: () => dispatcher.tenants,
     onRecorded: () => engine.wake(),
   });
   const publicListener = createPublicListener({ intake, clock, metrics });

@@ -34,7 +34,7 @@ const METHOD_MS = 30_000;
 export function createGithub(options: GithubOptions): Github & PollSource {
   const { registration, budgets, times, clock, random, onMended } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
-  const requesterFor = requestersFor({ apiUrl, claim, credentials, budgets, times, clock, random });
+  const requesterFor = requestersFor({ host, apiUrl, claim, credentials, budgets, times, clock, random });
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);
 

@@ -13,6 +13,8 @@ import { AppAuthorization, InstallationAuthorization, type InstallationSite, own
 import { Requester } from './requester.ts';
 
 export interface CredentialOptions {
+  /** The GitHub host behind `apiUrl`. */
+  readonly host: string;
   readonly apiUrl: string;
   readonly claim: Claim;
   readonly credentials: Credentials;
@@ -39,6 +41,11 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   const requester = (authorization: Authorization, name: string) =>
     new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, time, random });
 
+  const { host: home = options.host } = credentials;
+  if (home !== options.host) {
+    const stray = requester(new StrayAuthorization(home, options.host), `credentials of ${home}`);
+    return () => stray;
+  }
   if (credentials.kind === 'token') {
     const one = requester(new TokenAuthorization(credentials.token), `token ${fingerprint(credentials.token)}`);
     return () => one;
@@ -99,6 +106,29 @@ class TokenAuthorization implements Authorization {
       );
     }
     return { header: `token ${token}` };
+  }
+
+  refused(): undefined {
+    return undefined;
+  }
+}
+
+/** The configuration refuses credentials for another host. This is the second lock: they are not even read. */
+class StrayAuthorization implements Authorization {
+  readonly #home: string;
+  readonly #host: string;
+
+  constructor(home: string, host: string) {
+    this.#home = home;
+    this.#host = host;
+  }
+
+  async bearer(): Promise<Bearer> {
+    throw new GithubError(
+      'unauthorized',
+      'credentials',
+      `they are of ${this.#home} and are not sent to ${this.#host}: give the registration credentials of ${this.#host}`,
+    );
   }
 
   refused(): undefined {

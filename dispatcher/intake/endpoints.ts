@@ -1,6 +1,7 @@
 /** Whose secrets may have signed a delivery, and what each of them may speak about. */
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import type { Claim, Registration, Secret, WebhookEndpoint } from '../config/model.ts';
+import { Territory } from '../admission/territory.ts';
+import type { Claim, Registration, Secret, TenantEntry, WebhookEndpoint } from '../config/model.ts';
 
 /** One secret's owner: an App or platform webhook of the shared endpoint, or a registration. */
 export interface Speaker {
@@ -45,7 +46,12 @@ export class EndpointIndex {
   readonly #plain: HostIndex;
   readonly #registrations: ReadonlyMap<string, readonly Candidate[]>;
 
-  constructor(endpoints: readonly WebhookEndpoint[], registrations: readonly Registration[]) {
+  constructor(
+    endpoints: readonly WebhookEndpoint[],
+    registrations: readonly Registration[],
+    tenants?: readonly TenantEntry[],
+  ) {
+    const territory = new Territory(tenants, registrations);
     const apps = new Map<string, WebhookEndpoint[]>();
     for (const endpoint of endpoints) {
       if (endpoint.appId === undefined) continue;
@@ -53,12 +59,15 @@ export class EndpointIndex {
       if (sameId === undefined) apps.set(endpoint.appId, [endpoint]);
       else sameId.push(endpoint);
     }
-    this.#apps = new Map([...apps].map(([appId, entries]) => [appId, indexHosts(entries)]));
-    this.#plain = indexHosts(endpoints.filter((endpoint) => endpoint.appId === undefined));
+    this.#apps = new Map([...apps].map(([appId, entries]) => [appId, indexHosts(entries, territory)]));
+    this.#plain = indexHosts(
+      endpoints.filter((endpoint) => endpoint.appId === undefined),
+      territory,
+    );
     this.#registrations = new Map(
       registrations.map((registration) => [
         registration.name,
-        candidates(registration.webhookSecrets, registrationSpeaker(registration)).slice(0, maxCandidates),
+        candidates(registration.webhookSecrets, registrationSpeaker(registration, territory)).slice(0, maxCandidates),
       ]),
     );
   }
@@ -84,8 +93,8 @@ interface HostIndex {
   readonly first: readonly Candidate[];
 }
 
-function indexHosts(entries: readonly WebhookEndpoint[]): HostIndex {
-  const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSpeaker(entry)));
+function indexHosts(entries: readonly WebhookEndpoint[], territory: Territory): HostIndex {
+  const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSpeaker(entry, territory)));
   const byHost = new Map<string, Candidate[]>();
   for (const candidate of all) {
     const sameHost = byHost.get(candidate.speaker.host);
@@ -105,24 +114,24 @@ function candidates(secrets: readonly Secret[], speaker: Speaker): readonly Cand
   );
 }
 
-function endpointSpeaker(entry: WebhookEndpoint): Speaker {
+function endpointSpeaker(entry: WebhookEndpoint, territory: Territory): Speaker {
   const host = entry.host.toLowerCase();
-  const owners = new Set(entry.owners.map((owner) => owner.toLowerCase()));
-  const everyOwner = owners.has('*');
   return {
     endpoint: entry.appId === undefined ? `${host}/webhook` : `${host}/app/${entry.appId}`,
     host,
     registration: null,
-    speaksFor: (owner) => everyOwner || owners.has(owner.toLowerCase()),
+    speaksFor: (owner, repository) => territory.reaches(entry, owner, repository),
   };
 }
 
-function registrationSpeaker(registration: Registration): Speaker {
+function registrationSpeaker(registration: Registration, territory: Territory): Speaker {
+  const claims = claimed(registration.claim);
   return {
     endpoint: `registration/${registration.name}`,
     host: registration.host.toLowerCase(),
     registration: registration.name,
-    speaksFor: claimed(registration.claim),
+    speaksFor: (owner, repository) =>
+      claims(owner, repository) && territory.isAlone(registration, owner, repository),
   };
 }
 

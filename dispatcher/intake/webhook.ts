@@ -29,7 +29,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../clock.ts';
-import type { Registration, WebhookEndpoint } from '../config/model.ts';
+import type { Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
 import { type Answer, type DeliveryOutcome, type IntakeMetrics, retryAfterSeconds } from './answer.ts';
@@ -70,6 +70,8 @@ export interface IntakeOptions {
   /** Asked for each delivery, so that the configuration can be swapped while running: answer the same array until then. */
   readonly endpoints: () => readonly WebhookEndpoint[];
   readonly registrations: () => readonly Registration[];
+  /** What they were granted bounds whom each secret may speak for. Absent or undefined: there are none. */
+  readonly tenants?: () => readonly TenantEntry[] | undefined;
   /** Something was recorded: wake the engine. Must not throw. */
   readonly onRecorded: () => void;
   readonly metrics: IntakeMetrics;
@@ -333,15 +335,18 @@ class Quietly {
 }
 
 /** Made again when the configuration answers other arrays. */
-function indexOnce(options: Pick<IntakeOptions, 'endpoints' | 'registrations'>): () => EndpointIndex {
+function indexOnce(options: Pick<IntakeOptions, 'endpoints' | 'registrations' | 'tenants'>): () => EndpointIndex {
   let endpoints = options.endpoints();
   let registrations = options.registrations();
-  let index = new EndpointIndex(endpoints, registrations);
+  let tenants = options.tenants?.();
+  let index = new EndpointIndex(endpoints, registrations, tenants);
   return () => {
-    if (options.endpoints() !== endpoints || options.registrations() !== registrations) {
+    const changed = options.endpoints() !== endpoints || options.registrations() !== registrations;
+    if (changed || options.tenants?.() !== tenants) {
       endpoints = options.endpoints();
       registrations = options.registrations();
-      index = new EndpointIndex(endpoints, registrations);
+      tenants = options.tenants?.();
+      index = new EndpointIndex(endpoints, registrations, tenants);
     }
     return index;
   };

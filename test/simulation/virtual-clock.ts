@@ -1,5 +1,7 @@
 /** Time that stands still until the simulation moves it, so that hours pass in milliseconds and always in the same order. */
-import type { Clock } from '../../dispatcher/clock.ts';
+import { type Clock, eventLoopTurn } from '../../dispatcher/clock.ts';
+
+export { eventLoopTurn };
 
 interface Timer {
   readonly atMs: number;
@@ -97,11 +99,4 @@ export class VirtualClock implements Clock {
     }
     heap[index] = last;
   }
-}
-
-/** One turn of the event loop: Node empties the whole queue of settled promises before it. */
-export function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
