@@ -1,4 +1,5 @@
-import { type Policy, type Registration, Secret } from '../dispatcher/config/model.ts';
+import { type Grant, type Policy, type Registration, Secret } from '../dispatcher/config/model.ts';
+import { tenantFile, tenantLimits, tenantPowers } from '../dispatcher/config/schema.ts';
 
 export const closedPolicy: Policy = {
   maxCpu: undefined,
@@ -56,6 +57,48 @@ export function registration(changes: Partial<Registration> = {}): Registration 
     poll: { intervalMs: null, repositories: [] },
     timeouts: { launchMs: 600_000, idleMs: 300_000 },
     chargeLabels: {},
+    ...changes,
+  };
+}
+
+const fields = [
+  ...Object.keys(tenantFile.shape),
+  ...Object.keys(tenantLimits.shape).map((key) => `limits.${key}`),
+  ...Object.keys(tenantPowers.shape).map((key) => `powers.${key}`),
+];
+
+/** The owner `acme` on github.com with its label, no power; each field stands at `dispatcher.yaml:<field>`. */
+export function grantOf(tenant: string, changes: Partial<Grant> = {}): Grant {
+  return {
+    tenant,
+    hosts: ['github.com'],
+    owners: ['acme'],
+    enterprises: [],
+    repositories: [],
+    labels: ['acme-runner'],
+    maxPriority: 0,
+    runnerGroups: ['Default'],
+    credentials: [],
+    backends: [],
+    backendKinds: [],
+    limits: {
+      maxRunners: undefined,
+      maxCpu: undefined,
+      maxMemoryGiB: undefined,
+      maxDiskGiB: undefined,
+      maxTimeLimitMs: undefined,
+    },
+    powers: {
+      images: [],
+      buckets: [],
+      subnets: [],
+      securityGroups: [],
+      regions: [],
+      publicRepositories: false,
+      dockerInDocker: false,
+      spot: false,
+    },
+    places: Object.fromEntries(fields.map((field) => [field, `dispatcher.yaml:${field}`])),
     ...changes,
   };
 }

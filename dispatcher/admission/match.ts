@@ -143,11 +143,10 @@ function foreignLabels(entry: Entry, labels: readonly JobLabel[]): readonly JobL
 }
 
 function choose(matching: readonly Entry[], labels: readonly JobLabel[], candidates: number): Match {
-  const highest = Math.max(...matching.map(({ registration }) => priorityOf(registration)));
+  const highest = Math.max(...matching.map(({ registration }) => registration.priority));
   const tenants = new Set(matching.map(({ registration }) => registration.grant?.tenant));
   // Labels of two tenants in one job: a priority decides between registrations of one tenant alone.
-  const chosen =
-    tenants.size > 1 ? matching : matching.filter(({ registration }) => priorityOf(registration) === highest);
+  const chosen = tenants.size > 1 ? matching : matching.filter(({ registration }) => registration.priority === highest);
   const [only, ...others] = chosen;
   if (only === undefined || others.length > 0) {
     const registrations = chosen.map(({ registration }) => registration).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -155,11 +154,6 @@ function choose(matching: readonly Entry[], labels: readonly JobLabel[], candida
   }
   const rest = labels.filter(({ folded }) => !only.labels.has(folded));
   return { outcome: 'matched', registration: only.registration, rest, candidates };
-}
-
-/** What goes beyond the tenant's highest counts as that. */
-function priorityOf({ priority, grant }: Registration): number {
-  return grant === undefined ? priority : Math.min(priority, grant.maxPriority);
 }
 
 // ── why not ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -115,6 +115,11 @@ export class Territory {
       }
       return ungranted(grant, { field: 'repositories', what: `the repository ${name}`, value: name.toLowerCase() });
     }
+    const { claim } = registration;
+    if (claim.kind === 'enterprise' && !grant.enterprises.includes(claim.enterprise.toLowerCase())) {
+      const { enterprise } = claim;
+      return ungranted(grant, { field: 'enterprises', what: `the enterprise ${enterprise}`, value: enterprise });
+    }
     const label = labels.find((candidate) => !matchesAny(grant.labels, foldLabel(candidate)));
     if (label === undefined) return undefined;
     return ungranted(grant, { field: 'labels', what: `the label ${quote(label)}`, value: label });

@@ -130,8 +130,7 @@ function registrationSpeaker(registration: Registration, territory: Territory): 
     endpoint: `registration/${registration.name}`,
     host: registration.host.toLowerCase(),
     registration: registration.name,
-    speaksFor: (owner, repository) =>
-      claims(owner, repository) && territory.isAlone(registration, owner, repository),
+    speaksFor: (owner, repository) => claims(owner, repository) && territory.isAlone(registration, owner, repository),
   };
 }
 

@@ -11,7 +11,7 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   let least = furthest + 1;
   for (const candidate of known) {
     if (Math.abs(candidate.length - word.length) >= least) continue;
-    const distance = editDistance(word, candidate.toLowerCase());
+    const distance = editDistance(word, candidate.toLowerCase(), furthest);
     if (distance < least) {
       least = distance;
       best = candidate;
@@ -20,22 +20,27 @@ export function nearest(written: string, known: Iterable<string>): string | unde
   return best;
 }
 
-/** Insertions, deletions, replacements, and swaps of neighbours (the commonest slip of the fingers). */
-function editDistance(a: string, b: string): number {
+const FAR = Number.POSITIVE_INFINITY;
+
+/**
+ * Insertions, deletions, replacements, and swaps of neighbours (the commonest slip of the fingers). Beyond `most` any
+ * larger number: only what can stay below it is looked at, since a tenant chooses both the words and how many there are.
+ */
+function editDistance(a: string, b: string, most: number): number {
   let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  let last = Array.from({ length: Math.min(b.length, most) + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j += 1) {
+    const row: number[] = i <= most ? [i] : [];
+    for (let j = Math.max(1, i - most); j <= Math.min(b.length, i + most); j += 1) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1;
-      let cost = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + same);
+      let cost = Math.min((last[j] ?? FAR) + 1, (row[j - 1] ?? FAR) + 1, (last[j - 1] ?? FAR) + same);
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, (beforeLast[j - 2] ?? 0) + 1);
+        cost = Math.min(cost, (beforeLast[j - 2] ?? FAR) + 1);
       }
-      row.push(cost);
+      row[j] = cost;
     }
     beforeLast = last;
     last = row;
   }
-  return last[b.length] ?? 0;
+  return last[b.length] ?? FAR;
 }

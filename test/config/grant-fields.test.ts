@@ -1,0 +1,213 @@
+import { expect } from 'chai';
+import { stringify } from 'yaml';
+import type { z } from 'zod';
+import { tenantFile, tenantLimits, tenantPowers } from '../../dispatcher/config/schema.ts';
+import { dispatcherYaml, load, problemsOf } from './files.ts';
+
+type Grant = z.infer<typeof tenantFile>;
+
+/** Everything that the registrations below ask for, and no more. */
+const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers'>> & {
+  readonly limits: Required<NonNullable<Grant['limits']>>;
+  readonly powers: Required<NonNullable<Grant['powers']>>;
+} = {
+  registrations: ['acme-*'],
+  hosts: ['ghes.acme.example'],
+  owners: ['acme'],
+  enterprises: ['corp'],
+  repositories: ['other/web-*'],
+  labels: ['a-*'],
+  priority: 3,
+  runnerGroups: ['Big'],
+  credentials: ['platform'],
+  backends: ['host'],
+  backendKinds: ['eci'],
+  limits: { maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeout: '2h' },
+  powers: {
+    images: ['ghcr.io/acme/*'],
+    buckets: ['build-*'],
+    subnets: ['vsw-*'],
+    securityGroups: ['sg-*'],
+    regions: ['eu-*'],
+    publicRepositories: true,
+    dockerInDocker: true,
+    spot: true,
+  },
+};
+
+const shape = { image: 'ghcr.io/acme/runner:1', cpu: 8, memoryGiB: 16, timeLimit: '2h' };
+const usual = {
+  host: 'ghes.acme.example',
+  credentials: { use: 'platform' },
+  labels: ['A-runner'],
+  defaults: shape,
+  backends: [{ use: 'host' }],
+};
+
+const registrations = {
+  'acme-greedy': {
+    ...usual,
+    organization: 'Acme',
+    runnerGroup: 'Big',
+    priority: 3,
+    defaults: {
+      ...shape,
+      diskGiB: 100,
+      bucket: 'build-cache',
+      subnet: 'vsw-1',
+      securityGroup: 'sg-1',
+      spot: true,
+      dockerInDocker: true,
+    },
+    policy: {
+      maxCpu: 8,
+      maxMemoryGiB: 16,
+      maxDiskGiB: 100,
+      maxTimeout: '2h',
+      images: ['ghcr.io/acme/*'],
+      buckets: ['build-*'],
+      subnets: ['vsw-1*'],
+      securityGroups: ['sg-?'],
+      regions: ['EU-west'],
+      publicRepositories: true,
+      dockerInDocker: true,
+      spot: true,
+    },
+  },
+  'acme-enterprise': { ...usual, enterprise: 'Corp', organizations: ['acme'], labels: ['a-corp'], runnerGroup: 'Big' },
+  'acme-repository': { ...usual, repositories: ['other/web-shop'], backends: [{ kind: 'eci' }] },
+};
+
+function files(tenants: unknown): Readonly<Record<string, string>> {
+  const shared = {
+    credentials: { platform: { host: 'ghes.acme.example', token: '${env:GITHUB_TOKEN}' } },
+    backends: { host: { kind: 'docker' } },
+    tenants,
+  };
+  return {
+    'dispatcher.yaml': dispatcherYaml + stringify(shared),
+    ...Object.fromEntries(
+      Object.entries(registrations).map(([name, file]) => [`registrations/${name}.yaml`, stringify(file)]),
+    ),
+  };
+}
+
+const without = (record: object, key: string): object =>
+  Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
+
+/** A case a field; `limits` and `powers` go by their own fields. */
+const fields = [
+  ...Object.keys(tenantFile.shape).filter((key) => key !== 'limits' && key !== 'powers' && key !== 'trusted'),
+  ...Object.keys(tenantPowers.shape).map((key) => `powers.${key}`),
+  ...Object.keys(tenantLimits.shape).map((key) => `limits.${key}`),
+];
+
+function lacking(field: string): object {
+  const [section, key] = field.split('.');
+  if (section === 'powers' && key !== undefined) return { ...grant, powers: without(grant.powers, key) };
+  if (section === 'limits' && key !== undefined) return { ...grant, limits: without(grant.limits, key) };
+  return without(grant, field);
+}
+
+// T2
+describe('a tenant’s grant', () => {
+  it('is enough when it holds all that its registrations ask for', async () => {
+    expect(await problemsOf(files({ acme: grant }))).to.deep.equal([]);
+  });
+
+  it('knows no field that is not tried here', () => {
+    expect(Object.keys(grant).sort()).to.deep.equal(
+      Object.keys(tenantFile.shape)
+        .filter((key) => key !== 'trusted')
+        .sort(),
+    );
+    expect(Object.keys(grant.limits)).to.deep.equal(Object.keys(tenantLimits.shape));
+    expect(Object.keys(grant.powers)).to.deep.equal(Object.keys(tenantPowers.shape));
+  });
+
+  it('is not asked for when the tenant is trusted', async () => {
+    expect(await problemsOf(files({ acme: { trusted: true, registrations: ['acme-*'] } }))).to.deep.equal([]);
+    expect(await problemsOf(files({ acme: { registrations: ['acme-*'] } }))).to.not.be.empty;
+  });
+
+  /** Without a limit of these there is none. */
+  const unlimited = ['limits.maxRunners', 'limits.maxCpu', 'limits.maxMemoryGiB'];
+  for (const field of fields) {
+    if (unlimited.includes(field)) continue;
+    it(`does not allow without \`${field}\` what that would`, async () => {
+      const problems = await problemsOf(files({ acme: lacking(field) }));
+      expect(problems).to.not.be.empty;
+      for (const problem of problems) {
+        expect(problem).to.match(/^registrations\/acme-\w+\.yaml/);
+        if (field === 'registrations') expect(problem).to.include('to the `registrations` of a tenant');
+        else
+          expect(problem).to.match(new RegExp(`\`tenants\\.acme\\.${field}[:\`].*\\(dispatcher\\.yaml:\\d+:\\d+\\)`));
+      }
+    });
+  }
+
+  const smaller: Readonly<Record<keyof typeof grant.limits, readonly [unknown, readonly string[]]>> = {
+    maxRunners: [9, ['maxRunners']],
+    maxCpu: [7, ['defaults.cpu', 'policy.maxCpu']],
+    maxMemoryGiB: [15, ['defaults.memoryGiB', 'policy.maxMemoryGiB']],
+    maxDiskGiB: [99, ['defaults.diskGiB', 'policy.maxDiskGiB']],
+    maxTimeout: ['119m', ['defaults.timeLimit', 'policy.maxTimeout']],
+  };
+  for (const [limit, [value, places]] of Object.entries(smaller)) {
+    it(`holds defaults and policy to \`limits.${limit}\``, async () => {
+      const problems = await problemsOf(files({ acme: { ...grant, limits: { ...grant.limits, [limit]: value } } }));
+      for (const place of places) {
+        const told = problems.filter((problem) => problem.includes(`: ${place}: `));
+        expect(told, problems.join('\n')).to.not.be.empty;
+        expect(told[0]).to.include(`tenants.acme.limits.${limit}`);
+      }
+    });
+  }
+
+  it('counts the runners of all registrations of a tenant together', async () => {
+    const problems = await problemsOf(files({ acme: { ...grant, limits: { ...grant.limits, maxRunners: 29 } } }));
+    expect(problems).to.have.length(1);
+    expect(problems[0]).to.include(
+      'acme-repository.yaml:1:1: maxRunners: with it the registrations of tenant `acme` have 30 runners, and 29 are the most',
+    );
+  });
+
+  for (const limit of ['maxCpu', 'maxMemoryGiB', 'maxTimeout'] as const) {
+    it(`wants a default where \`limits.${limit}\` leaves the service to choose`, async () => {
+      const key = { maxCpu: 'cpu', maxMemoryGiB: 'memoryGiB', maxTimeout: 'timeLimit' }[limit];
+      const open = { ...registrations['acme-repository'], defaults: without(shape, key) };
+      const all = { ...files({ acme: grant }), 'registrations/acme-repository.yaml': stringify(open) };
+      const problems = await problemsOf(all);
+      expect(problems).to.have.length(1);
+      expect(problems[0]).to.include(`Add \`defaults.${key}\``);
+    });
+  }
+
+  it('is in the configuration as it was written, and on its registrations', async () => {
+    const loaded = await load(files({ acme: grant, ops: { trusted: true } }));
+    if (!loaded.ok) throw new Error('not loaded');
+    const { dispatcher, registrations: read } = loaded.configuration;
+    const [acme, ops] = dispatcher.tenants ?? [];
+    expect(ops).to.deep.equal({ name: 'ops', registrations: ['ops'], grant: undefined });
+    const { places, ...granted } = acme?.grant ?? { places: {} };
+    expect(granted).to.deep.equal({
+      tenant: 'acme',
+      hosts: ['ghes.acme.example'],
+      owners: ['acme'],
+      enterprises: ['corp'],
+      repositories: ['other/web-*'],
+      labels: ['a-*'],
+      maxPriority: 3,
+      runnerGroups: ['Big'],
+      credentials: ['platform'],
+      backends: ['host'],
+      backendKinds: ['eci'],
+      limits: { maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeLimitMs: 7_200_000 },
+      powers: grant.powers,
+    });
+    expect(places)
+      .to.have.property('powers.spot')
+      .that.matches(/^dispatcher\.yaml:\d+:7$/);
+    for (const registration of read) expect(registration.grant).to.equal(acme?.grant);
+  });
+});

@@ -1,0 +1,408 @@
+import { expect } from 'chai';
+import { stringify as withAliases } from 'yaml';
+import { load, problemsOf } from './files.ts';
+
+const environment = {
+  ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
+  PLATFORM_TOKEN: 'ghp_of-the-platform',
+  OTHER_TOKEN: 'ghp_of-the-platform-elsewhere',
+  HOOK: 'whsec_of-a-tenant-and-long-enough',
+  TENANT_A_TOKEN: 'ghp_of-a',
+  TENANT_B_TOKEN: 'ghp_of-b',
+  TENANT_A_HOOK: 'whsec_of-a-and-long-enough',
+  TENANT_B_HOOK: 'whsec_of-b-and-long-enough',
+};
+
+/** Written out, so that each has a line of its own. */
+const stringify = (value: unknown): string => withAliases(value, { aliasDuplicateObjects: false });
+
+interface Files {
+  readonly dispatcher?: object | undefined;
+  readonly tenants?: Readonly<Record<string, object>> | undefined;
+  readonly [registration: string]: object | undefined;
+}
+
+function problems(files: Files): Promise<readonly string[]> {
+  return problemsOf(yamlOf(files), { environment });
+}
+
+function yamlOf({ dispatcher, tenants, ...registrations }: Files): Readonly<Record<string, string>> {
+  const head = { id: 'acme-ci', adminToken: '${env:ADMIN_TOKEN}' };
+  return {
+    'dispatcher.yaml': stringify({ ...head, ...dispatcher, ...(tenants === undefined ? {} : { tenants }) }),
+    ...Object.fromEntries(
+      Object.entries(registrations).map(([name, file]) => [`registrations/${name}.yaml`, stringify(file)]),
+    ),
+  };
+}
+
+const grant = {
+  hosts: ['github.com'],
+  owners: ['acme'],
+  runnerGroups: ['Default'],
+  backends: ['host'],
+  powers: { images: ['*'] },
+};
+const platform = {
+  credentials: { app: { token: '${env:PLATFORM_TOKEN}' } },
+  backends: { host: { kind: 'docker' } },
+};
+
+function registration(tenant: string, changes: object = {}): object {
+  return {
+    organization: 'acme',
+    labels: [`${tenant}-runner`],
+    credentials: { token: `\${env:TENANT_${tenant.toUpperCase()}_TOKEN}` },
+    defaults: { image: 'ghcr.io/acme/runner:1' },
+    backends: [{ use: 'host' }],
+    ...changes,
+  };
+}
+
+// W4
+describe('credentials of the platform', () => {
+  const both = { ...grant, hosts: ['github.com', 'ghes.a.example'], labels: ['*'], credentials: ['app'] };
+  const use = { credentials: { use: 'app' } };
+
+  it('go to no host but their own, github.com unless dispatcher.yaml says another', async () => {
+    expect(
+      await problems({
+        dispatcher: platform,
+        tenants: { a: both },
+        a: registration('a', { host: 'ghes.a.example', ...use }),
+      }),
+    ).to.deep.equal([
+      'registrations/a.yaml:5:8: credentials.use: the credentials `app` are of github.com, and would be sent to ghes.a.example (dispatcher.yaml:4:3). Use credentials of ghes.a.example; if these are, write `credentials.app.host: ghes.a.example` in dispatcher.yaml.',
+    ]);
+    expect(await problems({ dispatcher: platform, tenants: { a: both }, a: registration('a', use) })).to.deep.equal([]);
+  });
+
+  it('go to the host that dispatcher.yaml names, and to that alone', async () => {
+    const dispatcher = {
+      ...platform,
+      credentials: { app: { host: 'GHES.a.example', token: '${env:PLATFORM_TOKEN}' } },
+    };
+    const there = registration('a', { host: 'ghes.A.example', ...use });
+    expect(await problems({ dispatcher, tenants: { a: both }, a: there })).to.deep.equal([]);
+    const [problem] = await problems({ dispatcher, tenants: { a: both }, a: registration('a', use) });
+    expect(problem).to.include('are of ghes.a.example, and would be sent to github.com (dispatcher.yaml:5:5)');
+  });
+
+  it('are bound for trusted tenants too', async () => {
+    const [problem] = await problems({
+      dispatcher: platform,
+      tenants: { a: { trusted: true } },
+      a: registration('a', { host: 'ghes.a.example', ...use }),
+    });
+    expect(problem).to.include('would be sent to ghes.a.example');
+  });
+
+  it('have one host where there are no tenants: that of the registration that uses them', async () => {
+    const here = { a: registration('a', { host: 'ghes.a.example', ...use }) };
+    expect(await problems({ dispatcher: platform, ...here })).to.deep.equal([]);
+    expect(await problems({ dispatcher: platform, ...here, b: registration('b', use) })).to.deep.equal([
+      'registrations/b.yaml:5:8: credentials.use: the credentials would be sent to github.com, and registration `a` sends them to ghes.a.example. Give each host credentials of its own, and name it there: `host: HOST`.',
+    ]);
+  });
+
+  it('are bound on the configuration that the service gets', async () => {
+    const loaded = await load(yamlOf({ dispatcher: platform, tenants: { a: both }, a: registration('a', use) }), {
+      environment,
+    });
+    expect(loaded.ok && loaded.configuration.registrations[0]?.credentials.host).to.equal('github.com');
+  });
+});
+
+// W5
+describe('two tenants', () => {
+  const a = { ...grant, labels: ['a-*'] };
+  const b = { ...grant, labels: ['b-*'] };
+
+  it('share an organization, each with labels of its own', async () => {
+    expect(
+      await problems({ dispatcher: platform, tenants: { a, b }, a: registration('a'), b: registration('b') }),
+    ).to.deep.equal([]);
+  });
+
+  it('cannot list each other’s labels, whatever the priority', async () => {
+    const [label, priority, ...more] = await problems({
+      dispatcher: platform,
+      tenants: { a, b },
+      a: registration('a'),
+      b: registration('b', { labels: ['b-runner', 'A-runner'], priority: 5 }),
+    });
+    expect(label).to.equal(
+      'registrations/b.yaml:4:5: labels[1]: tenant `b` was not granted the label `A-runner`. To grant it, write `tenants.b.labels: ["b-*", A-runner]` (dispatcher.yaml:36:5).',
+    );
+    expect(priority).to.equal(
+      'registrations/b.yaml:11:11: priority: tenant `b` was not granted the priority 5. To grant it, write `tenants.b.priority: 5` (dispatcher.yaml:24:3).',
+    );
+    expect(more).to.deep.equal([]);
+  });
+
+  for (const [what, changes, expected] of [
+    ['the same owner', {}, 'tenants.b.owners[0]: it is granted the label `x` in acme, as tenant `a` is'],
+    ['every owner', { owners: ['*'] }, undefined],
+    ['a repository of the owner', { owners: [], repositories: ['acme/web'] }, undefined],
+    ['other labels', { labels: ['y'] }, undefined],
+    ['another host', { hosts: ['ghes.b.example'] }, undefined],
+    ['a glob that meets the label', { labels: ['?'] }, 'tenants.b.owners[0]: it is granted the label `x` in acme'],
+  ] as const) {
+    it(`are ${expected === undefined ? 'not ' : ''}told to overlap when granted ${what}`, async () => {
+      const told = await problems({
+        dispatcher: platform,
+        tenants: { a: { ...grant, labels: ['x'] }, b: { ...grant, labels: ['x'], ...changes } },
+      });
+      if (expected === undefined) expect(told).to.deep.equal([]);
+      else {
+        expect(told).to.have.length(1);
+        expect(told[0])
+          .to.match(/^dispatcher\.yaml:\d+:\d+: /)
+          .and.include(expected)
+          .and.include('(dispatcher.yaml:13:5)');
+      }
+    });
+  }
+
+  for (const [one, other, overlap] of [
+    [['acme/web'], ['ACME/web'], true],
+    [['acme/web-*'], ['acme/*-shop'], true],
+    [['acme/web-*'], ['acme/api-*'], false],
+    [['acme/web-*'], ['acme/web-shop'], false],
+    [['acme/web'], ['other/web'], false],
+  ] as const) {
+    it(`are ${overlap ? '' : 'not '}told to overlap when granted ${one} and ${other}`, async () => {
+      const of = (repositories: readonly string[]) => ({ ...grant, owners: [], repositories, labels: ['x'] });
+      const told = await problems({ dispatcher: platform, tenants: { a: of(one), b: of(other) } });
+      expect(told).to.have.length(overlap ? 1 : 0);
+      if (overlap) expect(told[0]).to.include('tenants.b.repositories[0]: it is granted the label `x`');
+    });
+  }
+
+  it('cannot claim a repository that was granted to the other, though they have its owner', async () => {
+    const own = { ...a, owners: [], repositories: ['acme/web'] };
+    expect(
+      await problems({
+        dispatcher: platform,
+        tenants: { a: own, b },
+        b: registration('b', { organization: undefined, repositories: ['acme/api', 'Acme/Web'] }),
+      }),
+    ).to.deep.equal([
+      'registrations/b.yaml:11:5: repositories[1]: Acme/Web belongs to tenant `a` (dispatcher.yaml:23:5). Leave them to that tenant, or take them from `tenants.a` in dispatcher.yaml.',
+    ]);
+  });
+
+  it('cannot register runners at an organization that would be given the other’s jobs', async () => {
+    const [problem, ...more] = await problems({
+      dispatcher: platform,
+      tenants: {
+        a: { ...grant, owners: [], repositories: ['acme/web'], labels: ['x'] },
+        b: { ...grant, labels: ['x'] },
+      },
+      b: registration('b', { labels: ['x'] }),
+    });
+    expect(problem)
+      .to.include(
+        'registrations/b.yaml:1:15: organization: GitHub could give its runners jobs of acme/web with the label `x`',
+      )
+      .and.include('which belong to tenant `a` (dispatcher.yaml:21:5)');
+    expect(more).to.deep.equal([]);
+  });
+
+  it('cannot claim through "*" what somebody else has', async () => {
+    const all = { ...b, owners: ['*'] };
+    const [problem] = await problems({ dispatcher: platform, tenants: { a, b: all }, b: registration('b') });
+    expect(problem).to.include('organization: acme belongs to tenant `a` (dispatcher.yaml:13:5)');
+    const free = registration('b', { organization: 'elsewhere' });
+    expect(await problems({ dispatcher: platform, tenants: { a, b: all }, b: free })).to.deep.equal([]);
+    // What the platform's own registrations claim is somebody's as well.
+    const ops = registration('ops', { organization: 'elsewhere', credentials: { token: '${env:OTHER_TOKEN}' } });
+    const trusted = { a, b: all, ops: { trusted: true } };
+    expect(await problems({ dispatcher: platform, tenants: trusted, b: free, ops })).to.deep.equal([]);
+  });
+
+  it('have no webhook secret of their own where one could speak for the other’s jobs', async () => {
+    const hook = { webhook: { secrets: ['${env:TENANT_B_HOOK}'] } };
+    const [problem, ...more] = await problems({ dispatcher: platform, tenants: { a, b }, b: registration('b', hook) });
+    expect(problem).to.include(
+      'webhook: the secret could speak for jobs of tenant `a`, which has acme as well. Remove it, and let a shared endpoint',
+    );
+    expect(more).to.deep.equal([]);
+    const alone = { ...b, owners: ['other'] };
+    const there = registration('b', { ...hook, organization: 'other' });
+    expect(await problems({ dispatcher: platform, tenants: { a, b: alone }, b: there })).to.deep.equal([]);
+  });
+
+  it('cannot both have one registration, and one that is written out goes before a glob', async () => {
+    const tenants = { a: { ...a, registrations: ['web-*'] }, b: { ...b, registrations: ['web-?'] } };
+    expect(await problems({ dispatcher: platform, tenants, 'web-1': registration('a') })).to.deep.equal([
+      'registrations/web-1.yaml: dispatcher.yaml gives this registration to two tenants, `a` and `b`. Name `web-1` in the `registrations` of one of them.',
+    ]);
+    const named = { a: { ...a, registrations: ['web-*'] }, b: { ...b, registrations: ['web-1'] } };
+    expect(await problems({ dispatcher: platform, tenants: named, 'web-1': registration('b') })).to.deep.equal([]);
+  });
+
+  it('read variables and files of the tenant, whatever their registrations are called', async () => {
+    const tenants = { a: { ...a, registrations: ['b'] } };
+    const [problem] = await problems({ dispatcher: platform, tenants, b: registration('b', { labels: ['a-x'] }) });
+    expect(problem).to.include('the variable TENANT_B_TOKEN is not this tenant').and.include('begins with TENANT_A_');
+    expect(await problems({ dispatcher: platform, tenants, b: registration('a') })).to.deep.equal([]);
+  });
+});
+
+describe('the platform’s own registrations beside tenants', () => {
+  const tenants = { a: { ...grant, labels: ['a-*'] }, ops: { trusted: true } };
+  const ops = (changes: object) =>
+    registration('ops', { credentials: { token: '${env:OTHER_TOKEN}' }, labels: ['ops'], ...changes });
+
+  it('serve what no tenant was granted', async () => {
+    expect(await problems({ dispatcher: platform, tenants, a: registration('a'), ops: ops({}) })).to.deep.equal([]);
+  });
+
+  it('leave a tenant’s labels in a tenant’s repositories alone', async () => {
+    expect(await problems({ dispatcher: platform, tenants, ops: ops({ labels: ['ops', 'a-big'] }) })).to.deep.equal([
+      'registrations/ops.yaml:1:15: organization: jobs of acme with the label `a-big` belong to tenant `a` (dispatcher.yaml:13:5). Leave them to that tenant, or take them from `tenants.a` in dispatcher.yaml.',
+    ]);
+  });
+});
+
+// W6
+describe('a tenant on a shared backend', () => {
+  const own = { ...grant, labels: ['b-*'], powers: { images: ['ghcr.io/acme/*'] } };
+  const image = 'ghcr.io/acme/runner:1';
+
+  for (const [what, changes, path, cure] of [
+    ['a bucket by default', { defaults: { image, bucket: 'cache' } }, 'defaults.bucket', 'powers.buckets: [cache]'],
+    [
+      'Docker in Docker by default',
+      { defaults: { image, dockerInDocker: true } },
+      'defaults.dockerInDocker',
+      'powers.dockerInDocker: true',
+    ],
+    ['spot by default', { defaults: { image, spot: true } }, 'defaults.spot', 'powers.spot: true'],
+    ['a subnet by default', { defaults: { image, subnet: 'vsw-1' } }, 'defaults.subnet', 'powers.subnets: [vsw-1]'],
+    [
+      'a security group by default',
+      { defaults: { image, securityGroup: 'sg-1' } },
+      'defaults.securityGroup',
+      'powers.securityGroups: [sg-1]',
+    ],
+    ['a disk by default', { defaults: { image, diskGiB: 5 } }, 'defaults.diskGiB', 'limits.maxDiskGiB: 5'],
+    [
+      'a time limit by default',
+      { defaults: { image, timeLimit: '6h' } },
+      'defaults.timeLimit',
+      'limits.maxTimeout: 6h',
+    ],
+    [
+      'another image by default',
+      { defaults: { image: 'evil/image' } },
+      'defaults.image',
+      'powers.images: ["ghcr.io/acme/*", evil/image]',
+    ],
+    [
+      'a named image',
+      { images: { evil: 'evil/image' } },
+      'images.evil',
+      'powers.images: ["ghcr.io/acme/*", evil/image]',
+    ],
+    [
+      'an image by label, of its repository',
+      { imageRepository: 'evil/image' },
+      'imageRepository',
+      'powers.images: ["ghcr.io/acme/*", "evil/image:*"]',
+    ],
+    ['images by label', { policy: { images: ['*'] } }, 'policy.images[0]', 'powers.images: ["ghcr.io/acme/*", "*"]'],
+    [
+      'public repositories',
+      { policy: { publicRepositories: true } },
+      'policy.publicRepositories',
+      'powers.publicRepositories: true',
+    ],
+    ['buckets by label', { policy: { buckets: ['*'] } }, 'policy.buckets[0]', 'powers.buckets: ["*"]'],
+    ['regions by label', { policy: { regions: ['eu'] } }, 'policy.regions[0]', 'powers.regions: [eu]'],
+    ['a shape with a bucket', { policy: { shapes: ['cached'] } }, 'policy.shapes[0]', 'powers.buckets: [cache]'],
+  ] as const) {
+    it(`cannot give itself ${what}`, async () => {
+      const dispatcher = { ...platform, shapes: { cached: { bucket: 'cache' } } };
+      const told = await problems({ dispatcher, tenants: { b: own }, b: registration('b', changes) });
+      expect(told, told.join('\n')).to.have.length(1);
+      expect(told[0]).to.include(`: ${path}: `).and.include(`write \`tenants.b.${cure}\` (dispatcher.yaml:`);
+    });
+
+    it(`may have ${what} on a backend of its own`, async () => {
+      const dispatcher = { ...platform, shapes: { cached: { bucket: 'cache' } } };
+      const tenants = { b: { ...own, backendKinds: ['docker'] } };
+      const there = registration('b', { ...changes, backends: [{ kind: 'docker' }] });
+      expect(await problems({ dispatcher, tenants, b: there })).to.deep.equal([]);
+    });
+  }
+
+  it('beside one of its own keeps to its grant on the shared one, and is told so', async () => {
+    const tenants = { b: { ...own, backendKinds: ['docker'] } };
+    const mixed = registration('b', {
+      backends: [{ use: 'host' }, { name: 'mine', kind: 'docker' }],
+      policy: { dockerInDocker: true },
+    });
+    const loaded = await load(yamlOf({ dispatcher: platform, tenants, b: mixed }), { environment });
+    expect(loaded.ok).to.equal(true);
+    expect(loaded.notes.map(({ path, message }) => `${path}: ${message}`)).to.deep.equal([
+      'policy.dockerInDocker: tenant `b` was not granted Docker in Docker on shared backends',
+    ]);
+  });
+});
+
+describe('a shared webhook endpoint for all owners', () => {
+  const hook = (changes: object) => ({
+    ...platform,
+    webhooks: [{ secrets: ['${env:HOOK}'], owners: ['*'], ...changes }],
+  });
+  const tenants = { a: { ...grant, labels: ['a-*'] }, b: { ...grant, owners: ['bee'], labels: ['b-*'] } };
+
+  it('says for which tenants it may speak', async () => {
+    expect(await problems({ dispatcher: hook({}), tenants })).to.deep.equal([
+      'dispatcher.yaml:13:7: webhooks[0].owners: `"*"` does not reach what tenants were granted. Write which tenants it may speak for: `tenants: [a, b]`, `tenants: ["*"]` for all, or `tenants: []`.',
+    ]);
+    for (const named of [[], ['a'], ['*']]) {
+      expect(await problems({ dispatcher: hook({ tenants: named }), tenants })).to.deep.equal([]);
+    }
+    expect(await problems({ dispatcher: hook({}) })).to.deep.equal([]);
+    const [unknown] = await problems({ dispatcher: hook({ tenants: ['c'] }), tenants });
+    expect(unknown).to.include('webhooks[0].tenants[0]: there is no tenant `c`');
+  });
+
+  it('is a way in for those alone', async () => {
+    const off = (tenant: string, changes: object = {}) =>
+      registration(tenant, { poll: { interval: 'off' }, ...changes });
+    const [problem, ...more] = await problems({
+      dispatcher: hook({ tenants: ['a'] }),
+      tenants,
+      a: off('a'),
+      b: off('b', { organization: 'bee' }),
+    });
+    expect(problem)
+      .to.include('registrations/b.yaml')
+      .and.include('with polling off and no webhook no job ever comes in');
+    expect(more).to.deep.equal([]);
+  });
+});
+
+// W8
+describe('the globs of a policy', () => {
+  it('have a bound together, so that no label costs the others their time', async () => {
+    const images = Array.from({ length: 1000 }, (_, index) => `*${'a'.repeat(240)}${index}b`);
+    const [problem, ...more] = await problems({
+      dispatcher: { ...platform },
+      a: registration('a', { credentials: { token: '${env:OTHER_TOKEN}' }, policy: { images } }),
+    });
+    expect(problem).to.match(/: policy: its globs have \d{6} characters together, and 8192 are the most\./);
+    expect(more).to.deep.equal([]);
+    const plain = Array.from({ length: 1000 }, (_, index) => `ghcr.io/acme/${'a'.repeat(50)}:${index}`);
+    expect(
+      await problems({
+        dispatcher: platform,
+        a: registration('a', { credentials: { token: '${env:OTHER_TOKEN}' }, policy: { images: plain } }),
+      }),
+    ).to.deep.equal([]);
+  });
+});
