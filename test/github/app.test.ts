@@ -1,7 +1,7 @@
 import { verify } from 'node:crypto';
 import { expect } from 'chai';
 import { Secret } from '../../dispatcher/config/model.ts';
-import { acme, appCredentials, appKey, clientOf, failureOf, runnerReply } from './github-fixture.ts';
+import { acme, appCredentials, appKey, clientOf, failureOf, runnerReply, TOKEN } from './github-fixture.ts';
 import { type Asked, type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -203,4 +203,21 @@ describe('a GitHub App', () => {
     const names = new Set(budgets.snapshot().map((level) => level.credential));
     expect([...names].sort()).to.deep.equal([`app 12345 at ${host}`, `app 12345 for acme at ${host}`]);
   });
+
+  // W4
+  for (const credentials of [
+    { ...appCredentials(), host: 'ghes.b.example' },
+    { kind: 'token', token: new Secret(TOKEN), host: 'ghes.b.example' } as const,
+  ]) {
+    it(`sends ${credentials.kind === 'app' ? "an App's" : 'a token'} to no host but its own`, async () => {
+      const { github } = clientOf(server.apiUrl, { credentials });
+      const failure = await failureOf(
+        github.createJitRunner({ scope: acme, name: 'x', runnerGroup: 'Default', labels: ['a'] }),
+        'unauthorized',
+      );
+      expect(failure.message).to.include('they are of ghes.b.example and are not sent to github.com');
+      await failureOf(github.getRunner(acme, 7, 'verify'), 'unauthorized');
+      expect(server.asked).to.deep.equal([]);
+    });
+  }
 });

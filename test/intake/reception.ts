@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { systemClock } from '../../dispatcher/clock.ts';
-import { type Registration, Secret, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import { type Registration, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
 import { createPublicListener, type PublicLimits, type PublicListener } from '../../dispatcher/http/public.ts';
 import type { IntakeMetrics } from '../../dispatcher/intake/answer.ts';
 import { createIntake, type IntakeLimits } from '../../dispatcher/intake/webhook.ts';
@@ -90,6 +90,7 @@ export interface HouseOptions {
   readonly ledger?: Pick<Ledger, 'recordDeliveries'>;
   readonly endpoints?: () => readonly WebhookEndpoint[];
   readonly registrations?: () => readonly Registration[];
+  readonly tenants?: () => readonly TenantEntry[];
   readonly limits?: Partial<IntakeLimits>;
   readonly publicLimits?: Partial<PublicLimits>;
 }
@@ -156,6 +157,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     onRecorded: () => {
       wakes += 1;
     },
+    ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const listener = createPublicListener({

@@ -1,5 +1,12 @@
 import { expect } from 'chai';
-import { type Registration, Secret, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import {
+  type Grant,
+  type Registration,
+  Secret,
+  type TenantEntry,
+  type WebhookEndpoint,
+} from '../../dispatcher/config/model.ts';
+import { grantOf } from '../registration.ts';
 import { exampleBody, type House, openHouse, plainEndpoint, tenant } from './reception.ts';
 
 /** The example is about Codertocat/Hello-World. */
@@ -17,11 +24,17 @@ describe('the endpoint of a webhook', () => {
   let house: House;
   let endpoints: readonly WebhookEndpoint[];
   let registrations: readonly Registration[];
+  let tenants: readonly TenantEntry[];
 
   beforeEach(async () => {
     endpoints = [];
     registrations = [];
-    house = await openHouse({ endpoints: () => endpoints, registrations: () => registrations });
+    tenants = [];
+    house = await openHouse({
+      endpoints: () => endpoints,
+      registrations: () => registrations,
+      tenants: () => tenants,
+    });
   });
   afterEach(() => house.close());
 
@@ -164,5 +177,64 @@ describe('the endpoint of a webhook', () => {
     expect((await house.send({ body, secret: 'of 22', headers: { ...fromApp('22'), ...guid } })).status).to.equal(202);
     const again = await house.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } });
     expect([again.status, again.outcome]).to.deep.equal([200, 'duplicate']);
+  });
+
+  describe('with tenants', () => {
+    const entry = (grant: Grant): TenantEntry => ({ name: grant.tenant, registrations: [grant.tenant], grant });
+    const cats = grantOf('cats', { owners: [owner] });
+    const path = '/webhooks/github/cats';
+    const sent = { path, secret: 'a secret of cats' };
+    const claim = { kind: 'organization', organization: owner } as const;
+
+    it('does not reach through "*" what a tenant was granted, unless the platform names the tenant', async () => {
+      tenants = [entry(cats)];
+      endpoints = [plainEndpoint()];
+      expect((await house.send({})).status).to.equal(403);
+      for (const named of [['dogs'], ['cats'], ['*']]) {
+        endpoints = [plainEndpoint({ tenants: named })];
+        expect((await house.send({})).status, String(named)).to.equal(named[0] === 'dogs' ? 403 : 202);
+      }
+      endpoints = [plainEndpoint({ owners: ['Codertocat'] })];
+      expect((await house.send({})).status).to.equal(202);
+    });
+
+    it('reaches through "*" what no tenant was granted', async () => {
+      tenants = [entry(grantOf('dogs', { owners: ['dogs'] })), entry({ ...cats, hosts: ['ghes.example'] })];
+      endpoints = [plainEndpoint()];
+      expect((await house.send({})).status).to.equal(202);
+    });
+
+    it('takes the change of a grant with the next delivery', async () => {
+      endpoints = [plainEndpoint()];
+      expect((await house.send({})).status).to.equal(202);
+      tenants = [entry(cats)];
+      expect((await house.send({})).status).to.equal(403);
+    });
+
+    it('lets a registration’s own secret speak for what its tenant has alone', async () => {
+      tenants = [entry(cats)];
+      registrations = [tenant('cats', { claim, grant: cats })];
+      expect((await house.send(sent)).status).to.equal(202);
+    });
+
+    for (const [what, others] of [
+      ['was granted to another by name', grantOf('dogs', { owners: [], repositories: [`${owner}/hello-*`] })],
+      ['is of an owner that another has as well', grantOf('dogs', { owners: [owner], labels: ['dog'] })],
+    ] as const) {
+      it(`does not let it speak for a repository that ${what}`, async () => {
+        tenants = [entry(cats), entry(others)];
+        registrations = [tenant('cats', { claim, grant: cats })];
+        const reply = await house.send(sent);
+        expect(reply.status).to.equal(403);
+        expect(house.recorder.batches).to.deep.equal([]);
+      });
+    }
+
+    it('does not let it speak for what was never granted', async () => {
+      const narrow = { ...cats, owners: ['other'] };
+      tenants = [entry(narrow)];
+      registrations = [tenant('cats', { claim, grant: narrow })];
+      expect((await house.send(sent)).status).to.equal(403);
+    });
   });
 });

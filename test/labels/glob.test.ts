@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { matchesAny, matchesGlob } from '../../dispatcher/labels/glob.ts';
+import { globsOverlap, isWithin, matchesAny, matchesGlob } from '../../dispatcher/labels/glob.ts';
 
 describe('globs', () => {
   for (const [pattern, text, expected] of [
@@ -36,4 +36,61 @@ describe('globs', () => {
   it('ends soon on a pattern made to take long', () => {
     expect(matchesAny([`${'*a'.repeat(100)}b`], 'a'.repeat(5000))).to.equal(false);
   });
+
+  const text = fc.string({ unit: fc.constantFrom('a', 'b', '?'), maxLength: 6 });
+  const glob = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?'), maxLength: 5 });
+
+  it('overlap when some text matches both', () => {
+    let met = 0;
+    fc.assert(
+      fc.property(glob, glob, text, (one, other, common) => {
+        expect(globsOverlap(one, other)).to.equal(globsOverlap(other, one));
+        if (!matchesGlob(one, common) || !matchesGlob(other, common)) return;
+        met += 1;
+        expect(globsOverlap(one, other)).to.equal(true);
+      }),
+      { numRuns: 5000 },
+    );
+    expect(met).to.be.at.least(50);
+    // Of two characters each they meet in a text of at most four, if at all.
+    const texts = textsUpTo(4);
+    const short = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?'), maxLength: 2 });
+    fc.assert(
+      fc.property(short, short, (one, other) => {
+        const meet = texts.some((common) => matchesGlob(one, common) && matchesGlob(other, common));
+        expect(globsOverlap(one, other), `${one} and ${other}`).to.equal(meet);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('are within one another when nothing matches the narrow one alone', () => {
+    let within = 0;
+    fc.assert(
+      fc.property(glob, glob, text, (wide, narrow, common) => {
+        if (!isWithin([wide], narrow)) return;
+        within += 1;
+        if (matchesGlob(narrow, common)) expect(matchesGlob(wide, common), `${narrow} in ${wide}`).to.equal(true);
+      }),
+      { numRuns: 5000 },
+    );
+    expect(within).to.be.at.least(50);
+    for (const [wide, narrow, expected] of [
+      ['ghcr.io/acme/*', 'ghcr.io/acme/web-*', true],
+      ['ghcr.io/acme/*', 'ghcr.io/acme/runner', true],
+      ['ghcr.io/acme/*', 'ghcr.io/*', false],
+      ['a?', 'a*', false],
+      ['a?', 'ab', true],
+      ['*', '*', true],
+      ['a', '?', false],
+    ] as const) {
+      expect(isWithin([wide], narrow), `${narrow} in ${wide}`).to.equal(expected);
+    }
+  });
 });
+
+function textsUpTo(length: number): readonly string[] {
+  if (length === 0) return [''];
+  const shorter = textsUpTo(length - 1);
+  return ['', ...shorter.flatMap((text) => [`a${text}`, `b${text}`])];
+}
