@@ -1,7 +1,7 @@
 /** Turns new facts about jobs into admissions and runner events. */
 import type { Admission } from '../admission/lane.ts';
-import { type Failure, placedWords } from '../failure.ts';
 import { eventLoopTurn } from '../clock.ts';
+import { type Failure, placedWords } from '../failure.ts';
 import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';

@@ -46,9 +46,13 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
   const others = (async () => {
     for (; !settled; turns += 1) await eventLoopTurn();
   })();
-  await settleJobs(floor, new Backends(ledger, clock, log, 1, new Map()), new Verifier(floor));
-  settled = true;
-  await others;
+  try {
+    const backends = new Backends({ ledger, clock, log, maxLaunches: 1, registrations: new Map() });
+    await settleJobs(floor, backends, new Verifier(floor));
+  } finally {
+    settled = true;
+    await others;
+  }
   expect(await ledger.unsettledJobs(1)).to.deep.equal([]);
   await ledger.close();
   return turns;
