@@ -8,7 +8,7 @@ import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { fact } from '../ledger/examples.ts';
 import { manualClock } from './manual-clock.ts';
 
-const nothing = () => {};
+const nothing = () => undefined;
 
 /** Settles jobs whose admission takes so long, and tells how often others had their turn meanwhile. */
 async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<number> {
@@ -39,7 +39,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
       maxRunners: 1,
       maxLaunches: 1,
     },
-    { working: () => true, laneChanged: nothing, unnamed: nothing, wake: nothing },
+    { working: () => true, laneChanged: nothing, unnamed: nothing, wake: nothing, ledgerFailed: () => false },
   );
   let turns = 0;
   let settled = false;
@@ -47,7 +47,14 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
     for (; !settled; turns += 1) await eventLoopTurn();
   })();
   try {
-    const backends = new Backends({ ledger, clock, log, maxLaunches: 1, registrations: new Map() });
+    const backends = new Backends({
+      ledger,
+      clock,
+      log,
+      maxLaunches: 1,
+      registrations: new Map(),
+      others: { obstacle: nothing },
+    });
     await settleJobs(floor, backends, new Verifier(floor));
   } finally {
     settled = true;

@@ -62,12 +62,12 @@ export async function checkRepositories(registration: Registration, ways: Ways):
 
 /** `/user/repos` answers for a name that does not exist as for any other: with what the token sees. */
 async function checkUser(
-  { apiUrl, credentials, claim }: Registration,
+  { host, apiUrl, credentials, claim }: Registration,
   { user }: Extract<Claim, { readonly kind: 'user' }>,
   ways: Ways,
 ): Promise<readonly DoctorFinding[]> {
   try {
-    const answer = await requestersFor({ apiUrl, claim, credentials, ...ways })(user).call({
+    const answer = await requestersFor({ host, apiUrl, claim, credentials, ...ways })(user).call({
       method: 'GET',
       route: '/users/{username}',
       parameters: { username: user },
