@@ -43,7 +43,7 @@ function sleptMs(): number {
 
 /**
  * From the system's cryptographic generator, whatever it is used for: names of runners must not be guessed, and
- * `Math.random` can be computed from a few of its results. 53 bits a draw; about 0.1 µs, because many are made at once.
+ * `Math.random` can be computed from a few of its results. 53 bits a draw; about 0.2 µs, because many are made at once.
  */
 export const systemRandom: Random = () => {
   if (drawn === DRAWS.length) {

@@ -12,6 +12,7 @@ import { createAdminListener } from './http/admin.ts';
 import { createPublicListener } from './http/public.ts';
 import { createPoller, type Poller } from './intake/poller.ts';
 import { createIntake } from './intake/webhook.ts';
+import { type AreStrangers, PLATFORM } from './ledger/facts.ts';
 import type { RunnerRow } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
@@ -49,7 +50,11 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const { dispatcher, registrations } = configuration;
   refuseUnsafeBackends(configuration);
 
-  const ledger = await openSqliteLedger({ path: dispatcher.ledgerPath, now: () => clock.now() });
+  const ledger = await openSqliteLedger({
+    path: dispatcher.ledgerPath,
+    now: () => clock.now(),
+    areStrangers: strangersAmong(registrations),
+  });
   const budgets = new BudgetPool(clock);
   const times = new GithubTimes(clock, log);
   const metrics = createMetrics({
@@ -206,6 +211,13 @@ async function liveOutput(tenants: ReadonlyMap<string, Tenant>, runner: RunnerRo
     name: runner.name,
     ...(runner.instanceId === null ? {} : { id: runner.instanceId }),
   });
+}
+
+/** Registrations of one tenant trust each other's webhooks, and so do the platform's own. One that is gone is a stranger. */
+function strangersAmong(registrations: Configuration['registrations']): AreStrangers {
+  const tenants = new Map(registrations.map(({ name, grant }) => [name, grant?.tenant]));
+  const tenantOf = (name: string) => (name === PLATFORM || tenants.has(name) ? tenants.get(name) : `${name} (gone)`);
+  return (one, other) => tenantOf(one) !== tenantOf(other);
 }
 
 /** What happened while nobody listened is asked once, also of registrations that are not polled otherwise. */

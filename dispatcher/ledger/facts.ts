@@ -66,3 +66,28 @@ export interface JobIdentity {
 export function jobKey({ host, owner, repository, jobId }: JobIdentity): string {
   return `${host}/${owner}/${repository}/${jobId}`.toLowerCase();
 }
+
+/** In the place of a registration's name: the platform's own webhook. */
+export const PLATFORM = '';
+
+/**
+ * Whether two registrations belong to different tenants, so that the webhook secret of one is no authority on the jobs
+ * of the other. The configuration knows; without tenants all registrations are the platform's own.
+ */
+export type AreStrangers = (registration: string, other: string) => boolean;
+
+export const neverStrangers: AreStrangers = () => false;
+
+/**
+ * Whether this word on a job or runner of the registration is only a tenant's claim. What GitHub itself answered is none,
+ * with whatever credential it was asked (`apiUrl` is the platform's to set), and neither is what the platform's own
+ * webhook brought: a tenant knows the secret of its own webhook alone, and can sign with it what it likes.
+ */
+export function isStrangersWord(
+  registration: string | null,
+  word: { readonly source: FactSource; readonly toldBy: string | null },
+  areStrangers: AreStrangers,
+): boolean {
+  if (registration === null || word.source !== 'webhook' || word.toldBy === null) return false;
+  return word.toldBy !== registration && areStrangers(registration, word.toldBy);
+}

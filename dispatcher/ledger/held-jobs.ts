@@ -171,7 +171,7 @@ function* put(context: Context, row: JobRow, words?: JobWords): Step<void> {
     passedOver,
     passedOverBy,
     lastLaunchAtMs,
-    demand: rows.isDemand(row),
+    demand: rows.isDemand(row, context.areStrangers),
     ...words,
   });
 }

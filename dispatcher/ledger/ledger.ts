@@ -114,6 +114,8 @@ export interface RunnerRow {
   readonly onlineAtMs: number | null;
   readonly busyAtMs: number | null;
   readonly finishedAtMs: number | null;
+  /** When GitHub, asked for the job, said that it ended on this runner; null while that is only what was told. */
+  readonly endReadAtMs: number | null;
   /** Consecutive looks that did not find the instance, and the first of them. */
   readonly misses: number;
   readonly firstMissAtMs: number | null;
@@ -294,6 +296,8 @@ export interface Ledger {
   staleJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
   /** Disputed jobs, for a GET of each. */
   disputedJobs(limit: number): Promise<readonly JobRow[]>;
+  /** Open jobs in lanes that only another tenant's webhook has told of, newest first, for a GET of each. */
+  unconfirmedJobs(limit: number): Promise<readonly JobRow[]>;
   /** GitHub knows the job no longer: it is completed without a runner. */
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */

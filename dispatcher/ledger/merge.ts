@@ -4,8 +4,19 @@
  * Webhooks come late, doubled and out of order, and carry no sequence number; polls and GETs are sent at a known time.
  * So a status only climbs (queued, in progress, completed) on a webhook's word, a poll may cast doubt, and a GET sent
  * after the present status was observed decides, backwards too: GitHub requeues a job whose runner vanished.
+ *
+ * A job that was admitted to one tenant's registration is not another tenant's to end, start or expose, although both
+ * may speak of its repository (two tenants of one organization). Its word raises a doubt, which a GET settles.
  */
-import { type JobFact, type JobStatus, jobKey } from './facts.ts';
+import {
+  type AreStrangers,
+  isStrangersWord,
+  type JobFact,
+  type JobStatus,
+  jobKey,
+  neverStrangers,
+  PLATFORM,
+} from './facts.ts';
 import type { JobRow } from './ledger.ts';
 
 export interface Merged {
@@ -14,9 +25,9 @@ export interface Merged {
   readonly changed: boolean;
 }
 
-export function mergeFact(row: JobRow | undefined, fact: JobFact): Merged {
+export function mergeFact(row: JobRow | undefined, fact: JobFact, areStrangers: AreStrangers = neverStrangers): Merged {
   if (row === undefined) return { row: firstRow(fact), changed: true };
-  const told: JobRow = { ...row, ...unknownsFilled(row, fact), ...verdict(row, fact) };
+  const told: JobRow = { ...row, ...changes(row, fact, areStrangers) };
   const moved = row.admission === 'expired' && told.status !== row.status ? { ...told, ...UNDECIDED } : told;
   const merged = row.hold === null ? moved : heldAfter(moved, fact);
   if (same(row, merged)) return { row, changed: false };
@@ -34,6 +45,55 @@ function heldAfter(row: JobRow, fact: JobFact): JobRow {
   if (row.hold !== 'unseen' || fact.source === 'webhook') return row;
   const words = row.reasonCode === 'unseen' ? { reasonCode: null, reason: null, cure: null } : {};
   return { ...row, ...NOT_HELD, ...words };
+}
+
+/** A stranger can make one doubt of a job in this time, and so cost its registration one GET. */
+const STRANGERS_DOUBT_MS = 10 * 60_000;
+
+function changes(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
+  if (isStrangersWord(row.registration, fact, areStrangers)) return strangersDoubt(row, fact);
+  if (restsOnAnothersWord(row, fact, areStrangers)) return replaced(row, fact);
+  return { ...unknownsFilled(row, fact), ...verdict(row, fact), ...rivalsDoubt(row, fact, areStrangers) };
+}
+
+/** The job's status rests on the word of another tenant's webhook alone. */
+export function isUnconfirmed(
+  row: Pick<JobRow, 'registration' | 'statusSource' | 'statusToldBy'>,
+  areStrangers: AreStrangers,
+): boolean {
+  return isStrangersWord(row.registration, { source: row.statusSource, toldBy: row.statusToldBy }, areStrangers);
+}
+
+/** All that is known is what a tenant's webhook claimed, and this is the first word of somebody who has to know. */
+function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrangers): boolean {
+  if (isUnconfirmed(row, areStrangers)) return true;
+  if (row.registration !== null || row.statusSource !== 'webhook' || row.statusToldBy === null) return false;
+  const knows = fact.source !== 'webhook' || fact.toldBy === null;
+  return knows && areStrangers(row.statusToldBy, fact.toldBy ?? PLATFORM);
+}
+
+/** Labels, names and visibility may be made up as well: the job is taken as if nothing had been said before. */
+function replaced(row: JobRow, fact: JobFact): JobRow {
+  const { firstSeenAtMs, launches, lastLaunchAtMs, version } = row;
+  return { ...firstRow(fact), firstSeenAtMs, launches, lastLaunchAtMs, version };
+}
+
+function strangersDoubt(row: JobRow, fact: JobFact): Partial<JobRow> {
+  const tellsNews = fact.status !== row.status && rank(fact.status) >= rank(row.status);
+  if (row.status === 'completed' || row.disputed || !tellsNews) return {};
+  const settledLately = row.verifiedAtMs !== null && fact.observedAtMs - row.verifiedAtMs < STRANGERS_DOUBT_MS;
+  return settledLately ? {} : { disputed: true };
+}
+
+/** Before a job is admitted nobody knows whose it is: where two registrations' webhooks differ on it, a GET decides. */
+function rivalsDoubt(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
+  if (row.registration !== null || row.statusSource !== 'webhook' || fact.source !== 'webhook') return {};
+  const differ = row.status !== fact.status && row.statusToldBy !== fact.toldBy;
+  return differ && areStrangers(row.statusToldBy ?? PLATFORM, fact.toldBy ?? PLATFORM) ? { disputed: true } : {};
+}
+
+function verified(row: JobRow, fact: JobFact): Partial<JobRow> {
+  return fact.source === 'read' ? { verifiedAtMs: Math.max(row.verifiedAtMs ?? 0, fact.observedAtMs) } : {};
 }
 
 function rank(status: JobStatus): 0 | 1 | 2 {
@@ -54,8 +114,8 @@ function rank(status: JobStatus): 0 | 1 | 2 {
 function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
   const sentLater = fact.observedAtMs > row.statusObservedAtMs;
   if (fact.source === 'read') {
-    const verified = { verifiedAtMs: Math.max(row.verifiedAtMs ?? 0, fact.observedAtMs) };
-    return sentLater ? { ...verified, ...outcome(row, fact), disputed: false } : verified;
+    const read = verified(row, fact);
+    return sentLater ? { ...read, ...outcome(row, fact), disputed: false } : read;
   }
   const climb = rank(fact.status) - rank(row.status);
   if (climb > 0) return { ...outcome(row, fact), disputed: disputedAfterClimb(row, fact) };
@@ -110,7 +170,7 @@ function outcome(row: JobRow, fact: JobFact): Partial<JobRow> {
 function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
   const always = {
     repositoryId: row.repositoryId ?? fact.repositoryId,
-    visibility: row.visibility ?? fact.visibility ?? null,
+    visibility: moreExposed(row.visibility, fact.visibility ?? null),
     workflowName: row.workflowName ?? fact.workflowName,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
     createdAtMs: row.createdAtMs ?? fact.createdAtMs,
@@ -125,6 +185,14 @@ function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
     startedAtMs: row.startedAtMs ?? fact.startedAtMs,
     completedAtMs: row.completedAtMs ?? fact.completedAtMs,
   };
+}
+
+/** A repository that turned public meanwhile runs the code of strangers: what was once said stays until the job ends. */
+function moreExposed(known: JobRow['visibility'], told: JobRow['visibility']): JobRow['visibility'] {
+  for (const visibility of ['public', 'internal', 'private'] as const) {
+    if (known === visibility || told === visibility) return visibility;
+  }
+  return null;
 }
 
 function agrees(row: JobRow, fact: JobFact): boolean {

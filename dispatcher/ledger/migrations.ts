@@ -248,6 +248,17 @@ const second: Migration = {
     sql`update "jobs" set "key" = lower("host" || '/' || "owner" || '/' || "repository" || '/' || "jobId")`.compile(
       builder,
     ),
+    builder.schema
+      .alterTable('jobs')
+      .addColumn('unconfirmed', integer, (column) => column.notNull().defaultTo(0))
+      .compile(),
+    builder.schema
+      .createIndex('jobsUnconfirmed')
+      .on('jobs')
+      .columns(['statusSinceMs', 'key'])
+      .where(sql.ref('unconfirmed'), '=', sql.lit(1))
+      .compile(),
+    builder.schema.alterTable('runners').addColumn('endReadAtMs', integer).compile(),
     builder.schema.createIndex('jobsById').on('jobs').columns(['jobId', 'firstSeenAtMs']).compile(),
   ],
 };

@@ -32,6 +32,7 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     onlineAtMs: null,
     busyAtMs: null,
     finishedAtMs: null,
+    endReadAtMs: null,
     misses: 0,
     firstMissAtMs: null,
     drainReason: null,

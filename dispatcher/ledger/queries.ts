@@ -129,7 +129,7 @@ export function jobsWithId(builder: Builder, jobId: number, limit: number): Quer
     .compile();
 }
 
-/** A new job, or what facts may change of a known one: its identity and the launches counted for it stay. */
+/** A new job, or what facts may change of a known one: its key and the launches counted for it stay. */
 export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
   builder
     .insertInto('jobs')
@@ -137,6 +137,11 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     .expression(values)
     .onConflict((conflict) =>
       conflict.column('key').doUpdateSet(({ ref, fn }) => ({
+        runId: ref('excluded.runId'),
+        runAttempt: ref('excluded.runAttempt'),
+        jobName: ref('excluded.jobName'),
+        headSha: ref('excluded.headSha'),
+        labels: ref('excluded.labels'),
         repositoryId: ref('excluded.repositoryId'),
         visibility: ref('excluded.visibility'),
         workflowName: ref('excluded.workflowName'),
@@ -156,6 +161,8 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         verifiedAtMs: ref('excluded.verifiedAtMs'),
         version: ref('excluded.version'),
         admission: ref('excluded.admission'),
+        registration: ref('excluded.registration'),
+        laneKey: ref('excluded.laneKey'),
         reasonCode: ref('excluded.reasonCode'),
         reason: ref('excluded.reason'),
         cure: ref('excluded.cure'),
@@ -165,6 +172,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         probing: ref('excluded.probing'),
         queuedSinceMs: ref('excluded.queuedSinceMs'),
         demand: ref('excluded.demand'),
+        unconfirmed: ref('excluded.unconfirmed'),
         // Since its first change: a job that changes all the time must not wait behind all others.
         unsettledAtMs: fn.coalesce('jobs.unsettledAtMs', 'excluded.unsettledAtMs'),
       })),
@@ -220,12 +228,12 @@ export function settleJob(builder: Builder, key: string, version: number): Query
 
 export function admitJob(builder: Builder, job: JobsTable): Query {
   const { key, version, admission, registration, laneKey, reasonCode, reason, cure, demand } = job;
-  const { hold, heldSinceMs, heldUntilMs, probing } = job;
+  const { hold, heldSinceMs, heldUntilMs, probing, disputed, unconfirmed } = job;
   return builder
     .updateTable('jobs')
     .set({
       ...{ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: null },
-      ...{ hold, heldSinceMs, heldUntilMs, probing },
+      ...{ hold, heldSinceMs, heldUntilMs, probing, disputed, unconfirmed },
     })
     .where('key', '=', key)
     .where('version', '=', version)
@@ -298,6 +306,57 @@ export function disputedJobs(builder: Builder, limit: number): Query {
   );
 }
 
+/** The newest first: an older one that nobody else has told of meanwhile is the less likely to exist. */
+export function unconfirmedJobs(builder: Builder, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('unconfirmed', '=', yes)
+    .orderBy('statusSinceMs', 'desc')
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
+export function overdueUnconfirmed(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(['key', 'laneKey'])
+    .where('unconfirmed', '=', yes)
+    .where('statusSinceMs', '<', beforeMs)
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
+/** Open jobs of the registration with the same id under another name of their repository. */
+export function namesakes(
+  builder: Builder,
+  job: { readonly key: string; readonly host: string; readonly jobId: number; readonly registration: string },
+): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('jobId', '=', job.jobId)
+    .where('key', '<>', job.key)
+    .where('host', '=', job.host)
+    .where(withoutIndex('registration'), '=', job.registration)
+    .where(withoutIndex('status'), '<>', 'completed')
+    .orderBy('key')
+    .limit(atMost(10))
+    .compile();
+}
+
+export function renameJob(builder: Builder, column: 'jobKey' | 'forJobKey', from: string, to: string): Query {
+  return builder
+    .updateTable('runners')
+    .set({ [column]: to })
+    .where('live', '=', yes)
+    .where(column, '=', from)
+    .compile();
+}
+
 export function staleJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
     .selectFrom('jobs')
@@ -335,6 +394,7 @@ export function expireJob(
       ...words,
       admission: 'expired',
       demand: 0,
+      unconfirmed: 0,
       hold: null,
       heldSinceMs: null,
       heldUntilMs: null,
@@ -577,6 +637,7 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
         onlineAtMs: ref('excluded.onlineAtMs'),
         busyAtMs: ref('excluded.busyAtMs'),
         finishedAtMs: ref('excluded.finishedAtMs'),
+        endReadAtMs: ref('excluded.endReadAtMs'),
         misses: ref('excluded.misses'),
         firstMissAtMs: ref('excluded.firstMissAtMs'),
         drainReason: ref('excluded.drainReason'),

@@ -3,25 +3,32 @@ import { z } from 'zod';
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { type Failure, type FailureKind, type FailureSource, isFailureKind, isFailureSource } from '../failure.ts';
+import type { AreStrangers } from './facts.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
+import { isUnconfirmed } from './merge.ts';
 import { queuedSince } from './queue-age.ts';
 import type { Bit, FailureColumns, JobsTable, RunnersTable, Tables } from './tables.ts';
 
-export function jobColumns(row: JobRow, unsettledAtMs: number | null): JobsTable {
+export function jobColumns(row: JobRow, unsettledAtMs: number | null, areStrangers: AreStrangers): JobsTable {
   return {
     ...row,
     labels: JSON.stringify(row.labels),
     disputed: bit(row.disputed),
     probing: bit(row.probing),
     queuedSinceMs: queuedSince(row),
-    demand: bit(isDemand(row)),
+    demand: bit(isDemand(row, areStrangers)),
+    unconfirmed: bit(row.admission === 'lane' && row.status !== 'completed' && isUnconfirmed(row, areStrangers)),
     unsettledAtMs,
   };
 }
 
-/** Jobs that are queued, or may be: where facts conflict, a GET decides, and until then the job counts. */
-export function isDemand(row: JobRow): boolean {
+/**
+ * Jobs that are queued, or may be: where facts conflict, a GET decides, and until then the job counts. One that only
+ * another tenant's webhook tells of does not count before a GET has found it: it may be made up.
+ */
+export function isDemand(row: JobRow, areStrangers: AreStrangers): boolean {
   if (row.admission !== 'lane' || (row.hold !== null && !row.probing)) return false;
+  if (isUnconfirmed(row, areStrangers)) return false;
   return row.status === 'queued' || (row.disputed && row.status !== 'completed');
 }
 
@@ -165,7 +172,13 @@ const jobSchema = z.object({
   version: integer,
 });
 
-export const jobColumnNames = [...jobSchema.keyof().options, 'queuedSinceMs', 'demand', 'unsettledAtMs'] as const;
+export const jobColumnNames = [
+  ...jobSchema.keyof().options,
+  'queuedSinceMs',
+  'demand',
+  'unconfirmed',
+  'unsettledAtMs',
+] as const;
 
 export function jobRow(row: unknown): JobRow {
   return jobSchema.parse(row);
@@ -198,6 +211,7 @@ const runnerSchema = z.object({
   onlineAtMs: integer.nullable(),
   busyAtMs: integer.nullable(),
   finishedAtMs: integer.nullable(),
+  endReadAtMs: integer.nullable(),
   misses: integer,
   firstMissAtMs: integer.nullable(),
   drainReason: text.nullable(),

@@ -8,6 +8,7 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { type AreStrangers, neverStrangers } from './facts.ts';
 import { type Ledger, LedgerError } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
@@ -20,6 +21,8 @@ export interface SqliteOptions {
   /** The file; its folder must exist. `:memory:` for a ledger that dies with the process. */
   readonly path: string;
   now(): number;
+  /** Default: none are, as without tenants. */
+  readonly areStrangers?: AreStrangers;
   /** The file never grows beyond it: a step that would need more is refused as `full`. Default: the disk's size. */
   readonly maxBytes?: number;
   /** How long to wait at the start for another process to let go of the file. Default 2 s. */
@@ -131,6 +134,7 @@ class SqliteStore implements Store {
   readonly #database: Sqlite.Database;
   readonly #path: string;
   readonly #now: () => number;
+  readonly #areStrangers: AreStrangers;
   readonly #statements = new Map<string, Sqlite.Statement<unknown[], unknown>>();
   readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
   #running = false;
@@ -139,6 +143,7 @@ class SqliteStore implements Store {
     this.#database = database;
     this.#path = options.path;
     this.#now = () => options.now();
+    this.#areStrangers = options.areStrangers ?? neverStrangers;
     this.#transaction = database.transaction((work) => work());
   }
 
@@ -185,7 +190,7 @@ class SqliteStore implements Store {
   }
 
   #drive<Result>(step: (context: Context) => Step<Result>): Result {
-    const running = step({ builder: sqliteBuilder, nowMs: this.#now() });
+    const running = step({ builder: sqliteBuilder, nowMs: this.#now(), areStrangers: this.#areStrangers });
     let turn = running.next();
     while (!turn.done) turn = running.next(this.#ask(turn.value));
     return turn.value;

@@ -6,7 +6,7 @@
 import { LOG_BYTES } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { scrub, scrubOutput } from '../observability/scrub.ts';
-import { type Delivery, type JobFact, jobKey } from './facts.ts';
+import { type AreStrangers, type Delivery, type JobFact, jobKey } from './facts.ts';
 import { breakerUpTo, runnerUpTo } from './future.ts';
 import * as heldQueries from './held-job-queries.ts';
 import type {
@@ -40,6 +40,7 @@ export type Step<Result> = Generator<Query, Result, Answer>;
 export interface Context {
   readonly builder: Builder;
   readonly nowMs: number;
+  readonly areStrangers: AreStrangers;
 }
 
 /** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
@@ -87,21 +88,41 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
   for (const [key, factsOfJob] of sortedByKey(byJob)) {
     const before = yield* job(context, key);
     let row = before;
-    for (const fact of factsOfJob) row = mergeFact(row, fact).row;
+    for (const fact of factsOfJob) row = mergeFact(row, fact, context.areStrangers).row;
     if (row === undefined || row === before) continue;
     yield* putJob(context, row, before);
+    if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row);
     changedJobs += 1;
   }
   return changedJobs;
 }
 
+/**
+ * A repository was renamed or transferred while the job was open: GitHub knows it by its new name, and an id stands for
+ * one job on a host. What was known by the old name ends, and its runners are those of the new one.
+ */
+function* endNamesakes(context: Context, row: JobRow): Step<void> {
+  if (row.registration === null) return;
+  const old = (yield queries.namesakes(context.builder, { ...row, registration: row.registration })).rows;
+  for (const namesake of old.map(rows.jobRow)) {
+    if (namesake.runId !== row.runId || (namesake.verifiedAtMs ?? 0) > (row.verifiedAtMs ?? 0)) continue;
+    yield queries.renameJob(context.builder, 'jobKey', namesake.key, row.key);
+    yield queries.renameJob(context.builder, 'forJobKey', namesake.key, row.key);
+    yield* dropJob(context, namesake.key, `its repository is called ${row.owner}/${row.repository} now`, context.nowMs);
+  }
+}
+
 /** Writes a job that facts changed, and puts it in the queue of those to settle. */
 export function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
-  const comesBack = before !== undefined && rows.isDemand(row) && !rows.isDemand(before) && row.laneKey !== null;
+  const comesBack =
+    before !== undefined &&
+    rows.isDemand(row, context.areStrangers) &&
+    !rows.isDemand(before, context.areStrangers) &&
+    row.laneKey !== null;
   const laneIsGone = comesBack && (yield queries.laneByKey(context.builder, row.laneKey ?? '')).rows.length === 0;
   // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
   const written: JobRow = laneIsGone ? { ...row, admission: 'pending' } : row;
-  yield queries.putFacts(context.builder, rows.jobColumns(written, context.nowMs));
+  yield queries.putFacts(context.builder, rows.jobColumns(written, context.nowMs, context.areStrangers));
 }
 
 // ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,9 +183,20 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
     cure: admission.cure,
     // What was learned of another lane says nothing about this one.
     ...((admission.lane?.key ?? null) === row.laneKey ? {} : NOT_HELD),
+    disputed: row.disputed || (yield* hasNamesake(context, row, admission)),
   };
-  yield queries.admitJob(context.builder, rows.jobColumns(admitted, null));
+  yield queries.admitJob(context.builder, rows.jobColumns(admitted, null, context.areStrangers));
   return true;
+}
+
+/** The same id under another name: before it gets a runner of its own, GitHub is asked whether it is another job. */
+function* hasNamesake(
+  context: Context,
+  row: JobRow,
+  { registration }: NonNullable<JobSettlement['admission']>,
+): Step<boolean> {
+  if (registration === null || row.status === 'completed' || row.verifiedAtMs !== null) return false;
+  return (yield queries.namesakes(context.builder, { ...row, registration })).rows.length > 0;
 }
 
 export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
@@ -195,6 +227,10 @@ export function* staleJobs(context: Context, beforeMs: number, limit: number): S
 
 export function* disputedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
   return (yield queries.disputedJobs(context.builder, limit)).rows.map(rows.jobRow);
+}
+
+export function* unconfirmedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
+  return (yield queries.unconfirmedJobs(context.builder, limit)).rows.map(rows.jobRow);
 }
 
 export function* dropJob(context: Context, key: string, reason: string, nowMs: number): Step<void> {
@@ -228,6 +264,7 @@ export function* expireJobs(context: Context, beforeMs: number, limit: number): 
   const overdue = [
     ...(yield queries.overdueJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane),
     ...(yield heldQueries.overdueHeldJobs(context.builder, beforeMs, limit)).rows.map(rows.jobInLane),
+    ...(yield queries.overdueUnconfirmed(context.builder, beforeMs, limit)).rows.map(rows.jobInLane),
   ];
   const inOrder = [...overdue].sort((a, b) => compare(a.key, b.key));
   for (const { key, queuedSinceMs } of inOrder) {

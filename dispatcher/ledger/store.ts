@@ -28,6 +28,7 @@ export function ledgerOn(store: Store): Ledger {
     unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
     staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
+    unconfirmedJobs: (limit) => store.read((context) => steps.unconfirmedJobs(context, limit)),
     dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
     explainJob: (key, words) => store.write((context) => steps.explainJob(context, key, words)),
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),

@@ -23,6 +23,8 @@ export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing'> & {
   queuedSinceMs: number;
   /** 1: it asks for a runner now. Derived on every write, so that a partial index can serve the planner. */
   demand: Bit;
+  /** 1: open in a lane, by the word of another tenant's webhook alone. Derived on every write. */
+  unconfirmed: Bit;
   /** Since when a change waits for its settlement; null when settled. */
   unsettledAtMs: number | null;
 };

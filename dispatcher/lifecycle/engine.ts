@@ -8,6 +8,7 @@ import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import { backendHashes } from './backend-hashes.ts';
 import { Backends } from './backends.ts';
 import { Board } from './board.ts';
+import { Doubts } from './doubts.ts';
 import { drainRunner } from './drain.ts';
 import { createFloor } from './floor.ts';
 import { GithubView } from './github-view.ts';
@@ -67,6 +68,8 @@ const ERROR_PAUSE_MS = SECOND;
 const MOST_DISPUTES = 50;
 /** Held jobs looked at in a pass. */
 const MOST_HELD = 200;
+/** A chore's round; a registration reads fewer. */
+const MOST_UNCONFIRMED = 100;
 /** A minute: the GETs must leave most of GitHub's budget to the launches. */
 const MOST_RECHECKS = 100;
 const REASON_CHANGED = 'the image, shape or backends of its lane changed';
@@ -93,6 +96,7 @@ export function createEngine(options: EngineOptions): Engine {
     working,
     laneChanged,
     unnamed,
+    doubted,
     wake,
     ledgerFailed: (error) => gate.closedBy(error),
   });
@@ -100,6 +104,7 @@ export function createEngine(options: EngineOptions): Engine {
   const instances = new InstanceView(dispatcherId, () => clock.now());
   const verifier = new Verifier(floor);
   const refusals = new Refusals(floor, board, backends);
+  const doubts = new Doubts(floor);
 
   const launches = new Map<string, Promise<void>>();
   const visits = new Map<string, Promise<void>>();
@@ -132,6 +137,10 @@ export function createEngine(options: EngineOptions): Engine {
     }
     board.suppose(runner.name, runner.laneKey, clock.now());
     if (runner.forJobKey !== null) verifier.ask(runner.forJobKey, runner.registration);
+  }
+
+  function doubted(runner: RunnerRow, jobKeys: readonly string[]): void {
+    doubts.ask(runner, jobKeys);
   }
 
   function wake(): void {
@@ -179,7 +188,7 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     await refusals.look();
-    await settleJobs(floor, backends, verifier);
+    await settleJobs(floor, backends, verifier, doubts);
     await tryHeld();
     await board.refresh(clock.now());
     await launchNeeded();
@@ -383,6 +392,7 @@ export function createEngine(options: EngineOptions): Engine {
     await backends.keepMemory();
     // Most are read when the doubt arises; these are what is left of reads that failed.
     for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
+    for (const job of await ledger.unconfirmedJobs(MOST_UNCONFIRMED)) doubts.confirm(job);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
     for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);
     await ledger.deleteEmptyLanes();
@@ -419,6 +429,7 @@ export function createEngine(options: EngineOptions): Engine {
       await Promise.all(pending);
     }
     await verifier.settled();
+    await doubts.settled();
   }
 
   return {

@@ -31,6 +31,8 @@ export function createFloor(
     readonly laneChanged: (laneKey: string) => void;
     /** The runner became busy without a job that we know of, or is no longer so. */
     readonly unnamed: (runner: RunnerRow, is: boolean) => void;
+    /** Something was said of it that GitHub has to confirm: read these jobs, in this order. */
+    readonly doubted: (runner: RunnerRow, jobKeys: readonly string[]) => void;
     readonly wake: () => void;
     readonly ledgerFailed: (error: unknown) => boolean;
   },
@@ -75,8 +77,10 @@ export function createFloor(
     ledgerFailed: bell.ledgerFailed,
     async tell(name, event) {
       let entries: readonly TimelineEntry[] = [];
+      let read: readonly string[] = [];
       const result = await ledger.stepRunner(name, (runner) => {
         const answer = step(runner, event, contextOf(runner));
+        read = answer.read ?? [];
         if (answer.kind === 'ignored') return undefined;
         entries = answer.step.entries;
         return answer.step;
@@ -84,6 +88,7 @@ export function createFloor(
       if (result === undefined) return undefined;
       const { before, after } = result;
       report(before, after, entries);
+      if (read.length > 0) bell.doubted(after, read);
       if (before.state !== after.state || before.jobKey !== after.jobKey) {
         bell.unnamed(after, after.state === 'busy' && after.jobKey === null);
         bell.laneChanged(after.laneKey);

@@ -35,8 +35,8 @@ export type RunnerEvent =
   | { readonly kind: 'instance-missing' }
   | { readonly kind: 'github'; readonly runnerId: number; readonly online: boolean; readonly busy: boolean }
   | { readonly kind: 'github-missing' }
-  | { readonly kind: 'job-started'; readonly jobKey: string }
-  | { readonly kind: 'job-completed'; readonly jobKey: string }
+  | ({ readonly kind: 'job-started' } & JobWord)
+  | ({ readonly kind: 'job-completed' } & JobWord)
   | { readonly kind: 'deadline' }
   | { readonly kind: 'drain'; readonly reason: string }
   /** An operator gives the runner up. Twice: even when something of it cannot be verified. */
@@ -49,6 +49,18 @@ export type RunnerEvent =
   | { readonly kind: 'credentials-refused'; readonly failure: Failure }
   | { readonly kind: 'step-failed'; readonly failure: Failure; readonly retryAfterMs?: number };
 
+/** What somebody says of a job and the runner that GitHub gave it to. */
+export interface JobWord {
+  readonly jobKey: string;
+  /**
+   * `read`: GitHub answered so when it was asked for this job. `stranger`: the webhook of a registration that is not the
+   * runner's, whose secret somebody else knows. `told`: everything else.
+   */
+  readonly word: 'told' | 'stranger' | 'read';
+  /** The job that the runner was bound to when the word came in, where GitHub says by now that it is on no such runner. */
+  readonly refuted: string | null;
+}
+
 export type RunnerEventKind = RunnerEvent['kind'];
 
 export interface MachineContext {
@@ -59,9 +71,11 @@ export interface MachineContext {
   readonly idleTimeoutMs: number;
 }
 
-export type Answer =
+/** `read`: the jobs to read at GitHub before what was said can be believed, or because something proves it wrong. */
+export type Answer = { readonly read?: readonly string[] } & (
   | { readonly kind: 'step'; readonly step: RunnerStep }
-  | { readonly kind: 'ignored'; readonly because: string };
+  | { readonly kind: 'ignored'; readonly because: string }
+);
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -104,7 +118,7 @@ export function postpone(runner: RunnerRow, nowMs: number, delayMs: number): Run
 export function step(runner: RunnerRow, event: RunnerEvent, context: MachineContext): Answer {
   const answer = answerTo(runner, event, context);
   return answer.kind === 'step'
-    ? { kind: 'step', step: launchCounted(runner, concluded(runner, relieved(runner, answer.step), context)) }
+    ? { ...answer, step: launchCounted(runner, concluded(runner, relieved(runner, answer.step), context)) }
     : answer;
 }
 
@@ -158,9 +172,9 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
     case 'github-missing':
       return onGithubMissing(runner, context);
     case 'job-started':
-      return onJobStarted(runner, event.jobKey, context);
+      return onJobStarted(runner, event, context);
     case 'job-completed':
-      return onJobCompleted(runner, event.jobKey, context);
+      return onJobCompleted(runner, event, context);
     case 'deadline':
       return onDeadline(runner, context);
     case 'drain':
@@ -500,7 +514,29 @@ function onGithubMissing(runner: RunnerRow, context: MachineContext): Answer {
   }
 }
 
-function onJobStarted(runner: RunnerRow, jobKey: string, context: MachineContext): Answer {
+/**
+ * What is said of another job than the known one, or by a stranger, moves nothing: GitHub is asked, with the credential of
+ * the runner's own registration. Undefined: it can be believed.
+ */
+function doubted(runner: RunnerRow, { jobKey, word, refuted }: JobWord): Answer | undefined {
+  const bound = runner.jobKey;
+  const contradicts = bound !== null && bound !== jobKey && bound !== refuted;
+  if (word !== 'stranger' && !contradicts) return undefined;
+  // The named one last: when its answer is looked at, that of the bound one is known.
+  const read = bound === null || bound === jobKey ? [jobKey] : [bound, jobKey];
+  const because = contradicts
+    ? 'it is bound to another job: GitHub is asked about both'
+    : 'the webhook of another registration says so: GitHub is asked';
+  return { ...ignored(because), read };
+}
+
+function onJobStarted(runner: RunnerRow, event: JobWord, context: MachineContext): Answer {
+  const { jobKey } = event;
+  if (runner.state === 'gone') return ignored('it is gone');
+  if (runner.jobKey === jobKey && runner.finishedAtMs === null && runner.state === 'busy')
+    return ignored('that is known');
+  const doubt = doubted(runner, event);
+  if (doubt !== undefined) return doubt;
   const bound = { jobKey, busyAtMs: runner.busyAtMs ?? context.nowMs } as const;
   switch (runner.state) {
     case 'creating':
@@ -508,25 +544,38 @@ function onJobStarted(runner: RunnerRow, jobKey: string, context: MachineContext
     case 'online':
       return move(runner, 'busy', 'its job started', context, bound, jobKey);
     case 'busy':
-      if (runner.jobKey === jobKey) return ignored('that is known');
       return note(runner, 'its job is known now', context, bound, jobKey);
     case 'finishing':
-      return ignored('its job is done');
+      return event.word === 'read' ? notDone(runner, context, bound) : ignored('its job is done');
     case 'draining':
-      if (runner.finishedAtMs !== null) return ignored('its job is done');
       if (runner.forced || instanceIsOver(runner) || runner.stopSentAtMs !== null) {
-        return runner.jobKey === jobKey
+        return runner.jobKey === jobKey || runner.finishedAtMs !== null
           ? ignored('that is known')
           : note(runner, 'its job is known now', context, bound, jobKey);
       }
-      return backToBusy(runner, 'a job started on it', context, bound);
-    case 'gone':
-      return ignored('it is gone');
+      if (runner.finishedAtMs === null) return backToBusy(runner, 'a job started on it', context, bound);
+      return event.word === 'read' ? notDone(runner, context, bound) : ignored('its job is done');
   }
 }
 
-function onJobCompleted(runner: RunnerRow, jobKey: string, context: MachineContext): Answer {
-  const done = { jobKey, busyAtMs: runner.busyAtMs ?? context.nowMs, finishedAtMs: context.nowMs } as const;
+/** Whoever said that the job is done was wrong: GitHub, asked for it, says that it runs. */
+function notDone(runner: RunnerRow, context: MachineContext, patch: RunnerPatch): Answer {
+  return backToBusy(runner, 'GitHub says that its job still runs', context, { ...patch, ...UNFINISHED });
+}
+
+const UNFINISHED = { finishedAtMs: null, endReadAtMs: null } as const;
+
+function onJobCompleted(runner: RunnerRow, event: JobWord, context: MachineContext): Answer {
+  const { jobKey, word } = event;
+  if (runner.state === 'gone') return ignored('it is gone');
+  const known = runner.jobKey === jobKey && runner.finishedAtMs !== null;
+  if (known && (word !== 'read' || runner.endReadAtMs !== null)) return ignored('that is known');
+  const doubt = doubted(runner, event);
+  if (doubt !== undefined) return doubt;
+  const endReadAtMs = word === 'read' ? context.nowMs : null;
+  if (known) return quiet(runner, context, { endReadAtMs });
+  const busyAtMs = runner.busyAtMs ?? context.nowMs;
+  const done = { jobKey, busyAtMs, finishedAtMs: context.nowMs, endReadAtMs } as const;
   switch (runner.state) {
     case 'creating':
     case 'starting':
@@ -534,12 +583,8 @@ function onJobCompleted(runner: RunnerRow, jobKey: string, context: MachineConte
     case 'busy':
       return move(runner, 'finishing', 'its job is done', context, done, jobKey);
     case 'finishing':
-      return ignored('that is known');
     case 'draining':
-      if (runner.finishedAtMs !== null) return ignored('that is known');
       return note(runner, 'its job is done', context, { ...done, nextCheckAtMs: context.nowMs }, jobKey);
-    case 'gone':
-      return ignored('it is gone');
   }
 }
 
@@ -627,20 +672,24 @@ function onForget(runner: RunnerRow, context: MachineContext): Answer {
   }
 }
 
+/** The one proof that a job runs on it. It outweighs whatever was said of the job's end, until GitHub has said so itself. */
 function onDeleteRefused(runner: RunnerRow, context: MachineContext): Answer {
+  const proof = 'GitHub refused to delete it: it runs a job';
   switch (runner.state) {
     case 'creating':
     case 'starting':
     case 'online':
-      return move(runner, 'busy', 'GitHub refused to delete it: it runs a job', context, {
+      return move(runner, 'busy', proof, context, {
         busyAtMs: context.nowMs,
         onlineAtMs: runner.onlineAtMs ?? context.nowMs,
       });
     case 'busy':
-    case 'finishing':
       return ignored('that is known');
-    case 'draining':
-      if (runner.forced || instanceIsOver(runner) || runner.finishedAtMs !== null) {
+    case 'finishing':
+    case 'draining': {
+      const over = runner.forced || instanceIsOver(runner) || runner.stopSentAtMs !== null;
+      if (over || (runner.finishedAtMs !== null && runner.endReadAtMs !== null)) {
+        if (runner.state === 'finishing') return ignored('GitHub has said that its job ended, and is not done with it');
         return retryLater(
           runner,
           'GitHub refused to delete it: it still counts its job as running',
@@ -648,7 +697,9 @@ function onDeleteRefused(runner: RunnerRow, context: MachineContext): Answer {
           undefined,
         );
       }
-      return backToBusy(runner, 'GitHub refused to delete it: it runs a job', context, {});
+      const answer = backToBusy(runner, proof, context, UNFINISHED);
+      return runner.jobKey === null ? answer : { ...answer, read: [runner.jobKey] };
+    }
     case 'gone':
       return ignored('it is gone');
   }

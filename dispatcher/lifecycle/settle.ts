@@ -2,19 +2,24 @@
 import type { Admission } from '../admission/lane.ts';
 import { eventLoopTurn } from '../clock.ts';
 import { type Failure, placedWords } from '../failure.ts';
-import type { AdmissionState, JobRow, JobSettlement } from '../ledger/ledger.ts';
+import type { AdmissionState, JobRow, JobSettlement, RunnerRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
+import type { Doubts } from './doubts.ts';
 import type { Floor } from './floor.ts';
+import type { JobWord } from './machine.ts';
+import { reachOf } from './reach.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
 const BATCH = 500;
 /** Admissions in one go: what a tenant's labels and globs cost must not keep others' deliveries waiting. */
 const SLICE_MS = 5;
+/** Looked at after a batch; a registration reads fewer in a minute. */
+const MOST_UNCONFIRMED = 100;
 
 /** Settles until nothing is left unsettled, or the engine stops. */
-export async function settleJobs(floor: Floor, backends: Backends, verifier: Verifier): Promise<void> {
+export async function settleJobs(floor: Floor, backends: Backends, verifier: Verifier, doubts: Doubts): Promise<void> {
   const { ledger } = floor.options;
   while (floor.working()) {
     const jobs = await ledger.unsettledJobs(BATCH);
@@ -33,6 +38,9 @@ export async function settleJobs(floor: Floor, backends: Backends, verifier: Ver
     await ledger.settleJobs(settlements);
     await stirHeld(floor, jobs);
     for (const job of jobs) if (job.disputed) verifier.ask(job.key);
+    if (jobs.some(({ statusSource, statusToldBy }) => statusSource === 'webhook' && statusToldBy !== null)) {
+      for (const job of await ledger.unconfirmedJobs(MOST_UNCONFIRMED)) doubts.confirm(job);
+    }
     for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
   }
 }
@@ -49,19 +57,29 @@ async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
 
 /**
  * `in_progress` and `completed` bind by runner name, before labels are looked at: GitHub hands our runners foreign,
- * refused and other registrations' jobs too.
+ * refused and other registrations' jobs too, as long as the runner's scope covers their repository.
  */
 async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void> {
-  const { dispatcherId, ledger, metrics } = floor.options;
+  const { dispatcherId, ledger, log, metrics, tenants } = floor.options;
   if (job.laneKey !== null) floor.laneChanged(job.laneKey);
   if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return;
   if (job.status !== 'in_progress' && job.status !== 'completed') return;
   const before = await ledger.runner(job.runnerName);
-  if (before === undefined || before.host !== job.host) return;
-  const kind = job.status === 'in_progress' ? 'job-started' : 'job-completed';
-  await floor.tell(job.runnerName, { kind, jobKey: job.key });
+  if (before === undefined) return;
+  const reach = reachOf(before, tenants.get(before.registration)?.registration.claim, job);
+  if (reach !== 'covered') {
+    // At debug level: what anybody with a secret can send must not fill the log.
+    log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
+    return;
+  }
+  const after = await floor.tell(job.runnerName, {
+    kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
+    jobKey: job.key,
+    word: wordOn(before, job),
+    refuted: await refutedBinding(floor, before, job),
+  });
   if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
-  if (before.jobKey !== null) return;
+  if (before.jobKey !== null || after?.jobKey !== job.key) return;
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
     await backends.cameOnline({ registration, backend, specHash, runner: name });
@@ -69,6 +87,20 @@ async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
   const startedAtMs = job.startedAtMs ?? floor.now();
   metrics.queueToStart(before.registration, before.backend ?? 'none', Math.max(0, startedAtMs - queuedAtMs));
+}
+
+function wordOn(runner: RunnerRow, { statusSource, statusToldBy }: JobRow): JobWord['word'] {
+  if (statusSource === 'read') return 'read';
+  const own = statusToldBy === null || statusToldBy === runner.registration;
+  return statusSource === 'webhook' && !own ? 'stranger' : 'told';
+}
+
+/** The job that the runner is bound to, where GitHub, asked for it, named no runner or another one. */
+async function refutedBinding(floor: Floor, runner: RunnerRow, named: JobRow): Promise<string | null> {
+  if (runner.jobKey === null || runner.jobKey === named.key) return null;
+  const bound = await floor.options.ledger.job(runner.jobKey);
+  const isRefuted = bound === undefined || (bound.statusSource === 'read' && bound.runnerName !== runner.name);
+  return isRefuted ? runner.jobKey : null;
 }
 
 function settle(floor: Floor, backends: Backends, job: JobRow): JobSettlement {

@@ -6,7 +6,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { type Registration, Secret } from '../../dispatcher/config/model.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import { scopePath } from '../../dispatcher/github/scope.ts';
-import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type AreStrangers, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine, type Engine, type Log } from '../../dispatcher/lifecycle/engine.ts';
@@ -98,11 +98,16 @@ export interface HouseOptions {
   readonly github?: (honest: Github) => Github;
   /** What a backend does otherwise than the honest one; `honest` is how that would have launched. */
   readonly provider?: (backend: string, honest: Provider) => Partial<Provider>;
+  readonly areStrangers?: AreStrangers;
 }
 
 export async function openEngineHouse(options: HouseOptions): Promise<EngineHouse> {
   const clock = new VirtualClock(options.startMs ?? Date.UTC(2026, 10, 1, 8));
-  const ledger = await openSqliteLedger({ path: options.ledgerPath ?? ':memory:', now: () => clock.now() });
+  const ledger = await openSqliteLedger({
+    path: options.ledgerPath ?? ':memory:',
+    now: () => clock.now(),
+    ...(options.areStrangers === undefined ? {} : { areStrangers: options.areStrangers }),
+  });
   const jobs = new Map<string, JobFact>();
   const runners = new Map<string, ListedRunner>();
   const instances = new Map<string, Instance>();

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
 import { instanceStep, mayStop } from '../../dispatcher/lifecycle/drain-plan.ts';
 import {
+  type JobWord,
   type MachineContext,
   type RunnerEvent,
   type RunnerEventKind,
@@ -19,7 +20,7 @@ const TRANSITIONS: Readonly<Record<RunnerState, readonly RunnerState[]>> = {
   starting: ['online', 'busy', 'finishing', 'draining', 'gone'],
   online: ['busy', 'finishing', 'draining', 'gone'],
   busy: ['finishing', 'draining', 'gone'],
-  finishing: ['gone', 'draining'],
+  finishing: ['busy', 'gone', 'draining'],
   draining: ['busy', 'gone'],
   gone: ['draining'],
 };
@@ -34,8 +35,8 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   'instance-missing': { kind: 'instance-missing' },
   github: { kind: 'github', runnerId: 7, online: true, busy: false },
   'github-missing': { kind: 'github-missing' },
-  'job-started': { kind: 'job-started', jobKey: 'github.com/acme/web/1' },
-  'job-completed': { kind: 'job-completed', jobKey: 'github.com/acme/web/1' },
+  'job-started': { kind: 'job-started', jobKey: 'github.com/acme/web/1', word: 'told', refuted: null },
+  'job-completed': { kind: 'job-completed', jobKey: 'github.com/acme/web/1', word: 'told', refuted: null },
   deadline: { kind: 'deadline' },
   drain: { kind: 'drain', reason: 'surplus' },
   forget: { kind: 'forget' },
@@ -229,6 +230,95 @@ describe('the machine of runner states', () => {
   it('keeps a runner that GitHub refuses to delete', () => {
     const draining = runnerRow({ state: 'draining', instanceState: 'running', onlineAtMs: 1 });
     expect(told(draining, [5, EVENTS['delete-refused']]).state).to.equal('busy');
+  });
+
+  describe('and a liar', () => {
+    const MINE = 'github.com/acme/web/1';
+    const OTHER = 'github.com/acme/b/666';
+    const word = <Kind extends 'job-started' | 'job-completed'>(kind: Kind, some: Partial<JobWord> = {}) => ({
+      kind,
+      jobKey: OTHER,
+      word: 'told' as const,
+      refuted: null,
+      ...some,
+    });
+    const LIVE = STATES.filter((state) => state !== 'gone');
+    const row = (state: RunnerState, some: Partial<RunnerRow> = {}): RunnerRow =>
+      runnerRow({ state, instanceState: 'running', onlineAtMs: 1, ...some });
+
+    for (const kind of ['job-started', 'job-completed'] as const) {
+      it(`asks GitHub before a stranger's ${kind} moves anything, in every state`, () => {
+        for (const state of LIVE) {
+          for (const jobKey of [null, MINE]) {
+            const answer = step(row(state, { jobKey }), word(kind, { word: 'stranger' }), at(5));
+            expect(answer.kind, `${state} ${jobKey}`).to.equal('ignored');
+            expect(answer.read, `${state} ${jobKey}`).to.deep.equal(jobKey === null ? [OTHER] : [MINE, OTHER]);
+          }
+        }
+      });
+
+      it(`asks GitHub about both jobs before anybody's ${kind} of another job moves anything, in every state`, () => {
+        for (const state of LIVE) {
+          for (const said of ['told', 'read'] as const) {
+            const answer = step(row(state, { jobKey: MINE }), word(kind, { word: said }), at(5));
+            expect(answer.kind, `${state} ${said}`).to.equal('ignored');
+            expect(answer.read, `${state} ${said}`).to.deep.equal([MINE, OTHER]);
+          }
+        }
+      });
+
+      it(`takes ${kind} of another job when GitHub says so, and that the known one is elsewhere`, () => {
+        const moved = told(row('busy', { jobKey: MINE }), [5, word(kind, { word: 'read', refuted: MINE })]);
+        expect(moved.jobKey).to.equal(OTHER);
+        expect(moved.state).to.equal(kind === 'job-started' ? 'busy' : 'finishing');
+      });
+    }
+
+    it('asks GitHub when a stranger tells of the end of the very job that runs', () => {
+      const answer = step(
+        row('busy', { jobKey: MINE }),
+        word('job-completed', { jobKey: MINE, word: 'stranger' }),
+        at(5),
+      );
+      expect(answer).to.deep.include({ kind: 'ignored', read: [MINE] });
+    });
+
+    it('goes back to busy from a believed end when GitHub refuses the DELETE, and reads the job', () => {
+      for (const state of ['finishing', 'draining'] as const) {
+        const done = row(state, { jobKey: MINE, finishedAtMs: 4 });
+        const answer = step(done, EVENTS['delete-refused'], at(5));
+        expect(answer.read, state).to.deep.equal([MINE]);
+        expect(told(done, [5, EVENTS['delete-refused']]), state).to.include({ state: 'busy', finishedAtMs: null });
+      }
+    });
+
+    it('does not go back once GitHub itself has said that the job ended, nor when the container is over or stopped', () => {
+      const over: readonly Partial<RunnerRow>[] = [
+        { endReadAtMs: 4 },
+        { instanceState: 'ended' },
+        { forced: true },
+        { stopSentAtMs: 4 },
+      ];
+      for (const some of over) {
+        const done = row('draining', { jobKey: MINE, finishedAtMs: 4, ...some });
+        expect(told(done, [5, EVENTS['delete-refused']]).state, JSON.stringify(some)).to.equal('draining');
+      }
+    });
+
+    it('goes back to busy when GitHub, asked for the job, says that it still runs', () => {
+      const started = word('job-started', { jobKey: MINE, word: 'read' });
+      for (const state of ['finishing', 'draining'] as const) {
+        const done = row(state, { jobKey: MINE, finishedAtMs: 4 });
+        expect(told(done, [5, started]), state).to.include({ state: 'busy', finishedAtMs: null });
+        expect(told(done, [5, { ...started, word: 'told' }]).state, 'late').to.equal(state);
+      }
+    });
+
+    it('remembers that GitHub said it of the end that it knew before', () => {
+      const done = row('finishing', { jobKey: MINE, finishedAtMs: 4 });
+      const read = told(done, [9, word('job-completed', { jobKey: MINE, word: 'read' })]);
+      expect(read).to.include({ state: 'finishing', finishedAtMs: 4, endReadAtMs: 9 });
+    });
   });
 
   it('keeps a draining runner whose job turns out to have started, even after a granted DELETE', () => {

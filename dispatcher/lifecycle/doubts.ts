@@ -1,0 +1,132 @@
+/**
+ * Reads jobs at GitHub because of what somebody said who may have made it up. Always with the credential of the
+ * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
+ */
+import { GithubError } from '../github/github.ts';
+import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import type { Floor } from './floor.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
+const READS_A_MINUTE = 20;
+/** Between two doubts of one runner, or two readings of one job: at first, and after many. */
+const PAUSE_FIRST_MS = 15 * SECOND;
+const PAUSE_MOST_MS = 10 * MINUTE;
+const AT_ONCE = 4;
+const MOST_WAITING = 500;
+const MOST_REMEMBERED = 10_000;
+
+interface Task {
+  readonly registration: string;
+  readonly keys: readonly string[];
+  /** Nothing is known of the job but a stranger's word: when GitHub does not know it either, it was made up. */
+  readonly unconfirmed: boolean;
+}
+
+export class Doubts {
+  readonly #floor: Floor;
+  readonly #waiting: Task[] = [];
+  readonly #reading = new Set<Promise<void>>();
+  /** By runner or job: when it may be asked about again. */
+  readonly #pauses = new Map<string, { readonly count: number; readonly untilMs: number }>();
+  /** GETs by registration in the present minute. */
+  readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
+
+  constructor(floor: Floor) {
+    this.#floor = floor;
+  }
+
+  /** The runner's registration asks about the jobs, in their order. What GitHub says reaches the runner by their settling. */
+  ask(runner: Pick<RunnerRow, 'name' | 'registration'>, jobKeys: readonly string[]): void {
+    this.#take(runner.name, { registration: runner.registration, keys: jobKeys, unconfirmed: false });
+  }
+
+  /** The registration that would serve the job asks whether it exists. */
+  confirm(job: Pick<JobRow, 'key' | 'registration'>): void {
+    if (job.registration === null) return;
+    this.#take(job.key, { registration: job.registration, keys: [job.key], unconfirmed: true });
+  }
+
+  /** Resolves when the reads under way have ended. */
+  async settled(): Promise<void> {
+    this.#waiting.length = 0;
+    await Promise.allSettled(this.#reading);
+  }
+
+  #take(about: string, task: Task): void {
+    const now = this.#floor.now();
+    const pause = this.#pauses.get(about);
+    if (pause !== undefined && pause.untilMs > now) return;
+    if (this.#waiting.length >= MOST_WAITING || !this.#spend(task, now)) {
+      this.#floor.options.log.debug('doubt-postponed', { about, registration: task.registration });
+      return;
+    }
+    if (this.#pauses.size >= MOST_REMEMBERED) this.#pauses.clear();
+    const count = (pause?.count ?? 0) + 1;
+    const pauseMs = Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(count - 1, 10));
+    this.#pauses.set(about, { count, untilMs: now + pauseMs });
+    this.#waiting.push(task);
+    this.#pump();
+  }
+
+  #spend({ registration, keys }: Task, now: number): boolean {
+    const before = this.#spent.get(registration);
+    const spent = before !== undefined && Math.abs(now - before.sinceMs) < MINUTE ? before : { sinceMs: now, count: 0 };
+    this.#spent.set(registration, spent);
+    if (spent.count + keys.length > READS_A_MINUTE) return false;
+    spent.count += keys.length;
+    return true;
+  }
+
+  #pump(): void {
+    while (this.#reading.size < AT_ONCE && this.#floor.working()) {
+      const task = this.#waiting.shift();
+      if (task === undefined) return;
+      const reading = this.#read(task)
+        .catch((error: unknown) => this.#floor.options.log.error('doubt-broken', { jobs: task.keys, error }))
+        .finally(() => {
+          this.#reading.delete(reading);
+          this.#pump();
+        });
+      this.#reading.add(reading);
+    }
+  }
+
+  async #read({ registration, keys, unconfirmed }: Task): Promise<void> {
+    const { ledger, tenants, log } = this.#floor.options;
+    const tenant = tenants.get(registration);
+    if (tenant === undefined) return;
+    for (const key of keys) {
+      const job = await ledger.job(key);
+      if (job === undefined || job.host !== tenant.registration.host.toLowerCase()) continue;
+      try {
+        const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
+        if (fact !== undefined) await ledger.recordFacts([fact]);
+        else if (unconfirmed) await ledger.settleJobs([madeUp(job)]);
+      } catch (error) {
+        if (!(error instanceof GithubError)) throw error;
+        log.warn('job-not-read', { job: key, registration, reason: error.message });
+        break;
+      }
+    }
+    this.#floor.wake();
+  }
+}
+
+/** It keeps its registration: should it exist after all, the first word of somebody who knows has it admitted again. */
+function madeUp({ key, version, registration }: JobRow) {
+  return {
+    key,
+    version,
+    admission: {
+      state: 'not-ours',
+      registration,
+      lane: null,
+      reasonCode: 'unconfirmed',
+      reason: 'only the webhook of another tenant tells of it, and GitHub does not know it',
+      cure: null,
+    },
+  } as const;
+}
