@@ -105,12 +105,6 @@ export class Backends {
     await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
   }
 
-  /** Registrations of which something may run that a new or old ledger does not know of. */
-  unknown(): readonly string[] {
-    if (this.#remembers) return [];
-    return [...this.#unlisted].filter(([, backends]) => backends.size > 0).map(([name]) => name);
-  }
-
   usable(lane: LaneSpec): Usable {
     const open: string[] = [];
     const closed: ClosedBackend[] = [];

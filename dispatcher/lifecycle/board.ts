@@ -122,6 +122,13 @@ export class Board {
     return this.#outdated;
   }
 
+  /** Registrations with a job that waits or a runner that lives. */
+  registrationsInUse(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const { counts } of this.#lanes.values()) names.add(counts.lane.registration);
+    return names;
+  }
+
   scopes(registration: string): ReadonlySet<string> {
     const scopes = new Set<string>();
     for (const { counts } of this.#lanes.values()) {

@@ -210,6 +210,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function launchNeeded(): Promise<void> {
+    for (const name of board.registrationsInNeed()) sweeps.isActive(name);
     while (working()) {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of blocked) if (untilMs <= now) blocked.delete(laneKey);
@@ -374,7 +375,9 @@ export function createEngine(options: EngineOptions): Engine {
         const listed = await sweepInstances(floor, tenant, backends, instances, others);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
-        if (working()) troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
+        if (sweeps.withGithub(name) && working()) {
+          troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
+        }
       }
     } catch (error) {
       if (!gate.closedBy(error)) log.error('sweep-broken', { registration: name, error });
@@ -396,6 +399,7 @@ export function createEngine(options: EngineOptions): Engine {
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
     for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);
     await ledger.deleteEmptyLanes();
+    for (const name of board.registrationsInUse()) sweeps.isActive(name);
     holds.tidy();
   }
 

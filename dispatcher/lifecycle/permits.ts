@@ -37,8 +37,7 @@ export class Permits {
     const needy = this.#board.registrationsInNeed();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
-    const unknown = this.#unknownRunners(live.byRegistration);
-    const total = Math.min(this.#options.maxRunners - live.total - unknown, this.#options.maxLaunches - launching);
+    const total = Math.min(this.#options.maxRunners - live.total, this.#options.maxLaunches - launching);
     const lines = new Map<string, readonly Request[]>();
     const lanes = new Map<string, LaneSpec>();
     const byRegistration = new Map<string, number>();
@@ -73,7 +72,6 @@ export class Permits {
       closed: open.length > 0 ? undefined : closed,
       registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },
       dispatcher: { count: live.total, draining: live.draining, max: this.#options.maxRunners },
-      unlisted: this.#unknownRunners(live.byRegistration) > 0,
       backends: open.map((name) => ({
         name,
         ...(live.byBackend.get(`${lane.registration}/${name}`) ?? none),
@@ -112,16 +110,6 @@ export class Permits {
       line.push({ laneKey: lane.key, need: onTrial ? 1 : need, backends: inTurn(open, weights, this.#options.random) });
     }
     return line;
-  }
-
-  /** What a registration that has not been listed may have running, at the most, beyond what the ledger knows. */
-  #unknownRunners(live: ReadonlyMap<string, Live>): number {
-    let unknown = 0;
-    for (const name of this.#backends.unknown()) {
-      const cap = this.#options.tenants.get(name)?.registration.maxRunners ?? 0;
-      unknown += Math.max(0, cap - (live.get(name)?.count ?? 0));
-    }
-    return unknown;
   }
 
   async #liveRunners(): Promise<{

@@ -1,35 +1,62 @@
-/** When each registration is swept next: a few at a time, however many there are. */
+/**
+ * When each registration is swept next: a few at a time, however many there are. Those that jobs or runners depend on
+ * come first and often; thousands in which nothing happens cost next to nothing.
+ */
 import { type Clock, jitter, type Random } from '../clock.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const EVERY_MS = 5 * MINUTE;
+/** What each further registration adds to the interval of those in which nothing happens: 100 min with 2,000. */
+const IDLE_SHARE_MS = 3 * SECOND;
+/** So long after its last job a registration counts as one in which something happens. */
+const ACTIVE_MS = 15 * MINUTE;
 /** A registration whose sweep failed in part is tried again after this. */
 const RETRY_MS = 15 * SECOND;
+const RETRY_IDLE_MS = 5 * MINUTE;
 const AT_ONCE = 8;
+/** Sweeps without hurry that may start at once, and how many more a second. */
+const BURST = 200;
+const PER_SECOND = 20;
+
+export const NOT_LISTED = 'not listed yet';
 
 export class SweepSchedule {
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #idleMs: number;
+  readonly #few: boolean;
   /** In the order of their turns: a sweep that ends goes to the back. */
   readonly #dueAtMs = new Map<string, number>();
+  /** Before all others, and without regard to the pace. */
+  readonly #urgent = new Set<string>();
+  readonly #activeAtMs = new Map<string, number>();
   readonly #failures = new Map<string, readonly string[]>();
   #running = 0;
   #nextMs: number;
+  #allowance = BURST;
+  #allowanceAtMs: number;
 
   constructor(registrations: Iterable<string>, clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
     this.#nextMs = clock.now();
+    this.#allowanceAtMs = this.#nextMs;
     for (const name of registrations) {
       this.#dueAtMs.set(name, this.#nextMs);
-      this.#failures.set(name, ['not listed yet']);
+      this.#failures.set(name, [NOT_LISTED]);
     }
+    this.#few = this.#dueAtMs.size <= BURST;
+    this.#idleMs = Math.max(EVERY_MS, this.#dueAtMs.size * IDLE_SHARE_MS);
   }
 
   /** When to ask again; undefined while all places are taken, because the end of a sweep is a reason to ask. */
   get nextMs(): number | undefined {
-    return this.#running >= AT_ONCE || this.#dueAtMs.size === 0 ? undefined : this.#nextMs;
+    if (this.#running >= AT_ONCE) return undefined;
+    if (this.#urgent.size > 0) return this.#clock.now();
+    if (this.#dueAtMs.size === 0) return undefined;
+    // What is due and has to wait for the pace comes up when one more may start.
+    return this.#allowance >= 1 ? this.#nextMs : Math.max(this.#nextMs, this.#allowanceAtMs + SECOND / PER_SECOND);
   }
 
   /** Registrations of which something could not be listed in the last sweep, or that were not swept yet. */
@@ -37,19 +64,43 @@ export class SweepSchedule {
     return this.#failures;
   }
 
+  /** A job or runner of this registration is there: it is swept often, and at once if it never was. */
+  isActive(name: string): void {
+    this.#activeAtMs.set(name, this.#clock.now());
+    const waits = this.#dueAtMs.has(name) && this.#failures.get(name)?.[0] === NOT_LISTED;
+    if (waits) this.#urgent.add(name);
+    const dueAtMs = this.#dueAtMs.get(name);
+    const soonMs = this.#clock.now() + EVERY_MS;
+    if (dueAtMs === undefined || dueAtMs <= soonMs) return;
+    this.#dueAtMs.set(name, soonMs);
+    this.#nextMs = Math.min(this.#nextMs, soonMs);
+  }
+
+  /**
+   * Whether this sweep looks at GitHub too. A first sweep is for what runs; with thousands of registrations GitHub's side
+   * of those in which nothing happens can wait for their next one, because it costs each a token.
+   */
+  withGithub(name: string): boolean {
+    return this.#few || this.#wasActive(name) || this.#failures.get(name)?.[0] !== NOT_LISTED;
+  }
+
+  #wasActive(name: string): boolean {
+    return this.#clock.now() - (this.#activeAtMs.get(name) ?? Number.NEGATIVE_INFINITY) < ACTIVE_MS;
+  }
+
   /** Takes the registrations whose turn it is; each must be given back by `done`. */
   take(): readonly string[] {
     const now = this.#clock.now();
-    if (now < this.#nextMs || this.#running >= AT_ONCE) return [];
+    this.#refill(now);
     const taken: string[] = [];
-    let next = Number.POSITIVE_INFINITY;
-    for (const [name, dueAtMs] of this.#dueAtMs) {
-      if (dueAtMs <= now && this.#running + taken.length < AT_ONCE) taken.push(name);
-      else next = Math.min(next, dueAtMs);
+    for (const name of this.#urgent) {
+      if (this.#running + taken.length >= AT_ONCE) break;
+      this.#urgent.delete(name);
+      taken.push(name);
     }
+    if (now >= this.#nextMs) this.#takeDue(now, taken);
     for (const name of taken) this.#dueAtMs.delete(name);
     this.#running += taken.length;
-    this.#nextMs = next;
     return taken;
   }
 
@@ -57,8 +108,35 @@ export class SweepSchedule {
     this.#running -= 1;
     if (failures.length > 0) this.#failures.set(name, failures);
     else this.#failures.delete(name);
-    const dueAtMs = this.#clock.now() + jitter(failures.length > 0 ? RETRY_MS : EVERY_MS, this.#random);
+    const active = this.#wasActive(name);
+    if (!active) this.#activeAtMs.delete(name);
+    const ms = failures.length > 0 ? (active ? RETRY_MS : this.#retryMs()) : active ? EVERY_MS : this.#idleMs;
+    const dueAtMs = this.#clock.now() + jitter(ms, this.#random);
     this.#dueAtMs.set(name, dueAtMs);
     this.#nextMs = Math.min(this.#nextMs, dueAtMs);
+  }
+
+  /** Of a few registrations each may be tried again soon; a thousand that fail together must not. */
+  #retryMs(): number {
+    return this.#failures.size <= BURST ? RETRY_MS : RETRY_IDLE_MS;
+  }
+
+  #takeDue(now: number, taken: string[]): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [name, dueAtMs] of this.#dueAtMs) {
+      if (taken.includes(name)) continue;
+      const room = this.#running + taken.length < AT_ONCE && this.#allowance >= 1;
+      if (dueAtMs <= now && room) {
+        this.#allowance -= 1;
+        taken.push(name);
+      } else next = Math.min(next, dueAtMs);
+    }
+    this.#nextMs = next;
+  }
+
+  #refill(now: number): void {
+    const refilled = this.#allowance + (Math.max(0, now - this.#allowanceAtMs) * PER_SECOND) / SECOND;
+    this.#allowance = Math.min(BURST, refilled);
+    this.#allowanceAtMs = now;
   }
 }

@@ -24,8 +24,6 @@ export interface Obstacles {
   readonly own: string | undefined;
   readonly registration: Filled;
   readonly dispatcher: Filled;
-  /** What runs for some registration has not been listed since a start with an empty or old ledger. */
-  readonly unlisted: boolean;
   /** Those that could be tried. `launching`: as many launches are under way there as it takes at once. */
   readonly backends: readonly (Filled & { readonly name: string; readonly launching: boolean })[];
   readonly launches: { readonly count: number; readonly max: number };
@@ -33,14 +31,13 @@ export interface Obstacles {
 
 /** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41 UTC`. */
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
-  const { backends, closed, configured, dispatcher, github, launches, own, registration, unlisted } = obstacles;
+  const { backends, closed, configured, dispatcher, github, launches, own, registration } = obstacles;
   if (!configured) return 'its registration is not in the configuration';
   if (github !== undefined) return github;
   if (closed !== undefined) return closedWords(closed);
   if (own !== undefined) return own;
   if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
   if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
-  if (unlisted) return 'what runs for other registrations has not been listed yet';
   if (launches.count >= launches.max) return `${launches.max} launches are under way, the most at once`;
   if (backends.every((backend) => isFull(backend) || backend.launching)) {
     const words = backends.map((backend) =>

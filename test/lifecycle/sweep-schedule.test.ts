@@ -44,4 +44,75 @@ describe('the schedule of sweeps', () => {
     sweeps.done('r0', []);
     expect(sweeps.take()).to.deep.equal(['r8']);
   });
+
+  // X2
+  describe('with thousands of registrations', () => {
+    /** Takes and ends sweeps for so long; answers how many were taken. */
+    function run({ sweeps, clock }: ReturnType<typeof schedule>, ms: number): number {
+      let count = 0;
+      for (let passed = 0; passed < ms; passed += 100) {
+        for (let taken = sweeps.take(); taken.length > 0; taken = sweeps.take()) {
+          for (const name of taken) sweeps.done(name, []);
+          count += taken.length;
+        }
+        clock.move(100);
+      }
+      return count;
+    }
+
+    it('lists them at a pace that leaves the machine to the jobs', () => {
+      const many = schedule(2_000);
+      expect(run(many, 1_000)).to.be.within(200, 220);
+      expect(run(many, 10_000)).to.be.within(190, 210);
+      run(many, 100_000);
+      expect(many.sweeps.failures.size).to.equal(0);
+    });
+
+    it('sweeps those in which nothing happens in 100 minutes once', () => {
+      const many = schedule(2_000);
+      run(many, 120_000);
+      expect(run(many, 60 * MINUTE)).to.be.at.most(20);
+      expect(run(many, 60 * MINUTE)).to.be.within(1_900, 2_000);
+    });
+
+    it('takes the one that a job waits for before all others, and sweeps it every five minutes', () => {
+      const many = schedule(2_000);
+      const first = many.sweeps.take();
+      many.sweeps.isActive('r1999');
+      for (const name of first) many.sweeps.done(name, []);
+      expect(many.sweeps.take()[0]).to.equal('r1999');
+      many.sweeps.done('r1999', []);
+      run(many, 4 * MINUTE);
+      many.clock.move(2 * MINUTE);
+      expect(many.sweeps.take()).to.include('r1999');
+    });
+
+    it("leaves GitHub's side of the others to their second sweep", () => {
+      const many = schedule(2_000);
+      const [name = ''] = many.sweeps.take();
+      expect(many.sweeps.withGithub(name)).to.equal(false);
+      many.sweeps.isActive('r1999');
+      expect(many.sweeps.withGithub('r1999')).to.equal(true);
+      many.sweeps.done(name, []);
+      expect(many.sweeps.withGithub(name)).to.equal(true);
+      expect(schedule(20).sweeps.withGithub('r1')).to.equal(true);
+    });
+
+    it('does not try thousands that fail every 15 seconds', () => {
+      const many = schedule(1_000);
+      for (let passed = 0; passed < 60_000; passed += 100) {
+        for (const name of many.sweeps.take()) many.sweeps.done(name, ['GitHub answers 503']);
+        many.clock.move(100);
+      }
+      let tries = 0;
+      for (let passed = 0; passed < 60_000; passed += 100) {
+        for (const name of many.sweeps.take()) {
+          many.sweeps.done(name, ['GitHub answers 503']);
+          tries += 1;
+        }
+        many.clock.move(100);
+      }
+      expect(tries).to.be.at.most(800);
+    });
+  });
 });

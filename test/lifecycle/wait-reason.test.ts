@@ -9,7 +9,6 @@ const free: Obstacles = {
   own: undefined,
   registration: roomy,
   dispatcher: roomy,
-  unlisted: false,
   backends: [{ name: 'docker', ...roomy, launching: false }],
   launches: { count: 0, max: 5 },
 };
@@ -27,7 +26,6 @@ const table: readonly (readonly [what: string, obstacle: Partial<Obstacles>, wor
   ["the lane's own pause", { own: 'the next follows at 10:41 UTC' }, 'the next follows at 10:41 UTC'],
   ["the registration's cap", { registration: full }, 'the registration is at its cap of 10 runners'],
   ["the dispatcher's cap", { dispatcher: full }, 'the dispatcher is at its cap of 10 runners'],
-  ['a listing that is missing', { unlisted: true }, 'what runs for other registrations has not been listed yet'],
   ['launches under way', { launches: { count: 5, max: 5 } }, '5 launches are under way, the most at once'],
   [
     "the backends' caps",
