@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { eventLoopTurn } from '../../dispatcher/clock.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
+import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { createFloor } from '../../dispatcher/lifecycle/floor.ts';
 import { settleJobs } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
@@ -39,7 +40,14 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
       maxRunners: 1,
       maxLaunches: 1,
     },
-    { working: () => true, laneChanged: nothing, unnamed: nothing, wake: nothing, ledgerFailed: () => false },
+    {
+      working: () => true,
+      laneChanged: nothing,
+      unnamed: nothing,
+      doubted: nothing,
+      wake: nothing,
+      ledgerFailed: () => false,
+    },
   );
   let turns = 0;
   let settled = false;
@@ -55,7 +63,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
       registrations: new Map(),
       others: { obstacle: nothing },
     });
-    await settleJobs(floor, backends, new Verifier(floor));
+    await settleJobs(floor, backends, new Verifier(floor), new Doubts(floor));
   } finally {
     settled = true;
     await others;
