@@ -4,6 +4,7 @@ import { createAdmit } from './admission/admit.ts';
 import { createBackends } from './backends.ts';
 import { type Clock, type Random, ulid } from './clock.ts';
 import type { Configuration } from './config/model.ts';
+import { formatProblem } from './config/problem.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import { GithubTimes } from './github/github-time.ts';
@@ -18,7 +19,7 @@ import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
 import { createMetrics } from './observability/metrics.ts';
-import { problemLines, problemsOf, type RegistrationProblem } from './observability/problems.ts';
+import { problemLines, problemsOf, type RegistrationProblem, setAsideLines } from './observability/problems.ts';
 import { steadyClock } from './steady-clock.ts';
 
 export interface DispatcherOptions {
@@ -47,8 +48,9 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     onSet: (byMs) =>
       log.warn('clock-set', { byMs, reason: "this machine's clock was set; the dispatcher follows it slowly" }),
   });
-  const { dispatcher, registrations } = configuration;
+  const { dispatcher, registrations, quarantined } = configuration;
   refuseUnsafeBackends(configuration);
+  tellSetAside(configuration, log);
 
   const ledger = await openSqliteLedger({
     path: dispatcher.ledgerPath,
@@ -62,6 +64,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       ledger,
       clock,
       registrations: () => registrations,
+      quarantined: () => quarantined.length,
       budgets: () => budgets.snapshot(),
       problems: (registration) => problemsNow(registration),
       clocks: () => times.aheadMs(),
@@ -87,6 +90,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   }
   const admit = createAdmit(registrations, {
     tenants: dispatcher.tenants,
+    setAside: quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims])),
     backendFit: (registration, backend) => providers.loaded(registration, backend),
   });
   const engine = createEngine({
@@ -117,12 +121,14 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const problemsNow = (registration: string): readonly RegistrationProblem[] => {
     const apiUrl = apiOf.get(registration);
     return problemsOf({
+      configuration: conflictsOf(configuration, registration),
       poll: poller.statusOf(registration)?.details ?? [],
       sweep: engine.sweepTroubles(registration),
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
       skew: apiUrl === undefined ? undefined : times.at(apiUrl).skew,
     });
   };
+  const setAside = new Set(quarantined.map(({ name }) => name));
   const intake = createIntake({
     ledger,
     clock,
@@ -131,6 +137,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     endpoints: () => dispatcher.webhooks,
     registrations: () => registrations,
     tenants: () => dispatcher.tenants,
+    setAside: (name) => setAside.has(name),
     onRecorded: () => engine.wake(),
   });
   const publicListener = createPublicListener({ intake, clock, metrics });
@@ -142,6 +149,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     token: dispatcher.adminToken,
     admit,
     registrations: () => registrations,
+    quarantined: () => quarantined,
     pollStatus: (registration) => {
       const status = poller.statusOf(registration);
       if (status === undefined) return undefined;
@@ -163,7 +171,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         .filter(([, failures]) => failures.includes('not listed yet'))
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
-      const problems = problemLines(registrations, problemsNow);
+      const problems = [...setAsideLines(quarantined), ...problemLines(registrations, problemsNow)];
       return { ready: reasons.length === 0, reasons, ...(problems.length === 0 ? {} : { problems }) };
     },
   });
@@ -188,7 +196,13 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     poller.start();
     housekeeping.start();
     const caughtUp = catchUp(poller, [...tenants.keys()], () => stopping, log);
-    log.info('started', { publicPort, adminPort, registrations: registrations.length, dispatcher: dispatcher.id });
+    log.info('started', {
+      publicPort,
+      adminPort,
+      registrations: registrations.length,
+      setAside: quarantined.length,
+      dispatcher: dispatcher.id,
+    });
     return {
       publicPort,
       adminPort,
@@ -218,6 +232,24 @@ function strangersAmong(registrations: Configuration['registrations']): AreStran
   const tenants = new Map(registrations.map(({ name, grant }) => [name, grant?.tenant]));
   const tenantOf = (name: string) => (name === PLATFORM || tenants.has(name) ? tenants.get(name) : `${name} (gone)`);
   return (one, other) => tenantOf(one) !== tenantOf(other);
+}
+
+const MOST_TOLD = 10;
+
+function tellSetAside({ quarantined, conflicts }: Configuration, log: Log): void {
+  for (const { name, file, problems } of quarantined) {
+    const told = problems.slice(0, MOST_TOLD).map(formatProblem);
+    log.error('registration-set-aside', { registration: name, file, problems: told, of: problems.length });
+  }
+  for (const { registrations, problem } of conflicts) {
+    log.error('registrations-conflict', { registrations, problem: formatProblem(problem) });
+  }
+}
+
+function conflictsOf({ conflicts }: Configuration, registration: string): readonly string[] {
+  return conflicts
+    .filter(({ registrations }) => registrations.includes(registration))
+    .map(({ problem }) => formatProblem(problem));
 }
 
 /** What happened while nobody listened is asked once, also of registrations that are not polled otherwise. */

@@ -4,7 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
-import { type Backend, type Grant, type Registration, scopeFor, type TenantEntry } from '../config/model.ts';
+import {
+  type Backend,
+  type Grant,
+  type JobClaims,
+  type Registration,
+  scopeFor,
+  type TenantEntry,
+} from '../config/model.ts';
 import { type GithubScope, scopePath } from '../github/scope.ts';
 import {
   collectOverrides,
@@ -30,6 +37,8 @@ export interface BackendFit {
 export interface AdmitOptions {
   /** Of dispatcher.yaml: what they were granted is theirs also where no registration of theirs is in force. */
   readonly tenants?: readonly TenantEntry[] | undefined;
+  /** What registrations that are set aside ask for: their jobs are refused meanwhile, and nobody else's. */
+  readonly setAside?: readonly JobClaims[];
   /**
    * The provider behind a registration's backend. Undefined where it is not known (its module not loaded yet): the
    * backend then stays in the lane, and the launch finds out.
@@ -38,7 +47,7 @@ export interface AdmitOptions {
 }
 
 export function createAdmit(registrations: readonly Registration[], options: AdmitOptions = {}): Admit {
-  const index = indexRegistrations(registrations, options.tenants);
+  const index = indexRegistrations(registrations, options.tenants, options.setAside);
   return (job) => {
     const labels = readLabels(job.labels);
     const found = match(index, job, labels);
@@ -47,6 +56,8 @@ export function createAdmit(registrations: readonly Registration[], options: Adm
         return { outcome: 'not-ours', reason: found.reason };
       case 'tie':
         return tied(found.registrations, job);
+      case 'set-aside':
+        return setAside(found.registration);
       case 'withheld':
         return refused(found.registration, [{ code: 'not-granted', ...found.withheld }]);
       case 'matched':
@@ -339,7 +350,7 @@ function fromMistake(mistake: Mistake): Objection {
   };
 }
 
-function tied(registrations: readonly Registration[], job: JobSubject): Admission {
+function tied(registrations: readonly JobClaims[], job: JobSubject): Admission {
   const [first] = registrations;
   const names = registrations.map(({ name }) => quote(name)).join(' and ');
   return {
@@ -351,8 +362,18 @@ function tied(registrations: readonly Registration[], job: JobSubject): Admissio
   };
 }
 
+function setAside({ name }: JobClaims): Admission {
+  return {
+    outcome: 'refused',
+    registration: name,
+    code: 'registration-set-aside' satisfies RefusalCode,
+    reason: `registration ${quote(name)} is set aside: its configuration has problems`,
+    cure: 'Correct what `shr validate` names, and restart the dispatcher: jobs that still wait are then taken.',
+  };
+}
+
 /** All of them at once: nobody should meet the second obstacle after clearing the first. */
-function refused(registration: Registration, objections: readonly Objection[]): Admission {
+function refused(registration: Pick<Registration, 'name'>, objections: readonly Objection[]): Admission {
   const [first] = objections;
   return {
     outcome: 'refused',

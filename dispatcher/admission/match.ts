@@ -2,7 +2,7 @@
  * Which registration serves a job. Pure. The index answers by host, owner, repository and label, so that a job looks
  * only at registrations that listen to one of its labels, however many others there are.
  */
-import type { Claim, Registration, TenantEntry } from '../config/model.ts';
+import type { Claim, JobClaims, Registration, TenantEntry } from '../config/model.ts';
 import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
 import { hintFor, listed, NAMED, whyUnheard } from './hints.ts';
 import type { JobSubject } from './lane.ts';
@@ -13,7 +13,9 @@ type ClaimLevel = 'repository' | 'owner' | 'enterprise';
 const LEVELS: readonly ClaimLevel[] = ['repository', 'owner', 'enterprise'];
 
 interface Entry {
-  readonly registration: Registration;
+  readonly registration: JobClaims;
+  /** Undefined: it is set aside, and keeps others from its jobs. */
+  readonly serving: Registration | undefined;
   /** Case folded. */
   readonly labels: ReadonlySet<string>;
 }
@@ -35,14 +37,16 @@ export type Match =
       readonly candidates: number;
     }
   /** Two registrations with the same right to it. `shr validate` names these before they can happen. */
-  | { readonly outcome: 'tie'; readonly registrations: readonly Registration[]; readonly candidates: number }
+  | { readonly outcome: 'tie'; readonly registrations: readonly JobClaims[]; readonly candidates: number }
   /** Its registration would take it, and was not granted it. */
   | {
       readonly outcome: 'withheld';
-      readonly registration: Registration;
+      readonly registration: JobClaims;
       readonly withheld: Withheld;
       readonly candidates: number;
     }
+  /** Its registration is set aside until its configuration is mended. */
+  | { readonly outcome: 'set-aside'; readonly registration: JobClaims; readonly candidates: number }
   | { readonly outcome: 'none'; readonly reason: string; readonly candidates: number };
 
 /** Every place (level and owner, or repository) that a claim covers, as keys of the index. */
@@ -71,17 +75,22 @@ function labelKey(place: string, folded: string): string {
 export function indexRegistrations(
   registrations: readonly Registration[],
   tenants?: readonly TenantEntry[],
+  setAside: readonly JobClaims[] = [],
 ): RegistrationIndex {
   const byLabel = new Map<string, Entry[]>();
   const byPlace = new Map<string, Entry[]>();
-  for (const registration of registrations) {
-    const entry: Entry = { registration, labels: new Set(registration.labels.map(foldLabel)) };
+  const claims = [
+    ...registrations.map((serving) => ({ registration: serving, serving })),
+    ...setAside.map((registration) => ({ registration, serving: undefined })),
+  ];
+  for (const { registration, serving } of claims) {
+    const entry: Entry = { registration, serving, labels: new Set(registration.labels.map(foldLabel)) };
     for (const place of new Set(placesOf(registration.host, registration.claim))) {
       for (const label of entry.labels) append(byLabel, labelKey(place, label), entry);
       append(byPlace, place, entry);
     }
   }
-  return { byLabel, byPlace, territory: new Territory(tenants, registrations) };
+  return { byLabel, byPlace, territory: new Territory(tenants, [...registrations, ...setAside]) };
 }
 
 function append(map: Map<string, Entry[]>, key: string, entry: Entry): void {
@@ -152,8 +161,9 @@ function choose(matching: readonly Entry[], labels: readonly JobLabel[], candida
     const registrations = chosen.map(({ registration }) => registration).sort((a, b) => (a.name < b.name ? -1 : 1));
     return { outcome: 'tie', registrations, candidates };
   }
+  if (only.serving === undefined) return { outcome: 'set-aside', registration: only.registration, candidates };
   const rest = labels.filter(({ folded }) => !only.labels.has(folded));
-  return { outcome: 'matched', registration: only.registration, rest, candidates };
+  return { outcome: 'matched', registration: only.serving, rest, candidates };
 }
 
 // ── why not ──────────────────────────────────────────────────────────────────────────────────────────────────────────

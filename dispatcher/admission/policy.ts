@@ -17,6 +17,7 @@ export type RefusalCode =
   | 'malformed-label'
   | 'contradicting-labels'
   | 'ambiguous-registration'
+  | 'registration-set-aside'
   | 'public-repository'
   | 'unknown-visibility'
   | 'over-limit'

@@ -3,7 +3,7 @@
  * owner, and last `"*"`, which reaches nothing that somebody else has. Tenants that were granted the same owner share its
  * repositories, each with labels of its own: one label in one repository belongs to one tenant.
  */
-import type { Grant, Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
+import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
 import { isGlob, matchesAny, matchesGlob } from '../labels/glob.ts';
 import { foldLabel, quote } from '../labels/grammar.ts';
 import { cureOf, placeOf, type Ungranted } from './grants.ts';
@@ -97,7 +97,7 @@ export class Territory {
 
   /** Undefined: the registration may take the job, which carries these of the registration's labels. */
   withheld(
-    registration: Registration,
+    registration: JobClaims,
     job: { readonly host: string; readonly owner: string; readonly repository: string },
     holding: Holding | undefined,
     labels: readonly string[],

@@ -29,19 +29,21 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--registration <name>', 'only this one; may be repeated', collect)
     .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
-    .option('--json', 'print { ok, registrations, problems }')
+    .option('--json', 'print { ok, registrations, problems, notes }')
     .addHelpText('after', '\nIt reads, and changes nothing: no runner is registered, no container started.\n');
   return command.action(async (folder: string, options: DoctorOptions) => {
     const loaded = await loadedConfiguration(folder, options.config, terminal);
     if (!loaded.ok) {
-      report([], loaded.problems, options, terminal);
+      report([], loaded.problems, [], options, terminal);
       return;
     }
-    const { registrations } = loaded.configuration;
-    const unknown = options.registration?.find((name) => !registrations.some((one) => one.name === name));
+    const { registrations, quarantined } = loaded.configuration;
+    const known = new Set([...registrations, ...quarantined].map(({ name }) => name));
+    const unknown = options.registration?.find((name) => !known.has(name));
     if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
     const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
-    report(await examineAll(loaded.configuration, wanted, terminal), [], options, terminal);
+    const examined = await examineAll(loaded.configuration, wanted, terminal);
+    report(examined, loaded.problems, loaded.notes, options, terminal);
   });
 };
 
@@ -77,6 +79,7 @@ async function examineAll(
 function report(
   registrations: readonly Examined[],
   problems: readonly Problem[],
+  notes: readonly Problem[],
   options: DoctorOptions,
   terminal: Terminal,
 ): void {
@@ -84,16 +87,17 @@ function report(
   const notOk = findings.filter(({ ok }) => !ok).length;
   const ok = notOk === 0 && problems.length === 0;
   if (options.json === true) {
-    printJson(terminal, { ok, registrations, problems });
+    printJson(terminal, { ok, registrations, problems, notes });
   } else {
     for (const problem of problems) terminal.out(`${printable(`not ok  ${formatProblem(problem)}`)}\n`);
+    for (const note of notes) terminal.out(`${printable(`note    ${formatProblem(note)}`)}\n`);
     for (const registration of registrations) {
       for (const finding of registration.findings) terminal.out(`${lineOf(registration.name, finding)}\n`);
     }
     terminal.out(
-      problems.length > 0
+      registrations.length === 0 && problems.length > 0
         ? `${counted(problems.length, 'problem')} in the configuration; nothing else was looked at\n`
-        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk} not ok\n`,
+        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk + problems.length} not ok\n`,
     );
   }
   terminal.exit(ok ? 0 : 1);

@@ -81,13 +81,19 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     labels,
     visibility: options.public === true ? 'public' : 'private',
   };
-  const { registrations } = inspection;
+  // As `serve` would: what is set aside gets nothing, and keeps others from its jobs.
+  const aside = new Set(inspection.quarantined.map(({ name }) => name));
+  const registrations = inspection.registrations.filter(({ name }) => !aside.has(name));
+  const rest = {
+    tenants: inspection.platform.tenants,
+    setAside: inspection.quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims])),
+  };
   // Which registration it is decides whose providers to load; they then decide with it.
-  const matched = registrationOf(createAdmit(registrations)(job), registrations);
+  const matched = registrationOf(createAdmit(registrations, rest)(job), registrations);
   const fits = matched === undefined ? undefined : await loadFits(matched);
   try {
     const providers: ReadonlyMap<string, BackendFit> = fits?.providers ?? new Map();
-    const admission = createAdmit(registrations, { backendFit: (_, backend) => providers.get(backend) })(job);
+    const admission = createAdmit(registrations, { ...rest, backendFit: (_, backend) => providers.get(backend) })(job);
     if (options.json === true) printJson(terminal, describe(admission, providers));
     else print(admission, providers, terminal);
     terminal.exit(admission.outcome === 'lane' ? 0 : 1);

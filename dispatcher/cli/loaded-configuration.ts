@@ -1,5 +1,5 @@
 /** The whole configuration for a command that works with the real services: all of it, secrets included, or none. */
-import { relative, resolve } from 'node:path';
+import { basename, extname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { systemFiles } from '../config/files.ts';
@@ -11,8 +11,14 @@ import { configurationFiles } from './configuration-files.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
+/** With what is wrong with registrations that are set aside, and with what is worth saying of the others. */
 export type LoadedConfiguration =
-  | { readonly ok: true; readonly configuration: Configuration }
+  | {
+      readonly ok: true;
+      readonly configuration: Configuration;
+      readonly problems: readonly Problem[];
+      readonly notes: readonly Problem[];
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 export async function loadedConfiguration(
@@ -28,12 +34,13 @@ export async function loadedConfiguration(
     provider: loadProvider,
     secrets: 'required',
   });
-  if (loaded.ok) return { ok: true, configuration: loaded.configuration };
-  const shown = (file: string): string => {
-    const near = relative(terminal.workingFolder, file);
-    return near === '' || near.startsWith('..') ? file : near;
+  const shown = (problem: Problem): Problem => {
+    const near = relative(terminal.workingFolder, problem.file);
+    return { ...problem, file: near === '' || near.startsWith('..') ? problem.file : near };
   };
-  return { ok: false, problems: loaded.problems.map((problem) => ({ ...problem, file: shown(problem.file) })) };
+  const problems = loaded.problems.map(shown);
+  if (!loaded.ok) return { ok: false, problems };
+  return { ok: true, configuration: loaded.configuration, problems, notes: loaded.notes.map(shown) };
 }
 
 /** The one that a command works with. Undefined after the exit code was set and all that is wrong was said. */
@@ -49,8 +56,15 @@ export async function loadedRegistration(
     terminal.exit(1);
     return undefined;
   }
-  const { registrations } = loaded.configuration;
+  const { registrations, quarantined } = loaded.configuration;
   const found = registrations.find((registration) => registration.name === name);
+  if (found === undefined && quarantined.some((one) => one.name === name)) {
+    // The others' problems are not in its way.
+    const own = loaded.problems.filter(({ file }) => basename(file, extname(file)) === name);
+    for (const problem of own) terminal.error(`${printable(formatProblem(problem))}\n`);
+    terminal.exit(1);
+    return undefined;
+  }
   return found ?? command.error(`error: ${unknownRegistration(name, registrations)}`);
 }
 

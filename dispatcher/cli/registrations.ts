@@ -1,11 +1,17 @@
 /** `shr registrations`: each registration, how it fares, and what is wrong with it. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../clock.ts';
-import { type ProblemView, type RegistrationView, registrationListSchema } from '../http/admin-shapes.ts';
+import { formatProblem } from '../config/problem.ts';
+import {
+  type ProblemView,
+  type QuarantinedView,
+  type RegistrationView,
+  registrationListSchema,
+} from '../http/admin-shapes.ts';
 import { problemLine } from '../observability/problem-line.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more, told } from './admin-text.ts';
-import { printFields, printTable } from './output.ts';
+import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
@@ -16,7 +22,10 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         { command, terminal, clock },
         (client) => client.get(['registrations'], filters(command, ['limit']), registrationListSchema),
         (answer) => {
-          printRegistrations(terminal, answer.registrations, clock.now());
+          if (answer.registrations.length > 0 || answer.quarantined.length === 0) {
+            printRegistrations(terminal, answer.registrations, clock.now());
+          }
+          printSetAside(terminal, answer.quarantined);
           terminal.out(more(answer.more, 'registrations'));
         },
       ),
@@ -28,12 +37,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         answering(
           { command, terminal, clock },
           async (client) => {
-            const { registrations: found } = await client.get(
+            const { registrations: found, quarantined } = await client.get(
               ['registrations'],
               { registration: name },
               registrationListSchema,
             );
             const [registration] = found;
+            if (registration === undefined && quarantined.length > 0) return { quarantined };
             if (registration === undefined) {
               throw new AdminClientError(
                 1,
@@ -41,9 +51,12 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
                 '`shr registrations` lists those that the dispatcher runs with',
               );
             }
-            return { registration };
+            return { registration, quarantined: [] };
           },
-          (answer) => printRegistration(terminal, answer.registration, clock.now()),
+          (answer) => {
+            if (answer.registration !== undefined) printRegistration(terminal, answer.registration, clock.now());
+            printSetAside(terminal, answer.quarantined);
+          },
         ),
       ),
   );
@@ -63,6 +76,15 @@ function printRegistrations(terminal: Terminal, registrations: readonly Registra
     { title: 'poll', value: (one) => pollText(one, nowMs) },
     { title: 'problems', value: (one) => problemsText(one.problems) },
   ]);
+}
+
+/** In full, each problem on a line of its own: an editor's click leads to its place. */
+function printSetAside(terminal: Terminal, quarantined: readonly QuarantinedView[]): void {
+  for (const { name, problems } of quarantined) {
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    terminal.out(`\n${printable(`set aside: ${name}, its configuration has ${count}`)}\n`);
+    for (const problem of problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
+  }
 }
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {

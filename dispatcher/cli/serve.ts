@@ -13,7 +13,10 @@ import type { Log } from '../lifecycle/ports.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
 import { createLog } from '../observability/log.ts';
 import { configurationFiles } from './configuration-files.ts';
+import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
+
+const MOST_NAMED = 20;
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('serve')
@@ -82,15 +85,21 @@ async function load(
     files: systemFiles,
     provider: loadProvider,
   });
-  for (const problem of loaded.ok ? loaded.notes : [...loaded.problems, ...loaded.notes]) {
-    terminal.error(`${formatProblem(problem)}\n`);
-  }
+  for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
+  for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {
     const count = loaded.problems.length;
     terminal.error(
       `shr: ${count} ${count === 1 ? 'problem' : 'problems'} in the configuration; \`shr init\` writes a first one\n`,
     );
     return undefined;
+  }
+  const { registrations, quarantined } = loaded.configuration;
+  if (quarantined.length > 0) {
+    const names = quarantined.map(({ name }) => printable(name)).slice(0, MOST_NAMED);
+    const more = quarantined.length > names.length ? `, and ${quarantined.length - names.length} more` : '';
+    terminal.error(`shr: set aside until their problems are corrected: ${names.join(', ')}${more}\n`);
+    terminal.error(`shr: serving ${registrations.length} of ${registrations.length + quarantined.length}\n`);
   }
   return loaded.configuration;
 }

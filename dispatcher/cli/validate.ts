@@ -38,7 +38,7 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
     },
     options.config === undefined ? 'optional' : 'required',
   );
-  const sizes = inspection.problems.length > 0 ? { problems: [], notes: [] } : await sizesOf(inspection);
+  const sizes = await sizesOf(inspection);
   const shown = (problem: Problem): Problem => ({ ...problem, file: nameOf(problem.file, terminal) });
   const problems = [...inspection.problems, ...sizes.problems].map(shown);
   const notes = [...inspection.notes, ...sizes.notes].map(shown);
@@ -66,10 +66,16 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
 }
 
 /** Whether the backends sell what a runner has when its labels say nothing: a problem where none does. */
-async function sizesOf({ registrations, files }: Inspection): Promise<{ problems: Problem[]; notes: Problem[] }> {
+async function sizesOf({
+  registrations,
+  quarantined,
+  files,
+}: Inspection): Promise<{ problems: Problem[]; notes: Problem[] }> {
   const problems: Problem[] = [];
   const notes: Problem[] = [];
+  const wrong = new Set(quarantined.map(({ name }) => name));
   for (const registration of registrations) {
+    if (wrong.has(registration.name)) continue;
     const answer = applyPolicy(registration, []);
     if (!answer.granted) continue;
     const fits = await loadFits(registration);

@@ -48,7 +48,6 @@ export const unknownPlatform: Platform = {
 const DELIVERIES_MS = 7 * 86_400_000;
 const HISTORY_MS = 30 * 86_400_000;
 const HISTORY_ROWS = 200_000;
-const SHORTEST_ADMIN_TOKEN = 16;
 
 export async function readDispatcher(
   reading: Reading,
@@ -103,14 +102,7 @@ function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | unde
   const path = ['adminToken'];
   const token = reading.section(path, dispatcherFile.shape.adminToken);
   if (token === undefined) return undefined;
-  if (!reading.unresolved(path) && token.length < SHORTEST_ADMIN_TOKEN) {
-    reading.problem(
-      path,
-      `the token has fewer than ${SHORTEST_ADMIN_TOKEN} characters`,
-      'Make one with `openssl rand -hex 32`.',
-    );
-  }
-  return reading.secret(path, token);
+  return reading.chosenSecret(path, token);
 }
 
 function readAddress(
@@ -120,9 +112,21 @@ function readAddress(
 ): { readonly host: string; readonly port: number } | undefined {
   const colon = text.lastIndexOf(':');
   const port = Number(text.slice(colon + 1));
-  if (port <= 65_535) return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port };
-  reading.problem(['listen', key], `${port} is no port`, 'Ports go from 0 (any free one) to 65535.');
-  return undefined;
+  const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+  if (port > 65_535) {
+    reading.problem(['listen', key], `${port} is not a valid port`, 'Ports go from 0 (any free one) to 65535.');
+    return undefined;
+  }
+  // `80:90`: ports in the form that container engines take.
+  if (/^\d+$/.test(host)) {
+    reading.problem(
+      ['listen', key],
+      `${host} is not an address to listen on`,
+      `Write \`${key === 'public' ? '0.0.0.0' : '127.0.0.1'}:${port}\`.`,
+    );
+    return undefined;
+  }
+  return { host, port };
 }
 
 function readWebhooks(reading: Reading, tenants: readonly TenantEntry[] | undefined): readonly WebhookEndpoint[] {
@@ -131,7 +135,7 @@ function readWebhooks(reading: Reading, tenants: readonly TenantEntry[] | undefi
     (file, index): WebhookEndpoint => ({
       host: (file.host ?? 'github.com').toLowerCase(),
       appId: file.appId === undefined ? undefined : String(file.appId),
-      secrets: file.secrets.map((text, at) => reading.secret(['webhooks', index, 'secrets', at], text)),
+      secrets: file.secrets.map((text, at) => reading.chosenSecret(['webhooks', index, 'secrets', at], text)),
       owners: file.owners.map((owner) => owner.toLowerCase()),
       ...(file.tenants === undefined ? {} : { tenants: file.tenants }),
     }),

@@ -1,6 +1,20 @@
-/** A YAML file as a plain value, with the place of everything in it. */
-import { type Document, isAlias, isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+/** A YAML file as a plain value, with the place of everything in it. Bounded in size, words, depth and aliases. */
+import {
+  Composer,
+  type CST,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  Lexer,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  Parser,
+} from 'yaml';
 import type { Path, Problem } from './problem.ts';
+import { mistakesIn } from './yaml-mistakes.ts';
 
 interface Place {
   readonly line: number;
@@ -9,7 +23,7 @@ interface Place {
 
 export interface YamlFile {
   readonly file: string;
-  /** Undefined when the text is no YAML. */
+  /** Undefined when the text is not YAML. */
   readonly value: unknown;
   readonly problems: readonly Problem[];
   /** Of the value at the path, or of what comes closest to it: the key, or the map in which it is missing. */
@@ -20,29 +34,35 @@ export interface YamlFile {
   placesOfKeys(path: Path): ReadonlyMap<string, Place>;
 }
 
+/** Nested further than any file of ours needs; the composer recurses, and takes minutes for what is nested without end. */
+const DEEPEST = 64;
+/** Bytes of a file for each word of YAML (indents, dashes, keys, line ends): a registration of many short lines has 4. */
+const LEAST_BYTES_A_WORD = 3;
+const WORDS_ALWAYS = 10_000;
+const MOST_ALIASES = 100;
 const START: Place = { line: 1, column: 1 };
 
-export function readYaml(file: string, text: string): YamlFile {
+/** `mostBytes`: what such a file may have; the words that are read follow from it. */
+export function readYaml(file: string, text: string, mostBytes: number): YamlFile {
   const lines = new LineCounter();
-  // uniqueKeys is yaml's default: a key written twice is an error instead of the last one winning.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true });
-  const problems = [...document.errors, ...document.warnings].map((error): Problem => {
-    const place = lines.linePos(error.pos[0]);
-    return {
-      file,
-      line: place.line,
-      column: place.col,
-      path: '',
-      message: `not readable as YAML: ${error.message}`,
-      cure: 'Correct the line; a value with `: `, `#` or a leading `*`, `&`, `{` or `[` needs quotes.',
-    };
-  });
-  const value = problems.length === 0 ? plainValue(document, file, problems) : undefined;
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  const problems: Problem[] = [];
+  const problem = (offset: number, message: string, cure: string): void => {
+    problems.push({ file, ...placeAt(offset), path: '', message, cure });
+  };
+  const composed = compose(text, lines, Math.max(WORDS_ALWAYS, Math.floor(mostBytes / LEAST_BYTES_A_WORD)));
+  if (composed.outcome === 'beyond') problem(composed.offset, composed.message, composed.cure);
+  const document = composed.outcome === 'document' ? composed.document : undefined;
+  if (document !== undefined) {
+    for (const { offset, message, cure } of mistakesIn(document, text, lines)) problem(offset, message, cure);
+  }
+  const value = document === undefined || problems.length > 0 ? undefined : plainValue(document, problem);
   const placeOfNode = (node: Node | undefined): Place => {
     const offset = node?.range?.[0];
-    if (offset === undefined) return START;
-    const place = lines.linePos(offset);
-    return { line: place.line, column: place.col };
+    return offset === undefined ? START : placeAt(offset);
   };
   return {
     file,
@@ -58,6 +78,7 @@ export function readYaml(file: string, text: string): YamlFile {
     },
     placesOfKeys(path) {
       const places = new Map<string, Place>();
+      if (document === undefined) return places;
       const walk = (node: unknown, above: string): void => {
         const map = isAlias(node) ? node.resolve(document) : node;
         if (!isMap(map)) return;
@@ -74,19 +95,72 @@ export function readYaml(file: string, text: string): YamlFile {
   };
 }
 
-function plainValue(document: Document.Parsed, file: string, problems: Problem[]): unknown {
+type Composed =
+  | { readonly outcome: 'document'; readonly document: Document.Parsed | undefined }
+  | { readonly outcome: 'beyond'; readonly offset: number; readonly message: string; readonly cure: string };
+
+/** `parseDocument` of yaml, which has no bounds, word by word. */
+function compose(text: string, lines: LineCounter, mostWords: number): Composed {
+  lines.addNewLine(0);
+  const parser = new Parser(lines.addNewLine);
+  // Without uniqueKeys: yaml compares each key with all before it, and 30,000 keys take a minute; `mistakesIn` has a set.
+  const composer = new Composer<ParsedNode, true>({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
+  let beyond: Composed | undefined;
+  function* tokens(): Generator<CST.Token, void> {
+    let words = 0;
+    for (const word of new Lexer().lex(text)) {
+      words += 1;
+      yield* parser.next(word);
+      if (words > mostWords) {
+        const message = `the file has more than ${mostWords} words, brackets and line ends`;
+        beyond = {
+          outcome: 'beyond',
+          offset: parser.offset,
+          message,
+          cure: 'Split it, or leave out what is not needed.',
+        };
+        return;
+      }
+      if (parser.stack.length > DEEPEST) {
+        const message = 'what stands here is nested too deeply';
+        beyond = {
+          outcome: 'beyond',
+          offset: parser.offset,
+          message,
+          cure: 'Flatten it; a bracket may not be closed.',
+        };
+        return;
+      }
+    }
+    yield* parser.end();
+  }
+  let only: Document.Parsed | undefined;
+  for (const document of composer.compose(tokens(), true, text.length)) {
+    if (only !== undefined) {
+      const message = 'a second document begins here (`---`)';
+      return { outcome: 'beyond', offset: document.range[0], message, cure: 'Keep one document in a file.' };
+    }
+    only = document;
+  }
+  return beyond ?? { outcome: 'document', document: only };
+}
+
+function plainValue(
+  document: Document.Parsed,
+  problem: (offset: number, message: string, cure: string) => void,
+): unknown {
   try {
     // Bounds what a few aliases of aliases can expand to.
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
     return value;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    problems.push({ file, ...START, path: '', message, cure: 'Write the values out instead of using aliases.' });
+  } catch {
+    problem(0, 'its aliases expand to too much', 'Write the values out instead of using aliases.');
     return undefined;
   }
 }
 
-function closestNode(document: Document.Parsed, path: Path): Node | undefined {
+function closestNode(document: Document.Parsed | undefined, path: Path): Node | undefined {
+  if (document === undefined) return undefined;
   let closest: Node | undefined = isNode(document.contents) ? document.contents : undefined;
   for (let length = 1; length <= path.length; length += 1) {
     const found = document.getIn(path.slice(0, length), true);

@@ -1,23 +1,55 @@
-/** What the configuration reads from the disk, bounded. */
-import { open, readdir } from 'node:fs/promises';
+/** What the configuration reads from the disk: regular files alone, bounded, and not beyond the folder they belong to. */
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, realpath } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+
+export interface ReadBounds {
+  readonly mostBytes: number;
+  /**
+   * The file must really lie in this folder: the folder itself may not be a link that leads out of the one around it,
+   * and no link on the way to the file may leave it. Undefined: anywhere.
+   */
+  readonly within?: { readonly around: string; readonly name: string } | undefined;
+}
+
+export interface FileContent {
+  readonly text: string;
+  /** Who may read it besides the user that it belongs to. */
+  readonly exposedTo: 'everybody' | 'group' | 'nobody else';
+}
 
 export interface Files {
-  /** The file's text; rejects as the file system does. */
-  read(path: string): Promise<string>;
+  /** Rejects as the file system does, and with FileRefused for what is there and may not be read. */
+  read(path: string, bounds: ReadBounds): Promise<FileContent>;
   /** The names in a folder. */
   list(folder: string): Promise<readonly string[]>;
 }
 
-/** A configuration file is a few KB: more than this is a mistake, such as a path to the ledger. */
-const LARGEST_FILE = 1024 * 1024;
+/** The message has no subject: it follows the name of the file. */
+export class FileRefused extends Error {
+  readonly kind: 'too-large' | 'not-a-file' | 'outside' | 'not-text';
+  readonly cure: string;
+  constructor(kind: FileRefused['kind'], message: string, cure: string) {
+    super(message);
+    this.name = 'FileRefused';
+    this.kind = kind;
+    this.cure = cure;
+  }
+}
 
 export const systemFiles: Files = {
-  async read(path) {
-    const file = await open(path, 'r');
+  async read(path, bounds) {
+    // O_NONBLOCK: the open of a named pipe that has no writer would never end.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const { size } = await file.stat();
-      if (size > LARGEST_FILE) throw new Error(`it has ${size} bytes, and ${LARGEST_FILE} are the most`);
-      return await file.readFile('utf8');
+      const stats = await file.stat();
+      if (stats.isDirectory()) throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
+      if (!stats.isFile()) {
+        throw new FileRefused('not-a-file', 'it is a device, pipe or socket', 'Name a regular file.');
+      }
+      if (bounds.within !== undefined) await refuseOutside(path, stats, bounds.within);
+      if (stats.size > bounds.mostBytes) throw tooLarge(`${stats.size}`, bounds.mostBytes);
+      return { text: await readText(file, bounds.mostBytes), exposedTo: exposure(stats) };
     } finally {
       await file.close();
     }
@@ -25,20 +57,73 @@ export const systemFiles: Files = {
   list: (folder) => readdir(folder),
 };
 
+function tooLarge(bytes: string, mostBytes: number): FileRefused {
+  return new FileRefused(
+    'too-large',
+    `it has ${bytes} bytes, and ${mostBytes} is the limit`,
+    'Check that it is the right file, and leave out what is not needed.',
+  );
+}
+
+/** Not by its size alone: that of a file in /proc is 0, and a file can grow while it is read. */
+async function readText(file: FileHandle, mostBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for (;;) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(65_536, mostBytes + 1)), 0, null, null);
+    if (bytesRead === 0) break;
+    bytes += bytesRead;
+    if (bytes > mostBytes) throw tooLarge(`more than ${mostBytes}`, mostBytes);
+    chunks.push(buffer.subarray(0, bytesRead));
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw new FileRefused('not-text', 'it is not text in UTF-8', 'Save it as UTF-8, or name the right file.');
+  }
+}
+
+/**
+ * What was opened is compared with what stands at the real path: a link that is exchanged between the two looks is
+ * found out.
+ */
+async function refuseOutside(path: string, opened: Stats, { around, name }: { around: string; name: string }) {
+  const home = join(await realpath(around), name);
+  const real = await realpath(path);
+  const found = await lstat(real);
+  const inside = relative(home, real);
+  // Kubernetes mounts secrets through folders that are called `..2026_11_28_…`.
+  const leaves = inside === '' || inside === '..' || inside.startsWith(`..${sep}`);
+  if (!leaves && found.dev === opened.dev && found.ino === opened.ino) return;
+  throw new FileRefused('outside', 'a link leads out of its folder', 'Put the file itself there.');
+}
+
+/** A group that is how we read a file of another user's is no exposure. */
+function exposure({ mode, uid }: Stats): FileContent['exposedTo'] {
+  if ((mode & 0o006) !== 0) return 'everybody';
+  const own = process.geteuid?.();
+  return (mode & 0o060) !== 0 && own === uid ? 'group' : 'nobody else';
+}
+
 /** Why a file could not be read, and what to do. */
 export function fileTrouble(error: unknown): { readonly message: string; readonly cure: string } {
+  if (error instanceof FileRefused) return { message: error.message, cure: error.cure };
   switch (errorCode(error)) {
     case 'ENOENT':
       return { message: 'there is no such file', cure: 'Create it, or correct the path.' };
     case 'EACCES':
     case 'EPERM':
-      return { message: 'it may not be read', cure: 'Let the user that runs the dispatcher read it.' };
+      return { message: 'permission to read it is denied', cure: 'Let the user that runs the dispatcher read it.' };
     case 'EISDIR':
       return { message: 'it is a folder', cure: 'Name a file.' };
     case 'ENOTDIR':
-      return { message: 'it is no folder', cure: 'Name a folder.' };
+      return { message: 'a part of the path is a file, not a folder', cure: 'Correct the path.' };
+    case 'ELOOP':
+      return { message: 'it is a link that leads back to itself', cure: 'Put the file itself there.' };
+    case 'ENXIO':
+      return { message: 'it is a device, pipe or socket', cure: 'Name a regular file.' };
     default:
-      return { message: error instanceof Error ? error.message : String(error), cure: 'See to the file.' };
+      return { message: error instanceof Error ? error.message : String(error), cure: 'Check the file and its disk.' };
   }
 }
 

@@ -1,17 +1,18 @@
 /**
- * The whole configuration from its files and the environment: either all of it, validated, or every problem at once
- * with file, line and what to do.
+ * The whole configuration from its files and the environment, with every problem at once: file, line, what to do. A
+ * mistake in dispatcher.yaml is everybody's; one in a registration sets that registration aside, and no other.
  */
 import { dirname, join, resolve } from 'node:path';
 import { Territory } from '../admission/territory.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml } from './document.ts';
 import { errorCode, type Files, fileTrouble } from './files.ts';
-import type { Configuration, Registration, TenantEntry } from './model.ts';
+import type { Configuration, Conflict, JobClaims, Quarantined, Registration, TenantEntry } from './model.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
 import { inReadingOrder, type Problem } from './problem.ts';
 import { Reading } from './reading.ts';
 import type { Reach } from './reference.ts';
+import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
 import { NAME } from './schema.ts';
 import type { ProviderLookup } from './shared-sections.ts';
@@ -32,13 +33,25 @@ export interface ConfigurationSources {
 }
 
 export type Loaded =
-  | { readonly ok: true; readonly configuration: Configuration; readonly notes: readonly Problem[] }
+  | {
+      readonly ok: true;
+      readonly configuration: Configuration;
+      /** Of the registrations that are set aside, and of those that are in each other's way. */
+      readonly problems: readonly Problem[];
+      readonly notes: readonly Problem[];
+    }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
 /** What `shr validate` and `shr explain` work on, where there may be no dispatcher.yaml. */
 export interface Inspection {
   readonly platform: Platform;
+  /** All that could be read, those with problems too. */
   readonly registrations: readonly Registration[];
+  readonly quarantined: readonly Quarantined[];
+  readonly conflicts: readonly Conflict[];
+  /** Of dispatcher.yaml and of the folder of registrations: with them nothing can be served. */
+  readonly platformProblems: readonly Problem[];
+  /** All of them. */
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
   /** The files that were read. */
@@ -46,11 +59,26 @@ export interface Inspection {
 }
 
 const MOST_REGISTRATIONS = 20_000;
+/** Tens of thousands of tenants fit into it. */
+const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
+/** 10,000 repositories by name fit into it; it is read in a third of a second. */
+const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_000, references: 200 };
 
+/**
+ * Not ok with a problem of dispatcher.yaml, and where every registration is set aside: what is wrong with all of them
+ * is the platform's to mend, and an earlier dispatcher that still serves should go on.
+ */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
-  const { platform, registrations, problems, notes } = await inspectConfiguration(sources, 'required');
-  if (problems.length > 0 || platform.config === undefined) return { ok: false, problems, notes };
-  return { ok: true, configuration: { dispatcher: platform.config, registrations }, notes };
+  const inspection = await inspectConfiguration(sources, 'required');
+  const { platform, quarantined, conflicts, problems, notes } = inspection;
+  const setAside = new Set(quarantined.map(({ name }) => name));
+  const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
+  const useless = registrations.length === 0 && quarantined.length > 0;
+  if (inspection.platformProblems.length > 0 || platform.config === undefined || useless) {
+    return { ok: false, problems, notes };
+  }
+  const configuration = { dispatcher: platform.config, registrations, quarantined, conflicts };
+  return { ok: true, configuration, problems, notes };
 }
 
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
@@ -60,34 +88,68 @@ export async function inspectConfiguration(
 ): Promise<Inspection> {
   const found = new Findings();
   const platform = await readPlatform(sources, dispatcher, found);
-  const registrations: { readonly registration: Registration; readonly reading: Reading }[] = [];
+  const entries = await registrationFiles(sources, found);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
-  for (const { name, file } of await registrationFiles(sources, found)) {
-    const reading = await readOne(name, file, platform, tenants, sources, found);
-    if (reading !== undefined) registrations.push(reading);
+  const read: RegistrationFound[] = [];
+  for (const { name, file } of entries.files) {
+    read.push(await readContained(name, file, platform, tenants, sources, found));
   }
-  const readings = new Map(registrations.map(({ registration, reading }) => [registration, reading]));
-  for (const { first, second, label } of findTies([...readings.keys()])) {
-    readings
-      .get(second)
-      ?.problem(
-        readings.get(second)?.has(['labels']) === true ? ['labels'] : [],
-        `it claims jobs with the label \`${label}\` with the same right as registration \`${first.name}\``,
-        'Give one of them another label, or a higher `priority`.',
-      );
-  }
-  const all = [...readings.keys()];
-  const overlaps = [...findOverlaps(new Territory(platform.tenants, all), all), ...findTravellers(all)];
-  for (const { registration, path, message, cure } of overlaps)
-    readings.get(registration)?.problem(path, message, cure);
-  for (const reading of readings.values()) found.take(reading);
+  tellOverlaps(read, platform);
+  const conflicts = conflictsAmong(read);
+  const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
+  const platformProblems = inReadingOrder(found.problems);
+  const others = [...quarantined.flatMap(({ problems }) => problems), ...conflicts.map(({ problem }) => problem)];
   return {
     platform,
-    registrations: [...readings.keys()],
-    problems: inReadingOrder(found.problems),
-    notes: inReadingOrder(found.notes),
+    registrations: read.flatMap(({ registration }) => (registration === undefined ? [] : [registration])),
+    quarantined,
+    conflicts,
+    platformProblems,
+    problems: inReadingOrder([...platformProblems, ...others]),
+    notes: inReadingOrder([...found.notes, ...read.flatMap(({ reading }) => reading?.notes ?? [])]),
     files: found.files,
   };
+}
+
+/** One registration's file, read or not. */
+interface RegistrationFound {
+  readonly name: string;
+  readonly file: string;
+  readonly registration: Registration | undefined;
+  readonly claims: JobClaims | undefined;
+  readonly reading: Reading | undefined;
+  /** Of a file that could not be read; the others are in the reading. */
+  readonly problems: readonly Problem[];
+}
+
+function setAside({ name, file, claims, reading, problems }: RegistrationFound): readonly Quarantined[] {
+  const all = inReadingOrder([...problems, ...(reading?.problems ?? [])]);
+  return all.length === 0 ? [] : [{ name, file, problems: all, claims }];
+}
+
+function tellOverlaps(found: readonly RegistrationFound[], platform: Platform): void {
+  const readings = new Map(found.map(({ registration, reading }) => [registration, reading]));
+  const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
+  const overlaps = [...findOverlaps(new Territory(platform.tenants, all), all), ...findTravellers(all)];
+  for (const { registration, path, message, cure } of overlaps) {
+    readings.get(registration)?.problem(path, message, cure);
+  }
+}
+
+/** Told at the second of the two, and set aside is neither: the jobs in question are refused when they come. */
+function conflictsAmong(found: readonly RegistrationFound[]): readonly Conflict[] {
+  const readings = new Map(found.map(({ name, reading }) => [name, reading]));
+  const claims = found.flatMap((one) => (one.claims === undefined ? [] : [one.claims]));
+  return findTies(claims).flatMap(({ first, second, label }) => {
+    const reading = readings.get(second.name);
+    if (reading === undefined) return [];
+    const problem = reading.finding(
+      reading.has(['labels']) ? ['labels'] : [],
+      `it claims jobs with the label \`${label}\` with the same right as registration \`${first.name}\`: such jobs are refused`,
+      'Give one of them another label, or a higher `priority`.',
+    );
+    return [{ registrations: [first.name, second.name] as const, problem }];
+  });
 }
 
 class Findings {
@@ -95,14 +157,13 @@ class Findings {
   readonly notes: Problem[] = [];
   readonly files: string[] = [];
 
-  take(reading: Reading): void {
-    this.problems.push(...reading.problems);
-    this.notes.push(...reading.notes);
-  }
-
   file(file: string, message: string, cure: string, list: Problem[] = this.problems): void {
-    list.push({ file, line: 0, column: 0, path: '', message, cure });
+    list.push(wholeFile(file, message, cure));
   }
+}
+
+function wholeFile(file: string, message: string, cure: string): Problem {
+  return { file, line: 0, column: 0, path: '', message, cure };
 }
 
 async function readPlatform(
@@ -113,7 +174,7 @@ async function readPlatform(
   const file = sources.dispatcherFile;
   let text: string;
   try {
-    text = await sources.files.read(file);
+    ({ text } = await sources.files.read(file, { mostBytes: DISPATCHER_BOUNDS.bytes }));
   } catch (error) {
     if (dispatcher === 'optional' && errorCode(error) === 'ENOENT') {
       found.file(
@@ -134,66 +195,100 @@ async function readPlatform(
   }
   found.files.push(file);
   const reading = await Reading.start(
-    readYaml(file, text),
+    readYaml(file, text, DISPATCHER_BOUNDS.bytes),
     { kind: 'platform' },
     referenceSources(sources),
     secretsOf(sources),
+    DISPATCHER_BOUNDS,
   );
   const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider });
-  found.take(reading);
+  found.problems.push(...reading.problems);
+  found.notes.push(...reading.notes);
   return platform;
 }
 
-async function registrationFiles(
-  sources: ConfigurationSources,
-  found: Findings,
-): Promise<readonly { readonly name: string; readonly file: string }[]> {
+interface FolderEntries {
+  readonly files: readonly { readonly name: string; readonly file: string }[];
+  /** Those whose name says that they are meant as registrations, and cannot be any. */
+  readonly quarantined: readonly Quarantined[];
+}
+
+const NO_ENTRIES: FolderEntries = { files: [], quarantined: [] };
+
+async function registrationFiles(sources: ConfigurationSources, found: Findings): Promise<FolderEntries> {
   const folder = sources.registrationsFolder;
   let names: readonly string[];
   try {
     names = await sources.files.list(folder);
   } catch (error) {
-    const { message, cure } = fileTrouble(error);
-    found.file(
-      folder,
-      message.replace('file', 'folder'),
-      errorCode(error) === 'ENOENT' ? 'Run `shr init`, or name the folder.' : cure,
-    );
-    return [];
+    const { message, cure } = folderTrouble(error);
+    found.file(folder, message, cure);
+    return NO_ENTRIES;
   }
   const files: { readonly name: string; readonly file: string }[] = [];
+  const quarantined: Quarantined[] = [];
+  const refuse = (name: string, file: string, message: string, cure: string): void => {
+    quarantined.push({ name, file, problems: [wholeFile(file, message, cure)], claims: undefined });
+  };
   for (const entry of [...names].sort()) {
     const file = join(folder, entry);
     if (entry.endsWith('.example.yaml') || entry.startsWith('.')) continue;
     if (entry.endsWith('.yml')) {
-      found.file(
-        file,
-        'registrations end in .yaml',
-        `Rename it to ${entry.slice(0, -'.yml'.length)}.yaml, or move it elsewhere.`,
-      );
+      const name = entry.slice(0, -'.yml'.length);
+      refuse(name, file, 'registrations end in .yaml', `Rename it to ${name}.yaml, or move it elsewhere.`);
       continue;
     }
     if (!entry.endsWith('.yaml')) continue;
     const name = entry.slice(0, -'.yaml'.length);
     if (NAME.test(name)) files.push({ name, file });
-    else
-      found.file(
-        file,
-        'the name of the file is the name of the registration, and not a valid one',
-        'Use 1 to 32 lower-case letters, digits and inner hyphens.',
-      );
+    else {
+      const message = 'the name of the file is the name of the registration, and not a valid one';
+      refuse(name, file, message, 'Use 1 to 32 lower-case letters, digits and inner hyphens.');
+    }
   }
-  if (files.length > MOST_REGISTRATIONS) {
-    found.file(
-      folder,
-      `there are ${files.length} registrations, and ${MOST_REGISTRATIONS} are the most`,
-      'Split them between dispatchers.',
-    );
-    return [];
+  if (files.length + quarantined.length > MOST_REGISTRATIONS) {
+    const message = `there are ${files.length} registrations, and ${MOST_REGISTRATIONS} is the limit`;
+    found.file(folder, message, 'Split them between dispatchers.');
+    return NO_ENTRIES;
   }
-  if (files.length === 0)
+  if (files.length === 0 && quarantined.length === 0)
     found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes);
-  return files;
+  return { files, quarantined };
+}
+
+function folderTrouble(error: unknown): { readonly message: string; readonly cure: string } {
+  switch (errorCode(error)) {
+    case 'ENOENT':
+      return { message: 'there is no such folder', cure: 'Run `shr init`, or name the folder.' };
+    case 'ENOTDIR':
+      return { message: 'it is not a folder', cure: 'Name a folder.' };
+    default:
+      return fileTrouble(error);
+  }
+}
+
+/** What breaks while one file is read must not break the others. */
+async function readContained(
+  name: string,
+  file: string,
+  platform: Platform,
+  tenants: TenantLookup | undefined,
+  sources: ConfigurationSources,
+  found: Findings,
+): Promise<RegistrationFound> {
+  try {
+    return await readOne(name, file, platform, tenants, sources, found);
+  } catch (error) {
+    // Not its message: that may repeat a secret.
+    const kind = error instanceof Error ? error.name : typeof error;
+    const message = `a defect of the program (${kind}) kept it from being read`;
+    return unread(name, file, message, 'Report it with the file, secrets left out.');
+  }
+}
+
+function unread(name: string, file: string, message: string, cure: string): RegistrationFound {
+  const problems = [wholeFile(file, message, cure)];
+  return { name, file, registration: undefined, claims: undefined, reading: undefined, problems };
 }
 
 async function readOne(
@@ -203,48 +298,38 @@ async function readOne(
   tenants: TenantLookup | undefined,
   sources: ConfigurationSources,
   found: Findings,
-): Promise<{ readonly registration: Registration; readonly reading: Reading } | undefined> {
+): Promise<RegistrationFound> {
+  const owners = tenants?.(name) ?? [];
+  const ours = tenants === undefined || (owners.length > 0 && owners.every(({ grant }) => grant === undefined));
+  // A tenant's link could name a file of the platform, whose words would then show in the problems.
+  const within = ours ? undefined : { around: sources.registrationsFolder, name: '' };
   let text: string;
   try {
-    text = await sources.files.read(file);
+    ({ text } = await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within }));
   } catch (error) {
     const { message, cure } = fileTrouble(error);
-    found.file(file, message, cure);
-    return undefined;
+    return unread(name, file, message, cure);
   }
   found.files.push(file);
-  const [tenant, rival] = tenants?.(name) ?? [];
+  const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
-    found.file(
-      file,
-      'dispatcher.yaml says of no tenant that this registration is its',
-      `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`,
-    );
-    return undefined;
+    const cure = `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
+    return unread(name, file, 'dispatcher.yaml says of no tenant that this registration is its', cure);
   }
   if (tenant !== undefined && rival !== undefined) {
-    found.file(
-      file,
-      `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``,
-      `Name \`${name}\` in the \`registrations\` of one of them.`,
-    );
-    return undefined;
+    const message = `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``;
+    return unread(name, file, message, `Name \`${name}\` in the \`registrations\` of one of them.`);
   }
   const reading = await Reading.start(
-    readYaml(file, text),
+    readYaml(file, text, REGISTRATION_BOUNDS.bytes),
     reachOf(platform, tenant),
     referenceSources(sources),
     secretsOf(sources),
+    REGISTRATION_BOUNDS,
   );
-  const registration = await readRegistration(reading, {
-    name,
-    platform,
-    grant: tenant?.grant,
-    provider: sources.provider,
-  });
-  if (registration !== undefined) return { registration, reading };
-  found.take(reading);
-  return undefined;
+  const context = { name, platform, grant: tenant?.grant, provider: sources.provider };
+  const { registration, claims } = await readRegistration(reading, context);
+  return { name, file, registration, claims, reading, problems: [] };
 }
 
 function reachOf(platform: Platform, tenant: TenantEntry | undefined): Reach {

@@ -2,6 +2,7 @@
 import type { Architecture } from '../../providers/provider.ts';
 import type { GithubScope } from '../github/scope.ts';
 import type { Retention } from '../ledger/ledger.ts';
+import type { Problem } from './problem.ts';
 
 /** Keeps a secret out of logs, JSON and error messages. */
 export class Secret {
@@ -185,6 +186,29 @@ export interface Registration {
   readonly chargeLabels: Readonly<Record<string, string>>;
 }
 
+/** Which jobs a registration asks for. */
+export type JobClaims = Pick<Registration, 'name' | 'grant' | 'host' | 'claim' | 'labels' | 'priority'>;
+
+/** A registration that is set aside until its problems are mended. */
+export interface Quarantined {
+  /** Of the file, without its ending; a valid name or not. */
+  readonly name: string;
+  readonly file: string;
+  /** At least one. */
+  readonly problems: readonly Problem[];
+  /**
+   * What it asks for, where its file says so rightly: those jobs are refused meanwhile, so that no other registration
+   * with a wider claim takes them.
+   */
+  readonly claims: JobClaims | undefined;
+}
+
+/** Two registrations with the same right to some jobs. Both serve; the jobs in question are refused. */
+export interface Conflict {
+  readonly registrations: readonly [string, string];
+  readonly problem: Problem;
+}
+
 /** The platform's own file, `dispatcher.yaml`. */
 export interface DispatcherConfig {
   /** `[a-z0-9-]`, at most 20 characters: in the name of every runner and the tags of every instance. Never change it. */
@@ -222,6 +246,8 @@ export interface WebhookEndpoint {
 export interface Configuration {
   readonly dispatcher: DispatcherConfig;
   readonly registrations: readonly Registration[];
+  readonly quarantined: readonly Quarantined[];
+  readonly conflicts: readonly Conflict[];
 }
 
 /** The scope at which runners for a job in this repository register. */

@@ -5,19 +5,27 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import type { YamlFile } from './document.ts';
+import { schemaAt, wordsOfIssue } from './issue-words.ts';
 import { Secret } from './model.ts';
 import { formatPath, type Path, type Problem } from './problem.ts';
-import { type Reach, type ReferenceSources, resolveReference } from './reference.ts';
+import type { Reach, ReferenceSources } from './reference.ts';
+import { type FileBounds, resolveReferences } from './references.ts';
+import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { unknownKeyCure } from './schema.ts';
 
-/** Stands where a reference has no value yet: `validate` runs on machines that do not have the secrets. */
-const UNRESOLVED = 'unresolved-reference';
-const DEEPEST = 32;
+/** Told of one file. */
+const MOST_PROBLEMS = 100;
+/** Fewer characters than these can be tried out; 16 of hexadecimal digits are 64 bits. */
+const SHORTEST_SECRET = 16;
 
 export class Reading {
-  readonly problems: Problem[] = [];
-  /** Worth saying, and no error. */
+  /** Worth saying, and not an error. */
   readonly notes: Problem[] = [];
+  readonly #problems: Problem[] = [];
+  #problemCount = 0;
+  readonly #wrongKeys = new Set<string>();
+  /** By `keyOf`: see Salvaged. */
+  readonly #kept = new Map<string, readonly number[]>();
   readonly #yaml: YamlFile;
   readonly #value: unknown;
   /** Paths whose value came from a reference; false: it had none. */
@@ -36,7 +44,7 @@ export class Reading {
     this.#value = resolved.value;
     this.#references = resolved.references;
     this.#revealed = resolved.revealed;
-    this.problems.push(...yaml.problems);
+    for (const problem of yaml.problems) this.#add([], () => problem);
   }
 
   static async start(
@@ -44,53 +52,13 @@ export class Reading {
     reach: Reach,
     sources: ReferenceSources,
     secrets: 'required' | 'optional',
+    bounds: FileBounds,
   ): Promise<Reading> {
-    const references = new Map<string, boolean>();
-    const revealed: string[] = [];
-    const findings: {
-      readonly path: Path;
-      readonly kind: 'problem' | 'note';
-      readonly message: string;
-      readonly cure: string;
-    }[] = [];
-    const walk = async (value: unknown, path: Path): Promise<unknown> => {
-      if (typeof value === 'string') {
-        const resolution = await resolveReference(value, reach, sources);
-        switch (resolution.outcome) {
-          case 'none':
-            return value;
-          case 'value':
-            references.set(formatPath(path), true);
-            if (resolution.value.length >= 4) revealed.push(resolution.value);
-            return resolution.value;
-          case 'absent':
-          case 'wrong': {
-            references.set(formatPath(path), false);
-            const kind = resolution.outcome === 'absent' && secrets === 'optional' ? 'note' : 'problem';
-            findings.push({ path, kind, message: resolution.message, cure: resolution.cure });
-            return UNRESOLVED;
-          }
-        }
-      }
-      if (typeof value !== 'object' || value === null) return value;
-      if (path.length >= DEEPEST) {
-        findings.push({ path, kind: 'problem', message: 'it is nested too deeply', cure: 'Flatten it.' });
-        return undefined;
-      }
-      if (Array.isArray(value)) {
-        const items: unknown[] = [];
-        for (const [index, item] of value.entries()) items.push(await walk(item, [...path, index]));
-        return items;
-      }
-      const entries: [string, unknown][] = [];
-      for (const [key, item] of Object.entries(value)) entries.push([key, await walk(item, [...path, key])]);
-      return Object.fromEntries(entries);
-    };
-    const value = await walk(yaml.value, []);
-    const reading = new Reading(yaml, { value, references, revealed });
-    for (const { kind, path, message, cure } of findings) {
-      if (kind === 'problem') reading.problem(path, message, cure);
-      else reading.note(path, message, cure);
+    const resolved = await resolveReferences(yaml.value, reach, sources, bounds);
+    const reading = new Reading(yaml, resolved);
+    for (const { kind, path, message, cure } of resolved.findings) {
+      if (kind === 'exposed' || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
+      else reading.problem(path, message, cure);
     }
     return reading;
   }
@@ -103,12 +71,37 @@ export class Reading {
     return this.#yaml.problems.length === 0;
   }
 
+  /** The first ones; the last says how many more there are. */
+  get problems(): readonly Problem[] {
+    const more = this.#problemCount - this.#problems.length;
+    if (more <= 0) return this.#problems;
+    const message = `there ${more === 1 ? 'is 1 more problem' : `are ${more} more problems`} in this file`;
+    const tail = { file: this.file, line: 0, column: 0, path: '', message, cure: 'Correct these first.' };
+    return [...this.#problems, tail];
+  }
+
+  get problemCount(): number {
+    return this.#problemCount;
+  }
+
   problem(path: Path, message: string, cure: string): void {
-    this.problems.push(this.#finding(path, message, cure, this.#yaml.placeOf(path)));
+    this.#add(path, () => this.finding(path, message, cure));
+  }
+
+  /** With its place, for somebody else's list. */
+  finding(path: Path, message: string, cure: string): Problem {
+    const original = originalPath(path, this.#kept);
+    return this.#finding(original, message, cure, this.#yaml.placeOf(original));
+  }
+
+  /** Whether a problem was found at the key of the top level or below it. */
+  isWrong(key: string): boolean {
+    return this.#wrongKeys.has(key);
   }
 
   note(path: Path, message: string, cure: string): void {
-    this.notes.push(this.#finding(path, message, cure, this.#yaml.placeOf(path)));
+    if (this.notes.length >= MOST_PROBLEMS) return;
+    this.notes.push(this.finding(path, message, cure));
   }
 
   /** Where the keys below the path stand, as `dispatcher.yaml:12:3`, by their path from there. */
@@ -118,7 +111,7 @@ export class Reading {
     return new Map(places.map(([key, { line, column }]) => [key, `${file}:${line}:${column}`]));
   }
 
-  /** Whether the file says anything at the path. */
+  /** Whether the file says anything at the path, right or wrong. */
   has(path: Path): boolean {
     return this.#at(path) !== undefined;
   }
@@ -127,8 +120,13 @@ export class Reading {
   topLevel(schema: z.ZodObject): boolean {
     if (!isRecord(this.#value)) {
       const message =
-        this.#value === null || this.#value === undefined ? 'the file is empty' : 'the file is no map of keys';
-      this.problem([], message, 'Start from the example, or run `shr init`.');
+        this.#value === null || this.#value === undefined ? 'the file is empty' : 'the file is not a map of keys';
+      const joined = typeof this.#value === 'string' && /^[\w-]+:\S/.test(this.#value);
+      this.problem(
+        [],
+        message,
+        joined ? 'Put a space after each colon.' : 'Write `KEY: VALUE` lines, as in the example or by `shr init`.',
+      );
       return false;
     }
     const known = Object.keys(schema.shape);
@@ -138,22 +136,31 @@ export class Reading {
     return true;
   }
 
-  /** The value at the path as the schema gives it, or undefined after its problems were noted. */
+  /**
+   * The value at the path as the schema gives it. Each of its mistakes is told, and what is wrong is left out, so that
+   * the rest can be judged on; undefined where nothing useful is left.
+   */
   section<T>(path: Path, schema: z.ZodType<T>): T | undefined {
-    const parsed = schema.safeParse(this.#at(path), { reportInput: false });
-    if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues) this.#issue(path, issue, schema);
-    return undefined;
+    const base = originalPath(path, this.#kept);
+    const value = this.#at(path);
+    const { data, issues, kept } = salvage(value, schema);
+    for (const issue of issues) this.#issue(base, issue, schema);
+    for (const [list, indexes] of kept) {
+      const at: unknown = JSON.parse(list);
+      if (Array.isArray(at)) this.#kept.set(keyOf([...base, ...at]), indexes);
+    }
+    // What a secret that is not here would have said cannot be left out as if the file did not say it.
+    return issues.some((issue) => this.#isUnresolved(below(base, issue))) ? undefined : data;
   }
 
   /** Whether a reference stands at the path that has no value yet: what follows from the value is not to be judged. */
   unresolved(path: Path): boolean {
-    return this.#references.get(formatPath(path)) === false;
+    return this.#isUnresolved(originalPath(path, this.#kept));
   }
 
   /** Like `unresolved`, for anything at or below the path. */
   unresolvedWithin(path: Path): boolean {
-    const prefix = formatPath(path);
+    const prefix = this.#format(path);
     for (const [reference, resolved] of this.#references) {
       if (
         !resolved &&
@@ -166,8 +173,20 @@ export class Reading {
 
   /** A secret may come from a reference alone. */
   secret(path: Path, value: string): Secret {
-    if (!this.#references.has(formatPath(path))) this.plainSecret(path);
+    if (!this.isReference(path)) this.plainSecret(path);
     return new Secret(value);
+  }
+
+  /** One that is made for us alone, and tried out at our own door: a short one does not keep anybody out. */
+  chosenSecret(path: Path, value: string): Secret {
+    if (this.isReference(path) && !this.unresolved(path) && value.length < SHORTEST_SECRET) {
+      this.problem(
+        path,
+        `the secret has fewer than ${SHORTEST_SECRET} characters, and can be guessed`,
+        'Make a new one with `openssl rand -hex 32`.',
+      );
+    }
+    return this.secret(path, value);
   }
 
   plainSecret(path: Path): void {
@@ -179,25 +198,29 @@ export class Reading {
   }
 
   isReference(path: Path): boolean {
-    return this.#references.has(formatPath(path));
+    return this.#references.has(this.#format(path));
+  }
+
+  #format(path: Path): string {
+    return formatPath(originalPath(path, this.#kept));
+  }
+
+  /** The path is in the file as it is. */
+  #isUnresolved(path: Path): boolean {
+    return this.#references.get(formatPath(path)) === false;
   }
 
   #at(path: Path): unknown {
-    let value = this.#value;
-    for (const part of path) {
-      if (Array.isArray(value) && typeof part === 'number') value = value[part];
-      else if (isRecord(value) && typeof part === 'string' && Object.hasOwn(value, part)) value = value[part];
-      else return undefined;
-    }
-    return value;
+    return valueAt(this.#value, originalPath(path, this.#kept));
   }
 
+  /** The issue's path is in the file as it is, below the base. */
   #issue(base: Path, issue: z.core.$ZodIssue, schema: z.ZodType): void {
-    const path = [...base, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
-    if (this.unresolved(path)) return;
+    const path = below(base, issue);
+    if (this.#isUnresolved(path)) return;
     if (issue.code === 'unrecognized_keys') {
       const cures = issue.message.split('\n');
-      const known = issue.path.length === 0 ? knownKeys(schema) : [];
+      const known = path.length === base.length ? knownKeys(schema) : [];
       for (const [index, key] of issue.keys.entries()) {
         const own = cures.length === issue.keys.length && /^(?:Did you mean|Known here)/.test(cures[index] ?? '');
         const cure = own ? cures[index] : known.length > 0 ? unknownKeyCure(key, known) : undefined;
@@ -205,34 +228,40 @@ export class Reading {
       }
       return;
     }
-    if (issue.code === 'invalid_union') {
-      // Of a union the member that came furthest says most.
-      const member = [...issue.errors].sort((a, b) => (b[0]?.path.length ?? 0) - (a[0]?.path.length ?? 0))[0];
-      const [first] = member ?? [];
+    const value = valueAt(this.#value, path);
+    if (issue.code === 'invalid_union' && value !== undefined) {
+      const first = furthest(issue.errors);
       if (first !== undefined && first.code !== 'invalid_union') {
-        this.#issue(path, this.#at(path) === undefined ? { ...first, path: [] } : first, schema);
+        this.#issue(base, { ...first, path: [...issue.path, ...first.path] }, schema);
         return;
       }
     }
-    if (this.#at(path) === undefined) {
-      this.problem(path, 'it is missing', 'Add it.');
-      return;
-    }
-    if (issue.code === 'invalid_type') {
-      const found = kindOf(this.#at(path));
-      const cure =
-        issue.expected === 'string' && (found === 'a number' || found === 'true or false')
-          ? 'Put the value in quotes.'
-          : 'Correct the value.';
-      this.problem(path, `it is ${found}, and should be ${article(issue.expected)}`, cure);
-      return;
-    }
-    this.problem(path, issue.message, 'Correct the value.');
+    this.#add(path, () => {
+      const { message, cure } = wordsOfIssue({
+        issue,
+        value,
+        quotable: !this.#references.has(formatPath(path)),
+        schema: schemaAt(schema, path.slice(base.length)),
+        name: path.at(-1),
+      });
+      return this.#finding(path, message, cure, this.#yaml.placeOf(path));
+    });
   }
 
+  /** The path is in the file as it is. */
   #unknownKey(path: Path, key: string, cure: string): void {
-    const place = this.#yaml.placeOfKey(path, key);
-    this.problems.push(this.#finding([...path, key], `there is no key \`${key}\` here`, cure, place));
+    this.#add([...path, key], () => {
+      const place = this.#yaml.placeOfKey(path, key);
+      return this.#finding([...path, key], `there is no key \`${key.slice(0, 64)}\` here`, cure, place);
+    });
+  }
+
+  /** What is beyond the bound is counted, and costs no look for its place. */
+  #add(path: Path, finding: () => Problem): void {
+    this.#problemCount += 1;
+    const [key] = path;
+    if (typeof key === 'string') this.#wrongKeys.add(key);
+    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push(finding());
   }
 
   #finding(
@@ -250,29 +279,19 @@ export class Reading {
   }
 }
 
+function below(base: Path, issue: z.core.$ZodIssue): Path {
+  return [...base, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
+}
+
+/** Of a union the member that came furthest says most; one fixed word that it might have been says least. */
+function furthest(members: readonly (readonly z.core.$ZodIssue[])[]): z.core.$ZodIssue | undefined {
+  const rank = ([issue]: readonly z.core.$ZodIssue[]): number =>
+    (issue?.path.length ?? 0) * 2 + (issue?.code === 'invalid_value' ? 0 : 1);
+  return [...members].sort((a, b) => rank(b) - rank(a))[0]?.[0];
+}
+
 /** Of a provider's schema, which does not say "did you mean" itself. */
 function knownKeys(schema: unknown): readonly string[] {
   if (schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap());
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'empty';
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'a map' : article(typeof value);
-}
-
-function article(type: string): string {
-  const names: Readonly<Record<string, string>> = {
-    object: 'a map',
-    record: 'a map',
-    array: 'a list',
-    int: 'a whole number',
-    boolean: 'true or false',
-  };
-  return names[type] ?? `a ${type}`;
 }

@@ -3,7 +3,7 @@
  * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
  */
 import { isAbsolute, join, normalize } from 'node:path';
-import { type Files, fileTrouble } from './files.ts';
+import { errorCode, type FileContent, FileRefused, type Files, fileTrouble } from './files.ts';
 
 export type Reach =
   | { readonly kind: 'platform' }
@@ -18,8 +18,13 @@ export interface ReferenceSources {
 
 export type Resolution =
   | { readonly outcome: 'none' }
-  | { readonly outcome: 'value'; readonly value: string }
-  /** Rightly named, and not there: an error to `serve`, a note to `validate`. */
+  | {
+      readonly outcome: 'value';
+      readonly value: string;
+      /** Of a file: who may read it besides its owner. */
+      readonly exposed?: { readonly file: string; readonly to: 'everybody' | 'group' };
+    }
+  /** Rightly named, and not there: a problem to `serve`, a note to `validate`. */
   | { readonly outcome: 'absent'; readonly message: string; readonly cure: string }
   | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };
 
@@ -58,7 +63,7 @@ function mayReadVariable(name: string, reach: Reach): boolean {
 
 function fromEnvironment(name: string, reach: Reach, sources: ReferenceSources): Resolution {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
-    return { outcome: 'wrong', message: `\`${name}\` is no name of a variable`, cure: 'Write ${env:NAME}.' };
+    return { outcome: 'wrong', message: `\`${name}\` is not a valid name of a variable`, cure: 'Write ${env:NAME}.' };
   }
   if (!mayReadVariable(name, reach)) {
     const own = reach.kind === 'tenant' ? tenantPrefix(reach.alias) : '';
@@ -89,25 +94,36 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
       cure: `Use a file in ${own}, as \${file:${own}NAME}.`,
     };
   }
+  const around = join(sources.folder, 'secrets');
+  const within = reach.kind === 'tenant' ? { around, name: reach.alias } : undefined;
+  let content: FileContent;
   try {
-    const text = await sources.files.read(isAbsolute(plain) ? plain : join(sources.folder, plain));
-    // Editors and `echo` end a file with a newline that belongs to no token.
-    const value = text.replace(/\r?\n$/, '');
-    if (value.trim() === '') {
-      return { outcome: 'absent', message: `the file ${path} is empty`, cure: 'Put the value into it.' };
-    }
-    return bounded(value, `the file ${path}`);
+    const file = isAbsolute(plain) ? plain : join(sources.folder, plain);
+    content = await sources.files.read(file, { mostBytes: LARGEST_VALUE, within });
   } catch (error) {
     const { message, cure } = fileTrouble(error);
-    return { outcome: 'absent', message: `${path}: ${message}`, cure };
+    return { outcome: isAbsence(error) ? 'absent' : 'wrong', message: `${path}: ${message}`, cure };
   }
+  // Editors and `echo` end a file with a newline that belongs to no token.
+  const value = content.text.replace(/\r?\n$/, '');
+  if (value.trim() === '') {
+    return { outcome: 'absent', message: `the file ${path} is empty`, cure: 'Put the value into it.' };
+  }
+  const { exposedTo } = content;
+  if (exposedTo === 'nobody else') return { outcome: 'value', value };
+  return { outcome: 'value', value, exposed: { file: path, to: exposedTo } };
+}
+
+/** Of a machine without the secrets. What is there and may not be used is wrong everywhere. */
+function isAbsence(error: unknown): boolean {
+  return !(error instanceof FileRefused) && ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '');
 }
 
 function bounded(value: string, what: string): Resolution {
   if (value.length <= LARGEST_VALUE) return { outcome: 'value', value };
   return {
     outcome: 'wrong',
-    message: `${what} has ${value.length} characters, and ${LARGEST_VALUE} are the most`,
+    message: `${what} has ${value.length} characters, and ${LARGEST_VALUE} is the limit`,
     cure: 'Name the value itself, such as a token or a PEM key.',
   };
 }

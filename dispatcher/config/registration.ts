@@ -4,7 +4,7 @@ import { DEFAULT_LABEL, foldLabel, isBuiltIn } from '../labels/grammar.ts';
 import { defaultApiUrl, judgeApiUrl } from './api-url.ts';
 import type { Platform } from './dispatcher.ts';
 import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners, holdShape } from './held.ts';
-import type { Backend, Claim, Credentials, Grant, Policy, Registration, ShapeDefaults } from './model.ts';
+import type { Backend, Claim, Credentials, Grant, JobClaims, Policy, Registration, ShapeDefaults } from './model.ts';
 import type { Path } from './problem.ts';
 import type { Reading } from './reading.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
@@ -27,12 +27,28 @@ const SHORTEST_POLL_MS = 1000;
 
 const form = registrationFile.shape;
 
-/** Undefined when something essential is missing; its problems are in the reading. */
-export async function readRegistration(
-  reading: Reading,
-  context: RegistrationContext,
-): Promise<Registration | undefined> {
-  if (!reading.readable || !reading.topLevel(registrationFile)) return undefined;
+export interface RegistrationRead {
+  /** Undefined when something essential is missing. */
+  readonly registration: Registration | undefined;
+  /** Undefined where the file does not say it, or wrongly. */
+  readonly claims: JobClaims | undefined;
+}
+
+/** What says whose jobs a registration asks for. */
+const CLAIM_KEYS = [
+  'host',
+  'enterprise',
+  'organizations',
+  'organization',
+  'user',
+  'repositories',
+  'labels',
+  'priority',
+] as const;
+
+/** Its problems are in the reading. */
+export async function readRegistration(reading: Reading, context: RegistrationContext): Promise<RegistrationRead> {
+  if (!reading.readable || !reading.topLevel(registrationFile)) return { registration: undefined, claims: undefined };
   const host = (reading.section(['host'], form.host) ?? 'github.com').toLowerCase();
   const apiUrl = readApiUrl(reading, host, context);
   const claim = readClaim(reading);
@@ -47,7 +63,7 @@ export async function readRegistration(
   }
   const webhook = reading.section(['webhook'], form.webhook);
   const webhookSecrets = (webhook?.secrets ?? []).map((text, index) =>
-    reading.secret(['webhook', 'secrets', index], text),
+    reading.chosenSecret(['webhook', 'secrets', index], text),
   );
   const maxRunners = readMaxRunners(reading, grant);
   const backends = await readBackends(reading, context, maxRunners);
@@ -67,7 +83,7 @@ export async function readRegistration(
   }
   const shapes = takeShapes(reading, policyFile?.shapes ?? [], backends, context);
   const timeouts = reading.section(['timeouts'], form.timeouts);
-  const poll = readPoll(reading, { host, webhook: webhookSecrets.length > 0, claim, context });
+  const poll = readPoll(reading, { host, webhook: reading.has(['webhook']), claim, context });
   const registration = {
     name: context.name,
     host,
@@ -87,8 +103,12 @@ export async function readRegistration(
     timeouts: { launchMs: durationMs(timeouts?.launch, LAUNCH_MS), idleMs: durationMs(timeouts?.idle, IDLE_MS) },
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
   };
-  if (claim === undefined || credentials === undefined || backends.length === 0) return undefined;
-  return { ...registration, ...(grant === undefined ? {} : { grant }), claim, credentials };
+  if (claim === undefined) return { registration: undefined, claims: undefined };
+  const granted = grant === undefined ? {} : { grant };
+  const wrong = CLAIM_KEYS.some((key) => reading.isWrong(key));
+  const claims = wrong ? undefined : { name: context.name, host, claim, labels, priority, ...granted };
+  if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
+  return { registration: { ...registration, ...granted, claim, credentials }, claims };
 }
 
 // ── what it claims ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,8 +232,9 @@ async function readBackends(
   const names = new Map<string, number>();
   for (const [index, file] of files.entries()) {
     const path: Path = ['backends', index];
-    const name = file.name ?? file.use ?? file.kind ?? `backend-${index}`;
-    const earlier = names.get(name);
+    const named = file.name ?? file.use ?? file.kind;
+    const name = named ?? `backend-${index}`;
+    const earlier = named === undefined ? undefined : names.get(named);
     if (earlier !== undefined) {
       reading.problem(
         [...path, 'name'],
@@ -233,7 +254,7 @@ async function readBackends(
       ...(file.patience === undefined ? {} : { stockPatienceMs: durationMs(file.patience, 0) }),
     });
   }
-  const unweighted = files.findIndex(({ weight }) => weight === undefined);
+  const unweighted = files.findIndex((_, index) => !reading.has(['backends', index, 'weight']));
   if (unweighted >= 0 && files.some(({ weight }) => weight !== undefined)) {
     reading.problem(
       ['backends', unweighted],
@@ -256,6 +277,7 @@ async function readOwnBackend(
 ): Promise<Backend | undefined> {
   const { kind } = file;
   if (kind === undefined) {
+    if (reading.has([...path, 'kind']) || reading.has([...path, 'use'])) return undefined;
     reading.problem(
       path,
       'the backend has neither `kind` nor `use`',

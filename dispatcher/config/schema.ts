@@ -23,6 +23,15 @@ export function unknownKeyCure(key: string, known: readonly string[]): string {
   return guess === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean \`${guess}\`?`;
 }
 
+/** A map by name. */
+function atMost<Value extends z.ZodType>(
+  most: number,
+  key: z.ZodString,
+  value: Value,
+): z.ZodRecord<z.ZodString, Value> {
+  return z.record(key, value).refine((map) => Object.keys(map).length <= most, `it has more than ${most} entries`);
+}
+
 const matching = (pattern: RegExp, message: string) => z.string().regex(pattern, message);
 
 /** A registration's, backend's, shape's or credential's name. */
@@ -40,7 +49,7 @@ const repository = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._-]{1,100}$/,
   'a repository is written owner/name',
 );
-const duration = z
+export const duration = z
   .string()
   .regex(
     /^(?=\d)(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m)?(?:\d{1,9}s)?(?:\d{1,9}ms)?$/,
@@ -56,7 +65,18 @@ const image = matching(
 const globs = z.array(z.string().min(1).max(512)).max(1000);
 const runners = z.int().min(1, 'at least 1').max(10_000, 'GitHub holds 10,000 runners in a group at the most');
 const reference = z.string().min(1).max(65_536);
-const secret = reference.describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.');
+const secret = reference
+  .describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.')
+  .meta({ examples: ['${file:secrets/NAME}'] });
+const endpointSecrets = z
+  .array(secret)
+  .min(1, 'name at least one')
+  .max(2, 'it has two at most: the new one and the old, while rotating')
+  .meta({ examples: [['${file:secrets/webhook-secret}']] });
+/** Named images of one registration. */
+const MOST_IMAGES = 500;
+/** On an instance, beside ours: Alibaba Cloud takes 20 tags in all, and ours are packed into few. */
+const MOST_TAGS = 16;
 const architecture = z.enum(['x64', 'arm64']);
 
 const shapeFields = {
@@ -76,7 +96,10 @@ const shapeFields = {
 };
 
 const app = strict({
-  id: z.union([z.int().positive(), z.string().min(1).max(100)]).describe("The App's id, or its client id."),
+  id: z
+    .union([z.int().positive(), z.string().min(1).max(100)])
+    .describe("The App's id, or its client id.")
+    .meta({ examples: [123456] }),
   privateKey: secret,
 });
 
@@ -98,7 +121,12 @@ const registrationCredentials = credentials.extend({
 });
 
 const backend = strict({
-  kind: z.string().min(1).max(64).describe('docker, process, …'),
+  kind: z
+    .string()
+    .min(1)
+    .max(64)
+    .describe('docker, process, …')
+    .meta({ examples: ['docker'] }),
   region: z.string().min(1).max(64).optional(),
   maxRunners: runners.optional().describe('Instances at once. Default: maxRunners of the registration.'),
   options: z.record(z.string(), z.unknown()).optional().describe("The provider's own: see its README."),
@@ -150,8 +178,8 @@ export const registrationFile = strict({
   organization: owner.optional().describe('Claims the jobs of all its repositories.'),
   user: owner.optional().describe('Claims the jobs of all repositories of a user account.'),
   repositories: z.array(repository).min(1).max(10_000).optional().describe('Claims the jobs of these: owner/name.'),
-  credentials: registrationCredentials,
-  webhook: strict({ secrets: z.array(secret).min(1).max(2) })
+  credentials: registrationCredentials.meta({ examples: [{ token: '${file:secrets/NAME/github-token}' }] }),
+  webhook: strict({ secrets: endpointSecrets })
     .optional()
     .describe('Of its own endpoint /webhooks/github/<name>. Two secrets while rotating.'),
   runnerGroup: z
@@ -174,12 +202,20 @@ export const registrationFile = strict({
     .describe('Decides between claims of the same level: the higher wins.'),
   defaults: shape.optional().describe('What a runner is made of when the labels say nothing.'),
   imageRepository: image.optional().describe('`img-TAG` completes it: ghcr.io/acme/runner.'),
-  images: z
-    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'), image)
+  images: atMost(
+    MOST_IMAGES,
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'),
+    image,
+  )
     .optional()
     .describe('`img-NAME` takes the image of that name.'),
   policy: policyFile.optional().describe('How far labels may override. What is absent is not allowed at all.'),
-  backends: z.array(registrationBackend).min(1, 'name at least one').max(20).describe('In order of preference.'),
+  backends: z
+    .array(registrationBackend)
+    .min(1, 'name at least one')
+    .max(20)
+    .describe('In order of preference.')
+    .meta({ examples: [[{ kind: 'docker' }]] }),
   maxRunners: runners.optional().describe('At once, over all backends. Default: 10.'),
   poll: strict({
     interval: z.union([z.literal('off'), duration]).optional(),
@@ -192,13 +228,13 @@ export const registrationFile = strict({
     .optional()
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
   timeouts: strict({ launch: duration.optional(), idle: duration.optional() }).optional(),
-  chargeLabels: z
-    .record(
-      z
-        .string()
-        .regex(/^[A-Za-z][A-Za-z0-9_-]{0,62}$/, 'a tag name begins with a letter, then letters, digits, `_`, `-`'),
-      z.string().max(63),
-    )
+  chargeLabels: atMost(
+    MOST_TAGS,
+    z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9_-]{0,62}$/, 'a tag name begins with a letter, then letters, digits, `_`, `-`'),
+    z.string().max(63),
+  )
     .optional()
     .describe('Tags on every instance, such as a cost centre.'),
 });
@@ -206,7 +242,7 @@ export const registrationFile = strict({
 const listen = matching(
   /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/,
   'an address is written host:port, such as 127.0.0.1:9090',
-);
+).meta({ examples: ['127.0.0.1:9090'] });
 
 const repositoryGlob = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._*?-]{1,100}$/,
@@ -270,7 +306,9 @@ export const dispatcherFile = strict({
   id: matching(
     /^[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?$/,
     'the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter',
-  ).describe('In the name of every runner and the tags of every instance. Never change it.'),
+  )
+    .describe('In the name of every runner and the tags of every instance. Never change it.')
+    .meta({ examples: ['shr'] }),
   ledger: z.string().min(1).max(4096).optional().describe('From here or absolute. Default: data/ledger.db.'),
   listen: strict({ public: listen.optional(), admin: listen.optional() })
     .optional()
@@ -282,8 +320,11 @@ export const dispatcherFile = strict({
       strict({
         host: host.optional(),
         appId: z.union([z.int().positive(), z.string().min(1).max(100)]).optional(),
-        secrets: z.array(secret).min(1).max(2),
-        owners: z.array(z.union([z.literal('*'), owner])).min(1),
+        secrets: endpointSecrets,
+        owners: z
+          .array(z.union([z.literal('*'), owner]))
+          .min(1)
+          .meta({ examples: [['acme']] }),
         tenants: z
           .array(z.union([z.literal('*'), name]))
           .max(10_000)

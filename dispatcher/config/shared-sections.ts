@@ -1,8 +1,11 @@
 /** Sections that both files have: credentials, backends, shapes. */
+import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
+import { nearest } from '../labels/nearest.ts';
 import type { Backend, Credentials, ShapeDefaults } from './model.ts';
 import type { Path } from './problem.ts';
-import { isRecord, type Reading } from './reading.ts';
+import type { Reading } from './reading.ts';
+import { isRecord } from './salvage.ts';
 import { type BackendFile, durationMs, type ShapeFile } from './schema.ts';
 
 /** `providers/index.ts` has one: rejects with ProviderError `invalid` for an unknown kind. */
@@ -24,6 +27,10 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
     return { kind: 'app', appId: String(app.id), privateKey };
   }
   if (tokenSecret !== undefined && app === undefined) return { kind: 'token', token: tokenSecret };
+  // What is there and wrong was told already.
+  if (app === undefined && token === undefined && (reading.has([...path, 'app']) || reading.has([...path, 'token']))) {
+    return undefined;
+  }
   const message = app === undefined ? 'it names no credentials' : 'it names an App and a token';
   reading.problem(path, message, 'Name one: `app` (with `id` and `privateKey`) or `token`.');
   return undefined;
@@ -35,7 +42,7 @@ function readPrivateKey(reading: Reading, path: Path, text: string): string {
   if (reading.isReference(path) && !reading.unresolved(path) && !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     reading.problem(
       path,
-      'what the reference names is no private key in PEM form',
+      'what the reference names is not a private key in PEM form',
       'Use the .pem file that GitHub gave out for the App.',
     );
   }
@@ -66,7 +73,7 @@ export async function readBackend(
   }
   const module = await loadModule(reading, [...path, 'kind'], file.kind, context.provider);
   if (module === undefined) return undefined;
-  const before = reading.problems.length;
+  const before = reading.problemCount;
   const parsed = reading.section(optionsPath, module.options.prefault({}));
   if (parsed !== undefined && context.ofTenant) {
     for (const { option, why } of module.platformOptions?.(parsed) ?? []) {
@@ -77,7 +84,7 @@ export async function readBackend(
       );
     }
   }
-  if (reading.problems.length > before) return undefined;
+  if (reading.problemCount > before) return undefined;
   return {
     name,
     kind: file.kind,
@@ -97,7 +104,12 @@ async function loadModule(
     return await provider(kind);
   } catch (error) {
     if (!(error instanceof ProviderError) || error.kind !== 'invalid') throw error;
-    reading.problem(path, error.message, 'Correct the kind.');
+    const guess = nearest(kind, providerKinds);
+    reading.problem(
+      path,
+      `there is no kind \`${kind}\``,
+      guess === undefined ? `Write one of ${providerKinds.join(', ')}.` : `Did you mean \`${guess}\`?`,
+    );
     return undefined;
   }
 }

@@ -1,22 +1,22 @@
 /** Two registrations with the same right to a job: a mistake of the configuration, found before a job finds it. */
 import { placesOf } from '../admission/match.ts';
 import { foldLabel } from '../labels/grammar.ts';
-import type { Registration } from './model.ts';
+import type { JobClaims } from './model.ts';
 
 export interface Tie {
   /** By name; the problem is told at the second. */
-  readonly first: Registration;
-  readonly second: Registration;
+  readonly first: JobClaims;
+  readonly second: JobClaims;
   readonly label: string;
 }
 
 /**
- * At most one a pair, of one tenant or of the platform itself: between tenants, grants decide. A job with one label alone is enough for a tie: equal place, label and
- * priority.
+ * At most one a pair, of one tenant or of the platform itself: between tenants, grants decide. A job with one label
+ * alone is enough for a tie: equal place, label and priority.
  */
-export function findTies(registrations: readonly Registration[]): readonly Tie[] {
+export function findTies(registrations: readonly JobClaims[]): readonly Tie[] {
   const ties = new Map<string, Tie>();
-  const owners = new Map<string, Registration>();
+  const owners = new Map<string, JobClaims>();
   for (const second of [...registrations].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     for (const place of new Set(placesOf(second.host, second.claim))) {
       for (const label of second.labels) {

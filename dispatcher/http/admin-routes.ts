@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { ProviderError } from '../../providers/provider.ts';
 import type { Admit } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
+import type { Quarantined, Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
@@ -28,6 +28,7 @@ import {
   jobView,
   laneView,
   type PollStatus,
+  quarantinedView,
   registrationView,
   runnerView,
   timelineView,
@@ -52,6 +53,8 @@ export interface AdminSources {
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
   registrations(): readonly Registration[];
+  /** Those that are set aside. */
+  quarantined?(): readonly Quarantined[];
   /** Undefined for a registration that is not polled. */
   pollStatus?(registration: string): PollStatus | undefined;
   /** What is wrong with it, without its breakers: those are read from the ledger. */
@@ -78,6 +81,7 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/registrations', async (request, response) => {
     const query = parse(registrationsQuery, request.query);
     const wanted = sources.registrations().filter(({ name }) => name === (query.registration ?? name));
+    const setAside = (sources.quarantined?.() ?? []).filter(({ name }) => name === (query.registration ?? name));
     const live = liveByRegistration(await ledger.liveCounts());
     const breakers = closedBreakers(await ledger.breakers(), sources.clock.now());
     response.json({
@@ -93,7 +97,8 @@ export function adminRoutes(sources: AdminSources): Router {
           ],
         }),
       ),
-      more: wanted.length > query.limit,
+      quarantined: setAside.slice(0, query.limit).map(quarantinedView),
+      more: wanted.length > query.limit || setAside.length > query.limit,
     });
   });
 

@@ -16,7 +16,7 @@ export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 export const readinessSchema = z.object({
   ready: z.boolean(),
   reasons: z.array(z.string()),
-  /** Registrations that something is wrong with: they do not make the dispatcher unready. */
+  /** Registrations that are set aside, or that something is wrong with: they do not make the dispatcher unready. */
   problems: z.array(z.string()).optional(),
 });
 
@@ -89,6 +89,22 @@ const registrationViewSchema = z.object({
   ),
   /** Everything that is wrong with it now; empty when all is well. */
   problems: z.array(problemViewSchema),
+});
+
+const quarantinedViewSchema = z.object({
+  name: z.string(),
+  file: z.string(),
+  problems: z.array(
+    z.object({
+      file: z.string(),
+      /** From 1; 0 when the whole file is meant. */
+      line: count,
+      column: count,
+      path: z.string(),
+      message: z.string(),
+      cure: z.string(),
+    }),
+  ),
 });
 
 const laneViewSchema = z.object({
@@ -175,7 +191,12 @@ const timelineEntrySchema = z.object({
 });
 
 /** `more`: the limit cut the list. */
-export const registrationListSchema = z.object({ registrations: z.array(registrationViewSchema), more: z.boolean() });
+export const registrationListSchema = z.object({
+  registrations: z.array(registrationViewSchema),
+  /** Those that are set aside until their problems are mended. */
+  quarantined: z.array(quarantinedViewSchema),
+  more: z.boolean(),
+});
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
@@ -223,6 +244,7 @@ export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;
 export type ProblemView = z.infer<typeof problemViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
+export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
 export type JobView = z.infer<typeof jobViewSchema>;
 export type RunnerView = z.infer<typeof runnerViewSchema>;

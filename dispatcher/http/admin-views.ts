@@ -1,6 +1,6 @@
 /** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
 import type { Admission } from '../admission/lane.ts';
-import type { Claim, Registration } from '../config/model.ts';
+import type { Claim, Quarantined, Registration } from '../config/model.ts';
 import type { Failure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
@@ -11,6 +11,7 @@ import type {
   FailureView,
   JobView,
   LaneView,
+  QuarantinedView,
   RegistrationView,
   RunnerView,
   TimelineView,
@@ -74,6 +75,10 @@ export function registrationView({
     })),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
   };
+}
+
+export function quarantinedView({ name, file, problems }: Quarantined): QuarantinedView {
+  return { name, file, problems: [...problems] };
 }
 
 function breakerView(breaker: Breaker): BreakerView {

@@ -16,6 +16,7 @@ export type DeliveryOutcome =
   | 'no-job'
   | 'unknown-status'
   | 'no-endpoint'
+  | 'set-aside'
   | 'no-method'
   | 'content-type'
   | 'unsigned'

@@ -72,6 +72,8 @@ export interface IntakeOptions {
   readonly registrations: () => readonly Registration[];
   /** What they were granted bounds whom each secret may speak for. Absent or undefined: there are none. */
   readonly tenants?: () => readonly TenantEntry[] | undefined;
+  /** Those whose configuration has problems: their deliveries are told so. */
+  readonly setAside?: (registration: string) => boolean;
   /** Something was recorded: wake the engine. Must not throw. */
   readonly onRecorded: () => void;
   readonly metrics: IntakeMetrics;
@@ -138,7 +140,10 @@ export function createIntake(options: IntakeOptions): Intake {
 
   function receive(registration: string | undefined, headers: Headers): Reception | Answer {
     const tried = registration === undefined ? index().shared(hookOf(headers)) : index().registration(registration);
-    if (tried === undefined) return answered(noSuchRegistration);
+    if (tried === undefined) {
+      const setAside = registration !== undefined && options.setAside?.(registration) === true;
+      return answered(setAside ? registrationSetAside : noSuchRegistration);
+    }
     if (inFlight >= limits.maxInFlight) return answered(overloaded('too many deliveries at once'));
     const wrongType = refuseContent(headers);
     if (wrongType !== undefined) return answered(wrongType);
@@ -423,6 +428,13 @@ const wrongSignature: Answer = {
   status: 401,
   outcome: 'bad-signature',
   message: "the signature does not fit: compare the webhook's secret with the dispatcher's",
+};
+
+/** Its secret may be what is wrong: nothing of the delivery can be believed. Polling finds the job after the cure. */
+const registrationSetAside: Answer = {
+  status: 503,
+  outcome: 'set-aside',
+  message: 'the configuration of this registration has problems: `shr validate` names them',
 };
 
 const noSuchRegistration: Answer = {

@@ -39,6 +39,8 @@ export interface MetricsSources {
   problems?(registration: string): readonly { readonly kind: string }[];
   /** By API, how far this machine's clock is ahead of GitHub's. */
   clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
+  /** How many registrations are set aside because of their configuration. */
+  quarantined?(): number;
   /** The size of the ledger's files. */
   ledgerBytes?(): Promise<number>;
 }
@@ -194,6 +196,7 @@ class LedgerGauges {
   readonly #onBackend: OnBackend;
   readonly #up: Gauge;
   readonly #lanes: Gauge;
+  readonly #quarantined: Gauge;
   readonly #bytes: Gauge;
   readonly #demand: Gauge<'registration'>;
   readonly #supply: Gauge<'registration' | 'state'>;
@@ -214,6 +217,10 @@ class LedgerGauges {
       new Gauge<Label>({ name, help, labelNames: [...labelNames], registers: [register] });
     this.#up = gauge('shr_ledger_up', '1 when the ledger could be read for this scrape');
     this.#lanes = gauge('shr_lanes_in_use', 'Lanes with demand or a live runner');
+    this.#quarantined = gauge(
+      'shr_registrations_set_aside',
+      'Registrations that are not served, because of problems in their configuration',
+    );
     this.#bytes = gauge('shr_ledger_bytes', "Size of the ledger's files");
     this.#demand = gauge('shr_demand_jobs', 'Queued jobs that were admitted', 'registration');
     this.#supply = gauge(
@@ -266,6 +273,7 @@ class LedgerGauges {
   async read(): Promise<void> {
     this.#readBudgets();
     this.#readProblems();
+    this.#quarantined.set(this.#sources.quarantined?.() ?? 0);
     this.#forget();
     try {
       await this.#readLanes();

@@ -12,7 +12,7 @@ import { problemLine } from './problem-line.ts';
 import { scrub } from './scrub.ts';
 
 /**
- * - `configuration`: it cannot be read, or lacks a secret.
+ * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed.
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
@@ -31,6 +31,8 @@ export interface RegistrationProblem {
 }
 
 export interface ProblemSources {
+  /** Of one that is served all the same, in words with their place. */
+  readonly configuration: readonly string[];
   readonly poll: readonly PollProblem[];
   readonly sweep: readonly SweepTrouble[];
   readonly skew: ClockSkew | undefined;
@@ -38,7 +40,13 @@ export interface ProblemSources {
 }
 
 /** Without what only the ledger knows: see `breakerProblems`. */
-export function problemsOf({ poll, sweep, skew, others }: ProblemSources): readonly RegistrationProblem[] {
+export function problemsOf({
+  configuration,
+  poll,
+  sweep,
+  skew,
+  others,
+}: ProblemSources): readonly RegistrationProblem[] {
   return [
     ...others.map((other) => ({
       kind: 'dispatcher' as const,
@@ -46,6 +54,7 @@ export function problemsOf({ poll, sweep, skew, others }: ProblemSources): reado
       message: otherDispatcherWords(other),
       sinceMs: other.createdAtMs,
     })),
+    ...configuration.map((message) => ({ kind: 'configuration' as const, about: null, message, sinceMs: null })),
     ...(skew === undefined
       ? []
       : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),
@@ -72,6 +81,18 @@ export function breakerProblems(breakers: readonly Breaker[]): readonly Registra
 /** Those who ask for the readiness want to know that something is wrong, and with which; the command line tells the rest. */
 const MOST_LINES = 20;
 const LINE_CHARACTERS = 300;
+
+/** `acme: set aside, its configuration has 2 problems`. Names and counts alone: `/readyz` asks for no token. */
+export function setAsideLines(
+  quarantined: readonly { readonly name: string; readonly problems: readonly unknown[] }[],
+): readonly string[] {
+  const lines = quarantined.slice(0, MOST_LINES).map(({ name, problems }) => {
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    return `${scrub(name, LINE_CHARACTERS)}: set aside, its configuration has ${count}`;
+  });
+  const unsaid = quarantined.length - lines.length;
+  return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations are set aside: see shr registrations`];
+}
 
 /** `acme: poll: acme/web: moved to other/web …`, one line a registration with the first of its problems. */
 export function problemLines(

@@ -17,7 +17,10 @@ const address = z
 export const aliEciOptions = z
   .strictObject({
     /** Such as `cn-hangzhou` or `eu-central-1`. */
-    region: z.string().regex(/^[a-z]{2}-[a-z0-9-]{2,40}$/, 'write a region id, such as cn-hangzhou'),
+    region: z
+      .string()
+      .regex(/^[a-z]{2}-[a-z0-9-]{2,40}$/, 'write a region id, such as cn-hangzhou')
+      .meta({ examples: ['cn-hangzhou'] }),
 
     /** An access key of a RAM user, or of temporary credentials together with `securityToken`. */
     accessKeyId: z.string().min(1).optional(),
@@ -31,8 +34,12 @@ export const aliEciOptions = z
     vpcEndpoint: address.optional(),
 
     /** One or several, each in a zone of its own: the service goes on to the next where one has no stock. */
-    vSwitchIds: z.array(id('vsw-')).min(1).max(10),
-    securityGroupId: id('sg-'),
+    vSwitchIds: z
+      .array(id('vsw-'))
+      .min(1)
+      .max(10)
+      .meta({ examples: [['vsw-bp1abc']] }),
+    securityGroupId: id('sg-').meta({ examples: ['sg-bp1abc'] }),
     /** `VSwitchOrdered` tries the vSwitches in the order given. */
     scheduleStrategy: z.enum(['VSwitchOrdered', 'VSwitchRandom']).default('VSwitchOrdered'),
     resourceGroupId: z.string().min(1).optional(),

@@ -66,16 +66,30 @@ const registry = z.union(
   'give server with username and password, or server with identity',
 );
 
+const EXAMPLE_GUID = '00000000-0000-0000-0000-000000000000';
+const EXAMPLE_CREDENTIALS = {
+  kind: 'secret',
+  tenantId: EXAMPLE_GUID,
+  clientId: EXAMPLE_GUID,
+  clientSecret: '${env:AZURE_CLIENT_SECRET}',
+};
+
 /** The `options` of a backend of kind `azure-aci`. */
 export const azureAciOptions = z
   .strictObject({
     cloud: z.enum(cloudNames).default('public'),
-    subscriptionId: guid,
+    subscriptionId: guid.meta({ examples: [EXAMPLE_GUID] }),
     /** Holds the container groups. One for each backend: the role can be limited to it, and a list shows all that is in it. */
-    resourceGroup: z.string().regex(/^[-\w.()]{0,89}[-\w()]$/, 'is no name of a resource group'),
+    resourceGroup: z
+      .string()
+      .regex(/^[-\w.()]{0,89}[-\w()]$/, 'is not a valid name of a resource group')
+      .meta({ examples: ['runners'] }),
     /** Such as `westeurope`. */
-    location: z.string().regex(/^[a-z0-9]{3,40}$/, 'write a region as Azure does, such as westeurope'),
-    credentials,
+    location: z
+      .string()
+      .regex(/^[a-z0-9]{3,40}$/, 'write a region as Azure does, such as westeurope')
+      .meta({ examples: ['westeurope'] }),
+    credentials: credentials.meta({ examples: [EXAMPLE_CREDENTIALS] }),
 
     /** In place of the cloud's own: a private link, a proxy, a simulator. */
     endpoint: address.optional(),

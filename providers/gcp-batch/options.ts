@@ -19,9 +19,15 @@ function isSeries(name: string): name is SeriesName {
 /** The `options` of a backend of kind `gcp-batch`. */
 export const gcpBatchOptions = z
   .strictObject({
-    project: z.string().regex(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, 'write the id of the project, not its name or number'),
+    project: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, 'write the id of the project, not its name or number')
+      .meta({ examples: ['acme-ci'] }),
     /** Where the jobs are, such as `europe-west4`. */
-    region: z.string().regex(/^[a-z]+-[a-z]+\d+$/, 'write a region such as europe-west4, without a zone'),
+    region: z
+      .string()
+      .regex(/^[a-z]+-[a-z]+\d+$/, 'write a region such as europe-west4, without a zone')
+      .meta({ examples: ['europe-west4'] }),
     /** Where the machines may be. Default: in any zone of the region. */
     zones: z
       .array(z.string().regex(/^[a-z]+-[a-z]+\d+-[a-z]$/, 'write a zone such as europe-west4-a'))
@@ -37,7 +43,8 @@ export const gcpBatchOptions = z
      */
     serviceAccount: z
       .string()
-      .regex(/^[^@\s]+@[^@\s]+\.gserviceaccount\.com$/, 'write the e-mail of a service account'),
+      .regex(/^[^@\s]+@[^@\s]+\.gserviceaccount\.com$/, 'write the e-mail of a service account')
+      .meta({ examples: ['runner@acme-ci.iam.gserviceaccount.com'] }),
 
     machineSeries: seriesOf('x64').default('e2-standard'),
     /** Lets jobs ask for arm64. */

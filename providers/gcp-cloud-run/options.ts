@@ -10,9 +10,15 @@ const perMinute = z.int().min(1).max(10_000);
 export const cloudRunOptions = z
   .strictObject({
     /** Id (or number) of the project in which the runners run. */
-    project: z.string().regex(/^([a-z][a-z0-9-]{4,28}[a-z0-9]|\d{6,20})$/, 'write the id of a project'),
+    project: z
+      .string()
+      .regex(/^([a-z][a-z0-9-]{4,28}[a-z0-9]|\d{6,20})$/, 'write the id of a project')
+      .meta({ examples: ['acme-ci'] }),
     /** Such as `europe-west1`. */
-    region: z.string().regex(/^[a-z]+(-[a-z]+)+\d+$/, 'write a region such as europe-west1'),
+    region: z
+      .string()
+      .regex(/^[a-z]+(-[a-z]+)+\d+$/, 'write a region such as europe-west1')
+      .meta({ examples: ['europe-west1'] }),
     credentials: credentialsOption,
     /**
      * The identity of the runner's container. Cloud Run has no "none": without one it would take the project's default
@@ -22,7 +28,8 @@ export const cloudRunOptions = z
       .string({
         error: 'is missing: give the runner an account without roles (Cloud Run would take the default account)',
       })
-      .regex(/^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'write the e-mail address of a service account'),
+      .regex(/^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'write the e-mail address of a service account')
+      .meta({ examples: ['runner@acme-ci.iam.gserviceaccount.com'] }),
 
     /** What the container runs. Default: what the official runner image starts. Never a secret. */
     command: z.array(z.string().min(1)).min(1).default(['/home/runner/run.sh']),

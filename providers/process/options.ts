@@ -3,7 +3,10 @@ import { z } from 'zod';
 /** The `options` of a backend of kind `process`. */
 export const processOptions = z.strictObject({
   /** The program and its arguments. Never a secret: `ps` shows them. */
-  command: z.array(z.string().min(1)).min(1, 'name the program to run, such as ["node", "runner.mjs"]'),
+  command: z
+    .array(z.string().min(1))
+    .min(1, 'name the program to run, such as ["node", "runner.mjs"]')
+    .meta({ examples: [['node', 'runner.mjs']] }),
   /** One folder an instance is made in it. Default: `shr-<uid>` in the system's temporary folder. */
   root: z.string().startsWith('/', 'must be an absolute path').optional(),
   /** Added to what each instance gets. Nothing of the dispatcher's own environment but `PATH` and `LANG` is passed on. */

@@ -76,4 +76,35 @@ describe('shr registrations', () => {
     expect(code).to.equal(1);
     expect(err).to.match(/^shr: no registration initech\n +`shr registrations` lists/);
   });
+
+  it('shows those that are set aside with all of their problems', async () => {
+    const problem = {
+      line: 0,
+      column: 0,
+      path: '',
+      file: 'registrations/bad.yaml',
+      message: 'empty',
+      cure: 'Fill it.',
+    };
+    const problems = [problem, { ...problem, line: 3, column: 7, path: 'labels', message: 'no list' }];
+    const own = await openHouse({
+      quarantined: () => [{ name: 'bad', file: 'registrations/bad.yaml', problems, claims: undefined }],
+    });
+    const words =
+      '\nset aside: bad, its configuration has 2 problems\n' +
+      '  registrations/bad.yaml: empty. Fill it.\n' +
+      '  registrations/bad.yaml:3:7: labels: no list. Fill it.\n';
+    try {
+      const all = await run(registrationsCommand, ['--url', own.url]);
+      expect(all.out)
+        .to.match(/^REGISTRATION/)
+        .and.to.include(words);
+      const one = await run(registrationsCommand, ['show', 'bad', '--url', own.url]);
+      expect(one).to.include({ code: 0, out: words });
+      const { quarantined } = JSON.parse((await run(registrationsCommand, ['--url', own.url, '--json'])).out);
+      expect(quarantined).to.deep.equal([{ name: 'bad', file: 'registrations/bad.yaml', problems }]);
+    } finally {
+      await own.close();
+    }
+  });
 });

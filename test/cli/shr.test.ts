@@ -102,7 +102,7 @@ describe('shr', () => {
       expect(await readFile(join(folder, '.gitignore'), 'utf8')).to.include('secrets/');
       expect((await run(['validate'])).code).to.equal(0);
       expect((await run(['validate', '--secrets'])).code).to.equal(1);
-      await writeFile(join(folder, 'secrets/acme-labs/github-token'), 'ghp_token\n');
+      await writeFile(join(folder, 'secrets/acme-labs/github-token'), 'ghp_token\n', { mode: 0o600 });
       expect(await run(['validate', '--secrets'])).to.deep.equal({
         code: 0,
         out: '2 files, 0 problems, 0 notes\n',

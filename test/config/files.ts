@@ -59,7 +59,7 @@ export function load(
       read: async (path) => {
         const text = all.get(path);
         if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
-        return text;
+        return { text, exposedTo: 'nobody else' };
       },
       list: async (folder) => [...all.keys()].filter((path) => dirname(path) === folder).map((path) => basename(path)),
     },
@@ -70,7 +70,7 @@ export function load(
 
 export async function configured(files: Readonly<Record<string, string>>): Promise<Configuration> {
   const loaded = await load(files);
-  if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
+  if (!loaded.ok || loaded.problems.length > 0) throw new Error(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }
 
@@ -81,11 +81,11 @@ export async function registered(yaml: string, dispatcher = dispatcherYaml): Pro
   return registration;
 }
 
-/** One line a problem, without the folder: `registrations/acme.yaml:2:1: path: message. cure`. */
+/** One line a problem, of what is set aside too, without the folder: `registrations/acme.yaml:2:1: path: message. cure`. */
 export async function problemsOf(
   files: Readonly<Record<string, string>>,
   changes: Partial<ConfigurationSources> = {},
 ): Promise<readonly string[]> {
   const loaded = await load(files, changes);
-  return loaded.ok ? [] : loaded.problems.map((problem) => formatProblem(problem).replace('/etc/shr/', ''));
+  return loaded.problems.map((problem) => formatProblem(problem).replace('/etc/shr/', ''));
 }

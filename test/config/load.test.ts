@@ -202,12 +202,12 @@ describe('what is wrong with a configuration', () => {
       'registrations/other.yaml': `${changed(registrationYaml, 'kind: docker', 'kind: dokker')}maxRunners: 0\n`,
     });
     expect(problems).to.deep.equal([
-      'dispatcher.yaml:1:5: id: the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter. Correct the value.',
+      'dispatcher.yaml:1:5: id: the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter. Write it like `shr`.',
       'dispatcher.yaml:3:1: logLevl: there is no key `logLevl` here. Did you mean `logLevel`?',
       'registrations/acme.yaml:2:1: organisation: there is no key `organisation` here. Did you mean `organization`?',
       'registrations/acme.yaml:2:1: it claims no jobs. Name exactly one of `enterprise`, `organization`, `user`, `repositories`.',
-      'registrations/other.yaml:8:11: backends[0].kind: provider load: no provider is of kind "dokker". Correct the kind.',
-      'registrations/other.yaml:9:13: maxRunners: at least 1. Correct the value.',
+      'registrations/other.yaml:8:11: backends[0].kind: there is no kind `dokker`. Did you mean `docker`?',
+      'registrations/other.yaml:9:13: maxRunners: at least 1. Write 1 or more.',
     ]);
   });
 
@@ -228,26 +228,31 @@ describe('what is wrong with a configuration', () => {
       'a wrong option of a provider',
       '- kind: docker',
       '- kind: docker\n    options: { endpoint: x }',
-      'backends[0].options.endpoint: Invalid URL',
+      'backends[0].options.endpoint: it is not valid. Correct the value.',
     ],
     [
       'a number in the place of a text',
       'organization: acme',
       'organization: 42',
-      'organization: it is a number, and should be a string. Put the value in quotes.',
+      'organization: it is a number, and should be text. Put the value in quotes.',
     ],
     [
       'a text in the place of a number',
       'organization: acme',
       'organization: acme\npriority: high',
-      'priority: it is a string, and should be a number',
+      'priority: it is text, and should be a number. Write a number.',
     ],
-    ['a missing section', 'credentials:\n  token: ${env:GITHUB_TOKEN}\n', '', 'credentials: it is missing. Add it.'],
+    [
+      'a missing section',
+      'credentials:\n  token: ${env:GITHUB_TOKEN}\n',
+      '',
+      'credentials: it is missing. Add it, such as `credentials: { token:',
+    ],
     [
       'a duration without unit',
       'organization: acme',
       'organization: acme\ntimeouts: { idle: "90" }',
-      'timeouts.idle: a duration is written like 90s',
+      'timeouts.idle: 90 has no unit. Write `90s`, `90m` or `90h`.',
     ],
     ['two claims', 'organization: acme', 'organization: acme\nuser: acme', 'user: it claims by organization and user'],
     [
@@ -279,7 +284,7 @@ describe('what is wrong with a configuration', () => {
       'a key that is no key',
       '  token: ${env:GITHUB_TOKEN}',
       '  app: { id: 1, privateKey: "${env:GITHUB_TOKEN}" }',
-      'credentials.app.privateKey: what the reference names is no private key in PEM form',
+      'credentials.app.privateKey: what the reference names is not a private key in PEM form',
     ],
     [
       'a built-in label',
@@ -370,10 +375,14 @@ describe('what is wrong with a configuration', () => {
   }
 
   for (const [what, yaml, expected] of [
-    ['no YAML', 'a: [1', 'not readable as YAML'],
-    ['a key written twice', `${registrationYaml}organization: x\n`, 'Map keys must be unique'],
+    ['no YAML', 'a: [1', 'the `[` is never closed. Close it with `]`.'],
+    [
+      'a key written twice',
+      `${registrationYaml}organization: x\n`,
+      'the key `organization` stands here twice, first in line 2. Keep one of the two.',
+    ],
     ['an empty file', '', 'the file is empty'],
-    ['a list', '- a', 'the file is no map of keys'],
+    ['a list', '- a', 'the file is not a map of keys'],
     [
       'aliases that expand without end',
       `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
@@ -411,9 +420,13 @@ describe('what is wrong with a configuration', () => {
     [
       'a short admin token',
       changed(dispatcherYaml, '${env:ADMIN_TOKEN}', '${env:SHORT}'),
-      'adminToken: the token has fewer than 16 characters',
+      'adminToken: the secret has fewer than 16 characters, and can be guessed. Make a new one with `openssl rand -hex 32`.',
     ],
-    ['a port out of range', `${dispatcherYaml}listen: { admin: "127.0.0.1:99999" }`, 'listen.admin: 99999 is no port'],
+    [
+      'a port out of range',
+      `${dispatcherYaml}listen: { admin: "127.0.0.1:99999" }`,
+      'listen.admin: 99999 is not a valid port',
+    ],
     [
       'two webhooks of one App',
       `${dispatcherYaml}webhooks:\n${'  - { appId: 1, secrets: ["${env:ADMIN_TOKEN}"], owners: ["*"] }\n'.repeat(2)}`,
@@ -451,7 +464,7 @@ describe('what is wrong with a configuration', () => {
       expect(
         await problemsOf({ 'registrations/a.yaml': registrationYaml, 'registrations/b.yaml': other }),
       ).to.deep.equal([
-        'registrations/b.yaml:3:9: labels: it claims jobs with the label `SERVERLESS-hosted-runner` with the same right as registration `a`. Give one of them another label, or a higher `priority`.',
+        'registrations/b.yaml:3:9: labels: it claims jobs with the label `SERVERLESS-hosted-runner` with the same right as registration `a`: such jobs are refused. Give one of them another label, or a higher `priority`.',
       ]);
     });
 

@@ -87,7 +87,7 @@ describe('secrets in the configuration', () => {
 
   for (const [reference, expected] of [
     ['${env:MISSING}', 'the variable MISSING is not set. Set MISSING for the dispatcher.'],
-    ['${env:}', '`` is no name of a variable'],
+    ['${env:}', '`` is not a valid name of a variable'],
     ['${file:secrets/missing}', 'secrets/missing: there is no such file'],
     ['${file:secrets/empty}', 'the file secrets/empty is empty'],
     ['Bearer ${env:GITHUB_TOKEN}', 'a reference is the whole value'],
@@ -281,9 +281,11 @@ describe('a tenant’s file', () => {
 
   it('gets no more rights from a broken tenants section', async () => {
     const broken = `${dispatcherYaml}tenants: { acme: { ownrs: [acme] } }\n`;
-    const problems = await problemsOf({ 'dispatcher.yaml': broken, 'registrations/acme.yaml': registrationYaml });
-    expect(problems).to.have.length(2);
-    expect(problems[0]).to.include('tenants.acme.ownrs: there is no key `ownrs` here. Did you mean `owners`?');
-    expect(problems[1]).to.include('dispatcher.yaml says of no tenant that this registration is its');
+    const files = { 'dispatcher.yaml': broken, 'registrations/acme.yaml': registrationYaml };
+    expect((await load(files)).ok).to.equal(false);
+    const problems = (await problemsOf(files)).join('\n');
+    expect(problems).to.include('tenants.acme.ownrs: there is no key `ownrs` here. Did you mean `owners`?');
+    expect(problems).to.include('organization: tenant `acme` was not granted the owner acme');
+    expect(problems).to.include("credentials.token: the variable GITHUB_TOKEN is not this tenant's");
   });
 });

@@ -38,6 +38,8 @@ export interface ServiceOptions {
   readonly registration?:
     | Readonly<Record<string, unknown>>
     | ((place: { readonly folder: string }) => Readonly<Record<string, unknown>>);
+  /** Further files in `registrations/`, by name. */
+  readonly others?: Readonly<Record<string, string>>;
   readonly maxRunners?: number;
   /** For the references in `registration`. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -127,6 +129,9 @@ async function writeConfiguration(
   await mkdir(join(folder, 'registrations'));
   await writeFile(join(folder, 'app.pem'), app.privateKey, { mode: 0o600 });
   await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml('127.0.0.1:0'));
+  for (const [name, text] of Object.entries(options.others ?? {})) {
+    await writeFile(join(folder, 'registrations', name), text);
+  }
   await writeFile(
     join(folder, 'registrations', 'e2e.yaml'),
     stringify({

@@ -104,6 +104,30 @@ describe('admin API', () => {
       expect(registrations[1].backends[0].breakers).to.deep.equal([]);
     });
 
+    it('shows those that are set aside', async () => {
+      const problem = {
+        file: 'registrations/bad.yaml',
+        line: 3,
+        column: 7,
+        path: 'labels',
+        message: 'no',
+        cure: 'Do.',
+      };
+      const bad = { name: 'bad', file: 'registrations/bad.yaml', problems: [problem] };
+      const own = await openHouse({
+        quarantined: () => [{ ...bad, claims: undefined }],
+      });
+      try {
+        const ask = async (path: string) => Object(await (await own.ask(path)).json());
+        const all = await ask('/api/registrations');
+        expect(all.quarantined).to.deep.equal([bad]);
+        expect((await ask('/api/registrations?registration=bad')).quarantined).to.deep.equal([bad]);
+        expect((await ask('/api/registrations?registration=acme')).quarantined).to.deep.equal([]);
+      } finally {
+        await own.close();
+      }
+    });
+
     it('tells no secret and no option of a provider', async () => {
       const text = await (await house.ask('/api/registrations')).text();
       expect(text).to.not.match(/secret-of|credential-of|options|\[secret\]/);

@@ -60,7 +60,8 @@ describe('what sweeps fail at', () => {
 
   it('is among the problems that the readiness names', () => {
     troubles.record('acme', 'scope', [failure('not-found')]);
-    const problems = (name: string) => problemsOf({ poll: [], sweep: troubles.of(name), skew: undefined, others: [] });
+    const problems = (name: string) =>
+      problemsOf({ configuration: [], poll: [], sweep: troubles.of(name), skew: undefined, others: [] });
     expect(problemLines([{ name: 'acme' }, { name: 'globex' }], problems)).to.deep.equal([
       'acme: sweep: orgs/acme: GET: words',
     ]);

@@ -20,7 +20,7 @@ async function load(folder: string) {
     files: systemFiles,
     provider: loadProvider,
   });
-  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+  if (!loaded.ok || loaded.problems.length > 0) throw new Error(JSON.stringify(loaded.problems));
   return loaded.configuration;
 }
 

@@ -166,7 +166,7 @@ async function writeConfiguration(
     files: systemFiles,
     provider: loadProvider,
   });
-  if (!loaded.ok) throw new DemoProblem(loaded.problems.map(formatProblem).join('\n'));
+  if (!loaded.ok || loaded.problems.length > 0) throw new DemoProblem(loaded.problems.map(formatProblem).join('\n'));
   return loaded.configuration;
 }
 

@@ -1,0 +1,241 @@
+/** What a schema complains of, in words for the person who wrote the file, with what to write instead. Pure. */
+import { z } from 'zod';
+import { nearest } from '../labels/nearest.ts';
+import type { Path } from './problem.ts';
+import { duration } from './schema.ts';
+
+export interface Words {
+  readonly message: string;
+  readonly cure: string;
+}
+
+export interface Complaint {
+  readonly issue: z.core.$ZodIssue;
+  /** What stands there; undefined: nothing. */
+  readonly value: unknown;
+  /** False for what came from a reference: it may be a secret. */
+  readonly quotable: boolean;
+  /** Of the value, where the section's schema tells. */
+  readonly schema: unknown;
+  /** The last step of the path. */
+  readonly name: string | number | undefined;
+}
+
+export function wordsOfIssue(complaint: Complaint): Words {
+  const { issue, value } = complaint;
+  if (value === undefined) return { message: ownMessage(issue) ?? 'it is missing', cure: addIt(complaint) };
+  if (isDuration(complaint.schema)) {
+    const words = durationWords(complaint);
+    if (words !== undefined) return words;
+  }
+  switch (issue.code) {
+    case 'invalid_type':
+      return typeWords(complaint, issue.expected);
+    case 'invalid_value':
+      return choiceWords(complaint, issue.values.map(String));
+    case 'too_big':
+    case 'too_small':
+      return sizeWords(complaint, issue);
+    default:
+      return { message: ownMessage(issue) ?? 'it is not valid', cure: correct(complaint) };
+  }
+}
+
+function addIt({ schema, name }: Complaint): string {
+  if (typeof name !== 'string') return 'Add it.';
+  const example = exampleOf(schema);
+  return `Add it, such as \`${name}: ${example === undefined ? placeholder(schema) : inYaml(example)}\`.`;
+}
+
+function correct({ schema }: Complaint): string {
+  const example = exampleOf(schema);
+  return example === undefined ? 'Correct the value.' : `Write it like \`${inYaml(example)}\`.`;
+}
+
+/** zod's own messages speak of inputs and options; those of our schemas and of providers speak of the thing. */
+function ownMessage(issue: z.core.$ZodIssue): string | undefined {
+  return /^(?:Invalid|Too (?:big|small)|Unrecognized)\b/.test(issue.message) ? undefined : issue.message;
+}
+
+// ── kinds of values ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+function typeWords(complaint: Complaint, expected: string): Words {
+  const { issue, value } = complaint;
+  const own = ownMessage(issue);
+  if (own !== undefined) return { message: own, cure: correct(complaint) };
+  const message = `it is ${kindOf(value)}, and should be ${article(expected)}`;
+  switch (expected) {
+    case 'string':
+      return textWords(complaint, message);
+    case 'boolean': {
+      const truth = typeof value === 'string' ? TRUTHS.get(value.toLowerCase()) : undefined;
+      return {
+        message,
+        cure: truth === undefined ? 'Write `true` or `false`.' : `Write \`${truth}\`, without quotes.`,
+      };
+    }
+    case 'number':
+    case 'int': {
+      const digits = typeof value === 'string' ? /^\s*(-?\d+(?:\.\d+)?)/.exec(value)?.[1] : undefined;
+      if (digits === undefined || !complaint.quotable) return { message, cure: 'Write a number.' };
+      return { message, cure: `Write the number alone, without quotes or unit: \`${digits}\`.` };
+    }
+    case 'array':
+      return {
+        message,
+        cure:
+          typeof value === 'string' && value.startsWith('-')
+            ? 'Put a space after each `-`.'
+            : `Write a list, such as \`${typeof complaint.name === 'string' ? complaint.name : 'KEY'}: [VALUE]\`.`,
+      };
+    case 'object':
+    case 'record':
+      return {
+        message,
+        cure:
+          typeof value === 'string' && /^[\w-]+:\S/.test(value)
+            ? 'Put a space after each colon.'
+            : 'Write `KEY: VALUE` lines below it, indented.',
+      };
+    default:
+      return { message, cure: correct(complaint) };
+  }
+}
+
+const TRUTHS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['yes', true],
+  ['on', true],
+  ['y', true],
+  ['false', false],
+  ['no', false],
+  ['off', false],
+  ['n', false],
+]);
+
+/** A number in the place of a text needs quotes, unless it would not be right in quotes either. */
+function textWords(complaint: Complaint, message: string): Words {
+  const { value, schema } = complaint;
+  if (typeof value !== 'number' && typeof value !== 'boolean') return { message, cure: correct(complaint) };
+  const quoted = schema instanceof z.ZodType ? schema.safeParse(String(value), { reportInput: false }) : undefined;
+  const refusal = quoted?.success === false ? quoted.error.issues[0] : undefined;
+  const own = refusal === undefined ? undefined : ownMessage(refusal);
+  return own === undefined ? { message, cure: 'Put the value in quotes.' } : { message: own, cure: correct(complaint) };
+}
+
+function durationWords({ value, quotable }: Complaint): Words | undefined {
+  const digits = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : '';
+  if (!quotable || !/^\d+(?:\.\d+)?$/.test(digits)) return undefined;
+  const whole = digits.replace(/\..*/, '');
+  return { message: `${digits} has no unit`, cure: `Write \`${whole}s\`, \`${whole}m\` or \`${whole}h\`.` };
+}
+
+function choiceWords(complaint: Complaint, choices: readonly string[]): Words {
+  const { issue, value, quotable } = complaint;
+  const own = ownMessage(issue);
+  const list = choices.map((choice) => `\`${choice}\``).join(', ');
+  const guess = typeof value === 'string' && quotable ? nearest(value, choices) : undefined;
+  return {
+    message: own ?? 'there is no such choice',
+    cure: guess === undefined ? `Write one of ${list}.` : `Did you mean \`${guess}\`? There are ${list}.`,
+  };
+}
+
+function sizeWords(complaint: Complaint, issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): Words {
+  const own = ownMessage(issue);
+  const { value } = complaint;
+  const big = issue.code === 'too_big';
+  const limit = issue.code === 'too_big' ? issue.maximum : issue.minimum;
+  if (Array.isArray(value) || isMap(value)) {
+    const count = Array.isArray(value) ? value.length : Object.keys(value).length;
+    const entries = count === 1 ? '1 entry' : `${count} entries`;
+    const message = own ?? `it has ${entries}, and ${limit} is the ${big ? 'limit' : 'least'}`;
+    return { message, cure: big ? 'Leave out what is not needed, or split the registration.' : 'Add what is missing.' };
+  }
+  if (typeof value === 'string') {
+    if (value === '') return { message: own ?? 'it is empty', cure: addIt(complaint) };
+    return {
+      message: own ?? `it has ${value.length} characters, and ${limit} is the ${big ? 'limit' : 'least'}`,
+      cure: big ? 'Shorten it.' : correct(complaint),
+    };
+  }
+  const bound = `Write ${limit} or ${big ? 'less' : 'more'}.`;
+  return { message: own ?? `it is ${big ? 'more' : 'less'} than ${limit}`, cure: bound };
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'empty';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'a map' : article(typeof value);
+}
+
+function article(type: string): string {
+  const names: Readonly<Record<string, string>> = {
+    object: 'a map',
+    record: 'a map',
+    array: 'a list',
+    int: 'a whole number',
+    boolean: 'true or false',
+    string: 'text',
+  };
+  return names[type] ?? `a ${type}`;
+}
+
+// ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Of the value at the path. Undefined where a union or record leaves it open. */
+export function schemaAt(root: unknown, path: Path): unknown {
+  let schema = unwrapped(root);
+  for (const step of path) {
+    if (schema instanceof z.ZodObject) schema = unwrapped(schema.shape[String(step)]);
+    else if (schema instanceof z.ZodArray) schema = unwrapped(schema.element);
+    else if (schema instanceof z.ZodRecord) schema = unwrapped(schema.valueType);
+    else return undefined;
+  }
+  return schema;
+}
+
+function unwrapped(schema: unknown): unknown {
+  let inner = schema;
+  while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
+    inner = inner.unwrap();
+  }
+  return inner;
+}
+
+function isDuration(schema: unknown): boolean {
+  if (schema instanceof z.ZodUnion) return schema.options.some((option) => isDuration(unwrapped(option)));
+  return schema === duration;
+}
+
+function exampleOf(schema: unknown): unknown {
+  const examples = schema instanceof z.ZodType ? schema.meta()?.examples : undefined;
+  return Array.isArray(examples) ? examples[0] : undefined;
+}
+
+/** On one line, as a person writes it. */
+function inYaml(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`;
+  if (isMap(value)) {
+    const entries = Object.entries(value).map(([key, item]) => `${key}: ${inYaml(item)}`);
+    return `{ ${entries.join(', ')} }`;
+  }
+  // Numbers, signs and words that YAML takes for something else stay in quotes.
+  const plain =
+    typeof value === 'string' && /^(?=.*[A-Za-z])[\w/](?:[\w./@:-]*[\w/-])?$/.test(value) && !TRUTHS.has(value);
+  return plain ? value : JSON.stringify(value);
+}
+
+/** Its kind, where no example says more. */
+function placeholder(schema: unknown): string {
+  if (schema instanceof z.ZodArray) return `[${placeholder(unwrapped(schema.element))}]`;
+  if (schema instanceof z.ZodBoolean) return 'true';
+  if (schema instanceof z.ZodNumber) return '1';
+  if (schema instanceof z.ZodEnum) return String(schema.options[0]);
+  if (schema instanceof z.ZodObject || schema instanceof z.ZodRecord) return '{ KEY: VALUE }';
+  return 'VALUE';
+}

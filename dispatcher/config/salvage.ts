@@ -1,0 +1,118 @@
+/**
+ * What is left of a value when everything a schema refuses is taken out of it, so that what depends on the rest is
+ * judged too and one mistake hides no other. Only for finding problems: what was salvaged serves nobody.
+ */
+import type { z } from 'zod';
+import type { Path } from './problem.ts';
+
+export interface Salvaged<T> {
+  /** Undefined when nothing useful is left. */
+  readonly data: T | undefined;
+  /** Each with its path in the value as it was. */
+  readonly issues: readonly z.core.$ZodIssue[];
+  /** By `keyOf`, of lists that entries were taken out of: which entries of the original the rest are. */
+  readonly kept: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Each pass takes out at least one thing, or a larger one than before. */
+const MOST_PASSES = 12;
+
+export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
+  const issues: z.core.$ZodIssue[] = [];
+  /** By `keyOf`. */
+  const removed = new Map<string, Path>();
+  /** Unknown keys are not among them: without such a key nothing follows wrongly. */
+  const faulty: Path[] = [];
+  for (let pass = 0; pass < MOST_PASSES; pass += 1) {
+    const kept = new Map<string, readonly number[]>();
+    const parsed = schema.safeParse(pruned(value, [], removed, kept), { reportInput: false });
+    if (parsed.success) return { data: parsed.data, issues, kept };
+    const before = faulty.length;
+    for (const issue of parsed.error.issues) {
+      const path = originalPath(issue.path.map(part), kept);
+      const follows = faulty.slice(0, before).some((other) => isWithin(other, path) || isWithin(path, other));
+      if (!follows) issues.push({ ...issue, path: [...path] });
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys) removed.set(keyOf([...path, key]), [...path, key]);
+        continue;
+      }
+      const whole = valueAt(value, path);
+      if (issue.code === 'too_big' && Array.isArray(whole)) {
+        for (const index of whole.keys()) {
+          if (index >= issue.maximum) removed.set(keyOf([...path, index]), [...path, index]);
+        }
+        continue;
+      }
+      // What is missing cannot be taken out: that which misses it is.
+      const target = removed.has(keyOf(path)) || whole === undefined ? path.slice(0, -1) : path;
+      if (target.length === 0) return { data: undefined, issues, kept: new Map() };
+      removed.set(keyOf(target), target);
+      faulty.push(target);
+    }
+  }
+  return { data: undefined, issues, kept: new Map() };
+}
+
+/** Unlike `formatPath` it keeps a key with a dot in it apart from two keys. */
+export function keyOf(path: Path): string {
+  return JSON.stringify(path);
+}
+
+/** The path in the original of a path in what is left. */
+export function originalPath(path: Path, kept: ReadonlyMap<string, readonly number[]>): Path {
+  if (kept.size === 0) return path;
+  const original: (string | number)[] = [];
+  for (const step of path) {
+    const entries = typeof step === 'number' ? kept.get(keyOf(original)) : undefined;
+    original.push(typeof step === 'number' ? (entries?.[step] ?? step) : step);
+  }
+  return original;
+}
+
+export function valueAt(root: unknown, path: Path): unknown {
+  let value = root;
+  for (const step of path) {
+    if (Array.isArray(value) && typeof step === 'number') value = value[step];
+    else if (isRecord(value) && typeof step === 'string' && Object.hasOwn(value, step)) value = value[step];
+    else return undefined;
+  }
+  return value;
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function part(step: PropertyKey): string | number {
+  return typeof step === 'number' ? step : String(step);
+}
+
+function isWithin(outer: Path, inner: Path): boolean {
+  return outer.length <= inner.length && outer.every((step, index) => step === inner[index]);
+}
+
+function pruned(
+  value: unknown,
+  path: Path,
+  removed: ReadonlyMap<string, Path>,
+  kept: Map<string, readonly number[]>,
+): unknown {
+  if (removed.size === 0) return value;
+  if (Array.isArray(value)) {
+    const entries = [...value.entries()].filter(([index]) => !removed.has(keyOf([...path, index])));
+    if (entries.length < value.length) {
+      kept.set(
+        keyOf(path),
+        entries.map(([index]) => index),
+      );
+    }
+    return entries.map(([index, item]) => pruned(item, [...path, index], removed, kept));
+  }
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) => {
+      const at = [...path, key];
+      return removed.has(keyOf(at)) ? [] : [[key, pruned(item, at, removed, kept)]];
+    }),
+  );
+}

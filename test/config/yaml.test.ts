@@ -1,0 +1,326 @@
+import { expect } from 'chai';
+import { readYaml } from '../../dispatcher/config/document.ts';
+import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { dispatcherYaml, problemsOf, registrationYaml } from './files.ts';
+
+const BYTES = 256 * 1024;
+
+function told(text: string): readonly string[] {
+  return readYaml('f', text, BYTES).problems.map((problem) => formatProblem(problem).replace(/^f:/, ''));
+}
+
+/** Each what a person really writes, and all that is told of it. */
+const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[]])[] = [
+  ['a tab', 'a:\n\tb: 1\n', '2:1: a tab stands in the indentation. Indent with spaces.'],
+  [
+    'tabs in two places',
+    'a:\n  b: 1\n  \tc: 2\nd:\n\te: 3\n',
+    '3:3: a tab stands in the indentation. Indent with spaces.',
+    '5:1: a tab stands in the indentation. Indent with spaces.',
+  ],
+  ['a tab between braces', 'a: {\n\tb: 1\n}\n', '2:1: a tab stands in the indentation. Indent with spaces.'],
+  [
+    'a key indented too far',
+    'policy:\n  maxCpu: 1\n   maxDiskGiB: 2\n',
+    '3:4: the line is indented by 3 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+  ],
+  [
+    'a key indented too little',
+    'policy:\n  maxCpu: 1\n maxDiskGiB: 2\n',
+    '3:2: the line is indented by 1 space, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+  ],
+  [
+    'an entry indented too little',
+    'labels:\n  - a\n - b\n',
+    '3:2: the line is indented by 1 space, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+  ],
+  [
+    'a key of an entry indented too little',
+    'backends:\n  - kind: docker\n    name: x\n   options: {}\n',
+    '4:4: the line is indented by 3 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+  ],
+  [
+    'a key below a value',
+    'organization: acme\n  labels: [a]\n',
+    '2:3: the line is indented by 2 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+  ],
+  [
+    'a key written twice',
+    'a: 1\nb: 2\na: 3\n',
+    '3:1: the key `a` stands here twice, first in line 1. Keep one of the two.',
+  ],
+  ['an alias', 'images: *acme\n', '1:9: `*` is read as the start of a YAML alias. Put the value in quotes.'],
+  ['a star alone', 'owners: [acme, *]\n', '1:16: `*` is read as the start of a YAML alias. Put the value in quotes.'],
+  ['a glob', 'images:\n  - */runner\n', '2:5: `*` is read as the start of a YAML alias. Put the value in quotes.'],
+  [
+    'an alias in its own anchor',
+    'a: &a [*a, *a]\n',
+    '1:8: the alias stands inside of what it names, which never ends. Write the value out.',
+    '1:12: the alias stands inside of what it names, which never ends. Write the value out.',
+  ],
+  ['an anchor', 'a: & b\n', '1:4: `&` is read as the start of a YAML anchor. Put the value in quotes.'],
+  ['a tag', 'password: !abc\n', '1:11: `!` is read as the start of a YAML tag. Put the value in quotes.'],
+  ['a missing brace', 'a: { b: 1\nc: 2\n', '1:4: the `{` is never closed. Close it with `}`.'],
+  ['a missing bracket', 'labels: [a, b\norganization: x\n', '1:9: the `[` is never closed. Close it with `]`.'],
+  ['a missing bracket at the end', 'labels: [a, b', '1:9: the `[` is never closed. Close it with `]`.'],
+  ['a missing brace inside', 'a: [ { b: 1 ]\nc: 1\n', '1:6: the `{` is never closed. Close it with `}`.'],
+  ['a brace too many', 'a: { b: 1 }}\n', '1:12: the `}` closes nothing. Remove it, or add the one that opens it.'],
+  ['a missing comma', 'a: ["x" "y"]\n', '1:9: a comma is missing here. Separate the entries with commas.'],
+  ['a comma too many', 'a: [x,, y]\n', '1:7: nothing stands before the comma. Remove the comma.'],
+  [
+    'a reference in a list',
+    'secrets: [${env:X}]\n',
+    '1:11: between brackets, a reference needs quotes. Write `"${env:X}"`.',
+  ],
+  [
+    'a reference in a map',
+    'credentials: { token: ${file:secrets/x} }\n',
+    '1:23: between brackets, a reference needs quotes. Write `"${file:secrets/x}"`.',
+  ],
+  [
+    'a colon in a value',
+    'image: runner: latest\n',
+    '1:8: the value has a colon followed by a space in it. Put the value in quotes.',
+  ],
+  [
+    'no space after the colon',
+    'id: a\nledger:b\nlogLevel: info\n',
+    '2:1: there is no space after the colon. Write `ledger: VALUE`.',
+  ],
+  [
+    'no space after the last colon',
+    'id: a\nledger:b\n',
+    '2:1: there is no space after the colon. Write `ledger: VALUE`.',
+  ],
+  [
+    'no colon',
+    'organization acme\ncredentials: x\n',
+    '1:1: the line has no key: there is no colon in it. Write `KEY: VALUE`, or begin the item of a list with `- `.',
+  ],
+  [
+    'an item among keys',
+    'a: 1\n- b\n',
+    '2:1: an item of a list stands among the keys of a map. Put the list under a key of its own, or indent it below its key.',
+  ],
+  ['a quote that is not closed', 'a: "foo\nb: 1\n', '1:4: the quote is never closed. Close it with `"`.'],
+  ['a single quote', "a: 'foo\nb: 1\n", "1:4: the quote is never closed. Close it with `'`."],
+  [
+    'text after a quote',
+    'a: "foo" bar\n',
+    '1:10: something stands after the closing quote. Put the whole value in one pair of quotes.',
+  ],
+  ['an at sign', 'a: @foo\n', '1:4: a value cannot begin with `@`. Put the value in quotes.'],
+  [
+    'an address of IPv6',
+    'listen:\n  public: [::]:8080\n',
+    '2:11: `[` is read as the start of a list. Put the value in quotes.',
+  ],
+  [
+    'an address of IPv6 between braces',
+    'listen: { public: [::]:8080 }\n',
+    '1:23: a value goes on after its bracket. Put the value in quotes.',
+  ],
+  [
+    'a backslash',
+    'a: "C:\\d"\n',
+    '1:7: `\\d` is not an escape that double quotes know. Write single quotes, or `\\\\` for a backslash.',
+  ],
+  ['a comment against a quote', 'a: "b"#c\n', '1:7: there is no space before `#`. Put a space before the comment.'],
+  [
+    'a second document',
+    'a: 1\n---\nb: 2\n',
+    '2:1: a second document begins here (`---`). Keep one document in a file.',
+  ],
+  [
+    'a list as a key',
+    '? [a]\n: 1\n',
+    '1:3: a list or a map stands in the place of a key. Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
+  ],
+];
+
+describe('a mistake in YAML has one message, its place and one cure', () => {
+  for (const [what, text, ...expected] of MISTAKES) {
+    it(what, () => {
+      expect(told(text)).to.deep.equal(expected);
+      expect(told(text.replaceAll('\n', '\r\n'))).to.deep.equal(expected);
+    });
+  }
+
+  it('repeats no value: it may be a secret', () => {
+    for (const text of [
+      'token:hunter2\nb: 1\n',
+      'token: hunter2: x\n',
+      'token: *hunter2\n',
+      'token: !hunter2\n',
+      'token: "hunter2\n',
+      'token: "x" hunter2\n',
+      'token: [x, hunter2\n',
+      'token: @hunter2\n',
+      'token: | hunter2\n',
+      'a: 1\nhunter2\nb: 2\n',
+    ]) {
+      expect(told(text), text).to.have.length(1);
+      expect(told(text).join(), text).to.not.include('hunter2');
+    }
+  });
+
+  it('takes what is right: anchors, comments, a byte order mark, Windows line ends, JSON', () => {
+    const text = '\ufeffa: &a { b: [1, "*"] } # said\r\nc: *a\r\n"d": {"e": null,}\r\n';
+    expect(told(text)).to.deep.equal([]);
+    expect(readYaml('f', text, BYTES).value).to.deep.equal({ a: { b: [1, '*'] }, c: { b: [1, '*'] }, d: { e: null } });
+  });
+});
+
+describe('the work that a file can make is bounded', () => {
+  const full = (text: string): string => text.repeat(Math.ceil(BYTES / text.length)).slice(0, BYTES);
+  const laugh = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${[...'bcdefgh']
+    .map((key, index) => `${key}: &${key} [${Array(10).fill(`*${'abcdefgh'[index]}`).join(',')}]`)
+    .join('\n')}`;
+  for (const [what, text, expected] of [
+    ['brackets in brackets', full('['), 'nested too deeply'],
+    ['lists in lists', full('- '), 'nested too deeply'],
+    ['keys in keys', full('? '), 'nested too deeply'],
+    ['maps in maps', full('{a: '), 'nested too deeply'],
+    ['words', full('a: 1\n'), 'more than 87381 words, brackets and line ends'],
+    ['empty lines', full('\n'), 'more than 87381 words, brackets and line ends'],
+    ['documents', full('---\n'), 'a second document begins here'],
+    ['aliases', `a: &a 1\nb:\n${'- *a\n'.repeat(101)}`, 'more than 100 aliases'],
+    ['aliases that expand without end', laugh, 'its aliases expand to too much'],
+    ['aliases of nothing', `b:\n${'- *a\n'.repeat(9000)}`, '`*` is read as the start of a YAML alias'],
+  ] as const) {
+    it(what, () => {
+      const problems = told(text);
+      expect(problems[0]).to.include(expected);
+      expect(problems).to.have.length.of.at.most(20);
+    });
+  }
+
+  it('reads 10,000 repositories', () => {
+    const names = Array.from({ length: 10_000 }, (_, index) => `acme/repo-number-${index}`);
+    const yaml = readYaml('f', `repositories:\n${names.map((name) => `  - ${name}\n`).join('')}`, BYTES);
+    expect(yaml.problems).to.deep.equal([]);
+    expect(yaml.value).to.deep.equal({ repositories: names });
+  });
+});
+
+// Section 2: what is valid YAML, and not what was meant.
+describe('a value that is not what was meant has one message and one cure', () => {
+  for (const [what, from, to, expected] of [
+    [
+      'a duration without unit',
+      'timeouts: {}',
+      'timeouts: { idle: 30 }',
+      'timeouts.idle: 30 has no unit. Write `30s`, `30m` or `30h`.',
+    ],
+    [
+      'a poll interval without unit',
+      'poll: {}',
+      'poll: { interval: 30 }',
+      'poll.interval: 30 has no unit. Write `30s`, `30m` or `30h`.',
+    ],
+    [
+      'a duration in other words',
+      'timeouts: {}',
+      'timeouts: { idle: 5 minutes }',
+      'timeouts.idle: a duration is written like 90s, 10m, 2h or 1h30m. Write it like `10m`.',
+    ],
+    [
+      'yes',
+      'policy: {}',
+      'policy: { spot: yes }',
+      'policy.spot: it is text, and should be true or false. Write `true`, without quotes.',
+    ],
+    [
+      'a number in quotes',
+      'policy: {}',
+      'policy: { maxCpu: "8" }',
+      'policy.maxCpu: it is text, and should be a number. Write the number alone, without quotes or unit: `8`.',
+    ],
+    [
+      'a number with a unit',
+      'policy: {}',
+      'policy: { maxMemoryGiB: 8Gi }',
+      'policy.maxMemoryGiB: it is text, and should be a number. Write the number alone, without quotes or unit: `8`.',
+    ],
+    [
+      'one value for a list',
+      'labels: [a]',
+      'labels: a',
+      'labels: it is text, and should be a list. Write a list, such as `labels: [VALUE]`.',
+    ],
+    [
+      'a list without spaces',
+      'labels: [a]',
+      'labels:\n  -a\n  -b',
+      'labels: it is text, and should be a list. Put a space after each `-`.',
+    ],
+    [
+      'text for a map',
+      'policy: {}',
+      'policy: none',
+      'policy: it is text, and should be a map. Write `KEY: VALUE` lines below it, indented.',
+    ],
+    [
+      'no space after a colon below',
+      'policy: {}',
+      'policy:\n  maxCpu:8',
+      'policy: it is text, and should be a map. Put a space after each colon.',
+    ],
+    [
+      'an unknown architecture',
+      'policy: {}',
+      'policy: { architectures: [arm46] }',
+      'policy.architectures[0]: there is no such choice. Did you mean `arm64`? There are `x64`, `arm64`.',
+    ],
+    [
+      'an unknown kind',
+      'kind: docker',
+      'kind: dokcer',
+      'backends[0].kind: there is no kind `dokcer`. Did you mean `docker`?',
+    ],
+    [
+      'a kind far from all',
+      'kind: docker',
+      'kind: kubernetes',
+      'backends[0].kind: there is no kind `kubernetes`. Write one of ali-eci, azure-aci, docker, gcp-batch, gcp-cloud-run, process.',
+    ],
+  ] as const) {
+    it(what, async () => {
+      const base = `${registrationYaml}timeouts: {}\npoll: {}\npolicy: {}\nlabels: [a]\n`;
+      if (!base.includes(from)) throw new Error(`not there: ${from}`);
+      const problems = await problemsOf({ 'registrations/acme.yaml': base.replace(from, to) });
+      expect(problems.map((problem) => problem.replace(/^registrations\/acme\.yaml:\d+:\d+: /, ''))).to.deep.equal([
+        expected,
+      ]);
+    });
+  }
+
+  for (const [what, listen, expected] of [
+    [
+      'a port alone',
+      '{ admin: 9090 }',
+      'listen.admin: an address is written host:port, such as 127.0.0.1:9090. Write it like `"127.0.0.1:9090"`.',
+    ],
+    ['two ports', '{ public: 80:90 }', 'listen.public: 80 is not an address to listen on. Write `0.0.0.0:90`.'],
+    [
+      'a port without address',
+      '{ public: ":8080" }',
+      'listen.public: an address is written host:port, such as 127.0.0.1:9090. Write it like `"127.0.0.1:9090"`.',
+    ],
+  ] as const) {
+    it(`${what} to listen on`, async () => {
+      const problems = await problemsOf({
+        'dispatcher.yaml': `${dispatcherYaml}listen: ${listen}\n`,
+        'registrations/acme.yaml': registrationYaml,
+      });
+      expect(problems.map((problem) => problem.replace(/^dispatcher\.yaml:\d+:\d+: /, ''))).to.deep.equal([expected]);
+    });
+  }
+
+  it('a file without a space after its colons', async () => {
+    const problems = await problemsOf({ 'registrations/acme.yaml': 'organization:acme\n' });
+    expect(problems).to.deep.equal([
+      'registrations/acme.yaml:1:1: the file is not a map of keys. Put a space after each colon.',
+    ]);
+  });
+});
