@@ -42,8 +42,8 @@ export function heldReason(job: JobRow, runnerGroup: string, output: string | un
     case 'unseen':
       return `${job.reasonCode === 'unseen' && job.reason !== null ? job.reason : 'GitHub answered 404 for it, which may be a slip: nothing is given up before it is proven'}; asked again at ${next}`;
     case 'unserved': {
-      const line = lastLine(output);
-      const version = `GitHub refuses this runner version${line === undefined ? '' : ` (the last line of ${job.passedOverBy}: "${line}")`}`;
+      const end = lastLines(output);
+      const version = `GitHub refuses this runner version${end === '' ? '' : ` (the output of ${job.passedOverBy} ends with ${end})`}`;
       const causes = [
         `runs-on names a group, or the runner group '${runnerGroup}' does not admit ${job.owner}/${job.repository} or this workflow`,
         'max-parallel or a concurrency group holds it back',
@@ -57,13 +57,14 @@ export function heldReason(job: JobRow, runnerGroup: string, output: string | un
   }
 }
 
-function lastLine(output: string | undefined): string | undefined {
-  const line = output
-    ?.split(/\r?\n/)
-    .findLast((text) => text.trim() !== '')
-    ?.trim();
-  if (line === undefined) return undefined;
-  return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line;
+/** The very last one often tells only that its registration was taken away at the end of its idle time. */
+function lastLines(output: string | undefined): string {
+  const lines = (output ?? '')
+    .split(/\r?\n/)
+    .map((text) => text.trim())
+    .filter((text) => text !== '')
+    .slice(-2);
+  return lines.map((line) => `"${line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line}"`).join(', ');
 }
 
 function lasting(ms: number): string {

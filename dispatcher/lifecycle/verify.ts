@@ -23,6 +23,12 @@ const PROOF_SPAN_MS = 3 * MINUTE;
 /** How often a job of a repository that the credentials do not see is looked for. */
 const UNSEEN_REPOSITORY_MS = 5 * MINUTE;
 
+const RUN_ENDED = {
+  reasonCode: 'run-completed',
+  reason: 'GitHub calls this job queued although its run has completed: no job of a completed run starts',
+  cure: 'Nothing needs to be done; run the workflow again where the job is wanted.',
+} as const;
+
 interface Misses {
   readonly count: number;
   readonly firstMs: number;
@@ -112,9 +118,11 @@ export class Verifier {
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
       if (fact === undefined) return await this.#missed(job, tenant);
-      await ledger.recordFacts([fact]);
       this.#misses.delete(key);
-      if (fact.status === 'queued' && job.launches > 0) await this.#readRun(job, tenant);
+      // Its run first: as soon as the job counts as read, a second runner may be launched for it.
+      const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant));
+      if (ended) await ledger.setJobAside(key, RUN_ENDED);
+      else await ledger.recordFacts([fact]);
       this.#failures.delete(key);
       return true;
     } catch (error) {
@@ -130,16 +138,11 @@ export class Verifier {
   }
 
   /** A run that has completed has no jobs that wait, and yet GitHub may go on calling one of them queued for months. */
-  async #readRun(job: JobRow, tenant: Tenant): Promise<void> {
-    const { ledger, log } = this.#floor.options;
+  async #runHasEnded(job: JobRow, tenant: Tenant): Promise<boolean> {
     const run = await tenant.github.readRun(job.owner, job.repository, job.runId);
-    if (run === undefined || !run.completed || run.attempt < job.runAttempt) return;
-    log.info('job-of-ended-run', { job: job.key, registration: job.registration });
-    await ledger.setJobAside(job.key, {
-      reasonCode: 'run-completed',
-      reason: 'GitHub calls this job queued although its run has completed: no job of a completed run starts',
-      cure: 'Nothing needs to be done; run the workflow again where the job is wanted.',
-    });
+    if (run === undefined || !run.completed || run.attempt < job.runAttempt) return false;
+    this.#floor.options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
+    return true;
   }
 
   /**

@@ -3,8 +3,9 @@
  * notice them proves nothing.
  */
 import type { Registration } from '../../dispatcher/config/model.ts';
-import type { Github, JitRequest } from '../../dispatcher/github/github.ts';
+import { type Github, GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { GithubScope } from '../../dispatcher/github/scope.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import type { InstanceRef, LaunchRequest, Provider } from '../../providers/provider.ts';
@@ -220,3 +221,67 @@ export const deaf: EngineFactory = (options) => ({
     throw new Error('not today');
   },
 });
+
+/** The same engine on a ledger that cheats. */
+function onLedger(change: (ledger: Ledger, options: EngineOptions) => Partial<Ledger>): EngineFactory {
+  return (options) => createEngine({ ...options, ledger: replaced(options.ledger, change(options.ledger, options)) });
+}
+
+/** Looks at a new job when it has waited for nine minutes. */
+export const slow = onLedger((ledger, { clock }) => ({
+  unsettledJobs: async (limit) =>
+    (await ledger.unsettledJobs(limit)).filter(({ firstSeenAtMs }) => clock.now() - firstSeenAtMs >= 9 * 60_000),
+}));
+
+/** Holds a whole registration when GitHub refuses one of its lanes. */
+export const grudging: EngineFactory = (options) => {
+  const until = new Map<string, number>();
+  return createEngine(
+    tampered(options, {
+      github: (github, { registration }) => ({
+        createJitRunner: async (request: JitRequest) => {
+          const leftMs = (until.get(registration.name) ?? 0) - options.clock.now();
+          if (leftMs > 0) throw new GithubError('rate-limited', 'POST', 'still offended', { retryAfterMs: leftMs });
+          try {
+            return await github.createJitRunner(request);
+          } catch (error) {
+            until.set(registration.name, options.clock.now() + 5 * 60_000);
+            throw error;
+          }
+        },
+      }),
+    }),
+  );
+};
+
+/** Asks again and again in an outage. */
+export const hasty: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      github: (github) => ({
+        createJitRunner: async (request: JitRequest) => {
+          for (let attempt = 1; ; attempt += 1) {
+            try {
+              return await github.createJitRunner(request);
+            } catch (error) {
+              if (attempt >= 15) throw error;
+            }
+          }
+        },
+      }),
+    }),
+  );
+
+/** Does not look at when a job was created. */
+export const gullible = onLedger((ledger) => ({
+  unsettledJobs: async (limit) => (await ledger.unsettledJobs(limit)).map((job) => ({ ...job, createdAtMs: null })),
+  expireJobs: async () => [],
+}));
+
+/** Learns nothing from runners that idle beside a waiting job. */
+export const stubborn = onLedger(() => ({ passOver: async () => [] }));
+
+/** Believes every 404. */
+export const credulous = onLedger((ledger) => ({
+  holdUnseen: (key, _words, _untilMs, nowMs) => ledger.dropJob(key, 'it is gone', nowMs),
+}));

@@ -85,7 +85,11 @@ export class Dispatcher {
     });
     const ledger = life.port('ledger', this.ledger, {
       instant: true,
-      watch: (method, args) => invariants.looksSecret(`ledger.${method}`, args),
+      watch: (method, args) => {
+        invariants.looksSecret(`ledger.${method}`, args);
+        const [key] = args;
+        if (method === 'dropJob' && typeof key === 'string') invariants.jobDropped(key.split('/').at(-1) ?? '');
+      },
     });
     const log = this.#log(life);
     const engine = createEngine({
@@ -102,6 +106,7 @@ export class Dispatcher {
       maxLaunches: scenario.maxLaunches,
     });
     this.#process = { life, engine, ledger };
+    invariants.started();
     history.record('world', [incarnation], 'starts');
     engine.start().catch((error: unknown) => {
       invariants.violate('the engine keeps its own contract', `start() rejected: ${String(error)}`, [incarnation]);

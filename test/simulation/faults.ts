@@ -23,6 +23,8 @@ export interface FaultRates {
   readonly githubListGap: number;
   /** GitHub says idle of a busy runner for up to 15 minutes, and grants its DELETE. */
   readonly staleBusy: number;
+  /** A GET of a job answers 404 although it exists. */
+  readonly job404: number;
   /** The runner does not pick up what it was given. */
   readonly pickUpFails: number;
   /** A runner outside of our control takes a job of ours. */
@@ -90,6 +92,7 @@ const FULL: FaultRates = {
   fallsSilent: 0.05,
   exitsEarly: 0.05,
   requeues: 0.5,
+  job404: 0.2,
 };
 
 export const FAULTS = [
@@ -124,6 +127,7 @@ export const FAULTS = [
   'fallsSilent',
   'exitsEarly',
   'requeues',
+  'job404',
 ] as const satisfies readonly Fault[];
 
 export function isFault(name: string): name is Fault {
@@ -157,6 +161,7 @@ const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'github5xx',
   'githubListGap',
   'staleBusy',
+  'job404',
   'pickUpFails',
   'foreignTakes',
   'providerTransient',

@@ -1,5 +1,6 @@
 /** What must hold in every world, whatever goes wrong in it. Looked at with the world's own eyes, not with the ledger's. */
 
+import type { Registration } from '../../dispatcher/config/model.ts';
 import type { History, Line } from './trace.ts';
 import type { GithubWitness } from './world/github.ts';
 import { JIT_MARKER } from './world/github.ts';
@@ -18,6 +19,10 @@ export type Rule =
   | 'a job runs once'
   | 'launches are bounded'
   | 'a foreign runner is left alone'
+  | 'a job that GitHub would give out starts soon'
+  | 'a job that GitHub gives to no runner gets few'
+  | 'a job is given up only after proof'
+  | 'GitHub is asked with measure'
   | 'the engine keeps its own contract';
 
 export interface Violation {
@@ -43,8 +48,13 @@ export interface InvariantsOptions {
 
 /** More of them tell nothing new, and a broken engine makes thousands. */
 const MOST_VIOLATIONS = 20;
+const ASKED_WITHIN_MS = 60_000;
+/** One second doubled to a minute, and some. */
+const MOST_ASKED = 10;
+const PROOF_MISSES = 3;
+const PROOF_SPAN_MS = 180_000;
 
-function labelKey(labels: readonly string[]): string {
+export function labelKey(labels: readonly string[]): string {
   return [...new Set(labels.map((label) => label.toLowerCase()))].sort().join(',');
 }
 
@@ -55,9 +65,14 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #forbidden: ReadonlySet<string>;
   readonly #registered = new Set<string>();
   readonly #created = new Set<string>();
+  readonly #waited = new Map<WorldJob, number>();
+  readonly #asked = new Map<string, readonly number[]>();
+  readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
   /** Jobs that ran on a runner with other labels than their own. */
   steals = 0;
   registrations = 0;
+  /** Registrations by label set. */
+  readonly registrationsFor = new Map<string, number>();
   /** When a job last started or completed. */
   lastProgressAtMs: number;
 
@@ -91,6 +106,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
 
   runnerRegistered(name: string, labels: readonly string[]): void {
     this.registrations += 1;
+    const wanted = labelKey(labels);
+    this.registrationsFor.set(wanted, (this.registrationsFor.get(wanted) ?? 0) + 1);
     if (this.#registered.has(name)) this.violate('no name is used twice', `${name} registered again`, [name]);
     this.#registered.add(name);
     if (this.#forbidden.has(labelKey(labels))) {
@@ -112,6 +129,63 @@ export class Invariants implements GithubWitness, ProviderWitness {
 
   jobCompleted(_job: WorldJob): void {
     this.lastProgressAtMs = this.#options.now();
+  }
+
+  /**
+   * Jobs that GitHub would give to the next runner. Time in which their registration has room for one counts: somebody
+   * should have launched it.
+   */
+  waitsFor(registration: Registration, givable: readonly WorldJob[], ms: number, limitMs: number): void {
+    const expected = givable.filter((job) => job.plan.expectation === 'runs');
+    if (expected.length === 0 || !this.#hasRoom(registration)) return;
+    for (const job of expected) {
+      const waitedMs = (this.#waited.get(job) ?? 0) + ms;
+      this.#waited.set(job, waitedMs);
+      if (waitedMs < limitMs || waitedMs - ms >= limitMs) continue;
+      const what = `${job.name} has waited for ${Math.round(waitedMs / 60_000)} min beside free places`;
+      this.violate('a job that GitHub would give out starts soon', what, [job.name]);
+    }
+  }
+
+  #hasRoom({ backends, maxRunners, name }: Registration): boolean {
+    const live = this.instances.filter((instance) => isLive(instance) && !instance.behindOurBack);
+    const of = (what: string) => live.filter((instance) => isWithin(instance, what)).length;
+    const most = this.#options.caps.find((cap) => cap.of === '')?.max ?? 0;
+    if (live.length >= most || of(name) >= maxRunners) return false;
+    return backends.some((backend) => of(`${name}/${backend.name}`) < backend.maxRunners);
+  }
+
+  // ── what GitHub is asked ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** GitHub is asked for a runner in the middle of an outage. */
+  askedInOutage(registration: string): void {
+    const now = this.#options.now();
+    const calls = [...(this.#asked.get(registration) ?? []).filter((atMs) => atMs > now - ASKED_WITHIN_MS), now];
+    this.#asked.set(registration, calls);
+    if (calls.length !== MOST_ASKED + 1) return;
+    const what = `${registration} asked for ${calls.length} runners within a minute of an outage`;
+    this.violate('GitHub is asked with measure', what, [registration]);
+  }
+
+  /** What the dispatcher knew of an outage died with its process. */
+  started(): void {
+    this.#asked.clear();
+  }
+
+  jobMissing(job: string): void {
+    const now = this.#options.now();
+    const before = this.#missing.get(job);
+    this.#missing.set(job, { count: (before?.count ?? 0) + 1, firstMs: before?.firstMs ?? now });
+  }
+
+  /** The engine takes the job for gone. */
+  jobDropped(jobId: string): void {
+    const name = `job-${jobId}`;
+    const seen = this.#missing.get(name);
+    const spanMs = seen === undefined ? 0 : this.#options.now() - seen.firstMs;
+    if (seen !== undefined && seen.count >= PROOF_MISSES && spanMs >= PROOF_SPAN_MS) return;
+    const what = `${name} after ${seen?.count ?? 0} answers of 404 in ${Math.round(spanMs / 1000)} s`;
+    this.violate('a job is given up only after proof', what, [name]);
   }
 
   // ── the provider's side ────────────────────────────────────────────────────────────────────────────────────────

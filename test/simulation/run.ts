@@ -5,7 +5,7 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import { Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';
-import { type Cap, Invariants, type Violation } from './invariants.ts';
+import { type Cap, Invariants, labelKey, type Violation } from './invariants.ts';
 import { streamsOf } from './random.ts';
 import {
   BROKEN_IMAGE,
@@ -13,6 +13,7 @@ import {
   isWithin,
   type Scenario,
   type ScenarioOverrides,
+  type TenantPlan,
   UNKNOWN_IMAGE,
 } from './scenario.ts';
 import { History } from './trace.ts';
@@ -52,6 +53,14 @@ const STALL_MS = 90 * MINUTE;
 const CLEAN_MS = 180 * MINUTE;
 /** Afterwards nothing comes back. */
 const AFTERWARDS_MS = 15 * MINUTE;
+/** How often it is looked at who waits although nothing stands in the way. */
+const SAMPLE_MS = 10_000;
+/** For a runner to be launched, to boot and to be given the job, where nothing goes wrong. */
+const PROMPT_MS = 4 * MINUTE;
+/** After the last fault: breakers, holds and pauses that it left may take so long to be over. */
+const AFTERMATH_MS = 35 * MINUTE;
+/** And then: a pause, a poll and a boot. */
+const PROMPT_AFTERWARDS_MS = 20 * MINUTE;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Outcome> {
   const streams = streamsOf(seed);
@@ -137,6 +146,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
         registration: registration.name,
         outages: plan.outages,
         blind,
+        asked: invariants,
       }),
       providers: new Map(
         plan.backends.map((backend) => [
@@ -177,6 +187,20 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   });
   receiver = dispatcher;
   dispatcher.start();
+  const isCalm = scenario.calmAtMs === scenario.startMs || isFaultless(scenario);
+  const sample = (): void => {
+    const settledAtMs = scenario.calmAtMs + AFTERMATH_MS;
+    const limitMs = isCalm ? PROMPT_MS : clock.now() > settledAtMs ? PROMPT_AFTERWARDS_MS : undefined;
+    if (limitMs !== undefined) {
+      for (const { github, plan } of tenants) {
+        const givable = github.world.givable.filter((job) => ids(plan).has(job.plan.id));
+        invariants.waitsFor(plan.registration, givable, SAMPLE_MS, limitMs);
+      }
+    }
+    if (!finished) clock.after(SAMPLE_MS, sample);
+  };
+  let finished = false;
+  clock.after(SAMPLE_MS, sample);
   if (losesLedgerAtMs !== undefined) clock.after(losesLedgerAtMs - clock.now(), () => dispatcher.loseLedger());
 
   await clock.run(scenario.calmAtMs);
@@ -202,6 +226,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     if (invariants.tooMany) break;
   }
 
+  finished = true;
   const leftovers = async (): Promise<readonly { readonly what: string; readonly name: string }[]> => [
     ...[...accounts.values()].flatMap((account) =>
       account.present.map(({ name, state }) => ({ what: `instance (${state})`, name })),
@@ -239,6 +264,17 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),
     },
   };
+}
+
+/** The plan's jobs. */
+function ids(plan: TenantPlan): ReadonlySet<number> {
+  return new Set(plan.jobs.map((job) => job.id));
+}
+
+function isFaultless({ blindness, callsToCrash, rates, shutdownEveryMs, tenants }: Scenario): boolean {
+  const quiet = callsToCrash === undefined && shutdownEveryMs === undefined && blindness.length === 0;
+  const outages = tenants.some((tenant) => [tenant, ...tenant.backends].some((one) => one.outages.length > 0));
+  return quiet && !outages && Object.values(rates).every((rate) => rate === 0);
 }
 
 async function liveRows(ledger: Ledger): Promise<readonly string[]> {
@@ -283,8 +319,12 @@ function judgeLaunches(
   const sum = (of: (job: WorldJob) => number): number => jobs.reduce((total, job) => total + of(job), 0);
   const made = invariants.instances.filter((instance) => instance.image !== BROKEN_IMAGE);
   const overLimit = wanted.filter((job) => job.conclusion === 'failure').length;
+  const hours = (invariants.nowMs - scenario.startMs) / (60 * MINUTE);
   const bound =
     wanted.length +
+    judgeHeldBack(invariants, jobs, dispatcher, dice, hours) +
+    // Beside each start and end of a run with `max-parallel` one more may try, and each may idle until it is known.
+    5 * wanted.filter((job) => job.plan.parallel !== undefined).length +
     wanted.filter((job) => job.plan.gateMs !== undefined).length +
     2 * (invariants.steals + sum((job) => job.requeues) + overLimit) +
     dispatcher.crashes +
@@ -294,7 +334,6 @@ function judgeLaunches(
   if (made.length > bound) {
     invariants.violate('launches are bounded', `${made.length} instances for ${wanted.length} jobs, at most ${bound}`);
   }
-  const hours = (invariants.nowMs - scenario.startMs) / (60 * MINUTE);
   const broken = invariants.instances.filter(
     (instance) => instance.image === BROKEN_IMAGE && !instance.behindOurBack,
   ).length;
@@ -302,6 +341,41 @@ function judgeLaunches(
   if (broken > brokenBound) {
     invariants.violate('launches are bounded', `${broken} instances of a broken image, at most ${brokenBound}`);
   }
+}
+
+/**
+ * Jobs that GitHub gives to no runner have label sets of their own: the first runners of each idle beside it, then one
+ * of a run tries now and then. A job that GitHub gave up gets none, and one whose run has completed no second one.
+ * Answers how many there may be, all together.
+ */
+function judgeHeldBack(
+  invariants: Invariants,
+  jobs: readonly WorldJob[],
+  dispatcher: Dispatcher,
+  dice: Dice,
+  hours: number,
+): number {
+  let sum = 0;
+  const disturbances = dispatcher.crashes + dispatcher.shutdowns + dice.costly;
+  const runs = Map.groupBy(
+    jobs.filter(({ plan }) => ['unserved', 'zombie', 'ended'].includes(plan.expectation)),
+    ({ plan }) => labelKey(plan.labels),
+  );
+  for (const [labels, run] of runs) {
+    const [first] = run;
+    if (first === undefined) continue;
+    const bounds = { unserved: 3 * run.length + 6 + 3 * hours, ended: 1, zombie: 0 };
+    const { expectation } = first.plan;
+    const usual = expectation === 'unserved' || expectation === 'ended' ? bounds[expectation] : bounds.zombie;
+    const bound = Math.ceil(usual) + (usual === 0 ? 0 : disturbances);
+    const made = invariants.registrationsFor.get(labels) ?? 0;
+    sum += bound;
+    if (made > bound) {
+      const what = `${made} runners for ${run.length} jobs with ${labels} (${expectation}), at most ${bound}`;
+      invariants.violate('a job that GitHub gives to no runner gets few', what, [first.name]);
+    }
+  }
+  return sum;
 }
 
 /** While a service is away, a job may be tried anew now and then. */

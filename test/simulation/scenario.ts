@@ -217,7 +217,10 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     },
     backends,
     outages: faultless ? [] : outages,
-    jobs: drawJobs(index, jobCount, spanMs, label, repositoriesOf(claim), faultless, luck),
+    jobs: [
+      ...drawJobs(index, jobCount, spanMs, label, repositoriesOf(claim), faultless, luck),
+      ...drawHeldBack(index, spanMs, label, repositoriesOf(claim), streams(`scenario held back ${index}`)),
+    ],
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
   };
@@ -245,6 +248,53 @@ function drawWish(luck: Stream, label: string, id: number): Wish {
   if (draw < 0.97) return { labels: [label, 'img-unknown'], expectation: 'doomed' };
   if (draw < 0.985) return { labels: [label, 'img-broken'], expectation: 'doomed' };
   return { labels: [label, 'gpu'], expectation: 'not-ours' };
+}
+
+/** Runs of which GitHub gives out some jobs later, or none at all, though it calls all of them queued. */
+function drawHeldBack(
+  tenant: number,
+  spanMs: number,
+  label: string,
+  repositories: readonly { owner: string; repository: string }[],
+  luck: Stream,
+): readonly JobPlan[] {
+  const jobs: JobPlan[] = [];
+  const push = (
+    size: number,
+    plan: Pick<JobPlan, 'expectation' | 'labels' | 'parallel'> & { readonly mostMs: number },
+  ): void => {
+    const { mostMs, ...kind } = plan;
+    const runId = 20_000 + tenant * 1_000 + jobs.length;
+    const atMs = luck.between(0, spanMs);
+    const where = luck.pick(repositories);
+    for (let index = 0; index < size; index += 1) {
+      jobs.push({
+        ...kind,
+        ...where,
+        id: 10_000 + tenant * 1_000 + jobs.length,
+        runId,
+        afterMs: atMs,
+        needs: undefined,
+        gateMs: undefined,
+        durationMs: luck.magnitude(2_000, mostMs),
+        patienceMs: undefined,
+        timeLimitMs: undefined,
+        hosted: false,
+      });
+    }
+  };
+  const own = (what: string): readonly string[] => [label, `sid-${what}-${tenant}`];
+  const short = { mostMs: 8 * MINUTE };
+  if (luck.chance(0.3)) {
+    const labels = luck.chance(0.5) ? [label] : own('parallel');
+    push(luck.whole(2, 6), { ...short, expectation: 'runs', labels, parallel: luck.whole(1, 2) });
+  }
+  const never = { ...short, parallel: undefined };
+  if (luck.chance(0.2)) push(luck.whole(1, 5), { ...never, expectation: 'unserved', labels: own('unserved') });
+  if (luck.chance(0.2)) push(luck.whole(1, 3), { ...never, expectation: 'unserved', labels: own('refused') });
+  if (luck.chance(0.2)) push(luck.whole(1, 3), { ...never, expectation: 'zombie', labels: own('zombie') });
+  if (luck.chance(0.2)) push(1, { ...never, expectation: 'ended', labels: own('ended') });
+  return jobs;
 }
 
 function drawJobs(
@@ -287,6 +337,7 @@ function drawJobs(
         patienceMs: impatient && !faultless ? luck.magnitude(1_000, 20 * MINUTE) : undefined,
         timeLimitMs,
         hosted: hosted === true,
+        parallel: undefined,
       });
       id += 1;
     }

@@ -33,6 +33,11 @@ export interface GithubPortOptions {
   readonly outages: readonly GithubOutage[];
   /** No poll succeeds now. */
   readonly blind: () => boolean;
+  /** What the invariants want to hear of what was asked. */
+  readonly asked?: {
+    askedInOutage(registration: string): void;
+    jobMissing(job: string): void;
+  };
 }
 
 /** The client's own limit for a request. */
@@ -53,8 +58,13 @@ export class GithubPort implements Github {
     this.#luck = options.dice.stream(`github port ${options.registration}`);
   }
 
+  get world(): GithubWorld {
+    return this.#options.world;
+  }
+
   createJitRunner(request: JitRequest): Promise<JitRunner> {
     const operation = 'POST generate-jitconfig';
+    if (this.#outage() !== undefined) this.#options.asked?.askedInOutage(this.#options.registration);
     return this.#call(operation, [request.name], () => this.#options.world.registerJit(request, operation));
   }
 
@@ -77,7 +87,8 @@ export class GithubPort implements Github {
   readJob(_owner: string, _repository: string, jobId: number): Promise<JobFact | undefined> {
     const observedAtMs = this.#options.clock.now();
     return this.#call('GET job', [`job-${jobId}`], (): JobFact | undefined => {
-      const fact = this.#options.world.fact(jobId);
+      const fact = this.#options.dice.hits('job404') ? undefined : this.#options.world.fact(jobId);
+      if (fact === undefined) this.#options.asked?.jobMissing(`job-${jobId}`);
       return fact === undefined
         ? undefined
         : { ...fact, source: 'read', toldBy: this.#options.registration, observedAtMs };
@@ -111,8 +122,13 @@ export class GithubPort implements Github {
     return runners.filter(() => !this.#options.dice.hits('githubListGap'));
   }
 
+  #outage(): GithubOutage | undefined {
+    const { clock, outages } = this.#options;
+    return outages.find(({ fromMs, untilMs }) => fromMs <= clock.now() && clock.now() < untilMs);
+  }
+
   #fate(operation: string): Fate {
-    const { clock, dice, outages } = this.#options;
+    const { clock, dice } = this.#options;
     const latencyMs = dice.hits('githubSlow') ? this.#luck.between(3_000, 25_000) : this.#luck.between(30, 600);
     const failure = (kind: GithubErrorKind, message: string, status: number, retryAfterMs?: number): GithubError =>
       new GithubError(kind, operation, message, {
@@ -120,7 +136,7 @@ export class GithubPort implements Github {
         requestId: `${clock.now()}`,
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       });
-    const outage = outages.find(({ fromMs, untilMs }) => fromMs <= clock.now() && clock.now() < untilMs);
+    const outage = this.#outage();
     if (outage !== undefined) {
       switch (outage.kind) {
         case 'unauthorized':

@@ -64,6 +64,8 @@ export interface GithubWorldOptions {
   readonly announce: (fact: ToldFact) => void;
 }
 
+/** GitHub refuses to register a runner with such a label. */
+export const REFUSED_LABEL = 'sid-refused-';
 const REQUEUE_UNPICKED_MS = 60_000;
 
 function covers(runner: readonly string[], job: readonly string[]): boolean {
@@ -139,7 +141,10 @@ export class GithubWorld {
   run(runId: number): GithubRun | undefined {
     const plans = this.#plans.filter((plan) => plan.runId === runId);
     if (plans.length === 0) return undefined;
-    return { completed: plans.every((plan) => this.jobs.get(plan.id)?.status === 'completed'), attempt: 1 };
+    const completed = plans.every(
+      ({ expectation, id }) => expectation === 'ended' || this.jobs.get(id)?.status === 'completed',
+    );
+    return { completed, attempt: 1 };
   }
 
   /** What a poll of these owners' repositories shows: the jobs, completed ones too, of runs that have not completed. */
@@ -148,7 +153,9 @@ export class GithubWorld {
     for (const plan of this.#plans) {
       if (covered(plan.owner, plan.repository) && this.jobs.has(plan.id)) {
         const run = this.#plans.filter((other) => other.runId === plan.runId);
-        if (run.some((other) => this.jobs.get(other.id)?.status !== 'completed')) open.add(plan.runId);
+        const isOpen = (other: JobPlan) =>
+          other.expectation !== 'ended' && this.jobs.get(other.id)?.status !== 'completed';
+        if (run.some(isOpen)) open.add(plan.runId);
       }
     }
     return [...this.jobs.values()].filter((job) => open.has(job.plan.runId)).map((job) => factOf(job, this.host));
@@ -174,6 +181,9 @@ export class GithubWorld {
     const path = scopePath(request.scope);
     if (request.labels.length < 1 || request.labels.length > 100) {
       throw new GithubError('invalid', operation, 'labels: 1 to 100', { status: 422 });
+    }
+    if (request.labels.some((label) => label.startsWith(REFUSED_LABEL))) {
+      throw new GithubError('invalid', operation, 'Validation Failed: labels', { status: 422 });
     }
     for (const runner of this.#runners.values()) {
       if (runner.name === request.name && scopePath(runner.scope) === path) {
@@ -348,6 +358,7 @@ export class GithubWorld {
     this.#record(job.runnerName === null ? [job.name] : [job.name, job.runnerName], `completed: ${conclusion}`);
     this.#options.witness.jobCompleted(job);
     this.#announce(job);
+    if (job.plan.parallel !== undefined) this.#assignSoon();
     for (const plan of this.#plans) {
       if (plan.needs === job.plan.id) this.#clock.after(plan.afterMs, () => this.#create(plan));
     }
@@ -374,11 +385,30 @@ export class GithubWorld {
     }
   }
 
+  /** Jobs that GitHub would give to the next runner that fits. */
+  get givable(): readonly WorldJob[] {
+    return [...this.jobs.values()].filter(
+      (job) => job.status === 'queued' && job.assignedTo === null && !job.gated && !job.plan.hosted && this.#gives(job),
+    );
+  }
+
+  #gives({ plan }: WorldJob): boolean {
+    if (plan.expectation === 'unserved' || plan.expectation === 'zombie' || plan.expectation === 'ended') return false;
+    if (plan.parallel === undefined) return true;
+    const taken = [...this.jobs.values()].filter(
+      (other) =>
+        other.plan.runId === plan.runId &&
+        (other.status === 'in_progress' || (other.status === 'queued' && other.assignedTo !== null)),
+    );
+    return taken.length < plan.parallel;
+  }
+
   #assign(): void {
-    const waiting = [...this.jobs.values()]
-      .filter((job) => job.status === 'queued' && job.assignedTo === null && !job.gated && !job.plan.hosted)
-      .sort((left, right) => left.queuedAtMs - right.queuedAtMs || left.plan.id - right.plan.id);
+    const waiting = [...this.givable].sort(
+      (left, right) => left.queuedAtMs - right.queuedAtMs || left.plan.id - right.plan.id,
+    );
     for (const job of waiting) {
+      if (!this.#gives(job)) continue;
       const fitting = [...this.#runners.values()].filter(
         (runner) => runner.job === undefined && this.#reaches(runner, job) && covers(runner.labels, job.plan.labels),
       );

@@ -5,8 +5,10 @@ import type { JobFact, JobStatus } from '../../../dispatcher/ledger/facts.ts';
  * - `runs`: ours and allowed; it must run unless its user cancels it.
  * - `refused`: ours, but against the policy. `not-ours`: nobody asks for it. Neither may get a runner made for it.
  * - `doomed`: allowed, but its image does not exist, so that no instance of it ever starts.
+ * - `unserved`: allowed, but GitHub gives it to no runner of ours: another runner group, or labels that it refuses.
+ * - `zombie`: GitHub gave it up long ago and calls it queued all the same. `ended`: the same of a run that has completed.
  */
-export type Expectation = 'runs' | 'refused' | 'not-ours' | 'doomed';
+export type Expectation = 'runs' | 'refused' | 'not-ours' | 'doomed' | 'unserved' | 'zombie' | 'ended';
 
 export interface JobPlan {
   readonly id: number;
@@ -27,6 +29,8 @@ export interface JobPlan {
   readonly timeLimitMs: number | undefined;
   /** GitHub's own machines run it. */
   readonly hosted: boolean;
+  /** So many jobs of its run run side by side: `max-parallel`. */
+  readonly parallel: number | undefined;
 }
 
 export interface WorldJob {
@@ -49,6 +53,8 @@ export interface WorldJob {
   gated: boolean;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
 export function newJob(plan: JobPlan, nowMs: number): WorldJob {
   return {
     plan,
@@ -58,7 +64,7 @@ export function newJob(plan: JobPlan, nowMs: number): WorldJob {
     runnerId: null,
     runnerName: null,
     assignedTo: null,
-    createdAtMs: nowMs,
+    createdAtMs: plan.expectation === 'zombie' ? nowMs - 40 * DAY_MS : nowMs,
     queuedAtMs: nowMs,
     startedAtMs: null,
     completedAtMs: null,

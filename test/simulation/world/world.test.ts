@@ -30,6 +30,7 @@ function plan(change: Partial<JobPlan> = {}): JobPlan {
     patienceMs: undefined,
     timeLimitMs: undefined,
     hosted: false,
+    parallel: undefined,
     ...change,
   };
 }
