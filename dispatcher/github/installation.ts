@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { type Clock, type Random, ulid } from '../clock.ts';
 import { appJwt } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
-import { aboutOwner, GithubError } from './github.ts';
+import { purposes } from './budget.ts';
+import { aboutOwner, type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import type { Requester } from './requester.ts';
 import type { GithubTrouble } from './trouble.ts';
@@ -82,7 +83,8 @@ export class InstallationAuthorization implements Authorization {
   readonly #time: Pick<GithubTime, 'now'>;
   #installationId: number | undefined;
   #token: Token | undefined;
-  #renewal: Promise<Token> | undefined;
+  /** Under way, the most urgent one: a launch does not wait behind the token of a sweep. */
+  #renewal: { readonly purpose: CallPurpose; readonly token: Promise<Token> } | undefined;
   #refusal: { readonly error: GithubError; readonly untilMs: number } | undefined;
 
   constructor(site: InstallationSite, app: Requester, clock: Clock, time: Pick<GithubTime, 'now'>) {
@@ -92,7 +94,7 @@ export class InstallationAuthorization implements Authorization {
     this.#time = time;
   }
 
-  async bearer(): Promise<Bearer> {
+  async bearer(purpose: CallPurpose): Promise<Bearer> {
     const nowMs = this.#clock.now();
     const token = this.#token;
     if (token !== undefined && this.#time.now() < token.expiresAtMs - RENEW_BEFORE_END_MS) return token;
@@ -100,10 +102,7 @@ export class InstallationAuthorization implements Authorization {
     // Longer than it was made for: the clock was set back.
     if (this.#refusal !== undefined && refusedForMs > 0 && refusedForMs <= REFUSAL_MS) throw this.#refusal.error;
     try {
-      this.#renewal ??= this.#renew().finally(() => {
-        this.#renewal = undefined;
-      });
-      return await this.#renewal;
+      return await this.#renewed(purpose);
     } catch (error) {
       const usable =
         token !== undefined && token === this.#token && this.#time.now() < token.expiresAtMs - USABLE_BEFORE_END_MS;
@@ -123,9 +122,19 @@ export class InstallationAuthorization implements Authorization {
     return 0;
   }
 
-  async #renew(): Promise<Token> {
+  #renewed(purpose: CallPurpose): Promise<Token> {
+    const running = this.#renewal;
+    if (running !== undefined && purposes.indexOf(running.purpose) <= purposes.indexOf(purpose)) return running.token;
+    const token = this.#renew(purpose).finally(() => {
+      if (this.#renewal?.token === token) this.#renewal = undefined;
+    });
+    this.#renewal = { purpose, token };
+    return token;
+  }
+
+  async #renew(purpose: CallPurpose): Promise<Token> {
     try {
-      const token = await this.#tokenOfInstallation();
+      const token = await this.#tokenOfInstallation(purpose);
       this.#token = token;
       this.#refusal = undefined;
       return token;
@@ -140,11 +149,11 @@ export class InstallationAuthorization implements Authorization {
     }
   }
 
-  async #tokenOfInstallation(): Promise<Token> {
+  async #tokenOfInstallation(purpose: CallPurpose): Promise<Token> {
     const known = this.#installationId;
     if (known !== undefined) {
       try {
-        return await this.#create(known);
+        return await this.#create(known, purpose);
       } catch (error) {
         const stale = error instanceof GithubError && (error.kind === 'not-found' || error.kind === 'unauthorized');
         if (!stale) throw error;
@@ -152,18 +161,18 @@ export class InstallationAuthorization implements Authorization {
         this.#installationId = undefined;
       }
     }
-    const found = await this.#find();
-    const token = await this.#create(found);
+    const found = await this.#find(purpose);
+    const token = await this.#create(found, purpose);
     this.#installationId = found;
     return token;
   }
 
-  async #create(installationId: number): Promise<Token> {
+  async #create(installationId: number, purpose: CallPurpose): Promise<Token> {
     const answer = await this.#app.call({
       method: 'POST',
       route: '/app/installations/{installation_id}/access_tokens',
       parameters: { installation_id: installationId },
-      purpose: 'launch',
+      purpose,
       answer: tokenAnswer,
       repeatable: true,
     });
@@ -175,19 +184,20 @@ export class InstallationAuthorization implements Authorization {
     };
   }
 
-  async #find(): Promise<number> {
+  async #find(purpose: CallPurpose): Promise<number> {
     const site = this.#site;
     switch (site.kind) {
       case 'organization':
-        return this.#findAt([['/orgs/{org}/installation', { org: site.organization }]], site.organization);
+        return this.#findAt([['/orgs/{org}/installation', { org: site.organization }]], site.organization, purpose);
       case 'user':
-        return this.#findAt([['/users/{username}/installation', { username: site.user }]], site.user);
+        return this.#findAt([['/users/{username}/installation', { username: site.user }]], site.user, purpose);
       case 'repositories':
         return this.#findAt(
           site.repositories
             .slice(0, LOOKED_UP_REPOSITORIES)
             .map((repo) => ['/repos/{owner}/{repo}/installation', { owner: site.owner, repo }]),
           site.owner,
+          purpose,
         );
     }
   }
@@ -195,13 +205,14 @@ export class InstallationAuthorization implements Authorization {
   async #findAt(
     places: readonly [route: string, parameters: Record<string, string>][],
     owner: string,
+    purpose: CallPurpose,
   ): Promise<number> {
     for (const [route, parameters] of places) {
       const answer = await this.#app.call({
         method: 'GET',
         route,
         parameters,
-        purpose: 'launch',
+        purpose,
         answer: installationAnswer,
         accept: [404],
       });

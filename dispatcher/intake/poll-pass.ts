@@ -4,6 +4,7 @@ import { pause } from '../github/deadline.ts';
 import { aboutOwner, GithubError } from '../github/github.ts';
 import { openRunStatuses, type PolledRepository, type PollFailure, type PollSource } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
+import type { PassPlace } from './pass-places.ts';
 import type { OpenRuns } from './poll-memory.ts';
 
 export interface PassInput {
@@ -17,6 +18,7 @@ export interface PassInput {
   readonly signal: AbortSignal;
   /** GitHub, or our own budget for it, wants a rest. */
   readonly onWait: (untilMs: number) => void;
+  readonly place: PassPlace;
 }
 
 export interface PassOutcome {
@@ -70,7 +72,7 @@ async function inParallel<T>(items: Iterable<T>, atOnce: number, work: (item: T)
 
 /** Waits out what GitHub or our budget asks for, so that a large claim takes longer instead of failing. */
 export async function patiently<T>(
-  input: Pick<PassInput, 'clock' | 'random' | 'signal' | 'onWait'> & {
+  input: Pick<PassInput, 'clock' | 'random' | 'signal' | 'onWait' | 'place'> & {
     readonly source: Pick<PollSource, 'ownersApart'>;
   },
   work: () => Promise<T>,
@@ -86,7 +88,7 @@ export async function patiently<T>(
       if (waitMs === undefined || nowMs + waitMs - startedAtMs > longestMs) throw error;
       const ms = jitter(Math.max(1_000, waitMs), input.random) + 1_000;
       input.onWait(nowMs + ms);
-      await pause(input.clock, ms, input.signal);
+      await input.place.rest(() => pause(input.clock, ms, input.signal));
     }
   }
 }

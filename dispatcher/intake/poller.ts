@@ -9,6 +9,7 @@ import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryLis
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { problemLine } from '../observability/problem-line.ts';
+import { type PassPlace, PassPlaces, type PollRole } from './pass-places.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
 import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
 
@@ -93,14 +94,20 @@ export interface Poller {
 /** A new repository is seen after this at the latest. */
 const REPOSITORIES_KNOWN_MS = 300_000;
 const SHORTEST_REST_MS = 1_000;
+/** An interval from here on is the net under a webhook; by default 5 min, and 30 s without one. */
+const SLOW_POLL_MS = 60_000;
 const SHOWN_TROUBLES = 100;
 const SHOWN_CUTS = 20;
 const FACTS_AT_ONCE = 500;
 
 export function createPoller(options: PollerOptions): Poller {
   const stopping = new AbortController();
+  const places = new PassPlaces(options.clock);
   const polls = new Map(
-    options.tenants.map((tenant) => [tenant.registration.name, new TenantPoll(tenant, options, stopping.signal)]),
+    options.tenants.map((tenant) => [
+      tenant.registration.name,
+      new TenantPoll(tenant, options, places, stopping.signal),
+    ]),
   );
   return {
     start: () => {
@@ -115,6 +122,7 @@ export function createPoller(options: PollerOptions): Poller {
     statusOf: (registration) => polls.get(registration)?.status(),
     stop: async () => {
       stopping.abort(new Error('the poller stops'));
+      places.close();
       await Promise.all([...polls.values()].map((poll) => poll.rest()));
     },
   };
@@ -123,6 +131,8 @@ export function createPoller(options: PollerOptions): Poller {
 class TenantPoll {
   readonly #tenant: PolledTenant;
   readonly #options: PollerOptions;
+  readonly #places: PassPlaces;
+  readonly #role: PollRole;
   readonly #signal: AbortSignal;
   #cancel: () => void = () => {};
   #pass: Promise<boolean> | undefined;
@@ -134,9 +144,12 @@ class TenantPoll {
   #failureKind: GithubErrorKind | 'other' | undefined;
   #status: Facts;
 
-  constructor(tenant: PolledTenant, options: PollerOptions, signal: AbortSignal) {
+  constructor(tenant: PolledTenant, options: PollerOptions, places: PassPlaces, signal: AbortSignal) {
     this.#tenant = tenant;
     this.#options = options;
+    this.#places = places;
+    const { intervalMs } = tenant.registration.poll;
+    this.#role = intervalMs !== null && intervalMs < SLOW_POLL_MS ? 'alone' : 'beside';
     this.#signal = signal;
     this.#status = {
       registration: tenant.registration.name,
@@ -170,10 +183,12 @@ class TenantPoll {
   /** Never two at once: who asks during a pass gets that one. */
   now(): Promise<boolean> {
     this.#cancel();
-    this.#pass ??= this.#run().finally(() => {
-      this.#pass = undefined;
-      this.#reschedule();
-    });
+    this.#pass ??= this.#places
+      .run(this.#role, (place) => this.#run(place))
+      .finally(() => {
+        this.#pass = undefined;
+        this.#reschedule();
+      });
     return this.#pass;
   }
 
@@ -209,13 +224,13 @@ class TenantPoll {
     this.#cancel = clock.after(ms, () => void this.now());
   }
 
-  async #run(): Promise<boolean> {
+  async #run(place: PassPlace): Promise<boolean> {
     const { clock, log } = this.#options;
     const registration = this.#status.registration;
     this.#change({ passing: true, lastStartedAtMs: clock.now(), nextPassAtMs: null });
     let failure: string | null = null;
     try {
-      await this.#look();
+      await this.#look(place);
       const { repositories, openRuns, jobs } = this.#status;
       log.debug('poll.pass', { registration, repositories, openRuns, jobs });
     } catch (error) {
@@ -233,7 +248,7 @@ class TenantPoll {
     return failure === null;
   }
 
-  async #look(): Promise<void> {
+  async #look(place: PassPlace): Promise<void> {
     const { clock, random, ledger } = this.#options;
     const signal = this.#signal;
     signal.throwIfAborted();
@@ -244,7 +259,9 @@ class TenantPoll {
       this.#open = readOpenRuns(this.#stored);
     }
     const { source } = this.#tenant;
-    const list = await this.#listRepositories((work) => patiently({ source, clock, random, signal, onWait }, work));
+    const list = await this.#listRepositories((work) =>
+      patiently({ source, clock, random, signal, onWait, place }, work),
+    );
     const outcome = await pollPass({
       source,
       repositories: uniqueOf(list.repositories),
@@ -254,6 +271,7 @@ class TenantPoll {
       random,
       signal,
       onWait,
+      place,
     });
     this.#open = bounded(outcome.open);
     const text = writeOpenRuns(this.#open);

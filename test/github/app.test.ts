@@ -49,6 +49,22 @@ describe('a GitHub App', () => {
     expect(server.asked[2]?.headers.authorization).to.equal('token ghs_token1');
   });
 
+  // X2
+  it('does not let a launch wait for the token that a sweep asked for', async () => {
+    let hung = false;
+    script = (asked) => {
+      if (!asked.path.endsWith('/access_tokens') || hung) return installed(asked);
+      hung = true;
+      return 'hang';
+    };
+    const { github } = app();
+    const swept = github.getRunner(acme, 7, 'sweep').catch((error: unknown) => error);
+    while (!hung) await new Promise((resolve) => setImmediate(resolve));
+    expect(await github.getRunner(acme, 7, 'launch')).to.include({ id: 7 });
+    await clock.advance(60_000);
+    await swept;
+  });
+
   it('signs each JWT with RS256 and its own jti, for at most ten minutes', async () => {
     await app().github.getRunner(acme, 7, 'verify');
     const jwts = server.asked.slice(0, 2).map((one) => (one.headers.authorization ?? '').replace('Bearer ', ''));

@@ -1,0 +1,130 @@
+/**
+ * Which registrations are asked at GitHub now. Thousands that poll beside their webhooks must cost the machine, and the
+ * App that they share, no more than a trickle; the few that live by polling are not held up by them.
+ */
+import type { Clock } from '../clock.ts';
+
+/** `alone`: nothing but polls tells of its jobs. `beside`: a webhook does, and the poll finds what it missed. */
+export type PollRole = 'alone' | 'beside';
+
+export interface PassLimits {
+  /** Passes side by side, of each role. */
+  readonly atOnce: number;
+  /** Passes beside webhooks that may start at once, and how many more a second. */
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export const passLimits: PassLimits = { atOnce: 8, burst: 100, perSecond: 5 };
+
+/** What a pass has while it runs. */
+export interface PassPlace {
+  /** Lets another pass have the place for the time of the pause: GitHub's limits may ask for an hour. */
+  rest(pause: () => Promise<void>): Promise<void>;
+}
+
+interface Waiter {
+  readonly begin: () => void;
+}
+
+export class PassPlaces {
+  readonly #clock: Clock;
+  readonly #limits: PassLimits;
+  readonly #running: Record<PollRole, number> = { alone: 0, beside: 0 };
+  readonly #waiting: Record<PollRole, Set<Waiter>> = { alone: new Set(), beside: new Set() };
+  #allowance: number;
+  #allowanceAtMs: number;
+  #cancelWake: (() => void) | undefined;
+  #closed = false;
+
+  constructor(clock: Clock, limits: PassLimits = passLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#allowance = limits.burst;
+    this.#allowanceAtMs = clock.now();
+  }
+
+  /** Runs `pass` when there is a place for it, in the order of asking. After `close` it runs at once, to hear so. */
+  async run<T>(role: PollRole, pass: (place: PassPlace) => Promise<T>): Promise<T> {
+    await this.#enter(role);
+    let resting = 0;
+    const place: PassPlace = {
+      rest: async (pause) => {
+        resting += 1;
+        if (resting === 1) this.#leave(role);
+        try {
+          await pause();
+        } finally {
+          resting -= 1;
+          if (resting === 0) await this.#enter(role);
+        }
+      },
+    };
+    try {
+      return await pass(place);
+    } finally {
+      this.#leave(role);
+    }
+  }
+
+  /** Lets everyone go who waits: each pass looks first whether it may still work. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelWake?.();
+    for (const role of ['alone', 'beside'] as const) {
+      for (const waiter of this.#waiting[role]) this.#begin(role, waiter);
+    }
+  }
+
+  async #enter(role: PollRole): Promise<void> {
+    if (this.#closed) {
+      this.#running[role] += 1;
+      return;
+    }
+    await new Promise<void>((begin) => {
+      this.#waiting[role].add({ begin });
+      this.#pump(role);
+    });
+  }
+
+  #leave(role: PollRole): void {
+    this.#running[role] -= 1;
+    this.#pump(role);
+  }
+
+  #pump(role: PollRole): void {
+    this.#refill();
+    for (const waiter of this.#waiting[role]) {
+      if (this.#running[role] >= this.#limits.atOnce) return;
+      if (role === 'beside') {
+        if (this.#allowance < 1) {
+          this.#wakeForNext();
+          return;
+        }
+        this.#allowance -= 1;
+      }
+      this.#begin(role, waiter);
+    }
+  }
+
+  #begin(role: PollRole, waiter: Waiter): void {
+    this.#waiting[role].delete(waiter);
+    this.#running[role] += 1;
+    waiter.begin();
+  }
+
+  #wakeForNext(): void {
+    if (this.#cancelWake !== undefined || this.#closed) return;
+    this.#cancelWake = this.#clock.after(Math.ceil(1_000 / this.#limits.perSecond), () => {
+      this.#cancelWake = undefined;
+      this.#pump('beside');
+    });
+  }
+
+  #refill(): void {
+    const now = this.#clock.now();
+    const refilled = this.#allowance + (Math.max(0, now - this.#allowanceAtMs) * this.#limits.perSecond) / 1_000;
+    this.#allowance = Math.min(this.#limits.burst, refilled);
+    this.#allowanceAtMs = now;
+  }
+}

@@ -1,0 +1,102 @@
+import { expect } from 'chai';
+import { type PassPlace, PassPlaces } from '../../dispatcher/intake/pass-places.ts';
+import { VirtualClock } from '../simulation/virtual-clock.ts';
+
+const LIMITS = { atOnce: 2, burst: 3, perSecond: 5 };
+
+/** Passes that go on until they are told to end. */
+function passes() {
+  const clock = new VirtualClock(1_000_000);
+  const places = new PassPlaces(clock, LIMITS);
+  const begun: string[] = [];
+  const ends = new Map<string, () => void>();
+  const held = new Map<string, PassPlace>();
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return {
+    clock,
+    places,
+    begun,
+    turn,
+    place: (name: string) => held.get(name),
+    begin: async (name: string, role: 'alone' | 'beside') => {
+      void places.run(role, (place) => {
+        begun.push(name);
+        held.set(name, place);
+        return new Promise<void>((resolve) => ends.set(name, resolve));
+      });
+      await turn();
+    },
+    end: async (name: string) => {
+      ends.get(name)?.();
+      await turn();
+    },
+  };
+}
+
+// X2
+describe('the places of polls', () => {
+  it('run a few side by side, the others in the order of asking', async () => {
+    const { begin, end, begun } = passes();
+    for (const name of ['a', 'b', 'c', 'd']) await begin(name, 'alone');
+    expect(begun).to.deep.equal(['a', 'b']);
+    await end('b');
+    expect(begun).to.deep.equal(['a', 'b', 'c']);
+    await end('a');
+    expect(begun).to.deep.equal(['a', 'b', 'c', 'd']);
+  });
+
+  it('do not let polls beside webhooks hold up those that jobs depend on', async () => {
+    const { begin, begun } = passes();
+    for (const name of ['w1', 'w2', 'w3']) await begin(name, 'beside');
+    await begin('alone', 'alone');
+    expect(begun).to.deep.equal(['w1', 'w2', 'alone']);
+  });
+
+  it('let polls beside webhooks start at a pace', async () => {
+    const { begin, end, begun, clock } = passes();
+    for (let index = 0; index < 6; index += 1) {
+      await begin(`w${index}`, 'beside');
+      await end(`w${index}`);
+    }
+    expect(begun).to.have.length(LIMITS.burst);
+    for (let ms = 0; ms < 400; ms += 50) {
+      await clock.advance(50);
+      for (const name of begun) await end(name);
+    }
+    expect(begun).to.have.length(LIMITS.burst + 2);
+  });
+
+  it('are lent to others while a pass has to wait for GitHub', async () => {
+    const { begin, end, begun, place, turn } = passes();
+    for (const name of ['a', 'b', 'c']) await begin(name, 'alone');
+    let goOn = () => {};
+    let rested = false;
+    void place('a')
+      ?.rest(
+        () =>
+          new Promise((resolve) => {
+            goOn = resolve;
+          }),
+      )
+      .then(() => {
+        rested = true;
+      });
+    await turn();
+    expect(begun).to.deep.equal(['a', 'b', 'c']);
+    goOn();
+    await turn();
+    expect(rested).to.equal(false);
+    await end('c');
+    expect(rested).to.equal(true);
+  });
+
+  it('let everyone go at the end, who then hears that it is over', async () => {
+    const { begin, begun, places, turn } = passes();
+    for (const name of ['a', 'b', 'c', 'd']) await begin(name, 'beside');
+    places.close();
+    await turn();
+    expect(begun).to.deep.equal(['a', 'b', 'c', 'd']);
+    await begin('e', 'alone');
+    expect(begun).to.include('e');
+  });
+});
