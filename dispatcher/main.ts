@@ -165,6 +165,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     laneReason: (laneKey) => engine.laneReason(laneKey),
     jobReason: (job) => engine.jobReason(job),
     forgetRunner: (name) => engine.forget(name),
+    backends: () => engine.backends(),
+    resetBackends: (registration, backend) => engine.resetBackends(registration, backend),
     liveOutput: (runner) => liveOutput(tenants, runner),
     readiness: async () => {
       const reasons = [...engine.unlisted()]

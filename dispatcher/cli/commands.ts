@@ -44,5 +44,10 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
   { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },
+  {
+    name: 'backends',
+    summary: 'which backends are tried now, which not and why; reset opens one',
+    load: () => import('./backends.ts'),
+  },
   { name: 'lanes', summary: 'demand, supply and what each lane waits for', load: () => import('./lanes.ts') },
 ];

@@ -85,5 +85,12 @@ export const fullJobPath = z.object({
   repository: z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'the name of a repository'),
   id: jobId,
 });
+export const backendPath = z.object({
+  registration: z.string().regex(/^[a-z0-9-]{1,32}$/, 'the name of a registration'),
+  backend: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/, 'the name of a backend')
+    .optional(),
+});
 /** Names of instances are no longer: see providers/provider.ts. */
 export const runnerPath = z.object({ name: z.string().regex(/^[a-z0-9-]{1,63}$/, 'the name of a runner') });

@@ -7,11 +7,13 @@ import type { Clock } from '../clock.ts';
 import type { Quarantined, Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { Log } from '../lifecycle/engine.ts';
 import { breakerProblems, type RegistrationProblem } from '../observability/problems.ts';
 import { scrubOutput } from '../observability/scrub.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
+  backendPath,
   explainQuery,
   fullJobPath,
   jobPath,
@@ -24,6 +26,8 @@ import {
   runnersQuery,
 } from './admin-query.ts';
 import {
+  backendView,
+  closureView,
   explanation,
   jobView,
   laneView,
@@ -64,6 +68,9 @@ export interface AdminSources {
   jobReason(job: JobRow): Promise<string | undefined>;
   /** An operator gives the runner up. Answers the row afterwards, or undefined when there is no such runner. */
   forgetRunner(name: string): Promise<RunnerRow | undefined>;
+  /** `engine.backends` and `engine.resetBackends`. */
+  backends(): readonly BackendStatus[];
+  resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** The output of a container that has not been removed, from the service. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
   /** For `/api/explain`. */
@@ -101,6 +108,39 @@ export function adminRoutes(sources: AdminSources): Router {
       more: wanted.length > query.limit || setAside.length > query.limit,
     });
   });
+
+  router.get('/backends', async (request, response) => {
+    const query = parse(registrationsQuery, request.query);
+    const live = liveByRegistration(await ledger.liveCounts());
+    const kinds = new Map(
+      sources.registrations().flatMap(({ name, backends }) => backends.map((one) => [`${name}/${one.name}`, one])),
+    );
+    const wanted = sources
+      .backends()
+      .filter(({ registration }) => registration === (query.registration ?? registration));
+    response.json({
+      backends: wanted.slice(0, query.limit).map((status) => {
+        const runners = live.get(status.registration)?.get(status.backend) ?? 0;
+        return backendView(status, kinds.get(`${status.registration}/${status.backend}`), runners);
+      }),
+      more: wanted.length > query.limit,
+    });
+  });
+
+  router.post(
+    ['/backends/:registration/reset', '/backends/:registration/:backend/reset'],
+    async (request, response) => {
+      const { registration, backend } = parse(backendPath, request.params);
+      parse(noQuery, request.query);
+      const closures = await sources.resetBackends(registration, backend);
+      const name = backend === undefined ? registration : `${registration}/${backend}`;
+      if (closures === undefined) {
+        throw new AdminProblem(404, `no backend ${name}`, '`shr backends` lists those that are configured');
+      }
+      sources.log.warn('admin.backends.reset', { registration, backend: backend ?? null, closed: closures.length });
+      response.json({ registration, backend: backend ?? null, reset: closures.map(closureView) });
+    },
+  );
 
   router.get('/lanes', async (request, response) => {
     const query = parse(lanesQuery, request.query);

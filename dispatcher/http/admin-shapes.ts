@@ -54,6 +54,38 @@ const problemViewSchema = z.object({
   since: time,
 });
 
+const closureViewSchema = z.object({
+  /** `account`, `capacity`, `refused`, `start`, or `unfit`. */
+  rule: z.string(),
+  /** The image and shape that it is about; null: the whole backend. */
+  about: z.string().nullable(),
+  /** `closed`; `due` once its time is up; `probing` while one launch tries it. */
+  state: z.enum(['closed', 'due', 'probing']),
+  failure: failureViewSchema,
+  /** In a row. */
+  failures: count,
+  since: z.string(),
+  /** Null: not by time. */
+  closedUntil: time,
+});
+
+const backendViewSchema = z.object({
+  registration: z.string(),
+  name: z.string(),
+  kind: z.string(),
+  region: z.string().nullable(),
+  /** Of the whole backend; one image or shape on it may be closed all the same. */
+  state: z.enum(['open', 'closed', 'due', 'probing', 'not listed']),
+  launching: count,
+  /** Launches that may be in flight at once. */
+  mostLaunching: count,
+  liveRunners: count,
+  maxRunners: count,
+  /** When the service last took a launch, since the dispatcher started. */
+  lastSuccessAt: time,
+  closures: z.array(closureViewSchema),
+});
+
 const registrationViewSchema = z.object({
   name: z.string(),
   host: z.string(),
@@ -197,6 +229,13 @@ export const registrationListSchema = z.object({
   quarantined: z.array(quarantinedViewSchema),
   more: z.boolean(),
 });
+export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean() });
+export const backendResetSchema = z.object({
+  registration: z.string(),
+  backend: z.string().nullable(),
+  /** What was closed. */
+  reset: z.array(closureViewSchema),
+});
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
@@ -243,6 +282,8 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
 export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;
 export type ProblemView = z.infer<typeof problemViewSchema>;
+export type ClosureView = z.infer<typeof closureViewSchema>;
+export type BackendView = z.infer<typeof backendViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;

@@ -1,12 +1,15 @@
 /** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
 import type { Admission } from '../admission/lane.ts';
-import type { Claim, Quarantined, Registration } from '../config/model.ts';
+import type { Backend, Claim, Quarantined, Registration } from '../config/model.ts';
 import type { Failure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type {
+  BackendView,
   BreakerView,
+  ClosureView,
   Explanation,
   FailureView,
   JobView,
@@ -89,6 +92,29 @@ function breakerView(breaker: Breaker): BreakerView {
     failures: breaker.failures,
     since: new Date(breaker.sinceMs).toISOString(),
     closedUntil: new Date(breaker.closedUntilMs).toISOString(),
+  };
+}
+
+export function closureView(closure: Closure): ClosureView {
+  const { rule, about, state, failure, failures, sinceMs, untilMs } = closure;
+  const since = new Date(sinceMs).toISOString();
+  return { rule, about, state, failure: failureView(failure), failures, since, closedUntil: iso(untilMs) };
+}
+
+export function backendView(status: BackendStatus, backend: Backend | undefined, liveRunners: number): BackendView {
+  const whole = status.closures.find(({ rule }) => rule === 'account');
+  return {
+    registration: status.registration,
+    name: status.backend,
+    kind: backend?.kind ?? 'unknown',
+    region: backend?.region ?? null,
+    state: status.listed ? (whole?.state ?? 'open') : 'not listed',
+    launching: status.launching,
+    mostLaunching: status.window,
+    liveRunners,
+    maxRunners: backend?.maxRunners ?? 0,
+    lastSuccessAt: iso(status.lastSuccessMs),
+    closures: status.closures.map(closureView),
   };
 }
 

@@ -54,7 +54,7 @@ export interface JobRow {
   readonly reasonCode: string | null;
   readonly reason: string | null;
   readonly cure: string | null;
-  /** Runners that were planned with this job in mind, those that never came to a provider's call not counted. */
+  /** Runners that were planned with this job in mind, those that no provider took not counted. */
   readonly planned: number;
   /** How many of them a provider was called for. */
   readonly launches: number;
@@ -158,9 +158,10 @@ export interface RunnerStep {
   readonly entries: readonly TimelineEntry[];
   /**
    * What the step means for the job that the runner was planned for: a provider is `called` for it for the first time,
-   * the runner is `given-back` (no provider was ever called), or another job has `stolen` it.
+   * the runner is `given-back` (no provider was ever called), every provider that was called has `refused` it, or another
+   * job has `stolen` it.
    */
-  readonly launch?: 'called' | 'given-back' | 'stolen';
+  readonly launch?: 'called' | 'given-back' | 'refused' | 'stolen';
 }
 
 export interface JobSettlement {
@@ -219,14 +220,16 @@ export interface Waiting {
   readonly disputed: boolean;
 }
 
+export type BreakerRule = 'account' | 'capacity' | 'refused' | 'start';
+
 /** Why launches stay away from a backend, or from one image and shape on it. */
 export interface Breaker {
   /** Of registration, backend, `shape` and `rule`: one row for each thing that can be closed. */
   readonly key: string;
   readonly registration: string;
   readonly backend: string;
-  /** Which of the lifecycle's rules closed it. */
-  readonly rule: string;
+  /** Which of the lifecycle's rules closed it: see lifecycle/breaker-rules.ts. */
+  readonly rule: BreakerRule;
   /** The `specHash` that it is about; null: the whole backend. */
   readonly shape: string | null;
   /** The image and shape in words; null: the whole backend. */

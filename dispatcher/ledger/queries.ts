@@ -429,6 +429,15 @@ export function countLaunch(builder: Builder, key: string, atMs: number): Query 
     .compile();
 }
 
+export function uncountLaunch(builder: Builder, key: string): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({ planned: eb('planned', '-', 1), launches: eb('launches', '-', 1) }))
+    .where('key', '=', key)
+    .where('launches', '>', 0)
+    .compile();
+}
+
 export function countStolen(builder: Builder, key: string): Query {
   return builder
     .updateTable('jobs')

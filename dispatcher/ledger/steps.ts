@@ -362,6 +362,8 @@ function launchCounted({ builder, nowMs }: Context, launch: NonNullable<RunnerSt
       return queries.countLaunch(builder, jobKey, nowMs);
     case 'given-back':
       return queries.countPlanned(builder, jobKey, -1);
+    case 'refused':
+      return queries.uncountLaunch(builder, jobKey);
     case 'stolen':
       return queries.countStolen(builder, jobKey);
   }

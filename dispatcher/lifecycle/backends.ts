@@ -7,7 +7,7 @@ import type { LaneSpec } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failureWords } from '../failure.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
-import { shapeWords, stands } from './breaker-rules.ts';
+import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
 import { time } from './holds.ts';
 import type { Log } from './ports.ts';
@@ -26,6 +26,33 @@ export interface Usable {
   readonly open: readonly string[];
   /** Why the others are not, in words. */
   readonly closed: readonly ClosedBackend[];
+}
+
+/** What is closed on a backend: all of it, or one image and shape. */
+export interface Closure {
+  readonly rule: RuleName | 'unfit';
+  /** The image and shape in words; null: the whole backend, or a shape that no launch has asked for since the start. */
+  readonly about: string | null;
+  /** `closed` until its time is up; then `due`, and `probing` while one launch tries it. */
+  readonly state: 'closed' | 'due' | 'probing';
+  readonly failure: Failure;
+  readonly failures: number;
+  readonly sinceMs: number;
+  /** Null: not by time. */
+  readonly untilMs: number | null;
+}
+
+export interface BackendStatus {
+  readonly registration: string;
+  readonly backend: string;
+  /** What runs there has been listed since the start. */
+  readonly listed: boolean;
+  readonly launching: number;
+  /** Launches that may be in flight at once. */
+  readonly window: number;
+  /** When the service last took a launch since the start. */
+  readonly lastSuccessMs: number | null;
+  readonly closures: readonly Closure[];
 }
 
 /** Whose launch, where and of what. */
@@ -64,6 +91,7 @@ export interface BackendsOptions {
 
 export class Backends {
   readonly #breakers: Breakers;
+  readonly #names = new Map<string, { readonly registration: string; readonly backend: string }>();
   readonly #loads = new Map<string, Load>();
   readonly #ledger: BackendLedger;
   readonly #clock: Clock;
@@ -81,6 +109,9 @@ export class Backends {
 
   constructor({ ledger, clock, log, maxLaunches, registrations, others }: BackendsOptions) {
     const configurations = new Map<string, string>();
+    for (const [registration, backends] of registrations) {
+      for (const backend of backends.keys()) this.#names.set(`${registration}/${backend}`, { registration, backend });
+    }
     for (const [name, backends] of registrations) {
       this.#unlisted.set(name, new Set(backends.keys()));
       for (const [backend, hash] of backends) configurations.set(`${name}/${backend}`, hash);
@@ -161,8 +192,7 @@ export class Backends {
   refusalsDue(): readonly string[] {
     const due = new Set<string>();
     for (const breaker of this.#breakers.all()) {
-      const waits = breaker.closedUntilMs > this.#clock.now() || this.#breakers.probe(breaker) !== undefined;
-      if (stands(breaker) && !waits) due.add(breaker.registration);
+      if (stands(breaker) && this.#breakers.stateOf(breaker) === 'due') due.add(breaker.registration);
     }
     return [...due];
   }
@@ -227,6 +257,61 @@ export class Backends {
   async cameOnline(launched: Launched): Promise<void> {
     this.#forgot(await this.#breakers.healed(placeOf(launched, launched.backend), 'online'));
     this.#breakers.release(launched.runner);
+  }
+
+  /** Every backend of the configuration. */
+  status(): readonly BackendStatus[] {
+    const closures = this.#closures();
+    return [...this.#names].map(([key, { registration, backend }]) => {
+      const { inFlight, window, lastSuccessMs } = this.#load(registration, backend);
+      return {
+        registration,
+        backend,
+        listed: this.#unlisted.get(registration)?.has(backend) === false,
+        launching: inFlight,
+        window: Math.floor(window),
+        lastSuccessMs,
+        closures: closures.get(key) ?? [],
+      };
+    });
+  }
+
+  /** An operator says that what was amiss is mended. Answers what was closed; undefined where there is no such backend. */
+  async reset(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined> {
+    const chosen = [...this.#names].filter(
+      ([, place]) => place.registration === registration && (backend === undefined || place.backend === backend),
+    );
+    if (chosen.length === 0) return undefined;
+    const closures = this.#closures();
+    for (const [, place] of chosen) this.#load(place.registration, place.backend).window = this.#widest;
+    for (const key of [...this.#unfit.keys()]) {
+      if (chosen.some(([place]) => key.startsWith(`${place}/`))) {
+        this.#unfit.delete(key);
+        this.#healed.add(registration);
+      }
+    }
+    this.#forgot(await this.#breakers.reset(registration, backend));
+    return chosen.flatMap(([key]) => closures.get(key) ?? []);
+  }
+
+  /** By `<registration>/<backend>`. */
+  #closures(): ReadonlyMap<string, readonly Closure[]> {
+    const closures = new Map<string, Closure[]>();
+    const add = (key: string, closure: Closure) => closures.set(key, [...(closures.get(key) ?? []), closure]);
+    for (const breaker of this.#breakers.all()) {
+      const state = this.#breakers.stateOf(breaker);
+      if (state === undefined) continue;
+      const { rule, subject, failure, failures, sinceMs, closedUntilMs } = breaker;
+      const common = { rule, about: subject, state, failure, failures, sinceMs, untilMs: closedUntilMs };
+      add(`${breaker.registration}/${breaker.backend}`, common);
+    }
+    for (const [key, failure] of this.#unfit) {
+      const cut = key.lastIndexOf('/');
+      const about = this.#shapes.get(key.slice(cut + 1)) ?? null;
+      const common = { state: 'closed', failure, failures: 1, sinceMs: failure.atMs, untilMs: null } as const;
+      add(key.slice(0, cut), { rule: 'unfit', about, ...common });
+    }
+    return closures;
   }
 
   #forgot(breakers: readonly Breaker[]): void {

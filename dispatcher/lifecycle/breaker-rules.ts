@@ -6,7 +6,7 @@
  */
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { Failure, FailureKind } from '../failure.ts';
-import type { Breaker } from '../ledger/ledger.ts';
+import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
 
 /**
  * - `account`: the service refuses the whole backend (its account, its limits), or does not answer.
@@ -14,7 +14,7 @@ import type { Breaker } from '../ledger/ledger.ts';
  * - `refused`: the service refuses this image or shape, or cannot pull the image. It may heal by itself.
  * - `start`: containers of this image and shape end, or never come online.
  */
-export type RuleName = 'account' | 'capacity' | 'refused' | 'start';
+export type RuleName = BreakerRule;
 
 export interface Rule {
   readonly name: RuleName;

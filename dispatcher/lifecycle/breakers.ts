@@ -68,9 +68,11 @@ export class Breakers {
     return this.#breakers.values();
   }
 
-  /** The runner whose launch tries it, if any does. */
-  probe(breaker: Breaker): string | undefined {
-    return this.#probes.get(breaker.key);
+  /** Undefined where it has counted failures and closed nothing yet. */
+  stateOf(breaker: Breaker): 'closed' | 'due' | 'probing' | undefined {
+    if (breaker.closedUntilMs > this.#clock.now()) return 'closed';
+    if (this.#probes.has(breaker.key)) return 'probing';
+    return isTripped(breaker) ? 'due' : undefined;
   }
 
   obstacle(place: Place): Obstacle | undefined {

@@ -6,7 +6,7 @@ import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import { backendHashes } from './backend-hashes.ts';
-import { Backends } from './backends.ts';
+import { type BackendStatus, Backends, type Closure } from './backends.ts';
 import { Board } from './board.ts';
 import { Doubts } from './doubts.ts';
 import { drainRunner } from './drain.ts';
@@ -45,6 +45,13 @@ export interface Engine {
   jobReason(job: JobRow): Promise<string | undefined>;
   /** An operator gives the runner up. Answers it as it is then, or undefined when there is no such runner. */
   forget(runner: string): Promise<RunnerRow | undefined>;
+  /** Each backend of each registration: whether it is tried, and why not. */
+  backends(): readonly BackendStatus[];
+  /**
+   * An operator says that what kept a registration's backends, or one of them, closed is mended: they are tried now.
+   * Answers what was closed; undefined where there is no such backend.
+   */
+  resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, on its backends and at GitHub. */
@@ -488,6 +495,12 @@ export function createEngine(options: EngineOptions): Engine {
     },
     otherDispatchers() {
       return others.alarms();
+    },
+    backends: () => backends.status(),
+    async resetBackends(registration, backend) {
+      const closures = await backends.reset(registration, backend);
+      wake();
+      return closures;
     },
     unlisted() {
       return sweeps.failures;

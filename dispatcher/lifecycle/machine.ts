@@ -130,6 +130,9 @@ function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
     if (after.instanceState === 'maybe' && after.githubRunnerId !== null) return { ...taken, launch: 'called' };
     if (after.state !== 'creating' && after.instanceState === 'none') return { ...taken, launch: 'given-back' };
   }
+  // Where every backend refused, none has anything of it. Their breakers pace what follows; a taken name has none.
+  const refused = runner.state === 'creating' && after.state !== 'creating' && after.instanceState === 'none';
+  if (refused && after.failure !== null && after.failure.kind !== 'conflict') return { ...taken, launch: 'refused' };
   const bound = runner.jobKey === null && after.jobKey !== null;
   return bound && after.jobKey !== runner.forJobKey ? { ...taken, launch: 'stolen' } : taken;
 }

@@ -49,9 +49,11 @@ export class Refusals {
   async #tryAgain(registration: string): Promise<void> {
     const { ledger } = this.#floor.options;
     const refused = await ledger.jobs({ registrations: [registration], admission: 'refused', limit: MOST_JOBS });
+    const taken = new Set<string>();
     for (const job of refused) {
       const lane = this.#laneOf(job);
-      if (lane === undefined || this.#isTried(lane.specHash)) continue;
+      if (lane === undefined || taken.has(lane.specHash) || this.#isTried(lane.specHash)) continue;
+      taken.add(lane.specHash);
       this.#carriers.set(lane.specHash, lane.key);
       const admission = { state: 'lane', registration, lane, reasonCode: null, reason: null, cure: null } as const;
       await ledger.settleJobs([{ key: job.key, version: job.version, admission }]);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  backendListSchema,
   explanationSchema,
   jobDetailSchema,
   jobListSchema,
@@ -78,7 +79,12 @@ describe('admin API', () => {
       const said = failure({ code: 'NoStock', requestId: 'r-1', atMs: NOW - MINUTE });
       const since = { sinceMs: NOW - 2 * MINUTE, changedAtMs: NOW - MINUTE, failures: 2, failure: said };
       await house.ledger.putBreaker(breaker({ ...since, closedUntilMs: NOW + MINUTE }));
-      const refused = { key: 'acme/main/abc/refused', rule: 'refused', shape: 'abc', subject: 'image runner:2' };
+      const refused = {
+        key: 'acme/main/abc/refused',
+        rule: 'refused' as const,
+        shape: 'abc',
+        subject: 'image runner:2',
+      };
       await house.ledger.putBreaker(breaker({ ...since, ...refused, closedUntilMs: NOW + MINUTE }));
       await house.ledger.putBreaker(
         breaker({ ...since, key: 'globex/main', registration: 'globex', closedUntilMs: NOW - 1 }),
@@ -131,6 +137,73 @@ describe('admin API', () => {
     it('tells no secret and no option of a provider', async () => {
       const text = await (await house.ask('/api/registrations')).text();
       expect(text).to.not.match(/secret-of|credential-of|options|\[secret\]/);
+    });
+  });
+
+  describe('backends', () => {
+    it('shows each with its state, what it launches and what is closed on it', async () => {
+      const { backends, more } = await json('/api/backends');
+      expect(more).to.equal(false);
+      expect(backends[0]).to.deep.equal({
+        registration: 'acme',
+        name: 'main',
+        kind: 'docker',
+        region: null,
+        state: 'open',
+        launching: 1,
+        mostLaunching: 8,
+        liveRunners: 2,
+        maxRunners: 5,
+        lastSuccessAt: '2026-03-04T11:58:00.000Z',
+        closures: [
+          {
+            rule: 'refused',
+            about: 'image runner:2, 2 cores',
+            state: 'closed',
+            failure: {
+              source: 'acme/main',
+              kind: 'invalid',
+              code: 'InaccessibleImage',
+              requestId: 'r-1',
+              message: 'the image runner:2 is not accessible',
+              at: '2026-03-04T11:59:00.000Z',
+            },
+            failures: 4,
+            since: '2026-03-04T11:51:00.000Z',
+            closedUntil: '2026-03-04T12:14:00.000Z',
+          },
+        ],
+      });
+      expect(backends[1]).to.deep.include({ registration: 'globex', state: 'probing', lastSuccessAt: null });
+      expect((await json('/api/backends?registration=globex')).backends).to.have.length(1);
+      expect(await json('/api/backends?limit=1')).to.deep.include({ more: true });
+    });
+
+    it('are opened by an operator: all of a registration, or one; it is logged', async () => {
+      const one = await house.ask('/api/backends/acme/main/reset', { method: 'POST' });
+      expect(one.status).to.equal(200);
+      const { registration, backend, reset } = Object(await one.json());
+      expect([registration, backend, reset.length]).to.deep.equal(['acme', 'main', 1]);
+      expect((await house.ask('/api/backends/globex/reset', { method: 'POST' })).status).to.equal(200);
+      expect(house.resets).to.deep.equal(['acme/main', 'globex']);
+      const lines = house.logged
+        .map((line) => JSON.parse(line))
+        .filter(({ event }) => event === 'admin.backends.reset');
+      expect(lines.map(({ registration, backend, closed }) => [registration, backend, closed])).to.deep.equal([
+        ['acme', 'main', 1],
+        ['globex', null, 1],
+      ]);
+    });
+
+    it('are not opened by GET, without the token, nor where there is none of that name', async () => {
+      expect((await house.ask('/api/backends/acme/main/reset')).status).to.equal(404);
+      expect((await house.ask('/api/backends/acme/other/reset', { method: 'POST' })).status).to.equal(404);
+      const stranger = await house.ask('/api/backends/acme/reset', {
+        method: 'POST',
+        headers: { authorization: 'no' },
+      });
+      expect(stranger.status).to.equal(401);
+      expect(house.resets).to.deep.equal([]);
     });
   });
 
@@ -276,6 +349,7 @@ describe('admin API', () => {
     for (const [path, schema] of [
       ['/readyz', readinessSchema],
       ['/api/registrations', registrationListSchema],
+      ['/api/backends', backendListSchema],
       ['/api/lanes', laneListSchema],
       ['/api/jobs', jobListSchema],
       ['/api/jobs/github.com/4', jobDetailSchema],

@@ -7,8 +7,10 @@ import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import type { BackendStatus } from '../../dispatcher/lifecycle/backends.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
+import { failure } from '../failures.ts';
 import { closedPolicy, registration as plain } from '../registration.ts';
 
 export const NOW = Date.parse('2026-03-04T12:00:00.000Z');
@@ -138,11 +140,60 @@ export interface House {
   readonly url: string;
   readonly logged: string[];
   readonly forgotten: string[];
+  readonly resets: string[];
   /** Changes what the listener is told, while it runs. */
   readonly say: { ready: boolean; reasons: string[] };
   ask(path: string, init?: RequestInit): Promise<Response>;
   close(): Promise<void>;
 }
+
+const pulled = failure({
+  kind: 'invalid',
+  code: 'InaccessibleImage',
+  requestId: 'r-1',
+  message: 'the image runner:2 is not accessible',
+  atMs: NOW - MINUTE,
+});
+const common = { listed: true, launching: 0, window: 8, lastSuccessMs: null, closures: [] };
+
+/** `acme/main` refuses an image, and `globex/main` is closed as a whole. */
+export const backends: readonly BackendStatus[] = [
+  {
+    ...common,
+    registration: 'acme',
+    backend: 'main',
+    launching: 1,
+    lastSuccessMs: NOW - 2 * MINUTE,
+    closures: [
+      {
+        rule: 'refused',
+        about: 'image runner:2, 2 cores',
+        state: 'closed',
+        failure: pulled,
+        failures: 4,
+        sinceMs: NOW - 9 * MINUTE,
+        untilMs: NOW + 14 * MINUTE,
+      },
+    ],
+  },
+  {
+    ...common,
+    registration: 'globex',
+    backend: 'main',
+    window: 4,
+    closures: [
+      {
+        rule: 'account',
+        about: null,
+        state: 'probing',
+        failure: failure({ source: 'globex/main', kind: 'quota', message: 'too many containers' }),
+        failures: 1,
+        sinceMs: NOW - MINUTE,
+        untilMs: NOW,
+      },
+    ],
+  },
+];
 
 export const acmeLane = lane('lane0acme0000001', 'acme');
 export const globexLane = lane('lane0globex00001', 'globex');
@@ -154,6 +205,7 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
   const log = createLog({ level: 'debug', write: (line) => logged.push(line), clock: { now: () => NOW } });
   const clock = { now: () => NOW, after: systemClock.after };
   const forgotten: string[] = [];
+  const resets: string[] = [];
   const say = { ready: true, reasons: [] };
   const listener = createAdminListener({
     ledger,
@@ -168,6 +220,13 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
     laneReason: async (key) => (key === acmeLane.key ? 'acme has its 10 runners' : undefined),
     jobReason: async ({ laneKey, status }) =>
       laneKey === acmeLane.key && status === 'queued' ? 'acme has its 10 runners' : undefined,
+    backends: () => backends,
+    async resetBackends(name, backend) {
+      const chosen = backends.filter((one) => one.registration === name && one.backend === (backend ?? one.backend));
+      if (chosen.length === 0) return undefined;
+      resets.push(backend === undefined ? name : `${name}/${backend}`);
+      return chosen.flatMap(({ closures }) => closures);
+    },
     async forgetRunner(name) {
       const before = await ledger.runner(name);
       if (before === undefined) return undefined;
@@ -192,6 +251,7 @@ export async function openHouse(change: Partial<AdminListenerOptions> = {}): Pro
     url,
     logged,
     forgotten,
+    resets,
     say,
     ask: (path, init = {}) => fetch(`${url}${path}`, { headers: { authorization: `Bearer ${TOKEN}` }, ...init }),
     async close() {

@@ -118,6 +118,8 @@ describe('admin listener', () => {
           laneReason: async () => undefined,
           jobReason: async () => undefined,
           forgetRunner: async () => undefined,
+          backends: () => [],
+          resetBackends: async () => undefined,
           readiness: async () => ({ ready: true, reasons: [] }),
           metrics: { expose: async () => ({ contentType: 'text/plain', text: '' }) },
         });

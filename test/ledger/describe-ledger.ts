@@ -472,6 +472,10 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.job(keyOf(1))).to.include({ planned: 1, launches: 1 });
         expect(calledAtMs).to.be.a('number');
         await step('stolen');
+        await step('called');
+        await step('refused');
+        expect(await ledger.job(keyOf(1))).to.include({ planned: 0, launches: 1 });
+        await ledger.createRunner(runner({ name: 'd-2', forJobKey: keyOf(1), createdAtMs: 31_000 }), 'launch');
         await step('given-back');
         expect(await ledger.unsettledJobs(10)).to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 32_000 })]);

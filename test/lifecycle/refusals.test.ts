@@ -57,8 +57,8 @@ describe('an image that the service refuses', () => {
   }
 
   /** A job that GitHub knows, and that waits. */
-  async function queue(jobId: number, labels: readonly string[] = ['acme-runner']): Promise<void> {
-    const job = told(house, { jobId, labels });
+  async function queue(jobId: number, change: Partial<JobFact> = {}): Promise<void> {
+    const job = told(house, { jobId, ...change });
     known.set(`${REPOSITORY}/${jobId}`, job);
     house.jobs.set(`${REPOSITORY}/${jobId}`, job);
     await house.tell(job);
@@ -97,7 +97,7 @@ describe('an image that the service refuses', () => {
   it('for long is tried once at a time, and its jobs are refused after half an hour', async () => {
     const { state, provider } = service();
     await open({ provider });
-    for (let id = 1; id <= 10; id += 1) await queue(id, ['acme-runner', `sid-${id}`]);
+    for (let id = 1; id <= 10; id += 1) await queue(id, { labels: ['acme-runner', `sid-${id}`] });
     await untilMinute(29);
     expect(state.tries, 'one launch at 0, 1, 3, 8 and 23 minutes, however many lanes share the image').to.equal(5);
     for (let id = 1; id <= 10; id += 1) expect(await job(id), `job ${id}`).to.include({ admission: 'lane' });
@@ -135,11 +135,12 @@ describe('an image that the service refuses', () => {
   it('is tried by no job that GitHub has given up', async () => {
     const { state, provider } = service();
     await open({ provider });
-    await queue(1);
-    await untilMinute(24 * 60 + 20);
-    const tries = state.tries;
-    await house.advance(HOUR);
-    expect(state.tries).to.equal(tries);
+    await queue(1, { createdAtMs: house.clock.now() - 24 * HOUR + 40 * MINUTE });
+    await untilMinute(35);
+    expect(await job(1)).to.include({ admission: 'refused' });
+    expect(state.tries).to.equal(6);
+    await untilMinute(65);
+    expect(state.tries).to.equal(6);
     expect(await job(1)).to.include({ admission: 'refused' });
   });
 
@@ -174,6 +175,28 @@ describe('an image that the service refuses', () => {
     expect(await job(1)).to.include({ admission: 'lane', reason: null });
     expect([...house.instances.keys()]).to.have.length(1);
     expect(await house.ledger.breakers()).to.deep.equal([]);
+  });
+
+  it('is tried at once when an operator says that it is mended', async () => {
+    const { state, provider } = service();
+    await open({ provider });
+    await queue(1);
+    await untilMinute(33);
+    expect(await job(1)).to.include({ admission: 'refused' });
+    expect(house.engine.backends()[0]).to.deep.include({ registration: 'acme', backend: 'main', lastSuccessMs: null });
+    const [closure] = house.engine.backends()[0]?.closures ?? [];
+    expect(closure).to.include({ rule: 'refused', state: 'closed', failures: 6, sinceMs: startMs + SECOND });
+    expect(closure?.about).to.include('image registry.example/runner:1');
+    state.refuses = false;
+    expect(await house.engine.resetBackends('acme', 'other')).to.equal(undefined);
+    expect(await house.engine.resetBackends('acme', 'main')).to.have.length(1);
+    await house.advance(10 * SECOND);
+    expect(await job(1)).to.include({ admission: 'lane', reason: null });
+    expect([...house.instances.keys()]).to.have.length(1);
+    expect(house.engine.backends()[0]).to.deep.include({
+      closures: [],
+      lastSuccessMs: house.clock.now() - 10 * SECOND,
+    });
   });
 
   it('is refused at once where the adapter itself says that its service never runs the shape', async () => {

@@ -1,0 +1,43 @@
+import { expect } from 'chai';
+import { createCommand as backendsCommand } from '../../dispatcher/cli/backends.ts';
+import { type House, openHouse } from '../http/admin-house.ts';
+import { run } from './admin-run.ts';
+
+describe('shr backends', () => {
+  let house: House;
+  beforeEach(async () => {
+    house = await openHouse();
+  });
+  afterEach(() => house.close());
+
+  it('shows each with its state, and below it each image that is closed there: since when, until when, why', async () => {
+    const { out, code } = await run(backendsCommand, ['--url', house.url]);
+    expect(code).to.equal(0);
+    const lines = out.trimEnd().split('\n');
+    expect(lines).to.have.length(4);
+    expect(lines[0]).to.match(/^BACKEND +KIND +STATE +FOR +UNTIL +LAUNCHING +RUNNERS +LAST SUCCESS +WHY$/);
+    expect(lines[1]).to.match(/^acme\/main +docker +open +1\/8 +\d\/5 +2m00s ago\s*$/);
+    expect(lines[2]).to.match(
+      /^ +closed +9m00s +2026-03-04T12:14:00\.000Z +image runner:2, 2 cores: invalid, 4 times in a row: the image runner:2 is not accessible \(InaccessibleImage, request r-1\)$/,
+    );
+    expect(lines[3]).to.match(/^globex\/main +docker +probing +1m00s .* 0\/4 +\d\/5 +- +quota: too many containers$/);
+  });
+
+  it('opens one, or all of a registration, and says what was closed', async () => {
+    const { out, code } = await run(backendsCommand, ['reset', 'acme/main', '--url', house.url]);
+    expect(code).to.equal(0);
+    expect(out).to.match(/^Open again on acme\/main:\n +image runner:2, 2 cores: invalid, .*not accessible/);
+    await run(backendsCommand, ['reset', 'globex', '--url', house.url]);
+    expect(house.resets).to.deep.equal(['acme/main', 'globex']);
+  });
+
+  it('says so where there is none of that name, and where the name is none', async () => {
+    const none = await run(backendsCommand, ['reset', 'acme/other', '--url', house.url]);
+    expect([none.code, none.err]).to.satisfy(
+      ([code, err]: [number, string]) => code === 1 && err.includes('acme/other'),
+    );
+    const wrong = await run(backendsCommand, ['reset', 'a/b/c', '--url', house.url]);
+    expect(wrong.code).to.equal(2);
+    expect(house.resets).to.deep.equal([]);
+  });
+});
