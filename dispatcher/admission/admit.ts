@@ -93,7 +93,7 @@ function admitTo(
   const unfit: string[] = [];
   for (const backend of selected.backends) {
     const reason =
-      whyWithheld(registration, backend, job, wish) ??
+      whyWithheld(registration, backend.name, job, wish) ??
       whyUnfit(registration, backend, { ...answer.grant, wish }, options);
     if (reason === undefined) backends.push(backend.name);
     else unfit.push(`${quote(backend.name)}: ${reason}`);
@@ -143,15 +143,16 @@ function wasNot(grant: Grant): string {
   return `tenant ${quote(grant.tenant)} was not granted`;
 }
 
-/** Why a shared backend is none for this job, where the registration has others. */
-function whyWithheld(
+/** Why a shared backend is not for this job, where the registration has others. */
+export function whyWithheld(
   registration: Registration,
-  backend: Backend,
+  name: string,
   job: JobSubject,
   wish: ShapeWish,
 ): string | undefined {
   const { grant } = registration;
-  if (grant === undefined || backend.shared !== true) return undefined;
+  const backend = registration.backends.find((candidate) => candidate.name === name);
+  if (grant === undefined || backend?.shared !== true) return undefined;
   const missing = missingOnShared(grant, job, wish);
   if (missing.length === 0) return undefined;
   const [first] = missing;

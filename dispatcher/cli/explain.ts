@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
-import { type BackendFit, createAdmit } from '../admission/admit.ts';
+import { type BackendFit, createAdmit, whyWithheld } from '../admission/admit.ts';
 import type { Admission, JobSubject, LaneSpec } from '../admission/lane.ts';
 import { systemFiles } from '../config/files.ts';
 import { inspectConfiguration } from '../config/load.ts';
@@ -12,6 +12,7 @@ import { scopePath } from '../github/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
+import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -84,18 +85,22 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
   // As `serve` would: what is set aside gets nothing, and keeps others from its jobs.
   const aside = new Set(inspection.quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !aside.has(name));
-  const rest = {
-    tenants: inspection.platform.tenants,
-    setAside: inspection.quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims])),
-  };
+  const { tenants } = inspection.platform;
+  const setAside = inspection.quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims]));
   // Which registration it is decides whose providers to load; they then decide with it.
-  const matched = registrationOf(createAdmit(registrations, rest)(job), registrations);
+  const matched = registrationOf(createAdmit(registrations, { tenants, setAside })(job), registrations);
   const fits = matched === undefined ? undefined : await loadFits(matched);
   try {
     const providers: ReadonlyMap<string, BackendFit> = fits?.providers ?? new Map();
-    const admission = createAdmit(registrations, { ...rest, backendFit: (_, backend) => providers.get(backend) })(job);
-    if (options.json === true) printJson(terminal, describe(admission, providers));
-    else print(admission, providers, terminal);
+    const backendFit = (_: string, backend: string) => providers.get(backend);
+    const admission = createAdmit(registrations, { tenants, setAside, backendFit })(job);
+    const found: Found = {
+      fits: providers,
+      granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
+      withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
+    };
+    if (options.json === true) printJson(terminal, describe(admission, found));
+    else print(admission, found, terminal);
     terminal.exit(admission.outcome === 'lane' ? 0 : 1);
   } finally {
     await fits?.close();
@@ -116,7 +121,15 @@ interface BackendAnswer {
   readonly note: string | undefined;
 }
 
-function answers(lane: LaneSpec, fits: ReadonlyMap<string, BackendFit>): readonly BackendAnswer[] {
+/** What is known besides the admission. */
+interface Found {
+  readonly fits: ReadonlyMap<string, BackendFit>;
+  readonly granted: GrantedBy | undefined;
+  /** Why the tenant may not have this on a shared backend. */
+  readonly withheld: (lane: LaneSpec, backend: string) => string | undefined;
+}
+
+function answers(lane: LaneSpec, { fits, withheld }: Found): readonly BackendAnswer[] {
   const taken = lane.backends.map((backend): BackendAnswer => {
     const fit = fits.get(backend)?.fit(lane.wish);
     if (fit === undefined) return { backend, cpu: undefined, memoryGiB: undefined, note: UNKNOWN };
@@ -126,18 +139,25 @@ function answers(lane: LaneSpec, fits: ReadonlyMap<string, BackendFit>): readonl
   const leftOut = [...fits].flatMap(([backend, provider]): readonly BackendAnswer[] => {
     if (lane.backends.includes(backend)) return [];
     const fit = provider.fit(lane.wish);
-    return fit.fits ? [] : [{ backend, cpu: undefined, memoryGiB: undefined, note: `left out: ${fit.reason}` }];
+    const reason = withheld(lane, backend) ?? (fit.fits ? undefined : fit.reason);
+    return reason === undefined ? [] : [{ backend, cpu: undefined, memoryGiB: undefined, note: `left out: ${reason}` }];
   });
   return [...taken, ...leftOut];
 }
 
-function describe(admission: Admission, fits: ReadonlyMap<string, BackendFit>): unknown {
+function describe(admission: Admission, found: Found): unknown {
   if (admission.outcome !== 'lane') return admission;
   const { lane } = admission;
-  return { outcome: 'lane', lane: { ...lane, scope: scopePath(lane.scope) }, backends: answers(lane, fits) };
+  const { granted } = found;
+  return {
+    outcome: 'lane',
+    lane: { ...lane, scope: scopePath(lane.scope) },
+    backends: answers(lane, found),
+    ...(granted === undefined ? {} : { granted }),
+  };
 }
 
-function print(admission: Admission, fits: ReadonlyMap<string, BackendFit>, terminal: Terminal): void {
+function print(admission: Admission, found: Found, terminal: Terminal): void {
   switch (admission.outcome) {
     case 'not-ours':
       printFields(terminal, [
@@ -151,20 +171,24 @@ function print(admission: Admission, fits: ReadonlyMap<string, BackendFit>, term
         ['registration', admission.registration],
         ['reason', admission.reason],
         ['cure', admission.cure],
+        ...rowOf('decided by', admission.place),
       ]);
       return;
     case 'lane': {
       const { lane } = admission;
+      const lines = found.granted?.lines.map(({ field, place }) => `${field} (${place})`).join(', ');
       printFields(terminal, [
         ['outcome', 'a runner'],
         ['registration', lane.registration],
+        ...rowOf('tenant', found.granted?.tenant),
+        ...rowOf('granted by', lines),
         ['lane', lane.key],
         ['registers at', `${lane.host}/${scopePath(lane.scope)}, runner group ${lane.runnerGroup}`],
         ['labels', lane.labels.join(', ')],
         ['shape', shapeInWords(lane.wish)],
       ]);
       terminal.out('\n');
-      printTable(terminal, answers(lane, fits), [
+      printTable(terminal, answers(lane, found), [
         { title: 'backend', value: ({ backend }) => backend },
         { title: 'cores', value: ({ cpu }) => cpu, align: 'right' },
         { title: 'GiB', value: ({ memoryGiB }) => memoryGiB, align: 'right' },
@@ -172,6 +196,10 @@ function print(admission: Admission, fits: ReadonlyMap<string, BackendFit>, term
       ]);
     }
   }
+}
+
+function rowOf(name: string, value: string | undefined): readonly (readonly [string, string])[] {
+  return value === undefined ? [] : [[name, value]];
 }
 
 function shapeInWords(wish: ShapeWish): string {

@@ -309,6 +309,59 @@ describe('shr', () => {
       expect(error).to.include('The configuration has a problem; what follows may not hold.');
     });
 
+    describe('of a tenant', () => {
+      const grants = (powers: string) =>
+        `backends: { host: { kind: docker, options: { privileged: true } } }
+tenants:
+  acme:
+    hosts: [github.com]
+    owners: [acme]
+    labels: [serverless-hosted-runner]
+    runnerGroups: [Default]
+    backends: [host]
+    backendKinds: [docker]
+    powers:
+      images: [ghcr.io/acme/*]
+${powers}`;
+      const tenants = async (powers: string, backends: string) => {
+        await writeFile(
+          join(folder, 'dispatcher.yaml'),
+          `id: shr\nadminToken: \${file:secrets/admin-token}\n${grants(powers)}`,
+        );
+        await change('registrations/acme.yaml', '  - name: docker\n    kind: docker\n    maxRunners: 4\n', backends);
+        await change('registrations/acme.yaml', 'policy:\n', 'policy:\n  dockerInDocker: true\n');
+      };
+
+      it('shows the lines of dispatcher.yaml that let it', async () => {
+        await tenants('      dockerInDocker: true\n', '  - use: host\n');
+        const { code, out, error } = await explain('--labels', 'serverless-hosted-runner,dind');
+        expect({ code, error }).to.deep.equal({ code: 0, error: '' });
+        expect(out).to.match(/^tenant +acme$/m);
+        expect(out).to.match(
+          /^granted by +owners \(dispatcher\.yaml:7:5\), labels \(dispatcher\.yaml:8:5\), runnerGroups \(dispatcher\.yaml:9:5\), powers\.images \(dispatcher\.yaml:13:7\), powers\.dockerInDocker \(dispatcher\.yaml:14:7\)$/m,
+        );
+        const { granted } = JSON.parse((await explain('--json', '--labels', 'serverless-hosted-runner')).out);
+        expect(granted.lines[0]).to.deep.equal({ field: 'owners', place: 'dispatcher.yaml:7:5' });
+      });
+
+      it('shows the line that would have to', async () => {
+        await tenants('', '  - use: host\n');
+        const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind');
+        expect(code).to.equal(1);
+        expect(out).to.match(/^outcome +refused \(not-granted\)$/m);
+        expect(out).to.match(/^decided by +dispatcher\.yaml:12:5$/m);
+        expect(out).to.include('To grant it, write `tenants.acme.powers.dockerInDocker: true` (dispatcher.yaml:12:5).');
+      });
+
+      it('shows which shared backend is left out for it', async () => {
+        await tenants('', '  - use: host\n  - { name: own, kind: docker, options: { privileged: true } }\n');
+        const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind');
+        expect(code).to.equal(0);
+        expect(out).to.match(/^host .*left out: tenant `acme` was not granted Docker in Docker there/m);
+        expect(out).to.match(/^own +2 +4/m);
+      });
+    });
+
     // J2
     it('explains a job without labels: a runner group alone', async () => {
       const { code, out } = await explain('--labels', '');
