@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { stringify as withAliases } from 'yaml';
-import { load, problemsOf } from './files.ts';
+import { tenantFile, tenantLimits, tenantPowers } from '../../dispatcher/config/schema.ts';
+import { load, problemsOf, provider } from './files.ts';
 
 const environment = {
   ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
@@ -384,6 +386,56 @@ describe('a shared webhook endpoint for all owners', () => {
       .to.include('registrations/b.yaml')
       .and.include('with polling off and no webhook no job ever comes in');
     expect(more).to.deep.equal([]);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const page = async () => readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+
+  it('has an example of three tenants that loads with a registration of each', async () => {
+    const example = (await page()).split('### An example')[1]?.split('```yaml\n')[1]?.split('```')[0] ?? '';
+    expect(example).to.include('research:');
+    const web = { ...registration('a', { credentials: { use: 'acme-app' }, labels: ['web-big'] }), runnerGroup: 'Web' };
+    const told = await problemsOf(
+      {
+        'dispatcher.yaml': `id: shr\nadminToken: "\${env:ADMIN_TOKEN}"\n${example}`,
+        'secrets/app.pem': '-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\n',
+        'secrets/app-webhook-secret': environment.HOOK,
+        'registrations/web-shop.yaml': stringify({
+          ...web,
+          defaults: { image: 'ghcr.io/acme/web:1', cpu: 2, memoryGiB: 4, timeLimit: '1h', bucket: 'web-cache' },
+          backends: [{ use: 'build-host' }],
+        }),
+        'registrations/mobile.yaml': stringify({
+          ...registration('a'),
+          organization: undefined,
+          repositories: ['acme/mobile-android'],
+          labels: ['mobile'],
+          credentials: { use: 'acme-app' },
+          defaults: { image: 'ghcr.io/acme/android' },
+          backends: [{ use: 'build-host' }],
+        }),
+        'registrations/research.yaml': stringify({
+          ...registration('a'),
+          host: 'ghes.research.example',
+          organization: 'lab',
+          credentials: { token: '${env:TENANT_RESEARCH_TOKEN}' },
+          backends: [{ kind: 'gcp-batch' }],
+        }),
+      },
+      {
+        environment: { ...environment, TENANT_RESEARCH_TOKEN: 'ghp_of-research' },
+        provider: (kind) => provider(kind === 'gcp-batch' ? 'docker' : kind),
+      },
+    );
+    expect(told).to.deep.equal([]);
+  });
+
+  it('has each field of a grant in its tables', async () => {
+    const tenants = (await page()).split('## Tenants')[1]?.split('### Whose a repository is')[0] ?? '';
+    for (const schema of [tenantFile, tenantLimits, tenantPowers]) {
+      for (const field of Object.keys(schema.shape)) expect(tenants).to.match(new RegExp(`\`${field}\\b`));
+    }
   });
 });
 
