@@ -130,7 +130,9 @@ function setAside({ name, file, claims, reading, problems }: RegistrationFound):
 function tellOverlaps(found: readonly RegistrationFound[], platform: Platform): void {
   const readings = new Map(found.map(({ registration, reading }) => [registration, reading]));
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
-  const overlaps = [...findOverlaps(new Territory(platform.tenants, all), all), ...findTravellers(all)];
+  // What a broken file of the platform's own claims is its all the same.
+  const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
+  const overlaps = [...findOverlaps(new Territory(platform.tenants, claims), all), ...findTravellers(all)];
   for (const { registration, path, message, cure } of overlaps) {
     readings.get(registration)?.problem(path, message, cure);
   }

@@ -345,8 +345,9 @@ ${powers}`;
       });
 
       it('shows the line that would have to', async () => {
-        await tenants('', '  - use: host\n');
-        const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind');
+        await tenants('', '  - use: host\n  - { name: own, kind: docker }\n');
+        await change('registrations/acme.yaml', 'policy:\n', 'policy:\n  backends: [host]\n');
+        const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind,backend-host');
         expect(code).to.equal(1);
         expect(out).to.match(/^outcome +refused \(not-granted\)$/m);
         expect(out).to.match(/^decided by +dispatcher\.yaml:12:5$/m);
