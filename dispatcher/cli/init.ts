@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { stringify } from 'yaml';
 import { errorCode } from '../config/files.ts';
-import { jsonSchemaOf, NAME } from '../config/schema.ts';
+import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.ts';
+import { ignoredByGit } from './git-ignore.ts';
 import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -22,9 +24,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) =>
   new Command()
     .argument('[folder]', 'where to write', '.')
     .option('--name <name>', 'of the first registration (default: after its organization or repository)', parseName)
-    .addOption(new Option('--organization <name>', 'serve this organization').conflicts('repo'))
+    .addOption(
+      new Option('--organization <name>', 'serve this organization').conflicts('repo').argParser(parseOrganization),
+    )
     .option('--repo <owner/name>', 'serve this repository alone', parseRepository)
-    .option('--json', 'print { written, kept }')
+    .option('--json', 'print { written, kept, warnings }')
     .action((folder: string, options: InitOptions) => init(folder, options, terminal));
 
 function parseName(text: string): string {
@@ -32,8 +36,13 @@ function parseName(text: string): string {
   throw new InvalidArgumentError('Use 1 to 32 lower-case letters, digits and inner hyphens.');
 }
 
+function parseOrganization(text: string): string {
+  if (ownerName.safeParse(text).success) return text;
+  throw new InvalidArgumentError('Write its name as in the address of its page at GitHub.');
+}
+
 function parseRepository(text: string): string {
-  if (/^[\w-]+\/[\w.-]+$/.test(text)) return text;
+  if (repositoryName.safeParse(text).success) return text;
   throw new InvalidArgumentError('Write it as owner/name.');
 }
 
@@ -46,6 +55,7 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
   const kept: string[] = [];
   try {
     await mkdir(join(root, 'secrets', name), { recursive: true, mode: 0o700 });
+    await mkdir(join(root, 'data'), { recursive: true, mode: 0o700 });
     await mkdir(join(root, 'registrations'), { recursive: true });
     for (const file of files) {
       ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
@@ -57,37 +67,71 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
     terminal.exit(1);
     return;
   }
+  const warnings = await gitWarnings(root, files);
+  if (warnings.length > 0) terminal.exit(1);
   if (options.json === true) {
-    printJson(terminal, { written, kept });
+    printJson(terminal, { written, kept, warnings });
     return;
   }
   for (const path of written) terminal.out(`wrote ${path}\n`);
   for (const path of kept) terminal.out(`kept ${path}, it was there\n`);
   terminal.out(next(name, folder, options));
+  for (const warning of warnings) terminal.error(`shr: ${printable(warning)}\n`);
 }
 
 interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
+  /** What git must not see, and what it must. */
+  readonly git: 'never' | 'always';
 }
 
 async function filesOf(root: string, name: string, owner: string, options: InitOptions): Promise<readonly NewFile[]> {
   const example = options.repo === undefined ? 'organization' : 'repositories';
   const registration = (await readFile(new URL(`registrations/${example}.example.yaml`, EXAMPLES), 'utf8'))
     .replaceAll('secrets/acme/', `secrets/${name}/`)
-    .replace('organization: acme', `organization: ${owner}`)
+    // In quotes where YAML takes the name for a number.
+    .replace('organization: acme', `organization: ${stringify(owner).trim()}`)
     .replace('- acme/web', `- ${options.repo ?? ''}`);
   const dispatcher = await readFile(new URL('dispatcher.example.yaml', EXAMPLES), 'utf8');
+  const shared = { mode: 0o644, git: 'always' } as const;
+  const secret = { mode: 0o600, git: 'never' } as const;
   return [
-    { path: join(root, 'dispatcher.yaml'), text: dispatcher, mode: 0o644 },
-    { path: join(root, 'registrations', `${name}.yaml`), text: registration, mode: 0o644 },
-    { path: join(root, 'registrations', 'registration.schema.json'), text: schemaText('registration'), mode: 0o644 },
-    { path: join(root, 'registrations', 'dispatcher.schema.json'), text: schemaText('dispatcher'), mode: 0o644 },
-    { path: join(root, '.gitignore'), text: 'data/\nsecrets/\n.env\n', mode: 0o644 },
-    { path: join(root, 'secrets', 'admin-token'), text: newSecret(), mode: 0o600 },
-    { path: join(root, 'secrets', name, 'webhook-secret'), text: newSecret(), mode: 0o600 },
+    { path: join(root, 'dispatcher.yaml'), text: dispatcher, ...shared },
+    { path: join(root, 'registrations', `${name}.yaml`), text: registration, ...shared },
+    { path: join(root, 'registrations', 'registration.schema.json'), text: schemaText('registration'), ...shared },
+    { path: join(root, 'registrations', 'dispatcher.schema.json'), text: schemaText('dispatcher'), ...shared },
+    { path: join(root, '.gitignore'), text: 'data/\nsecrets/\n.env\n', ...shared },
+    // In the folders themselves too: a .gitignore that was there already says nothing of them.
+    { path: join(root, 'secrets', '.gitignore'), text: '*\n', ...secret },
+    { path: join(root, 'data', '.gitignore'), text: '*\n', ...secret },
+    { path: join(root, 'secrets', 'admin-token'), text: newSecret(), ...secret },
+    { path: join(root, 'secrets', name, 'webhook-secret'), text: newSecret(), ...secret },
   ];
+}
+
+/** A clone may ignore what should be shared, or have been told to show what should not. Empty where there is no git. */
+async function gitWarnings(root: string, files: readonly NewFile[]): Promise<readonly string[]> {
+  // The token that is put there next stands for all that is not written yet.
+  const all = [...files, { path: join(root, 'secrets', 'github-token'), git: 'never' } as const];
+  const ignored = await ignoredByGit(
+    root,
+    all.map(({ path }) => path),
+  );
+  if (ignored === undefined) return [];
+  return all.flatMap(({ path, git }) => {
+    const rule = ignored.get(path);
+    if (git === 'never' && rule === undefined) {
+      return [
+        `git would take ${relative(root, path)}, which is secret: put \`secrets/\` and \`data/\` into .gitignore`,
+      ];
+    }
+    if (git === 'always' && rule !== undefined) {
+      return [`git does not see ${relative(root, path)}, because of ${rule}: remove that line to share the file`];
+    }
+    return [];
+  });
 }
 
 /** Editors check against it; the registration's first line names it. */
@@ -112,8 +156,9 @@ async function writeNew(file: NewFile): Promise<boolean> {
 }
 
 function next(name: string, folder: string, options: InitOptions): string {
-  const at = folder === '.' ? '' : ` ${folder}`;
-  const here = folder === '.' ? '' : `, all in ${folder}`;
+  const quoted = /^[\w./-]+$/.test(folder) ? folder : `'${folder.replaceAll("'", "'\\''")}'`;
+  const at = folder === '.' ? '' : ` ${quoted}`;
+  const here = folder === '.' ? '' : `, all in ${quoted}`;
   const placeholder =
     options.repo === undefined && options.organization === undefined
       ? `In registrations/${name}.yaml, put your organization in the place of \`acme\`.\n  `
@@ -122,11 +167,21 @@ function next(name: string, folder: string, options: InitOptions): string {
 What next${here}:
   ${placeholder}Put a GitHub token into secrets/${name}/github-token, or a GitHub App into registrations/${name}.yaml.
   Set \`defaults.image\` to your runner image.
-  At GitHub, add a webhook for \`workflow_job\` to https://YOUR-HOST/webhooks/github/${name},
-  content type application/json, with the secret in secrets/${name}/webhook-secret.
+  ${options.repo === undefined ? webhookAt(name) : pollingStep(name)}
   shr validate${at} --secrets
   shr explain${at === '' ? '' : ` --folder${at}`} --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
   shr doctor${at}
   shr serve${at}
 `;
 }
+
+const webhookAt = (
+  name: string,
+) => `At GitHub, add a webhook for \`workflow_job\` to https://YOUR-HOST/webhooks/github/${name},
+  content type application/json, with the secret in secrets/${name}/webhook-secret.`;
+
+/** As the file says: it polls, and its webhook is a comment. */
+const pollingStep = (
+  name: string,
+) => `It polls GitHub every 30 s, and nothing has to reach it from outside. For jobs that start sooner, take the \`#\` off
+  \`webhook\` in registrations/${name}.yaml first. ${webhookAt(name)}`;

@@ -170,6 +170,8 @@ export const policyFile = strict({
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
 });
 
+export { owner as ownerName, repository as repositoryName };
+
 export const registrationFile = strict({
   host: host.optional().describe('Default: github.com.'),
   apiUrl: z.string().max(512).optional().describe('Where it is not the usual one of the host. Not in a tenant’s file.'),

@@ -1,0 +1,40 @@
+/** What git ignores, as git itself says: rules come from many files, and the last one wins. */
+import { execFile } from 'node:child_process';
+
+/** `git check-ignore` of a handful of files is done in milliseconds, also in a large clone. */
+const GIT_MS = 10_000;
+const LARGEST_ANSWER = 1024 * 1024;
+
+/**
+ * Of the paths (absolute) those that git ignores, each with the rule: `.gitignore:5 (/registrations/*.yaml)`. Undefined
+ * where the folder is in no clone, or there is no git.
+ */
+export function ignoredByGit(
+  folder: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, string> | undefined> {
+  const words = ['-C', folder, 'check-ignore', '--verbose', '--no-index', '-z', '--stdin'];
+  return new Promise((resolve) => {
+    const git = execFile('git', words, { timeout: GIT_MS, maxBuffer: LARGEST_ANSWER }, (error, stdout) => {
+      // 0: some are ignored; 1: none; 128 and others: it cannot tell.
+      const code = error === null ? 0 : error.code;
+      if (code === 0) resolve(parsed(stdout));
+      else resolve(code === 1 ? new Map() : undefined);
+    });
+    // It ends before it has read them where there is no clone.
+    git.stdin?.on('error', () => {});
+    git.stdin?.end(paths.map((path) => `${path}\0`).join(''));
+  });
+}
+
+/** Four fields each, every one with a NUL at its end: file of the rule, line, pattern, path. */
+function parsed(answer: string): ReadonlyMap<string, string> {
+  const fields = answer.split('\0');
+  const ignored = new Map<string, string>();
+  for (let at = 0; at + 3 < fields.length; at += 4) {
+    const [file = '', line = '', pattern = '', path = ''] = fields.slice(at, at + 4);
+    // A negated rule is named too: the path is not ignored.
+    if (!pattern.startsWith('!')) ignored.set(path, `${file}:${line} (${pattern})`);
+  }
+  return ignored;
+}
