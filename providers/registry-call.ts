@@ -1,47 +1,47 @@
 /** One GET at a place that somebody else chose: bounded in size, and never at an address that is nobody's business. */
 import { type LookupAddress, lookup } from 'node:dns';
+import { lookup as resolve } from 'node:dns/promises';
 import { type IncomingHttpHeaders, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import { isProxied, secureAgent } from './proxy.ts';
 
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** Where it came from. */
-  readonly address: string;
+  /** Where it came from; undefined behind a proxy, which does not tell. */
+  readonly address: string | undefined;
 }
 
 /** An index has a few KB, the largest that registries take has 4 MB. */
 const MOST_BYTES = 4 * 2 ** 20;
 
 /**
- * Follows no redirect, and takes no proxy: behind one, the address would not be ours to look at. `allows` is asked for
- * each address of the host; one that it does not allow ends the call.
+ * Follows no redirect. `allows` is asked for each address of the host; one that it does not allow ends the call. Behind
+ * a proxy it is asked for those that this machine knows: a name that only the proxy can resolve is the proxy's to judge.
  */
-export function get(
+export async function get(
   url: URL,
   headers: Readonly<Record<string, string>>,
   allows: (address: string) => boolean,
   signal: AbortSignal,
 ): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    // Of an address nobody asks the resolver.
-    if (isIP(host) !== 0 && !allows(host)) {
-      reject(new ForbiddenAddress(host));
-      return;
-    }
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  // Of an address nobody asks the resolver.
+  if (isIP(host) !== 0 && !allows(host)) throw new ForbiddenAddress(host);
+  const proxied = isProxied(url);
+  if (proxied && isIP(host) === 0) await refuseKnown(host, allows);
+  return await new Promise((fulfil, reject) => {
     const send = url.protocol === 'https:' ? requestSecure : requestPlain;
     const request = send(url, {
-      agent: false,
-      lookup: lookupAmong(allows),
+      ...(proxied ? { agent: secureAgent({}) } : { agent: false, lookup: lookupAmong(allows) }),
       headers: { 'user-agent': 'serverless-hosted-runner', ...headers },
       signal,
     });
     request.on('error', reject);
     request.on('response', (response) => {
-      const address = response.socket.remoteAddress ?? '';
+      const address = proxied ? undefined : (response.socket.remoteAddress ?? '');
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
@@ -52,7 +52,7 @@ export function get(
       response.on('error', reject);
       response.on('end', () => {
         const body = Buffer.concat(chunks).toString('utf8');
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body, address });
+        fulfil({ status: response.statusCode ?? 0, headers: response.headers, body, address });
       });
     });
     request.end();
@@ -64,6 +64,13 @@ export class ForbiddenAddress extends Error {
     super(`its address ${address} is none that is asked`);
     this.name = 'ForbiddenAddress';
   }
+}
+
+/** Where this machine resolves the name, what it finds counts; otherwise the proxy's resolver does. */
+async function refuseKnown(host: string, allows: (address: string) => boolean): Promise<void> {
+  const known = await resolve(host, { all: true }).catch(() => []);
+  const bad = known.find(({ address }) => !allows(address));
+  if (bad !== undefined) throw new ForbiddenAddress(bad.address);
 }
 
 /** One address that is not allowed is enough: whoever owns the name could have it answer with another one each time. */

@@ -236,7 +236,8 @@ class Visit {
       ...(authorization === undefined ? {} : { authorization }),
     };
     const answer = await get(url, sent, (address) => this.#allows(url, address), this.#signal);
-    if (url.host === this.#base.host) this.#inside ||= kindOfAddress(answer.address) !== 'public';
+    const { address } = answer;
+    if (url.host === this.#base.host && address !== undefined) this.#inside ||= kindOfAddress(address) !== 'public';
     return answer;
   }
 

@@ -57,7 +57,7 @@ async function examineAll(
   terminal: Terminal,
 ): Promise<readonly Examined[]> {
   const backends = createBackends({ clock: systemClock, random: systemRandom });
-  const tools = { dispatcher, backends, clock: systemClock, random: systemRandom };
+  const tools = { dispatcher, backends, clock: systemClock, random: systemRandom, proxy: terminal.proxy };
   const findings = new Map<string, readonly DoctorFinding[]>();
   const waiting = [...registrations];
   const progress = showProgress(terminal);

@@ -1,5 +1,5 @@
 /** `shr serve`: the service itself. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
-import { mkdir, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
@@ -24,12 +24,19 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--config <file>', 'a dispatcher.yaml that stands elsewhere')
     .addHelpText('after', '\nThe log is one line of JSON an event, on standard output. SIGTERM stops it gracefully.\n')
     .action(async (folder: string, options: { readonly config?: string }) => {
+      const unusable = terminal.proxy?.problems ?? [];
+      for (const problem of unusable) terminal.error(`shr: ${problem}\n`);
+      if (unusable.length > 0) {
+        terminal.exit(1);
+        return;
+      }
       const configuration = await load(folder, options.config, terminal);
       if (configuration === undefined) {
         terminal.exit(1);
         return;
       }
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
+      await tellWayOut(terminal, log);
       let dispatcher: Dispatcher;
       try {
         await preparePlace(configuration.dispatcher.ledgerPath, log);
@@ -56,6 +63,21 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service.
       process.exit(0);
     });
+}
+
+/** How what leaves this machine goes, and which authorities it trusts beside the usual ones. */
+async function tellWayOut({ proxy, environment }: Terminal, log: Log): Promise<void> {
+  if (proxy?.shown !== undefined) log.info('proxy', { ...proxy.shown });
+  for (const reason of proxy?.notes ?? []) log.warn('proxy-in-part', { reason });
+  const file = environment['NODE_EXTRA_CA_CERTS'];
+  if (file === undefined || file === '') return;
+  const readable = await access(file, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+  if (readable) log.info('authorities', { file });
+  else
+    log.warn('authorities', { file, reason: 'NODE_EXTRA_CA_CERTS names a file that cannot be read: it is not used' });
 }
 
 /** The ledger's folder, for its owner alone where it has to be made. */

@@ -3,11 +3,15 @@
 import program from '../../package.json' with { type: 'json' };
 import { askAtTerminal } from './ask.ts';
 import { runCommandLine } from './run.ts';
+import { useProxy } from './use-proxy.ts';
 
 // A reader that has seen enough (`shr jobs | head`) closes the pipe: no reason for a stack trace.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
+
+// Before the first SDK is loaded: some read the variables then.
+const proxy = useProxy(process.env);
 
 try {
   process.exitCode = await runCommandLine(
@@ -16,6 +20,7 @@ try {
       out: (text) => process.stdout.write(text),
       error: (text) => process.stderr.write(text),
       environment: process.env,
+      proxy,
       workingFolder: process.cwd(),
       width: process.stdout.isTTY ? process.stdout.columns : undefined,
       ...(process.stdin.isTTY ? { ask: askAtTerminal } : {}),

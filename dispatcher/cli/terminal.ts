@@ -1,5 +1,6 @@
 /** The process as a command sees it: passed in, so that tests run a command without one. */
 import type { Command } from 'commander';
+import type { ProxySettings } from '../config/proxy.ts';
 
 export interface Terminal {
   /** To standard output: results. */
@@ -8,6 +9,8 @@ export interface Terminal {
   error(text: string): void;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingFolder: string;
+  /** The way out that the environment prescribes; absent where the process was not told to obey it. */
+  readonly proxy?: ProxySettings;
   /** Columns to fit a table into; undefined when the output is no terminal. */
   readonly width: number | undefined;
   /** Asks the person who sits there; absent where nobody does. An empty text is no answer. */

@@ -3,7 +3,7 @@ import { RequestError } from '@octokit/request-error';
 import { GithubError, type GithubErrorKind } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
-import { shorten, wordsOfBody } from './reply-words.ts';
+import { deepestWords, shorten, wordsOfBody } from './reply-words.ts';
 import { cureOf, troubleOf } from './trouble.ts';
 
 export interface Reply {
@@ -23,8 +23,7 @@ export function replyOf(error: unknown): Reply | undefined {
 /** A timeout, a reset connection, an unresolvable name: the request may have taken effect. */
 export function failureWithoutReply(operation: string, error: unknown): GithubError {
   if (error instanceof GithubError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new GithubError('transient', operation, `no answer from GitHub: ${shorten(message)}`);
+  return new GithubError('transient', operation, `no answer from GitHub: ${shorten(deepestWords(error))}`);
 }
 
 export function failureOf(operation: string, reply: Reply, waitMs: number | undefined): GithubError {

@@ -91,3 +91,11 @@ function unescaped(text: string): string {
     name === '#39' ? "'" : (ENTITIES[name] ?? whole),
   );
 }
+
+/** `fetch failed` says nothing; what lies beneath it does. */
+export function deepestWords(error: unknown): string {
+  let last = error;
+  for (let depth = 0; depth < 5 && last instanceof Error && last.cause !== undefined; depth += 1) last = last.cause;
+  if (!(last instanceof Error)) return String(last);
+  return last.message === '' && 'code' in last ? String(last.code) : last.message;
+}

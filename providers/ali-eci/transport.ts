@@ -1,6 +1,7 @@
 /** One POST over a connection that is kept, with bounds on time, size and number. */
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { plainAgent, secureAgent } from '../proxy.ts';
 
 export interface Reply {
   readonly status: number;
@@ -24,7 +25,7 @@ export class Transport {
     // Idle connections are dropped before a load balancer drops them.
     const kept = { keepAlive: true, maxSockets: 64, timeout: 10_000 };
     const secure = this.#url.protocol === 'https:';
-    this.#agent = secure ? new https.Agent(kept) : new http.Agent(kept);
+    this.#agent = secure ? secureAgent(kept) : plainAgent(kept);
     this.#request = secure ? https.request : http.request;
   }
 

@@ -1,4 +1,5 @@
 /** Signing in at Entra ID, by @azure/identity. */
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import {
   ClientCertificateCredential,
   ClientSecretCredential,
@@ -9,16 +10,15 @@ import {
 import { clouds } from './clouds.ts';
 import type { AzureAciOptions } from './options.ts';
 
-export function credentialOf(options: AzureAciOptions): TokenCredential {
+export function credentialOf(options: AzureAciOptions, httpClient: HttpClient): TokenCredential {
   const { credentials: given } = options;
-  const ca = options.ca === undefined ? {} : { tlsOptions: { ca: options.ca } };
   const shared = {
     authorityHost: options.authorityHost ?? clouds[options.cloud].authorityHost,
     // Discovery asks the public cloud who the authority is; where the address is given, that is answered.
     disableInstanceDiscovery: options.authorityHost !== undefined,
     // The dispatcher repeats, by its own clock.
     retryOptions: { maxRetries: 0 },
-    ...ca,
+    httpClient,
   };
   switch (given.kind) {
     case 'secret':
@@ -35,6 +35,7 @@ export function credentialOf(options: AzureAciOptions): TokenCredential {
         ...(given.clientId === undefined ? {} : { clientId: given.clientId }),
         // The machine's own endpoint is known to need a second try; it speaks http on the link.
         retryOptions: { maxRetries: 2 },
+        httpClient,
       });
     case 'workload-identity':
       return new WorkloadIdentityCredential({ tenantId: given.tenantId, clientId: given.clientId, ...shared });

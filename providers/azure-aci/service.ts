@@ -4,6 +4,7 @@ import {
   ContainerInstanceManagementClient,
   getContinuationToken,
 } from '@azure/arm-containerinstance';
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import { z } from 'zod';
 import { Deadlines } from '../deadlines.ts';
@@ -12,6 +13,7 @@ import { Budget } from './budget.ts';
 import { clouds, tokenScope } from './clouds.ts';
 import { credentialOf } from './credential.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
+import { httpClientOf } from './http-client.ts';
 import { type AzureAciOptions, secretsOf } from './options.ts';
 import { CONTAINER } from './request.ts';
 import { type Group, group } from './state.ts';
@@ -45,6 +47,7 @@ interface Answered {
 export class Service {
   readonly #options: AzureAciOptions;
   readonly #credential: TokenCredential;
+  readonly #httpClient: HttpClient;
   readonly #client: ContainerInstanceManagementClient;
   readonly #deadlines: Deadlines;
   readonly #budget: Budget;
@@ -56,13 +59,14 @@ export class Service {
     this.#budget = new Budget(host, options.limits, options.rateShare, options.timeoutMs);
     this.#secrets = secretsOf(options);
     const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
-    this.#credential = credentialOf(options);
+    this.#httpClient = httpClientOf(options.ca);
+    this.#credential = credentialOf(options, this.#httpClient);
     this.#client = new ContainerInstanceManagementClient(this.#credential, options.subscriptionId, {
       endpoint,
       credentialScopes: tokenScope(options.cloud),
       // A 429 or a lost create is the dispatcher's to judge.
       retryOptions: { maxRetries: 0 },
-      ...(options.ca === undefined ? {} : { tlsOptions: { ca: options.ca } }),
+      httpClient: this.#httpClient,
     });
   }
 
@@ -157,7 +161,9 @@ export class Service {
   }
 
   subnet(id: string): Promise<Subnet> {
-    return this.#call('subnet', (signal) => readSubnet(id, this.#options, this.#credential, signal));
+    return this.#call('subnet', (signal) =>
+      readSubnet(id, this.#options, { credential: this.#credential, httpClient: this.#httpClient }, signal),
+    );
   }
 
   async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {

@@ -2,9 +2,9 @@
 
 import {
   bearerTokenAuthenticationPolicy,
-  createDefaultHttpClient,
   createPipelineFromOptions,
   createPipelineRequest,
+  type HttpClient,
 } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import { z } from 'zod';
@@ -32,18 +32,15 @@ export interface Subnet {
 export async function readSubnet(
   id: string,
   options: AzureAciOptions,
-  credential: TokenCredential,
+  { credential, httpClient }: { readonly credential: TokenCredential; readonly httpClient: HttpClient },
   abortSignal: AbortSignal,
 ): Promise<Subnet> {
-  const pipeline = createPipelineFromOptions({
-    retryOptions: { maxRetries: 0 },
-    ...(options.ca === undefined ? {} : { tlsOptions: { ca: options.ca } }),
-  });
+  const pipeline = createPipelineFromOptions({ retryOptions: { maxRetries: 0 } });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: tokenScope(options.cloud) }));
   const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
   const url = `${endpoint}${id}?api-version=${VERSION}`;
   const { status, bodyAsText } = await pipeline.sendRequest(
-    createDefaultHttpClient(),
+    httpClient,
     createPipelineRequest({ url, method: 'GET', abortSignal }),
   );
   const body = parsed(bodyAsText ?? '');

@@ -2,6 +2,7 @@
 import type { Backends } from '../../backends.ts';
 import type { Clock, Random } from '../../clock.ts';
 import type { Backend, DispatcherConfig, Registration } from '../../config/model.ts';
+import { type ProxySettings, proxyInWords } from '../../config/proxy.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
 import { withDeadline } from '../../github/deadline.ts';
 import { GithubTimes } from '../../github/github-time.ts';
@@ -17,6 +18,7 @@ export interface Examination {
   readonly backends: Backends;
   readonly clock: Clock;
   readonly random: Random;
+  readonly proxy?: ProxySettings | undefined;
 }
 
 const GITHUB_MS = 120_000;
@@ -43,10 +45,23 @@ async function checkGithub(registration: Registration, tools: Examination): Prom
   const ways = { budgets: new BudgetPool(clock), times, clock, random };
   const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
   return [
+    ...wayOut(tools.proxy),
     ...credentials.findings,
     ...(repositories?.findings ?? []),
     ...(credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : []),
     ...checkIntake(registration, dispatcher, credentials.events),
+  ];
+}
+
+/** Nothing is said where there is no proxy. */
+function wayOut(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
+  if (proxy === undefined) return [];
+  return [
+    ...(proxy.shown === undefined ? [] : [good('network', 'proxy', proxyInWords(proxy.shown))]),
+    ...proxy.problems.map((problem) => bad('network', 'proxy', problem, 'correct the variable of the environment')),
+    ...proxy.notes.map((note) =>
+      bad('network', 'proxy', note, 'see "Proxy and certificates" in docs/configuration.md'),
+    ),
   ];
 }
 

@@ -9,7 +9,7 @@ import { boundedFetch } from '../../github/bounded-fetch.ts';
 import { withDeadline } from '../../github/deadline.ts';
 import { GithubError } from '../../github/github.ts';
 import { type GithubTime, measuredSkew } from '../../github/github-time.ts';
-import { pageOf, wordsOfBody } from '../../github/reply-words.ts';
+import { deepestWords, pageOf, wordsOfBody } from '../../github/reply-words.ts';
 import { troubleOf } from '../../github/trouble.ts';
 
 export interface Reply {
@@ -82,7 +82,7 @@ async function ask(caller: GithubCaller, path: string): Promise<Reply> {
     );
     text = await response.text();
   } catch (error) {
-    throw new GithubError('transient', `GET ${path}`, deepest(error));
+    throw new GithubError('transient', `GET ${path}`, deepestWords(error));
   }
   const date = response.headers.get('date') ?? undefined;
   if (!response.headers.has('age')) time.learn(date, sentAtMs);
@@ -119,12 +119,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** `fetch failed` says nothing; what lies beneath it does. */
-function deepest(error: unknown): string {
-  let last = error;
-  for (let depth = 0; depth < 5 && last instanceof Error && last.cause !== undefined; depth += 1) last = last.cause;
-  if (!(last instanceof Error)) return String(last);
-  return last.message === '' && 'code' in last ? String(last.code) : last.message;
 }

@@ -1,0 +1,39 @@
+/** Has this process obey the proxy that its environment prescribes. Before anything opens a connection. */
+import * as http from 'node:http';
+import { type ProxySettings, proxySettings } from '../config/proxy.ts';
+
+/**
+ * Node's `fetch` and agents are told, and the variables are written back as all readers understand them: the SDKs of the
+ * clouds look at them by themselves when they are loaded. Answers what it has found.
+ */
+export function useProxy(environment: NodeJS.ProcessEnv): ProxySettings {
+  const settings = proxySettings(environment);
+  // Since Node 24.14.
+  if (settings.shown !== undefined && typeof http.setGlobalProxyFromEnv !== 'function') {
+    const problem = `this Node (${process.version}) cannot use a proxy by itself: take 24.14 or later`;
+    return { ...settings, shown: undefined, problems: [problem] };
+  }
+  const { httpsProxy, httpProxy, noProxy } = settings;
+  const way = { HTTPS_PROXY: httpsProxy, HTTP_PROXY: httpProxy, NO_PROXY: noProxy.join(',') };
+  if (settings.shown === undefined) {
+    if (settings.off) for (const name of Object.keys(way)) forget(environment, name);
+    return settings;
+  }
+  for (const [name, value] of Object.entries(way)) {
+    forget(environment, name);
+    if (value === undefined) continue;
+    environment[name] = value;
+    environment[name.toLowerCase()] = value;
+  }
+  http.setGlobalProxyFromEnv({
+    ...(httpsProxy === undefined ? {} : { https_proxy: httpsProxy }),
+    ...(httpProxy === undefined ? {} : { http_proxy: httpProxy }),
+    no_proxy: way.NO_PROXY,
+  });
+  return settings;
+}
+
+function forget(environment: NodeJS.ProcessEnv, name: string): void {
+  delete environment[name];
+  delete environment[name.toLowerCase()];
+}
