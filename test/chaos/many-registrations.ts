@@ -37,6 +37,8 @@ export interface ManyOptions {
   /** Between the start and the window of rest. */
   readonly settleMs: number;
   readonly idleMs: number;
+  /** Beside their webhooks; undefined: the default interval. */
+  readonly poll?: 'off';
   readonly say: (line: string) => void;
 }
 
@@ -61,7 +63,7 @@ export async function manyRegistrations(options: ManyOptions): Promise<ManyRegis
   try {
     const [app] = github.apps;
     if (app === undefined) throw new Error('the simulator has no App');
-    await configure(folder, names, { apiUrl: github.url, appId: app.id, key: app.privateKey });
+    await configure(folder, names, options.poll, { apiUrl: github.url, appId: app.id, key: app.privateKey });
     const started = performance.now();
     service = await serve(folder);
     const startMs = performance.now() - started;
@@ -125,6 +127,7 @@ interface Service {
 async function configure(
   folder: string,
   names: readonly string[],
+  poll: 'off' | undefined,
   github: { readonly apiUrl: string; readonly appId: number; readonly key: string },
 ): Promise<void> {
   await mkdir(join(folder, 'registrations'));
@@ -146,6 +149,7 @@ async function configure(
       policy: { maxCpu: 1, maxMemoryGiB: 1 },
       backends: [backend],
       maxRunners: 5,
+      ...(poll === undefined ? {} : { poll: { interval: poll } }),
     };
     await writeFile(join(folder, 'registrations', `${name}.yaml`), stringify(registration));
   }
