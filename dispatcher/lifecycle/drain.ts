@@ -6,6 +6,7 @@ import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { githubStep, instanceStep, nextVisitMs, restsOnSilence } from './drain-plan.ts';
 import { type Floor, tenantOf } from './floor.ts';
+import type { GithubView } from './github-view.ts';
 import { instanceIsOver, postpone } from './machine.ts';
 import { lookAtInstance, stepFailed } from './observe.ts';
 import type { Tenant } from './ports.ts';
@@ -14,11 +15,19 @@ import type { Verifier } from './verify.ts';
 /** Steps within one visit, as long as each brings it further. */
 const STEPS_A_VISIT = 6;
 
-export async function drainRunner(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<void> {
+/** GitHub takes a moment to remove an ephemeral runner after its job. */
+const REMOVED_BY_GITHUB_MS = 5_000;
+
+export async function drainRunner(
+  floor: Floor,
+  view: GithubView,
+  verifier: Verifier,
+  runner: RunnerRow,
+): Promise<void> {
   let current = runner;
   for (let round = 0; round < STEPS_A_VISIT && current.state === 'draining'; round += 1) {
     const before = current;
-    const afterGithub = await githubSide(floor, current);
+    const afterGithub = await githubSide(floor, view, current);
     if (afterGithub === undefined || afterGithub.state !== 'draining') return;
     const after = await instanceSide(floor, verifier, afterGithub);
     if (after === undefined || after.state !== 'draining') return;
@@ -36,10 +45,17 @@ export async function drainRunner(floor: Floor, verifier: Verifier, runner: Runn
   );
 }
 
-async function githubSide(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
+async function githubSide(floor: Floor, view: GithubView, runner: RunnerRow): Promise<RunnerRow | undefined> {
   const tenant = tenantOf(floor, runner);
   if (tenant === undefined || githubStep(runner, floor.now()) === 'none') return runner;
   try {
+    if (mayBeRemovedAlready(runner)) {
+      const sinceMs = floor.now() - Math.max(runner.stateSinceMs, runner.finishedAtMs ?? 0);
+      // A listing that many of them share, and then no DELETE, which costs five times as much.
+      if (sinceMs < REMOVED_BY_GITHUB_MS) return runner;
+      const listed = await view.list(tenant, runner.scope, sinceMs - REMOVED_BY_GITHUB_MS, 'drain');
+      if (!listed.has(runner.name)) return await floor.tell(runner.name, { kind: 'github-missing' });
+    }
     // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
     const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;
     const read = mustRead ? await readRunner(floor, tenant, runner) : runner;
@@ -57,6 +73,14 @@ async function githubSide(floor: Floor, runner: RunnerRow): Promise<RunnerRow | 
         : stepFailed(githubFailure(error, floor.now()), error.retryAfterMs),
     );
   }
+}
+
+/**
+ * Its job is over and its container has ended: GitHub has most likely removed it, and a list without it does no harm.
+ * Where one was wrong, the sweep finds the registration by its name.
+ */
+function mayBeRemovedAlready(runner: RunnerRow): boolean {
+  return runner.finishedAtMs !== null && instanceIsOver(runner) && !runner.forced;
 }
 
 async function readRunner(floor: Floor, tenant: Tenant, runner: RunnerRow): Promise<RunnerRow | undefined> {

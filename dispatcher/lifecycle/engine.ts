@@ -344,7 +344,7 @@ export function createEngine(options: EngineOptions): Engine {
   /** Never rejects. */
   async function visit(runner: RunnerRow, place: string): Promise<void> {
     try {
-      if (runner.state === 'draining') await drainRunner(floor, verifier, runner);
+      if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
       else await observeRunner({ floor, view, verifier, backends }, runner);
     } catch (error) {
       if (!gate.closedBy(error)) {

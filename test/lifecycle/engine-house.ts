@@ -80,6 +80,8 @@ export interface EngineHouse {
   readonly calls: string[];
   /** Calls to the service of any kind, looks included. */
   readonly serviceCalls: () => number;
+  /** How often GitHub was asked for the runners of a scope. */
+  readonly listings: () => number;
   /** Events and their fields, as one line each. */
   readonly logged: string[];
   /** Writes the facts as intake does, and wakes the engine. */
@@ -115,6 +117,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
   const logged: string[] = [];
   let nextRunnerId = 900;
   let serviceCalls = 0;
+  let listings = 0;
 
   const githubOf = (name: string): Github => {
     const listed = (runner: ListedRunner) => ({
@@ -150,6 +153,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
         return found === undefined ? undefined : listed(found);
       },
       async listRunners(scope) {
+        listings += 1;
         return [...runners.values()].filter((runner) => runner.scope === scopePath(scope)).map(listed);
       },
       async readJob(owner, repository, jobId) {
@@ -254,6 +258,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
     instances,
     calls,
     serviceCalls: () => serviceCalls,
+    listings: () => listings,
     logged,
     async tell(...facts) {
       await ledger.recordFacts(facts);
