@@ -1,5 +1,6 @@
-# Needs Node 20 or later with npm to begin with; everything else, Node 24 among it, comes from the lock file.
-NODE := node_modules/.bin/node
+# Needs Node 20 or later with npm to begin with; everything else comes from the lock file, on Linux Node 24 among it.
+# Elsewhere the `node` of the path is taken, which must be 24 or later.
+NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
 INSTALLED := node_modules/.package-lock.json
 BACKEND ?= process
 CONFIG ?= .
@@ -16,11 +17,11 @@ help:
 
 install: $(INSTALLED)
 
-# No package needs to build anything: better-sqlite3 and swc bring their binaries, and only `node` unpacks its own.
+# No script of a package is run: better-sqlite3, swc and Node itself come as binaries. npm checks each package against
+# the lock file's hash, and a test holds that each has one (test/installed.test.ts).
 # Not `npm ci`: it wants the optional binaries of every platform in the lock file; versions are the lock file's anyhow.
 $(INSTALLED): package.json package-lock.json
 	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
-	npm rebuild node --loglevel=error
 	@touch $@
 
 demo: install
