@@ -5,6 +5,7 @@
  */
 import type { EndKind, InstanceReason, ProviderError, ProviderErrorKind } from '../providers/provider.ts';
 import type { GithubError, GithubErrorKind } from './github/github.ts';
+import type { LedgerError } from './ledger/ledger.ts';
 import { scrub } from './observability/scrub.ts';
 
 /** Where it went wrong: GitHub, a backend as `<registration>/<backend>`, or this program itself. */
@@ -16,9 +17,17 @@ export type FailureSource = 'github' | 'dispatcher' | `${string}/${string}`;
  * - `unfit`: the adapter says that its service never runs this shape.
  * - `no-place`: every backend was at its cap of runners.
  * - `no-registration`: the runner's registration has left the configuration, and its credentials with it.
+ * - `ledger`: the ledger could not be read or written.
  * - `defect`: an error in the dispatcher or in an adapter, not in what they talk to.
  */
-export type OwnFailureKind = 'launch-timeout' | 'interrupted' | 'unfit' | 'no-place' | 'no-registration' | 'defect';
+export type OwnFailureKind =
+  | 'launch-timeout'
+  | 'interrupted'
+  | 'unfit'
+  | 'no-place'
+  | 'no-registration'
+  | 'ledger'
+  | 'defect';
 
 export type FailureKind = ProviderErrorKind | EndKind | GithubErrorKind | OwnFailureKind;
 
@@ -59,6 +68,7 @@ const KINDS: Readonly<Record<FailureKind, true>> = {
   unfit: true,
   'no-place': true,
   'no-registration': true,
+  ledger: true,
   defect: true,
 };
 
@@ -91,6 +101,10 @@ export function ownFailure(
   source: FailureSource = 'dispatcher',
 ): Failure {
   return failure(source, kind, undefined, undefined, message, atMs);
+}
+
+export function ledgerFailure(error: LedgerError, atMs: number): Failure {
+  return failure('dispatcher', 'ledger', error.kind, undefined, error.message, atMs);
 }
 
 /** An error that should not have been possible. The log has its stack; people are told that there is one. */

@@ -1,7 +1,9 @@
 /** Prunes the ledger's history in small steps, so that no step holds up the jobs. */
 import { type Clock, jitter, type Random, sleep } from './clock.ts';
-import type { Ledger, Retention } from './ledger/ledger.ts';
+import { defectFailure, ledgerFailure } from './failure.ts';
+import { type Ledger, LedgerError, type Retention } from './ledger/ledger.ts';
 import type { Log } from './lifecycle/ports.ts';
+import { StateLog } from './observability/state-log.ts';
 
 const EVERY_MS = 600_000;
 const ROWS_A_STEP = 500;
@@ -22,6 +24,7 @@ export function createHousekeeping(options: {
   readonly retention: Retention;
 }): Housekeeping {
   const { ledger, clock, random, log, retention } = options;
+  const states = new StateLog(log, clock);
   let stopped = false;
   let cancel = () => {};
   let round: Promise<void> = Promise.resolve();
@@ -36,8 +39,11 @@ export function createHousekeeping(options: {
         await sleep(clock, REST_MS);
       }
       if (rows > 0) log.info('pruned', { rows });
+      states.well('prune-failed', {});
     } catch (error) {
-      log.error('prune-failed', { error });
+      const now = clock.now();
+      if (error instanceof LedgerError) states.failed('prune-failed', {}, ledgerFailure(error, now));
+      else states.failed('prune-failed', {}, defectFailure(error, now), { error });
     }
     schedule();
   }

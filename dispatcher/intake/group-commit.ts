@@ -3,9 +3,11 @@
  * the deliveries that come in together, or while another commit is under way, share one.
  */
 import type { Clock } from '../clock.ts';
+import { defectFailure, ledgerFailure } from '../failure.ts';
 import type { Delivery, JobFact } from '../ledger/facts.ts';
 import { type Ledger, LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
+import { StateLog } from '../observability/state-log.ts';
 import type { IntakeMetrics } from './answer.ts';
 
 export type Recorded = 'recorded' | 'duplicate' | 'overloaded' | 'ledger-unavailable' | 'failed';
@@ -34,11 +36,13 @@ const maxTurns = 3;
 
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
+  readonly #states: StateLog;
   #waiting: Waiting[] = [];
   #working = false;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
+    this.#states = new StateLog(options.log, options.clock);
   }
 
   /** Resolves after the commit, never rejects. */
@@ -104,15 +108,20 @@ export class GroupCommit {
       return failure ?? new Error('the ledger rejected without a reason');
     }
     metrics.commit(group.length, clock.now() - startedAtMs, true);
+    this.#states.well('intake.commit-failed', {});
     for (const [index, waiting] of group.entries()) waiting.settle(results[index] ?? 'failed');
     if (results.includes('recorded')) onRecorded();
     return undefined;
   }
 
   #verdict(failure: unknown): Recorded {
-    const known = failure instanceof LedgerError;
-    this.#options.log.error('intake.commit-failed', { error: failure });
-    return known ? 'ledger-unavailable' : 'failed';
+    const now = this.#options.clock.now();
+    if (failure instanceof LedgerError) {
+      this.#states.failed('intake.commit-failed', {}, ledgerFailure(failure, now));
+      return 'ledger-unavailable';
+    }
+    this.#states.failed('intake.commit-failed', {}, defectFailure(failure, now), { error: failure });
+    return 'failed';
   }
 }
 

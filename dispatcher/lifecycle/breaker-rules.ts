@@ -95,6 +95,7 @@ export function ruleFor(kind: FailureKind): Rule | undefined {
     case 'unfit':
     case 'no-place':
     case 'no-registration':
+    case 'ledger':
     case 'defect':
       return undefined;
   }

@@ -2,6 +2,7 @@
  * Reads jobs at GitHub because of what somebody said who may have made it up. Always with the credential of the
  * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
  */
+import { githubFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
@@ -95,19 +96,22 @@ export class Doubts {
   }
 
   async #read({ registration, keys, unconfirmed }: Task): Promise<void> {
-    const { ledger, tenants, log } = this.#floor.options;
+    const { states, options } = this.#floor;
+    const { ledger, tenants } = options;
     const tenant = tenants.get(registration);
     if (tenant === undefined) return;
     for (const key of keys) {
       const job = await ledger.job(key);
       if (job === undefined || job.host !== tenant.registration.host.toLowerCase()) continue;
+      const about = { registration, repository: `${job.owner}/${job.repository}` };
       try {
         const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
+        states.well('job-not-read', about);
         if (fact !== undefined) await ledger.recordFacts([fact]);
         else if (unconfirmed) await ledger.settleJobs([madeUp(job)]);
       } catch (error) {
         if (!(error instanceof GithubError)) throw error;
-        log.warn('job-not-read', { job: key, registration, reason: error.message });
+        states.failed('job-not-read', about, githubFailure(error, this.#floor.now()), { job: key });
         break;
       }
     }

@@ -158,9 +158,13 @@ export function createEngine(options: EngineOptions): Engine {
     }
     cycling = true;
     cycle().then(
-      () => finishCycle(null),
+      () => {
+        floor.states.well('cycle-failed', {});
+        finishCycle(null);
+      },
       (error: unknown) => {
-        if (!gate.closedBy(error)) log.error('cycle-failed', { error });
+        if (!gate.closedBy(error))
+          floor.states.failed('cycle-failed', {}, defectFailure(error, clock.now()), { error });
         finishCycle(ERROR_PAUSE_MS);
       },
     );
@@ -346,9 +350,11 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
       else await observeRunner({ floor, view, verifier, backends }, runner);
+      floor.states.well('visit-failed', { runner: runner.name });
     } catch (error) {
       if (!gate.closedBy(error)) {
-        log.error('visit-failed', { runner: runner.name, state: runner.state, error });
+        const failure = defectFailure(error, clock.now());
+        floor.states.failed('visit-failed', { runner: runner.name }, failure, { state: runner.state, error });
         await postponeBroken(runner.name, error);
       }
     } finally {
@@ -386,8 +392,11 @@ export function createEngine(options: EngineOptions): Engine {
           troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
         }
       }
+      floor.states.well('sweep-broken', { registration: name });
     } catch (error) {
-      if (!gate.closedBy(error)) log.error('sweep-broken', { registration: name, error });
+      if (!gate.closedBy(error)) {
+        floor.states.failed('sweep-broken', { registration: name }, defectFailure(error, clock.now()), { error });
+      }
     } finally {
       sweeping.delete(name);
       sweeps.done(name, failures);

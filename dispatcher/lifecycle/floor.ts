@@ -1,6 +1,7 @@
 /** What everything that acts on runners shares: the way in which an event reaches a runner. */
 import { type Failure, failureFields } from '../failure.ts';
 import type { RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import { StateLog } from '../observability/state-log.ts';
 import { Lock } from './lock.ts';
 import { type MachineContext, type RunnerEvent, step } from './machine.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
@@ -15,6 +16,8 @@ export interface Floor {
   /** The lane's counts changed: plan it again. */
   laneChanged(laneKey: string): void;
   wake(): void;
+  /** For what is tried again and again: a line when it begins, changes and ends. */
+  readonly states: StateLog;
   /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
   ledgerFailed(error: unknown): boolean;
   /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
@@ -71,6 +74,7 @@ export function createFloor(
     options,
     now: () => clock.now(),
     counting: new Lock(),
+    states: new StateLog(log, clock),
     working: bell.working,
     laneChanged: bell.laneChanged,
     wake: bell.wake,

@@ -12,7 +12,7 @@ import {
 } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { jitter, sleep } from '../clock.ts';
-import { backendSource, type Failure, failureFields, githubFailure, ownFailure, providerFailure } from '../failure.ts';
+import { backendSource, type Failure, githubFailure, ownFailure, providerFailure } from '../failure.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
 import { scopePath } from '../github/scope.ts';
 import type { Backends } from './backends.ts';
@@ -90,6 +90,7 @@ export async function launchRunner(
           await floor.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
           options.metrics.launched(registration, backend, floor.now() - startedAtMs);
           await backends.accepted(launched);
+          floor.states.well('launch-retry', { backend: source });
           return;
         case 'refused':
           await refused(providerFailure(outcome.error, source, floor.now()), outcome.error.retryAfterMs);
@@ -171,7 +172,7 @@ async function tryBackend(
   deadlineAtMs: number,
   nameIsNew: boolean,
 ): Promise<Outcome> {
-  const { clock, random, dispatcherId, incarnation, ledger, log, tenants } = floor.options;
+  const { clock, random, dispatcherId, incarnation, ledger, tenants } = floor.options;
   const request = {
     name: launch.runner,
     shape,
@@ -204,8 +205,9 @@ async function tryBackend(
       if (error.kind !== 'transient' && doubt === undefined) return { kind: 'refused', error };
       if (error.kind !== 'transient') return { kind: 'uncertain', error };
       doubt = error;
-      const told = failureFields(providerFailure(error, backendSource(launch.lane.registration, backend), clock.now()));
-      log.warn('launch-retry', { runner: launch.runner, attempt, ...told });
+      const source = backendSource(launch.lane.registration, backend);
+      const failure = providerFailure(error, source, clock.now());
+      floor.states.failed('launch-retry', { backend: source }, failure, { runner: launch.runner });
       // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
       const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
       if (last || !floor.working()) return { kind: 'uncertain', error };

@@ -1,6 +1,6 @@
 /** What the sweeps of each registration last failed at. A trouble is logged when it begins, changes and ends. */
 import type { Clock } from '../clock.ts';
-import { failureFields } from '../failure.ts';
+import { StateLog } from '../observability/state-log.ts';
 import type { Log } from './ports.ts';
 import type { SweepFailure } from './sweep.ts';
 
@@ -15,12 +15,12 @@ const MOST_TROUBLES = 100;
 
 export class SweepTroubles {
   readonly #clock: Pick<Clock, 'now'>;
-  readonly #log: Pick<Log, 'warn' | 'info'>;
+  readonly #states: StateLog;
   readonly #sides = new Map<string, ReadonlyMap<string, SweepTrouble>>();
 
   constructor(clock: Pick<Clock, 'now'>, log: Pick<Log, 'warn' | 'info'>) {
     this.#clock = clock;
-    this.#log = log;
+    this.#states = new StateLog(log, clock);
   }
 
   /** Everything that one sweep of this side failed at. */
@@ -29,13 +29,12 @@ export class SweepTroubles {
     const now = new Map<string, SweepTrouble>();
     for (const { about, failure } of failures.slice(0, MOST_TROUBLES)) {
       const known = before.get(about);
-      const same = known?.failure.kind === failure.kind;
-      if (!same) this.#log.warn('sweep-failed', { registration, [side]: about, ...failureFields(failure) });
+      this.#states.failed('sweep-failed', { registration, [side]: about }, failure);
       const sinceMs = known?.sinceMs ?? this.#clock.now();
       now.set(about, { about, failure, sinceMs, times: (known?.times ?? 0) + 1 });
     }
-    for (const { about, sinceMs, times } of before.values()) {
-      if (!now.has(about)) this.#log.info('sweep-mended', { registration, [side]: about, sinceMs, times });
+    for (const { about } of before.values()) {
+      if (!now.has(about)) this.#states.well('sweep-failed', { registration, [side]: about });
     }
     if (now.size === 0) this.#sides.delete(keyOf(registration, side));
     else this.#sides.set(keyOf(registration, side), now);

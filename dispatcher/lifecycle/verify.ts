@@ -1,6 +1,6 @@
 /** Reads single jobs at GitHub where facts conflict, are missing, or would cost a second runner. */
 import { jitter } from '../clock.ts';
-import { failureFields, githubFailure } from '../failure.ts';
+import { githubFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
@@ -107,7 +107,8 @@ export class Verifier {
   }
 
   async #readOnce(key: string, registration: string | null): Promise<boolean> {
-    const { ledger, tenants, log } = this.#floor.options;
+    const { ledger, tenants } = this.#floor.options;
+    const { states } = this.#floor;
     const job = await ledger.job(key);
     if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
     if (job.verifiedAtMs !== null && !job.disputed && this.#floor.now() - job.verifiedAtMs < FRESH_MS) return true;
@@ -115,8 +116,10 @@ export class Verifier {
     if (missed !== undefined && missed.untilMs > this.#floor.now()) return missed.proven;
     const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) return true;
+    const about = { registration: tenant.registration.name, repository: `${job.owner}/${job.repository}` };
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
+      states.well('job-not-read', about);
       if (fact === undefined) return await this.#missed(job, tenant);
       this.#misses.delete(key);
       // Its run first: as soon as the job counts as read, a second runner may be launched for it.
@@ -127,8 +130,7 @@ export class Verifier {
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
-      const told = failureFields(githubFailure(error, this.#floor.now()));
-      log.warn('job-not-read', { job: key, registration: job.registration, ...told });
+      states.failed('job-not-read', about, githubFailure(error, this.#floor.now()), { job: key });
       this.#postpone(job, error);
       return false;
     } finally {

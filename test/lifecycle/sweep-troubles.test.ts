@@ -36,7 +36,7 @@ describe('what sweeps fail at', () => {
     expect(lines).to.deep.equal([
       'sweep-failed orgs/acme transient',
       'sweep-failed orgs/acme not-found',
-      'sweep-mended orgs/acme 101',
+      'sweep-failed-over orgs/acme 101',
     ]);
   });
 
