@@ -1,5 +1,6 @@
 /** From what the service says about a container group to the contract's instance. Pure. */
 import { z } from 'zod';
+import { failingEvent } from '../events.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
 import { fromTags } from './tags.ts';
 
@@ -136,10 +137,13 @@ function reasonOf(group: ContainerGroup): InstanceReason | undefined {
     return { kind: 'exited', message, exitCode };
   }
   if (group.Status === 'Failed') {
-    return {
-      kind: 'unknown',
-      message: said((found) => found.Type === 'Warning') ?? 'the service says Failed, and no more',
-    };
+    const telling = failingEvent(events, ({ Type, Reason, Message }) => ({
+      warning: Type === 'Warning',
+      words: `${Reason}: ${Message.replaceAll(/"[^"]*"/g, '')}`,
+    }));
+    const message =
+      telling === undefined ? 'the service says Failed, and no more' : `${telling.Reason}: ${telling.Message}`;
+    return { kind: 'unknown', message };
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 /** From what the service says about a container group to the contract's instance. Pure. */
 import { z } from 'zod';
+import { failingEvent } from '../events.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
 import { fromTags } from './tags.ts';
 
@@ -199,12 +200,14 @@ function reasonOf(given: Group, state: InstanceState): InstanceReason | undefine
   if (pull !== undefined) return { kind: 'image-pull-failed', message: pull };
   if (state !== 'failed') return undefined;
   if (given.instanceView?.state === 'Stopped') return { kind: 'stopped', message: 'the container group was stopped' };
-  const warning = events.findLast((one) => one.type === 'Warning') ?? events.at(-1);
-  return {
-    kind: 'unknown',
-    message:
-      warning === undefined ? `the service says ${given.provisioningState ?? 'failed'}, and no more` : words(warning),
-  };
+  // Azure gives failures the type Normal too, such as those of mounts [vendor's page "Troubleshoot common issues"].
+  const telling = failingEvent(events, (one) => ({
+    warning: one.type === 'Warning',
+    words: words(one).replaceAll(quoted, ''),
+  }));
+  const detail = current?.detailStatus ?? '';
+  const bare = `the service says ${given.provisioningState ?? 'failed'}${detail === '' ? '' : `, ${detail}`}, and no more`;
+  return { kind: 'unknown', message: telling === undefined ? bare : words(telling) };
 }
 
 function words(one: Event): string {

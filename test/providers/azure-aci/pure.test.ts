@@ -550,6 +550,32 @@ describe('azure-aci states', () => {
     ['is nobody’s', read({ ...at(done, 'Running'), tags: { owner: 'x' } }), [undefined, undefined, undefined]],
     ['has the tags of another', read({ ...at(done, 'Running'), name: 'house-2' }), [undefined, undefined, undefined]],
   ];
+  // J9: Azure's own example of a failed group [vendor's page "Troubleshoot common issues"], and its like.
+  const pulled = { name: 'Pulled', message: 'Successfully pulled image "acme/failed:1"', type: 'Normal' };
+  const mount = {
+    name: 'FailedMount',
+    message: 'Failed to mount Azure File Volume. mount error(2): Permission denied',
+    type: 'Normal',
+  };
+  for (const [what, events] of [
+    ['before what went well', [mount, pulled]],
+    ['after it', [pulled, mount]],
+  ] as const) {
+    it(`names the event that tells of the failure, ${what}`, () => {
+      const seen = toInstance(
+        group.parse({ name: 'house-1', tags, containers: [{}], ...at('Failed', 'Failed', { events }) }),
+      );
+      expect(seen?.reason).to.deep.equal({ kind: 'unknown', message: `FailedMount: ${mount.message}` });
+    });
+  }
+
+  it('says no success where no event tells of the failure', () => {
+    const seen = toInstance(
+      group.parse({ name: 'house-1', tags, containers: [{}], ...at('Failed', 'Failed', { events: [pulled] }) }),
+    );
+    expect(seen?.reason?.message).to.equal('the service says Failed, and no more');
+  });
+
   for (const [what, given, expected] of table) it(`read one that ${what}`, () => expect(given).to.deep.equal(expected));
 });
 
