@@ -302,6 +302,52 @@ export interface PlatformOption {
   readonly why: string;
 }
 
+/** What the demo gives to a kind that is to be shown on one machine. */
+export interface DemoStage {
+  /** The demo's own, removed with it. */
+  readonly folder: string;
+  /** A runner for the simulated GitHub, as a command of this machine. */
+  readonly command: readonly string[];
+  /** The same as a script for a container's `/bin/sh`. */
+  readonly script: string;
+  /** Makes a small image with `/bin/sh` at the engine that the docker command uses with this environment; its name. */
+  makeImage(environment: Readonly<Record<string, string>>): Promise<string>;
+  /** Starts the simulator of this kind, whose containers run `command`: `options` of a backend that uses it. */
+  simulate(): Promise<{
+    readonly options: Readonly<Record<string, unknown>>;
+    readonly image: string;
+    close(): Promise<void>;
+  }>;
+}
+
+/** A backend of the demo, and how its runners reach the simulated GitHub. */
+export interface DemoBackend {
+  /** The `options` of the registration's backend. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly image: string;
+  /** The simulated GitHub's address as the runners see it, when it listens on this port of the loopback. */
+  runnerUrl(port: number): string;
+  /** Lets runners through to that port. Called once the simulated GitHub listens. */
+  open(port: number): Promise<void>;
+  /** Removes what was made for the demo. */
+  close(): Promise<void>;
+}
+
+/** The steps of `shr verify-live`, in their order. */
+export const verifySteps = [
+  'launch',
+  'launch-again',
+  'list',
+  'inspect',
+  'run',
+  'output',
+  'secrecy',
+  'stop',
+  'gone',
+  'stop-again',
+] as const;
+export type VerifyStep = (typeof verifySteps)[number];
+
 /** The default export of `providers/<kind>/index.ts`. */
 export interface ProviderModule<Options = unknown> {
   readonly kind: string;
@@ -313,6 +359,12 @@ export interface ProviderModule<Options = unknown> {
    */
   platformOptions?(options: Options): readonly PlatformOption[];
   create(options: Options, host: ProviderHost): Provider;
+  /** The same backend with this program in place of what its containers run. */
+  withCommand(options: Options, command: readonly string[]): Options;
+  /** What `shr demo` runs. Rejects with ProviderError where this machine lacks something; the message says what to do. */
+  demo(stage: DemoStage): Promise<DemoBackend>;
+  /** The lines of docs/assumptions.md that a step confirms of this service, beside those of every service. */
+  readonly assumptions?: Partial<Readonly<Record<VerifyStep, readonly string[]>>>;
 }
 
 export const LOG_BYTES = 256 * 1024;

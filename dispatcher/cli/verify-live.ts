@@ -1,6 +1,7 @@
 /** `shr verify-live`: one small container, launched, looked at and taken away again, in the user's own account. */
 import { Command } from 'commander';
-import type { Provider } from '../../providers/provider.ts';
+import { loadProvider } from '../../providers/index.ts';
+import type { Provider, ProviderModule } from '../../providers/provider.ts';
 import { type Backends, createBackends } from '../backends.ts';
 import { systemClock, systemRandom } from '../clock.ts';
 import type { Backend, Registration } from '../config/model.ts';
@@ -24,6 +25,7 @@ interface VerifyOptions {
 /** One backend and what will be launched there. */
 interface Plan {
   readonly backend: Backend;
+  readonly module: ProviderModule;
   readonly provider: Provider;
   readonly probe: Probe;
   readonly note: string | undefined;
@@ -32,6 +34,7 @@ interface Plan {
 interface Outcome extends Verified {
   readonly backend: string;
   readonly kind: string;
+  readonly module: ProviderModule;
   readonly name: string;
 }
 
@@ -116,12 +119,13 @@ async function planFor(
   image: string | undefined,
 ): Promise<Plan | string> {
   try {
-    const program = await withProgram(backend);
-    const provider = await backends.of({ ...registration, backends: [program.backend] }, backend.name);
+    const module = await loadProvider(backend.kind);
+    const ours = { ...backend, options: withProgram(module, backend.options) };
+    const provider = await backends.of({ ...registration, backends: [ours] }, backend.name);
     const smallest = smallestShape(provider, registration, image);
     if (!smallest.ok) return smallest.reason;
-    const probe = makeProbe(registration, smallest.shape, program.ours, systemClock, systemRandom);
-    return { backend, provider, probe, note: smallest.note };
+    const probe = makeProbe(registration, smallest.shape, systemClock, systemRandom);
+    return { backend, module, provider, probe, note: smallest.note };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -139,7 +143,7 @@ function costOf({ backend, probe, note }: Plan): string {
 
 async function verifyPlan(
   registration: Registration,
-  { backend, provider, probe }: Plan,
+  { backend, module, provider, probe }: Plan,
   json: boolean,
   terminal: Terminal,
 ): Promise<Outcome> {
@@ -172,11 +176,11 @@ async function verifyPlan(
       signal: interruption.signal,
       onStep: (step) => {
         progress.end();
-        if (!json) terminal.out(`${printable(lineOf(step, backend.kind))}\n`);
+        if (!json) terminal.out(`${printable(lineOf(step, module))}\n`);
       },
       onWait: (text) => progress.show(text),
     });
-    return { ...verified, backend: backend.name, kind: backend.kind, name };
+    return { ...verified, backend: backend.name, kind: backend.kind, module, name };
   } finally {
     progress.end();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
@@ -186,9 +190,9 @@ async function verifyPlan(
 const MARKS: Readonly<Record<Step['outcome'], string>> = { confirmed: '✓', failed: '✗', skipped: '–' };
 const STEP_WIDTH = 'launch-again'.length;
 
-function lineOf({ name, outcome, ms, message }: Step, kind: string): string {
+function lineOf({ name, outcome, ms, message }: Step, module: ProviderModule): string {
   const seconds = outcome === 'skipped' ? '' : `${(ms / 1000).toFixed(1)} s`;
-  return `${MARKS[outcome]} ${seconds.padStart(7)}  ${name.padEnd(STEP_WIDTH)}  ${message} [${linesOf(name, kind).join(', ')}]`;
+  return `${MARKS[outcome]} ${seconds.padStart(7)}  ${name.padEnd(STEP_WIDTH)}  ${message} [${linesOf(name, module).join(', ')}]`;
 }
 
 function report(outcomes: readonly Outcome[], planned: number, json: boolean, terminal: Terminal): void {
@@ -199,10 +203,10 @@ function report(outcomes: readonly Outcome[], planned: number, json: boolean, te
         !interrupted && left === undefined && steps.every(({ outcome }) => outcome !== 'failed'),
     );
   if (json) {
-    const backends = outcomes.map(({ steps, left, ...outcome }) => ({
+    const backends = outcomes.map(({ steps, left, module, ...outcome }) => ({
       ...outcome,
       left: left ?? null,
-      steps: steps.map((step) => ({ ...step, confirms: linesOf(step.name, outcome.kind) })),
+      steps: steps.map((step) => ({ ...step, confirms: linesOf(step.name, module) })),
     }));
     printJson(terminal, { ok, backends });
   } else {

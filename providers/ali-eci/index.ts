@@ -1,4 +1,5 @@
 import type { ProviderModule } from '../provider.ts';
+import { simulatedDemo } from '../simulated-demo.ts';
 import { AliEciProvider } from './ali-eci.ts';
 import { type AliEciOptions, aliEciOptions, platformOptions } from './options.ts';
 
@@ -9,6 +10,17 @@ const module: ProviderModule<AliEciOptions> = {
   options: aliEciOptions,
   platformOptions,
   create: (options, host) => new AliEciProvider(options, host),
+  withCommand: (options, command) => ({ ...options, command: [...command] }),
+  demo: simulatedDemo,
+  assumptions: {
+    launch: ['ECI1'],
+    'launch-again': ['ECI2'],
+    list: ['ECI3'],
+    run: ['ECI7'],
+    output: ['ECI4'],
+    secrecy: ['ECI5'],
+    gone: ['ECI6'],
+  },
 };
 
 export default module;

@@ -1,4 +1,5 @@
 import type { ProviderModule } from '../provider.ts';
+import { simulatedDemo } from '../simulated-demo.ts';
 import { AzureAciProvider } from './azure-aci.ts';
 import { type AzureAciOptions, azureAciOptions, platformOptions } from './options.ts';
 
@@ -7,6 +8,16 @@ const module: ProviderModule<AzureAciOptions> = {
   options: azureAciOptions,
   platformOptions,
   create: (options, host) => new AzureAciProvider(options, host),
+  withCommand: (options, command) => ({ ...options, command: [...command] }),
+  demo: simulatedDemo,
+  assumptions: {
+    'launch-again': ['ACI1'],
+    list: ['ACI2'],
+    run: ['ACI6'],
+    output: ['ACI3', 'ACI4'],
+    secrecy: ['ACI3'],
+    gone: ['ACI5'],
+  },
 };
 
 export default module;

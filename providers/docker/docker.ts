@@ -19,6 +19,7 @@ import { Engine } from './engine.ts';
 import { classify } from './errors.ts';
 import { checkEngineImages } from './images.ts';
 import type { DockerOptions } from './options.ts';
+import type { EnginePlace } from './place.ts';
 import { containerBody, refuseBucket } from './request.ts';
 import { fromInspected, fromListed } from './state.ts';
 
@@ -26,18 +27,23 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** The engine's own least. */
 const LEAST_MEMORY_GIB = 6 / 1024;
 
+export interface DockerSettings extends DockerOptions {
+  readonly architecture: 'x64' | 'arm64';
+  readonly place: EnginePlace;
+}
+
 export class DockerProvider implements Provider {
   readonly capabilities: Capabilities;
-  readonly #options: DockerOptions;
+  readonly #options: DockerSettings;
   readonly #deadlines: Deadlines;
   readonly #engine: Engine;
   /** Many jobs wait for the same new image: one pull serves them all. */
   readonly #pulls = new Map<string, Promise<void>>();
 
-  constructor(options: DockerOptions & { readonly architecture: 'x64' | 'arm64' }, host: ProviderHost) {
+  constructor(options: DockerSettings, host: ProviderHost) {
     this.#options = options;
     this.#deadlines = new Deadlines(host);
-    this.#engine = new Engine(options, this.#deadlines);
+    this.#engine = new Engine(options, options.place, this.#deadlines);
     this.capabilities = {
       architectures: [options.architecture],
       spot: false,
@@ -138,7 +144,11 @@ export class DockerProvider implements Provider {
       const size = `${engine.NCPU} cores, ${Math.floor(engine.MemTotal / 2 ** 30)} GiB`;
       findings.push(
         lacks.length === 0
-          ? { subject: 'engine', ok: true, message: `Docker ${engine.Version} (API ${engine.ApiVersion}), ${size}` }
+          ? {
+              subject: 'engine',
+              ok: true,
+              message: `Docker ${engine.Version} (API ${engine.ApiVersion}), ${size}${this.#at()}`,
+            }
           : {
               subject: 'engine',
               ok: false,
@@ -230,9 +240,15 @@ export class DockerProvider implements Provider {
     return pull;
   }
 
+  #at(): string {
+    const { place } = this.#options;
+    return place.found ? `, at ${place.words}` : '';
+  }
+
   #unreachable(error: ProviderError): Finding {
-    const { host, port, socketPath } = this.#options;
-    const place = host === undefined ? (socketPath ?? '/var/run/docker.sock') : `${host}:${port}`;
+    const { place: asked } = this.#options;
+    if (!asked.found) return { subject: 'engine', ok: false, message: asked.problem, cure: asked.cure };
+    const place = asked.words;
     if (error.code === 'EACCES') {
       return {
         subject: 'permissions',

@@ -12,6 +12,7 @@ import { Tail } from '../tail.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
 import { FrameReader } from './frames.ts';
 import type { DockerOptions } from './options.ts';
+import type { EnginePlace } from './place.ts';
 import type { ContainerBody } from './request.ts';
 import { inspected, listed } from './state.ts';
 
@@ -33,21 +34,24 @@ export class Engine {
   readonly #docker: Docker;
   readonly #options: DockerOptions;
   readonly #deadlines: Deadlines;
+  readonly #place: EnginePlace;
 
-  constructor(options: DockerOptions, deadlines: Deadlines) {
+  constructor(options: DockerOptions, place: EnginePlace, deadlines: Deadlines) {
     this.#options = options;
+    this.#place = place;
     this.#deadlines = deadlines;
     // Each key is given, also the undefined ones: docker-modem fills gaps from DOCKER_HOST and its kin, and a host
     // from there would win over our socket.
     this.#docker = new Docker({
-      socketPath: options.host === undefined ? (options.socketPath ?? '/var/run/docker.sock') : undefined,
-      host: options.host,
-      port: options.port,
-      protocol: options.protocol ?? (options.ca === undefined && options.cert === undefined ? 'http' : 'https'),
-      ca: options.ca,
-      cert: options.cert,
-      key: options.key,
+      socketPath: undefined,
+      host: undefined,
+      port: undefined,
+      protocol: 'http',
+      ca: undefined,
+      cert: undefined,
+      key: undefined,
       timeout: undefined,
+      ...(place.found ? place.address : { socketPath: '/nowhere' }),
     });
   }
 
@@ -221,6 +225,12 @@ export class Engine {
   }
 
   async #bounded<T>(call: Call, ms: number, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const place = this.#place;
+    if (!place.found) {
+      throw new ProviderError('unauthorized', `docker ${call}`, `${place.problem}: ${place.cure}`, {
+        code: 'no-engine',
+      });
+    }
     try {
       return await this.#deadlines.run(`docker ${call}`, ms, action);
     } catch (error) {

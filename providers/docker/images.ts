@@ -4,15 +4,15 @@ import type { Deadlines } from '../deadlines.ts';
 import { parseReference } from '../image-reference.ts';
 import { type Finding, type ImageUse, MOST_IMAGES } from '../provider.ts';
 import { checkImages, findingOfPlatforms } from '../registry.ts';
+import type { DockerSettings } from './docker.ts';
 import type { Engine } from './engine.ts';
 import { classify } from './errors.ts';
-import type { DockerOptions } from './options.ts';
 
 /** Does not reject. */
 export async function checkEngineImages(
   images: readonly ImageUse[],
   engine: Pick<Engine, 'architectureOf'>,
-  options: DockerOptions,
+  options: DockerSettings,
   deadlines: Deadlines,
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
@@ -35,7 +35,7 @@ export async function checkEngineImages(
 async function atEngine(
   image: ImageUse,
   engine: Pick<Engine, 'architectureOf'>,
-  { pull, host }: DockerOptions,
+  { pull, place }: Pick<DockerSettings, 'pull' | 'place'>,
 ): Promise<Finding | undefined> {
   const { reference } = image;
   const parsed = parseReference(reference);
@@ -57,7 +57,7 @@ async function atEngine(
       cure: `docker pull ${reference} there, or set the option pull to missing`,
     };
   }
-  if (host !== undefined && isLoopbackName(new URL(`http://${parsed.registry}`).hostname)) {
+  if (place.found && 'host' in place.address && isLoopbackName(new URL(`http://${parsed.registry}`).hostname)) {
     const message = `${reference} was not looked at: ${parsed.registry} is the engine's machine, not this one`;
     return { subject: 'image', ok: true, message };
   }

@@ -5,7 +5,7 @@ const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 /** The `options` of a backend of kind `docker`. */
 export const dockerOptions = z
   .strictObject({
-    /** The engine on this machine. Default: `/var/run/docker.sock`, unless `host` is given. */
+    /** The engine on this machine. Without it and `host`: as the docker command has it (DOCKER_HOST, its contexts). */
     socketPath: absolutePath.optional(),
     /** A remote engine. */
     host: z.string().min(1).optional(),
@@ -23,8 +23,10 @@ export const dockerOptions = z
     extraHosts: z.array(z.string().regex(/^[^:\s]+:\S+$/, 'write name:address')).default([]),
     /** Most processes and threads in one container. */
     pidsLimit: z.int().min(8).max(4_194_304).default(4096),
-    /** In place of the image's own command (CMD). Never a secret: `docker ps` shows it. */
-    command: z.array(z.string()).min(1).optional(),
+    /** What the container runs. Default: as the official runner image does. `image`: its own command. Never a secret. */
+    command: z
+      .union([z.array(z.string()).min(1), z.literal('image')], 'write a list of words, or `image` for its own command')
+      .default(['/home/runner/run.sh']),
     /** User in the container, `uid[:gid]` or a name. Default: the image's own. */
     runtimeUser: z.string().min(1).optional(),
     /** Linux capabilities to take away, `ALL` for all. */

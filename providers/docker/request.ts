@@ -35,7 +35,7 @@ export function containerBody(request: LaunchRequest, options: DockerOptions): C
   return {
     Image: shape.image,
     Hostname: request.name,
-    ...(options.command === undefined ? {} : { Cmd: options.command }),
+    ...(options.command === 'image' ? {} : { Cmd: options.command }),
     ...(options.runtimeUser === undefined ? {} : { User: options.runtimeUser }),
     Env: Object.entries({ ...request.environment, ...request.secretEnvironment }).map(
       ([key, value]) => `${key}=${value}`,

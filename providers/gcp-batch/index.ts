@@ -1,4 +1,5 @@
 import type { ProviderModule } from '../provider.ts';
+import { simulatedDemo } from '../simulated-demo.ts';
 import { GcpBatchProvider } from './gcp-batch.ts';
 import { type GcpBatchOptions, gcpBatchOptions, platformOptions } from './options.ts';
 
@@ -7,6 +8,9 @@ const module: ProviderModule<GcpBatchOptions> = {
   options: gcpBatchOptions,
   platformOptions,
   create: (options, host) => new GcpBatchProvider(options, host),
+  withCommand: (options, command) => ({ ...options, command: [...command] }),
+  demo: simulatedDemo,
+  assumptions: { 'launch-again': ['GB1'], list: ['GB2'], run: ['GB3', 'GB6'], output: ['GB4', 'GB5'], gone: ['GB7'] },
 };
 
 export default module;

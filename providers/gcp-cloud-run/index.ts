@@ -1,4 +1,5 @@
 import type { ProviderModule } from '../provider.ts';
+import { simulatedDemo } from '../simulated-demo.ts';
 import { CloudRunProvider } from './cloud-run.ts';
 import { type CloudRunOptions, cloudRunOptions, platformOptions } from './options.ts';
 
@@ -7,6 +8,18 @@ const module: ProviderModule<CloudRunOptions> = {
   options: cloudRunOptions,
   platformOptions,
   create: (options, host) => new CloudRunProvider(options, host),
+  withCommand: (options, command) => ({ ...options, command: [...command], args: [] }),
+  demo: simulatedDemo,
+  assumptions: {
+    launch: ['CR3'],
+    'launch-again': ['CR1'],
+    list: ['CR1', 'CR2'],
+    inspect: ['CR1'],
+    run: ['CR4'],
+    output: ['CR5'],
+    stop: ['CR6'],
+    gone: ['CR6'],
+  },
 };
 
 export default module;

@@ -23,6 +23,14 @@ const module: ProviderModule<ProcessOptions> = {
       },
       host,
     ),
+  withCommand: (options, command) => ({ ...options, command: [...command] }),
+  demo: async ({ folder, command }) => ({
+    options: { command, root: join(folder, 'instances') },
+    image: 'demo/runner:latest',
+    runnerUrl: (port) => `http://127.0.0.1:${port}`,
+    open: async () => {},
+    close: async () => {},
+  }),
 };
 
 export default module;

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { runCommandLine } from '../../dispatcher/cli/run.ts';
 import { linesOf, stepNames } from '../../dispatcher/cli/verify-live/steps.ts';
-import { providerKinds as kinds } from '../../providers/index.ts';
+import { providerKinds as kinds, loadProvider } from '../../providers/index.ts';
 import {
   demoOptions as batchOptions,
   type GcpBatchSimulator,
@@ -104,9 +104,10 @@ describe('shr verify-live', () => {
         : [];
       return id === undefined || steps.length === 0 ? [] : [`${id}: ${steps.join(', ')}`];
     });
+    const modules = await Promise.all(kinds.map((kind) => loadProvider(kind)));
     const named = new Map<string, Set<string>>();
     for (const step of stepNames) {
-      for (const line of kinds.flatMap((kind) => linesOf(step, kind))) {
+      for (const line of modules.flatMap((module) => linesOf(step, module))) {
         named.set(line, (named.get(line) ?? new Set()).add(step));
       }
     }

@@ -20,19 +20,11 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'shr-verify-'));
-    const { backend, ours } = await withProgram({
-      name: 'here',
-      kind: 'process',
-      region: undefined,
-      options: { command: ['false'], root },
-      maxRunners: 1,
-    });
-    expect(ours).to.equal(true);
     const module = await loadProvider('process');
-    honest = module.create(backend.options, testHost());
+    honest = module.create(withProgram(module, { command: ['false'], root }), testHost());
     const smallest = smallestShape(honest, registration(), undefined);
     if (!smallest.ok) throw new Error(smallest.reason);
-    probe = makeProbe(registration(), smallest.shape, ours, systemClock, systemRandom);
+    probe = makeProbe(registration(), smallest.shape, systemClock, systemRandom);
   });
 
   afterEach(async () => {

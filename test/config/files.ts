@@ -10,6 +10,8 @@ function moduleOf(kind: string): ProviderModule {
   return {
     kind,
     options: z.strictObject({ endpoint: z.url().optional(), accessKeySecret: z.string().min(10).optional() }),
+    withCommand: (options) => options,
+    demo: () => Promise.reject(new Error('no demo')),
     create: () => {
       throw new Error('the configuration never creates a provider');
     },

@@ -6,14 +6,21 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { cloudKinds } from '../../dispatcher/cli/demo/cloud-backend.ts';
+import { providerKinds } from '../../providers/index.ts';
 import { ask, engineProblem } from '../docker/engine.ts';
+import { EngineProxy } from '../docker/engine-proxy.ts';
 
 const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.ts');
 const LAST_LINE = 'demo: 7 jobs: 5 completed, 1 refused, 1 not ours; 0 runners left, 0 instances left';
 
-async function demo(...words: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [SHR, 'demo', ...words], { timeout: 90_000 });
+async function demo(
+  words: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [SHR, 'demo', ...words], {
+    timeout: 90_000,
+    env: { ...process.env, ...environment },
+  });
   return stdout;
 }
 
@@ -36,9 +43,9 @@ describe('shr demo', function () {
     expect(output).to.match(/^greedy was refused: .*64.*8.*maxCpu/m);
   });
 
-  for (const kind of cloudKinds) {
+  for (const kind of providerKinds.filter((one) => one !== 'process' && one !== 'docker')) {
     it(`does the same through the SDK of ${kind}, on a simulator of its service`, async () => {
-      const output = await demo('--backend', kind);
+      const output = await demo(['--backend', kind]);
       expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
     });
   }
@@ -49,10 +56,61 @@ describe('shr demo', function () {
       console.log(`      ${problem}`);
       this.skip();
     }
-    const output = await demo('--backend', 'docker');
+    const output = await demo(['--backend', 'docker']);
     expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
     const left = await ask('GET', `/containers/json?all=1&filters=${encodeURIComponent('{"name":["demo-"]}')}`);
     expect(left).to.deep.equal([]);
+  });
+
+  // J17
+  it('runs at the engine of DOCKER_HOST, adapter and all', async function () {
+    const missing = await engineProblem();
+    if (missing !== undefined) this.skip();
+    const folder = await mkdtemp(join(tmpdir(), 'shr-demo-engine-'));
+    const proxy = new EngineProxy(join(folder, 'elsewhere.sock'));
+    await proxy.listen();
+    try {
+      const workflow = join(folder, 'one.yaml');
+      await writeFile(workflow, 'jobs: {one: {runs-on: serverless-hosted-runner, steps: [{run: "true"}]}}');
+      const output = await demo(['--backend', 'docker', '--workflow', workflow], {
+        DOCKER_HOST: `unix://${proxy.socketPath}`,
+      });
+      expect(output.trimEnd().split('\n').at(-1)).to.match(/^demo: 1 jobs: 1 completed/);
+      expect(proxy.calls.filter(({ url }) => url.startsWith('/containers/create'))).to.have.length(1);
+    } finally {
+      await proxy.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says that nothing answers at DOCKER_HOST, and ends', async () => {
+    const error = await demo(['--backend', 'docker'], { DOCKER_HOST: 'unix:///nowhere/docker.sock' }).then(
+      () => '',
+      (reason: unknown) => (reason instanceof Error && 'stderr' in reason ? String(reason.stderr) : String(reason)),
+    );
+    expect(error).to.match(
+      /^shr: docker demo: no Docker engine answers at unix:\/\/\/nowhere\/docker\.sock \(DOCKER_HOST\)/,
+    );
+    expect(error).to.not.match(/\n +at /);
+  });
+
+  it('gives up, and names what the jobs waited for', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shr-demo-waits-'));
+    try {
+      const workflow = join(folder, 'many.yaml');
+      const jobs = Array.from(
+        { length: 9 },
+        (_, n) => `j${n}: {runs-on: serverless-hosted-runner, steps: [{run: "sleep 60"}]}`,
+      );
+      await writeFile(workflow, `jobs: {${jobs.join(', ')}}`);
+      const error = await demo(['--workflow', workflow, '--within', '8']).then(
+        () => '',
+        (reason: unknown) => (reason instanceof Error && 'stderr' in reason ? String(reason.stderr) : String(reason)),
+      );
+      expect(error).to.match(/^Not done within 8 s\.\nj\d waits: .*8 runners/m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   for (const kind of ['process', 'ali-eci']) {
@@ -90,7 +148,7 @@ describe('shr demo', function () {
     ['a time that is none', ['--within', 'soon'], /^error: .*--within.* number of seconds/],
   ] as const) {
     it(`says what is wrong with ${what}, without a stack`, async () => {
-      const failed = await demo(...words).catch((error: unknown) => error);
+      const failed = await demo(words).catch((error: unknown) => error);
       expect(failed)
         .to.have.property('stderr')
         .that.matches(says)
@@ -99,7 +157,7 @@ describe('shr demo', function () {
   }
 
   it('says which backends there are when asked for another', async () => {
-    const failed = await demo('--backend', 'mainframe').catch((error: unknown) => error);
+    const failed = await demo(['--backend', 'mainframe']).catch((error: unknown) => error);
     expect(failed).to.include({ code: 2 });
     expect(failed).to.have.property('stderr').that.includes('process');
   });

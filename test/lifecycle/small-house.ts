@@ -116,6 +116,8 @@ export async function openSmallHouse(
   const load = async (kind: string): Promise<ProviderModule> => ({
     kind,
     options: z.object({}),
+    withCommand: (options) => options,
+    demo: () => Promise.reject(new Error('no demo')),
     create: () => {
       const provider = providers[kind];
       if (provider === undefined) throw new ProviderError('invalid', 'provider load', `no provider of kind ${kind}`);

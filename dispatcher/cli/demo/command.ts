@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { loadProvider, providerKinds } from '../../../providers/index.ts';
+import { isProviderError } from '../../../providers/provider.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../clock.ts';
+import { printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
-import { type DemoBackend, DemoProblem } from './backend.ts';
-import { cloudBackend, cloudKinds } from './cloud-backend.ts';
 import { createScreen } from './screen.ts';
+import { createStage, DemoProblem } from './stage.ts';
 import { type JobStory, Storyteller } from './story.ts';
 import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
 
@@ -17,12 +19,6 @@ const LOOK_MS = 150;
 const APPROVE_AFTER_MS = 3_000;
 /** A story that ends so has more to tell. */
 const UNFINISHED: ReadonlySet<string> = new Set(['creating', 'starting', 'online', 'busy', 'finishing', 'draining']);
-
-const kinds: Readonly<Record<string, (folder: string) => Promise<DemoBackend>>> = {
-  process: async (folder) => (await import('./process-backend.ts')).processBackend(folder),
-  docker: async () => (await import('./docker-backend.ts')).dockerBackend(),
-  ...Object.fromEntries(cloudKinds.map((kind) => [kind, () => cloudBackend(kind)] as const)),
-};
 
 const flagsSchema = z.object({
   backend: z.string(),
@@ -33,18 +29,16 @@ const flagsSchema = z.object({
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('demo')
-    .option('--backend <kind>', `where the runners run: ${Object.keys(kinds).join(', ')}`, 'process')
+    .option('--backend <kind>', `where the runners run: ${providerKinds.join(', ')}`, 'process')
     .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
     .option('--within <seconds>', 'gives up after this', parseSeconds, 60)
     .option('--keep', 'leaves the folder with ledger, log and configuration')
     .addHelpText('after', '\nCtrl-C ends it, and takes away what runs; once more ends it at once.\n')
     .action(async (options: unknown) => {
       const flags = flagsSchema.parse(options);
-      const make = Object.hasOwn(kinds, flags.backend) ? kinds[flags.backend] : undefined;
-      if (make === undefined) {
-        terminal.error(
-          `shr: there is no demo for the backend ${flags.backend}; there are ${Object.keys(kinds).join(', ')}\n`,
-        );
+      const { backend: kind } = flags;
+      if (!providerKinds.includes(kind)) {
+        terminal.error(`shr: there is no demo for the backend ${kind}; there are ${providerKinds.join(', ')}\n`);
         terminal.exit(2);
         return;
       }
@@ -58,7 +52,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       try {
         const workflow = await readWorkflow(flags.workflow);
-        const world = await startWorld({ folder, backend: await make(folder), clock, random: systemRandom });
+        const backend = await (await loadProvider(kind)).demo(await createStage(kind, folder));
+        const world = await startWorld({ folder, kind, backend, clock, random: systemRandom });
         try {
           const went = await play(world, workflow, flags.within * 1000, interruption.signal, terminal, clock);
           terminal.exit(went ? 0 : 1);
@@ -66,7 +61,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           await world.close();
         }
       } catch (error) {
-        if (!(error instanceof DemoProblem)) throw error;
+        if (!(error instanceof DemoProblem) && !isProviderError(error)) throw error;
         terminal.error(`shr: ${error.message}\n`);
         terminal.exit(1);
       } finally {
@@ -117,15 +112,22 @@ async function play(
     else if (approveAtMs === undefined) approveAtMs = now + APPROVE_AFTER_MS;
     else if (now >= approveAtMs) world.approve();
     stories = await teller.tell(world.github.jobs());
-    screen.show(stories);
+    screen.show(stories, (now - startedAtMs) / 1000);
     done = await isOver(world, stories);
   }
-  screen.end(stories);
+  screen.end(stories, (clock.now() - startedAtMs) / 1000);
   const tally = await count(world, stories);
   if (!done && !interrupted.aborted)
-    terminal.error(`not done within ${withinMs / 1000} s; the log (use --keep to keep it): ${world.logFile}\n`);
+    terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
   terminal.out(`demo: ${tally.text}\n`);
   return done && tally.clean;
+}
+
+/** What it waited for in vain. */
+function gaveUp(withinMs: number, stories: readonly JobStory[]): string {
+  const waiting = stories.filter(({ waits }) => waits !== undefined);
+  const told = waiting.map(({ name, waits }) => `${name} waits: ${waits}`);
+  return [`Not done within ${withinMs / 1000} s.`, ...told].map(printable).join('\n');
 }
 
 /** Every job has come to its end, or is refused and has nobody; and nothing is left on either side. */
@@ -156,9 +158,10 @@ async function count(
     (job) => job.status === 'completed' && job.runnerName !== null && !ours.includes(job),
   ).length;
   const runners = world.github.runners().length;
-  const instances = await world.instances();
+  // What cannot be asked may have some left.
+  const instances = await world.instances().catch(() => undefined);
   return {
-    text: `${jobs.length} jobs: ${completed} completed, ${refused} refused, ${foreign} not ours; ${runners} runners left, ${instances} instances left`,
+    text: `${jobs.length} jobs: ${completed} completed, ${refused} refused, ${foreign} not ours; ${runners} runners left, ${instances ?? 'an unknown number of'} instances left`,
     clean: completed + refused + foreign === jobs.length && runners === 0 && instances === 0,
   };
 }

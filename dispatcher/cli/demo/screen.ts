@@ -4,29 +4,29 @@ import type { Terminal } from '../terminal.ts';
 import { type JobStory, storyLine } from './story.ts';
 
 export interface Screen {
-  show(stories: readonly JobStory[]): void;
+  show(stories: readonly JobStory[], nowS: number): void;
   /** The last state of all, one line a job, with reason and cure of what was refused. */
-  end(stories: readonly JobStory[]): void;
+  end(stories: readonly JobStory[], nowS: number): void;
 }
 
 export function createScreen(terminal: Terminal): Screen {
   const last = new Map<number, string>();
   let drawn = 0;
 
-  function lines(stories: readonly JobStory[]): readonly string[] {
+  function lines(stories: readonly JobStory[], nowS: number): readonly string[] {
     const width = Math.max(0, ...stories.map(({ name }) => name.length));
-    return stories.map((story) => printable(storyLine(story, width)));
+    return stories.map((story) => printable(storyLine(story, width, nowS)));
   }
 
-  function redraw(stories: readonly JobStory[], columns: number): void {
-    const cut = lines(stories).map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
+  function redraw(stories: readonly JobStory[], columns: number, nowS: number): void {
+    const cut = lines(stories, nowS).map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line));
     const up = drawn > 0 ? `\u001b[${drawn}A` : '';
     terminal.out(`${up}${cut.map((line) => `\u001b[2K${line}\n`).join('')}`);
     drawn = cut.length;
   }
 
-  function append(stories: readonly JobStory[]): void {
-    for (const [index, line] of lines(stories).entries()) {
+  function append(stories: readonly JobStory[], nowS: number): void {
+    for (const [index, line] of lines(stories, nowS).entries()) {
       const id = stories[index]?.id ?? 0;
       const told = line.trimEnd();
       if (last.get(id) === told) continue;
@@ -36,14 +36,14 @@ export function createScreen(terminal: Terminal): Screen {
   }
 
   return {
-    show(stories) {
-      if (terminal.width === undefined) append(stories);
-      else redraw(stories, terminal.width);
+    show(stories, nowS) {
+      if (terminal.width === undefined) append(stories, nowS);
+      else redraw(stories, terminal.width, nowS);
     },
-    end(stories) {
+    end(stories, nowS) {
       if (terminal.width === undefined) terminal.out('\n');
       else if (drawn > 0) terminal.out(`\u001b[${drawn}A\u001b[J`);
-      for (const line of lines(stories)) terminal.out(`${line.trimEnd()}\n`);
+      for (const line of lines(stories, nowS)) terminal.out(`${line.trimEnd()}\n`);
       for (const { name, refusal } of stories) {
         if (refusal !== undefined)
           terminal.out(`${printable(`${name} was refused: ${refusal.reason}. ${refusal.cure}`)}\n`);

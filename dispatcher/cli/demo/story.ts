@@ -16,6 +16,8 @@ export interface JobStory {
   readonly stages: readonly { readonly stage: string; readonly atS: number }[];
   readonly refusal: { readonly reason: string; readonly cure: string } | undefined;
   readonly note: string | undefined;
+  /** Why it waits; undefined where it does not, or only since a moment ago. */
+  readonly waits: string | undefined;
 }
 
 /** Answers the stories in the order in which GitHub made the jobs. Timelines of runners that are gone are asked once. */
@@ -52,9 +54,17 @@ export class Storyteller {
           seen?.admission === 'not-ours'
             ? `not ours${job.runnerName === null ? '' : `: ${job.runnerName} runs it`}`
             : undefined,
+        waits: this.#waits(seen?.waitReason ?? undefined, launched),
       });
     }
     return stories;
+  }
+
+  /** What the job waits for; what its last runner failed of is said with it. */
+  #waits(reason: string | undefined, runner: RunnerView | undefined): string | undefined {
+    const failure = runner?.failure?.message;
+    if (reason === undefined) return undefined;
+    return failure === undefined || reason.includes(failure) ? reason : `${reason}; the last runner: ${failure}`;
   }
 
   async #stages(runner: RunnerView): Promise<JobStory['stages']> {
@@ -78,8 +88,14 @@ export class Storyteller {
   }
 }
 
-export function storyLine({ name, stages, refusal, note }: JobStory, nameWidth: number): string {
+/** A reason that is as old as a look is shown in the next one: every job waits for a moment. */
+const REASON_AFTER_S = 3;
+
+export function storyLine(story: JobStory, nameWidth: number, nowS: number): string {
+  const { name, stages, refusal, note, waits } = story;
   const told = stages.map(({ stage, atS }) => `${stage} ${atS.toFixed(1)}s`).join(' → ');
   const end = refusal === undefined ? (note === undefined ? '' : ` → ${note}`) : ' → refused';
-  return `${name.padEnd(nameWidth)}  ${told}${end}`;
+  const since = stages.at(-1)?.atS ?? 0;
+  const why = waits === undefined || nowS - since < REASON_AFTER_S ? '' : ` (waits: ${waits})`;
+  return `${name.padEnd(nameWidth)}  ${told}${end}${why}`;
 }

@@ -4,7 +4,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { loadProvider } from '../../../providers/index.ts';
-import type { Provider } from '../../../providers/provider.ts';
+import type { DemoBackend, Provider } from '../../../providers/provider.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../../simulators/github/index.ts';
 import { type Clock, type Random, sleep } from '../../clock.ts';
 import { systemFiles } from '../../config/files.ts';
@@ -14,8 +14,8 @@ import { formatProblem } from '../../config/problem.ts';
 import { startDispatcher } from '../../main.ts';
 import { createLog } from '../../observability/log.ts';
 import { AdminClient } from '../admin-client.ts';
-import { type DemoBackend, DemoProblem } from './backend.ts';
 import { withReferences } from './references.ts';
+import { DemoProblem } from './stage.ts';
 
 export const DISPATCHER_ID = 'demo';
 const OWNER = 'acme';
@@ -37,21 +37,31 @@ export interface DemoWorld {
 
 export async function startWorld(options: {
   readonly folder: string;
+  readonly kind: string;
   readonly backend: DemoBackend;
   readonly clock: Clock;
   readonly random: Random;
 }): Promise<DemoWorld> {
-  const { folder, backend, clock, random } = options;
+  const { folder, kind, backend, clock, random } = options;
   const closing: (() => Promise<void>)[] = [() => backend.close()];
+  /** Each step is tried, whatever became of the others: what can be taken away is. */
   const close = async () => {
-    for (const step of closing.splice(0).reverse()) await step();
+    const failures: string[] = [];
+    for (const step of closing.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    if (failures.length > 0) throw new DemoProblem(`not everything could be taken away: ${failures.join('; ')}`);
   };
   try {
     const github = await startGithub(backend);
     closing.push(() => github.close());
     const secret = randomBytes(24).toString('hex');
     const adminToken = randomBytes(24).toString('hex');
-    const configuration = await writeConfiguration(folder, github, backend, {
+    const configuration = await writeConfiguration(folder, github, kind, backend, {
       DEMO_WEBHOOK_SECRET: secret,
       DEMO_ADMIN_TOKEN: adminToken,
     });
@@ -60,7 +70,7 @@ export async function startWorld(options: {
     closing.push(() => logHandle.close());
     const stream = logHandle.createWriteStream({ autoClose: false });
     const log = createLog({ level: 'debug', clock, write: (line) => void stream.write(line) });
-    const provider = await ownProvider(backend, clock, random);
+    const provider = await ownProvider(kind, backend, clock, random);
     closing.push(() => provider.close());
     // After the dispatcher, so that nothing new comes: a demo that was cut short has runners left.
     closing.push(() => takeAway(provider, clock));
@@ -92,7 +102,7 @@ export async function startWorld(options: {
       close,
     };
   } catch (error) {
-    await close();
+    await close().catch(() => undefined);
     throw error;
   }
 }
@@ -125,6 +135,7 @@ async function startGithub(backend: DemoBackend): Promise<GithubSimulator> {
 async function writeConfiguration(
   folder: string,
   github: GithubSimulator,
+  kind: string,
   backend: DemoBackend,
   environment: Readonly<Record<string, string>>,
 ) {
@@ -141,7 +152,7 @@ async function writeConfiguration(
       ledger: 'ledger.db',
       listen: { public: '127.0.0.1:0', admin: '127.0.0.1:0' },
       adminToken: '${env:DEMO_ADMIN_TOKEN}',
-      unsafeProcessBackend: backend.kind === 'process',
+      unsafeProcessBackend: kind === 'process',
     }),
   );
   const { options, secrets } = withReferences(backend.options, 'DEMO_OPTION');
@@ -155,7 +166,7 @@ async function writeConfiguration(
       labels: ['serverless-hosted-runner'],
       defaults: { image: backend.image, cpu: 0.5, memoryGiB: 0.5 },
       policy: { maxCpu: 8, maxMemoryGiB: 16 },
-      backends: [{ name: backend.kind, kind: backend.kind, options }],
+      backends: [{ name: kind, kind, options }],
       maxRunners: 8,
     }),
   );
@@ -170,8 +181,8 @@ async function writeConfiguration(
   return loaded.configuration;
 }
 
-async function ownProvider(backend: DemoBackend, clock: Clock, random: Random): Promise<Provider> {
-  const module = await loadProvider(backend.kind);
+async function ownProvider(kind: string, backend: DemoBackend, clock: Clock, random: Random): Promise<Provider> {
+  const module = await loadProvider(kind);
   return module.create(module.options.parse(backend.options), {
     now: () => clock.now(),
     sleep: (ms) => sleep(clock, ms),

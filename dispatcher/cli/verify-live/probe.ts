@@ -1,10 +1,15 @@
 /** The container that is launched to be looked at: as small as the service sells it, and with something to say. */
 
-import { z } from 'zod';
-import { loadProvider } from '../../../providers/index.ts';
-import type { Architecture, LaunchRequest, Provider, Shape, ShapeWish } from '../../../providers/provider.ts';
+import type {
+  Architecture,
+  LaunchRequest,
+  Provider,
+  ProviderModule,
+  Shape,
+  ShapeWish,
+} from '../../../providers/provider.ts';
 import { type Clock, type Random, ulid } from '../../clock.ts';
-import type { Backend, Claim, Registration } from '../../config/model.ts';
+import type { Claim, Registration } from '../../config/model.ts';
 import { scopePath } from '../../github/scope.ts';
 
 /**
@@ -29,18 +34,14 @@ const SCRIPT = [
 
 export interface Probe {
   readonly request: LaunchRequest;
-  /** What its output must hold; undefined where the image's own command runs, and any output will do. */
-  readonly says: string | undefined;
+  /** What its output must hold. */
+  readonly says: string;
   readonly secret: string;
 }
 
-/** The same backend, but with our program in place of its own; or as it is, where its kind has no such option. */
-export async function withProgram(backend: Backend): Promise<{ readonly backend: Backend; readonly ours: boolean }> {
-  const module = await loadProvider(backend.kind);
-  const options = z.record(z.string(), z.unknown()).catch({}).parse(backend.options);
-  const command = ['/bin/sh', '-c', SCRIPT];
-  const changed = module.options.safeParse({ ...options, command, ...('args' in options ? { args: [] } : {}) });
-  return changed.success ? { backend: { ...backend, options: changed.data }, ours: true } : { backend, ours: false };
+/** A backend's options, with our program in place of what its containers run. */
+export function withProgram(module: ProviderModule, options: unknown): unknown {
+  return module.withCommand(module.options.parse(options), ['/bin/sh', '-c', SCRIPT]);
 }
 
 /** Cores and GiB: the first that the service does not refuse; it rounds up to its least. */
@@ -90,13 +91,7 @@ export function smallestShape(
   return { ok: false, reason };
 }
 
-export function makeProbe(
-  registration: Registration,
-  shape: Shape,
-  ours: boolean,
-  clock: Clock,
-  random: Random,
-): Probe {
+export function makeProbe(registration: Registration, shape: Shape, clock: Clock, random: Random): Probe {
   const nowMs = clock.now();
   const name = `${VERIFIER}-${ulid(nowMs, random)}`;
   const word = ulid(nowMs, random);
@@ -124,7 +119,7 @@ export function makeProbe(
       environment: { [WORD]: word },
       secretEnvironment: { [SECRET]: secret },
     },
-    says: ours ? `shr verify-live: ${word}, a secret of ${secret.length} characters` : undefined,
+    says: `shr verify-live: ${word}, a secret of ${secret.length} characters`,
     secret,
   };
 }

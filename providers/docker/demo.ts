@@ -1,36 +1,33 @@
 /**
- * Real containers: a busybox image of a few hundred KB, made on the spot, and a network of the demo's own. A container
- * cannot reach this machine's loopback, so a forwarder on the network's gateway leads to the simulated GitHub, and
- * nobody else gets there.
+ * Real containers of a small image, in a network of the demo's own. A container cannot reach this machine's loopback, so a
+ * forwarder on the network's gateway leads to the simulated GitHub, and to nothing else.
  */
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import Docker from 'dockerode';
 import { z } from 'zod';
-import { type DemoBackend, DemoProblem } from './backend.ts';
+import { type DemoBackend, type DemoStage, ProviderError } from '../provider.ts';
+import { addressWords, type EngineAddress, type EnginePlace } from './place.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..', '..');
 const NETWORK = 'shr-demo';
 /** The address of the engine's machine where the engine runs in a virtual machine of its own (Docker Desktop). */
 const DESKTOP_HOST = 'host.docker.internal';
 
 const networkSchema = z.object({ IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })) }) });
 
-export async function dockerBackend(): Promise<DemoBackend> {
-  const docker = new Docker();
+export async function dockerDemo(stage: DemoStage, place: EnginePlace): Promise<DemoBackend> {
+  if (!place.found) throw problem(`${place.problem}: ${place.cure}`);
+  const { address } = place;
+  const docker = new Docker({ ...unset, ...address });
   try {
     await docker.ping();
   } catch (error) {
-    throw new DemoProblem(
-      `no Docker engine answers (${error instanceof Error ? error.message : String(error)}): start one, or run the demo without BACKEND=docker`,
+    const words = error instanceof Error ? error.message : String(error);
+    throw problem(
+      `no Docker engine answers at ${place.words} (${words}): start one, or run the demo without BACKEND=docker`,
     );
   }
-  const image = await makeImage();
+  const image = await stage.makeImage(environmentOf(address));
   const gateway = await makeNetwork(docker);
-  const script = await readFile(join(ROOT, 'simulators', 'github', 'runner.sh'), 'utf8');
   const forwarder = await bind(gateway);
   const host = forwarder === undefined ? DESKTOP_HOST : gateway;
   let target = 0;
@@ -41,10 +38,10 @@ export async function dockerBackend(): Promise<DemoBackend> {
     onward.on('error', () => socket.destroy());
   });
   return {
-    kind: 'docker',
     options: {
+      ...address,
       network: NETWORK,
-      command: ['/bin/sh', '-c', script],
+      command: ['/bin/sh', '-c', stage.script],
       pull: 'never',
       pidsLimit: 256,
       ...(forwarder === undefined ? { extraHosts: [`${DESKTOP_HOST}:host-gateway`] } : {}),
@@ -61,17 +58,24 @@ export async function dockerBackend(): Promise<DemoBackend> {
   };
 }
 
-async function makeImage(): Promise<string> {
-  try {
-    const { stdout } = await promisify(execFile)(join(ROOT, 'demo', 'image.sh'));
-    return stdout.trim();
-  } catch (error) {
-    throw new DemoProblem(
-      `the demo's image could not be made: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
+/** docker-modem fills what is not given from the environment, which has been followed already. */
+const unset = {
+  socketPath: undefined,
+  host: undefined,
+  port: undefined,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+};
+
+/** For the docker command: the same engine, by a socket or without TLS. With TLS the command finds it as we did. */
+function environmentOf(address: EngineAddress): Readonly<Record<string, string>> {
+  return 'protocol' in address && address.protocol === 'https' ? {} : { DOCKER_HOST: addressWords(address) };
 }
 
+function problem(message: string): ProviderError {
+  return new ProviderError('unauthorized', 'docker demo', message);
+}
 /** Answers the gateway's address. A network that an earlier demo left is used again. */
 async function makeNetwork(docker: Docker): Promise<string> {
   const known = await docker.listNetworks({ filters: { name: [NETWORK] } });
@@ -81,7 +85,7 @@ async function makeNetwork(docker: Docker): Promise<string> {
   const described = networkSchema.parse(await network.inspect());
   const gateway = described.IPAM.Config.find(({ Gateway }) => Gateway !== undefined)?.Gateway;
   if (gateway === undefined)
-    throw new DemoProblem(`the Docker network ${NETWORK} has no gateway: remove it, and run the demo again`);
+    throw problem(`the Docker network ${NETWORK} has no gateway: remove it, and run the demo again`);
   return gateway.split('/')[0] ?? gateway;
 }
 
