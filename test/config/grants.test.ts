@@ -447,7 +447,7 @@ describe('the globs of a policy', () => {
       dispatcher: { ...platform },
       a: registration('a', { credentials: { token: '${env:OTHER_TOKEN}' }, policy: { images } }),
     });
-    expect(problem).to.match(/: policy: its globs have \d{6} characters together, and 8192 are the most\./);
+    expect(problem).to.match(/: policy: its globs have \d{6} characters together, and 4096 are the most\./);
     expect(more).to.deep.equal([]);
     const plain = Array.from({ length: 1000 }, (_, index) => `ghcr.io/acme/${'a'.repeat(50)}:${index}`);
     expect(
