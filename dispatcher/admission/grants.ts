@@ -145,5 +145,9 @@ export function missingPowers({ powers, limits }: Grant, wish: Partial<ShapeWish
 /** A job that strangers may have written, on a shared backend. As long as GitHub has not said, it counts as one. */
 export function missingExposure({ powers }: Grant, visibility: JobSubject['visibility']): readonly Ungranted[] {
   if (visibility === 'private' || visibility === 'internal' || powers.publicRepositories) return [];
-  return [{ field: 'powers.publicRepositories', what: 'jobs of public repositories', value: true }];
+  const what =
+    visibility === 'public'
+      ? 'jobs of public repositories'
+      : 'jobs of public repositories (GitHub has not said yet whether this is one)';
+  return [{ field: 'powers.publicRepositories', what, value: true }];
 }

@@ -160,6 +160,15 @@ describe('admission holds a registration to its tenant’s grant', () => {
     expect(refusal(admission).reason).to.include('it would round up to 6 cores, more than the 4');
   });
 
+  it('takes a repository for public as long as GitHub has not said, and says so', () => {
+    const own = registration({ backends: shared, grant: { ...full, ...powers({ publicRepositories: false }) } });
+    const answer = refusal(admit([own], { visibility: undefined }));
+    expect(answer.reason).to.include('jobs of public repositories (GitHub has not said yet whether this is one)');
+    for (const visibility of ['private', 'internal'] as const) {
+      expect(admit([own], { visibility })).to.have.property('outcome', 'lane');
+    }
+  });
+
   it('tells all that is missing at once', () => {
     const own = registration({
       backends: shared,
