@@ -51,7 +51,10 @@ function heldAfter(row: JobRow, fact: JobFact): JobRow {
 const STRANGERS_DOUBT_MS = 10 * 60_000;
 
 function changes(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
-  if (isStrangersWord(row.registration, fact, areStrangers)) return strangersDoubt(row, fact);
+  if (isStrangersWord(row.registration, fact, areStrangers)) {
+    // On top of another stranger's word it is nothing that could be doubted.
+    return isUnconfirmed(row, areStrangers) ? {} : strangersDoubt(row, fact);
+  }
   if (restsOnAnothersWord(row, fact, areStrangers)) return replaced(row, fact);
   return { ...unknownsFilled(row, fact), ...verdict(row, fact), ...rivalsDoubt(row, fact, areStrangers) };
 }

@@ -5,7 +5,7 @@
 import type { Registration } from '../../dispatcher/config/model.ts';
 import { type Github, GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { GithubScope } from '../../dispatcher/github/scope.ts';
-import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import type { InstanceRef, LaunchRequest, Provider } from '../../providers/provider.ts';
@@ -285,3 +285,23 @@ export const stubborn = onLedger(() => ({ passOver: async () => [] }));
 export const credulous = onLedger((ledger) => ({
   holdUnseen: (key, _words, _untilMs, nowMs) => ledger.dropJob(key, 'it is gone', nowMs),
 }));
+
+/** Takes whatever names a runner for a fact about one of its own jobs. */
+export const deceived: EngineFactory = (options) => {
+  const { ledger } = options;
+  const unsettledJobs = async (limit: number): Promise<readonly JobRow[]> => {
+    const believed: JobRow[] = [];
+    for (const job of await ledger.unsettledJobs(limit)) {
+      const runner = job.runnerName === null ? undefined : await ledger.runner(job.runnerName);
+      if (runner === undefined) believed.push(job);
+      else believed.push({ ...job, ...placeWithin(runner.scope), runnerId: runner.githubRunnerId, statusToldBy: null });
+    }
+    return believed;
+  };
+  return createEngine({ ...options, ledger: replaced(ledger, { unsettledJobs }) });
+};
+
+function placeWithin(scope: string): { readonly owner: string; readonly repository: string } | object {
+  const [kind, owner = '', repository = 'web'] = scope.split('/');
+  return kind === 'enterprises' ? {} : { owner, repository };
+}

@@ -88,7 +88,7 @@ export class Dispatcher {
       watch: (method, args) => {
         invariants.looksSecret(`ledger.${method}`, args);
         const [key] = args;
-        if (method === 'dropJob' && typeof key === 'string') invariants.jobDropped(key.split('/').at(-1) ?? '');
+        if (method === 'dropJob' && typeof key === 'string') invariants.jobDropped(key);
       },
     });
     const log = this.#log(life);

@@ -56,6 +56,8 @@ export interface FaultRates {
   readonly exitsEarly: number;
   /** GitHub gives the job of a vanished runner back to the queue instead of failing it. */
   readonly requeues: number;
+  /** A tenant with a secret of its own signs made-up facts that name others' runners and jobs. */
+  readonly forged: number;
 }
 
 export type Fault = keyof FaultRates;
@@ -93,6 +95,7 @@ const FULL: FaultRates = {
   exitsEarly: 0.05,
   requeues: 0.5,
   job404: 0.2,
+  forged: 1,
 };
 
 export const FAULTS = [
@@ -128,6 +131,7 @@ export const FAULTS = [
   'exitsEarly',
   'requeues',
   'job404',
+  'forged',
 ] as const satisfies readonly Fault[];
 
 export function isFault(name: string): name is Fault {

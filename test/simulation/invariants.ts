@@ -23,6 +23,7 @@ export type Rule =
   | 'a job that GitHub gives to no runner gets few'
   | 'a job is given up only after proof'
   | 'GitHub is asked with measure'
+  | 'no fact moves what its source cannot speak of'
   | 'the engine keeps its own contract';
 
 export interface Violation {
@@ -179,9 +180,10 @@ export class Invariants implements GithubWitness, ProviderWitness {
   }
 
   /** The engine takes the job for gone. */
-  jobDropped(jobId: string): void {
-    const name = `job-${jobId}`;
-    const seen = this.#missing.get(name);
+  jobDropped(key: string): void {
+    const [, ...place] = key.split('/');
+    const name = `job-${place.at(-1)}`;
+    const seen = this.#missing.get(place.join('/'));
     const spanMs = seen === undefined ? 0 : this.#options.now() - seen.firstMs;
     if (seen !== undefined && seen.count >= PROOF_MISSES && spanMs >= PROOF_SPAN_MS) return;
     const what = `${name} after ${seen?.count ?? 0} answers of 404 in ${Math.round(spanMs / 1000)} s`;

@@ -1,5 +1,7 @@
 /** Lets one seed's world run to its end, and says what was wrong with it. */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
+import type { Registration } from '../../dispatcher/config/model.ts';
+import type { AreStrangers } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
@@ -20,6 +22,7 @@ import { History } from './trace.ts';
 import { eventLoopTurn, VirtualClock } from './virtual-clock.ts';
 import { GithubWorld, JIT_MARKER } from './world/github.ts';
 import { GithubPort } from './world/github-port.ts';
+import { Hostile } from './world/hostile.ts';
 import type { WorldJob } from './world/jobs.ts';
 import { Account } from './world/provider.ts';
 import { ProviderPort } from './world/provider-port.ts';
@@ -29,6 +32,8 @@ export interface RunOptions extends ScenarioOverrides {
   /** The real engine, unless a test puts a broken one in its place to see whether the world notices. */
   readonly createEngine?: EngineFactory;
   readonly tamperLedger?: (ledger: Ledger) => Ledger;
+  /** Who may not vouch for whose jobs; unless a test breaks it, every tenant is another's stranger. */
+  readonly areStrangers?: AreStrangers;
   /** Kills the first life at exactly this call of a port, and none after it. */
   readonly firstCrashAtCall?: number;
 }
@@ -49,6 +54,8 @@ export interface Outcome {
 const MINUTE = 60_000;
 /** Once nothing goes wrong any more, some job starts or ends within this, as long as one waits. */
 const STALL_MS = 90 * MINUTE;
+/** How often the ledger is compared with what happened: each time all of it is read. */
+const WATCH_MS = 5 * MINUTE;
 /** Once the last job has completed, everything is gone within this. */
 const CLEAN_MS = 180 * MINUTE;
 /** Afterwards nothing comes back. */
@@ -167,7 +174,11 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   });
 
   const openLedger = async (): Promise<Ledger> => {
-    const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+    const ledger = await openSqliteLedger({
+      path: ':memory:',
+      now: () => clock.now(),
+      areStrangers: options.areStrangers ?? ((one, other) => one !== other),
+    });
     return options.tamperLedger?.(ledger) ?? ledger;
   };
   const { losesLedgerAtMs } = scenario;
@@ -186,6 +197,19 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     firstCrashAtCall: options.firstCrashAtCall,
   });
   receiver = dispatcher;
+  new Hostile({
+    clock,
+    dice,
+    history,
+    receive: (delivery, fact) => dispatcher.receive(delivery, fact),
+    worlds: [...githubs.values()],
+    neighbours: scenario.tenants.flatMap(({ registration }) => neighboursOf(registration)),
+  });
+  const watch = async (): Promise<void> => {
+    await judgeReach(invariants, dispatcher.ledger, githubs);
+    clock.after(WATCH_MS, () => void watch());
+  };
+  clock.after(WATCH_MS, () => void watch());
   dispatcher.start();
   const isCalm = scenario.calmAtMs === scenario.startMs || isFaultless(scenario);
   const sample = (): void => {
@@ -275,6 +299,48 @@ function isFaultless({ blindness, callsToCrash, rates, shutdownEveryMs, tenants 
   const quiet = callsToCrash === undefined && shutdownEveryMs === undefined && blindness.length === 0;
   const outages = tenants.some((tenant) => [tenant, ...tenant.backends].some((one) => one.outages.length > 0));
   return quiet && !outages && Object.values(rates).every((rate) => rate === 0);
+}
+
+/** Where the hostile tenant has a repository beside this one's. */
+function neighboursOf({ host, claim, labels }: Registration) {
+  const [label = ''] = labels;
+  const owners =
+    claim.kind === 'organization' ? [claim.organization] : claim.kind === 'enterprise' ? claim.organizations : [];
+  return owners.map((owner) => ({ host, owner, label }));
+}
+
+/**
+ * Compares what the ledger believes with what happened: a runner is bound to, or was launched for, a job that exists, and
+ * a job has ended only when it ended.
+ */
+async function judgeReach(
+  invariants: Invariants,
+  ledger: Ledger,
+  githubs: ReadonlyMap<string, GithubWorld>,
+): Promise<void> {
+  const rule = 'no fact moves what its source cannot speak of';
+  const realJob = (key: string) => {
+    const [host = '', owner, repository, id] = key.split('/');
+    const world = githubs.get(host);
+    const job = world?.jobs.get(Number(id));
+    if (world === undefined || job === undefined) return undefined;
+    return job.plan.owner === owner && job.plan.repository === repository ? { job, world } : undefined;
+  };
+  for (const { name, jobKey, forJobKey } of await ledger.runners({ limit: 5000 })) {
+    const bound = jobKey === null ? undefined : realJob(jobKey);
+    if (jobKey !== null && bound?.world.hasRunOn(bound.job.plan.id, name) !== true) {
+      invariants.violate(rule, `${name} was bound to ${jobKey}, which never ran on it`, [name]);
+    }
+    if (forJobKey !== null && realJob(forJobKey) === undefined) {
+      invariants.violate(rule, `${name} was launched for ${forJobKey}, which does not exist`, [name]);
+    }
+  }
+  for (const row of await ledger.jobs({ status: 'completed', limit: 1000 })) {
+    const real = realJob(row.key);
+    if (real !== undefined && real.job.status !== 'completed') {
+      invariants.violate(rule, `${row.key} has ended, and is ${real.job.status} at GitHub`, [real.job.name]);
+    }
+  }
 }
 
 async function liveRows(ledger: Ledger): Promise<readonly string[]> {

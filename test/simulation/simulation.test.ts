@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import type { AreStrangers } from '../../dispatcher/ledger/facts.ts';
+import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import * as broken from './broken-engines.ts';
 import type { EngineFactory } from './dispatcher.ts';
 import { FAULTS, type Fault, type FaultRates } from './faults.ts';
@@ -84,6 +86,7 @@ describe('the world notices', function () {
     readonly rule: Rule;
     readonly rates?: Partial<FaultRates>;
     readonly calm?: true;
+    readonly areStrangers?: AreStrangers;
   }
   const cases: readonly Case[] = [
     { what: 'a job is overlooked', engine: broken.blindTo('cpu-2'), rule: 'a job that stays queued runs' },
@@ -149,9 +152,22 @@ describe('the world notices', function () {
       rule: 'a job is given up only after proof',
       rates: { job404: 0.5, webhookLost: 0.5 },
     },
+    {
+      what: 'a made-up fact binds a runner',
+      engine: broken.deceived,
+      rule: 'no fact moves what its source cannot speak of',
+      rates: { forged: 1 },
+    },
+    {
+      what: 'a made-up job gets a runner',
+      engine: createEngine,
+      areStrangers: () => false,
+      rule: 'no fact moves what its source cannot speak of',
+      rates: { forged: 1 },
+    },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];
-  for (const { calm, engine, rates, rule, what } of cases) {
+  for (const { areStrangers, calm, engine, rates, rule, what } of cases) {
     it(`when ${what}`, async () => {
       const found = new Set<Rule>();
       for (let seed = 1; seed <= 24 && !found.has(rule); seed += 1) {
@@ -160,6 +176,7 @@ describe('the world notices', function () {
           createEngine: engine,
           rates: rates ?? {},
           ...(calm === undefined ? {} : { calm }),
+          ...(areStrangers === undefined ? {} : { areStrangers }),
         });
         for (const violation of outcome.violations) found.add(violation.rule);
       }

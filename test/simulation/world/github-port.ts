@@ -84,11 +84,13 @@ export class GithubPort implements Github {
     return this.#call('GET runners', [], () => this.#listed(scope));
   }
 
-  readJob(_owner: string, _repository: string, jobId: number): Promise<JobFact | undefined> {
+  readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined> {
     const observedAtMs = this.#options.clock.now();
     return this.#call('GET job', [`job-${jobId}`], (): JobFact | undefined => {
-      const fact = this.#options.dice.hits('job404') ? undefined : this.#options.world.fact(jobId);
-      if (fact === undefined) this.#options.asked?.jobMissing(`job-${jobId}`);
+      const known = this.#options.world.fact(jobId);
+      const isThere = known?.owner === owner && known.repository === repository;
+      const fact = isThere && !this.#options.dice.hits('job404') ? known : undefined;
+      if (fact === undefined) this.#options.asked?.jobMissing(`${owner}/${repository}/${jobId}`);
       return fact === undefined
         ? undefined
         : { ...fact, source: 'read', toldBy: this.#options.registration, observedAtMs };

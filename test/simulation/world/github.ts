@@ -80,6 +80,7 @@ export class GithubWorld {
   /** Deleted in mid-job: such a runner still reports its job's end. */
   readonly #inMidJob = new Set<WorldRunner>();
   readonly #plans: JobPlan[] = [];
+  readonly #started = new Set<string>();
   readonly #options: GithubWorldOptions;
   readonly #clock: Clock;
   readonly #dice: Dice;
@@ -173,6 +174,15 @@ export class GithubWorld {
   /** Names of our runners that are still registered. */
   get ourRunners(): readonly string[] {
     return [...this.#runners.values()].filter((runner) => runner.ours).map((runner) => runner.name);
+  }
+
+  get ourRunnerIds(): readonly { readonly id: number; readonly name: string }[] {
+    return [...this.#runners.values()].filter((runner) => runner.ours).map(({ id, name }) => ({ id, name }));
+  }
+
+  /** Whether the job was ever given to, and started on, the runner of that name. */
+  hasRunOn(jobId: number, runner: string): boolean {
+    return this.#started.has(`${jobId} ${runner}`);
   }
 
   // ── what can be done ───────────────────────────────────────────────────────────────────────────────────────────
@@ -460,6 +470,7 @@ export class GithubWorld {
       );
     }
     this.#begin(job, runner.id, runner.name);
+    this.#started.add(`${job.plan.id} ${runner.name}`);
     this.#options.witness.jobStarted(job, runner);
     process.jobStarted(job);
   }
