@@ -24,10 +24,19 @@ export class Secret {
   }
 }
 
+export interface AppKey {
+  readonly appId: string;
+  readonly privateKey: Secret;
+}
+
 /** `host`: the one GitHub host that they are sent to, lower case. Absent in tests alone. */
 export type Credentials = (
   | { readonly kind: 'token'; readonly token: Secret }
-  | { readonly kind: 'app'; readonly appId: string; readonly privateKey: Secret }
+  | ({
+      readonly kind: 'app';
+      /** Further Apps that share the load. Webhooks come from the first one. */
+      readonly others?: readonly AppKey[];
+    } & AppKey)
 ) & { readonly host?: string };
 
 /** Which jobs a registration may claim. */

@@ -105,8 +105,16 @@ const app = strict({
 
 const shape = strict(shapeFields);
 
+/** GitHub's limits are an App's own; more than a few say that the runners should be spread over several dispatchers. */
+export const MAX_FURTHER_APPS = 9;
+
 const credentials = strict({
   app: app.optional().describe('A GitHub App.'),
+  furtherApps: z
+    .array(app)
+    .max(MAX_FURTHER_APPS)
+    .optional()
+    .describe('Apps that share its load, each with limits of its own. Only `app` subscribes to events.'),
   token: secret.optional().describe('A personal access token.'),
 });
 

@@ -2,7 +2,7 @@
 import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
-import type { Backend, Credentials, ShapeDefaults } from './model.ts';
+import type { AppKey, Backend, Credentials, ShapeDefaults } from './model.ts';
 import type { Path } from './problem.ts';
 import type { Reading } from './reading.ts';
 import { isRecord } from './salvage.ts';
@@ -11,8 +11,14 @@ import { type BackendFile, durationMs, type ShapeFile } from './schema.ts';
 /** `providers/index.ts` has one: rejects with ProviderError `invalid` for an unknown kind. */
 export type ProviderLookup = (kind: string) => Promise<ProviderModule>;
 
+interface AppFile {
+  readonly id: string | number;
+  readonly privateKey: string;
+}
+
 export interface CredentialsFile {
-  readonly app?: { readonly id: string | number; readonly privateKey: string } | undefined;
+  readonly app?: AppFile | undefined;
+  readonly furtherApps?: readonly AppFile[] | undefined;
   readonly token?: string | undefined;
 }
 
@@ -20,11 +26,10 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
   const { app, token } = file;
   // Both are looked at, so that a plain-text secret is named even where there is one too many.
   const tokenSecret = token === undefined ? undefined : reading.secret([...path, 'token'], token);
-  const keyPath = [...path, 'app', 'privateKey'];
-  const privateKey =
-    app === undefined ? undefined : reading.secret(keyPath, readPrivateKey(reading, keyPath, app.privateKey));
-  if (app !== undefined && privateKey !== undefined && tokenSecret === undefined) {
-    return { kind: 'app', appId: String(app.id), privateKey };
+  const first = app === undefined ? undefined : readApp(reading, [...path, 'app'], app);
+  const others = readFurtherApps(reading, path, file);
+  if (first !== undefined && tokenSecret === undefined) {
+    return { kind: 'app', ...first, ...(others.length === 0 ? {} : { others }) };
   }
   if (tokenSecret !== undefined && app === undefined) return { kind: 'token', token: tokenSecret };
   // What is there and wrong was told already.
@@ -34,6 +39,31 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
   const message = app === undefined ? 'it names no credentials' : 'it names an App and a token';
   reading.problem(path, message, 'Name one: `app` (with `id` and `privateKey`) or `token`.');
   return undefined;
+}
+
+function readApp(reading: Reading, path: Path, { id, privateKey }: AppFile): AppKey | undefined {
+  const keyPath = [...path, 'privateKey'];
+  const key = reading.secret(keyPath, readPrivateKey(reading, keyPath, privateKey));
+  return key === undefined ? undefined : { appId: String(id), privateKey: key };
+}
+
+function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }: CredentialsFile): readonly AppKey[] {
+  if (furtherApps.length > 0 && app === undefined) {
+    reading.problem(
+      [...path, 'furtherApps'],
+      'there is no `app` whose load they could share',
+      'Move the first one to `app`; it is the one that subscribes to events.',
+    );
+  }
+  const ids = new Set(app === undefined ? [] : [String(app.id)]);
+  return furtherApps.flatMap((file, index) => {
+    const place = [...path, 'furtherApps', index];
+    if (ids.has(String(file.id))) {
+      reading.problem([...place, 'id'], `App ${file.id} is named twice`, 'Name each App once: its limits are its own.');
+    }
+    ids.add(String(file.id));
+    return readApp(reading, place, file) ?? [];
+  });
 }
 
 /** PEM in a variable often has `\n` written out; both forms are taken. */

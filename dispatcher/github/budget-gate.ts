@@ -78,6 +78,12 @@ export class BudgetGate {
     return purposes.reduce((sum, purpose) => sum + this.#waiting[purpose].length, 0);
   }
 
+  /** The scarcest of its limits: the share of it that is left, less what waits for it already. */
+  headroom(): number {
+    const left = this.levels().map(({ remaining, limit }) => remaining / Math.max(1, limit));
+    return Math.min(1, ...left) - this.waiting / this.#limits.waitingCalls;
+  }
+
   levels(): readonly BudgetLevel[] {
     return this.#budget.levels(this.#clock.now());
   }

@@ -10,7 +10,7 @@ import { withDeadline } from './deadline.ts';
 import { type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
-import type { Requester } from './requester.ts';
+import type { Caller } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
 import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } from './runners.ts';
 import type { GithubScope } from './scope.ts';
@@ -73,7 +73,7 @@ interface WantedJob {
 }
 
 async function readJob(
-  requester: Requester,
+  requester: Caller,
   { registration, onMended, job: { host, owner, repository, jobId } }: WantedJob,
 ): Promise<JobFact | undefined> {
   const answer = await requester.call({
@@ -101,7 +101,7 @@ async function readJob(
 const runAnswer = z.object({ status: z.string().max(64).nullable(), run_attempt: z.int().min(1).default(1) });
 
 async function readRun(
-  requester: Requester,
+  requester: Caller,
   owner: string,
   repository: string,
   runId: number,
@@ -118,7 +118,7 @@ async function readRun(
   return { completed: answer.data.status === 'completed', attempt: answer.data.run_attempt };
 }
 
-async function seesRepository(requester: Requester, owner: string, repository: string): Promise<boolean> {
+async function seesRepository(requester: Caller, owner: string, repository: string): Promise<boolean> {
   const answer = await requester.call({
     method: 'GET',
     route: '/repos/{owner}/{repo}',

@@ -10,7 +10,8 @@ import type { BudgetPool } from './budget-pool.ts';
 import { GithubError } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { AppAuthorization, InstallationAuthorization, type InstallationSite, ownerOf } from './installation.ts';
-import { Requester } from './requester.ts';
+import { SharedLoad } from './load-sharing.ts';
+import { type Caller, Requester } from './requester.ts';
 
 export interface CredentialOptions {
   /** The GitHub host behind `apiUrl`. */
@@ -25,7 +26,7 @@ export interface CredentialOptions {
 }
 
 /** The requester for an owner's things: an App has one installation per owner, and each its own limits. */
-export type RequesterFor = (owner: string) => Requester;
+export type RequesterFor = (owner: string) => Caller;
 
 export function requestersFor(options: CredentialOptions): RequesterFor {
   const { apiUrl, claim, credentials, budgets, clock, random } = options;
@@ -50,21 +51,24 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
     const one = requester(new TokenAuthorization(credentials.token), `token ${fingerprint(credentials.token)}`);
     return () => one;
   }
-  const app = requester(
-    new AppAuthorization(credentials.appId, onceRead(credentials.privateKey), time, random),
-    `app ${credentials.appId}`,
-  );
-  const byOwner = new Map<string, Requester>();
+  const apps = [credentials, ...(credentials.others ?? [])].map(({ appId, privateKey }) => {
+    const name = `app ${appId}`;
+    return { name, speaker: requester(new AppAuthorization(appId, onceRead(privateKey), time, random), name) };
+  });
+  const byOwner = new Map<string, Caller>();
   return (owner) => {
     const site = siteOf(claim, owner);
     // Not kept: the number of owners outside the claim has no bound.
     if (site === undefined) return requester(new ImpossibleAuthorization(claim, owner), `app ${credentials.appId}`);
     const key = ownerOf(site).toLowerCase();
-    let found = byOwner.get(key);
-    if (found === undefined) {
-      found = requester(new InstallationAuthorization(site, app, clock, time), `app ${credentials.appId} for ${key}`);
-      byOwner.set(key, found);
-    }
+    const known = byOwner.get(key);
+    if (known !== undefined) return known;
+    const members = apps.map(({ name, speaker }) =>
+      requester(new InstallationAuthorization(site, speaker, clock, time), `${name} for ${key}`),
+    );
+    const [only] = members;
+    const found = only !== undefined && members.length === 1 ? only : new SharedLoad(members, clock);
+    byOwner.set(key, found);
     return found;
   };
 }

@@ -1,5 +1,5 @@
 import { type CallPurpose, GithubError } from './github.ts';
-import type { Call, Requester } from './requester.ts';
+import type { Call, Caller } from './requester.ts';
 
 interface Page<I> {
   readonly items: readonly I[];
@@ -37,7 +37,7 @@ export interface Listed<I> {
 const PER_PAGE = 100;
 
 /** Page by page, each with its own ETag. Undefined when the first page is answered with an accepted status. */
-export async function listPages<T, I>(requester: Requester, listing: Listing<T, I>): Promise<Listed<I> | undefined> {
+export async function listPages<T, I>(requester: Caller, listing: Listing<T, I>): Promise<Listed<I> | undefined> {
   const items: I[] = [];
   let sentAtMs = 0;
   const patience = listing.patience ?? ((work) => work());

@@ -6,7 +6,7 @@ import type { JobFact } from '../ledger/facts.ts';
 import type { RequesterFor } from './credential.ts';
 import { aboutOwner, GithubError } from './github.ts';
 import { listPages } from './pages.ts';
-import type { Requester } from './requester.ts';
+import type { Caller } from './requester.ts';
 
 export interface PolledRepository {
   readonly owner: string;
@@ -334,7 +334,7 @@ function troubleWith(
 }
 
 async function readRepository(
-  requester: Requester,
+  requester: Caller,
   { owner, repository }: Name,
   signal: AbortSignal,
 ): Promise<RepositoryAnswer> {

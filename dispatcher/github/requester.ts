@@ -74,7 +74,13 @@ export interface RequesterOptions {
   readonly random: Random;
 }
 
-export class Requester {
+/** Whoever makes calls: one credential, or several that share the load. */
+export interface Caller {
+  /** Rejects with GithubError only. */
+  call<T>(call: Call<T>): Promise<Answer<T>>;
+}
+
+export class Requester implements Caller {
   readonly #octokit: Octokit;
   readonly #authorization: Authorization;
   readonly #gate: BudgetGate;
@@ -90,6 +96,10 @@ export class Requester {
     this.#clock = options.clock;
     this.#time = options.time;
     this.#random = options.random;
+  }
+
+  headroom(): number {
+    return this.#gate.headroom();
   }
 
   /** Rejects with GithubError only, within 30 s. */

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { GithubError } from './github.ts';
 import { LruCache } from './lru-cache.ts';
 import { listPages } from './pages.ts';
-import type { Requester } from './requester.ts';
+import type { Caller } from './requester.ts';
 import type { GithubScope } from './scope.ts';
 import { scopePath } from './scope.ts';
 
@@ -41,7 +41,7 @@ export class RunnerGroups {
   }
 
   /** Rejects with `not-found` when the scope has no such group. */
-  async idOf(requester: Requester, scope: GithubScope, name: string): Promise<number> {
+  async idOf(requester: Caller, scope: GithubScope, name: string): Promise<number> {
     if (scope.kind === 'repository' || name.toLowerCase() === 'default') return DEFAULT_GROUP_ID;
     const path = scopePath(scope);
     const group =
@@ -62,7 +62,7 @@ export class RunnerGroups {
     this.#lists.delete(scopePath(scope));
   }
 
-  async #list(requester: Requester, scope: GithubScope, maxAgeMs: number): Promise<readonly Group[]> {
+  async #list(requester: Caller, scope: GithubScope, maxAgeMs: number): Promise<readonly Group[]> {
     const path = scopePath(scope);
     const nowMs = this.#clock.now();
     const known = this.#lists.get(path);
@@ -77,7 +77,7 @@ export class RunnerGroups {
     }
   }
 
-  async #read(requester: Requester, scope: GithubScope): Promise<readonly Group[]> {
+  async #read(requester: Caller, scope: GithubScope): Promise<readonly Group[]> {
     const place =
       scope.kind === 'enterprise'
         ? { route: '/enterprises/{enterprise}/actions/runner-groups', parameters: { enterprise: scope.enterprise } }

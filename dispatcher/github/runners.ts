@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type CallPurpose, GithubError, type GithubRunner, type JitRequest, type JitRunner } from './github.ts';
 import { listPages } from './pages.ts';
-import type { Requester } from './requester.ts';
+import type { Caller } from './requester.ts';
 import type { RunnerGroups } from './runner-groups.ts';
 import { type GithubScope, scopePath } from './scope.ts';
 
@@ -40,7 +40,7 @@ const MOST_LABELS = 100;
 const LONGEST_NAME = 64;
 
 export async function createJitRunner(
-  requester: Requester,
+  requester: Caller,
   groups: RunnerGroups,
   request: JitRequest,
   signal: AbortSignal,
@@ -77,7 +77,7 @@ export async function createJitRunner(
 }
 
 export async function deleteRunner(
-  requester: Requester,
+  requester: Caller,
   scope: GithubScope,
   runnerId: number,
   signal: AbortSignal,
@@ -102,7 +102,7 @@ export async function deleteRunner(
 }
 
 export async function getRunner(
-  requester: Requester,
+  requester: Caller,
   scope: GithubScope,
   runnerId: number,
   purpose: CallPurpose,
@@ -123,7 +123,7 @@ export async function getRunner(
 
 /** A GHES that does not know the parameter `name` yet answers the whole list: then it is searched page by page. */
 export async function findRunner(
-  requester: Requester,
+  requester: Caller,
   scope: GithubScope,
   name: string,
   purpose: CallPurpose,
@@ -149,7 +149,7 @@ export async function findRunner(
 }
 
 export async function listRunners(
-  requester: Requester,
+  requester: Caller,
   scope: GithubScope,
   purpose: CallPurpose,
   signal: AbortSignal,

@@ -237,3 +237,103 @@ describe('a GitHub App', () => {
     });
   }
 });
+
+// X3
+describe('several Apps that share the load of one registration', () => {
+  let server: ScriptedGithub;
+  let clock: VirtualClock;
+  /** By App: how many runners it has registered. */
+  let registered: Map<string, number>;
+  let suspended: Set<string>;
+
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    registered = new Map();
+    suspended = new Set();
+    server = await scriptedGithub((asked) => answer(asked));
+  });
+  afterEach(() => server.close());
+
+  const answer = (asked: Asked): Says => {
+    const authorization = asked.headers.authorization ?? '';
+    if (asked.path.endsWith('/installation')) {
+      const app = String(claimsOf(authorization.replace('Bearer ', ''))['iss']);
+      return { body: { id: Number(app) } };
+    }
+    if (asked.path.endsWith('/access_tokens')) {
+      const app = asked.path.split('/').at(-2) ?? '';
+      if (suspended.has(app)) return { status: 403, body: { message: 'This installation has been suspended' } };
+      const expires = new Date(clock.now() + 3_600_000).toISOString();
+      return { status: 201, body: { token: `ghs_of${app}`, expires_at: expires } };
+    }
+    const app = /ghs_of(\d+)/.exec(authorization)?.[1] ?? 'none';
+    if (suspended.has(app)) return { status: 403, body: { message: 'This installation has been suspended' } };
+    const total = (registered.get(app) ?? 0) + 1;
+    registered.set(app, total);
+    return { status: 201, body: { runner: runnerReply(total, 'shr-1'), encoded_jit_config: 'jit' } };
+  };
+
+  function sharing(ids: readonly string[]) {
+    const [first, ...others] = ids.map((appId) => {
+      const credentials = appCredentials(appId);
+      if (credentials.kind !== 'app') throw new Error('not an App');
+      return { appId, privateKey: credentials.privateKey };
+    });
+    if (first === undefined) throw new Error('at least one App');
+    return clientOf(server.apiUrl, {
+      clock,
+      credentials: { kind: 'app', ...first, others },
+      limits: { pointsPerMinute: 100, longestWaitMs: 1_000 },
+    });
+  }
+
+  /** Registers as fast as it may for so long; answers how many. */
+  async function burst(ids: readonly string[], ms: number): Promise<number> {
+    const { github } = sharing(ids);
+    const before = [...registered.values()].reduce((sum, one) => sum + one, 0);
+    for (let passed = 0; passed < ms; passed += 500) {
+      const calls = Array.from({ length: 4 }, (_, index) =>
+        github
+          .createJitRunner({ scope: acme, name: `shr-${passed}-${index}`, runnerGroup: 'Default', labels: ['x'] })
+          .catch((error: unknown) => error),
+      );
+      await clock.advance(500);
+      await Promise.race([Promise.all(calls), new Promise((resolve) => setImmediate(resolve))]);
+    }
+    await clock.advance(2_000);
+    return [...registered.values()].reduce((sum, one) => sum + one, 0) - before;
+  }
+
+  it('carry as much as each of them alone, together', async () => {
+    const one = await burst(['11'], 120_000);
+    const three = await burst(['21', '22', '23'], 120_000);
+    expect(one).to.be.greaterThan(20);
+    expect(three / one).to.be.at.least(2.7);
+  });
+
+  it('lose the share of one that is suspended, and nothing else', async () => {
+    suspended.add('32');
+    const two = await burst(['31', '32', '33'], 120_000);
+    const one = await burst(['41'], 120_000);
+    expect(two / one).to.be.at.least(1.8);
+    expect([...registered.keys()]).to.not.include('32');
+  });
+
+  it('ask the one with most of its budget left first', async () => {
+    const { github } = sharing(['51', '52']);
+    for (let index = 0; index < 6; index += 1) {
+      await github.createJitRunner({ scope: acme, name: `shr-${index}`, runnerGroup: 'Default', labels: ['x'] });
+    }
+    expect([registered.get('51'), registered.get('52')]).to.deep.equal([3, 3]);
+  });
+
+  it('say what is wrong when none of them may', async () => {
+    suspended = new Set(['61', '62']);
+    const { github } = sharing(['61', '62']);
+    const failure = await failureOf(
+      github.createJitRunner({ scope: acme, name: 'shr-1', runnerGroup: 'Default', labels: ['x'] }),
+      'forbidden',
+    );
+    expect(failure.message).to.include('suspended');
+  });
+});

@@ -6,7 +6,7 @@ import { createGithub } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
 import { GithubError } from '../../github/github.ts';
 import { listPages } from '../../github/pages.ts';
-import type { Requester } from '../../github/requester.ts';
+import type { Caller } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
 import { type GithubScope, scopePath } from '../../github/scope.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
@@ -58,7 +58,7 @@ export async function checkRunners(
 async function checkGroup(
   { runnerGroup, policy, claim }: Registration,
   repositories: readonly string[],
-  requester: Requester,
+  requester: Caller,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   clock: Clock,
 ): Promise<readonly DoctorFinding[]> {
@@ -118,7 +118,7 @@ const admittedOrganizations = z.object({
 
 /** A group for selected repositories is given no job of any other: their runners would idle, and the jobs wait. */
 async function checkAdmitted(
-  requester: Requester,
+  requester: Caller,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   group: { readonly id: number; readonly name: string },
   claim: Claim,
@@ -148,7 +148,7 @@ async function checkAdmitted(
 }
 
 async function admittedTo(
-  requester: Requester,
+  requester: Caller,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   id: number,
 ): Promise<ReadonlySet<string>> {

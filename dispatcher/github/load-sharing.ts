@@ -1,0 +1,70 @@
+/**
+ * Several Apps on one owner share its calls: each has limits of its own, so three carry three times the load. The one
+ * with most of its budget left is asked first; one that GitHub refuses costs its share, and nothing else.
+ */
+import type { Clock } from '../clock.ts';
+import { GithubError } from './github.ts';
+import type { Answer, Call, Caller } from './requester.ts';
+
+/** One App's way to the owner. */
+export interface LoadMember extends Caller {
+  /** How much of its budget is left, from 0 to 1; below 0 where calls wait for their turn already. */
+  headroom(): number;
+}
+
+/** An App that was refused is asked again after this, unless it is the only one. */
+const REFUSED_MS = 60_000;
+
+export class SharedLoad implements Caller {
+  readonly #members: readonly LoadMember[];
+  readonly #clock: Clock;
+  readonly #refusedAtMs = new Map<LoadMember, number>();
+
+  constructor(members: readonly LoadMember[], clock: Clock) {
+    this.#members = members;
+    this.#clock = clock;
+  }
+
+  /** Rejects with the GithubError of the member that was asked last, within the time of one call each. */
+  async call<T>(call: Call<T>): Promise<Answer<T>> {
+    let failure: GithubError | undefined;
+    for (const member of this.#inOrder()) {
+      try {
+        const answer = await member.call(call);
+        this.#refusedAtMs.delete(member);
+        return answer;
+      } catch (error) {
+        if (!(error instanceof GithubError) || !isTheMembersOwn(error)) throw error;
+        if (error.kind !== 'rate-limited') this.#refusedAtMs.set(member, this.#clock.now());
+        failure = sooner(failure, error);
+      }
+    }
+    throw failure ?? new Error('a shared load has members');
+  }
+
+  /** Those that were refused lately come last: when all others fail, they may be well again. */
+  #inOrder(): readonly LoadMember[] {
+    const now = this.#clock.now();
+    return this.#members
+      .map((member) => {
+        const refusedAtMs = this.#refusedAtMs.get(member);
+        const refused = refusedAtMs !== undefined && Math.abs(now - refusedAtMs) < REFUSED_MS;
+        return { member, refused, headroom: member.headroom() };
+      })
+      .sort((a, b) => Number(a.refused) - Number(b.refused) || b.headroom - a.headroom)
+      .map(({ member }) => member);
+  }
+}
+
+/** Nothing was done, and another App may fare better. */
+function isTheMembersOwn({ kind }: GithubError): boolean {
+  return kind === 'unauthorized' || kind === 'forbidden' || kind === 'rate-limited';
+}
+
+/** Of several refusals the one that passes first; a limit passes by itself, and wins over what somebody has to mend. */
+function sooner(one: GithubError | undefined, other: GithubError): GithubError {
+  if (one === undefined) return other;
+  const waitOf = (error: GithubError) =>
+    error.kind === 'rate-limited' ? (error.retryAfterMs ?? 0) : Number.POSITIVE_INFINITY;
+  return waitOf(other) < waitOf(one) ? other : one;
+}
