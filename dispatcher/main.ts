@@ -11,13 +11,16 @@ import { GithubTimes } from './github/github-time.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createAdminListener } from './http/admin.ts';
 import { createPublicListener } from './http/public.ts';
-import { createPoller, type Poller } from './intake/poller.ts';
+import { CatchUp } from './intake/catch-up.ts';
+import { GapWatch } from './intake/gap-watch.ts';
+import { createPoller } from './intake/poller.ts';
 import { createIntake } from './intake/webhook.ts';
 import { type AreStrangers, PLATFORM } from './ledger/facts.ts';
 import type { RunnerRow } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
+import { Episodes } from './observability/episodes.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { problemLines, problemsOf, type RegistrationProblem, setAsideLines } from './observability/problems.ts';
 import { steadyClock } from './steady-clock.ts';
@@ -39,7 +42,6 @@ export interface Dispatcher {
 
 /** What the listeners and the ledger get of the time to stop; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
-const CATCH_UP_AT_ONCE = 4;
 
 /** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
@@ -59,6 +61,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   });
   const budgets = new BudgetPool(clock);
   const times = new GithubTimes(clock, log);
+  const shedding = new Episodes({ clock, log, event: 'intake.shedding' });
   const metrics = createMetrics({
     sources: {
       ledger,
@@ -68,6 +71,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       budgets: () => budgets.snapshot(),
       problems: (registration) => problemsNow(registration),
       clocks: () => times.aheadMs(),
+      shedding: () => shedding.current().map(({ name }) => name),
       ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
     },
   });
@@ -129,6 +133,26 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     });
   };
   const setAside = new Set(quarantined.map(({ name }) => name));
+  const catchUp = new CatchUp({
+    poll: async (registration) => {
+      const askedAtMs = clock.now();
+      const complete = await poller.pollNow(registration);
+      // A pass that was under way may have looked there before the loss.
+      const startedAtMs = poller.statusOf(registration)?.lastStartedAtMs ?? askedAtMs;
+      return startedAtMs >= askedAtMs ? complete : await poller.pollNow(registration);
+    },
+    registrations: () => registrations,
+    clock,
+    random,
+    log,
+  });
+  const gapWatch = new GapWatch({
+    clock: options.clock,
+    onGap: (ms) => {
+      log.warn('gap', { ms, reason: 'the dispatcher stood still: what GitHub sent meanwhile is asked for' });
+      catchUp.all('gap');
+    },
+  });
   const intake = createIntake({
     ledger,
     clock,
@@ -139,14 +163,28 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     tenants: () => dispatcher.tenants,
     setAside: (name) => setAside.has(name),
     onRecorded: () => engine.wake(),
+    onLost: (loss) => {
+      const [only, ...others] = loss.speakers;
+      const ofOne = loss.cause === 'rate' && only !== undefined && others.length === 0;
+      shedding.met(ofOne ? `${loss.cause} ${only.endpoint}` : loss.cause, loss.from);
+      catchUp.lost(loss);
+    },
+    limits: { maxPerMinute: dispatcher.deliveriesPerMinute },
   });
-  const publicListener = createPublicListener({ intake, clock, metrics });
+  const publicListener = createPublicListener({
+    intake,
+    clock,
+    metrics,
+    trustedProxies: dispatcher.trustedProxies,
+    onYield: (from) => shedding.met('connections', from),
+  });
   const adminListener = createAdminListener({
     ledger,
     clock,
     log,
     metrics,
     token: dispatcher.adminToken,
+    trustedProxies: dispatcher.trustedProxies,
     admit,
     registrations: () => registrations,
     quarantined: () => quarantined,
@@ -173,17 +211,22 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         .filter(([, failures]) => failures.includes('not listed yet'))
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
-      const problems = [...setAsideLines(quarantined), ...problemLines(registrations, problemsNow)];
+      const problems = [
+        // Not a reason to be sent no requests: whoever can cause it could take the service away then.
+        ...shedding.current().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
+        ...setAsideLines(quarantined),
+        ...problemLines(registrations, problemsNow),
+      ];
       return { ready: reasons.length === 0, reasons, ...(problems.length === 0 ? {} : { problems }) };
     },
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });
 
-  let stopping = false;
   async function stop(): Promise<void> {
-    stopping = true;
     log.info('stopping', { withinMs: dispatcher.shutdownMs });
-    await Promise.all([publicListener.close(CLOSING_MS), poller.stop(), housekeeping.stop()]);
+    gapWatch.stop();
+    await Promise.all([publicListener.close(CLOSING_MS), catchUp.stop(), poller.stop(), housekeeping.stop()]);
+    shedding.close();
     await engine.stop(Math.max(0, dispatcher.shutdownMs - 2 * CLOSING_MS));
     await adminListener.close(CLOSING_MS);
     await providers.close();
@@ -197,7 +240,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     const publicPort = await publicListener.listen(dispatcher.publicListen.host, dispatcher.publicListen.port);
     poller.start();
     housekeeping.start();
-    const caughtUp = catchUp(poller, [...tenants.keys()], () => stopping, log);
+    catchUp.all('start');
+    gapWatch.start();
     log.info('started', {
       publicPort,
       adminPort,
@@ -208,10 +252,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     return {
       publicPort,
       adminPort,
-      async stop() {
-        await stop();
-        await caughtUp;
-      },
+      stop,
     };
   } catch (error) {
     await stop();
@@ -252,26 +293,6 @@ function conflictsOf({ conflicts }: Configuration, registration: string): readon
   return conflicts
     .filter(({ registrations }) => registrations.includes(registration))
     .map(({ problem }) => formatProblem(problem));
-}
-
-/** What happened while nobody listened is asked once, also of registrations that are not polled otherwise. */
-async function catchUp(
-  poller: Poller,
-  registrations: readonly string[],
-  stopping: () => boolean,
-  log: Log,
-): Promise<void> {
-  const waiting = [...registrations];
-  const work = async () => {
-    for (let name = waiting.shift(); name !== undefined && !stopping(); name = waiting.shift()) {
-      try {
-        if (!(await poller.pollNow(name)) && !stopping()) log.warn('catch-up-incomplete', { registration: name });
-      } catch (error) {
-        log.error('catch-up-failed', { registration: name, error });
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: CATCH_UP_AT_ONCE }, work));
 }
 
 /** A backend that is not fit for service. The message says what to do. */

@@ -62,6 +62,7 @@ export async function readDispatcher(
   const adminToken = readAdminToken(reading);
   const logLevel = reading.section(['logLevel'], form.logLevel) ?? 'info';
   const limits = reading.section(['limits'], form.limits);
+  const trustedProxies = reading.section(['trustedProxies'], form.trustedProxies) ?? [];
   const retention = reading.section(['retention'], form.retention);
   const unsafeProcessBackend = reading.section(['unsafeProcessBackend'], form.unsafeProcessBackend) ?? false;
   const shared = await readShared(reading, { ...context, unsafeProcessBackend });
@@ -83,6 +84,8 @@ export async function readDispatcher(
         tenants,
         maxRunners: limits?.maxRunners ?? 1000,
         maxLaunches: limits?.maxLaunches ?? 20,
+        deliveriesPerMinute: limits?.deliveriesPerMinute ?? 60_000,
+        trustedProxies,
         shutdownMs: durationMs(limits?.shutdown, 20_000),
         retention: {
           deliveriesMs: durationMs(retention?.deliveries, DELIVERIES_MS),

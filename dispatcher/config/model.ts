@@ -233,6 +233,10 @@ export interface DispatcherConfig {
   readonly maxRunners: number;
   /** Concurrent launches over all registrations. */
   readonly maxLaunches: number;
+  /** Of one webhook endpoint, also all at once. */
+  readonly deliveriesPerMinute: number;
+  /** Addresses and networks in CIDR notation. */
+  readonly trustedProxies: readonly string[];
   /** Stops within this after SIGTERM. */
   readonly shutdownMs: number;
   readonly retention: Retention;

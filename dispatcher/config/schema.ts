@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../labels/duration.ts';
 import { nearest } from '../labels/nearest.ts';
+import { networkOf } from './network.ts';
 
 /** One line for each unknown key, in the order of the issue's `keys`. */
 function strict<Shape extends z.core.$ZodShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
@@ -324,6 +325,16 @@ export const dispatcherFile = strict({
     .optional()
     .describe('Default: 0.0.0.0:8080 and 127.0.0.1:9090.'),
   adminToken: secret,
+  trustedProxies: z
+    .array(
+      z
+        .string()
+        .max(64)
+        .refine((text) => networkOf(text) !== undefined, 'an address, or a network such as 10.0.0.0/8'),
+    )
+    .max(1_000)
+    .optional()
+    .describe('Addresses and networks of proxies whose X-Forwarded-For and Forwarded are believed.'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).optional(),
   webhooks: z
     .array(
@@ -348,6 +359,14 @@ export const dispatcherFile = strict({
   limits: strict({
     maxRunners: z.int().min(1).max(100_000).optional(),
     maxLaunches: z.int().min(1).max(1000).optional(),
+    deliveriesPerMinute: z
+      .int()
+      .min(60)
+      .max(10_000_000)
+      .optional()
+      .describe(
+        'Webhook deliveries of one endpoint, also all at once. Beyond it that endpoint gets 429. Default: 60000.',
+      ),
     shutdown: duration.optional(),
   }).optional(),
   retention: strict({

@@ -1,7 +1,7 @@
 /** Who may use the admin API. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { Secret } from '../config/model.ts';
 import { AdminProblem } from './admin-problem.ts';
 
@@ -15,23 +15,35 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
 }
 
-export function requireAccess(token: Secret | undefined): RequestHandler {
-  return hasToken(token) ? requireToken(token) : requireThisMachine;
+export interface Guesses {
+  /** Resolves when a wrong token of the request's sender may be answered; undefined: too many of it wait. */
+  guessed(request: Request): Promise<void> | undefined;
 }
 
-function requireToken(token: Secret): RequestHandler {
+export function requireAccess(token: Secret | undefined, guesses: Guesses): RequestHandler {
+  return hasToken(token) ? requireToken(token, guesses) : requireThisMachine;
+}
+
+function requireToken(token: Secret, guesses: Guesses): RequestHandler {
   // Hashes have one length, so that the comparison does not tell the token's.
   const expected = digest(token.reveal());
-  return (request, response, next) => {
+  return async (request, response, next) => {
     const given = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
     if (given !== undefined && timingSafeEqual(digest(given), expected)) {
       next();
       return;
     }
     response.set('WWW-Authenticate', 'Bearer realm="shr admin"');
-    throw given === undefined
-      ? new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token")
-      : new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
+    if (given === undefined) {
+      throw new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token");
+    }
+    const answerable = guesses.guessed(request);
+    if (answerable === undefined) {
+      response.set({ 'Retry-After': '5', Connection: 'close' });
+      throw new AdminProblem(429, 'too many wrong tokens from this address', 'find out who sends them');
+    }
+    await answerable;
+    throw new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
   };
 }
 

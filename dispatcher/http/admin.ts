@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts';
 import type { Secret } from '../config/model.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import { hasToken, isLoopback, requireAccess } from './admin-access.ts';
+import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
 
@@ -25,11 +26,15 @@ export interface AdminListenerOptions extends AdminSources {
   /** Is the ledger writable, the configuration loaded, the first listing done? */
   readiness(): Promise<Readiness>;
   readonly metrics: { expose(): Promise<{ readonly contentType: string; readonly text: string }> };
+  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are believed. */
+  readonly trustedProxies?: readonly string[];
   readonly limits?: Partial<AdminLimits>;
 }
 
 export interface AdminLimits {
+  /** Beyond it the oldest that was not authenticated gives way. */
   readonly maxConnections: number;
+  readonly maxHeaderBytes: number;
   /** To the end of the request; no request here has a body. */
   readonly requestTimeoutMs: number;
   /** To the answer. */
@@ -39,6 +44,7 @@ export interface AdminLimits {
 
 const defaultAdminLimits: AdminLimits = {
   maxConnections: 128,
+  maxHeaderBytes: 16 * 1024,
   requestTimeoutMs: 10_000,
   answerTimeoutMs: 30_000,
   keepAliveMs: 5_000,
@@ -56,17 +62,19 @@ export interface AdminListener {
 
 export function createAdminListener(options: AdminListenerOptions): AdminListener {
   const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
+  const door = new AdminDoor(options, limits);
   const server = createServer(
     {
-      maxHeaderSize: 16 * 1024,
+      maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.requestTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: 1_000,
     },
-    adminApp(options, limits),
+    adminApp(options, limits, door),
   );
-  server.maxConnections = limits.maxConnections;
+  server.timeout = limits.answerTimeoutMs + limits.requestTimeoutMs;
+  server.on('connection', (socket) => door.arrive(socket));
   return {
     async listen(host, port) {
       if (!isLoopback(host) && !hasToken(options.token)) {
@@ -86,6 +94,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
       });
     },
     close(withinMs) {
+      door.close();
       return new Promise((resolve) => {
         const cancel = options.clock.after(withinMs, () => server.closeAllConnections());
         server.close(() => {
@@ -97,14 +106,14 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
   };
 }
 
-function adminApp(options: AdminListenerOptions, limits: AdminLimits) {
+function adminApp(options: AdminListenerOptions, limits: AdminLimits, door: AdminDoor) {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.enable('case sensitive routing');
 
-  app.use(answeredInTime(options, limits.answerTimeoutMs), hardened, withoutBody);
+  app.use(door.received, answeredInTime(options, limits.answerTimeoutMs), hardened, withoutBody);
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
@@ -117,7 +126,7 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits) {
     const readiness = await looking;
     response.status(readiness.ready ? 200 : 503).json(readiness);
   });
-  app.use(requireAccess(options.token));
+  app.use(requireAccess(options.token, door), door.authenticated);
   app.get('/metrics', async (_request, response) => {
     const { contentType, text } = await options.metrics.expose();
     response.set('Content-Type', contentType).send(text);

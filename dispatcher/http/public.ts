@@ -3,15 +3,18 @@
  * what a delivery means is the intake's.
  */
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.ts';
-import type { Answer, IntakeMetrics } from '../intake/answer.ts';
+import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
+import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
+import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
+import { type Place, type PlaceLimits, Places } from './places.ts';
 
-export interface PublicLimits {
-  readonly maxConnections: number;
+export interface PublicLimits extends PlaceLimits {
   readonly maxHeaderBytes: number;
-  /** From the connection, or the end of the request before, to the end of the headers. */
+  /** From the connection, or the first byte of a later request, to the end of the headers. */
   readonly headersTimeoutMs: number;
   /** To the end of the body. GitHub itself gives up after 10 s (Enterprise Server: 30 s). */
   readonly requestTimeoutMs: number;
@@ -19,21 +22,39 @@ export interface PublicLimits {
   readonly keepAliveMs: number;
   /** A refused request is read on, so that its sender gets to read the answer, but not beyond this. */
   readonly maxDiscardedBytes: number;
+  /** Requests of one connection that wait for their answer. GitHub and common proxies send one at a time. */
+  readonly maxPipelined: number;
 }
 
 export const defaultPublicLimits: PublicLimits = {
   maxConnections: 2_048,
+  // A burst of GitHub's through one ingress has a few hundred on the way; each is whole in a fraction of a second.
+  maxUnfinishedPerAddress: 512,
+  bodyGraceMs: 3_000,
+  // A delivery of 25 KB has 9 s with it, about as long as GitHub waits.
+  minBodyBytesPerSecond: 4 * 1024,
   maxHeaderBytes: 16 * 1024,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveMs: 65_000,
   maxDiscardedBytes: 26 * 1024 * 1024,
+  maxPipelined: 16,
 };
+
+/**
+ * Connections that the system completes before they are taken: as many as may come between two turns of the event loop.
+ * Linux caps it at `net.core.somaxconn`, 4,096. What does not fit is tried again by its sender a second later.
+ */
+const BACKLOG = 4_096;
 
 export interface PublicListenerOptions {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly metrics: Pick<IntakeMetrics, 'delivery'>;
+  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are believed. */
+  readonly trustedProxies?: readonly string[];
+  /** A connection that carried no request gave way. Must not throw. */
+  readonly onYield?: (from: string) => void;
   readonly limits?: Partial<PublicLimits>;
 }
 
@@ -44,12 +65,21 @@ export interface PublicListener {
   close(withinMs: number): Promise<void>;
 }
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly place: Place;
+}
+
 const sharedPath = '/webhooks/github';
 const registrationPath = /^\/webhooks\/github\/([a-z0-9-]{1,32})$/;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
   const { intake, clock, metrics } = options;
   const limits: PublicLimits = { ...defaultPublicLimits, ...options.limits };
+  const proxies = new TrustedProxies(options.trustedProxies ?? []);
+  const places = new Places({ limits, clock, onYield: (from) => options.onYield?.(from) });
+  const placeOf = new WeakMap<Socket, Place>();
   let closing = false;
 
   const server = createServer(
@@ -63,44 +93,74 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       noDelay: true,
     },
     (request, response) => {
+      const place = placeOf.get(request.socket);
+      if (place === undefined || place.answering >= limits.maxPipelined) {
+        request.socket.destroy();
+        return;
+      }
       const path = pathOf(request.url ?? '');
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
       if (path !== sharedPath && registration === undefined) {
         metrics.delivery('no-endpoint');
-        refuse(request, response, noSuchPath);
+        refuse({ request, response, place }, noSuchPath);
       } else if (request.method !== 'POST') {
         metrics.delivery('no-method');
-        refuse(request, response, onlyPost);
+        refuse({ request, response, place }, onlyPost);
       } else {
-        carry(request, response, registration);
+        carry({ request, response, place }, registration);
       }
     },
   );
-  server.maxConnections = limits.maxConnections;
+  // The last resort: here the newest are refused. Before that the oldest unfinished give way.
+  server.maxConnections = limits.maxConnections + BACKLOG;
+  // A sender that never reads its answers is idle, too.
+  server.timeout = limits.keepAliveMs + limits.requestTimeoutMs;
+  server.on('connection', (socket: Socket) => {
+    const peer = socket.remoteAddress ?? '';
+    const place = places.arrive(proxies.has(peer) ? undefined : addressKey(peer), { end: () => socket.destroy() });
+    placeOf.set(socket, place);
+    socket.once('close', () => place.leave());
+  });
   server.on('clientError', (error, socket) => {
     const code = 'code' in error ? error.code : undefined;
     if (code === 'ERR_HTTP_REQUEST_TIMEOUT') metrics.delivery('slow');
     endBroken(socket, code);
   });
 
-  function carry(request: IncomingMessage, response: ServerResponse, registration: string | undefined): void {
-    const reception = intake.receive(registration, request.headers);
+  function addressOf({ request, place }: Exchange): string {
+    return place.peer ?? addressKey(clientAddress(request.socket.remoteAddress ?? '', request.headers, proxies));
+  }
+
+  function carry(exchange: Exchange, registration: string | undefined): void {
+    const { request, response, place } = exchange;
+    const from = addressOf(exchange);
+    let over = false;
+    const turnAway = (result: Answer) => {
+      over = true;
+      cutOff(exchange, result);
+    };
+    const reception = intake.receive(registration, request.headers, { from, turnAway });
     if ('status' in reception) {
-      refuse(request, response, reception);
+      refuse(exchange, reception, from);
       return;
     }
-    let over = false;
+    place.begin(from, (why) => turnAway(reception.cutOff(why)));
     request.on('data', (chunk: Buffer) => {
       if (over) return;
+      place.received(chunk.length);
       const refusal = reception.take(chunk);
       if (refusal === undefined) return;
       over = true;
-      refuse(request, response, refusal);
+      refuse(exchange, refusal, from);
     });
     request.on('end', () => {
       if (over) return;
       over = true;
-      void reception.finish().then((result) => answer(response, result));
+      place.complete();
+      void reception.finish().then((result) => {
+        answer(response, result);
+        place.answered(isVerified(result.outcome));
+      });
     });
     request.on('close', () => {
       if (!over && !request.complete) reception.abandon();
@@ -109,14 +169,30 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   /** Answers before the request has ended, and reads on for a while: a closed socket could swallow the answer. */
-  function refuse(request: IncomingMessage, response: ServerResponse, result: Answer): void {
+  function refuse(exchange: Exchange, result: Answer, from = addressOf(exchange)): void {
+    const { request, response, place } = exchange;
     answer(response, result);
+    place.begin(from, () => request.socket.destroy());
     let discardedBytes = 0;
+    let pieces = 0;
     request.on('data', (chunk: Buffer) => {
       discardedBytes += chunk.length;
-      if (discardedBytes > limits.maxDiscardedBytes) request.destroy();
+      pieces += 1;
+      place.received(chunk.length);
+      const endless = discardedBytes > limits.maxDiscardedBytes || tooManyPieces(pieces, discardedBytes);
+      if (endless) request.socket.destroy();
     });
+    request.on('end', () => place.discarded());
     request.on('error', ignoreReset);
+  }
+
+  /** Its connection is needed: nothing more of it is read. */
+  function cutOff({ request, response, place }: Exchange, result: Answer): void {
+    place.leave();
+    response.setHeader('connection', 'close');
+    answer(response, result);
+    response.once('finish', () => request.socket.destroy());
+    request.pause();
   }
 
   function answer(response: ServerResponse, result: Answer): void {
@@ -136,7 +212,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     listen(host, port) {
       return new Promise((resolve, reject) => {
         server.once('error', reject);
-        server.listen(port, host, () => {
+        server.listen({ port, host, backlog: BACKLOG }, () => {
           server.off('error', reject);
           const address = server.address();
           resolve(typeof address === 'object' && address !== null ? address.port : port);
@@ -145,6 +221,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     },
     close(withinMs) {
       closing = true;
+      places.close();
       return new Promise((resolve) => {
         const cancel = clock.after(withinMs, () => server.closeAllConnections());
         server.close(() => {

@@ -5,8 +5,10 @@
  * - `ping`, `not-ours`, `no-job`, `unknown-status`: well signed, and nothing to write.
  * - `unsigned`, `bad-signature`, `no-secret`: nobody that we know said this.
  * - `foreign`: well signed, but about a repository that the secret does not speak for.
- * - `overloaded`: beyond a bound of ours. `ledger-unavailable`: the ledger takes nothing now.
- * - `failed`: a defect of ours. `aborted`: the sender went away. `slow`: it was cut off.
+ * - `overloaded`: too many wait for the ledger. `ledger-unavailable`: the ledger takes nothing now.
+ * - `over-rate`: the endpoint is at its bound of deliveries a minute.
+ * - `gave-way`: unfinished when others needed its place. `slow`: it was cut off. `fragmented`: in pieces of a few bytes.
+ * - `failed`: a defect of ours. `aborted`: the sender went away.
  */
 export type DeliveryOutcome =
   | 'recorded'
@@ -26,10 +28,23 @@ export type DeliveryOutcome =
   | 'malformed'
   | 'foreign'
   | 'overloaded'
+  | 'over-rate'
+  | 'gave-way'
+  | 'fragmented'
   | 'ledger-unavailable'
   | 'failed'
   | 'aborted'
   | 'slow';
+
+const OF_VERIFIED: ReadonlySet<DeliveryOutcome> = new Set([
+  ...(['recorded', 'duplicate', 'ping', 'not-ours', 'no-job', 'unknown-status', 'foreign', 'malformed'] as const),
+  ...(['overloaded', 'ledger-unavailable', 'failed'] as const),
+]);
+
+/** Whether only a delivery whose signature was right can have this outcome. */
+export function isVerified(outcome: DeliveryOutcome): boolean {
+  return OF_VERIFIED.has(outcome);
+}
 
 export interface Answer {
   readonly status: number;

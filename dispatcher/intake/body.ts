@@ -1,15 +1,17 @@
 /** Room that all bodies share. */
 export interface Allowance {
-  /** False: there is no room for so many bytes more. */
+  /** False: there is no room for so many bytes more, and the oldest body is the one that asks. */
   reserve(bytes: number): boolean;
   release(bytes: number): void;
 }
 
-const firstGrowthBytes = 16 * 1024;
+/** Below this a piece is not worth a second copy: the connection itself costs more. */
+const firstGrowthBytes = 1024;
 
 /**
- * A body that is being received. Grows by doubling into one piece: a list of chunks would let a sender of one-byte
- * chunks spend a hundred bytes of ours for each of its own. A body that comes in one piece is not copied.
+ * A body that is being received. Room is taken for what has arrived, at most twice as much, whatever length was announced.
+ * Grows by doubling into one piece: a list of chunks would let a sender of one-byte chunks spend a hundred bytes of ours
+ * for each of its own. A body that comes in one piece is not copied.
  */
 export class KeptBody {
   readonly #allowance: Allowance;

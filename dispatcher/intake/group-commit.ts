@@ -22,7 +22,10 @@ export interface GroupCommitOptions {
   /** Runs the action once whatever has come in by now was read: `setImmediate`. */
   readonly defer: (action: () => void) => void;
   readonly maxGroup: number;
-  /** Those that wait for their group; beyond it a delivery is `overloaded` at once. */
+  /**
+   * Those of one endpoint that wait for their group; beyond it, or beyond four times as many of all together, a delivery
+   * is `overloaded` at once.
+   */
   readonly maxWaiting: number;
 }
 
@@ -37,7 +40,9 @@ const maxTurns = 3;
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #states: StateLog;
-  #waiting: Waiting[] = [];
+  /** By endpoint, so that one with many takes no more of a group than the others leave. */
+  readonly #queues = new Map<string, Waiting[]>();
+  #waiting = 0;
   #working = false;
 
   constructor(options: GroupCommitOptions) {
@@ -47,9 +52,13 @@ export class GroupCommit {
 
   /** Resolves after the commit, never rejects. */
   record(delivery: Delivery, fact: JobFact | null): Promise<Recorded> {
-    if (this.#waiting.length >= this.#options.maxWaiting) return Promise.resolve('overloaded');
+    const { maxWaiting } = this.#options;
+    const queue = this.#queues.get(delivery.endpoint) ?? [];
+    if (queue.length >= maxWaiting || this.#waiting >= 4 * maxWaiting) return Promise.resolve('overloaded');
     return new Promise((settle) => {
-      this.#waiting.push({ delivery, fact, settle });
+      queue.push({ delivery, fact, settle });
+      this.#queues.set(delivery.endpoint, queue);
+      this.#waiting += 1;
       if (this.#working) return;
       this.#working = true;
       this.#gather(0, maxTurns);
@@ -63,19 +72,31 @@ export class GroupCommit {
    */
   #gather(known: number, turns: number): void {
     this.#options.defer(() => {
-      const waiting = this.#waiting.length;
+      const waiting = this.#waiting;
       if (turns > 0 && waiting > known && waiting < this.#options.maxGroup) this.#gather(waiting, turns - 1);
       else void this.#work();
     });
   }
 
   async #work(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting.slice(0, this.#options.maxGroup);
-      this.#waiting = this.#waiting.slice(this.#options.maxGroup);
-      await this.#commit(group);
-    }
+    while (this.#waiting > 0) await this.#commit(this.#nextGroup());
     this.#working = false;
+  }
+
+  /** An equal share of each endpoint, then what room is left; whoever was first comes last in the next group. */
+  #nextGroup(): readonly Waiting[] {
+    const group: Waiting[] = [];
+    while (group.length < this.#options.maxGroup && this.#queues.size > 0) {
+      const share = Math.max(1, Math.floor((this.#options.maxGroup - group.length) / this.#queues.size));
+      for (const [endpoint, queue] of [...this.#queues]) {
+        group.push(...queue.splice(0, Math.min(share, this.#options.maxGroup - group.length)));
+        this.#queues.delete(endpoint);
+        if (queue.length > 0) this.#queues.set(endpoint, queue);
+        if (group.length >= this.#options.maxGroup) break;
+      }
+    }
+    this.#waiting -= group.length;
+    return group;
   }
 
   async #commit(group: readonly Waiting[]): Promise<void> {

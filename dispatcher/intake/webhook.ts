@@ -7,12 +7,14 @@
  * | answer | when |
  * |---|---|
  * | 404 | no such endpoint |
- * | 503 | too many at once |
+ * | 429 | the endpoint is at its bound of deliveries a minute |
  * | 415 | not `application/json`, or compressed |
  * | 401 | no `X-Hub-Signature-256`, or nobody here could have signed it |
  * | 413 | longer than the limit, announced or met |
- * | 503 | no memory for this body now |
+ * | 400 | in pieces of a few bytes |
+ * | 503, 408 | the oldest unfinished one when places or memory run out, or too slow |
  * | 401 | the signature is wrong |
+ * | 429 | the endpoint is at its bound of deliveries a minute |
  * | 400 | `X-GitHub-Event` or `X-GitHub-Delivery` is missing or malformed |
  * | 200 | `ping`, and every event that is not ours: another status would mark the delivery failed in the user's settings |
  * | 400 | the body is not JSON, or its job cannot be told: identity, status, labels |
@@ -32,10 +34,30 @@ import type { Clock } from '../clock.ts';
 import type { Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
-import { type Answer, type DeliveryOutcome, type IntakeMetrics, retryAfterSeconds } from './answer.ts';
-import { type Allowance, KeptBody } from './body.ts';
-import { type Candidate, EndpointIndex, type Speaker } from './endpoints.ts';
-import { GroupCommit, type Recorded } from './group-commit.ts';
+import type { Answer, DeliveryOutcome, IntakeMetrics } from './answer.ts';
+import {
+  answerOf,
+  foreign,
+  malformed,
+  noJob,
+  noSecret,
+  noSuchRegistration,
+  notOurs,
+  overRate,
+  pong,
+  registrationSetAside,
+  signedWithSha1,
+  tooLarge,
+  unknownStatus,
+  unsigned,
+  wrongContentType,
+} from './answers.ts';
+import { KeptBody } from './body.ts';
+import { EndpointIndex, type Speaker } from './endpoints.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { Loss, LossCause } from './losses.ts';
+import { DeliveryRates } from './rate.ts';
+import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
 import { actionOf, factFromEvent, repositoryOf, workflowJobEventSchema } from './workflow-job.ts';
 
@@ -44,12 +66,12 @@ export interface IntakeLimits {
   readonly maxBodyBytes: number;
   /** Of a `workflow_job`, which is kept until its signature is checked. GitHub's are 8 to 25 KB. */
   readonly maxJobBytes: number;
-  /** Of all bodies that are kept at one time. */
+  /** Of all bodies that are being received, by what has arrived. Beyond it the oldest of them gives way. */
   readonly maxBufferedBytes: number;
-  /** Deliveries between their headers and their answer. */
-  readonly maxInFlight: number;
-  /** Deliveries that wait for a commit. */
+  /** Verified deliveries of one endpoint that wait for a commit; of all together four times as many. */
   readonly maxWaiting: number;
+  /** Verified deliveries of one endpoint, also all at once. */
+  readonly maxPerMinute: number;
   /** Deliveries in one commit: a bound on how long the event loop stands still. */
   readonly maxGroup: number;
 }
@@ -58,8 +80,9 @@ export const defaultIntakeLimits: IntakeLimits = {
   maxBodyBytes: 25 * 1024 * 1024,
   maxJobBytes: 1024 * 1024,
   maxBufferedBytes: 64 * 1024 * 1024,
-  maxInFlight: 1_024,
   maxWaiting: 1_024,
+  // 20,000 jobs a minute, each queued, started and ended: GitHub's largest customers stay below it.
+  maxPerMinute: 60_000,
   maxGroup: 128,
 };
 
@@ -77,6 +100,8 @@ export interface IntakeOptions {
   /** Something was recorded: wake the engine. Must not throw. */
   readonly onRecorded: () => void;
   readonly metrics: IntakeMetrics;
+  /** Hears of each delivery that was not taken although it was, or may have been, one of GitHub's. Must not throw. */
+  readonly onLost?: (loss: Loss) => void;
   readonly limits?: Partial<IntakeLimits>;
   /** Default: `setImmediate`, which runs when what the sockets held by now was read. */
   readonly defer?: (action: () => void) => void;
@@ -85,19 +110,17 @@ export interface IntakeOptions {
 /** Header names in lower case, as node:http gives them. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** One delivery whose headers were accepted. Ends with exactly one answer, or with `abandon`. */
-export interface Reception {
-  /** An answer here is final: the rest of the body is of no interest. */
-  take(chunk: Buffer): Answer | undefined;
-  /** The body is complete. Resolves when what is to be written is durable. Never rejects. */
-  finish(): Promise<Answer>;
-  /** The sender went away. */
-  abandon(): void;
+/** Who brings a delivery: a connection. */
+export interface Carrier {
+  /** The sender's address, for people. */
+  readonly from: string;
+  /** The delivery had to give way: answer so, and read no more of it. */
+  turnAway(answer: Answer): void;
 }
 
 export interface Intake {
   /** `registration`: the name in `/webhooks/github/<name>`; undefined for the shared endpoint. */
-  receive(registration: string | undefined, headers: Headers): Reception | Answer;
+  receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer;
 }
 
 /** With a digit in `projects_v2_item`. */
@@ -120,41 +143,57 @@ export function createIntake(options: IntakeOptions): Intake {
   });
   const index = indexOnce(options);
   const strangers = new Quietly(clock, log);
-  let inFlight = 0;
+  const rates = new DeliveryRates(clock, limits.maxPerMinute);
+  /** Those whose bodies are kept and not complete, the oldest first. */
+  const unfinished = new Set<DeliveryReception>();
   let buffered = 0;
-  const allowance: Allowance = {
-    reserve(bytes) {
-      if (buffered + bytes > limits.maxBufferedBytes) return false;
-      buffered += bytes;
-      return true;
-    },
-    release(bytes) {
-      buffered -= bytes;
-    },
-  };
+
+  function makeRoom(bytes: number): boolean {
+    for (const oldest of unfinished) {
+      if (buffered + bytes <= limits.maxBufferedBytes) return true;
+      oldest.giveWay();
+    }
+    return buffered + bytes <= limits.maxBufferedBytes;
+  }
+
+  /** The one that asks may be the oldest itself: then it was turned away, and its room is nobody's. */
+  function allowanceOf(asks: () => boolean) {
+    return {
+      reserve(bytes: number) {
+        if (buffered + bytes > limits.maxBufferedBytes && !(makeRoom(bytes) && asks())) return false;
+        buffered += bytes;
+        return true;
+      },
+      release(bytes: number) {
+        buffered -= bytes;
+      },
+    };
+  }
+
+  const lost = (cause: LossCause, verified: boolean, speakers: readonly Speaker[], from: string) =>
+    options.onLost?.({ cause, verified, speakers, from });
 
   function answered(answer: Answer): Answer {
     metrics.delivery(answer.outcome);
     return answer;
   }
 
-  function receive(registration: string | undefined, headers: Headers): Reception | Answer {
+  function receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
     const tried = registration === undefined ? index().shared(hookOf(headers)) : index().registration(registration);
     if (tried === undefined) {
       const setAside = registration !== undefined && options.setAside?.(registration) === true;
       return answered(setAside ? registrationSetAside : noSuchRegistration);
     }
-    if (inFlight >= limits.maxInFlight) return answered(overloaded('too many deliveries at once'));
     const wrongType = refuseContent(headers);
     if (wrongType !== undefined) return answered(wrongType);
 
     const claimed = claimedDigest(header(headers, 'x-hub-signature-256') ?? '');
     if (claimed === undefined) {
-      strangers.tell('unsigned', registration);
+      strangers.tell('unsigned', registration, carrier.from);
       return answered(header(headers, 'x-hub-signature') === undefined ? unsigned : signedWithSha1);
     }
     if (tried.length === 0) {
-      strangers.tell('no-secret', registration);
+      strangers.tell('no-secret', registration, carrier.from);
       return answered(noSecret);
     }
 
@@ -165,29 +204,56 @@ export function createIntake(options: IntakeOptions): Intake {
     const announced = Number(header(headers, 'content-length') ?? maxBytes);
     if (announced > maxBytes) return answered(tooLarge(maxBytes));
 
-    inFlight += 1;
-    return new DeliveryReception({
+    const speakers = tried.map((candidate) => candidate.speaker);
+    // Only verified deliveries use up a bound; while it is used up, the rest need not be read to be refused.
+    if (speakers.every(({ endpoint }) => rates.exhausted(endpoint))) {
+      lost('rate', false, speakers, carrier.from);
+      return answered(overRate(rates.retryAfterSeconds(speakers[0]?.endpoint ?? '')));
+    }
+
+    const reception: DeliveryReception = new DeliveryReception({
       check: new SignatureCheck(
         claimed,
         tried.map((candidate) => candidate.key),
       ),
       tried,
-      body: keep ? new KeptBody(allowance, announced) : undefined,
+      body: keep
+        ? new KeptBody(
+            allowanceOf(() => unfinished.has(reception)),
+            announced,
+          )
+        : undefined,
       maxBytes,
-      over(outcome) {
-        inFlight -= 1;
+      turnAway: carrier.turnAway,
+      complete() {
+        unfinished.delete(reception);
+      },
+      over(outcome, cause) {
+        unfinished.delete(reception);
         metrics.delivery(outcome);
+        if (cause !== undefined) lost(cause, false, speakers, carrier.from);
       },
       unknownSigner() {
-        strangers.tell('bad-signature', registration);
+        strangers.tell('bad-signature', registration, carrier.from);
       },
-      signed(speaker, body) {
-        return judge(speaker, event, header(headers, 'x-github-delivery'), body);
+      async signed(speaker, body) {
+        if (!rates.take(speaker.endpoint)) {
+          lost('rate', true, [speaker], carrier.from);
+          return overRate(rates.retryAfterSeconds(speaker.endpoint));
+        }
+        const answer = await judge(speaker, event, header(headers, 'x-github-delivery'), body);
+        if (answer.outcome === 'overloaded') lost('queue', true, [speaker], carrier.from);
+        if (answer.outcome === 'ledger-unavailable' || answer.outcome === 'failed') {
+          lost('ledger', true, [speaker], carrier.from);
+        }
+        return answer;
       },
       defect(error) {
         log.error('intake.defect', { error });
       },
     });
+    if (keep) unfinished.add(reception);
+    return reception;
   }
 
   async function judge(
@@ -256,70 +322,6 @@ export function createIntake(options: IntakeOptions): Intake {
   return { receive };
 }
 
-interface ReceptionOptions {
-  readonly check: SignatureCheck;
-  readonly tried: readonly Candidate[];
-  /** Undefined: hashed only. */
-  readonly body: KeptBody | undefined;
-  readonly maxBytes: number;
-  /** Called once, with what became of it. */
-  over(outcome: DeliveryOutcome): void;
-  unknownSigner(): void;
-  signed(speaker: Speaker, body: Buffer): Promise<Answer>;
-  defect(error: unknown): void;
-}
-
-class DeliveryReception implements Reception {
-  readonly #options: ReceptionOptions;
-  #receivedBytes = 0;
-  #open = true;
-
-  constructor(options: ReceptionOptions) {
-    this.#options = options;
-  }
-
-  take(chunk: Buffer): Answer | undefined {
-    if (!this.#open) return undefined;
-    const { check, body, maxBytes } = this.#options;
-    this.#receivedBytes += chunk.length;
-    if (this.#receivedBytes > maxBytes) return this.#close(tooLarge(maxBytes));
-    check.take(chunk);
-    if (body !== undefined && !body.append(chunk)) return this.#close(overloaded('no memory for this delivery now'));
-    return undefined;
-  }
-
-  async finish(): Promise<Answer> {
-    const { check, tried, body, unknownSigner, signed, defect } = this.#options;
-    try {
-      const signer = tried[check.signer()];
-      if (signer !== undefined) return this.#close(await signed(signer.speaker, body?.content() ?? nothing));
-      unknownSigner();
-      return this.#close(wrongSignature);
-    } catch (error) {
-      // Strangers decide what comes in here: a defect costs this delivery, not the dispatcher.
-      defect(error);
-      return this.#close(answerOf.failed);
-    }
-  }
-
-  abandon(): void {
-    if (this.#open) this.#end('aborted');
-  }
-
-  #close(answer: Answer): Answer {
-    this.#end(answer.outcome);
-    return answer;
-  }
-
-  #end(outcome: DeliveryOutcome): void {
-    this.#open = false;
-    this.#options.body?.free();
-    this.#options.over(outcome);
-  }
-}
-
-const nothing = Buffer.alloc(0);
-
 /** Anybody can send what nobody signed: one log line for each kind in ten seconds, the metrics count them all. */
 class Quietly {
   readonly #clock: Clock;
@@ -331,11 +333,11 @@ class Quietly {
     this.#log = log;
   }
 
-  tell(outcome: 'unsigned' | 'no-secret' | 'bad-signature', registration: string | undefined): void {
+  tell(outcome: 'unsigned' | 'no-secret' | 'bad-signature', registration: string | undefined, from: string): void {
     const nowMs = this.#clock.now();
     if (nowMs < (this.#quietUntilMs.get(outcome) ?? 0)) return;
     this.#quietUntilMs.set(outcome, nowMs + 10_000);
-    this.#log.warn('intake.refused', { outcome, registration: registration ?? null });
+    this.#log.warn('intake.refused', { outcome, registration: registration ?? null, from });
   }
 }
 
@@ -401,93 +403,3 @@ function describe(issue: { readonly path: readonly PropertyKey[]; readonly messa
   if (issue === undefined) return 'not a workflow_job';
   return `${issue.path.map(String).join('.') || 'body'}: ${issue.message}`;
 }
-
-// ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const pong: Answer = { status: 200, outcome: 'ping', message: 'pong: the signature is right' };
-
-const unsigned: Answer = {
-  status: 401,
-  outcome: 'unsigned',
-  message: 'X-Hub-Signature-256 is missing or malformed: give the webhook a secret',
-};
-
-const signedWithSha1: Answer = {
-  status: 401,
-  outcome: 'unsigned',
-  message: 'only X-Hub-Signature (SHA-1) was sent, which is not taken: X-Hub-Signature-256 is needed',
-};
-
-const noSecret: Answer = {
-  status: 401,
-  outcome: 'no-secret',
-  message: 'no webhook of dispatcher.yaml fits: add the App by its id, or an entry without one',
-};
-
-const wrongSignature: Answer = {
-  status: 401,
-  outcome: 'bad-signature',
-  message: "the signature does not fit: compare the webhook's secret with the dispatcher's",
-};
-
-/** Its secret may be what is wrong: nothing of the delivery can be believed. Polling finds the job after the cure. */
-const registrationSetAside: Answer = {
-  status: 503,
-  outcome: 'set-aside',
-  message: 'the configuration of this registration has problems: `shr validate` names them',
-};
-
-const noSuchRegistration: Answer = {
-  status: 404,
-  outcome: 'no-endpoint',
-  message: 'no registration of this name has a webhook secret',
-};
-
-const noJob: Answer = { status: 200, outcome: 'no-job', message: 'ignored: the delivery carries no job' };
-
-const unknownStatus: Answer = {
-  status: 200,
-  outcome: 'unknown-status',
-  message: 'ignored: a job status that this version does not know',
-};
-
-function notOurs(event: string): Answer {
-  return { status: 200, outcome: 'not-ours', message: `ignored: ${event} is not ours, only workflow_job is` };
-}
-
-function wrongContentType(message: string): Answer {
-  return { status: 415, outcome: 'content-type', message };
-}
-
-function tooLarge(maxBytes: number): Answer {
-  return { status: 413, outcome: 'too-large', message: `the body is longer than ${maxBytes} bytes` };
-}
-
-function malformed(message: string): Answer {
-  return { status: 400, outcome: 'malformed', message };
-}
-
-function foreign(owner: string, repository: string): Answer {
-  return {
-    status: 403,
-    outcome: 'foreign',
-    message: `this webhook's secret does not speak for ${owner}/${repository}: nothing was recorded`,
-  };
-}
-
-function overloaded(message: string): Answer {
-  return { status: 503, outcome: 'overloaded', message, retryAfterSeconds };
-}
-
-const answerOf: Readonly<Record<Recorded, Answer>> = {
-  recorded: { status: 202, outcome: 'recorded', message: 'recorded' },
-  duplicate: { status: 200, outcome: 'duplicate', message: 'this delivery was recorded before' },
-  overloaded: overloaded('too many deliveries wait for the ledger'),
-  'ledger-unavailable': {
-    status: 503,
-    outcome: 'ledger-unavailable',
-    message: 'the ledger takes nothing now: see the log of the dispatcher',
-    retryAfterSeconds,
-  },
-  failed: { status: 500, outcome: 'failed', message: 'could not be recorded: see the log of the dispatcher' },
-};

@@ -41,6 +41,8 @@ export interface MetricsSources {
   clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
   /** How many registrations are set aside because of their configuration. */
   quarantined?(): number;
+  /** Why requests to the public listener are turned away at present: words, and of one endpoint `rate ENDPOINT`. */
+  shedding?(): readonly string[];
   /** The size of the ledger's files. */
   ledgerBytes?(): Promise<number>;
 }
@@ -198,6 +200,7 @@ class LedgerGauges {
   readonly #lanes: Gauge;
   readonly #quarantined: Gauge;
   readonly #bytes: Gauge;
+  readonly #shedding: Gauge<'cause'>;
   readonly #demand: Gauge<'registration'>;
   readonly #supply: Gauge<'registration' | 'state'>;
   readonly #oldest: Gauge<'registration'>;
@@ -220,6 +223,11 @@ class LedgerGauges {
     this.#quarantined = gauge(
       'shr_registrations_set_aside',
       'Registrations that are not served, because of problems in their configuration',
+    );
+    this.#shedding = gauge(
+      'shr_shedding',
+      '1 while requests to the public listener are turned away, by cause',
+      'cause',
     );
     this.#bytes = gauge('shr_ledger_bytes', "Size of the ledger's files");
     this.#demand = gauge('shr_demand_jobs', 'Queued jobs that were admitted', 'registration');
@@ -271,6 +279,10 @@ class LedgerGauges {
   }
 
   async read(): Promise<void> {
+    this.#shedding.reset();
+    for (const name of this.#sources.shedding?.() ?? []) {
+      this.#shedding.set({ cause: this.#words.fold(name.split(' ', 1)[0] ?? '') }, 1);
+    }
     this.#readBudgets();
     this.#readProblems();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);

@@ -17,6 +17,8 @@ describe('the configuration', () => {
       webhooks: [],
       maxRunners: 1000,
       maxLaunches: 20,
+      deliveriesPerMinute: 60_000,
+      trustedProxies: [],
       shutdownMs: 20_000,
       logLevel: 'info',
       unsafeProcessBackend: false,

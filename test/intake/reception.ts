@@ -5,6 +5,7 @@ import { systemClock } from '../../dispatcher/clock.ts';
 import { type Registration, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
 import { createPublicListener, type PublicLimits, type PublicListener } from '../../dispatcher/http/public.ts';
 import type { IntakeMetrics } from '../../dispatcher/intake/answer.ts';
+import type { Loss } from '../../dispatcher/intake/losses.ts';
 import { createIntake, type IntakeLimits } from '../../dispatcher/intake/webhook.ts';
 import type { Delivery, JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
@@ -93,6 +94,7 @@ export interface HouseOptions {
   readonly tenants?: () => readonly TenantEntry[];
   readonly limits?: Partial<IntakeLimits>;
   readonly publicLimits?: Partial<PublicLimits>;
+  readonly trustedProxies?: readonly string[];
 }
 
 export interface House {
@@ -102,6 +104,9 @@ export interface House {
   readonly counts: Counts;
   readonly listener: PublicListener;
   readonly agent: Agent;
+  readonly losses: Loss[];
+  /** Connections without a request that gave way. */
+  yielded(): number;
   wakes(): number;
   send(delivery: DeliveryToSend): Promise<Reply>;
   close(): Promise<void>;
@@ -147,6 +152,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const plain = [plainEndpoint()];
   const nobody: Registration[] = [];
   let wakes = 0;
+  let yielded = 0;
+  const losses: Loss[] = [];
   const intake = createIntake({
     ledger: options.ledger ?? recorder,
     clock: systemClock,
@@ -157,6 +164,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     onRecorded: () => {
       wakes += 1;
     },
+    onLost: (loss) => losses.push(loss),
     ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
@@ -164,6 +172,10 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     intake,
     clock: systemClock,
     metrics: counts,
+    onYield: () => {
+      yielded += 1;
+    },
+    ...(options.trustedProxies === undefined ? {} : { trustedProxies: options.trustedProxies }),
     ...(options.publicLimits === undefined ? {} : { limits: options.publicLimits }),
   });
   const port = await listener.listen('127.0.0.1', 0);
@@ -175,6 +187,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     counts,
     listener,
     agent,
+    losses,
+    yielded: () => yielded,
     wakes: () => wakes,
     send: (delivery) => send(port, agent, delivery),
     async close() {

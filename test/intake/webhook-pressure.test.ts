@@ -96,57 +96,107 @@ describe('webhook intake under pressure', () => {
       expect(house.recorder.recorded[0]?.fact?.jobName).to.equal('update');
     });
 
-    it('share one allowance: beyond it 503, and all is well when they are gone', async () => {
+    // W7
+    it('share one allowance: beyond it the oldest unfinished one gives way, and the newest is taken', async () => {
       await open({ limits: { maxBufferedBytes: 70_000 } });
       const body = exampleBody();
-      const waiting = [0, 1, 2, 3].map(() => openDelivery(house.port, body));
-      for (const { outgoing } of waiting) outgoing.write(body.slice(0, -1));
-      // Until the four have arrived there is room.
-      let greedy = await house.send({ body: padded(60_000) });
-      while (greedy.status === 400) greedy = await house.send({ body: padded(60_000) });
-      expect([greedy.status, greedy.outcome]).to.deep.equal([503, 'overloaded']);
-      expect(greedy.headers['retry-after']).to.match(/^[1-9]\d*$/);
-      for (const { outgoing } of waiting) outgoing.end(body.slice(-1));
-      expect(await Promise.all(waiting.map(({ status }) => status))).to.deep.equal([202, 202, 202, 202]);
+      const waiting = [];
+      for (let index = 0; index < 4; index += 1) {
+        const delivery = openDelivery(house.port, body);
+        delivery.outgoing.write(body.slice(0, -1));
+        waiting.push(delivery);
+      }
+      // Until the first of the four has given way there was room, or they have not all arrived.
+      while (!house.counts.outcomes.has('gave-way')) {
+        expect((await house.send({ body: padded(60_000) })).status).to.equal(400);
+      }
+      expect(house.losses.map(({ cause, verified }) => [cause, verified])).to.deep.include(['memory', false]);
+      const statuses = await Promise.all(
+        waiting.map(({ outgoing, status }) => {
+          outgoing.end(body.slice(-1));
+          return status.catch(() => 0);
+        }),
+      );
+      // The oldest first: what was turned away stands before what was served.
+      const turnedAway = statuses.filter((status) => status !== 202).length;
+      expect(statuses.slice(turnedAway)).to.deep.equal(Array.from({ length: 4 - turnedAway }, () => 202));
+      expect(turnedAway).to.be.within(1, 4);
       expect((await house.send({ body: padded(60_000) })).status).to.equal(400);
     });
 
+    it('have room by what has arrived, whatever length they announce', async () => {
+      await open({ limits: { maxBufferedBytes: 400_000 } });
+      const held = Array.from({ length: 64 }, () =>
+        openDelivery(house.port, '{', { 'content-length': String(1024 * 1024) }),
+      );
+      for (const { outgoing } of held) outgoing.write('{"padding":"');
+      for (let round = 0; round < 20; round += 1) expect((await house.send({})).status).to.equal(202);
+      expect(house.counts.outcomes.get('gave-way')).to.equal(undefined);
+      for (const { outgoing } of held) outgoing.on('error', () => {}).destroy();
+    });
+
     it('of senders that go away are forgotten', async () => {
-      await open({ limits: { maxInFlight: 1 } });
-      const { outgoing } = openDelivery(house.port, exampleBody());
-      outgoing.write('{');
+      await open({ limits: { maxBufferedBytes: 200_000 } });
+      for (let round = 1; round <= 5; round += 1) {
+        const { outgoing } = openDelivery(house.port, exampleBody());
+        outgoing.on('error', () => {});
+        await new Promise((resolve) => outgoing.write('x'.repeat(80_000), resolve));
+        await house.send({ headers: { 'x-github-event': 'ping' } });
+        outgoing.destroy();
+        await until(() => house.counts.outcomes.get('aborted') === round);
+      }
+      expect(house.counts.outcomes.get('gave-way')).to.equal(undefined);
+    });
+
+    it('in pieces of single bytes are refused before they cost a processor', async () => {
+      await open();
+      const body = exampleBody();
+      const { outgoing, status } = openDelivery(house.port, body, { 'transfer-encoding': 'chunked' });
       outgoing.on('error', () => {});
-      await until(() => outgoing.socket?.bytesWritten !== undefined && outgoing.socket.bytesWritten > 0);
-      let reply = await house.send({});
-      // The first may not have arrived yet; once it has, the second finds the house full.
-      while (reply.status === 202) reply = await house.send({});
-      expect(reply.status).to.equal(503);
-      outgoing.destroy();
-      await until(() => house.counts.outcomes.get('aborted') === 1);
+      outgoing.setNoDelay(true);
+      for (const byte of body) outgoing.write(byte);
+      outgoing.end();
+      expect(await status.catch(() => 400)).to.equal(400);
+      await until(() => house.counts.outcomes.get('fragmented') === 1);
       expect((await house.send({})).status).to.equal(202);
+    });
+
+    // T10
+    it('of a job have exactly the bound that production has: 1 MiB', async () => {
+      await open();
+      const mebibyte = 1024 * 1024;
+      expect((await house.send({ body: padded(mebibyte) })).status).to.equal(400);
+      expect((await house.send({ body: padded(mebibyte + 1) })).status).to.equal(413);
+    });
+
+    it('of a job of any size up to the bound are recorded', async () => {
+      await open();
+      const event: unknown = JSON.parse(exampleBody());
+      const body = JSON.stringify({ ...(typeof event === 'object' ? event : {}), padding: 'x'.repeat(1_000_000) });
+      expect((await house.send({ body })).status).to.equal(202);
     });
   });
 
-  it('sheds with 503 and Retry-After beyond the deliveries in flight, and takes them again later', async () => {
-    await open({ limits: { maxInFlight: 8 } });
+  it('sheds with 503 and Retry-After beyond the deliveries that wait, and takes them again later', async () => {
+    await open({ limits: { maxWaiting: 8, maxGroup: 1 } });
     let openGate = () => {};
     house.recorder.gate = new Promise((resolve) => {
       openGate = resolve;
     });
-    const early = Array.from({ length: 8 }, () => house.send({}));
-    await until(() => house.recorder.batches.length > 0);
+    const all = Array.from({ length: 14 }, () => house.send({}));
     const late: Reply[] = [];
-    while (late.length < 5) {
-      const reply = await Promise.race([house.send({}), Promise.all(early)]);
-      if (!Array.isArray(reply)) late.push(reply);
-    }
+    for (const reply of all) void reply.then((value) => value.status === 503 && late.push(value));
+    // One is being committed, eight wait.
+    await until(() => late.length === 5);
     for (const reply of late) {
       expect([reply.status, reply.outcome]).to.deep.equal([503, 'overloaded']);
       expect(reply.headers['retry-after']).to.match(/^[1-9]\d*$/);
     }
+    expect(house.losses).to.have.length(5);
+    expect(house.losses[0]).to.include({ cause: 'queue', verified: true });
     openGate();
-    const statuses = (await Promise.all(early)).map((reply) => reply.status);
-    expect(statuses).to.deep.equal(Array.from({ length: 8 }, () => 202));
+    const statuses = (await Promise.all(all)).map((reply) => reply.status).sort();
+    expect(statuses).to.deep.equal([...Array(9).fill(202), ...Array(5).fill(503)]);
     expect((await house.send({})).status).to.equal(202);
   });
 

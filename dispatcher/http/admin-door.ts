@@ -1,0 +1,73 @@
+/** Who holds a connection to the admin listener: what was not authenticated gives way, and wrong tokens wait. */
+import type { Socket } from 'node:net';
+import type { Request, RequestHandler } from 'express';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../lifecycle/ports.ts';
+import type { Guesses } from './admin-access.ts';
+import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
+import { type Place, Places } from './places.ts';
+import { WrongTokens } from './wrong-tokens.ts';
+
+export interface AdminDoorOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly trustedProxies?: readonly string[];
+}
+
+export class AdminDoor implements Guesses {
+  readonly #places: Places;
+  readonly #placeOf = new WeakMap<Socket, Place>();
+  readonly #proxies: TrustedProxies;
+  readonly #wrongTokens: WrongTokens;
+
+  constructor(options: AdminDoorOptions, { maxConnections }: { readonly maxConnections: number }) {
+    const { clock, log } = options;
+    this.#proxies = new TrustedProxies(options.trustedProxies ?? []);
+    this.#wrongTokens = new WrongTokens(clock, log);
+    this.#places = new Places({
+      // No request here has a body, so that none is too slow.
+      limits: { maxConnections, maxUnfinishedPerAddress: maxConnections, bodyGraceMs: 0, minBodyBytesPerSecond: 0 },
+      clock,
+      onYield: (from) => log.debug('admin.connection-gave-way', { from }),
+    });
+  }
+
+  arrive(socket: Socket): void {
+    const peer = socket.remoteAddress ?? '';
+    const place = this.#places.arrive(this.#proxies.has(peer) ? undefined : addressKey(peer), {
+      end: () => socket.destroy(),
+    });
+    this.#placeOf.set(socket, place);
+    socket.once('close', () => place.leave());
+  }
+
+  /** Until it is authenticated, a request may have to give way. */
+  readonly received: RequestHandler = (request, response, next) => {
+    const place = this.#placeOf.get(request.socket);
+    place?.begin(this.#addressOf(request), () => request.socket.destroy());
+    response.once('close', () => {
+      if (place === undefined) return;
+      if (place.answering > 0) place.answered(true);
+      else place.discarded();
+    });
+    next();
+  };
+
+  readonly authenticated: RequestHandler = (request, _response, next) => {
+    this.#placeOf.get(request.socket)?.complete();
+    next();
+  };
+
+  guessed(request: Request): Promise<void> | undefined {
+    return this.#wrongTokens.guessed(this.#addressOf(request));
+  }
+
+  close(): void {
+    this.#places.close();
+    this.#wrongTokens.close();
+  }
+
+  #addressOf(request: Request): string {
+    return addressKey(clientAddress(request.socket.remoteAddress ?? '', request.headers, this.#proxies));
+  }
+}

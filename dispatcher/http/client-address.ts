@@ -1,0 +1,92 @@
+/**
+ * Whose connection it is. Behind an ingress every connection comes from the ingress, and the sender's address stands in a
+ * header that anybody can write: it is believed only as far as listed proxies have handed it on.
+ */
+import { BlockList, isIP } from 'node:net';
+import { networkOf } from '../config/network.ts';
+
+/** Addresses and networks in CIDR notation: `10.0.0.0/8`, `192.0.2.7`, `fd00::/8`. */
+export class TrustedProxies {
+  readonly #list = new BlockList();
+  readonly #some: boolean;
+
+  /** Each entry is one for `networkOf`: the configuration sees to it. */
+  constructor(entries: readonly string[]) {
+    for (const entry of entries) {
+      const network = networkOf(entry);
+      if (network === undefined) throw new RangeError(`${entry} is not an address or network`);
+      this.#list.addSubnet(network.address, network.prefix, network.family);
+    }
+    this.#some = entries.length > 0;
+  }
+
+  /** IPv4 addresses in IPv6 clothes (`::ffff:10.0.0.1`) are the IPv4 ones. */
+  has(address: string): boolean {
+    if (!this.#some) return false;
+    const version = isIP(address);
+    return version !== 0 && this.#list.check(address, version === 4 ? 'ipv4' : 'ipv6');
+  }
+}
+
+interface ForwardingHeaders {
+  readonly 'x-forwarded-for'?: string | readonly string[] | undefined;
+  readonly forwarded?: string | readonly string[] | undefined;
+}
+
+/**
+ * The sender as far as listed proxies tell it: read from the right, one hop for each listed proxy. Where the two headers
+ * tell different senders, one of them was written by the sender, and the proxy's own address stands for it.
+ */
+export function clientAddress(peer: string, headers: ForwardingHeaders, proxies: TrustedProxies): string {
+  if (!proxies.has(peer)) return peer;
+  const told = [hopsOf(headers['x-forwarded-for']), forwardedHops(headers.forwarded)]
+    .filter((hops) => hops.length > 0)
+    .map((hops) => lastUntrusted(peer, hops, proxies));
+  const [first = peer, ...others] = told;
+  return others.every((other) => other === first) ? first : peer;
+}
+
+function lastUntrusted(peer: string, hops: readonly string[], proxies: TrustedProxies): string {
+  let nearest = peer;
+  for (const hop of hops.toReversed()) {
+    const address = addressOf(hop);
+    // `unknown`, a name, or nonsense: the proxy that handed it on is the last that is known.
+    if (address === undefined) return nearest;
+    nearest = address;
+    if (!proxies.has(address)) return address;
+  }
+  return nearest;
+}
+
+/** A request line and headers have 16 KB; more hops than this have no meaning. */
+const MOST_HOPS = 64;
+
+function hopsOf(header: string | readonly string[] | undefined): readonly string[] {
+  const text = typeof header === 'string' ? header : (header ?? []).join(',');
+  return text === '' ? [] : text.split(',').slice(-MOST_HOPS);
+}
+
+/** RFC 7239: `for=192.0.2.60;proto=http, for="[2001:db8::1]:4711"`. */
+function forwardedHops(header: string | readonly string[] | undefined): readonly string[] {
+  return hopsOf(header).map((element) => /(?:^|;)\s*for\s*=\s*("?)([^";]*)\1/i.exec(element)?.[2] ?? '');
+}
+
+/** Without its port. Undefined when it is not an address. */
+function addressOf(hop: string): string | undefined {
+  const text = hop.trim();
+  const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([^:]*):\d+$/.exec(text)?.[1] ?? text;
+  return isIP(bare) === 0 ? undefined : bare;
+}
+
+/** What limits count by: one IPv4 address, or a /64 network of IPv6, which one sender has to itself. */
+export function addressKey(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.split('%')[0]?.toLowerCase().split('::') ?? [];
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
+  const groups = [...left, ...Array.from({ length: zeros }, () => '0'), ...right].slice(0, 4);
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`;
+}

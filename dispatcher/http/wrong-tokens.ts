@@ -1,0 +1,71 @@
+/**
+ * Who guesses at the admin token. The right one is always let in at once, so that nobody can lock operators out who come
+ * from the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
+ */
+import type { Clock } from '../clock.ts';
+import type { Log } from '../lifecycle/ports.ts';
+import { Episodes } from '../observability/episodes.ts';
+
+interface Guesser {
+  guesses: number;
+  lastMs: number;
+  waiting: number;
+}
+
+/** A token that was pasted wrong, or a scraper with an old one, is not slowed. */
+const FREE_GUESSES = 5;
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 5_000;
+const FORGOTTEN_AFTER_MS = 600_000;
+const MOST_WAITING = 8;
+const MOST_ADDRESSES = 10_000;
+
+export class WrongTokens {
+  readonly #clock: Clock;
+  readonly #episodes: Episodes;
+  readonly #guessers = new Map<string, Guesser>();
+
+  constructor(clock: Clock, log: Pick<Log, 'info' | 'warn'>) {
+    this.#clock = clock;
+    this.#episodes = new Episodes({ clock, log, event: 'admin.wrong-token' });
+  }
+
+  /**
+   * Resolves when the guess may be answered: at once for the first five of an address, then after 250 ms, twice as long
+   * each time, at most 5 s. Undefined: eight of this address wait already.
+   */
+  guessed(address: string): Promise<void> | undefined {
+    this.#episodes.met('wrong-token', address);
+    const guesser = this.#guesserAt(address);
+    guesser.guesses += 1;
+    if (guesser.waiting >= MOST_WAITING) return undefined;
+    const beyond = guesser.guesses - FREE_GUESSES - 1;
+    if (beyond < 0) return Promise.resolve();
+    const ms = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(beyond, 16));
+    guesser.waiting += 1;
+    return new Promise((resolve) => {
+      this.#clock.after(ms, () => {
+        guesser.waiting -= 1;
+        resolve();
+      });
+    });
+  }
+
+  close(): void {
+    this.#episodes.close();
+  }
+
+  #guesserAt(address: string): Guesser {
+    const nowMs = this.#clock.now();
+    const known = this.#guessers.get(address);
+    // Moved to the end: the first of the map is the one that was silent longest.
+    this.#guessers.delete(address);
+    const fresh = known === undefined || (known.waiting === 0 && nowMs - known.lastMs > FORGOTTEN_AFTER_MS);
+    const guesser = fresh ? { guesses: 0, lastMs: nowMs, waiting: 0 } : known;
+    guesser.lastMs = nowMs;
+    this.#guessers.set(address, guesser);
+    const [oldest] = this.#guessers.keys();
+    if (this.#guessers.size > MOST_ADDRESSES && oldest !== undefined) this.#guessers.delete(oldest);
+    return guesser;
+  }
+}

@@ -1,0 +1,118 @@
+/** Every answer of the intake, with its words for the person who reads GitHub's delivery log. */
+import { type Answer, retryAfterSeconds } from './answer.ts';
+import type { Recorded } from './group-commit.ts';
+
+export const pong: Answer = { status: 200, outcome: 'ping', message: 'pong: the signature is right' };
+
+export const unsigned: Answer = {
+  status: 401,
+  outcome: 'unsigned',
+  message: 'X-Hub-Signature-256 is missing or malformed: give the webhook a secret',
+};
+
+export const signedWithSha1: Answer = {
+  status: 401,
+  outcome: 'unsigned',
+  message: 'only X-Hub-Signature (SHA-1) was sent, which is not taken: X-Hub-Signature-256 is needed',
+};
+
+export const noSecret: Answer = {
+  status: 401,
+  outcome: 'no-secret',
+  message: 'no webhook of dispatcher.yaml fits: add the App by its id, or an entry without one',
+};
+
+export const wrongSignature: Answer = {
+  status: 401,
+  outcome: 'bad-signature',
+  message: "the signature does not fit: compare the webhook's secret with the dispatcher's",
+};
+
+/** Its secret may be what is wrong: nothing of the delivery can be believed. Polling finds the job after the cure. */
+export const registrationSetAside: Answer = {
+  status: 503,
+  outcome: 'set-aside',
+  message: 'the configuration of this registration has problems: `shr validate` names them',
+};
+
+export const noSuchRegistration: Answer = {
+  status: 404,
+  outcome: 'no-endpoint',
+  message: 'no registration of this name has a webhook secret',
+};
+
+export const noJob: Answer = { status: 200, outcome: 'no-job', message: 'ignored: the delivery carries no job' };
+
+export const unknownStatus: Answer = {
+  status: 200,
+  outcome: 'unknown-status',
+  message: 'ignored: a job status that this version does not know',
+};
+
+export function notOurs(event: string): Answer {
+  return { status: 200, outcome: 'not-ours', message: `ignored: ${event} is not ours, only workflow_job is` };
+}
+
+export function wrongContentType(message: string): Answer {
+  return { status: 415, outcome: 'content-type', message };
+}
+
+export function tooLarge(maxBytes: number): Answer {
+  return { status: 413, outcome: 'too-large', message: `the body is longer than ${maxBytes} bytes` };
+}
+
+export function malformed(message: string): Answer {
+  return { status: 400, outcome: 'malformed', message };
+}
+
+export function foreign(owner: string, repository: string): Answer {
+  return {
+    status: 403,
+    outcome: 'foreign',
+    message: `this webhook's secret does not speak for ${owner}/${repository}: nothing was recorded`,
+  };
+}
+
+export function overloaded(message: string): Answer {
+  return { status: 503, outcome: 'overloaded', message, retryAfterSeconds };
+}
+
+/** Of one endpoint alone: the others are served. */
+export function overRate(retryAfterSeconds: number): Answer {
+  return {
+    status: 429,
+    outcome: 'over-rate',
+    message:
+      'more deliveries a minute than this endpoint may bring: redeliver them later, or ask the platform for more',
+    retryAfterSeconds,
+  };
+}
+
+/** No sender needs thousands of pieces for a few kilobytes, and each of them costs. */
+export const fragmented: Answer = {
+  status: 400,
+  outcome: 'fragmented',
+  message: 'the body comes in pieces of a few bytes',
+};
+
+export const tooSlow: Answer = { status: 408, outcome: 'slow', message: 'the body came too slowly' };
+
+export const gaveWay: Answer = {
+  status: 503,
+  outcome: 'gave-way',
+  message: 'not complete when others needed its place: the oldest unfinished request goes first',
+  retryAfterSeconds,
+};
+
+export const answerOf: Readonly<Record<Recorded, Answer>> = {
+  recorded: { status: 202, outcome: 'recorded', message: 'recorded' },
+  duplicate: { status: 200, outcome: 'duplicate', message: 'this delivery was recorded before' },
+  overloaded: overloaded('too many deliveries wait for the ledger'),
+  'ledger-unavailable': {
+    status: 503,
+    outcome: 'ledger-unavailable',
+    message: 'the ledger takes nothing now: see the log of the dispatcher',
+    retryAfterSeconds,
+  },
+  failed: { status: 500, outcome: 'failed', message: 'could not be recorded: see the log of the dispatcher' },
+};

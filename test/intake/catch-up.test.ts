@@ -1,0 +1,172 @@
+import { expect } from 'chai';
+import type { Registration } from '../../dispatcher/config/model.ts';
+import { CatchUp } from '../../dispatcher/intake/catch-up.ts';
+import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
+import { GapWatch } from '../../dispatcher/intake/gap-watch.ts';
+import type { Loss } from '../../dispatcher/intake/losses.ts';
+import { VirtualClock } from '../github/virtual-clock.ts';
+import { LogLines, plainEndpoint, tenant } from './reception.ts';
+
+// X6
+describe('catching up', () => {
+  function world(names: readonly string[] = ['acme', 'globex', 'initech']) {
+    const clock = new VirtualClock(1_000_000);
+    const log = new LogLines();
+    const registrations: Registration[] = names.map((name) => tenant(name));
+    const asked: string[] = [];
+    const state = { answers: true, most: 0, now: 0, gate: Promise.resolve() };
+    const catchUp = new CatchUp({
+      poll: async (name) => {
+        asked.push(name);
+        state.now += 1;
+        state.most = Math.max(state.most, state.now);
+        await state.gate;
+        state.now -= 1;
+        return state.answers;
+      },
+      registrations: () => registrations,
+      clock,
+      random: () => 0.5,
+      log,
+    });
+    const index = new EndpointIndex([plainEndpoint({ owners: ['acme', 'globex'] })], registrations);
+    const loss = (who: string | undefined, change: Partial<Loss> = {}): Loss => {
+      const found = who === undefined ? index.shared(noHeaders) : (index.registration(who) ?? []);
+      return { cause: 'ledger', verified: true, from: '', speakers: found.map(({ speaker }) => speaker), ...change };
+    };
+    return { clock, log, asked, state, catchUp, loss };
+  }
+  const noHeaders = { targetType: undefined, targetId: undefined, enterpriseHost: undefined };
+
+  it('after the dispatcher stood still asks of every registration, a few at a time', async () => {
+    const { clock, asked, state, catchUp } = world(Array.from({ length: 20 }, (_, index) => `tenant-${index}`));
+    let open = () => {};
+    state.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    catchUp.all('gap');
+    await clock.advance(0);
+    expect(asked).to.have.length(4);
+    open();
+    await clock.advance(1_000);
+    expect(new Set(asked).size).to.equal(20);
+    expect(asked).to.have.length(20);
+    expect(state.most).to.be.at.most(4);
+  });
+
+  it('after verified deliveries were lost asks of theirs alone, once for all of them, within seconds', async () => {
+    const { clock, asked, catchUp, loss } = world();
+    for (let index = 0; index < 100; index += 1) catchUp.lost(loss('globex'));
+    await clock.advance(3_000);
+    expect(asked).to.deep.equal([]);
+    await clock.advance(5_000);
+    expect(asked).to.deep.equal(['globex']);
+    catchUp.lost(loss(undefined));
+    await clock.advance(8_000);
+    expect(asked.slice(1).sort()).to.deep.equal(['acme', 'globex']);
+  });
+
+  it('does not wait for the losses to end', async () => {
+    const { clock, asked, catchUp, loss } = world();
+    for (let second = 0; second < 40; second += 1) {
+      catchUp.lost(loss('acme'));
+      await clock.advance(1_000);
+    }
+    expect(asked).to.deep.equal(['acme']);
+  });
+
+  it('lets strangers have GitHub asked at most every five minutes', async () => {
+    const { clock, asked, catchUp, loss } = world();
+    for (let second = 0; second < 640; second += 1) {
+      catchUp.lost(loss('acme', { verified: false, cause: 'connections' }));
+      await clock.advance(1_000);
+    }
+    expect(asked).to.have.length(3);
+    catchUp.lost(loss('acme'));
+    await clock.advance(8_000);
+    expect(asked).to.have.length(4);
+  });
+
+  it('goes on until GitHub has answered, ever more slowly', async () => {
+    const { clock, asked, log, state, catchUp } = world(['acme']);
+    state.answers = false;
+    catchUp.all('start');
+    await clock.advance(90_000);
+    expect(asked).to.have.length(4);
+    state.answers = true;
+    await clock.advance(400_000);
+    expect(asked).to.have.length(5);
+    await clock.advance(3_600_000);
+    expect(asked).to.have.length(5);
+    expect(log.lines.filter(({ event }) => event === 'catch-up-incomplete')).to.have.length(1);
+  });
+
+  it('asks nothing any more when it was stopped', async () => {
+    const { clock, asked, state, catchUp, loss } = world(['acme']);
+    state.answers = false;
+    catchUp.all('start');
+    catchUp.lost(loss('acme'));
+    await clock.advance(1_000);
+    await catchUp.stop();
+    await clock.advance(3_600_000);
+    expect(asked).to.have.length(1);
+  });
+});
+
+// X6
+describe('a gap', () => {
+  function world(change: { readonly elapsed?: boolean } = {}) {
+    let actions: (() => void)[] = [];
+    const at = { wallMs: 1_000_000, elapsedMs: 5_000 };
+    const clock = {
+      now: () => at.wallMs,
+      after(_ms: number, action: () => void) {
+        actions.push(action);
+        return () => {
+          actions = [];
+        };
+      },
+      ...(change.elapsed === false ? {} : { elapsed: () => at.elapsedMs }),
+    };
+    const gaps: number[] = [];
+    const watch = new GapWatch({ clock, onGap: (ms) => gaps.push(ms) });
+    watch.start();
+    const tick = (wallMs: number, elapsedMs = wallMs) => {
+      at.wallMs += wallMs;
+      at.elapsedMs += elapsedMs;
+      for (const action of actions.splice(0)) action();
+    };
+    return { gaps, tick, watch, waiting: () => actions.length };
+  }
+
+  it('is noticed when the process was stopped, or its event loop stood, for more than ten seconds', () => {
+    const { gaps, tick } = world();
+    tick(2_010);
+    tick(8_000);
+    expect(gaps).to.deep.equal([]);
+    tick(92_000);
+    expect(gaps).to.deep.equal([90_000]);
+    tick(2_000);
+    expect(gaps).to.have.length(1);
+  });
+
+  it('is not a clock that was set', () => {
+    const { gaps, tick } = world();
+    tick(3_600_000, 2_000);
+    tick(-3_600_000, 2_000);
+    expect(gaps).to.deep.equal([]);
+  });
+
+  it('is seen by the wall clock where there is no other', () => {
+    const { gaps, tick } = world({ elapsed: false });
+    tick(60_000);
+    expect(gaps).to.deep.equal([58_000]);
+  });
+
+  it('is looked for until it is stopped', () => {
+    const { watch, waiting } = world();
+    expect(waiting()).to.equal(1);
+    watch.stop();
+    expect(waiting()).to.equal(0);
+  });
+});

@@ -1,0 +1,103 @@
+import { expect } from 'chai';
+import { Secret } from '../../dispatcher/config/model.ts';
+import { DeliveryRates } from '../../dispatcher/intake/rate.ts';
+import { type House, openHouse, tenant } from './reception.ts';
+
+// W11
+describe('the deliveries of one tenant', () => {
+  let house: House;
+  afterEach(() => house.close());
+  const ofAcme = { path: '/webhooks/github/codertocat', secret: 'a secret of codertocat' };
+  const ofGlobex = { path: '/webhooks/github/globex', secret: 'a secret of globex' };
+
+  async function open(perMinute: number) {
+    const claim = { kind: 'user', user: 'Codertocat' } as const;
+    const registrations = [
+      tenant('codertocat'),
+      tenant('globex', { claim, webhookSecrets: [new Secret(ofGlobex.secret)] }),
+    ];
+    house = await openHouse({ registrations: () => registrations, limits: { maxPerMinute: perMinute } });
+  }
+
+  it('are bounded for it alone: beyond the bound 429 with Retry-After, and the other is served', async () => {
+    await open(20);
+    const statuses = new Map<number, number>();
+    const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    const flood = Array.from({ length: 100 }, () => house.send(ofAcme).then(({ status }) => count(status)));
+    const others = Array.from({ length: 10 }, () => house.send(ofGlobex));
+    await Promise.all(flood);
+    expect((await Promise.all(others)).map(({ status }) => status)).to.deep.equal(
+      Array.from({ length: 10 }, () => 202),
+    );
+    expect(statuses.get(202)).to.be.within(20, 60);
+    expect((statuses.get(202) ?? 0) + (statuses.get(429) ?? 0)).to.equal(100);
+
+    expect(house.losses.map(({ cause }) => cause)).to.include('rate');
+    const losers = new Set(house.losses.flatMap(({ speakers }) => speakers.map(({ endpoint }) => endpoint)));
+    expect([...losers]).to.deep.equal(['registration/codertocat']);
+  });
+
+  it('are refused with when to come again', async () => {
+    await open(1);
+    expect((await house.send(ofAcme)).status).to.equal(202);
+    const beyond = await house.send(ofAcme);
+    expect([beyond.status, beyond.outcome]).to.deep.equal([429, 'over-rate']);
+    expect(Number(beyond.headers['retry-after'])).to.be.within(1, 60);
+  });
+
+  it('are not used up by what strangers send to its endpoint', async () => {
+    await open(3);
+    for (let index = 0; index < 20; index += 1) {
+      expect((await house.send({ ...ofAcme, secret: 'a guess' })).status).to.equal(401);
+    }
+    expect((await house.send(ofAcme)).status).to.equal(202);
+  });
+
+  it('come back as time goes by, up to a minute of them at once', () => {
+    let nowMs = 0;
+    const rates = new DeliveryRates({ now: () => nowMs, after: () => () => {} }, 60);
+    const taken = () => {
+      let count = 0;
+      while (rates.take('one')) count += 1;
+      return count;
+    };
+    expect(taken()).to.equal(60);
+    expect(rates.exhausted('one')).to.equal(true);
+    expect(rates.exhausted('other')).to.equal(false);
+    nowMs += 5_000;
+    expect(rates.exhausted('one')).to.equal(false);
+    expect(taken()).to.equal(5);
+    nowMs += 3_600_000;
+    expect(taken()).to.equal(60);
+    nowMs -= 3_600_000;
+    expect(taken()).to.equal(0);
+  });
+
+  it('that wait for the ledger leave places to the other, and half of each group', async () => {
+    const claim = { kind: 'user', user: 'Codertocat' } as const;
+    const registrations = [
+      tenant('codertocat'),
+      tenant('globex', { claim, webhookSecrets: [new Secret(ofGlobex.secret)] }),
+    ];
+    house = await openHouse({ registrations: () => registrations, limits: { maxWaiting: 16, maxGroup: 8 } });
+    let openGate = () => {};
+    house.recorder.gate = new Promise((resolve) => {
+      openGate = resolve;
+    });
+    let refused = 0;
+    const flood = Array.from({ length: 60 }, () =>
+      house.send(ofAcme).then(({ status }) => {
+        if (status === 503) refused += 1;
+      }),
+    );
+    while (refused < 30) await new Promise((resolve) => setImmediate(resolve));
+    const others = Array.from({ length: 4 }, () => house.send(ofGlobex));
+    await Promise.race([Promise.all(others), new Promise((resolve) => setTimeout(resolve, 300))]);
+    openGate();
+    expect((await Promise.all(others)).map(({ status }) => status)).to.deep.equal([202, 202, 202, 202]);
+    await Promise.all(flood);
+    // The first group after the gate holds all four of the other.
+    const next = house.recorder.batches[1]?.map(({ delivery }) => delivery.endpoint) ?? [];
+    expect(next.filter((endpoint) => endpoint === 'registration/globex')).to.have.length(4);
+  });
+});
