@@ -409,8 +409,8 @@ function readLabels(reading: Reading): readonly string[] {
     if (isBuiltIn(folded)) {
       reading.problem(
         path,
-        `${label} is one of GitHub's own labels, which any job may carry beside others`,
-        'Choose a label of your own; jobs may still list this one too.',
+        `${label} is one of GitHub's built-in labels, which every self-hosted runner has: a job with such labels alone is left alone`,
+        'Choose a label of your own, and add it to `runs-on` of the jobs that move here, beside this one.',
       );
     }
     if (folded.startsWith('shr='))

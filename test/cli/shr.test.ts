@@ -256,6 +256,24 @@ describe('shr', () => {
       );
     });
 
+    // J5
+    it('says that a job with built-in labels alone needs a label to come here', async () => {
+      const { code, out } = await explain('--labels', 'self-hosted,linux,x64');
+      expect(code).to.equal(1);
+      expect(out).to.match(/^outcome +not ours: no runner will be started$/m);
+      expect(out).to.include(
+        '`self-hosted`, `linux`, `x64`) are ones that every self-hosted runner has. Add one that a registration',
+      );
+      expect(out).to.include('`serverless-hosted-runner`');
+    });
+
+    it('says of a registration that is set aside that its jobs are refused', async () => {
+      await change('registrations/acme.yaml', 'maxRunners: 10', 'maxRunners: 0');
+      const { code, out } = await explain('--labels', 'serverless-hosted-runner');
+      expect(code).to.equal(1);
+      expect(out).to.match(/^outcome +refused \(registration-set-aside\)$/m);
+    });
+
     it('prints the lane as JSON', async () => {
       const { code, out } = await explain('--json', '--label', 'shr=7,cpu=4');
       expect(code).to.equal(0);

@@ -292,7 +292,7 @@ describe('what is wrong with a configuration', () => {
       'a built-in label',
       'organization: acme',
       'organization: acme\nlabels: [Linux]',
-      'labels[0]: Linux is one of GitHub',
+      "labels[0]: Linux is one of GitHub's built-in labels, which every self-hosted runner has: a job with such labels alone is left alone. Choose a label of your own, and add it to `runs-on`",
     ],
     ['a doubled label', 'organization: acme', 'organization: acme\nlabels: [a, A]', 'labels[1]: labels[0] is the same'],
     ['labels in one', 'organization: acme', 'organization: acme\nlabels: ["a, b"]', 'labels[0]: a label has no comma'],
