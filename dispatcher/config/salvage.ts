@@ -22,16 +22,15 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
   /** By `keyOf`. */
   const removed = new Map<string, Path>();
   /** Unknown keys are not among them: without such a key nothing follows wrongly. */
-  const faulty: Path[] = [];
+  const faulty = new Faulty();
   for (let pass = 0; pass < MOST_PASSES; pass += 1) {
     const kept = new Map<string, readonly number[]>();
     const parsed = schema.safeParse(pruned(value, [], removed, kept), { reportInput: false });
     if (parsed.success) return { data: parsed.data, issues, kept };
-    const before = faulty.length;
+    const found: Path[] = [];
     for (const issue of parsed.error.issues) {
       const path = originalPath(issue.path.map(part), kept);
-      const follows = faulty.slice(0, before).some((other) => isWithin(other, path) || isWithin(path, other));
-      if (!follows) issues.push({ ...issue, path: [...path] });
+      if (!faulty.touch(path)) issues.push({ ...issue, path: [...path] });
       if (issue.code === 'unrecognized_keys') {
         for (const key of issue.keys) removed.set(keyOf([...path, key]), [...path, key]);
         continue;
@@ -47,8 +46,9 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
       const target = removed.has(keyOf(path)) || whole === undefined ? path.slice(0, -1) : path;
       if (target.length === 0) return { data: undefined, issues, kept: new Map() };
       removed.set(keyOf(target), target);
-      faulty.push(target);
+      found.push(target);
     }
+    for (const path of found) faulty.add(path);
   }
   return { data: undefined, issues, kept: new Map() };
 }
@@ -87,8 +87,25 @@ function part(step: PropertyKey): string | number {
   return typeof step === 'number' ? step : String(step);
 }
 
-function isWithin(outer: Path, inner: Path): boolean {
-  return outer.length <= inner.length && outer.every((step, index) => step === inner[index]);
+/** Paths, asked by what lies above and below them; a hostile file has tens of thousands. */
+class Faulty {
+  readonly #paths = new Set<string>();
+  /** Every path above one of them. */
+  readonly #above = new Set<string>();
+
+  add(path: Path): void {
+    this.#paths.add(keyOf(path));
+    for (let length = 0; length < path.length; length += 1) this.#above.add(keyOf(path.slice(0, length)));
+  }
+
+  /** Whether one of them is the path, above it or below it. */
+  touch(path: Path): boolean {
+    if (this.#above.has(keyOf(path))) return true;
+    for (let length = 0; length <= path.length; length += 1) {
+      if (this.#paths.has(keyOf(path.slice(0, length)))) return true;
+    }
+    return false;
+  }
 }
 
 function pruned(
