@@ -16,6 +16,7 @@ export type FailureSource = 'github' | 'dispatcher' | `${string}/${string}`;
  * - `interrupted`: the dispatcher stopped in the middle of the launch.
  * - `unfit`: the adapter says that its service never runs this shape.
  * - `no-place`: every backend was at its cap of runners.
+ * - `no-work`: runners of the image came online, and GitHub gave them no job.
  * - `no-registration`: the runner's registration has left the configuration, and its credentials with it.
  * - `ledger`: the ledger could not be read or written.
  * - `defect`: an error in the dispatcher or in an adapter, not in what they talk to.
@@ -25,6 +26,7 @@ export type OwnFailureKind =
   | 'interrupted'
   | 'unfit'
   | 'no-place'
+  | 'no-work'
   | 'no-registration'
   | 'ledger'
   | 'defect';
@@ -67,6 +69,7 @@ const KINDS: Readonly<Record<FailureKind, true>> = {
   interrupted: true,
   unfit: true,
   'no-place': true,
+  'no-work': true,
   'no-registration': true,
   ledger: true,
   defect: true,

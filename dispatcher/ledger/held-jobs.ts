@@ -28,7 +28,7 @@ export function* passOver(
   runner: string,
   onlineAtMs: number,
   nowMs: number,
-): Step<readonly string[]> {
+): Step<{ readonly passed: number; readonly held: readonly string[] }> {
   const passed = (yield queries.jobsPassedOver(context.builder, laneKey, onlineAtMs, MOST_JOBS)).rows.map(rows.jobRow);
   const held: string[] = [];
   const running = new Map<string, number>();
@@ -54,7 +54,7 @@ export function* passOver(
     });
     held.push(row.key);
   }
-  return held;
+  return { passed: passed.length, held };
 }
 
 export function* stir(context: Context, key: string, nowMs: number): Step<readonly string[]> {

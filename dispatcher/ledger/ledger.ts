@@ -220,7 +220,7 @@ export interface Waiting {
   readonly disputed: boolean;
 }
 
-export type BreakerRule = 'account' | 'capacity' | 'refused' | 'start';
+export type BreakerRule = 'account' | 'capacity' | 'refused' | 'start' | 'idle';
 
 /** Why launches stay away from a backend, or from one image and shape on it. */
 export interface Breaker {
@@ -313,9 +313,14 @@ export interface Ledger {
   holdUnseen(key: string, words: JobWords | null, untilMs: number, nowMs: number): Promise<void>;
   /**
    * A runner of the lane was online and idle from `onlineAtMs` to its idle limit: counted on each job of the lane that
-   * was queued all the while. Those with enough of it are held; answers their keys.
+   * was queued all the while; `passed` is how many there were. Those with enough of it are `held`.
    */
-  passOver(laneKey: string, runner: string, onlineAtMs: number, nowMs: number): Promise<readonly string[]>;
+  passOver(
+    laneKey: string,
+    runner: string,
+    onlineAtMs: number,
+    nowMs: number,
+  ): Promise<{ readonly passed: number; readonly held: readonly string[] }>;
   /**
    * A job started or ended, so that GitHub may give out another of its run or lane: one held job of each of these runs
    * may try at once, and all of its own run where more of them run now than when they were held. Answers the lanes.

@@ -312,7 +312,7 @@ const breakerSchema = z.object({
   key: text,
   registration: text,
   backend: text,
-  rule: z.enum(['account', 'capacity', 'refused', 'start']),
+  rule: z.enum(['account', 'capacity', 'refused', 'start', 'idle']),
   shape: text.nullable(),
   subject: text.nullable(),
   configuration: text,

@@ -314,6 +314,11 @@ export class Backends {
     return closures;
   }
 
+  /** GitHub gave a runner of this image and shape a job. */
+  async gaveWork(launched: Launched): Promise<void> {
+    await this.#breakers.healed(placeOf(launched, launched.backend), 'work');
+  }
+
   #forgot(breakers: readonly Breaker[]): void {
     for (const breaker of breakers) if (stands(breaker)) this.#healed.add(breaker.registration);
   }

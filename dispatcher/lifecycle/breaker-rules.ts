@@ -13,6 +13,7 @@ import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
  * - `capacity`: no stock of this shape.
  * - `refused`: the service refuses this image or shape, or cannot pull the image. It may heal by itself.
  * - `start`: containers of this image and shape end, or never come online.
+ * - `idle`: they come online, and GitHub gives them no job.
  */
 export type RuleName = BreakerRule;
 
@@ -22,8 +23,8 @@ export interface Rule {
   readonly patience: number;
   /** From the first failure that closes it on; the last one repeats. */
   readonly pausesMs: readonly number[];
-  /** What proves that it is over: the service took a launch, or a container came online. */
-  readonly healedBy: 'accepted' | 'online';
+  /** What proves that it is over: the service took a launch, a container came online, or GitHub gave one a job. */
+  readonly healedBy: 'accepted' | 'online' | 'work';
 }
 
 const SECOND = 1000;
@@ -56,6 +57,7 @@ const TRANSIENT: Rule = {
 };
 const UNAUTHORIZED: Rule = { name: 'account', patience: 1, pausesMs: [5 * MINUTE], healedBy: 'accepted' };
 const START: Rule = { name: 'start', patience: 3, pausesMs: doubling(MINUTE, 10 * MINUTE), healedBy: 'online' };
+const IDLE: Rule = { name: 'idle', patience: 1, pausesMs: doubling(5 * MINUTE, 20 * MINUTE), healedBy: 'work' };
 const REFUSAL_PAUSES = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE];
 const REFUSED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'accepted' };
 /** The service takes the launch, and finds out later that it cannot pull the image. */
@@ -87,6 +89,8 @@ export function ruleFor(kind: FailureKind): Rule | undefined {
     case 'unknown':
     case 'launch-timeout':
       return START;
+    case 'no-work':
+      return IDLE;
     case 'conflict':
     case 'forbidden':
     case 'not-found':

@@ -24,7 +24,7 @@ export interface Obstacle {
   readonly state: 'closed' | 'probing';
 }
 
-const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start'];
+const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start', 'idle'];
 
 export class Breakers {
   readonly #breakers = new Map<string, Breaker>();
@@ -148,7 +148,11 @@ export class Breakers {
   /** What this proves to be over is forgotten. Answers those that were. */
   async healed(place: Place, by: Rule['healedBy']): Promise<readonly Breaker[]> {
     const over = [...this.#about(place)].filter((breaker) => ruleFor(breaker.failure.kind)?.healedBy === by);
-    const words = { accepted: 'the service took a launch', online: 'a container came online' };
+    const words = {
+      accepted: 'the service took a launch',
+      online: 'a container came online',
+      work: 'GitHub gave a runner of it a job',
+    };
     for (const breaker of over) await this.#delete(breaker, words[by]);
     return over;
   }

@@ -11,6 +11,7 @@ import { Board } from './board.ts';
 import { Doubts } from './doubts.ts';
 import { drainRunner } from './drain.ts';
 import { createFloor } from './floor.ts';
+import { Ghosts } from './ghosts.ts';
 import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
@@ -95,6 +96,7 @@ export function createEngine(options: EngineOptions): Engine {
   for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
   const others = new OtherDispatchers(ledger, incarnation, clock, log);
   const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
+  const ghosts = new Ghosts(backends);
   const holds = new Holds(clock);
   const permits = new Permits(options, board, backends, holds);
   const gate = new LedgerGate({ ledger, clock, log });
@@ -199,7 +201,7 @@ export function createEngine(options: EngineOptions): Engine {
       return;
     }
     await refusals.look();
-    await settleJobs(floor, backends, verifier, doubts);
+    await settleJobs({ floor, backends, verifier, doubts, ghosts });
     await tryHeld();
     await board.refresh(clock.now());
     await launchNeeded();
@@ -349,7 +351,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function visit(runner: RunnerRow, place: string): Promise<void> {
     try {
       if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
-      else await observeRunner({ floor, view, verifier, backends }, runner);
+      else await observeRunner({ floor, view, verifier, backends, ghosts }, runner);
       floor.states.well('visit-failed', { runner: runner.name });
     } catch (error) {
       if (!gate.closedBy(error)) {

@@ -13,6 +13,7 @@ import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import { type Floor, tenantOf } from './floor.ts';
+import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import { postpone, type RunnerEvent } from './machine.ts';
 import { sayTimeLimit } from './time-limit.ts';
@@ -30,6 +31,7 @@ export interface Observers {
   readonly view: GithubView;
   readonly verifier: Verifier;
   readonly backends: Backends;
+  readonly ghosts: Ghosts;
 }
 
 export async function observeRunner(observers: Observers, runner: RunnerRow): Promise<void> {
@@ -46,12 +48,17 @@ export async function observeRunner(observers: Observers, runner: RunnerRow): Pr
 }
 
 /** What the end of a runner's time says about jobs. */
-async function learnFromEnd({ floor, verifier }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
+async function learnFromEnd(
+  { floor, ghosts, verifier }: Observers,
+  before: RunnerRow,
+  after: RunnerRow,
+): Promise<void> {
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(floor, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { ledger, log } = floor.options;
-  const held = await ledger.passOver(before.laneKey, before.name, before.onlineAtMs, floor.now());
+  const { held, passed } = await ledger.passOver(before.laneKey, before.name, before.onlineAtMs, floor.now());
   floor.laneChanged(before.laneKey);
+  if (passed > 0) await ghosts.idled(before, floor.now());
   for (const key of held) {
     log.info('job-held', { job: key, runner: before.name, registration: before.registration });
     verifier.ask(key, before.registration);

@@ -7,6 +7,7 @@ import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.t
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
 import type { Floor } from './floor.ts';
+import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine.ts';
 import { reachOf } from './reach.ts';
 import { sayTimeLimit } from './time-limit.ts';
@@ -18,8 +19,17 @@ const SLICE_MS = 5;
 /** Looked at after a batch; a registration reads fewer in a minute. */
 const MOST_UNCONFIRMED = 100;
 
+export interface Settler {
+  readonly floor: Floor;
+  readonly backends: Backends;
+  readonly verifier: Verifier;
+  readonly doubts: Doubts;
+  readonly ghosts: Ghosts;
+}
+
 /** Settles until nothing is left unsettled, or the engine stops. */
-export async function settleJobs(floor: Floor, backends: Backends, verifier: Verifier, doubts: Doubts): Promise<void> {
+export async function settleJobs(settler: Settler): Promise<void> {
+  const { backends, doubts, floor, verifier } = settler;
   const { ledger } = floor.options;
   while (floor.working()) {
     const jobs = await ledger.unsettledJobs(BATCH);
@@ -32,7 +42,7 @@ export async function settleJobs(floor: Floor, backends: Backends, verifier: Ver
         await eventLoopTurn();
         restedAtMs = floor.now();
       }
-      await bind(floor, backends, job);
+      await bind(settler, job);
       settlements.push(settle(floor, backends, job));
     }
     await ledger.settleJobs(settlements);
@@ -59,7 +69,7 @@ async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
  * `in_progress` and `completed` bind by runner name, before labels are looked at: GitHub hands our runners foreign,
  * refused and other registrations' jobs too, as long as the runner's scope covers their repository.
  */
-async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void> {
+async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<void> {
   const { dispatcherId, ledger, log, metrics, tenants } = floor.options;
   if (job.laneKey !== null) floor.laneChanged(job.laneKey);
   if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return;
@@ -78,8 +88,9 @@ async function bind(floor: Floor, backends: Backends, job: JobRow): Promise<void
     word: wordOn(before, job),
     refuted: await refutedBinding(floor, before, job),
   });
-  if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
   if (before.jobKey !== null || after?.jobKey !== job.key) return;
+  if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
+  await ghosts.worked(before);
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
     await backends.cameOnline({ registration, backend, specHash, runner: name });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
 import { createCommand as lanesCommand } from '../../dispatcher/cli/lanes.ts';
-import { acmeLane, admit, fact, type House, openHouse, TOKEN } from '../http/admin-house.ts';
+import { acmeLane, admit, fact, type House, openHouse, runner, TOKEN } from '../http/admin-house.ts';
 import { run } from './admin-run.ts';
 
 describe('shr jobs and shr lanes', () => {
@@ -107,6 +107,15 @@ describe('shr jobs and shr lanes', () => {
     expect(code).to.equal(0);
     expect(out).to.match(/^waits for +acme has its 10 runners$/m);
     expect(out).to.match(/^status +queued for /m);
+  });
+
+  // J14
+  it('never says that nothing runs while runners of a registration live that is not configured any more', async () => {
+    const [spec, name] = [{ ...acmeLane, key: 'unknown', registration: 'removed' }, 'shr-left'];
+    await house.ledger.createRunner(runner(name, spec, { state: 'busy' }), 'launched');
+    const { out } = await run(lanesCommand, ['--url', house.url, '--registration', 'removed']);
+    expect(out).to.include('1 live runner belongs to the registration removed, which is not in the configuration');
+    expect(out).to.not.include('nothing runs');
   });
 
   it('shows lanes with demand, supply and the reason they wait', async () => {

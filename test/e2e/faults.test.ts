@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { eventually, type Service, startService } from './service.ts';
+import { z } from 'zod';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
 
 async function settled(service: Service, jobs: number, withinMs: number): Promise<void> {
   await eventually(`${jobs} jobs ended, nothing left`, withinMs, async () => {
@@ -7,6 +8,15 @@ async function settled(service: Service, jobs: number, withinMs: number): Promis
     if (ended < jobs || service.github.runners().length > 0) return undefined;
     return (await service.instances()).length === 0 ? true : undefined;
   });
+}
+
+const reason = z.string().nullable();
+const lanesSchema = z.object({ lanes: z.array(z.object({ waitReason: reason })) });
+const jobsSchema = z.object({ jobs: z.array(z.object({ waitReason: reason, launches: z.number() })) });
+
+async function ask(service: Service, path: string): Promise<unknown> {
+  const response = await fetch(`${service.adminUrl}${path}`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+  return await response.json();
 }
 
 function matrix(count: number, labels: string): string {
@@ -50,6 +60,48 @@ describe('a dispatcher in a bad week', function () {
     expect(service.github.jobs().map(({ conclusion }) => conclusion)).to.deep.equal(
       Array.from({ length: 6 }, () => 'success'),
     );
+  });
+
+  // folder 01
+  it('serves one lane while GitHub refuses to register runners for another', async () => {
+    service = await startService();
+    service.github.faults.set({
+      responses: [{ method: 'POST', route: 'generate-jitconfig', status: 422, message: 'Validation Failed', times: 1 }],
+    });
+    service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: matrix(1, '[e2e, sid-refused]') });
+    await eventually('GitHub has refused it', 30_000, async () => {
+      const { lanes } = lanesSchema.parse(await ask(service, '/api/lanes'));
+      return (
+        lanes.some(({ waitReason }) => waitReason?.includes('GitHub refuses a runner with the labels')) || undefined
+      );
+    });
+    const { id } = service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: matrix(1, 'e2e') });
+    await eventually(
+      'the other lane is served',
+      40_000,
+      () => service.github.run(id)?.status === 'completed' || undefined,
+    );
+    await eventually(
+      'the refused one too, a minute later',
+      90_000,
+      () => service.github.jobs().every(({ status }) => status === 'completed') || undefined,
+    );
+  });
+
+  // folder 06
+  it('starts a job soon after GitHub has been down, and says so meanwhile', async () => {
+    service = await startService();
+    service.github.faults.set({ responses: [{ method: 'POST', route: 'generate-jitconfig', status: 503 }] });
+    service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml: matrix(1, 'e2e') });
+    await eventually('it is said', 30_000, async () => {
+      const { jobs } = jobsSchema.parse(await ask(service, '/api/jobs'));
+      return (
+        jobs.some(({ launches, waitReason }) => launches === 0 && waitReason?.startsWith('GitHub answers 503 since')) ||
+        undefined
+      );
+    });
+    service.github.faults.set({ responses: [] });
+    await settled(service, 1, 80_000);
   });
 
   it('launches nothing for a job that was cancelled while it waited', async () => {

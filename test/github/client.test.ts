@@ -286,6 +286,30 @@ describe('the GitHub client', () => {
       expect(await clientOf(server.apiUrl).github.readJob('acme', 'web', 11)).to.equal(undefined);
     });
 
+    // folder 04
+    it('tells whether its run has completed, and with which attempt', async () => {
+      script = () => ({ body: { id: 7, status: 'completed', conclusion: 'cancelled', run_attempt: 3 } });
+      const { github } = clientOf(server.apiUrl);
+      expect(await github.readRun('acme', 'web', 7)).to.deep.equal({ completed: true, attempt: 3 });
+      expect(server.asked[0]?.path).to.equal('/repos/acme/web/actions/runs/7');
+      script = () => ({ body: { id: 7, status: 'in_progress', run_attempt: 1 } });
+      expect(await github.readRun('acme', 'web', 7)).to.deep.equal({ completed: false, attempt: 1 });
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      expect(await github.readRun('acme', 'web', 7)).to.equal(undefined);
+    });
+
+    // folder 07
+    it('tells a repository that is not seen from one that cannot be asked for', async () => {
+      script = () => ({ body: { id: 5, full_name: 'acme/web' } });
+      const { github } = clientOf(server.apiUrl);
+      expect(await github.seesRepository('acme', 'web')).to.equal(true);
+      expect(server.asked[0]?.path).to.equal('/repos/acme/web');
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      expect(await github.seesRepository('acme', 'web')).to.equal(false);
+      script = () => ({ status: 403, body: { message: 'no' } });
+      await failureOf(github.seesRepository('acme', 'web'), 'forbidden');
+    });
+
     for (const [status, kind] of [
       [401, 'unauthorized'],
       [403, 'forbidden'],

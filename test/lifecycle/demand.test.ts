@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { closedPolicy } from '../registration.ts';
 import { type DemandHouse, openDemandHouse, refusal } from './scripted-github.ts';
 
 const SECOND = 1000;
@@ -268,6 +269,90 @@ describe('demand, with the engine on virtual time', function () {
       await minutes(1);
       expect(await house.start(1)).to.be.a('string');
     });
+  });
+
+  // J1: a runner version that GitHub refuses
+  describe('an image whose runners get no job in several lanes', () => {
+    const idleInThreeLanes = async () => {
+      for (const id of [1, 2, 3]) await house.queue(id, { labels: ['acme-runner', `sid-${id}`] });
+      await minutes(6);
+    };
+
+    it('is not launched for a while, and says what GitHub may refuse', async () => {
+      await idleInThreeLanes();
+      const before = house.launches.length;
+      await minutes(3);
+      expect(house.launches).to.have.length(before);
+      expect(await house.reason(1))
+        .to.include('online in 3 lanes')
+        .and.to.include('runner version');
+    });
+
+    it('is well again as soon as one of its runners gets a job', async () => {
+      await house.queue(4, { labels: ['acme-runner', 'sid-4'] });
+      await house.clock.advance(2 * MINUTE);
+      await idleInThreeLanes();
+      const breakers = await house.ledger.breakers();
+      expect(breakers.map(({ rule }) => rule)).to.deep.equal(['idle']);
+      await minutes(6);
+      const started = await Promise.all([1, 2, 3, 4].map((id) => house.start(id)));
+      expect(started.some((name) => name !== undefined)).to.equal(true);
+      await house.clock.advance(5 * SECOND);
+      expect(await house.ledger.breakers()).to.deep.equal([]);
+    });
+
+    it('is not blamed for one lane whose job is held back', async () => {
+      await house.queue(1);
+      await minutes(60);
+      expect(await house.ledger.breakers()).to.deep.equal([]);
+    });
+  });
+
+  // X5
+  it('says how many of those that fill the cap are being taken down, and until when', async () => {
+    await house.close();
+    house = await openDemandHouse({ maxRunners: 2 }, { inspect: async ({ name }) => house.running(name) });
+    for (const id of [1, 2]) await house.queue(id);
+    await minutes(6);
+    await house.queue(3, { labels: ['acme-runner', 'sid-3'] });
+    await house.clock.advance(10 * SECOND);
+    expect(await house.reason(3)).to.match(
+      /at its cap of 2 runners: 2 of them are being taken down, the first of them is expected to be gone by 12:\d\d UTC/,
+    );
+  });
+
+  // X5
+  it('gives the place of a container that has ended to the next one at once', async () => {
+    await house.close();
+    house = await openDemandHouse({ maxRunners: 1 }, { stop: () => new Promise(() => {}) });
+    await house.queue(1);
+    await house.clock.advance(5 * SECOND);
+    expect(await house.start(1)).to.be.a('string');
+    await house.complete(1);
+    await house.queue(2, { labels: ['acme-runner', 'sid-2'] });
+    await minutes(1);
+    expect(house.launches).to.have.length(2);
+  });
+
+  // J14, T1
+  it('says on the job that its container was ended at its time limit', async () => {
+    await house.close();
+    house = await openDemandHouse({
+      policy: { ...closedPolicy, architectures: ['x64'], maxTimeLimitMs: 10 * MINUTE },
+    });
+    await house.queue(1, { labels: ['acme-runner', 'timeout-1m'] });
+    await house.clock.advance(5 * SECOND);
+    const name = await house.start(1);
+    await minutes(3);
+    expect(await house.ledger.runner(name ?? '')).to.include({ forced: true });
+    expect(await job(1)).to.include({ reasonCode: 'time-limit' });
+    await house.complete(1);
+    await house.clock.advance(5 * SECOND);
+    const { reason, status } = await job(1);
+    expect(status).to.equal('completed');
+    expect(reason)
+      .to.include(name ?? '')
+      .and.to.include('time limit');
   });
 
   // J14

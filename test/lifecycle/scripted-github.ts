@@ -3,7 +3,7 @@ import type { Clock } from '../../dispatcher/clock.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
 import { type Github, GithubError, type GithubRunner, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
-import type { Provider } from '../../providers/provider.ts';
+import type { Instance, Provider } from '../../providers/provider.ts';
 import { fact } from '../http/admin-house.ts';
 import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
 
@@ -40,6 +40,8 @@ export interface DemandHouse extends SmallHouse {
   start(jobId: number): Promise<string | undefined>;
   complete(jobId: number): Promise<void>;
   reason(jobId: number): Promise<string | undefined>;
+  /** The instance as it was made, running for ever. */
+  running(name: string): Promise<Instance | undefined>;
 }
 
 export function refusal(kind: GithubError['kind'], status: number): GithubError {
@@ -174,6 +176,7 @@ export async function openDemandHouse(
       }
       await moved(jobId, { status: 'completed', conclusion: 'success', completedAtMs: clock.now() });
     },
+    running: (name) => provider.inspect({ name }),
     async reason(jobId) {
       const job = await house.ledger.job(`github.com/acme/web/${jobId}`);
       return job && (await house.engine.jobReason(job));

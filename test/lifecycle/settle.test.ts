@@ -4,6 +4,7 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { createFloor } from '../../dispatcher/lifecycle/floor.ts';
+import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
 import { settleJobs } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { fact } from '../ledger/examples.ts';
@@ -63,7 +64,13 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
       registrations: new Map(),
       others: { obstacle: nothing },
     });
-    await settleJobs(floor, backends, new Verifier(floor), new Doubts(floor));
+    await settleJobs({
+      floor,
+      backends,
+      verifier: new Verifier(floor),
+      doubts: new Doubts(floor),
+      ghosts: new Ghosts(backends),
+    });
   } finally {
     settled = true;
     await others;

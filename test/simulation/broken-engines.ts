@@ -279,7 +279,7 @@ export const gullible = onLedger((ledger) => ({
 }));
 
 /** Learns nothing from runners that idle beside a waiting job. */
-export const stubborn = onLedger(() => ({ passOver: async () => [] }));
+export const stubborn = onLedger(() => ({ passOver: async () => ({ passed: 0, held: [] }) }));
 
 /** Believes every 404. */
 export const credulous = onLedger((ledger) => ({

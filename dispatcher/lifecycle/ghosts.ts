@@ -1,0 +1,49 @@
+/**
+ * Runners that GitHub shows online and gives no job, of one image over several lanes: a runner version that GitHub
+ * refuses looks like this from outside. A lane alone proves nothing about its image: its job may be held back.
+ */
+import { ownFailure } from '../failure.ts';
+import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Backends } from './backends.ts';
+
+/** Lanes, each with a runner that idled beside a waiting job, before their image and shape are taken for the cause. */
+const ENOUGH_LANES = 3;
+const MOST_REMEMBERED = 10_000;
+
+export class Ghosts {
+  readonly #backends: Pick<Backends, 'failed' | 'gaveWork'>;
+  /** Lanes whose runners idled since one of the image was last given work, by registration, backend, image and shape. */
+  readonly #lanes = new Map<string, Set<string>>();
+
+  constructor(backends: Pick<Backends, 'failed' | 'gaveWork'>) {
+    this.#backends = backends;
+  }
+
+  /** A runner idled for its whole time although a job that it fits waited. */
+  async idled(runner: RunnerRow, nowMs: number): Promise<void> {
+    const { backend, name, registration, specHash } = runner;
+    if (backend === null) return;
+    const key = keyOf(runner);
+    if (this.#lanes.size >= MOST_REMEMBERED) this.#lanes.clear();
+    const lanes = this.#lanes.get(key) ?? new Set<string>();
+    this.#lanes.set(key, lanes.add(runner.laneKey));
+    if (lanes.size < ENOUGH_LANES) return;
+    const words = `its runners were online in ${lanes.size} lanes, and GitHub gave none of them a job: it may refuse their runner version (shr runners show ${name} --output)`;
+    await this.#backends.failed(
+      { registration, backend, specHash, runner: name },
+      ownFailure('no-work', words, nowMs, `${registration}/${backend}`),
+    );
+  }
+
+  /** A runner was given work. */
+  async worked(runner: RunnerRow): Promise<void> {
+    const { backend, name, registration, specHash } = runner;
+    if (backend === null) return;
+    this.#lanes.delete(keyOf(runner));
+    await this.#backends.gaveWork({ registration, backend, specHash, runner: name });
+  }
+}
+
+function keyOf({ backend, registration, specHash }: RunnerRow): string {
+  return `${registration}/${backend}/${specHash}`;
+}

@@ -1,0 +1,169 @@
+/** Jobs that GitHub gives to no runner, or does not show: what every ledger does with them. */
+import { expect } from 'chai';
+import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { admitted, fact, keyOf, lane } from './examples.ts';
+
+const MINUTE = 60_000;
+const ONLINE_AT = 20_000;
+const NOW = 400_000;
+
+export function describeHeldJobs(open: () => Promise<Ledger>): void {
+  describe('held jobs', () => {
+    let ledger: Ledger;
+
+    beforeEach(async () => {
+      ledger = await open();
+    });
+
+    afterEach(() => ledger.close());
+
+    async function queue(ids: readonly number[], some: Partial<JobFact> = {}, spec = lane()): Promise<void> {
+      await ledger.recordFacts(ids.map((jobId) => fact({ jobId, runId: 7, observedAtMs: 10_000 + jobId, ...some })));
+      const jobs = await ledger.unsettledJobs(100);
+      await ledger.settleJobs(jobs.map((job) => admitted(job, spec)));
+    }
+
+    const job = async (id: number): Promise<JobRow> => {
+      const row = await ledger.job(keyOf(id));
+      if (row === undefined) throw new Error(`no job ${id}`);
+      return row;
+    };
+    const evidence = async (times: number, nowMs = NOW) => {
+      for (let time = 1; time <= times; time += 1) await ledger.passOver(lane().key, `d-${time}`, ONLINE_AT, nowMs);
+    };
+    const demand = async () => (await ledger.laneCounts([lane().key]))[0];
+    const start = async (jobId: number, some: Partial<JobFact> = {}) => {
+      await ledger.recordFacts([
+        fact({ jobId, runId: 7, status: 'in_progress', runnerName: `d-${jobId}`, observedAtMs: NOW, ...some }),
+      ]);
+      return await ledger.stir(keyOf(jobId), NOW);
+    };
+
+    it('are those beside which three fitting runners idled; they ask for no runner, and are still shown', async () => {
+      await queue([1]);
+      expect(await ledger.passOver(lane().key, 'd-1', ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [] });
+      await ledger.passOver(lane().key, 'd-2', ONLINE_AT, NOW);
+      expect(await demand()).to.include({ demand: 1, held: 0 });
+      expect(await ledger.passOver(lane().key, 'd-3', ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [keyOf(1)] });
+      expect(await demand()).to.include({ demand: 0, held: 1, oldestQueuedSinceMs: 10_001 });
+      expect(await ledger.waitingJobs(lane().key, 9)).to.deep.equal([]);
+      expect(await ledger.lanesInUse()).to.deep.equal([lane().key]);
+      expect(await job(1)).to.include({ hold: 'unserved', passedOver: 3, passedOverBy: 'd-3', heldSinceMs: NOW });
+    });
+
+    it('are never those that came after the runner was online, or are of another lane', async () => {
+      await queue([1], { observedAtMs: ONLINE_AT + 1 });
+      await queue([2], {}, lane({ key: 'elsewhere' }));
+      await evidence(3);
+      for (const id of [1, 2]) expect(await job(id)).to.include({ hold: null, passedOver: 0 });
+    });
+
+    it('try again one of a run at a time, after growing pauses', async () => {
+      await queue([1, 2]);
+      await queue([3], { runId: 8 });
+      await evidence(3);
+      expect(await ledger.nextProbeAt()).to.equal(NOW + MINUTE);
+      expect(await ledger.probeHeld(NOW + MINUTE - 1, 'due', 9)).to.deep.equal([]);
+      expect(await ledger.probeHeld(NOW + MINUTE, 'due', 9)).to.deep.equal([lane().key]);
+      expect(await Promise.all([1, 2, 3].map(async (id) => (await job(id)).probing))).to.deep.equal([
+        true,
+        false,
+        true,
+      ]);
+      expect(await demand()).to.include({ demand: 2 });
+      await evidence(1, NOW + 6 * MINUTE);
+      expect(await job(1)).to.include({ probing: false, passedOver: 4, heldUntilMs: NOW + 8 * MINUTE });
+    });
+
+    it('try at once when one of their run ends, one at a time', async () => {
+      await queue([1, 2, 3]);
+      await start(1);
+      await evidence(3);
+      await ledger.recordFacts([
+        fact({ jobId: 1, runId: 7, status: 'completed', runnerName: 'd-1', observedAtMs: NOW + 1 }),
+      ]);
+      expect(await ledger.stir(keyOf(1), NOW)).to.deep.equal([lane().key]);
+      expect(await demand()).to.include({ demand: 1, held: 2 });
+      expect(await ledger.stir(keyOf(1), NOW), 'one tries already').to.deep.equal([]);
+    });
+
+    it('stay held when no more of their run run than before, and are free when more do', async () => {
+      await queue([1, 2, 3, 4]);
+      await start(1);
+      await evidence(3);
+      expect(await job(2)).to.include({ hold: 'unserved', heldAtRunning: 1 });
+      await ledger.stir(keyOf(1), NOW);
+      expect(await job(3)).to.include({ hold: 'unserved' });
+      await start(2);
+      for (const id of [3, 4]) expect(await job(id)).to.include({ hold: null, passedOver: 2, lastLaunchAtMs: null });
+      expect(await demand()).to.include({ demand: 2, held: 0 });
+    });
+
+    it('try at once when another job of their lane starts, whatever its run', async () => {
+      await queue([1], { runId: 8 });
+      await evidence(3);
+      await queue([2]);
+      expect(await start(2)).to.deep.equal([lane().key]);
+      expect(await job(1)).to.include({ probing: true });
+    });
+
+    it('of a stranger’s run with the same number are left alone', async () => {
+      await queue([1]);
+      await evidence(3);
+      await queue([2], { owner: 'Globex' }, lane({ key: 'elsewhere' }));
+      await ledger.stir((await ledger.jobs({ laneKey: 'elsewhere' }))[0]?.key ?? '', NOW);
+      expect(await job(1)).to.include({ probing: false });
+    });
+
+    it('are held no more once they run, and begin anew when they come back', async () => {
+      await queue([1]);
+      await evidence(3);
+      await start(1);
+      expect(await job(1)).to.include({ hold: null, heldSinceMs: null, heldUntilMs: null, status: 'in_progress' });
+    });
+
+    it('are held no more in another lane', async () => {
+      await queue([1]);
+      await evidence(3);
+      await ledger.unsettleOpenJobs(0);
+      await ledger.settleJobs((await ledger.unsettledJobs(9)).map((row) => admitted(row, lane({ key: 'other' }))));
+      expect(await job(1)).to.include({ hold: null, laneKey: 'other' });
+    });
+
+    it('expire like others', async () => {
+      await queue([1]);
+      await evidence(3);
+      expect(await ledger.expireJobs(10_002, 9)).to.deep.equal([lane().key]);
+      expect(await job(1)).to.include({ admission: 'expired', hold: null });
+      expect(await ledger.nextProbeAt()).to.equal(null);
+    });
+
+    it('that GitHub does not show wait until it shows them, by a GET or a poll', async () => {
+      for (const source of ['read', 'poll'] as const) {
+        await queue([1]);
+        await ledger.holdUnseen(keyOf(1), { reasonCode: 'unseen', reason: 'not seen', cure: null }, NOW + 5, NOW);
+        expect(await demand()).to.include({ demand: 0, held: 1 });
+        expect(await ledger.unseenJobs(NOW + 4, 9)).to.deep.equal([]);
+        expect(await ledger.unseenJobs(NOW + 5, 9)).to.deep.equal([keyOf(1)]);
+        expect(await ledger.probeHeld(NOW + 5, 'all', 9), 'no runner is launched for it').to.deep.equal([]);
+        await ledger.recordFacts([fact({ jobId: 1, runId: 7, observedAtMs: NOW + 1 })]);
+        expect(await job(1), 'a webhook may be old').to.include({ hold: 'unseen' });
+        await ledger.recordFacts([fact({ jobId: 1, runId: 7, source, observedAtMs: NOW + 6 })]);
+        expect(await job(1)).to.include({ hold: null, reasonCode: null, reason: null });
+      }
+    });
+
+    it('that are set aside come back when they move', async () => {
+      await queue([1]);
+      await ledger.setJobAside(keyOf(1), { reasonCode: 'run-completed', reason: 'its run is over', cure: null });
+      expect(await job(1)).to.include({ admission: 'expired', reason: 'its run is over', status: 'queued' });
+      await ledger.recordFacts([fact({ jobId: 1, runId: 7, source: 'poll', observedAtMs: NOW })]);
+      expect(await job(1)).to.include({ admission: 'expired' });
+      await ledger.recordFacts([
+        fact({ jobId: 1, runId: 7, status: 'waiting', source: 'poll', observedAtMs: NOW + 1 }),
+      ]);
+      expect(await job(1)).to.include({ admission: 'pending', reason: null });
+    });
+  });
+}
