@@ -6,6 +6,7 @@
 import type { EndKind, InstanceReason, ProviderError, ProviderErrorKind } from '../providers/provider.ts';
 import type { GithubError, GithubErrorKind } from './github/github.ts';
 import type { LedgerError } from './ledger/ledger.ts';
+import { withoutPage } from './observability/html-page.ts';
 import { scrub } from './observability/scrub.ts';
 
 /** Where it went wrong: GitHub, a backend as `<registration>/<backend>`, or this program itself. */
@@ -182,7 +183,7 @@ function failure(
   };
 }
 
-/** PostgreSQL keeps no NUL. */
+/** PostgreSQL keeps no NUL, and people read no page of a proxy. */
 function clean(text: string, characters: number): string {
-  return scrub(text.replaceAll('\0', ''), characters);
+  return scrub(withoutPage(text.replaceAll('\0', '')), characters);
 }

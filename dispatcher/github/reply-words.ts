@@ -1,11 +1,10 @@
 /** What a refusal of GitHub says in its body, as one line for people. Pure. */
 import { z } from 'zod';
+import { pageOf } from '../observability/html-page.ts';
 
 /** GitHub's longest messages name each invalid field. */
 const MESSAGE_CHARACTERS = 500;
-/** A title stands at the top of its page. */
 const SEARCHED_CHARACTERS = 8_000;
-const TITLE_CHARACTERS = 120;
 const MOST_ERRORS = 5;
 
 const fieldError = z.object({
@@ -47,21 +46,6 @@ export function wordsOfText(text: string): string {
   return line === '' ? 'no message' : shorten(line);
 }
 
-/** `an HTML page ("Unicorn! · GitHub")`; undefined where the text is no page. */
-export function pageOf(text: string): string | undefined {
-  const head = text.slice(0, SEARCHED_CHARACTERS);
-  if (
-    !/^\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype\s+html|html|head|body|title)\b/i.test(
-      head.replace(/<!--[\s\S]*?-->/g, ''),
-    )
-  ) {
-    return undefined;
-  }
-  const title = /<title[^>]{0,200}>([^<]{1,400})</i.exec(head)?.[1];
-  const words = title === undefined ? '' : unescaped(title).replace(/\s+/g, ' ').trim();
-  return words === '' ? 'an HTML page' : `an HTML page ("${shorten(words, TITLE_CHARACTERS)}")`;
-}
-
 export function shorten(text: string, characters: number = MESSAGE_CHARACTERS): string {
   return text.length > characters ? `${text.slice(0, characters)}…` : text;
 }
@@ -71,25 +55,6 @@ function wordsOfError(error: string | z.infer<typeof fieldError> | null): string
   if (typeof error === 'string') return error;
   if (error.message !== undefined) return error.message;
   return [error.resource, error.field, error.code].filter((part) => part !== undefined).join(' ');
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  amp: '&',
-  lt: '<',
-  gt: '>',
-  quot: '"',
-  apos: "'",
-  nbsp: ' ',
-  middot: '·',
-  mdash: '—',
-  ndash: '–',
-  hellip: '…',
-};
-
-function unescaped(text: string): string {
-  return text.replace(/&([a-z]{2,8}|#39);/gi, (whole, name: string) =>
-    name === '#39' ? "'" : (ENTITIES[name] ?? whole),
-  );
 }
 
 /** `fetch failed` says nothing; what lies beneath it does. */

@@ -2,6 +2,7 @@
 import type { Octokit } from '@octokit/rest';
 import type { z } from 'zod';
 import { type Clock, jitter, type Random } from '../clock.ts';
+import { pageOf } from '../observability/html-page.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
 import { pause, withDeadline } from './deadline.ts';
@@ -9,7 +10,6 @@ import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf
 import { type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import { LruCache } from './lru-cache.ts';
-import { pageOf } from './reply-words.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 

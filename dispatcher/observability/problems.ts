@@ -55,9 +55,6 @@ export function problemsOf({
       sinceMs: other.createdAtMs,
     })),
     ...configuration.map((message) => ({ kind: 'configuration' as const, about: null, message, sinceMs: null })),
-    ...(skew === undefined
-      ? []
-      : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),
     ...poll.map(({ about, message, sinceMs }) => ({ kind: 'poll' as const, about, message, sinceMs })),
     ...sweep.map(({ about, failure, sinceMs }) => ({
       kind: 'sweep' as const,
@@ -65,6 +62,9 @@ export function problemsOf({
       message: failureWords(failure),
       sinceMs,
     })),
+    ...(skew === undefined
+      ? []
+      : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),
   ];
 }
 
@@ -80,6 +80,7 @@ export function breakerProblems(breakers: readonly Breaker[]): readonly Registra
 
 /** Those who ask for the readiness want to know that something is wrong, and with which; the command line tells the rest. */
 const MOST_LINES = 20;
+const MOST_OF_ONE = 3;
 const LINE_CHARACTERS = 300;
 
 /** `acme: set aside, its configuration has 2 problems`. Names and counts alone: `/readyz` asks for no token. */
@@ -94,7 +95,7 @@ export function setAsideLines(
   return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations are set aside: see shr registrations`];
 }
 
-/** `acme: poll: acme/web: moved to other/web …`, one line a registration with the first of its problems. */
+/** `acme: poll: acme/web: moved to other/web …`: a line for each of the first problems of each registration. */
 export function problemLines(
   registrations: readonly { readonly name: string }[],
   problems: (registration: string) => readonly RegistrationProblem[],
@@ -102,13 +103,10 @@ export function problemLines(
   const lines: string[] = [];
   let unsaid = 0;
   for (const { name } of registrations) {
-    const [first, ...others] = problems(name);
-    if (first === undefined) continue;
-    if (lines.length === MOST_LINES) unsaid += 1;
-    else {
-      const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-      lines.push(`${name}: ${first.kind}: ${scrub(problemLine(first), LINE_CHARACTERS)}${more}`);
-    }
+    const all = problems(name);
+    const said = all.slice(0, Math.min(MOST_OF_ONE, MOST_LINES - lines.length));
+    lines.push(...said.map((one) => `${name}: ${one.kind}: ${scrub(problemLine(one), LINE_CHARACTERS)}`));
+    unsaid += all.length - said.length;
   }
-  return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations have problems: see shr registrations`];
+  return unsaid === 0 ? lines : [...lines, `${unsaid} more problems: see shr registrations`];
 }

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { ownFailure } from '../../dispatcher/failure.ts';
 import type { GithubErrorKind } from '../../dispatcher/github/github.ts';
-import { pageOf, wordsOfBody } from '../../dispatcher/github/reply-words.ts';
+import { wordsOfBody } from '../../dispatcher/github/reply-words.ts';
 import type { GithubTrouble } from '../../dispatcher/github/trouble.ts';
+import { pageOf, withoutPage } from '../../dispatcher/observability/html-page.ts';
 import { acme, clientOf, failureOf } from './github-fixture.ts';
 import { type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 
@@ -325,6 +327,16 @@ describe("GitHub's refusals, in words", () => {
     const { github, clock } = clientOf(server.apiUrl);
     const failure = await failureOf(clock.during(github.getRunner(acme, 7, 'verify')), 'transient');
     expect(failure.words).to.include('an HTML page ("Unicorn! · GitHub")').and.include('proxy').and.not.include('<');
+  });
+
+  it('tells a page in the words of any service by its title', () => {
+    expect(withoutPage(`aci list: ${UNICORN} (request 7)`)).to.equal(
+      'aci list: an HTML page ("Unicorn! · GitHub") (request 7)',
+    );
+    expect(withoutPage('aci list: <html>half a page')).to.equal('aci list: an HTML page');
+    expect(withoutPage('a < b, and <b>bold</b>')).to.equal('a < b, and <b>bold</b>');
+    const told = ownFailure('defect', `no answer: ${UNICORN}`, 0);
+    expect(told.message).to.equal('no answer: an HTML page ("Unicorn! · GitHub")');
   });
 
   it('finds the title of a page of any size in no time', () => {

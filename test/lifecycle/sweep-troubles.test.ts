@@ -68,6 +68,6 @@ describe('what sweeps fail at', () => {
     const many = Array.from({ length: 30 }, (_, index) => ({ name: `r${index}` }));
     const lines = problemLines(many, () => problems('acme'));
     expect(lines).to.have.length(21);
-    expect(lines.at(-1)).to.equal('10 more registrations have problems: see shr registrations');
+    expect(lines.at(-1)).to.equal('10 more problems: see shr registrations');
   });
 });

@@ -1,4 +1,5 @@
 /** One line of `shr doctor`. */
+import { withoutPage } from '../../observability/html-page.ts';
 import { scrub } from '../../observability/scrub.ts';
 
 export interface DoctorFinding {
@@ -11,11 +12,11 @@ export interface DoctorFinding {
   readonly cure?: string;
 }
 
-/** A service may repeat a secret in what it says; its words may be a page of HTML. */
+/** A service may repeat a secret in what it says, or a whole request. */
 const MESSAGE_CHARACTERS = 600;
 
 export function good(about: string, subject: string, message: string): DoctorFinding {
-  return { about, subject, ok: true, message: scrub(message, MESSAGE_CHARACTERS) };
+  return { about, subject, ok: true, message: scrub(withoutPage(message), MESSAGE_CHARACTERS) };
 }
 
 export function bad(about: string, subject: string, message: string, cure: string): DoctorFinding {
@@ -23,7 +24,7 @@ export function bad(about: string, subject: string, message: string, cure: strin
     about,
     subject,
     ok: false,
-    message: scrub(message, MESSAGE_CHARACTERS),
+    message: scrub(withoutPage(message), MESSAGE_CHARACTERS),
     cure: scrub(cure, MESSAGE_CHARACTERS),
   };
 }

@@ -9,8 +9,9 @@ import { boundedFetch } from '../../github/bounded-fetch.ts';
 import { withDeadline } from '../../github/deadline.ts';
 import { GithubError } from '../../github/github.ts';
 import { type GithubTime, measuredSkew } from '../../github/github-time.ts';
-import { deepestWords, pageOf, wordsOfBody } from '../../github/reply-words.ts';
+import { deepestWords, wordsOfBody } from '../../github/reply-words.ts';
 import { troubleOf } from '../../github/trouble.ts';
+import { pageOf } from '../../observability/html-page.ts';
 
 export interface Reply {
   readonly status: number;
