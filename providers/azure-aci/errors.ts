@@ -11,11 +11,21 @@ const restError = z.object({
   message: z.string().default(''),
   code: z.string().optional().catch(undefined),
   statusCode: z.number().optional().catch(undefined),
+  details: z.unknown().optional(),
   // Not taken apart: the SDK's headers are an object with a state of its own.
   response: z
     .object({ headers: z.custom<Headers>(isHeaders) })
     .optional()
     .catch(undefined),
+});
+
+/** The body of a refusal, as the SDK parsed it: `{"error":{"code","message","details":[…],"innererror":{…}}}`. */
+const bodySchema = z.object({ error: z.unknown().optional() });
+const saidSchema = z.object({
+  code: z.string().optional().catch(undefined),
+  message: z.string().optional().catch(undefined),
+  details: z.array(z.unknown()).optional().catch(undefined),
+  innererror: z.unknown().optional(),
 });
 
 interface Headers {
@@ -124,13 +134,70 @@ export function classify(call: Call, error: unknown, secrets: readonly string[] 
   const parsed = restError.safeParse(error);
   const given = parsed.success ? parsed.data : { name: '', message: String(error) };
   const text = redact(given.message.trim() || 'no answer that can be read', secrets).slice(0, MOST_WORDS);
-  const { code, statusCode } = { code: undefined, statusCode: undefined, ...given };
-  const retryAfterMs = retryAfterOf('response' in given ? given.response?.headers.get('retry-after') : undefined);
+  const {
+    code: outer,
+    statusCode,
+    details,
+    response,
+  } = {
+    code: undefined,
+    statusCode: undefined,
+    details: undefined,
+    response: undefined,
+    ...given,
+  };
+  const code = tellingCode(outer, details, given.message);
+  const retryAfterMs = retryAfterOf(response?.headers.get('retry-after'));
+  const requestId = response?.headers.get('x-ms-correlation-request-id') ?? response?.headers.get('x-ms-request-id');
   return new ProviderError(kindOf(call, { name: given.name, code, statusCode, text }), `azure-aci ${call}`, text, {
     ...(code === undefined ? (statusCode === undefined ? {} : { code: String(statusCode) }) : { code }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(requestId === undefined ? {} : { requestId }),
     cause: new Error(`${given.name || 'Error'}: ${text}`),
   });
+}
+
+/** Codes that only say that something else went wrong: what it was stands inside, or in the text. */
+const envelope =
+  /^(BadRequest|InvalidRequest|DeploymentFailed|Failed|ResourceDeploymentFailure|ResourceOperationFailure|Conflict)$/i;
+const MOST_DEPTH = 5;
+
+/**
+ * The code that says what went wrong. Resource Manager wraps the refusals of other services: a full subnet has come as
+ * `BadRequest` whose text is the JSON of another error, `{"error":{"code":"SubnetIsFull",…}}` (azure-docs #88211).
+ */
+function tellingCode(outer: string | undefined, body: unknown, text: string): string | undefined {
+  if (outer !== undefined && !envelope.test(outer)) return outer;
+  const parsed = bodySchema.safeParse(body);
+  const inner = [...(parsed.success ? codesIn(parsed.data.error, 0) : []), ...codesInText(text, 0)];
+  return inner.findLast((code) => !envelope.test(code) && codes.some(([pattern]) => pattern.test(code))) ?? outer;
+}
+
+function codesIn(error: unknown, depth: number): readonly string[] {
+  const parsed = saidSchema.safeParse(error);
+  if (!parsed.success || depth >= MOST_DEPTH) return [];
+  const { code, message, details, innererror } = parsed.data;
+  return [
+    ...(code === undefined ? [] : [code]),
+    ...(message === undefined ? [] : codesInText(message, depth + 1)),
+    ...(details ?? []).flatMap((detail) => codesIn(detail, depth + 1)),
+    ...codesIn(innererror, depth + 1),
+  ];
+}
+
+/** The text may be the JSON of another refusal, or have it after a few words. */
+function codesInText(text: string, depth: number): readonly string[] {
+  const start = text.indexOf('{');
+  const end = text.lastIndexOf('}');
+  if (start < 0 || end < start || depth >= MOST_DEPTH) return [];
+  let inner: unknown;
+  try {
+    inner = JSON.parse(text.slice(start, end + 1));
+  } catch {
+    return [];
+  }
+  const body = bodySchema.safeParse(inner);
+  return codesIn(body.success && body.data.error !== undefined ? body.data.error : inner, depth + 1);
 }
 
 function kindOf(

@@ -62,7 +62,7 @@ export function classify(call: Call, error: unknown): ProviderError {
   const operation = `docker ${call}`;
   if (statusCode === undefined) {
     const kind =
-      code === 'EACCES' || refusedByTls.test(code ?? '') ? 'unauthorized' : (kindOfWords(text) ?? 'transient');
+      code === 'EACCES' || refusedByTls.test(code ?? '') ? 'unauthorized' : (kindOfWords(call, text) ?? 'transient');
     return new ProviderError(kind, operation, text, { ...(code === undefined ? {} : { code }), cause: error });
   }
   const collected = json !== undefined && json !== null;
@@ -92,13 +92,16 @@ function kindOf(call: Call, status: number, text: string): ProviderErrorKind {
   if (status === 429) return 'throttled';
   if (status === 408) return 'transient';
   if (status === 409) return call === 'create' ? 'conflict' : 'transient';
-  const said = kindOfWords(text);
+  const said = kindOfWords(call, text);
   if (said !== undefined) return said;
   // The container went away between two calls: look again.
   if (status === 404 && call !== 'create' && call !== 'pull' && call !== 'network') return 'transient';
   return status >= 400 && status < 500 ? 'invalid' : 'transient';
 }
 
-function kindOfWords(text: string): ProviderErrorKind | undefined {
-  return words.find(([pattern]) => pattern.test(text))?.[1];
+function kindOfWords(call: Call, text: string): ProviderErrorKind | undefined {
+  const kind = words.find(([pattern]) => pattern.test(text))?.[1];
+  // A registry that refuses one image says nothing of the others, or of other registries (ghcr.io answers "unauthorized"
+  // for an image that does not exist). What the engine itself refuses has a status of its own.
+  return kind === 'unauthorized' && call === 'pull' ? 'invalid' : kind;
 }

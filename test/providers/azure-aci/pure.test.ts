@@ -400,6 +400,45 @@ describe('azure-aci errors', () => {
     });
   }
 
+  // Case 02
+  it('are read to the code that says what went wrong, however it is wrapped', () => {
+    const full = { error: { code: 'SubnetIsFull', message: 'Subnet runners has no free addresses' } };
+    const wrapped = [
+      rest(400, 'BadRequest', JSON.stringify(full)),
+      rest(400, 'BadRequest', `The request is not valid: ${JSON.stringify(full)}`),
+      { ...rest(400, 'BadRequest', 'see details'), details: { error: { code: 'BadRequest', details: [full.error] } } },
+      { ...rest(400, 'BadRequest', 'see inside'), details: { error: { code: 'BadRequest', innererror: full.error } } },
+      {
+        ...rest(409, 'DeploymentFailed', 'At least one operation failed'),
+        details: {
+          error: { code: 'DeploymentFailed', details: [{ code: 'BadRequest', message: JSON.stringify(full) }] },
+        },
+      },
+    ];
+    for (const error of wrapped) {
+      const said = classify('create', error);
+      expect([said.kind, said.code], JSON.stringify(error)).to.deep.equal(['capacity', 'SubnetIsFull']);
+    }
+    const image = { error: { code: 'InaccessibleImage', message: 'no' } };
+    expect(classify('create', rest(400, 'BadRequest', JSON.stringify(image)))).to.include({ kind: 'invalid' });
+    expect(classify('create', rest(400, 'BadRequest', 'cpu must be a number'))).to.include({
+      kind: 'invalid',
+      code: 'BadRequest',
+    });
+    // A code in the words of another refusal says nothing.
+    const quoted = rest(400, 'InaccessibleImage', JSON.stringify(full));
+    expect(classify('create', quoted)).to.include({ kind: 'invalid', code: 'InaccessibleImage' });
+    const deep = '{"error":{"code":"BadRequest","message":'.repeat(50);
+    expect(classify('create', rest(400, 'BadRequest', deep)).kind).to.equal('invalid');
+  });
+
+  // J11
+  it('keep the id by which the vendor finds the request', () => {
+    const headers = { get: (name: string) => ({ 'x-ms-request-id': 'r-1' })[name] };
+    expect(classify('create', { ...rest(400, 'BadRequest'), response: { headers } }).requestId).to.equal('r-1');
+    expect(classify('create', rest(400, 'BadRequest')).requestId).to.equal(undefined);
+  });
+
   it('keep the code of the service', () => {
     expect(classify('create', rest(400, 'SubnetIsFull')).code).to.equal('SubnetIsFull');
     expect(classify('create', rest(418)).code).to.equal('418');

@@ -280,7 +280,7 @@ describe('provider docker, with an engine', () => {
     it('nothing where the registry says no, and tells whose fault it is', async () => {
       const provider = create(auth('wrong'));
       const error = await refusal(provider.launch(request({ image: pulled.image })));
-      expect(error.kind).to.equal('unauthorized');
+      expect(error.kind).to.equal('invalid');
       expect(error.message).to.not.include('wrong');
       expect(await provider.list({ dispatcher: OWNER })).to.deep.equal([]);
       const finding = (await provider.check()).find((one) => one.subject === 'credentials');

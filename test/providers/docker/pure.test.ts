@@ -76,9 +76,11 @@ describe('docker: errors of the engine', () => {
     [
       'pull',
       { statusCode: 500, message: 'Get "https://r.example/v2/": unauthorized: incorrect username or password' },
-      'unauthorized',
+      'invalid',
     ],
-    ['pull', { statusCode: 500, message: 'unauthorized' }, 'unauthorized'],
+    ['pull', { statusCode: 500, message: 'unauthorized' }, 'invalid'],
+    ['pull', { message: 'unauthorized: authentication required' }, 'invalid'],
+    ['pull', { statusCode: 401, message: 'authorization denied by plugin' }, 'unauthorized'],
     [
       'pull',
       { statusCode: 500, message: 'Head "https://r.example/v2/a/manifests/1": no basic auth credentials' },
