@@ -186,7 +186,7 @@ function readOwnCredentials(
     const own = readCredentials(reading, ['credentials'], file);
     return own === undefined ? undefined : { ...own, host };
   }
-  if (file.app !== undefined || file.token !== undefined) {
+  if (file.app !== undefined || file.furtherApps !== undefined || file.token !== undefined) {
     reading.problem(['credentials'], 'it has `use` and credentials of its own', 'Keep one of them.');
     return undefined;
   }

@@ -90,6 +90,17 @@ describe('credentials of the platform', () => {
     expect(problem).to.include('are of ghes.a.example, and would be sent to github.com (dispatcher.yaml:5:5)');
   });
 
+  it('are not mixed with Apps of the registration’s own', async () => {
+    for (const more of [
+      { furtherApps: [{ id: 7, privateKey: '${env:TENANT_A_TOKEN}' }] },
+      { token: '${env:TENANT_A_TOKEN}' },
+    ]) {
+      const mixed = registration('a', { credentials: { use: 'app', ...more } });
+      const [problem] = await problems({ dispatcher: platform, tenants: { a: both }, a: mixed });
+      expect(problem).to.include('credentials: it has `use` and credentials of its own');
+    }
+  });
+
   it('are bound for trusted tenants too', async () => {
     const [problem] = await problems({
       dispatcher: platform,
