@@ -14,8 +14,8 @@ export interface ReadBounds {
 
 export interface FileContent {
   readonly text: string;
-  /** Who may read it besides the user that it belongs to. */
-  readonly exposedTo: 'everybody' | 'group' | 'nobody else';
+  /** Who may read or change it: the widest circle. */
+  readonly readableBy: 'everybody' | 'group' | 'owner';
 }
 
 export interface Files {
@@ -49,7 +49,7 @@ export const systemFiles: Files = {
       }
       if (bounds.within !== undefined) await refuseOutside(path, stats, bounds.within);
       if (stats.size > bounds.mostBytes) throw tooLarge(`${stats.size}`, bounds.mostBytes);
-      return { text: await readText(file, bounds.mostBytes), exposedTo: exposure(stats) };
+      return { text: await readText(file, bounds.mostBytes), readableBy: exposure(stats) };
     } finally {
       await file.close();
     }
@@ -98,11 +98,11 @@ async function refuseOutside(path: string, opened: Stats, { around, name }: { ar
   throw new FileRefused('outside', 'a link leads out of its folder', 'Put the file itself there.');
 }
 
-/** A group that is how we read a file of another user's is no exposure. */
-function exposure({ mode, uid }: Stats): FileContent['exposedTo'] {
+/** Where the file is another user's, its group is how we read it, and no more than that. */
+function exposure({ mode, uid }: Stats): FileContent['readableBy'] {
   if ((mode & 0o006) !== 0) return 'everybody';
   const own = process.geteuid?.();
-  return (mode & 0o060) !== 0 && own === uid ? 'group' : 'nobody else';
+  return (mode & 0o060) !== 0 && own === uid ? 'group' : 'owner';
 }
 
 /** Why a file could not be read, and what to do. */

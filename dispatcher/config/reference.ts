@@ -109,9 +109,9 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
   if (value.trim() === '') {
     return { outcome: 'absent', message: `the file ${path} is empty`, cure: 'Put the value into it.' };
   }
-  const { exposedTo } = content;
-  if (exposedTo === 'nobody else') return { outcome: 'value', value };
-  return { outcome: 'value', value, exposed: { file: path, to: exposedTo } };
+  const { readableBy } = content;
+  if (readableBy === 'owner') return { outcome: 'value', value };
+  return { outcome: 'value', value, exposed: { file: path, to: readableBy } };
 }
 
 /** Of a machine without the secrets. What is there and may not be used is wrong everywhere. */

@@ -1,6 +1,6 @@
 /**
  * What is left of a value when everything a schema refuses is taken out of it, so that what depends on the rest is
- * judged too and one mistake hides no other. Only for finding problems: what was salvaged serves nobody.
+ * judged too and one mistake hides no other. Only for finding problems: nothing is served with it.
  */
 import type { z } from 'zod';
 import type { Path } from './problem.ts';

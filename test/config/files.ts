@@ -61,7 +61,7 @@ export function load(
       read: async (path) => {
         const text = all.get(path);
         if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
-        return { text, exposedTo: 'nobody else' };
+        return { text, readableBy: 'owner' };
       },
       list: async (folder) => [...all.keys()].filter((path) => dirname(path) === folder).map((path) => basename(path)),
     },

@@ -63,7 +63,7 @@ describe('the examples', () => {
         files: {
           read: async (path, bounds) => {
             const text = files.get(path);
-            return text === undefined ? systemFiles.read(path, bounds) : { text, exposedTo: 'nobody else' };
+            return text === undefined ? systemFiles.read(path, bounds) : { text, readableBy: 'owner' };
           },
           list: async () => ['acme.yaml'],
         },
@@ -94,7 +94,7 @@ describe('the examples', () => {
       files: {
         read: async (path, bounds) => {
           const text = files.get(path);
-          return text === undefined ? systemFiles.read(path, bounds) : { text, exposedTo: 'nobody else' };
+          return text === undefined ? systemFiles.read(path, bounds) : { text, readableBy: 'owner' };
         },
         list: async () => ['acme.yaml'],
       },

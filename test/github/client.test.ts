@@ -172,6 +172,25 @@ describe('the GitHub client', () => {
       await failureOf(clientOf(server.apiUrl).github.listRunners(acme, 'sweep'), 'forbidden');
     });
 
+    // T10
+    it('keeps labels up to 512 characters and 200 of them, which an adopted runner needs, and none beyond', async () => {
+      const named = (count: number, characters: number) =>
+        Array.from({ length: count }, (_, index) => ({ name: `${index}-`.padEnd(characters, 'x') }));
+      script = () => ({
+        body: {
+          total_count: 3,
+          runners: [
+            runnerReply(1, 'shr-1', { labels: named(200, 512) }),
+            runnerReply(2, 'shr-2', { labels: named(1, 513) }),
+            runnerReply(3, 'shr-3', { labels: named(201, 8) }),
+          ],
+        },
+      });
+      const listed = await clientOf(server.apiUrl).github.listRunners(acme, 'sweep');
+      expect(listed.map(({ labels }) => labels.length)).to.deep.equal([200, 0, 0]);
+      expect(listed[0]?.labels).to.deep.equal(named(200, 512).map(({ name }) => name));
+    });
+
     // 11c
     describe('among which one of a stranger has odd data', () => {
       const odd: readonly (readonly [string, unknown])[] = [
