@@ -23,6 +23,8 @@ export interface Service {
   readonly github: GithubSimulator;
   readonly process: ChildProcess;
   readonly adminUrl: string;
+  readonly publicUrl: string;
+  readonly webhookSecret: string;
   /** Everything that it has written so far, over all starts. */
   output(): string;
   /** Starts it again, after it has ended. */
@@ -41,6 +43,8 @@ export interface ServiceOptions {
   /** Further files in `registrations/`, by name. */
   readonly others?: Readonly<Record<string, string>>;
   readonly maxRunners?: number;
+  /** Further settings of `dispatcher.yaml`. */
+  readonly dispatcher?: Readonly<Record<string, unknown>>;
   /** For the references in `registration`. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -72,7 +76,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     url: `http://127.0.0.1:${ports.publicPort}/webhooks/github/e2e`,
     secret: WEBHOOK_SECRET,
   });
-  await pinPort(folder, ports.publicPort);
+  await pinPort(folder, ports.publicPort, options);
 
   return {
     folder,
@@ -83,6 +87,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     get adminUrl() {
       return `http://127.0.0.1:${ports.adminPort}`;
     },
+    get publicUrl() {
+      return `http://127.0.0.1:${ports.publicPort}`;
+    },
+    webhookSecret: WEBHOOK_SECRET,
     output: () => output,
     async restart() {
       const from = output.length;
@@ -128,7 +136,7 @@ async function writeConfiguration(
   if (app === undefined) throw new Error('the simulator has no App');
   await mkdir(join(folder, 'registrations'));
   await writeFile(join(folder, 'app.pem'), app.privateKey, { mode: 0o600 });
-  await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml('127.0.0.1:0'));
+  await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml('127.0.0.1:0', options));
   for (const [name, text] of Object.entries(options.others ?? {})) {
     await writeFile(join(folder, 'registrations', name), text);
   }
@@ -150,7 +158,7 @@ async function writeConfiguration(
   );
 }
 
-function dispatcherYaml(publicAddress: string): string {
+function dispatcherYaml(publicAddress: string, { dispatcher }: ServiceOptions): string {
   return stringify({
     id: 'e2e',
     ledger: 'ledger.db',
@@ -158,12 +166,13 @@ function dispatcherYaml(publicAddress: string): string {
     adminToken: '${env:E2E_ADMIN_TOKEN}',
     unsafeProcessBackend: true,
     logLevel: 'debug',
+    ...dispatcher,
   });
 }
 
 /** After a restart, GitHub's deliveries must find it where it was. */
-async function pinPort(folder: string, port: number): Promise<void> {
-  await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml(`127.0.0.1:${port}`));
+async function pinPort(folder: string, port: number, options: ServiceOptions): Promise<void> {
+  await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml(`127.0.0.1:${port}`, options));
 }
 
 function spawnServe(
