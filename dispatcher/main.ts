@@ -60,7 +60,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     areStrangers: strangersAmong(registrations),
   });
   const budgets = new BudgetPool(clock);
-  const times = new GithubTimes(clock, log);
+  const times = new GithubTimes({ clock, machine: options.clock, log });
   const shedding = new Episodes({ clock, log, event: 'intake.shedding' });
   const metrics = createMetrics({
     sources: {
@@ -70,7 +70,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       quarantined: () => quarantined.length,
       budgets: () => budgets.snapshot(),
       problems: (registration) => problemsNow(registration),
-      clocks: () => times.aheadMs(),
+      clocks: () => times.machineAheadMs(),
       shedding: () => shedding.current().map(({ name }) => name),
       ledgerBytes: () => bytesOf(dispatcher.ledgerPath),
     },

@@ -29,48 +29,60 @@ const HALF_A_SECOND_MS = 500;
 /** A change of the difference that is worth a line. */
 const WORTH_TELLING_MS = 30_000;
 
+export interface TimeOptions {
+  /** What the dispatcher tells its time by; it may follow the machine's clock slowly (see steady-clock.ts). */
+  readonly clock: Pick<Clock, 'now'>;
+  /** The machine's own clock, which people set: what they are told is about this one. */
+  readonly machine?: Pick<Clock, 'now'>;
+  readonly log?: SkewLog;
+}
+
 /** One API's time. */
 export class GithubTime {
   readonly #api: string;
-  readonly #clock: Clock;
-  readonly #log: SkewLog | undefined;
+  readonly #options: TimeOptions;
+  /** Of the dispatcher's time, by which it reckons. */
+  #aheadMs = 0;
   #skew: ClockSkew | undefined;
   #toldMs = 0;
 
-  constructor(api: string, clock: Clock, log?: SkewLog) {
+  constructor(api: string, options: TimeOptions) {
     this.#api = api;
-    this.#clock = clock;
-    this.#log = log;
+    this.#options = options;
   }
 
   /** GitHub's time, as far as it is known. */
   now(): number {
-    return this.#clock.now() - this.aheadMs;
+    return this.#options.clock.now() - this.#aheadMs;
   }
 
-  /** 0 within what is tolerated. */
-  get aheadMs(): number {
-    return this.#skew?.aheadMs ?? 0;
-  }
-
-  /** A time that GitHub told, by this machine's clock. */
+  /** A time that GitHub told, by the dispatcher's. */
   local(githubMs: number): number {
-    return githubMs + this.aheadMs;
+    return githubMs + this.#aheadMs;
   }
 
+  /** How far the dispatcher's time is ahead; 0 within what is tolerated. */
+  get aheadMs(): number {
+    return this.#aheadMs;
+  }
+
+  /** Of the machine's clock; undefined while it is right. */
   get skew(): ClockSkew | undefined {
     return this.#skew;
   }
 
-  /** An answer to a request that left at `sentAtMs` has come. */
+  /** An answer to a request that left at `sentAtMs`, by the dispatcher's time, has come. */
   learn(date: string | number | undefined, sentAtMs: number): void {
-    const nowMs = this.#clock.now();
-    const aheadMs = measuredSkew(date, sentAtMs, nowMs);
-    if (aheadMs === undefined) return;
-    const far = Math.abs(aheadMs) > TOLERATED_SKEW_MS;
-    if (!far) {
+    const { clock, machine, log } = this.#options;
+    const nowMs = clock.now();
+    const measuredMs = measuredSkew(date, sentAtMs, nowMs);
+    if (measuredMs === undefined) return;
+    this.#aheadMs = Math.abs(measuredMs) > TOLERATED_SKEW_MS ? measuredMs : 0;
+
+    const aheadMs = measuredMs + (machine === undefined ? 0 : machine.now() - nowMs);
+    if (Math.abs(aheadMs) <= TOLERATED_SKEW_MS) {
       if (this.#skew === undefined) return;
-      this.#log?.info('github.clock.right', { api: this.#api, sinceMs: this.#skew.sinceMs });
+      log?.info('github.clock.right', { api: this.#api, sinceMs: this.#skew.sinceMs });
       this.#skew = undefined;
       this.#toldMs = 0;
       return;
@@ -78,19 +90,17 @@ export class GithubTime {
     this.#skew = { api: this.#api, aheadMs, sinceMs: this.#skew?.sinceMs ?? nowMs };
     if (Math.abs(aheadMs - this.#toldMs) < WORTH_TELLING_MS) return;
     this.#toldMs = aheadMs;
-    this.#log?.warn('github.clock', { api: this.#api, aheadMs, reason: skewInWords(aheadMs) });
+    log?.warn('github.clock', { api: this.#api, aheadMs, reason: skewInWords(aheadMs) });
   }
 }
 
 /** The times of all APIs: registrations share those that they have in common. */
 export class GithubTimes {
-  readonly #clock: Clock;
-  readonly #log: SkewLog | undefined;
+  readonly #options: TimeOptions;
   readonly #byApi = new Map<string, GithubTime>();
 
-  constructor(clock: Clock, log?: SkewLog) {
-    this.#clock = clock;
-    this.#log = log;
+  constructor(options: TimeOptions) {
+    this.#options = options;
   }
 
   /** As many as the configuration has hosts. */
@@ -98,15 +108,15 @@ export class GithubTimes {
     const api = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
     let time = this.#byApi.get(api);
     if (time === undefined) {
-      time = new GithubTime(api, this.#clock, this.#log);
+      time = new GithubTime(api, this.#options);
       this.#byApi.set(api, time);
     }
     return time;
   }
 
-  /** Of every API that was asked, 0 where the clocks agree. */
-  aheadMs(): readonly { readonly api: string; readonly aheadMs: number }[] {
-    return [...this.#byApi].map(([api, time]) => ({ api, aheadMs: time.aheadMs }));
+  /** Of the machine's clock, for every API that was asked; 0 where they agree. */
+  machineAheadMs(): readonly { readonly api: string; readonly aheadMs: number }[] {
+    return [...this.#byApi].map(([api, time]) => ({ api, aheadMs: time.skew?.aheadMs ?? 0 }));
   }
 }
 

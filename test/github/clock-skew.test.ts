@@ -14,11 +14,13 @@ describe("a clock that is not GitHub's", () => {
   let told: string[];
   /** What GitHub's clock is behind ours. */
   let aheadMs: number;
+  /** What the machine's clock shows beyond the dispatcher's, which follows it slowly. */
+  let machineAheadMs: number;
   let accepted: number;
   let refused: number;
 
   beforeEach(async () => {
-    [told, accepted, refused] = [[], 0, 0];
+    [told, accepted, refused, machineAheadMs] = [[], 0, 0, 0];
     script = github;
     server = await scriptedGithub((asked) => script(asked));
   });
@@ -59,9 +61,13 @@ describe("a clock that is not GitHub's", () => {
   function skewed(ms: number, credentials: 'app' | 'token' = 'app') {
     aheadMs = ms;
     clock = new VirtualClock(GITHUB_AT_MS + ms);
-    const times = new GithubTimes(clock, {
-      warn: (event, fields) => told.push(`${event} ${String(fields['reason'])}`),
-      info: (event) => told.push(event),
+    const times = new GithubTimes({
+      clock,
+      machine: { now: () => clock.now() + machineAheadMs },
+      log: {
+        warn: (event, fields) => told.push(`${event} ${String(fields['reason'])}`),
+        info: (event) => told.push(event),
+      },
     });
     const { github: client, budgets } = clientOf(server.apiUrl, {
       clock,
@@ -125,6 +131,20 @@ describe("a clock that is not GitHub's", () => {
     expect(accepted).to.equal(3);
   });
 
+  it('is made up for as long as the dispatcher’s own time is off, and told while the machine’s is', async () => {
+    const { client, time } = skewed(3_600_000);
+    await client.getRunner(acme, 7, 'verify');
+    expect(told).to.deep.equal(["github.clock this machine's clock is 3600 s ahead of GitHub's"]);
+    // Somebody has set the machine's clock; the dispatcher's time goes on.
+    machineAheadMs = -3_600_000;
+    await clock.advance(56 * 60_000);
+    await client.getRunner(acme, 7, 'verify');
+    expect(told.at(-1)).to.equal('github.clock.right');
+    expect(time.skew).to.equal(undefined);
+    expect(Math.round(time.aheadMs / 1000)).to.equal(3_600);
+    expect([accepted, refused]).to.deep.equal([3, 1]);
+  });
+
   it('keeps the wait for a reset right', async () => {
     const { client } = skewed(180_000, 'token');
     script = () =>
@@ -185,7 +205,7 @@ describe("a clock that is not GitHub's", () => {
 
   it('is one for all registrations of an API, and another for another', () => {
     clock = new VirtualClock();
-    const times = new GithubTimes(clock);
+    const times = new GithubTimes({ clock });
     const same: GithubTime = times.at('https://api.github.com');
     expect(times.at('https://api.github.com/')).to.equal(same);
     expect(times.at('https://ghe.example/api/v3')).to.not.equal(same);

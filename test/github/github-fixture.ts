@@ -32,7 +32,7 @@ export interface ClientOptions {
 export function clientOf(apiUrl: string, options: ClientOptions = {}) {
   const clock = options.clock ?? new VirtualClock();
   const budgets = options.budgets ?? new BudgetPool(clock, options.limits);
-  const times = options.times ?? new GithubTimes(clock);
+  const times = options.times ?? new GithubTimes({ clock });
   const github = createGithub({
     registration: {
       name: 'acme',

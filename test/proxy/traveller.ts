@@ -32,7 +32,7 @@ async function github(apiUrl: string): Promise<unknown> {
       poll: { intervalMs: null, repositories: [] },
     },
     budgets: new BudgetPool(systemClock),
-    times: new GithubTimes(systemClock),
+    times: new GithubTimes({ clock: systemClock }),
     clock: systemClock,
     random: () => 0.5,
   });

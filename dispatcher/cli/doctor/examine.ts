@@ -38,7 +38,7 @@ export async function examine(registration: Registration, tools: Examination): P
 
 async function checkGithub(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
   const { clock, random, dispatcher } = tools;
-  const times = new GithubTimes(clock);
+  const times = new GithubTimes({ clock });
   const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
   // With a budget of its own: it runs beside the service, or before it.
