@@ -345,6 +345,7 @@ export const verifySteps = [
   'stop',
   'gone',
   'stop-again',
+  'runner',
 ] as const;
 export type VerifyStep = (typeof verifySteps)[number];
 

@@ -1,7 +1,7 @@
 /** `shr verify-live`: one small container, launched, looked at and taken away again, in the user's own account. */
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
-import type { Provider, ProviderModule } from '../../providers/provider.ts';
+import type { LaunchRequest, Provider, ProviderModule } from '../../providers/provider.ts';
 import { type Backends, createBackends } from '../backends.ts';
 import { systemClock, systemRandom } from '../clock.ts';
 import type { Backend, Registration } from '../config/model.ts';
@@ -9,7 +9,7 @@ import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
-import { LIFE_MINUTES, makeProbe, type Probe, smallestShape, withProgram } from './verify-live/probe.ts';
+import { LIFE_MINUTES, makeProbe, type Probe, runnerRequest, smallestShape, withProgram } from './verify-live/probe.ts';
 import { linesOf } from './verify-live/steps.ts';
 import { clearEarlier, type Step, type Verified, verify } from './verify-live/verify.ts';
 
@@ -28,6 +28,7 @@ interface Plan {
   readonly module: ProviderModule;
   readonly provider: Provider;
   readonly probe: Probe;
+  readonly runner: { readonly provider: Provider; readonly request: LaunchRequest };
   readonly note: string | undefined;
 }
 
@@ -121,11 +122,16 @@ async function planFor(
   try {
     const module = await loadProvider(backend.kind);
     const ours = { ...backend, options: withProgram(module, backend.options) };
-    const provider = await backends.of({ ...registration, backends: [ours] }, backend.name);
+    const provider = await backends.of(
+      { name: `${registration.name} with our program`, backends: [ours] },
+      backend.name,
+    );
+    const real = await backends.of(registration, backend.name);
     const smallest = smallestShape(provider, registration, image);
     if (!smallest.ok) return smallest.reason;
     const probe = makeProbe(registration, smallest.shape, systemClock, systemRandom);
-    return { backend, module, provider, probe, note: smallest.note };
+    const request = runnerRequest(probe, registration, systemClock, systemRandom);
+    return { backend, module, provider, probe, runner: { provider: real, request }, note: smallest.note };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -136,14 +142,14 @@ function costOf({ backend, probe, note }: Plan): string {
   const place = `${backend.kind}${backend.region === undefined ? '' : `, ${backend.region}`}`;
   return [
     `${backend.name} (${place}): one container of ${cpu} ${cpu === 1 ? 'core' : 'cores'} and ${memoryGiB} GiB,`,
-    `${architecture}, image ${image}, for about a minute; at the latest it ends by itself after ${LIFE_MINUTES} minutes`,
+    `${architecture}, image ${image}, for about a minute; at the latest it ends by itself after ${LIFE_MINUTES} minutes; then one with the command of real runners`,
     ...(note === undefined ? [] : [`(${note})`]),
   ].join(' ');
 }
 
 async function verifyPlan(
   registration: Registration,
-  { backend, module, provider, probe }: Plan,
+  { backend, module, provider, probe, runner }: Plan,
   json: boolean,
   terminal: Terminal,
 ): Promise<Outcome> {
@@ -171,6 +177,7 @@ async function verifyPlan(
     const verified = await verify({
       provider,
       probe,
+      runner,
       clock: systemClock,
       patience: { runMs: registration.timeouts.launchMs, outputMs: OUTPUT_MS, goneMs: GONE_MS },
       signal: interruption.signal,

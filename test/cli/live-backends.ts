@@ -29,13 +29,16 @@ const IMAGE = 'docker.io/acme/runner:1';
 /** What the image itself would run: it ends at once, so that a forgotten command shows. */
 const images = { [IMAGE]: ['sh', '-c', 'exit 9'] };
 
+/** What real runners say of a configuration that they cannot use. */
+const command = ['sh', '-c', 'echo "An error occurred: Not configured"; exit 1'];
+
 export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> = {
   async process() {
     const root = await mkdtemp(join(tmpdir(), 'shr-live-'));
     return {
       kind: 'process',
       image: 'unused:1',
-      options: { command: ['false'], root },
+      options: { command, root },
       close: () => rm(root, { recursive: true }),
     };
   },
@@ -46,7 +49,7 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
     return {
       kind: 'docker',
       image: await testImage(),
-      options: { pull: 'never', stopGraceS: 1 },
+      options: { pull: 'never', stopGraceS: 1, command },
       close: async () => {},
     };
   },
@@ -56,7 +59,7 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
     return {
       kind: 'ali-eci',
       image: IMAGE,
-      options: { ...eciOptions(simulator), stopGraceS: 1 },
+      options: { ...eciOptions(simulator), stopGraceS: 1, command },
       secrets: [demoKey.secret],
       close: () => simulator.close(),
     };
@@ -67,7 +70,7 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
     return {
       kind: 'azure-aci',
       image: IMAGE,
-      options: aciOptions(simulator),
+      options: { ...aciOptions(simulator), command },
       secrets: [azureDemo.clientSecret],
       close: () => simulator.close(),
     };
@@ -75,12 +78,22 @@ export const liveBackends: Readonly<Record<string, () => Promise<LiveBackend>>> 
 
   async 'gcp-cloud-run'() {
     const simulator = await startCloudRunSimulator({ images });
-    return { kind: 'gcp-cloud-run', image: IMAGE, options: cloudRunOptions(simulator), close: () => simulator.close() };
+    return {
+      kind: 'gcp-cloud-run',
+      image: IMAGE,
+      options: { ...cloudRunOptions(simulator), command },
+      close: () => simulator.close(),
+    };
   },
 
   async 'gcp-batch'() {
     const simulator = await startGcpBatchSimulator({ images });
-    return { kind: 'gcp-batch', image: IMAGE, options: batchOptions(simulator), close: () => simulator.close() };
+    return {
+      kind: 'gcp-batch',
+      image: IMAGE,
+      options: { ...batchOptions(simulator), command },
+      close: () => simulator.close(),
+    };
   },
 };
 

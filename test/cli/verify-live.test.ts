@@ -141,7 +141,7 @@ describe('shr verify-live', () => {
       for (const [index, step] of stepNames.entries()) {
         expect(lines[index + 1]).to.match(new RegExp(`^✓ +\\d+\\.\\d s {2}${step} +\\S.* \\[V${index + 1}\\]$`));
       }
-      expect(lines.at(-1)).to.equal('1 backend: 10 confirmed, 0 failed, 0 skipped; nothing left behind');
+      expect(lines.at(-1)).to.equal('1 backend: 11 confirmed, 0 failed, 0 skipped; nothing left behind');
     });
 
     it('launches nothing without a terminal to ask at, and says why', async () => {
@@ -182,7 +182,7 @@ describe('shr verify-live', () => {
           '1.2.3',
         );
         expect(ended, `the answer ${JSON.stringify(answer)}`).to.equal(code);
-        expect(out.includes('10 confirmed')).to.equal(code === 0);
+        expect(out.includes('11 confirmed')).to.equal(code === 0);
       }
     });
 
@@ -250,7 +250,8 @@ describe('shr verify-live', () => {
 
     beforeEach(async () => {
       simulator = await startGcpBatchSimulator({ images: { [image]: ['false'] } });
-      backend = { kind: 'gcp-batch', image, options: batchOptions(simulator), close: () => simulator.close() };
+      const options = { ...batchOptions(simulator), command: ['sh', '-c', 'echo Not configured; exit 1'] };
+      backend = { kind: 'gcp-batch', image, options, close: () => simulator.close() };
       await use(backend);
     });
 
@@ -269,7 +270,7 @@ describe('shr verify-live', () => {
       expect(code).to.equal(1);
       expect(out).to.match(/^✗ +\d+\.\d s {2}launch +unauthorized: .*not for you.* \[V1/m);
       expect(out).to.match(/^– +gone +nothing was launched \[V9/m);
-      expect(out).to.match(/\n1 backend: 0 confirmed, 1 failed, 9 skipped; nothing left behind\n$/);
+      expect(out).to.match(/\n1 backend: 0 confirmed, 1 failed, 10 skipped; nothing left behind\n$/);
     });
 
     it('launches again what may have been created, and finds it', async function () {

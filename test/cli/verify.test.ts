@@ -2,10 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { makeProbe, type Probe, smallestShape, VERIFIER, withProgram } from '../../dispatcher/cli/verify-live/probe.ts';
+import {
+  makeProbe,
+  type Probe,
+  runnerRequest,
+  smallestShape,
+  VERIFIER,
+  withProgram,
+} from '../../dispatcher/cli/verify-live/probe.ts';
 import { type Step, type Verified, verify } from '../../dispatcher/cli/verify-live/verify.ts';
 import { systemClock, systemRandom } from '../../dispatcher/clock.ts';
 import { loadProvider } from '../../providers/index.ts';
+import processModule from '../../providers/process/index.ts';
 import { type Instance, type InstanceRef, type Provider, ProviderError } from '../../providers/provider.ts';
 import { testHost } from '../conformance/harness.ts';
 import { registration } from '../registration.ts';
@@ -16,12 +24,15 @@ const OTHER = '0123456789abcdef';
 describe('the steps of shr verify-live, on a service that breaks its word', () => {
   let root: string;
   let honest: Provider;
+  /** With its own command, as real runners have it. */
+  let real: Provider;
   let probe: Probe;
 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'shr-verify-'));
     const module = await loadProvider('process');
     honest = module.create(withProgram(module, { command: ['false'], root }), testHost());
+    real = withCommand('echo "Not configured."; exit 1');
     const smallest = smallestShape(honest, registration(), undefined);
     if (!smallest.ok) throw new Error(smallest.reason);
     probe = makeProbe(registration(), smallest.shape, systemClock, systemRandom);
@@ -31,6 +42,10 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
     expect(await honest.list({ dispatcher: VERIFIER }), 'what is left').to.deep.equal([]);
     await rm(root, { recursive: true });
   });
+
+  function withCommand(script: string): Provider {
+    return processModule.create(processModule.options.parse({ command: ['sh', '-c', script], root }), testHost());
+  }
 
   function like(changes: Partial<Provider>): Provider {
     return {
@@ -55,6 +70,7 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
     return verify({
       provider,
       probe,
+      runner: { provider: real, request: runnerRequest(probe, registration(), systemClock, systemRandom) },
       clock: systemClock,
       patience: { runMs: 5_000, outputMs: 1_500, goneMs: 1_500 },
       signal,
@@ -245,11 +261,43 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
     expect(steps.filter(({ outcome }) => outcome === 'skipped').map(({ name }) => name)).to.deep.equal([
       'gone',
       'stop-again',
+      'runner',
     ]);
     const [instance] = await honest.list({ dispatcher: VERIFIER });
     expect(left).to.include(`${probe.request.name} (${instance?.ref.id}) could not be taken away`);
     expect(left).to.include('unauthorized: process stop: not any more').and.include('ends by itself after 10 minutes');
     await honest.stop(probe.request);
+  });
+
+  describe('with the command of real runners', () => {
+    const runnerStep = async () => (await walk(honest)).steps.find(({ name }) => name === 'runner');
+
+    it('tells that it runs, with what it says', async () => {
+      expect(await runnerStep()).to.include({ outcome: 'confirmed' });
+      expect((await runnerStep())?.message).to.match(/its own command runs.*Not configured\.$/);
+    });
+
+    it('is content with one that goes on running, and takes it away', async () => {
+      real = withCommand('trap "exit 143" TERM; echo Listening; sleep 60 & wait');
+      expect((await runnerStep())?.message).to.match(/Listening$/);
+    });
+
+    for (const [what, script, says] of [
+      ['that is not there', 'exec /home/runner/run.sh', /the image has no runner that can be started: exited with 127/],
+      ['that may not be run', 'exec /etc/passwd', /the image has no runner that can be started: exited with 126/],
+    ] as const) {
+      it(`tells a program ${what} from a runner`, async () => {
+        real = withCommand(script);
+        const step = await runnerStep();
+        expect(step).to.include({ outcome: 'failed' });
+        expect(step?.message).to.match(says);
+      });
+    }
+
+    it('tells a program that the service does not start at all', async () => {
+      real = processModule.create(processModule.options.parse({ command: ['/no/runner'], root }), testHost());
+      expect((await runnerStep())?.message).to.match(/the image has no runner that can be started: .*\/no\/runner/);
+    });
   });
 
   it('does not ask for output where the service has none', async () => {

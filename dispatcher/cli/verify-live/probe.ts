@@ -11,6 +11,7 @@ import type {
 import { type Clock, type Random, ulid } from '../../clock.ts';
 import type { Claim, Registration } from '../../config/model.ts';
 import { scopePath } from '../../github/scope.ts';
+import { refusedConfiguration } from './runner.ts';
 
 /**
  * In the tags in place of the dispatcher's id: a dispatcher that is running must not take the container for a runner of
@@ -121,6 +122,18 @@ export function makeProbe(registration: Registration, shape: Shape, clock: Clock
     },
     says: `shr verify-live: ${word}, a secret of ${secret.length} characters`,
     secret,
+  };
+}
+
+/** The same container once more, with the command of real runners and a configuration that GitHub would refuse. */
+export function runnerRequest(probe: Probe, registration: Registration, clock: Clock, random: Random): LaunchRequest {
+  const name = `${VERIFIER}-${ulid(clock.now(), random)}`;
+  return {
+    ...probe.request,
+    name,
+    tags: { ...probe.request.tags, runner: name },
+    environment: {},
+    secretEnvironment: { [SECRET]: refusedConfiguration(registration.host, name) },
   };
 }
 

@@ -16,6 +16,7 @@ const everywhere: Readonly<Record<StepName, string>> = {
   stop: 'V8',
   gone: 'V9',
   'stop-again': 'V10',
+  runner: 'V11',
 };
 
 export function linesOf(step: StepName, module: Pick<ProviderModule, 'assumptions'>): readonly string[] {

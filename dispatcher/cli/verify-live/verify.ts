@@ -1,10 +1,17 @@
 /** Goes through the steps on one backend, through the provider contract alone, and leaves nothing behind. */
 import { isDeepStrictEqual } from 'node:util';
-import { type Instance, type InstanceRef, type Provider, ProviderError } from '../../../providers/provider.ts';
+import {
+  type Instance,
+  type InstanceRef,
+  type LaunchRequest,
+  type Provider,
+  ProviderError,
+} from '../../../providers/provider.ts';
 import type { Clock } from '../../clock.ts';
 import { pause, withDeadline } from '../../github/deadline.ts';
 import { scrub } from '../../observability/scrub.ts';
 import { LIFE_MINUTES, type Probe, VERIFIER } from './probe.ts';
+import { tryRunner } from './runner.ts';
 import { type StepName, stepNames } from './steps.ts';
 
 export interface Step {
@@ -32,6 +39,8 @@ export interface Patience {
 export interface Verification {
   readonly provider: Provider;
   readonly probe: Probe;
+  /** The backend as it is configured, and what is launched there with its real command. */
+  readonly runner: { readonly provider: Provider; readonly request: LaunchRequest };
   readonly clock: Clock;
   readonly patience: Patience;
   /** Ctrl-C: no further step, but everything is still taken away. */
@@ -159,6 +168,16 @@ class Walk {
       await this.#call(CALL_MS, provider.stop({ name, id }));
       await this.#call(CALL_MS, provider.stop({ name }));
       return 'to stop what is not there is no error';
+    });
+    if (!ran) {
+      this.#skip('runner', 'no container ran');
+      return;
+    }
+    await this.#step('runner', () => {
+      const { runner, clock, patience, signal } = this.#verification;
+      // Bounded, but not called off: what was launched is taken away in any case.
+      const call = <T>(work: Promise<T>): Promise<T> => bounded(clock, work, LAUNCH_MS);
+      return tryRunner({ ...runner, clock, patience, signal, call });
     });
   }
 
@@ -327,11 +346,11 @@ class Walk {
   }
 }
 
-function bounded<T>(clock: Clock, call: Promise<T>): Promise<T> {
+function bounded<T>(clock: Clock, call: Promise<T>, ms = CALL_MS): Promise<T> {
   return withDeadline(
     clock,
-    CALL_MS,
-    () => new Error(`no answer within ${CALL_MS / 1000} s`),
+    ms,
+    () => new Error(`no answer within ${ms / 1000} s`),
     undefined,
     () => call,
   );
