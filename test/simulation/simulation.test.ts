@@ -116,7 +116,12 @@ describe('the world notices', function () {
       engine: broken.permissive,
       rule: 'a job that is refused or not ours gets no runner',
     },
-    { what: 'more containers are made than needed', engine: broken.lavish, rule: 'launches are bounded' },
+    {
+      what: 'more containers are made than needed',
+      engine: broken.lavish,
+      rule: 'launches are bounded',
+      calm: true,
+    },
     { what: 'a foreign runner is deleted', engine: broken.hostile, rule: 'a foreign runner is left alone' },
     {
       what: 'a new job waits for minutes', // T4
