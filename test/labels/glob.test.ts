@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { globsOverlap, isWithin, matchesAny, matchesGlob } from '../../dispatcher/labels/glob.ts';
+import { globsOverlap, isWithin, MOST_GLOB_CHARACTERS, matchesAny, matchesGlob } from '../../dispatcher/labels/glob.ts';
+import { LONGEST_LABEL } from '../../dispatcher/labels/grammar.ts';
 
 describe('globs', () => {
   for (const [pattern, text, expected] of [
@@ -31,6 +32,11 @@ describe('globs', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  // W8
+  it('cost at most a million steps for all of a policy and the longest label', () => {
+    expect(MOST_GLOB_CHARACTERS * LONGEST_LABEL).to.be.within(2 ** 18, 2 ** 20);
   });
 
   it('ends soon on a pattern made to take long', () => {
