@@ -24,7 +24,7 @@ export interface Withheld {
   readonly others: boolean;
 }
 
-type PlatformRegistration = Pick<Registration, 'host' | 'claim' | 'grant'>;
+type PlatformRegistration = Pick<Registration, 'name' | 'host' | 'claim' | 'grant'>;
 
 export class Territory {
   /** By host and `owner/name`. */
@@ -34,8 +34,8 @@ export class Territory {
   readonly #owners = new Map<string, Grant[]>();
   /** By host. */
   readonly #everyone = new Map<string, Grant[]>();
-  /** Owners and repositories that the platform's own registrations claim. */
-  readonly #platform = new Set<string>();
+  /** Owners and repositories that the platform's own registrations claim, with the name of one that does. */
+  readonly #platform = new Map<string, string>();
 
   /** Without tenants nothing is anybody's, and every registration gets what it claims. */
   constructor(tenants: readonly TenantEntry[] | undefined, registrations: readonly PlatformRegistration[]) {
@@ -45,9 +45,9 @@ export class Territory {
     }
     for (const grant of grants.values()) for (const host of grant.hosts) this.#add(host, grant);
     if (grants.size === 0) return;
-    for (const { host, claim, grant } of registrations) {
+    for (const { name, host, claim, grant } of registrations) {
       if (grant !== undefined) continue;
-      for (const place of placesIn(claim)) this.#platform.add(key(host, place));
+      for (const place of placesIn(claim)) this.#platform.set(key(host, place), name);
     }
   }
 
@@ -84,6 +84,12 @@ export class Territory {
     if (named !== undefined) return { by: 'owner', grants: named };
     const everyone = platforms ? undefined : this.#everyone.get(key(host, ''));
     return everyone === undefined ? undefined : { by: 'everyone', grants: everyone };
+  }
+
+  /** The registration of the platform's own that claims an owner, or a repository as `owner/name`. */
+  platforms(host: string, place: string): string | undefined {
+    const owner = place.split('/')[0] ?? '';
+    return this.#platform.get(key(host, place)) ?? this.#platform.get(key(host, owner));
   }
 
   /** The repositories of an owner, by name or glob, that were granted to others than this one. */

@@ -67,7 +67,7 @@ export function labelInCommon(some: readonly string[], others: readonly string[]
   if (shared !== undefined) return shared;
   for (const label of some) {
     for (const other of others) {
-      if ((isGlob(label) || isGlob(other)) && globsOverlap(label, other)) return isGlob(label) ? other : label;
+      if (globsOverlap(label, other)) return isGlob(label) ? other : label;
     }
   }
   return undefined;

@@ -22,8 +22,34 @@ export function findOverlaps(territory: Territory, registrations: readonly Regis
   const found = registrations.flatMap((registration) =>
     placesIn(registration.claim).flatMap((place, index) => overlapsAt(territory, registration, place, index)),
   );
-  return [...found, ...runnersBeyondLimits(registrations)];
+  return [...found, ...reachesForThePlatforms(registrations), ...runnersBeyondLimits(registrations)];
 }
+
+/** A tenant's runners at a whole owner, of which the platform's own registrations claim a repository. */
+function reachesForThePlatforms(registrations: readonly Registration[]): readonly Overlap[] {
+  const claimed = new Map<string, { readonly repository: string; readonly by: Registration }[]>();
+  for (const by of registrations) {
+    if (by.grant !== undefined || by.claim.kind !== 'repositories') continue;
+    for (const { owner, repository } of by.claim.repositories) {
+      const key = `${by.host} ${owner}`.toLowerCase();
+      claimed.set(key, [...(claimed.get(key) ?? []), { repository: `${owner}/${repository}`, by }]);
+    }
+  }
+  return registrations.flatMap((registration) => {
+    const { host, claim, grant, labels } = registration;
+    if (grant === undefined || (claim.kind !== 'organization' && claim.kind !== 'enterprise')) return [];
+    return placesIn(claim).flatMap((place, index) =>
+      (claimed.get(`${host} ${place}`.toLowerCase()) ?? []).flatMap(({ repository, by }): readonly Overlap[] => {
+        const label = labelInCommon(labels.map(foldLabel), by.labels.map(foldLabel));
+        if (label === undefined) return [];
+        const message = `GitHub could give its runners jobs of ${repository} with the label ${quote(label)}, which registration ${quote(by.name)} of the platform's own claims`;
+        return [{ registration, path: pathOf(claim.kind, index), message, cure: APART }];
+      }),
+    );
+  });
+}
+
+const APART = 'Give one of them another label, or claim `repositories` instead of the whole owner.';
 
 function overlapsAt(
   territory: Territory,
@@ -55,6 +81,11 @@ function overlapsAt(
       overlaps.push(tell(message, cure(rival)));
     }
   }
+  const platforms = territory.platforms(host, place);
+  if (holding === undefined && platforms !== undefined && grant?.owners.includes('*') === true) {
+    const message = `${place} is not among what \`"*"\` grants: registration ${quote(platforms)} of the platform's own claims it`;
+    overlaps.push(tell(message, `Leave it to that one, or write \`${place}\` in \`tenants.${grant.tenant}\`.`));
+  }
   if (grant !== undefined && isOurs && rival !== undefined && registration.webhookSecrets.length > 0) {
     const message = `the secret could speak for jobs of tenant ${quote(rival.tenant)}, which has ${place} as well`;
     overlaps.push(
@@ -69,9 +100,7 @@ function overlapsAt(
       if (label === undefined) continue;
       const at = placeOf(other.grant, 'repositories');
       const message = `GitHub could give its runners jobs of ${other.repository} with the label ${quote(label)}, which belong to tenant ${quote(other.grant.tenant)} (${at})`;
-      overlaps.push(
-        tell(message, 'Give one of them another label, or claim `repositories` instead of the whole owner.'),
-      );
+      overlaps.push(tell(message, APART));
     }
   }
   return overlaps;

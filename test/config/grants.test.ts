@@ -118,7 +118,11 @@ describe('credentials of the platform', () => {
     ]);
   });
 
-  it('are bound on the configuration that the service gets', async () => {
+  it('are bound on the configuration that the service gets, also without tenants', async () => {
+    const there = yamlOf({ dispatcher: platform, a: registration('a', { host: 'GHES.a.example', ...use }) });
+    const own = await load(there, { environment });
+    expect(own.ok && own.configuration.registrations[0]?.credentials.host).to.equal('ghes.a.example');
+
     const loaded = await load(yamlOf({ dispatcher: platform, tenants: { a: both }, a: registration('a', use) }), {
       environment,
     });
@@ -192,6 +196,38 @@ describe('two tenants', () => {
     });
   }
 
+  it('are told of an overlap once, however many hosts they have in common, and none of their own', async () => {
+    const hosts = ['github.com', 'ghes.example', 'ghes.other.example'];
+    const both = { a: { ...grant, hosts, labels: ['x'] }, b: { ...grant, hosts, labels: ['x'] } };
+    expect(await problems({ dispatcher: platform, tenants: both })).to.have.length(1);
+    const alone = { ...grant, labels: ['x'], owners: ['acme', 'ACME'], repositories: ['acme/web-*', 'acme/*-shop'] };
+    expect(await problems({ dispatcher: platform, tenants: { a: alone } })).to.deep.equal([]);
+  });
+
+  it('write hosts and regions in any case', async () => {
+    const spelt = { ...b, hosts: ['GitHub.com'], powers: { images: ['*'], regions: ['EU-*'] } };
+    const there = registration('b', { policy: { regions: ['eu-West'] } });
+    expect(await problems({ dispatcher: platform, tenants: { b: spelt }, b: there })).to.deep.equal([]);
+  });
+
+  it('cannot register runners at an enterprise that would be given the other’s jobs', async () => {
+    const [problem, ...more] = await problems({
+      dispatcher: platform,
+      tenants: {
+        a: { ...grant, owners: [], repositories: ['bee/web'], labels: ['x'] },
+        b: { ...grant, owners: ['acme', 'bee'], enterprises: ['corp'], labels: ['x'] },
+      },
+      b: registration('b', {
+        organization: undefined,
+        enterprise: 'corp',
+        organizations: ['acme', 'bee'],
+        labels: ['x'],
+      }),
+    });
+    expect(problem).to.include('organizations[1]: GitHub could give its runners jobs of bee/web with the label `x`');
+    expect(more).to.deep.equal([]);
+  });
+
   it('cannot claim a repository that was granted to the other, though they have its owner', async () => {
     const own = { ...a, owners: [], repositories: ['acme/web'] };
     expect(
@@ -231,7 +267,18 @@ describe('two tenants', () => {
     // What the platform's own registrations claim is somebody's as well.
     const ops = registration('ops', { organization: 'elsewhere', credentials: { token: '${env:OTHER_TOKEN}' } });
     const trusted = { a, b: all, ops: { trusted: true } };
-    expect(await problems({ dispatcher: platform, tenants: trusted, b: free, ops })).to.deep.equal([]);
+    const told = await problems({ dispatcher: platform, tenants: trusted, b: free, ops });
+    expect(told).to.have.length(1);
+    expect(told[0]).to.include(
+      'registrations/b.yaml:1:15: organization: elsewhere is not among what `"*"` grants: registration `ops` of the platform\'s own claims it',
+    );
+    // Also while the platform's file is broken, as far as it says what it claims.
+    const broken = { ...ops, maxRunners: 0 };
+    const still = await problems({ dispatcher: platform, tenants: trusted, b: free, ops: broken });
+    expect(still.filter((line) => line.includes('b.yaml'))).to.deep.equal(told);
+    // And it can be granted by its name.
+    const byName = { ...trusted, b: { ...all, owners: ['*', 'elsewhere'] } };
+    expect(await problems({ dispatcher: platform, tenants: byName, b: free, ops })).to.deep.equal([]);
   });
 
   it('have no webhook secret of their own where one could speak for the other’s jobs', async () => {
@@ -251,6 +298,9 @@ describe('two tenants', () => {
     expect(await problems({ dispatcher: platform, tenants, 'web-1': registration('a') })).to.deep.equal([
       'registrations/web-1.yaml: dispatcher.yaml gives this registration to two tenants, `a` and `b`. Name `web-1` in the `registrations` of one of them.',
     ]);
+    // Two globs of one tenant are one tenant.
+    const twice = { a: { ...a, registrations: ['web-*', 'web-?'] } };
+    expect(await problems({ dispatcher: platform, tenants: twice, 'web-1': registration('a') })).to.deep.equal([]);
     const named = { a: { ...a, registrations: ['web-*'] }, b: { ...b, registrations: ['web-1'] } };
     expect(await problems({ dispatcher: platform, tenants: named, 'web-1': registration('b') })).to.deep.equal([]);
   });
@@ -270,6 +320,25 @@ describe('the platform’s own registrations beside tenants', () => {
 
   it('serve what no tenant was granted', async () => {
     expect(await problems({ dispatcher: platform, tenants, a: registration('a'), ops: ops({}) })).to.deep.equal([]);
+  });
+
+  it('have their repositories kept from tenants’ runners at the whole owner', async () => {
+    const everyone = { ...tenants, a: { ...grant, owners: ['*'], labels: ['*'] } };
+    const tools = ops({ organization: undefined, repositories: ['Acme/tools'], labels: ['A-runner'] });
+    const [problem, ...more] = await problems({
+      dispatcher: platform,
+      tenants: everyone,
+      a: registration('a'),
+      ops: tools,
+    });
+    expect(problem).to.include(
+      'registrations/a.yaml:1:15: organization: GitHub could give its runners jobs of Acme/tools with the label `a-runner`, which registration `ops`',
+    );
+    expect(more).to.deep.equal([]);
+    const other = ops({ organization: undefined, repositories: ['acme/tools'], labels: ['ops'] });
+    expect(await problems({ dispatcher: platform, tenants: everyone, a: registration('a'), ops: other })).to.deep.equal(
+      [],
+    );
   });
 
   it('leave a tenant’s labels in a tenant’s repositories alone', async () => {
