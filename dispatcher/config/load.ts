@@ -237,7 +237,8 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
     if (entry.endsWith('.example.yaml') || entry.startsWith('.')) continue;
     if (entry.endsWith('.yml')) {
       const name = entry.slice(0, -'.yml'.length);
-      refuse(name, file, 'registrations end in .yaml', `Rename it to ${name}.yaml, or move it elsewhere.`);
+      // Under its whole name: `acme.yml` is not the registration `acme`, and must not set that one aside.
+      refuse(entry, file, 'registrations end in .yaml', `Rename it to ${name}.yaml, or move it elsewhere.`);
       continue;
     }
     if (!entry.endsWith('.yaml')) continue;

@@ -200,7 +200,7 @@ export type JobClaims = Pick<Registration, 'name' | 'grant' | 'host' | 'claim' |
 
 /** A registration that is set aside until its problems are mended. */
 export interface Quarantined {
-  /** Of the file, without its ending; a valid name or not. */
+  /** Of the registration; of a file that cannot be one, its whole name. */
   readonly name: string;
   readonly file: string;
   /** At least one. */

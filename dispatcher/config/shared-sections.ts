@@ -1,4 +1,5 @@
 /** Sections that both files have: credentials, backends, shapes. */
+import { createPrivateKey } from 'node:crypto';
 import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
@@ -69,14 +70,23 @@ function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }
 /** PEM in a variable often has `\n` written out; both forms are taken. */
 function readPrivateKey(reading: Reading, path: Path, text: string): string {
   const pem = text.includes('\n') ? text : text.replaceAll('\\n', '\n');
-  if (reading.isReference(path) && !reading.unresolved(path) && !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
-    reading.problem(
-      path,
-      'what the reference names is not a private key in PEM form',
-      'Use the .pem file that GitHub gave out for the App.',
-    );
+  if (!reading.isReference(path) || reading.unresolved(path)) return pem;
+  const cure = 'Use the .pem file that GitHub gave out for the App, all of it.';
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
+    reading.problem(path, 'what the reference names is not a private key in PEM form', cure);
+  } else if (!isRsaKey(pem)) {
+    reading.problem(path, 'the private key is damaged, or it is not an RSA key', cure);
   }
   return pem;
+}
+
+function isRsaKey(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).asymmetricKeyType === 'rsa';
+  } catch {
+    // The parser's error may quote the key.
+    return false;
+  }
 }
 
 export async function readBackend(

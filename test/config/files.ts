@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { type ConfigurationSources, type Loaded, loadConfiguration } from '../../dispatcher/config/load.ts';
@@ -37,6 +38,13 @@ defaults:
 backends:
   - kind: docker
 `;
+
+/** Of an App: 2048 bits, as GitHub makes them. */
+export const appKey = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+}).privateKey;
 
 const environment = {
   ADMIN_TOKEN: 'an-admin-token-of-32-characters!',

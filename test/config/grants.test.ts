@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { stringify as withAliases } from 'yaml';
 import { tenantFile, tenantLimits, tenantPowers } from '../../dispatcher/config/schema.ts';
-import { load, problemsOf, provider } from './files.ts';
+import { appKey, load, problemsOf, provider } from './files.ts';
 
 const environment = {
   ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
@@ -479,7 +479,7 @@ describe('docs/configuration.md', () => {
     const told = await problemsOf(
       {
         'dispatcher.yaml': `id: shr\nadminToken: "\${env:ADMIN_TOKEN}"\n${example}`,
-        'secrets/app.pem': '-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\n',
+        'secrets/app.pem': appKey,
         'secrets/app-webhook-secret': environment.HOOK,
         'registrations/web-shop.yaml': stringify({
           ...web,

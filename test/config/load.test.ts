@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { configured, dispatcherYaml, load, problemsOf, registered, registrationYaml } from './files.ts';
+import { appKey, configured, dispatcherYaml, load, problemsOf, registered, registrationYaml } from './files.ts';
 
 function changed(yaml: string, from: string, to: string): string {
   if (!yaml.includes(from)) throw new Error(`the text to change is not there: ${from}`);
@@ -96,7 +96,7 @@ chargeLabels: { cost-center: "1" }
       'dispatcher.yaml': dispatcher,
       'registrations/corp.yaml': registration,
       'secrets/admin': 'from-a-file-with-a-newline\n',
-      'secrets/app.pem': '-----BEGIN RSA PRIVATE KEY-----\\nMII\\n-----END RSA PRIVATE KEY-----\n',
+      'secrets/app.pem': `${appKey.trimEnd().replaceAll('\n', '\\n')}\n`,
     });
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
     const { configuration } = loaded;
@@ -134,9 +134,7 @@ chargeLabels: { cost-center: "1" }
       maxRunners: 3,
     });
     const credentials = corp?.credentials;
-    expect(credentials?.kind === 'app' && credentials.privateKey.reveal()).to.equal(
-      '-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----',
-    );
+    expect(credentials?.kind === 'app' && credentials.privateKey.reveal()).to.equal(appKey.trimEnd());
   });
 
   for (const [host, url] of [
@@ -289,6 +287,12 @@ describe('what is wrong with a configuration', () => {
       'credentials.app.privateKey: what the reference names is not a private key in PEM form',
     ],
     [
+      'a key that is cut off',
+      '  token: ${env:GITHUB_TOKEN}',
+      '  app: { id: 1, privateKey: "${file:secrets/half.pem}" }',
+      'credentials.app.privateKey: the private key is damaged, or it is not an RSA key. Use the .pem file that GitHub gave out for the App, all of it.',
+    ],
+    [
       'a built-in label',
       'organization: acme',
       'organization: acme\nlabels: [Linux]',
@@ -368,7 +372,8 @@ describe('what is wrong with a configuration', () => {
     it(`names ${what}`, async () => {
       const problems = await problemsOf({
         'registrations/acme.yaml': changed(registrationYaml, from, to),
-        'secrets/app.pem': '-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n',
+        'secrets/app.pem': appKey,
+        'secrets/half.pem': appKey.slice(0, 600),
       });
       expect(problems.join('\n')).to.include(expected);
       expect(problems, problems.join('\n')).to.have.length(1);

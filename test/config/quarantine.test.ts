@@ -50,11 +50,11 @@ describe('a registration with a problem is set aside, and no other', () => {
   it('also when its name is wrong', async () => {
     const { registrations, quarantined } = await loaded({
       'registrations/Not_Good.yaml': registrationYaml,
-      'registrations/other.yml': registrationYaml,
+      'registrations/good.yml': registrationYaml,
       'registrations/good.yaml': good,
     });
     expect(registrations.map(({ name }) => name)).to.deep.equal(['good']);
-    expect(quarantined.map(({ name }) => name)).to.deep.equal(['Not_Good', 'other']);
+    expect(quarantined.map(({ name }) => name)).to.deep.equal(['Not_Good', 'good.yml']);
   });
 
   it('also when a provider breaks on it, without showing what it broke on', async () => {
