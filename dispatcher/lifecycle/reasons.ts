@@ -65,7 +65,11 @@ export class Reasons {
     const { blockedBy, board, floor, launching, permits } = this.#sources;
     const obstacles = { ...(await permits.obstacles(lane, launching())), own: blockedBy(lane.key) };
     if (board.need(lane) === 0) {
-      const supply = supplyReason(await this.#supply(lane), floor.now());
+      const runners = await this.#supply(lane);
+      // A runner that GitHub is asked to register is no supply yet where it refused the ones before.
+      const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);
+      if (trying && obstacles.github !== undefined) return obstacles.github;
+      const supply = supplyReason(runners, floor.now());
       // One that tries again what was refused: what the service said is still the last word.
       return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
     }

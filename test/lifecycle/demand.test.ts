@@ -42,6 +42,20 @@ describe('demand, with the engine on virtual time', function () {
       expect([...said]).to.deep.equal(['GitHub answers 503 since HH:MM UTC, N tries; the next at HH:MM UTC']);
     });
 
+    it('says so also while one launch asks GitHub again', async () => {
+      house.script.refuses = () => refusal('transient', 503);
+      await house.queue(1);
+      await minutes(5);
+      house.script.isSlow = true;
+      const said: (string | undefined)[] = [];
+      for (let step = 0; step < 12; step += 1) {
+        await house.clock.advance(10 * SECOND);
+        said.push(await house.reason(1));
+      }
+      for (const words of said) expect(words).to.match(/^GitHub answers 503 since/);
+      expect(said.some((words) => words?.includes('one launch tries again'))).to.equal(true);
+    });
+
     it('starts every job within a minute after it', async () => {
       house.script.refuses = () => refusal('transient', 502);
       for (const id of [1, 2, 3]) await house.queue(id, { labels: ['acme-runner', `sid-${id}`] });

@@ -1,5 +1,5 @@
 /** A GitHub whose runners come online at once, and of which a test decides what it answers and who gets which job. */
-import type { Clock } from '../../dispatcher/clock.ts';
+import { type Clock, sleep } from '../../dispatcher/clock.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
 import { type Github, GithubError, type GithubRunner, type JitRequest } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
@@ -17,6 +17,8 @@ interface ScriptedRunner extends JitRequest {
 export interface Script {
   /** Answered instead of a registration. */
   refuses: (request: JitRequest) => GithubError | undefined;
+  /** A registration is answered after 15 s. */
+  isSlow: boolean;
   /** The runner's program never connects. */
   hangs: boolean;
   /** Jobs that GitHub answers 404 for. */
@@ -54,6 +56,7 @@ export async function openDemandHouse(
 ): Promise<DemandHouse> {
   const script: Script = {
     refuses: () => undefined,
+    isSlow: false,
     hangs: false,
     unseenJobs: new Set(),
     seesRepository: true,
@@ -78,6 +81,7 @@ export async function openDemandHouse(
   const githubOn = (clock: Clock): Github => ({
     async createJitRunner(request) {
       registrations.push({ atMs: clock.now(), labels: request.labels });
+      if (script.isSlow) await sleep(clock, 15_000);
       const error = script.refuses(request);
       if (error !== undefined) throw error;
       ids += 1;
