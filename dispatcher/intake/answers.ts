@@ -1,4 +1,5 @@
 /** Every answer of the intake, with its words for the person who reads GitHub's delivery log. */
+import { MOST_OPEN_JOBS } from '../ledger/ledger.ts';
 import { type Answer, retryAfterSeconds } from './answer.ts';
 import type { Recorded } from './group-commit.ts';
 
@@ -108,6 +109,12 @@ export const answerOf: Readonly<Record<Recorded, Answer>> = {
   recorded: { status: 202, outcome: 'recorded', message: 'recorded' },
   duplicate: { status: 200, outcome: 'duplicate', message: 'this delivery was recorded before' },
   overloaded: overloaded('too many deliveries wait for the ledger'),
+  full: {
+    status: 429,
+    outcome: 'overloaded',
+    message: `${MOST_OPEN_JOBS} jobs that this webhook told of are open already: redeliver it when some have ended`,
+    retryAfterSeconds: 60,
+  },
   'ledger-unavailable': {
     status: 503,
     outcome: 'ledger-unavailable',

@@ -5,12 +5,12 @@
 import type { Clock } from '../clock.ts';
 import { defectFailure, ledgerFailure } from '../failure.ts';
 import type { Delivery, JobFact } from '../ledger/facts.ts';
-import { type Ledger, LedgerError } from '../ledger/ledger.ts';
+import { type DeliveryResult, type Ledger, LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/engine.ts';
 import { StateLog } from '../observability/state-log.ts';
 import type { IntakeMetrics } from './answer.ts';
 
-export type Recorded = 'recorded' | 'duplicate' | 'overloaded' | 'ledger-unavailable' | 'failed';
+export type Recorded = DeliveryResult | 'overloaded' | 'ledger-unavailable' | 'failed';
 
 export interface GroupCommitOptions {
   readonly ledger: Pick<Ledger, 'recordDeliveries'>;

@@ -27,6 +27,9 @@ export function isJobStatus(status: string): status is JobStatus {
   return knownStatuses.has(status);
 }
 
+/** Of all labels of a job together: what the ledger keeps of a job is below 32 KB, whatever its texts are made of. */
+const LABEL_CHARACTERS = 8_192;
+
 /** Only shown, and read by `Shown`: none of it is a reason to refuse a job. */
 const shown = z.unknown().optional();
 
@@ -38,7 +41,13 @@ const jobShape = {
   id,
   run_id: id,
   /** GitHub's description of `completed` allows null items; we have never seen one, and they say nothing. */
-  labels: z.array(text(512).nullable()).max(200),
+  labels: z
+    .array(text(512).nullable())
+    .max(200)
+    .refine(
+      (labels) => labels.reduce((sum, label) => sum + (label?.length ?? 0), 0) <= LABEL_CHARACTERS,
+      `must have ${LABEL_CHARACTERS} characters together at most`,
+    ),
   run_attempt: shown,
   name: shown,
   workflow_name: shown,

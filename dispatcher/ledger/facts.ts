@@ -54,6 +54,14 @@ export interface Delivery {
   readonly receivedAtMs: number;
 }
 
+/**
+ * Whose share of the ledger's room a job takes: that of the registration which first told of it, and by the platform's
+ * own word that of its owner at GitHub. Bounds hold for each share, so that one tenant's flood is that tenant's trouble.
+ */
+export function shareOf(fact: Pick<JobFact, 'host' | 'owner' | 'toldBy'>): string {
+  return fact.toldBy ?? `${fact.host}/${fact.owner}`.toLowerCase();
+}
+
 /** What makes a job the one that it is. An id alone can be made up by the owner of any webhook secret. */
 export interface JobIdentity {
   readonly host: string;

@@ -42,6 +42,8 @@ export interface JobRow {
   /** `observedAtMs` of the fact that set the status. */
   readonly statusObservedAtMs: number;
   readonly statusSource: FactSource;
+  /** `shareOf` the fact that first told of it. */
+  readonly share: string;
   /** `toldBy` of the fact that set the status. */
   readonly statusToldBy: string | null;
   /** Two facts conflict: a GET of the job decides. Until then it counts as demand unless completed. */
@@ -247,6 +249,12 @@ export interface Breaker {
   readonly changedAtMs: number;
 }
 
+/** `full`: nothing was written, because the job would be new and its share has as many open jobs as it may. */
+export type DeliveryResult = 'recorded' | 'duplicate' | 'full';
+
+/** Open jobs of one share: twice the largest burst that is planned for. */
+export const MOST_OPEN_JOBS = 20_000;
+
 export interface JobFilter {
   readonly registrations?: readonly string[];
   readonly admission?: AdmissionState;
@@ -277,8 +285,8 @@ export interface Ledger {
   /** One durable commit for the whole batch, answered in order. A doubled delivery changes nothing. */
   recordDeliveries(
     batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
-  ): Promise<readonly ('recorded' | 'duplicate')[]>;
-  /** Facts from polls and GETs. Answers how many jobs changed. */
+  ): Promise<readonly DeliveryResult[]>;
+  /** Facts from polls and GETs. Answers how many jobs changed. New open jobs of a full share are left out. */
   recordFacts(facts: readonly JobFact[]): Promise<number>;
 
   // ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────

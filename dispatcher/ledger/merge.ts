@@ -16,6 +16,7 @@ import {
   jobKey,
   neverStrangers,
   PLATFORM,
+  shareOf,
 } from './facts.ts';
 import type { JobRow } from './ledger.ts';
 
@@ -77,8 +78,8 @@ function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrang
 
 /** Labels, names and visibility may be made up as well: the job is taken as if nothing had been said before. */
 function replaced(row: JobRow, fact: JobFact): JobRow {
-  const { firstSeenAtMs, launches, lastLaunchAtMs, version } = row;
-  return { ...firstRow(fact), firstSeenAtMs, launches, lastLaunchAtMs, version };
+  const { firstSeenAtMs, launches, lastLaunchAtMs, share, version } = row;
+  return { ...firstRow(fact), firstSeenAtMs, launches, lastLaunchAtMs, share, version };
 }
 
 function strangersDoubt(row: JobRow, fact: JobFact): Partial<JobRow> {
@@ -243,6 +244,7 @@ function firstRow(fact: JobFact): JobRow {
     statusObservedAtMs: fact.observedAtMs,
     statusSource: fact.source,
     statusToldBy: fact.toldBy,
+    share: shareOf(fact),
     disputed: false,
     verifiedAtMs: fact.source === 'read' ? fact.observedAtMs : null,
     admission: 'pending',

@@ -259,6 +259,27 @@ const second: Migration = {
       .where(sql.ref('unconfirmed'), '=', sql.lit(1))
       .compile(),
     builder.schema.alterTable('runners').addColumn('endReadAtMs', integer).compile(),
+    builder.schema
+      .alterTable('jobs')
+      .addColumn('share', 'text', (column) => column.notNull().defaultTo(''))
+      .compile(),
+    sql`update "jobs" set "share" = lower("host" || '/' || "owner")`.compile(builder),
+    builder.schema
+      .createTable('shares')
+      .addColumn('name', 'text', (column) => column.notNull().primaryKey())
+      .addColumn('open', integer, (column) => column.notNull())
+      .addColumn('ended', integer, (column) => column.notNull())
+      .compile(),
+    sql`insert into "shares" ("name", "open", "ended")
+      select "share", sum(case when "status" = 'completed' then 0 else 1 end),
+        sum(case when "status" = 'completed' then 1 else 0 end)
+      from "jobs" group by "share"`.compile(builder),
+    builder.schema
+      .createIndex('jobsEndedByShare')
+      .on('jobs')
+      .columns(['share', 'statusSinceMs', 'key', 'unsettledAtMs'])
+      .where(sql.ref('status'), '=', sql.lit('completed'))
+      .compile(),
     builder.schema.createIndex('jobsById').on('jobs').columns(['jobId', 'firstSeenAtMs']).compile(),
   ],
 };

@@ -470,6 +470,7 @@ export function pruneEndedJobs(builder: Builder, beforeMs: number, limit: number
         .orderBy('key')
         .limit(atMost(limit)),
     )
+    .returning('share')
     .compile();
 }
 
@@ -487,6 +488,7 @@ export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: num
         .where('statusSinceMs', '<', beforeMs)
         .limit(atMost(limit)),
     )
+    .returning('share')
     .compile();
 }
 

@@ -150,6 +150,7 @@ const jobSchema = z.object({
   statusObservedAtMs: integer,
   statusSource: z.enum(['webhook', 'poll', 'read']),
   statusToldBy: text.nullable(),
+  share: text,
   disputed: flag,
   verifiedAtMs: integer.nullable(),
   admission: z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']),
@@ -404,4 +405,15 @@ const migrationSchema = z.object({ version: integer });
 
 export function versionOf(row: unknown): number {
   return migrationSchema.parse(row).version;
+}
+
+const shareNameSchema = z.object({ share: text });
+const shareCountSchema = z.object({ name: text, open: integer, ended: integer });
+
+export function shareNameOf(row: unknown): string {
+  return shareNameSchema.parse(row).share;
+}
+
+export function shareCount(row: unknown): z.output<typeof shareCountSchema> {
+  return shareCountSchema.parse(row);
 }

@@ -9,7 +9,7 @@ import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import { type AreStrangers, neverStrangers } from './facts.ts';
-import { type Ledger, LedgerError } from './ledger.ts';
+import { type Ledger, LedgerError, MOST_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
 import { closedError, ledgerErrorFrom, newerMessage, unavailable } from './sqlite-errors.ts';
@@ -23,6 +23,8 @@ export interface SqliteOptions {
   now(): number;
   /** Default: none are, as without tenants. */
   readonly areStrangers?: AreStrangers;
+  /** Of one share. Default `MOST_OPEN_JOBS`. */
+  readonly mostOpenJobs?: number;
   /** The file never grows beyond it: a step that would need more is refused as `full`. Default: the disk's size. */
   readonly maxBytes?: number;
   /** How long to wait at the start for another process to let go of the file. Default 2 s. */
@@ -135,6 +137,7 @@ class SqliteStore implements Store {
   readonly #path: string;
   readonly #now: () => number;
   readonly #areStrangers: AreStrangers;
+  readonly #mostOpenJobs: number;
   readonly #statements = new Map<string, Sqlite.Statement<unknown[], unknown>>();
   readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
   #running = false;
@@ -144,6 +147,7 @@ class SqliteStore implements Store {
     this.#path = options.path;
     this.#now = () => options.now();
     this.#areStrangers = options.areStrangers ?? neverStrangers;
+    this.#mostOpenJobs = options.mostOpenJobs ?? MOST_OPEN_JOBS;
     this.#transaction = database.transaction((work) => work());
   }
 
@@ -190,7 +194,12 @@ class SqliteStore implements Store {
   }
 
   #drive<Result>(step: (context: Context) => Step<Result>): Result {
-    const running = step({ builder: sqliteBuilder, nowMs: this.#now(), areStrangers: this.#areStrangers });
+    const running = step({
+      builder: sqliteBuilder,
+      nowMs: this.#now(),
+      areStrangers: this.#areStrangers,
+      mostOpenJobs: this.#mostOpenJobs,
+    });
     let turn = running.next();
     while (!turn.done) turn = running.next(this.#ask(turn.value));
     return turn.value;

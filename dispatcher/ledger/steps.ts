@@ -6,11 +6,12 @@
 import { LOG_BYTES } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { scrub, scrubOutput } from '../observability/scrub.ts';
-import { type AreStrangers, type Delivery, type JobFact, jobKey } from './facts.ts';
+import { type Delivery, type JobFact, jobKey } from './facts.ts';
 import { breakerUpTo, runnerUpTo } from './future.ts';
 import * as heldQueries from './held-job-queries.ts';
 import type {
   Breaker,
+  DeliveryResult,
   JobFilter,
   JobRow,
   JobSettlement,
@@ -24,24 +25,14 @@ import type {
   Waiting,
 } from './ledger.ts';
 import { mergeFact, NOT_HELD } from './merge.ts';
-import type { Builder, Query } from './queries.ts';
+import type { Query } from './queries.ts';
 import * as queries from './queries.ts';
 import { expiredWords } from './queue-age.ts';
 import * as rows from './rows.ts';
+import { countDeleted, countJob, hasRoom, type OpenCounts, pruneLongest } from './shares.ts';
+import type { Answer, Context, Step } from './step.ts';
 
-export interface Answer {
-  readonly rows: readonly unknown[];
-  /** How many rows a write touched. */
-  readonly changed: number;
-}
-
-export type Step<Result> = Generator<Query, Result, Answer>;
-
-export interface Context {
-  readonly builder: Builder;
-  readonly nowMs: number;
-  readonly areStrangers: AreStrangers;
-}
+export type { Answer, Context, Step } from './step.ts';
 
 /** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
 const LONGEST_RUN_MS = 35 * 24 * 3_600_000;
@@ -58,13 +49,18 @@ const THIN_EVERY = 50;
 export function* recordDeliveries(
   context: Context,
   batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
-): Step<readonly ('recorded' | 'duplicate')[]> {
-  const answers = batch.map((): 'recorded' | 'duplicate' => 'duplicate');
+): Step<readonly DeliveryResult[]> {
+  const answers = batch.map((): DeliveryResult => 'duplicate');
+  const counts: OpenCounts = new Map();
   const fresh: JobFact[] = [];
   const inOrder = batch
     .map((entry, index) => ({ ...entry, index }))
     .sort((a, b) => compare(a.delivery.endpoint, b.delivery.endpoint) || compare(a.delivery.guid, b.delivery.guid));
-  for (const { delivery, index } of inOrder) {
+  for (const { delivery, fact, index } of inOrder) {
+    if (fact !== null && !(yield* hasRoom(context, fact, counts, batch.length))) {
+      answers[index] = 'full';
+      continue;
+    }
     const { endpoint, guid, event, action, receivedAtMs } = delivery;
     const inserted = yield queries.insertDelivery(context.builder, { endpoint, guid, event, action, receivedAtMs });
     if (inserted.changed > 0) answers[index] = 'recorded';
@@ -85,11 +81,14 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
     else byJob.set(key, [fact]);
   }
   let changedJobs = 0;
+  const counts: OpenCounts = new Map();
   for (const [key, factsOfJob] of sortedByKey(byJob)) {
     const before = yield* job(context, key);
     let row = before;
     for (const fact of factsOfJob) row = mergeFact(row, fact, context.areStrangers).row;
     if (row === undefined || row === before) continue;
+    const [first] = factsOfJob;
+    if (before === undefined && first && !(yield* hasRoom(context, first, counts, byJob.size))) continue;
     yield* putJob(context, row, before);
     if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row);
     changedJobs += 1;
@@ -123,6 +122,7 @@ export function* putJob(context: Context, row: JobRow, before: JobRow | undefine
   // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
   const written: JobRow = laneIsGone ? { ...row, admission: 'pending' } : row;
   yield queries.putFacts(context.builder, rows.jobColumns(written, context.nowMs, context.areStrangers));
+  yield* countJob(context, written, before);
 }
 
 // ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -498,28 +498,25 @@ export function* putCursor(context: Context, name: string, value: string, nowMs:
 export function* prune(context: Context, nowMs: number, retention: Retention, limit: number): Step<number> {
   const { builder } = context;
   const deliveries = yield queries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
-  const jobsByAge = yield queries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
+  const aged = yield queries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
+  const jobsByAge = yield* countDeleted(context, aged.rows, 'ended');
   const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, LONGEST_RUN_MS);
-  const forsaken = yield queries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge.changed);
+  const left = yield queries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge);
+  const forsaken = yield* countDeleted(context, left.rows, 'open');
   const runnersByAge = yield queries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);
   // Counting reads an index from end to end, so it waits until age has nothing more to delete.
   const jobsByCount =
-    jobsByAge.changed < limit
-      ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge.changed - forsaken.changed)
-      : 0;
+    jobsByAge < limit ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge - forsaken) : 0;
   const runnersByCount =
     runnersByAge.changed < limit
       ? yield* pruneRunnersOver(context, retention.maxRunners, limit - runnersByAge.changed)
       : 0;
-  return (
-    deliveries.changed + jobsByAge.changed + forsaken.changed + jobsByCount + runnersByAge.changed + runnersByCount
-  );
+  return deliveries.changed + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
 }
 
 function* pruneJobsOver(context: Context, most: number, limit: number): Step<number> {
   const count = firstOf(yield queries.countEndedJobs(context.builder), rows.countOf) ?? 0;
-  if (count <= most) return 0;
-  return (yield queries.pruneEndedJobs(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
+  return count <= most || limit <= 0 ? 0 : yield* pruneLongest(context, count - most, limit);
 }
 
 function* pruneRunnersOver(context: Context, most: number, limit: number): Step<number> {

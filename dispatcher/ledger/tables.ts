@@ -92,9 +92,17 @@ interface MigrationsTable {
   appliedAtMs: number;
 }
 
+/** How many jobs each share has, kept in step with the jobs: to count them takes too long in a burst. */
+interface SharesTable {
+  name: string;
+  open: number;
+  ended: number;
+}
+
 export interface Tables {
   deliveries: DeliveriesTable;
   jobs: JobsTable;
+  shares: SharesTable;
   lanes: LanesTable;
   runners: RunnersTable;
   runnerTimeline: RunnerTimelineTable;

@@ -156,7 +156,10 @@ function wrongField(job: unknown): string | undefined {
     id: isId,
     run_id: isId,
     labels: (value) =>
-      Array.isArray(value) && value.length <= 200 && value.every((label) => label === null || isText(label, 512)),
+      Array.isArray(value) &&
+      value.length <= 200 &&
+      value.every((label) => label === null || isText(label, 512)) &&
+      value.join('').length <= 8_192,
     status: (value) => isText(value, 64) && value !== '',
   };
   return Object.keys(rules).find((name) => rules[name]?.(field(job, name)) === false);

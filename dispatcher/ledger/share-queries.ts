@@ -1,0 +1,55 @@
+/** The counters of each share's jobs, and the pruning that goes by them. */
+import { sql } from 'kysely';
+import type { Builder, Query } from './queries.ts';
+
+export function shareByName(builder: Builder, name: string): Query {
+  return builder.selectFrom('shares').select(['name', 'open', 'ended']).where('name', '=', name).compile();
+}
+
+/** Those with the longest history first. */
+export function sharesByHistory(builder: Builder, limit: number): Query {
+  return builder
+    .selectFrom('shares')
+    .select(['name', 'open', 'ended'])
+    .where('ended', '>', 0)
+    .orderBy('ended', 'desc')
+    .orderBy('name')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+export function countShare(builder: Builder, name: string, open: number, ended: number): Query {
+  return builder
+    .insertInto('shares')
+    .values({ name, open, ended })
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet(({ eb }) => ({
+        open: eb('shares.open', '+', open),
+        ended: eb('shares.ended', '+', ended),
+      })),
+    )
+    .compile();
+}
+
+export function deleteEmptyShares(builder: Builder): Query {
+  return builder.deleteFrom('shares').where('open', '<=', 0).where('ended', '<=', 0).compile();
+}
+
+/** The oldest of one share's history. */
+export function pruneEndedOfShare(builder: Builder, share: string, limit: number): Query {
+  return builder
+    .deleteFrom('jobs')
+    .where('key', 'in', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('key')
+        .where('share', '=', share)
+        .where('status', '=', sql.lit('completed'))
+        .where('unsettledAtMs', 'is', null)
+        .orderBy('statusSinceMs')
+        .orderBy('key')
+        .limit(sql.lit(limit)),
+    )
+    .returning('share')
+    .compile();
+}

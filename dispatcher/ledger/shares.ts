@@ -1,0 +1,64 @@
+/** Bounds for each share of the ledger's room: how many jobs it may have open, and whose history goes first. */
+import { type JobFact, jobKey, shareOf } from './facts.ts';
+import type { JobRow } from './ledger.ts';
+import { jobByKey } from './queries.ts';
+import * as rows from './rows.ts';
+import * as queries from './share-queries.ts';
+import type { Context, Step } from './step.ts';
+
+/** Of each share that a step has asked for: its open jobs, those counted in that the step is about to add. */
+export type OpenCounts = Map<string, number>;
+
+/** Whether a new job would still find room. `most` facts come in this step: far from the bound nothing is looked up. */
+export function* hasRoom(context: Context, fact: JobFact, counts: OpenCounts, most: number): Step<boolean> {
+  if (fact.status === 'completed') return true;
+  const share = shareOf(fact);
+  const open = counts.get(share) ?? (yield* openOf(context, share));
+  counts.set(share, open);
+  if (open + most < context.mostOpenJobs) return true;
+  if ((yield jobByKey(context.builder, jobKey(fact))).rows.length > 0) return true;
+  if (open >= context.mostOpenJobs) return false;
+  counts.set(share, open + 1);
+  return true;
+}
+
+function* openOf(context: Context, share: string): Step<number> {
+  const [found] = (yield queries.shareByName(context.builder, share)).rows;
+  return found === undefined ? 0 : rows.shareCount(found).open;
+}
+
+/** Keeps the counters in step with a job that was written. */
+export function* countJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+  const isOpen = row.status !== 'completed';
+  const wasOpen = before === undefined ? undefined : before.status !== 'completed';
+  if (isOpen === wasOpen) return;
+  const was = wasOpen === undefined ? 0 : -1;
+  yield queries.countShare(context.builder, row.share, isOpen ? 1 : was, isOpen ? was : 1);
+}
+
+/** `deleted`: the answer of a query that names the share of each job that it deleted. Answers how many. */
+export function* countDeleted(context: Context, deleted: readonly unknown[], kind: 'open' | 'ended'): Step<number> {
+  const counts = new Map<string, number>();
+  for (const row of deleted) {
+    const share = rows.shareNameOf(row);
+    counts.set(share, (counts.get(share) ?? 0) + 1);
+  }
+  for (const [share, count] of counts) {
+    yield queries.countShare(context.builder, share, kind === 'open' ? -count : 0, kind === 'ended' ? -count : 0);
+  }
+  if (counts.size > 0) yield queries.deleteEmptyShares(context.builder);
+  return deleted.length;
+}
+
+const MOST_SHARES = 1000;
+
+/** Where there is more history than is kept, the longest goes first: a tenant's flood costs that tenant's history. */
+export function* pruneLongest(context: Context, excess: number, limit: number): Step<number> {
+  const shares = (yield queries.sharesByHistory(context.builder, MOST_SHARES)).rows.map(rows.shareCount);
+  const [longest, next] = shares;
+  if (longest === undefined) return 0;
+  const above = Math.max(1, longest.ended - (next?.ended ?? 0));
+  const count = Math.min(limit, excess, above);
+  const deleted = yield queries.pruneEndedOfShare(context.builder, longest.name, count);
+  return yield* countDeleted(context, deleted.rows, 'ended');
+}

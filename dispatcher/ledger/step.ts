@@ -1,0 +1,18 @@
+/** What a method of the ledger is made of: see steps.ts. */
+import type { AreStrangers } from './facts.ts';
+import type { Builder, Query } from './queries.ts';
+
+export interface Answer {
+  readonly rows: readonly unknown[];
+  /** How many rows a write touched. */
+  readonly changed: number;
+}
+
+export type Step<Result> = Generator<Query, Result, Answer>;
+
+export interface Context {
+  readonly builder: Builder;
+  readonly nowMs: number;
+  readonly areStrangers: AreStrangers;
+  readonly mostOpenJobs: number;
+}

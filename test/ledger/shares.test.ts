@@ -1,0 +1,104 @@
+import { expect } from 'chai';
+import { restJobSchema } from '../../dispatcher/intake/workflow-job.ts';
+import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { delivery, fact } from './examples.ts';
+
+const MOST = 10;
+
+// W11
+describe('the ledger’s room, shared by two tenants', () => {
+  let ledger: Ledger;
+  let guids = 0;
+
+  beforeEach(async () => {
+    ledger = await openSqliteLedger({ path: ':memory:', now: () => 1_000_000, mostOpenJobs: MOST });
+  });
+
+  afterEach(() => ledger.close());
+
+  const forged = (jobId: number, some: Partial<JobFact> = {}) =>
+    fact({ jobId, owner: 'evil', toldBy: 'evil', observedAtMs: 10_000 + jobId, ...some });
+  const honest = (jobId: number, some: Partial<JobFact> = {}) => fact({ jobId, toldBy: 'acme', ...some });
+
+  async function deliver(...facts: readonly JobFact[]): Promise<readonly string[]> {
+    return await ledger.recordDeliveries(
+      facts.map((one) => {
+        guids += 1;
+        return { delivery: delivery(`guid-${guids}`), fact: one };
+      }),
+    );
+  }
+
+  async function keysOf(owner: string): Promise<readonly string[]> {
+    return (await ledger.jobs({ limit: 1000 })).filter((job) => job.owner === owner).map(({ key }) => key);
+  }
+
+  it('takes no more open jobs of one than it may have, and all of the other', async () => {
+    const answers = await deliver(...Array.from({ length: 25 }, (_, index) => forged(index + 1)));
+    expect(answers.filter((answer) => answer === 'recorded')).to.have.length(MOST);
+    expect(answers.filter((answer) => answer === 'full')).to.have.length(15);
+    expect(await keysOf('evil')).to.have.length(MOST);
+    expect(await deliver(honest(1), honest(2))).to.deep.equal(['recorded', 'recorded']);
+    expect(await deliver(forged(99))).to.deep.equal(['full']);
+  });
+
+  it('takes what is told of jobs that it knows, and new ones again when some have ended', async () => {
+    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    const ended = { status: 'completed', conclusion: 'success' } as const;
+    expect(await deliver(forged(1, ended), forged(2, ended), forged(50))).to.deep.equal([
+      'recorded',
+      'recorded',
+      'full',
+    ]);
+    expect(await deliver(forged(51), forged(52), forged(53))).to.deep.equal(['recorded', 'recorded', 'full']);
+  });
+
+  it('takes a delivery that was refused once, when it is sent again later', async () => {
+    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    const again = [{ delivery: delivery('again'), fact: forged(60) }];
+    expect(await ledger.recordDeliveries(again)).to.deep.equal(['full']);
+    await deliver(forged(1, { status: 'completed' }));
+    expect(await ledger.recordDeliveries(again)).to.deep.equal(['recorded']);
+  });
+
+  it('counts by whose word it is, and by the owner where it is the platform’s', async () => {
+    const platforms = (owner: string, jobId: number) => fact({ jobId, owner, toldBy: null });
+    await ledger.recordFacts(Array.from({ length: 20 }, (_, index) => platforms('busy', index + 1)));
+    expect(await keysOf('busy')).to.have.length(MOST);
+    expect(await deliver(platforms('Quiet', 1))).to.deep.equal(['recorded']);
+    expect(await deliver(platforms('BUSY', 90))).to.deep.equal(['full']);
+  });
+
+  it('prunes the longest history first, so that a flood of ended jobs costs nobody else theirs', async () => {
+    const ended = { status: 'completed', conclusion: 'success' } as const;
+    await deliver(...Array.from({ length: 5 }, (_, index) => honest(index + 1, { ...ended, observedAtMs: 1 })));
+    for (let jobId = 1; jobId <= 200; jobId += 1) await deliver(forged(jobId, ended));
+    for (const job of await ledger.unsettledJobs(1000)) {
+      await ledger.settleJobs([{ key: job.key, version: job.version }]);
+    }
+    const retention = { deliveriesMs: 1e9, jobsMs: 1e9, runnersMs: 1e9, maxJobs: 50, maxRunners: 50 };
+    while ((await ledger.prune(1_000_000, retention, 30)) > 0);
+    expect(await keysOf('Acme')).to.have.length(5);
+    const left = await keysOf('evil');
+    expect(left).to.have.length(45);
+    expect(left, 'the newest').to.include('github.com/evil/web/200');
+  });
+
+  it('keeps a job in less than 32 KB, and one with normal labels in less than 6', async () => {
+    const text = (length: number) => '\u{1F600}'.repeat(length / 2);
+    const job = (labels: readonly string[]) => ({
+      id: 1,
+      run_id: 1,
+      status: 'queued',
+      labels,
+      name: text(2000),
+      workflow_name: text(2000),
+    });
+    const many = Array.from({ length: 200 }, () => 'x'.repeat(512));
+    expect(restJobSchema.safeParse(job(many)).success).to.equal(false);
+    expect(restJobSchema.safeParse(job(Array.from({ length: 16 }, () => text(512)))).success).to.equal(true);
+    expect(8_192 * 3 + 2 * 250 * 3 + 2_000 + 1_500, 'labels, names, link, the rest').to.be.below(32 * 1024);
+  });
+});
