@@ -33,7 +33,7 @@ async function startClouds(): Promise<readonly Cloud[]> {
     {
       kind: 'ali-eci',
       options: eciOptions(eci),
-      refusal: 'ali-eci refused: capacity',
+      refusal: 'ali-eci refused the launch: capacity',
       refuse: () => eci.fault({ kind: 'no-stock', action: 'CreateContainerGroup' }),
       heal: () => eci.clearFaults(),
       close: () => eci.close(),
@@ -41,7 +41,7 @@ async function startClouds(): Promise<readonly Cloud[]> {
     {
       kind: 'azure-aci',
       options: aciOptions(aci),
-      refusal: 'azure-aci refused: quota',
+      refusal: 'azure-aci refused the launch: quota',
       refuse: () => aci.fault({ kind: 'quota', operation: 'create' }),
       heal: () => aci.clearFaults(),
       close: () => aci.close(),
@@ -49,7 +49,7 @@ async function startClouds(): Promise<readonly Cloud[]> {
     {
       kind: 'gcp-cloud-run',
       options: runOptions(run),
-      refusal: 'gcp-cloud-run refused: throttled',
+      refusal: 'gcp-cloud-run refused the launch: throttled',
       refuse: () => run.faults.set({ refusals: [{ call: 'RunJob', code: 'RESOURCE_EXHAUSTED', message: slowDown }] }),
       heal: () => run.faults.clear(),
       close: () => run.close(),
@@ -57,7 +57,7 @@ async function startClouds(): Promise<readonly Cloud[]> {
     {
       kind: 'gcp-batch',
       options: batchOptions(batch),
-      refusal: 'gcp-batch refused',
+      refusal: 'gcp-batch refused the launch',
       refuse: () => undefined,
       heal: () => undefined,
       close: () => batch.close(),
@@ -78,7 +78,7 @@ async function launchStory(service: Service, jobId: number): Promise<readonly st
   const runner = jobs.find(({ id }) => id === jobId)?.runner;
   if (runner === undefined || runner === null) return undefined;
   const { timeline } = await ask(service, `runners/${runner}`, runnerDetailSchema);
-  const reasons = timeline.map(({ reason }) => reason);
+  const reasons = timeline.map(({ reason, failure }) => (failure === null ? reason : `${reason}: ${failure.kind}`));
   const accepted = reasons.findIndex((reason) => reason.endsWith('accepted the launch'));
   return accepted < 0 ? undefined : reasons.slice(1, accepted + 1);
 }

@@ -333,6 +333,40 @@ describe('containers that do not come online', () => {
   });
 });
 
+// J12
+describe('a defect in the way of a launch', () => {
+  it('that nothing contains leaves no runner in creating: it is taken down at once, and told as a defect', async () => {
+    let broken = true;
+    const house = await openEngineHouse({
+      registrations: [registration('acme')],
+      provider: (_backend, honest) => ({
+        launch: async (request) => {
+          if (broken) throw new TypeError("Cannot read properties of undefined (reading 'id')");
+          return await honest.launch(request);
+        },
+      }),
+    });
+    try {
+      await house.engine.start();
+      await house.advance(SECOND);
+      const job = told(house, { jobId: 1 });
+      house.jobs.set(`${REPOSITORY}/1`, job);
+      await house.tell(job);
+      await house.advance(SECOND);
+      const [runner] = await house.ledger.runners({ limit: 1 });
+      expect(runner?.state).to.equal('draining');
+      expect(runner?.failure).to.include({ source: 'dispatcher', kind: 'defect' });
+      expect(runner?.failure?.message).to.include('TypeError: Cannot read properties');
+      expect(house.logged.filter((line) => line.startsWith('error launch-broken'))).to.have.length.greaterThan(0);
+      broken = false;
+      await house.advance(5 * MINUTE);
+      expect(house.instances.size, 'the job is served').to.equal(1);
+    } finally {
+      await house.close();
+    }
+  });
+});
+
 // T9
 describe('the weights of backends', () => {
   it('share the launches out', async () => {
