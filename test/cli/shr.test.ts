@@ -363,7 +363,10 @@ ${powers}`;
       });
 
       it('shows the line that would have to', async () => {
-        await tenants('', '  - use: host\n  - { name: own, kind: docker }\n');
+        await tenants(
+          '',
+          '  - use: host\n  - { name: own, kind: docker, options: { host: engine.example, port: 2376 } }\n',
+        );
         await change('registrations/acme.yaml', 'policy:\n', 'policy:\n  backends: [host]\n');
         const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind,backend-host');
         expect(code).to.equal(1);
@@ -373,7 +376,10 @@ ${powers}`;
       });
 
       it('shows which shared backend is left out for it', async () => {
-        await tenants('', '  - use: host\n  - { name: own, kind: docker, options: { privileged: true } }\n');
+        await tenants(
+          '',
+          '  - use: host\n  - { name: own, kind: docker, options: { host: engine.example, port: 2376, privileged: true } }\n',
+        );
         const { code, out } = await explain('--labels', 'serverless-hosted-runner,dind');
         expect(code).to.equal(0);
         expect(out).to.match(/^host .*left out: tenant `acme` was not granted Docker in Docker there/m);
