@@ -273,7 +273,7 @@ describe('two tenants', () => {
       'registrations/b.yaml:1:15: organization: elsewhere is not among what `"*"` grants: registration `ops` of the platform\'s own claims it',
     );
     // Also while the platform's file is broken, as far as it says what it claims.
-    const broken = { ...ops, maxRunners: 0 };
+    const broken = { ...ops, credentials: undefined };
     const still = await problems({ dispatcher: platform, tenants: trusted, b: free, ops: broken });
     expect(still.filter((line) => line.includes('b.yaml'))).to.deep.equal(told);
     // And it can be granted by its name.
