@@ -24,6 +24,8 @@ const RESERVE = { launch: 0, drain: 0.05, verify: 0.1, sweep: 0.2 } as const sat
 
 export interface BudgetLimits {
   readonly pointsPerMinute: number;
+  /** Of a minute's points, what may go without a pause. The rest is spread over the minute. */
+  readonly atOnceShare: number;
   /** GitHub allows 100; other programs may use the credential too. */
   readonly concurrentRequests: number;
   readonly registrationsPer5Minutes: number;
@@ -37,6 +39,7 @@ export interface BudgetLimits {
 
 export const githubLimits: BudgetLimits = {
   pointsPerMinute: 900,
+  atOnceShare: 0.5,
   concurrentRequests: 40,
   registrationsPer5Minutes: 1_500,
   contentPerMinute: 80,
@@ -223,6 +226,7 @@ export class Budget {
   /** Which of GitHub's classes our kinds of endpoint turned out to belong to. */
   readonly #classOf = new Map<string, string>();
   readonly #inFlight: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
+  #pointsSpentAtMs = Number.NEGATIVE_INFINITY;
   #blockedUntilMs = 0;
   #calls = 0;
   #secondaryStrikes = 0;
@@ -241,7 +245,8 @@ export class Budget {
       this.#points.fitsAt(nowMs, cost.points, pointsPerMinute),
       this.#points.fitsAt(nowMs, cost.points, share(pointsPerMinute, purpose), rank),
     );
-    if (pointsAt > nowMs) return { go: false, others: 'wait', atMs: pointsAt };
+    const nextAt = Math.max(pointsAt, this.#pacedAt(nowMs, cost.points));
+    if (nextAt > nowMs) return { go: false, others: 'wait', atMs: nextAt };
     if (this.#inFlightFrom('launch') >= concurrentRequests) return { go: false, others: 'wait', atMs: undefined };
     if (this.#inFlightFrom(purpose) >= share(concurrentRequests, purpose)) {
       return { go: false, others: 'wait', atMs: undefined };
@@ -264,6 +269,7 @@ export class Budget {
 
   spend(nowMs: number, cost: Cost, purpose: CallPurpose): Spending {
     this.#points.spend(nowMs, cost.points, purposes.indexOf(purpose));
+    this.#pointsSpentAtMs = nowMs;
     if (cost.registersAt !== undefined) this.#registrations.spend(cost.registersAt, nowMs);
     if (cost.createsContent === true) {
       this.#contentMinute.spend(nowMs, 1);
@@ -339,6 +345,23 @@ export class Budget {
         }
         return Math.max(0, this.#blockedUntilMs - nowMs);
     }
+  }
+
+  /**
+   * A minute's points that are spent at once leave nothing for the rest of it, and the next minute goes the same way. So
+   * the second half is spread: a small burst goes at once, a large one goes on steadily.
+   */
+  #pacedAt(nowMs: number, points: number): number {
+    const { pointsPerMinute, atOnceShare } = this.#limits;
+    const used = this.#points.used(nowMs);
+    if (used < pointsPerMinute * atOnceShare) return nowMs;
+    const left = Math.max(1, pointsPerMinute - used);
+    // What is left has to last until the first points come back; from then on it goes as they do.
+    const untilNextMs = Math.max(0, this.#points.fitsAt(nowMs, left + 1, pointsPerMinute) - nowMs);
+    const pauseMs = points * Math.max(MINUTE_MS / pointsPerMinute, untilNextMs / left);
+    const dueAtMs = this.#pointsSpentAtMs + Math.ceil(pauseMs);
+    // Further ahead than a pause can be: the clock was set back.
+    return dueAtMs - nowMs > MINUTE_MS ? nowMs : Math.max(nowMs, dueAtMs);
   }
 
   #hour(endpoints: string): Hour {

@@ -7,7 +7,7 @@ import type { JobFact, JobIdentity } from '../ledger/facts.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { requestersFor } from './credential.ts';
 import { withDeadline } from './deadline.ts';
-import { type Github, GithubError, type GithubRun } from './github.ts';
+import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
 import type { Caller } from './requester.ts';
@@ -58,9 +58,10 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     findRunner: (scope, name, purpose) =>
       inTime('find a runner', (signal) => findRunner(at(scope), scope, name, purpose, signal)),
     listRunners: (scope, purpose) => inTime('list runners', (signal) => listRunners(at(scope), scope, purpose, signal)),
-    readJob: (owner, repository, jobId) =>
-      readJob(requesterFor(owner), { registration: name, onMended, job: { host, owner, repository, jobId } }),
-    readRun: (owner, repository, runId) => readRun(requesterFor(owner), owner, repository, runId),
+    readJob: (owner, repository, jobId, purpose = 'verify') =>
+      readJob(requesterFor(owner), { registration: name, onMended, purpose, job: { host, owner, repository, jobId } }),
+    readRun: (owner, repository, runId, purpose = 'verify') =>
+      readRun(requesterFor(owner), { owner, repository, runId, purpose }),
     seesRepository: (owner, repository) => seesRepository(requesterFor(owner), owner, repository),
     ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor, onMended }),
   };
@@ -69,18 +70,19 @@ export function createGithub(options: GithubOptions): Github & PollSource {
 interface WantedJob {
   readonly registration: string;
   readonly job: JobIdentity;
+  readonly purpose: CallPurpose;
   readonly onMended: GithubOptions['onMended'];
 }
 
 async function readJob(
   requester: Caller,
-  { registration, onMended, job: { host, owner, repository, jobId } }: WantedJob,
+  { registration, onMended, purpose, job: { host, owner, repository, jobId } }: WantedJob,
 ): Promise<JobFact | undefined> {
   const answer = await requester.call({
     method: 'GET',
     route: '/repos/{owner}/{repo}/actions/jobs/{job_id}',
     parameters: { owner, repo: repository, job_id: jobId },
-    purpose: 'verify',
+    purpose,
     answer: restJobSchema,
     accept: [404],
   });
@@ -102,15 +104,23 @@ const runAnswer = z.object({ status: z.string().max(64).nullable(), run_attempt:
 
 async function readRun(
   requester: Caller,
-  owner: string,
-  repository: string,
-  runId: number,
+  {
+    owner,
+    repository,
+    runId,
+    purpose,
+  }: {
+    readonly owner: string;
+    readonly repository: string;
+    readonly runId: number;
+    readonly purpose: CallPurpose;
+  },
 ): Promise<GithubRun | undefined> {
   const answer = await requester.call({
     method: 'GET',
     route: '/repos/{owner}/{repo}/actions/runs/{run_id}',
     parameters: { owner, repo: repository, run_id: runId },
-    purpose: 'verify',
+    purpose,
     answer: runAnswer,
     accept: [404],
   });

@@ -122,10 +122,13 @@ export interface Github {
   findRunner(scope: GithubScope, name: string, purpose: CallPurpose): Promise<GithubRunner | undefined>;
   /** All pages. Entries that cannot be read are among them: see `unreadable`; one without a name has an empty one. */
   listRunners(scope: GithubScope, purpose: CallPurpose): Promise<readonly GithubRunner[]>;
-  /** The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). */
-  readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined>;
+  /**
+   * The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). `purpose`: `verify`,
+   * or `launch` where a launch waits for it.
+   */
+  readJob(owner: string, repository: string, jobId: number, purpose?: CallPurpose): Promise<JobFact | undefined>;
   /** The run's latest attempt, or undefined when GitHub knows no such run (any more). */
-  readRun(owner: string, repository: string, runId: number): Promise<GithubRun | undefined>;
+  readRun(owner: string, repository: string, runId: number, purpose?: CallPurpose): Promise<GithubRun | undefined>;
   /** False: GitHub answers 404 for the repository. It does not exist, or the credentials may not see it. */
   seesRepository(owner: string, repository: string): Promise<boolean>;
 }

@@ -250,7 +250,7 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const turn = turnOf(job, now);
     if (turn.kind === 'verify') {
-      verifier.ask(job.key);
+      verifier.ask(job.key, null, 'launch');
       blocked.set(lane.key, { reason: 'GitHub is asked whether its oldest job still waits', untilMs: now + SECOND });
       return;
     }

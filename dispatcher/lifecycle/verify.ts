@@ -1,7 +1,7 @@
 /** Reads single jobs at GitHub where facts conflict, are missing, or would cost a second runner. */
 import { jitter } from '../clock.ts';
 import { githubFailure } from '../failure.ts';
-import { GithubError } from '../github/github.ts';
+import { type CallPurpose, GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
 import type { Tenant } from './ports.ts';
@@ -41,6 +41,8 @@ export class Verifier {
   readonly #floor: Floor;
   /** With the registration whose credentials to use, for jobs that are nobody's. */
   readonly #waiting = new Map<string, string | null>();
+  /** Of those that wait: a launch waits for them. They are read first, and with a launch's share of GitHub's budget. */
+  readonly #urgent = new Set<string>();
   readonly #reading = new Map<string, Promise<boolean>>();
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
   /** Jobs that GitHub answered 404 for, since it last showed them. */
@@ -54,11 +56,12 @@ export class Verifier {
    * Asks for a GET of the job, soon. Asked twice is read once. `registration`: of the runner that the job is bound to;
    * a job that is not ours has none of its own, and yet its end is the end of our runner.
    */
-  ask(jobKey: string, registration: string | null = null): void {
+  ask(jobKey: string, registration: string | null = null, purpose: 'verify' | 'launch' = 'verify'): void {
     if (this.#reading.has(jobKey) || this.#waiting.size >= MOST_WAITING) return;
     const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
     if (untilMs > this.#floor.now()) return;
     this.#waiting.set(jobKey, registration ?? this.#waiting.get(jobKey) ?? null);
+    if (purpose === 'launch') this.#urgent.add(jobKey);
     this.#pump();
   }
 
@@ -85,10 +88,13 @@ export class Verifier {
   }
 
   #pump(): void {
-    for (const [key, registration] of this.#waiting) {
+    for (const key of [...this.#urgent, ...this.#waiting.keys()]) {
       if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
+      const registration = this.#waiting.get(key);
+      if (registration === undefined) continue;
       this.#waiting.delete(key);
-      this.#read(key, registration).then(
+      const purpose = this.#urgent.delete(key) ? 'launch' : 'verify';
+      this.#read(key, registration, purpose).then(
         () => this.#pump(),
         (error: unknown) => {
           if (!this.#floor.ledgerFailed(error)) this.#floor.options.log.error('verify-failed', { job: key, error });
@@ -98,15 +104,15 @@ export class Verifier {
     }
   }
 
-  #read(key: string, registration: string | null): Promise<boolean> {
+  #read(key: string, registration: string | null, purpose: CallPurpose = 'verify'): Promise<boolean> {
     const running = this.#reading.get(key);
     if (running !== undefined) return running;
-    const reading = this.#readOnce(key, registration).finally(() => this.#reading.delete(key));
+    const reading = this.#readOnce(key, registration, purpose).finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
     return reading;
   }
 
-  async #readOnce(key: string, registration: string | null): Promise<boolean> {
+  async #readOnce(key: string, registration: string | null, purpose: CallPurpose): Promise<boolean> {
     const { ledger, tenants } = this.#floor.options;
     const { states } = this.#floor;
     const job = await ledger.job(key);
@@ -118,12 +124,12 @@ export class Verifier {
     if (tenant === undefined) return true;
     const about = { registration: tenant.registration.name, repository: `${job.owner}/${job.repository}` };
     try {
-      const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId);
+      const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId, purpose);
       states.well('job-not-read', about);
       if (fact === undefined) return await this.#missed(job, tenant);
       this.#misses.delete(key);
       // Its run first: as soon as the job counts as read, a second runner may be launched for it.
-      const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant));
+      const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant, purpose));
       if (ended) await ledger.setJobAside(key, RUN_ENDED);
       else await ledger.recordFacts([fact]);
       this.#failures.delete(key);
@@ -140,8 +146,8 @@ export class Verifier {
   }
 
   /** A run that has completed has no jobs that wait, and yet GitHub may go on calling one of them queued for months. */
-  async #runHasEnded(job: JobRow, tenant: Tenant): Promise<boolean> {
-    const run = await tenant.github.readRun(job.owner, job.repository, job.runId);
+  async #runHasEnded(job: JobRow, tenant: Tenant, purpose: CallPurpose): Promise<boolean> {
+    const run = await tenant.github.readRun(job.owner, job.repository, job.runId, purpose);
     if (run === undefined || !run.completed || run.attempt < job.runAttempt) return false;
     this.#floor.options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
     return true;

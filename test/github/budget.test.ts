@@ -14,7 +14,8 @@ const [hurried, patient] = [{ longestWaitMs: 0 }, { longestWaitMs: 600_000 }];
 
 function gateOf(limits: Partial<BudgetLimits> = {}) {
   const clock = new VirtualClock();
-  const pool = new BudgetPool(clock, limits);
+  // Without pauses within a minute, but where they are the matter: these tests look at the limits themselves.
+  const pool = new BudgetPool(clock, { atOnceShare: 1, ...limits });
   return { clock, pool, gate: pool.gate('token 1', API) };
 }
 
@@ -58,6 +59,30 @@ describe('the budget', () => {
     expect(retryAfterMs).to.be.within(1_000, 3_000);
     await clock.advance(retryAfterMs);
     expect((await burst(gate, jit, 'launch')).made).to.equal(180);
+  });
+
+  // X3
+  it('lets a small burst go at once, and spreads the rest: a minute without a gap, the next ones too', async () => {
+    const { gate, clock } = gateOf({ longestWaitMs: 600_000, atOnceShare: githubLimits.atOnceShare });
+    const startMs = clock.now();
+    const goneMs: number[] = [];
+    const calls = Array.from({ length: 900 }, () =>
+      gate.turn(jit, 'launch').then((turn) => {
+        goneMs.push(clock.now() - startMs);
+        turn.end(fine);
+      }),
+    );
+    await settled();
+    expect(goneMs).to.have.length(90);
+    await clock.advance(310_000);
+    await Promise.all(calls);
+    const gaps = goneMs.map((atMs, index) => atMs - (goneMs[index - 1] ?? 0));
+    expect(Math.max(...gaps)).to.be.at.most(2_000);
+    for (const [index, atMs] of goneMs.entries()) {
+      // 180 registrations are a minute's points: the 181st comes after it.
+      expect((goneMs[index + 180] ?? Number.POSITIVE_INFINITY) - atMs).to.be.above(60_000);
+    }
+    expect(goneMs.at(-1)).to.be.at.most(308_000);
   });
 
   it('gives a sweep a fifth, and leaves launches a fifth whatever the others do', async () => {

@@ -145,7 +145,9 @@ describe('the GitHub client against the simulator', () => {
       tokens: [{ login: 'root', owners: ['*'], access: 'admin' }],
       limits: { pointsPerMinute: 100, concurrentRequests: 5 },
     });
-    const { github } = asPerson({ limits: { pointsPerMinute: 100, concurrentRequests: 5, longestWaitMs: 1_000 } });
+    const { github } = asPerson({
+      limits: { pointsPerMinute: 100, atOnceShare: 1, concurrentRequests: 5, longestWaitMs: 1_000 },
+    });
     const outcomes = await Promise.allSettled(
       Array.from({ length: 60 }, (_, index) => github.createJitRunner({ ...request, name: `shr-${index}` })),
     );

@@ -96,6 +96,8 @@ export interface HouseOptions {
   readonly startMs?: number;
   /** The ledger as the engine sees it, made from the real one. */
   readonly through?: (ledger: Ledger) => Ledger;
+  /** Default 100 runners. */
+  readonly maxRunners?: number;
   /** What GitHub does otherwise than the honest one. */
   readonly github?: (honest: Github) => Github;
   /** What a backend does otherwise than the honest one; `honest` is how that would have launched. */
@@ -245,7 +247,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
         },
       ]),
     ),
-    maxRunners: 100,
+    maxRunners: options.maxRunners ?? 100,
     maxLaunches: 20,
   });
 
