@@ -16,6 +16,8 @@ const RETRY_FIRST_MS = 2 * SECOND;
 const RETRY_MOST_MS = 2 * MINUTE;
 /** Jobs read before a container is stopped because nothing names it. */
 const MOST_SUSPECTS = 20;
+/** Queued jobs of its lane that they are chosen from. */
+const MOST_LOOKED_AT = 1000;
 /** After a 404 the job is asked for again in this time; the last one repeats. Together they span what a proof needs. */
 const ASK_AGAIN_MS = [5 * SECOND, 30 * SECOND, 150 * SECOND] as const;
 const PROOF_MISSES = 3;
@@ -71,8 +73,12 @@ export class Verifier {
    */
   async confirmSilence(runner: RunnerRow): Promise<boolean> {
     const { ledger } = this.#floor.options;
-    const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MOST_SUSPECTS });
-    const suspects = new Set(queued.map((job) => job.key));
+    const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MOST_LOOKED_AT });
+    // What only another registration's webhook tells of comes last: made-up jobs must not crowd out the real one.
+    const vouched = queued.filter(({ statusSource, statusToldBy }) => {
+      return statusSource !== 'webhook' || statusToldBy === null || statusToldBy === runner.registration;
+    });
+    const suspects = new Set([...vouched, ...queued].slice(0, MOST_SUSPECTS).map((job) => job.key));
     if (runner.forJobKey !== null) suspects.add(runner.forJobKey);
     for (const key of suspects) {
       if (!(await this.#read(key, runner.registration))) return false;
