@@ -25,10 +25,22 @@ const info = z.object({
   PidsLimit: z.boolean().optional(),
   CpuCfsQuota: z.boolean().optional(),
 });
-const imageAnswer = z.object({ Architecture: z.string().default('') });
+const words = z.array(z.string()).nullish();
+const imageAnswer = z.object({
+  Architecture: z.string().default(''),
+  Config: z.object({ Entrypoint: words, Cmd: words }).nullish(),
+});
 const progress = z.object({ error: z.string().optional() });
 
 type Request = Parameters<Docker['modem']['dial']>[0];
+
+/** An image that the engine has. */
+export interface EngineImage {
+  /** As Go calls it. */
+  readonly architecture: string;
+  /** What it runs by itself: its entry point and its command. */
+  readonly command: readonly string[];
+}
 
 export class Engine {
   readonly #docker: Docker;
@@ -178,11 +190,12 @@ export class Engine {
     return { ...this.#parse('version', version, about), ...this.#parse('version', info, machine) };
   }
 
-  /** Of an image that it has, as Go calls it; undefined where it has none of that name. `image` must be a reference. */
-  async architectureOf(image: string): Promise<string | undefined> {
+  /** Undefined where it has none of that name. `image` must be a reference. */
+  async imageOf(image: string): Promise<EngineImage | undefined> {
     try {
       const answer = await this.#call('image', { path: `/images/${image}/json` });
-      return this.#parse('image', imageAnswer, answer).Architecture;
+      const { Architecture, Config } = this.#parse('image', imageAnswer, answer);
+      return { architecture: Architecture, command: [...(Config?.Entrypoint ?? []), ...(Config?.Cmd ?? [])] };
     } catch (error) {
       if (error instanceof ProviderError && error.code === '404') return undefined;
       throw error;

@@ -11,7 +11,7 @@ import { classify } from './errors.ts';
 /** Does not reject. */
 export async function checkEngineImages(
   images: readonly ImageUse[],
-  engine: Pick<Engine, 'architectureOf'>,
+  engine: Pick<Engine, 'imageOf'>,
   options: DockerSettings,
   deadlines: Deadlines,
 ): Promise<readonly Finding[]> {
@@ -34,15 +34,23 @@ export async function checkEngineImages(
 /** Undefined where its registry decides. */
 async function atEngine(
   image: ImageUse,
-  engine: Pick<Engine, 'architectureOf'>,
-  { pull, place }: Pick<DockerSettings, 'pull' | 'place'>,
+  engine: Pick<Engine, 'imageOf'>,
+  { pull, place, command }: Pick<DockerSettings, 'pull' | 'place' | 'command'>,
 ): Promise<Finding | undefined> {
   const { reference } = image;
   const parsed = parseReference(reference);
   if (parsed === undefined) return undefined;
   try {
-    const architecture = await engine.architectureOf(reference);
-    if (architecture !== undefined) {
+    const found = await engine.imageOf(reference);
+    if (found !== undefined) {
+      const { architecture } = found;
+      const idle = command === 'image' ? whyIdle(found.command) : undefined;
+      if (idle !== undefined) {
+        const message = `${reference} ${idle}, and the option command is image: its containers end at once`;
+        const cure =
+          'leave the option command out for the official start script, or name the start script of this image';
+        return { subject: 'image', ok: false, message, cure };
+      }
       return findingOfPlatforms(image, 'at the engine', architecture === '' ? [] : [architecture]);
     }
   } catch (error) {
@@ -62,4 +70,13 @@ async function atEngine(
     return { subject: 'image', ok: true, message };
   }
   return undefined;
+}
+
+const SHELL = /^(\/(usr\/)?bin\/)?(ba|da|a|z)?sh$/;
+
+/** Without a terminal a shell reads the end of its input and ends, as the official runner image's own command does. */
+function whyIdle(command: readonly string[]): string | undefined {
+  const [program, ...rest] = command;
+  if (program === undefined) return 'has no command of its own';
+  return rest.length === 0 && SHELL.test(program) ? `runs ${program} by itself` : undefined;
 }

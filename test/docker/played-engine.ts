@@ -5,6 +5,8 @@ import { createServer } from 'node:http';
 export interface PlayedEngine {
   /** Images that it has, by reference: the architecture as Go calls it. */
   readonly images: Map<string, string>;
+  /** What they run by themselves. */
+  readonly commands: Map<string, readonly string[]>;
   /** Repositories that it was told to pull, and whether a login came along. No pull succeeds. */
   readonly pulls: { readonly from: string | null; readonly withLogin: boolean }[];
   close(): void;
@@ -12,6 +14,7 @@ export interface PlayedEngine {
 
 export async function playEngine(socketPath: string): Promise<PlayedEngine> {
   const images = new Map<string, string>();
+  const commands = new Map<string, readonly string[]>();
   const pulls: PlayedEngine['pulls'] = [];
   const server = createServer(({ url = '', headers }, response) => {
     const image = /^\/images\/(.+)\/json$/.exec(url)?.[1] ?? '';
@@ -26,7 +29,8 @@ export async function playEngine(socketPath: string): Promise<PlayedEngine> {
       pulls.push({ from, withLogin: headers['x-registry-auth'] !== undefined });
       response.end('{"error":"not today"}\n');
     } else if (images.has(image)) {
-      response.end(JSON.stringify({ Id: 'sha256:1', Architecture: images.get(image), Os: 'linux' }));
+      const Config = { Entrypoint: null, Cmd: commands.get(image) ?? null };
+      response.end(JSON.stringify({ Id: 'sha256:1', Architecture: images.get(image), Os: 'linux', Config }));
     } else {
       response.writeHead(404, { 'content-type': 'application/json' });
       response.end(JSON.stringify({ message: `No such image: ${image}` }));
@@ -36,6 +40,7 @@ export async function playEngine(socketPath: string): Promise<PlayedEngine> {
   await once(server, 'listening');
   return {
     images,
+    commands,
     pulls,
     close() {
       server.closeAllConnections();

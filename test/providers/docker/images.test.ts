@@ -55,6 +55,26 @@ describe('docker: images', () => {
     expect(registry.calls.length).to.equal(asked);
   });
 
+  for (const [words, command] of [
+    ['runs /bin/bash by itself', ['/bin/bash']],
+    ['has no command of its own', undefined],
+  ] as const) {
+    it(`are not well where their own command is to run, and one ${words}`, async () => {
+      if (command === undefined) engine.commands.delete('acme/local:1');
+      else engine.commands.set('acme/local:1', command);
+      const finding = await imageFinding('acme/local:1', { command: 'image' });
+      expect(finding.ok).to.equal(false);
+      expect(finding.message).to.include(`acme/local:1 ${words}`);
+      expect(finding.cure).to.match(/start script/);
+      expect((await imageFinding('acme/local:1')).ok, 'with the default command').to.equal(true);
+    });
+  }
+
+  it('are well where their own command is a program', async () => {
+    engine.commands.set('acme/local:1', ['/entrypoint.sh']);
+    expect((await imageFinding('acme/local:1', { command: 'image' })).ok).to.equal(true);
+  });
+
   it('that the engine has for another architecture are said to be so', async () => {
     const finding = await imageFinding('acme/local:arm');
     expect(finding).to.include({ ok: false, message: 'acme/local:arm is at the engine for arm64, not for x64' });
