@@ -2,9 +2,17 @@
  * Engines that are broken on purpose, each in one way: the real one behind a port that cheats. A world that does not
  * notice them proves nothing.
  */
+import { ulidTime } from '../../dispatcher/clock.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
-import { type Github, GithubError, type JitRequest } from '../../dispatcher/github/github.ts';
+import {
+  type CallPurpose,
+  type Github,
+  GithubError,
+  type GithubRunner,
+  type JitRequest,
+} from '../../dispatcher/github/github.ts';
 import type { GithubScope } from '../../dispatcher/github/scope.ts';
+import { jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
@@ -222,6 +230,67 @@ export const deaf: EngineFactory = (options) => ({
   },
 });
 
+/** Sweeps whatever this picks, as soon as GitHub lists it. */
+function sweeping(isStray: (runner: GithubRunner, options: EngineOptions) => boolean): EngineFactory {
+  return (options) =>
+    createEngine(
+      tampered(options, {
+        github: (github) => ({
+          listRunners: async (scope: GithubScope, purpose: CallPurpose) => {
+            const runners = await github.listRunners(scope, purpose);
+            for (const runner of runners) {
+              const known = await options.ledger.runner(runner.name);
+              if (known === undefined && isStray(runner, options)) await github.deleteRunner(scope, runner.id);
+            }
+            return runners;
+          },
+        }),
+      }),
+    );
+}
+
+function ageMs({ name }: GithubRunner, { clock, dispatcherId }: EngineOptions): number {
+  return clock.now() - (ulidTime(name.slice(dispatcherId.length + 1)) ?? clock.now());
+}
+
+/** Deletes online runners that bear our name and have no row. */
+export const jealous = sweeping((runner, options) => runner.status === 'online' && ageMs(runner, options) > 600_000);
+
+/** Deletes the offline runners of other dispatchers. */
+export const imperial = sweeping(
+  (runner, { dispatcherId }) => runner.status === 'offline' && !runner.name.startsWith(`${dispatcherId}-`),
+);
+
+/** Deletes registrations that are milliseconds old. */
+export const rash = sweeping((runner, options) => {
+  const own = runner.status === 'offline' && runner.name.startsWith(`${options.dispatcherId}-0`);
+  return own && ageMs(runner, options) > 10;
+});
+
+/** Admits jobs without their time limits. */
+export const endless: EngineFactory = (options) =>
+  createEngine({
+    ...options,
+    admit: (job) => {
+      const answer = options.admit(job);
+      if (answer.outcome !== 'lane') return answer;
+      return { ...answer, lane: { ...answer.lane, wish: { ...answer.lane.wish, timeLimitMs: 6 * 3_600_000 } } };
+    },
+  });
+
+/** Looks at an instance again and again. */
+export const restive: EngineFactory = (options) =>
+  createEngine(
+    tampered(options, {
+      provider: (provider) => ({
+        inspect: async (ref: InstanceRef) => {
+          for (let look = 1; look < 20; look += 1) await provider.inspect(ref).catch(() => {});
+          return await provider.inspect(ref);
+        },
+      }),
+    }),
+  );
+
 /** The same engine on a ledger that cheats. */
 function onLedger(change: (ledger: Ledger, options: EngineOptions) => Partial<Ledger>): EngineFactory {
   return (options) => createEngine({ ...options, ledger: replaced(options.ledger, change(options.ledger, options)) });
@@ -280,6 +349,48 @@ export const gullible = onLedger((ledger) => ({
 
 /** Learns nothing from runners that idle beside a waiting job. */
 export const stubborn = onLedger(() => ({ passOver: async () => ({ passed: 0, held: [] }) }));
+
+/** Ends jobs at their limit without a word. */
+export const mute = onLedger(() => ({ explainJob: async () => {} }));
+
+/** Stops a silent container without a last look at what may run in it. */
+export const confident = onLedger((ledger) => ({
+  jobs: async (query) => (query.laneKey === undefined ? await ledger.jobs(query) : []),
+  runner: async (name) => {
+    const row = await ledger.runner(name);
+    return row?.state === 'draining' ? { ...row, forJobKey: null } : row;
+  },
+  runnersDue: async (nowMs, limit) =>
+    (await ledger.runnersDue(nowMs, limit)).map((row) =>
+      row.state === 'draining' ? { ...row, forJobKey: null } : row,
+    ),
+}));
+
+/** Takes a job that could not be read for one that still waits. */
+export const wishful: EngineFactory = (options) => {
+  const { ledger } = options;
+  return createEngine(
+    tampered(options, {
+      github: (github, { registration }) => ({
+        readJob: async (owner: string, repository: string, jobId: number) => {
+          try {
+            return await github.readJob(owner, repository, jobId);
+          } catch (error) {
+            const row = await ledger.job(jobKey({ host: registration.host, owner, repository, jobId }));
+            if (row === undefined) throw error;
+            return {
+              ...row,
+              visibility: row.visibility ?? undefined,
+              source: 'read' as const,
+              toldBy: registration.name,
+              observedAtMs: row.statusObservedAtMs,
+            };
+          }
+        },
+      }),
+    }),
+  );
+};
 
 /** Believes every 404. */
 export const credulous = onLedger((ledger) => ({

@@ -25,6 +25,8 @@ export interface FaultRates {
   readonly staleBusy: number;
   /** A GET of a job answers 404 although it exists. */
   readonly job404: number;
+  /** A GET of a job is answered with 502. */
+  readonly jobUnread: number;
   /** The runner does not pick up what it was given. */
   readonly pickUpFails: number;
   /** A runner outside of our control takes a job of ours. */
@@ -96,6 +98,7 @@ const FULL: FaultRates = {
   requeues: 0.5,
   job404: 0.2,
   forged: 1,
+  jobUnread: 0.3,
 };
 
 export const FAULTS = [
@@ -132,6 +135,7 @@ export const FAULTS = [
   'requeues',
   'job404',
   'forged',
+  'jobUnread',
 ] as const satisfies readonly Fault[];
 
 export function isFault(name: string): name is Fault {
@@ -166,6 +170,7 @@ const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'githubListGap',
   'staleBusy',
   'job404',
+  'jobUnread',
   'pickUpFails',
   'foreignTakes',
   'providerTransient',

@@ -23,6 +23,8 @@ export type Rule =
   | 'a job that GitHub gives to no runner gets few'
   | 'a job is given up only after proof'
   | 'GitHub is asked with measure'
+  | 'a runner is looked at with measure'
+  | 'a time limit is enforced and said'
   | 'no fact moves what its source cannot speak of'
   | 'the engine keeps its own contract';
 
@@ -52,6 +54,8 @@ const MOST_VIOLATIONS = 20;
 const ASKED_WITHIN_MS = 60_000;
 /** As many launches as are under way when it begins, and then one second doubled to a minute. */
 const MOST_ASKED = 30;
+/** All lives of a minute are one: what visits a runner without a pause makes thousands. */
+const MOST_LOOKS = 30;
 const PROOF_MISSES = 3;
 const PROOF_SPAN_MS = 180_000;
 
@@ -68,9 +72,12 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #created = new Set<string>();
   readonly #waited = new Map<WorldJob, number>();
   readonly #asked = new Map<string, readonly number[]>();
+  readonly #looks = new Map<string, readonly number[]>();
+  readonly #overdue = new Set<WorldInstance>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
   /** Jobs that ran on a runner with other labels than their own. */
   steals = 0;
+  mostLooks = 0;
   registrations = 0;
   /** Registrations by label set. */
   readonly registrationsFor = new Map<string, number>();
@@ -168,9 +175,33 @@ export class Invariants implements GithubWitness, ProviderWitness {
     this.violate('GitHub is asked with measure', what, [registration]);
   }
 
-  /** What the dispatcher knew of an outage died with its process. */
+  /** A service is called about one runner or instance. */
+  lookedAt(subject: string): void {
+    const now = this.#options.now();
+    const looks = [...(this.#looks.get(subject) ?? []).filter((atMs) => atMs > now - ASKED_WITHIN_MS), now];
+    this.#looks.set(subject, looks);
+    this.mostLooks = Math.max(this.mostLooks, looks.length);
+    if (looks.length !== MOST_LOOKS + 1) return;
+    this.violate('a runner is looked at with measure', `${subject}: ${looks.length} calls within a minute`, [subject]);
+  }
+
+  /** Containers whose job goes on after its limit and this long, counted from `sinceMs` where that is later. */
+  watchTimeLimits(sinceMs: number, slackMs: number): void {
+    for (const instance of this.instances) {
+      const limitMs = instance.job?.plan.timeLimitMs;
+      if (limitMs === undefined || !isLive(instance) || this.#overdue.has(instance)) continue;
+      const overdueMs = this.nowMs - Math.max(instance.createdAtMs + limitMs, sinceMs);
+      if (overdueMs <= slackMs) continue;
+      this.#overdue.add(instance);
+      const what = `${instance.name} runs ${instance.job?.name} ${Math.round(overdueMs / 60_000)} min after its limit`;
+      this.violate('a time limit is enforced and said', what, [instance.name]);
+    }
+  }
+
+  /** What the dispatcher knew of an outage died with its process, and so did its pauses. */
   started(): void {
     this.#asked.clear();
+    this.#looks.clear();
   }
 
   jobMissing(job: string): void {

@@ -1,11 +1,12 @@
 /** Lets one seed's world run to its end, and says what was wrong with it. */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Registration } from '../../dispatcher/config/model.ts';
-import type { AreStrangers } from '../../dispatcher/ledger/facts.ts';
+import { type GithubScope, scopePath } from '../../dispatcher/github/scope.ts';
+import { type AreStrangers, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
-import { Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
+import { DISPATCHER_ID, Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';
 import { type Cap, Invariants, labelKey, type Violation } from './invariants.ts';
 import { streamsOf } from './random.ts';
@@ -26,6 +27,7 @@ import { Hostile } from './world/hostile.ts';
 import type { WorldJob } from './world/jobs.ts';
 import { Account } from './world/provider.ts';
 import { ProviderPort } from './world/provider-port.ts';
+import { addStrangers } from './world/strangers.ts';
 import { Webhooks } from './world/webhooks.ts';
 
 export interface RunOptions extends ScenarioOverrides {
@@ -47,7 +49,10 @@ export interface Outcome {
   /** How often each fault happened. */
   readonly faults: ReadonlyMap<Fault, number>;
   readonly counts: Readonly<
-    Record<'jobs' | 'instances' | 'faults' | 'crashes' | 'shutdowns' | 'steals' | 'calls' | 'virtualMinutes', number>
+    Record<
+      'jobs' | 'instances' | 'faults' | 'crashes' | 'shutdowns' | 'steals' | 'calls' | 'virtualMinutes' | 'mostLooks',
+      number
+    >
   >;
 }
 
@@ -65,6 +70,8 @@ const SAMPLE_MS = 10_000;
 /** For a runner to be launched, to boot and to be given the job, where nothing goes wrong. */
 const PROMPT_MS = 4 * MINUTE;
 /** After the last fault: breakers, holds and pauses that it left may take so long to be over. */
+/** From a container's limit to its end, where nothing goes wrong. */
+const OVERTIME_MS = 2 * MINUTE;
 const AFTERMATH_MS = 35 * MINUTE;
 /** And then: a pause, a poll and a boot. */
 const PROMPT_AFTERWARDS_MS = 20 * MINUTE;
@@ -166,12 +173,22 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
             history,
             outages: backend.outages,
             unknownImage: UNKNOWN_IMAGE,
+            lookedAt: (name) => invariants.lookedAt(name),
           }),
         ]),
       ),
       allCompleted: () => ids.every((id) => world.jobs.get(id)?.status === 'completed'),
     };
   });
+
+  // Shared scopes get them once.
+  const scopes = new Map<string, { readonly scope: GithubScope; readonly world: GithubWorld }>();
+  for (const { registration } of scenario.tenants) {
+    const { host } = registration;
+    for (const scope of scopesOf(registration))
+      scopes.set(`${host}/${scopePath(scope)}`, { scope, world: worldOf(host) });
+  }
+  for (const place of scopes.values()) addStrangers({ ...place, clock, dice, dispatcherId: DISPATCHER_ID });
 
   const openLedger = async (): Promise<Ledger> => {
     const ledger = await openSqliteLedger({
@@ -214,6 +231,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   const isCalm = scenario.calmAtMs === scenario.startMs || isFaultless(scenario);
   const sample = (): void => {
     const settledAtMs = scenario.calmAtMs + AFTERMATH_MS;
+    invariants.watchTimeLimits(isCalm ? scenario.startMs : settledAtMs, isCalm ? OVERTIME_MS : PROMPT_AFTERWARDS_MS);
     const limitMs = isCalm ? PROMPT_MS : clock.now() > settledAtMs ? PROMPT_AFTERWARDS_MS : undefined;
     if (limitMs !== undefined) {
       for (const { github, plan } of tenants) {
@@ -265,6 +283,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     invariants.violate('nothing is left', `${what}: ${name}`, [name, ...jobsOf(history, name)]);
   }
   judgeLaunches(invariants, scenario, dice, dispatcher, githubs.values());
+  if (isCalm) await judgeTimeLimits(invariants, dispatcher.ledger, githubs.values());
 
   const stopped = dispatcher.stop();
   await clock.advance(30_000);
@@ -286,6 +305,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       steals: invariants.steals,
       calls: dispatcher.calls,
       virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),
+      mostLooks: invariants.mostLooks,
     },
   };
 }
@@ -299,6 +319,20 @@ function isFaultless({ blindness, callsToCrash, rates, shutdownEveryMs, tenants 
   const quiet = callsToCrash === undefined && shutdownEveryMs === undefined && blindness.length === 0;
   const outages = tenants.some((tenant) => [tenant, ...tenant.backends].some((one) => one.outages.length > 0));
   return quiet && !outages && Object.values(rates).every((rate) => rate === 0);
+}
+
+/** Where its runners register. */
+function scopesOf({ claim }: Registration): readonly GithubScope[] {
+  switch (claim.kind) {
+    case 'organization':
+      return [{ kind: 'organization', organization: claim.organization }];
+    case 'enterprise':
+      return [{ kind: 'enterprise', enterprise: claim.enterprise }];
+    case 'user':
+      return [];
+    case 'repositories':
+      return claim.repositories.map(({ owner, repository }) => ({ kind: 'repository', owner, repository }));
+  }
 }
 
 /** Where the hostile tenant has a repository beside this one's. */
@@ -339,6 +373,20 @@ async function judgeReach(
     const real = realJob(row.key);
     if (real !== undefined && real.job.status !== 'completed') {
       invariants.violate(rule, `${row.key} has ended, and is ${real.job.status} at GitHub`, [real.job.name]);
+    }
+  }
+}
+
+/** Where nothing goes wrong, a job with a limit fails because of it alone: its row and its runner's say so. */
+async function judgeTimeLimits(invariants: Invariants, ledger: Ledger, githubs: Iterable<GithubWorld>): Promise<void> {
+  for (const world of githubs) {
+    for (const { conclusion, name, plan, runnerName } of world.jobs.values()) {
+      if (plan.timeLimitMs === undefined || conclusion !== 'failure' || runnerName === null) continue;
+      const key = jobKey({ host: world.host, owner: plan.owner, repository: plan.repository, jobId: plan.id });
+      const [row, runner] = [await ledger.job(key), await ledger.runner(runnerName)];
+      if (row?.reasonCode === 'time-limit' && runner?.forced === true) continue;
+      const what = `${name} was ended at its limit, and says ${row?.reasonCode}; forced: ${runner?.forced}`;
+      invariants.violate('a time limit is enforced and said', what, [name, runnerName]);
     }
   }
 }

@@ -220,6 +220,7 @@ function drawTenant(index: number, jobCount: number, spanMs: number, faultless: 
     jobs: [
       ...drawJobs(index, jobCount, spanMs, label, repositoriesOf(claim), faultless, luck),
       ...drawHeldBack(index, spanMs, label, repositoriesOf(claim), streams(`scenario held back ${index}`)),
+      ...drawLong(index, spanMs, label, repositoriesOf(claim), streams(`scenario long ${index}`)),
     ],
     foreignRunnerScope:
       where !== undefined && luck.chance(0.3) ? scopeFor(claim, where.owner, where.repository) : undefined,
@@ -295,6 +296,38 @@ function drawHeldBack(
   if (luck.chance(0.2)) push(luck.whole(1, 3), { ...never, expectation: 'zombie', labels: own('zombie') });
   if (luck.chance(0.2)) push(1, { ...never, expectation: 'ended', labels: own('ended') });
   return jobs;
+}
+
+/** A job that its time limit ends, and one that outlasts every patience that is had with a silent container. */
+function drawLong(
+  tenant: number,
+  spanMs: number,
+  label: string,
+  repositories: readonly { owner: string; repository: string }[],
+  luck: Stream,
+): readonly JobPlan[] {
+  const limited = { labels: [label, 'timeout-10m', `sid-limit-${tenant}`], timeLimitMs: 10 * MINUTE };
+  const unlimited = { labels: [label, `sid-long-${tenant}`], timeLimitMs: undefined };
+  return [limited, unlimited].flatMap((kind, index) => {
+    const [drawn, afterMs, where] = [luck.chance(0.3), luck.between(0, spanMs), luck.pick(repositories)];
+    const durationMs = luck.between(25 * MINUTE, 50 * MINUTE);
+    if (!drawn) return [];
+    const plan: JobPlan = {
+      ...kind,
+      ...where,
+      id: 15_000 + tenant * 1_000 + index,
+      runId: 25_000 + tenant * 1_000 + index,
+      expectation: 'runs',
+      afterMs,
+      needs: undefined,
+      gateMs: undefined,
+      durationMs,
+      patienceMs: undefined,
+      hosted: false,
+      parallel: undefined,
+    };
+    return [plan];
+  });
 }
 
 function drawJobs(

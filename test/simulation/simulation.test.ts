@@ -77,6 +77,9 @@ describe('a faulty world', function () {
   });
 });
 
+/** GitHub calls busy runners idle and grants their DELETE, nothing tells of a start, and no job can be read. */
+const UNREADABLE: Partial<FaultRates> = { staleBusy: 1, webhookLost: 0.9, pollFails: 0.95, jobUnread: 0.95 };
+
 describe('the world notices', function () {
   this.timeout(60_000);
 
@@ -169,6 +172,50 @@ describe('the world notices', function () {
       areStrangers: () => false,
       rule: 'no fact moves what its source cannot speak of',
       rates: { forged: 1 },
+    },
+    {
+      what: 'a time limit is not used', // T1
+      engine: broken.endless,
+      rule: 'a time limit is enforced and said',
+      calm: true,
+    },
+    {
+      what: 'a job is ended at its limit without a word', // T1
+      engine: broken.mute,
+      rule: 'a time limit is enforced and said',
+      calm: true,
+    },
+    {
+      what: 'the last proof before a silent container is stopped is skipped', // T3
+      engine: broken.confident,
+      rule: 'no instance is stopped while its job runs',
+      rates: UNREADABLE,
+    },
+    {
+      what: 'a job that could not be read is taken for one that waits', // T3
+      engine: broken.wishful,
+      rule: 'no instance is stopped while its job runs',
+      rates: UNREADABLE,
+    },
+    {
+      what: 'an online runner without a row is swept', // T6
+      engine: broken.jealous,
+      rule: 'a foreign runner is left alone',
+    },
+    {
+      what: 'a runner of another dispatcher is swept', // T6
+      engine: broken.imperial,
+      rule: 'a foreign runner is left alone',
+    },
+    {
+      what: 'a new registration is swept', // T6
+      engine: broken.rash,
+      rule: 'a foreign runner is left alone',
+    },
+    {
+      what: 'a runner is looked at without pause', // T8
+      engine: broken.restive,
+      rule: 'a runner is looked at with measure',
     },
     { what: 'the engine does not start', engine: broken.deaf, rule: 'the engine keeps its own contract' },
   ];

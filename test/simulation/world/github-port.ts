@@ -10,7 +10,7 @@ import {
   type JitRequest,
   type JitRunner,
 } from '../../../dispatcher/github/github.ts';
-import type { GithubScope } from '../../../dispatcher/github/scope.ts';
+import { type GithubScope, scopePath } from '../../../dispatcher/github/scope.ts';
 import type { JobFact } from '../../../dispatcher/ledger/facts.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
@@ -37,6 +37,8 @@ export interface GithubPortOptions {
   readonly asked?: {
     askedInOutage(registration: string): void;
     jobMissing(job: string): void;
+    /** A call about this one runner. */
+    lookedAt(subject: string): void;
   };
 }
 
@@ -69,14 +71,17 @@ export class GithubPort implements Github {
   }
 
   deleteRunner(scope: GithubScope, runnerId: number): Promise<'deleted' | 'absent' | 'busy'> {
+    this.#lookedAt(scope, runnerId);
     return this.#call('DELETE runner', [], () => this.#options.world.delete(scope, runnerId));
   }
 
   getRunner(scope: GithubScope, runnerId: number, _purpose: CallPurpose): Promise<GithubRunner | undefined> {
+    this.#lookedAt(scope, runnerId);
     return this.#call('GET runner', [], () => this.#options.world.runnerById(scope, runnerId));
   }
 
   findRunner(scope: GithubScope, name: string, _purpose: CallPurpose): Promise<GithubRunner | undefined> {
+    this.#lookedAt(scope, name);
     return this.#call('GET runners?name=', [name], () => this.#listed(scope).find((runner) => runner.name === name));
   }
 
@@ -87,6 +92,9 @@ export class GithubPort implements Github {
   readJob(owner: string, repository: string, jobId: number): Promise<JobFact | undefined> {
     const observedAtMs = this.#options.clock.now();
     return this.#call('GET job', [`job-${jobId}`], (): JobFact | undefined => {
+      if (this.#options.dice.hits('jobUnread')) {
+        throw new GithubError('transient', 'GET job', 'Bad gateway', { status: 502 });
+      }
       const known = this.#options.world.fact(jobId);
       const isThere = known?.owner === owner && known.repository === repository;
       const fact = isThere && !this.#options.dice.hits('job404') ? known : undefined;
@@ -122,6 +130,10 @@ export class GithubPort implements Github {
   #listed(scope: GithubScope): readonly GithubRunner[] {
     const runners = this.#options.world.runnersIn(scope);
     return runners.filter(() => !this.#options.dice.hits('githubListGap'));
+  }
+
+  #lookedAt(scope: GithubScope, runner: number | string): void {
+    this.#options.asked?.lookedAt(`${scopePath(scope)} runner ${runner}`);
   }
 
   #outage(): GithubOutage | undefined {

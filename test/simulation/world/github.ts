@@ -86,6 +86,8 @@ export class GithubWorld {
   readonly #dice: Dice;
   readonly #luck: Stream;
   #nextRunnerId: number;
+  /** Counted down, so that strangers change none of our ids. */
+  #nextStrangerId = 1_000_000_000;
 
   constructor(options: GithubWorldOptions) {
     this.host = options.host;
@@ -107,14 +109,26 @@ export class GithubWorld {
   /** A machine of the tenant's own, with the same labels as ours, that takes a job now and then. */
   addForeignRunner(scope: GithubScope, labels: readonly string[]): void {
     const id = this.#newRunnerId();
+    this.#addForeign(id, `tenant-machine-${id}`, scope, labels, false);
+  }
+
+  /** A runner of somebody else's that takes no job. The returned function removes it. */
+  addStranger(scope: GithubScope, name: string, online: boolean): () => void {
+    this.#nextStrangerId -= 1;
+    const id = this.#nextStrangerId;
+    this.#addForeign(id, name, scope, ['stranger'], online);
+    return () => this.#runners.delete(id);
+  }
+
+  #addForeign(id: number, name: string, scope: GithubScope, labels: readonly string[], online: boolean): void {
     this.#runners.set(id, {
       id,
-      name: `tenant-machine-${id}`,
+      name,
       scope,
       labels,
       ours: false,
       process: undefined,
-      online: false,
+      online,
       job: undefined,
       running: false,
       staleUntilMs: 0,

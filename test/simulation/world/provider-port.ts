@@ -34,6 +34,8 @@ export interface ProviderPortOptions {
   readonly outages: readonly ProviderOutage[];
   /** The service does not know this image, and says so at once. */
   readonly unknownImage: string;
+  /** A call about the instance of this name. */
+  readonly lookedAt?: (name: string) => void;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -168,7 +170,8 @@ export class ProviderPort implements Provider {
   }
 
   #call<T>(call: string, subjects: readonly string[], fate: Fate, effect: (late: boolean) => T): Promise<T> {
-    const { backend, clock, history } = this.#options;
+    const { backend, clock, history, lookedAt } = this.#options;
+    for (const name of subjects) lookedAt?.(name);
     const late = fate.error !== undefined && (fate.effectAfterMs ?? 0) > fate.latencyMs;
     let answer: { readonly value: T } | { readonly error: unknown } = { error: fate.error };
     if (fate.effectAfterMs !== undefined) {
