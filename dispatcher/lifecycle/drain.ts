@@ -50,11 +50,12 @@ async function githubSide(floor: Floor, view: GithubView, runner: RunnerRow): Pr
   if (tenant === undefined || githubStep(runner, floor.now()) === 'none') return runner;
   try {
     if (mayBeRemovedAlready(runner)) {
-      const sinceMs = floor.now() - Math.max(runner.stateSinceMs, runner.finishedAtMs ?? 0);
+      const endedAtMs = Math.max(runner.stateSinceMs, runner.finishedAtMs ?? 0);
       // A listing that many of them share, and then no DELETE, which costs five times as much.
-      if (sinceMs < REMOVED_BY_GITHUB_MS) return runner;
-      const listed = await view.list(tenant, runner.scope, sinceMs - REMOVED_BY_GITHUB_MS, 'drain');
+      const listed = await view.since(tenant, runner.scope, endedAtMs, 'drain');
+      if (listed === undefined) return runner;
       if (!listed.has(runner.name)) return await floor.tell(runner.name, { kind: 'github-missing' });
+      if (floor.now() - endedAtMs < REMOVED_BY_GITHUB_MS) return runner;
     }
     // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
     const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;

@@ -5,6 +5,9 @@ import type { RunnerRow } from '../ledger/ledger.ts';
 import type { Floor } from './floor.ts';
 import type { Tenant } from './ports.ts';
 
+/** Between two listings of one scope that are asked for because runners have ended. */
+const LISTING_PAUSE_MS = 2_000;
+
 interface Listing {
   /** When the request was sent. */
   readonly atMs: number;
@@ -25,6 +28,22 @@ export class GithubView {
     const listed = listing.get(runner.name);
     if (listed?.unreadable === undefined) return listed;
     throw new GithubError('transient', `the runners of ${runner.scope}`, `${runner.name}: ${listed.unreadable}`);
+  }
+
+  /**
+   * The runners as a listing shows them that was asked for at `sinceMs` or later. Undefined while the last one is older,
+   * and too fresh to ask again: of a hundred runners that end one after the other, each must not cost a listing.
+   */
+  async since(
+    tenant: Tenant,
+    scope: string,
+    sinceMs: number,
+    purpose: CallPurpose,
+  ): Promise<ReadonlyMap<string, GithubRunner> | undefined> {
+    const now = this.#floor.now();
+    const listedMs = this.#listings.get(`${tenant.registration.name}/${scope}`)?.atMs ?? Number.NEGATIVE_INFINITY;
+    if (listedMs < sinceMs && now - listedMs < LISTING_PAUSE_MS) return undefined;
+    return await this.list(tenant, scope, Math.max(0, now - sinceMs), purpose);
   }
 
   async list(
