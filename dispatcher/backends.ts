@@ -85,7 +85,7 @@ export function createBackends({ clock, random, log, load = loadProvider }: Back
     const message = error instanceof Error ? `${error.name}: ${error.message.slice(0, 300)}` : 'it threw no error';
     log?.error('provider-defect', { backend: backend.name, operation: `${backend.kind} create`, message });
     const details = { code: 'defect', cause: error };
-    return new ProviderError('transient', `${backend.kind} create`, `a defect of the adapter: ${message}`, details);
+    return new ProviderError('transient', `${backend.kind} create`, `a defect in the adapter: ${message}`, details);
   }
 
   return {

@@ -118,7 +118,7 @@ export function containProvider(provider: Provider, containment: Containment): P
     if (before?.message !== words) {
       onDefect({ operation, message: words, ...(cause instanceof Error ? { stack: cause.stack ?? '' } : {}) });
     }
-    return new ProviderError('transient', operation, `a defect of the adapter: ${words}`, { code: 'defect', cause });
+    return new ProviderError('transient', operation, `a defect in the adapter: ${words}`, { code: 'defect', cause });
   }
 
   function mended(operation: string): void {
@@ -167,7 +167,7 @@ export function containProvider(provider: Provider, containment: Containment): P
   function within<T>(operation: string, ms: number, work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const cancel = clock.after(ms, () =>
-        reject(defect(operation, `no answer within ${ms} ms, although it is to bound its own calls`)),
+        reject(defect(operation, `no answer within ${ms} ms, although adapters must bound their own calls`)),
       );
       // In a promise of its own: a method that is no async function throws at once.
       Promise.resolve().then(work).then(resolve, reject).finally(cancel);

@@ -337,7 +337,7 @@ function judgeSize(labels: readonly JobLabel[]): Objection | undefined {
   if (long === undefined) return undefined;
   return {
     code: 'label-too-long',
-    reason: `the label ${quote(long.text)} has ${long.text.length} characters, and ${LONGEST_LABEL} are the most`,
+    reason: `the label ${quote(long.text)} has ${long.text.length} characters, more than ${LONGEST_LABEL}`,
     cure: 'Shorten it; a long image reference can become a named image of the registration.',
   };
 }

@@ -115,7 +115,7 @@ export function whyUnheard(labels: readonly JobLabel[], own: readonly string[], 
   const example = own.find((label) => label.length <= 80) ?? own[0] ?? '';
   if (labels.length === 0) {
     return (
-      `the job has no labels: a runner group alone (\`runs-on: group:\`) does not tell that it belongs here. ` +
+      `the job has no labels: a runner group alone (\`runs-on: group:\`) does not say that it belongs here. ` +
       `Add a label that a registration of ${where} listens to: \`runs-on: {group: …, labels: [${example}]}\``
     );
   }
@@ -133,7 +133,7 @@ export function whyUnheard(labels: readonly JobLabel[], own: readonly string[], 
   );
   if (hint === undefined && read.every(({ reading }) => reading.kind !== 'plain')) {
     return (
-      `its labels (${asked}) say what the runner is made of, and none says that it belongs here. ` +
+      `its labels (${asked}) describe the runner, but do not say that it belongs here. ` +
       `Add one that a registration of ${where} listens to: ${listed(own)}`
     );
   }

@@ -231,7 +231,7 @@ function unknownName(
     known.length > 0
       ? `it has ${known.slice(0, 10).map(quote).join(', ')}`
       : had > 0
-        ? `labels may choose none of its backends`
+        ? `labels may not choose among its backends`
         : 'it has none';
   if (known.length === 0 && had > 0) {
     return {

@@ -11,7 +11,7 @@ import type { Terminal } from './terminal.ts';
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const backends = adminCommand('backends', 'each backend of each registration, and what is closed on it', terminal)
     .option('--registration <name>', 'only of this registration')
-    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
       answering(
         { command, terminal, clock },
@@ -43,7 +43,7 @@ function placeIn(name: string): readonly string[] {
   if (/^[^/]+(\/[^/]+)?$/.test(name)) return name.split('/');
   throw new AdminClientError(
     2,
-    'this names no backend',
+    'not the name of a backend',
     'Write REGISTRATION or REGISTRATION/BACKEND, as `shr backends` shows them.',
   );
 }

@@ -124,7 +124,7 @@ async function gitWarnings(root: string, files: readonly NewFile[]): Promise<rea
     const rule = ignored.get(path);
     if (git === 'never' && rule === undefined) {
       return [
-        `git would take ${relative(root, path)}, which is secret: put \`secrets/\` and \`data/\` into .gitignore`,
+        `git would commit ${relative(root, path)}, which is secret: put \`secrets/\` and \`data/\` into .gitignore`,
       ];
     }
     if (git === 'always' && rule !== undefined) {

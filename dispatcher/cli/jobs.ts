@@ -13,7 +13,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--status <status>', 'queued, waiting, pending, requested, in_progress or completed')
     .option('--admission <admission>', 'pending, lane, refused, not-ours or expired')
     .option('--lane <key>', 'only of this lane')
-    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
       answering(
         { command, terminal, clock },

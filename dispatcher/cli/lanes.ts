@@ -11,7 +11,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return adminCommand('lanes', 'demand and supply of each lane, and why it waits; the longest wait first', terminal)
     .option('--registration <name>', 'only of this registration')
     .option('--waiting', 'only those with jobs that wait')
-    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (options: { readonly waiting?: true }, command: Command) =>
       answering(
         { command, terminal, clock },

@@ -16,7 +16,7 @@ import type { Terminal } from './terminal.ts';
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const registrations = adminCommand('registrations', 'each registration, and what is wrong with it', terminal)
-    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
       answering(
         { command, terminal, clock },

@@ -22,7 +22,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--registration <name>', 'only of this registration')
     .option('--state <states>', 'creating, starting, online, busy, finishing, draining, gone; several with commas')
     .option('--lane <key>', 'only of this lane')
-    .option('--limit <count>', 'at most so many (100; at most 500)')
+    .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
       answering(
         { command, terminal, clock },

@@ -122,7 +122,7 @@ function compose(text: string, lines: LineCounter, mostWords: number): Composed 
         return;
       }
       if (parser.stack.length > DEEPEST) {
-        const message = 'what stands here is nested too deeply';
+        const message = 'nested too deeply';
         beyond = {
           outcome: 'beyond',
           offset: parser.offset,

@@ -136,7 +136,7 @@ function choiceWords(complaint: Complaint, choices: readonly string[]): Words {
   const list = choices.map((choice) => `\`${choice}\``).join(', ');
   const guess = typeof value === 'string' && quotable ? nearest(value, choices) : undefined;
   return {
-    message: own ?? 'there is no such choice',
+    message: own ?? 'not one of the choices',
     cure: guess === undefined ? `Write one of ${list}.` : `Did you mean \`${guess}\`? There are ${list}.`,
   };
 }

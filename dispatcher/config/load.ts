@@ -147,7 +147,7 @@ function conflictsAmong(found: readonly RegistrationFound[]): readonly Conflict[
     if (reading === undefined) return [];
     const problem = reading.finding(
       reading.has(['labels']) ? ['labels'] : [],
-      `it claims jobs with the label \`${label}\` with the same right as registration \`${first.name}\`: such jobs are refused`,
+      `it conflicts with registration \`${first.name}\`: both claim jobs with the label \`${label}\` at the same priority, so those jobs are refused`,
       'Give one of them another label, or a higher `priority`.',
     );
     return [{ registrations: [first.name, second.name] as const, problem }];
@@ -284,7 +284,7 @@ async function readContained(
   } catch (error) {
     // Not its message: that may repeat a secret.
     const kind = error instanceof Error ? error.name : typeof error;
-    const message = `a defect of the program (${kind}) kept it from being read`;
+    const message = `a bug in the program (${kind}) prevented reading it`;
     return unread(name, file, message, 'Report it with the file, secrets left out.');
   }
 }
@@ -317,7 +317,7 @@ async function readOne(
   const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
     const cure = `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
-    return unread(name, file, 'dispatcher.yaml says of no tenant that this registration is its', cure);
+    return unread(name, file, 'dispatcher.yaml does not assign this registration to a tenant', cure);
   }
   if (tenant !== undefined && rival !== undefined) {
     const message = `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``;

@@ -64,7 +64,7 @@ export interface Backend {
   readonly shared?: true;
   /** Its share of the launches. Absent (at all backends of the registration): they are tried in their order. */
   readonly weight?: number;
-  /** How long it may have no stock for a container that it took. Absent: 2 minutes. */
+  /** How long an accepted container may wait for stock. Absent: 2 minutes. */
   readonly stockPatienceMs?: number;
 }
 

@@ -141,7 +141,7 @@ function runnersBeyondLimits(registrations: readonly Registration[]): readonly O
       {
         registration,
         path: ['maxRunners'],
-        message: `with it the registrations of tenant ${quote(grant.tenant)} have ${before + maxRunners} runners, and ${most} are the most`,
+        message: `with it the registrations of tenant ${quote(grant.tenant)} have ${before + maxRunners} runners, and the limit is ${most}`,
         cure: `Lower \`maxRunners\` here or in another one. ${cureOf(grant, { field: 'limits.maxRunners', what: '', value: before + maxRunners })}`,
       },
     ];

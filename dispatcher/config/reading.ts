@@ -192,7 +192,7 @@ export class Reading {
   plainSecret(path: Path): void {
     this.problem(
       path,
-      'a secret stands here in plain text',
+      'a secret in plain text',
       'Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
     );
   }
@@ -252,7 +252,7 @@ export class Reading {
   #unknownKey(path: Path, key: string, cure: string): void {
     this.#add([...path, key], () => {
       const place = this.#yaml.placeOfKey(path, key);
-      return this.#finding([...path, key], `there is no key \`${key.slice(0, 64)}\` here`, cure, place);
+      return this.#finding([...path, key], `unknown key \`${key.slice(0, 64)}\``, cure, place);
     });
   }
 

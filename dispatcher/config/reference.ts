@@ -84,7 +84,7 @@ function fromEnvironment(name: string, reach: Reach, sources: ReferenceSources):
 async function fromFile(path: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
   const plain = normalize(path);
   if (path === '' || path.includes('\0')) {
-    return { outcome: 'wrong', message: 'the reference names no file', cure: 'Write ${file:PATH}.' };
+    return { outcome: 'wrong', message: 'the reference does not name a file', cure: 'Write ${file:PATH}.' };
   }
   const own = reach.kind === 'tenant' ? `secrets/${reach.alias}/` : '';
   if (reach.kind === 'tenant' && (isAbsolute(plain) || !plain.startsWith(own) || plain === own)) {

@@ -204,7 +204,7 @@ function readOwnCredentials(
   if (credentials.host !== undefined && credentials.host !== host) {
     reading.problem(
       path,
-      `the credentials \`${file.use}\` are of ${credentials.host}, and would be sent to ${host} (${place})`,
+      `the credentials \`${file.use}\` belong to ${credentials.host}, and would be sent to ${host} (${place})`,
       `Use credentials of ${host}; if these are, write \`credentials.${file.use}.host: ${host}\` in dispatcher.yaml.`,
     );
     return undefined;
@@ -367,7 +367,7 @@ function boundGlobs(reading: Reading, policy: Policy): void {
   if (characters <= MOST_GLOB_CHARACTERS) return;
   reading.problem(
     ['policy'],
-    `its globs have ${characters} characters together, and ${MOST_GLOB_CHARACTERS} are the most`,
+    `its globs have ${characters} characters together, and the limit is ${MOST_GLOB_CHARACTERS}`,
     'Take fewer and shorter globs; names without `*` and `?` do not count.',
   );
 }

@@ -72,7 +72,7 @@ const secret = reference
 const endpointSecrets = z
   .array(secret)
   .min(1, 'name at least one')
-  .max(2, 'it has two at most: the new one and the old, while rotating')
+  .max(2, 'at most two: the new one and the old one, while rotating')
   .meta({ examples: [['${file:secrets/webhook-secret}']] });
 /** Named images of one registration. */
 const MOST_IMAGES = 500;
@@ -155,9 +155,7 @@ const registrationBackend = strict({
     .describe('Spreads launches over the backends by their weights, instead of trying them in their order.'),
   patience: duration
     .optional()
-    .describe(
-      'How long it may have no stock for a container that it took, before another backend gets the job. Default: 2m.',
-    ),
+    .describe('How long an accepted container may wait for stock before another backend gets the job. Default: 2m.'),
   options: backend.shape.options,
 });
 

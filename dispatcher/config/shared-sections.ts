@@ -37,7 +37,7 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
   if (app === undefined && token === undefined && (reading.has([...path, 'app']) || reading.has([...path, 'token']))) {
     return undefined;
   }
-  const message = app === undefined ? 'it names no credentials' : 'it names an App and a token';
+  const message = app === undefined ? 'it has no credentials' : 'it names an App and a token';
   reading.problem(path, message, 'Name one: `app` (with `id` and `privateKey`) or `token`.');
   return undefined;
 }
@@ -73,7 +73,7 @@ function readPrivateKey(reading: Reading, path: Path, text: string): string {
   if (!reading.isReference(path) || reading.unresolved(path)) return pem;
   const cure = 'Use the .pem file that GitHub gave out for the App, all of it.';
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
-    reading.problem(path, 'what the reference names is not a private key in PEM form', cure);
+    reading.problem(path, 'the reference does not resolve to a private key in PEM format', cure);
   } else if (!isRsaKey(pem)) {
     reading.problem(path, 'the private key is damaged, or it is not an RSA key', cure);
   }
@@ -147,7 +147,7 @@ async function loadModule(
     const guess = nearest(kind, providerKinds);
     reading.problem(
       path,
-      `there is no kind \`${kind}\``,
+      `unknown kind \`${kind}\``,
       guess === undefined ? `Write one of ${providerKinds.join(', ')}.` : `Did you mean \`${guess}\`?`,
     );
     return undefined;

@@ -40,7 +40,7 @@ export function mistakesIn(document: Document.Parsed, text: string, lines: LineC
 
 const tab = (offset: number): YamlMistake => ({
   offset,
-  message: 'a tab stands in the indentation',
+  message: 'tab in the indentation',
   cure: 'Indent with spaces.',
 });
 
@@ -87,7 +87,7 @@ function keyMistakes(map: YAMLMap<unknown, unknown>, lines: LineCounter): readon
     else {
       mistakes.push({
         offset: offsetOf(key),
-        message: `the key \`${shortened(name)}\` stands here twice, first in line ${lines.linePos(earlier).line}`,
+        message: `the key \`${shortened(name)}\` appears twice, first on line ${lines.linePos(earlier).line}`,
         cure: 'Keep one of the two.',
       });
     }
@@ -107,13 +107,13 @@ const tooManyAliases = (offset: number): YamlMistake => ({
 
 const aliasOfItself = (offset: number): YamlMistake => ({
   offset,
-  message: 'the alias stands inside of what it names, which never ends',
+  message: 'the alias refers to a value that contains it',
   cure: 'Write the value out.',
 });
 
 const noKey = (offset: number): YamlMistake => ({
   offset,
-  message: 'a list or a map stands in the place of a key',
+  message: 'a list or a map is used as a key',
   cure: 'Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
 });
 
@@ -244,7 +244,7 @@ function withoutColon(line: Line): YamlMistake {
   if (/^-(?:\s|$)/.test(words)) {
     return {
       offset,
-      message: 'an item of a list stands among the keys of a map',
+      message: 'list item among the keys of a map',
       cure: 'Put the list under a key of its own, or indent it below its key.',
     };
   }
@@ -273,13 +273,13 @@ function unexpected(error: YAMLError, line: Line, text: string): YamlMistake {
   if (sign === '}' || sign === ']') {
     return { offset, message: `the \`${sign}\` closes nothing`, cure: 'Remove it, or add the one that opens it.' };
   }
-  if (sign === ',') return { offset, message: 'nothing stands before the comma', cure: 'Remove the comma.' };
+  if (sign === ',') return { offset, message: 'nothing comes before the comma', cure: 'Remove the comma.' };
   if (sign === '-') return withoutColon(line);
   const before = line.text.slice(0, offset - line.start).trimEnd();
   if (/["']$/.test(before)) {
     return {
       offset,
-      message: 'something stands after the closing quote',
+      message: 'text after the closing quote',
       cure: 'Put the whole value in one pair of quotes.',
     };
   }
@@ -289,7 +289,7 @@ function unexpected(error: YAMLError, line: Line, text: string): YamlMistake {
     const kind = opened === '[' ? 'list' : 'map';
     return quoted(line.start + value.index + value[0].length - 1, `\`${opened}\` is read as the start of a ${kind}`);
   }
-  return quoted(offset, 'this cannot stand here');
+  return quoted(offset, 'this is not allowed here');
 }
 
 // ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -131,7 +131,7 @@ class StrayAuthorization implements Authorization {
     throw new GithubError(
       'unauthorized',
       'credentials',
-      `they are of ${this.#home} and are not sent to ${this.#host}: give the registration credentials of ${this.#host}`,
+      `they belong to ${this.#home} and are not sent to ${this.#host}: give the registration credentials for ${this.#host}`,
     );
   }
 

@@ -231,7 +231,7 @@ export class Requester implements Caller {
 function unexpected(body: unknown, error: z.ZodError): string {
   const page = typeof body === 'string' ? pageOf(body) : undefined;
   if (page !== undefined)
-    return `the answer is ${page}, not GitHub's JSON: does a proxy or a login page stand between?`;
+    return `the answer is ${page}, not GitHub's JSON: is there a proxy or a login page in between?`;
   const issue = error.issues[0];
   const where = issue?.path.join('.') ?? '';
   return `GitHub's answer is not what its documentation says (${where === '' ? '' : `${where}: `}${issue?.message ?? ''})`;

@@ -82,7 +82,7 @@ export function cureOf(trouble: GithubTrouble, headers: Headers): string | undef
     case 'key':
       return "compare the App's id with its page, and make a new private key there";
     case 'app':
-      return "correct the App's id: it stands on the App's page";
+      return "correct the App's id: the App's page shows it";
     case 'token':
       return 'the token or key is wrong, expired or revoked: renew it';
     case 'suspended':

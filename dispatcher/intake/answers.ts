@@ -14,19 +14,19 @@ export const unsigned: Answer = {
 export const signedWithSha1: Answer = {
   status: 401,
   outcome: 'unsigned',
-  message: 'only X-Hub-Signature (SHA-1) was sent, which is not taken: X-Hub-Signature-256 is needed',
+  message: 'only X-Hub-Signature (SHA-1) was sent, which is not accepted: X-Hub-Signature-256 is needed',
 };
 
 export const noSecret: Answer = {
   status: 401,
   outcome: 'no-secret',
-  message: 'no webhook of dispatcher.yaml fits: add the App by its id, or an entry without one',
+  message: 'no webhook entry in dispatcher.yaml matches: add the App by its id, or an entry without one',
 };
 
 export const wrongSignature: Answer = {
   status: 401,
   outcome: 'bad-signature',
-  message: "the signature does not fit: compare the webhook's secret with the dispatcher's",
+  message: "signature mismatch: compare the webhook's secret with the dispatcher's",
 };
 
 /** Its secret may be what is wrong: nothing of the delivery can be believed. Polling finds the job after the cure. */
@@ -112,13 +112,13 @@ export const answerOf: Readonly<Record<Recorded, Answer>> = {
   full: {
     status: 429,
     outcome: 'overloaded',
-    message: `${MOST_OPEN_JOBS} jobs that this webhook told of are open already: redeliver it when some have ended`,
+    message: `this webhook already has ${MOST_OPEN_JOBS} open jobs: redeliver it when some have ended`,
     retryAfterSeconds: 60,
   },
   'ledger-unavailable': {
     status: 503,
     outcome: 'ledger-unavailable',
-    message: 'the ledger takes nothing now: see the log of the dispatcher',
+    message: 'the ledger is not accepting writes: see the log of the dispatcher',
     retryAfterSeconds,
   },
   failed: { status: 500, outcome: 'failed', message: 'could not be recorded: see the log of the dispatcher' },

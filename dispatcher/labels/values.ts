@@ -64,7 +64,7 @@ export const READERS = {
     return typeof gib === 'number' ? { key: 'memory', value: gib, label } : gib;
   },
   img: (value, label): Override | WrongValue => {
-    if (value === '') return { wrong: 'nothing follows', right: [] };
+    if (value === '') return { wrong: 'the value is empty', right: [] };
     if (IMAGE.test(value) && !value.includes('..')) return { key: 'image', value, label };
     return { wrong: `${quote(value)} is not an image name, tag or reference`, right: [] };
   },
@@ -86,7 +86,7 @@ export const READERS = {
     if (folded === 'x64' || folded === 'arm64') return { key: 'architecture', value: folded, label };
     const meant = meantArchitecture(value);
     return {
-      wrong: `${quote(value)} is not an architecture that runners have`,
+      wrong: `${quote(value)} is not a supported architecture`,
       right: meant === undefined ? ['x64', 'arm64'] : [meant],
     };
   },
@@ -95,7 +95,7 @@ export const READERS = {
   backend: (value, label) => readName('backend', value, label, NAME),
   sid: (value, label): Override | WrongValue => {
     if (value !== '') return { key: 'unique', value, label };
-    return { wrong: 'nothing follows: did an expression come out empty?', right: ['${{ github.run_id }}'] };
+    return { wrong: 'the value is empty: did an expression evaluate to nothing?', right: ['${{ github.run_id }}'] };
   },
 } satisfies Record<string, Read>;
 
@@ -141,7 +141,7 @@ function readName(
   label: string,
   pattern: RegExp,
 ): Override | WrongValue {
-  if (value === '') return { wrong: 'nothing follows', right: [] };
+  if (value === '') return { wrong: 'the value is empty', right: [] };
   if (!pattern.test(value) || value.includes('..')) {
     const what = key === 'securityGroup' ? 'security group' : key;
     const article = /^[aeiou]/.test(what) ? 'an' : 'a';
@@ -162,7 +162,7 @@ interface NumberRule {
 
 function readNumber(value: string, { what, most, example, meant }: NumberRule): number | WrongValue {
   const instead = { what: `a number of ${what}`, example };
-  if (value === '') return { wrong: 'nothing follows', right: [], ...instead };
+  if (value === '') return { wrong: 'the value is empty', right: [], ...instead };
   if (!/^\d{1,9}(?:\.\d{1,3})?$/.test(value)) {
     const guess = meant(value);
     const right = guess !== undefined && Number(guess) <= most ? [guess] : [];

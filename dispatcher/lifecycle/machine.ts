@@ -66,7 +66,7 @@ export type RunnerEventKind = RunnerEvent['kind'];
 export interface MachineContext {
   readonly nowMs: number;
   readonly launchTimeoutMs: number;
-  /** How long its backend may have no stock for it, before another backend gets the job. */
+  /** How long it may wait for its backend's stock before another backend gets the job. */
   readonly stockPatienceMs: number;
   readonly idleTimeoutMs: number;
 }

@@ -43,14 +43,14 @@ export class Reasons {
 
   async job(job: JobRow): Promise<string | undefined> {
     if (job.status === 'in_progress' || job.status === 'completed') return undefined;
-    if (job.admission === 'pending') return 'it is about to be looked at';
+    if (job.admission === 'pending') return 'it is about to be admitted or refused';
     if (job.admission !== 'lane' || job.laneKey === null) return job.reason ?? undefined;
     if (job.status !== 'queued' && !job.disputed) {
       return `GitHub calls it ${job.status}: it waits for an approval, a rule of its environment or a concurrency group, and asks for no runner`;
     }
     const counts = await this.#counts(job.laneKey);
     if (job.hold !== null) return await this.#held(job, counts?.lane.runnerGroup ?? '');
-    if (job.disputed) return 'what GitHub said of it does not fit together: it is read again';
+    if (job.disputed) return "GitHub's answers about it contradict each other: it is read again";
     const reason = counts === undefined ? undefined : await this.#demand(counts);
     return reason ?? 'it is being counted: its runner follows';
   }

@@ -38,7 +38,7 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   if (own !== undefined) return own;
   if (isFull(registration)) return `the registration is at its cap of ${filled(registration, placeFreeAt)}`;
   if (isFull(dispatcher)) return `the dispatcher is at its cap of ${filled(dispatcher, placeFreeAt)}`;
-  if (launches.count >= launches.max) return `${launches.max} launches are under way, the most at once`;
+  if (launches.count >= launches.max) return `${launches.max} launches are under way, the limit`;
   if (backends.every((backend) => isFull(backend) || backend.launching)) {
     const words = backends.map((backend) =>
       isFull(backend)

@@ -124,7 +124,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   const mended = new Counter({
     name: 'shr_job_fields_mended_total',
-    help: 'Fields of jobs that are only shown and were not as GitHub describes them: cut or left out',
+    help: 'Display-only fields of jobs that were not as GitHub documents them: cut or left out',
     labelNames: ['field'],
     registers: [register],
   });

@@ -142,7 +142,7 @@ function reasonOf(group: ContainerGroup): InstanceReason | undefined {
       words: `${Reason}: ${Message.replaceAll(/"[^"]*"/g, '')}`,
     }));
     const message =
-      telling === undefined ? 'the service says Failed, and no more' : `${telling.Reason}: ${telling.Message}`;
+      telling === undefined ? 'the service says Failed, without a reason' : `${telling.Reason}: ${telling.Message}`;
     return { kind: 'unknown', message };
   }
   return undefined;

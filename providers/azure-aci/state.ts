@@ -206,7 +206,7 @@ function reasonOf(given: Group, state: InstanceState): InstanceReason | undefine
     words: words(one).replaceAll(quoted, ''),
   }));
   const detail = current?.detailStatus ?? '';
-  const bare = `the service says ${given.provisioningState ?? 'failed'}${detail === '' ? '' : `, ${detail}`}, and no more`;
+  const bare = `the service says ${given.provisioningState ?? 'failed'}${detail === '' ? '' : `, ${detail}`}, without a reason`;
   return { kind: 'unknown', message: telling === undefined ? bare : words(telling) };
 }
 

@@ -341,7 +341,7 @@ describe('admission', () => {
     it('whose adapter breaks over the question stay in, and the launch finds out', () => {
       const broken: BackendFit = {
         fit() {
-          throw new ProviderError('transient', 'a fit', 'a defect of the adapter: TypeError');
+          throw new ProviderError('transient', 'a fit', 'a defect in the adapter: TypeError');
         },
       };
       expect(laneOf(admitWith(two, ['spot'], { steps, Wide: broken })).backends).to.deep.equal(['Wide']);

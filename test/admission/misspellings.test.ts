@@ -75,7 +75,7 @@ const table: Readonly<Record<string, readonly (readonly [written: string, told: 
     ['image=node', meant('img-node')],
     ['img_node', meant('img-node')],
     ['img:node', meant('img-node')],
-    ['img-', 'nothing follows'],
+    ['img-', 'the value is empty'],
   ],
   disk: [
     ['disk--5', write('disk-5')],
@@ -199,7 +199,7 @@ describe('a label that was written wrong', () => {
       outcome: 'refused',
       code: 'unknown-name',
       reason:
-        '`backend-x` names a backend that registration `acme` does not have; labels may choose none of its backends',
+        '`backend-x` names a backend that registration `acme` does not have; labels may not choose among its backends',
     });
     expect(answer.outcome === 'refused' && answer.cure).to.match(/^Remove `backend-x`, or ask .* `policy.backends`\.$/);
     expect(told('acme-runner', 'backend-x')).to.include('it has `main`');
@@ -244,6 +244,6 @@ describe('a job that no label brings here', () => {
   });
 
   it('with overrides alone is told that they bring no job here', () => {
-    expect(told('self-hosted', 'cpu-4', 'spot')).to.include('none says that it belongs here');
+    expect(told('self-hosted', 'cpu-4', 'spot')).to.include('describe the runner, but do not say that it belongs here');
   });
 });

@@ -79,16 +79,16 @@ describe('shr init in a clone', () => {
     expect(warnings).to.have.length(2);
   });
 
-  it('says when git would take a secret all the same, and exits with 1', async () => {
+  it('says when git would commit a secret all the same, and exits with 1', async () => {
     await mkdir(join(folder, 'secrets'));
     await writeFile(join(folder, 'secrets/.gitignore'), '!*\n');
     await writeFile(join(folder, '.gitignore'), '!secrets/\n');
     const { code, error } = await init('--organization', 'acme');
     expect(code).to.equal(1);
     expect(error).to.include(
-      'shr: git would take secrets/admin-token, which is secret: put `secrets/` and `data/` into .gitignore\n',
+      'shr: git would commit secrets/admin-token, which is secret: put `secrets/` and `data/` into .gitignore\n',
     );
-    expect(error).to.include('git would take secrets/github-token');
+    expect(error).to.include('git would commit secrets/github-token');
   });
 
   it('works where there is no clone, and no git', async () => {

@@ -154,7 +154,7 @@ describe('shr', () => {
       expect(code).to.equal(1);
       expect(out).to.match(/^dispatcher\.yaml:\d+:5: id: /m);
       expect(out).to.match(
-        /^registrations\/acme\.yaml:\d+:3: policy\.maxCpus: there is no key `maxCpus` here\. Did you mean `maxCpu`\?$/m,
+        /^registrations\/acme\.yaml:\d+:3: policy\.maxCpus: unknown key `maxCpus`\. Did you mean `maxCpu`\?$/m,
       );
       expect(out).to.include('2 files, 2 problems, 1 note\n');
     });

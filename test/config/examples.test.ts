@@ -157,7 +157,7 @@ chargeLabels: { "9": x }
     ).to.deep.equal([
       '.accessKeySecret: accessKeyId and accessKeySecret go together. Add it, such as `accessKeySecret: VALUE`.',
       '.rateShare: it is more than 1. Write 1 or less.',
-      '.nonsense: there is no key `nonsense` here. Known here: region, …',
+      '.nonsense: unknown key `nonsense`. Known here: region, …',
     ]);
   });
 

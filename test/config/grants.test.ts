@@ -74,7 +74,7 @@ describe('credentials of the platform', () => {
         a: registration('a', { host: 'ghes.a.example', ...use }),
       }),
     ).to.deep.equal([
-      'registrations/a.yaml:5:8: credentials.use: the credentials `app` are of github.com, and would be sent to ghes.a.example (dispatcher.yaml:4:3). Use credentials of ghes.a.example; if these are, write `credentials.app.host: ghes.a.example` in dispatcher.yaml.',
+      'registrations/a.yaml:5:8: credentials.use: the credentials `app` belong to github.com, and would be sent to ghes.a.example (dispatcher.yaml:4:3). Use credentials of ghes.a.example; if these are, write `credentials.app.host: ghes.a.example` in dispatcher.yaml.',
     ]);
     expect(await problems({ dispatcher: platform, tenants: { a: both }, a: registration('a', use) })).to.deep.equal([]);
   });
@@ -87,7 +87,7 @@ describe('credentials of the platform', () => {
     const there = registration('a', { host: 'ghes.A.example', ...use });
     expect(await problems({ dispatcher, tenants: { a: both }, a: there })).to.deep.equal([]);
     const [problem] = await problems({ dispatcher, tenants: { a: both }, a: registration('a', use) });
-    expect(problem).to.include('are of ghes.a.example, and would be sent to github.com (dispatcher.yaml:5:5)');
+    expect(problem).to.include('belong to ghes.a.example, and would be sent to github.com (dispatcher.yaml:5:5)');
   });
 
   it('are not mixed with Apps of the registration’s own', async () => {
@@ -527,7 +527,7 @@ describe('the globs of a policy', () => {
       dispatcher: { ...platform },
       a: registration('a', { credentials: { token: '${env:OTHER_TOKEN}' }, policy: { images } }),
     });
-    expect(problem).to.match(/: policy: its globs have \d{6} characters together, and 4096 are the most\./);
+    expect(problem).to.match(/: policy: its globs have \d{6} characters together, and the limit is 4096\./);
     expect(more).to.deep.equal([]);
     const plain = Array.from({ length: 1000 }, (_, index) => `ghcr.io/acme/${'a'.repeat(50)}:${index}`);
     expect(

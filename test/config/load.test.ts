@@ -203,10 +203,10 @@ describe('what is wrong with a configuration', () => {
     });
     expect(problems).to.deep.equal([
       'dispatcher.yaml:1:5: id: the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter. Write it like `shr`.',
-      'dispatcher.yaml:3:1: logLevl: there is no key `logLevl` here. Did you mean `logLevel`?',
-      'registrations/acme.yaml:2:1: organisation: there is no key `organisation` here. Did you mean `organization`?',
+      'dispatcher.yaml:3:1: logLevl: unknown key `logLevl`. Did you mean `logLevel`?',
+      'registrations/acme.yaml:2:1: organisation: unknown key `organisation`. Did you mean `organization`?',
       'registrations/acme.yaml:2:1: it claims no jobs. Name exactly one of `enterprise`, `organization`, `user`, `repositories`.',
-      'registrations/other.yaml:8:11: backends[0].kind: there is no kind `dokker`. Did you mean `docker`?',
+      'registrations/other.yaml:8:11: backends[0].kind: unknown kind `dokker`. Did you mean `docker`?',
       'registrations/other.yaml:9:13: maxRunners: at least 1. Write 1 or more.',
     ]);
   });
@@ -216,13 +216,13 @@ describe('what is wrong with a configuration', () => {
       'an unknown key deep inside',
       '  image: ghcr.io/acme/runner:1',
       '  image: x\n  memory: 4',
-      'defaults.memory: there is no key `memory` here. Did you mean `memoryGiB`?',
+      'defaults.memory: unknown key `memory`. Did you mean `memoryGiB`?',
     ],
     [
       'an unknown option of a provider',
       '- kind: docker',
       '- kind: docker\n    options: { endpont: x }',
-      'backends[0].options.endpont: there is no key `endpont` here. Did you mean `endpoint`?',
+      'backends[0].options.endpont: unknown key `endpont`. Did you mean `endpoint`?',
     ],
     [
       'a wrong option of a provider',
@@ -284,7 +284,7 @@ describe('what is wrong with a configuration', () => {
       'a key that is no key',
       '  token: ${env:GITHUB_TOKEN}',
       '  app: { id: 1, privateKey: "${env:GITHUB_TOKEN}" }',
-      'credentials.app.privateKey: what the reference names is not a private key in PEM form',
+      'credentials.app.privateKey: the reference does not resolve to a private key in PEM format',
     ],
     [
       'a key that is cut off',
@@ -386,7 +386,7 @@ describe('what is wrong with a configuration', () => {
     [
       'a key written twice',
       `${registrationYaml}organization: x\n`,
-      'the key `organization` stands here twice, first in line 2. Keep one of the two.',
+      'the key `organization` appears twice, first on line 2. Keep one of the two.',
     ],
     ['an empty file', '', 'the file is empty'],
     ['a list', '- a', 'the file is not a map of keys'],
@@ -471,7 +471,7 @@ describe('what is wrong with a configuration', () => {
       expect(
         await problemsOf({ 'registrations/a.yaml': registrationYaml, 'registrations/b.yaml': other }),
       ).to.deep.equal([
-        'registrations/b.yaml:3:9: labels: it claims jobs with the label `SERVERLESS-hosted-runner` with the same right as registration `a`: such jobs are refused. Give one of them another label, or a higher `priority`.',
+        'registrations/b.yaml:3:9: labels: it conflicts with registration `a`: both claim jobs with the label `SERVERLESS-hosted-runner` at the same priority, so those jobs are refused. Give one of them another label, or a higher `priority`.',
       ]);
     });
 

@@ -31,8 +31,8 @@ describe('a registration with a problem is set aside, and no other', () => {
     ['empty', '', 'registrations/bad.yaml:1:1: the file is empty'],
     ['without its secret', registrationYaml.replace('GITHUB_TOKEN', 'MISSING'), 'the variable MISSING is not set'],
     ['without backends', registrationYaml.replace(/backends:[\s\S]*/, ''), 'backends: it is missing'],
-    ['with a typing error', registrationYaml.replace('defaults', 'default'), 'there is no key `default` here'],
-    ['of an unknown kind', registrationYaml.replace('kind: docker', 'kind: dokker'), 'there is no kind `dokker`'],
+    ['with a typing error', registrationYaml.replace('defaults', 'default'), 'unknown key `default`'],
+    ['of an unknown kind', registrationYaml.replace('kind: docker', 'kind: dokker'), 'unknown kind `dokker`'],
   ] as const) {
     it(what, async () => {
       const { registrations, quarantined } = await loaded({
@@ -72,7 +72,7 @@ describe('a registration with a problem is set aside, and no other', () => {
     );
     expect(found.ok && found.configuration.registrations.map(({ name }) => name)).to.deep.equal(['good']);
     expect(found.problems.map(formatProblem)).to.deep.equal([
-      '/etc/shr/registrations/bad.yaml: a defect of the program (TypeError) kept it from being read. Report it with the file, secrets left out.',
+      '/etc/shr/registrations/bad.yaml: a bug in the program (TypeError) prevented reading it. Report it with the file, secrets left out.',
     ]);
   });
 
@@ -175,7 +175,7 @@ describe('two registrations with the same right to some jobs', () => {
     const found = await load({ 'registrations/one.yaml': one, 'registrations/two.yaml': two });
     expect(found.ok).to.equal(true);
     expect(found.problems.map(formatProblem).join('\n')).to.include(
-      'with the same right as registration `one`: such jobs are refused',
+      'it conflicts with registration `one`: both claim jobs with the label',
     );
   });
 
@@ -234,7 +234,7 @@ describe('a secret that can be guessed', () => {
 // T11
 describe('a reference that names nothing', () => {
   for (const [reference, expected] of [
-    ['${file:}', 'the reference names no file. Write ${file:PATH}.'],
+    ['${file:}', 'the reference does not name a file. Write ${file:PATH}.'],
     ['${env:}', '`` is not a valid name of a variable. Write ${env:NAME}.'],
   ] as const) {
     it(`is wrong, and not merely absent: ${reference}`, async () => {
@@ -259,6 +259,6 @@ describe('a kind that fails to load is told', () => {
       },
       { provider: async () => Promise.reject(new ProviderError('invalid', 'provider load', 'nothing of the kind')) },
     );
-    expect(found.problems[0]?.message).to.equal('there is no kind `docker`');
+    expect(found.problems[0]?.message).to.equal('unknown kind `docker`');
   });
 });

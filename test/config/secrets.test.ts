@@ -68,14 +68,14 @@ describe('secrets in the configuration', () => {
     it(`may not stand there in plain text: ${what}`, async () => {
       const problems = await problemsOf({ 'registrations/acme.yaml': registrationYaml.replace(from, to) });
       expect(problems).to.have.length(1);
-      expect(problems[0]).to.include(`${path}: a secret stands here in plain text`).and.include('${env:NAME}');
+      expect(problems[0]).to.include(`${path}: a secret in plain text`).and.include('${env:NAME}');
       expect(problems[0]).to.not.match(/ghp_plain|hunter2|plain-text-secret/);
     });
   }
 
   it('may not stand in dispatcher.yaml either', async () => {
     expect(await problemsOf({ 'dispatcher.yaml': 'id: a\nadminToken: a-plain-token-of-some-length\n' })).to.deep.equal([
-      'dispatcher.yaml:2:13: adminToken: a secret stands here in plain text. Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
+      'dispatcher.yaml:2:13: adminToken: a secret in plain text. Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
     ]);
   });
 
@@ -275,7 +275,7 @@ describe('a tenant’s file', () => {
 
   it('must be known to dispatcher.yaml, once that names tenants', async () => {
     expect(await tenantProblems(acme, 'stranger')).to.deep.equal([
-      'registrations/stranger.yaml: dispatcher.yaml says of no tenant that this registration is its. Add `tenants.stranger` there, or `stranger` to the `registrations` of a tenant (one with `trusted: true` for a registration of the platform itself).',
+      'registrations/stranger.yaml: dispatcher.yaml does not assign this registration to a tenant. Add `tenants.stranger` there, or `stranger` to the `registrations` of a tenant (one with `trusted: true` for a registration of the platform itself).',
     ]);
   });
 
@@ -284,7 +284,7 @@ describe('a tenant’s file', () => {
     const files = { 'dispatcher.yaml': broken, 'registrations/acme.yaml': registrationYaml };
     expect((await load(files)).ok).to.equal(false);
     const problems = (await problemsOf(files)).join('\n');
-    expect(problems).to.include('tenants.acme.ownrs: there is no key `ownrs` here. Did you mean `owners`?');
+    expect(problems).to.include('tenants.acme.ownrs: unknown key `ownrs`. Did you mean `owners`?');
     expect(problems).to.include('organization: tenant `acme` was not granted the owner acme');
     expect(problems).to.include("credentials.token: the variable GITHUB_TOKEN is not this tenant's");
   });

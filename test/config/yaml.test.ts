@@ -11,14 +11,14 @@ function told(text: string): readonly string[] {
 
 /** Each what a person really writes, and all that is told of it. */
 const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[]])[] = [
-  ['a tab', 'a:\n\tb: 1\n', '2:1: a tab stands in the indentation. Indent with spaces.'],
+  ['a tab', 'a:\n\tb: 1\n', '2:1: tab in the indentation. Indent with spaces.'],
   [
     'tabs in two places',
     'a:\n  b: 1\n  \tc: 2\nd:\n\te: 3\n',
-    '3:3: a tab stands in the indentation. Indent with spaces.',
-    '5:1: a tab stands in the indentation. Indent with spaces.',
+    '3:3: tab in the indentation. Indent with spaces.',
+    '5:1: tab in the indentation. Indent with spaces.',
   ],
-  ['a tab between braces', 'a: {\n\tb: 1\n}\n', '2:1: a tab stands in the indentation. Indent with spaces.'],
+  ['a tab between braces', 'a: {\n\tb: 1\n}\n', '2:1: tab in the indentation. Indent with spaces.'],
   [
     'a key indented too far',
     'policy:\n  maxCpu: 1\n   maxDiskGiB: 2\n',
@@ -47,7 +47,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'a key written twice',
     'a: 1\nb: 2\na: 3\n',
-    '3:1: the key `a` stands here twice, first in line 1. Keep one of the two.',
+    '3:1: the key `a` appears twice, first on line 1. Keep one of the two.',
   ],
   ['an alias', 'images: *acme\n', '1:9: `*` is read as the start of a YAML alias. Put the value in quotes.'],
   ['a star alone', 'owners: [acme, *]\n', '1:16: `*` is read as the start of a YAML alias. Put the value in quotes.'],
@@ -55,8 +55,8 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'an alias in its own anchor',
     'a: &a [*a, *a]\n',
-    '1:8: the alias stands inside of what it names, which never ends. Write the value out.',
-    '1:12: the alias stands inside of what it names, which never ends. Write the value out.',
+    '1:8: the alias refers to a value that contains it. Write the value out.',
+    '1:12: the alias refers to a value that contains it. Write the value out.',
   ],
   ['an anchor', 'a: & b\n', '1:4: `&` is read as the start of a YAML anchor. Put the value in quotes.'],
   ['a tag', 'password: !abc\n', '1:11: `!` is read as the start of a YAML tag. Put the value in quotes.'],
@@ -66,7 +66,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   ['a missing brace inside', 'a: [ { b: 1 ]\nc: 1\n', '1:6: the `{` is never closed. Close it with `}`.'],
   ['a brace too many', 'a: { b: 1 }}\n', '1:12: the `}` closes nothing. Remove it, or add the one that opens it.'],
   ['a missing comma', 'a: ["x" "y"]\n', '1:9: a comma is missing here. Separate the entries with commas.'],
-  ['a comma too many', 'a: [x,, y]\n', '1:7: nothing stands before the comma. Remove the comma.'],
+  ['a comma too many', 'a: [x,, y]\n', '1:7: nothing comes before the comma. Remove the comma.'],
   [
     'a reference in a list',
     'secrets: [${env:X}]\n',
@@ -100,14 +100,14 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'an item among keys',
     'a: 1\n- b\n',
-    '2:1: an item of a list stands among the keys of a map. Put the list under a key of its own, or indent it below its key.',
+    '2:1: list item among the keys of a map. Put the list under a key of its own, or indent it below its key.',
   ],
   ['a quote that is not closed', 'a: "foo\nb: 1\n', '1:4: the quote is never closed. Close it with `"`.'],
   ['a single quote', "a: 'foo\nb: 1\n", "1:4: the quote is never closed. Close it with `'`."],
   [
     'text after a quote',
     'a: "foo" bar\n',
-    '1:10: something stands after the closing quote. Put the whole value in one pair of quotes.',
+    '1:10: text after the closing quote. Put the whole value in one pair of quotes.',
   ],
   ['an at sign', 'a: @foo\n', '1:4: a value cannot begin with `@`. Put the value in quotes.'],
   [
@@ -134,7 +134,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'a list as a key',
     '? [a]\n: 1\n',
-    '1:3: a list or a map stands in the place of a key. Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
+    '1:3: a list or a map is used as a key. Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
   ],
 ];
 
@@ -270,19 +270,19 @@ describe('a value that is not what was meant has one message and one cure', () =
       'an unknown architecture',
       'policy: {}',
       'policy: { architectures: [arm46] }',
-      'policy.architectures[0]: there is no such choice. Did you mean `arm64`? There are `x64`, `arm64`.',
+      'policy.architectures[0]: not one of the choices. Did you mean `arm64`? There are `x64`, `arm64`.',
     ],
     [
       'an unknown kind',
       'kind: docker',
       'kind: dokcer',
-      'backends[0].kind: there is no kind `dokcer`. Did you mean `docker`?',
+      'backends[0].kind: unknown kind `dokcer`. Did you mean `docker`?',
     ],
     [
       'a kind far from all',
       'kind: docker',
       'kind: kubernetes',
-      'backends[0].kind: there is no kind `kubernetes`. Write one of ali-eci, azure-aci, docker, gcp-batch, gcp-cloud-run, process.',
+      'backends[0].kind: unknown kind `kubernetes`. Write one of ali-eci, azure-aci, docker, gcp-batch, gcp-cloud-run, process.',
     ],
   ] as const) {
     it(what, async () => {

@@ -231,7 +231,7 @@ describe('a GitHub App', () => {
         github.createJitRunner({ scope: acme, name: 'x', runnerGroup: 'Default', labels: ['a'] }),
         'unauthorized',
       );
-      expect(failure.message).to.include('they are of ghes.b.example and are not sent to github.com');
+      expect(failure.message).to.include('they belong to ghes.b.example and are not sent to github.com');
       await failureOf(github.getRunner(acme, 7, 'verify'), 'unauthorized');
       expect(server.asked).to.deep.equal([]);
     });

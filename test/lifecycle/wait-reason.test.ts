@@ -26,7 +26,7 @@ const table: readonly (readonly [what: string, obstacle: Partial<Obstacles>, wor
   ["the lane's own pause", { own: 'the next follows at 10:41 UTC' }, 'the next follows at 10:41 UTC'],
   ["the registration's cap", { registration: full }, 'the registration is at its cap of 10 runners'],
   ["the dispatcher's cap", { dispatcher: full }, 'the dispatcher is at its cap of 10 runners'],
-  ['launches under way', { launches: { count: 5, max: 5 } }, '5 launches are under way, the most at once'],
+  ['launches under way', { launches: { count: 5, max: 5 } }, '5 launches are under way, the limit'],
   [
     "the backends' caps",
     {

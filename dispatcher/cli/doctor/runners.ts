@@ -141,7 +141,7 @@ async function checkAdmitted(
     bad(
       GITHUB,
       'runner group',
-      `'${group.name}' does not admit ${names}: GitHub gives their jobs to none of its runners`,
+      `'${group.name}' does not admit ${names}: GitHub does not give their jobs to its runners`,
       `add them to the runner group (Settings → Actions → Runner groups), or let the registration claim only what the group admits`,
     ),
   ];

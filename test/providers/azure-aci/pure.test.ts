@@ -612,7 +612,7 @@ describe('azure-aci states', () => {
     const seen = toInstance(
       group.parse({ name: 'house-1', tags, containers: [{}], ...at('Failed', 'Failed', { events: [pulled] }) }),
     );
-    expect(seen?.reason?.message).to.equal('the service says Failed, and no more');
+    expect(seen?.reason?.message).to.equal('the service says Failed, without a reason');
   });
 
   for (const [what, given, expected] of table) it(`read one that ${what}`, () => expect(given).to.deep.equal(expected));
