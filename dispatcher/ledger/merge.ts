@@ -153,7 +153,7 @@ function disputedAfterClimb(row: JobRow, fact: JobFact): boolean {
 }
 
 function agreesOnRunner(row: JobRow, fact: JobFact): boolean {
-  return row.runnerName !== null && row.runnerName === fact.runnerName;
+  return row.runnerName !== null && row.runnerName === runnerOf(fact).runnerName;
 }
 
 /** Everything that belongs to the status moves with it: a requeued job has no runner, a cancelled one never had. */

@@ -13,7 +13,15 @@ const label = fc.oneof(
   fc.integer({ min: 0, max: 900 }).map((gib) => `disk-${gib}`),
   fc.integer({ min: 0, max: 600 }).map((minutes) => `timeout-${minutes}m`),
   fc.constantFrom('disk-build-cache', 'disk-other', 'vsw-1', 'sg-1', 'region-eu', 'backend-main', 'backend-spare'),
-  fc.constantFrom('img-1', 'img-named', 'img-ghcr.io/acme/x:1', 'img-evil.example/x', 'shape-large', 'shape-none'),
+  fc.constantFrom(
+    'img-1',
+    'img-named',
+    'img-ghcr.io/acme/x:1',
+    'img-evil.example/x',
+    'shape-large',
+    'shape-tiny',
+    'shape-none',
+  ),
   fc.constantFrom('sid-1', 'sid-2', 'shr=1/cpu=8', 'shr=2/memory=16/spot', 'shr=/x', 'cpu-abc', 'memory-4GB'),
 );
 const labels = fc.array(label, { maxLength: 8 });
@@ -51,8 +59,8 @@ const anyRegistration: fc.Arbitrary<Registration> = fc
   .map((changes) =>
     registration({
       ...changes,
-      images: { named: 'named.example/image' },
-      shapes: { large: { cpu: 20, memoryGiB: 80 } },
+      images: { named: 'named.example/image', other: 'other.example/image' },
+      shapes: { large: { cpu: 20, memoryGiB: 80 }, tiny: { memoryGiB: 1, cpu: 1 } },
       backends: [
         { name: 'main', kind: 'docker', region: 'eu', options: {}, maxRunners: 5 },
         { name: 'spare', kind: 'docker', region: undefined, options: {}, maxRunners: 5 },
@@ -69,12 +77,30 @@ function job(jobLabels: readonly string[], seen: JobSubject['visibility']): JobS
   return { host: 'github.com', owner: 'acme', repository: 'web', labels: jobLabels, visibility: seen };
 }
 
+/** The same, with the keys of its maps in the other order. */
+function turnedAround(from: Registration): Registration {
+  const turned = <T>(map: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(map).reverse());
+  return { ...from, images: turned(from.images), shapes: turned(from.shapes), labels: [...from.labels] };
+}
+
 describe('admission, whatever the labels and the policy', () => {
-  it('is deterministic', () => {
+  it('answers the same whatever it was asked before, and however the registration is written down', () => {
+    const asked = fc.array(fc.tuple(labels, visibility), { maxLength: 6 });
     fc.assert(
-      fc.property(anyRegistration, labels, visibility, (from, jobLabels, seen) => {
-        expect(createAdmit([from])(job(jobLabels, seen))).to.deep.equal(createAdmit([from])(job([...jobLabels], seen)));
+      fc.property(anyRegistration, asked, labels, visibility, (from, before, jobLabels, seen) => {
+        const used = createAdmit([from]);
+        for (const [others, otherVisibility] of before) used(job(['acme-runner', ...others], otherVisibility));
+        const subject = job(['acme-runner', ...jobLabels], seen);
+        const fresh = createAdmit([from])(subject);
+        expect(used(subject)).to.deep.equal(fresh);
+        expect(used(subject), 'asked again').to.deep.equal(fresh);
+        const turned = createAdmit([turnedAround(from)])(subject);
+        // A refusal may name what there is in the order in which it is written.
+        if (fresh.outcome === 'lane') expect(turned).to.deep.equal(fresh);
+        else expect(turned).to.include(fresh.outcome === 'refused' ? { code: fresh.code } : { outcome: fresh.outcome });
       }),
+      { numRuns: 500 },
     );
   });
 

@@ -269,10 +269,18 @@ describe('the budget', () => {
   it('counts an unchanged answer against no hour', async () => {
     const { gate, clock, pool } = gateOf(hurried);
     const report = { resource: 'core', limit: 100, remaining: 90, resetAtMs: clock.now() + 3_600_000 };
+    // A sweep may use 20 of the hour's 100.
     for (let index = 0; index < 120; index += 1) {
       (await gate.turn(read, 'sweep')).end({ status: 304, report, brake: undefined });
     }
-    expect(pool.snapshot().find((level) => level.class === 'core')?.remaining).to.equal(90);
+    const core = () => pool.snapshot().find((level) => level.class === 'core');
+    expect(core()?.remaining).to.equal(90);
+    (await gate.turn(read, 'sweep')).end({ status: 304, report: { ...report, remaining: 95 }, brake: undefined });
+    expect(core()?.remaining, 'an older answer gives nothing back').to.equal(90);
+    (await gate.turn(read, 'sweep')).end({ status: 200, report: { ...report, remaining: 95 }, brake: undefined });
+    expect(core()?.remaining, 'a changed answer counts until the next report').to.equal(90);
+    (await gate.turn(read, 'sweep')).end({ status: 200, report: undefined, brake: undefined });
+    expect(core()?.remaining, 'a changed answer without a report').to.equal(89);
   });
 
   it('never exceeds a limit in any window, and keeps every share, whatever is asked', async function () {

@@ -4,6 +4,7 @@ import type { JobFact, JobStatus } from '../../dispatcher/ledger/facts.ts';
 import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 import { mergeFact } from '../../dispatcher/ledger/merge.ts';
 import { fact as example } from './examples.ts';
+import { rowAfter as rowByTheRules } from './oracle-merge.ts';
 
 const fact = (some: Partial<JobFact>) => example({ jobId: 1, ...some });
 
@@ -228,6 +229,20 @@ describe('what a fact does to a job', () => {
           expect(mergeFact(once, told)).to.deep.equal({ row: once, changed: false });
         }),
         { numRuns: 2000 },
+      );
+    });
+
+    it('the row is what the list of rules makes of it, which knows nothing of the code', () => {
+      fc.assert(
+        fc.property(fc.array(facts(anySource), { minLength: 1, maxLength: 10 }), fc.boolean(), (heard, expired) => {
+          let row: JobRow | undefined;
+          for (const next of heard) {
+            const merged = mergeFact(row, next).row;
+            expect(merged).to.deep.equal(rowByTheRules(row, next));
+            row = expired ? { ...merged, admission: 'expired', reasonCode: 'expired' } : merged;
+          }
+        }),
+        { numRuns: 5000 },
       );
     });
 

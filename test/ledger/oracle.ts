@@ -11,8 +11,8 @@ import type {
   RunnerStep,
   TimelineEntry,
 } from '../../dispatcher/ledger/ledger.ts';
-import { mergeFact } from '../../dispatcher/ledger/merge.ts';
 import { expiredWords } from '../../dispatcher/ledger/queue-age.ts';
+import { rowAfter } from './oracle-merge.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -50,7 +50,7 @@ export class Oracle {
     const after = new Map<string, JobRow>();
     for (const fact of facts) {
       const key = jobKey(fact);
-      after.set(key, mergeFact(after.get(key) ?? before.get(key), fact).row);
+      after.set(key, rowAfter(after.get(key) ?? before.get(key), fact));
     }
     let changed = 0;
     for (const [key, row] of after) {

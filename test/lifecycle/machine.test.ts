@@ -50,6 +50,37 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   'step-failed': { kind: 'step-failed', failure: failure({ source: 'github', kind: 'transient', code: '502' }) },
 };
 
+/** `-`: ignored. `told`: a line in the timeline, `quiet`: none. Else the state that the runner moves to. */
+type Outcome = '-' | 'told' | 'quiet' | RunnerState;
+
+const [none, told6] = [
+  ['-', '-', '-', '-', '-', '-'],
+  ['told', 'told', 'told', 'told', 'told', 'told'],
+] as const;
+
+/** In the order of STATES: creating, starting, online, busy, finishing, draining, gone; with a container that runs. */
+const ANSWERS: Readonly<Record<RunnerEventKind, readonly Outcome[]>> = {
+  calling: ['quiet', ...none],
+  'backend-refused': ['told', ...none],
+  accepted: ['starting', 'told', 'told', 'told', 'told', 'told', 'draining'],
+  'launch-refused': ['draining', ...none],
+  'launch-abandoned': ['draining', ...none],
+  instance: ['starting', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'draining'],
+  'instance-missing': ['quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', '-'],
+  github: ['quiet', 'online', 'quiet', '-', 'quiet', 'quiet', '-'],
+  'github-missing': ['draining', 'draining', 'draining', 'draining', 'told', 'told', '-'],
+  'job-started': ['busy', 'busy', 'busy', 'told', '-', 'busy', '-'],
+  'job-completed': ['finishing', 'finishing', 'finishing', 'finishing', 'told', 'told', '-'],
+  deadline: ['draining', 'draining', 'draining', 'draining', 'draining', '-', '-'],
+  drain: ['draining', 'draining', 'draining', '-', '-', '-', '-'],
+  forget: ['draining', 'draining', 'draining', 'draining', 'draining', 'told', '-'],
+  'delete-refused': ['busy', 'busy', 'busy', '-', 'busy', 'busy', '-'],
+  deregistered: [...told6, '-'],
+  'stop-sent': ['-', '-', '-', '-', '-', 'told', '-'],
+  'credentials-refused': [...told6, '-'],
+  'step-failed': [...told6, '-'],
+};
+
 function at(nowMs: number): MachineContext {
   return { nowMs, launchTimeoutMs: 10 * MINUTE, idleTimeoutMs: 5 * MINUTE, stockPatienceMs: 2 * MINUTE };
 }
@@ -108,16 +139,26 @@ function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<{
 }
 
 describe('the machine of runner states', () => {
-  it('answers every (state, event) pair with a step or a reason', () => {
-    for (const state of STATES) {
-      for (const event of Object.values(EVENTS)) {
+  it('answers every (state, event) pair as the table says, and with a reason where it is not quiet', () => {
+    for (const event of Object.values(EVENTS)) {
+      const outcomes: Record<string, Outcome> = {};
+      for (const state of STATES) {
         const answer = step(runnerRow({ state, instanceState: 'running' }), event, at(10 * MINUTE));
-        const words = answer.kind === 'ignored' ? [answer.because] : answer.step.entries.map((entry) => entry.reason);
-        expect(
-          words.every((reason) => reason.length > 0),
-          `${state} ${event.kind}`,
-        ).to.equal(true);
+        const about = `${state} ${event.kind}`;
+        if (answer.kind === 'ignored') {
+          expect(answer.because, about).to.match(/\w/);
+          outcomes[state] = '-';
+          continue;
+        }
+        const { entries, patch } = answer.step;
+        for (const { atMs, reason, state: told } of entries) {
+          expect(reason, about).to.match(/\w/);
+          expect({ atMs, told }, about).to.deep.equal({ atMs: 10 * MINUTE, told: patch.state ?? state });
+        }
+        if (entries.length === 0) expect(patch, about).to.not.deep.equal({});
+        outcomes[state] = patch.state ?? (entries.length === 0 ? 'quiet' : 'told');
       }
+      expect(Object.values(outcomes), event.kind).to.deep.equal(ANSWERS[event.kind]);
     }
   });
 

@@ -22,7 +22,7 @@ const anyPool: fc.Arbitrary<readonly LaneFacts[]> = fc
           demand: fc.nat(6),
           warm: fc.nat(2),
           supply: fc.nat(6),
-          supposed: fc.constant(0),
+          supposed: fc.nat(4),
         }),
       ),
     ),
@@ -75,7 +75,24 @@ describe('the planner', () => {
         const { needs, surplus } = planPool(lanes);
         const wanted = sum(lanes.map(({ demand, warm }) => demand + warm));
         const free = sum(lanes.map(({ supply }) => supply));
-        expect(free + sum(needs.values())).to.equal(wanted + sum(surplus.values()));
+        // A lane counts on no more of the supposed than it is short of.
+        const supposed = sum(
+          lanes.map((each) => Math.max(0, Math.min(each.supposed, each.demand + each.warm - each.supply))),
+        );
+        expect(free + supposed + sum(needs.values())).to.equal(wanted + sum(surplus.values()));
+      }),
+    );
+  });
+
+  it('drains and lends by runners that are free alone: who is supposed to be busy changes the needs of one lane', () => {
+    fc.assert(
+      fc.property(anyPool, (lanes) => {
+        for (const each of lanes) {
+          const { needs, surplus } = planPool([each]);
+          const balance = each.supply - each.demand - each.warm;
+          expect(surplus.get(each.key) ?? 0).to.equal(Math.max(0, balance));
+          expect(needs.get(each.key) ?? 0).to.equal(Math.max(0, -balance - each.supposed));
+        }
       }),
     );
   });
