@@ -23,7 +23,7 @@ module.exports = {
       severity: 'error',
       from: { path: pure },
       to: {
-        pathNot: `${pure}|^dispatcher/(failure|config/model|github/scope|ledger/facts|ledger/ledger)\\.ts$|^providers/provider\\.ts$|^(node:)?crypto$`,
+        pathNot: `${pure}|^dispatcher/(backoff|failure|time-units|config/model|github/scope|ledger/facts|ledger/ledger)\\.ts$|^providers/provider\\.ts$|^(node:)?crypto$`,
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -15,6 +15,7 @@ import {
 } from '../providers/provider.ts';
 import { tailText } from '../providers/tail.ts';
 import type { Clock } from './clock.ts';
+import { SECOND } from './time-units.ts';
 
 /** What an adapter did against the contract. */
 export interface Defect {
@@ -37,7 +38,6 @@ export interface Containment {
   readonly onMended: (operation: string, times: number) => void;
 }
 
-const SECOND = 1000;
 /** Added to each limit of an adapter's own: a call may be made of several, each within that limit. */
 const SLACK_MS = 60 * SECOND;
 const PARTS_OF_A_CALL = 4;

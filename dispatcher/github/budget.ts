@@ -6,6 +6,8 @@
  * requests; 80 content-creating requests a minute, 500 an hour) and "Actions limits" (1,500 runner registrations per
  * 5 minutes and scope).
  */
+
+import { backoffMs } from '../backoff.ts';
 import type { CallPurpose } from './github.ts';
 import type { Brake, RateReport } from './rate-report.ts';
 import { SpendingWindow } from './spending-window.ts';
@@ -339,7 +341,7 @@ export class Budget {
       case 'secondary':
         // Of forty calls in flight, forty are refused: that is one strike.
         if (spending.atMs >= this.#blockedUntilMs) {
-          const ms = Math.min(SECONDARY_LONGEST_MS, SECONDARY_FIRST_MS * 2 ** Math.min(this.#secondaryStrikes, 10));
+          const ms = backoffMs(SECONDARY_FIRST_MS, SECONDARY_LONGEST_MS, this.#secondaryStrikes);
           this.#blockedUntilMs = nowMs + ms;
           this.#secondaryStrikes += 1;
         }

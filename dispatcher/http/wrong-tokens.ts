@@ -2,6 +2,8 @@
  * Who guesses at the admin token. The right one is always let in at once, so that nobody can lock operators out who come
  * from the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
  */
+
+import { backoffMs } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../lifecycle/ports.ts';
 import { Episodes } from '../observability/episodes.ts';
@@ -41,7 +43,7 @@ export class WrongTokens {
     if (guesser.waiting >= MOST_WAITING) return undefined;
     const beyond = guesser.guesses - FREE_GUESSES - 1;
     if (beyond < 0) return Promise.resolve();
-    const ms = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(beyond, 16));
+    const ms = backoffMs(FIRST_DELAY_MS, LONGEST_DELAY_MS, beyond);
     guesser.waiting += 1;
     return new Promise((resolve) => {
       this.#clock.after(ms, () => {

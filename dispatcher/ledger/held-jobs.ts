@@ -5,13 +5,15 @@
  * One held job of a run at a time may try again, with growing pauses, or at once when a job of its run or lane starts
  * or ends: then GitHub may have made room for another.
  */
+
+import { backoffMs } from '../backoff.ts';
+import { MINUTE } from '../time-units.ts';
 import * as queries from './held-job-queries.ts';
 import type { JobRow, JobWords } from './ledger.ts';
 import { expireJob } from './queries.ts';
 import * as rows from './rows.ts';
 import { type Context, job, type Step } from './steps.ts';
 
-const MINUTE = 60_000;
 /** Fitting runners that must have idled beside a queued job before it is held. */
 export const ENOUGH_EVIDENCE = 3;
 const PAUSE_FIRST_MS = MINUTE;
@@ -41,7 +43,7 @@ export function* passOver(
     const run = runKey(row);
     const runs = running.get(run) ?? (yield* runningOf(context, row));
     running.set(run, runs);
-    const pauseMs = Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(passedOver - ENOUGH_EVIDENCE, 10));
+    const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, passedOver - ENOUGH_EVIDENCE);
     yield* put(context, {
       ...row,
       passedOver,

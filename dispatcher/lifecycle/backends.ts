@@ -7,6 +7,7 @@ import type { LaneSpec } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failureWords } from '../failure.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
+import { MINUTE } from '../time-units.ts';
 import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
 import { time } from './holds.ts';
@@ -70,7 +71,6 @@ interface Load {
   lastSuccessMs: number | null;
 }
 
-const MINUTE = 60_000;
 const LIVED = 'engine/lived-at-ms';
 /** A ledger that was last written longer ago may be an old copy: then all backends are listed before the first launch. */
 const MEMORY_MS = 15 * MINUTE;

@@ -7,6 +7,7 @@
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { Failure, FailureKind } from '../failure.ts';
 import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 
 /**
  * - `account`: the service refuses the whole backend (its account, its limits), or does not answer.
@@ -26,9 +27,6 @@ export interface Rule {
   /** What proves that it is over: the service took a launch, a container came online, or GitHub gave one a job. */
   readonly healedBy: 'accepted' | 'online' | 'work';
 }
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 
 /** A refusal that has lasted this long is taken for the truth: the jobs are refused. */
 export const REFUSAL_STANDS_MS = 30 * MINUTE;

@@ -2,13 +2,13 @@
  * Reads jobs at GitHub because of what somebody said who may have made it up. Always with the credential of the
  * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
  */
+
+import { backoffMs } from '../backoff.ts';
 import { githubFailure } from '../failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 
 /** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
 const READS_A_MINUTE = 20;
@@ -66,7 +66,7 @@ export class Doubts {
     }
     if (this.#pauses.size >= MOST_REMEMBERED) this.#pauses.clear();
     const count = (pause?.count ?? 0) + 1;
-    const pauseMs = Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(count - 1, 10));
+    const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, count - 1);
     this.#pauses.set(about, { count, untilMs: now + pauseMs });
     this.#waiting.push(task);
     this.#pump();

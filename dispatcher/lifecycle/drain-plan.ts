@@ -6,10 +6,8 @@
  * itself; `mayStop` lists the only grounds on which it is stopped.
  */
 import type { RunnerRow } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 import { instanceIsOver, neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 
 /** Two readings of "idle" count only when they are this far apart. */
 export const IDLE_SPAN_MS = 2 * MINUTE;

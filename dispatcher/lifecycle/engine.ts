@@ -5,6 +5,7 @@ import { scopePath } from '../github/scope.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 import { backendHashes } from './backend-hashes.ts';
 import { type BackendStatus, Backends, type Closure } from './backends.ts';
 import { Board } from './board.ts';
@@ -60,9 +61,6 @@ export interface Engine {
   /** Others who launch under our id: nothing is launched where they were seen. */
   otherDispatchers(): readonly OtherDispatcher[];
 }
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 
 /** Runners looked at side by side. */
 const VISITS_AT_ONCE = 64;

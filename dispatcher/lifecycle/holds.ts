@@ -3,13 +3,13 @@
  * that the refusal is about, and for no other. When the wait is over one launch tries, and the others follow it.
  */
 import type { LaneSpec } from '../admission/lane.ts';
+import { backoffMs } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failureWords, githubFailure } from '../failure.ts';
 import type { GithubError } from '../github/github.ts';
 import { type GithubScope, scopePath } from '../github/scope.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 const OUTAGE_FIRST_MS = SECOND;
 const OUTAGE_MOST_MS = MINUTE;
 const RATE_LIMITED_MS = MINUTE;
@@ -160,7 +160,7 @@ function isOn(hold: Hold, nowMs: number): boolean {
 function pauseOf(cause: Cause, error: GithubError, tries: number): number {
   switch (cause) {
     case 'outage':
-      return Math.min(OUTAGE_MOST_MS, OUTAGE_FIRST_MS * 2 ** Math.min(tries - 1, 10));
+      return backoffMs(OUTAGE_FIRST_MS, OUTAGE_MOST_MS, tries - 1);
     case 'limit':
       return error.retryAfterMs ?? RATE_LIMITED_MS;
     case 'refusal':

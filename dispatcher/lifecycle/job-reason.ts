@@ -1,9 +1,9 @@
 /** Why one job waits although nothing keeps its lane from launching. Pure. */
 import { failureWords } from '../failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { MINUTE } from '../time-units.ts';
 import { time } from './holds.ts';
 
-const MINUTE = 60_000;
 const LONGEST_LINE = 200;
 
 /** `runners`: those of the lane without a known job, from `creating` to `busy`. */

@@ -11,6 +11,7 @@ import {
   type ShapeWish,
 } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
+import { backoffMs } from '../backoff.ts';
 import { jitter, sleep } from '../clock.ts';
 import { backendSource, type Failure, githubFailure, ownFailure, providerFailure } from '../failure.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
@@ -211,7 +212,7 @@ async function tryBackend(
       // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
       const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
       if (last || !floor.working()) return { kind: 'uncertain', error };
-      await sleep(clock, jitter(Math.min(TRANSIENT_MOST_MS, TRANSIENT_FIRST_MS * 2 ** (attempt - 1)), random));
+      await sleep(clock, jitter(backoffMs(TRANSIENT_FIRST_MS, TRANSIENT_MOST_MS, attempt - 1), random));
       const row = await ledger.runner(launch.runner);
       if (row?.state !== 'creating') return { kind: 'over' };
     }

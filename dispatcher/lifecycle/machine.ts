@@ -2,8 +2,11 @@
  * The states of a runner. Pure: a runner and an event give the next step, or the reason why nothing follows.
  * Events are facts and always have an answer; the tests walk every (state, event) pair.
  */
+
+import { backoffMs } from '../backoff.ts';
 import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../failure.ts';
 import type { RunnerPatch, RunnerRow, RunnerState, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 
 export type RunnerEvent =
   /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
@@ -76,9 +79,6 @@ export type Answer = { readonly read?: readonly string[] } & (
   | { readonly kind: 'step'; readonly step: RunnerStep }
   | { readonly kind: 'ignored'; readonly because: string }
 );
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 
 /** How long `creating` may take, from the row to the provider's answer. */
 export const CREATING_MS = 5 * MINUTE;
@@ -897,7 +897,7 @@ function retryLater(
   retryAfterMs: number | undefined,
   failure: Failure | null = null,
 ): Answer {
-  const backoff = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(runner.attempts, 10));
+  const backoff = backoffMs(BACKOFF_FIRST_MS, BACKOFF_MOST_MS, runner.attempts);
   return {
     kind: 'step',
     step: {

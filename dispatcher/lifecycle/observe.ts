@@ -11,6 +11,7 @@ import {
 import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
+import { SECOND } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import { type Floor, tenantOf } from './floor.ts';
 import type { Ghosts } from './ghosts.ts';
@@ -19,7 +20,6 @@ import { postpone, type RunnerEvent } from './machine.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
-const SECOND = 1000;
 const STARTING_LISTING_MS = 5 * SECOND;
 const LISTING_MS = 30 * SECOND;
 const RECOVERY_LOOK_MS = 10 * SECOND;

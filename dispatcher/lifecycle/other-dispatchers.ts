@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Instance, InstanceTags } from '../../providers/provider.ts';
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { MINUTE } from '../time-units.ts';
 import type { Log } from './ports.ts';
 
 /** Where an instance was seen. */
@@ -24,8 +25,6 @@ export interface OtherDispatcher extends Place {
   readonly createdAtMs: number;
 }
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 const INCARNATIONS = 'engine/incarnations';
 /** Of ours, the newest: a process that starts every minute is remembered for more than an hour. */
 const MOST_INCARNATIONS = 100;

@@ -1,8 +1,8 @@
 /** Whether a waiting job may have a runner launched for it now. Pure. */
-import type { Waiting } from '../ledger/ledger.ts';
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
+import { backoffMs } from '../backoff.ts';
+import type { Waiting } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 
 /** Runners launched for one job without delay; the next ones wait longer and longer. */
 const PROMPT_LAUNCHES = 3;
@@ -55,5 +55,5 @@ function launchesOf({ launches, passedOver, stolen }: Waiting): string {
 
 function pauseAfter(launches: number): number {
   if (launches < PROMPT_LAUNCHES) return 0;
-  return Math.min(PAUSE_MOST_MS, PAUSE_FIRST_MS * 2 ** Math.min(launches - PROMPT_LAUNCHES, 10));
+  return backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, launches - PROMPT_LAUNCHES);
 }

@@ -3,9 +3,8 @@
  * come first and often; thousands in which nothing happens cost next to nothing.
  */
 import { type Clock, jitter, type Random } from '../clock.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 const EVERY_MS = 5 * MINUTE;
 /** What each further registration adds to the interval of those in which nothing happens: 100 min with 2,000. */
 const IDLE_SHARE_MS = 3 * SECOND;

@@ -9,6 +9,7 @@ import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
+import { MINUTE } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import { believeKnown, believeUnknown } from './belief.ts';
 import type { Floor } from './floor.ts';
@@ -18,7 +19,6 @@ import { instanceEvent } from './observe.ts';
 import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { Tenant } from './ports.ts';
 
-const MINUTE = 60_000;
 /** An offline runner of ours at GitHub without a row is deleted when its name says that it is older than this. */
 const STRAY_AGE_MS = 10 * MINUTE;
 

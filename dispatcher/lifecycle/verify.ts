@@ -1,13 +1,14 @@
 /** Reads single jobs at GitHub where facts conflict, are missing, or would cost a second runner. */
+
+import { backoffMs } from '../backoff.ts';
 import { jitter } from '../clock.ts';
 import { githubFailure } from '../failure.ts';
 import { type CallPurpose, GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
 import type { Tenant } from './ports.ts';
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
 const AT_ONCE = 8;
 const MOST_WAITING = 10_000;
 /** A job that was just read is not read again before this. */
@@ -218,8 +219,8 @@ export class Verifier {
 
   #postpone(job: JobRow, error: GithubError): void {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
-    const backoffMs = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(count - 1, 10));
-    const pauseMs = Math.max(error.retryAfterMs ?? 0, jitter(backoffMs, this.#floor.options.random));
+    const ownMs = jitter(backoffMs(RETRY_FIRST_MS, RETRY_MOST_MS, count - 1), this.#floor.options.random);
+    const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
     if (this.#failures.size >= MOST_WAITING) this.#failures.clear();
     this.#failures.set(job.key, { count, untilMs: this.#floor.now() + pauseMs });
     this.#floor.options.clock.after(pauseMs, () => this.#floor.wake());

@@ -1,4 +1,5 @@
 /** One line of `shr doctor`. */
+import { GithubError } from '../../github/github.ts';
 import { withoutPage } from '../../observability/html-page.ts';
 import { scrub } from '../../observability/scrub.ts';
 
@@ -31,4 +32,24 @@ export function bad(about: string, subject: string, message: string, cure: strin
 
 export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What to do about an answer of GitHub's that was not expected. */
+export function githubCure(error: unknown): string {
+  if (!(error instanceof GithubError)) return 'read the message, and try again';
+  switch (error.kind) {
+    case 'unauthorized':
+      return 'install the App there, or renew the key or token';
+    case 'forbidden':
+      return 'read the message; grant the permissions that the README lists under "Credentials"';
+    case 'not-found':
+      return 'check the spelling of owner and repository, and let the credentials see them';
+    case 'rate-limited':
+      return "the hour's requests are used up: try again later";
+    case 'transient':
+      return "try again; then look at GitHub's status page";
+    case 'conflict':
+    case 'invalid':
+      return 'compare the message with the registration';
+  }
 }

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import type { Claim, Registration } from '../../config/model.ts';
 import { createGithub, type GithubOptions } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
-import { GithubError } from '../../github/github.ts';
-import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
 
 const GITHUB = 'github';
 const SUBJECT = 'repositories';
@@ -34,7 +33,7 @@ export async function checkRepositories(registration: Registration, ways: Ways):
     const names = repositories.map(({ owner, repository }) => `${owner}/${repository}`);
     const failed = failures
       .slice(0, MOST_FINDINGS)
-      .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${error.words}`, cureOf(error)));
+      .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${error.words}`, githubCure(error)));
     const more = failures.length - failed.length;
     return {
       names,
@@ -56,7 +55,7 @@ export async function checkRepositories(registration: Registration, ways: Ways):
       ],
     };
   } catch (error) {
-    return { findings: [...findings, bad(GITHUB, SUBJECT, wordsOf(error), cureOf(error))], names: [] };
+    return { findings: [...findings, bad(GITHUB, SUBJECT, wordsOf(error), githubCure(error))], names: [] };
   }
 }
 
@@ -85,7 +84,7 @@ async function checkUser(
     }
     return [good(GITHUB, 'owner', `the user account ${answer.data.login} is there`)];
   } catch (error) {
-    return [bad(GITHUB, 'owner', `the user account ${user}: ${wordsOf(error)}`, cureOf(error))];
+    return [bad(GITHUB, 'owner', `the user account ${user}: ${wordsOf(error)}`, githubCure(error))];
   }
 }
 
@@ -95,23 +94,4 @@ function shortened(claim: Claim): Claim {
 
 function seen(names: readonly string[]): string {
   return names.length <= 3 ? names.join(', ') : `${names.length} (${names.slice(0, 2).join(', ')}, …)`;
-}
-
-function cureOf(error: unknown): string {
-  if (!(error instanceof GithubError)) return 'look at the message, and try again';
-  switch (error.kind) {
-    case 'unauthorized':
-      return 'install the App there, or renew the key or token';
-    case 'forbidden':
-      return 'see the message; a permission is granted as the README lists under "Credentials"';
-    case 'not-found':
-      return 'correct the claim, or let the credentials see it';
-    case 'rate-limited':
-      return "the hour's requests are used up: try again later";
-    case 'transient':
-      return "try again; then look at GitHub's status page";
-    case 'conflict':
-    case 'invalid':
-      return 'look at the message, and at the registration';
-  }
 }

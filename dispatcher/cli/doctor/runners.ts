@@ -9,7 +9,7 @@ import { listPages } from '../../github/pages.ts';
 import type { Caller } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
 import { type GithubScope, scopePath } from '../../github/scope.ts';
-import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
 import type { Ways } from './repositories.ts';
 
 const GITHUB = 'github';
@@ -38,7 +38,7 @@ export async function checkRunners(
       await github.findRunner(scope, `no-such-runner-${path.length}`, 'verify');
       readable.push(path);
     } catch (error) {
-      findings.push(bad(GITHUB, 'runners', `runners of ${path}: ${wordsOf(error)}`, cureOf(error)));
+      findings.push(bad(GITHUB, 'runners', `runners of ${path}: ${wordsOf(error)}`, githubCure(error)));
     }
   }
   if (readable.length > 0) findings.push(good(GITHUB, 'runners', `can be read at ${readable.join(', ')}`));
@@ -89,7 +89,7 @@ async function checkGroup(
         `the runner group '${runnerGroup}' of ${scopePath(scope)}: ${wordsOf(error)}`,
         error instanceof GithubError && error.kind === 'not-found'
           ? 'create it (Settings → Actions → Runner groups), or correct `runnerGroup` in the registration'
-          : cureOf(error),
+          : githubCure(error),
       ),
     ];
   }
@@ -129,7 +129,7 @@ async function checkAdmitted(
   try {
     admitted = await admittedTo(requester, scope, group.id);
   } catch (error) {
-    return [bad(GITHUB, 'runner group', `whom '${group.name}' admits: ${wordsOf(error)}`, cureOf(error))];
+    return [bad(GITHUB, 'runner group', `whom '${group.name}' admits: ${wordsOf(error)}`, githubCure(error))];
   }
   const what = scope.kind === 'enterprise' ? 'organization' : 'repository';
   const shut = claimed.filter((name) => !admitted.has(name.toLowerCase()));
@@ -224,23 +224,4 @@ function scopesOf({ claim }: Registration): readonly GithubScope[] {
 
 function ownerOf(scope: Exclude<GithubScope, { readonly kind: 'repository' }>): string {
   return scope.kind === 'enterprise' ? scope.enterprise : scope.organization;
-}
-
-function cureOf(error: unknown): string {
-  if (!(error instanceof GithubError)) return 'look at the message, and try again';
-  switch (error.kind) {
-    case 'unauthorized':
-      return 'renew the key or token, or install the App';
-    case 'forbidden':
-      return 'grant the permissions that the README lists under "Credentials"';
-    case 'not-found':
-      return 'look at the spelling of owner and repository, and let the credentials see them';
-    case 'rate-limited':
-      return "the hour's requests are used up: try again later";
-    case 'transient':
-      return "try again; then look at GitHub's status page";
-    case 'conflict':
-    case 'invalid':
-      return 'look at the message, and at the registration';
-  }
 }

@@ -1,0 +1,3 @@
+/** In milliseconds, as all durations inside the program are. */
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
