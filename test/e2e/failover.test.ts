@@ -7,10 +7,13 @@ import { demoOptions as eciOptions, startAliEciSimulator } from '../../simulator
 import { demoOptions as aciOptions, startAzureAciSimulator } from '../../simulators/azure-aci/index.ts';
 import { demoOptions as batchOptions, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
 import { demoOptions as runOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually } from './service.ts';
+import { fastClock, type ServiceHere, startServiceHere } from './service-here.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 const IMAGE = 'e2e/runner:1';
+/** The pauses of the backends, half a minute and longer, are part of the story. */
+const RATE = 4;
 const host = { images: { [IMAGE]: [RUNNER] }, substitutions: { '/home/runner/run.sh': RUNNER } };
 
 interface Cloud {
@@ -65,7 +68,11 @@ async function startClouds(): Promise<readonly Cloud[]> {
   ];
 }
 
-async function ask<Schema extends z.ZodType>(service: Service, path: string, schema: Schema): Promise<z.infer<Schema>> {
+async function ask<Schema extends z.ZodType>(
+  service: ServiceHere,
+  path: string,
+  schema: Schema,
+): Promise<z.infer<Schema>> {
   const response = await fetch(`${service.adminUrl}/api/${path}`, {
     headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
   });
@@ -73,7 +80,7 @@ async function ask<Schema extends z.ZodType>(service: Service, path: string, sch
 }
 
 /** The reasons in the timeline of the runner that a job got, from the plan to the accepted launch. */
-async function launchStory(service: Service, jobId: number): Promise<readonly string[] | undefined> {
+async function launchStory(service: ServiceHere, jobId: number): Promise<readonly string[] | undefined> {
   const { jobs } = await ask(service, 'jobs', jobListSchema);
   const runner = jobs.find(({ id }) => id === jobId)?.runner;
   if (runner === undefined || runner === null) return undefined;
@@ -83,7 +90,7 @@ async function launchStory(service: Service, jobId: number): Promise<readonly st
   return accepted < 0 ? undefined : reasons.slice(1, accepted + 1);
 }
 
-function push(service: Service, labels = 'e2e'): number {
+function push(service: ServiceHere, labels = 'e2e'): number {
   const yaml = `{ on: push, jobs: { work: { runs-on: ${labels}, steps: [{ run: "true" }] } } }`;
   const [job] = service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml }).jobs;
   if (job === undefined) throw new Error('the run has no job');
@@ -93,7 +100,7 @@ function push(service: Service, labels = 'e2e'): number {
 describe('one registration on several clouds', function () {
   this.timeout(240_000);
   let clouds: readonly Cloud[];
-  let service: Service;
+  let service: ServiceHere;
 
   before(async () => {
     clouds = await startClouds();
@@ -101,7 +108,7 @@ describe('one registration on several clouds', function () {
       kind,
       ...withReferences(options, `CLOUD_${index}`),
     }));
-    service = await startService({
+    service = await startServiceHere(fastClock(RATE), {
       registration: {
         defaults: { image: IMAGE, cpu: 1, memoryGiB: 2 },
         policy: { maxCpu: 4, maxMemoryGiB: 8, backends: ['*'] },

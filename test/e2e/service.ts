@@ -51,13 +51,7 @@ export interface ServiceOptions {
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), 'shr-e2e-'));
-  const github = await startGithubSimulator({
-    owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
-    apps: [{ name: 'e2e', installations: [{ account: 'acme' }] }],
-    // Load is the test here, not GitHub's patience.
-    limits: { pointsPerMinute: 100_000, requestsPerHour: 100_000, contentPerMinute: 100_000, contentPerHour: 100_000 },
-    ...options.github,
-  });
+  const github = await startGithub(options);
   const processOptions = { command: [process.execPath, RUNNER], root: join(folder, 'instances') };
   await writeConfiguration(folder, github, options, processOptions);
   const provider = processModule.create(processModule.options.parse(processOptions), {
@@ -126,7 +120,17 @@ async function stopAll(provider: Provider): Promise<void> {
   await Promise.all(left.map(({ ref }) => provider.stop(ref)));
 }
 
-async function writeConfiguration(
+export function startGithub({ github }: ServiceOptions): Promise<GithubSimulator> {
+  return startGithubSimulator({
+    owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
+    apps: [{ name: 'e2e', installations: [{ account: 'acme' }] }],
+    // Load is the test here, not GitHub's patience.
+    limits: { pointsPerMinute: 100_000, requestsPerHour: 100_000, contentPerMinute: 100_000, contentPerHour: 100_000 },
+    ...github,
+  });
+}
+
+export async function writeConfiguration(
   folder: string,
   github: GithubSimulator,
   options: ServiceOptions,
