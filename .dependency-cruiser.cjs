@@ -54,7 +54,7 @@ module.exports = {
       to: { path: '^simulators/' },
     },
     {
-      name: 'nobody-imports-tests',
+      name: 'tests-are-not-imported',
       severity: 'error',
       from: { path: '^(dispatcher|providers|simulators)/' },
       to: { path: '^(test|bench)/' },

@@ -1,6 +1,6 @@
 /**
- * A provider behind a wall: whatever an adapter does wrong (throws something of its own, does not answer, answers
- * nonsense), the dispatcher meets a ProviderError of kind `transient`, and the defect is told once.
+ * A provider, contained: whatever an adapter does wrong (throws something of its own, does not answer, answers
+ * nonsense), the dispatcher gets a ProviderError of kind `transient`, and the defect is logged once.
  */
 import { z } from 'zod';
 import {
@@ -169,7 +169,7 @@ export function containProvider(provider: Provider, containment: Containment): P
       const cancel = clock.after(ms, () =>
         reject(defect(operation, `no answer within ${ms} ms, although adapters must bound their own calls`)),
       );
-      // In a promise of its own: a method that is no async function throws at once.
+      // In a promise of its own: a method that is not async throws at once.
       Promise.resolve().then(work).then(resolve, reject).finally(cancel);
     });
   }

@@ -183,7 +183,7 @@ function failure(
   };
 }
 
-/** PostgreSQL keeps no NUL, and people read no page of a proxy. */
+/** Without NUL, which PostgreSQL does not store, and without the HTML page of a proxy. */
 function clean(text: string, characters: number): string {
   return scrub(withoutPage(text.replaceAll('\0', '')), characters);
 }

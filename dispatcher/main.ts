@@ -212,7 +212,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
       const problems = [
-        // Not a reason to be sent no requests: whoever can cause it could take the service away then.
+        // Not a reason to become unready: a stranger who causes it could take the service away then.
         ...shedding.current().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
         ...setAsideLines(quarantined),
         ...problemLines(registrations, problemsNow),

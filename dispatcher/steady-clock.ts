@@ -1,6 +1,6 @@
 /**
  * A clock that cannot be set: what the dispatcher tells its time by. Deadlines, backoffs, listings and everything in the
- * ledger compare times with one another; when somebody corrects the machine's clock by an hour, they must neither all
+ * ledger compare times with one another; when the machine's clock is corrected by an hour, they must neither all
  * be reached at once (a busy runner would be ended at its time limit) nor all lie an hour ahead (nothing would be looked
  * at again until then).
  */
@@ -43,7 +43,7 @@ export function steadyClock(given: Clock, { onSet }: SteadyClockOptions): Clock 
       onSet(Math.round(behindMs - toldMs));
       toldMs = behindMs;
     } else if (Math.abs(behindMs) < Math.abs(toldMs)) {
-      // It comes nearer, and that is no news.
+      // It comes nearer: not worth a line.
       toldMs = behindMs;
     }
     return Math.floor(steadyMs);

@@ -1,4 +1,4 @@
-/** One GET at a place that somebody else chose: bounded in size, and never at an address that is nobody's business. */
+/** One GET at an address that a tenant chose: bounded in size, and never at an internal address. */
 import { type LookupAddress, lookup } from 'node:dns';
 import { lookup as resolve } from 'node:dns/promises';
 import { type IncomingHttpHeaders, request as requestPlain } from 'node:http';
@@ -28,7 +28,7 @@ export async function get(
   signal: AbortSignal,
 ): Promise<Answer> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  // Of an address nobody asks the resolver.
+  // An address needs no resolver.
   if (isIP(host) !== 0 && !allows(host)) throw new ForbiddenAddress(host);
   const proxied = isProxied(url);
   if (proxied && isIP(host) === 0) await refuseKnown(host, allows);

@@ -336,7 +336,7 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
     case 'refused':
       switch (seen.caller) {
         case 'nobody':
-          return ofNobody(reference, registry, `is shown by ${registry} to no anonymous caller`, puller);
+          return ofNobody(reference, registry, `is not shown by ${registry} to anonymous callers`, puller);
         case 'login':
           return {
             subject: 'image',

@@ -37,7 +37,7 @@ export interface BackendFit {
 export interface AdmitOptions {
   /** Of dispatcher.yaml: what they were granted is theirs also where no registration of theirs is in force. */
   readonly tenants?: readonly TenantEntry[] | undefined;
-  /** What registrations that are set aside ask for: their jobs are refused meanwhile, and nobody else's. */
+  /** What registrations that are set aside ask for: their jobs are refused meanwhile, and only theirs. */
   readonly setAside?: readonly JobClaims[];
   /**
    * The provider behind a registration's backend. Undefined where it is not known (its module not loaded yet): the
@@ -237,8 +237,8 @@ function noBackend(
     reason: `no backend of registration ${quote(registration.name)} can run ${inWords(wish)}: ${why}`,
     cure:
       placement === undefined
-        ? `Ask for what a backend named above can run, or ask whoever owns registration ${quote(registration.name)} for another backend.`
-        : `Take a region that a backend is in, or ask whoever owns registration ${quote(registration.name)} for a backend there.`,
+        ? `Ask for what a backend named above can run, or ask the owner of registration ${quote(registration.name)} for another backend.`
+        : `Take a region that a backend is in, or ask the owner of registration ${quote(registration.name)} for a backend there.`,
   };
 }
 
@@ -271,7 +271,7 @@ const REPOSITORY_RUNNER_GROUP = 'Default';
 
 function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
   if (wish.bucket === undefined) return wish;
-  // A port's colon is none of a folder's characters, and no host has an underscore.
+  // A colon (before a port) is not allowed in a folder's name, and no host has an underscore.
   const host = job.host.replace(':', '_');
   return { ...wish, bucketPrefix: `${host}/${job.owner}/${job.repository}`.toLowerCase() };
 }
@@ -329,7 +329,7 @@ function judgeSize(labels: readonly JobLabel[]): Objection | undefined {
   if (labels.length > MOST_LABELS) {
     return {
       code: 'too-many-labels',
-      reason: `the job has ${labels.length} labels, and GitHub registers a runner with ${MOST_LABELS} at the most`,
+      reason: `the job has ${labels.length} labels, and GitHub registers a runner with at most ${MOST_LABELS}`,
       cure: 'Use fewer labels, or the one-label form `shr=<unique>/cpu=4/…`.',
     };
   }
@@ -359,7 +359,7 @@ function tied(registrations: readonly JobClaims[], job: JobSubject): Admission {
     registration: first?.name ?? '',
     code: 'ambiguous-registration' satisfies RefusalCode,
     reason: `${names} claim the jobs of ${job.owner}/${job.repository} with these labels with the same right`,
-    cure: 'Whoever runs the dispatcher gives one of them a higher `priority`, or other labels; `shr validate` names such ties.',
+    cure: 'Ask the operator of the dispatcher to give one of them a higher `priority`, or other labels; `shr validate` names such ties.',
   };
 }
 
@@ -373,7 +373,7 @@ function setAside({ name }: JobClaims): Admission {
   };
 }
 
-/** All of them at once: nobody should meet the second obstacle after clearing the first. */
+/** All of them at once, so that clearing the first does not reveal a second. */
 function refused(registration: Pick<Registration, 'name'>, objections: readonly Objection[]): Admission {
   const [first] = objections;
   return {

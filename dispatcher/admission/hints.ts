@@ -4,7 +4,7 @@ import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
 import { nearest } from '../labels/nearest.ts';
 
-/** Labels named in a reason at the most. */
+/** The most labels that a reason names. */
 export const NAMED = 5;
 
 /** For labels that are neither the registration's own, nor built in, nor overrides. `own`: what it listens to, case folded. */

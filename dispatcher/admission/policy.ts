@@ -47,7 +47,7 @@ export type PolicyAnswer =
 
 /** Where the cure of a denied override lies. */
 function ask(registration: Registration, field: string): string {
-  return `or ask whoever owns registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
+  return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
 }
 
 /**
@@ -157,7 +157,7 @@ function upTo(
   const unit = inMiB ? ` Memory is in GiB: ${asked.value} MiB are ${quote(`memory-${asked.value / 1024}`)}.` : '';
   return {
     code: 'over-limit',
-    reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} allows ${inWords(most)} at the most`,
+    reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} allows at most ${inWords(most)}`,
     cure: `Ask for ${inWords(most)} or less, ${ask(registration, field)} higher.${unit}`,
   };
 }
@@ -245,7 +245,7 @@ function unknownName(
     reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
     cure:
       guess === undefined
-        ? `Name one of them or remove ${partOf(asked)}, or ask whoever owns registration ${quote(registration.name)} for a ${what} of that name.`
+        ? `Name one of them or remove ${partOf(asked)}, or ask the owner of registration ${quote(registration.name)} for a ${what} of that name.`
         : `Did you mean ${quote(spelled(asked, guess))}?`,
   };
 }
@@ -275,7 +275,7 @@ function resolveImage(
     objections.push({
       code: 'no-image',
       reason: `registration ${quote(registration.name)} has no default image, and the job names none`,
-      cure: `Add a label such as ${quote('img-NAME')}, or ask whoever owns the registration to set ${quote('defaults.image')}.`,
+      cure: `Add a label such as ${quote('img-NAME')}, or ask the owner of the registration to set ${quote('defaults.image')}.`,
     });
     return undefined;
   }
@@ -291,7 +291,7 @@ function resolveImage(
       reason: `${quote(asked.label)} names no image of registration ${quote(registration.name)} (named images: ${list}), and it has no repository that ${quote(asked.value)} could be a tag of`,
       cure:
         guess === undefined
-          ? `Name one of its images, or ask whoever owns the registration to set ${quote('imageRepository')} or ${quote('images')}.`
+          ? `Name one of its images, or ask the owner of the registration to set ${quote('imageRepository')} or ${quote('images')}.`
           : `Did you mean ${quote(spelled(asked, guess))}?`,
     });
     return undefined;

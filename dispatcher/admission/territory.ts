@@ -1,6 +1,6 @@
 /**
  * Whose a repository is. Pure. The grant that names it most closely decides: the repository itself, a glob on it, its
- * owner, and last `"*"`, which reaches nothing that somebody else has. Tenants that were granted the same owner share its
+ * owner, and last `"*"`, which does not reach what other tenants have. Tenants that were granted the same owner share its
  * repositories, each with labels of its own: one label in one repository belongs to one tenant.
  */
 import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
@@ -37,7 +37,7 @@ export class Territory {
   /** Owners and repositories that the platform's own registrations claim, with the name of one that does. */
   readonly #platform = new Map<string, string>();
 
-  /** Without tenants nothing is anybody's, and every registration gets what it claims. */
+  /** Without tenants there is no ownership, and every registration gets what it claims. */
   constructor(tenants: readonly TenantEntry[] | undefined, registrations: readonly PlatformRegistration[]) {
     const grants = new Map<string, Grant>();
     for (const { grant } of [...registrations, ...(tenants ?? [])]) {

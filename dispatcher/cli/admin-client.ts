@@ -108,7 +108,7 @@ export class AdminClient {
           accept: 'application/json',
           ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token.reveal()}` }),
         },
-        // A redirect would carry the token to somebody else.
+        // A redirect would carry the token to another host.
         redirect: 'error',
         signal: abort.signal,
       });

@@ -1,4 +1,4 @@
-/** `shr explain`: what a job with these labels in this repository would get, or why not. Asks nobody, starts nothing. */
+/** `shr explain`: what a job with these labels in this repository would get, or why not. Works from the files alone. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadProvider } from '../../providers/index.ts';

@@ -1,4 +1,4 @@
-/** The providers of one registration, to ask them what a wish becomes. They call nobody for that. */
+/** The providers of one registration, to ask them what a wish becomes, which takes no remote call. */
 import type { Provider } from '../../providers/provider.ts';
 import { createBackends } from '../backends.ts';
 import { systemClock, systemRandom } from '../clock.ts';

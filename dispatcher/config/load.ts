@@ -1,6 +1,6 @@
 /**
  * The whole configuration from its files and the environment, with every problem at once: file, line, what to do. A
- * mistake in dispatcher.yaml is everybody's; one in a registration sets that registration aside, and no other.
+ * mistake in dispatcher.yaml concerns all; one in a registration sets that registration aside, and no other.
  */
 import { dirname, join, resolve } from 'node:path';
 import { Territory } from '../admission/territory.ts';

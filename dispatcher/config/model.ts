@@ -75,7 +75,7 @@ export interface Backend {
 export interface Grant {
   readonly tenant: string;
   readonly hosts: readonly string[];
-  /** `*`: every owner that nobody else was granted. */
+  /** `*`: every owner that no other tenant was granted. */
   readonly owners: readonly string[];
   readonly enterprises: readonly string[];
   /** Globs `owner/name`; the owner is written out. */

@@ -88,7 +88,7 @@ export class Reading {
     this.#add(path, () => this.finding(path, message, cure));
   }
 
-  /** With its place, for somebody else's list. */
+  /** With its place, for a list kept elsewhere. */
   finding(path: Path, message: string, cure: string): Problem {
     const original = originalPath(path, this.#kept);
     return this.#finding(original, message, cure, this.#yaml.placeOf(original));
@@ -177,7 +177,7 @@ export class Reading {
     return new Secret(value);
   }
 
-  /** One that is made for us alone, and tried out at our own door: a short one does not keep anybody out. */
+  /** A secret made for us alone, which strangers can guess at as often as they like: a short one does not hold. */
   chosenSecret(path: Path, value: string): Secret {
     if (this.isReference(path) && !this.unresolved(path) && value.length < SHORTEST_SECRET) {
       this.problem(

@@ -57,7 +57,7 @@ export async function resolveReferences(
   }
 
   async function resolveText(text: string, path: Path): Promise<string> {
-    // Most texts are none, and need no turn of the event loop.
+    // Most texts are not references, and need no turn of the event loop.
     const resolution = text.includes('${') ? await resolve(text) : NO_REFERENCE;
     if (resolution.outcome === 'none') return text;
     references.set(formatPath(path), resolution.outcome === 'value');

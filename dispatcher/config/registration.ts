@@ -317,7 +317,7 @@ function takeSharedBackend(
   }
   const most = shared.maxRunners ?? Number.POSITIVE_INFINITY;
   if (file.maxRunners !== undefined && file.maxRunners > most) {
-    reading.problem([...path, 'maxRunners'], `the backend \`${use}\` has ${most} at the most`, 'Lower it.');
+    reading.problem([...path, 'maxRunners'], `the backend \`${use}\` has at most ${most}`, 'Lower it.');
   }
   return { ...shared, name, maxRunners: file.maxRunners ?? Math.min(most, defaultMaxRunners), shared: true };
 }
@@ -360,7 +360,7 @@ function policyOf(reading: Reading, file: RegistrationFile['policy'], imageRepos
   return policy;
 }
 
-/** Each label of a job may be compared with each of them, on the thread that serves everybody. */
+/** Each label of a job may be compared with each of them, on the thread that serves all tenants. */
 function boundGlobs(reading: Reading, policy: Policy): void {
   const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
   const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);

@@ -64,7 +64,7 @@ const image = matching(
   'an image reference is written like ghcr.io/acme/runner:2.335',
 );
 const globs = z.array(z.string().min(1).max(512)).max(1000);
-const runners = z.int().min(1, 'at least 1').max(10_000, 'GitHub holds 10,000 runners in a group at the most');
+const runners = z.int().min(1, 'at least 1').max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
 const reference = z.string().min(1).max(65_536);
 const secret = reference
   .describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.')

@@ -98,7 +98,7 @@ export async function readBackend(
     readonly provider: ProviderLookup;
     readonly unsafeProcessBackend: boolean;
     readonly defaultMaxRunners: number;
-    /** Written by somebody who is not to act as the dispatcher. */
+    /** Written by a tenant, who must not act as the dispatcher. */
     readonly ofTenant: boolean;
   },
 ): Promise<Backend | undefined> {

@@ -88,7 +88,7 @@ export class BudgetGate {
     return this.#budget.levels(this.#clock.now());
   }
 
-  /** Lets go whoever may. Strictly by urgency where the limit is shared: a cheap sweep does not overtake a launch. */
+  /** Lets go the calls that may. Strictly by urgency where the limit is shared: a cheap sweep does not overtake a launch. */
   #pump(): void {
     this.#cancelWake();
     this.#cancelWake = () => {};

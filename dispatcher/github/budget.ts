@@ -21,7 +21,7 @@ export const purposes = ['launch', 'drain', 'verify', 'sweep'] as const satisfie
  */
 const SHARE = { launch: 1, drain: 0.8, verify: 0.5, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
 
-/** Of the hour's requests, what a purpose leaves to more urgent ones, whoever used the rest: others may share the credential. */
+/** Of the hour's requests, what a purpose leaves to more urgent ones, also where others that share the credential used the rest. */
 const RESERVE = { launch: 0, drain: 0.05, verify: 0.1, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
 
 export interface BudgetLimits {
@@ -127,7 +127,7 @@ export class RegistrationWindows {
   }
 }
 
-/** The hour of one class of endpoints. Without a report from GitHub (GHES may have no limits) it holds nobody back. */
+/** The hour of one class of endpoints. Without a report from GitHub (GHES may have no limits) it does not hold calls back. */
 class Hour {
   #limit: number | undefined;
   #remaining = 0;

@@ -117,7 +117,7 @@ class TokenAuthorization implements Authorization {
   }
 }
 
-/** The configuration refuses credentials for another host. This is the second lock: they are not even read. */
+/** A second check behind the configuration's: credentials for another host are not even read. */
 class StrayAuthorization implements Authorization {
   readonly #home: string;
   readonly #host: string;

@@ -20,7 +20,7 @@ export async function withDeadline<T>(
   parent?.addEventListener('abort', forward, { once: true });
   try {
     if (parent?.aborted) forward();
-    // When aborted already, nothing may start: a request that nobody waits for could still take effect.
+    // When aborted already, nothing may start: an abandoned request could still take effect.
     return await (controller.signal.aborted ? aborted : Promise.race([work(controller.signal), aborted]));
   } finally {
     cancel();

@@ -18,7 +18,7 @@ export interface SkewLog {
 }
 
 /**
- * A difference below this is none: the header tells whole seconds, an answer takes its time, and an App's token is valid
+ * A smaller difference is ignored: the header tells whole seconds, an answer takes its time, and an App's token is valid
  * from a minute before our time (app-jwt.ts).
  */
 export const TOLERATED_SKEW_MS = 30_000;

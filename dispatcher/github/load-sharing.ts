@@ -61,7 +61,7 @@ function isTheMembersOwn({ kind }: GithubError): boolean {
   return kind === 'unauthorized' || kind === 'forbidden' || kind === 'rate-limited';
 }
 
-/** Of several refusals the one that passes first; a limit passes by itself, and wins over what somebody has to mend. */
+/** Of several refusals the one that passes first; a limit passes by itself, and wins over what needs a person. */
 function sooner(one: GithubError | undefined, other: GithubError): GithubError {
   if (one === undefined) return other;
   const waitOf = (error: GithubError) =>

@@ -351,7 +351,7 @@ async function readRepository(
   return answer.data;
 }
 
-/** `web` or `acme/web`; without an owner to complete it, a bare name is nobody's. */
+/** `web` or `acme/web`; without an owner to complete it, a bare name has no owner. */
 function namesIn(names: readonly string[], owner: string | undefined): readonly Name[] {
   return names.flatMap((name) => {
     const slash = name.indexOf('/');

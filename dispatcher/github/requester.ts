@@ -74,7 +74,7 @@ export interface RequesterOptions {
   readonly random: Random;
 }
 
-/** Whoever makes calls: one credential, or several that share the load. */
+/** Makes the calls: one credential, or several that share the load. */
 export interface Caller {
   /** Rejects with GithubError only. */
   call<T>(call: Call<T>): Promise<Answer<T>>;

@@ -80,7 +80,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
       if (!isLoopback(host) && !hasToken(options.token)) {
         throw new AdminProblem(
           500,
-          `the admin listener would be open to everybody who reaches ${host}`,
+          `the admin listener would be open to every client that reaches ${host}`,
           'give it a token (adminToken of dispatcher.yaml), or let it listen on 127.0.0.1',
         );
       }
@@ -117,7 +117,7 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits, door: Admi
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
-  // Open to everybody, and it touches the ledger: those who ask at the same time share one look.
+  // Open to all, and it touches the ledger: simultaneous requests share one look.
   let looking: ReturnType<typeof options.readiness> | undefined;
   app.get('/readyz', async (_request, response) => {
     looking ??= options.readiness().finally(() => {

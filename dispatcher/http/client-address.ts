@@ -1,6 +1,6 @@
 /**
  * Whose connection it is. Behind an ingress every connection comes from the ingress, and the sender's address stands in a
- * header that anybody can write: it is believed only as far as listed proxies have handed it on.
+ * header that any sender can write: it is believed only as far as listed proxies have handed it on.
  */
 import { BlockList, isIP } from 'node:net';
 import { networkOf } from '../config/network.ts';
@@ -10,7 +10,7 @@ export class TrustedProxies {
   readonly #list = new BlockList();
   readonly #some: boolean;
 
-  /** Each entry is one for `networkOf`: the configuration sees to it. */
+  /** `networkOf` can read each entry: the configuration has checked it. */
   constructor(entries: readonly string[]) {
     for (const entry of entries) {
       const network = networkOf(entry);
@@ -20,7 +20,7 @@ export class TrustedProxies {
     this.#some = entries.length > 0;
   }
 
-  /** IPv4 addresses in IPv6 clothes (`::ffff:10.0.0.1`) are the IPv4 ones. */
+  /** IPv4 addresses written as IPv6 (`::ffff:10.0.0.1`) are the IPv4 ones. */
   has(address: string): boolean {
     if (!this.#some) return false;
     const version = isIP(address);

@@ -1,6 +1,6 @@
 /**
- * Who guesses at the admin token. The right one is always let in at once, so that nobody can lock operators out who come
- * from the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
+ * Senders that guess at the admin token. The right one is always let in at once, so that a guesser cannot lock out operators
+ * at the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
  */
 
 import { backoffMs } from '../backoff.ts';

@@ -3,7 +3,7 @@
 /**
  * - `recorded`: durable in the ledger. `duplicate`: was so already.
  * - `ping`, `not-ours`, `no-job`, `unknown-status`: well signed, and nothing to write.
- * - `unsigned`, `bad-signature`, `no-secret`: nobody that we know said this.
+ * - `unsigned`, `bad-signature`, `no-secret`: not signed by a sender that we know.
  * - `foreign`: well signed, but about a repository that the secret does not speak for.
  * - `overloaded`: too many wait for the ledger. `ledger-unavailable`: the ledger takes nothing now.
  * - `over-rate`: the endpoint is at its bound of deliveries a minute.
@@ -65,6 +65,6 @@ export interface IntakeMetrics {
 
 /**
  * GitHub retries nothing by itself, but redelivery and whatever proxy stands before us do. Long enough for a full queue
- * to drain many times over, short enough for nobody to wait in vain.
+ * to drain many times over, short enough for an early retry.
  */
 export const retryAfterSeconds = 5;

@@ -21,7 +21,7 @@ const AT_ONCE = 4;
 /** After a loss others follow: one look for all of them, but not later than the longest. */
 const SETTLE_MS = 5_000;
 const LONGEST_SETTLE_MS = 30_000;
-/** Half a request can be anybody's: strangers must not have us ask GitHub more often than we would anyway. */
+/** Half a request can come from anywhere: strangers must not have us ask GitHub more often than we would anyway. */
 const UNVERIFIED_EVERY_MS = 300_000;
 const RETRIES_MS = [5_000, 15_000, 60_000, 300_000] as const;
 

@@ -29,7 +29,7 @@ export interface HookHeaders {
   readonly enterpriseHost: string | undefined;
 }
 
-/** Each try costs an HMAC over the whole body, which anybody can ask for. */
+/** Each try costs an HMAC over the whole body, which any sender can cause. */
 const maxCandidates = 2;
 
 /**

@@ -83,7 +83,7 @@ export class GroupCommit {
     this.#working = false;
   }
 
-  /** An equal share of each endpoint, then what room is left; whoever was first comes last in the next group. */
+  /** An equal share of each endpoint, then what room is left; the first of this group comes last in the next. */
   #nextGroup(): readonly Waiting[] {
     const group: Waiting[] = [];
     while (group.length < this.#options.maxGroup && this.#queues.size > 0) {
@@ -116,7 +116,7 @@ export class GroupCommit {
     for (const waiting of group) await this.#commit([waiting]);
   }
 
-  /** Answers the failure, or undefined after everybody in the group was settled. */
+  /** Answers the failure, or undefined after all of the group were settled. */
   async #attempt(group: readonly Waiting[]): Promise<unknown> {
     const { ledger, clock, metrics, onRecorded } = this.#options;
     const startedAtMs = clock.now();

@@ -9,7 +9,7 @@ export type LossCause = 'connections' | 'memory' | 'slow' | 'rate' | 'queue' | '
 
 export interface Loss {
   readonly cause: LossCause;
-  /** False: its signature was not looked at; anybody can have sent it. */
+  /** False: its signature was not checked, so any sender is possible. */
   readonly verified: boolean;
   /** Who said it; of an unverified one, who may have. */
   readonly speakers: readonly Speaker[];

@@ -142,7 +142,7 @@ class Pass {
     }
   }
 
-  /** The failure as that repository's or owner's own affair; undefined when it is everybody's. */
+  /** The failure as that repository's or owner's own affair; undefined when it concerns all of them. */
   #own({ owner, repository }: PolledRepository, error: unknown): PollFailure | undefined {
     if (!(error instanceof GithubError) || this.#input.signal.aborted) return undefined;
     const about = `${owner}/${repository}`;
@@ -152,7 +152,7 @@ class Pass {
       case 'rate-limited':
         return this.#input.source.ownersApart ? { about: owner, error: aboutOwner(error, owner) } : undefined;
       case 'transient':
-        // An answer in a shape that we do not know is the repository's own; none at all may be everybody's.
+        // An answer in a shape that we do not know is the repository's own; none at all may concern all of them.
         if (error.status === undefined || error.status >= 500) this.#troubles += 1;
         return this.#troubles < TROUBLES_IN_A_ROW ? { about, error } : undefined;
       case 'forbidden':

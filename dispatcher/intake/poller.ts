@@ -29,7 +29,7 @@ export interface PollerOptions {
     info(event: string, fields?: Readonly<Record<string, unknown>>): void;
     warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
   };
-  /** So many jobs have changed: somebody should look. */
+  /** Called with how many jobs have changed. */
   readonly onRecorded: (changed: number) => void;
 }
 

@@ -9,7 +9,7 @@
  * | 404 | no such endpoint |
  * | 429 | the endpoint is at its bound of deliveries a minute |
  * | 415 | not `application/json`, or compressed |
- * | 401 | no `X-Hub-Signature-256`, or nobody here could have signed it |
+ * | 401 | no `X-Hub-Signature-256`, or it does not match any secret here |
  * | 413 | longer than the limit, announced or met |
  * | 400 | in pieces of a few bytes |
  * | 503, 408 | the oldest unfinished one when places or memory run out, or too slow |
@@ -24,7 +24,7 @@
  * | 202 / 200 | recorded / recorded before |
  * | 503, 500 | the ledger does not take it |
  *
- * 403, although it marks the delivery failed: somebody set up a hook, or a tenant's claim, that cannot work, and the
+ * 403, although it marks the delivery failed: a hook was set up, or a tenant's claim, that cannot work, and the
  * failed delivery with its reason is where they will look. A foreign event needs no such check: nothing is read of it.
  *
  * An unknown status writes nothing, so that its redelivery after an upgrade is not taken for a double.
@@ -156,7 +156,7 @@ export function createIntake(options: IntakeOptions): Intake {
     return buffered + bytes <= limits.maxBufferedBytes;
   }
 
-  /** The one that asks may be the oldest itself: then it was turned away, and its room is nobody's. */
+  /** The one that asks may be the oldest itself: then it was turned away, and its room is free. */
   function allowanceOf(asks: () => boolean) {
     return {
       reserve(bytes: number) {
@@ -322,7 +322,7 @@ export function createIntake(options: IntakeOptions): Intake {
   return { receive };
 }
 
-/** Anybody can send what nobody signed: one log line for each kind in ten seconds, the metrics count them all. */
+/** Any sender can post unsigned requests: one log line for each kind in ten seconds, the metrics count them all. */
 class Quietly {
   readonly #clock: Clock;
   readonly #log: Log;

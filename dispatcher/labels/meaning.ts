@@ -28,7 +28,7 @@ export function meantGibibytes(value: string): string | undefined {
   if (/^(?:|g|gb|gi|gib|gig|gigs)$/.test(read.unit)) return plain(read.number);
   if (/^(?:t|tb|ti|tib)$/.test(read.unit)) return plain(read.number * 1024);
   if (!/^(?:m|mb|mi|mib)$/.test(read.unit)) return undefined;
-  // Thousands of MB are meant as GB: 4000MB is nobody's 3.906 GiB.
+  // Thousands of MB are meant as GB: 4000MB is not meant as 3.906 GiB.
   return plain(read.number >= 1000 && read.number % 1000 === 0 ? read.number / 1000 : read.number / 1024);
 }
 

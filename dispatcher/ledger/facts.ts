@@ -79,7 +79,7 @@ export function jobKey({ host, owner, repository, jobId }: JobIdentity): string 
 export const PLATFORM = '';
 
 /**
- * Whether two registrations belong to different tenants, so that the webhook secret of one is no authority on the jobs
+ * Whether two registrations belong to different tenants, so that the webhook secret of one has no authority over the jobs
  * of the other. The configuration knows; without tenants all registrations are the platform's own.
  */
 export type AreStrangers = (registration: string, other: string) => boolean;
@@ -87,7 +87,7 @@ export type AreStrangers = (registration: string, other: string) => boolean;
 export const neverStrangers: AreStrangers = () => false;
 
 /**
- * Whether this word on a job or runner of the registration is only a tenant's claim. What GitHub itself answered is none,
+ * Whether this word on a job or runner of the registration is only a tenant's claim. What GitHub itself answered is not,
  * with whatever credential it was asked (`apiUrl` is the platform's to set), and neither is what the platform's own
  * webhook brought: a tenant knows the secret of its own webhook alone, and can sign with it what it likes.
  */

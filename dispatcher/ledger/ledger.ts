@@ -98,7 +98,7 @@ export interface RunnerRow {
   readonly createdAtMs: number;
   /** When the present state's time is up; null where it has no limit. */
   readonly deadlineAtMs: number | null;
-  /** When somebody should look at it next; null when gone. */
+  /** When it is visited next; null when gone. */
   readonly nextCheckAtMs: number | null;
   /** The process that works on its launch. A `creating` row of another incarnation is to be recovered. */
   readonly incarnation: string;
@@ -275,7 +275,7 @@ export interface Retention {
   readonly deliveriesMs: number;
   readonly jobsMs: number;
   readonly runnersMs: number;
-  /** History rows kept at the most, whatever their age. */
+  /** The most history rows that are kept, whatever their age. */
   readonly maxJobs: number;
   readonly maxRunners: number;
 }
@@ -313,7 +313,7 @@ export interface Ledger {
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */
   expireJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
-  /** The job is no demand any more, whatever GitHub calls it, until its status changes. */
+  /** The job no longer counts as demand, whatever GitHub calls it, until its status changes. */
   setJobAside(key: string, words: JobWords): Promise<void>;
   /** What befell the job, for people. Nothing else of it changes. */
   explainJob(key: string, words: JobWords): Promise<void>;

@@ -68,7 +68,7 @@ export function isUnconfirmed(
   return isStrangersWord(row.registration, { source: row.statusSource, toldBy: row.statusToldBy }, areStrangers);
 }
 
-/** All that is known is what a tenant's webhook claimed, and this is the first word of somebody who has to know. */
+/** All that is known is what a tenant's webhook claimed, and this is the first word of a source with authority. */
 function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrangers): boolean {
   if (isUnconfirmed(row, areStrangers)) return true;
   if (row.registration !== null || row.statusSource !== 'webhook' || row.statusToldBy === null) return false;
@@ -89,7 +89,7 @@ function strangersDoubt(row: JobRow, fact: JobFact): Partial<JobRow> {
   return settledLately ? {} : { disputed: true };
 }
 
-/** Before a job is admitted nobody knows whose it is: where two registrations' webhooks differ on it, a GET decides. */
+/** Before a job is admitted its owner is unknown: where two registrations' webhooks differ on it, a GET decides. */
 function rivalsDoubt(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
   if (row.registration !== null || row.statusSource !== 'webhook' || fact.source !== 'webhook') return {};
   const differ = row.status !== fact.status && row.statusToldBy !== fact.toldBy;

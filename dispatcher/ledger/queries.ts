@@ -179,7 +179,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     ),
 );
 
-/** Times of open jobs that have not come yet become now; a GET in the future is none. */
+/** Times of open jobs that have not come yet become now; a GET in the future never happened. */
 export function cutJobsToNow(builder: Builder, nowMs: number): Query {
   const now = sql.lit(nowMs);
   const cut = (column: string) =>
@@ -306,7 +306,7 @@ export function disputedJobs(builder: Builder, limit: number): Query {
   );
 }
 
-/** The newest first: an older one that nobody else has told of meanwhile is the less likely to exist. */
+/** The newest first: an older one that no other source has confirmed meanwhile is less likely to exist. */
 export function unconfirmedJobs(builder: Builder, limit: number): Query {
   return builder
     .selectFrom('jobs')

@@ -1,4 +1,4 @@
-/** The door of the database: values become columns, and what comes out is checked before anybody trusts it. */
+/** The door of the database: values become columns, and what comes out is checked before it is used. */
 import { z } from 'zod';
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';

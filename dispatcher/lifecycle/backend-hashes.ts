@@ -4,7 +4,7 @@ import type { Registration } from '../config/model.ts';
 
 /**
  * By backend name. The options hold secrets, and the ledger keeps the hash: the key is made of the registration's own
- * credentials for GitHub, which the ledger does not hold, so that nobody can try out passwords against it.
+ * credentials for GitHub, which the ledger does not hold, so that it cannot be used to try out passwords.
  */
 export function backendHashes({ backends, credentials }: Registration): ReadonlyMap<string, string> {
   const secret = credentials.kind === 'token' ? credentials.token : credentials.privateKey;

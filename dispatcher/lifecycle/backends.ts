@@ -1,7 +1,7 @@
 /**
  * Which backends may be tried now, and how many launches each may have in flight. Failures count, and breakers close
  * them, per registration, backend and (where the failure is about them) image and shape: labels such as `sid-…` make
- * every job its own lane, so a lane is no place to count.
+ * every job its own lane, so counting by lane would be useless.
  */
 import type { LaneSpec } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
@@ -66,7 +66,7 @@ export interface Launched {
 
 interface Load {
   inFlight: number;
-  /** Launches in flight at the most: halved when the service throttles, one more after each success. */
+  /** The most launches in flight: halved when the service throttles, one more after each success. */
   window: number;
   lastSuccessMs: number | null;
 }
@@ -85,7 +85,7 @@ export interface BackendsOptions {
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
   readonly registrations: ReadonlyMap<string, ReadonlyMap<string, string>>;
-  /** Somebody else who launches under our id. */
+  /** Another dispatcher that launches under our id. */
   readonly others: { obstacle(registration: string, backend: string): string | undefined };
 }
 
@@ -276,7 +276,7 @@ export class Backends {
     });
   }
 
-  /** An operator says that what was amiss is mended. Answers what was closed; undefined where there is no such backend. */
+  /** An operator says that the cause is mended. Answers what was closed; undefined where there is no such backend. */
   async reset(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined> {
     const chosen = [...this.#names].filter(
       ([, place]) => place.registration === registration && (backend === undefined || place.backend === backend),

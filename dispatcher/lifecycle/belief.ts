@@ -1,5 +1,5 @@
 /**
- * What a listing may say. Tags are written by whoever owns the account: a tenant can put another tenant's runner, or
+ * What a listing may say. Tags are written by the owner of the account: a tenant can put another tenant's runner, or
  * another scope, into the tags of a container of its own. So a backend's listing speaks only for runners that were
  * placed there, and for new ones only within its registration's claim. Pure.
  */

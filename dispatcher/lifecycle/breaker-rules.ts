@@ -30,7 +30,7 @@ export interface Rule {
 
 /** A refusal that has lasted this long is taken for the truth: the jobs are refused. */
 export const REFUSAL_STANDS_MS = 30 * MINUTE;
-/** A failure that nobody tried again for this long, beyond its pause, says nothing about what came before the next one. */
+/** A failure that was not tried again for this long, beyond its pause, says nothing about what came before the next one. */
 const FORGOTTEN_MS = 30 * MINUTE;
 
 const doubling = (firstMs: number, mostMs: number): readonly number[] => {
@@ -61,7 +61,7 @@ const REFUSED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, 
 /** The service takes the launch, and finds out later that it cannot pull the image. */
 const UNPULLED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'online' };
 
-/** Undefined where the failure says nothing about the backend. `unfit` is no doubt and needs no rule: see Backends. */
+/** Undefined where the failure says nothing about the backend. `unfit` is certain and needs no rule: see Backends. */
 export function ruleFor(kind: FailureKind): Rule | undefined {
   switch (kind) {
     case 'capacity':

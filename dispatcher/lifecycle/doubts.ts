@@ -1,5 +1,5 @@
 /**
- * Reads jobs at GitHub because of what somebody said who may have made it up. Always with the credential of the
+ * Reads jobs at GitHub when a source that may have made it up says something surprising. Always with the credential of the
  * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
  */
 
@@ -119,7 +119,7 @@ export class Doubts {
   }
 }
 
-/** It keeps its registration: should it exist after all, the first word of somebody who knows has it admitted again. */
+/** It keeps its registration: should it exist after all, the first word of a source with authority has it admitted again. */
 function madeUp({ key, version, registration }: JobRow) {
   return {
     key,

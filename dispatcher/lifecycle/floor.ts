@@ -11,7 +11,7 @@ export interface Floor {
   now(): number;
   /** False once the engine stops: long work ends at the next chance. */
   working(): boolean;
-  /** Held by whoever counts live runners in order to add one. */
+  /** Held while live runners are counted in order to add one. */
   readonly counting: Lock;
   /** The lane's counts changed: plan it again. */
   laneChanged(laneKey: string): void;

@@ -24,7 +24,7 @@ export class InstanceView {
   async list(provider: Provider): Promise<InstanceListing> {
     const atMs = this.#now();
     const known = this.#listings.get(provider);
-    // From the future: the clock was set back, and how old it is nobody knows.
+    // Listing is newer than now: the clock went backwards, so treat it as stale.
     if (known !== undefined && known.atMs <= atMs && atMs - known.atMs <= MAX_AGE_MS) return await known.listing;
     const listing = provider.list({ dispatcher: this.#dispatcher }).then((instances) => ({ atMs, instances }));
     this.#listings.set(provider, { atMs, listing });

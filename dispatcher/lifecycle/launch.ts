@@ -29,7 +29,7 @@ export interface Launch {
   readonly backends: readonly string[];
 }
 
-/** The life of an instance that nobody limited: GitHub's own limit for a job (5 days), and an hour around it. */
+/** The life of an instance without a limit of its own: GitHub's own limit for a job (5 days), and an hour around it. */
 export const LONGEST_LIFE_MS = (5 * 24 + 1) * 3_600_000;
 const TRANSIENT_TRIES = 5;
 const TRANSIENT_FIRST_MS = 1000;
@@ -81,7 +81,7 @@ export async function launchRunner(
         continue;
       }
 
-      // Somebody had the name at a backend before this one: it may be the same account.
+      // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
       const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, deadlineAtMs, nameIsNew);
       switch (outcome.kind) {

@@ -52,12 +52,12 @@ export type RunnerEvent =
   | { readonly kind: 'credentials-refused'; readonly failure: Failure }
   | { readonly kind: 'step-failed'; readonly failure: Failure; readonly retryAfterMs?: number };
 
-/** What somebody says of a job and the runner that GitHub gave it to. */
+/** What a source says of a job and the runner that GitHub gave it to. */
 export interface JobWord {
   readonly jobKey: string;
   /**
    * `read`: GitHub answered so when it was asked for this job. `stranger`: the webhook of a registration that is not the
-   * runner's, whose secret somebody else knows. `told`: everything else.
+   * runner's, whose secret another tenant knows. `told`: everything else.
    */
   readonly word: 'told' | 'stranger' | 'read';
   /** The job that the runner was bound to when the word came in, where GitHub says by now that it is on no such runner. */
@@ -84,10 +84,10 @@ export type Answer = { readonly read?: readonly string[] } & (
 export const CREATING_MS = 5 * MINUTE;
 /** How long a container may take to exit after its job. */
 export const FINISHING_MS = MINUTE;
-/** Misses, and the time they must span, before an instance that nobody stopped counts as absent. */
+/** Misses, and the time they must span, before an instance that we did not stop counts as absent. */
 export const PROOF_MISSES = 3;
 export const PROOF_SPAN_MS = 3 * MINUTE;
-/** A busy runner whose job nobody has named for this long has run a stranger's job, of which we hear nothing. */
+/** A busy runner whose job no source has named for this long has run a stranger's job, of which we hear nothing. */
 export const NAMELESS_MS = 10 * MINUTE;
 /** How long an instance that a crash left pending may take to come online. */
 export const RECOVERED_PENDING_MS = 2 * MINUTE;
@@ -122,7 +122,7 @@ export function step(runner: RunnerRow, event: RunnerEvent, context: MachineCont
     : answer;
 }
 
-/** A launch begins when a provider is called: a registration that GitHub refused is none. */
+/** A launch begins when a provider is called: a registration that GitHub refused does not count. */
 function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   const after = { ...runner, ...taken.patch };
   const uncalled = runner.githubRunnerId === null && runner.instanceState === 'none';
@@ -395,7 +395,7 @@ function stockCame(runner: RunnerRow, context: MachineContext): RunnerPatch {
 
 /**
  * Found after a crash in mid-launch. What is still pending may have lost the second half of its launch with the process
- * that knew its secret, and would be pending for ever: it gets less time than a launch that somebody looks after.
+ * that knew its secret, and would be pending for ever: it gets less time than a launch that this process owns.
  */
 function recovered(
   runner: RunnerRow,
@@ -561,7 +561,7 @@ function onJobStarted(runner: RunnerRow, event: JobWord, context: MachineContext
   }
 }
 
-/** Whoever said that the job is done was wrong: GitHub, asked for it, says that it runs. */
+/** The word that the job is done was wrong: GitHub, asked for it, says that it runs. */
 function notDone(runner: RunnerRow, context: MachineContext, patch: RunnerPatch): Answer {
   return backToBusy(runner, 'GitHub says that its job still runs', context, { ...patch, ...UNFINISHED });
 }

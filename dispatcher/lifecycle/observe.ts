@@ -182,7 +182,7 @@ async function lookAtGithub(
       return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
     }
     if (runner.state === 'busy' && runner.jobKey !== null) {
-      // An ephemeral runner leaves the list when its job ends, and when somebody deleted it in mid-job.
+      // An ephemeral runner leaves the list when its job ends, and when it was deleted in mid-job.
       verifier.ask(runner.jobKey, runner.registration);
       return runner;
     }

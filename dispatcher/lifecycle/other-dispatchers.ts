@@ -1,5 +1,5 @@
 /**
- * Whether somebody else works under our id: a second dispatcher with a ledger of its own launches a runner for each job
+ * Whether another dispatcher works under our id: a second one with a ledger of its own launches a runner for each job
  * that we launch one for. Told by instances that carry our id and an incarnation that our ledger does not know, made
  * after this process started. Why so: docs/decisions/incarnation-tag.md.
  */
@@ -18,7 +18,7 @@ export interface Place {
   readonly ownedByPlatform: boolean;
 }
 
-/** Somebody else's newest instance at one place. */
+/** Another dispatcher's newest instance at one place. */
 export interface OtherDispatcher extends Place {
   readonly incarnation: string;
   readonly runner: string;
@@ -54,7 +54,7 @@ export class OtherDispatchers {
     this.#ours = new Set([incarnation]);
   }
 
-  /** Before the first listing: what an earlier start of ours launched is no stranger's. */
+  /** Before the first listing: what an earlier start of ours launched is not another dispatcher's. */
   async load(): Promise<void> {
     this.#startedAtMs = this.#clock.now();
     const earlier = known.parse(parseJson((await this.#ledger.cursor(INCARNATIONS)) ?? '[]'));

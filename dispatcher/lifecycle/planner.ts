@@ -16,7 +16,7 @@ export interface LaneFacts {
 export interface PoolPlan {
   /** Lanes that need runners, and how many. */
   readonly needs: ReadonlyMap<string, number>;
-  /** Lanes with more runners than anybody needs, and how many. */
+  /** Lanes with more runners than are needed, and how many. */
   readonly surplus: ReadonlyMap<string, number>;
 }
 

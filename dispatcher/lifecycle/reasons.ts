@@ -66,7 +66,7 @@ export class Reasons {
     const obstacles = { ...(await permits.obstacles(lane, launching())), own: blockedBy(lane.key) };
     if (board.need(lane) === 0) {
       const runners = await this.#supply(lane);
-      // A runner that GitHub is asked to register is no supply yet where it refused the ones before.
+      // A runner that GitHub is asked to register does not count as supply where it refused the ones before.
       const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);
       if (trying && obstacles.github !== undefined) return obstacles.github;
       const supply = supplyReason(runners, floor.now());

@@ -78,7 +78,7 @@ async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<
   if (before === undefined) return;
   const reach = reachOf(before, tenants.get(before.registration)?.registration.claim, job);
   if (reach !== 'covered') {
-    // At debug level: what anybody with a secret can send must not fill the log.
+    // At debug level: what any holder of a secret can send must not fill the log.
     log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
     return;
   }

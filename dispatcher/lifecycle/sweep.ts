@@ -88,7 +88,7 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
     others.doubt({ registration: registration.name, backend }, instance.ref, belief.why);
     return;
   }
-  // One that another dispatcher has just launched has somebody who looks after it.
+  // One that another dispatcher has just launched is looked after there.
   if (row === undefined && !others.isTheirs(tags)) await adopt(floor, tenant, backend, instance, tags);
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;

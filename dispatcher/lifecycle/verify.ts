@@ -42,7 +42,7 @@ interface Misses {
 
 export class Verifier {
   readonly #floor: Floor;
-  /** With the registration whose credentials to use, for jobs that are nobody's. */
+  /** With the registration whose credentials to use, for jobs without a registration. */
   readonly #waiting = new Map<string, string | null>();
   /** Of those that wait: a launch waits for them. They are read first, and with a launch's share of GitHub's budget. */
   readonly #urgent = new Set<string>();

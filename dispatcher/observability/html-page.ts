@@ -4,7 +4,7 @@
 const SEARCHED_CHARACTERS = 8_000;
 const TITLE_CHARACTERS = 120;
 
-/** `an HTML page ("Unicorn! · GitHub")`; undefined where the text is no page. */
+/** `an HTML page ("Unicorn! · GitHub")`; undefined where the text is not a page. */
 export function pageOf(text: string): string | undefined {
   const head = text.slice(0, SEARCHED_CHARACTERS);
   if (

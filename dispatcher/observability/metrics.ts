@@ -1,5 +1,5 @@
 /**
- * What Prometheus reads. Counters and histograms are fed by events; gauges are computed from the ledger when somebody
+ * What Prometheus reads. Counters and histograms are fed by events; gauges are computed from the ledger when Prometheus
  * asks, so that an idle dispatcher does nothing for them. Labels are registrations, backends and kinds, never jobs,
  * runners, lanes or repositories: their number grows with use. The table of all metrics: docs/observability.md.
  */

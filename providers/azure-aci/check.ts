@@ -146,7 +146,7 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
       {
         subject: 'permissions',
         ok: false,
-        message: `the container group ${given.name} has an identity of its own (system-assigned) that nobody asked for`,
+        message: `the container group ${given.name} has an identity of its own (system-assigned) that was not requested`,
         cure: 'find the policy that adds it (az policy assignment list), exempt the resource group, and look at its roles',
       },
     ];

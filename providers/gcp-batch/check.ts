@@ -49,7 +49,7 @@ function identity({ serviceAccount, project }: GcpBatchOptions): Finding {
 
 async function secrecy(asked: Asked, { encryptionKey: key, project }: GcpBatchOptions): Promise<Finding> {
   if (key === undefined) {
-    const message = `whoever may get or list jobs in ${project} reads the JIT configuration; the option encryptionKey hides it`;
+    const message = `accounts that may get or list jobs in ${project} can read the JIT configuration; the option encryptionKey hides it`;
     return { subject: 'permissions', ok: true, message };
   }
   try {

@@ -65,7 +65,7 @@ function room(jobs: number, running: number, options: CloudRunOptions): Finding 
     subject: 'quota',
     ok: false,
     message,
-    cure: 'delete jobs that nobody needs, ask Google for more (https://cloud.google.com/run/quotas), or add a backend in another region',
+    cure: 'delete unused jobs, ask Google for more (https://cloud.google.com/run/quotas), or add a backend in another region',
   };
 }
 

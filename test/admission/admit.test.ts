@@ -189,12 +189,12 @@ describe('admission', () => {
     const closed = registration({ policy: closedPolicy });
 
     for (const [label, from, code, reason, cure] of [
-      ['cpu-64', registration(), 'over-limit', '16 cores at the most', 'policy.maxCpu'],
+      ['cpu-64', registration(), 'over-limit', 'at most 16 cores', 'policy.maxCpu'],
       ['cpu-4', closed, 'not-allowed', 'no cpu', 'policy.maxCpu'],
-      ['memory-128', registration(), 'over-limit', '64 GiB at the most', 'policy.maxMemoryGiB'],
-      ['memory-4096', registration(), 'over-limit', '64 GiB at the most', '`memory-4`'],
-      ['disk-501', registration(), 'over-limit', '500 GiB at the most', 'policy.maxDiskGiB'],
-      ['timeout-7h', registration(), 'over-limit', '6h at the most', 'policy.maxTimeout'],
+      ['memory-128', registration(), 'over-limit', 'at most 64 GiB', 'policy.maxMemoryGiB'],
+      ['memory-4096', registration(), 'over-limit', 'at most 64 GiB', '`memory-4`'],
+      ['disk-501', registration(), 'over-limit', 'at most 500 GiB', 'policy.maxDiskGiB'],
+      ['timeout-7h', registration(), 'over-limit', 'at most 6h', 'policy.maxTimeout'],
       ['timeout-1h', closed, 'not-allowed', 'no time limit', 'policy.maxTimeout'],
       ['subnet-secret', registration(), 'not-allowed', 'vsw-*', 'policy.subnets'],
       ['sg-1', closed, 'not-allowed', 'none', 'policy.securityGroups'],
@@ -202,7 +202,7 @@ describe('admission', () => {
       ['region-us-east-1', registration(), 'not-allowed', 'cn-*', 'policy.regions'],
       ['backend-main', closed, 'not-allowed', 'none', 'policy.backends'],
       ['backend-mian', registration(), 'unknown-name', '`main`', 'Did you mean `backend-main`?'],
-      ['shape-huge', registration(), 'unknown-name', 'none', 'ask whoever owns'],
+      ['shape-huge', registration(), 'unknown-name', 'none', 'ask the owner of'],
       ['arm64', closed, 'not-allowed', 'arm64', 'policy.architectures'],
       ['spot', closed, 'not-allowed', 'spot capacity', 'policy.spot'],
       ['dind', closed, 'not-allowed', 'Docker in Docker', 'policy.dockerInDocker'],

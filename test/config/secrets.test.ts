@@ -242,7 +242,7 @@ describe('a tenant’s file', () => {
       'more of a shared backend',
       '{ use: host }',
       '{ use: host, maxRunners: 9 }',
-      'backends[0].maxRunners: the backend `host` has 4 at the most',
+      'backends[0].maxRunners: the backend `host` has at most 4',
     ],
     [
       'more runners',

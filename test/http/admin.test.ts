@@ -128,7 +128,7 @@ describe('admin listener', () => {
             () => undefined,
             (error: unknown) => error,
           );
-          expect(String(failure), host).to.match(/open to everybody/);
+          expect(String(failure), host).to.match(/open to every client/);
         }
       }
     });

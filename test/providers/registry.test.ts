@@ -220,7 +220,7 @@ describe('images in their registry', () => {
           what: 'nobody is let in, and nobody else pulls',
           repository: 'private/both:1',
           ok: false,
-          message: /private\/both:1 is shown by \S+ to no anonymous caller$/,
+          message: /private\/both:1 is not shown by \S+ to anonymous callers$/,
           cure: /then give its login in registries$/,
         },
         {
@@ -229,7 +229,7 @@ describe('images in their registry', () => {
           puller: () => ({ identityAt }),
           ok: true,
           message:
-            /was not looked at: it is shown by \S+ to no anonymous caller, and the identity puller pulls it, which we cannot be$/,
+            /was not looked at: it is not shown by \S+ to anonymous callers, and the identity puller pulls it, which we cannot be$/,
         },
         {
           what: 'an identity pulls what everybody may read',

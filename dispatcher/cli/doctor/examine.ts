@@ -53,7 +53,7 @@ async function checkGithub(registration: Registration, tools: Examination): Prom
   ];
 }
 
-/** Nothing is said where there is no proxy. */
+/** Empty where there is no proxy. */
 function wayOut(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
   if (proxy === undefined) return [];
   return [

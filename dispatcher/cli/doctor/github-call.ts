@@ -16,9 +16,9 @@ import { pageOf } from '../../observability/html-page.ts';
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
-  /** Undefined where it is no JSON. */
+  /** Undefined where it is not JSON. */
   readonly body: unknown;
-  /** What stands in its place: `an HTML page ("Sign in")`. */
+  /** What came in its place: `an HTML page ("Sign in")`. */
   readonly page: string | undefined;
   /** Ours minus GitHub's, as far as whole seconds tell; undefined without a `date` header. */
   readonly clockAheadMs: number | undefined;
@@ -96,7 +96,7 @@ async function ask(caller: GithubCaller, path: string): Promise<Reply> {
   };
 }
 
-/** An App speaks as itself: what it was granted is told to nobody else. */
+/** An App speaks as itself: GitHub tells what it was granted to the App alone. */
 function authorizationOf({ credentials, time, random }: GithubCaller): string {
   if (credentials.kind === 'app') {
     const nowMs = time.now();

@@ -34,7 +34,7 @@ export function imagesFor(
     return false;
   });
   if (fitting.length > MOST_IMAGES) {
-    const message = `${fitting.length - MOST_IMAGES} more are named, and were not looked at: ${MOST_IMAGES} are at the most`;
+    const message = `${fitting.length - MOST_IMAGES} more are named, and were not looked at: the limit is ${MOST_IMAGES}`;
     findings.push(good(about, 'image', message));
   }
   return { images: fitting.slice(0, MOST_IMAGES), findings: findings.slice(0, MOST_IMAGES) };

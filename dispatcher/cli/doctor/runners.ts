@@ -34,7 +34,7 @@ export async function checkRunners(
   for (const scope of scopes.slice(0, MOST_SCOPES)) {
     const path = scopePath(scope);
     try {
-      // One page at the most: a list of all could be 100.
+      // At most one page: a list of all could be 100.
       await github.findRunner(scope, `no-such-runner-${path.length}`, 'verify');
       readable.push(path);
     } catch (error) {

@@ -146,7 +146,7 @@ class Walk {
       if (JSON.stringify(shown).includes(probe.secret)) throw new Error('list or inspect shows the secret');
       return provider.capabilities.secretEnvironment
         ? 'the secret is in neither list nor inspect'
-        : 'the secret is in neither list nor inspect, as far as the provider shows them; whoever may inspect containers can read it';
+        : 'the secret is in neither list nor inspect, as far as the provider shows them; accounts that may inspect containers can read it';
     });
     const stopped = await this.#step('stop', async () => {
       await this.#call(CALL_MS, provider.stop({ name, id }));
