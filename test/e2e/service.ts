@@ -41,7 +41,11 @@ export interface ServiceOptions {
     | Readonly<Record<string, unknown>>
     | ((place: { readonly folder: string }) => Readonly<Record<string, unknown>>);
   /** Further files in `registrations/`, by name. */
-  readonly others?: Readonly<Record<string, string>>;
+  readonly others?:
+    | Readonly<Record<string, string>>
+    | ((place: { readonly folder: string; readonly github: GithubSimulator }) => Readonly<Record<string, string>>);
+  /** Until it listens. Default: 20 s. */
+  readonly startMs?: number;
   readonly maxRunners?: number;
   /** Further settings of `dispatcher.yaml`. */
   readonly dispatcher?: Readonly<Record<string, unknown>>;
@@ -64,7 +68,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   let child = spawnServe(folder, options.environment, (text) => {
     output += text;
   });
-  let ports = await started(child, () => output, 0);
+  let ports = await started(child, () => output, 0, options.startMs);
   github.addHook({
     on: 'acme',
     url: `http://127.0.0.1:${ports.publicPort}/webhooks/github/e2e`,
@@ -91,7 +95,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       child = spawnServe(folder, options.environment, (text) => {
         output += text;
       });
-      ports = await started(child, () => output, from);
+      ports = await started(child, () => output, from, options.startMs);
     },
     async end(signal) {
       const startedAt = performance.now();
@@ -110,7 +114,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       await stopAll(provider);
       await provider.close();
       await github.close();
-      await rm(folder, { recursive: true, force: true });
+      // What was killed in the middle of a launch may still be writing its folder.
+      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
 }
@@ -141,7 +146,8 @@ export async function writeConfiguration(
   await mkdir(join(folder, 'registrations'));
   await writeFile(join(folder, 'app.pem'), app.privateKey, { mode: 0o600 });
   await writeFile(join(folder, 'dispatcher.yaml'), dispatcherYaml('127.0.0.1:0', options));
-  for (const [name, text] of Object.entries(options.others ?? {})) {
+  const others = typeof options.others === 'function' ? options.others({ folder, github }) : options.others;
+  for (const [name, text] of Object.entries(others ?? {})) {
     await writeFile(join(folder, 'registrations', name), text);
   }
   await writeFile(
@@ -202,8 +208,9 @@ async function started(
   child: ChildProcess,
   output: () => string,
   from: number,
+  withinMs = 20_000,
 ): Promise<{ readonly publicPort: number; readonly adminPort: number }> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + withinMs;
   while (performance.now() < deadline) {
     for (const line of output().slice(from).split('\n')) {
       if (!line.includes('"event":"started"')) continue;
