@@ -94,7 +94,7 @@ function linesOf(backend: BackendView, nowMs: number): readonly Line[] {
     launching: `${backend.launching}/${backend.mostLaunching}`,
     runners: `${backend.liveRunners}/${backend.maxRunners}`,
     success: backend.lastSuccessAt === null ? '-' : `${age(backend.lastSuccessAt, nowMs)} ago`,
-    why: whole === undefined ? '' : whyOf(whole),
+    why: whole === undefined ? unlistedWords(backend) : whyOf(whole),
   };
   const empty = { backend: '', kind: '', launching: '', runners: '', success: '' };
   const parts = backend.closures
@@ -107,6 +107,10 @@ function linesOf(backend: BackendView, nowMs: number): readonly Line[] {
       why: `${aboutOf(closure)}: ${whyOf(closure)}`,
     }));
   return [first, ...parts];
+}
+
+function unlistedWords({ notListed }: BackendView): string {
+  return notListed === null ? '' : `${notListed.kind}: ${failureWords(notListed)}`;
 }
 
 function aboutOf({ about, rule }: ClosureView): string {

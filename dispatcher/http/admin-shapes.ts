@@ -76,6 +76,8 @@ const backendViewSchema = z.object({
   region: z.string().nullable(),
   /** Of the whole backend; one image or shape on it may be closed all the same. */
   state: z.enum(['open', 'closed', 'due', 'probing', 'not listed']),
+  /** Why what runs there could not be listed since the start; null: it was, or it was not tried yet. */
+  notListed: failureViewSchema.nullable(),
   launching: count,
   /** Launches that may be in flight at once. */
   mostLaunching: count,

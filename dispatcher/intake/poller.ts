@@ -336,7 +336,7 @@ class TenantPoll {
         if (!same) log.warn('poll.trouble', { registration, about, error });
         return { about, kind: error.kind, message: error.words, sinceMs: same ? known.sinceMs : clock.now() };
       });
-    for (const { about, sinceMs } of before.values()) log.debug('poll.trouble.over', { registration, about, sinceMs });
+    for (const { about, sinceMs } of before.values()) log.info('poll.trouble.over', { registration, about, sinceMs });
     return { troubles, moreTroubles: byName.size - troubles.length };
   }
 

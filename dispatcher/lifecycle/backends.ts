@@ -48,6 +48,8 @@ export interface BackendStatus {
   readonly backend: string;
   /** What runs there has been listed since the start. */
   readonly listed: boolean;
+  /** Why not, where it was tried. */
+  readonly notListed: Failure | null;
   readonly launching: number;
   /** Launches that may be in flight at once. */
   readonly window: number;
@@ -98,6 +100,8 @@ export class Backends {
   readonly #widest: number;
   readonly #others: BackendsOptions['others'];
   readonly #unlisted = new Map<string, Set<string>>();
+  /** Of unlisted ones by `<registration>/<backend>`, where it was tried in vain. */
+  readonly #listing = new Map<string, Failure>();
   /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
   readonly #unfit = new Map<string, Failure>();
   /** Shapes in words, by `specHash`. */
@@ -142,7 +146,7 @@ export class Backends {
     const [unlisted] = this.#unlisted.get(lane.registration) ?? [];
     // What runs on one backend counts for the caps of all, and a ledger without memory does not know of it.
     if (unlisted !== undefined && !this.#remembers) {
-      const reason = `the ledger is new, and what runs on ${unlisted} has not been listed yet`;
+      const reason = `the ledger is new, and what runs on ${unlisted} has not been listed yet${this.#why(lane, unlisted)}`;
       return { open, closed: lane.backends.map((backend) => ({ backend, reason, untilMs: null, failure: null })) };
     }
     for (const backend of lane.backends) {
@@ -214,6 +218,13 @@ export class Backends {
 
   listed(registration: string, backend: string): void {
     this.#unlisted.get(registration)?.delete(backend);
+    this.#listing.delete(`${registration}/${backend}`);
+  }
+
+  /** What was in the way of the last attempt to list it. */
+  notListed(registration: string, backend: string, failure: Failure): void {
+    if (this.#unlisted.get(registration)?.has(backend) === true)
+      this.#listing.set(`${registration}/${backend}`, failure);
   }
 
   entered(registration: string, backend: string): void {
@@ -268,6 +279,7 @@ export class Backends {
         registration,
         backend,
         listed: this.#unlisted.get(registration)?.has(backend) === false,
+        notListed: this.#listing.get(key) ?? null,
         launching: inFlight,
         window: Math.floor(window),
         lastSuccessMs,
@@ -323,9 +335,15 @@ export class Backends {
     for (const breaker of breakers) if (stands(breaker)) this.#healed.add(breaker.registration);
   }
 
+  #why(lane: LaneSpec, backend: string): string {
+    const failure = this.#listing.get(`${lane.registration}/${backend}`);
+    return failure === undefined ? '' : `: ${failureWords(failure)}`;
+  }
+
   #obstacle(lane: LaneSpec, backend: string): ClosedBackend | undefined {
     if (this.#unlisted.get(lane.registration)?.has(backend) !== false) {
-      return { backend, reason: 'what runs there has not been listed yet', untilMs: null, failure: null };
+      const reason = `what runs there has not been listed yet${this.#why(lane, backend)}`;
+      return { backend, reason, untilMs: null, failure: null };
     }
     const other = this.#others.obstacle(lane.registration, backend);
     if (other !== undefined) return { backend, reason: other, untilMs: null, failure: null };

@@ -56,6 +56,7 @@ export async function sweepInstances(
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         const failure = providerFailure(error, backendSource(registration.name, backend.name), floor.now());
+        backends.notListed(registration.name, backend.name, failure);
         failures.push({ about: backend.name, failure });
       }
     }),

@@ -51,7 +51,9 @@ export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
 }
 
 export function closedWords(closed: NonNullable<Obstacles['closed']>): string {
-  const words = closed.map(({ backend, reason }) => `${backend}: ${reason}`).join('; ');
+  const alike = new Map<string, string[]>();
+  for (const { backend, reason } of closed) alike.set(reason, [...(alike.get(reason) ?? []), backend]);
+  const words = [...alike].map(([reason, backends]) => `${backends.join(', ')}: ${reason}`).join('; ');
   return closed.length === 0 ? 'no backend serves it' : `no backend can be tried now (${words})`;
 }
 

@@ -151,6 +151,7 @@ describe('admin API', () => {
         region: null,
         state: 'open',
         launching: 1,
+        notListed: null,
         mostLaunching: 8,
         liveRunners: 2,
         maxRunners: 5,

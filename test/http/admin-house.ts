@@ -154,7 +154,7 @@ const pulled = failure({
   message: 'the image runner:2 is not accessible',
   atMs: NOW - MINUTE,
 });
-const common = { listed: true, launching: 0, window: 8, lastSuccessMs: null, closures: [] };
+const common = { listed: true, notListed: null, launching: 0, window: 8, lastSuccessMs: null, closures: [] };
 
 /** `acme/main` refuses an image, and `globex/main` is closed as a whole. */
 export const backends: readonly BackendStatus[] = [

@@ -104,6 +104,20 @@ describe('the breakers of backends', () => {
     }
   });
 
+  it('tells why a backend could not be listed, until it was', async () => {
+    const unlisted = failure({ source: 'acme/first', kind: 'unauthorized', message: 'no permission to list' });
+    for (const livedAgoMs of [null, 0]) {
+      const { backends } = await setUp({ livedAgoMs, listed: ['second'] });
+      backends.notListed('acme', 'first', unlisted);
+      expect(backends.usable(lane()).closed[0]?.reason).to.include('has not been listed yet: no permission to list');
+      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([unlisted, null]);
+      backends.listed('acme', 'first');
+      backends.notListed('acme', 'first', unlisted);
+      expect(backends.usable(lane()).closed).to.deep.equal([]);
+      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([null, null]);
+    }
+  });
+
   it('skips a backend without stock for 30 s, then for twice as long', async () => {
     const { clock, fail, open } = await setUp();
     await fail('capacity');

@@ -52,6 +52,17 @@ describe('the reason why a lane waits', () => {
     expect(waitReason(free)).to.equal('next in line');
   });
 
+  it('says once what is alike on several backends', () => {
+    const closed = [
+      { backend: 'docker', reason: 'the ledger is new' },
+      { backend: 'eci', reason: 'quota' },
+      { backend: 'aci', reason: 'the ledger is new' },
+    ];
+    expect(waitReason({ ...free, closed })).to.equal(
+      'no backend can be tried now (docker, aci: the ledger is new; eci: quota)',
+    );
+  });
+
   // X5
   it('says how many of those that fill a cap are being taken down, and until when', () => {
     expect(waitReason({ ...free, registration: { ...full, draining: 7 } }, '10:41 UTC')).to.equal(
