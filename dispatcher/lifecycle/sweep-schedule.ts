@@ -14,6 +14,13 @@ const ACTIVE_MS = 15 * MINUTE;
 const RETRY_MS = 15 * SECOND;
 const RETRY_IDLE_MS = 5 * MINUTE;
 const AT_ONCE = 8;
+/**
+ * A sweep that takes longer waits for a service that does not answer. It gives its place to another one: eight
+ * registrations at such a service would otherwise keep all others from being listed, and so from launching.
+ */
+const SLOW_MS = 5 * SECOND;
+/** Registrations whose last sweep was slow have places of their own, and these only. */
+const SLOW_AT_ONCE = 16;
 /** Sweeps without hurry that may start at once, and how many more a second. */
 const BURST = 200;
 const PER_SECOND = 20;
@@ -31,7 +38,12 @@ export class SweepSchedule {
   readonly #urgent = new Set<string>();
   readonly #activeAtMs = new Map<string, number>();
   readonly #failures = new Map<string, readonly string[]>();
-  #running = 0;
+  /** When each sweep that is under way began, in that order. */
+  readonly #running = new Map<string, number>();
+  /** Whose sweep is slow, or the last one was. */
+  readonly #slow = new Set<string>();
+  /** One that was slow is due, and had no place. */
+  #slowWaits = false;
   #nextMs: number;
   #allowance = BURST;
   #allowanceAtMs: number;
@@ -49,10 +61,12 @@ export class SweepSchedule {
     this.#idleMs = Math.max(EVERY_MS, this.#dueAtMs.size * IDLE_SHARE_MS);
   }
 
-  /** When to ask again; undefined while all places are taken, because the end of a sweep is a reason to ask. */
+  /** When to ask again; undefined where only the end of a sweep is a reason to. */
   get nextMs(): number | undefined {
-    if (this.#running >= AT_ONCE) return undefined;
-    if (this.#urgent.size > 0) return this.#clock.now();
+    const places = this.#places();
+    if (places.quick <= 0) return this.#dueAtMs.size === 0 ? undefined : places.quickAtMs;
+    const takable = (name: string) => places.slow > 0 || !this.#slow.has(name);
+    if ([...this.#urgent].some(takable)) return this.#clock.now();
     if (this.#dueAtMs.size === 0) return undefined;
     // What is due and has to wait for the pace comes up when one more may start.
     return this.#allowance >= 1 ? this.#nextMs : Math.max(this.#nextMs, this.#allowanceAtMs + SECOND / PER_SECOND);
@@ -92,25 +106,50 @@ export class SweepSchedule {
     const now = this.#clock.now();
     this.#refill(now);
     const taken: string[] = [];
-    for (const name of this.#urgent) {
-      if (this.#running + taken.length >= AT_ONCE) break;
-      this.#urgent.delete(name);
+    const places = this.#places();
+    const start = (name: string): boolean => {
+      const kind = this.#slow.has(name) ? 'slow' : 'quick';
+      if (places[kind] <= 0) return false;
+      places[kind] -= 1;
+      this.#running.set(name, now);
       taken.push(name);
-    }
-    if (now >= this.#nextMs) this.#takeDue(now, taken);
+      return true;
+    };
+    for (const name of this.#urgent) if (start(name)) this.#urgent.delete(name);
+    if (now >= this.#nextMs) this.#takeDue(now, start);
     for (const name of taken) this.#dueAtMs.delete(name);
-    this.#running += taken.length;
     return taken;
   }
 
+  /** What is free, and when one of the quick places will be, if no sweep ends before. */
+  #places(): { quick: number; slow: number; quickAtMs: number | undefined } {
+    const now = this.#clock.now();
+    let [quick, slow] = [AT_ONCE, SLOW_AT_ONCE];
+    let quickAtMs: number | undefined;
+    for (const [name, sinceMs] of this.#running) {
+      if (now - sinceMs >= SLOW_MS) this.#slow.add(name);
+      if (this.#slow.has(name)) slow -= 1;
+      else {
+        quick -= 1;
+        quickAtMs ??= sinceMs + SLOW_MS;
+      }
+    }
+    return { quick, slow, quickAtMs };
+  }
+
   done(name: string, failures: readonly string[]): void {
-    this.#running -= 1;
+    const now = this.#clock.now();
+    const sinceMs = this.#running.get(name) ?? now;
+    this.#running.delete(name);
+    if (now - sinceMs >= SLOW_MS) this.#slow.add(name);
+    else this.#slow.delete(name);
+    if (this.#slowWaits) this.#nextMs = now;
     if (failures.length > 0) this.#failures.set(name, failures);
     else this.#failures.delete(name);
     const active = this.#wasActive(name);
     if (!active) this.#activeAtMs.delete(name);
     const ms = failures.length > 0 ? (active ? RETRY_MS : this.#retryMs()) : active ? EVERY_MS : this.#idleMs;
-    const dueAtMs = this.#clock.now() + jitter(ms, this.#random);
+    const dueAtMs = now + jitter(ms, this.#random);
     this.#dueAtMs.set(name, dueAtMs);
     this.#nextMs = Math.min(this.#nextMs, dueAtMs);
   }
@@ -120,15 +159,22 @@ export class SweepSchedule {
     return this.#failures.size <= BURST ? RETRY_MS : RETRY_IDLE_MS;
   }
 
-  #takeDue(now: number, taken: string[]): void {
+  #takeDue(now: number, start: (name: string) => boolean): void {
     let next = Number.POSITIVE_INFINITY;
+    this.#slowWaits = false;
     for (const [name, dueAtMs] of this.#dueAtMs) {
-      if (taken.includes(name)) continue;
-      const room = this.#running + taken.length < AT_ONCE && this.#allowance >= 1;
-      if (dueAtMs <= now && room) {
-        this.#allowance -= 1;
-        taken.push(name);
-      } else next = Math.min(next, dueAtMs);
+      if (this.#running.has(name)) continue;
+      if (dueAtMs <= now && this.#allowance >= 1) {
+        if (start(name)) {
+          this.#allowance -= 1;
+          continue;
+        }
+        if (this.#slow.has(name)) {
+          this.#slowWaits = true;
+          continue;
+        }
+      }
+      next = Math.min(next, dueAtMs);
     }
     this.#nextMs = next;
   }

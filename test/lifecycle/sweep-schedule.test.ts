@@ -37,12 +37,75 @@ describe('the schedule of sweeps', () => {
     expect(sweeps.take()).to.have.members(['r0', 'r1']);
   });
 
-  it('asks for no time while all places are taken', () => {
-    const { sweeps } = schedule(9);
+  it('asks for no time before a place can be free', () => {
+    const { clock, sweeps } = schedule(9);
     expect(sweeps.take().length).to.equal(8);
-    expect(sweeps.nextMs).to.equal(undefined);
+    expect(sweeps.nextMs).to.equal(clock.now() + 5_000);
     sweeps.done('r0', []);
     expect(sweeps.take()).to.deep.equal(['r8']);
+  });
+
+  describe('beside services that accept a call and do not answer', () => {
+    const hangs = (name: string) => Number(name.slice(1)) < 40;
+
+    /** Those of `hangs` never end; answers when each of the others was first taken. */
+    function turns({ sweeps, clock }: ReturnType<typeof schedule>, ms: number): ReadonlyMap<string, number> {
+      const startedMs = clock.now();
+      const taken = new Map<string, number>();
+      while (clock.now() < startedMs + ms) {
+        for (const name of sweeps.take()) {
+          if (hangs(name)) continue;
+          if (!taken.has(name)) taken.set(name, clock.now() - startedMs);
+          sweeps.done(name, []);
+        }
+        const { nextMs } = sweeps;
+        clock.move(Math.max(1, Math.min(nextMs ?? 1_000, clock.now() + 1_000) - clock.now()));
+      }
+      return taken;
+    }
+
+    it('gives the places of those that hang to the others', () => {
+      const some = schedule(60);
+      expect(turns(some, 30_000).size).to.equal(20);
+    });
+
+    it('says when a place becomes free by that', () => {
+      const { clock, sweeps } = schedule(60);
+      sweeps.take();
+      const { nextMs = Number.POSITIVE_INFINITY } = sweeps;
+      expect(nextMs - clock.now()).to.be.within(1, 5_000);
+      clock.move(nextMs - clock.now());
+      expect(sweeps.take()).to.have.length(8);
+    });
+
+    it('takes the one that a job waits for, however many hang', () => {
+      const some = schedule(60);
+      turns(some, 30_000);
+      for (let index = 0; index < 40; index += 1) some.sweeps.isActive(`r${index}`);
+      some.sweeps.isActive('r59');
+      expect(turns(some, 10 * MINUTE).has('r59')).to.equal(true);
+    });
+
+    it('has no more than so many that were slow before under way, and asks for no time for the others', () => {
+      const { clock, sweeps } = schedule(40);
+      const running = new Set<string>();
+      for (let passed = 0; passed < 60_000; passed += 1_000) {
+        for (const name of sweeps.take()) running.add(name);
+        clock.move(1_000);
+      }
+      expect(running.size).to.equal(40);
+      for (const name of running) sweeps.done(name, ['no answer within 30 s']);
+      running.clear();
+      for (let passed = 0; passed < 60_000; passed += 1_000) {
+        for (const name of sweeps.take()) running.add(name);
+        clock.move(1_000);
+      }
+      expect(running.size).to.equal(16);
+      expect(sweeps.nextMs ?? Number.POSITIVE_INFINITY).to.be.greaterThan(clock.now());
+      const [first = ''] = running;
+      sweeps.done(first, ['no answer within 30 s']);
+      expect(sweeps.take()).to.have.length(1);
+    });
   });
 
   // X2
