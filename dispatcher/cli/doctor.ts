@@ -7,9 +7,9 @@ import { formatProblem, type Problem } from '../config/problem.ts';
 import { examine } from './doctor/examine.ts';
 import type { DoctorFinding } from './doctor/finding.ts';
 import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
-import { printable, printJson } from './output.ts';
+import { counted, printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
-import type { CommandModule, Terminal } from './terminal.ts';
+import { type CommandModule, collect, type Terminal } from './terminal.ts';
 
 interface DoctorOptions {
   readonly registration?: readonly string[];
@@ -46,10 +46,6 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     report(examined, loaded.problems, loaded.notes, options, terminal);
   });
 };
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}
 
 async function examineAll(
   { dispatcher }: Configuration,
@@ -108,8 +104,4 @@ function lineOf(registration: string, { about, subject, ok, message, cure }: Doc
   const head = `${ok ? 'ok    ' : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
   // Services end their sentences with a full stop, our own messages have none.
   return printable(cure === undefined ? head : `${head.replace(/\.+$/, '')}. Cure: ${cure}`);
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -14,7 +14,7 @@ import { configurationFiles } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
-import type { CommandModule, Terminal } from './terminal.ts';
+import { type CommandModule, collect, type Terminal } from './terminal.ts';
 
 interface ExplainOptions {
   readonly labels?: readonly string[];
@@ -56,10 +56,6 @@ function parseRepository(text: string): { readonly owner: string; readonly repos
 function splitLabels(text: string, before: readonly string[] = []): readonly string[] {
   const labels = text.split(',').map((label) => label.trim());
   return [...before, ...labels.filter((label) => label !== '')];
-}
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }
 
 async function explain(labels: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<void> {

@@ -45,3 +45,8 @@ export function printable(text: string): string {
     character === '\n' || character === '\t' ? ' ' : '\uFFFD',
   );
 }
+
+/** `1 file`, `2 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

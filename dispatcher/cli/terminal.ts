@@ -30,3 +30,8 @@ export interface CommandModule {
   /** The command with its options and its action. The action reports its outcome with `terminal.exit`. */
   createCommand(terminal: Terminal): Command;
 }
+
+/** Reads an option that may be repeated. */
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}

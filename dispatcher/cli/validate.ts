@@ -8,7 +8,7 @@ import { type Inspection, inspectConfiguration } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
-import { printable, printJson } from './output.ts';
+import { counted, printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
 interface ValidateOptions {
@@ -101,8 +101,4 @@ async function sizesOf({
 function nameOf(file: string, terminal: Terminal): string {
   const near = relative(terminal.workingFolder, file);
   return near === '' ? '.' : near.startsWith('..') ? file : near;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

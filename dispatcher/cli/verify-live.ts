@@ -8,7 +8,7 @@ import type { Backend, Registration } from '../config/model.ts';
 import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
-import type { CommandModule, Terminal } from './terminal.ts';
+import { type CommandModule, collect, type Terminal } from './terminal.ts';
 import { LIFE_MINUTES, makeProbe, type Probe, runnerRequest, smallestShape, withProgram } from './verify-live/probe.ts';
 import { linesOf } from './verify-live/steps.ts';
 import { clearEarlier, type Step, type Verified, verify } from './verify-live/verify.ts';
@@ -75,10 +75,6 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     }
   });
 };
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}
 
 async function run(
   registration: Registration,

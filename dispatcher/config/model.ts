@@ -50,6 +50,20 @@ export type Claim =
       readonly repositories: readonly { readonly owner: string; readonly repository: string }[];
     };
 
+/** As they are written; of a claim by repositories one for each. */
+export function ownersOf(claim: Claim): readonly string[] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return claim.organizations;
+    case 'organization':
+      return [claim.organization];
+    case 'user':
+      return [claim.user];
+    case 'repositories':
+      return claim.repositories.map(({ owner }) => owner);
+  }
+}
+
 export interface Backend {
   /** Unique within the registration; `backend-NAME` selects it. */
   readonly name: string;

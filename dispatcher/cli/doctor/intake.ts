@@ -1,5 +1,5 @@
 /** How jobs of the registration come to be known: webhook, poll, or not at all. */
-import type { Claim, DispatcherConfig, Registration, WebhookEndpoint } from '../../config/model.ts';
+import { type DispatcherConfig, ownersOf, type Registration, type WebhookEndpoint } from '../../config/model.ts';
 import { formatDuration } from '../../labels/duration.ts';
 import { bad, type DoctorFinding, good } from './finding.ts';
 
@@ -58,17 +58,4 @@ function sharedEndpoints(
     .filter(({ owners }) => owners.has('*') || wanted.some((owner) => owners.has(owner)));
   const covered = wanted.every((owner) => speaking.some(({ owners }) => owners.has('*') || owners.has(owner)));
   return covered ? speaking.map(({ endpoint }) => endpoint) : [];
-}
-
-function ownersOf(claim: Claim): readonly string[] {
-  switch (claim.kind) {
-    case 'enterprise':
-      return claim.organizations;
-    case 'organization':
-      return [claim.organization];
-    case 'user':
-      return [claim.user];
-    case 'repositories':
-      return claim.repositories.map(({ owner }) => owner);
-  }
 }

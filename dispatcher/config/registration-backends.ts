@@ -1,0 +1,111 @@
+/** `backends` of a registration: its own ones, and those that it takes over from dispatcher.yaml. */
+import { holdNamed } from './held.ts';
+import type { Backend } from './model.ts';
+import type { Path } from './problem.ts';
+import type { Reading } from './reading.ts';
+import type { RegistrationContext } from './registration.ts';
+import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
+import { readBackend } from './shared-sections.ts';
+
+const form = registrationFile.shape;
+
+/** `maxRunners` of the registration bounds a backend that has none of its own. */
+export async function readBackends(
+  reading: Reading,
+  context: RegistrationContext,
+  maxRunners: number,
+): Promise<readonly Backend[]> {
+  const files = reading.section(['backends'], form.backends) ?? [];
+  const backends: Backend[] = [];
+  const names = new Map<string, number>();
+  for (const [index, file] of files.entries()) {
+    const path: Path = ['backends', index];
+    const named = file.name ?? file.use ?? file.kind;
+    const name = named ?? `backend-${index}`;
+    const earlier = named === undefined ? undefined : names.get(named);
+    if (earlier !== undefined) {
+      reading.problem(
+        [...path, 'name'],
+        `backends[${earlier}] is called \`${name}\` too`,
+        'Give each backend a `name` of its own.',
+      );
+    }
+    names.set(name, index);
+    const backend =
+      file.use === undefined
+        ? await readOwnBackend(reading, path, name, file, context, maxRunners)
+        : takeSharedBackend(reading, path, name, file, context, maxRunners);
+    if (backend === undefined) continue;
+    backends.push({
+      ...backend,
+      ...(file.weight === undefined ? {} : { weight: file.weight }),
+      ...(file.patience === undefined ? {} : { stockPatienceMs: durationMs(file.patience, 0) }),
+    });
+  }
+  const unweighted = files.findIndex((_, index) => !reading.has(['backends', index, 'weight']));
+  if (unweighted >= 0 && files.some(({ weight }) => weight !== undefined)) {
+    reading.problem(
+      ['backends', unweighted],
+      'it has no `weight`, and another backend has one',
+      'Give every backend a `weight`, or none: then they are tried in their order.',
+    );
+  }
+  return backends;
+}
+
+type BackendEntry = RegistrationFile['backends'][number];
+
+async function readOwnBackend(
+  reading: Reading,
+  path: Path,
+  name: string,
+  file: BackendEntry,
+  { platform, grant, provider }: RegistrationContext,
+  defaultMaxRunners: number,
+): Promise<Backend | undefined> {
+  const { kind } = file;
+  if (kind === undefined) {
+    if (reading.has([...path, 'kind']) || reading.has([...path, 'use'])) return undefined;
+    reading.problem(
+      path,
+      'the backend has neither `kind` nor `use`',
+      'Add `kind: docker` or another kind, or `use: NAME` of dispatcher.yaml.',
+    );
+    return undefined;
+  }
+  if (!holdNamed(reading, [...path, 'kind'], grant, 'backendKinds', kind)) return undefined;
+  const { unsafeProcessBackend } = platform;
+  const ofTenant = grant !== undefined;
+  const own = { ...file, kind };
+  return readBackend(reading, path, name, own, { provider, unsafeProcessBackend, defaultMaxRunners, ofTenant });
+}
+
+function takeSharedBackend(
+  reading: Reading,
+  path: Path,
+  name: string,
+  file: BackendEntry,
+  { platform, grant }: RegistrationContext,
+  defaultMaxRunners: number,
+): Backend | undefined {
+  const use = file.use ?? '';
+  const usePath = [...path, 'use'];
+  for (const key of ['kind', 'region', 'options'] as const) {
+    if (file[key] !== undefined)
+      reading.problem([...path, key], `\`${key}\` comes from dispatcher.yaml with \`use\``, 'Remove it here.');
+  }
+  if (!holdNamed(reading, usePath, grant, 'backends', use)) return undefined;
+  const shared = platform.backends.get(use);
+  if (shared === undefined) {
+    if (!platform.known)
+      reading.problem(usePath, 'there is no dispatcher.yaml to take it from', 'Name the file with `--config`.');
+    else if (platform.config !== undefined)
+      reading.problem(usePath, `dispatcher.yaml has no backend \`${use}\``, 'Correct the name, or add it there.');
+    return undefined;
+  }
+  const most = shared.maxRunners ?? Number.POSITIVE_INFINITY;
+  if (file.maxRunners !== undefined && file.maxRunners > most) {
+    reading.problem([...path, 'maxRunners'], `the backend \`${use}\` has at most ${most}`, 'Lower it.');
+  }
+  return { ...shared, name, maxRunners: file.maxRunners ?? Math.min(most, defaultMaxRunners), shared: true };
+}
