@@ -129,6 +129,7 @@ export class Dispatcher {
   loseLedger(): void {
     this.#options.history.record('world', [], 'THE LEDGER IS LOST');
     this.#ledgersLost += 1;
+    this.#options.invariants.ledgerLost();
     this.#process?.life.end('its disk is gone');
   }
 

@@ -189,6 +189,21 @@ const COSTS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
   'requeues',
 ]);
 
+/** These hit one launch or container; the others hide something from the dispatcher, or keep it from asking, for a while. */
+const HITS_A_RUNNER: ReadonlySet<Fault> = new Set<Fault>([
+  'pickUpFails',
+  'providerTimeoutAfter',
+  'providerTimeoutLate',
+  'providerConflict',
+  'bootFails',
+  'bootNever',
+  'bootSlow',
+  'spotKill',
+  'fallsSilent',
+  'exitsEarly',
+  'requeues',
+]);
+
 export class Dice {
   readonly #rates: FaultRates;
   readonly #streams: Streams;
@@ -197,6 +212,8 @@ export class Dice {
   readonly seen = new Map<Fault, number>();
   /** How many faults happened that can cost a runner. */
   costly = 0;
+  /** How many of them hit one launch or container. */
+  direct = 0;
   total = 0;
 
   constructor(rates: FaultRates, streams: Streams) {
@@ -225,6 +242,7 @@ export class Dice {
       this.total += 1;
       this.seen.set(fault, (this.seen.get(fault) ?? 0) + 1);
       if (COSTS_A_RUNNER.has(fault)) this.costly += 1;
+      if (HITS_A_RUNNER.has(fault)) this.direct += 1;
     }
     return hit;
   }

@@ -56,6 +56,8 @@ const ASKED_WITHIN_MS = 60_000;
 const MOST_ASKED = 30;
 /** All lives of a minute are one: what visits a runner without a pause makes thousands. */
 const MOST_LOOKS = 30;
+/** After a lost ledger: a start, and listings that fail for a while. */
+const UNLISTED_MS = 30 * 60_000;
 const PROOF_MISSES = 3;
 const PROOF_SPAN_MS = 180_000;
 
@@ -73,6 +75,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #waited = new Map<WorldJob, number>();
   readonly #asked = new Map<string, readonly number[]>();
   readonly #looks = new Map<string, readonly number[]>();
+  #ledgerLostAtMs: number | undefined;
   readonly #overdue = new Set<WorldInstance>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
   /** Jobs that ran on a runner with other labels than their own. */
@@ -236,12 +239,30 @@ export class Invariants implements GithubWitness, ProviderWitness {
       ]);
     }
     for (const cap of this.#options.caps) {
-      const live = this.instances.filter((other) => isLive(other) && !other.behindOurBack && isWithin(other, cap.of));
+      const live = this.instances.filter(
+        (other) =>
+          isLive(other) && !other.behindOurBack && isWithin(other, cap.of) && !this.#isUnknown(other, instance, cap),
+      );
       if (live.length > cap.max && isWithin(instance, cap.of) && !instance.behindOurBack) {
         const whose = cap.of === '' ? 'the dispatcher' : cap.of;
         this.violate('no cap is exceeded', `${live.length} instances of ${whose}, at most ${cap.max}`, [instance.name]);
       }
     }
+  }
+
+  ledgerLost(): void {
+    this.#ledgerLostAtMs = this.nowMs;
+  }
+
+  /**
+   * With a new ledger a registration launches once its own backends are listed, and does not wait for the others': what
+   * these had before counts against the dispatcher's cap only when it has been listed.
+   */
+  #isUnknown(other: WorldInstance, instance: WorldInstance, cap: Cap): boolean {
+    const lostAtMs = this.#ledgerLostAtMs;
+    if (cap.of !== '' || lostAtMs === undefined || this.nowMs - lostAtMs > UNLISTED_MS) return false;
+    const [whose] = instance.backend.split('/');
+    return other.createdAtMs <= lostAtMs && !isWithin(other, whose ?? '');
   }
 
   instanceStopped(instance: WorldInstance): void {
