@@ -40,7 +40,7 @@ function machine(withElapsed = true) {
 
 // X1
 describe('the steady clock', () => {
-  it('tells the time of a clock that nobody sets', () => {
+  it('tells the time of a clock that is never set', () => {
     const { pass, said } = machine();
     expect(pass(10 * SECOND)).to.equal(10 * SECOND);
     expect(pass(HOUR)).to.equal(HOUR + 10 * SECOND);

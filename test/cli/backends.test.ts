@@ -31,7 +31,7 @@ describe('shr backends', () => {
     expect(house.resets).to.deep.equal(['acme/main', 'globex']);
   });
 
-  it('says so where there is none of that name, and where the name is none', async () => {
+  it('says so of a backend that does not exist, and of a name that is not valid', async () => {
     const none = await run(backendsCommand, ['reset', 'acme/other', '--url', house.url]);
     expect([none.code, none.err]).to.satisfy(
       ([code, err]: [number, string]) => code === 1 && err.includes('acme/other'),

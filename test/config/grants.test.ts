@@ -258,7 +258,7 @@ describe('two tenants', () => {
     expect(more).to.deep.equal([]);
   });
 
-  it('cannot claim through "*" what somebody else has', async () => {
+  it('cannot claim through "*" what another tenant has', async () => {
     const all = { ...b, owners: ['*'] };
     const [problem] = await problems({ dispatcher: platform, tenants: { a, b: all }, b: registration('b') });
     expect(problem).to.include('organization: acme belongs to tenant `a` (dispatcher.yaml:13:5)');

@@ -196,7 +196,7 @@ describe('admin API', () => {
       ]);
     });
 
-    it('are not opened by GET, without the token, nor where there is none of that name', async () => {
+    it('are not opened by GET, without the token, or under an unknown name', async () => {
       expect((await house.ask('/api/backends/acme/main/reset')).status).to.equal(404);
       expect((await house.ask('/api/backends/acme/other/reset', { method: 'POST' })).status).to.equal(404);
       const stranger = await house.ask('/api/backends/acme/reset', {

@@ -279,7 +279,7 @@ describe('the breakers of backends', () => {
       expect(open()).to.include('first');
     });
 
-    it('let one container try when they are due: that the service took the launch is no proof', async () => {
+    it('let one container try when they are due: the launch being taken proves nothing', async () => {
       const { clock, backends, at, fail, open } = await setUp();
       for (let times = 0; times < 3; times += 1) await fail('exited');
       clock.move(MINUTE);

@@ -102,7 +102,7 @@ describe('another dispatcher with our id', () => {
     expect((await running(again)).map(({ specHash }) => specHash)).to.deep.equal(['adopted']);
   });
 
-  it('is no alarm where an older version launched, without an incarnation in the tags', async () => {
+  it('raises no alarm where an older version launched, without an incarnation in the tags', async () => {
     const others = new OtherDispatchers(memory(), 'us', clock, quiet);
     await others.load();
     await clock.advance(10 * MINUTE);

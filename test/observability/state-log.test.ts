@@ -69,7 +69,7 @@ describe('a state in the log', () => {
     expect(events()).to.deep.equal(['sweep-failed']);
   });
 
-  it('is told once a minute at the most where two things go wrong in turn', () => {
+  it('is told at most once a minute where two things go wrong in turn', () => {
     fail(600, (index) => (index % 2 === 0 ? down() : down({ kind: 'forbidden' })));
     expect(events().length).to.be.within(2, 11);
   });
