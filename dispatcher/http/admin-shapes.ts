@@ -34,7 +34,7 @@ const failureViewSchema = z.object({
 });
 
 const breakerViewSchema = z.object({
-  /** `account`, `capacity`, `refused` or `start`. */
+  /** `account`, `capacity`, `refused`, `start` or `idle`. */
   rule: z.string(),
   /** The image and shape that it is about; null: the whole backend. */
   about: z.string().nullable(),
@@ -55,7 +55,7 @@ const problemViewSchema = z.object({
 });
 
 const closureViewSchema = z.object({
-  /** `account`, `capacity`, `refused`, `start`, or `unfit`. */
+  /** `account`, `capacity`, `refused`, `start`, `idle` or `unfit`. */
   rule: z.string(),
   /** The image and shape that it is about; null: the whole backend. */
   about: z.string().nullable(),

@@ -12,6 +12,7 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine, type Engine, type Log } from '../../dispatcher/lifecycle/engine.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
 import { fact } from '../ledger/examples.ts';
+import { closedPolicy } from '../registration.ts';
 import { Stream } from '../simulation/random.ts';
 import { eventLoopTurn, VirtualClock } from '../simulation/virtual-clock.ts';
 
@@ -34,22 +35,7 @@ export function registration(name: string, change: Partial<Registration> = {}): 
     imageRepository: undefined,
     images: {},
     shapes: {},
-    policy: {
-      maxCpu: 8,
-      maxMemoryGiB: 16,
-      maxDiskGiB: undefined,
-      maxTimeLimitMs: undefined,
-      images: [],
-      subnets: [],
-      securityGroups: [],
-      buckets: [],
-      regions: [],
-      backends: [],
-      architectures: ['x64'],
-      spot: false,
-      dockerInDocker: false,
-      publicRepositories: false,
-    },
+    policy: { ...closedPolicy, maxCpu: 8, maxMemoryGiB: 16, architectures: ['x64'] },
     backends: [{ name: 'main', kind: 'simulated', region: undefined, options: {}, maxRunners: 50 }],
     maxRunners: 50,
     poll: { intervalMs: null, repositories: [] },
