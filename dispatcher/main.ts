@@ -20,6 +20,7 @@ import type { RunnerRow } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
 import type { Log } from './lifecycle/ports.ts';
+import { NOT_LISTED } from './lifecycle/sweep-schedule.ts';
 import { Episodes } from './observability/episodes.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { problemLines, problemsOf, type RegistrationProblem, setAsideLines } from './observability/problems.ts';
@@ -208,7 +209,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     liveOutput: (runner) => liveOutput(tenants, runner),
     readiness: async () => {
       const reasons = [...engine.unlisted()]
-        .filter(([, failures]) => failures.includes('not listed yet'))
+        .filter(([, failures]) => failures.includes(NOT_LISTED))
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
       const problems = [
