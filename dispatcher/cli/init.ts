@@ -1,12 +1,13 @@
 /** `shr init [folder]`: a first configuration that `shr validate` accepts. Never overwrites anything. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { errorCode } from '../config/files.ts';
 import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.ts';
 import { ignoredByGit } from './git-ignore.ts';
+import { makeFolder } from './make-folder.ts';
 import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -54,9 +55,9 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
   const written: string[] = [];
   const kept: string[] = [];
   try {
-    await mkdir(join(root, 'secrets', name), { recursive: true, mode: 0o700 });
-    await mkdir(join(root, 'data'), { recursive: true, mode: 0o700 });
-    await mkdir(join(root, 'registrations'), { recursive: true });
+    await makeFolder(join(root, 'secrets', name), 0o700);
+    await makeFolder(join(root, 'data'), 0o700);
+    await makeFolder(join(root, 'registrations'));
     for (const file of files) {
       ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
     }
@@ -145,7 +146,7 @@ function newSecret(): string {
 
 /** False when there is one already, whatever it is: `wx` neither follows nor replaces it. */
 async function writeNew(file: NewFile): Promise<boolean> {
-  await mkdir(dirname(file.path), { recursive: true });
+  await makeFolder(dirname(file.path));
   try {
     await writeFile(file.path, file.text, { flag: 'wx', mode: file.mode });
     return true;

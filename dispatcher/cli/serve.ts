@@ -1,10 +1,10 @@
 /** `shr serve`: the service itself. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
-import { access, constants, mkdir, stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { type Clock, systemClock, systemRandom } from '../clock.ts';
-import { systemFiles } from '../config/files.ts';
+import { errorCode, systemFiles } from '../config/files.ts';
 import { loadConfiguration } from '../config/load.ts';
 import type { Configuration } from '../config/model.ts';
 import { formatProblem } from '../config/problem.ts';
@@ -13,6 +13,7 @@ import type { Log } from '../lifecycle/ports.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
 import { createLog } from '../observability/log.ts';
 import { configurationFiles } from './configuration-files.ts';
+import { makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -84,8 +85,18 @@ async function tellWayOut({ proxy, environment }: Terminal, log: Log): Promise<v
 async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
   if (ledgerPath === ':memory:') return;
   const folder = dirname(ledgerPath);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const { mode } = await stat(folder);
+  const { mode } = await makeFolder(folder, 0o700)
+    .then(() => stat(folder))
+    .catch((error: unknown) => {
+      const said = errorCode(error);
+      if (said === undefined) throw error;
+      const words = `The ledger's folder ${folder} cannot be made or read (${said}).`;
+      throw new LedgerError(
+        'unavailable',
+        `${words} Name another \`ledger\` in dispatcher.yaml, or make the folder.`,
+        error,
+      );
+    });
   // A sticky folder, such as /tmp, lets others add files but not replace this one.
   const replaceable = (mode & 0o022) !== 0 && (mode & 0o1000) === 0;
   if (!replaceable) return;

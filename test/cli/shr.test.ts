@@ -138,6 +138,13 @@ describe('shr', () => {
       expect(error).not.to.match(/^ +at /m);
     });
 
+    it('gives up where a folder takes no other', async function () {
+      if (process.platform !== 'linux') return this.skip();
+      const { code, error } = await run(['init', '/proc/shr-test']);
+      expect(code).to.equal(1);
+      expect(error).to.include('/proc/shr-test cannot be written (ENOENT)');
+    });
+
     it('takes no name that a registration cannot have', async () => {
       expect((await run(['init', '--name', 'Not Good'])).code).to.equal(2);
       expect((await run(['init', '--repo', 'a/b', '--organization', 'a'])).code).to.equal(2);

@@ -108,6 +108,19 @@ describe('shr serve that cannot start', function () {
     expect(stderr).to.include('ledger.db');
   });
 
+  it('says which folder of the ledger cannot be made, without a stack', async () => {
+    await writeFile(join(folder, 'file'), '');
+    for (const ledger of ['file/ledger.db', 'file/data/ledger.db']) {
+      await configure({ ledger });
+      const { code, stderr } = await serve(folder);
+      expect(code).to.equal(1);
+      expect(stderr).to.match(
+        /^shr: The ledger's folder .*file.* cannot be made or read \(E\w+\)\. Name another `ledger`/,
+      );
+      expect(stderr).not.to.match(/^ +at /m);
+    }
+  });
+
   it('stops at a file that is no ledger, and leaves it as it is', async () => {
     await configure();
     await writeFile(join(folder, 'ledger.db'), 'this is a letter to grandmother, no database at all'.repeat(100));
