@@ -19,14 +19,15 @@ const JOB_MS = 600_000;
 /** The job's own calls, before calls are counted. */
 const AFTER_JOB_MS = 15_000;
 
-export const registrations: Experiment<'count' | 'settle' | 'idle'> = {
+export const registrations: Experiment<'count' | 'settle' | 'idle' | 'polls'> = {
   title: 'many registrations of one App: at rest, a job of one of them, and one right after a restart',
   sizes: {
     count: { default: 2_000, least: 1, what: 'registrations, each of its own organization' },
     settle: { default: 120, least: 1, what: 'seconds between the start and the first job, for the catch-up' },
+    polls: { default: 0, least: 0, what: '1: they also poll, at the default interval; rest is then no figure' },
     idle: { default: 60, least: 10, what: 'seconds of rest that are measured' },
   },
-  async run({ count, settle, idle }, say) {
+  async run({ count, settle, idle, polls }, say) {
     const others = Array.from({ length: count - 1 }, (_, index) => `org-${index}`);
     const names = ['acme', ...others];
     const requests = new Map<string, number>();
@@ -36,6 +37,7 @@ export const registrations: Experiment<'count' | 'settle' | 'idle'> = {
       const route = path.replaceAll(/\/(org-)?\d+/g, '/N').replace(/\?.*/, '');
       requests.set(route, (requests.get(route) ?? 0) + 1);
     };
+    const poll = polls === 0 ? { interval: 'off' } : undefined;
     const startedAt = performance.now();
     const service = await startService({
       github: {
@@ -44,13 +46,12 @@ export const registrations: Experiment<'count' | 'settle' | 'idle'> = {
         limits: UNBOUND,
       },
       dispatcher: { logLevel: 'info' },
-      // Both at their defaults, as the others have them.
-      registration: { poll: undefined, maxRunners: 5 },
+      registration: { poll, maxRunners: 5 },
       others: ({ folder, github }) =>
         Object.fromEntries(
           others.map((name) => [
             `${name}.yaml`,
-            registration(name, { folder, apiUrl: github.url, appId: github.apps[0]?.id }),
+            registration(name, { folder, apiUrl: github.url, appId: github.apps[0]?.id, poll }),
           ]),
         ),
       startMs: 120_000,
@@ -75,7 +76,7 @@ export const registrations: Experiment<'count' | 'settle' | 'idle'> = {
       await service.restart();
       const afterRestartMs = await timeOfJob(service);
       return [
-        { what: 'at rest', value: 100 * share, most: 1, unit: '% of a core' },
+        ...(polls === 0 ? [{ what: 'at rest', value: 100 * share, most: 1, unit: '% of a core' }] : []),
         { what: 'a job started after', value: jobMs / 1000, most: 10, unit: 's' },
         { what: 'right after a restart', value: afterRestartMs / 1000, most: 10, unit: 's' },
       ];
@@ -100,7 +101,12 @@ async function timeOfJob(service: Service): Promise<number> {
 
 function registration(
   organization: string,
-  place: { readonly folder: string; readonly apiUrl: string; readonly appId: number | undefined },
+  place: {
+    readonly folder: string;
+    readonly apiUrl: string;
+    readonly appId: number | undefined;
+    readonly poll: unknown;
+  },
 ): string {
   const options = { command: [process.execPath, RUNNER], root: join(place.folder, 'instances') };
   return stringify({
@@ -113,6 +119,7 @@ function registration(
     policy: { maxCpu: 1, maxMemoryGiB: 1 },
     backends: [{ name: 'process', kind: 'process', options }],
     maxRunners: 5,
+    poll: place.poll,
   });
 }
 
