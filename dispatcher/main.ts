@@ -216,9 +216,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         // Not a reason to become unready: a stranger who causes it could take the service away then.
         ...shedding.current().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
         ...setAsideLines(quarantined),
-        ...problemLines(registrations, problemsNow),
       ];
-      return { ready: reasons.length === 0, reasons, ...(problems.length === 0 ? {} : { problems }) };
+      return { ready: reasons.length === 0, reasons, problems, details: problemLines(registrations, problemsNow) };
     },
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });

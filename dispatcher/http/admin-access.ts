@@ -20,16 +20,39 @@ export interface Guesses {
   guessed(request: Request): Promise<void> | undefined;
 }
 
+/**
+ * For what everyone may ask, and the token's holder is told more: answers whether it is that one. A wrong token is refused
+ * as everywhere else, because an answer with less in it would tell a guesser as much.
+ */
+export function accessOf(token: Secret | undefined, guesses: Guesses): (request: Request) => Promise<boolean> {
+  if (!hasToken(token)) return async () => true;
+  const expected = digest(token.reveal());
+  return async (request) => {
+    const given = givenToken(request);
+    if (given === undefined) return false;
+    if (!isToken(given, expected)) await refuseGuess(request, guesses);
+    return true;
+  };
+}
+
 export function requireAccess(token: Secret | undefined, guesses: Guesses): RequestHandler {
   return hasToken(token) ? requireToken(token, guesses) : requireThisMachine;
 }
 
+function givenToken(request: Request): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+}
+
+/** Hashes have one length, so that the comparison does not tell the token's. */
+function isToken(given: string, expected: Buffer): boolean {
+  return timingSafeEqual(digest(given), expected);
+}
+
 function requireToken(token: Secret, guesses: Guesses): RequestHandler {
-  // Hashes have one length, so that the comparison does not tell the token's.
   const expected = digest(token.reveal());
   return async (request, response, next) => {
-    const given = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
-    if (given !== undefined && timingSafeEqual(digest(given), expected)) {
+    const given = givenToken(request);
+    if (given !== undefined && isToken(given, expected)) {
       next();
       return;
     }
@@ -37,14 +60,18 @@ function requireToken(token: Secret, guesses: Guesses): RequestHandler {
     if (given === undefined) {
       throw new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token");
     }
-    const answerable = guesses.guessed(request);
-    if (answerable === undefined) {
-      response.set({ 'Retry-After': '5', Connection: 'close' });
-      throw new AdminProblem(429, 'too many wrong tokens from this address', 'find out who sends them');
-    }
-    await answerable;
-    throw new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
+    await refuseGuess(request, guesses);
   };
+}
+
+async function refuseGuess(request: Request, guesses: Guesses): Promise<never> {
+  const answerable = guesses.guessed(request);
+  if (answerable === undefined) {
+    request.res?.set({ 'Retry-After': '5', Connection: 'close' });
+    throw new AdminProblem(429, 'too many wrong tokens from this address', 'find out who sends them');
+  }
+  await answerable;
+  throw new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
 }
 
 /**

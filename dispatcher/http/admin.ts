@@ -7,7 +7,7 @@ import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import type { Clock } from '../clock.ts';
 import type { Secret } from '../config/model.ts';
 import { LedgerError } from '../ledger/ledger.ts';
-import { hasToken, isLoopback, requireAccess } from './admin-access.ts';
+import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts';
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
@@ -15,8 +15,10 @@ import { type AdminSources, adminRoutes } from './admin-routes.ts';
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
-  /** Of registrations; they make nothing unready. */
+  /** They make nothing unready. Without repositories and without anybody's words: everyone may read them. */
   readonly problems?: readonly string[];
+  /** The same of registrations, in full: for those who send the token. */
+  readonly details?: readonly string[];
 }
 
 export interface AdminListenerOptions extends AdminSources {
@@ -119,12 +121,17 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits, door: Admi
   });
   // Open to all, and it touches the ledger: simultaneous requests share one look.
   let looking: ReturnType<typeof options.readiness> | undefined;
-  app.get('/readyz', async (_request, response) => {
+  const mayReadAll = accessOf(options.token, door);
+  app.get('/readyz', async (request, response) => {
+    const holdsToken = await mayReadAll(request);
     looking ??= options.readiness().finally(() => {
       looking = undefined;
     });
-    const readiness = await looking;
-    response.status(readiness.ready ? 200 : 503).json(readiness);
+    const { ready, reasons, problems = [], details = [] } = await looking;
+    const untold = `${details.length} ${details.length === 1 ? 'problem' : 'problems'} of registrations: the admin token shows what they are`;
+    const told = holdsToken ? details : details.length === 0 ? [] : [untold];
+    const all = [...problems, ...told];
+    response.status(ready ? 200 : 503).json({ ready, reasons, ...(all.length === 0 ? {} : { problems: all }) });
   });
   app.use(requireAccess(options.token, door), door.authenticated);
   app.get('/metrics', async (_request, response) => {

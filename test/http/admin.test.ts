@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { systemClock } from '../../dispatcher/clock.ts';
 import { Secret } from '../../dispatcher/config/model.ts';
 import { createAdminListener } from '../../dispatcher/http/admin.ts';
@@ -55,6 +56,31 @@ describe('admin listener', () => {
         { ready: false, reasons: ['acme: GitHub was not listed yet'] },
       ]);
     });
+  });
+
+  it('tells what is wrong with registrations to the holder of the token, and its number to everyone else', async () => {
+    await open({
+      readiness: async () => ({
+        ready: true,
+        reasons: [],
+        problems: ['globex: set aside, 2 problems'],
+        details: ['acme: poll: acme/secret-project: moved to other/secret-project'],
+      }),
+    });
+    const problemsFor = async (headers: Readonly<Record<string, string>>) => {
+      const answer: unknown = await (await fetch(`${house.url}/readyz`, { headers })).json();
+      return z.object({ problems: z.array(z.string()) }).parse(answer).problems;
+    };
+    expect(await problemsFor({})).to.deep.equal([
+      'globex: set aside, 2 problems',
+      '1 problem of registrations: the admin token shows what they are',
+    ]);
+    expect(await problemsFor({ authorization: `Bearer ${TOKEN}` })).to.deep.equal([
+      'globex: set aside, 2 problems',
+      'acme: poll: acme/secret-project: moved to other/secret-project',
+    ]);
+    const guess = await fetch(`${house.url}/readyz`, { headers: { authorization: 'Bearer a-guess' } });
+    expect(guess.status).to.equal(401);
   });
 
   it('looks once for all who ask at the same time whether it is ready', async () => {
