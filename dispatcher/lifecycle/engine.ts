@@ -258,15 +258,20 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = backends.claim(lane, chosen, name);
-    const [backend] = claimed;
-    // Another launch of this pass tries them.
-    if (backend === undefined) return;
+    const places = await permits.withPlace(lane.registration, claimed, chosen[0]);
+    const [backend] = places;
+    if (backend === undefined) {
+      backends.released(name);
+      const reason = 'another launch tries its backends again, and the others have no place';
+      blocked.set(lane.key, { reason, untilMs: now + SECOND });
+      return;
+    }
     await ledger.createRunner(
-      planned({ name, permit: { lane, backends: claimed }, now, incarnation, forJobKey: job.key }),
+      planned({ name, permit: { lane, backends: places }, now, incarnation, forJobKey: job.key }),
       `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`,
     );
     board.mark(lane.key);
-    launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: claimed }));
+    launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: places }));
   }
 
   /** Never rejects. */

@@ -59,6 +59,25 @@ export class Permits {
     return grants.flatMap((grant) => permitOf(grant, lanes));
   }
 
+  /**
+   * Of the backends that a launch may try, those from the first one on that has a place for it. A permit reserves a place
+   * at `reserved` alone: where that has gone to another launch meanwhile, the next ones may be full.
+   */
+  async withPlace(
+    registration: string,
+    backends: readonly string[],
+    reserved: string | undefined,
+  ): Promise<readonly string[]> {
+    if (backends[0] === reserved) return backends;
+    const { byBackend } = await this.#liveRunners();
+    const configured = this.#options.tenants.get(registration)?.registration.backends ?? [];
+    const first = backends.findIndex((name) => {
+      const cap = configured.find((backend) => backend.name === name)?.maxRunners ?? 0;
+      return (byBackend.get(`${registration}/${name}`)?.count ?? 0) < cap;
+    });
+    return first < 0 ? [] : backends.slice(first);
+  }
+
   /** What may keep a lane's next runner from being launched, as it is now. */
   async obstacles(lane: LaneSpec, launching: number): Promise<Omit<Obstacles, 'own'>> {
     const live = await this.#liveRunners();

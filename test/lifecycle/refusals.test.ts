@@ -402,3 +402,52 @@ describe('the weights of backends', () => {
     }
   });
 });
+
+describe('a backend that one launch tries again', () => {
+  it('sends the other launches on to the next one, and no more of them than that has room for', async () => {
+    const backend = { kind: 'simulated', region: undefined, options: {} };
+    const calls: string[] = [];
+    let full = true;
+    const house = await openEngineHouse({
+      registrations: [
+        registration('acme', {
+          backends: [
+            { ...backend, name: 'first', maxRunners: 50 },
+            { ...backend, name: 'second', maxRunners: 1 },
+          ],
+        }),
+      ],
+      provider: (name, honest) => ({
+        launch: async (request) => {
+          calls.push(name);
+          if (name === 'first' && full) throw new ProviderError('capacity', 'create', 'no stock');
+          // The one that tries again takes its time.
+          if (name === 'first') await new Promise<void>((resolve) => house.clock.after(20 * SECOND, resolve));
+          return await honest.launch(request);
+        },
+      }),
+    });
+    try {
+      await house.engine.start();
+      await house.advance(SECOND);
+      await house.tell(told(house, { jobId: 1 }));
+      await house.advance(5 * SECOND);
+      expect(calls).to.deep.equal(['first', 'second']);
+      await house.tell(told(house, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
+      for (const name of [...house.instances.keys()]) house.instances.delete(name);
+      house.runners.clear();
+      await house.advance(25 * MINUTE);
+      full = false;
+      calls.length = 0;
+      await house.tell(...[2, 3, 4, 5].map((jobId) => told(house, { jobId })));
+      await house.advance(5 * SECOND);
+      expect(calls.filter((name) => name === 'first')).to.have.length(1);
+      expect(calls.filter((name) => name === 'second')).to.have.length(1);
+      await house.advance(2 * MINUTE);
+      expect(calls.filter((name) => name === 'first')).to.have.length(3);
+      expect(calls.filter((name) => name === 'second')).to.have.length(1);
+    } finally {
+      await house.close();
+    }
+  });
+});
