@@ -256,13 +256,15 @@ export class Invariants implements GithubWitness, ProviderWitness {
 
   /**
    * With a new ledger a registration launches once its own backends are listed, and does not wait for the others': what
-   * these had before counts against the dispatcher's cap only when it has been listed.
+   * these had before counts against the dispatcher's cap only when it has been listed. And what a listing left out, since
+   * the ledger was lost, is known to no one.
    */
   #isUnknown(other: WorldInstance, instance: WorldInstance, cap: Cap): boolean {
     const lostAtMs = this.#ledgerLostAtMs;
-    if (cap.of !== '' || lostAtMs === undefined || this.nowMs - lostAtMs > UNLISTED_MS) return false;
+    if (lostAtMs === undefined || this.nowMs - lostAtMs > UNLISTED_MS || other.createdAtMs > lostAtMs) return false;
+    if (other.leftOutAtMs !== undefined && other.leftOutAtMs > lostAtMs) return true;
     const [whose] = instance.backend.split('/');
-    return other.createdAtMs <= lostAtMs && !isWithin(other, whose ?? '');
+    return cap.of === '' && !isWithin(other, whose ?? '');
   }
 
   instanceStopped(instance: WorldInstance): void {

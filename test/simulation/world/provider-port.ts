@@ -99,12 +99,16 @@ export class ProviderPort implements Provider {
   list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
     const { account, clock, dice } = this.#options;
     return this.#call('list', [], this.#fate('list'), () => {
-      const own = account.present.filter(
-        (instance) => instance.tags.dispatcher === owner.dispatcher && instance.visibleAtMs <= clock.now(),
-      );
-      if (!dice.hits('providerListGap')) return own.map((instance) => seenBy(instance));
-      return this.#luck.chance(0.5) ? [] : own.filter(() => this.#luck.chance(0.5)).map((instance) => seenBy(instance));
+      const own = account.present.filter((instance) => instance.tags.dispatcher === owner.dispatcher);
+      const visible = own.filter(({ visibleAtMs }) => visibleAtMs <= clock.now());
+      const shown = dice.hits('providerListGap') ? this.#someOf(visible) : visible;
+      for (const instance of own) instance.leftOutAtMs = shown.includes(instance) ? undefined : clock.now();
+      return shown.map((instance) => seenBy(instance));
     });
+  }
+
+  #someOf(instances: readonly WorldInstance[]): readonly WorldInstance[] {
+    return this.#luck.chance(0.5) ? [] : instances.filter(() => this.#luck.chance(0.5));
   }
 
   stop(ref: InstanceRef): Promise<void> {

@@ -41,6 +41,8 @@ export interface WorldInstance {
   job: WorldJob | undefined;
   /** Not shown before this time: the service's own index lags. */
   readonly visibleAtMs: number;
+  /** When a listing left it out, which no listing has shown since. */
+  leftOutAtMs: number | undefined;
   removed: boolean;
 }
 
@@ -112,6 +114,7 @@ export class Account {
       reason: undefined,
       job: undefined,
       visibleAtMs: nowMs + (dice.hits('providerListGap') ? this.#luck.between(1_000, 20_000) : 0),
+      leftOutAtMs: undefined,
       removed: false,
     };
     this.#nextId += 1;
