@@ -42,6 +42,7 @@ export async function sweepInstances(
 ): Promise<SweepResult> {
   const failures: SweepFailure[] = [];
   const { registration } = tenant;
+  const adopted = new Set<string>();
   await Promise.all(
     registration.backends.map(async (backend) => {
       try {
@@ -50,7 +51,7 @@ export async function sweepInstances(
         const ownedByPlatform = backend.shared === true || registration.grant === undefined;
         others.look({ registration: registration.name, backend: backend.name, ownedByPlatform }, instances);
         for (const instance of instances) {
-          await reconcile({ floor, tenant, backend: backend.name, provider, others }, instance, atMs);
+          await reconcile({ floor, tenant, backend: backend.name, provider, others, adopted }, instance, atMs);
         }
         backends.listed(registration.name, backend.name);
       } catch (error) {
@@ -71,10 +72,12 @@ interface Listing {
   readonly backend: string;
   readonly provider: Provider;
   readonly others: OtherDispatchers;
+  /** Runners that this sweep has adopted: two backends of one account both list each instance. */
+  readonly adopted: Set<string>;
 }
 
 async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
-  const { floor, tenant, backend, provider, others } = listing;
+  const { adopted, floor, tenant, backend, provider, others } = listing;
   const { dispatcherId, ledger } = floor.options;
   const { registration } = tenant;
   const { tags } = instance;
@@ -90,7 +93,10 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
     return;
   }
   // One that another dispatcher has just launched is looked after there.
-  if (row === undefined && !others.isTheirs(tags)) await adopt(floor, tenant, backend, instance, tags);
+  if (row === undefined && !others.isTheirs(tags) && !adopted.has(tags.runner)) {
+    adopted.add(tags.runner);
+    await adopt(floor, tenant, backend, instance, tags);
+  }
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
   const event = instanceEvent(tenant.registration.name, backend, instance, floor.now());

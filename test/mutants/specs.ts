@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 
 /** The rooms that are sampled, and the tests that speak of each beyond its own folder. */
 const ROOMS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['lifecycle', ['test/lifecycle', 'test/simulation']],
+  ['lifecycle', ['test/lifecycle']],
   ['admission', ['test/admission', 'test/config']],
   ['labels', ['test/labels', 'test/admission']],
   ['intake', ['test/intake', 'test/http']],

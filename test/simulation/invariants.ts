@@ -39,6 +39,8 @@ export interface Cap {
   /** `registration`, `registration/backend`, or empty for the whole dispatcher. */
   readonly of: string;
   readonly max: number;
+  /** Another backend of the registration lists the same account: nothing tells afterwards which one launched what. */
+  readonly sharesAccount: boolean;
 }
 
 export interface InvariantsOptions {
@@ -257,12 +259,13 @@ export class Invariants implements GithubWitness, ProviderWitness {
   /**
    * With a new ledger a registration launches once its own backends are listed, and does not wait for the others': what
    * these had before counts against the dispatcher's cap only when it has been listed. And what a listing left out, since
-   * the ledger was lost, is known to no one.
+   * the ledger was lost, is known to no one. Of two backends of one account either may be taken for an instance's own.
    */
   #isUnknown(other: WorldInstance, instance: WorldInstance, cap: Cap): boolean {
     const lostAtMs = this.#ledgerLostAtMs;
     if (lostAtMs === undefined || this.nowMs - lostAtMs > UNLISTED_MS || other.createdAtMs > lostAtMs) return false;
     if (other.leftOutAtMs !== undefined && other.leftOutAtMs > lostAtMs) return true;
+    if (cap.sharesAccount) return true;
     const [whose] = instance.backend.split('/');
     return cap.of === '' && !isWithin(other, whose ?? '');
   }

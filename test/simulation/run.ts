@@ -416,13 +416,14 @@ function jobsOf(history: History, runner: string): readonly string[] {
 
 function capsOf(scenario: Scenario): readonly Cap[] {
   return [
-    { of: '', max: scenario.maxRunners },
-    ...scenario.tenants.flatMap(({ registration }) => [
-      { of: registration.name, max: registration.maxRunners },
-      ...registration.backends.map((backend) => ({
-        of: `${registration.name}/${backend.name}`,
-        max: backend.maxRunners,
-      })),
+    { of: '', max: scenario.maxRunners, sharesAccount: false },
+    ...scenario.tenants.flatMap(({ registration, backends }) => [
+      { of: registration.name, max: registration.maxRunners, sharesAccount: false },
+      ...registration.backends.map(({ name, maxRunners }) => {
+        const account = backends.find((backend) => backend.name === name)?.account;
+        const sharesAccount = backends.some((other) => other.name !== name && other.account === account);
+        return { of: `${registration.name}/${name}`, max: maxRunners, sharesAccount };
+      }),
     ]),
   ];
 }
