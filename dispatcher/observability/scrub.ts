@@ -47,12 +47,30 @@ export function scrub(text: string, characters: number): string {
   return clean.length > characters ? `${clean.slice(0, characters)}… (cut)` : clean;
 }
 
-/** The same for a container's output, which is kept whole: its size is bounded where it is read. */
+/** The same for a container's output, which is kept whole but for its NULs: its size is bounded where it is read. */
 export function scrubOutput(text: string): string {
-  return withoutSecrets(text);
+  return withoutSecrets(text.replaceAll('\0', ''));
 }
 
+/** What a terminal shows nothing for: a colour, and any character between words that is not seen. */
+const UNSEEN = new RegExp(
+  `${String.fromCodePoint(27)}\\[[0-?]*[ -/]*[@-~]|(?![\\t\\n\\r])[\\p{Cc}\\p{Cf}\\p{Default_Ignorable_Code_Point}]`,
+  'gu',
+);
+
+/**
+ * `grep --color` stands its colours between the first characters of a token and the rest, and UTF-16 a NUL after each.
+ * Where there is a secret to whoever reads past them, the text is kept without them; elsewhere they stay.
+ */
 function withoutSecrets(text: string): string {
+  const clean = withoutSeenSecrets(text);
+  const seen = clean.replace(UNSEEN, '');
+  if (seen.length === clean.length) return clean;
+  const cleaner = withoutSeenSecrets(seen);
+  return cleaner === seen ? clean : cleaner;
+}
+
+function withoutSeenSecrets(text: string): string {
   let clean = text;
   for (const [pattern, replacement] of SHAPES) clean = clean.replace(pattern, replacement);
   return withoutBlobs(clean);

@@ -53,6 +53,31 @@ describe('scrub', () => {
     }
   });
 
+  it('finds what is interrupted by characters that nobody sees', () => {
+    const token = 'ghs_16C7e42F292c6912E7710c838347Ae178B4a';
+    const blob = jitConfiguration(new Uint8Array(400).map((_, index) => (index * 131) % 256));
+    const between = (text: string, mark: string) => [...text].join(mark);
+    // As `grep --color` shows what it found, and as a program writes that has UTF-16 for its output.
+    for (const [what, text] of [
+      ['colours', `X=\u001b[01;31m\u001b[Kghs_\u001b[m\u001b[K${token.slice(4)}`],
+      ['UTF-16', `X=${between(token, '\0')}\0`],
+      ['UTF-16, a blob', `X=${between(blob, '\0')}\0`],
+      ['a zero width space', `X=${between(token, '\u200b')}`],
+      ['a variation selector', `X=${between(blob, '\ufe0f')}`],
+      ['backspaces of another colour', `X=${between(token, '\u001b[1m\b')}`],
+    ] as const) {
+      for (const clean of [scrubOutput(text), scrub(text, 10_000)]) {
+        expect(clean, what).to.equal('X=[secret]');
+      }
+    }
+  });
+
+  it('leaves colours and marks where they hide nothing', () => {
+    const text = '\u001b[32m✓\u001b[0m 12 tests\u0007\n\u001b]0;title\u0007 👩\u200d🔧\n';
+    expect(scrubOutput(text)).to.equal(text);
+    expect(scrub(text, 10_000)).to.equal(text);
+  });
+
   it('leaves resource ids, paths, digests and rulers alone', () => {
     for (const text of [
       '/subscriptions/5f3c2b1a-9d8e-4f7a-8b6c-0d1e2f3a4b5c/resourceGroups/Runner-RG-Prod01/providers/Microsoft.ContainerInstance/containerGroups/shr-01kabcdefgh',
@@ -80,6 +105,10 @@ describe('scrub', () => {
       '://a:',
       'eyJ',
       'Basic ',
+      '\u001b[',
+      '\u001b[0',
+      '\u200b',
+      'A\u001b[m',
     ];
     const cleaned = pieces.map((piece) => scrubOutput(piece.repeat(Math.ceil((256 * 1024) / piece.length))));
     expect(cleaned.filter((text) => text === REDACTED)).to.have.length.greaterThan(1);
