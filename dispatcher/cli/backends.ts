@@ -5,7 +5,7 @@ import { failureWords } from '../failure.ts';
 import { type BackendView, backendListSchema, backendResetSchema, type ClosureView } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more } from './admin-text.ts';
-import { printTable } from './output.ts';
+import { printable, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
@@ -31,7 +31,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           (client) => client.post(['backends', ...placeIn(name), 'reset'], backendResetSchema),
           ({ reset }) => {
             terminal.out(reset.length === 0 ? `Nothing was closed on ${name}.\n` : `Open again on ${name}:\n`);
-            for (const closure of reset) terminal.out(`  ${aboutOf(closure)}: ${whyOf(closure)}\n`);
+            for (const closure of reset) terminal.out(`  ${printable(`${aboutOf(closure)}: ${whyOf(closure)}`)}\n`);
           },
         ),
       ),

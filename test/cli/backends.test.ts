@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { createCommand as backendsCommand } from '../../dispatcher/cli/backends.ts';
-import { type House, openHouse } from '../http/admin-house.ts';
+import { backends, type House, openHouse } from '../http/admin-house.ts';
 import { run } from './admin-run.ts';
 
 describe('shr backends', () => {
@@ -29,6 +29,20 @@ describe('shr backends', () => {
     expect(out).to.match(/^Open again on acme\/main:\n +image runner:2, 2 cores: invalid, .*not accessible/);
     await run(backendsCommand, ['reset', 'globex', '--url', house.url]);
     expect(house.resets).to.deep.equal(['acme/main', 'globex']);
+  });
+
+  it('carries no control character of a service to the terminal, whose words it repeats', async () => {
+    const [closure] = backends[0]?.closures ?? [];
+    if (closure === undefined) throw new Error('nothing is closed');
+    const about = 'image \u001b[2Jrunner\u202e';
+    const rude = await openHouse({ resetBackends: async () => [{ ...closure, about }] });
+    try {
+      const { out } = await run(backendsCommand, ['reset', 'acme', '--url', rude.url]);
+      expect(out).to.not.match(/[^\P{C}\n]/u);
+      expect(out).to.include('image \ufffd[2Jrunner\ufffd: invalid');
+    } finally {
+      await rude.close();
+    }
   });
 
   it('says so of a backend that does not exist, and of a name that is not valid', async () => {
