@@ -1,4 +1,5 @@
 /** How commands print: tables for people, JSON for programs. */
+import { plainJson } from '../observability/plain-json.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Column<Row> {
@@ -36,7 +37,7 @@ export function printFields(terminal: Terminal, fields: readonly (readonly [stri
 
 /** One value, one document, with a newline at its end. */
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.out(`${JSON.stringify(value, null, 2)}\n`);
+  terminal.out(`${plainJson(JSON.stringify(value, null, 2))}\n`);
 }
 
 /** Job, branch and workflow names are written by strangers: no control character of theirs reaches the terminal. */

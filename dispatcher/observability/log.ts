@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import type { Clock } from '../clock.ts';
 import { Secret } from '../config/model.ts';
 import type { Log } from '../lifecycle/engine.ts';
+import { plainJson } from './plain-json.ts';
 import { REDACTED, scrub } from './scrub.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -48,7 +49,7 @@ export function createLog(options: LogOptions): Log {
       timestamp: () => `,"time":"${new Date(options.clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: options.write },
+    { write: (line: string) => options.write(plainJson(line)) },
   );
   return {
     debug: (event, fields) => {

@@ -53,6 +53,13 @@ describe('what commands print', () => {
     expect(text).to.include('�[2Jjob� name�');
   });
 
+  it('carries none as JSON either, which says the same to a program', () => {
+    const rude = { name: 'job\u009b2J\u007f\u202e\u{e0041}\u2028', text: '\u001b[2J' };
+    const text = printed((terminal) => printJson(terminal, rude));
+    expect(text).to.not.match(/[^\P{C}\n]|\u2028/u);
+    expect(JSON.parse(text)).to.deep.equal(rude);
+  });
+
   it('is one JSON document with a newline', () => {
     expect(printed((terminal) => printJson(terminal, { a: [1] }))).to.equal('{\n  "a": [\n    1\n  ]\n}\n');
   });

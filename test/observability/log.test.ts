@@ -50,6 +50,14 @@ describe('log', () => {
     expect(only()['event']).to.equal('output');
   });
 
+  it('carries no control character to a terminal that shows it, and says the same', () => {
+    const { log, lines, only } = recording();
+    const rude = 'job\u009b2J\u007f\u202e\u{e0041}\u2028\u001b[2J';
+    log.warn('one', { text: rude });
+    expect(lines[0]).to.not.match(/[^\P{C}\n]|\u2028/u);
+    expect(only()).to.include({ text: rude });
+  });
+
   it('does not let a field take the place of the event, the time or the level', () => {
     const { log, lines, only } = recording();
     log.info('real', { event: 'forged', time: 'never', level: 'fatal' });
