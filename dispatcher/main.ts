@@ -135,12 +135,12 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   };
   const setAside = new Set(quarantined.map(({ name }) => name));
   const catchUp = new CatchUp({
-    poll: async (registration) => {
+    poll: async (registration, haste) => {
       const askedAtMs = clock.now();
-      const complete = await poller.pollNow(registration);
+      const complete = await poller.pollNow(registration, haste);
       // A pass that was under way may have looked there before the loss.
       const startedAtMs = poller.statusOf(registration)?.lastStartedAtMs ?? askedAtMs;
-      return startedAtMs >= askedAtMs ? complete : await poller.pollNow(registration);
+      return startedAtMs >= askedAtMs ? complete : await poller.pollNow(registration, haste);
     },
     registrations: () => registrations,
     clock,

@@ -7,17 +7,22 @@ import type { Claim, Registration } from '../config/model.ts';
 import type { Log } from '../lifecycle/ports.ts';
 import type { Speaker } from './endpoints.ts';
 import type { Loss } from './losses.ts';
+import type { Haste } from './poller.ts';
 
 export interface CatchUpOptions {
   /** Whether GitHub was listed to the end. */
-  readonly poll: (registration: string) => Promise<boolean>;
+  readonly poll: (registration: string, haste: Haste) => Promise<boolean>;
   readonly registrations: () => readonly Pick<Registration, 'name' | 'host' | 'claim'>[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-const AT_ONCE = 4;
+/**
+ * Of the usual ones, and as many of those whose deliveries were lost. What they cost GitHub is bounded elsewhere (see
+ * pass-places.ts); a poll may wait an hour for its credential's limits, and so many must not hold up all others.
+ */
+const AT_ONCE = 16;
 /** After a loss others follow: one look for all of them, but not later than the longest. */
 const SETTLE_MS = 5_000;
 const LONGEST_SETTLE_MS = 30_000;
@@ -34,12 +39,12 @@ interface Pending {
 export class CatchUp {
   readonly #options: CatchUpOptions;
   /** By registration: tries that failed. */
-  readonly #waiting = new Map<string, number>();
+  readonly #waiting: Readonly<Record<Haste, Map<string, number>>> = { urgent: new Map(), usual: new Map() };
   readonly #retries = new Map<string, () => void>();
   /** By endpoint, whose number is bounded by the configuration. */
   readonly #pending = new Map<string, Pending>();
   readonly #lastUnverifiedMs = new Map<string, number>();
-  readonly #workers = new Set<Promise<void>>();
+  readonly #workers: Readonly<Record<Haste, Set<Promise<void>>>> = { urgent: new Set(), usual: new Set() };
   #cancel: (() => void) | undefined;
   #stopped = false;
 
@@ -51,6 +56,7 @@ export class CatchUp {
   all(reason: 'start' | 'gap'): void {
     this.#ask(
       reason,
+      'usual',
       this.#options.registrations().map(({ name }) => name),
     );
   }
@@ -74,8 +80,8 @@ export class CatchUp {
     this.#stopped = true;
     this.#cancel?.();
     for (const cancel of this.#retries.values()) cancel();
-    this.#waiting.clear();
-    await Promise.all(this.#workers);
+    for (const waiting of Object.values(this.#waiting)) waiting.clear();
+    await Promise.all([...this.#workers.urgent, ...this.#workers.usual]);
   }
 
   #nowMs(): number {
@@ -99,57 +105,60 @@ export class CatchUp {
       .registrations()
       .filter((registration) => due.some(({ speaker }) => speaksOf(speaker, registration)))
       .map(({ name }) => name);
-    if (names.length > 0) this.#ask('lost-deliveries', names);
+    if (names.length > 0) this.#ask('lost-deliveries', 'urgent', names);
     this.#cancel = this.#pending.size === 0 ? undefined : this.#options.clock.after(1_000, () => this.#settle());
   }
 
-  #ask(reason: string, names: readonly string[]): void {
+  #ask(reason: string, haste: Haste, names: readonly string[]): void {
     if (this.#stopped) return;
     this.#options.log.info('catch-up', { reason, registrations: names.length });
     for (const name of names) {
       this.#retries.get(name)?.();
       this.#retries.delete(name);
-      this.#waiting.set(name, 0);
+      if (haste === 'urgent') this.#waiting.usual.delete(name);
+      else if (this.#waiting.urgent.has(name)) continue;
+      this.#waiting[haste].set(name, 0);
     }
-    this.#work();
+    this.#work(haste);
   }
 
-  #work(): void {
-    while (this.#workers.size < Math.min(AT_ONCE, this.#workers.size + this.#waiting.size)) {
-      const [next] = this.#waiting;
-      if (next === undefined || this.#stopped) return;
+  #work(haste: Haste): void {
+    const [workers, waiting] = [this.#workers[haste], this.#waiting[haste]];
+    while (workers.size < AT_ONCE && waiting.size > 0 && !this.#stopped) {
+      const [next] = waiting;
+      if (next === undefined) return;
       const [name, failures] = next;
-      this.#waiting.delete(name);
-      const work: Promise<void> = this.#poll(name, failures).finally(() => {
-        this.#workers.delete(work);
-        this.#work();
+      waiting.delete(name);
+      const work: Promise<void> = this.#poll(name, haste, failures).finally(() => {
+        workers.delete(work);
+        this.#work(haste);
       });
-      this.#workers.add(work);
+      workers.add(work);
     }
   }
 
-  async #poll(name: string, failures: number): Promise<void> {
+  async #poll(name: string, haste: Haste, failures: number): Promise<void> {
     const { poll, log } = this.#options;
     try {
-      if ((await poll(name)) || this.#stopped) return;
+      if ((await poll(name, haste)) || this.#stopped) return;
       if (failures === 0) log.warn('catch-up-incomplete', { registration: name });
-      this.#again(name, failures + 1);
+      this.#again(name, haste, failures + 1);
     } catch (error) {
       log.error('catch-up-failed', { registration: name, error });
     }
   }
 
-  #again(name: string, failures: number): void {
+  #again(name: string, haste: Haste, failures: number): void {
     // Asked anew meanwhile: it is tried at once.
-    if (this.#waiting.has(name) || this.#stopped) return;
+    if (this.#waiting.usual.has(name) || this.#waiting.urgent.has(name) || this.#stopped) return;
     const { clock, random } = this.#options;
     const ms = jitter(RETRIES_MS[Math.min(failures, RETRIES_MS.length) - 1] ?? 300_000, random);
     this.#retries.set(
       name,
       clock.after(ms, () => {
         this.#retries.delete(name);
-        this.#waiting.set(name, failures);
-        this.#work();
+        this.#waiting[haste].set(name, failures);
+        this.#work(haste);
       }),
     );
   }

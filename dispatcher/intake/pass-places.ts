@@ -23,15 +23,24 @@ export interface PassPlace {
   rest(pause: () => Promise<void>): Promise<void>;
 }
 
-interface Waiter {
-  readonly begin: () => void;
+/** One pass on its way through the places. */
+export class PassTicket {
+  role: PollRole;
+  /** Goes on when a place is free; undefined while the pass has one, or has not asked. */
+  begin: (() => void) | undefined;
+  /** The role whose place it has. */
+  holds: PollRole | undefined;
+
+  constructor(role: PollRole) {
+    this.role = role;
+  }
 }
 
 export class PassPlaces {
   readonly #clock: Clock;
   readonly #limits: PassLimits;
   readonly #running: Record<PollRole, number> = { alone: 0, beside: 0 };
-  readonly #waiting: Record<PollRole, Set<Waiter>> = { alone: new Set(), beside: new Set() };
+  readonly #waiting: Record<PollRole, Set<PassTicket>> = { alone: new Set(), beside: new Set() };
   #allowance: number;
   #allowanceAtMs: number;
   #cancelWake: (() => void) | undefined;
@@ -45,26 +54,36 @@ export class PassPlaces {
   }
 
   /** Runs `pass` when there is a place for it, in the order of asking. After `close` it runs at once, to hear so. */
-  async run<T>(role: PollRole, pass: (place: PassPlace) => Promise<T>): Promise<T> {
-    await this.#enter(role);
+  async run<T>(ticket: PassTicket, pass: (place: PassPlace) => Promise<T>): Promise<T> {
+    await this.#enter(ticket);
     let resting = 0;
     const place: PassPlace = {
       rest: async (pause) => {
         resting += 1;
-        if (resting === 1) this.#leave(role);
+        if (resting === 1) this.#leave(ticket);
         try {
           await pause();
         } finally {
           resting -= 1;
-          if (resting === 0) await this.#enter(role);
+          if (resting === 0) await this.#enter(ticket);
         }
       },
     };
     try {
       return await pass(place);
     } finally {
-      this.#leave(role);
+      this.#leave(ticket);
     }
+  }
+
+  /** Something was lost, and this pass finds it: it waits behind no trickle any more. */
+  hurry(ticket: PassTicket): void {
+    if (ticket.role === 'alone') return;
+    const waits = this.#waiting.beside.delete(ticket);
+    ticket.role = 'alone';
+    if (!waits) return;
+    this.#waiting.alone.add(ticket);
+    this.#pump('alone');
   }
 
   /** Lets everyone go who waits: each pass looks first whether it may still work. */
@@ -72,29 +91,38 @@ export class PassPlaces {
     this.#closed = true;
     this.#cancelWake?.();
     for (const role of ['alone', 'beside'] as const) {
-      for (const waiter of this.#waiting[role]) this.#begin(role, waiter);
+      for (const ticket of this.#waiting[role]) this.#begin(ticket);
     }
   }
 
-  async #enter(role: PollRole): Promise<void> {
+  async #enter(ticket: PassTicket): Promise<void> {
     if (this.#closed) {
-      this.#running[role] += 1;
+      this.#hold(ticket);
       return;
     }
     await new Promise<void>((begin) => {
-      this.#waiting[role].add({ begin });
-      this.#pump(role);
+      ticket.begin = begin;
+      this.#waiting[ticket.role].add(ticket);
+      this.#pump(ticket.role);
     });
   }
 
-  #leave(role: PollRole): void {
-    this.#running[role] -= 1;
-    this.#pump(role);
+  #hold(ticket: PassTicket): void {
+    ticket.holds = ticket.role;
+    this.#running[ticket.role] += 1;
+  }
+
+  #leave(ticket: PassTicket): void {
+    const { holds } = ticket;
+    if (holds === undefined) return;
+    ticket.holds = undefined;
+    this.#running[holds] -= 1;
+    this.#pump(holds);
   }
 
   #pump(role: PollRole): void {
     this.#refill();
-    for (const waiter of this.#waiting[role]) {
+    for (const ticket of this.#waiting[role]) {
       if (this.#running[role] >= this.#limits.atOnce) return;
       if (role === 'beside') {
         if (this.#allowance < 1) {
@@ -103,14 +131,16 @@ export class PassPlaces {
         }
         this.#allowance -= 1;
       }
-      this.#begin(role, waiter);
+      this.#begin(ticket);
     }
   }
 
-  #begin(role: PollRole, waiter: Waiter): void {
-    this.#waiting[role].delete(waiter);
-    this.#running[role] += 1;
-    waiter.begin();
+  #begin(ticket: PassTicket): void {
+    this.#waiting[ticket.role].delete(ticket);
+    this.#hold(ticket);
+    const { begin } = ticket;
+    ticket.begin = undefined;
+    begin?.();
   }
 
   #wakeForNext(): void {

@@ -9,7 +9,7 @@ import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryLis
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { problemLine } from '../observability/problem-line.ts';
-import { type PassPlace, PassPlaces, type PollRole } from './pass-places.ts';
+import { type PassPlace, PassPlaces, PassTicket, type PollRole } from './pass-places.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
 import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
 
@@ -79,11 +79,14 @@ export interface PollProblem {
   readonly sinceMs: number | null;
 }
 
+/** `urgent`: deliveries of it were lost; it does not wait behind the polls of thousands that have a webhook. */
+export type Haste = 'usual' | 'urgent';
+
 export interface Poller {
   /** Begins the passes of all registrations with an interval. */
   start(): void;
   /** A pass now, or the one under way. Answers whether GitHub was listed to the end; `status` tells why not. */
-  pollNow(registration: string): Promise<boolean>;
+  pollNow(registration: string, haste?: Haste): Promise<boolean>;
   status(): readonly PollStatus[];
   /** Of one registration; undefined for one that it does not know. */
   statusOf(registration: string): PollStatus | undefined;
@@ -113,10 +116,10 @@ export function createPoller(options: PollerOptions): Poller {
     start: () => {
       for (const poll of polls.values()) poll.start();
     },
-    pollNow: async (registration) => {
+    pollNow: async (registration, haste = 'usual') => {
       const poll = polls.get(registration);
       if (poll === undefined) throw new Error(`no registration '${registration}' to poll`);
-      return poll.now();
+      return poll.now(haste);
     },
     status: () => [...polls.values()].map((poll) => poll.status()),
     statusOf: (registration) => polls.get(registration)?.status(),
@@ -133,6 +136,7 @@ class TenantPoll {
   readonly #options: PollerOptions;
   readonly #places: PassPlaces;
   readonly #role: PollRole;
+  #ticket: PassTicket;
   readonly #signal: AbortSignal;
   #cancel: () => void = () => {};
   #pass: Promise<boolean> | undefined;
@@ -150,6 +154,7 @@ class TenantPoll {
     this.#places = places;
     const { intervalMs } = tenant.registration.poll;
     this.#role = intervalMs !== null && intervalMs < SLOW_POLL_MS ? 'alone' : 'beside';
+    this.#ticket = new PassTicket(this.#role);
     this.#signal = signal;
     this.#status = {
       registration: tenant.registration.name,
@@ -181,10 +186,12 @@ class TenantPoll {
   }
 
   /** Never two at once: who asks during a pass gets that one. */
-  now(): Promise<boolean> {
+  now(haste: Haste = 'usual'): Promise<boolean> {
     this.#cancel();
+    if (this.#pass === undefined) this.#ticket = new PassTicket(this.#role);
+    if (haste === 'urgent') this.#places.hurry(this.#ticket);
     this.#pass ??= this.#places
-      .run(this.#role, (place) => this.#run(place))
+      .run(this.#ticket, (place) => this.#run(place))
       .finally(() => {
         this.#pass = undefined;
         this.#reschedule();

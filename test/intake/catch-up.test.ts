@@ -14,10 +14,12 @@ describe('catching up', () => {
     const log = new LogLines();
     const registrations: Registration[] = names.map((name) => tenant(name));
     const asked: string[] = [];
-    const state = { answers: true, most: 0, now: 0, gate: Promise.resolve() };
+    const hastes: string[] = [];
+    const state = { answers: true, most: 0, now: 0, gate: Promise.resolve(), hastes };
     const catchUp = new CatchUp({
-      poll: async (name) => {
+      poll: async (name, haste) => {
         asked.push(name);
+        hastes.push(haste);
         state.now += 1;
         state.most = Math.max(state.most, state.now);
         await state.gate;
@@ -39,19 +41,34 @@ describe('catching up', () => {
   const noHeaders = { targetType: undefined, targetId: undefined, enterpriseHost: undefined };
 
   it('after the dispatcher stood still asks of every registration, a few at a time', async () => {
-    const { clock, asked, state, catchUp } = world(Array.from({ length: 20 }, (_, index) => `tenant-${index}`));
+    const { clock, asked, state, catchUp } = world(Array.from({ length: 40 }, (_, index) => `tenant-${index}`));
     let open = () => {};
     state.gate = new Promise((resolve) => {
       open = resolve;
     });
     catchUp.all('gap');
     await clock.advance(0);
-    expect(asked).to.have.length(4);
+    expect(asked).to.have.length(16);
     open();
     await clock.advance(1_000);
-    expect(new Set(asked).size).to.equal(20);
-    expect(asked).to.have.length(20);
-    expect(state.most).to.be.at.most(4);
+    expect(new Set(asked).size).to.equal(40);
+    expect(asked).to.have.length(40);
+    expect(state.most).to.be.at.most(16);
+  });
+
+  it('asks for what was lost at once, while many others wait', async () => {
+    const { clock, asked, state, catchUp, loss } = world([
+      ...Array.from({ length: 40 }, (_, index) => `tenant-${index}`),
+      'globex',
+    ]);
+    state.gate = new Promise(() => {});
+    catchUp.all('start');
+    await clock.advance(0);
+    expect(asked).to.not.include('globex');
+    catchUp.lost(loss('globex'));
+    await clock.advance(7_000);
+    expect(asked.at(-1)).to.equal('globex');
+    expect(state.hastes.at(-1)).to.equal('urgent');
   });
 
   it('after verified deliveries were lost asks of theirs alone, once for all of them, within seconds', async () => {

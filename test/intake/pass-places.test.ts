@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type PassPlace, PassPlaces } from '../../dispatcher/intake/pass-places.ts';
+import { type PassPlace, PassPlaces, PassTicket } from '../../dispatcher/intake/pass-places.ts';
 import { VirtualClock } from '../simulation/virtual-clock.ts';
 
 const LIMITS = { atOnce: 2, burst: 3, perSecond: 5 };
@@ -11,6 +11,7 @@ function passes() {
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
   const held = new Map<string, PassPlace>();
+  const tickets = new Map<string, PassTicket>();
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
   return {
     clock,
@@ -18,8 +19,15 @@ function passes() {
     begun,
     turn,
     place: (name: string) => held.get(name),
+    hurry: async (name: string) => {
+      const ticket = tickets.get(name);
+      if (ticket !== undefined) places.hurry(ticket);
+      await turn();
+    },
     begin: async (name: string, role: 'alone' | 'beside') => {
-      void places.run(role, (place) => {
+      const ticket = new PassTicket(role);
+      tickets.set(name, ticket);
+      void places.run(ticket, (place) => {
         begun.push(name);
         held.set(name, place);
         return new Promise<void>((resolve) => ends.set(name, resolve));
@@ -88,6 +96,21 @@ describe('the places of polls', () => {
     expect(rested).to.equal(false);
     await end('c');
     expect(rested).to.equal(true);
+  });
+
+  it('let one through whose deliveries were lost, whatever waits beside webhooks', async () => {
+    const { begin, end, begun, hurry } = passes();
+    for (const name of ['w1', 'w2', 'w3', 'w4', 'w5']) await begin(name, 'beside');
+    expect(begun).to.deep.equal(['w1', 'w2']);
+    await hurry('w5');
+    expect(begun).to.deep.equal(['w1', 'w2', 'w5']);
+    await hurry('w1');
+    await end('w1');
+    await end('w5');
+    expect(begun).to.deep.equal(['w1', 'w2', 'w5', 'w3']);
+    // The places are as many as before.
+    for (const name of ['a1', 'a2', 'a3']) await begin(name, 'alone');
+    expect(begun.slice(4)).to.deep.equal(['a1', 'a2']);
   });
 
   it('let everyone go at the end, who then hears that it is over', async () => {
