@@ -23,6 +23,8 @@ export class Permits {
   readonly #backends: Backends;
   readonly #holds: Holds;
   #served: string | undefined;
+  /** Registrations of which a launch of this pass took a place that was not reserved for it. */
+  readonly #displaced = new Set<string>();
 
   constructor(options: EngineOptions, board: Board, backends: Backends, holds: Holds) {
     this.#options = options;
@@ -34,6 +36,7 @@ export class Permits {
 
   /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
   async grant(launching: number, blocked: ReadonlySet<string>): Promise<readonly Permit[]> {
+    this.#displaced.clear();
     const needy = this.#board.registrationsInNeed();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
@@ -61,14 +64,16 @@ export class Permits {
 
   /**
    * Of the backends that a launch may try, those from the first one on that has a place for it. A permit reserves a place
-   * at `reserved` alone: where that has gone to another launch meanwhile, the next ones may be full.
+   * at `reserved` alone: where that has gone to another launch meanwhile, it takes one elsewhere, which may be full, or
+   * reserved for a later permit of the same pass.
    */
   async withPlace(
     registration: string,
     backends: readonly string[],
     reserved: string | undefined,
   ): Promise<readonly string[]> {
-    if (backends[0] === reserved) return backends;
+    if (backends[0] === reserved && !this.#displaced.has(registration)) return backends;
+    this.#displaced.add(registration);
     const { byBackend } = await this.#liveRunners();
     const configured = this.#options.tenants.get(registration)?.registration.backends ?? [];
     const first = backends.findIndex((name) => {

@@ -450,4 +450,45 @@ describe('a backend that one launch tries again', () => {
       await house.close();
     }
   });
+
+  it('takes no place that another launch of the same moment was promised', async () => {
+    const backend = { kind: 'simulated', region: undefined, options: {} };
+    const calls: string[] = [];
+    let full = true;
+    const house = await openEngineHouse({
+      registrations: [
+        registration('acme', {
+          backends: [
+            { ...backend, name: 'first', maxRunners: 3 },
+            { ...backend, name: 'second', maxRunners: 2 },
+          ],
+        }),
+      ],
+      provider: (name, honest) => ({
+        launch: async (request) => {
+          calls.push(name);
+          if (name === 'first' && full) throw new ProviderError('throttled', 'create', 'slow down');
+          if (name === 'first') await new Promise<void>((resolve) => house.clock.after(20 * SECOND, resolve));
+          return await honest.launch(request);
+        },
+      }),
+    });
+    try {
+      await house.engine.start();
+      await house.advance(SECOND);
+      await house.tell(told(house, { jobId: 1 }));
+      await house.advance(5 * SECOND);
+      await house.tell(told(house, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
+      house.instances.clear();
+      house.runners.clear();
+      await house.advance(25 * MINUTE);
+      full = false;
+      calls.length = 0;
+      await house.tell(...Array.from({ length: 12 }, (_, index) => told(house, { jobId: index + 2 })));
+      await house.advance(10 * SECOND);
+      expect(calls.filter((name) => name === 'second')).to.have.length(2);
+    } finally {
+      await house.close();
+    }
+  });
 });
