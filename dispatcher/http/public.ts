@@ -10,6 +10,7 @@ import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
+import { Pipelines } from './pipelines.ts';
 import { type Place, type PlaceLimits, Places } from './places.ts';
 
 export interface PublicLimits extends PlaceLimits {
@@ -80,6 +81,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
   const places = new Places({ limits, clock, onYield: (from) => options.onYield?.(from) });
   const placeOf = new WeakMap<Socket, Place>();
+  const pipelines = new Pipelines(limits.maxPipelined);
   let closing = false;
 
   const server = createServer(
@@ -94,10 +96,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     },
     (request, response) => {
       const place = placeOf.get(request.socket);
-      if (place === undefined || place.answering >= limits.maxPipelined) {
-        request.socket.destroy();
-        return;
-      }
+      if (place === undefined || !pipelines.admit(request, response)) return;
       const path = pathOf(request.url ?? '');
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
       if (path !== sharedPath && registration === undefined) {
@@ -111,6 +110,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     },
   );
+  // An expectation that nobody knows is no reason for another path: node would answer it alone, in any number.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   // The last resort: here the newest are refused. Before that the oldest unfinished give way.
   server.maxConnections = limits.maxConnections + BACKLOG;
   // A sender that never reads its answers is idle, too.
