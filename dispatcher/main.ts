@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { createAdmit } from './admission/admit.ts';
 import { createBackends } from './backends.ts';
 import { type Clock, type Random, ulid } from './clock.ts';
+import { absentAmong } from './config/absent.ts';
 import type { Configuration } from './config/model.ts';
 import { formatProblem } from './config/problem.ts';
 import { BudgetPool } from './github/budget-pool.ts';
@@ -23,7 +24,13 @@ import type { Log } from './lifecycle/ports.ts';
 import { NOT_LISTED } from './lifecycle/sweep-schedule.ts';
 import { Episodes } from './observability/episodes.ts';
 import { createMetrics } from './observability/metrics.ts';
-import { problemLines, problemsOf, type RegistrationProblem, setAsideLines } from './observability/problems.ts';
+import {
+  absentLines,
+  problemLines,
+  problemsOf,
+  type RegistrationProblem,
+  setAsideLines,
+} from './observability/problems.ts';
 import { steadyClock } from './steady-clock.ts';
 
 export interface DispatcherOptions {
@@ -83,6 +90,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     ]),
   );
   const providers = createBackends({ clock, random, log });
+  const setAside = new Set(quarantined.map(({ name }) => name));
   const tenants = new Map<string, Tenant>();
   for (const registration of registrations) {
     const github = githubs.get(registration.name);
@@ -110,6 +118,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     tenants,
     maxRunners: dispatcher.maxRunners,
     maxLaunches: dispatcher.maxLaunches,
+    setAside: (name) => setAside.has(name),
   });
   const poller = createPoller({
     tenants: [...tenants.values()].flatMap(({ registration }) => {
@@ -133,7 +142,6 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       skew: apiUrl === undefined ? undefined : times.at(apiUrl).skew,
     });
   };
-  const setAside = new Set(quarantined.map(({ name }) => name));
   const catchUp = new CatchUp({
     poll: async (registration, haste) => {
       const askedAtMs = clock.now();
@@ -217,7 +225,9 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         ...shedding.current().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
         ...setAsideLines(quarantined),
       ];
-      return { ready: reasons.length === 0, reasons, problems, details: problemLines(registrations, problemsNow) };
+      const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined);
+      const details = [...absentLines(absent), ...problemLines(registrations, problemsNow)];
+      return { ready: reasons.length === 0, reasons, problems, details };
     },
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });

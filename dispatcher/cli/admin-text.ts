@@ -1,4 +1,5 @@
 /** Answers of the admin API as people read them in a terminal. */
+import type { AbsentView } from '../http/admin-shapes.ts';
 import { printable } from './output.ts';
 
 /** A text of many lines, each free of control characters. */
@@ -28,6 +29,16 @@ function span(ms: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two(Math.floor(seconds / 60) % 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${two(Math.floor(seconds / 3600) % 24)}h`;
+}
+
+/** The sentence about live runners whose registration is not in force. */
+export function absentLine({ absence, registration, runners }: AbsentView): string {
+  const belong = `${runners} live ${runners === 1 ? 'runner belongs' : 'runners belong'} to the registration ${printable(registration)}`;
+  const why =
+    absence === 'removed'
+      ? 'which is not in the configuration: put it back until they are gone'
+      : 'which is set aside: correct what `shr validate` names';
+  return `${belong}, ${why} (shr runners --registration ${printable(registration)}).\n`;
 }
 
 /** The sentence under a list that was cut. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type Clock, systemClock } from '../clock.ts';
 import { type LaneView, laneListSchema } from '../http/admin-shapes.ts';
 import { adminCommand, answering, filters } from './admin-client.ts';
-import { age, more } from './admin-text.ts';
+import { absentLine, age, more } from './admin-text.ts';
 import { printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -21,11 +21,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         },
         (answer) => {
           printLanes(terminal, answer.lanes, answer.forsaken.length > 0, clock.now());
-          for (const { registration, runners } of answer.forsaken) {
-            terminal.out(
-              `${runners} live ${runners === 1 ? 'runner belongs' : 'runners belong'} to the registration ${registration}, which is not in the configuration: put it back until they are gone (shr runners --registration ${registration}).\n`,
-            );
-          }
+          for (const absent of answer.forsaken) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'lanes'));
         },
       ),

@@ -10,7 +10,7 @@ import {
 } from '../http/admin-shapes.ts';
 import { problemLine } from '../observability/problem-line.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
-import { age, more, told } from './admin-text.ts';
+import { absentLine, age, more, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,6 +26,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
             printRegistrations(terminal, answer.registrations, clock.now());
           }
           printSetAside(terminal, answer.quarantined);
+          for (const absent of answer.absent) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'registrations'));
         },
       ),
@@ -37,13 +38,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         answering(
           { command, terminal, clock },
           async (client) => {
-            const { registrations: found, quarantined } = await client.get(
-              ['registrations'],
-              { registration: name },
-              registrationListSchema,
-            );
+            const {
+              registrations: found,
+              quarantined,
+              absent,
+            } = await client.get(['registrations'], { registration: name }, registrationListSchema);
             const [registration] = found;
-            if (registration === undefined && quarantined.length > 0) return { quarantined };
+            if (registration === undefined && quarantined.length + absent.length > 0) return { quarantined, absent };
             if (registration === undefined) {
               throw new AdminClientError(
                 1,
@@ -51,11 +52,12 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
                 '`shr registrations` lists those that the dispatcher runs with',
               );
             }
-            return { registration, quarantined: [] };
+            return { registration, quarantined: [], absent: [] };
           },
           (answer) => {
             if (answer.registration !== undefined) printRegistration(terminal, answer.registration, clock.now());
             printSetAside(terminal, answer.quarantined);
+            for (const absent of answer.absent) terminal.out(absentLine(absent));
           },
         ),
       ),

@@ -109,7 +109,8 @@ function printRunners(terminal: Terminal, runners: readonly RunnerView[], nowMs:
     { title: 'job', value: (runner) => runner.job },
     {
       title: 'why',
-      value: (runner) => (runner.failure === null ? (runner.drainReason ?? '') : placedWords(runner.failure)),
+      value: (runner) =>
+        runner.absent?.reason ?? (runner.failure === null ? (runner.drainReason ?? '') : placedWords(runner.failure)),
     },
   ]);
 }
@@ -120,6 +121,7 @@ function printRunner(terminal: Terminal, runner: RunnerView, nowMs: number): voi
     told([
       ['runner', runner.name],
       ['registration', `${runner.registration}, ${runner.host}/${runner.scope}`],
+      ['not in force', runner.absent === null ? null : `${runner.absent.reason}. ${runner.absent.cure}`],
       ['labels', runner.labels.join(', ')],
       ['lane', runner.lane],
       ['state', `${runner.state}${runner.forced ? ' (forced)' : ''} for ${age(runner.stateSince, nowMs)}`],

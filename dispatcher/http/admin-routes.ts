@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ProviderError } from '../../providers/provider.ts';
 import type { Admit } from '../admission/lane.ts';
 import type { Clock } from '../clock.ts';
+import { type Absence, type AbsentRegistration, absentAmong } from '../config/absent.ts';
 import type { Quarantined, Registration } from '../config/model.ts';
 import { jobKey } from '../ledger/facts.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
@@ -89,7 +90,8 @@ export function adminRoutes(sources: AdminSources): Router {
     const query = parse(registrationsQuery, request.query);
     const wanted = sources.registrations().filter(({ name }) => name === (query.registration ?? name));
     const setAside = (sources.quarantined?.() ?? []).filter(({ name }) => name === (query.registration ?? name));
-    const live = liveByRegistration(await ledger.liveCounts());
+    const counts = await ledger.liveCounts();
+    const live = liveByRegistration(counts);
     const breakers = closedBreakers(await ledger.breakers(), sources.clock.now());
     response.json({
       registrations: wanted.slice(0, query.limit).map((registration) =>
@@ -105,6 +107,7 @@ export function adminRoutes(sources: AdminSources): Router {
         }),
       ),
       quarantined: setAside.slice(0, query.limit).map(quarantinedView),
+      absent: absentOf(counts, query.registration),
       more: wanted.length > query.limit || setAside.length > query.limit,
     });
   });
@@ -148,18 +151,29 @@ export function adminRoutes(sources: AdminSources): Router {
       .filter((counts) => counts.lane.registration === (query.registration ?? counts.lane.registration))
       .filter((counts) => !query.waiting || counts.demand + counts.held > 0)
       .sort(longestWaitFirst);
-    const configured = new Set(sources.registrations().map(({ name }) => name));
-    const live = liveByRegistration(await ledger.liveCounts());
     response.json({
       lanes: await Promise.all(
         lanes.slice(0, query.limit).map(async (counts) => laneView(counts, await sources.laneReason(counts.lane.key))),
       ),
       more: lanes.length > query.limit,
-      forsaken: [...live]
-        .filter(([name]) => !configured.has(name) && name === (query.registration ?? name))
-        .map(([registration, byBackend]) => ({ registration, runners: total(byBackend) })),
+      forsaken: absentOf(await ledger.liveCounts(), query.registration),
     });
   });
+
+  function absentOf(
+    live: Awaited<ReturnType<Ledger['liveCounts']>>,
+    registration: string | undefined,
+  ): readonly AbsentRegistration[] {
+    const absent = absentAmong(live, sources.registrations(), sources.quarantined?.() ?? []);
+    return absent.filter((one) => one.registration === (registration ?? one.registration));
+  }
+
+  /** Of a registration that runners belong to. */
+  function absenceNow(): (registration: string) => Absence | undefined {
+    const inForce = new Set(sources.registrations().map(({ name }) => name));
+    const setAside = new Set((sources.quarantined?.() ?? []).map(({ name }) => name));
+    return (name) => (inForce.has(name) ? undefined : setAside.has(name) ? 'set-aside' : 'removed');
+  }
 
   router.get('/jobs', async (request, response) => {
     const query = parse(jobsQuery, request.query);
@@ -228,7 +242,11 @@ export function adminRoutes(sources: AdminSources): Router {
       ...(query.state === undefined ? {} : { states: query.state }),
       limit: query.limit + 1,
     });
-    response.json({ runners: runners.slice(0, query.limit).map(runnerView), more: runners.length > query.limit });
+    const absence = absenceNow();
+    response.json({
+      runners: runners.slice(0, query.limit).map((runner) => runnerView(runner, absence(runner.registration))),
+      more: runners.length > query.limit,
+    });
   });
 
   router.get('/runners/:name', async (request, response) => {
@@ -237,7 +255,7 @@ export function adminRoutes(sources: AdminSources): Router {
     const runner = await ledger.runner(name);
     if (runner === undefined) throw noSuchRunner(name);
     response.json({
-      runner: runnerView(runner),
+      runner: runnerView(runner, absenceNow()(runner.registration)),
       timeline: (await ledger.timeline(name)).map(timelineView),
       ...(query.output ? await outputOf(sources, runner) : {}),
     });
@@ -250,7 +268,7 @@ export function adminRoutes(sources: AdminSources): Router {
     if (runner === undefined) throw noSuchRunner(name);
     sources.log.warn('admin.runner.forgotten', { runner: name, state: runner.state });
     response.status(runner.state === 'gone' ? 200 : 202).json({
-      runner: runnerView(runner),
+      runner: runnerView(runner, absenceNow()(runner.registration)),
       message:
         runner.state === 'gone'
           ? 'it is no longer watched'
@@ -330,10 +348,6 @@ function liveByRegistration(
     live.set(registration, byBackend);
   }
   return live;
-}
-
-function total(byBackend: ReadonlyMap<string, number>): number {
-  return [...byBackend.values()].reduce((sum, count) => sum + count, 0);
 }
 
 function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {

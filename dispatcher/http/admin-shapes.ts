@@ -11,6 +11,9 @@ export const runnerStateSchema = z.enum(['creating', 'starting', 'online', 'busy
 export const jobStatusSchema = z.enum(['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed']);
 export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']);
 
+/** `removed`: the registration is not in the configuration. `set-aside`: its configuration has problems. */
+const absenceSchema = z.enum(['removed', 'set-aside']);
+
 export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 
 export const readinessSchema = z.object({
@@ -141,6 +144,13 @@ const quarantinedViewSchema = z.object({
   ),
 });
 
+const absentSchema = z.object({
+  registration: z.string(),
+  absence: absenceSchema,
+  /** Those of it that live. */
+  runners: count,
+});
+
 const laneViewSchema = z.object({
   key: z.string(),
   registration: z.string(),
@@ -214,6 +224,8 @@ const runnerViewSchema = z.object({
   drainReason: z.string().nullable(),
   forced: z.boolean(),
   failure: failureViewSchema.nullable(),
+  /** Why its registration is not in force, and what to do; null where it is. */
+  absent: z.object({ absence: absenceSchema, reason: z.string(), cure: z.string() }).nullable(),
 });
 
 const timelineEntrySchema = z.object({
@@ -229,6 +241,8 @@ export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
   /** Those that are set aside until their problems are mended. */
   quarantined: z.array(quarantinedViewSchema),
+  /** Those that are not in force and have live runners. */
+  absent: z.array(absentSchema),
   more: z.boolean(),
 });
 export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean() });
@@ -241,8 +255,8 @@ export const backendResetSchema = z.object({
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
-  /** Live runners of registrations that are not in the configuration any more: they cannot be looked after. */
-  forsaken: z.array(z.object({ registration: z.string(), runners: count })),
+  /** Live runners of registrations that are not in force: they cannot be looked after. */
+  forsaken: z.array(absentSchema),
 });
 export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.boolean() });
 export const runnerListSchema = z.object({ runners: z.array(runnerViewSchema), more: z.boolean() });
@@ -289,6 +303,7 @@ export type BackendView = z.infer<typeof backendViewSchema>;
 export type RegistrationView = z.infer<typeof registrationViewSchema>;
 export type QuarantinedView = z.infer<typeof quarantinedViewSchema>;
 export type LaneView = z.infer<typeof laneViewSchema>;
+export type AbsentView = z.infer<typeof absentSchema>;
 export type JobView = z.infer<typeof jobViewSchema>;
 export type RunnerView = z.infer<typeof runnerViewSchema>;
 export type TimelineView = z.infer<typeof timelineEntrySchema>;

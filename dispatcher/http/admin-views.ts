@@ -1,5 +1,6 @@
 /** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
 import type { Admission } from '../admission/lane.ts';
+import { type Absence, absenceWords } from '../config/absent.ts';
 import type { Backend, Claim, Quarantined, Registration } from '../config/model.ts';
 import type { Failure } from '../failure.ts';
 import { scopePath } from '../github/scope.ts';
@@ -179,7 +180,8 @@ export function jobView(job: JobRow, waitReason: string | undefined): JobView {
   };
 }
 
-export function runnerView(runner: RunnerRow): RunnerView {
+/** `absence`: of its registration, where that is not in force. */
+export function runnerView(runner: RunnerRow, absence: Absence | undefined): RunnerView {
   return {
     name: runner.name,
     registration: runner.registration,
@@ -203,6 +205,7 @@ export function runnerView(runner: RunnerRow): RunnerView {
     drainReason: runner.drainReason,
     forced: runner.forced,
     failure: runner.failure === null ? null : failureView(runner.failure),
+    absent: absence === undefined || runner.state === 'gone' ? null : { absence, ...absenceWords(absence) },
   };
 }
 

@@ -1,4 +1,5 @@
 /** What everything that acts on runners shares: the way in which an event reaches a runner. */
+import type { Absence } from '../config/absent.ts';
 import { type Failure, failureFields } from '../failure.ts';
 import type { RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import { StateLog } from '../observability/state-log.ts';
@@ -107,6 +108,12 @@ export function createFloor(
 function toldOf(failure: Failure): Readonly<Record<string, unknown>> {
   const { reason, ...fields } = failureFields(failure);
   return { ...fields, failure: reason };
+}
+
+/** Why the registration is not in force; undefined where it is. */
+export function absenceOf({ options }: Pick<Floor, 'options'>, registration: string): Absence | undefined {
+  if (options.tenants.has(registration)) return undefined;
+  return options.setAside?.(registration) === true ? 'set-aside' : 'removed';
 }
 
 export function tenantOf(floor: Floor, runner: Pick<RunnerRow, 'registration'>): Tenant | undefined {

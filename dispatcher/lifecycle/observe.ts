@@ -1,5 +1,7 @@
 /** One look at a runner that is not draining: at its instance, at GitHub, at the clock. What is seen becomes events. */
+
 import { type Instance, type InstanceReason, ProviderError } from '../../providers/provider.ts';
+import { absenceWords } from '../config/absent.ts';
 import {
   backendSource,
   type Failure,
@@ -13,7 +15,7 @@ import { parseScopePath } from '../github/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { SECOND } from '../time-units.ts';
 import type { Backends } from './backends.ts';
-import { type Floor, tenantOf } from './floor.ts';
+import { absenceOf, type Floor, tenantOf } from './floor.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import { postpone, type RunnerEvent } from './machine.ts';
@@ -116,7 +118,8 @@ export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<R
   const tenant = tenantOf(floor, runner);
   if (runner.backend === null || runner.instanceState === 'none' || runner.instanceState === 'absent') return runner;
   if (tenant === undefined) {
-    const words = `the registration ${runner.registration} is not in the configuration any more. Put it back until its runners are gone.`;
+    const { reason, cure } = absenceWords(absenceOf(floor, runner.registration) ?? 'removed');
+    const words = `${reason}. ${cure}`;
     return await floor.tell(runner.name, stepFailed(ownFailure('no-registration', words, floor.now()), undefined));
   }
   try {

@@ -44,6 +44,8 @@ export interface EngineOptions {
   readonly metrics: LifecycleMetrics;
   readonly admit: Admit;
   readonly tenants: ReadonlyMap<string, Tenant>;
+  /** Whether a registration that is not among the tenants is set aside; without this, it was removed. */
+  readonly setAside?: (registration: string) => boolean;
   readonly maxRunners: number;
   readonly maxLaunches: number;
 }

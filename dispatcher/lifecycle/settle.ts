@@ -1,12 +1,13 @@
 /** Turns new facts about jobs into admissions and runner events. */
 import type { Admission } from '../admission/lane.ts';
 import { eventLoopTurn } from '../clock.ts';
+import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failure.ts';
 import type { AdmissionState, JobRow, JobSettlement, RunnerRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
-import type { Floor } from './floor.ts';
+import { absenceOf, type Floor } from './floor.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine.ts';
 import { reachOf } from './reach.ts';
@@ -42,8 +43,8 @@ export async function settleJobs(settler: Settler): Promise<void> {
         await eventLoopTurn();
         restedAtMs = floor.now();
       }
-      await bind(settler, job);
-      settlements.push(settle(floor, backends, job));
+      const runner = await bind(settler, job);
+      settlements.push(settle(floor, backends, job, job.registration ?? runner?.registration ?? null));
     }
     await ledger.settleJobs(settlements);
     await stirHeld(floor, jobs);
@@ -67,20 +68,21 @@ async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
 
 /**
  * `in_progress` and `completed` bind by runner name, before labels are looked at: GitHub hands our runners foreign,
- * refused and other registrations' jobs too, as long as the runner's scope covers their repository.
+ * refused and other registrations' jobs too, as long as the runner's scope covers their repository. Answers our runner
+ * that it came to.
  */
-async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<void> {
+async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<RunnerRow | undefined> {
   const { dispatcherId, ledger, log, metrics, tenants } = floor.options;
   if (job.laneKey !== null) floor.laneChanged(job.laneKey);
-  if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return;
-  if (job.status !== 'in_progress' && job.status !== 'completed') return;
+  if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return undefined;
+  if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
   const before = await ledger.runner(job.runnerName);
-  if (before === undefined) return;
+  if (before === undefined) return undefined;
   const reach = reachOf(before, tenants.get(before.registration)?.registration.claim, job);
   if (reach !== 'covered') {
     // At debug level: what any holder of a secret can send must not fill the log.
     log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
-    return;
+    return undefined;
   }
   const after = await floor.tell(job.runnerName, {
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
@@ -88,7 +90,7 @@ async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<
     word: wordOn(before, job),
     refuted: await refutedBinding(floor, before, job),
   });
-  if (before.jobKey !== null || after?.jobKey !== job.key) return;
+  if (before.jobKey !== null || after?.jobKey !== job.key) return before;
   if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
   await ghosts.worked(before);
   if (before.backend !== null) {
@@ -98,6 +100,7 @@ async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
   const startedAtMs = job.startedAtMs ?? floor.now();
   metrics.queueToStart(before.registration, before.backend ?? 'none', Math.max(0, startedAtMs - queuedAtMs));
+  return before;
 }
 
 function wordOn(runner: RunnerRow, { statusSource, statusToldBy }: JobRow): JobWord['word'] {
@@ -114,7 +117,8 @@ async function refutedBinding(floor: Floor, runner: RunnerRow, named: JobRow): P
   return isRefuted ? runner.jobKey : null;
 }
 
-function settle(floor: Floor, backends: Backends, job: JobRow): JobSettlement {
+/** `registration`: the one that it was admitted to before, or whose runner it came to. */
+function settle(floor: Floor, backends: Backends, job: JobRow, registration: string | null): JobSettlement {
   const settled = { key: job.key, version: job.version };
   const open = job.status !== 'completed';
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
@@ -125,7 +129,7 @@ function settle(floor: Floor, backends: Backends, job: JobRow): JobSettlement {
     labels: job.labels,
     visibility: job.visibility ?? undefined,
   });
-  const fresh = tooOld(job, decision(admission, backends), floor.now());
+  const fresh = tooOld(job, absent(floor, registration, admission) ?? decision(admission, backends), floor.now());
   const { reasonCode, reason, cure } = job;
   const decided =
     reasonCode === 'time-limit' && fresh.reasonCode === null ? { ...fresh, reasonCode, reason, cure } : fresh;
@@ -172,6 +176,20 @@ function decision(admission: Admission, backends: Backends): Decision {
         cure: null,
       };
   }
+}
+
+/** A job that belonged to a registration which is not in force now is still that one's, where no other takes it. */
+function absent(floor: Floor, registration: string | null, { outcome }: Admission): Decision | undefined {
+  if (outcome !== 'not-ours' || registration === null) return undefined;
+  const absence = absenceOf(floor, registration);
+  if (absence === undefined) return undefined;
+  return {
+    state: 'refused',
+    registration,
+    lane: null,
+    reasonCode: `registration-${absence}`,
+    ...absenceWords(absence),
+  };
 }
 
 export const BACKEND_REFUSED = 'backend-refused';

@@ -2,6 +2,7 @@
  * Everything that is wrong with a registration, in one place and with names: for the admin API, the command line, the
  * metrics and the readiness. What was mended is gone from it.
  */
+import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
 import { failureWords } from '../failure.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
@@ -93,6 +94,19 @@ export function setAsideLines(
   });
   const unsaid = quarantined.length - lines.length;
   return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations are set aside: see shr registrations`];
+}
+
+/** `acme: 3 runners live, and its registration is no longer in the configuration: …`, for those who may read names. */
+export function absentLines(absent: readonly AbsentRegistration[]): readonly string[] {
+  const lines = absent.slice(0, MOST_LINES).map(({ absence, registration, runners }) => {
+    const { reason, cure } = absenceWords(absence);
+    const live = runners === 1 ? '1 runner lives' : `${runners} runners live`;
+    return `${scrub(registration, LINE_CHARACTERS)}: ${live}, and ${reason}. ${cure}`;
+  });
+  const unsaid = absent.length - lines.length;
+  return unsaid === 0
+    ? lines
+    : [...lines, `${unsaid} more registrations with live runners are not in force: see shr registrations`];
 }
 
 /** `acme: poll: acme/web: moved to other/web …`: a line for each of the first problems of each registration. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
 import { createCommand as lanesCommand } from '../../dispatcher/cli/lanes.ts';
+import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
 import { acmeLane, admit, fact, type House, openHouse, runner, TOKEN } from '../http/admin-house.ts';
 import { run } from './admin-run.ts';
 
@@ -116,6 +117,12 @@ describe('shr jobs and shr lanes', () => {
     const { out } = await run(lanesCommand, ['--url', house.url, '--registration', 'removed']);
     expect(out).to.include('1 live runner belongs to the registration removed, which is not in the configuration');
     expect(out).to.not.include('nothing runs');
+    const other = await run(registrationsCommand, ['--url', house.url]);
+    expect(other.out).to.include(
+      '1 live runner belongs to the registration removed, which is not in the configuration',
+    );
+    const shown = await run(registrationsCommand, ['show', 'removed', '--url', house.url]);
+    expect(shown.out).to.include('1 live runner belongs to the registration removed');
   });
 
   it('shows lanes with demand, supply and the reason they wait', async () => {

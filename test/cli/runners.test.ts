@@ -62,6 +62,25 @@ describe('shr runners', () => {
     );
   });
 
+  it('says why the registration of one is not in force, before anything else', async () => {
+    await house.ledger.createRunner(
+      runner(
+        'shr-left',
+        { ...acmeLane, key: 'unknown', registration: 'removed' },
+        { state: 'busy', failure: pullFailed },
+      ),
+      'launched',
+    );
+    const { out } = await run(runnersCommand, ['--url', house.url, '--registration', 'removed']);
+    expect(out).to.match(/^shr-left .* its registration is no longer in the configuration: no runner is launched/m);
+    const shown = await run(runnersCommand, ['show', 'shr-left', '--url', house.url]);
+    expect(shown.out).to.match(/^not in force +its registration is no longer in the configuration: .*Put the reg/m);
+    const { runner: view } = JSON.parse(
+      (await run(runnersCommand, ['show', 'shr-left', '--url', house.url, '--json'])).out,
+    );
+    expect(view.absent).to.include({ absence: 'removed' });
+  });
+
   it('shows one with its timeline', async () => {
     const { out, code } = await run(runnersCommand, ['show', 'shr-one', '--url', house.url]);
     expect(code).to.equal(0);

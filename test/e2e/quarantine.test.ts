@@ -107,6 +107,16 @@ describe('a dispatcher with broken registrations', function () {
     const right = await readFile(file, 'utf8');
     await writeFile(file, `${right}nonsense: 1\n`);
     await service.restart();
+    const open = await eventually('ready', 20_000, async () => {
+      const answer = readinessSchema.parse(await (await fetch(`${service.adminUrl}/readyz`)).json());
+      return answer.ready ? answer : undefined;
+    });
+    expect(open.problems).to.include('1 problem of registrations: the admin token shows what they are');
+    const whole = readinessSchema.parse(await ask('/readyz')).problems ?? [];
+    expect(whole.join('\n')).to.match(/^e2e: 1 runner lives, and its registration is set aside.*Correct what/m);
+    expect(registrationListSchema.parse(await ask('/api/registrations')).absent).to.deep.equal([
+      { registration: 'e2e', absence: 'set-aside', runners: 1 },
+    ]);
     await eventually('the job ends', 40_000, () =>
       service.github.jobs()[0]?.status === 'completed' ? true : undefined,
     );

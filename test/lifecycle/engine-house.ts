@@ -89,6 +89,7 @@ export interface HouseOptions {
   /** What a backend does otherwise than the honest one; `honest` is how that would have launched. */
   readonly provider?: (backend: string, honest: Provider) => Partial<Provider>;
   readonly areStrangers?: AreStrangers;
+  readonly setAside?: (registration: string) => boolean;
 }
 
 export async function openEngineHouse(options: HouseOptions): Promise<EngineHouse> {
@@ -233,6 +234,7 @@ export async function openEngineHouse(options: HouseOptions): Promise<EngineHous
         },
       ]),
     ),
+    ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
     maxRunners: options.maxRunners ?? 100,
     maxLaunches: 20,
   });
