@@ -111,7 +111,8 @@ describe('a dispatcher with broken registrations', function () {
       const answer = readinessSchema.parse(await (await fetch(`${service.adminUrl}/readyz`)).json());
       return answer.ready ? answer : undefined;
     });
-    expect(open.problems).to.include('1 problem of registrations: the admin token shows what they are');
+    expect(open.problems?.join('\n')).to.match(/problems? of registrations: the admin token shows what they are/);
+    expect(open.problems?.join('\n')).to.not.include('runner lives');
     const whole = readinessSchema.parse(await ask('/readyz')).problems ?? [];
     expect(whole.join('\n')).to.match(/^e2e: 1 runner lives, and its registration is set aside.*Correct what/m);
     expect(registrationListSchema.parse(await ask('/api/registrations')).absent).to.deep.equal([
