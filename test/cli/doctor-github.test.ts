@@ -1,4 +1,5 @@
 /** What `shr doctor` says of owners, repositories and runner groups that are not as the registration has them. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
@@ -96,6 +97,64 @@ describe('shr doctor, of what is at GitHub', () => {
     expect(bad.map(({ message }) => message).join()).to.include(
       "the App's installation for acme lists no repositories",
     );
+  });
+
+  describe('of several Apps that share the load', () => {
+    async function withApps(...further: readonly { readonly name: string; readonly account?: string }[]) {
+      house = await startInstallation({
+        apps: [
+          { name: 'cli', installations: [{ account: 'acme' }] },
+          ...further.map(({ name, account }) => ({
+            name,
+            installations: account === undefined ? [] : [{ account, repositories: [] }],
+          })),
+        ],
+      });
+      const keys = await Promise.all(
+        house.github.apps.map(async ({ id, privateKey }, index) => {
+          await writeFile(join(house.folder, `app-${index}.pem`), privateKey, { mode: 0o600 });
+          return { id, privateKey: `\${file:app-${index}.pem}` };
+        }),
+      );
+      const [app, ...furtherApps] = keys;
+      await house.register('acme', {
+        runnerGroup: undefined,
+        policy: { publicRepositories: true },
+        credentials: { app, furtherApps },
+      });
+      return keys.map(({ id }) => id);
+    }
+
+    it('examines each, and names the one that is not as the others are', async () => {
+      const [, second, third] = await withApps({ name: 'second' }, { name: 'third', account: 'acme' });
+      const bad = (await notOk()).filter(({ subject }) => subject.includes('App'));
+      expect(bad.map(({ subject, message }) => `${subject}: ${message}`)).to.deep.equal([
+        `credentials of App ${second}: App ${second} is not installed for acme`,
+        `repositories of App ${third}: acme: the App's installation for acme lists no repositories: give the App access to those whose jobs are to run here`,
+      ]);
+    });
+
+    it('goes on with the others where the first is not installed', async () => {
+      house = await startInstallation({
+        apps: [
+          { name: 'cli', installations: [] },
+          { name: 'second', installations: [{ account: 'acme' }] },
+        ],
+      });
+      const [first, second] = house.github.apps;
+      await writeFile(join(house.folder, 'second.pem'), second?.privateKey ?? '', { mode: 0o600 });
+      await house.register('acme', {
+        credentials: {
+          app: { id: first?.id, privateKey: '${file:app.pem}' },
+          furtherApps: [{ id: second?.id, privateKey: '${file:second.pem}' }],
+        },
+      });
+      const { out } = await shr(['doctor'], house.folder, house.environment);
+      expect(out).to.match(new RegExp(`^not ok .*App ${first?.id} is not installed for acme`, 'm'));
+      expect(out).to.match(new RegExp(`^ok .*App ${second?.id} is installed for acme`, 'm'));
+      expect(out).to.match(/^ok .*acme\/web can be read$/m);
+      expect(out.match(/ {2}host: /g)).to.have.length(1);
+    });
   });
 
   // 08

@@ -1,7 +1,7 @@
 /** Everything that can be told of one registration without changing anything. */
 import type { Backends } from '../../backends.ts';
 import type { Clock, Random } from '../../clock.ts';
-import type { Backend, DispatcherConfig, Registration } from '../../config/model.ts';
+import type { Backend, Credentials, DispatcherConfig, Registration } from '../../config/model.ts';
 import { type ProxySettings, proxyInWords } from '../../config/proxy.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
 import { withDeadline } from '../../github/deadline.ts';
@@ -21,6 +21,7 @@ export interface Examination {
   readonly proxy?: ProxySettings | undefined;
 }
 
+/** With one set of credentials. */
 const GITHUB_MS = 120_000;
 /** Of one backend: a check is a handful of calls, each bounded by the backend's own timeout. */
 const BACKEND_MS = 90_000;
@@ -28,7 +29,9 @@ const BACKEND_MS = 90_000;
 /** Does not reject. */
 export async function examine(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
   const [github, ...backends] = await Promise.all([
-    inTime('github', GITHUB_MS, tools.clock, () => checkGithub(registration, tools)),
+    inTime('github', GITHUB_MS * eachOf(registration.credentials).length, tools.clock, () =>
+      checkGithub(registration, tools),
+    ),
     ...registration.backends.map((backend) =>
       inTime(`backend ${backend.name}`, BACKEND_MS, tools.clock, () => checkBackend(registration, backend, tools)),
     ),
@@ -37,20 +40,60 @@ export async function examine(registration: Registration, tools: Examination): P
 }
 
 async function checkGithub(registration: Registration, tools: Examination): Promise<readonly DoctorFinding[]> {
-  const { clock, random, dispatcher } = tools;
+  const reports: ByCredential[] = [];
+  for (const credentials of eachOf(registration.credentials)) {
+    const report = await checkWith({ ...registration, credentials }, tools);
+    reports.push({ ...report, credentials });
+  }
+  return [
+    ...wayOut(tools.proxy),
+    ...merged(reports),
+    // Webhooks come from the first App.
+    ...checkIntake(registration, tools.dispatcher, reports[0]?.events),
+  ];
+}
+
+interface ByCredential {
+  readonly credentials: Credentials;
+  readonly findings: readonly DoctorFinding[];
+  readonly events: readonly string[] | undefined;
+}
+
+/** Each App alone: asked together, the others would hide one that GitHub refuses. */
+function eachOf(credentials: Credentials): readonly Credentials[] {
+  if (credentials.kind === 'token') return [credentials];
+  const { others = [], ...first } = credentials;
+  return [first, ...others.map((key) => ({ ...first, ...key }))];
+}
+
+/** What all of them say is said once; what one of several says names its App. */
+function merged(reports: readonly ByCredential[]): readonly DoctorFinding[] {
+  const key = ({ about, subject, ok, message }: DoctorFinding) => JSON.stringify([about, subject, ok, message]);
+  const said = reports.map(({ findings }) => new Set(findings.map(key)));
+  return reports.flatMap(({ credentials, findings }, index) =>
+    findings.flatMap((finding) => {
+      if (said.every((all) => all.has(key(finding)))) return index === 0 ? [finding] : [];
+      if (credentials.kind === 'token') return [finding];
+      return [{ ...finding, subject: `${finding.subject} of App ${credentials.appId}` }];
+    }),
+  );
+}
+
+async function checkWith(
+  registration: Registration,
+  { clock, random }: Examination,
+): Promise<Omit<ByCredential, 'credentials'>> {
   const times = new GithubTimes({ clock });
   const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
   // With a budget of its own: it runs beside the service, or before it.
   const ways = { budgets: new BudgetPool(clock), times, clock, random };
   const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
-  return [
-    ...wayOut(tools.proxy),
-    ...credentials.findings,
-    ...(repositories?.findings ?? []),
-    ...(credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : []),
-    ...checkIntake(registration, dispatcher, credentials.events),
-  ];
+  const runners = credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : [];
+  return {
+    findings: [...credentials.findings, ...(repositories?.findings ?? []), ...runners],
+    events: credentials.events,
+  };
 }
 
 /** Empty where there is no proxy. */
