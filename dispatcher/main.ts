@@ -139,6 +139,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       poll: poller.statusOf(registration)?.details ?? [],
       sweep: engine.sweepTroubles(registration),
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
+      ledger: engine.ledgerClosed(),
       skew: apiUrl === undefined ? undefined : times.at(apiUrl).skew,
     });
   };

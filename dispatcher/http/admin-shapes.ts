@@ -49,7 +49,7 @@ const breakerViewSchema = z.object({
 });
 
 const problemViewSchema = z.object({
-  /** `configuration`, `poll`, `sweep`, `backend`, `dispatcher`, `clock`; more may come. */
+  /** `configuration`, `poll`, `sweep`, `backend`, `dispatcher`, `ledger`, `clock`; more may come. */
   kind: z.string(),
   /** A repository, an owner, a scope, a backend, an API; null where it is about the whole registration. */
   about: z.string().nullable(),

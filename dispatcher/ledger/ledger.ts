@@ -402,14 +402,20 @@ export interface Ledger {
   // ── housekeeping ───────────────────────────────────────────────────────────────────────────────────────────────
   /** Deletes at most `limit` history rows of each table; answers how many. Call until it answers 0. */
   prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
+  /**
+   * Rejects with a LedgerError `moved` where the storage is no longer the one that was opened. From then on every write
+   * does so too, until it is back: what is written would be lost with the process.
+   */
+  verifyStorage(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
  * - `full`: the disk has no room. `locked`: another process holds the file. `corrupt`: the file is damaged.
+ * - `moved`: the file was deleted, moved away or replaced while it is open.
  * - `newer`: a newer version of the program wrote it. `unavailable`: anything else (permissions, I/O).
  */
-export type LedgerErrorKind = 'full' | 'locked' | 'corrupt' | 'newer' | 'unavailable';
+export type LedgerErrorKind = 'full' | 'locked' | 'corrupt' | 'moved' | 'newer' | 'unavailable';
 
 /** The message tells what to do. */
 export class LedgerError extends Error {

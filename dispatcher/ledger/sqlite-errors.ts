@@ -55,6 +55,7 @@ function translated(kind: LedgerErrorKind, path: string, said: string, cause: un
       );
     case 'corrupt':
       return new LedgerError(kind, corruptMessage(path, said), cause);
+    case 'moved':
     case 'newer':
     case 'unavailable':
       return unavailable(path, said, cause);
@@ -81,6 +82,15 @@ function corruptMessage(path: string, said: string): string {
 function rowFault(error: ZodError): string {
   const issue = error.issues[0];
   return issue ? `column ${issue.path.join('.')}: ${issue.message}` : 'a row that does not fit its table';
+}
+
+export function movedError(path: string, what: 'deleted' | 'replaced'): LedgerError {
+  return new LedgerError(
+    'moved',
+    `The ledger file ${path} was ${what} while the dispatcher works on it: what it would write now is lost when it ends. ` +
+      'If the file was moved, move it back, and work goes on by itself. Otherwise restart the dispatcher: with a file from a backup, ' +
+      'or with none it starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling.',
+  );
 }
 
 export function newerMessage(path: string, found: number, known: number): string {

@@ -12,7 +12,7 @@ import { type AreStrangers, neverStrangers } from './facts.ts';
 import { type Ledger, LedgerError, MOST_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
-import { closedError, ledgerErrorFrom, newerMessage, unavailable } from './sqlite-errors.ts';
+import { closedError, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
 import type { Answer, Context, Step } from './steps.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
@@ -64,6 +64,7 @@ function openStore(options: SqliteOptions): Store {
     const store = new SqliteStore(database, options);
     const found = store.runStep(migrate);
     if (found > SCHEMA_VERSION) throw new LedgerError('newer', newerMessage(path, found, SCHEMA_VERSION));
+    store.opened();
     return store;
   } catch (error) {
     database?.close();
@@ -140,6 +141,9 @@ class SqliteStore implements Store {
   readonly #mostOpenJobs: number;
   readonly #statements = new Map<string, Sqlite.Statement<unknown[], unknown>>();
   readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
+  /** Of the file and its write-ahead log, as they were opened. */
+  readonly #files = new Map<string, string>();
+  #isMoved = false;
   #running = false;
 
   constructor(database: Sqlite.Database, options: SqliteOptions) {
@@ -156,7 +160,34 @@ class SqliteStore implements Store {
   }
 
   async write<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
-    return this.#guarded(() => this.runStep(step));
+    return this.#guarded(() => {
+      if (this.#isMoved) this.#verifyFiles();
+      return this.runStep(step);
+    });
+  }
+
+  async verify(): Promise<void> {
+    this.#guarded(() => this.#verifyFiles());
+  }
+
+  /** Remembers which files are open. */
+  opened(): void {
+    if (this.#path === ':memory:') return;
+    for (const path of [this.#path, `${this.#path}-wal`]) {
+      const identity = identityOf(path);
+      if (identity !== undefined && identity !== 'out of sight') this.#files.set(path, identity);
+    }
+  }
+
+  /** SQLite goes on with the files that it holds, whatever their names lead to meanwhile. */
+  #verifyFiles(): void {
+    for (const [path, identity] of this.#files) {
+      const found = identityOf(path);
+      if (found === identity || found === 'out of sight') continue;
+      this.#isMoved = true;
+      throw movedError(path, found === undefined ? 'deleted' : 'replaced');
+    }
+    this.#isMoved = false;
   }
 
   async close(): Promise<void> {
@@ -219,6 +250,16 @@ class SqliteStore implements Store {
     const statement = this.#database.prepare<unknown[], unknown>(text);
     this.#statements.set(text, statement);
     return statement;
+  }
+}
+
+/** Undefined where there is no such file; `out of sight` where a folder may not be entered, which tells nothing of it. */
+function identityOf(path: string): string | undefined {
+  try {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return found === undefined ? undefined : `${found.dev}:${found.ino}`;
+  } catch {
+    return 'out of sight';
   }
 }
 

@@ -9,6 +9,8 @@ export interface Store {
   read<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /** As `read`, in one transaction that is durable when the promise resolves. */
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
+  /** See `Ledger.verifyStorage`. */
+  verify(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -69,6 +71,7 @@ export function ledgerOn(store: Store): Ledger {
     putCursor: (name, value, nowMs) => store.write((context) => steps.putCursor(context, name, value, nowMs)),
 
     prune: (nowMs, retention, limit) => store.write((context) => steps.prune(context, nowMs, retention, limit)),
+    verifyStorage: () => store.verify(),
     close: () => store.close(),
   };
 }

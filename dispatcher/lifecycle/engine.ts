@@ -17,7 +17,7 @@ import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
 import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
-import { LedgerGate } from './ledger-gate.ts';
+import { closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
@@ -58,6 +58,8 @@ export interface Engine {
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, on its backends and at GitHub. */
   sweepTroubles(registration: string): readonly SweepTrouble[];
+  /** Why nothing can be written down now; undefined while all is well. */
+  ledgerClosed(): LedgerClosure | undefined;
   /** Others who launch under our id: nothing is launched where they were seen. */
   otherDispatchers(): readonly OtherDispatcher[];
 }
@@ -127,6 +129,7 @@ export function createEngine(options: EngineOptions): Engine {
     permits,
     blockedBy: (laneKey) => blocked.get(laneKey)?.reason,
     launching: () => launches.size,
+    ledgerClosed: () => (gate.reason === undefined ? undefined : closureWords(gate.reason)),
   });
   let choresDueAtMs = 0;
   /** When the next held job may try, or is looked for again. */
@@ -413,6 +416,7 @@ export function createEngine(options: EngineOptions): Engine {
     const now = clock.now();
     if (now < choresDueAtMs) return;
     choresDueAtMs = now + CHORES_MS;
+    await ledger.verifyStorage();
     await backends.keepMemory();
     // Most are read when the doubt arises; these are what is left of reads that failed.
     for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
@@ -519,6 +523,7 @@ export function createEngine(options: EngineOptions): Engine {
     unlisted() {
       return sweeps.failures;
     },
+    ledgerClosed: () => gate.reason,
     sweepTroubles(registration) {
       return troubles.of(registration);
     },

@@ -3,6 +3,7 @@
  * full disk would become a storm of calls to GitHub and the services. What runs goes on by itself meanwhile.
  */
 import type { Clock } from '../clock.ts';
+import { type Failure, ledgerFailure } from '../failure.ts';
 import { type Ledger, LedgerError } from '../ledger/ledger.ts';
 import type { Log } from './ports.ts';
 
@@ -10,11 +11,23 @@ import type { Log } from './ports.ts';
 const PAUSE_MS = 10_000;
 const PROBE = 'engine/writable';
 
+/** Nothing can be written down, and nothing is done, for this reason. */
+export interface LedgerClosure {
+  readonly failure: Failure;
+  readonly sinceMs: number;
+}
+
+export function closureWords({ failure }: LedgerClosure): string {
+  return `nothing can be written down: ${failure.message}`;
+}
+
 export class LedgerGate {
   readonly #ledger: Pick<Ledger, 'putCursor'>;
   readonly #clock: Clock;
   readonly #log: Log;
-  #closed: { readonly sinceMs: number; readonly failures: number; readonly retryAtMs: number } | undefined;
+  #closed:
+    | { readonly sinceMs: number; readonly failures: number; readonly retryAtMs: number; readonly error: LedgerError }
+    | undefined;
 
   constructor(options: { readonly ledger: Pick<Ledger, 'putCursor'>; readonly clock: Clock; readonly log: Log }) {
     this.#ledger = options.ledger;
@@ -31,6 +44,13 @@ export class LedgerGate {
     return this.#closed?.retryAtMs;
   }
 
+  /** Why it is closed; undefined while it is open. */
+  get reason(): LedgerClosure | undefined {
+    if (this.#closed === undefined) return undefined;
+    const { error, sinceMs } = this.#closed;
+    return { failure: ledgerFailure(error, sinceMs), sinceMs };
+  }
+
   /** Whether the error is the ledger's, and the gate therefore closed now. Says so once, not at every failure. */
   closedBy(error: unknown): boolean {
     if (!(error instanceof LedgerError)) return false;
@@ -42,6 +62,7 @@ export class LedgerGate {
       sinceMs: this.#closed?.sinceMs ?? nowMs,
       failures: (this.#closed?.failures ?? 0) + 1,
       retryAtMs: nowMs + PAUSE_MS,
+      error,
     };
     return true;
   }

@@ -16,6 +16,8 @@ export interface ReasonSources {
   /** What a lane waits for of its own, such as the pause after many launches. */
   readonly blockedBy: (laneKey: string) => string | undefined;
   readonly launching: () => number;
+  /** While nothing can be written down nothing else is the reason. */
+  readonly ledgerClosed: () => string | undefined;
 }
 
 /** Runners looked at for one reason. */
@@ -31,6 +33,8 @@ export class Reasons {
   async lane(laneKey: string): Promise<string | undefined> {
     const counts = await this.#counts(laneKey);
     if (counts === undefined) return undefined;
+    const closed = this.#sources.ledgerClosed();
+    if (closed !== undefined) return counts.demand + counts.held > 0 ? closed : undefined;
     const reasons = [await this.#demand(counts)];
     if (counts.held > 0) {
       const queued = await this.#sources.floor.options.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
@@ -43,6 +47,8 @@ export class Reasons {
 
   async job(job: JobRow): Promise<string | undefined> {
     if (job.status === 'in_progress' || job.status === 'completed') return undefined;
+    const closed = this.#sources.ledgerClosed();
+    if (closed !== undefined) return closed;
     if (job.admission === 'pending') return 'it is about to be admitted or refused';
     if (job.admission !== 'lane' || job.laneKey === null) return job.reason ?? undefined;
     if (job.status !== 'queued' && !job.disputed) {

@@ -7,6 +7,7 @@ import { failureWords } from '../failure.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
 import type { Breaker } from '../ledger/ledger.ts';
+import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 import { problemLine } from './problem-line.ts';
@@ -18,9 +19,10 @@ import { scrub } from './scrub.ts';
  * - `sweep`: what exists at GitHub or at a backend could not be listed.
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
  * - `dispatcher`: another one works under our id.
+ * - `ledger`: nothing can be written down, and nothing is done: the same of all registrations.
  * - `clock`: this machine's clock and GitHub's differ.
  */
-export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'dispatcher', 'clock'] as const;
+export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'dispatcher', 'ledger', 'clock'] as const;
 export type ProblemKind = (typeof problemKinds)[number];
 
 export interface RegistrationProblem {
@@ -38,6 +40,7 @@ export interface ProblemSources {
   readonly sweep: readonly SweepTrouble[];
   readonly skew: ClockSkew | undefined;
   readonly others: readonly OtherDispatcher[];
+  readonly ledger?: LedgerClosure | undefined;
 }
 
 /** Without what only the ledger knows: see `breakerProblems`. */
@@ -47,8 +50,12 @@ export function problemsOf({
   sweep,
   skew,
   others,
+  ledger,
 }: ProblemSources): readonly RegistrationProblem[] {
   return [
+    ...(ledger === undefined
+      ? []
+      : [{ kind: 'ledger' as const, about: null, message: closureWords(ledger), sinceMs: ledger.sinceMs }]),
     ...others.map((other) => ({
       kind: 'dispatcher' as const,
       about: other.backend,

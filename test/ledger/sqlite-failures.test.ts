@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -75,6 +75,50 @@ describe('when SQLite fails', () => {
     child.kill('SIGKILL');
     await ended;
   }
+
+  describe('and its file is no longer there', () => {
+    it('refuses what it would write to a file that was deleted, and says what to do', async () => {
+      const ledger = await openHere();
+      await ledger.putCursor('before', '1', 1);
+      await ledger.verifyStorage();
+      await rm(path);
+      const error = await failureOf(ledger.verifyStorage());
+      expect(error.kind).to.equal('moved');
+      expect(error.message).to.include(`${path} was deleted while`).and.include('restart the dispatcher');
+      expect((await failureOf(ledger.putCursor('after', '1', 1))).kind).to.equal('moved');
+      expect(await ledger.cursor('before')).to.equal('1');
+    });
+
+    it('notices another file in its place, and a write-ahead log that was deleted', async () => {
+      const ledger = await openHere();
+      await ledger.putCursor('before', '1', 1);
+      await copyFile(path, `${path}.copy`);
+      await rename(`${path}.copy`, path);
+      expect((await failureOf(ledger.verifyStorage())).message).to.include(`${path} was replaced while`);
+      await ledger.close();
+      const other = await openHere();
+      await other.putCursor('again', '1', 1);
+      await rm(`${path}-wal`);
+      expect((await failureOf(other.verifyStorage())).message).to.include(`${path}-wal was deleted while`);
+    });
+
+    it('goes on where it was moved back', async () => {
+      const ledger = await openHere();
+      await rename(path, `${path}.away`);
+      await failureOf(ledger.verifyStorage());
+      await rename(`${path}.away`, path);
+      await ledger.putCursor('after', '1', 1);
+      await ledger.verifyStorage();
+      await ledger.close();
+      expect(await (await openHere()).cursor('after')).to.equal('1');
+    });
+
+    it('has nothing to look for in memory', async () => {
+      const ledger = await openSqliteLedger({ path: ':memory:', now: () => 1 });
+      opened.push(ledger);
+      await ledger.verifyStorage();
+    });
+  });
 
   function batch(ids: readonly number[]) {
     return ids.map((jobId) => ({

@@ -1,3 +1,6 @@
+import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
@@ -70,6 +73,51 @@ describe('an engine whose ledger has no room', () => {
     await house.advance(20_000);
     expect(house.logged.filter((line) => line.startsWith('info ledger-open'))).to.have.length(1);
     expect(await house.ledger.runners({ states: ['online'] })).to.have.length(RUNNERS);
+  });
+
+  it('starts nothing once its file was deleted, says so once and wherever a job waits, and goes on when it is back', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shr-gate-'));
+    try {
+      const path = join(folder, 'ledger.db');
+      house = await openEngineHouse({ registrations: [registration('acme')], ledgerPath: path });
+      await house.engine.start();
+      await house.advance(1_000);
+      await house.tell(told(house, { jobId: 1, status: 'waiting' }));
+      await rename(path, `${path}.away`);
+      await house.advance(90_000);
+      const errors = house.logged.filter((line) => line.startsWith('error'));
+      expect(errors).to.have.length(1);
+      expect(errors[0]).to.match(/^error ledger-closed kind=moved reason=The ledger file .* was deleted while/);
+      expect(house.engine.ledgerClosed()?.failure).to.include({ code: 'moved' });
+      const job = await house.ledger.job('github.com/acme/web/1');
+      if (job === undefined) throw new Error('no job');
+      expect(await house.engine.jobReason(job)).to.match(
+        /^nothing can be written down: The ledger file .* was deleted/,
+      );
+
+      await rename(`${path}.away`, path);
+      await house.advance(20_000);
+      expect(house.engine.ledgerClosed()).to.equal(undefined);
+      expect(await house.engine.jobReason(job)).to.match(/^GitHub calls it waiting/);
+      await house.tell(told(house, { jobId: 2 }));
+      await house.advance(1_000);
+      expect(house.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('says why a lane with a job waits while its disk is full', async () => {
+    const disk = fillable();
+    house = await openEngineHouse({ registrations: [registration('acme', { maxRunners: 1 })], through: disk.through });
+    await house.engine.start();
+    await house.advance(1_000);
+    await house.tell(told(house, { jobId: 1 }), told(house, { jobId: 2 }));
+    const laneKey = (await house.ledger.job('github.com/acme/web/2'))?.laneKey ?? '';
+    expect(await house.engine.laneReason(laneKey)).to.include('at its cap of 1 runner');
+    disk.full = true;
+    await house.advance(2 * MINUTE);
+    expect(await house.engine.laneReason(laneKey)).to.equal('nothing can be written down: No room for the ledger');
   });
 
   it('starts nothing while it cannot be written down', async () => {
