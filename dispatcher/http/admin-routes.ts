@@ -195,7 +195,7 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/jobs/:host/:id', async (request, response) => {
     const { host, id } = parse(jobPath, request.params);
     parse(noQuery, request.query);
-    const namesakes = (await ledger.jobsWithId(id)).filter((job) => job.host === host);
+    const namesakes = ofHost(await ledger.jobsWithId(id), host);
     if (namesakes.length > 1) throw ambiguous(`${host}/${id}`, namesakes);
     response.json(await answerFor(namesakes[0], `${host}/${id}`));
   });
@@ -204,14 +204,19 @@ export function adminRoutes(sources: AdminSources): Router {
     const { id, ...place } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const key = jobKey({ ...place, jobId: id });
-    response.json(await answerFor(await ledger.job(key), key));
+    const known = await ledger.job(key);
+    const namesakes =
+      known === undefined ? ofHost((await ledger.jobsWithId(id)).filter(inRepository(place)), place.host) : [known];
+    if (namesakes.length > 1) throw ambiguous(key, namesakes);
+    response.json(await answerFor(namesakes[0], key));
   });
 
   router.get('/runs/:host/:owner/:repository/:id', async (request, response) => {
     const { host, owner, repository, id } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const place = `${host}/${owner}/${repository}`.toLowerCase();
-    const jobs = (await ledger.jobsOfRun(id)).filter((job) => job.key.startsWith(`${place}/`));
+    const jobs = ofHost((await ledger.jobsOfRun(id)).filter(inRepository({ owner, repository })), host);
+    if (new Set(jobs.map((job) => job.host)).size > 1) throw ambiguous(`run ${id} in ${place}`, jobs);
     if (jobs.length === 0) {
       throw new AdminProblem(
         404,
@@ -221,6 +226,17 @@ export function adminRoutes(sources: AdminSources): Router {
     }
     response.json({ jobs: await Promise.all(jobs.map((job) => answerFor(job, job.key))) });
   });
+
+  /**
+   * Those of the host; where no registration has it, those of any. A page's host need not be the one that a registration
+   * names: then the jobs are taken that GitHub gave such an address to, and all of them where none is known.
+   */
+  function ofHost(jobs: readonly JobRow[], host: string): readonly JobRow[] {
+    const own = jobs.filter((job) => job.host === host);
+    if (own.length > 0 || sources.registrations().some((one) => one.host.toLowerCase() === host)) return own;
+    const shown = jobs.filter(({ htmlUrl }) => htmlUrl !== null && hostOf(htmlUrl) === host);
+    return shown.length > 0 ? shown : jobs;
+  }
 
   async function answerFor(job: JobRow | undefined, asked: string) {
     if (job === undefined) {
@@ -355,11 +371,20 @@ function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMa
   return Map.groupBy(closed, ({ registration }) => registration);
 }
 
+function inRepository(place: { readonly owner: string; readonly repository: string }): (job: JobRow) => boolean {
+  const [owner, repository] = [place.owner.toLowerCase(), place.repository.toLowerCase()];
+  return (job) => job.owner.toLowerCase() === owner && job.repository.toLowerCase() === repository;
+}
+
+function hostOf(address: string): string | undefined {
+  return URL.canParse(address) ? new URL(address).host : undefined;
+}
+
 /** Two repositories of a host never share the id of a job; a made-up delivery may say so all the same. */
 function ambiguous(asked: string, jobs: readonly JobRow[]): AdminProblem {
   return new AdminProblem(
     409,
-    `${asked} stands for jobs of several repositories`,
+    `${asked} stands for jobs of several ${new Set(jobs.map(({ host }) => host)).size > 1 ? 'hosts' : 'repositories'}`,
     `ask for one of them: ${jobs.map(({ key }) => key).join(', ')}`,
   );
 }

@@ -76,6 +76,48 @@ describe('shr jobs and shr lanes', () => {
     }
   });
 
+  describe('finds a job by an address whose host no registration has', () => {
+    const show = (address: string) => run(jobsCommand, ['show', address, '--url', house.url]);
+
+    it('through its repository and its id, or that of its run', async () => {
+      for (const address of [
+        'http://127.0.0.1:4321/Acme/web/actions/runs/101/job/1',
+        'https://pages.acme.example/acme/web/runs/1',
+        'pages.acme.example/acme/web/1',
+        'pages.acme.example/1',
+      ]) {
+        const { out, code } = await show(address);
+        expect([address, code]).to.deep.equal([address, 0]);
+        expect(out).to.match(/^job +github\.com\/acme\/web\/1\b/m);
+      }
+      const { out } = await show('https://pages.acme.example/acme/web/actions/runs/102');
+      expect(out.match(/^job +.*$/gm)).to.deep.equal(['job         github.com/acme/web/2: job 2']);
+      expect((await show('https://pages.acme.example/acme/api/actions/runs/102')).code).to.equal(1);
+    });
+
+    it('names those that it may be where jobs of two hosts fit, and takes the one that GitHub gave the address to', async () => {
+      const [one, other] = ['ghes.acme.example', 'ghes.globex.example'].map((host) =>
+        fact(77, 'acme', { host, htmlUrl: `https://pages.${host}/acme/web/actions/runs/177/job/77` }),
+      );
+      if (one === undefined || other === undefined) throw new Error('no facts');
+      await house.ledger.recordFacts([one, other]);
+      for (const path of ['acme/web/actions/runs/177/job/77', 'acme/web/actions/runs/177']) {
+        const unclear = await show(`https://proxy.example/${path}`);
+        expect(unclear.code).to.equal(1);
+        expect(unclear.err).to.include('ghes.acme.example/acme/web/77').and.include('ghes.globex.example/acme/web/77');
+        const { out } = await show(`https://pages.ghes.globex.example/${path}`);
+        expect(out.match(/^job +.*$/gm)).to.deep.equal(['job         ghes.globex.example/acme/web/77: job 77']);
+      }
+    });
+
+    it('never takes a job of another host for one of a host that a registration has', async () => {
+      await house.ledger.recordFacts([fact(78, 'acme', { host: 'ghes.acme.example' })]);
+      expect((await show('https://github.com/acme/web/actions/runs/178/job/78')).code).to.equal(1);
+      expect((await show('https://github.com/acme/web/actions/runs/178')).code).to.equal(1);
+      expect((await show('78')).code).to.equal(1);
+    });
+  });
+
   it('says what it knows nothing of, and what is neither job nor run', async () => {
     const unknown = await run(jobsCommand, [
       'show',
