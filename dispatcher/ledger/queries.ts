@@ -290,20 +290,29 @@ export function unsettleRefused(builder: Builder, registration: string, reasonCo
     .compile();
 }
 
+/** One of each registration in turn: those of one that GitHub does not answer stay, and must not hide the others'. */
 export function disputedJobs(builder: Builder, limit: number): Query {
-  return (
-    builder
-      .selectFrom('jobs')
-      .selectAll()
-      .where('disputed', '=', yes)
-      .where('admission', '=', inLane)
+  const ranked = builder
+    .selectFrom('jobs')
+    .select('key')
+    .select(
       // Those that may call for a runner first.
-      .orderBy('demand', 'desc')
-      .orderBy('statusObservedAtMs')
-      .orderBy('key')
-      .limit(atMost(limit))
-      .compile()
-  );
+      sql<number>`row_number() over (partition by coalesce(registration, '') order by demand desc, ${sql.ref('statusObservedAtMs')}, key)`.as(
+        'turn',
+      ),
+    )
+    .where('disputed', '=', yes)
+    .where(withoutIndex('admission'), '=', inLane);
+  return builder
+    .selectFrom(ranked.as('ranked'))
+    .innerJoin('jobs', 'jobs.key', 'ranked.key')
+    .selectAll('jobs')
+    .orderBy('ranked.turn')
+    .orderBy('jobs.demand', 'desc')
+    .orderBy('jobs.statusObservedAtMs')
+    .orderBy('jobs.key')
+    .limit(atMost(limit))
+    .compile();
 }
 
 /** The newest first: an older one that no other source has confirmed meanwhile is less likely to exist. */

@@ -251,7 +251,7 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const turn = turnOf(job, now);
     if (turn.kind === 'verify') {
-      verifier.ask(job.key, null, 'launch');
+      verifier.ask(job.key, lane.registration, 'launch');
       blocked.set(lane.key, { reason: 'GitHub is asked whether its oldest job still waits', untilMs: now + SECOND });
       return;
     }
@@ -419,7 +419,7 @@ export function createEngine(options: EngineOptions): Engine {
     await ledger.verifyStorage();
     await backends.keepMemory();
     // Most are read when the doubt arises; these are what is left of reads that failed.
-    for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key);
+    for (const job of await ledger.disputedJobs(MOST_DISPUTES)) verifier.ask(job.key, job.registration);
     for (const job of await ledger.unconfirmedJobs(MOST_UNCONFIRMED)) doubts.confirm(job);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, 1000)) board.mark(laneKey);
     for (const key of await ledger.staleJobs(now - RECHECK_MS, MOST_RECHECKS)) verifier.ask(key);

@@ -48,7 +48,9 @@ export async function settleJobs(settler: Settler): Promise<void> {
     }
     await ledger.settleJobs(settlements);
     await stirHeld(floor, jobs);
-    for (const job of jobs) if (job.disputed) verifier.ask(job.key);
+    for (const [index, job] of jobs.entries()) {
+      if (job.disputed) verifier.ask(job.key, settlements[index]?.admission?.registration ?? job.registration);
+    }
     if (jobs.some(({ statusSource, statusToldBy }) => statusSource === 'webhook' && statusToldBy !== null)) {
       for (const job of await ledger.unconfirmedJobs(MOST_UNCONFIRMED)) doubts.confirm(job);
     }

@@ -9,7 +9,11 @@ import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
 import type { Tenant } from './ports.ts';
 
-const AT_ONCE = 8;
+/** Of all tenants together. GitHub's own limits are kept credential by credential. */
+const AT_ONCE = 256;
+/** Of one tenant: at a GitHub that does not answer, each read takes half a minute. */
+const AT_ONCE_EACH = 8;
+/** Of one tenant. */
 const MOST_WAITING = 10_000;
 /** A job that was just read is not read again before this. */
 const FRESH_MS = 5 * SECOND;
@@ -40,12 +44,19 @@ interface Misses {
   readonly proven: boolean;
 }
 
+/** The jobs of one tenant that are to be read. */
+interface Line {
+  /** With the registration whose credentials to use, for jobs without a registration. */
+  readonly waiting: Map<string, string | null>;
+  /** Of those that wait: a launch waits for them. They are read first, and with a launch's share of GitHub's budget. */
+  readonly urgent: Set<string>;
+  reading: number;
+}
+
 export class Verifier {
   readonly #floor: Floor;
-  /** With the registration whose credentials to use, for jobs without a registration. */
-  readonly #waiting = new Map<string, string | null>();
-  /** Of those that wait: a launch waits for them. They are read first, and with a launch's share of GitHub's budget. */
-  readonly #urgent = new Set<string>();
+  /** In the order of their turns: however long one tenant's line is, the others have theirs. */
+  readonly #lines = new Map<string, Line>();
   readonly #reading = new Map<string, Promise<boolean>>();
   readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
   /** Jobs that GitHub answered 404 for, since it last showed them. */
@@ -56,16 +67,27 @@ export class Verifier {
   }
 
   /**
-   * Asks for a GET of the job, soon. Asked twice is read once. `registration`: of the runner that the job is bound to;
-   * a job that is not ours has none of its own, and yet its end is the end of our runner.
+   * Asks for a GET of the job, soon. Asked twice is read once. `registration`: of the job, or of the runner that it is
+   * bound to; a job that is not ours has none of its own, and yet its end is the end of our runner.
    */
   ask(jobKey: string, registration: string | null = null, purpose: 'verify' | 'launch' = 'verify'): void {
-    if (this.#reading.has(jobKey) || this.#waiting.size >= MOST_WAITING) return;
+    if (this.#reading.has(jobKey)) return;
+    const name = this.#lineOf(jobKey, registration);
+    const line = this.#lines.get(name) ?? { waiting: new Map(), urgent: new Set(), reading: 0 };
+    if (line.waiting.size >= MOST_WAITING) return;
     const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
     if (untilMs > this.#floor.now()) return;
-    this.#waiting.set(jobKey, registration ?? this.#waiting.get(jobKey) ?? null);
-    if (purpose === 'launch') this.#urgent.add(jobKey);
+    line.waiting.set(jobKey, registration ?? line.waiting.get(jobKey) ?? null);
+    if (purpose === 'launch') line.urgent.add(jobKey);
+    this.#lines.set(name, line);
     this.#pump();
+  }
+
+  /** Where it is not known whose the job is, its host tells at least who could keep it waiting. */
+  #lineOf(jobKey: string, registration: string | null): string {
+    if (registration === null) return `host ${jobKey.slice(0, jobKey.indexOf('/'))}`;
+    const grant = this.#floor.options.tenants.get(registration)?.registration.grant;
+    return grant === undefined ? `registration ${registration}` : `tenant ${grant.tenant}`;
   }
 
   /**
@@ -94,21 +116,36 @@ export class Verifier {
     await Promise.allSettled(this.#reading.values());
   }
 
+  /** One of each line in turn. */
   #pump(): void {
-    for (const key of [...this.#urgent, ...this.#waiting.keys()]) {
-      if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
-      const registration = this.#waiting.get(key);
-      if (registration === undefined) continue;
-      this.#waiting.delete(key);
-      const purpose = this.#urgent.delete(key) ? 'launch' : 'verify';
-      this.#read(key, registration, purpose).then(
-        () => this.#pump(),
-        (error: unknown) => {
-          if (!this.#floor.ledgerFailed(error)) this.#floor.options.log.error('verify-failed', { job: key, error });
-          this.#pump();
-        },
-      );
+    for (let started = true; started; ) {
+      started = false;
+      for (const [name, line] of [...this.#lines]) {
+        if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
+        if (line.waiting.size === 0 && line.reading === 0) this.#lines.delete(name);
+        if (line.waiting.size === 0 || line.reading >= AT_ONCE_EACH) continue;
+        this.#lines.delete(name);
+        this.#lines.set(name, line);
+        this.#readNext(line);
+        started = true;
+      }
     }
+  }
+
+  #readNext(line: Line): void {
+    const [key = ''] = line.urgent.size > 0 ? line.urgent : line.waiting.keys();
+    const registration = line.waiting.get(key) ?? null;
+    line.waiting.delete(key);
+    const purpose = line.urgent.delete(key) ? 'launch' : 'verify';
+    line.reading += 1;
+    this.#read(key, registration, purpose)
+      .catch((error: unknown) => {
+        if (!this.#floor.ledgerFailed(error)) this.#floor.options.log.error('verify-failed', { job: key, error });
+      })
+      .finally(() => {
+        line.reading -= 1;
+        this.#pump();
+      });
   }
 
   #read(key: string, registration: string | null, purpose: CallPurpose = 'verify'): Promise<boolean> {

@@ -1,0 +1,60 @@
+/** A tenant whose own GitHub Enterprise Server takes calls and answers none: what it keeps waiting is its own alone. */
+import { expect } from 'chai';
+import { type Github, GithubError } from '../../dispatcher/github/github.ts';
+import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+
+const victim = registration('acme', { maxRunners: 0 });
+const evil = registration('evil', { maxRunners: 0, claim: { kind: 'organization', organization: 'evil' } });
+
+describe('a tenant whose GitHub answers nothing', () => {
+  let house: EngineHouse;
+
+  afterEach(() => house.close());
+
+  async function open(): Promise<void> {
+    house = await openEngineHouse({
+      registrations: [victim, evil],
+      areStrangers: (one, other) => one !== other,
+      github: (honest): Github => ({
+        ...honest,
+        // As dispatcher/github/requester.ts does it.
+        async readJob(owner, ...rest) {
+          if (owner !== 'evil') return await honest.readJob(owner, ...rest);
+          await new Promise<void>((resolve) => void house.clock.after(30_000, resolve));
+          throw new GithubError('transient', 'GET job', 'not done within 30 s');
+        },
+      }),
+    });
+    await house.engine.start();
+    await house.advance(1000);
+  }
+
+  const lies = (count: number, firstId: number): JobFact[] =>
+    Array.from({ length: count }, (_, index) => index + firstId).flatMap((jobId) =>
+      (['queued', 'waiting'] as const).map((status) =>
+        told(house, { owner: 'evil', jobId, status, labels: ['evil-runner'], toldBy: 'evil' }),
+      ),
+    );
+
+  function waits(jobId: number): JobFact {
+    const fact = told(house, { owner: 'acme', jobId });
+    house.jobs.set(jobKey(fact), fact);
+    return fact;
+  }
+
+  const disputed = async (jobId: number) => (await house.ledger.job(`github.com/acme/web/${jobId}`))?.disputed;
+
+  it('keeps no doubt of another from being settled, however many jobs of its own are in doubt', async () => {
+    await open();
+    await house.tell(...lies(500, 1));
+    await house.advance(1000);
+    const fact = waits(9000);
+    await house.tell(fact);
+    await house.tell({ ...fact, status: 'waiting' });
+    expect(await disputed(9000)).to.equal(true);
+    await house.advance(MINUTE);
+    expect(house.calls).to.include('read github.com/acme/web/9000 by acme');
+    expect(await disputed(9000)).to.equal(false);
+  });
+});
