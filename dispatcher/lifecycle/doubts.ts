@@ -9,13 +9,18 @@ import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
+import { lineOf } from './ports.ts';
 
 /** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
 const READS_A_MINUTE = 20;
 /** Between two doubts of one runner, or two readings of one job: at first, and after many. */
 const PAUSE_FIRST_MS = 15 * SECOND;
 const PAUSE_MOST_MS = 10 * MINUTE;
-const AT_ONCE = 4;
+/** Of one tenant: at a GitHub that does not answer, each read takes half a minute. */
+const AT_ONCE_EACH = 4;
+/** Of all together. */
+const AT_ONCE = 128;
+/** Of one tenant. */
 const MOST_WAITING = 500;
 const MOST_REMEMBERED = 10_000;
 
@@ -26,9 +31,16 @@ interface Task {
   readonly unconfirmed: boolean;
 }
 
+/** What one tenant asks. */
+interface Line {
+  readonly waiting: Task[];
+  reading: number;
+}
+
 export class Doubts {
   readonly #floor: Floor;
-  readonly #waiting: Task[] = [];
+  /** In the order of their turns. */
+  readonly #lines = new Map<string, Line>();
   readonly #reading = new Set<Promise<void>>();
   /** By runner or job: when it may be asked about again. */
   readonly #pauses = new Map<string, { readonly count: number; readonly untilMs: number }>();
@@ -52,7 +64,7 @@ export class Doubts {
 
   /** Resolves when the reads under way have ended. */
   async settled(): Promise<void> {
-    this.#waiting.length = 0;
+    this.#lines.clear();
     await Promise.allSettled(this.#reading);
   }
 
@@ -60,7 +72,9 @@ export class Doubts {
     const now = this.#floor.now();
     const pause = this.#pauses.get(about);
     if (pause !== undefined && pause.untilMs > now) return;
-    if (this.#waiting.length >= MOST_WAITING || !this.#spend(task, now)) {
+    const name = lineOf(this.#floor.options.tenants, task.registration);
+    const line = this.#lines.get(name) ?? { waiting: [], reading: 0 };
+    if (line.waiting.length >= MOST_WAITING || !this.#spend(task, now)) {
       this.#floor.options.log.debug('doubt-postponed', { about, registration: task.registration });
       return;
     }
@@ -68,7 +82,8 @@ export class Doubts {
     const count = (pause?.count ?? 0) + 1;
     const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, count - 1);
     this.#pauses.set(about, { count, untilMs: now + pauseMs });
-    this.#waiting.push(task);
+    line.waiting.push(task);
+    this.#lines.set(name, line);
     this.#pump();
   }
 
@@ -81,18 +96,33 @@ export class Doubts {
     return true;
   }
 
+  /** One of each line in turn. */
   #pump(): void {
-    while (this.#reading.size < AT_ONCE && this.#floor.working()) {
-      const task = this.#waiting.shift();
-      if (task === undefined) return;
-      const reading = this.#read(task)
-        .catch((error: unknown) => this.#floor.options.log.error('doubt-broken', { jobs: task.keys, error }))
-        .finally(() => {
-          this.#reading.delete(reading);
-          this.#pump();
-        });
-      this.#reading.add(reading);
+    for (let started = true; started; ) {
+      started = false;
+      for (const [name, line] of [...this.#lines]) {
+        if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
+        if (line.reading >= AT_ONCE_EACH) continue;
+        const task = line.waiting.shift();
+        if (task !== undefined || line.reading === 0) this.#lines.delete(name);
+        if (task === undefined) continue;
+        this.#lines.set(name, line);
+        this.#start(line, task);
+        started = true;
+      }
     }
+  }
+
+  #start(line: Line, task: Task): void {
+    line.reading += 1;
+    const reading = this.#read(task)
+      .catch((error: unknown) => this.#floor.options.log.error('doubt-broken', { jobs: task.keys, error }))
+      .finally(() => {
+        line.reading -= 1;
+        this.#reading.delete(reading);
+        this.#pump();
+      });
+    this.#reading.add(reading);
   }
 
   async #read({ registration, keys, unconfirmed }: Task): Promise<void> {

@@ -49,3 +49,9 @@ export interface EngineOptions {
   readonly maxRunners: number;
   readonly maxLaunches: number;
 }
+
+/** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */
+export function lineOf(tenants: ReadonlyMap<string, Tenant>, registration: string): string {
+  const grant = tenants.get(registration)?.registration.grant;
+  return grant === undefined ? `registration ${registration}` : `tenant ${grant.tenant}`;
+}

@@ -1,10 +1,12 @@
 /** A tenant whose own GitHub Enterprise Server takes calls and answers none: what it keeps waiting is its own alone. */
 import { expect } from 'chai';
+import type { Registration } from '../../dispatcher/config/model.ts';
 import { type Github, GithubError } from '../../dispatcher/github/github.ts';
 import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
 
 const victim = registration('acme', { maxRunners: 0 });
+const twin = registration('twin', { maxRunners: 0 });
 const evil = registration('evil', { maxRunners: 0, claim: { kind: 'organization', organization: 'evil' } });
 
 describe('a tenant whose GitHub answers nothing', () => {
@@ -12,9 +14,9 @@ describe('a tenant whose GitHub answers nothing', () => {
 
   afterEach(() => house.close());
 
-  async function open(): Promise<void> {
+  async function open(ofEvil: Partial<Registration> = {}): Promise<void> {
     house = await openEngineHouse({
-      registrations: [victim, evil],
+      registrations: [victim, registration('evil', { ...evil, ...ofEvil }), twin],
       areStrangers: (one, other) => one !== other,
       github: (honest): Github => ({
         ...honest,
@@ -29,6 +31,9 @@ describe('a tenant whose GitHub answers nothing', () => {
     await house.engine.start();
     await house.advance(1000);
   }
+
+  const lie = (some: Partial<JobFact> & { readonly jobId: number }): JobFact =>
+    told(house, { owner: 'evil', labels: ['evil-runner'], toldBy: 'evil', ...some });
 
   const lies = (count: number, firstId: number): JobFact[] =>
     Array.from({ length: count }, (_, index) => index + firstId).flatMap((jobId) =>
@@ -56,5 +61,25 @@ describe('a tenant whose GitHub answers nothing', () => {
     await house.advance(MINUTE);
     expect(house.calls).to.include('read github.com/acme/web/9000 by acme');
     expect(await disputed(9000)).to.equal(false);
+  });
+
+  it('keeps no doubt about a runner of another from being settled', async () => {
+    await open({ maxRunners: 20 });
+    // Its own runners, and its own webhook's word that each of them has another job every quarter of a minute.
+    await house.tell(...Array.from({ length: 20 }, (_, id) => lie({ jobId: 1 + id, status: 'queued' })));
+    await house.advance(5000);
+    const own = await house.ledger.runners({ registrations: ['evil'] });
+    expect(own.length).to.be.greaterThan(5);
+    const start = (jobId: number, runnerName: string) =>
+      lie({ jobId, runnerName, status: 'in_progress', startedAtMs: 1 });
+    await house.tell(...own.map(({ name }, index) => start(100 + index, name)));
+    for (let round = 1; round <= 20; round += 1) {
+      await house.tell(...own.map(({ name }, index) => start(1000 * round + index, name)));
+      await house.advance(16_000);
+    }
+    const real = waits(9000);
+    await house.tell({ ...real, toldBy: 'twin' });
+    await house.advance(10_000);
+    expect(house.calls).to.include('read github.com/acme/web/9000 by acme');
   });
 });
