@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 /** `npm run mutants`: breaks the core in small ways, and tells which ones no test notices. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { z } from 'zod';
 import { Stream } from '../simulation/random.ts';
 import { equivalents } from './equivalent.ts';
 import { applied, type Mutation, mutationsOf } from './mutations.ts';
-import { rooms, sourcesOf, specsFor } from './specs.ts';
+import { roomOf, rooms, sourcesOf, specsFor, specsOf } from './specs.ts';
 import { type Bench, execute, openBench, type Stage, type Verdict } from './workshop.ts';
 
 const HELP = `Breaks the core in small ways, one at a time, and runs the tests of the broken file.
@@ -97,22 +99,31 @@ async function tryAll(trials: readonly Trial[], workers: number, seeds: number):
   });
   const tracked = stdout.split('\n').filter((line) => line !== '');
   const queue = trials.values();
-  const stages = new Map<string, Promise<readonly Stage[]>>();
+  const paces = new Map<string, Promise<Pace>>();
   const results: Result[] = [];
+  const left = new Map([...Map.groupBy(trials, ({ file }) => file)].map(([file, ofFile]) => [file, ofFile.length]));
+  const note = (result: Result) => {
+    results.push(result);
+    const { file, verdict } = result;
+    if (verdict === 'survived') console.log(`survived  ${inWords(result)}`);
+    const still = (left.get(file) ?? 0) - 1;
+    left.set(file, still);
+    if (still === 0) console.log(standing(file, results));
+  };
   const work = async () => {
     const bench = await openBench(ROOT, tracked);
     try {
       for (const trial of queue) {
         if (equivalents.some((known) => isSame(known, trial))) {
-          results.push({ ...trial, verdict: 'equivalent' });
+          note({ ...trial, verdict: 'equivalent' });
           continue;
         }
-        const prepared = stages.get(trial.file) ?? prepare(bench, trial.file, seeds);
-        stages.set(trial.file, prepared);
-        const mutated = applied(trial.source, trial.mutation);
-        const verdict = await bench.judge(trial.file, mutated, trial.source, await prepared);
-        results.push({ ...trial, verdict });
-        if (verdict === 'survived') console.log(`survived  ${inWords(trial)}`);
+        const room = roomOf(trial.file);
+        const pace = paces.get(room) ?? measure(bench, room, seeds);
+        paces.set(room, pace);
+        const stages = await stagesFor(bench, trial.file, await pace);
+        const verdict = await bench.judge(trial.file, applied(trial.source, trial.mutation), trial.source, stages);
+        note({ ...trial, verdict });
       }
     } finally {
       await bench.close();
@@ -122,18 +133,60 @@ async function tryAll(trials: readonly Trial[], workers: number, seeds: number):
   return results;
 }
 
-/** Runs each stage once without a mutation, to know how long it takes and that it passes. */
-async function prepare(bench: Bench, file: string, seeds: number): Promise<readonly Stage[]> {
-  const stages: Stage[] = [];
-  for (const specs of await specsFor(ROOT, file)) {
-    stages.push(await measured(bench, { kind: 'tests', words: [NODE, MOCHA, '--bail', ...specs] }));
-  }
-  stages.push(await measured(bench, { kind: 'types', words: [join(ROOT, 'node_modules', '.bin', 'tsc'), '--noEmit'] }));
-  if (SIMULATED.has(file.split('/')[1] ?? '') && seeds > 0) {
+/** What each thing takes without a mutation, measured once: many files share their tests. */
+interface Pace {
+  /** By spec file. */
+  readonly specs: ReadonlyMap<string, number>;
+  /** Until the first test runs. */
+  readonly startMs: number;
+  readonly rest: readonly Stage[];
+}
+
+/** Runs everything of the room once without a mutation, to know how long it takes and that it passes. */
+async function measure(bench: Bench, room: string, seeds: number): Promise<Pace> {
+  const { specs, startMs } = await measureSpecs(bench, await specsOf(bench.folder, room));
+  const rest = [
+    await measured(bench, { kind: 'types', words: [join(ROOT, 'node_modules', '.bin', 'tsc'), '--noEmit'] }),
+  ];
+  if (SIMULATED.has(room) && seeds > 0) {
     const words = [NODE, 'test/simulation/cli.ts', '--seeds', String(seeds), '--from', '1'];
-    stages.push(await measured(bench, { kind: 'tests', words }));
+    rest.push(await measured(bench, { kind: 'tests', words }));
   }
-  return stages;
+  return { specs, startMs, rest };
+}
+
+const mochaReport = z.object({
+  stats: z.object({ duration: z.number() }),
+  tests: z.array(z.object({ file: z.string(), duration: z.number().default(0) })),
+});
+
+async function measureSpecs(bench: Bench, specs: readonly string[]): Promise<Pick<Pace, 'specs' | 'startMs'>> {
+  const folder = await mkdtemp(join(tmpdir(), 'shr-pace-'));
+  try {
+    const path = join(folder, 'report.json');
+    const reporter = ['--reporter', 'json', '--reporter-option', `output=${path}`];
+    const { timeoutMs } = await measured(bench, { kind: 'tests', words: [NODE, MOCHA, ...reporter, ...specs] });
+    const { stats, tests } = mochaReport.parse(JSON.parse(await readFile(path, 'utf8')));
+    const durations = new Map<string, number>();
+    for (const { file, duration } of tests) {
+      const spec = relative(bench.folder, file);
+      durations.set(spec, (durations.get(spec) ?? 0) + duration);
+    }
+    return { specs: durations, startMs: Math.max(0, timeoutMs / PATIENCE - stats.duration) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The quickest tests first: most mutations are noticed by several. */
+async function stagesFor(bench: Bench, file: string, { specs, startMs, rest }: Pace): Promise<readonly Stage[]> {
+  const took = (spec: string) => specs.get(spec) ?? 0;
+  const tests = (await specsFor(bench.folder, file)).map((group): Stage => {
+    const words = [NODE, MOCHA, '--bail', ...[...group].sort((a, b) => took(a) - took(b))];
+    const totalMs = group.reduce((sum, spec) => sum + took(spec), startMs);
+    return { kind: 'tests', words, timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * totalMs) };
+  });
+  return [...tests, ...rest];
 }
 
 async function measured(bench: Bench, stage: Omit<Stage, 'timeoutMs'>): Promise<Stage> {
@@ -163,16 +216,19 @@ function report(results: readonly Result[], least: number): number {
   let poor = 0;
   console.log('');
   for (const [file, ofFile] of [...byFile].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const counts = tally(ofFile);
-    const share = shareOf(counts);
-    if (share < least) poor += 1;
-    console.log(
-      `${percent(share)}  ${file}  (${counts.killed} by tests, ${counts.types} by types, ${counts.survived} survived, ${counts.equivalent} equivalent)`,
-    );
+    if (shareOf(tally(ofFile)) < least) poor += 1;
+    console.log(standing(file, ofFile));
   }
   const all = tally(results);
   console.log(`${percent(shareOf(all))}  all ${results.length}; ${poor} files are below ${percent(least).trim()}`);
   return poor === 0 ? 0 : 1;
+}
+
+/** The share killed of one file, in one line. */
+function standing(file: string, results: readonly Result[]): string {
+  const { killed, types, survived, equivalent } = tally(results.filter((result) => result.file === file));
+  const share = percent(shareOf({ killed, types, survived, equivalent }));
+  return `${share}  ${file}  (${killed} by tests, ${types} by types, ${survived} survived, ${equivalent} equivalent)`;
 }
 
 interface Counts {

@@ -22,18 +22,25 @@ export async function sourcesOf(root: string, room: string): Promise<readonly st
   return files.sort();
 }
 
-/** Spec files in the order in which they are tried: those that import the file itself, then the rest of its room's. */
-export async function specsFor(root: string, file: string): Promise<readonly (readonly string[])[]> {
-  const room = file.split('/')[1] ?? '';
-  const specs: string[] = [];
+export function roomOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+/** Every spec file of the room. */
+export async function specsOf(root: string, room: string): Promise<readonly string[]> {
+  const specs = new Set<string>();
   for (const place of ROOMS.get(room) ?? []) {
-    if (place.endsWith('.test.ts')) specs.push(place);
-    else for await (const spec of glob(`${place}/**/*.test.ts`, { cwd: root })) specs.push(spec);
+    if (place.endsWith('.test.ts')) specs.add(place);
+    else for await (const spec of glob(`${place}/**/*.test.ts`, { cwd: root })) specs.add(spec);
   }
+  return [...specs].filter((spec) => existsSync(join(root, spec))).sort();
+}
+
+/** The spec files of the file's room: those that import the file itself, then the rest. */
+export async function specsFor(root: string, file: string): Promise<readonly (readonly string[])[]> {
   const near: string[] = [];
   const far: string[] = [];
-  for (const spec of [...new Set(specs)].sort()) {
-    if (!existsSync(join(root, spec))) continue;
+  for (const spec of await specsOf(root, roomOf(file))) {
     const direct = (await importsOf(root, spec)).includes(file);
     (direct ? near : far).push(spec);
   }
