@@ -63,7 +63,7 @@ function scopeOf(path: string): GithubScope | undefined {
 function isWithin(claim: Claim, scope: GithubScope): boolean {
   switch (claim.kind) {
     case 'enterprise':
-      if (scope.kind === 'repository') return claim.organizations.some((one) => one === '*' || same(one, scope.owner));
+      if (scope.kind === 'repository') return claim.organizations.some((one) => same(one, scope.owner));
       return scope.kind === 'enterprise' && same(scope.enterprise, claim.enterprise);
     case 'organization':
       if (scope.kind === 'repository') return same(scope.owner, claim.organization);

@@ -1,5 +1,12 @@
 import { expect } from 'chai';
-import { githubStep, instanceStep, mayStop } from '../../dispatcher/lifecycle/drain-plan.ts';
+import {
+  expectedEndMs,
+  githubStep,
+  instanceStep,
+  mayStop,
+  nextVisitMs,
+  restsOnSilence,
+} from '../../dispatcher/lifecycle/drain-plan.ts';
 import { HOUR, runnerRow } from './runner-fixture.ts';
 
 const SECOND = 1000;
@@ -76,11 +83,40 @@ describe('the plan of a drain', () => {
     const sent = runnerRow({ ...draining, instanceState: 'ended', stopSentAtMs: 0 });
     expect(instanceStep(sent, 59 * SECOND)).to.equal('inspect');
     expect(instanceStep(sent, MINUTE)).to.equal('stop');
+    const forced = runnerRow({ ...draining, forced: true, stopSentAtMs: null });
+    expect(instanceStep(forced, 0), 'no stop was sent yet').to.equal('stop');
   });
 
   it('has nothing to do on the provider’s side once nothing is there', () => {
     for (const instanceState of ['none', 'absent'] as const) {
       expect(instanceStep(runnerRow({ ...draining, instanceState }), 0)).to.equal('none');
     }
+  });
+
+  it('asks for its possible jobs before a stop that only silence speaks for, and not where there is a ground', () => {
+    const silent = { ...wasOnline, instanceDeadlineAtMs: HOUR };
+    expect(restsOnSilence(runnerRow(silent), HOUR - 1)).to.equal(true);
+    expect(restsOnSilence(runnerRow(silent), HOUR), 'its deadline').to.equal(false);
+    for (const ground of [{ forced: true }, { finishedAtMs: 1 }, { instanceState: 'ended' as const }]) {
+      expect(restsOnSilence(runnerRow({ ...silent, ...ground }), 0), JSON.stringify(ground)).to.equal(false);
+    }
+  });
+
+  it('looks often at first and soon after a stop, then more rarely', () => {
+    expect(nextVisitMs(runnerRow(wasOnline), 2 * MINUTE - 1)).to.equal(15 * SECOND);
+    expect(nextVisitMs(runnerRow(wasOnline), 2 * MINUTE)).to.equal(30 * SECOND);
+    for (const fields of [{ stopSentAtMs: 0 }, { instanceState: 'ended' as const }]) {
+      expect(nextVisitMs(runnerRow({ ...wasOnline, ...fields }), HOUR)).to.equal(2 * SECOND);
+    }
+  });
+
+  it('tells when the container is expected to be gone, whatever the ground', () => {
+    expect(expectedEndMs(runnerRow({ ...wasOnline, forced: true }), MINUTE)).to.equal(MINUTE);
+    expect(expectedEndMs(runnerRow({ ...wasOnline, instanceState: 'ended' }), MINUTE)).to.equal(MINUTE);
+    expect(expectedEndMs(runnerRow(draining), MINUTE), 'never online').to.equal(MINUTE);
+    expect(expectedEndMs(runnerRow({ ...wasOnline, finishedAtMs: MINUTE }), 0)).to.equal(2 * MINUTE);
+    expect(expectedEndMs(runnerRow(wasOnline), 0)).to.equal(30 * MINUTE);
+    expect(expectedEndMs(runnerRow(readIdleTwice), 0)).to.equal(10 * MINUTE);
+    expect(expectedEndMs(runnerRow({ ...wasOnline, instanceDeadlineAtMs: MINUTE }), 0)).to.equal(MINUTE);
   });
 });

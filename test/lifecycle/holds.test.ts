@@ -176,4 +176,34 @@ describe('holds after registrations that GitHub refused', () => {
     holds.refused(api, error('rate-limited', { retryAfterMs: 5 * SECOND }));
     expect(holds.nextReleaseMs()).to.equal(TEN + 5 * SECOND);
   });
+
+  it('forget what was refused to a lane an hour after its wait, and keep what is younger', () => {
+    holds.refused(lane({ key: 'gone' }), error('invalid'));
+    clock.move(MINUTE + 60 * MINUTE);
+    holds.tidy();
+    expect(kindOf(lane({ key: 'gone' })), 'not yet').to.equal('trial');
+    clock.move(1);
+    holds.tidy();
+    expect(kindOf(lane({ key: 'gone' }))).to.equal('free');
+  });
+
+  it('do not forget a whole registration that waits', () => {
+    holds.refused(web, error('unauthorized'));
+    clock.move(24 * 60 * MINUTE);
+    holds.tidy();
+    expect(kindOf(web)).to.equal('trial');
+  });
+
+  it('count refusals of another scope or host, and those that are over, for no other scope', () => {
+    for (let index = 0; index < 2; index += 1) holds.refused(lane({ key: `old-${index}` }), error('invalid'));
+    clock.move(MINUTE);
+    for (let index = 0; index < 2; index += 1) {
+      holds.refused(lane({ key: `api-${index}`, scope: api.scope }), error('invalid'));
+      holds.refused(lane({ key: `ghes-${index}`, host: 'ghes.example' }), error('invalid'));
+    }
+    for (let index = 0; index < 4; index += 1) holds.refused(lane({ key: `new-${index}` }), error('invalid'));
+    expect(kindOf(lane({ key: 'next' }))).to.equal('free');
+    holds.refused(lane({ key: 'new-4' }), error('invalid'));
+    expect(kindOf(lane({ key: 'next' }))).to.equal('held');
+  });
 });

@@ -55,10 +55,33 @@ describe('the turn of a waiting job', () => {
       10 * MINUTE,
     ]);
     expect(turns.every((turn) => turn.kind === 'wait' && turn.reason.includes('launched'))).to.equal(true);
+    expect(turns[0]).to.include({
+      reason: '3 runners were launched for its oldest job (3 did not come to it): the next follows at 00:00 UTC',
+    });
   });
 
   it('stops at a cap, and names the cure', () => {
     const turn = turnOf(waiting({ launches: MOST_LAUNCHES, stolen: 9, lastLaunchAtMs: 0 }), 100 * MINUTE);
     expect(turn.kind === 'wait' && turn.reason).to.include('sid-');
+  });
+
+  it('says only what is known to have become of the runners before', () => {
+    const reason = (fields: Partial<Waiting>) => {
+      const turn = turnOf(waiting({ lastLaunchAtMs: 0, ...fields }), 0);
+      return turn.kind === 'wait' ? turn.reason : turn.kind;
+    };
+    expect(reason({ launches: 6, stolen: 2, passedOver: 3 })).to.include(
+      '(2 ran another job, 3 idled beside it, 1 did not come to it)',
+    );
+    expect(reason({ launches: 3, stolen: 3 })).to.include('(3 ran another job)');
+    expect(reason({ launches: MOST_LAUNCHES })).to.match(/no more are launched for it$/);
+  });
+
+  it('lets a held job that tries again wait no longer than half a minute, even beyond the cap', () => {
+    const probing = { probing: true, lastLaunchAtMs: 0 };
+    for (const launches of [10, MOST_LAUNCHES]) {
+      expect(turnOf(waiting({ ...probing, launches }), 0)).to.include({ kind: 'wait', untilMs: 30 * SECOND });
+      expect(turnOf(waiting({ ...probing, launches }), 30 * SECOND).kind).to.equal('verify');
+    }
   });
 });

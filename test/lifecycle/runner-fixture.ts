@@ -1,5 +1,7 @@
-import type { RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import type { JobRow, RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
+import { mergeFact } from '../../dispatcher/ledger/merge.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
+import { fact } from '../ledger/examples.ts';
 
 export const HOUR = 3_600_000;
 
@@ -26,6 +28,11 @@ export function runnerRow(fields: Partial<RunnerRow> = {}): RunnerRow {
     forJobKey: 'github.com/acme/web/1',
     ...fields,
   });
+}
+
+/** A queued job of acme/web, as the ledger keeps it. */
+export function jobRow(fields: Partial<JobRow> = {}): JobRow {
+  return { ...mergeFact(undefined, fact({ jobId: 1, owner: 'acme' })).row, ...fields };
 }
 
 export const STATES: readonly RunnerState[] = [

@@ -69,4 +69,23 @@ describe('the reason why a lane waits', () => {
       'the registration is at its cap of 10 runners: 7 of them are being taken down, the first of them is expected to be gone by 10:41 UTC',
     );
   });
+
+  it('is that no backend serves it, where none is configured for it', () => {
+    expect(waitReason({ ...free, closed: [] })).to.equal('no backend serves it');
+  });
+
+  it('is not a full backend beside one that has room', () => {
+    const backends = [
+      { name: 'docker', ...full, launching: false },
+      { name: 'eci', ...roomy, launching: false },
+    ];
+    expect(waitReason({ ...free, backends })).to.equal('next in line');
+  });
+
+  it('speaks of one runner in the singular', () => {
+    const registration = { count: 1, draining: 1, max: 1 };
+    expect(waitReason({ ...free, registration })).to.equal(
+      'the registration is at its cap of 1 runner: 1 of them is being taken down',
+    );
+  });
 });
