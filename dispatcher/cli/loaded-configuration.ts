@@ -19,7 +19,7 @@ export type LoadedConfiguration =
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
     }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
 export async function loadedConfiguration(
   folder: string,
@@ -36,11 +36,12 @@ export async function loadedConfiguration(
   });
   const shown = (problem: Problem): Problem => {
     const near = relative(terminal.workingFolder, problem.file);
-    return { ...problem, file: near === '' || near.startsWith('..') ? problem.file : near };
+    return { ...problem, file: near === '' ? '.' : near.startsWith('..') ? problem.file : near };
   };
   const problems = loaded.problems.map(shown);
-  if (!loaded.ok) return { ok: false, problems };
-  return { ok: true, configuration: loaded.configuration, problems, notes: loaded.notes.map(shown) };
+  const notes = loaded.notes.map(shown);
+  if (!loaded.ok) return { ok: false, problems, notes };
+  return { ok: true, configuration: loaded.configuration, problems, notes };
 }
 
 /** The one that a command works with. Undefined after the exit code was set and all that is wrong was said. */

@@ -2,17 +2,15 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { loadProvider } from '../../providers/index.ts';
 import { type Clock, systemClock, systemRandom } from '../clock.ts';
-import { errorCode, systemFiles } from '../config/files.ts';
-import { loadConfiguration } from '../config/load.ts';
+import { errorCode } from '../config/files.ts';
 import type { Configuration } from '../config/model.ts';
 import { formatProblem } from '../config/problem.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/ports.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
 import { createLog } from '../observability/log.ts';
-import { configurationFiles } from './configuration-files.ts';
+import { loadedConfiguration } from './loaded-configuration.ts';
 import { makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
@@ -112,19 +110,12 @@ async function load(
   config: string | undefined,
   terminal: Terminal,
 ): Promise<Configuration | undefined> {
-  const loaded = await loadConfiguration({
-    ...(await configurationFiles(folder, config)),
-    environment: terminal.environment,
-    files: systemFiles,
-    provider: loadProvider,
-  });
+  const loaded = await loadedConfiguration(folder, config, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {
     const count = loaded.problems.length;
-    terminal.error(
-      `shr: ${count} ${count === 1 ? 'problem' : 'problems'} in the configuration; \`shr init\` writes a first one\n`,
-    );
+    terminal.error(`shr: ${count} ${count === 1 ? 'problem' : 'problems'} in the configuration\n`);
     return undefined;
   }
   const { registrations, quarantined } = loaded.configuration;

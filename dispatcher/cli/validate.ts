@@ -42,16 +42,6 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
   const shown = (problem: Problem): Problem => ({ ...problem, file: nameOf(problem.file, terminal) });
   const problems = [...inspection.problems, ...sizes.problems].map(shown);
   const notes = [...inspection.notes, ...sizes.notes].map(shown);
-  if (inspection.files.length === 0 && problems.length === 0) {
-    problems.push({
-      file: nameOf(at(folder), terminal),
-      line: 0,
-      column: 0,
-      path: '',
-      message: 'there is neither dispatcher.yaml nor a registration in it',
-      cure: 'Name another folder, or run `shr init`.',
-    });
-  }
   const read = inspection.files.map((file) => nameOf(file, terminal));
   if (options.json === true) {
     printJson(terminal, { ok: problems.length === 0, files: read, problems, notes });

@@ -89,6 +89,7 @@ export async function inspectConfiguration(
   const found = new Findings();
   const platform = await readPlatform(sources, dispatcher, found);
   const entries = await registrationFiles(sources, found);
+  found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const read: RegistrationFound[] = [];
   for (const { name, file } of entries.files) {
@@ -158,6 +159,31 @@ class Findings {
   readonly problems: Problem[] = [];
   readonly notes: Problem[] = [];
   readonly files: string[] = [];
+  /** What is said of dispatcher.yaml and of the registrations where they are not there: one of them, or both. */
+  #noDispatcher: (() => void) | undefined;
+  #noRegistrations: { readonly exists: boolean; readonly tell: () => void } | undefined;
+
+  noDispatcher(tell: () => void): void {
+    this.#noDispatcher = tell;
+  }
+
+  noRegistrations(exists: boolean, tell: () => void): void {
+    this.#noRegistrations = { exists, tell };
+  }
+
+  /** Where neither is there, one thing is wrong: the folder. */
+  missing({ dispatcherFile, registrationsFolder }: ConfigurationSources): void {
+    // Elsewhere only where someone named it.
+    const usual = join(dirname(registrationsFolder), 'dispatcher.yaml') === dispatcherFile;
+    const none = this.#noRegistrations;
+    if (!usual || this.#noDispatcher === undefined || none === undefined) {
+      this.#noDispatcher?.();
+      none?.tell();
+    } else if (none.exists) {
+      const message = 'there is neither dispatcher.yaml nor a registration';
+      this.file(registrationsFolder, message, 'Name another folder, or run `shr init`.');
+    } else none.tell();
+  }
 
   file(file: string, message: string, cure: string, list: Problem[] = this.problems): void {
     list.push(wholeFile(file, message, cure));
@@ -179,20 +205,21 @@ async function readPlatform(
     ({ text } = await sources.files.read(file, { mostBytes: DISPATCHER_BOUNDS.bytes }));
   } catch (error) {
     if (dispatcher === 'optional' && errorCode(error) === 'ENOENT') {
-      found.file(
-        file,
-        'there is no such file: tenants, shared backends and limits were not checked',
-        'Name it with `--config`.',
-        found.notes,
+      found.noDispatcher(() =>
+        found.file(
+          file,
+          'there is no such file: tenants, shared backends and limits were not checked',
+          'Name it with `--config`.',
+          found.notes,
+        ),
       );
       return unknownPlatform;
     }
     const { message, cure } = fileTrouble(error);
-    found.file(
-      file,
-      message,
-      errorCode(error) === 'ENOENT' ? 'Run `shr init`, or name the file with `--config`.' : cure,
-    );
+    if (errorCode(error) === 'ENOENT') {
+      const write = 'Name the file with `--config`, or write one: dispatcher.example.yaml shows every key.';
+      found.noDispatcher(() => found.file(file, message, write));
+    } else found.file(file, message, cure);
     return { ...unknownPlatform, known: true };
   }
   found.files.push(file);
@@ -224,7 +251,8 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
     names = await sources.files.list(folder);
   } catch (error) {
     const { message, cure } = folderTrouble(error);
-    found.file(folder, message, cure);
+    if (errorCode(error) === 'ENOENT') found.noRegistrations(false, () => found.file(folder, message, cure));
+    else found.file(folder, message, cure);
     return NO_ENTRIES;
   }
   const files: { readonly name: string; readonly file: string }[] = [];
@@ -255,7 +283,9 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
     return NO_ENTRIES;
   }
   if (files.length === 0 && quarantined.length === 0)
-    found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes);
+    found.noRegistrations(true, () =>
+      found.file(folder, 'there is no registration yet', 'Run `shr init` for an example.', found.notes),
+    );
   return { files, quarantined };
 }
 

@@ -52,6 +52,46 @@ describe('shr', () => {
     await writeFile(path, text.replace(from, to));
   }
 
+  describe('in an empty folder', () => {
+    for (const command of ['validate', 'doctor', 'serve']) {
+      it(`says once that there is no configuration, and how to write one (${command})`, async () => {
+        const { code, out, error } = await run([command]);
+        const said = `${out}${error}`;
+        expect(code).to.equal(1);
+        expect(said).to.match(
+          /\.: there is neither dispatcher\.yaml nor a registration\. Name another folder, or run `shr init`\./,
+        );
+        expect(said.match(/shr init/g)).to.have.length(1);
+        expect(said.match(/there is /g)).to.have.length(1);
+      });
+    }
+
+    it('says the same of an empty folder registrations/, and once that a folder does not exist', async () => {
+      await mkdir(join(folder, 'registrations'));
+      const { error } = await run(['serve']);
+      expect(error).to.match(/^registrations: there is neither dispatcher\.yaml nor a registration\./);
+      expect(error.match(/there is /g)).to.have.length(1);
+      const missing = await run(['serve', 'nowhere']);
+      expect(missing.error).to.match(/^nowhere: there is no such folder\./);
+      expect(missing.error.match(/there is /g)).to.have.length(1);
+    });
+
+    it('does not speak of `shr init` where a configuration is there and wrong', async () => {
+      await writeFile(join(folder, 'dispatcher.yaml'), 'id: 7\nlisten: { public: nowhere }\n');
+      await mkdir(join(folder, 'registrations'));
+      await writeFile(join(folder, 'registrations', 'acme.yaml'), 'organization: acme\n');
+      for (const command of ['validate', 'doctor', 'serve']) {
+        const { code, out, error } = await run([command]);
+        expect([command, code]).to.deep.equal([command, 1]);
+        expect(`${out}${error}`).to.not.include('shr init');
+      }
+      await rm(join(folder, 'dispatcher.yaml'));
+      const { error } = await run(['serve']);
+      expect(error).to.match(/^dispatcher\.yaml: there is no such file\. Name the file with `--config`/m);
+      expect(error).to.not.include('shr init');
+    });
+  });
+
   describe('without a command', () => {
     it('lists every command with --help', async () => {
       const { code, out } = await run(['--help']);

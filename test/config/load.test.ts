@@ -419,7 +419,7 @@ describe('what is wrong with a configuration', () => {
   it('may be a file or folder that is not there', async () => {
     const problems = await problemsOf({}, { dispatcherFile: '/nowhere/dispatcher.yaml' });
     expect(problems[0]).to.equal(
-      '/nowhere/dispatcher.yaml: there is no such file. Run `shr init`, or name the file with `--config`.',
+      '/nowhere/dispatcher.yaml: there is no such file. Name the file with `--config`, or write one: dispatcher.example.yaml shows every key.',
     );
   });
 
