@@ -31,6 +31,16 @@ export function refuseWish(wish: ShapeWish, capabilities: Capabilities): string 
   return undefined;
 }
 
+/** `1 core`, `2.5 cores`. */
+export function coresInWords(count: number): string {
+  return `${count} ${count === 1 ? 'core' : 'cores'}`;
+}
+
+/** What a service makes of a wish that it does not sell: `1 core becomes 2`. */
+export function coresBecome(wished: number, sold: number): string {
+  return `${coresInWords(wished)} ${wished === 1 ? 'becomes' : 'become'} ${sold}`;
+}
+
 /** Up to a whole number of 1/`perUnit`. Binary fractions such as 0.1 + 0.2 do not push it one step too far. */
 export function roundUp(value: number, perUnit: number): number {
   const steps = value * perUnit;

@@ -1,5 +1,6 @@
 /** What the service sells. Pure. */
 import type { Fit, ShapeWish } from '../provider.ts';
+import { coresBecome, coresInWords } from '../wish.ts';
 
 /**
  * Cores, and the GiB that go with them. Source: the vendor's page "vCPU and memory specifications" of ECI. What is asked
@@ -47,12 +48,12 @@ export function fitSize(wish: ShapeWish): Fit {
   if (found === undefined) {
     return {
       fits: false,
-      reason: `${wish.cpu ?? 'any'} cores with ${wish.memoryGiB ?? 'any'} GiB are not sold; the largest is 64 cores with 512 GiB`,
+      reason: `${wish.cpu === undefined ? 'any cores' : coresInWords(wish.cpu)} with ${wish.memoryGiB ?? 'any'} GiB are not sold; the largest is 64 cores with 512 GiB`,
     };
   }
   const [soldCpu, soldMemory] = found;
   const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== soldCpu ? [`${wish.cpu} cores become ${soldCpu}`] : []),
+    ...(wish.cpu !== undefined && wish.cpu !== soldCpu ? [coresBecome(wish.cpu, soldCpu)] : []),
     ...(wish.memoryGiB !== undefined && wish.memoryGiB !== soldMemory
       ? [`${wish.memoryGiB} GiB become ${soldMemory}`]
       : []),
@@ -62,7 +63,7 @@ export function fitSize(wish: ShapeWish): Fit {
     shape: { ...wish, cpu: soldCpu, memoryGiB: soldMemory },
     ...(changes.length === 0
       ? {}
-      : { note: `${changes.join('; ')}: ${soldCpu} cores with ${soldMemory} GiB are billed` }),
+      : { note: `${changes.join('; ')}: ${coresInWords(soldCpu)} with ${soldMemory} GiB are billed` }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
 import { type Finding, ProviderError } from '../provider.ts';
+import { coresInWords } from '../wish.ts';
 import type { AzureAciOptions } from './options.ts';
 import { identitiesOf } from './request.ts';
 import type { Service } from './service.ts';
@@ -85,7 +86,7 @@ async function region(options: AzureAciOptions, service: Service): Promise<Findi
         cure: 'choose another location (az provider show --namespace Microsoft.ContainerInstance lists them)',
       };
     }
-    const told = `${options.location}: up to ${cpu} cores and ${memory} GB a container group`;
+    const told = `${options.location}: up to ${coresInWords(cpu)} and ${memory} GB a container group`;
     return cpu < most.cpu || memory < most.memoryGiB
       ? {
           subject: 'region',

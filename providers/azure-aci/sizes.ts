@@ -1,6 +1,6 @@
 /** What Azure Container Instances sells. Pure. */
 import type { Fit, ShapeWish } from '../provider.ts';
-import { roundUp } from '../wish.ts';
+import { coresBecome, coresInWords, roundUp } from '../wish.ts';
 import type { AzureAciOptions } from './options.ts';
 
 /**
@@ -54,18 +54,18 @@ export function fitSize(wish: ShapeWish, most: Most): Fit {
   const cpu = roundUp(Math.max(wishedCpu, LEAST.cpu), PER_UNIT);
   const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? Math.min(2 * cpu, most.memoryGiB), LEAST.memoryGiB), PER_UNIT);
   const tooLarge = [
-    ...(cpu > most.cpu ? [`${wish.cpu ?? cpu} cores`] : []),
+    ...(cpu > most.cpu ? [coresInWords(wish.cpu ?? cpu)] : []),
     ...(memoryGiB > most.memoryGiB ? [`${wish.memoryGiB ?? memoryGiB} GiB`] : []),
   ];
   if (tooLarge.length > 0) {
     const kind = wish.spot ? 'spot container group' : 'container group';
     return {
       fits: false,
-      reason: `${tooLarge.join(' and ')}: the largest ${kind} here has ${most.cpu} cores and ${most.memoryGiB} GiB`,
+      reason: `${tooLarge.join(' and ')}: the largest ${kind} here has ${coresInWords(most.cpu)} and ${most.memoryGiB} GiB`,
     };
   }
   const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== cpu ? [`${wish.cpu} cores become ${cpu}`] : []),
+    ...(wish.cpu !== undefined && wish.cpu !== cpu ? [coresBecome(wish.cpu, cpu)] : []),
     ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
       ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
       : []),

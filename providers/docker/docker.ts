@@ -14,7 +14,7 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { withoutSecrets } from '../redact.ts';
-import { refuseWish, roundUp } from '../wish.ts';
+import { coresBecome, coresInWords, refuseWish, roundUp } from '../wish.ts';
 import { Engine } from './engine.ts';
 import { classify } from './errors.ts';
 import { checkEngineImages } from './images.ts';
@@ -68,7 +68,7 @@ export class DockerProvider implements Provider {
     const cpu = roundUp(wish.cpu ?? 1, 100);
     const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? 2 * cpu, LEAST_MEMORY_GIB), 1024);
     const changes = [
-      ...(wish.cpu !== undefined && wish.cpu !== cpu ? [`${wish.cpu} cores become ${cpu}`] : []),
+      ...(wish.cpu !== undefined && wish.cpu !== cpu ? [coresBecome(wish.cpu, cpu)] : []),
       ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
         ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
         : []),
@@ -141,7 +141,7 @@ export class DockerProvider implements Provider {
         ...(engine.PidsLimit === false ? ['pids limits'] : []),
         ...(engine.CpuCfsQuota === false ? ['cpu quotas'] : []),
       ];
-      const size = `${engine.NCPU} cores, ${Math.floor(engine.MemTotal / 2 ** 30)} GiB`;
+      const size = `${coresInWords(engine.NCPU)}, ${Math.floor(engine.MemTotal / 2 ** 30)} GiB`;
       findings.push(
         lacks.length === 0
           ? {

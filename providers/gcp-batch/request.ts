@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/batch';
 import { loginFor, parseReference } from '../image-reference.ts';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
+import { coresInWords } from '../wish.ts';
 import { billingLabels, toLabels } from './labels.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
 import { diskOf, machineOf } from './sizes.ts';
@@ -38,7 +39,7 @@ export function createJobRequest(
   const { shape, tags } = request;
   const machine = machineOf(shape, machinesOf(options));
   if (machine === undefined) {
-    const wished = `${shape.cpu} cores and ${shape.memoryGiB} GiB (${shape.architecture})`;
+    const wished = `${coresInWords(shape.cpu)} and ${shape.memoryGiB} GiB (${shape.architecture})`;
     throw new ProviderError('invalid', 'gcp-batch launch', `no machine of this backend has ${wished}`);
   }
   const labels = toLabels(tags);

@@ -6,7 +6,7 @@
  * e2-micro and e2-small, whose 1 and 2 GiB the Batch agent, Docker and a runner would share.
  */
 import type { Architecture, Capabilities, Fit, Shape, ShapeWish } from '../provider.ts';
-import { refuseWish } from '../wish.ts';
+import { coresInWords, refuseWish } from '../wish.ts';
 
 export interface Machine {
   readonly type: string;
@@ -148,12 +148,12 @@ export const NETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?global
 
 function words({ cpu, memoryGiB }: ShapeWish): string {
   const parts = [
-    ...(cpu === undefined ? [] : [`${cpu} ${cpu === 1 ? 'core' : 'cores'}`]),
+    ...(cpu === undefined ? [] : [coresInWords(cpu)]),
     ...(memoryGiB === undefined ? [] : [`${memoryGiB} GiB`]),
   ];
   return parts.length === 0 ? 'no size' : parts.join(' and ');
 }
 
 function describe({ type, cpu, memoryGiB }: Machine): string {
-  return `${type} (${cpu} ${cpu === 1 ? 'core' : 'cores'}, ${memoryGiB} GiB)`;
+  return `${type} (${coresInWords(cpu)}, ${memoryGiB} GiB)`;
 }

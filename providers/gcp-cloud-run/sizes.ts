@@ -5,7 +5,7 @@
  * pages have it.
  */
 import type { Shape, ShapeWish } from '../provider.ts';
-import { roundUp } from '../wish.ts';
+import { coresBecome, coresInWords, roundUp } from '../wish.ts';
 
 export interface Size {
   readonly cpu: number;
@@ -31,7 +31,7 @@ export function sizeFor(wish: Pick<ShapeWish, 'cpu' | 'memoryGiB'>): Sized {
   const size = sizes.find((one) => one.cpu >= (wish.cpu ?? 0) && one.mostGiB >= (wishedGiB ?? 0));
   if (size === undefined) {
     const wished = [
-      ...(wish.cpu === undefined ? [] : [`${wish.cpu} cores`]),
+      ...(wish.cpu === undefined ? [] : [coresInWords(wish.cpu)]),
       ...(wish.memoryGiB === undefined ? [] : [`${wish.memoryGiB} GiB`]),
     ].join(' and ');
     return { reason: `Cloud Run sells at most 8 cores and 32 GiB, not ${wished}; the largest is cpu-8, memory-32` };
@@ -39,12 +39,12 @@ export function sizeFor(wish: Pick<ShapeWish, 'cpu' | 'memoryGiB'>): Sized {
   // Twice as many GiB as cores, as other services do, where nothing is said.
   const memoryGiB = Math.max(size.leastGiB, wishedGiB ?? Math.min(2 * size.cpu, size.mostGiB));
   const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== size.cpu ? [`${wish.cpu} cores become ${size.cpu}`] : []),
+    ...(wish.cpu !== undefined && wish.cpu !== size.cpu ? [coresBecome(wish.cpu, size.cpu)] : []),
     ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
       ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
       : []),
     ...(wish.cpu === undefined && wish.memoryGiB !== undefined && size.cpu > 1
-      ? [`${memoryGiB} GiB are sold with ${size.cpu} cores`]
+      ? [`${memoryGiB} GiB are sold with ${coresInWords(size.cpu)}`]
       : []),
   ];
   return {

@@ -17,7 +17,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
-import { refuseWish, roundUp } from '../wish.ts';
+import { coresInWords, refuseWish, roundUp } from '../wish.ts';
 import { classify } from './errors.ts';
 import {
   errorCode,
@@ -80,8 +80,8 @@ export class ProcessProvider implements Provider {
     const { cores, memoryGiB: machineGiB } = this.#settings;
     const note =
       cpu > cores || memoryGiB > machineGiB
-        ? `processes share this machine, nothing is reserved: ${cpu} cores and ${memoryGiB} GiB wished, ` +
-          `${cores} and ${Math.floor(machineGiB)} there`
+        ? `processes share this machine, nothing is reserved: ${coresInWords(cpu)} and ${memoryGiB} GiB wished, ` +
+          `${coresInWords(cores)} and ${Math.floor(machineGiB)} GiB there`
         : undefined;
     return { fits: true, shape: { ...wish, cpu, memoryGiB }, ...(note === undefined ? {} : { note }) };
   }
@@ -178,11 +178,15 @@ export class ProcessProvider implements Provider {
   }
 
   async check(): Promise<readonly Finding[]> {
-    const { root, command } = this.#settings;
+    const { root, command, cores, memoryGiB } = this.#settings;
     const problem = await procProblem();
     const findings: Finding[] = [
       problem === undefined
-        ? { subject: 'engine', ok: true, message: 'Linux with /proc' }
+        ? {
+            subject: 'engine',
+            ok: true,
+            message: `Linux with /proc, ${coresInWords(cores)}, ${Math.floor(memoryGiB)} GiB`,
+          }
         : {
             subject: 'engine',
             ok: false,

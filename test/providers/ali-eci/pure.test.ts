@@ -68,8 +68,8 @@ describe('ali-eci sizes', () => {
 
   for (const [cpu, memory, becomes] of [
     [0.3, 0.6, '0.5/1 (0.3 cores become 0.5; 0.6 GiB become 1: 0.5 cores with 1 GiB are billed)'],
-    [1, 3, '1/4 (3 GiB become 4: 1 cores with 4 GiB are billed)'],
-    [1, 16, '2/16 (1 cores become 2: 2 cores with 16 GiB are billed)'],
+    [1, 3, '1/4 (3 GiB become 4: 1 core with 4 GiB are billed)'],
+    [1, 16, '2/16 (1 core becomes 2: 2 cores with 16 GiB are billed)'],
     [9, 9, '16/16 (9 cores become 16; 9 GiB become 16: 16 cores with 16 GiB are billed)'],
     [2, undefined, '2/4'],
     [0.25, undefined, '0.25/0.5'],

@@ -282,6 +282,20 @@ describe('provider process', () => {
     expect(refuse({ command: ['a'], environment: { 'A=B': 'x' } })).to.include('environment');
   });
 
+  it('states the size of the machine in the same words in its check and where a wish exceeds it', async () => {
+    const here = await create(['sh']);
+    const wish = {
+      architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
+      image: 'x',
+      spot: false,
+      dockerInDocker: false,
+    } as const;
+    const fit = here.fit({ ...wish, cpu: 4096, memoryGiB: 1 });
+    const [, size] = /, (\S+ cores? and \d+ GiB) there$/.exec(fit.fits ? (fit.note ?? '') : '') ?? [];
+    const engine = (await here.check()).find(({ subject }) => subject === 'engine');
+    expect(engine?.message).to.equal(`Linux with /proc, ${size?.replace(' and', ',')}`);
+  });
+
   it('says in check what is wrong with the command and the folder', async () => {
     const bad = (await create(['no-such-program-at-all']).check()).filter((finding) => !finding.ok);
     expect(bad.map((finding) => finding.subject)).to.deep.equal(['image']);
