@@ -1,7 +1,7 @@
 /** The statements about held jobs. They are few: each query stands on a partial index of them alone. */
 import { sql } from 'kysely';
 import type { JobRow, JobWords } from './ledger.ts';
-import type { Builder, Query } from './queries.ts';
+import { type Builder, type Query, withoutIndex } from './queries.ts';
 
 /** The run that a job belongs to. */
 export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;
@@ -65,6 +65,25 @@ export function heldOfRun(builder: Builder, { host, owner, repository, runId }: 
     .selectAll()
     .where('hold', '=', sql.lit('unserved'))
     .where('runId', '=', runId)
+    .where(withoutIndex('host'), '=', host)
+    .where('owner', '=', owner)
+    .where('repository', '=', repository)
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(sql.lit(limit))
+    .compile();
+}
+
+/** Those that have waited longest first. */
+export function heldOfRepository(
+  builder: Builder,
+  { host, owner, repository }: Omit<RunOf, 'runId'>,
+  limit: number,
+): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('hold', '=', sql.lit('unserved'))
     .where('host', '=', host)
     .where('owner', '=', owner)
     .where('repository', '=', repository)

@@ -3,11 +3,12 @@
  * (`max-parallel`, concurrency, a runner group that does not admit them). `unseen`: GitHub answers 404 for them.
  *
  * One held job of a run at a time may try again, with growing pauses, or at once when a job of its run or lane starts
- * or ends: then GitHub may have made room for another.
+ * or ends, or one of its repository ends: then GitHub may have made room for another.
  */
 
 import { backoffMs } from '../backoff.ts';
 import { MINUTE } from '../time-units.ts';
+import { isStrangersWord } from './facts.ts';
 import * as queries from './held-job-queries.ts';
 import type { JobRow, JobWords } from './ledger.ts';
 import { expireJob } from './queries.ts';
@@ -18,11 +19,13 @@ import { type Context, job, type Step } from './steps.ts';
 export const ENOUGH_EVIDENCE = 3;
 const PAUSE_FIRST_MS = MINUTE;
 const PAUSE_MOST_MS = 30 * MINUTE;
-/** Where the lane's other jobs come and go, they must not make a held one try all day long. */
-const PROMPT_LANE_PROBES = 10;
-const LANE_PROBE_PAUSE_MS = 10 * MINUTE;
+/** Where the other jobs of its lane or repository come and go, they must not make a held one try all day long. */
+const PROMPT_PROBES = 10;
+const PROBE_PAUSE_MS = 10 * MINUTE;
 const MOST_JOBS = 1000;
 const MOST_OF_A_LANE = 100;
+/** Each may cost a launch: one that ended frees few of them. */
+const MOST_OF_A_REPOSITORY = 20;
 
 export function* passOver(
   context: Context,
@@ -71,19 +74,32 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
     if (isOver) for (const row of ofRun) yield* release(context, row, lanes);
     else yield* probe(context, ofRun, lanes);
   }
-  if (stirred.laneKey === null) return [...lanes];
-  const ofLane = (yield queries.heldOfLane(context.builder, stirred.laneKey, MOST_OF_A_LANE)).rows.map(rows.jobRow);
-  const others = Map.groupBy(
-    ofLane.filter((row) => runKey(row) !== runKey(stirred)),
+  const others = [...(yield* heldBeside(context, stirred)), ...(yield* heldElsewhere(context, stirred))];
+  const runs = Map.groupBy(
+    others.filter((row) => runKey(row) !== runKey(stirred)),
     runKey,
   );
-  for (const row of others.values()) {
-    const [first] = row;
+  for (const ofOther of runs.values()) {
+    const [first] = ofOther;
     if (first === undefined) continue;
-    const rests = first.passedOver >= PROMPT_LANE_PROBES && nowMs - (first.lastLaunchAtMs ?? 0) < LANE_PROBE_PAUSE_MS;
-    if (!rests) yield* probe(context, row, lanes);
+    const rests = first.passedOver >= PROMPT_PROBES && nowMs - (first.lastLaunchAtMs ?? 0) < PROBE_PAUSE_MS;
+    if (!rests) yield* probe(context, ofOther, lanes);
   }
   return [...lanes];
+}
+
+function* heldBeside(context: Context, { laneKey }: JobRow): Step<readonly JobRow[]> {
+  if (laneKey === null) return [];
+  return (yield queries.heldOfLane(context.builder, laneKey, MOST_OF_A_LANE)).rows.map(rows.jobRow);
+}
+
+/** A concurrency group knows no lanes, but ends at its repository: what ended there may have been what occupied it. */
+function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]> {
+  if (ended.status !== 'completed') return [];
+  const word = { source: ended.statusSource, toldBy: ended.statusToldBy };
+  return (yield queries.heldOfRepository(context.builder, ended, MOST_OF_A_REPOSITORY)).rows
+    .map(rows.jobRow)
+    .filter((row) => row.laneKey !== ended.laneKey && !isStrangersWord(row.registration, word, context.areStrangers));
 }
 
 export function* probeHeld(

@@ -330,8 +330,9 @@ export interface Ledger {
     nowMs: number,
   ): Promise<{ readonly passed: number; readonly held: readonly string[] }>;
   /**
-   * A job started or ended, so that GitHub may give out another of its run or lane: one held job of each of these runs
-   * may try at once, and all of its own run where more of them run now than when they were held. Answers the lanes.
+   * A job started or ended, so that GitHub may give out another of its run or lane, or one of its repository where it
+   * ended: one held job of each of these runs may try at once, and all of its own run where more of them run now than
+   * when they were held. Answers the lanes.
    */
   stir(key: string, nowMs: number): Promise<readonly string[]>;
   /** Lets one held job of each run try whose time has come, or of every run; answers the lanes. */

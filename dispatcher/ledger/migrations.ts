@@ -372,8 +372,21 @@ const ninth: Migration = {
   statements: ({ schema }) => [schema.createIndex('jobsByRun').on('jobs').columns(['runId', 'key']).compile()],
 };
 
+const tenth: Migration = {
+  version: 10,
+  name: 'held jobs are found by their repository',
+  statements: ({ schema }) => [
+    schema
+      .createIndex('jobsHeldByRepository')
+      .on('jobs')
+      .columns(['host', 'owner', 'repository', 'statusSinceMs', 'key'])
+      .where(sql.ref('hold'), '=', sql.lit('unserved'))
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth];
+export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

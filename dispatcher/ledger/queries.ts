@@ -33,7 +33,7 @@ function atMost(limit: number): RawBuilder<number> {
 }
 
 /** The column, hidden from the planner: an index on it would be the wrong one. Both databases read it alike. */
-function withoutIndex(column: string): RawBuilder<string> {
+export function withoutIndex(column: string): RawBuilder<string> {
   return sql`coalesce(${sql.ref(column)}, '')`;
 }
 

@@ -51,7 +51,7 @@ export function heldReason(job: JobRow, runnerGroup: string, output: string | un
       ].map((cause, index) => `(${index + 1}) ${cause}`);
       const tries = job.probing
         ? 'one more is tried now'
-        : `one more is tried at ${next}, or when a job of its run or lane starts or ends`;
+        : `one more is tried at ${next}, or when a job of its run or lane starts or ends, or one of its repository ends`;
       return `${job.passedOver} runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: ${causes.join('; ')}. Of its run ${tries}`;
     }
   }

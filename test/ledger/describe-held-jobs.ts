@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
-import { admitted, fact, keyOf, lane } from './examples.ts';
+import { admitted, fact, keyOf, lane, runner } from './examples.ts';
 
 const MINUTE = 60_000;
 const ONLINE_AT = 20_000;
@@ -106,6 +106,67 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([2]);
       expect(await start(2)).to.deep.equal([lane().key]);
       expect(await job(1)).to.include({ probing: true });
+    });
+
+    describe('when a job of their repository ends in another lane, as one of their concurrency group may', () => {
+      const elsewhere = lane({ key: 'elsewhere' });
+      const end = async (jobId: number, some: Partial<JobFact> = {}, nowMs = NOW) => {
+        await ledger.recordFacts([fact({ jobId, runId: 9, status: 'completed', observedAtMs: NOW + jobId, ...some })]);
+        return await ledger.stir(keyOf(jobId), nowMs);
+      };
+      const probing = async (...ids: readonly number[]) =>
+        await Promise.all(ids.map(async (id) => (await job(id)).probing));
+
+      it('try at once, one of a run', async () => {
+        await queue([1, 2]);
+        await queue([3], { runId: 8 });
+        await evidence(3);
+        await queue([4], { runId: 9 }, elsewhere);
+        expect(await end(4)).to.deep.equal([lane().key]);
+        expect(await probing(1, 2, 3)).to.deep.equal([true, false, true]);
+        await queue([5], { runId: 9 }, elsewhere);
+        expect(await end(5), 'one of each tries already').to.deep.equal([]);
+      });
+
+      it('do so also where it was never a job of ours', async () => {
+        await queue([1]);
+        await evidence(3);
+        expect(await end(4)).to.deep.equal([lane().key]);
+      });
+
+      it('do not when it only starts, or when it is of another repository', async () => {
+        await queue([1]);
+        await evidence(3);
+        await queue([4], { runId: 9 }, elsewhere);
+        expect(await start(4, { runId: 9 })).to.deep.equal([]);
+        await ledger.recordFacts([fact({ jobId: 6, runId: 9, repository: 'api', status: 'completed' })]);
+        const other = (await ledger.jobsWithId(6))[0];
+        expect(await ledger.stir(other?.key ?? '', NOW)).to.deep.equal([]);
+        expect(await probing(1)).to.deep.equal([false]);
+      });
+
+      it('do not on the word of another tenant’s webhook, which may be made up', async () => {
+        await queue([1]);
+        await evidence(3);
+        expect(await end(4, { source: 'webhook', toldBy: 'mallory' })).to.deep.equal([]);
+        expect(await probing(1)).to.deep.equal([false]);
+      });
+
+      it('rest for ten minutes after many tries in vain, however many of them end', async () => {
+        await queue([1]);
+        await evidence(3);
+        for (let time = 1; time <= 9; time += 1) {
+          await ledger.probeHeld(NOW, 'all', 9);
+          await evidence(1);
+        }
+        await ledger.probeHeld(NOW, 'all', 9);
+        await ledger.createRunner(runner({ name: 'd-launched', forJobKey: keyOf(1) }), 'launched');
+        await ledger.stepRunner('d-launched', () => ({ patch: {}, entries: [], launch: 'called' }));
+        const launchedAtMs = (await job(1)).lastLaunchAtMs ?? 0;
+        await evidence(1);
+        expect(await end(4, {}, launchedAtMs + MINUTE)).to.deep.equal([]);
+        expect(await end(5, {}, launchedAtMs + 11 * MINUTE)).to.deep.equal([lane().key]);
+      });
     });
 
     it('of a stranger’s run with the same number are left alone', async () => {

@@ -72,6 +72,7 @@ describe('the plans that SQLite makes', () => {
     ['held jobs that waited too long', held.overdueHeldJobs(builder, 9, 9), 'jobsHeldBy'],
     ['jobs that a runner idled beside', held.jobsPassedOver(builder, 'l', 9, 9), 'jobsInDemand'],
     ['the held jobs of a run', held.heldOfRun(builder, run, 9), 'jobsHeldByRun'],
+    ['the held jobs of a repository', held.heldOfRepository(builder, run, 9), 'jobsHeldByRepository'],
     ['the running jobs of a run', held.runningOfRun(builder, run), 'jobsRunningByRun'],
     ['held jobs that may try', held.heldToProbe(builder, 9, 9), 'jobsHeldByTime'],
     ['the time of the next try', held.nextProbe(builder), 'jobsHeldByTime'],

@@ -16,4 +16,6 @@ describeLedger('SQLite', async () => {
 
 // folders 05 and 07
 describe('the ledger on SQLite', () =>
-  describeHeldJobs(() => openSqliteLedger({ path: ':memory:', now: () => 400_000 })));
+  describeHeldJobs(() =>
+    openSqliteLedger({ path: ':memory:', now: () => 400_000, areStrangers: (_one, other) => other === 'mallory' }),
+  ));

@@ -50,7 +50,7 @@ describe('the reason why a job is held', () => {
 
   it('names the likely causes, and when one more is tried', () => {
     expect(heldReason(jobRow(unserved), 'Default', undefined)).to.equal(
-      "3 runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: (1) runs-on names a group, or the runner group 'Default' does not admit acme/web or this workflow; (2) max-parallel or a concurrency group holds it back; (3) GitHub refuses this runner version. Of its run one more is tried at 10:05 UTC, or when a job of its run or lane starts or ends",
+      "3 runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: (1) runs-on names a group, or the runner group 'Default' does not admit acme/web or this workflow; (2) max-parallel or a concurrency group holds it back; (3) GitHub refuses this runner version. Of its run one more is tried at 10:05 UTC, or when a job of its run or lane starts or ends, or one of its repository ends",
     );
     expect(heldReason(jobRow({ ...unserved, probing: true }), 'Default', undefined)).to.match(/one more is tried now$/);
   });
