@@ -28,13 +28,13 @@ const FAR = Number.POSITIVE_INFINITY;
  */
 function editDistance(a: string, b: string, most: number): number {
   let beforeLast: number[] = [];
-  let last = Array.from({ length: Math.min(b.length, most) + 1 }, (_, index) => index);
+  let last = Array.from({ length: most + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
     const row: number[] = i <= most ? [i] : [];
     for (let j = Math.max(1, i - most); j <= Math.min(b.length, i + most); j += 1) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1;
       let cost = Math.min((last[j] ?? FAR) + 1, (row[j - 1] ?? FAR) + 1, (last[j - 1] ?? FAR) + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         cost = Math.min(cost, (beforeLast[j - 2] ?? FAR) + 1);
       }
       row[j] = cost;

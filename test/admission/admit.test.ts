@@ -169,6 +169,12 @@ describe('admission', () => {
       expect(wishOf(imaged, 'img-ghcr.io/acme/other:1').image).to.equal('ghcr.io/acme/other:1');
     });
 
+    it('are found by their exact name before another that differs in case', () => {
+      const both = registration({ images: { Node: 'docker.io/library/node:24', node: 'docker.io/library/node:22' } });
+      expect(wishOf(both, 'img-node').image).to.equal('docker.io/library/node:22');
+      expect(wishOf(both, 'img-Node').image).to.equal('docker.io/library/node:24');
+    });
+
     it('are refused from outside the allow-list', () => {
       const refusal = refusalOf(admit(imaged, ['img-docker.io/evil/miner:1']));
       expect(refusal.code).to.equal('not-allowed');
@@ -350,6 +356,14 @@ describe('admission', () => {
     it('that would round up past the limit are left out', () => {
       const tight = { ...two, policy: { ...openPolicy, maxCpu: 4 } };
       expect(laneOf(admitWith(tight, ['memory-16'])).backends).to.deep.equal(['Wide']);
+    });
+
+    it('that give no more than the limit, or than the registration’s own default, stay in', () => {
+      const limited = { ...two, policy: { ...openPolicy, maxCpu: 4, maxMemoryGiB: 8 } };
+      const generous = { ...limited, defaults: { ...two.defaults, cpu: 6, memoryGiB: 12 } };
+      const known = { steps: everything, Wide: everything };
+      expect(laneOf(admitWith(generous, ['memory-8'], known)).backends).to.deep.equal(['steps', 'Wide']);
+      expect(laneOf(admitWith(generous, ['cpu-4'], known)).backends).to.deep.equal(['steps', 'Wide']);
     });
 
     it('whose provider is not known yet stay in', () => {

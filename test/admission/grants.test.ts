@@ -160,6 +160,21 @@ describe('admission holds a registration to its tenant’s grant', () => {
     expect(refusal(admission).reason).to.include('it would round up to 6 cores, more than the 4');
   });
 
+  it('lets no service round the memory up past a limit', () => {
+    const own = registration({ backends: mine, policy: { ...openPolicy, maxMemoryGiB: undefined }, grant: full });
+    const rounding = {
+      fit: () => ({
+        fits: true as const,
+        shape: { cpu: 4, memoryGiB: 12, architecture: 'x64' as const, image: 'x', spot: false, dockerInDocker: false },
+      }),
+    };
+    const admission = createAdmit([own], { backendFit: () => rounding })({
+      ...privateJob,
+      labels: ['acme-runner', 'cpu-4'],
+    });
+    expect(refusal(admission).reason).to.include('it would round up to 12 GiB, more than the 8');
+  });
+
   it('takes a repository for public as long as GitHub has not said, and says so', () => {
     const own = registration({ backends: shared, grant: { ...full, ...powers({ publicRepositories: false }) } });
     const answer = refusal(admit([own], { visibility: undefined }));

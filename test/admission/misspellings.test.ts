@@ -231,6 +231,13 @@ describe('a job that no label brings here', () => {
     });
   }
 
+  it('with one label that holds very many is shown the first ten of the list, and no more than 200 characters', () => {
+    const many = Array.from({ length: 12 }, (_, index) => `l${index}`);
+    expect(told(many.join(','))).to.include(`\`runs-on: [${many.slice(0, 10).join(', ')}]\``);
+    const long = Array.from({ length: 8 }, (_, index) => `${index}${'x'.repeat(29)}`);
+    expect(told(long.join(','))).to.include(`\`runs-on: [${long.join(', ').slice(0, 200)}]\``);
+  });
+
   for (const written of ['acme-runner cpu-4', 'acme-runner/cpu-4', 'acme-runner;big', 'self-hosted+big']) {
     it(`with labels joined otherwise is told so too: ${written}`, () => {
       expect(told(written)).to.include('does not separate labels. Write a YAML list');

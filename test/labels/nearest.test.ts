@@ -16,6 +16,24 @@ describe('did you mean', () => {
     expect(nearest('x'.repeat(1000), known)).to.equal(undefined);
   });
 
+  it('allows one slip in a word of four letters, and two in a longer one', () => {
+    expect(nearest('dinx', known)).to.equal('dind');
+    expect(nearest('dixx', known)).to.equal(undefined);
+    expect(nearest('mylabels', known)).to.equal('labels');
+    expect(nearest('labes', ['labxx'])).to.equal('labxx');
+    expect(nearest('labxxx', known)).to.equal(undefined);
+  });
+
+  it('prefers the word with the fewest slips, wherever it stands', () => {
+    expect(nearest('labels', ['lapelx', 'label', 'labels'])).to.equal('labels');
+    expect(nearest('labels', ['labels', 'label', 'lapelx'])).to.equal('labels');
+  });
+
+  it('looks at words of up to 64 letters', () => {
+    expect(nearest('x'.repeat(64), ['x'.repeat(63)])).to.equal('x'.repeat(63));
+    expect(nearest('x'.repeat(65), ['x'.repeat(64)])).to.equal(undefined);
+  });
+
   it('agrees with the plain distance, of which it looks only at what is near', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 5, maxLength: 9 });
     fc.assert(

@@ -11,4 +11,61 @@ export interface Equivalent {
   readonly why: string;
 }
 
-export const equivalents: readonly Equivalent[] = [];
+export const equivalents: readonly Equivalent[] = [
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'if (Math.abs(candidate.length - word.length) >= least) continue;',
+    from: 'Math.abs(candidate.length - word.length) >= least',
+    to: 'false',
+    why: 'It saves time only: words whose lengths differ so much are found to be too far apart later on.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'if (Math.abs(candidate.length - word.length) >= least) continue;',
+    from: '>=',
+    to: '>',
+    why: 'It saves time only: words whose lengths differ so much are found to be too far apart later on.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'if (Math.abs(candidate.length - word.length) >= least) continue;',
+    from: 'continue;',
+    to: ';',
+    why: 'It saves time only: words whose lengths differ so much are found to be too far apart later on.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'let last = Array.from({ length: most + 1 }, (_, index) => index);',
+    from: '1',
+    to: '10',
+    why: 'It costs time only: what lies outside the band is larger than `most` anyway.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'const row: number[] = i <= most ? [i] : [];',
+    from: 'i <= most',
+    to: 'true',
+    why: 'It costs time only: what lies outside the band is larger than `most` anyway.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'for (let j = Math.max(1, i - most); j <= Math.min(b.length, i + most); j += 1) {',
+    from: 'max',
+    to: 'min',
+    why: 'It costs time only: what lies outside the band is larger than `most` anyway.',
+  },
+  {
+    file: 'dispatcher/labels/nearest.ts',
+    code: 'for (let j = Math.max(1, i - most); j <= Math.min(b.length, i + most); j += 1) {',
+    from: 'min',
+    to: 'max',
+    why: 'It costs time only: what lies outside the band is larger than `most` anyway.',
+  },
+  {
+    file: 'dispatcher/admission/admit.ts',
+    code: 'specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),',
+    from: '1',
+    to: '10',
+    why: 'A comparator counts by its sign alone.',
+  },
+];
