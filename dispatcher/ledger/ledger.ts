@@ -264,6 +264,12 @@ export interface JobFilter {
   readonly limit?: number;
 }
 
+/** What a look at due runners leaves out. */
+export interface RunnersLeftOut {
+  readonly registrations?: readonly string[];
+  readonly places?: readonly { readonly registration: string; readonly backend: string | null }[];
+}
+
 export interface RunnerFilter {
   readonly registrations?: readonly string[];
   readonly states?: readonly RunnerState[];
@@ -368,8 +374,8 @@ export interface Ledger {
    * Answers how many rows had such times.
    */
   cutToNow(): Promise<number>;
-  /** Not gone, `nextCheckAtMs` reached, most overdue first. */
-  runnersDue(nowMs: number, limit: number): Promise<readonly RunnerRow[]>;
+  /** Not gone, `nextCheckAtMs` reached, most overdue first; `except` leaves out those of some backends. */
+  runnersDue(nowMs: number, limit: number, except?: RunnersLeftOut): Promise<readonly RunnerRow[]>;
   /** The earliest `nextCheckAtMs` of all live runners. */
   nextCheckAt(): Promise<number | null>;
   /**

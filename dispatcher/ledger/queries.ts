@@ -6,7 +6,7 @@
  * cannot know that the index covers the query, and scans the table.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { JobFilter, RunnerFilter } from './ledger.ts';
+import type { JobFilter, RunnerFilter, RunnersLeftOut } from './ledger.ts';
 import { failureColumnNames, jobColumnNames, runnerColumnNames } from './rows.ts';
 import type { Bit, JobsTable, RunnersTable, Tables } from './tables.ts';
 
@@ -714,16 +714,23 @@ export function liveRunners(builder: Builder): Query {
     .compile();
 }
 
-export function runnersDue(builder: Builder, nowMs: number, limit: number): Query {
-  return builder
+export function runnersDue(builder: Builder, nowMs: number, limit: number, except: RunnersLeftOut = {}): Query {
+  const { registrations = [], places = [] } = except;
+  let query = builder
     .selectFrom('runners')
     .selectAll()
     .where('live', '=', yes)
     .where('nextCheckAtMs', '<=', nowMs)
     .orderBy('nextCheckAtMs')
     .orderBy('name')
-    .limit(atMost(limit))
-    .compile();
+    .limit(atMost(limit));
+  if (registrations.length > 0) query = query.where(withoutIndex('registration'), 'not in', registrations);
+  for (const { registration, backend } of places) {
+    query = query.where(({ eb, or }) =>
+      or([eb('registration', '<>', registration), eb('backend', 'is distinct from', backend)]),
+    );
+  }
+  return query.compile();
 }
 
 export function nextCheckAt(builder: Builder): Query {

@@ -21,6 +21,7 @@ import type {
   RunnerFilter,
   RunnerRow,
   RunnerStep,
+  RunnersLeftOut,
   TimelineEntry,
   Waiting,
 } from './ledger.ts';
@@ -422,8 +423,13 @@ export function* cutToNow(context: Context): Step<number> {
   return cut;
 }
 
-export function* runnersDue(context: Context, nowMs: number, limit: number): Step<readonly RunnerRow[]> {
-  return (yield queries.runnersDue(context.builder, nowMs, limit)).rows.map(rows.runnerRow);
+export function* runnersDue(
+  context: Context,
+  nowMs: number,
+  limit: number,
+  except?: RunnersLeftOut,
+): Step<readonly RunnerRow[]> {
+  return (yield queries.runnersDue(context.builder, nowMs, limit, except)).rows.map(rows.runnerRow);
 }
 
 export function* nextCheckAt(context: Context): Step<number | null> {

@@ -54,7 +54,7 @@ export function ledgerOn(store: Store): Ledger {
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
     cutToNow: () => store.write((context) => steps.cutToNow(context)),
-    runnersDue: (nowMs, limit) => store.read((context) => steps.runnersDue(context, nowMs, limit)),
+    runnersDue: (nowMs, limit, except) => store.read((context) => steps.runnersDue(context, nowMs, limit, except)),
     nextCheckAt: () => store.read((context) => steps.nextCheckAt(context)),
     liveCounts: () => store.read((context) => steps.liveCounts(context)),
     surplusRunners: (laneKey, limit) => store.read((context) => steps.surplusRunners(context, laneKey, limit)),

@@ -17,6 +17,7 @@ import { GithubView } from './github-view.ts';
 import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
 import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import { LaunchPlaces } from './launch-places.ts';
 import { closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
 import { CREATING_MS } from './machine.ts';
 import { observeRunner } from './observe.ts';
@@ -31,6 +32,7 @@ import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
 import { type SweepTrouble, SweepTroubles } from './sweep-troubles.ts';
 import { Verifier } from './verify.ts';
+import { VisitPlaces } from './visit-places.ts';
 
 export type { EngineOptions, LifecycleMetrics, Log, Tenant } from './ports.ts';
 
@@ -65,9 +67,9 @@ export interface Engine {
 }
 
 /** Runners looked at side by side. */
-const VISITS_AT_ONCE = 64;
-/** A service that does not answer must not take all the places. */
-const VISITS_AT_ONE_BACKEND = 16;
+const VISITS_AT_ONCE = 512;
+/** Of them started in a pass. */
+const VISITS_A_PASS = 64;
 const SURPLUS_MS = MINUTE;
 /** A job that still waits is read by id this often, so that a lost cancellation costs no runner for long. */
 const RECHECK_MS = 10 * MINUTE;
@@ -98,7 +100,8 @@ export function createEngine(options: EngineOptions): Engine {
   const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
   const ghosts = new Ghosts(backends);
   const holds = new Holds(clock);
-  const permits = new Permits(options, board, backends, holds);
+  const launchPlaces = new LaunchPlaces(tenants, options.maxLaunches, () => clock.now());
+  const permits = new Permits(options, launchPlaces, board, backends, holds);
   const gate = new LedgerGate({ ledger, clock, log });
   const working = () => state === 'working' && !gate.isClosed;
   const floor = createFloor(options, {
@@ -117,7 +120,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   const launches = new Map<string, Promise<void>>();
   const visits = new Map<string, Promise<void>>();
-  const visitsByBackend = new Map<string, number>();
+  const visitPlaces = new VisitPlaces(tenants);
   const sweeping = new Map<string, Promise<void>>();
   const sweeps = new SweepSchedule(tenants.keys(), clock, random);
   const troubles = new SweepTroubles(clock, log);
@@ -128,7 +131,6 @@ export function createEngine(options: EngineOptions): Engine {
     board,
     permits,
     blockedBy: (laneKey) => blocked.get(laneKey)?.reason,
-    launching: () => launches.size,
     ledgerClosed: () => (gate.reason === undefined ? undefined : closureWords(gate.reason)),
   });
   let choresDueAtMs = 0;
@@ -229,7 +231,7 @@ export function createEngine(options: EngineOptions): Engine {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of blocked) if (untilMs <= now) blocked.delete(laneKey);
       const granted = await floor.counting.hold(async () => {
-        const grants = await permits.grant(launches.size, new Set(blocked.keys()));
+        const grants = await permits.grant(new Set(blocked.keys()));
         for (const permit of grants) if (working()) await use(permit);
         return grants.length;
       });
@@ -274,6 +276,7 @@ export function createEngine(options: EngineOptions): Engine {
       `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`,
     );
     board.mark(lane.key);
+    launchPlaces.taken(name, lane.registration);
     launches.set(name, launch(tenant, { runner: name, createdAtMs: now, lane, backends: places }));
   }
 
@@ -288,6 +291,7 @@ export function createEngine(options: EngineOptions): Engine {
       }
     } finally {
       launches.delete(plan.runner);
+      launchPlaces.left(plan.runner);
       await releaseUnstarted(plan.runner);
       laneChanged(plan.lane.key);
       wake();
@@ -331,11 +335,11 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function visitDue(): Promise<void> {
     if (visits.size >= VISITS_AT_ONCE) return;
-    const due = await ledger.runnersDue(clock.now(), VISITS_AT_ONCE);
-    // Where a backend that does not answer holds all that is due, the others are further back.
-    if (!startVisits(due) && due.length === VISITS_AT_ONCE && visits.size < VISITS_AT_ONCE) {
-      startVisits(await ledger.runnersDue(clock.now(), VISITS_AT_ONCE * 16));
-    }
+    // Those that are being looked at stay due.
+    const limit = VISITS_A_PASS + visits.size;
+    const due = await ledger.runnersDue(clock.now(), limit, visitPlaces.full());
+    // Where those of one tenant or backend filled its places, the others are further back.
+    if (startVisits(due) && due.length === limit) wake();
   }
 
   /** Answers whether any was started. */
@@ -343,18 +347,16 @@ export function createEngine(options: EngineOptions): Engine {
     let started = false;
     for (const runner of due) {
       if (visits.size >= VISITS_AT_ONCE || !working()) break;
-      const place = `${runner.registration}/${runner.backend}`;
-      const here = visitsByBackend.get(place) ?? 0;
-      if (visits.has(runner.name) || here >= VISITS_AT_ONE_BACKEND) continue;
-      visitsByBackend.set(place, here + 1);
-      visits.set(runner.name, visit(runner, place));
+      if (visits.has(runner.name) || !visitPlaces.hasRoom(runner)) continue;
+      visitPlaces.taken(runner);
+      visits.set(runner.name, visit(runner));
       started = true;
     }
     return started;
   }
 
   /** Never rejects. */
-  async function visit(runner: RunnerRow, place: string): Promise<void> {
+  async function visit(runner: RunnerRow): Promise<void> {
     try {
       if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
       else await observeRunner({ floor, view, verifier, backends, ghosts }, runner);
@@ -367,9 +369,7 @@ export function createEngine(options: EngineOptions): Engine {
       }
     } finally {
       visits.delete(runner.name);
-      const left = (visitsByBackend.get(place) ?? 1) - 1;
-      if (left > 0) visitsByBackend.set(place, left);
-      else visitsByBackend.delete(place);
+      visitPlaces.left(runner);
       wake();
     }
   }
@@ -435,6 +435,7 @@ export function createEngine(options: EngineOptions): Engine {
       holds.nextReleaseMs(),
       board.nextDoubtMs(),
       backends.nextOpeningMs(),
+      launchPlaces.nextFreeMs(),
       surplusMs === undefined ? undefined : Math.max(surplusMs + SURPLUS_MS, clock.now() + SECOND),
       choresDueAtMs,
       heldDueAtMs === null ? undefined : Math.max(heldDueAtMs, clock.now() + SECOND),

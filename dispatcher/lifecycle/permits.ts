@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Holds } from './holds.ts';
+import type { LaunchPlaces } from './launch-places.ts';
 import { allot, type Grant, inTurn, type Request } from './planner.ts';
 import type { EngineOptions } from './ports.ts';
 import type { Obstacles } from './wait-reason.ts';
@@ -18,6 +19,7 @@ const LANES_A_PASS = 1000;
 
 export class Permits {
   readonly #options: Pick<EngineOptions, 'tenants' | 'random' | 'maxRunners' | 'maxLaunches'>;
+  readonly #places: LaunchPlaces;
   readonly #ledger: Pick<Ledger, 'liveCounts'>;
   readonly #board: Board;
   readonly #backends: Backends;
@@ -26,8 +28,9 @@ export class Permits {
   /** Registrations of which a launch of this pass took a place that was not reserved for it. */
   readonly #displaced = new Set<string>();
 
-  constructor(options: EngineOptions, board: Board, backends: Backends, holds: Holds) {
+  constructor(options: EngineOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
     this.#options = options;
+    this.#places = places;
     this.#ledger = options.ledger;
     this.#board = board;
     this.#backends = backends;
@@ -35,21 +38,24 @@ export class Permits {
   }
 
   /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
-  async grant(launching: number, blocked: ReadonlySet<string>): Promise<readonly Permit[]> {
+  async grant(blocked: ReadonlySet<string>): Promise<readonly Permit[]> {
     this.#displaced.clear();
     const needy = this.#board.registrationsInNeed();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
-    const total = Math.min(this.#options.maxRunners - live.total, this.#options.maxLaunches - launching);
+    const total = Math.min(this.#options.maxRunners - live.total, this.#places.free());
     const lines = new Map<string, readonly Request[]>();
     const lanes = new Map<string, LaneSpec>();
     const byRegistration = new Map<string, number>();
+    const byLine = new Map<string, number>();
+    const lineOf = (name: string) => this.#places.lineOf(name);
     const byBackend = new Map<string, number>();
     for (const name of needy) {
       const registration = this.#options.tenants.get(name)?.registration;
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
       if (registration === undefined || room <= 0 || total <= 0) continue;
       byRegistration.set(name, room);
+      byLine.set(lineOf(name), this.#places.freeOf(lineOf(name)));
       for (const backend of registration.backends) {
         const key = `${name}/${backend.name}`;
         const free = backend.maxRunners - (live.byBackend.get(key)?.count ?? 0);
@@ -57,7 +63,7 @@ export class Permits {
       }
       lines.set(name, this.#line(name, blocked, lanes, byBackend));
     }
-    const grants = allot(lines, { total, byRegistration, byBackend }, this.#served);
+    const grants = allot(lines, { total, byRegistration, byLine, lineOf, byBackend }, this.#served);
     this.#served = grants.at(-1)?.registration ?? this.#served;
     return grants.flatMap((grant) => permitOf(grant, lanes));
   }
@@ -84,12 +90,14 @@ export class Permits {
   }
 
   /** What may keep a lane's next runner from being launched, as it is now. */
-  async obstacles(lane: LaneSpec, launching: number): Promise<Omit<Obstacles, 'own'>> {
+  async obstacles(lane: LaneSpec): Promise<Omit<Obstacles, 'own'>> {
     const live = await this.#liveRunners();
     const registration = this.#options.tenants.get(lane.registration)?.registration;
     const admittance = this.#holds.admittance(lane);
     const { open, closed } = this.#backends.usable(lane);
     const none = { count: 0, draining: 0 };
+    const max = this.#options.maxLaunches;
+    const line = this.#places.lineOf(lane.registration);
     return {
       configured: registration !== undefined,
       github: admittance.kind === 'held' ? admittance.reason : undefined,
@@ -102,7 +110,7 @@ export class Permits {
         max: registration?.backends.find((backend) => backend.name === name)?.maxRunners ?? 0,
         launching: this.#backends.launchRoom(lane.registration, name) === 0,
       })),
-      launches: { count: launching, max: this.#options.maxLaunches },
+      launches: { count: max - Math.min(this.#places.free(), this.#places.freeOf(line)), max },
     };
   }
 

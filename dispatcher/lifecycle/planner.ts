@@ -66,6 +66,10 @@ export interface Request {
 export interface Room {
   readonly total: number;
   readonly byRegistration: ReadonlyMap<string, number>;
+  /** Of launches at once, by tenant. */
+  readonly byLine: ReadonlyMap<string, number>;
+  /** Whose room a registration takes from. */
+  readonly lineOf: (registration: string) => string;
   /** By `<registration>/<backend>`. */
   readonly byBackend: ReadonlyMap<string, number>;
 }
@@ -89,6 +93,7 @@ export function allot(
   const grants: Grant[] = [];
   let total = room.total;
   const byBackend = new Map(room.byBackend);
+  const byLine = new Map(room.byLine);
   const turns = rotated([...lines.keys()], after).map((registration) => ({
     registration,
     room: room.byRegistration.get(registration) ?? 0,
@@ -101,8 +106,11 @@ export function allot(
     const next: typeof turns = [];
     for (const turn of waiting) {
       if (total === 0) break;
-      const grant = turn.room > 0 ? nextGrant(turn, byBackend) : undefined;
+      const line = room.lineOf(turn.registration);
+      const ofLine = byLine.get(line) ?? 0;
+      const grant = turn.room > 0 && ofLine > 0 ? nextGrant(turn, byBackend) : undefined;
       if (grant === undefined) continue;
+      byLine.set(line, ofLine - 1);
       grants.push(grant);
       turn.room -= 1;
       total -= 1;

@@ -15,7 +15,6 @@ export interface ReasonSources {
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
   readonly blockedBy: (laneKey: string) => string | undefined;
-  readonly launching: () => number;
   /** While nothing can be written down nothing else is the reason. */
   readonly ledgerClosed: () => string | undefined;
 }
@@ -68,8 +67,8 @@ export class Reasons {
 
   async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
     if (demand === 0) return undefined;
-    const { blockedBy, board, floor, launching, permits } = this.#sources;
-    const obstacles = { ...(await permits.obstacles(lane, launching())), own: blockedBy(lane.key) };
+    const { blockedBy, board, floor, permits } = this.#sources;
+    const obstacles = { ...(await permits.obstacles(lane)), own: blockedBy(lane.key) };
     if (board.need(lane) === 0) {
       const runners = await this.#supply(lane);
       // A runner that GitHub is asked to register does not count as supply where it refused the ones before.

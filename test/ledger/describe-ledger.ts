@@ -1,7 +1,7 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { Ledger, RunnerState, RunnerStep } from '../../dispatcher/ledger/ledger.ts';
+import type { Ledger, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { breaker, failure } from '../failures.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
@@ -591,6 +591,21 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await listed({ registrations: ['acme', 'other'], states: ['creating'] })).to.deep.equal(['d-4', 'd-3']);
         expect(await listed({ laneKey: 'lane-a' })).to.deep.equal(['d-1', 'd-2']);
         expect(await listed({ laneKey: 'lane-a', states: ['busy'] })).to.deep.equal(['d-1']);
+      });
+
+      it('come due without those of the registrations and backends that are left out', async () => {
+        const due = { nextCheckAtMs: 200 };
+        await ledger.createRunner(runner({ name: 'd-1', ...due, registration: 'acme', backend: 'main' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', ...due, registration: 'acme', backend: 'spare' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-3', ...due, registration: 'acme', backend: null }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-4', ...due, registration: 'other', backend: 'main' }), 'launch');
+        const without = async (leftOut: RunnersLeftOut) => names(await ledger.runnersDue(300, 10, leftOut));
+        expect(await without({ registrations: ['acme', 'none'] })).to.deep.equal(['d-4']);
+        const main = { registration: 'acme', backend: 'main' };
+        expect(await without({ places: [main] })).to.deep.equal(['d-2', 'd-3', 'd-4']);
+        const nowhere = { registration: 'acme', backend: null };
+        expect(await without({ places: [main, nowhere] })).to.deep.equal(['d-2', 'd-4']);
+        expect(await without({ registrations: ['other'], places: [main] })).to.deep.equal(['d-2', 'd-3']);
       });
 
       it('come due in the order of their checks, unless they are gone', async () => {

@@ -89,6 +89,11 @@ describe('the plans that SQLite makes', () => {
     ['all open jobs, to settle them again', queries.unsettleOpenJobs(builder, 9, 9), 'jobsOpen'],
     ['one runner', queries.runnerByName(builder, 'd-1'), 'sqlite_autoindex_runners_1'],
     ['runners to look at', queries.runnersDue(builder, 9, 9), 'runnersLiveByCheck'],
+    [
+      'runners to look at, of some',
+      queries.runnersDue(builder, 9, 9, { registrations: ['r'], places: [{ registration: 'r', backend: 'b' }] }),
+      'runnersLiveByCheck',
+    ],
     ['the time of the next look', queries.nextCheckAt(builder), 'COVERING INDEX runnersLiveByCheck'],
     ['live runners by backend', queries.liveCounts(builder), 'COVERING INDEX runnersLiveByBackend'],
     ['surplus runners', queries.surplusRunners(builder, 'l', 9), 'runnersLiveByLane'],
@@ -120,7 +125,13 @@ describe('the plans that SQLite makes', () => {
   }
 
   it('sort nothing for the queries of every event', () => {
-    const sorted = ['jobs to settle', 'the next job of a lane', 'runners to look at', 'jobs that waited too long'];
+    const sorted = [
+      'jobs to settle',
+      'the next job of a lane',
+      'runners to look at',
+      'runners to look at, of some',
+      'jobs that waited too long',
+    ];
     for (const [what, query] of plans) {
       if (sorted.includes(what)) expect(planOf(query).join('\n'), what).to.not.include('TEMP B-TREE');
     }

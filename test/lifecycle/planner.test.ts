@@ -161,6 +161,11 @@ describe('the allotment', () => {
       ['big', 100],
       ['small', 100],
     ]),
+    byLine: new Map([
+      ['big', 100],
+      ['small', 100],
+    ]),
+    lineOf: (name: string) => name,
     byBackend: new Map([
       ['big/b', 100],
       ['small/b', 100],
@@ -185,6 +190,16 @@ describe('the allotment', () => {
     expect(allot(lines, { ...roomy, total: 1 }, 'big')[0]?.registration).to.equal('small');
   });
 
+  it('gives all registrations of one tenant together what that tenant may launch at once', () => {
+    const lines = new Map<string, readonly Request[]>([
+      ['big', [{ laneKey: 'l', need: 1000, backends: ['b'] }]],
+      ['small', [{ laneKey: 's', need: 1000, backends: ['b'] }]],
+    ]);
+    const room = { ...roomy, total: 100, byLine: new Map([['tenant', 4]]), lineOf: () => 'tenant' };
+    const served = allot(lines, room, undefined).map(({ registration }) => registration);
+    expect(served).to.deep.equal(['big', 'small', 'big', 'small']);
+  });
+
   it('never exceeds a cap, a need, or a negative room, and names only backends with room', () => {
     fc.assert(
       fc.property(anyLines, anyRoom, (wishes, room) => {
@@ -200,6 +215,8 @@ describe('the allotment', () => {
           {
             total: room.total - 5,
             byRegistration: new Map(names.map((name) => [name, room.registration - 2])),
+            byLine: new Map([['all', 12]]),
+            lineOf: () => 'all',
             byBackend: new Map(
               names.flatMap(
                 (name) =>
@@ -213,6 +230,7 @@ describe('the allotment', () => {
           'globex',
         );
         expect(grants.length).to.be.at.most(Math.max(0, room.total - 5));
+        expect(grants.length).to.be.at.most(12);
         for (const name of names) {
           const own = grants.filter(({ registration }) => registration === name);
           expect(own.length).to.be.at.most(Math.max(0, room.registration - 2));
@@ -246,6 +264,8 @@ describe('the allotment', () => {
         const room = {
           total: 1000,
           byRegistration: new Map(names.map((name) => [name, 1000])),
+          byLine: new Map(names.map((name) => [name, 1000])),
+          lineOf: (name: string) => name,
           byBackend: new Map(
             names.flatMap(
               (name) =>

@@ -1,0 +1,58 @@
+/** How many runners of each tenant, and at each backend, are being looked at: what does not answer keeps its own alone waiting. */
+import type { RunnerRow, RunnersLeftOut } from '../ledger/ledger.ts';
+import { lineOf, type Tenant } from './ports.ts';
+
+/** Of one tenant: services of its own that do not answer must not take all the places. */
+const OF_ONE_TENANT = 64;
+/** Of one registration at one backend, so that the others of the same tenant go on. */
+const AT_ONE_BACKEND = 16;
+
+type Visited = Pick<RunnerRow, 'registration' | 'backend'>;
+
+export class VisitPlaces {
+  readonly #tenants: ReadonlyMap<string, Tenant>;
+  readonly #byLine = new Map<string, number>();
+  readonly #byBackend = new Map<string, Visited & { readonly count: number }>();
+
+  constructor(tenants: ReadonlyMap<string, Tenant>) {
+    this.#tenants = tenants;
+  }
+
+  hasRoom(runner: Visited): boolean {
+    const ofTenant = this.#byLine.get(lineOf(this.#tenants, runner.registration)) ?? 0;
+    return ofTenant < OF_ONE_TENANT && (this.#byBackend.get(placeOf(runner))?.count ?? 0) < AT_ONE_BACKEND;
+  }
+
+  taken(runner: Visited): void {
+    this.#add(runner, 1);
+  }
+
+  left(runner: Visited): void {
+    this.#add(runner, -1);
+  }
+
+  /** Those that have no place left, however many of their runners are due. */
+  full(): RunnersLeftOut {
+    const lines = new Set([...this.#byLine].filter(([, count]) => count >= OF_ONE_TENANT).map(([line]) => line));
+    return {
+      registrations:
+        lines.size === 0 ? [] : [...this.#tenants.keys()].filter((name) => lines.has(lineOf(this.#tenants, name))),
+      places: [...this.#byBackend.values()].filter(({ count }) => count >= AT_ONE_BACKEND),
+    };
+  }
+
+  #add(runner: Visited, change: 1 | -1): void {
+    const line = lineOf(this.#tenants, runner.registration);
+    const ofLine = (this.#byLine.get(line) ?? 0) + change;
+    if (ofLine > 0) this.#byLine.set(line, ofLine);
+    else this.#byLine.delete(line);
+    const { registration, backend } = runner;
+    const count = (this.#byBackend.get(placeOf(runner))?.count ?? 0) + change;
+    if (count > 0) this.#byBackend.set(placeOf(runner), { registration, backend, count });
+    else this.#byBackend.delete(placeOf(runner));
+  }
+}
+
+function placeOf({ registration, backend }: Visited): string {
+  return `${registration}/${backend ?? ''}`;
+}
