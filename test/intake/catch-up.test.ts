@@ -9,10 +9,10 @@ import { LogLines, plainEndpoint, tenant } from './reception.ts';
 
 // X6
 describe('catching up', () => {
-  function world(names: readonly string[] = ['acme', 'globex', 'initech']) {
+  function world(names: readonly string[] = ['acme', 'globex', 'initech'], more: readonly Registration[] = []) {
     const clock = new VirtualClock(1_000_000);
     const log = new LogLines();
-    const registrations: Registration[] = names.map((name) => tenant(name));
+    const registrations: Registration[] = [...names.map((name) => tenant(name)), ...more];
     const asked: string[] = [];
     const hastes: string[] = [];
     const state = { answers: true, most: 0, now: 0, gate: Promise.resolve(), hastes };
@@ -102,6 +102,25 @@ describe('catching up', () => {
     catchUp.lost(loss('acme'));
     await clock.advance(8_000);
     expect(asked).to.have.length(4);
+  });
+
+  it('waits for the end of a burst that it cannot verify, so that one look finds all of it', async () => {
+    const { clock, asked, catchUp, loss } = world();
+    for (let second = 0; second < 10; second += 1) {
+      catchUp.lost(loss('acme', { verified: false, cause: 'connections' }));
+      await clock.advance(1_000);
+    }
+    expect(asked).to.deep.equal([]);
+    await clock.advance(8_000);
+    expect(asked).to.deep.equal(['acme']);
+  });
+
+  it('asks of a whole enterprise when a delivery of one of its organizations was lost', async () => {
+    const claim = { kind: 'enterprise', enterprise: 'big', organizations: ['hooli', 'globex'] } as const;
+    const { clock, asked, catchUp, loss } = world(['initech'], [tenant('big', { claim })]);
+    catchUp.lost(loss(undefined));
+    await clock.advance(8_000);
+    expect(asked).to.deep.equal(['big']);
   });
 
   it('goes on until GitHub has answered, ever more slowly', async () => {

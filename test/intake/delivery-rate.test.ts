@@ -1,12 +1,17 @@
 import { expect } from 'chai';
+import { systemClock } from '../../dispatcher/clock.ts';
 import { Secret } from '../../dispatcher/config/model.ts';
 import { DeliveryRates } from '../../dispatcher/intake/rate.ts';
-import { type House, openHouse, tenant } from './reception.ts';
+import { createIntake } from '../../dispatcher/intake/webhook.ts';
+import { Counts, exampleBody, type House, LogLines, nextGuid, openHouse, Recorder, sign, tenant } from './reception.ts';
 
 // W11
 describe('the deliveries of one tenant', () => {
-  let house: House;
-  afterEach(() => house.close());
+  let house: House | undefined;
+  afterEach(async () => {
+    await house?.close();
+    house = undefined;
+  });
   const ofAcme = { path: '/webhooks/github/codertocat', secret: 'a secret of codertocat' };
   const ofGlobex = { path: '/webhooks/github/globex', secret: 'a secret of globex' };
 
@@ -17,10 +22,11 @@ describe('the deliveries of one tenant', () => {
       tenant('globex', { claim, webhookSecrets: [new Secret(ofGlobex.secret)] }),
     ];
     house = await openHouse({ registrations: () => registrations, limits: { maxPerMinute: perMinute } });
+    return house;
   }
 
   it('are bounded for it alone: beyond the bound 429 with Retry-After, and the other is served', async () => {
-    await open(20);
+    const house = await open(20);
     const statuses = new Map<number, number>();
     const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
     const flood = Array.from({ length: 100 }, () => house.send(ofAcme).then(({ status }) => count(status)));
@@ -38,7 +44,7 @@ describe('the deliveries of one tenant', () => {
   });
 
   it('are refused with when to come again', async () => {
-    await open(1);
+    const house = await open(1);
     expect((await house.send(ofAcme)).status).to.equal(202);
     const beyond = await house.send(ofAcme);
     expect([beyond.status, beyond.outcome]).to.deep.equal([429, 'over-rate']);
@@ -46,7 +52,7 @@ describe('the deliveries of one tenant', () => {
   });
 
   it('are not used up by what strangers send to its endpoint', async () => {
-    await open(3);
+    const house = await open(3);
     for (let index = 0; index < 20; index += 1) {
       expect((await house.send({ ...ofAcme, secret: 'a guess' })).status).to.equal(401);
     }
@@ -79,25 +85,45 @@ describe('the deliveries of one tenant', () => {
       tenant('codertocat'),
       tenant('globex', { claim, webhookSecrets: [new Secret(ofGlobex.secret)] }),
     ];
-    house = await openHouse({ registrations: () => registrations, limits: { maxWaiting: 16, maxGroup: 8 } });
+    const recorder = new Recorder();
     let openGate = () => {};
-    house.recorder.gate = new Promise((resolve) => {
+    recorder.gate = new Promise((resolve) => {
       openGate = resolve;
     });
-    let refused = 0;
-    const flood = Array.from({ length: 60 }, () =>
-      house.send(ofAcme).then(({ status }) => {
-        if (status === 503) refused += 1;
-      }),
-    );
-    while (refused < 30) await new Promise((resolve) => setImmediate(resolve));
-    const others = Array.from({ length: 4 }, () => house.send(ofGlobex));
-    await Promise.race([Promise.all(others), new Promise((resolve) => setTimeout(resolve, 300))]);
+    const nothing: never[] = [];
+    const intake = createIntake({
+      ledger: recorder,
+      clock: systemClock,
+      log: new LogLines(),
+      metrics: new Counts(),
+      endpoints: () => nothing,
+      registrations: () => registrations,
+      onRecorded: () => {},
+      defer: (action) => action(),
+      limits: { maxWaiting: 16, maxGroup: 8 },
+    });
+    const body = Buffer.from(exampleBody());
+    const deliver = async (registration: string, key: string) => {
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': String(body.length),
+        'x-github-delivery': nextGuid(),
+        'x-github-event': 'workflow_job',
+        'x-hub-signature-256': sign(body, key),
+      };
+      const reception = intake.receive(registration, headers, { from: '192.0.2.1', turnAway: () => {} });
+      if ('status' in reception) return reception.status;
+      return reception.take(body)?.status ?? (await reception.finish()).status;
+    };
+    // The first one is on its way to the ledger; sixteen of the rest may wait.
+    const flood = Array.from({ length: 60 }, () => deliver('codertocat', ofAcme.secret));
+    const others = Array.from({ length: 4 }, () => deliver('globex', ofGlobex.secret));
     openGate();
-    expect((await Promise.all(others)).map(({ status }) => status)).to.deep.equal([202, 202, 202, 202]);
-    await Promise.all(flood);
+    const statuses = await Promise.all(flood);
+    expect(statuses.filter((status) => status === 503)).to.have.length(43);
+    expect(await Promise.all(others)).to.deep.equal([202, 202, 202, 202]);
     // The first group after the gate holds all four of the other.
-    const next = house.recorder.batches[1]?.map(({ delivery }) => delivery.endpoint) ?? [];
+    const next = recorder.batches[1]?.map(({ delivery }) => delivery.endpoint) ?? [];
     expect(next.filter((endpoint) => endpoint === 'registration/globex')).to.have.length(4);
   });
 });

@@ -13,6 +13,13 @@ export interface Equivalent {
 
 export const equivalents: readonly Equivalent[] = [
   {
+    file: 'dispatcher/intake/catch-up.ts',
+    code: 'this.#retries.delete(name);',
+    from: 'this.#retries.delete(name);',
+    to: ';',
+    why: 'what stays behind cancels a timer that has fired or was cancelled, and is replaced by the next',
+  },
+  {
     file: 'dispatcher/labels/nearest.ts',
     code: 'if (Math.abs(candidate.length - word.length) >= least) continue;',
     from: 'Math.abs(candidate.length - word.length) >= least',
