@@ -96,20 +96,12 @@ export class PassPlaces {
   }
 
   async #enter(ticket: PassTicket): Promise<void> {
-    if (this.#closed) {
-      this.#hold(ticket);
-      return;
-    }
+    if (this.#closed) return;
     await new Promise<void>((begin) => {
       ticket.begin = begin;
       this.#waiting[ticket.role].add(ticket);
       this.#pump(ticket.role);
     });
-  }
-
-  #hold(ticket: PassTicket): void {
-    ticket.holds = ticket.role;
-    this.#running[ticket.role] += 1;
   }
 
   #leave(ticket: PassTicket): void {
@@ -136,15 +128,16 @@ export class PassPlaces {
   }
 
   #begin(ticket: PassTicket): void {
-    this.#waiting[ticket.role].delete(ticket);
-    this.#hold(ticket);
-    const { begin } = ticket;
+    const { begin, role } = ticket;
+    this.#waiting[role].delete(ticket);
+    ticket.holds = role;
+    this.#running[role] += 1;
     ticket.begin = undefined;
     begin?.();
   }
 
   #wakeForNext(): void {
-    if (this.#cancelWake !== undefined || this.#closed) return;
+    if (this.#cancelWake !== undefined) return;
     this.#cancelWake = this.#clock.after(Math.ceil(1_000 / this.#limits.perSecond), () => {
       this.#cancelWake = undefined;
       this.#pump('beside');

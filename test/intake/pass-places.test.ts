@@ -74,6 +74,15 @@ describe('the places of polls', () => {
     expect(begun).to.have.length(LIMITS.burst + 2);
   });
 
+  it('keep one timer, however many polls wait for the pace', async () => {
+    const { begin, end, clock } = passes();
+    for (let index = 0; index < 10; index += 1) {
+      await begin(`w${index}`, 'beside');
+      await end(`w${index}`);
+    }
+    expect(clock.armed).to.equal(1);
+  });
+
   it('are lent to others while a pass has to wait for GitHub', async () => {
     const { begin, end, begun, place, turn } = passes();
     for (const name of ['a', 'b', 'c']) await begin(name, 'alone');

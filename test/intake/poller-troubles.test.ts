@@ -270,6 +270,16 @@ describe('the poller, beside what is wrong', () => {
     expect(statusOf(poller).troubles).to.have.length(12);
   });
 
+  it('lists a hundred of its troubles, and counts the others', async () => {
+    const gone = Array.from({ length: 103 }, (_, index) => `acme/gone-${index}`);
+    const poller = house.poller({ claim: claimOf(...gone, 'acme/web'), limits: { pointsPerMinute: 100_000 } });
+    expect(await house.pass(poller)).to.equal(true);
+    const { troubles, moreTroubles, problems } = statusOf(poller);
+    expect([troubles.length, moreTroubles]).to.deep.equal([100, 3]);
+    expect(problems).to.include('3 more repositories or owners have problems');
+    expect(await house.statusOf(11)).to.equal('queued');
+  });
+
   it('reads all of a long list of names, however small the budget', async () => {
     const names = Array.from({ length: 40 }, (_, index) => `acme/repo-${index}`);
     for (const name of names) house.runs.set(name.slice('acme/'.length), []);
