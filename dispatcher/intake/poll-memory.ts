@@ -46,7 +46,7 @@ export function bounded(open: OpenRuns): OpenRuns {
   const kept = new Map<string, ReadonlyMap<number, number>>();
   for (const [repository, ids] of open) {
     if (room <= 0) break;
-    if (ids.size > 0) kept.set(repository, ids.size <= room ? ids : new Map([...ids].slice(0, room)));
+    if (ids.size > 0) kept.set(repository, new Map([...ids].slice(0, room)));
     room -= ids.size;
   }
   return kept;

@@ -13,6 +13,13 @@ export interface Equivalent {
 
 export const equivalents: readonly Equivalent[] = [
   {
+    file: 'dispatcher/intake/gap-watch.ts',
+    code: '#lastMs = 0;',
+    from: '0',
+    to: '1',
+    why: '`start` sets it before the first tick',
+  },
+  {
     file: 'dispatcher/intake/catch-up.ts',
     code: 'this.#retries.delete(name);',
     from: 'this.#retries.delete(name);',
