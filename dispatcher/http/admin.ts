@@ -2,7 +2,6 @@
  * The admin listener: health, metrics and the JSON that people and the command line read. Not in the path of any job,
  * hence express. Loopback unless told otherwise; `/healthz` and `/readyz` are open, everything else wants the token.
  */
-import { createServer } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import type { Clock } from '../clock.ts';
 import type { Secret } from '../config/model.ts';
@@ -11,6 +10,7 @@ import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
+import { createCountedServer } from './pipelines.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -65,7 +65,7 @@ export interface AdminListener {
 export function createAdminListener(options: AdminListenerOptions): AdminListener {
   const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
   const door = new AdminDoor(options, limits);
-  const server = createServer(
+  const server = createCountedServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.requestTimeoutMs,

@@ -1,6 +1,23 @@
 /** Requests that come on one connection before the earlier ones were answered. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import type { Socket } from 'node:net';
+
+/**
+ * A server whose listener gets every request. Node refuses some by itself (HTTP/1.1 without Host, an expectation that it
+ * does not know), uncounted and in any number. The listener lets each pass through `Pipelines.admit` first.
+ */
+export function createCountedServer(options: ServerOptions, listener: RequestListener): Server {
+  const server = createServer({ ...options, requireHostHeader: false }, listener);
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+  return server;
+}
 
 /**
  * Counted from the headers to the end of the answer, whatever becomes of them. Node parses all that one read brings, two
@@ -15,8 +32,9 @@ export class Pipelines {
     this.#most = most;
   }
 
-  /** False: the connection was ended, and there is no one to answer. */
-  admit({ socket }: IncomingMessage, response: ServerResponse): boolean {
+  /** False: it was answered, or the connection was ended. */
+  admit(request: IncomingMessage, response: ServerResponse): boolean {
+    const { socket } = request;
     if (socket.destroyed) return false;
     const open = this.#open.get(socket) ?? 0;
     if (open >= this.#most) {
@@ -25,6 +43,9 @@ export class Pipelines {
     }
     this.#open.set(socket, open + 1);
     response.once('close', () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
-    return true;
+    // RFC 9112, 3.2: in HTTP/1.1 it is the server's to refuse.
+    if (request.httpVersion !== '1.1' || request.headers.host !== undefined) return true;
+    response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
+    return false;
   }
 }

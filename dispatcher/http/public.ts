@@ -2,7 +2,7 @@
  * The public listener, on node:http itself: no framework stands in this path. It carries bytes and bounds the senders;
  * what a delivery means is the intake's.
  */
-import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.ts';
@@ -10,7 +10,7 @@ import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
-import { Pipelines } from './pipelines.ts';
+import { createCountedServer, Pipelines } from './pipelines.ts';
 import { type Place, type PlaceLimits, Places } from './places.ts';
 
 export interface PublicLimits extends PlaceLimits {
@@ -84,7 +84,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const pipelines = new Pipelines(limits.maxPipelined);
   let closing = false;
 
-  const server = createServer(
+  const server = createCountedServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headersTimeoutMs,
@@ -110,8 +110,6 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       }
     },
   );
-  // An expectation that nobody knows is no reason for another path: node would answer it alone, in any number.
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   // The last resort: here the newest are refused. Before that the oldest unfinished give way.
   server.maxConnections = limits.maxConnections + BACKLOG;
   // A sender that never reads its answers is idle, too.

@@ -1,4 +1,6 @@
 /** Many requests on one connection, before the first of them was answered. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import { exampleBody, nextGuid, openHouse as openPublicHouse, sign } from '../intake/reception.ts';
@@ -20,6 +22,7 @@ function said(port: number, text: string, isEnough: (answers: string) => boolean
 
 const count = (text: string, part: string) => text.split(part).length - 1;
 const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: shr.example\r\n${more}\r\n`;
+const withoutHost = 'GET / HTTP/1.1\r\n\r\n';
 
 function delivery(): string {
   const body = exampleBody();
@@ -64,14 +67,55 @@ describe('pipelined requests', () => {
     }
   });
 
-  it('end the connection to the admin listener beyond 16 that wait', async () => {
-    const house = await openAdminHouse();
-    try {
-      const answers = await said(Number(new URL(house.url).port), get('/readyz').repeat(2_000));
-      expect(count(answers, 'HTTP/1.1')).to.be.at.most(16);
-      expect((await house.ask('/api/lanes')).status).to.equal(200);
-    } finally {
-      await house.close();
-    }
-  });
+  for (const [what, request] of [
+    ['to /readyz', get('/readyz')],
+    ['with an expectation that nobody knows', get('/readyz', 'Expect: more\r\n')],
+  ] as const) {
+    it(`end the connection to the admin listener beyond 16 that wait: ${what}`, async () => {
+      const house = await openAdminHouse();
+      try {
+        const answers = await said(Number(new URL(house.url).port), request.repeat(2_000));
+        expect(count(answers, 'HTTP/1.1')).to.be.at.most(16);
+        expect((await house.ask('/api/lanes')).status).to.equal(200);
+      } finally {
+        await house.close();
+      }
+    });
+  }
+
+  for (const [which, open] of [
+    [
+      'public',
+      async () => {
+        const house = await openPublicHouse();
+        return { port: house.port, close: () => house.close() };
+      },
+    ],
+    [
+      'admin',
+      async () => {
+        const house = await openAdminHouse();
+        return { port: Number(new URL(house.url).port), close: () => house.close() };
+      },
+    ],
+  ] as const) {
+    it(`without a Host are refused by the ${which} listener, 16 of a connection at most`, async () => {
+      const { port, close } = await open();
+      const responses: ServerResponse[] = [];
+      const onRequest = (message: unknown) => {
+        if (typeof message !== 'object' || message === null || !('response' in message)) return;
+        if (message.response instanceof ServerResponse) responses.push(message.response);
+      };
+      subscribe('http.server.request.start', onRequest);
+      try {
+        expect(await said(port, withoutHost)).to.match(/^HTTP\/1\.1 400 /);
+        await said(port, withoutHost.repeat(2_000));
+        expect(responses).to.have.lengthOf.above(1 + 16);
+        expect(responses.filter(({ headersSent }) => headersSent)).to.have.lengthOf.at.most(1 + 16);
+      } finally {
+        unsubscribe('http.server.request.start', onRequest);
+        await close();
+      }
+    });
+  }
 });
