@@ -5,7 +5,7 @@ import { factFromRestJob, type RestJob, restJobSchema } from '../intake/workflow
 import type { JobFact } from '../ledger/facts.ts';
 import type { RequesterFor } from './credential.ts';
 import { aboutOwner, GithubError } from './github.ts';
-import { listPages } from './pages.ts';
+import { listPages, PARTIAL } from './pages.ts';
 import type { Caller } from './requester.ts';
 
 export interface PolledRepository {
@@ -210,7 +210,13 @@ async function listOwned(
   way: Way,
 ): Promise<RepositoryList> {
   const requester = options.requesterFor(owner);
-  const paging = { purpose: 'sweep', mostPages: MOST_REPOSITORY_PAGES, beyond: 'fail', ...way } as const;
+  const paging = {
+    purpose: 'sweep',
+    mostPages: MOST_REPOSITORY_PAGES,
+    beyond: 'fail',
+    partial: 'told',
+    ...way,
+  } as const;
   const byApp = options.credentials.kind === 'app';
   const asked = byApp ? '/installation/repositories' : route;
   const listed = byApp
@@ -232,11 +238,12 @@ async function listOwned(
   const readable = items.filter((one) => one !== null);
   const own = readable.filter((one) => sameName(one.owner.login, owner));
   const failures: PollFailure[] = [];
-  const tell = (kind: 'not-found' | 'invalid', words: string) =>
+  const tell = (kind: 'not-found' | 'invalid' | 'forbidden', words: string) =>
     failures.push({ about: owner, error: new GithubError(kind, `GET ${asked}`, words) });
   const unreadable = items.length - readable.length;
   if (unreadable > 0) tell('invalid', `${counted(unreadable, 'entry', 'entries')} of its repositories cannot be read`);
-  if (own.length === 0) tell('not-found', nothingOf(options, owner, readable));
+  if (listed?.isPartial === true) tell('forbidden', PARTIAL);
+  else if (own.length === 0) tell('not-found', nothingOf(options, owner, readable));
   return { repositories: own.filter(canRun).map(repositoryOf), failures };
 }
 

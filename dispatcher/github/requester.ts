@@ -41,6 +41,8 @@ export type Answer<T> =
       readonly data: T;
       /** A `link` header names a next page. */
       readonly hasNext: boolean;
+      /** GitHub left out what lies behind an organization's single sign-on (`x-github-sso: partial-results; …`). */
+      readonly isPartial: boolean;
       readonly sentAtMs: number;
     }
   | { readonly accepted: true; readonly status: number; readonly message: string };
@@ -49,6 +51,7 @@ interface Remembered {
   readonly etag: string;
   readonly data: unknown;
   readonly hasNext: boolean;
+  readonly isPartial: boolean;
 }
 
 /** From the first attempt to the last. */
@@ -189,7 +192,8 @@ export class Requester implements Caller {
 
     if (reply.status === 304 && remembered !== undefined) {
       const kept = call.answer.safeParse(remembered.data);
-      if (kept.success) return { accepted: false, data: kept.data, hasNext: remembered.hasNext, sentAtMs };
+      const { hasNext, isPartial } = remembered;
+      if (kept.success) return { accepted: false, data: kept.data, hasNext, isPartial, sentAtMs };
     }
     if (call.accept?.includes(reply.status)) {
       return { accepted: true, status: reply.status, message: reply.message };
@@ -202,12 +206,13 @@ export class Requester implements Caller {
       return new GithubError('transient', operation, unexpected(body, parsed.error), identify(reply));
     }
     const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));
+    const isPartial = String(reply.headers['x-github-sso'] ?? '').startsWith('partial-results');
     const etag = reply.headers['etag'];
     if (key !== undefined && typeof etag === 'string') {
       const items = call.conditional?.(parsed.data) ?? 0;
-      this.#remembered.set(key, { etag, data: parsed.data, hasNext }, 1 + items);
+      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial }, 1 + items);
     }
-    return { accepted: false, data: parsed.data, hasNext, sentAtMs };
+    return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs };
   }
 
   async #turn<T>(call: Call<T>, operation: string, signal: AbortSignal): Promise<Turn> {

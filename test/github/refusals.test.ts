@@ -20,6 +20,58 @@ Hello future GitHubber! I bet you're here to remove those nasty inline styles. -
   <body><p><strong>We had issues producing the response to your request.</strong></p></body>
 </html>`;
 
+describe('a list that GitHub answers in part, for want of single sign-on', () => {
+  const headers = { 'x-github-sso': 'partial-results; organizations=21955855,20582480', etag: 'W/"part"' };
+  const runner = { id: 7, name: 'd1-one', os: 'linux', status: 'online', busy: false, labels: [] };
+  let server: ScriptedGithub;
+  afterEach(() => server.close());
+
+  it('is a failure where the whole list matters: what it leaves out is not gone', async () => {
+    let isFirst = true;
+    server = await scriptedGithub(({ headers: { 'if-none-match': known } }) => {
+      // The second time GitHub says that nothing has changed.
+      if (!isFirst) expect(known).to.equal(headers.etag);
+      const says = isFirst
+        ? { headers, body: { total_count: 1, runners: [runner] } }
+        : { status: 304, headers: { etag: headers.etag } };
+      isFirst = false;
+      return says;
+    });
+    const { github } = clientOf(server.apiUrl);
+    for (const _time of [1, 2]) {
+      const error = await failureOf(github.listRunners(acme, 'sweep'), 'forbidden');
+      expect(error.message).to.include('tells a part of the list only').and.include('Configure SSO');
+    }
+    expect(server.asked).to.have.length(2);
+  });
+
+  it('proves no absence of a runner, and is good enough for one that it holds', async () => {
+    server = await scriptedGithub(() => ({ headers, body: { total_count: 1, runners: [runner] } }));
+    const { github } = clientOf(server.apiUrl);
+    expect(await github.findRunner(acme, 'd1-one', 'drain')).to.include({ id: 7 });
+    await failureOf(github.findRunner(acme, 'd1-other', 'drain'), 'forbidden');
+  });
+
+  it('of repositories gives those that it tells, and says why the others are missing', async () => {
+    let repositories: readonly object[] = [];
+    server = await scriptedGithub(() => ({ headers, body: repositories }));
+    const { github } = clientOf(server.apiUrl);
+    const signal = new AbortController().signal;
+    for (const names of [[], ['web']]) {
+      repositories = names.map((name) => ({
+        id: 1,
+        name,
+        owner: { login: 'acme' },
+        private: true,
+      }));
+      const listed = await github.listRepositories(signal);
+      expect(listed.repositories.map(({ repository }) => repository)).to.deep.equal(names);
+      expect(listed.failures.map(({ about, error }) => [about, error.kind])).to.deep.equal([['acme', 'forbidden']]);
+      expect(listed.failures[0]?.error.message).to.include('single sign-on');
+    }
+  });
+});
+
 interface Refusal {
   readonly what: string;
   readonly says: Says;
