@@ -8,12 +8,18 @@ import type { Clock } from '../clock.ts';
 export type PollRole = 'alone' | 'beside';
 
 export interface PassLimits {
-  /** Passes side by side, of each role. */
+  /** Passes side by side, of each role: of all tenants together less the slow ones, and of one tenant. */
   readonly atOnce: number;
   /** Passes beside webhooks that may start at once, and how many more a second. */
   readonly burst: number;
   readonly perSecond: number;
 }
+
+/**
+ * A pass that takes longer waits for a GitHub that is slow, and may do so for hours: a page in 29 seconds, and hundreds
+ * of pages. It gives its place to other tenants, and counts for its own alone.
+ */
+const SLOW_MS = 30_000;
 
 export const passLimits: PassLimits = { atOnce: 8, burst: 100, perSecond: 5 };
 
@@ -26,24 +32,29 @@ export interface PassPlace {
 /** One pass on its way through the places. */
 export class PassTicket {
   role: PollRole;
+  /** Whose pass it is. */
+  readonly line: string;
   /** Goes on when a place is free; undefined while the pass has one, or has not asked. */
   begin: (() => void) | undefined;
   /** The role whose place it has. */
   holds: PollRole | undefined;
 
-  constructor(role: PollRole) {
+  constructor(role: PollRole, line: string) {
     this.role = role;
+    this.line = line;
   }
 }
 
 export class PassPlaces {
   readonly #clock: Clock;
   readonly #limits: PassLimits;
-  readonly #running: Record<PollRole, number> = { alone: 0, beside: 0 };
+  /** Since when, in that order. */
+  readonly #running: Record<PollRole, Map<PassTicket, number>> = { alone: new Map(), beside: new Map() };
   readonly #waiting: Record<PollRole, Set<PassTicket>> = { alone: new Set(), beside: new Set() };
   #allowance: number;
   #allowanceAtMs: number;
   #cancelWake: (() => void) | undefined;
+  readonly #cancelSlow: Partial<Record<PollRole, () => void>> = {};
   #closed = false;
 
   constructor(clock: Clock, limits: PassLimits = passLimits) {
@@ -90,6 +101,7 @@ export class PassPlaces {
   close(): void {
     this.#closed = true;
     this.#cancelWake?.();
+    for (const cancel of Object.values(this.#cancelSlow)) cancel();
     for (const role of ['alone', 'beside'] as const) {
       for (const ticket of this.#waiting[role]) this.#begin(ticket);
     }
@@ -108,14 +120,24 @@ export class PassPlaces {
     const { holds } = ticket;
     if (holds === undefined) return;
     ticket.holds = undefined;
-    this.#running[holds] -= 1;
+    this.#running[holds].delete(ticket);
     this.#pump(holds);
   }
 
   #pump(role: PollRole): void {
     this.#refill();
+    const running = [...this.#running[role]];
+    const quick = running.filter(([, sinceMs]) => this.#clock.now() - sinceMs < SLOW_MS);
+    const ofLines = Map.groupBy(running, ([{ line }]) => line);
+    const counts = new Map([...ofLines].map(([line, those]) => [line, those.length]));
+    let free = this.#limits.atOnce - quick.length;
     for (const ticket of this.#waiting[role]) {
-      if (this.#running[role] >= this.#limits.atOnce) return;
+      if (free <= 0) {
+        this.#wakeWhenSlow(role, quick[0]?.[1]);
+        return;
+      }
+      const ofLine = counts.get(ticket.line) ?? 0;
+      if (ofLine >= this.#limits.atOnce) continue;
       if (role === 'beside') {
         if (this.#allowance < 1) {
           this.#wakeForNext();
@@ -123,15 +145,25 @@ export class PassPlaces {
         }
         this.#allowance -= 1;
       }
+      free -= 1;
+      counts.set(ticket.line, ofLine + 1);
       this.#begin(ticket);
     }
+  }
+
+  #wakeWhenSlow(role: PollRole, sinceMs = this.#clock.now()): void {
+    if (this.#cancelSlow[role] !== undefined || this.#closed) return;
+    this.#cancelSlow[role] = this.#clock.after(Math.max(1, sinceMs + SLOW_MS - this.#clock.now()), () => {
+      delete this.#cancelSlow[role];
+      this.#pump(role);
+    });
   }
 
   #begin(ticket: PassTicket): void {
     const { begin, role } = ticket;
     this.#waiting[role].delete(ticket);
     ticket.holds = role;
-    this.#running[role] += 1;
+    this.#running[role].set(ticket, this.#clock.now());
     ticket.begin = undefined;
     begin?.();
   }

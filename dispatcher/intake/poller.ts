@@ -8,13 +8,14 @@ import { GithubError, type GithubErrorKind } from '../github/github.ts';
 import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryList } from '../github/poll-source.ts';
 import type { JobFact } from '../ledger/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { lineOf } from '../lifecycle/ports.ts';
 import { problemLine } from '../observability/problem-line.ts';
 import { type PassPlace, PassPlaces, PassTicket, type PollRole } from './pass-places.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
 import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
 
 export interface PolledTenant {
-  readonly registration: Pick<Registration, 'name' | 'poll'>;
+  readonly registration: Pick<Registration, 'name' | 'grant' | 'poll'>;
   readonly source: PollSource;
 }
 
@@ -135,6 +136,7 @@ class TenantPoll {
   readonly #tenant: PolledTenant;
   readonly #options: PollerOptions;
   readonly #places: PassPlaces;
+  readonly #line: string;
   readonly #role: PollRole;
   #ticket: PassTicket;
   readonly #signal: AbortSignal;
@@ -152,9 +154,10 @@ class TenantPoll {
     this.#tenant = tenant;
     this.#options = options;
     this.#places = places;
+    this.#line = lineOf(tenant.registration);
     const { intervalMs } = tenant.registration.poll;
     this.#role = intervalMs !== null && intervalMs < SLOW_POLL_MS ? 'alone' : 'beside';
-    this.#ticket = new PassTicket(this.#role);
+    this.#ticket = new PassTicket(this.#role, this.#line);
     this.#signal = signal;
     this.#status = {
       registration: tenant.registration.name,
@@ -188,7 +191,7 @@ class TenantPoll {
   /** Never two at once: who asks during a pass gets that one. */
   now(haste: Haste = 'usual'): Promise<boolean> {
     this.#cancel();
-    if (this.#pass === undefined) this.#ticket = new PassTicket(this.#role);
+    if (this.#pass === undefined) this.#ticket = new PassTicket(this.#role, this.#line);
     if (haste === 'urgent') this.#places.hurry(this.#ticket);
     this.#pass ??= this.#places
       .run(this.#ticket, (place) => this.#run(place))

@@ -9,7 +9,7 @@ import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
-import { lineOf } from './ports.ts';
+import { lineOfNamed } from './ports.ts';
 
 /** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
 const READS_A_MINUTE = 20;
@@ -72,7 +72,7 @@ export class Doubts {
     const now = this.#floor.now();
     const pause = this.#pauses.get(about);
     if (pause !== undefined && pause.untilMs > now) return;
-    const name = lineOf(this.#floor.options.tenants, task.registration);
+    const name = lineOfNamed(this.#floor.options.tenants, task.registration);
     const line = this.#lines.get(name) ?? { waiting: [], reading: 0 };
     if (line.waiting.length >= MOST_WAITING || !this.#spend(task, now)) {
       this.#floor.options.log.debug('doubt-postponed', { about, registration: task.registration });

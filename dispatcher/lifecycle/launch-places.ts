@@ -1,6 +1,6 @@
 /** How many launches are under way: what does not answer keeps the launches of its own tenant alone waiting. */
 import { SECOND } from '../time-units.ts';
-import { lineOf, type Tenant } from './ports.ts';
+import { lineOfNamed, type Tenant } from './ports.ts';
 
 /**
  * A launch that takes longer waits for a service. It gives its place to other tenants, whose launches twenty at a
@@ -30,7 +30,7 @@ export class LaunchPlaces {
   }
 
   lineOf(registration: string): string {
-    return lineOf(this.#tenants, registration);
+    return lineOfNamed(this.#tenants, registration);
   }
 
   /** Of all tenants together, less those that are slow. */

@@ -51,7 +51,11 @@ export interface EngineOptions {
 }
 
 /** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */
-export function lineOf(tenants: ReadonlyMap<string, Tenant>, registration: string): string {
-  const grant = tenants.get(registration)?.registration.grant;
-  return grant === undefined ? `registration ${registration}` : `tenant ${grant.tenant}`;
+export function lineOf({ name, grant }: Pick<Registration, 'name' | 'grant'>): string {
+  return grant === undefined ? `registration ${name}` : `tenant ${grant.tenant}`;
+}
+
+/** The same by the name of the registration, which may be gone from the configuration. */
+export function lineOfNamed(tenants: ReadonlyMap<string, Tenant>, name: string): string {
+  return lineOf(tenants.get(name)?.registration ?? { name });
 }

@@ -7,7 +7,7 @@ import { type CallPurpose, GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
-import { lineOf, type Tenant } from './ports.ts';
+import { lineOfNamed, type Tenant } from './ports.ts';
 
 /** Of all tenants together. GitHub's own limits are kept credential by credential. */
 const AT_ONCE = 256;
@@ -86,7 +86,7 @@ export class Verifier {
   /** Where it is not known whose the job is, its host tells at least who could keep it waiting. */
   #lineOf(jobKey: string, registration: string | null): string {
     if (registration === null) return `host ${jobKey.slice(0, jobKey.indexOf('/'))}`;
-    return lineOf(this.#floor.options.tenants, registration);
+    return lineOfNamed(this.#floor.options.tenants, registration);
   }
 
   /**

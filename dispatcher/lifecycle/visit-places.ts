@@ -1,6 +1,6 @@
 /** How many runners of each tenant, and at each backend, are being looked at: what does not answer keeps its own alone waiting. */
 import type { RunnerRow, RunnersLeftOut } from '../ledger/ledger.ts';
-import { lineOf, type Tenant } from './ports.ts';
+import { lineOfNamed, type Tenant } from './ports.ts';
 
 /** Of one tenant: services of its own that do not answer must not take all the places. */
 const OF_ONE_TENANT = 64;
@@ -19,7 +19,7 @@ export class VisitPlaces {
   }
 
   hasRoom(runner: Visited): boolean {
-    const ofTenant = this.#byLine.get(lineOf(this.#tenants, runner.registration)) ?? 0;
+    const ofTenant = this.#byLine.get(lineOfNamed(this.#tenants, runner.registration)) ?? 0;
     return ofTenant < OF_ONE_TENANT && (this.#byBackend.get(placeOf(runner))?.count ?? 0) < AT_ONE_BACKEND;
   }
 
@@ -36,13 +36,13 @@ export class VisitPlaces {
     const lines = new Set([...this.#byLine].filter(([, count]) => count >= OF_ONE_TENANT).map(([line]) => line));
     return {
       registrations:
-        lines.size === 0 ? [] : [...this.#tenants.keys()].filter((name) => lines.has(lineOf(this.#tenants, name))),
+        lines.size === 0 ? [] : [...this.#tenants.keys()].filter((name) => lines.has(lineOfNamed(this.#tenants, name))),
       places: [...this.#byBackend.values()].filter(({ count }) => count >= AT_ONE_BACKEND),
     };
   }
 
   #add(runner: Visited, change: 1 | -1): void {
-    const line = lineOf(this.#tenants, runner.registration);
+    const line = lineOfNamed(this.#tenants, runner.registration);
     const ofLine = (this.#byLine.get(line) ?? 0) + change;
     if (ofLine > 0) this.#byLine.set(line, ofLine);
     else this.#byLine.delete(line);

@@ -24,8 +24,8 @@ function passes() {
       if (ticket !== undefined) places.hurry(ticket);
       await turn();
     },
-    begin: async (name: string, role: 'alone' | 'beside') => {
-      const ticket = new PassTicket(role);
+    begin: async (name: string, role: 'alone' | 'beside', line = name) => {
+      const ticket = new PassTicket(role, line);
       tickets.set(name, ticket);
       void places.run(ticket, (place) => {
         begun.push(name);
@@ -43,6 +43,20 @@ function passes() {
 
 // X2
 describe('the places of polls', () => {
+  it('are not kept by the passes of a tenant whose GitHub takes hours for each, however many it has', async () => {
+    const { begin, begun, clock, end } = passes();
+    for (const name of ['evil-1', 'evil-2', 'evil-3', 'evil-4']) await begin(name, 'alone', 'evil');
+    await begin('victim', 'alone');
+    expect(begun).to.deep.equal(['evil-1', 'evil-2']);
+    await clock.advance(30_000);
+    expect(begun, 'the tenant has no more than before').to.deep.equal(['evil-1', 'evil-2', 'victim']);
+    await end('victim');
+    await begin('victim-2', 'alone', 'victim');
+    expect(begun.at(-1), 'at once, while the slow ones go on').to.equal('victim-2');
+    await end('evil-1');
+    expect(begun.at(-1)).to.equal('evil-3');
+  });
+
   it('run a few side by side, the others in the order of asking', async () => {
     const { begin, end, begun } = passes();
     for (const name of ['a', 'b', 'c', 'd']) await begin(name, 'alone');
