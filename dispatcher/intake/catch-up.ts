@@ -4,7 +4,7 @@
  */
 import { type Clock, jitter, type Random } from '../clock.ts';
 import type { Claim, Registration } from '../config/model.ts';
-import type { Log } from '../lifecycle/ports.ts';
+import { type Log, lineOf } from '../lifecycle/ports.ts';
 import type { Speaker } from './endpoints.ts';
 import type { Loss } from './losses.ts';
 import type { Haste } from './poller.ts';
@@ -12,7 +12,7 @@ import type { Haste } from './poller.ts';
 export interface CatchUpOptions {
   /** Whether GitHub was listed to the end. */
   readonly poll: (registration: string, haste: Haste) => Promise<boolean>;
-  readonly registrations: () => readonly Pick<Registration, 'name' | 'host' | 'claim'>[];
+  readonly registrations: () => readonly Pick<Registration, 'name' | 'grant' | 'host' | 'claim'>[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
@@ -22,13 +22,22 @@ export interface CatchUpOptions {
  * Of the usual ones, and as many of those whose deliveries were lost. What they cost GitHub is bounded elsewhere (see
  * pass-places.ts); a poll may wait an hour for its credential's limits, and so many must not hold up all others.
  */
-const AT_ONCE = 16;
+const AT_ONCE = 256;
+/** Of one tenant, whose GitHub may take hours for each. */
+const AT_ONCE_EACH = 16;
 /** After a loss others follow: one look for all of them, but not later than the longest. */
 const SETTLE_MS = 5_000;
 const LONGEST_SETTLE_MS = 30_000;
 /** Half a request can come from anywhere: strangers must not have us ask GitHub more often than we would anyway. */
 const UNVERIFIED_EVERY_MS = 300_000;
 const RETRIES_MS = [5_000, 15_000, 60_000, 300_000] as const;
+
+interface Waiting {
+  /** Tries that failed. */
+  readonly failures: number;
+  /** Whose it is. */
+  readonly line: string;
+}
 
 interface Pending {
   readonly speaker: Speaker;
@@ -38,13 +47,13 @@ interface Pending {
 
 export class CatchUp {
   readonly #options: CatchUpOptions;
-  /** By registration: tries that failed. */
-  readonly #waiting: Readonly<Record<Haste, Map<string, number>>> = { urgent: new Map(), usual: new Map() };
+  /** By registration. */
+  readonly #waiting: Readonly<Record<Haste, Map<string, Waiting>>> = { urgent: new Map(), usual: new Map() };
   readonly #retries = new Map<string, () => void>();
   /** By endpoint, whose number is bounded by the configuration. */
   readonly #pending = new Map<string, Pending>();
   readonly #lastUnverifiedMs = new Map<string, number>();
-  readonly #workers: Readonly<Record<Haste, Set<Promise<void>>>> = { urgent: new Set(), usual: new Set() };
+  readonly #workers: Readonly<Record<Haste, Map<Promise<void>, string>>> = { urgent: new Map(), usual: new Map() };
   #cancel: (() => void) | undefined;
   #stopped = false;
 
@@ -54,11 +63,7 @@ export class CatchUp {
 
   /** All registrations, now. */
   all(reason: 'start' | 'gap'): void {
-    this.#ask(
-      reason,
-      'usual',
-      this.#options.registrations().map(({ name }) => name),
-    );
+    this.#ask(reason, 'usual', this.#options.registrations());
   }
 
   /** A delivery was not taken: those that it may have been about are asked soon. */
@@ -81,7 +86,7 @@ export class CatchUp {
     this.#cancel?.();
     for (const cancel of this.#retries.values()) cancel();
     for (const waiting of Object.values(this.#waiting)) waiting.clear();
-    await Promise.all([...this.#workers.urgent, ...this.#workers.usual]);
+    await Promise.all([...this.#workers.urgent.keys(), ...this.#workers.usual.keys()]);
   }
 
   #nowMs(): number {
@@ -101,63 +106,66 @@ export class CatchUp {
     const nowMs = this.#nowMs();
     const due = [...this.#pending.values()].filter(({ dueMs }) => dueMs <= nowMs);
     for (const { speaker } of due) this.#pending.delete(speaker.endpoint);
-    const names = this.#options
+    const found = this.#options
       .registrations()
-      .filter((registration) => due.some(({ speaker }) => speaksOf(speaker, registration)))
-      .map(({ name }) => name);
-    if (names.length > 0) this.#ask('lost-deliveries', 'urgent', names);
+      .filter((registration) => due.some(({ speaker }) => speaksOf(speaker, registration)));
+    if (found.length > 0) this.#ask('lost-deliveries', 'urgent', found);
     this.#cancel = this.#pending.size === 0 ? undefined : this.#options.clock.after(1_000, () => this.#settle());
   }
 
-  #ask(reason: string, haste: Haste, names: readonly string[]): void {
+  #ask(reason: string, haste: Haste, registrations: readonly Pick<Registration, 'name' | 'grant'>[]): void {
     if (this.#stopped) return;
-    this.#options.log.info('catch-up', { reason, registrations: names.length });
-    for (const name of names) {
+    this.#options.log.info('catch-up', { reason, registrations: registrations.length });
+    for (const registration of registrations) {
+      const { name } = registration;
       this.#retries.get(name)?.();
       this.#retries.delete(name);
       if (haste === 'urgent') this.#waiting.usual.delete(name);
       else if (this.#waiting.urgent.has(name)) continue;
-      this.#waiting[haste].set(name, 0);
+      this.#waiting[haste].set(name, { failures: 0, line: lineOf(registration) });
     }
     this.#work(haste);
   }
 
   #work(haste: Haste): void {
     const [workers, waiting] = [this.#workers[haste], this.#waiting[haste]];
-    while (workers.size < AT_ONCE && waiting.size > 0 && !this.#stopped) {
-      const [next] = waiting;
-      if (next === undefined) return;
-      const [name, failures] = next;
+    const counts = new Map<string, number>();
+    for (const line of workers.values()) counts.set(line, (counts.get(line) ?? 0) + 1);
+    for (const [name, { failures, line }] of waiting) {
+      if (workers.size >= AT_ONCE || this.#stopped) return;
+      const ofLine = counts.get(line) ?? 0;
+      if (ofLine >= AT_ONCE_EACH) continue;
+      counts.set(line, ofLine + 1);
       waiting.delete(name);
-      const work: Promise<void> = this.#poll(name, haste, failures).finally(() => {
+      const work: Promise<void> = this.#poll(name, haste, { failures, line }).finally(() => {
         workers.delete(work);
         this.#work(haste);
       });
-      workers.add(work);
+      workers.set(work, line);
     }
   }
 
-  async #poll(name: string, haste: Haste, failures: number): Promise<void> {
+  async #poll(name: string, haste: Haste, { failures, line }: Waiting): Promise<void> {
     const { poll, log } = this.#options;
     try {
       if ((await poll(name, haste)) || this.#stopped) return;
       if (failures === 0) log.warn('catch-up-incomplete', { registration: name });
-      this.#again(name, haste, failures + 1);
+      this.#again(name, haste, { failures: failures + 1, line });
     } catch (error) {
       log.error('catch-up-failed', { registration: name, error });
     }
   }
 
-  #again(name: string, haste: Haste, failures: number): void {
+  #again(name: string, haste: Haste, waiting: Waiting): void {
     // Asked anew meanwhile: it is tried at once.
     if (this.#waiting.usual.has(name) || this.#waiting.urgent.has(name) || this.#stopped) return;
     const { clock, random } = this.#options;
-    const ms = jitter(RETRIES_MS[Math.min(failures, RETRIES_MS.length) - 1] ?? 300_000, random);
+    const ms = jitter(RETRIES_MS[Math.min(waiting.failures, RETRIES_MS.length) - 1] ?? 300_000, random);
     this.#retries.set(
       name,
       clock.after(ms, () => {
         this.#retries.delete(name);
-        this.#waiting[haste].set(name, failures);
+        this.#waiting[haste].set(name, waiting);
         this.#work(haste);
       }),
     );

@@ -5,6 +5,7 @@ import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
 import { GapWatch } from '../../dispatcher/intake/gap-watch.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
+import { grantOf } from '../registration.ts';
 import { LogLines, plainEndpoint, tenant } from './reception.ts';
 
 // X6
@@ -41,24 +42,35 @@ describe('catching up', () => {
   const noHeaders = { targetType: undefined, targetId: undefined, enterpriseHost: undefined };
 
   it('after the dispatcher stood still asks of every registration, a few at a time', async () => {
-    const { clock, asked, state, catchUp } = world(Array.from({ length: 40 }, (_, index) => `tenant-${index}`));
+    const { clock, asked, state, catchUp } = world(Array.from({ length: 300 }, (_, index) => `tenant-${index}`));
     let open = () => {};
     state.gate = new Promise((resolve) => {
       open = resolve;
     });
     catchUp.all('gap');
     await clock.advance(0);
-    expect(asked).to.have.length(16);
+    expect(asked).to.have.length(256);
     open();
     await clock.advance(1_000);
-    expect(new Set(asked).size).to.equal(40);
-    expect(asked).to.have.length(40);
-    expect(state.most).to.be.at.most(16);
+    expect(new Set(asked).size).to.equal(300);
+    expect(asked).to.have.length(300);
+    expect(state.most).to.be.at.most(256);
+  });
+
+  it('keeps no registration waiting for those of a tenant whose GitHub takes hours for each', async () => {
+    const grant = grantOf('evil');
+    const evil = Array.from({ length: 300 }, (_, index) => tenant(`evil-${index}`, { grant }));
+    const { clock, asked, state, catchUp } = world([], [...evil, tenant('victim')]);
+    state.gate = new Promise(() => {});
+    catchUp.all('start');
+    await clock.advance(0);
+    expect(asked).to.have.length(17);
+    expect(asked).to.include('victim');
   });
 
   it('asks for what was lost at once, while many others wait', async () => {
     const { clock, asked, state, catchUp, loss } = world([
-      ...Array.from({ length: 40 }, (_, index) => `tenant-${index}`),
+      ...Array.from({ length: 300 }, (_, index) => `tenant-${index}`),
       'globex',
     ]);
     state.gate = new Promise(() => {});
