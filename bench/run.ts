@@ -36,6 +36,7 @@ async function help(): Promise<string> {
     '',
     '  --json      the last line of stdout is one JSON object, instead of a table',
     '  --rounds N  interleaved rounds, 1 to 99; medians of fewer than seven prove little',
+    '  --jobs N    of burst: 1 to 100000 instead of 10000, to try it out',
   ].join('\n');
 }
 
@@ -51,12 +52,26 @@ function parse(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean' }, rounds: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        json: { type: 'boolean' },
+        rounds: { type: 'string' },
+        jobs: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     return undefined;
   }
+}
+
+/** Undefined: not given. Says what is wrong with it. */
+function wholeNumber(option: string, text: string | undefined, max: number): number | undefined | 'wrong' {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  console.error(`${option} ${text}: must be a whole number from 1 to ${max}`);
+  return 'wrong';
 }
 
 /** The exit code: 0 done, 1 failed, 2 called wrongly. */
@@ -76,15 +91,13 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(await help());
     return 2;
   }
-  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1 && rounds <= 99)) {
-    console.error(`--rounds ${values.rounds}: must be a whole number from 1 to 99`);
-    return 2;
-  }
+  const rounds = wholeNumber('--rounds', values.rounds, 99);
+  const jobs = wholeNumber('--jobs', values.jobs, 100_000);
+  if (rounds === 'wrong' || jobs === 'wrong') return 2;
   const benchmark = await load(name);
   const result = {
     benchmark: name,
-    ...(await benchmark.run({ rounds, progress: (line) => console.error(line) })),
+    ...(await benchmark.run({ rounds, jobs, progress: (line) => console.error(line) })),
     machine: `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}`,
   };
   console.log(values.json ? JSON.stringify(result) : table(result));

@@ -3,13 +3,17 @@
 export interface BenchmarkOptions {
   /** Undefined: the benchmark's own number, at least seven. */
   readonly rounds: number | undefined;
+  /** Of a burst. Undefined: the benchmark's own number; with another one its ratio says nothing about the budget. */
+  readonly jobs: number | undefined;
   /** One line for the person who waits. */
   progress(line: string): void;
 }
 
+type Figures = Readonly<Record<string, number>>;
+
 /** Prints as a table and as one line of JSON. A table within it (one row a provider) prints as JSON in its cell. */
 export type BenchmarkResult = Readonly<
-  Record<string, number | string | boolean | Readonly<Record<string, Readonly<Record<string, number>>>>>
+  Record<string, number | string | boolean | Figures | Readonly<Record<string, Figures>>>
 >;
 
 /** A file `bench/NAME.ts` exports `about` and `run`. */

@@ -7,8 +7,16 @@ export class Child {
   readonly #process: ChildProcess;
 
   /** `file` beside this one. It ends with its parent, because the channel between them closes. */
-  constructor(file: string, args: readonly string[]) {
-    this.#process = fork(new URL(file, import.meta.url), [...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  constructor(file: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    this.#process = fork(new URL(file, import.meta.url), [...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: { ...process.env, ...environment },
+    });
+  }
+
+  /** Sends a message that has no answer. */
+  tell(message: object): void {
+    this.#process.send(message);
   }
 
   /** Sends the message (undefined: nothing) and answers the next one that comes. Rejects when the process ends first. */
@@ -34,10 +42,17 @@ export class Child {
   }
 }
 
-/** The other end. Ends the process when the parent lets go. */
-export function serveParent(answer: (message: unknown) => Promise<object>): void {
+/** The other end. Undefined: the message has no answer. Ends the process when the parent lets go. */
+export function serveParent(answer: (message: unknown) => Promise<object | undefined>): void {
   process.on('message', (message) => {
-    void answer(message).then((reply) => process.send?.(reply));
+    void answer(message).then((reply) => {
+      if (reply !== undefined) process.send?.(reply);
+    });
   });
   process.on('disconnect', () => process.exit(0));
+}
+
+/** Milliseconds since the epoch with fractions: the one time that all processes of a benchmark share. */
+export function preciseNow(): number {
+  return performance.timeOrigin + performance.now();
 }

@@ -15,8 +15,16 @@ const stages = [
 const loose = z.record(z.string(), z.unknown());
 const examplesSchema = z.array(z.object({ name: z.string(), examples: z.array(loose) }));
 
-/** One of GitHub's own examples, 8.8 KB long. */
-function template() {
+type Template = ReturnType<typeof readTemplate>;
+let known: Template | undefined;
+
+/** One of GitHub's own examples, 8.8 KB long. The file that has them is of megabytes. */
+function template(): Template {
+  known ??= readTemplate();
+  return known;
+}
+
+function readTemplate() {
   const path = createRequire(import.meta.url).resolve('@octokit/webhooks-examples/api.github.com/index.json');
   const examples = examplesSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
   const event = examples.find(({ name }) => name === 'workflow_job')?.examples[2];
@@ -50,14 +58,31 @@ export function signedRequests(series: number, count: number): readonly Buffer[]
   return requests;
 }
 
-/** One queued job on `labels`, as the path and headers and body of its delivery. */
-export function queuedJob(series: number, index: number, labels: readonly string[]) {
+export interface QueuedJob {
+  readonly id: number;
+  readonly request: Buffer;
+}
+
+/** The delivery of one queued job, on the labels that it gets for its id. */
+export function queuedRequest(series: number, index: number, labelsOf: (id: number) => readonly string[]): QueuedJob {
   const event = template();
   const id = 10_000_000_000 + series * 1_000_000 + index;
-  const job = { id, run_id: id + 1, status: 'queued', conclusion: null, runner_id: null, runner_name: null, labels };
+  const labels = labelsOf(id);
+  const createdAt = new Date().toISOString();
+  const job = {
+    id,
+    run_id: id + 1,
+    status: 'queued',
+    conclusion: null,
+    created_at: createdAt,
+    started_at: createdAt,
+    completed_at: null,
+    runner_id: null,
+    runner_name: null,
+    labels,
+  };
   const body = JSON.stringify({ ...event, action: 'queued', workflow_job: { ...event.workflow_job, ...job } });
-  const [, ...headers] = head(body, series, index).trimEnd().split('\r\n');
-  return { id, body, headers: Object.fromEntries(headers.map((line) => line.split(/: (.*)/, 2))) };
+  return { id, request: Buffer.from(`${head(body, series, index)}${body}`) };
 }
 
 function head(body: string, series: number, index: number): string {

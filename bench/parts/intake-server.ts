@@ -16,7 +16,7 @@ export const listening = z.object({ port: z.int() });
 
 /** The real listener, intake and ledger, with the log and metrics that `serve` gives them. */
 async function durable(path: string): Promise<number> {
-  const ledger = await openSqliteLedger({ path, now: systemClock.now });
+  const ledger = await openSqliteLedger({ path, now: systemClock.now, gather: setImmediate });
   const metrics = createMetrics({ sources: { ledger, clock: systemClock, registrations: () => noRegistrations } });
   const endpoints = [{ host: 'github.com', appId: undefined, secrets: [new Secret(benchmarkSecret)], owners: ['*'] }];
   const intake = createIntake({

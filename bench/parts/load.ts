@@ -2,11 +2,12 @@
  * The load generator, a process of its own. Sockets and ready-made bytes, no HTTP client: it must be able to ask for
  * far more than the server can answer, else it measures itself.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { quantile } from './benchmark.ts';
 import { serveParent } from './child.ts';
 import { signedRequests } from './deliveries.ts';
+import { open, Requester } from './sockets.ts';
 
 const prepare = z.object({ kind: z.literal('prepare'), series: z.int(), count: z.int() });
 const fire = z.object({
@@ -65,54 +66,14 @@ async function shoot(order: z.output<typeof fire>): Promise<z.input<typeof fired
   };
 }
 
-function open(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, noDelay: true });
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      socket.off('error', reject);
-      resolve(socket);
-    });
-  });
-}
-
 /** One request after the other on one connection, until there are no more. */
-function drive(socket: Socket, expectedStatus: number, latenciesMs: number[], take: () => Buffer | undefined) {
-  return new Promise<void>((resolve, reject) => {
-    let received = '';
-    let sentAtMs = 0;
-    const send = () => {
-      const request = take();
-      if (request === undefined) {
-        socket.removeAllListeners();
-        resolve();
-        return;
-      }
-      sentAtMs = performance.now();
-      socket.write(request);
-    };
-    socket.setEncoding('latin1');
-    socket.on('error', reject);
-    socket.on('close', () => reject(new Error('the server closed the connection')));
-    socket.on('data', (text: string) => {
-      received = received === '' ? text : received + text;
-      if (!isComplete(received)) return;
-      latenciesMs.push(performance.now() - sentAtMs);
-      const status = Number(received.slice(9, 12));
-      if (status === expectedStatus) {
-        received = '';
-        send();
-      } else {
-        reject(new Error(`expected ${expectedStatus}, got: ${received}`));
-      }
-    });
-    send();
-  });
-}
-
-function isComplete(response: string): boolean {
-  const end = response.indexOf('\r\n\r\n');
-  if (end === -1) return false;
-  const length = /\r\ncontent-length: (\d+)/i.exec(response)?.[1];
-  return length !== undefined && response.length === end + 4 + Number(length);
+async function drive(socket: Socket, expectedStatus: number, latenciesMs: number[], take: () => Buffer | undefined) {
+  const requester = new Requester(socket);
+  for (let request = take(); request !== undefined; request = take()) {
+    const sentAtMs = performance.now();
+    const status = await requester.send(request);
+    latenciesMs.push(performance.now() - sentAtMs);
+    if (status !== expectedStatus) throw new Error(`expected ${expectedStatus}, got ${status}`);
+  }
+  socket.removeAllListeners();
 }

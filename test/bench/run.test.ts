@@ -29,12 +29,19 @@ describe('the bench command', () => {
     expect(stdout).not.to.contain('parts');
   });
 
-  for (const args of [[], ['nothing-of-the-kind'], ['intake', 'dispatch'], ['intake', '--rounds', '0'], ['--fast']]) {
+  for (const args of [
+    [],
+    ['nothing-of-the-kind'],
+    ['intake', 'dispatch'],
+    ['intake', '--rounds', '0'],
+    ['burst', '--jobs', 'all'],
+    ['--fast'],
+  ]) {
     it(`ends with 2 and says how when called as: bench ${args.join(' ')}`, async () => {
       const { code, stdout, stderr } = await bench(...args);
       expect(code).to.equal(2);
       expect(stdout).to.equal('');
-      expect(stderr).to.match(/--rounds/);
+      expect(stderr).to.match(/--(rounds|jobs)/);
     });
   }
 
@@ -51,7 +58,27 @@ describe('the bench command', () => {
     expect(result['rounds']).to.equal(1);
     expect(result['requestBytes']).to.be.within(8_000, 10_000);
   });
+
+  it('measures dispatch, where each job is launched', async function () {
+    this.timeout(60_000);
+    const { code, stdout, stderr } = await bench('dispatch', '--json', '--rounds', '1');
+    expect(code, stderr).to.equal(0);
+    expect(z.looseObject({ p50Ms: z.number(), p99Ms: z.number() }).parse(lastLine(stdout)).p50Ms).to.be.greaterThan(0);
+  });
+
+  it('measures a burst, on this disk and on a slow one, where each job is launched once', async function () {
+    this.timeout(120_000);
+    const { code, stdout, stderr } = await bench('burst', '--json', '--rounds', '1', '--jobs', '300');
+    expect(code, stderr).to.equal(0);
+    const disk = z.object({ ratio: z.number().positive(), webhookP99Ms: z.number().positive() });
+    const result = disk.extend({ slowDisk: disk, lost: z.int(), twice: z.int() }).parse(lastLine(stdout));
+    expect(result).to.include({ lost: 0, twice: 0 });
+  });
 });
+
+function lastLine(stdout: string): unknown {
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
+}
 
 describe('the benchmarks of providers', function () {
   this.timeout(120_000);
