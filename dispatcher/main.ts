@@ -66,6 +66,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     path: dispatcher.ledgerPath,
     now: () => clock.now(),
     areStrangers: strangersAmong(registrations),
+    gather: setImmediate,
+    after: (ms, action) => clock.after(ms, action),
   });
   const budgets = new BudgetPool(clock);
   const times = new GithubTimes({ clock, machine: options.clock, log });

@@ -1,22 +1,22 @@
 /** The statements about held jobs. They are few: each query stands on a partial index of them alone. */
 import { sql } from 'kysely';
+import { type Builder, fixed, type Query } from './fixed-queries.ts';
 import type { JobRow, JobWords } from './ledger.ts';
-import { type Builder, type Query, withoutIndex } from './queries.ts';
+import { withoutIndex } from './queries.ts';
 
 /** The run that a job belongs to. */
 export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;
 
-export function laneHeld(builder: Builder, laneKey: string): Query {
-  return builder
+export const laneHeld = fixed((builder, laneKey: string) =>
+  builder
     .selectFrom('jobs')
     .select(({ fn }) => [
       fn.countAll<number>().as('held'),
       fn.min<number | null>('queuedSinceMs').as('oldestQueuedSinceMs'),
     ])
     .where('hold', 'is not', null)
-    .where('laneKey', '=', laneKey)
-    .compile();
-}
+    .where('laneKey', '=', laneKey),
+);
 
 export function overdueHeldJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
@@ -116,17 +116,16 @@ export function heldToProbe(builder: Builder, dueBeforeMs: number | null, limit:
   return query.orderBy('heldUntilMs').orderBy('key').limit(sql.lit(limit)).compile();
 }
 
-export function nextProbe(builder: Builder): Query {
-  return builder
+export const nextProbe = fixed((builder) =>
+  builder
     .selectFrom('jobs')
     .select('heldUntilMs as atMs')
     .where('hold', 'is not', null)
     .where('probing', '=', sql.lit(0))
     .where('heldUntilMs', 'is not', null)
     .orderBy('heldUntilMs')
-    .limit(sql.lit(1))
-    .compile();
-}
+    .limit(sql.lit(1)),
+);
 
 export function unseenJobs(builder: Builder, nowMs: number, limit: number): Query {
   return builder

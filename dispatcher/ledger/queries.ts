@@ -5,23 +5,19 @@
  * Values that a partial index is built on stand in the text as literals: with a parameter in their place SQLite
  * cannot know that the index covers the query, and scans the table.
  */
-import { type Kysely, type RawBuilder, sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import { type Builder, fixed, fixedUpTo, ofRow, type Query, wholeRow } from './fixed-queries.ts';
 import type { JobFilter, RunnerFilter, RunnersLeftOut } from './ledger.ts';
 import { failureColumnNames, jobColumnNames, runnerColumnNames } from './rows.ts';
 import type { Bit, JobsTable, RunnersTable, Tables } from './tables.ts';
 
-/** Builds queries, has no connection. */
-export type Builder = Kysely<Tables>;
-
-export interface Query {
-  readonly sql: string;
-  readonly parameters: readonly unknown[];
-}
+export type { Builder, Query } from './fixed-queries.ts';
 
 const yes: RawBuilder<Bit> = sql.lit(1);
 const no: RawBuilder<Bit> = sql.lit(0);
 const completed: RawBuilder<'completed'> = sql.lit('completed');
 const inLane: RawBuilder<'lane'> = sql.lit('lane');
+const unbound = (['creating', 'starting', 'online'] as const).map((state) => sql.lit(state));
 
 /**
  * SQLite looks at the value of a bound LIMIT while it plans, so that each execution compiles the statement anew: 16 µs
@@ -39,39 +35,6 @@ export function withoutIndex(column: string): RawBuilder<string> {
 
 function withoutOrderIndex(column: string): RawBuilder<number> {
   return sql`${sql.ref(column)} + 0`;
-}
-
-/**
- * The text of an insert of a whole row never changes, and compiling its forty columns costs ten times as much as
- * running it: it is compiled once a dialect.
- */
-function wholeRow<Row>(
-  columns: readonly (keyof Row & string)[],
-  build: (builder: Builder, values: RawBuilder<unknown>) => { compile(): Query },
-) {
-  const texts = new WeakMap<Builder, string>();
-  return (builder: Builder, row: Row): Query => {
-    const parameters = columns.map((column) => row[column]);
-    let text = texts.get(builder);
-    if (text === undefined) {
-      text = build(builder, sql`values (${sql.join(parameters)})`).compile().sql;
-      texts.set(builder, text);
-    }
-    return { sql: text, parameters };
-  };
-}
-
-/** Likewise for a query whose one parameter is a key. */
-function byKey(build: (builder: Builder, key: string) => { compile(): Query }) {
-  const texts = new WeakMap<Builder, string>();
-  return (builder: Builder, key: string): Query => {
-    let text = texts.get(builder);
-    if (text === undefined) {
-      text = build(builder, key).compile().sql;
-      texts.set(builder, text);
-    }
-    return { sql: text, parameters: [key] };
-  };
 }
 
 // ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +69,7 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
 
 // ── jobs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const jobByKey = byKey((builder, key) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
+export const jobByKey = fixed((builder, key: string) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
 export function jobsOfRun(builder: Builder, runId: number, limit: number): Query {
   return builder
@@ -206,39 +169,48 @@ export function cutJobsToNow(builder: Builder, nowMs: number): Query {
     .compile();
 }
 
-export function unsettledJobs(builder: Builder, limit: number): Query {
-  return builder
+export const unsettledJobs = fixedUpTo((limit, builder) =>
+  builder
     .selectFrom('jobs')
     .selectAll()
     .where('unsettledAtMs', 'is not', null)
     .orderBy('unsettledAtMs')
     .orderBy('key')
-    .limit(atMost(limit))
-    .compile();
-}
+    .limit(atMost(limit)),
+);
 
-export function settleJob(builder: Builder, key: string, version: number): Query {
-  return builder
+export const settleJob = fixed((builder, key: string, version: number) =>
+  builder
     .updateTable('jobs')
-    .set({ unsettledAtMs: null })
+    .set({ unsettledAtMs: sql.lit(null) })
     .where('key', '=', key)
-    .where('version', '=', version)
-    .compile();
-}
+    .where('version', '=', version),
+);
 
-export function admitJob(builder: Builder, job: JobsTable): Query {
-  const { key, version, admission, registration, laneKey, reasonCode, reason, cure, demand } = job;
-  const { hold, heldSinceMs, heldUntilMs, probing, disputed, unconfirmed } = job;
-  return builder
-    .updateTable('jobs')
-    .set({
-      ...{ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: null },
-      ...{ hold, heldSinceMs, heldUntilMs, probing, disputed, unconfirmed },
-    })
-    .where('key', '=', key)
-    .where('version', '=', version)
-    .compile();
-}
+type Admitted = Pick<
+  JobsTable,
+  | ('admission' | 'registration' | 'laneKey' | 'reasonCode' | 'reason' | 'cure' | 'demand')
+  | ('hold' | 'heldSinceMs' | 'heldUntilMs' | 'probing' | 'disputed' | 'unconfirmed')
+  | ('key' | 'version')
+>;
+
+export const admitJob = ofRow<Admitted>(
+  [
+    ...(['admission', 'registration', 'laneKey', 'reasonCode', 'reason', 'cure', 'demand'] as const),
+    ...(['hold', 'heldSinceMs', 'heldUntilMs', 'probing', 'disputed', 'unconfirmed'] as const),
+    ...(['key', 'version'] as const),
+  ],
+  (builder, { admission, registration, laneKey, reasonCode, reason, cure, demand, ...job }) =>
+    builder
+      .updateTable('jobs')
+      .set({
+        ...{ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: sql.lit(null) },
+        ...{ hold: job.hold, heldSinceMs: job.heldSinceMs, heldUntilMs: job.heldUntilMs, probing: job.probing },
+        ...{ disputed: job.disputed, unconfirmed: job.unconfirmed },
+      })
+      .where('key', '=', job.key)
+      .where('version', '=', job.version),
+);
 
 /** What a filter asks of one registration, or of all. */
 export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly registration: string | undefined };
@@ -340,22 +312,25 @@ export function overdueUnconfirmed(builder: Builder, beforeMs: number, limit: nu
 }
 
 /** Open jobs of the registration with the same id under another name of their repository. */
-export function namesakes(
-  builder: Builder,
-  job: { readonly key: string; readonly host: string; readonly jobId: number; readonly registration: string },
-): Query {
-  return builder
+interface Named {
+  readonly jobId: number;
+  readonly key: string;
+  readonly host: string;
+  readonly registration: string;
+}
+
+export const namesakes = ofRow<Named>(['jobId', 'key', 'host', 'registration'], (builder, job) =>
+  builder
     .selectFrom('jobs')
     .selectAll()
     .where('jobId', '=', job.jobId)
     .where('key', '<>', job.key)
     .where('host', '=', job.host)
     .where(withoutIndex('registration'), '=', job.registration)
-    .where(withoutIndex('status'), '<>', 'completed')
+    .where(withoutIndex('status'), '<>', completed)
     .orderBy('key')
-    .limit(atMost(10))
-    .compile();
-}
+    .limit(atMost(10)),
+);
 
 export function renameJob(builder: Builder, column: 'jobKey' | 'forJobKey', from: string, to: string): Query {
   return builder
@@ -422,21 +397,19 @@ export function explainJob(
   return builder.updateTable('jobs').set(words).where('key', '=', key).compile();
 }
 
-export function countPlanned(builder: Builder, key: string, runners: 1 | -1): Query {
-  return builder
+export const countPlanned = fixed((builder, runners: number, key: string) =>
+  builder
     .updateTable('jobs')
     .set(({ eb }) => ({ planned: eb('planned', '+', runners) }))
-    .where('key', '=', key)
-    .compile();
-}
+    .where('key', '=', key),
+);
 
-export function countLaunch(builder: Builder, key: string, atMs: number): Query {
-  return builder
+export const countLaunch = fixed((builder, atMs: number, key: string) =>
+  builder
     .updateTable('jobs')
-    .set(({ eb }) => ({ launches: eb('launches', '+', 1), lastLaunchAtMs: atMs }))
-    .where('key', '=', key)
-    .compile();
-}
+    .set(({ eb }) => ({ launches: eb('launches', '+', sql.lit(1)), lastLaunchAtMs: atMs }))
+    .where('key', '=', key),
+);
 
 export function uncountLaunch(builder: Builder, key: string): Query {
   return builder
@@ -524,33 +497,31 @@ export const putLane = wholeRow<Tables['lanes']>(
       ),
 );
 
-export function laneByKey(builder: Builder, key: string): Query {
-  return builder.selectFrom('lanes').select('spec').where('key', '=', key).compile();
-}
+export const laneByKey = fixed((builder, key: string) =>
+  builder.selectFrom('lanes').select('spec').where('key', '=', key),
+);
 
-export function laneDemand(builder: Builder, key: string): Query {
-  return builder
+export const laneDemand = fixed((builder, key: string) =>
+  builder
     .selectFrom('jobs')
     .select(({ fn }) => [
       fn.countAll<number>().as('demand'),
       fn.min<number | null>('queuedSinceMs').as('oldestQueuedSinceMs'),
     ])
     .where('demand', '=', yes)
-    .where('laneKey', '=', key)
-    .compile();
-}
+    .where('laneKey', '=', key),
+);
 
-export function laneSupply(builder: Builder, key: string): Query {
-  return builder
+export const laneSupply = fixed((builder, key: string) =>
+  builder
     .selectFrom('runners')
     .select(['state', 'specHash', ({ fn }) => fn.countAll<number>().as('count')])
     .where('live', '=', yes)
     .where('laneKey', '=', key)
-    .where('state', 'in', ['creating', 'starting', 'online'])
+    .where('state', 'in', unbound)
     .where('jobKey', 'is', null)
-    .groupBy(['state', 'specHash'])
-    .compile();
-}
+    .groupBy(['state', 'specHash']),
+);
 
 export function lanesInUse(builder: Builder): Query {
   return builder
@@ -569,8 +540,8 @@ export function lanesInUse(builder: Builder): Query {
     .compile();
 }
 
-export function waitingJobs(builder: Builder, laneKey: string, limit: number): Query {
-  return builder
+export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
+  builder
     .selectFrom('jobs')
     .select([
       'key',
@@ -593,9 +564,8 @@ export function waitingJobs(builder: Builder, laneKey: string, limit: number): Q
     .orderBy('planned')
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(atMost(limit))
-    .compile();
-}
+    .limit(atMost(limit)),
+);
 
 /** A lane with a job that is open stays, queued or not: the job may come back into its queue. */
 export function deleteEmptyLanes(builder: Builder): Query {
@@ -680,9 +650,9 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
     ),
 );
 
-export function runnerByName(builder: Builder, name: string): Query {
-  return builder.selectFrom('runners').selectAll().where('name', '=', name).compile();
-}
+export const runnerByName = fixed((builder, name: string) =>
+  builder.selectFrom('runners').selectAll().where('name', '=', name),
+);
 
 export type RunnerChoice = Omit<RunnerFilter, 'registrations' | 'limit'> & {
   readonly registration: string | undefined;
@@ -733,38 +703,38 @@ export function runnersDue(builder: Builder, nowMs: number, limit: number, excep
   return query.compile();
 }
 
-export function nextCheckAt(builder: Builder): Query {
-  return builder
+export const nextCheckAt = fixed((builder) =>
+  builder
     .selectFrom('runners')
     .select('nextCheckAtMs as atMs')
     .where('live', '=', yes)
     .where('nextCheckAtMs', 'is not', null)
     .orderBy('nextCheckAtMs')
-    .limit(atMost(1))
-    .compile();
-}
+    .limit(atMost(1)),
+);
 
-export function liveCounts(builder: Builder): Query {
-  return (
-    builder
-      .selectFrom('runners')
-      .select([
-        'registration',
-        'backend',
-        ({ fn }) => fn.countAll<number>().as('count'),
-        ({ eb, fn }) =>
-          fn
-            .sum<number>(eb.case().when('state', '=', 'draining').then(sql.lit(1)).else(sql.lit(0)).end())
-            .as('draining'),
-      ])
-      .where('live', '=', yes)
-      .where('instanceState', 'not in', ['absent', 'ended'])
-      // Between its row and the provider's call a runner keeps its place; one that never gets there has none.
-      .where(({ eb, or }) => or([eb('instanceState', '<>', 'none'), eb('state', '=', 'creating')]))
-      .groupBy(['registration', 'backend'])
-      .compile()
-  );
-}
+export const liveCounts = fixed((builder) =>
+  builder
+    .selectFrom('runners')
+    .select([
+      'registration',
+      'backend',
+      ({ fn }) => fn.countAll<number>().as('count'),
+      ({ eb, fn }) =>
+        fn
+          .sum<number>(eb.case().when('state', '=', sql.lit('draining')).then(sql.lit(1)).else(sql.lit(0)).end())
+          .as('draining'),
+    ])
+    .where('live', '=', yes)
+    .where(
+      'instanceState',
+      'not in',
+      (['absent', 'ended'] as const).map((state) => sql.lit(state)),
+    )
+    // Between its row and the provider's call a runner keeps its place; one that never gets there has none.
+    .where(({ eb, or }) => or([eb('instanceState', '<>', sql.lit('none')), eb('state', '=', sql.lit('creating'))]))
+    .groupBy(['registration', 'backend']),
+);
 
 export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {
   return builder

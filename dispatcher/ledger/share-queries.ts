@@ -1,10 +1,10 @@
 /** The counters of each share's jobs, and the pruning that goes by them. */
 import { sql } from 'kysely';
-import type { Builder, Query } from './queries.ts';
+import { type Builder, fixed, type Query } from './fixed-queries.ts';
 
-export function shareByName(builder: Builder, name: string): Query {
-  return builder.selectFrom('shares').select(['name', 'open', 'ended']).where('name', '=', name).compile();
-}
+export const shareByName = fixed((builder, name: string) =>
+  builder.selectFrom('shares').select(['name', 'open', 'ended']).where('name', '=', name),
+);
 
 /** Those with the longest history first. */
 export function sharesByHistory(builder: Builder, limit: number): Query {
@@ -18,18 +18,17 @@ export function sharesByHistory(builder: Builder, limit: number): Query {
     .compile();
 }
 
-export function countShare(builder: Builder, name: string, open: number, ended: number): Query {
-  return builder
+export const countShare = fixed((builder, name: string, open: number, ended: number) =>
+  builder
     .insertInto('shares')
     .values({ name, open, ended })
     .onConflict((conflict) =>
-      conflict.column('name').doUpdateSet(({ eb }) => ({
-        open: eb('shares.open', '+', open),
-        ended: eb('shares.ended', '+', ended),
+      conflict.column('name').doUpdateSet(({ eb, ref }) => ({
+        open: eb('shares.open', '+', ref('excluded.open')),
+        ended: eb('shares.ended', '+', ref('excluded.ended')),
       })),
-    )
-    .compile();
-}
+    ),
+);
 
 export function deleteEmptyShares(builder: Builder): Query {
   return builder.deleteFrom('shares').where('open', '<=', 0).where('ended', '<=', 0).compile();

@@ -13,6 +13,13 @@ export function ledgerErrorFrom(error: unknown, path: string): unknown {
   return kind === undefined ? error : translated(kind, path, `${error.code}: ${error.message}`, error);
 }
 
+/** What has committed could not be brought to the disk: the system's words, or SQLite's where it tried in its way. */
+export function diskErrorFrom(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof Sqlite.SqliteError) return ledgerErrorFrom(error, path);
+  const isFull = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  return translated(isFull ? 'full' : 'unavailable', path, error.message, error);
+}
+
 function kindOf(code: string): LedgerErrorKind | undefined {
   // Extended codes (SQLITE_IOERR_WRITE) begin with the primary one: sqlite.org/rescode.html.
   const primary = /^SQLITE_[A-Z]+/.exec(code)?.[0];

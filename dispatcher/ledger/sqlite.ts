@@ -1,21 +1,27 @@
 /**
- * The ledger in one SQLite file: no server to run, and a durable commit costs one fdatasync.
+ * The ledger in one SQLite file: no server to run.
  *
  * Kysely builds the queries; they run on better-sqlite3 itself, synchronously and as cached prepared statements, one
  * step to its end before anything else can begin. So a step is atomic for other callers in this process without any
  * lock, and the exclusive file lock keeps other processes out.
+ *
+ * Writes that come together share a transaction, and none waits for the disk on the event loop: a commit appends to the
+ * write-ahead log (`synchronous = NORMAL`), and what must survive a power loss is answered after an fdatasync of the log
+ * that a thread of libuv does (see wal-sync.ts).
  */
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { type Clock, systemClock } from '../clock.ts';
 import { type AreStrangers, neverStrangers } from './facts.ts';
 import { type Ledger, LedgerError, MOST_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
-import { closedError, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
+import { closedError, diskErrorFrom, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
 import type { Answer, Context, Step } from './steps.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
+import { LogSync, type LogSyncOptions } from './wal-sync.ts';
 
 export interface SqliteOptions {
   /** The file; its folder must exist. `:memory:` for a ledger that dies with the process. */
@@ -29,6 +35,15 @@ export interface SqliteOptions {
   readonly maxBytes?: number;
   /** How long to wait at the start for another process to let go of the file. Default 2 s. */
   readonly patienceMs?: number;
+  /**
+   * Runs the action once the writes that come together are there. Default: `queueMicrotask`. `setImmediate` gathers those
+   * of one turn of the event loop.
+   */
+  readonly gather?: (action: () => void) => void;
+  /** Default: the system's. */
+  readonly after?: Clock['after'];
+  /** See `LogSyncOptions`. */
+  readonly sync?: LogSyncOptions['sync'];
 }
 
 /** Rejects with a LedgerError that says what to do. */
@@ -133,14 +148,27 @@ function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions)
   }
 }
 
+/** A write that waits for its group. */
+interface Write {
+  /** Runs the step, inside the transaction of the group or, where that failed, in one of its own. */
+  run(): void;
+  /** The transaction has committed. */
+  committed(): void;
+  failed(error: unknown): void;
+}
+
 class SqliteStore implements Store {
   readonly #database: Sqlite.Database;
   readonly #path: string;
   readonly #now: () => number;
   readonly #areStrangers: AreStrangers;
   readonly #mostOpenJobs: number;
+  readonly #gather: (action: () => void) => void;
+  readonly #logOptions: Pick<LogSyncOptions, 'after' | 'sync'>;
   readonly #statements = new Map<string, Sqlite.Statement<unknown[], unknown>>();
   readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
+  #group: Write[] = [];
+  #log: LogSync | undefined;
   /** Of the file and its write-ahead log, as they were opened. */
   readonly #files = new Map<string, string>();
   #isMoved = false;
@@ -152,31 +180,127 @@ class SqliteStore implements Store {
     this.#now = () => options.now();
     this.#areStrangers = options.areStrangers ?? neverStrangers;
     this.#mostOpenJobs = options.mostOpenJobs ?? MOST_OPEN_JOBS;
+    this.#gather = options.gather ?? queueMicrotask;
+    this.#logOptions = {
+      after: options.after ?? systemClock.after,
+      ...(options.sync === undefined ? {} : { sync: options.sync }),
+    };
     this.#transaction = database.transaction((work) => work());
+  }
+
+  /** From here on commits do not wait for the disk: what the start wrote is on it. Remembers which files are open. */
+  opened(): void {
+    this.#database.pragma('synchronous = NORMAL');
+    if (this.#path === ':memory:') return;
+    this.#log = new LogSync({
+      ...this.#logOptions,
+      path: `${this.#path}-wal`,
+      repair: () => this.#checkpoint(),
+    });
+    for (const path of [this.#path, `${this.#path}-wal`]) {
+      const identity = identityOf(path);
+      if (identity !== undefined && identity !== 'out of sight') this.#files.set(path, identity);
+    }
   }
 
   async read<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
     return this.#guarded(() => this.#drive(step));
   }
 
-  async write<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
-    return this.#guarded(() => {
-      if (this.#isMoved) this.#verifyFiles();
-      return this.runStep(step);
-    });
+  write<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
+    return this.#write(step, () => false);
+  }
+
+  writeDurably<Result>(
+    step: (context: Context) => Step<Result>,
+    mustLast: (result: Result) => boolean = () => true,
+  ): Promise<Result> {
+    return this.#write(step, mustLast);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#database.open) return;
+    this.#commitGroup();
+    await this.#log?.close();
+    this.#statements.clear();
+    try {
+      this.#database.close();
+    } catch (error) {
+      throw ledgerErrorFrom(error, this.#path);
+    }
   }
 
   async verify(): Promise<void> {
     this.#guarded(() => this.#verifyFiles());
   }
 
-  /** Remembers which files are open. */
-  opened(): void {
-    if (this.#path === ':memory:') return;
-    for (const path of [this.#path, `${this.#path}-wal`]) {
-      const identity = identityOf(path);
-      if (identity !== undefined && identity !== 'out of sight') this.#files.set(path, identity);
+  /** One transaction of its own. */
+  runStep<Result>(step: (context: Context) => Step<Result>): Result {
+    let outcome: { readonly result: Result } | undefined;
+    this.#transaction.immediate(() => {
+      outcome = { result: this.#drive(step) };
+    });
+    if (outcome === undefined) throw new Error('the transaction ended without running its step');
+    return outcome.result;
+  }
+
+  async #write<Result>(
+    step: (context: Context) => Step<Result>,
+    mustLast: (result: Result) => boolean,
+  ): Promise<Result> {
+    this.#refuseUse();
+    const { result } = await new Promise<{ readonly result: Result }>((resolve, reject) => {
+      let outcome: { readonly result: Result } | undefined;
+      this.#group.push({
+        run: () => {
+          outcome = { result: this.#drive(step) };
+        },
+        committed: () => {
+          if (outcome === undefined) reject(new Error('the transaction ended without running its step'));
+          else resolve(outcome);
+        },
+        failed: (error) => reject(ledgerErrorFrom(error, this.#path)),
+      });
+      if (this.#group.length === 1) this.#gather(() => this.#commitGroup());
+    });
+    if (mustLast(result)) await this.#onDisk();
+    else this.#log?.soon();
+    return result;
+  }
+
+  /** All that waits, in one transaction; where that fails, each in its own, so that one takes no other down with it. */
+  #commitGroup(): void {
+    const group = this.#group;
+    this.#group = [];
+    if (group.length === 0) return;
+    try {
+      this.#commit(group);
+    } catch (error) {
+      const [only, ...others] = group;
+      if (only !== undefined && others.length === 0) only.failed(error);
+      else for (const write of group) this.#commitAlone(write);
+      return;
     }
+    for (const write of group) write.committed();
+  }
+
+  #commitAlone(write: Write): void {
+    try {
+      this.#commit([write]);
+    } catch (error) {
+      write.failed(error);
+      return;
+    }
+    write.committed();
+  }
+
+  #commit(group: readonly Write[]): void {
+    this.#guarded(() => {
+      if (this.#isMoved) this.#verifyFiles();
+      this.#transaction.immediate(() => {
+        for (const write of group) write.run();
+      });
+    });
   }
 
   /** SQLite goes on with the files that it holds, whatever their names lead to meanwhile. */
@@ -190,30 +314,27 @@ class SqliteStore implements Store {
     this.#isMoved = false;
   }
 
-  async close(): Promise<void> {
-    if (!this.#database.open) return;
-    this.#statements.clear();
+  async #onDisk(): Promise<void> {
     try {
-      this.#database.close();
+      await this.#log?.now();
     } catch (error) {
-      throw ledgerErrorFrom(error, this.#path);
+      throw diskErrorFrom(error, this.#path);
     }
   }
 
-  /** One transaction, durable when it returns. */
-  runStep<Result>(step: (context: Context) => Step<Result>): Result {
-    let outcome: { readonly result: Result } | undefined;
-    this.#transaction.immediate(() => {
-      outcome = { result: this.#drive(step) };
-    });
-    if (outcome === undefined) throw new Error('the transaction ended without running its step');
-    return outcome.result;
+  /** Writes all of the log into the file, both on the disk. Blocks: for what cannot be done otherwise. */
+  #checkpoint(): void {
+    this.#database.pragma('wal_checkpoint(TRUNCATE)');
   }
 
-  #guarded<Result>(work: () => Result): Result {
+  #refuseUse(): void {
     if (!this.#database.open) throw closedError(this.#path);
     // A decision that calls the ledger would write into the transaction that asks for it.
     if (this.#running) throw new Error('a decision called the ledger: decisions are pure');
+  }
+
+  #guarded<Result>(work: () => Result): Result {
+    this.#refuseUse();
     this.#running = true;
     try {
       return work();

@@ -315,7 +315,7 @@ export function* lanesInUse(context: Context): Step<readonly string[]> {
 }
 
 export function* waitingJobs(context: Context, laneKey: string, limit: number): Step<readonly Waiting[]> {
-  return (yield queries.waitingJobs(context.builder, laneKey, limit)).rows.map(rows.waiting);
+  return (yield queries.waitingJobs(context.builder, limit, laneKey)).rows.map(rows.waiting);
 }
 
 export function* deleteEmptyLanes(context: Context): Step<number> {
@@ -329,7 +329,7 @@ export function* createRunner(context: Context, runner: RunnerRow, reason: strin
   yield* append(context, runner, [
     { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
   ]);
-  if (runner.forJobKey !== null) yield queries.countPlanned(context.builder, runner.forJobKey, 1);
+  if (runner.forJobKey !== null) yield queries.countPlanned(context.builder, 1, runner.forJobKey);
 }
 
 export function* stepRunner(
@@ -360,9 +360,9 @@ export function* stepRunner(
 function launchCounted({ builder, nowMs }: Context, launch: NonNullable<RunnerStep['launch']>, jobKey: string): Query {
   switch (launch) {
     case 'called':
-      return queries.countLaunch(builder, jobKey, nowMs);
+      return queries.countLaunch(builder, nowMs, jobKey);
     case 'given-back':
-      return queries.countPlanned(builder, jobKey, -1);
+      return queries.countPlanned(builder, -1, jobKey);
     case 'refused':
       return queries.uncountLaunch(builder, jobKey);
     case 'stolen':

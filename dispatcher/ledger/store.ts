@@ -1,22 +1,35 @@
 /** The ledger over whatever runs its steps: the one place where methods and steps meet. */
 import * as heldJobs from './held-jobs.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, RunnerRow } from './ledger.ts';
 import type { Context, Step } from './steps.ts';
 import * as steps from './steps.ts';
 
 export interface Store {
   /** Runs the queries of one step; nothing else happens to the store in between. */
   read<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
-  /** As `read`, in one transaction that is durable when the promise resolves. */
+  /**
+   * As `read`, in a transaction that has committed when the promise resolves: a process that is killed then loses nothing.
+   * A machine that loses its power may lose the writes of its last second, never the file.
+   */
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /** See `Ledger.verifyStorage`. */
   verify(): Promise<void>;
+  /** As `write`, and on the disk when the promise resolves, where `mustLast` (default: always) says so of the result. */
+  writeDurably<Result>(
+    step: (context: Context) => Step<Result>,
+    mustLast?: (result: Result) => boolean,
+  ): Promise<Result>;
   close(): Promise<void>;
+}
+
+/** A container that we stop must be known as stopped by us for ever: what its job's end means depends on it. */
+function isStoppedByUs(result: { readonly before: RunnerRow; readonly after: RunnerRow } | undefined): boolean {
+  return result !== undefined && result.after.stopSentAtMs !== null && result.before.stopSentAtMs === null;
 }
 
 export function ledgerOn(store: Store): Ledger {
   return {
-    recordDeliveries: (batch) => store.write((context) => steps.recordDeliveries(context, batch)),
+    recordDeliveries: (batch) => store.writeDurably((context) => steps.recordDeliveries(context, batch)),
     recordFacts: (facts) => store.write((context) => steps.recordFacts(context, facts)),
 
     unsettledJobs: (limit) => store.read((context) => steps.unsettledJobs(context, limit)),
@@ -50,7 +63,8 @@ export function ledgerOn(store: Store): Ledger {
     deleteEmptyLanes: () => store.write((context) => steps.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => steps.createRunner(context, runner, reason)),
-    stepRunner: (name, decide) => store.write((context) => steps.stepRunner(context, name, decide)),
+    stepRunner: (name, decide) =>
+      store.writeDurably((context) => steps.stepRunner(context, name, decide), isStoppedByUs),
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
     cutToNow: () => store.write((context) => steps.cutToNow(context)),
@@ -66,7 +80,7 @@ export function ledgerOn(store: Store): Ledger {
     putBreaker: (breaker) => store.write((context) => steps.putBreaker(context, breaker)),
     deleteBreaker: (key) => store.write((context) => steps.deleteBreaker(context, key)),
     acquireLease: (name, holder, nowMs, ttlMs) =>
-      store.write((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
+      store.writeDurably((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
     cursor: (name) => store.read((context) => steps.cursor(context, name)),
     putCursor: (name, value, nowMs) => store.write((context) => steps.putCursor(context, name, value, nowMs)),
 

@@ -66,7 +66,7 @@ describe('the plans that SQLite makes', () => {
     ['jobs that waited too long', queries.overdueJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['the demand of a lane', queries.laneDemand(builder, 'l'), 'COVERING INDEX jobsInDemand'],
     ['the supply of a lane', queries.laneSupply(builder, 'l'), 'COVERING INDEX runnersLiveByLane'],
-    ['the next job of a lane', queries.waitingJobs(builder, 'l', 9), 'jobsInDemand'],
+    ['the next job of a lane', queries.waitingJobs(builder, 9, 'l'), 'jobsInDemand'],
     ['lanes in use', queries.lanesInUse(builder), 'jobsInDemand'],
     ['the held jobs of a lane', held.laneHeld(builder, 'l'), 'jobsHeldByLane'],
     ['held jobs that waited too long', held.overdueHeldJobs(builder, 9, 9), 'jobsHeldBy'],

@@ -1,0 +1,151 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { LogSync } from '../../dispatcher/ledger/wal-sync.ts';
+import { settled, VirtualClock } from '../github/virtual-clock.ts';
+import { fact } from './examples.ts';
+
+/** An fdatasync that ends when the test says so. */
+class HeldSync {
+  readonly started: { end(): void; fail(error: Error): void }[] = [];
+
+  readonly sync = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      this.started.push({ end: resolve, fail: reject });
+    });
+}
+
+describe('bringing the write-ahead log to the disk', () => {
+  let folder: string;
+  let clock: VirtualClock;
+  let held: HeldSync;
+  let repairs: number;
+  let log: LogSync;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'wal-'));
+    await writeFile(join(folder, 'wal'), '');
+    clock = new VirtualClock();
+    held = new HeldSync();
+    repairs = 0;
+    log = new LogSync({
+      path: join(folder, 'wal'),
+      after: (ms, action) => clock.after(ms, action),
+      sync: held.sync,
+      repair: () => {
+        repairs += 1;
+      },
+    });
+  });
+
+  afterEach(async () => {
+    await log.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('answers after a sync that began when the caller had committed: one under way says nothing about it', async () => {
+    const done: string[] = [];
+    void log.now().then(() => done.push('first'));
+    void log.now().then(() => done.push('second'));
+    void log.now().then(() => done.push('third'));
+    expect(held.started).to.have.length(1);
+    held.started[0]?.end();
+    await settled();
+    expect(done).to.deep.equal(['first']);
+    expect(held.started).to.have.length(2);
+    held.started[1]?.end();
+    await settled();
+    expect(done).to.deep.equal(['first', 'second', 'third']);
+  });
+
+  it('trusts no sync after one that failed, until what the log holds was written anew', async () => {
+    const first = log.now().catch((error: unknown) => error);
+    held.started[0]?.fail(new Error('EIO'));
+    expect(await first).to.be.an('error');
+    await log.now();
+    expect(held.started).to.have.length(1);
+    expect(repairs).to.equal(1);
+    void log.now();
+    expect(held.started).to.have.length(2);
+    held.started[1]?.end();
+  });
+
+  it('does what nobody waits for half a second later, once for all of it', async () => {
+    log.soon();
+    log.soon();
+    await clock.advance(499);
+    expect(held.started).to.have.length(0);
+    await clock.advance(1);
+    expect(held.started).to.have.length(1);
+    held.started[0]?.end();
+    await clock.advance(5_000);
+    expect(held.started).to.have.length(1);
+  });
+});
+
+describe('the two kinds of writes', () => {
+  let folder: string;
+  let held: HeldSync;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'ledger-'));
+    held = new HeldSync();
+  });
+
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const open = (sync: (descriptor: number) => Promise<void>) =>
+    openSqliteLedger({ path: join(folder, 'ledger.db'), now: () => 1, after: () => () => {}, sync });
+  const delivery = { endpoint: 'e', guid: 'g', event: 'workflow_job', action: 'queued', receivedAtMs: 1 };
+
+  it('answers a delivery when it is on the disk, and what the world can be asked again when it has committed', async () => {
+    const ledger = await open(held.sync);
+    let answered = false;
+    const recorded = ledger.recordDeliveries([{ delivery, fact: fact({ jobId: 1 }) }]).then(() => {
+      answered = true;
+    });
+    await settled();
+    expect(answered).to.equal(false);
+    expect(await ledger.recordFacts([fact({ jobId: 2 })])).to.equal(1);
+    expect(held.started).to.have.length(1);
+    held.started[0]?.end();
+    await recorded;
+    await ledger.close();
+  });
+
+  it('refuses a delivery whose sync failed, as a ledger that cannot be written', async () => {
+    let fails = true;
+    const ledger = await open(async () => {
+      if (fails) throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    });
+    const refused = await ledger.recordDeliveries([{ delivery, fact: null }]).catch((error: unknown) => error);
+    expect(refused).to.be.instanceOf(LedgerError).with.property('kind', 'unavailable');
+    fails = false;
+    expect(await ledger.recordDeliveries([{ delivery, fact: null }])).to.deep.equal(['duplicate']);
+    await ledger.close();
+  });
+
+  it('takes down with a write that fails none of those that shared its transaction', async () => {
+    const ledger = await open(async () => {});
+    const [bad, good] = await Promise.allSettled([
+      ledger.putCursor('name', 'a\0b', 1),
+      ledger.putCursor('other', 'value', 1),
+    ]);
+    expect([bad?.status, good?.status]).to.deep.equal(['rejected', 'fulfilled']);
+    expect(await ledger.cursor('other')).to.equal('value');
+    await ledger.close();
+  });
+
+  it('writes what still waits before it closes', async () => {
+    const ledger = await open(async () => {});
+    const written = ledger.putCursor('name', 'value', 1);
+    await ledger.close();
+    await written;
+    const again = await open(async () => {});
+    expect(await again.cursor('name')).to.equal('value');
+    await again.close();
+  });
+});
