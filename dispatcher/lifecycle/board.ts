@@ -5,12 +5,22 @@
 import type { LaneSpec } from '../admission/lane.ts';
 import { scopePath } from '../github/scope.ts';
 import type { LaneCounts, Ledger } from '../ledger/ledger.ts';
-import { type LaneFacts, planPool } from './planner.ts';
+import { balanceOf, type LaneFacts, planPool } from './planner.ts';
 
 interface BoardLane {
   readonly counts: LaneCounts;
   readonly facts: LaneFacts;
   readonly pool: string;
+}
+
+/** Lanes that can serve each other's jobs. Most are in balance, and planning need not look at them. */
+interface Pool {
+  readonly lanes: Set<string>;
+  /** Those with too few runners, and those with too many. */
+  readonly uneven: Set<string>;
+  readonly spare: Set<string>;
+  /** One lane's surplus may have served another at the last plan: then that one's need depends on it. */
+  lends: boolean;
 }
 
 export interface Hungry {
@@ -26,7 +36,7 @@ export class Board {
   readonly #ledger: Pick<Ledger, 'laneCounts'>;
   readonly #dirty = new Set<string>();
   readonly #lanes = new Map<string, BoardLane>();
-  readonly #pools = new Map<string, Set<string>>();
+  readonly #pools = new Map<string, Pool>();
   /** By registration, then lane, in the order in which the lanes began to need runners. */
   readonly #needs = new Map<string, Map<string, number>>();
   readonly #surplus = new Map<string, { readonly count: number; readonly sinceMs: number }>();
@@ -73,13 +83,16 @@ export class Board {
         for (const key of keys) this.#dirty.add(key);
         throw error;
       });
-      const pools = new Set<string>();
+      const changed = new Map<string, string[]>();
       const found = new Map(read.map((counts) => [counts.lane.key, counts]));
       for (const key of keys) {
         const pool = this.#place(key, found.get(key));
-        if (pool !== undefined) pools.add(pool);
+        if (pool === undefined) continue;
+        const known = changed.get(pool);
+        if (known === undefined) changed.set(pool, [key]);
+        else known.push(key);
       }
-      for (const pool of pools) this.#plan(pool, nowMs);
+      for (const [pool, lanes] of changed) this.#plan(pool, lanes, nowMs);
     }
   }
 
@@ -151,9 +164,9 @@ export class Board {
     let supposed = 0;
     for (const { laneKey } of this.#supposed.values()) if (laneKey === key) supposed += 1;
     this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply, supposed } });
-    const members = this.#pools.get(pool);
-    if (members === undefined) this.#pools.set(pool, new Set([key]));
-    else members.add(key);
+    const members = this.#pools.get(pool) ?? { lanes: new Set(), uneven: new Set(), spare: new Set(), lends: false };
+    members.lanes.add(key);
+    this.#pools.set(pool, members);
     if (counts.outdated > 0) this.#outdated.add(key);
     else this.#outdated.delete(key);
     return pool;
@@ -165,18 +178,27 @@ export class Board {
     this.#outdated.delete(key);
     this.#setNeed(lane.counts.lane, 0);
     const members = this.#pools.get(lane.pool);
-    members?.delete(key);
-    if (members?.size === 0) this.#pools.delete(lane.pool);
+    if (members === undefined) return;
+    for (const lanes of [members.lanes, members.uneven, members.spare]) lanes.delete(key);
+    if (members.lanes.size === 0) this.#pools.delete(lane.pool);
   }
 
-  #plan(pool: string, nowMs: number): void {
-    const members: BoardLane[] = [];
-    for (const key of this.#pools.get(pool) ?? []) {
-      const lane = this.#lanes.get(key);
-      if (lane !== undefined) members.push(lane);
+  /** Where no lane lends to another, what changed is all that is planned anew. */
+  #plan(name: string, changed: readonly string[], nowMs: number): void {
+    const pool = this.#pools.get(name);
+    if (pool === undefined) return;
+    for (const key of changed) {
+      const balance = balanceOf(this.#lanes.get(key)?.facts);
+      set(pool.uneven, key, balance !== 0);
+      set(pool.spare, key, balance > 0);
     }
-    const plan = planPool(members.map((lane) => lane.facts));
-    for (const { counts } of members) {
+    const lends = pool.spare.size > 0 && pool.uneven.size > pool.spare.size;
+    const all = lends || pool.lends;
+    pool.lends = lends;
+    const keys = all ? new Set([...pool.uneven, ...changed]) : changed;
+    const lanes = [...keys].flatMap((key) => this.#lanes.get(key) ?? []);
+    const plan = planPool(lanes.map(({ facts }) => facts));
+    for (const { counts } of lanes) {
       const { lane } = counts;
       this.#setNeed(lane, plan.needs.get(lane.key) ?? 0);
       const count = plan.surplus.get(lane.key) ?? 0;
@@ -195,4 +217,9 @@ export class Board {
     }
     if (line?.delete(lane.key) && line.size === 0) this.#needs.delete(lane.registration);
   }
+}
+
+function set(members: Set<string>, key: string, isMember: boolean): void {
+  if (isMember) members.add(key);
+  else members.delete(key);
 }

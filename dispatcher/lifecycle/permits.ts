@@ -61,7 +61,7 @@ export class Permits {
         const free = backend.maxRunners - (live.byBackend.get(key)?.count ?? 0);
         byBackend.set(key, Math.max(0, Math.min(free, this.#backends.launchRoom(name, backend.name))));
       }
-      lines.set(name, this.#line(name, blocked, lanes, byBackend));
+      lines.set(name, this.#line(name, Math.min(room, total), blocked, lanes, byBackend));
     }
     const grants = allot(lines, { total, byRegistration, byLine, lineOf, byBackend }, this.#served);
     this.#served = grants.at(-1)?.registration ?? this.#served;
@@ -71,12 +71,13 @@ export class Permits {
   /**
    * Of the backends that a launch may try, those from the first one on that has a place for it. A permit reserves a place
    * at `reserved` alone: where that has gone to another launch meanwhile, it takes one elsewhere, which may be full, or
-   * reserved for a later permit of the same pass.
+   * reserved for a later permit of the same pass. `taken` counts the places of this pass whose rows are not written yet.
    */
   async withPlace(
     registration: string,
     backends: readonly string[],
     reserved: string | undefined,
+    taken: ReadonlyMap<string, number>,
   ): Promise<readonly string[]> {
     if (backends[0] === reserved && !this.#displaced.has(registration)) return backends;
     this.#displaced.add(registration);
@@ -84,7 +85,7 @@ export class Permits {
     const configured = this.#options.tenants.get(registration)?.registration.backends ?? [];
     const first = backends.findIndex((name) => {
       const cap = configured.find((backend) => backend.name === name)?.maxRunners ?? 0;
-      return (byBackend.get(`${registration}/${name}`)?.count ?? 0) < cap;
+      return (byBackend.get(`${registration}/${name}`)?.count ?? 0) + (taken.get(name) ?? 0) < cap;
     });
     return first < 0 ? [] : backends.slice(first);
   }
@@ -114,8 +115,10 @@ export class Permits {
     };
   }
 
+  /** As long as its needs are below `room`: what stands behind comes to nothing in this pass. */
   #line(
     name: string,
+    room: number,
     blocked: ReadonlySet<string>,
     lanes: Map<string, LaneSpec>,
     byBackend: ReadonlyMap<string, number>,
@@ -126,8 +129,9 @@ export class Permits {
     for (const { name: backend, weight } of this.#options.tenants.get(name)?.registration.backends ?? []) {
       if (weight !== undefined) weights.set(backend, weight);
     }
+    let asked = 0;
     for (const { lane, need } of this.#board.hungry(name)) {
-      if (line.length >= LANES_A_PASS) break;
+      if (line.length >= LANES_A_PASS || asked >= room) break;
       if (blocked.has(lane.key)) continue;
       const { open } = this.#backends.usable(lane);
       if (open.every((backend) => (byBackend.get(`${name}/${backend}`) ?? 0) === 0)) continue;
@@ -139,6 +143,7 @@ export class Permits {
         for (const key of admittance.keys) trials.add(key);
       }
       lanes.set(lane.key, lane);
+      asked += onTrial ? 1 : need;
       line.push({ laneKey: lane.key, need: onTrial ? 1 : need, backends: inTurn(open, weights, this.#options.random) });
     }
     return line;

@@ -13,6 +13,16 @@ export interface LaneFacts {
   readonly supposed: number;
 }
 
+/**
+ * How many runners a lane has too many, or, negative, too few. 0 for a lane that is gone: it has no part in its pool's
+ * plan.
+ */
+export function balanceOf(lane: LaneFacts | undefined): number {
+  if (lane === undefined) return 0;
+  const balance = lane.supply - lane.demand - lane.warm;
+  return balance > 0 ? balance : Math.min(0, balance + lane.supposed);
+}
+
 export interface PoolPlan {
   /** Lanes that need runners, and how many. */
   readonly needs: ReadonlyMap<string, number>;
@@ -30,9 +40,9 @@ export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
   const spare: { readonly lane: LaneFacts; left: number }[] = [];
   const short: { readonly lane: LaneFacts; missing: number }[] = [];
   for (const lane of lanes) {
-    const balance = lane.supply - lane.demand - lane.warm;
+    const balance = balanceOf(lane);
     if (balance > 0) spare.push({ lane, left: balance });
-    else if (balance + lane.supposed < 0) short.push({ lane, missing: -balance - lane.supposed });
+    else if (balance < 0) short.push({ lane, missing: -balance });
   }
   if (spare.length > 0 && short.length > 0) {
     // The lanes with the most labels have the fewest others to borrow from: they choose first. Among the lenders, the

@@ -35,6 +35,7 @@ export async function settleJobs(settler: Settler): Promise<void> {
   while (floor.working()) {
     const jobs = await ledger.unsettledJobs(BATCH);
     if (jobs.length === 0) return;
+    const bound = await bindAll(settler, jobs);
     const settlements: JobSettlement[] = [];
     let restedAtMs = floor.now();
     for (const job of jobs) {
@@ -43,8 +44,8 @@ export async function settleJobs(settler: Settler): Promise<void> {
         await eventLoopTurn();
         restedAtMs = floor.now();
       }
-      const runner = await bind(settler, job);
-      settlements.push(settle(floor, backends, job, job.registration ?? runner?.registration ?? null));
+      const registration = job.registration ?? bound.get(job.key)?.registration ?? null;
+      settlements.push(settle(floor, backends, job, registration));
     }
     await ledger.settleJobs(settlements);
     await stirHeld(floor, jobs);
@@ -68,17 +69,42 @@ async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
   }
 }
 
+/** Our runners that the jobs came to, by job. Side by side, because each is a write; those of one runner in their order. */
+async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<ReadonlyMap<string, RunnerRow>> {
+  const { floor } = settler;
+  const byRunner = new Map<string, JobRow[]>();
+  for (const job of jobs) {
+    if (job.laneKey !== null) floor.laneChanged(job.laneKey);
+    if (job.runnerName === null || !job.runnerName.startsWith(`${floor.options.dispatcherId}-`)) continue;
+    const known = byRunner.get(job.runnerName);
+    if (known === undefined) byRunner.set(job.runnerName, [job]);
+    else known.push(job);
+  }
+  const bound = new Map<string, RunnerRow>();
+  await Promise.all(
+    [...byRunner].map(async ([runner, jobsOfRunner]) => {
+      for (const job of jobsOfRunner) {
+        const row = await bind(settler, runner, job);
+        if (row !== undefined) bound.set(job.key, row);
+      }
+    }),
+  );
+  return bound;
+}
+
 /**
  * `in_progress` and `completed` bind by runner name, before labels are looked at: GitHub hands our runners foreign,
  * refused and other registrations' jobs too, as long as the runner's scope covers their repository. Answers our runner
  * that it came to.
  */
-async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<RunnerRow | undefined> {
-  const { dispatcherId, ledger, log, metrics, tenants } = floor.options;
-  if (job.laneKey !== null) floor.laneChanged(job.laneKey);
-  if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) return undefined;
+async function bind(
+  { backends, floor, ghosts }: Settler,
+  runnerName: string,
+  job: JobRow,
+): Promise<RunnerRow | undefined> {
+  const { ledger, log, metrics, tenants } = floor.options;
   if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
-  const before = await ledger.runner(job.runnerName);
+  const before = await ledger.runner(runnerName);
   if (before === undefined) return undefined;
   const reach = reachOf(before, tenants.get(before.registration)?.registration.claim, job);
   if (reach !== 'covered') {
@@ -86,7 +112,7 @@ async function bind({ backends, floor, ghosts }: Settler, job: JobRow): Promise<
     log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
     return undefined;
   }
-  const after = await floor.tell(job.runnerName, {
+  const after = await floor.tell(runnerName, {
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
     jobKey: job.key,
     word: wordOn(before, job),

@@ -1,0 +1,65 @@
+/** What is done once a minute: reads that failed are tried again, jobs expire, what nobody needs is deleted. */
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
+import { MINUTE } from '../time-units.ts';
+import type { Backends } from './backends.ts';
+import type { Board } from './board.ts';
+import type { Doubts } from './doubts.ts';
+import type { Holds } from './holds.ts';
+import type { SweepSchedule } from './sweep-schedule.ts';
+import type { Verifier } from './verify.ts';
+
+const INTERVAL_MS = MINUTE;
+/** A job that still waits is read by id this often, so that a lost cancellation costs no runner for long. */
+const RECHECK_MS = 10 * MINUTE;
+const MAX_DISPUTES = 50;
+/** A registration reads fewer. */
+const MAX_UNCONFIRMED = 100;
+/** The GETs must leave most of GitHub's budget to the launches. */
+const MAX_RECHECKS = 100;
+const MAX_EXPIRED = 1000;
+
+export interface ChoresOptions {
+  readonly clock: Clock;
+  readonly ledger: Pick<
+    Ledger,
+    'deleteEmptyLanes' | 'disputedJobs' | 'expireJobs' | 'staleJobs' | 'unconfirmedJobs' | 'verifyStorage'
+  >;
+  readonly board: Board;
+  readonly backends: Backends;
+  readonly doubts: Doubts;
+  readonly holds: Holds;
+  readonly sweeps: SweepSchedule;
+  readonly verifier: Verifier;
+}
+
+export class Chores {
+  readonly #options: ChoresOptions;
+  #dueAtMs = 0;
+
+  constructor(options: ChoresOptions) {
+    this.#options = options;
+  }
+
+  get nextMs(): number {
+    return this.#dueAtMs;
+  }
+
+  async run(): Promise<void> {
+    const { backends, board, clock, doubts, holds, ledger, sweeps, verifier } = this.#options;
+    const now = clock.now();
+    if (now < this.#dueAtMs) return;
+    this.#dueAtMs = now + INTERVAL_MS;
+    await ledger.verifyStorage();
+    await backends.keepMemory();
+    // Most are read when the doubt arises; these are what is left of reads that failed.
+    for (const job of await ledger.disputedJobs(MAX_DISPUTES)) verifier.ask(job.key, job.registration);
+    for (const job of await ledger.unconfirmedJobs(MAX_UNCONFIRMED)) doubts.confirm(job);
+    for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, MAX_EXPIRED)) board.mark(laneKey);
+    for (const key of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) verifier.ask(key);
+    await ledger.deleteEmptyLanes();
+    for (const name of board.registrationsInUse()) sweeps.isActive(name);
+    holds.tidy();
+  }
+}

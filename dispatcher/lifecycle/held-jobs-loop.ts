@@ -1,0 +1,40 @@
+/** Held jobs whose time has come: one of each run asks for a runner again, or GitHub is asked for them again. */
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { SECOND } from '../time-units.ts';
+import type { Board } from './board.ts';
+import type { Verifier } from './verify.ts';
+
+/** Looked at in a pass. */
+export const MAX_HELD = 200;
+
+export interface HeldJobsOptions {
+  readonly clock: Clock;
+  readonly ledger: Pick<Ledger, 'nextProbeAt' | 'probeHeld' | 'unseenJobs'>;
+  readonly board: Board;
+  readonly verifier: Verifier;
+}
+
+export class HeldJobsLoop {
+  readonly #options: HeldJobsOptions;
+  #dueAtMs: number | null = null;
+
+  constructor(options: HeldJobsOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { board, clock, ledger, verifier } = this.#options;
+    this.#dueAtMs = await ledger.nextProbeAt();
+    const now = clock.now();
+    if (this.#dueAtMs === null || this.#dueAtMs > now) return;
+    for (const laneKey of await ledger.probeHeld(now, 'due', MAX_HELD)) board.mark(laneKey);
+    for (const key of await ledger.unseenJobs(now, MAX_HELD)) verifier.ask(key);
+    this.#dueAtMs = await ledger.nextProbeAt();
+  }
+
+  /** When the next held job may try, or is looked for again; undefined: none is held. */
+  get nextMs(): number | undefined {
+    return this.#dueAtMs === null ? undefined : Math.max(this.#dueAtMs, this.#options.clock.now() + SECOND);
+  }
+}

@@ -1,0 +1,232 @@
+/** Gives runners to the lanes that need them, as far as caps, backends and GitHub allow. */
+import { ulid } from '../clock.ts';
+import { defectFailure } from '../failure.ts';
+import { scopePath } from '../github/scope.ts';
+import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { newRunner } from '../ledger/new-runner.ts';
+import { SECOND } from '../time-units.ts';
+import type { Backends } from './backends.ts';
+import type { Board } from './board.ts';
+import type { Floor } from './floor.ts';
+import type { Holds } from './holds.ts';
+import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import type { LaunchPlaces } from './launch-places.ts';
+import { CREATING_MS } from './machine.ts';
+import { NextJobs } from './next-jobs.ts';
+import type { Permit, Permits } from './permits.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
+import { turnOf } from './replacement.ts';
+import type { Verifier } from './verify.ts';
+
+export interface LaunchLoopOptions
+  extends Pick<EngineOptions, 'clock' | 'dispatcherId' | 'incarnation' | 'log' | 'random' | 'tenants'> {
+  readonly floor: Floor;
+  readonly ledger: Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
+  readonly board: Board;
+  readonly permits: Permits;
+  readonly places: LaunchPlaces;
+  readonly backends: Backends;
+  readonly holds: Holds;
+  readonly verifier: Verifier;
+}
+
+/** A launch that has its name and its place, and whose row is to be written. */
+interface Planned {
+  readonly launch: Launch;
+  readonly tenant: Tenant;
+  readonly row: RunnerRow;
+  readonly reason: string;
+}
+
+export class LaunchLoop {
+  readonly #options: LaunchLoopOptions;
+  /** By runner. */
+  readonly #launches = new Map<string, Promise<void>>();
+  /** Lanes whose next launch waits for something of their own, and when to look again. */
+  readonly #blocked = new Map<string, { readonly reason: string; readonly untilMs: number }>();
+
+  constructor(options: LaunchLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Launches under way. */
+  get launching(): number {
+    return this.#launches.size;
+  }
+
+  /** They never reject. */
+  get underWay(): Iterable<Promise<void>> {
+    return this.#launches.values();
+  }
+
+  /** What the lane's next launch waits for of its own, such as the pause after many launches. */
+  blockedBy(laneKey: string): string | undefined {
+    return this.#blocked.get(laneKey)?.reason;
+  }
+
+  unblock(laneKey: string): void {
+    this.#blocked.delete(laneKey);
+  }
+
+  /** When lanes that wait for something of their own are looked at again, or a place will be free. */
+  *nextMs(): Generator<number | undefined> {
+    yield this.#options.places.nextFreeMs();
+    for (const { untilMs } of this.#blocked.values()) yield untilMs;
+  }
+
+  /** Launches until no lane may have a further runner. Resolves without waiting for the launches themselves. */
+  async run(): Promise<void> {
+    const { board, clock, floor, permits } = this.#options;
+    while (floor.working()) {
+      const now = clock.now();
+      for (const [laneKey, { untilMs }] of this.#blocked) if (untilMs <= now) this.#blocked.delete(laneKey);
+      const granted = await floor.counting.hold(async () => {
+        const grants = await permits.grant(new Set(this.#blocked.keys()));
+        await this.#use(grants);
+        return grants.length;
+      });
+      if (granted === 0) return;
+      await board.refresh(clock.now());
+    }
+  }
+
+  /**
+   * Every permit ends in a runner, in a blocked lane, or in a lane that is planned anew: so the loop above ends. The rows
+   * are written together; each launch begins when its row has been.
+   */
+  async #use(permits: readonly Permit[]): Promise<void> {
+    const { backends, floor, ledger } = this.#options;
+    const jobs = new NextJobs(ledger, permits);
+    const planned: Planned[] = [];
+    for (const permit of permits) {
+      if (!floor.working()) break;
+      const plan = await this.#plan(permit, jobs, planned);
+      if (plan !== undefined) planned.push(plan);
+    }
+    const written = await Promise.allSettled(planned.map(({ row, reason }) => ledger.createRunner(row, reason)));
+    const failures: unknown[] = [];
+    for (const [index, { launch, tenant }] of planned.entries()) {
+      const outcome = written[index];
+      if (outcome?.status === 'fulfilled') this.#begin(tenant, launch);
+      else {
+        backends.released(launch.runner);
+        failures.push(outcome?.reason);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
+    const { lane, backends: chosen } = permit;
+    const { backends, board, clock, dispatcherId, permits, random, tenants, verifier } = this.#options;
+    const tenant = tenants.get(lane.registration);
+    if (tenant === undefined || this.#blocked.has(lane.key)) return undefined;
+    const now = clock.now();
+    const job = await jobs.of(lane.key);
+    if (job === undefined) {
+      this.#blocked.set(lane.key, { reason: 'its jobs are being counted again', untilMs: now + SECOND });
+      board.mark(lane.key);
+      return undefined;
+    }
+    const turn = turnOf(job, now);
+    if (turn.kind === 'verify') {
+      verifier.ask(job.key, lane.registration, 'launch');
+      const reason = 'GitHub is asked whether its oldest job still waits';
+      this.#blocked.set(lane.key, { reason, untilMs: now + SECOND });
+      return undefined;
+    }
+    if (turn.kind === 'wait') {
+      this.#blocked.set(lane.key, { reason: turn.reason, untilMs: turn.untilMs });
+      return undefined;
+    }
+    const name = `${dispatcherId}-${ulid(now, random)}`;
+    const claimed = backends.claim(lane, chosen, name);
+    const places = await permits.withPlace(lane.registration, claimed, chosen[0], placesOf(planned, lane.registration));
+    const [backend] = places;
+    if (backend === undefined) {
+      backends.released(name);
+      const reason = 'another launch tries its backends again, and the others have no place';
+      this.#blocked.set(lane.key, { reason, untilMs: now + SECOND });
+      return undefined;
+    }
+    jobs.planned(lane.key, job.key);
+    const launch: Launch = { runner: name, createdAtMs: now, lane, backends: places };
+    const reason = `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`;
+    return { launch, tenant, reason, row: rowOf(launch, this.#options.incarnation, job.key) };
+  }
+
+  #begin(tenant: Tenant, launch: Launch): void {
+    const { board, places } = this.#options;
+    board.mark(launch.lane.key);
+    places.taken(launch.runner, launch.lane.registration);
+    this.#launches.set(launch.runner, this.#launch(tenant, launch));
+  }
+
+  /** Never rejects. */
+  async #launch(tenant: Tenant, launch: Launch): Promise<void> {
+    const { backends, floor, holds, log, places } = this.#options;
+    try {
+      await launchRunner(floor, tenant, backends, holds, launch);
+    } catch (error) {
+      if (!floor.ledgerFailed(error)) {
+        log.error('launch-broken', { runner: launch.runner, error });
+        await this.#abandon(launch.runner, error);
+      }
+    } finally {
+      this.#launches.delete(launch.runner);
+      places.left(launch.runner);
+      await this.#releaseUnstarted(launch.runner);
+      floor.laneChanged(launch.lane.key);
+      floor.wake();
+    }
+  }
+
+  /** Nothing is known of what it left behind. Where not even that can be written down, its deadline takes it up. */
+  async #abandon(name: string, cause: unknown): Promise<void> {
+    const { clock, floor, log } = this.#options;
+    try {
+      await floor.tell(name, { kind: 'launch-abandoned', failure: defectFailure(cause, clock.now()) });
+    } catch (error) {
+      if (!floor.ledgerFailed(error)) log.error('launch-not-recorded', { runner: name, error });
+    }
+  }
+
+  /** A runner whose container starts goes on trying the image; any other has told what it had to tell. */
+  async #releaseUnstarted(name: string): Promise<void> {
+    const { backends, ledger } = this.#options;
+    const runner = await ledger.runner(name).catch(() => undefined);
+    if (runner?.state !== 'starting') backends.released(name);
+  }
+}
+
+/** How many of a registration's places were taken by rows that are not written yet, by backend. */
+function placesOf(planned: readonly Planned[], registration: string): ReadonlyMap<string, number> {
+  const places = new Map<string, number>();
+  for (const { launch } of planned) {
+    const [backend] = launch.backends;
+    if (launch.lane.registration !== registration || backend === undefined) continue;
+    places.set(backend, (places.get(backend) ?? 0) + 1);
+  }
+  return places;
+}
+
+function rowOf({ backends, createdAtMs, lane, runner }: Launch, incarnation: string, forJobKey: string): RunnerRow {
+  return newRunner({
+    name: runner,
+    registration: lane.registration,
+    host: lane.host,
+    scope: scopePath(lane.scope),
+    runnerGroup: lane.runnerGroup,
+    laneKey: lane.key,
+    labels: lane.labels,
+    specHash: lane.specHash,
+    state: 'creating',
+    createdAtMs,
+    deadlineAtMs: createdAtMs + CREATING_MS,
+    nextCheckAtMs: createdAtMs + CREATING_MS,
+    incarnation,
+    backend: backends[0] ?? null,
+    instanceDeadlineAtMs: createdAtMs + LONGEST_LIFE_MS,
+    forJobKey,
+  });
+}

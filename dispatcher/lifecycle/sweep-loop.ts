@@ -1,0 +1,70 @@
+/** Compares each registration's instances and runners with the ledger when its turn has come. */
+import { defectFailure, placedWords } from '../failure.ts';
+import type { Backends } from './backends.ts';
+import type { Board } from './board.ts';
+import type { Floor } from './floor.ts';
+import type { GithubView } from './github-view.ts';
+import type { InstanceView } from './instance-view.ts';
+import type { OtherDispatchers } from './other-dispatchers.ts';
+import type { EngineOptions } from './ports.ts';
+import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
+import type { SweepSchedule } from './sweep-schedule.ts';
+import type { SweepTroubles } from './sweep-troubles.ts';
+
+export interface SweepLoopOptions extends Pick<EngineOptions, 'clock' | 'tenants'> {
+  readonly floor: Floor;
+  readonly board: Board;
+  readonly backends: Backends;
+  readonly instances: InstanceView;
+  readonly view: GithubView;
+  readonly others: OtherDispatchers;
+  readonly schedule: SweepSchedule;
+  readonly troubles: SweepTroubles;
+}
+
+export class SweepLoop {
+  readonly #options: SweepLoopOptions;
+  /** By registration. */
+  readonly #sweeps = new Map<string, Promise<void>>();
+
+  constructor(options: SweepLoopOptions) {
+    this.#options = options;
+  }
+
+  /** They never reject. */
+  get underWay(): Iterable<Promise<void>> {
+    return this.#sweeps.values();
+  }
+
+  /** Starts the sweeps whose turn it is. */
+  run(): void {
+    for (const name of this.#options.schedule.take()) this.#sweeps.set(name, this.#sweep(name));
+  }
+
+  /** Never rejects. */
+  async #sweep(name: string): Promise<void> {
+    const { backends, board, clock, floor, instances, others, schedule, tenants, troubles, view } = this.#options;
+    const tenant = tenants.get(name);
+    let failures: readonly string[] = ['the sweep broke: see the log'];
+    try {
+      if (tenant !== undefined) {
+        const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
+        const listed = await sweepInstances(floor, tenant, backends, instances, others);
+        failures = listed.failures.map(({ failure }) => placedWords(failure));
+        troubles.record(name, 'backend', listed.failures);
+        if (schedule.withGithub(name) && floor.working()) {
+          troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
+        }
+      }
+      floor.states.well('sweep-broken', { registration: name });
+    } catch (error) {
+      if (!floor.ledgerFailed(error)) {
+        floor.states.failed('sweep-broken', { registration: name }, defectFailure(error, clock.now()), { error });
+      }
+    } finally {
+      this.#sweeps.delete(name);
+      schedule.done(name, failures);
+      floor.wake();
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/** Looks at each runner when its time has come: observes it, or takes the next step of its drain. */
+import { defectFailure } from '../failure.ts';
+import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { SECOND } from '../time-units.ts';
+import { drainRunner } from './drain.ts';
+import { type Observers, observeRunner } from './observe.ts';
+import type { EngineOptions } from './ports.ts';
+import { VisitPlaces } from './visit-places.ts';
+
+/** Runners looked at side by side. */
+const VISITS_AT_ONCE = 512;
+/** Of them started in a pass. */
+const VISITS_A_PASS = 64;
+
+export interface VisitLoopOptions extends Observers, Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
+  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'runnersDue'>;
+}
+
+export class VisitLoop {
+  readonly #options: VisitLoopOptions;
+  /** By runner. */
+  readonly #visits = new Map<string, Promise<void>>();
+  readonly #places: VisitPlaces;
+
+  constructor(options: VisitLoopOptions) {
+    this.#options = options;
+    this.#places = new VisitPlaces(options.tenants);
+  }
+
+  get visiting(): number {
+    return this.#visits.size;
+  }
+
+  /** They never reject. */
+  get underWay(): Iterable<Promise<void>> {
+    return this.#visits.values();
+  }
+
+  /** Starts the visits that are due and have a place. Resolves without waiting for them. */
+  async run(): Promise<void> {
+    const { clock, floor, ledger } = this.#options;
+    if (this.visiting >= VISITS_AT_ONCE) return;
+    // Those that are being looked at stay due.
+    const limit = VISITS_A_PASS + this.visiting;
+    const due = await ledger.runnersDue(clock.now(), limit, this.#places.full());
+    // Where those of one tenant or backend filled its places, the others are further back.
+    if (this.#start(due) && due.length === limit) floor.wake();
+  }
+
+  /** When to run again; null: when a visit ends. Runners under visit are overdue by nature. */
+  async nextMs(): Promise<number | null> {
+    const { clock, ledger } = this.#options;
+    if (this.visiting >= VISITS_AT_ONCE) return null;
+    const next = await ledger.nextCheckAt();
+    return next !== null && next <= clock.now() && this.visiting > 0 ? clock.now() + SECOND : next;
+  }
+
+  /** Answers whether any was started. */
+  #start(due: readonly RunnerRow[]): boolean {
+    let started = false;
+    for (const runner of due) {
+      if (this.visiting >= VISITS_AT_ONCE || !this.#options.floor.working()) break;
+      if (this.#visits.has(runner.name) || !this.#places.hasRoom(runner)) continue;
+      this.#places.taken(runner);
+      this.#visits.set(runner.name, this.#visit(runner));
+      started = true;
+    }
+    return started;
+  }
+
+  /** Never rejects. */
+  async #visit(runner: RunnerRow): Promise<void> {
+    const { clock, floor, verifier, view } = this.#options;
+    try {
+      if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
+      else await observeRunner(this.#options, runner);
+      floor.states.well('visit-failed', { runner: runner.name });
+    } catch (error) {
+      if (!floor.ledgerFailed(error)) {
+        const failure = defectFailure(error, clock.now());
+        floor.states.failed('visit-failed', { runner: runner.name }, failure, { state: runner.state, error });
+        await this.#postpone(runner.name, error);
+      }
+    } finally {
+      this.#visits.delete(runner.name);
+      this.#places.left(runner);
+      floor.wake();
+    }
+  }
+
+  async #postpone(name: string, cause: unknown): Promise<void> {
+    const { clock, floor, log } = this.#options;
+    try {
+      await floor.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
+    } catch (error) {
+      if (!floor.ledgerFailed(error)) log.error('visit-not-recorded', { runner: name, error });
+    }
+  }
+}

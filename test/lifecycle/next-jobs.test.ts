@@ -1,0 +1,52 @@
+import { expect } from 'chai';
+import type { Waiting } from '../../dispatcher/ledger/ledger.ts';
+import { NextJobs } from '../../dispatcher/lifecycle/next-jobs.ts';
+
+function waiting(key: string, planned: number): Waiting {
+  return {
+    ...{ key, host: 'github.com', owner: 'acme', repository: 'web', jobId: 1, planned, launches: planned },
+    ...{ lastLaunchAtMs: null, stolen: 0, passedOver: 0, probing: false, verifiedAtMs: null },
+    ...{ statusSinceMs: 0, disputed: false },
+  };
+}
+
+async function keys(jobs: NextJobs, launches: number): Promise<readonly (string | undefined)[]> {
+  const found: (string | undefined)[] = [];
+  for (let index = 0; index < launches; index += 1) {
+    const job = await jobs.of('lane');
+    found.push(job?.key);
+    if (job !== undefined) jobs.planned('lane', job.key);
+  }
+  return found;
+}
+
+describe('which job each launch of a pass is for', () => {
+  const permits = Array.from({ length: 4 }, () => ({ lane: { key: 'lane' } }));
+
+  it('is another one each time, as long as there are others with as few runners planned', async () => {
+    const ledger = { waitingJobs: async () => [waiting('a', 0), waiting('b', 0), waiting('c', 1)] };
+    expect(await keys(new NextJobs(ledger, permits), 4)).to.deep.equal(['a', 'b', 'a', 'b']);
+  });
+
+  it('asks the ledger once a lane, for as many as may be launched', async () => {
+    const asked: (readonly [string, number])[] = [];
+    const ledger = {
+      waitingJobs: async (laneKey: string, limit: number) => {
+        asked.push([laneKey, limit]);
+        return [waiting('a', 0)];
+      },
+    };
+    expect(await keys(new NextJobs(ledger, permits), 2)).to.deep.equal(['a', 'a']);
+    expect(asked).to.deep.equal([['lane', 4]]);
+  });
+
+  it('is none where the lane has none', async () => {
+    expect(await keys(new NextJobs({ waitingJobs: async () => [] }, permits), 1)).to.deep.equal([undefined]);
+  });
+
+  it('tells how many runners the pass has planned for it', async () => {
+    const jobs = new NextJobs({ waitingJobs: async () => [waiting('a', 1)] }, permits);
+    jobs.planned('lane', (await jobs.of('lane'))?.key ?? '');
+    expect((await jobs.of('lane'))?.planned).to.equal(2);
+  });
+});
