@@ -32,7 +32,7 @@ export class DeliveryRates {
   /** Until there is room for one; whole, at least 1. */
   retryAfterSeconds(endpoint: string): number {
     const missing = 1 - this.#fill(endpoint).tokens;
-    return Math.min(60, Math.max(1, Math.ceil((missing * 60) / this.#perMinute)));
+    return Math.max(1, Math.ceil((missing * 60) / this.#perMinute));
   }
 
   /** Endpoints come from the configuration, so that their number is bounded. */

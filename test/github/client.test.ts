@@ -272,6 +272,14 @@ describe('the GitHub client', () => {
     });
   });
 
+  it('reads one runner anew each time: only lists, which are long, are kept', async () => {
+    script = () => ({ body: runnerReply(7, 'shr-7'), headers: { etag: '"v1"' } });
+    const { github } = clientOf(server.apiUrl);
+    await github.getRunner(acme, 7, 'verify');
+    await github.getRunner(acme, 7, 'verify');
+    expect(server.asked.map((one) => one.headers['if-none-match'])).to.deep.equal([undefined, undefined]);
+  });
+
   describe('reading a job', () => {
     const job = {
       id: 11,

@@ -79,6 +79,18 @@ describe('the deliveries of one tenant', () => {
     expect(taken()).to.equal(0);
   });
 
+  it('may come again when there is room for one, to the second, and not at once', () => {
+    let nowMs = 0;
+    const clock = { now: () => nowMs, after: () => () => {} };
+    const few = new DeliveryRates(clock, 2);
+    const many = new DeliveryRates(clock, 600);
+    while (few.take('one'));
+    while (many.take('one'));
+    expect([few.retryAfterSeconds('one'), many.retryAfterSeconds('one')]).to.deep.equal([30, 1]);
+    nowMs += 15_000;
+    expect([few.retryAfterSeconds('one'), many.retryAfterSeconds('one')]).to.deep.equal([15, 1]);
+  });
+
   it('that wait for the ledger leave places to the other, and half of each group', async () => {
     const claim = { kind: 'user', user: 'Codertocat' } as const;
     const registrations = [
