@@ -23,13 +23,11 @@ export function writeOpenRuns(open: OpenRuns): string {
   return JSON.stringify({ version: 1, runs });
 }
 
-/** What another version wrote, or what is damaged, is as good as nothing: the lists are read anyway. */
+/** Undefined, what another version wrote, and what is damaged are as good as nothing: the lists are read anyway. */
 export function readOpenRuns(text: string | undefined): OpenRuns {
-  if (text === undefined) return new Map();
   try {
-    const parsed = stored.safeParse(JSON.parse(text));
-    if (!parsed.success) return new Map();
-    return new Map(Object.entries(parsed.data.runs).map(([repository, ids]) => [repository, new Map(ids)]));
+    const { runs } = stored.parse(JSON.parse(text ?? ''));
+    return new Map(Object.entries(runs).map(([repository, ids]) => [repository, new Map(ids)]));
   } catch {
     return new Map();
   }

@@ -10,7 +10,8 @@ describe('what the poller remembers of open runs', () => {
       [16_123_456_789, 0],
       [16_123_456_790, 2],
     ]);
-    const api = runsFrom(7_000_000_001, 1);
+    // The first run of a fresh server.
+    const api = runsFrom(1, 1);
     const text = writeOpenRuns(new Map([['acme/web', web] as const, ['acme/api', api] as const]));
     expect(text).to.equal(writeOpenRuns(new Map([['acme/api', api] as const, ['acme/web', web] as const])));
     expect([...readOpenRuns(text)]).to.deep.equal([
@@ -19,7 +20,8 @@ describe('what the poller remembers of open runs', () => {
     ]);
   });
 
-  it('is nothing where another version wrote it, or a part of it cannot be', () => {
+  it('is nothing where there is nothing, another version wrote it, or a part of it cannot be', () => {
+    expect(readOpenRuns(undefined).size).to.equal(0);
     for (const text of [
       '{"version":2,"runs":{"acme/web":[[1,0]]}}',
       '{"version":1,"runs":{"acme/web":[[0,0]]}}',
@@ -27,6 +29,12 @@ describe('what the poller remembers of open runs', () => {
     ]) {
       expect(readOpenRuns(text).size, text).to.equal(0);
     }
+  });
+
+  it('ends with the run that fills it', () => {
+    const sizes = [4_999, 1, 10];
+    const kept = bounded(new Map(sizes.map((size, index) => [`acme/${index}`, runsFrom(1, size)])));
+    expect([...kept.values()].map(({ size }) => size)).to.deep.equal([4_999, 1]);
   });
 
   it('is bounded at 5,000 runs of a registration: the first repositories whole, then as many as there is room for', () => {

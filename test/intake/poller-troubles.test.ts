@@ -229,9 +229,9 @@ describe('the poller, beside what is wrong', () => {
       listed = list();
       const poller = pollerOf();
       await house.pass(poller);
-      expect(statusOf(poller).problems.join()).to.include(
-        "acme: the App's installation for acme lists no repositories",
-      );
+      expect(statusOf(poller).problems).to.deep.equal([
+        "acme: the App's installation for acme lists no repositories: give the App access to those whose jobs are to run here",
+      ]);
     });
 
     it('is polled on when one entry of the list cannot be read, which is said (11c)', async () => {
@@ -240,6 +240,52 @@ describe('the poller, beside what is wrong', () => {
       await house.pass(poller);
       expect(await house.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems).to.deep.equal(['acme: 1 entry of its repositories cannot be read']);
+    });
+  });
+
+  describe('an organization of an enterprise', () => {
+    const claim: Claim = { kind: 'enterprise', enterprise: 'big', organizations: ['gone', 'acme'] };
+
+    it('that was renamed is named with the field to change, and the others are polled', async () => {
+      house.answerWith(({ path }) =>
+        path === '/orgs/gone/repos'
+          ? { body: [repositoryOf('elsewhere/api'), repositoryOf('elsewhere/site')] }
+          : undefined,
+      );
+      const poller = house.poller({ claim });
+      expect(await house.pass(poller)).to.equal(true);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).problems).to.deep.equal([
+        'gone: the token lists 2 repositories, none of owner gone (elsewhere): was it renamed? Change `organizations`',
+      ]);
+    });
+
+    it('of which the token sees nothing is named with the cure', async () => {
+      house.answerWith(({ path }) => (path === '/orgs/gone/repos' ? { body: [] } : undefined));
+      const poller = house.poller({ claim });
+      await house.pass(poller);
+      expect(statusOf(poller).problems).to.deep.equal([
+        'gone: the token lists no repositories: give it access to those whose jobs are to run here',
+      ]);
+    });
+
+    it('that the token may not see is named, and the others are polled', async () => {
+      house.answerWith(({ path }) =>
+        path === '/orgs/gone/repos' ? { status: 404, body: { message: 'Not Found' } } : undefined,
+      );
+      const poller = house.poller({ claim });
+      expect(await house.pass(poller)).to.equal(true);
+      expect(await house.statusOf(11)).to.equal('queued');
+      expect(statusOf(poller).troubles).to.have.length(1);
+      expect(statusOf(poller).troubles[0]).to.include({ about: 'gone', kind: 'not-found' });
+    });
+
+    it('ends the pass when the token itself is refused', async () => {
+      house.answerWith(() => ({ status: 401, body: { message: 'Bad credentials' } }));
+      const poller = house.poller({ claim });
+      expect(await house.pass(poller)).to.equal(false);
+      expect(statusOf(poller).failure).to.include('Bad credentials');
+      expect(asked('/orgs/acme')).to.equal(0);
     });
   });
 

@@ -84,6 +84,31 @@ describe('the poller', () => {
     expect(asked('/repos/acme/web/actions/runs/1/jobs')).to.equal(reads);
   });
 
+  it('forgets a run that was deleted, which is no trouble', async () => {
+    house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+    const poller = house.poller();
+    await house.pass(poller);
+    house.runs.set('web', []);
+    expect(await house.pass(poller)).to.equal(true);
+    expect(statusOf(poller)).to.deep.include({ openRuns: 0, problems: [] });
+  });
+
+  for (const [visibility, isPrivate] of [
+    ['private', true],
+    ['public', false],
+  ] as const) {
+    it(`takes a repository for ${visibility} by \`private\` alone, where the server says no more`, async () => {
+      house.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
+      house.answerWith(({ path }) =>
+        path === '/orgs/acme/repos'
+          ? { body: [{ name: 'web', owner: { login: 'acme' }, private: isPrivate }] }
+          : undefined,
+      );
+      await house.pass(house.poller());
+      expect((await house.ledger.jobsWithId(11))[0]?.visibility).to.equal(visibility);
+    });
+  }
+
   it('knows after a restart which runs were open before it', async () => {
     const ending = run(1, 'queued', [11, 'queued']);
     house.runs.set('web', [ending]);
