@@ -9,7 +9,8 @@ import { type Harness, type Lacks, type Program, programs, testHost } from './ha
 const lacks: Lacks = {
   'memory-limit': 'processes share the memory of the machine',
   'looks-up-images': 'there are none, a program of this machine runs',
-  'a-service': 'there is none: the operating system answers',
+  'a-service':
+    'there is none that could be silent, refuse in words or be stood in for: the operating system answers each call, with codes alone; see test/providers/process',
 };
 
 describeConformance('process', lacks, async (): Promise<Harness> => {

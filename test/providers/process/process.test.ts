@@ -6,6 +6,7 @@ import {
   readdir,
   readFile,
   readlink,
+  rename,
   rm,
   stat,
   symlink,
@@ -17,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import processModule from '../../../providers/process/index.ts';
-import type { Instance, LaunchRequest, Provider } from '../../../providers/provider.ts';
+import { type Instance, type LaunchRequest, type Provider, ProviderError } from '../../../providers/provider.ts';
 import { isProcessAlive, testHost } from '../../conformance/harness.ts';
 
 describe('provider process', () => {
@@ -295,6 +296,39 @@ describe('provider process', () => {
     const engine = (await here.check()).find(({ subject }) => subject === 'engine');
     expect(engine?.message).to.equal(`Linux with /proc, ${size?.replace(' and', ',')}`);
   });
+
+  for (const [code, kind, refuse] of [
+    ['ELOOP', 'transient', async () => await symlink(root, root)],
+    ['EACCES', 'unauthorized', async () => await mkdir(root, { mode: 0 })],
+  ] as const) {
+    it(`takes no folder that the system refuses with ${code} for an empty one`, async function () {
+      // The superuser may enter every folder.
+      if (code === 'EACCES' && process.getuid?.() === 0) this.skip();
+      await provider.launch(request('d1-a'));
+      const away = `${root}-away`;
+      await rename(root, away);
+      await refuse();
+      const ref = { name: 'd1-a' };
+      const calls = {
+        inspect: () => provider.inspect(ref),
+        logs: () => provider.logs(ref),
+        stop: () => provider.stop(ref),
+        list: () => provider.list({ dispatcher: 'd1' }),
+        launch: () => provider.launch(request('d1-b')),
+      };
+      const outcomes: Record<string, string> = {};
+      for (const [what, call] of Object.entries(calls)) {
+        outcomes[what] = await call().then(
+          (answer) => `answered ${JSON.stringify(answer)}`,
+          (error: unknown) => (error instanceof ProviderError ? error.kind : String(error)),
+        );
+      }
+      await rm(root, { recursive: true, force: true });
+      await rename(away, root);
+      expect(outcomes).to.deep.equal({ inspect: kind, logs: kind, stop: kind, list: kind, launch: kind });
+      expect(await provider.inspect(ref)).to.include({ state: 'running' });
+    });
+  }
 
   it('says in check what is wrong with the command and the folder', async () => {
     const bad = (await create(['no-such-program-at-all']).check()).filter((finding) => !finding.ok);
