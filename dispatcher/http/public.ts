@@ -191,6 +191,10 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     response.setHeader('connection', 'close');
     answer(response, result);
     response.once('finish', () => request.socket.destroy());
+    // What the system has not taken by now waits for a sender that reads no answers: it would keep a connection that is not counted.
+    setImmediate(() => {
+      if (request.socket.writableLength > 0) request.socket.destroy();
+    });
     request.pause();
   }
 

@@ -2,7 +2,8 @@
  * What strangers can send to the public listener, with its production limits, on real sockets. Meanwhile GitHub delivers,
  * from the same address: behind an ingress everybody has one.
  */
-import { connect, type Socket } from 'node:net';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { connect, Socket } from 'node:net';
 import { expect } from 'chai';
 import { exampleBody, type House, nextGuid, openHouse, sign } from '../intake/reception.ts';
 
@@ -266,5 +267,35 @@ describe('strangers at the public listener', function () {
     for (const other of others) other.destroy();
     expect(said).to.match(/^HTTP\/1\.1 503 /);
     expect(said.toLowerCase()).to.include('retry-after: ').and.include('connection: close');
+  });
+
+  it('lose their connection when their half request gives way and they have read no answer', async () => {
+    house = await openHouse({ publicLimits: { maxUnfinishedPerAddress: 2 } });
+    let begun = 0;
+    const onRequest = (message: unknown) => {
+      begun += 1;
+      if (typeof message !== 'object' || message === null || !('socket' in message)) return;
+      if (!(message.socket instanceof Socket)) return;
+      // As if the system took no more bytes for a sender that does not read; megabytes of answers, in truth.
+      message.socket.cork();
+      Object.assign(message.socket, { uncork() {} });
+    };
+    subscribe('http.server.request.start', onRequest);
+    try {
+      const socket = connect(house.port, '127.0.0.1').resume();
+      socket.on('error', () => {});
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      for (const request of [`${unsigned}{}`, `${claimed('workflow_job', 20_000)}{`]) {
+        const before = begun;
+        socket.write(request);
+        while (begun === before) await new Promise((resolve) => setImmediate(resolve));
+      }
+      const others = [0, 1].map(() => connect(house.port, '127.0.0.1').on('error', () => {}));
+      await closed;
+      for (const other of others) other.destroy();
+      expect(house.losses.map(({ cause }) => cause)).to.deep.equal(['connections']);
+    } finally {
+      unsubscribe('http.server.request.start', onRequest);
+    }
   });
 });
