@@ -11,6 +11,7 @@ import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
 import { createCountedServer } from './pipelines.ts';
+import { SharedLook } from './shared-look.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -52,6 +53,9 @@ const defaultAdminLimits: AdminLimits = {
   keepAliveMs: 5_000,
 };
 
+/** Open to all, and each look writes to the ledger: strangers must not choose how often. */
+const READINESS_KEPT_MS = 1_000;
+
 export interface AdminListener {
   /**
    * Port 0 takes a free one; answers the port. Rejects with the system's error (such as EADDRINUSE), and with
@@ -65,6 +69,7 @@ export interface AdminListener {
 export function createAdminListener(options: AdminListenerOptions): AdminListener {
   const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
   const door = new AdminDoor(options, limits);
+  const readiness = new SharedLook({ clock: options.clock, keptMs: READINESS_KEPT_MS }, () => options.readiness());
   const server = createCountedServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -73,7 +78,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: 1_000,
     },
-    adminApp(options, limits, door),
+    adminApp(options, { limits, door, readiness }),
   );
   server.timeout = limits.answerTimeoutMs + limits.requestTimeoutMs;
   server.on('connection', (socket) => door.arrive(socket));
@@ -97,6 +102,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
     },
     close(withinMs) {
       door.close();
+      readiness.close();
       return new Promise((resolve) => {
         const cancel = options.clock.after(withinMs, () => server.closeAllConnections());
         server.close(() => {
@@ -108,7 +114,13 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
   };
 }
 
-function adminApp(options: AdminListenerOptions, limits: AdminLimits, door: AdminDoor) {
+interface AdminAppParts {
+  readonly limits: AdminLimits;
+  readonly door: AdminDoor;
+  readonly readiness: SharedLook<Readiness>;
+}
+
+function adminApp(options: AdminListenerOptions, { limits, door, readiness }: AdminAppParts) {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -119,15 +131,10 @@ function adminApp(options: AdminListenerOptions, limits: AdminLimits, door: Admi
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
-  // Open to all, and it touches the ledger: simultaneous requests share one look.
-  let looking: ReturnType<typeof options.readiness> | undefined;
   const mayReadAll = accessOf(options.token, door);
   app.get('/readyz', async (request, response) => {
     const holdsToken = await mayReadAll(request);
-    looking ??= options.readiness().finally(() => {
-      looking = undefined;
-    });
-    const { ready, reasons, problems = [], details = [] } = await looking;
+    const { ready, reasons, problems = [], details = [] } = await readiness.ask();
     const untold = `${details.length} ${details.length === 1 ? 'problem' : 'problems'} of registrations: the admin token shows what they are`;
     const told = holdsToken ? details : details.length === 0 ? [] : [untold];
     const all = [...problems, ...told];

@@ -45,6 +45,29 @@ describe('admin listener', () => {
       expect([ready.status, await ready.json()]).to.deep.equal([200, { ready: true, reasons: [] }]);
     });
 
+    it('looks once for everyone who asks within a second, and again for those who ask later', async () => {
+      let looks = 0;
+      const later: (() => void)[] = [];
+      await open({
+        clock: {
+          now: () => 0,
+          after(ms, action) {
+            if (ms === 1_000) later.push(action);
+            return () => {};
+          },
+        },
+        readiness: async () => {
+          looks += 1;
+          return { ready: true, reasons: [] };
+        },
+      });
+      for (let index = 0; index < 5; index += 1) await fetch(`${house.url}/readyz`);
+      expect([looks, later.length]).to.deep.equal([1, 1]);
+      later[0]?.();
+      await fetch(`${house.url}/readyz`);
+      expect(looks).to.equal(2);
+    });
+
     it('stays alive while not ready, and says why', async () => {
       await open();
       house.say.ready = false;

@@ -1,0 +1,34 @@
+/** An answer that everyone may ask for, and that costs something to find. */
+import type { Clock } from '../clock.ts';
+
+/** Shared by those who ask while it is found, and for a while after. */
+export class SharedLook<T> {
+  readonly #clock: Pick<Clock, 'after'>;
+  readonly #keptMs: number;
+  readonly #look: () => Promise<T>;
+  #current: Promise<T> | undefined;
+  #cancel: (() => void) | undefined;
+
+  constructor(
+    { clock, keptMs }: { readonly clock: Pick<Clock, 'after'>; readonly keptMs: number },
+    look: () => Promise<T>,
+  ) {
+    this.#clock = clock;
+    this.#keptMs = keptMs;
+    this.#look = look;
+  }
+
+  /** Rejects as the look does; a failure is kept as long as an answer. */
+  ask(): Promise<T> {
+    this.#current ??= this.#look().finally(() => {
+      this.#cancel = this.#clock.after(this.#keptMs, () => {
+        this.#current = undefined;
+      });
+    });
+    return this.#current;
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+}
