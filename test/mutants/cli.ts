@@ -1,11 +1,9 @@
 #!/usr/bin/env node
 /** `npm run mutants`: breaks the core in small ways, and tells which ones no test notices. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { z } from 'zod';
 import { Stream } from '../simulation/random.ts';
 import { equivalents } from './equivalent.ts';
 import { applied, type Mutation, mutationsOf } from './mutations.ts';
@@ -30,11 +28,11 @@ the original belongs into test/mutants/equivalent.ts, with the reason.`;
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const NODE = process.execPath;
-const MOCHA = join(ROOT, 'node_modules', '.bin', 'mocha');
 const SIMULATED: ReadonlySet<string> = new Set(['lifecycle', 'ledger', 'admission']);
 /** A test that takes so many times as long as without the mutation does not end. */
 const PATIENCE = 5;
 const LEAST_PATIENCE_MS = 30_000;
+const BASELINE_PATIENCE_MS = 15 * 60_000;
 
 interface Trial {
   readonly file: string;
@@ -136,64 +134,42 @@ async function tryAll(trials: readonly Trial[], workers: number, seeds: number):
 /** What each thing takes without a mutation, measured once: many files share their tests. */
 interface Pace {
   /** By spec file. */
-  readonly specs: ReadonlyMap<string, number>;
-  /** Until the first test runs. */
-  readonly startMs: number;
+  readonly specs: Readonly<Record<string, number>>;
   readonly rest: readonly Stage[];
 }
 
 /** Runs everything of the room once without a mutation, to know how long it takes and that it passes. */
 async function measure(bench: Bench, room: string, seeds: number): Promise<Pace> {
-  const { specs, startMs } = await measureSpecs(bench, await specsOf(bench.folder, room));
-  const rest = [
-    await measured(bench, { kind: 'types', words: [join(ROOT, 'node_modules', '.bin', 'tsc'), '--noEmit'] }),
-  ];
+  const specs = await specsOf(bench.folder, room);
+  const ran = await bench.runSpecs({ specs: [...specs] }, BASELINE_PATIENCE_MS);
+  if (ran?.passed !== true) throw new Error(`without any mutation a test fails: npm test -- ${specs.join(' ')}`);
+  const rest = [await measured(bench, 'types', [join(ROOT, 'node_modules', '.bin', 'tsc'), '--noEmit'])];
   if (SIMULATED.has(room) && seeds > 0) {
     const words = [NODE, 'test/simulation/cli.ts', '--seeds', String(seeds), '--from', '1'];
-    rest.push(await measured(bench, { kind: 'tests', words }));
+    rest.push(await measured(bench, 'tests', words));
   }
-  return { specs, startMs, rest };
+  return { specs: ran.durations, rest };
 }
 
-const mochaReport = z.object({
-  stats: z.object({ duration: z.number() }),
-  tests: z.array(z.object({ file: z.string(), duration: z.number().default(0) })),
-});
-
-async function measureSpecs(bench: Bench, specs: readonly string[]): Promise<Pick<Pace, 'specs' | 'startMs'>> {
-  const folder = await mkdtemp(join(tmpdir(), 'shr-pace-'));
-  try {
-    const path = join(folder, 'report.json');
-    const reporter = ['--reporter', 'json', '--reporter-option', `output=${path}`];
-    const { timeoutMs } = await measured(bench, { kind: 'tests', words: [NODE, MOCHA, ...reporter, ...specs] });
-    const { stats, tests } = mochaReport.parse(JSON.parse(await readFile(path, 'utf8')));
-    const durations = new Map<string, number>();
-    for (const { file, duration } of tests) {
-      const spec = relative(bench.folder, file);
-      durations.set(spec, (durations.get(spec) ?? 0) + duration);
-    }
-    return { specs: durations, startMs: Math.max(0, timeoutMs / PATIENCE - stats.duration) };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+async function measured(bench: Bench, kind: 'types' | 'tests', words: readonly string[]): Promise<Stage> {
+  const startedAt = Date.now();
+  const outcome = await execute(bench.folder, words, BASELINE_PATIENCE_MS);
+  if (outcome !== 'passed') throw new Error(`without any mutation this ${outcome}: ${words.join(' ')}`);
+  return { kind, words, timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * (Date.now() - startedAt)) };
 }
 
 /** The quickest tests first: most mutations are noticed by several. */
-async function stagesFor(bench: Bench, file: string, { specs, startMs, rest }: Pace): Promise<readonly Stage[]> {
-  const took = (spec: string) => specs.get(spec) ?? 0;
+async function stagesFor(bench: Bench, file: string, { specs, rest }: Pace): Promise<readonly Stage[]> {
+  const took = (spec: string) => specs[spec] ?? 0;
   const tests = (await specsFor(bench.folder, file)).map((group): Stage => {
-    const words = [NODE, MOCHA, '--bail', ...[...group].sort((a, b) => took(a) - took(b))];
-    const totalMs = group.reduce((sum, spec) => sum + took(spec), startMs);
-    return { kind: 'tests', words, timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * totalMs) };
+    const totalMs = group.reduce((sum, spec) => sum + took(spec), 0);
+    return {
+      kind: 'specs',
+      specs: [...group].sort((a, b) => took(a) - took(b)),
+      timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * totalMs),
+    };
   });
   return [...tests, ...rest];
-}
-
-async function measured(bench: Bench, stage: Omit<Stage, 'timeoutMs'>): Promise<Stage> {
-  const startedAt = Date.now();
-  const outcome = await execute(bench.folder, stage.words, 15 * 60_000);
-  if (outcome !== 'passed') throw new Error(`without any mutation this ${outcome}: ${stage.words.join(' ')}`);
-  return { ...stage, timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * (Date.now() - startedAt)) };
 }
 
 function isSame(known: (typeof equivalents)[number], { file, mutation }: Trial): boolean {

@@ -82,4 +82,32 @@ export const equivalents: readonly Equivalent[] = [
     to: '10',
     why: 'A comparator counts by its sign alone.',
   },
+  {
+    file: 'dispatcher/lifecycle/replacement.ts',
+    code: 'const readSince = job.verifiedAtMs !== null && job.verifiedAtMs > (job.lastLaunchAtMs ?? 0);',
+    from: '0',
+    to: '1',
+    why: 'a job that was never launched for was read in the first millisecond of 1970',
+  },
+  {
+    file: 'dispatcher/lifecycle/drain.ts',
+    code: 'const STEPS_A_VISIT = 6;',
+    from: '6',
+    to: '60',
+    why: 'a bound that is not reached: a runner has fewer things than that to be rid of',
+  },
+  {
+    file: 'dispatcher/lifecycle/holds.ts',
+    code: 'if (isOn(hold, now) && (earliest === undefined || hold.untilMs < earliest)) earliest = hold.untilMs;',
+    from: '<',
+    to: '<=',
+    why: 'the least of equal numbers is the same number',
+  },
+  {
+    file: 'dispatcher/lifecycle/planner.ts',
+    code: 'if (borrower.missing === 0) break;',
+    from: 'borrower.missing === 0',
+    to: 'false',
+    why: 'it borrows nothing from the lenders behind, which only takes longer',
+  },
 ];

@@ -1,8 +1,23 @@
 /** Copies of the tree in which one mutation at a time is tried. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { z } from 'zod';
+
+/** What a test loop is asked. `text`: what the file `path` holds instead, for this run. Paths are relative to its folder. */
+export const order = z.object({
+  specs: z.array(z.string()),
+  change: z.object({ path: z.string(), text: z.string() }).optional(),
+});
+export type Order = z.infer<typeof order>;
+
+export const outcome = z.object({
+  passed: z.boolean(),
+  /** What the tests of each spec file took, in milliseconds. */
+  durations: z.record(z.string(), z.number()),
+});
+export type Outcome = z.infer<typeof outcome>;
 
 /** `timeout`: the tests did not end, which is noticed too. */
 export type Verdict = 'killed' | 'timeout' | 'types' | 'survived';
@@ -11,14 +26,18 @@ export interface Bench {
   readonly folder: string;
   /** Answers at the first test that fails. */
   judge(file: string, mutated: string, original: string, stages: readonly Stage[]): Promise<Verdict>;
+  /** Undefined: not done in time. */
+  runSpecs(order: Order, timeoutMs: number): Promise<Outcome | undefined>;
   close(): Promise<void>;
 }
 
-export interface Stage {
-  readonly kind: 'tests' | 'types';
-  readonly words: readonly string[];
-  readonly timeoutMs: number;
-}
+export type Stage = { readonly timeoutMs: number } & (
+  | { readonly kind: 'specs'; readonly specs: readonly string[] }
+  | { readonly kind: 'types' | 'tests'; readonly words: readonly string[] }
+);
+
+/** Modules stay in memory once they are loaded. */
+const RUNS_A_PROCESS = 50;
 
 /** Every tracked file is copied; the dependencies and the API descriptions are linked. */
 export async function openBench(root: string, files: readonly string[]): Promise<Bench> {
@@ -31,13 +50,47 @@ export async function openBench(root: string, files: readonly string[]): Promise
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   await symlink(join(root, '..', 'shared'), join(parent, 'shared'));
 
+  let loop: { readonly child: ChildProcess; runs: number } | undefined;
+
+  function endLoop(): void {
+    loop?.child.kill('SIGKILL');
+    loop = undefined;
+  }
+
+  async function runSpecs(order: Order, timeoutMs: number): Promise<Outcome | undefined> {
+    if (loop !== undefined && loop.runs >= RUNS_A_PROCESS) endLoop();
+    loop ??= { child: fork(join(import.meta.dirname, 'test-loop.ts'), { cwd: folder, stdio: 'ignore' }), runs: 0 };
+    loop.runs += 1;
+    const { child } = loop;
+    const answer = await new Promise<unknown>((resolve) => {
+      const end = setTimeout(resolve, timeoutMs);
+      const done = (message: unknown) => {
+        clearTimeout(end);
+        child.removeAllListeners();
+        resolve(message);
+      };
+      child.on('message', done).on('exit', () => done({ passed: false, durations: {} }));
+      child.send(order);
+    });
+    if (answer === undefined || child.exitCode !== null) endLoop();
+    return answer === undefined ? undefined : outcome.parse(answer);
+  }
+
   async function judge(file: string, mutated: string, original: string, stages: readonly Stage[]): Promise<Verdict> {
     await writeFile(join(folder, file), mutated);
     try {
-      for (const { kind, words, timeoutMs } of stages) {
-        const outcome = await execute(folder, words, timeoutMs);
-        if (outcome === 'timeout') return 'timeout';
-        if (outcome === 'failed') return kind === 'types' ? 'types' : 'killed';
+      for (const stage of stages) {
+        if (stage.kind === 'specs') {
+          const ran = await runSpecs(
+            { specs: [...stage.specs], change: { path: file, text: mutated } },
+            stage.timeoutMs,
+          );
+          if (ran?.passed !== true) return ran === undefined ? 'timeout' : 'killed';
+          continue;
+        }
+        const ended = await execute(folder, stage.words, stage.timeoutMs);
+        if (ended === 'timeout') return 'timeout';
+        if (ended === 'failed') return stage.kind === 'types' ? 'types' : 'killed';
       }
       return 'survived';
     } finally {
@@ -45,7 +98,12 @@ export async function openBench(root: string, files: readonly string[]): Promise
     }
   }
 
-  return { folder, judge, close: () => rm(parent, { recursive: true, force: true }) };
+  async function close(): Promise<void> {
+    endLoop();
+    await rm(parent, { recursive: true, force: true });
+  }
+
+  return { folder, judge, runSpecs, close };
 }
 
 /** What the program prints is dropped; its whole process group is ended at the time limit. */
