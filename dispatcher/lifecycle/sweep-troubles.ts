@@ -36,8 +36,7 @@ export class SweepTroubles {
     for (const { about } of before.values()) {
       if (!now.has(about)) this.#states.well('sweep-failed', { registration, [side]: about });
     }
-    if (now.size === 0) this.#sides.delete(keyOf(registration, side));
-    else this.#sides.set(keyOf(registration, side), now);
+    this.#sides.set(keyOf(registration, side), now);
   }
 
   of(registration: string): readonly SweepTrouble[] {

@@ -176,6 +176,17 @@ describe('the breakers of backends', () => {
     expect(backends.launchRoom('acme', 'first')).to.equal(5);
   });
 
+  it('has room for what may be in flight less what is, and none where more is than may be', async () => {
+    const { backends, fail } = await setUp();
+    for (let launch = 0; launch < 6; launch += 1) backends.entered('acme', 'first');
+    expect(backends.launchRoom('acme', 'first')).to.equal(2);
+    expect(backends.launchRoom('acme', 'second')).to.equal(8);
+    await fail('throttled');
+    expect(backends.launchRoom('acme', 'first')).to.equal(0);
+    for (let launch = 0; launch < 3; launch += 1) backends.left('acme', 'first');
+    expect(backends.launchRoom('acme', 'first')).to.equal(1);
+  });
+
   it('says nothing of a backend where GitHub, or the dispatcher itself, failed', async () => {
     const { backends, at, fail, open, rows } = await setUp();
     await backends.failed(at(), failure({ source: 'github', kind: 'unauthorized' }));

@@ -66,8 +66,8 @@ describe('what a tenant writes into the tags of a container of its own', () => {
     ],
     [{ kind: 'user', user: 'evil' }, ['repos/evil/web'], ['repos/acme/web', 'orgs/evil']],
     [
-      { kind: 'repositories', repositories: [{ owner: 'evil', repository: 'web' }] },
-      ['repos/evil/web', 'repos/EVIL/Web'],
+      { kind: 'repositories', repositories: ['web', 'api'].map((repository) => ({ owner: 'evil', repository })) },
+      ['repos/evil/web', 'repos/EVIL/Web', 'repos/evil/api'],
       ['repos/evil/other', 'orgs/evil'],
     ],
   ];

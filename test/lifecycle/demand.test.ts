@@ -150,6 +150,16 @@ describe('demand, with the engine on virtual time', function () {
       expect(house.launches).to.have.length(2);
     });
 
+    it('is asked for again after five seconds, and then after thirty more', async () => {
+      await untilItIsRead();
+      const readsAfter: number[] = [];
+      for (const seconds of [4, 2, 27, 4]) {
+        await house.clock.advance(seconds * SECOND);
+        readsAfter.push(house.reads.length);
+      }
+      expect(readsAfter).to.deep.equal([1, 2, 2, 3]);
+    });
+
     it('is dropped after three misses over three minutes where its repository is seen', async () => {
       await untilItIsRead();
       await house.clock.advance(2.5 * MINUTE);

@@ -119,4 +119,18 @@ describe('the plan of a drain', () => {
     expect(expectedEndMs(runnerRow(readIdleTwice), 0)).to.equal(10 * MINUTE);
     expect(expectedEndMs(runnerRow({ ...wasOnline, instanceDeadlineAtMs: MINUTE }), 0)).to.equal(MINUTE);
   });
+
+  it('leaves a container alone for two minutes after its registration is gone, however long it idled before', () => {
+    const late = runnerRow({ ...readIdleTwice, deregisteredAtMs: 20 * MINUTE });
+    expect(mayStop(late, 22 * MINUTE - 1)).to.equal(false);
+    expect(mayStop(late, 22 * MINUTE)).to.equal(true);
+  });
+
+  it('visits one whose credentials are refused when its patience is over, and at least every minute', () => {
+    const refused = { ...wasOnline, instanceState: 'absent', refusedSinceMs: 0 } as const;
+    expect(nextVisitMs(runnerRow(refused), 0)).to.equal(MINUTE);
+    expect(nextVisitMs(runnerRow(refused), 14 * MINUTE + 50 * SECOND)).to.equal(10 * SECOND);
+    expect(nextVisitMs(runnerRow(refused), 15 * MINUTE)).to.equal(SECOND);
+    expect(nextVisitMs(runnerRow({ ...refused, refusedSinceMs: null }), 0)).to.equal(15 * SECOND);
+  });
 });

@@ -206,4 +206,21 @@ describe('holds after registrations that GitHub refused', () => {
     holds.refused(lane({ key: 'new-4' }), error('invalid'));
     expect(kindOf(lane({ key: 'next' }))).to.equal('held');
   });
+
+  it('take no launch that began before the trouble for the one that tries again', () => {
+    holds.begin(web);
+    holds.refused(web, error('transient', { status: 503 }));
+    clock.move(SECOND);
+    expect(kindOf(web)).to.equal('trial');
+  });
+
+  it('let the next one try when the launch that tried has ended without success, and not while another still tries', () => {
+    holds.refused(web, error('transient', { status: 503 }));
+    clock.move(SECOND);
+    const [one, other] = [holds.begin(web), holds.begin(api)];
+    one();
+    expect(kindOf(web)).to.equal('held');
+    other();
+    expect(kindOf(web)).to.equal('trial');
+  });
 });

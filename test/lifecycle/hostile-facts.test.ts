@@ -150,6 +150,14 @@ describe('a hostile source with a valid secret', () => {
     expect(after?.finishedAtMs).to.be.greaterThan(0);
   });
 
+  it('is asked about also where true facts came with what it made up', async () => {
+    await open();
+    const made = lie('neighbour', { jobId: 666, owner: 'acme', repository: 'b', labels: ['acme-runner'] });
+    await house.tell(truth({ jobId: 100 }), made);
+    await house.advance(1000);
+    expect(reads()).to.deep.equal(['read github.com/acme/b/666 by acme']);
+  });
+
   it('costs the victim no more than 20 GETs a minute, however much it lies', async () => {
     await open();
     const runner = await busy();

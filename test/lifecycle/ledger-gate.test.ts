@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { LedgerGate } from '../../dispatcher/lifecycle/ledger-gate.ts';
 import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import { manualClock } from './manual-clock.ts';
 
 const WRITES = new Set([
   'recordFacts',
@@ -133,5 +135,42 @@ describe('an engine whose ledger has no room', () => {
     disk.full = false;
     await house.advance(30_000);
     expect(house.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
+  });
+
+  it('waits ten seconds between two tries to write, and tells afterwards how often and how long nothing could be', async () => {
+    const lines: string[] = [];
+    const clock = manualClock();
+    let full = true;
+    let writes = 0;
+    const say = (event: string, fields?: object) => void lines.push(`${event} ${JSON.stringify(fields)}`);
+    const gate = new LedgerGate({
+      ledger: {
+        async putCursor() {
+          writes += 1;
+          if (full) throw new LedgerError('full', 'No room');
+        },
+      },
+      clock,
+      log: { debug: say, info: say, warn: say, error: say },
+    });
+    expect(await gate.passes()).to.equal(true);
+    expect([writes, gate.retryAtMs]).to.deep.equal([0, undefined]);
+    expect(gate.closedBy(new Error('another trouble'))).to.equal(false);
+    expect(gate.isClosed).to.equal(false);
+
+    const startMs = clock.now();
+    expect(gate.closedBy(new LedgerError('full', 'No room'))).to.equal(true);
+    clock.move(9_999);
+    expect([await gate.passes(), writes]).to.deep.equal([false, 0]);
+    clock.move(1);
+    expect([await gate.passes(), writes]).to.deep.equal([false, 1]);
+    expect([gate.isClosed, gate.retryAtMs]).to.deep.equal([true, startMs + 20_000]);
+    full = false;
+    clock.move(10_000);
+    expect([await gate.passes(), gate.isClosed]).to.deep.equal([true, false]);
+    expect(lines).to.deep.equal([
+      'ledger-closed {"kind":"full","reason":"No room"}',
+      'ledger-open {"failures":2,"closedMs":20000}',
+    ]);
   });
 });

@@ -394,6 +394,16 @@ describe('the machine of runner states', () => {
     expect(told(soon, [3 * MINUTE, EVENTS['instance-missing']]).state).to.equal('draining');
   });
 
+  it('goes on at once, without the pause of what failed before, when nothing of its container is left', () => {
+    const draining = runnerRow({ state: 'draining', instanceState: 'running', instanceId: 'i-1', attempts: 5 });
+    const missed = [MINUTE, 3 * MINUTE, 5 * MINUTE].map((ms) => [ms, EVENTS['instance-missing']] as const);
+    expect(told(draining, ...missed)).to.include({
+      instanceState: 'absent',
+      attempts: 0,
+      nextCheckAtMs: 5 * MINUTE,
+    });
+  });
+
   it('starts to count misses anew once the instance is seen again', () => {
     const online = runnerRow({ state: 'online', instanceState: 'running', instanceId: 'i-1', onlineAtMs: 1 });
     const seen = told(
@@ -472,6 +482,11 @@ describe('the machine of runner states', () => {
       const given = told(waits, [3 * MINUTE, EVENTS.deadline]);
       expect(given).to.include({ state: 'draining' });
       expect(given.failure).to.include({ kind: 'no-stock', message: 'no stock for 120 s: zone full' });
+    });
+
+    it('for want of stock is given up no later than it would have been anyway', () => {
+      const waits = told(starting, [9 * MINUTE, outOfStock]);
+      expect(waits).to.include({ deadlineAtMs: 10 * MINUTE });
     });
 
     it('for want of stock is as good as any other once there is some', () => {

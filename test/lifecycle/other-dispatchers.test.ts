@@ -135,6 +135,62 @@ describe('another dispatcher with our id', () => {
     expect(problems[0]?.message).to.match(/another dispatcher with our id launched acme-1 on main/);
   });
 
+  it('that was seen and launches nothing any more is no obstacle after half an hour, and is over then', async () => {
+    const lines: string[] = [];
+    const say = (event: string) => void lines.push(event);
+    const others = new OtherDispatchers(memory(), 'us', clock, { debug: say, info: say, warn: say, error: say });
+    await others.load();
+    await clock.advance(10 * MINUTE);
+    const seen = [instanceOf({ createdAtMs: clock.now(), incarnation: 'them' })];
+    for (let sweep = 0; sweep < 3; sweep += 1) others.look(place(false), seen);
+    await clock.advance(30 * MINUTE - 1);
+    others.look(place(false), []);
+    expect(others.obstacle('acme', 'main')).to.match(/another dispatcher/);
+    await clock.advance(1);
+    expect(others.obstacle('acme', 'main')).to.equal(undefined);
+    others.look(place(false), seen);
+    others.look(place(false), []);
+    expect(lines).to.deep.equal(['other-dispatcher', 'other-dispatcher-over']);
+  });
+
+  it('is told of by its newest instance, and not by what was launched before we started', async () => {
+    const others = new OtherDispatchers(memory(), 'us', clock, quiet);
+    await others.load();
+    const startMs = clock.now();
+    await clock.advance(10 * MINUTE);
+    const at = (ms: number, incarnation: string) => instanceOf({ createdAtMs: startMs + ms, incarnation });
+    others.look(place(true), [at(MINUTE, 'before')]);
+    expect(others.alarms()).to.deep.equal([]);
+    others.look(place(true), [at(2 * MINUTE, 'old'), at(5 * MINUTE, 'new'), at(3 * MINUTE, 'old')]);
+    expect(others.alarms().map(({ incarnation }) => incarnation)).to.deep.equal(['new']);
+  });
+
+  it('that lies in its tags is told of once an instance', () => {
+    const lines: string[] = [];
+    const say = (_event: string, fields?: Readonly<Record<string, unknown>>) =>
+      void lines.push(`${String(fields?.['backend'])} ${String(fields?.['instance'])}`);
+    const others = new OtherDispatchers(memory(), 'us', clock, { ...quiet, warn: say });
+    for (let sweep = 0; sweep < 3; sweep += 1) {
+      for (const id of ['i-1', 'i-2']) others.doubt(place(false), { name: 'acme-1', id }, 'why');
+    }
+    others.doubt({ ...place(false), backend: 'second' }, { name: 'acme-1', id: 'i-1' }, 'why');
+    expect(lines).to.deep.equal(['main i-1', 'main i-2', 'second i-1']);
+  });
+
+  it('is not one of our own hundred starts before, as the ledger remembers them', async () => {
+    const ledger = memory();
+    for (let start = 0; start <= 100; start += 1)
+      await new OtherDispatchers(ledger, `life-${start}`, clock, quiet).load();
+    const others = new OtherDispatchers(ledger, 'life-100', clock, quiet);
+    await others.load();
+    await clock.advance(10 * MINUTE);
+    const isTheirs = (incarnation: string) => {
+      const { tags } = instanceOf({ createdAtMs: clock.now(), incarnation });
+      return tags !== undefined && others.isTheirs(tags);
+    };
+    expect([0, 1, 99, 100].map((start) => isTheirs(`life-${start}`))).to.deep.equal([true, false, false, false]);
+  });
+
   const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const place = (ownedByPlatform: boolean) => ({ registration: 'acme', backend: 'main', ownedByPlatform });
 

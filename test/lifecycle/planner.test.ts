@@ -114,7 +114,15 @@ describe('the turn of backends', () => {
   const backends = ['one', 'two', 'three'];
 
   it('is their order where they have no weights', () => {
-    expect(inTurn(backends, new Map(), () => 0.5)).to.deep.equal(backends);
+    let draw = 1;
+    const falling = () => {
+      draw -= 0.1;
+      return draw;
+    };
+    expect(inTurn(backends, new Map(), falling)).to.deep.equal(backends);
+    expect(inTurn(backends, new Map([['one', 1]]), falling), 'one weight is enough for a draw').to.not.deep.equal(
+      backends,
+    );
   });
 
   it('puts each first in its share of the cases, and names all of them', () => {

@@ -40,4 +40,8 @@ describe('the reach of a fact', () => {
     expect(reach({}, organization, { runnerId: null })).to.equal('covered');
     expect(reach({ scope: 'enterprises/big' }, enterprise, { runnerId: 8 })).to.equal('covered');
   });
+
+  it('is nothing where the scope is none that GitHub has', () => {
+    expect(reach({ scope: 'teams/acme' }, organization)).to.equal('outside');
+  });
 });

@@ -84,4 +84,16 @@ describe('the turn of a waiting job', () => {
       expect(turnOf(waiting({ ...probing, launches }), 30 * SECOND).kind).to.equal('verify');
     }
   });
+
+  it('counts the pause from the last launch', () => {
+    const turn = turnOf(waiting({ launches: 3, lastLaunchAtMs: 10 * MINUTE }), 10 * MINUTE);
+    expect(turn).to.include({ kind: 'wait', untilMs: 10 * MINUTE + 30 * SECOND });
+  });
+
+  it('relies on a reading for half a minute, and on none of a job that was never read', () => {
+    const once = { launches: 1, lastLaunchAtMs: MINUTE, verifiedAtMs: 2 * MINUTE };
+    expect(turnOf(waiting(once), 2 * MINUTE + 30 * SECOND).kind).to.equal('launch');
+    expect(turnOf(waiting(once), 2 * MINUTE + 30 * SECOND + 1).kind).to.equal('verify');
+    expect(turnOf(waiting({ planned: 1 }), 10 * SECOND).kind).to.equal('verify');
+  });
 });

@@ -176,6 +176,15 @@ describe('the schedule of sweeps', () => {
         many.clock.move(100);
       }
       expect(tries).to.be.at.most(800);
+      const again = new Set<string>();
+      for (let passed = 0; passed < 6 * MINUTE; passed += 100) {
+        for (const name of many.sweeps.take()) {
+          many.sweeps.done(name, ['GitHub answers 503']);
+          again.add(name);
+        }
+        many.clock.move(100);
+      }
+      expect(again.size, 'each after five minutes').to.equal(1_000);
     });
   });
 });

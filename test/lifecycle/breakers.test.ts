@@ -1,0 +1,185 @@
+import { expect } from 'chai';
+import type { FailureKind } from '../../dispatcher/failure.ts';
+import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
+import { Breakers, type Place } from '../../dispatcher/lifecycle/breakers.ts';
+import { failure } from '../failures.ts';
+import { manualClock } from './manual-clock.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+const main: Place = { registration: 'acme', backend: 'main', shape: 'spec1' };
+const second: Place = { ...main, backend: 'second' };
+
+describe('the breakers as the ledger keeps them', () => {
+  let clock: ReturnType<typeof manualClock>;
+  let rows: Map<string, Breaker>;
+  let lines: string[];
+  let breakers: Breakers;
+
+  const opened = async (
+    configurations: Readonly<Record<string, string>> = { 'acme/main': 'c1', 'acme/second': 'c2' },
+  ) => {
+    const say = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
+      void lines.push(`${event} ${String(fields['backend'])} ${String(fields['kind'] ?? fields['reason'])}`);
+    const after = new Breakers(
+      {
+        breakers: async () => [...rows.values()],
+        putBreaker: async (breaker) => void rows.set(breaker.key, breaker),
+        deleteBreaker: async (key) => void rows.delete(key),
+      },
+      clock,
+      { debug: say, info: say, warn: say, error: say },
+      new Map(Object.entries(configurations)),
+    );
+    await after.load();
+    return after;
+  };
+  beforeEach(async () => {
+    clock = manualClock();
+    rows = new Map();
+    lines = [];
+    breakers = await opened();
+  });
+
+  const fail = (kind: FailureKind, place = main) =>
+    breakers.failed(
+      place,
+      'image runner:1',
+      failure({ source: `acme/${place.backend}`, kind, message: kind }),
+      undefined,
+    );
+  const stateAt = (place = main) => breakers.obstacle(place)?.state;
+
+  it('close a place, and one launch tries it when the time is up', async () => {
+    await fail('capacity');
+    expect(breakers.claim(main, 'r-1')).to.equal(false);
+    expect(stateAt()).to.equal('closed');
+    clock.move(30 * SECOND);
+    expect(stateAt()).to.equal(undefined);
+    expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal(['due']);
+    expect(breakers.claim(main, 'r-1')).to.equal(true);
+    expect(stateAt()).to.equal('probing');
+    expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal(['probing']);
+    expect(breakers.claim(main, 'r-2')).to.equal(false);
+  });
+
+  it('are about one shape, but those of an account are about its whole backend', async () => {
+    await fail('capacity');
+    const other = { ...main, shape: 'spec2' };
+    expect([stateAt(), stateAt(other), stateAt(second)]).to.deep.equal(['closed', undefined, undefined]);
+    await fail('quota');
+    expect([stateAt(), stateAt(other), stateAt(second)]).to.deep.equal(['closed', 'closed', undefined]);
+    expect([...rows.values()].map(({ rule, shape, subject }) => [rule, shape, subject])).to.deep.equal([
+      ['capacity', 'spec1', 'image runner:1'],
+      ['account', null, null],
+    ]);
+  });
+
+  describe('while one launch tries two of them', () => {
+    beforeEach(async () => {
+      await fail('capacity');
+      await fail('capacity', second);
+      clock.move(30 * SECOND);
+      breakers.claim(main, 'r-1');
+      breakers.claim(second, 'r-1');
+    });
+    const states = () => [stateAt(), stateAt(second)];
+
+    it('let the next one try where it has given up', () => {
+      breakers.releaseAt(main, 'r-1');
+      expect(states()).to.deep.equal([undefined, 'probing']);
+    });
+
+    it('let the next one try where it has not settled', () => {
+      breakers.settleAt(main, 'r-1');
+      expect(states()).to.deep.equal(['probing', undefined]);
+    });
+
+    it('let the next one try everywhere when it has ended, and not when another has', () => {
+      breakers.release('r-2');
+      expect(states()).to.deep.equal(['probing', 'probing']);
+      breakers.release('r-1');
+      expect(states()).to.deep.equal([undefined, undefined]);
+    });
+
+    it('close again when it fails, for twice as long', async () => {
+      await fail('capacity');
+      expect(states()).to.deep.equal(['closed', 'probing']);
+      clock.move(MINUTE);
+      expect(stateAt(), 'it is due, and nobody tries it').to.equal(undefined);
+    });
+  });
+
+  it('count launches that were under way when they closed as the same failure', async () => {
+    for (let launch = 0; launch < 5; launch += 1) await fail('capacity');
+    expect([...rows.values()].map(({ failures }) => failures)).to.deep.equal([1]);
+    expect(lines).to.deep.equal(['breaker main capacity']);
+    await fail('quota');
+    await fail('throttled');
+    expect(rows.get('acme/main'), 'another kind is another failure').to.include({ failures: 2 });
+  });
+
+  it('are neither closed nor told of before the patience is over, and are told of once when they were', async () => {
+    await fail('exited');
+    await fail('exited');
+    expect([stateAt(), lines.length]).to.deep.equal([undefined, 0]);
+    expect(await breakers.healed(main, 'online')).to.have.length(1);
+    expect([lines.length, rows.size], 'nothing had closed').to.deep.equal([0, 0]);
+    for (let container = 0; container < 3; container += 1) await fail('exited');
+    await breakers.healed(main, 'online');
+    expect(lines).to.deep.equal(['breaker main exited', 'breaker-over main exited']);
+  });
+
+  it('are over by what proves it, and by nothing less', async () => {
+    await fail('image-pull-failed');
+    expect(await breakers.healed(main, 'accepted')).to.deep.equal([]);
+    expect(await breakers.healed(second, 'online')).to.deep.equal([]);
+    expect(await breakers.healed(main, 'online')).to.have.length(1);
+    expect([rows.size, stateAt()]).to.deep.equal([0, undefined]);
+    expect(await breakers.healed(main, 'online')).to.deep.equal([]);
+  });
+
+  it('say nothing of a backend where GitHub failed', async () => {
+    const github = failure({ source: 'github', kind: 'transient', message: '503' });
+    expect(await breakers.failed(main, null, github, undefined)).to.equal(undefined);
+    expect(await fail('conflict')).to.equal(undefined);
+    expect(rows.size).to.equal(0);
+  });
+
+  it('survive a restart, but not another configuration of their backend', async () => {
+    await fail('quota');
+    await fail('quota', second);
+    lines = [];
+    breakers = await opened({ 'acme/main': 'c1', 'acme/second': 'changed' });
+    expect([stateAt(), stateAt(second), rows.size]).to.deep.equal(['closed', undefined, 1]);
+    breakers = await opened({});
+    expect([stateAt(), rows.size]).to.deep.equal([undefined, 0]);
+    expect(lines).to.deep.equal([
+      'breaker-obsolete second its configuration has changed',
+      'breaker-obsolete main the backend is not configured any more',
+    ]);
+  });
+
+  it('are forgotten where an operator resets one backend, or the whole registration', async () => {
+    const places = [main, second, { ...main, registration: 'globex' }];
+    for (const place of places) await fail('capacity', place);
+    expect((await breakers.reset('acme', 'main')).map(({ backend }) => backend)).to.deep.equal(['main']);
+    expect(places.map(stateAt)).to.deep.equal([undefined, 'closed', 'closed']);
+    await breakers.reset('acme', undefined);
+    expect(places.map(stateAt)).to.deep.equal([undefined, undefined, 'closed']);
+    expect([...rows.values()].map(({ registration }) => registration)).to.deep.equal(['globex']);
+  });
+
+  it('tell of a refusal that stands', async () => {
+    expect(breakers.refusal(main)).to.equal(undefined);
+    for (const pause of [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 7 * MINUTE]) {
+      await fail('invalid');
+      expect(breakers.refusal(main)).to.equal(undefined);
+      clock.move(pause);
+    }
+    await fail('invalid');
+    expect(breakers.refusal(main)).to.include({ failures: 6 });
+    expect(breakers.refusal(second)).to.equal(undefined);
+  });
+});

@@ -1,0 +1,72 @@
+import { expect } from 'chai';
+import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { absenceOf, type Floor } from '../../dispatcher/lifecycle/floor.ts';
+import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
+import { clientOf } from '../github/github-fixture.ts';
+import { registration } from '../registration.ts';
+import { openFloor, silent } from './floor-fixture.ts';
+import { manualClock } from './manual-clock.ts';
+import { runnerRow } from './runner-fixture.ts';
+
+const MINUTE = 60_000;
+
+describe('what reaches a runner', () => {
+  let clock: ReturnType<typeof manualClock>;
+  let ledger: Ledger;
+  beforeEach(async () => {
+    clock = manualClock();
+    ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+  });
+  afterEach(() => ledger.close());
+
+  const tenant = (change: Parameters<typeof registration>[0] = {}): Tenant => ({
+    registration: registration(change),
+    github: clientOf('http://127.0.0.1:9').github,
+    provider: () => Promise.reject(new Error('no backend is asked')),
+  });
+
+  async function launched(floor: Floor): Promise<RunnerRow> {
+    const row = runnerRow({ state: 'creating', createdAtMs: clock.now(), stateSinceMs: clock.now() });
+    await ledger.createRunner(row, 'a job waits');
+    const after = await floor.tell(row.name, { kind: 'accepted', backend: 'docker', instanceId: 'i-1' });
+    if (after === undefined) throw new Error('the ledger does not know it');
+    return after;
+  }
+
+  it('has ten minutes to come online, or as long as its registration says', async () => {
+    const of = async (options: Partial<EngineOptions>) => {
+      const { deadlineAtMs } = await launched(openFloor(ledger, clock, options));
+      await ledger.close();
+      ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+      return (deadlineAtMs ?? 0) - clock.now();
+    };
+    expect(await of({ tenants: new Map() }), 'its registration is gone').to.equal(10 * MINUTE);
+    const patient = tenant({ timeouts: { launchMs: 33 * MINUTE, idleMs: MINUTE } });
+    expect(await of({ tenants: new Map([['acme', patient]]) })).to.equal(33 * MINUTE);
+  });
+
+  it('is told to the lane and in the log, and what changes nothing is not', async () => {
+    const lanes: string[] = [];
+    const lines: string[] = [];
+    const info = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
+      void lines.push(`${event} ${String(fields['runner'])} ${String(fields['state'])}`);
+    const log = { ...silent, info };
+    const floor = openFloor(ledger, clock, { log }, { laneChanged: (lane) => void lanes.push(lane) });
+    const { name, laneKey } = await launched(floor);
+    expect(lines).to.deep.equal([`runner ${name} starting`]);
+    expect(lanes).to.deep.equal([laneKey]);
+    expect(await floor.tell('unknown', { kind: 'stop-sent' })).to.equal(undefined);
+    expect(lanes).to.deep.equal([laneKey]);
+  });
+
+  it('tells the registration that is set aside from the one that was removed', () => {
+    const tenants = new Map([['acme', tenant()]]);
+    const options = { tenants, setAside: (name: string) => name === 'odd' };
+    const floor = openFloor(ledger, clock, options);
+    expect(absenceOf(floor, 'acme')).to.equal(undefined);
+    expect(absenceOf(floor, 'odd')).to.equal('set-aside');
+    expect(absenceOf(floor, 'other')).to.equal('removed');
+    expect(absenceOf(openFloor(ledger, clock, { tenants }), 'odd')).to.equal('removed');
+  });
+});
