@@ -71,8 +71,12 @@ describe('the rules of a backend that fails', () => {
   });
 
   it('take a refusal for the truth when it was tried again after half an hour, and nothing else ever', () => {
-    const refused = { ...afterFailure(subject, requiredRule('invalid'), undefined, words, undefined, 0), sinceMs: 0 };
-    const isTrueAfter = (ms: number, rule: Breaker['rule']) => stands({ ...refused, rule, changedAtMs: ms });
+    const refused = {
+      ...afterFailure(subject, requiredRule('invalid'), undefined, words, undefined, 0),
+      sinceMs: 5 * MINUTE,
+    };
+    const isTrueAfter = (ms: number, rule: Breaker['rule']) =>
+      stands({ ...refused, rule, changedAtMs: 5 * MINUTE + ms });
     expect(isTrueAfter(30 * MINUTE - 1, 'refused')).to.equal(false);
     expect(isTrueAfter(30 * MINUTE, 'refused')).to.equal(true);
     expect(isTrueAfter(24 * 60 * MINUTE, 'capacity')).to.equal(false);

@@ -55,6 +55,7 @@ describe('the breakers as the ledger keeps them', () => {
     await fail('capacity');
     expect(breakers.claim(main, 'r-1')).to.equal(false);
     expect(stateAt()).to.equal('closed');
+    expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal(['closed']);
     clock.move(30 * SECOND);
     expect(stateAt()).to.equal(undefined);
     expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal(['due']);

@@ -80,9 +80,9 @@ describe('the plan of a drain', () => {
 
   it('removes what has ended, and repeats a stop that brought nothing', () => {
     expect(instanceStep(runnerRow({ ...draining, instanceState: 'ended' }), 0)).to.equal('stop');
-    const sent = runnerRow({ ...draining, instanceState: 'ended', stopSentAtMs: 0 });
-    expect(instanceStep(sent, 59 * SECOND)).to.equal('inspect');
-    expect(instanceStep(sent, MINUTE)).to.equal('stop');
+    const sent = runnerRow({ ...draining, instanceState: 'ended', stopSentAtMs: HOUR });
+    expect(instanceStep(sent, HOUR + 59 * SECOND)).to.equal('inspect');
+    expect(instanceStep(sent, HOUR + MINUTE)).to.equal('stop');
     const forced = runnerRow({ ...draining, forced: true, stopSentAtMs: null });
     expect(instanceStep(forced, 0), 'no stop was sent yet').to.equal('stop');
   });

@@ -60,6 +60,39 @@ describe('what reaches a runner', () => {
     expect(lanes).to.deep.equal([laneKey]);
   });
 
+  it('is measured from the begin of a drain to its end', async () => {
+    const torn: string[] = [];
+    const nothing = () => undefined;
+    const metrics = {
+      jobAdmitted: nothing,
+      queueToStart: nothing,
+      launched: nothing,
+      launchFailed: nothing,
+      tornDown: (name: string, backend: string, ms: number) => void torn.push(`${name} ${backend} ${ms}`),
+    };
+    const floor = openFloor(ledger, clock, { metrics });
+    const { name } = await launched(floor);
+    await floor.tell(name, { kind: 'drain', reason: 'surplus' });
+    clock.move(MINUTE);
+    await floor.tell(name, { kind: 'deregistered' });
+    expect(torn).to.deep.equal([]);
+    await floor.tell(name, { kind: 'forget' });
+    await floor.tell(name, { kind: 'forget' });
+    expect((await ledger.runner(name))?.state).to.equal('gone');
+    expect(torn).to.deep.equal(['acme docker 60000']);
+  });
+
+  it('asks GitHub first about what a stranger says of it', async () => {
+    const doubted: string[] = [];
+    const floor = openFloor(ledger, clock, {}, { doubted: ({ name }, jobs) => void doubted.push(`${name} ${jobs}`) });
+    const { name } = await launched(floor);
+    const jobKey = 'github.com/acme/web/9';
+    await floor.tell(name, { kind: 'job-started', jobKey, word: 'stranger', refuted: null });
+    expect(doubted).to.deep.equal([`${name} ${jobKey}`]);
+    await floor.tell(name, { kind: 'job-started', jobKey, word: 'read', refuted: null });
+    expect(doubted).to.have.length(1);
+  });
+
   it('tells the registration that is set aside from the one that was removed', () => {
     const tenants = new Map([['acme', tenant()]]);
     const options = { tenants, setAside: (name: string) => name === 'odd' };

@@ -110,6 +110,7 @@ describe('holds after registrations that GitHub refused', () => {
 
   it('say since when, how often it was tried, and when the next try is', () => {
     holds.refused(web, error('transient', { status: 503 }));
+    expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 1 try; the next at 10:00 UTC');
     clock.move(2 * MINUTE);
     holds.refused(web, error('transient', { status: 503 }));
     expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 2 tries; the next at 10:02 UTC');

@@ -32,6 +32,7 @@ describe('the turn of a waiting job', () => {
 
   it('reads the job before a second runner is launched for it', () => {
     const once = { launches: 1, lastLaunchAtMs: MINUTE };
+    expect(turnOf(waiting(once), MINUTE).kind, 'the first ones follow without a pause').to.equal('verify');
     expect(turnOf(waiting(once), 2 * MINUTE).kind).to.equal('verify');
     expect(turnOf(waiting({ ...once, verifiedAtMs: 2 * MINUTE }), 2 * MINUTE).kind).to.equal('launch');
   });
@@ -74,6 +75,10 @@ describe('the turn of a waiting job', () => {
       '(2 ran another job, 3 idled beside it, 1 did not come to it)',
     );
     expect(reason({ launches: 3, stolen: 3 })).to.include('(3 ran another job)');
+    expect(reason({ launches: 3, stolen: 1, passedOver: 1 })).to.include(
+      '(1 ran another job, 1 idled beside it, 1 did',
+    );
+    expect(reason({ launches: MOST_LAUNCHES, stolen: 1 })).to.include('sid-');
     expect(reason({ launches: MOST_LAUNCHES })).to.match(/no more are launched for it$/);
   });
 
