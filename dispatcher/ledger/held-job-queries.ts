@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { type Builder, fixed, type Query } from './fixed-queries.ts';
 import type { JobRow, JobWords } from './ledger.ts';
-import { withoutIndex } from './queries.ts';
+import { turn, withoutIndex } from './queries.ts';
 
 /** The run that a job belongs to. */
 export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;
@@ -105,15 +105,23 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
     .compile();
 }
 
-/** `dueBeforeMs` null: whatever their time. */
+/** `dueBeforeMs` null: whatever their time. One of each registration in turn. */
 export function heldToProbe(builder: Builder, dueBeforeMs: number | null, limit: number): Query {
-  let query = builder
+  let due = builder
     .selectFrom('jobs')
-    .selectAll()
+    .select(['key', turn(sql`${sql.ref('heldUntilMs')}, key`)])
     .where('hold', '=', sql.lit('unserved'))
     .where('probing', '=', sql.lit(0));
-  if (dueBeforeMs !== null) query = query.where('heldUntilMs', '<=', dueBeforeMs);
-  return query.orderBy('heldUntilMs').orderBy('key').limit(sql.lit(limit)).compile();
+  if (dueBeforeMs !== null) due = due.where('heldUntilMs', '<=', dueBeforeMs);
+  return builder
+    .selectFrom(due.as('ranked'))
+    .innerJoin('jobs', 'jobs.key', 'ranked.key')
+    .selectAll('jobs')
+    .orderBy('ranked.turn')
+    .orderBy('jobs.heldUntilMs')
+    .orderBy('jobs.key')
+    .limit(sql.lit(limit))
+    .compile();
 }
 
 export const nextProbe = fixed((builder) =>
@@ -127,12 +135,19 @@ export const nextProbe = fixed((builder) =>
     .limit(sql.lit(1)),
 );
 
+/** One of each registration in turn. */
 export function unseenJobs(builder: Builder, nowMs: number, limit: number): Query {
   return builder
-    .selectFrom('jobs')
+    .selectFrom((jobs) =>
+      jobs
+        .selectFrom('jobs')
+        .select(['key', 'heldUntilMs', turn(sql`${sql.ref('heldUntilMs')}, key`)])
+        .where('hold', '=', sql.lit('unseen'))
+        .where('heldUntilMs', '<=', nowMs)
+        .as('ranked'),
+    )
     .select('key')
-    .where('hold', '=', sql.lit('unseen'))
-    .where('heldUntilMs', '<=', nowMs)
+    .orderBy('turn')
     .orderBy('heldUntilMs')
     .orderBy('key')
     .limit(sql.lit(limit))

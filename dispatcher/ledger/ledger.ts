@@ -309,12 +309,20 @@ export interface Ledger {
   unsettleOpenJobs(sinceMs: number): Promise<number>;
   /** Likewise the registration's jobs that are refused with this code, and not completed. */
   unsettleRefused(registration: string, reasonCode: string): Promise<number>;
-  /** Queued jobs of lanes that neither changed nor were read since `beforeMs`, oldest first: for a GET of each. */
+  /**
+   * Queued jobs of lanes that neither changed nor were read since `beforeMs`, for a GET of each: one of each registration
+   * in turn, oldest first.
+   */
   staleJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
-  /** Disputed jobs, for a GET of each. */
+  /** Disputed jobs, for a GET of each: one of each registration in turn. */
   disputedJobs(limit: number): Promise<readonly JobRow[]>;
-  /** Open jobs in lanes that only another tenant's webhook has told of, newest first, for a GET of each. */
+  /**
+   * Open jobs in lanes that only another tenant's webhook has told of, for a GET of each: one of each registration in
+   * turn, newest first.
+   */
   unconfirmedJobs(limit: number): Promise<readonly JobRow[]>;
+  /** Those of one registration's lanes. */
+  unconfirmedJobsOf(registration: string, limit: number): Promise<readonly JobRow[]>;
   /** GitHub knows the job no longer: it is completed without a runner. */
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */
@@ -341,11 +349,14 @@ export interface Ledger {
    * when they were held. Answers the lanes.
    */
   stir(key: string, nowMs: number): Promise<readonly string[]>;
-  /** Lets one held job of each run try whose time has come, or of every run; answers the lanes. */
+  /**
+   * Lets one held job of each run try whose time has come, or of every run; answers the lanes. Looks at `limit` jobs, one
+   * of each registration in turn.
+   */
   probeHeld(nowMs: number, which: 'due' | 'all', limit: number): Promise<readonly string[]>;
   /** When the next held job may try, or is looked for again; null when none is held. */
   nextProbeAt(): Promise<number | null>;
-  /** Held jobs that GitHub answered 404 for and that are to be looked for again. */
+  /** Held jobs that GitHub answered 404 for and that are to be looked for again: one of each registration in turn. */
   unseenJobs(nowMs: number, limit: number): Promise<readonly string[]>;
 
   // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────

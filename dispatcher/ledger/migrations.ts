@@ -385,8 +385,21 @@ const tenth: Migration = {
   ],
 };
 
+const eleventh: Migration = {
+  version: 11,
+  name: 'jobs that another tenant tells of are found by their registration',
+  statements: ({ schema }) => [
+    schema
+      .createIndex('jobsUnconfirmedByRegistration')
+      .on('jobs')
+      .columns(['registration', 'statusSinceMs', 'key'])
+      .where(sql.ref('unconfirmed'), '=', sql.lit(1))
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth];
+export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

@@ -5,7 +5,7 @@
  * Values that a partial index is built on stand in the text as literals: with a parameter in their place SQLite
  * cannot know that the index covers the query, and scans the table.
  */
-import { type RawBuilder, sql } from 'kysely';
+import { type AliasedRawBuilder, type RawBuilder, sql } from 'kysely';
 import { type Builder, fixed, fixedUpTo, ofRow, type Query, wholeRow } from './fixed-queries.ts';
 import type { JobFilter, RunnerFilter, RunnersLeftOut } from './ledger.ts';
 import { failureColumnNames, jobColumnNames, runnerColumnNames } from './rows.ts';
@@ -262,17 +262,20 @@ export function unsettleRefused(builder: Builder, registration: string, reasonCo
     .compile();
 }
 
-/** One of each registration in turn: those of one that GitHub does not answer stay, and must not hide the others'. */
+/**
+ * A place for each row among those of its registration, in `order`. By it one of each registration is taken in turn: rows
+ * of one that GitHub gives no answer for stay, and must not hide the others'.
+ */
+export function turn(order: RawBuilder<unknown>): AliasedRawBuilder<number, 'turn'> {
+  return sql<number>`row_number() over (partition by coalesce(registration, '') order by ${order})`.as('turn');
+}
+
 export function disputedJobs(builder: Builder, limit: number): Query {
   const ranked = builder
     .selectFrom('jobs')
     .select('key')
-    .select(
-      // Those that may call for a runner first.
-      sql<number>`row_number() over (partition by coalesce(registration, '') order by demand desc, ${sql.ref('statusObservedAtMs')}, key)`.as(
-        'turn',
-      ),
-    )
+    // Those that may call for a runner first.
+    .select(turn(sql`demand desc, ${sql.ref('statusObservedAtMs')}, key`))
     .where('disputed', '=', yes)
     .where(withoutIndex('admission'), '=', inLane);
   return builder
@@ -289,15 +292,32 @@ export function disputedJobs(builder: Builder, limit: number): Query {
 
 /** The newest first: an older one that no other source has confirmed meanwhile is less likely to exist. */
 export function unconfirmedJobs(builder: Builder, limit: number): Query {
-  return builder
+  const ranked = builder
     .selectFrom('jobs')
-    .selectAll()
-    .where('unconfirmed', '=', yes)
-    .orderBy('statusSinceMs', 'desc')
-    .orderBy('key')
+    .select('key')
+    .select(turn(sql`${sql.ref('statusSinceMs')} desc, key`))
+    .where('unconfirmed', '=', yes);
+  return builder
+    .selectFrom(ranked.as('ranked'))
+    .innerJoin('jobs', 'jobs.key', 'ranked.key')
+    .selectAll('jobs')
+    .orderBy('ranked.turn')
+    .orderBy('jobs.statusSinceMs', 'desc')
+    .orderBy('jobs.key')
     .limit(atMost(limit))
     .compile();
 }
+
+export const unconfirmedJobsOf = fixedUpTo((limit, builder, registration: string) =>
+  builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('unconfirmed', '=', yes)
+    .where('registration', '=', registration)
+    .orderBy('statusSinceMs', 'desc')
+    .orderBy('key')
+    .limit(atMost(limit)),
+);
 
 export function overdueUnconfirmed(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
@@ -343,11 +363,17 @@ export function renameJob(builder: Builder, column: 'jobKey' | 'forJobKey', from
 
 export function staleJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
-    .selectFrom('jobs')
+    .selectFrom((jobs) =>
+      jobs
+        .selectFrom('jobs')
+        .select(['key', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
+        .where('demand', '=', yes)
+        .where('queuedSinceMs', '<', beforeMs)
+        .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
+        .as('ranked'),
+    )
     .select('key')
-    .where('demand', '=', yes)
-    .where('queuedSinceMs', '<', beforeMs)
-    .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
+    .orderBy('turn')
     .orderBy('queuedSinceMs')
     .orderBy('key')
     .limit(atMost(limit))

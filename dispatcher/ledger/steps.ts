@@ -234,6 +234,10 @@ export function* unconfirmedJobs(context: Context, limit: number): Step<readonly
   return (yield queries.unconfirmedJobs(context.builder, limit)).rows.map(rows.jobRow);
 }
 
+export function* unconfirmedJobsOf(context: Context, registration: string, limit: number): Step<readonly JobRow[]> {
+  return (yield queries.unconfirmedJobsOf(context.builder, limit, registration)).rows.map(rows.jobRow);
+}
+
 export function* dropJob(context: Context, key: string, reason: string, nowMs: number): Step<void> {
   const row = yield* job(context, key);
   if (row === undefined) return;

@@ -44,6 +44,8 @@ export function ledgerOn(store: Store): Ledger {
     staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
     unconfirmedJobs: (limit) => store.read((context) => steps.unconfirmedJobs(context, limit)),
+    unconfirmedJobsOf: (registration, limit) =>
+      store.read((context) => steps.unconfirmedJobsOf(context, registration, limit)),
     dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
     explainJob: (key, words) => store.write((context) => steps.explainJob(context, key, words)),
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),

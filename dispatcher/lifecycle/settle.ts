@@ -17,8 +17,8 @@ import type { Verifier } from './verify.ts';
 const BATCH = 500;
 /** Admissions in one go: what a tenant's labels and globs cost must not keep others' deliveries waiting. */
 const SLICE_MS = 5;
-/** Looked at after a batch; a registration reads fewer in a minute. */
-const MOST_UNCONFIRMED = 100;
+/** Of each registration, looked at after a batch: as many as it may read in a minute. */
+const MOST_UNCONFIRMED = 20;
 
 export interface Settler {
   readonly floor: Floor;
@@ -52,11 +52,22 @@ export async function settleJobs(settler: Settler): Promise<void> {
     for (const [index, job] of jobs.entries()) {
       if (job.disputed) verifier.ask(job.key, settlements[index]?.admission?.registration ?? job.registration);
     }
-    if (jobs.some(({ statusSource, statusToldBy }) => statusSource === 'webhook' && statusToldBy !== null)) {
-      for (const job of await ledger.unconfirmedJobs(MOST_UNCONFIRMED)) doubts.confirm(job);
+    for (const registration of toldOfByAnother(jobs, settlements)) {
+      for (const job of await ledger.unconfirmedJobsOf(registration, MOST_UNCONFIRMED)) doubts.confirm(job);
     }
     for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
   }
+}
+
+/** Registrations whose lanes the jobs were admitted to by the word of another registration's webhook. */
+function toldOfByAnother(jobs: readonly JobRow[], settlements: readonly JobSettlement[]): ReadonlySet<string> {
+  const registrations = new Set<string>();
+  for (const [index, { registration, statusSource, statusToldBy }] of jobs.entries()) {
+    const admitted = settlements[index]?.admission?.registration ?? registration;
+    const isOthers = statusSource === 'webhook' && statusToldBy !== null && statusToldBy !== admitted;
+    if (isOthers && admitted !== null) registrations.add(admitted);
+  }
+  return registrations;
 }
 
 /** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */

@@ -1,5 +1,6 @@
 /** Jobs that GitHub gives to no runner, or does not show: what every ledger does with them. */
 import { expect } from 'chai';
+import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { admitted, fact, keyOf, lane, runner } from './examples.ts';
@@ -215,6 +216,24 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       }
     });
 
+    it('that GitHub does not show are looked for one of each registration in turn, where more are due than are read', async () => {
+      const other = lane({ key: 'other', registration: 'globex' });
+      const words = { reasonCode: 'unseen', reason: 'not seen', cure: null };
+      await queue([1, 2, 3]);
+      await queue([4], {}, other);
+      for (const id of [1, 2, 3, 4]) await ledger.holdUnseen(keyOf(id), words, NOW + id, NOW);
+      expect(await ledger.unseenJobs(NOW + 9, 2)).to.deep.equal([keyOf(1), keyOf(4)]);
+    });
+
+    it('try again one of each registration in turn, where more are due than are looked at', async () => {
+      const other = lane({ key: 'other', registration: 'globex' });
+      for (const id of [1, 2, 3]) await queue([id], { runId: id });
+      await queue([4], { runId: 4 }, other);
+      await evidence(3);
+      for (let time = 1; time <= 3; time += 1) await ledger.passOver(other.key, `d-${time}`, ONLINE_AT, NOW + 1);
+      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 'due', 2)).to.deep.equal([lane().key, other.key]);
+    });
+
     it('that are set aside come back when they move', async () => {
       await queue([1]);
       await ledger.setJobAside(keyOf(1), { reasonCode: 'run-completed', reason: 'its run is over', cure: null });
@@ -225,6 +244,22 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         fact({ jobId: 1, runId: 7, status: 'waiting', source: 'poll', observedAtMs: NOW + 1 }),
       ]);
       expect(await job(1)).to.include({ admission: 'pending', reason: null });
+    });
+  });
+  describe('jobs that another tenant tells of', () => {
+    it('are offered for a GET newest first, one of each registration in turn', async () => {
+      const ledger = await open();
+      const claim = async (ids: readonly number[], spec: LaneSpec) => {
+        await ledger.recordFacts(ids.map((jobId) => fact({ jobId, observedAtMs: 10_000 + jobId, toldBy: 'mallory' })));
+        await ledger.settleJobs((await ledger.unsettledJobs(9)).map((row) => admitted(row, spec)));
+      };
+      const keys = (jobs: readonly JobRow[]) => jobs.map(({ key }) => key);
+      await claim([1], lane({ key: 'other', registration: 'globex' }));
+      await claim([2, 3, 4], lane());
+      expect(keys(await ledger.unconfirmedJobs(2))).to.deep.equal([keyOf(4), keyOf(1)]);
+      expect(keys(await ledger.unconfirmedJobsOf('acme', 2))).to.deep.equal([keyOf(4), keyOf(3)]);
+      expect(keys(await ledger.unconfirmedJobsOf('globex', 2))).to.deep.equal([keyOf(1)]);
+      await ledger.close();
     });
   });
 }

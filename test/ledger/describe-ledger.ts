@@ -251,6 +251,13 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.staleJobs(since + 50_001, 10)).to.deep.equal([keyOf(1), keyOf(2), keyOf(3)]);
       });
 
+      it('that wait are offered for a GET one of each registration in turn, where more wait than are read', async () => {
+        await queue([1, 2, 3]);
+        await queue([4], lane({ key: 'lane000000000002', registration: 'globex' }));
+        const longAfter = 600_000;
+        expect(await ledger.staleJobs(longAfter, 2)).to.deep.equal([keyOf(1), keyOf(4)]);
+      });
+
       it('that may call for a runner are offered for a GET before those that are over', async () => {
         await queue([1, 2]);
         for (const [jobId, status] of [

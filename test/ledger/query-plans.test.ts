@@ -16,6 +16,7 @@ const LIVING = [
   'jobsInDemandByAge',
   'jobsOpen',
   'jobsUnconfirmed',
+  'jobsUnconfirmedByRegistration',
   'jobsDisputed',
   'jobsHeldByLane',
   'jobsHeldByTime',
@@ -56,6 +57,11 @@ describe('the plans that SQLite makes', () => {
     ['jobs to read again', queries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['jobs in doubt', queries.disputedJobs(builder, 9), 'jobsDisputed'],
     ['jobs that a stranger tells of', queries.unconfirmedJobs(builder, 9), 'jobsUnconfirmed'],
+    [
+      'those of one registration',
+      queries.unconfirmedJobsOf(builder, 9, 'r'),
+      'jobsUnconfirmedByRegistration (registration=?)',
+    ],
     ['those that waited too long', queries.overdueUnconfirmed(builder, 9, 9), 'jobsUnconfirmed'],
     ['jobs of an id', queries.jobsWithId(builder, 9, 9), 'jobsById'],
     [
