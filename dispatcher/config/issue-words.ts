@@ -170,7 +170,7 @@ function isMap(value: unknown): value is object {
 function kindOf(value: unknown): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'a map' : article(typeof value);
+  return article(typeof value);
 }
 
 function article(type: string): string {

@@ -158,19 +158,6 @@ export class Reading {
     return this.#isUnresolved(originalPath(path, this.#kept));
   }
 
-  /** Like `unresolved`, for anything at or below the path. */
-  unresolvedWithin(path: Path): boolean {
-    const prefix = this.#format(path);
-    for (const [reference, resolved] of this.#references) {
-      if (
-        !resolved &&
-        (reference === prefix || reference.startsWith(`${prefix}.`) || reference.startsWith(`${prefix}[`))
-      )
-        return true;
-    }
-    return false;
-  }
-
   /** A secret may come from a reference alone. */
   secret(path: Path, value: string): Secret {
     if (!this.isReference(path)) this.plainSecret(path);

@@ -58,10 +58,16 @@ export function load(
   files: Readonly<Record<string, string>>,
   changes: Partial<ConfigurationSources> = {},
 ): Promise<Loaded> {
-  const all = new Map(
-    Object.entries({ 'dispatcher.yaml': dispatcherYaml, ...files }).map(([name, text]) => [`/etc/shr/${name}`, text]),
-  );
-  return loadConfiguration({
+  return loadConfiguration(sourcesOf({ 'dispatcher.yaml': dispatcherYaml, ...files }, changes));
+}
+
+/** These files alone, in memory under /etc/shr. A folder without a file is there, and empty. */
+export function sourcesOf(
+  files: Readonly<Record<string, string>>,
+  changes: Partial<ConfigurationSources> = {},
+): ConfigurationSources {
+  const all = new Map(Object.entries(files).map(([name, text]) => [`/etc/shr/${name}`, text]));
+  return {
     dispatcherFile: '/etc/shr/dispatcher.yaml',
     registrationsFolder: '/etc/shr/registrations',
     environment,
@@ -75,7 +81,7 @@ export function load(
     },
     provider,
     ...changes,
-  });
+  };
 }
 
 export async function configured(files: Readonly<Record<string, string>>): Promise<Configuration> {

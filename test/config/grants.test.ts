@@ -420,6 +420,16 @@ describe('a tenant on a shared backend', () => {
     });
   }
 
+  it('goes without a shape beyond its grant that a glob of its policy takes in, and is told so', async () => {
+    const dispatcher = { ...platform, shapes: { cached: { bucket: 'cache' }, small: { cpu: 1 } } };
+    const globs = registration('b', { policy: { shapes: ['*'] } });
+    const loaded = await load(yamlOf({ dispatcher, tenants: { b: own }, b: globs }), { environment });
+    expect(loaded.ok && Object.keys(loaded.configuration.registrations[0]?.shapes ?? {})).to.deep.equal(['small']);
+    expect(loaded.notes.map(({ path, message }) => `${path}: ${message}`)).to.deep.equal([
+      'policy.shapes: the shape `cached` has the bucket `cache`, which tenant `b` was not granted: it is left out',
+    ]);
+  });
+
   it('beside one of its own keeps to its grant on the shared one, and is told so', async () => {
     const tenants = { b: { ...own, backendKinds: ['docker'] } };
     const mixed = registration('b', {

@@ -22,6 +22,13 @@ describe('the configuration', () => {
       shutdownMs: 20_000,
       logLevel: 'info',
       unsafeProcessBackend: false,
+      retention: {
+        deliveriesMs: 7 * 86_400_000,
+        jobsMs: 30 * 86_400_000,
+        runnersMs: 30 * 86_400_000,
+        maxJobs: 200_000,
+        maxRunners: 200_000,
+      },
     });
     expect(dispatcher.adminToken.reveal()).to.equal('an-admin-token-of-32-characters!');
     expect(registrations).to.have.length(1);
@@ -66,6 +73,7 @@ ledger: /var/lib/shr/ledger.db
 listen: { public: "[::]:80", admin: 127.0.0.1:0 }
 adminToken: \${file:secrets/admin}
 logLevel: debug
+trustedProxies: [10.0.0.0/8]
 webhooks:
   - { host: GHES.acme.example, appId: 12, secrets: ["\${file:secrets/admin}"], owners: [Acme] }
 limits: { maxRunners: 50, maxLaunches: 5, shutdown: 1m }
@@ -105,6 +113,7 @@ chargeLabels: { cost-center: "1" }
       publicListen: { host: '::', port: 80 },
       adminListen: { host: '127.0.0.1', port: 0 },
       ledgerPath: '/var/lib/shr/ledger.db',
+      trustedProxies: ['10.0.0.0/8'],
       maxRunners: 50,
       shutdownMs: 60_000,
       retention: { deliveriesMs: 259_200_000, jobsMs: 3_600_000, runnersMs: 7_200_000, maxJobs: 10, maxRunners: 20 },

@@ -73,6 +73,16 @@ describe('secrets in the configuration', () => {
     });
   }
 
+  it('may not stand in plain text however deep in the options of a provider', async () => {
+    const options = '- kind: docker\n    options: { registries: [{ host: a, login: { password: hunter2 } }] }';
+    const problems = await problemsOf({
+      'registrations/acme.yaml': registrationYaml.replace('- kind: docker', options),
+    });
+    expect(problems.join('\n'))
+      .to.include('backends[0].options.registries[0].login.password: a secret in plain text')
+      .and.not.include('hunter2');
+  });
+
   it('may not stand in dispatcher.yaml either', async () => {
     expect(await problemsOf({ 'dispatcher.yaml': 'id: a\nadminToken: a-plain-token-of-some-length\n' })).to.deep.equal([
       'dispatcher.yaml:2:13: adminToken: a secret in plain text. Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',

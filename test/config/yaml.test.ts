@@ -255,6 +255,24 @@ describe('a value that is not what was meant has one message and one cure', () =
       'labels: it is text, and should be a list. Put a space after each `-`.',
     ],
     [
+      'true for a text',
+      'labels: [a]',
+      'labels: [true]',
+      'labels[0]: it is true or false, and should be text. Put the value in quotes.',
+    ],
+    [
+      'a number in a list, which quotes would not make right',
+      'poll: {}',
+      'poll: { repositories: [12] }',
+      'poll.repositories[0]: a repository is written owner/name. Correct the value.',
+    ],
+    [
+      'a map for a list',
+      'labels: [a]',
+      'labels: { a: b }',
+      'labels: it is a map, and should be a list. Write a list, such as `labels: [VALUE]`.',
+    ],
+    [
       'text for a map',
       'policy: {}',
       'policy: none',
@@ -321,6 +339,13 @@ describe('a value that is not what was meant has one message and one cure', () =
     const problems = await problemsOf({ 'registrations/acme.yaml': 'organization:acme\n' });
     expect(problems).to.deep.equal([
       'registrations/acme.yaml:1:1: the file is not a map of keys. Put a space after each colon.',
+    ]);
+  });
+
+  it('a file of plain text', async () => {
+    const problems = await problemsOf({ 'registrations/acme.yaml': 'organization acme\n' });
+    expect(problems).to.deep.equal([
+      'registrations/acme.yaml:1:1: the file is not a map of keys. Write `KEY: VALUE` lines, as in the example or by `shr init`.',
     ]);
   });
 });
