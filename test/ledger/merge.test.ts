@@ -177,6 +177,36 @@ describe('what a fact does to a job', () => {
     expect(row).to.include({ owner: 'Acme', runAttempt: 1, key: 'github.com/acme/web/1' });
   });
 
+  it('keeps them when the tenant that told of the job is no stranger to the source with authority, and only then', () => {
+    const strangers = (one: string) => one === 'mallory';
+    for (const [toldBy, labels] of [
+      ['acme', queued.labels],
+      ['mallory', ['other']],
+    ] as const) {
+      const { row } = mergeFact(undefined, fact({ toldBy, observedAtMs: 100 }), strangers);
+      const read = fact({ labels: ['other'], source: 'read', toldBy: 'acme', observedAtMs: 900 });
+      expect(mergeFact(row, read, strangers).row.labels, toldBy).to.deep.equal(labels);
+    }
+  });
+
+  it('ends the hold of an unseen job once GitHub shows it, and any other once it runs', () => {
+    const heldFor = (hold: JobRow['hold']): JobRow => ({
+      ...rowAfter(queued),
+      hold,
+      heldSinceMs: 150,
+      heldUntilMs: 900,
+    });
+    const shown = fact({ source: 'poll', observedAtMs: 200 });
+    expect(mergeFact(heldFor('unseen'), shown).row).to.include({ hold: null, heldSinceMs: null, heldUntilMs: null });
+    expect(mergeFact(heldFor('unseen'), fact({ observedAtMs: 200 })).row).to.include({ hold: 'unseen' });
+    expect(mergeFact(heldFor('unserved'), shown).row).to.include({ hold: 'unserved', heldUntilMs: 900 });
+    expect(mergeFact(heldFor('unserved'), running).row).to.include({
+      hold: null,
+      heldSinceMs: null,
+      heldUntilMs: null,
+    });
+  });
+
   describe('whatever comes, in whatever order', () => {
     const status = fc.constantFrom<JobStatus>('queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed');
     const name = fc.constantFrom(null, '', 'd-1', 'd-2', 'lone \ud800 surrogate');
