@@ -24,7 +24,8 @@ export class Permits {
   readonly #board: Board;
   readonly #backends: Backends;
   readonly #holds: Holds;
-  #served: string | undefined;
+  /** By tenant, in the order in which they were last served: the registration that was. */
+  readonly #served = new Map<string, string>();
   /** Registrations of which a launch of this pass took a place that was not reserved for it. */
   readonly #displaced = new Set<string>();
 
@@ -64,7 +65,11 @@ export class Permits {
       lines.set(name, this.#line(name, Math.min(room, total), blocked, lanes, byBackend));
     }
     const grants = allot(lines, { total, byRegistration, byLine, lineOf, byBackend }, this.#served);
-    this.#served = grants.at(-1)?.registration ?? this.#served;
+    for (const { registration } of grants) {
+      const line = lineOf(registration);
+      this.#served.delete(line);
+      this.#served.set(line, registration);
+    }
     return grants.flatMap((grant) => permitOf(grant, lanes));
   }
 

@@ -91,40 +91,29 @@ export interface Grant {
   readonly backends: readonly string[];
 }
 
+/** Of each tenant that has been served, the registration that was, in the order in which they last were. */
+export type Served = ReadonlyMap<string, string>;
+
 /**
- * Hands out what room there is, one runner to each registration in turn, so that a thousand waiting jobs of one do not
- * starve the single one of another. Starts behind `after`, the last that was served.
+ * Hands out what room there is, one runner to each tenant in turn, and among the registrations of a tenant to each in
+ * turn: neither a thousand waiting jobs of one nor a hundred registrations starve the single job of another. The tenant
+ * that has been served least recently comes first, and of its registrations the one behind the last that was served.
  */
-export function allot(
-  lines: ReadonlyMap<string, readonly Request[]>,
-  room: Room,
-  after: string | undefined,
-): readonly Grant[] {
+export function allot(lines: ReadonlyMap<string, readonly Request[]>, room: Room, served: Served): readonly Grant[] {
   const grants: Grant[] = [];
   let total = room.total;
   const byBackend = new Map(room.byBackend);
-  const byLine = new Map(room.byLine);
-  const turns = rotated([...lines.keys()], after).map((registration) => ({
-    registration,
-    room: room.byRegistration.get(registration) ?? 0,
-    requests: lines.get(registration) ?? [],
-    index: 0,
-    granted: 0,
-  }));
-  let waiting = turns;
+  let waiting: readonly TenantTurn[] = tenantsInTurn(lines, room, served);
   while (total > 0 && waiting.length > 0) {
-    const next: typeof turns = [];
-    for (const turn of waiting) {
+    const next: TenantTurn[] = [];
+    for (const tenant of waiting) {
       if (total === 0) break;
-      const line = room.lineOf(turn.registration);
-      const ofLine = byLine.get(line) ?? 0;
-      const grant = turn.room > 0 && ofLine > 0 ? nextGrant(turn, byBackend) : undefined;
+      const grant = tenant.room > 0 ? grantTo(tenant, byBackend) : undefined;
       if (grant === undefined) continue;
-      byLine.set(line, ofLine - 1);
       grants.push(grant);
-      turn.room -= 1;
+      tenant.room -= 1;
       total -= 1;
-      next.push(turn);
+      next.push(tenant);
     }
     waiting = next;
   }
@@ -148,10 +137,53 @@ export function inTurn(
     .map(({ backend }) => backend);
 }
 
-function nextGrant(
-  turn: { readonly registration: string; readonly requests: readonly Request[]; index: number; granted: number },
-  byBackend: Map<string, number>,
-): Grant | undefined {
+interface Turn {
+  readonly registration: string;
+  readonly requests: readonly Request[];
+  room: number;
+  index: number;
+  granted: number;
+}
+
+interface TenantTurn {
+  /** Of its registrations, in their order. */
+  readonly turns: Turn[];
+  room: number;
+}
+
+function tenantsInTurn(
+  lines: ReadonlyMap<string, readonly Request[]>,
+  room: Room,
+  served: Served,
+): readonly TenantTurn[] {
+  const servedAt = new Map([...served.keys()].map((line, index) => [line, index]));
+  return [...Map.groupBy(lines.keys(), room.lineOf)]
+    .sort(([one], [other]) => (servedAt.get(one) ?? -1) - (servedAt.get(other) ?? -1))
+    .map(([line, registrations]) => ({
+      room: room.byLine.get(line) ?? 0,
+      turns: rotated(registrations, served.get(line)).map((registration) => ({
+        registration,
+        requests: lines.get(registration) ?? [],
+        room: room.byRegistration.get(registration) ?? 0,
+        index: 0,
+        granted: 0,
+      })),
+    }));
+}
+
+/** The registration that it goes to has its next turn behind the tenant's others. One that can have none has no more. */
+function grantTo({ turns }: TenantTurn, byBackend: Map<string, number>): Grant | undefined {
+  for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
+    const grant = turn.room > 0 ? nextGrant(turn, byBackend) : undefined;
+    if (grant === undefined) continue;
+    turn.room -= 1;
+    turns.push(turn);
+    return grant;
+  }
+  return undefined;
+}
+
+function nextGrant(turn: Turn, byBackend: Map<string, number>): Grant | undefined {
   for (; turn.index < turn.requests.length; turn.index += 1, turn.granted = 0) {
     const request = turn.requests[turn.index];
     if (request === undefined || turn.granted >= request.need) continue;

@@ -185,17 +185,59 @@ describe('the allotment', () => {
       ['big', [{ laneKey: 'l', need: 1000, backends: ['b'] }]],
       ['small', [{ laneKey: 's', need: 1, backends: ['b'] }]],
     ]);
-    const served = allot(lines, { ...roomy, total: 3 }, undefined).map(({ registration }) => registration);
+    const served = allot(lines, { ...roomy, total: 3 }, new Map()).map(({ registration }) => registration);
     expect(served).to.deep.equal(['big', 'small', 'big']);
   });
 
-  it('begins behind the registration that was served last', () => {
-    const request = [{ laneKey: 'l', need: 5, backends: ['b'] }];
+  const request = [{ laneKey: 'l', need: 5, backends: ['b'] }];
+
+  it('begins with the tenant that has been served least recently', () => {
     const lines = new Map<string, readonly Request[]>([
       ['big', request],
       ['small', request],
     ]);
-    expect(allot(lines, { ...roomy, total: 1 }, 'big')[0]?.registration).to.equal('small');
+    const next = (...served: string[]) =>
+      allot(lines, { ...roomy, total: 1 }, new Map(served.map((name) => [name, name])))[0]?.registration;
+    expect(next()).to.equal('big');
+    expect(next('big')).to.equal('small');
+    expect(next('small', 'big')).to.equal('small');
+    expect(next('big', 'small')).to.equal('big');
+    expect(next('big', 'small', 'gone')).to.equal('big');
+  });
+
+  describe('where one tenant has many registrations', () => {
+    const many = Array.from({ length: 100 }, (_, index) => `many-${index}`);
+    const lines = new Map<string, readonly Request[]>([...many, 'small'].map((name) => [name, request]));
+    const room = {
+      total: 4,
+      byRegistration: new Map([...many, 'small'].map((name) => [name, 5])),
+      byLine: new Map([
+        ['many', 20],
+        ['small', 20],
+      ]),
+      lineOf: (name: string) => (name === 'small' ? 'small' : 'many'),
+      byBackend: new Map([...many, 'small'].map((name) => [`${name}/b`, 5])),
+    };
+
+    it('gives another as many turns as all of them together', () => {
+      const served = allot(lines, room, new Map()).map(({ registration }) => registration);
+      expect(served).to.deep.equal(['many-0', 'small', 'many-1', 'small']);
+    });
+
+    it('goes on behind the one of them that was served last', () => {
+      const served = new Map([
+        ['many', 'many-98'],
+        ['small', 'small'],
+      ]);
+      const next = allot(lines, room, served).map(({ registration }) => registration);
+      expect(next).to.deep.equal(['many-99', 'small', 'many-0', 'small']);
+    });
+
+    it('passes over those that have no room', () => {
+      const full = { ...room, byRegistration: new Map([...room.byRegistration, ['many-0', 0], ['small', 1]]) };
+      const served = allot(lines, full, new Map()).map(({ registration }) => registration);
+      expect(served).to.deep.equal(['many-1', 'small', 'many-2', 'many-3']);
+    });
   });
 
   it('gives all registrations of one tenant together what that tenant may launch at once', () => {
@@ -204,7 +246,7 @@ describe('the allotment', () => {
       ['small', [{ laneKey: 's', need: 1000, backends: ['b'] }]],
     ]);
     const room = { ...roomy, total: 100, byLine: new Map([['tenant', 4]]), lineOf: () => 'tenant' };
-    const served = allot(lines, room, undefined).map(({ registration }) => registration);
+    const served = allot(lines, room, new Map()).map(({ registration }) => registration);
     expect(served).to.deep.equal(['big', 'small', 'big', 'small']);
   });
 
@@ -235,7 +277,7 @@ describe('the allotment', () => {
               ),
             ),
           },
-          'globex',
+          new Map([['all', 'globex']]),
         );
         expect(grants.length).to.be.at.most(Math.max(0, room.total - 5));
         expect(grants.length).to.be.at.most(12);
@@ -287,7 +329,7 @@ describe('the allotment', () => {
         const wanted = Object.values(wishes)
           .flat()
           .filter(({ backends }) => backends.length > 0);
-        expect(allot(lines, room, undefined).length).to.equal(sum(wanted.map(({ need }) => need)));
+        expect(allot(lines, room, new Map()).length).to.equal(sum(wanted.map(({ need }) => need)));
       }),
     );
   });
