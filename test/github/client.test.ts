@@ -405,6 +405,12 @@ describe('the GitHub client', () => {
       expect((await github.getRunner(acme, 7, 'verify'))?.id).to.equal(7);
     });
 
+    it('waits a day at most: a longer retry-after is a mistake', async () => {
+      script = () => ({ ...limited, headers: { 'retry-after': '31536000' } });
+      const failure = await failureOf(clientOf(server.apiUrl).github.getRunner(acme, 7, 'verify'), 'rate-limited');
+      expect(failure.retryAfterMs).to.equal(86_400_000);
+    });
+
     it('waits a minute, then two, after secondary limits that name no time', async () => {
       script = () => limited;
       const { github, clock } = clientOf(server.apiUrl);

@@ -203,6 +203,35 @@ describe("a clock that is not GitHub's", () => {
     expect(measuredSkew('yesterday', GITHUB_AT_MS, GITHUB_AT_MS)).to.equal(undefined);
   });
 
+  it('is told again when it has changed by half a minute, and stands since it was first seen', () => {
+    const { times, time } = skewed(60_000);
+    const learn = (ms: number) => time.learn(new Date(clock.now() - ms - 500).toUTCString(), clock.now());
+    clock.set(GITHUB_AT_MS + 500);
+    learn(60_000);
+    const sinceMs = clock.now();
+    clock.set(clock.now() + 10_000);
+    learn(89_000);
+    expect(time.skew).to.deep.equal({ api: new URL(server.apiUrl).host, aheadMs: 89_000, sinceMs });
+    expect(told).to.have.length(1);
+    learn(90_000);
+    expect(told.at(-1)).to.equal("github.clock this machine's clock is 90 s ahead of GitHub's");
+    expect(told).to.have.length(2);
+    expect(times.machineAheadMs()).to.deep.equal([{ api: new URL(server.apiUrl).host, aheadMs: 90_000 }]);
+    learn(30_000);
+    expect(told.at(-1)).to.equal('github.clock.right');
+    expect(times.machineAheadMs()).to.deep.equal([{ api: new URL(server.apiUrl).host, aheadMs: 0 }]);
+    learn(31_000);
+    expect(told.at(-1), 'a new one').to.equal("github.clock this machine's clock is 31 s ahead of GitHub's");
+  });
+
+  it('is measured at the middle of the call, and of the second that GitHub tells', () => {
+    const date = new Date(GITHUB_AT_MS).toUTCString();
+    expect(measuredSkew(date, GITHUB_AT_MS + 100_000, GITHUB_AT_MS + 110_000)).to.equal(104_500);
+    expect(measuredSkew(date, GITHUB_AT_MS, GITHUB_AT_MS)).to.equal(-500);
+    expect(measuredSkew(date, GITHUB_AT_MS, GITHUB_AT_MS + 25_000)).to.equal(12_000);
+    expect(measuredSkew(date, GITHUB_AT_MS, GITHUB_AT_MS + 25_001)).to.equal(undefined);
+  });
+
   it('is one for all registrations of an API, and another for another', () => {
     clock = new VirtualClock();
     const times = new GithubTimes({ clock });

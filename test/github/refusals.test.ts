@@ -276,6 +276,13 @@ const refusals: readonly Refusal[] = [
     not: MISLEADING,
   },
   {
+    what: 'a limit that also speaks of blocked access: it passes by itself',
+    says: { status: 403, body: { message: 'Access blocked: you have exceeded a secondary rate limit.' } },
+    kind: 'rate-limited',
+    words: ['Access blocked: you have exceeded a secondary rate limit'],
+    not: MISLEADING,
+  },
+  {
     what: 'a 429 of a proxy',
     says: {
       status: 429,
