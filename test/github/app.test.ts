@@ -113,6 +113,22 @@ describe('a GitHub App', () => {
     expect(paths()).to.include('GET /repos/bob/api/installation');
   });
 
+  it('is looked for among the repositories of the owner alone, and not for an owner that is not claimed', async () => {
+    const of = (owner: string, ...names: string[]) => names.map((repository) => ({ owner, repository }));
+    const claim = {
+      kind: 'repositories',
+      repositories: [...of('bob', 'a', 'b', 'c', 'd', 'e', 'f'), ...of('Ada', 'web')],
+    } as const;
+    const { github } = app({ claim });
+    await github.getRunner({ kind: 'repository', owner: 'ada', repository: 'web' }, 7, 'verify');
+    expect(paths()[0]).to.equal('GET /repos/ada/web/installation');
+    const asked = server.asked.length;
+    const stranger = { kind: 'repository', owner: 'eve', repository: 'web' } as const;
+    const failure = await failureOf(github.getRunner(stranger, 7, 'verify'), 'unauthorized');
+    expect(failure.words).to.include('eve is not an owner that the registration claims');
+    expect(server.asked).to.have.length(asked);
+  });
+
   it('asks for one token however many calls wait for it, and keeps it until five minutes before its end', async () => {
     const { github } = app();
     await Promise.all(Array.from({ length: 20 }, () => github.getRunner(acme, 7, 'verify')));

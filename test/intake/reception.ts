@@ -92,6 +92,7 @@ export interface HouseOptions {
   readonly endpoints?: () => readonly WebhookEndpoint[];
   readonly registrations?: () => readonly Registration[];
   readonly tenants?: () => readonly TenantEntry[];
+  readonly setAside?: (registration: string) => boolean;
   readonly limits?: Partial<IntakeLimits>;
   readonly publicLimits?: Partial<PublicLimits>;
   readonly trustedProxies?: readonly string[];
@@ -166,6 +167,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     },
     onLost: (loss) => losses.push(loss),
     ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
+    ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const listener = createPublicListener({

@@ -34,6 +34,7 @@ describe('the endpoint of a webhook', () => {
       endpoints: () => endpoints,
       registrations: () => registrations,
       tenants: () => tenants,
+      setAside: (registration) => registration === 'broken',
     });
   });
   afterEach(() => house.close());
@@ -139,6 +140,13 @@ describe('the endpoint of a webhook', () => {
         expect(reply.status).to.equal(404);
         expect(reply.outcome).to.equal('no-endpoint');
       }
+    });
+
+    it('of a registration that is set aside says where its problems are named, and takes nothing', async () => {
+      const reply = await house.send({ path: '/webhooks/github/broken' });
+      expect([reply.status, reply.outcome]).to.deep.equal([503, 'set-aside']);
+      expect(reply.message).to.include('shr validate');
+      expect(written()).to.deep.equal([]);
     });
 
     for (const [claim, status] of [

@@ -217,6 +217,14 @@ describe('webhook intake under pressure', () => {
     });
   }
 
+  it('asks to come again in a minute where a tenant has as many open jobs as it may', async () => {
+    await open({ ledger: { recordDeliveries: async (batch) => batch.map(() => 'full' as const) } });
+    const reply = await house.send({});
+    expect([reply.status, reply.outcome, reply.headers['retry-after']]).to.deep.equal([429, 'overloaded', '60']);
+    expect(house.losses.map(({ cause, verified }) => [cause, verified])).to.deep.equal([['queue', true]]);
+    expect(house.wakes()).to.equal(0);
+  });
+
   it('answers 500 for what is nobody’s fault but ours', async () => {
     await open();
     house.recorder.obstacle = () => {
