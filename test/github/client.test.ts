@@ -70,6 +70,105 @@ describe('the GitHub client', () => {
       expect(server.asked.some((one) => one.method === 'POST')).to.equal(false);
     });
 
+    describe('in a runner group', () => {
+      let groups: { readonly id: number; readonly name: string; readonly inherited?: boolean }[];
+      let reads: string[];
+
+      beforeEach(() => {
+        reads = [];
+        script = (asked) => {
+          if (asked.method !== 'GET') return jit();
+          reads.push(asked.path);
+          return { body: { total_count: groups.length, runner_groups: groups } };
+        };
+      });
+      const numbers = () =>
+        server.asked.filter((one) => one.method === 'POST').map((one) => JSON.parse(one.body).runner_group_id);
+
+      it('knows the groups for ten minutes', async () => {
+        groups = [{ id: 42, name: 'Builders' }];
+        const { github, clock } = clientOf(server.apiUrl);
+        await github.createJitRunner({ ...request, runnerGroup: 'Builders' });
+        await clock.advance(599_000);
+        await github.createJitRunner({ ...request, runnerGroup: 'Builders' });
+        expect(reads).to.have.length(1);
+        groups = [{ id: 43, name: 'Builders' }];
+        await clock.advance(1_000);
+        await github.createJitRunner({ ...request, runnerGroup: 'Builders' });
+        expect(numbers()).to.deep.equal([42, 42, 43]);
+      });
+
+      it('looks again for one that it does not know, every half minute at most', async () => {
+        groups = [];
+        const { github, clock } = clientOf(server.apiUrl);
+        const create = () => github.createJitRunner({ ...request, runnerGroup: 'New' });
+        await failureOf(create(), 'not-found');
+        groups = [{ id: 44, name: 'New' }];
+        await clock.advance(29_000);
+        await failureOf(create(), 'not-found');
+        expect(reads).to.have.length(1);
+        await clock.advance(1_000);
+        await create();
+        expect(numbers()).to.deep.equal([44]);
+      });
+
+      it('takes the very name before one in another case, and that before none', async () => {
+        groups = [
+          { id: 51, name: 'BUILDERS' },
+          { id: 52, name: 'Builders' },
+        ];
+        const { github } = clientOf(server.apiUrl);
+        for (const runnerGroup of ['Builders', 'builders', 'DEFAULT']) {
+          await github.createJitRunner({ ...request, runnerGroup });
+        }
+        expect(numbers()).to.deep.equal([52, 51, 1]);
+      });
+
+      it('says of a group of the enterprise that runners of the organization cannot join it', async () => {
+        groups = [{ id: 61, name: 'Shared', inherited: true }];
+        const { github } = clientOf(server.apiUrl);
+        const failure = await failureOf(github.createJitRunner({ ...request, runnerGroup: 'Shared' }), 'not-found');
+        expect(failure.message).to.include("'Shared' belongs to the enterprise");
+        expect(numbers()).to.deep.equal([]);
+      });
+
+      it('asks the enterprise for the groups of its own runners', async () => {
+        groups = [{ id: 71, name: 'Shared' }];
+        const scope = { kind: 'enterprise', enterprise: 'big' } as const;
+        await clientOf(server.apiUrl).github.createJitRunner({ ...request, scope, runnerGroup: 'Shared' });
+        expect(reads).to.deep.equal(['/enterprises/big/actions/runner-groups']);
+        expect(numbers()).to.deep.equal([71]);
+      });
+
+      it('reads a thousand groups at most, as many as GitHub allows', async () => {
+        groups = [];
+        script = (asked) => {
+          reads.push(asked.path);
+          const page = Number(asked.query.get('page'));
+          const runner_groups = Array.from({ length: 100 }, (_, index) => ({
+            id: page * 100 + index,
+            name: `group ${page} ${index}`,
+          }));
+          return { body: { total_count: 5_000, runner_groups } };
+        };
+        const { github } = clientOf(server.apiUrl);
+        await failureOf(github.createJitRunner({ ...request, runnerGroup: 'None' }), 'not-found');
+        expect(reads).to.have.length(10);
+      });
+
+      it('asks again at once when the groups could not be read', async () => {
+        groups = [{ id: 42, name: 'Builders' }];
+        const answers = script;
+        script = () => ({ status: 403, body: { message: 'no' } });
+        const { github } = clientOf(server.apiUrl);
+        const create = () => github.createJitRunner({ ...request, runnerGroup: 'Builders' });
+        await failureOf(create(), 'forbidden');
+        script = answers;
+        await create();
+        expect(numbers()).to.deep.equal([42]);
+      });
+    });
+
     it('asks for the groups again when GitHub does not take the number any more', async () => {
       let id = 42;
       script = (asked) => {
@@ -117,9 +216,17 @@ describe('the GitHub client', () => {
       expect(clock.timers).to.equal(0);
     });
 
-    it('refuses by itself what GitHub would refuse: no labels', async () => {
-      await failureOf(clientOf(server.apiUrl).github.createJitRunner({ ...request, labels: [] }), 'invalid');
+    it('refuses by itself what GitHub would refuse, and nothing that it takes', async () => {
+      script = () => jit();
+      const { github } = clientOf(server.apiUrl);
+      const labels = (count: number) => Array.from({ length: count }, (_, index) => `label-${index}`);
+      for (const odd of [{ labels: [] }, { labels: labels(101) }, { name: '' }, { name: 'x'.repeat(65) }]) {
+        await failureOf(github.createJitRunner({ ...request, ...odd }), 'invalid');
+      }
       expect(server.asked).to.have.length(0);
+      await github.createJitRunner({ ...request, labels: labels(100), name: 'x'.repeat(64) });
+      await github.createJitRunner({ ...request, labels: labels(1), name: 'x' });
+      expect(server.asked).to.have.length(2);
     });
   });
 
