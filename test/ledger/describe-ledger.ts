@@ -1,6 +1,7 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { breaker, failure } from '../failures.ts';
@@ -736,6 +737,35 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
       });
     });
 
+    describe('a job of a repository that was renamed', () => {
+      async function readAs(repository: string, observedAtMs: number): Promise<string> {
+        const told = fact({ jobId: 1, repository, observedAtMs });
+        const key = jobKey(told);
+        await ledger.recordFacts([told]);
+        await ledger.settleJobs([admitted(await known(key), lane())]);
+        await ledger.recordFacts([{ ...told, source: 'read' }]);
+        return key;
+      }
+
+      it('is known by the name that GitHub gave last, also within one millisecond', async () => {
+        for (const [old, now] of [
+          ['web', 'site'],
+          ['site', 'shop'],
+        ] as const) {
+          const former = await readAs(old, 200);
+          const present = await readAs(now, 200);
+          expect(await ledger.job(former), former).to.include({ status: 'completed' });
+          expect(await ledger.job(present), present).to.include({ status: 'queued' });
+        }
+      });
+
+      it('keeps the name of a later read when an earlier one comes after it', async () => {
+        const present = await readAs('site', 300);
+        await readAs('web', 200);
+        expect(await ledger.job(present)).to.include({ status: 'queued' });
+      });
+    });
+
     describe('retention', () => {
       const day = 24 * 3_600_000;
       const retention = { deliveriesMs: 2 * day, jobsMs: 5 * day, runnersMs: 5 * day, maxJobs: 1000, maxRunners: 1000 };
@@ -793,6 +823,13 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await pruneAll({ ...retention, maxJobs: 2, maxRunners: 3 })).to.deep.equal([4, 1]);
         expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([5, 4]);
         expect(names(await ledger.runners({})).sort()).to.deep.equal(['d-3', 'd-4', 'd-5']);
+      });
+
+      it('forgets no more in a step than it was asked to, what is old and what is too many together', async () => {
+        await completed([1], end - 6 * day);
+        await completed([2, 3, 4, 5, 6], end - day);
+        expect(await pruneAll({ ...retention, maxJobs: 1 })).to.deep.equal([2, 2, 1]);
+        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([6]);
       });
 
       it('keeps live runners, open jobs, what waits to be settled, and lanes in use, however old', async () => {

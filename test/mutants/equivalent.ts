@@ -145,4 +145,32 @@ export const equivalents: readonly Equivalent[] = [
     to: 'get',
     why: 'Every value of the map is an object.',
   },
+  {
+    file: 'dispatcher/ledger/steps.ts',
+    code: 'const inOrder = [...settlements].sort((a, b) => compare(a.key, b.key));',
+    from: '[...settlements].sort((a, b) => compare(a.key, b.key))',
+    to: '[...settlements]',
+    why: 'SQLite has one writer at a time; the order keeps those of a store with row locks from waiting for each other.',
+  },
+  {
+    file: 'dispatcher/ledger/steps.ts',
+    code: 'if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {',
+    from: '===',
+    to: '!==',
+    why: 'A timeline is thinned at the other versions then, which keeps as much and takes longer.',
+  },
+  {
+    file: 'dispatcher/config/salvage.ts',
+    code: 'if (removed.size === 0) return value;',
+    from: 'removed.size === 0',
+    to: 'false',
+    why: 'A copy that lacks nothing is as good as the value; making it takes time.',
+  },
+  {
+    file: 'dispatcher/config/salvage.ts',
+    code: 'const entries = [...value.entries()].filter(([index]) => !removed.has(keyOf([...path, index])));',
+    from: 'has',
+    to: 'get',
+    why: 'Every value of the map is a list.',
+  },
 ];
