@@ -173,4 +173,11 @@ export const equivalents: readonly Equivalent[] = [
     to: 'get',
     why: 'Every value of the map is a list.',
   },
+  {
+    file: 'dispatcher/config/files.ts',
+    code: 'const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(65_536, mostBytes + 1)), 0, null, null);',
+    from: 'min',
+    to: 'max',
+    why: 'The same is read in larger pieces; the limit is that of all of them.',
+  },
 ];
