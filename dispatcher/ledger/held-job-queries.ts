@@ -141,12 +141,12 @@ export function unseenJobs(builder: Builder, nowMs: number, limit: number): Quer
     .selectFrom((jobs) =>
       jobs
         .selectFrom('jobs')
-        .select(['key', 'heldUntilMs', turn(sql`${sql.ref('heldUntilMs')}, key`)])
+        .select(['key', 'registration', 'heldUntilMs', turn(sql`${sql.ref('heldUntilMs')}, key`)])
         .where('hold', '=', sql.lit('unseen'))
         .where('heldUntilMs', '<=', nowMs)
         .as('ranked'),
     )
-    .select('key')
+    .select(['key', 'registration'])
     .orderBy('turn')
     .orderBy('heldUntilMs')
     .orderBy('key')

@@ -10,7 +10,7 @@ import { backoffMs } from '../backoff.ts';
 import { MINUTE } from '../time-units.ts';
 import { isStrangersWord } from './facts.ts';
 import * as queries from './held-job-queries.ts';
-import type { JobRow, JobWords } from './ledger.ts';
+import type { JobOf, JobRow, JobWords } from './ledger.ts';
 import { expireJob } from './queries.ts';
 import * as rows from './rows.ts';
 import { type Context, job, type Step } from './steps.ts';
@@ -129,8 +129,8 @@ export function* nextProbeAt(context: Context): Step<number | null> {
   return found === undefined ? null : rows.momentOf(found);
 }
 
-export function* unseenJobs(context: Context, nowMs: number, limit: number): Step<readonly string[]> {
-  return (yield queries.unseenJobs(context.builder, nowMs, limit)).rows.map(rows.keyOf);
+export function* unseenJobs(context: Context, nowMs: number, limit: number): Step<readonly JobOf[]> {
+  return (yield queries.unseenJobs(context.builder, nowMs, limit)).rows.map(rows.jobOf);
 }
 
 export function* holdUnseen(

@@ -255,6 +255,9 @@ export type DeliveryResult = 'recorded' | 'duplicate' | 'full';
 /** Open jobs of one share: twice the largest burst that is planned for. */
 export const MOST_OPEN_JOBS = 20_000;
 
+/** A job, and the registration that it was admitted to. */
+export type JobOf = Pick<JobRow, 'key' | 'registration'>;
+
 export interface JobFilter {
   readonly registrations?: readonly string[];
   readonly admission?: AdmissionState;
@@ -313,7 +316,7 @@ export interface Ledger {
    * Queued jobs of lanes that neither changed nor were read since `beforeMs`, for a GET of each: one of each registration
    * in turn, oldest first.
    */
-  staleJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
+  staleJobs(beforeMs: number, limit: number): Promise<readonly JobOf[]>;
   /** Disputed jobs, for a GET of each: one of each registration in turn. */
   disputedJobs(limit: number): Promise<readonly JobRow[]>;
   /**
@@ -357,7 +360,7 @@ export interface Ledger {
   /** When the next held job may try, or is looked for again; null when none is held. */
   nextProbeAt(): Promise<number | null>;
   /** Held jobs that GitHub answered 404 for and that are to be looked for again: one of each registration in turn. */
-  unseenJobs(nowMs: number, limit: number): Promise<readonly string[]>;
+  unseenJobs(nowMs: number, limit: number): Promise<readonly JobOf[]>;
 
   // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Of these lanes; those without demand and live runners are answered with zeros, unknown ones left out. */

@@ -366,13 +366,13 @@ export function staleJobs(builder: Builder, beforeMs: number, limit: number): Qu
     .selectFrom((jobs) =>
       jobs
         .selectFrom('jobs')
-        .select(['key', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
+        .select(['key', 'registration', 'queuedSinceMs', turn(sql`${sql.ref('queuedSinceMs')}, key`)])
         .where('demand', '=', yes)
         .where('queuedSinceMs', '<', beforeMs)
         .where(({ eb, or }) => or([eb('verifiedAtMs', 'is', null), eb('verifiedAtMs', '<', beforeMs)]))
         .as('ranked'),
     )
-    .select('key')
+    .select(['key', 'registration'])
     .orderBy('turn')
     .orderBy('queuedSinceMs')
     .orderBy('key')

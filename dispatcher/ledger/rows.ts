@@ -4,7 +4,7 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import type { LaneSpec } from '../admission/lane.ts';
 import { type Failure, type FailureKind, type FailureSource, isFailureKind, isFailureSource } from '../failure.ts';
 import type { AreStrangers } from './facts.ts';
-import type { Breaker, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
+import type { Breaker, JobOf, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
 import { isUnconfirmed } from './merge.ts';
 import { queuedSince } from './queue-age.ts';
 import type { Bit, FailureColumns, JobsTable, RunnersTable, Tables } from './tables.ts';
@@ -371,14 +371,14 @@ export function jobInLane(row: unknown): z.output<typeof jobInLaneSchema> {
 }
 
 const laneKeySchema = z.object({ laneKey: text });
-const keySchema = z.object({ key: z.string() });
+const jobOfSchema = z.object({ key: z.string(), registration: z.string().nullable() });
 const outputSchema = z.object({ output: text });
 const cursorSchema = z.object({ value: text });
 const momentSchema = z.object({ atMs: integer });
 const countSchema = z.object({ count: integer });
 
-export function keyOf(row: unknown): string {
-  return keySchema.parse(row).key;
+export function jobOf(row: unknown): JobOf {
+  return jobOfSchema.parse(row);
 }
 
 export function laneKeyOf(row: unknown): string {

@@ -13,6 +13,7 @@ import type {
   Breaker,
   DeliveryResult,
   JobFilter,
+  JobOf,
   JobRow,
   JobSettlement,
   JobWords,
@@ -222,8 +223,8 @@ export function* unsettleRefused(context: Context, registration: string, reasonC
   return (yield queries.unsettleRefused(context.builder, registration, reasonCode, context.nowMs)).changed;
 }
 
-export function* staleJobs(context: Context, beforeMs: number, limit: number): Step<readonly string[]> {
-  return (yield queries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.keyOf);
+export function* staleJobs(context: Context, beforeMs: number, limit: number): Step<readonly JobOf[]> {
+  return (yield queries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.jobOf);
 }
 
 export function* disputedJobs(context: Context, limit: number): Step<readonly JobRow[]> {

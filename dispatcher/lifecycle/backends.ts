@@ -12,6 +12,7 @@ import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
 import { time } from './holds.ts';
 import type { Log } from './ports.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 export interface ClosedBackend {
   readonly backend: string;
@@ -103,7 +104,7 @@ export class Backends {
   /** Of unlisted ones by `<registration>/<backend>`, where it was tried in vain. */
   readonly #listing = new Map<string, Failure>();
   /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
-  readonly #unfit = new Map<string, Failure>();
+  readonly #unfit = new SharedMemory<Failure>(MOST_SHAPES);
   /** Shapes in words, by `specHash`. */
   readonly #shapes = new Map<string, string>();
   /** Registrations in which a refusal began to stand, or is over, and whose jobs have not been told. */
@@ -242,8 +243,7 @@ export class Backends {
       load.window = Math.max(1, load.window / 2);
     }
     if (failure.kind === 'unfit') {
-      if (this.#unfit.size >= MOST_SHAPES) this.#unfit.clear();
-      this.#unfit.set(unfitKey(launched, backend), failure);
+      this.#unfit.set(registration, unfitKey(launched, backend), failure);
       this.#stood.add(registration);
       return;
     }
@@ -296,7 +296,7 @@ export class Backends {
     if (chosen.length === 0) return undefined;
     const closures = this.#closures();
     for (const [, place] of chosen) this.#load(place.registration, place.backend).window = this.#widest;
-    for (const key of [...this.#unfit.keys()]) {
+    for (const [key] of [...this.#unfit.entries()]) {
       if (chosen.some(([place]) => key.startsWith(`${place}/`))) {
         this.#unfit.delete(key);
         this.#healed.add(registration);
@@ -317,7 +317,7 @@ export class Backends {
       const common = { rule, about: subject, state, failure, failures, sinceMs, untilMs: closedUntilMs };
       add(`${breaker.registration}/${breaker.backend}`, common);
     }
-    for (const [key, failure] of this.#unfit) {
+    for (const [key, failure] of this.#unfit.entries()) {
       const cut = key.lastIndexOf('/');
       const about = this.#shapes.get(key.slice(cut + 1)) ?? null;
       const common = { state: 'closed', failure, failures: 1, sinceMs: failure.atMs, untilMs: null } as const;

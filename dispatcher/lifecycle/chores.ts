@@ -57,7 +57,9 @@ export class Chores {
     for (const job of await ledger.disputedJobs(MAX_DISPUTES)) verifier.ask(job.key, job.registration);
     for (const job of await ledger.unconfirmedJobs(MAX_UNCONFIRMED)) doubts.confirm(job);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, MAX_EXPIRED)) board.mark(laneKey);
-    for (const key of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) verifier.ask(key);
+    for (const { key, registration } of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) {
+      verifier.ask(key, registration);
+    }
     await ledger.deleteEmptyLanes();
     for (const name of board.registrationsInUse()) sweeps.isActive(name);
     holds.tidy();

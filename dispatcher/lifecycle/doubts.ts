@@ -10,6 +10,7 @@ import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
 import { lineOfNamed } from './ports.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 /** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
 const READS_A_MINUTE = 20;
@@ -22,6 +23,7 @@ const AT_ONCE_EACH = 4;
 const AT_ONCE = 128;
 /** Of one tenant. */
 const MOST_WAITING = 500;
+/** Of one tenant. */
 const MOST_REMEMBERED = 10_000;
 
 interface Task {
@@ -43,7 +45,7 @@ export class Doubts {
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Set<Promise<void>>();
   /** By runner or job: when it may be asked about again. */
-  readonly #pauses = new Map<string, { readonly count: number; readonly untilMs: number }>();
+  readonly #pauses = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MOST_REMEMBERED);
   /** GETs by registration in the present minute. */
   readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
 
@@ -78,10 +80,9 @@ export class Doubts {
       this.#floor.options.log.debug('doubt-postponed', { about, registration: task.registration });
       return;
     }
-    if (this.#pauses.size >= MOST_REMEMBERED) this.#pauses.clear();
     const count = (pause?.count ?? 0) + 1;
     const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, count - 1);
-    this.#pauses.set(about, { count, untilMs: now + pauseMs });
+    this.#pauses.set(name, about, { count, untilMs: now + pauseMs });
     line.waiting.push(task);
     this.#lines.set(name, line);
     this.#pump();

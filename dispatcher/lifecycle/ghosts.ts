@@ -5,15 +5,17 @@
 import { ownFailure } from '../failure.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 /** Lanes, each with a runner that idled beside a waiting job, before their image and shape are taken for the cause. */
 const ENOUGH_LANES = 3;
+/** Of one registration. */
 const MOST_REMEMBERED = 10_000;
 
 export class Ghosts {
   readonly #backends: Pick<Backends, 'failed' | 'gaveWork'>;
   /** Lanes whose runners idled since one of the image was last given work, by registration, backend, image and shape. */
-  readonly #lanes = new Map<string, Set<string>>();
+  readonly #lanes = new SharedMemory<Set<string>>(MOST_REMEMBERED);
 
   constructor(backends: Pick<Backends, 'failed' | 'gaveWork'>) {
     this.#backends = backends;
@@ -24,9 +26,8 @@ export class Ghosts {
     const { backend, name, registration, specHash } = runner;
     if (backend === null) return;
     const key = keyOf(runner);
-    if (this.#lanes.size >= MOST_REMEMBERED) this.#lanes.clear();
     const lanes = this.#lanes.get(key) ?? new Set<string>();
-    this.#lanes.set(key, lanes.add(runner.laneKey));
+    this.#lanes.set(registration, key, lanes.add(runner.laneKey));
     if (lanes.size < ENOUGH_LANES) return;
     const words = `its runners were online in ${lanes.size} lanes, and GitHub gave none of them a job: it may refuse their runner version (shr runners show ${name} --output)`;
     await this.#backends.failed(

@@ -29,7 +29,7 @@ export class HeldJobsLoop {
     const now = clock.now();
     if (this.#dueAtMs === null || this.#dueAtMs > now) return;
     for (const laneKey of await ledger.probeHeld(now, 'due', MAX_HELD)) board.mark(laneKey);
-    for (const key of await ledger.unseenJobs(now, MAX_HELD)) verifier.ask(key);
+    for (const { key, registration } of await ledger.unseenJobs(now, MAX_HELD)) verifier.ask(key, registration);
     this.#dueAtMs = await ledger.nextProbeAt();
   }
 

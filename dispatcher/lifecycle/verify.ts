@@ -8,6 +8,7 @@ import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { MINUTE, SECOND } from '../time-units.ts';
 import type { Floor } from './floor.ts';
 import { lineOfNamed, type Tenant } from './ports.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 /** Of all tenants together. GitHub's own limits are kept credential by credential. */
 const AT_ONCE = 256;
@@ -15,6 +16,8 @@ const AT_ONCE = 256;
 const AT_ONCE_EACH = 8;
 /** Of one tenant. */
 const MOST_WAITING = 10_000;
+/** Of one tenant: jobs that were not found, and jobs that could not be read. */
+const MOST_REMEMBERED = 10_000;
 /** A job that was just read is not read again before this. */
 const FRESH_MS = 5 * SECOND;
 const RETRY_FIRST_MS = 2 * SECOND;
@@ -58,9 +61,9 @@ export class Verifier {
   /** In the order of their turns: however long one tenant's line is, the others have theirs. */
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Map<string, Promise<boolean>>();
-  readonly #failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
+  readonly #failures = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MOST_REMEMBERED);
   /** Jobs that GitHub answered 404 for, since it last showed them. */
-  readonly #misses = new Map<string, Misses>();
+  readonly #misses = new SharedMemory<Misses>(MOST_REMEMBERED);
 
   constructor(floor: Floor) {
     this.#floor = floor;
@@ -246,8 +249,7 @@ export class Verifier {
   }
 
   #askAgain(job: JobRow, misses: Misses): void {
-    if (this.#misses.size >= MOST_WAITING) this.#misses.clear();
-    this.#misses.set(job.key, misses);
+    this.#misses.set(this.#lineOf(job.key, job.registration), job.key, misses);
     this.#floor.options.clock.after(misses.untilMs - this.#floor.now(), () => {
       if (this.#misses.has(job.key)) this.ask(job.key, job.registration);
     });
@@ -257,8 +259,10 @@ export class Verifier {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
     const ownMs = jitter(backoffMs(RETRY_FIRST_MS, RETRY_MOST_MS, count - 1), this.#floor.options.random);
     const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
-    if (this.#failures.size >= MOST_WAITING) this.#failures.clear();
-    this.#failures.set(job.key, { count, untilMs: this.#floor.now() + pauseMs });
+    this.#failures.set(this.#lineOf(job.key, job.registration), job.key, {
+      count,
+      untilMs: this.#floor.now() + pauseMs,
+    });
     this.#floor.options.clock.after(pauseMs, () => this.#floor.wake());
   }
 }

@@ -375,5 +375,15 @@ describe('the breakers of backends', () => {
       clock.move(HOUR);
       expect(open(), 'time changes nothing').to.deep.equal([]);
     });
+
+    it('are not forgotten for those of another registration, however many shapes that has', async () => {
+      const { backends, at, fail } = await setUp();
+      await fail('unfit');
+      await fail('unfit', undefined, at('second'));
+      for (let index = 0; index < 10_000; index += 1) {
+        await fail('unfit', undefined, { ...at('first', `${index}`), registration: 'evil' });
+      }
+      expect(backends.refusal(lane())).to.have.length(2);
+    });
   });
 });

@@ -42,6 +42,16 @@ describe('runners that idle beside waiting jobs', () => {
     expect(told).to.deep.equal([]);
   });
 
+  it('are not forgotten for those of another registration, however many images that has', async () => {
+    await idle('a');
+    await idle('b');
+    for (let index = 0; index < 10_000; index += 1) {
+      await ghosts.idled(runnerRow({ name: 'evil', registration: 'evil', backend: 'docker', specHash: `${index}` }), 0);
+    }
+    await idle('c');
+    expect(told).to.have.length(1);
+  });
+
   it('are forgotten as soon as one of the image is given work', async () => {
     await idle('a');
     await idle('b');
