@@ -15,6 +15,7 @@ const HELP = `Runs the dispatcher in seeded, faulty worlds under a virtual clock
                         --crash-at C  … with no crash but one, at the C-th call of a port
                         --fault F=S   … with fault F (see faults.ts) on the share S of its occasions; also with --seeds
                         --lose-ledger … starting anew with an empty ledger once; also with --seeds
+                        --lose-power  … with a machine that loses its power now and then; also with --seeds
   npm run sim -- --help
 
 Exit code 0: every invariant held. 1: some did not; the last line says how to see one of them again.`;
@@ -57,6 +58,7 @@ async function main(): Promise<number> {
       'crash-at': { type: 'string' },
       fault: { type: 'string', multiple: true, default: [] },
       'lose-ledger': { type: 'boolean', default: false },
+      'lose-power': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -67,6 +69,7 @@ async function main(): Promise<number> {
   const overrides: ScenarioOverrides = {
     rates: Object.fromEntries(values.fault.map(readFault)),
     losesLedger: values['lose-ledger'],
+    losesPower: values['lose-power'],
   };
   if (values.seed !== undefined) {
     const crashAt = values['crash-at'];

@@ -5,7 +5,7 @@
 import type { Admit } from '../../dispatcher/admission/lane.ts';
 import type { Clock } from '../../dispatcher/clock.ts';
 import { jitter } from '../../dispatcher/clock.ts';
-import type { Delivery, JobFact } from '../../dispatcher/ledger/facts.ts';
+import { type Delivery, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Engine, EngineOptions, LifecycleMetrics, Log, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { covers } from './coverage.ts';
@@ -32,8 +32,10 @@ export interface DispatcherOptions {
   readonly scenario: Scenario;
   readonly createEngine: EngineFactory;
   readonly admit: Admit;
-  /** The first is used from the start. The next one, empty, takes its place when it is lost. */
-  readonly ledgers: readonly Ledger[];
+  /** Used from the start. */
+  readonly ledger: Ledger;
+  /** The ledger that it finds where the first is lost, or the machine was without power. */
+  readonly nextLedger: () => Promise<Ledger>;
   readonly clock: Clock;
   readonly streams: Streams;
   readonly history: History;
@@ -60,7 +62,10 @@ export class Dispatcher {
   #process: Process | undefined;
   #starts = 0;
   #calm = false;
-  #ledgersLost = 0;
+  #ledger: Ledger;
+  /** Jobs of which a delivery was answered as recorded. */
+  readonly #answered = new Set<string>();
+  powerLosses = 0;
   crashes = 0;
   shutdowns = 0;
   /** Calls of the ports, all lives together. */
@@ -68,6 +73,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#ledger = options.ledger;
   }
 
   start(): void {
@@ -120,17 +126,53 @@ export class Dispatcher {
   }
 
   get ledger(): Ledger {
-    const ledger = this.#options.ledgers[this.#ledgersLost];
-    if (ledger === undefined) throw new Error('no further ledger');
-    return ledger;
+    return this.#ledger;
   }
 
   /** The disk is gone, and the process with it. The next start finds an empty ledger. */
   loseLedger(): void {
     this.#options.history.record('world', [], 'THE LEDGER IS LOST');
-    this.#ledgersLost += 1;
     this.#options.invariants.ledgerLost();
-    this.#process?.life.end('its disk is gone');
+    this.#answered.clear();
+    this.#replaceLedger('its disk is gone');
+  }
+
+  /** The power fails when something has just been written: soon after a delivery. What is not on the disk is gone. */
+  #maybeLosePower(): void {
+    const { clock, scenario, streams } = this.#options;
+    const power = streams('power');
+    if (this.#calm || this.powerLosses >= scenario.powerLosses || !power.chance(0.1)) return;
+    this.powerLosses += 1;
+    clock.after(power.between(0, 600), () => this.#losePower());
+  }
+
+  #losePower(): void {
+    this.#options.history.record('world', [], 'THE POWER IS LOST');
+    this.#options.invariants.powerLost();
+    this.#replaceLedger('the machine is off', async () => {
+      for (const key of this.#answered) {
+        if ((await this.#ledger.job(key)) !== undefined) continue;
+        const what = `${key} is not in the ledger that the disk has`;
+        this.#options.invariants.violate('a delivery that was answered is kept', what);
+      }
+    });
+  }
+
+  #replaceLedger(why: string, look = async (): Promise<void> => {}): void {
+    const { nextLedger, pending } = this.#options;
+    const lost = this.#ledger;
+    this.#process?.life.end(why);
+    pending.count += 1;
+    const replaced = async (): Promise<void> => {
+      this.#ledger = await nextLedger();
+      await lost.close();
+      await look();
+    };
+    replaced()
+      .catch((error: unknown) => this.#broken('the next ledger', error))
+      .finally(() => {
+        pending.count -= 1;
+      });
   }
 
   /** From now on it neither dies, but for a crash that was ordered, nor is stopped. */
@@ -149,9 +191,13 @@ export class Dispatcher {
       return;
     }
     history.record('webhook', subjects, `${delivery.guid} ${fact.status}`);
+    this.#maybeLosePower();
     process.ledger
       .recordDeliveries([{ delivery, fact }])
-      .then(() => process.engine.wake())
+      .then(([result]) => {
+        if (result === 'recorded') this.#answered.add(jobKey(fact));
+        process.engine.wake();
+      })
       .catch((error: unknown) => this.#broken('recordDeliveries', error));
   }
 

@@ -26,6 +26,7 @@ export type Rule =
   | 'a runner is looked at with measure'
   | 'a time limit is enforced and said'
   | 'no fact moves what its source cannot speak of'
+  | 'a delivery that was answered is kept'
   | 'the engine keeps its own contract';
 
 export interface Violation {
@@ -60,6 +61,8 @@ const MOST_ASKED = 30;
 const MOST_LOOKS = 30;
 /** After a lost ledger: a start, and listings that fail for a while. */
 const UNLISTED_MS = 30 * 60_000;
+/** What was written for so long is on the disk. */
+const UNSYNCED_MS = 1_000;
 const PROOF_MISSES = 3;
 const PROOF_SPAN_MS = 180_000;
 
@@ -78,6 +81,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
   readonly #asked = new Map<string, readonly number[]>();
   readonly #looks = new Map<string, readonly number[]>();
   #ledgerLostAtMs: number | undefined;
+  readonly #powerLostAtMs: number[] = [];
   readonly #overdue = new Set<WorldInstance>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
   /** Jobs that ran on a runner with other labels than their own. */
@@ -256,18 +260,29 @@ export class Invariants implements GithubWitness, ProviderWitness {
     this.#ledgerLostAtMs = this.nowMs;
   }
 
+  powerLost(): void {
+    this.#powerLostAtMs.push(this.nowMs);
+  }
+
   /**
    * With a new ledger a registration launches once its own backends are listed, and does not wait for the others': what
    * these had before counts against the dispatcher's cap only when it has been listed. And what a listing left out, since
    * the ledger was lost, is known to no one. Of two backends of one account either may be taken for an instance's own.
    */
   #isUnknown(other: WorldInstance, instance: WorldInstance, cap: Cap): boolean {
+    if (this.#powerLostAtMs.some((atMs) => this.#wasForgotten(other, atMs))) return true;
     const lostAtMs = this.#ledgerLostAtMs;
     if (lostAtMs === undefined || this.nowMs - lostAtMs > UNLISTED_MS || other.createdAtMs > lostAtMs) return false;
     if (other.leftOutAtMs !== undefined && other.leftOutAtMs > lostAtMs) return true;
     if (cap.sharesAccount) return true;
     const [whose] = instance.backend.split('/');
     return cap.of === '' && !isWithin(other, whose ?? '');
+  }
+
+  /** Its row was lost with the power: it counts once a listing has shown it. */
+  #wasForgotten({ tags }: WorldInstance, powerLostAtMs: number): boolean {
+    const unsynced = tags.createdAtMs <= powerLostAtMs && powerLostAtMs - tags.createdAtMs <= UNSYNCED_MS;
+    return unsynced && this.nowMs - powerLostAtMs <= UNLISTED_MS;
   }
 
   instanceStopped(instance: WorldInstance): void {

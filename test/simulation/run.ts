@@ -6,6 +6,7 @@ import { type AreStrangers, jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import { Disk } from './disk.ts';
 import { DISPATCHER_ID, Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';
 import { type Cap, Invariants, labelKey, type Violation } from './invariants.ts';
@@ -55,6 +56,7 @@ export interface Outcome {
       | 'faults'
       | 'crashes'
       | 'shutdowns'
+      | 'powerLosses'
       | 'steals'
       | 'calls'
       | 'virtualMinutes'
@@ -200,21 +202,20 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   }
   for (const place of scopes.values()) addStrangers({ ...place, clock, dice, dispatcherId: DISPATCHER_ID });
 
+  const { losesLedgerAtMs } = scenario;
+  const areStrangers = options.areStrangers ?? ((one: string, other: string) => one !== other);
+  const disk = scenario.powerLosses > 0 ? new Disk({ clock, areStrangers }) : undefined;
   const openLedger = async (): Promise<Ledger> => {
-    const ledger = await openSqliteLedger({
-      path: ':memory:',
-      now: () => clock.now(),
-      areStrangers: options.areStrangers ?? ((one, other) => one !== other),
-    });
+    const memory = { path: ':memory:', now: () => clock.now(), areStrangers };
+    const ledger = await (disk === undefined ? openSqliteLedger(memory) : disk.open());
     return options.tamperLedger?.(ledger) ?? ledger;
   };
-  const { losesLedgerAtMs } = scenario;
-  const ledgers = losesLedgerAtMs === undefined ? [await openLedger()] : [await openLedger(), await openLedger()];
   const dispatcher = new Dispatcher({
     scenario,
     createEngine: options.createEngine ?? createEngine,
     admit: createAdmit(scenario.tenants.map((tenant) => tenant.registration)),
-    ledgers,
+    ledger: await openLedger(),
+    nextLedger: openLedger,
     clock,
     streams,
     history,
@@ -298,7 +299,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   const stopped = dispatcher.stop();
   await clock.advance(30_000);
   await Promise.race([stopped, eventLoopTurn()]);
-  for (const ledger of ledgers) await ledger.close();
+  await dispatcher.ledger.close();
+  disk?.remove();
   return {
     seed,
     fingerprint: history.fingerprint(),
@@ -312,6 +314,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
       faults: dice.total,
       crashes: dispatcher.crashes,
       shutdowns: dispatcher.shutdowns,
+      powerLosses: dispatcher.powerLosses,
       steals: invariants.steals,
       calls: dispatcher.calls,
       virtualMinutes: Math.round((clock.now() - scenario.startMs) / MINUTE),

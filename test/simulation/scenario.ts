@@ -41,6 +41,8 @@ export interface Scenario {
   readonly pollEveryMs: number;
   /** The dispatcher starts anew with an empty ledger then. */
   readonly losesLedgerAtMs: number | undefined;
+  /** How often the machine loses its power: of the ledger what had been brought to the disk is left. */
+  readonly powerLosses: number;
   /**
    * Times in which nothing that GitHub says of a job reaches us: no webhook, no poll. Shorter than the 10 minutes for
    * which a drain leaves a container alone: whatever runs in it has been named by then, and who is blind for longer
@@ -76,6 +78,7 @@ export interface ScenarioOverrides {
   /** These faults are as frequent as this, whatever the seed says. */
   readonly rates?: Partial<FaultRates>;
   readonly losesLedger?: boolean;
+  readonly losesPower?: boolean;
 }
 
 export function drawScenario(seed: number, streams: Streams, overrides: ScenarioOverrides = {}): Scenario {
@@ -102,6 +105,9 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
     return { fromMs, untilMs: fromMs + troubles.between(2 * MINUTE, 8 * MINUTE) };
   });
   const losesLedgerAtMs = START_MS + Math.round(troubles.between(0.1, 1) * spanMs);
+  const power = streams('scenario power');
+  const losesPower = power.chance(0.25) || overrides.losesPower === true;
+  const powerLosses = power.whole(1, 6);
   const disturbed = !faultless && overrides.noCrashes !== true;
   return {
     seed,
@@ -116,6 +122,8 @@ export function drawScenario(seed: number, streams: Streams, overrides: Scenario
     shutdownEveryMs: disturbed && shutdownWorld ? shutdownEveryMs : undefined,
     pollEveryMs: Math.round(luck.between(40_000, 90_000)),
     losesLedgerAtMs: disturbed && losesLedger ? losesLedgerAtMs : undefined,
+    // One trouble with the disk at a time.
+    powerLosses: disturbed && losesPower && !losesLedger ? powerLosses : 0,
     blindness: faultless ? [] : blindness,
   };
 }

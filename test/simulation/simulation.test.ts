@@ -94,6 +94,16 @@ describe('a faulty world', function () {
       expectPeace(outcome, `npm run sim -- --seed ${seed} --calm --crash-at ${call} --trace`);
     }
   });
+
+  it('survives losses of power, with what had not reached the disk', async () => {
+    let losses = 0;
+    for (let seed = 301; seed <= 306; seed += 1) {
+      const outcome = await runSeed(seed, { losesPower: true });
+      losses += outcome.counts.powerLosses;
+      expectPeace(outcome, `npm run sim -- --seed ${seed} --lose-power --trace`);
+    }
+    expect(losses).to.be.greaterThan(0);
+  });
 });
 
 /** GitHub calls busy runners idle and grants their DELETE, nothing tells of a start, and no job can be read. */
@@ -110,6 +120,16 @@ describe('the world notices', function () {
       served += counts.served;
     }
     expect(launched / served).to.be.greaterThan(MOST_LAUNCHES_A_JOB);
+  });
+
+  it('when a delivery is answered before it is on the disk', async () => {
+    const found = new Set<Rule>();
+    const rule = 'a delivery that was answered is kept';
+    for (let seed = 1; seed <= 24 && !found.has(rule); seed += 1) {
+      const outcome = await runSeed(seed, { losesPower: true, tamperLedger: broken.hastyLedger });
+      for (const violation of outcome.violations) found.add(violation.rule);
+    }
+    expect([...found]).to.include(rule);
   });
 
   interface Case {
