@@ -1,6 +1,9 @@
 /**
  * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it has happened wholly
- * or not at all, whenever the process dies. Decisions are made by pure functions that the caller hands in or applies
+ * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call that it announces
+ * may leave. Deliveries, breakers, leases, operators' commands and the mark that we stopped a container are on the disk
+ * then; the other steps half a second later, and a machine that loses its power before that forgets them (see
+ * docs/decisions/two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself decides nothing.
  */
 import type { LaneSpec } from '../admission/lane.ts';
@@ -375,11 +378,13 @@ export interface Ledger {
   createRunner(runner: RunnerRow, reason: string): Promise<void>;
   /**
    * Reads the runner, asks `decide` (pure, synchronous), writes patch and timeline: one transaction. Undefined from
-   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner.
+   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner. `lasts`: it
+   * is on the disk then, as an operator's command must be; a container that we stop always is.
    */
   stepRunner(
     name: string,
     decide: (runner: RunnerRow) => RunnerStep | undefined,
+    lasts?: boolean,
   ): Promise<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined>;
   runner(name: string): Promise<RunnerRow | undefined>;
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;

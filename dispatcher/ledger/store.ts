@@ -65,8 +65,11 @@ export function ledgerOn(store: Store): Ledger {
     deleteEmptyLanes: () => store.write((context) => steps.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => steps.createRunner(context, runner, reason)),
-    stepRunner: (name, decide) =>
-      store.writeDurably((context) => steps.stepRunner(context, name, decide), isStoppedByUs),
+    stepRunner: (name, decide, lasts = false) =>
+      store.writeDurably(
+        (context) => steps.stepRunner(context, name, decide),
+        (result) => lasts || isStoppedByUs(result),
+      ),
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
     cutToNow: () => store.write((context) => steps.cutToNow(context)),
@@ -79,8 +82,8 @@ export function ledgerOn(store: Store): Ledger {
     output: (runner) => store.read((context) => steps.output(context, runner)),
 
     breakers: () => store.read((context) => steps.breakers(context)),
-    putBreaker: (breaker) => store.write((context) => steps.putBreaker(context, breaker)),
-    deleteBreaker: (key) => store.write((context) => steps.deleteBreaker(context, key)),
+    putBreaker: (breaker) => store.writeDurably((context) => steps.putBreaker(context, breaker)),
+    deleteBreaker: (key) => store.writeDurably((context) => steps.deleteBreaker(context, key)),
     acquireLease: (name, holder, nowMs, ttlMs) =>
       store.writeDurably((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
     cursor: (name) => store.read((context) => steps.cursor(context, name)),

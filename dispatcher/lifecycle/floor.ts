@@ -1,7 +1,7 @@
 /** What everything that acts on runners shares: the way in which an event reaches a runner. */
 import type { Absence } from '../config/absent.ts';
 import { type Failure, failureFields } from '../failure.ts';
-import type { RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import type { RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
 import { StateLog } from '../observability/state-log.ts';
 import { Lock } from './lock.ts';
 import { type MachineContext, type RunnerEvent, step } from './machine.ts';
@@ -83,13 +83,14 @@ export function createFloor(
     async tell(name, event) {
       let entries: readonly TimelineEntry[] = [];
       let read: readonly string[] = [];
-      const result = await ledger.stepRunner(name, (runner) => {
+      const decide = (runner: RunnerRow): RunnerStep | undefined => {
         const answer = step(runner, event, contextOf(runner));
         read = answer.read ?? [];
         if (answer.kind === 'ignored') return undefined;
         entries = answer.step.entries;
         return answer.step;
-      });
+      };
+      const result = await ledger.stepRunner(name, decide, event.kind === 'forget');
       if (result === undefined) return undefined;
       const { before, after } = result;
       report(before, after, entries);

@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { LedgerError, type RunnerPatch } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { LogSync } from '../../dispatcher/ledger/wal-sync.ts';
 import { settled, VirtualClock } from '../github/virtual-clock.ts';
-import { fact } from './examples.ts';
+import { fact, runner } from './examples.ts';
 
 /** An fdatasync that ends when the test says so. */
 class HeldSync {
@@ -113,6 +113,26 @@ describe('the two kinds of writes', () => {
     expect(held.started).to.have.length(1);
     held.started[0]?.end();
     await recorded;
+    await ledger.close();
+  });
+
+  it('answers a command, and the stop of a container, when it is on the disk', async () => {
+    const ledger = await open(held.sync);
+    await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+    const answered: string[] = [];
+    const tell = async (what: string, patch: RunnerPatch, lasts = false) => {
+      await ledger.stepRunner('d-1', () => ({ patch, entries: [] }), lasts);
+      answered.push(what);
+    };
+    await tell('step', { attempts: 1 });
+    const stopped = tell('stop', { stopSentAtMs: 5 });
+    const command = tell('command', { attempts: 2 }, true);
+    await settled();
+    expect(answered).to.deep.equal(['step']);
+    for (const sync of held.started) sync.end();
+    await settled();
+    for (const sync of held.started) sync.end();
+    await Promise.all([stopped, command]);
     await ledger.close();
   });
 
