@@ -132,6 +132,12 @@ const refusals: readonly Refusal[] = [
     not: ['may not see it'],
   },
   {
+    what: 'something that does not exist, or is not seen',
+    says: { status: 404, body: { message: 'Not Found' } },
+    kind: 'not-found',
+    words: ['404: Not Found (it does not exist, or the credentials may not see it)'],
+  },
+  {
     what: 'a suspended installation',
     says: { status: 403, body: { message: 'This installation has been suspended' } },
     kind: 'forbidden',
