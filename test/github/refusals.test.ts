@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ownFailure } from '../../dispatcher/failure.ts';
 import type { GithubErrorKind } from '../../dispatcher/github/github.ts';
-import { wordsOfBody } from '../../dispatcher/github/reply-words.ts';
+import { deepestWords, wordsOfBody } from '../../dispatcher/github/reply-words.ts';
 import type { GithubTrouble } from '../../dispatcher/github/trouble.ts';
 import { pageOf, withoutPage } from '../../dispatcher/observability/html-page.ts';
 import { acme, clientOf, failureOf } from './github-fixture.ts';
@@ -408,5 +408,33 @@ describe("GitHub's refusals, in words", () => {
     expect(pageOf(`<html>${'<!--'.repeat(1_000_000)}`)).to.equal('an HTML page');
     expect(wordsOfBody(`<!doctype html><title>${'x'.repeat(5_000)}</title>`)).to.equal('an HTML page');
     expect(wordsOfBody('not a page: 1 < 2')).to.equal('not a page: 1 < 2');
+  });
+
+  for (const [what, body, words] of [
+    ['text with breaks and blanks, as one line', ' \n bad\r\n\tgateway \n', 'bad gateway'],
+    ['blanks alone', '  \n ', 'no message'],
+    ['details that are empty or odd, left out', { message: 'Bad.', errors: [null, '', 7, { message: 'x' }] }, 'Bad: x'],
+    ['details without a message', { errors: ['one', 'two'] }, 'one, two'],
+    ['a message that ends in a colon', { message: 'Bad: ', errors: 'one' }, 'Bad: one'],
+    ['an error where there is no message', { message: ' ', error: 'token expired ' }, 'token expired'],
+    ['the first five of many details', { message: 'Bad', errors: [...'abcdefg'] }, 'Bad: a, b, c, d, e'],
+    ['details in a shape that is not known', { message: 'Bad', errors: { one: 1 } }, 'Bad'],
+    ['five hundred characters', 'x'.repeat(500), 'x'.repeat(500)],
+    ['more than that, cut', 'x'.repeat(501), `${'x'.repeat(500)}…`],
+  ] as const) {
+    it(`are said of ${what}`, () => {
+      expect(wordsOfBody(body)).to.equal(words);
+    });
+  }
+
+  it('of a connection that failed are those that lie deepest', () => {
+    const refused = Object.assign(new Error(''), { code: 'ECONNREFUSED' });
+    const failed = new TypeError('fetch failed', { cause: new Error('connect', { cause: refused }) });
+    expect(deepestWords(failed)).to.equal('ECONNREFUSED');
+    expect(deepestWords(new Error('a', { cause: new Error('b', { cause: 'a text' }) }))).to.equal('a text');
+    expect(deepestWords(new Error(''))).to.equal('');
+    const loop = new Error('loop');
+    loop.cause = loop;
+    expect(deepestWords(loop)).to.equal('loop');
   });
 });
