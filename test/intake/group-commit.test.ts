@@ -5,8 +5,8 @@ import type { Delivery } from '../../dispatcher/ledger/facts.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { Counts, LogLines, Recorder } from './reception.ts';
 
-function delivery(guid: string): Delivery {
-  return { endpoint: 'github.com/webhook', guid, event: 'workflow_job', action: 'queued', receivedAtMs: 0 };
+function delivery(guid: string, endpoint = 'github.com/webhook'): Delivery {
+  return { endpoint, guid, event: 'workflow_job', action: 'queued', receivedAtMs: 0 };
 }
 
 /** A group commit whose groups start when the test says so. */
@@ -34,6 +34,7 @@ function bench(limits: { maxGroup?: number; maxWaiting?: number } = {}) {
     log,
     wakes: () => wakes,
     record: (guid: string) => commits.record(delivery(guid), null),
+    recordOf: (endpoint: string, guid: string) => commits.record(delivery(guid, endpoint), null),
     /** One turn of the event loop. */
     turn: () => {
       for (const action of deferred.splice(0)) action();
@@ -123,6 +124,76 @@ describe('the group commit', () => {
     const later = record('c');
     start();
     expect(await later).to.equal('recorded');
+  });
+
+  it('gives each endpoint an equal share of a group, what room is left to those with more, and turns about', async () => {
+    const { recordOf, start, guids } = bench({ maxGroup: 6 });
+    const results = [...'abcdefg'].map((guid) => recordOf('one', guid));
+    results.push(...['1', '2', '3', '4'].map((guid) => recordOf('two', guid)), recordOf('three', 'X'));
+    start();
+    await Promise.all(results);
+    expect(guids()).to.deep.equal(['ab12Xc', '34defg']);
+  });
+
+  it('takes one of each where a group has fewer places than there are endpoints', async () => {
+    const { recordOf, start, guids } = bench({ maxGroup: 2 });
+    const results = ['one', 'two', 'three'].flatMap((endpoint) => [
+      recordOf(endpoint, `${endpoint[1]}`),
+      recordOf(endpoint, `${endpoint[1]?.toUpperCase()}`),
+    ]);
+    start();
+    await Promise.all(results);
+    expect(guids()).to.deep.equal(['nw', 'hN', 'WH']);
+  });
+
+  it('bounds the deliveries of all endpoints together at four times those of one', async () => {
+    const { recordOf, start } = bench({ maxWaiting: 2 });
+    const endpoints = ['one', 'two', 'three', 'four'];
+    const results = endpoints.flatMap((endpoint) => [recordOf(endpoint, 'a'), recordOf(endpoint, 'b')]);
+    expect(await recordOf('five', 'a')).to.equal('overloaded');
+    start();
+    expect(new Set(await Promise.all(results))).to.deep.equal(new Set(['recorded']));
+    const later = recordOf('five', 'a');
+    start();
+    expect(await later).to.equal('recorded');
+  });
+
+  it('wakes nobody for what was recorded before', async () => {
+    const { record, start, wakes } = bench();
+    for (const _time of [1, 2]) {
+      const result = record('a');
+      start();
+      await result;
+    }
+    expect(wakes()).to.equal(1);
+  });
+
+  it('says once that the ledger takes nothing, and once that it does again', async () => {
+    const { ledger, record, start, log } = bench();
+    const deliver = async (guid: string) => {
+      const result = record(guid);
+      start();
+      return result;
+    };
+    ledger.obstacle = () => {
+      throw new LedgerError('full', 'make room');
+    };
+    for (const guid of ['a', 'b', 'c']) expect(await deliver(guid)).to.equal('ledger-unavailable');
+    expect(log.lines).to.have.length(1);
+    ledger.obstacle = () => {};
+    for (const guid of ['d', 'e']) expect(await deliver(guid)).to.equal('recorded');
+    expect(log.lines).to.have.length(2);
+  });
+
+  it('takes fewer results than deliveries for a defect, and records each alone', async () => {
+    const { ledger, record, start, guids } = bench();
+    const whole = ledger.recordDeliveries.bind(ledger);
+    ledger.recordDeliveries = async (batch) => (await whole(batch)).slice(0, 1);
+    const results = Promise.all(['a', 'b'].map(record));
+    start();
+    // The ledger may have written it: then it says so.
+    expect(await results).to.deep.equal(['duplicate', 'duplicate']);
+    expect(guids()).to.deep.equal(['ab', 'a', 'b']);
   });
 
   for (const failure of [
