@@ -73,6 +73,8 @@ describe('the group commit', () => {
     const results = [record('a')];
     start();
     results.push(record('b'), record('c'));
+    start();
+    expect(guids(), 'one at a time').to.deep.equal(['a']);
     openGate();
     await Promise.all(results);
     expect(guids()).to.deep.equal(['a', 'bc']);
