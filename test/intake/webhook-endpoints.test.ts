@@ -6,6 +6,7 @@ import {
   type TenantEntry,
   type WebhookEndpoint,
 } from '../../dispatcher/config/model.ts';
+import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
 import { grantOf } from '../registration.ts';
 import { exampleBody, type House, openHouse, plainEndpoint, tenant } from './reception.ts';
 
@@ -172,6 +173,26 @@ describe('the endpoint of a webhook', () => {
       registrations = [tenant('acme', { claim: { kind: 'user', user: 'somebody-else' } })];
       expect((await house.send(sent)).status).to.equal(403);
     });
+  });
+
+  it('tries two secrets at most, whatever a sender claims: each costs a pass over its body', () => {
+    const secrets = ['1', '2', '3'].map((one) => new Secret(one));
+    const hosts = ['a.example', 'b.example', 'c.example'];
+    const index = new EndpointIndex(
+      [
+        ...hosts.map((host) => plainEndpoint({ host, secrets })),
+        ...hosts.map((host) => plainEndpoint({ host, appId: '11', secrets })),
+      ],
+      [tenant('acme', { webhookSecrets: secrets })],
+    );
+    for (const enterpriseHost of [undefined, 'a.example', 'unknown.example']) {
+      for (const targetId of [undefined, '11', '12']) {
+        const targetType = targetId === undefined ? undefined : 'integration';
+        const tried = index.shared({ targetType, targetId, enterpriseHost });
+        expect(tried, `${enterpriseHost} ${targetId}`).to.have.length(2);
+      }
+    }
+    expect(index.registration('acme')).to.have.length(2);
   });
 
   it('keeps the GUIDs of two endpoints apart', async () => {
