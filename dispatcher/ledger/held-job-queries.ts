@@ -1,7 +1,7 @@
 /** The statements about held jobs. They are few: each query stands on a partial index of them alone. */
 import { sql } from 'kysely';
 import { type Builder, fixed, type Query } from './fixed-queries.ts';
-import type { JobRow, JobWords } from './ledger.ts';
+import type { JobRow, JobWords, RunnerRow } from './ledger.ts';
 import { turn, withoutIndex } from './queries.ts';
 
 /** The run that a job belongs to. */
@@ -31,13 +31,22 @@ export function overdueHeldJobs(builder: Builder, beforeMs: number, limit: numbe
     .compile();
 }
 
-/** Jobs that were queued before a runner of their lane came online, and still are. */
-export function jobsPassedOver(builder: Builder, laneKey: string, onlineAtMs: number, limit: number): Query {
+/**
+ * Jobs that were queued before a runner of their lane came online, and still are. The registration as well: what lane an
+ * adopted runner belongs to is its tenant's word.
+ */
+export function jobsPassedOver(
+  builder: Builder,
+  { laneKey, registration }: Pick<RunnerRow, 'laneKey' | 'registration'>,
+  onlineAtMs: number,
+  limit: number,
+): Query {
   return builder
     .selectFrom('jobs')
     .selectAll()
     .where('demand', '=', sql.lit(1))
     .where('laneKey', '=', laneKey)
+    .where(withoutIndex('registration'), '=', registration)
     .where('status', '=', 'queued')
     .where('statusSinceMs', '<=', onlineAtMs)
     .orderBy('planned')

@@ -10,7 +10,7 @@ import { backoffMs } from '../backoff.ts';
 import { MINUTE } from '../time-units.ts';
 import { isStrangersWord } from './facts.ts';
 import * as queries from './held-job-queries.ts';
-import type { JobOf, JobRow, JobWords } from './ledger.ts';
+import type { JobOf, JobRow, JobWords, RunnerRow } from './ledger.ts';
 import { expireJob } from './queries.ts';
 import * as rows from './rows.ts';
 import { type Context, job, type Step } from './steps.ts';
@@ -29,18 +29,17 @@ const MOST_OF_A_REPOSITORY = 20;
 
 export function* passOver(
   context: Context,
-  laneKey: string,
-  runner: string,
+  runner: Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>,
   onlineAtMs: number,
   nowMs: number,
 ): Step<{ readonly passed: number; readonly held: readonly string[] }> {
-  const passed = (yield queries.jobsPassedOver(context.builder, laneKey, onlineAtMs, MOST_JOBS)).rows.map(rows.jobRow);
+  const passed = (yield queries.jobsPassedOver(context.builder, runner, onlineAtMs, MOST_JOBS)).rows.map(rows.jobRow);
   const held: string[] = [];
   const running = new Map<string, number>();
   for (const row of passed) {
     const passedOver = row.passedOver + 1;
     if (passedOver < ENOUGH_EVIDENCE) {
-      yield* put(context, { ...row, passedOver, passedOverBy: runner });
+      yield* put(context, { ...row, passedOver, passedOverBy: runner.name });
       continue;
     }
     const run = runKey(row);
@@ -50,7 +49,7 @@ export function* passOver(
     yield* put(context, {
       ...row,
       passedOver,
-      passedOverBy: runner,
+      passedOverBy: runner.name,
       hold: 'unserved',
       heldSinceMs: row.heldSinceMs ?? nowMs,
       heldUntilMs: nowMs + pauseMs,

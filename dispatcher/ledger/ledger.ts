@@ -340,12 +340,11 @@ export interface Ledger {
   /** GitHub answers 404 for the job: it is held until it is seen again. */
   holdUnseen(key: string, words: JobWords | null, untilMs: number, nowMs: number): Promise<void>;
   /**
-   * A runner of the lane was online and idle from `onlineAtMs` to its idle limit: counted on each job of the lane that
-   * was queued all the while; `passed` is how many there were. Those with enough of it are `held`.
+   * The runner was online and idle from `onlineAtMs` to its idle limit: counted on each job of its lane and registration
+   * that was queued all the while; `passed` is how many there were. Those with enough of it are `held`.
    */
   passOver(
-    laneKey: string,
-    runner: string,
+    runner: Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>,
     onlineAtMs: number,
     nowMs: number,
   ): Promise<{ readonly passed: number; readonly held: readonly string[] }>;

@@ -51,8 +51,8 @@ export function ledgerOn(store: Store): Ledger {
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),
     holdUnseen: (key, words, untilMs, nowMs) =>
       store.write((context) => heldJobs.holdUnseen(context, key, words, untilMs, nowMs)),
-    passOver: (laneKey, runner, onlineAtMs, nowMs) =>
-      store.write((context) => heldJobs.passOver(context, laneKey, runner, onlineAtMs, nowMs)),
+    passOver: (runner, onlineAtMs, nowMs) =>
+      store.write((context) => heldJobs.passOver(context, runner, onlineAtMs, nowMs)),
     stir: (key, nowMs) => store.write((context) => heldJobs.stir(context, key, nowMs)),
     probeHeld: (nowMs, which, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, which, limit)),
     nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),

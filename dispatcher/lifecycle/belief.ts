@@ -17,6 +17,8 @@ export type Belief =
 
 const BELIEVED: Belief = { kind: 'believed' };
 
+const YEAR_10000_MS = Date.UTC(10_000, 0, 1);
+
 /** `samePlace`: the runner's own backend is this one, or the same account by another name. */
 export function believeKnown(
   registration: string,
@@ -37,6 +39,7 @@ export function believeUnknown(dispatcherId: string, registration: string, claim
   const prefix = `${dispatcherId}-`;
   const named = own.runner.startsWith(prefix) && ulidTime(own.runner.slice(prefix.length)) !== undefined;
   if (!named) return doubted('its name is not one that this dispatcher gives');
+  if (![own.createdAtMs, own.deadlineAtMs].every(isTime)) return doubted('its tags name times that are none');
   const scope = scopeOf(own.scope);
   if (scope === undefined || !isWithin(claim, scope)) return doubted(`the registration does not claim ${own.scope}`);
   return BELIEVED;
@@ -45,6 +48,10 @@ export function believeUnknown(dispatcherId: string, registration: string, claim
 function ownTags(registration: string, { ref, tags }: Instance): InstanceTags | Belief {
   if (tags === undefined || tags.registration !== registration) return { kind: 'not-asked' };
   return tags.runner === ref.name ? tags : doubted('its tags name another runner than its name does');
+}
+
+function isTime(ms: number): boolean {
+  return Number.isSafeInteger(ms) && ms >= 0 && ms < YEAR_10000_MS;
 }
 
 function doubted(why: string): Belief {

@@ -4,7 +4,7 @@
  */
 import type { LaneSpec } from '../admission/lane.ts';
 import { scopePath } from '../github/scope.ts';
-import type { LaneCounts, Ledger } from '../ledger/ledger.ts';
+import type { LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { balanceOf, type LaneFacts, planPool } from './planner.ts';
 
 interface BoardLane {
@@ -32,6 +32,14 @@ const LANES_A_READ = 500;
 /** GitHub's list says "busy" before the job's `in_progress` arrives; when nothing comes, the job was a stranger's. */
 const SUPPOSED_MS = 2 * 60_000;
 
+type Supposable = Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>;
+
+interface Supposed {
+  readonly laneKey: string;
+  readonly registration: string;
+  readonly untilMs: number;
+}
+
 export class Board {
   readonly #ledger: Pick<Ledger, 'laneCounts'>;
   readonly #dirty = new Set<string>();
@@ -42,7 +50,7 @@ export class Board {
   readonly #surplus = new Map<string, { readonly count: number; readonly sinceMs: number }>();
   readonly #outdated = new Set<string>();
   /** Busy runners without a known job. */
-  readonly #supposed = new Map<string, { readonly laneKey: string; readonly untilMs: number }>();
+  readonly #supposed = new Map<string, Supposed>();
 
   constructor(ledger: Pick<Ledger, 'laneCounts'>) {
     this.#ledger = ledger;
@@ -53,8 +61,8 @@ export class Board {
   }
 
   /** The runner is busy, and no job names it yet. */
-  suppose(runner: string, laneKey: string, nowMs: number): void {
-    if (!this.#supposed.has(runner)) this.#supposed.set(runner, { laneKey, untilMs: nowMs + SUPPOSED_MS });
+  suppose({ name, laneKey, registration }: Supposable, nowMs: number): void {
+    if (!this.#supposed.has(name)) this.#supposed.set(name, { laneKey, registration, untilMs: nowMs + SUPPOSED_MS });
   }
 
   /** Its job is known, or it has ended. */
@@ -162,7 +170,10 @@ export class Board {
     if (before !== undefined && before.pool !== pool) this.#remove(key, before);
     const labels = before?.facts.labels ?? new Set(counts.lane.labels.map((label) => label.toLowerCase()));
     let supposed = 0;
-    for (const { laneKey } of this.#supposed.values()) if (laneKey === key) supposed += 1;
+    for (const { laneKey, registration } of this.#supposed.values()) {
+      // What lane an adopted runner belongs to is its tenant's word.
+      if (laneKey === key && registration === counts.lane.registration) supposed += 1;
+    }
     this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply, supposed } });
     const members = this.#pools.get(pool) ?? { lanes: new Set(), uneven: new Set(), spare: new Set(), lends: false };
     members.lanes.add(key);

@@ -291,7 +291,7 @@ class LoopingEngine implements Engine {
       this.#board.unsuppose(runner.name);
       return;
     }
-    this.#board.suppose(runner.name, runner.laneKey, this.#options.clock.now());
+    this.#board.suppose(runner, this.#options.clock.now());
     if (runner.forJobKey !== null) this.#verifier.ask(runner.forJobKey, runner.registration);
   }
 

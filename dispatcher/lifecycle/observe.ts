@@ -58,7 +58,7 @@ async function learnFromEnd(
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(floor, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { ledger, log } = floor.options;
-  const { held, passed } = await ledger.passOver(before.laneKey, before.name, before.onlineAtMs, floor.now());
+  const { held, passed } = await ledger.passOver(before, before.onlineAtMs, floor.now());
   floor.laneChanged(before.laneKey);
   if (passed > 0) await ghosts.idled(before, floor.now());
   for (const key of held) {

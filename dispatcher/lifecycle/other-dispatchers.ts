@@ -32,7 +32,8 @@ const MOST_INCARNATIONS = 100;
 const SLACK_MS = MINUTE;
 /** Who has launched nothing for so long is gone, or idle, which does no harm. */
 const FRESH_MS = 30 * MINUTE;
-const MOST_DOUBTED = 1000;
+/** Instances of one place that are told of: a tenant's own account may list any number of new ones. */
+const MOST_DOUBTED = 100;
 
 const known = z.array(z.string()).catch([]);
 
@@ -44,7 +45,8 @@ export class OtherDispatchers {
   #ours: ReadonlySet<string>;
   #startedAtMs = Number.POSITIVE_INFINITY;
   readonly #seen = new Map<string, OtherDispatcher>();
-  readonly #doubted = new Set<string>();
+  /** Instances by place. */
+  readonly #doubted = new Map<string, Set<string>>();
 
   constructor(ledger: Pick<Ledger, 'cursor' | 'putCursor'>, incarnation: string, clock: Clock, log: Log) {
     this.#ledger = ledger;
@@ -109,17 +111,18 @@ export class OtherDispatchers {
     return tags.incarnation !== undefined && !this.#ours.has(tags.incarnation) && this.#isFresh(tags.createdAtMs);
   }
 
-  /** A listing that says more than it may: told once an instance. */
-  doubt(place: Pick<Place, 'registration' | 'backend'>, ref: Instance['ref'], why: string): void {
-    const key = `${keyOf(place)} ${ref.id}`;
-    if (this.#doubted.has(key)) return;
-    if (this.#doubted.size >= MOST_DOUBTED) this.#doubted.clear();
-    this.#doubted.add(key);
+  /** A listing that says more than it may: told once an instance, of the first hundred of each place. */
+  doubt({ registration, backend }: Pick<Place, 'registration' | 'backend'>, ref: Instance['ref'], why: string): void {
+    const key = keyOf({ registration, backend });
+    const doubted = this.#doubted.get(key) ?? new Set();
+    if (doubted.has(ref.id) || doubted.size > MOST_DOUBTED) return;
+    this.#doubted.set(key, doubted.add(ref.id));
+    const isLast = doubted.size > MOST_DOUBTED;
     this.#log.warn('instance-doubted', {
-      registration: place.registration,
-      backend: place.backend,
-      instance: ref.id,
-      reason: why,
+      registration,
+      backend,
+      ...(isLast ? {} : { instance: ref.id }),
+      reason: isLast ? `more than ${MOST_DOUBTED} instances so far: no more of them are told of` : why,
     });
   }
 

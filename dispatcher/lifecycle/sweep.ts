@@ -42,7 +42,7 @@ export async function sweepInstances(
 ): Promise<SweepResult> {
   const failures: SweepFailure[] = [];
   const { registration } = tenant;
-  const adopted = new Set<string>();
+  const adopted: Adopted = { runners: new Set(), live: undefined };
   await Promise.all(
     registration.backends.map(async (backend) => {
       try {
@@ -72,12 +72,19 @@ interface Listing {
   readonly backend: string;
   readonly provider: Provider;
   readonly others: OtherDispatchers;
-  /** Runners that this sweep has adopted: two backends of one account both list each instance. */
-  readonly adopted: Set<string>;
+  readonly adopted: Adopted;
+}
+
+/** What a sweep has adopted of one registration. */
+interface Adopted {
+  /** Two backends of one account both list each instance. */
+  readonly runners: Set<string>;
+  /** The registration's live runners in the ledger when the first was adopted. */
+  live: Promise<number> | undefined;
 }
 
 async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
-  const { adopted, floor, tenant, backend, provider, others } = listing;
+  const { floor, tenant, backend, provider, others } = listing;
   const { dispatcherId, ledger } = floor.options;
   const { registration } = tenant;
   const { tags } = instance;
@@ -93,16 +100,36 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
     return;
   }
   // One that another dispatcher has just launched is looked after there.
-  if (row === undefined && !others.isTheirs(tags) && !adopted.has(tags.runner)) {
-    adopted.add(tags.runner);
-    await adopt(floor, tenant, backend, instance, tags);
-  }
+  if (row === undefined && !others.isTheirs(tags)) await adoptOnce(listing, instance, tags);
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
   const event = instanceEvent(tenant.registration.name, backend, instance, floor.now());
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
   else await floor.tell(row.name, event);
+}
+
+/** As many as the registration may have: its runners count for all, and made-up ones must not take others' places. */
+async function adoptOnce(listing: Listing, instance: Instance, tags: NonNullable<Instance['tags']>): Promise<void> {
+  const { adopted, floor, tenant, backend, others } = listing;
+  const { maxRunners, name } = tenant.registration;
+  adopted.live ??= liveRunners(floor, name);
+  const live = await adopted.live;
+  if (adopted.runners.has(tags.runner)) return;
+  if (live + adopted.runners.size >= maxRunners) {
+    const why = `its registration has the ${maxRunners} runners that it may have`;
+    others.doubt({ registration: name, backend }, instance.ref, why);
+    return;
+  }
+  adopted.runners.add(tags.runner);
+  await adopt(floor, tenant, backend, instance, tags);
+}
+
+async function liveRunners({ options }: Floor, registration: string): Promise<number> {
+  let live = 0;
+  for (const counted of await options.ledger.liveCounts())
+    if (counted.registration === registration) live += counted.count;
+  return live;
 }
 
 /** The runner's own backend, or one of the same account by another name. */

@@ -9,6 +9,8 @@ const MINUTE = 60_000;
 const ONLINE_AT = 20_000;
 const NOW = 400_000;
 
+/** A runner of the lane. */
+const idle = (name: string, { key, registration } = lane()) => ({ name, laneKey: key, registration });
 const keys = (jobs: readonly { readonly key: string }[]) => jobs.map(({ key }) => key);
 
 export function describeHeldJobs(open: () => Promise<Ledger>): void {
@@ -33,7 +35,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       return row;
     };
     const evidence = async (times: number, nowMs = NOW) => {
-      for (let time = 1; time <= times; time += 1) await ledger.passOver(lane().key, `d-${time}`, ONLINE_AT, nowMs);
+      for (let time = 1; time <= times; time += 1) await ledger.passOver(idle(`d-${time}`), ONLINE_AT, nowMs);
     };
     const demand = async () => (await ledger.laneCounts([lane().key]))[0];
     const start = async (jobId: number, some: Partial<JobFact> = {}) => {
@@ -45,10 +47,10 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
 
     it('are those beside which three fitting runners idled; they ask for no runner, and are still shown', async () => {
       await queue([1]);
-      expect(await ledger.passOver(lane().key, 'd-1', ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [] });
-      await ledger.passOver(lane().key, 'd-2', ONLINE_AT, NOW);
+      expect(await ledger.passOver(idle('d-1'), ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [] });
+      await ledger.passOver(idle('d-2'), ONLINE_AT, NOW);
       expect(await demand()).to.include({ demand: 1, held: 0 });
-      expect(await ledger.passOver(lane().key, 'd-3', ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [keyOf(1)] });
+      expect(await ledger.passOver(idle('d-3'), ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [keyOf(1)] });
       expect(await demand()).to.include({ demand: 0, held: 1, oldestQueuedSinceMs: 10_001 });
       expect(await ledger.waitingJobs(lane().key, 9)).to.deep.equal([]);
       expect(await ledger.lanesInUse()).to.deep.equal([lane().key]);
@@ -232,7 +234,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       for (const id of [1, 2, 3]) await queue([id], { runId: id });
       await queue([4], { runId: 4 }, other);
       await evidence(3);
-      for (let time = 1; time <= 3; time += 1) await ledger.passOver(other.key, `d-${time}`, ONLINE_AT, NOW + 1);
+      for (let time = 1; time <= 3; time += 1) await ledger.passOver(idle(`d-${time}`, other), ONLINE_AT, NOW + 1);
       expect(await ledger.probeHeld(NOW + 2 * MINUTE, 'due', 2)).to.deep.equal([lane().key, other.key]);
     });
 

@@ -76,7 +76,11 @@ describe('the plans that SQLite makes', () => {
     ['lanes in use', queries.lanesInUse(builder), 'jobsInDemand'],
     ['the held jobs of a lane', held.laneHeld(builder, 'l'), 'jobsHeldByLane'],
     ['held jobs that waited too long', held.overdueHeldJobs(builder, 9, 9), 'jobsHeldBy'],
-    ['jobs that a runner idled beside', held.jobsPassedOver(builder, 'l', 9, 9), 'jobsInDemand'],
+    [
+      'jobs that a runner idled beside',
+      held.jobsPassedOver(builder, { laneKey: 'l', registration: 'r' }, 9, 9),
+      'jobsInDemand',
+    ],
     ['the held jobs of a run', held.heldOfRun(builder, run, 9), 'jobsHeldByRun'],
     ['the held jobs of a repository', held.heldOfRepository(builder, run, 9), 'jobsHeldByRepository'],
     ['the running jobs of a run', held.runningOfRun(builder, run), 'jobsRunningByRun'],

@@ -177,6 +177,21 @@ describe('another dispatcher with our id', () => {
     expect(lines).to.deep.equal(['main i-1', 'main i-2', 'second i-1']);
   });
 
+  it('that lists new liars each time fills no log, and keeps no other place from being told of', () => {
+    const lines: unknown[] = [];
+    const say = (_event: string, fields?: Readonly<Record<string, unknown>>) =>
+      void lines.push(fields?.['instance'] ?? fields?.['reason']);
+    const others = new OtherDispatchers(memory(), 'us', clock, { ...quiet, warn: say });
+    for (let id = 1; id <= 1000; id += 1) others.doubt(place(false), { name: 'acme-1', id: `i-${id}` }, 'why');
+    others.doubt({ ...place(false), backend: 'second' }, { name: 'acme-1', id: 'i-1' }, 'why');
+    expect(lines.slice(98)).to.deep.equal([
+      'i-99',
+      'i-100',
+      'more than 100 instances so far: no more of them are told of',
+      'i-1',
+    ]);
+  });
+
   it('is not one of our own hundred starts before, as the ledger remembers them', async () => {
     const ledger = memory();
     for (let start = 0; start <= 100; start += 1)
