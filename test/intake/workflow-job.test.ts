@@ -197,6 +197,14 @@ describe('a workflow job', () => {
     );
   });
 
+  it('has labels of 8,192 characters together at most, where a null counts as none', () => {
+    const labels = Array.from({ length: 16 }, (_, index) => `${index}-`.padEnd(512, 'x'));
+    const job = (given: readonly unknown[]) =>
+      restJobSchema.safeParse({ id: 1, run_id: 1, status: 'queued', labels: given }).success;
+    expect(job([...labels, null, null])).to.equal(true);
+    expect(job([...labels, 'x'])).to.equal(false);
+  });
+
   it('of the REST API has a status that we know, or is left out by its reader', () => {
     const [job] = fc.sample(anyJob, 1);
     expect(restJobSchema.safeParse({ ...job, status: 'hibernating' }).success).to.equal(false);
