@@ -1,7 +1,14 @@
-/** `fetch` that gives up on an answer larger than anything GitHub sends, instead of holding it in memory. */
+/**
+ * `fetch` that gives up on an answer larger than anything GitHub sends, instead of holding it in memory, and that leaves
+ * GitHub's host for no redirect: a tenant's own server must not send our calls into networks that it cannot reach itself.
+ */
 
 /** 100 runs with all their details are 2 MB. */
 const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
+
+/** GitHub redirects what was renamed or transferred, once. */
+const MOST_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The statuses whose Response must have no body. */
 const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -11,7 +18,7 @@ export async function boundedFetch(
   init?: RequestInit,
   largestBytes: number = LARGEST_BODY_BYTES,
 ): Promise<Response> {
-  const response = await fetch(input, init);
+  const response = await fetchWithinHost(input, init);
   if (Number(response.headers.get('content-length') ?? 0) > largestBytes) {
     await response.body?.cancel();
     throw tooLarge(largestBytes);
@@ -29,6 +36,29 @@ export async function boundedFetch(
     statusText: response.statusText,
     headers: response.headers,
   });
+}
+
+async function fetchWithinHost(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  const request = new Request(input, { ...init, redirect: 'manual' });
+  const body = request.body === null ? undefined : await request.arrayBuffer();
+  const { headers, signal } = request;
+  const { origin } = new URL(request.url);
+  let { url, method } = request;
+  for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
+    const sent = method === request.method && body !== undefined ? { body } : {};
+    const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...sent });
+    const location = response.headers.get('location');
+    if (!REDIRECTS.has(response.status) || location === null) return response;
+    await response.body?.cancel();
+    const next = URL.parse(location, url);
+    if (next === null) throw new Error('it redirects to what is no URL');
+    if (next.origin !== origin)
+      throw new Error(`it redirects to another host, ${next.host}: calls go to its own alone`);
+    url = next.href;
+    // As the standard has it (fetch.spec.whatwg.org, "HTTP-redirect fetch").
+    if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';
+  }
+  throw new Error(`it redirects more than ${MOST_REDIRECTS} times`);
 }
 
 function tooLarge(largestBytes: number): Error {
