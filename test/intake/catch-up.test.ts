@@ -135,6 +135,14 @@ describe('catching up', () => {
     expect(asked).to.deep.equal(['big']);
   });
 
+  it('asks of no registration at another host, though its owner has the same name', async () => {
+    const claim = { kind: 'organization', organization: 'globex' } as const;
+    const { clock, asked, catchUp, loss } = world(['globex'], [tenant('elsewhere', { host: 'ghes.example', claim })]);
+    catchUp.lost(loss(undefined));
+    await clock.advance(8_000);
+    expect(asked).to.deep.equal(['globex']);
+  });
+
   it('goes on until GitHub has answered, ever more slowly', async () => {
     const { clock, asked, log, state, catchUp } = world(['acme']);
     state.answers = false;
@@ -158,6 +166,13 @@ describe('catching up', () => {
     await catchUp.stop();
     await clock.advance(3_600_000);
     expect(asked).to.have.length(1);
+  });
+
+  it('waits for nothing when a delivery is lost after it was stopped', async () => {
+    const { clock, catchUp, loss } = world(['acme']);
+    await catchUp.stop();
+    catchUp.lost(loss('acme'));
+    expect(clock.timers).to.equal(0);
   });
 });
 

@@ -13,6 +13,13 @@ export interface Equivalent {
 
 export const equivalents: readonly Equivalent[] = [
   {
+    file: 'dispatcher/intake/catch-up.ts',
+    code: 'if (this.#pending.has(endpoint)) return true;',
+    from: 'has',
+    to: 'get',
+    why: 'what is pending is an object, which counts as true',
+  },
+  {
     file: 'dispatcher/intake/gap-watch.ts',
     code: '#lastMs = 0;',
     from: '0',
