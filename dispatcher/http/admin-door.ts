@@ -5,7 +5,6 @@ import type { Clock } from '../clock.ts';
 import type { Log } from '../lifecycle/ports.ts';
 import type { Guesses } from './admin-access.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
-import { Pipelines } from './pipelines.ts';
 import { type Place, Places } from './places.ts';
 import { WrongTokens } from './wrong-tokens.ts';
 
@@ -15,13 +14,9 @@ export interface AdminDoorOptions {
   readonly trustedProxies?: readonly string[];
 }
 
-/** Requests of one connection that wait for their answer, as at the public listener. */
-const MOST_PIPELINED = 16;
-
 export class AdminDoor implements Guesses {
   readonly #places: Places;
   readonly #placeOf = new WeakMap<Socket, Place>();
-  readonly #pipelines = new Pipelines(MOST_PIPELINED);
   readonly #proxies: TrustedProxies;
   readonly #wrongTokens: WrongTokens;
 
@@ -48,7 +43,6 @@ export class AdminDoor implements Guesses {
 
   /** Until it is authenticated, a request may have to give way. */
   readonly received: RequestHandler = (request, response, next) => {
-    if (!this.#pipelines.admit(request, response)) return;
     const place = this.#placeOf.get(request.socket);
     place?.begin(this.#addressOf(request), () => request.socket.destroy());
     response.once('close', () => {

@@ -10,7 +10,7 @@ import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
-import { createCountedServer } from './pipelines.ts';
+import { createPipelineServer } from './pipelines.ts';
 import { SharedLook } from './shared-look.ts';
 
 export interface Readiness {
@@ -53,6 +53,9 @@ const defaultAdminLimits: AdminLimits = {
   keepAliveMs: 5_000,
 };
 
+/** Requests of one connection that wait for their answer, as at the public listener. */
+const MAX_PIPELINED = 16;
+
 /** Open to all, and each look writes to the ledger: strangers must not choose how often. */
 const READINESS_KEPT_MS = 1_000;
 
@@ -70,8 +73,9 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
   const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
   const door = new AdminDoor(options, limits);
   const readiness = new SharedLook({ clock: options.clock, keptMs: READINESS_KEPT_MS }, () => options.readiness());
-  const server = createCountedServer(
+  const server = createPipelineServer(
     {
+      maxPipelined: MAX_PIPELINED,
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.requestTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,

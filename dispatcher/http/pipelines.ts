@@ -1,51 +1,79 @@
 /** Requests that come on one connection before the earlier ones were answered. */
 import {
   createServer,
-  type IncomingMessage,
+  IncomingMessage,
   type RequestListener,
   type Server,
   type ServerOptions,
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
-/**
- * A server whose listener gets every request. Node refuses some by itself (HTTP/1.1 without Host, an expectation that it
- * does not know), uncounted and in any number. The listener lets each pass through `Pipelines.admit` first.
- */
-export function createCountedServer(options: ServerOptions, listener: RequestListener): Server {
-  const server = createServer({ ...options, requireHostHeader: false }, listener);
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-  return server;
+export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' | 'requireHostHeader'> {
+  /** Requests of one connection that wait for their answer. One more ends the connection. */
+  readonly maxPipelined: number;
 }
 
 /**
- * Counted from the headers to the end of the answer, whatever becomes of them. Node parses all that one read brings, two
- * thousand requests without a body in 64 KB, before the first of their answers can leave: without a bound here a hundred
- * connections take half a gigabyte, and seconds of everybody's time.
+ * A server that bounds what waits on each connection. The listener gets every request within the bound; without a Host
+ * it was answered already.
+ *
+ * Node parses all that one read brings, 3,600 requests without a body in 64 KB, before the first of their answers can
+ * leave, and goes on after the socket was destroyed: a fifth of a second of everybody's time for each connection. An
+ * upgrade alone stops its parser, because what follows is no longer HTTP. So the request beyond the bound is taken for one.
  */
-export class Pipelines {
-  readonly #most: number;
-  readonly #open = new WeakMap<Socket, number>();
+export function createPipelineServer(options: PipelineOptions, listener: RequestListener): Server {
+  const { maxPipelined, ...serverOptions } = options;
+  const waiting = new WeakMap<Duplex, Set<ServerResponse>>();
 
-  constructor(most: number) {
-    this.#most = most;
-  }
+  class PipelinedRequest extends IncomingMessage {
+    readonly #isBeyond: boolean;
 
-  /** False: it was answered, or the connection was ended. */
-  admit(request: IncomingMessage, response: ServerResponse): boolean {
-    const { socket } = request;
-    if (socket.destroyed) return false;
-    const open = this.#open.get(socket) ?? 0;
-    if (open >= this.#most) {
-      socket.destroy();
-      return false;
+    constructor(socket: Socket) {
+      super(socket);
+      this.#isBeyond = socket.destroyed || (waiting.get(socket)?.size ?? 0) >= maxPipelined;
     }
-    this.#open.set(socket, open + 1);
-    response.once('close', () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
-    // RFC 9112, 3.2: in HTTP/1.1 it is the server's to refuse.
-    if (request.httpVersion !== '1.1' || request.headers.host !== undefined) return true;
-    response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
-    return false;
+
+    /** Read by Node when the headers are complete. */
+    get upgrade(): boolean {
+      return this.#isBeyond || this.method === 'CONNECT';
+    }
+
+    /** A sender that asks for another protocol gets its answer in this one. */
+    set upgrade(_asked: boolean | null) {}
   }
+
+  const server = createServer(
+    {
+      ...serverOptions,
+      IncomingMessage: PipelinedRequest,
+      shouldUpgradeCallback: () => true,
+      // Node would refuse those without by itself, uncounted and in any number.
+      requireHostHeader: false,
+    },
+    (request, response) => {
+      const { socket } = request;
+      const responses = waiting.get(socket) ?? new Set();
+      waiting.set(socket, responses.add(response));
+      response.once('close', () => responses.delete(response));
+      // RFC 9112, 3.2: in HTTP/1.1 it is the server's to refuse.
+      if (request.httpVersion !== '1.1' || request.headers.host !== undefined) listener(request, response);
+      else response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
+    },
+  );
+  // The same of an expectation that Node does not know.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+
+  function end(_request: IncomingMessage, socket: Duplex): void {
+    // Node no longer tells the requests of this connection that it is closed.
+    for (const response of waiting.get(socket) ?? []) {
+      response.req.destroy();
+      response.destroy();
+    }
+    socket.destroy();
+  }
+  server.on('upgrade', end);
+  server.on('connect', end);
+  return server;
 }

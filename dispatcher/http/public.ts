@@ -10,7 +10,7 @@ import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
-import { createCountedServer, Pipelines } from './pipelines.ts';
+import { createPipelineServer } from './pipelines.ts';
 import { type Place, type PlaceLimits, Places } from './places.ts';
 
 export interface PublicLimits extends PlaceLimits {
@@ -81,11 +81,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
   const places = new Places({ limits, clock, onYield: (from) => options.onYield?.(from) });
   const placeOf = new WeakMap<Socket, Place>();
-  const pipelines = new Pipelines(limits.maxPipelined);
   let closing = false;
 
-  const server = createCountedServer(
+  const server = createPipelineServer(
     {
+      maxPipelined: limits.maxPipelined,
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
@@ -96,7 +96,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     },
     (request, response) => {
       const place = placeOf.get(request.socket);
-      if (place === undefined || !pipelines.admit(request, response)) return;
+      if (place === undefined) return;
       const path = pathOf(request.url ?? '');
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
       if (path !== sharedPath && registration === undefined) {

@@ -1,8 +1,9 @@
 /** Many requests on one connection, before the first of them was answered. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
 import { expect } from 'chai';
+import { createPipelineServer } from '../../dispatcher/http/pipelines.ts';
 import { exampleBody, nextGuid, openHouse as openPublicHouse, sign } from '../intake/reception.ts';
 import { openHouse as openAdminHouse } from './admin-house.ts';
 
@@ -99,23 +100,65 @@ describe('pipelined requests', () => {
       },
     ],
   ] as const) {
-    it(`without a Host are refused by the ${which} listener, 16 of a connection at most`, async () => {
+    for (const [what, request] of [
+      ['without a Host', withoutHost],
+      ['with a Host', get('/readyz')],
+      ['with an expectation that nobody knows', get('/readyz', 'Expect: more\r\n')],
+    ] as const) {
+      it(`${what} are parsed by the ${which} listener no further than the first beyond 16`, async () => {
+        const { port, close } = await open();
+        let parsed = 0;
+        const onRequest = () => {
+          parsed += 1;
+        };
+        subscribe('http.server.request.start', onRequest);
+        try {
+          await said(port, request.repeat(2_000));
+          expect(parsed).to.be.within(1, 16);
+        } finally {
+          unsubscribe('http.server.request.start', onRequest);
+          await close();
+        }
+      });
+    }
+
+    it(`without a Host are refused by the ${which} listener`, async () => {
       const { port, close } = await open();
-      const responses: ServerResponse[] = [];
-      const onRequest = (message: unknown) => {
-        if (typeof message !== 'object' || message === null || !('response' in message)) return;
-        if (message.response instanceof ServerResponse) responses.push(message.response);
-      };
-      subscribe('http.server.request.start', onRequest);
       try {
         expect(await said(port, withoutHost)).to.match(/^HTTP\/1\.1 400 /);
-        await said(port, withoutHost.repeat(2_000));
-        expect(responses).to.have.lengthOf.above(1 + 16);
-        expect(responses.filter(({ headersSent }) => headersSent)).to.have.lengthOf.at.most(1 + 16);
       } finally {
-        unsubscribe('http.server.request.start', onRequest);
         await close();
       }
     });
   }
+
+  for (const [what, last] of [
+    ['by one beyond the bound', get('/')],
+    ['by a CONNECT', 'CONNECT shr.example:443 HTTP/1.1\r\nHost: shr.example\r\n\r\n'],
+  ] as const) {
+    it(`that wait are told that their connection was ended ${what}`, async () => {
+      const closed: Promise<unknown>[] = [];
+      const server = createPipelineServer({ maxPipelined: 3 }, (_request, response) => {
+        closed.push(once(response, 'close'));
+      });
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      try {
+        await said((server.address() as AddressInfo).port, get('/').repeat(3) + last);
+        expect(closed).to.have.lengthOf(3);
+        await Promise.all(closed);
+      } finally {
+        server.close();
+      }
+    });
+  }
+
+  it('are answered where they ask for another protocol: in this one', async () => {
+    const house = await openPublicHouse();
+    try {
+      const asking = delivery().replace('\r\n', '\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n');
+      expect(await said(house.port, asking, (text) => text.includes('"outcome"'))).to.match(/^HTTP\/1\.1 202 /);
+    } finally {
+      await house.close();
+    }
+  });
 });
