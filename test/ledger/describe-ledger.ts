@@ -1,13 +1,10 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
-import fc from 'fast-check';
 import { jobKey } from '../../dispatcher/ledger/facts.ts';
 import type { Ledger, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { breaker, failure } from '../failures.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
-import { compare, histories, tell, type World } from './model.ts';
-import { Oracle } from './oracle.ts';
 
 /** A place where one ledger lives: it can be opened, closed and opened again, and finds what it left. */
 export interface Place {
@@ -880,38 +877,6 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await look()).to.deep.equal(before);
         expect(await ledger.recordDeliveries([{ delivery: delivery('a'), fact: null }])).to.deep.equal(['duplicate']);
       });
-    });
-
-    it('does what the simplest ledger would do, through any history', async function () {
-      this.timeout(60_000);
-      // A failing history is printed with its seed; run it again with `{ seed, path }`.
-      await fc.assert(
-        fc.asyncProperty(histories, async (history) => {
-          const home = await newPlace();
-          const clock = { nowMs: 1_000_000 };
-          const now = () => clock.nowMs;
-          const world: World = {
-            clock,
-            oracle: new Oracle(),
-            ledger: await home.open(now),
-            restart: async () => {
-              await world.ledger.close();
-              world.ledger = await home.open(now);
-            },
-          };
-          try {
-            for (const event of history) {
-              await tell(world, event);
-              await compare(world);
-            }
-          } finally {
-            await world.ledger.close();
-            await home.discard();
-          }
-        }),
-        // In time to say what failed, whatever is left to be made smaller.
-        { numRuns: 30, interruptAfterTimeLimit: 40_000 },
-      );
     });
 
     it('refuses a decision that calls it back', async () => {

@@ -1,18 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { describeHeldJobs } from './describe-held-jobs.ts';
 import { describeLedger } from './describe-ledger.ts';
+import { newSqlitePlace } from './sqlite-place.ts';
 
-describeLedger('SQLite', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'ledger-'));
-  const path = join(folder, 'ledger.db');
-  return {
-    open: (now) => openSqliteLedger({ path, now }),
-    discard: () => rm(folder, { recursive: true }),
-  };
-});
+describeLedger('SQLite', newSqlitePlace);
 
 // folders 05 and 07
 describe('the ledger on SQLite', () =>

@@ -142,7 +142,7 @@ interface Pace {
 async function measure(bench: Bench, room: string, seeds: number): Promise<Pace> {
   const specs = await specsOf(bench.folder, room);
   const ran = await bench.runSpecs({ specs: [...specs] }, BASELINE_PATIENCE_MS);
-  if (ran?.passed !== true) throw new Error(`without any mutation a test fails: npm test -- ${specs.join(' ')}`);
+  if (ran?.passed !== true) throw new Error(`without any mutation a test fails: ${ran?.failure ?? specs.join(' ')}`);
   const rest = [await measured(bench, 'types', [join(ROOT, 'node_modules', '.bin', 'tsc'), '--noEmit'])];
   if (SIMULATED.has(room) && seeds > 0) {
     const words = [NODE, 'test/simulation/cli.ts', '--seeds', String(seeds), '--from', '1'];

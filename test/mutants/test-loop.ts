@@ -43,13 +43,19 @@ async function runSpecs(specs: readonly string[]): Promise<Outcome> {
     await import(href);
     mocha.suite.emit('post-require', globalThis, path, mocha);
   }
+  let failure: string | undefined;
   const failures = await new Promise<number>((resolve) => {
-    mocha.run(resolve).on('test end', ({ file, duration = 0 }) => {
-      const spec = relative(process.cwd(), file ?? '');
-      durations[spec] = (durations[spec] ?? 0) + duration;
-    });
+    mocha
+      .run(resolve)
+      .on('test end', ({ file, duration = 0 }) => {
+        const spec = relative(process.cwd(), file ?? '');
+        durations[spec] = (durations[spec] ?? 0) + duration;
+      })
+      .on('fail', (test, { message }) => {
+        failure ??= `${test.fullTitle()}: ${message}`;
+      });
   });
-  return { passed: failures === 0, durations };
+  return { passed: failures === 0, failure, durations };
 }
 
 async function obey(message: unknown): Promise<Outcome> {

@@ -1,6 +1,6 @@
 /** Copies of the tree in which one mutation at a time is tried. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -14,6 +14,8 @@ export type Order = z.infer<typeof order>;
 
 export const outcome = z.object({
   passed: z.boolean(),
+  /** The first test that failed, and how. */
+  failure: z.string().optional(),
   /** What the tests of each spec file took, in milliseconds. */
   durations: z.record(z.string(), z.number()),
 });
@@ -42,6 +44,8 @@ const RUNS_A_PROCESS = 50;
 /** Every tracked file is copied; the dependencies and the API descriptions are linked. */
 export async function openBench(root: string, files: readonly string[]): Promise<Bench> {
   const parent = await mkdtemp(join(tmpdir(), 'shr-mutants-'));
+  // Some tests start a program of the tree as another user.
+  await chmod(parent, 0o755);
   const folder = join(parent, 'tree');
   for (const file of files) {
     await mkdir(dirname(join(folder, file)), { recursive: true });

@@ -1,0 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import type { Place } from './describe-ledger.ts';
+
+export async function newSqlitePlace(): Promise<Place> {
+  const folder = await mkdtemp(join(tmpdir(), 'ledger-'));
+  const path = join(folder, 'ledger.db');
+  return {
+    open: (now) => openSqliteLedger({ path, now }),
+    discard: () => rm(folder, { recursive: true }),
+  };
+}
