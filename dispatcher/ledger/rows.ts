@@ -98,28 +98,21 @@ type FailureRead = { readonly [Name in keyof typeof failureFields]: z.output<(ty
 function withFailure<Row extends FailureRead>(
   row: Row,
 ): Omit<Row, keyof FailureRead> & { readonly failure: Failure | null } {
-  const {
-    failureSource: source,
-    failureKind: kind,
-    failureCode,
-    failureRequestId,
-    failure,
-    failureAtMs,
-    ...rest
-  } = row;
-  const whole = source !== null && kind !== null;
+  const { failureSource, failureKind, failureCode, failureRequestId, failure, failureAtMs, ...rest } = row;
+  const isWhole = failureSource !== null && failureKind !== null;
+  return { ...rest, failure: isWhole ? failureFrom({ ...row, failureSource, failureKind }) : null };
+}
+
+type WholeFailure = FailureRead & { readonly failureSource: FailureSource; readonly failureKind: FailureKind };
+
+function failureFrom(row: WholeFailure): Failure {
   return {
-    ...rest,
-    failure: whole
-      ? {
-          source,
-          kind,
-          code: failureCode,
-          requestId: failureRequestId,
-          message: failure ?? '',
-          atMs: failureAtMs ?? 0,
-        }
-      : null,
+    source: row.failureSource,
+    kind: row.failureKind,
+    code: row.failureCode,
+    requestId: row.failureRequestId,
+    message: row.failure ?? '',
+    atMs: row.failureAtMs ?? 0,
   };
 }
 
@@ -318,6 +311,8 @@ const breakerSchema = z.object({
   subject: text.nullable(),
   configuration: text,
   ...failureFields,
+  failureSource: failureFields.failureSource.unwrap(),
+  failureKind: failureFields.failureKind.unwrap(),
   failures: integer,
   sinceMs: integer,
   closedUntilMs: integer,
@@ -325,9 +320,8 @@ const breakerSchema = z.object({
 });
 
 export function breaker(row: unknown): Breaker {
-  const { failure, ...rest } = withFailure(breakerSchema.parse(row));
-  if (failure === null) throw new TypeError(`breaker ${rest.key} has no failure`);
-  return { ...rest, failure };
+  const columns = breakerSchema.parse(row);
+  return { ...withFailure(columns), failure: failureFrom(columns) };
 }
 
 export function breakerColumns({ failure, ...row }: Breaker): Tables['breakers'] {

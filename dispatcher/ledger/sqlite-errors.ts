@@ -119,12 +119,12 @@ function holderOf(path: string): string {
     for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
       // 1: POSIX  ADVISORY  WRITE 4242 fe:01:131073 1073741824 1073742335
       const [, , , , pid, lockedFile] = line.split(/\s+/);
-      if (lockedFile !== file || pid === undefined || Number(pid) <= 0) continue;
+      if (lockedFile !== file || pid === undefined) continue;
       if (Number(pid) === process.pid) return `this very process (${pid})`;
       return `process ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
     }
   } catch {
-    // Not Linux, or the holder has just gone: the message goes without a name.
+    // Not Linux, or the holder has just gone, or it is in another PID namespace (0): the message goes without a name.
   }
   return `another process (find it with: fuser ${resolve(path)})`;
 }
