@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import type { Breaker, Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
+import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { breaker, failure } from '../failures.ts';
 import { fact, runner } from './examples.ts';
 
 const HOUR = 3_600_000;
@@ -64,6 +65,19 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
     });
   });
 
+  it('keeps the evidence whose times have come, whatever else was ahead', async () => {
+    const evidence = {
+      misses: 2,
+      firstMissAtMs: NOW - 2 * MINUTE,
+      firstIdleAtMs: NOW - 3 * MINUTE,
+      lastIdleAtMs: NOW - MINUTE,
+    };
+    expect(await written({ stateSinceMs: NOW - MINUTE, nextCheckAtMs: NOW, busyAtMs: AHEAD, ...evidence })).to.include({
+      busyAtMs: NOW,
+      ...evidence,
+    });
+  });
+
   it('looks at a runner whose next look lies further ahead than any pause, and leaves the others alone', async () => {
     await ledger.createRunner(
       runner({ name: 'd-2', stateSinceMs: NOW - MINUTE, nextCheckAtMs: NOW + 14 * MINUTE }),
@@ -86,21 +100,14 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
   });
 
   it('keeps a breaker closed for as long as it had left', async () => {
-    const breaker: Breaker = {
-      key: 'acme/docker',
-      registration: 'acme',
-      backend: 'docker',
-      rule: 'account',
-      shape: null,
-      subject: null,
-      configuration: 'c',
-      failure: { source: 'acme/docker', kind: 'quota', code: null, requestId: null, message: 'full', atMs: AHEAD },
-      failures: 2,
-      sinceMs: AHEAD - MINUTE,
-      closedUntilMs: AHEAD + 2 * MINUTE,
-      changedAtMs: AHEAD,
-    };
-    await ledger.putBreaker(breaker);
+    await ledger.putBreaker(
+      breaker({
+        failure: failure({ atMs: AHEAD }),
+        sinceMs: AHEAD - MINUTE,
+        closedUntilMs: AHEAD + 2 * MINUTE,
+        changedAtMs: AHEAD,
+      }),
+    );
     nowMs = NOW;
     await ledger.cutToNow();
     const [kept] = await ledger.breakers();
@@ -115,8 +122,10 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
       'launch',
     );
     await ledger.recordFacts([fact({ jobId: 1, observedAtMs: NOW - MINUTE })]);
-    const before = [await ledger.runner('d-1'), ...(await ledger.jobs({}))];
+    await ledger.putBreaker(breaker({ sinceMs: NOW - MINUTE, closedUntilMs: NOW + MINUTE, changedAtMs: NOW }));
+    const look = async () => [await ledger.runner('d-1'), ...(await ledger.jobs({})), ...(await ledger.breakers())];
+    const before = await look();
     expect(await ledger.cutToNow()).to.equal(0);
-    expect([await ledger.runner('d-1'), ...(await ledger.jobs({}))]).to.deep.equal(before);
+    expect(await look()).to.deep.equal(before);
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { expiredWords, queuedSince } from '../../dispatcher/ledger/queue-age.ts';
+import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../../dispatcher/ledger/queue-age.ts';
 
 const DAY = 24 * 3_600_000;
 const NOW = Date.UTC(2026, 10, 28);
@@ -9,7 +9,9 @@ describe('the age of a queued job', () => {
   const seen = { firstSeenAtMs: NOW, statusSinceMs: NOW };
 
   it('counts from its creation, whenever we first saw it', () => {
-    expect(queuedSince({ ...seen, createdAtMs: NOW - 40 * DAY })).to.equal(NOW - 40 * DAY);
+    for (const age of [40 * DAY, 7 * 365 * DAY]) {
+      expect(queuedSince({ ...seen, createdAtMs: NOW - age })).to.equal(NOW - age);
+    }
   });
 
   it('counts from its return into the queue where it was seen waiting or running', () => {
@@ -18,6 +20,10 @@ describe('the age of a queued job', () => {
 
   it('counts from our first sight of it where GitHub names no time that can be right', () => {
     for (const createdAtMs of [null, 0, NOW + DAY]) expect(queuedSince({ ...seen, createdAtMs })).to.equal(NOW);
+  });
+
+  it('ends after the 24 hours that its words name', () => {
+    expect(QUEUE_LIMIT_MS).to.equal(DAY);
   });
 
   it('is told with its date and the cure', () => {

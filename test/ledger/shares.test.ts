@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { restJobSchema } from '../../dispatcher/intake/workflow-job.ts';
 import type { JobFact } from '../../dispatcher/ledger/facts.ts';
-import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { JobRow, JobSettlement, Ledger, Retention } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
-import { delivery, fact } from './examples.ts';
+import { delivery, fact, refused } from './examples.ts';
 
 const MOST = 10;
 
@@ -84,6 +84,60 @@ describe('the ledger’s room, shared by two tenants', () => {
     const left = await keysOf('evil');
     expect(left).to.have.length(45);
     expect(left, 'the newest').to.include('github.com/evil/web/200');
+  });
+
+  const ENDED = { status: 'completed', conclusion: 'success' } as const;
+  const LATER = 40 * 24 * 3_600_000;
+  const retention = { deliveriesMs: 1e12, jobsMs: 1e12, runnersMs: 1e12, maxJobs: 50, maxRunners: 50 };
+
+  async function settleAll(settlement = (job: JobRow): JobSettlement => ({ key: job.key, version: job.version })) {
+    await ledger.settleJobs((await ledger.unsettledJobs(1000)).map(settlement));
+  }
+
+  async function prune(some: Partial<Retention>): Promise<void> {
+    while ((await ledger.prune(LATER, { ...retention, ...some }, 30)) > 0);
+  }
+
+  async function fillsUp(): Promise<number> {
+    const answers = await deliver(...Array.from({ length: 2 * MOST }, (_, index) => forged(1000 + index)));
+    return answers.filter((answer) => answer === 'recorded').length;
+  }
+
+  it('takes from two long histories alike', async () => {
+    for (let jobId = 1; jobId <= 12; jobId += 1) await deliver(forged(jobId, ENDED));
+    for (let jobId = 1; jobId <= 10; jobId += 1) await deliver(honest(jobId, ENDED));
+    await settleAll();
+    await prune({ maxJobs: 10 });
+    expect([(await keysOf('evil')).length, (await keysOf('Acme')).length]).to.deep.equal([5, 5]);
+  });
+
+  it('forgets the last job of a history too', async () => {
+    await deliver(forged(1, ENDED), forged(2, ENDED));
+    await settleAll();
+    await prune({ maxJobs: 1 });
+    expect(await keysOf('evil')).to.have.length(1);
+    await prune({ maxJobs: 0 });
+    expect(await keysOf('evil')).to.deep.equal([]);
+  });
+
+  it('makes no room for open jobs of what has ended already, nor of history that is pruned', async () => {
+    await deliver(forged(1), ...[2, 3, 4, 5].map((jobId) => forged(jobId, ENDED)));
+    await settleAll();
+    await prune({ maxJobs: 0 });
+    expect(await keysOf('evil')).to.have.length(1);
+    expect(await fillsUp()).to.equal(MOST - 1);
+  });
+
+  it('makes room of open jobs that are forgotten, and still knows the length of the history', async () => {
+    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    await settleAll(refused);
+    await deliver(...[91, 92, 93].map((jobId) => forged(jobId, { ...ENDED, observedAtMs: LATER })));
+    await settleAll();
+    await prune({ jobsMs: 1000 });
+    expect(await keysOf('evil'), 'what ended just now').to.have.length(3);
+    await prune({ maxJobs: 1 });
+    expect(await keysOf('evil')).to.have.length(1);
+    expect(await fillsUp()).to.equal(MOST);
   });
 
   it('keeps a job in less than 32 KB, and one with normal labels in less than 6', async () => {

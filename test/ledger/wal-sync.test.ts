@@ -73,6 +73,21 @@ describe('bringing the write-ahead log to the disk', () => {
     held.started[1]?.end();
   });
 
+  it('closes the log when the sync that is under way, and the one after it, have ended', async () => {
+    const done: string[] = [];
+    void log.now();
+    void log.now();
+    const closed = log.close().then(() => done.push('closed'));
+    await settled();
+    expect(done).to.deep.equal([]);
+    held.started[0]?.end();
+    await settled();
+    expect(done).to.deep.equal([]);
+    held.started[1]?.end();
+    await closed;
+    log = new LogSync({ path: join(folder, 'wal'), after: () => () => {}, repair: () => {} });
+  });
+
   it('does what nobody waits for half a second later, once for all of it', async () => {
     log.soon();
     log.soon();
@@ -133,6 +148,26 @@ describe('the two kinds of writes', () => {
     await settled();
     for (const sync of held.started) sync.end();
     await Promise.all([stopped, command]);
+    await ledger.close();
+  });
+
+  it('waits for the disk with no step of a runner but the one that stops its container', async () => {
+    const ledger = await open(held.sync);
+    await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
+    const step = (patch: RunnerPatch) => ledger.stepRunner('d-1', () => ({ patch, entries: [] }));
+    await step({ state: 'draining' });
+    expect(await ledger.stepRunner('nobody', () => ({ patch: {}, entries: [] }))).to.equal(undefined);
+    expect(held.started).to.have.length(0);
+    let answered = false;
+    const stopped = step({ stopSentAtMs: 1 }).then(() => {
+      answered = true;
+    });
+    await settled();
+    expect([answered, held.started.length]).to.deep.equal([false, 1]);
+    held.started[0]?.end();
+    await stopped;
+    await step({ state: 'gone' });
+    expect(held.started).to.have.length(1);
     await ledger.close();
   });
 
