@@ -186,6 +186,11 @@ describe('the work that a file can make is bounded', () => {
     ['documents', full('---\n'), 'a second document begins here'],
     ['aliases', `a: &a 1\nb:\n${'- *a\n'.repeat(101)}`, 'more than 100 aliases'],
     ['aliases that expand without end', laugh, 'its aliases expand to too much'],
+    [
+      'aliases that expand to more than a hundred values',
+      `a: &a [x]\nb: &b [${'*a,'.repeat(10)}]\nc: [${'*b,'.repeat(11)}]\n`,
+      'its aliases expand to too much',
+    ],
     ['aliases of nothing', `b:\n${'- *a\n'.repeat(9000)}`, '`*` is read as the start of a YAML alias'],
   ] as const) {
     it(what, () => {

@@ -1,0 +1,53 @@
+import { expect } from 'chai';
+import type { JobClaims } from '../../dispatcher/config/model.ts';
+import { findTies } from '../../dispatcher/config/ties.ts';
+import { grantOf } from '../registration.ts';
+
+const claims = (name: string, some: Partial<JobClaims> = {}): JobClaims => ({
+  name,
+  host: 'github.com',
+  claim: { kind: 'organization', organization: 'acme' },
+  labels: ['runner', 'big'],
+  priority: 0,
+  ...some,
+});
+
+const told = (...registrations: readonly JobClaims[]) =>
+  findTies(registrations).map(({ first, second, label }) => `${first.name} ${second.name} ${label}`);
+
+describe('two registrations with the same right to a job', () => {
+  it('are told once, by name, with the first label of the second that the first has', () => {
+    const b = claims('b', { labels: ['small', 'BIG', 'runner'] });
+    expect(told(b, claims('a'))).to.deep.equal(['a b BIG']);
+    expect(told(claims('a'), b)).to.deep.equal(['a b BIG']);
+  });
+
+  it('are each told with the first by name where there are three', () => {
+    expect(told(claims('c'), claims('a'), claims('b'))).to.deep.equal(['a b runner', 'a c runner']);
+  });
+
+  it('are told of one tenant, and of two tenants not: their grants decide', () => {
+    const [red, blue] = [{ grant: grantOf('red') }, { grant: grantOf('blue') }];
+    expect(told(claims('a', red), claims('b', red))).to.deep.equal(['a b runner']);
+    expect(told(claims('a', red), claims('b', blue))).to.deep.equal([]);
+    expect(told(claims('a'), claims('b', blue))).to.deep.equal([]);
+  });
+
+  it('are never a registration and itself, whatever it says twice', () => {
+    const twice = { owner: 'acme', repository: 'web' };
+    expect(
+      told(claims('a', { labels: ['big', 'BIG'], claim: { kind: 'repositories', repositories: [twice, twice] } })),
+    ).to.deep.equal([]);
+  });
+
+  it('are none at another priority, place or host', () => {
+    for (const other of [
+      { priority: 1 },
+      { claim: { kind: 'organization', organization: 'bee' } },
+      { host: 'ghes.acme.example' },
+      { labels: ['other'] },
+    ] as const) {
+      expect(told(claims('a'), claims('b', other))).to.deep.equal([]);
+    }
+  });
+});
