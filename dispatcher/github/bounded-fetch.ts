@@ -6,6 +6,14 @@
 /** 100 runs with all their details are 2 MB. */
 const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
 
+/**
+ * Brackets, braces, colons and commas, those in texts too. A page of a hundred runs or jobs has fewer than 200,000. 16 MB
+ * of `[` keep `JSON.parse`, and with it everything else, busy for seconds, and take half a gigabyte.
+ */
+const MOST_MARKS = 500_000;
+const MARKS: ReadonlySet<number> = new Set([...'[{:,'].map((mark) => mark.charCodeAt(0)));
+const isMark = Uint8Array.from({ length: 256 }, (_, byte) => (MARKS.has(byte) ? 1 : 0));
+
 /** GitHub redirects what was renamed or transferred, once. */
 const MOST_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -25,10 +33,13 @@ export async function boundedFetch(
   }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
+  let marks = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
     // Leaving the loop cancels the stream and closes the connection.
     if (bytes > largestBytes) throw tooLarge(largestBytes);
+    marks += marksIn(chunk);
+    if (marks > MOST_MARKS) throw new Error('the answer has more values than any of GitHub');
     chunks.push(chunk);
   }
   return new Response(WITHOUT_BODY.has(response.status) ? null : Buffer.concat(chunks), {
@@ -59,6 +70,12 @@ async function fetchWithinHost(input: string | URL | Request, init: RequestInit 
     if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';
   }
   throw new Error(`it redirects more than ${MOST_REDIRECTS} times`);
+}
+
+function marksIn(chunk: Uint8Array): number {
+  let marks = 0;
+  for (const byte of chunk) marks += isMark[byte] ?? 0;
+  return marks;
 }
 
 function tooLarge(largestBytes: number): Error {

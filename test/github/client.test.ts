@@ -495,6 +495,18 @@ describe('the GitHub client', () => {
       const failure = await failureOf(clock.during(github.readJob('acme', 'web', 11)), 'transient');
       expect(failure.message).to.include('larger than');
     });
+
+    for (const [what, body] of [
+      ['nested without end', '['.repeat(600_000)],
+      ['of hundreds of thousands of values', `{"id":7,"more":[${'{},'.repeat(300_000)}0]}`],
+    ]) {
+      it(`does not parse an answer ${what}: everything else would stand meanwhile`, async () => {
+        script = () => ({ body });
+        const { github, clock } = clientOf(server.apiUrl);
+        const failure = await failureOf(clock.during(github.readJob('acme', 'web', 11)), 'transient');
+        expect(failure.message).to.include('more values than any of GitHub');
+      });
+    }
   });
 
   describe('limits', () => {
