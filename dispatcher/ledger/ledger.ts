@@ -1,8 +1,8 @@
 /**
  * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it has happened wholly
  * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call that it announces
- * may leave. Deliveries, breakers, leases, operators' commands and the mark that we stopped a container are on the disk
- * then; the other steps half a second later, and a machine that loses its power before that forgets them (see
+ * may leave. Deliveries, leases and the mark that we stopped a container are on the disk then; the other steps half a second
+ * later, or after `persist`, and a machine that loses its power before that forgets them (see
  * docs/decisions/two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself decides nothing.
  */
@@ -377,13 +377,11 @@ export interface Ledger {
   createRunner(runner: RunnerRow, reason: string): Promise<void>;
   /**
    * Reads the runner, asks `decide` (pure, synchronous), writes patch and timeline: one transaction. Undefined from
-   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner. `lasts`: it
-   * is on the disk then, as an operator's command must be; a container that we stop always is.
+   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner.
    */
   stepRunner(
     name: string,
     decide: (runner: RunnerRow) => RunnerStep | undefined,
-    lasts?: boolean,
   ): Promise<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined>;
   runner(name: string): Promise<RunnerRow | undefined>;
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
@@ -427,6 +425,8 @@ export interface Ledger {
   // ── housekeeping ───────────────────────────────────────────────────────────────────────────────────────────────
   /** Deletes at most `limit` history rows of each table; answers how many. Call until it answers 0. */
   prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
+  /** Resolves when everything that has committed is on the disk: before an operator's command is answered. */
+  persist(): Promise<void>;
   /**
    * Rejects with a LedgerError `moved` where the storage is no longer the one that was opened. From then on every write
    * does so too, until it is back: what is written would be lost with the process.

@@ -263,7 +263,7 @@ class SqliteStore implements Store {
       });
       if (this.#group.length === 1) this.#gather(() => this.#commitGroup());
     });
-    if (mustLast(result)) await this.#onDisk();
+    if (mustLast(result)) await this.persist();
     else this.#log?.soon();
     return result;
   }
@@ -314,7 +314,7 @@ class SqliteStore implements Store {
     this.#isMoved = false;
   }
 
-  async #onDisk(): Promise<void> {
+  async persist(): Promise<void> {
     try {
       await this.#log?.now();
     } catch (error) {

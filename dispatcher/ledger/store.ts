@@ -19,6 +19,8 @@ export interface Store {
     step: (context: Context) => Step<Result>,
     mustLast?: (result: Result) => boolean,
   ): Promise<Result>;
+  /** See `Ledger.persist`. */
+  persist(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -65,11 +67,8 @@ export function ledgerOn(store: Store): Ledger {
     deleteEmptyLanes: () => store.write((context) => steps.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => steps.createRunner(context, runner, reason)),
-    stepRunner: (name, decide, lasts = false) =>
-      store.writeDurably(
-        (context) => steps.stepRunner(context, name, decide),
-        (result) => lasts || isStoppedByUs(result),
-      ),
+    stepRunner: (name, decide) =>
+      store.writeDurably((context) => steps.stepRunner(context, name, decide), isStoppedByUs),
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
     cutToNow: () => store.write((context) => steps.cutToNow(context)),
@@ -82,8 +81,8 @@ export function ledgerOn(store: Store): Ledger {
     output: (runner) => store.read((context) => steps.output(context, runner)),
 
     breakers: () => store.read((context) => steps.breakers(context)),
-    putBreaker: (breaker) => store.writeDurably((context) => steps.putBreaker(context, breaker)),
-    deleteBreaker: (key) => store.writeDurably((context) => steps.deleteBreaker(context, key)),
+    putBreaker: (breaker) => store.write((context) => steps.putBreaker(context, breaker)),
+    deleteBreaker: (key) => store.write((context) => steps.deleteBreaker(context, key)),
     acquireLease: (name, holder, nowMs, ttlMs) =>
       store.writeDurably((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
     cursor: (name) => store.read((context) => steps.cursor(context, name)),
@@ -91,6 +90,7 @@ export function ledgerOn(store: Store): Ledger {
 
     prune: (nowMs, retention, limit) => store.write((context) => steps.prune(context, nowMs, retention, limit)),
     verifyStorage: () => store.verify(),
+    persist: () => store.persist(),
     close: () => store.close(),
   };
 }

@@ -196,6 +196,7 @@ class LoopingEngine implements Engine {
 
   async forget(runner: string): Promise<RunnerRow | undefined> {
     const after = await this.#floor.tell(runner, { kind: 'forget' });
+    await this.#options.ledger.persist();
     this.#backends.released(runner);
     this.wake();
     return after;
@@ -207,6 +208,7 @@ class LoopingEngine implements Engine {
 
   async resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined> {
     const closures = await this.#backends.reset(registration, backend);
+    await this.#options.ledger.persist();
     this.wake();
     return closures;
   }

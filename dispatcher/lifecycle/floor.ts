@@ -90,7 +90,7 @@ export function createFloor(
         entries = answer.step.entries;
         return answer.step;
       };
-      const result = await ledger.stepRunner(name, decide, event.kind === 'forget');
+      const result = await ledger.stepRunner(name, decide);
       if (result === undefined) return undefined;
       const { before, after } = result;
       report(before, after, entries);

@@ -135,13 +135,13 @@ describe('the two kinds of writes', () => {
     const ledger = await open(held.sync);
     await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
     const answered: string[] = [];
-    const tell = async (what: string, patch: RunnerPatch, lasts = false) => {
-      await ledger.stepRunner('d-1', () => ({ patch, entries: [] }), lasts);
+    const tell = async (what: string, patch: RunnerPatch) => {
+      await ledger.stepRunner('d-1', () => ({ patch, entries: [] }));
       answered.push(what);
     };
     await tell('step', { attempts: 1 });
     const stopped = tell('stop', { stopSentAtMs: 5 });
-    const command = tell('command', { attempts: 2 }, true);
+    const command = ledger.persist().then(() => answered.push('command'));
     await settled();
     expect(answered).to.deep.equal(['step']);
     for (const sync of held.started) sync.end();
