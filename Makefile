@@ -5,13 +5,14 @@ INSTALLED := node_modules/.package-lock.json
 BACKEND ?= process
 CONFIG ?= .
 
-.PHONY: help install demo test check serve bench clean
+.PHONY: help install demo test test-fast check serve bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, azure-aci, gcp-cloud-run, gcp-batch)'
 	@echo 'make test            every check and test'
-	@echo 'make check           types, lint, arrows and unused code only'
+	@echo 'make test-fast       unit tests only: the ones to run while you work'
+	@echo 'make check           types, lint, import boundaries and unused code only'
 	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
 	@echo 'make bench NAME=…    a benchmark: intake, dispatch'
 
@@ -29,6 +30,9 @@ demo: install
 
 test: install
 	@$(NODE) test/run.ts
+
+test-fast: install
+	@$(NODE) test/run.ts --only fast
 
 check: install
 	@$(NODE) test/run.ts --only types,lint,arrows,unused

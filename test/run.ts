@@ -18,6 +18,8 @@ interface Tally {
 
 interface Check {
   readonly name: string;
+  /** Part of another check: runs where it is named. */
+  readonly onlyByName?: true;
   readonly run: (folder: string) => Promise<Tally>;
 }
 
@@ -40,6 +42,17 @@ const CHECKS: readonly Check[] = [
     ['test/**/*.test.ts'],
     ['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
   ),
+  {
+    ...mocha(
+      'fast',
+      ['test/**/*.test.ts'],
+      [
+        ...['conformance', 'simulation', 'e2e', 'bench', 'chaos', 'mutants', 'docker', 'cli', 'simulators'],
+        ...['http', 'proxy', 'intake/mutations.test.ts', 'providers/*/live', 'providers/process'],
+      ].map((part) => (part.endsWith('.ts') ? `test/${part}` : `test/${part}/**`)),
+    ),
+    onlyByName: true,
+  },
   mocha('conformance', ['test/conformance/**/*.test.ts']),
   mocha('simulation', ['test/simulation/**/*.test.ts']),
   mocha('mutations', ['test/intake/mutations.test.ts']),
@@ -67,7 +80,7 @@ async function runAll(only: readonly string[] | undefined): Promise<number> {
   const results: { readonly name: string; readonly tally: Tally; readonly seconds: number }[] = [];
   try {
     for (const check of CHECKS) {
-      if (only !== undefined && !only.includes(check.name)) continue;
+      if (only === undefined ? check.onlyByName : !only.includes(check.name)) continue;
       console.log(`\n── ${check.name}`);
       const startedAt = Date.now();
       const tally = await check.run(folder);

@@ -81,7 +81,8 @@ const anyJob = fc.record({
 describe('a workflow job', () => {
   it('of the REST API is taken in every form that GitHub’s own description allows', function () {
     if (!existsSync(specification)) {
-      if (process.env['CI'] !== undefined) throw new Error('../shared/specs is needed where CI is set');
+      if (process.env['REQUIRE_DESCRIPTIONS'] === '1')
+        throw new Error('../shared/specs is needed where REQUIRE_DESCRIPTIONS=1');
       console.error('      ../shared/specs is not there: not compared with GitHub’s description');
       this.skip();
     }
@@ -113,7 +114,8 @@ describe('a workflow job', () => {
 
   it('of the REST API carries everything that a fact needs by GitHub’s list of required fields', function () {
     if (!existsSync(specification)) {
-      if (process.env['CI'] !== undefined) throw new Error('../shared/specs is needed where CI is set');
+      if (process.env['REQUIRE_DESCRIPTIONS'] === '1')
+        throw new Error('../shared/specs is needed where REQUIRE_DESCRIPTIONS=1');
       this.skip();
     }
     const { components } = openApi.parse(JSON.parse(readFileSync(specification, 'utf8')));

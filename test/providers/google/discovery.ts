@@ -64,7 +64,8 @@ export interface Rules {
 export function readDiscovery(file: string, rules: Rules): Discovery | undefined {
   const url = new URL(`../../../../shared/specs/${file}`, import.meta.url);
   if (existsSync(url)) return new Discovery(document.parse(JSON.parse(readFileSync(url, 'utf8'))), rules);
-  if (process.env['CI'] !== undefined) throw new Error(`the vendor's description is missing: ${url.pathname}`);
+  if (process.env['REQUIRE_DESCRIPTIONS'] === '1')
+    throw new Error(`the vendor's description is missing: ${url.pathname}`);
   return undefined;
 }
 
