@@ -11,6 +11,7 @@ import { createGithub } from './github/client.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createAdminListener } from './http/admin.ts';
+import { connectionShares, ENOUGH_OPEN_FILES } from './http/open-files.ts';
 import { createPublicListener } from './http/public.ts';
 import { CatchUp } from './intake/catch-up.ts';
 import { GapWatch } from './intake/gap-watch.ts';
@@ -38,6 +39,8 @@ export interface DispatcherOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** How many files the process may open: connections leave a quarter of them to everything else. Default: enough. */
+  readonly openFiles?: number;
 }
 
 export interface Dispatcher {
@@ -53,7 +56,7 @@ const CLOSING_MS = 2_000;
 
 /** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
-  const { configuration, random, log } = options;
+  const { configuration, random, log, openFiles = ENOUGH_OPEN_FILES } = options;
   const clock = steadyClock(options.clock, {
     onSet: (byMs) =>
       log.warn('clock-set', { byMs, reason: "this machine's clock was set; the dispatcher follows it slowly" }),
@@ -61,6 +64,15 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   const { dispatcher, registrations, quarantined } = configuration;
   refuseUnsafeBackends(configuration);
   tellSetAside(configuration, log);
+  const shares = connectionShares(openFiles);
+  if (openFiles < ENOUGH_OPEN_FILES) {
+    log.warn('few-open-files', {
+      openFiles,
+      connections: shares.public.maxConnections,
+      reason: 'the process may open few files: fewer connections fit, and those of senders who wait give way sooner',
+      cure: `raise the hard limit to ${ENOUGH_OPEN_FILES}: LimitNOFILE= of systemd, ulimits of Docker, ulimit -Hn of a shell`,
+    });
+  }
 
   const ledger = await openSqliteLedger({
     path: dispatcher.ledgerPath,
@@ -189,6 +201,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     metrics,
     trustedProxies: dispatcher.trustedProxies,
     onYield: (from) => shedding.met('connections', from),
+    limits: shares.public,
   });
   const adminListener = createAdminListener({
     ledger,
@@ -197,6 +210,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     metrics,
     token: dispatcher.adminToken,
     trustedProxies: dispatcher.trustedProxies,
+    limits: shares.admin,
     admit,
     registrations: () => registrations,
     quarantined: () => quarantined,

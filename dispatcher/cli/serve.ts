@@ -6,6 +6,7 @@ import { type Clock, systemClock, systemRandom } from '../clock.ts';
 import { errorCode } from '../config/files.ts';
 import type { Configuration } from '../config/model.ts';
 import { formatProblem } from '../config/problem.ts';
+import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../lifecycle/ports.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
@@ -39,7 +40,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       let dispatcher: Dispatcher;
       try {
         await preparePlace(configuration.dispatcher.ledgerPath, log);
-        dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log });
+        const openFiles = await openFilesLimit();
+        dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log, openFiles });
       } catch (error) {
         const problem = startProblem(error);
         if (problem === undefined) throw error;

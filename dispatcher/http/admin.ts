@@ -45,7 +45,7 @@ export interface AdminLimits {
   readonly keepAliveMs: number;
 }
 
-const defaultAdminLimits: AdminLimits = {
+export const defaultAdminLimits: AdminLimits = {
   maxConnections: 128,
   maxHeaderBytes: 16 * 1024,
   requestTimeoutMs: 10_000,
@@ -84,6 +84,8 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
     },
     adminApp(options, { limits, door, readiness }),
   );
+  // The last resort: here the newest are refused. Before that the oldest that were not authenticated give way.
+  server.maxConnections = 2 * limits.maxConnections;
   server.timeout = limits.answerTimeoutMs + limits.requestTimeoutMs;
   server.on('connection', (socket) => door.arrive(socket));
   return {

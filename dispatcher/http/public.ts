@@ -14,6 +14,11 @@ import { createPipelineServer } from './pipelines.ts';
 import { type Place, type PlaceLimits, Places } from './places.ts';
 
 export interface PublicLimits extends PlaceLimits {
+  /**
+   * Connections that the system completes before they are taken: as many as may come between two turns of the event loop.
+   * Linux caps it at `net.core.somaxconn`, 4,096. What does not fit is tried again by its sender a second later.
+   */
+  readonly backlog: number;
   readonly maxHeaderBytes: number;
   /** From the connection, or the first byte of a later request, to the end of the headers. */
   readonly headersTimeoutMs: number;
@@ -29,6 +34,7 @@ export interface PublicLimits extends PlaceLimits {
 
 export const defaultPublicLimits: PublicLimits = {
   maxConnections: 2_048,
+  backlog: 4_096,
   // A burst of GitHub's through one ingress has a few hundred on the way; each is whole in a fraction of a second.
   maxUnfinishedPerAddress: 512,
   bodyGraceMs: 3_000,
@@ -41,12 +47,6 @@ export const defaultPublicLimits: PublicLimits = {
   maxDiscardedBytes: 26 * 1024 * 1024,
   maxPipelined: 16,
 };
-
-/**
- * Connections that the system completes before they are taken: as many as may come between two turns of the event loop.
- * Linux caps it at `net.core.somaxconn`, 4,096. What does not fit is tried again by its sender a second later.
- */
-const BACKLOG = 4_096;
 
 export interface PublicListenerOptions {
   readonly intake: Intake;
@@ -111,7 +111,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     },
   );
   // The last resort: here the newest are refused. Before that the oldest unfinished give way.
-  server.maxConnections = limits.maxConnections + BACKLOG;
+  server.maxConnections = limits.maxConnections + limits.backlog;
   // A sender that never reads its answers is idle, too.
   server.timeout = limits.keepAliveMs + limits.requestTimeoutMs;
   server.on('connection', (socket: Socket) => {
@@ -215,7 +215,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     listen(host, port) {
       return new Promise((resolve, reject) => {
         server.once('error', reject);
-        server.listen({ port, host, backlog: BACKLOG }, () => {
+        server.listen({ port, host, backlog: limits.backlog }, () => {
           server.off('error', reject);
           const address = server.address();
           resolve(typeof address === 'object' && address !== null ? address.port : port);
