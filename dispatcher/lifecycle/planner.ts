@@ -46,9 +46,10 @@ export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
   }
   if (spare.length > 0 && short.length > 0) {
     // The lanes with the most labels have the fewest others to borrow from: they choose first. Among the lenders, the
-    // one with the fewest labels goes first, because the larger ones can help more lanes.
-    short.sort((a, b) => b.lane.labels.size - a.lane.labels.size);
-    spare.sort((a, b) => a.lane.labels.size - b.lane.labels.size);
+    // one with the fewest labels goes first, because the larger ones can help more lanes. Among equals the key decides:
+    // part of a pool is planned as it would be in a plan of the whole.
+    short.sort((a, b) => b.lane.labels.size - a.lane.labels.size || byKey(a.lane, b.lane));
+    spare.sort((a, b) => a.lane.labels.size - b.lane.labels.size || byKey(a.lane, b.lane));
     for (const borrower of short) {
       for (const lender of spare) {
         if (borrower.missing === 0) break;
@@ -62,6 +63,10 @@ export function planPool(lanes: readonly LaneFacts[]): PoolPlan {
   for (const { lane, missing } of short) if (missing > 0) needs.set(lane.key, missing);
   for (const { lane, left } of spare) if (left > 0) surplus.set(lane.key, left);
   return { needs, surplus };
+}
+
+function byKey(a: LaneFacts, b: LaneFacts): number {
+  return a.key < b.key ? -1 : 1;
 }
 
 /** One lane in a registration's line. The caller keeps the line in the order in which the lanes began to wait. */

@@ -97,6 +97,19 @@ describe('the planner', () => {
     );
   });
 
+  it('plans the same in whatever order the lanes are read', () => {
+    fc.assert(
+      fc.property(
+        anyPool.chain((lanes) => fc.tuple(fc.constant(lanes), fc.shuffledSubarray([...lanes], { minLength: lanes.length }))),
+        ([lanes, shuffled]) => {
+          const [plan, again] = [planPool(lanes), planPool(shuffled)];
+          expect(again.needs).to.deep.equal(plan.needs);
+          expect(again.surplus).to.deep.equal(plan.surplus);
+        },
+      ),
+    );
+  });
+
   it('leaves no lane short while a lane with more labels has a runner to spare', () => {
     fc.assert(
       fc.property(anyPool, (lanes) => {
