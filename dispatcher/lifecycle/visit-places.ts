@@ -42,14 +42,11 @@ export class VisitPlaces {
   }
 
   #add(runner: Visited, change: 1 | -1): void {
-    const line = lineOfNamed(this.#tenants, runner.registration);
-    const ofLine = (this.#byLine.get(line) ?? 0) + change;
-    if (ofLine > 0) this.#byLine.set(line, ofLine);
-    else this.#byLine.delete(line);
     const { registration, backend } = runner;
+    const line = lineOfNamed(this.#tenants, registration);
+    this.#byLine.set(line, (this.#byLine.get(line) ?? 0) + change);
     const count = (this.#byBackend.get(placeOf(runner))?.count ?? 0) + change;
-    if (count > 0) this.#byBackend.set(placeOf(runner), { registration, backend, count });
-    else this.#byBackend.delete(placeOf(runner));
+    this.#byBackend.set(placeOf(runner), { registration, backend, count });
   }
 }
 

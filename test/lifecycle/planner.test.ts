@@ -97,10 +97,18 @@ describe('the planner', () => {
     );
   });
 
+  it('borrows from the lane with the fewest labels first: the others can help more lanes', () => {
+    const [middle, large] = [lane('z', 'a b', { supply: 1 }), lane('b', 'a b c', { supply: 1 })];
+    const plan = planPool([lane('small', 'a', { demand: 1 }), large, middle]);
+    expect([...plan.surplus]).to.deep.equal([['b', 1]]);
+  });
+
   it('plans the same in whatever order the lanes are read', () => {
     fc.assert(
       fc.property(
-        anyPool.chain((lanes) => fc.tuple(fc.constant(lanes), fc.shuffledSubarray([...lanes], { minLength: lanes.length }))),
+        anyPool.chain((lanes) =>
+          fc.tuple(fc.constant(lanes), fc.shuffledSubarray([...lanes], { minLength: lanes.length })),
+        ),
         ([lanes, shuffled]) => {
           const [plan, again] = [planPool(lanes), planPool(shuffled)];
           expect(again.needs).to.deep.equal(plan.needs);

@@ -1,0 +1,164 @@
+/** What the loops of an engine work with, on a ledger in memory and without the engine: a test runs one loop alone. */
+import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { Registration } from '../../dispatcher/config/model.ts';
+import type { Github } from '../../dispatcher/github/github.ts';
+import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { Backends } from '../../dispatcher/lifecycle/backends.ts';
+import { Board } from '../../dispatcher/lifecycle/board.ts';
+import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
+import type { Floor } from '../../dispatcher/lifecycle/floor.ts';
+import { Holds } from '../../dispatcher/lifecycle/holds.ts';
+import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
+import { Permits } from '../../dispatcher/lifecycle/permits.ts';
+import type { EngineOptions, Log, Tenant } from '../../dispatcher/lifecycle/ports.ts';
+import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
+import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import type { Provider } from '../../providers/provider.ts';
+import { VirtualClock } from '../github/virtual-clock.ts';
+import { admitted, fact, lane } from '../ledger/examples.ts';
+import { registration } from '../registration.ts';
+import { Stream } from '../simulation/random.ts';
+import { openFloor } from './floor-fixture.ts';
+
+export interface EngineParts {
+  readonly clock: VirtualClock;
+  readonly ledger: Ledger;
+  readonly options: EngineOptions;
+  readonly tenants: ReadonlyMap<string, Tenant>;
+  readonly floor: Floor;
+  readonly board: Board;
+  readonly backends: Backends;
+  readonly holds: Holds;
+  readonly places: LaunchPlaces;
+  readonly permits: Permits;
+  readonly verifier: Verifier;
+  readonly doubts: Doubts;
+  readonly sweeps: SweepSchedule;
+  /** `KEY of REGISTRATION for PURPOSE`: jobs that the verifier was asked to read. */
+  readonly asked: string[];
+  /** Jobs of which the doubts were asked for a confirmation. */
+  readonly confirmed: string[];
+  /** Lanes whose counts were said to have changed. */
+  readonly changed: string[];
+  /** The events of the log. */
+  readonly logged: string[];
+  wakes(): number;
+  /** From now on the floor says that the engine stops. */
+  stop(): void;
+  /** Queued jobs of the lane, admitted to it. */
+  queue(spec: LaneSpec, ...jobIds: readonly number[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PartsOptions {
+  readonly registrations?: readonly Registration[];
+  readonly github?: Partial<Github>;
+  readonly provider?: (backend: string) => Promise<Provider>;
+  /** What the ledger does otherwise than the real one. */
+  readonly through?: (ledger: Ledger) => Partial<Ledger>;
+  readonly maxRunners?: number;
+  readonly maxLaunches?: number;
+  /** Whether an error is the ledger's. */
+  readonly isOfLedger?: (error: unknown) => boolean;
+}
+
+const refuse = () => Promise.reject(new Error('nothing is to be asked of it'));
+
+const absent: Github = {
+  createJitRunner: refuse,
+  deleteRunner: refuse,
+  getRunner: refuse,
+  findRunner: refuse,
+  listRunners: refuse,
+  readJob: refuse,
+  readRun: refuse,
+  seesRepository: refuse,
+};
+
+export async function openEngineParts(given: PartsOptions = {}): Promise<EngineParts> {
+  const clock = new VirtualClock();
+  const real = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+  const ledger: Ledger = { ...real, ...given.through?.(real) };
+  const asked: string[] = [];
+  const confirmed: string[] = [];
+  const changed: string[] = [];
+  const logged: string[] = [];
+  let wakes = 0;
+  let working = true;
+  const line = (event: string): void => void logged.push(event);
+  const log: Log = { debug: line, info: line, warn: line, error: line };
+  const tenants = new Map<string, Tenant>();
+  for (const one of given.registrations ?? [registration()]) {
+    const provider = given.provider ?? refuse;
+    tenants.set(one.name, { registration: one, github: { ...absent, ...given.github }, provider });
+  }
+  const { maxRunners = 100, maxLaunches = 20, isOfLedger = () => false } = given;
+  const floor = openFloor(
+    ledger,
+    clock,
+    { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next },
+    {
+      working: () => working,
+      laneChanged: (laneKey) => void changed.push(laneKey),
+      wake: () => {
+        wakes += 1;
+      },
+      ledgerFailed: isOfLedger,
+    },
+  );
+
+  class RecordingVerifier extends Verifier {
+    override ask(jobKey: string, of: string | null = null, purpose: 'verify' | 'launch' = 'verify'): void {
+      asked.push(`${jobKey} of ${of} for ${purpose}`);
+    }
+  }
+
+  class RecordingDoubts extends Doubts {
+    override confirm(job: JobRow): void {
+      confirmed.push(job.key);
+    }
+  }
+
+  const registrations = new Map(
+    [...tenants].map(([name, tenant]) => [
+      name,
+      new Map(tenant.registration.backends.map((backend) => [backend.name, 'hash'])),
+    ]),
+  );
+  const others = { obstacle: () => undefined };
+  const backends = new Backends({ ledger, clock, log, maxLaunches, registrations, others });
+  await backends.load();
+  for (const [name, listed] of registrations) for (const backend of listed.keys()) backends.listed(name, backend);
+  const board = new Board(ledger);
+  const holds = new Holds(clock);
+  const places = new LaunchPlaces(tenants, maxLaunches, () => clock.now());
+
+  return {
+    ...{ clock, ledger, options: floor.options, tenants, floor, board, backends, holds, places },
+    permits: new Permits(floor.options, places, board, backends, holds),
+    verifier: new RecordingVerifier(floor),
+    doubts: new RecordingDoubts(floor),
+    sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
+    ...{ asked, confirmed, changed, logged },
+    wakes: () => wakes,
+    stop() {
+      working = false;
+    },
+    async queue(spec, ...jobIds) {
+      const nowMs = clock.now();
+      await ledger.recordFacts(
+        jobIds.map((jobId) => fact({ jobId, labels: spec.labels, createdAtMs: nowMs, observedAtMs: nowMs })),
+      );
+      await ledger.settleJobs((await ledger.unsettledJobs(1_000)).map((job) => admitted(job, spec)));
+      board.mark(spec.key);
+      await board.refresh(nowMs);
+    },
+    close: () => real.close(),
+  };
+}
+
+/** A lane whose runners go to the one backend of `registration()`. */
+export function laneOf(some: Partial<LaneSpec> = {}): LaneSpec {
+  return lane({ backends: ['main'], labels: ['acme-runner'], ...some });
+}
