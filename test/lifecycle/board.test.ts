@@ -262,7 +262,7 @@ describe('the board of lanes', () => {
 
     it('launches nothing for the job that it most likely has, for two minutes', async () => {
       const { board, need, show } = openBoard();
-      board.suppose('r1', 'x', START);
+      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }), countsOf({ key: 'y', labels: ['y'] }, { demand: 1 }));
       expect([need('x'), need('y')]).to.deep.equal([0, 1]);
       expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
@@ -275,9 +275,9 @@ describe('the board of lanes', () => {
 
     it('counts each such runner once, from the first time', async () => {
       const { board, need, show } = openBoard();
-      board.suppose('r1', 'x', START);
-      board.suppose('r1', 'x', START + MINUTE);
-      board.suppose('r2', 'x', START + MINUTE);
+      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START + MINUTE);
+      board.suppose({ name: 'r2', laneKey: 'x', registration: 'acme' }, START + MINUTE);
       await show(START + MINUTE, countsOf({ key: 'x' }, { demand: 3 }));
       expect(need('x')).to.equal(1);
       expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
@@ -286,9 +286,16 @@ describe('the board of lanes', () => {
       expect(board.nextDoubtMs()).to.equal(START + 3 * MINUTE);
     });
 
+    it('launches for a job of another registration, whose lane such a runner may name in its tags', async () => {
+      const { board, need, show } = openBoard();
+      board.suppose({ name: 'r1', laneKey: 'x', registration: 'evil' }, START);
+      await show(START, countsOf({ key: 'x' }, { demand: 1 }));
+      expect(need('x')).to.equal(1);
+    });
+
     it('launches for the job after all once the runner has another', async () => {
       const { board, need, show } = openBoard();
-      board.suppose('r1', 'x', START);
+      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
       board.unsuppose('r1');
       expect(board.nextDoubtMs()).to.equal(undefined);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }));

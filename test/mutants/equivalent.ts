@@ -221,6 +221,8 @@ export const equivalents: readonly Equivalent[] = [
     from: '1',
     to: '10',
     why: 'Of what a comparison answers the sign counts alone.',
+  },
+  {
     file: 'dispatcher/lifecycle/board.ts',
     code: 'if (!this.#supposed.has(runner)) this.#supposed.set(runner, { laneKey, untilMs: nowMs + SUPPOSED_MS });',
     from: 'has',
