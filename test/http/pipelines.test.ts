@@ -152,6 +152,21 @@ describe('pipelined requests', () => {
     });
   }
 
+  it('are parsed no further once their connection was ended', async () => {
+    let seen = 0;
+    const server = createPipelineServer({ maxPipelined: 100 }, (request) => {
+      seen += 1;
+      request.socket.destroy();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      await said((server.address() as AddressInfo).port, get('/').repeat(50));
+      expect(seen).to.equal(1);
+    } finally {
+      server.close();
+    }
+  });
+
   it('are answered where they ask for another protocol: in this one', async () => {
     const house = await openPublicHouse();
     try {
