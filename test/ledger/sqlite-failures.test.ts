@@ -143,6 +143,17 @@ describe('when SQLite fails', () => {
       if (process.platform === 'linux') expect(failure.message).to.include(`process ${other.pid} (`);
     });
 
+    it('tells which, where other processes hold files of their own', async () => {
+      const paths = ['one.db', 'two.db', 'three.db'].map((name) => join(folder, name));
+      const others = paths.map((file) => start([process.execPath, PROGRAM, 'open', file]));
+      for (const other of others) expect(await firstLine(other)).to.include({ opened: true });
+      for (const [index, file] of paths.entries()) {
+        path = file;
+        const { message } = await failureOf(openHere());
+        if (process.platform === 'linux') expect(message).to.include(`is held by process ${others[index]?.pid} (`);
+      }
+    });
+
     it('starts once that process has ended', async () => {
       const other = start([process.execPath, PROGRAM, 'open', path]);
       await firstLine(other);
