@@ -829,6 +829,14 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([6]);
       });
 
+      it('forgets no more in a step than it was asked to where jobs without an end are among them', async () => {
+        await ledger.recordFacts([fact({ jobId: 1, observedAtMs: end - 36 * day })]);
+        await ledger.settleJobs([notOurs(await known(keyOf(1)))]);
+        await completed([2, 3, 4, 5], end - day);
+        expect(await pruneAll({ ...retention, maxJobs: 1 })).to.deep.equal([2, 2]);
+        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([5]);
+      });
+
       it('keeps live runners, open jobs, what waits to be settled, and lanes in use, however old', async () => {
         await queue([1]);
         await ledger.recordFacts([fact({ jobId: 2, status: 'completed', observedAtMs: 1 })]);

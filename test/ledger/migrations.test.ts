@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import { migrations } from '../../dispatcher/ledger/migrations.ts';
+import { createMigrations } from '../../dispatcher/ledger/queries.ts';
 import { openSqliteLedger, sqliteBuilder } from '../../dispatcher/ledger/sqlite.ts';
+import { fact } from './examples.ts';
 
 /** `[failureKind, failure, backend]` as version 1 wrote them, and what they are now. */
 const FAILURES = [
@@ -65,4 +67,39 @@ describe('a ledger of version 1', () => {
       await ledger.close();
     }
   });
+});
+
+describe('a ledger of any version that there has been', () => {
+  /** As ledgers in use have them noted, each for ever: a number that changed would have its migration run twice. */
+  const versions = [1, 2, 3, 4, 9, 10, 11];
+
+  /** With the migrations up to this one, whatever number each has today. */
+  function write(path: string, count: number): void {
+    const database = new Sqlite(path);
+    database.exec(createMigrations(sqliteBuilder).sql);
+    for (const [index, migration] of migrations.slice(0, count).entries()) {
+      for (const { sql, parameters } of migration.statements(sqliteBuilder)) database.prepare(sql).run(...parameters);
+      database.prepare('insert into migrations values (?, ?, 1)').run(versions[index], migration.name);
+    }
+    database.close();
+  }
+
+  for (const [index, version] of versions.entries()) {
+    it(`opens, and goes on from version ${version}`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'ledger-'));
+      try {
+        const path = join(folder, 'ledger.db');
+        write(path, index + 1);
+        const ledger = await openSqliteLedger({ path, now: () => 50_000 });
+        expect(await ledger.recordFacts([fact({ jobId: 1 })])).to.equal(1);
+        await ledger.close();
+        const database = new Sqlite(path, { readonly: true });
+        const noted = database.prepare('select version from migrations order by version').pluck().all();
+        database.close();
+        expect(noted.slice(0, versions.length)).to.deep.equal(versions);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+  }
 });
