@@ -48,7 +48,6 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
     {
       ...serverOptions,
       IncomingMessage: PipelinedRequest,
-      shouldUpgradeCallback: () => true,
       // Node would refuse those without by itself, uncounted and in any number.
       requireHostHeader: false,
     },
