@@ -1,4 +1,4 @@
-/** Sends deliveries at a fixed pace, however fast they are answered, and reports when each was answered. */
+/** Sends deliveries at a fixed pace, however fast they are answered, and reports when each was sent and how it was answered. */
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { preciseNow, serveParent } from './child.ts';
@@ -8,7 +8,7 @@ import { open, Requester } from './sockets.ts';
 const order = z.object({ port: z.int(), series: z.int(), count: z.int(), perSecond: z.number() });
 
 export const accepted = z.object({
-  answers: z.array(z.object({ jobId: z.number(), atMs: z.number(), status: z.int() })),
+  answers: z.array(z.object({ jobId: z.number(), sentAtMs: z.number(), status: z.int() })),
 });
 
 type Answer = z.input<typeof accepted>['answers'][number];
@@ -30,10 +30,10 @@ if (process.send !== undefined) {
     };
     const send = async ({ id, request }: QueuedJob): Promise<Answer> => {
       const requester = await take();
+      const sentAtMs = preciseNow();
       const status = await requester.send(request);
-      const atMs = preciseNow();
       idle.push(requester);
-      return { jobId: id, atMs, status };
+      return { jobId: id, sentAtMs, status };
     };
     const startedAtMs = performance.now();
     const answers = jobs.map(async (job, index) => {
