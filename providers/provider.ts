@@ -364,7 +364,7 @@ export interface ProviderModule<Options = unknown> {
   withCommand(options: Options, command: readonly string[]): Options;
   /** What `shr demo` runs. Rejects with ProviderError where this machine lacks something; the message says what to do. */
   demo(stage: DemoStage): Promise<DemoBackend>;
-  /** The lines of docs/assumptions.md that a step confirms of this service, beside those of every service. */
+  /** The assumptions in docs/assumptions.md that a step confirms for this service, in addition to those of every service. */
   readonly assumptions?: Partial<Readonly<Record<VerifyStep, readonly string[]>>>;
 }
 

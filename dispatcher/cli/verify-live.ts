@@ -53,7 +53,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--json', 'print { ok, backends }')
     .addHelpText(
       'after',
-      '\nIt launches a container, which costs money. Each step names the line of docs/assumptions.md that it confirms.\n',
+      '\nIt launches a container, which costs money. Each step names the assumptions in docs/assumptions.md that it confirms.\n',
     );
   return command.action(async (folder: string, options: VerifyOptions) => {
     const registration = await loadedRegistration(folder, options, command, terminal);

@@ -1,10 +1,10 @@
-/** Which lines of docs/assumptions.md each step of a verification confirms. */
+/** Which assumptions in docs/assumptions.md each step of a verification confirms. */
 import { type ProviderModule, type VerifyStep, verifySteps } from '../../../providers/provider.ts';
 
 export const stepNames = verifySteps;
 export type StepName = VerifyStep;
 
-/** The lines that hold for every service. */
+/** The assumptions about every service. */
 const everywhere: Readonly<Record<StepName, string>> = {
   launch: 'V1',
   'launch-again': 'V2',
