@@ -202,6 +202,13 @@ export const equivalents: readonly Equivalent[] = [
     why: 'The order keeps two writers of PostgreSQL from waiting for each other; SQLite has one.',
   },
   {
+    file: 'dispatcher/ledger/migrations.ts',
+    code: ".where(sql.ref('demand'), '=', sql.lit(1)),",
+    from: '1',
+    to: '10',
+    why: 'A later migration drops the index, and makes it anew with other columns.',
+  },
+  {
     file: 'dispatcher/ledger/sqlite.ts',
     code: '#isMoved = false;',
     from: 'false',
