@@ -15,6 +15,8 @@ import { unknownKeyCure } from './schema.ts';
 
 /** Told of one file. */
 const MOST_PROBLEMS = 100;
+/** Characters of an unknown key that are shown. */
+const LONGEST_KEY = 64;
 /** Fewer characters than these can be tried out; 16 of hexadecimal digits are 64 bits. */
 const SHORTEST_SECRET = 16;
 
@@ -239,7 +241,8 @@ export class Reading {
   #unknownKey(path: Path, key: string, cure: string): void {
     this.#add([...path, key], () => {
       const place = this.#yaml.placeOfKey(path, key);
-      return this.#finding([...path, key], `unknown key \`${key.slice(0, 64)}\``, cure, place);
+      const shown = key.slice(0, LONGEST_KEY);
+      return this.#finding([...path, shown], `unknown key \`${shown}\``, cure, place);
     });
   }
 

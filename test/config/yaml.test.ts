@@ -347,6 +347,14 @@ describe('a value that is not what was meant has one message and one cure', () =
     ]);
   });
 
+  it('a key that is no key, shortened', async () => {
+    const [problem = ''] = await problemsOf({
+      'registrations/acme.yaml': `${registrationYaml}${'x'.repeat(900)}: 1\n`,
+    });
+    const shown = 'x'.repeat(64);
+    expect(problem).to.include(`: ${shown}: unknown key \`${shown}\`. `);
+  });
+
   it('a file of plain text', async () => {
     const problems = await problemsOf({ 'registrations/acme.yaml': 'organization acme\n' });
     expect(problems).to.deep.equal([
