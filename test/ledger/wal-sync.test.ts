@@ -171,6 +171,23 @@ describe('the two kinds of writes', () => {
     await ledger.close();
   });
 
+  it('has on the disk half a second later what nobody waited for', async () => {
+    const clock = new VirtualClock();
+    const ledger = await openSqliteLedger({
+      path: join(folder, 'ledger.db'),
+      now: () => 1,
+      after: (ms, action) => clock.after(ms, action),
+      sync: held.sync,
+    });
+    await ledger.putCursor('name', 'value', 1);
+    await clock.advance(499);
+    expect(held.started).to.have.length(0);
+    await clock.advance(1);
+    expect(held.started).to.have.length(1);
+    held.started[0]?.end();
+    await ledger.close();
+  });
+
   it('refuses a delivery whose sync failed, as a ledger that cannot be written', async () => {
     let fails = true;
     const ledger = await open(async () => {
