@@ -77,6 +77,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         true,
       ]);
       expect(await demand()).to.include({ demand: 2 });
+      expect(await ledger.nextProbeAt(), 'another of its run tries').to.equal(NOW + 2 * MINUTE);
       await evidence(1, NOW + 6 * MINUTE);
       expect(await job(1)).to.include({ probing: false, passedOver: 4, heldUntilMs: NOW + 8 * MINUTE });
     });

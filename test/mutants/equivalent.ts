@@ -181,6 +181,13 @@ export const equivalents: readonly Equivalent[] = [
     why: 'It costs time alone: the log is cut back further, and grows again.',
   },
   {
+    file: 'dispatcher/ledger/queries.ts',
+    code: "version: eb('version', '+', 1),",
+    from: '1',
+    to: '10',
+    why: 'A settlement is told by its version that the row is another one now; by how much says nothing.',
+  },
+  {
     file: 'dispatcher/ledger/steps.ts',
     code: 'const inOrder = [...settlements].sort((a, b) => compare(a.key, b.key));',
     from: '[...settlements].sort((a, b) => compare(a.key, b.key))',
