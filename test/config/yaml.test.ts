@@ -224,6 +224,12 @@ describe('a value that is not what was meant has one message and one cure', () =
       'poll.interval: 30 has no unit. Write `30s`, `30m` or `30h`.',
     ],
     [
+      'neither the one word nor the duration that it may be',
+      'poll: {}',
+      'poll: { interval: true }',
+      'poll.interval: a duration is written like 90s, 10m, 2h or 1h30m. Correct the value.',
+    ],
+    [
       'a duration in other words',
       'timeouts: {}',
       'timeouts: { idle: 5 minutes }',
