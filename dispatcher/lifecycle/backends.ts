@@ -137,7 +137,6 @@ export class Backends {
   /** The ledger knows all that runs: written once a minute, from the time when everything was listed. */
   async keepMemory(): Promise<void> {
     if (!this.#remembers && [...this.#unlisted.values()].some(({ size }) => size > 0)) return;
-    this.#remembers = true;
     await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
   }
 

@@ -32,9 +32,17 @@ interface World {
   readonly listed?: readonly string[];
   /** What `first` is made of. */
   readonly hash?: string;
+  /** Another dispatcher under our id. */
+  readonly obstacle?: (registration: string, backend: string) => string | undefined;
 }
 
-async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], hash = 'h1' }: World = {}) {
+async function setUp({
+  kept = [],
+  livedAgoMs = 0,
+  listed = ['first', 'second'],
+  hash = 'h1',
+  obstacle = () => undefined,
+}: World = {}) {
   const clock = manualClock();
   const cursors = new Map<string, string>();
   if (livedAgoMs !== null) cursors.set('engine/lived-at-ms', String(clock.now() - livedAgoMs));
@@ -50,7 +58,7 @@ async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], 
     clock,
     log: quiet,
     maxLaunches: 8,
-    others: { obstacle: () => undefined },
+    others: { obstacle },
     registrations: new Map([
       [
         'acme',
@@ -59,6 +67,7 @@ async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], 
           ['second', 'h2'],
         ]),
       ],
+      ['globex', new Map([['first', 'h3']])],
     ]),
   });
   await backends.load();
@@ -85,7 +94,7 @@ async function setUp({ kept = [], livedAgoMs = 0, listed = ['first', 'second'], 
     }
     return tries;
   };
-  return { clock, rows, backends, at, fail, refuseFor, open: (spec = lane()) => backends.usable(spec).open };
+  return { clock, rows, cursors, backends, at, fail, refuseFor, open: (spec = lane()) => backends.usable(spec).open };
 }
 
 describe('the breakers of backends', () => {
@@ -110,11 +119,11 @@ describe('the breakers of backends', () => {
       const { backends } = await setUp({ livedAgoMs, listed: ['second'] });
       backends.notListed('acme', 'first', unlisted);
       expect(backends.usable(lane()).closed[0]?.reason).to.include('has not been listed yet: no permission to list');
-      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([unlisted, null]);
+      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([unlisted, null, null]);
       backends.listed('acme', 'first');
       backends.notListed('acme', 'first', unlisted);
       expect(backends.usable(lane()).closed).to.deep.equal([]);
-      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([null, null]);
+      expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([null, null, null]);
     }
   });
 
@@ -385,5 +394,182 @@ describe('the breakers of backends', () => {
       }
       expect(backends.refusal(lane())).to.have.length(2);
     });
+  });
+
+  it('launches nowhere where another dispatcher is seen, and says so', async () => {
+    const obstacle = (registration: string, backend: string) =>
+      registration === 'acme' && backend === 'first' ? 'another dispatcher launches here' : undefined;
+    const { backends, open } = await setUp({ obstacle });
+    expect(open()).to.deep.equal(['second']);
+    expect(backends.usable(lane()).closed).to.deep.equal([
+      { backend: 'first', reason: 'another dispatcher launches here', untilMs: null, failure: null },
+    ]);
+  });
+
+  describe('after a restart', () => {
+    const livedAt = ({ cursors }: { readonly cursors: ReadonlyMap<string, string> }) =>
+      Number(cursors.get('engine/lived-at-ms'));
+
+    it('launch where all is listed alone, unless the ledger was written within the last 15 minutes', async () => {
+      const recent = await setUp({ livedAgoMs: 15 * MINUTE - 1, listed: ['second'] });
+      expect(recent.open()).to.deep.equal(['second']);
+      const old = await setUp({ livedAgoMs: 15 * MINUTE, listed: ['second'] });
+      expect(old.open()).to.deep.equal([]);
+    });
+
+    it('have a memory from the time when everything of every registration was listed, and not before', async () => {
+      const world = await setUp({ livedAgoMs: null });
+      await world.backends.keepMemory();
+      expect(livedAt(world), 'globex is not listed').to.be.NaN;
+      world.backends.listed('globex', 'first');
+      await world.backends.keepMemory();
+      expect(livedAt(world)).to.equal(world.clock.now());
+    });
+
+    it('keep the memory that they have, whatever has not been listed again yet', async () => {
+      const world = await setUp({ livedAgoMs: MINUTE, listed: [] });
+      await world.backends.keepMemory();
+      expect(livedAt(world)).to.equal(world.clock.now());
+    });
+
+    it('launch again on what is listed once there was a memory', async () => {
+      const world = await setUp({ livedAgoMs: null });
+      world.backends.listed('globex', 'first');
+      await world.backends.keepMemory();
+      world.clock.move(MINUTE);
+      await world.backends.keepMemory();
+      expect(livedAt(world)).to.equal(world.clock.now());
+    });
+  });
+
+  describe('as an operator sees them', () => {
+    it('are listed or not, and have so many launches under way of so many', async () => {
+      const { clock, backends, at, fail } = await setUp({ listed: ['second'] });
+      backends.entered('acme', 'first');
+      await backends.accepted(at('second'));
+      for (const kind of ['throttled', 'throttled', 'throttled', 'throttled'] as const) await fail(kind);
+      const shown = backends.status().map(({ registration, backend, listed, launching, window, lastSuccessMs }) => {
+        return [registration, backend, listed, launching, window, lastSuccessMs];
+      });
+      expect(shown).to.deep.equal([
+        ['acme', 'first', false, 1, 1, null],
+        ['acme', 'second', true, 0, 8, clock.now()],
+        ['globex', 'first', false, 0, 8, null],
+      ]);
+    });
+
+    it('take whole launches alone, however often the service throttles', async () => {
+      const { backends, at, fail } = await setUp();
+      await fail('throttled');
+      await backends.accepted(at());
+      await fail('throttled');
+      expect(backends.status()[0]?.window).to.equal(2);
+      expect(backends.launchRoom('acme', 'first')).to.equal(2);
+      await fail('exited');
+      expect(backends.launchRoom('acme', 'first'), 'no other failure narrows it').to.equal(2);
+    });
+
+    it('have everything told that is closed there, and what it is about', async () => {
+      const { clock, backends, at, fail } = await setUp();
+      backends.claim(lane(), ['first'], 'r-1');
+      await fail('quota');
+      await fail('capacity');
+      await fail('unfit');
+      await fail('exited', undefined, at('second'));
+      const nowMs = clock.now();
+      const [first, second] = backends.status();
+      const shown = first?.closures.map(({ rule, about, state, failures, untilMs }) => ({
+        ...{ rule, state, failures },
+        ...{ about: about?.includes('runner:1') ?? null, forMs: untilMs === null ? null : untilMs - nowMs },
+      }));
+      expect(shown).to.deep.equal([
+        { rule: 'account', state: 'closed', failures: 1, about: null, forMs: MINUTE },
+        { rule: 'capacity', state: 'closed', failures: 1, about: true, forMs: 30 * SECOND },
+        { rule: 'unfit', state: 'closed', failures: 1, about: true, forMs: null },
+      ]);
+      expect(second?.closures, 'one failed start closes nothing').to.deep.equal([]);
+      expect(backends.nextOpeningMs()).to.equal(nowMs + 30 * SECOND);
+      clock.move(30 * SECOND);
+      expect(backends.nextOpeningMs(), 'the next one').to.equal(nowMs + MINUTE);
+      clock.move(30 * SECOND);
+      expect(backends.nextOpeningMs()).to.equal(undefined);
+    });
+
+    it('are tried at once after a reset, which answers what was closed', async () => {
+      const { backends, at, fail, open, refuseFor } = await setUp();
+      await refuseFor(31 * MINUTE);
+      backends.takeTurned();
+      await fail('throttled');
+      await fail('unfit');
+      await fail('quota', undefined, at('second'));
+      await backends.failed({ ...at(), registration: 'globex' }, failure({ source: 'globex/first', kind: 'unfit' }));
+      backends.takeTurned();
+      expect((await backends.reset('acme', 'first'))?.map(({ rule }) => rule)).to.have.members([
+        ...['account', 'refused', 'unfit'],
+      ]);
+      expect(open(), 'the second one was not reset').to.deep.equal(['first']);
+      expect(backends.launchRoom('acme', 'first')).to.equal(8);
+      expect(backends.takeTurned()).to.deep.equal({ stood: [], healed: ['acme'] });
+      expect(backends.takeTurned(), 'told once').to.deep.equal({ stood: [], healed: [] });
+      const [, , globex] = backends.status();
+      expect(globex?.closures, 'nor was that of another registration').to.have.length(1);
+      expect((await backends.reset('acme', undefined))?.map(({ rule }) => rule)).to.deep.equal(['account']);
+      expect(open()).to.deep.equal(['first', 'second']);
+    });
+
+    it('that do not exist cannot be reset', async () => {
+      const { backends, fail, open } = await setUp();
+      await fail('quota');
+      expect(await backends.reset('acme', 'third')).to.equal(undefined);
+      expect(await backends.reset('emca', undefined)).to.equal(undefined);
+      expect(open()).to.deep.equal(['second']);
+    });
+  });
+
+  it('forget that a shape gets no work once a runner of it was given a job', async () => {
+    const { clock, backends, at, rows } = await setUp();
+    const idle = failure({ source: 'acme/first', kind: 'no-work', message: 'it idled' });
+    for (let times = 0; times < 5; times += 1) {
+      await backends.failed(at(), idle);
+      clock.move(MINUTE);
+    }
+    expect(rows.size).to.equal(1);
+    await backends.cameOnline(at());
+    expect(rows.size, 'coming online proves nothing').to.equal(1);
+    await backends.gaveWork(at());
+    expect(rows.size).to.equal(0);
+  });
+
+  it('try nothing more by a runner that came online', async () => {
+    const { clock, backends, at, fail } = await setUp();
+    await fail('quota');
+    await fail('quota', undefined, at('second'));
+    clock.move(MINUTE);
+    backends.claim(lane(), ['first', 'second'], 'r-1');
+    await backends.cameOnline(at('first', 'spec1', 'r-1'));
+    expect(backends.claim(lane(), ['first', 'second'], 'r-2')).to.deep.equal(['first', 'second']);
+  });
+
+  it('turn nothing about jobs by troubles that pass', async () => {
+    const { backends, at, fail } = await setUp();
+    await fail('capacity');
+    await backends.accepted(at());
+    expect(backends.takeTurned()).to.deep.equal({ stood: [], healed: [] });
+  });
+
+  it('take up the jobs of a shape again that was unfit at one of the backends that are reset', async () => {
+    const { backends, fail, open } = await setUp();
+    await fail('unfit');
+    backends.takeTurned();
+    await backends.reset('acme', undefined);
+    expect(backends.takeTurned().healed).to.deep.equal(['acme']);
+    expect(open()).to.deep.equal(['first', 'second']);
+  });
+
+  it('name each shape in words, however many are launched', async () => {
+    const { backends, at, fail } = await setUp();
+    for (const spec of ['spec1', 'spec2']) backends.claim(lane(spec), ['first'], 'r-1');
+    for (const spec of ['spec1', 'spec2']) await fail('capacity', undefined, at('first', spec));
+    expect(backends.status()[0]?.closures.map(({ about }) => about)).to.not.include(null);
   });
 });

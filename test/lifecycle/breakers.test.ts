@@ -15,13 +15,16 @@ describe('the breakers as the ledger keeps them', () => {
   let clock: ReturnType<typeof manualClock>;
   let rows: Map<string, Breaker>;
   let lines: string[];
+  let said: Readonly<Record<string, unknown>>[];
   let breakers: Breakers;
 
   const opened = async (
     configurations: Readonly<Record<string, string>> = { 'acme/main': 'c1', 'acme/second': 'c2' },
   ) => {
-    const say = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
-      void lines.push(`${event} ${String(fields['backend'])} ${String(fields['kind'] ?? fields['reason'])}`);
+    const say = (event: string, fields: Readonly<Record<string, unknown>> = {}) => {
+      said.push({ event, ...fields });
+      lines.push(`${event} ${String(fields['backend'])} ${String(fields['kind'] ?? fields['reason'])}`);
+    };
     const after = new Breakers(
       {
         breakers: async () => [...rows.values()],
@@ -39,6 +42,7 @@ describe('the breakers as the ledger keeps them', () => {
     clock = manualClock();
     rows = new Map();
     lines = [];
+    said = [];
     breakers = await opened();
   });
 
@@ -182,5 +186,44 @@ describe('the breakers as the ledger keeps them', () => {
     await fail('invalid');
     expect(breakers.refusal(main)).to.include({ failures: 6 });
     expect(breakers.refusal(second)).to.equal(undefined);
+  });
+
+  it('tell what they are about, and how long it lasted', async () => {
+    await fail('capacity');
+    await fail('quota');
+    clock.move(90 * SECOND);
+    await breakers.reset('acme', undefined);
+    const told = said.map(({ event, about, lastedSeconds }) => [event, about, lastedSeconds]);
+    expect(told).to.deep.equal([
+      ['breaker', 'image runner:1', undefined],
+      ['breaker', undefined, undefined],
+      ['breaker-over', 'image runner:1', 90],
+      ['breaker-over', undefined, 90],
+    ]);
+    expect(said.some((fields) => 'about' in fields && fields['about'] === null)).to.equal(false);
+  });
+
+  it('are tried by no launch, and are in the way of none, before they have closed anything', async () => {
+    await fail('exited');
+    expect(breakers.claim(main, 'r-1')).to.equal(true);
+    expect(breakers.claim(main, 'r-2')).to.equal(true);
+    expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal([undefined]);
+  });
+
+  it('that come again are tried by the next launch, whoever tried the one that was reset', async () => {
+    await fail('capacity');
+    clock.move(30 * SECOND);
+    breakers.claim(main, 'r-1');
+    await breakers.reset('acme', 'main');
+    await fail('exited');
+    expect(stateAt()).to.equal(undefined);
+  });
+
+  it('are told of once where two containers prove at once that they are over', async () => {
+    await fail('capacity');
+    await fail('quota');
+    lines = [];
+    await Promise.all([breakers.healed(main, 'accepted'), breakers.healed(main, 'accepted')]);
+    expect(lines).to.have.members(['breaker-over main capacity', 'breaker-over main quota']);
   });
 });
