@@ -59,6 +59,7 @@ export interface PartsOptions {
   readonly through?: (ledger: Ledger) => Partial<Ledger>;
   readonly maxRunners?: number;
   readonly maxLaunches?: number;
+  readonly options?: Partial<EngineOptions>;
   /** Whether an error is the ledger's. */
   readonly isOfLedger?: (error: unknown) => boolean;
 }
@@ -97,7 +98,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   const floor = openFloor(
     ledger,
     clock,
-    { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next },
+    { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next, ...given.options },
     {
       working: () => working,
       laneChanged: (laneKey) => void changed.push(laneKey),

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { Admission } from '../../dispatcher/admission/lane.ts';
 import { eventLoopTurn } from '../../dispatcher/clock.ts';
-import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
@@ -9,9 +10,11 @@ import type { Floor } from '../../dispatcher/lifecycle/floor.ts';
 import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
 import { settleJobs } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
-import { fact, lane } from '../ledger/examples.ts';
+import { fact, keyOf, lane } from '../ledger/examples.ts';
+import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { openFloor, silent } from './floor-fixture.ts';
 import { manualClock } from './manual-clock.ts';
+import { jobRow, runnerRow } from './runner-fixture.ts';
 
 const nothing = () => undefined;
 
@@ -100,5 +103,131 @@ describe('settling jobs', () => {
     await settleAll(ledger, floor);
     expect(counted).to.have.members(['acme lane null', 'acme refused cpu-above-maximum', 'null not-ours null']);
     await ledger.close();
+  });
+
+  describe('with a job that changes', () => {
+    let parts: EngineParts;
+    let admission: Admission;
+    let starts: string[];
+    let disputed: boolean;
+    const LANE = laneOf();
+
+    beforeEach(async () => {
+      admission = { outcome: 'lane', lane: LANE };
+      starts = [];
+      disputed = false;
+      const metrics = {
+        jobAdmitted: nothing,
+        queueToStart: (registration: string, backend: string, ms: number) =>
+          void starts.push(`${registration} ${backend} ${ms}`),
+        launched: nothing,
+        launchFailed: nothing,
+        tornDown: nothing,
+      };
+      parts = await openEngineParts({
+        options: { admit: () => admission, metrics },
+        through: (ledger) => ({
+          unsettledJobs: async (limit) => (await ledger.unsettledJobs(limit)).map((job) => ({ ...job, disputed })),
+          unconfirmedJobsOf: async (registration, limit) => [jobRow({ key: `${limit} of ${registration}` })],
+        }),
+      });
+    });
+    afterEach(() => parts.close());
+
+    const settle = () => settleJobs({ ...parts, ghosts: new Ghosts(parts.backends) });
+
+    async function tell(some: Partial<JobFact> = {}): Promise<JobRow | undefined> {
+      const nowMs = parts.clock.now();
+      await parts.ledger.recordFacts([
+        fact({ jobId: 1, owner: 'acme', createdAtMs: nowMs, observedAtMs: nowMs, ...some }),
+      ]);
+      await settle();
+      return await parts.ledger.job(keyOf(1));
+    }
+
+    /** What an engine does at its start. */
+    async function settleAgain(): Promise<number> {
+      const before = parts.logged.length;
+      await parts.ledger.unsettleOpenJobs(0);
+      await settle();
+      return parts.logged.slice(before).filter((event) => event === 'job').length;
+    }
+
+    it('says what became of it when that changes in its outcome, its lane or its reason, and not else', async () => {
+      await tell();
+      expect(await settleAgain(), 'the same').to.equal(0);
+      admission = { outcome: 'lane', lane: { ...LANE, key: 'lane-2' } };
+      expect(await settleAgain(), 'another lane').to.equal(1);
+      admission = { outcome: 'refused', registration: 'acme', code: 'no-image', reason: 'no', cure: 'write one' };
+      expect(await settleAgain(), 'another outcome').to.equal(1);
+      admission = { ...admission, code: 'cpu-above-maximum' };
+      expect(await settleAgain(), 'another reason').to.equal(1);
+      expect(await settleAgain()).to.equal(0);
+    });
+
+    it('has the lanes planned again that it was in and that it comes to', async () => {
+      await tell();
+      parts.changed.length = 0;
+      admission = { outcome: 'lane', lane: { ...LANE, key: 'lane-2' } };
+      await settleAgain();
+      expect(new Set(parts.changed)).to.deep.equal(new Set([LANE.key, 'lane-2']));
+    });
+
+    it('measures the time from its creation to its start, where it came to one of our runners', async () => {
+      const createdAtMs = parts.clock.now();
+      await parts.ledger.createRunner(
+        runnerRow({ name: 'd1-a', state: 'online', laneKey: LANE.key, backend: 'main' }),
+        '',
+      );
+      await tell();
+      const startedAtMs = createdAtMs + 7_000;
+      await tell({ status: 'in_progress', runnerName: 'd1-a', runnerId: 7, startedAtMs, createdAtMs });
+      expect(starts).to.deep.equal(['acme main 7000']);
+      expect(await parts.ledger.runner('d1-a')).to.include({ state: 'busy', jobKey: keyOf(1) });
+      await settleAgain();
+      expect(starts, 'once').to.have.length(1);
+    });
+
+    it('binds no runner that is not ours, not covered, or before the job starts', async () => {
+      for (const [name, some] of [
+        ['d1-a', { scope: 'orgs/emca' }],
+        ['d1-b', {}],
+      ] as const) {
+        await parts.ledger.createRunner(runnerRow({ name, state: 'online', laneKey: LANE.key, ...some }), '');
+      }
+      await tell({ status: 'in_progress', runnerName: 'd1-a' });
+      await tell({ jobId: 2, status: 'queued', runnerName: 'd1-b' });
+      await tell({ jobId: 3, status: 'in_progress', runnerName: 'd10-b' });
+      await tell({ jobId: 4, status: 'in_progress', runnerName: 'd1-unknown' });
+      expect((await parts.ledger.runners({ limit: 9 })).map(({ state }) => state)).to.deep.equal(['online', 'online']);
+      expect(parts.logged).to.include('out-of-reach');
+      expect(starts).to.deep.equal([]);
+    });
+
+    it('that is disputed is read, with the credentials of its registration', async () => {
+      disputed = true;
+      await tell();
+      expect(parts.asked).to.deep.equal([`${keyOf(1)} of acme for verify`]);
+    });
+
+    it('that is a day old when it is first seen is given up', async () => {
+      const nowMs = parts.clock.now();
+      const day = 24 * 3_600_000;
+      expect(await tell({ createdAtMs: nowMs - day + 1 })).to.include({ admission: 'lane' });
+      await tell({ jobId: 2, createdAtMs: nowMs - day });
+      expect(await parts.ledger.job(keyOf(2))).to.include({ admission: 'expired', laneKey: null });
+    });
+
+    it('is confirmed where another registration’s webhook told of it', async () => {
+      await tell({ toldBy: 'emca' });
+      expect(parts.confirmed).to.deep.equal(['20 of acme']);
+    });
+
+    it('needs no confirmation where its own registration’s webhook told of it, or it is not ours', async () => {
+      await tell({ toldBy: 'acme' });
+      admission = { outcome: 'not-ours', reason: 'no one asks for it' };
+      await tell({ jobId: 2, toldBy: 'emca' });
+      expect(parts.confirmed).to.deep.equal([]);
+    });
   });
 });
