@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { GithubError } from '../../dispatcher/github/github.ts';
+import { GithubError, type GithubRunner } from '../../dispatcher/github/github.ts';
 import { scopePath } from '../../dispatcher/github/scope.ts';
 import { GithubView } from '../../dispatcher/lifecycle/github-view.ts';
 import { InstanceView } from '../../dispatcher/lifecycle/instance-view.ts';
@@ -19,7 +19,7 @@ describe('the loop of sweeps', () => {
   let troubles: SweepTroubles;
   let calls: string[];
   let list: () => Promise<readonly []>;
-  let listRunners: () => Promise<readonly []>;
+  let listRunners: () => Promise<readonly GithubRunner[]>;
 
   beforeEach(async () => {
     calls = [];
@@ -112,6 +112,13 @@ describe('the loop of sweeps', () => {
     await sweep();
     expect(failures()).to.deep.equal({});
     expect(troublesOf()).to.deep.equal([]);
+  });
+
+  it('tells of a runner of GitHub’s list that cannot be read, were it one alone', async () => {
+    const odd = { id: 1, name: 'd1-odd', status: 'offline', busy: false, labels: [], unreadable: 'no id' } as const;
+    listRunners = async () => [odd];
+    await sweep();
+    expect(troublesOf()).to.deep.equal(['orgs/acme: invalid']);
   });
 
   it('says once that a sweep broke, tries it again, and says when it is over', async () => {

@@ -280,6 +280,43 @@ describe('the reading of single jobs', () => {
       expect(await verifier.confirmSilence(runner)).to.equal(true);
     });
 
+    it('asks about twenty jobs before it calls a runner silent, those that only a stranger told of last', async () => {
+      await queue(...jobs(1, 21));
+      const told = (await parts.ledger.jobs({ laneKey: laneOf().key, limit: 100 })).map((job) => ({
+        ...job,
+        statusToldBy: job.jobId === 1 ? 'acme' : 'emca',
+      }));
+      parts.ledger.jobs = async () => told;
+      read = seen;
+      expect(await verifier.confirmSilence(runnerRow({ forJobKey: null }))).to.equal(true);
+      expect(reads[0]).to.equal('1 for verify');
+      expect(reads).to.have.length(20);
+    });
+
+    it('asks about the job that the runner was launched for, whatever else waits', async () => {
+      await queue(1);
+      read = seen;
+      parts.ledger.jobs = async () => [];
+      expect(await verifier.confirmSilence(runnerRow({ forJobKey: null }))).to.equal(true);
+      expect(reads).to.deep.equal([]);
+      expect(await verifier.confirmSilence(runnerRow({ forJobKey: keyOf(1) }))).to.equal(true);
+      expect(reads).to.deep.equal(['1 for verify']);
+    });
+
+    it('is waited for by who asks whether all reads have ended', async () => {
+      await queue(1);
+      read = hang;
+      await ask(1);
+      let ended = false;
+      const waited = verifier.settled().then(() => {
+        ended = true;
+      });
+      await parts.clock.advance(0);
+      expect(ended).to.equal(false);
+      waiting.shift()?.();
+      await waited;
+    });
+
     it('cannot call a runner silent while a job cannot be read', async () => {
       await queue(1);
       read = failing();

@@ -89,6 +89,30 @@ describe('the loop of visits', () => {
     expect(calls.join()).to.not.include('later').and.not.include('stop starting');
   });
 
+  it('looks for what a launch of an earlier start left behind, and again after ten seconds', async () => {
+    await open();
+    const nowMs = parts.clock.now();
+    const launch = { state: 'creating', instanceId: null, instanceState: 'maybe' } as const;
+    await add('interrupted', { ...launch, incarnation: 'before' });
+    await add('under-way', { ...launch, incarnation: 'here' });
+    await add('uncalled', { ...launch, instanceState: 'none', incarnation: 'before' });
+    await visited();
+    expect(calls).to.deep.equal(['inspect interrupted']);
+    expect(await parts.ledger.runner('interrupted')).to.include({
+      ...{ state: 'creating', misses: 1, nextCheckAtMs: nowMs + 10 * SECOND },
+    });
+    expect(await parts.ledger.runner('uncalled')).to.not.include({ state: 'creating' });
+    const underWay = await parts.ledger.runner('under-way');
+    expect(underWay?.nextCheckAtMs, 'not again in the same moment').to.equal(nowMs + 5 * SECOND);
+  });
+
+  it('leaves the next look at the time that what it saw asks for', async () => {
+    await open();
+    await add('one', { state: 'online' });
+    await visited();
+    expect((await parts.ledger.runner('one'))?.nextCheckAtMs).to.equal(parts.clock.now() + 30 * SECOND);
+  });
+
   it('does not wait for its visits, and looks at each runner once at a time', async () => {
     await open();
     provider = never;
