@@ -607,4 +607,11 @@ export const equivalents: readonly Equivalent[] = [
     to: 'get',
     why: 'Every value of the map is a promise.',
   },
+  {
+    file: 'dispatcher/lifecycle/sweep.ts',
+    code: `const listed = await view.list(tenant, scope, 0, 'sweep');`,
+    from: '0',
+    to: '1',
+    why: 'A list that is a millisecond old is as good as a new one.',
+  },
 ];
