@@ -35,7 +35,7 @@ test-fast: install
 	@$(NODE) test/run.ts --only fast
 
 check: install
-	@$(NODE) test/run.ts --only types,lint,arrows,unused
+	@$(NODE) test/run.ts --only types,lint,boundaries,unused
 
 serve: install
 	@$(NODE) dispatcher/cli/shr.ts serve $(CONFIG)

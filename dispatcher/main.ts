@@ -1,15 +1,14 @@
 /** The composition root: the only place that wires clock, store, clients, providers and listeners together. */
 import { stat } from 'node:fs/promises';
+import { type Clock, type Random, ulid } from '../time/clock.ts';
+import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
-import { createBackends } from './backends.ts';
-import { type Clock, type Random, ulid } from './clock.ts';
+import { createBackends } from './backends/pool.ts';
 import { absentAmong } from './config/absent.ts';
-import type { Configuration } from './config/model.ts';
-import { formatProblem } from './config/problem.ts';
+import { Episodes } from './failures/episodes.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import { GithubTimes } from './github/github-time.ts';
-import { createHousekeeping } from './housekeeping.ts';
 import { createAdminListener } from './http/admin.ts';
 import { connectionShares, ENOUGH_OPEN_FILES } from './http/open-files.ts';
 import { createPublicListener } from './http/public.ts';
@@ -17,13 +16,15 @@ import { CatchUp } from './intake/catch-up.ts';
 import { GapWatch } from './intake/gap-watch.ts';
 import { createPoller } from './intake/poller.ts';
 import { createIntake } from './intake/webhook.ts';
-import { type AreStrangers, PLATFORM } from './ledger/facts.ts';
+import { type AreStrangers, PLATFORM } from './jobs/facts.ts';
+import { createHousekeeping } from './ledger/housekeeping.ts';
 import type { RunnerRow } from './ledger/ledger.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
 import { createEngine, type Tenant } from './lifecycle/engine.ts';
-import type { Log } from './lifecycle/ports.ts';
 import { NOT_LISTED } from './lifecycle/sweep-schedule.ts';
-import { Episodes } from './observability/episodes.ts';
+import type { Log } from './log.ts';
+import { formatProblem } from './model/problem.ts';
+import type { Configuration } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import {
   absentLines,
@@ -32,7 +33,6 @@ import {
   type RegistrationProblem,
   setAsideLines,
 } from './observability/problems.ts';
-import { steadyClock } from './steady-clock.ts';
 
 export interface DispatcherOptions {
   readonly configuration: Configuration;
@@ -304,11 +304,11 @@ function strangersAmong(registrations: Configuration['registrations']): AreStran
   return (one, other) => tenantOf(one) !== tenantOf(other);
 }
 
-const MOST_TOLD = 10;
+const MAX_TOLD = 10;
 
 function tellSetAside({ quarantined, conflicts }: Configuration, log: Log): void {
   for (const { name, file, problems } of quarantined) {
-    const told = problems.slice(0, MOST_TOLD).map(formatProblem);
+    const told = problems.slice(0, MAX_TOLD).map(formatProblem);
     log.error('registration-set-aside', { registration: name, file, problems: told, of: problems.length });
   }
   for (const { registrations, problem } of conflicts) {

@@ -164,7 +164,7 @@ export interface ImageUse {
 
 /** What a check is told of its registration. */
 export interface CheckedUse {
-  /** At most MOST_IMAGES are looked at; who has more says what was left out. */
+  /** At most MAX_IMAGES are looked at; who has more says what was left out. */
   readonly images: readonly ImageUse[];
 }
 
@@ -370,4 +370,4 @@ export interface ProviderModule<Options = unknown> {
 
 export const LOG_BYTES = 256 * 1024;
 /** In one check. */
-export const MOST_IMAGES = 20;
+export const MAX_IMAGES = 20;

@@ -1,5 +1,5 @@
-import { type Grant, type Policy, type Registration, Secret } from '../dispatcher/config/model.ts';
 import { tenantFile, tenantLimits, tenantPowers } from '../dispatcher/config/schema.ts';
+import { type Grant, type Policy, type Registration, Secret } from '../dispatcher/model/registration.ts';
 
 export const closedPolicy: Policy = {
   maxCpu: undefined,

@@ -31,10 +31,10 @@ const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.
 const CHECKS: readonly Check[] = [
   command('types', 'tsc', ['--noEmit']),
   command('lint', 'biome', ['check', '.']),
-  command('arrows', 'depcruise', [
+  command('boundaries', 'depcruise', [
     '--config',
     '.dependency-cruiser.cjs',
-    ...['dispatcher', 'providers', 'simulators', 'bench', 'test'],
+    ...['time', 'dispatcher', 'providers', 'simulators', 'bench', 'test'],
   ]),
   command('unused', 'knip', []),
   mocha(

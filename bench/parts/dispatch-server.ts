@@ -6,15 +6,15 @@
  */
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import { systemClock, systemRandom, ulid } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
 import { closedPolicy, registration } from '../../test/registration.ts';
+import { systemClock, systemRandom, ulid } from '../../time/clock.ts';
 import { serveParent } from './child.ts';
 import { benchmarkSecret } from './deliveries.ts';
 import { InstantWorld } from './instant-world.ts';

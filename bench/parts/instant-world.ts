@@ -3,11 +3,12 @@
  * launch, works for half a second, and ends, so that bindings, drains and sweeps go on beside the launches. What they
  * say of jobs and runners agrees.
  */
-import { sleep, systemClock } from '../../dispatcher/clock.ts';
+
 import type { Github, GithubRunner } from '../../dispatcher/github/github.ts';
-import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
+import { sleep, systemClock } from '../../time/clock.ts';
 import { preciseNow } from './child.ts';
 
 const STARTS_AFTER_MS = 100;

@@ -2,13 +2,13 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { z } from 'zod';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
+import { systemClock } from '../../time/clock.ts';
 import { serveParent } from './child.ts';
 import { benchmarkSecret } from './deliveries.ts';
 

@@ -1,8 +1,8 @@
 /** Launches through our adapter or by the SDK alone, and says what that cost this process. */
 import { z } from 'zod';
-import { systemRandom } from '../../dispatcher/clock.ts';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
+import { systemRandom } from '../../time/clock.ts';
 import { serveParent } from './child.ts';
 import { LAUNCH_IMAGE } from './cloud-simulator.ts';
 import { directLaunches } from './direct-launches/index.ts';

@@ -4,6 +4,19 @@
  */
 import { createHash } from 'node:crypto';
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
+import type { Admission, Admit, JobSubject, LaneSpec } from '../jobs/lane.ts';
+import { type GithubScope, scopePath } from '../jobs/scope.ts';
+import {
+  collectOverrides,
+  foldLabel,
+  type JobLabel,
+  MAX_LABEL_LENGTH,
+  MAX_LABELS,
+  type Mistake,
+  override,
+  quote,
+  readLabels,
+} from '../labels/grammar.ts';
 import {
   type Backend,
   type Grant,
@@ -11,21 +24,8 @@ import {
   type Registration,
   scopeFor,
   type TenantEntry,
-} from '../config/model.ts';
-import { type GithubScope, scopePath } from '../github/scope.ts';
-import {
-  collectOverrides,
-  foldLabel,
-  type JobLabel,
-  LONGEST_LABEL,
-  type Mistake,
-  MOST_LABELS,
-  override,
-  quote,
-  readLabels,
-} from '../labels/grammar.ts';
+} from '../model/registration.ts';
 import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted } from './grants.ts';
-import type { Admission, Admit, JobSubject, LaneSpec } from './lane.ts';
 import { indexRegistrations, match } from './match.ts';
 import { applyPolicy, type Granted, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
 
@@ -326,18 +326,18 @@ function digest(parts: unknown): string {
 // ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function judgeSize(labels: readonly JobLabel[]): Objection | undefined {
-  if (labels.length > MOST_LABELS) {
+  if (labels.length > MAX_LABELS) {
     return {
       code: 'too-many-labels',
-      reason: `the job has ${labels.length} labels, and GitHub registers a runner with at most ${MOST_LABELS}`,
+      reason: `the job has ${labels.length} labels, and GitHub registers a runner with at most ${MAX_LABELS}`,
       cure: 'Use fewer labels, or the one-label form `shr=<unique>/cpu=4/…`.',
     };
   }
-  const long = labels.find(({ text }) => text.length > LONGEST_LABEL);
+  const long = labels.find(({ text }) => text.length > MAX_LABEL_LENGTH);
   if (long === undefined) return undefined;
   return {
     code: 'label-too-long',
-    reason: `the label ${quote(long.text)} has ${long.text.length} characters, more than ${LONGEST_LABEL}`,
+    reason: `the label ${quote(long.text)} has ${long.text.length} characters, more than ${MAX_LABEL_LENGTH}`,
     cure: 'Shorten it; a long image reference can become a named image of the registration.',
   };
 }

@@ -1,11 +1,11 @@
 /** A tenant's grant, asked about one thing: whether it covers it, and if not, the line that would. Pure. */
 
 import type { ShapeWish } from '../../providers/provider.ts';
-import type { Grant, Limits, Powers } from '../config/model.ts';
+import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
 import { quote } from '../labels/grammar.ts';
-import type { JobSubject } from './lane.ts';
+import type { Grant, Limits, Powers } from '../model/registration.ts';
 
 /** A field of an entry of `tenants`, as dispatcher.yaml calls it. */
 export type GrantField =

@@ -2,10 +2,11 @@
  * Which registration serves a job. Pure. The index answers by host, owner, repository and label, so that a job looks
  * only at registrations that listen to one of its labels, however many others there are.
  */
-import type { Claim, JobClaims, Registration, TenantEntry } from '../config/model.ts';
+
+import type { JobSubject } from '../jobs/lane.ts';
 import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
+import type { Claim, JobClaims, Registration, TenantEntry } from '../model/registration.ts';
 import { hintFor, listed, NAMED, whyUnheard } from './hints.ts';
-import type { JobSubject } from './lane.ts';
 import { type Holding, Territory, type Withheld } from './territory.ts';
 
 /** The closer claim wins: a repository's own before its owner's before the enterprise's. */

@@ -4,11 +4,11 @@
  * always granted.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
-import type { Policy, Registration, ShapeDefaults } from '../config/model.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
 import { describe, type Override, type OverrideKey, type OverrideOf, override, quote } from '../labels/grammar.ts';
 import { nearest } from '../labels/nearest.ts';
+import type { Policy, Registration, ShapeDefaults } from '../model/registration.ts';
 
 /** A bounded set: metrics count by it. */
 export type RefusalCode =

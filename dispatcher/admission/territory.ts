@@ -3,9 +3,10 @@
  * owner, and last `"*"`, which does not reach what other tenants have. Tenants that were granted the same owner share its
  * repositories, each with labels of its own: one label in one repository belongs to one tenant.
  */
-import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
+
 import { isGlob, matchesAny, matchesGlob } from '../labels/glob.ts';
 import { foldLabel, quote } from '../labels/grammar.ts';
+import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 import { cureOf, placeOf, type Ungranted } from './grants.ts';
 
 export interface Holding {

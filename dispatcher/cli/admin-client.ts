@@ -2,9 +2,9 @@
 import { open } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import { Secret } from '../config/model.ts';
+import type { Clock } from '../../time/clock.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
+import { Secret } from '../model/registration.ts';
 import { printable, printJson } from './output.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 /** `shr backends`: which of them are tried now, what is closed on them and why, and the way to open it. */
 import type { Command } from 'commander';
-import { type Clock, systemClock } from '../clock.ts';
-import { failureWords } from '../failure.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { failureWords } from '../failures/failure.ts';
 import { type BackendView, backendListSchema, backendResetSchema, type ClosureView } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more } from './admin-text.ts';

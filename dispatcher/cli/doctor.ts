@@ -1,9 +1,9 @@
 /** `shr doctor`: whether GitHub, the backends and the way in between are as the configuration needs them. */
 import { Command } from 'commander';
-import { createBackends } from '../backends.ts';
-import { systemClock, systemRandom } from '../clock.ts';
-import type { Configuration, Registration } from '../config/model.ts';
-import { formatProblem, type Problem } from '../config/problem.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
+import { createBackends } from '../backends/pool.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
+import type { Configuration, Registration } from '../model/registration.ts';
 import { examine } from './doctor/examine.ts';
 import type { DoctorFinding } from './doctor/finding.ts';
 import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';

@@ -1,8 +1,8 @@
 /** The providers of one registration, to ask them what a wish becomes, which takes no remote call. */
 import type { Provider } from '../../providers/provider.ts';
-import { createBackends } from '../backends.ts';
-import { systemClock, systemRandom } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
+import { createBackends } from '../backends/pool.ts';
+import type { Registration } from '../model/registration.ts';
 
 export interface Fits {
   /** By the backend's name, without those whose options have a secret that is not on this machine. */

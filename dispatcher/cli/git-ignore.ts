@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 
 /** `git check-ignore` of a handful of files is done in milliseconds, also in a large clone. */
 const GIT_MS = 10_000;
-const LARGEST_ANSWER = 1024 * 1024;
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * Of the paths (absolute) those that git ignores, each with the rule: `.gitignore:5 (/registrations/*.yaml)`. Undefined
@@ -15,7 +15,7 @@ export function ignoredByGit(
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const words = ['-C', folder, 'check-ignore', '--verbose', '--no-index', '-z', '--stdin'];
   return new Promise((resolve) => {
-    const git = execFile('git', words, { timeout: GIT_MS, maxBuffer: LARGEST_ANSWER }, (error, stdout) => {
+    const git = execFile('git', words, { timeout: GIT_MS, maxBuffer: MAX_ANSWER_BYTES }, (error, stdout) => {
       // 0: some are ignored; 1: none; 128 and others: it cannot tell.
       const code = error === null ? 0 : error.code;
       if (code === 0) resolve(parsed(stdout));

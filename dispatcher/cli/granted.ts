@@ -1,8 +1,8 @@
 /** Which lines of dispatcher.yaml let a tenant's job have its runner, for `shr explain`. */
 import { type GrantField, placeOf } from '../admission/grants.ts';
-import type { JobSubject, LaneSpec } from '../admission/lane.ts';
 import { Territory } from '../admission/territory.ts';
-import type { Grant, Registration, TenantEntry } from '../config/model.ts';
+import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
+import type { Grant, Registration, TenantEntry } from '../model/registration.ts';
 
 export interface GrantedBy {
   readonly tenant: string;

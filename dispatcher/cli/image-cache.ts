@@ -1,8 +1,8 @@
 /** `shr image-cache`: has a service keep an image near its machines, so that runners start without a pull. */
 import { Command } from 'commander';
 import { ProviderError } from '../../providers/provider.ts';
-import { sleep, systemClock, systemRandom } from '../clock.ts';
-import type { Backend } from '../config/model.ts';
+import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
+import type { Backend } from '../model/registration.ts';
 import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson, printTable } from './output.ts';
 import { showProgress } from './progress.ts';
@@ -30,7 +30,7 @@ const KIND = 'ali-eci';
 /** Between looks; the first come sooner. */
 const LOOK_MS = 10_000;
 /** A large image takes minutes; beyond an hour something is wrong. */
-const MOST_LOOKS = 360;
+const MAX_LOOKS = 360;
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
@@ -104,7 +104,7 @@ async function cache(backend: Backend, image: string, wait: boolean, terminal: T
     for (let look = 1; ; look += 1) {
       const { name: _, ...made } = await createImageCache(options, host, image);
       const done = made.status === 'Ready' || made.status === 'Failed';
-      if (!wait || done || look >= MOST_LOOKS) return { backend: backend.name, image, ...made };
+      if (!wait || done || look >= MAX_LOOKS) return { backend: backend.name, image, ...made };
       progress.show(`${backend.name}: ${made.status} ${made.progress ?? ''}`);
       await host.sleep(Math.min(LOOK_MS, 500 * 2 ** (look - 1)));
     }

@@ -1,6 +1,6 @@
 /** `shr jobs`: what became of each job, and why. */
 import type { Command } from 'commander';
-import { type Clock, systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import { type JobView, jobDetailSchema, jobListSchema, runDetailSchema } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more, told } from './admin-text.ts';

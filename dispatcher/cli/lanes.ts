@@ -1,6 +1,6 @@
 /** `shr lanes`: who waits, for what, and why. */
 import type { Command } from 'commander';
-import { type Clock, systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
 import { type LaneView, laneListSchema } from '../http/admin-shapes.ts';
 import { adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more } from './admin-text.ts';

@@ -1,5 +1,5 @@
 /** How commands print: tables for people, JSON for programs. */
-import { plainJson } from '../observability/plain-json.ts';
+import { plainJson } from '../failures/plain-json.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Column<Row> {

@@ -1,14 +1,14 @@
 /** `shr registrations`: each registration, how it fares, and what is wrong with it. */
 import type { Command } from 'commander';
-import { type Clock, systemClock } from '../clock.ts';
-import { formatProblem } from '../config/problem.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { problemLine } from '../failures/problem-line.ts';
 import {
   type ProblemView,
   type QuarantinedView,
   type RegistrationView,
   registrationListSchema,
 } from '../http/admin-shapes.ts';
-import { problemLine } from '../observability/problem-line.ts';
+import { formatProblem } from '../model/problem.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';

@@ -1,8 +1,8 @@
 /** `shr runners`: what runs, how it came to be so, and the operator's last resort. */
 import type { Command } from 'commander';
 import type { z } from 'zod';
-import { type Clock, systemClock } from '../clock.ts';
-import { placedWords } from '../failure.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { placedWords } from '../failures/failure.ts';
 import {
   forgetSchema,
   type RunnerView,

@@ -2,21 +2,21 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { type Clock, systemClock, systemRandom } from '../clock.ts';
+import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import { errorCode } from '../config/files.ts';
-import type { Configuration } from '../config/model.ts';
-import { formatProblem } from '../config/problem.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
-import type { Log } from '../lifecycle/ports.ts';
+import type { Log } from '../log.ts';
 import { type Dispatcher, RefusedBackend, startDispatcher } from '../main.ts';
+import { formatProblem } from '../model/problem.ts';
+import type { Configuration } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
 import { loadedConfiguration } from './loaded-configuration.ts';
 import { makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
-const MOST_NAMED = 20;
+const MAX_NAMED = 20;
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('serve')
@@ -122,7 +122,7 @@ async function load(
   }
   const { registrations, quarantined } = loaded.configuration;
   if (quarantined.length > 0) {
-    const names = quarantined.map(({ name }) => printable(name)).slice(0, MOST_NAMED);
+    const names = quarantined.map(({ name }) => printable(name)).slice(0, MAX_NAMED);
     const more = quarantined.length > names.length ? `, and ${quarantined.length - names.length} more` : '';
     terminal.error(`shr: set aside until their problems are corrected: ${names.join(', ')}${more}\n`);
     terminal.error(`shr: serving ${registrations.length} of ${registrations.length + quarantined.length}\n`);

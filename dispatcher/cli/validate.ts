@@ -5,7 +5,7 @@ import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration } from '../config/load.ts';
-import { formatProblem, type Problem } from '../config/problem.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';

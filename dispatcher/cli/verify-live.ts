@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest, Provider, ProviderModule } from '../../providers/provider.ts';
-import { type Backends, createBackends } from '../backends.ts';
-import { systemClock, systemRandom } from '../clock.ts';
-import type { Backend, Registration } from '../config/model.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
+import { type Backends, createBackends } from '../backends/pool.ts';
+import type { Backend, Registration } from '../model/registration.ts';
 import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';

@@ -1,7 +1,14 @@
 /** `dispatcher.yaml`, the platform's own file: the service's settings, and what each tenant may reach. */
 import { isAbsolute, join } from 'node:path';
+import type {
+  Backend,
+  Credentials,
+  DispatcherConfig,
+  ShapeDefaults,
+  TenantEntry,
+  WebhookEndpoint,
+} from '../model/registration.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
-import type { Backend, Credentials, DispatcherConfig, ShapeDefaults, TenantEntry, WebhookEndpoint } from './model.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
 import { type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';

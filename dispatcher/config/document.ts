@@ -13,7 +13,7 @@ import {
   type ParsedNode,
   Parser,
 } from 'yaml';
-import type { Path, Problem } from './problem.ts';
+import type { Path, Problem } from '../model/problem.ts';
 import { mistakesIn } from './yaml-mistakes.ts';
 
 interface Place {
@@ -37,9 +37,9 @@ export interface YamlFile {
 /** Nested further than any file of ours needs; the composer recurses, and takes minutes for what is nested without end. */
 const DEEPEST = 64;
 /** Bytes of a file for each word of YAML (indents, dashes, keys, line ends): a registration of many short lines has 4. */
-const LEAST_BYTES_A_WORD = 3;
+const MIN_BYTES_A_WORD = 3;
 const WORDS_ALWAYS = 10_000;
-const MOST_ALIASES = 100;
+const MAX_ALIASES = 100;
 const START: Place = { line: 1, column: 1 };
 
 /** `mostBytes`: what such a file may have; the words that are read follow from it. */
@@ -53,7 +53,7 @@ export function readYaml(file: string, text: string, mostBytes: number): YamlFil
   const problem = (offset: number, message: string, cure: string): void => {
     problems.push({ file, ...placeAt(offset), path: '', message, cure });
   };
-  const composed = compose(text, lines, Math.max(WORDS_ALWAYS, Math.floor(mostBytes / LEAST_BYTES_A_WORD)));
+  const composed = compose(text, lines, Math.max(WORDS_ALWAYS, Math.floor(mostBytes / MIN_BYTES_A_WORD)));
   if (composed.outcome === 'beyond') problem(composed.offset, composed.message, composed.cure);
   const document = composed.outcome === 'document' ? composed.document : undefined;
   if (document !== undefined) {
@@ -151,7 +151,7 @@ function plainValue(
 ): unknown {
   try {
     // Bounds what a few aliases of aliases can expand to.
-    const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
+    const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return value;
   } catch {
     problem(0, 'its aliases expand to too much', 'Write the values out instead of using aliases.');

@@ -3,7 +3,7 @@
  * either of them writes a registration.
  */
 import { globsOverlap, isGlob } from '../labels/glob.ts';
-import type { Grant, TenantEntry } from './model.ts';
+import type { Grant, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 
 interface Claimed {

@@ -11,8 +11,8 @@ import {
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin, matchesAny } from '../labels/glob.ts';
 import { foldLabel, quote } from '../labels/grammar.ts';
-import type { Backend, Claim, Grant, Policy, ShapeDefaults } from './model.ts';
-import type { Path } from './problem.ts';
+import type { Path } from '../model/problem.ts';
+import type { Backend, Claim, Grant, Policy, ShapeDefaults } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 
 function refuse(reading: Reading, path: Path, grant: Grant, what: Ungranted, where = ''): void {

@@ -1,7 +1,7 @@
 /** What a schema complains of, in words for the person who wrote the file, with what to write instead. Pure. */
 import { z } from 'zod';
 import { nearest } from '../labels/nearest.ts';
-import type { Path } from './problem.ts';
+import type { Path } from '../model/problem.ts';
 import { duration } from './schema.ts';
 
 export interface Words {

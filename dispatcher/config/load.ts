@@ -4,12 +4,19 @@
  */
 import { dirname, join, resolve } from 'node:path';
 import { Territory } from '../admission/territory.ts';
+import { inReadingOrder, type Problem } from '../model/problem.ts';
+import type {
+  Configuration,
+  Conflict,
+  JobClaims,
+  Quarantined,
+  Registration,
+  TenantEntry,
+} from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { readYaml } from './document.ts';
 import { errorCode, type Files, fileTrouble } from './files.ts';
-import type { Configuration, Conflict, JobClaims, Quarantined, Registration, TenantEntry } from './model.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
-import { inReadingOrder, type Problem } from './problem.ts';
 import { Reading } from './reading.ts';
 import type { Reach } from './reference.ts';
 import type { FileBounds } from './references.ts';
@@ -58,7 +65,7 @@ export interface Inspection {
   readonly files: readonly string[];
 }
 
-const MOST_REGISTRATIONS = 20_000;
+const MAX_REGISTRATIONS = 20_000;
 /** Tens of thousands of tenants fit into it. */
 const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
 /** 10,000 repositories by name fit into it; it is read in a third of a second. */
@@ -277,8 +284,8 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
       refuse(name, file, message, 'Use 1 to 32 lower-case letters, digits and inner hyphens.');
     }
   }
-  if (files.length + quarantined.length > MOST_REGISTRATIONS) {
-    const message = `there are ${files.length} registrations, and ${MOST_REGISTRATIONS} is the limit`;
+  if (files.length + quarantined.length > MAX_REGISTRATIONS) {
+    const message = `there are ${files.length} registrations, and ${MAX_REGISTRATIONS} is the limit`;
     found.file(folder, message, 'Split them between dispatchers.');
     return NO_ENTRIES;
   }

@@ -5,9 +5,9 @@
 import { cureOf, placeOf } from '../admission/grants.ts';
 import { type Holding, placesIn, type Territory } from '../admission/territory.ts';
 import { foldLabel, quote } from '../labels/grammar.ts';
+import type { Path } from '../model/problem.ts';
+import type { Grant, Registration } from '../model/registration.ts';
 import { labelInCommon } from './grant-overlaps.ts';
-import type { Grant, Registration } from './model.ts';
-import type { Path } from './problem.ts';
 
 export interface Overlap {
   /** The problem is told in its file. */

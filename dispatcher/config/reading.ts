@@ -4,21 +4,21 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { formatPath, type Path, type Problem } from '../model/problem.ts';
+import { Secret } from '../model/registration.ts';
 import type { YamlFile } from './document.ts';
 import { schemaAt, wordsOfIssue } from './issue-words.ts';
-import { Secret } from './model.ts';
-import { formatPath, type Path, type Problem } from './problem.ts';
 import type { Reach, ReferenceSources } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { unknownKeyCure } from './schema.ts';
 
 /** Told of one file. */
-const MOST_PROBLEMS = 100;
+const MAX_PROBLEMS = 100;
 /** Characters of an unknown key that are shown. */
-const LONGEST_KEY = 64;
+const MAX_KEY_LENGTH = 64;
 /** Fewer characters than these can be tried out; 16 of hexadecimal digits are 64 bits. */
-const SHORTEST_SECRET = 16;
+const MIN_SECRET_LENGTH = 16;
 
 export class Reading {
   /** Worth saying, and not an error. */
@@ -102,7 +102,7 @@ export class Reading {
   }
 
   note(path: Path, message: string, cure: string): void {
-    if (this.notes.length >= MOST_PROBLEMS) return;
+    if (this.notes.length >= MAX_PROBLEMS) return;
     this.notes.push(this.finding(path, message, cure));
   }
 
@@ -168,10 +168,10 @@ export class Reading {
 
   /** A secret made for us alone, which strangers can guess at as often as they like: a short one does not hold. */
   chosenSecret(path: Path, value: string): Secret {
-    if (this.isReference(path) && !this.unresolved(path) && value.length < SHORTEST_SECRET) {
+    if (this.isReference(path) && !this.unresolved(path) && value.length < MIN_SECRET_LENGTH) {
       this.problem(
         path,
-        `the secret has fewer than ${SHORTEST_SECRET} characters, and can be guessed`,
+        `the secret has fewer than ${MIN_SECRET_LENGTH} characters, and can be guessed`,
         'Make a new one with `openssl rand -hex 32`.',
       );
     }
@@ -241,7 +241,7 @@ export class Reading {
   #unknownKey(path: Path, key: string, cure: string): void {
     this.#add([...path, key], () => {
       const place = this.#yaml.placeOfKey(path, key);
-      const shown = key.slice(0, LONGEST_KEY);
+      const shown = key.slice(0, MAX_KEY_LENGTH);
       return this.#finding([...path, shown], `unknown key \`${shown}\``, cure, place);
     });
   }
@@ -251,7 +251,7 @@ export class Reading {
     this.#problemCount += 1;
     const [key] = path;
     if (typeof key === 'string') this.#wrongKeys.add(key);
-    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push(finding());
+    if (this.#problems.length < MAX_PROBLEMS) this.#problems.push(finding());
   }
 
   #finding(

@@ -30,7 +30,7 @@ export type Resolution =
 
 const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
 const ANYWHERE = /\$\{(?:env|file):/;
-const LARGEST_VALUE = 65_536;
+const MAX_VALUE_BYTES = 65_536;
 
 export async function resolveReference(text: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
   const match = WHOLE.exec(text);
@@ -99,7 +99,7 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
   let content: FileContent;
   try {
     const file = isAbsolute(plain) ? plain : join(sources.folder, plain);
-    content = await sources.files.read(file, { mostBytes: LARGEST_VALUE, within });
+    content = await sources.files.read(file, { mostBytes: MAX_VALUE_BYTES, within });
   } catch (error) {
     const { message, cure } = fileTrouble(error);
     return { outcome: isAbsence(error) ? 'absent' : 'wrong', message: `${path}: ${message}`, cure };
@@ -120,10 +120,10 @@ function isAbsence(error: unknown): boolean {
 }
 
 function bounded(value: string, what: string): Resolution {
-  if (value.length <= LARGEST_VALUE) return { outcome: 'value', value };
+  if (value.length <= MAX_VALUE_BYTES) return { outcome: 'value', value };
   return {
     outcome: 'wrong',
-    message: `${what} has ${value.length} characters, and ${LARGEST_VALUE} is the limit`,
+    message: `${what} has ${value.length} characters, and ${MAX_VALUE_BYTES} is the limit`,
     cure: 'Name the value itself, such as a token or a PEM key.',
   };
 }

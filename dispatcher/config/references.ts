@@ -1,5 +1,5 @@
 /** All references of a file, resolved, with what was found on the way. */
-import { formatPath, type Path } from './problem.ts';
+import { formatPath, type Path } from '../model/problem.ts';
 import { type Reach, type ReferenceSources, type Resolution, resolveReference } from './reference.ts';
 
 /** What one file may hold. */
@@ -32,7 +32,7 @@ export interface ResolvedReferences {
 const UNRESOLVED = 'unresolved-reference';
 const DEEPEST = 32;
 /** What is shorter is too common a text to be taken out of messages. */
-const SHORTEST_REVEALED = 4;
+const MIN_REVEALED_LENGTH = 4;
 const NO_REFERENCE: Resolution = { outcome: 'none' };
 
 export async function resolveReferences(
@@ -65,7 +65,7 @@ export async function resolveReferences(
       findings.push({ path, kind: resolution.outcome, message: resolution.message, cure: resolution.cure });
       return UNRESOLVED;
     }
-    if (resolution.value.length >= SHORTEST_REVEALED) revealed.add(resolution.value);
+    if (resolution.value.length >= MIN_REVEALED_LENGTH) revealed.add(resolution.value);
     if (resolution.exposed !== undefined) findings.push({ path, kind: 'exposed', ...exposure(resolution.exposed) });
     return resolution.value;
   }

@@ -1,7 +1,8 @@
 /** `backends` of a registration: its own ones, and those that it takes over from dispatcher.yaml. */
+
+import type { Path } from '../model/problem.ts';
+import type { Backend } from '../model/registration.ts';
 import { holdNamed } from './held.ts';
-import type { Backend } from './model.ts';
-import type { Path } from './problem.ts';
 import type { Reading } from './reading.ts';
 import type { RegistrationContext } from './registration.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';

@@ -1,9 +1,6 @@
 /** `registrations/<name>.yaml`: whose jobs are served, on what; a tenant's is held to its grant (held.ts). */
-import { isGlob, MOST_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
+import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
 import { DEFAULT_LABEL, foldLabel, isBuiltIn } from '../labels/grammar.ts';
-import { defaultApiUrl, judgeApiUrl } from './api-url.ts';
-import type { Platform } from './dispatcher.ts';
-import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners, holdShape } from './held.ts';
 import {
   type Backend,
   type Claim,
@@ -14,7 +11,10 @@ import {
   type Policy,
   type Registration,
   type ShapeDefaults,
-} from './model.ts';
+} from '../model/registration.ts';
+import { defaultApiUrl, judgeApiUrl } from './api-url.ts';
+import type { Platform } from './dispatcher.ts';
+import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners, holdShape } from './held.ts';
 import type { Reading } from './reading.ts';
 import { readBackends } from './registration-backends.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
@@ -33,7 +33,7 @@ const LAUNCH_MS = 10 * 60_000;
 const IDLE_MS = 5 * 60_000;
 const POLL_ALONE_MS = 30_000;
 const POLL_BESIDE_WEBHOOK_MS = 5 * 60_000;
-const SHORTEST_POLL_MS = 1000;
+const MIN_POLL_MS = 1000;
 
 const form = registrationFile.shape;
 
@@ -274,10 +274,10 @@ function policyOf(reading: Reading, file: RegistrationFile['policy'], imageRepos
 function boundGlobs(reading: Reading, policy: Policy): void {
   const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
   const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
-  if (characters <= MOST_GLOB_CHARACTERS) return;
+  if (characters <= MAX_GLOB_CHARACTERS) return;
   reading.problem(
     ['policy'],
-    `its globs have ${characters} characters together, and the limit is ${MOST_GLOB_CHARACTERS}`,
+    `its globs have ${characters} characters together, and the limit is ${MAX_GLOB_CHARACTERS}`,
     'Take fewer and shorter globs; names without `*` and `?` do not count.',
   );
 }
@@ -380,7 +380,7 @@ function readPoll(
     return { intervalMs: null, repositories };
   }
   const intervalMs = durationMs(file?.interval, hasWebhook ? POLL_BESIDE_WEBHOOK_MS : POLL_ALONE_MS);
-  if (intervalMs < SHORTEST_POLL_MS) {
+  if (intervalMs < MIN_POLL_MS) {
     reading.problem(['poll', 'interval'], 'it is less than a second', 'Take 1s or more, or `off`.');
   }
   return { intervalMs, repositories };

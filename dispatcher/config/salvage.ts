@@ -3,7 +3,7 @@
  * judged too and one mistake hides no other. Only for finding problems: nothing is served with it.
  */
 import type { z } from 'zod';
-import type { Path } from './problem.ts';
+import type { Path } from '../model/problem.ts';
 
 export interface Salvaged<T> {
   /** Undefined when nothing useful is left. */
@@ -15,7 +15,7 @@ export interface Salvaged<T> {
 }
 
 /** Each pass takes out at least one thing, or a larger one than before. */
-const MOST_PASSES = 12;
+const MAX_PASSES = 12;
 
 export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
   const issues: z.core.$ZodIssue[] = [];
@@ -23,7 +23,7 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
   const removed = new Map<string, Path>();
   /** Unknown keys are not among them: without such a key nothing follows wrongly. */
   const faulty = new Faulty();
-  for (let pass = 0; pass < MOST_PASSES; pass += 1) {
+  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     const kept = new Map<string, readonly number[]>();
     const parsed = schema.safeParse(pruned(value, [], removed, kept), { reportInput: false });
     if (parsed.success) return { data: parsed.data, issues, kept };

@@ -75,9 +75,9 @@ const endpointSecrets = z
   .max(2, 'at most two: the new one and the old one, while rotating')
   .meta({ examples: [['${file:secrets/webhook-secret}']] });
 /** Named images of one registration. */
-const MOST_IMAGES = 500;
+const MAX_IMAGES = 500;
 /** On an instance, beside ours: Alibaba Cloud takes 20 tags in all, and ours are packed into few. */
-const MOST_TAGS = 16;
+const MAX_TAGS = 16;
 const architecture = z.enum(['x64', 'arm64']);
 
 const shapeFields = {
@@ -212,7 +212,7 @@ export const registrationFile = strict({
   defaults: shape.optional().describe('What a runner is made of when the labels say nothing.'),
   imageRepository: image.optional().describe('`img-TAG` completes it: ghcr.io/acme/runner.'),
   images: atMost(
-    MOST_IMAGES,
+    MAX_IMAGES,
     z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'),
     image,
   )
@@ -238,7 +238,7 @@ export const registrationFile = strict({
     .describe('Default: every 5m beside a webhook, every 30s without one.'),
   timeouts: strict({ launch: duration.optional(), idle: duration.optional() }).optional(),
   chargeLabels: atMost(
-    MOST_TAGS,
+    MAX_TAGS,
     z
       .string()
       .regex(/^[A-Za-z][A-Za-z0-9_-]{0,62}$/, 'a tag name begins with a letter, then letters, digits, `_`, `-`'),

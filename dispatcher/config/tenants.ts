@@ -1,7 +1,7 @@
 /** `tenants` in dispatcher.yaml: what the platform grants each, and which registrations are whose. */
 import { isGlob, matchesGlob } from '../labels/glob.ts';
 import { foldLabel } from '../labels/grammar.ts';
-import type { Grant, TenantEntry } from './model.ts';
+import type { Grant, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
 

@@ -1,7 +1,7 @@
 /** Two registrations with the same right to a job: a mistake of the configuration, found before a job finds it. */
 import { placesOf } from '../admission/match.ts';
 import { foldLabel } from '../labels/grammar.ts';
-import type { JobClaims } from './model.ts';
+import type { JobClaims } from '../model/registration.ts';
 
 export interface Tie {
   /** By name; the problem is told at the second. */

@@ -23,19 +23,19 @@ export interface YamlMistake {
 }
 
 /** More of one kind say nothing new. */
-const MOST_TOLD = 20;
-const MOST_ALIASES = 100;
+const MAX_TOLD = 20;
+const MAX_ALIASES = 100;
 
 /** Empty when the document can be taken as it is. */
 export function mistakesIn(document: Document.Parsed, text: string, lines: LineCounter): readonly YamlMistake[] {
   const tabs = document.errors.filter(({ code }) => code === 'TAB_AS_INDENT');
-  if (tabs.length > 0) return tabs.slice(0, MOST_TOLD).map(({ pos }) => tab(pos[0]));
+  if (tabs.length > 0) return tabs.slice(0, MAX_TOLD).map(({ pos }) => tab(pos[0]));
   const [first] = document.errors;
   const syntax = first === undefined ? undefined : syntaxMistake(first, document, text);
   // What stands before the parser's first stumble was read rightly.
   const until = first === undefined ? Number.POSITIVE_INFINITY : Math.min(first.pos[0], syntax?.offset ?? 0);
   const others = structureMistakes(document, lines).filter(({ offset }) => offset < until);
-  return [...others, ...(syntax === undefined ? [] : [syntax])].slice(0, MOST_TOLD);
+  return [...others, ...(syntax === undefined ? [] : [syntax])].slice(0, MAX_TOLD);
 }
 
 const tab = (offset: number): YamlMistake => ({
@@ -54,7 +54,7 @@ function structureMistakes(document: Document.Parsed, lines: LineCounter): reado
     Node(_, node, ancestors) {
       if (isAlias(node)) {
         aliases += 1;
-        if (aliases === MOST_ALIASES + 1) mistakes.push(tooManyAliases(offsetOf(node)));
+        if (aliases === MAX_ALIASES + 1) mistakes.push(tooManyAliases(offsetOf(node)));
         if (ancestors.some((around) => isNode(around) && !isAlias(around) && around.anchor === node.source)) {
           mistakes.push(aliasOfItself(offsetOf(node)));
         } else if (!anchors.has(node.source)) {
@@ -101,7 +101,7 @@ function offsetOf(node: Node): number {
 
 const tooManyAliases = (offset: number): YamlMistake => ({
   offset,
-  message: `the file has more than ${MOST_ALIASES} aliases`,
+  message: `the file has more than ${MAX_ALIASES} aliases`,
   cure: 'Write the values out.',
 });
 
@@ -312,8 +312,8 @@ function nextLine(text: string, { start, text: content }: Line): Line {
   }
 }
 
-const MOST_SHOWN = 60;
+const MAX_SHOWN = 60;
 
 function shortened(text: string): string {
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

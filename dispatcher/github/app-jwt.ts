@@ -4,7 +4,7 @@
  * 404), reads the system's clock, and keeps installation tokens until one minute before their end.
  */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
-import type { Secret } from '../config/model.ts';
+import type { Secret } from '../model/registration.ts';
 import { GithubError } from './github.ts';
 
 /** GitHub refuses an `iat` in its future; clocks differ. */

@@ -4,18 +4,18 @@
  */
 
 /** 100 runs with all their details are 2 MB. */
-const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 /**
  * Brackets, braces, colons and commas, those in texts too. A page of a hundred runs or jobs has fewer than 200,000. 16 MB
  * of `[` keep `JSON.parse`, and with it everything else, busy for seconds, and take half a gigabyte.
  */
-const MOST_MARKS = 500_000;
+const MAX_MARKS = 500_000;
 const MARKS: ReadonlySet<number> = new Set([...'[{:,'].map((mark) => mark.charCodeAt(0)));
 const isMark = Uint8Array.from({ length: 256 }, (_, byte) => (MARKS.has(byte) ? 1 : 0));
 
 /** GitHub redirects what was renamed or transferred, once. */
-const MOST_REDIRECTS = 5;
+const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The statuses whose Response must have no body. */
@@ -24,7 +24,7 @@ const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 export async function boundedFetch(
   input: string | URL | Request,
   init?: RequestInit,
-  largestBytes: number = LARGEST_BODY_BYTES,
+  largestBytes: number = MAX_BODY_BYTES,
 ): Promise<Response> {
   const response = await fetchWithinHost(input, init);
   if (Number(response.headers.get('content-length') ?? 0) > largestBytes) {
@@ -39,7 +39,7 @@ export async function boundedFetch(
     // Leaving the loop cancels the stream and closes the connection.
     if (bytes > largestBytes) throw tooLarge(largestBytes);
     marks += marksIn(chunk);
-    if (marks > MOST_MARKS) throw new Error('the answer has more values than any of GitHub');
+    if (marks > MAX_MARKS) throw new Error('the answer has more values than any of GitHub');
     chunks.push(chunk);
   }
   return new Response(WITHOUT_BODY.has(response.status) ? null : Buffer.concat(chunks), {
@@ -55,7 +55,7 @@ async function fetchWithinHost(input: string | URL | Request, init: RequestInit 
   const { headers, signal } = request;
   const { origin } = new URL(request.url);
   let { url, method } = request;
-  for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
     const sent = method === request.method && body !== undefined ? { body } : {};
     const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...sent });
     const location = response.headers.get('location');
@@ -69,7 +69,7 @@ async function fetchWithinHost(input: string | URL | Request, init: RequestInit 
     // As the standard has it (fetch.spec.whatwg.org, "HTTP-redirect fetch").
     if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';
   }
-  throw new Error(`it redirects more than ${MOST_REDIRECTS} times`);
+  throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);
 }
 
 function marksIn(chunk: Uint8Array): number {

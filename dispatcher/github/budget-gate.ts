@@ -1,5 +1,5 @@
 /** Lets the calls of one credential through as its budget allows, the urgent ones first. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import { type Budget, type BudgetLevel, type BudgetLimits, type Cost, type Ending, purposes } from './budget.ts';
 import type { CallPurpose } from './github.ts';
 
@@ -28,7 +28,7 @@ interface Waiter {
 
 /** When nothing better is known. */
 const RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 3_600_000;
+const MAX_RETRY_MS = 3_600_000;
 
 export class BudgetGate {
   readonly #budget: Budget;
@@ -167,7 +167,7 @@ export class BudgetGate {
     const waitMs = atMs === undefined ? RETRY_MS : Math.max(1, atMs - this.#clock.now());
     return new BudgetRefusal(
       `our own budget for GitHub is used up for calls of the kind '${waiter.purpose}'`,
-      Math.min(LONGEST_RETRY_MS, waitMs),
+      Math.min(MAX_RETRY_MS, waitMs),
     );
   }
 }

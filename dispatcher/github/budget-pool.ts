@@ -1,5 +1,5 @@
 /** The budgets of all credentials. Registrations that share a credential share its budget. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import { Budget, type BudgetLevel, type BudgetLimits, githubLimits, RegistrationWindows } from './budget.ts';
 import { BudgetGate } from './budget-gate.ts';
 

@@ -7,7 +7,7 @@
  * 5 minutes and scope).
  */
 
-import { backoffMs } from '../backoff.ts';
+import { backoffMs } from '../../time/backoff.ts';
 import type { CallPurpose } from './github.ts';
 import type { Brake, RateReport } from './rate-report.ts';
 import { SpendingWindow } from './spending-window.ts';
@@ -101,7 +101,7 @@ const HOUR_MS = 3_600_000 + MARGIN_MS;
 const REGISTRATIONS_MS = 300_000 + MARGIN_MS;
 
 const SECONDARY_FIRST_MS = 60_000;
-const SECONDARY_LONGEST_MS = 900_000;
+const MAX_SECONDARY_MS = 900_000;
 /** GitHub has a dozen classes. */
 const CLASSES = 16;
 /** `x-ratelimit-reset` may differ by a second between two answers of the same hour. */
@@ -341,7 +341,7 @@ export class Budget {
       case 'secondary':
         // Of forty calls in flight, forty are refused: that is one strike.
         if (spending.atMs >= this.#blockedUntilMs) {
-          const ms = backoffMs(SECONDARY_FIRST_MS, SECONDARY_LONGEST_MS, this.#secondaryStrikes);
+          const ms = backoffMs(SECONDARY_FIRST_MS, MAX_SECONDARY_MS, this.#secondaryStrikes);
           this.#blockedUntilMs = nowMs + ms;
           this.#secondaryStrikes += 1;
         }

@@ -1,19 +1,19 @@
 /** One registration's way to GitHub. */
 import { z } from 'zod';
-import type { Clock, Random } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
-import { factFromRestJob, restJobSchema } from '../intake/workflow-job.ts';
-import type { JobFact, JobIdentity } from '../ledger/facts.ts';
+import type { Clock, Random } from '../../time/clock.ts';
+import { withDeadline } from '../../time/deadline.ts';
+import type { JobFact, JobIdentity } from '../jobs/facts.ts';
+import type { GithubScope } from '../jobs/scope.ts';
+import { factFromRestJob, restJobSchema } from '../jobs/workflow-job.ts';
+import type { Registration } from '../model/registration.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { requestersFor } from './credential.ts';
-import { withDeadline } from './deadline.ts';
 import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
 import type { Caller } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
 import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } from './runners.ts';
-import type { GithubScope } from './scope.ts';
 
 export interface GithubOptions {
   readonly registration: Pick<Registration, 'name' | 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;

@@ -1,8 +1,8 @@
 /** A registration's credentials, as the requesters that speak with them. */
 import { createHash, type KeyObject } from 'node:crypto';
 import { Octokit } from '@octokit/rest';
-import type { Clock, Random } from '../clock.ts';
-import type { Claim, Credentials, Secret } from '../config/model.ts';
+import type { Clock, Random } from '../../time/clock.ts';
+import type { Claim, Credentials, Secret } from '../model/registration.ts';
 import { readAppKey } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { boundedFetch } from './bounded-fetch.ts';
@@ -53,7 +53,7 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   }
   const apps = [credentials, ...(credentials.others ?? [])].map(({ appId, privateKey }) => {
     const name = `app ${appId}`;
-    return { name, speaker: requester(new AppAuthorization(appId, onceRead(privateKey), time, random), name) };
+    return { name, webhookSource: requester(new AppAuthorization(appId, onceRead(privateKey), time, random), name) };
   });
   const byOwner = new Map<string, Caller>();
   return (owner) => {
@@ -63,8 +63,8 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
     const key = ownerOf(site).toLowerCase();
     const known = byOwner.get(key);
     if (known !== undefined) return known;
-    const members = apps.map(({ name, speaker }) =>
-      requester(new InstallationAuthorization(site, speaker, clock, time), `${name} for ${key}`),
+    const members = apps.map(({ name, webhookSource }) =>
+      requester(new InstallationAuthorization(site, webhookSource, clock, time), `${name} for ${key}`),
     );
     const [only] = members;
     const found = only !== undefined && members.length === 1 ? only : new SharedLoad(members, clock);

@@ -1,6 +1,7 @@
 /** What went wrong, as a GithubError. Octokit's own error is never attached: it carries the request and its headers. */
 import { RequestError } from '@octokit/request-error';
-import { GithubError, type GithubErrorKind } from './github.ts';
+import type { GithubErrorKind } from '../failures/failure.ts';
+import { GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
 import { deepestWords, shorten, wordsOfBody } from './reply-words.ts';

@@ -2,7 +2,7 @@
  * How far this machine's clock is from GitHub's, as the `date` of its answers tells. GitHub believes no App token whose
  * times are off by more than a minute or so, and names resets and ends of tokens by its own clock.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 /** Of one API. Positive: this machine's clock is ahead. */
 export interface ClockSkew {
@@ -23,7 +23,7 @@ export interface SkewLog {
  */
 export const TOLERATED_SKEW_MS = 30_000;
 /** An answer that took longer says too little about the moment at which GitHub wrote it. */
-const LONGEST_ANSWER_MS = 25_000;
+const MAX_ANSWER_MS = 25_000;
 /** The header is cut to whole seconds. */
 const HALF_A_SECOND_MS = 500;
 /** A change of the difference that is worth a line. */
@@ -124,7 +124,7 @@ export class GithubTimes {
 export function measuredSkew(date: string | number | undefined, sentAtMs: number, nowMs: number): number | undefined {
   const dateMs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
   // A negative span: the clock was set while the answer was on its way.
-  if (Number.isNaN(dateMs) || nowMs < sentAtMs || nowMs - sentAtMs > LONGEST_ANSWER_MS) return undefined;
+  if (Number.isNaN(dateMs) || nowMs < sentAtMs || nowMs - sentAtMs > MAX_ANSWER_MS) return undefined;
   return (sentAtMs + nowMs) / 2 - (dateMs + HALF_A_SECOND_MS);
 }
 

@@ -1,6 +1,7 @@
 /** What the dispatcher asks of GitHub, as narrow as it is used, and the errors that come back. */
-import type { JobFact } from '../ledger/facts.ts';
-import type { GithubScope } from './scope.ts';
+import type { GithubErrorKind } from '../failures/failure.ts';
+import type { JobFact } from '../jobs/facts.ts';
+import type { GithubScope } from '../jobs/scope.ts';
 import type { GithubTrouble } from './trouble.ts';
 
 export interface GithubRunner {
@@ -36,20 +37,6 @@ export interface JitRequest {
   /** Exactly the job's labels: GitHub adds none. 1 to 100. */
   readonly labels: readonly string[];
 }
-
-/**
- * - `conflict`: the runner name exists (409), for example because an earlier call that timed out took effect.
- * - `rate-limited`: not before `retryAfterMs`. Our own budget raises it too, before GitHub has to.
- * - `transient`: 5xx, timeout, reset; the call may have taken effect.
- */
-export type GithubErrorKind =
-  | 'unauthorized'
-  | 'forbidden'
-  | 'not-found'
-  | 'conflict'
-  | 'invalid'
-  | 'rate-limited'
-  | 'transient';
 
 export class GithubError extends Error {
   readonly kind: GithubErrorKind;

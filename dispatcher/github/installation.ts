@@ -1,7 +1,7 @@
 /** A GitHub App's way to one owner: the installation is found, its token kept until shortly before its end. */
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
-import { type Clock, type Random, ulid } from '../clock.ts';
+import { type Clock, type Random, ulid } from '../../time/clock.ts';
 import { appJwt } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { purposes } from './budget.ts';

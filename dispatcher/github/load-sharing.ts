@@ -2,7 +2,7 @@
  * Several Apps on one owner share its calls: each has limits of its own, so three carry three times the load. The one
  * with most of its budget left is asked first; one that GitHub refuses costs its share, and nothing else.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import { GithubError } from './github.ts';
 import type { Answer, Call, Caller } from './requester.ts';
 

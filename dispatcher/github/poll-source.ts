@@ -1,8 +1,8 @@
 /** What a poller asks of GitHub: the repositories of a claim, their open runs, and the jobs of those. */
 import { z } from 'zod';
-import type { Registration } from '../config/model.ts';
-import { factFromRestJob, type RestJob, restJobSchema } from '../intake/workflow-job.ts';
-import type { JobFact } from '../ledger/facts.ts';
+import type { JobFact } from '../jobs/facts.ts';
+import { factFromRestJob, type RestJob, restJobSchema } from '../jobs/workflow-job.ts';
+import type { Registration } from '../model/registration.ts';
 import type { RequesterFor } from './credential.ts';
 import { aboutOwner, GithubError } from './github.ts';
 import { listPages, PARTIAL } from './pages.ts';
@@ -89,11 +89,11 @@ const SHOWN_OWNERS = 3;
 /** Then it is GitHub that is down, and each further name would only wait for its time limits. */
 const SILENCES_IN_A_ROW = 3;
 /** 20,000 repositories. */
-const MOST_REPOSITORY_PAGES = 200;
+const MAX_REPOSITORY_PAGES = 200;
 /** GitHub itself stops at 1,000 runs. */
-const MOST_RUN_PAGES = 10;
+const MAX_RUN_PAGES = 10;
 /** A matrix has 256 jobs at most, but a run can hold several. */
-const MOST_JOB_PAGES = 30;
+const MAX_JOB_PAGES = 30;
 
 export type PollSourceOptions = Pick<Registration, 'name' | 'host' | 'claim' | 'credentials'> & {
   readonly only: readonly string[];
@@ -114,7 +114,7 @@ export function createPollSource(options: PollSourceOptions): PollSource {
         purpose: 'sweep',
         answer: runsAnswer,
         page: (data) => ({ items: data.workflow_runs, total: data.total_count }),
-        mostPages: MOST_RUN_PAGES,
+        mostPages: MAX_RUN_PAGES,
         beyond: 'leave',
         signal,
       });
@@ -130,7 +130,7 @@ export function createPollSource(options: PollSourceOptions): PollSource {
         purpose: 'sweep',
         answer: jobsAnswer,
         page: (data) => ({ items: data.jobs, total: data.total_count }),
-        mostPages: MOST_JOB_PAGES,
+        mostPages: MAX_JOB_PAGES,
         beyond: 'leave',
         accept: [404],
         signal,
@@ -212,7 +212,7 @@ async function listOwned(
   const requester = options.requesterFor(owner);
   const paging = {
     purpose: 'sweep',
-    mostPages: MOST_REPOSITORY_PAGES,
+    mostPages: MAX_REPOSITORY_PAGES,
     beyond: 'fail',
     partial: 'told',
     ...way,

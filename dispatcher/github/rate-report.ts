@@ -38,14 +38,14 @@ export type Brake =
   | { readonly kind: 'secondary' };
 
 /** A day: beyond that a `retry-after` is a mistake, and we ask again. */
-const LONGEST_RETRY_AFTER_MS = 86_400_000;
+const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** Undefined: this answer is not about limits. */
 export function brakeOf(status: number, headers: Headers, message: string, nowMs: number): Brake | undefined {
   const limited = status === 403 || status === 429;
   if (!limited && status < 500) return undefined;
   const retryAfterMs = retryAfter(headers['retry-after'], nowMs);
-  if (retryAfterMs !== undefined) return { kind: 'wait', ms: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
+  if (retryAfterMs !== undefined) return { kind: 'wait', ms: Math.min(retryAfterMs, MAX_RETRY_AFTER_MS) };
   if (!limited) return undefined;
   if (rateReport(headers)?.remaining === 0) return { kind: 'exhausted' };
   if (status === 429 || /rate limit|abuse detection/i.test(message)) return { kind: 'secondary' };

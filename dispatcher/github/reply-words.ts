@@ -1,11 +1,11 @@
 /** What a refusal of GitHub says in its body, as one line for people. Pure. */
 import { z } from 'zod';
-import { pageOf } from '../observability/html-page.ts';
+import { pageOf } from '../failures/html-page.ts';
 
 /** GitHub's longest messages name each invalid field. */
 const MESSAGE_CHARACTERS = 500;
 const SEARCHED_CHARACTERS = 8_000;
-const MOST_ERRORS = 5;
+const MAX_ERRORS = 5;
 
 const fieldError = z.object({
   message: z.string().optional(),
@@ -29,7 +29,7 @@ export function wordsOfBody(data: unknown): string {
   const parsed = refusal.safeParse(data);
   if (!parsed.success) return 'no message';
   const { message, error, errors } = parsed.data;
-  const details = (typeof errors === 'string' ? [errors] : (errors ?? []).slice(0, MOST_ERRORS).map(wordsOfError))
+  const details = (typeof errors === 'string' ? [errors] : (errors ?? []).slice(0, MAX_ERRORS).map(wordsOfError))
     .filter((text) => text !== '')
     .join(', ');
   const first = message?.trim() || error?.trim() || '';

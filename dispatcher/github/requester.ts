@@ -1,11 +1,11 @@
 /** One credential's calls to one GitHub: budget, authorization, time limit, retries, ETags, typed errors. */
 import type { Octokit } from '@octokit/rest';
 import type { z } from 'zod';
-import { type Clock, jitter, type Random } from '../clock.ts';
-import { pageOf } from '../observability/html-page.ts';
+import { type Clock, jitter, type Random } from '../../time/clock.ts';
+import { pause, withDeadline } from '../../time/deadline.ts';
+import { pageOf } from '../failures/html-page.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
-import { pause, withDeadline } from './deadline.ts';
 import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';

@@ -1,12 +1,12 @@
 /** Runner groups by name: GitHub wants their numbers. */
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { GithubScope } from '../jobs/scope.ts';
+import { scopePath } from '../jobs/scope.ts';
 import { GithubError } from './github.ts';
 import { LruCache } from './lru-cache.ts';
 import { listPages } from './pages.ts';
 import type { Caller } from './requester.ts';
-import type { GithubScope } from './scope.ts';
-import { scopePath } from './scope.ts';
 
 type Group = { readonly id: number; readonly name: string; readonly inherited: boolean };
 
@@ -16,7 +16,7 @@ const KNOWN_MS = 600_000;
 /** Made a moment ago, a group should not have to wait for long. */
 const UNKNOWN_MS = 30_000;
 /** 1,000 groups: GitHub's own limit for an enterprise. */
-const MOST_PAGES = 10;
+const MAX_PAGES = 10;
 
 const groupAnswer = z.object({
   id: z.int().min(1),
@@ -90,7 +90,7 @@ export class RunnerGroups {
       purpose: 'launch',
       answer: groupsAnswer,
       page: (data) => ({ items: data.runner_groups, total: data.total_count }),
-      mostPages: MOST_PAGES,
+      mostPages: MAX_PAGES,
       beyond: 'leave',
     });
     return (listed?.items ?? []).filter((group) => group !== null);

@@ -1,10 +1,10 @@
 /** GitHub's self-hosted runners, at the three scopes where they register. */
 import { z } from 'zod';
+import { type GithubScope, scopePath } from '../jobs/scope.ts';
 import { type CallPurpose, GithubError, type GithubRunner, type JitRequest, type JitRunner } from './github.ts';
 import { listPages } from './pages.ts';
 import type { Caller } from './requester.ts';
 import type { RunnerGroups } from './runner-groups.ts';
-import { type GithubScope, scopePath } from './scope.ts';
 
 const runnerAnswer = z.object({
   id: z.int().min(1),
@@ -34,10 +34,10 @@ const jitAnswer = z.object({ runner: z.object({ id: z.int().min(1) }), encoded_j
 const nothing = z.unknown();
 
 /** A runner group holds 10,000 runners. */
-const MOST_PAGES = 200;
+const MAX_PAGES = 200;
 /** GitHub's limits, so that it need not be asked. */
-const MOST_LABELS = 100;
-const LONGEST_NAME = 64;
+const MAX_LABELS = 100;
+const MAX_NAME_LENGTH = 64;
 
 export async function createJitRunner(
   requester: Caller,
@@ -48,11 +48,11 @@ export async function createJitRunner(
   const { scope, name, labels } = request;
   const { route, parameters } = placeOf(scope);
   const operation = `POST ${route}/generate-jitconfig`;
-  if (labels.length < 1 || labels.length > MOST_LABELS || name.length < 1 || name.length > LONGEST_NAME) {
+  if (labels.length < 1 || labels.length > MAX_LABELS || name.length < 1 || name.length > MAX_NAME_LENGTH) {
     throw new GithubError(
       'invalid',
       operation,
-      `a runner has 1 to ${MOST_LABELS} labels and a name of 1 to ${LONGEST_NAME} characters, not ${labels.length} and ${name.length}`,
+      `a runner has 1 to ${MAX_LABELS} labels and a name of 1 to ${MAX_NAME_LENGTH} characters, not ${labels.length} and ${name.length}`,
     );
   }
   const group = await groups.idOf(requester, scope, request.runnerGroup);
@@ -137,7 +137,7 @@ export async function findRunner(
     purpose,
     answer: runnersAnswer,
     page: (data) => ({ items: data.runners, total: data.total_count }),
-    mostPages: MOST_PAGES,
+    mostPages: MAX_PAGES,
     beyond: 'fail',
     signal,
     until: isIt,
@@ -159,7 +159,7 @@ export async function listRunners(
     purpose,
     answer: runnersAnswer,
     page: (data) => ({ items: data.runners, total: data.total_count }),
-    mostPages: MOST_PAGES,
+    mostPages: MAX_PAGES,
     beyond: 'fail',
     signal,
   });

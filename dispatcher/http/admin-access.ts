@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { Request, RequestHandler } from 'express';
-import type { Secret } from '../config/model.ts';
+import type { Secret } from '../model/registration.ts';
 import { AdminProblem } from './admin-problem.ts';
 
 /** Without a token only this machine may come; a token of no characters is none. */

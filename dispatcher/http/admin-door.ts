@@ -1,8 +1,8 @@
 /** Who holds a connection to the admin listener: what was not authenticated gives way, and wrong tokens wait. */
 import type { Socket } from 'node:net';
 import type { Request, RequestHandler } from 'express';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../lifecycle/ports.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Log } from '../log.ts';
 import type { Guesses } from './admin-access.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
 import { type Place, Places } from './places.ts';

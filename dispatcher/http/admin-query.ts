@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { admissionStateSchema, jobStatusSchema, runnerStateSchema } from './admin-shapes.ts';
 
 /** The ledger answers at most 1000; one more than the limit is read, to know whether there are more. */
-const MOST_ITEMS = 500;
+const MAX_ITEMS = 500;
 
 const limit = z
   .string()
   .regex(/^[0-9]{1,4}$/, 'a whole number')
   .transform(Number)
-  .pipe(z.number().min(1).max(MOST_ITEMS))
+  .pipe(z.number().min(1).max(MAX_ITEMS))
   .default(100);
 const registration = z
   .string()

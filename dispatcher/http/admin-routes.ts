@@ -2,16 +2,16 @@
 import { Router } from 'express';
 import type { z } from 'zod';
 import { ProviderError } from '../../providers/provider.ts';
-import type { Admit } from '../admission/lane.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import { type Absence, type AbsentRegistration, absentAmong } from '../config/absent.ts';
-import type { Quarantined, Registration } from '../config/model.ts';
-import { jobKey } from '../ledger/facts.ts';
+import { scrubOutput } from '../failures/scrub.ts';
+import { jobKey } from '../jobs/facts.ts';
+import type { Admit } from '../jobs/lane.ts';
 import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
-import type { Log } from '../lifecycle/engine.ts';
+import type { Log } from '../log.ts';
+import type { Quarantined, Registration } from '../model/registration.ts';
 import { breakerProblems, type RegistrationProblem } from '../observability/problems.ts';
-import { scrubOutput } from '../observability/scrub.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   backendPath,
@@ -79,7 +79,7 @@ export interface AdminSources {
 }
 
 /** With `sid-…` labels each job has its own lane: what is beyond is counted in the metrics, and not listed. */
-const MOST_LANES = 20_000;
+const MAX_LANES = 20_000;
 const LANES_A_QUERY = 500;
 
 export function adminRoutes(sources: AdminSources): Router {
@@ -341,7 +341,7 @@ function parse<Schema extends z.ZodType>(schema: Schema, given: unknown): z.infe
 }
 
 async function lanesOf(ledger: AdminSources['ledger']): Promise<LaneCounts[]> {
-  const keys = (await ledger.lanesInUse()).slice(0, MOST_LANES);
+  const keys = (await ledger.lanesInUse()).slice(0, MAX_LANES);
   const lanes: LaneCounts[] = [];
   for (let start = 0; start < keys.length; start += LANES_A_QUERY) {
     lanes.push(...(await ledger.laneCounts(keys.slice(start, start + LANES_A_QUERY))));

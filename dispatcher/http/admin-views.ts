@@ -1,11 +1,12 @@
 /** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
-import type { Admission } from '../admission/lane.ts';
+
 import { type Absence, absenceWords } from '../config/absent.ts';
-import type { Backend, Claim, Quarantined, Registration } from '../config/model.ts';
-import type { Failure } from '../failure.ts';
-import { scopePath } from '../github/scope.ts';
+import type { Failure } from '../failures/failure.ts';
+import type { Admission } from '../jobs/lane.ts';
+import { scopePath } from '../jobs/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type {
   BackendView,

@@ -3,9 +3,9 @@
  * hence express. Loopback unless told otherwise; `/healthz` and `/readyz` are open, everything else wants the token.
  */
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
-import type { Clock } from '../clock.ts';
-import type { Secret } from '../config/model.ts';
+import type { Clock } from '../../time/clock.ts';
 import { LedgerError } from '../ledger/ledger.ts';
+import type { Secret } from '../model/registration.ts';
 import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts';
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';

@@ -59,11 +59,11 @@ function lastUntrusted(peer: string, hops: readonly string[], proxies: TrustedPr
 }
 
 /** A request line and headers have 16 KB; more hops than this have no meaning. */
-const MOST_HOPS = 64;
+const MAX_HOPS = 64;
 
 function hopsOf(header: string | readonly string[] | undefined): readonly string[] {
   const text = typeof header === 'string' ? header : (header ?? []).join(',');
-  return text === '' ? [] : text.split(',').slice(-MOST_HOPS);
+  return text === '' ? [] : text.split(',').slice(-MAX_HOPS);
 }
 
 /** RFC 7239: `for=192.0.2.60;proto=http, for="[2001:db8::1]:4711"`. */

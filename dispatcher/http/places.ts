@@ -5,7 +5,7 @@
  *
  * Limits for each address bind what is unfinished and unverified alone: behind an ingress all of GitHub is one address.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export interface PlaceLimits {
   /** Connections. Beyond it the oldest unfinished request, or the longest idle connection, gives way. */

@@ -1,5 +1,5 @@
 /** An answer that everyone may ask for, and that costs something to find. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 /** Shared by those who ask while it is found, and for a while after. */
 export class SharedLook<T> {

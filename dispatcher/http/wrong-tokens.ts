@@ -3,10 +3,10 @@
  * at the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
  */
 
-import { backoffMs } from '../backoff.ts';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../lifecycle/ports.ts';
-import { Episodes } from '../observability/episodes.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import { Episodes } from '../failures/episodes.ts';
+import type { Log } from '../log.ts';
 
 interface Guesser {
   guesses: number;
@@ -17,10 +17,10 @@ interface Guesser {
 /** A token that was pasted wrong, or a scraper with an old one, is not slowed. */
 const FREE_GUESSES = 5;
 const FIRST_DELAY_MS = 250;
-const LONGEST_DELAY_MS = 5_000;
+const MAX_DELAY_MS = 5_000;
 const FORGOTTEN_AFTER_MS = 600_000;
-const MOST_WAITING = 8;
-const MOST_ADDRESSES = 10_000;
+const MAX_WAITING = 8;
+const MAX_ADDRESSES = 10_000;
 
 export class WrongTokens {
   readonly #clock: Clock;
@@ -40,10 +40,10 @@ export class WrongTokens {
     this.#episodes.met('wrong-token', address);
     const guesser = this.#guesserAt(address);
     guesser.guesses += 1;
-    if (guesser.waiting >= MOST_WAITING) return undefined;
+    if (guesser.waiting >= MAX_WAITING) return undefined;
     const beyond = guesser.guesses - FREE_GUESSES - 1;
     if (beyond < 0) return Promise.resolve();
-    const ms = backoffMs(FIRST_DELAY_MS, LONGEST_DELAY_MS, beyond);
+    const ms = backoffMs(FIRST_DELAY_MS, MAX_DELAY_MS, beyond);
     guesser.waiting += 1;
     return new Promise((resolve) => {
       this.#clock.after(ms, () => {
@@ -67,7 +67,7 @@ export class WrongTokens {
     guesser.lastMs = nowMs;
     this.#guessers.set(address, guesser);
     const [oldest] = this.#guessers.keys();
-    if (this.#guessers.size > MOST_ADDRESSES && oldest !== undefined) this.#guessers.delete(oldest);
+    if (this.#guessers.size > MAX_ADDRESSES && oldest !== undefined) this.#guessers.delete(oldest);
     return guesser;
   }
 }

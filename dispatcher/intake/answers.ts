@@ -1,5 +1,5 @@
 /** Every answer of the intake, with its words for the person who reads GitHub's delivery log. */
-import { MOST_OPEN_JOBS } from '../ledger/ledger.ts';
+import { MAX_OPEN_JOBS } from '../ledger/ledger.ts';
 import { type Answer, retryAfterSeconds } from './answer.ts';
 import type { Recorded } from './group-commit.ts';
 
@@ -112,7 +112,7 @@ export const answerOf: Readonly<Record<Recorded, Answer>> = {
   full: {
     status: 429,
     outcome: 'overloaded',
-    message: `this webhook already has ${MOST_OPEN_JOBS} open jobs: redeliver it when some have ended`,
+    message: `this webhook already has ${MAX_OPEN_JOBS} open jobs: redeliver it when some have ended`,
     retryAfterSeconds: 60,
   },
   'ledger-unavailable': {

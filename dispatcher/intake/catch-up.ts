@@ -2,10 +2,11 @@
  * Asks GitHub at once what may have been missed: at the start, after the dispatcher stood still, and after deliveries that
  * were not taken. Also of registrations that are not polled otherwise. A few at a time, and each until GitHub answered.
  */
-import { type Clock, jitter, type Random } from '../clock.ts';
-import type { Claim, Registration } from '../config/model.ts';
-import { type Log, lineOf } from '../lifecycle/ports.ts';
-import type { Speaker } from './endpoints.ts';
+import { type Clock, jitter, type Random } from '../../time/clock.ts';
+import { lineOf } from '../lifecycle/ports.ts';
+import type { Log } from '../log.ts';
+import type { Claim, Registration } from '../model/registration.ts';
+import type { WebhookSource } from './endpoints.ts';
 import type { Loss } from './losses.ts';
 import type { Haste } from './poller.ts';
 
@@ -27,7 +28,7 @@ const AT_ONCE = 256;
 const AT_ONCE_EACH = 16;
 /** After a loss others follow: one look for all of them, but not later than the longest. */
 const SETTLE_MS = 5_000;
-const LONGEST_SETTLE_MS = 30_000;
+const MAX_SETTLE_MS = 30_000;
 /** Half a request can come from anywhere: strangers must not have us ask GitHub more often than we would anyway. */
 const UNVERIFIED_EVERY_MS = 300_000;
 const RETRIES_MS = [5_000, 15_000, 60_000, 300_000] as const;
@@ -40,7 +41,7 @@ interface Waiting {
 }
 
 interface Pending {
-  readonly speaker: Speaker;
+  readonly webhookSource: WebhookSource;
   readonly latestMs: number;
   dueMs: number;
 }
@@ -70,12 +71,12 @@ export class CatchUp {
   lost({ verified, speakers }: Loss): void {
     if (this.#stopped) return;
     const nowMs = this.#nowMs();
-    for (const speaker of speakers) {
-      if (!verified && !this.#mayAsk(speaker.endpoint, nowMs)) continue;
-      const known = this.#pending.get(speaker.endpoint);
-      const latestMs = known?.latestMs ?? nowMs + LONGEST_SETTLE_MS;
+    for (const webhookSource of speakers) {
+      if (!verified && !this.#mayAsk(webhookSource.endpoint, nowMs)) continue;
+      const known = this.#pending.get(webhookSource.endpoint);
+      const latestMs = known?.latestMs ?? nowMs + MAX_SETTLE_MS;
       const dueMs = Math.min(latestMs, nowMs + jitter(SETTLE_MS, this.#options.random));
-      this.#pending.set(speaker.endpoint, { speaker, latestMs, dueMs });
+      this.#pending.set(webhookSource.endpoint, { webhookSource, latestMs, dueMs });
     }
     if (this.#pending.size > 0) this.#cancel ??= this.#options.clock.after(1_000, () => this.#settle());
   }
@@ -105,10 +106,10 @@ export class CatchUp {
   #settle(): void {
     const nowMs = this.#nowMs();
     const due = [...this.#pending.values()].filter(({ dueMs }) => dueMs <= nowMs);
-    for (const { speaker } of due) this.#pending.delete(speaker.endpoint);
+    for (const { webhookSource } of due) this.#pending.delete(webhookSource.endpoint);
     const found = this.#options
       .registrations()
-      .filter((registration) => due.some(({ speaker }) => speaksOf(speaker, registration)));
+      .filter((registration) => due.some(({ webhookSource }) => speaksOf(webhookSource, registration)));
     if (found.length > 0) this.#ask('lost-deliveries', 'urgent', found);
     this.#cancel = this.#pending.size === 0 ? undefined : this.#options.clock.after(1_000, () => this.#settle());
   }
@@ -172,11 +173,14 @@ export class CatchUp {
   }
 }
 
-/** Whether a delivery of this speaker can be about the registration's repositories. */
-function speaksOf(speaker: Speaker, { name, host, claim }: Pick<Registration, 'name' | 'host' | 'claim'>): boolean {
-  if (speaker.registration !== null) return speaker.registration === name;
-  if (speaker.host !== host.toLowerCase()) return false;
-  return placesOf(claim).some(({ owner, repository }) => speaker.speaksFor(owner, repository));
+/** Whether a delivery of this webhookSource can be about the registration's repositories. */
+function speaksOf(
+  webhookSource: WebhookSource,
+  { name, host, claim }: Pick<Registration, 'name' | 'host' | 'claim'>,
+): boolean {
+  if (webhookSource.registration !== null) return webhookSource.registration === name;
+  if (webhookSource.host !== host.toLowerCase()) return false;
+  return placesOf(claim).some(({ owner, repository }) => webhookSource.mayReport(owner, repository));
 }
 
 /** Of an owner any repository stands for all. */

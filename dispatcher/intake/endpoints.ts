@@ -1,22 +1,22 @@
 /** Whose secrets may have signed a delivery, and what each of them may speak about. */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { Territory } from '../admission/territory.ts';
-import type { Claim, Registration, Secret, TenantEntry, WebhookEndpoint } from '../config/model.ts';
+import type { Claim, Registration, Secret, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 
 /** One secret's owner: an App or platform webhook of the shared endpoint, or a registration. */
-export interface Speaker {
+export interface WebhookSource {
   /** The delivery's endpoint in the ledger. Does not change when secrets rotate. */
   readonly endpoint: string;
   /** Lower case. The host comes from here, never from the payload. */
   readonly host: string;
   /** The registration whose secret it is; null: the platform's. */
   readonly registration: string | null;
-  speaksFor(owner: string, repository: string): boolean;
+  mayReport(owner: string, repository: string): boolean;
 }
 
 export interface Candidate {
   readonly key: KeyObject;
-  readonly speaker: Speaker;
+  readonly webhookSource: WebhookSource;
 }
 
 /** What GitHub says about the hook. Unsigned: it selects which secrets are tried, and proves nothing. */
@@ -97,44 +97,44 @@ function indexHosts(entries: readonly WebhookEndpoint[], territory: Territory): 
   const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSpeaker(entry, territory)));
   const byHost = new Map<string, Candidate[]>();
   for (const candidate of all) {
-    const sameHost = byHost.get(candidate.speaker.host);
-    if (sameHost === undefined) byHost.set(candidate.speaker.host, [candidate]);
+    const sameHost = byHost.get(candidate.webhookSource.host);
+    if (sameHost === undefined) byHost.set(candidate.webhookSource.host, [candidate]);
     else if (sameHost.length < maxCandidates) sameHost.push(candidate);
   }
   return { byHost, first: all.slice(0, maxCandidates) };
 }
 
-function candidates(secrets: readonly Secret[], speaker: Speaker): readonly Candidate[] {
+function candidates(secrets: readonly Secret[], webhookSource: WebhookSource): readonly Candidate[] {
   return (
     secrets
       .map((secret) => secret.reveal())
       // Everybody knows the empty secret. The configuration refuses it; this is the second lock.
       .filter((value) => value.length > 0)
-      .map((value) => ({ key: createSecretKey(value, 'utf8'), speaker }))
+      .map((value) => ({ key: createSecretKey(value, 'utf8'), webhookSource }))
   );
 }
 
-function endpointSpeaker(entry: WebhookEndpoint, territory: Territory): Speaker {
+function endpointSpeaker(entry: WebhookEndpoint, territory: Territory): WebhookSource {
   const host = entry.host.toLowerCase();
   return {
     endpoint: entry.appId === undefined ? `${host}/webhook` : `${host}/app/${entry.appId}`,
     host,
     registration: null,
-    speaksFor: (owner, repository) => territory.reaches(entry, owner, repository),
+    mayReport: (owner, repository) => territory.reaches(entry, owner, repository),
   };
 }
 
-function registrationSpeaker(registration: Registration, territory: Territory): Speaker {
+function registrationSpeaker(registration: Registration, territory: Territory): WebhookSource {
   const claims = claimed(registration.claim);
   return {
     endpoint: `registration/${registration.name}`,
     host: registration.host.toLowerCase(),
     registration: registration.name,
-    speaksFor: (owner, repository) => claims(owner, repository) && territory.isAlone(registration, owner, repository),
+    mayReport: (owner, repository) => claims(owner, repository) && territory.isAlone(registration, owner, repository),
   };
 }
 
-function claimed(claim: Claim): Speaker['speaksFor'] {
+function claimed(claim: Claim): WebhookSource['mayReport'] {
   switch (claim.kind) {
     case 'enterprise':
       return oneOf(claim.organizations);
@@ -149,7 +149,7 @@ function claimed(claim: Claim): Speaker['speaksFor'] {
   }
 }
 
-function oneOf(owners: readonly string[]): Speaker['speaksFor'] {
+function oneOf(owners: readonly string[]): WebhookSource['mayReport'] {
   const known = new Set(owners.map((owner) => owner.toLowerCase()));
   return (owner) => known.has(owner.toLowerCase());
 }

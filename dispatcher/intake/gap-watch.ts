@@ -2,7 +2,7 @@
  * Notices that the dispatcher itself stood still: its process was stopped, the machine slept, or the event loop was busy
  * for long. What GitHub sent meanwhile was not answered, and GitHub does not send it again.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 export interface GapWatchOptions {
   readonly clock: Clock;

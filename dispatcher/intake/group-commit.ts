@@ -2,12 +2,12 @@
  * Many deliveries, one transaction, each answered after its commit. A commit waits for the disk whatever it holds, so
  * the deliveries that come in together, or while another commit is under way, share one.
  */
-import type { Clock } from '../clock.ts';
-import { defectFailure, ledgerFailure } from '../failure.ts';
-import type { Delivery, JobFact } from '../ledger/facts.ts';
+import type { Clock } from '../../time/clock.ts';
+import { defectFailure, ledgerFailure } from '../failures/failure.ts';
+import { StateLog } from '../failures/state-log.ts';
+import type { Delivery, JobFact } from '../jobs/facts.ts';
 import { type DeliveryResult, type Ledger, LedgerError } from '../ledger/ledger.ts';
-import type { Log } from '../lifecycle/engine.ts';
-import { StateLog } from '../observability/state-log.ts';
+import type { Log } from '../log.ts';
 import type { IntakeMetrics } from './answer.ts';
 
 export type Recorded = DeliveryResult | 'overloaded' | 'ledger-unavailable' | 'failed';

@@ -1,5 +1,5 @@
 /** Deliveries that were not taken: told to the log, and made good by asking GitHub. */
-import type { Speaker } from './endpoints.ts';
+import type { WebhookSource } from './endpoints.ts';
 
 /**
  * - `connections`: half-sent when others needed its place. `memory`: the same, of memory. `slow`: it was cut off.
@@ -12,7 +12,7 @@ export interface Loss {
   /** False: its signature was not checked, so any sender is possible. */
   readonly verified: boolean;
   /** Who said it; of an unverified one, who may have. */
-  readonly speakers: readonly Speaker[];
+  readonly speakers: readonly WebhookSource[];
   /** The sender's address. */
   readonly from: string;
 }

@@ -2,7 +2,7 @@
  * Which registrations are asked at GitHub now. Thousands that poll beside their webhooks must cost the machine, and the
  * App that they share, no more than a trickle; the few that live by polling are not held up by them.
  */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 /** `alone`: nothing but polls tells of its jobs. `beside`: a webhook does, and the poll finds what it missed. */
 export type PollRole = 'alone' | 'beside';

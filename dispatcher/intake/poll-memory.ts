@@ -5,7 +5,7 @@ import { z } from 'zod';
 export type OpenRuns = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
 /** Of one registration. More are polled all the same, but not remembered. */
-const MOST_REMEMBERED_RUNS = 5_000;
+const MAX_REMEMBERED_RUNS = 5_000;
 
 const stored = z.object({
   version: z.literal(1),
@@ -40,7 +40,7 @@ export function countRuns(open: OpenRuns): number {
 }
 
 export function bounded(open: OpenRuns): OpenRuns {
-  let room = MOST_REMEMBERED_RUNS;
+  let room = MAX_REMEMBERED_RUNS;
   const kept = new Map<string, ReadonlyMap<number, number>>();
   for (const [repository, ids] of open) {
     if (room <= 0) break;

@@ -1,9 +1,9 @@
 /** One look at all open runs of a registration. */
-import { type Clock, jitter, type Random } from '../clock.ts';
-import { pause } from '../github/deadline.ts';
+import { type Clock, jitter, type Random } from '../../time/clock.ts';
+import { pause } from '../../time/deadline.ts';
 import { aboutOwner, GithubError } from '../github/github.ts';
 import { openRunStatuses, type PolledRepository, type PollFailure, type PollSource } from '../github/poll-source.ts';
-import type { JobFact } from '../ledger/facts.ts';
+import type { JobFact } from '../jobs/facts.ts';
 import type { PassPlace } from './pass-places.ts';
 import type { OpenRuns } from './poll-memory.ts';
 
@@ -42,9 +42,9 @@ const READS_AFTER_LEAVING = 3;
 /** GitHub is down, not a repository: the rest of the pass would only wait for timeouts. */
 const TROUBLES_IN_A_ROW = 8;
 /** Then the pass gives up, and the next one begins where this one did. */
-const LONGEST_WAITS_MS = 3_600_000;
+const MAX_WAITS_MS = 3_600_000;
 /** Of one owner among several: the next pass, which looks at the others again, does not wait for it. */
-const LONGEST_WAITS_OF_ONE_OWNER_MS = 60_000;
+const MAX_WAITS_OF_ONE_OWNER_MS = 60_000;
 
 export function repositoryKey(repository: Pick<PolledRepository, 'owner' | 'repository'>): string {
   return `${repository.owner}/${repository.repository}`.toLowerCase();
@@ -78,7 +78,7 @@ export async function patiently<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const startedAtMs = input.clock.now();
-  const longestMs = input.source.ownersApart ? LONGEST_WAITS_OF_ONE_OWNER_MS : LONGEST_WAITS_MS;
+  const longestMs = input.source.ownersApart ? MAX_WAITS_OF_ONE_OWNER_MS : MAX_WAITS_MS;
   for (;;) {
     try {
       return await work();

@@ -2,14 +2,15 @@
  * Asks GitHub what is open: for registrations without a webhook, as a net under the webhook, and once at the start. It
  * ends in the same ledger call as every other way in, so that order and doubles do not matter.
  */
-import { type Clock, jitter, type Random } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
-import { GithubError, type GithubErrorKind } from '../github/github.ts';
+import { type Clock, jitter, type Random } from '../../time/clock.ts';
+import type { GithubErrorKind } from '../failures/failure.ts';
+import { problemLine } from '../failures/problem-line.ts';
+import { GithubError } from '../github/github.ts';
 import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryList } from '../github/poll-source.ts';
-import type { JobFact } from '../ledger/facts.ts';
+import type { JobFact } from '../jobs/facts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { lineOf } from '../lifecycle/ports.ts';
-import { problemLine } from '../observability/problem-line.ts';
+import type { Registration } from '../model/registration.ts';
 import { type PassPlace, PassPlaces, PassTicket, type PollRole } from './pass-places.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
 import { patiently, pollPass, repositoryKey } from './poll-pass.ts';
@@ -97,7 +98,7 @@ export interface Poller {
 
 /** A new repository is seen after this at the latest. */
 const REPOSITORIES_KNOWN_MS = 300_000;
-const SHORTEST_REST_MS = 1_000;
+const MIN_REST_MS = 1_000;
 /** An interval from here on is the net under a webhook; by default 5 min, and 30 s without one. */
 const SLOW_POLL_MS = 60_000;
 const SHOWN_TROUBLES = 100;
@@ -223,7 +224,7 @@ class TenantPoll {
     const { intervalMs, lastStartedAtMs } = this.#status;
     if (intervalMs === null || lastStartedAtMs === null) return;
     const nextAtMs = lastStartedAtMs + jitter(intervalMs, this.#options.random);
-    this.#schedule(Math.max(SHORTEST_REST_MS, nextAtMs - this.#options.clock.now()));
+    this.#schedule(Math.max(MIN_REST_MS, nextAtMs - this.#options.clock.now()));
   }
 
   #schedule(ms: number): void {

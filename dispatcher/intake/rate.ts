@@ -1,5 +1,5 @@
 /** How many deliveries one endpoint may bring: a bucket each, so that one at its bound leaves the others alone. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 interface Bucket {
   tokens: number;

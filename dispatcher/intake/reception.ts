@@ -2,7 +2,7 @@
 import type { Answer, DeliveryOutcome } from './answer.ts';
 import { answerOf, fragmented, gaveWay, tooLarge, tooSlow, wrongSignature } from './answers.ts';
 import type { KeptBody } from './body.ts';
-import type { Candidate, Speaker } from './endpoints.ts';
+import type { Candidate, WebhookSource } from './endpoints.ts';
 import type { LossCause } from './losses.ts';
 import type { SignatureCheck } from './signature.ts';
 
@@ -31,7 +31,7 @@ export interface ReceptionOptions {
   /** Called once, with what became of it; `cause` where it was cut off. */
   over(outcome: DeliveryOutcome, cause?: LossCause): void;
   unknownSigner(): void;
-  signed(speaker: Speaker, body: Buffer): Promise<Answer>;
+  signed(webhookSource: WebhookSource, body: Buffer): Promise<Answer>;
   defect(error: unknown): void;
 }
 
@@ -63,7 +63,7 @@ export class DeliveryReception implements Reception {
     try {
       const signer = tried[check.signer()];
       if (signer !== undefined) {
-        const answer = signed(signer.speaker, body?.content() ?? nothing);
+        const answer = signed(signer.webhookSource, body?.content() ?? nothing);
         // What is needed of it was read by now: a body does not wait for a disk.
         body?.free();
         return this.#close(await answer);

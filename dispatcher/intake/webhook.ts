@@ -30,10 +30,11 @@
  * An unknown status writes nothing, so that its redelivery after an upgrade is not taken for a double.
  */
 import { isUtf8 } from 'node:buffer';
-import type { Clock } from '../clock.ts';
-import type { Registration, TenantEntry, WebhookEndpoint } from '../config/model.ts';
+import type { Clock } from '../../time/clock.ts';
+import { actionOf, factFromEvent, repositoryOf, workflowJobEventSchema } from '../jobs/workflow-job.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Log } from '../lifecycle/engine.ts';
+import type { Log } from '../log.ts';
+import type { Registration, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 import type { Answer, DeliveryOutcome, IntakeMetrics } from './answer.ts';
 import {
   answerOf,
@@ -53,13 +54,12 @@ import {
   wrongContentType,
 } from './answers.ts';
 import { KeptBody } from './body.ts';
-import { EndpointIndex, type Speaker } from './endpoints.ts';
+import { EndpointIndex, type WebhookSource } from './endpoints.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Loss, LossCause } from './losses.ts';
 import { DeliveryRates } from './rate.ts';
 import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
-import { actionOf, factFromEvent, repositoryOf, workflowJobEventSchema } from './workflow-job.ts';
 
 export interface IntakeLimits {
   /** Of events that are not ours, which are hashed as they stream by. GitHub's own limit. */
@@ -142,7 +142,7 @@ export function createIntake(options: IntakeOptions): Intake {
     maxWaiting: limits.maxWaiting,
   });
   const index = indexOnce(options);
-  const strangers = new Quietly(clock, log);
+  const strangers = new ThrottledLog(clock, log);
   const rates = new DeliveryRates(clock, limits.maxPerMinute);
   /** Those whose bodies are kept and not complete, the oldest first. */
   const unfinished = new Set<DeliveryReception>();
@@ -170,7 +170,7 @@ export function createIntake(options: IntakeOptions): Intake {
     };
   }
 
-  const lost = (cause: LossCause, verified: boolean, speakers: readonly Speaker[], from: string) =>
+  const lost = (cause: LossCause, verified: boolean, speakers: readonly WebhookSource[], from: string) =>
     options.onLost?.({ cause, verified, speakers, from });
 
   function answered(answer: Answer): Answer {
@@ -204,7 +204,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const announced = Number(header(headers, 'content-length') ?? maxBytes);
     if (announced > maxBytes) return answered(tooLarge(maxBytes));
 
-    const speakers = tried.map((candidate) => candidate.speaker);
+    const speakers = tried.map((candidate) => candidate.webhookSource);
     // Only verified deliveries use up a bound; while it is used up, the rest need not be read to be refused.
     if (speakers.every(({ endpoint }) => rates.exhausted(endpoint))) {
       lost('rate', false, speakers, carrier.from);
@@ -236,15 +236,15 @@ export function createIntake(options: IntakeOptions): Intake {
       unknownSigner() {
         strangers.tell('bad-signature', registration, carrier.from);
       },
-      async signed(speaker, body) {
-        if (!rates.take(speaker.endpoint)) {
-          lost('rate', true, [speaker], carrier.from);
-          return overRate(rates.retryAfterSeconds(speaker.endpoint));
+      async signed(webhookSource, body) {
+        if (!rates.take(webhookSource.endpoint)) {
+          lost('rate', true, [webhookSource], carrier.from);
+          return overRate(rates.retryAfterSeconds(webhookSource.endpoint));
         }
-        const answer = await judge(speaker, event, header(headers, 'x-github-delivery'), body);
-        if (answer.outcome === 'overloaded') lost('queue', true, [speaker], carrier.from);
+        const answer = await judge(webhookSource, event, header(headers, 'x-github-delivery'), body);
+        if (answer.outcome === 'overloaded') lost('queue', true, [webhookSource], carrier.from);
         if (answer.outcome === 'ledger-unavailable' || answer.outcome === 'failed') {
-          lost('ledger', true, [speaker], carrier.from);
+          lost('ledger', true, [webhookSource], carrier.from);
         }
         return answer;
       },
@@ -257,7 +257,7 @@ export function createIntake(options: IntakeOptions): Intake {
   }
 
   async function judge(
-    speaker: Speaker,
+    webhookSource: WebhookSource,
     event: string | undefined,
     guid: string | undefined,
     body: Buffer,
@@ -270,22 +270,22 @@ export function createIntake(options: IntakeOptions): Intake {
     const receivedAtMs = clock.now();
     const content = parseJson(body);
     if (content === undefined) {
-      log.warn('intake.malformed', { endpoint: speaker.endpoint, guid, reason: 'no JSON' });
+      log.warn('intake.malformed', { endpoint: webhookSource.endpoint, guid, reason: 'no JSON' });
       return malformed('the body is no JSON in UTF-8');
     }
     if (hasNoJob(content.json)) {
-      log.warn('intake.no-job', { endpoint: speaker.endpoint, guid });
+      log.warn('intake.no-job', { endpoint: webhookSource.endpoint, guid });
       return noJob;
     }
     const parsed = workflowJobEventSchema.safeParse(content.json);
     if (!parsed.success) {
       const reason = describe(parsed.error.issues[0]);
-      log.warn('intake.malformed', { endpoint: speaker.endpoint, guid, reason });
+      log.warn('intake.malformed', { endpoint: webhookSource.endpoint, guid, reason });
       return malformed(reason);
     }
     const { owner, repository } = repositoryOf(parsed.data);
-    if (!speaker.speaksFor(owner, repository)) {
-      log.warn('intake.foreign', { endpoint: speaker.endpoint, guid, owner, repository });
+    if (!webhookSource.mayReport(owner, repository)) {
+      log.warn('intake.foreign', { endpoint: webhookSource.endpoint, guid, owner, repository });
       return foreign(owner, repository);
     }
     const mended: string[] = [];
@@ -294,28 +294,28 @@ export function createIntake(options: IntakeOptions): Intake {
       metrics.mended(field);
     };
     const fact = factFromEvent(parsed.data, {
-      host: speaker.host,
-      toldBy: speaker.registration,
+      host: webhookSource.host,
+      toldBy: webhookSource.registration,
       observedAtMs: receivedAtMs,
       onMended,
     });
     if (fact === undefined) {
       log.warn('intake.unknown-status', {
-        endpoint: speaker.endpoint,
+        endpoint: webhookSource.endpoint,
         guid,
         status: parsed.data.workflow_job.status,
       });
       return unknownStatus;
     }
     const delivery = {
-      endpoint: speaker.endpoint,
+      endpoint: webhookSource.endpoint,
       guid,
       event,
       action: actionOf(parsed.data, onMended),
       receivedAtMs,
     };
     const result = await commits.record(delivery, fact);
-    log.debug('intake.delivery', { endpoint: speaker.endpoint, guid, result, mended });
+    log.debug('intake.delivery', { endpoint: webhookSource.endpoint, guid, result, mended });
     return answerOf[result];
   }
 
@@ -323,7 +323,7 @@ export function createIntake(options: IntakeOptions): Intake {
 }
 
 /** Any sender can post unsigned requests: one log line for each kind in ten seconds, the metrics count them all. */
-class Quietly {
+class ThrottledLog {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #quietUntilMs = new Map<DeliveryOutcome, number>();

@@ -1,11 +1,11 @@
 /**
  * Globs: `*` is any run of characters, slashes included; `?` is one character. Everything else stands for itself.
  * Two pointers instead of a regular expression: a tenant's `*a*a*a*b` costs at most pattern × text steps, and
- * `MOST_GLOB_CHARACTERS` bounds the patterns of one policy.
+ * `MAX_GLOB_CHARACTERS` bounds the patterns of one policy.
  */
 
 /** Of the globs of one policy that have a wildcard, together: a job's labels cost a few milliseconds at most. */
-export const MOST_GLOB_CHARACTERS = 4096;
+export const MAX_GLOB_CHARACTERS = 4096;
 
 /** Stands for a star where a glob is itself the text. Only a star matches it. */
 const ANY_RUN = '\0';

@@ -22,9 +22,9 @@ export { foldLabel, type Override, type OverrideKey, type OverrideOf, quote } fr
 export const DEFAULT_LABEL = 'serverless-hosted-runner';
 
 /** `generate-jitconfig` takes 1 to 100 labels. */
-export const MOST_LABELS = 100;
+export const MAX_LABELS = 100;
 /** Far above anything that GitHub's own forms accept; it bounds what we parse, hash and store. */
-export const LONGEST_LABEL = 256;
+export const MAX_LABEL_LENGTH = 256;
 
 /** A label that looks like an override and cannot be read as one. */
 export interface Mistake {

@@ -1,11 +1,11 @@
 /** "Did you mean": the word that differs least from what was written. */
 
-const LONGEST = 64;
+const MAX_LENGTH = 64;
 
 /** Undefined when nothing is near: a far guess confuses more than none. Compares without case. */
 export function nearest(written: string, known: Iterable<string>): string | undefined {
   const word = written.toLowerCase();
-  if (word.length > LONGEST) return undefined;
+  if (word.length > MAX_LENGTH) return undefined;
   const furthest = word.length <= 4 ? 1 : 2;
   let best: string | undefined;
   let least = furthest + 1;

@@ -4,8 +4,8 @@ import { parseDuration } from './duration.ts';
 import { meantArchitecture, meantCores, meantDuration, meantGibibytes } from './meaning.ts';
 
 /** GitHub runs a job for at most five days. */
-const LONGEST_TIMEOUT_MS = 5 * 86_400_000;
-const SHORTEST_TIMEOUT_MS = 60_000;
+const MAX_TIMEOUT_MS = 5 * 86_400_000;
+const MIN_TIMEOUT_MS = 60_000;
 
 interface OverrideValues {
   readonly cpu: number;
@@ -112,14 +112,14 @@ function readTimeout(value: string, label: string): Override | WrongValue {
     const right = meant !== undefined && isTimeout(meant) ? [meant] : [];
     return { wrong: `${quote(value)} is not a duration`, right, ...example };
   }
-  if (ms < SHORTEST_TIMEOUT_MS) return { wrong: 'it is less than a minute', right: ['1m'] };
-  if (ms > LONGEST_TIMEOUT_MS) return { wrong: 'it is more than the 5 days that GitHub gives a job', right: ['5d'] };
+  if (ms < MIN_TIMEOUT_MS) return { wrong: 'it is less than a minute', right: ['1m'] };
+  if (ms > MAX_TIMEOUT_MS) return { wrong: 'it is more than the 5 days that GitHub gives a job', right: ['5d'] };
   return { key: 'timeout', value: ms, label };
 }
 
 function isTimeout(text: string): boolean {
   const ms = parseDuration(text);
-  return ms !== undefined && ms >= SHORTEST_TIMEOUT_MS && ms <= LONGEST_TIMEOUT_MS;
+  return ms !== undefined && ms >= MIN_TIMEOUT_MS && ms <= MAX_TIMEOUT_MS;
 }
 
 export type Prefix = keyof typeof READERS;

@@ -8,7 +8,7 @@ import type { Breaker, RunnerRow } from './ledger.ts';
  * No runner is left alone for longer: the lifecycle's longest pause is 5 min, and what GitHub or a service asks for
  * beyond that is kept by their budgets.
  */
-const LONGEST_PAUSE_MS = 15 * 60_000;
+const MAX_PAUSE_MS = 15 * 60_000;
 
 /** The same object when all its times are in order. */
 export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
@@ -17,7 +17,7 @@ export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
   const isAhead = (atMs: number | null) => atMs !== null && atMs > nowMs;
   const idleIsAhead = isAhead(runner.firstIdleAtMs) || isAhead(runner.lastIdleAtMs);
   const missIsAhead = isAhead(runner.firstMissAtMs);
-  const nextIsAhead = runner.nextCheckAtMs !== null && runner.nextCheckAtMs > nowMs + LONGEST_PAUSE_MS;
+  const nextIsAhead = runner.nextCheckAtMs !== null && runner.nextCheckAtMs > nowMs + MAX_PAUSE_MS;
   const known = [
     runner.onlineAtMs,
     runner.busyAtMs,

@@ -6,9 +6,9 @@
  * or ends, or one of its repository ends: then GitHub may have made room for another.
  */
 
-import { backoffMs } from '../backoff.ts';
-import { MINUTE } from '../time-units.ts';
-import { isStrangersWord } from './facts.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { MINUTE } from '../../time/units.ts';
+import { isStrangersWord } from '../jobs/facts.ts';
 import * as queries from './held-job-queries.ts';
 import type { JobOf, JobRow, JobWords, RunnerRow } from './ledger.ts';
 import { expireJob } from './queries.ts';
@@ -18,14 +18,14 @@ import { type Context, job, type Step } from './steps.ts';
 /** Fitting runners that must have idled beside a queued job before it is held. */
 export const ENOUGH_EVIDENCE = 3;
 const PAUSE_FIRST_MS = MINUTE;
-const PAUSE_MOST_MS = 30 * MINUTE;
+const MAX_PAUSE_MS = 30 * MINUTE;
 /** Where the other jobs of its lane or repository come and go, they must not make a held one try all day long. */
 const PROMPT_PROBES = 10;
 const PROBE_PAUSE_MS = 10 * MINUTE;
-const MOST_JOBS = 1000;
-const MOST_OF_A_LANE = 100;
+const MAX_JOBS = 1000;
+const MAX_OF_A_LANE = 100;
 /** Each may cost a launch: one that ended frees few of them. */
-const MOST_OF_A_REPOSITORY = 20;
+const MAX_OF_A_REPOSITORY = 20;
 
 export function* passOver(
   context: Context,
@@ -33,7 +33,7 @@ export function* passOver(
   onlineAtMs: number,
   nowMs: number,
 ): Step<{ readonly passed: number; readonly held: readonly string[] }> {
-  const passed = (yield queries.jobsPassedOver(context.builder, runner, onlineAtMs, MOST_JOBS)).rows.map(rows.jobRow);
+  const passed = (yield queries.jobsPassedOver(context.builder, runner, onlineAtMs, MAX_JOBS)).rows.map(rows.jobRow);
   const held: string[] = [];
   const running = new Map<string, number>();
   for (const row of passed) {
@@ -45,7 +45,7 @@ export function* passOver(
     const run = runKey(row);
     const runs = running.get(run) ?? (yield* runningOf(context, row));
     running.set(run, runs);
-    const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, passedOver - ENOUGH_EVIDENCE);
+    const pauseMs = backoffMs(PAUSE_FIRST_MS, MAX_PAUSE_MS, passedOver - ENOUGH_EVIDENCE);
     yield* put(context, {
       ...row,
       passedOver,
@@ -65,7 +65,7 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
   const stirred = yield* job(context, key);
   if (stirred === undefined) return [];
   const lanes = new Set<string>();
-  const ofRun = (yield queries.heldOfRun(context.builder, stirred, MOST_JOBS)).rows.map(rows.jobRow);
+  const ofRun = (yield queries.heldOfRun(context.builder, stirred, MAX_JOBS)).rows.map(rows.jobRow);
   if (ofRun.length > 0) {
     const running = yield* runningOf(context, stirred);
     // With `max-parallel` no more of them run side by side than before. Where more do, something else held them back.
@@ -89,14 +89,14 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
 
 function* heldBeside(context: Context, { laneKey }: JobRow): Step<readonly JobRow[]> {
   if (laneKey === null) return [];
-  return (yield queries.heldOfLane(context.builder, laneKey, MOST_OF_A_LANE)).rows.map(rows.jobRow);
+  return (yield queries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE)).rows.map(rows.jobRow);
 }
 
 /** A concurrency group knows no lanes, but ends at its repository: what ended there may have been what occupied it. */
 function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]> {
   if (ended.status !== 'completed') return [];
   const word = { source: ended.statusSource, toldBy: ended.statusToldBy };
-  return (yield queries.heldOfRepository(context.builder, ended, MOST_OF_A_REPOSITORY)).rows
+  return (yield queries.heldOfRepository(context.builder, ended, MAX_OF_A_REPOSITORY)).rows
     .map(rows.jobRow)
     .filter((row) => row.laneKey !== ended.laneKey && !isStrangersWord(row.registration, word, context.areStrangers));
 }
@@ -112,9 +112,7 @@ export function* probeHeld(
   const tried = new Set<string>();
   for (const row of due) {
     const run = runKey(row);
-    const ofRun = tried.has(run)
-      ? []
-      : (yield queries.heldOfRun(context.builder, row, MOST_JOBS)).rows.map(rows.jobRow);
+    const ofRun = tried.has(run) ? [] : (yield queries.heldOfRun(context.builder, row, MAX_JOBS)).rows.map(rows.jobRow);
     if (!tried.has(run) && ofRun.every(({ probing }) => !probing)) yield* probe(context, [row], lanes);
     // Another of its run tries: it is looked at again later.
     else yield* put(context, { ...row, heldUntilMs: nowMs + PAUSE_FIRST_MS });

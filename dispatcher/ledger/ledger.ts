@@ -6,9 +6,10 @@
  * docs/decisions/two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself decides nothing.
  */
-import type { LaneSpec } from '../admission/lane.ts';
-import type { Failure } from '../failure.ts';
-import type { Delivery, FactSource, JobFact, JobStatus } from './facts.ts';
+
+import type { Failure } from '../failures/failure.ts';
+import type { Delivery, FactSource, JobFact, JobStatus } from '../jobs/facts.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
 export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
@@ -256,7 +257,7 @@ export interface Breaker {
 export type DeliveryResult = 'recorded' | 'duplicate' | 'full';
 
 /** Open jobs of one share: twice the largest burst that is planned for. */
-export const MOST_OPEN_JOBS = 20_000;
+export const MAX_OPEN_JOBS = 20_000;
 
 /** A job, and the registration that it was admitted to. */
 export type JobOf = Pick<JobRow, 'key' | 'registration'>;

@@ -17,7 +17,7 @@ import {
   neverStrangers,
   PLATFORM,
   shareOf,
-} from './facts.ts';
+} from '../jobs/facts.ts';
 import type { JobRow } from './ledger.ts';
 
 export interface Merged {

@@ -1,9 +1,15 @@
 /** The door of the database: values become columns, and what comes out is checked before it is used. */
 import { z } from 'zod';
 import type { ShapeWish } from '../../providers/provider.ts';
-import type { LaneSpec } from '../admission/lane.ts';
-import { type Failure, type FailureKind, type FailureSource, isFailureKind, isFailureSource } from '../failure.ts';
-import type { AreStrangers } from './facts.ts';
+import {
+  type Failure,
+  type FailureKind,
+  type FailureSource,
+  isFailureKind,
+  isFailureSource,
+} from '../failures/failure.ts';
+import type { AreStrangers } from '../jobs/facts.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Breaker, JobOf, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
 import { isUnconfirmed } from './merge.ts';
 import { queuedSince } from './queue-age.ts';

@@ -1,5 +1,5 @@
 /** Bounds for each share of the ledger's room: how many jobs it may have open, and whose history goes first. */
-import { type JobFact, jobKey, shareOf } from './facts.ts';
+import { type JobFact, jobKey, shareOf } from '../jobs/facts.ts';
 import type { JobRow } from './ledger.ts';
 import { jobByKey } from './queries.ts';
 import * as rows from './rows.ts';
@@ -50,11 +50,11 @@ export function* countDeleted(context: Context, deleted: readonly unknown[], kin
   return deleted.length;
 }
 
-const MOST_SHARES = 1000;
+const MAX_SHARES = 1000;
 
 /** Where there is more history than is kept, the longest goes first: a tenant's flood costs that tenant's history. */
 export function* pruneLongest(context: Context, excess: number, limit: number): Step<number> {
-  const shares = (yield queries.sharesByHistory(context.builder, MOST_SHARES)).rows.map(rows.shareCount);
+  const shares = (yield queries.sharesByHistory(context.builder, MAX_SHARES)).rows.map(rows.shareCount);
   const [longest, next] = shares;
   if (longest === undefined) return 0;
   const above = Math.max(1, longest.ended - (next?.ended ?? 0));

@@ -12,9 +12,9 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
-import { type Clock, systemClock } from '../clock.ts';
-import { type AreStrangers, neverStrangers } from './facts.ts';
-import { type Ledger, LedgerError, MOST_OPEN_JOBS } from './ledger.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
+import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations.ts';
 import type { Query } from './queries.ts';
 import { closedError, diskErrorFrom, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
@@ -29,7 +29,7 @@ export interface SqliteOptions {
   now(): number;
   /** Default: none are, as without tenants. */
   readonly areStrangers?: AreStrangers;
-  /** Of one share. Default `MOST_OPEN_JOBS`. */
+  /** Of one share. Default `MAX_OPEN_JOBS`. */
   readonly mostOpenJobs?: number;
   /** The file never grows beyond it: a step that would need more is refused as `full`. Default: the disk's size. */
   readonly maxBytes?: number;
@@ -58,7 +58,7 @@ const CHECKED_BYTES = 16 * 1024 * 1024;
 const WAL_BYTES = 64 * 1024 * 1024;
 const CACHE_KIB = 32 * 1024;
 /** Filters make a few dozen texts; more than this is a list that should have been a parameter. */
-const MOST_STATEMENTS = 500;
+const MAX_STATEMENTS = 500;
 
 /** Compiles queries and never runs one. */
 export const sqliteBuilder = new Kysely<Tables>({
@@ -179,7 +179,7 @@ class SqliteStore implements Store {
     this.#path = options.path;
     this.#now = () => options.now();
     this.#areStrangers = options.areStrangers ?? neverStrangers;
-    this.#mostOpenJobs = options.mostOpenJobs ?? MOST_OPEN_JOBS;
+    this.#mostOpenJobs = options.mostOpenJobs ?? MAX_OPEN_JOBS;
     this.#gather = options.gather ?? queueMicrotask;
     this.#logOptions = {
       after: options.after ?? systemClock.after,
@@ -367,7 +367,7 @@ class SqliteStore implements Store {
   #prepared(text: string): Sqlite.Statement<unknown[], unknown> {
     const known = this.#statements.get(text);
     if (known) return known;
-    if (this.#statements.size >= MOST_STATEMENTS) this.#statements.clear();
+    if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
     const statement = this.#database.prepare<unknown[], unknown>(text);
     this.#statements.set(text, statement);
     return statement;

@@ -1,5 +1,5 @@
 /** What a method of the ledger is made of: see steps.ts. */
-import type { AreStrangers } from './facts.ts';
+import type { AreStrangers } from '../jobs/facts.ts';
 import type { Builder, Query } from './queries.ts';
 
 export interface Answer {

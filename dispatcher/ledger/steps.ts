@@ -4,9 +4,9 @@
  * `await` at each query. Nothing in here knows which.
  */
 import { LOG_BYTES } from '../../providers/provider.ts';
-import type { LaneSpec } from '../admission/lane.ts';
-import { scrub, scrubOutput } from '../observability/scrub.ts';
-import { type Delivery, type JobFact, jobKey } from './facts.ts';
+import { scrub, scrubOutput } from '../failures/scrub.ts';
+import { type Delivery, type JobFact, jobKey } from '../jobs/facts.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import { breakerUpTo, runnerUpTo } from './future.ts';
 import * as heldQueries from './held-job-queries.ts';
 import type {
@@ -37,10 +37,10 @@ import type { Answer, Context, Step } from './step.ts';
 export type { Answer, Context, Step } from './step.ts';
 
 /** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
-const LONGEST_RUN_MS = 35 * 24 * 3_600_000;
-const MOST_JOBS = 1000;
-const MOST_NAMESAKES = 10;
-const MOST_RUNNERS = 100_000;
+const MAX_RUN_MS = 35 * 24 * 3_600_000;
+const MAX_JOBS = 1000;
+const MAX_NAMESAKES = 10;
+const MAX_RUNNERS = 100_000;
 /** A runner whose drain is refused for weeks must not fill the disk: the first steps and the latest are kept. */
 const TIMELINE_FIRST = 100;
 const TIMELINE_LATEST = 400;
@@ -134,11 +134,11 @@ export function* job(context: Context, key: string): Step<JobRow | undefined> {
 }
 
 export function* jobsOfRun(context: Context, runId: number): Step<readonly JobRow[]> {
-  return (yield queries.jobsOfRun(context.builder, runId, MOST_JOBS)).rows.map(rows.jobRow);
+  return (yield queries.jobsOfRun(context.builder, runId, MAX_JOBS)).rows.map(rows.jobRow);
 }
 
 export function* jobsWithId(context: Context, jobId: number): Step<readonly JobRow[]> {
-  return (yield queries.jobsWithId(context.builder, jobId, MOST_NAMESAKES)).rows.map(rows.jobRow);
+  return (yield queries.jobsWithId(context.builder, jobId, MAX_NAMESAKES)).rows.map(rows.jobRow);
 }
 
 export function* unsettledJobs(context: Context, limit: number): Step<readonly JobRow[]> {
@@ -203,7 +203,7 @@ function* hasNamesake(
 
 export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
   const { registrations, limit, ...choice } = filter;
-  const most = bounded(limit, 100, MOST_JOBS);
+  const most = bounded(limit, 100, MAX_JOBS);
   const found: JobRow[] = [];
   // One after the other, as one index holds each registration's jobs in order: together they would have to be sorted.
   for (const registration of each(registrations)) {
@@ -399,7 +399,7 @@ export function* runner(context: Context, name: string): Step<RunnerRow | undefi
 export function* runners(context: Context, filter: RunnerFilter): Step<readonly RunnerRow[]> {
   const { registrations, limit, ...choice } = filter;
   if (choice.states?.length === 0) return [];
-  const most = bounded(limit, MOST_RUNNERS, MOST_RUNNERS);
+  const most = bounded(limit, MAX_RUNNERS, MAX_RUNNERS);
   const found: RunnerRow[] = [];
   for (const registration of each(registrations)) {
     const answer = yield queries.runnersMatching(context.builder, { ...choice, registration }, most);
@@ -511,7 +511,7 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
   const deliveries = yield queries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
   const aged = yield queries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
   const jobsByAge = yield* countDeleted(context, aged.rows, 'ended');
-  const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, LONGEST_RUN_MS);
+  const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, MAX_RUN_MS);
   const left = yield queries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge);
   const forsaken = yield* countDeleted(context, left.rows, 'open');
   const runnersByAge = yield queries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);

@@ -9,7 +9,7 @@
  */
 import { close, fdatasync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 /** What nobody waits for is on the disk this long after its commit. */
 const SOON_MS = 500;

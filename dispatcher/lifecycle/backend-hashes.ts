@@ -1,6 +1,6 @@
 /** What a registration's backends are made of, as a hash each: what was learned under another one is not true of this one. */
 import { createHash, createHmac } from 'node:crypto';
-import type { Registration } from '../config/model.ts';
+import type { Registration } from '../model/registration.ts';
 
 /**
  * By backend name. The options hold secrets, and the ledger keeps the hash: the key is made of the registration's own

@@ -3,15 +3,16 @@
  * them, per registration, backend and (where the failure is about them) image and shape: labels such as `sid-…` make
  * every job its own lane, so counting by lane would be useless.
  */
-import type { LaneSpec } from '../admission/lane.ts';
-import type { Clock } from '../clock.ts';
-import { type Failure, failureWords } from '../failure.ts';
+
+import type { Clock } from '../../time/clock.ts';
+import { MINUTE } from '../../time/units.ts';
+import { type Failure, failureWords } from '../failures/failure.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
-import { MINUTE } from '../time-units.ts';
+import type { Log } from '../log.ts';
 import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
 import { time } from './holds.ts';
-import type { Log } from './ports.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 export interface ClosedBackend {
@@ -77,7 +78,7 @@ interface Load {
 const LIVED = 'engine/lived-at-ms';
 /** A ledger that was last written longer ago may be an old copy: then all backends are listed before the first launch. */
 const MEMORY_MS = 15 * MINUTE;
-const MOST_SHAPES = 10_000;
+const MAX_SHAPES = 10_000;
 
 type BackendLedger = Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker' | 'cursor' | 'putCursor'>;
 
@@ -104,7 +105,7 @@ export class Backends {
   /** Of unlisted ones by `<registration>/<backend>`, where it was tried in vain. */
   readonly #listing = new Map<string, Failure>();
   /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
-  readonly #unfit = new SharedMemory<Failure>(MOST_SHAPES);
+  readonly #unfit = new SharedMemory<Failure>(MAX_SHAPES);
   /** Shapes in words, by `specHash`. */
   readonly #shapes = new Map<string, string>();
   /** Registrations in which a refusal began to stand, or is over, and whose jobs have not been told. */
@@ -162,7 +163,7 @@ export class Backends {
    * that claims it tries it, and the next ones wait for what becomes of that.
    */
   claim(lane: LaneSpec, backends: readonly string[], runner: string): readonly string[] {
-    if (this.#shapes.size >= MOST_SHAPES) this.#shapes.clear();
+    if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
     this.#shapes.set(lane.specHash, shapeWords(lane.wish));
     return backends.filter((backend) => this.#breakers.claim(placeOf(lane, backend), runner));
   }

@@ -4,10 +4,10 @@
  * placed there, and for new ones only within its registration's claim. Pure.
  */
 import type { Instance, InstanceTags } from '../../providers/provider.ts';
-import { ulidTime } from '../clock.ts';
-import type { Claim } from '../config/model.ts';
-import { type GithubScope, parseScopePath } from '../github/scope.ts';
+import { ulidTime } from '../../time/clock.ts';
+import { type GithubScope, parseScopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Claim } from '../model/registration.ts';
 
 export type Belief =
   | { readonly kind: 'believed' }

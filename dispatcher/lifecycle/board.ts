@@ -2,8 +2,8 @@
  * The lanes that matter now, as last read from the ledger, and what planning made of them. Only lanes marked dirty are
  * read again, and only the pools that they belong to are planned again.
  */
-import type { LaneSpec } from '../admission/lane.ts';
-import { scopePath } from '../github/scope.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
+import { scopePath } from '../jobs/scope.ts';
 import type { LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { balanceOf, type LaneFacts, planPool } from './planner.ts';
 
@@ -23,7 +23,7 @@ interface Pool {
   lends: boolean;
 }
 
-export interface Hungry {
+export interface LaneNeed {
   readonly lane: LaneSpec;
   readonly need: number;
 }
@@ -61,12 +61,12 @@ export class Board {
   }
 
   /** The runner is busy, and no job names it yet. */
-  suppose({ name, laneKey, registration }: Supposable, nowMs: number): void {
+  assumeBusy({ name, laneKey, registration }: Supposable, nowMs: number): void {
     if (!this.#supposed.has(name)) this.#supposed.set(name, { laneKey, registration, untilMs: nowMs + SUPPOSED_MS });
   }
 
   /** Its job is known, or it has ended. */
-  unsuppose(runner: string): void {
+  clearAssumption(runner: string): void {
     this.#supposed.delete(runner);
   }
 
@@ -120,7 +120,7 @@ export class Board {
     return [...this.#needs.keys()];
   }
 
-  *hungry(registration: string): Generator<Hungry> {
+  *lanesInNeed(registration: string): Generator<LaneNeed> {
     for (const [key, need] of this.#needs.get(registration) ?? []) {
       const lane = this.#lanes.get(key);
       if (lane !== undefined) yield { lane: lane.counts.lane, need };

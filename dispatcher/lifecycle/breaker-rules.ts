@@ -5,9 +5,9 @@
  * it again, and the others wait for what becomes of it.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
-import type { Failure, FailureKind } from '../failure.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
+import type { Failure, FailureKind } from '../failures/failure.ts';
 import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
 
 /**
  * - `account`: the service refuses the whole backend (its account, its limits), or does not answer.

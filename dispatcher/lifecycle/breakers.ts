@@ -2,12 +2,13 @@
  * The breakers that are there: kept in the ledger, so that a restart neither forgets nor believes too much. One that was
  * written under other options or credentials is about something that does not exist any more, and goes.
  */
-import type { LaneSpec } from '../admission/lane.ts';
-import type { Clock } from '../clock.ts';
-import { type Failure, failureFields } from '../failure.ts';
+
+import type { Clock } from '../../time/clock.ts';
+import { type Failure, failureFields } from '../failures/failure.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
 import { afterFailure, isTripped, type Rule, type RuleName, ruleFor, type Subject, stands } from './breaker-rules.ts';
-import type { Log } from './ports.ts';
 
 /** One backend of one registration, and what a failure there was about. */
 export interface Place {

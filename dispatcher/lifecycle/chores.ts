@@ -1,8 +1,8 @@
 /** What is done once a minute: reads that failed are tried again, jobs expire, what nobody needs is deleted. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
+import { MINUTE } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
-import { MINUTE } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { Doubts } from './doubts.ts';

@@ -3,28 +3,28 @@
  * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
  */
 
-import { backoffMs } from '../backoff.ts';
-import { githubFailure } from '../failure.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
+import { githubFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
-import type { Floor } from './floor.ts';
 import { lineOfNamed } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 /** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
 const READS_A_MINUTE = 20;
 /** Between two doubts of one runner, or two readings of one job: at first, and after many. */
 const PAUSE_FIRST_MS = 15 * SECOND;
-const PAUSE_MOST_MS = 10 * MINUTE;
+const MAX_PAUSE_MS = 10 * MINUTE;
 /** Of one tenant: at a GitHub that does not answer, each read takes half a minute. */
 const AT_ONCE_EACH = 4;
 /** Of all together. */
 const AT_ONCE = 128;
 /** Of one tenant. */
-const MOST_WAITING = 500;
+const MAX_WAITING = 500;
 /** Of one tenant. */
-const MOST_REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 
 interface Task {
   readonly registration: string;
@@ -40,17 +40,17 @@ interface Line {
 }
 
 export class Doubts {
-  readonly #floor: Floor;
+  readonly #context: RunnerContext;
   /** In the order of their turns. */
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Set<Promise<void>>();
   /** By runner or job: when it may be asked about again. */
-  readonly #pauses = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MOST_REMEMBERED);
+  readonly #pauses = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MAX_REMEMBERED);
   /** GETs by registration in the present minute. */
   readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
 
-  constructor(floor: Floor) {
-    this.#floor = floor;
+  constructor(context: RunnerContext) {
+    this.#context = context;
   }
 
   /** The runner's registration asks about the jobs, in their order. What GitHub says reaches the runner by their settling. */
@@ -71,17 +71,17 @@ export class Doubts {
   }
 
   #take(about: string, task: Task): void {
-    const now = this.#floor.now();
+    const now = this.#context.now();
     const pause = this.#pauses.get(about);
     if (pause !== undefined && pause.untilMs > now) return;
-    const name = lineOfNamed(this.#floor.options.tenants, task.registration);
+    const name = lineOfNamed(this.#context.options.tenants, task.registration);
     const line = this.#lines.get(name) ?? { waiting: [], reading: 0 };
-    if (line.waiting.length >= MOST_WAITING || !this.#spend(task, now)) {
-      this.#floor.options.log.debug('doubt-postponed', { about, registration: task.registration });
+    if (line.waiting.length >= MAX_WAITING || !this.#spend(task, now)) {
+      this.#context.options.log.debug('doubt-postponed', { about, registration: task.registration });
       return;
     }
     const count = (pause?.count ?? 0) + 1;
-    const pauseMs = backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, count - 1);
+    const pauseMs = backoffMs(PAUSE_FIRST_MS, MAX_PAUSE_MS, count - 1);
     this.#pauses.set(name, about, { count, untilMs: now + pauseMs });
     line.waiting.push(task);
     this.#lines.set(name, line);
@@ -102,7 +102,7 @@ export class Doubts {
     for (let started = true; started; ) {
       started = false;
       for (const [name, line] of [...this.#lines]) {
-        if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
+        if (this.#reading.size >= AT_ONCE || !this.#context.working()) return;
         if (line.reading >= AT_ONCE_EACH) continue;
         const task = line.waiting.shift();
         if (task !== undefined || line.reading === 0) this.#lines.delete(name);
@@ -117,7 +117,7 @@ export class Doubts {
   #start(line: Line, task: Task): void {
     line.reading += 1;
     const reading = this.#read(task)
-      .catch((error: unknown) => this.#floor.options.log.error('doubt-broken', { jobs: task.keys, error }))
+      .catch((error: unknown) => this.#context.options.log.error('doubt-broken', { jobs: task.keys, error }))
       .finally(() => {
         line.reading -= 1;
         this.#reading.delete(reading);
@@ -127,7 +127,7 @@ export class Doubts {
   }
 
   async #read({ registration, keys, unconfirmed }: Task): Promise<void> {
-    const { states, options } = this.#floor;
+    const { states, options } = this.#context;
     const { ledger, tenants } = options;
     const tenant = tenants.get(registration);
     if (tenant === undefined) return;
@@ -142,11 +142,11 @@ export class Doubts {
         else if (unconfirmed) await ledger.settleJobs([madeUp(job)]);
       } catch (error) {
         if (!(error instanceof GithubError)) throw error;
-        states.failed('job-not-read', about, githubFailure(error, this.#floor.now()), { job: key });
+        states.failed('job-not-read', about, githubFailure(error, this.#context.now()), { job: key });
         break;
       }
     }
-    this.#floor.wake();
+    this.#context.wake();
   }
 }
 

@@ -5,8 +5,9 @@
  * their DELETE (terraform-aws-github-runner#5085, #5228). So a container that may be running a job is left to end by
  * itself; `mayStop` lists the only grounds on which it is stopped.
  */
+
+import { MINUTE, SECOND } from '../../time/units.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
 import { instanceIsOver, neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
 
 /** Two readings of "idle" count only when they are this far apart. */

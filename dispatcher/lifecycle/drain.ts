@@ -1,15 +1,15 @@
 /** One visit to a draining runner: does what drain-plan.ts says, on GitHub's side and on the provider's. */
 import { ProviderError } from '../../providers/provider.ts';
-import { backendSource, failureFields, githubFailure, providerFailure } from '../failure.ts';
+import { backendSource, failureFields, githubFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
-import { parseScopePath } from '../github/scope.ts';
+import { parseScopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { githubStep, instanceStep, nextVisitMs, restsOnSilence } from './drain-plan.ts';
-import { type Floor, tenantOf } from './floor.ts';
 import type { GithubView } from './github-view.ts';
 import { instanceIsOver, postpone } from './machine.ts';
 import { lookAtInstance, stepFailed } from './observe.ts';
 import type { Tenant } from './ports.ts';
+import { type RunnerContext, tenantOf } from './runner-context.ts';
 import type { Verifier } from './verify.ts';
 
 /** Steps within one visit, as long as each brings it further. */
@@ -19,7 +19,7 @@ const STEPS_A_VISIT = 6;
 const REMOVED_BY_GITHUB_MS = 5_000;
 
 export async function drainRunner(
-  floor: Floor,
+  context: RunnerContext,
   view: GithubView,
   verifier: Verifier,
   runner: RunnerRow,
@@ -27,9 +27,9 @@ export async function drainRunner(
   let current = runner;
   for (let round = 0; round < STEPS_A_VISIT && current.state === 'draining'; round += 1) {
     const before = current;
-    const afterGithub = await githubSide(floor, view, current);
+    const afterGithub = await githubSide(context, view, current);
     if (afterGithub === undefined || afterGithub.state !== 'draining') return;
-    const after = await instanceSide(floor, verifier, afterGithub);
+    const after = await instanceSide(context, verifier, afterGithub);
     if (after === undefined || after.state !== 'draining') return;
     current = after;
     const progressed =
@@ -38,40 +38,41 @@ export async function drainRunner(
       before.instanceState !== after.instanceState;
     if (!progressed) break;
   }
-  await floor.options.ledger.stepRunner(runner.name, (row) =>
-    row.state === 'draining' && row.nextCheckAtMs !== null && row.nextCheckAtMs <= floor.now()
-      ? postpone(row, floor.now(), nextVisitMs(row, floor.now()))
+  await context.options.ledger.stepRunner(runner.name, (row) =>
+    row.state === 'draining' && row.nextCheckAtMs !== null && row.nextCheckAtMs <= context.now()
+      ? postpone(row, context.now(), nextVisitMs(row, context.now()))
       : undefined,
   );
 }
 
-async function githubSide(floor: Floor, view: GithubView, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(floor, runner);
-  if (tenant === undefined || githubStep(runner, floor.now()) === 'none') return runner;
+async function githubSide(context: RunnerContext, view: GithubView, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(context, runner);
+  if (tenant === undefined || githubStep(runner, context.now()) === 'none') return runner;
   try {
     if (mayBeRemovedAlready(runner)) {
       const endedAtMs = Math.max(runner.stateSinceMs, runner.finishedAtMs ?? 0);
       // A listing that many of them share, and then no DELETE, which costs five times as much.
       const listed = await view.since(tenant, runner.scope, endedAtMs, 'drain');
       if (listed === undefined) return runner;
-      if (!listed.has(runner.name)) return await floor.tell(runner.name, { kind: 'github-missing' });
-      if (floor.now() - endedAtMs < REMOVED_BY_GITHUB_MS) return runner;
+      if (!listed.has(runner.name)) return await context.tell(runner.name, { kind: 'github-missing' });
+      if (context.now() - endedAtMs < REMOVED_BY_GITHUB_MS) return runner;
     }
     // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
     const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;
-    const read = mustRead ? await readRunner(floor, tenant, runner) : runner;
-    if (read === undefined || read.state !== 'draining' || githubStep(read, floor.now()) !== 'deregister') return read;
+    const read = mustRead ? await readRunner(context, tenant, runner) : runner;
+    if (read === undefined || read.state !== 'draining' || githubStep(read, context.now()) !== 'deregister')
+      return read;
     if (read.githubRunnerId === null) return read;
     const outcome = await tenant.github.deleteRunner(parseScopePath(read.scope), read.githubRunnerId);
-    return await floor.tell(read.name, outcome === 'busy' ? { kind: 'delete-refused' } : { kind: 'deregistered' });
+    return await context.tell(read.name, outcome === 'busy' ? { kind: 'delete-refused' } : { kind: 'deregistered' });
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
     const refused = error.kind === 'unauthorized' || error.kind === 'forbidden';
-    return await floor.tell(
+    return await context.tell(
       runner.name,
       refused
-        ? { kind: 'credentials-refused', failure: githubFailure(error, floor.now()) }
-        : stepFailed(githubFailure(error, floor.now()), error.retryAfterMs),
+        ? { kind: 'credentials-refused', failure: githubFailure(error, context.now()) }
+        : stepFailed(githubFailure(error, context.now()), error.retryAfterMs),
     );
   }
 }
@@ -84,70 +85,81 @@ function mayBeRemovedAlready(runner: RunnerRow): boolean {
   return runner.finishedAtMs !== null && instanceIsOver(runner) && !runner.forced;
 }
 
-async function readRunner(floor: Floor, tenant: Tenant, runner: RunnerRow): Promise<RunnerRow | undefined> {
+async function readRunner(context: RunnerContext, tenant: Tenant, runner: RunnerRow): Promise<RunnerRow | undefined> {
   const scope = parseScopePath(runner.scope);
   const found =
     runner.githubRunnerId === null
       ? await tenant.github.findRunner(scope, runner.name, 'drain')
       : await tenant.github.getRunner(scope, runner.githubRunnerId, 'drain');
-  if (found === undefined) return await floor.tell(runner.name, { kind: 'github-missing' });
+  if (found === undefined) return await context.tell(runner.name, { kind: 'github-missing' });
   const { id, status, busy } = found;
-  return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+  return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
 }
 
-async function instanceSide(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const planned = instanceStep(runner, floor.now());
+async function instanceSide(
+  context: RunnerContext,
+  verifier: Verifier,
+  runner: RunnerRow,
+): Promise<RunnerRow | undefined> {
+  const planned = instanceStep(runner, context.now());
   switch (planned) {
     case 'none':
       return runner;
     case 'inspect':
-      return await lookAtInstance(floor, runner);
+      return await lookAtInstance(context, runner);
     case 'stop':
-      return await stopInstance(floor, verifier, runner);
+      return await stopInstance(context, verifier, runner);
   }
 }
 
-async function stopInstance(floor: Floor, verifier: Verifier, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(floor, runner);
+async function stopInstance(
+  context: RunnerContext,
+  verifier: Verifier,
+  runner: RunnerRow,
+): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(context, runner);
   if (tenant === undefined || runner.backend === null) return runner;
   try {
     const provider = await tenant.provider(runner.backend);
-    if (restsOnSilence(runner, floor.now())) {
+    if (restsOnSilence(runner, context.now())) {
       const silent = await verifier.confirmSilence(runner);
-      const current = await floor.options.ledger.runner(runner.name);
+      const current = await context.options.ledger.runner(runner.name);
       if (!silent || current === undefined || current.state !== 'draining') return current;
-      if (instanceStep(current, floor.now()) !== 'stop') return current;
+      if (instanceStep(current, context.now()) !== 'stop') return current;
     }
     const ref = { name: runner.name, ...(runner.instanceId === null ? {} : { id: runner.instanceId }) };
-    const output = await lastOutput(floor, runner, () => provider.logs(ref));
-    if (output !== undefined) await floor.options.ledger.keepOutput(runner.name, output, floor.now());
+    const output = await lastOutput(context, runner, () => provider.logs(ref));
+    if (output !== undefined) await context.options.ledger.keepOutput(runner.name, output, context.now());
     // A job may have been bound to it while its output was read.
-    const current = await floor.options.ledger.runner(runner.name);
-    if (current?.state !== 'draining' || instanceStep(current, floor.now()) !== 'stop') return current;
+    const current = await context.options.ledger.runner(runner.name);
+    if (current?.state !== 'draining' || instanceStep(current, context.now()) !== 'stop') return current;
     await provider.stop(ref);
-    return await floor.tell(runner.name, { kind: 'stop-sent' });
+    return await context.tell(runner.name, { kind: 'stop-sent' });
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
     const source = backendSource(runner.registration, runner.backend);
-    return await floor.tell(runner.name, stepFailed(providerFailure(error, source, floor.now()), error.retryAfterMs));
+    return await context.tell(
+      runner.name,
+      stepFailed(providerFailure(error, source, context.now()), error.retryAfterMs),
+    );
   }
 }
 
 /** Output that cannot be read holds up the stop a few times, then no longer: a leak is worse than a lost log. */
 async function lastOutput(
-  floor: Floor,
+  context: RunnerContext,
   runner: RunnerRow,
   read: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  const kept = await floor.options.ledger.output(runner.name);
+  const kept = await context.options.ledger.output(runner.name);
   if (kept !== undefined && instanceIsOver(runner) && runner.stopSentAtMs !== null) return undefined;
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof ProviderError) || runner.attempts < 3) throw error;
     const source = backendSource(runner.registration, runner.backend ?? 'none');
-    const told = failureFields(providerFailure(error, source, floor.now()));
-    floor.options.log.warn('output-lost', { runner: runner.name, ...told });
+    const told = failureFields(providerFailure(error, source, context.now()));
+    context.options.log.warn('output-lost', { runner: runner.name, ...told });
     return undefined;
   }
 }

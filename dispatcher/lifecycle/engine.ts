@@ -1,14 +1,14 @@
 /** The engine: reconciles the ledger's facts with runners, and takes runners down. Holds no truth of its own. */
-import { defectFailure } from '../failure.ts';
+
+import { SECOND } from '../../time/units.ts';
+import { defectFailure } from '../failures/failure.ts';
 import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
-import { SECOND } from '../time-units.ts';
 import { backendHashes } from './backend-hashes.ts';
 import { type BackendStatus, Backends, type Closure } from './backends.ts';
 import { Board } from './board.ts';
 import { Chores } from './chores.ts';
 import { Doubts } from './doubts.ts';
-import { createFloor, type Floor } from './floor.ts';
 import { Ghosts } from './ghosts.ts';
 import { GithubView } from './github-view.ts';
 import { HeldJobsLoop, MAX_HELD } from './held-jobs-loop.ts';
@@ -23,6 +23,7 @@ import type { EngineOptions } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
+import { createRunnerContext, type RunnerContext } from './runner-context.ts';
 import { type Settler, settleJobs } from './settle.ts';
 import { drainSurplus, nextSurplusMs } from './surplus.ts';
 import { SweepLoop } from './sweep-loop.ts';
@@ -31,7 +32,7 @@ import { type SweepTrouble, SweepTroubles } from './sweep-troubles.ts';
 import { Verifier } from './verify.ts';
 import { VisitLoop } from './visit-loop.ts';
 
-export type { EngineOptions, LifecycleMetrics, Log, Tenant } from './ports.ts';
+export type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 
 export interface Engine {
   /** Recovers what an earlier incarnation left, then works until `stop`. */
@@ -74,7 +75,7 @@ class LoopingEngine implements Engine {
   readonly #options: EngineOptions;
   #state: 'new' | 'working' | 'stopped' = 'new';
   readonly #gate: LedgerGate;
-  readonly #floor: Floor;
+  readonly #context: RunnerContext;
   readonly #pulse: Pulse;
   readonly #board: Board;
   readonly #backends: Backends;
@@ -97,13 +98,13 @@ class LoopingEngine implements Engine {
     const { clock, dispatcherId, incarnation, ledger, log, random, tenants } = options;
     this.#options = options;
     this.#gate = new LedgerGate({ ledger, clock, log });
-    this.#floor = createFloor(options, {
+    this.#context = createRunnerContext(options, {
       working: () => this.#state === 'working' && !this.#gate.isClosed,
       laneChanged: (laneKey) => {
         this.#board.mark(laneKey);
         this.#launches.unblock(laneKey);
       },
-      unnamed: (runner, is) => this.#unnamed(runner, is),
+      unboundBusy: (runner, is) => this.#unboundBusy(runner, is),
       doubted: (runner, jobKeys) => this.#doubts.ask(runner, jobKeys),
       wake: () => this.wake(),
       ledgerFailed: (error) => this.#gate.closedBy(error),
@@ -112,7 +113,7 @@ class LoopingEngine implements Engine {
     const registrations = new Map<string, ReadonlyMap<string, string>>();
     for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
 
-    const floor = this.#floor;
+    const context = this.#context;
     const board = new Board(ledger);
     const others = new OtherDispatchers(ledger, incarnation, clock, log);
     const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
@@ -120,10 +121,10 @@ class LoopingEngine implements Engine {
     const holds = new Holds(clock);
     const launchPlaces = new LaunchPlaces(tenants, options.maxLaunches, () => clock.now());
     const permits = new Permits(options, launchPlaces, board, backends, holds);
-    const view = new GithubView(floor);
+    const view = new GithubView(context);
     const instances = new InstanceView(dispatcherId, () => clock.now());
-    const verifier = new Verifier(floor);
-    const doubts = new Doubts(floor);
+    const verifier = new Verifier(context);
+    const doubts = new Doubts(context);
     const schedule = new SweepSchedule(tenants.keys(), clock, random);
     const troubles = new SweepTroubles(clock, log);
     this.#board = board;
@@ -134,21 +135,21 @@ class LoopingEngine implements Engine {
     this.#doubts = doubts;
     this.#schedule = schedule;
     this.#troubles = troubles;
-    this.#refusals = new Refusals(floor, board, backends);
-    this.#settler = { floor, backends, verifier, doubts, ghosts };
+    this.#refusals = new Refusals(context, board, backends);
+    this.#settler = { context, backends, verifier, doubts, ghosts };
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier });
     this.#launches = new LaunchLoop({
       ...options,
-      ...{ floor, board, permits, places: launchPlaces, backends, holds, verifier },
+      ...{ context, board, permits, places: launchPlaces, backends, holds, verifier },
     });
-    this.#visits = new VisitLoop({ clock, log, ledger, tenants, floor, view, verifier, backends, ghosts });
+    this.#visits = new VisitLoop({ clock, log, ledger, tenants, context, view, verifier, backends, ghosts });
     this.#sweeps = new SweepLoop({
-      ...{ clock, tenants, floor, board, backends, instances },
+      ...{ clock, tenants, context, board, backends, instances },
       ...{ view, others, schedule, troubles },
     });
     this.#chores = new Chores({ clock, ledger, board, backends, doubts, holds, sweeps: schedule, verifier });
     this.#reasons = new Reasons({
-      floor,
+      context,
       board,
       permits,
       blockedBy: (laneKey) => this.#launches.blockedBy(laneKey),
@@ -195,7 +196,7 @@ class LoopingEngine implements Engine {
   }
 
   async forget(runner: string): Promise<RunnerRow | undefined> {
-    const after = await this.#floor.tell(runner, { kind: 'forget' });
+    const after = await this.#context.tell(runner, { kind: 'forget' });
     await this.#options.ledger.persist();
     this.#backends.released(runner);
     this.wake();
@@ -260,12 +261,12 @@ class LoopingEngine implements Engine {
     await this.#board.refresh(clock.now());
     for (const name of this.#board.registrationsInNeed()) this.#schedule.isActive(name);
     await this.#launches.run();
-    const surplus = { floor: this.#floor, ledger, board: this.#board, backends: this.#backends };
+    const surplus = { context: this.#context, ledger, board: this.#board, backends: this.#backends };
     await drainSurplus(surplus);
     await this.#visits.run();
     this.#sweeps.run();
     await this.#chores.run();
-    this.#floor.states.well('cycle-failed', {});
+    this.#context.states.well('cycle-failed', {});
     const due = [
       await this.#visits.nextMs(),
       this.#holds.nextReleaseMs(),
@@ -283,17 +284,17 @@ class LoopingEngine implements Engine {
   #passFailed(error: unknown): number | undefined {
     if (!this.#gate.closedBy(error)) {
       const failure = defectFailure(error, this.#options.clock.now());
-      this.#floor.states.failed('cycle-failed', {}, failure, { error });
+      this.#context.states.failed('cycle-failed', {}, failure, { error });
     }
     return this.#gate.retryAtMs;
   }
 
-  #unnamed(runner: RunnerRow, is: boolean): void {
+  #unboundBusy(runner: RunnerRow, is: boolean): void {
     if (!is) {
-      this.#board.unsuppose(runner.name);
+      this.#board.clearAssumption(runner.name);
       return;
     }
-    this.#board.suppose(runner, this.#options.clock.now());
+    this.#board.assumeBusy(runner, this.#options.clock.now());
     if (runner.forJobKey !== null) this.#verifier.ask(runner.forJobKey, runner.registration);
   }
 

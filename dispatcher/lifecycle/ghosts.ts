@@ -2,7 +2,7 @@
  * Runners that GitHub shows online and gives no job, of one image over several lanes: a runner version that GitHub
  * refuses looks like this from outside. A lane alone proves nothing about its image: its job may be held back.
  */
-import { ownFailure } from '../failure.ts';
+import { ownFailure } from '../failures/failure.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import { SharedMemory } from './shared-memory.ts';
@@ -10,12 +10,12 @@ import { SharedMemory } from './shared-memory.ts';
 /** Lanes, each with a runner that idled beside a waiting job, before their image and shape are taken for the cause. */
 const ENOUGH_LANES = 3;
 /** Of one registration. */
-const MOST_REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 
 export class Ghosts {
   readonly #backends: Pick<Backends, 'failed' | 'gaveWork'>;
   /** Lanes whose runners idled since one of the image was last given work, by registration, backend, image and shape. */
-  readonly #lanes = new SharedMemory<Set<string>>(MOST_REMEMBERED);
+  readonly #lanes = new SharedMemory<Set<string>>(MAX_REMEMBERED);
 
   constructor(backends: Pick<Backends, 'failed' | 'gaveWork'>) {
     this.#backends = backends;

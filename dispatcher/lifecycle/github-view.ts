@@ -1,9 +1,9 @@
 /** GitHub's runners as last listed, one listing shared by all runners of a scope: looking at 100 costs one call. */
 import { type CallPurpose, GithubError, type GithubRunner } from '../github/github.ts';
-import { parseScopePath } from '../github/scope.ts';
+import { parseScopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
-import type { Floor } from './floor.ts';
 import type { Tenant } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 
 /** Between two listings of one scope that are asked for because runners have ended. */
 const LISTING_PAUSE_MS = 2_000;
@@ -15,11 +15,11 @@ interface Listing {
 }
 
 export class GithubView {
-  readonly #floor: Pick<Floor, 'now'>;
+  readonly #context: Pick<RunnerContext, 'now'>;
   readonly #listings = new Map<string, Listing>();
 
-  constructor(floor: Pick<Floor, 'now'>) {
-    this.#floor = floor;
+  constructor(context: Pick<RunnerContext, 'now'>) {
+    this.#context = context;
   }
 
   /** The runner as a listing not older than `maxAgeMs` shows it; undefined when it is not in it. Rejects with GithubError. */
@@ -40,7 +40,7 @@ export class GithubView {
     sinceMs: number,
     purpose: CallPurpose,
   ): Promise<ReadonlyMap<string, GithubRunner> | undefined> {
-    const now = this.#floor.now();
+    const now = this.#context.now();
     const listedMs = this.#listings.get(`${tenant.registration.name}/${scope}`)?.atMs ?? Number.NEGATIVE_INFINITY;
     if (listedMs < sinceMs && now - listedMs < LISTING_PAUSE_MS) return undefined;
     return await this.list(tenant, scope, Math.max(0, now - sinceMs), purpose);
@@ -53,7 +53,7 @@ export class GithubView {
     purpose: CallPurpose,
   ): Promise<ReadonlyMap<string, GithubRunner>> {
     const key = `${tenant.registration.name}/${scope}`;
-    const now = this.#floor.now();
+    const now = this.#context.now();
     const known = this.#listings.get(key);
     if (known !== undefined && now - known.atMs <= maxAgeMs) return await known.runners;
     const runners = tenant.github

@@ -1,7 +1,7 @@
 /** Held jobs whose time has come: one of each run asks for a runner again, or GitHub is asked for them again. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { SECOND } from '../time-units.ts';
 import type { Board } from './board.ts';
 import type { Verifier } from './verify.ts';
 

@@ -2,16 +2,17 @@
  * While GitHub refuses to register runners, none is registered: for the lane, the scope, the owner or the registration
  * that the refusal is about, and for no other. When the wait is over one launch tries, and the others follow it.
  */
-import type { LaneSpec } from '../admission/lane.ts';
-import { backoffMs } from '../backoff.ts';
-import type { Clock } from '../clock.ts';
-import { type Failure, failureWords, githubFailure } from '../failure.ts';
+
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
+import { type Failure, failureWords, githubFailure } from '../failures/failure.ts';
 import type { GithubError } from '../github/github.ts';
-import { type GithubScope, scopePath } from '../github/scope.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
+import { type GithubScope, scopePath } from '../jobs/scope.ts';
 
 const OUTAGE_FIRST_MS = SECOND;
-const OUTAGE_MOST_MS = MINUTE;
+const MAX_OUTAGE_MS = MINUTE;
 const RATE_LIMITED_MS = MINUTE;
 /** What only a person mends: asked again soon once, as it may have been a slip of GitHub's, and then rarely. */
 const REFUSED_FIRST_MS = MINUTE;
@@ -160,7 +161,7 @@ function isOn(hold: Hold, nowMs: number): boolean {
 function pauseOf(cause: Cause, error: GithubError, tries: number): number {
   switch (cause) {
     case 'outage':
-      return backoffMs(OUTAGE_FIRST_MS, OUTAGE_MOST_MS, tries - 1);
+      return backoffMs(OUTAGE_FIRST_MS, MAX_OUTAGE_MS, tries - 1);
     case 'limit':
       return error.retryAfterMs ?? RATE_LIMITED_MS;
     case 'refusal':

@@ -1,10 +1,11 @@
 /** Why one job waits although nothing keeps its lane from launching. Pure. */
-import { failureWords } from '../failure.ts';
+
+import { MINUTE } from '../../time/units.ts';
+import { failureWords } from '../failures/failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { MINUTE } from '../time-units.ts';
 import { time } from './holds.ts';
 
-const LONGEST_LINE = 200;
+const MAX_LINE_LENGTH = 200;
 
 /** `runners`: those of the lane without a known job, from `creating` to `busy`. */
 export function supplyReason(runners: readonly RunnerRow[], nowMs: number): string {
@@ -64,7 +65,9 @@ function lastLines(output: string | undefined): string {
     .map((text) => text.trim())
     .filter((text) => text !== '')
     .slice(-2);
-  return lines.map((line) => `"${line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line}"`).join(', ');
+  return lines
+    .map((line) => `"${line.length > MAX_LINE_LENGTH ? `${line.slice(0, MAX_LINE_LENGTH)}…` : line}"`)
+    .join(', ');
 }
 
 function lasting(ms: number): string {

@@ -1,26 +1,26 @@
 /** Gives runners to the lanes that need them, as far as caps, backends and GitHub allow. */
-import { ulid } from '../clock.ts';
-import { defectFailure } from '../failure.ts';
-import { scopePath } from '../github/scope.ts';
+import { ulid } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
+import { defectFailure } from '../failures/failure.ts';
+import { scopePath } from '../jobs/scope.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
-import { SECOND } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { Floor } from './floor.ts';
 import type { Holds } from './holds.ts';
-import { type Launch, LONGEST_LIFE_MS, launchRunner } from './launch.ts';
+import { type Launch, launchRunner, MAX_LIFE_MS } from './launch.ts';
 import type { LaunchPlaces } from './launch-places.ts';
 import { CREATING_MS } from './machine.ts';
 import { NextJobs } from './next-jobs.ts';
 import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
+import type { RunnerContext } from './runner-context.ts';
 import type { Verifier } from './verify.ts';
 
 export interface LaunchLoopOptions
   extends Pick<EngineOptions, 'clock' | 'dispatcherId' | 'incarnation' | 'log' | 'random' | 'tenants'> {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly ledger: Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
   readonly board: Board;
   readonly permits: Permits;
@@ -76,11 +76,11 @@ export class LaunchLoop {
 
   /** Launches until no lane may have a further runner. Resolves without waiting for the launches themselves. */
   async run(): Promise<void> {
-    const { board, clock, floor, permits } = this.#options;
-    while (floor.working()) {
+    const { board, clock, context, permits } = this.#options;
+    while (context.working()) {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of this.#blocked) if (untilMs <= now) this.#blocked.delete(laneKey);
-      const granted = await floor.counting.hold(async () => {
+      const granted = await context.counting.hold(async () => {
         const grants = await permits.grant(new Set(this.#blocked.keys()));
         await this.#use(grants);
         return grants.length;
@@ -95,11 +95,11 @@ export class LaunchLoop {
    * are written together; each launch begins when its row has been.
    */
   async #use(permits: readonly Permit[]): Promise<void> {
-    const { backends, floor, ledger } = this.#options;
+    const { backends, context, ledger } = this.#options;
     const jobs = new NextJobs(ledger, permits);
     const planned: Planned[] = [];
     for (const permit of permits) {
-      if (!floor.working()) break;
+      if (!context.working()) break;
       const plan = await this.#plan(permit, jobs, planned);
       if (plan !== undefined) planned.push(plan);
     }
@@ -164,11 +164,11 @@ export class LaunchLoop {
 
   /** Never rejects. */
   async #launch(tenant: Tenant, launch: Launch): Promise<void> {
-    const { backends, floor, holds, log, places } = this.#options;
+    const { backends, context, holds, log, places } = this.#options;
     try {
-      await launchRunner(floor, tenant, backends, holds, launch);
+      await launchRunner(context, tenant, backends, holds, launch);
     } catch (error) {
-      if (!floor.ledgerFailed(error)) {
+      if (!context.ledgerFailed(error)) {
         log.error('launch-broken', { runner: launch.runner, error });
         await this.#abandon(launch.runner, error);
       }
@@ -176,18 +176,18 @@ export class LaunchLoop {
       this.#launches.delete(launch.runner);
       places.left(launch.runner);
       await this.#releaseUnstarted(launch.runner);
-      floor.laneChanged(launch.lane.key);
-      floor.wake();
+      context.laneChanged(launch.lane.key);
+      context.wake();
     }
   }
 
   /** Nothing is known of what it left behind. Where not even that can be written down, its deadline takes it up. */
   async #abandon(name: string, cause: unknown): Promise<void> {
-    const { clock, floor, log } = this.#options;
+    const { clock, context, log } = this.#options;
     try {
-      await floor.tell(name, { kind: 'launch-abandoned', failure: defectFailure(cause, clock.now()) });
+      await context.tell(name, { kind: 'launch-abandoned', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
-      if (!floor.ledgerFailed(error)) log.error('launch-not-recorded', { runner: name, error });
+      if (!context.ledgerFailed(error)) log.error('launch-not-recorded', { runner: name, error });
     }
   }
 
@@ -226,7 +226,7 @@ function rowOf({ backends, createdAtMs, lane, runner }: Launch, incarnation: str
     nextCheckAtMs: createdAtMs + CREATING_MS,
     incarnation,
     backend: backends[0] ?? null,
-    instanceDeadlineAtMs: createdAtMs + LONGEST_LIFE_MS,
+    instanceDeadlineAtMs: createdAtMs + MAX_LIFE_MS,
     forJobKey,
   });
 }

@@ -1,5 +1,5 @@
 /** How many launches are under way: what does not answer keeps the launches of its own tenant alone waiting. */
-import { SECOND } from '../time-units.ts';
+import { SECOND } from '../../time/units.ts';
 import { lineOfNamed, type Tenant } from './ports.ts';
 
 /**

@@ -10,16 +10,16 @@ import {
   type Shape,
   type ShapeWish,
 } from '../../providers/provider.ts';
-import type { LaneSpec } from '../admission/lane.ts';
-import { backoffMs } from '../backoff.ts';
-import { jitter, sleep } from '../clock.ts';
-import { backendSource, type Failure, githubFailure, ownFailure, providerFailure } from '../failure.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { jitter, sleep } from '../../time/clock.ts';
+import { backendSource, type Failure, githubFailure, ownFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError, type JitRunner } from '../github/github.ts';
-import { scopePath } from '../github/scope.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
+import { scopePath } from '../jobs/scope.ts';
 import type { Backends } from './backends.ts';
-import type { Floor } from './floor.ts';
 import type { Holds } from './holds.ts';
 import type { Tenant } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 
 export interface Launch {
   readonly runner: string;
@@ -30,21 +30,21 @@ export interface Launch {
 }
 
 /** The life of an instance without a limit of its own: GitHub's own limit for a job (5 days), and an hour around it. */
-export const LONGEST_LIFE_MS = (5 * 24 + 1) * 3_600_000;
+export const MAX_LIFE_MS = (5 * 24 + 1) * 3_600_000;
 const TRANSIENT_TRIES = 5;
 const TRANSIENT_FIRST_MS = 1000;
-const TRANSIENT_MOST_MS = 60_000;
+const MAX_TRANSIENT_MS = 60_000;
 
 export async function launchRunner(
-  floor: Floor,
+  context: RunnerContext,
   tenant: Tenant,
   backends: Backends,
   holds: Holds,
   launch: Launch,
 ): Promise<void> {
-  const { options } = floor;
-  const startedAtMs = floor.now();
-  const jit = await createJit(floor, tenant, holds, launch);
+  const { options } = context;
+  const startedAtMs = context.now();
+  const jit = await createJit(context, tenant, holds, launch);
   if (jit === undefined) return;
 
   const refusals: Failure[] = [];
@@ -56,7 +56,7 @@ export async function launchRunner(
       refusals.push(failure);
       options.metrics.launchFailed(registration, backend, failure.kind);
       await backends.failed(launched, failure, retryAfterMs);
-      await floor.tell(launch.runner, { kind: 'backend-refused', backend, failure });
+      await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
 
     backends.entered(registration, backend);
@@ -64,54 +64,54 @@ export async function launchRunner(
       const ready = await prepare(tenant, backend, launch.lane.wish);
       if (ready instanceof ProviderError) {
         // Nothing was called: another backend may have the runner.
-        await refused(providerFailure(ready, source, floor.now()), ready.retryAfterMs);
+        await refused(providerFailure(ready, source, context.now()), ready.retryAfterMs);
         continue;
       }
       const { provider, fit } = ready;
       if (!fit.fits) {
-        await refused(ownFailure('unfit', fit.reason, floor.now(), source));
+        await refused(ownFailure('unfit', fit.reason, context.now(), source));
         continue;
       }
-      const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? LONGEST_LIFE_MS;
-      const deadlineAtMs = floor.now() + lifeMs;
-      const turn = await takePlace(floor, tenant, launch, backend, jit.runnerId, deadlineAtMs);
+      const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
+      const deadlineAtMs = context.now() + lifeMs;
+      const turn = await takePlace(context, tenant, launch, backend, jit.runnerId, deadlineAtMs);
       if (turn === 'over') return;
       if (turn === 'full') {
-        refusals.push(ownFailure('no-place', 'it is at its cap of runners', floor.now(), source));
+        refusals.push(ownFailure('no-place', 'it is at its cap of runners', context.now(), source));
         continue;
       }
 
       // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
-      const outcome = await tryBackend(floor, provider, launch, backend, fit.shape, jit, deadlineAtMs, nameIsNew);
+      const outcome = await tryBackend(context, provider, launch, backend, fit.shape, jit, deadlineAtMs, nameIsNew);
       switch (outcome.kind) {
         case 'over':
           return;
         case 'accepted':
-          await floor.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
-          options.metrics.launched(registration, backend, floor.now() - startedAtMs);
+          await context.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
+          options.metrics.launched(registration, backend, context.now() - startedAtMs);
           await backends.accepted(launched);
-          floor.states.well('launch-retry', { backend: source });
+          context.states.well('launch-retry', { backend: source });
           return;
         case 'refused':
-          await refused(providerFailure(outcome.error, source, floor.now()), outcome.error.retryAfterMs);
+          await refused(providerFailure(outcome.error, source, context.now()), outcome.error.retryAfterMs);
           continue;
         case 'uncertain': {
-          const failure = providerFailure(outcome.error, source, floor.now());
+          const failure = providerFailure(outcome.error, source, context.now());
           options.metrics.launchFailed(registration, backend, failure.kind);
           await backends.failed(launched, failure, outcome.error.retryAfterMs);
-          await floor.tell(launch.runner, { kind: 'launch-abandoned', failure });
+          await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
         }
       }
     } finally {
       backends.left(registration, backend);
-      floor.wake();
+      context.wake();
     }
   }
-  await floor.tell(launch.runner, {
+  await context.tell(launch.runner, {
     kind: 'launch-refused',
-    failure: refusals.at(-1) ?? ownFailure('no-place', 'no backend had room', floor.now()),
+    failure: refusals.at(-1) ?? ownFailure('no-place', 'no backend had room', context.now()),
   });
 }
 
@@ -135,23 +135,23 @@ async function prepare(
  * one may have filled up meanwhile.
  */
 async function takePlace(
-  floor: Floor,
+  context: RunnerContext,
   tenant: Tenant,
   launch: Launch,
   backend: string,
   runnerId: number,
   instanceDeadlineAtMs: number,
 ): Promise<'taken' | 'full' | 'over'> {
-  const { ledger } = floor.options;
+  const { ledger } = context.options;
   const { registration } = tenant;
-  return await floor.counting.hold(async () => {
+  return await context.counting.hold(async () => {
     if (backend !== launch.backends[0]) {
       const counts = await ledger.liveCounts();
       const live = counts.find((count) => count.registration === registration.name && count.backend === backend);
       const cap = registration.backends.find(({ name }) => name === backend)?.maxRunners ?? 0;
       if ((live?.count ?? 0) >= cap) return 'full';
     }
-    const row = await floor.tell(launch.runner, { kind: 'calling', backend, runnerId, instanceDeadlineAtMs });
+    const row = await context.tell(launch.runner, { kind: 'calling', backend, runnerId, instanceDeadlineAtMs });
     return row?.state === 'creating' ? 'taken' : 'over';
   });
 }
@@ -164,7 +164,7 @@ type Outcome =
   | { readonly kind: 'over' };
 
 async function tryBackend(
-  floor: Floor,
+  context: RunnerContext,
   provider: Provider,
   launch: Launch,
   backend: string,
@@ -173,7 +173,7 @@ async function tryBackend(
   deadlineAtMs: number,
   nameIsNew: boolean,
 ): Promise<Outcome> {
-  const { clock, random, dispatcherId, incarnation, ledger, tenants } = floor.options;
+  const { clock, random, dispatcherId, incarnation, ledger, tenants } = context.options;
   const request = {
     name: launch.runner,
     shape,
@@ -208,18 +208,23 @@ async function tryBackend(
       doubt = error;
       const source = backendSource(launch.lane.registration, backend);
       const failure = providerFailure(error, source, clock.now());
-      floor.states.failed('launch-retry', { backend: source }, failure, { runner: launch.runner });
+      context.states.failed('launch-retry', { backend: source }, failure, { runner: launch.runner });
       // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
       const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
-      if (last || !floor.working()) return { kind: 'uncertain', error };
-      await sleep(clock, jitter(backoffMs(TRANSIENT_FIRST_MS, TRANSIENT_MOST_MS, attempt - 1), random));
+      if (last || !context.working()) return { kind: 'uncertain', error };
+      await sleep(clock, jitter(backoffMs(TRANSIENT_FIRST_MS, MAX_TRANSIENT_MS, attempt - 1), random));
       const row = await ledger.runner(launch.runner);
       if (row?.state !== 'creating') return { kind: 'over' };
     }
   }
 }
 
-async function createJit(floor: Floor, tenant: Tenant, holds: Holds, launch: Launch): Promise<JitRunner | undefined> {
+async function createJit(
+  context: RunnerContext,
+  tenant: Tenant,
+  holds: Holds,
+  launch: Launch,
+): Promise<JitRunner | undefined> {
   const { lane } = launch;
   const end = holds.begin(lane);
   try {
@@ -233,12 +238,12 @@ async function createJit(floor: Floor, tenant: Tenant, holds: Holds, launch: Lau
     return jit;
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
-    floor.options.metrics.launchFailed(lane.registration, 'github', error.kind);
+    context.options.metrics.launchFailed(lane.registration, 'github', error.kind);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
     if (error.kind !== 'conflict') holds.refused(lane, error);
-    await floor.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, floor.now()) });
+    await context.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, context.now()) });
     const nothingRegistered = error.kind !== 'conflict' && error.kind !== 'transient';
-    if (nothingRegistered) await floor.tell(launch.runner, { kind: 'deregistered' });
+    if (nothingRegistered) await context.tell(launch.runner, { kind: 'deregistered' });
     return undefined;
   } finally {
     end();

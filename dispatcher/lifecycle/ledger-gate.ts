@@ -2,10 +2,10 @@
  * While nothing can be written down, nothing is done: a step that leaves no trace would be taken again at once, and a
  * full disk would become a storm of calls to GitHub and the services. What runs goes on by itself meanwhile.
  */
-import type { Clock } from '../clock.ts';
-import { type Failure, ledgerFailure } from '../failure.ts';
+import type { Clock } from '../../time/clock.ts';
+import { type Failure, ledgerFailure } from '../failures/failure.ts';
 import { type Ledger, LedgerError } from '../ledger/ledger.ts';
-import type { Log } from './ports.ts';
+import type { Log } from '../log.ts';
 
 /** Between two tries to write. Each may cost every runner one call to its service, whose outcome is then lost. */
 const PAUSE_MS = 10_000;

@@ -3,10 +3,10 @@
  * Events are facts and always have an answer; the tests walk every (state, event) pair.
  */
 
-import { backoffMs } from '../backoff.ts';
-import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../failure.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
+import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../failures/failure.ts';
 import type { RunnerPatch, RunnerRow, RunnerState, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
 
 export type RunnerEvent =
   /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
@@ -107,7 +107,7 @@ const LOOK_AGAIN_MS: Readonly<Record<Exclude<RunnerState, 'gone'>, number>> = {
   draining: 0,
 };
 const BACKOFF_FIRST_MS = 2 * SECOND;
-const BACKOFF_MOST_MS = 5 * MINUTE;
+const MAX_BACKOFF_MS = 5 * MINUTE;
 
 /** Looks again later, when a visit brought nothing new. */
 export function postpone(runner: RunnerRow, nowMs: number, delayMs: number): RunnerStep | undefined {
@@ -897,7 +897,7 @@ function retryLater(
   retryAfterMs: number | undefined,
   failure: Failure | null = null,
 ): Answer {
-  const backoff = backoffMs(BACKOFF_FIRST_MS, BACKOFF_MOST_MS, runner.attempts);
+  const backoff = backoffMs(BACKOFF_FIRST_MS, MAX_BACKOFF_MS, runner.attempts);
   return {
     kind: 'step',
     step: {

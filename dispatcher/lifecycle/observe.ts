@@ -1,6 +1,7 @@
 /** One look at a runner that is not draining: at its instance, at GitHub, at the clock. What is seen becomes events. */
 
 import { type Instance, type InstanceReason, ProviderError } from '../../providers/provider.ts';
+import { SECOND } from '../../time/units.ts';
 import { absenceWords } from '../config/absent.ts';
 import {
   backendSource,
@@ -9,16 +10,15 @@ import {
   instanceFailure,
   ownFailure,
   providerFailure,
-} from '../failure.ts';
+} from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
-import { parseScopePath } from '../github/scope.ts';
+import { parseScopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
-import { SECOND } from '../time-units.ts';
 import type { Backends } from './backends.ts';
-import { absenceOf, type Floor, tenantOf } from './floor.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import { postpone, type RunnerEvent } from './machine.ts';
+import { absenceOf, type RunnerContext, tenantOf } from './runner-context.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
@@ -29,7 +29,7 @@ const RECOVERY_LOOK_MS = 10 * SECOND;
 const IDLE_SLACK_MS = 60 * SECOND;
 
 export interface Observers {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly view: GithubView;
   readonly verifier: Verifier;
   readonly backends: Backends;
@@ -37,30 +37,30 @@ export interface Observers {
 }
 
 export async function observeRunner(observers: Observers, runner: RunnerRow): Promise<void> {
-  const { floor } = observers;
-  const seen = runner.state === 'creating' ? await lookAtLaunch(floor, runner) : await lookAround(observers, runner);
+  const { context } = observers;
+  const seen = runner.state === 'creating' ? await lookAtLaunch(context, runner) : await lookAround(observers, runner);
   const late = seen !== undefined && seen.state === runner.state && seen.deadlineAtMs !== null;
-  const overdue = late && floor.now() >= (seen.deadlineAtMs ?? 0);
-  const after = overdue ? await floor.tell(runner.name, { kind: 'deadline' }) : seen;
+  const overdue = late && context.now() >= (seen.deadlineAtMs ?? 0);
+  const after = overdue ? await context.tell(runner.name, { kind: 'deadline' }) : seen;
   if (after === undefined) return;
   if (overdue && after.state === 'draining') await learnFromEnd(observers, seen, after);
   await countStart(observers, runner, after);
-  if (after.state === 'draining' || after.nextCheckAtMs === null || after.nextCheckAtMs > floor.now()) return;
-  await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), 5 * SECOND));
+  if (after.state === 'draining' || after.nextCheckAtMs === null || after.nextCheckAtMs > context.now()) return;
+  await context.options.ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), 5 * SECOND));
 }
 
 /** What the end of a runner's time says about jobs. */
 async function learnFromEnd(
-  { floor, ghosts, verifier }: Observers,
+  { context, ghosts, verifier }: Observers,
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(floor, after.jobKey, after);
+  if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(context, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
-  const { ledger, log } = floor.options;
-  const { held, passed } = await ledger.passOver(before, before.onlineAtMs, floor.now());
-  floor.laneChanged(before.laneKey);
-  if (passed > 0) await ghosts.idled(before, floor.now());
+  const { ledger, log } = context.options;
+  const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now());
+  context.laneChanged(before.laneKey);
+  if (passed > 0) await ghosts.idled(before, context.now());
   for (const key of held) {
     log.info('job-held', { job: key, runner: before.name, registration: before.registration });
     verifier.ask(key, before.registration);
@@ -74,7 +74,7 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
 }
 
 /** A container that never came online counts against its backend, image and shape; one that did clears the count. */
-async function countStart({ floor, backends }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
+async function countStart({ context, backends }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting') return;
   const { name, registration, backend, specHash } = after;
   if (backend === null) return;
@@ -82,45 +82,45 @@ async function countStart({ floor, backends }: Observers, before: RunnerRow, aft
   if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(launched);
   if (after.state !== 'draining') return;
   if (after.failure !== null && after.instanceId !== null) {
-    floor.options.metrics.launchFailed(registration, backend, after.failure.kind);
+    context.options.metrics.launchFailed(registration, backend, after.failure.kind);
     await backends.failed(launched, after.failure);
   }
   backends.released(name);
 }
 
 /** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
-async function lookAtLaunch(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  if (runner.incarnation === floor.options.incarnation) return runner;
+async function lookAtLaunch(context: RunnerContext, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  if (runner.incarnation === context.options.incarnation) return runner;
   if (runner.instanceState === 'none') {
-    return await floor.tell(runner.name, {
+    return await context.tell(runner.name, {
       kind: 'launch-refused',
-      failure: ownFailure('interrupted', 'the dispatcher stopped before it called a provider', floor.now()),
+      failure: ownFailure('interrupted', 'the dispatcher stopped before it called a provider', context.now()),
     });
   }
-  const after = await lookAtInstance(floor, runner);
+  const after = await lookAtInstance(context, runner);
   if (after?.state === 'creating') {
-    await floor.options.ledger.stepRunner(runner.name, (row) => postpone(row, floor.now(), RECOVERY_LOOK_MS));
+    await context.options.ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), RECOVERY_LOOK_MS));
   }
   return after;
 }
 
-async function lookAround({ floor, view, verifier }: Observers, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const afterInstance = await lookAtInstance(floor, runner);
+async function lookAround({ context, view, verifier }: Observers, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const afterInstance = await lookAtInstance(context, runner);
   if (afterInstance === undefined || afterInstance.state === 'draining') {
     if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
     return afterInstance;
   }
-  return await lookAtGithub(floor, view, verifier, afterInstance);
+  return await lookAtGithub(context, view, verifier, afterInstance);
 }
 
 /** Asks the provider for the instance, by name and (once known) by id. */
-export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(floor, runner);
+export async function lookAtInstance(context: RunnerContext, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenantOf(context, runner);
   if (runner.backend === null || runner.instanceState === 'none' || runner.instanceState === 'absent') return runner;
   if (tenant === undefined) {
-    const { reason, cure } = absenceWords(absenceOf(floor, runner.registration) ?? 'removed');
+    const { reason, cure } = absenceWords(absenceOf(context, runner.registration) ?? 'removed');
     const words = `${reason}. ${cure}`;
-    return await floor.tell(runner.name, stepFailed(ownFailure('no-registration', words, floor.now()), undefined));
+    return await context.tell(runner.name, stepFailed(ownFailure('no-registration', words, context.now()), undefined));
   }
   try {
     const provider = await tenant.provider(runner.backend);
@@ -131,12 +131,15 @@ export async function lookAtInstance(floor: Floor, runner: RunnerRow): Promise<R
     const event =
       instance === undefined
         ? ({ kind: 'instance-missing' } as const)
-        : instanceEvent(runner.registration, runner.backend, instance, floor.now());
-    return await floor.tell(runner.name, event);
+        : instanceEvent(runner.registration, runner.backend, instance, context.now());
+    return await context.tell(runner.name, event);
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error;
     const source = backendSource(runner.registration, runner.backend);
-    return await floor.tell(runner.name, stepFailed(providerFailure(error, source, floor.now()), error.retryAfterMs));
+    return await context.tell(
+      runner.name,
+      stepFailed(providerFailure(error, source, context.now()), error.retryAfterMs),
+    );
   }
 }
 
@@ -169,20 +172,20 @@ export function instanceEvent(registration: string, backend: string, instance: I
 }
 
 async function lookAtGithub(
-  floor: Floor,
+  context: RunnerContext,
   view: GithubView,
   verifier: Verifier,
   runner: RunnerRow,
 ): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(floor, runner);
+  const tenant = tenantOf(context, runner);
   if (tenant === undefined || runner.state === 'finishing') return runner;
   try {
-    const atItsDeadline = runner.deadlineAtMs !== null && floor.now() >= runner.deadlineAtMs;
+    const atItsDeadline = runner.deadlineAtMs !== null && context.now() >= runner.deadlineAtMs;
     const maxAgeMs = atItsDeadline ? 0 : runner.state === 'starting' ? STARTING_LISTING_MS : LISTING_MS;
     const listed = await view.runner(tenant, runner, maxAgeMs);
     if (listed !== undefined) {
       const { id, status, busy } = listed;
-      return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+      return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
     }
     if (runner.state === 'busy' && runner.jobKey !== null) {
       // An ephemeral runner leaves the list when its job ends, and when it was deleted in mid-job.
@@ -192,11 +195,11 @@ async function lookAtGithub(
     // A list without it may be a short list. A GET by id decides.
     if (runner.githubRunnerId === null) return runner;
     const found = await tenant.github.getRunner(parseScopePath(runner.scope), runner.githubRunnerId, 'verify');
-    if (found === undefined) return await floor.tell(runner.name, { kind: 'github-missing' });
+    if (found === undefined) return await context.tell(runner.name, { kind: 'github-missing' });
     const { id, status, busy } = found;
-    return await floor.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+    return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
-    return await floor.tell(runner.name, stepFailed(githubFailure(error, floor.now()), error.retryAfterMs));
+    return await context.tell(runner.name, stepFailed(githubFailure(error, context.now()), error.retryAfterMs));
   }
 }

@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import type { Instance, InstanceTags } from '../../providers/provider.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
+import { MINUTE } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { MINUTE } from '../time-units.ts';
-import type { Log } from './ports.ts';
+import type { Log } from '../log.ts';
 
 /** Where an instance was seen. */
 export interface Place {
@@ -27,13 +27,13 @@ export interface OtherDispatcher extends Place {
 
 const INCARNATIONS = 'engine/incarnations';
 /** Of ours, the newest: a process that starts every minute is remembered for more than an hour. */
-const MOST_INCARNATIONS = 100;
+const MAX_INCARNATIONS = 100;
 /** What the clocks of two machines may differ by, and a launch of the process before us may take to show. */
 const SLACK_MS = MINUTE;
 /** Who has launched nothing for so long is gone, or idle, which does no harm. */
 const FRESH_MS = 30 * MINUTE;
 /** Instances of one place that are told of: a tenant's own account may list any number of new ones. */
-const MOST_DOUBTED = 100;
+const MAX_DOUBTED = 100;
 
 const known = z.array(z.string()).catch([]);
 
@@ -60,7 +60,7 @@ export class OtherDispatchers {
   async load(): Promise<void> {
     this.#startedAtMs = this.#clock.now();
     const earlier = known.parse(parseJson((await this.#ledger.cursor(INCARNATIONS)) ?? '[]'));
-    const all = [...earlier.filter((one) => one !== this.#incarnation), this.#incarnation].slice(-MOST_INCARNATIONS);
+    const all = [...earlier.filter((one) => one !== this.#incarnation), this.#incarnation].slice(-MAX_INCARNATIONS);
     this.#ours = new Set(all);
     await this.#ledger.putCursor(INCARNATIONS, JSON.stringify(all), this.#clock.now());
   }
@@ -115,14 +115,14 @@ export class OtherDispatchers {
   doubt({ registration, backend }: Pick<Place, 'registration' | 'backend'>, ref: Instance['ref'], why: string): void {
     const key = keyOf({ registration, backend });
     const doubted = this.#doubted.get(key) ?? new Set();
-    if (doubted.has(ref.id) || doubted.size > MOST_DOUBTED) return;
+    if (doubted.has(ref.id) || doubted.size > MAX_DOUBTED) return;
     this.#doubted.set(key, doubted.add(ref.id));
-    const isLast = doubted.size > MOST_DOUBTED;
+    const isLast = doubted.size > MAX_DOUBTED;
     this.#log.warn('instance-doubted', {
       registration,
       backend,
       ...(isLast ? {} : { instance: ref.id }),
-      reason: isLast ? `more than ${MOST_DOUBTED} instances so far: no more of them are told of` : why,
+      reason: isLast ? `more than ${MAX_DOUBTED} instances so far: no more of them are told of` : why,
     });
   }
 

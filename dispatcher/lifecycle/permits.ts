@@ -1,5 +1,5 @@
 /** Who may launch now, and what keeps the others waiting. A cap counts every runner that may have an instance. */
-import type { LaneSpec } from '../admission/lane.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
@@ -135,7 +135,7 @@ export class Permits {
       if (weight !== undefined) weights.set(backend, weight);
     }
     let asked = 0;
-    for (const { lane, need } of this.#board.hungry(name)) {
+    for (const { lane, need } of this.#board.lanesInNeed(name)) {
       if (line.length >= LANES_A_PASS || asked >= room) break;
       if (blocked.has(lane.key)) continue;
       const { open } = this.#backends.usable(lane);

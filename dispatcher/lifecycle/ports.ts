@@ -1,18 +1,11 @@
-/** What the lifecycle needs from the rest of the house, stated by the one who needs it. */
+/** What the lifecycle needs from the other rooms, as narrow as it is used. */
 import type { Provider } from '../../providers/provider.ts';
-import type { Admit } from '../admission/lane.ts';
-import type { Clock, Random } from '../clock.ts';
-import type { Registration } from '../config/model.ts';
+import type { Clock, Random } from '../../time/clock.ts';
 import type { Github } from '../github/github.ts';
+import type { Admit } from '../jobs/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-
-/** A line in the log, one an event. Fields are flat; secrets have no way in (see observability/log.ts). */
-export interface Log {
-  debug(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
-  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
-}
+import type { Log } from '../log.ts';
+import type { Registration } from '../model/registration.ts';
 
 /** What the engine tells the metrics. Labels are registrations, backends and kinds: never job or runner names. */
 export interface LifecycleMetrics {

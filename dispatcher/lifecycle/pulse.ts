@@ -1,5 +1,5 @@
 /** Runs one pass at a time: at once when there is news, at a set time otherwise, and after a pause when it failed. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 const ERROR_PAUSE_MS = 1000;
 

@@ -1,6 +1,7 @@
 /** Whether a job can have come to a runner at all. Pure. */
-import type { Claim } from '../config/model.ts';
+
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import type { Claim } from '../model/registration.ts';
 
 export type Reach =
   | 'covered'

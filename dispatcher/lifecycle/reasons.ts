@@ -1,16 +1,16 @@
 /** What each waiting job and lane waits for, put together from the engine's present state and the ledger. */
-import type { LaneSpec } from '../admission/lane.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
 import { expectedEndMs } from './drain-plan.ts';
-import type { Floor } from './floor.ts';
 import { time } from './holds.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
+import type { RunnerContext } from './runner-context.ts';
 import { closedWords, waitReason } from './wait-reason.ts';
 
 export interface ReasonSources {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly board: Board;
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
@@ -20,7 +20,7 @@ export interface ReasonSources {
 }
 
 /** Runners looked at for one reason. */
-const MOST_RUNNERS = 100;
+const MAX_RUNNERS = 100;
 
 export class Reasons {
   readonly #sources: ReasonSources;
@@ -36,7 +36,7 @@ export class Reasons {
     if (closed !== undefined) return counts.demand + counts.held > 0 ? closed : undefined;
     const reasons = [await this.#demand(counts)];
     if (counts.held > 0) {
-      const queued = await this.#sources.floor.options.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
+      const queued = await this.#sources.context.options.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
       const held = queued.filter(({ hold }) => hold !== null).at(-1);
       const words = held === undefined ? undefined : await this.#held(held, counts.lane.runnerGroup);
       reasons.push(`${counts.held} ${counts.held === 1 ? 'job is' : 'jobs are'} held: ${words ?? 'see the jobs'}`);
@@ -62,19 +62,19 @@ export class Reasons {
 
   async #counts(laneKey: string): Promise<LaneCounts | undefined> {
     const known = this.#sources.board.counts(laneKey);
-    return known ?? (await this.#sources.floor.options.ledger.laneCounts([laneKey]))[0];
+    return known ?? (await this.#sources.context.options.ledger.laneCounts([laneKey]))[0];
   }
 
   async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
     if (demand === 0) return undefined;
-    const { blockedBy, board, floor, permits } = this.#sources;
+    const { blockedBy, board, context, permits } = this.#sources;
     const obstacles = { ...(await permits.obstacles(lane)), own: blockedBy(lane.key) };
     if (board.need(lane) === 0) {
       const runners = await this.#supply(lane);
       // A runner that GitHub is asked to register does not count as supply where it refused the ones before.
       const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);
       if (trying && obstacles.github !== undefined) return obstacles.github;
-      const supply = supplyReason(runners, floor.now());
+      const supply = supplyReason(runners, context.now());
       // One that tries again what was refused: what the service said is still the last word.
       return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
     }
@@ -83,28 +83,28 @@ export class Reasons {
 
   async #supply(lane: LaneSpec): Promise<readonly RunnerRow[]> {
     const states = ['creating', 'starting', 'online', 'busy'] as const;
-    const runners = await this.#sources.floor.options.ledger.runners({
+    const runners = await this.#sources.context.options.ledger.runners({
       laneKey: lane.key,
       states,
-      limit: MOST_RUNNERS,
+      limit: MAX_RUNNERS,
     });
     return runners.filter(({ jobKey }) => jobKey === null);
   }
 
   async #placeFreeAt(registration: string): Promise<string | undefined> {
-    const { floor } = this.#sources;
-    const now = floor.now();
-    const draining = await floor.options.ledger.runners({
+    const { context } = this.#sources;
+    const now = context.now();
+    const draining = await context.options.ledger.runners({
       registrations: [registration],
       states: ['draining'],
-      limit: MOST_RUNNERS,
+      limit: MAX_RUNNERS,
     });
     if (draining.length === 0) return undefined;
     return time(Math.max(now, Math.min(...draining.map((runner) => expectedEndMs(runner, now)))));
   }
 
   async #held(job: JobRow, runnerGroup: string): Promise<string | undefined> {
-    const { ledger } = this.#sources.floor.options;
+    const { ledger } = this.#sources.context.options;
     const output = job.passedOverBy === null ? undefined : await ledger.output(job.passedOverBy);
     return heldReason(job, runnerGroup, output);
   }

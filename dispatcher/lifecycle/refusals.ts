@@ -2,25 +2,25 @@
  * Jobs whose image or shape every backend refuses: told so once that has lasted, and taken back as soon as it heals. The
  * youngest of them goes on trying: each time when a refusal is due, it is admitted again and gets one launch.
  */
-import type { LaneSpec } from '../admission/lane.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { Floor } from './floor.ts';
+import type { RunnerContext } from './runner-context.ts';
 import { BACKEND_REFUSED, refusedByBackends } from './settle.ts';
 
-const MOST_JOBS = 1000;
+const MAX_JOBS = 1000;
 
 export class Refusals {
-  readonly #floor: Floor;
+  readonly #context: RunnerContext;
   readonly #board: Board;
   readonly #backends: Backends;
   /** By `specHash`: the lane of the job that tries it. */
   readonly #carriers = new Map<string, string>();
 
-  constructor(floor: Floor, board: Board, backends: Backends) {
-    this.#floor = floor;
+  constructor(context: RunnerContext, board: Board, backends: Backends) {
+    this.#context = context;
     this.#board = board;
     this.#backends = backends;
   }
@@ -29,26 +29,27 @@ export class Refusals {
   async look(): Promise<void> {
     const { stood, healed } = this.#backends.takeTurned();
     for (const registration of stood) await this.#refuse(registration);
-    for (const registration of healed) await this.#floor.options.ledger.unsettleRefused(registration, BACKEND_REFUSED);
+    for (const registration of healed)
+      await this.#context.options.ledger.unsettleRefused(registration, BACKEND_REFUSED);
     for (const registration of this.#backends.refusalsDue()) await this.#tryAgain(registration);
   }
 
   /** Every lane of the registration that has nothing but such backends: several share an image. */
   async #refuse(registration: string): Promise<void> {
-    const { ledger } = this.#floor.options;
+    const { ledger } = this.#context.options;
     for (const lane of [...this.#board.lanesOf(registration)]) {
       const refusals = this.#refusalOf(lane);
       if (refusals === undefined) continue;
-      const jobs = await ledger.jobs({ laneKey: lane.key, status: 'queued', limit: MOST_JOBS });
+      const jobs = await ledger.jobs({ laneKey: lane.key, status: 'queued', limit: MAX_JOBS });
       const admission = refusedByBackends(registration, refusals);
       await ledger.settleJobs(jobs.map(({ key, version }) => ({ key, version, admission })));
-      this.#floor.laneChanged(lane.key);
+      this.#context.laneChanged(lane.key);
     }
   }
 
   async #tryAgain(registration: string): Promise<void> {
-    const { ledger } = this.#floor.options;
-    const refused = await ledger.jobs({ registrations: [registration], admission: 'refused', limit: MOST_JOBS });
+    const { ledger } = this.#context.options;
+    const refused = await ledger.jobs({ registrations: [registration], admission: 'refused', limit: MAX_JOBS });
     const taken = new Set<string>();
     for (const job of refused) {
       const lane = this.#laneOf(job);
@@ -57,16 +58,16 @@ export class Refusals {
       this.#carriers.set(lane.specHash, lane.key);
       const admission = { state: 'lane', registration, lane, reasonCode: null, reason: null, cure: null } as const;
       await ledger.settleJobs([{ key: job.key, version: job.version, admission }]);
-      this.#floor.laneChanged(lane.key);
+      this.#context.laneChanged(lane.key);
     }
   }
 
   /** The lane that the refused job would be in, where its refusal is due to be tried. */
   #laneOf(job: JobRow): LaneSpec | undefined {
-    const givenUp = this.#floor.now() - queuedSince(job) >= QUEUE_LIMIT_MS;
+    const givenUp = this.#context.now() - queuedSince(job) >= QUEUE_LIMIT_MS;
     if (job.reasonCode !== BACKEND_REFUSED || job.status !== 'queued' || givenUp) return undefined;
     const { host, owner, repository, labels, visibility } = job;
-    const admission = this.#floor.options.admit({
+    const admission = this.#context.options.admit({
       host,
       owner,
       repository,

@@ -1,15 +1,15 @@
 /** Whether a waiting job may have a runner launched for it now. Pure. */
 
-import { backoffMs } from '../backoff.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Waiting } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
 
 /** Runners launched for one job without delay; the next ones wait longer and longer. */
 const PROMPT_LAUNCHES = 3;
 const PAUSE_FIRST_MS = 30 * SECOND;
-const PAUSE_MOST_MS = 10 * MINUTE;
+const MAX_PAUSE_MS = 10 * MINUTE;
 /** Even a job that waits its whole 24 hours gets no more. */
-export const MOST_LAUNCHES = 150;
+export const MAX_LAUNCHES = 150;
 /** A GET this old still says that the job waits. */
 const READ_IS_FRESH_MS = 30 * SECOND;
 
@@ -21,10 +21,10 @@ export type Turn =
 
 export function turnOf(job: Waiting, nowMs: number): Turn {
   if (job.planned === 0 && job.launches === 0 && !job.disputed) return { kind: 'launch' };
-  if (job.launches >= MOST_LAUNCHES && !job.probing) {
+  if (job.launches >= MAX_LAUNCHES && !job.probing) {
     return {
       kind: 'wait',
-      untilMs: nowMs + PAUSE_MOST_MS,
+      untilMs: nowMs + MAX_PAUSE_MS,
       reason: `${launchesOf(job)}: no more are launched for it${job.stolen > 0 ? '; give it a label of its own (sid-…)' : ''}`,
     };
   }
@@ -55,5 +55,5 @@ function launchesOf({ launches, passedOver, stolen }: Waiting): string {
 
 function pauseAfter(launches: number): number {
   if (launches < PROMPT_LAUNCHES) return 0;
-  return backoffMs(PAUSE_FIRST_MS, PAUSE_MOST_MS, launches - PROMPT_LAUNCHES);
+  return backoffMs(PAUSE_FIRST_MS, MAX_PAUSE_MS, launches - PROMPT_LAUNCHES);
 }

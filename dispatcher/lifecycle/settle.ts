@@ -1,16 +1,17 @@
 /** Turns new facts about jobs into admissions and runner events. */
-import type { Admission } from '../admission/lane.ts';
-import { eventLoopTurn } from '../clock.ts';
+
+import { eventLoopTurn } from '../../time/clock.ts';
 import { absenceWords } from '../config/absent.ts';
-import { type Failure, placedWords } from '../failure.ts';
+import { type Failure, placedWords } from '../failures/failure.ts';
+import type { Admission } from '../jobs/lane.ts';
 import type { AdmissionState, JobRow, JobSettlement, RunnerRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
-import { absenceOf, type Floor } from './floor.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine.ts';
 import { reachOf } from './reach.ts';
+import { absenceOf, type RunnerContext } from './runner-context.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
@@ -18,10 +19,10 @@ const BATCH = 500;
 /** Admissions in one go: what a tenant's labels and globs cost must not keep others' deliveries waiting. */
 const SLICE_MS = 5;
 /** Of each registration, looked at after a batch: as many as it may read in a minute. */
-const MOST_UNCONFIRMED = 20;
+const MAX_UNCONFIRMED = 20;
 
 export interface Settler {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly backends: Backends;
   readonly verifier: Verifier;
   readonly doubts: Doubts;
@@ -30,32 +31,32 @@ export interface Settler {
 
 /** Settles until nothing is left unsettled, or the engine stops. */
 export async function settleJobs(settler: Settler): Promise<void> {
-  const { backends, doubts, floor, verifier } = settler;
-  const { ledger } = floor.options;
-  while (floor.working()) {
+  const { backends, doubts, context, verifier } = settler;
+  const { ledger } = context.options;
+  while (context.working()) {
     const jobs = await ledger.unsettledJobs(BATCH);
     if (jobs.length === 0) return;
     const bound = await bindAll(settler, jobs);
     const settlements: JobSettlement[] = [];
-    let restedAtMs = floor.now();
+    let restedAtMs = context.now();
     for (const job of jobs) {
       // A clock that was set back must not end the pauses.
-      if (Math.abs(floor.now() - restedAtMs) >= SLICE_MS) {
+      if (Math.abs(context.now() - restedAtMs) >= SLICE_MS) {
         await eventLoopTurn();
-        restedAtMs = floor.now();
+        restedAtMs = context.now();
       }
       const registration = job.registration ?? bound.get(job.key)?.registration ?? null;
-      settlements.push(settle(floor, backends, job, registration));
+      settlements.push(settle(context, backends, job, registration));
     }
     await ledger.settleJobs(settlements);
-    await stirHeld(floor, jobs);
+    await stirHeld(context, jobs);
     for (const [index, job] of jobs.entries()) {
       if (job.disputed) verifier.ask(job.key, settlements[index]?.admission?.registration ?? job.registration);
     }
     for (const registration of toldOfByAnother(jobs, settlements)) {
-      for (const job of await ledger.unconfirmedJobsOf(registration, MOST_UNCONFIRMED)) doubts.confirm(job);
+      for (const job of await ledger.unconfirmedJobsOf(registration, MAX_UNCONFIRMED)) doubts.confirm(job);
     }
-    for (const { admission } of settlements) if (admission?.lane) floor.laneChanged(admission.lane.key);
+    for (const { admission } of settlements) if (admission?.lane) context.laneChanged(admission.lane.key);
   }
 }
 
@@ -71,22 +72,22 @@ function toldOfByAnother(jobs: readonly JobRow[], settlements: readonly JobSettl
 }
 
 /** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */
-async function stirHeld(floor: Floor, jobs: readonly JobRow[]): Promise<void> {
-  const { ledger } = floor.options;
+async function stirHeld(context: RunnerContext, jobs: readonly JobRow[]): Promise<void> {
+  const { ledger } = context.options;
   if ((await ledger.nextProbeAt()) === null) return;
   for (const job of jobs) {
     if (job.status !== 'in_progress' && job.status !== 'completed') continue;
-    for (const laneKey of await ledger.stir(job.key, floor.now())) floor.laneChanged(laneKey);
+    for (const laneKey of await ledger.stir(job.key, context.now())) context.laneChanged(laneKey);
   }
 }
 
 /** Our runners that the jobs came to, by job. Side by side, because each is a write; those of one runner in their order. */
 async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<ReadonlyMap<string, RunnerRow>> {
-  const { floor } = settler;
+  const { context } = settler;
   const byRunner = new Map<string, JobRow[]>();
   for (const job of jobs) {
-    if (job.laneKey !== null) floor.laneChanged(job.laneKey);
-    if (job.runnerName === null || !job.runnerName.startsWith(`${floor.options.dispatcherId}-`)) continue;
+    if (job.laneKey !== null) context.laneChanged(job.laneKey);
+    if (job.runnerName === null || !job.runnerName.startsWith(`${context.options.dispatcherId}-`)) continue;
     const known = byRunner.get(job.runnerName);
     if (known === undefined) byRunner.set(job.runnerName, [job]);
     else known.push(job);
@@ -109,11 +110,11 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Reado
  * that it came to.
  */
 async function bind(
-  { backends, floor, ghosts }: Settler,
+  { backends, context, ghosts }: Settler,
   runnerName: string,
   job: JobRow,
 ): Promise<RunnerRow | undefined> {
-  const { ledger, log, metrics, tenants } = floor.options;
+  const { ledger, log, metrics, tenants } = context.options;
   if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
   const before = await ledger.runner(runnerName);
   if (before === undefined) return undefined;
@@ -123,21 +124,21 @@ async function bind(
     log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
     return undefined;
   }
-  const after = await floor.tell(runnerName, {
+  const after = await context.tell(runnerName, {
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
     jobKey: job.key,
     word: wordOn(before, job),
-    refuted: await refutedBinding(floor, before, job),
+    refuted: await refutedBinding(context, before, job),
   });
   if (before.jobKey !== null || after?.jobKey !== job.key) return before;
-  if (before.failure?.kind === 'time-limit') await sayTimeLimit(floor, job.key, before);
+  if (before.failure?.kind === 'time-limit') await sayTimeLimit(context, job.key, before);
   await ghosts.worked(before);
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
     await backends.cameOnline({ registration, backend, specHash, runner: name });
   }
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
-  const startedAtMs = job.startedAtMs ?? floor.now();
+  const startedAtMs = job.startedAtMs ?? context.now();
   metrics.queueToStart(before.registration, before.backend ?? 'none', Math.max(0, startedAtMs - queuedAtMs));
   return before;
 }
@@ -149,26 +150,26 @@ function wordOn(runner: RunnerRow, { statusSource, statusToldBy }: JobRow): JobW
 }
 
 /** The job that the runner is bound to, where GitHub, asked for it, named no runner or another one. */
-async function refutedBinding(floor: Floor, runner: RunnerRow, named: JobRow): Promise<string | null> {
+async function refutedBinding(context: RunnerContext, runner: RunnerRow, named: JobRow): Promise<string | null> {
   if (runner.jobKey === null || runner.jobKey === named.key) return null;
-  const bound = await floor.options.ledger.job(runner.jobKey);
+  const bound = await context.options.ledger.job(runner.jobKey);
   const isRefuted = bound === undefined || (bound.statusSource === 'read' && bound.runnerName !== runner.name);
   return isRefuted ? runner.jobKey : null;
 }
 
 /** `registration`: the one that it was admitted to before, or whose runner it came to. */
-function settle(floor: Floor, backends: Backends, job: JobRow, registration: string | null): JobSettlement {
+function settle(context: RunnerContext, backends: Backends, job: JobRow, registration: string | null): JobSettlement {
   const settled = { key: job.key, version: job.version };
   const open = job.status !== 'completed';
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
-  const admission = floor.options.admit({
+  const admission = context.options.admit({
     host: job.host,
     owner: job.owner,
     repository: job.repository,
     labels: job.labels,
     visibility: job.visibility ?? undefined,
   });
-  const fresh = tooOld(job, absent(floor, registration, admission) ?? decision(admission, backends), floor.now());
+  const fresh = tooOld(job, absent(context, registration, admission) ?? decision(admission, backends), context.now());
   const { reasonCode, reason, cure } = job;
   const decided =
     reasonCode === 'time-limit' && fresh.reasonCode === null ? { ...fresh, reasonCode, reason, cure } : fresh;
@@ -177,8 +178,8 @@ function settle(floor: Floor, backends: Backends, job: JobRow, registration: str
     decided.reasonCode !== job.reasonCode ||
     (decided.lane?.key ?? null) !== job.laneKey;
   if (changed) {
-    floor.options.metrics.jobAdmitted(decided.registration, metricOutcome(decided.state), decided.reasonCode);
-    floor.options.log.info('job', {
+    context.options.metrics.jobAdmitted(decided.registration, metricOutcome(decided.state), decided.reasonCode);
+    context.options.log.info('job', {
       job: job.key,
       repository: `${job.owner}/${job.repository}`,
       registration: decided.registration,
@@ -218,9 +219,9 @@ function decision(admission: Admission, backends: Backends): Decision {
 }
 
 /** A job that belonged to a registration which is not in force now is still that one's, where no other takes it. */
-function absent(floor: Floor, registration: string | null, { outcome }: Admission): Decision | undefined {
+function absent(context: RunnerContext, registration: string | null, { outcome }: Admission): Decision | undefined {
   if (outcome !== 'not-ours' || registration === null) return undefined;
-  const absence = absenceOf(floor, registration);
+  const absence = absenceOf(context, registration);
   if (absence === undefined) return undefined;
   return {
     state: 'refused',

@@ -1,9 +1,10 @@
 /** Drains runners that no job needs any more, and those whose image, shape or backends are no longer their lane's. */
+
+import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { Floor } from './floor.ts';
+import type { RunnerContext } from './runner-context.ts';
 
 /** A runner may be one too many for so long: its job may only be late. */
 const PATIENCE_MS = MINUTE;
@@ -11,15 +12,15 @@ const MAX_OUTDATED = 100;
 const REASON_CHANGED = 'the image, shape or backends of its lane changed';
 
 export interface SurplusOptions {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly ledger: Pick<Ledger, 'runners' | 'surplusRunners'>;
   readonly board: Board;
   readonly backends: Backends;
 }
 
 export async function drainSurplus(options: SurplusOptions): Promise<void> {
-  const { board, floor, ledger } = options;
-  for (const { laneKey, count } of [...board.surplusSince(floor.now() - PATIENCE_MS)]) {
+  const { board, context, ledger } = options;
+  for (const { laneKey, count } of [...board.surplusSince(context.now() - PATIENCE_MS)]) {
     for (const runner of await ledger.surplusRunners(laneKey, count)) {
       await drain(options, runner.name, 'no job needs it any more');
     }
@@ -35,12 +36,12 @@ export async function drainSurplus(options: SurplusOptions): Promise<void> {
 }
 
 /** When a surplus that there is now has lasted long enough; undefined when there is none. */
-export function nextSurplusMs({ board, floor }: Pick<SurplusOptions, 'board' | 'floor'>): number | undefined {
+export function nextSurplusMs({ board, context }: Pick<SurplusOptions, 'board' | 'context'>): number | undefined {
   const sinceMs = board.firstSurplusMs();
-  return sinceMs === undefined ? undefined : Math.max(sinceMs + PATIENCE_MS, floor.now() + SECOND);
+  return sinceMs === undefined ? undefined : Math.max(sinceMs + PATIENCE_MS, context.now() + SECOND);
 }
 
-async function drain({ backends, floor }: SurplusOptions, runner: string, reason: string): Promise<void> {
-  await floor.tell(runner, { kind: 'drain', reason });
+async function drain({ backends, context }: SurplusOptions, runner: string, reason: string): Promise<void> {
+  await context.tell(runner, { kind: 'drain', reason });
   backends.released(runner);
 }

@@ -1,18 +1,18 @@
 /** Compares each registration's instances and runners with the ledger when its turn has come. */
-import { defectFailure, placedWords } from '../failure.ts';
+import { defectFailure, placedWords } from '../failures/failure.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { Floor } from './floor.ts';
 import type { GithubView } from './github-view.ts';
 import type { InstanceView } from './instance-view.ts';
 import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { EngineOptions } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
 import type { SweepSchedule } from './sweep-schedule.ts';
 import type { SweepTroubles } from './sweep-troubles.ts';
 
 export interface SweepLoopOptions extends Pick<EngineOptions, 'clock' | 'tenants'> {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly board: Board;
   readonly backends: Backends;
   readonly instances: InstanceView;
@@ -43,28 +43,28 @@ export class SweepLoop {
 
   /** Never rejects. */
   async #sweep(name: string): Promise<void> {
-    const { backends, board, clock, floor, instances, others, schedule, tenants, troubles, view } = this.#options;
+    const { backends, board, clock, context, instances, others, schedule, tenants, troubles, view } = this.#options;
     const tenant = tenants.get(name);
     let failures: readonly string[] = ['the sweep broke: see the log'];
     try {
       if (tenant !== undefined) {
         const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
-        const listed = await sweepInstances(floor, tenant, backends, instances, others);
+        const listed = await sweepInstances(context, tenant, backends, instances, others);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
-        if (schedule.withGithub(name) && floor.working()) {
-          troubles.record(name, 'scope', (await sweepGithub(floor, tenant, view, scopes)).failures);
+        if (schedule.withGithub(name) && context.working()) {
+          troubles.record(name, 'scope', (await sweepGithub(context, tenant, view, scopes)).failures);
         }
       }
-      floor.states.well('sweep-broken', { registration: name });
+      context.states.well('sweep-broken', { registration: name });
     } catch (error) {
-      if (!floor.ledgerFailed(error)) {
-        floor.states.failed('sweep-broken', { registration: name }, defectFailure(error, clock.now()), { error });
+      if (!context.ledgerFailed(error)) {
+        context.states.failed('sweep-broken', { registration: name }, defectFailure(error, clock.now()), { error });
       }
     } finally {
       this.#sweeps.delete(name);
       schedule.done(name, failures);
-      floor.wake();
+      context.wake();
     }
   }
 }

@@ -2,8 +2,8 @@
  * When each registration is swept next: a few at a time, however many there are. Those that jobs or runners depend on
  * come first and often; thousands in which nothing happens cost next to nothing.
  */
-import { type Clock, jitter, type Random } from '../clock.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
+import { type Clock, jitter, type Random } from '../../time/clock.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
 
 const EVERY_MS = 5 * MINUTE;
 /** What each further registration adds to the interval of those in which nothing happens: 100 min with 2,000. */

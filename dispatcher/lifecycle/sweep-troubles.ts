@@ -1,7 +1,7 @@
 /** What the sweeps of each registration last failed at. A trouble is logged when it begins, changes and ends. */
-import type { Clock } from '../clock.ts';
-import { StateLog } from '../observability/state-log.ts';
-import type { Log } from './ports.ts';
+import type { Clock } from '../../time/clock.ts';
+import { StateLog } from '../failures/state-log.ts';
+import type { Log } from '../log.ts';
 import type { SweepFailure } from './sweep.ts';
 
 export interface SweepTrouble extends SweepFailure {
@@ -11,7 +11,7 @@ export interface SweepTrouble extends SweepFailure {
 }
 
 /** Of one side of one registration. */
-const MOST_TROUBLES = 100;
+const MAX_TROUBLES = 100;
 
 export class SweepTroubles {
   readonly #clock: Pick<Clock, 'now'>;
@@ -27,7 +27,7 @@ export class SweepTroubles {
   record(registration: string, side: Side, failures: readonly SweepFailure[]): void {
     const before = this.#sides.get(keyOf(registration, side)) ?? new Map<string, SweepTrouble>();
     const now = new Map<string, SweepTrouble>();
-    for (const { about, failure } of failures.slice(0, MOST_TROUBLES)) {
+    for (const { about, failure } of failures.slice(0, MAX_TROUBLES)) {
       const known = before.get(about);
       this.#states.failed('sweep-failed', { registration, [side]: about }, failure);
       const sinceMs = known?.sinceMs ?? this.#clock.now();

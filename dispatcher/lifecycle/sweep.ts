@@ -3,21 +3,21 @@
  * name. What the ledger does not know is adopted; nothing unknown is stopped before its own deadline.
  */
 import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
-import { ulidTime } from '../clock.ts';
-import { backendSource, type Failure, githubFailure, providerFailure } from '../failure.ts';
+import { ulidTime } from '../../time/clock.ts';
+import { MINUTE } from '../../time/units.ts';
+import { backendSource, type Failure, githubFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
-import { parseScopePath, scopePath } from '../github/scope.ts';
+import { parseScopePath, scopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
-import { MINUTE } from '../time-units.ts';
 import type { Backends } from './backends.ts';
 import { believeKnown, believeUnknown } from './belief.ts';
-import type { Floor } from './floor.ts';
 import type { GithubView } from './github-view.ts';
 import type { InstanceView } from './instance-view.ts';
 import { instanceEvent } from './observe.ts';
 import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { Tenant } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 
 /** An offline runner of ours at GitHub without a row is deleted when its name says that it is older than this. */
 const STRAY_AGE_MS = 10 * MINUTE;
@@ -34,7 +34,7 @@ export interface SweepResult {
 
 /** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
 export async function sweepInstances(
-  floor: Floor,
+  context: RunnerContext,
   tenant: Tenant,
   backends: Backends,
   view: InstanceView,
@@ -51,23 +51,23 @@ export async function sweepInstances(
         const ownedByPlatform = backend.shared === true || registration.grant === undefined;
         others.look({ registration: registration.name, backend: backend.name, ownedByPlatform }, instances);
         for (const instance of instances) {
-          await reconcile({ floor, tenant, backend: backend.name, provider, others, adopted }, instance, atMs);
+          await reconcile({ context, tenant, backend: backend.name, provider, others, adopted }, instance, atMs);
         }
         backends.listed(registration.name, backend.name);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
-        const failure = providerFailure(error, backendSource(registration.name, backend.name), floor.now());
+        const failure = providerFailure(error, backendSource(registration.name, backend.name), context.now());
         backends.notListed(registration.name, backend.name, failure);
         failures.push({ about: backend.name, failure });
       }
     }),
   );
-  floor.wake();
+  context.wake();
   return { failures };
 }
 
 interface Listing {
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly tenant: Tenant;
   readonly backend: string;
   readonly provider: Provider;
@@ -84,8 +84,8 @@ interface Adopted {
 }
 
 async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
-  const { floor, tenant, backend, provider, others } = listing;
-  const { dispatcherId, ledger } = floor.options;
+  const { context, tenant, backend, provider, others } = listing;
+  const { dispatcherId, ledger } = context.options;
   const { registration } = tenant;
   const { tags } = instance;
   if (tags === undefined) return;
@@ -103,17 +103,17 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
   if (row === undefined && !others.isTheirs(tags)) await adoptOnce(listing, instance, tags);
   // What was verified after the list was asked for is newer.
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
-  const event = instanceEvent(tenant.registration.name, backend, instance, floor.now());
+  const event = instanceEvent(tenant.registration.name, backend, instance, context.now());
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
-  else await floor.tell(row.name, event);
+  else await context.tell(row.name, event);
 }
 
 /** As many as the registration may have: its runners count for all, and made-up ones must not take others' places. */
 async function adoptOnce(listing: Listing, instance: Instance, tags: NonNullable<Instance['tags']>): Promise<void> {
-  const { adopted, floor, tenant, backend, others } = listing;
+  const { adopted, context, tenant, backend, others } = listing;
   const { maxRunners, name } = tenant.registration;
-  adopted.live ??= liveRunners(floor, name);
+  adopted.live ??= liveRunners(context, name);
   const live = await adopted.live;
   if (adopted.runners.has(tags.runner)) return;
   if (live + adopted.runners.size >= maxRunners) {
@@ -122,10 +122,10 @@ async function adoptOnce(listing: Listing, instance: Instance, tags: NonNullable
     return;
   }
   adopted.runners.add(tags.runner);
-  await adopt(floor, tenant, backend, instance, tags);
+  await adopt(context, tenant, backend, instance, tags);
 }
 
-async function liveRunners({ options }: Floor, registration: string): Promise<number> {
+async function liveRunners({ options }: RunnerContext, registration: string): Promise<number> {
   let live = 0;
   for (const counted of await options.ledger.liveCounts())
     if (counted.registration === registration) live += counted.count;
@@ -142,13 +142,13 @@ async function isPlacedHere({ tenant, backend, provider }: Listing, row: RunnerR
 
 /** The ledger is empty or old: the instance's own tags say what it is. Observing it finds out the rest. */
 async function adopt(
-  floor: Floor,
+  context: RunnerContext,
   tenant: Tenant,
   backend: string,
   instance: Instance,
   tags: NonNullable<Instance['tags']>,
 ): Promise<void> {
-  const now = floor.now();
+  const now = context.now();
   const { registration } = tenant;
   const found = await findIn(tenant, tags.scope, tags.runner);
   const row = newRunner({
@@ -165,7 +165,7 @@ async function adopt(
     createdAtMs: tags.createdAtMs,
     deadlineAtMs: now + registration.timeouts.launchMs,
     nextCheckAtMs: now,
-    incarnation: floor.options.incarnation,
+    incarnation: context.options.incarnation,
     backend,
     instanceDeadlineAtMs: tags.deadlineAtMs,
     instanceId: instance.ref.id,
@@ -174,26 +174,26 @@ async function adopt(
     // Whether it runs a job is not known: only its own end, its job's, or its deadline may end it.
     busyAtMs: found === undefined ? now : null,
   });
-  await floor.options.ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
-  floor.laneChanged(row.laneKey);
+  await context.options.ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
+  context.laneChanged(row.laneKey);
 }
 
 /** GitHub's side: runners with our name that no row accounts for, left by a call that timed out after its effect. */
 export async function sweepGithub(
-  floor: Floor,
+  context: RunnerContext,
   tenant: Tenant,
   view: GithubView,
   scopes: Iterable<string>,
 ): Promise<SweepResult> {
-  const { ledger, log } = floor.options;
+  const { ledger, log } = context.options;
   const failures: SweepFailure[] = [];
   for (const scope of scopes) {
     try {
       const listed = await view.list(tenant, scope, 0, 'sweep');
       const odd = [...listed.values()].filter(({ unreadable }) => unreadable !== undefined).length;
-      if (odd > 0) failures.push({ about: scope, failure: unreadableRunners(odd, scope, floor.now()) });
+      if (odd > 0) failures.push({ about: scope, failure: unreadableRunners(odd, scope, context.now()) });
       for (const runner of listed.values()) {
-        if (!isStray(floor, runner)) continue;
+        if (!isStray(context, runner)) continue;
         const row = await ledger.runner(runner.name);
         if (row !== undefined && row.state !== 'gone') continue;
         const outcome = await tenant.github.deleteRunner(parseScopePath(scope), runner.id);
@@ -203,7 +203,7 @@ export async function sweepGithub(
       if (!(error instanceof GithubError)) throw error;
       // Our own budget puts a sweep off; that is how it should be.
       const putOff = error.kind === 'rate-limited' && error.status === undefined;
-      if (!putOff) failures.push({ about: scope, failure: githubFailure(error, floor.now()) });
+      if (!putOff) failures.push({ about: scope, failure: githubFailure(error, context.now()) });
     }
   }
   return { failures };
@@ -214,12 +214,12 @@ function unreadableRunners(count: number, scope: string, nowMs: number): Failure
   return githubFailure(new GithubError('invalid', `the runners of ${scope}`, words), nowMs);
 }
 
-function isStray(floor: Floor, runner: GithubRunner): boolean {
-  const prefix = `${floor.options.dispatcherId}-`;
+function isStray(context: RunnerContext, runner: GithubRunner): boolean {
+  const prefix = `${context.options.dispatcherId}-`;
   if (runner.unreadable !== undefined || runner.status !== 'offline' || runner.busy) return false;
   if (!runner.name.startsWith(prefix)) return false;
   const bornMs = ulidTime(runner.name.slice(prefix.length));
-  return bornMs !== undefined && floor.now() - bornMs > STRAY_AGE_MS;
+  return bornMs !== undefined && context.now() - bornMs > STRAY_AGE_MS;
 }
 
 /** Undefined also when GitHub cannot be asked: observing the runner asks again. */

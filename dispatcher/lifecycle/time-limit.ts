@@ -1,9 +1,9 @@
 /** A job that ends because its runner was stopped at its time limit says so: GitHub only says that it lost the runner. */
 import type { RunnerRow } from '../ledger/ledger.ts';
-import type { Floor } from './floor.ts';
+import type { RunnerContext } from './runner-context.ts';
 
-export async function sayTimeLimit(floor: Floor, jobKey: string, runner: RunnerRow): Promise<void> {
-  await floor.options.ledger.explainJob(jobKey, {
+export async function sayTimeLimit(context: RunnerContext, jobKey: string, runner: RunnerRow): Promise<void> {
+  await context.options.ledger.explainJob(jobKey, {
     reasonCode: 'time-limit',
     reason: `its runner ${runner.name} was stopped at its time limit`,
     cure: 'Raise the limit (a timeout- label, the policy of the registration), or make the job shorter.',

@@ -1,13 +1,13 @@
 /** Reads single jobs at GitHub where facts conflict, are missing, or would cost a second runner. */
 
-import { backoffMs } from '../backoff.ts';
-import { jitter } from '../clock.ts';
-import { githubFailure } from '../failure.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import { jitter } from '../../time/clock.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
+import { githubFailure } from '../failures/failure.ts';
 import { type CallPurpose, GithubError } from '../github/github.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { MINUTE, SECOND } from '../time-units.ts';
-import type { Floor } from './floor.ts';
 import { lineOfNamed, type Tenant } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 /** Of all tenants together. GitHub's own limits are kept credential by credential. */
@@ -15,17 +15,17 @@ const AT_ONCE = 256;
 /** Of one tenant: at a GitHub that does not answer, each read takes half a minute. */
 const AT_ONCE_EACH = 8;
 /** Of one tenant. */
-const MOST_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 /** Of one tenant: jobs that were not found, and jobs that could not be read. */
-const MOST_REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 /** A job that was just read is not read again before this. */
 const FRESH_MS = 5 * SECOND;
 const RETRY_FIRST_MS = 2 * SECOND;
-const RETRY_MOST_MS = 2 * MINUTE;
+const MAX_RETRY_MS = 2 * MINUTE;
 /** Jobs read before a container is stopped because nothing names it. */
-const MOST_SUSPECTS = 20;
+const MAX_SUSPECTS = 20;
 /** Queued jobs of its lane that they are chosen from. */
-const MOST_LOOKED_AT = 1000;
+const MAX_LOOKED_AT = 1000;
 /** After a 404 the job is asked for again in this time; the last one repeats. Together they span what a proof needs. */
 const ASK_AGAIN_MS = [5 * SECOND, 30 * SECOND, 150 * SECOND] as const;
 const PROOF_MISSES = 3;
@@ -57,16 +57,16 @@ interface Line {
 }
 
 export class Verifier {
-  readonly #floor: Floor;
+  readonly #context: RunnerContext;
   /** In the order of their turns: however long one tenant's line is, the others have theirs. */
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Map<string, Promise<boolean>>();
-  readonly #failures = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MOST_REMEMBERED);
+  readonly #failures = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MAX_REMEMBERED);
   /** Jobs that GitHub answered 404 for, since it last showed them. */
-  readonly #misses = new SharedMemory<Misses>(MOST_REMEMBERED);
+  readonly #misses = new SharedMemory<Misses>(MAX_REMEMBERED);
 
-  constructor(floor: Floor) {
-    this.#floor = floor;
+  constructor(context: RunnerContext) {
+    this.#context = context;
   }
 
   /**
@@ -77,9 +77,9 @@ export class Verifier {
     if (this.#reading.has(jobKey)) return;
     const name = this.#lineOf(jobKey, registration);
     const line = this.#lines.get(name) ?? { waiting: new Map(), urgent: new Set(), reading: 0 };
-    if (line.waiting.size >= MOST_WAITING) return;
+    if (line.waiting.size >= MAX_WAITING) return;
     const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
-    if (untilMs > this.#floor.now()) return;
+    if (untilMs > this.#context.now()) return;
     line.waiting.set(jobKey, registration ?? line.waiting.get(jobKey) ?? null);
     if (purpose === 'launch') line.urgent.add(jobKey);
     this.#lines.set(name, line);
@@ -89,7 +89,7 @@ export class Verifier {
   /** Where it is not known whose the job is, its host tells at least who could keep it waiting. */
   #lineOf(jobKey: string, registration: string | null): string {
     if (registration === null) return `host ${jobKey.slice(0, jobKey.indexOf('/'))}`;
-    return lineOfNamed(this.#floor.options.tenants, registration);
+    return lineOfNamed(this.#context.options.tenants, registration);
   }
 
   /**
@@ -97,13 +97,13 @@ export class Verifier {
    * and reaches the runner through the settling of jobs; false also when a job could not be read.
    */
   async confirmSilence(runner: RunnerRow): Promise<boolean> {
-    const { ledger } = this.#floor.options;
-    const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MOST_LOOKED_AT });
+    const { ledger } = this.#context.options;
+    const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MAX_LOOKED_AT });
     // What only another registration's webhook tells of comes last: made-up jobs must not crowd out the real one.
     const vouched = queued.filter(({ statusSource, statusToldBy }) => {
       return statusSource !== 'webhook' || statusToldBy === null || statusToldBy === runner.registration;
     });
-    const suspects = new Set([...vouched, ...queued].slice(0, MOST_SUSPECTS).map((job) => job.key));
+    const suspects = new Set([...vouched, ...queued].slice(0, MAX_SUSPECTS).map((job) => job.key));
     if (runner.forJobKey !== null) suspects.add(runner.forJobKey);
     for (const key of suspects) {
       if (!(await this.#read(key, runner.registration))) return false;
@@ -123,7 +123,7 @@ export class Verifier {
     for (let started = true; started; ) {
       started = false;
       for (const [name, line] of [...this.#lines]) {
-        if (this.#reading.size >= AT_ONCE || !this.#floor.working()) return;
+        if (this.#reading.size >= AT_ONCE || !this.#context.working()) return;
         if (line.waiting.size === 0 && line.reading === 0) this.#lines.delete(name);
         if (line.waiting.size === 0 || line.reading >= AT_ONCE_EACH) continue;
         this.#lines.delete(name);
@@ -142,7 +142,7 @@ export class Verifier {
     line.reading += 1;
     this.#read(key, registration, purpose)
       .catch((error: unknown) => {
-        if (!this.#floor.ledgerFailed(error)) this.#floor.options.log.error('verify-failed', { job: key, error });
+        if (!this.#context.ledgerFailed(error)) this.#context.options.log.error('verify-failed', { job: key, error });
       })
       .finally(() => {
         line.reading -= 1;
@@ -159,13 +159,13 @@ export class Verifier {
   }
 
   async #readOnce(key: string, registration: string | null, purpose: CallPurpose): Promise<boolean> {
-    const { ledger, tenants } = this.#floor.options;
-    const { states } = this.#floor;
+    const { ledger, tenants } = this.#context.options;
+    const { states } = this.#context;
     const job = await ledger.job(key);
     if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
-    if (job.verifiedAtMs !== null && !job.disputed && this.#floor.now() - job.verifiedAtMs < FRESH_MS) return true;
+    if (job.verifiedAtMs !== null && !job.disputed && this.#context.now() - job.verifiedAtMs < FRESH_MS) return true;
     const missed = this.#misses.get(key);
-    if (missed !== undefined && missed.untilMs > this.#floor.now()) return missed.proven;
+    if (missed !== undefined && missed.untilMs > this.#context.now()) return missed.proven;
     const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) return true;
     const about = { registration: tenant.registration.name, repository: `${job.owner}/${job.repository}` };
@@ -182,12 +182,12 @@ export class Verifier {
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
-      states.failed('job-not-read', about, githubFailure(error, this.#floor.now()), { job: key });
+      states.failed('job-not-read', about, githubFailure(error, this.#context.now()), { job: key });
       this.#postpone(job, error);
       return false;
     } finally {
-      if (job.laneKey !== null) this.#floor.laneChanged(job.laneKey);
-      this.#floor.wake();
+      if (job.laneKey !== null) this.#context.laneChanged(job.laneKey);
+      this.#context.wake();
     }
   }
 
@@ -195,7 +195,7 @@ export class Verifier {
   async #runHasEnded(job: JobRow, tenant: Tenant, purpose: CallPurpose): Promise<boolean> {
     const run = await tenant.github.readRun(job.owner, job.repository, job.runId, purpose);
     if (run === undefined || !run.completed || run.attempt < job.runAttempt) return false;
-    this.#floor.options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
+    this.#context.options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
     return true;
   }
 
@@ -204,8 +204,8 @@ export class Verifier {
    * because credentials that lost sight of it get the same answer. Meanwhile it is held, so that nothing waits for it.
    */
   async #missed(job: JobRow, tenant: Tenant): Promise<boolean> {
-    const { ledger, log } = this.#floor.options;
-    const now = this.#floor.now();
+    const { ledger, log } = this.#context.options;
+    const now = this.#context.now();
     const before = this.#misses.get(job.key);
     const count = (before?.count ?? 0) + 1;
     const firstMs = before?.firstMs ?? now;
@@ -250,19 +250,19 @@ export class Verifier {
 
   #askAgain(job: JobRow, misses: Misses): void {
     this.#misses.set(this.#lineOf(job.key, job.registration), job.key, misses);
-    this.#floor.options.clock.after(misses.untilMs - this.#floor.now(), () => {
+    this.#context.options.clock.after(misses.untilMs - this.#context.now(), () => {
       if (this.#misses.has(job.key)) this.ask(job.key, job.registration);
     });
   }
 
   #postpone(job: JobRow, error: GithubError): void {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
-    const ownMs = jitter(backoffMs(RETRY_FIRST_MS, RETRY_MOST_MS, count - 1), this.#floor.options.random);
+    const ownMs = jitter(backoffMs(RETRY_FIRST_MS, MAX_RETRY_MS, count - 1), this.#context.options.random);
     const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
     this.#failures.set(this.#lineOf(job.key, job.registration), job.key, {
       count,
-      untilMs: this.#floor.now() + pauseMs,
+      untilMs: this.#context.now() + pauseMs,
     });
-    this.#floor.options.clock.after(pauseMs, () => this.#floor.wake());
+    this.#context.options.clock.after(pauseMs, () => this.#context.wake());
   }
 }

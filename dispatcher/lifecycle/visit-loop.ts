@@ -1,7 +1,8 @@
 /** Looks at each runner when its time has come: observes it, or takes the next step of its drain. */
-import { defectFailure } from '../failure.ts';
+
+import { SECOND } from '../../time/units.ts';
+import { defectFailure } from '../failures/failure.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
-import { SECOND } from '../time-units.ts';
 import { drainRunner } from './drain.ts';
 import { type Observers, observeRunner } from './observe.ts';
 import type { EngineOptions } from './ports.ts';
@@ -38,13 +39,13 @@ export class VisitLoop {
 
   /** Starts the visits that are due and have a place. Resolves without waiting for them. */
   async run(): Promise<void> {
-    const { clock, floor, ledger } = this.#options;
+    const { clock, context, ledger } = this.#options;
     if (this.visiting >= VISITS_AT_ONCE) return;
     // Those that are being looked at stay due.
     const limit = VISITS_A_PASS + this.visiting;
     const due = await ledger.runnersDue(clock.now(), limit, this.#places.full());
     // Where those of one tenant or backend filled its places, the others are further back.
-    if (this.#start(due) && due.length === limit) floor.wake();
+    if (this.#start(due) && due.length === limit) context.wake();
   }
 
   /** When to run again; null: when a visit ends. Runners under visit are overdue by nature. */
@@ -59,7 +60,7 @@ export class VisitLoop {
   #start(due: readonly RunnerRow[]): boolean {
     let started = false;
     for (const runner of due) {
-      if (this.visiting >= VISITS_AT_ONCE || !this.#options.floor.working()) break;
+      if (this.visiting >= VISITS_AT_ONCE || !this.#options.context.working()) break;
       if (this.#visits.has(runner.name) || !this.#places.hasRoom(runner)) continue;
       this.#places.taken(runner);
       this.#visits.set(runner.name, this.#visit(runner));
@@ -70,30 +71,30 @@ export class VisitLoop {
 
   /** Never rejects. */
   async #visit(runner: RunnerRow): Promise<void> {
-    const { clock, floor, verifier, view } = this.#options;
+    const { clock, context, verifier, view } = this.#options;
     try {
-      if (runner.state === 'draining') await drainRunner(floor, view, verifier, runner);
+      if (runner.state === 'draining') await drainRunner(context, view, verifier, runner);
       else await observeRunner(this.#options, runner);
-      floor.states.well('visit-failed', { runner: runner.name });
+      context.states.well('visit-failed', { runner: runner.name });
     } catch (error) {
-      if (!floor.ledgerFailed(error)) {
+      if (!context.ledgerFailed(error)) {
         const failure = defectFailure(error, clock.now());
-        floor.states.failed('visit-failed', { runner: runner.name }, failure, { state: runner.state, error });
+        context.states.failed('visit-failed', { runner: runner.name }, failure, { state: runner.state, error });
         await this.#postpone(runner.name, error);
       }
     } finally {
       this.#visits.delete(runner.name);
       this.#places.left(runner);
-      floor.wake();
+      context.wake();
     }
   }
 
   async #postpone(name: string, cause: unknown): Promise<void> {
-    const { clock, floor, log } = this.#options;
+    const { clock, context, log } = this.#options;
     try {
-      await floor.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
+      await context.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
-      if (!floor.ledgerFailed(error)) log.error('visit-not-recorded', { runner: name, error });
+      if (!context.ledgerFailed(error)) log.error('visit-not-recorded', { runner: name, error });
     }
   }
 }

@@ -4,11 +4,11 @@
  */
 import { isNativeError } from 'node:util/types';
 import { pino } from 'pino';
-import type { Clock } from '../clock.ts';
-import { Secret } from '../config/model.ts';
-import type { Log } from '../lifecycle/engine.ts';
-import { plainJson } from './plain-json.ts';
-import { REDACTED, scrub } from './scrub.ts';
+import type { Clock } from '../../time/clock.ts';
+import { plainJson } from '../failures/plain-json.ts';
+import { REDACTED, scrub } from '../failures/scrub.ts';
+import type { Log } from '../log.ts';
+import { Secret } from '../model/registration.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

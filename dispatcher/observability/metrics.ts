@@ -4,7 +4,7 @@
  * runners, lanes or repositories: their number grows with use. The table of all metrics: docs/observability.md.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { IntakeMetrics } from '../intake/answer.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger.ts';
@@ -64,9 +64,9 @@ export interface Metrics extends LifecycleMetrics, IntakeMetrics {
 const COMMIT_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const COMMIT_SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 
-const MOST_SERIES = 200;
+const MAX_SERIES = 200;
 /** Outcomes, codes and kinds come from our own code; the bound holds where a new caller is careless. */
-const MOST_WORDS = 64;
+const MAX_WORDS = 64;
 const LANES_A_QUERY = 500;
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -74,10 +74,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const register = new Registry();
   if (options.processMetrics ?? true) collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 20 });
 
-  const most = options.mostSeries ?? MOST_SERIES;
+  const most = options.mostSeries ?? MAX_SERIES;
   const pairs = new LabelBound(most);
   const names = new LabelBound(most);
-  const words = new LabelBound(MOST_WORDS);
+  const words = new LabelBound(MAX_WORDS);
   const kinds = new KindOfBackend(sources);
 
   /** The provider's kind stays when the pair is folded: what a provider does on the whole remains to be seen. */
@@ -194,7 +194,7 @@ class LedgerGauges {
   readonly #sources: MetricsSources;
   readonly #names: LabelBound;
   readonly #words: LabelBound;
-  readonly #credentials = new LabelBound(MOST_WORDS);
+  readonly #credentials = new LabelBound(MAX_WORDS);
   readonly #onBackend: OnBackend;
   readonly #up: Gauge;
   readonly #lanes: Gauge;

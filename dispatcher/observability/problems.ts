@@ -3,15 +3,15 @@
  * metrics and the readiness. What was mended is gone from it.
  */
 import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
-import { failureWords } from '../failure.ts';
+import { failureWords } from '../failures/failure.ts';
+import { problemLine } from '../failures/problem-line.ts';
+import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
 import type { Breaker } from '../ledger/ledger.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
-import { problemLine } from './problem-line.ts';
-import { scrub } from './scrub.ts';
 
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
@@ -87,15 +87,15 @@ export function breakerProblems(breakers: readonly Breaker[]): readonly Registra
 }
 
 /** Those who ask for the readiness want to know that something is wrong, and with which; the command line tells the rest. */
-const MOST_LINES = 20;
-const MOST_OF_ONE = 3;
+const MAX_LINES = 20;
+const MAX_OF_ONE = 3;
 const LINE_CHARACTERS = 300;
 
 /** `acme: set aside, its configuration has 2 problems`. Names and counts alone: `/readyz` asks for no token. */
 export function setAsideLines(
   quarantined: readonly { readonly name: string; readonly problems: readonly unknown[] }[],
 ): readonly string[] {
-  const lines = quarantined.slice(0, MOST_LINES).map(({ name, problems }) => {
+  const lines = quarantined.slice(0, MAX_LINES).map(({ name, problems }) => {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
     return `${scrub(name, LINE_CHARACTERS)}: set aside, its configuration has ${count}`;
   });
@@ -105,7 +105,7 @@ export function setAsideLines(
 
 /** `acme: 3 runners live, and its registration is no longer in the configuration: …`, for those who may read names. */
 export function absentLines(absent: readonly AbsentRegistration[]): readonly string[] {
-  const lines = absent.slice(0, MOST_LINES).map(({ absence, registration, runners }) => {
+  const lines = absent.slice(0, MAX_LINES).map(({ absence, registration, runners }) => {
     const { reason, cure } = absenceWords(absence);
     const live = runners === 1 ? '1 runner lives' : `${runners} runners live`;
     return `${scrub(registration, LINE_CHARACTERS)}: ${live}, and ${reason}. ${cure}`;
@@ -125,7 +125,7 @@ export function problemLines(
   let unsaid = 0;
   for (const { name } of registrations) {
     const all = problems(name);
-    const said = all.slice(0, Math.min(MOST_OF_ONE, MOST_LINES - lines.length));
+    const said = all.slice(0, Math.min(MAX_OF_ONE, MAX_LINES - lines.length));
     lines.push(...said.map((one) => `${name}: ${one.kind}: ${scrub(problemLine(one), LINE_CHARACTERS)}`));
     unsaid += all.length - said.length;
   }

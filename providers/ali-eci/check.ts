@@ -1,11 +1,11 @@
 /** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
 import { z } from 'zod';
 import type { Finding, ProviderErrorKind } from '../provider.ts';
+import type { Service } from './calls.ts';
 import { type Call, classify, isDryRunSuccess } from './errors.ts';
 import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
 import { flatten } from './request.ts';
-import type { Service } from './service.ts';
 import { describedGroups, describedStatus } from './state.ts';
 
 const anything = z.object({});

@@ -1,7 +1,7 @@
 /** What the service says, sorted by what follows from it. Pure. */
 import { z } from 'zod';
+import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
-import { redact } from '../redact.ts';
 
 export type Call =
   | 'CreateContainerGroup'

@@ -4,12 +4,12 @@
  * which is about no resource, says outright when the key may do nothing here.
  */
 import { z } from 'zod';
+import type { Service } from './calls.ts';
 import { flatten, type Value } from './request.ts';
-import type { Service } from './service.ts';
 import { describedStatus, isLive } from './state.ts';
 
 /** 200 a page: as far as a list of container groups is followed. */
-const MOST_PAGES = 100;
+const MAX_PAGES = 100;
 const anything = z.object({});
 
 /** How many there are alive although DescribeContainerGroups showed none; enough of them to know. */
@@ -32,7 +32,7 @@ async function countLiving(
   filter: { readonly [name: string]: Value },
 ): Promise<number> {
   let next: string | undefined;
-  for (let page = 0; page < MOST_PAGES; page += 1) {
+  for (let page = 0; page < MAX_PAGES; page += 1) {
     const answer = await service.call(
       'DescribeContainerGroupStatus',
       flatten({ RegionId: region, ...filter, NextToken: next }),

@@ -1,12 +1,12 @@
 /** Makes an image cache of the account, so that a container group starts without a pull. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { Deadlines } from '../deadlines.ts';
+import { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
+import { Service } from './calls.ts';
 import type { AliEciOptions } from './options.ts';
 import { Rate } from './rate.ts';
 import { flatten, registryParameters } from './request.ts';
-import { Service } from './service.ts';
 
 export interface ImageCache {
   readonly id: string;

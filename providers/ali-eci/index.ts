@@ -1,7 +1,7 @@
+import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
-import { simulatedDemo } from '../simulated-demo.ts';
-import { AliEciProvider } from './ali-eci.ts';
 import { type AliEciOptions, aliEciOptions, platformOptions } from './options.ts';
+import { AliEciProvider } from './provider.ts';
 
 export { createImageCache, type ImageCache } from './image-cache.ts';
 

@@ -1,5 +1,5 @@
 /** Who pulls images: the logins of `registries`, else the service itself where `acrRegistry` lets it. Pure. */
-import type { Puller } from '../registry.ts';
+import type { Puller } from '../registry/check-images.ts';
 import type { AliEciOptions } from './options.ts';
 
 /** https://www.alibabacloud.com/help/en/acr/user-guide/configure-access-over-the-internet */

@@ -11,12 +11,12 @@ export type Value = string | number | boolean | readonly Value[] | { readonly [n
 export const CONTAINER = 'runner';
 const SECRETS_FOLDER = '/etc/shr';
 /** Of a ConfigFile volume. */
-const MOST_FILE_BYTES = 32 * 1024;
-const MOST_FILES_BYTES = 60 * 1024;
+const MAX_FILE_BYTES = 32 * 1024;
+const MAX_FILES_BYTES = 60 * 1024;
 /** Of an environment variable's value [vendor's page of CreateContainerGroup]. */
-const MOST_VALUE = 256;
+const MAX_VALUE = 256;
 /** Of EnvironmentVar (maxItems of the API description). */
-const MOST_VARIABLES = 241;
+const MAX_VARIABLES = 241;
 /** The key under which the vendor switches image builds inside of a container group on; given as a tag. */
 export const DOCKER_BUILD_TAG = 'k8s.aliyun.com/eci-docker-build-enable';
 
@@ -203,7 +203,7 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
   const variables: [string, string][] = [];
   const lines: string[] = [];
   const all = [
-    ...Object.entries(request.environment).map(([name, text]) => ({ name, text, plain: text.length <= MOST_VALUE })),
+    ...Object.entries(request.environment).map(([name, text]) => ({ name, text, plain: text.length <= MAX_VALUE })),
     ...Object.entries(request.secretEnvironment).map(([name, text]) => ({ name, text, plain: false })),
   ];
   for (const { name, text, plain } of all) {
@@ -211,7 +211,7 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
     if (plain) {
       variables.push([name, text]);
     } else if (options.secretsBy === 'config-file') {
-      if (Buffer.byteLength(text) > MOST_FILE_BYTES) refuse(`${name} is longer than the 32 KB of a ConfigFile`);
+      if (Buffer.byteLength(text) > MAX_FILE_BYTES) refuse(`${name} is longer than the 32 KB of a ConfigFile`);
       files.push({ name, text });
       // `$(…)` drops newlines at the end; the x keeps them.
       lines.push(`${name}=$(cat ${SECRETS_FOLDER}/${name} && printf x) || exit 78`, `export ${name}="\${${name}%x}"`);
@@ -224,10 +224,10 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
       lines.push(`export ${name}="${names.map((piece) => `\${${piece}}`).join('')}"`, `unset ${names.join(' ')}`);
     }
   }
-  if (files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) > MOST_FILES_BYTES) {
+  if (files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) > MAX_FILES_BYTES) {
     refuse('the secret environment is longer than the 60 KB of a ConfigFile volume');
   }
-  if (variables.length > MOST_VARIABLES) refuse(`the environment has more than ${MOST_VARIABLES} pieces`);
+  if (variables.length > MAX_VARIABLES) refuse(`the environment has more than ${MAX_VARIABLES} pieces`);
   return { files, variables, script: [...lines, `exec ${options.command.map(quoted).join(' ')}`].join('\n') };
 }
 
@@ -247,7 +247,7 @@ export function carriedTexts(secretEnvironment: LaunchRequest['secretEnvironment
 function* slices(text: string): Generator<string> {
   let piece = '';
   for (const character of text) {
-    if (piece.length + character.length > MOST_VALUE) {
+    if (piece.length + character.length > MAX_VALUE) {
       yield piece;
       piece = '';
     }

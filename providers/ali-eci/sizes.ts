@@ -1,6 +1,7 @@
 /** What the service sells. Pure. */
+
+import { coresBecome, coresInWords } from '../kit/wish.ts';
 import type { Fit, ShapeWish } from '../provider.ts';
-import { coresBecome, coresInWords } from '../wish.ts';
 
 /**
  * Cores, and the GiB that go with them. Source: the vendor's page "vCPU and memory specifications" of ECI. What is asked
@@ -30,19 +31,19 @@ const steps = sizes
   .map(([cpu, memories]) => [cpu, cpu === 2 ? memories.filter((memory) => memory > 1) : memories] as const);
 
 /** Extra ephemeral storage, in GiB, beyond the 30 that come with every instance. */
-export const MOST_DISK_GIB = 5000;
+export const MAX_DISK_GIB = 5000;
 
 /**
  * Spot capacity has at least 2 cores; below, a creation is refused (InvalidSpotCpuMemorySpec). Source: the vendor's page
  * on workflow clusters ("preemptible instances support 2 vCPU and more only").
  */
-const LEAST_SPOT_CPU = 2;
-const MOST_CPU = 64;
+const MIN_SPOT_CPU = 2;
+const MAX_CPU = 64;
 
 /** With one of the two missing: 2 GiB for a core, or a core for 4 GiB; with both missing one core. */
 export function fitSize(wish: ShapeWish): Fit {
-  const wished = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : Math.min(wish.memoryGiB / 4, MOST_CPU));
-  const cpu = wish.spot ? Math.max(wished, LEAST_SPOT_CPU) : wished;
+  const wished = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : Math.min(wish.memoryGiB / 4, MAX_CPU));
+  const cpu = wish.spot ? Math.max(wished, MIN_SPOT_CPU) : wished;
   const memory = wish.memoryGiB ?? 2 * cpu;
   const found = exact(cpu, memory) ?? roundedUp(cpu, memory);
   if (found === undefined) {

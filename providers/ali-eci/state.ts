@@ -1,6 +1,6 @@
 /** From what the service says about a container group to the contract's instance. Pure. */
 import { z } from 'zod';
-import { failingEvent } from '../events.ts';
+import { failingEvent } from '../kit/events.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
 import { fromTags } from './tags.ts';
 

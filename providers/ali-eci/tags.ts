@@ -3,8 +3,9 @@
  * that the vendor does not spell out. What reads the same in any alphabet stays in clear (`list` filters by the
  * dispatcher, bills are split by charge labels); the rest goes into `shr-1`, `shr-2` … as base64url. Pure.
  */
+
+import { DISPATCHER_TAG, decodeTags, encodeTags } from '../kit/tags.ts';
 import { type InstanceTags, ProviderError } from '../provider.ts';
-import { DISPATCHER_TAG, decodeTags, encodeTags } from '../tags.ts';
 
 export interface Tag {
   readonly key: string;
@@ -15,8 +16,8 @@ export interface Tag {
 export const RUNNER_TAG = 'shr.runner';
 
 /** The vendor's 20, less one for Docker in Docker. */
-const MOST_TAGS = 19;
-const MOST_VALUE = 128;
+const MAX_TAGS = 19;
+const MAX_VALUE = 128;
 const CLEAR_CHARGES = 8;
 const plainKey = /^shr\.[a-z0-9.-]{1,48}$/;
 const plainValue = /^[A-Za-z0-9]([A-Za-z0-9._@/ -]{0,126}[A-Za-z0-9])?$/;
@@ -39,8 +40,8 @@ export function toTags(tags: InstanceTags): readonly Tag[] {
     }
   }
   const text = Buffer.from(JSON.stringify(packed)).toString('base64url');
-  const pieces = text.match(new RegExp(`.{1,${MOST_VALUE}}`, 'g')) ?? [];
-  if (clear.length + pieces.length > MOST_TAGS) {
+  const pieces = text.match(new RegExp(`.{1,${MAX_VALUE}}`, 'g')) ?? [];
+  if (clear.length + pieces.length > MAX_TAGS) {
     const longest = Object.entries(tags.charge)
       .sort((one, other) => other[0].length + other[1].length - (one[0].length + one[1].length))
       .slice(0, 3)

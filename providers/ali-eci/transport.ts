@@ -1,7 +1,7 @@
 /** One POST over a connection that is kept, with bounds on time, size and number. */
 import * as http from 'node:http';
 import * as https from 'node:https';
-import { plainAgent, secureAgent } from '../proxy.ts';
+import { plainAgent, secureAgent } from '../kit/proxy.ts';
 
 export interface Reply {
   readonly status: number;
@@ -10,7 +10,7 @@ export interface Reply {
 }
 
 /** The largest that a page of 20 container groups can be, with ConfigFiles of 60 KB each, and room to spare. */
-const MOST_BYTES = 8 * 1024 * 1024;
+const MAX_BYTES = 8 * 1024 * 1024;
 
 export class Transport {
   readonly host: string;
@@ -53,7 +53,7 @@ export class Transport {
         let bytes = 0;
         response.on('data', (chunk: Buffer) => {
           bytes += chunk.length;
-          if (bytes > MOST_BYTES) response.destroy(new Error('the answer is too long'));
+          if (bytes > MAX_BYTES) response.destroy(new Error('the answer is too long'));
           else chunks.push(chunk);
         });
         response.on('error', reject);

@@ -1,10 +1,11 @@
 /** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
+
+import { coresInWords } from '../kit/wish.ts';
 import { type Finding, ProviderError } from '../provider.ts';
-import { coresInWords } from '../wish.ts';
+import type { Service } from './calls.ts';
 import type { AzureAciOptions } from './options.ts';
 import { identitiesOf } from './request.ts';
-import type { Service } from './service.ts';
-import { LEAST, mostOf, sellsSpot } from './sizes.ts';
+import { MIN, mostOf, sellsSpot } from './sizes.ts';
 import { type Group, toInstance } from './state.ts';
 import { DELEGATE } from './subnet.ts';
 
@@ -78,7 +79,7 @@ async function region(options: AzureAciOptions, service: Service): Promise<Findi
     const linux = (await service.capabilities()).filter((entry) => entry.osType?.toLowerCase() === 'linux');
     const cpu = Math.max(0, ...linux.map((entry) => entry.capabilities?.maxCpu ?? 0));
     const memory = Math.max(0, ...linux.map((entry) => entry.capabilities?.maxMemoryInGB ?? 0));
-    if (cpu < LEAST.cpu) {
+    if (cpu < MIN.cpu) {
       return {
         subject: 'region',
         ok: false,

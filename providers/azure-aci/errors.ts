@@ -1,7 +1,7 @@
 /** What Azure says, sorted by what follows from it. Pure. */
 import { z } from 'zod';
+import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
-import { redact } from '../redact.ts';
 
 export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities' | 'subnet';
 
@@ -126,14 +126,14 @@ const network =
 const ofIdentity =
   /^(AuthenticationError|AggregateAuthenticationError|AuthenticationRequiredError|CredentialUnavailableError|ClientAuthError|ClientConfigurationError|ServerError|AuthError|InteractionRequiredAuthError)$/;
 
-const MOST_WORDS = 2000;
+const MAX_WORDS = 2000;
 
 /** `secrets` are taken out of the words, whoever put them in. The SDK's own error is not kept: the request hangs on it. */
 export function classify(call: Call, error: unknown, secrets: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const parsed = restError.safeParse(error);
   const given = parsed.success ? parsed.data : { name: '', message: String(error) };
-  const text = redact(given.message.trim() || 'no answer that can be read', secrets).slice(0, MOST_WORDS);
+  const text = redact(given.message.trim() || 'no answer that can be read', secrets).slice(0, MAX_WORDS);
   const {
     code: outer,
     statusCode,
@@ -160,7 +160,7 @@ export function classify(call: Call, error: unknown, secrets: readonly string[] 
 /** Codes that only say that something else went wrong: what it was stands inside, or in the text. */
 const envelope =
   /^(BadRequest|InvalidRequest|DeploymentFailed|Failed|ResourceDeploymentFailure|ResourceOperationFailure|Conflict)$/i;
-const MOST_DEPTH = 5;
+const MAX_DEPTH = 5;
 
 /**
  * The code that says what went wrong. Resource Manager wraps the refusals of other services: a full subnet has come as
@@ -175,7 +175,7 @@ function tellingCode(outer: string | undefined, body: unknown, text: string): st
 
 function codesIn(error: unknown, depth: number): readonly string[] {
   const parsed = saidSchema.safeParse(error);
-  if (!parsed.success || depth >= MOST_DEPTH) return [];
+  if (!parsed.success || depth >= MAX_DEPTH) return [];
   const { code, message, details, innererror } = parsed.data;
   return [
     ...(code === undefined ? [] : [code]),
@@ -189,7 +189,7 @@ function codesIn(error: unknown, depth: number): readonly string[] {
 function codesInText(text: string, depth: number): readonly string[] {
   const start = text.indexOf('{');
   const end = text.lastIndexOf('}');
-  if (start < 0 || end < start || depth >= MOST_DEPTH) return [];
+  if (start < 0 || end < start || depth >= MAX_DEPTH) return [];
   let inner: unknown;
   try {
     inner = JSON.parse(text.slice(start, end + 1));

@@ -3,7 +3,7 @@
  * all others do. The SDK's proxy policy would drop an authority of one's own behind a proxy, and has no address ranges.
  */
 import { createDefaultHttpClient, type HttpClient } from '@azure/core-rest-pipeline';
-import { plainAgent, secureAgent } from '../proxy.ts';
+import { plainAgent, secureAgent } from '../kit/proxy.ts';
 
 /** `ca`: an authority in place of the known ones. */
 export function httpClientOf(ca: string | undefined): HttpClient {

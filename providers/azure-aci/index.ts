@@ -1,7 +1,7 @@
+import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
-import { simulatedDemo } from '../simulated-demo.ts';
-import { AzureAciProvider } from './azure-aci.ts';
 import { type AzureAciOptions, azureAciOptions, platformOptions } from './options.ts';
+import { AzureAciProvider } from './provider.ts';
 
 const module: ProviderModule<AzureAciOptions> = {
   kind: 'azure-aci',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { platformAddresses } from '../addresses.ts';
+import { platformAddresses } from '../kit/addresses.ts';
 import type { PlatformOption } from '../provider.ts';
 import { cloudNames } from './clouds.ts';
 

@@ -1,6 +1,7 @@
 /** Who pulls images: a login or an identity of `registries`, else nobody in particular. Pure. */
-import { loginFor } from '../image-reference.ts';
-import type { Puller } from '../registry.ts';
+
+import type { Puller } from '../registry/check-images.ts';
+import { loginFor } from '../registry/image-reference.ts';
 import type { AzureAciOptions } from './options.ts';
 
 export function pullerOf({ registries }: Pick<AzureAciOptions, 'registries'>): Puller {

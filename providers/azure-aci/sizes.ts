@@ -1,6 +1,7 @@
 /** What Azure Container Instances sells. Pure. */
+
+import { coresBecome, coresInWords, roundUp } from '../kit/wish.ts';
 import type { Fit, ShapeWish } from '../provider.ts';
-import { coresBecome, coresInWords, roundUp } from '../wish.ts';
 import type { AzureAciOptions } from './options.ts';
 
 /**
@@ -14,7 +15,7 @@ export const largest = {
 } as const;
 
 /** Least that a container group is given [vendor's page "Container groups"]. */
-export const LEAST = { cpu: 1, memoryGiB: 1 } as const;
+export const MIN = { cpu: 1, memoryGiB: 1 } as const;
 /** Both are accurate to one decimal place [reference of `az container create`]. */
 const PER_UNIT = 10;
 /** Of each container, and not to be had larger [same page as `largest`]. */
@@ -51,8 +52,8 @@ export function sellsSpot(
 /** A missing cpu becomes one core for 4 GiB, a missing memory 2 GiB for each core: as far as they are sold. */
 export function fitSize(wish: ShapeWish, most: Most): Fit {
   const wishedCpu = wish.cpu ?? Math.min((wish.memoryGiB ?? 4) / 4, most.cpu);
-  const cpu = roundUp(Math.max(wishedCpu, LEAST.cpu), PER_UNIT);
-  const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? Math.min(2 * cpu, most.memoryGiB), LEAST.memoryGiB), PER_UNIT);
+  const cpu = roundUp(Math.max(wishedCpu, MIN.cpu), PER_UNIT);
+  const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? Math.min(2 * cpu, most.memoryGiB), MIN.memoryGiB), PER_UNIT);
   const tooLarge = [
     ...(cpu > most.cpu ? [coresInWords(wish.cpu ?? cpu)] : []),
     ...(memoryGiB > most.memoryGiB ? [`${wish.memoryGiB ?? memoryGiB} GiB`] : []),

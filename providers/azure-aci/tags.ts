@@ -6,16 +6,16 @@
  * named `shr.more.1`, `shr.more.2` …
  */
 import { z } from 'zod';
+import { decodeTags, encodeTags } from '../kit/tags.ts';
 import { type InstanceTags, ProviderError } from '../provider.ts';
-import { decodeTags, encodeTags } from '../tags.ts';
 
 /** Tells two container groups apart that had one name: Azure's own resource id is made of the name alone. */
 export const INSTANCE_TAG = 'shr.instance';
 const MORE = 'shr.more.';
 
 /** Azure's limits for a resource. */
-const MOST_TAGS = 50;
-const MOST_VALUE = 256;
+const MAX_TAGS = 50;
+const MAX_VALUE = 256;
 const plainName = /^[a-z0-9._-]{1,512}$/;
 const plainValue = /^(?! )[\x20-\x7e]{1,256}(?<! )$/;
 
@@ -29,7 +29,7 @@ export function toTags(
     plainName.test(name) && plainValue.test(value) && !name.startsWith(MORE);
   const rest = flat.filter((entry) => !isPlain(entry));
   const text = rest.length === 0 ? '' : Buffer.from(JSON.stringify(rest)).toString('base64url');
-  const pieces = text.match(new RegExp(`.{1,${MOST_VALUE}}`, 'g')) ?? [];
+  const pieces = text.match(new RegExp(`.{1,${MAX_VALUE}}`, 'g')) ?? [];
   const all = Object.fromEntries([
     ...Object.entries(others),
     ...flat.filter(isPlain),
@@ -37,13 +37,13 @@ export function toTags(
     ...pieces.map((piece, index) => [`${MORE}${index + 1}`, piece] as const),
   ]);
   const count = Object.keys(all).length;
-  if (count > MOST_TAGS) {
+  if (count > MAX_TAGS) {
     const longest = Object.entries(tags.charge).sort(([, one], [, other]) => other.length - one.length);
     const names = longest.slice(0, 3).map(([name]) => JSON.stringify(name.slice(0, 40)));
     throw new ProviderError(
       'invalid',
       'azure-aci launch',
-      `${count} tags, and Azure takes ${MOST_TAGS}: shorten or drop charge labels, such as ${names.join(', ')}`,
+      `${count} tags, and Azure takes ${MAX_TAGS}: shorten or drop charge labels, such as ${names.join(', ')}`,
     );
   }
   return all;

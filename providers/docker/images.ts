@@ -1,12 +1,13 @@
 /** What `shr doctor` prints of images: what the engine has needs no registry. */
-import { isLoopbackName } from '../address-kind.ts';
-import type { Deadlines } from '../deadlines.ts';
-import { parseReference } from '../image-reference.ts';
-import { type Finding, type ImageUse, MOST_IMAGES } from '../provider.ts';
-import { checkImages, findingOfPlatforms } from '../registry.ts';
-import type { DockerSettings } from './docker.ts';
-import type { Engine } from './engine.ts';
+
+import type { Deadlines } from '../kit/deadlines.ts';
+import { type Finding, type ImageUse, MAX_IMAGES } from '../provider.ts';
+import { isLoopbackName } from '../registry/address-kind.ts';
+import { checkImages, findingOfPlatforms } from '../registry/check-images.ts';
+import { parseReference } from '../registry/image-reference.ts';
+import type { Engine } from './calls.ts';
 import { classify } from './errors.ts';
+import type { DockerSettings } from './provider.ts';
 
 /** Does not reject. */
 export async function checkEngineImages(
@@ -17,7 +18,7 @@ export async function checkEngineImages(
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   const missing: ImageUse[] = [];
-  for (const image of images.slice(0, MOST_IMAGES)) {
+  for (const image of images.slice(0, MAX_IMAGES)) {
     const finding = await atEngine(image, engine, options);
     if (finding === undefined) missing.push(image);
     else findings.push(finding);

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { arch, homedir } from 'node:os';
 import type { PlatformOption, ProviderModule } from '../provider.ts';
 import { dockerDemo } from './demo.ts';
-import { DockerProvider } from './docker.ts';
 import { type DockerOptions, dockerOptions } from './options.ts';
 import { type DockerEnvironment, engineOf } from './place.ts';
+import { DockerProvider } from './provider.ts';
 
 const environment: DockerEnvironment = {
   variables: process.env,

@@ -1,7 +1,7 @@
 /** From the contract's request to the engine's. Pure. */
 import { posix } from 'node:path';
+import { encodeTags } from '../kit/tags.ts';
 import type { LaunchRequest, Shape } from '../provider.ts';
-import { encodeTags } from '../tags.ts';
 import type { DockerOptions } from './options.ts';
 
 /** The body of `POST /containers/create`, as far as it is used here. */

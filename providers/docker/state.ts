@@ -1,7 +1,7 @@
 /** From what the engine says about a container to the contract's instance. Pure. */
 import { z } from 'zod';
+import { decodeTags } from '../kit/tags.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
-import { decodeTags } from '../tags.ts';
 
 const labels = z.record(z.string(), z.string()).nullish();
 

@@ -14,7 +14,7 @@ export interface Encryption {
   readonly endpoint: string;
   /** `projects/P/locations/L/keyRings/R/cryptoKeys/K` */
   readonly key: string;
-  /** Runs one call within a deadline; see providers/deadlines.ts. */
+  /** Runs one call within a deadline; see providers/kit/deadlines.ts. */
   call(request: (signal: AbortSignal) => Promise<{ data: unknown }>): Promise<{ data: unknown }>;
 }
 

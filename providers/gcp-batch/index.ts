@@ -1,7 +1,7 @@
+import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
-import { simulatedDemo } from '../simulated-demo.ts';
-import { GcpBatchProvider } from './gcp-batch.ts';
 import { type GcpBatchOptions, gcpBatchOptions, platformOptions } from './options.ts';
+import { GcpBatchProvider } from './provider.ts';
 
 const module: ProviderModule<GcpBatchOptions> = {
   kind: 'gcp-batch',

@@ -1,7 +1,7 @@
 /** Who pulls images: the machine's account from Google's registries, or the login of `registryAuth`. */
 import { googleRegistries } from '../google/registries.ts';
-import { loginFor } from '../image-reference.ts';
-import type { Puller } from '../registry.ts';
+import type { Puller } from '../registry/check-images.ts';
+import { loginFor } from '../registry/image-reference.ts';
 import type { GcpBatchOptions } from './options.ts';
 
 export function pullerOf(

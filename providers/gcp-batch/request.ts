@@ -1,12 +1,12 @@
 /** From the contract's request to a Batch job. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/batch';
-import { loginFor, parseReference } from '../image-reference.ts';
+import { coresInWords } from '../kit/wish.ts';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
-import { coresInWords } from '../wish.ts';
-import { billingLabels, toLabels } from './labels.ts';
+import { loginFor, parseReference } from '../registry/image-reference.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
 import { diskOf, machineOf } from './sizes.ts';
+import { billingLabels, toLabels } from './tags.ts';
 
 type Batch = typeof protos.google.cloud.batch.v1;
 export type CreateJobRequest = ConstructorParameters<Batch['CreateJobRequest']>[0] & object;

@@ -5,8 +5,9 @@
  * Left out on purpose: N4, C4 and C4A, which take Hyperdisk alone, while a Batch boot disk is a persistent disk; and
  * e2-micro and e2-small, whose 1 and 2 GiB the Batch agent, Docker and a runner would share.
  */
+
+import { coresInWords, refuseWish } from '../kit/wish.ts';
 import type { Architecture, Capabilities, Fit, Shape, ShapeWish } from '../provider.ts';
-import { coresInWords, refuseWish } from '../wish.ts';
 
 export interface Machine {
   readonly type: string;
@@ -72,12 +73,12 @@ export type Machines = Readonly<Partial<Record<Architecture, readonly Machine[]>
 /** When a wish names no size at all. */
 const USUAL_CORES = 2;
 /** Of a persistent disk: https://cloud.google.com/compute/docs/disks/persistent-disks */
-const LARGEST_DISK_GIB = 65_536;
-const LEAST_DISK_GIB = 10;
+const MAX_DISK_GIB = 65_536;
+const MIN_DISK_GIB = 10;
 
 /** What is made, and billed. */
 export function diskOf(wishedGiB: number): number {
-  return Math.max(LEAST_DISK_GIB, Math.ceil(wishedGiB));
+  return Math.max(MIN_DISK_GIB, Math.ceil(wishedGiB));
 }
 
 export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: Machines): Fit {
@@ -119,8 +120,8 @@ function refuseStorage(wish: ShapeWish): string | undefined {
   if (wish.diskGiB !== undefined && wish.bucket !== undefined) {
     return 'a disk and a bucket cannot both be at the work folder';
   }
-  if (wish.diskGiB !== undefined && wish.diskGiB > LARGEST_DISK_GIB) {
-    return `a disk has at most ${LARGEST_DISK_GIB} GiB, not ${wish.diskGiB}`;
+  if (wish.diskGiB !== undefined && wish.diskGiB > MAX_DISK_GIB) {
+    return `a disk has at most ${MAX_DISK_GIB} GiB, not ${wish.diskGiB}`;
   }
   // https://cloud.google.com/storage/docs/buckets#naming
   if (wish.bucket !== undefined && !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(wish.bucket)) {

@@ -1,9 +1,9 @@
 /** From what Batch says of a job to the contract's instance. Pure. */
 import { z } from 'zod';
 import { type EndKind, type Instance, type InstanceReason, ProviderError } from '../provider.ts';
-import { fromLabels } from './labels.ts';
 import type { GcpBatchOptions } from './options.ts';
 import { jobIdOf } from './request.ts';
+import { fromLabels } from './tags.ts';
 
 const texts = z
   .string()

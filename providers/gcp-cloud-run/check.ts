@@ -1,14 +1,14 @@
 /** What `shr doctor` prints of a backend: each subject with what is wrong and the cure. */
 import type { Finding, ProviderError } from '../provider.ts';
+import type { CloudRun } from './calls.ts';
 import { classify } from './errors.ts';
 import type { CloudRunOptions } from './options.ts';
 import { jobFor } from './request.ts';
-import type { CloudRun } from './service.ts';
 import { hasEnded } from './state.ts';
 
 /** https://cloud.google.com/run/quotas, per project and region. */
-const MOST_JOBS = 1000;
-const MOST_RUNNING = 1000;
+const MAX_JOBS = 1000;
+const MAX_RUNNING = 1000;
 
 /** Google's own sample for jobs, which every project may pull. The request is only validated. */
 const SAMPLE_IMAGE = 'us-docker.pkg.dev/cloudrun/container/job:latest';
@@ -59,8 +59,8 @@ function identity(options: CloudRunOptions): Finding {
 }
 
 function room(jobs: number, running: number, options: CloudRunOptions): Finding {
-  const message = `${jobs} of ${MOST_JOBS} jobs defined, ${running} of ${MOST_RUNNING} executions running; this backend may start ${options.jobRunsPerMinute} and write ${options.writesPerMinute} times a minute`;
-  if (jobs < MOST_JOBS * 0.95 && running < MOST_RUNNING * 0.95) return { subject: 'quota', ok: true, message };
+  const message = `${jobs} of ${MAX_JOBS} jobs defined, ${running} of ${MAX_RUNNING} executions running; this backend may start ${options.jobRunsPerMinute} and write ${options.writesPerMinute} times a minute`;
+  if (jobs < MAX_JOBS * 0.95 && running < MAX_RUNNING * 0.95) return { subject: 'quota', ok: true, message };
   return {
     subject: 'quota',
     ok: false,

@@ -1,7 +1,7 @@
+import { simulatedDemo } from '../kit/simulated-demo.ts';
 import type { ProviderModule } from '../provider.ts';
-import { simulatedDemo } from '../simulated-demo.ts';
-import { CloudRunProvider } from './cloud-run.ts';
 import { type CloudRunOptions, cloudRunOptions, platformOptions } from './options.ts';
+import { CloudRunProvider } from './provider.ts';
 
 const module: ProviderModule<CloudRunOptions> = {
   kind: 'gcp-cloud-run',

@@ -1,15 +1,15 @@
 /** The definitions (Jobs) that executions are started from: one per shape, made on first use, deleted when unused. */
 import { hasCode } from '../google/errors.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
+import type { CloudRun, JobAnswer } from './calls.ts';
 import { jobFailure } from './errors.ts';
 import type { CloudRunOptions } from './options.ts';
 import { DISPATCHER_LABEL, type jobFor } from './request.ts';
-import type { CloudRun, JobAnswer } from './service.ts';
 import type { ExecutionAnswer } from './state.ts';
 
 const HOUR_MS = 3_600_000;
 /** The writes are needed for runners first. So many in so long: more than the thousand that the service holds, a day. */
-const MOST_DELETIONS = 5;
+const MAX_DELETIONS = 5;
 const TIDY_EVERY_MS = HOUR_MS / 10;
 
 type Definition = ReturnType<typeof jobFor>;
@@ -76,7 +76,7 @@ export class Jobs {
     const oldestMs = this.#host.now() - this.#options.unusedJobHours * HOUR_MS;
     let deletions = 0;
     for (const job of await this.#service.listJobs()) {
-      if (deletions >= MOST_DELETIONS) return;
+      if (deletions >= MAX_DELETIONS) return;
       const id = job.name.slice(job.name.lastIndexOf('/') + 1);
       const ours = job.labels?.[DISPATCHER_LABEL] === dispatcher && id.startsWith(`shr-${dispatcher}-`);
       if (!ours || inUse.has(id) || this.#users.has(id) || lastUsedMs(job) > oldestMs) continue;

@@ -1,8 +1,8 @@
 /** What is asked of Cloud Run: one Job per shape, one execution per runner with overrides. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/run';
+import { encodeTags } from '../kit/tags.ts';
 import { type InstanceTags, type LaunchRequest, ProviderError, type Shape, type ShapeWish } from '../provider.ts';
-import { encodeTags } from '../tags.ts';
 import type { CloudRunOptions } from './options.ts';
 
 type IJob = protos.google.cloud.run.v2.IJob;
@@ -21,7 +21,7 @@ export const TAGS_VARIABLE = 'SHR_INSTANCE_TAGS';
 const CONTAINER = 'runner';
 const WORK_VOLUME = 'work';
 /** https://cloud.google.com/run/quotas: 32 KB for each variable. */
-const MOST_VARIABLE_BYTES = 32_768;
+const MAX_VARIABLE_BYTES = 32_768;
 
 /** Why no size would help; undefined where nothing speaks against it. */
 export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): string | undefined {
@@ -73,12 +73,12 @@ export function overridesFor(request: LaunchRequest, options: CloudRunOptions): 
     [TAGS_VARIABLE]: JSON.stringify(encodeTags(request.tags)),
   };
   for (const [name, value] of Object.entries(variables)) {
-    if (Buffer.byteLength(value) <= MOST_VARIABLE_BYTES) continue;
+    if (Buffer.byteLength(value) <= MAX_VARIABLE_BYTES) continue;
     const cure = name === TAGS_VARIABLE ? 'shorten the charge labels' : 'make it shorter';
     throw new ProviderError(
       'invalid',
       'gcp-cloud-run launch',
-      `the variable ${name} has more than ${MOST_VARIABLE_BYTES} bytes, the most that Cloud Run takes: ${cure}`,
+      `the variable ${name} has more than ${MAX_VARIABLE_BYTES} bytes, the most that Cloud Run takes: ${cure}`,
     );
   }
   const longestS = options.longestLifeHours * 3600;

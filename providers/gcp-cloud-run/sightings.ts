@@ -4,7 +4,7 @@
  * of the service each time.
  */
 import type { ProviderHost } from '../provider.ts';
-import type { CloudRun } from './service.ts';
+import type { CloudRun } from './calls.ts';
 import { before, type CreatedAt, createdAtOf, type ExecutionAnswer, type Sighting, sighting } from './state.ts';
 
 /** An execution whose creation took so long may first be seen below others that were made later. */

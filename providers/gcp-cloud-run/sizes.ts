@@ -4,8 +4,9 @@
  * jobs run in the second generation, which wants 512 MiB). The comment in the SDK's k8s.min.proto leaves 6 out; the
  * pages have it.
  */
+
+import { coresBecome, coresInWords, roundUp } from '../kit/wish.ts';
 import type { Shape, ShapeWish } from '../provider.ts';
-import { coresBecome, coresInWords, roundUp } from '../wish.ts';
 
 export interface Size {
   readonly cpu: number;

@@ -1,7 +1,7 @@
 /** What Cloud Run answers, as instances. Pure. */
 import { z } from 'zod';
+import { decodeTags } from '../kit/tags.ts';
 import type { EndKind, Instance, InstanceReason, InstanceState, InstanceTags } from '../provider.ts';
-import { decodeTags } from '../tags.ts';
 import { DISPATCHER_LABEL, NAME_VARIABLE, TAGS_VARIABLE } from './request.ts';
 
 /** gax gives texts; the metadata of an operation comes with protobuf's own Long. */

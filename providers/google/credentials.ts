@@ -3,7 +3,7 @@
  * The latter two arrive as the JSON text that Google's console or gcloud writes, as one secret.
  */
 import { z } from 'zod';
-import { platformAddresses } from '../addresses.ts';
+import { platformAddresses } from '../kit/addresses.ts';
 import type { PlatformOption } from '../provider.ts';
 import { isLoopback } from './endpoint.ts';
 

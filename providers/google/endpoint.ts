@@ -1,6 +1,6 @@
 /** Where a Google API is reached: Google's own host, or another one for tests and private endpoints. */
 import { z } from 'zod';
-import { isLoopbackName } from '../address-kind.ts';
+import { isLoopbackName } from '../registry/address-kind.ts';
 
 export interface Endpoint {
   readonly host: string;

@@ -3,14 +3,14 @@
  * the SDK's own credentials, so that no further SDK is loaded for one method.
  */
 import { z } from 'zod';
+import { tailText } from '../kit/tail.ts';
 import { LOG_BYTES, ProviderError } from '../provider.ts';
-import { tailText } from '../tail.ts';
 import type { GoogleAuth } from './connection.ts';
 
 /** `entries.list` gives at most so many at once. */
 const PAGE = 1000;
 /** 60 calls a minute are free for a whole project (https://cloud.google.com/logging/quotas), so one read takes few. */
-const MOST_PAGES = 20;
+const MAX_PAGES = 20;
 
 const answer = z.object({
   entries: z
@@ -32,7 +32,7 @@ export interface LogQuery {
   readonly project: string;
   /** In the query language of Cloud Logging. */
   readonly filter: string;
-  /** Runs one call within a deadline; see providers/deadlines.ts. */
+  /** Runs one call within a deadline; see providers/kit/deadlines.ts. */
   call(request: (signal: AbortSignal) => Promise<{ data: unknown }>): Promise<{ data: unknown }>;
 }
 
@@ -41,7 +41,7 @@ export async function readLog(query: LogQuery): Promise<string> {
   const lines: string[] = [];
   let bytes = 0;
   let pageToken: string | undefined;
-  for (let page = 0; page < MOST_PAGES && bytes <= LOG_BYTES; page += 1) {
+  for (let page = 0; page < MAX_PAGES && bytes <= LOG_BYTES; page += 1) {
     const { data } = await query.call((signal) =>
       query.auth.request({
         url: `${query.endpoint}/v2/entries:list`,

@@ -1,5 +1,5 @@
 /** Artifact Registry and what is left of Container Registry: Google's services pull there as accounts of the project. */
-import type { Puller } from '../registry.ts';
+import type { Puller } from '../registry/check-images.ts';
 
 /** Hosts of Google's own, on their usual port: our token goes to nobody else. */
 const HOST = /^(([a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev)$/;

@@ -24,10 +24,10 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { decodeTags, encodeTags } from '../kit/tags.ts';
+import { tailText } from '../kit/tail.ts';
 import type { Instance, InstanceReason, InstanceTags } from '../provider.ts';
 import { LOG_BYTES } from '../provider.ts';
-import { decodeTags, encodeTags } from '../tags.ts';
-import { tailText } from '../tail.ts';
 import { isAlive, type ProcessIdentity, parseIdentity, procProblem } from './proc.ts';
 import { SUPERVISOR } from './supervisor.ts';
 

@@ -2,7 +2,7 @@ import { arch, availableParallelism, tmpdir, totalmem, userInfo } from 'node:os'
 import { join } from 'node:path';
 import type { ProviderModule } from '../provider.ts';
 import { type ProcessOptions, processOptions } from './options.ts';
-import { ProcessProvider } from './process.ts';
+import { ProcessProvider } from './provider.ts';
 
 const module: ProviderModule<ProcessOptions> = {
   kind: 'process',

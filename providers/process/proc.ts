@@ -1,6 +1,6 @@
 /** What Linux tells about processes: /proc is the only place that can tell a living process from a reused pid. */
 import { readdir, readFile } from 'node:fs/promises';
-import { eachLimited } from '../concurrency.ts';
+import { eachLimited } from '../kit/concurrency.ts';
 
 /** Names one process for ever: its pid alone is handed out again later. */
 export interface ProcessIdentity {

@@ -27,7 +27,7 @@ interface Failure {
   readonly message: string;
 }
 
-const MOST_EVENTS = 50;
+const MAX_EVENTS = 50;
 
 export class Group {
   readonly id: string;
@@ -174,6 +174,6 @@ export class Group {
 
   #event(type: GroupEvent['type'], reason: string, message: string): void {
     this.events.push({ type, reason, message, atMs: this.#now() });
-    if (this.events.length > MOST_EVENTS) this.events.shift();
+    if (this.events.length > MAX_EVENTS) this.events.shift();
   }
 }

@@ -15,7 +15,7 @@ export type { Fault, FaultInput } from './faults.ts';
 export type { AliEciSimulatorOptions, Call } from './options.ts';
 export type { Decoded } from './parameters.ts';
 
-const MOST_BODY = 1024 * 1024;
+const MAX_BODY = 1024 * 1024;
 const versions: Readonly<Record<string, string>> = { DescribeVSwitches: '2016-04-28' };
 
 export interface AliEciSimulator {
@@ -221,7 +221,7 @@ async function read(request: IncomingMessage): Promise<Buffer> {
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) continue;
     bytes += chunk.length;
-    if (bytes > MOST_BODY) throw new Error('the body is too long');
+    if (bytes > MAX_BODY) throw new Error('the body is too long');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -19,7 +19,7 @@ export interface SignedRequest {
 }
 
 const ALGORITHM = 'ACS3-HMAC-SHA256';
-const MOST_NONCES = 100_000;
+const MAX_NONCES = 100_000;
 const SKEW_MS = 15 * 60_000;
 
 export class Signatures {
@@ -94,7 +94,7 @@ export class Signatures {
     }
     this.#nonces.add(nonce);
     const [oldest] = this.#nonces;
-    if (this.#nonces.size > MOST_NONCES && oldest !== undefined) this.#nonces.delete(oldest);
+    if (this.#nonces.size > MAX_NONCES && oldest !== undefined) this.#nonces.delete(oldest);
     return key;
   }
 }

@@ -32,7 +32,7 @@ export interface State {
 
 export type Failure = { readonly how: 'no-stock' | 'quota' | 'image-pull' | 'timeout'; readonly message: string };
 
-const MOST_EVENTS = 50;
+const MAX_EVENTS = 50;
 
 export class Group {
   readonly name: string;
@@ -225,6 +225,6 @@ export class Group {
   #event(events: GroupEvent[], type: GroupEvent['type'], name: string, message: string): void {
     const at = new Date().toISOString();
     events.push({ name, message, type, count: 1, firstTimestamp: at, lastTimestamp: at });
-    if (events.length > MOST_EVENTS) events.shift();
+    if (events.length > MAX_EVENTS) events.shift();
   }
 }

@@ -18,7 +18,7 @@ export { makeClientCertificate } from './certificate.ts';
 export type { Fault, FaultInput } from './faults.ts';
 export { type AzureAciSimulatorOptions, type Call, demo, demoSubnet } from './options.ts';
 
-const MOST_BODY = 4 * 1024 * 1024;
+const MAX_BODY = 4 * 1024 * 1024;
 
 export interface AzureAciSimulator {
   /** `https://127.0.0.1:PORT`: Resource Manager and Entra ID. */
@@ -265,7 +265,7 @@ async function read(request: IncomingMessage): Promise<Buffer> {
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) continue;
     bytes += chunk.length;
-    if (bytes > MOST_BODY) throw new Error('the body is too long');
+    if (bytes > MAX_BODY) throw new Error('the body is too long');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

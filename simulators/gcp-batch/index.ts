@@ -1,7 +1,7 @@
 /** A Google Batch on the wire: what it is and what it is not, see README.md. */
 import { createRequire } from 'node:module';
 import { z } from 'zod';
-import { systemClock } from '../../dispatcher/clock.ts';
+import { systemClock } from '../../time/clock.ts';
 import { ContainerHost } from '../containers/host.ts';
 import { type Google, type GoogleOptions, startGoogle } from '../google/index.ts';
 import { Kms } from './kms.ts';

@@ -106,8 +106,8 @@ const listing = z.object({
   pageToken: text,
 });
 
-const LONGEST_RUN_S = 14 * 24 * 3600;
-const MOST_LABELS = 63;
+const MAX_RUN_S = 14 * 24 * 3600;
+const MAX_LABELS = 63;
 const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -125,10 +125,10 @@ export function readCreate(request: object): {
     refuse(`request_id ${requestId} is not a valid UUID`);
   }
   const wanted = read(job, raw);
-  checkLabels(wanted.labels, MOST_LABELS);
-  checkLabels(wanted.allocationPolicy.labels, MOST_LABELS - 2);
+  checkLabels(wanted.labels, MAX_LABELS);
+  checkLabels(wanted.allocationPolicy.labels, MAX_LABELS - 2);
   const all = new Set([...Object.keys(wanted.labels), ...Object.keys(wanted.allocationPolicy.labels)]);
-  if (all.size > MOST_LABELS) refuse(`a job has at most ${MOST_LABELS} custom labels, not ${all.size}`);
+  if (all.size > MAX_LABELS) refuse(`a job has at most ${MAX_LABELS} custom labels, not ${all.size}`);
   for (const group of wanted.taskGroups) checkTask(group.taskSpec, wanted);
   for (const { noExternalIpAddress, network, subnetwork } of wanted.allocationPolicy.network.networkInterfaces) {
     if (noExternalIpAddress && (network === '' || subnetwork === '')) {
@@ -144,7 +144,7 @@ export const readListing = (request: object): z.output<typeof listing> => read(l
 
 function checkTask(task: WantedJob['taskGroups'][number]['taskSpec'], wanted: WantedJob): void {
   const seconds = task.maxRunDuration?.seconds ?? 0;
-  if (seconds > LONGEST_RUN_S) refuse(`max_run_duration is at most ${LONGEST_RUN_S}s, not ${seconds}s`);
+  if (seconds > MAX_RUN_S) refuse(`max_run_duration is at most ${MAX_RUN_S}s, not ${seconds}s`);
   const policy = wanted.allocationPolicy.instances[0]?.policy;
   const machine = policy === undefined ? undefined : sizeOf(policy.machineType);
   if (policy !== undefined && machine === undefined) refuse(`machine type ${policy.machineType} is not known`);

@@ -28,7 +28,7 @@ const creation = z.looseObject({
 const run = named.extend({ overrides: overrides.prefault({}) });
 
 /** Asked for more, the service gives so many. */
-const MOST_ON_A_PAGE = 100;
+const MAX_ON_A_PAGE = 100;
 
 export function cloudRunMethods(
   region: Region,
@@ -66,7 +66,7 @@ export function cloudRunMethods(
   ): { items: T[]; nextPageToken: string } => {
     const key = ({ createTime, uid }: T): string =>
       `${String(createTime.seconds).padStart(12, '0')}${String(createTime.nanos).padStart(9, '0')}${uid}`;
-    const size = Math.min(pageSize > 0 ? pageSize : MOST_ON_A_PAGE, options.pageSize ?? MOST_ON_A_PAGE);
+    const size = Math.min(pageSize > 0 ? pageSize : MAX_ON_A_PAGE, options.pageSize ?? MAX_ON_A_PAGE);
     // The newest first; what is made between two pages is on neither.
     const sorted = [...all].sort((a, b) => (key(a) < key(b) ? 1 : -1));
     const from = pageToken === '' ? 0 : sorted.findIndex((one) => key(one) < fromToken(pageToken));

@@ -12,8 +12,8 @@ const memory: Readonly<Record<string, readonly [number, number]>> = {
   '8': [4096, 32_768],
 };
 
-const LONGEST_S = 168 * 3600;
-const MOST_ENV_BYTES = 32_768;
+const MAX_S = 168 * 3600;
+const MAX_ENV_BYTES = 32_768;
 
 export function validateJob(id: string, job: JobMessage, options: CloudRunSimulatorOptions): void {
   if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(id)) throw invalid(`Invalid resource id: ${id}`);
@@ -44,11 +44,11 @@ export function validateTask(task: TaskTemplate, options: CloudRunSimulatorOptio
     );
   }
   for (const { name, value } of container.env) {
-    if (Buffer.byteLength(value) > MOST_ENV_BYTES)
-      throw invalid(`env ${name}: value is longer than ${MOST_ENV_BYTES} bytes`);
+    if (Buffer.byteLength(value) > MAX_ENV_BYTES)
+      throw invalid(`env ${name}: value is longer than ${MAX_ENV_BYTES} bytes`);
   }
-  if (task.timeout.seconds < 1 || task.timeout.seconds > LONGEST_S) {
-    throw invalid(`timeout must be between 1s and ${LONGEST_S}s`);
+  if (task.timeout.seconds < 1 || task.timeout.seconds > MAX_S) {
+    throw invalid(`timeout must be between 1s and ${MAX_S}s`);
   }
   for (const mount of container.volumeMounts) {
     if (!task.volumes.some((volume) => volume.name === mount.name))

@@ -1,6 +1,6 @@
 /** What goes wrong, on request. Off by default: an honest GitHub. */
 import { z } from 'zod';
-import type { Random } from '../../dispatcher/clock.ts';
+import type { Random } from '../../time/clock.ts';
 
 const probability = z.number().min(0).max(1);
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { systemClock } from '../../dispatcher/clock.ts';
+import { systemClock } from '../../time/clock.ts';
 import { Assignments } from './assignment.ts';
 import { Authenticator } from './auth.ts';
 import { type FaultInput, type FaultSettings, Faults } from './faults.ts';

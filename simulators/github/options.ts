@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../../dispatcher/clock.ts';
+import type { Clock, Random } from '../../time/clock.ts';
 import type { FaultInput } from './faults.ts';
 
 /** Everything has a default: `startGithubSimulator()` alone gives organization `acme`, user `octocat` and one App. */

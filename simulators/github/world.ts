@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import type { Clock, Random } from '../../dispatcher/clock.ts';
+import type { Clock, Random } from '../../time/clock.ts';
 import type {
   Account,
   App,

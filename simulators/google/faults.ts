@@ -1,6 +1,6 @@
 /** What goes wrong, on request. Off by default: an honest Google. */
 import { z } from 'zod';
-import type { Random } from '../../dispatcher/clock.ts';
+import type { Random } from '../../time/clock.ts';
 import { type CodeName, codeNames, GoogleRefusal, isCodeName } from './status.ts';
 
 const matcher = {

@@ -6,7 +6,7 @@ import type { Identity } from './identity.ts';
 import type { Logs } from './logging.ts';
 import { GoogleRefusal, toHttp } from './status.ts';
 
-const BODY_AT_MOST = 1024 * 1024;
+const MAX_BODY = 1024 * 1024;
 
 export interface Side {
   readonly identity: Identity;
@@ -92,7 +92,7 @@ async function read(request: IncomingMessage): Promise<string> {
   for await (const chunk of request) {
     const piece = Buffer.from(chunk);
     bytes += piece.length;
-    if (bytes > BODY_AT_MOST) throw new GoogleRefusal('INVALID_ARGUMENT', 'Request payload size exceeds the limit.');
+    if (bytes > MAX_BODY) throw new GoogleRefusal('INVALID_ARGUMENT', 'Request payload size exceeds the limit.');
     chunks.push(piece);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -3,7 +3,7 @@
  * a token endpoint, Cloud Logging, faults. Knows no service by itself: see simulators/gcp-cloud-run, simulators/gcp-batch.
  */
 import type { AddressInfo } from 'node:net';
-import { systemClock, systemRandom } from '../../dispatcher/clock.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 import { Faults } from './faults.ts';
 import { type Exchange, GrpcServer, type Method } from './grpc.ts';
 import { createHttpServer } from './http.ts';

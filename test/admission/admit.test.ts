@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type BackendFit, createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
+import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/jobs/lane.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type Fit, ProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { closedPolicy, openPolicy, registration } from '../registration.ts';
 

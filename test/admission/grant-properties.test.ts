@@ -1,10 +1,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { JobSubject } from '../../dispatcher/admission/lane.ts';
 import { Territory } from '../../dispatcher/admission/territory.ts';
-import type { Backend, Claim, Grant, Policy, Registration, TenantEntry } from '../../dispatcher/config/model.ts';
+import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { matchesAny } from '../../dispatcher/labels/glob.ts';
+import type { Backend, Claim, Grant, Policy, Registration, TenantEntry } from '../../dispatcher/model/registration.ts';
 import { closedPolicy, grantOf, openPolicy, registration } from '../registration.ts';
 
 const hosts = ['github.com', 'ghes.example'];

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { Admission, JobSubject } from '../../dispatcher/admission/lane.ts';
-import type { Grant, Registration, TenantEntry } from '../../dispatcher/config/model.ts';
 import { tenantFile, tenantLimits, tenantPowers } from '../../dispatcher/config/schema.ts';
+import type { Admission, JobSubject } from '../../dispatcher/jobs/lane.ts';
+import type { Grant, Registration, TenantEntry } from '../../dispatcher/model/registration.ts';
 import { grantOf, openPolicy, registration } from '../registration.ts';
 
 const shared: Registration['backends'] = [

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import type { JobSubject } from '../../dispatcher/admission/lane.ts';
 import { indexRegistrations, type Match, match } from '../../dispatcher/admission/match.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
+import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { readLabels } from '../../dispatcher/labels/grammar.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import { registration } from '../registration.ts';
 
 function matchIn(

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { JobSubject } from '../../dispatcher/admission/lane.ts';
-import type { Policy, Registration } from '../../dispatcher/config/model.ts';
+import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { matchesAny } from '../../dispatcher/labels/glob.ts';
+import type { Policy, Registration } from '../../dispatcher/model/registration.ts';
 import { registration } from '../registration.ts';
 
 const label = fc.oneof(

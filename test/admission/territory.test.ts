@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Territory } from '../../dispatcher/admission/territory.ts';
-import { type Grant, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import { type Grant, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/model/registration.ts';
 import { grantOf, registration } from '../registration.ts';
 
 const entry = (grant: Grant): TenantEntry => ({ name: grant.tenant, registrations: [grant.tenant], grant });

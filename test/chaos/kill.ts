@@ -1,12 +1,12 @@
 /** kill -9 again and again, at moments that nobody chose. */
-import { systemRandom } from '../../dispatcher/clock.ts';
+import { systemRandom } from '../../time/clock.ts';
 import { startService } from '../e2e/service.ts';
 import type { Experiment } from './experiment.ts';
 import { aftermath, allCompleted, completed, push, rest } from './load.ts';
 
 /** To be believed gone, what a kill may have left must be missed three times over three minutes. */
 const PROOF_MS = 6 * 60_000;
-const LONGEST_LIFE_MS = 3_000;
+const MAX_LIFE_MS = 3_000;
 
 export const kill: Experiment<'jobs' | 'kills'> = {
   title: 'the process is killed again and again under load',
@@ -19,7 +19,7 @@ export const kill: Experiment<'jobs' | 'kills'> = {
     try {
       push(service, jobs, 0.2);
       for (let times = 0; times < kills; times += 1) {
-        await rest(systemRandom() * LONGEST_LIFE_MS);
+        await rest(systemRandom() * MAX_LIFE_MS);
         await service.end('SIGKILL');
         await service.restart();
       }

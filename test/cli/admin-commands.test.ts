@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { acmeLane, type House, openHouse, runner, TOKEN } from '../http/admin-house.ts';
+import { acmeLane, type Fixture, openFixture, runner, TOKEN } from '../http/admin-fixture.ts';
 
 /** As an operator runs it: a process of its own. */
 async function shr(args: readonly string[], environment: Readonly<Record<string, string>>) {
@@ -22,16 +22,16 @@ async function shr(args: readonly string[], environment: Readonly<Record<string,
 }
 
 describe('shr, asking a running dispatcher', () => {
-  let house: House;
+  let fixture: Fixture;
   before(async () => {
-    house = await openHouse();
-    await house.ledger.createRunner(runner('shr-one', acmeLane), 'launched');
+    fixture = await openFixture();
+    await fixture.ledger.createRunner(runner('shr-one', acmeLane), 'launched');
   });
-  after(() => house.close());
+  after(() => fixture.close());
 
   it('answers and ends with 0', async () => {
     const { out, err, code } = await shr(['runners', 'show', 'shr-one', '--json'], {
-      SHR_ADMIN_URL: house.url,
+      SHR_ADMIN_URL: fixture.url,
       SHR_ADMIN_TOKEN: TOKEN,
     });
     expect([err, code]).to.deep.equal(['', 0]);
@@ -39,13 +39,13 @@ describe('shr, asking a running dispatcher', () => {
   });
 
   it('ends with 1 when the dispatcher refuses', async () => {
-    const { out, err, code } = await shr(['jobs'], { SHR_ADMIN_URL: house.url, SHR_ADMIN_TOKEN: 'wrong' });
+    const { out, err, code } = await shr(['jobs'], { SHR_ADMIN_URL: fixture.url, SHR_ADMIN_TOKEN: 'wrong' });
     expect([out, code]).to.deep.equal(['', 1]);
     expect(err).to.match(/wrong token/);
   });
 
   it('ends with 2 when it was called wrongly, in a subcommand too', async () => {
-    const { out, err, code } = await shr(['runners', 'forget'], { SHR_ADMIN_URL: house.url, SHR_ADMIN_TOKEN: TOKEN });
+    const { out, err, code } = await shr(['runners', 'forget'], { SHR_ADMIN_URL: fixture.url, SHR_ADMIN_TOKEN: TOKEN });
     expect([out, code]).to.deep.equal(['', 2]);
     expect(err).to.match(/missing required argument/);
   });

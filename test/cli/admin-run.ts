@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Terminal } from '../../dispatcher/cli/terminal.ts';
-import { type Clock, systemClock } from '../../dispatcher/clock.ts';
-import { NOW, TOKEN } from '../http/admin-house.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import { NOW, TOKEN } from '../http/admin-fixture.ts';
 
 export interface Ran {
   readonly out: string;
@@ -9,7 +9,7 @@ export interface Ran {
   readonly code: number;
 }
 
-/** Runs a command as `shr` would, with the house's token in the environment, at the house's time. */
+/** Runs a command as `shr` would, with the fixture's token in the environment, at the fixture's time. */
 export async function run(
   createCommand: (terminal: Terminal, clock: Clock) => Command,
   args: readonly string[],

@@ -1,17 +1,17 @@
 import { expect } from 'chai';
 import { createCommand as backendsCommand } from '../../dispatcher/cli/backends.ts';
-import { backends, type House, openHouse } from '../http/admin-house.ts';
+import { backends, type Fixture, openFixture } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr backends', () => {
-  let house: House;
+  let fixture: Fixture;
   beforeEach(async () => {
-    house = await openHouse();
+    fixture = await openFixture();
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   it('shows each with its state, and below it each image that is closed there: since when, until when, why', async () => {
-    const { out, code } = await run(backendsCommand, ['--url', house.url]);
+    const { out, code } = await run(backendsCommand, ['--url', fixture.url]);
     expect(code).to.equal(0);
     const lines = out.trimEnd().split('\n');
     expect(lines).to.have.length(4);
@@ -24,18 +24,18 @@ describe('shr backends', () => {
   });
 
   it('opens one, or all of a registration, and says what was closed', async () => {
-    const { out, code } = await run(backendsCommand, ['reset', 'acme/main', '--url', house.url]);
+    const { out, code } = await run(backendsCommand, ['reset', 'acme/main', '--url', fixture.url]);
     expect(code).to.equal(0);
     expect(out).to.match(/^Open again on acme\/main:\n +image runner:2, 2 cores: invalid, .*not accessible/);
-    await run(backendsCommand, ['reset', 'globex', '--url', house.url]);
-    expect(house.resets).to.deep.equal(['acme/main', 'globex']);
+    await run(backendsCommand, ['reset', 'globex', '--url', fixture.url]);
+    expect(fixture.resets).to.deep.equal(['acme/main', 'globex']);
   });
 
   it('carries no control character of a service to the terminal, whose words it repeats', async () => {
     const [closure] = backends[0]?.closures ?? [];
     if (closure === undefined) throw new Error('nothing is closed');
     const about = 'image \u001b[2Jrunner\u202e';
-    const rude = await openHouse({ resetBackends: async () => [{ ...closure, about }] });
+    const rude = await openFixture({ resetBackends: async () => [{ ...closure, about }] });
     try {
       const { out } = await run(backendsCommand, ['reset', 'acme', '--url', rude.url]);
       expect(out).to.not.match(/[^\P{C}\n]/u);
@@ -46,12 +46,12 @@ describe('shr backends', () => {
   });
 
   it('says so of a backend that does not exist, and of a name that is not valid', async () => {
-    const none = await run(backendsCommand, ['reset', 'acme/other', '--url', house.url]);
+    const none = await run(backendsCommand, ['reset', 'acme/other', '--url', fixture.url]);
     expect([none.code, none.err]).to.satisfy(
       ([code, err]: [number, string]) => code === 1 && err.includes('acme/other'),
     );
-    const wrong = await run(backendsCommand, ['reset', 'a/b/c', '--url', house.url]);
+    const wrong = await run(backendsCommand, ['reset', 'a/b/c', '--url', fixture.url]);
     expect(wrong.code).to.equal(2);
-    expect(house.resets).to.deep.equal([]);
+    expect(fixture.resets).to.deep.equal([]);
   });
 });

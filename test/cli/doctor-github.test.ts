@@ -18,12 +18,12 @@ const reportSchema = z.object({
 });
 
 describe('shr doctor, of what is at GitHub', () => {
-  let house: Installation;
-  afterEach(() => house.close());
+  let fixture: Installation;
+  afterEach(() => fixture.close());
 
   async function notOk() {
-    const environment = { ...house.environment, CLI_TOKEN: 'ghp_known' };
-    const { out } = await shr(['doctor', '--json'], house.folder, environment);
+    const environment = { ...fixture.environment, CLI_TOKEN: 'ghp_known' };
+    const { out } = await shr(['doctor', '--json'], fixture.folder, environment);
     const report = reportSchema.parse(JSON.parse(out));
     const bad = report.registrations.flatMap(({ findings }) => findings).filter(({ ok }) => !ok);
     expect(report.ok).to.equal(bad.length === 0);
@@ -49,8 +49,8 @@ describe('shr doctor, of what is at GitHub', () => {
   ] as const) {
     for (const by of ['a token', 'an App'] as const) {
       it(`says that the ${what} does not exist, to ${by}`, async () => {
-        house = await startInstallation(withToken);
-        await house.register('acme', { ...claim, ...(by === 'a token' ? token : {}) });
+        fixture = await startInstallation(withToken);
+        await fixture.register('acme', { ...claim, ...(by === 'a token' ? token : {}) });
         const bad = await notOk();
         expect(bad.length).to.be.greaterThan(0);
         expect(bad.map(({ message }) => message).join('\n')).to.include(words);
@@ -59,8 +59,8 @@ describe('shr doctor, of what is at GitHub', () => {
   }
 
   it('says that a user account is an organization', async () => {
-    house = await startInstallation(withToken);
-    await house.register('acme', { organization: undefined, runnerGroup: undefined, user: 'acme', ...token });
+    fixture = await startInstallation(withToken);
+    await fixture.register('acme', { organization: undefined, runnerGroup: undefined, user: 'acme', ...token });
     const [finding] = await notOk();
     expect(finding?.message).to.include('acme is an organization');
     expect(finding?.cure).to.include('`organization: acme`');
@@ -68,7 +68,7 @@ describe('shr doctor, of what is at GitHub', () => {
 
   // 05
   it('compares a runner group for selected repositories with the claim', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       owners: [
         {
           login: 'acme',
@@ -77,22 +77,22 @@ describe('shr doctor, of what is at GitHub', () => {
         },
       ],
     });
-    await house.register('acme', { runnerGroup: 'ci' });
+    await fixture.register('acme', { runnerGroup: 'ci' });
     const bad = await notOk();
     expect(bad).to.have.length(1);
     expect(bad[0]?.subject).to.equal('runner group');
     expect(bad[0]?.message).to.include("'ci' does not admit acme/web:").and.not.include('acme/api');
     expect(bad[0]?.cure).to.include('add them to the runner group');
-    await house.register('acme', { runnerGroup: 'ci', poll: { interval: '5m', repositories: ['acme/api'] } });
+    await fixture.register('acme', { runnerGroup: 'ci', poll: { interval: '5m', repositories: ['acme/api'] } });
     expect(await notOk()).to.deep.equal([]);
   });
 
   // 09
   it('says that the App sees no repository of the organization', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       apps: [{ name: 'cli', installations: [{ account: 'acme', repositories: [] }] }],
     });
-    await house.register('acme');
+    await fixture.register('acme');
     const bad = await notOk();
     expect(bad.map(({ message }) => message).join()).to.include(
       "the App's installation for acme lists no repositories",
@@ -101,7 +101,7 @@ describe('shr doctor, of what is at GitHub', () => {
 
   describe('of several Apps that share the load', () => {
     async function withApps(...further: readonly { readonly name: string; readonly account?: string }[]) {
-      house = await startInstallation({
+      fixture = await startInstallation({
         apps: [
           { name: 'cli', installations: [{ account: 'acme' }] },
           ...further.map(({ name, account }) => ({
@@ -111,13 +111,13 @@ describe('shr doctor, of what is at GitHub', () => {
         ],
       });
       const keys = await Promise.all(
-        house.github.apps.map(async ({ id, privateKey }, index) => {
-          await writeFile(join(house.folder, `app-${index}.pem`), privateKey, { mode: 0o600 });
+        fixture.github.apps.map(async ({ id, privateKey }, index) => {
+          await writeFile(join(fixture.folder, `app-${index}.pem`), privateKey, { mode: 0o600 });
           return { id, privateKey: `\${file:app-${index}.pem}` };
         }),
       );
       const [app, ...furtherApps] = keys;
-      await house.register('acme', {
+      await fixture.register('acme', {
         runnerGroup: undefined,
         policy: { publicRepositories: true },
         credentials: { app, furtherApps },
@@ -135,21 +135,21 @@ describe('shr doctor, of what is at GitHub', () => {
     });
 
     it('goes on with the others where the first is not installed', async () => {
-      house = await startInstallation({
+      fixture = await startInstallation({
         apps: [
           { name: 'cli', installations: [] },
           { name: 'second', installations: [{ account: 'acme' }] },
         ],
       });
-      const [first, second] = house.github.apps;
-      await writeFile(join(house.folder, 'second.pem'), second?.privateKey ?? '', { mode: 0o600 });
-      await house.register('acme', {
+      const [first, second] = fixture.github.apps;
+      await writeFile(join(fixture.folder, 'second.pem'), second?.privateKey ?? '', { mode: 0o600 });
+      await fixture.register('acme', {
         credentials: {
           app: { id: first?.id, privateKey: '${file:app.pem}' },
           furtherApps: [{ id: second?.id, privateKey: '${file:second.pem}' }],
         },
       });
-      const { out } = await shr(['doctor'], house.folder, house.environment);
+      const { out } = await shr(['doctor'], fixture.folder, fixture.environment);
       expect(out).to.match(new RegExp(`^not ok .*App ${first?.id} is not installed for acme`, 'm'));
       expect(out).to.match(new RegExp(`^ok .*App ${second?.id} is installed for acme`, 'm'));
       expect(out).to.match(/^ok .*acme\/web can be read$/m);
@@ -167,10 +167,10 @@ describe('shr doctor, of what is at GitHub', () => {
         return () => clearTimeout(timer);
       },
     };
-    house = await startInstallation({ clock });
-    await house.register('acme', {
+    fixture = await startInstallation({ clock });
+    await fixture.register('acme', {
       backends: [
-        { name: 'here', kind: 'process', options: { command: ['true'], root: join(house.folder, 'instances') } },
+        { name: 'here', kind: 'process', options: { command: ['true'], root: join(fixture.folder, 'instances') } },
       ],
     });
     const bad = await notOk();

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { imagesFor } from '../../dispatcher/cli/doctor/images.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
-import { type Architecture, type Capabilities, MOST_IMAGES, type ShapeWish } from '../../providers/provider.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
+import { type Architecture, type Capabilities, MAX_IMAGES, type ShapeWish } from '../../providers/provider.ts';
 import { closedPolicy, registration } from '../registration.ts';
 
 const can = (architectures: readonly Architecture[]): Capabilities => ({
@@ -57,7 +57,7 @@ describe('the images that doctor asks for', () => {
   it('are few, and what is left out is said', () => {
     const images = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`n${index}`, `a/n:${index}`]));
     const { images: few, findings } = asked({ images });
-    expect(few).to.have.length(MOST_IMAGES);
+    expect(few).to.have.length(MAX_IMAGES);
     expect(findings).to.deep.equal(['true 11 more are named, and were not looked at: the limit is 20']);
   });
 

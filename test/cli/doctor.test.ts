@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { checkIntake } from '../../dispatcher/cli/doctor/intake.ts';
-import type { WebhookEndpoint } from '../../dispatcher/config/model.ts';
+import type { WebhookEndpoint } from '../../dispatcher/model/registration.ts';
 import { playEngine } from '../docker/played-engine.ts';
 import { registration } from '../registration.ts';
 import { RegistryServer } from '../registry-server.ts';
@@ -47,15 +47,15 @@ async function answering(
 }
 
 describe('shr doctor', () => {
-  let house: Installation;
+  let fixture: Installation;
   const servers: { close(): unknown }[] = [];
 
   afterEach(async () => {
-    await house.close();
+    await fixture.close();
     for (const server of servers.splice(0)) await server.close();
   });
 
-  const doctor = (...args: string[]): Promise<Ended> => shr(['doctor', ...args], house.folder, house.environment);
+  const doctor = (...args: string[]): Promise<Ended> => shr(['doctor', ...args], fixture.folder, fixture.environment);
 
   /** The findings of the one registration, asked for as JSON. */
   async function findings(): Promise<{ readonly code: number | null; readonly all: readonly Finding[] }> {
@@ -71,9 +71,9 @@ describe('shr doctor', () => {
     return all.filter(({ ok }) => !ok);
   }
 
-  it('finds nothing to complain of in a house that is in order, one line a finding', async () => {
-    house = await startInstallation();
-    await house.register('acme');
+  it('finds nothing to complain of in a fixture that is in order, one line a finding', async () => {
+    fixture = await startInstallation();
+    await fixture.register('acme');
     const { code, out, error } = await doctor();
     expect({ code, error }).to.deep.equal({ code: 0, error: '' });
     const lines = out.trimEnd().split('\n');
@@ -96,14 +96,14 @@ describe('shr doctor', () => {
   });
 
   it('says of each image that jobs can get whether it is there, and shows no login', async () => {
-    house = await startInstallation();
+    fixture = await startInstallation();
     const registry = await RegistryServer.start({ user: { username: 'acme', password: 'p4ss-of-the-test' } });
-    const engine = await playEngine(join(house.folder, 'engine.sock'));
+    const engine = await playEngine(join(fixture.folder, 'engine.sock'));
     servers.push(engine, registry);
     registry.addIndex('acme/runner', '1', ['amd64', 'arm64']);
     registry.addIndex('acme/runner', 'arm', ['arm64']);
     const at = `${registry.server}/acme/runner`;
-    await house.register('acme', {
+    await fixture.register('acme', {
       defaults: { image: `${at}:1`, cpu: 1, memoryGiB: 1 },
       images: { old: `${at}:0`, arm: `${at}:arm` },
       backends: [
@@ -111,15 +111,15 @@ describe('shr doctor', () => {
           name: 'box',
           kind: 'docker',
           options: {
-            socketPath: join(house.folder, 'engine.sock'),
+            socketPath: join(fixture.folder, 'engine.sock'),
             architecture: 'x64',
             registryAuth: { server: registry.server, username: 'acme', password: '${env:CLI_REGISTRY_PASSWORD}' },
           },
         },
       ],
     });
-    const environment = { ...house.environment, CLI_REGISTRY_PASSWORD: 'p4ss-of-the-test' };
-    const { code, out, error } = await shr(['doctor'], house.folder, environment);
+    const environment = { ...fixture.environment, CLI_REGISTRY_PASSWORD: 'p4ss-of-the-test' };
+    const { code, out, error } = await shr(['doctor'], fixture.folder, environment);
     expect(code).to.equal(1);
     expect(out).to.include(`ok      acme  backend box  image: ${at}:1 is there, for x64, arm64\n`);
     expect(out).to.include(`not ok  acme  backend box  image: ${at}:0 is not there, says ${registry.server}`);
@@ -128,15 +128,15 @@ describe('shr doctor', () => {
   });
 
   it('registers no runner and starts nothing', async () => {
-    house = await startInstallation();
-    await house.register('acme');
+    fixture = await startInstallation();
+    await fixture.register('acme');
     await doctor();
-    expect(house.github.runners()).to.deep.equal([]);
+    expect(fixture.github.runners()).to.deep.equal([]);
   });
 
   it('says where the App is not installed, and the cure', async () => {
-    house = await startInstallation({ apps: [{ name: 'cli', installations: [] }] });
-    await house.register('acme');
+    fixture = await startInstallation({ apps: [{ name: 'cli', installations: [] }] });
+    await fixture.register('acme');
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding).to.include({ about: 'github', subject: 'credentials' });
@@ -145,7 +145,7 @@ describe('shr doctor', () => {
   });
 
   it('names the permission that the App was not granted', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       apps: [
         {
           name: 'cli',
@@ -155,32 +155,32 @@ describe('shr doctor', () => {
         },
       ],
     });
-    await house.register('acme');
+    await fixture.register('acme');
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding?.message).to.equal('the App was not granted organization_self_hosted_runners: write, actions: read');
   });
 
   it('does not take the key of another App', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       apps: [
         { name: 'cli', installations: [{ account: 'acme' }] },
         { name: 'other', installations: [{ account: 'acme' }] },
       ],
     });
-    const other = house.github.apps[1];
-    await house.register('acme', { credentials: { app: { id: other?.id, privateKey: '${file:app.pem}' } } });
+    const other = fixture.github.apps[1];
+    await fixture.register('acme', { credentials: { app: { id: other?.id, privateKey: '${file:app.pem}' } } });
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding?.message).to.include(`GitHub does not take App ${other?.id}`);
   });
 
   it('takes a token that reaches the organization, and refuses one that GitHub does not know', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       tokens: [{ login: 'dev', owners: ['acme'], access: 'admin', token: 'ghp_known' }],
     });
-    await house.register('acme', { credentials: { token: '${env:CLI_TOKEN}' } });
-    const withToken = (token: string) => shr(['doctor'], house.folder, { ...house.environment, CLI_TOKEN: token });
+    await fixture.register('acme', { credentials: { token: '${env:CLI_TOKEN}' } });
+    const withToken = (token: string) => shr(['doctor'], fixture.folder, { ...fixture.environment, CLI_TOKEN: token });
     const known = await withToken('ghp_known');
     expect(known.code).to.equal(0);
     expect(known.out).to.include('the personal access token is valid');
@@ -193,24 +193,24 @@ describe('shr doctor', () => {
   });
 
   it('names the scope that a classic token lacks, and a token that ends soon', async () => {
-    house = await startInstallation();
+    fixture = await startInstallation();
     const end = new Date(Date.now() + 3.5 * 86_400_000).toISOString().slice(0, 19).replace('T', ' ');
     const { url, server } = await answering({
       'x-oauth-scopes': 'repo, gist',
       'github-authentication-token-expiration': `${end} UTC`,
     });
     servers.push(server);
-    await house.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    await fixture.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
     const messages = (await notOk()).map(({ message }) => message);
     expect(messages[0]).to.match(/^the personal access token ends on \d{4}-\d\d-\d\d, in 3 days$/);
     expect(messages[1]).to.equal('the token lacks the scope admin:org; it has repo, gist');
   });
 
   it('sees that the clock is wrong', async () => {
-    house = await startInstallation();
+    fixture = await startInstallation();
     const { url, server } = await answering(() => ({ date: new Date(Date.now() + 600_000).toUTCString() }));
     servers.push(server);
-    await house.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    await fixture.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
     const startedAtMs = Date.now();
     const clock = (await notOk()).find(({ subject }) => subject === 'clock');
     // How far an answer is off is known but for the time that it took, and for the second that the header leaves out.
@@ -221,8 +221,8 @@ describe('shr doctor', () => {
   });
 
   it('says that the host does not answer, and looks at the rest all the same', async () => {
-    house = await startInstallation();
-    await house.register('acme', { apiUrl: 'http://127.0.0.1:9' });
+    fixture = await startInstallation();
+    await fixture.register('acme', { apiUrl: 'http://127.0.0.1:9' });
     const { code, all } = await findings();
     expect(code).to.equal(1);
     expect(all.filter(({ ok }) => !ok).map(({ about, subject }) => `${about} ${subject}`)).to.deep.equal([
@@ -232,8 +232,8 @@ describe('shr doctor', () => {
   });
 
   it('says that the runner group is not there', async () => {
-    house = await startInstallation();
-    await house.register('acme', { runnerGroup: 'cloud' });
+    fixture = await startInstallation();
+    await fixture.register('acme', { runnerGroup: 'cloud' });
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding).to.include({ subject: 'runner group' });
@@ -241,7 +241,7 @@ describe('shr doctor', () => {
   });
 
   it('says when nothing keeps public repositories from the runners', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       owners: [
         {
           login: 'acme',
@@ -250,20 +250,20 @@ describe('shr doctor', () => {
         },
       ],
     });
-    await house.register('acme', { runnerGroup: 'open' });
+    await fixture.register('acme', { runnerGroup: 'open' });
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding).to.include({ subject: 'exposure' });
     expect(finding?.cure).to.include("untick 'Allow public repositories'");
-    await house.register('acme', { runnerGroup: 'closed', policy: { publicRepositories: true } });
+    await fixture.register('acme', { runnerGroup: 'closed', policy: { publicRepositories: true } });
     expect((await notOk())[0]?.message).to.include('their jobs wait for ever');
-    await house.register('acme', { runnerGroup: 'closed' });
+    await fixture.register('acme', { runnerGroup: 'closed' });
     expect((await findings()).code).to.equal(0);
   });
 
   it('finds nothing to restrict where runners register at single repositories', async () => {
-    house = await startInstallation();
-    await house.register('acme', { organization: undefined, runnerGroup: undefined, repositories: ['acme/web'] });
+    fixture = await startInstallation();
+    await fixture.register('acme', { organization: undefined, runnerGroup: undefined, repositories: ['acme/web'] });
     const { code, all } = await findings();
     expect(code).to.equal(0);
     expect(all.find(({ subject }) => subject === 'exposure')?.message).to.include('single repositories');
@@ -271,28 +271,28 @@ describe('shr doctor', () => {
   });
 
   it("looks at an enterprise's runners with a token", async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       enterprises: [{ slug: 'big', organizations: ['acme'] }],
       tokens: [{ login: 'dev', owners: ['*'], access: 'admin', token: 'ghp_known' }],
     });
-    await house.register('acme', {
+    await fixture.register('acme', {
       organization: undefined,
       runnerGroup: undefined,
       enterprise: 'big',
       organizations: ['acme'],
       credentials: { token: '${env:CLI_TOKEN}' },
     });
-    const { out } = await shr(['doctor'], house.folder, { ...house.environment, CLI_TOKEN: 'ghp_known' });
+    const { out } = await shr(['doctor'], fixture.folder, { ...fixture.environment, CLI_TOKEN: 'ghp_known' });
     expect(out).to.include('ok      acme  github  runners: can be read at enterprises/big');
     expect(out).to.include("ok      acme  github  runner group: 'Default' of enterprises/big is there");
   });
 
   it("takes the App's installation at a user account for its repositories'", async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       owners: [{ login: 'octocat', type: 'User', repositories: [{ name: 'cat' }] }],
       apps: [{ name: 'cli', installations: [{ account: 'octocat' }] }],
     });
-    await house.register('cats', { organization: undefined, runnerGroup: undefined, user: 'octocat' });
+    await fixture.register('cats', { organization: undefined, runnerGroup: undefined, user: 'octocat' });
     const { code, all } = await findings();
     expect(code).to.equal(0);
     expect(all.find(({ subject }) => subject === 'credentials')?.message).to.include('is installed for octocat');
@@ -300,15 +300,15 @@ describe('shr doctor', () => {
   });
 
   it('is content with polling alone', async () => {
-    house = await startInstallation();
-    await house.register('acme', { webhook: undefined });
+    fixture = await startInstallation();
+    await fixture.register('acme', { webhook: undefined });
     const { code, all } = await findings();
     expect(code).to.equal(0);
     expect(all.find(({ about }) => about === 'webhook')?.message).to.equal('no webhook; polled every 30s');
   });
 
   it('sees that the App behind the shared endpoint does not subscribe to jobs', async () => {
-    house = await startInstallation({
+    fixture = await startInstallation({
       apps: [
         {
           name: 'cli',
@@ -317,23 +317,23 @@ describe('shr doctor', () => {
         },
       ],
     });
-    await house.platform({
-      webhooks: [{ appId: house.github.apps[0]?.id, secrets: ['${env:CLI_WEBHOOK_SECRET}'], owners: ['acme'] }],
+    await fixture.platform({
+      webhooks: [{ appId: fixture.github.apps[0]?.id, secrets: ['${env:CLI_WEBHOOK_SECRET}'], owners: ['acme'] }],
     });
-    await house.register('acme', { webhook: undefined });
+    await fixture.register('acme', { webhook: undefined });
     const [finding, ...more] = await notOk();
     expect(more).to.deep.equal([]);
     expect(finding?.message).to.include('does not subscribe to workflow_job');
   });
 
   it("passes on a backend's findings with their cure, each backend's own", async () => {
-    house = await startInstallation();
+    fixture = await startInstallation();
     const backend = (name: string, command: string) => ({
       name,
       kind: 'process',
-      options: { command: [command], root: join(house.folder, 'instances') },
+      options: { command: [command], root: join(fixture.folder, 'instances') },
     });
-    await house.register('acme', { backends: [backend('good', 'sh'), backend('bad', '/no/such/program')] });
+    await fixture.register('acme', { backends: [backend('good', 'sh'), backend('bad', '/no/such/program')] });
     const { code, out } = await doctor();
     expect(code).to.equal(1);
     expect(out).to.match(/^not ok {2}acme {2}backend bad {2}image: .*\/no\/such\/program.*\. Cure: install it/m);
@@ -343,9 +343,9 @@ describe('shr doctor', () => {
   });
 
   it('examines only what it is asked for, and knows what there is', async () => {
-    house = await startInstallation();
-    await house.register('acme');
-    await house.register('other', { backends: [{ name: 'x', kind: 'process', options: { command: ['/no/such'] } }] });
+    fixture = await startInstallation();
+    await fixture.register('acme');
+    await fixture.register('other', { backends: [{ name: 'x', kind: 'process', options: { command: ['/no/such'] } }] });
     const one = await doctor('--registration', 'acme');
     expect(one.code).to.equal(0);
     expect(one.out).to.not.include('other');
@@ -356,17 +356,17 @@ describe('shr doctor', () => {
   });
 
   it('needs the secrets, and says which one is not there', async () => {
-    house = await startInstallation();
-    await house.register('acme');
-    const { code, out } = await shr(['doctor'], house.folder, { CLI_ADMIN_TOKEN: 'x'.repeat(40) });
+    fixture = await startInstallation();
+    await fixture.register('acme');
+    const { code, out } = await shr(['doctor'], fixture.folder, { CLI_ADMIN_TOKEN: 'x'.repeat(40) });
     expect(code).to.equal(1);
     expect(out).to.match(/^not ok {2}registrations\/acme\.yaml:\d+:\d+: webhook/m);
     expect(out).to.include('1 problem in the configuration');
   });
 
   it('never prints a secret', async () => {
-    house = await startInstallation();
-    await house.register('acme', { credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    fixture = await startInstallation();
+    await fixture.register('acme', { credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
     const { out, error } = await doctor('--json');
     expect(out + error).to.not.include(WEBHOOK_SECRET);
   });

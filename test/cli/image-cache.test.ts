@@ -10,13 +10,13 @@ const reportSchema = z.object({
 });
 
 describe('shr image-cache', () => {
-  let house: Installation;
+  let fixture: Installation;
   let simulator: AliEciSimulator;
 
   before(async () => {
     simulator = await startAliEciSimulator({ images: {} });
-    house = await startInstallation();
-    await house.register('cloud', {
+    fixture = await startInstallation();
+    await fixture.register('cloud', {
       backends: [
         {
           name: 'hangzhou',
@@ -25,16 +25,16 @@ describe('shr image-cache', () => {
         },
       ],
     });
-    await house.register('local');
+    await fixture.register('local');
   });
   after(async () => {
-    await house.close();
+    await fixture.close();
     await simulator.close();
   });
 
   const run = (...args: string[]) =>
-    shr(['image-cache', ...args], house.folder, {
-      ...house.environment,
+    shr(['image-cache', ...args], fixture.folder, {
+      ...fixture.environment,
       ALI_SECRET: String(demoOptions(simulator)['accessKeySecret']),
     });
 

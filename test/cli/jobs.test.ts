@@ -6,17 +6,17 @@ import { expect } from 'chai';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
 import { createCommand as lanesCommand } from '../../dispatcher/cli/lanes.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
-import { acmeLane, admit, fact, type House, openHouse, runner, TOKEN } from '../http/admin-house.ts';
+import { acmeLane, admit, type Fixture, fact, openFixture, runner, TOKEN } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr jobs and shr lanes', () => {
-  let house: House;
+  let fixture: Fixture;
   let folder: string;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'shr-cli-'));
-    house = await openHouse();
+    fixture = await openFixture();
     await admit(
-      house.ledger,
+      fixture.ledger,
       [
         fact(1, 'acme', { jobName: 'build\u001b[2Jgone\u202e' }),
         fact(2, 'acme', { labels: ['acme-runner', 'cpu-64'] }),
@@ -25,12 +25,12 @@ describe('shr jobs and shr lanes', () => {
     );
   });
   after(async () => {
-    await house.close();
+    await fixture.close();
     await rm(folder, { recursive: true });
   });
 
   it('lists jobs with their state and, where refused, the reason', async () => {
-    const { out, err, code } = await run(jobsCommand, ['--url', house.url]);
+    const { out, err, code } = await run(jobsCommand, ['--url', fixture.url]);
     expect([err, code]).to.deep.equal(['', 0]);
     const [head, refused, queued] = out.split('\n');
     expect(head).to.match(/^JOB +REPOSITORY +NAME +STATUS +FOR +ADMISSION +RUNNER +WHY$/);
@@ -39,17 +39,17 @@ describe('shr jobs and shr lanes', () => {
   });
 
   it("shows a stranger's control characters as a mark", async () => {
-    const { out } = await run(jobsCommand, ['--url', house.url]);
+    const { out } = await run(jobsCommand, ['--url', fixture.url]);
     expect(out).to.include('build\ufffd[2Jgone\ufffd');
     for (const forged of ['\u001b', '\u202e']) expect(out).to.not.include(forged);
   });
 
   it('prints the same as JSON with --json, before or after the subcommand', async () => {
-    const list = JSON.parse((await run(jobsCommand, ['--url', house.url, '--json'])).out);
+    const list = JSON.parse((await run(jobsCommand, ['--url', fixture.url, '--json'])).out);
     expect(list.jobs.map((job: { id: number }) => job.id)).to.deep.equal([2, 1]);
     for (const argv of [
-      ['--json', '--url', house.url, 'show', '1'],
-      ['show', 'github.com/1', '--url', house.url, '--json'],
+      ['--json', '--url', fixture.url, 'show', '1'],
+      ['show', 'github.com/1', '--url', fixture.url, '--json'],
     ]) {
       expect(JSON.parse((await run(jobsCommand, argv)).out).job).to.include({ key: 'github.com/acme/web/1' });
     }
@@ -64,12 +64,12 @@ describe('shr jobs and shr lanes', () => {
       'https://GitHub.com/Acme/Web/actions/runs/101/job/1/',
       `${web}/runs/1`,
     ]) {
-      const { out, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      const { out, code } = await run(jobsCommand, ['show', address, '--url', fixture.url]);
       expect(code, address).to.equal(0);
       expect(out, address).to.match(/^job +github\.com\/acme\/web\/1\b/m);
     }
     for (const address of [`${web}/actions/runs/102`, `${web}/actions/runs/102/attempts/1`]) {
-      const { out, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      const { out, code } = await run(jobsCommand, ['show', address, '--url', fixture.url]);
       expect(code, address).to.equal(0);
       expect(out.match(/^job +.*$/gm), address).to.deep.equal(['job         github.com/acme/web/2: job 2']);
       expect(out).to.include('cpu-64 is more than the 8 cores');
@@ -77,7 +77,7 @@ describe('shr jobs and shr lanes', () => {
   });
 
   describe('finds a job by an address whose host no registration has', () => {
-    const show = (address: string) => run(jobsCommand, ['show', address, '--url', house.url]);
+    const show = (address: string) => run(jobsCommand, ['show', address, '--url', fixture.url]);
 
     it('through its repository and its id, or that of its run', async () => {
       for (const address of [
@@ -100,7 +100,7 @@ describe('shr jobs and shr lanes', () => {
         fact(77, 'acme', { host, htmlUrl: `https://pages.${host}/acme/web/actions/runs/177/job/77` }),
       );
       if (one === undefined || other === undefined) throw new Error('no facts');
-      await house.ledger.recordFacts([one, other]);
+      await fixture.ledger.recordFacts([one, other]);
       for (const path of ['acme/web/actions/runs/177/job/77', 'acme/web/actions/runs/177']) {
         const unclear = await show(`https://proxy.example/${path}`);
         expect(unclear.code).to.equal(1);
@@ -111,7 +111,7 @@ describe('shr jobs and shr lanes', () => {
     });
 
     it('never takes a job of another host for one of a host that a registration has', async () => {
-      await house.ledger.recordFacts([fact(78, 'acme', { host: 'ghes.acme.example' })]);
+      await fixture.ledger.recordFacts([fact(78, 'acme', { host: 'ghes.acme.example' })]);
       expect((await show('https://github.com/acme/web/actions/runs/178/job/78')).code).to.equal(1);
       expect((await show('https://github.com/acme/web/actions/runs/178')).code).to.equal(1);
       expect((await show('78')).code).to.equal(1);
@@ -123,30 +123,30 @@ describe('shr jobs and shr lanes', () => {
       'show',
       'https://github.com/globex/web/actions/runs/102',
       '--url',
-      house.url,
+      fixture.url,
     ]);
     expect(unknown.code).to.equal(1);
     expect(unknown.err).to.match(/^shr: no job of run 102 in github\.com\/globex\/web\n/);
     for (const address of ['https://github.com/acme/web/pull/3', 'ftp://github.com/acme/web/runs/1', 'build']) {
-      const { err, code } = await run(jobsCommand, ['show', address, '--url', house.url]);
+      const { err, code } = await run(jobsCommand, ['show', address, '--url', fixture.url]);
       expect([address, code]).to.deep.equal([address, 2]);
       expect(err).to.match(/^shr: this is not a job\n.*paste the address/);
     }
   });
 
   it('filters', async () => {
-    const { out } = await run(jobsCommand, ['--url', house.url, '--admission', 'refused', '--json']);
+    const { out } = await run(jobsCommand, ['--url', fixture.url, '--admission', 'refused', '--json']);
     expect(JSON.parse(out).jobs.map((job: { id: number }) => job.id)).to.deep.equal([2]);
-    expect((await run(jobsCommand, ['--url', house.url, '--registration', 'globex'])).out).to.equal('No jobs.\n');
+    expect((await run(jobsCommand, ['--url', fixture.url, '--registration', 'globex'])).out).to.equal('No jobs.\n');
   });
 
   it('says that there are more', async () => {
-    const { out } = await run(jobsCommand, ['--url', house.url, '--limit', '1']);
+    const { out } = await run(jobsCommand, ['--url', fixture.url, '--limit', '1']);
     expect(out).to.match(/\nThere are more jobs: narrow the question/);
   });
 
   it('shows what one job waits for', async () => {
-    const { out, code } = await run(jobsCommand, ['show', '1', '--url', house.url]);
+    const { out, code } = await run(jobsCommand, ['show', '1', '--url', fixture.url]);
     expect(code).to.equal(0);
     expect(out).to.match(/^waits for +acme has its 10 runners$/m);
     expect(out).to.match(/^status +queued for /m);
@@ -155,44 +155,44 @@ describe('shr jobs and shr lanes', () => {
   // J14
   it('never says that nothing runs while runners of a registration live that is not configured any more', async () => {
     const [spec, name] = [{ ...acmeLane, key: 'unknown', registration: 'removed' }, 'shr-left'];
-    await house.ledger.createRunner(runner(name, spec, { state: 'busy' }), 'launched');
-    const { out } = await run(lanesCommand, ['--url', house.url, '--registration', 'removed']);
+    await fixture.ledger.createRunner(runner(name, spec, { state: 'busy' }), 'launched');
+    const { out } = await run(lanesCommand, ['--url', fixture.url, '--registration', 'removed']);
     expect(out).to.include('1 live runner belongs to the registration removed, which is not in the configuration');
     expect(out).to.not.include('nothing runs');
-    const other = await run(registrationsCommand, ['--url', house.url]);
+    const other = await run(registrationsCommand, ['--url', fixture.url]);
     expect(other.out).to.include(
       '1 live runner belongs to the registration removed, which is not in the configuration',
     );
-    const shown = await run(registrationsCommand, ['show', 'removed', '--url', house.url]);
+    const shown = await run(registrationsCommand, ['show', 'removed', '--url', fixture.url]);
     expect(shown.out).to.include('1 live runner belongs to the registration removed');
   });
 
   it('shows lanes with demand, supply and the reason they wait', async () => {
-    const { out, code } = await run(lanesCommand, ['--url', house.url, '--waiting']);
+    const { out, code } = await run(lanesCommand, ['--url', fixture.url, '--waiting']);
     expect(code).to.equal(0);
     expect(out.split('\n')[1]).to.match(
       /^lane0acme0000001 +acme +orgs\/acme +acme-runner +1 +0 +\w+ +0 +0 +0 +acme has its 10 runners$/,
     );
-    const json = JSON.parse((await run(lanesCommand, ['--url', house.url, '--json'])).out);
+    const json = JSON.parse((await run(lanesCommand, ['--url', fixture.url, '--json'])).out);
     expect(json.lanes[0]).to.include({ key: acmeLane.key, waitReason: 'acme has its 10 runners' });
-    expect((await run(lanesCommand, ['--url', house.url, '--registration', 'globex'])).out).to.match(/^No lanes/);
+    expect((await run(lanesCommand, ['--url', fixture.url, '--registration', 'globex'])).out).to.match(/^No lanes/);
   });
 
   describe('takes', () => {
     it('the URL from SHR_ADMIN_URL', async () => {
-      expect((await run(jobsCommand, [], { SHR_ADMIN_URL: house.url })).code).to.equal(0);
+      expect((await run(jobsCommand, [], { SHR_ADMIN_URL: fixture.url })).code).to.equal(0);
     });
 
     it('the token from a file, before the environment', async () => {
       const path = join(folder, 'token');
       await writeFile(path, `${TOKEN}\n`);
-      const argv = ['--url', house.url, '--token-file', path];
+      const argv = ['--url', fixture.url, '--token-file', path];
       expect((await run(jobsCommand, argv, { SHR_ADMIN_TOKEN: 'wrong' })).code).to.equal(0);
     });
 
     it('no token from argv', async () => {
       let thrown: unknown;
-      await run(jobsCommand, ['--url', house.url, '--token', TOKEN]).catch((error: unknown) => {
+      await run(jobsCommand, ['--url', fixture.url, '--token', TOKEN]).catch((error: unknown) => {
         thrown = error;
       });
       expect(String(thrown)).to.match(/unknown option '--token'/);
@@ -201,7 +201,7 @@ describe('shr jobs and shr lanes', () => {
 
   describe('ends with 1 and says what to do when', () => {
     it('nobody listens', async () => {
-      const closed = await openHouse();
+      const closed = await openFixture();
       await closed.close();
       const { err, out, code } = await run(jobsCommand, ['--url', closed.url]);
       expect([out, code]).to.deep.equal(['', 1]);
@@ -212,14 +212,14 @@ describe('shr jobs and shr lanes', () => {
     });
 
     it('the token is wrong, without repeating it', async () => {
-      const { err, code } = await run(jobsCommand, ['--url', house.url], { SHR_ADMIN_TOKEN: 'hunter2' });
+      const { err, code } = await run(jobsCommand, ['--url', fixture.url], { SHR_ADMIN_TOKEN: 'hunter2' });
       expect(code).to.equal(1);
       expect(err).to.match(/wrong token\n +set SHR_ADMIN_TOKEN, or name its file with --token-file/);
       expect(err).to.not.include('hunter2');
     });
 
     it('nobody knows the job', async () => {
-      const { err, code } = await run(jobsCommand, ['show', '77', '--url', house.url]);
+      const { err, code } = await run(jobsCommand, ['show', '77', '--url', fixture.url]);
       expect(code).to.equal(1);
       expect(err).to.match(/^shr: no job github\.com\/77\n/);
     });
@@ -278,7 +278,7 @@ describe('shr jobs and shr lanes', () => {
       ['the job is none', ['show', 'build'], {}, /this is not a job/],
     ] as const) {
       it(`${what}, without repeating a secret`, async () => {
-        const { code, err, out } = await run(jobsCommand, ['--url', house.url, ...argv], env);
+        const { code, err, out } = await run(jobsCommand, ['--url', fixture.url, ...argv], env);
         expect([code, out]).to.deep.equal([2, '']);
         expect(err).to.match(message);
         expect(err).to.not.include('hunter');

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
-import { breaker, failure } from '../failures.ts';
-import { type House, MINUTE, NOW, openHouse } from '../http/admin-house.ts';
+import { breaker, failure } from '../failures/examples.ts';
+import { type Fixture, MINUTE, NOW, openFixture } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr registrations', () => {
-  let house: House;
+  let fixture: Fixture;
   beforeEach(async () => {
-    house = await openHouse({
+    fixture = await openFixture({
       problems: (name) =>
         name === 'acme'
           ? [
@@ -27,10 +27,10 @@ describe('shr registrations', () => {
           : [],
     });
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   it('lists each with its claim, its backends, its poll and the first of its problems', async () => {
-    const { out, code } = await run(registrationsCommand, ['--url', house.url]);
+    const { out, code } = await run(registrationsCommand, ['--url', fixture.url]);
     expect(code).to.equal(0);
     const lines = out.trimEnd().split('\n');
     expect(lines[0]).to.match(/^REGISTRATION +CLAIM +BACKENDS +RUNNERS +POLL +PROBLEMS$/);
@@ -42,14 +42,14 @@ describe('shr registrations', () => {
   });
 
   it('shows one with all of its problems, open breakers among them', async () => {
-    await house.ledger.putBreaker(
+    await fixture.ledger.putBreaker(
       breaker({
         failure: failure({ kind: 'unauthorized', message: 'the key is wrong', code: null, requestId: 'r-1' }),
         sinceMs: NOW - 2 * MINUTE,
         closedUntilMs: NOW + MINUTE,
       }),
     );
-    const { out, code } = await run(registrationsCommand, ['show', 'acme', '--url', house.url]);
+    const { out, code } = await run(registrationsCommand, ['show', 'acme', '--url', fixture.url]);
     expect(code).to.equal(0);
     expect(out).to.match(/^claim +organization acme$/m);
     expect(out).to.match(/^main +docker/m);
@@ -57,7 +57,7 @@ describe('shr registrations', () => {
     expect(out).to.include("clock  api.github.com: this machine's clock is 180 s ahead of GitHub's\n");
     expect(out).to.include('backend (for 2m00s)  main: the key is wrong (request r-1)\n');
     const { problems } = JSON.parse(
-      (await run(registrationsCommand, ['show', 'acme', '--url', house.url, '--json'])).out,
+      (await run(registrationsCommand, ['show', 'acme', '--url', fixture.url, '--json'])).out,
     ).registration;
     expect(problems.map(({ kind }: { kind: string }) => kind)).to.deep.equal(['poll', 'clock', 'backend']);
     expect(problems[0]).to.deep.equal({
@@ -69,10 +69,10 @@ describe('shr registrations', () => {
   });
 
   it('says of one without problems that it has none, and of an unknown one that there is none', async () => {
-    expect((await run(registrationsCommand, ['show', 'globex', '--url', house.url])).out).to.match(
+    expect((await run(registrationsCommand, ['show', 'globex', '--url', fixture.url])).out).to.match(
       /\nNo problems\.\n$/,
     );
-    const { err, code } = await run(registrationsCommand, ['show', 'initech', '--url', house.url]);
+    const { err, code } = await run(registrationsCommand, ['show', 'initech', '--url', fixture.url]);
     expect(code).to.equal(1);
     expect(err).to.match(/^shr: no registration initech\n +`shr registrations` lists/);
   });
@@ -87,7 +87,7 @@ describe('shr registrations', () => {
       cure: 'Fill it.',
     };
     const problems = [problem, { ...problem, line: 3, column: 7, path: 'labels', message: 'no list' }];
-    const own = await openHouse({
+    const own = await openFixture({
       quarantined: () => [{ name: 'bad', file: 'registrations/bad.yaml', problems, claims: undefined }],
     });
     const words =

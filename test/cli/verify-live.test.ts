@@ -41,24 +41,24 @@ const reportSchema = z.object({
 const PROGRAM = new URL('../../dispatcher/cli/shr.ts', import.meta.url).pathname;
 
 describe('shr verify-live', () => {
-  let house: Installation;
+  let fixture: Installation;
 
   before(async () => {
-    house = await startInstallation();
+    fixture = await startInstallation();
   });
 
-  after(() => house.close());
+  after(() => fixture.close());
 
   let environment: Readonly<Record<string, string>> = {};
 
   async function use(backend: LiveBackend, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const it = entryOf(backend, 'it');
-    environment = { ...house.environment, ...it.environment };
-    await house.register('acme', { defaults: { image: backend.image }, backends: [it.entry], ...more });
+    environment = { ...fixture.environment, ...it.environment };
+    await fixture.register('acme', { defaults: { image: backend.image }, backends: [it.entry], ...more });
   }
 
   const verifyLive = (...args: string[]) =>
-    shr(['verify-live', '--registration', 'acme', ...args], house.folder, environment);
+    shr(['verify-live', '--registration', 'acme', ...args], fixture.folder, environment);
 
   it('is tried on every kind of backend that there is', () => {
     expect(Object.keys(liveBackends).sort()).to.deep.equal([...kinds].sort());
@@ -175,7 +175,7 @@ describe('shr verify-live', () => {
               return answer;
             },
             environment,
-            workingFolder: house.folder,
+            workingFolder: fixture.folder,
             width: undefined,
           },
           '1.2.3',
@@ -188,8 +188,8 @@ describe('shr verify-live', () => {
     it('is called wrongly with names that are not there', async () => {
       const registration = await shr(
         ['verify-live', '--registration', 'acne', '--yes'],
-        house.folder,
-        house.environment,
+        fixture.folder,
+        fixture.environment,
       );
       expect(registration.code).to.equal(2);
       expect(registration.error).to.include("did you mean 'acme'?");
@@ -314,7 +314,7 @@ describe('shr verify-live', () => {
     it('takes the container away when it is interrupted while that waits for a machine', async () => {
       simulator.setConditions({ stall: 'QUEUED' });
       const child = spawn(process.execPath, [PROGRAM, 'verify-live', '--registration', 'acme', '--yes'], {
-        cwd: house.folder,
+        cwd: fixture.folder,
         env: { PATH: process.env['PATH'], ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
       });

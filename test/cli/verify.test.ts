@@ -11,10 +11,10 @@ import {
   withProgram,
 } from '../../dispatcher/cli/verify-live/probe.ts';
 import { type Step, type Verified, verify } from '../../dispatcher/cli/verify-live/verify.ts';
-import { systemClock, systemRandom } from '../../dispatcher/clock.ts';
 import { loadProvider } from '../../providers/index.ts';
 import processModule from '../../providers/process/index.ts';
 import { type Instance, type InstanceRef, type Provider, ProviderError } from '../../providers/provider.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 import { testHost } from '../conformance/harness.ts';
 import { registration } from '../registration.ts';
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { type ConfigurationSources, loadConfiguration } from '../../dispatcher/config/load.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { provider } from './files.ts';
 
 const run = promisify(execFile);

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
 import { dispatcherFile, registrationFile } from '../../dispatcher/config/schema.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { loadProvider, providerKinds } from '../../providers/index.ts';
 import { load, problemsOf, registrationYaml } from './files.ts';
 

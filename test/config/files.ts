@@ -2,8 +2,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { type ConfigurationSources, type Loaded, loadConfiguration } from '../../dispatcher/config/load.ts';
-import type { Configuration, Registration } from '../../dispatcher/config/model.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
+import type { Configuration, Registration } from '../../dispatcher/model/registration.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 
 /** Validates like a real one; nothing in these tests launches anything. */

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { Admission } from '../../dispatcher/admission/lane.ts';
 import { policyFile } from '../../dispatcher/config/schema.ts';
+import type { Admission } from '../../dispatcher/jobs/lane.ts';
 import { configured, dispatcherYaml } from './files.ts';
 
 /** By field: what allows it, a smaller value where it is a limit, and a job that needs it. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { formatPath, formatProblem, inReadingOrder, type Problem } from '../../dispatcher/config/problem.ts';
+import { formatPath, formatProblem, inReadingOrder, type Problem } from '../../dispatcher/model/problem.ts';
 
 const problem = (some: Partial<Problem>): Problem => ({
   file: 'f.yaml',

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { Configuration } from '../../dispatcher/config/model.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
+import type { Configuration } from '../../dispatcher/model/registration.ts';
 import { ProviderError } from '../../providers/provider.ts';
 import { dispatcherYaml, load, provider, registrationYaml } from './files.ts';
 

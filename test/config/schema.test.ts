@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { parse } from 'yaml';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
 import { jsonSchemaOf } from '../../dispatcher/config/schema.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { loadProvider } from '../../providers/index.ts';
 
 const root = new URL('../../', import.meta.url);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { JobClaims } from '../../dispatcher/config/model.ts';
 import { findTies } from '../../dispatcher/config/ties.ts';
+import type { JobClaims } from '../../dispatcher/model/registration.ts';
 import { grantOf } from '../registration.ts';
 
 const claims = (name: string, some: Partial<JobClaims> = {}): JobClaims => ({

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { readYaml } from '../../dispatcher/config/document.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { dispatcherYaml, problemsOf, registrationYaml } from './files.ts';
 
 const BYTES = 256 * 1024;

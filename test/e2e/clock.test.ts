@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
-import { type Clock, systemClock, systemRandom } from '../../dispatcher/clock.ts';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
 import { type Dispatcher, startDispatcher } from '../../dispatcher/main.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { loadProvider } from '../../providers/index.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
+import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import { eventually, WEBHOOK_SECRET } from './service.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');

@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Clock, systemClock, systemRandom } from '../../dispatcher/clock.ts';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
 import { startDispatcher } from '../../dispatcher/main.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { loadProvider } from '../../providers/index.ts';
+import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import {
   ADMIN_TOKEN,
   type Service,

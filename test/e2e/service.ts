@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { systemRandom } from '../../dispatcher/clock.ts';
 import processModule from '../../providers/process/index.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
 import { type GithubSimulator, type SimulatorOptions, startGithubSimulator } from '../../simulators/github/index.ts';
+import { systemRandom } from '../../time/clock.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const RUNNER = join(ROOT, 'simulators', 'github', 'runner.mjs');

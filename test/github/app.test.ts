@@ -1,6 +1,6 @@
 import { verify } from 'node:crypto';
 import { expect } from 'chai';
-import { Secret } from '../../dispatcher/config/model.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { acme, appCredentials, appKey, clientOf, failureOf, runnerReply, TOKEN } from './github-fixture.ts';
 import { type Asked, type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -83,7 +83,7 @@ describe('a GitHub App', () => {
 
   it('never makes the same JWT twice in one second', async () => {
     let counter = 0;
-    const { ulid } = await import('../../dispatcher/clock.ts');
+    const { ulid } = await import('../../time/clock.ts');
     const { appJwt } = await import('../../dispatcher/github/app-jwt.ts');
     const random = () => {
       counter += 1;

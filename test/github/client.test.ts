@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
-import { Secret } from '../../dispatcher/config/model.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { acme, clientOf, failureOf, runnerReply, TOKEN } from './github-fixture.ts';
 import { type Asked, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 import { VirtualClock } from './virtual-clock.ts';

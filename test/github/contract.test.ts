@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Claim } from '../../dispatcher/config/model.ts';
-import type { GithubScope } from '../../dispatcher/github/scope.ts';
+import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
+import type { Claim } from '../../dispatcher/model/registration.ts';
 import { acme, appCredentials, type ClientOptions, clientOf } from './github-fixture.ts';
 import { type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 import { readVendorSpec, type VendorSpec } from './vendor-spec.ts';

@@ -1,12 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'chai';
-import { type Claim, type Credentials, Secret } from '../../dispatcher/config/model.ts';
+import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
 import type { BudgetLimits } from '../../dispatcher/github/budget.ts';
 import { BudgetPool } from '../../dispatcher/github/budget-pool.ts';
 import { createGithub } from '../../dispatcher/github/client.ts';
-import { GithubError, type GithubErrorKind } from '../../dispatcher/github/github.ts';
+import { GithubError } from '../../dispatcher/github/github.ts';
 import { GithubTimes } from '../../dispatcher/github/github-time.ts';
-import type { GithubScope } from '../../dispatcher/github/scope.ts';
+import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
+import { type Claim, type Credentials, Secret } from '../../dispatcher/model/registration.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const TOKEN = 'ghp_thisIsTheSecretOfTheTest0123456789abc';

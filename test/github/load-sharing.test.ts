@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { z } from 'zod';
-import { GithubError, type GithubErrorKind } from '../../dispatcher/github/github.ts';
+import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
+import { GithubError } from '../../dispatcher/github/github.ts';
 import { type LoadMember, SharedLoad } from '../../dispatcher/github/load-sharing.ts';
 import type { Answer, Call } from '../../dispatcher/github/requester.ts';
 import { failureOf } from './github-fixture.ts';

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { ownFailure } from '../../dispatcher/failure.ts';
-import type { GithubErrorKind } from '../../dispatcher/github/github.ts';
+import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
+import { ownFailure } from '../../dispatcher/failures/failure.ts';
+import { pageOf, withoutPage } from '../../dispatcher/failures/html-page.ts';
 import { deepestWords, wordsOfBody } from '../../dispatcher/github/reply-words.ts';
 import type { GithubTrouble } from '../../dispatcher/github/trouble.ts';
-import { pageOf, withoutPage } from '../../dispatcher/observability/html-page.ts';
 import { acme, clientOf, failureOf } from './github-fixture.ts';
 import { type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 

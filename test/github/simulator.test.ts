@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Secret } from '../../dispatcher/config/model.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
 import { acme, type ClientOptions, clientOf, failureOf } from './github-fixture.ts';
 import { VirtualClock } from './virtual-clock.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../dispatcher/clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 interface Timer {
   atMs: number;

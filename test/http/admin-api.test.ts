@@ -10,20 +10,31 @@ import {
   runnerDetailSchema,
   runnerListSchema,
 } from '../../dispatcher/http/admin-shapes.ts';
-import { breaker, failure } from '../failures.ts';
-import { acmeLane, admit, fact, globexLane, type House, lane, MINUTE, NOW, openHouse, runner } from './admin-house.ts';
+import { breaker, failure } from '../failures/examples.ts';
+import {
+  acmeLane,
+  admit,
+  type Fixture,
+  fact,
+  globexLane,
+  lane,
+  MINUTE,
+  NOW,
+  openFixture,
+  runner,
+} from './admin-fixture.ts';
 
 describe('admin API', () => {
-  let house: House;
+  let fixture: Fixture;
   beforeEach(async () => {
-    house = await openHouse({
+    fixture = await openFixture({
       admit: (job) =>
         job.labels.includes('acme-runner')
           ? { outcome: 'lane', lane: acmeLane }
           : { outcome: 'not-ours', reason: 'no registration has these labels' },
     });
     await admit(
-      house.ledger,
+      fixture.ledger,
       [
         fact(1, 'acme'),
         fact(2, 'acme', { status: 'in_progress', runnerName: 'shr-busy', startedAtMs: NOW - MINUTE }),
@@ -32,17 +43,20 @@ describe('admin API', () => {
       ],
       (job) => (job.labels.includes('cpu-64') ? undefined : job.owner === 'acme' ? acmeLane : globexLane),
     );
-    await house.ledger.createRunner(runner('shr-starting', acmeLane, { state: 'starting' }), 'launched');
-    await house.ledger.createRunner(
+    await fixture.ledger.createRunner(runner('shr-starting', acmeLane, { state: 'starting' }), 'launched');
+    await fixture.ledger.createRunner(
       runner('shr-busy', acmeLane, { state: 'busy', jobKey: 'github.com/acme/web/2', busyAtMs: NOW - MINUTE }),
       'launched',
     );
-    await house.ledger.createRunner(runner('shr-globex', globexLane, { backend: null, state: 'creating' }), 'launched');
+    await fixture.ledger.createRunner(
+      runner('shr-globex', globexLane, { backend: null, state: 'creating' }),
+      'launched',
+    );
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   const json = async (path: string) => {
-    const response = await house.ask(path);
+    const response = await fixture.ask(path);
     const body = await response.json();
     expect(response.status, JSON.stringify(body)).to.equal(200);
     return Object(body);
@@ -78,15 +92,15 @@ describe('admin API', () => {
     it('shows the breakers that close a backend, and none whose time is up', async () => {
       const said = failure({ code: 'NoStock', requestId: 'r-1', atMs: NOW - MINUTE });
       const since = { sinceMs: NOW - 2 * MINUTE, changedAtMs: NOW - MINUTE, failures: 2, failure: said };
-      await house.ledger.putBreaker(breaker({ ...since, closedUntilMs: NOW + MINUTE }));
+      await fixture.ledger.putBreaker(breaker({ ...since, closedUntilMs: NOW + MINUTE }));
       const refused = {
         key: 'acme/main/abc/refused',
         rule: 'refused' as const,
         shape: 'abc',
         subject: 'image runner:2',
       };
-      await house.ledger.putBreaker(breaker({ ...since, ...refused, closedUntilMs: NOW + MINUTE }));
-      await house.ledger.putBreaker(
+      await fixture.ledger.putBreaker(breaker({ ...since, ...refused, closedUntilMs: NOW + MINUTE }));
+      await fixture.ledger.putBreaker(
         breaker({ ...since, key: 'globex/main', registration: 'globex', closedUntilMs: NOW - 1 }),
       );
       const { registrations } = await json('/api/registrations');
@@ -120,7 +134,7 @@ describe('admin API', () => {
         cure: 'Do.',
       };
       const bad = { name: 'bad', file: 'registrations/bad.yaml', problems: [problem] };
-      const own = await openHouse({
+      const own = await openFixture({
         quarantined: () => [{ ...bad, claims: undefined }],
       });
       try {
@@ -135,7 +149,7 @@ describe('admin API', () => {
     });
 
     it('tells no secret and no option of a provider', async () => {
-      const text = await (await house.ask('/api/registrations')).text();
+      const text = await (await fixture.ask('/api/registrations')).text();
       expect(text).to.not.match(/secret-of|credential-of|options|\[secret\]/);
     });
   });
@@ -181,13 +195,13 @@ describe('admin API', () => {
     });
 
     it('are opened by an operator: all of a registration, or one; it is logged', async () => {
-      const one = await house.ask('/api/backends/acme/main/reset', { method: 'POST' });
+      const one = await fixture.ask('/api/backends/acme/main/reset', { method: 'POST' });
       expect(one.status).to.equal(200);
       const { registration, backend, reset } = Object(await one.json());
       expect([registration, backend, reset.length]).to.deep.equal(['acme', 'main', 1]);
-      expect((await house.ask('/api/backends/globex/reset', { method: 'POST' })).status).to.equal(200);
-      expect(house.resets).to.deep.equal(['acme/main', 'globex']);
-      const lines = house.logged
+      expect((await fixture.ask('/api/backends/globex/reset', { method: 'POST' })).status).to.equal(200);
+      expect(fixture.resets).to.deep.equal(['acme/main', 'globex']);
+      const lines = fixture.logged
         .map((line) => JSON.parse(line))
         .filter(({ event }) => event === 'admin.backends.reset');
       expect(lines.map(({ registration, backend, closed }) => [registration, backend, closed])).to.deep.equal([
@@ -197,14 +211,14 @@ describe('admin API', () => {
     });
 
     it('are not opened by GET, without the token, or under an unknown name', async () => {
-      expect((await house.ask('/api/backends/acme/main/reset')).status).to.equal(404);
-      expect((await house.ask('/api/backends/acme/other/reset', { method: 'POST' })).status).to.equal(404);
-      const stranger = await house.ask('/api/backends/acme/reset', {
+      expect((await fixture.ask('/api/backends/acme/main/reset')).status).to.equal(404);
+      expect((await fixture.ask('/api/backends/acme/other/reset', { method: 'POST' })).status).to.equal(404);
+      const stranger = await fixture.ask('/api/backends/acme/reset', {
         method: 'POST',
         headers: { authorization: 'no' },
       });
       expect(stranger.status).to.equal(401);
-      expect(house.resets).to.deep.equal([]);
+      expect(fixture.resets).to.deep.equal([]);
     });
   });
 
@@ -226,7 +240,7 @@ describe('admin API', () => {
 
     it('can be asked for one registration, for those that wait, and for few', async () => {
       expect((await json('/api/lanes?registration=globex')).lanes).to.have.length(1);
-      await house.ledger.recordFacts([
+      await fixture.ledger.recordFacts([
         fact(3, 'globex', { status: 'completed', conclusion: 'cancelled', observedAtMs: NOW }),
       ]);
       expect((await json('/api/lanes?waiting=true')).lanes.map((one: { key: string }) => one.key)).to.deep.equal([
@@ -239,7 +253,7 @@ describe('admin API', () => {
     it('lists lanes beyond what one query of the ledger takes', async () => {
       const many = Array.from({ length: 620 }, (_, index) => index + 1000);
       await admit(
-        house.ledger,
+        fixture.ledger,
         many.map((id) => fact(id, 'acme', { labels: ['acme-runner', `sid-${id}`] })),
         (job) => lane(`lane${String(job.jobId).padStart(12, '0')}`, 'acme'),
       );
@@ -288,7 +302,7 @@ describe('admin API', () => {
     });
 
     it('says what to do about a job that nobody knows', async () => {
-      const response = await house.ask('/api/jobs/github.com/99');
+      const response = await fixture.ask('/api/jobs/github.com/99');
       expect([response.status, await response.json()]).to.deep.equal([
         404,
         {
@@ -313,7 +327,7 @@ describe('admin API', () => {
     });
 
     it('shows one with its timeline, and its output only where asked', async () => {
-      await house.ledger.keepOutput('shr-busy', 'Listening for Jobs\n', NOW);
+      await fixture.ledger.keepOutput('shr-busy', 'Listening for Jobs\n', NOW);
       const shown = await json('/api/runners/shr-busy');
       expect(shown.runner).to.include({
         name: 'shr-busy',
@@ -329,24 +343,24 @@ describe('admin API', () => {
     });
 
     it('gives one up when an operator says so, and logs it', async () => {
-      const response = await house.ask('/api/runners/shr-busy/forget', { method: 'POST' });
+      const response = await fixture.ask('/api/runners/shr-busy/forget', { method: 'POST' });
       expect(response.status).to.equal(202);
       const { runner: after, message } = Object(await response.json());
       expect(after).to.include({ name: 'shr-busy', state: 'draining', forced: true });
       expect(message).to.match(/by force/);
-      expect(house.forgotten).to.deep.equal(['shr-busy']);
-      expect(house.logged.map((line) => JSON.parse(line).event)).to.include('admin.runner.forgotten');
+      expect(fixture.forgotten).to.deep.equal(['shr-busy']);
+      expect(fixture.logged.map((line) => JSON.parse(line).event)).to.include('admin.runner.forgotten');
     });
 
     it('does not give up by GET, nor one that nobody knows', async () => {
-      expect((await house.ask('/api/runners/shr-busy/forget')).status).to.equal(404);
-      expect((await house.ask('/api/runners/shr-nobody/forget', { method: 'POST' })).status).to.equal(404);
-      expect(house.forgotten).to.deep.equal([]);
+      expect((await fixture.ask('/api/runners/shr-busy/forget')).status).to.equal(404);
+      expect((await fixture.ask('/api/runners/shr-nobody/forget', { method: 'POST' })).status).to.equal(404);
+      expect(fixture.forgotten).to.deep.equal([]);
     });
   });
 
   it('answers in the published shapes, and with no field beyond them', async () => {
-    await house.ledger.putBreaker(breaker({ closedUntilMs: NOW + MINUTE }));
+    await fixture.ledger.putBreaker(breaker({ closedUntilMs: NOW + MINUTE }));
     for (const [path, schema] of [
       ['/readyz', readinessSchema],
       ['/api/registrations', registrationListSchema],
@@ -379,7 +393,7 @@ describe('admin API', () => {
 
     it('wants a repository and labels', async () => {
       for (const query of ['', 'repository=acme&labels=a', 'repository=acme/web', 'repository=acme&labels=']) {
-        expect((await house.ask(`/api/explain?${query}`)).status, query).to.equal(400);
+        expect((await fixture.ask(`/api/explain?${query}`)).status, query).to.equal(400);
       }
     });
   });
@@ -404,7 +418,7 @@ describe('admin API', () => {
     '/api/lanes?waiting=1',
   ]) {
     it(`refuses ${path} and says what is wrong`, async () => {
-      const response = await house.ask(path);
+      const response = await fixture.ask(path);
       const body = Object(await response.json());
       expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([400, ['error', 'hint']]);
     });

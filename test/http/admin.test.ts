@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { createAdminListener } from '../../dispatcher/http/admin.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
-import { type House, openHouse, TOKEN } from './admin-house.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
+import { systemClock } from '../../time/clock.ts';
+import { type Fixture, openFixture, TOKEN } from './admin-fixture.ts';
 
 /** Sends the bytes as they are: fetch corrects what must not be corrected here. */
 function raw(url: string, bytes: string): Promise<string> {
@@ -25,12 +25,12 @@ const get = (path: string, ...headers: string[]) =>
   `GET ${path} HTTP/1.1\r\nConnection: close\r\n${headers.map((header) => `${header}\r\n`).join('')}\r\n`;
 
 describe('admin listener', () => {
-  let house: House;
-  const opened: House[] = [];
-  const open = async (...change: Parameters<typeof openHouse>) => {
-    house = await openHouse(...change);
-    opened.push(house);
-    return house;
+  let fixture: Fixture;
+  const opened: Fixture[] = [];
+  const open = async (...change: Parameters<typeof openFixture>) => {
+    fixture = await openFixture(...change);
+    opened.push(fixture);
+    return fixture;
   };
   afterEach(async () => {
     for (const one of opened.splice(0)) await one.close();
@@ -39,9 +39,9 @@ describe('admin listener', () => {
   describe('health', () => {
     it('says alive and ready to everybody', async () => {
       await open();
-      const alive = await fetch(`${house.url}/healthz`);
+      const alive = await fetch(`${fixture.url}/healthz`);
       expect([alive.status, await alive.json()]).to.deep.equal([200, { alive: true }]);
-      const ready = await fetch(`${house.url}/readyz`);
+      const ready = await fetch(`${fixture.url}/readyz`);
       expect([ready.status, await ready.json()]).to.deep.equal([200, { ready: true, reasons: [] }]);
     });
 
@@ -61,19 +61,19 @@ describe('admin listener', () => {
           return { ready: true, reasons: [] };
         },
       });
-      for (let index = 0; index < 5; index += 1) await fetch(`${house.url}/readyz`);
+      for (let index = 0; index < 5; index += 1) await fetch(`${fixture.url}/readyz`);
       expect([looks, later.length]).to.deep.equal([1, 1]);
       later[0]?.();
-      await fetch(`${house.url}/readyz`);
+      await fetch(`${fixture.url}/readyz`);
       expect(looks).to.equal(2);
     });
 
     it('stays alive while not ready, and says why', async () => {
       await open();
-      house.say.ready = false;
-      house.say.reasons = ['acme: GitHub was not listed yet'];
-      expect((await fetch(`${house.url}/healthz`)).status).to.equal(200);
-      const ready = await fetch(`${house.url}/readyz`);
+      fixture.say.ready = false;
+      fixture.say.reasons = ['acme: GitHub was not listed yet'];
+      expect((await fetch(`${fixture.url}/healthz`)).status).to.equal(200);
+      const ready = await fetch(`${fixture.url}/readyz`);
       expect([ready.status, await ready.json()]).to.deep.equal([
         503,
         { ready: false, reasons: ['acme: GitHub was not listed yet'] },
@@ -91,7 +91,7 @@ describe('admin listener', () => {
       }),
     });
     const problemsFor = async (headers: Readonly<Record<string, string>>) => {
-      const answer: unknown = await (await fetch(`${house.url}/readyz`, { headers })).json();
+      const answer: unknown = await (await fetch(`${fixture.url}/readyz`, { headers })).json();
       return z.object({ problems: z.array(z.string()) }).parse(answer).problems;
     };
     expect(await problemsFor({})).to.deep.equal([
@@ -102,7 +102,7 @@ describe('admin listener', () => {
       'globex: set aside, 2 problems',
       'acme: poll: acme/secret-project: moved to other/secret-project',
     ]);
-    const guess = await fetch(`${house.url}/readyz`, { headers: { authorization: 'Bearer a-guess' } });
+    const guess = await fetch(`${fixture.url}/readyz`, { headers: { authorization: 'Bearer a-guess' } });
     expect(guess.status).to.equal(401);
   });
 
@@ -117,7 +117,7 @@ describe('admin listener', () => {
     });
     // One write holds them all, so that they are read at the same time.
     const seven = 'GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(7);
-    const answers = await raw(house.url, seven + get('/readyz', 'Host: x'));
+    const answers = await raw(fixture.url, seven + get('/readyz', 'Host: x'));
     expect(answers.match(/HTTP\/1\.1 200 OK/g)).to.have.length(8);
     expect(looks).to.equal(1);
   });
@@ -134,7 +134,7 @@ describe('admin listener', () => {
         await open();
         const query = name.includes('query') ? `?token=${TOKEN}&access_token=${TOKEN}` : '';
         for (const path of ['/metrics', '/api/jobs', '/api/runners/x/forget', '/nothing']) {
-          const response = await fetch(`${house.url}${path}${query}`, { headers });
+          const response = await fetch(`${fixture.url}${path}${query}`, { headers });
           expect(response.status, path).to.equal(401);
           expect(response.headers.get('www-authenticate')).to.match(/^Bearer /);
           expect(await response.json()).to.have.keys('error', 'hint');
@@ -144,22 +144,22 @@ describe('admin listener', () => {
 
     it('takes the token, whatever the case of the scheme', async () => {
       await open();
-      const response = await fetch(`${house.url}/api/jobs`, { headers: { authorization: `bEARER ${TOKEN}` } });
+      const response = await fetch(`${fixture.url}/api/jobs`, { headers: { authorization: `bEARER ${TOKEN}` } });
       expect(response.status).to.equal(200);
     });
 
     it('never logs the token that it was sent', async () => {
       await open();
-      await fetch(`${house.url}/api/jobs?x=${TOKEN}`, { headers: { authorization: `Bearer ${TOKEN}x` } });
-      await house.ask(`/api/jobs?x=${TOKEN}`);
-      expect(house.logged.join('')).to.not.include(TOKEN);
+      await fetch(`${fixture.url}/api/jobs?x=${TOKEN}`, { headers: { authorization: `Bearer ${TOKEN}x` } });
+      await fixture.ask(`/api/jobs?x=${TOKEN}`);
+      expect(fixture.logged.join('')).to.not.include(TOKEN);
     });
 
     it('does not listen beyond this machine without a token', async () => {
       await open();
       for (const token of [undefined, new Secret('')]) {
         const listener = createAdminListener({
-          ledger: house.ledger,
+          ledger: fixture.ledger,
           clock: systemClock,
           log: { debug() {}, info() {}, warn() {}, error() {} },
           token,
@@ -184,8 +184,9 @@ describe('admin listener', () => {
 
     it('without a token, answers programs on this machine and no web page', async () => {
       await open({ token: undefined });
-      const { host, port } = new URL(house.url);
-      const status = async (...headers: string[]) => (await raw(house.url, get('/api/jobs', ...headers))).slice(9, 12);
+      const { host, port } = new URL(fixture.url);
+      const status = async (...headers: string[]) =>
+        (await raw(fixture.url, get('/api/jobs', ...headers))).slice(9, 12);
       expect(await status(`Host: ${host}`)).to.equal('200');
       expect(await status(`Host: localhost:${port}`)).to.equal('200');
       expect(await status(`Host: [::1]:${port}`)).to.equal('200');
@@ -199,7 +200,7 @@ describe('admin listener', () => {
     it('carries security headers, is not cached, and names no framework', async () => {
       await open();
       for (const path of ['/healthz', '/metrics', '/api/jobs', '/nothing']) {
-        const { headers } = await house.ask(path);
+        const { headers } = await fixture.ask(path);
         expect(headers.get('x-powered-by')).to.equal(null);
         expect(headers.get('etag')).to.equal(null);
         expect(headers.get('cache-control')).to.equal('no-store');
@@ -211,11 +212,11 @@ describe('admin listener', () => {
 
     it('is JSON with an error and a hint where there is nothing', async () => {
       await open();
-      const nothing = await house.ask('/api/nothing');
+      const nothing = await fixture.ask('/api/nothing');
       expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'hint']]);
-      const wrongVerb = await house.ask('/api/jobs', { method: 'DELETE' });
+      const wrongVerb = await fixture.ask('/api/jobs', { method: 'DELETE' });
       expect(wrongVerb.status).to.equal(405);
-      const malformed = await house.ask('/api/runners/%zz');
+      const malformed = await fixture.ask('/api/runners/%zz');
       expect(malformed.status).to.equal(400);
       expect(await malformed.json()).to.have.keys('error', 'hint');
     });
@@ -223,20 +224,20 @@ describe('admin listener', () => {
     it('refuses a body, whatever its length says', async () => {
       await open();
       const path = '/api/runners/shr-a/forget';
-      expect((await house.ask(path, { method: 'POST', body: '{}' })).status).to.equal(413);
+      expect((await fixture.ask(path, { method: 'POST', body: '{}' })).status).to.equal(413);
       const chunked = await raw(
-        house.url,
+        fixture.url,
         `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n`,
       );
       expect(chunked).to.match(/^HTTP\/1\.1 413 /);
-      expect(house.forgotten).to.deep.equal([]);
+      expect(fixture.forgotten).to.deep.equal([]);
     });
   });
 
   describe('trouble', () => {
     it('says what to do when the ledger is sick', async () => {
       await open();
-      const { ledger } = house;
+      const { ledger } = fixture;
       await open({
         ledger: {
           ...ledger,
@@ -245,7 +246,7 @@ describe('admin listener', () => {
           },
         },
       });
-      const response = await house.ask('/api/jobs');
+      const response = await fixture.ask('/api/jobs');
       expect([response.status, await response.json()]).to.deep.equal([
         503,
         { error: 'the ledger is full', hint: 'the disk of the ledger is full: make room' },
@@ -261,10 +262,10 @@ describe('admin listener', () => {
           throw new TypeError('detail of the inside');
         },
       });
-      const response = await fetch(`${house.url}/readyz`);
+      const response = await fetch(`${fixture.url}/readyz`);
       expect(response.status).to.equal(500);
       expect(await response.text()).to.not.include('inside');
-      const [line] = house.logged.map((text) => JSON.parse(text));
+      const [line] = fixture.logged.map((text) => JSON.parse(text));
       expect(line).to.include({ event: 'admin.failed', level: 'error' });
       expect(line.error).to.include({ name: 'TypeError', message: 'detail of the inside' });
     });
@@ -281,21 +282,21 @@ describe('admin listener', () => {
           return { ready: true, reasons: [] };
         },
       });
-      expect((await fetch(`${house.url}/readyz`)).status).to.equal(503);
+      expect((await fetch(`${fixture.url}/readyz`)).status).to.equal(503);
       finish();
-      expect((await fetch(`${house.url}/healthz`)).status).to.equal(200);
-      expect(house.logged.map((line) => JSON.parse(line).event)).to.deep.equal(['admin.timeout']);
+      expect((await fetch(`${fixture.url}/healthz`)).status).to.equal(200);
+      expect(fixture.logged.map((line) => JSON.parse(line).event)).to.deep.equal(['admin.timeout']);
     });
 
     it('cuts off who does not finish the request', async () => {
       await open({ limits: { requestTimeoutMs: 200 } });
-      expect(await raw(house.url, 'GET /healthz HTTP/1.1\r\nHost: x\r\n')).to.match(/^HTTP\/1\.1 408 /);
+      expect(await raw(fixture.url, 'GET /healthz HTTP/1.1\r\nHost: x\r\n')).to.match(/^HTTP\/1\.1 408 /);
     });
   });
 
   it('serves the metrics as Prometheus reads them', async () => {
     await open();
-    const response = await house.ask('/metrics');
+    const response = await fixture.ask('/metrics');
     expect(response.headers.get('content-type')).to.match(/^text\/plain; version=0\.0\.4/);
     const text = await response.text();
     expect(text).to.match(/^shr_ledger_up 1$/m);

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { expect } from 'chai';
 import { createPipelineServer } from '../../dispatcher/http/pipelines.ts';
-import { exampleBody, nextGuid, openHouse as openPublicHouse, sign } from '../intake/reception.ts';
-import { openHouse as openAdminHouse } from './admin-house.ts';
+import { exampleBody, nextGuid, openFixture as openPublicFixture, sign } from '../intake/reception.ts';
+import { openFixture as openAdminFixture } from './admin-fixture.ts';
 
 /** What is said on a connection until it ends, or until `isEnough`. */
 function said(port: number, text: string, isEnough: (answers: string) => boolean = () => false): Promise<string> {
@@ -45,26 +45,26 @@ describe('pipelined requests', () => {
     ['with an expectation that nobody knows', () => get('/x', 'Expect: more\r\n')],
   ] as const) {
     it(`end the connection beyond 16 that wait: ${what}`, async () => {
-      const house = await openPublicHouse();
+      const fixture = await openPublicFixture();
       try {
-        await said(house.port, Array.from({ length: 2_000 }, request).join(''));
-        expect(house.counts.outcomes.get('no-endpoint')).to.be.within(1, 16);
-        expect((await house.send({})).status).to.equal(202);
+        await said(fixture.port, Array.from({ length: 2_000 }, request).join(''));
+        expect(fixture.counts.outcomes.get('no-endpoint')).to.be.within(1, 16);
+        expect((await fixture.send({})).status).to.equal(202);
       } finally {
-        await house.close();
+        await fixture.close();
       }
     });
   }
 
   it('are answered up to 16, and any number one after another', async () => {
-    const house = await openPublicHouse();
+    const fixture = await openPublicFixture();
     try {
       const few = Array.from({ length: 16 }, () => delivery()).join('');
-      const answers = await said(house.port, few, (text) => count(text, '"outcome"') === 16);
+      const answers = await said(fixture.port, few, (text) => count(text, '"outcome"') === 16);
       expect(count(answers, 'HTTP/1.1 202')).to.equal(16);
-      for (let index = 0; index < 50; index += 1) expect((await house.send({})).status).to.equal(202);
+      for (let index = 0; index < 50; index += 1) expect((await fixture.send({})).status).to.equal(202);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 
@@ -73,13 +73,13 @@ describe('pipelined requests', () => {
     ['with an expectation that nobody knows', get('/readyz', 'Expect: more\r\n')],
   ] as const) {
     it(`end the connection to the admin listener beyond 16 that wait: ${what}`, async () => {
-      const house = await openAdminHouse();
+      const fixture = await openAdminFixture();
       try {
-        const answers = await said(Number(new URL(house.url).port), request.repeat(2_000));
+        const answers = await said(Number(new URL(fixture.url).port), request.repeat(2_000));
         expect(count(answers, 'HTTP/1.1')).to.be.at.most(16);
-        expect((await house.ask('/api/lanes')).status).to.equal(200);
+        expect((await fixture.ask('/api/lanes')).status).to.equal(200);
       } finally {
-        await house.close();
+        await fixture.close();
       }
     });
   }
@@ -88,15 +88,15 @@ describe('pipelined requests', () => {
     [
       'public',
       async () => {
-        const house = await openPublicHouse();
-        return { port: house.port, close: () => house.close() };
+        const fixture = await openPublicFixture();
+        return { port: fixture.port, close: () => fixture.close() };
       },
     ],
     [
       'admin',
       async () => {
-        const house = await openAdminHouse();
-        return { port: Number(new URL(house.url).port), close: () => house.close() };
+        const fixture = await openAdminFixture();
+        return { port: Number(new URL(fixture.url).port), close: () => fixture.close() };
       },
     ],
   ] as const) {
@@ -168,12 +168,12 @@ describe('pipelined requests', () => {
   });
 
   it('are answered where they ask for another protocol: in this one', async () => {
-    const house = await openPublicHouse();
+    const fixture = await openPublicFixture();
     try {
       const asking = delivery().replace('\r\n', '\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n');
-      expect(await said(house.port, asking, (text) => text.includes('"outcome"'))).to.match(/^HTTP\/1\.1 202 /);
+      expect(await said(fixture.port, asking, (text) => text.includes('"outcome"'))).to.match(/^HTTP\/1\.1 202 /);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });

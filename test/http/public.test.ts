@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { systemClock } from '../../dispatcher/clock.ts';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
-import { exampleBody, type House, type HouseOptions, nextGuid, openHouse, sign } from '../intake/reception.ts';
+import { systemClock } from '../../time/clock.ts';
+import { exampleBody, type Fixture, type HouseOptions, nextGuid, openFixture, sign } from '../intake/reception.ts';
 
 /** What the server says on a raw connection until it closes it. */
 async function untilClosed(socket: Socket): Promise<string> {
@@ -34,12 +34,12 @@ function head(body: string, more: readonly string[] = []): string {
 }
 
 describe('the public listener', () => {
-  let house: House;
+  let fixture: Fixture;
   const open = async (options: HouseOptions = {}) => {
-    house = await openHouse(options);
+    fixture = await openFixture(options);
   };
-  const dial = () => connect(house.port, '127.0.0.1');
-  afterEach(() => house.close());
+  const dial = () => connect(fixture.port, '127.0.0.1');
+  afterEach(() => fixture.close());
 
   for (const path of [
     '/',
@@ -51,7 +51,7 @@ describe('the public listener', () => {
   ]) {
     it(`has nothing at ${path}, and says where webhooks go`, async () => {
       await open();
-      const reply = await house.send({ path });
+      const reply = await fixture.send({ path });
       expect([reply.status, reply.outcome]).to.deep.equal([404, 'no-endpoint']);
       expect(reply.message).to.contain('/webhooks/github');
     });
@@ -59,13 +59,13 @@ describe('the public listener', () => {
 
   it('does not mind a query', async () => {
     await open();
-    expect((await house.send({ path: '/webhooks/github?from=github' })).status).to.equal(202);
+    expect((await fixture.send({ path: '/webhooks/github?from=github' })).status).to.equal(202);
   });
 
   for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
     it(`takes no ${method}`, async () => {
       await open();
-      const reply = await house.send({ method });
+      const reply = await fixture.send({ method });
       expect(reply.status).to.equal(405);
       expect(reply.headers.allow).to.equal('POST');
     });
@@ -73,7 +73,7 @@ describe('the public listener', () => {
 
   it('names neither its software nor its version', async () => {
     await open();
-    const { headers } = await house.send({});
+    const { headers } = await fixture.send({});
     expect(Object.keys(headers)).to.have.members([
       'content-type',
       'content-length',
@@ -88,7 +88,7 @@ describe('the public listener', () => {
     const socket = dial();
     socket.write('POST /webhooks/github HTTP/1.1\r\nHost: dispatcher.example\r\n');
     expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 408 /);
-    expect(house.counts.outcomes.get('slow')).to.equal(1);
+    expect(fixture.counts.outcomes.get('slow')).to.equal(1);
   });
 
   it('cuts off a sender whose body drips, and gives back what it held', async () => {
@@ -105,7 +105,7 @@ describe('the public listener', () => {
     clearInterval(drip);
     expect(said).to.match(/^HTTP\/1\.1 408 /);
     expect(sent).to.be.lessThan(body.length);
-    expect((await house.send({})).status).to.equal(202);
+    expect((await fixture.send({})).status).to.equal(202);
   });
 
   it('bounds the headers', async () => {
@@ -120,7 +120,7 @@ describe('the public listener', () => {
     const socket = dial();
     socket.write('\x16\x03\x01 hello?\r\n\r\n');
     expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 400 /);
-    expect((await house.send({})).status).to.equal(202);
+    expect((await fixture.send({})).status).to.equal(202);
   });
 
   it('bounds the connections: the oldest that is unfinished gives way to the newest', async () => {
@@ -132,7 +132,7 @@ describe('the public listener', () => {
       await once(socket, 'connect');
     }
     const closed = held.map(untilClosed);
-    expect((await house.send({})).status).to.equal(202);
+    expect((await fixture.send({})).status).to.equal(202);
     expect(await closed[0]).to.equal('');
     expect(held.slice(1).map((socket) => socket.readyState)).to.deep.equal(['open', 'open']);
     for (const socket of held) socket.destroy();
@@ -162,9 +162,9 @@ describe('the public listener', () => {
     const other = createPublicListener({
       intake: { receive: () => ({ status: 500, outcome: 'failed', message: 'nobody calls it' }) },
       clock: systemClock,
-      metrics: house.counts,
+      metrics: fixture.counts,
     });
-    const failure = await other.listen('127.0.0.1', house.port).then(
+    const failure = await other.listen('127.0.0.1', fixture.port).then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -175,13 +175,13 @@ describe('the public listener', () => {
     it('answers what is in flight, takes nothing more, and is done', async () => {
       await open();
       let openGate = () => {};
-      house.recorder.gate = new Promise((resolve) => {
+      fixture.recorder.gate = new Promise((resolve) => {
         openGate = resolve;
       });
-      const reply = house.send({});
-      while (house.recorder.batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
-      const closed = house.listener.close(10_000);
-      const refused = await house.send({}).then(
+      const reply = fixture.send({});
+      while (fixture.recorder.batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      const closed = fixture.listener.close(10_000);
+      const refused = await fixture.send({}).then(
         () => undefined,
         (error: unknown) => error,
       );
@@ -194,9 +194,9 @@ describe('the public listener', () => {
 
     it('does not wait for idle connections', async () => {
       await open();
-      await house.send({});
-      expect(Object.values(house.agent.freeSockets).flat()).to.have.length(1);
-      await house.listener.close(60_000);
+      await fixture.send({});
+      expect(Object.values(fixture.agent.freeSockets).flat()).to.have.length(1);
+      await fixture.listener.close(60_000);
     });
 
     it('cuts off what does not end in time', async () => {
@@ -204,8 +204,8 @@ describe('the public listener', () => {
       const socket = dial();
       const closed = untilClosed(socket);
       socket.write(head(exampleBody()));
-      await house.send({});
-      await house.listener.close(50);
+      await fixture.send({});
+      await fixture.listener.close(50);
       expect(await closed).to.equal('');
     });
   });

@@ -5,7 +5,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect, Socket } from 'node:net';
 import { expect } from 'chai';
-import { exampleBody, type House, nextGuid, openHouse, sign } from '../intake/reception.ts';
+import { exampleBody, type Fixture, nextGuid, openFixture, sign } from '../intake/reception.ts';
 
 const senders = 2_000;
 
@@ -78,11 +78,11 @@ class Crowd {
 describe('strangers at the public listener', function () {
   // Seconds on a quiet machine.
   this.timeout(150_000);
-  let house: House;
+  let fixture: Fixture;
   let crowd: Crowd | undefined;
   afterEach(async () => {
     crowd?.stop();
-    await house.close();
+    await fixture.close();
   });
 
   /** Half of them on new connections, as GitHub and as an ingress deliver. */
@@ -93,7 +93,7 @@ describe('strangers at the public listener', function () {
       const batch = Array.from({ length: 5 }, async (_, one) => {
         const startedAtMs = performance.now();
         const headers = one % 2 === 0 ? { connection: 'close' } : {};
-        const { status } = await house.send({ headers });
+        const { status } = await fixture.send({ headers });
         took.push(performance.now() - startedAtMs);
         statuses.set(status, (statuses.get(status) ?? 0) + 1);
       });
@@ -132,9 +132,9 @@ describe('strangers at the public listener', function () {
     ['say nothing', () => {}],
   ] as const) {
     it(`leave signed deliveries answered when ${senders} of them, from the same address, ${what}`, async () => {
-      house = await openHouse();
+      fixture = await openFixture();
       const quiet = await deliver(40);
-      crowd = new Crowd(house.port, behave);
+      crowd = new Crowd(fixture.port, behave);
       await crowd.come(senders);
       // First while all of them come at once, which is mostly this process's own work, then while they stay and return.
       expect((await deliver(40)).statuses).to.deep.equal({ 202: 40 });
@@ -143,14 +143,14 @@ describe('strangers at the public listener', function () {
       // A second, or on a machine that is busy with other things what it makes of such deliveries anyway.
       expect(p99Ms).to.be.lessThan(Math.max(1_000, 10 * quiet.p99Ms));
       while (crowd.cutOff < senders / 2) await new Promise((resolve) => setTimeout(resolve, 20));
-      expect(house.losses.some(({ verified }) => verified)).to.equal(false);
+      expect(fixture.losses.some(({ verified }) => verified)).to.equal(false);
     });
   }
 
   it('are cut off when their bodies drip', async () => {
-    house = await openHouse({ publicLimits: { bodyGraceMs: 1_000 } });
+    fixture = await openFixture({ publicLimits: { bodyGraceMs: 1_000 } });
     const drips = new Set<NodeJS.Timeout>();
-    crowd = new Crowd(house.port, (socket) => {
+    crowd = new Crowd(fixture.port, (socket) => {
       socket.write(claimed('workflow_job', 20_000));
       const drip = setInterval(() => socket.write('x'), 100);
       drips.add(drip);
@@ -159,14 +159,14 @@ describe('strangers at the public listener', function () {
     await crowd.come(50);
     while (crowd.cutOff < 50) await new Promise((resolve) => setTimeout(resolve, 50));
     for (const drip of drips) clearInterval(drip);
-    expect(house.counts.outcomes.get('slow') ?? 0).to.be.at.least(50);
-    expect(house.losses[0]).to.include({ cause: 'slow', verified: false, from: '127.0.0.1' });
+    expect(fixture.counts.outcomes.get('slow') ?? 0).to.be.at.least(50);
+    expect(fixture.losses[0]).to.include({ cause: 'slow', verified: false, from: '127.0.0.1' });
   });
 
   it('leave signed deliveries answered when they pipeline', async () => {
-    house = await openHouse();
+    fixture = await openFixture();
     const many = `${unsigned}{}`.repeat(100);
-    crowd = new Crowd(house.port, (socket) => {
+    crowd = new Crowd(fixture.port, (socket) => {
       const flow = () => {
         if (socket.write(many)) setTimeout(flow, 100);
       };
@@ -179,9 +179,9 @@ describe('strangers at the public listener', function () {
   });
 
   it('leave signed deliveries answered when they send 25 MB of other events', async () => {
-    house = await openHouse();
+    fixture = await openFixture();
     const piece = Buffer.alloc(64 * 1024, 'x');
-    crowd = new Crowd(house.port, (socket) => {
+    crowd = new Crowd(fixture.port, (socket) => {
       socket.write(claimed('push', 25 * 1024 * 1024));
       const flow = () => {
         while (socket.writable && socket.write(piece));
@@ -195,22 +195,22 @@ describe('strangers at the public listener', function () {
   });
 
   it('leave signed deliveries answered when they send chunks of one byte', async () => {
-    house = await openHouse();
+    fixture = await openFixture();
     const crumbs = '1\r\nx\r\n'.repeat(20_000);
-    crowd = new Crowd(house.port, (socket) => {
+    crowd = new Crowd(fixture.port, (socket) => {
       socket.write(claimed('push', 'chunked') + crumbs);
     });
     await crowd.come(50);
     const { statuses } = await deliver(50);
     expect(statuses).to.deep.equal({ 202: 50 });
-    expect(house.counts.outcomes.get('fragmented') ?? 0).to.be.at.least(50);
+    expect(fixture.counts.outcomes.get('fragmented') ?? 0).to.be.at.least(50);
   });
 
   it('take places of their own address alone, which listed proxies tell', async () => {
-    house = await openHouse({ trustedProxies: ['127.0.0.0/8'], publicLimits: { maxUnfinishedPerAddress: 4 } });
+    fixture = await openFixture({ trustedProxies: ['127.0.0.0/8'], publicLimits: { maxUnfinishedPerAddress: 4 } });
     const half = (address: string) =>
       new Promise<Socket>((resolve) => {
-        const socket = connect(house.port, '127.0.0.1', () => {
+        const socket = connect(fixture.port, '127.0.0.1', () => {
           socket.write(`${claimed('workflow_job', 20_000, [`X-Forwarded-For: ${address}`])}{`, () => resolve(socket));
         });
         socket.on('error', () => {});
@@ -220,19 +220,19 @@ describe('strangers at the public listener', function () {
     const crowded = await Promise.all(Array.from({ length: 40 }, () => half('203.0.113.2')));
     while (crowded.filter((socket) => socket.closed).length < 36) await new Promise((resolve) => setImmediate(resolve));
     expect(patient.closed).to.equal(false);
-    expect(new Set(house.losses.map(({ from }) => from))).to.deep.equal(new Set(['203.0.113.2']));
+    expect(new Set(fixture.losses.map(({ from }) => from))).to.deep.equal(new Set(['203.0.113.2']));
     for (const socket of [patient, ...crowded]) socket.destroy();
   });
 
   it('do not end a connection that waits for its answer', async () => {
-    house = await openHouse({ publicLimits: { maxConnections: 20, maxUnfinishedPerAddress: 4 } });
+    fixture = await openFixture({ publicLimits: { maxConnections: 20, maxUnfinishedPerAddress: 4 } });
     let openGate = () => {};
-    house.recorder.gate = new Promise((resolve) => {
+    fixture.recorder.gate = new Promise((resolve) => {
       openGate = resolve;
     });
-    const whole = Array.from({ length: 10 }, () => house.send({}));
-    while (house.recorder.batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    crowd = new Crowd(house.port, (socket) => {
+    const whole = Array.from({ length: 10 }, () => fixture.send({}));
+    while (fixture.recorder.batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    crowd = new Crowd(fixture.port, (socket) => {
       socket.write(`${claimed('workflow_job', 20_000)}{`);
     });
     await crowd.come(60);
@@ -241,10 +241,10 @@ describe('strangers at the public listener', function () {
   });
 
   it('get an answer when their half request gives way', async () => {
-    house = await openHouse({ publicLimits: { maxUnfinishedPerAddress: 2 } });
+    fixture = await openFixture({ publicLimits: { maxUnfinishedPerAddress: 2 } });
     const body = exampleBody();
-    await house.send({});
-    const socket = connect(house.port, '127.0.0.1');
+    await fixture.send({});
+    const socket = connect(fixture.port, '127.0.0.1');
     let said = '';
     socket.setEncoding('utf8').on('data', (text: string) => {
       said += text;
@@ -261,8 +261,8 @@ describe('strangers at the public listener', function () {
       ])}${body.slice(0, 100)}`,
     );
     // On the connection of before, until the half request has surely arrived.
-    for (let round = 0; round < 5; round += 1) expect((await house.send({})).status).to.equal(202);
-    const others = [0, 1].map(() => connect(house.port, '127.0.0.1').on('error', () => {}));
+    for (let round = 0; round < 5; round += 1) expect((await fixture.send({})).status).to.equal(202);
+    const others = [0, 1].map(() => connect(fixture.port, '127.0.0.1').on('error', () => {}));
     await closed;
     for (const other of others) other.destroy();
     expect(said).to.match(/^HTTP\/1\.1 503 /);
@@ -270,7 +270,7 @@ describe('strangers at the public listener', function () {
   });
 
   it('lose their connection when their half request gives way and they have read no answer', async () => {
-    house = await openHouse({ publicLimits: { maxUnfinishedPerAddress: 2 } });
+    fixture = await openFixture({ publicLimits: { maxUnfinishedPerAddress: 2 } });
     let begun = 0;
     const onRequest = (message: unknown) => {
       begun += 1;
@@ -282,7 +282,7 @@ describe('strangers at the public listener', function () {
     };
     subscribe('http.server.request.start', onRequest);
     try {
-      const socket = connect(house.port, '127.0.0.1').resume();
+      const socket = connect(fixture.port, '127.0.0.1').resume();
       socket.on('error', () => {});
       const closed = new Promise((resolve) => socket.once('close', resolve));
       for (const request of [`${unsigned}{}`, `${claimed('workflow_job', 20_000)}{`]) {
@@ -290,10 +290,10 @@ describe('strangers at the public listener', function () {
         socket.write(request);
         while (begun === before) await new Promise((resolve) => setImmediate(resolve));
       }
-      const others = [0, 1].map(() => connect(house.port, '127.0.0.1').on('error', () => {}));
+      const others = [0, 1].map(() => connect(fixture.port, '127.0.0.1').on('error', () => {}));
       await closed;
       for (const other of others) other.destroy();
-      expect(house.losses.map(({ cause }) => cause)).to.deep.equal(['connections']);
+      expect(fixture.losses.map(({ cause }) => cause)).to.deep.equal(['connections']);
     } finally {
       unsubscribe('http.server.request.start', onRequest);
     }

@@ -1,19 +1,19 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { expect } from 'chai';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { type House, openHouse } from './admin-house.ts';
+import { systemClock } from '../../time/clock.ts';
+import { type Fixture, openFixture } from './admin-fixture.ts';
 
 // W12
 describe('wrong admin tokens', () => {
-  let house: House;
+  let fixture: Fixture;
   let close: (() => Promise<void>) | undefined;
   /** What the listener waits for, in ms; a test lets it pass. */
   const waits: { readonly ms: number; readonly pass: () => void }[] = [];
 
   beforeEach(async () => {
     waits.length = 0;
-    house = await openHouse({
+    fixture = await openFixture({
       clock: {
         now: Date.now,
         after(ms, action) {
@@ -24,7 +24,7 @@ describe('wrong admin tokens', () => {
         },
       },
     });
-    close = () => house.close();
+    close = () => fixture.close();
   });
   afterEach(async () => {
     for (const { pass } of waits.splice(0)) pass();
@@ -34,7 +34,7 @@ describe('wrong admin tokens', () => {
   const guess = (token: string) =>
     new Promise<{ readonly status: number; readonly retryAfter: string | undefined }>((resolve, reject) => {
       const headers = { authorization: `Bearer ${token}`, connection: 'close' };
-      request(`${house.url}/api/lanes`, { headers }, (response) => {
+      request(`${fixture.url}/api/lanes`, { headers }, (response) => {
         response.resume();
         const retryAfter = response.headers['retry-after'];
         response.on('end', () => resolve({ status: response.statusCode ?? 0, retryAfter }));
@@ -51,7 +51,7 @@ describe('wrong admin tokens', () => {
     while (waits.length < 8) await turn();
     expect(waits.map(({ ms }) => ms)).to.deep.equal([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000]);
     expect(await guess('one-too-many')).to.deep.equal({ status: 429, retryAfter: '5' });
-    expect((await house.ask('/api/lanes')).status).to.equal(200);
+    expect((await fixture.ask('/api/lanes')).status).to.equal(200);
     for (const { pass } of waits) pass();
     expect((await Promise.all(slowed)).map(({ status }) => status)).to.deep.equal(Array.from({ length: 8 }, () => 401));
     // Those that waited have gone: the next one waits again.
@@ -73,20 +73,20 @@ describe('wrong admin tokens', () => {
     }
     await close?.();
     close = undefined;
-    const lines = house.logged.filter((line) => line.includes('admin.wrong-token')).map((line) => JSON.parse(line));
+    const lines = fixture.logged.filter((line) => line.includes('admin.wrong-token')).map((line) => JSON.parse(line));
     expect(lines.map(({ state }) => state)).to.deep.equal(['begins', 'ends']);
     expect(lines[0]).to.include({ level: 'warn', from: '127.0.0.1' });
     expect(lines[1]).to.include({ count: 300, mostFrom: '127.0.0.1' });
-    expect(house.logged.join('')).not.to.include('s3cr3t');
+    expect(fixture.logged.join('')).not.to.include('s3cr3t');
   });
 
   it('that wait for their answers leave the listener open, and so do connections that say nothing', async () => {
-    const silent = Array.from({ length: 300 }, () => connect(Number(new URL(house.url).port), '127.0.0.1'));
+    const silent = Array.from({ length: 300 }, () => connect(Number(new URL(fixture.url).port), '127.0.0.1'));
     await Promise.all(
       silent.map((socket) => new Promise((resolve) => socket.on('connect', resolve).on('error', resolve).resume())),
     );
-    expect((await house.ask('/api/lanes')).status).to.equal(200);
-    expect((await house.ask('/healthz')).status).to.equal(200);
+    expect((await fixture.ask('/api/lanes')).status).to.equal(200);
+    expect((await fixture.ask('/healthz')).status).to.equal(200);
     for (const socket of silent) socket.destroy();
   });
 });

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import type { Registration } from '../../dispatcher/config/model.ts';
 import { CatchUp } from '../../dispatcher/intake/catch-up.ts';
 import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
 import { GapWatch } from '../../dispatcher/intake/gap-watch.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
 import { grantOf } from '../registration.ts';
 import { LogLines, plainEndpoint, tenant } from './reception.ts';
@@ -35,7 +35,13 @@ describe('catching up', () => {
     const index = new EndpointIndex([plainEndpoint({ owners: ['acme', 'globex'] })], registrations);
     const loss = (who: string | undefined, change: Partial<Loss> = {}): Loss => {
       const found = who === undefined ? index.shared(noHeaders) : (index.registration(who) ?? []);
-      return { cause: 'ledger', verified: true, from: '', speakers: found.map(({ speaker }) => speaker), ...change };
+      return {
+        cause: 'ledger',
+        verified: true,
+        from: '',
+        speakers: found.map(({ webhookSource }) => webhookSource),
+        ...change,
+      };
     };
     return { clock, log, asked, state, catchUp, loss };
   }

@@ -1,16 +1,26 @@
 import { expect } from 'chai';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { DeliveryRates } from '../../dispatcher/intake/rate.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
-import { Counts, exampleBody, type House, LogLines, nextGuid, openHouse, Recorder, sign, tenant } from './reception.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
+import { systemClock } from '../../time/clock.ts';
+import {
+  Counts,
+  exampleBody,
+  type Fixture,
+  LogLines,
+  nextGuid,
+  openFixture,
+  Recorder,
+  sign,
+  tenant,
+} from './reception.ts';
 
 // W11
 describe('the deliveries of one tenant', () => {
-  let house: House | undefined;
+  let fixture: Fixture | undefined;
   afterEach(async () => {
-    await house?.close();
-    house = undefined;
+    await fixture?.close();
+    fixture = undefined;
   });
   const ofAcme = { path: '/webhooks/github/codertocat', secret: 'a secret of codertocat' };
   const ofGlobex = { path: '/webhooks/github/globex', secret: 'a secret of globex' };
@@ -21,16 +31,16 @@ describe('the deliveries of one tenant', () => {
       tenant('codertocat'),
       tenant('globex', { claim, webhookSecrets: [new Secret(ofGlobex.secret)] }),
     ];
-    house = await openHouse({ registrations: () => registrations, limits: { maxPerMinute: perMinute } });
-    return house;
+    fixture = await openFixture({ registrations: () => registrations, limits: { maxPerMinute: perMinute } });
+    return fixture;
   }
 
   it('are bounded for it alone: beyond the bound 429 with Retry-After, and the other is served', async () => {
-    const house = await open(20);
+    const fixture = await open(20);
     const statuses = new Map<number, number>();
     const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
-    const flood = Array.from({ length: 100 }, () => house.send(ofAcme).then(({ status }) => count(status)));
-    const others = Array.from({ length: 10 }, () => house.send(ofGlobex));
+    const flood = Array.from({ length: 100 }, () => fixture.send(ofAcme).then(({ status }) => count(status)));
+    const others = Array.from({ length: 10 }, () => fixture.send(ofGlobex));
     await Promise.all(flood);
     expect((await Promise.all(others)).map(({ status }) => status)).to.deep.equal(
       Array.from({ length: 10 }, () => 202),
@@ -38,25 +48,25 @@ describe('the deliveries of one tenant', () => {
     expect(statuses.get(202)).to.be.within(20, 60);
     expect((statuses.get(202) ?? 0) + (statuses.get(429) ?? 0)).to.equal(100);
 
-    expect(house.losses.map(({ cause }) => cause)).to.include('rate');
-    const losers = new Set(house.losses.flatMap(({ speakers }) => speakers.map(({ endpoint }) => endpoint)));
+    expect(fixture.losses.map(({ cause }) => cause)).to.include('rate');
+    const losers = new Set(fixture.losses.flatMap(({ speakers }) => speakers.map(({ endpoint }) => endpoint)));
     expect([...losers]).to.deep.equal(['registration/codertocat']);
   });
 
   it('are refused with when to come again', async () => {
-    const house = await open(1);
-    expect((await house.send(ofAcme)).status).to.equal(202);
-    const beyond = await house.send(ofAcme);
+    const fixture = await open(1);
+    expect((await fixture.send(ofAcme)).status).to.equal(202);
+    const beyond = await fixture.send(ofAcme);
     expect([beyond.status, beyond.outcome]).to.deep.equal([429, 'over-rate']);
     expect(Number(beyond.headers['retry-after'])).to.be.within(1, 60);
   });
 
   it('are not used up by what strangers send to its endpoint', async () => {
-    const house = await open(3);
+    const fixture = await open(3);
     for (let index = 0; index < 20; index += 1) {
-      expect((await house.send({ ...ofAcme, secret: 'a guess' })).status).to.equal(401);
+      expect((await fixture.send({ ...ofAcme, secret: 'a guess' })).status).to.equal(401);
     }
-    expect((await house.send(ofAcme)).status).to.equal(202);
+    expect((await fixture.send(ofAcme)).status).to.equal(202);
   });
 
   it('come back as time goes by, up to a minute of them at once', () => {

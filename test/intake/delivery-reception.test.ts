@@ -10,8 +10,8 @@ import { SignatureCheck } from '../../dispatcher/intake/signature.ts';
 const BODY = Buffer.from('{"action":"queued"}');
 
 function candidate(name: string): Candidate {
-  const speaker = { endpoint: name, host: 'github.com', registration: null, speaksFor: () => true };
-  return { key: createSecretKey(name, 'utf8'), speaker };
+  const webhookSource = { endpoint: name, host: 'github.com', registration: null, mayReport: () => true };
+  return { key: createSecretKey(name, 'utf8'), webhookSource };
 }
 
 interface Wish {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { systemClock } from '../../dispatcher/clock.ts';
 import { GroupCommit } from '../../dispatcher/intake/group-commit.ts';
-import type { Delivery } from '../../dispatcher/ledger/facts.ts';
+import type { Delivery } from '../../dispatcher/jobs/facts.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { systemClock } from '../../time/clock.ts';
 import { Counts, LogLines, Recorder } from './reception.ts';
 
 function delivery(guid: string, endpoint = 'github.com/webhook'): Delivery {

@@ -1,9 +1,10 @@
 /** The real listener, intake and SQLite file in a process of their own, so that their memory can be told from the test's. */
-import { systemClock } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
+
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
+import { systemClock } from '../../time/clock.ts';
 import { world } from './mutation-world.ts';
 import { Counts, LogLines, tenant } from './reception.ts';
 

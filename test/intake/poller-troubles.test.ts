@@ -1,19 +1,19 @@
 /** What is wrong with one owner, repository or run is that one's trouble, by its name; the rest is polled. */
 import { expect } from 'chai';
-import type { Claim } from '../../dispatcher/config/model.ts';
 import type { Poller, PollStatus } from '../../dispatcher/intake/poller.ts';
+import type { Claim } from '../../dispatcher/model/registration.ts';
 import { appCredentials } from '../github/github-fixture.ts';
 import type { Asked, Says } from '../github/scripted-github.ts';
-import { type House, openHouse } from './poller-house.ts';
+import { type Fixture, openFixture } from './poller-fixture.ts';
 
 describe('the poller, beside what is wrong', () => {
-  let house: House;
+  let fixture: Fixture;
 
   beforeEach(async () => {
-    house = await openHouse();
-    house.runs.set('web', [{ id: 1, status: 'queued', jobs: [{ id: 11, status: 'queued' }] }]);
+    fixture = await openFixture();
+    fixture.runs.set('web', [{ id: 1, status: 'queued', jobs: [{ id: 11, status: 'queued' }] }]);
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   const statusOf = (poller: Poller): PollStatus => {
     const status = poller.statusOf('acme');
@@ -38,23 +38,23 @@ describe('the poller, beside what is wrong', () => {
       }
       const installation = /^\/app\/installations\/(\d+)\/access_tokens$/.exec(path)?.[1];
       if (installation === undefined) return undefined;
-      const expires_at = new Date(house.clock.now() + 3_600_000).toISOString();
+      const expires_at = new Date(fixture.clock.now() + 3_600_000).toISOString();
       return { status: 201, body: { token: `ghs_${installation}`, expires_at } };
     };
   const repositoryOf = (full: string, more: Readonly<Record<string, unknown>> = {}) => {
     const [login, name] = full.split('/');
     return { name, owner: { login }, private: true, visibility: 'private', ...more };
   };
-  const asked = (start: string) => house.server.asked.filter(({ path }) => path.startsWith(start)).length;
+  const asked = (start: string) => fixture.server.asked.filter(({ path }) => path.startsWith(start)).length;
 
   describe('an owner where the App is not installed (case 03 a)', () => {
     const claim = claimOf('other/api', 'other/site', 'acme/web');
 
     it('is named, once, and the others are polled', async () => {
-      house.answerWith(installedFor('acme'));
-      const poller = house.poller({ claim, credentials: appCredentials() });
-      expect(await house.pass(poller)).to.equal(true);
-      expect(await house.statusOf(11)).to.equal('queued');
+      fixture.answerWith(installedFor('acme'));
+      const poller = fixture.poller({ claim, credentials: appCredentials() });
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       const { failure, problems, repositories } = statusOf(poller);
       expect(failure).to.equal(null);
       expect(repositories).to.equal(1);
@@ -65,7 +65,7 @@ describe('the poller, beside what is wrong', () => {
     it('that is suspended after the list was read, too', async () => {
       let suspended = false;
       const installed = installedFor('acme', 'other');
-      house.answerWith((one) => {
+      fixture.answerWith((one) => {
         if (suspended && one.path === '/app/installations/2/access_tokens') {
           return { status: 403, body: { message: 'This installation has been suspended' } };
         }
@@ -77,12 +77,12 @@ describe('the poller, beside what is wrong', () => {
           ? { body: { total_count: 0, workflow_runs: [] } }
           : { body: repositoryOf(`other/${name}`) };
       });
-      const poller = house.poller({ claim, credentials: appCredentials() });
-      await house.pass(poller);
+      const poller = fixture.poller({ claim, credentials: appCredentials() });
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([]);
       suspended = true;
-      await house.clock.advance(60_000);
-      expect(await house.pass(poller)).to.equal(true);
+      await fixture.clock.advance(60_000);
+      expect(await fixture.pass(poller)).to.equal(true);
       const { problems } = statusOf(poller);
       expect(problems).to.have.length(1);
       expect(problems[0])
@@ -92,32 +92,32 @@ describe('the poller, beside what is wrong', () => {
     });
 
     it('ends the pass when no other owner is left', async () => {
-      house.answerWith(installedFor());
-      const poller = house.poller({ claim: claimOf('acme/web', 'acme/api'), credentials: appCredentials() });
-      expect(await house.pass(poller)).to.equal(false);
+      fixture.answerWith(installedFor());
+      const poller = fixture.poller({ claim: claimOf('acme/web', 'acme/api'), credentials: appCredentials() });
+      expect(await fixture.pass(poller)).to.equal(false);
       expect(statusOf(poller).problems).to.have.length(1);
       expect(statusOf(poller).failure).to.include('not installed for acme');
     });
 
     it('whose limit is used up holds up no other', async () => {
       const installed = installedFor('acme', 'other');
-      house.answerWith((one) => {
+      fixture.answerWith((one) => {
         const answer = installed(one);
         if (answer !== undefined || !one.path.startsWith('/repos/other/')) return answer;
         return { status: 403, body: { message: 'secondary rate limit' }, headers: { 'retry-after': '1800' } };
       });
-      const poller = house.poller({ claim, credentials: appCredentials() });
-      const startMs = house.clock.now();
-      expect(await house.pass(poller)).to.equal(true);
-      expect(house.clock.now() - startMs).to.be.below(120_000);
-      expect(await house.statusOf(11)).to.equal('queued');
+      const poller = fixture.poller({ claim, credentials: appCredentials() });
+      const startMs = fixture.clock.now();
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(fixture.clock.now() - startMs).to.be.below(120_000);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems.join()).to.include('other: ').and.include('rate limit');
     });
 
     it('that GitHub cannot make a token for just now is asked about again in the next pass', async () => {
       let down = true;
       const installed = installedFor('acme', 'other');
-      house.answerWith((one) => {
+      fixture.answerWith((one) => {
         if (down && one.path === '/app/installations/2/access_tokens') return { status: 502, body: 'bad gateway' };
         const answer = installed(one);
         if (answer !== undefined || !one.path.startsWith('/repos/other/')) return answer;
@@ -125,13 +125,13 @@ describe('the poller, beside what is wrong', () => {
           ? { body: { total_count: 0, workflow_runs: [] } }
           : { body: repositoryOf(`other/${one.path.split('/')[3]}`) };
       });
-      const poller = house.poller({ claim, credentials: appCredentials() });
-      expect(await house.pass(poller)).to.equal(true);
-      expect(await house.statusOf(11)).to.equal('queued');
+      const poller = fixture.poller({ claim, credentials: appCredentials() });
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems.join()).to.include('other: ').and.include('502');
       down = false;
-      await house.clock.advance(30_000);
-      await house.pass(poller);
+      await fixture.clock.advance(30_000);
+      await fixture.pass(poller);
       expect(statusOf(poller)).to.deep.include({ repositories: 3, problems: [] });
     });
   });
@@ -140,16 +140,19 @@ describe('the poller, beside what is wrong', () => {
     for (const credentials of ['an App', 'a token'] as const) {
       it(`is named with the place where it went, and the others are polled (${credentials})`, async () => {
         const installed = installedFor('acme');
-        house.answerWith((one) =>
+        fixture.answerWith((one) =>
           one.path === '/repos/acme/homepage'
             ? // As after the redirect that fetch follows.
               { body: repositoryOf('other/homepage', { private: false, visibility: 'public' }) }
             : installed(one),
         );
         const claim = claimOf('acme/homepage', 'acme/web');
-        const poller = house.poller({ claim, ...(credentials === 'an App' ? { credentials: appCredentials() } : {}) });
-        expect(await house.pass(poller)).to.equal(true);
-        expect(await house.statusOf(11)).to.equal('queued');
+        const poller = fixture.poller({
+          claim,
+          ...(credentials === 'an App' ? { credentials: appCredentials() } : {}),
+        });
+        expect(await fixture.pass(poller)).to.equal(true);
+        expect(await fixture.statusOf(11)).to.equal('queued');
         expect(statusOf(poller).problems).to.deep.equal(['acme/homepage: moved to other/homepage: change the claim']);
         expect(asked('/repos/other/')).to.equal(0);
       });
@@ -158,45 +161,45 @@ describe('the poller, beside what is wrong', () => {
 
   describe('a repository that was renamed within its owner (case 03 c)', () => {
     it('is told to the owner of the registration, and the others are polled', async () => {
-      house.answerWith((one) =>
+      fixture.answerWith((one) =>
         one.path === '/repos/acme/homepage' ? { body: repositoryOf('acme/site') } : undefined,
       );
-      const poller = house.poller({ claim: claimOf('acme/homepage', 'acme/web') });
-      expect(await house.pass(poller)).to.equal(true);
-      expect(await house.statusOf(11)).to.equal('queued');
+      const poller = fixture.poller({ claim: claimOf('acme/homepage', 'acme/web') });
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems).to.deep.equal(['acme/homepage is now called acme/site: change the claim']);
     });
 
     it('is polled on under its new name where the claim is the whole organization', async () => {
-      house.runs.set('site', [{ id: 2, status: 'queued', jobs: [{ id: 21, status: 'queued' }] }]);
-      house.answerWith((one) =>
+      fixture.runs.set('site', [{ id: 2, status: 'queued', jobs: [{ id: 21, status: 'queued' }] }]);
+      fixture.answerWith((one) =>
         one.path === '/repos/acme/homepage' ? { body: repositoryOf('acme/site') } : undefined,
       );
-      const poller = house.poller({ only: ['homepage'] });
-      await house.pass(poller);
-      expect(await house.statusOf(21)).to.equal('queued');
+      const poller = fixture.poller({ only: ['homepage'] });
+      await fixture.pass(poller);
+      expect(await fixture.statusOf(21)).to.equal('queued');
       expect(statusOf(poller).problems).to.deep.equal([
         'acme/homepage is now called acme/site: change `poll.repositories`',
       ]);
     });
 
     it('is not taken for renamed when only its case differs', async () => {
-      const poller = house.poller({ claim: claimOf('Acme/Web') });
-      house.answerWith((one) =>
+      const poller = fixture.poller({ claim: claimOf('Acme/Web') });
+      fixture.answerWith((one) =>
         one.path.toLowerCase() === '/repos/acme/web' ? { body: repositoryOf('acme/web') } : undefined,
       );
-      await house.pass(poller);
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([]);
-      expect(await house.statusOf(11)).to.equal('queued');
+      expect(await fixture.statusOf(11)).to.equal('queued');
     });
   });
 
   it('says of a named repository that it is archived', async () => {
-    house.answerWith((one) =>
+    fixture.answerWith((one) =>
       one.path === '/repos/acme/old' ? { body: repositoryOf('acme/old', { archived: true }) } : undefined,
     );
-    const poller = house.poller({ claim: claimOf('acme/old', 'acme/web') });
-    await house.pass(poller);
+    const poller = fixture.poller({ claim: claimOf('acme/old', 'acme/web') });
+    await fixture.pass(poller);
     expect(statusOf(poller).problems).to.have.length(1);
     expect(statusOf(poller).problems[0]).to.include('acme/old: it is archived');
   });
@@ -208,18 +211,18 @@ describe('the poller, beside what is wrong', () => {
     let listed: Says;
     const pollerOf = () => {
       const installed = installedFor('acme');
-      house.answerWith((one) => (one.path === '/installation/repositories' ? listed : installed(one)));
-      return house.poller({ intervalMs: null, credentials: appCredentials() });
+      fixture.answerWith((one) => (one.path === '/installation/repositories' ? listed : installed(one)));
+      return fixture.poller({ intervalMs: null, credentials: appCredentials() });
     };
 
     it('is said to be renamed when the installation lists others', async () => {
       listed = list('acme/web');
       const poller = pollerOf();
-      await house.pass(poller);
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([]);
       listed = list('acme-inc/web');
-      await house.clock.advance(400_000);
-      await house.pass(poller);
+      await fixture.clock.advance(400_000);
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([
         "acme: the App's installation for acme lists 1 repository, none of owner acme (acme-inc): was it renamed? Change `organization`",
       ]);
@@ -228,7 +231,7 @@ describe('the poller, beside what is wrong', () => {
     it('is said to have no repository for the App, also at the first look', async () => {
       listed = list();
       const poller = pollerOf();
-      await house.pass(poller);
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([
         "acme: the App's installation for acme lists no repositories: give the App access to those whose jobs are to run here",
       ]);
@@ -237,8 +240,8 @@ describe('the poller, beside what is wrong', () => {
     it('is polled on when one entry of the list cannot be read, which is said (11c)', async () => {
       listed = { body: { total_count: 2, repositories: [{ name: null }, repositoryOf('acme/web')] } };
       const poller = pollerOf();
-      await house.pass(poller);
-      expect(await house.statusOf(11)).to.equal('queued');
+      await fixture.pass(poller);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems).to.deep.equal(['acme: 1 entry of its repositories cannot be read']);
     });
   });
@@ -247,93 +250,93 @@ describe('the poller, beside what is wrong', () => {
     const claim: Claim = { kind: 'enterprise', enterprise: 'big', organizations: ['gone', 'acme'] };
 
     it('that was renamed is named with the field to change, and the others are polled', async () => {
-      house.answerWith(({ path }) =>
+      fixture.answerWith(({ path }) =>
         path === '/orgs/gone/repos'
           ? { body: [repositoryOf('elsewhere/api'), repositoryOf('elsewhere/site')] }
           : undefined,
       );
-      const poller = house.poller({ claim });
-      expect(await house.pass(poller)).to.equal(true);
-      expect(await house.statusOf(11)).to.equal('queued');
+      const poller = fixture.poller({ claim });
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).problems).to.deep.equal([
         'gone: the token lists 2 repositories, none of owner gone (elsewhere): was it renamed? Change `organizations`',
       ]);
     });
 
     it('of which the token sees nothing is named with the cure', async () => {
-      house.answerWith(({ path }) => (path === '/orgs/gone/repos' ? { body: [] } : undefined));
-      const poller = house.poller({ claim });
-      await house.pass(poller);
+      fixture.answerWith(({ path }) => (path === '/orgs/gone/repos' ? { body: [] } : undefined));
+      const poller = fixture.poller({ claim });
+      await fixture.pass(poller);
       expect(statusOf(poller).problems).to.deep.equal([
         'gone: the token lists no repositories: give it access to those whose jobs are to run here',
       ]);
     });
 
     it('that the token may not see is named, and the others are polled', async () => {
-      house.answerWith(({ path }) =>
+      fixture.answerWith(({ path }) =>
         path === '/orgs/gone/repos' ? { status: 404, body: { message: 'Not Found' } } : undefined,
       );
-      const poller = house.poller({ claim });
-      expect(await house.pass(poller)).to.equal(true);
-      expect(await house.statusOf(11)).to.equal('queued');
+      const poller = fixture.poller({ claim });
+      expect(await fixture.pass(poller)).to.equal(true);
+      expect(await fixture.statusOf(11)).to.equal('queued');
       expect(statusOf(poller).troubles).to.have.length(1);
       expect(statusOf(poller).troubles[0]).to.include({ about: 'gone', kind: 'not-found' });
     });
 
     it('ends the pass when the token itself is refused', async () => {
-      house.answerWith(() => ({ status: 401, body: { message: 'Bad credentials' } }));
-      const poller = house.poller({ claim });
-      expect(await house.pass(poller)).to.equal(false);
+      fixture.answerWith(() => ({ status: 401, body: { message: 'Bad credentials' } }));
+      const poller = fixture.poller({ claim });
+      expect(await fixture.pass(poller)).to.equal(false);
       expect(statusOf(poller).failure).to.include('Bad credentials');
       expect(asked('/orgs/acme')).to.equal(0);
     });
   });
 
   it('reads the other runs when one cannot be read, and says so (11c)', async () => {
-    house.answerWith(({ path, query }) =>
+    fixture.answerWith(({ path, query }) =>
       path === '/repos/acme/web/actions/runs' && query.get('status') === 'queued'
         ? { body: { total_count: 2, workflow_runs: [{ id: null }, { id: 1 }] } }
         : undefined,
     );
-    const poller = house.poller();
-    expect(await house.pass(poller)).to.equal(true);
-    expect(await house.statusOf(11)).to.equal('queued');
+    const poller = fixture.poller();
+    expect(await fixture.pass(poller)).to.equal(true);
+    expect(await fixture.statusOf(11)).to.equal('queued');
     expect(statusOf(poller).problems.join()).to.include('1 runs are in a shape');
   });
 
   it('goes on past many repositories whose answers it cannot read', async () => {
     const odd = Array.from({ length: 12 }, (_, index) => `odd-${index}`);
-    for (const name of odd) house.runs.set(name, []);
-    const web = house.runs.get('web') ?? [];
-    house.runs.delete('web');
-    house.runs.set('web', web);
-    house.answerWith(({ path }) =>
+    for (const name of odd) fixture.runs.set(name, []);
+    const web = fixture.runs.get('web') ?? [];
+    fixture.runs.delete('web');
+    fixture.runs.set('web', web);
+    fixture.answerWith(({ path }) =>
       path.startsWith('/repos/acme/odd-') ? { body: { total_count: 0, workflow_runs: 'none' } } : undefined,
     );
-    const poller = house.poller();
-    expect(await house.pass(poller)).to.equal(true);
-    expect(await house.statusOf(11)).to.equal('queued');
+    const poller = fixture.poller();
+    expect(await fixture.pass(poller)).to.equal(true);
+    expect(await fixture.statusOf(11)).to.equal('queued');
     expect(statusOf(poller).troubles).to.have.length(12);
   });
 
   it('lists a hundred of its troubles, and counts the others', async () => {
     const gone = Array.from({ length: 103 }, (_, index) => `acme/gone-${index}`);
-    const poller = house.poller({ claim: claimOf(...gone, 'acme/web'), limits: { pointsPerMinute: 100_000 } });
-    expect(await house.pass(poller)).to.equal(true);
+    const poller = fixture.poller({ claim: claimOf(...gone, 'acme/web'), limits: { pointsPerMinute: 100_000 } });
+    expect(await fixture.pass(poller)).to.equal(true);
     const { troubles, moreTroubles, problems } = statusOf(poller);
     expect([troubles.length, moreTroubles]).to.deep.equal([100, 3]);
     expect(problems).to.include('3 more repositories or owners have problems');
-    expect(await house.statusOf(11)).to.equal('queued');
+    expect(await fixture.statusOf(11)).to.equal('queued');
   });
 
   it('reads all of a long list of names, however small the budget', async () => {
     const names = Array.from({ length: 40 }, (_, index) => `acme/repo-${index}`);
-    for (const name of names) house.runs.set(name.slice('acme/'.length), []);
-    house.runs.set('web', house.runs.get('web') ?? []);
-    const poller = house.poller({ claim: claimOf(...names, 'acme/web'), limits: { pointsPerMinute: 100 } });
-    expect(await house.clock.during(poller.pollNow('acme'), 90_000, house.idle)).to.equal(true);
+    for (const name of names) fixture.runs.set(name.slice('acme/'.length), []);
+    fixture.runs.set('web', fixture.runs.get('web') ?? []);
+    const poller = fixture.poller({ claim: claimOf(...names, 'acme/web'), limits: { pointsPerMinute: 100 } });
+    expect(await fixture.clock.during(poller.pollNow('acme'), 90_000, fixture.idle)).to.equal(true);
     expect(statusOf(poller).repositories).to.equal(41);
     expect(asked('/repos/acme/repo-0')).to.equal(4);
-    expect(await house.statusOf(11)).to.equal('queued');
+    expect(await fixture.statusOf(11)).to.equal('queued');
   });
 });

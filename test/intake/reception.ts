@@ -1,15 +1,20 @@
 /** A real public listener with an intake behind it, and GitHub's way of calling it. */
 import { createHmac } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { type Registration, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
 import { createPublicListener, type PublicLimits, type PublicListener } from '../../dispatcher/http/public.ts';
 import type { IntakeMetrics } from '../../dispatcher/intake/answer.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
 import { createIntake, type IntakeLimits } from '../../dispatcher/intake/webhook.ts';
-import type { Delivery, JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { Delivery, JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
-import type { Log } from '../../dispatcher/lifecycle/engine.ts';
+import type { Log } from '../../dispatcher/log.ts';
+import {
+  type Registration,
+  Secret,
+  type TenantEntry,
+  type WebhookEndpoint,
+} from '../../dispatcher/model/registration.ts';
+import { systemClock } from '../../time/clock.ts';
 import { closedPolicy, registration } from '../registration.ts';
 import { workflowJobExamples } from './examples.ts';
 
@@ -98,7 +103,7 @@ export interface HouseOptions {
   readonly trustedProxies?: readonly string[];
 }
 
-export interface House {
+export interface Fixture {
   readonly port: number;
   readonly recorder: Recorder;
   readonly log: LogLines;
@@ -146,7 +151,7 @@ export function exampleBody(index = 5): string {
   return JSON.stringify(workflowJobExamples()[index]);
 }
 
-export async function openHouse(options: HouseOptions = {}): Promise<House> {
+export async function openFixture(options: HouseOptions = {}): Promise<Fixture> {
   const recorder = new Recorder();
   const log = new LogLines();
   const counts = new Counts();

@@ -1,14 +1,14 @@
 import { expect } from 'chai';
+import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
 import {
   type Grant,
   type Registration,
   Secret,
   type TenantEntry,
   type WebhookEndpoint,
-} from '../../dispatcher/config/model.ts';
-import { EndpointIndex } from '../../dispatcher/intake/endpoints.ts';
+} from '../../dispatcher/model/registration.ts';
 import { grantOf } from '../registration.ts';
-import { exampleBody, type House, openHouse, plainEndpoint, tenant } from './reception.ts';
+import { exampleBody, type Fixture, openFixture, plainEndpoint, tenant } from './reception.ts';
 
 /** The example is about Codertocat/Hello-World. */
 const owner = 'codertocat';
@@ -22,7 +22,7 @@ function fromApp(id: string, more: Record<string, string> = {}): Record<string, 
 }
 
 describe('the endpoint of a webhook', () => {
-  let house: House;
+  let fixture: Fixture;
   let endpoints: readonly WebhookEndpoint[];
   let registrations: readonly Registration[];
   let tenants: readonly TenantEntry[];
@@ -31,16 +31,16 @@ describe('the endpoint of a webhook', () => {
     endpoints = [];
     registrations = [];
     tenants = [];
-    house = await openHouse({
+    fixture = await openFixture({
       endpoints: () => endpoints,
       registrations: () => registrations,
       tenants: () => tenants,
       setAside: (registration) => registration === 'broken',
     });
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
-  const written = () => house.recorder.recorded.map(({ delivery, fact }) => [delivery.endpoint, fact?.host]);
+  const written = () => fixture.recorder.recorded.map(({ delivery, fact }) => [delivery.endpoint, fact?.host]);
 
   describe('shared', () => {
     it('picks an App’s secret by the App’s id', async () => {
@@ -48,14 +48,14 @@ describe('the endpoint of a webhook', () => {
         plainEndpoint({ appId: '11', secrets: [new Secret('of 11')] }),
         plainEndpoint({ appId: '22', secrets: [new Secret('of 22')] }),
       ];
-      expect((await house.send({ secret: 'of 22', headers: fromApp('22') })).status).to.equal(202);
-      expect((await house.send({ secret: 'of 22', headers: fromApp('11') })).status).to.equal(401);
+      expect((await fixture.send({ secret: 'of 22', headers: fromApp('22') })).status).to.equal(202);
+      expect((await fixture.send({ secret: 'of 22', headers: fromApp('11') })).status).to.equal(401);
       expect(written()).to.deep.equal([['github.com/app/22', 'github.com']]);
     });
 
     it('takes a repository’s own hook for no App, though their ids be the same', async () => {
       endpoints = [plainEndpoint({ appId: '11', secrets: [new Secret('of 11')] }), plainEndpoint()];
-      const reply = await house.send({
+      const reply = await fixture.send({
         headers: { ...fromApp('11'), 'x-github-hook-installation-target-type': 'repository' },
       });
       expect(reply.status).to.equal(202);
@@ -64,12 +64,12 @@ describe('the endpoint of a webhook', () => {
 
     it('tries the plain entry for an App that has none of its own', async () => {
       endpoints = [plainEndpoint()];
-      expect((await house.send({ headers: fromApp('33') })).status).to.equal(202);
+      expect((await fixture.send({ headers: fromApp('33') })).status).to.equal(202);
     });
 
     it('says so when no entry fits', async () => {
       endpoints = [plainEndpoint({ appId: '11' })];
-      const reply = await house.send({ headers: fromApp('33') });
+      const reply = await fixture.send({ headers: fromApp('33') });
       expect(reply.status).to.equal(401);
       expect(reply.outcome).to.equal('no-secret');
       expect(reply.message).to.contain('dispatcher.yaml');
@@ -81,9 +81,9 @@ describe('the endpoint of a webhook', () => {
         plainEndpoint({ appId: '5', host: 'GHES.acme.example', secrets: [new Secret('ghes')] }),
       ];
       const enterprise = fromApp('5', { 'x-github-enterprise-host': 'ghes.acme.example' });
-      expect((await house.send({ secret: 'ghes', headers: enterprise })).status).to.equal(202);
-      expect((await house.send({ secret: 'ghes', headers: fromApp('5') })).status).to.equal(401);
-      expect((await house.send({ secret: 'dot com', headers: fromApp('5') })).status).to.equal(202);
+      expect((await fixture.send({ secret: 'ghes', headers: enterprise })).status).to.equal(202);
+      expect((await fixture.send({ secret: 'ghes', headers: fromApp('5') })).status).to.equal(401);
+      expect((await fixture.send({ secret: 'dot com', headers: fromApp('5') })).status).to.equal(202);
       expect(written()).to.deep.equal([
         ['ghes.acme.example/app/5', 'ghes.acme.example'],
         ['github.com/app/5', 'github.com'],
@@ -92,23 +92,23 @@ describe('the endpoint of a webhook', () => {
 
     it('has its host from the secret, whatever header and payload claim', async () => {
       endpoints = [plainEndpoint({ host: 'acme.ghe.com' })];
-      const reply = await house.send({ headers: { 'x-github-enterprise-host': 'github.com' } });
+      const reply = await fixture.send({ headers: { 'x-github-enterprise-host': 'github.com' } });
       expect(reply.status).to.equal(202);
       expect(written()).to.deep.equal([['acme.ghe.com/webhook', 'acme.ghe.com']]);
     });
 
     it('speaks for the owners of its entry, without case', async () => {
       endpoints = [plainEndpoint({ owners: ['CODERTOCAT'] })];
-      expect((await house.send({})).status).to.equal(202);
+      expect((await fixture.send({})).status).to.equal(202);
     });
 
     it('speaks for nobody else, writes nothing, and says why', async () => {
       endpoints = [plainEndpoint({ owners: ['acme', 'codertoca'] })];
-      const reply = await house.send({});
+      const reply = await fixture.send({});
       expect(reply.status).to.equal(403);
       expect(reply.outcome).to.equal('foreign');
       expect(reply.message).to.contain('Codertocat/Hello-World');
-      expect(house.recorder.batches).to.deep.equal([]);
+      expect(fixture.recorder.batches).to.deep.equal([]);
     });
   });
 
@@ -121,30 +121,30 @@ describe('the endpoint of a webhook', () => {
         tenant('acme', { claim: { kind: 'organization', organization: 'Codertocat' } }),
         tenant('other'),
       ];
-      expect((await house.send(sent)).status).to.equal(202);
+      expect((await fixture.send(sent)).status).to.equal(202);
       expect(written()).to.deep.equal([['registration/acme', 'github.com']]);
     });
 
     it('takes neither the platform’s secret nor another tenant’s', async () => {
       endpoints = [plainEndpoint()];
       registrations = [tenant('acme', { claim: { kind: 'user', user: owner } }), tenant('other')];
-      expect((await house.send({ path })).status).to.equal(401);
-      expect((await house.send({ path, secret: 'a secret of other' })).status).to.equal(401);
-      expect(house.recorder.batches).to.deep.equal([]);
+      expect((await fixture.send({ path })).status).to.equal(401);
+      expect((await fixture.send({ path, secret: 'a secret of other' })).status).to.equal(401);
+      expect(fixture.recorder.batches).to.deep.equal([]);
     });
 
     it('is none when the registration has no secret or does not exist', async () => {
       endpoints = [plainEndpoint()];
       registrations = [tenant('acme', { webhookSecrets: [] })];
       for (const nowhere of [path, '/webhooks/github/nobody']) {
-        const reply = await house.send({ path: nowhere });
+        const reply = await fixture.send({ path: nowhere });
         expect(reply.status).to.equal(404);
         expect(reply.outcome).to.equal('no-endpoint');
       }
     });
 
     it('of a registration that is set aside says where its problems are named, and takes nothing', async () => {
-      const reply = await house.send({ path: '/webhooks/github/broken' });
+      const reply = await fixture.send({ path: '/webhooks/github/broken' });
       expect([reply.status, reply.outcome]).to.deep.equal([503, 'set-aside']);
       expect(reply.message).to.include('shr validate');
       expect(written()).to.deep.equal([]);
@@ -161,17 +161,17 @@ describe('the endpoint of a webhook', () => {
     ] as const) {
       it(`answers ${status} where the claim is ${JSON.stringify(claim)}`, async () => {
         registrations = [tenant('acme', { claim })];
-        expect((await house.send(sent)).status).to.equal(status);
-        expect(house.recorder.recorded).to.have.length(status === 202 ? 1 : 0);
+        expect((await fixture.send(sent)).status).to.equal(status);
+        expect(fixture.recorder.recorded).to.have.length(status === 202 ? 1 : 0);
       });
     }
 
     it('follows the configuration while running', async () => {
-      expect((await house.send(sent)).status).to.equal(404);
+      expect((await fixture.send(sent)).status).to.equal(404);
       registrations = [tenant('acme', { claim: { kind: 'user', user: owner } })];
-      expect((await house.send(sent)).status).to.equal(202);
+      expect((await fixture.send(sent)).status).to.equal(202);
       registrations = [tenant('acme', { claim: { kind: 'user', user: 'somebody-else' } })];
-      expect((await house.send(sent)).status).to.equal(403);
+      expect((await fixture.send(sent)).status).to.equal(403);
     });
   });
 
@@ -202,9 +202,13 @@ describe('the endpoint of a webhook', () => {
     ];
     const body = exampleBody();
     const guid = { 'x-github-delivery': '0b989ba4-242f-11e5-81e1-c7b6966d2516' };
-    expect((await house.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } })).status).to.equal(202);
-    expect((await house.send({ body, secret: 'of 22', headers: { ...fromApp('22'), ...guid } })).status).to.equal(202);
-    const again = await house.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } });
+    expect((await fixture.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } })).status).to.equal(
+      202,
+    );
+    expect((await fixture.send({ body, secret: 'of 22', headers: { ...fromApp('22'), ...guid } })).status).to.equal(
+      202,
+    );
+    const again = await fixture.send({ body, secret: 'of 11', headers: { ...fromApp('11'), ...guid } });
     expect([again.status, again.outcome]).to.deep.equal([200, 'duplicate']);
   });
 
@@ -218,32 +222,32 @@ describe('the endpoint of a webhook', () => {
     it('does not reach through "*" what a tenant was granted, unless the platform names the tenant', async () => {
       tenants = [entry(cats)];
       endpoints = [plainEndpoint()];
-      expect((await house.send({})).status).to.equal(403);
+      expect((await fixture.send({})).status).to.equal(403);
       for (const named of [['dogs'], ['cats'], ['*']]) {
         endpoints = [plainEndpoint({ tenants: named })];
-        expect((await house.send({})).status, String(named)).to.equal(named[0] === 'dogs' ? 403 : 202);
+        expect((await fixture.send({})).status, String(named)).to.equal(named[0] === 'dogs' ? 403 : 202);
       }
       endpoints = [plainEndpoint({ owners: ['Codertocat'] })];
-      expect((await house.send({})).status).to.equal(202);
+      expect((await fixture.send({})).status).to.equal(202);
     });
 
     it('reaches through "*" what no tenant was granted', async () => {
       tenants = [entry(grantOf('dogs', { owners: ['dogs'] })), entry({ ...cats, hosts: ['ghes.example'] })];
       endpoints = [plainEndpoint()];
-      expect((await house.send({})).status).to.equal(202);
+      expect((await fixture.send({})).status).to.equal(202);
     });
 
     it('takes the change of a grant with the next delivery', async () => {
       endpoints = [plainEndpoint()];
-      expect((await house.send({})).status).to.equal(202);
+      expect((await fixture.send({})).status).to.equal(202);
       tenants = [entry(cats)];
-      expect((await house.send({})).status).to.equal(403);
+      expect((await fixture.send({})).status).to.equal(403);
     });
 
     it('lets a registration’s own secret speak for what its tenant has alone', async () => {
       tenants = [entry(cats)];
       registrations = [tenant('cats', { claim, grant: cats })];
-      expect((await house.send(sent)).status).to.equal(202);
+      expect((await fixture.send(sent)).status).to.equal(202);
     });
 
     for (const [what, others] of [
@@ -253,9 +257,9 @@ describe('the endpoint of a webhook', () => {
       it(`does not let it speak for a repository that ${what}`, async () => {
         tenants = [entry(cats), entry(others)];
         registrations = [tenant('cats', { claim, grant: cats })];
-        const reply = await house.send(sent);
+        const reply = await fixture.send(sent);
         expect(reply.status).to.equal(403);
-        expect(house.recorder.batches).to.deep.equal([]);
+        expect(fixture.recorder.batches).to.deep.equal([]);
       });
     }
 
@@ -263,7 +267,7 @@ describe('the endpoint of a webhook', () => {
       const narrow = { ...cats, owners: ['other'] };
       tenants = [entry(narrow)];
       registrations = [tenant('cats', { claim, grant: narrow })];
-      expect((await house.send(sent)).status).to.equal(403);
+      expect((await fixture.send(sent)).status).to.equal(403);
     });
   });
 });

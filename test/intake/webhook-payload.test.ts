@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { allExamples, workflowJobExamples } from './examples.ts';
-import { exampleBody, type House, openHouse } from './reception.ts';
+import { exampleBody, type Fixture, openFixture } from './reception.ts';
 
 /** What each of the eight must leave behind, written down by hand. */
 const outcomes = [
@@ -131,14 +131,14 @@ function changed(changes: Readonly<Record<string, unknown>>): string {
 }
 
 describe('the payload of a webhook', () => {
-  let house: House;
+  let fixture: Fixture;
 
   beforeEach(async () => {
-    house = await openHouse();
+    fixture = await openFixture();
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
-  const fact = () => house.recorder.recorded[0]?.fact;
+  const fact = () => fixture.recorder.recorded[0]?.fact;
 
   it('has eight examples of workflow_job, no more and no fewer', () => {
     expect(workflowJobExamples()).to.have.length(outcomes.length).and.to.have.length(8);
@@ -147,9 +147,9 @@ describe('the payload of a webhook', () => {
   for (const [index, expected] of outcomes.entries()) {
     it(`becomes a fact: example ${index + 1} of 8, ${expected.action} with status ${expected.fact.status}`, async () => {
       const before = Date.now();
-      const reply = await house.send({ body: exampleBody(index) });
+      const reply = await fixture.send({ body: exampleBody(index) });
       expect([reply.status, reply.outcome]).to.deep.equal([202, 'recorded']);
-      const [written, ...others] = house.recorder.recorded;
+      const [written, ...others] = fixture.recorder.recorded;
       expect(others).to.deep.equal([]);
       expect(written?.delivery.action).to.equal(expected.action);
       expect(written?.delivery.event).to.equal('workflow_job');
@@ -168,29 +168,29 @@ describe('the payload of a webhook', () => {
     const others = allExamples().filter((event) => event.name !== 'workflow_job' && event.name !== 'ping');
     expect(others.length).to.be.greaterThan(50);
     for (const event of others) {
-      const reply = await house.send({
+      const reply = await fixture.send({
         body: JSON.stringify(event.examples[0]),
         headers: { 'x-github-event': event.name },
       });
       expect([event.name, reply.status, reply.outcome]).to.deep.equal([event.name, 200, 'not-ours']);
       expect(reply.message).to.contain(event.name);
     }
-    expect(house.recorder.batches).to.deep.equal([]);
+    expect(fixture.recorder.batches).to.deep.equal([]);
   });
 
   it('of ping is answered: the secret is right', async () => {
     const ping = allExamples().find((event) => event.name === 'ping');
-    const reply = await house.send({
+    const reply = await fixture.send({
       body: JSON.stringify(ping?.examples[0]),
       headers: { 'x-github-event': 'ping' },
     });
     expect([reply.status, reply.outcome]).to.deep.equal([200, 'ping']);
-    expect(house.recorder.batches).to.deep.equal([]);
+    expect(fixture.recorder.batches).to.deep.equal([]);
   });
 
   it('is recorded once, however often it comes', async () => {
     const headers = { 'x-github-delivery': 'd0c3a1f0-0000-11ee-8000-000000000001' };
-    const replies = await Promise.all([0, 1, 2, 3].map(() => house.send({ headers })));
+    const replies = await Promise.all([0, 1, 2, 3].map(() => fixture.send({ headers })));
     expect(replies.map((reply) => reply.status).sort()).to.deep.equal([200, 200, 200, 202]);
     expect(replies.map((reply) => reply.outcome).sort()).to.deep.equal([
       'duplicate',
@@ -198,33 +198,33 @@ describe('the payload of a webhook', () => {
       'duplicate',
       'recorded',
     ]);
-    expect(house.recorder.recorded).to.have.length(1);
+    expect(fixture.recorder.recorded).to.have.length(1);
   });
 
   it('wakes the engine after something was recorded, and not for a double', async () => {
     const headers = { 'x-github-delivery': 'd0c3a1f0-0000-11ee-8000-000000000002' };
-    await house.send({ headers });
-    expect(house.wakes()).to.equal(1);
-    await house.send({ headers });
-    expect(house.wakes()).to.equal(1);
+    await fixture.send({ headers });
+    expect(fixture.wakes()).to.equal(1);
+    await fixture.send({ headers });
+    expect(fixture.wakes()).to.equal(1);
   });
 
   for (const status of ['pending', 'requested']) {
     it(`may say ${status}`, async () => {
-      await house.send({ body: changed({ 'workflow_job.status': status }) });
+      await fixture.send({ body: changed({ 'workflow_job.status': status }) });
       expect(fact()?.status).to.equal(status);
     });
   }
 
   it('with a status of the future is answered 2xx, logged, and not written', async () => {
-    const reply = await house.send({ body: changed({ 'workflow_job.status': 'hibernating' }) });
+    const reply = await fixture.send({ body: changed({ 'workflow_job.status': 'hibernating' }) });
     expect([reply.status, reply.outcome]).to.deep.equal([200, 'unknown-status']);
-    expect(house.recorder.batches).to.deep.equal([]);
-    expect(house.log.lines.some((line) => line.event === 'intake.unknown-status')).to.equal(true);
+    expect(fixture.recorder.batches).to.deep.equal([]);
+    expect(fixture.log.lines.some((line) => line.event === 'intake.unknown-status')).to.equal(true);
   });
 
   it('of a job that was cancelled without a runner has 0 and an empty name, which mean none', async () => {
-    await house.send({
+    await fixture.send({
       body: changed({
         'workflow_job.status': 'completed',
         'workflow_job.conclusion': 'cancelled',
@@ -243,7 +243,7 @@ describe('the payload of a webhook', () => {
     [{ 'repository.visibility': undefined, 'repository.private': undefined }, undefined],
   ] as const) {
     it(`is of a repository that is ${visibility}: ${JSON.stringify(changes)}`, async () => {
-      await house.send({ body: changed(changes) });
+      await fixture.send({ body: changed(changes) });
       expect(fact()?.visibility).to.equal(visibility);
     });
   }
@@ -266,10 +266,10 @@ describe('the payload of a webhook', () => {
   ] as const) {
     const shown = JSON.stringify(value)?.slice(0, 30) ?? 'missing';
     it(`is refused with the field's path when ${path} is ${shown}`, async () => {
-      const reply = await house.send({ body: changed({ [path]: value }) });
+      const reply = await fixture.send({ body: changed({ [path]: value }) });
       expect([reply.status, reply.outcome]).to.deep.equal([400, 'malformed']);
       expect(reply.message).to.match(new RegExp(`^${path.replace('.', '\\.')}(\\.|: )`));
-      expect(house.recorder.batches).to.deep.equal([]);
+      expect(fixture.recorder.batches).to.deep.equal([]);
     });
   }
 
@@ -309,27 +309,27 @@ describe('the payload of a webhook', () => {
   ] as const) {
     const shown = JSON.stringify(value)?.slice(0, 30) ?? 'missing';
     it(`is recorded, whatever is only shown: ${path} is ${shown}`, async () => {
-      const reply = await house.send({ body: changed({ [path]: value }) });
+      const reply = await fixture.send({ body: changed({ [path]: value }) });
       expect([reply.status, reply.outcome]).to.deep.equal([202, 'recorded']);
       expect(fact()).to.include({ status: 'queued', jobId: 289782451, runId: 2202229078, ...kept });
     });
   }
 
   it('counts each field that was cut or left out, and none that is as GitHub describes it', async () => {
-    await house.send({});
-    expect([...house.counts.mendings]).to.deep.equal([]);
-    await house.send({
+    await fixture.send({});
+    expect([...fixture.counts.mendings]).to.deep.equal([]);
+    await fixture.send({
       body: changed({ 'workflow_job.name': 'x'.repeat(251), 'workflow_job.runner_id': -1, action: 1 }),
     });
-    expect(Object.fromEntries(house.counts.mendings)).to.deep.equal({ name: 1, runner_id: 1, action: 1 });
+    expect(Object.fromEntries(fixture.counts.mendings)).to.deep.equal({ name: 1, runner_id: 1, action: 1 });
   });
 
   // J4: a redelivery would bring the same null, for days.
   it('that carries null for a job is answered 2xx, logged, and not written', async () => {
-    const reply = await house.send({ body: changed({ workflow_job: null }) });
+    const reply = await fixture.send({ body: changed({ workflow_job: null }) });
     expect([reply.status, reply.outcome]).to.deep.equal([200, 'no-job']);
-    expect(house.recorder.batches).to.deep.equal([]);
-    expect(house.log.lines.filter((line) => line.event === 'intake.no-job')).to.have.length(1);
+    expect(fixture.recorder.batches).to.deep.equal([]);
+    expect(fixture.log.lines.filter((line) => line.event === 'intake.no-job')).to.have.length(1);
   });
 
   // T10
@@ -338,16 +338,16 @@ describe('the payload of a webhook', () => {
     const long = Array.from({ length: 16 }, (_, index) => `${index}-`.padEnd(512, 'x'));
     for (const [index, labels] of [many, long].entries()) {
       const headers = { 'x-github-delivery': `labels-${index}` };
-      expect((await house.send({ body: changed({ 'workflow_job.labels': labels }), headers })).status).to.equal(202);
-      expect(house.recorder.recorded.at(-1)?.fact?.labels).to.deep.equal(labels);
+      expect((await fixture.send({ body: changed({ 'workflow_job.labels': labels }), headers })).status).to.equal(202);
+      expect(fixture.recorder.recorded.at(-1)?.fact?.labels).to.deep.equal(labels);
     }
     for (const labels of [[...many, 'more'], ['x'.repeat(513)], [...long, 'x']]) {
-      expect((await house.send({ body: changed({ 'workflow_job.labels': labels }) })).status).to.equal(400);
+      expect((await fixture.send({ body: changed({ 'workflow_job.labels': labels }) })).status).to.equal(400);
     }
   });
 
   it('is refused with the place of a label that holds NUL', async () => {
-    const reply = await house.send({ body: changed({ 'workflow_job.labels': ['a', 'b\0'] }) });
+    const reply = await fixture.send({ body: changed({ 'workflow_job.labels': ['a', 'b\0'] }) });
     expect(reply.status).to.equal(400);
     expect(reply.message).to.equal('workflow_job.labels.1: must have 0 to 512 characters, none NUL');
   });
@@ -363,7 +363,7 @@ describe('the payload of a webhook', () => {
     ['a form that calls itself JSON', `payload=${encodeURIComponent(exampleBody())}`],
   ] as const) {
     it(`is refused when it is ${what}`, async () => {
-      const reply = await house.send({ body });
+      const reply = await fixture.send({ body });
       expect([reply.status, reply.outcome]).to.deep.equal([400, 'malformed']);
       expect(reply.text).not.to.contain('Codertocat');
     });
@@ -377,22 +377,24 @@ describe('the payload of a webhook', () => {
     ['GUID is endless', { 'x-github-delivery': 'a'.repeat(100) }],
   ] as const) {
     it(`is refused when the ${what}`, async () => {
-      const reply = await house.send({ headers });
+      const reply = await fixture.send({ headers });
       expect([reply.status, reply.outcome]).to.deep.equal([400, 'malformed']);
-      expect(house.recorder.batches).to.deep.equal([]);
+      expect(fixture.recorder.batches).to.deep.equal([]);
     });
   }
 
   it('must be JSON by its content type, with or without a charset', async () => {
-    expect((await house.send({ headers: { 'content-type': 'Application/JSON; charset=utf-8' } })).status).to.equal(202);
+    expect((await fixture.send({ headers: { 'content-type': 'Application/JSON; charset=utf-8' } })).status).to.equal(
+      202,
+    );
     for (const type of [undefined, 'text/plain', 'application/jsonp']) {
-      expect((await house.send({ headers: { 'content-type': type } })).status).to.equal(415);
+      expect((await fixture.send({ headers: { 'content-type': type } })).status).to.equal(415);
     }
   });
 
   // T11
   it('says the cure to a webhook that sends forms', async () => {
-    const reply = await house.send({
+    const reply = await fixture.send({
       body: `payload=${encodeURIComponent(exampleBody())}`,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
@@ -403,6 +405,6 @@ describe('the payload of a webhook', () => {
   });
 
   it('must not be compressed', async () => {
-    expect((await house.send({ headers: { 'content-encoding': 'gzip' } })).status).to.equal(415);
+    expect((await fixture.send({ headers: { 'content-encoding': 'gzip' } })).status).to.equal(415);
   });
 });

@@ -1,23 +1,23 @@
 import { createHmac } from 'node:crypto';
 import { expect } from 'chai';
-import { Secret, type WebhookEndpoint } from '../../dispatcher/config/model.ts';
-import { exampleBody, type House, openHouse, plainEndpoint, secret, sign } from './reception.ts';
+import { Secret, type WebhookEndpoint } from '../../dispatcher/model/registration.ts';
+import { exampleBody, type Fixture, openFixture, plainEndpoint, secret, sign } from './reception.ts';
 
 describe('the signature of a webhook', () => {
-  let house: House;
+  let fixture: Fixture;
   let endpoints: readonly WebhookEndpoint[];
 
   beforeEach(async () => {
     endpoints = [plainEndpoint()];
-    house = await openHouse({ endpoints: () => endpoints });
+    fixture = await openFixture({ endpoints: () => endpoints });
   });
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   it('lets a well signed delivery in', async () => {
-    const reply = await house.send({});
+    const reply = await fixture.send({});
     expect(reply.status).to.equal(202);
     expect(reply.outcome).to.equal('recorded');
-    expect(house.recorder.recorded).to.have.length(1);
+    expect(fixture.recorder.recorded).to.have.length(1);
   });
 
   it('agrees with the example of GitHub’s own documentation', () => {
@@ -28,22 +28,22 @@ describe('the signature of a webhook', () => {
 
   it('is wrong for a body that was changed in one byte', async () => {
     const body = exampleBody();
-    const reply = await house.send({
+    const reply = await fixture.send({
       body: body.replace('queued', 'queueD'),
       headers: { 'x-hub-signature-256': sign(body) },
     });
     expect(reply.status).to.equal(401);
     expect(reply.outcome).to.equal('bad-signature');
-    expect(house.recorder.batches).to.deep.equal([]);
+    expect(fixture.recorder.batches).to.deep.equal([]);
   });
 
   it('is checked before the body is parsed', async () => {
-    const reply = await house.send({ body: '{ no JSON', secret: 'another' });
+    const reply = await fixture.send({ body: '{ no JSON', secret: 'another' });
     expect(reply.status).to.equal(401);
   });
 
   it('is checked before the event and the GUID are looked at', async () => {
-    const reply = await house.send({
+    const reply = await fixture.send({
       secret: 'another',
       headers: { 'x-github-event': undefined, 'x-github-delivery': undefined },
     });
@@ -52,7 +52,7 @@ describe('the signature of a webhook', () => {
 
   it('is asked of ping and of foreign events too', async () => {
     for (const event of ['ping', 'push']) {
-      expect((await house.send({ secret: 'another', headers: { 'x-github-event': event } })).status).to.equal(401);
+      expect((await fixture.send({ secret: 'another', headers: { 'x-github-event': event } })).status).to.equal(401);
     }
   });
 
@@ -65,7 +65,7 @@ describe('the signature of a webhook', () => {
     ['without its prefix', '0'.repeat(64)],
   ] as const) {
     it(`is refused when ${what}`, async () => {
-      const reply = await house.send({ headers: { 'x-hub-signature-256': value } });
+      const reply = await fixture.send({ headers: { 'x-hub-signature-256': value } });
       expect(reply.status).to.equal(401);
       expect(reply.outcome).to.equal('unsigned');
     });
@@ -74,47 +74,47 @@ describe('the signature of a webhook', () => {
   it('is not taken in SHA-1, and the reply says so', async () => {
     const body = exampleBody();
     const sha1 = `sha1=${createHmac('sha1', secret).update(body).digest('hex')}`;
-    const reply = await house.send({ body, headers: { 'x-hub-signature-256': undefined, 'x-hub-signature': sha1 } });
+    const reply = await fixture.send({ body, headers: { 'x-hub-signature-256': undefined, 'x-hub-signature': sha1 } });
     expect(reply.status).to.equal(401);
     expect(reply.message).to.contain('SHA-1');
   });
 
   it('may be of either secret while rotating, and of the old one no longer', async () => {
     endpoints = [plainEndpoint({ secrets: [new Secret('new'), new Secret('old')] })];
-    expect((await house.send({ secret: 'new' })).status).to.equal(202);
-    expect((await house.send({ secret: 'old' })).status).to.equal(202);
+    expect((await fixture.send({ secret: 'new' })).status).to.equal(202);
+    expect((await fixture.send({ secret: 'old' })).status).to.equal(202);
     endpoints = [plainEndpoint({ secrets: [new Secret('new')] })];
-    expect((await house.send({ secret: 'new' })).status).to.equal(202);
-    expect((await house.send({ secret: 'old' })).status).to.equal(401);
+    expect((await fixture.send({ secret: 'new' })).status).to.equal(202);
+    expect((await fixture.send({ secret: 'old' })).status).to.equal(401);
   });
 
   it('is tried with two secrets at the most', async () => {
     endpoints = [plainEndpoint({ secrets: [new Secret('one'), new Secret('two'), new Secret('three')] })];
-    expect((await house.send({ secret: 'two' })).status).to.equal(202);
-    expect((await house.send({ secret: 'three' })).status).to.equal(401);
+    expect((await fixture.send({ secret: 'two' })).status).to.equal(202);
+    expect((await fixture.send({ secret: 'three' })).status).to.equal(401);
   });
 
   it('is never right for an empty secret', async () => {
     endpoints = [plainEndpoint({ secrets: [new Secret('')] })];
-    expect((await house.send({ secret: '' })).status).to.equal(401);
+    expect((await fixture.send({ secret: '' })).status).to.equal(401);
   });
 
   it('keeps secrets and signatures out of replies and log', async () => {
     const replies = [
-      await house.send({}),
-      await house.send({ secret: 'another' }),
-      await house.send({ body: '{"action":1}' }),
+      await fixture.send({}),
+      await fixture.send({ secret: 'another' }),
+      await fixture.send({ body: '{"action":1}' }),
     ];
     const body = exampleBody();
-    const told = JSON.stringify([replies.map((reply) => [reply.text, reply.headers]), house.log.lines]);
+    const told = JSON.stringify([replies.map((reply) => [reply.text, reply.headers]), fixture.log.lines]);
     for (const hidden of [secret, sign(body).slice(7), sign(body, 'another').slice(7)]) {
       expect(told).not.to.contain(hidden);
     }
   });
 
   it('fills the log with no more than a line each while strangers knock', async () => {
-    for (let knock = 0; knock < 20; knock += 1) await house.send({ secret: 'another' });
-    expect(house.log.lines.filter((line) => line.event === 'intake.refused')).to.have.length(1);
-    expect(house.counts.outcomes.get('bad-signature')).to.equal(20);
+    for (let knock = 0; knock < 20; knock += 1) await fixture.send({ secret: 'another' });
+    expect(fixture.log.lines.filter((line) => line.event === 'intake.refused')).to.have.length(1);
+    expect(fixture.counts.outcomes.get('bad-signature')).to.equal(20);
   });
 });

@@ -1,7 +1,7 @@
 /** Jobs that GitHub gives to no runner, or does not show: what every ledger does with them. */
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { admitted, fact, keyOf, lane, runner } from './examples.ts';
 

@@ -1,9 +1,9 @@
 /** What every store must do, whatever it is made of. */
 import { expect } from 'chai';
-import { jobKey } from '../../dispatcher/ledger/facts.ts';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger, RunnerState, RunnerStep, RunnersLeftOut } from '../../dispatcher/ledger/ledger.ts';
 import { LOG_BYTES } from '../../providers/provider.ts';
-import { breaker, failure } from '../failures.ts';
+import { breaker, failure } from '../failures/examples.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
 
 /** A place where one ledger lives: it can be opened, closed and opened again, and finds what it left. */

@@ -1,6 +1,7 @@
 /** Values to tell stories with: everything that a test does not care about is filled in. */
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import { type Delivery, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+
+import { type Delivery, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { JobRow, JobSettlement, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { isStrangersWord, jobKey, neverStrangers, shareOf } from '../../dispatcher/ledger/facts.ts';
+import { isStrangersWord, jobKey, neverStrangers, shareOf } from '../../dispatcher/jobs/facts.ts';
 
 describe('a word on a job of the registration `acme`', () => {
   const byMallory = (_registration: string, other: string) => other === 'mallory';

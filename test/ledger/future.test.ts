@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
-import { breaker, failure } from '../failures.ts';
+import { breaker, failure } from '../failures/examples.ts';
 import { fact, runner } from './examples.ts';
 
 const HOUR = 3_600_000;

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { JobFact, JobStatus } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact, JobStatus } from '../../dispatcher/jobs/facts.ts';
 import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 import { mergeFact } from '../../dispatcher/ledger/merge.ts';
 import { fact as example } from './examples.ts';

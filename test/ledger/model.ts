@@ -1,9 +1,9 @@
 /** Random histories of a ledger, told to the oracle as well: after each event both must look the same. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { JobStatus } from '../../dispatcher/ledger/facts.ts';
+import type { JobStatus } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger, Retention, RunnerPatch, RunnerState } from '../../dispatcher/ledger/ledger.ts';
-import { breaker } from '../failures.ts';
+import { breaker } from '../failures/examples.ts';
 import { admitted, delivery, fact, keyOf, lane, notOurs, refused, runner } from './examples.ts';
 import type { Oracle } from './oracle.ts';
 

@@ -3,7 +3,7 @@
  * dispatcher/ledger/merge.ts and not from its code, and imports nothing of it: where the two differ, one of them is wrong.
  * Strangers and holds are not part of it; merge.test.ts has them.
  */
-import { type JobFact, type JobStatus, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type JobFact, type JobStatus, jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 
 const STAGES: Readonly<Record<JobStatus, number>> = {

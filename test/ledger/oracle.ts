@@ -1,6 +1,7 @@
 /** The ledger as one would write it in an afternoon: maps, no indexes, everything computed when asked. */
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import { type Delivery, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+
+import { type Delivery, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type {
   Breaker,
   JobRow,

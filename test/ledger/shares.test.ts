@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { restJobSchema } from '../../dispatcher/intake/workflow-job.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
+import { restJobSchema } from '../../dispatcher/jobs/workflow-job.ts';
 import type { JobRow, JobSettlement, Ledger, Retention } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { delivery, fact, refused } from './examples.ts';
 
-const MOST = 10;
+const MAX = 10;
 
 // W11
 describe('the ledger’s room, shared by two tenants', () => {
@@ -13,7 +13,7 @@ describe('the ledger’s room, shared by two tenants', () => {
   let guids = 0;
 
   beforeEach(async () => {
-    ledger = await openSqliteLedger({ path: ':memory:', now: () => 1_000_000, mostOpenJobs: MOST });
+    ledger = await openSqliteLedger({ path: ':memory:', now: () => 1_000_000, mostOpenJobs: MAX });
   });
 
   afterEach(() => ledger.close());
@@ -37,15 +37,15 @@ describe('the ledger’s room, shared by two tenants', () => {
 
   it('takes no more open jobs of one than it may have, and all of the other', async () => {
     const answers = await deliver(...Array.from({ length: 25 }, (_, index) => forged(index + 1)));
-    expect(answers.filter((answer) => answer === 'recorded')).to.have.length(MOST);
+    expect(answers.filter((answer) => answer === 'recorded')).to.have.length(MAX);
     expect(answers.filter((answer) => answer === 'full')).to.have.length(15);
-    expect(await keysOf('evil')).to.have.length(MOST);
+    expect(await keysOf('evil')).to.have.length(MAX);
     expect(await deliver(honest(1), honest(2))).to.deep.equal(['recorded', 'recorded']);
     expect(await deliver(forged(99))).to.deep.equal(['full']);
   });
 
   it('takes what is told of jobs that it knows, and new ones again when some have ended', async () => {
-    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    await deliver(...Array.from({ length: MAX }, (_, index) => forged(index + 1)));
     const ended = { status: 'completed', conclusion: 'success' } as const;
     expect(await deliver(forged(1, ended), forged(2, ended), forged(50))).to.deep.equal([
       'recorded',
@@ -56,7 +56,7 @@ describe('the ledger’s room, shared by two tenants', () => {
   });
 
   it('takes a delivery that was refused once, when it is sent again later', async () => {
-    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    await deliver(...Array.from({ length: MAX }, (_, index) => forged(index + 1)));
     const again = [{ delivery: delivery('again'), fact: forged(60) }];
     expect(await ledger.recordDeliveries(again)).to.deep.equal(['full']);
     await deliver(forged(1, { status: 'completed' }));
@@ -66,7 +66,7 @@ describe('the ledger’s room, shared by two tenants', () => {
   it('counts by whose word it is, and by the owner where it is the platform’s', async () => {
     const platforms = (owner: string, jobId: number) => fact({ jobId, owner, toldBy: null });
     await ledger.recordFacts(Array.from({ length: 20 }, (_, index) => platforms('busy', index + 1)));
-    expect(await keysOf('busy')).to.have.length(MOST);
+    expect(await keysOf('busy')).to.have.length(MAX);
     expect(await deliver(platforms('Quiet', 1))).to.deep.equal(['recorded']);
     expect(await deliver(platforms('BUSY', 90))).to.deep.equal(['full']);
   });
@@ -99,7 +99,7 @@ describe('the ledger’s room, shared by two tenants', () => {
   }
 
   async function fillsUp(): Promise<number> {
-    const answers = await deliver(...Array.from({ length: 2 * MOST }, (_, index) => forged(1000 + index)));
+    const answers = await deliver(...Array.from({ length: 2 * MAX }, (_, index) => forged(1000 + index)));
     return answers.filter((answer) => answer === 'recorded').length;
   }
 
@@ -125,11 +125,11 @@ describe('the ledger’s room, shared by two tenants', () => {
     await settleAll();
     await prune({ maxJobs: 0 });
     expect(await keysOf('evil')).to.have.length(1);
-    expect(await fillsUp()).to.equal(MOST - 1);
+    expect(await fillsUp()).to.equal(MAX - 1);
   });
 
   it('makes room of open jobs that are forgotten, and still knows the length of the history', async () => {
-    await deliver(...Array.from({ length: MOST }, (_, index) => forged(index + 1)));
+    await deliver(...Array.from({ length: MAX }, (_, index) => forged(index + 1)));
     await settleAll(refused);
     await deliver(...[91, 92, 93].map((jobId) => forged(jobId, { ...ENDED, observedAtMs: LATER })));
     await settleAll();
@@ -137,7 +137,7 @@ describe('the ledger’s room, shared by two tenants', () => {
     expect(await keysOf('evil'), 'what ended just now').to.have.length(3);
     await prune({ maxJobs: 1 });
     expect(await keysOf('evil')).to.have.length(1);
-    expect(await fillsUp()).to.equal(MOST);
+    expect(await fillsUp()).to.equal(MAX);
   });
 
   it('keeps a job in less than 32 KB, and one with normal labels in less than 6', async () => {

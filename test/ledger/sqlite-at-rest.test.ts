@@ -2,12 +2,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { providerFailure } from '../../dispatcher/failure.ts';
+import { providerFailure } from '../../dispatcher/failures/failure.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { ProviderError } from '../../providers/provider.ts';
-import { breaker } from '../failures.ts';
+import { breaker } from '../failures/examples.ts';
 
 const NOW = Date.parse('2026-11-28T12:00:00Z');
 /** The beginning of a JIT configuration, and a piece from its middle. */

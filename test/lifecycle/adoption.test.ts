@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import { ulid } from '../../dispatcher/clock.ts';
 import type { Instance } from '../../providers/provider.ts';
-import { DISPATCHER, type EngineHouse, openEngineHouse, registration } from './engine-house.ts';
+import { ulid } from '../../time/clock.ts';
+import { DISPATCHER, type EngineFixture, openEngineFixture, registration } from './engine-fixture.ts';
 
 describe('after its ledger was lost, a dispatcher', () => {
-  let house: EngineHouse;
-  afterEach(() => house.close());
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
 
   it('adopts each instance once, although two backends of one account both list it', async () => {
     const backend = { kind: 'simulated', region: undefined, options: {}, maxRunners: 50 };
-    house = await openEngineHouse({
+    fixture = await openEngineFixture({
       registrations: [
         registration('acme', {
           backends: [
@@ -19,7 +19,7 @@ describe('after its ledger was lost, a dispatcher', () => {
         }),
       ],
     });
-    const createdAtMs = house.clock.now() - 60_000;
+    const createdAtMs = fixture.clock.now() - 60_000;
     const names = [0.1, 0.5, 0.9].map((luck) => `${DISPATCHER}-${ulid(createdAtMs, () => luck)}`);
     for (const name of names) {
       const instance: Instance = {
@@ -36,13 +36,13 @@ describe('after its ledger was lost, a dispatcher', () => {
           charge: {},
         },
       };
-      house.instances.set(name, instance);
+      fixture.instances.set(name, instance);
     }
-    await house.engine.start();
-    await house.advance(5_000);
-    const adopted = await house.ledger.runners({});
+    await fixture.engine.start();
+    await fixture.advance(5_000);
+    const adopted = await fixture.ledger.runners({});
     expect(adopted.map(({ name }) => name)).to.have.members(names);
-    expect(house.logged.filter((line) => line.includes('sweep-broken'))).to.deep.equal([]);
-    expect(house.engine.unlisted().size).to.equal(0);
+    expect(fixture.logged.filter((line) => line.includes('sweep-broken'))).to.deep.equal([]);
+    expect(fixture.engine.unlisted().size).to.equal(0);
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { type Registration, Secret } from '../../dispatcher/config/model.ts';
 import { backendHashes } from '../../dispatcher/lifecycle/backend-hashes.ts';
+import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
 import { registration } from '../registration.ts';
 
 type Backend = Registration['backends'][number];

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { FailureKind } from '../../dispatcher/failure.ts';
+import type { FailureKind } from '../../dispatcher/failures/failure.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
-import type { Log } from '../../dispatcher/lifecycle/ports.ts';
-import { failure } from '../failures.ts';
+import type { Log } from '../../dispatcher/log.ts';
+import { failure } from '../failures/examples.ts';
 import { manualClock } from './manual-clock.ts';
 
 const SECOND = 1000;

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { Claim } from '../../dispatcher/config/model.ts';
 import { believeKnown, believeUnknown } from '../../dispatcher/lifecycle/belief.ts';
+import type { Claim } from '../../dispatcher/model/registration.ts';
 import type { Instance, InstanceTags } from '../../providers/provider.ts';
-import { NOW } from '../http/admin-house.ts';
+import { NOW } from '../http/admin-fixture.ts';
 import { VirtualClock } from '../simulation/virtual-clock.ts';
-import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 const NAME = 'shr-01kjwe87x0gey1rrt40pvmqqzw';
@@ -80,8 +80,8 @@ describe('what a tenant writes into the tags of a container of its own', () => {
   }
 
   describe('in a sweep', () => {
-    let house: SmallHouse;
-    afterEach(() => house.close());
+    let fixture: SmallFixture;
+    afterEach(() => fixture.close());
 
     it('does not move, revive or end a runner that was placed on another backend, and is said once', async () => {
       const clock = new VirtualClock(NOW);
@@ -95,19 +95,19 @@ describe('what a tenant writes into the tags of a container of its own', () => {
         },
       });
       const platform = honestProvider();
-      house = await openSmallHouse({ platform, own: forger }, { clock });
-      await house.engine.start();
+      fixture = await openSmallFixture({ platform, own: forger }, { clock });
+      await fixture.engine.start();
       await clock.advance(2_000);
-      await house.queueJob(1);
+      await fixture.queueJob(1);
       await clock.advance(MINUTE);
       [victim] = await platform.list({ dispatcher: 'acme' });
       expect(victim?.ref.id).to.be.a('string');
       await clock.advance(8 * MINUTE);
-      const row = await house.ledger.runner(victim?.ref.name ?? '');
+      const row = await fixture.ledger.runner(victim?.ref.name ?? '');
       expect(row).to.include({ state: 'starting', backend: 'platform', instanceId: victim?.ref.id });
-      expect(house.log.filter(({ event }) => event === 'instance-doubted')).to.have.length(1);
+      expect(fixture.log.filter(({ event }) => event === 'instance-doubted')).to.have.length(1);
       await clock.advance(60 * MINUTE);
-      expect(await house.ledger.runner(victim?.ref.name ?? '')).to.include({ state: 'gone', backend: 'platform' });
+      expect(await fixture.ledger.runner(victim?.ref.name ?? '')).to.include({ state: 'gone', backend: 'platform' });
       expect(stopped).to.not.include('forged').and.not.include(victim?.ref.id);
     });
 
@@ -116,10 +116,10 @@ describe('what a tenant writes into the tags of a container of its own', () => {
         { dispatcher: 'acme', registration: 'acme', scope: 'orgs/victim', runner: 'acme-1' },
         'acme-1',
       );
-      house = await openSmallHouse({ own: honestProvider({ list: async () => [forged] }) });
-      await house.engine.start();
-      await house.clock.advance(10 * MINUTE);
-      expect(await house.ledger.runners({ limit: 10 })).to.deep.equal([]);
+      fixture = await openSmallFixture({ own: honestProvider({ list: async () => [forged] }) });
+      await fixture.engine.start();
+      await fixture.clock.advance(10 * MINUTE);
+      expect(await fixture.ledger.runners({ limit: 10 })).to.deep.equal([]);
     });
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { LaneCounts } from '../../dispatcher/ledger/ledger.ts';
 import { Board } from '../../dispatcher/lifecycle/board.ts';
 import { type LaneFacts, planPool } from '../../dispatcher/lifecycle/planner.ts';
@@ -95,7 +95,9 @@ describe('the board of lanes', () => {
               }),
             );
             const plan = planPool(facts);
-            const needs = [...board.hungry(lane().registration)].map(({ lane: { key }, need }) => [key, need] as const);
+            const needs = [...board.lanesInNeed(lane().registration)].map(
+              ({ lane: { key }, need }) => [key, need] as const,
+            );
             const surplus = [...board.surplusSince(1)].map(({ laneKey, count }) => [laneKey, count] as const);
             expect(new Map(needs)).to.deep.equal(plan.needs);
             expect(new Map(surplus)).to.deep.equal(plan.surplus);
@@ -158,7 +160,7 @@ describe('the board of lanes', () => {
       [...board.registrationsInUse()],
       board.registrationsInNeed(),
       [...board.outdatedLanes()],
-      [...board.hungry('acme')].length,
+      [...board.lanesInNeed('acme')].length,
       surplus(9),
     ];
     await show(1, countsOf({ key: 'short' }, { demand: 1 }), countsOf({ key: 'spare', labels: ['z'] }, { online: 1 }));
@@ -191,19 +193,20 @@ describe('the board of lanes', () => {
 
   it('names registrations and their lanes in need in the order in which they began to need runners', async () => {
     const { board, show } = openBoard();
-    const hungry = (name: string) => [...board.hungry(name)].map(({ lane: { key }, need }) => `${key} ${need}`);
+    const lanesInNeed = (name: string) =>
+      [...board.lanesInNeed(name)].map(({ lane: { key }, need }) => `${key} ${need}`);
     const of = (registration: string, key: string, demand: number) =>
       countsOf({ registration, key, labels: [key] }, { demand });
     await show(1, of('emca', 'e', 1));
     await show(2, of('acme', 'a1', 1));
     await show(3, of('acme', 'a2', 2), of('acme', 'a1', 3));
     expect(board.registrationsInNeed()).to.deep.equal(['emca', 'acme']);
-    expect(hungry('acme')).to.deep.equal(['a1 3', 'a2 2']);
+    expect(lanesInNeed('acme')).to.deep.equal(['a1 3', 'a2 2']);
     await show(4, of('acme', 'a1', 0));
-    expect(hungry('acme')).to.deep.equal(['a2 2']);
+    expect(lanesInNeed('acme')).to.deep.equal(['a2 2']);
     await show(5, of('emca', 'e', 0));
     expect(board.registrationsInNeed()).to.deep.equal(['acme']);
-    expect(hungry('emca')).to.deep.equal([]);
+    expect(lanesInNeed('emca')).to.deep.equal([]);
   });
 
   it('tells the lanes and scopes of a registration, and of no other', async () => {
@@ -262,7 +265,7 @@ describe('the board of lanes', () => {
 
     it('launches nothing for the job that it most likely has, for two minutes', async () => {
       const { board, need, show } = openBoard();
-      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }), countsOf({ key: 'y', labels: ['y'] }, { demand: 1 }));
       expect([need('x'), need('y')]).to.deep.equal([0, 1]);
       expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
@@ -275,9 +278,9 @@ describe('the board of lanes', () => {
 
     it('counts each such runner once, from the first time', async () => {
       const { board, need, show } = openBoard();
-      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
-      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START + MINUTE);
-      board.suppose({ name: 'r2', laneKey: 'x', registration: 'acme' }, START + MINUTE);
+      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START + MINUTE);
+      board.assumeBusy({ name: 'r2', laneKey: 'x', registration: 'acme' }, START + MINUTE);
       await show(START + MINUTE, countsOf({ key: 'x' }, { demand: 3 }));
       expect(need('x')).to.equal(1);
       expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
@@ -288,15 +291,15 @@ describe('the board of lanes', () => {
 
     it('launches for a job of another registration, whose lane such a runner may name in its tags', async () => {
       const { board, need, show } = openBoard();
-      board.suppose({ name: 'r1', laneKey: 'x', registration: 'evil' }, START);
+      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'evil' }, START);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }));
       expect(need('x')).to.equal(1);
     });
 
     it('launches for the job after all once the runner has another', async () => {
       const { board, need, show } = openBoard();
-      board.suppose({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
-      board.unsuppose('r1');
+      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.clearAssumption('r1');
       expect(board.nextDoubtMs()).to.equal(undefined);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }));
       expect(need('x')).to.equal(1);

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type Failure, type FailureKind, ownFailure } from '../../dispatcher/failure.ts';
+import { type Failure, type FailureKind, ownFailure } from '../../dispatcher/failures/failure.ts';
 import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
 import {
   afterFailure,

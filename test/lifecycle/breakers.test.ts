@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import type { FailureKind } from '../../dispatcher/failure.ts';
+import type { FailureKind } from '../../dispatcher/failures/failure.ts';
 import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
 import { Breakers, type Place } from '../../dispatcher/lifecycle/breakers.ts';
-import { failure } from '../failures.ts';
+import { failure } from '../failures/examples.ts';
 import { manualClock } from './manual-clock.ts';
 
 const SECOND = 1000;

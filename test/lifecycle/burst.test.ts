@@ -1,74 +1,76 @@
 import { expect } from 'chai';
-import type { Clock } from '../../dispatcher/clock.ts';
 import { Budget, githubLimits, RegistrationWindows } from '../../dispatcher/github/budget.ts';
 import { BudgetGate, BudgetRefusal } from '../../dispatcher/github/budget-gate.ts';
 import { type CallPurpose, type Github, GithubError } from '../../dispatcher/github/github.ts';
-import { scopePath } from '../../dispatcher/github/scope.ts';
-import { type EngineHouse, openEngineHouse, registration, told } from './engine-house.ts';
+import { scopePath } from '../../dispatcher/jobs/scope.ts';
+import type { Clock } from '../../time/clock.ts';
+import { type EngineFixture, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 // X3
 describe('a burst of jobs', () => {
   const JOBS = 40;
-  let house: EngineHouse;
-  afterEach(() => house.close());
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
 
   it('costs no DELETE for runners that GitHub has removed itself', async () => {
-    house = await openEngineHouse({ registrations: [registration('acme')] });
-    await house.engine.start();
-    await house.advance(1_000);
+    fixture = await openEngineFixture({ registrations: [registration('acme')] });
+    await fixture.engine.start();
+    await fixture.advance(1_000);
     const ids = Array.from({ length: JOBS }, (_, index) => index + 1);
-    await house.tell(...ids.map((jobId) => told(house, { jobId })));
-    await house.advance(5_000);
-    const names = [...house.runners.keys()];
+    await fixture.tell(...ids.map((jobId) => told(fixture, { jobId })));
+    await fixture.advance(5_000);
+    const names = [...fixture.runners.keys()];
     expect(names).to.have.length(JOBS);
     for (const [index, runnerName] of names.entries()) {
       const jobId = ids[index] ?? 0;
-      await house.tell(told(house, { jobId, status: 'in_progress', runnerName, startedAtMs: house.clock.now() }));
+      await fixture.tell(told(fixture, { jobId, status: 'in_progress', runnerName, startedAtMs: fixture.clock.now() }));
     }
-    await house.advance(10_000);
+    await fixture.advance(10_000);
     for (const [index, runnerName] of names.entries()) {
       const jobId = ids[index] ?? 0;
       // As GitHub does: an ephemeral runner is removed with the end of its job, and its container exits.
-      house.runners.delete(runnerName);
-      const instance = house.instances.get(runnerName);
-      if (instance !== undefined) house.instances.set(runnerName, { ...instance, state: 'succeeded' });
-      const done = told(house, { jobId, status: 'completed', conclusion: 'success', runnerName });
-      house.jobs.set(`github.com/acme/web/${jobId}`, done);
-      await house.tell(done);
+      fixture.runners.delete(runnerName);
+      const instance = fixture.instances.get(runnerName);
+      if (instance !== undefined) fixture.instances.set(runnerName, { ...instance, state: 'succeeded' });
+      const done = told(fixture, { jobId, status: 'completed', conclusion: 'success', runnerName });
+      fixture.jobs.set(`github.com/acme/web/${jobId}`, done);
+      await fixture.tell(done);
     }
-    const before = house.calls.length;
-    await house.advance(60_000);
-    expect(await house.ledger.runners({ states: ['gone'] })).to.have.length(JOBS);
-    const calls = house.calls.slice(before);
+    const before = fixture.calls.length;
+    await fixture.advance(60_000);
+    expect(await fixture.ledger.runners({ states: ['gone'] })).to.have.length(JOBS);
+    const calls = fixture.calls.slice(before);
     expect(calls.filter((call) => call.startsWith('delete'))).to.deep.equal([]);
-    expect(house.listings()).to.be.at.most(30);
+    expect(fixture.listings()).to.be.at.most(30);
   });
 
   it('deletes what remains of one that GitHub did not remove', async () => {
-    house = await openEngineHouse({ registrations: [registration('acme')] });
-    await house.engine.start();
-    await house.advance(1_000);
-    await house.tell(told(house, { jobId: 1 }));
-    await house.advance(5_000);
-    const [runnerName = ''] = house.runners.keys();
-    await house.tell(told(house, { jobId: 1, status: 'in_progress', runnerName, startedAtMs: house.clock.now() }));
-    const instance = house.instances.get(runnerName);
-    if (instance !== undefined) house.instances.set(runnerName, { ...instance, state: 'succeeded' });
-    const done = told(house, { jobId: 1, status: 'completed', conclusion: 'success', runnerName });
-    house.jobs.set('github.com/acme/web/1', done);
-    await house.tell(done);
-    await house.advance(60_000);
-    expect(house.calls.filter((call) => call.startsWith('delete'))).to.deep.equal([`delete ${runnerName}`]);
-    expect(await house.ledger.runners({ states: ['gone'] })).to.have.length(1);
+    fixture = await openEngineFixture({ registrations: [registration('acme')] });
+    await fixture.engine.start();
+    await fixture.advance(1_000);
+    await fixture.tell(told(fixture, { jobId: 1 }));
+    await fixture.advance(5_000);
+    const [runnerName = ''] = fixture.runners.keys();
+    await fixture.tell(
+      told(fixture, { jobId: 1, status: 'in_progress', runnerName, startedAtMs: fixture.clock.now() }),
+    );
+    const instance = fixture.instances.get(runnerName);
+    if (instance !== undefined) fixture.instances.set(runnerName, { ...instance, state: 'succeeded' });
+    const done = told(fixture, { jobId: 1, status: 'completed', conclusion: 'success', runnerName });
+    fixture.jobs.set('github.com/acme/web/1', done);
+    await fixture.tell(done);
+    await fixture.advance(60_000);
+    expect(fixture.calls.filter((call) => call.startsWith('delete'))).to.deep.equal([`delete ${runnerName}`]);
+    expect(await fixture.ledger.runners({ states: ['gone'] })).to.have.length(1);
   });
 
   it('is served as fast as our own budget for GitHub allows, without a gap, while others end', async function () {
     this.timeout(180_000);
     const many = 500;
-    // The house's own, which is there when the first call is made.
-    const clock: Clock = { now: () => house.clock.now(), after: (ms, action) => house.clock.after(ms, action) };
+    // The fixture's own, which is there when the first call is made.
+    const clock: Clock = { now: () => fixture.clock.now(), after: (ms, action) => fixture.clock.after(ms, action) };
     const limits = { ...githubLimits, registrationsPer5Minutes: 100_000 };
-    house = await openEngineHouse({
+    fixture = await openEngineFixture({
       registrations: [
         registration('acme', {
           maxRunners: 2_000,
@@ -79,40 +81,40 @@ describe('a burst of jobs', () => {
       github: (honest) =>
         budgeted(honest, new BudgetGate(new Budget(limits, new RegistrationWindows()), limits, clock)),
     });
-    await house.engine.start();
-    await house.advance(1_000);
-    const queued = Array.from({ length: many }, (_, index) => told(house, { jobId: index + 1 }));
-    for (const job of queued) house.jobs.set(`github.com/acme/web/${job.jobId}`, job);
-    await house.tell(...queued);
+    await fixture.engine.start();
+    await fixture.advance(1_000);
+    const queued = Array.from({ length: many }, (_, index) => told(fixture, { jobId: index + 1 }));
+    for (const job of queued) fixture.jobs.set(`github.com/acme/web/${job.jobId}`, job);
+    await fixture.tell(...queued);
     const startsMs: number[] = [];
     const running = new Map<string, { readonly jobId: number; readonly endMs: number }>();
     // GitHub hands out jobs of one moment in an order of its own; here it is the ledger's, by key.
     const order = queued.map(({ jobId }) => String(jobId)).sort();
     let next = 0;
     for (let passed = 0; passed < 300_000 && startsMs.length < many; passed += 1_000) {
-      await house.advance(1_000);
-      const now = house.clock.now();
-      for (const name of house.instances.keys()) {
-        const waits = !running.has(name) && house.instances.get(name)?.state === 'running' && next < many;
+      await fixture.advance(1_000);
+      const now = fixture.clock.now();
+      for (const name of fixture.instances.keys()) {
+        const waits = !running.has(name) && fixture.instances.get(name)?.state === 'running' && next < many;
         if (!waits) continue;
         const jobId = Number(order[next]);
         next += 1;
         running.set(name, { jobId, endMs: now + 20_000 });
         startsMs.push(now);
-        const runner = house.runners.get(name);
+        const runner = fixture.runners.get(name);
         if (runner !== undefined) Object.assign(runner, { online: true, busy: true });
-        const started = told(house, { jobId, status: 'in_progress', runnerName: name, startedAtMs: now });
-        house.jobs.set(`github.com/acme/web/${jobId}`, started);
-        await house.tell(started);
+        const started = told(fixture, { jobId, status: 'in_progress', runnerName: name, startedAtMs: now });
+        fixture.jobs.set(`github.com/acme/web/${jobId}`, started);
+        await fixture.tell(started);
       }
       for (const [name, { jobId, endMs }] of running) {
-        const instance = house.instances.get(name);
+        const instance = fixture.instances.get(name);
         if (endMs > now || instance === undefined || instance.state !== 'running') continue;
-        house.runners.delete(name);
-        house.instances.set(name, { ...instance, state: 'succeeded' });
-        const done = told(house, { jobId, status: 'completed', conclusion: 'success', runnerName: name });
-        house.jobs.set(`github.com/acme/web/${jobId}`, done);
-        await house.tell(done);
+        fixture.runners.delete(name);
+        fixture.instances.set(name, { ...instance, state: 'succeeded' });
+        const done = told(fixture, { jobId, status: 'completed', conclusion: 'success', runnerName: name });
+        fixture.jobs.set(`github.com/acme/web/${jobId}`, done);
+        await fixture.tell(done);
       }
     }
     const allowedAMinute = limits.pointsPerMinute / 5;

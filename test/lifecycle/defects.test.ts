@@ -1,18 +1,18 @@
 // J12
 import { expect } from 'chai';
 import type { Provider } from '../../providers/provider.ts';
-import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 
 describe('an adapter with a defect', () => {
-  let house: SmallHouse;
-  afterEach(() => house.close());
+  let fixture: SmallFixture;
+  afterEach(() => fixture.close());
 
   async function start(providers: Readonly<Record<string, Provider>>): Promise<void> {
-    house = await openSmallHouse(providers);
-    await house.engine.start();
-    await house.clock.advance(1_000);
+    fixture = await openSmallFixture(providers);
+    await fixture.engine.start();
+    await fixture.clock.advance(1_000);
   }
 
   /** Of each kind of defect of a launch; the first backend has it, the second one is well. */
@@ -37,9 +37,9 @@ describe('an adapter with a defect', () => {
   for (const [what, defect] of Object.entries(defects)) {
     it(`that ${what} leaves no runner in creating: the job goes to the next backend`, async () => {
       await start({ broken: honestProvider(defect), well: honestProvider() });
-      await house.queueJob(1);
-      await house.clock.advance(8 * MINUTE);
-      const runners = await house.ledger.runners({ limit: 100 });
+      await fixture.queueJob(1);
+      await fixture.clock.advance(8 * MINUTE);
+      const runners = await fixture.ledger.runners({ limit: 100 });
       expect(runners.filter(({ state }) => state === 'creating')).to.deep.equal([]);
       const served = runners.filter(({ backend, instanceId }) => backend === 'well' && instanceId !== null);
       expect(served.map(({ state }) => state)).to.deep.equal(['starting']);
@@ -48,14 +48,14 @@ describe('an adapter with a defect', () => {
 
   it('is told once, with what it was, and not at each try', async () => {
     await start({ broken: honestProvider({ launch: () => Promise.reject(new TypeError('x is not a function')) }) });
-    await house.queueJob(1);
-    await house.clock.advance(30 * MINUTE);
-    const told = house.log.filter(({ event }) => event === 'provider-defect');
+    await fixture.queueJob(1);
+    await fixture.clock.advance(30 * MINUTE);
+    const told = fixture.log.filter(({ event }) => event === 'provider-defect');
     expect(told.map(({ fields }) => [fields['backend'], fields['operation'], fields['message']])).to.deep.equal([
       ['acme/broken', 'broken launch', 'TypeError: x is not a function'],
     ]);
     expect(told[0]?.fields['stack']).to.match(/defects\.test\.ts/);
-    expect(house.log.filter(({ event }) => event === 'launch-broken')).to.deep.equal([]);
+    expect(fixture.log.filter(({ event }) => event === 'launch-broken')).to.deep.equal([]);
   });
 });
 
@@ -68,20 +68,20 @@ describe('a backend that takes a container and has no stock for it', () => {
         reason: { kind: 'no-stock', message: 'zone full' },
       }),
     });
-    const house = await openSmallHouse({ full: waiting, well: honestProvider() });
+    const fixture = await openSmallFixture({ full: waiting, well: honestProvider() });
     try {
-      await house.engine.start();
-      await house.clock.advance(1_000);
-      await house.queueJob(1);
-      await house.clock.advance(4 * MINUTE);
-      const runners = await house.ledger.runners({ limit: 100 });
+      await fixture.engine.start();
+      await fixture.clock.advance(1_000);
+      await fixture.queueJob(1);
+      await fixture.clock.advance(4 * MINUTE);
+      const runners = await fixture.ledger.runners({ limit: 100 });
       expect(runners.filter(({ backend, state }) => backend === 'well' && state === 'starting')).to.have.length(1);
-      const breakers = await house.ledger.breakers();
+      const breakers = await fixture.ledger.breakers();
       expect(
         breakers.map(({ backend, rule, failure }) => [backend, rule, failure.kind, failure.message]),
       ).to.deep.equal([['full', 'capacity', 'no-stock', 'no stock for 120 s: zone full']]);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });

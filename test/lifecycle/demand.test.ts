@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { closedPolicy } from '../registration.ts';
-import { type DemandHouse, openDemandHouse, refusal } from './scripted-github.ts';
+import { type DemandFixture, openDemandFixture, refusal } from './scripted-github.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -8,20 +8,20 @@ const DAY = 24 * 60 * MINUTE;
 
 describe('demand, with the engine on virtual time', function () {
   this.timeout(30_000);
-  let house: DemandHouse;
+  let fixture: DemandFixture;
 
   beforeEach(async () => {
-    house = await openDemandHouse();
-    await house.clock.advance(5 * SECOND);
+    fixture = await openDemandFixture();
+    await fixture.clock.advance(5 * SECOND);
   });
 
   afterEach(async () => {
-    await house.close();
+    await fixture.close();
   });
 
-  const minutes = (count: number) => house.clock.advance(count * MINUTE);
+  const minutes = (count: number) => fixture.clock.advance(count * MINUTE);
   const job = async (id: number) => {
-    const row = await house.ledger.job(`github.com/acme/web/${id}`);
+    const row = await fixture.ledger.job(`github.com/acme/web/${id}`);
     if (row === undefined) throw new Error(`no job ${id}`);
     return row;
   };
@@ -29,66 +29,66 @@ describe('demand, with the engine on virtual time', function () {
   // folder 06, T5
   describe('in an outage of GitHub', () => {
     it('asks at most once a minute, counts no launch, and says what is so', async () => {
-      house.script.refuses = () => refusal('transient', 503);
-      for (const id of [1, 2, 3]) await house.queue(id, { labels: ['acme-runner', `sid-${id}`] });
+      fixture.script.refuses = () => refusal('transient', 503);
+      for (const id of [1, 2, 3]) await fixture.queue(id, { labels: ['acme-runner', `sid-${id}`] });
       const said = new Set<string | undefined>();
       for (let minute = 0; minute < 37; minute += 1) {
         await minutes(1);
-        said.add((await house.reason(1))?.replace(/\d\d:\d\d/g, 'HH:MM').replace(/\d+ tries/, 'N tries'));
+        said.add((await fixture.reason(1))?.replace(/\d\d:\d\d/g, 'HH:MM').replace(/\d+ tries/, 'N tries'));
       }
-      expect(house.registrations.length).to.be.within(30, 37 + 7);
-      expect(house.launches).to.deep.equal([]);
+      expect(fixture.registrations.length).to.be.within(30, 37 + 7);
+      expect(fixture.launches).to.deep.equal([]);
       expect((await job(1)).launches).to.equal(0);
       expect([...said]).to.deep.equal(['GitHub answers 503 since HH:MM UTC, N tries; the next at HH:MM UTC']);
     });
 
     it('says so also while one launch asks GitHub again', async () => {
-      house.script.refuses = () => refusal('transient', 503);
-      await house.queue(1);
+      fixture.script.refuses = () => refusal('transient', 503);
+      await fixture.queue(1);
       await minutes(5);
-      house.script.isSlow = true;
+      fixture.script.isSlow = true;
       const said: (string | undefined)[] = [];
       for (let step = 0; step < 12; step += 1) {
-        await house.clock.advance(10 * SECOND);
-        said.push(await house.reason(1));
+        await fixture.clock.advance(10 * SECOND);
+        said.push(await fixture.reason(1));
       }
       for (const words of said) expect(words).to.match(/^GitHub answers 503 since/);
       expect(said.some((words) => words?.includes('one launch tries again'))).to.equal(true);
     });
 
     it('starts every job within a minute after it', async () => {
-      house.script.refuses = () => refusal('transient', 502);
-      for (const id of [1, 2, 3]) await house.queue(id, { labels: ['acme-runner', `sid-${id}`] });
+      fixture.script.refuses = () => refusal('transient', 502);
+      for (const id of [1, 2, 3]) await fixture.queue(id, { labels: ['acme-runner', `sid-${id}`] });
       await minutes(37);
-      house.script.refuses = () => undefined;
+      fixture.script.refuses = () => undefined;
       await minutes(1);
-      expect(house.launches).to.have.length(3);
+      expect(fixture.launches).to.have.length(3);
     });
 
     it('leaves the runners that GitHub refused out of the caps', async () => {
-      house.script.refuses = () => refusal('transient', 503);
-      await house.queue(1);
+      fixture.script.refuses = () => refusal('transient', 503);
+      await fixture.queue(1);
       await minutes(10);
-      const counted = (await house.ledger.liveCounts()).reduce((sum, { count }) => sum + count, 0);
+      const counted = (await fixture.ledger.liveCounts()).reduce((sum, { count }) => sum + count, 0);
       expect(counted).to.equal(0);
     });
   });
 
   // folder 01, T5
   it('asks every five minutes for what GitHub refuses for a reason, and serves the other lanes meanwhile', async () => {
-    house.script.refuses = ({ labels }) => (labels.includes('odd') ? refusal('invalid', 422) : undefined);
-    await house.queue(1, { labels: ['acme-runner', 'sid-odd'] });
-    house.script.refuses = ({ labels }) => (labels.includes('sid-odd') ? refusal('invalid', 422) : undefined);
+    fixture.script.refuses = ({ labels }) => (labels.includes('odd') ? refusal('invalid', 422) : undefined);
+    await fixture.queue(1, { labels: ['acme-runner', 'sid-odd'] });
+    fixture.script.refuses = ({ labels }) => (labels.includes('sid-odd') ? refusal('invalid', 422) : undefined);
     await minutes(2);
-    const refusedBefore = house.registrations.length;
-    await house.queue(2);
-    await house.clock.advance(5 * SECOND);
-    expect(house.launches).to.have.length(1);
-    expect(await house.reason(1))
+    const refusedBefore = fixture.registrations.length;
+    await fixture.queue(2);
+    await fixture.clock.advance(5 * SECOND);
+    expect(fixture.launches).to.have.length(1);
+    expect(await fixture.reason(1))
       .to.include('sid-odd')
       .and.to.include('422');
     await minutes(30);
-    const odd = house.registrations.filter(({ labels }) => labels.includes('sid-odd'));
+    const odd = fixture.registrations.filter(({ labels }) => labels.includes('sid-odd'));
     expect(refusedBefore).to.equal(2);
     expect(odd).to.have.length.within(7, 8);
   });
@@ -96,17 +96,17 @@ describe('demand, with the engine on virtual time', function () {
   // folder 04
   describe('a job that GitHub calls queued for ever', () => {
     it('gets no runner when it was created more than a day ago, and says so', async () => {
-      await house.queue(1, { createdAtMs: house.clock.now() - 40 * DAY });
+      await fixture.queue(1, { createdAtMs: fixture.clock.now() - 40 * DAY });
       await minutes(20);
-      expect(house.registrations).to.deep.equal([]);
+      expect(fixture.registrations).to.deep.equal([]);
       expect(await job(1)).to.include({ admission: 'expired' });
-      expect(await house.reason(1))
+      expect(await fixture.reason(1))
         .to.include('queued since 2026-01-23')
         .and.to.include('24 h');
     });
 
     it('is given up a day after its creation, however late it was seen', async () => {
-      await house.queue(1, { createdAtMs: house.clock.now() - DAY + 30 * MINUTE });
+      await fixture.queue(1, { createdAtMs: fixture.clock.now() - DAY + 30 * MINUTE });
       await minutes(29);
       expect((await job(1)).admission).to.equal('lane');
       await minutes(3);
@@ -114,20 +114,20 @@ describe('demand, with the engine on virtual time', function () {
     });
 
     it('gets no second runner when its run has completed', async () => {
-      await house.queue(1);
-      house.script.completedRuns.add(101);
+      await fixture.queue(1);
+      fixture.script.completedRuns.add(101);
       await minutes(60);
-      expect(house.launches).to.have.length(1);
-      expect(await house.reason(1)).to.include('its run has completed');
+      expect(fixture.launches).to.have.length(1);
+      expect(await fixture.reason(1)).to.include('its run has completed');
     });
 
     it('is looked at anew when it moves all the same', async () => {
-      await house.queue(1, { createdAtMs: house.clock.now() - 40 * DAY });
+      await fixture.queue(1, { createdAtMs: fixture.clock.now() - 40 * DAY });
       await minutes(1);
-      const told = { ...(await job(1)), source: 'poll' as const, toldBy: 'acme', observedAtMs: house.clock.now() };
-      await house.tell({ ...told, visibility: 'private', status: 'waiting' });
+      const told = { ...(await job(1)), source: 'poll' as const, toldBy: 'acme', observedAtMs: fixture.clock.now() };
+      await fixture.tell({ ...told, visibility: 'private', status: 'waiting' });
       await minutes(1);
-      await house.tell({ ...told, visibility: 'private', observedAtMs: house.clock.now() });
+      await fixture.tell({ ...told, visibility: 'private', observedAtMs: fixture.clock.now() });
       await minutes(1);
       expect((await job(1)).admission).to.equal('lane');
     });
@@ -137,80 +137,80 @@ describe('demand, with the engine on virtual time', function () {
   describe('a job that GitHub answers 404 for', () => {
     /** The first runner idles, so that the job is read before the second. */
     const untilItIsRead = async () => {
-      await house.queue(1);
-      house.script.unseenJobs.add(1);
-      for (let step = 0; step < 900 && house.reads.length === 0; step += 1) await house.clock.advance(SECOND);
+      await fixture.queue(1);
+      fixture.script.unseenJobs.add(1);
+      for (let step = 0; step < 900 && fixture.reads.length === 0; step += 1) await fixture.clock.advance(SECOND);
     };
 
     it('is kept after one 404, and gets its next runner', async () => {
       await untilItIsRead();
-      house.script.unseenJobs.clear();
+      fixture.script.unseenJobs.clear();
       await minutes(1);
       expect(await job(1)).to.include({ status: 'queued', hold: null });
-      expect(house.launches).to.have.length(2);
+      expect(fixture.launches).to.have.length(2);
     });
 
     it('is asked for again after five seconds, and then after thirty more', async () => {
       await untilItIsRead();
       const readsAfter: number[] = [];
       for (const seconds of [4, 2, 27, 4]) {
-        await house.clock.advance(seconds * SECOND);
-        readsAfter.push(house.reads.length);
+        await fixture.clock.advance(seconds * SECOND);
+        readsAfter.push(fixture.reads.length);
       }
       expect(readsAfter).to.deep.equal([1, 2, 2, 3]);
     });
 
     it('is dropped after three misses over three minutes where its repository is seen', async () => {
       await untilItIsRead();
-      await house.clock.advance(2.5 * MINUTE);
+      await fixture.clock.advance(2.5 * MINUTE);
       expect(await job(1)).to.include({ status: 'queued', hold: 'unseen' });
       await minutes(2);
       expect(await job(1)).to.include({ status: 'completed', reasonCode: 'dropped' });
-      expect(house.reads.length).to.be.within(3, 5);
+      expect(fixture.reads.length).to.be.within(3, 5);
     });
 
     it('is kept and held where its repository is not seen, and says which', async () => {
-      house.script.seesRepository = false;
+      fixture.script.seesRepository = false;
       await untilItIsRead();
       await minutes(60);
       expect(await job(1)).to.include({ status: 'queued', admission: 'lane', hold: 'unseen' });
-      expect(await house.reason(1))
+      expect(await fixture.reason(1))
         .to.include('do not see the repository')
         .and.to.include('acme/web');
-      expect(house.launches).to.have.length(1);
-      house.script.unseenJobs.clear();
+      expect(fixture.launches).to.have.length(1);
+      fixture.script.unseenJobs.clear();
       await minutes(6);
-      expect(house.launches).to.have.length(2);
+      expect(fixture.launches).to.have.length(2);
     });
 
     it('keeps no other job of its lane waiting', async () => {
-      house.script.seesRepository = false;
+      fixture.script.seesRepository = false;
       await untilItIsRead();
       await minutes(10);
-      const before = house.launches.length;
-      await house.queue(2);
-      await house.clock.advance(10 * SECOND);
-      expect(house.launches).to.have.length(before + 1);
+      const before = fixture.launches.length;
+      await fixture.queue(2);
+      await fixture.clock.advance(10 * SECOND);
+      expect(fixture.launches).to.have.length(before + 1);
     });
   });
 
   // folder 05, J1
   describe('a job that GitHub gives to no runner that fits', () => {
     it('is held after three of them, and tried less and less often', async () => {
-      await house.queue(1);
+      await fixture.queue(1);
       await minutes(15.5);
-      expect(house.launches).to.have.length(3);
+      expect(fixture.launches).to.have.length(3);
       expect(await job(1)).to.include({ hold: 'unserved', passedOver: 3 });
       await minutes(8 * 60);
-      expect(house.launches.length).to.be.within(12, 22);
-      expect((await house.ledger.laneCounts([(await job(1)).laneKey ?? '']))[0]).to.include({ held: 1 });
+      expect(fixture.launches.length).to.be.within(12, 22);
+      expect((await fixture.ledger.laneCounts([(await job(1)).laneKey ?? '']))[0]).to.include({ held: 1 });
     });
 
     it('names the causes in order, on the job and on the lane, and never says that others took its runners', async () => {
-      await house.queue(1);
+      await fixture.queue(1);
       await minutes(17);
-      const lane = await house.engine.laneReason((await job(1)).laneKey ?? '');
-      for (const words of [await house.reason(1), lane]) {
+      const lane = await fixture.engine.laneReason((await job(1)).laneKey ?? '');
+      for (const words of [await fixture.reason(1), lane]) {
         expect(words).to.match(
           /runs-on names a group.*'Default' does not admit acme\/web.*max-parallel.*runner version/,
         );
@@ -219,159 +219,162 @@ describe('demand, with the engine on virtual time', function () {
     });
 
     it('shows the last line that a runner which idled beside it printed', async () => {
-      await house.close();
-      house = await openDemandHouse({}, { logs: async () => 'starting\nRunner version v2.300.0 is deprecated\n\n' });
-      await house.queue(1);
+      await fixture.close();
+      fixture = await openDemandFixture(
+        {},
+        { logs: async () => 'starting\nRunner version v2.300.0 is deprecated\n\n' },
+      );
+      await fixture.queue(1);
       await minutes(17);
-      expect(await house.reason(1)).to.include('"Runner version v2.300.0 is deprecated"');
+      expect(await fixture.reason(1)).to.include('"Runner version v2.300.0 is deprecated"');
     });
 
     it('does not keep the other jobs of its lane waiting, which count fully', async () => {
-      await house.queue(1);
+      await fixture.queue(1);
       await minutes(18);
-      const before = house.launches.length;
-      for (const id of [2, 3, 4]) await house.queue(id);
-      await house.clock.advance(5 * SECOND);
-      expect(house.launches.length - before).to.be.within(2, 3);
-      for (const id of [2, 3, 4]) expect(await house.start(id), `job ${id}`).to.be.a('string');
+      const before = fixture.launches.length;
+      for (const id of [2, 3, 4]) await fixture.queue(id);
+      await fixture.clock.advance(5 * SECOND);
+      expect(fixture.launches.length - before).to.be.within(2, 3);
+      for (const id of [2, 3, 4]) expect(await fixture.start(id), `job ${id}`).to.be.a('string');
     });
 
     it('has one runner of its run trying at a time, whatever the size of the run', async () => {
-      for (const id of [1, 2, 3, 4, 5]) await house.queue(id, { runId: 7 });
+      for (const id of [1, 2, 3, 4, 5]) await fixture.queue(id, { runId: 7 });
       await minutes(5.5);
-      expect(house.launches).to.have.length(5);
+      expect(fixture.launches).to.have.length(5);
       let most = 0;
       for (let minute = 0; minute < 60; minute += 1) {
         await minutes(1);
-        const live = await house.ledger.runners({ states: ['creating', 'starting', 'online'] });
+        const live = await fixture.ledger.runners({ states: ['creating', 'starting', 'online'] });
         most = Math.max(most, live.length);
       }
       expect(most).to.equal(1);
     });
 
     it('starts within a minute when max-parallel makes room, with one spare runner and no more', async () => {
-      for (const id of [1, 2, 3, 4]) await house.queue(id, { runId: 7 });
-      await house.clock.advance(5 * SECOND);
-      expect(await house.start(1)).to.be.a('string');
+      for (const id of [1, 2, 3, 4]) await fixture.queue(id, { runId: 7 });
+      await fixture.clock.advance(5 * SECOND);
+      expect(await fixture.start(1)).to.be.a('string');
       await minutes(20);
       for (const id of [2, 3, 4]) expect((await job(id)).hold).to.equal('unserved');
       for (const next of [2, 3, 4]) {
-        await house.complete(next - 1);
-        const endedAtMs = house.clock.now();
+        await fixture.complete(next - 1);
+        const endedAtMs = fixture.clock.now();
         let name: string | undefined;
-        while (name === undefined && house.clock.now() - endedAtMs < 2 * MINUTE) {
-          await house.clock.advance(SECOND);
-          name = await house.start(next);
+        while (name === undefined && fixture.clock.now() - endedAtMs < 2 * MINUTE) {
+          await fixture.clock.advance(SECOND);
+          name = await fixture.start(next);
         }
-        expect(house.clock.now() - endedAtMs, `job ${next}`).to.be.at.most(MINUTE);
+        expect(fixture.clock.now() - endedAtMs, `job ${next}`).to.be.at.most(MINUTE);
         await minutes(20);
       }
     });
 
     it('frees its whole run when more of it run side by side than when it was held', async () => {
-      for (const id of [1, 2, 3, 4, 5]) await house.queue(id, { runId: 7 });
+      for (const id of [1, 2, 3, 4, 5]) await fixture.queue(id, { runId: 7 });
       await minutes(8);
       expect((await job(5)).hold).to.equal('unserved');
       let started: string | undefined;
       for (let step = 0; step < 40 * 60 && started === undefined; step += 1) {
-        await house.clock.advance(SECOND);
-        started = await house.start(1);
+        await fixture.clock.advance(SECOND);
+        started = await fixture.start(1);
       }
       await minutes(1);
       const waiting = [2, 3, 4, 5];
-      for (const id of waiting) expect(await house.start(id), `job ${id}`).to.be.a('string');
+      for (const id of waiting) expect(await fixture.start(id), `job ${id}`).to.be.a('string');
     });
 
     it('tries at once when another job of its lane ends', async () => {
-      await house.queue(1);
+      await fixture.queue(1);
       await minutes(20);
-      await house.queue(2);
-      await house.clock.advance(5 * SECOND);
-      expect(await house.start(2)).to.be.a('string');
+      await fixture.queue(2);
+      await fixture.clock.advance(5 * SECOND);
+      expect(await fixture.start(2)).to.be.a('string');
       await minutes(20);
-      await house.complete(2);
+      await fixture.complete(2);
       await minutes(1);
-      expect(await house.start(1)).to.be.a('string');
+      expect(await fixture.start(1)).to.be.a('string');
     });
   });
 
   // J1: a runner version that GitHub refuses
   describe('an image whose runners get no job in several lanes', () => {
     const idleInThreeLanes = async () => {
-      for (const id of [1, 2, 3]) await house.queue(id, { labels: ['acme-runner', `sid-${id}`] });
+      for (const id of [1, 2, 3]) await fixture.queue(id, { labels: ['acme-runner', `sid-${id}`] });
       await minutes(6);
     };
 
     it('is not launched for a while, and says what GitHub may refuse', async () => {
       await idleInThreeLanes();
-      const before = house.launches.length;
+      const before = fixture.launches.length;
       await minutes(3);
-      expect(house.launches).to.have.length(before);
-      expect(await house.reason(1))
+      expect(fixture.launches).to.have.length(before);
+      expect(await fixture.reason(1))
         .to.include('online in 3 lanes')
         .and.to.include('runner version');
     });
 
     it('is well again as soon as one of its runners gets a job', async () => {
-      await house.queue(4, { labels: ['acme-runner', 'sid-4'] });
-      await house.clock.advance(2 * MINUTE);
+      await fixture.queue(4, { labels: ['acme-runner', 'sid-4'] });
+      await fixture.clock.advance(2 * MINUTE);
       await idleInThreeLanes();
-      const breakers = await house.ledger.breakers();
+      const breakers = await fixture.ledger.breakers();
       expect(breakers.map(({ rule }) => rule)).to.deep.equal(['idle']);
       await minutes(6);
-      const started = await Promise.all([1, 2, 3, 4].map((id) => house.start(id)));
+      const started = await Promise.all([1, 2, 3, 4].map((id) => fixture.start(id)));
       expect(started.some((name) => name !== undefined)).to.equal(true);
-      await house.clock.advance(5 * SECOND);
-      expect(await house.ledger.breakers()).to.deep.equal([]);
+      await fixture.clock.advance(5 * SECOND);
+      expect(await fixture.ledger.breakers()).to.deep.equal([]);
     });
 
     it('is not blamed for one lane whose job is held back', async () => {
-      await house.queue(1);
+      await fixture.queue(1);
       await minutes(60);
-      expect(await house.ledger.breakers()).to.deep.equal([]);
+      expect(await fixture.ledger.breakers()).to.deep.equal([]);
     });
   });
 
   // X5
   it('says how many of those that fill the cap are being taken down, and until when', async () => {
-    await house.close();
-    house = await openDemandHouse({ maxRunners: 2 }, { inspect: async ({ name }) => house.running(name) });
-    for (const id of [1, 2]) await house.queue(id);
+    await fixture.close();
+    fixture = await openDemandFixture({ maxRunners: 2 }, { inspect: async ({ name }) => fixture.running(name) });
+    for (const id of [1, 2]) await fixture.queue(id);
     await minutes(6);
-    await house.queue(3, { labels: ['acme-runner', 'sid-3'] });
-    await house.clock.advance(10 * SECOND);
-    expect(await house.reason(3)).to.match(
+    await fixture.queue(3, { labels: ['acme-runner', 'sid-3'] });
+    await fixture.clock.advance(10 * SECOND);
+    expect(await fixture.reason(3)).to.match(
       /at its cap of 2 runners: 2 of them are being taken down, the first of them is expected to be gone by 12:\d\d UTC/,
     );
   });
 
   // X5
   it('gives the place of a container that has ended to the next one at once', async () => {
-    await house.close();
-    house = await openDemandHouse({ maxRunners: 1 }, { stop: () => new Promise(() => {}) });
-    await house.queue(1);
-    await house.clock.advance(5 * SECOND);
-    expect(await house.start(1)).to.be.a('string');
-    await house.complete(1);
-    await house.queue(2, { labels: ['acme-runner', 'sid-2'] });
+    await fixture.close();
+    fixture = await openDemandFixture({ maxRunners: 1 }, { stop: () => new Promise(() => {}) });
+    await fixture.queue(1);
+    await fixture.clock.advance(5 * SECOND);
+    expect(await fixture.start(1)).to.be.a('string');
+    await fixture.complete(1);
+    await fixture.queue(2, { labels: ['acme-runner', 'sid-2'] });
     await minutes(1);
-    expect(house.launches).to.have.length(2);
+    expect(fixture.launches).to.have.length(2);
   });
 
   // J14, T1
   it('says on the job that its container was ended at its time limit', async () => {
-    await house.close();
-    house = await openDemandHouse({
+    await fixture.close();
+    fixture = await openDemandFixture({
       policy: { ...closedPolicy, architectures: ['x64'], maxTimeLimitMs: 10 * MINUTE },
     });
-    await house.queue(1, { labels: ['acme-runner', 'timeout-1m'] });
-    await house.clock.advance(5 * SECOND);
-    const name = await house.start(1);
+    await fixture.queue(1, { labels: ['acme-runner', 'timeout-1m'] });
+    await fixture.clock.advance(5 * SECOND);
+    const name = await fixture.start(1);
     await minutes(3);
-    expect(await house.ledger.runner(name ?? '')).to.include({ forced: true });
+    expect(await fixture.ledger.runner(name ?? '')).to.include({ forced: true });
     expect(await job(1)).to.include({ reasonCode: 'time-limit' });
-    await house.complete(1);
-    await house.clock.advance(5 * SECOND);
+    await fixture.complete(1);
+    await fixture.clock.advance(5 * SECOND);
     const { reason, status } = await job(1);
     expect(status).to.equal('completed');
     expect(reason)
@@ -381,11 +384,11 @@ describe('demand, with the engine on virtual time', function () {
 
   // J14
   it('says of a job whose container hangs that its runner starts, and until when', async () => {
-    house.script.hangs = true;
-    await house.queue(1);
+    fixture.script.hangs = true;
+    await fixture.queue(1);
     await minutes(7);
-    const lane = await house.engine.laneReason((await job(1)).laneKey ?? '');
-    for (const words of [await house.reason(1), lane]) {
+    const lane = await fixture.engine.laneReason((await job(1)).laneKey ?? '');
+    for (const words of [await fixture.reason(1), lane]) {
       expect(words).to.match(
         /its runner acme-\w+ has been starting on docker for 7 min; it is given up at 12:\d\d UTC/,
       );
@@ -393,10 +396,10 @@ describe('demand, with the engine on virtual time', function () {
   });
 
   it('counts a runner that took another job as stolen, and says so', async () => {
-    await house.queue(1);
-    await house.clock.advance(5 * SECOND);
-    const name = [...house.runners.keys()][0] ?? '';
-    await house.tell({
+    await fixture.queue(1);
+    await fixture.clock.advance(5 * SECOND);
+    const name = [...fixture.runners.keys()][0] ?? '';
+    await fixture.tell({
       ...(await job(1)),
       jobId: 99,
       status: 'in_progress',
@@ -404,9 +407,9 @@ describe('demand, with the engine on virtual time', function () {
       visibility: 'private',
       source: 'webhook',
       toldBy: 'acme',
-      observedAtMs: house.clock.now(),
+      observedAtMs: fixture.clock.now(),
     });
-    await house.clock.advance(5 * SECOND);
+    await fixture.clock.advance(5 * SECOND);
     expect(await job(1)).to.include({ stolen: 1, passedOver: 0, launches: 2 });
   });
 });

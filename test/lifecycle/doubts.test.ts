@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import { eventLoopTurn } from '../../dispatcher/clock.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
+import { eventLoopTurn } from '../../time/clock.ts';
 import { clientOf } from '../github/github-fixture.ts';
 import { fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
-import { openFloor } from './floor-fixture.ts';
 import { manualClock } from './manual-clock.ts';
+import { openFloor } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
@@ -41,7 +41,7 @@ describe('doubts about what strangers tell', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const floor = openFloor(
+    const context = openFloor(
       ledger,
       clock,
       {
@@ -50,7 +50,7 @@ describe('doubts about what strangers tell', () => {
       },
       { working: () => working },
     );
-    doubts = new Doubts(floor);
+    doubts = new Doubts(context);
   });
   afterEach(() => ledger.close());
 

@@ -1,32 +1,34 @@
 /** What the loops of an engine work with, on a ledger in memory and without the engine: a test runs one loop alone. */
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
+
 import type { Github } from '../../dispatcher/github/github.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Board } from '../../dispatcher/lifecycle/board.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
-import type { Floor } from '../../dispatcher/lifecycle/floor.ts';
 import { Holds } from '../../dispatcher/lifecycle/holds.ts';
 import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
-import type { EngineOptions, Log, Tenant } from '../../dispatcher/lifecycle/ports.ts';
+import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
+import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import type { Log } from '../../dispatcher/log.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { Provider } from '../../providers/provider.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
 import { admitted, fact, lane } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { Stream } from '../simulation/random.ts';
-import { openFloor } from './floor-fixture.ts';
+import { openFloor } from './runner-context-fixture.ts';
 
 export interface EngineParts {
   readonly clock: VirtualClock;
   readonly ledger: Ledger;
   readonly options: EngineOptions;
   readonly tenants: ReadonlyMap<string, Tenant>;
-  readonly floor: Floor;
+  readonly context: RunnerContext;
   readonly board: Board;
   readonly backends: Backends;
   readonly holds: Holds;
@@ -44,7 +46,7 @@ export interface EngineParts {
   /** The events of the log. */
   readonly logged: string[];
   wakes(): number;
-  /** From now on the floor says that the engine stops. */
+  /** From now on the context says that the engine stops. */
   stop(): void;
   /** Queued jobs of the lane, admitted to it. */
   queue(spec: LaneSpec, ...jobIds: readonly number[]): Promise<void>;
@@ -95,7 +97,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     tenants.set(one.name, { registration: one, github: { ...absent, ...given.github }, provider });
   }
   const { maxRunners = 100, maxLaunches = 20, isOfLedger = () => false } = given;
-  const floor = openFloor(
+  const context = openFloor(
     ledger,
     clock,
     { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next, ...given.options },
@@ -136,10 +138,10 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   const places = new LaunchPlaces(tenants, maxLaunches, () => clock.now());
 
   return {
-    ...{ clock, ledger, options: floor.options, tenants, floor, board, backends, holds, places },
-    permits: new Permits(floor.options, places, board, backends, holds),
-    verifier: new RecordingVerifier(floor),
-    doubts: new RecordingDoubts(floor),
+    ...{ clock, ledger, options: context.options, tenants, context, board, backends, holds, places },
+    permits: new Permits(context.options, places, board, backends, holds),
+    verifier: new RecordingVerifier(context),
+    doubts: new RecordingDoubts(context),
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
     ...{ asked, confirmed, changed, logged },
     wakes: () => wakes,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import { GithubError, type GithubErrorKind } from '../../dispatcher/github/github.ts';
+import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
+import { GithubError } from '../../dispatcher/github/github.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import { Holds } from '../../dispatcher/lifecycle/holds.ts';
 import { lane } from '../ledger/examples.ts';
 import { manualClock } from './manual-clock.ts';

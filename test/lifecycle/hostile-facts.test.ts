@@ -1,9 +1,9 @@
 /** What a tenant with a valid webhook secret of its own can do to others with made-up deliveries: nothing. */
 import { expect } from 'chai';
-import type { Registration } from '../../dispatcher/config/model.ts';
-import { type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
-import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 const victim = registration('acme');
 /** Its own organization. */
@@ -14,35 +14,35 @@ const neighbour = registration('neighbour', {
 });
 
 describe('a hostile source with a valid secret', () => {
-  let house: EngineHouse;
+  let fixture: EngineFixture;
 
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   async function open(registrations: readonly Registration[] = [victim, evil, neighbour]): Promise<void> {
-    house = await openEngineHouse({ registrations, areStrangers: (one, other) => one !== other });
-    await house.engine.start();
-    await house.advance(1000);
+    fixture = await openEngineFixture({ registrations, areStrangers: (one, other) => one !== other });
+    await fixture.engine.start();
+    await fixture.advance(1000);
   }
 
   async function only(): Promise<RunnerRow> {
-    const [runner, ...others] = await house.ledger.runners({ registrations: ['acme'] });
+    const [runner, ...others] = await fixture.ledger.runners({ registrations: ['acme'] });
     if (runner === undefined || others.length > 0) throw new Error('one runner was expected');
     return runner;
   }
 
   const state = async () => (await only()).state;
-  const reads = () => house.calls.filter((call) => call.startsWith('read '));
-  const stops = () => house.calls.filter((call) => call.startsWith('stop '));
+  const reads = () => fixture.calls.filter((call) => call.startsWith('read '));
+  const stops = () => fixture.calls.filter((call) => call.startsWith('stop '));
 
   /** The victim's job waits, and its runner listens. */
   async function online(jobId = 100): Promise<RunnerRow> {
-    await house.tell(truth({ jobId }));
-    await house.advance(1000);
+    await fixture.tell(truth({ jobId }));
+    await fixture.advance(1000);
     const runner = await only();
-    const listed = house.runners.get(runner.name);
+    const listed = fixture.runners.get(runner.name);
     if (listed === undefined) throw new Error('it is not registered');
     listed.online = true;
-    await house.advance(30_000);
+    await fixture.advance(30_000);
     expect(await state()).to.equal('online');
     return await only();
   }
@@ -50,12 +50,12 @@ describe('a hostile source with a valid secret', () => {
   /** The victim's job runs on its runner. */
   async function busy(jobId = 100): Promise<RunnerRow> {
     const runner = await online(jobId);
-    const listed = house.runners.get(runner.name);
+    const listed = fixture.runners.get(runner.name);
     if (listed !== undefined) listed.busy = true;
-    await house.tell(
+    await fixture.tell(
       truth({ jobId, status: 'in_progress', runnerName: runner.name, runnerId: runner.githubRunnerId, startedAtMs: 1 }),
     );
-    await house.advance(1000);
+    await fixture.advance(1000);
     const after = await only();
     expect(after).to.include({ state: 'busy', jobKey: `github.com/acme/web/${jobId}` });
     return after;
@@ -63,13 +63,13 @@ describe('a hostile source with a valid secret', () => {
 
   /** True at GitHub, and told by the platform's own webhook. */
   function truth(some: Partial<JobFact> & { readonly jobId: number }): JobFact {
-    const fact = told(house, { owner: 'acme', ...some });
-    house.jobs.set(jobKey(fact), fact);
+    const fact = told(fixture, { owner: 'acme', ...some });
+    fixture.jobs.set(jobKey(fact), fact);
     return fact;
   }
 
   function lie(by: string, some: Partial<JobFact> & { readonly jobId: number }): JobFact {
-    return told(house, { owner: by, repository: 'x', labels: [`${by}-runner`], toldBy: by, ...some });
+    return told(fixture, { owner: by, repository: 'x', labels: [`${by}-runner`], toldBy: by, ...some });
   }
 
   // W1
@@ -77,10 +77,10 @@ describe('a hostile source with a valid secret', () => {
     it(`moves no runner with \`${status}\` of its own repository and the name of a busy one`, async () => {
       await open();
       const runner = await busy();
-      await house.tell(
+      await fixture.tell(
         lie('evil', { jobId: 666, status, conclusion: null, runnerName: runner.name, runnerId: runner.githubRunnerId }),
       );
-      await house.advance(10 * MINUTE);
+      await fixture.advance(10 * MINUTE);
       expect(await only()).to.include({ state: 'busy', jobKey: 'github.com/acme/web/100', finishedAtMs: null });
       expect([...stops(), ...reads()]).to.deep.equal([]);
     });
@@ -89,10 +89,10 @@ describe('a hostile source with a valid secret', () => {
     it(`moves no runner with \`${status}\` of its own repository and the name of an idle one`, async () => {
       await open();
       const runner = await online();
-      await house.tell(
+      await fixture.tell(
         lie('evil', { jobId: 666, status, conclusion: null, runnerName: runner.name, runnerId: runner.githubRunnerId }),
       );
-      await house.advance(MINUTE);
+      await fixture.advance(MINUTE);
       expect(await only()).to.include({ state: 'online', jobKey: null });
       expect([...stops(), ...reads()]).to.deep.equal([]);
     });
@@ -101,10 +101,10 @@ describe('a hostile source with a valid secret', () => {
     it(`moves no runner with a made-up \`${status}\` about a repository that the runner's scope covers`, async () => {
       await open();
       const runner = await busy();
-      await house.tell(
+      await fixture.tell(
         lie('neighbour', { jobId: 666, owner: 'acme', repository: 'b', status, runnerName: runner.name }),
       );
-      await house.advance(10 * MINUTE);
+      await fixture.advance(10 * MINUTE);
       expect(await only()).to.include({ state: 'busy', jobKey: 'github.com/acme/web/100', finishedAtMs: null });
       expect(stops()).to.deep.equal([]);
       expect(reads(), 'with the credential of the runner').to.include('read github.com/acme/b/666 by acme');
@@ -115,10 +115,10 @@ describe('a hostile source with a valid secret', () => {
     it(`moves no idle runner with a made-up \`${status}\` of a covered repository`, async () => {
       await open();
       const runner = await online();
-      await house.tell(
+      await fixture.tell(
         lie('neighbour', { jobId: 666, owner: 'acme', repository: 'b', status, runnerName: runner.name }),
       );
-      await house.advance(MINUTE);
+      await fixture.advance(MINUTE);
       expect(await only()).to.include({ state: 'online', jobKey: null });
       expect(reads()).to.deep.equal(['read github.com/acme/b/666 by acme']);
     });
@@ -129,8 +129,8 @@ describe('a hostile source with a valid secret', () => {
     const runner = await online();
     // A repository's own runner may be called as an organization's is: GitHub itself says so when it is asked.
     const fake = { jobId: 667, repository: 'b', status: 'completed', runnerName: runner.name, runnerId: 1 } as const;
-    await house.tell(truth({ ...fake, labels: ['something'], conclusion: 'success' }));
-    await house.advance(MINUTE);
+    await fixture.tell(truth({ ...fake, labels: ['something'], conclusion: 'success' }));
+    await fixture.advance(MINUTE);
     expect(await only()).to.include({ state: 'online', jobKey: null });
   });
 
@@ -139,13 +139,13 @@ describe('a hostile source with a valid secret', () => {
     const runner = await online();
     const stolen = { jobId: 700, owner: 'acme', repository: 'b', runnerName: runner.name } as const;
     const start = truth({ ...stolen, runnerId: runner.githubRunnerId, status: 'in_progress', labels: ['gpu'] });
-    await house.tell({ ...start, toldBy: 'neighbour' });
-    await house.advance(MINUTE);
-    expect(await house.ledger.runner(runner.name)).to.include({ state: 'busy', jobKey: 'github.com/acme/b/700' });
+    await fixture.tell({ ...start, toldBy: 'neighbour' });
+    await fixture.advance(MINUTE);
+    expect(await fixture.ledger.runner(runner.name)).to.include({ state: 'busy', jobKey: 'github.com/acme/b/700' });
     const end = truth({ ...start, status: 'completed', conclusion: 'success' });
-    await house.tell({ ...end, toldBy: 'neighbour' });
-    await house.advance(MINUTE);
-    const after = await house.ledger.runner(runner.name);
+    await fixture.tell({ ...end, toldBy: 'neighbour' });
+    await fixture.advance(MINUTE);
+    const after = await fixture.ledger.runner(runner.name);
     expect(after?.endReadAtMs).to.be.greaterThan(0);
     expect(after?.finishedAtMs).to.be.greaterThan(0);
   });
@@ -153,8 +153,8 @@ describe('a hostile source with a valid secret', () => {
   it('is asked about also where true facts came with what it made up', async () => {
     await open();
     const made = lie('neighbour', { jobId: 666, owner: 'acme', repository: 'b', labels: ['acme-runner'] });
-    await house.tell(truth({ jobId: 100 }), made);
-    await house.advance(1000);
+    await fixture.tell(truth({ jobId: 100 }), made);
+    await fixture.advance(1000);
     expect(reads()).to.deep.equal(['read github.com/acme/b/666 by acme']);
   });
 
@@ -164,16 +164,16 @@ describe('a hostile source with a valid secret', () => {
     for (let minute = 0; minute < 5; minute += 1) {
       for (let index = 0; index < 60; index += 1) {
         const jobId = 10_000 + minute * 60 + index;
-        await house.tell(
+        await fixture.tell(
           lie('neighbour', { jobId, owner: 'acme', repository: 'b', status: 'completed', runnerName: runner.name }),
           lie('neighbour', { jobId: jobId + 5000, owner: 'acme', repository: 'b', labels: ['acme-runner'] }),
         );
       }
-      await house.advance(MINUTE);
+      await fixture.advance(MINUTE);
     }
     expect(reads().length).to.be.within(1, 6 * 20 + 10);
     expect(
-      house.calls.filter((call) => call.startsWith('jit ')),
+      fixture.calls.filter((call) => call.startsWith('jit ')),
       'no runner for what is made up',
     ).to.have.length(1);
   });
@@ -183,20 +183,26 @@ describe('a hostile source with a valid secret', () => {
       await open();
       const runner = await busy();
       // The platform's own webhook was wrong (or late, or replayed): nothing contradicts it but GitHub's 422.
-      await house.tell(
-        told(house, { jobId: 100, owner: 'acme', status: 'completed', runnerName: runner.name, conclusion: 'success' }),
+      await fixture.tell(
+        told(fixture, {
+          jobId: 100,
+          owner: 'acme',
+          status: 'completed',
+          runnerName: runner.name,
+          conclusion: 'success',
+        }),
       );
-      await house.advance(10 * MINUTE);
+      await fixture.advance(10 * MINUTE);
       expect(await only()).to.include({ state: 'busy', jobKey: 'github.com/acme/web/100', finishedAtMs: null });
       expect(stops()).to.deep.equal([]);
-      expect(house.calls).to.include(`delete ${runner.name}`);
+      expect(fixture.calls).to.include(`delete ${runner.name}`);
       expect(reads()).to.include('read github.com/acme/web/100 by acme');
     });
 
     it('is stopped when GitHub says that its job ended, although it refuses to delete it', async () => {
       await open();
       const runner = await busy();
-      await house.tell(
+      await fixture.tell(
         truth({
           jobId: 100,
           status: 'completed',
@@ -205,7 +211,7 @@ describe('a hostile source with a valid secret', () => {
           runnerId: runner.githubRunnerId,
         }),
       );
-      await house.advance(10 * MINUTE);
+      await fixture.advance(10 * MINUTE);
       expect(stops()).to.deep.equal([`stop ${runner.name}`]);
     });
   });
@@ -214,14 +220,14 @@ describe('a hostile source with a valid secret', () => {
   it('takes no job away with ids next to the present one, however many it makes up', async () => {
     await open();
     for (let jobId = 100; jobId < 400; jobId += 1) {
-      await house.tell(lie('evil', { jobId, status: 'completed', conclusion: 'success' }));
+      await fixture.tell(lie('evil', { jobId, status: 'completed', conclusion: 'success' }));
     }
-    await house.tell(truth({ jobId: 250 }));
-    await house.advance(MINUTE);
-    expect(house.calls.filter((call) => call.startsWith('launch '))).to.have.length(1);
+    await fixture.tell(truth({ jobId: 250 }));
+    await fixture.advance(MINUTE);
+    expect(fixture.calls.filter((call) => call.startsWith('launch '))).to.have.length(1);
     // And it ends none that waits.
-    await house.tell(lie('evil', { jobId: 250, status: 'completed', conclusion: 'cancelled' }));
-    expect(await house.ledger.job('github.com/acme/web/250')).to.include({ status: 'queued', admission: 'lane' });
+    await fixture.tell(lie('evil', { jobId: 250, status: 'completed', conclusion: 'cancelled' }));
+    expect(await fixture.ledger.job('github.com/acme/web/250')).to.include({ status: 'queued', admission: 'lane' });
   });
 
   describe('of a tenant that may speak of the victim’s repositories as well', () => {
@@ -229,25 +235,25 @@ describe('a hostile source with a valid secret', () => {
 
     it('makes no demand: a job that only it tells of gets a runner once GitHub has said that it exists', async () => {
       await open([victim, twin]);
-      const made = told(house, { jobId: 500, owner: 'acme', toldBy: 'twin' });
+      const made = told(fixture, { jobId: 500, owner: 'acme', toldBy: 'twin' });
       const real = truth({ jobId: 501 });
-      await house.tell(made, { ...real, toldBy: 'twin' });
-      await house.advance(5 * MINUTE);
-      expect(await house.ledger.job('github.com/acme/web/500')).to.include({ admission: 'not-ours' });
-      const launches = house.calls.filter((call) => call.startsWith('launch '));
+      await fixture.tell(made, { ...real, toldBy: 'twin' });
+      await fixture.advance(5 * MINUTE);
+      expect(await fixture.ledger.job('github.com/acme/web/500')).to.include({ admission: 'not-ours' });
+      const launches = fixture.calls.filter((call) => call.startsWith('launch '));
       expect(launches).to.have.length(1);
       expect((await only()).forJobKey).to.equal('github.com/acme/web/501');
     });
 
     it('ends no demand, and costs one GET a job in ten minutes', async () => {
       await open([{ ...victim, maxRunners: 0 }, twin]);
-      await house.tell(truth({ jobId: 100 }));
-      await house.advance(1000);
+      await fixture.tell(truth({ jobId: 100 }));
+      await fixture.advance(1000);
       for (let round = 0; round < 20; round += 1) {
-        await house.tell(told(house, { jobId: 100, owner: 'acme', status: 'completed', toldBy: 'twin' }));
-        await house.advance(20_000);
+        await fixture.tell(told(fixture, { jobId: 100, owner: 'acme', status: 'completed', toldBy: 'twin' }));
+        await fixture.advance(20_000);
       }
-      expect(await house.ledger.job('github.com/acme/web/100')).to.include({ status: 'queued', disputed: false });
+      expect(await fixture.ledger.job('github.com/acme/web/100')).to.include({ status: 'queued', disputed: false });
       expect(reads().length).to.be.within(1, 2);
     });
 
@@ -256,11 +262,13 @@ describe('a hostile source with a valid secret', () => {
       for (const labels of [['ubuntu-latest'], ['acme-runner']]) {
         for (const status of ['queued', 'completed'] as const) {
           const jobId = 800 + labels.length + (status === 'queued' ? 0 : 10) + (labels[0] === 'acme-runner' ? 100 : 0);
-          await house.tell(told(house, { jobId, owner: 'acme', status, labels, visibility: 'public', toldBy: 'twin' }));
-          await house.advance(1000);
-          await house.tell(truth({ jobId }));
-          await house.advance(1000);
-          expect(await house.ledger.job(`github.com/acme/web/${jobId}`), `${labels} ${status}`).to.deep.include({
+          await fixture.tell(
+            told(fixture, { jobId, owner: 'acme', status, labels, visibility: 'public', toldBy: 'twin' }),
+          );
+          await fixture.advance(1000);
+          await fixture.tell(truth({ jobId }));
+          await fixture.advance(1000);
+          expect(await fixture.ledger.job(`github.com/acme/web/${jobId}`), `${labels} ${status}`).to.deep.include({
             status: 'queued',
             admission: 'lane',
             registration: 'acme',
@@ -273,24 +281,24 @@ describe('a hostile source with a valid secret', () => {
 
     it('does not expose the victim’s repository: what it says of its visibility changes nothing', async () => {
       await open([victim, twin]);
-      await house.tell(truth({ jobId: 100 }));
-      await house.tell(told(house, { jobId: 100, owner: 'acme', visibility: 'public', toldBy: 'twin' }));
-      expect(await house.ledger.job('github.com/acme/web/100')).to.include({ visibility: 'private' });
+      await fixture.tell(truth({ jobId: 100 }));
+      await fixture.tell(told(fixture, { jobId: 100, owner: 'acme', visibility: 'public', toldBy: 'twin' }));
+      expect(await fixture.ledger.job('github.com/acme/web/100')).to.include({ visibility: 'private' });
     });
   });
 
   // W12
   it('a repository that turns public is admitted anew: its job is refused where that is not allowed', async () => {
     await open([{ ...victim, maxRunners: 0 }]);
-    await house.tell(truth({ jobId: 100, visibility: 'private' }));
-    expect(await house.ledger.job('github.com/acme/web/100')).to.include({ admission: 'lane' });
-    await house.tell(truth({ jobId: 100, visibility: 'public' }));
-    expect(await house.ledger.job('github.com/acme/web/100')).to.include({
+    await fixture.tell(truth({ jobId: 100, visibility: 'private' }));
+    expect(await fixture.ledger.job('github.com/acme/web/100')).to.include({ admission: 'lane' });
+    await fixture.tell(truth({ jobId: 100, visibility: 'public' }));
+    expect(await fixture.ledger.job('github.com/acme/web/100')).to.include({
       admission: 'refused',
       visibility: 'public',
     });
-    await house.tell(truth({ jobId: 100, visibility: 'private' }));
-    expect(await house.ledger.job('github.com/acme/web/100')).to.include({
+    await fixture.tell(truth({ jobId: 100, visibility: 'private' }));
+    expect(await fixture.ledger.job('github.com/acme/web/100')).to.include({
       admission: 'refused',
       visibility: 'public',
     });
@@ -316,11 +324,11 @@ describe('a hostile source with a valid secret', () => {
       await open();
       const runner = await busy();
       const { name } = runner;
-      house.instances.set('a', tagged(name, 'orgs/acme'));
-      house.instances.set('b', tagged('d1-01k8zyw0000000000000000zzz', 'orgs/acme'));
-      house.instances.set('c', tagged('tenants-own-machine', 'orgs/evil'));
-      await house.advance(20 * MINUTE);
-      expect(await house.ledger.runners({ registrations: ['evil'] })).to.deep.equal([]);
+      fixture.instances.set('a', tagged(name, 'orgs/acme'));
+      fixture.instances.set('b', tagged('d1-01k8zyw0000000000000000zzz', 'orgs/acme'));
+      fixture.instances.set('c', tagged('tenants-own-machine', 'orgs/evil'));
+      await fixture.advance(20 * MINUTE);
+      expect(await fixture.ledger.runners({ registrations: ['evil'] })).to.deep.equal([]);
       expect(await only()).to.include({ name, state: 'busy', instanceId: runner.instanceId });
     });
   });

@@ -1,9 +1,9 @@
 /** A tenant whose own backends take calls and answer none: what they keep waiting is its own alone. */
 import { expect } from 'chai';
-import { jobKey } from '../../dispatcher/ledger/facts.ts';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import { ProviderError } from '../../providers/provider.ts';
 import { grantOf } from '../registration.ts';
-import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 const SECOND = 1000;
 const victim = registration('acme', { grant: grantOf('acme') });
@@ -20,20 +20,20 @@ const evil = names.map((name) =>
 );
 
 describe('a tenant whose backends answer nothing', () => {
-  let house: EngineHouse;
+  let fixture: EngineFixture;
   let hung: readonly ('launch' | 'look')[] = [];
 
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   async function hangs(call: 'launch' | 'look', backend: string): Promise<void> {
     if (!hung.includes(call) || !backend.startsWith('evil')) return;
-    // As dispatcher/contained-provider.ts ends what does not answer.
-    await new Promise<void>((resolve) => void house.clock.after(30 * SECOND, resolve));
+    // As dispatcher/backends/contained-provider.ts ends what does not answer.
+    await new Promise<void>((resolve) => void fixture.clock.after(30 * SECOND, resolve));
     throw new ProviderError('transient', call, 'not done within 30 s');
   }
 
   async function open(): Promise<void> {
-    house = await openEngineHouse({
+    fixture = await openEngineFixture({
       registrations: [victim, ...evil],
       maxRunners: 1000,
       provider: (backend, honest) => ({
@@ -47,33 +47,33 @@ describe('a tenant whose backends answer nothing', () => {
         },
       }),
     });
-    await house.engine.start();
-    await house.advance(SECOND);
-    await house.tell(
+    await fixture.engine.start();
+    await fixture.advance(SECOND);
+    await fixture.tell(
       ...names.flatMap((owner, index) =>
         Array.from({ length: 60 }, (_, id) =>
-          told(house, { owner, jobId: 1000 * index + id + 1, labels: [`${owner}-runner`], toldBy: owner }),
+          told(fixture, { owner, jobId: 1000 * index + id + 1, labels: [`${owner}-runner`], toldBy: owner }),
         ),
       ),
     );
-    await house.advance(2 * SECOND);
-    expect((await house.ledger.runners({ registrations: names })).length).to.be.at.least(20);
+    await fixture.advance(2 * SECOND);
+    expect((await fixture.ledger.runners({ registrations: names })).length).to.be.at.least(20);
   }
 
   async function demand(jobId: number): Promise<void> {
-    const fact = told(house, { owner: 'acme', jobId });
-    house.jobs.set(jobKey(fact), fact);
-    await house.tell(fact);
+    const fact = told(fixture, { owner: 'acme', jobId });
+    fixture.jobs.set(jobKey(fact), fact);
+    await fixture.tell(fact);
   }
 
-  const own = async () => await house.ledger.runners({ registrations: ['acme'] });
+  const own = async () => await fixture.ledger.runners({ registrations: ['acme'] });
 
   it('keeps no launch of another waiting for more than a few seconds, again and again', async () => {
     hung = ['launch'];
     await open();
     for (let round = 1; round <= 4; round += 1) {
       await demand(90_000 + round);
-      await house.advance(6 * SECOND);
+      await fixture.advance(6 * SECOND);
       expect((await own()).length, `round ${round}`).to.equal(round);
     }
   });
@@ -81,17 +81,17 @@ describe('a tenant whose backends answer nothing', () => {
   it('keeps no runner of another from being looked at, however many of its own are due', async () => {
     hung = [];
     await open();
-    await house.advance(MINUTE);
+    await fixture.advance(MINUTE);
     hung = ['look'];
-    await house.advance(MINUTE);
+    await fixture.advance(MINUTE);
     for (let round = 1; round <= 4; round += 1) {
       await demand(90_000 + round);
-      await house.advance(SECOND);
+      await fixture.advance(SECOND);
       const runner = (await own()).find(({ state }) => state === 'starting');
-      const listed = house.runners.get(runner?.name ?? '');
+      const listed = fixture.runners.get(runner?.name ?? '');
       if (listed !== undefined) listed.online = true;
-      await house.advance(15 * SECOND);
-      expect((await house.ledger.runner(runner?.name ?? ''))?.state, `round ${round}`).to.equal('online');
+      await fixture.advance(15 * SECOND);
+      expect((await fixture.ledger.runner(runner?.name ?? ''))?.state, `round ${round}`).to.equal('online');
     }
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ownFailure } from '../../dispatcher/failure.ts';
+import { ownFailure } from '../../dispatcher/failures/failure.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { heldReason, supplyReason } from '../../dispatcher/lifecycle/job-reason.ts';
 import { jobRow, runnerRow } from './runner-fixture.ts';

@@ -1,15 +1,15 @@
 import { expect } from 'chai';
-import { ulidTime } from '../../dispatcher/clock.ts';
 import { GithubError, type JitRequest, type JitRunner } from '../../dispatcher/github/github.ts';
 import type { Waiting } from '../../dispatcher/ledger/ledger.ts';
-import { LONGEST_LIFE_MS } from '../../dispatcher/lifecycle/launch.ts';
+import { MAX_LIFE_MS } from '../../dispatcher/lifecycle/launch.ts';
 import { LaunchLoop } from '../../dispatcher/lifecycle/launch-loop.ts';
 import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
+import { ulidTime } from '../../time/clock.ts';
 import { settled } from '../github/virtual-clock.ts';
 import { keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { type EngineParts, laneOf, openEngineParts, type PartsOptions } from './engine-parts.ts';
-import { honestProvider } from './small-house.ts';
+import { honestProvider } from './small-fixture.ts';
 
 const SECOND = 1000;
 const LANE = laneOf();
@@ -67,7 +67,7 @@ describe('the launch loop', () => {
       ...{ registration: 'acme', host: LANE.host, scope: 'orgs/acme', runnerGroup: LANE.runnerGroup },
       ...{ laneKey: LANE.key, specHash: LANE.specHash, state: 'creating', backend: 'main', incarnation: 'here' },
       ...{ createdAtMs: nowMs(), deadlineAtMs: nowMs() + CREATING_MS, nextCheckAtMs: nowMs() + CREATING_MS },
-      ...{ instanceDeadlineAtMs: nowMs() + LONGEST_LIFE_MS, forJobKey: keyOf(1) },
+      ...{ instanceDeadlineAtMs: nowMs() + MAX_LIFE_MS, forJobKey: keyOf(1) },
     });
     const [planned] = await parts.ledger.timeline(runner?.name ?? '');
     expect(planned?.reason).to.equal('planned for Acme/web job 1 on main');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { LedgerGate } from '../../dispatcher/lifecycle/ledger-gate.ts';
-import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 
 const WRITES = new Set([
@@ -46,64 +46,64 @@ function fillable(): { full: boolean; refused: number; through(ledger: Ledger): 
 // X4
 describe('an engine whose ledger has no room', () => {
   const RUNNERS = 15;
-  let house: EngineHouse;
-  afterEach(() => house.close());
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
 
   it('calls no service more often than once a runner in ten seconds, says so once, and goes on by itself', async () => {
     const disk = fillable();
-    house = await openEngineHouse({ registrations: [registration('acme')], through: disk.through });
-    await house.engine.start();
-    await house.advance(1_000);
-    const jobs = Array.from({ length: RUNNERS }, (_, index) => told(house, { jobId: index + 1 }));
-    await house.tell(...jobs);
-    await house.advance(2_000);
-    expect(await house.ledger.runners({ states: ['starting'] })).to.have.length(RUNNERS);
+    fixture = await openEngineFixture({ registrations: [registration('acme')], through: disk.through });
+    await fixture.engine.start();
+    await fixture.advance(1_000);
+    const jobs = Array.from({ length: RUNNERS }, (_, index) => told(fixture, { jobId: index + 1 }));
+    await fixture.tell(...jobs);
+    await fixture.advance(2_000);
+    expect(await fixture.ledger.runners({ states: ['starting'] })).to.have.length(RUNNERS);
 
     disk.full = true;
-    const before = house.serviceCalls();
-    const linesBefore = house.logged.length;
-    await house.advance(40_000);
+    const before = fixture.serviceCalls();
+    const linesBefore = fixture.logged.length;
+    await fixture.advance(40_000);
     expect(disk.refused).to.be.greaterThan(0);
     // Looks that were due when the disk filled up, then one round in ten seconds.
-    expect(house.serviceCalls() - before).to.be.at.most(RUNNERS * 4);
-    const errors = house.logged.slice(linesBefore).filter((line) => line.startsWith('error'));
+    expect(fixture.serviceCalls() - before).to.be.at.most(RUNNERS * 4);
+    const errors = fixture.logged.slice(linesBefore).filter((line) => line.startsWith('error'));
     expect(errors).to.have.length(1);
     expect(errors[0]).to.match(/^error ledger-closed kind=full reason=No room for the ledger/);
 
     disk.full = false;
-    for (const runner of house.runners.values()) runner.online = true;
-    await house.advance(20_000);
-    expect(house.logged.filter((line) => line.startsWith('info ledger-open'))).to.have.length(1);
-    expect(await house.ledger.runners({ states: ['online'] })).to.have.length(RUNNERS);
+    for (const runner of fixture.runners.values()) runner.online = true;
+    await fixture.advance(20_000);
+    expect(fixture.logged.filter((line) => line.startsWith('info ledger-open'))).to.have.length(1);
+    expect(await fixture.ledger.runners({ states: ['online'] })).to.have.length(RUNNERS);
   });
 
   it('starts nothing once its file was deleted, says so once and wherever a job waits, and goes on when it is back', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'shr-gate-'));
     try {
       const path = join(folder, 'ledger.db');
-      house = await openEngineHouse({ registrations: [registration('acme')], ledgerPath: path });
-      await house.engine.start();
-      await house.advance(1_000);
-      await house.tell(told(house, { jobId: 1, status: 'waiting' }));
+      fixture = await openEngineFixture({ registrations: [registration('acme')], ledgerPath: path });
+      await fixture.engine.start();
+      await fixture.advance(1_000);
+      await fixture.tell(told(fixture, { jobId: 1, status: 'waiting' }));
       await rename(path, `${path}.away`);
-      await house.advance(90_000);
-      const errors = house.logged.filter((line) => line.startsWith('error'));
+      await fixture.advance(90_000);
+      const errors = fixture.logged.filter((line) => line.startsWith('error'));
       expect(errors).to.have.length(1);
       expect(errors[0]).to.match(/^error ledger-closed kind=moved reason=The ledger file .* was deleted while/);
-      expect(house.engine.ledgerClosed()?.failure).to.include({ code: 'moved' });
-      const job = await house.ledger.job('github.com/acme/web/1');
+      expect(fixture.engine.ledgerClosed()?.failure).to.include({ code: 'moved' });
+      const job = await fixture.ledger.job('github.com/acme/web/1');
       if (job === undefined) throw new Error('no job');
-      expect(await house.engine.jobReason(job)).to.match(
+      expect(await fixture.engine.jobReason(job)).to.match(
         /^nothing can be written down: The ledger file .* was deleted/,
       );
 
       await rename(`${path}.away`, path);
-      await house.advance(20_000);
-      expect(house.engine.ledgerClosed()).to.equal(undefined);
-      expect(await house.engine.jobReason(job)).to.match(/^GitHub calls it waiting/);
-      await house.tell(told(house, { jobId: 2 }));
-      await house.advance(1_000);
-      expect(house.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
+      await fixture.advance(20_000);
+      expect(fixture.engine.ledgerClosed()).to.equal(undefined);
+      expect(await fixture.engine.jobReason(job)).to.match(/^GitHub calls it waiting/);
+      await fixture.tell(told(fixture, { jobId: 2 }));
+      await fixture.advance(1_000);
+      expect(fixture.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -111,30 +111,33 @@ describe('an engine whose ledger has no room', () => {
 
   it('says why a lane with a job waits while its disk is full', async () => {
     const disk = fillable();
-    house = await openEngineHouse({ registrations: [registration('acme', { maxRunners: 1 })], through: disk.through });
-    await house.engine.start();
-    await house.advance(1_000);
-    await house.tell(told(house, { jobId: 1 }), told(house, { jobId: 2 }));
-    const laneKey = (await house.ledger.job('github.com/acme/web/2'))?.laneKey ?? '';
-    expect(await house.engine.laneReason(laneKey)).to.include('at its cap of 1 runner');
+    fixture = await openEngineFixture({
+      registrations: [registration('acme', { maxRunners: 1 })],
+      through: disk.through,
+    });
+    await fixture.engine.start();
+    await fixture.advance(1_000);
+    await fixture.tell(told(fixture, { jobId: 1 }), told(fixture, { jobId: 2 }));
+    const laneKey = (await fixture.ledger.job('github.com/acme/web/2'))?.laneKey ?? '';
+    expect(await fixture.engine.laneReason(laneKey)).to.include('at its cap of 1 runner');
     disk.full = true;
-    await house.advance(2 * MINUTE);
-    expect(await house.engine.laneReason(laneKey)).to.equal('nothing can be written down: No room for the ledger');
+    await fixture.advance(2 * MINUTE);
+    expect(await fixture.engine.laneReason(laneKey)).to.equal('nothing can be written down: No room for the ledger');
   });
 
   it('starts nothing while it cannot be written down', async () => {
     const disk = fillable();
-    house = await openEngineHouse({ registrations: [registration('acme')], through: disk.through });
-    await house.engine.start();
-    await house.advance(1_000);
-    await house.ledger.recordFacts([told(house, { jobId: 1 })]);
+    fixture = await openEngineFixture({ registrations: [registration('acme')], through: disk.through });
+    await fixture.engine.start();
+    await fixture.advance(1_000);
+    await fixture.ledger.recordFacts([told(fixture, { jobId: 1 })]);
     disk.full = true;
-    house.engine.wake();
-    await house.advance(5 * MINUTE);
-    expect(house.calls).to.deep.equal([]);
+    fixture.engine.wake();
+    await fixture.advance(5 * MINUTE);
+    expect(fixture.calls).to.deep.equal([]);
     disk.full = false;
-    await house.advance(30_000);
-    expect(house.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
+    await fixture.advance(30_000);
+    expect(fixture.calls.filter((call) => call.startsWith('launch'))).to.have.length(1);
   });
 
   it('waits ten seconds between two tries to write, and tells afterwards how often and how long nothing could be', async () => {

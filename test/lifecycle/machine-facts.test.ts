@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { RunnerRow, RunnerState, RunnerStep } from '../../dispatcher/ledger/ledger.ts';
 import { type Answer, neverCameOnline, postpone, type RunnerEvent, step } from '../../dispatcher/lifecycle/machine.ts';
-import { failure } from '../failures.ts';
+import { failure } from '../failures/examples.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const SECOND = 1000;

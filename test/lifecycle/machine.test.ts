@@ -9,7 +9,7 @@ import {
   type RunnerEventKind,
   step,
 } from '../../dispatcher/lifecycle/machine.ts';
-import { failure } from '../failures.ts';
+import { failure } from '../failures/examples.ts';
 import { runnerRow, STATES } from './runner-fixture.ts';
 
 const MINUTE = 60_000;

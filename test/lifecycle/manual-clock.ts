@@ -1,4 +1,4 @@
-import type { Clock } from '../../dispatcher/clock.ts';
+import type { Clock } from '../../time/clock.ts';
 
 /** A clock that stands still until it is moved. It runs no timers: what is tested with it only reads the time. */
 export function manualClock(startMs = 1_000_000): Clock & { move(ms: number): void } {

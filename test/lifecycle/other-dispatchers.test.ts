@@ -3,35 +3,35 @@ import { expect } from 'chai';
 import { OtherDispatchers } from '../../dispatcher/lifecycle/other-dispatchers.ts';
 import { problemsOf } from '../../dispatcher/observability/problems.ts';
 import type { Instance } from '../../providers/provider.ts';
-import { NOW } from '../http/admin-house.ts';
+import { NOW } from '../http/admin-fixture.ts';
 import { VirtualClock } from '../simulation/virtual-clock.ts';
-import { type HouseOptions, honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { type HouseOptions, honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 
 describe('another dispatcher with our id', () => {
   let clock: VirtualClock;
-  let houses: SmallHouse[];
+  let houses: SmallFixture[];
 
   beforeEach(() => {
     clock = new VirtualClock(NOW);
     houses = [];
   });
   afterEach(async () => {
-    for (const house of houses) await house.close();
+    for (const fixture of houses) await fixture.close();
   });
 
-  async function open(providers: Parameters<typeof openSmallHouse>[0], options: HouseOptions): Promise<SmallHouse> {
-    const house = await openSmallHouse(providers, { clock, ...options });
-    houses.push(house);
-    await house.engine.start();
+  async function open(providers: Parameters<typeof openSmallFixture>[0], options: HouseOptions): Promise<SmallFixture> {
+    const fixture = await openSmallFixture(providers, { clock, ...options });
+    houses.push(fixture);
+    await fixture.engine.start();
     await clock.advance(2_000);
-    return house;
+    return fixture;
   }
 
-  const told = (house: SmallHouse, event: string) => house.log.filter((line) => line.event === event);
-  const running = async (house: SmallHouse) =>
-    (await house.ledger.runners({ limit: 100 })).filter(({ state }) => state !== 'gone');
+  const told = (fixture: SmallFixture, event: string) => fixture.log.filter((line) => line.event === event);
+  const running = async (fixture: SmallFixture) =>
+    (await fixture.ledger.runners({ limit: 100 })).filter(({ state }) => state !== 'gone');
 
   it('and another ledger is told loudly, and nothing more is launched beside it', async () => {
     const service = honestProvider();

@@ -1,20 +1,20 @@
 import { expect } from 'chai';
 import { type Github, GithubError } from '../../dispatcher/github/github.ts';
-import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
 
 // J8
 describe('nine registrations while GitHub is down for 22 minutes', () => {
-  let house: EngineHouse;
-  afterEach(() => house.close());
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
 
   it('are told of in the log when it begins and when it is over, not at each try', async () => {
     let down = true;
     const refuse = async () => {
       throw new GithubError('transient', 'GET /x', 'GitHub answered 502', { status: 502, requestId: 'GH:1' });
     };
-    house = await openEngineHouse({
+    fixture = await openEngineFixture({
       registrations: NAMES.map((name) =>
         registration(name, { claim: { kind: 'organization', organization: `org-${name}` } }),
       ),
@@ -35,23 +35,23 @@ describe('nine registrations while GitHub is down for 22 minutes', () => {
         return github;
       },
     });
-    await house.engine.start();
+    await fixture.engine.start();
     for (const [index, name] of NAMES.entries()) {
       for (let job = 1; job <= 5; job += 1) {
-        const waiting = told(house, { jobId: 10 * index + job, owner: `org-${name}`, labels: [`${name}-runner`] });
-        house.jobs.set(`github.com/org-${name}/web/${waiting.jobId}`, waiting);
-        await house.tell(waiting);
+        const waiting = told(fixture, { jobId: 10 * index + job, owner: `org-${name}`, labels: [`${name}-runner`] });
+        fixture.jobs.set(`github.com/org-${name}/web/${waiting.jobId}`, waiting);
+        await fixture.tell(waiting);
       }
     }
-    await house.advance(22 * MINUTE);
-    const count = (event: string) => house.logged.filter((line) => line.split(' ')[1] === event).length;
+    await fixture.advance(22 * MINUTE);
+    const count = (event: string) => fixture.logged.filter((line) => line.split(' ')[1] === event).length;
     expect(count('sweep-failed'), 'one of each registration').to.equal(NAMES.length);
     expect(count('job-not-read'), 'one of each repository').to.be.at.most(NAMES.length);
-    expect(house.logged.filter((line) => line.startsWith('warn')).length).to.be.at.most(5 * NAMES.length);
+    expect(fixture.logged.filter((line) => line.startsWith('warn')).length).to.be.at.most(5 * NAMES.length);
     down = false;
-    await house.advance(10 * MINUTE);
+    await fixture.advance(10 * MINUTE);
     expect(count('sweep-failed-over')).to.equal(NAMES.length);
-    const over = house.logged.find((line) => line.includes('sweep-failed-over'));
+    const over = fixture.logged.find((line) => line.includes('sweep-failed-over'));
     expect(over).to.match(/since=2026-\S+ lastedSeconds=1[34]\d\d times=\d+/);
   });
 });

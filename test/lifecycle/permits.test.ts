@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { Backend } from '../../dispatcher/config/model.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { LaneCounts, Ledger } from '../../dispatcher/ledger/ledger.ts';
-import { failure } from '../failures.ts';
+import type { Backend } from '../../dispatcher/model/registration.ts';
+import { failure } from '../failures/examples.ts';
 import { registration } from '../registration.ts';
 import { type EngineParts, laneOf, openEngineParts, type PartsOptions } from './engine-parts.ts';
 

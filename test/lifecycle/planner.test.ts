@@ -39,7 +39,7 @@ describe('the planner', () => {
     expect([...planPool([lane('x', 'a', { demand: 3, supply: 1 })]).needs]).to.deep.equal([['x', 2]]);
   });
 
-  it('keeps the warm floor, and calls what is above it surplus', () => {
+  it('keeps the warm context, and calls what is above it surplus', () => {
     const plan = planPool([lane('x', 'a', { warm: 1, supply: 3 })]);
     expect([...plan.surplus]).to.deep.equal([['x', 2]]);
   });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Claim } from '../../dispatcher/config/model.ts';
 import { reachOf } from '../../dispatcher/lifecycle/reach.ts';
+import type { Claim } from '../../dispatcher/model/registration.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const organization: Claim = { kind: 'organization', organization: 'Acme' };

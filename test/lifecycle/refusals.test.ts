@@ -3,10 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { GithubError } from '../../dispatcher/github/github.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 import { type Provider, ProviderError } from '../../providers/provider.ts';
-import { type EngineHouse, type HouseOptions, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import {
+  type EngineFixture,
+  type HouseOptions,
+  MINUTE,
+  openEngineFixture,
+  registration,
+  told,
+} from './engine-fixture.ts';
 
 const SECOND = 1000;
 const HOUR = 60 * MINUTE;
@@ -32,7 +39,7 @@ function service() {
 
 // Case 02
 describe('an image that the service refuses', () => {
-  let house: EngineHouse;
+  let fixture: EngineFixture;
   let folder: string;
   let startMs: number;
   /** GitHub's jobs, over restarts. */
@@ -43,36 +50,36 @@ describe('an image that the service refuses', () => {
     known = new Map();
   });
   afterEach(async () => {
-    await house.close();
+    await fixture.close();
     await rm(folder, { recursive: true });
   });
 
   async function open(options: Partial<HouseOptions>): Promise<void> {
     const path = join(folder, 'ledger.db');
-    house = await openEngineHouse({ registrations: [registration('acme')], ledgerPath: path, ...options });
-    startMs = house.clock.now();
-    for (const [key, job] of known) house.jobs.set(key, job);
-    await house.engine.start();
-    await house.advance(SECOND);
+    fixture = await openEngineFixture({ registrations: [registration('acme')], ledgerPath: path, ...options });
+    startMs = fixture.clock.now();
+    for (const [key, job] of known) fixture.jobs.set(key, job);
+    await fixture.engine.start();
+    await fixture.advance(SECOND);
   }
 
   /** A job that GitHub knows, and that waits. */
   async function queue(jobId: number, change: Partial<JobFact> = {}): Promise<void> {
-    const job = told(house, { jobId, ...change });
+    const job = told(fixture, { jobId, ...change });
     known.set(`${REPOSITORY}/${jobId}`, job);
-    house.jobs.set(`${REPOSITORY}/${jobId}`, job);
-    await house.tell(job);
-    await house.advance(SECOND);
+    fixture.jobs.set(`${REPOSITORY}/${jobId}`, job);
+    await fixture.tell(job);
+    await fixture.advance(SECOND);
   }
 
   async function job(jobId: number): Promise<JobRow> {
-    const row = await house.ledger.job(`${REPOSITORY}/${jobId}`);
+    const row = await fixture.ledger.job(`${REPOSITORY}/${jobId}`);
     if (row === undefined) throw new Error(`no job ${jobId}`);
     return row;
   }
 
   async function untilMinute(minute: number): Promise<void> {
-    await house.advance(startMs + minute * MINUTE - house.clock.now());
+    await fixture.advance(startMs + minute * MINUTE - fixture.clock.now());
   }
 
   it('once serves its jobs a minute later, and says meanwhile what the service said', async () => {
@@ -80,18 +87,18 @@ describe('an image that the service refuses', () => {
     await open({ provider });
     await queue(1);
     expect(await job(1)).to.include({ admission: 'lane' });
-    const reason = await house.engine.laneReason((await job(1)).laneKey ?? '');
+    const reason = await fixture.engine.laneReason((await job(1)).laneKey ?? '');
     expect(reason).to.include(
       "main: aci create: The image 'runner:1' is not accessible. (InaccessibleImage, request r-1)",
     );
     state.refuses = false;
-    await house.advance(MINUTE);
-    expect([...house.instances.keys()]).to.have.length(1);
+    await fixture.advance(MINUTE);
+    expect([...fixture.instances.keys()]).to.have.length(1);
     expect(await job(1)).to.include({ admission: 'lane' });
-    expect(await house.engine.laneReason((await job(1)).laneKey ?? '')).to.not.include('accessible');
+    expect(await fixture.engine.laneReason((await job(1)).laneKey ?? '')).to.not.include('accessible');
     await queue(2);
-    expect([...house.instances.keys()]).to.have.length(2);
-    expect(await house.ledger.breakers()).to.deep.equal([]);
+    expect([...fixture.instances.keys()]).to.have.length(2);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
   });
 
   it('for long is tried once at a time, and its jobs are refused after half an hour', async () => {
@@ -115,7 +122,7 @@ describe('an image that the service refuses', () => {
     const { state, provider } = service();
     await open({ provider });
     await queue(1);
-    await house.advance(MINUTE);
+    await fixture.advance(MINUTE);
     await queue(2);
     await untilMinute(35);
     await queue(3);
@@ -123,19 +130,19 @@ describe('an image that the service refuses', () => {
     expect(state.tries).to.equal(6);
     await untilMinute(47);
     expect(state.tries, 'a quarter of an hour after the last one').to.equal(7);
-    const [last] = await house.ledger.runners({ limit: 1 });
+    const [last] = await fixture.ledger.runners({ limit: 1 });
     expect(last?.forJobKey).to.equal(`${REPOSITORY}/3`);
     for (const id of [1, 2, 3]) expect(await job(id), `job ${id}`).to.include({ admission: 'refused' });
     state.refuses = false;
     await untilMinute(62);
     for (const id of [1, 2, 3]) expect(await job(id), `job ${id}`).to.include({ admission: 'lane', reason: null });
-    expect([...house.instances.keys()]).to.have.length(3);
+    expect([...fixture.instances.keys()]).to.have.length(3);
   });
 
   it('is tried by no job that GitHub has given up', async () => {
     const { state, provider } = service();
     await open({ provider });
-    await queue(1, { createdAtMs: house.clock.now() - 24 * HOUR + 40 * MINUTE });
+    await queue(1, { createdAtMs: fixture.clock.now() - 24 * HOUR + 40 * MINUTE });
     await untilMinute(35);
     expect(await job(1)).to.include({ admission: 'refused' });
     expect(state.tries).to.equal(6);
@@ -149,10 +156,10 @@ describe('an image that the service refuses', () => {
     await open({ provider });
     await queue(1);
     await untilMinute(33);
-    const nowMs = house.clock.now();
-    await house.close();
+    const nowMs = fixture.clock.now();
+    await fixture.close();
     await open({ provider, startMs: nowMs + MINUTE });
-    await house.advance(MINUTE);
+    await fixture.advance(MINUTE);
     expect(await job(1)).to.include({ admission: 'refused' });
     expect(state.tries).to.equal(6);
   });
@@ -163,18 +170,18 @@ describe('an image that the service refuses', () => {
     await open({ provider });
     await queue(1);
     await untilMinute(33);
-    const nowMs = house.clock.now();
-    await house.close();
+    const nowMs = fixture.clock.now();
+    await fixture.close();
     state.refuses = false;
     const [backend] = registration('acme').backends;
     const mended = registration('acme', {
       backends: backend === undefined ? [] : [{ ...backend, options: { registry: 'new' } }],
     });
     await open({ provider, registrations: [mended], startMs: nowMs + MINUTE });
-    await house.advance(10 * SECOND);
+    await fixture.advance(10 * SECOND);
     expect(await job(1)).to.include({ admission: 'lane', reason: null });
-    expect([...house.instances.keys()]).to.have.length(1);
-    expect(await house.ledger.breakers()).to.deep.equal([]);
+    expect([...fixture.instances.keys()]).to.have.length(1);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
   });
 
   it('is tried at once when an operator says that it is mended', async () => {
@@ -183,26 +190,30 @@ describe('an image that the service refuses', () => {
     await queue(1);
     await untilMinute(33);
     expect(await job(1)).to.include({ admission: 'refused' });
-    expect(house.engine.backends()[0]).to.deep.include({ registration: 'acme', backend: 'main', lastSuccessMs: null });
-    const [closure] = house.engine.backends()[0]?.closures ?? [];
+    expect(fixture.engine.backends()[0]).to.deep.include({
+      registration: 'acme',
+      backend: 'main',
+      lastSuccessMs: null,
+    });
+    const [closure] = fixture.engine.backends()[0]?.closures ?? [];
     expect(closure).to.include({ rule: 'refused', state: 'closed', failures: 6, sinceMs: startMs + SECOND });
     expect(closure?.about).to.include('image registry.example/runner:1');
     state.refuses = false;
-    expect(await house.engine.resetBackends('acme', 'other')).to.equal(undefined);
-    expect(await house.engine.resetBackends('acme', 'main')).to.have.length(1);
-    await house.advance(10 * SECOND);
+    expect(await fixture.engine.resetBackends('acme', 'other')).to.equal(undefined);
+    expect(await fixture.engine.resetBackends('acme', 'main')).to.have.length(1);
+    await fixture.advance(10 * SECOND);
     expect(await job(1)).to.include({ admission: 'lane', reason: null });
-    expect([...house.instances.keys()]).to.have.length(1);
-    expect(house.engine.backends()[0]).to.deep.include({
+    expect([...fixture.instances.keys()]).to.have.length(1);
+    expect(fixture.engine.backends()[0]).to.deep.include({
       closures: [],
-      lastSuccessMs: house.clock.now() - 10 * SECOND,
+      lastSuccessMs: fixture.clock.now() - 10 * SECOND,
     });
   });
 
   it('is refused at once where the adapter itself says that its service never runs the shape', async () => {
     await open({ provider: () => ({ fit: () => ({ fits: false, reason: '8 cores is the largest size' }) }) });
     await queue(1);
-    await house.advance(SECOND);
+    await fixture.advance(SECOND);
     const row = await job(1);
     expect(row).to.include({ admission: 'refused' });
     expect(row.reason).to.include('main: 8 cores is the largest size');
@@ -214,15 +225,15 @@ describe('an image that the service refuses', () => {
     const { provider } = service();
     await open({ provider });
     await queue(1);
-    const [runner] = await house.ledger.runners({ limit: 1 });
+    const [runner] = await fixture.ledger.runners({ limit: 1 });
     const failure = { source: 'acme/main', kind: 'invalid', code: 'InaccessibleImage', requestId: 'r-1' };
     expect(runner?.failure).to.include(failure);
-    const entries = (await house.ledger.timeline(runner?.name ?? '')).filter((entry) => entry.failure !== null);
+    const entries = (await fixture.ledger.timeline(runner?.name ?? '')).filter((entry) => entry.failure !== null);
     expect(entries.map(({ reason }) => reason)).to.deep.equal(['main refused the launch', 'the launch failed']);
     for (const entry of entries) expect(entry.failure).to.include(failure);
-    const [breaker] = await house.ledger.breakers();
+    const [breaker] = await fixture.ledger.breakers();
     expect(breaker?.failure).to.include(failure);
-    const lines = house.logged.filter((line) => line.includes('not accessible'));
+    const lines = fixture.logged.filter((line) => line.includes('not accessible'));
     expect(lines.length).to.be.greaterThan(2);
     for (const line of lines) expect(line).to.include('code=InaccessibleImage').and.to.include('requestId=r-1');
   });
@@ -231,7 +242,7 @@ describe('an image that the service refuses', () => {
 // J11
 describe('a registration that GitHub refuses', () => {
   it('is told with status and request id in the timeline and the log', async () => {
-    const house = await openEngineHouse({
+    const fixture = await openEngineFixture({
       registrations: [registration('acme')],
       github: (honest) => ({
         ...honest,
@@ -244,41 +255,41 @@ describe('a registration that GitHub refuses', () => {
       }),
     });
     try {
-      await house.engine.start();
-      await house.advance(SECOND);
-      await house.tell(told(house, { jobId: 1 }));
-      await house.advance(SECOND);
-      const [runner] = await house.ledger.runners({ limit: 1 });
+      await fixture.engine.start();
+      await fixture.advance(SECOND);
+      await fixture.tell(told(fixture, { jobId: 1 }));
+      await fixture.advance(SECOND);
+      const [runner] = await fixture.ledger.runners({ limit: 1 });
       expect(runner?.failure).to.include({ source: 'github', kind: 'forbidden', code: '403', requestId: 'GH:1' });
-      const lines = house.logged.filter((line) => line.includes('Resource not accessible'));
+      const lines = fixture.logged.filter((line) => line.includes('Resource not accessible'));
       expect(lines).to.have.length.greaterThan(0);
       for (const line of lines) expect(line).to.include('code=403').and.to.include('requestId=GH:1');
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });
 
 describe('containers that do not come online', () => {
-  let house: EngineHouse;
-  afterEach(() => house.close());
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
 
   async function open(provider: (honest: Provider) => Partial<Provider>): Promise<void> {
-    house = await openEngineHouse({
+    fixture = await openEngineFixture({
       registrations: [registration('acme')],
       provider: (_backend, honest) => provider(honest),
     });
-    await house.engine.start();
-    await house.advance(SECOND);
+    await fixture.engine.start();
+    await fixture.advance(SECOND);
   }
 
   async function queue(jobId: number): Promise<void> {
-    const job = told(house, { jobId, labels: ['acme-runner', `sid-${jobId}`] });
-    house.jobs.set(`${REPOSITORY}/${jobId}`, job);
-    await house.tell(job);
+    const job = told(fixture, { jobId, labels: ['acme-runner', `sid-${jobId}`] });
+    fixture.jobs.set(`${REPOSITORY}/${jobId}`, job);
+    await fixture.tell(job);
   }
 
-  const launches = () => house.calls.filter((call) => call.startsWith('launch ')).length;
+  const launches = () => fixture.calls.filter((call) => call.startsWith('launch ')).length;
 
   /** Every container ends at once with exit code 0. */
   const hasty = (honest: Provider): Partial<Provider> => ({
@@ -294,8 +305,8 @@ describe('containers that do not come online', () => {
   it('close their image after the third, and each time when it is due one container tries it', async () => {
     await open(hasty);
     for (let id = 1; id <= 10; id += 1) await queue(id);
-    await house.advance(30 * SECOND);
-    const [breaker] = await house.ledger.breakers();
+    await fixture.advance(30 * SECOND);
+    const [breaker] = await fixture.ledger.breakers();
     expect(breaker).to.include({ rule: 'start', backend: 'main' });
     expect(breaker?.failure).to.include({ kind: 'exited', code: '0' });
     expect(breaker?.subject).to.include('image registry.example/runner:1');
@@ -304,13 +315,13 @@ describe('containers that do not come online', () => {
     const seen: number[] = [];
     for (let minute = 0; minute < 30; minute += 1) {
       const before = launches();
-      await house.advance(MINUTE);
+      await fixture.advance(MINUTE);
       seen.push(launches() - before);
     }
     expect(Math.max(...seen), `launches a minute: ${seen.join(' ')}`).to.equal(1);
     expect(launches() - first).to.be.within(3, 6);
-    const lane = (await house.ledger.job(`${REPOSITORY}/1`))?.laneKey ?? '';
-    expect(await house.engine.laneReason(lane)).to.include('exit code 0');
+    const lane = (await fixture.ledger.job(`${REPOSITORY}/1`))?.laneKey ?? '';
+    expect(await fixture.engine.laneReason(lane)).to.include('exit code 0');
   });
 
   // X8
@@ -320,16 +331,16 @@ describe('containers that do not come online', () => {
       inspect: async (ref) => (mended ? await honest.inspect(ref) : await hasty(honest).inspect?.(ref)),
     }));
     for (let id = 1; id <= 10; id += 1) await queue(id);
-    await house.advance(30 * SECOND);
+    await fixture.advance(30 * SECOND);
     mended = true;
-    while (house.instances.size === 0) await house.advance(SECOND);
+    while (fixture.instances.size === 0) await fixture.advance(SECOND);
     const before = launches();
-    await house.advance(10 * SECOND);
+    await fixture.advance(10 * SECOND);
     expect(launches(), 'one tries').to.equal(before);
-    for (const runner of house.runners.values()) runner.online = true;
-    await house.advance(20 * SECOND);
-    expect(house.instances.size, 'then the rest').to.equal(10);
-    expect(await house.ledger.breakers()).to.deep.equal([]);
+    for (const runner of fixture.runners.values()) runner.online = true;
+    await fixture.advance(20 * SECOND);
+    expect(fixture.instances.size, 'then the rest').to.equal(10);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
   });
 });
 
@@ -337,7 +348,7 @@ describe('containers that do not come online', () => {
 describe('a defect in the way of a launch', () => {
   it('that nothing contains leaves no runner in creating: it is taken down at once, and told as a defect', async () => {
     let broken = true;
-    const house = await openEngineHouse({
+    const fixture = await openEngineFixture({
       registrations: [registration('acme')],
       provider: (_backend, honest) => ({
         launch: async (request) => {
@@ -347,22 +358,22 @@ describe('a defect in the way of a launch', () => {
       }),
     });
     try {
-      await house.engine.start();
-      await house.advance(SECOND);
-      const job = told(house, { jobId: 1 });
-      house.jobs.set(`${REPOSITORY}/1`, job);
-      await house.tell(job);
-      await house.advance(SECOND);
-      const [runner] = await house.ledger.runners({ limit: 1 });
+      await fixture.engine.start();
+      await fixture.advance(SECOND);
+      const job = told(fixture, { jobId: 1 });
+      fixture.jobs.set(`${REPOSITORY}/1`, job);
+      await fixture.tell(job);
+      await fixture.advance(SECOND);
+      const [runner] = await fixture.ledger.runners({ limit: 1 });
       expect(runner?.state).to.equal('draining');
       expect(runner?.failure).to.include({ source: 'dispatcher', kind: 'defect' });
       expect(runner?.failure?.message).to.include('TypeError: Cannot read properties');
-      expect(house.logged.filter((line) => line.startsWith('error launch-broken'))).to.have.length.greaterThan(0);
+      expect(fixture.logged.filter((line) => line.startsWith('error launch-broken'))).to.have.length.greaterThan(0);
       broken = false;
-      await house.advance(5 * MINUTE);
-      expect(house.instances.size, 'the job is served').to.equal(1);
+      await fixture.advance(5 * MINUTE);
+      expect(fixture.instances.size, 'the job is served').to.equal(1);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });
@@ -372,7 +383,7 @@ describe('the weights of backends', () => {
   it('share the launches out', async () => {
     const backend = { kind: 'simulated', region: undefined, options: {}, maxRunners: 400 };
     const counts = new Map<string, number>();
-    const house = await openEngineHouse({
+    const fixture = await openEngineFixture({
       registrations: [
         registration('acme', {
           backends: [
@@ -390,15 +401,15 @@ describe('the weights of backends', () => {
       }),
     });
     try {
-      await house.engine.start();
-      await house.advance(SECOND);
-      for (let id = 1; id <= 100; id += 1) await house.tell(told(house, { jobId: id }));
-      await house.advance(30 * SECOND);
+      await fixture.engine.start();
+      await fixture.advance(SECOND);
+      for (let id = 1; id <= 100; id += 1) await fixture.tell(told(fixture, { jobId: id }));
+      await fixture.advance(30 * SECOND);
       const [one = 0, four = 0] = [counts.get('one'), counts.get('four')];
       expect(one + four).to.equal(100);
       expect(one, `${one} to ${four}`).to.be.within(8, 35);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });
@@ -408,7 +419,7 @@ describe('a backend that one launch tries again', () => {
     const backend = { kind: 'simulated', region: undefined, options: {} };
     const calls: string[] = [];
     let full = true;
-    const house = await openEngineHouse({
+    const fixture = await openEngineFixture({
       registrations: [
         registration('acme', {
           backends: [
@@ -422,32 +433,32 @@ describe('a backend that one launch tries again', () => {
           calls.push(name);
           if (name === 'first' && full) throw new ProviderError('capacity', 'create', 'no stock');
           // The one that tries again takes its time.
-          if (name === 'first') await new Promise<void>((resolve) => house.clock.after(20 * SECOND, resolve));
+          if (name === 'first') await new Promise<void>((resolve) => fixture.clock.after(20 * SECOND, resolve));
           return await honest.launch(request);
         },
       }),
     });
     try {
-      await house.engine.start();
-      await house.advance(SECOND);
-      await house.tell(told(house, { jobId: 1 }));
-      await house.advance(5 * SECOND);
+      await fixture.engine.start();
+      await fixture.advance(SECOND);
+      await fixture.tell(told(fixture, { jobId: 1 }));
+      await fixture.advance(5 * SECOND);
       expect(calls).to.deep.equal(['first', 'second']);
-      await house.tell(told(house, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
-      for (const name of [...house.instances.keys()]) house.instances.delete(name);
-      house.runners.clear();
-      await house.advance(25 * MINUTE);
+      await fixture.tell(told(fixture, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
+      for (const name of [...fixture.instances.keys()]) fixture.instances.delete(name);
+      fixture.runners.clear();
+      await fixture.advance(25 * MINUTE);
       full = false;
       calls.length = 0;
-      await house.tell(...[2, 3, 4, 5].map((jobId) => told(house, { jobId })));
-      await house.advance(5 * SECOND);
+      await fixture.tell(...[2, 3, 4, 5].map((jobId) => told(fixture, { jobId })));
+      await fixture.advance(5 * SECOND);
       expect(calls.filter((name) => name === 'first')).to.have.length(1);
       expect(calls.filter((name) => name === 'second')).to.have.length(1);
-      await house.advance(2 * MINUTE);
+      await fixture.advance(2 * MINUTE);
       expect(calls.filter((name) => name === 'first')).to.have.length(3);
       expect(calls.filter((name) => name === 'second')).to.have.length(1);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 
@@ -455,7 +466,7 @@ describe('a backend that one launch tries again', () => {
     const backend = { kind: 'simulated', region: undefined, options: {} };
     const calls: string[] = [];
     let full = true;
-    const house = await openEngineHouse({
+    const fixture = await openEngineFixture({
       registrations: [
         registration('acme', {
           backends: [
@@ -468,27 +479,27 @@ describe('a backend that one launch tries again', () => {
         launch: async (request) => {
           calls.push(name);
           if (name === 'first' && full) throw new ProviderError('throttled', 'create', 'slow down');
-          if (name === 'first') await new Promise<void>((resolve) => house.clock.after(20 * SECOND, resolve));
+          if (name === 'first') await new Promise<void>((resolve) => fixture.clock.after(20 * SECOND, resolve));
           return await honest.launch(request);
         },
       }),
     });
     try {
-      await house.engine.start();
-      await house.advance(SECOND);
-      await house.tell(told(house, { jobId: 1 }));
-      await house.advance(5 * SECOND);
-      await house.tell(told(house, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
-      house.instances.clear();
-      house.runners.clear();
-      await house.advance(25 * MINUTE);
+      await fixture.engine.start();
+      await fixture.advance(SECOND);
+      await fixture.tell(told(fixture, { jobId: 1 }));
+      await fixture.advance(5 * SECOND);
+      await fixture.tell(told(fixture, { jobId: 1, status: 'completed', conclusion: 'cancelled' }));
+      fixture.instances.clear();
+      fixture.runners.clear();
+      await fixture.advance(25 * MINUTE);
       full = false;
       calls.length = 0;
-      await house.tell(...Array.from({ length: 12 }, (_, index) => told(house, { jobId: index + 2 })));
-      await house.advance(10 * SECOND);
+      await fixture.tell(...Array.from({ length: 12 }, (_, index) => told(fixture, { jobId: index + 2 })));
+      await fixture.advance(10 * SECOND);
       expect(calls.filter((name) => name === 'second')).to.have.length(2);
     } finally {
-      await house.close();
+      await fixture.close();
     }
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Waiting } from '../../dispatcher/ledger/ledger.ts';
-import { MOST_LAUNCHES, turnOf } from '../../dispatcher/lifecycle/replacement.ts';
+import { MAX_LAUNCHES, turnOf } from '../../dispatcher/lifecycle/replacement.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -62,7 +62,7 @@ describe('the turn of a waiting job', () => {
   });
 
   it('stops at a cap, and names the cure', () => {
-    const turn = turnOf(waiting({ launches: MOST_LAUNCHES, stolen: 9, lastLaunchAtMs: 0 }), 100 * MINUTE);
+    const turn = turnOf(waiting({ launches: MAX_LAUNCHES, stolen: 9, lastLaunchAtMs: 0 }), 100 * MINUTE);
     expect(turn.kind === 'wait' && turn.reason).to.include('sid-');
   });
 
@@ -78,13 +78,13 @@ describe('the turn of a waiting job', () => {
     expect(reason({ launches: 3, stolen: 1, passedOver: 1 })).to.include(
       '(1 ran another job, 1 idled beside it, 1 did',
     );
-    expect(reason({ launches: MOST_LAUNCHES, stolen: 1 })).to.include('sid-');
-    expect(reason({ launches: MOST_LAUNCHES })).to.match(/no more are launched for it$/);
+    expect(reason({ launches: MAX_LAUNCHES, stolen: 1 })).to.include('sid-');
+    expect(reason({ launches: MAX_LAUNCHES })).to.match(/no more are launched for it$/);
   });
 
   it('lets a held job that tries again wait no longer than half a minute, even beyond the cap', () => {
     const probing = { probing: true, lastLaunchAtMs: 0 };
-    for (const launches of [10, MOST_LAUNCHES]) {
+    for (const launches of [10, MAX_LAUNCHES]) {
       expect(turnOf(waiting({ ...probing, launches }), 0)).to.include({ kind: 'wait', untilMs: 30 * SECOND });
       expect(turnOf(waiting({ ...probing, launches }), 30 * SECOND).kind).to.equal('verify');
     }

@@ -1,24 +1,24 @@
 // T8
 import { expect } from 'chai';
 import { ProviderError } from '../../providers/provider.ts';
-import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
 describe('a launch that nobody answers', () => {
-  let house: SmallHouse;
+  let fixture: SmallFixture;
   /** Calls about the instance that the launch made, in order. */
   let calls: { readonly atMs: number; readonly call: 'launch' | 'inspect'; readonly name: string }[];
 
   async function open(heals: () => boolean = () => false): Promise<void> {
     calls = [];
     const note = (call: 'launch' | 'inspect', name: string): void => {
-      calls.push({ atMs: house.clock.now(), call, name });
+      calls.push({ atMs: fixture.clock.now(), call, name });
       if (!heals()) throw new ProviderError('transient', `simulated ${call}`, 'no answer within 30 s');
     };
     const honest = honestProvider();
-    house = await openSmallHouse({
+    fixture = await openSmallFixture({
       docker: honestProvider({
         launch: async (request) => {
           note('launch', request.name);
@@ -30,18 +30,18 @@ describe('a launch that nobody answers', () => {
         },
       }),
     });
-    await house.engine.start();
-    await house.clock.advance(SECOND);
+    await fixture.engine.start();
+    await fixture.clock.advance(SECOND);
   }
 
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
-  const runner = async () => (await house.ledger.runners({ limit: 10 })).at(-1);
+  const runner = async () => (await fixture.ledger.runners({ limit: 10 })).at(-1);
 
   it('is tried five times, each after a longer pause, and then given up', async () => {
     await open();
-    await house.queueJob(1);
-    await house.clock.advance(40 * SECOND);
+    await fixture.queueJob(1);
+    await fixture.clock.advance(40 * SECOND);
     const first = await runner();
     const own = calls.filter(({ name }) => name === first?.name);
     // A launch that may have worked is looked for before it is repeated.
@@ -61,18 +61,18 @@ describe('a launch that nobody answers', () => {
 
   it('is tried no more while the dispatcher stops, which waits for no pause', async () => {
     await open();
-    await house.queueJob(1);
-    await house.clock.advance(10);
+    await fixture.queueJob(1);
+    await fixture.clock.advance(10);
     const before = calls.length;
     expect(before).to.be.within(1, 2);
     let stopped = false;
-    const stopping = house.engine.stop(10 * MINUTE).then(() => {
+    const stopping = fixture.engine.stop(10 * MINUTE).then(() => {
       stopped = true;
     });
-    await house.clock.advance(10 * SECOND);
+    await fixture.clock.advance(10 * SECOND);
     expect(stopped).to.equal(true);
     await stopping;
-    await house.clock.advance(10 * MINUTE);
+    await fixture.clock.advance(10 * MINUTE);
     // The pause under way ends with one more look; nothing follows it.
     expect(calls.length - before).to.be.at.most(1);
   });
@@ -80,10 +80,10 @@ describe('a launch that nobody answers', () => {
   it('is taken up when the service answers again', async () => {
     let well = false;
     await open(() => well);
-    await house.queueJob(1);
-    await house.clock.advance(3 * SECOND);
+    await fixture.queueJob(1);
+    await fixture.clock.advance(3 * SECOND);
     well = true;
-    await house.clock.advance(20 * SECOND);
+    await fixture.clock.advance(20 * SECOND);
     expect(await runner()).to.include({ state: 'starting' });
     expect(calls.filter(({ call }) => call === 'launch')).to.have.length(2);
   });

@@ -1,11 +1,12 @@
 /** A GitHub whose runners come online at once, and of which a test decides what it answers and who gets which job. */
-import { type Clock, sleep } from '../../dispatcher/clock.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
+
 import { type Github, GithubError, type GithubRunner, type JitRequest } from '../../dispatcher/github/github.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
-import { fact } from '../http/admin-house.ts';
-import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { type Clock, sleep } from '../../time/clock.ts';
+import { fact } from '../http/admin-fixture.ts';
+import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 interface ScriptedRunner extends JitRequest {
   readonly id: number;
@@ -27,7 +28,7 @@ export interface Script {
   readonly completedRuns: Set<number>;
 }
 
-export interface DemandHouse extends SmallHouse {
+export interface DemandFixture extends SmallFixture {
   readonly script: Script;
   /** When each registration was asked for. */
   readonly registrations: { readonly atMs: number; readonly labels: readonly string[] }[];
@@ -50,10 +51,10 @@ export function refusal(kind: GithubError['kind'], status: number): GithubError 
   return new GithubError(kind, 'POST generate-jitconfig', `GitHub answered ${status}: no`, { status });
 }
 
-export async function openDemandHouse(
+export async function openDemandFixture(
   changes: Partial<Registration> = {},
   providerChanges: Partial<Provider> = {},
-): Promise<DemandHouse> {
+): Promise<DemandFixture> {
   const script: Script = {
     refuses: () => undefined,
     isSlow: false,
@@ -62,9 +63,9 @@ export async function openDemandHouse(
     seesRepository: true,
     completedRuns: new Set(),
   };
-  const registrations: DemandHouse['registrations'] = [];
-  const reads: DemandHouse['reads'] = [];
-  const launches: DemandHouse['launches'] = [];
+  const registrations: DemandFixture['registrations'] = [];
+  const reads: DemandFixture['reads'] = [];
+  const launches: DemandFixture['launches'] = [];
   const jobs = new Map<number, JobFact>();
   const runners = new Map<string, ScriptedRunner>();
   const deleted = new Set<string>();
@@ -115,12 +116,12 @@ export async function openDemandHouse(
   });
 
   const provider = honestProvider();
-  const house: SmallHouse = await openSmallHouse(
+  const fixture: SmallFixture = await openSmallFixture(
     {
       docker: {
         ...provider,
         launch: async (request) => {
-          launches.push({ atMs: house.clock.now(), name: request.name });
+          launches.push({ atMs: fixture.clock.now(), name: request.name });
           return await provider.launch(request);
         },
         // A runner whose registration is gone ends by itself.
@@ -133,19 +134,19 @@ export async function openDemandHouse(
     },
     { github: githubOn, registration: changes },
   );
-  const { clock } = house;
-  await house.engine.start();
+  const { clock } = fixture;
+  await fixture.engine.start();
 
   async function moved(jobId: number, change: Partial<JobFact>): Promise<void> {
     const before = jobs.get(jobId);
     if (before === undefined) throw new Error(`no job ${jobId}`);
     const after = { ...before, ...change, observedAtMs: clock.now() };
     jobs.set(jobId, after);
-    await house.tell(after);
+    await fixture.tell(after);
   }
 
   return {
-    ...house,
+    ...fixture,
     script,
     registrations,
     reads,
@@ -155,7 +156,7 @@ export async function openDemandHouse(
       const observedAtMs = clock.now();
       const job = fact(jobId, 'acme', { observedAtMs, createdAtMs: observedAtMs, ...some });
       jobs.set(jobId, job);
-      await house.queueJob(jobId, job);
+      await fixture.queueJob(jobId, job);
     },
     async start(jobId) {
       const labels = new Set(jobs.get(jobId)?.labels);
@@ -182,8 +183,8 @@ export async function openDemandHouse(
     },
     running: (name) => provider.inspect({ name }),
     async reason(jobId) {
-      const job = await house.ledger.job(`github.com/acme/web/${jobId}`);
-      return job && (await house.engine.jobReason(job));
+      const job = await fixture.ledger.job(`github.com/acme/web/${jobId}`);
+      return job && (await fixture.engine.jobReason(job));
     },
   };
 }

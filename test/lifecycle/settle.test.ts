@@ -1,37 +1,37 @@
 import { expect } from 'chai';
-import type { Admission } from '../../dispatcher/admission/lane.ts';
-import { eventLoopTurn } from '../../dispatcher/clock.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
+import type { Admission } from '../../dispatcher/jobs/lane.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
-import type { Floor } from '../../dispatcher/lifecycle/floor.ts';
 import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
+import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { settleJobs } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import { eventLoopTurn } from '../../time/clock.ts';
 import { fact, keyOf, lane } from '../ledger/examples.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
-import { openFloor, silent } from './floor-fixture.ts';
 import { manualClock } from './manual-clock.ts';
+import { openFloor, silent } from './runner-context-fixture.ts';
 import { jobRow, runnerRow } from './runner-fixture.ts';
 
 const nothing = () => undefined;
 
-async function settleAll(ledger: Ledger, floor: Floor): Promise<void> {
+async function settleAll(ledger: Ledger, context: RunnerContext): Promise<void> {
   const backends = new Backends({
     ledger,
-    clock: floor.options.clock,
+    clock: context.options.clock,
     log: silent,
     maxLaunches: 1,
     registrations: new Map(),
     others: { obstacle: nothing },
   });
   await settleJobs({
-    floor,
+    context,
     backends,
-    verifier: new Verifier(floor),
-    doubts: new Doubts(floor),
+    verifier: new Verifier(context),
+    doubts: new Doubts(context),
     ghosts: new Ghosts(backends),
   });
 }
@@ -41,7 +41,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
   const clock = manualClock();
   const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
   await ledger.recordFacts(Array.from({ length: jobs }, (_, index) => fact({ jobId: index + 1 })));
-  const floor = openFloor(ledger, clock, {
+  const context = openFloor(ledger, clock, {
     admit: () => {
       clock.move(admissionMs);
       return { outcome: 'not-ours', reason: 'its labels are slow' };
@@ -53,7 +53,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
     for (; !settled; turns += 1) await eventLoopTurn();
   })();
   try {
-    await settleAll(ledger, floor);
+    await settleAll(ledger, context);
   } finally {
     settled = true;
     await others;
@@ -85,7 +85,7 @@ describe('settling jobs', () => {
       ours: { outcome: 'lane', lane: lane() },
       large: { outcome: 'refused', registration: 'acme', code: 'cpu-above-maximum', reason: 'too many', cure: 'fewer' },
     };
-    const floor = openFloor(ledger, clock, {
+    const context = openFloor(ledger, clock, {
       admit: ({ labels: [label = ''] }) => outcomes[label] ?? { outcome: 'not-ours', reason: 'no one asks for it' },
       metrics: {
         jobAdmitted: (registration, outcome, code) => void counted.push(`${registration} ${outcome} ${code}`),
@@ -99,8 +99,8 @@ describe('settling jobs', () => {
     await ledger.recordFacts(
       labels.map((label, index) => fact({ jobId: index + 1, labels: [label], createdAtMs: clock.now() })),
     );
-    await settleAll(ledger, floor);
-    await settleAll(ledger, floor);
+    await settleAll(ledger, context);
+    await settleAll(ledger, context);
     expect(counted).to.have.members(['acme lane null', 'acme refused cpu-above-maximum', 'null not-ours null']);
     await ledger.close();
   });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { drainSurplus, nextSurplusMs } from '../../dispatcher/lifecycle/surplus.ts';
 import { runner as rowOf } from '../ledger/examples.ts';

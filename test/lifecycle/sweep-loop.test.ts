@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { GithubError, type GithubRunner } from '../../dispatcher/github/github.ts';
-import { scopePath } from '../../dispatcher/github/scope.ts';
+import { scopePath } from '../../dispatcher/jobs/scope.ts';
 import { GithubView } from '../../dispatcher/lifecycle/github-view.ts';
 import { InstanceView } from '../../dispatcher/lifecycle/instance-view.ts';
 import { OtherDispatchers } from '../../dispatcher/lifecycle/other-dispatchers.ts';
@@ -8,7 +8,7 @@ import { SweepLoop } from '../../dispatcher/lifecycle/sweep-loop.ts';
 import { SweepTroubles } from '../../dispatcher/lifecycle/sweep-troubles.ts';
 import { ProviderError } from '../../providers/provider.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
-import { honestProvider } from './small-house.ts';
+import { honestProvider } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 
@@ -41,12 +41,12 @@ describe('the loop of sweeps', () => {
         },
       },
     });
-    const { clock, floor, ledger, options, sweeps } = parts;
+    const { clock, context, ledger, options, sweeps } = parts;
     troubles = new SweepTroubles(clock, options.log);
     loop = new SweepLoop({
       ...parts,
       instances: new InstanceView(options.dispatcherId, () => clock.now()),
-      view: new GithubView(floor),
+      view: new GithubView(context),
       others: new OtherDispatchers(ledger, options.incarnation, clock, options.log),
       ...{ schedule: sweeps, troubles },
     });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import { githubFailure } from '../../dispatcher/failure.ts';
-import { GithubError, type GithubErrorKind } from '../../dispatcher/github/github.ts';
+import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
+import { githubFailure } from '../../dispatcher/failures/failure.ts';
+import { GithubError } from '../../dispatcher/github/github.ts';
 import type { SweepFailure } from '../../dispatcher/lifecycle/sweep.ts';
 import { SweepTroubles } from '../../dispatcher/lifecycle/sweep-troubles.ts';
 import { problemLines, problemsOf } from '../../dispatcher/observability/problems.ts';

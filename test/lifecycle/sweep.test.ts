@@ -1,21 +1,21 @@
 // T6, T11
 import { expect } from 'chai';
-import { ulid } from '../../dispatcher/clock.ts';
 import type { Github, GithubRunner } from '../../dispatcher/github/github.ts';
 import type { Instance, InstanceState } from '../../providers/provider.ts';
+import { ulid } from '../../time/clock.ts';
 import { runnerRow } from './runner-fixture.ts';
-import { honestProvider, openSmallHouse, type SmallHouse } from './small-house.ts';
+import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 
 describe('a sweep', () => {
-  let house: SmallHouse;
+  let fixture: SmallFixture;
   let listed: Instance[];
   let runners: GithubRunner[];
   let stopped: string[];
   let deleted: string[];
 
-  const named = (id: string, ageMs: number): string => `${id}-${ulid(house.clock.now() - ageMs, () => 0.5)}`;
+  const named = (id: string, ageMs: number): string => `${id}-${ulid(fixture.clock.now() - ageMs, () => 0.5)}`;
 
   beforeEach(async () => {
     listed = [];
@@ -36,7 +36,7 @@ describe('a sweep', () => {
       readRun: async () => ({ completed: false, attempt: 1 }),
       seesRepository: async () => true,
     };
-    house = await openSmallHouse(
+    fixture = await openSmallFixture(
       {
         docker: honestProvider({
           list: async () => listed,
@@ -51,12 +51,12 @@ describe('a sweep', () => {
     );
   });
 
-  afterEach(() => house.close());
+  afterEach(() => fixture.close());
 
   /** The container of a runner that the ledger calls gone since `goneForMs`. */
   async function ofGone(state: InstanceState, goneForMs: number): Promise<string> {
     const name = named('acme', 2 * 3_600_000);
-    const nowMs = house.clock.now();
+    const nowMs = fixture.clock.now();
     const row = runnerRow({
       name,
       state: 'gone',
@@ -69,7 +69,7 @@ describe('a sweep', () => {
       onlineAtMs: nowMs - 3_600_000,
       scope: 'orgs/acme',
     });
-    await house.ledger.createRunner(row, 'it was here');
+    await fixture.ledger.createRunner(row, 'it was here');
     const tags = {
       dispatcher: 'acme',
       registration: 'acme',
@@ -88,26 +88,26 @@ describe('a sweep', () => {
   for (const state of ['succeeded', 'failed'] as const) {
     it(`removes what is left of a gone runner whose container ${state}`, async () => {
       const name = await ofGone(state, MINUTE);
-      await house.engine.start();
-      await house.clock.advance(MINUTE);
+      await fixture.engine.start();
+      await fixture.clock.advance(MINUTE);
       expect(stopped).to.deep.equal([name]);
-      expect(await house.ledger.runner(name)).to.include({ state: 'gone' });
+      expect(await fixture.ledger.runner(name)).to.include({ state: 'gone' });
     });
   }
 
   it('takes a gone runner whose container runs down by the rules, and stops nothing at once', async () => {
     const name = await ofGone('running', MINUTE);
-    await house.engine.start();
-    await house.clock.advance(MINUTE);
+    await fixture.engine.start();
+    await fixture.clock.advance(MINUTE);
     expect(stopped).to.deep.equal([]);
-    expect(await house.ledger.runner(name)).to.include({ state: 'draining' });
+    expect(await fixture.ledger.runner(name)).to.include({ state: 'draining' });
   });
 
   it('leaves alone what was verified to be gone after the list was asked for', async () => {
     const name = await ofGone('running', 0);
-    await house.engine.start();
-    await house.clock.advance(1_000);
-    expect(await house.ledger.runner(name)).to.include({ state: 'gone' });
+    await fixture.engine.start();
+    await fixture.clock.advance(1_000);
+    expect(await fixture.ledger.runner(name)).to.include({ state: 'gone' });
   });
 
   it('deletes old offline runners of our name that no row accounts for, and no others', async () => {
@@ -127,8 +127,8 @@ describe('a sweep', () => {
       runner('acme-machine-1'),
       runner('tenants-own-machine'),
     ];
-    await house.engine.start();
-    await house.clock.advance(10_000);
+    await fixture.engine.start();
+    await fixture.clock.advance(10_000);
     expect(deleted).to.deep.equal([stray]);
     expect(runners.map(({ name }) => name)).to.deep.equal(lefts);
   });

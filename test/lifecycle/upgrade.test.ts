@@ -5,7 +5,7 @@ import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import type { RunnerState } from '../../dispatcher/ledger/ledger.ts';
 import type { Instance } from '../../providers/provider.ts';
-import { type EngineHouse, MINUTE, openEngineHouse, registration, told } from './engine-house.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 /** When the ledger of 0.1 was last written. */
 const LEFT_AT_MS = Date.UTC(2026, 10, 1, 8);
@@ -17,7 +17,7 @@ const LEDGER_0_1 = new URL('../ledger/ledger-0.1.sql', import.meta.url);
 // W3: job keys of 0.1 do not hold the repository.
 describe('a ledger of version 0.1 with 20 busy runners', () => {
   let folder: string;
-  let house: EngineHouse;
+  let fixture: EngineFixture;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ledger-'));
@@ -25,8 +25,12 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
     const old = new Sqlite(ledgerPath);
     old.exec(await readFile(LEDGER_0_1, 'utf8'));
     old.close();
-    house = await openEngineHouse({ registrations: [registration('acme')], ledgerPath, startMs: LEFT_AT_MS + MINUTE });
-    for (const runner of await house.ledger.runners({ states: ['busy'] })) {
+    fixture = await openEngineFixture({
+      registrations: [registration('acme')],
+      ledgerPath,
+      startMs: LEFT_AT_MS + MINUTE,
+    });
+    for (const runner of await fixture.ledger.runners({ states: ['busy'] })) {
       const { name, scope, githubRunnerId, instanceId, instanceDeadlineAtMs, createdAtMs } = runner;
       const instance: Instance = {
         ref: { name, id: instanceId ?? '' },
@@ -42,12 +46,12 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
           charge: {},
         },
       };
-      house.instances.set(name, instance);
-      house.runners.set(name, { id: githubRunnerId ?? 0, name, scope, online: true, busy: true });
-      const job = await house.ledger.job(runner.jobKey ?? '');
+      fixture.instances.set(name, instance);
+      fixture.runners.set(name, { id: githubRunnerId ?? 0, name, scope, online: true, busy: true });
+      const job = await fixture.ledger.job(runner.jobKey ?? '');
       if (job === undefined) throw new Error(`${name} has lost its job ${runner.jobKey}`);
       const { visibility, ...told } = job;
-      house.jobs.set(job.key, {
+      fixture.jobs.set(job.key, {
         ...told,
         visibility: visibility ?? undefined,
         source: 'read',
@@ -58,64 +62,64 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
   });
 
   afterEach(async () => {
-    await house.close();
+    await fixture.close();
     await rm(folder, { recursive: true });
   });
 
   it('names each job with its repository, in runners too', async () => {
-    const runners = await house.ledger.runners({ states: ['busy'] });
+    const runners = await fixture.ledger.runners({ states: ['busy'] });
     expect(runners).to.have.length(20);
     for (const { jobKey, forJobKey } of runners) {
       expect(jobKey).to.match(/^github\.com\/acme\/(web|api)\/1\d\d$/);
       expect(forJobKey).to.equal(jobKey);
-      expect(await house.ledger.job(jobKey ?? '')).to.include({ key: jobKey, launches: 1, admission: 'lane' });
+      expect(await fixture.ledger.job(jobKey ?? '')).to.include({ key: jobKey, launches: 1, admission: 'lane' });
     }
   });
 
   it('opens a second time as it is', async () => {
-    const before = await house.ledger.jobs({});
-    await house.ledger.close();
-    const again = await openEngineHouse({ registrations: [], ledgerPath: join(folder, 'ledger.db') });
+    const before = await fixture.ledger.jobs({});
+    await fixture.ledger.close();
+    const again = await openEngineFixture({ registrations: [], ledgerPath: join(folder, 'ledger.db') });
     expect(await again.ledger.jobs({})).to.deep.equal(before);
     await again.close();
-    house = await openEngineHouse({ registrations: [] });
+    fixture = await openEngineFixture({ registrations: [] });
   });
 
   it('is worked on: none is killed, none launched twice, and each ends with its job', async () => {
-    await house.engine.start();
+    await fixture.engine.start();
     // What polls and webhooks tell of jobs that are known already must meet the rows that are there.
     for (let minute = 0; minute < 30; minute += 1) {
-      await house.tell(
-        ...[...house.jobs.values()].map((job) => ({
+      await fixture.tell(
+        ...[...fixture.jobs.values()].map((job) => ({
           ...job,
           source: 'poll' as const,
-          observedAtMs: house.clock.now(),
+          observedAtMs: fixture.clock.now(),
         })),
       );
-      await house.advance(MINUTE);
+      await fixture.advance(MINUTE);
     }
-    expect(await house.ledger.jobs({ limit: 100 })).to.have.length(20);
-    expect(await house.ledger.runners({ states: ['busy'] })).to.have.length(20);
-    expect(house.calls.filter((call) => !call.startsWith('read '))).to.deep.equal([]);
+    expect(await fixture.ledger.jobs({ limit: 100 })).to.have.length(20);
+    expect(await fixture.ledger.runners({ states: ['busy'] })).to.have.length(20);
+    expect(fixture.calls.filter((call) => !call.startsWith('read '))).to.deep.equal([]);
 
-    for (const job of house.jobs.values()) {
-      await house.tell(
-        told(house, {
+    for (const job of fixture.jobs.values()) {
+      await fixture.tell(
+        told(fixture, {
           ...job,
           source: 'webhook',
           toldBy: null,
           status: 'completed',
           conclusion: 'success',
-          observedAtMs: house.clock.now(),
+          observedAtMs: fixture.clock.now(),
         }),
       );
       const name = job.runnerName ?? '';
-      house.runners.delete(name);
-      const instance = house.instances.get(name);
-      if (instance !== undefined) house.instances.set(name, { ...instance, state: 'succeeded' });
+      fixture.runners.delete(name);
+      const instance = fixture.instances.get(name);
+      if (instance !== undefined) fixture.instances.set(name, { ...instance, state: 'succeeded' });
     }
-    await house.advance(5 * MINUTE);
-    expect(await house.ledger.runners({ states: LIVE })).to.deep.equal([]);
-    expect(house.calls.filter((call) => /^(jit|launch|delete) /.test(call))).to.deep.equal([]);
+    await fixture.advance(5 * MINUTE);
+    expect(await fixture.ledger.runners({ states: LIVE })).to.deep.equal([]);
+    expect(fixture.calls.filter((call) => /^(jit|launch|delete) /.test(call))).to.deep.equal([]);
   });
 });

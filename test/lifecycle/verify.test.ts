@@ -1,17 +1,17 @@
 import { expect } from 'chai';
-import { eventLoopTurn } from '../../dispatcher/clock.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
-import type { JobFact } from '../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
+import { eventLoopTurn } from '../../time/clock.ts';
 import { clientOf } from '../github/github-fixture.ts';
 import { admitted, fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
-import { openFloor } from './floor-fixture.ts';
 import { manualClock } from './manual-clock.ts';
+import { openFloor } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 describe('the reading of single jobs', () => {
@@ -41,7 +41,7 @@ describe('the reading of single jobs', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const floor = openFloor(
+    const context = openFloor(
       {
         ...ledger,
         job: async (key) => (key.includes('/evil/') ? evil(key) : await ledger.job(key)),
@@ -54,7 +54,7 @@ describe('the reading of single jobs', () => {
         ),
       },
     );
-    return new Verifier(floor);
+    return new Verifier(context);
   }
 
   async function readAll(verifier: Verifier, keys: readonly string[], name: string): Promise<void> {
@@ -114,7 +114,7 @@ describe('the reading of single jobs', () => {
           seesRepository: async () => seesRepository,
         },
       });
-      verifier = new Verifier(parts.floor);
+      verifier = new Verifier(parts.context);
     }
     const hang = () => new Promise<undefined>((resolve) => waiting.push(() => resolve(undefined)));
     const seen = async (jobId: number) => fact({ jobId, source: 'read', observedAtMs: parts.clock.now() });

@@ -8,7 +8,7 @@ import { settled } from '../github/virtual-clock.ts';
 import { runner as rowOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { type EngineParts, openEngineParts, type PartsOptions } from './engine-parts.ts';
-import { honestProvider } from './small-house.ts';
+import { honestProvider } from './small-fixture.ts';
 
 const SECOND = 1000;
 
@@ -48,11 +48,11 @@ describe('the loop of visits', () => {
         ...options.through?.(ledger),
       }),
     });
-    const { backends, floor } = parts;
+    const { backends, context } = parts;
     loop = new VisitLoop({
       ...parts.options,
-      ...{ floor, backends, verifier: parts.verifier },
-      ...{ view: new GithubView(floor), ghosts: new Ghosts(backends) },
+      ...{ context, backends, verifier: parts.verifier },
+      ...{ view: new GithubView(context), ghosts: new Ghosts(backends) },
     });
   }
   afterEach(() => parts.close());

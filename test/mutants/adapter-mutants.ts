@@ -13,7 +13,7 @@ export interface AdapterMutant {
   readonly cases: string;
 }
 
-const ADAPTER = 'providers/ali-eci/ali-eci.ts';
+const ADAPTER = 'providers/ali-eci/provider.ts';
 const ERRORS = 'providers/ali-eci/errors.ts';
 const one = (search: string, replace: string) => [{ search, replace }];
 
@@ -47,7 +47,7 @@ export const adapterMutants: readonly AdapterMutant[] = [
   },
   {
     what: 'has no time limit',
-    file: 'providers/ali-eci/service.ts',
+    file: 'providers/ali-eci/calls.ts',
     changes: one(
       'this.#deadlines.run(`ali-eci ${action}`, this.#options.timeoutMs,',
       'this.#deadlines.run(`ali-eci ${action}`, 86_400_000,',

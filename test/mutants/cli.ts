@@ -31,7 +31,7 @@ const NODE = process.execPath;
 const SIMULATED: ReadonlySet<string> = new Set(['lifecycle', 'ledger', 'admission']);
 /** A test that takes so many times as long as without the mutation does not end. */
 const PATIENCE = 5;
-const LEAST_PATIENCE_MS = 30_000;
+const MIN_PATIENCE_MS = 30_000;
 const BASELINE_PATIENCE_MS = 15 * 60_000;
 
 interface Trial {
@@ -155,7 +155,7 @@ async function measured(bench: Bench, kind: 'types' | 'tests', words: readonly s
   const startedAt = Date.now();
   const outcome = await execute(bench.folder, words, BASELINE_PATIENCE_MS);
   if (outcome !== 'passed') throw new Error(`without any mutation this ${outcome}: ${words.join(' ')}`);
-  return { kind, words, timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * (Date.now() - startedAt)) };
+  return { kind, words, timeoutMs: Math.max(MIN_PATIENCE_MS, PATIENCE * (Date.now() - startedAt)) };
 }
 
 /** The quickest tests first: most mutations are noticed by several. */
@@ -166,7 +166,7 @@ async function stagesFor(bench: Bench, file: string, { specs, rest }: Pace): Pro
     return {
       kind: 'specs',
       specs: [...group].sort((a, b) => took(a) - took(b)),
-      timeoutMs: Math.max(LEAST_PATIENCE_MS, PATIENCE * totalMs),
+      timeoutMs: Math.max(MIN_PATIENCE_MS, PATIENCE * totalMs),
     };
   });
   return [...tests, ...rest];

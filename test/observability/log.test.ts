@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import { createLog, type LogLevel } from '../../dispatcher/observability/log.ts';
 import { ProviderError } from '../../providers/provider.ts';
 

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { LaneSpec } from '../../dispatcher/admission/lane.ts';
-import type { FailureKind } from '../../dispatcher/failure.ts';
+import type { FailureKind } from '../../dispatcher/failures/failure.ts';
+import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Breaker, LaneCounts } from '../../dispatcher/ledger/ledger.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { createMetrics, type MetricsSources } from '../../dispatcher/observability/metrics.ts';
-import { breaker, failure } from '../failures.ts';
+import { breaker, failure } from '../failures/examples.ts';
 
 const NOW = 1_800_000_000_000;
 

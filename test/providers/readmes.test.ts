@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { inspectConfiguration } from '../../dispatcher/config/load.ts';
-import { formatProblem } from '../../dispatcher/config/problem.ts';
+import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { loadProvider, providerKinds } from '../../providers/index.ts';
 
 const providers = join(import.meta.dirname, '..', '..', 'providers');

@@ -206,27 +206,27 @@ describe('behind a proxy', function () {
   });
 
   it('shr doctor goes through it and says so; shr serve does not start with one that it cannot use', async () => {
-    const house = await startInstallation({
+    const fixture = await startInstallation({
       tokens: [{ login: 'dev', owners: ['acme'], access: 'admin', token: 'ghp_known' }],
     });
-    closing.push(() => house.close());
-    await proxy.front('ghe.acme.test', house.github.url);
+    closing.push(() => fixture.close());
+    await proxy.front('ghe.acme.test', fixture.github.url);
     await writeFile(join(folder, 'authorities.pem'), proxy.authorities);
     const environment = {
-      ...house.environment,
+      ...fixture.environment,
       PATH: process.env['PATH'] ?? '',
       CLI_TOKEN: 'ghp_known',
       HTTPS_PROXY: proxy.url,
       NODE_EXTRA_CA_CERTS: join(folder, 'authorities.pem'),
     };
     const credentials = { token: '${env:CLI_TOKEN}' };
-    await house.register('acme', { host: 'ghe.acme.test', apiUrl: 'https://ghe.acme.test', credentials });
-    const doctor = await shr(['doctor'], house.folder, environment);
+    await fixture.register('acme', { host: 'ghe.acme.test', apiUrl: 'https://ghe.acme.test', credentials });
+    const doctor = await shr(['doctor'], fixture.folder, environment);
     const port = new URL(proxy.url).port;
     expect(doctor.out).to.include(`ok      acme  network  proxy: through http://127.0.0.1:${port} with a login\n`);
     expect(doctor.out).to.include('ok      acme  github  host: https://ghe.acme.test answers');
     expect(places()).to.deep.equal(['ghe.acme.test:443']);
-    const serve = await shr(['serve'], house.folder, {
+    const serve = await shr(['serve'], fixture.folder, {
       ...environment,
       HTTPS_PROXY: 'socks5://agent:p4ss-of-the-proxy@x',
     });

@@ -7,12 +7,12 @@
  */
 import { request } from 'node:http';
 import { useProxy } from '../../dispatcher/cli/use-proxy.ts';
-import { systemClock } from '../../dispatcher/clock.ts';
-import { Secret } from '../../dispatcher/config/model.ts';
 import { BudgetPool } from '../../dispatcher/github/budget-pool.ts';
 import { createGithub } from '../../dispatcher/github/client.ts';
 import { GithubTimes } from '../../dispatcher/github/github-time.ts';
+import { Secret } from '../../dispatcher/model/registration.ts';
 import type { ProviderHost } from '../../providers/provider.ts';
+import { systemClock } from '../../time/clock.ts';
 
 const settings = useProxy(process.env);
 const host: ProviderHost = {
@@ -43,8 +43,8 @@ const travels: Readonly<Record<string, () => Promise<unknown>>> = {
   github: () => github('https://api.github.com'),
   loopback: () => github(process.env['LOOPBACK'] ?? ''),
   async registry() {
-    const { checkImages } = await import('../../providers/registry.ts');
-    const { Deadlines } = await import('../../providers/deadlines.ts');
+    const { checkImages } = await import('../../providers/registry/check-images.ts');
+    const { Deadlines } = await import('../../providers/kit/deadlines.ts');
     const image = { reference: 'registry.acme.test/acme/runner:1', architectures: ['x64'] } as const;
     const puller = { logins: [], option: 'registryAuth', whenPrivate: 'give its login' };
     return await checkImages([image], puller, new Deadlines(host), 5_000);

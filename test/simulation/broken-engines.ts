@@ -2,8 +2,7 @@
  * Engines that are broken on purpose, each in one way: the real one behind a port that cheats. A world that does not
  * notice them proves nothing.
  */
-import { ulidTime } from '../../dispatcher/clock.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
+
 import {
   type CallPurpose,
   type Github,
@@ -11,12 +10,14 @@ import {
   type GithubRunner,
   type JitRequest,
 } from '../../dispatcher/github/github.ts';
-import type { GithubScope } from '../../dispatcher/github/scope.ts';
-import { jobKey } from '../../dispatcher/ledger/facts.ts';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
+import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
 import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { InstanceRef, LaunchRequest, Provider } from '../../providers/provider.ts';
+import { ulidTime } from '../../time/clock.ts';
 import type { EngineFactory } from './dispatcher.ts';
 
 /** The same object, with some of its methods replaced. */

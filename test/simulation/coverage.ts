@@ -1,5 +1,5 @@
 /** Which repositories a registration's poller reads. */
-import type { Claim } from '../../dispatcher/config/model.ts';
+import type { Claim } from '../../dispatcher/model/registration.ts';
 
 export function covers(claim: Claim, owner: string, repository: string): boolean {
   switch (claim.kind) {

@@ -2,7 +2,7 @@
  * One life of the dispatcher's process. Everything it asks of the outside passes through here, so that it can die at
  * any await: from then on none of its calls settles and none of its timers fires, as after `kill -9`.
  */
-import type { Clock } from '../../dispatcher/clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { Stream } from './random.ts';
 
 /** Methods of the ports that answer at once: nobody can die while waiting for them. */

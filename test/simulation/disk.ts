@@ -5,9 +5,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Clock } from '../../dispatcher/clock.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger, type SqliteOptions } from '../../dispatcher/ledger/sqlite.ts';
+import type { Clock } from '../../time/clock.ts';
 
 interface Image {
   readonly database: Buffer;

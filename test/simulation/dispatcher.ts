@@ -2,12 +2,14 @@
  * The dispatcher's process as the simulation runs it: the real engine on the real ledger, an intake and a poller that
  * end in the same ledger calls as the real ones, behind ports through which it can die.
  */
-import type { Admit } from '../../dispatcher/admission/lane.ts';
-import type { Clock } from '../../dispatcher/clock.ts';
-import { jitter } from '../../dispatcher/clock.ts';
-import { type Delivery, type JobFact, jobKey } from '../../dispatcher/ledger/facts.ts';
+
+import { type Delivery, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
+import type { Admit } from '../../dispatcher/jobs/lane.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
-import type { Engine, EngineOptions, LifecycleMetrics, Log, Tenant } from '../../dispatcher/lifecycle/engine.ts';
+import type { Engine, EngineOptions, LifecycleMetrics, Tenant } from '../../dispatcher/lifecycle/engine.ts';
+import type { Log } from '../../dispatcher/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { jitter } from '../../time/clock.ts';
 import { covers } from './coverage.ts';
 import { Life } from './crash.ts';
 import type { Invariants } from './invariants.ts';

@@ -1,6 +1,6 @@
 /** What must hold in every world, whatever goes wrong in it. Looked at with the world's own eyes, not with the ledger's. */
 
-import type { Registration } from '../../dispatcher/config/model.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { History, Line } from './trace.ts';
 import type { GithubWitness } from './world/github.ts';
 import { JIT_MARKER } from './world/github.ts';
@@ -53,12 +53,12 @@ export interface InvariantsOptions {
 }
 
 /** More of them tell nothing new, and a broken engine makes thousands. */
-const MOST_VIOLATIONS = 20;
+const MAX_VIOLATIONS = 20;
 const ASKED_WITHIN_MS = 60_000;
 /** As many launches as are under way when it begins, and then one second doubled to a minute. */
-const MOST_ASKED = 30;
+const MAX_ASKED = 30;
 /** All lives of a minute are one: what visits a runner without a pause makes thousands. */
-const MOST_LOOKS = 30;
+const MAX_LOOKS = 30;
 /** After a lost ledger: a start, and listings that fail for a while. */
 const UNLISTED_MS = 30 * 60_000;
 /** What was written for so long is on the disk. */
@@ -105,12 +105,12 @@ export class Invariants implements GithubWitness, ProviderWitness {
 
   /** So much is wrong that going on tells nothing new. */
   get tooMany(): boolean {
-    return this.violations.length >= MOST_VIOLATIONS;
+    return this.violations.length >= MAX_VIOLATIONS;
   }
 
   violate(rule: Rule, what: string, subjects: readonly string[] = []): void {
     this.#options.history.record('world', subjects, `VIOLATION: ${rule}: ${what}`);
-    if (this.violations.length >= MOST_VIOLATIONS) return;
+    if (this.violations.length >= MAX_VIOLATIONS) return;
     this.violations.push({
       rule,
       atMs: this.#options.now(),
@@ -179,7 +179,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
     const now = this.#options.now();
     const calls = [...(this.#asked.get(registration) ?? []).filter((atMs) => atMs > now - ASKED_WITHIN_MS), now];
     this.#asked.set(registration, calls);
-    if (calls.length !== MOST_ASKED + 1) return;
+    if (calls.length !== MAX_ASKED + 1) return;
     const what = `${registration} asked for ${calls.length} runners within a minute of an outage`;
     this.violate('GitHub is asked with measure', what, [registration]);
   }
@@ -190,7 +190,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
     const looks = [...(this.#looks.get(subject) ?? []).filter((atMs) => atMs > now - ASKED_WITHIN_MS), now];
     this.#looks.set(subject, looks);
     this.mostLooks = Math.max(this.mostLooks, looks.length);
-    if (looks.length !== MOST_LOOKS + 1) return;
+    if (looks.length !== MAX_LOOKS + 1) return;
     this.violate('a runner is looked at with measure', `${subject}: ${looks.length} calls within a minute`, [subject]);
   }
 

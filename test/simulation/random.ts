@@ -2,7 +2,7 @@
  * Seeded randomness. Each part of the world draws from a stream of its own, named and derived from the seed: a further
  * draw in one part does not shift the luck of another.
  */
-import type { Random } from '../../dispatcher/clock.ts';
+import type { Random } from '../../time/clock.ts';
 
 /** FNV-1a: spreads a name over 32 bits. */
 function hashOf(text: string): number {

@@ -1,11 +1,11 @@
 /** Lets one seed's world run to its end, and says what was wrong with it. */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import type { Registration } from '../../dispatcher/config/model.ts';
-import { type GithubScope, scopePath } from '../../dispatcher/github/scope.ts';
-import { type AreStrangers, jobKey } from '../../dispatcher/ledger/facts.ts';
+import { type AreStrangers, jobKey } from '../../dispatcher/jobs/facts.ts';
+import { type GithubScope, scopePath } from '../../dispatcher/jobs/scope.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
 import { Disk } from './disk.ts';
 import { DISPATCHER_ID, Dispatcher, type EngineFactory, type TenantWorld } from './dispatcher.ts';
 import { Dice, type Fault } from './faults.ts';

@@ -1,7 +1,8 @@
 /** Draws a world from a seed: tenants, backends, limits, jobs, and what goes wrong. */
-import type { Registration } from '../../dispatcher/config/model.ts';
-import { Secret, scopeFor } from '../../dispatcher/config/model.ts';
-import type { GithubScope } from '../../dispatcher/github/scope.ts';
+
+import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
+import { Secret, scopeFor } from '../../dispatcher/model/registration.ts';
 import { drawRates, type FaultRates, NO_FAULTS } from './faults.ts';
 import type { Stream, Streams } from './random.ts';
 import type { GithubOutage } from './world/github-port.ts';

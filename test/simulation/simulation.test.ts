@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { AreStrangers } from '../../dispatcher/ledger/facts.ts';
+import type { AreStrangers } from '../../dispatcher/jobs/facts.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import * as broken from './broken-engines.ts';
 import type { EngineFactory } from './dispatcher.ts';
@@ -10,7 +10,7 @@ import { type Outcome, runSeed } from './run.ts';
 const SEEDS = 200;
 const A_BLOCK = 25;
 /** All faults of some worlds together; the bound of a single world has to allow for the worst luck. */
-const MOST_LAUNCHES_A_JOB = 1.5;
+const MAX_LAUNCHES_A_JOB = 1.5;
 /** A small world: one tenant, a handful of jobs. */
 const CRASH_SEED = 60;
 
@@ -42,7 +42,7 @@ describe('a faulty world', function () {
         launched += outcome.counts.launched;
         served += outcome.counts.served;
       }
-      expect(launched / served, `${launched} instances for ${served} jobs`).to.be.at.most(MOST_LAUNCHES_A_JOB);
+      expect(launched / served, `${launched} instances for ${served} jobs`).to.be.at.most(MAX_LAUNCHES_A_JOB);
     });
   }
 
@@ -119,7 +119,7 @@ describe('the world notices', function () {
       launched += counts.launched;
       served += counts.served;
     }
-    expect(launched / served).to.be.greaterThan(MOST_LAUNCHES_A_JOB);
+    expect(launched / served).to.be.greaterThan(MAX_LAUNCHES_A_JOB);
   });
 
   it('when a delivery is answered before it is on the disk', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { sleep } from '../../dispatcher/clock.ts';
+import { sleep } from '../../time/clock.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 describe('the virtual clock', () => {

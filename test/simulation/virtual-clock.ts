@@ -1,5 +1,5 @@
 /** Time that stands still until the simulation moves it, so that hours pass in milliseconds and always in the same order. */
-import { type Clock, eventLoopTurn } from '../../dispatcher/clock.ts';
+import { type Clock, eventLoopTurn } from '../../time/clock.ts';
 
 export { eventLoopTurn };
 

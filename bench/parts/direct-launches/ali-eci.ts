@@ -3,7 +3,7 @@ import EciModule, * as eci from '@alicloud/eci20180808';
 import { Config } from '@alicloud/openapi-client';
 import { RuntimeOptions } from '@alicloud/tea-util';
 import { z } from 'zod';
-import { encodeTags } from '../../../providers/tags.ts';
+import { encodeTags } from '../../../providers/kit/tags.ts';
 import type { DirectLaunch } from './index.ts';
 
 const schema = z.object({

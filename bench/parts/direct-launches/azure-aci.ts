@@ -2,7 +2,7 @@
 import { ContainerInstanceManagementClient } from '@azure/arm-containerinstance';
 import { ClientSecretCredential } from '@azure/identity';
 import { z } from 'zod';
-import { encodeTags } from '../../../providers/tags.ts';
+import { encodeTags } from '../../../providers/kit/tags.ts';
 import type { DirectLaunch } from './index.ts';
 
 const schema = z.object({

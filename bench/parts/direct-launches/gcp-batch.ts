@@ -2,7 +2,7 @@
 import { BatchServiceClient } from '@google-cloud/batch';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
-import { encodeTags } from '../../../providers/tags.ts';
+import { encodeTags } from '../../../providers/kit/tags.ts';
 import { googleSchema } from './google.ts';
 import type { DirectLaunch } from './index.ts';
 

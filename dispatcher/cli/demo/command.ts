@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { loadProvider, providerKinds } from '../../../providers/index.ts';
 import { isProviderError } from '../../../providers/provider.ts';
-import { type Clock, sleep, systemClock, systemRandom } from '../../clock.ts';
+import { type Clock, sleep, systemClock, systemRandom } from '../../../time/clock.ts';
 import { printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { createScreen } from './screen.ts';

@@ -1,8 +1,8 @@
 /** Whether GitHub is reachable and takes the registration's credentials, and what they allow. */
 import { z } from 'zod';
-import type { Claim, Credentials } from '../../config/model.ts';
 import { GithubError } from '../../github/github.ts';
 import { skewInWords, TOLERATED_SKEW_MS } from '../../github/github-time.ts';
+import type { Claim, Credentials } from '../../model/registration.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
 import { askGithub, type GithubCaller, messageOf, type Reply } from './github-call.ts';
 
@@ -17,7 +17,7 @@ export interface CredentialReport {
 const GITHUB = 'github';
 const SOON_MS = 7 * 86_400_000;
 const DAY_MS = 86_400_000;
-const MOST_REPOSITORIES = 20;
+const MAX_REPOSITORIES = 20;
 
 const installationAnswer = z.object({
   id: z.int(),
@@ -85,7 +85,7 @@ function placesOf(credentials: Credentials, claim: Claim): readonly Place[] {
     case 'user':
       return [{ path: `/users/${part(claim.user)}/installation`, name: claim.user }];
     case 'repositories':
-      return claim.repositories.slice(0, MOST_REPOSITORIES).map(({ owner, repository }) => ({
+      return claim.repositories.slice(0, MAX_REPOSITORIES).map(({ owner, repository }) => ({
         path: `/repos/${part(owner)}/${part(repository)}/installation`,
         name: `${owner}/${repository}`,
       }));

@@ -1,11 +1,12 @@
 /** Everything that can be told of one registration without changing anything. */
-import type { Backends } from '../../backends.ts';
-import type { Clock, Random } from '../../clock.ts';
-import type { Backend, Credentials, DispatcherConfig, Registration } from '../../config/model.ts';
+
+import type { Clock, Random } from '../../../time/clock.ts';
+import { withDeadline } from '../../../time/deadline.ts';
+import type { Backends } from '../../backends/pool.ts';
 import { type ProxySettings, proxyInWords } from '../../config/proxy.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
-import { withDeadline } from '../../github/deadline.ts';
 import { GithubTimes } from '../../github/github-time.ts';
+import type { Backend, Credentials, DispatcherConfig, Registration } from '../../model/registration.ts';
 import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
 import { imagesFor } from './images.ts';

@@ -1,7 +1,8 @@
 /** One line of `shr doctor`. */
+
+import { withoutPage } from '../../failures/html-page.ts';
+import { scrub } from '../../failures/scrub.ts';
 import { GithubError } from '../../github/github.ts';
-import { withoutPage } from '../../observability/html-page.ts';
-import { scrub } from '../../observability/scrub.ts';
 
 export interface DoctorFinding {
   /** `github`, `webhook`, or `backend NAME`. */

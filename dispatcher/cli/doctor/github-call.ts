@@ -2,16 +2,16 @@
  * One call to GitHub whose headers matter: the clock, the scopes and the end of a token are told by nothing else. What
  * the service itself asks goes through dispatcher/github/, and so does the rest of the doctor.
  */
-import { type Clock, type Random, ulid } from '../../clock.ts';
-import type { Credentials } from '../../config/model.ts';
+import { type Clock, type Random, ulid } from '../../../time/clock.ts';
+import { withDeadline } from '../../../time/deadline.ts';
+import { pageOf } from '../../failures/html-page.ts';
 import { appJwt, readAppKey } from '../../github/app-jwt.ts';
 import { boundedFetch } from '../../github/bounded-fetch.ts';
-import { withDeadline } from '../../github/deadline.ts';
 import { GithubError } from '../../github/github.ts';
 import { type GithubTime, measuredSkew } from '../../github/github-time.ts';
 import { deepestWords, wordsOfBody } from '../../github/reply-words.ts';
 import { troubleOf } from '../../github/trouble.ts';
-import { pageOf } from '../../observability/html-page.ts';
+import type { Credentials } from '../../model/registration.ts';
 
 export interface Reply {
   readonly status: number;
@@ -34,7 +34,7 @@ export interface GithubCaller {
 }
 
 const CALL_MS = 10_000;
-const LARGEST_BYTES = 1024 * 1024;
+const MAX_BYTES = 1024 * 1024;
 
 /**
  * `path` with its names encoded. Rejects with GithubError only; every status is an answer. A token whose times GitHub
@@ -78,7 +78,7 @@ async function ask(caller: GithubCaller, path: string): Promise<Reply> {
             },
             signal,
           },
-          LARGEST_BYTES,
+          MAX_BYTES,
         ),
     );
     text = await response.text();

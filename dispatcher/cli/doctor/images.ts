@@ -1,6 +1,6 @@
 /** Which images a registration's jobs can get on a backend, as far as its configuration names them. Pure. */
-import { type Architecture, type ImageUse, MOST_IMAGES, type Provider } from '../../../providers/provider.ts';
-import type { Registration, ShapeDefaults } from '../../config/model.ts';
+import { type Architecture, type ImageUse, MAX_IMAGES, type Provider } from '../../../providers/provider.ts';
+import type { Registration, ShapeDefaults } from '../../model/registration.ts';
 import { bad, type DoctorFinding, good } from './finding.ts';
 
 export interface AskedImages {
@@ -33,11 +33,11 @@ export function imagesFor(
     );
     return false;
   });
-  if (fitting.length > MOST_IMAGES) {
-    const message = `${fitting.length - MOST_IMAGES} more are named, and were not looked at: the limit is ${MOST_IMAGES}`;
+  if (fitting.length > MAX_IMAGES) {
+    const message = `${fitting.length - MAX_IMAGES} more are named, and were not looked at: the limit is ${MAX_IMAGES}`;
     findings.push(good(about, 'image', message));
   }
-  return { images: fitting.slice(0, MOST_IMAGES), findings: findings.slice(0, MOST_IMAGES) };
+  return { images: fitting.slice(0, MAX_IMAGES), findings: findings.slice(0, MAX_IMAGES) };
 }
 
 function usesOf(registration: Registration, sold: readonly Architecture[]): readonly ImageUse[] {

@@ -1,6 +1,7 @@
 /** How jobs of the registration come to be known: webhook, poll, or not at all. */
-import { type DispatcherConfig, ownersOf, type Registration, type WebhookEndpoint } from '../../config/model.ts';
+
 import { formatDuration } from '../../labels/duration.ts';
+import { type DispatcherConfig, ownersOf, type Registration, type WebhookEndpoint } from '../../model/registration.ts';
 import { bad, type DoctorFinding, good } from './finding.ts';
 
 const WEBHOOK = 'webhook';

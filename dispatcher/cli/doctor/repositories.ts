@@ -1,15 +1,15 @@
 /** Whether the claimed owner is there, and its repositories can be seen: what the poll will say. */
 import { z } from 'zod';
-import type { Claim, Registration } from '../../config/model.ts';
 import { createGithub, type GithubOptions } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
+import type { Claim, Registration } from '../../model/registration.ts';
 import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
 
 const GITHUB = 'github';
 const SUBJECT = 'repositories';
 /** Of a claim by names; a file may have thousands. */
-const MOST_NAMES = 20;
-const MOST_FINDINGS = 20;
+const MAX_NAMES = 20;
+const MAX_FINDINGS = 20;
 
 export type Ways = Omit<GithubOptions, 'registration'>;
 
@@ -32,7 +32,7 @@ export async function checkRepositories(registration: Registration, ways: Ways):
     const { repositories, failures } = await github.listRepositories(new AbortController().signal);
     const names = repositories.map(({ owner, repository }) => `${owner}/${repository}`);
     const failed = failures
-      .slice(0, MOST_FINDINGS)
+      .slice(0, MAX_FINDINGS)
       .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${error.words}`, githubCure(error)));
     const more = failures.length - failed.length;
     return {
@@ -89,7 +89,7 @@ async function checkUser(
 }
 
 function shortened(claim: Claim): Claim {
-  return claim.kind === 'repositories' ? { ...claim, repositories: claim.repositories.slice(0, MOST_NAMES) } : claim;
+  return claim.kind === 'repositories' ? { ...claim, repositories: claim.repositories.slice(0, MAX_NAMES) } : claim;
 }
 
 function seen(names: readonly string[]): string {

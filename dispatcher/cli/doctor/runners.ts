@@ -1,19 +1,19 @@
 /** Where the registration's runners will register: that it may, that the group is there, and whose jobs reach them. */
 import { z } from 'zod';
-import type { Clock } from '../../clock.ts';
-import type { Claim, Registration } from '../../config/model.ts';
+import type { Clock } from '../../../time/clock.ts';
 import { createGithub } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
 import { GithubError } from '../../github/github.ts';
 import { listPages } from '../../github/pages.ts';
 import type { Caller } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
-import { type GithubScope, scopePath } from '../../github/scope.ts';
+import { type GithubScope, scopePath } from '../../jobs/scope.ts';
+import type { Claim, Registration } from '../../model/registration.ts';
 import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
 import type { Ways } from './repositories.ts';
 
 const GITHUB = 'github';
-const MOST_SCOPES = 20;
+const MAX_SCOPES = 20;
 
 const groupAnswer = z.object({
   name: z.string().max(512),
@@ -31,7 +31,7 @@ export async function checkRunners(
   const scopes = scopesOf(registration);
   const findings: DoctorFinding[] = [];
   const readable: string[] = [];
-  for (const scope of scopes.slice(0, MOST_SCOPES)) {
+  for (const scope of scopes.slice(0, MAX_SCOPES)) {
     const path = scopePath(scope);
     try {
       // At most one page: a list of all could be 100.
@@ -105,7 +105,7 @@ async function checkGroup(
   return [there, ...admitted, exposure(group.name, group.allows_public_repositories, policy.publicRepositories)];
 }
 
-const MOST_PAGES = 20;
+const MAX_PAGES = 20;
 const SHOWN = 5;
 const admittedRepositories = z.object({
   total_count: z.int().min(0),
@@ -152,7 +152,7 @@ async function admittedTo(
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
   id: number,
 ): Promise<ReadonlySet<string>> {
-  const paging = { purpose: 'verify', mostPages: MOST_PAGES, beyond: 'fail' } as const;
+  const paging = { purpose: 'verify', mostPages: MAX_PAGES, beyond: 'fail' } as const;
   if (scope.kind === 'enterprise') {
     const listed = await listPages<z.infer<typeof admittedOrganizations>, { readonly login: string } | null>(
       requester,

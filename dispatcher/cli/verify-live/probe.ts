@@ -8,9 +8,9 @@ import type {
   Shape,
   ShapeWish,
 } from '../../../providers/provider.ts';
-import { type Clock, type Random, ulid } from '../../clock.ts';
-import type { Claim, Registration } from '../../config/model.ts';
-import { scopePath } from '../../github/scope.ts';
+import { type Clock, type Random, ulid } from '../../../time/clock.ts';
+import { scopePath } from '../../jobs/scope.ts';
+import type { Claim, Registration } from '../../model/registration.ts';
 import { refusedConfiguration } from './runner.ts';
 
 /**

@@ -9,8 +9,8 @@ import {
   ProviderError,
   type ProviderErrorKind,
 } from '../../../providers/provider.ts';
-import type { Clock } from '../../clock.ts';
-import { pause } from '../../github/deadline.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { pause } from '../../../time/deadline.ts';
 
 export interface RunnerTrial {
   /** Of the backend as it is configured. */

@@ -7,9 +7,9 @@ import {
   type Provider,
   ProviderError,
 } from '../../../providers/provider.ts';
-import type { Clock } from '../../clock.ts';
-import { pause, withDeadline } from '../../github/deadline.ts';
-import { scrub } from '../../observability/scrub.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { pause, withDeadline } from '../../../time/deadline.ts';
+import { scrub } from '../../failures/scrub.ts';
 import { LIFE_MINUTES, type Probe, VERIFIER } from './probe.ts';
 import { tryRunner } from './runner.ts';
 import { type StepName, stepNames } from './steps.ts';

@@ -11,7 +11,7 @@ import { type Decoded, decodeCreate } from '../../../simulators/ali-eci/paramete
 import { testHost } from '../../conformance/harness.ts';
 import { problemsOf } from './described-calls.ts';
 import { type Description, readDescription } from './description.ts';
-import { eventually, type House, IMAGE, openHouse, rejection, requestFor } from './house.ts';
+import { eventually, type Fixture, IMAGE, openFixture, rejection, requestFor } from './fixture.ts';
 
 /**
  * Fields of requests that only one of the two knows: the SDK 2.0.3 is older than the description. Of those that only the
@@ -188,7 +188,7 @@ const network = {
 describe('ali-eci and the vendor’s description', () => {
   let eci: Description;
   let vpc: Description;
-  let house: House;
+  let fixture: Fixture;
 
   before(async function () {
     const read = [readDescription('2018-08-08'), readDescription('2016-04-28')];
@@ -197,21 +197,21 @@ describe('ali-eci and the vendor’s description', () => {
       this.skip();
     }
     [eci, vpc] = [read[0], read[1]];
-    house = await openHouse(network);
+    fixture = await openFixture(network);
   });
-  after(() => house?.close());
+  after(() => fixture?.close());
 
   const everythingRequest = (): LaunchRequest => ({
-    ...requestFor(house.provider(everything), 'house-everything', everyWish),
+    ...requestFor(fixture.provider(everything), 'house-everything', everyWish),
     environment: { PLAIN: 'plain text' },
     secretEnvironment: { TOKEN: 'the secret' },
   });
-  const everythingParameters = () => createParameters(everythingRequest(), house.options(everything), 'the-token');
+  const everythingParameters = () => createParameters(everythingRequest(), fixture.options(everything), 'the-token');
 
   it('finds every option that was set in what the service understood, over the wire', async () => {
-    const provider = house.provider({ ...everything, command: ['sleep', '600'] });
+    const provider = fixture.provider({ ...everything, command: ['sleep', '600'] });
     await provider.launch(everythingRequest());
-    const decoded = house.simulator.named('house-everything')?.decoded;
+    const decoded = fixture.simulator.named('house-everything')?.decoded;
     await provider.stop({ name: 'house-everything' });
     if (decoded === undefined) throw new Error('nothing arrived');
     const { tags, clientToken, container, ...rest } = decoded;
@@ -219,13 +219,13 @@ describe('ali-eci and the vendor’s description', () => {
     expect({ ...rest, container: restOfContainer }).to.deep.equal(expected);
     expect(clientToken).to.match(/^shr-[0-9a-f]{56}$/);
     expect(Arg).to.have.length(1);
-    expect(tags).to.deep.include({ Key: 'shr.dispatcher', Value: 'house' });
+    expect(tags).to.deep.include({ Key: 'shr.dispatcher', Value: 'fixture' });
     expect(tags).to.deep.include({ Key: 'shr.charge.cost-centre', Value: '4711' });
     expect(tags).to.deep.include({ Key: 'k8s.aliyun.com/eci-docker-build-enable', Value: 'true' });
   });
 
   it('shows every option of the schema in a request, each with a value of its own', () => {
-    const whole = house.options({ ...everything, endpoint: house.simulator.url });
+    const whole = fixture.options({ ...everything, endpoint: fixture.simulator.url });
     const leaves = leavesOf(optionSchema.parse(z.toJSONSchema(aliEciOptions, { io: 'input', unrepresentable: 'any' })));
     expect(leaves.length).to.be.at.least(40);
     const shown = leaves.filter(({ path }) => !Object.hasOwn(notInARequest, path));
@@ -233,7 +233,7 @@ describe('ali-eci and the vendor’s description', () => {
     // One with every wish, one with none: a job's time limit hides the option's, for example.
     const understood = (options: AliEciOptions): string =>
       JSON.stringify(
-        [everythingRequest(), requestFor(house.provider(everything), 'house-everything')].map((request) =>
+        [everythingRequest(), requestFor(fixture.provider(everything), 'house-everything')].map((request) =>
           decodeCreate(createParameters(request, options, 'the-token')),
         ),
       );
@@ -256,11 +256,11 @@ describe('ali-eci and the vendor’s description', () => {
   });
 
   it('shows every wish of a job in a request', () => {
-    const options = house.options({ ...everything });
+    const options = fixture.options({ ...everything });
     const understood = (wishes: Partial<ShapeWish>): string =>
       JSON.stringify(
         decodeCreate(
-          createParameters(requestFor(house.provider(everything), 'house-wish', wishes), options, 'the-token'),
+          createParameters(requestFor(fixture.provider(everything), 'house-wish', wishes), options, 'the-token'),
         ),
       );
     const seen = Object.entries(eachWish).map(([name, wishes]) => [name, understood(wishes)] as const);
@@ -278,8 +278,8 @@ describe('ali-eci and the vendor’s description', () => {
   });
 
   it('lets labels of a job override the network', () => {
-    const request = requestFor(house.provider(), 'house-network', { subnet: 'vsw-mine', securityGroup: 'sg-mine' });
-    const decoded = decodeCreate(createParameters(request, house.options(everything), 'the-token'));
+    const request = requestFor(fixture.provider(), 'house-network', { subnet: 'vsw-mine', securityGroup: 'sg-mine' });
+    const decoded = decodeCreate(createParameters(request, fixture.options(everything), 'the-token'));
     expect(decoded).to.deep.include({ vSwitchIds: ['vsw-mine'], securityGroupId: 'sg-mine' });
     expect(decoded.scheduleStrategy, 'one vSwitch has no order').to.equal(undefined);
   });
@@ -325,8 +325,8 @@ describe('ali-eci and the vendor’s description', () => {
   });
 
   it('asks only what is described, and is answered only what is described', async () => {
-    const provider = house.provider({ ...everything, command: ['sh', '-c', 'echo hello'] });
-    const plain = house.provider({ vSwitchIds: ['vsw-first'], securityGroupId: 'sg-first' });
+    const provider = fixture.provider({ ...everything, command: ['sh', '-c', 'echo hello'] });
+    const plain = fixture.provider({ vSwitchIds: ['vsw-first'], securityGroupId: 'sg-first' });
     const request = everythingRequest();
     await provider.launch({ ...request, name: 'house-one', tags: { ...request.tags, runner: 'house-one' } });
     await plain.launch(requestFor(plain, 'house-two', { image: 'no-such:1' }));
@@ -335,14 +335,14 @@ describe('ali-eci and the vendor’s description', () => {
       (seen) => seen?.state === 'succeeded',
     );
     await provider.logs({ name: 'house-one' });
-    await provider.list({ dispatcher: 'house' });
+    await provider.list({ dispatcher: 'fixture' });
     await provider.list({ dispatcher: 'nobody' });
     await provider.check();
-    await createImageCache(house.options(everything), testHost(), IMAGE);
-    await createImageCache(house.options(everything), testHost(), IMAGE);
-    house.simulator.fault({ kind: 'no-stock', times: 1 });
+    await createImageCache(fixture.options(everything), testHost(), IMAGE);
+    await createImageCache(fixture.options(everything), testHost(), IMAGE);
+    fixture.simulator.fault({ kind: 'no-stock', times: 1 });
     await rejection(plain.launch(requestFor(plain, 'house-three')));
-    house.simulator.fault({ kind: 'fails-later', times: 1 });
+    fixture.simulator.fault({ kind: 'fails-later', times: 1 });
     await plain.launch(requestFor(plain, 'house-four'));
     await eventually(
       () => plain.inspect({ name: 'house-four' }),
@@ -350,7 +350,7 @@ describe('ali-eci and the vendor’s description', () => {
     );
     for (const name of ['house-one', 'house-two', 'house-four', 'house-absent']) await provider.stop({ name });
 
-    const seen = new Set(house.calls.map((call) => call.action));
+    const seen = new Set(fixture.calls.map((call) => call.action));
     expect([...seen].sort(), 'calls that were made').to.deep.equal([
       'CreateContainerGroup',
       'CreateImageCache',
@@ -363,7 +363,7 @@ describe('ali-eci and the vendor’s description', () => {
       'DescribeVSwitches',
       'ListUsage',
     ]);
-    expect(problemsOf(house.calls, [eci, vpc])).to.deep.equal([]);
+    expect(problemsOf(fixture.calls, [eci, vpc])).to.deep.equal([]);
   });
 
   it('would notice an answer that is not as described', () => {

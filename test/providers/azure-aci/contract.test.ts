@@ -3,7 +3,7 @@ import type { LaunchRequest, Provider } from '../../../providers/provider.ts';
 import { type Call, demoSubnet } from '../../../simulators/azure-aci/index.ts';
 import { foreignGroup, vendorClient } from '../../simulators/azure-aci/vendor.ts';
 import { type Description, differences, problemsOf, readDescription } from './description.ts';
-import { eventually, type House, IMAGE, launchOf, openHouse } from './house.ts';
+import { eventually, type Fixture, IMAGE, launchOf, openFixture } from './fixture.ts';
 
 const ENDS = ['sh', '-c', 'exit 0'];
 const { shape } = launchOf('x');
@@ -12,7 +12,7 @@ const identity = (name: string): string =>
 
 describe("azure-aci against Azure's description of the service", () => {
   let description: Description;
-  let house: House;
+  let fixture: Fixture;
 
   before(function () {
     const read = readDescription();
@@ -24,12 +24,12 @@ describe("azure-aci against Azure's description of the service", () => {
   });
 
   beforeEach(async () => {
-    house = await openHouse({ pageSize: 2 });
+    fixture = await openFixture({ pageSize: 2 });
   });
 
-  afterEach(() => house?.close());
+  afterEach(() => fixture?.close());
 
-  const provider = (more: object = {}): Provider => house.backend({ command: ENDS, ...more });
+  const provider = (more: object = {}): Provider => fixture.backend({ command: ENDS, ...more });
   const untilRun = (one: Provider, name: string) =>
     eventually(
       () => one.inspect({ name }),
@@ -40,7 +40,7 @@ describe("azure-aci against Azure's description of the service", () => {
     const requests = ['a-1', 'a-2', 'a-3'].map((name) => launchOf(name, changes));
     await Promise.all(requests.map((each) => one.launch(each)));
     await Promise.all(requests.map(({ name }) => untilRun(one, name)));
-    await one.list({ dispatcher: 'house' });
+    await one.list({ dispatcher: 'fixture' });
     await one.logs({ name: 'a-1' });
     await one.check();
     await Promise.all(requests.map(({ name }) => one.stop({ name })));
@@ -49,7 +49,7 @@ describe("azure-aci against Azure's description of the service", () => {
 
   it('asks and is answered as described, for a life from launch to stop', async () => {
     await liveThrough(provider());
-    expect([...new Set(house.calls.map((call) => call.operation))]).to.include.members([
+    expect([...new Set(fixture.calls.map((call) => call.operation))]).to.include.members([
       'create',
       'get',
       'list',
@@ -58,7 +58,7 @@ describe("azure-aci against Azure's description of the service", () => {
       'usages',
       'capabilities',
     ]);
-    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
+    expect([...new Set(problemsOf(fixture.calls, description))]).to.deep.equal([]);
   });
 
   it('asks and is answered as described with every option set', async () => {
@@ -67,12 +67,12 @@ describe("azure-aci against Azure's description of the service", () => {
       environment: { PLAIN: 'seen' },
       secretEnvironment: { SECRET: 'hidden-value' },
     });
-    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
+    expect([...new Set(problemsOf(fixture.calls, description))]).to.deep.equal([]);
   });
 
   it('is refused as described', async () => {
     const refuse = (kind: 'no-stock' | 'quota' | 'throttling' | 'server-error') =>
-      house.simulator.fault({ kind, times: 1 });
+      fixture.simulator.fault({ kind, times: 1 });
     const backend = provider();
     for (const kind of ['no-stock', 'quota', 'throttling', 'server-error'] as const) {
       const end = refuse(kind);
@@ -82,8 +82,8 @@ describe("azure-aci against Azure's description of the service", () => {
       );
       end();
     }
-    expect(house.calls.filter((call) => call.status >= 400)).to.have.length.greaterThan(3);
-    expect([...new Set(problemsOf(house.calls, description))]).to.deep.equal([]);
+    expect(fixture.calls.filter((call) => call.status >= 400)).to.have.length.greaterThan(3);
+    expect([...new Set(problemsOf(fixture.calls, description))]).to.deep.equal([]);
   });
 
   it('puts all options at once in their places, and nothing beside them', async () => {
@@ -95,7 +95,7 @@ describe("azure-aci against Azure's description of the service", () => {
         secretEnvironment: { SECRET: 'hidden-value' },
       }),
     );
-    const decoded = house.simulator.named('a-1')?.decoded;
+    const decoded = fixture.simulator.named('a-1')?.decoded;
     expect(decoded).to.deep.include({
       location: 'westeurope',
       zones: ['2'],
@@ -104,7 +104,7 @@ describe("azure-aci against Azure's description of the service", () => {
         userAssignedIdentities: { [identity('job')]: {}, [identity('pull')]: {} },
       },
     });
-    expect(decoded?.tags).to.include({ 'cost-centre': '4711', 'shr.dispatcher': 'house', 'shr.runner': 'a-1' });
+    expect(decoded?.tags).to.include({ 'cost-centre': '4711', 'shr.dispatcher': 'fixture', 'shr.runner': 'a-1' });
     const { containers, ...rest } = decoded?.properties ?? { containers: [] };
     expect(rest).to.deep.equal({
       osType: 'Linux',
@@ -157,7 +157,7 @@ describe("azure-aci against Azure's description of the service", () => {
   it('asks for the spot priority, and for nothing that was not given', async () => {
     const one = provider();
     await one.launch(launchOf('a-1', { shape: { ...shape, spot: true } }));
-    const decoded = house.simulator.named('a-1')?.decoded;
+    const decoded = fixture.simulator.named('a-1')?.decoded;
     expect(decoded?.properties.priority).to.equal('Spot');
     expect(decoded?.identity, 'an identity').to.equal(undefined);
     expect(Object.keys(decoded?.properties ?? {}).sort()).to.deep.equal([
@@ -173,8 +173,8 @@ describe("azure-aci against Azure's description of the service", () => {
     const one = provider();
     await one.launch(launchOf('a-1', { environment: { PLAIN: 'seen' } }));
     await untilRun(one, 'a-1');
-    const create = house.calls.find((call) => call.operation === 'create');
-    const get = house.calls.findLast((call) => call.operation === 'get' && call.status === 200);
+    const create = fixture.calls.find((call) => call.operation === 'create');
+    const get = fixture.calls.findLast((call) => call.operation === 'get' && call.status === 200);
     if (create === undefined || get === undefined) throw new Error('the calls were not seen');
     const mutations: readonly Call[] = [
       { ...create, body: replaced(create.body, '"osType":"Linux"', '"osType":"Plan9"') },
@@ -199,13 +199,13 @@ describe("azure-aci against Azure's description of the service", () => {
   it('meets each difference that it looks over, so that none outlives its reason', async () => {
     await liveThrough(provider());
     await provider({ subnetId: demoSubnet }).check();
-    await vendorClient(house.simulator).containerGroups.beginCreateOrUpdateAndWait(
-      house.simulator.resourceGroup,
+    await vendorClient(fixture.simulator).containerGroups.beginCreateOrUpdateAndWait(
+      fixture.simulator.resourceGroup,
       'theirs',
-      foreignGroup(house.simulator, IMAGE),
+      foreignGroup(fixture.simulator, IMAGE),
       { updateIntervalInMs: 10 },
     );
-    const problems = house.calls.flatMap((call) => description.problems(call));
+    const problems = fixture.calls.flatMap((call) => description.problems(call));
     const unmet = differences.filter(({ words }) => !problems.some((problem) => words.test(problem)));
     expect(unmet).to.deep.equal([]);
   });

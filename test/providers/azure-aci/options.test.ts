@@ -15,7 +15,7 @@ import {
   demoSubnet,
   makeClientCertificate,
 } from '../../../simulators/azure-aci/index.ts';
-import { type House, IMAGE, launchOf, openHouse, SLEEPS } from './house.ts';
+import { type Fixture, IMAGE, launchOf, openFixture, SLEEPS } from './fixture.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 type World = Partial<AzureAciSimulatorOptions>;
@@ -37,12 +37,12 @@ const identity = (name: string): string =>
 const files = { storageAccount: 'acmefiles', storageAccountKey: 'a storage key' };
 const workspace = { workspaceId: '99999999-9999-4999-8999-999999999999', workspaceKey: 'a workspace key' };
 
-async function inHouse<T>(world: World, use: (house: House) => Promise<T>): Promise<T> {
-  const house = await openHouse({ subnets: [demoSubnet, otherSubnet], ...world });
+async function inFixture<T>(world: World, use: (fixture: Fixture) => Promise<T>): Promise<T> {
+  const fixture = await openFixture({ subnets: [demoSubnet, otherSubnet], ...world });
   try {
-    return await use(house);
+    return await use(fixture);
   } finally {
-    await house.close();
+    await fixture.close();
   }
 }
 
@@ -61,11 +61,11 @@ function sent<const T>(
   more: { readonly world?: (value: T) => World; readonly shape?: (value: T) => Partial<Shape> } = {},
 ): Row {
   return row(values, (value) =>
-    inHouse(more.world?.(value) ?? {}, async (house) => {
-      const provider = house.backend(options(value));
+    inFixture(more.world?.(value) ?? {}, async (fixture) => {
+      const provider = fixture.backend(options(value));
       await provider.launch(launchOf('house-1', { shape: { ...shape, ...more.shape?.(value) } }));
-      const decoded = house.simulator.named('house-1')?.decoded;
-      const url = house.calls.find(({ operation }) => operation === 'create')?.url;
+      const decoded = fixture.simulator.named('house-1')?.decoded;
+      const url = fixture.calls.find(({ operation }) => operation === 'create')?.url;
       if (decoded === undefined || url === undefined) throw new Error('nothing was created');
       return found({ decoded, provider, url });
     }),
@@ -76,15 +76,15 @@ function sent<const T>(
 function door<const T>(
   values: readonly [T, T],
   world: (value: T) => World,
-  options: (value: T, house: House) => Options,
+  options: (value: T, fixture: Fixture) => Options,
 ): Row {
   return row(values, (value) =>
-    inHouse(world(value), async (house) => {
+    inFixture(world(value), async (fixture) => {
       const entered: T[] = [];
       for (const candidate of values) {
-        const isIn = await house
-          .backend(options(candidate, house))
-          .list({ dispatcher: 'house' })
+        const isIn = await fixture
+          .backend(options(candidate, fixture))
+          .list({ dispatcher: 'fixture' })
           .then(() => true, refused);
         if (isIn) entered.push(candidate);
       }
@@ -100,8 +100,8 @@ function counted(
   most: (value: number) => number,
 ) {
   return row(values, (value) =>
-    inHouse({}, async (house) => {
-      const provider = house.backend(options(value));
+    inFixture({}, async (fixture) => {
+      const provider = fixture.backend(options(value));
       let launches = 0;
       while (await provider.launch(launchOf(`house-${launches}`)).then(() => true, refused)) launches += 1;
       return launches === most(value) ? value : `${launches} launches`;
@@ -110,16 +110,16 @@ function counted(
 }
 
 /** Of two houses: which one is asked. */
-function asked(options: (url: string) => Options, isAsked: (house: House) => boolean): Row {
+function asked(options: (url: string) => Options, isAsked: (fixture: Fixture) => boolean): Row {
   return row([0, 1], (which) =>
-    inHouse({}, (one) =>
-      inHouse({}, async (other) => {
+    inFixture({}, (one) =>
+      inFixture({}, async (other) => {
         const houses = [one, other];
         const ca = houses.map(({ simulator }) => simulator.ca).join('');
         const url = houses[which]?.simulator.url ?? '';
         await one
           .backend({ ca, ...options(url) })
-          .list({ dispatcher: 'house' })
+          .list({ dispatcher: 'fixture' })
           .catch(refused);
         return houses.findIndex(isAsked);
       }),
@@ -224,9 +224,9 @@ const rows: Readonly<Record<string, Row | string>> = {
     ({ calls }) => calls.some(({ operation }) => operation === 'token'),
   ),
   ca: row(['its own', 'another'], (whose) =>
-    inHouse({}, async (house) => {
-      const ca = whose === 'its own' ? house.simulator.ca : oneKey.certificate;
-      const list = house.backend({ ca }).list({ dispatcher: 'house' });
+    inFixture({}, async (fixture) => {
+      const ca = whose === 'its own' ? fixture.simulator.ca : oneKey.certificate;
+      const list = fixture.backend({ ca }).list({ dispatcher: 'fixture' });
       return (await list.then(() => true, refused)) ? 'its own' : 'another';
     }),
   ),
@@ -248,9 +248,9 @@ const rows: Readonly<Record<string, Row | string>> = {
     { shape: (privileged) => ({ dockerInDocker: privileged }) },
   ),
   'spotLocations[]': row(['westus', 'uksouth'], (location) =>
-    inHouse({}, async (house) => {
+    inFixture({}, async (fixture) => {
       const spot = ['westus', 'uksouth'].filter(
-        (here) => house.backend({ spotLocations: [location], location: here }).capabilities.spot,
+        (here) => fixture.backend({ spotLocations: [location], location: here }).capabilities.spot,
       );
       return spot.join();
     }),
@@ -374,11 +374,11 @@ const rows: Readonly<Record<string, Row | string>> = {
     (value) => value * 10,
   ),
   timeoutMs: row([300, 500], (timeoutMs) =>
-    inHouse({}, async (house) => {
-      house.simulator.fault({ kind: 'lost-answer', operation: 'list' });
-      const error: unknown = await house
+    inFixture({}, async (fixture) => {
+      fixture.simulator.fault({ kind: 'lost-answer', operation: 'list' });
+      const error: unknown = await fixture
         .backend({ timeoutMs })
-        .list({ dispatcher: 'house' })
+        .list({ dispatcher: 'fixture' })
         .catch((reason: unknown) => reason);
       return Number(/within (\d+) ms/.exec(String(error))?.[1]);
     }),
@@ -388,8 +388,8 @@ const rows: Readonly<Record<string, Row | string>> = {
 /** A wish that cannot be had here is refused, and not left out. */
 function neverFits(wishes: readonly [Partial<ShapeWish>, Partial<ShapeWish>]): Row {
   return row(wishes, (wish) =>
-    inHouse({}, async (house) => {
-      const provider = house.backend({ files, subnetId: demoSubnet });
+    inFixture({}, async (fixture) => {
+      const provider = fixture.backend({ files, subnetId: demoSubnet });
       return provider.fit({ ...shape, ...wish }).fits ? 'it fits' : wish;
     }),
   );

@@ -2,14 +2,14 @@ import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import { z } from 'zod';
 import gcpBatchModule from '../../../providers/gcp-batch/index.ts';
-import { toLabels } from '../../../providers/gcp-batch/labels.ts';
 import { createJobRequest, requestIdOf } from '../../../providers/gcp-batch/request.ts';
+import { toLabels } from '../../../providers/gcp-batch/tags.ts';
 import type { LaunchRequest } from '../../../providers/provider.ts';
 import { GoogleRefusal } from '../../../simulators/google/status.ts';
 import type { Discovery } from '../google/discovery.ts';
 import { misspellings } from '../google/misspellings.ts';
 import { readDescription, rules, UNDESCRIBED } from './description.ts';
-import { eventually, type House, openHouse } from './house.ts';
+import { eventually, type Fixture, openFixture } from './fixture.ts';
 import { account, IMAGE, launchOf, plainTags } from './requests.ts';
 
 /**
@@ -74,7 +74,7 @@ const CIPHER_TEXT = 'dGhlIGNpcGhlciB0ZXh0';
 const everything = {
   parent: 'projects/acme-ci/locations/europe-west4',
   jobId: 'house-all',
-  requestId: requestIdOf('house', 'house-all', CIPHER_TEXT),
+  requestId: requestIdOf('fixture', 'house-all', CIPHER_TEXT),
   job: {
     labels: toLabels(tags),
     taskGroups: [
@@ -170,7 +170,7 @@ function camelCase(name: string): string {
 
 describe('gcp-batch and the description of its API', () => {
   let description: Discovery;
-  let house: House;
+  let fixture: Fixture;
 
   before(async function () {
     const found = readDescription();
@@ -179,25 +179,25 @@ describe('gcp-batch and the description of its API', () => {
       this.skip();
     }
     description = found;
-    house = await openHouse({
+    fixture = await openFixture({
       images: { [IMAGE]: ['false'], 'ghcr.io/acme/special:9': ['sleep', '600'] },
       largestPage: 2,
     });
   });
 
   after(async () => {
-    await house?.close();
+    await fixture?.close();
   });
 
   /** What the service made of a create, or why it refused it. */
   const decoded = async (name: string): Promise<unknown> =>
-    house.simulator.exchanges.findLast(({ call, request }) => {
+    fixture.simulator.exchanges.findLast(({ call, request }) => {
       const parsed = z.object({ jobId: z.string() }).safeParse(request);
       return call.endsWith('/CreateJob') && parsed.success && parsed.data.jobId === name;
     })?.request;
 
   it('finds nothing wrong with any call and any reply of a life with all its turns', async () => {
-    const { simulator, open } = house;
+    const { simulator, open } = fixture;
     const provider = open({ command: ['sh', '-c', 'exit 3'] });
     const sleeping = open();
     const names = ['life-1', 'life-2', 'life-3'];
@@ -216,7 +216,7 @@ describe('gcp-batch and the description of its API', () => {
         shape: { ...launchOf('x').shape, bucket: 'cache-1', bucketPrefix: 'acme/web', timeLimitMs: 60_000 },
       }),
     );
-    expect(await sleeping.list({ dispatcher: 'house' })).to.have.length(5);
+    expect(await sleeping.list({ dispatcher: 'fixture' })).to.have.length(5);
     await provider.logs({ name: 'life-4' });
     await provider.check();
     for (const name of [...names, 'life-4', 'life-5', 'never-launched']) await sleeping.stop({ name });
@@ -279,39 +279,39 @@ describe('gcp-batch and the description of its API', () => {
     const options = () => gcpBatchModule.options.parse({ ...everyOption });
 
     it('carries every option and every wish to the service, which finds them where they belong', async () => {
-      const provider = house.open(everyOption);
+      const provider = fixture.open(everyOption);
       await provider.launch(everyWish);
       const text = JSON.stringify(await decoded('house-all'));
       const [, cipherText = ''] = /"cipherText":"([^"]+)"/.exec(text) ?? [];
       const usual = text
         .replace(cipherText, CIPHER_TEXT)
-        .replace(requestIdOf('house', 'house-all', cipherText), everything.requestId);
+        .replace(requestIdOf('fixture', 'house-all', cipherText), everything.requestId);
       expect(JSON.parse(usual)).to.deep.equal(everything);
       await provider.stop({ name: 'house-all' });
     });
 
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
       const sent = createJobRequest(everyWish, options(), CIPHER_TEXT);
-      const client = house.open(everyOption);
+      const client = fixture.open(everyOption);
       const mutants = misspellings(sent, ['labels', 'variables']);
       expect(mutants.length).to.be.greaterThan(45);
       const { BatchServiceClient } = await import('@google-cloud/batch');
       const { connect, callOptions } = await import('../../../providers/google/connection.ts');
       const { endpointOf } = await import('../../../providers/google/endpoint.ts');
-      const { endpoint, credentials } = house.simulator;
+      const { endpoint, credentials } = fixture.simulator;
       const { client: raw } = connect(BatchServiceClient, { endpoint, credentials });
       const blind: string[] = [];
       for (const [path, mutant] of mutants) {
-        const from = house.simulator.exchanges.length;
+        const from = fixture.simulator.exchanges.length;
         await raw
           .createJob(mutant, await callOptions(raw.auth, endpointOf(endpoint), 5000))
           .catch((error: unknown) => error);
-        const arrived = house.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'));
+        const arrived = fixture.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'));
         expect(arrived?.request, path).to.not.deep.equal(everything);
         if (arrived !== undefined && description.problemsOf(arrived).length === 0) blind.push(path);
         await client.stop({ name: 'house-all' });
-        for (const job of house.simulator.service.jobs) {
-          await house.simulator.service.forget(job.name.slice(job.name.lastIndexOf('/') + 1));
+        for (const job of fixture.simulator.service.jobs) {
+          await fixture.simulator.service.forget(job.name.slice(job.name.lastIndexOf('/') + 1));
         }
       }
       await raw.close();

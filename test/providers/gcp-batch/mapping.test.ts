@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { gcpBatchOptions } from '../../../providers/gcp-batch/options.ts';
 import { requestIdOf } from '../../../providers/gcp-batch/request.ts';
 import type { LaunchRequest, Shape, ShapeWish } from '../../../providers/provider.ts';
-import { type House, openHouse } from './house.ts';
+import { type Fixture, openFixture } from './fixture.ts';
 import { launchOf, plainShape } from './requests.ts';
 
 /** What one more option or wish changes in the request that the service decoded, by the place of each field. */
@@ -205,32 +205,32 @@ const ofWishes = {
 } as const satisfies Readonly<Record<keyof ShapeWish, Turn>>;
 
 describe('each option and each wish of gcp-batch', () => {
-  let house: House;
+  let fixture: Fixture;
 
   before(async () => {
-    house = await openHouse();
+    fixture = await openFixture();
   });
   after(async () => {
-    await house.close();
+    await fixture.close();
   });
 
   /** Also of a launch that the service refused, such as one in a project that it does not have. */
   const decoded = async (options: object, shape: Partial<Shape>): Promise<Map<string, unknown>> => {
-    const from = house.simulator.exchanges.length;
-    const provider = house.open(options);
+    const from = fixture.simulator.exchanges.length;
+    const provider = fixture.open(options);
     const request: LaunchRequest = launchOf('house-1', {
       shape: { ...plainShape, ...shape },
       secretEnvironment: { SECRET: 'the secret' },
     });
     await provider.launch(request).catch(() => undefined);
-    const sent = house.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'))?.request;
-    await house.simulator.service.forget('house-1');
+    const sent = fixture.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'))?.request;
+    await fixture.simulator.service.forget('house-1');
     const all = leaves(z.looseObject({}).parse(sent), '');
     return new Map(
       all.map(([path, value]) => {
         if (path.endsWith('.cipherText'))
-          return [path, JSON.stringify(house.simulator.kms.variables(KEY, String(value)))];
-        if (path === 'requestId') return [path, value === requestIdOf('house', 'house-1') ? 'usual' : 'another'];
+          return [path, JSON.stringify(fixture.simulator.kms.variables(KEY, String(value)))];
+        if (path === 'requestId') return [path, value === requestIdOf('fixture', 'house-1') ? 'usual' : 'another'];
         return [path.replace(/runnables\.\d\./, ''), value];
       }),
     );

@@ -16,7 +16,7 @@ export const plainShape: Shape = {
 };
 
 export const plainTags: InstanceTags = {
-  dispatcher: 'house',
+  dispatcher: 'fixture',
   registration: 'acme-web',
   lane: '0123456789abcdef',
   scope: 'orgs/acme',

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { toLabels } from '../../../providers/gcp-batch/labels.ts';
 import { readJob, readTaskEvents, taskGroupOf, toInstance } from '../../../providers/gcp-batch/state.ts';
+import { toLabels } from '../../../providers/gcp-batch/tags.ts';
 import { type Instance, ProviderError } from '../../../providers/provider.ts';
 import { plainTags } from './requests.ts';
 

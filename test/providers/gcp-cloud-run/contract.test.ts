@@ -3,13 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { v2 } from '@google-cloud/run';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { CloudRunProvider } from '../../../providers/gcp-cloud-run/cloud-run.ts';
 import { type CloudRunOptions, cloudRunOptions } from '../../../providers/gcp-cloud-run/options.ts';
+import { CloudRunProvider } from '../../../providers/gcp-cloud-run/provider.ts';
 import { jobFor, overridesFor } from '../../../providers/gcp-cloud-run/request.ts';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
+import { encodeTags } from '../../../providers/kit/tags.ts';
 import type { Instance, LaunchRequest, Shape, ShapeWish } from '../../../providers/provider.ts';
-import { encodeTags } from '../../../providers/tags.ts';
 import {
   type CloudRunSimulator,
   demoOptions,

@@ -58,7 +58,7 @@ describe('google: credentials', () => {
     ],
     ['a program to run', { ...external, credential_source: { executable: { command: 'sh' } } }, /credential_source/],
     [
-      'an URL inside the house',
+      'an URL inside the fixture',
       { ...external, credential_source: { url: 'http://10.0.0.1/secret' } },
       /credential_source/,
     ],

@@ -1,17 +1,18 @@
 /** One registration's way to the GitHub in memory: it answers late, wrongly timed, or not at all, as the dice will. */
-import type { Clock } from '../../../dispatcher/clock.ts';
+
+import type { GithubErrorKind } from '../../../dispatcher/failures/failure.ts';
 import {
   type CallPurpose,
   type Github,
   GithubError,
-  type GithubErrorKind,
   type GithubRun,
   type GithubRunner,
   type JitRequest,
   type JitRunner,
 } from '../../../dispatcher/github/github.ts';
-import { type GithubScope, scopePath } from '../../../dispatcher/github/scope.ts';
-import type { JobFact } from '../../../dispatcher/ledger/facts.ts';
+import type { JobFact } from '../../../dispatcher/jobs/facts.ts';
+import { type GithubScope, scopePath } from '../../../dispatcher/jobs/scope.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';

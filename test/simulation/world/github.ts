@@ -2,7 +2,7 @@
  * A GitHub host in memory: its queue, its runners, and how it brings them together. Truthful in what it does; what it
  * answers, and when, is the port's business (github-port.ts).
  */
-import type { Clock } from '../../../dispatcher/clock.ts';
+
 import {
   GithubError,
   type GithubRun,
@@ -10,7 +10,8 @@ import {
   type JitRequest,
   type JitRunner,
 } from '../../../dispatcher/github/github.ts';
-import { type GithubScope, scopePath } from '../../../dispatcher/github/scope.ts';
+import { type GithubScope, scopePath } from '../../../dispatcher/jobs/scope.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';

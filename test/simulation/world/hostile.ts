@@ -3,8 +3,9 @@
  * own, and about one that it was granted within another tenant's organization. It knows the names and ids of everybody's
  * runners and jobs, and has all the time in the world. It can lie about those two repositories, and about nothing else.
  */
-import type { Clock } from '../../../dispatcher/clock.ts';
-import type { JobFact, JobStatus } from '../../../dispatcher/ledger/facts.ts';
+
+import type { JobFact, JobStatus } from '../../../dispatcher/jobs/facts.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';
@@ -27,7 +28,7 @@ export interface HostileOptions {
 }
 
 const STATUSES: readonly JobStatus[] = ['queued', 'in_progress', 'in_progress', 'completed', 'completed'];
-const MOST_AT_ONCE = 6;
+const MAX_AT_ONCE = 6;
 
 export class Hostile {
   readonly #options: HostileOptions;
@@ -45,7 +46,7 @@ export class Hostile {
     clock.after(this.#luck.magnitude(500, 120_000), () => {
       if (!dice.active) return;
       if (dice.hits('forged')) {
-        const count = this.#luck.whole(1, MOST_AT_ONCE);
+        const count = this.#luck.whole(1, MAX_AT_ONCE);
         for (let index = 0; index < count; index += 1) this.#lie();
       }
       this.#rest();

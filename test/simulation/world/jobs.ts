@@ -1,5 +1,5 @@
 /** The jobs that the world's users push, and what becomes of them. GitHub's own truth, not what anybody believes of it. */
-import type { JobFact, JobStatus } from '../../../dispatcher/ledger/facts.ts';
+import type { JobFact, JobStatus } from '../../../dispatcher/jobs/facts.ts';
 
 /**
  * - `runs`: ours and allowed; it must run unless its user cancels it.

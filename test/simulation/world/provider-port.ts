@@ -1,5 +1,5 @@
 /** One backend's way to its account: the provider contract, in bad weather. */
-import type { Clock } from '../../../dispatcher/clock.ts';
+
 import {
   type Capabilities,
   type Finding,
@@ -12,6 +12,7 @@ import {
   type ProviderErrorKind,
   type ShapeWish,
 } from '../../../providers/provider.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';

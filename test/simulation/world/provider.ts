@@ -2,7 +2,7 @@
  * A container service in memory. `Account` is what the customer has there, with all its instances; several backends
  * can share one. What a backend sees of it goes through provider-port.ts.
  */
-import type { Clock } from '../../../dispatcher/clock.ts';
+
 import type {
   Instance,
   InstanceReason,
@@ -11,6 +11,7 @@ import type {
   InstanceTags,
   LaunchRequest,
 } from '../../../providers/provider.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { Stream } from '../random.ts';
 import type { History } from '../trace.ts';

@@ -2,9 +2,10 @@
  * Runners at GitHub that no dispatcher of ours may touch: those of a second dispatcher beside ours, and some that bear our
  * name without a row in our ledger. They take no jobs.
  */
-import type { Clock } from '../../../dispatcher/clock.ts';
-import { ulid } from '../../../dispatcher/clock.ts';
-import type { GithubScope } from '../../../dispatcher/github/scope.ts';
+
+import type { GithubScope } from '../../../dispatcher/jobs/scope.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { ulid } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { GithubWorld } from './github.ts';
 

@@ -1,6 +1,7 @@
 /** What happens to a delivery between GitHub and the dispatcher: lost, doubled, late and so out of order. */
-import type { Clock } from '../../../dispatcher/clock.ts';
-import type { Delivery, JobFact } from '../../../dispatcher/ledger/facts.ts';
+
+import type { Delivery, JobFact } from '../../../dispatcher/jobs/facts.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
 import type { History } from '../trace.ts';
 import type { ToldFact } from './jobs.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { GithubScope } from '../../../dispatcher/github/scope.ts';
+import type { GithubScope } from '../../../dispatcher/jobs/scope.ts';
 import type { LaunchRequest } from '../../../providers/provider.ts';
 import { Dice, type FaultRates, NO_FAULTS } from '../faults.ts';
 import { Invariants } from '../invariants.ts';

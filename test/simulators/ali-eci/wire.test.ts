@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { type AliEciSimulator, startAliEciSimulator } from '../../../simulators/ali-eci/index.ts';
 import { items, texts } from '../../../simulators/ali-eci/parameters.ts';
 import { Signatures } from '../../../simulators/ali-eci/signature.ts';
-import { eventually, rejection } from '../../providers/ali-eci/house.ts';
+import { eventually, rejection } from '../../providers/ali-eci/fixture.ts';
 import { vendorClient, vendorCreate } from './vendor.ts';
 
 const IMAGE = 'registry.example/runner:1';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../dispatcher/clock.ts';
+import type { Clock } from '../../../time/clock.ts';
 
 /** Time that stands still until it is told to move. It starts at the real time, because App JWTs carry that. */
 export class ManualClock implements Clock {

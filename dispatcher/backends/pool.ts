@@ -1,0 +1,114 @@
+/**
+ * The providers behind the configured backends, as the service and the commands that try them out have them. The only
+ * place where one is made, so that each is contained.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { loadProvider } from '../../providers/index.ts';
+import { isProviderError, type Provider, ProviderError, type ProviderModule } from '../../providers/provider.ts';
+import { type Clock, type Random, sleep } from '../../time/clock.ts';
+import type { Backend, Registration } from '../model/registration.ts';
+import { containProvider, outerLimits } from './contained-provider.ts';
+
+export interface Backends {
+  /** Rejects with ProviderError, also where the module cannot be loaded or made. */
+  of(registration: Pick<Registration, 'name' | 'backends'>, backend: string): Promise<Provider>;
+  /** Undefined until `of` has resolved once. */
+  loaded(registration: string, backend: string): Provider | undefined;
+  close(): Promise<void>;
+}
+
+export interface BackendsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Where an adapter's defects are told. Absent for a command, whose answer shows them. */
+  readonly log?: {
+    info(event: string, fields?: Readonly<Record<string, unknown>>): void;
+    error(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  };
+  /** `loadProvider`, unless it is a test. */
+  readonly load?: (kind: string) => Promise<ProviderModule>;
+}
+
+const capabilities = z.object({
+  architectures: z.array(z.enum(['x64', 'arm64'])).min(1),
+  spot: z.boolean(),
+  dockerInDocker: z.boolean(),
+  disk: z.boolean(),
+  bucket: z.boolean(),
+  subnet: z.boolean(),
+  securityGroup: z.boolean(),
+  logs: z.boolean(),
+  secretEnvironment: z.boolean(),
+  longestLifeMs: z.number().positive().optional(),
+});
+
+/**
+ * One provider for each backend of each registration, made when it is first asked for. Backends of the same kind and
+ * options are the same one, such as a backend of `dispatcher.yaml` that many registrations use: its budget of calls is
+ * the account's.
+ */
+export function createBackends({ clock, random, log, load = loadProvider }: BackendsOptions): Backends {
+  const making = new Map<string, Promise<Provider>>();
+  const made = new Map<string, Provider>();
+  /** By kind and options; a digest, because these hold secrets. */
+  const alike = new Map<string, Provider>();
+
+  async function make(key: string, backend: Backend): Promise<Provider> {
+    const module = await load(backend.kind);
+    const options = module.options.parse(backend.options);
+    const digest = createHash('sha256')
+      .update(JSON.stringify([backend.kind, options]))
+      .digest('hex');
+    const provider = alike.get(digest) ?? create(module, options, key);
+    alike.set(digest, provider);
+    made.set(key, provider);
+    return provider;
+  }
+
+  function create(module: ProviderModule, options: unknown, backend: string): Provider {
+    const host = { now: () => clock.now(), sleep: (ms: number) => sleep(clock, ms), random };
+    const provider = module.create(options, host);
+    capabilities.parse(provider.capabilities);
+    return containProvider(provider, {
+      kind: module.kind,
+      clock,
+      limits: outerLimits(options),
+      onDefect: (defect) => log?.error('provider-defect', { backend, ...defect }),
+      onMended: (operation, times) => log?.info('provider-defect-over', { backend, operation, times }),
+    });
+  }
+
+  /** A kind that cannot be loaded says so itself; the rest is a defect of the module, and may be one of this moment. */
+  function unmade(backend: Backend, error: unknown): ProviderError {
+    if (isProviderError(error)) return error;
+    const message = error instanceof Error ? `${error.name}: ${error.message.slice(0, 300)}` : 'it threw no error';
+    log?.error('provider-defect', { backend: backend.name, operation: `${backend.kind} create`, message });
+    const details = { code: 'defect', cause: error };
+    return new ProviderError('transient', `${backend.kind} create`, `a defect in the adapter: ${message}`, details);
+  }
+
+  return {
+    of(registration, name) {
+      const key = `${registration.name}/${name}`;
+      const known = making.get(key);
+      if (known !== undefined) return known;
+      const backend = registration.backends.find((candidate) => candidate.name === name);
+      if (backend === undefined) {
+        const words = `registration ${registration.name} has no backend ${name} any more: put it back until its runners are gone`;
+        return Promise.reject(new ProviderError('invalid', 'provider load', words));
+      }
+      const provider = make(key, backend).catch((error: unknown) => {
+        throw unmade(backend, error);
+      });
+      making.set(key, provider);
+      // A module that could not be loaded is tried again.
+      provider.catch(() => making.delete(key));
+      return provider;
+    },
+    loaded: (registration, backend) => made.get(`${registration}/${backend}`),
+    async close() {
+      await Promise.all([...alike.values()].map((provider) => provider.close()));
+    },
+  };
+}

@@ -1,0 +1,210 @@
+/**
+ * One thing that went wrong, in one form from the adapter or the GitHub client to the ledger, the log and the screen.
+ * Failures are built here alone, so that each message is scrubbed and cut before anything keeps it. What follows from
+ * one is decided by its kind, never by its words; words for people are made by `failureWords`, where they are shown.
+ */
+import type { EndKind, InstanceReason, ProviderError, ProviderErrorKind } from '../../providers/provider.ts';
+import { withoutPage } from './html-page.ts';
+import { scrub } from './scrub.ts';
+
+/** Where it went wrong: GitHub, a backend as `<registration>/<backend>`, or this program itself. */
+export type FailureSource = 'github' | 'dispatcher' | `${string}/${string}`;
+
+/**
+ * - `launch-timeout`: the provider did not answer, or the container did not come online, in time.
+ * - `interrupted`: the dispatcher stopped in the middle of the launch.
+ * - `unfit`: the adapter says that its service never runs this shape.
+ * - `no-place`: every backend was at its cap of runners.
+ * - `no-work`: runners of the image came online, and GitHub gave them no job.
+ * - `no-registration`: the runner's registration has left the configuration, and its credentials with it.
+ * - `ledger`: the ledger could not be read or written.
+ * - `defect`: an error in the dispatcher or in an adapter, not in what they talk to.
+ */
+export type OwnFailureKind =
+  | 'launch-timeout'
+  | 'interrupted'
+  | 'unfit'
+  | 'no-place'
+  | 'no-work'
+  | 'no-registration'
+  | 'ledger'
+  | 'defect';
+
+/**
+ * - `conflict`: the runner name exists (409), for example because an earlier call that timed out took effect.
+ * - `rate-limited`: not before `retryAfterMs`. Our own budget raises it too, before GitHub has to.
+ * - `transient`: 5xx, timeout, reset; the call may have taken effect.
+ */
+export type GithubErrorKind =
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'conflict'
+  | 'invalid'
+  | 'rate-limited'
+  | 'transient';
+
+export type FailureKind = ProviderErrorKind | EndKind | GithubErrorKind | OwnFailureKind;
+
+export interface Failure {
+  readonly source: FailureSource;
+  readonly kind: FailureKind;
+  /** The service's own code (`InaccessibleImage`), GitHub's HTTP status, or a container's exit code. */
+  readonly code: string | null;
+  /** For a ticket with the service. */
+  readonly requestId: string | null;
+  /** The service's own words, scrubbed of secrets. */
+  readonly message: string;
+  readonly atMs: number;
+}
+
+/** Every kind, once: the ledger reads no other. */
+const KINDS: Readonly<Record<FailureKind, true>> = {
+  capacity: true,
+  quota: true,
+  throttled: true,
+  transient: true,
+  unauthorized: true,
+  invalid: true,
+  conflict: true,
+  exited: true,
+  'out-of-memory': true,
+  'spot-reclaimed': true,
+  'image-pull-failed': true,
+  'no-stock': true,
+  'time-limit': true,
+  stopped: true,
+  unknown: true,
+  forbidden: true,
+  'not-found': true,
+  'rate-limited': true,
+  'launch-timeout': true,
+  interrupted: true,
+  unfit: true,
+  'no-place': true,
+  'no-work': true,
+  'no-registration': true,
+  ledger: true,
+  defect: true,
+};
+
+/** A few sentences: the longest messages of the clouds repeat the whole request. */
+const MESSAGE_CHARACTERS = 1500;
+const CODE_CHARACTERS = 120;
+
+export function backendSource(registration: string, backend: string): FailureSource {
+  return `${registration}/${backend}`;
+}
+
+export function providerFailure(error: ProviderError, source: FailureSource, atMs: number): Failure {
+  return failure(source, error.kind, error.code, error.requestId, error.message, atMs);
+}
+
+/** What a `GithubError` is made of. */
+export interface GithubErrorParts {
+  readonly kind: GithubErrorKind;
+  readonly message: string;
+  readonly status: number | undefined;
+  readonly requestId: string | undefined;
+}
+
+export function githubFailure(error: GithubErrorParts, atMs: number): Failure {
+  const code = error.status === undefined ? undefined : String(error.status);
+  return failure('github', error.kind, code, error.requestId, error.message, atMs);
+}
+
+export function instanceFailure(reason: InstanceReason, source: FailureSource, atMs: number): Failure {
+  const code = reason.exitCode === undefined ? undefined : String(reason.exitCode);
+  return failure(source, reason.kind, code, undefined, reason.message, atMs);
+}
+
+export function ownFailure(
+  kind: OwnFailureKind | 'time-limit',
+  message: string,
+  atMs: number,
+  source: FailureSource = 'dispatcher',
+): Failure {
+  return failure(source, kind, undefined, undefined, message, atMs);
+}
+
+/** `error`: a `LedgerError`. */
+export function ledgerFailure(error: { readonly kind: string; readonly message: string }, atMs: number): Failure {
+  return failure('dispatcher', 'ledger', error.kind, undefined, error.message, atMs);
+}
+
+/** An error that should not have been possible. The log has its stack; people are told that there is one. */
+export function defectFailure(error: unknown, atMs: number, source: FailureSource = 'dispatcher'): Failure {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return failure(source, 'defect', undefined, undefined, `an error of the dispatcher (see its log): ${message}`, atMs);
+}
+
+/** The same trouble, told with what came of it. */
+export function withContext(trouble: Failure, context: string, atMs: number): Failure {
+  return { ...trouble, message: clean(`${context}: ${trouble.message}`, MESSAGE_CHARACTERS), atMs };
+}
+
+/** A failure, here or as the admin API shows it. */
+type Told = Pick<Failure, 'code' | 'message' | 'requestId'> & { readonly source: string };
+
+/** For people: what was said, and in brackets what a ticket with the service needs. */
+export function failureWords({ code, message, requestId }: Omit<Told, 'source'>): string {
+  const notes = [
+    ...(code === null || message.includes(code) ? [] : [code]),
+    ...(requestId === null || message.includes(requestId) ? [] : [`request ${requestId}`]),
+  ];
+  return notes.length === 0 ? message : `${message} (${notes.join(', ')})`;
+}
+
+/** The same with where it went wrong, for places that do not say it anyway: `GitHub: …`, `aci: …`. */
+export function placedWords(told: Told): string {
+  const { source } = told;
+  if (source === 'dispatcher') return failureWords(told);
+  return `${source === 'github' ? 'GitHub' : backendIn(source)}: ${failureWords(told)}`;
+}
+
+/** For a line in the log. */
+export function failureFields(told: Failure): Readonly<Record<string, unknown>> {
+  const { source, kind, code, requestId, message } = told;
+  return {
+    source,
+    kind,
+    ...(code === null ? {} : { code }),
+    ...(requestId === null ? {} : { requestId }),
+    reason: message,
+  };
+}
+
+export function isFailureKind(text: string): text is FailureKind {
+  return Object.hasOwn(KINDS, text);
+}
+
+export function isFailureSource(text: string): text is FailureSource {
+  return text === 'github' || text === 'dispatcher' || /^[^/]+\/.+$/.test(text);
+}
+
+function backendIn(source: string): string {
+  return source.slice(source.indexOf('/') + 1);
+}
+
+function failure(
+  source: FailureSource,
+  kind: FailureKind,
+  code: string | undefined,
+  requestId: string | undefined,
+  message: string,
+  atMs: number,
+): Failure {
+  return {
+    source,
+    kind,
+    code: code === undefined ? null : clean(code, CODE_CHARACTERS),
+    requestId: requestId === undefined ? null : clean(requestId, CODE_CHARACTERS),
+    message: clean(message, MESSAGE_CHARACTERS),
+    atMs,
+  };
+}
+
+/** Without NUL, which PostgreSQL does not store, and without the HTML page of a proxy. */
+function clean(text: string, characters: number): string {
+  return scrub(withoutPage(text.replaceAll('\0', '')), characters);
+}

@@ -1,0 +1,88 @@
+/**
+ * What goes wrong and is tried again is a state, not an event: the log says when it begins, when it becomes something
+ * else and when it is over, with how often and how long, however often it was tried meanwhile.
+ */
+import type { Clock } from '../../time/clock.ts';
+import type { Log } from '../log.ts';
+import { type Failure, failureFields } from './failure.ts';
+
+interface State {
+  readonly kind: string;
+  readonly words: string;
+  readonly sinceMs: number;
+  readonly times: number;
+  readonly saidAtMs: number;
+}
+
+/** Two things that go wrong in turn are not told of at each try. */
+const CHANGES_APART_MS = 60_000;
+/** Beyond that the oldest is forgotten: it is told of again when it happens again. */
+const MAX_STATES = 10_000;
+
+/** Names what a state is about. The same words each time, or it is another state. */
+export type About = Readonly<Record<string, string | null>>;
+
+export class StateLog {
+  readonly #log: Pick<Log, 'warn' | 'info'>;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #states = new Map<string, State>();
+
+  constructor(log: Pick<Log, 'warn' | 'info'>, clock: Pick<Clock, 'now'>) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** It went wrong (again). `more`: what the line says of this one time. */
+  failed(event: string, about: About, failure: Failure, more: Readonly<Record<string, unknown>> = {}): void {
+    const key = keyOf(event, about);
+    const now = this.#clock.now();
+    const before = this.#states.get(key);
+    const kind = `${failure.kind} ${failure.code ?? ''}`;
+    const words = blurred(failure.message);
+    const other = before !== undefined && (before.kind !== kind || before.words !== words);
+    // A clock that was set back must not silence it.
+    const may = before !== undefined && Math.abs(now - before.saidAtMs) >= CHANGES_APART_MS;
+    const says = before === undefined || (other && may);
+    if (says) {
+      const lasting = before === undefined ? {} : lastingFields(before, now);
+      this.#log.warn(event, { ...about, ...failureFields(failure), ...more, ...lasting });
+    }
+    if (before === undefined && this.#states.size >= MAX_STATES) {
+      const [oldest] = this.#states.keys();
+      if (oldest !== undefined) this.#states.delete(oldest);
+    }
+    this.#states.set(key, {
+      kind: says ? kind : before.kind,
+      words: says ? words : before.words,
+      sinceMs: before?.sinceMs ?? now,
+      times: (before?.times ?? 0) + 1,
+      saidAtMs: says ? now : before.saidAtMs,
+    });
+  }
+
+  /** It went well: said where it had gone wrong before. */
+  well(event: string, about: About): void {
+    const key = keyOf(event, about);
+    const before = this.#states.get(key);
+    if (before === undefined) return;
+    this.#states.delete(key);
+    this.#log.info(`${event}-over`, { ...about, ...lastingFields(before, this.#clock.now()) });
+  }
+}
+
+function keyOf(event: string, about: About): string {
+  return JSON.stringify([event, about]);
+}
+
+function lastingFields({ sinceMs, times }: State, nowMs: number): Readonly<Record<string, unknown>> {
+  return {
+    since: new Date(sinceMs).toISOString(),
+    lastedSeconds: Math.max(0, Math.round((nowMs - sinceMs) / 1000)),
+    times,
+  };
+}
+
+/** The same words but for what differs at each try: request ids, times, counters. */
+function blurred(words: string): string {
+  return words.replace(/[0-9a-f-]*[0-9][0-9a-f-]*/gi, '#');
+}

@@ -1,0 +1,46 @@
+import type { ShapeWish } from '../../providers/provider.ts';
+import type { GithubScope } from './scope.ts';
+
+/** What all runners of a lane are made of. Two jobs of one lane can take each other's runner. */
+export interface LaneSpec {
+  /** Hash of registration, host, scope, runner group and label set (case folded). `[a-z0-9]{16}`. */
+  readonly key: string;
+  readonly registration: string;
+  readonly host: string;
+  readonly scope: GithubScope;
+  readonly runnerGroup: string;
+  /** The job's labels as it wrote them, without doubles: the runner registers with exactly these. */
+  readonly labels: readonly string[];
+  readonly wish: ShapeWish;
+  /** Names of the backends that may serve it, in order of preference. */
+  readonly backends: readonly string[];
+  /** Hash of `wish` and `backends`: a runner made for another spec is no supply. */
+  readonly specHash: string;
+}
+
+export type Admission =
+  | { readonly outcome: 'lane'; readonly lane: LaneSpec }
+  | {
+      readonly outcome: 'refused';
+      readonly registration: string;
+      /** For people and for metrics (`code`). */
+      readonly code: string;
+      readonly reason: string;
+      readonly cure: string;
+      /** The line of dispatcher.yaml that decided, where a tenant's grant did. */
+      readonly place?: string;
+    }
+  /** No registration asks for it. Kept for a day, and admitted again when registrations change. */
+  | { readonly outcome: 'not-ours'; readonly reason: string };
+
+/** What admission looks at. */
+export interface JobSubject {
+  readonly host: string;
+  readonly owner: string;
+  readonly repository: string;
+  readonly labels: readonly string[];
+  readonly visibility: 'public' | 'private' | 'internal' | undefined;
+}
+
+/** Pure: the same job and registrations always give the same answer. */
+export type Admit = (job: JobSubject) => Admission;

@@ -1,0 +1,123 @@
+/** What everything that acts on runners shares: the way in which an event reaches a runner. */
+
+import { Lock } from '../../time/lock.ts';
+import type { Absence } from '../config/absent.ts';
+import { type Failure, failureFields } from '../failures/failure.ts';
+import { StateLog } from '../failures/state-log.ts';
+import type { RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
+import { type MachineContext, type RunnerEvent, step } from './machine.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
+
+export interface RunnerContext {
+  readonly options: EngineOptions;
+  now(): number;
+  /** False once the engine stops: long work ends at the next chance. */
+  working(): boolean;
+  /** Held while live runners are counted in order to add one. */
+  readonly counting: Lock;
+  /** The lane's counts changed: plan it again. */
+  laneChanged(laneKey: string): void;
+  wake(): void;
+  /** For what is tried again and again: a line when it begins, changes and ends. */
+  readonly states: StateLog;
+  /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
+  ledgerFailed(error: unknown): boolean;
+  /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
+  tell(runner: string, event: RunnerEvent): Promise<RunnerRow | undefined>;
+}
+
+const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
+const STOCK_PATIENCE_MS = 2 * 60_000;
+
+export function createRunnerContext(
+  options: EngineOptions,
+  notify: {
+    readonly working: () => boolean;
+    readonly laneChanged: (laneKey: string) => void;
+    /** The runner became busy without a job that we know of, or is no longer so. */
+    readonly unboundBusy: (runner: RunnerRow, is: boolean) => void;
+    /** Something was said of it that GitHub has to confirm: read these jobs, in this order. */
+    readonly doubted: (runner: RunnerRow, jobKeys: readonly string[]) => void;
+    readonly wake: () => void;
+    readonly ledgerFailed: (error: unknown) => boolean;
+  },
+): RunnerContext {
+  const { clock, ledger, log, metrics, tenants } = options;
+
+  function contextOf(runner: RunnerRow): MachineContext {
+    const registration = tenants.get(runner.registration)?.registration;
+    const timeouts = registration?.timeouts ?? DEFAULT_TIMEOUTS;
+    const backend = registration?.backends.find(({ name }) => name === runner.backend);
+    return {
+      nowMs: clock.now(),
+      launchTimeoutMs: timeouts.launchMs,
+      idleTimeoutMs: timeouts.idleMs,
+      stockPatienceMs: backend?.stockPatienceMs ?? STOCK_PATIENCE_MS,
+    };
+  }
+
+  function report(before: RunnerRow, after: RunnerRow, entries: readonly TimelineEntry[]): void {
+    for (const { reason, failure } of entries) {
+      log.info('runner', {
+        runner: after.name,
+        registration: after.registration,
+        backend: after.backend,
+        state: after.state,
+        ...(failure === null ? {} : toldOf(failure)),
+        reason,
+      });
+    }
+    if (after.state === 'gone' && before.state !== 'gone') {
+      metrics.tornDown(after.registration, after.backend ?? 'none', after.stateSinceMs - before.stateSinceMs);
+    }
+  }
+
+  return {
+    options,
+    now: () => clock.now(),
+    counting: new Lock(),
+    states: new StateLog(log, clock),
+    working: notify.working,
+    laneChanged: notify.laneChanged,
+    wake: notify.wake,
+    ledgerFailed: notify.ledgerFailed,
+    async tell(name, event) {
+      let entries: readonly TimelineEntry[] = [];
+      let read: readonly string[] = [];
+      const decide = (runner: RunnerRow): RunnerStep | undefined => {
+        const answer = step(runner, event, contextOf(runner));
+        read = answer.read ?? [];
+        if (answer.kind === 'ignored') return undefined;
+        entries = answer.step.entries;
+        return answer.step;
+      };
+      const result = await ledger.stepRunner(name, decide);
+      if (result === undefined) return undefined;
+      const { before, after } = result;
+      report(before, after, entries);
+      if (read.length > 0) notify.doubted(after, read);
+      if (before.state !== after.state || before.jobKey !== after.jobKey) {
+        notify.unboundBusy(after, after.state === 'busy' && after.jobKey === null);
+        notify.laneChanged(after.laneKey);
+        notify.wake();
+      }
+      return after;
+    },
+  };
+}
+
+/** Beside the reason of the step: what went wrong. */
+function toldOf(failure: Failure): Readonly<Record<string, unknown>> {
+  const { reason, ...fields } = failureFields(failure);
+  return { ...fields, failure: reason };
+}
+
+/** Why the registration is not in force; undefined where it is. */
+export function absenceOf({ options }: Pick<RunnerContext, 'options'>, registration: string): Absence | undefined {
+  if (options.tenants.has(registration)) return undefined;
+  return options.setAside?.(registration) === true ? 'set-aside' : 'removed';
+}
+
+export function tenantOf(context: RunnerContext, runner: Pick<RunnerRow, 'registration'>): Tenant | undefined {
+  return context.options.tenants.get(runner.registration);
+}

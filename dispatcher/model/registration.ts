@@ -1,0 +1,291 @@
+/** The configuration after parsing: validated, secrets resolved, defaults filled in. Nothing here is optional by accident. */
+import type { Architecture } from '../../providers/provider.ts';
+import type { GithubScope } from '../jobs/scope.ts';
+import type { Retention } from '../ledger/ledger.ts';
+import type { Problem } from './problem.ts';
+
+/** Keeps a secret out of logs, JSON and error messages. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return '[secret]';
+  }
+  toJSON(): string {
+    return '[secret]';
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '[secret]';
+  }
+}
+
+export interface AppKey {
+  readonly appId: string;
+  readonly privateKey: Secret;
+}
+
+/** `host`: the one GitHub host that they are sent to, lower case. Absent in tests alone. */
+export type Credentials = (
+  | { readonly kind: 'token'; readonly token: Secret }
+  | ({
+      readonly kind: 'app';
+      /** Further Apps that share the load. Webhooks come from the first one. */
+      readonly others?: readonly AppKey[];
+    } & AppKey)
+) & { readonly host?: string };
+
+/** Which jobs a registration may claim. */
+export type Claim =
+  | { readonly kind: 'enterprise'; readonly enterprise: string; readonly organizations: readonly string[] }
+  | { readonly kind: 'organization'; readonly organization: string }
+  /** A user account: all its repositories, each its own scope. */
+  | { readonly kind: 'user'; readonly user: string }
+  | {
+      readonly kind: 'repositories';
+      readonly repositories: readonly { readonly owner: string; readonly repository: string }[];
+    };
+
+/** As they are written; of a claim by repositories one for each. */
+export function ownersOf(claim: Claim): readonly string[] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return claim.organizations;
+    case 'organization':
+      return [claim.organization];
+    case 'user':
+      return [claim.user];
+    case 'repositories':
+      return claim.repositories.map(({ owner }) => owner);
+  }
+}
+
+export interface Backend {
+  /** Unique within the registration; `backend-NAME` selects it. */
+  readonly name: string;
+  /** The provider's kind: `docker`, `process`, `ali-eci` … */
+  readonly kind: string;
+  readonly region: string | undefined;
+  /** Validated by the provider's own schema. */
+  readonly options: unknown;
+  /** How many instances may exist on it at once. */
+  readonly maxRunners: number;
+  /** A backend of dispatcher.yaml: a tenant's powers there are those it was granted. */
+  readonly shared?: true;
+  /** Its share of the launches. Absent (at all backends of the registration): they are tried in their order. */
+  readonly weight?: number;
+  /** How long an accepted container may wait for stock. Absent: 2 minutes. */
+  readonly stockPatienceMs?: number;
+}
+
+/**
+ * What dispatcher.yaml grants a tenant: what is not in it is not granted. What GitHub compares without case (hosts,
+ * owners, repositories, labels) is in lower case.
+ */
+export interface Grant {
+  readonly tenant: string;
+  readonly hosts: readonly string[];
+  /** `*`: every owner that no other tenant was granted. */
+  readonly owners: readonly string[];
+  readonly enterprises: readonly string[];
+  /** Globs `owner/name`; the owner is written out. */
+  readonly repositories: readonly string[];
+  /** Globs. */
+  readonly labels: readonly string[];
+  readonly maxPriority: number;
+  readonly runnerGroups: readonly string[];
+  readonly credentials: readonly string[];
+  readonly backends: readonly string[];
+  readonly backendKinds: readonly string[];
+  readonly limits: Limits;
+  readonly powers: Powers;
+  /** Where a field stands, as `dispatcher.yaml:12:3`, by its name, such as `powers.spot`; of an absent one, its section. */
+  readonly places: Readonly<Record<string, string>>;
+}
+
+/** On every backend. Undefined: no limit; of disk and time on a shared backend: none at all. */
+export interface Limits {
+  readonly maxRunners: number | undefined;
+  readonly maxCpu: number | undefined;
+  readonly maxMemoryGiB: number | undefined;
+  readonly maxDiskGiB: number | undefined;
+  readonly maxTimeLimitMs: number | undefined;
+}
+
+/** On shared backends. Lists are globs. */
+export interface Powers {
+  readonly images: readonly string[];
+  readonly buckets: readonly string[];
+  readonly subnets: readonly string[];
+  readonly securityGroups: readonly string[];
+  readonly regions: readonly string[];
+  readonly publicRepositories: boolean;
+  readonly dockerInDocker: boolean;
+  readonly spot: boolean;
+}
+
+/** An entry of `tenants` in dispatcher.yaml. */
+export interface TenantEntry {
+  readonly name: string;
+  /** Globs on the names of the registrations that are its. */
+  readonly registrations: readonly string[];
+  /** Undefined: the platform's own, which nothing limits. */
+  readonly grant: Grant | undefined;
+}
+
+/** What labels may override, and how far. Absent means: not at all. */
+export interface Policy {
+  readonly maxCpu: number | undefined;
+  readonly maxMemoryGiB: number | undefined;
+  readonly maxDiskGiB: number | undefined;
+  readonly maxTimeLimitMs: number | undefined;
+  /** Globs (`*` within and across path segments, `?`), matched against the full reference. */
+  readonly images: readonly string[];
+  readonly subnets: readonly string[];
+  readonly securityGroups: readonly string[];
+  readonly buckets: readonly string[];
+  readonly regions: readonly string[];
+  /** Backend names that `backend-B` may select. */
+  readonly backends: readonly string[];
+  readonly architectures: readonly Architecture[];
+  readonly spot: boolean;
+  readonly dockerInDocker: boolean;
+  /** Jobs of public repositories run the code of strangers: refused unless allowed. */
+  readonly publicRepositories: boolean;
+}
+
+/** Part of a shape, by name: a registration's default, or a platform's `shape-NAME`. */
+export interface ShapeDefaults {
+  readonly cpu?: number;
+  readonly memoryGiB?: number;
+  readonly architecture?: Architecture;
+  readonly image?: string;
+  readonly diskGiB?: number;
+  readonly bucket?: string;
+  readonly subnet?: string;
+  readonly securityGroup?: string;
+  readonly spot?: boolean;
+  readonly dockerInDocker?: boolean;
+  readonly timeLimitMs?: number;
+}
+
+export interface Registration {
+  /** The file's name: `[a-z0-9-]`, at most 32 characters. */
+  readonly name: string;
+  /** What its tenant was granted. Absent: the platform's own registration. */
+  readonly grant?: Grant;
+  readonly host: string;
+  /** `https://api.github.com`, `https://HOST/api/v3`, `https://api.HOST` of `*.ghe.com`. */
+  readonly apiUrl: string;
+  readonly claim: Claim;
+  readonly credentials: Credentials;
+  /** Of its own endpoint `/webhooks/github/<name>`; empty where the platform's shared endpoint serves it. Two while rotating. */
+  readonly webhookSecrets: readonly Secret[];
+  readonly runnerGroup: string;
+  /** Own labels, a job must carry at least one of them. */
+  readonly labels: readonly string[];
+  readonly priority: number;
+  readonly defaults: ShapeDefaults;
+  /** The repository that `img-TAG` completes: `ghcr.io/acme/runner`. */
+  readonly imageRepository: string | undefined;
+  /** `img-NAME` and `image=NAME` of the one-label form. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly shapes: Readonly<Record<string, ShapeDefaults>>;
+  readonly policy: Policy;
+  /** In order of preference, at least one. */
+  readonly backends: readonly Backend[];
+  readonly maxRunners: number;
+  readonly poll: {
+    /** Null: no polling, the webhook alone. */
+    readonly intervalMs: number | null;
+    /** For an organization or user: only these, or (empty) all that the credentials see. */
+    readonly repositories: readonly string[];
+  };
+  readonly timeouts: { readonly launchMs: number; readonly idleMs: number };
+  readonly chargeLabels: Readonly<Record<string, string>>;
+}
+
+/** Which jobs a registration asks for. */
+export type JobClaims = Pick<Registration, 'name' | 'grant' | 'host' | 'claim' | 'labels' | 'priority'>;
+
+/** A registration that is set aside until its problems are mended. */
+export interface Quarantined {
+  /** Of the registration; of a file that cannot be one, its whole name. */
+  readonly name: string;
+  readonly file: string;
+  /** At least one. */
+  readonly problems: readonly Problem[];
+  /**
+   * What it asks for, where its file says so rightly: those jobs are refused meanwhile, so that no other registration
+   * with a wider claim takes them.
+   */
+  readonly claims: JobClaims | undefined;
+}
+
+/** Two registrations with the same right to some jobs. Both serve; the jobs in question are refused. */
+export interface Conflict {
+  readonly registrations: readonly [string, string];
+  readonly problem: Problem;
+}
+
+/** The platform's own file, `dispatcher.yaml`. */
+export interface DispatcherConfig {
+  /** `[a-z0-9-]`, at most 20 characters: in the name of every runner and the tags of every instance. Never change it. */
+  readonly id: string;
+  readonly ledgerPath: string;
+  readonly publicListen: { readonly host: string; readonly port: number };
+  readonly adminListen: { readonly host: string; readonly port: number };
+  readonly adminToken: Secret;
+  /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
+  readonly webhooks: readonly WebhookEndpoint[];
+  /** Undefined: there are none, and every registration is the platform's own. */
+  readonly tenants: readonly TenantEntry[] | undefined;
+  readonly maxRunners: number;
+  /** Concurrent launches over all registrations. */
+  readonly maxLaunches: number;
+  /** Of one webhook endpoint, also all at once. */
+  readonly deliveriesPerMinute: number;
+  /** Addresses and networks in CIDR notation. */
+  readonly trustedProxies: readonly string[];
+  /** Stops within this after SIGTERM. */
+  readonly shutdownMs: number;
+  readonly retention: Retention;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly unsafeProcessBackend: boolean;
+}
+
+export interface WebhookEndpoint {
+  readonly host: string;
+  /** Picks the secrets by `X-GitHub-Hook-Installation-Target-ID`; undefined: a plain webhook. */
+  readonly appId: string | undefined;
+  /** One, or two while rotating. */
+  readonly secrets: readonly Secret[];
+  /** The owners that this secret may speak for, lower case; `*` for what no tenant was granted, and for `tenants`. */
+  readonly owners: readonly string[];
+  /** The tenants for whose repositories it may speak beside that, with `*` for all. Absent: none. */
+  readonly tenants?: readonly string[];
+}
+
+export interface Configuration {
+  readonly dispatcher: DispatcherConfig;
+  readonly registrations: readonly Registration[];
+  readonly quarantined: readonly Quarantined[];
+  readonly conflicts: readonly Conflict[];
+}
+
+/** The scope at which runners for a job in this repository register. */
+export function scopeFor(claim: Claim, owner: string, repository: string): GithubScope {
+  switch (claim.kind) {
+    case 'enterprise':
+      return { kind: 'enterprise', enterprise: claim.enterprise };
+    case 'organization':
+      return { kind: 'organization', organization: claim.organization };
+    case 'user':
+    case 'repositories':
+      return { kind: 'repository', owner: owner.toLowerCase(), repository: repository.toLowerCase() };
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The calls to the service that the provider makes: credentials and signature of the SDK, parameters in a form body,
+ * each bounded in time, within the rate, and with its error sorted. Why not the product's own client:
+ * docs/decisions/alibaba-form-body.md.
+ */
+import { Readable } from 'node:stream';
+import Credential, { Config as CredentialConfig } from '@alicloud/credentials';
+import { OpenApiUtil } from '@alicloud/openapi-core';
+import { z } from 'zod';
+import type { Deadlines } from '../kit/deadlines.ts';
+import { ProviderError } from '../provider.ts';
+import { eciEndpoint, vpcEndpoint } from './endpoints.ts';
+import { type Call, classify } from './errors.ts';
+import type { AliEciOptions } from './options.ts';
+import type { Rate } from './rate.ts';
+import { type Reply, StaleConnection, Transport } from './transport.ts';
+
+const versions = { eci: '2018-08-08', vpc: '2016-04-28' } as const;
+const ALGORITHM = 'ACS3-HMAC-SHA256';
+/** The SDK's type wants a body; its signature takes the hash of ours. */
+const nothing = Readable.from([]);
+const answered = z.object({ RequestId: z.string().min(1) });
+const refused = z.object({ Code: z.string(), Message: z.string().default(''), RequestId: z.string().optional() });
+
+export class Service {
+  readonly #options: AliEciOptions;
+  readonly #deadlines: Deadlines;
+  readonly #rate: Rate;
+  readonly #passwords: readonly string[];
+  /** What the last call was signed with: a role has new ones every few hours. */
+  #signedWith: readonly string[] = [];
+  readonly #credential: InstanceType<typeof Credential.default>;
+  readonly #transports: Readonly<Record<'eci' | 'vpc', Transport | undefined>>;
+
+  constructor(options: AliEciOptions, deadlines: Deadlines, rate: Rate) {
+    this.#options = options;
+    this.#deadlines = deadlines;
+    this.#rate = rate;
+    this.#passwords = options.registries.map(({ password }) => password);
+    this.#credential = credentialOf(options);
+    const transport = (place: string | undefined): Transport | undefined =>
+      place === undefined ? undefined : new Transport(place.includes('://') ? place : `https://${place}`);
+    this.#transports = {
+      eci: transport(options.endpoint ?? eciEndpoint(options.region)),
+      vpc: transport(options.vpcEndpoint ?? vpcEndpoint(options.region)),
+    };
+  }
+
+  /** False where the vendor's table has no address of the network service for the region. */
+  get knowsNetwork(): boolean {
+    return this.#transports.vpc !== undefined;
+  }
+
+  /** `hide`: more texts that must not show in an error's message, asked for when there is one. */
+  async call<T>(
+    action: Call,
+    parameters: Readonly<Record<string, string>>,
+    schema: z.ZodType<T>,
+    hide: () => readonly string[] = () => [],
+  ): Promise<T> {
+    const product = action === 'DescribeVSwitches' ? 'vpc' : 'eci';
+    const transport = this.#transports[product];
+    if (transport === undefined) {
+      const { region } = this.#options;
+      throw new ProviderError('invalid', `ali-eci ${action}`, `no address of ${product} in ${region} is known`);
+    }
+    await this.#rate.permit(action);
+    const body = OpenApiUtil.toForm({ ...parameters });
+    let answer: unknown;
+    try {
+      answer = await this.#deadlines.run(`ali-eci ${action}`, this.#options.timeoutMs, async (signal) => {
+        const post = async (): Promise<Reply> =>
+          transport.post(await this.#signed(action, versions[product], transport.host, body), body, signal);
+        // Every call may be repeated: a creation has its token, all else has the same effect twice. Signed anew,
+        // because a nonce is taken once.
+        return read(await post().catch((error: unknown) => (error instanceof StaleConnection ? post() : raise(error))));
+      });
+    } catch (error) {
+      throw classify(action, error, [...this.#signedWith, ...this.#passwords, ...hide()]);
+    }
+    const parsed = schema.safeParse(answer);
+    if (parsed.success) return parsed.data;
+    // Whatever answered, it may have done what was asked: so it is looked at again, not given up.
+    const where = parsed.error.issues[0]?.path.join('.') ?? '';
+    throw new ProviderError('transient', `ali-eci ${action}`, `the answer cannot be read (at ${where || 'top'})`);
+  }
+
+  close(): void {
+    for (const transport of Object.values(this.#transports)) transport?.close();
+  }
+
+  async #signed(action: Call, version: string, host: string, body: string): Promise<Record<string, string>> {
+    const { accessKeyId, accessKeySecret, securityToken } = await this.#credential.getCredential();
+    if (accessKeyId === undefined || accessKeySecret === undefined) {
+      throw new ProviderError('unauthorized', `ali-eci ${action}`, 'the role gave no credentials');
+    }
+    this.#signedWith = [accessKeySecret, securityToken ?? ''];
+    const hash = OpenApiUtil.hash(Buffer.from(body), ALGORITHM).toString('hex');
+    const temporary =
+      securityToken === undefined || securityToken === ''
+        ? {}
+        : { 'x-acs-accesskey-id': accessKeyId, 'x-acs-security-token': securityToken };
+    const headers: Record<string, string> = {
+      host,
+      accept: 'application/json',
+      'content-type': 'application/x-www-form-urlencoded',
+      'user-agent': 'serverless-hosted-runner',
+      'x-acs-action': action,
+      'x-acs-version': version,
+      'x-acs-date': OpenApiUtil.getTimestamp(),
+      'x-acs-signature-nonce': OpenApiUtil.getNonce(),
+      'x-acs-content-sha256': hash,
+      ...temporary,
+    };
+    const request = { method: 'POST', pathname: '/', query: {}, headers, protocol: 'https', port: 443, body: nothing };
+    headers['authorization'] = OpenApiUtil.getAuthorization(request, ALGORITHM, hash, accessKeyId, accessKeySecret);
+    return headers;
+  }
+}
+
+/** What the service answered, or throws its refusal. */
+function read({ status, headers, text }: Reply): unknown {
+  const answer = parsedJson(text);
+  // Each answer of the service has one [API description]; `{}` of a proxy would read as an empty account.
+  if (status < 400) return status < 300 && answered.safeParse(answer).success ? answer : undefined;
+  const said = refused.safeParse(answer);
+  const wait = Number(headers['x-acs-retry-after']);
+  return raise(
+    Object.assign(new Error(said.success ? said.data.Message : 'no words'), {
+      statusCode: status,
+      ...(said.success ? { code: said.data.Code, requestId: said.data.RequestId } : {}),
+      ...(Number.isFinite(wait) && wait >= 0 ? { retryAfter: wait } : {}),
+    }),
+  );
+}
+
+/** Undefined where it is none: a proxy in between may answer for the service. */
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function raise(error: unknown): never {
+  throw error;
+}
+
+function credentialOf(options: AliEciOptions): InstanceType<typeof Credential.default> {
+  const { accessKeyId, accessKeySecret, securityToken, ecsRamRole } = options;
+  if (ecsRamRole !== undefined) {
+    return new Credential.default(
+      new CredentialConfig({
+        type: 'ecs_ram_role',
+        roleName: ecsRamRole,
+        // Only with a session token of the metadata service: its older form answers any request that can be forged.
+        disableIMDSv1: true,
+        timeout: options.timeoutMs,
+        connectTimeout: options.timeoutMs,
+      }),
+    );
+  }
+  return new Credential.default(
+    new CredentialConfig({
+      type: securityToken === undefined ? 'access_key' : 'sts',
+      accessKeyId,
+      accessKeySecret,
+      securityToken,
+    }),
+  );
+}

@@ -1,0 +1,290 @@
+/** Each instance is a container group of Alibaba Cloud's Elastic Container Instance. */
+import { z } from 'zod';
+import { Deadlines } from '../kit/deadlines.ts';
+import { DISPATCHER_TAG } from '../kit/tags.ts';
+import { tailText } from '../kit/tail.ts';
+import { refuseWish } from '../kit/wish.ts';
+import {
+  type Capabilities,
+  type CheckedUse,
+  type Finding,
+  type Fit,
+  type Instance,
+  type InstanceRef,
+  type LaunchRequest,
+  LOG_BYTES,
+  type Provider,
+  ProviderError,
+  type ProviderHost,
+  type ShapeWish,
+} from '../provider.ts';
+import { checkImages } from '../registry/check-images.ts';
+import { Service } from './calls.ts';
+import { check } from './check.ts';
+import { isAbsent } from './errors.ts';
+import { countHidden } from './hidden.ts';
+import type { AliEciOptions } from './options.ts';
+import { pullerOf } from './puller.ts';
+import { Rate } from './rate.ts';
+import {
+  CONTAINER,
+  carriedTexts,
+  clientToken,
+  createParameters,
+  flatten,
+  refuseBucket,
+  type Value,
+} from './request.ts';
+import { fitSize, MAX_DISK_GIB } from './sizes.ts';
+import { type ContainerGroup, describedGroups, toInstance } from './state.ts';
+import { RUNNER_TAG } from './tags.ts';
+
+/** Of the contract's 63 characters the service takes all, but none that is shorter than 2 or ends in a dash. */
+const NAME = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/;
+/** The service's largest. */
+const PAGE = 20;
+/** 20,000 container groups: far beyond any account's quota, so it is the answer that is wrong. */
+const MAX_PAGES = 1000;
+/** Of names whose container group this object has removed. */
+const MAX_RETIRED = 10_000;
+/** Waits between looks after a deletion: until it is gone, or the service's acceptance has to do. */
+const STOP_LOOKS_MS = [50, 100, 200, 400, 800, 1600];
+
+const created = z.object({ ContainerGroupId: z.string().min(1) });
+const anything = z.object({});
+const log = z.object({ Content: z.string().nullish() });
+
+export class AliEciProvider implements Provider {
+  readonly capabilities: Capabilities;
+  readonly #options: AliEciOptions;
+  readonly #host: ProviderHost;
+  readonly #service: Service;
+  /** The last id under a name, once removed: see `clientToken`. Only a hint; without it the old id comes back and is seen as gone. */
+  readonly #retired = new Map<string, string>();
+
+  constructor(options: AliEciOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#service = new Service(options, new Deadlines(host), new Rate(host, options.rateShare, options.timeoutMs));
+    this.capabilities = {
+      architectures: ['x64', 'arm64'],
+      spot: true,
+      dockerInDocker: options.privileged,
+      disk: true,
+      // The mount signs with the role of the container group.
+      bucket: options.ramRoleName !== undefined,
+      subnet: true,
+      securityGroup: true,
+      logs: true,
+      // A ConfigFile's content is part of what DescribeContainerGroups answers; a hidden environment is not.
+      secretEnvironment: options.secretsBy === 'hidden-environment',
+      longestLifeMs: options.longestLifeS * 1000,
+    };
+  }
+
+  fit(wish: ShapeWish): Fit {
+    const refusal = this.#refuse(wish);
+    return refusal === undefined ? fitSize(wish) : { fits: false, reason: refusal };
+  }
+
+  async launch(request: LaunchRequest): Promise<Instance> {
+    requireName(request.name, 'launch');
+    const refusal = this.#refuse(request.shape);
+    if (refusal !== undefined) throw new ProviderError('invalid', 'ali-eci launch', refusal);
+    const { name, tags } = request;
+    // Built first: what does not fit is refused without a call.
+    const token = clientToken(tags.dispatcher, name, this.#retired.get(name));
+    const parameters = createParameters(request, this.#options, token);
+    if (request.nameIsNew !== true) {
+      // Names are not unique at this service, so it would not refuse a second one; the token makes one of two that look
+      // at the same time. One that is being deleted no longer has the name.
+      const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
+      if (existing.length > 0) return adopted(existing, request);
+    }
+    const { ContainerGroupId: id } = await this.#service.call('CreateContainerGroup', parameters, created, () =>
+      carriedTexts(request.secretEnvironment),
+    );
+    return { ref: { name, id }, state: 'pending', tags };
+  }
+
+  async inspect(ref: InstanceRef): Promise<Instance | undefined> {
+    const [found] = await this.#find(ref, 'inspect');
+    return found;
+  }
+
+  async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
+    const filter = { Tag: [{ Key: DISPATCHER_TAG, Value: owner.dispatcher }] };
+    const groups = await this.#describe(filter);
+    if (groups.length === 0) await this.#requireTrulyEmpty(filter);
+    // Filtered here again: a filter that the service does not know is one that it does not apply.
+    return groups
+      .flatMap((group) => toInstance(group) ?? [])
+      .filter(({ tags }) => tags?.dispatcher === owner.dispatcher);
+  }
+
+  async stop(ref: InstanceRef): Promise<void> {
+    for (const instance of await this.#find(ref, 'stop')) {
+      const { id } = instance.ref;
+      try {
+        await this.#service.call(
+          'DeleteContainerGroup',
+          flatten({ RegionId: this.#options.region, ContainerGroupId: id }),
+          anything,
+        );
+      } catch (error) {
+        // Another call was faster.
+        if (!isAbsent(error) && (await this.#isLive(id))) throw error;
+      }
+      this.#retire(ref.name, id);
+      await this.#untilGone(id);
+    }
+  }
+
+  async logs(ref: InstanceRef): Promise<string | undefined> {
+    const [instance] = await this.#find(ref, 'logs');
+    if (instance === undefined) return undefined;
+    try {
+      const { Content } = await this.#service.call(
+        'DescribeContainerLog',
+        flatten({
+          RegionId: this.#options.region,
+          ContainerGroupId: instance.ref.id,
+          ContainerName: CONTAINER,
+          // The service's most lines; without it the last 500.
+          Tail: 2000,
+          LimitBytes: 1024 * 1024,
+        }),
+        log,
+      );
+      return Content === null || Content === undefined ? undefined : tailText(Buffer.from(Content), LOG_BYTES);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const { timeoutMs } = this.#options;
+    const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
+    const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
+    return [...findings, ...ofImages];
+  }
+
+  async close(): Promise<void> {
+    this.#service.close();
+  }
+
+  #refuse(wish: ShapeWish): string | undefined {
+    const refusal = refuseWish(wish, this.capabilities);
+    if (refusal !== undefined) {
+      if (wish.dockerInDocker && !this.#options.privileged) return `${refusal}; the option privileged allows it`;
+      if (wish.bucket !== undefined && !this.capabilities.bucket)
+        return `${refusal}: the option ramRoleName is missing`;
+      return refusal;
+    }
+    if (wish.diskGiB !== undefined && wish.diskGiB > MAX_DISK_GIB) {
+      return `a disk of ${wish.diskGiB} GiB is not sold; the largest is ${MAX_DISK_GIB} GiB`;
+    }
+    return wish.bucket === undefined ? undefined : refuseBucket(wish.bucket, wish.bucketPrefix);
+  }
+
+  /** Ours, by id where there is one. */
+  async #find(ref: InstanceRef, what: string): Promise<readonly Instance[]> {
+    requireName(ref.name, what);
+    const groups = ref.id === undefined ? await this.#groupsNamed(ref.name) : await this.#groupWithId(ref.id);
+    if (groups.length === 0) {
+      await this.#requireTrulyEmpty(
+        ref.id === undefined
+          ? { Tag: [{ Key: RUNNER_TAG, Value: ref.name }] }
+          : { ContainerGroupIds: JSON.stringify([ref.id]) },
+      );
+    }
+    const ours = groups.flatMap((group) => toInstance(group) ?? []).filter((found) => found.ref.name === ref.name);
+    // Two of one name are possible only where the service forgot a token: the living one speaks.
+    return ours.sort((one, other) => rank(one) - rank(other) || (one.ref.id < other.ref.id ? -1 : 1));
+  }
+
+  async #groupsNamed(name: string): Promise<readonly ContainerGroup[]> {
+    const groups = await this.#describe({ ContainerGroupName: name });
+    return groups.filter((group) => group.ContainerGroupName === name);
+  }
+
+  async #groupWithId(id: string): Promise<readonly ContainerGroup[]> {
+    const groups = await this.#describe({ ContainerGroupIds: JSON.stringify([id]) });
+    return groups.filter((group) => group.ContainerGroupId === id);
+  }
+
+  /** All pages. A page may be short or empty while more follow. */
+  async #describe(filter: { readonly [name: string]: Value }): Promise<readonly ContainerGroup[]> {
+    const groups: ContainerGroup[] = [];
+    let next: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const answer = await this.#service.call(
+        'DescribeContainerGroups',
+        flatten({ RegionId: this.#options.region, ...filter, Limit: PAGE, WithEvent: true, NextToken: next }),
+        describedGroups,
+      );
+      groups.push(...(answer.ContainerGroups ?? []));
+      const following = answer.NextToken ?? '';
+      if (following === '' || following === next) return groups;
+      next = following;
+    }
+    throw new ProviderError('transient', 'ali-eci DescribeContainerGroups', `no end after ${MAX_PAGES} pages`);
+  }
+
+  async #requireTrulyEmpty(filter: { readonly [name: string]: Value }): Promise<void> {
+    const alive = await countHidden(this.#service, this.#options.region, filter);
+    if (alive === 0) return;
+    // Made between the two calls, or hidden from the first: either way not absent. Transient, because the first heals.
+    throw new ProviderError(
+      'transient',
+      'ali-eci DescribeContainerGroups',
+      `it shows nothing, but DescribeContainerGroupStatus shows ${alive} alive: is the permission eci:DescribeContainerGroups missing?`,
+      { code: 'hidden' },
+    );
+  }
+
+  async #isLive(id: string): Promise<boolean> {
+    const [group] = await this.#groupWithId(id);
+    if (group === undefined) await this.#requireTrulyEmpty({ ContainerGroupIds: JSON.stringify([id]) });
+    return group !== undefined && group.Status !== 'Terminating';
+  }
+
+  async #untilGone(id: string): Promise<void> {
+    for (const ms of STOP_LOOKS_MS) {
+      const groups = await this.#groupWithId(id).catch(() => undefined);
+      // Accepted, so it may be left at that when the look fails.
+      if (groups === undefined || groups.length === 0) return;
+      await this.#host.sleep(ms);
+    }
+  }
+
+  #retire(name: string, id: string): void {
+    this.#retired.delete(name);
+    this.#retired.set(name, id);
+    const [oldest] = this.#retired.keys();
+    if (this.#retired.size > MAX_RETIRED && oldest !== undefined) this.#retired.delete(oldest);
+  }
+}
+
+/** What has the name already: ours, or somebody else's. */
+function adopted(groups: readonly ContainerGroup[], request: LaunchRequest): Instance {
+  for (const group of groups) {
+    const instance = toInstance(group);
+    if (instance?.tags?.dispatcher === request.tags.dispatcher) return instance;
+  }
+  throw new ProviderError(
+    'conflict',
+    'ali-eci launch',
+    `container group ${groups[0]?.ContainerGroupId} is named ${request.name} and is not ours`,
+  );
+}
+
+function rank(instance: Instance): number {
+  return ['running', 'pending', 'unknown'].includes(instance.state) && instance.reason?.kind !== 'stopped' ? 0 : 1;
+}
+
+function requireName(name: string, what: string): void {
+  if (NAME.test(name)) return;
+  throw new ProviderError('invalid', `ali-eci ${what}`, `${JSON.stringify(name)} is no name: [a-z0-9-], 2 to 63`);
+}

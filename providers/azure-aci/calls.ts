@@ -1,0 +1,220 @@
+/** The calls of Azure Container Instances that are used here: each with a time limit, within the budget, errors sorted. */
+import {
+  type ContainerGroup,
+  ContainerInstanceManagementClient,
+  getContinuationToken,
+} from '@azure/arm-containerinstance';
+import type { HttpClient } from '@azure/core-rest-pipeline';
+import type { TokenCredential } from '@azure/identity';
+import { z } from 'zod';
+import { Deadlines } from '../kit/deadlines.ts';
+import { ProviderError, type ProviderHost } from '../provider.ts';
+import { Budget } from './budget.ts';
+import { clouds, tokenScope } from './clouds.ts';
+import { credentialOf } from './credential.ts';
+import { type Call, classify, isAbsent } from './errors.ts';
+import { httpClientOf } from './http-client.ts';
+import { type AzureAciOptions, secretsOf } from './options.ts';
+import { CONTAINER } from './request.ts';
+import { type Group, group } from './state.ts';
+import { readSubnet, type Subnet } from './subnet.ts';
+
+/** Far beyond any quota of a subscription: then it is the answer that is wrong. */
+const MAX_PAGES = 1000;
+
+const usages = z.array(
+  z.object({
+    name: z.object({ value: z.string().nullish() }).nullish(),
+    currentValue: z.number().nullish(),
+    limit: z.number().nullish(),
+  }),
+);
+export type Usages = z.infer<typeof usages>;
+
+const capabilities = z.array(
+  z.object({
+    osType: z.string().nullish(),
+    capabilities: z.object({ maxCpu: z.number().nullish(), maxMemoryInGB: z.number().nullish() }).nullish(),
+  }),
+);
+export type RegionCapabilities = z.infer<typeof capabilities>;
+
+interface Answered {
+  readonly status: number;
+  readonly request: { readonly method: string };
+}
+
+export class Service {
+  readonly #options: AzureAciOptions;
+  readonly #credential: TokenCredential;
+  readonly #httpClient: HttpClient;
+  readonly #client: ContainerInstanceManagementClient;
+  readonly #deadlines: Deadlines;
+  readonly #budget: Budget;
+  readonly #secrets: readonly string[];
+
+  constructor(options: AzureAciOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#deadlines = new Deadlines(host);
+    this.#budget = new Budget(host, options.limits, options.rateShare, options.timeoutMs);
+    this.#secrets = secretsOf(options);
+    const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
+    this.#httpClient = httpClientOf(options.ca);
+    this.#credential = credentialOf(options, this.#httpClient);
+    this.#client = new ContainerInstanceManagementClient(this.#credential, options.subscriptionId, {
+      endpoint,
+      credentialScopes: tokenScope(options.cloud),
+      // A 429 or a lost create is the dispatcher's to judge.
+      retryOptions: { maxRetries: 0 },
+      httpClient: this.#httpClient,
+    });
+  }
+
+  /** Waits for a place in the budget of creations: `create` itself does not wait. */
+  reserve(): Promise<void> {
+    return this.#budget.permit('create');
+  }
+
+  /** After `reserve`. Resolves at the service's acceptance. `secrets` are those of this launch. */
+  create(name: string, body: ContainerGroup, secrets: readonly string[]): Promise<void> {
+    return this.#call(
+      'create',
+      (signal) =>
+        atAcceptance(signal, 'PUT', (options) =>
+          this.#client.containerGroups.beginCreateOrUpdate(this.#options.resourceGroup, name, body, {
+            ...options,
+            // Azure's guidelines for resource providers know it; where this one ignores it, `launch` has looked before.
+            requestOptions: { customHeaders: { 'If-None-Match': '*' } },
+          }),
+        ),
+      secrets,
+    );
+  }
+
+  /** Undefined when there is none of this name. */
+  async get(name: string): Promise<Group | undefined> {
+    try {
+      const found = await this.#call('get', (abortSignal) =>
+        this.#client.containerGroups.get(this.#options.resourceGroup, name, { abortSignal }),
+      );
+      return this.#read('get', group, found);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** All pages. */
+  async list(): Promise<readonly Group[]> {
+    const groups: Group[] = [];
+    let continuationToken: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const token = continuationToken;
+      const { items, next } = await this.#call('list', async (abortSignal) => {
+        const pages = this.#client.containerGroups
+          .listByResourceGroup(this.#options.resourceGroup, { abortSignal })
+          .byPage(token === undefined ? {} : { continuationToken: token });
+        const page = await pages.next();
+        return page.done === true
+          ? { items: [], next: undefined }
+          : { items: page.value, next: getContinuationToken(page.value) };
+      });
+      groups.push(...this.#read('list', z.array(group), items));
+      if (next === undefined || next === token) return groups;
+      continuationToken = next;
+    }
+    throw new ProviderError('transient', 'azure-aci list', `no end after ${MAX_PAGES} pages`);
+  }
+
+  /** Resolves at the service's acceptance, also when there is none. */
+  async delete(name: string): Promise<void> {
+    try {
+      await this.#call('delete', (signal) =>
+        atAcceptance(signal, 'DELETE', (options) =>
+          this.#client.containerGroups.beginDelete(this.#options.resourceGroup, name, options),
+        ),
+      );
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+  }
+
+  async logs(name: string): Promise<string> {
+    const { content } = await this.#call('logs', (abortSignal) =>
+      this.#client.containers.listLogs(this.#options.resourceGroup, name, CONTAINER, { abortSignal }),
+    );
+    return content ?? '';
+  }
+
+  async usage(): Promise<Usages> {
+    const found = await this.#call('usage', (abortSignal) =>
+      collected(this.#client.location.listUsage(this.#options.location, { abortSignal })),
+    );
+    return this.#read('usage', usages, found);
+  }
+
+  async capabilities(): Promise<RegionCapabilities> {
+    const found = await this.#call('capabilities', (abortSignal) =>
+      collected(this.#client.location.listCapabilities(this.#options.location, { abortSignal })),
+    );
+    return this.#read('capabilities', capabilities, found);
+  }
+
+  subnet(id: string): Promise<Subnet> {
+    return this.#call('subnet', (signal) =>
+      readSubnet(id, this.#options, { credential: this.#credential, httpClient: this.#httpClient }, signal),
+    );
+  }
+
+  async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {
+    if (call !== 'create') await this.#budget.permit(call);
+    try {
+      return await this.#deadlines.run(`azure-aci ${call}`, this.#options.timeoutMs, action);
+    } catch (error) {
+      throw classify(call, error, [...this.#secrets, ...secrets]);
+    }
+  }
+
+  #read<Schema extends z.ZodType>(call: Call, schema: Schema, answer: unknown): z.infer<Schema> {
+    const parsed = schema.safeParse(answer);
+    if (parsed.success) return parsed.data;
+    throw new ProviderError('transient', `azure-aci ${call}`, 'the answer cannot be read', { code: 'unreadable' });
+  }
+}
+
+interface CallOptions {
+  readonly abortSignal: AbortSignal;
+  readonly onResponse: (answer: Answered) => void;
+}
+
+/**
+ * The SDK's `begin…` calls ask once more how the operation goes before they resolve. That is a call too many, and its
+ * failure would look like the request's own: so the first answer counts, and the rest is called off.
+ */
+function atAcceptance(
+  signal: AbortSignal,
+  method: 'PUT' | 'DELETE',
+  begin: (options: CallOptions) => Promise<unknown>,
+): Promise<void> {
+  const rest = new AbortController();
+  return new Promise((resolve, reject) => {
+    begin({
+      abortSignal: AbortSignal.any([signal, rest.signal]),
+      // It is called for refusals too, and does not say so: the SDK's generated code drops the error on the way.
+      onResponse: ({ status, request }) => {
+        if (status >= 300 || request.method !== method) return;
+        resolve();
+        rest.abort();
+      },
+    }).then(() => resolve(), reject);
+  });
+}
+
+async function collected<T>(pages: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of pages) {
+    items.push(item);
+    if (items.length >= 10_000) break;
+  }
+  return items;
+}

@@ -1,0 +1,281 @@
+/** Each instance is a container group of Azure Container Instances, with one container. */
+import { Deadlines } from '../kit/deadlines.ts';
+import { tailText } from '../kit/tail.ts';
+import { refuseWish } from '../kit/wish.ts';
+import {
+  type Capabilities,
+  type CheckedUse,
+  type Finding,
+  type Fit,
+  type Instance,
+  type InstanceRef,
+  type LaunchRequest,
+  LOG_BYTES,
+  type Provider,
+  ProviderError,
+  type ProviderHost,
+  type ShapeWish,
+} from '../provider.ts';
+import { checkImages } from '../registry/check-images.ts';
+import { Service } from './calls.ts';
+import { check } from './check.ts';
+import { hasNoLogs, isRefusedInTransition } from './errors.ts';
+import type { AzureAciOptions } from './options.ts';
+import { pullerOf } from './puller.ts';
+import { containerGroup, refusePlaces } from './request.ts';
+import { fitSize, mostOf, STORAGE_GIB, sellsSpot } from './sizes.ts';
+import { type Group, isDeleting, isTransitioning, needsDetail, toInstance } from './state.ts';
+
+/** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
+const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** A look at a name is good for this long. */
+const STALE_LOOK_MS = 500;
+/** Reads at once when a list is filled in. */
+const DETAILS_AT_ONCE = 8;
+/** Waits between looks after a deletion: until it is gone, or the service's acceptance has to do. */
+const GONE_LOOKS_MS = [50, 100, 200, 400, 800, 1600];
+
+export class AzureAciProvider implements Provider {
+  readonly capabilities: Capabilities;
+  readonly #options: AzureAciOptions;
+  readonly #host: ProviderHost;
+  readonly #service: Service;
+  /** A second PUT of one name is an update, and starts the container again: in this process there is never one. */
+  readonly #launches = new Map<string, Promise<Instance>>();
+
+  constructor(options: AzureAciOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#service = new Service(options, host);
+    this.capabilities = {
+      architectures: ['x64'],
+      spot: sellsSpot(options),
+      dockerInDocker: options.privileged,
+      // All have the same, see STORAGE_GIB.
+      disk: false,
+      bucket: options.files !== undefined,
+      subnet: options.subnetId !== undefined,
+      // Network security groups belong to the subnet.
+      securityGroup: false,
+      logs: true,
+      secretEnvironment: true,
+    };
+  }
+
+  fit(wish: ShapeWish): Fit {
+    const refusal = this.#refuse(wish);
+    return refusal === undefined ? fitSize(wish, mostOf(this.#options, wish.spot)) : { fits: false, reason: refusal };
+  }
+
+  async launch(request: LaunchRequest): Promise<Instance> {
+    requireName(request.name, 'launch');
+    const refusal = this.#refuse(request.shape);
+    if (refusal !== undefined) throw new ProviderError('invalid', 'azure-aci launch', refusal);
+    const running = this.#launches.get(request.name);
+    if (running !== undefined) return requireOwn(await running, request);
+    const launch = this.#launch(request).finally(() => this.#launches.delete(request.name));
+    this.#launches.set(request.name, launch);
+    return launch;
+  }
+
+  async inspect(ref: InstanceRef): Promise<Instance | undefined> {
+    return (await this.#find(ref, 'inspect'))?.instance;
+  }
+
+  async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
+    const ours = (await this.#service.list()).filter(
+      (group) => toInstance(group)?.tags?.dispatcher === owner.dispatcher,
+    );
+    const giveUpAtMs = this.#host.now() + this.#options.timeoutMs;
+    const found: Instance[] = [];
+    for (let index = 0; index < ours.length; index += DETAILS_AT_ONCE) {
+      const part = await Promise.all(
+        ours.slice(index, index + DETAILS_AT_ONCE).map((group) => this.#detailed(group, giveUpAtMs)),
+      );
+      found.push(...part.flatMap((instance) => instance ?? []));
+    }
+    return found;
+  }
+
+  async stop(ref: InstanceRef): Promise<void> {
+    const giveUpAtMs = this.#host.now() + this.#options.timeoutMs;
+    let refusals = 0;
+    for (let waitMs = 200; ; waitMs = Math.min(2 * waitMs, 3200)) {
+      const found = await this.#find(ref, 'stop');
+      if (found === undefined) return;
+      if (isDeleting(found.group)) return this.#untilGone(ref);
+      const isLast = this.#host.now() + waitMs > giveUpAtMs;
+      // Few deletions are granted, and many looks: so it is the looks that wait.
+      if (refusals === 0 || isLast || (refusals === 1 && !isTransitioning(found.group))) {
+        try {
+          await this.#service.delete(ref.name);
+          return await this.#untilGone({ name: ref.name, id: found.instance.ref.id });
+        } catch (error) {
+          // It has only just begun: the service takes no second operation before the first is done.
+          if (!isRefusedInTransition(error) || isLast) throw error;
+          refusals += 1;
+        }
+      }
+      await this.#host.sleep(waitMs);
+    }
+  }
+
+  async logs(ref: InstanceRef): Promise<string | undefined> {
+    if ((await this.#find(ref, 'logs')) === undefined) return undefined;
+    try {
+      // Without `tail`, which counts lines: 4 MB at the most, and 16 KB of what has ended.
+      return tailText(Buffer.from(await this.#service.logs(ref.name)), LOG_BYTES);
+    } catch (error) {
+      if (hasNoLogs(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async check(use?: CheckedUse): Promise<readonly Finding[]> {
+    const { timeoutMs } = this.#options;
+    const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
+    const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
+    return [...findings, ...ofImages];
+  }
+
+  async close(): Promise<void> {
+    // Idle connections belong to the SDK's own agents, which do not hold the process.
+  }
+
+  async #launch(request: LaunchRequest): Promise<Instance> {
+    const { name, tags } = request;
+    const id = this.#newId();
+    // Built first: what does not fit is refused without a call.
+    const body = containerGroup(request, this.#options, id);
+    const isNew = request.nameIsNew === true;
+    const existing = isNew ? undefined : await this.#service.get(name);
+    if (existing !== undefined) return adopted(existing, request);
+    const lookedAtMs = this.#host.now();
+    await this.#service.reserve();
+    // A place may have been long in coming: a PUT of what somebody has made meanwhile would start it again.
+    if (!isNew && this.#host.now() - lookedAtMs > STALE_LOOK_MS) {
+      const meanwhile = await this.#service.get(name);
+      if (meanwhile !== undefined) return adopted(meanwhile, request);
+    }
+    try {
+      await this.#service.create(name, body, Object.values(request.secretEnvironment));
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error;
+      // The job's own choice: no reason to close the backend to the others.
+      if (
+        error.code === 'LinkedAuthorizationFailed' &&
+        request.shape.subnet !== undefined &&
+        /subnets/i.test(error.message)
+      ) {
+        throw new ProviderError('invalid', error.operation, error.message.replace(`${error.operation}: `, ''), {
+          code: error.code,
+          cause: error,
+        });
+      }
+      if (error.kind !== 'conflict') throw error;
+      // Somebody else was faster: another process of this dispatcher, or an earlier try whose answer was lost.
+      const taken = await this.#service.get(name);
+      if (taken !== undefined) return adopted(taken, request);
+      throw new ProviderError('transient', error.operation, error.message, {
+        ...(error.code === undefined ? {} : { code: error.code }),
+        cause: error,
+      });
+    }
+    return { ref: { name, id }, state: 'pending', tags };
+  }
+
+  #refuse(wish: ShapeWish): string | undefined {
+    const { location, sku, spotLocations, subnetId, zone, files } = this.#options;
+    const refusal = refuseWish(wish, this.capabilities);
+    if (refusal === undefined) return refusePlaces(wish);
+    if (wish.dockerInDocker && !this.capabilities.dockerInDocker) {
+      return `${refusal}: Azure runs privileged containers with the sku Confidential only, and the option privileged`;
+    }
+    if (wish.spot && !this.capabilities.spot) {
+      if (sku === 'Confidential') return `${refusal}: it is not sold with the sku Confidential`;
+      if (subnetId !== undefined) return `${refusal}: it is not sold in a subnet`;
+      if (zone !== undefined) return `${refusal}: it is not sold in a zone of one's choice`;
+      return `${refusal}: it is not sold in ${location}, but in ${spotLocations.join(', ')}`;
+    }
+    if (wish.bucket !== undefined && files === undefined) return `${refusal}: the option files is missing`;
+    if (wish.diskGiB !== undefined) return `${refusal}: each container has ${STORAGE_GIB} GB`;
+    if (wish.subnet !== undefined && subnetId === undefined) return `${refusal}: the option subnetId is missing`;
+    return refusal;
+  }
+
+  /** Ours, and the one of that id where there is one. */
+  async #find(
+    ref: InstanceRef,
+    what: string,
+  ): Promise<{ readonly group: Group; readonly instance: Instance } | undefined> {
+    requireName(ref.name, what);
+    const group = await this.#service.get(ref.name);
+    const instance = group === undefined ? undefined : toInstance(group);
+    if (group === undefined || instance === undefined) return undefined;
+    if (instance.ref.name !== ref.name || (ref.id !== undefined && instance.ref.id !== ref.id)) return undefined;
+    return { group, instance };
+  }
+
+  /** Undefined where it has gone since the list. */
+  async #detailed(group: Group, giveUpAtMs: number): Promise<Instance | undefined> {
+    const listed = toInstance(group);
+    if (listed === undefined || !needsDetail(group)) return listed;
+    if (this.#host.now() > giveUpAtMs) return { ...listed, state: 'unknown' };
+    try {
+      return await this.inspect(listed.ref);
+    } catch (error) {
+      // That it is there is certain; how it is, is not.
+      if (error instanceof ProviderError && (error.kind === 'transient' || error.kind === 'throttled')) {
+        return { ...listed, state: 'unknown' };
+      }
+      throw error;
+    }
+  }
+
+  async #untilGone(ref: InstanceRef): Promise<void> {
+    for (const ms of GONE_LOOKS_MS) {
+      try {
+        if ((await this.#find(ref, 'stop')) === undefined) return;
+      } catch {
+        // Accepted, so it may be left at that when the look fails.
+        return;
+      }
+      await this.#host.sleep(ms);
+    }
+  }
+
+  #newId(): string {
+    const digit = (): string => Math.floor(this.#host.random() * 16).toString(16);
+    return Array.from({ length: 20 }, digit).join('');
+  }
+}
+
+function adopted(existing: Group, request: LaunchRequest): Instance {
+  const instance = toInstance(existing);
+  if (instance !== undefined && isDeleting(existing)) {
+    throw new ProviderError(
+      'transient',
+      'azure-aci launch',
+      `the last container group ${request.name} is being deleted`,
+    );
+  }
+  return requireOwn(instance, request);
+}
+
+function requireOwn(instance: Instance | undefined, request: LaunchRequest): Instance {
+  if (instance?.tags?.dispatcher === request.tags.dispatcher) return instance;
+  throw new ProviderError(
+    'conflict',
+    'azure-aci launch',
+    `there is a container group ${request.name} that is not ours`,
+  );
+}
+
+function requireName(name: string, what: string): void {
+  if (NAME.test(name)) return;
+  throw new ProviderError(
+    'invalid',
+    `azure-aci ${what}`,
+    `${JSON.stringify(name.slice(0, 80))} is no name: [a-z0-9-], at most 63, no dash at the ends`,
+  );
+}

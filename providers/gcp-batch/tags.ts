@@ -1,0 +1,154 @@
+/**
+ * `InstanceTags` as the labels of a Batch job, and back. Pure.
+ *
+ * A label's key and value have at most 63 characters of [a-z0-9_-], and a job takes 63 labels
+ * (https://cloud.google.com/batch/docs/organize-resources-using-labels). So the dispatcher's id and the runner's name
+ * stand in clear, for `list` and for people, and the rest goes as base32 in as many labels as it takes. Underscores in
+ * the keys, because a minus sign in a filter of Google's APIs can mean "not".
+ */
+import { z } from 'zod';
+import { type InstanceTags, ProviderError } from '../provider.ts';
+
+export const DISPATCHER_LABEL = 'shr_dispatcher';
+const RUNNER_LABEL = 'shr_runner';
+const PART = /^shr_(\d{1,2})$/;
+
+const MAX_LABELS = 63;
+/** Of a machine and its disks; the service keeps three for itself. */
+const MAX_BILLING_LABELS = 61;
+const VALUE_LENGTH = 63;
+const PIECE = new RegExp(`.{1,${VALUE_LENGTH}}`, 'g');
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** In the order of the array: short, because every byte of it is paid for with 1.6 characters. */
+const packed = z
+  .tuple([z.string(), z.string(), z.string(), z.number(), z.number(), z.array(z.tuple([z.string(), z.string()]))])
+  // The incarnation, where there is one.
+  .rest(z.string());
+
+export function toLabels(tags: InstanceTags): Record<string, string> {
+  for (const [what, text] of [
+    ['dispatcher', tags.dispatcher],
+    ['runner', tags.runner],
+  ] as const) {
+    if (!/^[a-z0-9_-]{1,63}$/.test(text)) {
+      throw new ProviderError('invalid', 'gcp-batch launch', `the ${what} ${JSON.stringify(text)} is no label`);
+    }
+  }
+  const rest: z.infer<typeof packed> = [
+    tags.registration,
+    tags.lane,
+    tags.scope,
+    tags.createdAtMs,
+    tags.deadlineAtMs,
+    Object.entries(tags.charge),
+    ...(tags.incarnation === undefined ? [] : [tags.incarnation]),
+  ];
+  const text = toBase32(Buffer.from(JSON.stringify(rest)));
+  const parts = text.match(PIECE) ?? [];
+  if (parts.length + 2 > MAX_LABELS) {
+    const most = Math.floor(((MAX_LABELS - 2) * VALUE_LENGTH * 5) / 8);
+    throw new ProviderError(
+      'invalid',
+      'gcp-batch launch',
+      `the tags have ${Math.ceil((text.length * 5) / 8)} bytes, the labels of a Batch job hold ${most}: shorten chargeLabels (${Object.keys(tags.charge).join(', ')})`,
+    );
+  }
+  return Object.fromEntries([
+    [DISPATCHER_LABEL, tags.dispatcher],
+    [RUNNER_LABEL, tags.runner],
+    ...parts.map((part, index): [string, string] => [`shr_${index}`, part]),
+  ]);
+}
+
+/** Undefined where the job is not ours, or its labels are damaged. */
+export function fromLabels(labels: Readonly<Record<string, string>>): InstanceTags | undefined {
+  const dispatcher = labels[DISPATCHER_LABEL];
+  const runner = labels[RUNNER_LABEL];
+  if (dispatcher === undefined || runner === undefined) return undefined;
+  const parts = Object.entries(labels).flatMap(([key, value]) => {
+    const number = PART.exec(key)?.[1];
+    return number === undefined ? [] : [[Number(number), value] as const];
+  });
+  const text = parts
+    .sort(([first], [second]) => first - second)
+    .map(([, value]) => value)
+    .join('');
+  const bytes = fromBase32(text);
+  if (bytes === undefined) return undefined;
+  const parsed = packed.safeParse(readJson(bytes.toString('utf8')));
+  if (!parsed.success) return undefined;
+  const [registration, lane, scope, createdAtMs, deadlineAtMs, charge, incarnation] = parsed.data;
+  return {
+    dispatcher,
+    registration,
+    lane,
+    scope,
+    runner,
+    ...(incarnation === undefined ? {} : { incarnation }),
+    createdAtMs,
+    deadlineAtMs,
+    charge: Object.fromEntries(charge),
+  };
+}
+
+/**
+ * For the machine and its disks, so that they can be told apart on the bill: whose they are, and of the tenant's charge
+ * labels those that are labels of Google's as they stand. The others are on the job, encoded; nothing is cut.
+ */
+export function billingLabels(tags: InstanceTags, jobLabels: number): Record<string, string> {
+  const room = Math.min(MAX_BILLING_LABELS, MAX_LABELS - jobLabels);
+  const wanted = [['shr_registration', tags.registration] as const, ...Object.entries(tags.charge)];
+  return Object.fromEntries(
+    wanted
+      .filter(
+        ([key, value]) =>
+          /^[a-z][a-z0-9_-]{0,62}$/.test(key) &&
+          /^[a-z0-9_-]{0,63}$/.test(value) &&
+          // Google keeps goog- and google- for itself, we shr_ and a number or two.
+          !/^(goog-|google-)/.test(key) &&
+          (!key.startsWith('shr_') || key === 'shr_registration'),
+      )
+      .slice(0, Math.max(0, room)),
+  );
+}
+
+function toBase32(bytes: Buffer): string {
+  let text = '';
+  let bits = 0;
+  let value = 0;
+  for (const byte of bytes) {
+    value = ((value << 8) | byte) & 0xfff;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += ALPHABET.charAt((value >>> bits) & 31);
+    }
+  }
+  return bits === 0 ? text : text + ALPHABET.charAt((value << (5 - bits)) & 31);
+}
+
+function fromBase32(text: string): Buffer | undefined {
+  const bytes: number[] = [];
+  let bits = 0;
+  let value = 0;
+  for (const character of text) {
+    const digit = ALPHABET.indexOf(character);
+    if (digit < 0) return undefined;
+    value = ((value << 5) | digit) & 0xfff;
+    bits += 5;
+    if (bits >= 8) {
+      bits -= 8;
+      bytes.push((value >>> bits) & 0xff);
+    }
+  }
+  return Buffer.from(bytes);
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,322 @@
+/** Each call to Cloud Run that we make: in time, within the quotas, all pages, with typed errors. */
+import { v2 } from '@google-cloud/run';
+import { z } from 'zod';
+import { callOptions, connect } from '../google/connection.ts';
+import { type Endpoint, endpointOf } from '../google/endpoint.ts';
+import { hasCode } from '../google/errors.ts';
+import { quoted, readLog } from '../google/log.ts';
+import { MinuteBudget } from '../google/rate.ts';
+import { Deadlines } from '../kit/deadlines.ts';
+import { ProviderError, type ProviderHost } from '../provider.ts';
+import { type Call, classify } from './errors.ts';
+import type { CloudRunOptions } from './options.ts';
+import type { jobFor, overridesFor } from './request.ts';
+import { type ExecutionAnswer, executionSchema, type TaskAnswer, taskSchema } from './state.ts';
+
+/** More than any project can have (1000 executions a Job are kept, 1000 Jobs): a list without end is a fault. */
+const MAX_PAGES = 10_000;
+const PAGE = 100;
+
+const timestamp = executionSchema.shape.createTime;
+const jobSchema = z.object({
+  name: z.string(),
+  etag: z.string().default(''),
+  labels: z.record(z.string(), z.string()).nullish(),
+  createTime: timestamp,
+  terminalCondition: z
+    .object({
+      state: z.union([z.string(), z.number()]).nullish(),
+      message: z.string().nullish(),
+      reason: z.union([z.string(), z.number()]).nullish(),
+    })
+    .nullish(),
+  latestCreatedExecution: z.object({ createTime: timestamp, completionTime: timestamp }).nullish(),
+});
+export type JobAnswer = z.infer<typeof jobSchema>;
+
+type Options = Awaited<ReturnType<typeof callOptions>>;
+
+interface Clients {
+  readonly jobs: InstanceType<typeof v2.JobsClient>;
+  readonly executions: InstanceType<typeof v2.ExecutionsClient>;
+  readonly tasks: InstanceType<typeof v2.TasksClient>;
+}
+
+export class CloudRun {
+  readonly #options: CloudRunOptions;
+  readonly #deadlines: Deadlines;
+  readonly #endpoint: Endpoint | undefined;
+  #open: Clients | undefined;
+  readonly #runs: MinuteBudget;
+  readonly #writes: MinuteBudget;
+  readonly #logReads: MinuteBudget;
+  readonly #place: string;
+
+  constructor(options: CloudRunOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#deadlines = new Deadlines(host);
+    this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
+    this.#runs = new MinuteBudget(host, 'job runs', options.jobRunsPerMinute, options.timeoutMs);
+    this.#writes = new MinuteBudget(host, 'writes', options.writesPerMinute, options.timeoutMs);
+    this.#logReads = new MinuteBudget(host, 'reads of the log', options.logReadsPerMinute, options.timeoutMs);
+    this.#place = `projects/${options.project}/locations/${options.region}`;
+  }
+
+  /** Undefined where there is none. */
+  getJob(id: string): Promise<JobAnswer | undefined> {
+    return this.#absent(
+      this.#call('GetJob', async (options) => {
+        const [job] = await this.#clients.jobs.getJob({ name: this.#jobName(id) }, options);
+        return parsed('GetJob', jobSchema, job);
+      }),
+    );
+  }
+
+  /** Accepted, not yet ready. With `validateOnly` nothing is made. */
+  async createJob({ id, job }: ReturnType<typeof jobFor>, validateOnly = false): Promise<void> {
+    await this.#writes.take('gcp-cloud-run CreateJob');
+    await this.#call('CreateJob', async (options) => {
+      const request = { parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) };
+      const [operation] = await this.#clients.jobs.createJob(request, options);
+      refuseFailed(operation);
+    });
+  }
+
+  async deleteJob(id: string, etag: string): Promise<void> {
+    await this.#writes.take('gcp-cloud-run DeleteJob');
+    await this.#absent(
+      this.#call('DeleteJob', (options) =>
+        this.#clients.jobs.deleteJob({ name: this.#jobName(id), ...(etag === '' ? {} : { etag }) }, options),
+      ),
+    );
+  }
+
+  listJobs(): Promise<JobAnswer[]> {
+    return this.#pages('ListJobs', jobSchema, async (pageToken, options) => {
+      const [, , answer] = await this.#clients.jobs.listJobs(
+        { parent: this.#place, pageSize: PAGE, pageToken },
+        options,
+      );
+      return { items: answer?.jobs ?? [], next: answer?.nextPageToken };
+    });
+  }
+
+  /** The execution that was made. It ends much later than this call. */
+  async runJob(id: string, overrides: ReturnType<typeof overridesFor>): Promise<ExecutionAnswer> {
+    await this.#runs.take('gcp-cloud-run RunJob');
+    return this.#call('RunJob', async (options) => {
+      const [operation] = await this.#clients.jobs.runJob({ name: this.#jobName(id), overrides }, options);
+      const execution = executionSchema.safeParse(operation.metadata);
+      if (!execution.success) refuseFailed(operation);
+      return parsed('RunJob', executionSchema, operation.metadata);
+    });
+  }
+
+  getExecution(id: string): Promise<ExecutionAnswer | undefined> {
+    return this.#absent(
+      this.#call('GetExecution', async (options) => {
+        const [execution] = await this.#clients.executions.getExecution({ name: this.#executionName(id) }, options);
+        return parsed('GetExecution', executionSchema, execution);
+      }),
+    );
+  }
+
+  /**
+   * Of all Jobs, the newest first, which is the order that the service promises. Until `enough` says so of one page, or
+   * to the end. Executions of others that cannot be read are left out.
+   */
+  listExecutions(pageSize = PAGE, enough?: (page: readonly ExecutionAnswer[]) => boolean): Promise<ExecutionAnswer[]> {
+    return this.#pages(
+      'ListExecutions',
+      executionSchema,
+      async (pageToken, options) => {
+        const parent = `${this.#place}/jobs/-`;
+        const [, , answer] = await this.#clients.executions.listExecutions({ parent, pageSize, pageToken }, options);
+        return { items: answer?.executions ?? [], next: answer?.nextPageToken };
+      },
+      enough,
+    );
+  }
+
+  /** A word that it has ended already is as good as done. */
+  async cancelExecution(id: string): Promise<void> {
+    await this.#writes.take('gcp-cloud-run CancelExecution');
+    try {
+      await this.#absent(
+        this.#call('CancelExecution', (options) =>
+          this.#clients.executions.cancelExecution({ name: this.#executionName(id) }, options),
+        ),
+      );
+    } catch (error) {
+      if (!hasCode(error, 'FAILED_PRECONDITION')) throw error;
+    }
+  }
+
+  async deleteExecution(id: string): Promise<void> {
+    await this.#writes.take('gcp-cloud-run DeleteExecution');
+    await this.#absent(
+      this.#call('DeleteExecution', (options) =>
+        this.#clients.executions.deleteExecution({ name: this.#executionName(id) }, options),
+      ),
+    );
+  }
+
+  /** The one task that each execution has. */
+  taskOf(id: string): Promise<TaskAnswer | undefined> {
+    return this.#absent(
+      this.#call('ListTasks', async (options) => {
+        const [, , answer] = await this.#clients.tasks.listTasks(
+          { parent: this.#executionName(id), pageSize: 1 },
+          { ...options, autoPaginate: false },
+        );
+        const task = answer?.tasks?.[0];
+        return task === undefined ? undefined : parsed('ListTasks', taskSchema, task);
+      }),
+    );
+  }
+
+  /** Empty where nothing was printed, or has not arrived yet. */
+  async logs(id: string): Promise<string> {
+    const [job = '', execution = ''] = id.split('/');
+    try {
+      return await readLog({
+        auth: this.#clients.jobs.auth,
+        endpoint: this.#options.loggingEndpoint.replace(/\/$/, ''),
+        project: this.#options.project,
+        filter: [
+          'resource.type="cloud_run_job"',
+          `resource.labels.job_name=${quoted(job)}`,
+          `resource.labels.location=${quoted(this.#options.region)}`,
+          `labels."run.googleapis.com/execution_name"=${quoted(execution)}`,
+          '(log_id("run.googleapis.com/stdout") OR log_id("run.googleapis.com/stderr"))',
+        ].join(' AND '),
+        call: async (request) => {
+          await this.#logReads.take('gcp-cloud-run logs');
+          return await this.#deadlines.run('gcp-cloud-run logs', this.#options.timeoutMs, request);
+        },
+      });
+    } catch (error) {
+      throw this.#sorted('logs', error);
+    }
+  }
+
+  /** As headers of a request. */
+  async token(): Promise<Headers> {
+    try {
+      return await this.#deadlines.run('gcp-cloud-run token', this.#options.timeoutMs, () =>
+        this.#clients.jobs.auth.getRequestHeaders(),
+      );
+    } catch (error) {
+      throw classify('token', error);
+    }
+  }
+
+  /** A later call opens them again. */
+  async close(): Promise<void> {
+    const clients = this.#open;
+    this.#open = undefined;
+    if (clients === undefined) return;
+    await Promise.all([clients.jobs.close(), clients.executions.close(), clients.tasks.close()]);
+  }
+
+  get #clients(): Clients {
+    if (this.#open !== undefined) return this.#open;
+    const { client: jobs, shared } = connect(v2.JobsClient, this.#options);
+    decodeByCompiled(jobs.descriptors.longrunning['runJob']);
+    this.#open = { jobs, executions: new v2.ExecutionsClient(shared), tasks: new v2.TasksClient(shared) };
+    return this.#open;
+  }
+
+  #jobName(id: string): string {
+    return `${this.#place}/jobs/${id}`;
+  }
+
+  #executionName(id: string): string {
+    const [job = '', execution = ''] = id.split('/');
+    return `${this.#place}/jobs/${job}/executions/${execution}`;
+  }
+
+  async #call<T>(call: Call, action: (options: Options) => Promise<T>): Promise<T> {
+    const { timeoutMs } = this.#options;
+    try {
+      return await this.#deadlines.run(`gcp-cloud-run ${call}`, timeoutMs, async () =>
+        action(await callOptions(this.#clients.jobs.auth, this.#endpoint, timeoutMs)),
+      );
+    } catch (error) {
+      throw this.#sorted(call, error);
+    }
+  }
+
+  #sorted(call: Call, error: unknown): ProviderError {
+    const said = classify(call, error);
+    // Others use the project too: what they took is missing in our budgets.
+    if (said.kind === 'throttled' && said.code !== 'own-budget') this.#budgetOf(call)?.close(said.retryAfterMs ?? 5000);
+    return said;
+  }
+
+  /** Reads have a quota of thousands a minute, and no budget here. */
+  #budgetOf(call: Call): MinuteBudget | undefined {
+    if (call === 'RunJob') return this.#runs;
+    if (call === 'logs') return this.#logReads;
+    return /^(Create|Delete|Cancel)/.test(call) ? this.#writes : undefined;
+  }
+
+  async #absent<T>(call: Promise<T>): Promise<T | undefined> {
+    try {
+      return await call;
+    } catch (error) {
+      if (hasCode(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async #pages<T extends z.ZodType>(
+    call: Call,
+    schema: T,
+    read: (
+      pageToken: string,
+      options: Options & { autoPaginate: false },
+    ) => Promise<{ items: readonly unknown[]; next: string | null | undefined }>,
+    enough?: (page: readonly z.infer<T>[]) => boolean,
+  ): Promise<z.infer<T>[]> {
+    const all: z.infer<T>[] = [];
+    let pageToken = '';
+    for (let count = 0; count < MAX_PAGES; count += 1) {
+      const { items, next } = await this.#call(call, (options) => read(pageToken, { ...options, autoPaginate: false }));
+      const page = items.flatMap((item) => {
+        const answer = schema.safeParse(item);
+        return answer.success ? [answer.data] : [];
+      });
+      all.push(...page);
+      // A short or an empty page is not the last one as long as there is a token.
+      if (next === undefined || next === null || next === '' || enough?.(page) === true) return all;
+      pageToken = next;
+    }
+    throw new ProviderError('transient', `gcp-cloud-run ${call}`, `a list of more than ${MAX_PAGES} pages`);
+  }
+}
+
+/**
+ * gax takes hold of a decoder before it is compiled, and so compiles it anew for each answer: a quarter of what a launch
+ * costs [google-gax 6.17, longRunningCalls]. The type of what it decodes has the compiled one.
+ */
+function decodeByCompiled(
+  descriptor: InstanceType<typeof v2.JobsClient>['descriptors']['longrunning'][string] | undefined,
+): void {
+  if (descriptor === undefined) return;
+  const { $type } = descriptor.metadataDecoder(new Uint8Array());
+  descriptor.metadataDecoder = (bytes) => $type.decode(bytes);
+}
+
+/** An operation may come back with its failure, in an answer that is well otherwise. */
+function refuseFailed({ latestResponse: { error } }: { readonly latestResponse: { readonly error?: unknown } }): void {
+  if (error !== undefined && error !== null) throw error;
+}
+
+function parsed<T extends z.ZodType>(call: Call, schema: T, answer: unknown): z.infer<T> {
+  const result = schema.safeParse(answer);
+  if (result.success) return result.data;
+  throw new ProviderError('transient', `gcp-cloud-run ${call}`, 'an answer that cannot be read', {
+    cause: result.error,
+  });
+}

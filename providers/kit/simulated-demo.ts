@@ -1,0 +1,14 @@
+/** The demo of a cloud: its simulator, whose containers are processes of this machine. */
+import type { DemoBackend, DemoStage } from '../provider.ts';
+
+export async function simulatedDemo(stage: DemoStage): Promise<DemoBackend> {
+  const { options, image, close } = await stage.simulate();
+  return {
+    options,
+    image,
+    // They share the machine's loopback.
+    runnerUrl: (port) => `http://127.0.0.1:${port}`,
+    open: async () => {},
+    close,
+  };
+}

@@ -1,0 +1,50 @@
+/** The end of a container's output, within a bound. Every provider may use it. */
+import { LOG_BYTES } from '../provider.ts';
+
+/** Keeps the last `limit` bytes of what is pushed, and never much more than twice that in memory. */
+export class Tail {
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(limit = LOG_BYTES) {
+    this.#limit = limit;
+  }
+
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes > 2 * this.#limit || this.#chunks.length > 4096) this.#compact();
+  }
+
+  text(): string {
+    this.#compact();
+    return tailText(Buffer.concat(this.#chunks), this.#limit);
+  }
+
+  #compact(): void {
+    // One byte too many tells `tailText` that the text begins in the middle, perhaps of a character.
+    const kept = Buffer.concat(this.#chunks).subarray(-this.#limit - 1);
+    this.#chunks = [kept];
+    this.#bytes = kept.length;
+  }
+}
+
+/**
+ * At most `limit` bytes of UTF-8 from the end; give at least one byte more where there is more. Bytes that are no UTF-8 become U+FFFD, which has three bytes:
+ * so the bound is held on the text, not only on what came in.
+ */
+export function tailText(bytes: Buffer, limit = LOG_BYTES): string {
+  const text = bytes.subarray(characterStart(bytes, Math.max(0, bytes.length - limit))).toString('utf8');
+  if (Buffer.byteLength(text) <= limit) return text;
+  const encoded = Buffer.from(text, 'utf8');
+  return encoded.subarray(characterStart(encoded, encoded.length - limit)).toString('utf8');
+}
+
+/** The first place at or after `from` that is not in the middle of a character. */
+function characterStart(bytes: Buffer, from: number): number {
+  if (from === 0) return 0;
+  let start = from;
+  while (start < from + 3 && start < bytes.length && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return start;
+}

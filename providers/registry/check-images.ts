@@ -1,0 +1,385 @@
+/**
+ * Whether images are in their registries, for `check`. By the OCI distribution specification
+ * (https://github.com/opencontainers/distribution-spec/blob/main/spec.md) and the token flow that registries share
+ * (https://distribution.github.io/distribution/spec/auth/token/). Every provider may use it.
+ *
+ * Whoever writes a registration chooses the reference, and so whom we call: https alone (http where the reference names
+ * this machine), no address of a metadata service, nothing but GET of a manifest, of its configuration and of the token
+ * realm. A login goes to the registry that it was written for and to the realm that this registry names, to nobody else.
+ */
+import { z } from 'zod';
+import { eachLimited } from '../kit/concurrency.ts';
+import type { Deadlines } from '../kit/deadlines.ts';
+import { type Finding, type ImageUse, MAX_IMAGES, ProviderError } from '../provider.ts';
+import { isLoopbackName, kindOfAddress } from './address-kind.ts';
+import { type Answer, get, wordsOf } from './bounded-get.ts';
+import { DIGEST, DOCKER_HUB, type ImageReference, loginFor, parseReference } from './image-reference.ts';
+
+export interface Login {
+  /** As the option has it: `ghcr.io`, `https://index.docker.io/v1/`. */
+  readonly server: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Who pulls. Registries are named as in references: `ghcr.io`, `docker.io`, `127.0.0.1:5000`. */
+export interface Puller {
+  readonly logins: readonly Login[];
+  /** The option that has them, for cures. */
+  readonly option: string;
+  /** Who pulls there, in words, where that is somebody whom we cannot be; undefined where nobody or a login does. */
+  identityAt?(registry: string): string | undefined;
+  /** A token of ours that this registry takes as it is; undefined where there is none. */
+  tokenAt?(registry: string): Promise<string | undefined>;
+  /** What makes a private image one that can be pulled: "give its login in …". */
+  readonly whenPrivate: string;
+}
+
+const AT_ONCE = 4;
+const MAX_IMAGE_MS = 10_000;
+const MAX_REDIRECTS = 3;
+
+/** One finding an image. At most MAX_IMAGES, each within `timeoutMs` and 10 s. Does not reject. */
+export async function checkImages(
+  images: readonly ImageUse[],
+  puller: Puller,
+  deadlines: Deadlines,
+  timeoutMs: number,
+): Promise<readonly Finding[]> {
+  const asked = images.slice(0, MAX_IMAGES);
+  const findings = new Map<ImageUse, Finding>();
+  /** A registry that does not answer is waited for once. */
+  const silent = new Map<string, string>();
+  await eachLimited(asked, AT_ONCE, async (image) => {
+    const reference = parseReference(image.reference);
+    if (reference === undefined) {
+      findings.set(image, malformed(image.reference));
+      return;
+    }
+    const { registry } = reference;
+    const known = silent.get(registry);
+    const seen = known === undefined ? await look(reference, puller, deadlines, timeoutMs) : unseen(known);
+    if (seen.kind === 'unseen' && seen.silent) silent.set(registry, seen.why);
+    findings.set(image, findingOf(image, registry, seen, puller));
+  });
+  return asked.flatMap((image) => findings.get(image) ?? []);
+}
+
+type Caller = 'nobody' | 'login' | 'account';
+
+type Seen =
+  /** As Go calls them (`amd64`), with the system where it is not Linux; empty where the registry does not tell. */
+  | { readonly kind: 'there'; readonly architectures: readonly string[] }
+  | { readonly kind: 'absent' | 'refused'; readonly caller: Caller }
+  | { readonly kind: 'unseen'; readonly why: string; readonly silent: boolean };
+
+function unseen(why: string, silent = false): Seen {
+  return { kind: 'unseen', why, silent };
+}
+
+async function look(reference: ImageReference, puller: Puller, deadlines: Deadlines, timeoutMs: number): Promise<Seen> {
+  const ms = Math.min(timeoutMs, MAX_IMAGE_MS);
+  try {
+    return await deadlines.run('registry', ms, (signal) => new Visit(reference, puller, signal).look());
+  } catch (error) {
+    return error instanceof ProviderError && error.code === 'timeout'
+      ? unseen(`no answer within ${ms / 1000} s`, true)
+      : unseen(wordsOf(error));
+  }
+}
+
+const descriptor = z.object({ digest: z.string().regex(DIGEST) });
+const platformName = z.string().regex(/^\w[\w.-]{0,31}$/);
+const platform = z.object({ architecture: platformName, os: platformName.default('linux') });
+/** An index has `manifests`, the manifest of one image has `config`. */
+const manifestAnswer = z.object({
+  manifests: z
+    .array(z.object({ platform: platform.optional().catch(undefined) }))
+    .max(1000)
+    .optional(),
+  config: descriptor.optional(),
+});
+const tokenAnswer = z.object({ token: z.string().optional(), access_token: z.string().optional() });
+const errorAnswer = z.object({ errors: z.array(z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })).min(1) });
+
+const MANIFESTS = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+
+/** Attestations stand beside the images of an index, for `unknown`. */
+function nameOf({ os, architecture }: z.infer<typeof platform>): readonly string[] {
+  if (os === 'unknown') return [];
+  return [os === 'linux' ? architecture : `${os}/${architecture}`];
+}
+
+/** The calls for one image. */
+class Visit {
+  readonly #reference: ImageReference;
+  readonly #puller: Puller;
+  readonly #signal: AbortSignal;
+  readonly #base: URL;
+  readonly #loopback: boolean;
+  readonly #login: Login | undefined;
+  #caller: Caller = 'nobody';
+  #authorization: string | undefined;
+  /** The registry answered from a network of ours: then others that it names may be there, too. */
+  #inside = false;
+
+  constructor(reference: ImageReference, puller: Puller, signal: AbortSignal) {
+    const { registry } = reference;
+    const host = registry === DOCKER_HUB ? 'registry-1.docker.io' : registry;
+    this.#reference = reference;
+    this.#puller = puller;
+    this.#signal = signal;
+    const secure = new URL(`https://${host}`);
+    this.#loopback = isLoopbackName(secure.hostname);
+    this.#base = this.#loopback ? new URL(`http://${host}`) : secure;
+    this.#login = loginFor(registry, puller.logins);
+  }
+
+  async look(): Promise<Seen> {
+    if (this.#login === undefined) {
+      const token = await this.#puller.tokenAt?.(this.#reference.registry);
+      if (token !== undefined) {
+        this.#caller = 'account';
+        this.#authorization = `Bearer ${token}`;
+      }
+    }
+    const { version } = this.#reference;
+    const answer = await this.#ask(`manifests/${version}`, MANIFESTS);
+    switch (answer.status) {
+      case 200:
+        return { kind: 'there', architectures: await this.#architectures(answer) };
+      case 404:
+        return { kind: 'absent', caller: this.#caller };
+      case 401:
+      case 403:
+        return { kind: 'refused', caller: this.#caller };
+      default:
+        return unseen(`it answers ${statusOf(answer)}`);
+    }
+  }
+
+  async #architectures(answer: Answer): Promise<readonly string[]> {
+    const manifest = manifestAnswer.safeParse(jsonOf(answer.body));
+    if (!manifest.success) throw new Error('its answer is no manifest');
+    const { manifests, config } = manifest.data;
+    if (manifests !== undefined) {
+      return [...new Set(manifests.flatMap((one) => (one.platform === undefined ? [] : nameOf(one.platform))))];
+    }
+    if (config === undefined) return [];
+    const blob = await this.#ask(`blobs/${config.digest}`, '*/*');
+    const told = platform.safeParse(blob.status === 200 ? jsonOf(blob.body) : undefined);
+    return told.success ? nameOf(told.data) : [];
+  }
+
+  /** Of the repository; once more with what the registry asks for. */
+  async #ask(path: string, accept: string): Promise<Answer> {
+    const url = new URL(`/v2/${this.#reference.repository}/${path}`, this.#base);
+    const first = await this.#follow(url, accept);
+    if (first.status !== 401 || this.#authorization !== undefined) return first;
+    this.#authorization = await this.#authorize(first.headers['www-authenticate'] ?? '');
+    return this.#authorization === undefined ? first : this.#follow(url, accept);
+  }
+
+  async #follow(start: URL, accept: string): Promise<Answer> {
+    let url = start;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
+      // What we are to the registry we are to nobody else, also on another port of its host.
+      const known = url.origin === this.#base.origin && this.#authorization !== undefined;
+      const answer = await this.#get(url, { accept, ...(known ? { authorization: this.#authorization } : {}) });
+      const { location } = answer.headers;
+      if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
+      const next = URL.parse(location, url.href);
+      if (next === null) throw new Error('it redirects to what is no URL');
+      url = next;
+    }
+    throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);
+  }
+
+  /** The header to come back with; undefined where there is none to be had. */
+  async #authorize(challenges: string): Promise<string | undefined> {
+    const login = this.#login;
+    const basic =
+      login === undefined
+        ? undefined
+        : `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`;
+    if (login !== undefined) this.#caller = 'login';
+    const bearer = parametersOf('bearer', challenges);
+    if (bearer === undefined) return parametersOf('basic', challenges) === undefined ? undefined : basic;
+    const realm = URL.parse(bearer.get('realm') ?? '');
+    if (realm === null) throw new Error('it wants a token and does not say from where');
+    const service = bearer.get('service');
+    if (service !== undefined) realm.searchParams.set('service', service);
+    realm.searchParams.set('scope', `repository:${this.#reference.repository}:pull`);
+    const answer = await this.#get(realm, basic === undefined ? {} : { authorization: basic });
+    if (answer.status === 401 || answer.status === 403) return undefined;
+    // A redirect as well: the login was for this place.
+    if (answer.status !== 200) throw new Error(`${realm.host} answers ${statusOf(answer)}`);
+    const read = tokenAnswer.safeParse(jsonOf(answer.body));
+    const token = read.success ? (read.data.token ?? read.data.access_token) : undefined;
+    if (token === undefined || !/^[\x21-\x7e]{1,16384}$/.test(token)) throw new Error(`${realm.host} gives no token`);
+    return `Bearer ${token}`;
+  }
+
+  async #get(url: URL, headers: { readonly accept?: string; readonly authorization?: string | undefined }) {
+    const plain = url.protocol === 'http:' && this.#loopback && isLoopbackName(url.hostname);
+    if ((url.protocol !== 'https:' && !plain) || url.username !== '' || url.password !== '') {
+      throw new Error(`it sends its callers to ${url.protocol}//${url.host}, which is not asked`);
+    }
+    const { accept, authorization } = headers;
+    const sent = {
+      ...(accept === undefined ? {} : { accept }),
+      ...(authorization === undefined ? {} : { authorization }),
+    };
+    const answer = await get(url, sent, (address) => this.#allows(url, address), this.#signal);
+    const { address } = answer;
+    if (url.host === this.#base.host && address !== undefined) this.#inside ||= kindOfAddress(address) !== 'public';
+    return answer;
+  }
+
+  #allows(url: URL, address: string): boolean {
+    switch (kindOfAddress(address)) {
+      case 'public':
+        return true;
+      case 'private':
+        // A registry in a network of ours is normal; one outside that sends us into it is not.
+        return url.host === this.#base.host || this.#inside;
+      case 'loopback':
+        return this.#loopback;
+      case 'never':
+        return false;
+    }
+  }
+}
+
+/** Of one challenge of `WWW-Authenticate` (RFC 9110, 11.6.1), in lower case; undefined where that scheme is not offered. */
+function parametersOf(scheme: 'bearer' | 'basic', challenges: string): ReadonlyMap<string, string> | undefined {
+  const start = new RegExp(`(?:^|,)\\s*${scheme}(?=\\s|,|$)`, 'i').exec(challenges.slice(0, 4096));
+  if (start === null) return undefined;
+  const parameters = new Map<string, string>();
+  const each = /\s*,?\s*([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/iy;
+  each.lastIndex = start.index + start[0].length;
+  for (let found = each.exec(challenges); found !== null; found = each.exec(challenges)) {
+    const [, name = '', quoted, plain = ''] = found;
+    parameters.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? plain);
+  }
+  return parameters;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The code alone: what else a registry says may repeat what it was sent. */
+function statusOf({ status, body }: Answer): string {
+  const said = errorAnswer.safeParse(jsonOf(body));
+  return said.success ? `${status} ${said.data.errors[0]?.code ?? ''}` : String(status);
+}
+
+// ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** GOARCH, which manifests use, in the terms of GitHub's labels. */
+const terms: ReadonlyMap<string, string> = new Map([
+  ['amd64', 'x64'],
+  ['386', 'x86'],
+]);
+
+const goNames = { x64: 'amd64', arm64: 'arm64' } as const;
+
+/** Pure. For an image that is there, in its registry or already where it runs. `architectures` as Go calls them. */
+export function findingOfPlatforms(
+  { reference, architectures: wanted }: ImageUse,
+  place: string,
+  architectures: readonly string[],
+): Finding {
+  if (architectures.length === 0) {
+    const message = `${reference} is ${place}; for which architectures it does not tell`;
+    return { subject: 'image', ok: true, message };
+  }
+  const has = architectures.slice(0, 20).map((name) => terms.get(name) ?? name);
+  if (wanted.some((one) => architectures.includes(goNames[one]))) {
+    return { subject: 'image', ok: true, message: `${reference} is ${place}, for ${has.join(', ')}` };
+  }
+  const platforms = wanted.map((one) => `linux/${goNames[one]}`).join(',');
+  return {
+    subject: 'image',
+    ok: false,
+    message: `${reference} is ${place} for ${has.join(', ')}, not for ${wanted.join(' or ')}`,
+    cure: `build it for that too (docker buildx build --platform ${platforms}), or give the registration an architecture that it has`,
+  };
+}
+
+function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller): Finding {
+  const { reference } = image;
+  switch (seen.kind) {
+    case 'there':
+      return findingOfPlatforms(image, 'there', seen.architectures);
+    case 'unseen':
+      return notLookedAt(reference, `${registry} cannot be asked from here (${seen.why})`);
+    case 'absent':
+      return seen.caller === 'nobody'
+        ? ofNobody(reference, registry, `is not there, says ${registry} to an anonymous caller`, puller)
+        : {
+            subject: 'image',
+            ok: false,
+            message: `${reference} is not there, says ${registry} to ${callerOf(seen.caller, puller)}`,
+            cure: 'check how it is spelt, its tag too, or push it; a private one that this caller may not read can look the same',
+          };
+    case 'refused':
+      switch (seen.caller) {
+        case 'nobody':
+          return ofNobody(reference, registry, `is not shown by ${registry} to anonymous callers`, puller);
+        case 'login':
+          return {
+            subject: 'image',
+            ok: false,
+            message: `${registry} does not let ${callerOf('login', puller)} read ${reference}`,
+            cure: `mend ${puller.option}: check its username and password, and that it may read this repository; check how the reference is spelt, too`,
+          };
+        case 'account': {
+          const identity = puller.identityAt?.(registry) ?? 'the service';
+          const why = `${registry} does not let ${callerOf('account', puller)} read it, and ${identity} pulls it`;
+          return notLookedAt(reference, why);
+        }
+      }
+  }
+}
+
+/** What an anonymous caller is told proves something only where the pull is anonymous, too. */
+function ofNobody(reference: string, registry: string, told: string, puller: Puller): Finding {
+  const identity = puller.identityAt?.(registry);
+  if (identity !== undefined) {
+    return notLookedAt(reference, `it ${told}, and ${identity} pulls it, which we cannot be`);
+  }
+  return {
+    subject: 'image',
+    ok: false,
+    message: `${reference} ${told}`,
+    cure: `check how it is spelt, its tag too, or push it; a private one can look the same: then ${puller.whenPrivate}`,
+  };
+}
+
+function notLookedAt(reference: string, why: string): Finding {
+  return { subject: 'image', ok: true, message: `${reference} was not looked at: ${why}` };
+}
+
+function callerOf(caller: 'login' | 'account', { option }: Puller): string {
+  return caller === 'login' ? `the login of ${option}` : "the backend's own account";
+}
+
+function malformed(text: string): Finding {
+  return {
+    subject: 'image',
+    ok: false,
+    message: `${JSON.stringify(text.slice(0, 200))} is no image reference`,
+    cure: 'write registry/repository:tag, in lower case, such as ghcr.io/acme/runner:1',
+  };
+}

@@ -1,0 +1,49 @@
+/** A real context on a ledger in memory, with nothing around it but what a test gives. */
+
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { EngineOptions } from '../../dispatcher/lifecycle/ports.ts';
+import { createRunnerContext, type RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
+import type { Log } from '../../dispatcher/log.ts';
+import type { Clock } from '../../time/clock.ts';
+
+const nothing = () => undefined;
+export const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+export function openFloor(
+  ledger: Ledger,
+  clock: Clock,
+  options: Partial<EngineOptions> = {},
+  notify: Partial<Parameters<typeof createRunnerContext>[1]> = {},
+): RunnerContext {
+  return createRunnerContext(
+    {
+      dispatcherId: 'd1',
+      incarnation: 'here',
+      ledger,
+      clock,
+      random: () => 0.5,
+      log: silent,
+      metrics: {
+        jobAdmitted: nothing,
+        queueToStart: nothing,
+        launched: nothing,
+        launchFailed: nothing,
+        tornDown: nothing,
+      },
+      admit: () => ({ outcome: 'not-ours', reason: 'no registration asks for it' }),
+      tenants: new Map(),
+      maxRunners: 1,
+      maxLaunches: 1,
+      ...options,
+    },
+    {
+      working: () => true,
+      laneChanged: nothing,
+      unboundBusy: nothing,
+      doubted: nothing,
+      wake: nothing,
+      ledgerFailed: () => false,
+      ...notify,
+    },
+  );
+}
