@@ -131,7 +131,7 @@ function baseUrl(flags: AdminFlags, terminal: Terminal): URL {
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new AdminClientError(
       2,
-      'the URL is none',
+      'invalid URL',
       `--url wants http://HOST:PORT or https://HOST, such as ${DEFAULT_ADMIN_URL}`,
     );
   }
@@ -224,7 +224,7 @@ function refused(status: number, body: unknown, base: URL): AdminClientError {
 function notADispatcher(base: URL, detail: string | undefined): AdminClientError {
   return new AdminClientError(
     1,
-    `what answers at ${base.origin} is no admin listener of this version${detail ? ` (${detail})` : ''}`,
+    `${base.origin} is not an admin listener of this version${detail ? ` (${detail})` : ''}`,
     'check --url: the admin listener is not the one that takes webhooks',
   );
 }

@@ -141,7 +141,7 @@ function startProblem(error: unknown): string | undefined {
     case 'EACCES':
       return `no permission to listen on ${address}: take a port above 1023 in \`listen\` of dispatcher.yaml`;
     case 'EADDRNOTAVAIL':
-      return `${address} is no address of this machine: correct \`listen\` in dispatcher.yaml`;
+      return `${address} is not an address of this machine: correct \`listen\` in dispatcher.yaml`;
     default:
       return undefined;
   }

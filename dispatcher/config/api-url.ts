@@ -13,7 +13,7 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** What is wrong with an `apiUrl`; undefined when nothing is. Without TLS only to this very machine. */
 export function judgeApiUrl(text: string): string | undefined {
-  if (!URL.canParse(text)) return 'it is no URL';
+  if (!URL.canParse(text)) return 'it is not a valid URL';
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') return 'it carries credentials';
   if (url.search !== '' || url.hash !== '') return 'it has a query or fragment';

@@ -44,7 +44,7 @@ const host = matching(
 );
 const owner = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/,
-  'this is no name of a GitHub organization, user or enterprise',
+  'not a valid name of a GitHub organization, user or enterprise',
 );
 const repository = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._-]{1,100}$/,

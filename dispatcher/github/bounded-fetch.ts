@@ -62,7 +62,7 @@ async function fetchWithinHost(input: string | URL | Request, init: RequestInit 
     if (!REDIRECTS.has(response.status) || location === null) return response;
     await response.body?.cancel();
     const next = URL.parse(location, url);
-    if (next === null) throw new Error('it redirects to what is no URL');
+    if (next === null) throw new Error('it redirects to an invalid URL');
     if (next.origin !== origin)
       throw new Error(`it redirects to another host, ${next.host}: calls go to its own alone`);
     url = next.href;

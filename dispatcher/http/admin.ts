@@ -155,7 +155,7 @@ function adminApp(options: AdminListenerOptions, { limits, door, readiness }: Ad
   app.use((request) => {
     throw request.method === 'GET' || request.method === 'HEAD'
       ? new AdminProblem(404, 'nothing here', 'what there is: docs/observability.md')
-      : new AdminProblem(405, `nothing here takes ${request.method}`, 'what there is: docs/observability.md');
+      : new AdminProblem(405, `method not allowed: ${request.method}`, 'what there is: docs/observability.md');
   });
   app.use(told(options));
   return app;

@@ -265,4 +265,4 @@ const noSuchPath: Answer = {
   message: 'nothing here: webhooks go to /webhooks/github or /webhooks/github/<registration>',
 };
 
-const onlyPost: Answer = { status: 405, outcome: 'no-method', message: 'webhooks come by POST' };
+const onlyPost: Answer = { status: 405, outcome: 'no-method', message: 'method not allowed: use POST' };

@@ -271,7 +271,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const content = parseJson(body);
     if (content === undefined) {
       log.warn('intake.malformed', { endpoint: webhookSource.endpoint, guid, reason: 'no JSON' });
-      return malformed('the body is no JSON in UTF-8');
+      return malformed('the body is not valid UTF-8 JSON');
     }
     if (hasNoJob(content.json)) {
       log.warn('intake.no-job', { endpoint: webhookSource.endpoint, guid });

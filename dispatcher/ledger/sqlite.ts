@@ -134,7 +134,7 @@ function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions)
   if (mode !== 'wal' && mode !== 'memory') {
     throw new LedgerError(
       'unavailable',
-      `The ledger ${path} lies on a file system without write-ahead logging (journal mode ${String(mode)}). Put it on a local disk.`,
+      `The ledger ${path} is on a file system that does not support write-ahead logging (journal mode ${String(mode)}). Put it on a local disk.`,
     );
   }
   database.pragma('synchronous = FULL');

@@ -39,7 +39,7 @@ export function believeUnknown(dispatcherId: string, registration: string, claim
   const prefix = `${dispatcherId}-`;
   const named = own.runner.startsWith(prefix) && ulidTime(own.runner.slice(prefix.length)) !== undefined;
   if (!named) return doubted('its name is not one that this dispatcher gives');
-  if (![own.createdAtMs, own.deadlineAtMs].every(isTime)) return doubted('its tags name times that are none');
+  if (![own.createdAtMs, own.deadlineAtMs].every(isTime)) return doubted('its tags have invalid times');
   const scope = scopeOf(own.scope);
   if (scope === undefined || !isWithin(claim, scope)) return doubted(`the registration does not claim ${own.scope}`);
   return BELIEVED;

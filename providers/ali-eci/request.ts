@@ -170,7 +170,7 @@ function isList(value: Value): value is readonly Value[] {
 
 /** Why the wish's bucket cannot be mounted; undefined where it can. */
 export function refuseBucket(bucket: string, prefix: string | undefined): string | undefined {
-  if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)) return `${JSON.stringify(bucket)} is no name of a bucket`;
+  if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)) return `${JSON.stringify(bucket)} is not a valid bucket name`;
   const odd = (prefix ?? '')
     .split('/')
     .find((segment) => segment !== '' && !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(segment));
@@ -207,7 +207,7 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
     ...Object.entries(request.secretEnvironment).map(([name, text]) => ({ name, text, plain: false })),
   ];
   for (const { name, text, plain } of all) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) refuse(`${JSON.stringify(name)} is no name of an environment variable`);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) refuse(`${JSON.stringify(name)} is not a valid environment variable name`);
     if (plain) {
       variables.push([name, text]);
     } else if (options.secretsBy === 'config-file') {

@@ -127,7 +127,7 @@ export const azureAciOptions = z
     /** The storage account whose file shares are the buckets (`disk-BUCKET`). */
     files: z
       .strictObject({
-        storageAccount: z.string().regex(/^[a-z0-9]{3,24}$/, 'is no name of a storage account'),
+        storageAccount: z.string().regex(/^[a-z0-9]{3,24}$/, 'is not a valid storage account name'),
         storageAccountKey: z.string().min(1),
       })
       .optional(),

@@ -276,6 +276,6 @@ function requireName(name: string, what: string): void {
   throw new ProviderError(
     'invalid',
     `azure-aci ${what}`,
-    `${JSON.stringify(name.slice(0, 80))} is no name: [a-z0-9-], at most 63, no dash at the ends`,
+    `${JSON.stringify(name.slice(0, 80))} is not a valid name: [a-z0-9-], at most 63, no dash at the ends`,
   );
 }

@@ -95,7 +95,7 @@ function variables(request: LaunchRequest): EnvironmentVariable[] {
     throw new ProviderError(
       'invalid',
       'azure-aci launch',
-      `${JSON.stringify(odd)} is no name of an environment variable: letters, digits and _, at most 63`,
+      `${JSON.stringify(odd)} is not a valid environment variable name: letters, digits and _, at most 63`,
     );
   }
   return [
@@ -146,7 +146,7 @@ export function refusePlaces(wish: ShapeWish): string | undefined {
   }
   if (bucket === undefined) return undefined;
   if (!/^(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)) {
-    return `${JSON.stringify(bucket)} is no name of a file share`;
+    return `${JSON.stringify(bucket)} is not a valid file share name`;
   }
   const segments = (bucketPrefix ?? '').split('/').filter((segment) => segment !== '');
   // As GitHub names owners and repositories: there is many a `.github`. SMB loses a dot at the end.

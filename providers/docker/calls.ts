@@ -223,7 +223,7 @@ export class Engine {
   async #stream(call: Call, request: Request, ms: number, read: (answer: Readable) => Promise<void>): Promise<void> {
     await this.#bounded(call, ms, async (signal) => {
       const answer = await this.#dial({ ...request, isStream: true }, signal);
-      if (!(answer instanceof Readable)) throw new Error('the answer is no stream');
+      if (!(answer instanceof Readable)) throw new Error('the answer is not a stream');
       await read(addAbortSignal(signal, answer));
     });
   }

@@ -103,7 +103,7 @@ export class GcpBatchProvider implements Provider {
 
   async launch(request: LaunchRequest): Promise<Instance> {
     if (jobIdOf(request.name) === undefined) {
-      const message = `${JSON.stringify(request.name)} is no name: a-z, 0-9 and -, at most 63, no - at either end`;
+      const message = `${JSON.stringify(request.name)} is not a valid name: a-z, 0-9 and -, at most 63, no - at either end`;
       throw new ProviderError('invalid', 'gcp-batch launch', message);
     }
     const fit = this.fit(request.shape);

@@ -125,17 +125,17 @@ function refuseStorage(wish: ShapeWish): string | undefined {
   }
   // https://cloud.google.com/storage/docs/buckets#naming
   if (wish.bucket !== undefined && !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(wish.bucket)) {
-    return `${JSON.stringify(wish.bucket)} is no name of a Cloud Storage bucket`;
+    return `${JSON.stringify(wish.bucket)} is not a valid Cloud Storage bucket name`;
   }
   const folders = (wish.bucketPrefix ?? '').split('/').filter((folder) => folder !== '');
   // As GitHub names owners and repositories: there is many a `.github`.
   const odd = folders.find((folder) => !/^[A-Za-z0-9._-]+$/.test(folder) || folder === '.' || folder === '..');
   if (odd !== undefined) return `${JSON.stringify(odd)} cannot be a folder of a bucket`;
   if (wish.subnet !== undefined && !SUBNETWORK.test(wish.subnet)) {
-    return `${JSON.stringify(wish.subnet)} is no subnetwork: write its name, or projects/P/regions/R/subnetworks/S`;
+    return `${JSON.stringify(wish.subnet)} is not a valid subnetwork: write its name, or projects/P/regions/R/subnetworks/S`;
   }
   if (wish.securityGroup !== undefined && !NETWORK_TAG.test(wish.securityGroup)) {
-    return `${JSON.stringify(wish.securityGroup)} is no network tag: 1 to 63 of a-z, 0-9 and -, a letter first`;
+    return `${JSON.stringify(wish.securityGroup)} is not a valid network tag: 1 to 63 of a-z, 0-9 and -, a letter first`;
   }
   return undefined;
 }

@@ -44,7 +44,7 @@ export const cloudRunOptions = z
     /** Direct VPC egress. The job's `subnet-…` label takes the place of `subnetwork`, `sg-…` adds a network tag. */
     network: z.string().min(1).optional(),
     subnetwork: z.string().min(1).optional(),
-    networkTags: z.array(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'is no network tag')).default([]),
+    networkTags: z.array(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'is not a valid network tag')).default([]),
     /** A Serverless VPC Access connector instead. */
     connector: z.string().min(1).optional(),
     /** With a network: `all` traffic goes through it, or only that to private addresses. */

@@ -283,5 +283,5 @@ function settled(): void {
 
 function requireName(name: string, operation: string): void {
   if (NAME.test(name)) return;
-  throw new ProviderError('invalid', operation, `${JSON.stringify(name)} is no name: [a-z0-9-], at most 63`);
+  throw new ProviderError('invalid', operation, `${JSON.stringify(name)} is not a valid name: [a-z0-9-], at most 63`);
 }

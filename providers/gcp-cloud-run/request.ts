@@ -33,14 +33,14 @@ export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): st
     return `Cloud Run does not pull from ${registry}; put the image into Artifact Registry (a remote repository there mirrors ${registry})`;
   }
   if (wish.bucket !== undefined && !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(wish.bucket)) {
-    return `${JSON.stringify(wish.bucket)} is no name of a bucket`;
+    return `${JSON.stringify(wish.bucket)} is not a valid bucket name`;
   }
   // It ends up in a flag of gcsfuse, and must stay below the bucket's top.
   const prefix = wish.bucketPrefix;
-  if (prefix !== undefined && !/^[\w.-]+(\/[\w.-]+)*$/.test(prefix)) return `${JSON.stringify(prefix)} is no folder`;
+  if (prefix !== undefined && !/^[\w.-]+(\/[\w.-]+)*$/.test(prefix)) return `${JSON.stringify(prefix)} is not a valid folder`;
   if (prefix?.split('/').some((part) => part === '.' || part === '..') === true) return `${prefix} leaves the bucket`;
   if (wish.securityGroup !== undefined && !/^[a-z][a-z0-9-]{0,62}$/.test(wish.securityGroup)) {
-    return `${JSON.stringify(wish.securityGroup)} is no network tag, which is what firewall rules go by here`;
+    return `${JSON.stringify(wish.securityGroup)} is not a valid network tag, which is what firewall rules go by here`;
   }
   if (wish.securityGroup !== undefined && !hasNetwork(wish, options)) {
     return 'a network tag needs a network: set the option network, or wish for a subnet too';

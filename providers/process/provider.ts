@@ -365,7 +365,7 @@ export class ProcessProvider implements Provider {
 
   #folder(name: string, operation: string): string {
     if (!NAME.test(name)) {
-      throw new ProviderError('invalid', operation, `${JSON.stringify(name)} is no name: [a-z0-9-], at most 63`);
+      throw new ProviderError('invalid', operation, `${JSON.stringify(name)} is not a valid name: [a-z0-9-], at most 63`);
     }
     return join(this.#settings.root, name);
   }

@@ -61,7 +61,7 @@ export async function get(
 
 export class ForbiddenAddress extends Error {
   constructor(address: string) {
-    super(`its address ${address} is none that is asked`);
+    super(`refusing to connect to ${address}`);
     this.name = 'ForbiddenAddress';
   }
 }

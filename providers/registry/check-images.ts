@@ -165,7 +165,7 @@ class Visit {
 
   async #architectures(answer: Answer): Promise<readonly string[]> {
     const manifest = manifestAnswer.safeParse(jsonOf(answer.body));
-    if (!manifest.success) throw new Error('its answer is no manifest');
+    if (!manifest.success) throw new Error('its answer is not a manifest');
     const { manifests, config } = manifest.data;
     if (manifests !== undefined) {
       return [...new Set(manifests.flatMap((one) => (one.platform === undefined ? [] : nameOf(one.platform))))];
@@ -194,7 +194,7 @@ class Visit {
       const { location } = answer.headers;
       if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
       const next = URL.parse(location, url.href);
-      if (next === null) throw new Error('it redirects to what is no URL');
+      if (next === null) throw new Error('it redirects to an invalid URL');
       url = next;
     }
     throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);
@@ -379,7 +379,7 @@ function malformed(text: string): Finding {
   return {
     subject: 'image',
     ok: false,
-    message: `${JSON.stringify(text.slice(0, 200))} is no image reference`,
+    message: `${JSON.stringify(text.slice(0, 200))} is not a valid image reference`,
     cure: 'write registry/repository:tag, in lower case, such as ghcr.io/acme/runner:1',
   };
 }

@@ -135,7 +135,7 @@ export function readCreate(request: object): {
       refuse('network and subnetwork are required where no_external_ip_address is set');
     }
   }
-  for (const tag of wanted.allocationPolicy.tags) if (!NAME.test(tag)) refuse(`${tag} is no network tag`);
+  for (const tag of wanted.allocationPolicy.tags) if (!NAME.test(tag)) refuse(`${tag} is not a valid network tag`);
   return { parent, jobId, requestId, raw, wanted };
 }
 
@@ -164,7 +164,7 @@ function checkTask(task: WantedJob['taskGroups'][number]['taskSpec'], wanted: Wa
       refuse('a runnable is exactly one of container, script, barrier');
     }
     for (const bind of runnable.container?.volumes ?? []) {
-      if (!/^\/[^:]+:\/[^:]+(:r[ow])?$/.test(bind)) refuse(`${bind} is no volume of docker run`);
+      if (!/^\/[^:]+:\/[^:]+(:r[ow])?$/.test(bind)) refuse(`${bind} is not a volume of docker run`);
     }
   }
 }

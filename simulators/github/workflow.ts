@@ -294,6 +294,6 @@ function minutes(input: number | string | undefined, context: ExpressionContext)
   if (input === undefined) return undefined;
   const value = typeof input === 'number' ? input : Number(expandText(input, context));
   if (!Number.isFinite(value) || value <= 0)
-    throw new ExpressionError(`timeout-minutes: ${String(input)} is no number`);
+    throw new ExpressionError(`timeout-minutes: ${String(input)} is not a number`);
   return value;
 }

@@ -74,7 +74,7 @@ export function parseFilter(filter: string): Condition {
     const sign = take();
     const wanted = take().value;
     const compare = comparisons[sign.kind === 'sign' ? sign.value : ''];
-    if (compare === undefined) throw unparseable(filter, `${sign.value} is no comparison`);
+    if (compare === undefined) throw unparseable(filter, `${sign.value} is not a comparison`);
     return (entry) => {
       const value = field(entry, path);
       return value !== undefined && compare(value, wanted);

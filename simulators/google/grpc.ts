@@ -107,7 +107,7 @@ export class GrpcServer {
 
   #service(name: string): ServiceDefinition {
     const definition = this.#definitions[name];
-    if (definition === undefined || isType(definition)) throw new TypeError(`${name} is no service of these protos`);
+    if (definition === undefined || isType(definition)) throw new TypeError(`${name} is not a service of these protos`);
     return definition;
   }
 }

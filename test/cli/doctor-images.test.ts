@@ -67,10 +67,10 @@ describe('the images that doctor asks for', () => {
     const changes = { images: { far: 'far/x:1' } };
     expect(asked(changes)).to.deep.equal({
       images: ['a/default:1 x64'],
-      findings: ['false far/x:1 is none for this backend: it is far'],
+      findings: ['false far/x:1 cannot run on this backend: it is far'],
     });
     expect(asked({ ...changes, backends: [backend, { ...backend, name: 'other' }] }).findings).to.deep.equal([
-      'true far/x:1 is none for this backend: it is far',
+      'true far/x:1 cannot run on this backend: it is far',
     ]);
   });
 });

@@ -256,7 +256,7 @@ describe('shr doctor', () => {
     expect(finding).to.include({ subject: 'exposure' });
     expect(finding?.cure).to.include("untick 'Allow public repositories'");
     await fixture.register('acme', { runnerGroup: 'closed', policy: { publicRepositories: true } });
-    expect((await notOk())[0]?.message).to.include('their jobs wait for ever');
+    expect((await notOk())[0]?.message).to.include('their jobs wait forever');
     await fixture.register('acme', { runnerGroup: 'closed' });
     expect((await findings()).code).to.equal(0);
   });

@@ -270,7 +270,7 @@ describe('shr jobs and shr lanes', () => {
     for (const [what, argv, env, message] of [
       ['a filter makes no sense', ['--status', 'asleep'], {}, /the parameter status is not valid/],
       ['the limit is beyond the bound', ['--limit', '501'], {}, /the parameter limit is not valid/],
-      ['the URL is none', ['--url', 'nowhere'], {}, /the URL is none/],
+      ['invalid URL', ['--url', 'nowhere'], {}, /the URL is none/],
       ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /the URL is none/],
       ['the URL holds a password', ['--url', 'http://a:hunter2@127.0.0.1'], {}, /user or password/],
       ['the token file is missing', ['--token-file', '/nowhere/token'], {}, /cannot be read \(ENOENT\)/],

@@ -370,7 +370,7 @@ describe('what is wrong with a configuration', () => {
       'organization: acme\npolicy: { shapes: [large] }',
       'policy.shapes[0]: dispatcher.yaml has no shape `large`',
     ],
-    ['an API without URL', 'organization: acme', 'organization: acme\napiUrl: "ghes"', 'apiUrl: it is no URL'],
+    ['an API without URL', 'organization: acme', 'organization: acme\napiUrl: "ghes"', 'apiUrl: it is not a valid URL'],
     [
       'an API with credentials',
       'organization: acme',

@@ -55,6 +55,6 @@ describe('a redirect of GitHub', () => {
 
   it('that names no place is a failure', async () => {
     answer = () => ({ status: 302, headers: { location: 'http://[' } });
-    expect(await failure(read())).to.include('it redirects to what is no URL');
+    expect(await failure(read())).to.include('it redirects to an invalid URL');
   });
 });

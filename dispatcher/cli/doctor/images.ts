@@ -20,7 +20,7 @@ export function imagesFor(
     const [architecture = 'x64'] = architectures;
     const fit = provider.fit({ image: reference, architecture, spot: false, dockerInDocker: false });
     if (fit.fits) return true;
-    const message = `${reference} is none for this backend: ${fit.reason}`;
+    const message = `${reference} cannot run on this backend: ${fit.reason}`;
     findings.push(
       registration.backends.length > 1
         ? good(about, 'image', message)

@@ -194,7 +194,7 @@ function exposure(group: string, groupAllows: boolean, policyAllows: boolean): D
       : bad(
           GITHUB,
           'exposure',
-          `the policy allows public repositories, the runner group '${group}' does not: their jobs wait for ever`,
+          `the policy allows public repositories, the runner group '${group}' does not: their jobs wait forever`,
           'allow public repositories in the runner group, or take `policy.publicRepositories` out',
         );
   }

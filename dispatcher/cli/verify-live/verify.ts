@@ -167,7 +167,7 @@ class Walk {
     await this.#step('stop-again', async () => {
       await this.#call(CALL_MS, provider.stop({ name, id }));
       await this.#call(CALL_MS, provider.stop({ name }));
-      return 'to stop what is not there is no error';
+      return 'stopping what is absent succeeds';
     });
     if (!ran) {
       this.#skip('runner', 'no container ran');

@@ -142,7 +142,7 @@ function refuseFlat(within: Schema, rest: string, value: string, whole: string):
 function refuseText({ type, minimum, maximum }: Schema, value: string): string[] {
   if (type === 'boolean') return ['true', 'false'].includes(value) ? [] : [`${value} is no boolean`];
   if (type === 'integer' && !/^-?\d+$/.test(value)) return [`${value} is no integer`];
-  if (type === 'number' && !/^-?\d+(\.\d+)?$/.test(value)) return [`${value} is no number`];
+  if (type === 'number' && !/^-?\d+(\.\d+)?$/.test(value)) return [`${value} is not a number`];
   if (type !== 'integer' && type !== 'number') return [];
   if (minimum !== undefined && Number(value) < Number(minimum)) return [`${value} is less than ${minimum}`];
   if (maximum !== undefined && Number(value) > Number(maximum)) return [`${value} is more than ${maximum}`];
@@ -167,7 +167,7 @@ function refuseValue(described: Schema, value: unknown, path: string): string[] 
     case 'integer':
       return Number.isInteger(value) ? [] : [`${path} is no integer`];
     case 'number':
-      return typeof value === 'number' ? [] : [`${path} is no number`];
+      return typeof value === 'number' ? [] : [`${path} is not a number`];
     case 'boolean':
       return typeof value === 'boolean' ? [] : [`${path} is no boolean`];
     case 'string':

@@ -250,7 +250,7 @@ describe('images in their registry', () => {
           what: 'it is no reference',
           repository: 'Open/both:1',
           ok: false,
-          message: /Open\/both:1" is no image reference$/,
+          message: /Open\/both:1" is not a valid image reference$/,
           cure: /in lower case/,
         },
       ];
@@ -316,7 +316,7 @@ describe('images in their registry', () => {
       () => 'answered',
       (error: unknown) => String(error),
     );
-    expect(words).to.match(/its address \S+ is none that is asked/);
+    expect(words).to.match(/refusing to connect to \S+/);
     expect(asked).to.not.deep.equal([]);
     expect(registry.calls).to.deep.equal([]);
   });
@@ -385,7 +385,7 @@ describe('images in their registry', () => {
   describe('asks nobody whom it should not', () => {
     const realms: [string, RegExp][] = [
       ['http://auth.example/token', /http:\/\/auth\.example, which is not asked/],
-      ['https://169.254.169.254/token', /169\.254\.169\.254 is none that is asked/],
+      ['https://169.254.169.254/token', /refusing to connect to 169\.254\.169\.254/],
       ['https://[fe80::1]/token', /fe80::1 is none that is asked/],
       ['https://user:word@127.0.0.1/token', /which is not asked/],
       ['file:///etc/passwd', /file:\/\/, which is not asked/],
@@ -464,7 +464,7 @@ describe('images in their registry', () => {
           return true;
         };
       },
-      /its answer is no manifest/,
+      /its answer is not a manifest/,
     ],
     [
       'a limit',
@@ -495,7 +495,7 @@ describe('images in their registry', () => {
     [
       'a configuration at a digest that is none',
       (registry) => registry.addManifest('open/both', '1', 'x/y', { config: { digest: '../../../token' } }),
-      /its answer is no manifest/,
+      /its answer is not a manifest/,
     ],
   ];
   for (const [what, prepare, words] of strange) {
