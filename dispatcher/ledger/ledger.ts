@@ -3,7 +3,7 @@
  * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call that it announces
  * may leave. Deliveries, leases and the mark that we stopped a container are on the disk then; the other steps half a second
  * later, or after `persist`, and a machine that loses its power before that forgets them (see
- * docs/decisions/two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
+ * docs/decisions/0022-two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself decides nothing.
  */
 

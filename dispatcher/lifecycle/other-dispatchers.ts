@@ -1,7 +1,7 @@
 /**
  * Whether another dispatcher works under our id: a second one with a ledger of its own launches a runner for each job
  * that we launch one for. Told by instances that carry our id and an incarnation that our ledger does not know, made
- * after this process started. Why so: docs/decisions/incarnation-tag.md.
+ * after this process started. Why so: docs/decisions/0014-incarnation-tag.md.
  */
 import { z } from 'zod';
 import type { Instance, InstanceTags } from '../../providers/provider.ts';

@@ -1,7 +1,7 @@
 /**
  * The calls to the service that the provider makes: credentials and signature of the SDK, parameters in a form body,
  * each bounded in time, within the rate, and with its error sorted. Why not the product's own client:
- * docs/decisions/alibaba-form-body.md.
+ * docs/decisions/0010-alibaba-form-body.md.
  */
 import { Readable } from 'node:stream';
 import Credential, { Config as CredentialConfig } from '@alicloud/credentials';
