@@ -1,5 +1,5 @@
 /**
- * Admission: a job becomes a lane and a wish, a refusal that says why and what to do, or "not ours". Pure.
+ * Admission: maps a job to a lane and a wish, to a refusal with its reason and cure, or to "not ours". Pure.
  * The order: match, read the labels, the registration's policy, the shape, the backends.
  */
 import { createHash } from 'node:crypto';
@@ -29,19 +29,19 @@ import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungra
 import { indexRegistrations, match } from './match.ts';
 import { applyPolicy, type Granted, judgeVisibility, type Objection, type RefusalCode } from './policy.ts';
 
-/** What admission asks of a provider; a `Provider` is one. Whether it can is judged there alone, in its own words. Pure. */
+/** What admission asks of a provider; a `Provider` is one. Only the provider decides whether it can run it. Pure. */
 export interface BackendFit {
   fit(wish: ShapeWish): Fit;
 }
 
 export interface AdmitOptions {
-  /** Of dispatcher.yaml: what they were granted is theirs also where no registration of theirs is in force. */
+  /** From dispatcher.yaml: a grant reserves labels for its tenant even where none of its registrations is in force. */
   readonly tenants?: readonly TenantEntry[] | undefined;
-  /** What registrations that are set aside ask for: their jobs are refused meanwhile, and only theirs. */
+  /** What registrations that are set aside claim: those jobs, and only those, are refused in the meantime. */
   readonly setAside?: readonly JobClaims[];
   /**
-   * The provider behind a registration's backend. Undefined where it is not known (its module not loaded yet): the
-   * backend then stays in the lane, and the launch finds out.
+   * The provider behind a registration's backend. Undefined if it is unknown (its module is not loaded yet): the
+   * backend then stays in the lane, and the launch decides.
    */
   readonly backendFit?: (registration: string, backend: string) => BackendFit | undefined;
 }
@@ -104,7 +104,7 @@ function admitTo(
 
 // ── the tenant's grant ───────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What the tenant was not granted on any backend that the job could run on. */
+/** What the tenant was not granted on any backend that could run the job. */
 function judgeGrant(
   registration: Registration,
   job: JobSubject,
@@ -143,7 +143,7 @@ function wasNot(grant: Grant): string {
   return `tenant ${quote(grant.tenant)} was not granted`;
 }
 
-/** Why a shared backend is not for this job, where the registration has others. */
+/** Why a shared backend cannot run this job, where the registration has other backends. */
 export function whyWithheld(
   registration: Registration,
   name: string,
@@ -190,7 +190,7 @@ function whyUnfit(
   const provider = options.backendFit?.(registration.name, backend.name);
   if (provider === undefined) return undefined;
   const fit = fitOf(provider, grant.wish);
-  // An adapter that broke over the question has judged nothing: the launch finds out.
+  // An adapter that threw has not decided anything: let the launch decide.
   if (fit === undefined) return undefined;
   if (!fit.fits) return fit.reason;
   return overPolicy(registration, grant, fit.shape);
@@ -205,7 +205,7 @@ function fitOf(provider: BackendFit, wish: ShapeWish): Fit | undefined {
   }
 }
 
-/** A service that rounds up must not carry a job's own wish past the limit: `memory-16` could become 8 cores. */
+/** A service that rounds up must not push a job's override past the limit: `memory-16` could become 8 cores. */
 function overPolicy(registration: Registration, grant: Granted, shape: ShapeWish): string | undefined {
   if (!grant.overridden.has('cpu') && !grant.overridden.has('memory')) return undefined;
   const { policy, grant: { limits } = {} } = registration;
@@ -266,7 +266,7 @@ function laneScope(registration: Registration, job: JobSubject, wish: ShapeWish)
   return { kind: 'repository', owner: job.owner.toLowerCase(), repository: job.repository.toLowerCase() };
 }
 
-/** Runner groups exist at organizations and enterprises alone. */
+/** Runner groups exist only at organizations and enterprises. */
 const REPOSITORY_RUNNER_GROUP = 'Default';
 
 function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
@@ -297,8 +297,8 @@ function laneOf(
     labels: labels.map((label) => label.text),
     wish,
     backends,
-    // Of the selected ones, not of those that fit: what fits is known only once a provider is loaded, and a runner that
-    // was launched before that is no worse.
+    // Of the selected backends, not of those that fit: what fits is known only once a provider is loaded, and a runner
+    // launched before that is just as good.
     specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),
   };
 }
@@ -373,7 +373,7 @@ function setAside({ name }: JobClaims): Admission {
   };
 }
 
-/** All of them at once, so that clearing the first does not reveal a second. */
+/** All of them at once, so that fixing the first does not reveal a second. */
 function refused(registration: Pick<Registration, 'name'>, objections: readonly Objection[]): Admission {
   const [first] = objections;
   return {

@@ -1,4 +1,4 @@
-/** A tenant's grant, asked about one thing: whether it covers it, and if not, the line that would. Pure. */
+/** Whether a tenant's grant covers one thing, and if not, the line of dispatcher.yaml that would. Pure. */
 
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject } from '../jobs/lane.ts';
@@ -27,7 +27,7 @@ export interface Ungranted {
   readonly field: GrantField;
   /** In words: "spot capacity", "the label `gpu`". */
   readonly what: string;
-  /** What the field would have to hold: an item of a list, or the value. */
+  /** What the field would have to contain: an item of a list, or the value. */
   readonly value: string | number | true;
 }
 
@@ -48,7 +48,7 @@ export function cureOf(grant: Grant, { field, value }: Ungranted): string {
   return `To grant it, write \`${path}: [${list.join(', ')}]\` (${placeOf(grant, field)}).`;
 }
 
-/** What the field holds, where it is a list. */
+/** The field's contents, if it is a list. */
 function listOf(grant: Grant, field: GrantField): readonly string[] | undefined {
   switch (field) {
     case 'hosts':
@@ -84,7 +84,7 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
   }
 }
 
-/** What of a runner goes beyond the tenant's limits, which hold on every backend. */
+/** What exceeds the tenant's limits, which apply on every backend. */
 export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
   const over: Ungranted[] = [];
   const hold = (most: number | undefined, value: number | undefined, ungranted: Ungranted): void => {
@@ -110,7 +110,7 @@ export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonl
   return over;
 }
 
-/** What of a runner the tenant was not granted on a shared backend, where all beyond plain cores and memory is. */
+/** What the tenant was not granted on a shared backend, where anything beyond plain cores and memory needs a grant. */
 export function missingPowers({ powers, limits }: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
   const missing: Ungranted[] = [];
   const among = (
@@ -142,7 +142,7 @@ export function missingPowers({ powers, limits }: Grant, wish: Partial<ShapeWish
   return missing;
 }
 
-/** A job that strangers may have written, on a shared backend. As long as GitHub has not said, it counts as one. */
+/** A job that untrusted authors may have written, on a shared backend. Until GitHub has said, it counts as one. */
 export function missingExposure({ powers }: Grant, visibility: JobSubject['visibility']): readonly Ungranted[] {
   if (visibility === 'private' || visibility === 'internal' || powers.publicRepositories) return [];
   const what =

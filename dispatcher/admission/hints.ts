@@ -1,10 +1,10 @@
-/** What the author of a workflow probably meant, when no registration takes the job. A hint names a meaning or is silent. */
+/** What a workflow's author probably meant when no registration takes the job. Stays silent rather than guess. */
 import { isBuiltIn, type JobLabel, quote, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
 import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
 import { nearest } from '../labels/nearest.ts';
 
-/** The most labels that a reason names. */
+/** The maximum number of labels listed in a reason. */
 export const NAMED = 5;
 
 /** For labels that are neither the registration's own, nor built in, nor overrides. `own`: what it listens to, case folded. */
@@ -36,13 +36,13 @@ const HOSTED = /^(?:ubuntu|windows|macos)-(?:latest|\d)/;
 
 const OTHER_SYSTEMS = /^(?:windows|macos|osx)(?=$|[^a-z])/;
 
-/** One label that was probably meant by another; undefined when none is near. */
+/** The label that was probably meant by another; undefined when none is close. */
 export function meantLabel(text: string, own: readonly string[]): string | undefined {
   const written = text.toLowerCase().trim();
   return nearestOf(written, own) ?? meantOverride(text.trim()) ?? nearestOf(written, ['self-hosted', 'linux']);
 }
 
-/** A number is not a slip of the fingers: `gpu-1` was not meant for `gpu-2`. */
+/** A different number is not a typo: `gpu-1` was not meant as `gpu-2`. */
 function nearestOf(written: string, known: readonly string[]): string | undefined {
   const numbers = numbersIn(written);
   return nearest(
@@ -65,14 +65,14 @@ function meantOverride(text: string): string | undefined {
   const before = /^(\d[\d.]*)[-_ ]*([a-z]+)$/i.exec(text);
   const [, word = '', value = ''] = before === null ? (found ?? []) : [before[0], before[2], before[1]];
   if (word.toLowerCase() === 'shr') return oneLabel(`shr=${value}`);
-  // `4gb` says by its unit what it is; so does no other number before a word.
+  // `4gb` is clear from its unit; no other number before a word is.
   const key = keyMeantBy(word) ?? (before !== null && /^(?:gb|gib|gi)$/i.test(word) ? 'memory' : undefined);
   if (key === undefined) return undefined;
   if (key === 'spot' || key === 'dind') return TRUE.test(value) ? key : undefined;
   return readable(key === 'vsw' || key === 'sg' ? identifier(key, value) : `${key}-${value}`);
 }
 
-/** The vendors' identifiers begin with the prefix already. */
+/** The vendors' identifiers already start with the prefix. */
 function identifier(key: 'vsw' | 'sg', value: string): string {
   return value.toLowerCase().startsWith(`${key}-`) ? value : `${key}-${value}`;
 }
@@ -82,7 +82,7 @@ function oneLabel(label: string): string | undefined {
   return reading.kind === 'one-label' && reading.mistakes.length === 0 ? label : undefined;
 }
 
-/** The label itself where it can be read, else the one that its own cure names. */
+/** The label itself if it can be parsed, else the one its cure suggests. */
 function readable(label: string): string | undefined {
   const reading = readLabel(label);
   if (reading.kind === 'override') return label;
@@ -110,7 +110,7 @@ function wordOf(text: string): string {
   return /^[a-z]+/i.exec(text)?.[0]?.toLowerCase() ?? '';
 }
 
-/** No label of the job is one that a registration listens to. `own`: all that those of the place listen to. */
+/** No label of the job belongs to a registration. `own`: every label that the registrations of the place listen to. */
 export function whyUnheard(labels: readonly JobLabel[], own: readonly string[], where: string): string {
   const example = own.find((label) => label.length <= 80) ?? own[0] ?? '';
   if (labels.length === 0) {

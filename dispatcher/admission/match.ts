@@ -15,7 +15,7 @@ const LEVELS: readonly ClaimLevel[] = ['repository', 'owner', 'enterprise'];
 
 interface Entry {
   readonly registration: JobClaims;
-  /** Undefined: it is set aside, and keeps others from its jobs. */
+  /** Undefined: it is set aside, and keeps its jobs from other registrations. */
   readonly serving: Registration | undefined;
   /** Case folded. */
   readonly labels: ReadonlySet<string>;
@@ -24,7 +24,7 @@ interface Entry {
 export interface RegistrationIndex {
   /** By `placeKey` and label. */
   readonly byLabel: ReadonlyMap<string, readonly Entry[]>;
-  /** By `placeKey`: who claims it at all, for the reason when no label matches. */
+  /** By `placeKey`: which registrations claim it at all, for the reason when no label matches. */
   readonly byPlace: ReadonlyMap<string, readonly Entry[]>;
   readonly territory: Territory;
 }
@@ -33,20 +33,20 @@ export type Match =
   | {
       readonly outcome: 'matched';
       readonly registration: Registration;
-      /** The job's labels that are not the registration's own: what may override. */
+      /** The job's labels that are not the registration's own: possible overrides. */
       readonly rest: readonly JobLabel[];
       readonly candidates: number;
     }
-  /** Two registrations with the same right to it. `shr validate` names these before they can happen. */
+  /** Two registrations with equal claims to it. `shr validate` reports these in advance. */
   | { readonly outcome: 'tie'; readonly registrations: readonly JobClaims[]; readonly candidates: number }
-  /** Its registration would take it, and was not granted it. */
+  /** Its registration would take it, but was not granted it. */
   | {
       readonly outcome: 'withheld';
       readonly registration: JobClaims;
       readonly withheld: Withheld;
       readonly candidates: number;
     }
-  /** Its registration is set aside until its configuration is mended. */
+  /** Its registration is set aside until its configuration is fixed. */
   | { readonly outcome: 'set-aside'; readonly registration: JobClaims; readonly candidates: number }
   | { readonly outcome: 'none'; readonly reason: string; readonly candidates: number };
 
@@ -68,7 +68,7 @@ function placeKey(level: ClaimLevel, host: string, place: string): string {
   return `${level} ${host.toLowerCase()} ${place.toLowerCase()}`;
 }
 
-/** A label may hold blanks, and stands last. */
+/** A label may contain spaces, so it comes last. */
 function labelKey(place: string, folded: string): string {
   return `${place} ${folded}`;
 }
@@ -128,7 +128,7 @@ export function match(index: RegistrationIndex, job: JobSubject, labels: readonl
   return { outcome: 'none', reason, candidates };
 }
 
-/** Those of the job's labels that are the registration's; the one-label form alone stands for the default one. */
+/** Those of the job's labels that belong to the registration; the one-label form alone stands for the default one. */
 function ownLabels(entry: Entry, labels: readonly JobLabel[]): readonly string[] {
   const own = labels.filter(({ folded }) => entry.labels.has(folded)).map(({ folded }) => folded);
   return own.length === 0 ? [DEFAULT_LABEL] : own;
@@ -140,7 +140,7 @@ function listeningAt(index: RegistrationIndex, place: string, labels: readonly J
   for (const label of labels) {
     for (const entry of index.byLabel.get(labelKey(place, label.folded)) ?? []) found.add(entry);
   }
-  // The one-label form leaves no room for an own label: alone, it stands for the default one.
+  // The one-label form leaves no room for an own label: by itself, it stands for the default one.
   if (found.size === 0 && labels.some(({ reading }) => reading.kind === 'one-label')) {
     return index.byLabel.get(labelKey(place, DEFAULT_LABEL)) ?? [];
   }
@@ -155,7 +155,7 @@ function foreignLabels(entry: Entry, labels: readonly JobLabel[]): readonly JobL
 function choose(matching: readonly Entry[], labels: readonly JobLabel[], candidates: number): Match {
   const highest = Math.max(...matching.map(({ registration }) => registration.priority));
   const tenants = new Set(matching.map(({ registration }) => registration.grant?.tenant));
-  // Labels of two tenants in one job: a priority decides between registrations of one tenant alone.
+  // Labels of two tenants in one job: priority only decides between registrations of one tenant.
   const chosen = tenants.size > 1 ? matching : matching.filter(({ registration }) => registration.priority === highest);
   const [only, ...others] = chosen;
   if (only === undefined || others.length > 0) {
@@ -174,7 +174,7 @@ interface Near {
   readonly foreign: readonly JobLabel[];
 }
 
-/** Fewest foreign labels first, then by name, so that the same job always hears the same. */
+/** Fewest foreign labels first, then by name, so that the same job always gets the same reason. */
 function nearer(best: Near | undefined, entries: readonly Entry[], labels: readonly JobLabel[]): Near | undefined {
   let near = best;
   for (const entry of entries) {

@@ -1,6 +1,6 @@
 /**
- * What a job gets of what its labels ask for. Pure. An override is granted as far as the registration's policy allows;
- * what it does not allow is a refusal, never a smaller runner in silence. Asking for what the job would get anyway is
+ * Resolves a job's labels against the policy. Pure. An override is granted as far as the registration's policy allows;
+ * anything beyond that is a refusal, never a silently smaller runner. Asking for what the job would get anyway is
  * always granted.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
@@ -10,7 +10,7 @@ import { describe, type Override, type OverrideKey, type OverrideOf, override, q
 import { nearest } from '../labels/nearest.ts';
 import type { Policy, Registration, ShapeDefaults } from '../model/registration.ts';
 
-/** A bounded set: metrics count by it. */
+/** A bounded set: metrics are labelled with it. */
 export type RefusalCode =
   | 'too-many-labels'
   | 'label-too-long'
@@ -31,13 +31,13 @@ export interface Objection {
   readonly code: RefusalCode;
   readonly reason: string;
   readonly cure: string;
-  /** The line of dispatcher.yaml that decided, where a tenant's grant did: `dispatcher.yaml:12:3`. */
+  /** The line of dispatcher.yaml that decided, if a tenant's grant did: `dispatcher.yaml:12:3`. */
   readonly place?: string;
 }
 
 export interface Granted {
   readonly wish: ShapeWish;
-  /** What the labels changed, for the check of what a service rounds up to. */
+  /** What the labels changed, for checking what a service rounds up to. */
   readonly overridden: ReadonlySet<OverrideKey>;
 }
 
@@ -45,14 +45,14 @@ export type PolicyAnswer =
   | { readonly granted: true; readonly grant: Granted }
   | { readonly granted: false; readonly objections: readonly Objection[] };
 
-/** Where the cure of a denied override lies. */
+/** Where the cure for a denied override applies. */
 function ask(registration: Registration, field: string): string {
   return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
 }
 
 /**
- * An unknown visibility counts as public: a stranger's code on a trusted network is worse than a job that waits until a
- * delivery or a GET tells. Who allows public repositories loses nothing.
+ * An unknown visibility counts as public: untrusted code on a trusted network is worse than a job that waits until a
+ * delivery or a GET tells. A registration that allows public repositories loses nothing.
  */
 export function judgeVisibility(
   registration: Registration,
@@ -128,7 +128,7 @@ function judge(asked: Override, registration: Registration, base: ShapeDefaults)
       return permitted(asked, policy.spot || base.spot === true, registration, 'spot');
     case 'dind':
       return permitted(asked, policy.dockerInDocker || base.dockerInDocker === true, registration, 'dockerInDocker');
-    // The image is resolved first; the shape is the base itself; a unique label sets nothing.
+    // The image is resolved first; the shape is the base itself; a unique label has no effect.
     case 'image':
     case 'shape':
     case 'unique':
@@ -313,7 +313,7 @@ function fullReference(registration: Registration, value: string): string | unde
 function wishOf(base: ShapeDefaults, overrides: readonly Override[], image: string): ShapeWish {
   const disk = override(overrides, 'disk')?.value;
   const asked = override(overrides, 'bucket')?.value;
-  // "disk or bucket": what the label chose replaces whichever the defaults have.
+  // "disk or bucket": whichever the label chose replaces the one in the defaults.
   const bucket = asked ?? (disk === undefined ? base.bucket : undefined);
   const diskGiB = disk ?? (asked === undefined ? base.diskGiB : undefined);
   return {
@@ -337,7 +337,7 @@ function present<K extends string, V>(key: K, value: V | undefined): { readonly 
   return value === undefined ? empty : { ...empty, [key]: value };
 }
 
-/** The policy's fields as the file calls them. */
+/** The policy's fields as they are named in the file. */
 type PolicyFields = Omit<Policy, 'maxTimeLimitMs'> & { readonly maxTimeout: unknown };
 
 function partOf(asked: Override): string {

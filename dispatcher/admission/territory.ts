@@ -1,6 +1,6 @@
 /**
- * Whose a repository is. Pure. The grant that names it most closely decides: the repository itself, a glob on it, its
- * owner, and last `"*"`, which does not reach what other tenants have. Tenants that were granted the same owner share its
+ * Which tenant owns a repository. Pure. The most specific grant decides: the repository itself, a glob on it, its
+ * owner, and last `"*"`, which excludes what other tenants were granted. Tenants with the same owner share its
  * repositories, each with labels of its own: one label in one repository belongs to one tenant.
  */
 
@@ -11,7 +11,7 @@ import { cureOf, placeOf, type Ungranted } from './grants.ts';
 
 export interface Holding {
   readonly by: 'repository' | 'glob' | 'owner' | 'everyone';
-  /** More than one: they share it, told apart by their labels. */
+  /** More than one: they share it, and their labels tell them apart. */
   readonly grants: readonly Grant[];
 }
 
@@ -21,7 +21,7 @@ export interface Withheld {
   readonly cure: string;
   /** The line that decided: `dispatcher.yaml:12:3`. */
   readonly place: string;
-  /** The job is another tenant's: what became of it is not this registration's to know. */
+  /** The job is another tenant's: its outcome is not disclosed to this registration. */
   readonly others: boolean;
 }
 
@@ -30,15 +30,15 @@ type PlatformRegistration = Pick<Registration, 'name' | 'host' | 'claim' | 'gran
 export class Territory {
   /** By host and `owner/name`. */
   readonly #repositories = new Map<string, Grant[]>();
-  /** By host and owner: all that was granted of it by name or glob. */
+  /** By host and owner: everything granted under it by name or glob. */
   readonly #within = new Map<string, NamedRepository[]>();
   readonly #owners = new Map<string, Grant[]>();
   /** By host. */
   readonly #everyone = new Map<string, Grant[]>();
-  /** Owners and repositories that the platform's own registrations claim, with the name of one that does. */
+  /** Owners and repositories that the platform's own registrations claim, each with the name of one that claims it. */
   readonly #platform = new Map<string, string>();
 
-  /** Without tenants there is no ownership, and every registration gets what it claims. */
+  /** Without tenants ownership does not apply, and every registration gets what it claims. */
   constructor(tenants: readonly TenantEntry[] | undefined, registrations: readonly PlatformRegistration[]) {
     const grants = new Map<string, Grant>();
     for (const { grant } of [...registrations, ...(tenants ?? [])]) {
@@ -75,7 +75,7 @@ export class Territory {
     return this.#whoseOwner(host, owner, platforms);
   }
 
-  /** Of an owner as a whole: who may register runners at it. Repositories of it can be another's all the same. */
+  /** Of an owner as a whole: which tenants may register runners there. Some of its repositories may be another's. */
   whoseOwner(host: string, owner: string): Holding | undefined {
     return this.#whoseOwner(host, owner, this.#platform.has(key(host, owner)));
   }
@@ -102,7 +102,7 @@ export class Territory {
     return this.#within.get(key(host, owner)) ?? [];
   }
 
-  /** Undefined: the registration may take the job, which carries these of the registration's labels. */
+  /** Undefined: the registration may take the job, which carries these labels of the registration. */
   withheld(
     registration: JobClaims,
     job: { readonly host: string; readonly owner: string; readonly repository: string },
@@ -133,7 +133,7 @@ export class Territory {
   }
 
   /**
-   * Whether an entry of the shared endpoint may speak for a repository: for the owners that it names, and with `"*"`
+   * Whether an entry of the shared endpoint may report on a repository: for the owners that it names, and with `"*"`
    * for what no tenant was granted, and for the tenants that it names.
    */
   reaches(endpoint: WebhookEndpoint, owner: string, repository: string): boolean {
@@ -146,8 +146,8 @@ export class Territory {
   }
 
   /**
-   * Whether a registration's own webhook secret may speak for a repository of its claim: never for one that another
-   * tenant has as well, whose jobs it could forge.
+   * Whether a registration's own webhook secret may report on a repository of its claim: never on one that another
+   * tenant shares, whose jobs it could forge.
    */
   isAlone(registration: Pick<Registration, 'host' | 'grant'>, owner: string, repository: string): boolean {
     const { grant, host } = registration;
@@ -177,7 +177,7 @@ export function placesIn(claim: Registration['claim']): readonly string[] {
   }
 }
 
-/** The platform's own registrations get what is left: a tenant's label in a tenant's repository is the tenant's. */
+/** The platform's own registrations get the rest: a tenant's label in a tenant's repository belongs to the tenant. */
 function heldBefore(holding: Holding | undefined, name: string, labels: readonly string[]): Withheld | undefined {
   if (holding === undefined || holding.by === 'everyone') return undefined;
   const owner = holding.grants.find((grant) => labels.some((label) => matchesAny(grant.labels, foldLabel(label))));

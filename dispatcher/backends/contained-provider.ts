@@ -1,5 +1,5 @@
 /**
- * A provider, contained: whatever an adapter does wrong (throws something of its own, does not answer, answers
+ * Contains a provider: whatever an adapter does wrong (throws its own errors, does not answer, answers
  * nonsense), the dispatcher gets a ProviderError of kind `transient`, and the defect is logged once.
  */
 import { z } from 'zod';
@@ -17,11 +17,11 @@ import {
 import type { Clock } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
 
-/** What an adapter did against the contract. */
+/** How an adapter broke the contract. */
 export interface Defect {
   /** `docker launch` */
   readonly operation: string;
-  /** In words; never with what was sent. */
+  /** A description; never includes what was sent. */
   readonly message: string;
   /** Where it was thrown; absent for a late or unreadable answer. */
   readonly stack?: string;
@@ -30,18 +30,18 @@ export interface Defect {
 export interface Containment {
   readonly kind: string;
   readonly clock: Clock;
-  /** For one call, whatever the adapter's own limits are. */
+  /** Per call, whatever the adapter's own limits are. */
   readonly limits: { readonly callMs: number; readonly launchMs: number };
-  /** Once as it begins, and again where the words change. */
+  /** Once when it begins, and again when the description changes. */
   readonly onDefect: (defect: Defect) => void;
-  /** The operation went well again, after this many failures by defect. */
+  /** The operation succeeded again, after this many failures caused by the defect. */
   readonly onMended: (operation: string, times: number) => void;
 }
 
-/** Added to each limit of an adapter's own: a call may be made of several, each within that limit. */
+/** Added to each of the adapter's own limits: one operation may consist of several calls, each within that limit. */
 const SLACK_MS = 60 * SECOND;
 const PARTS_OF_A_CALL = 4;
-/** Where an adapter's options have no limit of their own: providers/provider.ts promises it. */
+/** Used where an adapter's options have no limit: providers/provider.ts promises this one. */
 const PROMISED_MS = 30 * SECOND;
 const IMAGE_LOOK_MS = 10 * SECOND;
 const IMAGES_AT_ONCE = 4;
@@ -128,7 +128,7 @@ export function containProvider(provider: Provider, containment: Containment): P
     onMended(operation, before.times);
   }
 
-  /** What the adapter threw, as one of this copy of the contract. */
+  /** The adapter's error, as an instance of this copy of the contract's class. */
   function contained(operation: string, error: unknown): ProviderError {
     if (error instanceof ProviderError) return error;
     if (isProviderError(error)) {
@@ -163,13 +163,13 @@ export function containProvider(provider: Provider, containment: Containment): P
     return answer;
   }
 
-  /** The call goes on in the background, and what becomes of it is of no interest any more. */
+  /** The call continues in the background; its outcome is ignored. */
   function within<T>(operation: string, ms: number, work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const cancel = clock.after(ms, () =>
         reject(defect(operation, `no answer within ${ms} ms, although adapters must bound their own calls`)),
       );
-      // In a promise of its own: a method that is not async throws at once.
+      // In its own promise: a method that is not async throws synchronously.
       Promise.resolve().then(work).then(resolve, reject).finally(cancel);
     });
   }
@@ -206,7 +206,7 @@ export function containProvider(provider: Provider, containment: Containment): P
         (answer) => (answer === undefined ? undefined : (problemOf(instance, answer) ?? wrongRef(ref, answer))),
       ),
 
-    // Whole or not at all: an instance that is left out of a list would be taken for gone.
+    // All or nothing: an instance left out of a list would be considered gone.
     list: (owner) =>
       call(
         'list',
@@ -267,7 +267,7 @@ function unchecked(kind: string, error: unknown): Finding {
   };
 }
 
-/** Where it is wrong, never what it holds: an answer may hold a secret. */
+/** Where it is invalid, never the value: an answer may contain a secret. */
 function problemOf(schema: z.ZodType<unknown>, answer: unknown): string | undefined {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return undefined;

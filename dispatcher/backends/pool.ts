@@ -1,6 +1,6 @@
 /**
- * The providers behind the configured backends, as the service and the commands that try them out have them. The only
- * place where one is made, so that each is contained.
+ * The providers behind the configured backends, for the service and for the commands that try them out. The only
+ * place that creates them, so that each one is contained.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import type { Backend, Registration } from '../model/registration.ts';
 import { containProvider, outerLimits } from './contained-provider.ts';
 
 export interface Backends {
-  /** Rejects with ProviderError, also where the module cannot be loaded or made. */
+  /** Rejects with ProviderError, including when the module cannot be loaded or the provider created. */
   of(registration: Pick<Registration, 'name' | 'backends'>, backend: string): Promise<Provider>;
   /** Undefined until `of` has resolved once. */
   loaded(registration: string, backend: string): Provider | undefined;
@@ -21,12 +21,12 @@ export interface Backends {
 export interface BackendsOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Where an adapter's defects are told. Absent for a command, whose answer shows them. */
+  /** Where adapter defects are reported. Absent for a command, whose output shows them. */
   readonly log?: {
     info(event: string, fields?: Readonly<Record<string, unknown>>): void;
     error(event: string, fields?: Readonly<Record<string, unknown>>): void;
   };
-  /** `loadProvider`, unless it is a test. */
+  /** `loadProvider`, except in tests. */
   readonly load?: (kind: string) => Promise<ProviderModule>;
 }
 
@@ -44,14 +44,14 @@ const capabilities = z.object({
 });
 
 /**
- * One provider for each backend of each registration, made when it is first asked for. Backends of the same kind and
- * options are the same one, such as a backend of `dispatcher.yaml` that many registrations use: its budget of calls is
- * the account's.
+ * One provider for each backend of each registration, created on first use. Backends with the same kind and options
+ * share one, such as a backend of `dispatcher.yaml` that many registrations use: its call budget belongs to the
+ * account.
  */
 export function createBackends({ clock, random, log, load = loadProvider }: BackendsOptions): Backends {
   const making = new Map<string, Promise<Provider>>();
   const made = new Map<string, Provider>();
-  /** By kind and options; a digest, because these hold secrets. */
+  /** By kind and options; hashed, because the options contain secrets. */
   const alike = new Map<string, Provider>();
 
   async function make(key: string, backend: Backend): Promise<Provider> {
@@ -79,7 +79,7 @@ export function createBackends({ clock, random, log, load = loadProvider }: Back
     });
   }
 
-  /** A kind that cannot be loaded says so itself; the rest is a defect of the module, and may be one of this moment. */
+  /** A kind that cannot be loaded explains itself; anything else is a defect of the module, possibly temporary. */
   function unmade(backend: Backend, error: unknown): ProviderError {
     if (isProviderError(error)) return error;
     const message = error instanceof Error ? `${error.name}: ${error.message.slice(0, 300)}` : 'it threw no error';
@@ -102,7 +102,7 @@ export function createBackends({ clock, random, log, load = loadProvider }: Back
         throw unmade(backend, error);
       });
       making.set(key, provider);
-      // A module that could not be loaded is tried again.
+      // Retry a module that could not be loaded.
       provider.catch(() => making.delete(key));
       return provider;
     },

@@ -1,4 +1,4 @@
-/** How the commands that look at a running dispatcher ask its admin API. */
+/** How the commands that inspect a running dispatcher call its admin API. */
 import { open } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { Secret } from '../model/registration.ts';
 import { printable, printJson } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Exit code 1: the dispatcher could not be asked, or said no. 2: the question itself was wrong. */
+/** Exit code 1: the dispatcher could not be reached, or refused. 2: invalid usage. */
 export class AdminClientError extends Error {
   readonly exitCode: 1 | 2;
   readonly hint: string;
@@ -33,7 +33,7 @@ const flagsSchema = z.object({
 });
 type AdminFlags = z.infer<typeof flagsSchema>;
 
-/** A command that talks to the admin API. There is no `--token`: every user of the machine can read argv. */
+/** A command that calls the admin API. It has no `--token` option: every user of the machine can read argv. */
 export function adminCommand(name: string, description: string, terminal: Terminal): Command {
   return (
     new Command(name)
@@ -47,7 +47,7 @@ export function adminCommand(name: string, description: string, terminal: Termin
   );
 }
 
-/** Runs one question to its end: what goes wrong is said with its cure, and told by the exit code. */
+/** Runs one request to completion: prints any failure with its cure, and sets the exit code. */
 export async function answering<Answer>(
   question: { readonly command: Command; readonly terminal: Terminal; readonly clock: Clock },
   ask: (client: AdminClient) => Promise<Answer>,
@@ -150,7 +150,7 @@ async function readToken(flags: AdminFlags, terminal: Terminal): Promise<Secret 
     flags.tokenFile === undefined ? terminal.environment['SHR_ADMIN_TOKEN'] : await readTokenFile(flags.tokenFile);
   const token = text?.trim() ?? '';
   if (token === '') return undefined;
-  // What a header cannot carry would be quoted in the error that fetch raises.
+  // fetch would quote a header value that it cannot send in its error message.
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new AdminClientError(
       2,
@@ -203,7 +203,7 @@ function readJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // An answer that is no JSON fits no schema, which is where it is told.
+    // A response that is not JSON fails the schema check, which reports it.
     return undefined;
   }
 }
@@ -260,7 +260,7 @@ function codeOf(error: unknown): string | undefined {
     : undefined;
 }
 
-/** The options of this command that were given, as the API takes them. It judges their values. */
+/** The options given to this command, as the API takes them. The API validates their values. */
 export function filters(command: Command, names: readonly string[]): Query {
   const given = z.record(z.string(), z.unknown()).parse(command.opts());
   return Object.fromEntries(

@@ -1,8 +1,8 @@
-/** Answers of the admin API as people read them in a terminal. */
+/** Formats admin API responses for the terminal. */
 import type { AbsentView } from '../http/admin-shapes.ts';
 import { printable } from './output.ts';
 
-/** A text of many lines, each free of control characters. */
+/** A multi-line text, each line free of control characters. */
 export function printableLines(text: string): string {
   return text
     .split(/\r?\n/)
@@ -10,7 +10,7 @@ export function printableLines(text: string): string {
     .join('\n');
 }
 
-/** Names and values, without those that say nothing. */
+/** Names and values, leaving out empty ones. */
 export function told(
   fields: readonly (readonly [name: string, value: string | null])[],
 ): readonly (readonly [string, string])[] {
@@ -41,7 +41,7 @@ export function absentLine({ absence, registration, runners }: AbsentView): stri
   return `${belong}, ${why} (shr runners --registration ${printable(registration)}).\n`;
 }
 
-/** The sentence under a list that was cut. */
+/** The line printed below a truncated list. */
 export function more(cutOff: boolean, what: string): string {
   return cutOff ? `There are more ${what}: narrow the question, or raise --limit (at most 500).\n` : '';
 }

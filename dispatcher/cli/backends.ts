@@ -1,4 +1,4 @@
-/** `shr backends`: which of them are tried now, what is closed on them and why, and the way to open it. */
+/** `shr backends`: which backends are in use, what is closed on them and why, and how to reopen it. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { failureWords } from '../failures/failure.ts';
@@ -82,7 +82,7 @@ function printBackends(terminal: Terminal, backends: readonly BackendView[], now
   );
 }
 
-/** One for the backend, and one below for each image and shape that is closed on it. */
+/** One row for the backend, and one below for each image and shape that is closed on it. */
 function linesOf(backend: BackendView, nowMs: number): readonly Line[] {
   const whole = backend.closures.find(({ rule }) => rule === 'account');
   const first: Line = {

@@ -1,4 +1,4 @@
-/** Every command by name. A command's file is imported when it is called, so that `shr --help` answers at once. */
+/** Every command by name. A command's module is imported only when it is called, so that `shr --help` is fast. */
 import type { CommandModule } from './terminal.ts';
 
 export interface CommandEntry {
@@ -7,7 +7,7 @@ export interface CommandEntry {
   load(): Promise<CommandModule>;
 }
 
-/** In the order of `shr --help`: as a newcomer meets them. */
+/** In the order of `shr --help`: the order in which a new user needs them. */
 export const commands: readonly CommandEntry[] = [
   {
     name: 'demo',

@@ -1,4 +1,4 @@
-/** Which files a command means by the folder it was given. */
+/** Resolves the folder given to a command to configuration files. */
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -8,8 +8,8 @@ export interface ConfigurationFiles {
 }
 
 /**
- * A folder with dispatcher.yaml or registrations/ in it is the whole configuration's. Any other is taken as the
- * registrations themselves: dispatcher.yaml then stands beside it, or, in a tenants' repository, nowhere.
+ * A folder that contains dispatcher.yaml or registrations/ is a whole configuration. Any other is taken as the
+ * registrations folder itself: dispatcher.yaml is then next to it or, in a tenants' repository, absent.
  */
 export async function configurationFiles(folder: string, config: string | undefined): Promise<ConfigurationFiles> {
   const whole = (await exists(join(folder, 'dispatcher.yaml'))) || (await exists(join(folder, 'registrations')));

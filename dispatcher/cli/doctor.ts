@@ -1,4 +1,4 @@
-/** `shr doctor`: whether GitHub, the backends and the way in between are as the configuration needs them. */
+/** `shr doctor`: checks that GitHub, the backends and the network between are as the configuration needs them. */
 import { Command } from 'commander';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { createBackends } from '../backends/pool.ts';
@@ -99,9 +99,9 @@ function report(
   terminal.exit(ok ? 0 : 1);
 }
 
-/** One line a finding, never cut: the cure stands at its end. */
+/** One line per finding, never truncated: the cure is at its end. */
 function lineOf(registration: string, { about, subject, ok, message, cure }: DoctorFinding): string {
   const head = `${ok ? 'ok    ' : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
-  // Services end their sentences with a full stop, our own messages have none.
+  // Services end their sentences with a full stop; our own messages do not.
   return printable(cure === undefined ? head : `${head.replace(/\.+$/, '')}. Cure: ${cure}`);
 }

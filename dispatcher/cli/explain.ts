@@ -1,4 +1,4 @@
-/** `shr explain`: what a job with these labels in this repository would get, or why not. Works from the files alone. */
+/** `shr explain`: what a job with these labels in this repository would get, or why not. Reads only the files. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
@@ -39,7 +39,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--json', 'print { outcome, … }');
   return command.action(async (options: ExplainOptions) => {
     const labels = [...(options.labels ?? []), ...(options.label ?? [])];
-    // `--labels ""` is a job without any: `runs-on: group:` alone.
+    // `--labels ""` is a job without labels: only `runs-on: group:`.
     if (options.labels === undefined && options.label === undefined) {
       command.error("error: name the job's labels with --labels or --label");
     }
@@ -78,12 +78,12 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     labels,
     visibility: options.public === true ? 'public' : 'private',
   };
-  // As `serve` would: what is set aside gets nothing, and keeps others from its jobs.
+  // As `serve` would: a registration that is set aside gets nothing, and keeps its jobs from other registrations.
   const aside = new Set(inspection.quarantined.map(({ name }) => name));
   const registrations = inspection.registrations.filter(({ name }) => !aside.has(name));
   const { tenants } = inspection.platform;
   const setAside = inspection.quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims]));
-  // Which registration it is decides whose providers to load; they then decide with it.
+  // The matching registration determines whose providers to load; they then take part in the decision.
   const matched = registrationOf(createAdmit(registrations, { tenants, setAside })(job), registrations);
   const fits = matched === undefined ? undefined : await loadFits(matched);
   try {
@@ -117,7 +117,7 @@ interface BackendAnswer {
   readonly note: string | undefined;
 }
 
-/** What is known besides the admission. */
+/** Additional information besides the admission. */
 interface Found {
   readonly fits: ReadonlyMap<string, BackendFit>;
   readonly granted: GrantedBy | undefined;

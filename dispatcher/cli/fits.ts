@@ -1,11 +1,11 @@
-/** The providers of one registration, to ask them what a wish becomes, which takes no remote call. */
+/** The providers of one registration, to ask what a wish becomes; makes no remote calls. */
 import type { Provider } from '../../providers/provider.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { createBackends } from '../backends/pool.ts';
 import type { Registration } from '../model/registration.ts';
 
 export interface Fits {
-  /** By the backend's name, without those whose options have a secret that is not on this machine. */
+  /** By backend name, leaving out those whose options need a secret that is not on this machine. */
   readonly providers: ReadonlyMap<string, Provider>;
   close(): Promise<void>;
 }
@@ -14,7 +14,7 @@ export async function loadFits(registration: Registration): Promise<Fits> {
   const backends = createBackends({ clock: systemClock, random: systemRandom });
   const providers = new Map<string, Provider>();
   for (const backend of registration.backends) {
-    // The provider's schema could not read them.
+    // The provider's schema could not parse them.
     if (backend.options === undefined) continue;
     providers.set(backend.name, await backends.of(registration, backend.name));
   }

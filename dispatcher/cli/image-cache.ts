@@ -1,4 +1,4 @@
-/** `shr image-cache`: has a service keep an image near its machines, so that runners start without a pull. */
+/** `shr image-cache`: has a service keep an image close to its machines, so that runners start without a pull. */
 import { Command } from 'commander';
 import { ProviderError } from '../../providers/provider.ts';
 import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
@@ -25,11 +25,11 @@ interface Cached {
   readonly progress?: string;
 }
 
-/** The only kind so far whose service keeps images on request. */
+/** So far the only kind whose service keeps images on request. */
 const KIND = 'ali-eci';
-/** Between looks; the first come sooner. */
+/** Between polls; the first ones come sooner. */
 const LOOK_MS = 10_000;
-/** A large image takes minutes; beyond an hour something is wrong. */
+/** A large image takes minutes; after an hour something is wrong. */
 const MAX_LOOKS = 360;
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {

@@ -18,7 +18,7 @@ interface InitOptions {
   readonly json?: boolean;
 }
 
-/** The examples are the templates: one text to keep right, and tests hold it so. */
+/** The examples are the templates: a single source of truth, which tests verify. */
 const EXAMPLES = new URL('../../', import.meta.url);
 
 export const createCommand: CommandModule['createCommand'] = (terminal) =>
@@ -84,7 +84,7 @@ interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
-  /** What git must not see, and what it must. */
+  /** What git must ignore, and what it must not. */
   readonly git: 'never' | 'always';
 }
 
@@ -92,7 +92,7 @@ async function filesOf(root: string, name: string, owner: string, options: InitO
   const example = options.repo === undefined ? 'organization' : 'repositories';
   const registration = (await readFile(new URL(`registrations/${example}.example.yaml`, EXAMPLES), 'utf8'))
     .replaceAll('secrets/acme/', `secrets/${name}/`)
-    // In quotes where YAML takes the name for a number.
+    // Quoted if YAML would read the name as a number.
     .replace('organization: acme', `organization: ${stringify(owner).trim()}`)
     .replace('- acme/web', `- ${options.repo ?? ''}`);
   const dispatcher = await readFile(new URL('dispatcher.example.yaml', EXAMPLES), 'utf8');
@@ -104,7 +104,7 @@ async function filesOf(root: string, name: string, owner: string, options: InitO
     { path: join(root, 'registrations', 'registration.schema.json'), text: schemaText('registration'), ...shared },
     { path: join(root, 'registrations', 'dispatcher.schema.json'), text: schemaText('dispatcher'), ...shared },
     { path: join(root, '.gitignore'), text: 'data/\nsecrets/\n.env\n', ...shared },
-    // In the folders themselves too: a .gitignore that was there already says nothing of them.
+    // In the folders themselves too: an existing .gitignore does not mention them.
     { path: join(root, 'secrets', '.gitignore'), text: '*\n', ...secret },
     { path: join(root, 'data', '.gitignore'), text: '*\n', ...secret },
     { path: join(root, 'secrets', 'admin-token'), text: newSecret(), ...secret },
@@ -112,9 +112,9 @@ async function filesOf(root: string, name: string, owner: string, options: InitO
   ];
 }
 
-/** A clone may ignore what should be shared, or have been told to show what should not. Empty where there is no git. */
+/** A clone may ignore what should be shared, or be told to track what should not. Empty without git. */
 async function gitWarnings(root: string, files: readonly NewFile[]): Promise<readonly string[]> {
-  // The token that is put there next stands for all that is not written yet.
+  // The token that is put there next represents everything that is not written yet.
   const all = [...files, { path: join(root, 'secrets', 'github-token'), git: 'never' } as const];
   const ignored = await ignoredByGit(
     root,
@@ -135,7 +135,7 @@ async function gitWarnings(root: string, files: readonly NewFile[]): Promise<rea
   });
 }
 
-/** Editors check against it; the registration's first line names it. */
+/** Editors validate against it; the registration's first line refers to it. */
 function schemaText(file: 'registration' | 'dispatcher'): string {
   return `${JSON.stringify(jsonSchemaOf(file), null, 2)}\n`;
 }
@@ -144,7 +144,7 @@ function newSecret(): string {
   return `${randomBytes(32).toString('hex')}\n`;
 }
 
-/** False when there is one already, whatever it is: `wx` neither follows nor replaces it. */
+/** False if it already exists, in any form: `wx` neither follows nor replaces it. */
 async function writeNew(file: NewFile): Promise<boolean> {
   await makeFolder(dirname(file.path));
   try {
@@ -181,7 +181,7 @@ const webhookAt = (
 ) => `At GitHub, add a webhook for \`workflow_job\` to https://YOUR-HOST/webhooks/github/${name},
   content type application/json, with the secret in secrets/${name}/webhook-secret.`;
 
-/** As the file says: it polls, and its webhook is a comment. */
+/** As the file says: it polls, and its webhook is commented out. */
 const pollingStep = (
   name: string,
 ) => `It polls GitHub every 30 s, and nothing has to reach it from outside. For jobs that start sooner, take the \`#\` off

@@ -1,4 +1,4 @@
-/** `shr jobs`: what became of each job, and why. */
+/** `shr jobs`: what happened to each job, and why. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type JobView, jobDetailSchema, jobListSchema, runDetailSchema } from '../http/admin-shapes.ts';
@@ -56,7 +56,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return jobs;
 }
 
-/** Where the admin API has it: below `jobs` or below `runs`. */
+/** The admin API's path for it: below `jobs` or below `runs`. */
 function placeOf(job: string): { readonly kind: 'job' | 'run'; readonly path: readonly string[] } {
   const pasted = URL.canParse(job) ? pastedPlace(new URL(job)) : undefined;
   if (pasted !== undefined) return pasted;

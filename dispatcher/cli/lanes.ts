@@ -1,4 +1,4 @@
-/** `shr lanes`: who waits, for what, and why. */
+/** `shr lanes`: which lanes wait, for what, and why. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type LaneView, laneListSchema } from '../http/admin-shapes.ts';

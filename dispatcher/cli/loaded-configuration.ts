@@ -1,4 +1,4 @@
-/** The whole configuration for a command that works with the real services: all of it, secrets included, or none. */
+/** The configuration for a command that uses the real services: complete with all secrets, or not at all. */
 import { basename, extname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
@@ -11,7 +11,7 @@ import { configurationFiles } from './configuration-files.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
-/** With what is wrong with registrations that are set aside, and with what is worth saying of the others. */
+/** Includes the problems of registrations that are set aside, and the notes on the others. */
 export type LoadedConfiguration =
   | {
       readonly ok: true;
@@ -44,7 +44,7 @@ export async function loadedConfiguration(
   return { ok: true, configuration: loaded.configuration, problems, notes };
 }
 
-/** The one that a command works with. Undefined after the exit code was set and all that is wrong was said. */
+/** The registration that a command works with. Undefined after all problems were printed and the exit code was set. */
 export async function loadedRegistration(
   folder: string,
   { config, registration: name }: { readonly config?: string; readonly registration: string },
@@ -60,7 +60,7 @@ export async function loadedRegistration(
   const { registrations, quarantined } = loaded.configuration;
   const found = registrations.find((registration) => registration.name === name);
   if (found === undefined && quarantined.some((one) => one.name === name)) {
-    // The others' problems are not in its way.
+    // Problems of other registrations do not matter here.
     const own = loaded.problems.filter(({ file }) => basename(file, extname(file)) === name);
     for (const problem of own) terminal.error(`${printable(formatProblem(problem))}\n`);
     terminal.exit(1);
@@ -69,7 +69,7 @@ export async function loadedRegistration(
   return found ?? command.error(`error: ${unknownRegistration(name, registrations)}`);
 }
 
-/** What to say of a name that is none of the configuration's. */
+/** The message for a name that is not in the configuration. */
 export function unknownRegistration(name: string, registrations: readonly Registration[]): string {
   const names = registrations.map((registration) => registration.name);
   const guess = nearest(name, names);

@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { errorCode } from '../config/files.ts';
 
 /**
- * With those above it that are not there. `recursive` of Node tries for ever where a folder that exists takes none
- * and calls that ENOENT, as /proc does.
+ * Creates missing parents too. Node's `recursive` loops forever in a folder that exists and answers ENOENT to every
+ * mkdir, as /proc does.
  */
 export async function makeFolder(path: string, mode = 0o777): Promise<void> {
   try {

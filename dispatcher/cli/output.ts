@@ -10,7 +10,7 @@ export interface Column<Row> {
 
 const GAP = '  ';
 
-/** Columns as wide as their widest value; the last one is cut where the terminal ends. */
+/** Columns as wide as their widest value; the last one is truncated at the terminal's edge. */
 export function printTable<Row>(terminal: Terminal, rows: readonly Row[], columns: readonly Column<Row>[]): void {
   const cells = rows.map((row) => columns.map((column) => printable(String(column.value(row) ?? '-'))));
   const widths = columns.map((column, index) =>
@@ -35,12 +35,12 @@ export function printFields(terminal: Terminal, fields: readonly (readonly [stri
   for (const [name, value] of fields) terminal.out(`${name.padEnd(width)}${GAP}${printable(value)}\n`);
 }
 
-/** One value, one document, with a newline at its end. */
+/** One value as one document, ending in a newline. */
 export function printJson(terminal: Terminal, value: unknown): void {
   terminal.out(`${plainJson(JSON.stringify(value, null, 2))}\n`);
 }
 
-/** Job, branch and workflow names are written by strangers: no control character of theirs reaches the terminal. */
+/** Job, branch and workflow names are untrusted: their control characters never reach the terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
     character === '\n' || character === '\t' ? ' ' : '\uFFFD',

@@ -1,14 +1,14 @@
-/** One line on standard error that says what is going on, where somebody watches. */
+/** One status line on standard error, when it is a terminal. */
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Progress {
   show(text: string): void;
-  /** Wipes it. */
+  /** Clears it. */
   end(): void;
 }
 
-/** Silent where the output is no terminal: a log of the same line is of no use. */
+/** Silent when the output is not a terminal: repeating the line in a log is useless. */
 export function showProgress(terminal: Terminal): Progress {
   const columns = terminal.width;
   if (columns === undefined) return { show: () => {}, end: () => {} };

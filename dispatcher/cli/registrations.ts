@@ -1,4 +1,4 @@
-/** `shr registrations`: each registration, how it fares, and what is wrong with it. */
+/** `shr registrations`: each registration, its status, and its problems. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { problemLine } from '../failures/problem-line.ts';
@@ -80,7 +80,7 @@ function printRegistrations(terminal: Terminal, registrations: readonly Registra
   ]);
 }
 
-/** In full, each problem on a line of its own: an editor's click leads to its place. */
+/** In full, each problem on its own line: a click in an editor leads to its place. */
 function printSetAside(terminal: Terminal, quarantined: readonly QuarantinedView[]): void {
   for (const { name, problems } of quarantined) {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
@@ -132,7 +132,7 @@ function printRegistration(terminal: Terminal, registration: RegistrationView, n
     return;
   }
   terminal.out('\n');
-  // Each in full, on lines of its own: it ends with what to do.
+  // Each in full, on its own lines: it ends with what to do.
   for (const problem of problems) {
     const since = problem.since === null ? '' : ` (for ${age(problem.since, nowMs)})`;
     printFields(terminal, [[`${problem.kind}${since}`, problemLine(problem)]]);

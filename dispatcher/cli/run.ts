@@ -1,4 +1,4 @@
-/** Finds the command, hands it its arguments, and answers with the exit code. */
+/** Finds the command, passes it its arguments, and returns the exit code. */
 import { Command, CommanderError } from 'commander';
 import { nearest } from '../labels/nearest.ts';
 import { type CommandEntry, commands } from './commands.ts';
@@ -9,7 +9,7 @@ Exit codes: 0 done, 1 a finding or refusal, 2 called wrongly.
 Each command has --help; those that print results have --json.
 `;
 
-/** `args` without the program's own name. Rejects with nothing but what is a defect of the program. */
+/** `args` without the program's own name. Rejects only on a defect of the program. */
 export async function runCommandLine(
   args: readonly string[],
   terminal: Omit<Terminal, 'exit'>,

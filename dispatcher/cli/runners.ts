@@ -1,4 +1,4 @@
-/** `shr runners`: what runs, how it came to be so, and the operator's last resort. */
+/** `shr runners`: the runners, their history, and the operator's last resort. */
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -71,7 +71,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return runners;
 }
 
-/** Throws where the answer is not yes, and where there is no one to ask. */
+/** Throws if the answer is not yes, and without a terminal to ask at. */
 async function confirmForget(terminal: Terminal, runner: RunnerView, nowMs: number): Promise<void> {
   const consequence = consequenceOf(runner, nowMs);
   if (terminal.ask === undefined) {

@@ -1,4 +1,4 @@
-/** `shr serve`: the service itself. Ends with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
+/** `shr serve`: runs the service. Exits with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
@@ -61,12 +61,12 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
       await dispatcher.stop();
-      // Long polls of SDKs and keep-alive sockets must not keep a stopped service.
+      // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(0);
     });
 }
 
-/** How what leaves this machine goes, and which authorities it trusts beside the usual ones. */
+/** How outgoing connections are made, and which certificate authorities they trust in addition to the default ones. */
 async function tellWayOut({ proxy, environment }: Terminal, log: Log): Promise<void> {
   if (proxy?.shown !== undefined) log.info('proxy', { ...proxy.shown });
   for (const reason of proxy?.notes ?? []) log.warn('proxy-in-part', { reason });
@@ -81,7 +81,7 @@ async function tellWayOut({ proxy, environment }: Terminal, log: Log): Promise<v
     log.warn('authorities', { file, reason: 'NODE_EXTRA_CA_CERTS names a file that cannot be read: it is not used' });
 }
 
-/** The ledger's folder, for its owner alone where it has to be made. */
+/** The ledger's folder, accessible only to its owner if it has to be created. */
 async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
   if (ledgerPath === ':memory:') return;
   const folder = dirname(ledgerPath);
@@ -130,7 +130,7 @@ async function load(
   return loaded.configuration;
 }
 
-/** In words for the operator; undefined for what is a defect of the program. */
+/** A message for the operator; undefined for a defect of the program. */
 function startProblem(error: unknown): string | undefined {
   if (error instanceof LedgerError || error instanceof RefusedBackend) return error.message;
   if (!(error instanceof Error) || !('code' in error)) return undefined;

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-/** The command line's entry: the real process around `runCommandLine`. */
+/** The command-line entry point: the real process around `runCommandLine`. */
 import program from '../../package.json' with { type: 'json' };
 import { askAtTerminal } from './ask.ts';
 import { runCommandLine } from './run.ts';
 import { useProxy } from './use-proxy.ts';
 
-// A reader that has seen enough (`shr jobs | head`) closes the pipe: no reason for a stack trace.
+// A reader that has seen enough (`shr jobs | head`) closes the pipe: not worth a stack trace.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-// Before the first SDK is loaded: some read the variables then.
+// Before the first SDK is loaded: some read the variables at that time.
 const proxy = useProxy(process.env);
 
 try {

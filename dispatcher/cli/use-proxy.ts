@@ -1,14 +1,14 @@
-/** Has this process obey the proxy that its environment prescribes. Before anything opens a connection. */
+/** Makes this process use the proxy that its environment prescribes. Call before anything opens a connection. */
 import * as http from 'node:http';
 import { type ProxySettings, proxySettings } from '../config/proxy.ts';
 
 /**
- * Node's `fetch` and agents are told, and the variables are written back as all readers understand them: the SDKs of the
- * clouds look at them by themselves when they are loaded. Answers what it has found.
+ * Configures Node's `fetch` and agents, and writes the variables back in the form that every reader understands: cloud
+ * SDKs read them on their own when they are loaded. Returns what it found.
  */
 export function useProxy(environment: NodeJS.ProcessEnv): ProxySettings {
   const settings = proxySettings(environment);
-  // Since Node 24.14.
+  // Available since Node 24.14.
   if (settings.shown !== undefined && typeof http.setGlobalProxyFromEnv !== 'function') {
     const problem = `this Node (${process.version}) cannot use a proxy by itself: take 24.14 or later`;
     return { ...settings, shown: undefined, problems: [problem] };

@@ -1,4 +1,4 @@
-/** `shr validate [folder]`: every problem of the configuration, with its place and cure. */
+/** `shr validate [folder]`: reports every problem of the configuration, with its place and cure. */
 import { basename, extname, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
@@ -55,7 +55,7 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
   terminal.exit(problems.length === 0 ? 0 : 1);
 }
 
-/** Whether the backends sell what a runner has when its labels say nothing: a problem where none does. */
+/** Whether the backends offer the shape that a runner has by default: a problem if none does. */
 async function sizesOf({
   registrations,
   quarantined,

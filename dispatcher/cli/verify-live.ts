@@ -1,4 +1,4 @@
-/** `shr verify-live`: one small container, launched, looked at and taken away again, in the user's own account. */
+/** `shr verify-live`: launches, inspects and removes one small container in the user's own account. */
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest, Provider, ProviderModule } from '../../providers/provider.ts';
@@ -108,7 +108,7 @@ async function run(
   report(outcomes, plans.length, options.json === true, terminal);
 }
 
-/** Or why not, in words. */
+/** Or the reason why not. */
 async function planFor(
   registration: Registration,
   backend: Backend,
@@ -167,7 +167,7 @@ async function verifyPlan(
       (count) => {
         if (count > 0) terminal.error(`Took away ${count} that an earlier check had left.\n`);
       },
-      // The same failure comes again, as a step.
+      // The same failure is reported again, as a step.
       () => undefined,
     );
     const verified = await verify({

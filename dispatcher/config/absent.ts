@@ -1,16 +1,16 @@
-/** Words for a registration that runners or jobs still belong to, and that the dispatcher does not run with. Pure. */
+/** Describes a registration that is not in force but still has runners or jobs. Pure. */
 
-/** `removed`: no file of the configuration has it. `set-aside`: its file has problems. */
+/** `removed`: no configuration file defines it. `set-aside`: its file has problems. */
 export type Absence = 'removed' | 'set-aside';
 
 export interface AbsentRegistration {
   readonly registration: string;
   readonly absence: Absence;
-  /** Those of it that live. */
+  /** Its live runners. */
   readonly runners: number;
 }
 
-/** Of the registrations that live runners belong to, those that are not in force, each once. */
+/** The registrations not in force that still have live runners, each once. */
 export function absentAmong(
   live: readonly { readonly registration: string; readonly count: number }[],
   inForce: readonly { readonly name: string }[],
@@ -27,7 +27,7 @@ export function absentAmong(
     }));
 }
 
-/** What became of its runners and jobs, and what to do. Without the registration its credentials are not known. */
+/** What happened to its runners and jobs, and what to do. Without the registration its credentials are unknown. */
 export function absenceWords(absence: Absence): { readonly reason: string; readonly cure: string } {
   const runners =
     'no runner is launched for it, and those that live finish their jobs but cannot be watched or taken down';

@@ -11,7 +11,7 @@ export function defaultApiUrl(host: string): string {
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** What is wrong with an `apiUrl`; undefined when nothing is. Without TLS only to this very machine. */
+/** What is wrong with an `apiUrl`; undefined if nothing is. Plain HTTP is allowed only to the local machine. */
 export function judgeApiUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return 'it is not a valid URL';
   const url = new URL(text);

@@ -15,7 +15,7 @@ import { type ProviderLookup, readBackend, readCredentials, shapeOf } from './sh
 import { readTenants } from './tenants.ts';
 
 export interface Platform {
-  /** Undefined when the file has problems, or there is no file. */
+  /** Undefined when the file has problems or does not exist. */
   readonly config: DispatcherConfig | undefined;
   /** Undefined without a `tenants` section: every registration is the platform's own. */
   readonly tenants: readonly TenantEntry[] | undefined;
@@ -24,18 +24,18 @@ export interface Platform {
   readonly shapes: Readonly<Record<string, ShapeDefaults>>;
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
-  /** False: a tenants' repository is checked where it lives, without the platform's file. */
+  /** False: a tenants' repository is checked by itself, without the platform's file. */
   readonly known: boolean;
 }
 
 interface SharedCredentials {
-  /** Without a host where there are no tenants: they are bound to the host of the registration that uses them. */
+  /** Without a host if there are no tenants: they are then bound to the host of the registration that uses them. */
   readonly credentials: Credentials;
   /** Where they stand: `dispatcher.yaml:12:3`. */
   readonly place: string;
 }
 
-/** `maxRunners` is undefined where the file leaves it to the registration. */
+/** `maxRunners` is undefined if the file leaves it to the registration. */
 interface SharedBackend extends Omit<Backend, 'maxRunners'> {
   readonly maxRunners: number | undefined;
 }
@@ -51,7 +51,7 @@ export const unknownPlatform: Platform = {
   known: false,
 };
 
-/** GHES redelivers for 7 days, github.com for 3: a delivery forgotten earlier could count twice. */
+/** GHES redelivers for 7 days, github.com for 3: a delivery forgotten earlier could be counted twice. */
 const DELIVERIES_MS = 7 * 86_400_000;
 const HISTORY_MS = 30 * 86_400_000;
 const HISTORY_ROWS = 200_000;
@@ -127,7 +127,7 @@ function readAddress(
     reading.problem(['listen', key], `${port} is not a valid port`, 'Ports go from 0 (any free one) to 65535.');
     return undefined;
   }
-  // `80:90`: ports in the form that container engines take.
+  // `80:90`: ports in the form that container engines use.
   if (/^\d+$/.test(host)) {
     reading.problem(
       ['listen', key],
@@ -166,7 +166,7 @@ function readWebhooks(reading: Reading, tenants: readonly TenantEntry[] | undefi
   return endpoints;
 }
 
-/** `"*"` reached every tenant once. Whose repositories it means is now said, so that nothing is lost in silence. */
+/** `"*"` used to cover every tenant. Now the tenants have to be named, so that nothing is lost silently. */
 function holdTenants(
   reading: Reading,
   index: number,

@@ -1,4 +1,4 @@
-/** A YAML file as a plain value, with the place of everything in it. Bounded in size, words, depth and aliases. */
+/** A YAML file as a plain value, with the position of everything in it. Bounded in size, tokens, depth and aliases. */
 import {
   Composer,
   type CST,
@@ -26,7 +26,7 @@ export interface YamlFile {
   /** Undefined when the text is not YAML. */
   readonly value: unknown;
   readonly problems: readonly Problem[];
-  /** Of the value at the path, or of what comes closest to it: the key, or the map in which it is missing. */
+  /** Of the value at the path, or of the closest match: the key, or the map in which it is missing. */
   placeOf(path: Path): Place;
   /** Of a key in the map at the path. */
   placeOfKey(path: Path, key: string): Place;
@@ -34,15 +34,15 @@ export interface YamlFile {
   placesOfKeys(path: Path): ReadonlyMap<string, Place>;
 }
 
-/** Nested further than any file of ours needs; the composer recurses, and takes minutes for what is nested without end. */
+/** Deeper than any file of ours needs; the composer recurses, and takes minutes on endless nesting. */
 const DEEPEST = 64;
-/** Bytes of a file for each word of YAML (indents, dashes, keys, line ends): a registration of many short lines has 4. */
+/** Bytes of a file per YAML token (indents, dashes, keys, line ends): a registration of many short lines has 4. */
 const MIN_BYTES_A_WORD = 3;
 const WORDS_ALWAYS = 10_000;
 const MAX_ALIASES = 100;
 const START: Place = { line: 1, column: 1 };
 
-/** `mostBytes`: what such a file may have; the words that are read follow from it. */
+/** `mostBytes`: the maximum size of such a file; the token limit follows from it. */
 export function readYaml(file: string, text: string, mostBytes: number): YamlFile {
   const lines = new LineCounter();
   const placeAt = (offset: number): Place => {
@@ -99,11 +99,11 @@ type Composed =
   | { readonly outcome: 'document'; readonly document: Document.Parsed | undefined }
   | { readonly outcome: 'beyond'; readonly offset: number; readonly message: string; readonly cure: string };
 
-/** `parseDocument` of yaml, which has no bounds, word by word. */
+/** `parseDocument` of yaml, which has no bounds, one token at a time. */
 function compose(text: string, lines: LineCounter, mostWords: number): Composed {
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);
-  // Without uniqueKeys: yaml compares each key with all before it, and 30,000 keys take a minute; `mistakesIn` has a set.
+  // Without uniqueKeys: yaml compares each key with all before it: a minute for 30,000 keys. `mistakesIn` uses a set.
   const composer = new Composer<ParsedNode, true>({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
   let beyond: Composed | undefined;
   function* tokens(): Generator<CST.Token, void> {
@@ -150,7 +150,7 @@ function plainValue(
   problem: (offset: number, message: string, cure: string) => void,
 ): unknown {
   try {
-    // Bounds what a few aliases of aliases can expand to.
+    // Bounds what a few nested aliases can expand to.
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     return value;
   } catch {

@@ -6,7 +6,7 @@ import { join, relative, sep } from 'node:path';
 export interface ReadBounds {
   readonly mostBytes: number;
   /**
-   * The file must really lie in this folder: the folder itself may not be a link that leads out of the one around it,
+   * The real path must be inside this folder: the folder itself may not be a link that leads out of its parent,
    * and no link on the way to the file may leave it. Undefined: anywhere.
    */
   readonly within?: { readonly around: string; readonly name: string } | undefined;
@@ -14,12 +14,12 @@ export interface ReadBounds {
 
 export interface FileContent {
   readonly text: string;
-  /** Who may read or change it: the widest circle. */
+  /** The widest group of users that can read or change it. */
   readonly readableBy: 'everybody' | 'group' | 'owner';
 }
 
 export interface Files {
-  /** Rejects as the file system does, and with FileRefused for what is there and may not be read. */
+  /** Rejects as the file system does, and with FileRefused for a file that exists but may not be read. */
   read(path: string, bounds: ReadBounds): Promise<FileContent>;
   /** The names in a folder. */
   list(folder: string): Promise<readonly string[]>;
@@ -39,7 +39,7 @@ export class FileRefused extends Error {
 
 export const systemFiles: Files = {
   async read(path, bounds) {
-    // O_NONBLOCK: the open of a named pipe that has no writer would never end.
+    // O_NONBLOCK: opening a named pipe that has no writer would block forever.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await file.stat();
@@ -65,7 +65,7 @@ function tooLarge(bytes: string, mostBytes: number): FileRefused {
   );
 }
 
-/** Not by its size alone: that of a file in /proc is 0, and a file can grow while it is read. */
+/** Not by its reported size alone: files in /proc report 0, and a file can grow while it is read. */
 async function readText(file: FileHandle, mostBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -84,21 +84,21 @@ async function readText(file: FileHandle, mostBytes: number): Promise<string> {
 }
 
 /**
- * What was opened is compared with what stands at the real path: a link that is exchanged between the two looks is
- * found out.
+ * The opened file is compared with the one at the real path, which detects a link that is replaced between the two
+ * checks.
  */
 async function refuseOutside(path: string, opened: Stats, { around, name }: { around: string; name: string }) {
   const home = join(await realpath(around), name);
   const real = await realpath(path);
   const found = await lstat(real);
   const inside = relative(home, real);
-  // Kubernetes mounts secrets through folders that are called `..2026_11_28_…`.
+  // Kubernetes mounts secrets through folders named `..2026_11_28_…`.
   const leaves = inside === '' || inside === '..' || inside.startsWith(`..${sep}`);
   if (!leaves && found.dev === opened.dev && found.ino === opened.ino) return;
   throw new FileRefused('outside', 'a link leads out of its folder', 'Put the file itself there.');
 }
 
-/** Where the file is another user's, its group is how we read it, and no more than that. */
+/** If the file belongs to another user, we read it through its group, so group access is not counted against it. */
 function exposure({ mode, uid }: Stats): FileContent['readableBy'] {
   if ((mode & 0o006) !== 0) return 'everybody';
   const own = process.geteuid?.();

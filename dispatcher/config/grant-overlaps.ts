@@ -1,6 +1,6 @@
 /**
- * Two tenants that were granted the same label in the same repositories: a mistake of dispatcher.yaml, found before
- * either of them writes a registration.
+ * Finds tenants that were granted the same label in the same repositories: a mistake in dispatcher.yaml, reported
+ * before either of them writes a registration.
  */
 import { globsOverlap, isGlob } from '../labels/glob.ts';
 import type { Grant, TenantEntry } from '../model/registration.ts';
@@ -14,7 +14,7 @@ interface Claimed {
 }
 
 export function findGrantOverlaps(reading: Reading, tenants: readonly TenantEntry[]): void {
-  /** By host and owner: what can overlap at all. */
+  /** By host and owner: only these can overlap. */
   const byOwner = new Map<string, Claimed[]>();
   const told = new Set<string>();
   for (const { grant } of tenants) {
@@ -24,7 +24,7 @@ export function findGrantOverlaps(reading: Reading, tenants: readonly TenantEntr
         const key = `${host} ${claimed.field} ${claimed.name.split('/')[0]}`;
         const rivals = byOwner.get(key) ?? [];
         for (const rival of rivals) {
-          // Once, however many hosts they have in common.
+          // Once, however many hosts they share.
           const pair = `${grant.tenant} ${claimed.name} ${rival.grant.tenant} ${rival.name}`;
           if (!told.has(pair)) tell(reading, claimed, rival);
           told.add(pair);
@@ -55,12 +55,12 @@ function tell(reading: Reading, claimed: Claimed, rival: Claimed): void {
   );
 }
 
-/** A repository that is written out goes before a glob: those do not meet. */
+/** A literal repository takes precedence over a glob: those do not conflict. */
 function sameRank(one: string, other: string): boolean {
   return one === other || (isGlob(one) && isGlob(other));
 }
 
-/** One that both may use, as the narrower of the two writes it. */
+/** A label that both may use, in the narrower of the two spellings. */
 export function labelInCommon(some: readonly string[], others: readonly string[]): string | undefined {
   const exact = new Set(others);
   const shared = some.find((label) => exact.has(label));

@@ -1,4 +1,4 @@
-/** A registration's file held to what its tenant was granted: each thing asked for and not granted, with the line that would. */
+/** Checks a registration against its tenant's grant: reports what exceeds it, with the line that would grant it. */
 import {
   cureOf,
   type GrantField,
@@ -90,7 +90,7 @@ function holdPlaces(reading: Reading, grant: Grant, claim: Claim): void {
   }
 }
 
-/** What a registration takes by its name: credentials, backends, kinds of backends. */
+/** What a registration refers to by name: credentials, backends, kinds of backends. */
 export function holdNamed(
   reading: Reading,
   path: Path,
@@ -111,7 +111,7 @@ export function holdRunners(reading: Reading, grant: Grant, asked: number): void
 
 // ── what its runners are ─────────────────────────────────────────────────────────────────────────────────────────────
 
-/** What the fields of a grant are called in `defaults`. */
+/** Names of the fields of a grant in `defaults`. */
 const DEFAULT_OF: Partial<Record<GrantField, keyof ShapeDefaults | 'timeLimit'>> = {
   'limits.maxCpu': 'cpu',
   'limits.maxMemoryGiB': 'memoryGiB',
@@ -138,7 +138,7 @@ export function holdDefaults(
   for (const missing of backends.some(({ shared }) => shared === true) ? missingPowers(grant, defaults) : []) {
     refuse(reading, at(missing.field), grant, missing, ON_SHARED);
   }
-  // What the file leaves open the service fills in, perhaps above the limit.
+  // The service fills in what the file leaves open, perhaps above the limit.
   const { maxCpu, maxMemoryGiB, maxTimeLimitMs } = grant.limits;
   for (const { most, value, field, unit } of [
     { most: maxCpu, value: defaults.cpu, field: 'limits.maxCpu', unit: `${maxCpu} cores` },
@@ -159,7 +159,7 @@ export function holdDefaults(
   }
 }
 
-/** A mistake where all backends are shared; where some are the tenant's own, what it asks for holds there alone. */
+/** An error if all backends are shared; if some are the tenant's own, the setting applies only there. */
 function tellPower(reading: Reading, path: Path, grant: Grant, missing: Ungranted, backends: readonly Backend[]): void {
   if (backends.every(({ shared }) => shared === true)) refuse(reading, path, grant, missing, ON_SHARED);
   else if (backends.some(({ shared }) => shared === true))
@@ -191,7 +191,7 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
   for (const { field, noun } of LISTS) {
     for (const [index, glob] of policy[field].entries()) {
       if (isWithin(grant.powers[field], field === 'regions' ? glob.toLowerCase() : glob)) continue;
-      // Without `policy.images` they follow from the repository.
+      // Without `policy.images` they are derived from the repository.
       const path = reading.has(['policy', field]) ? ['policy', field, index] : ['imageRepository'];
       const missing: Ungranted = { field: `powers.${field}`, what: `the ${noun} ${quote(glob)}`, value: glob };
       tellPower(reading, path, grant, missing, backends);
@@ -212,7 +212,7 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
   }
 }
 
-/** Whether the registration gets a shape of the platform's that its policy names. */
+/** Whether the registration may use a platform shape that its policy names. */
 export function holdShape(
   reading: Reading,
   grant: Grant,

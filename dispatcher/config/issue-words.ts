@@ -1,4 +1,4 @@
-/** What a schema complains of, in words for the person who wrote the file, with what to write instead. Pure. */
+/** Turns schema issues into messages for the author of the file, with what to write instead. Pure. */
 import { z } from 'zod';
 import { nearest } from '../labels/nearest.ts';
 import type { Path } from '../model/problem.ts';
@@ -11,13 +11,13 @@ export interface Words {
 
 export interface Complaint {
   readonly issue: z.core.$ZodIssue;
-  /** What stands there; undefined: nothing. */
+  /** The value in the file; undefined: missing. */
   readonly value: unknown;
-  /** False for what came from a reference: it may be a secret. */
+  /** False if it came from a reference: it may be a secret. */
   readonly quotable: boolean;
-  /** Of the value, where the section's schema tells. */
+  /** Describes the value, if the section's schema does. */
   readonly schema: unknown;
-  /** The last step of the path. */
+  /** The last segment of the path. */
   readonly name: string | number | undefined;
 }
 
@@ -52,7 +52,7 @@ function correct({ schema }: Complaint): string {
   return example === undefined ? 'Correct the value.' : `Write it like \`${inYaml(example)}\`.`;
 }
 
-/** zod's own messages speak of inputs and options; those of our schemas and of providers speak of the thing. */
+/** zod's own messages mention inputs and options; those of our schemas and of providers name the setting. */
 function ownMessage(issue: z.core.$ZodIssue): string | undefined {
   return /^(?:Invalid|Too (?:big|small)|Unrecognized)\b/.test(issue.message) ? undefined : issue.message;
 }
@@ -113,7 +113,7 @@ const TRUTHS: ReadonlyMap<string, boolean> = new Map([
   ['n', false],
 ]);
 
-/** A number in the place of a text needs quotes, unless it would not be right in quotes either. */
+/** A number where text is expected needs quotes, unless it would be invalid even in quotes. */
 function textWords(complaint: Complaint, message: string): Words {
   const { value, schema } = complaint;
   if (typeof value !== 'number' && typeof value !== 'boolean') return { message, cure: correct(complaint) };
@@ -187,7 +187,7 @@ function article(type: string): string {
 
 // ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Of the value at the path. Undefined where a union or record leaves it open. */
+/** The schema of the value at the path. Undefined if a union or record leaves it open. */
 export function schemaAt(root: unknown, path: Path): unknown {
   let schema = unwrapped(root);
   for (const step of path) {
@@ -217,20 +217,20 @@ function exampleOf(schema: unknown): unknown {
   return Array.isArray(examples) ? examples[0] : undefined;
 }
 
-/** On one line, as a person writes it. */
+/** On one line, as it would be written by hand. */
 function inYaml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`;
   if (isMap(value)) {
     const entries = Object.entries(value).map(([key, item]) => `${key}: ${inYaml(item)}`);
     return `{ ${entries.join(', ')} }`;
   }
-  // Numbers, signs and words that YAML takes for something else stay in quotes.
+  // Numbers, signs and words that YAML would read as something else stay in quotes.
   const plain =
     typeof value === 'string' && /^(?=.*[A-Za-z])[\w/](?:[\w./@:-]*[\w/-])?$/.test(value) && !TRUTHS.has(value);
   return plain ? value : JSON.stringify(value);
 }
 
-/** Its kind, where no example says more. */
+/** Its type, if there is no better example. */
 function placeholder(schema: unknown): string {
   if (schema instanceof z.ZodArray) return `[${placeholder(unwrapped(schema.element))}]`;
   if (schema instanceof z.ZodBoolean) return 'true';

@@ -1,6 +1,6 @@
 /**
- * The whole configuration from its files and the environment, with every problem at once: file, line, what to do. A
- * mistake in dispatcher.yaml concerns all; one in a registration sets that registration aside, and no other.
+ * Loads the whole configuration from files and environment, and reports every problem at once: file, line, cure. A
+ * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
 import { dirname, join, resolve } from 'node:path';
 import { Territory } from '../admission/territory.ts';
@@ -28,14 +28,14 @@ import { findTies } from './ties.ts';
 
 export interface ConfigurationSources {
   readonly dispatcherFile: string;
-  /** Every `<name>.yaml` in it is a registration; `*.example.yaml` and other files are left alone. */
+  /** Every `<name>.yaml` in it is a registration; `*.example.yaml` and other files are ignored. */
   readonly registrationsFolder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** `systemFiles` of files.ts. */
   readonly files: Files;
   /** `loadProvider` of providers/index.ts. */
   readonly provider: ProviderLookup;
-  /** `optional`: a secret that is not there is a note, for `shr validate` on machines without them. Default: required. */
+  /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
 
@@ -43,20 +43,20 @@ export type Loaded =
   | {
       readonly ok: true;
       readonly configuration: Configuration;
-      /** Of the registrations that are set aside, and of those that are in each other's way. */
+      /** Of the registrations that are set aside, and of those that conflict with each other. */
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
     }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly notes: readonly Problem[] };
 
-/** What `shr validate` and `shr explain` work on, where there may be no dispatcher.yaml. */
+/** The input of `shr validate` and `shr explain`, which may have no dispatcher.yaml. */
 export interface Inspection {
   readonly platform: Platform;
-  /** All that could be read, those with problems too. */
+  /** All that could be parsed, including those with problems. */
   readonly registrations: readonly Registration[];
   readonly quarantined: readonly Quarantined[];
   readonly conflicts: readonly Conflict[];
-  /** Of dispatcher.yaml and of the folder of registrations: with them nothing can be served. */
+  /** Problems of dispatcher.yaml and of the registrations folder: nothing can be served with them. */
   readonly platformProblems: readonly Problem[];
   /** All of them. */
   readonly problems: readonly Problem[];
@@ -66,14 +66,14 @@ export interface Inspection {
 }
 
 const MAX_REGISTRATIONS = 20_000;
-/** Tens of thousands of tenants fit into it. */
+/** Enough for tens of thousands of tenants. */
 const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
-/** 10,000 repositories by name fit into it; it is read in a third of a second. */
+/** Enough for 10,000 repositories by name; takes a third of a second to read. */
 const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_000, references: 200 };
 
 /**
- * Not ok with a problem of dispatcher.yaml, and where every registration is set aside: what is wrong with all of them
- * is the platform's to mend, and an earlier dispatcher that still serves should go on.
+ * Not ok when dispatcher.yaml has a problem, or when every registration is set aside: a problem that affects all of
+ * them is the platform's to fix, and an earlier dispatcher that still serves should go on.
  */
 export async function loadConfiguration(sources: ConfigurationSources): Promise<Loaded> {
   const inspection = await inspectConfiguration(sources, 'required');
@@ -119,14 +119,14 @@ export async function inspectConfiguration(
   };
 }
 
-/** One registration's file, read or not. */
+/** One registration's file, whether or not it could be read. */
 interface RegistrationFound {
   readonly name: string;
   readonly file: string;
   readonly registration: Registration | undefined;
   readonly claims: JobClaims | undefined;
   readonly reading: Reading | undefined;
-  /** Of a file that could not be read; the others are in the reading. */
+  /** Problems of a file that could not be read; other problems are in the reading. */
   readonly problems: readonly Problem[];
 }
 
@@ -138,7 +138,7 @@ function setAside({ name, file, claims, reading, problems }: RegistrationFound):
 function tellOverlaps(found: readonly RegistrationFound[], platform: Platform): void {
   const readings = new Map(found.map(({ registration, reading }) => [registration, reading]));
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
-  // What a broken file of the platform's own claims is its all the same.
+  // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
   const overlaps = [...findOverlaps(new Territory(platform.tenants, claims), all), ...findTravellers(all)];
   for (const { registration, path, message, cure } of overlaps) {
@@ -146,7 +146,7 @@ function tellOverlaps(found: readonly RegistrationFound[], platform: Platform): 
   }
 }
 
-/** Told at the second of the two, and set aside is neither: the jobs in question are refused when they come. */
+/** Reported at the second of the two; neither is set aside: the jobs in question are refused when they arrive. */
 function conflictsAmong(found: readonly RegistrationFound[]): readonly Conflict[] {
   const readings = new Map(found.map(({ name, reading }) => [name, reading]));
   const claims = found.flatMap((one) => (one.claims === undefined ? [] : [one.claims]));
@@ -166,7 +166,7 @@ class Findings {
   readonly problems: Problem[] = [];
   readonly notes: Problem[] = [];
   readonly files: string[] = [];
-  /** What is said of dispatcher.yaml and of the registrations where they are not there: one of them, or both. */
+  /** Reports dispatcher.yaml and the registrations folder where they are missing: one of them, or both. */
   #noDispatcher: (() => void) | undefined;
   #noRegistrations: { readonly exists: boolean; readonly tell: () => void } | undefined;
 
@@ -178,9 +178,9 @@ class Findings {
     this.#noRegistrations = { exists, tell };
   }
 
-  /** Where neither is there, one thing is wrong: the folder. */
+  /** If both are missing, there is one problem: the folder. */
   missing({ dispatcherFile, registrationsFolder }: ConfigurationSources): void {
-    // Elsewhere only where someone named it.
+    // Elsewhere only if its path was given.
     const usual = join(dirname(registrationsFolder), 'dispatcher.yaml') === dispatcherFile;
     const none = this.#noRegistrations;
     if (!usual || this.#noDispatcher === undefined || none === undefined) {
@@ -245,7 +245,7 @@ async function readPlatform(
 
 interface FolderEntries {
   readonly files: readonly { readonly name: string; readonly file: string }[];
-  /** Those whose name says that they are meant as registrations, and cannot be any. */
+  /** Files whose names suggest registrations but cannot be any. */
   readonly quarantined: readonly Quarantined[];
 }
 
@@ -272,7 +272,7 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
     if (entry.endsWith('.example.yaml') || entry.startsWith('.')) continue;
     if (entry.endsWith('.yml')) {
       const name = entry.slice(0, -'.yml'.length);
-      // Under its whole name: `acme.yml` is not the registration `acme`, and must not set that one aside.
+      // Under its full name: `acme.yml` is not the registration `acme`, and must not set that one aside.
       refuse(entry, file, 'registrations end in .yaml', `Rename it to ${name}.yaml, or move it elsewhere.`);
       continue;
     }
@@ -307,7 +307,7 @@ function folderTrouble(error: unknown): { readonly message: string; readonly cur
   }
 }
 
-/** What breaks while one file is read must not break the others. */
+/** A failure while reading one file must not affect the others. */
 async function readContained(
   name: string,
   file: string,
@@ -319,7 +319,7 @@ async function readContained(
   try {
     return await readOne(name, file, platform, tenants, sources, found);
   } catch (error) {
-    // Not its message: that may repeat a secret.
+    // Not its message, which may repeat a secret.
     const kind = error instanceof Error ? error.name : typeof error;
     const message = `a bug in the program (${kind}) prevented reading it`;
     return unread(name, file, message, 'Report it with the file, secrets left out.');
@@ -341,7 +341,7 @@ async function readOne(
 ): Promise<RegistrationFound> {
   const owners = tenants?.(name) ?? [];
   const ours = tenants === undefined || (owners.length > 0 && owners.every(({ grant }) => grant === undefined));
-  // A tenant's link could name a file of the platform, whose words would then show in the problems.
+  // A tenant's link could point to a file of the platform, whose contents would then show in the problems.
   const within = ours ? undefined : { around: sources.registrationsFolder, name: '' };
   let text: string;
   try {

@@ -1,6 +1,6 @@
 /**
- * Registrations that reach for what another tenant has: its repositories, its labels, its part of a shared owner. And
- * what only shows when all are read: credentials that two hosts would get, runners beyond a tenant's limit.
+ * Registrations that claim what another tenant owns: its repositories, its labels, its part of a shared owner. Also
+ * what only shows once all are read: credentials that would go to two hosts, runners beyond a tenant's limit.
  */
 import { cureOf, placeOf } from '../admission/grants.ts';
 import { type Holding, placesIn, type Territory } from '../admission/territory.ts';
@@ -10,14 +10,14 @@ import type { Grant, Registration } from '../model/registration.ts';
 import { labelInCommon } from './grant-overlaps.ts';
 
 export interface Overlap {
-  /** The problem is told in its file. */
+  /** The problem is reported in its file. */
   readonly registration: Registration;
   readonly path: Path;
   readonly message: string;
   readonly cure: string;
 }
 
-/** In the order of the registrations, which is that of their names. */
+/** In the order of the registrations, which are sorted by name. */
 export function findOverlaps(territory: Territory, registrations: readonly Registration[]): readonly Overlap[] {
   const found = registrations.flatMap((registration) =>
     placesIn(registration.claim).flatMap((place, index) => overlapsAt(territory, registration, place, index)),
@@ -25,7 +25,7 @@ export function findOverlaps(territory: Territory, registrations: readonly Regis
   return [...found, ...reachesForThePlatforms(registrations), ...runnersBeyondLimits(registrations)];
 }
 
-/** A tenant's runners at a whole owner, of which the platform's own registrations claim a repository. */
+/** A tenant's runners for a whole owner that includes a repository claimed by the platform's own registrations. */
 function reachesForThePlatforms(registrations: readonly Registration[]): readonly Overlap[] {
   const claimed = new Map<string, { readonly repository: string; readonly by: Registration }[]>();
   for (const by of registrations) {
@@ -126,7 +126,7 @@ function cure({ tenant }: Grant): string {
   return `Leave them to that tenant, or take them from \`tenants.${tenant}\` in dispatcher.yaml.`;
 }
 
-/** A tenant's limit is one for all its registrations. */
+/** A tenant's limit applies to all its registrations together. */
 function runnersBeyondLimits(registrations: readonly Registration[]): readonly Overlap[] {
   const sums = new Map<string, number>();
   return registrations.flatMap((registration) => {
@@ -135,7 +135,7 @@ function runnersBeyondLimits(registrations: readonly Registration[]): readonly O
     if (grant === undefined || most === undefined) return [];
     const before = sums.get(grant.tenant) ?? 0;
     sums.set(grant.tenant, before + maxRunners);
-    // Alone beyond the limit: that is told where it was read.
+    // Exceeds the limit by itself: reported where it was read.
     if (before === 0 || before + maxRunners <= most) return [];
     return [
       {
@@ -148,7 +148,7 @@ function runnersBeyondLimits(registrations: readonly Registration[]): readonly O
   });
 }
 
-/** Of the platform's credentials that name no host, where there are no tenants: they have one host all the same. */
+/** For the platform's credentials that name no host, without tenants: even then they must have only one host. */
 export function findTravellers(registrations: readonly Registration[]): readonly Overlap[] {
   const first = new Map<unknown, Registration>();
   return registrations.flatMap((registration) => {

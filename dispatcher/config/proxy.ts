@@ -1,23 +1,23 @@
 /**
- * The proxy that the environment prescribes, in one reading for everything that leaves this machine: GitHub's client,
- * each cloud's SDK and the look-ups in registries read the variables each in its own way (some the upper case alone, some
- * the lower; a name with its subdomains or without; an address of this machine too). Pure.
+ * The proxy that the environment prescribes, parsed once for everything that leaves this machine: GitHub's client, each
+ * cloud's SDK and the registry look-ups all read the variables differently (some only the upper case, some only the
+ * lower; a name with or without its subdomains; some also proxy this machine's own address). Pure.
  */
 import { isIP } from 'node:net';
 
 export interface ProxySettings {
-  /** With the login, if it has one: only for those who open connections. */
+  /** Includes the login, if any: only for code that opens connections. */
   readonly httpsProxy: string | undefined;
   readonly httpProxy: string | undefined;
-  /** Host names, `.suffixes` and addresses, as every reader understands them. */
+  /** Host names, `.suffixes` and addresses, in a form that every reader understands. */
   readonly noProxy: readonly string[];
-  /** `NO_PROXY` excepts everything. */
+  /** `NO_PROXY` exempts everything. */
   readonly off: boolean;
-  /** For people: without logins. Undefined: there is none. */
+  /** For display: without logins. Undefined: no proxy. */
   readonly shown: ProxyShown | undefined;
-  /** Why a variable cannot be obeyed: then nothing may go out as if it were not there. */
+  /** Why a variable cannot be used: then no connection may be made as if it were not set. */
   readonly problems: readonly string[];
-  /** What obeys it only in part. */
+  /** Clients that support it only in part. */
   readonly notes: readonly string[];
 }
 
@@ -31,7 +31,7 @@ export interface ProxyShown {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * This machine, and the services that hand it its credentials: never through a proxy, whatever the variables say.
+ * This machine, and the services that give it its credentials: never through a proxy, whatever the variables say.
  * Alibaba, Azure and Google at 169.254.169.254, Alibaba also at 100.100.100.200, tasks at AWS at 169.254.170.2.
  */
 const NEVER = [
@@ -58,7 +58,7 @@ export function proxySettings(environment: Environment): ProxySettings {
   const problems: string[] = [];
   const all = read(environment, 'ALL_PROXY', problems);
   const http = read(environment, 'HTTP_PROXY', problems) ?? all;
-  // As Azure's, Google's and gRPC's clients do by themselves: so that all go the same way.
+  // As the Azure, Google and gRPC clients do on their own: so that all traffic takes the same route.
   const https = read(environment, 'HTTPS_PROXY', problems) ?? all ?? http;
   const given = value(environment, 'NO_PROXY')
     .split(/[\s,]+/)
@@ -83,14 +83,14 @@ export function proxySettings(environment: Environment): ProxySettings {
   };
 }
 
-/** In one line, without logins. */
+/** On one line, without logins. */
 export function proxyInWords({ https, http, login, except }: ProxyShown): string {
   const way = https === http || http === null ? (https ?? '') : `${https ?? 'none'} (plain http: ${http})`;
   const but = except.length === 0 ? '' : `, except to ${except.join(', ')}`;
   return `through ${way}${login ? ' with a login' : ''}${but}`;
 }
 
-/** The lower case wins, as in curl; an empty value is none. */
+/** Lower case takes precedence, as in curl; an empty value counts as unset. */
 function value(environment: Environment, name: string): string {
   return (environment[name.toLowerCase()] || environment[name] || '').trim();
 }
@@ -98,7 +98,7 @@ function value(environment: Environment, name: string): string {
 function read(environment: Environment, name: string, problems: string[]): URL | undefined {
   const text = value(environment, name);
   if (text === '') return undefined;
-  // `proxy.corp:3128`, as curl takes it too.
+  // `proxy.corp:3128`, which curl accepts too.
   const whole = text.includes('://') ? text : `http://${text}`;
   const url = URL.canParse(whole) ? new URL(whole) : undefined;
   if (url === undefined || url.hostname === '') {
@@ -113,7 +113,7 @@ function read(environment: Environment, name: string, problems: string[]): URL |
   return url;
 }
 
-/** A name stands for its subdomains too, as in curl; a port is left to those who know it. */
+/** A name includes its subdomains, as in curl; ports are left to clients that support them. */
 function understood(entry: string): readonly string[] {
   const text = entry.toLowerCase();
   if (text.startsWith('*.')) return [text.slice(1)];

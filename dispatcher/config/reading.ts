@@ -1,6 +1,6 @@
 /**
- * One file being read: its references resolved, its sections checked one by one, so that a mistake in one of them
- * hides none in another, and every finding with its place.
+ * One file being read: resolves references and checks the sections one by one, so that a mistake in one does not
+ * hide those in another, and every finding has its place.
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
@@ -13,15 +13,15 @@ import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { unknownKeyCure } from './schema.ts';
 
-/** Told of one file. */
+/** The maximum reported per file. */
 const MAX_PROBLEMS = 100;
-/** Characters of an unknown key that are shown. */
+/** The number of characters shown of an unknown key. */
 const MAX_KEY_LENGTH = 64;
-/** Fewer characters than these can be tried out; 16 of hexadecimal digits are 64 bits. */
+/** Anything shorter can be brute-forced; 16 hexadecimal digits are 64 bits. */
 const MIN_SECRET_LENGTH = 16;
 
 export class Reading {
-  /** Worth saying, and not an error. */
+  /** Worth reporting, but not an error. */
   readonly notes: Problem[] = [];
   readonly #problems: Problem[] = [];
   #problemCount = 0;
@@ -30,7 +30,7 @@ export class Reading {
   readonly #kept = new Map<string, readonly number[]>();
   readonly #yaml: YamlFile;
   readonly #value: unknown;
-  /** Paths whose value came from a reference; false: it had none. */
+  /** Paths whose value came from a reference; false: the reference had no value. */
   readonly #references: ReadonlyMap<string, boolean>;
   readonly #revealed: readonly string[];
 
@@ -73,7 +73,7 @@ export class Reading {
     return this.#yaml.problems.length === 0;
   }
 
-  /** The first ones; the last says how many more there are. */
+  /** The first ones; the last says how many more were left out. */
   get problems(): readonly Problem[] {
     const more = this.#problemCount - this.#problems.length;
     if (more <= 0) return this.#problems;
@@ -106,19 +106,19 @@ export class Reading {
     this.notes.push(this.finding(path, message, cure));
   }
 
-  /** Where the keys below the path stand, as `dispatcher.yaml:12:3`, by their path from there. */
+  /** Positions of the keys below the path, as `dispatcher.yaml:12:3`, by their path from there. */
   placesOfKeys(path: Path): ReadonlyMap<string, string> {
     const file = basename(this.file);
     const places = [...this.#yaml.placesOfKeys(path)];
     return new Map(places.map(([key, { line, column }]) => [key, `${file}:${line}:${column}`]));
   }
 
-  /** Whether the file says anything at the path, right or wrong. */
+  /** Whether the file has any value at the path, valid or not. */
   has(path: Path): boolean {
     return this.#at(path) !== undefined;
   }
 
-  /** True when the file is a map; its unknown and missing keys are found here, its sections by `section`. */
+  /** True when the file is a map; reports unknown and missing keys; `section` checks the sections. */
   topLevel(schema: z.ZodObject): boolean {
     if (!isRecord(this.#value)) {
       const message =
@@ -139,8 +139,8 @@ export class Reading {
   }
 
   /**
-   * The value at the path as the schema gives it. Each of its mistakes is told, and what is wrong is left out, so that
-   * the rest can be judged on; undefined where nothing useful is left.
+   * The value at the path, parsed by the schema. Reports each of its mistakes and leaves out what is invalid, so that
+   * the rest can be checked; undefined if nothing useful is left.
    */
   section<T>(path: Path, schema: z.ZodType<T>): T | undefined {
     const base = originalPath(path, this.#kept);
@@ -151,22 +151,22 @@ export class Reading {
       const at: unknown = JSON.parse(list);
       if (Array.isArray(at)) this.#kept.set(keyOf([...base, ...at]), indexes);
     }
-    // What a secret that is not here would have said cannot be left out as if the file did not say it.
+    // A check that depends on a missing secret cannot run as if the file did not mention it.
     return issues.some((issue) => this.#isUnresolved(below(base, issue))) ? undefined : data;
   }
 
-  /** Whether a reference stands at the path that has no value yet: what follows from the value is not to be judged. */
+  /** Whether the path holds a reference that has no value yet: then nothing that depends on the value is checked. */
   unresolved(path: Path): boolean {
     return this.#isUnresolved(originalPath(path, this.#kept));
   }
 
-  /** A secret may come from a reference alone. */
+  /** A secret must come from a reference. */
   secret(path: Path, value: string): Secret {
     if (!this.isReference(path)) this.plainSecret(path);
     return new Secret(value);
   }
 
-  /** A secret made for us alone, which strangers can guess at as often as they like: a short one does not hold. */
+  /** A secret shared only with us, which an attacker can try to guess without limit: a short one is not safe. */
   chosenSecret(path: Path, value: string): Secret {
     if (this.isReference(path) && !this.unresolved(path) && value.length < MIN_SECRET_LENGTH) {
       this.problem(
@@ -246,7 +246,7 @@ export class Reading {
     });
   }
 
-  /** What is beyond the bound is counted, and costs no look for its place. */
+  /** Findings beyond the limit are only counted, without looking up their place. */
   #add(path: Path, finding: () => Problem): void {
     this.#problemCount += 1;
     const [key] = path;
@@ -263,7 +263,7 @@ export class Reading {
     return { file: this.file, ...place, path: formatPath(path), message: this.#censor(message), cure };
   }
 
-  /** A schema of a provider may quote what it was given; what came from a reference must not show. */
+  /** A provider's schema may quote its input; values that came from references must not be shown. */
   #censor(message: string): string {
     return this.#revealed.reduce((text, value) => text.replaceAll(value, '[secret]'), message);
   }
@@ -273,14 +273,14 @@ function below(base: Path, issue: z.core.$ZodIssue): Path {
   return [...base, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
 }
 
-/** Of a union the member that came furthest says most; one fixed word that it might have been says least. */
+/** For a union, report the member that got furthest; the literal members say the least. */
 function furthest(members: readonly (readonly z.core.$ZodIssue[])[]): z.core.$ZodIssue | undefined {
   const rank = ([issue]: readonly z.core.$ZodIssue[]): number =>
     (issue?.path.length ?? 0) * 2 + (issue?.code === 'invalid_value' ? 0 : 1);
   return [...members].sort((a, b) => rank(b) - rank(a))[0]?.[0];
 }
 
-/** Of a provider's schema, which does not say "did you mean" itself. */
+/** For a provider's schema, which has no "did you mean" of its own. */
 function knownKeys(schema: unknown): readonly string[] {
   if (schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap());
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];

@@ -1,5 +1,5 @@
 /**
- * `${env:NAME}` and `${file:PATH}`: how a configuration names a value that does not stand in it. Who may name what:
+ * `${env:NAME}` and `${file:PATH}`: how a configuration refers to a value stored elsewhere. Who may refer to what:
  * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
  */
 import { isAbsolute, join, normalize } from 'node:path';
@@ -21,10 +21,10 @@ export type Resolution =
   | {
       readonly outcome: 'value';
       readonly value: string;
-      /** Of a file: who may read it besides its owner. */
+      /** For a file: which users besides its owner can read it. */
       readonly exposed?: { readonly file: string; readonly to: 'everybody' | 'group' };
     }
-  /** Rightly named, and not there: a problem to `serve`, a note to `validate`. */
+  /** Valid but missing: a problem to `serve`, a note to `validate`. */
   | { readonly outcome: 'absent'; readonly message: string; readonly cure: string }
   | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };
 
@@ -50,7 +50,7 @@ function tenantPrefix(alias: string): string {
   return `TENANT_${alias.toUpperCase().replaceAll('-', '_')}_`;
 }
 
-/** `TENANT_A_B_TOKEN` is `a-b`'s, although it begins like one of `a`'s: the longest prefix owns it. */
+/** `TENANT_A_B_TOKEN` belongs to `a-b`, although it also has the prefix of `a`: the longest prefix wins. */
 function mayReadVariable(name: string, reach: Reach): boolean {
   if (reach.kind === 'platform') return true;
   const own = tenantPrefix(reach.alias);
@@ -104,7 +104,7 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
     const { message, cure } = fileTrouble(error);
     return { outcome: isAbsence(error) ? 'absent' : 'wrong', message: `${path}: ${message}`, cure };
   }
-  // Editors and `echo` end a file with a newline that belongs to no token.
+  // Editors and `echo` end a file with a newline that is not part of the token.
   const value = content.text.replace(/\r?\n$/, '');
   if (value.trim() === '') {
     return { outcome: 'absent', message: `the file ${path} is empty`, cure: 'Put the value into it.' };
@@ -114,7 +114,7 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
   return { outcome: 'value', value, exposed: { file: path, to: readableBy } };
 }
 
-/** Of a machine without the secrets. What is there and may not be used is wrong everywhere. */
+/** For a machine without the secrets. One that exists but may not be used is an error everywhere. */
 function isAbsence(error: unknown): boolean {
   return !(error instanceof FileRefused) && ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '');
 }

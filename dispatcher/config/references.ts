@@ -1,19 +1,19 @@
-/** All references of a file, resolved, with what was found on the way. */
+/** Resolves all references in a file, and collects the findings. */
 import { formatPath, type Path } from '../model/problem.ts';
 import { type Reach, type ReferenceSources, type Resolution, resolveReference } from './reference.ts';
 
-/** What one file may hold. */
+/** The limits for one file. */
 export interface FileBounds {
   readonly bytes: number;
-  /** With its aliases followed: a few lines can name very many. */
+  /** Including aliases: a few lines can expand to very many. */
   readonly values: number;
-  /** Different ones; each may be a file to read. */
+  /** Distinct ones; each may be a file to read. */
   readonly references: number;
 }
 
 export interface ReferenceFinding {
   readonly path: Path;
-  /** `absent`: rightly named, and not there. `exposed`: there, and others may read it. */
+  /** `absent`: valid, but missing. `exposed`: present, but other users can read it. */
   readonly kind: 'absent' | 'wrong' | 'exposed';
   readonly message: string;
   readonly cure: string;
@@ -23,15 +23,15 @@ export interface ResolvedReferences {
   readonly value: unknown;
   /** By formatted path: whether the reference there has a value. */
   readonly references: ReadonlyMap<string, boolean>;
-  /** The values, which must show nowhere. */
+  /** The values, which must never be displayed. */
   readonly revealed: readonly string[];
   readonly findings: readonly ReferenceFinding[];
 }
 
-/** Stands where a reference has no value yet: `validate` runs on machines that do not have the secrets. */
+/** Placeholder for a reference without a value: `validate` runs on machines that do not have the secrets. */
 const UNRESOLVED = 'unresolved-reference';
 const DEEPEST = 32;
-/** What is shorter is too common a text to be taken out of messages. */
+/** Anything shorter is too common to be redacted from messages. */
 const MIN_REVEALED_LENGTH = 4;
 const NO_REFERENCE: Resolution = { outcome: 'none' };
 
@@ -57,7 +57,7 @@ export async function resolveReferences(
   }
 
   async function resolveText(text: string, path: Path): Promise<string> {
-    // Most texts are not references, and need no turn of the event loop.
+    // Most texts are not references, and do not need a turn of the event loop.
     const resolution = text.includes('${') ? await resolve(text) : NO_REFERENCE;
     if (resolution.outcome === 'none') return text;
     references.set(formatPath(path), resolution.outcome === 'value');

@@ -1,4 +1,4 @@
-/** `backends` of a registration: its own ones, and those that it takes over from dispatcher.yaml. */
+/** `backends` of a registration: its own ones, and those it takes from dispatcher.yaml. */
 
 import type { Path } from '../model/problem.ts';
 import type { Backend } from '../model/registration.ts';
@@ -10,7 +10,7 @@ import { readBackend } from './shared-sections.ts';
 
 const form = registrationFile.shape;
 
-/** `maxRunners` of the registration bounds a backend that has none of its own. */
+/** `maxRunners` of the registration bounds a backend without its own limit. */
 export async function readBackends(
   reading: Reading,
   context: RegistrationContext,

@@ -1,4 +1,4 @@
-/** `registrations/<name>.yaml`: whose jobs are served, on what; a tenant's is held to its grant (held.ts). */
+/** `registrations/<name>.yaml`: whose jobs are served, on what; a tenant's is checked against its grant (held.ts). */
 import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
 import { DEFAULT_LABEL, foldLabel, isBuiltIn } from '../labels/grammar.ts';
 import {
@@ -40,11 +40,11 @@ const form = registrationFile.shape;
 export interface RegistrationRead {
   /** Undefined when something essential is missing. */
   readonly registration: Registration | undefined;
-  /** Undefined where the file does not say it, or wrongly. */
+  /** Undefined if missing or invalid. */
   readonly claims: JobClaims | undefined;
 }
 
-/** What says whose jobs a registration asks for. */
+/** The fields that determine whose jobs a registration claims. */
 const CLAIM_KEYS = [
   'host',
   'enterprise',
@@ -169,7 +169,7 @@ function splitRepository(text: string): { readonly owner: string; readonly repos
   return { owner: text.slice(0, slash), repository: text.slice(slash + 1) };
 }
 
-/** A tenant that could point the API elsewhere would get the platform's credentials sent there. */
+/** A tenant that could redirect the API would receive the platform's credentials. */
 function readApiUrl(reading: Reading, host: string, { grant }: RegistrationContext): string {
   const text = reading.section(['apiUrl'], form.apiUrl);
   if (text === undefined) return defaultApiUrl(host);
@@ -232,7 +232,7 @@ function readMaxRunners(reading: Reading, grant: Grant | undefined): number {
   return asked;
 }
 
-/** On a process backend there is no image; admission wants a word all the same. */
+/** A process backend has no image, but admission needs a name all the same. */
 const NO_IMAGE = 'host';
 
 function readDefaults(reading: Reading, backends: readonly Backend[]): ShapeDefaults {
@@ -254,7 +254,7 @@ function policyOf(reading: Reading, file: RegistrationFile['policy'], imageRepos
     maxMemoryGiB: file?.maxMemoryGiB,
     maxDiskGiB: file?.maxDiskGiB,
     maxTimeLimitMs: file?.maxTimeout === undefined ? undefined : durationMs(file.maxTimeout, 0),
-    // A registration that names a repository for `img-TAG` means its tags.
+    // A registration that names a repository for `img-TAG` allows its tags.
     images: file?.images ?? (imageRepository === undefined ? [] : [`${imageRepository}:*`]),
     subnets: file?.subnets ?? [],
     securityGroups: file?.securityGroups ?? [],
@@ -270,7 +270,7 @@ function policyOf(reading: Reading, file: RegistrationFile['policy'], imageRepos
   return policy;
 }
 
-/** Each label of a job may be compared with each of them, on the thread that serves all tenants. */
+/** Each label of a job may be compared with each of these, on the thread that serves all tenants. */
 function boundGlobs(reading: Reading, policy: Policy): void {
   const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
   const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
@@ -282,7 +282,7 @@ function boundGlobs(reading: Reading, policy: Policy): void {
   );
 }
 
-/** Of the platform's shapes those that the policy names. */
+/** Those of the platform's shapes that the policy names. */
 function takeShapes(
   reading: Reading,
   globs: readonly string[],
@@ -386,7 +386,7 @@ function readPoll(
   return { intervalMs, repositories };
 }
 
-/** Whether a shared webhook of dispatcher.yaml speaks for all of it. */
+/** Whether a shared webhook of dispatcher.yaml covers all of the claim. */
 function isCovered(host: string, claim: Claim, platform: Platform, grant: Grant | undefined): boolean {
   const webhooks = platform.webhooks.filter((webhook) => webhook.host === host);
   const owners = new Set(webhooks.flatMap((webhook) => webhook.owners));

@@ -1,27 +1,27 @@
 /**
- * What is left of a value when everything a schema refuses is taken out of it, so that what depends on the rest is
- * judged too and one mistake hides no other. Only for finding problems: nothing is served with it.
+ * What is left of a value after removing everything that a schema rejects, so that checks on the rest can still run
+ * and one mistake does not hide another. Only for finding problems: it is never used to serve.
  */
 import type { z } from 'zod';
 import type { Path } from '../model/problem.ts';
 
 export interface Salvaged<T> {
-  /** Undefined when nothing useful is left. */
+  /** Undefined if nothing useful is left. */
   readonly data: T | undefined;
-  /** Each with its path in the value as it was. */
+  /** Each with its path in the original value. */
   readonly issues: readonly z.core.$ZodIssue[];
-  /** By `keyOf`, of lists that entries were taken out of: which entries of the original the rest are. */
+  /** By `keyOf`, for lists that lost entries: the original indexes of the remaining entries. */
   readonly kept: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Each pass takes out at least one thing, or a larger one than before. */
+/** Each pass removes at least one thing, or something larger than before. */
 const MAX_PASSES = 12;
 
 export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
   const issues: z.core.$ZodIssue[] = [];
   /** By `keyOf`. */
   const removed = new Map<string, Path>();
-  /** Unknown keys are not among them: without such a key nothing follows wrongly. */
+  /** Not including unknown keys: removing those cannot make anything else valid or invalid. */
   const faulty = new Faulty();
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     const kept = new Map<string, readonly number[]>();
@@ -42,7 +42,7 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
         }
         continue;
       }
-      // What is missing cannot be taken out: that which misses it is.
+      // A missing key cannot be removed: its parent is.
       const target = removed.has(keyOf(path)) || whole === undefined ? path.slice(0, -1) : path;
       if (target.length === 0) return { data: undefined, issues, kept: new Map() };
       removed.set(keyOf(target), target);
@@ -53,12 +53,12 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
   return { data: undefined, issues, kept: new Map() };
 }
 
-/** Unlike `formatPath` it keeps a key with a dot in it apart from two keys. */
+/** Unlike `formatPath` it distinguishes a key that contains a dot from two keys. */
 export function keyOf(path: Path): string {
   return JSON.stringify(path);
 }
 
-/** The path in the original of a path in what is left. */
+/** Maps a path in the remaining value to the path in the original. */
 export function originalPath(path: Path, kept: ReadonlyMap<string, readonly number[]>): Path {
   if (kept.size === 0) return path;
   const original: (string | number)[] = [];
@@ -87,7 +87,7 @@ function part(step: PropertyKey): string | number {
   return typeof step === 'number' ? step : String(step);
 }
 
-/** Paths, asked by what lies above and below them; a hostile file has tens of thousands. */
+/** A set of paths with queries for ancestors and descendants; a hostile file has tens of thousands. */
 class Faulty {
   readonly #paths = new Set<string>();
   /** Every path above one of them. */
@@ -98,7 +98,7 @@ class Faulty {
     for (let length = 0; length < path.length; length += 1) this.#above.add(keyOf(path.slice(0, length)));
   }
 
-  /** Whether one of them is the path, above it or below it. */
+  /** Whether the set contains the path, an ancestor or a descendant. */
   touch(path: Path): boolean {
     if (this.#above.has(keyOf(path))) return true;
     for (let length = 0; length <= path.length; length += 1) {

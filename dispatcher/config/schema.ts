@@ -1,6 +1,6 @@
 /**
- * What may stand in `dispatcher.yaml` and in `registrations/<name>.yaml`: the form alone. What needs more than one
- * value to judge (secrets, tenants, ties) is judged where the files are read. The JSON Schemas for editors are made
+ * The schemas of `dispatcher.yaml` and `registrations/<name>.yaml`: only their form. Checks that need more than one
+ * value (secrets, tenants, ties) are made where the files are read. The JSON Schemas for editors are generated
  * from these.
  */
 import { z } from 'zod';
@@ -76,7 +76,7 @@ const endpointSecrets = z
   .meta({ examples: [['${file:secrets/webhook-secret}']] });
 /** Named images of one registration. */
 const MAX_IMAGES = 500;
-/** On an instance, beside ours: Alibaba Cloud takes 20 tags in all, and ours are packed into few. */
+/** Per instance, besides ours: Alibaba Cloud allows 20 tags in total, and ours are packed into few. */
 const MAX_TAGS = 16;
 const architecture = z.enum(['x64', 'arm64']);
 
@@ -106,7 +106,7 @@ const app = strict({
 
 const shape = strict(shapeFields);
 
-/** GitHub's limits are an App's own; more than a few say that the runners should be spread over several dispatchers. */
+/** GitHub's limits apply per App; needing more than a few means that the load belongs on several dispatchers. */
 export const MAX_FURTHER_APPS = 9;
 
 const credentials = strict({
@@ -392,7 +392,7 @@ export type BackendFile = z.infer<typeof backend>;
 export type TenantFile = z.infer<typeof tenantFile>;
 export type ShapeFile = z.infer<typeof shape>;
 
-/** For values that passed `duration`. */
+/** For values that have passed `duration`. */
 export function durationMs(text: string | undefined, fallback: number): number {
   return text === undefined ? fallback : (parseDuration(text) ?? fallback);
 }

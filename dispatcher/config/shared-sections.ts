@@ -1,4 +1,4 @@
-/** Sections that both files have: credentials, backends, shapes. */
+/** Sections common to both files: credentials, backends, shapes. */
 import { createPrivateKey } from 'node:crypto';
 import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
@@ -9,7 +9,7 @@ import type { Reading } from './reading.ts';
 import { isRecord } from './salvage.ts';
 import { type BackendFile, durationMs, type ShapeFile } from './schema.ts';
 
-/** `providers/index.ts` has one: rejects with ProviderError `invalid` for an unknown kind. */
+/** `providers/index.ts` exports one: rejects with ProviderError `invalid` for an unknown kind. */
 export type ProviderLookup = (kind: string) => Promise<ProviderModule>;
 
 interface AppFile {
@@ -25,7 +25,7 @@ export interface CredentialsFile {
 
 export function readCredentials(reading: Reading, path: Path, file: CredentialsFile): Credentials | undefined {
   const { app, token } = file;
-  // Both are looked at, so that a plain-text secret is named even where there is one too many.
+  // Both are checked, so that a plain-text secret is reported even if one of them is superfluous.
   const tokenSecret = token === undefined ? undefined : reading.secret([...path, 'token'], token);
   const first = app === undefined ? undefined : readApp(reading, [...path, 'app'], app);
   const others = readFurtherApps(reading, path, file);
@@ -33,7 +33,7 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
     return { kind: 'app', ...first, ...(others.length === 0 ? {} : { others }) };
   }
   if (tokenSecret !== undefined && app === undefined) return { kind: 'token', token: tokenSecret };
-  // What is there and wrong was told already.
+  // Present but invalid values were reported already.
   if (app === undefined && token === undefined && (reading.has([...path, 'app']) || reading.has([...path, 'token']))) {
     return undefined;
   }
@@ -67,7 +67,7 @@ function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }
   });
 }
 
-/** PEM in a variable often has `\n` written out; both forms are taken. */
+/** PEM in a variable often contains a literal `\n`; both forms are accepted. */
 function readPrivateKey(reading: Reading, path: Path, text: string): string {
   const pem = text.includes('\n') ? text : text.replaceAll('\\n', '\n');
   if (!reading.isReference(path) || reading.unresolved(path)) return pem;
@@ -98,7 +98,7 @@ export async function readBackend(
     readonly provider: ProviderLookup;
     readonly unsafeProcessBackend: boolean;
     readonly defaultMaxRunners: number;
-    /** Written by a tenant, who must not act as the dispatcher. */
+    /** Written by a tenant, which must not act as the dispatcher. */
     readonly ofTenant: boolean;
   },
 ): Promise<Backend | undefined> {
@@ -154,7 +154,7 @@ async function loadModule(
   }
 }
 
-/** We do not know which of a provider's options are secrets; their names say it well enough. */
+/** We do not know which of a provider's options are secrets; their names are a good enough guide. */
 export const SECRET_NAME = /(?:secret|password|passwd|token|private_?key|access_?key|api_?key|account_?key)$/i;
 
 function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {

@@ -1,21 +1,21 @@
-/** `tenants` in dispatcher.yaml: what the platform grants each, and which registrations are whose. */
+/** `tenants` in dispatcher.yaml: what the platform grants each tenant, and which registrations belong to it. */
 import { isGlob, matchesGlob } from '../labels/glob.ts';
 import { foldLabel } from '../labels/grammar.ts';
 import type { Grant, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
 
-/** What a grant may name of the rest of dispatcher.yaml. */
+/** The names from the rest of dispatcher.yaml that a grant may refer to. */
 export interface SharedNames {
   readonly credentials: ReadonlyMap<string, unknown>;
   readonly backends: ReadonlyMap<string, unknown>;
 }
 
-/** Undefined: there is no such section, and every registration is the platform's own. */
+/** Undefined: the section is missing, and every registration is the platform's own. */
 export function readTenants(reading: Reading, shared: SharedNames): readonly TenantEntry[] | undefined {
   if (!reading.has(['tenants'])) return undefined;
   const files = reading.section(['tenants'], dispatcherFile.shape.tenants);
-  // A broken section must not turn tenants into the platform's own: then there is no tenant instead.
+  // A broken section must not turn tenants into the platform itself: treat it as a list without tenants.
   if (files === undefined) return [];
   const places = reading.placesOfKeys(['tenants']);
   return Object.entries(files).map(([name, file]) => {
@@ -101,8 +101,8 @@ function placesOf(tenant: string, places: ReadonlyMap<string, string>): Readonly
 }
 
 /**
- * Whose a registration is: a name written out goes before globs. More than one is a mistake of dispatcher.yaml, none a
- * registration that it does not know.
+ * Which tenant owns a registration: a literal name takes precedence over globs. More than one match is an error in
+ * dispatcher.yaml; no match means a registration that it does not know.
  */
 export type TenantLookup = (registration: string) => readonly TenantEntry[];
 

@@ -1,18 +1,18 @@
-/** Two registrations with the same right to a job: a mistake of the configuration, found before a job finds it. */
+/** Finds registrations with equal claims to a job: a configuration error, found before a job runs into it. */
 import { placesOf } from '../admission/match.ts';
 import { foldLabel } from '../labels/grammar.ts';
 import type { JobClaims } from '../model/registration.ts';
 
 export interface Tie {
-  /** By name; the problem is told at the second. */
+  /** By name; the problem is reported at the second. */
   readonly first: JobClaims;
   readonly second: JobClaims;
   readonly label: string;
 }
 
 /**
- * At most one a pair, of one tenant or of the platform itself: between tenants, grants decide. A job with one label
- * alone is enough for a tie: equal place, label and priority.
+ * At most one per pair, within one tenant or the platform: between tenants, grants decide. A job with a single label
+ * is enough for a tie: equal place, label and priority.
  */
 export function findTies(registrations: readonly JobClaims[]): readonly Tie[] {
   const ties = new Map<string, Tie>();

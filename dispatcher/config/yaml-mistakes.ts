@@ -1,7 +1,7 @@
 /**
- * What the parser says about YAML, in the words of the person who wrote the file: one mistake, its place, one cure. A
- * parser stumbles on from its first error, so only the first one is told, but for tabs: each of them is certain. No
- * value is repeated: a secret may stand there.
+ * Rephrases YAML parser errors for the author of the file: one mistake, its place, one cure. A parser reports
+ * follow-up errors after its first, so only the first is reported, except for tabs: each of those is certain. Never
+ * quotes values, which may be secrets.
  */
 import {
   type Document,
@@ -22,17 +22,17 @@ export interface YamlMistake {
   readonly cure: string;
 }
 
-/** More of one kind say nothing new. */
+/** More of the same kind add no information. */
 const MAX_TOLD = 20;
 const MAX_ALIASES = 100;
 
-/** Empty when the document can be taken as it is. */
+/** Empty if the document is usable as it is. */
 export function mistakesIn(document: Document.Parsed, text: string, lines: LineCounter): readonly YamlMistake[] {
   const tabs = document.errors.filter(({ code }) => code === 'TAB_AS_INDENT');
   if (tabs.length > 0) return tabs.slice(0, MAX_TOLD).map(({ pos }) => tab(pos[0]));
   const [first] = document.errors;
   const syntax = first === undefined ? undefined : syntaxMistake(first, document, text);
-  // What stands before the parser's first stumble was read rightly.
+  // Everything before the parser's first error was parsed correctly.
   const until = first === undefined ? Number.POSITIVE_INFINITY : Math.min(first.pos[0], syntax?.offset ?? 0);
   const others = structureMistakes(document, lines).filter(({ offset }) => offset < until);
   return [...others, ...(syntax === undefined ? [] : [syntax])].slice(0, MAX_TOLD);
@@ -163,7 +163,7 @@ function syntaxMistake(error: YAMLError, document: Document.Parsed, text: string
     default:
       return {
         offset,
-        // What follows a colon is quoted from the file, and may be a secret.
+        // The text after a colon is quoted from the file, and may be a secret.
         message: `not readable as YAML: ${error.message.replace(/:.*/s, '')}`,
         cure: 'Correct the line; a value with `: ` or ` #` in it, or with a sign such as `*`, `&`, `!`, `{`, `[`, `@` at its start, needs quotes.',
       };
@@ -174,7 +174,7 @@ function quoted(offset: number, message: string): YamlMistake {
   return { offset, message, cure: 'Put the value in quotes.' };
 }
 
-/** `[${env:A}]`: the braces of the reference are taken for a map's. */
+/** `[${env:A}]`: the braces of the reference are parsed as a map's. */
 function bareReference(line: Line): YamlMistake | undefined {
   const found = /(?<=[[{,:-]\s*)\$\{(?:env|file):[^}]*\}/.exec(line.text);
   const before = found === null ? '' : line.text.slice(0, found.index);
@@ -186,7 +186,7 @@ function bareReference(line: Line): YamlMistake | undefined {
   };
 }
 
-/** The innermost `{` or `[` that ends at the error without its counterpart. */
+/** The innermost unclosed `{` or `[` before the error. */
 function unclosed(document: Document.Parsed, text: string, offset: number): YamlMistake | undefined {
   let open: { readonly at: number; readonly sign: string; readonly end: string } | undefined;
   visit(document, {
@@ -300,7 +300,7 @@ function lineAt(text: string, offset: number): Line {
   return { start, text: text.slice(start, end === -1 ? text.length : end).replace(/\r$/, '') };
 }
 
-/** The next one that says something; the line itself at the end of the file. */
+/** The next non-blank line; the line itself at the end of the file. */
 function nextLine(text: string, { start, text: content }: Line): Line {
   let at = start + content.length;
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * States that are told when they begin, while they last and when they end, instead of each time they are met: a thousand
- * refusals in a second are one line, and how many there were is in the last.
+ * Conditions that are logged when they begin, while they last and when they end, not each time they occur: a thousand
+ * refusals in a second become one line, and the last line has the count.
  */
 import type { Clock } from '../../time/clock.ts';
 import type { Log } from '../log.ts';
@@ -16,16 +16,16 @@ export interface EpisodesOptions {
   readonly log: Pick<Log, 'warn' | 'info'>;
   /** The event of every line; its field `state` is `begins`, `lasts` or `ends`. */
   readonly event: string;
-  /** A state has ended when it was not met for so long. */
+  /** A condition has ended when it has not occurred for this long. */
   readonly quietMs?: number;
   readonly lastsMs?: number;
-  /** Of one episode, when it has ended. */
+  /** For one episode, after it has ended. */
   readonly onEnd?: (name: string) => void;
 }
 
 const QUIET_MS = 30_000;
 const LASTS_MS = 600_000;
-/** Names come from our own code and configuration; the bound holds where a new caller is careless. */
+/** Names come from our own code and configuration; the limit guards against a careless new caller. */
 const MAX_EPISODES = 1_000;
 const MAX_SENDERS = 64;
 
@@ -50,7 +50,7 @@ export class Episodes {
     this.#lookMs = Math.max(1, Math.round((options.quietMs ?? QUIET_MS) / 3));
   }
 
-  /** `from`: whose doing it is, such as an address. The one that is met most is told. */
+  /** `from`: the cause, such as an address. The most frequent one is reported. */
   met(name: string, from?: string): void {
     const episode = this.#running.get(name) ?? this.#begin(name, from);
     if (episode === undefined) return;
@@ -65,7 +65,7 @@ export class Episodes {
     return [...this.#running.values()].map(({ name, sinceMs, count }) => ({ name, sinceMs, count }));
   }
 
-  /** Ends all of them, with their lines. */
+  /** Ends all of them, logging their last lines. */
   close(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -85,7 +85,7 @@ export class Episodes {
     return episode;
   }
 
-  /** Counts looks, not the time of the clock, which may step. */
+  /** Counts ticks instead of clock time, which may jump. */
   #look(): void {
     for (const episode of this.#running.values()) {
       episode.looks += 1;

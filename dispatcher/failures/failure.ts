@@ -1,7 +1,7 @@
 /**
- * One thing that went wrong, in one form from the adapter or the GitHub client to the ledger, the log and the screen.
- * Failures are built here alone, so that each message is scrubbed and cut before anything keeps it. What follows from
- * one is decided by its kind, never by its words; words for people are made by `failureWords`, where they are shown.
+ * One failure, in one form all the way from the adapter or the GitHub client to the ledger, the log and the screen.
+ * Failures are built only here, so that each message is scrubbed and truncated before it is stored. Decisions depend
+ * on the kind, never on the message; `failureWords` formats failures for display.
  */
 import type { EndKind, InstanceReason, ProviderError, ProviderErrorKind } from '../../providers/provider.ts';
 import { withoutPage } from './html-page.ts';
@@ -51,14 +51,14 @@ export interface Failure {
   readonly kind: FailureKind;
   /** The service's own code (`InaccessibleImage`), GitHub's HTTP status, or a container's exit code. */
   readonly code: string | null;
-  /** For a ticket with the service. */
+  /** For a support ticket with the service. */
   readonly requestId: string | null;
   /** The service's own words, scrubbed of secrets. */
   readonly message: string;
   readonly atMs: number;
 }
 
-/** Every kind, once: the ledger reads no other. */
+/** Every kind, once: the ledger accepts no others. */
 const KINDS: Readonly<Record<FailureKind, true>> = {
   capacity: true,
   quota: true,
@@ -88,7 +88,7 @@ const KINDS: Readonly<Record<FailureKind, true>> = {
   defect: true,
 };
 
-/** A few sentences: the longest messages of the clouds repeat the whole request. */
+/** A few sentences: the clouds' longest messages repeat the whole request. */
 const MESSAGE_CHARACTERS = 1500;
 const CODE_CHARACTERS = 120;
 
@@ -100,7 +100,7 @@ export function providerFailure(error: ProviderError, source: FailureSource, atM
   return failure(source, error.kind, error.code, error.requestId, error.message, atMs);
 }
 
-/** What a `GithubError` is made of. */
+/** The parts of a `GithubError`. */
 export interface GithubErrorParts {
   readonly kind: GithubErrorKind;
   readonly message: string;
@@ -132,13 +132,13 @@ export function ledgerFailure(error: { readonly kind: string; readonly message: 
   return failure('dispatcher', 'ledger', error.kind, undefined, error.message, atMs);
 }
 
-/** An error that should not have been possible. The log has its stack; people are told that there is one. */
+/** An error that should be impossible. The log has its stack; users are told that it is there. */
 export function defectFailure(error: unknown, atMs: number, source: FailureSource = 'dispatcher'): Failure {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return failure(source, 'defect', undefined, undefined, `an error of the dispatcher (see its log): ${message}`, atMs);
 }
 
-/** The same trouble, told with what came of it. */
+/** The same failure, with its consequence added to the message. */
 export function withContext(trouble: Failure, context: string, atMs: number): Failure {
   return { ...trouble, message: clean(`${context}: ${trouble.message}`, MESSAGE_CHARACTERS), atMs };
 }
@@ -146,7 +146,7 @@ export function withContext(trouble: Failure, context: string, atMs: number): Fa
 /** A failure, here or as the admin API shows it. */
 type Told = Pick<Failure, 'code' | 'message' | 'requestId'> & { readonly source: string };
 
-/** For people: what was said, and in brackets what a ticket with the service needs. */
+/** For display: the message, and in brackets what a support ticket with the service needs. */
 export function failureWords({ code, message, requestId }: Omit<Told, 'source'>): string {
   const notes = [
     ...(code === null || message.includes(code) ? [] : [code]),
@@ -155,7 +155,7 @@ export function failureWords({ code, message, requestId }: Omit<Told, 'source'>)
   return notes.length === 0 ? message : `${message} (${notes.join(', ')})`;
 }
 
-/** The same with where it went wrong, for places that do not say it anyway: `GitHub: …`, `aci: …`. */
+/** The same with the source, for places that do not show it anyway: `GitHub: …`, `aci: …`. */
 export function placedWords(told: Told): string {
   const { source } = told;
   if (source === 'dispatcher') return failureWords(told);
@@ -204,7 +204,7 @@ function failure(
   };
 }
 
-/** Without NUL, which PostgreSQL does not store, and without the HTML page of a proxy. */
+/** Without NUL, which PostgreSQL does not store, and without a proxy's HTML page. */
 function clean(text: string, characters: number): string {
   return scrub(withoutPage(text.replaceAll('\0', '')), characters);
 }

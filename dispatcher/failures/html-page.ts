@@ -1,10 +1,10 @@
-/** A page of HTML where words were to come: of it people are told the title. Pure. */
+/** Replaces an HTML page where a message was expected by its title. Pure. */
 
-/** A title stands at the top of its page. */
+/** A title is near the top of its page. */
 const SEARCHED_CHARACTERS = 8_000;
 const TITLE_CHARACTERS = 120;
 
-/** `an HTML page ("Unicorn! · GitHub")`; undefined where the text is not a page. */
+/** `an HTML page ("Unicorn! · GitHub")`; undefined if the text is not a page. */
 export function pageOf(text: string): string | undefined {
   const head = text.slice(0, SEARCHED_CHARACTERS);
   if (
@@ -19,7 +19,7 @@ export function pageOf(text: string): string | undefined {
   return words === '' ? 'an HTML page' : `an HTML page ("${words.slice(0, TITLE_CHARACTERS)}")`;
 }
 
-/** The same text with a page in its middle or at its end told as `pageOf` tells it. */
+/** The same text, with a page in its middle or at its end replaced as `pageOf` does. */
 export function withoutPage(text: string): string {
   const start = text.search(/<!doctype\s+html|<html[\s>]/i);
   if (start === -1) return text;

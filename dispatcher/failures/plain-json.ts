@@ -1,6 +1,6 @@
 /**
- * JSON escapes the first half of the control characters alone. The second half (C1, one of which begins a command to a
- * terminal as ESC [ does) and those that turn or hide text would reach whoever looks at it. To a program it is the same JSON.
+ * JSON escapes only the first range of control characters (C0). The second (C1, one of which starts a terminal command
+ * as ESC [ does) and those that reorder or hide text would reach the reader's terminal. It remains the same JSON.
  */
 export function plainJson(json: string): string {
   return json.replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>

@@ -1,31 +1,31 @@
 /**
- * Takes secrets out of text by their shape: the second net under the whitelist of log.ts, for the secret that a
- * remote service repeats in its error message.
+ * Removes secrets from text by their shape: the second line of defence behind log.ts's whitelist, for secrets that a
+ * remote service repeats in its error messages.
  */
 
 export const REDACTED = '[secret]';
 
-/** Text beyond this is cut before it is searched: the log is no place for a body. */
+/** Longer text is truncated before it is searched: a body does not belong in the log. */
 const SEARCHED_CHARACTERS = 16 * 1024;
 
-/** A run of base64 this long is a blob, whatever it looks like. */
+/** A run of base64 this long is a blob, whatever it contains. */
 const BLOB_CHARACTERS = 512;
 /**
- * A shorter run from here on is a blob when its characters are as mixed as base64 is. A JIT configuration has about
- * 4 KB, and what a kept tail of output, or a service's own limit on messages, leaves of it is one long piece.
+ * A shorter run, from this length on, is a blob when its characters are as mixed as base64. A JIT configuration has
+ * about 4 KB, and the remainder in a stored tail of output, or within a service's message limit, is one long piece.
  */
 const CUT_BLOB_CHARACTERS = 100;
-/** Letters and digits in one piece, without `/`, `-` or `_`: resource ids and paths have shorter ones. */
+/** Letters and digits in one run, without `/`, `-` or `_`: runs in resource ids and paths are shorter. */
 const BLOB_PIECE_CHARACTERS = 64;
 /**
- * Bits a character. Measured: hex has 4.0 at most, ids and paths of clouds 4.6 to 4.9, base64 of text 4.8 and more (in
+ * Bits per character. Measured: hex has at most 4.0, cloud ids and paths 4.6 to 4.9, base64 of text 4.8 and more (in
  * pieces as long as the run), base64 of random bytes 5.2 and more from 100 characters on.
  */
 const BLOB_PIECE_BITS = 4.4;
 const BLOB_BITS = 5.1;
 
 const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
-  // A block whose end is missing (cut, or folded into one line) is secret to the end of the text.
+  // A block whose end is missing (truncated, or folded into one line) is secret to the end of the text.
   [/-----BEGIN [^-]*-----[\s\S]*?(?:-----END [^-]*-----|$)/g, REDACTED],
   // GitHub's tokens, the dotted and underscored newer forms included.
   [/(?:gh[oprsu]_|github_pat_)[A-Za-z0-9_.-]+/g, REDACTED],
@@ -39,28 +39,28 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/(:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/g, `$1${REDACTED}`],
 ];
 
-/** The same text without what has the shape of a secret, at most `characters` long. */
+/** The text without anything shaped like a secret, at most `characters` long. */
 export function scrub(text: string, characters: number): string {
-  // What a cut leaves of a blob may be too short to be known as one: the last run goes with it.
+  // Truncation may leave too little of a blob to be recognized: the last run is removed with it.
   const searched = text.length > SEARCHED_CHARACTERS ? withoutLastRun(text.slice(0, SEARCHED_CHARACTERS)) : text;
   const clean = withoutSecrets(searched);
   return clean.length > characters ? `${clean.slice(0, characters)}… (cut)` : clean;
 }
 
-/** The same for a container's output, which is kept whole but for its NULs: its size is bounded where it is read. */
+/** The same for a container's output, which is kept whole except for NULs: its size is bounded where it is read. */
 export function scrubOutput(text: string): string {
   return withoutSecrets(text.replaceAll('\0', ''));
 }
 
-/** What a terminal shows nothing for: a colour, and any character between words that is not seen. */
+/** What a terminal does not display: color codes, and invisible characters between words. */
 const UNSEEN = new RegExp(
   `${String.fromCodePoint(27)}\\[[0-?]*[ -/]*[@-~]|(?![\\t\\n\\r])[\\p{Cc}\\p{Cf}\\p{Default_Ignorable_Code_Point}]`,
   'gu',
 );
 
 /**
- * `grep --color` stands its colours between the first characters of a token and the rest, and UTF-16 a NUL after each.
- * Where there is a secret to whoever reads past them, the text is kept without them; elsewhere they stay.
+ * `grep --color` puts color codes between a token's first characters and the rest, and UTF-16 puts a NUL after each.
+ * If removing them reveals a secret, the text is kept without them; otherwise they stay.
  */
 function withoutSecrets(text: string): string {
   const clean = withoutSeenSecrets(text);
@@ -76,12 +76,12 @@ function withoutSeenSecrets(text: string): string {
   return withoutBlobs(clean);
 }
 
-/** A line of wrapped base64 has at least this many characters: `base64` makes 76, PEM 64. */
+/** The minimum length of a line of wrapped base64: `base64` makes 76, PEM 64. */
 const WRAPPED_CHARACTERS = 40;
 /** The last: a line feed that JSON has escaped; its `n` is then the first character of the next line. */
 const LINE_ENDS: ReadonlySet<string> = new Set(['\n', '\r\n', '\\']);
 
-/** By runs of base64's characters, those of wrapped lines taken together. One pass: strangers decide what comes in here. */
+/** By runs of base64 characters, joining wrapped lines. One pass, because the input is untrusted. */
 function withoutBlobs(text: string): string {
   const clean: string[] = [];
   let copied = 0;

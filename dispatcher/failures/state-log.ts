@@ -1,6 +1,6 @@
 /**
- * What goes wrong and is tried again is a state, not an event: the log says when it begins, when it becomes something
- * else and when it is over, with how often and how long, however often it was tried meanwhile.
+ * Something that fails and is retried is a state, not an event: the log says when it begins, when it changes and
+ * when it is over, with how often and how long, however often it was retried in between.
  */
 import type { Clock } from '../../time/clock.ts';
 import type { Log } from '../log.ts';
@@ -14,12 +14,12 @@ interface State {
   readonly saidAtMs: number;
 }
 
-/** Two things that go wrong in turn are not told of at each try. */
+/** Two alternating failures are not logged at each attempt. */
 const CHANGES_APART_MS = 60_000;
-/** Beyond that the oldest is forgotten: it is told of again when it happens again. */
+/** Beyond that the oldest is forgotten, and logged again if it recurs. */
 const MAX_STATES = 10_000;
 
-/** Names what a state is about. The same words each time, or it is another state. */
+/** Identifies the subject of a state. Use the same words each time, or it becomes another state. */
 export type About = Readonly<Record<string, string | null>>;
 
 export class StateLog {
@@ -32,7 +32,7 @@ export class StateLog {
     this.#clock = clock;
   }
 
-  /** It went wrong (again). `more`: what the line says of this one time. */
+  /** It failed (again). `more`: additional fields for this one line. */
   failed(event: string, about: About, failure: Failure, more: Readonly<Record<string, unknown>> = {}): void {
     const key = keyOf(event, about);
     const now = this.#clock.now();
@@ -60,7 +60,7 @@ export class StateLog {
     });
   }
 
-  /** It went well: said where it had gone wrong before. */
+  /** It succeeded: logged only if it had failed before. */
   well(event: string, about: About): void {
     const key = keyOf(event, about);
     const before = this.#states.get(key);
@@ -82,7 +82,7 @@ function lastingFields({ sinceMs, times }: State, nowMs: number): Readonly<Recor
   };
 }
 
-/** The same words but for what differs at each try: request ids, times, counters. */
+/** The same text except for what differs at each attempt: request ids, times, counters. */
 function blurred(words: string): string {
   return words.replace(/[0-9a-f-]*[0-9][0-9a-f-]*/gi, '#');
 }

@@ -17,7 +17,7 @@ import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
 const WORKFLOW = join(import.meta.dirname, '..', '..', '..', 'demo', 'workflow.yaml');
 const LOOK_MS = 150;
 const APPROVE_AFTER_MS = 3_000;
-/** A story that ends so has more to tell. */
+/** A story in this state has not ended yet. */
 const UNFINISHED: ReadonlySet<string> = new Set(['creating', 'starting', 'online', 'busy', 'finishing', 'draining']);
 
 const flagsSchema = z.object({
@@ -88,7 +88,7 @@ async function readWorkflow(file: string): Promise<string> {
   }
 }
 
-/** Answers whether everything went as it should, and nothing is left. */
+/** Returns whether everything went as expected, with nothing left behind. */
 async function play(
   world: DemoWorld,
   workflow: string,
@@ -123,14 +123,14 @@ async function play(
   return done && tally.clean;
 }
 
-/** What it waited for in vain. */
+/** What it timed out waiting for. */
 function gaveUp(withinMs: number, stories: readonly JobStory[]): string {
   const waiting = stories.filter(({ waits }) => waits !== undefined);
   const told = waiting.map(({ name, waits }) => `${name} waits: ${waits}`);
   return [`Not done within ${withinMs / 1000} s.`, ...told].map(printable).join('\n');
 }
 
-/** Every job has come to its end, or is refused and has nobody; and nothing is left on either side. */
+/** Every job has finished, or was refused and has no runner; and neither side has anything left. */
 async function isOver(world: DemoWorld, stories: readonly JobStory[]): Promise<boolean> {
   const refused = new Set(stories.filter(({ refusal }) => refusal !== undefined).map(({ id }) => id));
   const jobs = world.github.jobs();
@@ -158,7 +158,7 @@ async function count(
     (job) => job.status === 'completed' && job.runnerName !== null && !ours.includes(job),
   ).length;
   const runners = world.github.runners().length;
-  // What cannot be asked may have some left.
+  // If it cannot be asked, assume that something is left.
   const instances = await world.instances().catch(() => undefined);
   return {
     text: `${jobs.length} jobs: ${completed} completed, ${refused} refused, ${foreign} not ours; ${runners} runners left, ${instances ?? 'an unknown number of'} instances left`,

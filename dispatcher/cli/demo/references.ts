@@ -1,6 +1,6 @@
 import { SECRET_NAME } from '../../config/shared-sections.ts';
 
-/** A backend's options with references in the place of their secrets, which stand in no file: as in a real registration. */
+/** A backend's options with references in place of secrets, which are never written to a file: as in production. */
 export function withReferences(
   options: Readonly<Record<string, unknown>>,
   prefix: string,

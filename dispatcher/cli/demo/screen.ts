@@ -1,11 +1,11 @@
-/** Shows the stories while they unfold: redrawn in place on a terminal, else a line for each change. */
+/** Displays the stories as they unfold: redrawn in place on a terminal, otherwise one line per change. */
 import { printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { type JobStory, storyLine } from './story.ts';
 
 export interface Screen {
   show(stories: readonly JobStory[], nowS: number): void;
-  /** The last state of all, one line a job, with reason and cure of what was refused. */
+  /** The final state: one line per job, with reason and cure for refused ones. */
   end(stories: readonly JobStory[], nowS: number): void;
 }
 

@@ -1,4 +1,4 @@
-/** What the demo gives each kind of provider, so that it can be shown on this machine. */
+/** What the demo supplies for each kind of provider so that it can run on this machine. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,10 +9,10 @@ import { startSimulatedService } from '../../../simulators/index.ts';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const RUNNER = join(ROOT, 'simulators', 'github', 'runner.mjs');
 const IMAGE = 'demo/runner:latest';
-/** What the official runner's image starts; here it is the demo's runner. */
+/** The entry point of the official runner image; here it is the demo's runner. */
 const OFFICIAL_COMMAND = '/home/runner/run.sh';
 
-/** Something on the machine is missing; the message says what to do. */
+/** The machine lacks something; the message says what to do. */
 export class DemoProblem extends Error {
   constructor(message: string) {
     super(message);

@@ -1,4 +1,4 @@
-/** What became of each job, told from the dispatcher's admin API, one line a job. */
+/** What happened to each job, read from the dispatcher's admin API, one line per job. */
 import type { JobView as GithubJob } from '../../../simulators/github/index.ts';
 import {
   jobListSchema,
@@ -16,11 +16,11 @@ export interface JobStory {
   readonly stages: readonly { readonly stage: string; readonly atS: number }[];
   readonly refusal: { readonly reason: string; readonly cure: string } | undefined;
   readonly note: string | undefined;
-  /** Why it waits; undefined where it does not, or only since a moment ago. */
+  /** Why it waits; undefined if it does not, or started waiting only a moment ago. */
   readonly waits: string | undefined;
 }
 
-/** Answers the stories in the order in which GitHub made the jobs. Timelines of runners that are gone are asked once. */
+/** Returns the stories in the order in which GitHub created the jobs. Reads timelines of finished runners once. */
 export class Storyteller {
   readonly #admin: AdminClient;
   readonly #startedAtMs: number;
@@ -60,7 +60,7 @@ export class Storyteller {
     return stories;
   }
 
-  /** What the job waits for; what its last runner failed of is said with it. */
+  /** What the job waits for, together with why its last runner failed. */
   #waits(reason: string | undefined, runner: RunnerView | undefined): string | undefined {
     const failure = runner?.failure?.message;
     if (reason === undefined) return undefined;
@@ -88,7 +88,7 @@ export class Storyteller {
   }
 }
 
-/** A reason that is as old as a look is shown in the next one: every job waits for a moment. */
+/** A reason is shown only when it persists until the next look: every job waits for a moment. */
 const REASON_AFTER_S = 3;
 
 export function storyLine(story: JobStory, nameWidth: number, nowS: number): string {

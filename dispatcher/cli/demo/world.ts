@@ -28,7 +28,7 @@ export interface DemoWorld {
   readonly admin: AdminClient;
   readonly adminUrl: string;
   readonly logFile: string;
-  /** The provider's side, asked directly: not through the dispatcher. */
+  /** The provider's side, queried directly rather than through the dispatcher. */
   instances(): Promise<number>;
   push(workflow: string): void;
   approve(): void;
@@ -44,7 +44,7 @@ export async function startWorld(options: {
 }): Promise<DemoWorld> {
   const { folder, kind, backend, clock, random } = options;
   const closing: (() => Promise<void>)[] = [() => backend.close()];
-  /** Each step is tried, whatever became of the others: what can be taken away is. */
+  /** Every step is tried, even after others failed, so that everything that can be cleaned up is. */
   const close = async () => {
     const failures: string[] = [];
     for (const step of closing.splice(0).reverse()) {
@@ -72,7 +72,7 @@ export async function startWorld(options: {
     const log = createLog({ level: 'debug', clock, write: (line) => void stream.write(line) });
     const provider = await ownProvider(kind, backend, clock, random);
     closing.push(() => provider.close());
-    // After the dispatcher, so that nothing new comes: a demo that was cut short has runners left.
+    // After the dispatcher, so that nothing new arrives: an interrupted demo may leave runners behind.
     closing.push(() => takeAway(provider, clock));
     const dispatcher = await startDispatcher({ configuration, clock, random, log });
     closing.push(() => dispatcher.stop());
@@ -117,7 +117,7 @@ async function takeAway(provider: Provider, clock: Clock): Promise<void> {
   }
 }
 
-/** The runners' address is needed before the port is known: a first start finds a free one. */
+/** The runners need the address before the port is known: a first start finds a free one. */
 async function startGithub(backend: DemoBackend): Promise<GithubSimulator> {
   const scout = await startGithubSimulator();
   const { port } = scout;

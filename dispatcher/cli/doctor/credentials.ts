@@ -1,4 +1,4 @@
-/** Whether GitHub is reachable and takes the registration's credentials, and what they allow. */
+/** Whether GitHub is reachable and accepts the registration's credentials, and what they allow. */
 import { z } from 'zod';
 import { GithubError } from '../../github/github.ts';
 import { skewInWords, TOLERATED_SKEW_MS } from '../../github/github-time.ts';
@@ -8,7 +8,7 @@ import { askGithub, type GithubCaller, messageOf, type Reply } from './github-ca
 
 export interface CredentialReport {
   readonly findings: readonly DoctorFinding[];
-  /** False: nothing else needs to be asked. */
+  /** False: no further checks are needed. */
   readonly usable: boolean;
   /** The events that the App subscribes to; undefined for a token. */
   readonly events: readonly string[] | undefined;
@@ -120,7 +120,7 @@ function hostFindings(apiUrl: string, reply: Reply): readonly DoctorFinding[] {
 }
 
 function judgeToken(reply: Reply, claim: Claim, nowMs: number): CredentialReport {
-  // 404: a GHES without rate limits, which knows the token all the same.
+  // 404: a GHES without rate limits, which still recognizes the token.
   if (reply.status !== 200 && reply.status !== 404) {
     return unusable([
       bad(

@@ -1,4 +1,4 @@
-/** Everything that can be told of one registration without changing anything. */
+/** Everything that can be checked of one registration without changing anything. */
 
 import type { Clock, Random } from '../../../time/clock.ts';
 import { withDeadline } from '../../../time/deadline.ts';
@@ -22,9 +22,9 @@ export interface Examination {
   readonly proxy?: ProxySettings | undefined;
 }
 
-/** With one set of credentials. */
+/** Using one set of credentials. */
 const GITHUB_MS = 120_000;
-/** Of one backend: a check is a handful of calls, each bounded by the backend's own timeout. */
+/** For one backend: a check is a handful of calls, each bounded by the backend's own timeout. */
 const BACKEND_MS = 90_000;
 
 /** Does not reject. */
@@ -60,14 +60,14 @@ interface ByCredential {
   readonly events: readonly string[] | undefined;
 }
 
-/** Each App alone: asked together, the others would hide one that GitHub refuses. */
+/** Each App by itself: asked together, the others would hide one that GitHub refuses. */
 function eachOf(credentials: Credentials): readonly Credentials[] {
   if (credentials.kind === 'token') return [credentials];
   const { others = [], ...first } = credentials;
   return [first, ...others.map((key) => ({ ...first, ...key }))];
 }
 
-/** What all of them say is said once; what one of several says names its App. */
+/** Findings common to all are reported once; a finding of one among several names its App. */
 function merged(reports: readonly ByCredential[]): readonly DoctorFinding[] {
   const key = ({ about, subject, ok, message }: DoctorFinding) => JSON.stringify([about, subject, ok, message]);
   const said = reports.map(({ findings }) => new Set(findings.map(key)));
@@ -87,7 +87,7 @@ async function checkWith(
   const times = new GithubTimes({ clock });
   const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
-  // With a budget of its own: it runs beside the service, or before it.
+  // With its own budget: it runs alongside the service, or before it.
   const ways = { budgets: new BudgetPool(clock), times, clock, random };
   const repositories = credentials.usable ? await checkRepositories(registration, ways) : undefined;
   const runners = credentials.usable ? await checkRunners(registration, repositories?.names ?? [], ways) : [];
@@ -97,7 +97,7 @@ async function checkWith(
   };
 }
 
-/** Empty where there is no proxy. */
+/** Empty without a proxy. */
 function wayOut(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
   if (proxy === undefined) return [];
   return [

@@ -14,7 +14,7 @@ export interface DoctorFinding {
   readonly cure?: string;
 }
 
-/** A service may repeat a secret in what it says, or a whole request. */
+/** A service may repeat a secret, or a whole request, in its message. */
 const MESSAGE_CHARACTERS = 600;
 
 export function good(about: string, subject: string, message: string): DoctorFinding {
@@ -35,7 +35,7 @@ export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What to do about an answer of GitHub's that was not expected. */
+/** What to do about an unexpected answer from GitHub. */
 export function githubCure(error: unknown): string {
   if (!(error instanceof GithubError)) return 'read the message, and try again';
   switch (error.kind) {

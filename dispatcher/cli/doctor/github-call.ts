@@ -1,5 +1,5 @@
 /**
- * One call to GitHub whose headers matter: the clock, the scopes and the end of a token are told by nothing else. What
+ * One call to GitHub whose headers matter: only they reveal the clock, the scopes and the expiry of a token. What
  * the service itself asks goes through dispatcher/github/, and so does the rest of the doctor.
  */
 import { type Clock, type Random, ulid } from '../../../time/clock.ts';
@@ -18,9 +18,9 @@ export interface Reply {
   readonly headers: Headers;
   /** Undefined where it is not JSON. */
   readonly body: unknown;
-  /** What came in its place: `an HTML page ("Sign in")`. */
+  /** What came instead: `an HTML page ("Sign in")`. */
   readonly page: string | undefined;
-  /** Ours minus GitHub's, as far as whole seconds tell; undefined without a `date` header. */
+  /** Our time minus GitHub's, to the whole second; undefined without a `date` header. */
   readonly clockAheadMs: number | undefined;
 }
 
@@ -37,8 +37,8 @@ const CALL_MS = 10_000;
 const MAX_BYTES = 1024 * 1024;
 
 /**
- * `path` with its names encoded. Rejects with GithubError only; every status is an answer. A token whose times GitHub
- * does not believe is made once more, by GitHub's time, as the service does it.
+ * `path` has its names encoded. Rejects with GithubError only; every status is an answer. If GitHub rejects a token's
+ * timestamps, the token is made again with GitHub's time, as the service does it.
  */
 export async function askGithub(caller: GithubCaller, path: string): Promise<Reply> {
   const reply = await ask(caller, path);
@@ -96,14 +96,14 @@ async function ask(caller: GithubCaller, path: string): Promise<Reply> {
   };
 }
 
-/** An App speaks as itself: GitHub tells what it was granted to the App alone. */
+/** Authenticates as the App: only the App itself can ask GitHub what it was granted. */
 function authorizationOf({ credentials, time, random }: GithubCaller): string {
   if (credentials.kind === 'app') {
     const nowMs = time.now();
     return `Bearer ${appJwt(credentials.appId, readAppKey(credentials.privateKey), nowMs, ulid(nowMs, random))}`;
   }
   const token = credentials.token.reveal();
-  // `fetch` quotes a header that it cannot send in its error.
+  // `fetch` quotes a header that it cannot send in its error message.
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new GithubError(
       'unauthorized',

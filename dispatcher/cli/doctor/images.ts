@@ -5,7 +5,7 @@ import { bad, type DoctorFinding, good } from './finding.ts';
 
 export interface AskedImages {
   readonly images: readonly ImageUse[];
-  /** Of those that are not asked for. */
+  /** Images that are not checked. */
   readonly findings: readonly DoctorFinding[];
 }
 
@@ -47,18 +47,18 @@ function usesOf(registration: Registration, sold: readonly Architecture[]): read
     ...Object.values(shapes).map((shape) => ({ ...defaults, ...shape })),
   ];
   const usual = bases.map(({ architecture }) => architecture ?? 'x64');
-  /** What labels can choose. */
+  /** What labels can select. */
   const possible = [...new Set([...usual, ...policy.architectures])].filter((one) => sold.includes(one));
   const chosen = new Map<string, ImageUse>();
   for (const [index, { image }] of bases.entries()) {
     const architecture = usual[index];
     if (image === undefined || architecture === undefined) continue;
-    // A job without a label for it gets this one; where the backend lacks it, only jobs with such a label come.
+    // A job without a label for it gets this one; if the backend lacks it, only jobs with such a label can run there.
     const architectures = sold.includes(architecture) ? [architecture] : possible;
     chosen.set(JSON.stringify([image, architectures]), { reference: image, architectures });
   }
   const known = new Set([...chosen.values()].map(({ reference }) => reference));
-  // As admission tells a full reference from a tag.
+  // Distinguishes a full reference from a tag as admission does.
   const allowed = policy.images.filter((pattern) => !/[*?]/.test(pattern) && /[/:@]/.test(pattern));
   for (const reference of [...Object.values(images), ...allowed]) {
     if (!known.has(reference)) chosen.set(reference, { reference, architectures: possible });

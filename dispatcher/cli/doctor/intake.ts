@@ -1,4 +1,4 @@
-/** How jobs of the registration come to be known: webhook, poll, or not at all. */
+/** How the dispatcher learns of the registration's jobs: by webhook, by polling, or not at all. */
 
 import { formatDuration } from '../../labels/duration.ts';
 import { type DispatcherConfig, ownersOf, type Registration, type WebhookEndpoint } from '../../model/registration.ts';
@@ -6,7 +6,7 @@ import { bad, type DoctorFinding, good } from './finding.ts';
 
 const WEBHOOK = 'webhook';
 
-/** Pure. `events`: what the registration's App subscribes to; undefined where that is not known. */
+/** Pure. `events`: what the registration's App subscribes to; undefined if unknown. */
 export function checkIntake(
   registration: Registration,
   { webhooks }: Pick<DispatcherConfig, 'webhooks'>,
@@ -47,7 +47,7 @@ export function checkIntake(
   return findings;
 }
 
-/** Together they speak for all owners of the claim, as the configuration reads it; or none of them counts. */
+/** Together they cover all owners of the claim, as the configuration reads it; otherwise none counts. */
 function sharedEndpoints(
   webhooks: readonly WebhookEndpoint[],
   { host, claim }: Registration,

@@ -1,4 +1,4 @@
-/** Whether the claimed owner is there, and its repositories can be seen: what the poll will say. */
+/** Whether the claimed owner exists and its repositories are visible: what polling will find. */
 import { z } from 'zod';
 import { createGithub, type GithubOptions } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
@@ -7,7 +7,7 @@ import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts
 
 const GITHUB = 'github';
 const SUBJECT = 'repositories';
-/** Of a claim by names; a file may have thousands. */
+/** For a claim by name; a file may list thousands. */
 const MAX_NAMES = 20;
 const MAX_FINDINGS = 20;
 
@@ -15,14 +15,14 @@ export type Ways = Omit<GithubOptions, 'registration'>;
 
 export interface RepositoriesReport {
   readonly findings: readonly DoctorFinding[];
-  /** `acme/web`: those that can be read. */
+  /** `acme/web`: those that are readable. */
   readonly names: readonly string[];
 }
 
-/** Asks as the poll does. */
+/** Queries as the poll does. */
 export async function checkRepositories(registration: Registration, ways: Ways): Promise<RepositoriesReport> {
   const { claim, credentials } = registration;
-  // Where an App is installed, its owner is there.
+  // If an App is installed, its owner exists.
   const byName = claim.kind === 'user' && credentials.kind === 'token';
   const findings = byName ? await checkUser(registration, claim, ways) : [];
   if (findings.some(({ ok }) => !ok)) return { findings, names: [] };
@@ -59,7 +59,7 @@ export async function checkRepositories(registration: Registration, ways: Ways):
   }
 }
 
-/** `/user/repos` answers for a name that does not exist as for any other: with what the token sees. */
+/** `/user/repos` answers for a nonexistent name as for any other: with what the token can see. */
 async function checkUser(
   { host, apiUrl, credentials, claim }: Registration,
   { user }: Extract<Claim, { readonly kind: 'user' }>,

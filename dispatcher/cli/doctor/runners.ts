@@ -1,4 +1,4 @@
-/** Where the registration's runners will register: that it may, that the group is there, and whose jobs reach them. */
+/** Where the registration's runners register: permission to do so, the runner group, and whose jobs can reach them. */
 import { z } from 'zod';
 import type { Clock } from '../../../time/clock.ts';
 import { createGithub } from '../../github/client.ts';
@@ -21,7 +21,7 @@ const groupAnswer = z.object({
   allows_public_repositories: z.boolean(),
 });
 
-/** Asks as the service does. Nothing is registered. `repositories`: of the claim, as `acme/web`. */
+/** Queries as the service does, without registering anything. `repositories`: of the claim, as `acme/web`. */
 export async function checkRunners(
   registration: Registration,
   repositories: readonly string[],
@@ -34,7 +34,7 @@ export async function checkRunners(
   for (const scope of scopes.slice(0, MAX_SCOPES)) {
     const path = scopePath(scope);
     try {
-      // At most one page: a list of all could be 100.
+      // At most one page: a full list could take 100.
       await github.findRunner(scope, `no-such-runner-${path.length}`, 'verify');
       readable.push(path);
     } catch (error) {
@@ -116,7 +116,7 @@ const admittedOrganizations = z.object({
   organizations: z.array(z.union([z.object({ login: z.string() }), z.unknown().transform(() => null)])),
 });
 
-/** A group for selected repositories is given no job of any other: their runners would idle, and the jobs wait. */
+/** A group for selected repositories gets no jobs from others: their runners would idle while the jobs wait. */
 async function checkAdmitted(
   requester: Caller,
   scope: Exclude<GithubScope, { readonly kind: 'repository' }>,
@@ -180,8 +180,8 @@ async function admittedTo(
 }
 
 /**
- * Refusing a job is not keeping it from our runners: GitHub, not we, hands out jobs (DESIGN, "Security"). No hook in the
- * runner asks yet, so the runner group alone can hold this.
+ * Refusing a job does not keep it from our runners: GitHub assigns jobs, not we (DESIGN, "Security"). The runner has no
+ * hook yet that asks us, so only the runner group can enforce this.
  */
 function exposure(group: string, groupAllows: boolean, policyAllows: boolean): DoctorFinding {
   if (policyAllows) {
@@ -208,7 +208,7 @@ function exposure(group: string, groupAllows: boolean, policyAllows: boolean): D
     : good(GITHUB, 'exposure', `the runner group '${group}' keeps public repositories away`);
 }
 
-/** Of a user account the repositories are known only once jobs come. */
+/** The repositories of a user account are known only once jobs arrive. */
 function scopesOf({ claim }: Registration): readonly GithubScope[] {
   switch (claim.kind) {
     case 'enterprise':

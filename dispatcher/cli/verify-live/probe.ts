@@ -1,4 +1,4 @@
-/** The container that is launched to be looked at: as small as the service sells it, and with something to say. */
+/** The container that is launched for inspection: the smallest that the service offers, with known output. */
 
 import type {
   Architecture,
@@ -14,11 +14,11 @@ import type { Claim, Registration } from '../../model/registration.ts';
 import { refusedConfiguration } from './runner.ts';
 
 /**
- * In the tags in place of the dispatcher's id: a dispatcher that is running must not take the container for a runner of
- * its own, and what a check leaves behind is found by the next one.
+ * Replaces the dispatcher's id in the tags: a running dispatcher must not mistake the container for one of its own
+ * runners, and the next check finds what this one leaves behind.
  */
 export const VERIFIER = 'shr-verify-live';
-/** The program ends by itself after this, whatever becomes of the check. */
+/** The program exits on its own after this, whatever happens to the check. */
 export const LIFE_MINUTES = 10;
 const DEADLINE_MS = 15 * 60_000;
 /** As long as a JIT configuration. */
@@ -26,7 +26,7 @@ const SECRET_CHARACTERS = 4096;
 
 const WORD = 'SHR_VERIFY_WORD';
 const SECRET = 'ACTIONS_RUNNER_INPUT_JITCONFIG';
-/** A service may log the command itself: what is looked for must not stand in it. As PID 1 a shell ignores SIGTERM. */
+/** A service may log the command itself, so it must not contain the expected text. As PID 1 a shell ignores SIGTERM. */
 const SCRIPT = [
   'trap "exit 143" TERM',
   `echo "shr verify-live: $${WORD}, a secret of $\{#${SECRET}} characters"`,
@@ -35,17 +35,17 @@ const SCRIPT = [
 
 export interface Probe {
   readonly request: LaunchRequest;
-  /** What its output must hold. */
+  /** What its output must contain. */
   readonly says: string;
   readonly secret: string;
 }
 
-/** A backend's options, with our program in place of what its containers run. */
+/** A backend's options, with our program in place of the containers' command. */
 export function withProgram(module: ProviderModule, options: unknown): unknown {
   return module.withCommand(module.options.parse(options), ['/bin/sh', '-c', SCRIPT]);
 }
 
-/** Cores and GiB: the first that the service does not refuse; it rounds up to its least. */
+/** Cores and GiB: the first that the service does not refuse; it rounds up to its minimum. */
 const SIZES: readonly Pick<ShapeWish, 'cpu' | 'memoryGiB'>[] = [
   { cpu: 0.25, memoryGiB: 0.25 },
   { cpu: 0.5, memoryGiB: 0.5 },
@@ -77,7 +77,7 @@ export function smallestShape(
     spot: false,
     dockerInDocker: false,
     timeLimitMs: DEADLINE_MS,
-    // As for its jobs: a container in another network would prove nothing about this one.
+    // As for its jobs: a container in another network would not prove anything about this one.
     ...(defaults.subnet !== undefined && capabilities.subnet ? { subnet: defaults.subnet } : {}),
     ...(defaults.securityGroup !== undefined && capabilities.securityGroup
       ? { securityGroup: defaults.securityGroup }
@@ -111,7 +111,7 @@ export function makeProbe(registration: Registration, shape: Shape, clock: Clock
         runner: name,
         createdAtMs: nowMs,
         deadlineAtMs: nowMs + DEADLINE_MS,
-        // Its own, as its runners have them. Without any, one that no service takes as it is.
+        // The backend's own image, as its runners use it. Without one, a name that no service accepts.
         charge:
           Object.keys(registration.chargeLabels).length > 0
             ? registration.chargeLabels
@@ -125,7 +125,7 @@ export function makeProbe(registration: Registration, shape: Shape, clock: Clock
   };
 }
 
-/** The same container once more, with the command of real runners and a configuration that GitHub would refuse. */
+/** The same container again, with the command of real runners and a configuration that GitHub would refuse. */
 export function runnerRequest(probe: Probe, registration: Registration, clock: Clock, random: Random): LaunchRequest {
   const name = `${VERIFIER}-${ulid(clock.now(), random)}`;
   return {

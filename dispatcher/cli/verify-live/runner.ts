@@ -1,6 +1,6 @@
 /**
- * The last step: the command that real runners run, with a configuration that GitHub would refuse. It tells "the image
- * has no runner" from "it runs"; nothing is registered anywhere.
+ * The last step: the command that real runners run, with a configuration that GitHub would refuse. It tells "the
+ * image has no runner" from "it runs"; nothing is registered anywhere.
  */
 import {
   type Instance,
@@ -13,7 +13,7 @@ import type { Clock } from '../../../time/clock.ts';
 import { pause } from '../../../time/deadline.ts';
 
 export interface RunnerTrial {
-  /** Of the backend as it is configured. */
+  /** From the backend as configured. */
   readonly provider: Provider;
   readonly request: LaunchRequest;
   readonly clock: Clock;
@@ -24,17 +24,17 @@ export interface RunnerTrial {
 }
 
 const LOOK_MS = 500;
-/** A runner has printed its banner by then, and most of those without a runner have ended. */
+/** By then a runner has printed its banner, and most containers without a runner have exited. */
 const WORDS_MS = 30_000;
-/** A shell without the program that it was told to run says so and ends within it. */
+/** A shell that cannot find its program says so and exits within this time. */
 const SETTLED_MS = 3_000;
-/** Of shells, engines and clouds: the program is not there, or may not be run. */
+/** Exit codes of shells, engines and clouds: the program is missing, or not executable. */
 const NO_PROGRAM: ReadonlySet<number> = new Set([125, 126, 127, 128]);
 const noProgram =
   /no such file|executable file not found|not found in \$?PATH|is not there or may not be run|exec format error|permission denied|unable to start container process/i;
 const REFUSED: readonly ProviderErrorKind[] = ['invalid'];
 
-/** As GitHub makes them, of a runner that it does not know and with a key that is not there. */
+/** In GitHub's format, for a runner that it does not know and with a key that does not exist. */
 export function refusedConfiguration(host: string, name: string): string {
   const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64');
   const url = `https://${host}/`;
@@ -56,7 +56,7 @@ export function refusedConfiguration(host: string, name: string): string {
   });
 }
 
-/** In words what the command did. Rejects where the image has no runner, as far as can be seen; takes the container away. */
+/** Describes what the command did. Rejects if the image apparently has no runner; removes the container. */
 export async function tryRunner(trial: RunnerTrial): Promise<string> {
   const { provider, request, call } = trial;
   try {
@@ -95,7 +95,7 @@ async function watch({ provider, request, clock, patience, signal, call }: Runne
   }
 }
 
-/** Undefined: look again, its words may be on their way. */
+/** Undefined: look again, its output may be delayed. */
 function judge(found: Instance, output: string, late: boolean): string | undefined {
   const last = output.split('\n').at(-1)?.trim() ?? '';
   const { reason } = found;

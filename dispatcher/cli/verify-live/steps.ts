@@ -1,10 +1,10 @@
-/** Which assumptions in docs/assumptions.md each step of a verification confirms. */
+/** Which assumptions in docs/assumptions.md each verification step confirms. */
 import { type ProviderModule, type VerifyStep, verifySteps } from '../../../providers/provider.ts';
 
 export const stepNames = verifySteps;
 export type StepName = VerifyStep;
 
-/** The assumptions about every service. */
+/** The assumptions common to every service. */
 const everywhere: Readonly<Record<StepName, string>> = {
   launch: 'V1',
   'launch-again': 'V2',

@@ -1,4 +1,4 @@
-/** Goes through the steps on one backend, through the provider contract alone, and leaves nothing behind. */
+/** Runs the steps on one backend, using only the provider contract, and leaves nothing behind. */
 import { isDeepStrictEqual } from 'node:util';
 import {
   type Instance,
@@ -24,12 +24,12 @@ export interface Step {
 export interface Verified {
   readonly steps: readonly Step[];
   readonly interrupted: boolean;
-  /** In words what was left behind, and what to do; undefined: nothing. */
+  /** Describes what was left behind, and what to do; undefined: nothing. */
   readonly left: string | undefined;
 }
 
 export interface Patience {
-  /** From the service's yes until the container runs. */
+  /** From the service's acceptance until the container runs. */
   readonly runMs: number;
   /** Log services lag behind. */
   readonly outputMs: number;
@@ -39,11 +39,11 @@ export interface Patience {
 export interface Verification {
   readonly provider: Provider;
   readonly probe: Probe;
-  /** The backend as it is configured, and what is launched there with its real command. */
+  /** The backend as configured, and what is launched there with its real command. */
   readonly runner: { readonly provider: Provider; readonly request: LaunchRequest };
   readonly clock: Clock;
   readonly patience: Patience;
-  /** Ctrl-C: no further step, but everything is still taken away. */
+  /** Ctrl-C: skips the remaining steps, but still cleans everything up. */
   readonly signal: AbortSignal;
   /** As each step ends. */
   readonly onStep: (step: Step) => void;
@@ -51,7 +51,7 @@ export interface Verification {
   readonly onWait: (text: string) => void;
 }
 
-/** A provider bounds its own calls; this is for one that does not. */
+/** A provider bounds its own calls; this is for one that fails to. */
 const CALL_MS = 180_000;
 const LAUNCH_MS = 900_000;
 const LAUNCH_TRIES = 3;
@@ -65,7 +65,7 @@ export async function verify(verification: Verification): Promise<Verified> {
   return new Walk(verification).go();
 }
 
-/** What is past its deadline and was left by an earlier check. Answers how many are gone now. Rejects with ProviderError. */
+/** Removes what an earlier check left past its deadline. Returns how many are gone now. Rejects with ProviderError. */
 export async function clearEarlier(provider: Provider, clock: Clock): Promise<number> {
   const instances = await provider.list({ dispatcher: VERIFIER });
   const late = instances.filter(({ tags }) => tags !== undefined && tags.deadlineAtMs < clock.now());
@@ -78,7 +78,7 @@ class Walk {
   readonly #steps: Step[] = [];
   #launching: Promise<unknown> | undefined;
   #instance: Instance | undefined;
-  /** No launch so far but those with a definite refusal, which by the contract leaves nothing behind. */
+  /** So far every launch was definitely refused, which by the contract leaves nothing behind. */
   #refused = true;
 
   constructor(verification: Verification) {
@@ -91,7 +91,7 @@ class Walk {
     try {
       await this.#walk();
     } catch (error) {
-      // Nothing but our own abort comes here: a step keeps its failure.
+      // Only our own abort arrives here: a step keeps its failure.
       if (!signal.aborted) throw error;
     } finally {
       left = await this.#clear();
@@ -114,7 +114,7 @@ class Walk {
       return 'a second launch of the same name is the same instance';
     });
     await this.#step('list', async () => {
-      // A list may lag behind; it must not for ever.
+      // A list may lag behind, but not indefinitely.
       const found = await this.#until(
         () => 'it is in the list',
         this.#verification.patience.goneMs,
@@ -175,13 +175,13 @@ class Walk {
     }
     await this.#step('runner', () => {
       const { runner, clock, patience, signal } = this.#verification;
-      // Bounded, but not called off: what was launched is taken away in any case.
+      // Bounded, but not aborted: what was launched is removed in any case.
       const call = <T>(work: Promise<T>): Promise<T> => bounded(clock, work, LAUNCH_MS);
       return tryRunner({ ...runner, clock, patience, signal, call });
     });
   }
 
-  /** As the dispatcher does it: what may have been created is launched again under the same name. */
+  /** As the dispatcher does: what may have been created is launched again under the same name. */
   async #launch(): Promise<string> {
     const { provider, probe, clock, signal } = this.#verification;
     for (let attempt = 1; ; attempt += 1) {
@@ -243,8 +243,8 @@ class Walk {
   }
 
   /**
-   * By name, whatever the steps said: a launch that failed with a timeout may have taken effect, and one that is still
-   * under way may take effect after the stop. Answers what is left.
+   * By name, whatever the steps reported: a launch that timed out may have taken effect, and one that is still
+   * in flight may take effect after the stop. Returns what is left.
    */
   async #clear(): Promise<string | undefined> {
     const { provider, probe, clock, patience, onWait } = this.#verification;
@@ -272,7 +272,7 @@ class Walk {
         }
       } catch (error) {
         last = error;
-        // Tried all the same, but who may neither launch nor look has left nothing.
+        // Tried anyway, but without permission to launch or list nothing can be left behind.
         if (this.#refused && error instanceof ProviderError && error.kind === 'unauthorized') return undefined;
       }
       if (clock.now() >= endsAtMs) break;
@@ -282,7 +282,7 @@ class Walk {
     return `${name}${id === undefined || id === name ? '' : ` (${id})`} could not be taken away: ${wordsOf(last)}. Its program ends by itself after ${LIFE_MINUTES} minutes; look for that name in the account and delete it, or run shr verify-live again later, which takes away what an earlier one left`;
   }
 
-  /** True where it is confirmed. Rethrows our own abort. */
+  /** True if it is confirmed. Rethrows our own abort. */
   async #step(name: StepName, work: () => Promise<string>): Promise<boolean> {
     const { clock, signal } = this.#verification;
     signal.throwIfAborted();
@@ -311,7 +311,7 @@ class Walk {
     this.#verification.onStep(step);
   }
 
-  /** So that the end can wait for what the abort has left under way. */
+  /** So that the end can wait for what the abort left in flight. */
   #remember<T>(launch: Promise<T>): Promise<T> {
     const refusedBefore = this.#refused;
     this.#refused = false;
