@@ -45,5 +45,10 @@ async function start(path: string) {
 const [path] = process.argv.slice(2);
 if (process.send !== undefined && path !== undefined) {
   const { port, launches } = await start(path);
-  serveParent(async () => ({ port, launches: launches.splice(0) }) satisfies z.input<typeof launchReport>);
+  serveParent(
+    async () =>
+      ({ port, launches: launches.splice(0), cpuMs: process.cpuUsage().user / 1000 }) satisfies z.input<
+        typeof launchReport
+      >,
+  );
 }

@@ -2,7 +2,7 @@
  * The dispatcher of the benchmarks `dispatch` and `burst`: the real listener, intake, ledger on disk and engine, beside a
  * GitHub that answers at once and a provider that does after `createMs`. Reports when each provider call left.
  *
- * Arguments: the ledger's file, `createMs` (0), launches in flight at most (200).
+ * Arguments: the ledger's file, `createMs` (0), launches in flight at most (200), further registrations (0).
  */
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
@@ -23,7 +23,14 @@ export const launchReport = z.object({
   port: z.int(),
   /** Job id and the time of the provider's create call, in ms since the epoch with fractions. */
   launches: z.array(z.object({ jobId: z.number(), atMs: z.number() })),
+  /** Of the process since its start. */
+  cpuMs: z.number(),
 });
+
+export function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 const bench = registration({
   name: 'bench',
@@ -34,11 +41,22 @@ const bench = registration({
   maxRunners: 100_000,
 });
 
-async function start(path: string, createMs: number, maxLaunches: number) {
+/** Of an owner of whom no delivery comes. */
+function other(index: number) {
+  return registration({
+    name: `other-${index}`,
+    claim: { kind: 'organization', organization: `org-${index}` },
+    labels: ['bench'],
+    backends: [{ name: 'instant', kind: 'instant', region: undefined, options: {}, maxRunners: 10 }],
+  });
+}
+
+async function start(path: string, createMs: number, maxLaunches: number, others: number) {
+  const registrations = [bench, ...Array.from({ length: others }, (_, index) => other(index))];
   const ledger = await openSqliteLedger({ path, now: systemClock.now, gather: setImmediate });
   const world = new InstantWorld({ ledger, createMs, wake: () => engine.wake() });
   const log = createLog({ level: 'warn', write: (line) => process.stderr.write(line), clock: systemClock });
-  const metrics = createMetrics({ sources: { ledger, clock: systemClock, registrations: () => [bench] } });
+  const metrics = createMetrics({ sources: { ledger, clock: systemClock, registrations: () => registrations } });
   const engine = createEngine({
     dispatcherId: 'bench',
     incarnation: ulid(systemClock.now(), systemRandom),
@@ -47,14 +65,18 @@ async function start(path: string, createMs: number, maxLaunches: number) {
     random: systemRandom,
     log,
     metrics,
-    admit: createAdmit([bench]),
-    tenants: new Map([['bench', { registration: bench, github: world.github, provider: async () => world.provider }]]),
+    admit: createAdmit(registrations),
+    tenants: new Map(
+      registrations.map((one) => [
+        one.name,
+        { registration: one, github: world.github, provider: async () => world.provider },
+      ]),
+    ),
     maxRunners: 100_000,
     maxLaunches,
   });
   await engine.start();
   const endpoints = [{ host: 'github.com', appId: undefined, secrets: [new Secret(benchmarkSecret)], owners: ['*'] }];
-  const registrations = [bench];
   const intake = createIntake({
     ledger,
     clock: systemClock,
@@ -68,8 +90,10 @@ async function start(path: string, createMs: number, maxLaunches: number) {
   return { port, world };
 }
 
-const [path, createMs = '0', maxLaunches = '200'] = process.argv.slice(2);
+const [path, createMs = '0', maxLaunches = '200', others = '0'] = process.argv.slice(2);
 if (process.send !== undefined && path !== undefined) {
-  const { port, world } = await start(path, Number(createMs), Number(maxLaunches));
-  serveParent(async () => ({ port, launches: world.launches.splice(0) }) satisfies z.input<typeof launchReport>);
+  const { port, world } = await start(path, Number(createMs), Number(maxLaunches), Number(others));
+  serveParent(
+    async () => ({ port, launches: world.launches.splice(0), cpuMs: cpuMs() }) satisfies z.input<typeof launchReport>,
+  );
 }
