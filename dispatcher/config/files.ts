@@ -1,4 +1,4 @@
-/** What the configuration reads from the disk: regular files alone, bounded, and not beyond the folder they belong to. */
+/** File access for the configuration: regular files only, bounded in size, confined to the folder they belong to. */
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';

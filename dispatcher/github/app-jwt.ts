@@ -1,17 +1,17 @@
 /**
- * The token with which a GitHub App speaks for itself: RS256, at most 10 minutes long. Made here and not by
+ * The token with which a GitHub App authenticates as itself: RS256, valid for at most 10 minutes. Not made by
  * @octokit/auth-app, because that one sets no `jti` (identical JWTs minted in the same second have been answered with
- * 404), reads the system's clock, and keeps installation tokens until one minute before their end.
+ * 404), reads the system clock, and keeps installation tokens until one minute before they expire.
  */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import type { Secret } from '../model/registration.ts';
 import { GithubError } from './github.ts';
 
-/** GitHub refuses an `iat` in its future; clocks differ. */
+/** GitHub refuses an `iat` in its future, and clocks differ. */
 const BACKDATED_SECONDS = 60;
 const LIFETIME_SECONDS = 540;
 
-/** PKCS#1 or PKCS#8 in PEM; line feeds may be written as `\n`, as environment variables often have them. */
+/** PKCS#1 or PKCS#8 in PEM; line feeds may be written as `\n`, which is common in environment variables. */
 export function readAppKey(privateKey: Secret): KeyObject {
   try {
     const key = createPrivateKey(privateKey.reveal().replaceAll('\\n', '\n'));

@@ -1,20 +1,20 @@
 /**
- * `fetch` that gives up on an answer larger than anything GitHub sends, instead of holding it in memory, and that leaves
- * GitHub's host for no redirect: a tenant's own server must not send our calls into networks that it cannot reach itself.
+ * `fetch` that rejects an answer larger than anything GitHub sends instead of buffering it, and that does not follow
+ * redirects away from GitHub's host: a tenant's server must not send our calls into networks it cannot reach itself.
  */
 
 /** 100 runs with all their details are 2 MB. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 /**
- * Brackets, braces, colons and commas, those in texts too. A page of a hundred runs or jobs has fewer than 200,000. 16 MB
- * of `[` keep `JSON.parse`, and with it everything else, busy for seconds, and take half a gigabyte.
+ * Brackets, braces, colons and commas, including those in strings. A page of 100 runs or jobs has fewer than 200,000.
+ * 16 MB of `[` block `JSON.parse`, and with it everything else, for seconds, and take half a gigabyte.
  */
 const MAX_MARKS = 500_000;
 const MARKS: ReadonlySet<number> = new Set([...'[{:,'].map((mark) => mark.charCodeAt(0)));
 const isMark = Uint8Array.from({ length: 256 }, (_, byte) => (MARKS.has(byte) ? 1 : 0));
 
-/** GitHub redirects what was renamed or transferred, once. */
+/** GitHub redirects once for something renamed or transferred. */
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
@@ -66,7 +66,7 @@ async function fetchWithinHost(input: string | URL | Request, init: RequestInit 
     if (next.origin !== origin)
       throw new Error(`it redirects to another host, ${next.host}: calls go to its own alone`);
     url = next.href;
-    // As the standard has it (fetch.spec.whatwg.org, "HTTP-redirect fetch").
+    // As the standard requires (fetch.spec.whatwg.org, "HTTP-redirect fetch").
     if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';
   }
   throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);

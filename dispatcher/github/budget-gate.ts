@@ -1,4 +1,4 @@
-/** Lets the calls of one credential through as its budget allows, the urgent ones first. */
+/** Admits the calls of one credential as its budget allows, most urgent first. */
 import type { Clock } from '../../time/clock.ts';
 import { type Budget, type BudgetLevel, type BudgetLimits, type Cost, type Ending, purposes } from './budget.ts';
 import type { CallPurpose } from './github.ts';
@@ -13,9 +13,9 @@ export class BudgetRefusal extends Error {
   }
 }
 
-/** The right to make one call now. */
+/** Permission to make one call now. */
 export interface Turn {
-  /** Once, when the call has ended. Answers for how long GitHub wants to be left alone, if it says so. */
+  /** Call once, when the call has ended. Returns how long GitHub wants us to pause, if it says so. */
   end(ending: Ending): number | undefined;
 }
 
@@ -26,7 +26,7 @@ interface Waiter {
   readonly refuse: (reason: Error) => void;
 }
 
-/** When nothing better is known. */
+/** Used when no better estimate exists. */
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 3_600_000;
 
@@ -78,7 +78,7 @@ export class BudgetGate {
     return purposes.reduce((sum, purpose) => sum + this.#waiting[purpose].length, 0);
   }
 
-  /** The scarcest of its limits: the share of it that is left, less what waits for it already. */
+  /** The scarcest of its limits: the share that is left, minus what already waits for it. */
   headroom(): number {
     const left = this.levels().map(({ remaining, limit }) => remaining / Math.max(1, limit));
     return Math.min(1, ...left) - this.waiting / this.#limits.waitingCalls;
@@ -88,7 +88,7 @@ export class BudgetGate {
     return this.#budget.levels(this.#clock.now());
   }
 
-  /** Lets go the calls that may. Strictly by urgency where the limit is shared: a cheap sweep does not overtake a launch. */
+  /** Admits waiting calls. Strictly by urgency where the limit is shared: a cheap sweep does not overtake a launch. */
   #pump(): void {
     this.#cancelWake();
     this.#cancelWake = () => {};
@@ -107,7 +107,7 @@ export class BudgetGate {
         }
         const atMs = verdict.atMs ?? nowMs;
         if (atMs - nowMs > this.#limits.longestWaitMs) {
-          // It would only wait to hear the same.
+          // It would wait only to get the same answer.
           queue.splice(index, 1);
           waiter.refuse(this.#refusal(waiter, atMs));
           continue;
@@ -136,7 +136,7 @@ export class BudgetGate {
     };
   }
 
-  /** The least urgent waiter gives way to a more urgent one when the queue is full. */
+  /** When the queue is full, the least urgent waiter is dropped for a more urgent one. */
   #makeRoom(purpose: CallPurpose): 'room' | 'full' {
     if (this.waiting < this.#limits.waitingCalls) return 'room';
     for (const other of purposes.toReversed()) {
@@ -159,7 +159,7 @@ export class BudgetGate {
     const queue = this.#waiting[waiter.purpose];
     const index = queue.indexOf(waiter);
     if (index !== -1) queue.splice(index, 1);
-    // It may have stood in the way of less urgent ones.
+    // It may have blocked less urgent ones.
     this.#pump();
   }
 

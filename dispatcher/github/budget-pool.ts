@@ -4,7 +4,7 @@ import { Budget, type BudgetLevel, type BudgetLimits, githubLimits, Registration
 import { BudgetGate } from './budget-gate.ts';
 
 export interface BudgetSnapshot extends BudgetLevel {
-  /** Says which without saying what: `app 123 for acme at api.github.com`, `token 1f9a0c3d at …`. */
+  /** Identifies the credential without revealing it: `app 123 for acme at api.github.com`, `token 1f9a0c3d at …`. */
   readonly credential: string;
   readonly waiting: number;
 }
@@ -20,7 +20,7 @@ export class BudgetPool {
     this.#limits = { ...githubLimits, ...limits };
   }
 
-  /** `credential`: not secret, unique per credential and API; as many as the configuration has. */
+  /** `credential`: not secret, unique per credential and API; bounded by the configuration. */
   gate(credential: string, apiUrl: string): BudgetGate {
     let gate = this.#gates.get(credential);
     if (gate === undefined) {
@@ -30,7 +30,7 @@ export class BudgetPool {
     return gate;
   }
 
-  /** For metrics and the admin's page. */
+  /** For metrics and the admin API. */
   snapshot(): readonly BudgetSnapshot[] {
     return [...this.#gates].flatMap(([credential, gate]) =>
       gate.levels().map((level) => ({ credential, ...level, waiting: gate.waiting })),

@@ -1,6 +1,6 @@
 /**
- * How much one credential may ask of GitHub, so that GitHub never has to say no. Pure: decides on what it is told, the
- * time included; `budget-gate.ts` makes the calls wait.
+ * How much one credential may ask of GitHub, so that GitHub never has to refuse. Pure: decides from its inputs,
+ * including the time; `budget-gate.ts` makes the calls wait.
  *
  * Sources: docs.github.com, "Rate limits for the REST API" (900 points a minute, GET 1, write 5; 100 concurrent
  * requests; 80 content-creating requests a minute, 500 an hour) and "Actions limits" (1,500 runner registrations per
@@ -16,26 +16,26 @@ import { SpendingWindow } from './spending-window.ts';
 export const purposes = ['launch', 'drain', 'verify', 'sweep'] as const satisfies readonly CallPurpose[];
 
 /**
- * How much of each limit a purpose may use together with all less urgent ones: so a sweep never takes more than a
- * fifth, and a fifth is always left to launches.
+ * The share of each limit that a purpose may use together with all less urgent ones: a sweep never takes more than a
+ * fifth, and a fifth is always reserved for launches.
  */
 const SHARE = { launch: 1, drain: 0.8, verify: 0.5, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
 
-/** Of the hour's requests, what a purpose leaves to more urgent ones, also where others that share the credential used the rest. */
+/** Share of the hour's requests left to more urgent purposes, even if other users of the credential took the rest. */
 const RESERVE = { launch: 0, drain: 0.05, verify: 0.1, sweep: 0.2 } as const satisfies Record<CallPurpose, number>;
 
 export interface BudgetLimits {
   readonly pointsPerMinute: number;
-  /** Of a minute's points, what may go without a pause. The rest is spread over the minute. */
+  /** Points of one minute that may be spent without a pause. The rest is spread over the minute. */
   readonly atOnceShare: number;
   /** GitHub allows 100; other programs may use the credential too. */
   readonly concurrentRequests: number;
   readonly registrationsPer5Minutes: number;
   readonly contentPerMinute: number;
   readonly contentPerHour: number;
-  /** Calls that wait for their turn. */
+  /** Maximum number of calls waiting in the queue. */
   readonly waitingCalls: number;
-  /** A call that would wait longer is refused instead. */
+  /** A call that would wait longer is refused. */
   readonly longestWaitMs: number;
 }
 
@@ -50,34 +50,34 @@ export const githubLimits: BudgetLimits = {
   longestWaitMs: 10_000,
 };
 
-/** What a call uses up. */
+/** The cost of a call. */
 export interface Cost {
   readonly points: number;
-  /** Of the scope (see `scopePath`) where it registers a runner. */
+  /** The scope (see `scopePath`) in which it registers a runner. */
   readonly registersAt?: string;
-  /** Makes something that people are notified of, such as a check run. */
+  /** Creates content that triggers notifications, such as a check run. */
   readonly createsContent?: boolean;
 }
 
 /**
- * `go`, or when at the earliest (undefined: when another call ends). `others`: whether less urgent calls must wait too
- * (the shared limits), or only those that need the same thing (a scope's registrations, a class's hour).
+ * `go`, or the earliest time to ask again (undefined: when another call ends). `others`: whether less urgent calls must
+ * wait too (shared limits), or only those with the same needs (a scope's registrations, a class's hour).
  */
 export type Verdict =
   | { readonly go: true }
   | { readonly go: false; readonly others: 'wait' | 'may-go'; readonly atMs: number | undefined };
 
-/** What is known of a call that has ended. */
+/** The outcome of a finished call. */
 export interface Ending {
-  /** Undefined when no answer came: it counts. */
+  /** Undefined when no answer came: it counts as spent. */
   readonly status: number | undefined;
   readonly report: RateReport | undefined;
   readonly brake: Brake | undefined;
 }
 
-/** A call under way. */
+/** A call in flight. */
 export interface Spending {
-  /** Counts the calls as they are sent: a clock that is set back confuses no order. */
+  /** Numbers the calls as they are sent: a clock that is set back does not change the order. */
   readonly call: number;
   readonly atMs: number;
   readonly purpose: CallPurpose;
@@ -90,11 +90,11 @@ export interface BudgetLevel {
   readonly class: string;
   readonly remaining: number;
   readonly limit: number;
-  /** Null where nothing is reset: the limit slides. */
+  /** Null if nothing is reset: the window slides. */
   readonly resetAtMs: number | null;
 }
 
-/** The windows are a little longer than GitHub's: between our going and its arrival a request takes its time. */
+/** The windows are slightly longer than GitHub's, to allow for a request's time in transit. */
 const MARGIN_MS = 1_000;
 const MINUTE_MS = 60_000 + MARGIN_MS;
 const HOUR_MS = 3_600_000 + MARGIN_MS;
@@ -104,7 +104,7 @@ const SECONDARY_FIRST_MS = 60_000;
 const MAX_SECONDARY_MS = 900_000;
 /** GitHub has a dozen classes. */
 const CLASSES = 16;
-/** `x-ratelimit-reset` may differ by a second between two answers of the same hour. */
+/** `x-ratelimit-reset` may differ by a second between two answers for the same hour. */
 const SAME_RESET_MS = 5_000;
 
 /** The runner registrations of all scopes of one GitHub host, whichever credential makes them. */
@@ -127,17 +127,17 @@ export class RegistrationWindows {
   }
 }
 
-/** The hour of one class of endpoints. Without a report from GitHub (GHES may have no limits) it does not hold calls back. */
+/** The hour of one endpoint class. Without a report from GitHub (GHES may have no limits) it does not limit calls. */
 class Hour {
   #limit: number | undefined;
   #remaining = 0;
   #resetAtMs = 0;
   #inFlight = 0;
-  /** The number of the call whose answer told of this hour. */
+  /** The number of the call whose answer reported this hour. */
   #toldBy = 0;
   readonly #used: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
 
-  /** When a call of this purpose fits; `nowMs` when it does already. */
+  /** When a call of this purpose fits; `nowMs` if it already does. */
   fitsAt(nowMs: number, purpose: CallPurpose): number {
     this.#turn(nowMs);
     if (this.#limit === undefined) return nowMs;
@@ -154,14 +154,14 @@ class Hour {
 
   end(purpose: CallPurpose, status: number | undefined): void {
     this.#inFlight -= 1;
-    // A 304 costs nothing of the primary limit.
+    // A 304 does not count against the primary limit.
     if (status === 304) this.#used[purpose] = Math.max(0, this.#used[purpose] - 1);
     else this.#remaining = Math.max(0, this.#remaining - 1);
   }
 
   /**
-   * Undoes the count of `end`, which the report includes. Answers overtake each other: within one hour the lower number
-   * is taken, and of two hours the one that the call sent last was told of, also when its reset comes earlier.
+   * Undoes the count of `end`, which the report includes. Answers can arrive out of order: within one hour the lower
+   * number is used, and of two hours the one reported to the latest-sent call, even if its reset is earlier.
    */
   learn(report: RateReport, status: number | undefined, call: number): void {
     const sameHour = this.#limit !== undefined && Math.abs(report.resetAtMs - this.#resetAtMs) <= SAME_RESET_MS;
@@ -200,7 +200,7 @@ class Hour {
     return this.#resetAtMs;
   }
 
-  /** After the reset nothing is known but that it happened: the next answer tells the rest. */
+  /** After the reset only the fact of the reset is known: the next answer has the rest. */
   #turn(nowMs: number): void {
     if (this.#limit === undefined || nowMs < this.#resetAtMs) return;
     this.#limit = undefined;
@@ -225,7 +225,7 @@ export class Budget {
   readonly #contentMinute = new SpendingWindow(MINUTE_MS);
   readonly #contentHour = new SpendingWindow(HOUR_MS);
   readonly #hours = new Map<string, Hour>();
-  /** Which of GitHub's classes our kinds of endpoint turned out to belong to. */
+  /** The GitHub class to which each of our endpoint kinds turned out to belong. */
   readonly #classOf = new Map<string, string>();
   readonly #inFlight: Record<CallPurpose, number> = { launch: 0, drain: 0, verify: 0, sweep: 0 };
   #pointsSpentAtMs = Number.NEGATIVE_INFINITY;
@@ -285,7 +285,7 @@ export class Budget {
     return { call: this.#calls, atMs: nowMs, purpose, resource, endpoints };
   }
 
-  /** Once for each spending. Answers for how long GitHub wants to be left alone, undefined when it does not say so. */
+  /** Call once for each spending. Returns how long GitHub wants us to pause, or undefined if it does not say. */
   end(nowMs: number, spending: Spending, ending: Ending): number | undefined {
     this.#inFlight[spending.purpose] -= 1;
     spending.resource.end(spending.purpose, ending.status);
@@ -327,7 +327,7 @@ export class Budget {
   #heed(nowMs: number, spending: Spending, ending: Ending, hour: Hour): number | undefined {
     switch (ending.brake?.kind) {
       case undefined:
-        // Proof that the limit is over comes from a call that left after it.
+        // Only a call sent after the limit was met proves that it is over.
         if (ending.status !== undefined && ending.status < 400 && spending.atMs >= this.#blockedUntilMs) {
           this.#secondaryStrikes = 0;
         }
@@ -339,7 +339,7 @@ export class Budget {
         hour.exhaust(nowMs);
         return hour.resetAtMs - nowMs;
       case 'secondary':
-        // Of forty calls in flight, forty are refused: that is one strike.
+        // If forty calls in flight are all refused, that is one strike.
         if (spending.atMs >= this.#blockedUntilMs) {
           const ms = backoffMs(SECONDARY_FIRST_MS, MAX_SECONDARY_MS, this.#secondaryStrikes);
           this.#blockedUntilMs = nowMs + ms;
@@ -350,19 +350,19 @@ export class Budget {
   }
 
   /**
-   * A minute's points that are spent at once leave nothing for the rest of it, and the next minute goes the same way. So
-   * the second half is spread: a small burst goes at once, a large one goes on steadily.
+   * A minute's points spent at once leave nothing for the rest of it, and the next minute repeats the pattern. So
+   * the second half is spread: a small burst is sent at once, a large one continues at a steady rate.
    */
   #pacedAt(nowMs: number, points: number): number {
     const { pointsPerMinute, atOnceShare } = this.#limits;
     const used = this.#points.used(nowMs);
     if (used < pointsPerMinute * atOnceShare) return nowMs;
     const left = Math.max(1, pointsPerMinute - used);
-    // What is left has to last until the first points come back; from then on it goes as they do.
+    // The remainder has to last until the first points come back; after that calls proceed at the rate of return.
     const untilNextMs = Math.max(0, this.#points.fitsAt(nowMs, left + 1, pointsPerMinute) - nowMs);
     const pauseMs = points * Math.max(MINUTE_MS / pointsPerMinute, untilNextMs / left);
     const dueAtMs = this.#pointsSpentAtMs + Math.ceil(pauseMs);
-    // Further ahead than a pause can be: the clock was set back.
+    // Further ahead than any pause: the clock was set back.
     return dueAtMs - nowMs > MINUTE_MS ? nowMs : Math.max(nowMs, dueAtMs);
   }
 
@@ -383,12 +383,12 @@ export class Budget {
   }
 }
 
-/** Our guess of GitHub's class, until `x-ratelimit-resource` says otherwise. */
+/** Our guess of GitHub's class, until `x-ratelimit-resource` corrects it. */
 function endpointsOf(cost: Cost): string {
   return cost.registersAt === undefined ? 'core' : 'actions_runner_registration';
 }
 
-/** A small limit still lets one call of each purpose through. */
+/** Even a small limit lets one call of each purpose through. */
 function share(limit: number, purpose: CallPurpose): number {
   return Math.max(1, Math.floor(limit * SHARE[purpose]));
 }

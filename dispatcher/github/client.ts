@@ -1,4 +1,4 @@
-/** One registration's way to GitHub. */
+/** One registration's GitHub client. */
 import { z } from 'zod';
 import type { Clock, Random } from '../../time/clock.ts';
 import { withDeadline } from '../../time/deadline.ts';
@@ -23,14 +23,14 @@ export interface GithubOptions {
   readonly times: GithubTimes;
   readonly clock: Clock;
   readonly random: Random;
-  /** Hears the name of each field of a job that was cut or left out, because it was not as GitHub describes it. */
+  /** Called with the name of each job field that was cut or left out because it was not as GitHub documents it. */
   readonly onMended?: ((field: string) => void) | undefined;
 }
 
-/** What the port promises of every method. */
+/** The time limit that the port promises for every method. */
 const METHOD_MS = 30_000;
 
-/** Constructing it asks nothing of GitHub, and does not fail: wrong credentials are the failure of each call. */
+/** Constructing it makes no calls and does not fail: invalid credentials make each call fail. */
 export function createGithub(options: GithubOptions): Github & PollSource {
   const { registration, budgets, times, clock, random, onMended } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
@@ -38,7 +38,7 @@ export function createGithub(options: GithubOptions): Github & PollSource {
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);
 
-  /** A method of several calls has no longer than one call. */
+  /** A method that makes several calls has the time limit of a single call. */
   const inTime = <T>(method: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
     withDeadline(
       clock,

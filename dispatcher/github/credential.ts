@@ -1,4 +1,4 @@
-/** A registration's credentials, as the requesters that speak with them. */
+/** A registration's credentials, as requesters that authenticate with them. */
 import { createHash, type KeyObject } from 'node:crypto';
 import { Octokit } from '@octokit/rest';
 import type { Clock, Random } from '../../time/clock.ts';
@@ -25,7 +25,7 @@ export interface CredentialOptions {
   readonly random: Random;
 }
 
-/** The requester for an owner's things: an App has one installation per owner, and each its own limits. */
+/** The requester for an owner's resources: an App has one installation per owner, each with its own limits. */
 export type RequesterFor = (owner: string) => Caller;
 
 export function requestersFor(options: CredentialOptions): RequesterFor {
@@ -58,7 +58,7 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   const byOwner = new Map<string, Caller>();
   return (owner) => {
     const site = siteOf(claim, owner);
-    // Not kept: the number of owners outside the claim has no bound.
+    // Not cached: the number of owners outside the claim is unbounded.
     if (site === undefined) return requester(new ImpossibleAuthorization(claim, owner), `app ${credentials.appId}`);
     const key = ownerOf(site).toLowerCase();
     const known = byOwner.get(key);
@@ -73,12 +73,12 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   };
 }
 
-/** Undefined: the claim gives an App no way there. */
+/** Undefined: the claim gives an App no access there. */
 function siteOf(claim: Claim, owner: string): InstallationSite | undefined {
   switch (claim.kind) {
     case 'enterprise':
       return undefined;
-    // The owner of a job may be written in another case, or be its old name: the claim's is the one to ask.
+    // The owner of a job may differ in case or be a former name: use the claim's.
     case 'organization':
       return { kind: 'organization', organization: claim.organization };
     case 'user':
@@ -101,7 +101,7 @@ class TokenAuthorization implements Authorization {
 
   async bearer(): Promise<Bearer> {
     const token = this.#token.reveal();
-    // `fetch` quotes a header that it cannot send in its error.
+    // `fetch` quotes a header that it cannot send in its error message.
     if (!/^[\x21-\x7e]+$/.test(token)) {
       throw new GithubError(
         'unauthorized',
@@ -117,7 +117,7 @@ class TokenAuthorization implements Authorization {
   }
 }
 
-/** A second check behind the configuration's: credentials for another host are not even read. */
+/** A second check after the configuration's: credentials for another host are not even read. */
 class StrayAuthorization implements Authorization {
   readonly #home: string;
   readonly #host: string;
@@ -165,7 +165,7 @@ class ImpossibleAuthorization implements Authorization {
   }
 }
 
-/** Reading the key costs a millisecond, and may fail: not before it is needed, and then as that call's failure. */
+/** Reading the key takes a millisecond and may fail: do it only when needed, so that the failure is that call's. */
 function onceRead(privateKey: Secret): () => KeyObject {
   let key: KeyObject | undefined;
   return () => {
@@ -174,7 +174,7 @@ function onceRead(privateKey: Secret): () => KeyObject {
   };
 }
 
-/** Tells two tokens apart in metrics; a token's entropy does not let it be guessed from 32 bits of a hash. */
+/** Tells two tokens apart in metrics; 32 bits of a hash do not allow guessing a token of this entropy. */
 function fingerprint(token: Secret): string {
   return createHash('sha256').update(token.reveal()).digest('hex').slice(0, 8);
 }

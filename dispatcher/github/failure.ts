@@ -1,4 +1,4 @@
-/** What went wrong, as a GithubError. Octokit's own error is never attached: it carries the request and its headers. */
+/** Turns failures into GithubErrors. Octokit's own error is never attached: it carries the request and its headers. */
 import { RequestError } from '@octokit/request-error';
 import type { GithubErrorKind } from '../failures/failure.ts';
 import { GithubError } from './github.ts';
@@ -10,11 +10,11 @@ import { cureOf, troubleOf } from './trouble.ts';
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
-  /** GitHub's own words when it refused, in one line. */
+  /** GitHub's own explanation of a refusal, on one line. */
   readonly message: string;
 }
 
-/** The answer that Octokit threw, or undefined when none came. Its own message for it would quote whole pages. */
+/** The response inside Octokit's error, or undefined if there was none. Octokit's message may quote whole pages. */
 export function replyOf(error: unknown): Reply | undefined {
   if (!(error instanceof RequestError) || error.response === undefined) return undefined;
   const { status, headers, data } = error.response;
@@ -46,7 +46,7 @@ export function identify(reply: Reply): { readonly status: number; readonly requ
     : { status: reply.status };
 }
 
-/** Resets are told by GitHub's clock, and waited for by ours. */
+/** Reset times are in GitHub's clock; we wait by ours. */
 export function limitsIn(
   reply: Reply,
   time: Pick<GithubTime, 'now' | 'local'>,
@@ -79,7 +79,7 @@ function kindOf(reply: Reply, braked: boolean): GithubErrorKind {
   }
 }
 
-/** Where nothing is known beyond the kind. A refusal that GitHub explains in words of its own needs no guess of ours. */
+/** Used if only the kind is known. A refusal that GitHub explains itself does not need our guess. */
 function generalCure(kind: GithubErrorKind): string | undefined {
   return kind === 'not-found' ? 'it does not exist, or the credentials may not see it' : undefined;
 }

@@ -1,10 +1,10 @@
 /**
- * How far this machine's clock is from GitHub's, as the `date` of its answers tells. GitHub believes no App token whose
- * times are off by more than a minute or so, and names resets and ends of tokens by its own clock.
+ * The offset between this machine's clock and GitHub's, from the `date` header of its answers. GitHub rejects tokens
+ * of an App whose times are off by more than about a minute, and states resets and token expiry by its own clock.
  */
 import type { Clock } from '../../time/clock.ts';
 
-/** Of one API. Positive: this machine's clock is ahead. */
+/** For one API. Positive: this machine's clock is ahead. */
 export interface ClockSkew {
   /** The host of the API. */
   readonly api: string;
@@ -18,21 +18,21 @@ export interface SkewLog {
 }
 
 /**
- * A smaller difference is ignored: the header tells whole seconds, an answer takes its time, and an App's token is valid
- * from a minute before our time (app-jwt.ts).
+ * A smaller offset is ignored: the header has whole seconds, an answer takes time to arrive, and an App's token is
+ * valid from a minute before our time (app-jwt.ts).
  */
 export const TOLERATED_SKEW_MS = 30_000;
-/** An answer that took longer says too little about the moment at which GitHub wrote it. */
+/** A slower answer does not say precisely enough when GitHub wrote it. */
 const MAX_ANSWER_MS = 25_000;
-/** The header is cut to whole seconds. */
+/** The header is truncated to whole seconds. */
 const HALF_A_SECOND_MS = 500;
-/** A change of the difference that is worth a line. */
+/** A change of the offset that is worth logging. */
 const WORTH_TELLING_MS = 30_000;
 
 export interface TimeOptions {
-  /** What the dispatcher tells its time by; it may follow the machine's clock slowly (see steady-clock.ts). */
+  /** The dispatcher's own clock; it may follow the machine's clock slowly (see steady-clock.ts). */
   readonly clock: Pick<Clock, 'now'>;
-  /** The machine's own clock, which people set: what they are told is about this one. */
+  /** The machine's clock, which people set: messages refer to this one. */
   readonly machine?: Pick<Clock, 'now'>;
   readonly log?: SkewLog;
 }
@@ -41,7 +41,7 @@ export interface TimeOptions {
 export class GithubTime {
   readonly #api: string;
   readonly #options: TimeOptions;
-  /** Of the dispatcher's time, by which it reckons. */
+  /** Relative to the dispatcher's clock, which all calculations use. */
   #aheadMs = 0;
   #skew: ClockSkew | undefined;
   #toldMs = 0;
@@ -56,22 +56,22 @@ export class GithubTime {
     return this.#options.clock.now() - this.#aheadMs;
   }
 
-  /** A time that GitHub told, by the dispatcher's. */
+  /** Converts a time from GitHub to the dispatcher's clock. */
   local(githubMs: number): number {
     return githubMs + this.#aheadMs;
   }
 
-  /** How far the dispatcher's time is ahead; 0 within what is tolerated. */
+  /** How far the dispatcher's clock is ahead; 0 within the tolerance. */
   get aheadMs(): number {
     return this.#aheadMs;
   }
 
-  /** Of the machine's clock; undefined while it is right. */
+  /** For the machine's clock; undefined while it is right. */
   get skew(): ClockSkew | undefined {
     return this.#skew;
   }
 
-  /** An answer to a request that left at `sentAtMs`, by the dispatcher's time, has come. */
+  /** Call when an answer arrives to a request sent at `sentAtMs` by the dispatcher's clock. */
   learn(date: string | number | undefined, sentAtMs: number): void {
     const { clock, machine, log } = this.#options;
     const nowMs = clock.now();
@@ -94,7 +94,7 @@ export class GithubTime {
   }
 }
 
-/** The times of all APIs: registrations share those that they have in common. */
+/** The times of all APIs: registrations share those of a common host. */
 export class GithubTimes {
   readonly #options: TimeOptions;
   readonly #byApi = new Map<string, GithubTime>();
@@ -114,16 +114,16 @@ export class GithubTimes {
     return time;
   }
 
-  /** Of the machine's clock, for every API that was asked; 0 where they agree. */
+  /** For the machine's clock, for every API that was called; 0 if they agree. */
   machineAheadMs(): readonly { readonly api: string; readonly aheadMs: number }[] {
     return [...this.#byApi].map(([api, time]) => ({ api, aheadMs: time.skew?.aheadMs ?? 0 }));
   }
 }
 
-/** Ours minus GitHub's, as far as whole seconds tell. Undefined without a `date`, or where it says too little. */
+/** Ours minus GitHub's, to the whole second. Undefined without a `date`, or if it is too imprecise. */
 export function measuredSkew(date: string | number | undefined, sentAtMs: number, nowMs: number): number | undefined {
   const dateMs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
-  // A negative span: the clock was set while the answer was on its way.
+  // A negative duration: the clock was set while the request was in flight.
   if (Number.isNaN(dateMs) || nowMs < sentAtMs || nowMs - sentAtMs > MAX_ANSWER_MS) return undefined;
   return (sentAtMs + nowMs) / 2 - (dateMs + HALF_A_SECOND_MS);
 }

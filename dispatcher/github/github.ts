@@ -1,4 +1,4 @@
-/** What the dispatcher asks of GitHub, as narrow as it is used, and the errors that come back. */
+/** What the dispatcher needs from GitHub, as a narrow interface, and the errors it returns. */
 import type { GithubErrorKind } from '../failures/failure.ts';
 import type { JobFact } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
@@ -12,21 +12,21 @@ export interface GithubRunner {
   readonly busy: boolean;
   readonly labels: readonly string[];
   /**
-   * Why GitHub's entry for it could not be read. Then `id` (0 when it is missing), `status` and `busy` say nothing: it
-   * is there, and that is all.
+   * Why GitHub's entry for it could not be read. Then `id` (0 when it is missing), `status` and `busy` are meaningless:
+   * only its existence is known.
    */
   readonly unreadable?: string;
 }
 
 export interface GithubRun {
-  /** No job of a completed run waits, whatever GitHub says of the job. */
+  /** Jobs of a completed run do not wait, whatever GitHub says of the job. */
   readonly completed: boolean;
   readonly attempt: number;
 }
 
 export interface JitRunner {
   readonly runnerId: number;
-  /** A secret of about 4 KB. Handed to the provider, stored nowhere. */
+  /** A secret of about 4 KB. Passed to the provider, never stored. */
   readonly encodedJitConfig: string;
 }
 
@@ -45,12 +45,12 @@ export class GithubError extends Error {
   /** The message without the operation. */
   readonly words: string;
   readonly status: number | undefined;
-  /** `x-github-request-id`, for a ticket with GitHub. */
+  /** `x-github-request-id`, for a support ticket with GitHub. */
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
-  /** What GitHub's refusal is about, where that is known beyond the kind. */
+  /** The cause of GitHub's refusal, if more specific than the kind. */
   readonly trouble: GithubTrouble | undefined;
-  /** Set where the way to this owner as a whole is shut: the App is not installed there, suspended, or not asked to be. */
+  /** Set if this owner is not accessible at all: the App is not installed there, suspended, or excluded by us. */
   readonly owner: string | undefined;
 
   constructor(
@@ -79,7 +79,7 @@ export class GithubError extends Error {
   }
 }
 
-/** The same failure, known to be about an owner as a whole. */
+/** The same failure, marked as affecting an owner as a whole. */
 export function aboutOwner(error: GithubError, owner: string): GithubError {
   const { status, requestId, retryAfterMs, trouble } = error;
   return new GithubError(error.kind, error.operation, error.words, {
@@ -92,30 +92,30 @@ export function aboutOwner(error: GithubError, owner: string): GithubError {
   });
 }
 
-/** What the caller wants the call for. When the budget is short, the earlier ones come first. */
+/** The purpose of a call. When the budget is short, earlier ones in this list take precedence. */
 export type CallPurpose = 'launch' | 'drain' | 'verify' | 'sweep';
 
 /**
- * One registration's way to GitHub, with that registration's credentials. Safe for concurrent use. Every method
+ * One registration's access to GitHub, with that registration's credentials. Safe for concurrent use. Every method
  * rejects with GithubError only, within 30 s.
  */
 export interface Github {
   /** Rejects with `conflict` when the name exists, `not-found` when the runner group or scope does not. */
   createJitRunner(request: JitRequest): Promise<JitRunner>;
-  /** `busy`: refused with 422, the runner runs a job. `deleted` proves nothing about idleness. */
+  /** `busy`: refused with 422, the runner runs a job. `deleted` does not prove that it was idle. */
   deleteRunner(scope: GithubScope, runnerId: number): Promise<'deleted' | 'absent' | 'busy'>;
   getRunner(scope: GithubScope, runnerId: number, purpose: CallPurpose): Promise<GithubRunner | undefined>;
-  /** Rejects with `transient` when an entry that may be it cannot be read: that is not absence. */
+  /** Rejects with `transient` when a possibly matching entry cannot be read: that does not prove absence. */
   findRunner(scope: GithubScope, name: string, purpose: CallPurpose): Promise<GithubRunner | undefined>;
-  /** All pages. Entries that cannot be read are among them: see `unreadable`; one without a name has an empty one. */
+  /** All pages. Includes entries that cannot be read: see `unreadable`; one without a name has an empty one. */
   listRunners(scope: GithubScope, purpose: CallPurpose): Promise<readonly GithubRunner[]>;
   /**
-   * The job as it is now (`source: 'read'`), or undefined when GitHub knows no such job (any more). `purpose`: `verify`,
+   * The current job (`source: 'read'`), or undefined when GitHub does not know it (any more). `purpose`: `verify`,
    * or `launch` where a launch waits for it.
    */
   readJob(owner: string, repository: string, jobId: number, purpose?: CallPurpose): Promise<JobFact | undefined>;
-  /** The run's latest attempt, or undefined when GitHub knows no such run (any more). */
+  /** The run's latest attempt, or undefined when GitHub does not know the run (any more). */
   readRun(owner: string, repository: string, runId: number, purpose?: CallPurpose): Promise<GithubRun | undefined>;
-  /** False: GitHub answers 404 for the repository. It does not exist, or the credentials may not see it. */
+  /** False: GitHub answers 404 for the repository. It does not exist, or the credentials cannot see it. */
   seesRepository(owner: string, repository: string): Promise<boolean>;
 }

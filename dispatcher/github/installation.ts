@@ -1,4 +1,4 @@
-/** A GitHub App's way to one owner: the installation is found, its token kept until shortly before its end. */
+/** A GitHub App's access to one owner: finds the installation, and keeps its token until shortly before it expires. */
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { type Clock, type Random, ulid } from '../../time/clock.ts';
@@ -10,7 +10,7 @@ import type { GithubTime } from './github-time.ts';
 import type { Requester } from './requester.ts';
 import type { GithubTrouble } from './trouble.ts';
 
-/** Where an installation is looked for. Of repositories, the first that the App is installed on decides. */
+/** Where to look for an installation. For repositories, the first one that the App is installed on decides. */
 export type InstallationSite =
   | { readonly kind: 'organization'; readonly organization: string }
   | { readonly kind: 'user'; readonly user: string }
@@ -35,12 +35,12 @@ interface Token extends Bearer {
 
 /** GitHub's tokens live for an hour. */
 const RENEW_BEFORE_END_MS = 300_000;
-/** An old token is better than none while GitHub has trouble, but not one that ends on the way. */
+/** An old token is better than none while GitHub has trouble, but not one that expires in flight. */
 const USABLE_BEFORE_END_MS = 30_000;
-/** A fresh token can be refused for some seconds, until GitHub's replicas know it. */
+/** A fresh token can be refused for a few seconds, until GitHub's replicas know it. */
 const REPLICATION_MS = 5_000;
 const REPLICATION_PAUSE_MS = 1_000;
-/** So long a refusal stands, lest every waiting call ask again. */
+/** A refusal is cached for this long, so that waiting calls do not all ask again. */
 const REFUSAL_MS = 15_000;
 const LOOKED_UP_REPOSITORIES = 5;
 
@@ -50,7 +50,7 @@ const tokenAnswer = z.object({
   expires_at: z.iso.datetime({ offset: true }),
 });
 
-/** The App as itself. */
+/** Authenticates as the App itself. */
 export class AppAuthorization implements Authorization {
   readonly #appId: string;
   readonly #key: () => KeyObject;
@@ -69,7 +69,7 @@ export class AppAuthorization implements Authorization {
     return { header: `Bearer ${appJwt(this.#appId, this.#key(), nowMs, ulid(nowMs, this.#random))}` };
   }
 
-  /** Where its times were not believed, the refusal has told GitHub's time: it is signed again, with that. */
+  /** If its times were rejected, the refusal revealed GitHub's time: sign again with that. */
   refused(_bearer: Bearer, trouble: GithubTrouble | undefined): number | undefined {
     return trouble === 'clock' ? 0 : undefined;
   }
@@ -77,13 +77,13 @@ export class AppAuthorization implements Authorization {
 
 export class InstallationAuthorization implements Authorization {
   readonly #site: InstallationSite;
-  /** Speaks as the App. */
+  /** Calls GitHub as the App. */
   readonly #app: Requester;
   readonly #clock: Clock;
   readonly #time: Pick<GithubTime, 'now'>;
   #installationId: number | undefined;
   #token: Token | undefined;
-  /** Under way, the most urgent one: a launch does not wait behind the token of a sweep. */
+  /** In flight, with the most urgent purpose: a launch does not wait behind the token of a sweep. */
   #renewal: { readonly purpose: CallPurpose; readonly token: Promise<Token> } | undefined;
   #refusal: { readonly error: GithubError; readonly untilMs: number } | undefined;
 
@@ -99,7 +99,7 @@ export class InstallationAuthorization implements Authorization {
     const token = this.#token;
     if (token !== undefined && this.#time.now() < token.expiresAtMs - RENEW_BEFORE_END_MS) return token;
     const refusedForMs = this.#refusal === undefined ? 0 : this.#refusal.untilMs - nowMs;
-    // Longer than it was made for: the clock was set back.
+    // Longer than its lifetime: the clock was set back.
     if (this.#refusal !== undefined && refusedForMs > 0 && refusedForMs <= REFUSAL_MS) throw this.#refusal.error;
     try {
       return await this.#renewed(purpose);
@@ -157,7 +157,7 @@ export class InstallationAuthorization implements Authorization {
       } catch (error) {
         const stale = error instanceof GithubError && (error.kind === 'not-found' || error.kind === 'unauthorized');
         if (!stale) throw error;
-        // Installed anew, it has another id.
+        // After a reinstallation the id is different.
         this.#installationId = undefined;
       }
     }

@@ -1,18 +1,18 @@
 /**
- * Several Apps on one owner share its calls: each has limits of its own, so three carry three times the load. The one
- * with most of its budget left is asked first; one that GitHub refuses costs its share, and nothing else.
+ * Several Apps on one owner share its calls: each has its own limits, so three carry three times the load. The one
+ * with most of its budget left is tried first; one that GitHub refuses only costs its share.
  */
 import type { Clock } from '../../time/clock.ts';
 import { GithubError } from './github.ts';
 import type { Answer, Call, Caller } from './requester.ts';
 
-/** One App's way to the owner. */
+/** One App's access to the owner. */
 export interface LoadMember extends Caller {
-  /** How much of its budget is left, from 0 to 1; below 0 where calls wait for their turn already. */
+  /** The share of its budget that is left, from 0 to 1; below 0 if calls are already queued. */
   headroom(): number;
 }
 
-/** An App that was refused is asked again after this, unless it is the only one. */
+/** A refused App is tried again after this, unless it is the only one. */
 const REFUSED_MS = 60_000;
 
 export class SharedLoad implements Caller {
@@ -25,7 +25,7 @@ export class SharedLoad implements Caller {
     this.#clock = clock;
   }
 
-  /** Rejects with the GithubError of the member that was asked last, within the time of one call each. */
+  /** Rejects with the GithubError of the last member tried, within the time limit of one call per member. */
   async call<T>(call: Call<T>): Promise<Answer<T>> {
     let failure: GithubError | undefined;
     for (const member of this.#inOrder()) {
@@ -42,7 +42,7 @@ export class SharedLoad implements Caller {
     throw failure ?? new Error('a shared load has members');
   }
 
-  /** Those that were refused lately come last: when all others fail, they may be well again. */
+  /** Recently refused ones come last: if all others fail, they may have recovered. */
   #inOrder(): readonly LoadMember[] {
     const now = this.#clock.now();
     return this.#members
@@ -56,12 +56,12 @@ export class SharedLoad implements Caller {
   }
 }
 
-/** Nothing was done, and another App may fare better. */
+/** Nothing was done, and another App may succeed. */
 function isTheMembersOwn({ kind }: GithubError): boolean {
   return kind === 'unauthorized' || kind === 'forbidden' || kind === 'rate-limited';
 }
 
-/** Of several refusals the one that passes first; a limit passes by itself, and wins over what needs a person. */
+/** Of several refusals the one that passes first; a limit passes by itself, so it wins over what needs a person. */
 function sooner(one: GithubError | undefined, other: GithubError): GithubError {
   if (one === undefined) return other;
   const waitOf = (error: GithubError) =>

@@ -3,7 +3,7 @@ interface Entry<V> {
   readonly weight: number;
 }
 
-/** Keeps what was used last, up to a number of entries and a sum of weights. */
+/** Keeps the most recently used values, up to a number of entries and a sum of weights. */
 export class LruCache<V> {
   readonly #entries = new Map<string, Entry<V>>();
   readonly #maxEntries: number;
@@ -18,7 +18,7 @@ export class LruCache<V> {
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    // A Map keeps the order of insertion: the first is the one not used for the longest time.
+    // A Map keeps insertion order: the first entry is the least recently used.
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     return entry.value;

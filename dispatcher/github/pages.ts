@@ -3,7 +3,7 @@ import type { Call, Caller } from './requester.ts';
 
 interface Page<I> {
   readonly items: readonly I[];
-  /** Of all pages; undefined where the endpoint does not tell. */
+  /** Of all pages; undefined if the endpoint does not say. */
   readonly total: number | undefined;
 }
 
@@ -15,14 +15,14 @@ export interface Listing<T, I> {
   readonly page: (data: T) => Page<I>;
   readonly mostPages: number;
   /**
-   * More pages than that are a failure where the whole list matters, because half a list looks like things gone; or
-   * are left unread.
+   * More pages than that are a failure if the whole list matters, because with half a list things seem gone;
+   * otherwise they are left unread.
    */
   readonly beyond: 'fail' | 'leave';
-  /** What GitHub leaves out for want of single sign-on is a failure like missing pages, unless the caller tells of it. */
+  /** What GitHub omits for lack of single sign-on is a failure like missing pages, unless the caller reports it. */
   readonly partial?: 'told';
   readonly signal?: AbortSignal;
-  /** How each page is asked for; without it a limit is a failure, and the pages before it were read for nothing. */
+  /** How each page is requested; without it a rate limit is a failure, and the pages read before it are wasted. */
   readonly patience?: <R>(work: () => Promise<R>) => Promise<R>;
   /** Stops early. */
   readonly until?: (item: I) => boolean;
@@ -32,9 +32,9 @@ export interface Listing<T, I> {
 export interface Listed<I> {
   readonly items: readonly I[];
   readonly complete: boolean;
-  /** GitHub left out what lies behind an organization's single sign-on. */
+  /** GitHub left out what requires an organization's single sign-on. */
   readonly isPartial: boolean;
-  /** When the first page was asked for: what came later may be newer, never older. */
+  /** When the first page was requested: later pages may be newer, never older. */
   readonly sentAtMs: number;
 }
 
@@ -43,7 +43,7 @@ const PER_PAGE = 100;
 export const PARTIAL =
   "GitHub tells a part of the list only, as the token is not authorized for an organization's single sign-on: authorize it (Settings → Developer settings → the token → Configure SSO)";
 
-/** Page by page, each with its own ETag. Undefined when the first page is answered with an accepted status. */
+/** Page by page, each with its own ETag. Undefined if the first page is answered with an accepted status. */
 export async function listPages<T, I>(requester: Caller, listing: Listing<T, I>): Promise<Listed<I> | undefined> {
   const items: I[] = [];
   let sentAtMs = 0;

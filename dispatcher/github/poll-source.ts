@@ -1,4 +1,4 @@
-/** What a poller asks of GitHub: the repositories of a claim, their open runs, and the jobs of those. */
+/** What a poller reads from GitHub: the repositories of a claim, their open runs, and the jobs of those. */
 import { z } from 'zod';
 import type { JobFact } from '../jobs/facts.ts';
 import { factFromRestJob, type RestJob, restJobSchema } from '../jobs/workflow-job.ts';
@@ -17,42 +17,42 @@ export interface PolledRepository {
 
 export interface RepositoryList {
   readonly repositories: readonly PolledRepository[];
-  /** What could not be read, with the reason; the others stand. */
+  /** What could not be read, with the reason; everything else is valid. */
   readonly failures: readonly PollFailure[];
 }
 
-/** What is wrong with one repository, or one owner, and only that one. */
+/** A problem with one repository, or one owner, and only that one. */
 export interface PollFailure {
-  /** `acme/web`, or `acme` where the way to the owner is shut. */
+  /** `acme/web`, or `acme` if the owner is not accessible. */
   readonly about: string;
   readonly error: GithubError;
 }
 
-/** An `in_progress` run can hold queued jobs; one that is `waiting` for an approval may have others that run. */
+/** An `in_progress` run can have queued jobs; one that is `waiting` for an approval may have others that run. */
 export const openRunStatuses = ['queued', 'in_progress', 'waiting'] as const;
 export type OpenRunStatus = (typeof openRunStatuses)[number];
 
 export interface RunList {
   readonly runIds: readonly number[];
-  /** Entries without a number. */
+  /** Entries without an id. */
   readonly unreadable: number;
-  /** False: GitHub shows no more than 1,000 of a status, newest first. */
+  /** False: GitHub returns at most 1,000 of a status, newest first. */
   readonly complete: boolean;
 }
 
 export interface JobList {
   readonly facts: readonly JobFact[];
   readonly complete: boolean;
-  /** Jobs in a shape or status that this version does not know. */
+  /** Jobs with a shape or status that this version does not know. */
   readonly unreadable: number;
 }
 
-/** Runs the work, perhaps more than once. */
+/** Runs the work, possibly more than once. */
 export type Patience = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** With one registration's credentials, and the sweep's share of their budget. Rejects with GithubError only. */
+/** Uses one registration's credentials, and the sweep's share of their budget. Rejects with GithubError only. */
 export interface PollSource {
-  /** Each owner has a credential with limits of its own: what holds one of them holds no other. */
+  /** Each owner has a credential with its own limits: a limit on one does not hold up another. */
   readonly ownersApart: boolean;
   /** `patience`: how each call is made, such as waiting out a limit; without it a limit is a failure. */
   listRepositories(signal: AbortSignal, patience?: Patience): Promise<RepositoryList>;
@@ -71,7 +71,7 @@ const repositoryAnswer = z.object({
   disabled: z.boolean().optional(),
 });
 type RepositoryAnswer = z.infer<typeof repositoryAnswer>;
-/** Entry by entry, here and below: one that we cannot read must not hide the others. */
+/** Entry by entry, here and below: an unreadable one must not hide the others. */
 const repositoriesAnswer = z.array(z.union([repositoryAnswer, z.unknown().transform(() => null)]));
 type RepositoryOrNot = RepositoryAnswer | null;
 const installationRepositoriesAnswer = z.object({ total_count: z.int().min(0), repositories: repositoriesAnswer });
@@ -86,13 +86,13 @@ const jobsAnswer = z.object({
 type JobOrNot = RestJob | null;
 
 const SHOWN_OWNERS = 3;
-/** Then it is GitHub that is down, and each further name would only wait for its time limits. */
+/** After this many GitHub itself is down, and each further name would only wait for its timeouts. */
 const SILENCES_IN_A_ROW = 3;
 /** 20,000 repositories. */
 const MAX_REPOSITORY_PAGES = 200;
 /** GitHub itself stops at 1,000 runs. */
 const MAX_RUN_PAGES = 10;
-/** A matrix has 256 jobs at most, but a run can hold several. */
+/** A matrix has at most 256 jobs, but a run can have several. */
 const MAX_JOB_PAGES = 30;
 
 export type PollSourceOptions = Pick<Registration, 'name' | 'host' | 'claim' | 'credentials'> & {
@@ -201,7 +201,7 @@ async function listRepositories(options: PollSourceOptions, way: Way): Promise<R
   }
 }
 
-/** Everything that the credentials see of one owner. */
+/** Everything of one owner that the credentials can see. */
 async function listOwned(
   options: PollSourceOptions,
   owner: string,
@@ -247,7 +247,7 @@ async function listOwned(
   return { repositories: own.filter(canRun).map(repositoryOf), failures };
 }
 
-/** An owner that was renamed keeps its installation; one that took repositories away from it leaves an empty list. */
+/** A renamed owner keeps its installation; a new owner under the old name leaves an empty list. */
 function nothingOf(
   { claim, credentials }: PollSourceOptions,
   owner: string,
@@ -263,7 +263,7 @@ function nothingOf(
   return `${list} lists ${counted(others.length, 'repository', 'repositories')}, none of owner ${owner} (${names}): was it renamed? Change \`${field}\``;
 }
 
-/** One by one: the answer tells the visibility, which admission needs, and that the name still exists. */
+/** One by one: the answer has the visibility, which admission needs, and confirms that the name still exists. */
 async function readNamed(options: PollSourceOptions, named: readonly Name[], way: Way): Promise<RepositoryList> {
   const repositories: PolledRepository[] = [];
   const failures: PollFailure[] = [];
@@ -291,19 +291,19 @@ async function readNamed(options: PollSourceOptions, named: readonly Name[], way
       failures.push({ about: error.owner ?? nameOf(name), error });
     }
   }
-  // Nothing was answered: then it is not one owner's or repository's trouble.
+  // There was no answer at all: not a problem of one owner or repository.
   if (first !== undefined && answers === 0) throw first;
   return { repositories, failures };
 }
 
-/** What belongs to one repository or owner stands beside it; the rest (the token, its limits, our own stop) ends the listing. */
+/** Problems of one repository or owner are returned beside it; others (token, limits, our stop) end the listing. */
 function ownTrouble(caught: unknown, name: Name, { credentials }: PollSourceOptions): GithubError {
   if (!(caught instanceof GithubError)) throw caught;
   if (caught.owner !== undefined) return caught;
   switch (caught.kind) {
     case 'unauthorized':
     case 'rate-limited':
-      // An App has one installation, with limits of its own, for each owner.
+      // An App has one installation per owner, each with its own limits.
       if (credentials.kind === 'app') return aboutOwner(caught, name.owner);
       throw caught;
     default:
@@ -316,7 +316,7 @@ interface Name {
   readonly repository: string;
 }
 
-/** What a repository's answer has against its being polled; GitHub answers an old name with what it is called now. */
+/** Why a repository must not be polled, from its answer; GitHub answers a former name with the current one. */
 function troubleWith(
   claim: PollSourceOptions['claim'],
   name: Name,
@@ -335,7 +335,7 @@ function troubleWith(
     const why = answer.archived === true ? 'is archived' : 'was disabled by GitHub';
     return trouble(false, `it ${why}, so that nothing runs there: ${byName ? 'take it out of the claim' : cure}`);
   }
-  // Of a claim by names, another name is another repository: its jobs are not this registration's.
+  // In a claim by name, another name is another repository: its jobs are not this registration's.
   if (!sameName(answer.name, name.repository)) return trouble(!byName, `${about} is now called ${now}: ${cure}`);
   return undefined;
 }
@@ -358,7 +358,7 @@ async function readRepository(
   return answer.data;
 }
 
-/** `web` or `acme/web`; without an owner to complete it, a bare name has no owner. */
+/** `web` or `acme/web`; a bare name without an owner to complete it has none. */
 function namesIn(names: readonly string[], owner: string | undefined): readonly Name[] {
   return names.flatMap((name) => {
     const slash = name.indexOf('/');
@@ -367,7 +367,7 @@ function namesIn(names: readonly string[], owner: string | undefined): readonly 
   });
 }
 
-/** What belongs to one organization of an enterprise stands beside it; the rest ends the listing. */
+/** Problems of one organization of an enterprise are returned beside it; others end the listing. */
 function onlyOf(error: unknown): GithubError {
   if (error instanceof GithubError && error.kind !== 'unauthorized' && error.kind !== 'rate-limited') return error;
   throw error;

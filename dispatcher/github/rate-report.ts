@@ -1,11 +1,11 @@
-/** What GitHub's answers say about its limits. Pure. */
+/** Parses what GitHub's answers say about its limits. Pure. */
 
 /** Header names in lower case. */
 export type Headers = Readonly<Record<string, string | number | undefined>>;
 
-/** The primary limit of one class of endpoints, as the `x-ratelimit-*` headers tell it. */
+/** The primary limit of one endpoint class, from the `x-ratelimit-*` headers. */
 export interface RateReport {
-  /** `core`, `actions_runner_registration` …; undefined where the server (an old GHES) does not name it. */
+  /** `core`, `actions_runner_registration` …; undefined if the server (an old GHES) does not name it. */
   readonly resource: string | undefined;
   readonly limit: number;
   readonly remaining: number;
@@ -28,7 +28,7 @@ export function rateReport(headers: Headers): RateReport | undefined {
 }
 
 /**
- * - `wait`: GitHub says until when.
+ * - `wait`: GitHub says how long.
  * - `exhausted`: the hour's requests of this class are used up; see the RateReport for the reset.
  * - `secondary`: a limit without a time. GitHub asks for at least a minute, and longer each time.
  */
@@ -37,7 +37,7 @@ export type Brake =
   | { readonly kind: 'exhausted' }
   | { readonly kind: 'secondary' };
 
-/** A day: beyond that a `retry-after` is a mistake, and we ask again. */
+/** A day: a longer `retry-after` is a mistake, and we ask again. */
 const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** Undefined: this answer is not about limits. */

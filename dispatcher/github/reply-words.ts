@@ -1,4 +1,4 @@
-/** What a refusal of GitHub says in its body, as one line for people. Pure. */
+/** Extracts the message of a GitHub refusal from its body, on one line. Pure. */
 import { z } from 'zod';
 import { pageOf } from '../failures/html-page.ts';
 
@@ -13,7 +13,7 @@ const fieldError = z.object({
   field: z.string().optional(),
   code: z.string().optional(),
 });
-/** `errors` is a list of texts or of fields for GitHub's API, a text alone where the endpoint belongs to Actions. */
+/** `errors` is a list of texts or of fields for GitHub's API, and a plain text from the Actions endpoints. */
 const refusal = z.object({
   message: z.string().optional().catch(undefined),
   error: z.string().optional().catch(undefined),
@@ -23,7 +23,7 @@ const refusal = z.object({
     .catch(undefined),
 });
 
-/** `data`: the body as parsed JSON, or as a text where it was none. An HTML page is told by its title alone. */
+/** `data`: the body as parsed JSON, or else as text. An HTML page is reduced to its title. */
 export function wordsOfBody(data: unknown): string {
   if (typeof data === 'string') return wordsOfText(data);
   const parsed = refusal.safeParse(data);
@@ -37,7 +37,7 @@ export function wordsOfBody(data: unknown): string {
   return words === '' ? 'no message' : wordsOfText(words);
 }
 
-/** The text in one line, or what page it is. */
+/** The text on one line, or the description of an HTML page. */
 export function wordsOfText(text: string): string {
   const head = text.slice(0, SEARCHED_CHARACTERS);
   const page = pageOf(head);
@@ -57,7 +57,7 @@ function wordsOfError(error: string | z.infer<typeof fieldError> | null): string
   return [error.resource, error.field, error.code].filter((part) => part !== undefined).join(' ');
 }
 
-/** `fetch failed` says nothing; what lies beneath it does. */
+/** `fetch failed` says nothing; its cause does. */
 export function deepestWords(error: unknown): string {
   let last = error;
   for (let depth = 0; depth < 5 && last instanceof Error && last.cause !== undefined; depth += 1) last = last.cause;

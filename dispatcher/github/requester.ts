@@ -19,18 +19,18 @@ export interface Call<T> {
   readonly route: string;
   readonly parameters: Readonly<Record<string, string | number | readonly string[]>>;
   readonly purpose: CallPurpose;
-  /** Must read its own output as the same again: answers are remembered as it has read them. */
+  /** Must accept its own output unchanged: cached answers are stored in parsed form. */
   readonly answer: z.ZodType<T>;
-  /** The scope where it registers a runner. */
+  /** The scope in which it registers a runner. */
   readonly registersAt?: string;
-  /** Statuses that are an answer to the caller and no failure. */
+  /** Statuses that the caller handles as answers rather than failures. */
   readonly accept?: readonly number[];
   /**
-   * Ask with the ETag of the last answer: an unchanged one costs nothing of the hour's requests. Tells how many items
-   * an answer has, for the bound on what is remembered.
+   * Sends the ETag of the last answer: an unchanged one does not count against the hour's requests. Returns how many
+   * items an answer has, for the limit of the cache.
    */
   readonly conditional?: (data: T) => number;
-  /** A POST that may be made twice. */
+  /** A POST that is safe to repeat. */
   readonly repeatable?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -41,7 +41,7 @@ export type Answer<T> =
       readonly data: T;
       /** A `link` header names a next page. */
       readonly hasNext: boolean;
-      /** GitHub left out what lies behind an organization's single sign-on (`x-github-sso: partial-results; …`). */
+      /** GitHub left out what requires an organization's single sign-on (`x-github-sso: partial-results; …`). */
       readonly isPartial: boolean;
       readonly sentAtMs: number;
     }
@@ -62,7 +62,7 @@ const READ_ATTEMPTS = 3;
 const BACKOFF_MS = 300;
 
 const REMEMBERED_ANSWERS = 4_000;
-/** Items of lists, over all answers: about 10 MB. */
+/** Items of lists, over all cached answers: about 10 MB. */
 const REMEMBERED_ITEMS = 10_000;
 
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
@@ -72,7 +72,7 @@ export interface RequesterOptions {
   readonly authorization: Authorization;
   readonly gate: BudgetGate;
   readonly clock: Clock;
-  /** GitHub's time, which every answer tells. */
+  /** GitHub's time, updated by every answer. */
   readonly time: GithubTime;
   readonly random: Random;
 }
@@ -108,7 +108,7 @@ export class Requester implements Caller {
   /** Rejects with GithubError only, within 30 s. */
   async call<T>(call: Call<T>): Promise<Answer<T>> {
     const operation = `${call.method} ${call.route}`;
-    // Octokit encodes what it puts into a path, but a URL takes `..` for a step upwards all the same.
+    // Octokit encodes what it puts into a path, but a URL still treats `..` as the parent.
     if (Object.values(call.parameters).some((value) => value === '.' || value === '..')) {
       throw new GithubError('invalid', operation, "a name is '.' or '..', which GitHub does not have");
     }
@@ -136,7 +136,7 @@ export class Requester implements Caller {
 
       let pauseMs: number | undefined;
       if (outcome.kind === 'unauthorized' && !renewed) {
-        // Refused before anything happened, so a write may be made again as well.
+        // Refused before anything happened, so even a write may be repeated.
         pauseMs = this.#authorization.refused(bearer, outcome.trouble);
         renewed = true;
       } else if (outcome.kind === 'transient' && attempt < attempts) {
@@ -147,7 +147,7 @@ export class Requester implements Caller {
     }
   }
 
-  /** A failure that the next attempt may cure is answered, not thrown. */
+  /** Returns, rather than throws, a failure that the next attempt may fix. */
   async #attempt<T>(
     call: Call<T>,
     operation: string,
@@ -186,7 +186,7 @@ export class Requester implements Caller {
         return failureWithoutReply(operation, error);
       }
     }
-    // Of an answer out of a cache the date is an old one.
+    // A cached answer has an old date.
     if (reply.headers['age'] === undefined) this.#time.learn(reply.headers['date'], sentAtMs);
     const waitMs = turn.end({ status: reply.status, ...limitsIn(reply, this.#time) });
 
@@ -202,7 +202,7 @@ export class Requester implements Caller {
 
     const parsed = call.answer.safeParse(body);
     if (!parsed.success) {
-      // A proxy's page, or half an answer: what was asked for may have happened.
+      // A proxy's page, or a truncated answer: the request may have taken effect.
       return new GithubError('transient', operation, unexpected(body, parsed.error), identify(reply));
     }
     const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));

@@ -1,4 +1,4 @@
-/** Runner groups by name: GitHub wants their numbers. */
+/** Finds runner groups by name: GitHub's API takes their ids. */
 import { z } from 'zod';
 import type { Clock } from '../../time/clock.ts';
 import type { GithubScope } from '../jobs/scope.ts';
@@ -13,7 +13,7 @@ type Group = { readonly id: number; readonly name: string; readonly inherited: b
 /** Every scope has it; a repository has no other. */
 const DEFAULT_GROUP_ID = 1;
 const KNOWN_MS = 600_000;
-/** Made a moment ago, a group should not have to wait for long. */
+/** A group that was just created should be found soon. */
 const UNKNOWN_MS = 30_000;
 /** 1,000 groups: GitHub's own limit for an enterprise. */
 const MAX_PAGES = 10;
@@ -26,7 +26,7 @@ const groupAnswer = z.object({
     .nullish()
     .transform((inherited) => inherited ?? false),
 });
-/** Group by group: one that cannot be read must not hide the others. */
+/** Group by group: an unreadable one must not hide the others. */
 const groupsAnswer = z.object({
   total_count: z.int().min(0),
   runner_groups: z.array(z.union([groupAnswer, z.unknown().transform(() => null)])),
@@ -57,7 +57,7 @@ export class RunnerGroups {
     );
   }
 
-  /** GitHub did not take a number that we gave it: the group may have been deleted or made anew. */
+  /** GitHub rejected an id that we sent: the group may have been deleted or recreated. */
   forget(scope: GithubScope): void {
     this.#lists.delete(scopePath(scope));
   }
@@ -97,7 +97,7 @@ export class RunnerGroups {
   }
 }
 
-/** Names of groups are compared as GitHub shows them; another case is taken when nothing fits exactly. */
+/** Group names are compared as GitHub shows them; a different case is accepted if there is no exact match. */
 function find(groups: readonly Group[], name: string): Group | undefined {
   return (
     groups.find((group) => group.name === name) ??

@@ -1,4 +1,4 @@
-/** GitHub's self-hosted runners, at the three scopes where they register. */
+/** GitHub's self-hosted runners, at the three scopes in which they register. */
 import { z } from 'zod';
 import { type GithubScope, scopePath } from '../jobs/scope.ts';
 import { type CallPurpose, GithubError, type GithubRunner, type JitRequest, type JitRunner } from './github.ts';
@@ -11,7 +11,7 @@ const runnerAnswer = z.object({
   name: z.string().max(512),
   status: z.string().max(64),
   busy: z.boolean(),
-  /** Shown, and kept with a runner that is adopted: never a reason to lose sight of one. */
+  /** Informational, and kept with an adopted runner: never a reason to lose track of one. */
   labels: z
     .array(z.object({ name: z.string().max(512) }))
     .max(200)
@@ -19,13 +19,13 @@ const runnerAnswer = z.object({
 });
 type RunnerAnswer = z.infer<typeof runnerAnswer>;
 
-/** What is left of an entry that is not as documented. It reads its own output as the same again. */
+/** The readable part of an entry that is not as documented. Must accept its own output unchanged. */
 const unreadableAnswer = z
   .object({ id: z.int().min(1).optional().catch(undefined), name: z.string().max(512).optional().catch(undefined) })
   .catch({})
   .transform(({ id, name }) => ({ ...(id === undefined ? {} : { id }), ...(name === undefined ? {} : { name }) }));
 type Entry = RunnerAnswer | z.infer<typeof unreadableAnswer>;
-/** Entry by entry: one runner of a stranger must not hide all others of its scope. */
+/** Entry by entry: one unreadable runner must not hide all others of its scope. */
 const runnersAnswer = z.object({
   total_count: z.int().min(0),
   runners: z.array(z.union([runnerAnswer, unreadableAnswer])),
@@ -35,7 +35,7 @@ const nothing = z.unknown();
 
 /** A runner group holds 10,000 runners. */
 const MAX_PAGES = 200;
-/** GitHub's limits, so that it need not be asked. */
+/** GitHub's limits, checked here to save the call. */
 const MAX_LABELS = 100;
 const MAX_NAME_LENGTH = 64;
 
@@ -121,7 +121,7 @@ export async function getRunner(
   return answer.accepted ? undefined : runnerOf(answer.data);
 }
 
-/** A GHES that does not know the parameter `name` yet answers the whole list: then it is searched page by page. */
+/** A GHES that does not know the `name` parameter yet returns the whole list: then search it page by page. */
 export async function findRunner(
   requester: Caller,
   scope: GithubScope,
@@ -163,7 +163,7 @@ export async function listRunners(
     beyond: 'fail',
     signal,
   });
-  // Runners that come and go while pages are read shift the rest: one may be on two pages.
+  // Runners that come and go while pages are read shift the rest: one may appear on two pages.
   const byId = new Map((listed?.items ?? []).map((entry) => [entry.id ?? `unreadable ${entry.name ?? ''}`, entry]));
   return [...byId.values()].map((entry) => (isReadable(entry) ? runnerOf(entry) : unreadableRunner(entry)));
 }

@@ -5,7 +5,7 @@ interface Spent {
 }
 
 /**
- * What was spent in the last `spanMs`, by rank (0 is the most urgent). A log and not a bucket that refills: a bucket of
+ * The amount spent in the last `spanMs`, by rank (0 is the most urgent). A log, not a token bucket: a bucket of
  * 900 lets 1,800 through within one minute. Holds at most as many entries as its limit allows.
  */
 export class SpendingWindow {
@@ -13,7 +13,7 @@ export class SpendingWindow {
   #spent: Spent[] = [];
   /** Index of the oldest entry that still counts. */
   #first = 0;
-  /** By rank, of the entries that count. */
+  /** By rank, for the entries that count. */
   readonly #sums: number[] = [];
 
   constructor(spanMs: number) {
@@ -28,7 +28,7 @@ export class SpendingWindow {
     return sum;
   }
 
-  /** When `amount` more fits under `limit`; `nowMs` when it does already, infinite when it never will. */
+  /** When `amount` more fits under `limit`; `nowMs` if it already does, infinite if it never will. */
   fitsAt(nowMs: number, amount: number, limit: number, fromRank = 0): number {
     let over = this.used(nowMs, fromRank) + amount - limit;
     if (over <= 0) return nowMs;
@@ -54,7 +54,7 @@ export class SpendingWindow {
       this.#sums[oldest.rank] = (this.#sums[oldest.rank] ?? 0) - oldest.amount;
       this.#first += 1;
     }
-    // Moving the rest once per half is cheaper than once per entry.
+    // Compacting once per half is cheaper than once per entry.
     if (this.#first > 64 && this.#first * 2 > this.#spent.length) {
       this.#spent = this.#spent.slice(this.#first);
       this.#first = 0;

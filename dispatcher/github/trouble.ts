@@ -1,16 +1,16 @@
 /**
- * What a refusal of GitHub is about, beyond its status. GitHub has no codes for it: this is the one place that reads its
- * sentences, so that nothing else has to. Pure.
+ * The cause of a GitHub refusal, beyond its status. GitHub has no codes for it: this is the only place that parses its
+ * messages. Pure.
  */
 import type { Headers } from './rate-report.ts';
 
 /**
- * - `clock`: the times in the App's JWT are not believed.
- * - `key`: the JWT cannot be checked; the private key belongs to another App, or the App has none.
- * - `app`: there is no App with this id.
+ * - `clock`: the times in the App's JWT were rejected.
+ * - `key`: the JWT cannot be verified; the private key belongs to another App, or the App has none.
+ * - `app`: no App has this id.
  * - `token`: a token that is wrong, expired or revoked.
  * - `suspended`: the installation is suspended. `account-suspended`: the account is.
- * - `address`: an IP allow list does not have this machine's address.
+ * - `address`: this machine's address is not on an IP allow list.
  * - `sso`: the token was not authorized for the organization's single sign-on.
  * - `token-forbidden`: the organization forbids this kind of token.
  * - `runners-disabled`, `actions-disabled`, `archived`, `blocked`: of a repository.
@@ -74,7 +74,7 @@ function find(table: readonly (readonly [RegExp, GithubTrouble])[], message: str
   return table.find(([words]) => words.test(message))?.[1];
 }
 
-/** An order to follow, or undefined where GitHub's own words say it all. */
+/** An instruction, or undefined if GitHub's own message is sufficient. */
 export function cureOf(trouble: GithubTrouble, headers: Headers): string | undefined {
   switch (trouble) {
     case 'clock':
@@ -108,7 +108,7 @@ export function cureOf(trouble: GithubTrouble, headers: Headers): string | undef
   }
 }
 
-/** GitHub names what it would have accepted: `administration=write`, alternatives after a semicolon. */
+/** GitHub lists what it would have accepted: `administration=write`, alternatives after a semicolon. */
 function permissionsIn(headers: Headers): string | undefined {
   const accepted = String(headers['x-accepted-github-permissions'] ?? '').trim();
   if (!/^[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+)*$/.test(accepted)) return undefined;

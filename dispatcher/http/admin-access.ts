@@ -1,11 +1,11 @@
-/** Who may use the admin API. */
+/** Access control of the admin API. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { Request, RequestHandler } from 'express';
 import type { Secret } from '../model/registration.ts';
 import { AdminProblem } from './admin-problem.ts';
 
-/** Without a token only this machine may come; a token of no characters is none. */
+/** Without a token only local clients are allowed; an empty token counts as none. */
 export function hasToken(token: Secret | undefined): token is Secret {
   return token !== undefined && token.reveal() !== '';
 }
@@ -16,13 +16,13 @@ export function isLoopback(host: string): boolean {
 }
 
 export interface Guesses {
-  /** Resolves when a wrong token of the request's sender may be answered; undefined: too many of it wait. */
+  /** Resolves when a wrong token from the request's sender may be answered; undefined: too many are waiting. */
   guessed(request: Request): Promise<void> | undefined;
 }
 
 /**
- * For what everyone may ask, and the token's holder is told more: answers whether it is that one. A wrong token is refused
- * as everywhere else, because an answer with less in it would tell a guesser as much.
+ * For what anyone may read, but the token's holder sees in more detail: returns whether it is the holder. A wrong token
+ * is refused as everywhere else, because a less detailed answer would tell a guesser just as much.
  */
 export function accessOf(token: Secret | undefined, guesses: Guesses): (request: Request) => Promise<boolean> {
   if (!hasToken(token)) return async () => true;
@@ -43,7 +43,7 @@ function givenToken(request: Request): string | undefined {
   return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
 }
 
-/** Hashes have one length, so that the comparison does not tell the token's. */
+/** Hashes have equal length, so that the comparison does not reveal the token's. */
 function isToken(given: string, expected: Buffer): boolean {
   return timingSafeEqual(digest(given), expected);
 }
@@ -75,8 +75,8 @@ async function refuseGuess(request: Request, guesses: Guesses): Promise<never> {
 }
 
 /**
- * A loopback listener without a token trusts the users of this machine, not the web pages that their browsers show:
- * a page may send to 127.0.0.1 (it carries an Origin), or give its own name our address (it carries that name as Host).
+ * A loopback listener without a token trusts the users of this machine, but not the web pages in their browsers:
+ * a page may send to 127.0.0.1 (it carries an Origin), or rebind its own name to our address (sent as Host).
  */
 const requireThisMachine: RequestHandler = (request, _response, next) => {
   const host = /^(\[[^\]]*\]|[^:]*)(?::[0-9]+)?$/.exec(request.get('host') ?? '')?.[1] ?? '';

@@ -1,4 +1,4 @@
-/** Who holds a connection to the admin listener: what was not authenticated gives way, and wrong tokens wait. */
+/** Connection limits of the admin listener: unauthenticated ones give way, and wrong tokens have to wait. */
 import type { Socket } from 'node:net';
 import type { Request, RequestHandler } from 'express';
 import type { Clock } from '../../time/clock.ts';
@@ -25,7 +25,7 @@ export class AdminDoor implements Guesses {
     this.#proxies = new TrustedProxies(options.trustedProxies ?? []);
     this.#wrongTokens = new WrongTokens(clock, log);
     this.#places = new Places({
-      // No request here has a body, so that none is too slow.
+      // Requests here have no body, so none can be too slow.
       limits: { maxConnections, maxUnfinishedPerAddress: maxConnections, bodyGraceMs: 0, minBodyBytesPerSecond: 0 },
       clock,
       onYield: (from) => log.debug('admin.connection-gave-way', { from }),

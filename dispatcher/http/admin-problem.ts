@@ -1,4 +1,4 @@
-/** A refusal of the admin API: `error` says what is wrong, `hint` what to do. Holds nothing that a stranger sent as a secret. */
+/** A refusal of the admin API: `error` says what is wrong, `hint` what to do. Never contains a secret that was sent. */
 export class AdminProblem extends Error {
   readonly status: number;
   readonly hint: string;

@@ -1,8 +1,8 @@
-/** What may be asked of the admin API. An unknown or repeated parameter is an error: a filter that is ignored misleads. */
+/** Query parameters of the admin API. An unknown or repeated one is an error: an ignored filter misleads. */
 import { z } from 'zod';
 import { admissionStateSchema, jobStatusSchema, runnerStateSchema } from './admin-shapes.ts';
 
-/** The ledger answers at most 1000; one more than the limit is read, to know whether there are more. */
+/** The ledger returns at most 1000; one more than the limit is read, to know whether there are more. */
 const MAX_ITEMS = 500;
 
 const limit = z
@@ -33,7 +33,7 @@ export const jobsQuery = z.strictObject({
 export const runnersQuery = z.strictObject({
   registration,
   lane,
-  /** Several, with commas. */
+  /** Several, separated by commas. */
   state: z
     .string()
     .transform((text) => text.split(','))
@@ -55,7 +55,7 @@ export const explainQuery = z.strictObject({
       const cut = text.indexOf('/');
       return { owner: text.slice(0, cut), repository: text.slice(cut + 1) };
     }),
-  /** Several, with commas; empty for a job without labels. */
+  /** Several, separated by commas; empty for a job without labels. */
   labels: z
     .string()
     .max(8192)
@@ -92,5 +92,5 @@ export const backendPath = z.object({
     .regex(/^[a-z0-9-]{1,64}$/, 'the name of a backend')
     .optional(),
 });
-/** Names of instances are no longer: see providers/provider.ts. */
+/** The maximum length of an instance name: see providers/provider.ts. */
 export const runnerPath = z.object({ name: z.string().regex(/^[a-z0-9-]{1,63}$/, 'the name of a runner') });

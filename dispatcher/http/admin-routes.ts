@@ -1,4 +1,4 @@
-/** The questions that the admin API answers. Each reads at most a bounded number of rows. */
+/** The routes of the admin API. Each reads a bounded number of rows. */
 import { Router } from 'express';
 import type { z } from 'zod';
 import { ProviderError } from '../../providers/provider.ts';
@@ -62,23 +62,23 @@ export interface AdminSources {
   quarantined?(): readonly Quarantined[];
   /** Undefined for a registration that is not polled. */
   pollStatus?(registration: string): PollStatus | undefined;
-  /** What is wrong with it, without its breakers: those are read from the ledger. */
+  /** Its problems except its breakers, which are read from the ledger. */
   problems?(registration: string): readonly RegistrationProblem[];
   /** `engine.laneReason` and `engine.jobReason`. */
   laneReason(laneKey: string): Promise<string | undefined>;
   jobReason(job: JobRow): Promise<string | undefined>;
-  /** An operator gives the runner up. Answers the row afterwards, or undefined when there is no such runner. */
+  /** An operator gives the runner up. Returns the row afterwards, or undefined if the runner does not exist. */
   forgetRunner(name: string): Promise<RunnerRow | undefined>;
   /** `engine.backends` and `engine.resetBackends`. */
   backends(): readonly BackendStatus[];
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
-  /** The output of a container that has not been removed, from the service. Rejects with ProviderError. */
+  /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
   /** For `/api/explain`. */
   admit?: Admit;
 }
 
-/** With `sid-…` labels each job has its own lane: what is beyond is counted in the metrics, and not listed. */
+/** With `sid-…` labels each job has its own lane: those beyond this are counted in the metrics, but not listed. */
 const MAX_LANES = 20_000;
 const LANES_A_QUERY = 500;
 
@@ -168,7 +168,7 @@ export function adminRoutes(sources: AdminSources): Router {
     return absent.filter((one) => one.registration === (registration ?? one.registration));
   }
 
-  /** Of a registration that runners belong to. */
+  /** For a registration that runners belong to. */
   function absenceNow(): (registration: string) => Absence | undefined {
     const inForce = new Set(sources.registrations().map(({ name }) => name));
     const setAside = new Set((sources.quarantined?.() ?? []).map(({ name }) => name));
@@ -228,8 +228,8 @@ export function adminRoutes(sources: AdminSources): Router {
   });
 
   /**
-   * Those of the host; where no registration has it, those of any. A page's host need not be the one that a registration
-   * names: then the jobs are taken that GitHub gave such an address to, and all of them where none is known.
+   * Those of the host, or of any host if no registration uses it. A page's host need not be the one that a registration
+   * names: then matches the jobs whose links have that host, and all of them if their links are unknown.
    */
   function ofHost(jobs: readonly JobRow[], host: string): readonly JobRow[] {
     const own = jobs.filter((job) => job.host === host);
@@ -303,7 +303,7 @@ export function adminRoutes(sources: AdminSources): Router {
   return router;
 }
 
-/** Live while there is a container to ask; what was kept of it otherwise, or where the service does not answer. */
+/** Live while there is a container to ask; otherwise, or if the service does not answer, what was kept. */
 async function outputOf(
   { ledger, liveOutput }: Pick<AdminSources, 'ledger' | 'liveOutput'>,
   runner: RunnerRow,
@@ -327,7 +327,7 @@ async function outputOf(
   };
 }
 
-/** Names the parameter and what it may be; repeats no value. */
+/** Names the parameter and its valid values; never repeats the input. */
 function parse<Schema extends z.ZodType>(schema: Schema, given: unknown): z.infer<Schema> {
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
@@ -380,7 +380,7 @@ function hostOf(address: string): string | undefined {
   return URL.canParse(address) ? new URL(address).host : undefined;
 }
 
-/** Two repositories of a host never share the id of a job; a made-up delivery may say so all the same. */
+/** Repositories of one host never share a job id, but a forged delivery may claim so. */
 function ambiguous(asked: string, jobs: readonly JobRow[]): AdminProblem {
   return new AdminProblem(
     409,

@@ -1,6 +1,6 @@
 /**
- * The answers of the admin API: what the server promises and the command line reads. Times are ISO 8601 in UTC, null
- * where something has not happened. Fields may be added; none changes its meaning. Documented in docs/observability.md.
+ * The responses of the admin API: what the server promises and the command line reads. Times are ISO 8601 in UTC, null
+ * for what has not happened. Fields may be added; existing ones keep their meaning. See docs/observability.md.
  */
 import { z } from 'zod';
 
@@ -19,18 +19,18 @@ export const errorSchema = z.object({ error: z.string(), hint: z.string() });
 export const readinessSchema = z.object({
   ready: z.boolean(),
   reasons: z.array(z.string()),
-  /** Registrations that are set aside, or that something is wrong with: they do not make the dispatcher unready. */
+  /** Registrations that are set aside or have problems: they do not make the dispatcher unready. */
   problems: z.array(z.string()).optional(),
 });
 
-/** One thing that went wrong, the same everywhere. */
+/** One failure, in the same form everywhere. */
 const failureViewSchema = z.object({
   /** `github`, `dispatcher`, or a backend as `<registration>/<backend>`. */
   source: z.string(),
   kind: z.string(),
   /** The service's own code, GitHub's HTTP status, or a container's exit code. */
   code: z.string().nullable(),
-  /** For a ticket with the service. */
+  /** For a support ticket with the service. */
   requestId: z.string().nullable(),
   message: z.string(),
   at: z.string(),
@@ -39,10 +39,10 @@ const failureViewSchema = z.object({
 const breakerViewSchema = z.object({
   /** `account`, `capacity`, `refused`, `start` or `idle`. */
   rule: z.string(),
-  /** The image and shape that it is about; null: the whole backend. */
+  /** The image and shape concerned; null: the whole backend. */
   about: z.string().nullable(),
   failure: failureViewSchema,
-  /** In a row. */
+  /** Consecutive. */
   failures: count,
   since: z.string(),
   closedUntil: z.string(),
@@ -60,15 +60,15 @@ const problemViewSchema = z.object({
 const closureViewSchema = z.object({
   /** `account`, `capacity`, `refused`, `start`, `idle` or `unfit`. */
   rule: z.string(),
-  /** The image and shape that it is about; null: the whole backend. */
+  /** The image and shape concerned; null: the whole backend. */
   about: z.string().nullable(),
   /** `closed`; `due` once its time is up; `probing` while one launch tries it. */
   state: z.enum(['closed', 'due', 'probing']),
   failure: failureViewSchema,
-  /** In a row. */
+  /** Consecutive. */
   failures: count,
   since: z.string(),
-  /** Null: not by time. */
+  /** Null: no time limit. */
   closedUntil: time,
 });
 
@@ -77,16 +77,16 @@ const backendViewSchema = z.object({
   name: z.string(),
   kind: z.string(),
   region: z.string().nullable(),
-  /** Of the whole backend; one image or shape on it may be closed all the same. */
+  /** Of the whole backend; single images or shapes may be closed even so. */
   state: z.enum(['open', 'closed', 'due', 'probing', 'not listed']),
-  /** Why what runs there could not be listed since the start; null: it was, or it was not tried yet. */
+  /** Why its instances could not be listed since the start; null: they were, or it was not tried yet. */
   notListed: failureViewSchema.nullable(),
   launching: count,
-  /** Launches that may be in flight at once. */
+  /** The maximum number of launches in flight. */
   mostLaunching: count,
   liveRunners: count,
   maxRunners: count,
-  /** When the service last took a launch, since the dispatcher started. */
+  /** When the service last accepted a launch, since the dispatcher started. */
   lastSuccessAt: time,
   closures: z.array(closureViewSchema),
 });
@@ -103,15 +103,15 @@ const registrationViewSchema = z.object({
   maxRunners: count,
   liveRunners: count,
   poll: z.object({
-    /** Null: webhooks alone. */
+    /** Null: webhooks only. */
     intervalSeconds: z.number().nullable(),
     repositories: count.nullable(),
     /** The end of the last pass, and the start of the next. */
     lastAt: time,
     nextAt: time,
-    /** The present pass waits for GitHub's limits, or our budget, until then. */
+    /** The current pass is waiting for GitHub's limits, or our budget, until then. */
     waitsUntil: time,
-    /** What is wrong with it, such as repositories that cannot be read; empty when all is well. */
+    /** Its problems, such as repositories that cannot be read; empty when all is well. */
     problems: z.array(z.string()),
   }),
   backends: z.array(
@@ -124,7 +124,7 @@ const registrationViewSchema = z.object({
       breakers: z.array(breakerViewSchema),
     }),
   ),
-  /** Everything that is wrong with it now; empty when all is well. */
+  /** All of its current problems; empty when all is well. */
   problems: z.array(problemViewSchema),
 });
 
@@ -134,7 +134,7 @@ const quarantinedViewSchema = z.object({
   problems: z.array(
     z.object({
       file: z.string(),
-      /** From 1; 0 when the whole file is meant. */
+      /** From 1; 0 for the whole file. */
       line: count,
       column: count,
       path: z.string(),
@@ -147,7 +147,7 @@ const quarantinedViewSchema = z.object({
 const absentSchema = z.object({
   registration: z.string(),
   absence: absenceSchema,
-  /** Those of it that live. */
+  /** Its live runners. */
   runners: count,
 });
 
@@ -160,11 +160,11 @@ const laneViewSchema = z.object({
   labels: z.array(z.string()),
   backends: z.array(z.string()),
   demand: count,
-  /** Queued jobs that ask for no runner: see the jobs' own `held`. */
+  /** Queued jobs that do not ask for a runner: see the jobs' own `held`. */
   held: count,
   supply: z.object({ creating: count, starting: count, online: count, outdated: count }),
   oldestQueuedAt: time,
-  /** What its waiting jobs wait for; null when none waits. */
+  /** What its waiting jobs wait for; null if none is waiting. */
   waitReason: z.string().nullable(),
 });
 
@@ -187,9 +187,9 @@ const jobViewSchema = z.object({
   reasonCode: z.string().nullable(),
   reason: z.string().nullable(),
   cure: z.string().nullable(),
-  /** What it waits for; null when it does not wait. */
+  /** What it waits for; null if it is not waiting. */
   waitReason: z.string().nullable(),
-  /** GitHub gives it to no runner, or does not show it: it asks for no runner, and the others of its lane do not wait for it. */
+  /** GitHub does not assign it, or does not show it: it does not ask for a runner or block other jobs of its lane. */
   held: z.boolean(),
   runner: z.string().nullable(),
   launches: count,
@@ -224,7 +224,7 @@ const runnerViewSchema = z.object({
   drainReason: z.string().nullable(),
   forced: z.boolean(),
   failure: failureViewSchema.nullable(),
-  /** Why its registration is not in force, and what to do; null where it is. */
+  /** Why its registration is not in force, and what to do; null if it is. */
   absent: z.object({ absence: absenceSchema, reason: z.string(), cure: z.string() }).nullable(),
 });
 
@@ -236,12 +236,12 @@ const timelineEntrySchema = z.object({
   failure: failureViewSchema.nullable(),
 });
 
-/** `more`: the limit cut the list. */
+/** `more`: the list was truncated at the limit. */
 export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
-  /** Those that are set aside until their problems are mended. */
+  /** Those that are set aside until their problems are fixed. */
   quarantined: z.array(quarantinedViewSchema),
-  /** Those that are not in force and have live runners. */
+  /** Those that are not in force but have live runners. */
   absent: z.array(absentSchema),
   more: z.boolean(),
 });
@@ -255,7 +255,7 @@ export const backendResetSchema = z.object({
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
-  /** Live runners of registrations that are not in force: they cannot be looked after. */
+  /** Live runners of registrations that are not in force: they cannot be managed. */
   forsaken: z.array(absentSchema),
 });
 export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.boolean() });
@@ -266,9 +266,9 @@ export const runDetailSchema = z.object({ jobs: z.array(jobDetailSchema) });
 export const runnerDetailSchema = z.object({
   runner: runnerViewSchema,
   timeline: z.array(timelineEntrySchema),
-  /** The container's output: only where it was asked for, null where there is none. At most the last 256 KB. */
+  /** The container's output: only if requested, null if there is none. At most the last 256 KB. */
   output: z.string().nullable().optional(),
-  /** `live`: read from the service just now. `kept`: the end of it, as it was kept before the container was removed. */
+  /** `live`: read from the service just now. `kept`: the end of it, as saved before the container was removed. */
   outputIs: z.enum(['live', 'kept']).optional(),
   /** Why the live output could not be read. */
   outputProblem: z.string().optional(),

@@ -1,4 +1,4 @@
-/** From what we know to what we tell: rows and configuration as the admin API shows them. No secret is in reach here. */
+/** Converts rows and configuration to the responses of the admin API. Has no access to secrets. */
 
 import { type Absence, absenceWords } from '../config/absent.ts';
 import type { Failure } from '../failures/failure.ts';
@@ -22,14 +22,14 @@ import type {
   TimelineView,
 } from './admin-shapes.ts';
 
-/** What the poller knows of a registration, as far as it is shown. */
+/** The poller's state for a registration, as far as it is shown. */
 export interface PollStatus {
   /** The end of the last pass. */
   readonly lastAtMs: number | null;
-  /** What is wrong, in words. */
+  /** Its problems, as messages. */
   readonly problems: readonly string[];
   readonly nextAtMs?: number | null;
-  /** The present pass waits for GitHub's limits, or our budget, until then. */
+  /** The current pass is waiting for GitHub's limits, or our budget, until then. */
   readonly waitsUntilMs?: number | null;
   readonly repositories?: number;
 }
@@ -37,7 +37,7 @@ export interface PollStatus {
 export interface RegistrationFacts {
   readonly registration: Registration;
   readonly poll: PollStatus | undefined;
-  /** Live runners by backend; under the empty name those without one yet. */
+  /** Live runners by backend; those without one yet are under the empty name. */
   readonly live: ReadonlyMap<string, number>;
   /** The open ones of this registration. */
   readonly breakers: readonly Breaker[];
@@ -69,7 +69,7 @@ export function registrationView({
       waitsUntil: iso(poll?.waitsUntilMs ?? null),
       problems: [...(poll?.problems ?? [])],
     },
-    // Not `options`: they are the provider's, and may hold what is none of our readers' business.
+    // Not `options`: they belong to the provider, and may contain what API clients must not see.
     backends: registration.backends.map((backend) => ({
       name: backend.name,
       kind: backend.kind,
@@ -181,7 +181,7 @@ export function jobView(job: JobRow, waitReason: string | undefined): JobView {
   };
 }
 
-/** `absence`: of its registration, where that is not in force. */
+/** `absence`: of its registration, if that is not in force. */
 export function runnerView(runner: RunnerRow, absence: Absence | undefined): RunnerView {
   return {
     name: runner.name,

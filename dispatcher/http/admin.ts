@@ -1,6 +1,6 @@
 /**
- * The admin listener: health, metrics and the JSON that people and the command line read. Not in the path of any job,
- * hence express. Loopback unless told otherwise; `/healthz` and `/readyz` are open, everything else wants the token.
+ * The admin listener: health, metrics and JSON for people and the command line. No job depends on it, hence express.
+ * Loopback by default; `/healthz` and `/readyz` are open, everything else requires the token.
  */
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import type { Clock } from '../../time/clock.ts';
@@ -16,31 +16,31 @@ import { SharedLook } from './shared-look.ts';
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
-  /** They make nothing unready. Without repositories and without anybody's words: everyone may read them. */
+  /** Problems that do not affect readiness. Without repositories and outside messages: anyone may read them. */
   readonly problems?: readonly string[];
-  /** The same of registrations, in full: for those who send the token. */
+  /** The same for registrations, in full: for clients that send the token. */
   readonly details?: readonly string[];
 }
 
 export interface AdminListenerOptions extends AdminSources {
   readonly clock: Clock;
-  /** Undefined or empty: only programs on this machine may ask. */
+  /** Undefined or empty: only programs on this machine may connect. */
   readonly token: Secret | undefined;
   /** Is the ledger writable, the configuration loaded, the first listing done? */
   readiness(): Promise<Readiness>;
   readonly metrics: { expose(): Promise<{ readonly contentType: string; readonly text: string }> };
-  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are believed. */
+  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are trusted. */
   readonly trustedProxies?: readonly string[];
   readonly limits?: Partial<AdminLimits>;
 }
 
 export interface AdminLimits {
-  /** Beyond it the oldest that was not authenticated gives way. */
+  /** Beyond it the oldest unauthenticated connection gives way. */
   readonly maxConnections: number;
   readonly maxHeaderBytes: number;
-  /** To the end of the request; no request here has a body. */
+  /** To the end of the request; requests here have no body. */
   readonly requestTimeoutMs: number;
-  /** To the answer. */
+  /** To the response. */
   readonly answerTimeoutMs: number;
   readonly keepAliveMs: number;
 }
@@ -53,19 +53,19 @@ export const defaultAdminLimits: AdminLimits = {
   keepAliveMs: 5_000,
 };
 
-/** Requests of one connection that wait for their answer, as at the public listener. */
+/** Pipelined requests waiting on one connection, as at the public listener. */
 const MAX_PIPELINED = 16;
 
-/** Open to all, and each look writes to the ledger: strangers must not choose how often. */
+/** Open to all, and each check writes to the ledger: unauthenticated clients must not control how often. */
 const READINESS_KEPT_MS = 1_000;
 
 export interface AdminListener {
   /**
-   * Port 0 takes a free one; answers the port. Rejects with the system's error (such as EADDRINUSE), and with
-   * AdminProblem when the address can be reached from elsewhere and there is no token.
+   * Port 0 picks a free one; returns the port. Rejects with the system's error (such as EADDRINUSE), and with
+   * AdminProblem if the address is reachable from other machines and there is no token.
    */
   listen(host: string, port: number): Promise<number>;
-  /** Takes no more connections, and cuts off what is not answered after `withinMs`. */
+  /** Accepts no more connections, and cuts off whatever is not answered after `withinMs`. */
   close(withinMs: number): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
     },
     adminApp(options, { limits, door, readiness }),
   );
-  // The last resort: here the newest are refused. Before that the oldest that were not authenticated give way.
+  // The last resort: here the newest are refused. Before that the oldest unauthenticated ones give way.
   server.maxConnections = 2 * limits.maxConnections;
   server.timeout = limits.answerTimeoutMs + limits.requestTimeoutMs;
   server.on('connection', (socket) => door.arrive(socket));
@@ -173,13 +173,13 @@ const hardened: RequestHandler = (_request, response, next) => {
   next();
 };
 
-/** No question here has a body: the smallest bound there is. */
+/** Requests here have no body: the smallest possible limit. */
 const withoutBody: RequestHandler = (request, response, next) => {
   if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0) {
     next();
     return;
   }
-  // What is not read must not stand before the next request of the connection.
+  // An unread body must not block the next request of the connection.
   response.set('Connection', 'close');
   throw new AdminProblem(413, 'no request here has a body', 'send it without one; parameters go into the query');
 };
@@ -199,11 +199,11 @@ function answeredInTime(options: AdminListenerOptions, withinMs: number): Reques
   };
 }
 
-/** The last one: every failure becomes `{error, hint}`. Express takes it for an error handler by its four parameters. */
+/** The last one: turns every failure into `{error, hint}`. Express tells an error handler by its four parameters. */
 function told(options: AdminListenerOptions): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     if (response.headersSent) {
-      // It was answered as too late, and logged then.
+      // It was already answered as too late, and logged.
       response.destroy();
       return;
     }
@@ -218,7 +218,7 @@ function problemOf(error: unknown): AdminProblem {
   if (error instanceof LedgerError) {
     return new AdminProblem(503, `the ledger is ${error.kind}`, error.message);
   }
-  // Express and its router refuse a malformed path (a broken %-escape) by an error with its status.
+  // Express and its router reject a malformed path (a broken %-escape) with an error that carries its status.
   if (error instanceof URIError) return new AdminProblem(400, 'the path is malformed', 'check its %-escapes');
   return new AdminProblem(500, 'a defect of the dispatcher', 'its log has the details, event admin.failed');
 }

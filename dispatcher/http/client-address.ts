@@ -1,6 +1,6 @@
 /**
- * Whose connection it is. Behind an ingress every connection comes from the ingress, and the sender's address stands in a
- * header that any sender can write: it is believed only as far as listed proxies have handed it on.
+ * The client's address. Behind an ingress every connection comes from the ingress, and the sender's address is in a
+ * header that any sender can write: it is trusted only as far as listed proxies have forwarded it.
  */
 import { BlockList, isIP } from 'node:net';
 import { networkOf } from '../config/network.ts';
@@ -10,7 +10,7 @@ export class TrustedProxies {
   readonly #list = new BlockList();
   readonly #some: boolean;
 
-  /** `networkOf` can read each entry: the configuration has checked it. */
+  /** Each entry must be valid for `networkOf`: the configuration has checked it. */
   constructor(entries: readonly string[]) {
     for (const entry of entries) {
       const network = networkOf(entry);
@@ -20,7 +20,7 @@ export class TrustedProxies {
     this.#some = entries.length > 0;
   }
 
-  /** IPv4 addresses written as IPv6 (`::ffff:10.0.0.1`) are the IPv4 ones. */
+  /** IPv4-mapped IPv6 addresses (`::ffff:10.0.0.1`) are treated as IPv4. */
   has(address: string): boolean {
     if (!this.#some) return false;
     const version = isIP(address);
@@ -34,8 +34,8 @@ interface ForwardingHeaders {
 }
 
 /**
- * The sender as far as listed proxies tell it: read from the right, one hop for each listed proxy. Where the two headers
- * tell different senders, one of them was written by the sender, and the proxy's own address stands for it.
+ * The sender according to the listed proxies: read from the right, one hop for each listed proxy. If the two headers
+ * disagree, the sender wrote one of them, and the proxy's own address is used instead.
  */
 export function clientAddress(peer: string, headers: ForwardingHeaders, proxies: TrustedProxies): string {
   if (!proxies.has(peer)) return peer;
@@ -50,7 +50,7 @@ function lastUntrusted(peer: string, hops: readonly string[], proxies: TrustedPr
   let nearest = peer;
   for (const hop of hops.toReversed()) {
     const address = addressOf(hop);
-    // `unknown`, a name, or nonsense: the proxy that handed it on is the last that is known.
+    // `unknown`, a name, or garbage: the proxy that forwarded it is the last known hop.
     if (address === undefined) return nearest;
     nearest = address;
     if (!proxies.has(address)) return address;
@@ -58,7 +58,7 @@ function lastUntrusted(peer: string, hops: readonly string[], proxies: TrustedPr
   return nearest;
 }
 
-/** A request line and headers have 16 KB; more hops than this have no meaning. */
+/** A request line and headers have 16 KB; more hops than this are meaningless. */
 const MAX_HOPS = 64;
 
 function hopsOf(header: string | readonly string[] | undefined): readonly string[] {
@@ -71,14 +71,14 @@ function forwardedHops(header: string | readonly string[] | undefined): readonly
   return hopsOf(header).map((element) => /(?:^|;)\s*for\s*=\s*("?)([^";]*)\1/i.exec(element)?.[2] ?? '');
 }
 
-/** Without its port. Undefined when it is not an address. */
+/** Without its port. Undefined if it is not an address. */
 function addressOf(hop: string): string | undefined {
   const text = hop.trim();
   const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([^:]*):\d+$/.exec(text)?.[1] ?? text;
   return isIP(bare) === 0 ? undefined : bare;
 }
 
-/** What limits count by: one IPv4 address, or a /64 network of IPv6, which one sender has to itself. */
+/** The key for limits: one IPv4 address, or an IPv6 /64 network, which belongs to one sender. */
 export function addressKey(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

@@ -1,9 +1,9 @@
-/** How many connections the listeners may hold in a process that may open so many files, and no more. */
+/** How many connections the listeners may hold, given the process's limit of open files. */
 import { readFile } from 'node:fs/promises';
 import { type AdminLimits, defaultAdminLimits } from './admin.ts';
 import { defaultPublicLimits, type PublicLimits } from './public.ts';
 
-/** From here on the listeners have all the connections that they ask for. */
+/** From here on the listeners get all the connections they ask for. */
 export const ENOUGH_OPEN_FILES = 8_192;
 
 export interface ConnectionShares {
@@ -12,8 +12,8 @@ export interface ConnectionShares {
 }
 
 /**
- * The public listener has three quarters, a third of it for connections that come while others give way. Of the last
- * quarter the admin listener has a part, and what is left is for the ledger, for GitHub and for the clouds.
+ * The public listener gets three quarters, a third of it for connections that arrive while others give way. The admin
+ * listener gets part of the last quarter, and the rest is for the ledger, GitHub and the clouds.
  */
 export function connectionShares(openFiles: number): ConnectionShares {
   const most = defaultPublicLimits.maxConnections + defaultPublicLimits.backlog;
@@ -26,8 +26,8 @@ export function connectionShares(openFiles: number): ConnectionShares {
 }
 
 /**
- * Of this process. Node has raised the soft limit to the hard one when it started. Infinity where there is none, or where
- * the system does not tell (only Linux does).
+ * For this process. Node raises the soft limit to the hard one when it starts. Infinity if there is none, or if the
+ * system does not say (only Linux does).
  */
 export async function openFilesLimit(file = '/proc/self/limits'): Promise<number> {
   const limits = await readFile(file, 'utf8').catch(() => '');

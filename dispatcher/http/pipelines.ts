@@ -1,4 +1,4 @@
-/** Requests that come on one connection before the earlier ones were answered. */
+/** Limits HTTP pipelining: requests that arrive on a connection before the earlier ones were answered. */
 import {
   createServer,
   IncomingMessage,
@@ -11,17 +11,17 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' | 'requireHostHeader'> {
-  /** Requests of one connection that wait for their answer. One more ends the connection. */
+  /** Maximum number of requests waiting on one connection. One more closes the connection. */
   readonly maxPipelined: number;
 }
 
 /**
- * A server that bounds what waits on each connection. The listener gets every request within the bound; without a Host
- * it was answered already.
+ * A server that bounds the requests waiting on each connection. The listener gets every request within the bound;
+ * one without a Host header was answered already.
  *
- * Node parses all that one read brings, 3,600 requests without a body in 64 KB, before the first of their answers can
- * leave, and goes on after the socket was destroyed: a fifth of a second of everybody's time for each connection. An
- * upgrade alone stops its parser, because what follows is no longer HTTP. So the request beyond the bound is taken for one.
+ * Node parses everything in one read (3,600 requests without a body in 64 KB) before the first answer can be sent,
+ * and continues after the socket was destroyed: each connection blocks the process for a fifth of a second. Only an
+ * upgrade stops its parser, because what follows is not HTTP. So the request beyond the bound is treated as one.
  */
 export function createPipelineServer(options: PipelineOptions, listener: RequestListener): Server {
   const { maxPipelined, ...serverOptions } = options;
@@ -35,12 +35,12 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
       this.#isBeyond = socket.destroyed || (waiting.get(socket)?.size ?? 0) >= maxPipelined;
     }
 
-    /** Read by Node when the headers are complete. */
+    /** Node reads this when the headers are complete. */
     get upgrade(): boolean {
       return this.#isBeyond || this.method === 'CONNECT';
     }
 
-    /** A sender that asks for another protocol gets its answer in this one. */
+    /** A client that asks for another protocol is answered in this one. */
     set upgrade(_asked: boolean | null) {}
   }
 
@@ -56,16 +56,16 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
       const responses = waiting.get(socket) ?? new Set();
       waiting.set(socket, responses.add(response));
       response.once('close', () => responses.delete(response));
-      // RFC 9112, 3.2: in HTTP/1.1 it is the server's to refuse.
+      // RFC 9112, 3.2: in HTTP/1.1 the server has to refuse it.
       if (request.httpVersion !== '1.1' || request.headers.host !== undefined) listener(request, response);
       else response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
     },
   );
-  // The same of an expectation that Node does not know.
+  // Likewise for an expectation that Node does not know.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 
   function end(_request: IncomingMessage, socket: Duplex): void {
-    // Node no longer tells the requests of this connection that it is closed.
+    // Node no longer tells this connection's requests that it is closed.
     for (const response of waiting.get(socket) ?? []) {
       response.req.destroy();
       response.destroy();

@@ -1,9 +1,9 @@
 /**
- * Who holds a connection, and who gives way when there are too many. A request can be verified only at its end, so that a
- * whole one is not told from half of one by who came first: what protects whole ones is that the oldest unfinished one goes,
- * and never the newest. A request whose body is complete keeps its connection.
+ * Connection slots, and who gives way when there are too many. A request can be verified only at its end, so arrival
+ * order cannot tell a complete request from half of one: complete ones are protected because the oldest unfinished one
+ * is dropped, never the newest. A request whose body is complete keeps its connection.
  *
- * Limits for each address bind what is unfinished and unverified alone: behind an ingress all of GitHub is one address.
+ * Per-address limits apply only to what is unfinished and unverified: behind an ingress all of GitHub is one address.
  */
 import type { Clock } from '../../time/clock.ts';
 
@@ -12,24 +12,24 @@ export interface PlaceLimits {
   readonly maxConnections: number;
   /** Connections of one address that are unfinished, or idle without ever having carried a verified request. */
   readonly maxUnfinishedPerAddress: number;
-  /** A body may take this long whatever its rate. */
+  /** A body may take this long at any rate. */
   readonly bodyGraceMs: number;
-  /** After it, on average since the grace ended. 0: bodies may take any time. */
+  /** After that, the average rate since the grace period ended. 0: bodies may take any time. */
   readonly minBodyBytesPerSecond: number;
 }
 
 export type Yield = 'connections' | 'slow';
 
-/** What a place can do with its connection. */
+/** What a slot can do with its connection. */
 export interface Tenure {
-  /** There is no request on it: end it without a word. */
+  /** It has no request: close it silently. */
   end(): void;
 }
 
 export interface PlacesOptions {
   readonly limits: PlaceLimits;
   readonly clock: Pick<Clock, 'after'>;
-  /** A connection without a request gave way. Of one with a request its own `turnAway` hears. */
+  /** A connection without a request gave way. One with a request is told through its own `turnAway`. */
   readonly onYield: (address: string) => void;
 }
 
@@ -37,7 +37,7 @@ const TICK_MS = 1_000;
 
 export class Places {
   readonly #options: PlacesOptions;
-  /** Each in the order in which they began to be so. */
+  /** Each in the order in which they entered that state. */
   readonly #strangers = new Set<Place>();
   readonly #receiving = new Set<Place>();
   readonly #known = new Set<Place>();
@@ -68,7 +68,7 @@ export class Places {
     this.#cancelTick = undefined;
   }
 
-  /** For `Place` alone: its state has changed. */
+  /** Only for `Place`: its state has changed. */
   moved(place: Place): void {
     this.#unlist(place);
     if (place.gone) this.#count -= 1;
@@ -106,7 +106,7 @@ export class Places {
     place.listedAt = undefined;
   }
 
-  /** A body that has just begun to arrive is worth more than a connection that idles, and an idle stranger is worth nothing. */
+  /** A body that has just begun to arrive comes before an idle connection, and an idle unverified one comes last. */
   #makeRoom(newcomer: Place): void {
     const stranger = first(this.#strangers, newcomer);
     const half = first(this.#receiving, newcomer);
@@ -121,7 +121,7 @@ export class Places {
     const { limits, clock } = this.#options;
     for (const place of this.#receiving) {
       place.ticks += 1;
-      // Ticks, not the time of the clock, which may step.
+      // Ticks instead of clock time, which may jump.
       const beyondMs = place.ticks * TICK_MS - limits.bodyGraceMs;
       if (place.receivedBytes < (beyondMs * limits.minBodyBytesPerSecond) / 1000) this.#evict(place, 'slow');
     }
@@ -140,16 +140,16 @@ export class Place {
   readonly #tenure: Tenure;
   readonly #peer: string | undefined;
   #address: string | undefined;
-  /** Carried a request whose sender was verified. */
+  /** Has carried a request from a verified sender. */
   proven = false;
   gone = false;
-  /** Requests whose body is complete and that were not answered. */
+  /** Requests whose body is complete but that are not answered yet. */
   answering = 0;
-  /** Of the request that is being received; undefined when there is none. */
+  /** For the request being received; undefined if there is none. */
   turnAway: ((why: Yield) => void) | undefined;
   receivedBytes = 0;
   ticks = 0;
-  /** Grows: which of two began earlier. */
+  /** Increases: tells which of two began earlier. */
   order = 0;
   /** The address under which it was listed as unfinished. */
   listedAt: string | undefined;
@@ -161,7 +161,7 @@ export class Place {
     this.#address = address;
   }
 
-  /** Whose connection it is; undefined behind a listed proxy. */
+  /** The client's address; undefined behind a listed proxy. */
   get peer(): string | undefined {
     return this.#peer;
   }
@@ -191,7 +191,7 @@ export class Place {
     this.#places.moved(this);
   }
 
-  /** A request that was refused has come to its end. */
+  /** A refused request has ended. */
   discarded(): void {
     if (this.gone) return;
     this.turnAway = undefined;
@@ -199,7 +199,7 @@ export class Place {
     this.#places.moved(this);
   }
 
-  /** A complete one was answered. */
+  /** A complete request was answered. */
   answered(verified: boolean): void {
     if (this.gone) return;
     this.answering -= 1;

@@ -1,6 +1,6 @@
 /**
- * The public listener, on node:http itself: no framework stands in this path. It carries bytes and bounds the senders;
- * what a delivery means is the intake's.
+ * The public listener, directly on node:http: no framework in this path. It transports bytes and limits senders;
+ * interpreting deliveries is up to the intake.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,8 +15,8 @@ import { type Place, type PlaceLimits, Places } from './places.ts';
 
 export interface PublicLimits extends PlaceLimits {
   /**
-   * Connections that the system completes before they are taken: as many as may come between two turns of the event loop.
-   * Linux caps it at `net.core.somaxconn`, 4,096. What does not fit is tried again by its sender a second later.
+   * Connections that the system completes before we accept them: as many as may arrive between two event loop turns.
+   * Linux caps it at `net.core.somaxconn`, 4,096. Senders beyond that try again a second later.
    */
   readonly backlog: number;
   readonly maxHeaderBytes: number;
@@ -26,19 +26,19 @@ export interface PublicLimits extends PlaceLimits {
   readonly requestTimeoutMs: number;
   /** An idle connection stays open; longer than the 60 s of common load balancers, which must close first. */
   readonly keepAliveMs: number;
-  /** A refused request is read on, so that its sender gets to read the answer, but not beyond this. */
+  /** A refused request is still read, so that its sender gets to see the answer, but only up to this size. */
   readonly maxDiscardedBytes: number;
-  /** Requests of one connection that wait for their answer. GitHub and common proxies send one at a time. */
+  /** Maximum number of requests waiting on one connection. GitHub and common proxies send one at a time. */
   readonly maxPipelined: number;
 }
 
 export const defaultPublicLimits: PublicLimits = {
   maxConnections: 2_048,
   backlog: 4_096,
-  // A burst of GitHub's through one ingress has a few hundred on the way; each is whole in a fraction of a second.
+  // A burst from GitHub through one ingress has a few hundred in flight; each is complete in a fraction of a second.
   maxUnfinishedPerAddress: 512,
   bodyGraceMs: 3_000,
-  // A delivery of 25 KB has 9 s with it, about as long as GitHub waits.
+  // This gives a 25 KB delivery 9 s, about as long as GitHub waits.
   minBodyBytesPerSecond: 4 * 1024,
   maxHeaderBytes: 16 * 1024,
   headersTimeoutMs: 10_000,
@@ -52,7 +52,7 @@ export interface PublicListenerOptions {
   readonly intake: Intake;
   readonly clock: Clock;
   readonly metrics: Pick<IntakeMetrics, 'delivery'>;
-  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are believed. */
+  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are trusted. */
   readonly trustedProxies?: readonly string[];
   /** A connection that carried no request gave way. Must not throw. */
   readonly onYield?: (from: string) => void;
@@ -60,9 +60,9 @@ export interface PublicListenerOptions {
 }
 
 export interface PublicListener {
-  /** Port 0 takes a free one; answers the port. Rejects with the system's error, such as EADDRINUSE. */
+  /** Port 0 picks a free one; returns the port. Rejects with the system's error, such as EADDRINUSE. */
   listen(host: string, port: number): Promise<number>;
-  /** Takes no more connections, answers what is in flight, and cuts off what is not done after `withinMs`. */
+  /** Accepts no more connections, answers what is in flight, and cuts off what is not done after `withinMs`. */
   close(withinMs: number): Promise<void>;
 }
 
@@ -90,7 +90,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveMs,
-      // Node looks for late requests only this often (default 30 s).
+      // Node checks for late requests only this often (default 30 s).
       connectionsCheckingInterval: 1_000,
       noDelay: true,
     },
@@ -112,7 +112,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   );
   // The last resort: here the newest are refused. Before that the oldest unfinished give way.
   server.maxConnections = limits.maxConnections + limits.backlog;
-  // A sender that never reads its answers is idle, too.
+  // A sender that never reads its answers counts as idle, too.
   server.timeout = limits.keepAliveMs + limits.requestTimeoutMs;
   server.on('connection', (socket: Socket) => {
     const peer = socket.remoteAddress ?? '';
@@ -167,7 +167,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     request.on('error', ignoreReset);
   }
 
-  /** Answers before the request has ended, and reads on for a while: a closed socket could swallow the answer. */
+  /** Answers before the request has ended, and keeps reading for a while: closing the socket could lose the answer. */
   function refuse(exchange: Exchange, result: Answer, from = addressOf(exchange)): void {
     const { request, response, place } = exchange;
     answer(response, result);
@@ -185,13 +185,13 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     request.on('error', ignoreReset);
   }
 
-  /** Its connection is needed: nothing more of it is read. */
+  /** Its connection is needed: stop reading. */
   function cutOff({ request, response, place }: Exchange, result: Answer): void {
     place.leave();
     response.setHeader('connection', 'close');
     answer(response, result);
     response.once('finish', () => request.socket.destroy());
-    // What the system has not taken by now waits for a sender that reads no answers: it would keep a connection that is not counted.
+    // If the system has not sent it by now, the sender does not read answers and would keep an uncounted connection.
     setImmediate(() => {
       if (request.socket.writableLength > 0) request.socket.destroy();
     });
@@ -241,10 +241,10 @@ function pathOf(url: string): string {
   return query === -1 ? url : url.slice(0, query);
 }
 
-/** The sender is gone; `close` follows and gives back what it held. */
+/** The sender is gone; `close` follows and releases what it held. */
 function ignoreReset(): void {}
 
-/** What is no HTTP, or came too slowly, has no response object to answer with. */
+/** Input that is not HTTP, or came too slowly, has no response object to answer with. */
 function endBroken(socket: Duplex, code: unknown): void {
   if (!socket.writable || code === 'ECONNRESET') {
     socket.destroy();

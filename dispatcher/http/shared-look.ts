@@ -1,7 +1,7 @@
-/** An answer that everyone may ask for, and that costs something to find. */
+/** Caches an answer that anyone may request and that is expensive to compute. */
 import type { Clock } from '../../time/clock.ts';
 
-/** Shared by those who ask while it is found, and for a while after. */
+/** Shared by those who ask while it is computed, and for a while after. */
 export class SharedLook<T> {
   readonly #clock: Pick<Clock, 'after'>;
   readonly #keptMs: number;
@@ -18,7 +18,7 @@ export class SharedLook<T> {
     this.#look = look;
   }
 
-  /** Rejects as the look does; a failure is kept as long as an answer. */
+  /** Rejects if the computation does; a failure is cached as long as an answer. */
   ask(): Promise<T> {
     this.#current ??= this.#look().finally(() => {
       this.#cancel = this.#clock.after(this.#keptMs, () => {

@@ -1,6 +1,6 @@
 /**
- * Senders that guess at the admin token. The right one is always let in at once, so that a guesser cannot lock out operators
- * at the same address (a proxy's, or this machine's); each wrong one waits longer for its answer, and few wait at a time.
+ * Slows down senders that guess the admin token. The right one is always accepted at once, so a guesser cannot lock
+ * out operators at the same address (a proxy's, or this machine's); wrong ones wait longer and longer, a few at a time.
  */
 
 import { backoffMs } from '../../time/backoff.ts';
@@ -14,7 +14,7 @@ interface Guesser {
   waiting: number;
 }
 
-/** A token that was pasted wrong, or a scraper with an old one, is not slowed. */
+/** A mispasted token, or a scraper with an old one, is not slowed down. */
 const FREE_GUESSES = 5;
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 5_000;
@@ -34,7 +34,7 @@ export class WrongTokens {
 
   /**
    * Resolves when the guess may be answered: at once for the first five of an address, then after 250 ms, twice as long
-   * each time, at most 5 s. Undefined: eight of this address wait already.
+   * each time, at most 5 s. Undefined: eight from this address are waiting already.
    */
   guessed(address: string): Promise<void> | undefined {
     this.#episodes.met('wrong-token', address);
@@ -60,7 +60,7 @@ export class WrongTokens {
   #guesserAt(address: string): Guesser {
     const nowMs = this.#clock.now();
     const known = this.#guessers.get(address);
-    // Moved to the end: the first of the map is the one that was silent longest.
+    // Moved to the end: the first in the map is the least recently active.
     this.#guessers.delete(address);
     const fresh = known === undefined || (known.waiting === 0 && nowMs - known.lastMs > FORGOTTEN_AFTER_MS);
     const guesser = fresh ? { guesses: 0, lastMs: nowMs, waiting: 0 } : known;

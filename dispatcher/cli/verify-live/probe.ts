@@ -111,7 +111,7 @@ export function makeProbe(registration: Registration, shape: Shape, clock: Clock
         runner: name,
         createdAtMs: nowMs,
         deadlineAtMs: nowMs + DEADLINE_MS,
-        // The backend's own image, as its runners use it. Without one, a name that no service accepts.
+        // The registration's charge labels, as its runners have them. Without any, one that no service takes as is.
         charge:
           Object.keys(registration.chargeLabels).length > 0
             ? registration.chargeLabels
