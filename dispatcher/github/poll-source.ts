@@ -86,7 +86,7 @@ const jobsAnswer = z.object({
 type JobOrNot = RestJob | null;
 
 const SHOWN_OWNERS = 3;
-/** After this many GitHub itself is down, and each further name would only wait for its timeouts. */
+/** After this many unanswered calls GitHub itself is down, and each further name would only wait for its timeouts. */
 const SILENCES_IN_A_ROW = 3;
 /** 20,000 repositories. */
 const MAX_REPOSITORY_PAGES = 200;
@@ -247,7 +247,7 @@ async function listOwned(
   return { repositories: own.filter(canRun).map(repositoryOf), failures };
 }
 
-/** A renamed owner keeps its installation; a new owner under the old name leaves an empty list. */
+/** A renamed owner keeps its installation; one that revoked the App's access to its repositories lists none. */
 function nothingOf(
   { claim, credentials }: PollSourceOptions,
   owner: string,

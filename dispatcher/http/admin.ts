@@ -16,7 +16,7 @@ import { SharedLook } from './shared-look.ts';
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
-  /** Problems that do not affect readiness. Without repositories and outside messages: anyone may read them. */
+  /** Problems that do not affect readiness. No repository names or third-party messages: anyone may read them. */
   readonly problems?: readonly string[];
   /** The same for registrations, in full: for clients that send the token. */
   readonly details?: readonly string[];

@@ -12,7 +12,7 @@ export interface PlaceLimits {
   readonly maxConnections: number;
   /** Connections of one address that are unfinished, or idle without ever having carried a verified request. */
   readonly maxUnfinishedPerAddress: number;
-  /** A body may take this long at any rate. */
+  /** A body may take this long, however slow it is. */
   readonly bodyGraceMs: number;
   /** After that, the average rate since the grace period ended. 0: bodies may take any time. */
   readonly minBodyBytesPerSecond: number;

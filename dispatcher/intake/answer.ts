@@ -1,14 +1,14 @@
-/** What a delivery is answered with, and the words that metrics count. */
+/** The answers to deliveries, and the outcomes that metrics count. */
 
 /**
- * - `recorded`: durable in the ledger. `duplicate`: was so already.
- * - `ping`, `not-ours`, `no-job`, `unknown-status`: well signed, and nothing to write.
- * - `unsigned`, `bad-signature`, `no-secret`: not signed by a sender that we know.
- * - `foreign`: well signed, but about a repository that the secret does not speak for.
- * - `overloaded`: too many wait for the ledger. `ledger-unavailable`: the ledger takes nothing now.
- * - `over-rate`: the endpoint is at its bound of deliveries a minute.
- * - `gave-way`: unfinished when others needed its place. `slow`: it was cut off. `fragmented`: in pieces of a few bytes.
- * - `failed`: a defect of ours. `aborted`: the sender went away.
+ * - `recorded`: durable in the ledger. `duplicate`: was already.
+ * - `ping`, `not-ours`, `no-job`, `unknown-status`: validly signed, and nothing to record.
+ * - `unsigned`, `bad-signature`, `no-secret`: not signed by a known sender.
+ * - `foreign`: validly signed, but about a repository that the secret does not cover.
+ * - `overloaded`: too many are waiting for the ledger. `ledger-unavailable`: the ledger cannot be written now.
+ * - `over-rate`: the endpoint has reached its limit of deliveries per minute.
+ * - `gave-way`: unfinished when others needed its slot. `slow`: it was cut off. `fragmented`: in chunks of a few bytes.
+ * - `failed`: a defect of ours. `aborted`: the sender disconnected.
  */
 export type DeliveryOutcome =
   | 'recorded'
@@ -41,7 +41,7 @@ const OF_VERIFIED: ReadonlySet<DeliveryOutcome> = new Set([
   ...(['overloaded', 'ledger-unavailable', 'failed'] as const),
 ]);
 
-/** Whether only a delivery whose signature was right can have this outcome. */
+/** Whether only a delivery with a valid signature can have this outcome. */
 export function isVerified(outcome: DeliveryOutcome): boolean {
   return OF_VERIFIED.has(outcome);
 }
@@ -49,22 +49,22 @@ export function isVerified(outcome: DeliveryOutcome): boolean {
 export interface Answer {
   readonly status: number;
   readonly outcome: DeliveryOutcome;
-  /** For the person who reads GitHub's delivery log: what is wrong, and the cure. Holds nothing of the body. */
+  /** For the reader of GitHub's delivery log: what is wrong, and the cure. Contains nothing from the body. */
   readonly message: string;
   readonly retryAfterSeconds?: number;
 }
 
 export interface IntakeMetrics {
-  /** Once for each request that came in, whatever became of it. */
+  /** Called once for each request that came in, whatever its outcome. */
   delivery(outcome: DeliveryOutcome): void;
-  /** One group commit that was tried: how many deliveries, how long it took, whether it held. */
+  /** One attempted group commit: how many deliveries, how long it took, whether it succeeded. */
   commit(size: number, ms: number, ok: boolean): void;
-  /** A field that is only shown was cut or left out, because it was not as GitHub describes it. */
+  /** An informational field was cut or left out because it was not as GitHub documents it. */
   mended(field: string): void;
 }
 
 /**
- * GitHub retries nothing by itself, but redelivery and whatever proxy stands before us do. Long enough for a full queue
- * to drain many times over, short enough for an early retry.
+ * GitHub does not retry on its own, but redelivery and proxies in front of us do. Long enough for a full queue
+ * to drain many times over, short enough for a prompt retry.
  */
 export const retryAfterSeconds = 5;

@@ -1,4 +1,4 @@
-/** Every answer of the intake, with its words for the person who reads GitHub's delivery log. */
+/** Every answer of the intake, with its message for the reader of GitHub's delivery log. */
 import { MAX_OPEN_JOBS } from '../ledger/ledger.ts';
 import { type Answer, retryAfterSeconds } from './answer.ts';
 import type { Recorded } from './group-commit.ts';
@@ -29,7 +29,7 @@ export const wrongSignature: Answer = {
   message: "signature mismatch: compare the webhook's secret with the dispatcher's",
 };
 
-/** Its secret may be what is wrong: nothing of the delivery can be believed. Polling finds the job after the cure. */
+/** The secret may be the problem: nothing in the delivery can be trusted. Polling finds the job once that is fixed. */
 export const registrationSetAside: Answer = {
   status: 503,
   outcome: 'set-aside',
@@ -78,7 +78,7 @@ export function overloaded(message: string): Answer {
   return { status: 503, outcome: 'overloaded', message, retryAfterSeconds };
 }
 
-/** Of one endpoint alone: the others are served. */
+/** Concerns one endpoint only: the others are still served. */
 export function overRate(retryAfterSeconds: number): Answer {
   return {
     status: 429,
@@ -89,7 +89,7 @@ export function overRate(retryAfterSeconds: number): Answer {
   };
 }
 
-/** No sender needs thousands of pieces for a few kilobytes, and each of them costs. */
+/** A legitimate sender does not need thousands of chunks for a few kilobytes, and each of them costs time. */
 export const fragmented: Answer = {
   status: 400,
   outcome: 'fragmented',

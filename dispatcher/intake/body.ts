@@ -1,17 +1,17 @@
-/** Room that all bodies share. */
+/** The memory shared by all bodies. */
 export interface Allowance {
-  /** False: there is no room for so many bytes more, and the oldest body is the one that asks. */
+  /** False: there is not enough memory left, and the requester is the oldest body itself. */
   reserve(bytes: number): boolean;
   release(bytes: number): void;
 }
 
-/** Below this a piece is not worth a second copy: the connection itself costs more. */
+/** Below this size a second copy does not matter: the connection itself costs more. */
 const firstGrowthBytes = 1024;
 
 /**
- * A body that is being received. Room is taken for what has arrived, at most twice as much, whatever length was announced.
- * Grows by doubling into one piece: a list of chunks would let a sender of one-byte chunks spend a hundred bytes of ours
- * for each of its own. A body that comes in one piece is not copied.
+ * A body being received. Reserves memory for what has arrived, at most twice as much, whatever length was announced.
+ * Grows by doubling one buffer: a list of chunks would let a sender of one-byte chunks use a hundred of our bytes
+ * for each of its own. A body that arrives in one chunk is not copied.
  */
 export class KeptBody {
   readonly #allowance: Allowance;
@@ -25,7 +25,7 @@ export class KeptBody {
     this.#maxBytes = maxBytes;
   }
 
-  /** False: no room. The caller keeps within `maxBytes`. */
+  /** False: out of memory. The caller keeps within `maxBytes`. */
   append(chunk: Buffer): boolean {
     const needed = this.#length + chunk.length;
     if (needed > this.#bytes.length) {
@@ -54,7 +54,7 @@ export class KeptBody {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Gives the room back. The content is gone. */
+  /** Returns the memory and discards the content. */
   free(): void {
     this.#allowance.release(this.#reserved);
     this.#reserved = 0;

@@ -1,6 +1,6 @@
 /**
- * Asks GitHub at once what may have been missed: at the start, after the dispatcher stood still, and after deliveries that
- * were not taken. Also of registrations that are not polled otherwise. A few at a time, and each until GitHub answered.
+ * Polls GitHub at once for what may have been missed: at the start, after the dispatcher was suspended, and after lost
+ * deliveries. Includes registrations that are not polled otherwise. A few at a time, each until GitHub has answered.
  */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { lineOf } from '../lifecycle/ports.ts';
@@ -11,7 +11,7 @@ import type { Loss } from './losses.ts';
 import type { Haste } from './poller.ts';
 
 export interface CatchUpOptions {
-  /** Whether GitHub was listed to the end. */
+  /** Whether GitHub was listed completely. */
   readonly poll: (registration: string, haste: Haste) => Promise<boolean>;
   readonly registrations: () => readonly Pick<Registration, 'name' | 'grant' | 'host' | 'claim'>[];
   readonly clock: Clock;
@@ -20,23 +20,23 @@ export interface CatchUpOptions {
 }
 
 /**
- * Of the usual ones, and as many of those whose deliveries were lost. What they cost GitHub is bounded elsewhere (see
- * pass-places.ts); a poll may wait an hour for its credential's limits, and so many must not hold up all others.
+ * For ordinary ones, and as many for those with lost deliveries. Their cost at GitHub is bounded elsewhere (see
+ * pass-places.ts); a poll may wait an hour for its credential's limits, and a few of those must not hold up the rest.
  */
 const AT_ONCE = 256;
-/** Of one tenant, whose GitHub may take hours for each. */
+/** For one tenant, whose GitHub may take hours for each. */
 const AT_ONCE_EACH = 16;
-/** After a loss others follow: one look for all of them, but not later than the longest. */
+/** One loss is followed by others: poll once for all of them, but no later than the maximum. */
 const SETTLE_MS = 5_000;
 const MAX_SETTLE_MS = 30_000;
-/** Half a request can come from anywhere: strangers must not have us ask GitHub more often than we would anyway. */
+/** Anyone can send half a request: unauthenticated senders must not make us poll GitHub more often than usual. */
 const UNVERIFIED_EVERY_MS = 300_000;
 const RETRIES_MS = [5_000, 15_000, 60_000, 300_000] as const;
 
 interface Waiting {
-  /** Tries that failed. */
+  /** Failed attempts. */
   readonly failures: number;
-  /** Whose it is. */
+  /** The tenant it belongs to. */
   readonly line: string;
 }
 
@@ -51,7 +51,7 @@ export class CatchUp {
   /** By registration. */
   readonly #waiting: Readonly<Record<Haste, Map<string, Waiting>>> = { urgent: new Map(), usual: new Map() };
   readonly #retries = new Map<string, () => void>();
-  /** By endpoint, whose number is bounded by the configuration. */
+  /** By endpoint; the configuration bounds their number. */
   readonly #pending = new Map<string, Pending>();
   readonly #lastUnverifiedMs = new Map<string, number>();
   readonly #workers: Readonly<Record<Haste, Map<Promise<void>, string>>> = { urgent: new Map(), usual: new Map() };
@@ -62,12 +62,12 @@ export class CatchUp {
     this.#options = options;
   }
 
-  /** All registrations, now. */
+  /** Polls all registrations now. */
   all(reason: 'start' | 'gap'): void {
     this.#ask(reason, 'usual', this.#options.registrations());
   }
 
-  /** A delivery was not taken: those that it may have been about are asked soon. */
+  /** A delivery was lost: the registrations it may have been about are polled soon. */
   lost({ verified, speakers }: Loss): void {
     if (this.#stopped) return;
     const nowMs = this.#nowMs();
@@ -81,7 +81,7 @@ export class CatchUp {
     if (this.#pending.size > 0) this.#cancel ??= this.#options.clock.after(1_000, () => this.#settle());
   }
 
-  /** Resolves when nothing is asked any more. */
+  /** Resolves when no poll is left in progress. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel?.();
@@ -158,7 +158,7 @@ export class CatchUp {
   }
 
   #again(name: string, haste: Haste, waiting: Waiting): void {
-    // Asked anew meanwhile: it is tried at once.
+    // Requested again in the meantime: try at once.
     if (this.#waiting.usual.has(name) || this.#waiting.urgent.has(name) || this.#stopped) return;
     const { clock, random } = this.#options;
     const ms = jitter(RETRIES_MS[Math.min(waiting.failures, RETRIES_MS.length) - 1] ?? 300_000, random);
@@ -173,7 +173,7 @@ export class CatchUp {
   }
 }
 
-/** Whether a delivery of this webhookSource can be about the registration's repositories. */
+/** Whether a delivery from this WebhookSource can be about the registration's repositories. */
 function speaksOf(
   webhookSource: WebhookSource,
   { name, host, claim }: Pick<Registration, 'name' | 'host' | 'claim'>,
@@ -183,7 +183,7 @@ function speaksOf(
   return placesOf(claim).some(({ owner, repository }) => webhookSource.mayReport(owner, repository));
 }
 
-/** Of an owner any repository stands for all. */
+/** For a whole owner, any repository will do. */
 function placesOf(claim: Claim): readonly { readonly owner: string; readonly repository: string }[] {
   switch (claim.kind) {
     case 'enterprise':

@@ -1,15 +1,15 @@
-/** Whose secrets may have signed a delivery, and what each of them may speak about. */
+/** Which secrets may have signed a delivery, and which repositories each of them covers. */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { Territory } from '../admission/territory.ts';
 import type { Claim, Registration, Secret, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 
-/** One secret's owner: an App or platform webhook of the shared endpoint, or a registration. */
+/** The owner of one secret: an App or platform webhook of the shared endpoint, or a registration. */
 export interface WebhookSource {
-  /** The delivery's endpoint in the ledger. Does not change when secrets rotate. */
+  /** The delivery's endpoint in the ledger. Stays the same when secrets rotate. */
   readonly endpoint: string;
-  /** Lower case. The host comes from here, never from the payload. */
+  /** Lower case. Taken from here, never from the payload. */
   readonly host: string;
-  /** The registration whose secret it is; null: the platform's. */
+  /** The registration that owns the secret; null: the platform. */
   readonly registration: string | null;
   mayReport(owner: string, repository: string): boolean;
 }
@@ -19,7 +19,7 @@ export interface Candidate {
   readonly webhookSource: WebhookSource;
 }
 
-/** What GitHub says about the hook. Unsigned: it selects which secrets are tried, and proves nothing. */
+/** What GitHub says about the hook. Unsigned: it only selects which secrets are tried, and proves nothing. */
 export interface HookHeaders {
   /** `X-GitHub-Hook-Installation-Target-Type`: `integration` for an App. */
   readonly targetType: string | undefined;
@@ -29,7 +29,7 @@ export interface HookHeaders {
   readonly enterpriseHost: string | undefined;
 }
 
-/** Each try costs an HMAC over the whole body, which any sender can cause. */
+/** Each attempt costs an HMAC over the whole body, which any sender can cause. */
 const maxCandidates = 2;
 
 /**
@@ -81,7 +81,7 @@ export class EndpointIndex {
     return hosts.byHost.get(headers.enterpriseHost?.toLowerCase() ?? 'github.com') ?? hosts.first;
   }
 
-  /** Undefined: no such registration, or none with secrets of its own. */
+  /** Undefined: the registration does not exist, or has no secrets of its own. */
   registration(name: string): readonly Candidate[] | undefined {
     const found = this.#registrations.get(name);
     return found === undefined || found.length === 0 ? undefined : found;
@@ -108,7 +108,7 @@ function candidates(secrets: readonly Secret[], webhookSource: WebhookSource): r
   return (
     secrets
       .map((secret) => secret.reveal())
-      // Everybody knows the empty secret. The configuration refuses it; this is the second lock.
+      // Anyone can sign with an empty secret. The configuration refuses it; this is the second check.
       .filter((value) => value.length > 0)
       .map((value) => ({ key: createSecretKey(value, 'utf8'), webhookSource }))
   );

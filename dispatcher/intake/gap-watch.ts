@@ -1,6 +1,6 @@
 /**
- * Notices that the dispatcher itself stood still: its process was stopped, the machine slept, or the event loop was busy
- * for long. What GitHub sent meanwhile was not answered, and GitHub does not send it again.
+ * Detects that the dispatcher itself was suspended: its process was stopped, the machine slept, or the event loop was
+ * blocked for long. What GitHub sent in that time was not answered, and GitHub does not send it again.
  */
 import type { Clock } from '../../time/clock.ts';
 
@@ -43,7 +43,7 @@ export class GapWatch {
     });
   }
 
-  /** Time that really passed: a clock that was set is not a gap. */
+  /** Elapsed time rather than clock time: setting the clock is not a gap. */
   #passedMs(): number {
     const { clock } = this.#options;
     return clock.elapsed?.() ?? clock.now();

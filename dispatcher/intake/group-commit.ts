@@ -1,6 +1,6 @@
 /**
- * Many deliveries, one transaction, each answered after its commit. A commit waits for the disk whatever it holds, so
- * the deliveries that come in together, or while another commit is under way, share one.
+ * Many deliveries, one transaction, each answered after its commit. A commit waits for the disk whatever its size, so
+ * deliveries that arrive together, or during another commit, share one.
  */
 import type { Clock } from '../../time/clock.ts';
 import { defectFailure, ledgerFailure } from '../failures/failure.ts';
@@ -17,13 +17,13 @@ export interface GroupCommitOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<IntakeMetrics, 'commit'>;
-  /** After each commit that recorded something. Must not throw. */
+  /** Called after each commit that recorded something. Must not throw. */
   readonly onRecorded: () => void;
-  /** Runs the action once whatever has come in by now was read: `setImmediate`. */
+  /** Runs the action once everything that has arrived by now was read: `setImmediate`. */
   readonly defer: (action: () => void) => void;
   readonly maxGroup: number;
   /**
-   * Those of one endpoint that wait for their group; beyond it, or beyond four times as many of all together, a delivery
+   * Waiting deliveries per endpoint; beyond it, or beyond four times as many in total, a delivery
    * is `overloaded` at once.
    */
   readonly maxWaiting: number;
@@ -40,7 +40,7 @@ const maxTurns = 3;
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #states: StateLog;
-  /** By endpoint, so that one with many takes no more of a group than the others leave. */
+  /** By endpoint, so that a busy one takes no more of a group than the others leave. */
   readonly #queues = new Map<string, Waiting[]>();
   #waiting = 0;
   #working = false;
@@ -83,7 +83,7 @@ export class GroupCommit {
     this.#working = false;
   }
 
-  /** An equal share of each endpoint, then what room is left; the first of this group comes last in the next. */
+  /** An equal share for each endpoint, then the remaining room; the first of this group comes last in the next. */
   #nextGroup(): readonly Waiting[] {
     const group: Waiting[] = [];
     while (group.length < this.#options.maxGroup && this.#queues.size > 0) {
@@ -112,11 +112,11 @@ export class GroupCommit {
       for (const waiting of group) waiting.settle(verdict);
       return;
     }
-    // One of them may be what the ledger cannot take: the others must not go down with it.
+    // One of them may be what the ledger rejects: the others must not fail with it.
     for (const waiting of group) await this.#commit([waiting]);
   }
 
-  /** Answers the failure, or undefined after all of the group were settled. */
+  /** Returns the failure, or undefined after the whole group was settled. */
   async #attempt(group: readonly Waiting[]): Promise<unknown> {
     const { ledger, clock, metrics, onRecorded } = this.#options;
     const startedAtMs = clock.now();
@@ -146,7 +146,7 @@ export class GroupCommit {
   }
 }
 
-/** `unavailable` may be about one row, so it is not among them. */
+/** `unavailable` may concern a single row, so it is not included. */
 function refusesEverything(error: LedgerError): boolean {
   return error.kind !== 'unavailable';
 }

@@ -1,42 +1,42 @@
 /**
  * Which registrations are asked at GitHub now. Thousands that poll beside their webhooks must cost the machine, and the
- * App that they share, no more than a trickle; the few that live by polling are not held up by them.
+ * on the machine and their shared App; the few that depend on polling are not delayed by them.
  */
 import type { Clock } from '../../time/clock.ts';
 
-/** `alone`: nothing but polls tells of its jobs. `beside`: a webhook does, and the poll finds what it missed. */
+/** `alone`: its jobs are found only by polling. `beside`: a webhook reports them, and the poll finds missed ones. */
 export type PollRole = 'alone' | 'beside';
 
 export interface PassLimits {
-  /** Passes side by side, of each role: of all tenants together less the slow ones, and of one tenant. */
+  /** Concurrent passes of each role: over all tenants excluding slow ones, and per tenant. */
   readonly atOnce: number;
-  /** Passes beside webhooks that may start at once, and how many more a second. */
+  /** Passes beside webhooks that may start at once, and how many more per second. */
   readonly burst: number;
   readonly perSecond: number;
 }
 
 /**
- * A pass that takes longer waits for a GitHub that is slow, and may do so for hours: a page in 29 seconds, and hundreds
- * of pages. It gives its place to other tenants, and counts for its own alone.
+ * A pass that takes longer is waiting for a slow GitHub, possibly for hours: a page in 29 seconds, and hundreds
+ * of pages. It gives its slot to other tenants, and counts only towards its own.
  */
 const SLOW_MS = 30_000;
 
 export const passLimits: PassLimits = { atOnce: 8, burst: 100, perSecond: 5 };
 
-/** What a pass has while it runs. */
+/** The handle of a running pass. */
 export interface PassPlace {
-  /** Lets another pass have the place for the time of the pause: GitHub's limits may ask for an hour. */
+  /** Releases the slot to another pass during the pause: GitHub's limits may ask for an hour. */
   rest(pause: () => Promise<void>): Promise<void>;
 }
 
-/** One pass on its way through the places. */
+/** One pass on its way through the slots. */
 export class PassTicket {
   role: PollRole;
-  /** Whose pass it is. */
+  /** The tenant of the pass. */
   readonly line: string;
-  /** Goes on when a place is free; undefined while the pass has one, or has not asked. */
+  /** Resumes it when a slot is free; undefined while the pass has one, or is not waiting. */
   begin: (() => void) | undefined;
-  /** The role whose place it has. */
+  /** The role whose slot it has. */
   holds: PollRole | undefined;
 
   constructor(role: PollRole, line: string) {
@@ -48,7 +48,7 @@ export class PassTicket {
 export class PassPlaces {
   readonly #clock: Clock;
   readonly #limits: PassLimits;
-  /** Since when, in that order. */
+  /** Their start times, in that order. */
   readonly #running: Record<PollRole, Map<PassTicket, number>> = { alone: new Map(), beside: new Map() };
   readonly #waiting: Record<PollRole, Set<PassTicket>> = { alone: new Set(), beside: new Set() };
   #allowance: number;
@@ -64,7 +64,7 @@ export class PassPlaces {
     this.#allowanceAtMs = clock.now();
   }
 
-  /** Runs `pass` when there is a place for it, in the order of asking. After `close` it runs at once, to hear so. */
+  /** Runs `pass` when it has a slot, first come, first served. After `close` it runs at once, to find out. */
   async run<T>(ticket: PassTicket, pass: (place: PassPlace) => Promise<T>): Promise<T> {
     await this.#enter(ticket);
     let resting = 0;
@@ -87,7 +87,7 @@ export class PassPlaces {
     }
   }
 
-  /** Something was lost, and this pass finds it: it waits behind no trickle any more. */
+  /** Something was lost, and this pass will find it: it skips the trickle. */
   hurry(ticket: PassTicket): void {
     if (ticket.role === 'alone') return;
     const waits = this.#waiting.beside.delete(ticket);
@@ -97,7 +97,7 @@ export class PassPlaces {
     this.#pump('alone');
   }
 
-  /** Lets everyone go who waits: each pass looks first whether it may still work. */
+  /** Releases everything that waits: each pass first checks whether it may still work. */
   close(): void {
     this.#closed = true;
     this.#cancelWake?.();

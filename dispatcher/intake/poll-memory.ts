@@ -1,10 +1,10 @@
-/** The runs that were open when last looked at: one that ends between two looks is in no list any more. */
+/** The runs that were open at the last poll: one that ends between two polls is in neither list. */
 import { z } from 'zod';
 
 /** By `owner/repository` in lower case: run id → how often it was read after it had left the lists. */
 export type OpenRuns = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
-/** Of one registration. More are polled all the same, but not remembered. */
+/** For one registration. More are still polled, but not remembered. */
 const MAX_REMEMBERED_RUNS = 5_000;
 
 const stored = z.object({
@@ -23,7 +23,7 @@ export function writeOpenRuns(open: OpenRuns): string {
   return JSON.stringify({ version: 1, runs });
 }
 
-/** Undefined, what another version wrote, and what is damaged are as good as nothing: the lists are read anyway. */
+/** Undefined, another version's data and damaged data all count as empty: the lists are read anyway. */
 export function readOpenRuns(text: string | undefined): OpenRuns {
   try {
     const { runs } = stored.parse(JSON.parse(text ?? ''));

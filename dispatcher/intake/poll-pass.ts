@@ -1,4 +1,4 @@
-/** One look at all open runs of a registration. */
+/** One poll of all open runs of a registration. */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { pause } from '../../time/deadline.ts';
 import { aboutOwner, GithubError } from '../github/github.ts';
@@ -10,13 +10,13 @@ import type { OpenRuns } from './poll-memory.ts';
 export interface PassInput {
   readonly source: PollSource;
   readonly repositories: readonly PolledRepository[];
-  /** As the last pass left them. */
+  /** As left by the last pass. */
   readonly open: OpenRuns;
   readonly record: (facts: readonly JobFact[]) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly signal: AbortSignal;
-  /** GitHub, or our own budget for it, wants a rest. */
+  /** GitHub, or our own budget for it, asks for a pause. */
   readonly onWait: (untilMs: number) => void;
   readonly place: PassPlace;
 }
@@ -24,33 +24,33 @@ export interface PassInput {
 export interface PassOutcome {
   readonly open: OpenRuns;
   readonly failures: readonly PollFailure[];
-  /** Lists that GitHub or we have cut short. */
+  /** Lists truncated by GitHub or by us. */
   readonly cut: readonly string[];
   readonly jobs: number;
   readonly unreadableJobs: number;
   readonly unreadableRuns: number;
-  /** Why nothing more could come of it: credentials refused, GitHub down, ledger failed, stopped. */
+  /** Why the pass had to end: credentials refused, GitHub down, ledger failed, stopped. */
   readonly failure: unknown;
 }
 
-/** The sweep has an eighth of GitHub's concurrency; several registrations may share it. */
+/** The sweep may use an eighth of GitHub's concurrency; several registrations may share it. */
 const REPOSITORIES_AT_ONCE = 4;
-/** Owners with limits of their own are looked at side by side: one that has to wait holds up no other. */
+/** Owners with separate limits are polled concurrently: one that has to wait does not hold up another. */
 const OWNERS_AT_ONCE = 8;
-/** A run that left the open lists with unfinished jobs (a concurrency group held it back) is read again so often. */
+/** A run that left the open lists with unfinished jobs (a concurrency group held it back) is read again this often. */
 const READS_AFTER_LEAVING = 3;
 /** GitHub is down, not a repository: the rest of the pass would only wait for timeouts. */
 const TROUBLES_IN_A_ROW = 8;
-/** Then the pass gives up, and the next one begins where this one did. */
+/** After this the pass gives up, and the next one starts where this one did. */
 const MAX_WAITS_MS = 3_600_000;
-/** Of one owner among several: the next pass, which looks at the others again, does not wait for it. */
+/** For one owner among several: the next pass, which polls the others again, does not wait for it. */
 const MAX_WAITS_OF_ONE_OWNER_MS = 60_000;
 
 export function repositoryKey(repository: Pick<PolledRepository, 'owner' | 'repository'>): string {
   return `${repository.owner}/${repository.repository}`.toLowerCase();
 }
 
-/** Does not reject: what was seen until a failure counts. */
+/** Does not reject: what was seen before a failure counts. */
 export async function pollPass(input: PassInput): Promise<PassOutcome> {
   const pass = new Pass(input);
   const byOwner = ({ owner }: PolledRepository) => (input.source.ownersApart ? owner.toLowerCase() : '');
@@ -70,7 +70,7 @@ async function inParallel<T>(items: Iterable<T>, atOnce: number, work: (item: T)
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
-/** Waits out what GitHub or our budget asks for, so that a large claim takes longer instead of failing. */
+/** Waits as long as GitHub or our budget asks for, so that a large claim takes longer instead of failing. */
 export async function patiently<T>(
   input: Pick<PassInput, 'clock' | 'random' | 'signal' | 'onWait' | 'place'> & {
     readonly source: Pick<PollSource, 'ownersApart'>;
@@ -97,7 +97,7 @@ class Pass {
   readonly #input: PassInput;
   readonly #open: Map<string, ReadonlyMap<number, number>>;
   readonly #failures: PollFailure[] = [];
-  /** Owners whose credentials are refused, or whose limits are used up: nothing more is asked of them in this pass. */
+  /** Owners with refused credentials or exhausted limits: skipped for the rest of this pass. */
   readonly #shut = new Set<string>();
   readonly #cut: string[] = [];
   #troubles = 0;
@@ -108,7 +108,7 @@ class Pass {
 
   constructor(input: PassInput) {
     this.#input = input;
-    // A repository that was not looked at keeps what is known; one that has left the claim is forgotten.
+    // A repository that was not polled keeps what is known; one that has left the claim is forgotten.
     const keys = new Set(input.repositories.map(repositoryKey));
     this.#open = new Map([...input.open].filter(([key]) => keys.has(key)));
   }
@@ -129,7 +129,7 @@ class Pass {
   }
 
   async look(repository: PolledRepository): Promise<void> {
-    // Another worker has found out that it is no use.
+    // Another worker has found that it is pointless.
     if (this.#failure !== undefined || this.#shut.has(repository.owner.toLowerCase())) return;
     try {
       this.#input.signal.throwIfAborted();
@@ -142,7 +142,7 @@ class Pass {
     }
   }
 
-  /** The failure as that repository's or owner's own affair; undefined when it concerns all of them. */
+  /** The failure, if it concerns only that repository or owner; undefined if it concerns all of them. */
   #own({ owner, repository }: PolledRepository, error: unknown): PollFailure | undefined {
     if (!(error instanceof GithubError) || this.#input.signal.aborted) return undefined;
     const about = `${owner}/${repository}`;
@@ -152,7 +152,7 @@ class Pass {
       case 'rate-limited':
         return this.#input.source.ownersApart ? { about: owner, error: aboutOwner(error, owner) } : undefined;
       case 'transient':
-        // An answer in a shape that we do not know is the repository's own; none at all may concern all of them.
+        // An unknown response format concerns only the repository; no response at all may concern all of them.
         if (error.status === undefined || error.status >= 500) this.#troubles += 1;
         return this.#troubles < TROUBLES_IN_A_ROW ? { about, error } : undefined;
       case 'forbidden':
@@ -186,13 +186,13 @@ class Pass {
     }
     if (!complete) this.#cut.push(`${key}: more than 1,000 open runs`);
 
-    // Remembered before their jobs are read: a failure on the way must not lose the others.
+    // Remembered before their jobs are read: a failure along the way must not lose the others.
     const open = new Map(known);
     for (const runId of listed) open.set(runId, 0);
     this.#open.set(key, open);
     for (const runId of listed) await this.#jobsOf(repository, runId);
     for (const [runId, reads] of known) {
-      // Of a list that was cut nothing has left for certain: those are read as if they were still in it.
+      // A run missing from a truncated list may still be open: it is read as if it were listed.
       if (listed.has(runId)) continue;
       const unfinished = await this.#jobsOf(repository, runId);
       if (unfinished && reads + 1 < READS_AFTER_LEAVING) open.set(runId, reads + 1);

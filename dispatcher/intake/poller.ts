@@ -1,6 +1,6 @@
 /**
  * Asks GitHub what is open: for registrations without a webhook, as a net under the webhook, and once at the start. It
- * ends in the same ledger call as every other way in, so that order and doubles do not matter.
+ * Uses the same ledger call as every other source, so that order and duplicates do not matter.
  */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import type { GithubErrorKind } from '../failures/failure.ts';
@@ -21,7 +21,7 @@ export interface PolledTenant {
 }
 
 export interface PollerOptions {
-  /** All registrations: those without an interval are polled by `pollNow` alone. */
+  /** All registrations: those without an interval are polled only by `pollNow`. */
   readonly tenants: readonly PolledTenant[];
   readonly ledger: Pick<Ledger, 'recordFacts' | 'cursor' | 'putCursor'>;
   readonly clock: Clock;
@@ -36,14 +36,14 @@ export interface PollerOptions {
 }
 
 export interface PollTrouble {
-  /** `acme/web`, or `acme` where it is about all repositories of that owner. */
+  /** `acme/web`, or `acme` if it concerns all repositories of that owner. */
   readonly about: string;
   readonly kind: GithubErrorKind;
   readonly message: string;
   readonly sinceMs: number;
 }
 
-/** What people are shown of one registration's polling. */
+/** The displayed polling status of one registration. */
 export interface PollStatus {
   readonly registration: string;
   readonly intervalMs: number | null;
@@ -51,37 +51,37 @@ export interface PollStatus {
   readonly lastStartedAtMs: number | null;
   /** The end of the last pass. */
   readonly lastEndedAtMs: number | null;
-  /** Why the last pass ended early; null when it went through. */
+  /** Why the last pass ended early; null if it was complete. */
   readonly failure: string | null;
-  /** The end of the first of the passes that ended early, one after the other. */
+  /** The end of the first of the consecutive passes that ended early. */
   readonly failingSinceMs: number | null;
-  /** The present pass waits for GitHub's limits, or our budget, until then. */
+  /** The current pass is waiting for GitHub's limits, or our budget, until then. */
   readonly waitingUntilMs: number | null;
   readonly nextPassAtMs: number | null;
   readonly repositories: number;
   readonly openRuns: number;
-  /** Read in the last pass. */
+  /** Number read in the last pass. */
   readonly jobs: number;
   readonly unreadableJobs: number;
   readonly unreadableRuns: number;
   readonly troubles: readonly PollTrouble[];
-  /** Troubles beyond those listed. */
+  /** Number of problems beyond those listed. */
   readonly moreTroubles: number;
   readonly cut: readonly string[];
-  /** All of the above that is wrong, in words. */
+  /** Messages for all of the above problems. */
   readonly problems: readonly string[];
-  /** The same with what each is about. */
+  /** The same, with the subject of each. */
   readonly details: readonly PollProblem[];
 }
 
 export interface PollProblem {
-  /** `acme/web`, or `acme`; null where it is about the whole of it. */
+  /** `acme/web`, or `acme`; null if it concerns the whole registration. */
   readonly about: string | null;
   readonly message: string;
   readonly sinceMs: number | null;
 }
 
-/** `urgent`: deliveries of it were lost; it does not wait behind the polls of thousands that have a webhook. */
+/** `urgent`: deliveries for it were lost; it does not queue behind the polls of thousands that have a webhook. */
 export type Haste = 'usual' | 'urgent';
 
 export interface Poller {
@@ -90,16 +90,16 @@ export interface Poller {
   /** A pass now, or the one under way. Answers whether GitHub was listed to the end; `status` tells why not. */
   pollNow(registration: string, haste?: Haste): Promise<boolean>;
   status(): readonly PollStatus[];
-  /** Of one registration; undefined for one that it does not know. */
+  /** For one registration; undefined if it is unknown. */
   statusOf(registration: string): PollStatus | undefined;
-  /** Breaks off requests under way. Nothing is recorded after it resolves. */
+  /** Aborts requests in flight. Nothing is recorded after it resolves. */
   stop(): Promise<void>;
 }
 
-/** A new repository is seen after this at the latest. */
+/** A new repository is found after this at the latest. */
 const REPOSITORIES_KNOWN_MS = 300_000;
 const MIN_REST_MS = 1_000;
-/** An interval from here on is the net under a webhook; by default 5 min, and 30 s without one. */
+/** From this interval on it is a fallback for a webhook; the default is 5 min, and 30 s without one. */
 const SLOW_POLL_MS = 60_000;
 const SHOWN_TROUBLES = 100;
 const SHOWN_CUTS = 20;
@@ -147,7 +147,7 @@ class TenantPoll {
   #repositoriesAtMs = 0;
   #open: OpenRuns | undefined;
   #stored: string | undefined;
-  /** Of the last pass, when it ended early: one line in the log when that begins, changes and ends. */
+  /** For the last pass, if it ended early: one log line when that begins, changes and ends. */
   #failureKind: GithubErrorKind | 'other' | undefined;
   #status: Facts;
 
@@ -189,7 +189,7 @@ class TenantPoll {
     }
   }
 
-  /** Never two at once: who asks during a pass gets that one. */
+  /** Never two at once: a request during a pass joins that one. */
   now(haste: Haste = 'usual'): Promise<boolean> {
     this.#cancel();
     if (this.#pass === undefined) this.#ticket = new PassTicket(this.#role, this.#line);
@@ -231,7 +231,7 @@ class TenantPoll {
     if (this.#signal.aborted) return;
     const { clock } = this.#options;
     this.#change({ nextPassAtMs: clock.now() + ms });
-    // `now` does not reject: what goes wrong is in the status.
+    // `now` does not reject: failures are in the status.
     this.#cancel = clock.after(ms, () => void this.now());
   }
 
@@ -315,7 +315,7 @@ class TenantPoll {
       return known;
     }
     const unread = list.failures.filter(({ error }) => error.kind === 'transient' || error.kind === 'rate-limited');
-    // What could not be asked about is as it was, and is asked again in the next pass.
+    // What could not be polled keeps its state, and is polled again in the next pass.
     const kept = known?.repositories.filter((one) => unread.some(({ about }) => isAbout(about, one))) ?? [];
     this.#repositories = { ...list, repositories: [...list.repositories, ...kept] };
     this.#repositoriesAtMs = unread.length > 0 ? Number.NEGATIVE_INFINITY : nowMs;
@@ -330,12 +330,12 @@ class TenantPoll {
     }
   }
 
-  /** One line in the log when a trouble begins, changes its kind or ends, not one a pass. */
+  /** One log line when a problem begins, changes its kind or ends, rather than one per pass. */
   #troublesOf(failures: readonly PollFailure[]): Pick<PollStatus, 'troubles' | 'moreTroubles'> {
     const { clock, log } = this.#options;
     const { registration } = this.#status;
     const before = new Map(this.#status.troubles.map((trouble) => [trouble.about, trouble]));
-    // A name can fail in the list and in the pass: the first tells more.
+    // A name can fail in the list and in the pass: the first message is more specific.
     const byName = new Map(failures.toReversed().map((failure) => [failure.about, failure]));
     const troubles = [...byName.values()]
       .reverse()

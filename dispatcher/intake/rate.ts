@@ -1,4 +1,4 @@
-/** How many deliveries one endpoint may bring: a bucket each, so that one at its bound leaves the others alone. */
+/** Rate limits for deliveries: one token bucket per endpoint, so that one at its limit does not affect the others. */
 import type { Clock } from '../../time/clock.ts';
 
 interface Bucket {
@@ -24,22 +24,22 @@ export class DeliveryRates {
     return true;
   }
 
-  /** Without taking anything. */
+  /** Without taking a token. */
   exhausted(endpoint: string): boolean {
     return this.#fill(endpoint).tokens < 1;
   }
 
-  /** Until there is room for one; whole, at least 1. */
+  /** Seconds until there is room for one; whole, at least 1. */
   retryAfterSeconds(endpoint: string): number {
     const missing = 1 - this.#fill(endpoint).tokens;
     return Math.max(1, Math.ceil((missing * 60) / this.#perMinute));
   }
 
-  /** Endpoints come from the configuration, so that their number is bounded. */
+  /** Endpoints come from the configuration, so their number is bounded. */
   #fill(endpoint: string): Bucket {
     const nowMs = this.#clock.now();
     const bucket = this.#buckets.get(endpoint) ?? { tokens: this.#perMinute, atMs: nowMs };
-    // A clock that was set back gives nothing, and takes nothing away.
+    // A clock that was set back adds nothing, and takes nothing away.
     const passedMs = Math.max(0, nowMs - bucket.atMs);
     bucket.tokens = Math.min(this.#perMinute, bucket.tokens + (passedMs * this.#perMinute) / 60_000);
     bucket.atMs = nowMs;

@@ -1,4 +1,4 @@
-/** A delivery that is being received: its bytes, until it is known who signed them. */
+/** A delivery being received: buffers its bytes until its signature can be checked. */
 import type { Answer, DeliveryOutcome } from './answer.ts';
 import { answerOf, fragmented, gaveWay, tooLarge, tooSlow, wrongSignature } from './answers.ts';
 import type { KeptBody } from './body.ts';
@@ -8,11 +8,11 @@ import type { SignatureCheck } from './signature.ts';
 
 /** One delivery whose headers were accepted. Ends with exactly one answer, or with `abandon`. */
 export interface Reception {
-  /** An answer here is final: the rest of the body is of no interest. */
+  /** An answer here is final: the rest of the body is ignored. */
   take(chunk: Buffer): Answer | undefined;
-  /** The body is complete. Resolves when what is to be written is durable. Never rejects. */
+  /** The body is complete. Resolves when everything to be written is durable. Never rejects. */
   finish(): Promise<Answer>;
-  /** The sender went away. */
+  /** The sender disconnected. */
   abandon(): void;
   /** Its connection was needed, or it was too slow. */
   cutOff(why: 'connections' | 'slow'): Answer;
@@ -21,14 +21,14 @@ export interface Reception {
 export interface ReceptionOptions {
   readonly check: SignatureCheck;
   readonly tried: readonly Candidate[];
-  /** Undefined: hashed only. */
+  /** Undefined: the body is hashed but not kept. */
   readonly body: KeptBody | undefined;
   readonly maxBytes: number;
-  /** The body has arrived: from here on it is ours to finish. */
+  /** The body has arrived: from here on we process it to the end. */
   complete(): void;
-  /** It had to give way to others' bodies: the carrier answers, and reads no more of it. */
+  /** It had to give way to other bodies: the carrier answers, and stops reading it. */
   turnAway(answer: Answer): void;
-  /** Called once, with what became of it; `cause` where it was cut off. */
+  /** Called once, with the outcome; `cause` if it was cut off. */
   over(outcome: DeliveryOutcome, cause?: LossCause): void;
   unknownSigner(): void;
   signed(webhookSource: WebhookSource, body: Buffer): Promise<Answer>;
@@ -64,14 +64,14 @@ export class DeliveryReception implements Reception {
       const signer = tried[check.signer()];
       if (signer !== undefined) {
         const answer = signed(signer.webhookSource, body?.content() ?? nothing);
-        // What is needed of it was read by now: a body does not wait for a disk.
+        // Everything needed from it has been read: its memory need not be held while waiting for the disk.
         body?.free();
         return this.#close(await answer);
       }
       unknownSigner();
       return this.#close(wrongSignature);
     } catch (error) {
-      // Strangers decide what comes in here: a defect costs this delivery, not the dispatcher.
+      // The input is untrusted: a defect must cost only this delivery, not the dispatcher.
       defect(error);
       return this.#close(answerOf.failed);
     }
@@ -106,8 +106,8 @@ export class DeliveryReception implements Reception {
 const nothing = Buffer.alloc(0);
 
 /**
- * Every piece of a body wakes the program, whatever its length. GitHub's come by the segment or in records of 16 KB; a
- * sender of single bytes would have a whole processor for 200 KB a second.
+ * Every chunk of a body wakes the process, whatever its length. GitHub's come by the segment or in records of 16 KB; a
+ * sender of single bytes would occupy a whole CPU for 200 KB per second.
  */
 export function tooManyPieces(pieces: number, bytes: number): boolean {
   return pieces > 256 + bytes / 128;

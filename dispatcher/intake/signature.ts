@@ -1,13 +1,13 @@
 /** `X-Hub-Signature-256`: HMAC-SHA256 over the raw body. */
 import { createHmac, type Hmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 
-/** The digest that the sender claims; undefined when the header is no SHA-256 signature. */
+/** The digest claimed by the sender; undefined when the header is not a SHA-256 signature. */
 export function claimedDigest(header: string): Buffer | undefined {
   const match = /^sha256=([0-9a-f]{64})$/i.exec(header);
   return match?.[1] === undefined ? undefined : Buffer.from(match[1], 'hex');
 }
 
-/** Checks a body that streams through, against every key at once. No part of it is kept. */
+/** Checks a streamed body against all keys at once. Keeps no part of it. */
 export class SignatureCheck {
   readonly #claimed: Buffer;
   readonly #hmacs: readonly Hmac[];

@@ -1,6 +1,6 @@
 /**
- * GitHub's deliveries, whatever carries them: who said this, is it about something that they may speak of, and is it
- * durable. Nothing is decided here; that is the planner's, later, from the ledger.
+ * GitHub's deliveries, independent of the transport: which source signed this, does it cover the repository, and is it
+ * durable. Nothing is decided here; the planner does so later, from the ledger.
  *
  * The order of the checks, which is also the order of the answers:
  *
@@ -8,26 +8,26 @@
  * |---|---|
  * | 404 | no such endpoint |
  * | 429 | the endpoint is at its bound of deliveries a minute |
- * | 415 | not `application/json`, or compressed |
+ * | 429 | the endpoint has reached its limit of deliveries per minute |
  * | 401 | no `X-Hub-Signature-256`, or it does not match any secret here |
  * | 413 | longer than the limit, announced or met |
  * | 400 | in pieces of a few bytes |
- * | 503, 408 | the oldest unfinished one when places or memory run out, or too slow |
- * | 401 | the signature is wrong |
+ * | 400 | in chunks of a few bytes |
+ * | 503, 408 | the oldest unfinished one when slots or memory run out, or too slow |
  * | 429 | the endpoint is at its bound of deliveries a minute |
- * | 400 | `X-GitHub-Event` or `X-GitHub-Delivery` is missing or malformed |
+ * | 429 | the endpoint has reached its limit of deliveries per minute |
  * | 200 | `ping`, and every event that is not ours: another status would mark the delivery failed in the user's settings |
- * | 400 | the body is not JSON, or its job cannot be told: identity, status, labels |
+ * | 400 | the body is not JSON, or lacks the job's identity, status or labels |
  * | 200 | `"workflow_job": null`: there is nothing to record, and a redelivery would bring the same |
- * | 403 | the repository is not one that the secret speaks for |
- * | 200 | a status that we do not know |
- * | 202 / 200 | recorded / recorded before |
- * | 503, 500 | the ledger does not take it |
+ * | 403 | the secret does not cover the repository |
+ * | 200 | an unknown status |
+ * | 202 / 200 | recorded / already recorded |
+ * | 503, 500 | the ledger could not record it |
  *
- * 403, although it marks the delivery failed: a hook was set up, or a tenant's claim, that cannot work, and the
- * failed delivery with its reason is where they will look. A foreign event needs no such check: nothing is read of it.
+ * 403, although it marks the delivery failed: the hook, or a tenant's claim, is set up in a way that cannot work, and
+ * its owner will look at the failed delivery. A foreign event needs no such check: nothing in it is read.
  *
- * An unknown status writes nothing, so that its redelivery after an upgrade is not taken for a double.
+ * An unknown status records nothing, so that its redelivery after an upgrade is not taken for a duplicate.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../time/clock.ts';
@@ -62,17 +62,17 @@ import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
 
 export interface IntakeLimits {
-  /** Of events that are not ours, which are hashed as they stream by. GitHub's own limit. */
+  /** For events that are not ours, which are hashed while streaming. GitHub's own limit. */
   readonly maxBodyBytes: number;
-  /** Of a `workflow_job`, which is kept until its signature is checked. GitHub's are 8 to 25 KB. */
+  /** For a `workflow_job`, which is buffered until its signature is checked. GitHub's are 8 to 25 KB. */
   readonly maxJobBytes: number;
-  /** Of all bodies that are being received, by what has arrived. Beyond it the oldest of them gives way. */
+  /** For all bodies being received, counting what has arrived. Beyond it the oldest of them gives way. */
   readonly maxBufferedBytes: number;
-  /** Verified deliveries of one endpoint that wait for a commit; of all together four times as many. */
+  /** Verified deliveries waiting for a commit, per endpoint; four times as many in total. */
   readonly maxWaiting: number;
-  /** Verified deliveries of one endpoint, also all at once. */
+  /** Verified deliveries per endpoint, even all at once. */
   readonly maxPerMinute: number;
-  /** Deliveries in one commit: a bound on how long the event loop stands still. */
+  /** Deliveries per commit: bounds how long the event loop is blocked. */
   readonly maxGroup: number;
 }
 
@@ -90,31 +90,31 @@ export interface IntakeOptions {
   readonly ledger: Pick<Ledger, 'recordDeliveries'>;
   readonly clock: Clock;
   readonly log: Log;
-  /** Asked for each delivery, so that the configuration can be swapped while running: answer the same array until then. */
+  /** Called for each delivery, so that the configuration can be reloaded: return the same array until then. */
   readonly endpoints: () => readonly WebhookEndpoint[];
   readonly registrations: () => readonly Registration[];
-  /** What they were granted bounds whom each secret may speak for. Absent or undefined: there are none. */
+  /** Their grants limit which repositories each secret covers. Absent or undefined: there are no tenants. */
   readonly tenants?: () => readonly TenantEntry[] | undefined;
-  /** Those whose configuration has problems: their deliveries are told so. */
+  /** Those whose configuration has problems: the answers to their deliveries say so. */
   readonly setAside?: (registration: string) => boolean;
   /** Something was recorded: wake the engine. Must not throw. */
   readonly onRecorded: () => void;
   readonly metrics: IntakeMetrics;
-  /** Hears of each delivery that was not taken although it was, or may have been, one of GitHub's. Must not throw. */
+  /** Called for each lost delivery that was, or may have been, from GitHub. Must not throw. */
   readonly onLost?: (loss: Loss) => void;
   readonly limits?: Partial<IntakeLimits>;
-  /** Default: `setImmediate`, which runs when what the sockets held by now was read. */
+  /** Default: `setImmediate`, which runs after what the sockets already held was read. */
   readonly defer?: (action: () => void) => void;
 }
 
 /** Header names in lower case, as node:http gives them. */
 export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Who brings a delivery: a connection. */
+/** The transport of a delivery: a connection. */
 export interface Carrier {
-  /** The sender's address, for people. */
+  /** The sender's address, for display. */
   readonly from: string;
-  /** The delivery had to give way: answer so, and read no more of it. */
+  /** The delivery had to give way: answer so, and stop reading it. */
   turnAway(answer: Answer): void;
 }
 
@@ -123,9 +123,9 @@ export interface Intake {
   receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer;
 }
 
-/** With a digit in `projects_v2_item`. */
+/** The digit is for `projects_v2_item`. */
 const eventName = /^[a-z0-9_]{1,64}$/;
-/** A UUID on GitHub; wider here, because the ledger needs only that it is short and plain. */
+/** A UUID on GitHub; wider here, because the ledger only needs it to be short and plain. */
 const deliveryGuid = /^[0-9A-Za-z-]{1,72}$/;
 
 export function createIntake(options: IntakeOptions): Intake {
@@ -144,7 +144,7 @@ export function createIntake(options: IntakeOptions): Intake {
   const index = indexOnce(options);
   const strangers = new ThrottledLog(clock, log);
   const rates = new DeliveryRates(clock, limits.maxPerMinute);
-  /** Those whose bodies are kept and not complete, the oldest first. */
+  /** Those with buffered, incomplete bodies, oldest first. */
   const unfinished = new Set<DeliveryReception>();
   let buffered = 0;
 
@@ -156,7 +156,7 @@ export function createIntake(options: IntakeOptions): Intake {
     return buffered + bytes <= limits.maxBufferedBytes;
   }
 
-  /** The one that asks may be the oldest itself: then it was turned away, and its room is free. */
+  /** The requester may be the oldest itself: then it was rejected, and its memory is free. */
   function allowanceOf(asks: () => boolean) {
     return {
       reserve(bytes: number) {
@@ -200,7 +200,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const event = header(headers, 'x-github-event');
     const keep = event === 'workflow_job';
     const maxBytes = keep ? limits.maxJobBytes : limits.maxBodyBytes;
-    // The parser refused what is no number; a body without a length comes in chunks.
+    // The parser has rejected anything but numbers; a body without a length is chunked.
     const announced = Number(header(headers, 'content-length') ?? maxBytes);
     if (announced > maxBytes) return answered(tooLarge(maxBytes));
 
@@ -322,7 +322,7 @@ export function createIntake(options: IntakeOptions): Intake {
   return { receive };
 }
 
-/** Any sender can post unsigned requests: one log line for each kind in ten seconds, the metrics count them all. */
+/** Anyone can send unsigned requests: log one line of each kind per ten seconds; the metrics count them all. */
 class ThrottledLog {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -341,7 +341,7 @@ class ThrottledLog {
   }
 }
 
-/** Made again when the configuration answers other arrays. */
+/** Rebuilt when the configuration returns different arrays. */
 function indexOnce(options: Pick<IntakeOptions, 'endpoints' | 'registrations' | 'tenants'>): () => EndpointIndex {
   let endpoints = options.endpoints();
   let registrations = options.registrations();
@@ -390,7 +390,7 @@ function parseJson(body: Buffer): { readonly json: unknown } | undefined {
   try {
     return { json: JSON.parse(body.toString('utf8')) };
   } catch {
-    // The engine's message quotes the body, which stays out of answers and logs.
+    // The engine's message quotes the body, which must not appear in answers or logs.
     return undefined;
   }
 }

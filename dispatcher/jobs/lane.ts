@@ -1,7 +1,7 @@
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { GithubScope } from './scope.ts';
 
-/** What all runners of a lane are made of. Two jobs of one lane can take each other's runner. */
+/** What all runners of a lane have in common. Two jobs of one lane can take each other's runner. */
 export interface LaneSpec {
   /** Hash of registration, host, scope, runner group and label set (case folded). `[a-z0-9]{16}`. */
   readonly key: string;
@@ -9,12 +9,12 @@ export interface LaneSpec {
   readonly host: string;
   readonly scope: GithubScope;
   readonly runnerGroup: string;
-  /** The job's labels as it wrote them, without doubles: the runner registers with exactly these. */
+  /** The job's labels as written, without duplicates: the runner registers with exactly these. */
   readonly labels: readonly string[];
   readonly wish: ShapeWish;
-  /** Names of the backends that may serve it, in order of preference. */
+  /** Names of the backends that may run it, in order of preference. */
   readonly backends: readonly string[];
-  /** Hash of `wish` and `backends`: a runner made for another spec is no supply. */
+  /** Hash of `wish` and `backends`: a runner made for another spec does not count as supply. */
   readonly specHash: string;
 }
 
@@ -23,17 +23,17 @@ export type Admission =
   | {
       readonly outcome: 'refused';
       readonly registration: string;
-      /** For people and for metrics (`code`). */
+      /** For display and for metrics (`code`). */
       readonly code: string;
       readonly reason: string;
       readonly cure: string;
-      /** The line of dispatcher.yaml that decided, where a tenant's grant did. */
+      /** The line of dispatcher.yaml that decided, if a tenant's grant did. */
       readonly place?: string;
     }
-  /** No registration asks for it. Kept for a day, and admitted again when registrations change. */
+  /** Not claimed by a registration. Kept for a day, and admitted again when registrations change. */
   | { readonly outcome: 'not-ours'; readonly reason: string };
 
-/** What admission looks at. */
+/** The inputs of admission. */
 export interface JobSubject {
   readonly host: string;
   readonly owner: string;

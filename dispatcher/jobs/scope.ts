@@ -1,4 +1,4 @@
-/** Where a runner registers at GitHub. Jobs reach a runner only within its scope and runner group. */
+/** Where a runner registers at GitHub. It only receives jobs within its scope and runner group. */
 export type GithubScope =
   | { readonly kind: 'enterprise'; readonly enterprise: string }
   | { readonly kind: 'organization'; readonly organization: string }

@@ -1,50 +1,50 @@
 /**
- * What a job only shows: its name, its link, its times. GitHub's own descriptions of these fields have changed over the
- * years, and none of them decides whether a job is served: a value that is not as described is cut or left out, and
- * counted, never a reason to refuse the job.
+ * A job's informational fields: its name, its link, its times. GitHub's own documentation of these fields has changed
+ * over the years, and they do not affect whether a job is served: a value that is not as documented is cut or left out,
+ * and counted, but never a reason to refuse the job.
  */
 
-/** A name beyond it is cut. GitHub's page shows about a hundred characters. */
+/** Longer names are cut. GitHub's page shows about a hundred characters. */
 const MAX_NAME_LENGTH = 250;
 const MAX_URL_LENGTH = 2_000;
-/** A hash of Git: 40 or 64 hexadecimal digits. */
+/** A Git hash: 40 or 64 hexadecimal digits. */
 const MAX_HASH_LENGTH = 64;
 const MAX_WORD_LENGTH = 64;
-/** A runner is found by its whole name: half of one names another runner. */
+/** A runner is looked up by its full name: a truncated one could name another runner. */
 const MAX_RUNNER_NAME_LENGTH = 256;
 
 /** With an offset, as GitHub sends it: `2023-06-26T03:31:29Z`, `2019-08-08T08:00:00-07:00`. */
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
-/** GitHub opened in 2008: an earlier time is an empty one of some server's language, and would make a job too old. */
+/** GitHub opened in 2008: an earlier time is some language's zero value, and would make a job too old. */
 const firstTimeMs = Date.UTC(2008, 0, 1);
 
 export class Shown {
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #onMended: (field: string) => void;
 
-  /** `onMended` hears the name of each field that was cut or left out. Absent and null are as described. */
+  /** `onMended` receives the name of each field that was cut or left out. Absent and null are valid. */
   constructor(fields: Readonly<Record<string, unknown>>, onMended: (field: string) => void) {
     this.#fields = fields;
     this.#onMended = onMended;
   }
 
-  /** A text for people, cut at 250 characters (UTF-16 units), in well-formed Unicode and without NUL. */
+  /** A text for display, cut at 250 characters (UTF-16 units), in well-formed Unicode and without NUL. */
   name(field: string): string | null {
     const value = this.#read(field);
     if (value === null) return null;
     if (typeof value !== 'string') return this.#leaveOut(field);
-    // PostgreSQL stores no NUL as text.
+    // PostgreSQL does not store NUL in text.
     const clean = cut(value, MAX_NAME_LENGTH).replaceAll('\0', '\ufffd');
     if (clean !== value) this.#onMended(field);
     return clean;
   }
 
-  /** Half a link leads elsewhere, so it is taken whole or not at all. */
+  /** A truncated link would lead elsewhere, so it is kept whole or not at all. */
   url(field: string): string | null {
     return this.#whole(field, MAX_URL_LENGTH, (text) => /^https?:\/\/\S+$/.test(text));
   }
 
-  /** Empty: not said. */
+  /** Empty: missing. */
   hash(field: string): string {
     return this.#whole(field, MAX_HASH_LENGTH) ?? '';
   }

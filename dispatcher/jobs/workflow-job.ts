@@ -1,10 +1,10 @@
-/** GitHub's `workflow_job`, from a webhook or from the REST API, as the one fact that the ledger takes. */
+/** Parses GitHub's `workflow_job`, from a webhook or from the REST API, into the fact that the ledger records. */
 import { z } from 'zod';
 import type { FactSource, JobFact, JobStatus } from './facts.ts';
 import { Shown } from './shown.ts';
 
 /**
- * NUL cannot be stored as text in PostgreSQL, so it stops at the door. One check a field, by one expression, because
+ * PostgreSQL cannot store NUL in text, so it is rejected here. One regular expression per field, because
  * this is the hot path.
  */
 function text(maxLength: number, minLength = 0) {
@@ -27,20 +27,20 @@ export function isJobStatus(status: string): status is JobStatus {
   return knownStatuses.has(status);
 }
 
-/** Of all labels of a job together: what the ledger keeps of a job is below 32 KB, whatever its texts are made of. */
+/** For all labels of a job together: what the ledger keeps of a job stays below 32 KB, whatever its texts contain. */
 const LABEL_CHARACTERS = 8_192;
 
-/** Only shown, and read by `Shown`: none of it is a reason to refuse a job. */
+/** Informational fields, parsed by `Shown`: they never cause a job to be refused. */
 const shown = z.unknown().optional();
 
 /**
- * Only what we use; everything else in the object is left unread. What can refuse a job: its identity, its status, its
- * labels. Their limits are far above what GitHub sends: they keep a row small, they do not judge.
+ * Only the fields we use; the rest of the object is ignored. A job can be refused for its identity, its status or its
+ * labels. Their limits are far above what GitHub sends: they only keep rows small.
  */
 const jobShape = {
   id,
   run_id: id,
-  /** GitHub's description of `completed` allows null items; we have never seen one, and they say nothing. */
+  /** GitHub's schema of `completed` allows null items; we have never seen one, and they carry no information. */
   labels: z
     .array(text(512).nullable())
     .max(200)
@@ -62,21 +62,21 @@ const jobShape = {
 };
 
 /**
- * A job as the REST API answers it. Parse the jobs of a page one by one: one of a status that GitHub adds some day
+ * A job as the REST API returns it. Parse the jobs of a page one by one: one with a status that GitHub adds later
  * must not hide the others.
  */
 export const restJobSchema = z.object({ ...jobShape, status: jobStatus });
 export type RestJob = z.infer<typeof restJobSchema>;
 
-/** An owner never holds a dot; a repository is never `.` or `..`, which would climb in a URL. */
+/** An owner never contains a dot; a repository is never `.` or `..`, which would go up in a URL. */
 const fullName = /^([A-Za-z0-9_-]{1,100})\/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})$/;
 
-/** The body of a `workflow_job` delivery. `status` is open: what we do not know is answered, not refused. */
+/** The body of a `workflow_job` delivery. `status` is open: an unknown one is answered, not refused. */
 export const workflowJobEventSchema = z.object({
   action: shown,
   workflow_job: z.object({ ...jobShape, status: text(64, 1) }),
   repository: z.object({
-    /** Kept where it comes; nothing is refused for the want of it. */
+    /** Kept if present; never required. */
     id: id.nullish().catch(null),
     full_name: z.string().regex(fullName, 'must be owner/repository'),
     visibility: shown,
@@ -94,9 +94,9 @@ export interface FactContext {
   readonly source: FactSource;
   /** See `JobFact`. */
   readonly toldBy: string | null;
-  /** When the delivery came in, or the request left whose answer this is. */
+  /** When the delivery arrived, or the request that returned this was sent. */
   readonly observedAtMs: number;
-  /** Hears the name of each field that was cut or left out. */
+  /** Receives the name of each field that was cut or left out. */
   readonly onMended?: ((field: string) => void) | undefined;
 }
 
@@ -108,7 +108,7 @@ export function factFromRestJob(
   return factFrom(job, job.status, context);
 }
 
-/** Undefined when the status is not one that we know. */
+/** Undefined for an unknown status. */
 export function factFromEvent(
   event: WorkflowJobEvent,
   context: Omit<FactContext, 'owner' | 'repository' | 'repositoryId' | 'visibility' | 'source'>,
@@ -133,7 +133,7 @@ export function repositoryOf(event: WorkflowJobEvent): { readonly owner: string;
   return { owner: name.slice(0, slash), repository: name.slice(slash + 1) };
 }
 
-/** Servers before `internal` repositories send `private` alone. */
+/** Servers older than `internal` repositories send only `private`. */
 function visibilityOf(repository: WorkflowJobEvent['repository']): JobFact['visibility'] {
   switch (repository.visibility) {
     case 'public':
@@ -146,7 +146,7 @@ function visibilityOf(repository: WorkflowJobEvent['repository']): JobFact['visi
   }
 }
 
-/** What the delivery calls itself: kept beside it, for people. */
+/** The delivery's own description, stored with it for display. */
 export function actionOf(event: WorkflowJobEvent, onMended: (field: string) => void): string | null {
   return new Shown(event, onMended).word('action');
 }
@@ -159,7 +159,7 @@ function factFrom(job: Omit<RestJob, 'status'>, status: JobStatus, context: Fact
     host: context.host,
     jobId: job.id,
     runId: job.run_id,
-    // Deliveries of 2021 have none.
+    // Deliveries from 2021 lack it.
     runAttempt: shown.count('run_attempt') ?? 1,
     owner: context.owner,
     repository: context.repository,
