@@ -1,19 +1,20 @@
 /**
  * The provider contract: what the dispatcher asks of a container service, and what it may rely on.
  *
- * A provider imports this file and its vendor's SDK, nothing of the dispatcher. How to write one: providers/README.md.
+ * A provider imports only this file and its vendor's SDK, nothing of the dispatcher. How to write one:
+ * providers/README.md.
  */
 import type { z } from 'zod';
 
 export type Architecture = 'x64' | 'arm64';
 
-/** What a job may wish for. A missing `cpu` or `memoryGiB` lets the service choose the one that goes with the other. */
+/** What a job may ask for. If only one of `cpu` and `memoryGiB` is given, the service chooses the other to match. */
 export interface ShapeWish {
-  /** Cores, in the service's own steps after `fit` (`0.5` is half a core). */
+  /** Cores; after `fit`, in the service's own steps (`0.5` is half a core). */
   readonly cpu?: number;
   readonly memoryGiB?: number;
   readonly architecture: Architecture;
-  /** A full image reference, as the service pulls it. */
+  /** A full image reference, in the form that the service pulls. */
   readonly image: string;
   /** Scratch disk at the work folder. */
   readonly diskGiB?: number;
@@ -22,15 +23,15 @@ export interface ShapeWish {
   readonly bucketPrefix?: string;
   readonly subnet?: string;
   readonly securityGroup?: string;
-  /** The dispatcher has honoured it by its choice of the backend; a provider that serves several regions may use it. */
+  /** Already applied by the choice of the backend; a provider that serves several regions may use it. */
   readonly region?: string;
   readonly spot: boolean;
   readonly dockerInDocker: boolean;
-  /** The longest life of the instance. Services that enforce one get it; else the dispatcher enforces it. */
+  /** Maximum lifetime of the instance. Passed to services that enforce one; otherwise the dispatcher enforces it. */
   readonly timeLimitMs?: number;
 }
 
-/** A wish after `fit`: what will really run, and be billed. */
+/** A wish after `fit`: what will actually run and be billed. */
 export interface Shape extends ShapeWish {
   readonly cpu: number;
   readonly memoryGiB: number;
@@ -40,12 +41,12 @@ export type Fit =
   | {
       readonly fits: true;
       readonly shape: Shape;
-      /** In words, when it is more than was wished: "1 core becomes 2: …". */
+      /** Explains the difference when it is more than was asked for: "1 core becomes 2: …". */
       readonly note?: string;
     }
   | {
       readonly fits: false;
-      /** Why, naming the nearest valid size where there is one. */
+      /** The reason, naming the nearest valid size if there is one. */
       readonly reason: string;
     };
 
@@ -59,62 +60,64 @@ export interface Capabilities {
   readonly securityGroup: boolean;
   readonly logs: boolean;
   /**
-   * True where somebody who may look at an instance (list, describe, inspect) does not see the JIT configuration.
-   * Where it is false it still shows in no list, tag, command line or URL.
+   * True if users who may view an instance (list, describe, inspect) cannot see the JIT configuration.
+   * Even if false, it never appears in a list, tag, command line or URL.
    */
   readonly secretEnvironment: boolean;
-  /** What the service itself enforces at the most; undefined where the dispatcher must do it. */
+  /** The longest lifetime that the service itself enforces; undefined if the dispatcher must enforce it. */
   readonly longestLifeMs?: number;
 }
 
 /**
- * Tags that every instance carries, so that a dispatcher with an empty ledger can adopt it.
- * A service with a narrower alphabet encodes them reversibly: `list` gives them back as they were.
+ * Tags on every instance, so that a dispatcher with an empty ledger can adopt it.
+ * A service with a narrower alphabet encodes them reversibly: `list` returns the original values.
  */
 export interface InstanceTags {
   /** The dispatcher's id; `list` filters by it. */
   readonly dispatcher: string;
   readonly registration: string;
   readonly lane: string;
-  /** Where it registers at GitHub, as a path: `orgs/acme`, `repos/acme/web`, `enterprises/acme`. */
+  /** Where it is registered at GitHub, as a path: `orgs/acme`, `repos/acme/web`, `enterprises/acme`. */
   readonly scope: string;
   /** The runner's name, equal to the instance's name. */
   readonly runner: string;
-  /** Of the dispatcher's process that launched it, another at each start. Absent: an older version launched it. */
+  /**
+   * Incarnation of the dispatcher process that launched it, new at each start. Absent: launched by an older version.
+   */
   readonly incarnation?: string;
   readonly createdAtMs: number;
-  /** Nobody without a ledger row stops the instance before this time. */
+  /** An instance without a ledger row must not be stopped before this time. */
   readonly deadlineAtMs: number;
   /** The tenant's own tags (cost centre and the like). */
   readonly charge: Readonly<Record<string, string>>;
 }
 
 export interface LaunchRequest {
-  /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with one name give one instance. */
+  /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with the same name give one instance. */
   readonly name: string;
   /**
-   * True where the caller made this name up and every launch of it so far was a definite refusal other than `conflict`: then
-   * nothing has it, and an adapter may create without looking first. A promise: where it is false, one name may get two
-   * instances. After a `transient` it no longer holds.
+   * True if the caller generated this name and every launch of it so far was a definite refusal other than `conflict`.
+   * The name is then unused, and an adapter may create without looking first. This is a promise: if it is broken, one
+   * name may get two instances. It no longer holds after a `transient`.
    */
   readonly nameIsNew?: boolean;
   readonly shape: Shape;
   readonly tags: InstanceTags;
   readonly environment: Readonly<Record<string, string>>;
   /**
-   * Among them the JIT configuration. Never in argv, a URL, a tag or what `list` returns.
-   * A blob of `ACTIONS_RUNNER_INPUT_JITCONFIG` has about 4 KB.
+   * Includes the JIT configuration. Must never appear in argv, a URL, a tag or the result of `list`.
+   * The value of `ACTIONS_RUNNER_INPUT_JITCONFIG` has about 4 KB.
    */
   readonly secretEnvironment: Readonly<Record<string, string>>;
 }
 
-/** How the dispatcher names an instance: its own name always, the service's id once it is known. */
+/** How the dispatcher refers to an instance: always its own name, and the service's id once it is known. */
 export interface InstanceRef {
   readonly name: string;
   readonly id?: string;
 }
 
-/** `unknown` is an answer that the adapter cannot read; it never means "gone". */
+/** `unknown` is an answer that the adapter cannot interpret; it never means "gone". */
 export type InstanceState = 'pending' | 'running' | 'succeeded' | 'failed' | 'unknown';
 
 export type EndKind =
@@ -131,7 +134,9 @@ export interface InstanceReason {
   readonly kind: EndKind;
   /** The service's own words. */
   readonly message: string;
-  /** 128 + signal where a signal ended it. Of the container's first process: 0 of a runner proves nothing about its job. */
+  /**
+   * 128 + signal if a signal ended it. Of the container's first process: 0 from a runner proves nothing about its job.
+   */
   readonly exitCode?: number;
 }
 
@@ -139,11 +144,11 @@ export interface Instance {
   readonly ref: InstanceRef & { readonly id: string };
   readonly state: InstanceState;
   /**
-   * Why it ended or does not start, as far as the service says. `out-of-memory` can come with `succeeded` or `running`:
-   * a step of the job was killed, and the runner went on.
+   * Why it ended or does not start, if the service says so. `out-of-memory` can accompany `succeeded` or `running`:
+   * a step of the job was killed, and the runner continued.
    */
   readonly reason?: InstanceReason;
-  /** Undefined where `inspect` of this service does not tell; `list` always does. */
+  /** Undefined if this service's `inspect` does not include it; `list` always does. */
   readonly tags?: InstanceTags;
 }
 
@@ -155,37 +160,40 @@ export interface Finding {
   readonly cure?: string;
 }
 
-/** An image that jobs may get. It is well where it is there for one of these architectures: labels choose among them. */
+/** An image that jobs may request. It passes if it exists for one of these architectures: labels choose among them. */
 export interface ImageUse {
   /** As in a wish. */
   readonly reference: string;
   readonly architectures: readonly Architecture[];
 }
 
-/** What a check is told of its registration. */
+/** What a check is told about its registration. */
 export interface CheckedUse {
-  /** At most MAX_IMAGES are looked at; who has more says what was left out. */
+  /** At most MAX_IMAGES are checked; a caller with more reports which ones were left out. */
   readonly images: readonly ImageUse[];
 }
 
-/** Sorted by what follows from it, not by what the service calls it. The verdicts: DESIGN, "Provider contract". */
+/** Classified by what to do about it, not by the service's name for it. The verdicts: DESIGN, "Provider contract". */
 export type ProviderErrorKind =
-  /** No stock, zone full: the next backend now. */
+  /** No stock, zone full: try the next backend now. */
   | 'capacity'
-  /** The account's limit: the next backend; shown to the tenant. */
+  /** The account's quota: try the next backend; shown to the tenant. */
   | 'quota'
   /** Same backend after `retryAfterMs`. */
   | 'throttled'
   /** 5xx, timeout, reset: it may have taken effect. Look (`inspect`) before repeating. */
   | 'transient'
-  /** The backend is closed until its credentials are mended. */
+  /** The backend is closed until its credentials are fixed. */
   | 'unauthorized'
-  /** Image, shape or network unknown to the service: the jobs are refused with its words. */
+  /** Image, shape or network unknown to the service: the jobs are refused with the service's message. */
   | 'invalid'
-  /** Something that is not ours has the name. */
+  /** The name is held by something that is not ours. */
   | 'conflict';
 
-/** Shared by every copy of this contract: a provider of an npm package has a class of its own, which `instanceof` does not know. */
+/**
+ * Shared by every copy of this contract: a provider from an npm package has its own class, which `instanceof` does not
+ * recognize.
+ */
 const BRAND = Symbol.for('serverless-hosted-runner.provider-error');
 
 const errorKinds: ReadonlySet<unknown> = new Set<ProviderErrorKind>([
@@ -223,7 +231,7 @@ export class ProviderError extends Error {
   }
 }
 
-/** Of this copy of the contract or of another one, and of a kind that this one knows. */
+/** Recognizes errors of this copy of the contract or of another one, if this copy knows their kind. */
 export function isProviderError(error: unknown): error is ProviderError {
   return (
     error instanceof Error &&
@@ -237,8 +245,8 @@ export function isProviderError(error: unknown): error is ProviderError {
 }
 
 /**
- * Every method may be called concurrently, rejects with nothing but ProviderError, and settles within the time
- * that the backend's options set (30 s where they say nothing): a provider bounds its own remote calls.
+ * Every method may be called concurrently, rejects only with ProviderError, and settles within the time limit in the
+ * backend's options (default: 30 s): a provider puts time limits on its own remote calls.
  */
 export interface Provider {
   readonly capabilities: Capabilities;
@@ -247,40 +255,43 @@ export interface Provider {
   fit(wish: ShapeWish): Fit;
 
   /**
-   * Starts one instance. Idempotent by `request.name`: where an instance of that name with our dispatcher in its tags
-   * exists, it is returned, also when it has ended; one that a dispatcher left half-launched is finished. Of anything
-   * else that has the name: `conflict`. Resolves when the service has accepted, which is not yet "running".
-   * `transient` means "maybe created"; every other kind is a definite refusal that left nothing behind.
-   * May take longer than other methods by what the options allow for a pull.
+   * Starts one instance. Idempotent by `request.name`: if an instance of that name with our dispatcher in its tags
+   * exists, it is returned, even if it has ended; one that a dispatcher left half-launched is completed. If anything
+   * else has the name: `conflict`. Resolves when the service has accepted, which is not yet "running". `transient`
+   * means "maybe created"; every other kind is a definite refusal that left nothing behind. May take longer than other
+   * methods, by what the options allow for a pull.
    */
   launch(request: LaunchRequest): Promise<Instance>;
 
   /**
-   * By id where it is given, else by name. Undefined only when the service said that there is no such instance, or that
-   * what has the name is not ours. Says more than `list` where the service does (out of memory).
+   * By id if it is given, else by name. Undefined only if the service said that there is no such instance, or if the
+   * name is held by something that is not ours. Says more than `list` if the service does (out of memory).
    */
   inspect(ref: InstanceRef): Promise<Instance | undefined>;
 
-  /** Every instance, ended and half-launched ones included, tagged with exactly this dispatcher; all pages. Never empty by failure. */
+  /**
+   * Every instance tagged with exactly this dispatcher, including ended and half-launched ones; all pages. A failure
+   * never looks like an empty list.
+   */
   list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]>;
 
   /**
-   * Ends the instance and removes what is left of it, its logs too. Resolves when the service has accepted. Absent is
-   * success; so is a name that is not ours, or whose id is another one by now: both are left alone.
+   * Ends the instance and removes all that remains of it, including its logs. Resolves when the service has accepted. A
+   * missing instance is success; so is a name that is not ours, or that now has another id: both are left alone.
    */
   stop(ref: InstanceRef): Promise<void>;
 
-  /** The container's last output, at most 256 KB of it; undefined where there is none (any more). */
+  /** The container's last output, at most 256 KB; undefined if there is none (any more). */
   logs(ref: InstanceRef): Promise<string | undefined>;
 
   /**
-   * What `shr doctor` prints, one line a finding; of each image in `use` one, its reference in the message. A registry
-   * that cannot be asked from here is no fault. May take longer than other methods, by 10 s for each four images. Does
-   * not reject.
+   * What `shr doctor` prints, one line per finding; one for each image in `use`, with its reference in the message. A
+   * registry that is unreachable from here is not a failure. May take longer than other methods, by 10 s for every four
+   * images. Does not reject.
    */
   check(use?: CheckedUse): Promise<readonly Finding[]>;
 
-  /** Lets go of sockets and timers. The instances stay. */
+  /** Releases sockets and timers. The instances stay. */
   close(): Promise<void>;
 }
 
@@ -288,13 +299,13 @@ export interface Provider {
 export interface ProviderHost {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Cannot be called off: bound remote calls by `Deadlines`, not by a sleep each. */
+  /** Cannot be cancelled: limit remote calls with `Deadlines`, not with a sleep each. */
   sleep(ms: number): Promise<void>;
   /** Uniform in [0, 1). */
   random(): number;
 }
 
-/** An option that a tenant may not write in a file of its own, and what it would give away. */
+/** An option that tenants may not set in their own files, and what it would expose. */
 export interface PlatformOption {
   /** Its name, with dots between the levels. */
   readonly option: string;
@@ -302,17 +313,22 @@ export interface PlatformOption {
   readonly why: string;
 }
 
-/** What the demo gives to a kind that is to be shown on one machine. */
+/** What the demo passes to a kind that runs on one machine. */
 export interface DemoStage {
-  /** The demo's own, removed with it. */
+  /** The demo's own folder, removed with it. */
   readonly folder: string;
-  /** A runner for the simulated GitHub, as a command of this machine. */
+  /** A runner for the simulated GitHub, as a command on this machine. */
   readonly command: readonly string[];
   /** The same as a script for a container's `/bin/sh`. */
   readonly script: string;
-  /** Makes a small image with `/bin/sh` at the engine that the docker command uses with this environment; its name. */
+  /**
+   * Builds a small image with `/bin/sh` on the engine that the docker command uses with this environment. Returns its
+   * name.
+   */
   makeImage(environment: Readonly<Record<string, string>>): Promise<string>;
-  /** Starts the simulator of this kind, whose containers run `command`: `options` of a backend that uses it. */
+  /**
+   * Starts the simulator of this kind, whose containers run `command`. Returns the `options` of a backend that uses it.
+   */
   simulate(): Promise<{
     readonly options: Readonly<Record<string, unknown>>;
     readonly image: string;
@@ -325,15 +341,15 @@ export interface DemoBackend {
   /** The `options` of the registration's backend. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly image: string;
-  /** The simulated GitHub's address as the runners see it, when it listens on this port of the loopback. */
+  /** The simulated GitHub's address as seen by the runners, when it listens on this port of the loopback interface. */
   runnerUrl(port: number): string;
-  /** Lets runners through to that port. Called once the simulated GitHub listens. */
+  /** Lets runners connect to that port. Called once the simulated GitHub listens. */
   open(port: number): Promise<void>;
-  /** Removes what was made for the demo. */
+  /** Removes everything that was created for the demo. */
   close(): Promise<void>;
 }
 
-/** The steps of `shr verify-live`, in their order. */
+/** The steps of `shr verify-live`, in order. */
 export const verifySteps = [
   'launch',
   'launch-again',
@@ -352,22 +368,25 @@ export type VerifyStep = (typeof verifySteps)[number];
 /** The default export of `providers/<kind>/index.ts`. */
 export interface ProviderModule<Options = unknown> {
   readonly kind: string;
-  /** Validates the `options` of a backend. Unknown keys are an error; messages are read by tenants. */
+  /** Validates the `options` of a backend. Unknown keys are an error; tenants read the messages. */
   readonly options: z.ZodType<Options>;
   /**
-   * Of these options those with which the backend acts as the dispatcher itself (its role, its files), or calls an
-   * address of the writer's choice from the dispatcher's network. Absent where there are none.
+   * The given options with which the backend acts as the dispatcher itself (its role, its files), or connects to an
+   * address of the author's choice from the dispatcher's network. Absent if there are none.
    */
   platformOptions?(options: Options): readonly PlatformOption[];
   create(options: Options, host: ProviderHost): Provider;
-  /** The same backend with this program in place of what its containers run. */
+  /** The same backend, with this program in place of the one that its containers run. */
   withCommand(options: Options, command: readonly string[]): Options;
-  /** What `shr demo` runs. Rejects with ProviderError where this machine lacks something; the message says what to do. */
+  /** What `shr demo` runs. Rejects with ProviderError if this machine lacks something; the message says what to do. */
   demo(stage: DemoStage): Promise<DemoBackend>;
-  /** The assumptions in docs/assumptions.md that a step confirms for this service, in addition to those of every service. */
+  /**
+   * The assumptions in docs/assumptions.md that a step confirms for this service, in addition to those for every
+   * service.
+   */
   readonly assumptions?: Partial<Readonly<Record<VerifyStep, readonly string[]>>>;
 }
 
 export const LOG_BYTES = 256 * 1024;
-/** In one check. */
+/** Maximum in one check. */
 export const MAX_IMAGES = 20;

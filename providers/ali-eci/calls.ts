@@ -1,7 +1,7 @@
 /**
- * The calls to the service that the provider makes: credentials and signature of the SDK, parameters in a form body,
- * each bounded in time, within the rate, and with its error sorted. Why not the product's own client:
- * docs/decisions/0010-alibaba-form-body.md.
+ * The calls to the service that the provider makes, with the SDK's credentials and signature and the parameters in a
+ * form body. Each call has a time limit, respects the rate limit and has its errors classified. Why not the SDK's own
+ * client: docs/decisions/0010-alibaba-form-body.md.
  */
 import { Readable } from 'node:stream';
 import Credential, { Config as CredentialConfig } from '@alicloud/credentials';
@@ -17,7 +17,7 @@ import { type Reply, StaleConnection, Transport } from './transport.ts';
 
 const versions = { eci: '2018-08-08', vpc: '2016-04-28' } as const;
 const ALGORITHM = 'ACS3-HMAC-SHA256';
-/** The SDK's type wants a body; its signature takes the hash of ours. */
+/** The SDK's type requires a body; the signature uses the hash of ours. */
 const nothing = Readable.from([]);
 const answered = z.object({ RequestId: z.string().min(1) });
 const refused = z.object({ Code: z.string(), Message: z.string().default(''), RequestId: z.string().optional() });
@@ -27,7 +27,7 @@ export class Service {
   readonly #deadlines: Deadlines;
   readonly #rate: Rate;
   readonly #passwords: readonly string[];
-  /** What the last call was signed with: a role has new ones every few hours. */
+  /** What the last call was signed with: a role's credentials rotate every few hours. */
   #signedWith: readonly string[] = [];
   readonly #credential: InstanceType<typeof Credential.default>;
   readonly #transports: Readonly<Record<'eci' | 'vpc', Transport | undefined>>;
@@ -46,12 +46,12 @@ export class Service {
     };
   }
 
-  /** False where the vendor's table has no address of the network service for the region. */
+  /** False when the vendor's table has no network service endpoint for the region. */
   get knowsNetwork(): boolean {
     return this.#transports.vpc !== undefined;
   }
 
-  /** `hide`: more texts that must not show in an error's message, asked for when there is one. */
+  /** `hide`: further strings to redact from error messages; called when there is an error. */
   async call<T>(
     action: Call,
     parameters: Readonly<Record<string, string>>,
@@ -71,8 +71,8 @@ export class Service {
       answer = await this.#deadlines.run(`ali-eci ${action}`, this.#options.timeoutMs, async (signal) => {
         const post = async (): Promise<Reply> =>
           transport.post(await this.#signed(action, versions[product], transport.host, body), body, signal);
-        // Every call may be repeated: a creation has its token, all else has the same effect twice. Signed anew,
-        // because a nonce is taken once.
+        // Every call is safe to repeat: a creation carries a client token, all others are idempotent. Each attempt is
+        // signed anew, because a nonce is accepted only once.
         return read(await post().catch((error: unknown) => (error instanceof StaleConnection ? post() : raise(error))));
       });
     } catch (error) {
@@ -80,7 +80,7 @@ export class Service {
     }
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
-    // Whatever answered, it may have done what was asked: so it is looked at again, not given up.
+    // The request may have taken effect, so the caller must look again instead of giving up.
     const where = parsed.error.issues[0]?.path.join('.') ?? '';
     throw new ProviderError('transient', `ali-eci ${action}`, `the answer cannot be read (at ${where || 'top'})`);
   }
@@ -118,10 +118,10 @@ export class Service {
   }
 }
 
-/** What the service answered, or throws its refusal. */
+/** Returns the service's answer, or throws its refusal. */
 function read({ status, headers, text }: Reply): unknown {
   const answer = parsedJson(text);
-  // Each answer of the service has one [API description]; `{}` of a proxy would read as an empty account.
+  // Every answer of the service has a RequestId [API description]; `{}` from a proxy would read as an empty account.
   if (status < 400) return status < 300 && answered.safeParse(answer).success ? answer : undefined;
   const said = refused.safeParse(answer);
   const wait = Number(headers['x-acs-retry-after']);
@@ -134,7 +134,7 @@ function read({ status, headers, text }: Reply): unknown {
   );
 }
 
-/** Undefined where it is none: a proxy in between may answer for the service. */
+/** Undefined when it is not JSON: a proxy in between may answer for the service. */
 function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -154,7 +154,7 @@ function credentialOf(options: AliEciOptions): InstanceType<typeof Credential.de
       new CredentialConfig({
         type: 'ecs_ram_role',
         roleName: ecsRamRole,
-        // Only with a session token of the metadata service: its older form answers any request that can be forged.
+        // Only IMDSv2, with its session token: IMDSv1 also answers forged requests (SSRF).
         disableIMDSv1: true,
         timeout: options.timeoutMs,
         connectTimeout: options.timeoutMs,

@@ -1,4 +1,4 @@
-/** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
+/** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 import { z } from 'zod';
 import type { Finding, ProviderErrorKind } from '../provider.ts';
 import type { Service } from './calls.ts';
@@ -20,7 +20,7 @@ const vSwitches = z.object({
     .nullish(),
 });
 
-/** Small, public, and of the vendor itself; a dry run does not pull it. */
+/** Small, public and the vendor's own; a dry run does not pull it. */
 const dryImage = 'registry.cn-hangzhou.aliyuncs.com/eci_open/busybox:1.30';
 
 export async function check(options: AliEciOptions, service: Service): Promise<readonly Finding[]> {
@@ -120,7 +120,7 @@ async function creating(options: AliEciOptions, service: Service): Promise<Findi
       }),
       anything,
     );
-    // Not refused, as a dry run is: somebody else answers here.
+    // Not refused as a dry run should be: something other than the service answered.
     return {
       subject: 'permissions',
       ok: false,

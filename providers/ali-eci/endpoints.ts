@@ -46,12 +46,15 @@ export const regions: readonly string[] = [
   'us-west-1',
 ];
 
-/** Of the container service; undefined for a region that is not in the vendor's table. */
+/** Endpoint of the container service; undefined for a region that is not in the vendor's table. */
 export function eciEndpoint(region: string): string | undefined {
   return regions.includes(region) ? (odd[region] ?? `eci.${region}.aliyuncs.com`) : undefined;
 }
 
-/** Of the network service, asked for free addresses by `check` alone. The table has none for cn-hangzhou-finance. */
+/**
+ * Endpoint of the network service, used only by `check` to ask for free addresses. The table has none for
+ * cn-hangzhou-finance.
+ */
 export function vpcEndpoint(region: string): string | undefined {
   return regions.includes(region) && region !== 'cn-hangzhou-finance' ? `vpc.${region}.aliyuncs.com` : undefined;
 }

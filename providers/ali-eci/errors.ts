@@ -1,4 +1,4 @@
-/** What the service says, sorted by what follows from it. Pure. */
+/** Classifies the service's errors by what to do about them. Pure. */
 import { z } from 'zod';
 import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
@@ -17,11 +17,11 @@ export type Call =
 
 /**
  * By code. The documented ones of eci 2018-08-08 (a test holds this table against the description), and those that the
- * gateway in front of every service says. `DryRunOperation` and `DryRun.Success` are how a dry run succeeds: see
+ * gateway in front of every service returns. `DryRunOperation` and `DryRun.Success` are how a dry run succeeds: see
  * `isDryRunSuccess`; met elsewhere they mean that nothing was created.
  */
 export const codes: Readonly<Record<string, ProviderErrorKind>> = {
-  // No stock, no room.
+  // No stock or capacity.
   'OperationDenied.NoStock': 'capacity',
   'Zone.NotOnSale': 'capacity',
   'Spot.NotMatched': 'capacity',
@@ -36,11 +36,11 @@ export const codes: Readonly<Record<string, ProviderErrorKind>> = {
   'DiskNumber.LimitExceed': 'quota',
   HighCpuMemConfigRequired: 'quota',
 
-  // Too fast.
+  // Rate limits.
   Throttling: 'throttled',
   EipPurchaseFlowControl: 'throttled',
 
-  // The account or its permissions: the same for every job.
+  // The account or its permissions: affects every job.
   'Account.Arrearage': 'unauthorized',
   ServiceNotEnabled: 'unauthorized',
   'InvalidPaymentMethod.InsufficientBalance': 'unauthorized',
@@ -61,7 +61,7 @@ export const codes: Readonly<Record<string, ProviderErrorKind>> = {
   'CreateServiceLinkedRole.Denied': 'unauthorized',
   RegionDissolved: 'unauthorized',
 
-  // What was asked for: the same answer tomorrow.
+  // The request itself: repeating it gets the same answer.
   DryRunOperation: 'invalid',
   'DryRun.Success': 'invalid',
   'InvalidParameter.CPU.Memory': 'invalid',
@@ -111,7 +111,7 @@ export const codes: Readonly<Record<string, ProviderErrorKind>> = {
   'OperationDenied.SecurityGroupMisMatch': 'invalid',
   'InvalidOperation.ResourceManagedByCloudProduct': 'invalid',
 
-  // Of DescribeVSwitches.
+  // From DescribeVSwitches.
   'Forbidden.VpcNotFound': 'invalid',
   InvalidTagKey: 'invalid',
   InvalidTagValue: 'invalid',
@@ -121,18 +121,18 @@ export const codes: Readonly<Record<string, ProviderErrorKind>> = {
   'InvalidVSwitchIdNumber.NotSupported': 'invalid',
   'InvalidVSwitchId.NotFound': 'invalid',
 
-  // It changes under our hands: look again.
+  // The resource changed concurrently: look again.
   IncorrectStatus: 'transient',
   'ImageSnapshot.IncorrectStatus': 'transient',
   'ImageCache.IncorrectStatus': 'transient',
   OperationConflict: 'transient',
   'Request Timeout': 'transient',
-  // The token has made something already, with other words: it is found by its name.
+  // The token has already created something with different parameters: find it by its name.
   IdempotentParameterMismatch: 'transient',
   'Idempotence.ParamNotMatch': 'transient',
 };
 
-/** Families of codes of the gateway and its services, for what the table does not name. First match wins. */
+/** Families of codes of the gateway and its services, for codes missing from the table. First match wins. */
 const families: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/^Throttling(\.|$)|^ServiceUnavailable.*Throttl|^Concurrent/i, 'throttled'],
   [/NoStock|NotOnSale|Sold.?Out|IpNotEnough/i, 'capacity'],
@@ -145,7 +145,7 @@ const families: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/^(Missing|Invalid|Illegal|Malformed|Unsupported|NotSupport)/i, 'invalid'],
 ];
 
-/** The service's refusals as `service.ts` throws them, errors of Node's sockets, and the SDK's about credentials. */
+/** Handles refusals as `service.ts` throws them, Node's socket errors, and the SDK's credential errors. */
 const thrown = z.object({
   name: z.string().optional(),
   code: z.string().optional().catch(undefined),
@@ -155,10 +155,10 @@ const thrown = z.object({
   retryAfter: z.number().nonnegative().optional().catch(undefined),
 });
 
-/** Node's codes for a connection that was never let through. */
+/** Node's codes for a connection that was never established. */
 const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
 
-/** `hide`: texts that must not show, should the service repeat them in its message. */
+/** `hide`: strings to redact from the message, in case the service repeats them. */
 export function classify(call: Call, error: unknown, hide: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const operation = `ali-eci ${call}`;
@@ -166,7 +166,7 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
   if (!parsed.success) return new ProviderError('transient', operation, 'no answer that can be read');
   const { name, code, statusCode, message, requestId, retryAfter } = parsed.data;
   if (statusCode === undefined) {
-    // Neither the message nor the error itself is passed on: libraries write URLs, with all that is in them, into both.
+    // Neither the message nor the error itself is passed on: libraries put URLs, with everything in them, into both.
     const kind =
       refusedByTls.test(code ?? '') || code === 'InvalidCredentials' || isAboutCredentials(message)
         ? 'unauthorized'
@@ -180,7 +180,7 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
     );
   }
   const said = code ?? `HTTP ${statusCode}`;
-  // No refusal of the service is without a code: this is a proxy's page, which knows nothing of what was asked.
+  // Every refusal of the service has a code, so this is a proxy's page: whether the request arrived is unknown.
   const kind = code === undefined ? kindOfPage(statusCode) : kindOf(call, statusCode, code);
   return new ProviderError(kind, operation, redact(`${said}: ${message}`, hide), {
     code: said,
@@ -193,7 +193,7 @@ export function isDryRunSuccess(error: unknown): boolean {
   return error instanceof ProviderError && (error.code === 'DryRunOperation' || error.code === 'DryRun.Success');
 }
 
-/** The service says that there is no such container group. Undocumented, so read from the code's form. */
+/** The service says that there is no such container group. The code is undocumented, so match it by its form. */
 export function isAbsent(error: unknown): boolean {
   return error instanceof ProviderError && /ContainerGroup.*NotFound|^InvalidContainerGroupId/.test(error.code ?? '');
 }
@@ -205,7 +205,7 @@ function kindOf(call: Call, status: number, code: string): ProviderErrorKind {
   if (family !== undefined) return family;
   if (status === 429) return 'throttled';
   if (status === 401 || status === 403) return 'unauthorized';
-  // What nobody has described may have created something.
+  // An undocumented code: something may have been created.
   if (status >= 500 || call === 'CreateContainerGroup') return 'transient';
   return 'invalid';
 }

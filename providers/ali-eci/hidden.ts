@@ -1,18 +1,18 @@
 /**
- * Without the permission DescribeContainerGroups answers an empty list [vendor's page of the call]. Two other calls bear
- * an empty list out: DescribeContainerGroupStatus, asked for the same, must not know of anything alive; and ListUsage,
- * which is about no resource, says outright when the key may do nothing here.
+ * Without the permission, DescribeContainerGroups returns an empty list [vendor's page of the call]. Two other calls
+ * confirm an empty list: DescribeContainerGroupStatus, asked for the same groups, must not report any alive; and
+ * ListUsage, which is not tied to a resource, is refused outright when the key has no permissions here.
  */
 import { z } from 'zod';
 import type { Service } from './calls.ts';
 import { flatten, type Value } from './request.ts';
 import { describedStatus, isLive } from './state.ts';
 
-/** 200 a page: as far as a list of container groups is followed. */
+/** Maximum number of pages to read, with 200 container groups each. */
 const MAX_PAGES = 100;
 const anything = z.object({});
 
-/** How many there are alive although DescribeContainerGroups showed none; enough of them to know. */
+/** How many are alive although DescribeContainerGroups showed none. Counts only until the answer is certain. */
 export async function countHidden(
   service: Service,
   region: string,
@@ -25,7 +25,7 @@ export async function countHidden(
   return alive;
 }
 
-/** Of the first page that has any. A page may be short or empty while more follow. */
+/** From the first non-empty page. A page may be short or empty while more follow. */
 async function countLiving(
   service: Service,
   region: string,

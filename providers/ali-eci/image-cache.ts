@@ -11,9 +11,9 @@ import { flatten, registryParameters } from './request.ts';
 export interface ImageCache {
   readonly id: string;
   readonly name: string;
-  /** The service's word: `Preparing`, `Creating`, `Ready`, `Failed` … */
+  /** Status as reported by the service: `Preparing`, `Creating`, `Ready`, `Failed` … */
   readonly status: string;
-  /** Such as `40%`, where the service says it. */
+  /** Such as `40%`, if the service reports it. */
   readonly progress?: string;
 }
 
@@ -33,8 +33,8 @@ const described = z.object({
 });
 
 /**
- * Idempotent by image: the one that there is already is given back. It takes minutes until it is `Ready`; meanwhile, and
- * for as long as it exists, it is billed as a snapshot. Ask again to see how far it is. Rejects with ProviderError.
+ * Idempotent by image: returns the existing cache if there is one. It takes minutes until it is `Ready`; meanwhile, and
+ * for as long as it exists, it is billed as a snapshot. Call again to follow its progress. Rejects with ProviderError.
  */
 export async function createImageCache(options: AliEciOptions, host: ProviderHost, image: string): Promise<ImageCache> {
   if (image.trim() === '' || image.length > 255) {
@@ -49,7 +49,7 @@ export async function createImageCache(options: AliEciOptions, host: ProviderHos
 }
 
 async function ensure(options: AliEciOptions, service: Service, image: string): Promise<ImageCache> {
-  // The name takes the place of the reference, which may be too long for it.
+  // A name derived from the reference, which may be too long to be a name itself.
   const name = `shr-${createHash('sha256').update(image).digest('hex').slice(0, 24)}`;
   const existing = await find(options, service, name);
   if (existing !== undefined && existing.status !== 'Failed') return existing;
@@ -63,7 +63,7 @@ async function ensure(options: AliEciOptions, service: Service, image: string): 
       VSwitchId: options.vSwitchIds.join(','),
       SecurityGroupId: options.securityGroupId,
       ResourceGroupId: options.resourceGroupId,
-      // Layers of other caches of the account are taken over.
+      // Reuses layers from other caches of the account.
       AutoMatchImageCache: true,
       ...registryParameters(options),
     }),

@@ -22,18 +22,18 @@ export const aliEciOptions = z
       .regex(/^[a-z]{2}-[a-z0-9-]{2,40}$/, 'write a region id, such as cn-hangzhou')
       .meta({ examples: ['cn-hangzhou'] }),
 
-    /** An access key of a RAM user, or of temporary credentials together with `securityToken`. */
+    /** An access key of a RAM user, or temporary credentials together with `securityToken`. */
     accessKeyId: z.string().min(1).optional(),
     accessKeySecret: z.string().min(1).optional(),
     securityToken: z.string().min(1).optional(),
     /** Instead of a key: the RAM role of the ECS instance (or container group) that the dispatcher runs on. */
     ecsRamRole: z.string().min(1).max(64).optional(),
 
-    /** In place of the region's own, such as a VPC endpoint or a simulator. */
+    /** Replaces the region's own endpoint, for example with a VPC endpoint or a simulator. */
     endpoint: address.optional(),
     vpcEndpoint: address.optional(),
 
-    /** One or several, each in a zone of its own: the service goes on to the next where one has no stock. */
+    /** One or more, each in its own zone: the service tries the next one when a zone has no stock. */
     vSwitchIds: z
       .array(id('vsw-'))
       .min(1)
@@ -43,7 +43,10 @@ export const aliEciOptions = z
     /** `VSwitchOrdered` tries the vSwitches in the order given. */
     scheduleStrategy: z.enum(['VSwitchOrdered', 'VSwitchRandom']).default('VSwitchOrdered'),
     resourceGroupId: z.string().min(1).optional(),
-    /** A public address for each runner, for vSwitches without a NAT gateway. Billed; the account has few by default. */
+    /**
+     * A public address for each runner, for vSwitches without a NAT gateway. Billed; accounts have a small default
+     * quota.
+     */
     publicAddress: z
       .strictObject({
         bandwidthMbit: z.int().min(1).max(500).default(5),
@@ -51,10 +54,10 @@ export const aliEciOptions = z
       })
       .optional(),
 
-    /** The RAM role that a job can use. Default: none. Needed for buckets. */
+    /** The RAM role available to jobs. Default: none. Required for buckets. */
     ramRoleName: z.string().min(1).max(64).optional(),
 
-    /** `auto`: a matching image cache of the account is used. */
+    /** `auto`: uses a matching image cache of the account. */
     imageCache: z.enum(['auto', 'off']).default('auto'),
     registries: z
       .array(
@@ -66,7 +69,9 @@ export const aliEciOptions = z
       )
       .max(10)
       .default([]),
-    /** A Container Registry instance (Enterprise Edition) of the account, pulled from without a password. */
+    /**
+     * A Container Registry instance (Enterprise Edition) of the account; images are pulled from it without a password.
+     */
     acrRegistry: z
       .strictObject({
         instanceId: z.string().min(1),
@@ -76,27 +81,27 @@ export const aliEciOptions = z
       })
       .optional(),
 
-    /** What the container runs. Default: as the official runner image does. Never a secret. */
+    /** Command of the container. Default: the official runner image's command. Never a secret. */
     command: z.array(z.string().min(1)).min(1).max(50).default(['/home/runner/run.sh']),
-    /** Where the runner works, in the container: a bucket appears here. */
+    /** The runner's work folder in the container; a bucket is mounted here. */
     workFolder: z.string().startsWith('/', 'must be an absolute path').default('/home/runner/_work'),
     /**
-     * How the JIT configuration reaches the container. `config-file`: a file that the service also shows to whoever may
-     * describe the container group. `hidden-environment`: pieces of at most 256 characters in an environment that it
-     * does not show.
+     * How the JIT configuration reaches the container. `config-file`: a file whose content the service also shows to
+     * anyone allowed to describe the container group. `hidden-environment`: pieces of at most 256 characters in
+     * environment variables that it does not show.
      */
     secretsBy: z.enum(['config-file', 'hidden-environment']).default('config-file'),
 
     spot: z
       .strictObject({
         strategy: z.enum(['SpotAsPriceGo', 'SpotWithPriceLimit']).default('SpotAsPriceGo'),
-        /** Highest price per hour, for `SpotWithPriceLimit`. */
+        /** Maximum price per hour, for `SpotWithPriceLimit`. */
         priceLimit: z.number().positive().optional(),
-        /** Hours in which the instance is not reclaimed. */
+        /** Hours during which the instance is not reclaimed. */
         protectionHours: z.int().min(0).max(1).default(1),
       })
       .prefault({}),
-    /** Lets jobs with `dind` run privileged. The account must be on the vendor's list for it. */
+    /** Lets jobs with `dind` run privileged. The vendor must have enabled this for the account. */
     privileged: z.boolean().default(false),
 
     dns: z
@@ -114,15 +119,15 @@ export const aliEciOptions = z
       .max(50)
       .default([]),
 
-    /** Of the bucket service. Default: the internal one of the region. */
+    /** Endpoint of the bucket service. Default: the region's internal endpoint. */
     ossEndpoint: z.string().min(1).optional(),
-    /** The service ends an instance after this, whatever becomes of the dispatcher. Default: 6 days. */
+    /** The service ends an instance after this time, even without the dispatcher. Default: 6 days. */
     longestLifeS: z.int().min(60).max(2_592_000).default(518_400),
-    /** Between SIGTERM and SIGKILL. */
+    /** Grace period between SIGTERM and SIGKILL. */
     stopGraceS: z.int().min(0).max(120).default(10),
-    /** Of the account's API rate (1000 creations a minute …): what this backend takes. */
+    /** This backend's share of the account's API rate (1000 creations a minute …). */
     rateShare: z.number().min(0.01).max(1).default(0.8),
-    /** For each call to the service. */
+    /** Time limit for each call to the service. */
     timeoutMs: z.int().min(100).max(300_000).default(20_000),
   })
   .superRefine((options, context) => {

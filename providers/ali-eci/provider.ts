@@ -39,15 +39,15 @@ import { fitSize, MAX_DISK_GIB } from './sizes.ts';
 import { type ContainerGroup, describedGroups, toInstance } from './state.ts';
 import { RUNNER_TAG } from './tags.ts';
 
-/** Of the contract's 63 characters the service takes all, but none that is shorter than 2 or ends in a dash. */
+/** The service accepts the contract's 63 characters, but no name shorter than 2 or ending in a dash. */
 const NAME = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/;
-/** The service's largest. */
+/** The service's maximum. */
 const PAGE = 20;
-/** 20,000 container groups: far beyond any account's quota, so it is the answer that is wrong. */
+/** 20,000 container groups: far beyond any account's quota, so more than that means a faulty answer. */
 const MAX_PAGES = 1000;
-/** Of names whose container group this object has removed. */
+/** Names whose container group this object has removed. */
 const MAX_RETIRED = 10_000;
-/** Waits between looks after a deletion: until it is gone, or the service's acceptance has to do. */
+/** Delays between looks after a deletion. After the last one, the service's acceptance is enough. */
 const STOP_LOOKS_MS = [50, 100, 200, 400, 800, 1600];
 
 const created = z.object({ ContainerGroupId: z.string().min(1) });
@@ -59,7 +59,10 @@ export class AliEciProvider implements Provider {
   readonly #options: AliEciOptions;
   readonly #host: ProviderHost;
   readonly #service: Service;
-  /** The last id under a name, once removed: see `clientToken`. Only a hint; without it the old id comes back and is seen as gone. */
+  /**
+   * The last id under a name, once removed: see `clientToken`. Only a hint: without it, the service returns the old id,
+   * which is then seen to be gone.
+   */
   readonly #retired = new Map<string, string>();
 
   constructor(options: AliEciOptions, host: ProviderHost) {
@@ -76,7 +79,7 @@ export class AliEciProvider implements Provider {
       subnet: true,
       securityGroup: true,
       logs: true,
-      // A ConfigFile's content is part of what DescribeContainerGroups answers; a hidden environment is not.
+      // DescribeContainerGroups returns the content of a ConfigFile, but not a hidden environment.
       secretEnvironment: options.secretsBy === 'hidden-environment',
       longestLifeMs: options.longestLifeS * 1000,
     };
@@ -92,12 +95,12 @@ export class AliEciProvider implements Provider {
     const refusal = this.#refuse(request.shape);
     if (refusal !== undefined) throw new ProviderError('invalid', 'ali-eci launch', refusal);
     const { name, tags } = request;
-    // Built first: what does not fit is refused without a call.
+    // Built first, so that an invalid request is refused without a call.
     const token = clientToken(tags.dispatcher, name, this.#retired.get(name));
     const parameters = createParameters(request, this.#options, token);
     if (request.nameIsNew !== true) {
-      // Names are not unique at this service, so it would not refuse a second one; the token makes one of two that look
-      // at the same time. One that is being deleted no longer has the name.
+      // Names are not unique at this service, so it would not refuse a duplicate; the client token merges two launches
+      // that look at the same time. A group that is being deleted no longer holds the name.
       const existing = (await this.#groupsNamed(name)).filter(({ Status }) => Status !== 'Terminating');
       if (existing.length > 0) return adopted(existing, request);
     }
@@ -116,7 +119,7 @@ export class AliEciProvider implements Provider {
     const filter = { Tag: [{ Key: DISPATCHER_TAG, Value: owner.dispatcher }] };
     const groups = await this.#describe(filter);
     if (groups.length === 0) await this.#requireTrulyEmpty(filter);
-    // Filtered here again: a filter that the service does not know is one that it does not apply.
+    // Filtered again here, because the service ignores filters that it does not know.
     return groups
       .flatMap((group) => toInstance(group) ?? [])
       .filter(({ tags }) => tags?.dispatcher === owner.dispatcher);
@@ -150,7 +153,7 @@ export class AliEciProvider implements Provider {
           RegionId: this.#options.region,
           ContainerGroupId: instance.ref.id,
           ContainerName: CONTAINER,
-          // The service's most lines; without it the last 500.
+          // The service's maximum number of lines; the default is the last 500.
           Tail: 2000,
           LimitBytes: 1024 * 1024,
         }),
@@ -188,7 +191,7 @@ export class AliEciProvider implements Provider {
     return wish.bucket === undefined ? undefined : refuseBucket(wish.bucket, wish.bucketPrefix);
   }
 
-  /** Ours, by id where there is one. */
+  /** Only our own container group; matched by id if one is given. */
   async #find(ref: InstanceRef, what: string): Promise<readonly Instance[]> {
     requireName(ref.name, what);
     const groups = ref.id === undefined ? await this.#groupsNamed(ref.name) : await this.#groupWithId(ref.id);
@@ -200,7 +203,7 @@ export class AliEciProvider implements Provider {
       );
     }
     const ours = groups.flatMap((group) => toInstance(group) ?? []).filter((found) => found.ref.name === ref.name);
-    // Two of one name are possible only where the service forgot a token: the living one speaks.
+    // Two groups share a name only if the service forgot a client token: prefer the live one.
     return ours.sort((one, other) => rank(one) - rank(other) || (one.ref.id < other.ref.id ? -1 : 1));
   }
 
@@ -235,7 +238,8 @@ export class AliEciProvider implements Provider {
   async #requireTrulyEmpty(filter: { readonly [name: string]: Value }): Promise<void> {
     const alive = await countHidden(this.#service, this.#options.region, filter);
     if (alive === 0) return;
-    // Made between the two calls, or hidden from the first: either way not absent. Transient, because the first heals.
+    // Created between the two calls, or hidden from the first: either way not absent. Transient, because the first
+    // heals.
     throw new ProviderError(
       'transient',
       'ali-eci DescribeContainerGroups',
@@ -253,7 +257,7 @@ export class AliEciProvider implements Provider {
   async #untilGone(id: string): Promise<void> {
     for (const ms of STOP_LOOKS_MS) {
       const groups = await this.#groupWithId(id).catch(() => undefined);
-      // Accepted, so it may be left at that when the look fails.
+      // The deletion was accepted, so a failed look does not matter.
       if (groups === undefined || groups.length === 0) return;
       await this.#host.sleep(ms);
     }
@@ -267,7 +271,7 @@ export class AliEciProvider implements Provider {
   }
 }
 
-/** What has the name already: ours, or somebody else's. */
+/** What already holds the name: ours or foreign. */
 function adopted(groups: readonly ContainerGroup[], request: LaunchRequest): Instance {
   for (const group of groups) {
     const instance = toInstance(group);

@@ -1,4 +1,4 @@
-/** Who pulls images: the logins of `registries`, else the service itself where `acrRegistry` lets it. Pure. */
+/** Who pulls images: the logins of `registries`, else the service itself if `acrRegistry` allows it. Pure. */
 import type { Puller } from '../registry/check-images.ts';
 import type { AliEciOptions } from './options.ts';
 
@@ -12,7 +12,7 @@ export function pullerOf({ registries, acrRegistry }: Pick<AliEciOptions, 'regis
     identityAt(registry) {
       if (acrRegistry === undefined) return undefined;
       const { domains, instanceId } = acrRegistry;
-      // Without domains those of the instance, which its id does not tell.
+      // Without `domains`, those of the instance, which cannot be derived from its id.
       const its = domains.length === 0 ? ACR_INSTANCE.test(registry) : domains.includes(registry);
       return its ? `the service, by the instance ${instanceId} of acrRegistry,` : undefined;
     },

@@ -1,19 +1,19 @@
-/** Stays under the service's rate, for all runners of one backend. */
+/** Stays under the service's rate limits, across all runners of one backend. */
 import { ProviderError, type ProviderHost } from '../provider.ts';
 import type { Call } from './errors.ts';
 
-/** Calls a minute that the vendor grants an account in a region; creations and deletions share theirs. */
+/** Calls per minute that the vendor grants an account in a region; creations and deletions share one limit. */
 const perMinute = { write: 1000, read: 2000, log: 500 } as const;
 type Class = keyof typeof perMinute;
 
-/** So many may leave at once; a queue of launches is smoothed over the rest of the minute. */
+/** Maximum burst; the rest of a queue of launches is spread over the minute. */
 const BURST_S = 3;
 
 export class Rate {
   readonly #host: ProviderHost;
   readonly #share: number;
   readonly #longestMs: number;
-  /** When the next call of the class would leave at an even pace. */
+  /** When the next call of the class would be sent at an even pace. */
   readonly #dueAtMs = new Map<Class, number>();
 
   /** `longestMs`: a call that would have to wait longer is refused, so that it settles in time. */
@@ -25,11 +25,11 @@ export class Rate {
 
   async permit(call: Call): Promise<void> {
     const kind = classOf(call);
-    // The burst counts too: no minute, the first one neither, has more than the share.
+    // The burst counts too: no minute, including the first, exceeds the share.
     const stepMs = (60_000 + BURST_S * 1000) / (perMinute[kind] * this.#share);
     const now = this.#host.now();
     const known = this.#dueAtMs.get(kind) ?? now;
-    // No call is let through that would have to wait longer: what lies further ahead tells of a clock that was set back.
+    // No admitted call ever waits longer than this, so a slot further ahead means that the clock was set back.
     const furthest = now + BURST_S * 1000 + this.#longestMs + stepMs;
     const dueAtMs = known > furthest ? now : Math.max(known, now);
     const waitMs = Math.max(0, dueAtMs - BURST_S * 1000 - now);

@@ -1,4 +1,6 @@
-/** From a launch to the parameters of CreateContainerGroup, flat as they go over the wire (`Container.1.Name`). Pure. */
+/**
+ * Converts a launch request to the parameters of CreateContainerGroup, flat as on the wire (`Container.1.Name`). Pure.
+ */
 import { createHash } from 'node:crypto';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
 import type { AliEciOptions } from './options.ts';
@@ -7,22 +9,22 @@ import { toTags } from './tags.ts';
 /** What a parameter can be: lists become `Name.1`, `Name.2` …, objects `Name.Field`. */
 export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value | undefined };
 
-/** The one container of each group. DescribeContainerLog asks for it by this name. */
+/** Name of the only container in each group; DescribeContainerLog uses it. */
 export const CONTAINER = 'runner';
 const SECRETS_FOLDER = '/etc/shr';
-/** Of a ConfigFile volume. */
+/** Maximum size of a ConfigFile volume. */
 const MAX_FILE_BYTES = 32 * 1024;
 const MAX_FILES_BYTES = 60 * 1024;
-/** Of an environment variable's value [vendor's page of CreateContainerGroup]. */
+/** Maximum length of an environment variable's value [vendor's page of CreateContainerGroup]. */
 const MAX_VALUE = 256;
-/** Of EnvironmentVar (maxItems of the API description). */
+/** Maximum number of EnvironmentVar entries (maxItems in the API description). */
 const MAX_VARIABLES = 241;
-/** The key under which the vendor switches image builds inside of a container group on; given as a tag. */
+/** The tag key with which the vendor enables image builds inside a container group. */
 export const DOCKER_BUILD_TAG = 'k8s.aliyun.com/eci-docker-build-enable';
 
 /**
- * `retired` is the id of a container group that had this name before and was removed: the service may remember a token
- * for longer than what it stood for.
+ * `retired` is the id of a removed container group that had this name: the service may remember a client token for
+ * longer than the group existed.
  */
 export function clientToken(dispatcher: string, name: string, retired = ''): string {
   const digest = createHash('sha256')
@@ -114,7 +116,7 @@ export function createParameters(
         ImagePullPolicy: 'IfNotPresent',
         Cpu: shape.cpu,
         Memory: shape.memoryGiB,
-        // A word of Command has at most 256 characters; one of Arg 65,535.
+        // An item of Command has at most 256 characters; one of Arg 65,535.
         Command: ['/bin/sh', '-c'],
         Arg: [carried.script],
         EnvironmentVar: carried.variables.map(([Key, text]) => ({ Key, Value: text })),
@@ -148,7 +150,7 @@ export function registryParameters(options: AliEciOptions): { readonly [name: st
   };
 }
 
-/** `Name.1.Field`, counted from 1; undefined and empty lists are left out. */
+/** `Name.1.Field`, counted from 1; undefined values and empty lists are left out. */
 export function flatten(values: { readonly [name: string]: Value | undefined }): Record<string, string> {
   const flat: Record<string, string> = {};
   const add = (name: string, value: Value | undefined): void => {
@@ -168,7 +170,7 @@ function isList(value: Value): value is readonly Value[] {
   return Array.isArray(value);
 }
 
-/** Why the wish's bucket cannot be mounted; undefined where it can. */
+/** Why the requested bucket cannot be mounted; undefined if it can. */
 export function refuseBucket(bucket: string, prefix: string | undefined): string | undefined {
   if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket)) return `${JSON.stringify(bucket)} is not a valid bucket name`;
   const odd = (prefix ?? '')
@@ -195,8 +197,8 @@ interface Carried {
 }
 
 /**
- * What is secret, or too long for a variable, goes by file or in pieces. A small shell script puts it together and
- * becomes the command; the script itself names variables and files only.
+ * Values that are secret, or too long for a variable, are passed as a file or in pieces. A small shell script
+ * reassembles them and then execs the command; the script itself names only variables and files.
  */
 function carry(request: LaunchRequest, options: AliEciOptions): Carried {
   const files: { name: string; text: string }[] = [];
@@ -213,7 +215,7 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
     } else if (options.secretsBy === 'config-file') {
       if (Buffer.byteLength(text) > MAX_FILE_BYTES) refuse(`${name} is longer than the 32 KB of a ConfigFile`);
       files.push({ name, text });
-      // `$(…)` drops newlines at the end; the x keeps them.
+      // `$(…)` drops trailing newlines; the x preserves them.
       lines.push(`${name}=$(cat ${SECRETS_FOLDER}/${name} && printf x) || exit 78`, `export ${name}="\${${name}%x}"`);
     } else {
       const pieces = [...slices(text)];
@@ -232,8 +234,8 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
 }
 
 /**
- * The forms in which a request carries its secrets, should the service repeat one. A piece that is shorter than a word
- * would take other words out of a message with it.
+ * The forms in which a request carries its secrets, in case the service repeats one. A very short piece is left out,
+ * because redacting it would also remove unrelated words.
  */
 export function carriedTexts(secretEnvironment: LaunchRequest['secretEnvironment']): readonly string[] {
   return Object.values(secretEnvironment).flatMap((text) => [
@@ -243,7 +245,7 @@ export function carriedTexts(secretEnvironment: LaunchRequest['secretEnvironment
   ]);
 }
 
-/** Pieces of at most 256 characters; none begins in the middle of one. */
+/** Pieces of at most 256 characters, never splitting a character. */
 function* slices(text: string): Generator<string> {
   let piece = '';
   for (const character of text) {

@@ -4,8 +4,8 @@ import { coresBecome, coresInWords } from '../kit/wish.ts';
 import type { Fit, ShapeWish } from '../provider.ts';
 
 /**
- * Cores, and the GiB that go with them. Source: the vendor's page "vCPU and memory specifications" of ECI. What is asked
- * for in between is rounded up by the service and billed as the larger size, so it is rounded here, where it can be told.
+ * Cores, and the GiB sizes available for each. Source: the vendor's page "vCPU and memory specifications" of ECI. The
+ * service rounds anything in between up and bills the larger size; rounding here lets us report it.
  */
 export const sizes: readonly (readonly [cpu: number, memoryGiB: readonly number[]])[] = [
   [0.25, [0.5, 1]],
@@ -23,24 +23,25 @@ export const sizes: readonly (readonly [cpu: number, memoryGiB: readonly number[
 ];
 
 /**
- * The sizes that are rounded to. With 12, 24 and 52 cores among them more could give less: 12 cores and 13 GiB would
- * become 12 and 24, but 13 cores and 14 GiB 16 and 16. They, and 2 cores with 1 GiB, are given when asked for exactly.
+ * The sizes used for rounding. With 12, 24 and 52 cores among them, a larger wish could get less: 12 cores and 13 GiB
+ * would become 12 and 24, but 13 cores and 14 GiB would become 16 and 16. Those three, and 2 cores with 1 GiB, are used
+ * only for an exact match.
  */
 const steps = sizes
   .filter(([cpu]) => ![12, 24, 52].includes(cpu))
   .map(([cpu, memories]) => [cpu, cpu === 2 ? memories.filter((memory) => memory > 1) : memories] as const);
 
-/** Extra ephemeral storage, in GiB, beyond the 30 that come with every instance. */
+/** Extra ephemeral storage, in GiB, on top of the 30 included with every instance. */
 export const MAX_DISK_GIB = 5000;
 
 /**
- * Spot capacity has at least 2 cores; below, a creation is refused (InvalidSpotCpuMemorySpec). Source: the vendor's page
+ * Spot capacity starts at 2 cores; smaller creations are refused (InvalidSpotCpuMemorySpec). Source: the vendor's page
  * on workflow clusters ("preemptible instances support 2 vCPU and more only").
  */
 const MIN_SPOT_CPU = 2;
 const MAX_CPU = 64;
 
-/** With one of the two missing: 2 GiB for a core, or a core for 4 GiB; with both missing one core. */
+/** Defaults when one of the two is missing: 2 GiB per core, or 1 core per 4 GiB. When both are missing: one core. */
 export function fitSize(wish: ShapeWish): Fit {
   const wished = wish.cpu ?? (wish.memoryGiB === undefined ? 1 : Math.min(wish.memoryGiB / 4, MAX_CPU));
   const cpu = wish.spot ? Math.max(wished, MIN_SPOT_CPU) : wished;
@@ -73,7 +74,7 @@ function exact(cpu: number, memory: number): readonly [number, number] | undefin
   return row?.[1].includes(memory) === true ? [cpu, memory] : undefined;
 }
 
-/** The steps are closed under taking the smaller of each, so there is one least size above any wish. */
+/** The steps are closed under taking the element-wise minimum, so every wish has a unique smallest size. */
 function roundedUp(cpu: number, memory: number): readonly [number, number] | undefined {
   for (const [soldCpu, memories] of steps) {
     const soldMemory = soldCpu < cpu ? undefined : memories.find((sold) => sold >= memory);

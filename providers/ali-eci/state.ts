@@ -1,4 +1,4 @@
-/** From what the service says about a container group to the contract's instance. Pure. */
+/** Converts the service's description of a container group to the contract's instance. Pure. */
 import { z } from 'zod';
 import { failingEvent } from '../kit/events.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
@@ -10,7 +10,7 @@ const event = z.object({
   Type: z.string().default(''),
 });
 
-/** An element of `ContainerGroups`. Volumes and environments are not read: secrets may be in them. */
+/** An element of `ContainerGroups`. Volumes and environments are not read, as they may contain secrets. */
 export const containerGroup = z.object({
   ContainerGroupId: z.string().min(1),
   ContainerGroupName: z.string(),
@@ -40,13 +40,13 @@ export const describedGroups = z.object({
   ContainerGroups: z.array(containerGroup).nullish(),
 });
 
-/** Of DescribeContainerGroupStatus: less, but from another place. */
+/** An entry of DescribeContainerGroupStatus: fewer fields, but an independent source. */
 export const describedStatus = z.object({
   NextToken: z.string().nullish(),
   Data: z.array(z.object({ ContainerGroupId: z.string(), Status: z.string().default('') })).nullish(),
 });
 
-/** Undefined where the container group is not ours. Names are not unique at this service: the tags decide. */
+/** Undefined if the container group is not ours. Names are not unique at this service: the tags decide. */
 export function toInstance(group: ContainerGroup): Instance | undefined {
   const tags = fromTags((group.Tags ?? []).map(({ Key, Value }) => ({ key: Key, value: Value })));
   if (tags === undefined || tags.runner !== group.ContainerGroupName) return undefined;
@@ -59,7 +59,7 @@ export function toInstance(group: ContainerGroup): Instance | undefined {
   };
 }
 
-/** Something lives there, as far as this word says. */
+/** Whether the group is alive, as far as this status tells. */
 export function isLive(status: string): boolean {
   return ['Scheduling', 'Pending', 'Running', 'Restarting', 'Updating'].includes(status);
 }
@@ -72,7 +72,7 @@ function stateOf(status: string): InstanceState {
     case 'Running':
     case 'Restarting':
     case 'Updating':
-    // It still has its grace; when it is gone it is no longer listed.
+    // Still within its grace period; once gone it is no longer listed.
     case 'Terminating':
       return 'running';
     case 'Succeeded':
@@ -112,7 +112,7 @@ function reasonOf(group: ContainerGroup): InstanceReason | undefined {
     if (last !== undefined && /^(InsufficientBalance|DiskCapacityQuotaFull|.*Arrear)/i.test(last)) {
       return { kind: 'unknown', message: last };
     }
-    // Nothing was found to run it on, whatever the service's word for it: another backend may have it.
+    // The service found no capacity to run it on, whatever status it reports: try another backend.
     return { kind: 'no-stock', message: last ?? 'the service found nothing to run it on (ScheduleFailed)' };
   }
   const ended = ['Succeeded', 'Failed', 'Expired'].includes(group.Status);

@@ -1,7 +1,7 @@
 /**
  * `InstanceTags` in the service's tags: at most 20, keys of at most 64 characters, values of at most 128, of an alphabet
- * that the vendor does not spell out. What reads the same in any alphabet stays in clear (`list` filters by the
- * dispatcher, bills are split by charge labels); the rest goes into `shr-1`, `shr-2` … as base64url. Pure.
+ * that the vendor does not document. Values that are safe in any alphabet stay readable (`list` filters by dispatcher,
+ * charge labels split bills); the rest goes into `shr-1`, `shr-2` … as base64url. Pure.
  */
 
 import { DISPATCHER_TAG, decodeTags, encodeTags } from '../kit/tags.ts';
@@ -12,16 +12,18 @@ export interface Tag {
   readonly value: string;
 }
 
-/** The runner's name, in clear: `inspect` by name can ask the status call for it, which knows no names. */
+/**
+ * The runner's name, unencoded: `inspect` by name needs it as a filter for the status call, which has no name filter.
+ */
 export const RUNNER_TAG = 'shr.runner';
 
-/** The vendor's 20, less one for Docker in Docker. */
+/** The vendor's limit of 20, minus one for Docker in Docker. */
 const MAX_TAGS = 19;
 const MAX_VALUE = 128;
 const CLEAR_CHARGES = 8;
 const plainKey = /^shr\.[a-z0-9.-]{1,48}$/;
 const plainValue = /^[A-Za-z0-9]([A-Za-z0-9._@/ -]{0,126}[A-Za-z0-9])?$/;
-/** Values that the vendor keeps for itself. */
+/** Prefixes reserved by the vendor. */
 const reserved = /^(aliyun|acs|http)/i;
 
 export function toTags(tags: InstanceTags): readonly Tag[] {
@@ -55,7 +57,7 @@ export function toTags(tags: InstanceTags): readonly Tag[] {
   return [...clear, ...pieces.map((value, index) => ({ key: `shr-${index + 1}`, value }))];
 }
 
-/** Undefined where they are not ours, or damaged. */
+/** Undefined if the tags are not ours or are damaged. */
 export function fromTags(tags: readonly Tag[]): InstanceTags | undefined {
   const map = new Map(tags.map(({ key, value }) => [key, value]));
   let text = '';

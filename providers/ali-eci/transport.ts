@@ -1,4 +1,4 @@
-/** One POST over a connection that is kept, with bounds on time, size and number. */
+/** Sends one POST over a keep-alive connection, with limits on time, size and connections. */
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { plainAgent, secureAgent } from '../kit/proxy.ts';
@@ -9,7 +9,7 @@ export interface Reply {
   readonly text: string;
 }
 
-/** The largest that a page of 20 container groups can be, with ConfigFiles of 60 KB each, and room to spare. */
+/** The largest possible page of 20 container groups, with ConfigFiles of 60 KB each, plus a margin. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
 export class Transport {
@@ -22,7 +22,7 @@ export class Transport {
   constructor(place: string) {
     this.#url = new URL(place);
     this.host = this.#url.host;
-    // Idle connections are dropped before a load balancer drops them.
+    // Drop idle connections before a load balancer does.
     const kept = { keepAlive: true, maxSockets: 64, timeout: 10_000 };
     const secure = this.#url.protocol === 'https:';
     this.#agent = secure ? secureAgent(kept) : plainAgent(kept);
@@ -30,8 +30,8 @@ export class Transport {
   }
 
   /**
-   * Rejects with Node's error of the socket. `isStale` tells the one that is no news about the service: the other side
-   * had closed a kept connection. Never sends twice.
+   * Rejects with Node's socket error. `isStale` recognizes the one that says nothing about the service: the other side
+   * had closed a keep-alive connection. Never sends twice.
    */
   post(headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -45,7 +45,7 @@ export class Transport {
         signal,
       });
       request.on('error', (error) => {
-        // A reset of our own making, by `close`, is not to be answered by sending anew.
+        // A reset caused by our own `close` must not trigger a resend.
         reject(request.reusedSocket && isReset(error) && !this.#closed ? new StaleConnection(error) : error);
       });
       request.on('response', (response) => {
@@ -69,7 +69,7 @@ export class Transport {
     });
   }
 
-  /** Ends what is on its way, too. */
+  /** Also aborts requests in flight. */
   close(): void {
     this.#closed = true;
     this.#agent.destroy();

@@ -1,4 +1,4 @@
-/** Stays under what the service grants, for all runners of one backend. */
+/** Stays under the service's rate limits, across all runners of one backend. */
 import { ProviderError, type ProviderHost } from '../provider.ts';
 import type { Call } from './errors.ts';
 
@@ -8,7 +8,7 @@ interface Window {
 }
 type Class = 'create' | 'delete' | 'read';
 
-/** Azure Resource Manager: a bucket of 250 reads that gets 25 a second, per subscription and principal. */
+/** Azure Resource Manager: a bucket of 250 reads, refilled at 25 per second, per subscription and principal. */
 const reads: readonly Window[] = [{ most: 250, ms: 10_000 }];
 
 export class Budget {
@@ -34,7 +34,7 @@ export class Budget {
     this.#windows = { create: writes, delete: writes, read: reads };
   }
 
-  /** The places are given out in the order of the calls. Rejects with `throttled`, and says when there is one. */
+  /** Slots are assigned in call order. Rejects with `throttled`, and says when a slot is free. */
   async permit(call: Call): Promise<void> {
     const kind: Class = call === 'create' || call === 'delete' ? call : 'read';
     const sent = this.#sentAtMs[kind];
@@ -42,14 +42,14 @@ export class Budget {
     const now = this.#host.now();
     const kept = Math.max(...windows.map(({ most }) => most));
     sent.splice(0, Math.max(0, sent.length - kept));
-    // No place is further away than the longest wait: then the clock was set back. The last one counts as taken now.
+    // No slot is further away than the longest wait, unless the clock was set back. Treat the last one as taken now.
     const aheadMs = (sent.at(-1) ?? now) - now;
     if (aheadMs > this.#longestMs) for (const [index, at] of sent.entries()) sent[index] = at - aheadMs;
     const free = windows.map(({ most, ms }) => {
       const before = sent.at(-most);
       return before === undefined ? now : before + ms;
     });
-    // Never before one that came earlier: its place may be in the future.
+    // Never before an earlier call, whose slot may be in the future.
     const atMs = Math.max(now, sent.at(-1) ?? now, ...free);
     const waitMs = Math.ceil(atMs - now);
     if (waitMs > this.#longestMs) {

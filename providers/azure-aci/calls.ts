@@ -1,4 +1,6 @@
-/** The calls of Azure Container Instances that are used here: each with a time limit, within the budget, errors sorted. */
+/**
+ * The calls to Azure Container Instances: each with a time limit, within the budget, and with its errors classified.
+ */
 import {
   type ContainerGroup,
   ContainerInstanceManagementClient,
@@ -19,7 +21,7 @@ import { CONTAINER } from './request.ts';
 import { type Group, group } from './state.ts';
 import { readSubnet, type Subnet } from './subnet.ts';
 
-/** Far beyond any quota of a subscription: then it is the answer that is wrong. */
+/** Far beyond any quota of a subscription: more than that means a faulty answer. */
 const MAX_PAGES = 1000;
 
 const usages = z.array(
@@ -64,18 +66,18 @@ export class Service {
     this.#client = new ContainerInstanceManagementClient(this.#credential, options.subscriptionId, {
       endpoint,
       credentialScopes: tokenScope(options.cloud),
-      // A 429 or a lost create is the dispatcher's to judge.
+      // How to handle a 429 or a lost create is the dispatcher's decision.
       retryOptions: { maxRetries: 0 },
       httpClient: this.#httpClient,
     });
   }
 
-  /** Waits for a place in the budget of creations: `create` itself does not wait. */
+  /** Waits for a slot in the budget of creations: `create` itself does not wait. */
   reserve(): Promise<void> {
     return this.#budget.permit('create');
   }
 
-  /** After `reserve`. Resolves at the service's acceptance. `secrets` are those of this launch. */
+  /** Call `reserve` first. Resolves when the service has accepted. `secrets` are those of this launch. */
   create(name: string, body: ContainerGroup, secrets: readonly string[]): Promise<void> {
     return this.#call(
       'create',
@@ -83,7 +85,7 @@ export class Service {
         atAcceptance(signal, 'PUT', (options) =>
           this.#client.containerGroups.beginCreateOrUpdate(this.#options.resourceGroup, name, body, {
             ...options,
-            // Azure's guidelines for resource providers know it; where this one ignores it, `launch` has looked before.
+            // Part of Azure's guidelines for resource providers; if this one ignores it, `launch` has already checked.
             requestOptions: { customHeaders: { 'If-None-Match': '*' } },
           }),
         ),
@@ -91,7 +93,7 @@ export class Service {
     );
   }
 
-  /** Undefined when there is none of this name. */
+  /** Undefined when there is no container group of this name. */
   async get(name: string): Promise<Group | undefined> {
     try {
       const found = await this.#call('get', (abortSignal) =>
@@ -104,7 +106,7 @@ export class Service {
     }
   }
 
-  /** All pages. */
+  /** Reads all pages. */
   async list(): Promise<readonly Group[]> {
     const groups: Group[] = [];
     let continuationToken: string | undefined;
@@ -126,7 +128,7 @@ export class Service {
     throw new ProviderError('transient', 'azure-aci list', `no end after ${MAX_PAGES} pages`);
   }
 
-  /** Resolves at the service's acceptance, also when there is none. */
+  /** Resolves when the service has accepted, also when the container group does not exist. */
   async delete(name: string): Promise<void> {
     try {
       await this.#call('delete', (signal) =>
@@ -188,8 +190,8 @@ interface CallOptions {
 }
 
 /**
- * The SDK's `begin…` calls ask once more how the operation goes before they resolve. That is a call too many, and its
- * failure would look like the request's own: so the first answer counts, and the rest is called off.
+ * The SDK's `begin…` calls poll the operation once before they resolve. That is one call too many, and its failure
+ * would look like the request's own, so the first answer counts and the rest is aborted.
  */
 function atAcceptance(
   signal: AbortSignal,
@@ -200,7 +202,7 @@ function atAcceptance(
   return new Promise((resolve, reject) => {
     begin({
       abortSignal: AbortSignal.any([signal, rest.signal]),
-      // It is called for refusals too, and does not say so: the SDK's generated code drops the error on the way.
+      // Called for refusals too, without saying so: the SDK's generated code drops the error on the way.
       onResponse: ({ status, request }) => {
         if (status >= 300 || request.method !== method) return;
         resolve();

@@ -1,4 +1,4 @@
-/** What `shr doctor` prints about a backend: one finding a subject, with its cure. */
+/** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 
 import { coresInWords } from '../kit/wish.ts';
 import { type Finding, ProviderError } from '../provider.ts';
@@ -116,7 +116,7 @@ async function quota(options: AzureAciOptions, service: Service): Promise<Findin
     const cores =
       options.sku === 'Confidential' ? /^(ContainerGroups|ConfidentialCores)$/i : /^(ContainerGroups|StandardCores)$/i;
     const ours = usages.filter(({ name }) => cores.test(name));
-    // Its quota begins at none for some subscriptions: told, and no failure of a backend that runs the rest.
+    // Some subscriptions start with a spot quota of 0: report it, but do not fail a backend that runs everything else.
     const spot = sellsSpot(options) ? usages.filter(({ name }) => /^StandardSpotCores$/i.test(name)) : [];
     const told = [...ours, ...spot].map(({ name, used, limit }) => `${name} ${used} of ${limit}`).join(', ');
     const full = ours.find(({ used, limit }) => used >= limit);
@@ -138,7 +138,7 @@ async function quota(options: AzureAciOptions, service: Service): Promise<Findin
   }
 }
 
-/** Nothing here asks for a system-assigned identity; a policy of the subscription may give one, with whatever roles. */
+/** We never request a system-assigned identity, but a policy of the subscription may add one, with any roles. */
 function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[] {
   const given = groups.find(
     (group) => toInstance(group) !== undefined && /SystemAssigned/i.test(group.identity?.type ?? ''),
@@ -154,7 +154,7 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
     ];
   }
   const own = options.credentials.kind === 'managed-identity' ? options.credentials.clientId : undefined;
-  // The resource id of an identity does not tell its client id; a container group that has it does.
+  // An identity's resource id does not reveal its client id; a container group that uses it does.
   const shared = groups
     .filter((group) => toInstance(group) !== undefined)
     .flatMap((group) => Object.entries(group.identity?.userAssignedIdentities ?? {}))

@@ -1,11 +1,11 @@
-/** Where the three clouds of Azure listen. A subscription lives in one of them, and in no other. */
+/** Endpoints of the three Azure clouds. A subscription lives in exactly one of them. */
 export const cloudNames = ['public', 'us-government', 'china'] as const;
 export type CloudName = (typeof cloudNames)[number];
 
 export interface Cloud {
   /** Azure Resource Manager. */
   readonly endpoint: string;
-  /** Entra ID, which makes the tokens. */
+  /** Entra ID, which issues the tokens. */
   readonly authorityHost: string;
 }
 
@@ -19,7 +19,7 @@ export const clouds: Readonly<Record<CloudName, Cloud>> = {
   china: { endpoint: 'https://management.chinacloudapi.cn', authorityHost: 'https://login.chinacloudapi.cn' },
 };
 
-/** Tokens are for the cloud's own Resource Manager, also where its address is another one (a proxy, a simulator). */
+/** Tokens are for the cloud's own Resource Manager, even if its address is overridden (by a proxy or a simulator). */
 export function tokenScope(cloud: CloudName): string {
   return `${clouds[cloud].endpoint}/.default`;
 }

@@ -1,4 +1,4 @@
-/** Signing in at Entra ID, by @azure/identity. */
+/** Signs in to Entra ID with @azure/identity. */
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import {
   ClientCertificateCredential,
@@ -14,9 +14,9 @@ export function credentialOf(options: AzureAciOptions, httpClient: HttpClient): 
   const { credentials: given } = options;
   const shared = {
     authorityHost: options.authorityHost ?? clouds[options.cloud].authorityHost,
-    // Discovery asks the public cloud who the authority is; where the address is given, that is answered.
+    // Discovery asks the public cloud about the authority; with a configured address it is unnecessary.
     disableInstanceDiscovery: options.authorityHost !== undefined,
-    // The dispatcher repeats, by its own clock.
+    // The dispatcher retries on its own schedule.
     retryOptions: { maxRetries: 0 },
     httpClient,
   };
@@ -33,7 +33,7 @@ export function credentialOf(options: AzureAciOptions, httpClient: HttpClient): 
     case 'managed-identity':
       return new ManagedIdentityCredential({
         ...(given.clientId === undefined ? {} : { clientId: given.clientId }),
-        // The machine's own endpoint is known to need a second try; it speaks http on the link.
+        // The machine's own metadata endpoint is known to need a second try; it uses plain http on the local link.
         retryOptions: { maxRetries: 2 },
         httpClient,
       });

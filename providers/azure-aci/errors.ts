@@ -1,4 +1,4 @@
-/** What Azure says, sorted by what follows from it. Pure. */
+/** Classifies Azure's errors by what to do about them. Pure. */
 import { z } from 'zod';
 import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
@@ -12,7 +12,7 @@ const restError = z.object({
   code: z.string().optional().catch(undefined),
   statusCode: z.number().optional().catch(undefined),
   details: z.unknown().optional(),
-  // Not taken apart: the SDK's headers are an object with a state of its own.
+  // Kept opaque: the SDK's headers are an object with internal state.
   response: z
     .object({ headers: z.custom<Headers>(isHeaders) })
     .optional()
@@ -60,7 +60,7 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
   [/^(SubnetIsFull|SubnetIpAddressesExhausted|InsufficientSubnetAddresses|NotEnoughIpAddresses\w*)$/i, 'capacity'],
   [/^(TooManyRequests|\w*Throttled|RateLimitExceeded)$/i, 'throttled'],
 
-  // A create finds the name taken, or two came at once: the caller looks.
+  // A create finds the name taken, or two arrived at once: the caller looks.
   [
     /^(ContainerGroupTransitioning|InvalidContainerGroupUpdate|PreconditionFailed|InvalidResourceLocation|ContainerGroupAlreadyExists|PropertyChangeNotAllowed)$/i,
     onlyOf(['create'], 'conflict', 'transient'),
@@ -83,7 +83,7 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
   [/^(AadPremiumLicenseRequired|DisabledSubscription|AccountSuspended|SpendingLimitReached)$/i, 'unauthorized'],
 
   [/^(RequestDisallowedBy(Policy|Azure)|DisallowedByPolicy)$/i, 'invalid'],
-  // The registry did not answer the service as it should: no word yet on the image.
+  // The registry did not answer the service properly: this says nothing about the image yet.
   [/^(RegistryErrorResponse|RegistryUnavailable|ImageRegistryTimeout)$/i, 'transient'],
   [
     /^(InaccessibleImage|OsVersionNotSupported|ImageTooLarge|ImageNotFound|InvalidImageName|MissingImage\w*|DuplicateImage\w*)$/i,
@@ -97,7 +97,7 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
   ],
   [/^(Resource(Some)?Requests?\w*|RequestContentTooLarge|LinkedInvalidPropertyId|StorageAccount\w*)$/i, 'invalid'],
   [/^(FailedIdentityOperation|\w*IdentityNotFound|KeyVault\w*)$/i, 'invalid'],
-  // Another resource that the create names, such as an identity.
+  // Another resource referenced by the create, such as an identity.
   [/^(ResourceNotFound|NotFound)$/i, onlyOf(['create'], 'invalid', 'transient')],
 
   [
@@ -107,7 +107,7 @@ const codes: readonly (readonly [RegExp, Sort])[] = [
   [/^(Conflict|AnotherOperationInProgress|OperationPreempted|RetryableError)$/i, 'transient'],
 ];
 
-/** Where the code says nothing or too much: `ServiceUnavailable` is quota, capacity or a broken gateway by its text. */
+/** For codes that are too vague: the text of `ServiceUnavailable` tells quota, capacity and a broken gateway apart. */
 const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/quota\b.*\b(exceed|reached)|exceed\w* .*quota/i, 'quota'],
   [/not available in the location|insufficient capacity|allocation failed/i, 'capacity'],
@@ -117,7 +117,7 @@ const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
 
 const speaking = /^(ServiceUnavailable|OperationNotAllowed|Failed|ResourceOperationFailure|DeploymentFailed)$/i;
 
-/** Node's codes for a connection that was never let through. */
+/** Node's codes for a connection that was never established. */
 const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
 const tlsWords =
   /self[- ]signed certificate|unable to (verify|get local)|certificate has expired|does not match certificate/i;
@@ -128,7 +128,10 @@ const ofIdentity =
 
 const MAX_WORDS = 2000;
 
-/** `secrets` are taken out of the words, whoever put them in. The SDK's own error is not kept: the request hangs on it. */
+/**
+ * `secrets` are redacted from the message, wherever they came from. The SDK's own error is dropped because it holds the
+ * request.
+ */
 export function classify(call: Call, error: unknown, secrets: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const parsed = restError.safeParse(error);
@@ -157,7 +160,7 @@ export function classify(call: Call, error: unknown, secrets: readonly string[] 
   });
 }
 
-/** Codes that only say that something else went wrong: what it was stands inside, or in the text. */
+/** Codes that only say that something failed: the cause is in the inner error or in the text. */
 const envelope =
   /^(BadRequest|InvalidRequest|DeploymentFailed|Failed|ResourceDeploymentFailure|ResourceOperationFailure|Conflict)$/i;
 const MAX_DEPTH = 5;
@@ -185,7 +188,7 @@ function codesIn(error: unknown, depth: number): readonly string[] {
   ];
 }
 
-/** The text may be the JSON of another refusal, or have it after a few words. */
+/** The text may be the JSON of another refusal, possibly after a few words. */
 function codesInText(text: string, depth: number): readonly string[] {
   const start = text.indexOf('{');
   const end = text.lastIndexOf('}');
@@ -227,25 +230,25 @@ function kindOf(
   if (status === 401 || status === 403) return 'unauthorized';
   const spoken = words.find(([pattern]) => pattern.test(text))?.[1];
   if (spoken !== undefined) return spoken;
-  // Of a create with 409 it has been seen with nothing but capacity; with 503 it is the gateway's own.
+  // With 409, a create has only ever returned this for capacity; with 503 it is the gateway's own.
   if (speaking.test(code ?? '') && status === 409 && call === 'create') return 'capacity';
   if (status === 409 || status === 412) return call === 'create' ? 'conflict' : 'transient';
   if (status === 413 || status === 414) return 'invalid';
-  // An unknown code is no definite refusal.
+  // An unknown code is not a definite refusal.
   return 'transient';
 }
 
-/** The service said that there is no such container group: not that its resource group or subscription is missing. */
+/** The service says that there is no such container group (not that its resource group or subscription is missing). */
 export function isAbsent(error: unknown): boolean {
   return error instanceof ProviderError && /^(ResourceNotFound|ContainerGroupNotFound)$/i.test(error.code ?? '');
 }
 
-/** Another operation on the container group is on its way. */
+/** Another operation on the container group is in progress. */
 export function isRefusedInTransition(error: unknown): boolean {
   return error instanceof ProviderError && /^ContainerGroupTransitioning$/i.test(error.code ?? '');
 }
 
-/** There is nothing to read: it has not started, or is no longer there. */
+/** No logs to read: it has not started, or no longer exists. */
 export function hasNoLogs(error: unknown): boolean {
   return (
     error instanceof ProviderError &&
@@ -256,7 +259,7 @@ export function hasNoLogs(error: unknown): boolean {
   );
 }
 
-/** Seconds; the other form of the header, a date, is left alone. */
+/** Seconds; the header's other form, a date, is ignored. */
 function retryAfterOf(header: string | undefined): number | undefined {
   if (header === undefined || !/^\d{1,6}$/.test(header)) return undefined;
   return Number(header) * 1000;

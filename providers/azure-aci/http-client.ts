@@ -1,11 +1,11 @@
 /**
- * How the SDK's requests leave: by Node's own agents, so that they take the process's proxy and heed its exceptions as
- * all others do. The SDK's proxy policy would drop an authority of one's own behind a proxy, and has no address ranges.
+ * Sends the SDK's requests through Node's own agents, so that they use the process's proxy and its exceptions like all
+ * others. With a proxy, the SDK's proxy policy would drop a custom CA, and it does not support address ranges.
  */
 import { createDefaultHttpClient, type HttpClient } from '@azure/core-rest-pipeline';
 import { plainAgent, secureAgent } from '../kit/proxy.ts';
 
-/** `ca`: an authority in place of the known ones. */
+/** `ca`: a CA that replaces the default ones. */
 export function httpClientOf(ca: string | undefined): HttpClient {
   const inner = createDefaultHttpClient();
   const secure = secureAgent({ keepAlive: true, ...(ca === undefined ? {} : { ca }) });

@@ -4,7 +4,7 @@ import type { PlatformOption } from '../provider.ts';
 import { cloudNames } from './clouds.ts';
 
 const guid = z.guid('must be a GUID, such as 00000000-0000-0000-0000-000000000000');
-/** Azure's own policy refuses to send a token over http, also on this machine. */
+/** Azure's SDK refuses to send a token over http, even on this machine. */
 const address = z.string().regex(/^https:\/\/([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?$/, 'write https://HOST[:PORT]');
 const tenant = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$/, 'write the tenant (directory) id');
 const pem = z.string().includes('-----BEGIN', 'must be a PEM text, not a path');
@@ -43,10 +43,13 @@ const credentials = z.discriminatedUnion(
     /** The managed identity of the machine or container that the dispatcher runs on. */
     z.strictObject({
       kind: z.literal('managed-identity'),
-      /** Of a user-assigned one; without it the machine's own (system-assigned) is used. */
+      /** Client id of a user-assigned identity; without it the system-assigned one is used. */
       clientId: guid.optional(),
     }),
-    /** Of the dispatcher's Kubernetes service account; the token file is what AZURE_FEDERATED_TOKEN_FILE says. */
+    /**
+     * The federated identity of the dispatcher's Kubernetes service account; AZURE_FEDERATED_TOKEN_FILE names the token
+     * file.
+     */
     z.strictObject({
       kind: z.literal('workload-identity'),
       tenantId: tenant,
@@ -60,7 +63,10 @@ export type AzureCredentials = z.infer<typeof credentials>;
 const registry = z.union(
   [
     z.strictObject({ server: z.string().min(1), username: z.string().min(1), password: z.string().min(1) }),
-    /** The identity is also given to the container group: jobs can use it, so it should be able to pull and no more. */
+    /**
+     * The identity is also given to the container group, where jobs can use it: it should have no permission but to
+     * pull.
+     */
     z.strictObject({ server: z.string().min(1), identity: identityId }),
   ],
   'give server with username and password, or server with identity',
@@ -79,7 +85,10 @@ export const azureAciOptions = z
   .strictObject({
     cloud: z.enum(cloudNames).default('public'),
     subscriptionId: guid.meta({ examples: [EXAMPLE_GUID] }),
-    /** Holds the container groups. One for each backend: the role can be limited to it, and a list shows all that is in it. */
+    /**
+     * Resource group for the container groups. Use one per backend: the role can be limited to it, and listing it shows
+     * only this backend's resources.
+     */
     resourceGroup: z
       .string()
       .regex(/^[-\w.()]{0,89}[-\w()]$/, 'is not a valid name of a resource group')
@@ -91,25 +100,31 @@ export const azureAciOptions = z
       .meta({ examples: ['westeurope'] }),
     credentials: credentials.meta({ examples: [EXAMPLE_CREDENTIALS] }),
 
-    /** In place of the cloud's own: a private link, a proxy, a simulator. */
+    /** Replaces the cloud's own addresses: for a private link, a proxy or a simulator. */
     endpoint: address.optional(),
     authorityHost: address.optional(),
-    /** PEM texts; trusted in place of the system's authorities for these two addresses. */
+    /** PEM texts; trusted instead of the system's CAs for these two addresses. */
     ca: pem.optional(),
 
-    /** Confidential runs on encrypted memory, and is the only one that takes privileged containers. */
+    /** Confidential runs on encrypted memory, and is the only SKU that allows privileged containers. */
     sku: z.enum(['Standard', 'Confidential']).default('Standard'),
-    /** Of a Confidential container group, base64, as `az confcom` writes it. It fixes image, command and environment. */
+    /**
+     * Policy of a Confidential container group, base64, as written by `az confcom`. It fixes image, command and
+     * environment.
+     */
     ccePolicy: z.base64().optional(),
-    /** Lets jobs with `dind` run privileged; needs the sku Confidential. */
+    /** Lets jobs with `dind` run privileged; requires the SKU Confidential. */
     privileged: z.boolean().default(false),
-    /** Where Azure sells spot container groups. */
+    /** Enable only where Azure sells spot container groups. */
     spotLocations: z.array(z.string().min(1)).max(100).default(['eastus2', 'westeurope', 'westus']),
-    /** The largest that this subscription gets in the region. Default: what the service sells at the most. */
+    /** The largest size available to this subscription in the region. Default: the largest that the service sells. */
     mostCpu: z.number().min(1).max(31).optional(),
     mostMemoryGiB: z.number().min(1).max(240).optional(),
 
-    /** In this subnet, which must be delegated to Microsoft.ContainerInstance/containerGroups. Default: no network of yours, no address from outside. */
+    /**
+     * Subnet to run in; must be delegated to Microsoft.ContainerInstance/containerGroups. Default: no virtual network
+     * and no inbound address.
+     */
     subnetId: subnetId.optional(),
     dns: z
       .strictObject({
@@ -131,7 +146,7 @@ export const azureAciOptions = z
         storageAccountKey: z.string().min(1),
       })
       .optional(),
-    /** The runner's output, kept beyond the end. */
+    /** Sends the runner's output to a Log Analytics workspace, where it outlives the container group. */
     logAnalytics: z
       .strictObject({
         workspaceId: guid,
@@ -139,7 +154,7 @@ export const azureAciOptions = z
         logType: z.enum(['ContainerInsights', 'ContainerInstanceLogs']).default('ContainerInstanceLogs'),
       })
       .optional(),
-    /** On every container group beside ours, for the subscription's own policies. */
+    /** Additional tags on every container group, for example to satisfy the subscription's policies. */
     tags: z
       .record(z.string(), z.string().max(256))
       .refine(
@@ -150,24 +165,26 @@ export const azureAciOptions = z
       .refine((tags) => Object.keys(tags).length <= 15, 'at most 15')
       .default({}),
 
-    /** What the container runs. Default: as the official runner image does. Never a secret. */
+    /** Command of the container. Default: the official runner image's command. Never a secret. */
     command: z.array(z.string().min(1)).min(1).max(50).default(['/home/runner/run.sh']),
-    /** Where the runner works, in the container: a share appears here. */
+    /** The runner's work folder in the container; a share is mounted here. */
     workFolder: z
       .string()
       .regex(/^\/[^:\s]+$/, 'must be an absolute path without a colon')
       .default('/home/runner/_work'),
 
-    /** What the subscription may create in the region, and delete as often: more is granted on request. */
+    /**
+     * Creations that the subscription is granted in the region, and as many deletions; Azure raises this on request.
+     */
     limits: z
       .strictObject({
         per5Minutes: z.int().min(1).max(1_000_000).default(100),
         perHour: z.int().min(1).max(1_000_000).default(300),
       })
       .prefault({}),
-    /** Of these limits: what this backend takes. */
+    /** This backend's share of these limits. */
     rateShare: z.number().min(0.01).max(1).default(1),
-    /** For each call to the service. */
+    /** Time limit for each call to the service. */
     timeoutMs: z.int().min(100).max(300_000).default(20_000),
   })
   .superRefine((options, context) => {
@@ -189,8 +206,8 @@ export const azureAciOptions = z
     if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {
       refuse('ca', 'belongs to an address of yours: give endpoint or authorityHost too');
     }
-    // The tokens of these two are the dispatcher's own: they must not be sent where a registration says. Nor to this
-    // machine, where jobs may listen.
+    // The tokens of these two are the dispatcher's own: they must not be sent to an address that a registration
+    // chooses, nor to this machine, where jobs may listen.
     if (options.credentials.kind === 'managed-identity' || options.credentials.kind === 'workload-identity') {
       for (const name of ['endpoint', 'authorityHost'] as const) {
         if (options[name] !== undefined) {
@@ -202,7 +219,7 @@ export const azureAciOptions = z
 
 export type AzureAciOptions = z.infer<typeof azureAciOptions>;
 
-/** What must never show in a message, whoever says it. */
+/** Secrets that must never appear in a message, whatever its source. */
 export function secretsOf(options: AzureAciOptions): readonly string[] {
   const { credentials: own, files, logAnalytics, registries } = options;
   return [

@@ -26,13 +26,13 @@ import { containerGroup, refusePlaces } from './request.ts';
 import { fitSize, mostOf, STORAGE_GIB, sellsSpot } from './sizes.ts';
 import { type Group, isDeleting, isTransitioning, needsDetail, toInstance } from './state.ts';
 
-/** No dash at the end [vendor's page "Troubleshoot common issues", naming conventions]. */
+/** Must not end in a dash [vendor's page "Troubleshoot common issues", naming conventions]. */
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-/** A look at a name is good for this long. */
+/** How long a look at a name stays valid. */
 const STALE_LOOK_MS = 500;
-/** Reads at once when a list is filled in. */
+/** Concurrent reads when completing a list. */
 const DETAILS_AT_ONCE = 8;
-/** Waits between looks after a deletion: until it is gone, or the service's acceptance has to do. */
+/** Delays between looks after a deletion. After the last one, the service's acceptance is enough. */
 const GONE_LOOKS_MS = [50, 100, 200, 400, 800, 1600];
 
 export class AzureAciProvider implements Provider {
@@ -40,7 +40,7 @@ export class AzureAciProvider implements Provider {
   readonly #options: AzureAciOptions;
   readonly #host: ProviderHost;
   readonly #service: Service;
-  /** A second PUT of one name is an update, and starts the container again: in this process there is never one. */
+  /** A second PUT of one name is an update, and restarts the container: this process never sends one. */
   readonly #launches = new Map<string, Promise<Instance>>();
 
   constructor(options: AzureAciOptions, host: ProviderHost) {
@@ -51,7 +51,7 @@ export class AzureAciProvider implements Provider {
       architectures: ['x64'],
       spot: sellsSpot(options),
       dockerInDocker: options.privileged,
-      // All have the same, see STORAGE_GIB.
+      // The same for all, see STORAGE_GIB.
       disk: false,
       bucket: options.files !== undefined,
       subnet: options.subnetId !== undefined,
@@ -105,13 +105,13 @@ export class AzureAciProvider implements Provider {
       if (found === undefined) return;
       if (isDeleting(found.group)) return this.#untilGone(ref);
       const isLast = this.#host.now() + waitMs > giveUpAtMs;
-      // Few deletions are granted, and many looks: so it is the looks that wait.
+      // Deletions are limited more tightly than reads, so the reads wait.
       if (refusals === 0 || isLast || (refusals === 1 && !isTransitioning(found.group))) {
         try {
           await this.#service.delete(ref.name);
           return await this.#untilGone({ name: ref.name, id: found.instance.ref.id });
         } catch (error) {
-          // It has only just begun: the service takes no second operation before the first is done.
+          // It has only just started: the service accepts no second operation before the first is done.
           if (!isRefusedInTransition(error) || isLast) throw error;
           refusals += 1;
         }
@@ -123,7 +123,7 @@ export class AzureAciProvider implements Provider {
   async logs(ref: InstanceRef): Promise<string | undefined> {
     if ((await this.#find(ref, 'logs')) === undefined) return undefined;
     try {
-      // Without `tail`, which counts lines: 4 MB at the most, and 16 KB of what has ended.
+      // Without `tail`, which counts lines: at most 4 MB, and 16 KB of an ended container.
       return tailText(Buffer.from(await this.#service.logs(ref.name)), LOG_BYTES);
     } catch (error) {
       if (hasNoLogs(error)) return undefined;
@@ -139,20 +139,21 @@ export class AzureAciProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    // Idle connections belong to the SDK's own agents, which do not hold the process.
+    // Idle connections belong to the SDK's own agents, which do not keep the process alive.
   }
 
   async #launch(request: LaunchRequest): Promise<Instance> {
     const { name, tags } = request;
     const id = this.#newId();
-    // Built first: what does not fit is refused without a call.
+    // Built first, so that an invalid request is refused without a call.
     const body = containerGroup(request, this.#options, id);
     const isNew = request.nameIsNew === true;
     const existing = isNew ? undefined : await this.#service.get(name);
     if (existing !== undefined) return adopted(existing, request);
     const lookedAtMs = this.#host.now();
     await this.#service.reserve();
-    // A place may have been long in coming: a PUT of what somebody has made meanwhile would start it again.
+    // The wait for a slot may have been long; meanwhile another process may have created it, and a PUT would restart
+    // it.
     if (!isNew && this.#host.now() - lookedAtMs > STALE_LOOK_MS) {
       const meanwhile = await this.#service.get(name);
       if (meanwhile !== undefined) return adopted(meanwhile, request);
@@ -161,7 +162,7 @@ export class AzureAciProvider implements Provider {
       await this.#service.create(name, body, Object.values(request.secretEnvironment));
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error;
-      // The job's own choice: no reason to close the backend to the others.
+      // The job's own choice: no reason to close the backend to other jobs.
       if (
         error.code === 'LinkedAuthorizationFailed' &&
         request.shape.subnet !== undefined &&
@@ -173,7 +174,7 @@ export class AzureAciProvider implements Provider {
         });
       }
       if (error.kind !== 'conflict') throw error;
-      // Somebody else was faster: another process of this dispatcher, or an earlier try whose answer was lost.
+      // Another caller was faster: a second process of this dispatcher, or an earlier attempt whose answer was lost.
       const taken = await this.#service.get(name);
       if (taken !== undefined) return adopted(taken, request);
       throw new ProviderError('transient', error.operation, error.message, {
@@ -203,7 +204,7 @@ export class AzureAciProvider implements Provider {
     return refusal;
   }
 
-  /** Ours, and the one of that id where there is one. */
+  /** Only our own container group, and only with that id if one is given. */
   async #find(
     ref: InstanceRef,
     what: string,
@@ -216,7 +217,7 @@ export class AzureAciProvider implements Provider {
     return { group, instance };
   }
 
-  /** Undefined where it has gone since the list. */
+  /** Undefined if it has gone since the list. */
   async #detailed(group: Group, giveUpAtMs: number): Promise<Instance | undefined> {
     const listed = toInstance(group);
     if (listed === undefined || !needsDetail(group)) return listed;
@@ -224,7 +225,7 @@ export class AzureAciProvider implements Provider {
     try {
       return await this.inspect(listed.ref);
     } catch (error) {
-      // That it is there is certain; how it is, is not.
+      // It certainly exists, but its state is unknown.
       if (error instanceof ProviderError && (error.kind === 'transient' || error.kind === 'throttled')) {
         return { ...listed, state: 'unknown' };
       }
@@ -237,7 +238,7 @@ export class AzureAciProvider implements Provider {
       try {
         if ((await this.#find(ref, 'stop')) === undefined) return;
       } catch {
-        // Accepted, so it may be left at that when the look fails.
+        // The deletion was accepted, so a failed look does not matter.
         return;
       }
       await this.#host.sleep(ms);

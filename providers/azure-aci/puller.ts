@@ -1,4 +1,4 @@
-/** Who pulls images: a login or an identity of `registries`, else nobody in particular. Pure. */
+/** Who pulls images: a login or an identity of `registries`, else an anonymous caller. Pure. */
 
 import type { Puller } from '../registry/check-images.ts';
 import { loginFor } from '../registry/image-reference.ts';

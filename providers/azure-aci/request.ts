@@ -1,4 +1,4 @@
-/** From the contract's request to the service's. Pure. */
+/** Converts the contract's request to the service's. Pure. */
 import type {
   Container,
   ContainerGroup,
@@ -9,13 +9,13 @@ import { type LaunchRequest, ProviderError, type Shape, type ShapeWish } from '.
 import type { AzureAciOptions } from './options.ts';
 import { toTags } from './tags.ts';
 
-/** The one container of a container group. */
+/** Name of the only container in a container group. */
 export const CONTAINER = 'runner';
 const SHARE_VOLUME = 'bucket';
-/** A share is mounted whole: the service knows no folders of it. So it appears here, and its folder at the work folder. */
+/** The service mounts a share only as a whole. It is mounted here, and its folder linked to the work folder. */
 export const SHARE_FOLDER = '/mnt/shr-bucket';
 
-/** As the service says it when it refuses one [code InvalidContainerEnvironmentVariable]; its page is narrower about `_`. */
+/** As in the service's refusal [code InvalidContainerEnvironmentVariable]; its documentation is stricter about `_`. */
 const variableName = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 
 export function containerGroup(request: LaunchRequest, options: AzureAciOptions, instance: string): ContainerGroup {
@@ -35,7 +35,7 @@ export function containerGroup(request: LaunchRequest, options: AzureAciOptions,
           },
         }),
     osType: 'Linux',
-    // The service may start a container again that failed, all the same: see state.ts.
+    // The service may still restart a failed container group: see state.ts.
     restartPolicy: 'Never',
     sku: options.sku,
     ...(shape.spot ? { priority: 'Spot' } : {}),
@@ -87,7 +87,7 @@ function container(request: LaunchRequest, options: AzureAciOptions): Container 
   };
 }
 
-/** The values of secure variables are in no answer of the service. */
+/** The service never returns the values of secure variables. */
 function variables(request: LaunchRequest): EnvironmentVariable[] {
   const secret = new Set(Object.keys(request.secretEnvironment));
   const odd = [...Object.keys(request.environment), ...secret].find((name) => !variableName.test(name));
@@ -121,7 +121,7 @@ function dns(given: NonNullable<AzureAciOptions['dns']>) {
   };
 }
 
-/** All that a job in the container group can use, whatever they were given for. */
+/** All identities that jobs in the container group can use, whatever their purpose. */
 export function identitiesOf(options: AzureAciOptions): readonly string[] {
   return [
     ...new Set([
@@ -131,14 +131,14 @@ export function identitiesOf(options: AzureAciOptions): readonly string[] {
   ];
 }
 
-/** A wished subnet is a resource id, or the name of another subnet in the backend's own virtual network. */
+/** A requested subnet is a resource id, or the name of another subnet in the backend's own virtual network. */
 function subnetOf(shape: Shape, options: AzureAciOptions): string | undefined {
   const { subnetId } = options;
   if (shape.subnet === undefined || subnetId === undefined) return subnetId;
   return shape.subnet.startsWith('/') ? shape.subnet : subnetId.replace(/[^/]+$/, () => shape.subnet ?? '');
 }
 
-/** Why the wish's network or share cannot be had; undefined where it can. */
+/** Why the requested network or share is not available; undefined if it is. */
 export function refusePlaces(wish: ShapeWish): string | undefined {
   const { bucket, bucketPrefix, subnet } = wish;
   if (subnet !== undefined && !/^(\/subscriptions\/[^\s]+\/subnets\/)?[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/.test(subnet)) {
@@ -149,15 +149,15 @@ export function refusePlaces(wish: ShapeWish): string | undefined {
     return `${JSON.stringify(bucket)} is not a valid file share name`;
   }
   const segments = (bucketPrefix ?? '').split('/').filter((segment) => segment !== '');
-  // As GitHub names owners and repositories: there is many a `.github`. SMB loses a dot at the end.
+  // As GitHub names owners and repositories: names like `.github` are common. SMB drops a trailing dot.
   const odd = segments.find((segment) => !/^[A-Za-z0-9._-]+$/.test(segment) || segment.endsWith('.'));
   return odd === undefined ? undefined : `${JSON.stringify(odd)} cannot be a folder of a file share`;
 }
 
 /**
- * The folder is made at the first use, and stands where the runner works. An empty folder that the image has there makes
- * room; `ln` would put the link into it, and one with files would be worked in, in silence. Words are handed over, never
- * put into the script.
+ * The folder is created on first use and linked to where the runner works. An empty folder of the image at that path is
+ * removed first: `ln` would put the link inside it. A non-empty one is an error, as it would silently be used instead.
+ * Values are passed as arguments, never inserted into the script.
  */
 function inFolderOfShare(command: readonly string[], prefix: string, workFolder: string): string[] {
   const folder = prefix === '' ? SHARE_FOLDER : `${SHARE_FOLDER}/${prefix}`;

@@ -5,8 +5,8 @@ import type { Fit, ShapeWish } from '../provider.ts';
 import type { AzureAciOptions } from './options.ts';
 
 /**
- * Largest container group by what it is [vendor's page "Resource availability & quota limits", 2025-11-17]. Beyond 4
- * cores or 16 GB a region may have no room. The service says GB; its containers see GiB.
+ * Largest container group by kind [vendor's page "Resource availability & quota limits", 2025-11-17]. Beyond 4 cores or
+ * 16 GB a region may lack capacity. The service says GB; its containers see GiB.
  */
 export const largest = {
   Standard: { cpu: 31, memoryGiB: 240 },
@@ -14,11 +14,11 @@ export const largest = {
   spot: { cpu: 4, memoryGiB: 16 },
 } as const;
 
-/** Least that a container group is given [vendor's page "Container groups"]. */
+/** Minimum for a container group [vendor's page "Container groups"]. */
 export const MIN = { cpu: 1, memoryGiB: 1 } as const;
 /** Both are accurate to one decimal place [reference of `az container create`]. */
 const PER_UNIT = 10;
-/** Of each container, and not to be had larger [same page as `largest`]. */
+/** Storage of each container; cannot be increased [same page as `largest`]. */
 export const STORAGE_GIB = 50;
 
 interface Most {
@@ -41,7 +41,7 @@ export function mostOf(
   };
 }
 
-/** Not in a virtual network, not Confidential, and not in a zone of one's choice [vendor's page "Spot containers"]. */
+/** Not in a virtual network, not Confidential, and without a choice of zone [vendor's page "Spot containers"]. */
 export function sellsSpot(
   options: Pick<AzureAciOptions, 'location' | 'spotLocations' | 'subnetId' | 'zone' | 'sku'>,
 ): boolean {
@@ -49,7 +49,7 @@ export function sellsSpot(
   return spotLocations.includes(location) && subnetId === undefined && zone === undefined && sku === 'Standard';
 }
 
-/** A missing cpu becomes one core for 4 GiB, a missing memory 2 GiB for each core: as far as they are sold. */
+/** A missing cpu becomes one core per 4 GiB, a missing memory 2 GiB per core, within the sizes that are sold. */
 export function fitSize(wish: ShapeWish, most: Most): Fit {
   const wishedCpu = wish.cpu ?? Math.min((wish.memoryGiB ?? 4) / 4, most.cpu);
   const cpu = roundUp(Math.max(wishedCpu, MIN.cpu), PER_UNIT);

@@ -1,4 +1,4 @@
-/** From what the service says about a container group to the contract's instance. Pure. */
+/** Converts the service's description of a container group to the contract's instance. Pure. */
 import { z } from 'zod';
 import { failingEvent } from '../kit/events.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
@@ -47,7 +47,7 @@ export const group = z.object({
 });
 export type Group = z.infer<typeof group>;
 
-/** Undefined where the container group is not ours. */
+/** Undefined if the container group is not ours. */
 export function toInstance(given: Group): Instance | undefined {
   const own = fromTags(given.tags ?? {});
   if (own === undefined || own.tags.runner !== given.name) return undefined;
@@ -61,7 +61,7 @@ export function toInstance(given: Group): Instance | undefined {
   };
 }
 
-/** Another operation is on its way, and the service takes no second one [code ContainerGroupTransitioning]. */
+/** Another operation is in progress, and the service accepts no second one [code ContainerGroupTransitioning]. */
 export function isTransitioning(given: Group): boolean {
   return ['NotSpecified', 'Accepted', 'Pending', 'Creating', 'Updating', 'Repairing', 'Deleting'].includes(
     given.provisioningState ?? '',
@@ -72,14 +72,16 @@ export function isDeleting(given: Group): boolean {
   return given.provisioningState === 'Deleting';
 }
 
-/** A list tells how the last operation went, and no more: after a good one the containers may run or have ended. */
+/**
+ * A list only tells how the last operation went: after a successful one the containers may be running or have ended.
+ */
 export function needsDetail(given: Group): boolean {
   const seen = given.instanceView ?? given.containers?.[0]?.instanceView;
   return (seen === null || seen === undefined) && !isTransitioning(given);
 }
 
 function stateOf(given: Group): InstanceState {
-  // It may still run; when it is gone it is no longer listed.
+  // It may still run; once gone it is no longer listed.
   if (isDeleting(given)) return 'running';
   const view = given.containers?.[0]?.instanceView;
   const current = view?.currentState;
@@ -119,7 +121,8 @@ function stateOfGroup(given: Group): InstanceState {
       return 'unknown';
   }
   switch (given.provisioningState) {
-    // "Does not mean that it stops attempting to succeed" [vendor's page "states"]; but nothing runs, and it is given up.
+    // "Does not mean that it stops attempting to succeed" [vendor's page "states"]; but nothing runs, so it counts as
+    // failed.
     case 'Failed':
     case 'Canceled':
       return 'failed';
@@ -139,10 +142,10 @@ function stateOfGroup(given: Group): InstanceState {
 const noStock =
   /insufficient ?capacity|not available in the location|allocation ?failed|out of capacity|quota .*(exceeded|reached)|QuotaReached/i;
 const failedPull = /fail(ed)? to pull image|ErrImagePull|ImagePullBackOff|back-off pulling image|InaccessibleImage/i;
-/** Exit codes of the platform's own ends [vendor's page "Troubleshoot common issues"]. */
+/** Exit codes that the platform sets itself [vendor's page "Troubleshoot common issues"]. */
 const platformCodes: readonly number[] = [7147, 7148];
 const platformEnd = /platform initiated|evict|preempt/i;
-/** Events name the image, and an image may be called anything. */
+/** Events contain the image name, which is arbitrary text. */
 const quoted = /"[^"]*"/g;
 
 function reasonOf(given: Group, state: InstanceState): InstanceReason | undefined {
@@ -165,7 +168,7 @@ function reasonOf(given: Group, state: InstanceState): InstanceReason | undefine
   const reclaimed = said(platformEnd);
   const byPlatform = reclaimed !== undefined || (exitCode !== undefined && platformCodes.includes(exitCode));
   const restarts = view?.restartCount ?? 0;
-  // An evicted spot container group is started again by the service, without the job that it had.
+  // The service restarts an evicted spot container group, without the job that it had.
   if (given.priority === 'Spot' && (byPlatform || restarts > 0)) {
     return {
       kind: 'spot-reclaimed',

@@ -1,4 +1,4 @@
-/** Looks at a subnet: that is Azure's network service, for which the SDK of container instances has no call. */
+/** Reads a subnet from Azure's network service, for which the SDK of container instances has no call. */
 
 import {
   bearerTokenAuthenticationPolicy,
@@ -12,7 +12,7 @@ import { clouds, tokenScope } from './clouds.ts';
 import type { AzureAciOptions } from './options.ts';
 
 const VERSION = '2024-05-01';
-/** To whom the subnet of container groups has to be delegated. */
+/** The service to which a subnet for container groups has to be delegated. */
 export const DELEGATE = 'Microsoft.ContainerInstance/containerGroups';
 
 const answer = z.object({

@@ -1,15 +1,17 @@
 /**
  * `InstanceTags` as tags of an Azure resource, and back. Pure.
  *
- * What Azure takes as it is stays in clear, so that cost reports can group by it. Names of tags are compared without
- * case, values have 256 characters and may lose spaces at their ends: the rest goes, as JSON in base64url, into pieces
- * named `shr.more.1`, `shr.more.2` …
+ * Values that Azure accepts unchanged stay readable, so that cost reports can group by them. Tag names are
+ * case-insensitive; values have at most 256 characters and may lose leading and trailing spaces. The rest goes, as JSON
+ * in base64url, into pieces named `shr.more.1`, `shr.more.2` …
  */
 import { z } from 'zod';
 import { decodeTags, encodeTags } from '../kit/tags.ts';
 import { type InstanceTags, ProviderError } from '../provider.ts';
 
-/** Tells two container groups apart that had one name: Azure's own resource id is made of the name alone. */
+/**
+ * Distinguishes two container groups that had the same name: Azure's own resource id is derived from the name alone.
+ */
 export const INSTANCE_TAG = 'shr.instance';
 const MORE = 'shr.more.';
 
@@ -51,11 +53,11 @@ export function toTags(
 
 const pairs = z.array(z.tuple([z.string(), z.string()]));
 
-/** Undefined where they are not ours, or damaged. */
+/** Undefined if the tags are not ours or are damaged. */
 export function fromTags(
   given: Readonly<Record<string, string>>,
 ): { readonly tags: InstanceTags; readonly instance: string } | undefined {
-  // Azure may give names back in another case.
+  // Azure may return names in a different case.
   const named = new Map(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]));
   const instance = named.get(INSTANCE_TAG);
   if (instance === undefined) return undefined;

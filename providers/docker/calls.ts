@@ -1,4 +1,4 @@
-/** The few calls of the engine that the provider makes, each bounded in time and with its error sorted. */
+/** The few calls to the engine that the provider makes, each with a time limit and its errors classified. */
 
 import { createInterface } from 'node:readline';
 import { addAbortSignal, Readable } from 'node:stream';
@@ -36,9 +36,9 @@ type Request = Parameters<Docker['modem']['dial']>[0];
 
 /** An image that the engine has. */
 export interface EngineImage {
-  /** As Go calls it. */
+  /** GOARCH name. */
   readonly architecture: string;
-  /** What it runs by itself: its entry point and its command. */
+  /** The image's own entry point and command. */
   readonly command: readonly string[];
 }
 
@@ -52,8 +52,8 @@ export class Engine {
     this.#options = options;
     this.#place = place;
     this.#deadlines = deadlines;
-    // Each key is given, also the undefined ones: docker-modem fills gaps from DOCKER_HOST and its kin, and a host
-    // from there would win over our socket.
+    // Every key is passed, even if undefined: docker-modem fills gaps from DOCKER_HOST and related variables, and a
+    // host from there would override our socket.
     this.#docker = new Docker({
       socketPath: undefined,
       host: undefined,
@@ -72,14 +72,15 @@ export class Engine {
     const answer = await this.#call('create', {
       path: '/containers/create?',
       method: 'POST',
-      // Kept apart on purpose: given as one, docker-modem writes the whole body, secrets included, into the URL too.
+      // Kept separate on purpose: when given as one, docker-modem also writes the whole body, secrets included, into
+      // the URL.
       options: { _query: { name }, _body: body },
       statusCodes: { 200: true, 201: true },
     });
     return this.#parse('create', created, answer).Id;
   }
 
-  /** A container that runs or ran already is left alone (304). */
+  /** A container that is running or has already run is left alone (304). */
   async start(id: string): Promise<void> {
     await this.#call('start', {
       path: `/containers/${id}/start`,
@@ -88,7 +89,7 @@ export class Engine {
     });
   }
 
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   async inspect(idOrName: string): Promise<z.infer<typeof inspected> | undefined> {
     try {
       const answer = await this.#call('inspect', { path: `/containers/${encodeURIComponent(idOrName)}/json` });
@@ -99,14 +100,14 @@ export class Engine {
     }
   }
 
-  /** The engine knows no pages: one answer holds all. */
+  /** The engine does not paginate: one answer holds everything. */
   async list(dispatcher: string): Promise<z.infer<typeof listed>> {
     const filters = JSON.stringify({ label: [`${DISPATCHER_TAG}=${dispatcher}`] });
     const answer = await this.#call('list', { path: '/containers/json?', options: { all: true, filters } });
     return this.#parse('list', listed, answer);
   }
 
-  /** Answers when the container has ended: SIGTERM, then SIGKILL after the grace. */
+  /** Resolves when the container has ended: SIGTERM, then SIGKILL after the grace period. */
   async stop(id: string): Promise<void> {
     const { stopGraceS, timeoutMs } = this.#options;
     await this.#call(
@@ -121,7 +122,7 @@ export class Engine {
     );
   }
 
-  /** With its anonymous volumes. 409: a removal is under way already. */
+  /** Also removes its anonymous volumes. 409: a removal is already in progress. */
   async remove(id: string): Promise<void> {
     await this.#call('remove', {
       path: `/containers/${id}?`,
@@ -131,12 +132,12 @@ export class Engine {
     });
   }
 
-  /** Undefined where there is no such container, or its log driver cannot be read. */
+  /** Undefined if there is no such container, or its log driver does not support reading. */
   async logs(id: string): Promise<string | undefined> {
     const tail = new Tail();
     const frames = new FrameReader((bytes) => tail.push(bytes));
     try {
-      // dockerode's own `logs` collects all of it in memory before it answers.
+      // dockerode's own `logs` buffers everything in memory before it returns.
       await this.#stream(
         'logs',
         { path: `/containers/${id}/logs?`, options: { stdout: true, stderr: true, tail: 65_536 } },
@@ -158,7 +159,7 @@ export class Engine {
   /** Resolves when the engine has the image. */
   async pull(image: string): Promise<void> {
     const { registryAuth } = this.#options;
-    // The engine would show it to any registry that the image names.
+    // The engine would present it to any registry that the image names.
     const registry = parseReference(image)?.registry;
     const auth = registryAuth === undefined || registry === undefined ? undefined : loginFor(registry, [registryAuth]);
     await this.#stream(
@@ -173,7 +174,7 @@ export class Engine {
       },
       this.#options.pullTimeoutMs,
       async (answer) => {
-        // A pull that fails half way has been answered with 200: the error is a line among the progress.
+        // A pull that fails halfway has already been answered with 200: the error is a line in the progress stream.
         for await (const line of createInterface({ input: answer })) {
           const parsed = progress.safeParse(parseLine(line));
           if (parsed.success && parsed.data.error !== undefined) throw new Error(parsed.data.error);
@@ -190,7 +191,7 @@ export class Engine {
     return { ...this.#parse('version', version, about), ...this.#parse('version', info, machine) };
   }
 
-  /** Undefined where it has none of that name. `image` must be a reference. */
+  /** Undefined if the engine has no image of that name. `image` must be a valid reference. */
   async imageOf(image: string): Promise<EngineImage | undefined> {
     try {
       const answer = await this.#call('image', { path: `/images/${image}/json` });
@@ -219,7 +220,7 @@ export class Engine {
     return this.#bounded(call, ms, (signal) => this.#dial(request, signal));
   }
 
-  /** `ms` bounds the whole of it, the last byte included. */
+  /** `ms` limits the whole call, up to the last byte. */
   async #stream(call: Call, request: Request, ms: number, read: (answer: Readable) => Promise<void>): Promise<void> {
     await this.#bounded(call, ms, async (signal) => {
       const answer = await this.#dial({ ...request, isStream: true }, signal);
@@ -254,13 +255,13 @@ export class Engine {
   #parse<T>(call: Call, schema: z.ZodType<T>, answer: unknown): T {
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
-    // Whatever answered, it may have done what was asked: so it is looked at again, not given up.
+    // The request may have taken effect, so the caller must look again instead of giving up.
     const where = parsed.error.issues[0]?.path.join('.') ?? '';
     throw new ProviderError('transient', `docker ${call}`, `the engine's answer cannot be read (at ${where || 'top'})`);
   }
 }
 
-/** The engine pulls every tag of a repository that is named without one. */
+/** Given a repository without a tag, the engine pulls all of its tags. */
 function imageAndTag(image: string): { fromImage: string; tag?: string } {
   if (image.includes('@')) return { fromImage: image };
   const colon = image.lastIndexOf(':');

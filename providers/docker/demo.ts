@@ -1,6 +1,6 @@
 /**
- * Real containers of a small image, in a network of the demo's own. A container cannot reach this machine's loopback, so a
- * forwarder on the network's gateway leads to the simulated GitHub, and to nothing else.
+ * Real containers of a small image, in the demo's own network. A container cannot reach this machine's loopback, so a
+ * forwarder on the network's gateway leads to the simulated GitHub and nowhere else.
  */
 import { connect, createServer, type Server } from 'node:net';
 import Docker from 'dockerode';
@@ -58,7 +58,7 @@ export async function dockerDemo(stage: DemoStage, place: EnginePlace): Promise<
   };
 }
 
-/** docker-modem fills what is not given from the environment, which has been followed already. */
+/** docker-modem fills missing values from the environment, which has already been evaluated. */
 const unset = {
   socketPath: undefined,
   host: undefined,
@@ -68,7 +68,10 @@ const unset = {
   key: undefined,
 };
 
-/** For the docker command: the same engine, by a socket or without TLS. With TLS the command finds it as we did. */
+/**
+ * Environment for the docker command: the same engine, by a socket or without TLS. With TLS, the command finds it as we
+ * did.
+ */
 function environmentOf(address: EngineAddress): Readonly<Record<string, string>> {
   return 'protocol' in address && address.protocol === 'https' ? {} : { DOCKER_HOST: addressWords(address) };
 }
@@ -76,7 +79,7 @@ function environmentOf(address: EngineAddress): Readonly<Record<string, string>>
 function problem(message: string): ProviderError {
   return new ProviderError('unauthorized', 'docker demo', message);
 }
-/** Answers the gateway's address. A network that an earlier demo left is used again. */
+/** Returns the gateway's address. Reuses a network left by an earlier demo. */
 async function makeNetwork(docker: Docker): Promise<string> {
   const known = await docker.listNetworks({ filters: { name: [NETWORK] } });
   const network = known.some(({ Name }) => Name === NETWORK)
@@ -89,7 +92,7 @@ async function makeNetwork(docker: Docker): Promise<string> {
   return gateway.split('/')[0] ?? gateway;
 }
 
-/** Undefined where the gateway is no address of this machine: then the engine runs in a virtual machine. */
+/** Undefined if the gateway is not an address of this machine: then the engine runs in a virtual machine. */
 function bind(address: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -1,4 +1,4 @@
-/** What the engine says, sorted by what follows from it. Pure. */
+/** Classifies the engine's errors by what to do about them. Pure. */
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
@@ -16,24 +16,27 @@ export type Call =
   | 'image'
   | 'auth';
 
-/** docker-modem's error. Its `reason` names a status after the call's table and misleads: a missing image reads "no such container". */
+/**
+ * docker-modem's error. Its `reason` is a fixed text per status and call, and misleads: a missing image reads "no such
+ * container".
+ */
 const engineError = z.object({
   statusCode: z.number().optional(),
   code: z.string().optional(),
   message: z.string().default(''),
-  /** Null of a stream, whose answer was not collected; a Buffer where the answer is not JSON. */
+  /** Null for a stream, whose answer was not collected; a Buffer if the answer is not JSON. */
   json: z.unknown().optional(),
 });
 
 const engineWords = z.object({ message: z.string() });
 const PAGE = /^\(HTTP code \d+\) \S+ -\s*<(!doctype|html|head|body)/i;
 
-/** Words of the engine, of containerd and of registries. First match wins, so the narrow ones stand first. */
+/** Messages of the engine, of containerd and of registries. First match wins, so specific patterns come first. */
 const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/no space left on device|cannot allocate memory|resource temporarily unavailable|disk quota exceeded/i, 'capacity'],
   [/no available IPv4 addresses|no available addresses|address pools? (have|has) been/i, 'capacity'],
   [/toomanyrequests|too many requests|rate limit/i, 'throttled'],
-  // The image wants credentials, and the backend has none: other images may still do.
+  // The image requires credentials that the backend does not have: other images may still work.
   [/no basic auth credentials/i, 'invalid'],
   [/incorrect username or password|authentication required|\bunauthorized(: |$)/i, 'unauthorized'],
   [/i\/o timeout|TLS handshake timeout|connection refused|connection reset|context deadline exceeded/i, 'transient'],
@@ -48,7 +51,7 @@ const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   ],
 ];
 
-/** Node's codes for a connection that was never let through. */
+/** Node's codes for a connection that was never established. */
 const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
 
 export function classify(call: Call, error: unknown): ProviderError {
@@ -67,7 +70,7 @@ export function classify(call: Call, error: unknown): ProviderError {
   }
   const collected = json !== undefined && json !== null;
   if (collected ? !said.success : PAGE.test(message)) {
-    // Each refusal of an engine has its words in JSON: this is a proxy's page, which knows nothing of what was asked.
+    // The engine refuses in JSON, so this is a proxy's page: whether the request arrived is unknown.
     return new ProviderError(kindOfPage(statusCode), operation, `HTTP ${statusCode} without the engine's words`, {
       code: `http-${statusCode}`,
       cause: error,
@@ -77,7 +80,10 @@ export function classify(call: Call, error: unknown): ProviderError {
   return new ProviderError(kindOf(call, statusCode, text), operation, text, details);
 }
 
-/** The engine said that it has no such container. A 404 alone can be another address, or another version's path. */
+/**
+ * The engine says that it has no such container. A bare 404 can also mean another address or an unsupported API
+ * version.
+ */
 export function isAbsent(error: unknown): boolean {
   return error instanceof ProviderError && error.code === '404' && /no such container/i.test(error.message);
 }
@@ -94,14 +100,14 @@ function kindOf(call: Call, status: number, text: string): ProviderErrorKind {
   if (status === 409) return call === 'create' ? 'conflict' : 'transient';
   const said = kindOfWords(call, text);
   if (said !== undefined) return said;
-  // The container went away between two calls: look again.
+  // The container was removed between two calls: look again.
   if (status === 404 && call !== 'create' && call !== 'pull' && call !== 'network') return 'transient';
   return status >= 400 && status < 500 ? 'invalid' : 'transient';
 }
 
 function kindOfWords(call: Call, text: string): ProviderErrorKind | undefined {
   const kind = words.find(([pattern]) => pattern.test(text))?.[1];
-  // A registry that refuses one image says nothing of the others, or of other registries (ghcr.io answers "unauthorized"
-  // for an image that does not exist). What the engine itself refuses has a status of its own.
+  // A registry that refuses one image says nothing about other images or registries (ghcr.io answers "unauthorized" for
+  // an image that does not exist). Refusals of the engine itself have their own status.
   return kind === 'unauthorized' && call === 'pull' ? 'invalid' : kind;
 }

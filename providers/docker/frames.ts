@@ -1,6 +1,6 @@
 /**
  * The engine's log stream of a container without a terminal: frames of an 8-byte header (stream, three zeros, length as
- * a big-endian 32-bit number) and so many bytes. Both streams are kept, in the order in which they came.
+ * a big-endian 32-bit number), each followed by that many bytes. Both streams are kept, in order of arrival.
  * https://docs.docker.com/reference/api/engine/ , "Attach to a container", stream format.
  */
 export class FrameReader {
@@ -13,7 +13,7 @@ export class FrameReader {
     this.#take = take;
   }
 
-  /** Chunks may be cut anywhere. Nothing is kept but an unfinished header, however long a frame claims to be. */
+  /** Chunks may be split anywhere. Buffers at most an unfinished header, however long a frame claims to be. */
   push(chunk: Buffer): void {
     let rest = chunk;
     while (rest.length > 0) {

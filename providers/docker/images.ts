@@ -1,4 +1,4 @@
-/** What `shr doctor` prints of images: what the engine has needs no registry. */
+/** What `shr doctor` prints about images: those that the engine already has need no registry. */
 
 import type { Deadlines } from '../kit/deadlines.ts';
 import { type Finding, type ImageUse, MAX_IMAGES } from '../provider.ts';
@@ -32,7 +32,7 @@ export async function checkEngineImages(
   return [...findings, ...(await checkImages(missing, puller, deadlines, timeoutMs))];
 }
 
-/** Undefined where its registry decides. */
+/** Undefined if the registry decides. */
 async function atEngine(
   image: ImageUse,
   engine: Pick<Engine, 'imageOf'>,
@@ -75,7 +75,7 @@ async function atEngine(
 
 const SHELL = /^(\/(usr\/)?bin\/)?(ba|da|a|z)?sh$/;
 
-/** Without a terminal a shell reads the end of its input and ends, as the official runner image's own command does. */
+/** Without a terminal, a shell exits at the end of its input, and so does the official runner image's own command. */
 function whyIdle(command: readonly string[]): string | undefined {
   const [program, ...rest] = command;
   if (program === undefined) return 'has no command of its own';

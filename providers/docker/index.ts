@@ -18,7 +18,7 @@ const environment: DockerEnvironment = {
   },
 };
 
-/** Who may start containers at an engine is root on its machine. */
+/** Anyone who may start containers on an engine is root on its machine. */
 function platformOptions({ host, socketPath }: DockerOptions): readonly PlatformOption[] {
   if (host !== undefined) return [];
   const why = 'the engine is the one of the dispatcher’s own machine or environment, where its jobs could become root';

@@ -5,12 +5,12 @@ const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 /** The `options` of a backend of kind `docker`. */
 export const dockerOptions = z
   .strictObject({
-    /** The engine on this machine. Without it and `host`: as the docker command has it (DOCKER_HOST, its contexts). */
+    /** The engine on this machine. Without it and `host`: resolved as by the docker command (DOCKER_HOST, contexts). */
     socketPath: absolutePath.optional(),
     /** A remote engine. */
     host: z.string().min(1).optional(),
     port: z.int().min(1).max(65_535).optional(),
-    /** Default: `https` where a certificate is given, else `http`. */
+    /** Default: `https` if a certificate is given, else `http`. */
     protocol: z.enum(['http', 'https']).optional(),
     /** PEM texts, not paths. */
     ca: z.string().includes('-----BEGIN').optional(),
@@ -21,40 +21,44 @@ export const dockerOptions = z
     network: z.string().min(1).optional(),
     /** `name:address` lines for /etc/hosts; the address `host-gateway` is the engine's machine. */
     extraHosts: z.array(z.string().regex(/^[^:\s]+:\S+$/, 'write name:address')).default([]),
-    /** Most processes and threads in one container. */
+    /** Maximum number of processes and threads in one container. */
     pidsLimit: z.int().min(8).max(4_194_304).default(4096),
-    /** What the container runs. Default: as the official runner image does. `image`: its own command. Never a secret. */
+    /**
+     * Command of the container. Default: the official runner image's command. `image`: the image's own. Never a secret.
+     */
     command: z
       .union([z.array(z.string()).min(1), z.literal('image')], 'write a list of words, or `image` for its own command')
       .default(['/home/runner/run.sh']),
-    /** User in the container, `uid[:gid]` or a name. Default: the image's own. */
+    /** User in the container: `uid[:gid]` or a name. Default: the image's own. */
     runtimeUser: z.string().min(1).optional(),
-    /** Linux capabilities to take away, `ALL` for all. */
+    /** Linux capabilities to drop, `ALL` for all. */
     capDrop: z.array(z.string().regex(/^[A-Z_]+$/)).default([]),
-    /** The image's files cannot be changed; /tmp and /run are in memory. */
+    /** Makes the root file system read-only; /tmp and /run are in memory. */
     readOnlyRootfs: z.boolean().default(false),
     /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on the engine's machine. */
     privileged: z.boolean().default(false),
 
-    /** `missing`: pulled when the engine does not have it. `never`: then the job is refused. */
+    /** `missing`: pulled if the engine does not have it. `never`: then the job is refused. */
     pull: z.enum(['missing', 'never']).default('missing'),
     registryAuth: z
       .strictObject({ server: z.string().min(1), username: z.string().min(1), password: z.string().min(1) })
       .optional(),
     pullTimeoutMs: z.int().min(1000).max(3_600_000).default(240_000),
 
-    /** Where the runner works, in the container. With `bucketRoot`: where a job's bucket appears. */
+    /** The runner's work folder in the container. With `bucketRoot`, a job's bucket is mounted here. */
     workFolder: absolutePath.optional(),
-    /** A folder on the engine's machine whose folders are the buckets (`disk-BUCKET`). */
+    /** A folder on the engine's machine whose subfolders are the buckets (`disk-BUCKET`). */
     bucketRoot: absolutePath.optional(),
 
-    /** Of the engine's machine. Default: as the dispatcher's. */
+    /** Architecture of the engine's machine. Default: the dispatcher's. */
     architecture: z.enum(['x64', 'arm64']).optional(),
-    /** `bounded`: json-file, two files of 1 MB. `engine`: as the engine is set up; its driver must be readable. */
+    /**
+     * `bounded`: json-file, two files of 1 MB. `engine`: the engine's configured driver, which must support reading.
+     */
     logging: z.enum(['bounded', 'engine']).default('bounded'),
-    /** Between SIGTERM and SIGKILL. */
+    /** Grace period between SIGTERM and SIGKILL. */
     stopGraceS: z.int().min(0).max(20).default(5),
-    /** For each call to the engine. */
+    /** Time limit for each call to the engine. */
     timeoutMs: z.int().min(100).max(300_000).default(20_000),
   })
   .superRefine((options, context) => {

@@ -1,6 +1,7 @@
 /**
- * Where the engine is. The options decide; where they say nothing, the same as for the docker command: DOCKER_HOST with
- * its TLS variables, DOCKER_CONTEXT, the context in use, and last the usual socket. Pure but for the files that it reads.
+ * Where the engine is. Options take precedence; otherwise resolved as by the docker command: DOCKER_HOST with its TLS
+ * variables, DOCKER_CONTEXT, the current context, and finally the default socket. Pure except for the files that it
+ * reads.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -20,13 +21,13 @@ export type EngineAddress =
 
 export type EnginePlace =
   | { readonly found: true; readonly address: EngineAddress; readonly words: string }
-  /** What the environment says cannot be followed. */
+  /** The environment's settings cannot be used. */
   | { readonly found: false; readonly problem: string; readonly cure: string };
 
 export interface DockerEnvironment {
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly home: string;
-  /** Undefined where there is no such file, or it may not be read. */
+  /** Undefined if there is no such file, or it is not readable. */
   read(path: string): string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Each instance is a container of a Docker engine, local or remote. */
+/** Each instance is a container on a Docker engine, local or remote. */
 import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
 import { coresBecome, coresInWords, refuseWish, roundUp } from '../kit/wish.ts';
@@ -24,7 +24,7 @@ import { containerBody, refuseBucket } from './request.ts';
 import { fromInspected, fromListed } from './state.ts';
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
-/** The engine's own least. */
+/** The engine's own minimum. */
 const MIN_MEMORY_GIB = 6 / 1024;
 
 export interface DockerSettings extends DockerOptions {
@@ -37,7 +37,7 @@ export class DockerProvider implements Provider {
   readonly #options: DockerSettings;
   readonly #deadlines: Deadlines;
   readonly #engine: Engine;
-  /** Many jobs wait for the same new image: one pull serves them all. */
+  /** When many jobs wait for the same new image, they share one pull. */
   readonly #pulls = new Map<string, Promise<void>>();
 
   constructor(options: DockerSettings, host: ProviderHost) {
@@ -48,13 +48,13 @@ export class DockerProvider implements Provider {
       architectures: [options.architecture],
       spot: false,
       dockerInDocker: options.privileged,
-      // `--storage-opt size` needs a special file system under the engine.
+      // `--storage-opt size` requires a special file system under the engine.
       disk: false,
       bucket: options.bucketRoot !== undefined && options.workFolder !== undefined,
       subnet: false,
       securityGroup: false,
       logs: true,
-      // Not in the list of containers, but whoever may inspect one on this engine reads its environment.
+      // Not in the list of containers, but anyone allowed to inspect one on this engine can read its environment.
       secretEnvironment: false,
     };
   }
@@ -64,7 +64,7 @@ export class DockerProvider implements Provider {
       refuseWish(wish, this.capabilities) ??
       (wish.bucket === undefined ? undefined : refuseBucket(wish.bucket, wish.bucketPrefix));
     if (refusal !== undefined) return { fits: false, reason: refusal };
-    // The engine shares a core out in hundredths (1 ms of each 100 ms).
+    // The engine divides a core into hundredths (1 ms of every 100 ms).
     const cpu = roundUp(wish.cpu ?? 1, 100);
     const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? 2 * cpu, MIN_MEMORY_GIB), 1024);
     const changes = [
@@ -99,7 +99,7 @@ export class DockerProvider implements Provider {
       await this.#engine.start(instance.ref.id);
     } catch (error) {
       const said = classify('start', error);
-      // A definite refusal must leave nothing behind. If that fails, it is no longer definite.
+      // A definite refusal must leave nothing behind. If the cleanup fails, the refusal is no longer definite.
       if (said.kind !== 'transient') await this.#engine.remove(instance.ref.id);
       throw withoutSecrets(said, request);
     }
@@ -109,7 +109,7 @@ export class DockerProvider implements Provider {
   async inspect(ref: InstanceRef): Promise<Instance | undefined> {
     requireName(ref.name, 'docker inspect');
     const container = await this.#engine.inspect(ref.id ?? ref.name);
-    // The engine also answers for a part of an id.
+    // The engine also matches prefixes of an id.
     if (container === undefined || (ref.id !== undefined && container.Id !== ref.id)) return undefined;
     return fromInspected(container, ref.name);
   }
@@ -120,7 +120,7 @@ export class DockerProvider implements Provider {
   }
 
   async stop(ref: InstanceRef): Promise<void> {
-    // By name the engine would stop anybody's container: so its labels are looked at first.
+    // By name the engine would stop any container, so check the labels first.
     const instance = await this.inspect(ref);
     if (instance === undefined) return;
     if (instance.state === 'running' || instance.state === 'unknown') await this.#engine.stop(instance.ref.id);
@@ -201,7 +201,7 @@ export class DockerProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    // Idle connections belong to Node's own agent: it drops them after seconds, and they do not hold the process.
+    // Idle connections belong to Node's own agent: it drops them after seconds, and they do not keep the process alive.
   }
 
   async #create(request: LaunchRequest): Promise<Instance> {
@@ -224,7 +224,7 @@ export class DockerProvider implements Provider {
   async #adopt(request: LaunchRequest, conflict: ProviderError): Promise<Instance> {
     const container = await this.#engine.inspect(request.name);
     if (container === undefined) {
-      // Removed since. The name is free again, but this launch has had its answer.
+      // Removed in the meantime. The name is free again, but this launch has had its answer.
       throw new ProviderError('transient', conflict.operation, conflict.message, { cause: conflict });
     }
     const instance = fromInspected(container, request.name);

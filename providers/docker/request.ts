@@ -1,10 +1,10 @@
-/** From the contract's request to the engine's. Pure. */
+/** Converts the contract's request to the engine's. Pure. */
 import { posix } from 'node:path';
 import { encodeTags } from '../kit/tags.ts';
 import type { LaunchRequest, Shape } from '../provider.ts';
 import type { DockerOptions } from './options.ts';
 
-/** The body of `POST /containers/create`, as far as it is used here. */
+/** The body of `POST /containers/create`, limited to the fields used here. */
 export interface ContainerBody {
   readonly Image: string;
   readonly Hostname: string;
@@ -63,14 +63,14 @@ export function containerBody(request: LaunchRequest, options: DockerOptions): C
   };
 }
 
-/** Why the wish's bucket cannot be mounted; undefined where it can. */
+/** Why the requested bucket cannot be mounted; undefined if it can. */
 export function refuseBucket(bucket: string, prefix: string | undefined): string | undefined {
   const segments = [bucket, ...(prefix === undefined || prefix === '' ? [] : prefix.split('/'))];
   const odd = segments.find((segment) => !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(segment));
   return odd === undefined ? undefined : `${JSON.stringify(odd)} cannot be a folder of a bucket`;
 }
 
-/** A folder that is not there is made by the engine, owned by root. */
+/** The engine creates a missing folder, owned by root. */
 function binds(shape: Shape, options: DockerOptions): string[] {
   if (shape.bucket === undefined || options.bucketRoot === undefined || options.workFolder === undefined) return [];
   return [`${posix.join(options.bucketRoot, shape.bucket, shape.bucketPrefix ?? '')}:${options.workFolder}`];

@@ -1,14 +1,14 @@
-/** From what the engine says about a container to the contract's instance. Pure. */
+/** Converts the engine's description of a container to the contract's instance. Pure. */
 import { z } from 'zod';
 import { decodeTags } from '../kit/tags.ts';
 import type { Instance, InstanceReason, InstanceState } from '../provider.ts';
 
 const labels = z.record(z.string(), z.string()).nullish();
 
-/** Of `GET /containers/ID/json`. */
+/** Answer of `GET /containers/ID/json`. */
 export const inspected = z.object({
   Id: z.string().min(1),
-  /** With a slash in front. */
+  /** With a leading slash. */
   Name: z.string(),
   Config: z.object({ Labels: labels }),
   State: z.object({
@@ -19,19 +19,19 @@ export const inspected = z.object({
   }),
 });
 
-/** Of `GET /containers/json`. */
+/** An element of `GET /containers/json`. */
 export const listed = z.array(
   z.object({
     Id: z.string().min(1),
     Names: z.array(z.string()).nullish(),
     Labels: labels,
     State: z.string(),
-    /** For people: `Exited (3) 2 seconds ago`. The only place where the list tells the exit code. */
+    /** For people: `Exited (3) 2 seconds ago`. The only place where the list has the exit code. */
     Status: z.string().optional(),
   }),
 );
 
-/** Undefined where the container is not ours: the engine also answers for a part of another container's id. */
+/** Undefined if the container is not ours: the engine also matches a prefix of another container's id. */
 export function fromInspected(container: z.infer<typeof inspected>, name: string): Instance | undefined {
   const tags = decodeTags(container.Config.Labels ?? {});
   if (tags === undefined || tags.runner !== name) return undefined;
@@ -73,14 +73,14 @@ function stateOf(status: string, exitCode: number | undefined): InstanceState {
     case 'dead':
       return 'failed';
     default:
-      // `removing`, and whatever a later engine invents: not known to be gone.
+      // `removing`, or any status that a later engine adds: not known to be gone.
       return 'unknown';
   }
 }
 
 /**
- * The engine notes an out-of-memory kill of any process in the container, also when the first one lived on and exited
- * with 0, as the runner does when a step of its job was killed. So it is told whatever the exit code.
+ * The engine records an out-of-memory kill of any process in the container, even if the first one survived and exited
+ * with 0, as the runner does when a step of its job was killed. So it is reported regardless of the exit code.
  */
 function reasonOf(
   ended: boolean,

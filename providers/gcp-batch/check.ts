@@ -1,4 +1,4 @@
-/** What `shr doctor` prints of a backend: each subject with what is wrong and the cure. */
+/** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 import { z } from 'zod';
 import type { Finding, ProviderError } from '../provider.ts';
 import { classify } from './errors.ts';
@@ -12,11 +12,11 @@ export interface Asked {
   readLog(): Promise<void>;
   /** Something, under the key of the options. */
   encrypt(): Promise<void>;
-  /** `GET` of Compute Engine's REST API, by what follows `/compute/v1/`. */
+  /** `GET` of Compute Engine's REST API; the path after `/compute/v1/`. */
   compute(path: string): Promise<unknown>;
 }
 
-/** Google's own; who runs as one of these may as a rule edit the project. */
+/** Google's default accounts; anything running as one of these can usually edit the project. */
 const DEFAULT_ACCOUNT = /^(\d+-compute@developer|[^@]+@appspot)\.gserviceaccount\.com$/;
 
 export async function check(asked: Asked, options: GcpBatchOptions): Promise<readonly Finding[]> {
@@ -106,14 +106,14 @@ const regionAnswer = z.object({
   quotas: z.array(z.object({ metric: z.string(), limit: z.number(), usage: z.number() })).default([]),
 });
 
-/** Compute Engine counts the cores of each family apart; E2 and what has no name of its own are CPUS. */
+/** Compute Engine has a CPU quota per family; E2 and families without their own quota count as CPUS. */
 const OWN_METRIC = /^(n2d|n2|c3|c3d|t2d|t2a|c2|c2d|n4|c4)-/;
 
 async function quota(asked: Asked, options: GcpBatchOptions): Promise<Finding[]> {
   const { project, region } = options;
   try {
     const { quotas } = regionAnswer.parse(await asked.compute(`projects/${project}/regions/${region}`));
-    // By architecture, the smallest machine of each.
+    // The smallest machine of each architecture.
     return Object.values(machinesOf(options)).flatMap(([smallest]) =>
       smallest === undefined ? [] : [roomFor(smallest, quotas, options)],
     );
@@ -141,7 +141,7 @@ function roomFor(
   };
 }
 
-/** Looking into Compute Engine takes rights that nothing else here needs; without them nothing is wrong. */
+/** Reading from Compute Engine takes permissions that nothing else here needs, so a lack of them is not a failure. */
 function unseen(subject: 'network' | 'quota', error: ProviderError, permission: string): Finding {
   return {
     subject,

@@ -1,6 +1,6 @@
 /**
- * Variables that nobody reads who may look at jobs: encrypted under a key of Cloud KMS, and decrypted by the machine.
- * By REST with the SDK's own credentials, so that no further SDK is loaded for one method.
+ * Environment variables hidden from anyone allowed to view jobs: encrypted with a Cloud KMS key, decrypted by the
+ * machine. Calls REST with the SDK's own credentials, which avoids loading another SDK for one method.
  */
 import { z } from 'zod';
 import type { GoogleAuth } from '../google/connection.ts';
@@ -14,13 +14,13 @@ export interface Encryption {
   readonly endpoint: string;
   /** `projects/P/locations/L/keyRings/R/cryptoKeys/K` */
   readonly key: string;
-  /** Runs one call within a deadline; see providers/kit/deadlines.ts. */
+  /** Runs one call with a deadline; see providers/kit/deadlines.ts. */
   call(request: (signal: AbortSignal) => Promise<{ data: unknown }>): Promise<{ data: unknown }>;
 }
 
 /**
- * As `Environment.encryptedVariables` of a job takes it: a JSON dictionary, in base64 as `encrypt` answers. A key in
- * software takes 64 KiB at once, one in hardware 8 KiB; a JIT configuration has about 4.
+ * In the form of a job's `Environment.encryptedVariables`: a JSON dictionary, in base64 as returned by `encrypt`. A
+ * software key encrypts up to 64 KiB at once, a hardware key 8 KiB; a JIT configuration has about 4 KB.
  */
 export async function encrypt(variables: Readonly<Record<string, string>>, encryption: Encryption): Promise<string> {
   const { data } = await encryption.call((signal) =>

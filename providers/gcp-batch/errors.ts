@@ -1,4 +1,4 @@
-/** What Batch says beside Google's usual codes, sorted by what follows from it. Pure. */
+/** Classifies Batch's own errors, beyond Google's usual codes, by what to do about them. Pure. */
 
 import { classifyGoogle, type Words } from '../google/errors.ts';
 import type { ProviderError } from '../provider.ts';
@@ -6,8 +6,8 @@ import type { ProviderError } from '../provider.ts';
 export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute' | 'encrypt';
 
 /**
- * Looked at before the code. Compute Engine's words arrive at a create as seldom as its codes, because Batch accepts
- * first and asks for a machine later; but where they do, they mean the same.
+ * Checked before the code. A create rarely returns Compute Engine's messages or codes, because Batch accepts first and
+ * requests a machine later; when it does, they mean the same.
  */
 const words: Words = [
   [/RESOURCE_POOL_EXHAUSTED|does not have enough resources|stockout/i, 'capacity'],
@@ -17,9 +17,9 @@ const words: Words = [
     /iam\.serviceAccounts\.actAs|does not have access to service account|service account .* does not exist/i,
     'unauthorized',
   ],
-  // The key of Cloud KMS: a matter of the backend, not of one job.
+  // The Cloud KMS key: concerns the backend, not a single job.
   [/cryptoKeys\/\S+ (was )?not found|cryptoKeyVersions\/\d+ is not enabled/i, 'unauthorized'],
-  // A location that a project may not use, or an organization policy: no request would do.
+  // A location that the project may not use, or an organization policy: every request would fail.
   [/constraints\/[\w.]+ violated|location .* is not (found|allowed)|access to region .* denied/i, 'unauthorized'],
 ];
 
@@ -27,7 +27,7 @@ export function classify(call: Call, error: unknown): ProviderError {
   return classifyGoogle(`gcp-batch ${call}`, error, words);
 }
 
-/** Says whether a NOT_FOUND is of the job, and not of something above it. */
+/** Whether a NOT_FOUND refers to the job, and not to one of its parent resources. */
 export function isAbsent(error: ProviderError): boolean {
   return error.code === 'NOT_FOUND' && !/\b(project|location|service)\b[^/]* (was )?not found/i.test(error.message);
 }

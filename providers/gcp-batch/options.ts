@@ -28,18 +28,18 @@ export const gcpBatchOptions = z
       .string()
       .regex(/^[a-z]+-[a-z]+\d+$/, 'write a region such as europe-west4, without a zone')
       .meta({ examples: ['europe-west4'] }),
-    /** Where the machines may be. Default: in any zone of the region. */
+    /** Zones in which machines may run. Default: any zone of the region. */
     zones: z
       .array(z.string().regex(/^[a-z]+-[a-z]+\d+-[a-z]$/, 'write a zone such as europe-west4-a'))
       .min(1)
       .max(20)
       .optional(),
-    /** `application-default`, or the JSON of a service account's key or of a workload identity (`external_account`). */
+    /** `application-default`, or the JSON of a service account key or of a workload identity (`external_account`). */
     credentials: credentialsOption,
 
     /**
-     * Who the machine is. Batch gives none to nobody: without this field it would be the project's default account,
-     * which as a rule may edit the whole project. Jobs can ask the machine for this account's token.
+     * Identity of the machine. Batch has no "none": without this field it would be the project's default account, which
+     * can usually edit the whole project. Jobs can ask the machine for this account's token.
      */
     serviceAccount: z
       .string()
@@ -49,11 +49,11 @@ export const gcpBatchOptions = z
     machineSeries: seriesOf('x64').default('e2-standard'),
     /** Lets jobs ask for arm64. */
     armMachineSeries: seriesOf('arm64').optional(),
-    /** In place of a series: every runner gets this machine. */
+    /** Instead of a series: every runner gets this machine. */
     machineType: z
       .strictObject({
         name: z.string().regex(/^[a-z][a-z0-9-]*$/),
-        /** Needed for what the table in sizes.ts does not have. */
+        /** Required for types that the table in sizes.ts does not have. */
         cpu: z.number().positive().optional(),
         memoryGiB: z.number().positive().optional(),
         architecture: z.enum(['x64', 'arm64']).optional(),
@@ -62,7 +62,7 @@ export const gcpBatchOptions = z
     minCpuPlatform: z.string().min(1).optional(),
     bootDiskGiB: z.int().min(20).max(65_536).default(50),
     diskType: z.enum(['pd-balanced', 'pd-ssd', 'pd-standard']).default('pd-balanced'),
-    /** A Batch image (`batch-debian`, `batch-cos`), or one made from it. Default: Batch chooses. */
+    /** A Batch image (`batch-debian`, `batch-cos`), or one derived from it. Default: Batch chooses. */
     bootImage: z.string().min(1).optional(),
 
     /** A name in this project, or `projects/P/global/networks/N` for a shared one. */
@@ -71,22 +71,25 @@ export const gcpBatchOptions = z
     subnetwork: z.string().regex(SUBNETWORK, 'write a name, or projects/P/regions/R/subnetworks/S').default('default'),
     /** A public address for each machine. Without it, the subnetwork needs Cloud NAT to reach GitHub. */
     externalIp: z.boolean().default(false),
-    /** For firewall rules. A job's `sg-…` label comes on top. */
+    /** For firewall rules. A job's `sg-…` label is added. */
     networkTags: z
       .array(z.string().regex(NETWORK_TAG, 'write a network tag: 1 to 63 of a-z, 0-9 and -, a letter first'))
       .max(63)
       .default([]),
 
-    /** What is started in the container, in place of the image's ENTRYPOINT and CMD. Never a secret. */
+    /** Command of the container, replacing the image's ENTRYPOINT and CMD. Never a secret. */
     command: z.array(z.string().min(1)).min(1).default(['/home/runner/run.sh']),
-    /** Where the runner works, in the container; where a job's disk or bucket appears. */
+    /** The runner's work folder in the container; a job's disk or bucket is mounted here. */
     workFolder: absolutePath.regex(/^\/[^:\s]+$/, 'has a colon or a blank').default('/home/runner/_work'),
-    /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on a machine of their own. */
+    /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on their own machine. */
     privileged: z.boolean().default(true),
-    /** A private registry. The password stays in Secret Manager: Batch shows and logs one that is written here. */
+    /** A private registry. The password stays in Secret Manager: Batch would show and log one that is written here. */
     registryAuth: z
       .strictObject({
-        /** As image references name it, such as `ghcr.io` or `docker.io`: jobs with images of others do not get the login. */
+        /**
+         * As in image references, such as `ghcr.io` or `docker.io`: jobs with images from elsewhere do not get the
+         * login.
+         */
         server: z.string().min(1),
         username: z.string().min(1),
         passwordSecret: z
@@ -98,8 +101,8 @@ export const gcpBatchOptions = z
       })
       .optional(),
     /**
-     * A key of Cloud KMS. The JIT configuration then stands encrypted in the job, and the machine decrypts it. Without it,
-     * whoever may look at jobs reads it.
+     * A Cloud KMS key. The JIT configuration is then stored encrypted in the job, and the machine decrypts it. Without
+     * it, anyone allowed to view jobs can read the JIT configuration.
      */
     encryptionKey: z
       .string()
@@ -108,16 +111,18 @@ export const gcpBatchOptions = z
         'write projects/P/locations/L/keyRings/R/cryptoKeys/K',
       )
       .optional(),
-    /** Output goes to Cloud Logging, and is read from there. */
+    /** Sends the output to Cloud Logging, from where it is read. */
     logs: z.boolean().default(true),
 
-    /** A machine that is not there by then is said to be out of stock. Keep it below the registration's launch timeout. */
+    /**
+     * A machine that has not arrived by then counts as out of stock. Keep it below the registration's launch timeout.
+     */
     queueTimeoutMs: z.int().min(10_000).max(86_400_000).default(540_000),
-    /** The same, once Batch has said that the zones are exhausted or a quota is reached; it goes on trying by itself. */
+    /** The same, once Batch has reported exhausted zones or a reached quota; Batch keeps trying by itself. */
     stockoutGraceMs: z.int().min(0).max(86_400_000).default(60_000),
-    /** How long a stop waits for the job to be gone, beyond being accepted. */
+    /** How long a stop waits for the job to disappear after the deletion was accepted. */
     stopWaitMs: z.int().min(0).max(60_000).default(3_000),
-    /** For each call. */
+    /** Time limit for each call. */
     timeoutMs: z.int().min(100).max(300_000).default(20_000),
     /** Creations and deletions. Google allows 6000 for all clients in a project and region. */
     mutationsPerMinute: z.int().min(1).max(6_000).default(3_000),
@@ -126,13 +131,13 @@ export const gcpBatchOptions = z
     /** Google allows 60 for a whole project. */
     logReadsPerMinute: z.int().min(1).max(60_000).default(50),
 
-    /** In place of `batch.googleapis.com`. */
+    /** Replaces `batch.googleapis.com`. */
     endpoint: endpointOption.optional(),
-    /** In place of `logging.googleapis.com`. */
+    /** Replaces `logging.googleapis.com`. */
     loggingEndpoint: endpointOption.optional(),
-    /** In place of `compute.googleapis.com`, which `check` alone asks: for quota and network. */
+    /** Replaces `compute.googleapis.com`, used only by `check`: for quota and network. */
     computeEndpoint: endpointOption.optional(),
-    /** In place of `cloudkms.googleapis.com`. */
+    /** Replaces `cloudkms.googleapis.com`. */
     kmsEndpoint: endpointOption.optional(),
   })
   .superRefine((options, context) => {

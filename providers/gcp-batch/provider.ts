@@ -1,4 +1,4 @@
-/** Each instance is a job of Google Batch: one task, on a machine that is made for it and thrown away after it. */
+/** Each instance is a job of Google Batch: one task, on a machine that is created for it and deleted after it. */
 import { BatchServiceClient } from '@google-cloud/batch';
 import { callOptions, connect } from '../google/connection.ts';
 import { type Endpoint, endpointOf } from '../google/endpoint.ts';
@@ -46,7 +46,10 @@ const MAX_LIFE_MS = 14 * 24 * 3_600_000;
 const PAGE = 100;
 const MAX_PAGES = 1000;
 
-/** The SDK's table repeats reads for ten minutes. The dispatcher has a schedule of its own, and wants to know. */
+/**
+ * The SDK's defaults repeat reads for ten minutes. The dispatcher has its own retry schedule, and needs to see
+ * failures.
+ */
 const NO_RETRIES = { retryCodes: [] };
 
 interface CallOptions {
@@ -76,7 +79,7 @@ export class GcpBatchProvider implements Provider {
     this.#mutations = new MinuteBudget(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
     this.#reads = new MinuteBudget(host, 'reads', options.readsPerMinute, options.timeoutMs);
     this.#logReads = new MinuteBudget(host, 'reads of logs', options.logReadsPerMinute, options.timeoutMs);
-    // One for each creation, at another service.
+    // One request per creation, to a separate service.
     this.#encryptions = new MinuteBudget(host, 'encryptions', options.mutationsPerMinute, options.timeoutMs);
     this.capabilities = {
       architectures: [
@@ -88,10 +91,10 @@ export class GcpBatchProvider implements Provider {
       disk: true,
       bucket: true,
       subnet: true,
-      // A network tag, which firewall rules name.
+      // A network tag, matched by firewall rules.
       securityGroup: true,
       logs: options.logs,
-      // Else whoever may get or list jobs reads it. See README.md, "Limits".
+      // Otherwise anyone allowed to get or list jobs can read it. See README.md, "Limits".
       secretEnvironment: options.encryptionKey !== undefined,
       longestLifeMs: MAX_LIFE_MS,
     };
@@ -114,7 +117,7 @@ export class GcpBatchProvider implements Provider {
       const [answer] = await this.#call('CreateJob', this.#mutations, (options) =>
         this.#client.createJob(body, options),
       );
-      // What was made under a new name is as it was asked for.
+      // A job created under a new name matches the request.
       if (request.nameIsNew === true) {
         return { ref: { name: request.name, id: readUid(answer) }, state: 'pending', tags: request.tags };
       }
@@ -171,7 +174,7 @@ export class GcpBatchProvider implements Provider {
   }
 
   async stop(ref: InstanceRef): Promise<void> {
-    // By name the service would delete anybody's job: so its labels are looked at first.
+    // By name the service would delete any job, so check the labels first.
     const job = await this.#ours(ref);
     if (job === undefined) return;
     if (!isBeingDeleted(job)) {
@@ -182,7 +185,7 @@ export class GcpBatchProvider implements Provider {
       } catch (error) {
         const said = classify('DeleteJob', error);
         if (isAbsent(said)) return;
-        // Somebody else was quicker.
+        // Another caller was faster.
         const now = await this.#job(ref);
         if (now !== undefined && !isBeingDeleted(now)) throw said;
       }
@@ -240,20 +243,20 @@ export class GcpBatchProvider implements Provider {
     await client?.close();
   }
 
-  /** Made when it is first needed: it reads credentials and keeps a connection. */
+  /** Created on first use: it reads credentials and keeps a connection. */
   get #client(): BatchServiceClient {
     this.#open ??= connect(BatchServiceClient, this.#options).client;
     return this.#open;
   }
 
-  /** What has the name already; it may just have gone. */
+  /** The job that holds the name; it may have just gone. */
   async #existing(name: string, conflict: ProviderError): Promise<Job> {
     const job = await this.#job({ name });
     if (job !== undefined) return job;
     throw new ProviderError('transient', conflict.operation, conflict.message, { cause: conflict });
   }
 
-  /** Undefined also where what has the name is not ours, or is of another name with the same id. */
+  /** Also undefined if the job that holds the name is not ours, or has another name with the same id. */
   async #ours(ref: InstanceRef): Promise<Job | undefined> {
     const job = await this.#job(ref);
     return job !== undefined && this.#instance(job)?.ref.name === ref.name ? job : undefined;
@@ -261,7 +264,7 @@ export class GcpBatchProvider implements Provider {
 
   async #job(ref: InstanceRef): Promise<Job | undefined> {
     const id = jobIdOf(ref.name);
-    // No job can be called so.
+    // Not a valid job name, so there is no such job.
     if (id === undefined) return undefined;
     try {
       const [answer] = await this.#call('GetJob', this.#reads, (options) =>
@@ -285,16 +288,16 @@ export class GcpBatchProvider implements Provider {
       return readTaskEvents(tasks);
     } catch (error) {
       const said = classify('ListTasks', error);
-      // A job that never got a machine has no tasks; one that was deleted since, none any more.
+      // A job that never got a machine has no tasks; one that has since been deleted has none left.
       if (isAbsent(said)) return [];
       throw said;
     }
   }
 
-  /** Deleting a machine takes its time. The job is accounted for until then, so nobody has to wait for it. */
+  /** Deleting a machine takes time. The job is accounted for until then, so the caller need not wait for it. */
   async #untilGone(ref: InstanceRef): Promise<void> {
     const giveUpAtMs = this.#host.now() + this.#options.stopWaitMs;
-    // Closed meanwhile, it must not open a connection anew.
+    // If closed in the meantime, it must not open a new connection.
     for (
       let waitMs = 50;
       this.#open !== undefined && this.#host.now() < giveUpAtMs;

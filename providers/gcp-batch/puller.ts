@@ -1,4 +1,4 @@
-/** Who pulls images: the machine's account from Google's registries, or the login of `registryAuth`. */
+/** Who pulls images: the machine's account from Google's registries, or the login in `registryAuth`. */
 import { googleRegistries } from '../google/registries.ts';
 import type { Puller } from '../registry/check-images.ts';
 import { loginFor } from '../registry/image-reference.ts';
@@ -10,7 +10,7 @@ export function pullerOf(
 ): Puller {
   const google = googleRegistries(headers, serviceAccount);
   return {
-    // The password of registryAuth is in Secret Manager, where the machine alone may read it.
+    // The password of registryAuth is in Secret Manager, which only the machine may read.
     logins: [],
     option: 'registryAuth',
     identityAt: (registry) =>

@@ -1,4 +1,4 @@
-/** From the contract's request to a Batch job. Pure. */
+/** Converts the contract's request to a Batch job. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/batch';
 import { coresInWords } from '../kit/wish.ts';
@@ -14,7 +14,7 @@ type TaskSpec = ConstructorParameters<Batch['TaskSpec']>[0] & object;
 type Disk = ConstructorParameters<Batch['AllocationPolicy']['AttachedDisk']>[0] & object;
 
 const DEVICE = 'work';
-/** On the machine. Container-Optimized OS can be written under /mnt/disks alone. */
+/** Path on the machine. Container-Optimized OS is writable only under /mnt/disks. */
 const MOUNT = `/mnt/disks/${DEVICE}`;
 
 export function parentOf({ project, region }: GcpBatchOptions): string {
@@ -22,15 +22,15 @@ export function parentOf({ project, region }: GcpBatchOptions): string {
 }
 
 /**
- * A job's id begins with a letter, a runner's name may begin with a digit. Undefined for what is no name. Of two names
- * with one id (`1-a` and `r-1-a`) the label tells which one the job has.
+ * A job's id begins with a letter, a runner's name may begin with a digit. Undefined for an invalid name. If two names
+ * map to one id (`1-a` and `r-1-a`), the label tells which one the job has.
  */
 export function jobIdOf(name: string): string | undefined {
   const id = /^[a-z]/.test(name) ? name : `r-${name}`;
   return /^[a-z0-9]/.test(name) && /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(id) ? id : undefined;
 }
 
-/** `cipherText` is the secret environment where the options have a key for it; see encryption.ts. */
+/** `cipherText` is the encrypted secret environment if the options have a key for it; see encryption.ts. */
 export function createJobRequest(
   request: LaunchRequest,
   options: GcpBatchOptions,
@@ -56,8 +56,8 @@ export function createJobRequest(
           parallelism: 1,
           taskSpec: {
             runnables: [...storage.preparations, { container: container(shape, options, storage.binds) }],
-            // With the task, not with the runnable: the agent writes the runnable that it starts into its log, as it
-            // stands. It has been seen to log a registry's password so (broadinstitute/cromwell#7515).
+            // On the task, not on the runnable: the agent logs the runnable that it starts, unredacted.
+            // A registry's password has been seen in such a log (broadinstitute/cromwell#7515).
             environment:
               cipherText === undefined || options.encryptionKey === undefined
                 ? { variables: { ...request.environment, ...request.secretEnvironment } }
@@ -69,7 +69,7 @@ export function createJobRequest(
               cpuMilli: Math.round(machine.cpu * 1000),
               memoryMib: Math.floor(machine.memoryGiB * 1024),
             },
-            // A second try would start a runner that GitHub has already forgotten.
+            // A retry would start a runner that GitHub has already forgotten.
             maxRetryCount: 0,
             ...(shape.timeLimitMs === undefined
               ? {}
@@ -117,13 +117,13 @@ export function createJobRequest(
 }
 
 /**
- * The same for the same name: a repeated create is known as one for an hour, and by the job's id for ever. What was
- * encrypted again is another text, so it is another request, and known by the job's id alone.
+ * The same for the same name: a repeated create is recognized for an hour by this id, and permanently by the job's id.
+ * Encrypting again gives a different text, hence a different request, recognized only by the job's id.
  */
 export function requestIdOf(dispatcher: string, name: string, cipherText?: string): string {
   const parts = [dispatcher, name, ...(cipherText === undefined ? [] : [cipherText])];
   const hash = createHash('sha256').update(parts.join('\n')).digest('hex');
-  // In the form of version 4, which is the strictest that the service asks of any request id.
+  // Formatted as a version 4 UUID, the strictest form that the service requires of any request id.
   return [
     hash.slice(0, 8),
     hash.slice(8, 12),
@@ -149,7 +149,7 @@ function container(shape: Shape, options: GcpBatchOptions, binds: string[]) {
 }
 
 interface Storage {
-  /** What runs on the machine, before the container. */
+  /** Script that runs on the machine before the container. */
   readonly preparations: { script: { text: string } }[];
   readonly binds: string[];
   readonly volumes: NonNullable<TaskSpec['volumes']>;
@@ -160,7 +160,7 @@ function storageOf(shape: Shape, options: GcpBatchOptions): Storage {
   const binds = [`${MOUNT}:${options.workFolder}:rw`];
   if (shape.diskGiB !== undefined) {
     return {
-      // A new disk belongs to root; the runner is somebody else in its container.
+      // A new disk belongs to root; the runner in its container is a different user.
       preparations: [{ script: { text: `chmod 0777 ${MOUNT}` } }],
       binds,
       volumes: [{ deviceName: DEVICE, mountPath: MOUNT, mountOptions: ['rw', 'async'] }],
@@ -182,7 +182,7 @@ function storageOf(shape: Shape, options: GcpBatchOptions): Storage {
         {
           gcs: { remotePath },
           mountPath: MOUNT,
-          // Folders that nobody made as such are there too, and anybody in the container may write.
+          // Includes implicit folders, and makes everything writable for any user in the container.
           mountOptions: ['-o rw,allow_other', '--implicit-dirs', '--dir-mode=777', '--file-mode=777'],
         },
       ],

@@ -1,9 +1,9 @@
 /**
- * The machines that a shape may become, and what `fit` makes of a wish. Pure.
+ * The machine types available to a shape, and how `fit` chooses one for a wish. Pure.
  *
  * From Compute Engine's pages on general-purpose machines (https://cloud.google.com/compute/docs/general-purpose-machines).
- * Left out on purpose: N4, C4 and C4A, which take Hyperdisk alone, while a Batch boot disk is a persistent disk; and
- * e2-micro and e2-small, whose 1 and 2 GiB the Batch agent, Docker and a runner would share.
+ * Left out on purpose: N4, C4 and C4A, which only support Hyperdisk, while a Batch boot disk is a persistent disk; and
+ * e2-micro and e2-small, whose 1 and 2 GiB would be shared by the Batch agent, Docker and the runner.
  */
 
 import { coresInWords, refuseWish } from '../kit/wish.ts';
@@ -17,7 +17,7 @@ export interface Machine {
 
 interface Series {
   readonly architecture: Architecture;
-  /** From small to large: each has at least the cores and the memory of the one before. */
+  /** From small to large: each has at least the cores and the memory of the previous one. */
   readonly machines: readonly Machine[];
 }
 
@@ -29,11 +29,11 @@ const N2 = [2, 4, 8, 16, 32, 48, 64, 80];
 const C3 = [4, 8, 22, 44, 88, 176];
 
 /**
- * One series is chosen for a backend, never several mixed: within one, more cores come with more memory, so that a
- * larger wish never gives a smaller machine.
+ * A backend uses a single series, never a mix: within a series, more cores come with more memory, so that a larger wish
+ * never gets a smaller machine.
  */
 export const series = {
-  // e2-medium has two virtual cores that together may use one.
+  // e2-medium has two virtual cores that share the time of one.
   'e2-standard': {
     architecture: 'x64',
     machines: [{ type: 'e2-medium', cpu: 1, memoryGiB: 4 }, ...sized('e2-standard', 4, [2, 4, 8, 16, 32])],
@@ -58,7 +58,7 @@ export const series = {
 
 export type SeriesName = keyof typeof series;
 
-/** Undefined for a type that the table does not have. */
+/** Undefined for a type that is not in the table. */
 export function machineNamed(type: string): (Machine & { readonly architecture: Architecture }) | undefined {
   for (const { architecture, machines } of Object.values(series)) {
     const found = machines.find((machine) => machine.type === type);
@@ -67,16 +67,16 @@ export function machineNamed(type: string): (Machine & { readonly architecture: 
   return undefined;
 }
 
-/** By architecture, from small to large. A backend with a given machine type has that one alone. */
+/** By architecture, from small to large. A backend with a fixed machine type only has that one. */
 export type Machines = Readonly<Partial<Record<Architecture, readonly Machine[]>>>;
 
-/** When a wish names no size at all. */
+/** For a wish that specifies no size. */
 const USUAL_CORES = 2;
-/** Of a persistent disk: https://cloud.google.com/compute/docs/disks/persistent-disks */
+/** Limits of a persistent disk: https://cloud.google.com/compute/docs/disks/persistent-disks */
 const MAX_DISK_GIB = 65_536;
 const MIN_DISK_GIB = 10;
 
-/** What is made, and billed. */
+/** The disk size that is created and billed. */
 export function diskOf(wishedGiB: number): number {
   return Math.max(MIN_DISK_GIB, Math.ceil(wishedGiB));
 }
@@ -103,7 +103,7 @@ export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: M
   return { fits: true, shape, ...(changes.length === 0 ? {} : { note: changes.join('; ') }) };
 }
 
-/** The machine that a shape was made of; undefined where the backend's options have changed since. */
+/** The machine that a shape was derived from; undefined if the backend's options have changed since. */
 export function machineOf(shape: Shape, machines: Machines): Machine | undefined {
   return machineFor(shape, machines[shape.architecture] ?? []);
 }
@@ -128,7 +128,7 @@ function refuseStorage(wish: ShapeWish): string | undefined {
     return `${JSON.stringify(wish.bucket)} is not a valid Cloud Storage bucket name`;
   }
   const folders = (wish.bucketPrefix ?? '').split('/').filter((folder) => folder !== '');
-  // As GitHub names owners and repositories: there is many a `.github`.
+  // As GitHub names owners and repositories: names like `.github` are common.
   const odd = folders.find((folder) => !/^[A-Za-z0-9._-]+$/.test(folder) || folder === '.' || folder === '..');
   if (odd !== undefined) return `${JSON.stringify(odd)} cannot be a folder of a bucket`;
   if (wish.subnet !== undefined && !SUBNETWORK.test(wish.subnet)) {
@@ -141,9 +141,9 @@ function refuseStorage(wish: ShapeWish): string | undefined {
 }
 
 const NAME = '[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?';
-/** RFC 1035, as allocationPolicy.tags asks. */
+/** RFC 1035, as allocationPolicy.tags requires. */
 export const NETWORK_TAG = new RegExp(`^${NAME}$`);
-/** A name, or a resource with its region, in this project or another one (a shared network). */
+/** A name, or a full resource name with its region, in this or another project (a shared network). */
 export const SUBNETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?regions/[a-z0-9-]+/subnetworks/${NAME})$`);
 export const NETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?global/networks/${NAME})$`);
 

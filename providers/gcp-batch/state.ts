@@ -1,4 +1,4 @@
-/** From what Batch says of a job to the contract's instance. Pure. */
+/** Converts Batch's description of a job to the contract's instance. Pure. */
 import { z } from 'zod';
 import { type EndKind, type Instance, type InstanceReason, ProviderError } from '../provider.ts';
 import type { GcpBatchOptions } from './options.ts';
@@ -9,7 +9,7 @@ const texts = z
   .string()
   .nullish()
   .transform((text) => text ?? '');
-/** By name; a number where the SDK is older than the service. */
+/** By name; a number if the SDK is older than the service. */
 const state = z.union([z.string(), z.number()]).nullish();
 const timestamp = z.object({ seconds: z.coerce.number(), nanos: z.number().nullish() }).nullish();
 
@@ -46,7 +46,7 @@ const task = z.object({ status: z.object({ state, statusEvents: events }).nullis
 
 const created = job.pick({ uid: true });
 
-/** Of a job that has just been made. */
+/** State of a job that has just been created. */
 export function readUid(answer: unknown): string {
   const parsed = created.safeParse(answer);
   if (parsed.success) return parsed.data.uid;
@@ -59,7 +59,7 @@ export function readJob(operation: string, answer: unknown): Job {
   throw new ProviderError('transient', operation, `a job that cannot be read: ${z.prettifyError(parsed.error)}`);
 }
 
-/** The events of all tasks given; nothing of what cannot be read, because a job is described by its own events too. */
+/** The events of all given tasks. Unreadable tasks are skipped, because the job's own events describe it too. */
 export function readTaskEvents(answer: readonly unknown[]): Events {
   return answer.flatMap((one) => {
     const parsed = task.safeParse(one);
@@ -85,7 +85,7 @@ export function failed(found: Job): boolean {
   return found.status.state === 'FAILED';
 }
 
-/** The exit code as far as the job's own events tell it. */
+/** The exit code, if the job's own events contain it. */
 export function exitCodeIn(list: Events): number | undefined {
   for (const { description, taskExecution } of [...list].reverse()) {
     const said = /exit code (\d+)/i.exec(description)?.[1];
@@ -96,8 +96,8 @@ export function exitCodeIn(list: Events): number | undefined {
 }
 
 /**
- * What Batch notes of a machine that it cannot get; it then tries again by itself, for two days. The codes are those of
- * Compute Engine with CODE_GCE_ in front, in events of a job that stays QUEUED or SCHEDULED.
+ * What Batch reports about a machine that it cannot get; it then retries by itself for two days. The codes are those of
+ * Compute Engine prefixed with CODE_GCE_, in events of a job that stays QUEUED or SCHEDULED.
  */
 const NO_STOCK =
   /RESOURCE_POOL_EXHAUSTED|does not have enough resources|stockout|QUOTA_EXCEEDED|quota '?[\w-]+'? exceeded|IP_SPACE_EXHAUSTED/i;
@@ -106,11 +106,11 @@ export interface StateContext {
   readonly nowMs: number;
   readonly queueTimeoutMs: GcpBatchOptions['queueTimeoutMs'];
   readonly stockoutGraceMs: GcpBatchOptions['stockoutGraceMs'];
-  /** Read for failed jobs whose own events do not tell the exit code. */
+  /** Read for failed jobs whose own events do not contain the exit code. */
   readonly taskEvents?: Events;
 }
 
-/** Undefined where the job is not ours. */
+/** Undefined if the job is not ours. */
 export function toInstance(found: Job, context: StateContext): Instance | undefined {
   const tags = fromLabels(found.labels);
   if (tags === undefined || jobIdOf(tags.runner) !== idOf(found)) return undefined;
@@ -143,8 +143,8 @@ function stateOf(found: Job, context: StateContext): Pick<Instance, 'state' | 'r
 }
 
 /**
- * Batch queues where others refuse: for two days, in silence. What has waited for too long is as good as out of stock;
- * the dispatcher then deletes it and goes to the next backend.
+ * Where others refuse, Batch queues silently for up to two days. After too long a wait the job counts as out of stock;
+ * the dispatcher then deletes it and tries the next backend.
  */
 function waiting(found: Job, context: StateContext): Pick<Instance, 'state' | 'reason'> {
   const createdAtMs = timeOf(found.createTime);
@@ -182,19 +182,19 @@ function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
   const known = reserved[exitCode];
   if (known !== undefined) {
     const [kind, meaning] = known;
-    // A code of Batch's own: the container's is not known.
+    // A code of Batch's own: the container's exit code is unknown.
     return { kind, message: words === undefined ? meaning : `${meaning}: ${words}` };
   }
   switch (exitCode) {
     case 125:
-      // `docker run` itself failed. Batch shows no more than that; the words are in batch_agent_logs.
+      // `docker run` itself failed. Batch does not say why; the details are in batch_agent_logs.
       return {
         kind: 'image-pull-failed',
         message: 'the container could not be started (exit code 125): as a rule the image cannot be pulled',
         exitCode,
       };
     case 137:
-      // Nobody else kills on a machine that is the runner's alone: what we stop ourselves is deleted, not FAILED.
+      // Only the kernel kills on a machine used by this runner alone: a job that we stop is deleted, not FAILED.
       return {
         kind: 'out-of-memory',
         message: 'ended by signal 9 (exit code 137): as a rule the kernel, for want of memory',
@@ -208,7 +208,7 @@ function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
   }
 }
 
-/** The latest event that says more than that a state changed; of a job without a machine it stands before the last one. */
+/** The latest event that says more than a state change; for a job without a machine it precedes the last one. */
 function lastWords(list: Events): string | undefined {
   const said = list.map((event) => event.description).filter((description) => description !== '');
   return said.findLast((description) => !BARE_CHANGE.test(description)) ?? said.at(-1);

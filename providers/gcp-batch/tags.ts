@@ -3,7 +3,7 @@
  *
  * A label's key and value have at most 63 characters of [a-z0-9_-], and a job takes 63 labels
  * (https://cloud.google.com/batch/docs/organize-resources-using-labels). So the dispatcher's id and the runner's name
- * stand in clear, for `list` and for people, and the rest goes as base32 in as many labels as it takes. Underscores in
+ * stay readable, for `list` and for people, and the rest goes as base32 into as many labels as it takes. Underscores in
  * the keys, because a minus sign in a filter of Google's APIs can mean "not".
  */
 import { z } from 'zod';
@@ -14,16 +14,16 @@ const RUNNER_LABEL = 'shr_runner';
 const PART = /^shr_(\d{1,2})$/;
 
 const MAX_LABELS = 63;
-/** Of a machine and its disks; the service keeps three for itself. */
+/** Label limit of a machine and its disks; the service reserves three for itself. */
 const MAX_BILLING_LABELS = 61;
 const VALUE_LENGTH = 63;
 const PIECE = new RegExp(`.{1,${VALUE_LENGTH}}`, 'g');
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
-/** In the order of the array: short, because every byte of it is paid for with 1.6 characters. */
+/** Order of the values in the encoded array, which has no keys because every byte of it costs 1.6 characters. */
 const packed = z
   .tuple([z.string(), z.string(), z.string(), z.number(), z.number(), z.array(z.tuple([z.string(), z.string()]))])
-  // The incarnation, where there is one.
+  // The incarnation, if there is one.
   .rest(z.string());
 
 export function toLabels(tags: InstanceTags): Record<string, string> {
@@ -61,7 +61,7 @@ export function toLabels(tags: InstanceTags): Record<string, string> {
   ]);
 }
 
-/** Undefined where the job is not ours, or its labels are damaged. */
+/** Undefined if the job is not ours, or its labels are damaged. */
 export function fromLabels(labels: Readonly<Record<string, string>>): InstanceTags | undefined {
   const dispatcher = labels[DISPATCHER_LABEL];
   const runner = labels[RUNNER_LABEL];
@@ -93,8 +93,8 @@ export function fromLabels(labels: Readonly<Record<string, string>>): InstanceTa
 }
 
 /**
- * For the machine and its disks, so that they can be told apart on the bill: whose they are, and of the tenant's charge
- * labels those that are labels of Google's as they stand. The others are on the job, encoded; nothing is cut.
+ * Labels of the machine and its disks, to tell them apart on the bill: the owner, and those of the tenant's charge
+ * labels that are valid Google labels as they are. The others are on the job, encoded; nothing is truncated.
  */
 export function billingLabels(tags: InstanceTags, jobLabels: number): Record<string, string> {
   const room = Math.min(MAX_BILLING_LABELS, MAX_LABELS - jobLabels);
@@ -105,7 +105,7 @@ export function billingLabels(tags: InstanceTags, jobLabels: number): Record<str
         ([key, value]) =>
           /^[a-z][a-z0-9_-]{0,62}$/.test(key) &&
           /^[a-z0-9_-]{0,63}$/.test(value) &&
-          // Google keeps goog- and google- for itself, we shr_ and a number or two.
+          // Google reserves goog- and google-; we reserve shr_ with one or two digits.
           !/^(goog-|google-)/.test(key) &&
           (!key.startsWith('shr_') || key === 'shr_registration'),
       )

@@ -1,4 +1,4 @@
-/** Each call to Cloud Run that we make: in time, within the quotas, all pages, with typed errors. */
+/** The calls to Cloud Run: each with a time limit, within the quotas, with all pages and typed errors. */
 import { v2 } from '@google-cloud/run';
 import { z } from 'zod';
 import { callOptions, connect } from '../google/connection.ts';
@@ -13,7 +13,7 @@ import type { CloudRunOptions } from './options.ts';
 import type { jobFor, overridesFor } from './request.ts';
 import { type ExecutionAnswer, executionSchema, type TaskAnswer, taskSchema } from './state.ts';
 
-/** More than any project can have (1000 executions a Job are kept, 1000 Jobs): a list without end is a fault. */
+/** More than any project can have (1000 executions are kept per Job, 1000 Jobs): a list beyond that is a fault. */
 const MAX_PAGES = 10_000;
 const PAGE = 100;
 
@@ -62,7 +62,7 @@ export class CloudRun {
     this.#place = `projects/${options.project}/locations/${options.region}`;
   }
 
-  /** Undefined where there is none. */
+  /** Undefined if there is none. */
   getJob(id: string): Promise<JobAnswer | undefined> {
     return this.#absent(
       this.#call('GetJob', async (options) => {
@@ -72,7 +72,7 @@ export class CloudRun {
     );
   }
 
-  /** Accepted, not yet ready. With `validateOnly` nothing is made. */
+  /** Accepted, not yet ready. With `validateOnly` nothing is created. */
   async createJob({ id, job }: ReturnType<typeof jobFor>, validateOnly = false): Promise<void> {
     await this.#writes.take('gcp-cloud-run CreateJob');
     await this.#call('CreateJob', async (options) => {
@@ -101,7 +101,7 @@ export class CloudRun {
     });
   }
 
-  /** The execution that was made. It ends much later than this call. */
+  /** Returns the execution that was created. It ends much later than this call. */
   async runJob(id: string, overrides: ReturnType<typeof overridesFor>): Promise<ExecutionAnswer> {
     await this.#runs.take('gcp-cloud-run RunJob');
     return this.#call('RunJob', async (options) => {
@@ -122,8 +122,8 @@ export class CloudRun {
   }
 
   /**
-   * Of all Jobs, the newest first, which is the order that the service promises. Until `enough` says so of one page, or
-   * to the end. Executions of others that cannot be read are left out.
+   * Lists the executions of all Jobs, newest first, an order that the service guarantees. Stops when `enough` accepts a
+   * page, or at the end. Foreign executions that cannot be read are skipped.
    */
   listExecutions(pageSize = PAGE, enough?: (page: readonly ExecutionAnswer[]) => boolean): Promise<ExecutionAnswer[]> {
     return this.#pages(
@@ -138,7 +138,7 @@ export class CloudRun {
     );
   }
 
-  /** A word that it has ended already is as good as done. */
+  /** An answer that it has already ended counts as success. */
   async cancelExecution(id: string): Promise<void> {
     await this.#writes.take('gcp-cloud-run CancelExecution');
     try {
@@ -161,7 +161,7 @@ export class CloudRun {
     );
   }
 
-  /** The one task that each execution has. */
+  /** The only task of an execution. */
   taskOf(id: string): Promise<TaskAnswer | undefined> {
     return this.#absent(
       this.#call('ListTasks', async (options) => {
@@ -175,7 +175,7 @@ export class CloudRun {
     );
   }
 
-  /** Empty where nothing was printed, or has not arrived yet. */
+  /** Empty if nothing was printed, or it has not arrived yet. */
   async logs(id: string): Promise<string> {
     const [job = '', execution = ''] = id.split('/');
     try {
@@ -200,7 +200,7 @@ export class CloudRun {
     }
   }
 
-  /** As headers of a request. */
+  /** As request headers. */
   async token(): Promise<Headers> {
     try {
       return await this.#deadlines.run('gcp-cloud-run token', this.#options.timeoutMs, () =>
@@ -211,7 +211,7 @@ export class CloudRun {
     }
   }
 
-  /** A later call opens them again. */
+  /** A later call reopens them. */
   async close(): Promise<void> {
     const clients = this.#open;
     this.#open = undefined;
@@ -249,12 +249,12 @@ export class CloudRun {
 
   #sorted(call: Call, error: unknown): ProviderError {
     const said = classify(call, error);
-    // Others use the project too: what they took is missing in our budgets.
+    // Other clients use the project too, and their calls are missing from our budgets.
     if (said.kind === 'throttled' && said.code !== 'own-budget') this.#budgetOf(call)?.close(said.retryAfterMs ?? 5000);
     return said;
   }
 
-  /** Reads have a quota of thousands a minute, and no budget here. */
+  /** Reads have a quota of thousands a minute, so they need no budget here. */
   #budgetOf(call: Call): MinuteBudget | undefined {
     if (call === 'RunJob') return this.#runs;
     if (call === 'logs') return this.#logReads;
@@ -288,7 +288,7 @@ export class CloudRun {
         return answer.success ? [answer.data] : [];
       });
       all.push(...page);
-      // A short or an empty page is not the last one as long as there is a token.
+      // A short or empty page is not the last one as long as there is a page token.
       if (next === undefined || next === null || next === '' || enough?.(page) === true) return all;
       pageToken = next;
     }
@@ -297,8 +297,8 @@ export class CloudRun {
 }
 
 /**
- * gax takes hold of a decoder before it is compiled, and so compiles it anew for each answer: a quarter of what a launch
- * costs [google-gax 6.17, longRunningCalls]. The type of what it decodes has the compiled one.
+ * gax keeps a reference to the decoder from before its compilation, and so recompiles it for every answer: a quarter of
+ * the cost of a launch [google-gax 6.17, longRunningCalls]. The decoded type has the compiled one.
  */
 function decodeByCompiled(
   descriptor: InstanceType<typeof v2.JobsClient>['descriptors']['longrunning'][string] | undefined,
@@ -308,7 +308,7 @@ function decodeByCompiled(
   descriptor.metadataDecoder = (bytes) => $type.decode(bytes);
 }
 
-/** An operation may come back with its failure, in an answer that is well otherwise. */
+/** An operation may report its failure in an otherwise successful answer. */
 function refuseFailed({ latestResponse: { error } }: { readonly latestResponse: { readonly error?: unknown } }): void {
   if (error !== undefined && error !== null) throw error;
 }

@@ -1,4 +1,4 @@
-/** What `shr doctor` prints of a backend: each subject with what is wrong and the cure. */
+/** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 import type { Finding, ProviderError } from '../provider.ts';
 import type { CloudRun } from './calls.ts';
 import { classify } from './errors.ts';
@@ -95,7 +95,7 @@ function unreachable(error: ProviderError, options: CloudRunOptions): Finding {
   };
 }
 
-/** Asks the service to validate a definition as launches would make it: permissions, service account, network. */
+/** Asks the service to validate a definition as a launch would create it: permissions, service account, network. */
 async function launchable(service: CloudRun, options: CloudRunOptions): Promise<Finding> {
   const shape = {
     cpu: 1,

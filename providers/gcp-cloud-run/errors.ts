@@ -1,4 +1,4 @@
-/** What Cloud Run says, sorted by what follows from it. The codes are in ../google/errors.ts; here its own words. Pure. */
+/** Classifies Cloud Run's own messages by what to do about them; the codes are in ../google/errors.ts. Pure. */
 import { classifyGoogle, kindOfWords, type Words } from '../google/errors.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
@@ -21,7 +21,7 @@ const words: Words = [
   [/quota violated|(CpuAlloc|MemAlloc)PerProjectRegion|maximum number of .*(jobs|executions)/i, 'quota'],
   [/no available (capacity|resources)|not enough (capacity|resources)|insufficient (capacity|resources)/i, 'capacity'],
   [/currently (at|out of) capacity|resources? (is|are) (currently )?unavailable/i, 'capacity'],
-  // A matter of the project or of the backend's options, not of this job.
+  // Concerns the project or the backend's options, not this job.
   [/billing|has not been used in project|API .*disabled|service account .*(not exist|not found)/i, 'unauthorized'],
   [/actAs|constraints\/[\w.]+ violated|organization policy/i, 'unauthorized'],
 ];
@@ -44,13 +44,13 @@ export const jobReasons: Readonly<Record<string, ProviderErrorKind>> = {
   WAITING_FOR_OPERATION: 'transient',
   IMMEDIATE_RETRY: 'transient',
   POSTPONED_RETRY: 'transient',
-  // Of services alone.
+  // Only for services.
   REVISION_FAILED: 'transient',
   UNKNOWN: 'transient',
   INTERNAL: 'transient',
 };
 
-/** Where the reason says little. */
+/** For reasons that say little. */
 const definitionWords: Words = [...words, [/image .*(not found|denied|unauthorized)|network .*not found/i, 'invalid']];
 
 export function jobFailure(reason: string | undefined, message: string): ProviderError {

@@ -8,7 +8,10 @@ import { DISPATCHER_LABEL, type jobFor } from './request.ts';
 import type { ExecutionAnswer } from './state.ts';
 
 const HOUR_MS = 3_600_000;
-/** The writes are needed for runners first. So many in so long: more than the thousand that the service holds, a day. */
+/**
+ * Runners take precedence over cleanup in the write quota. This rate still exceeds the service's 1000 definitions per
+ * day.
+ */
 const MAX_DELETIONS = 5;
 const TIDY_EVERY_MS = HOUR_MS / 10;
 
@@ -18,7 +21,7 @@ export class Jobs {
   readonly #service: CloudRun;
   readonly #options: CloudRunOptions;
   readonly #host: ProviderHost;
-  /** Known to be ready; each with the number of launches that are about to use it. */
+  /** Known to be ready, each with the number of launches that are about to use it. */
   readonly #ready = new Map<string, Promise<void>>();
   readonly #users = new Map<string, number>();
   readonly #retiring = new Map<string, Promise<void>>();
@@ -30,7 +33,7 @@ export class Jobs {
     this.#host = host;
   }
 
-  /** Runs `action` while the definition is there and ready; nobody of this process deletes it meanwhile. */
+  /** Runs `action` while the definition exists and is ready; this process does not delete it meanwhile. */
   async use<T>(definition: Definition, action: () => Promise<T>): Promise<T> {
     const { id } = definition;
     this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
@@ -39,7 +42,7 @@ export class Jobs {
       try {
         return await action();
       } catch (error) {
-        // Deleted by hand, or by another process that thought it unused: nothing has started.
+        // Deleted by hand, or by another process that considered it unused: nothing has started.
         if (!hasCode(error, 'NOT_FOUND')) throw error;
         this.#ready.delete(id);
         await this.#ensure(definition);
@@ -52,7 +55,7 @@ export class Jobs {
     }
   }
 
-  /** That one call sees the definition and the other does not is no fault of the image or the shape. */
+  /** A definition that one call sees and the other does not is not the fault of the image or the shape. */
   async #again<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action();
@@ -66,8 +69,8 @@ export class Jobs {
   }
 
   /**
-   * Given what was just listed, deletes some definitions of this dispatcher that have no execution left and were not used
-   * for `unusedJobHours`. What cannot be deleted now is tried again later.
+   * Given a fresh list, deletes some definitions of this dispatcher that have no executions left and were not used for
+   * `unusedJobHours`. Those that cannot be deleted now are retried later.
    */
   async tidy(dispatcher: string, executions: readonly ExecutionAnswer[]): Promise<void> {
     if (this.#host.now() < this.#tidiedAtMs + TIDY_EVERY_MS) return;
@@ -90,7 +93,7 @@ export class Jobs {
 
   async #ensure(definition: Definition): Promise<void> {
     const { id } = definition;
-    // If that deletion fails, the definition is simply still there.
+    // If that deletion fails, the definition simply still exists.
     await this.#retiring.get(id)?.catch(() => undefined);
     const known = this.#ready.get(id);
     if (known !== undefined) return known;
@@ -107,7 +110,7 @@ export class Jobs {
     const isOurs = (answer: JobAnswer): boolean => answer.labels?.[DISPATCHER_LABEL] === job.labels?.[DISPATCHER_LABEL];
     let there = await this.#service.getJob(id);
     if (there !== undefined && isOurs(there) && there.terminalCondition?.state === 'CONDITION_FAILED') {
-      // Somebody could not clear it away. It stays as it is, also when the cause is mended.
+      // Left by a failed cleanup. A failed definition stays failed, even after its cause is fixed.
       await this.#service.deleteJob(id, there.etag);
       there = undefined;
     }
@@ -115,7 +118,7 @@ export class Jobs {
       try {
         await this.#service.createJob(definition);
       } catch (error) {
-        // Another process was faster: theirs is the same, since the name is made from what is in it.
+        // Another process was faster: its definition is the same, since the name is derived from the content.
         if (!hasCode(error, 'ALREADY_EXISTS')) throw error;
       }
     }
@@ -133,7 +136,7 @@ export class Jobs {
       if (condition?.state === 'CONDITION_SUCCEEDED') return;
       if (answer !== undefined && condition?.state === 'CONDITION_FAILED') {
         const failure = jobFailure(named(condition.reason), condition.message ?? '');
-        // It would stay as it is, and fail those that come after the cause is mended.
+        // A failed definition stays failed, and would break later launches after the cause is fixed.
         await this.#service.deleteJob(id, answer.etag);
         throw failure;
       }

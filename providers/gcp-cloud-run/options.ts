@@ -31,43 +31,43 @@ export const cloudRunOptions = z
       .regex(/^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'write the e-mail address of a service account')
       .meta({ examples: ['runner@acme-ci.iam.gserviceaccount.com'] }),
 
-    /** What the container runs. Default: what the official runner image starts. Never a secret. */
+    /** Command of the container. Default: the official runner image's command. Never a secret. */
     command: z.array(z.string().min(1)).min(1).default(['/home/runner/run.sh']),
     args: z.array(z.string()).default([]),
-    /** Where the runner works, in the container: a job's bucket appears there. */
+    /** The runner's work folder in the container; a job's bucket is mounted there. */
     workFolder: absolutePath.refine((path) => !path.includes(':'), 'has a colon').default('/home/runner/_work'),
     /** Flags of gcsfuse, without the leading dashes. The default fits the official image, whose user is 1001. */
     bucketMountOptions: z
       .array(z.string().regex(/^[a-z]/, 'write the flag without its dashes'))
       .default(['implicit-dirs', 'uid=1001', 'gid=1001']),
 
-    /** Direct VPC egress. The job's `subnet-…` label takes the place of `subnetwork`, `sg-…` adds a network tag. */
+    /** Direct VPC egress. The job's `subnet-…` label overrides `subnetwork`, `sg-…` adds a network tag. */
     network: z.string().min(1).optional(),
     subnetwork: z.string().min(1).optional(),
     networkTags: z.array(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, 'is not a valid network tag')).default([]),
     /** A Serverless VPC Access connector instead. */
     connector: z.string().min(1).optional(),
-    /** With a network: `all` traffic goes through it, or only that to private addresses. */
+    /** With a network: route `all` traffic through it, or only traffic to private addresses. */
     egress: z.enum(['all', 'private']).default('all'),
 
-    /** 24 where the project may not use longer timeouts. */
+    /** 24 if the project may not use longer timeouts. */
     longestLifeHours: z.int().min(1).max(168).default(168),
-    /** The project's quotas in this region, or the share of them that this backend may use. */
+    /** The project's quotas in this region, or this backend's share of them. */
     jobRunsPerMinute: perMinute.default(60),
     writesPerMinute: perMinute.default(30),
     /** Cloud Logging gives a project 60 reads a minute (https://cloud.google.com/logging/quotas). */
     logReadsPerMinute: perMinute.default(50),
-    /** The definition of a shape that no runner used for so long is deleted. */
+    /** Deletes the definition of a shape that no runner has used for this long. */
     unusedJobHours: z.int().min(1).max(8760).default(24),
 
-    /** For each call. */
+    /** Time limit for each call. */
     timeoutMs: z.int().min(100).max(300_000).default(20_000),
-    /** Until a new shape's definition is ready, and until a container has ended after it was told to. */
+    /** Time limit for a new shape's definition to become ready, and for a container to end after it was told to. */
     readyTimeoutMs: z.int().min(1000).max(600_000).default(60_000),
-    /** Between two looks at something that is on its way. */
+    /** Interval between polls of an operation in progress. */
     pollMs: z.int().min(10).max(10_000).default(1000),
 
-    /** Another endpoint of the API, such as a private one; `http://` on this machine alone. */
+    /** Another endpoint of the API, such as a private one; `http://` only on this machine. */
     endpoint: endpointOption.optional(),
     loggingEndpoint: endpointOption.default('https://logging.googleapis.com'),
   })

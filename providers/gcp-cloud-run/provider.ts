@@ -53,11 +53,11 @@ export class CloudRunProvider implements Provider {
       // The container's disk is its memory.
       disk: false,
       bucket: true,
-      // A connector brings its own subnet.
+      // A connector has its own subnet.
       subnet: options.connector === undefined,
       securityGroup: options.connector === undefined,
       logs: true,
-      // Whoever may read executions (run.executions.get) reads their environment.
+      // Anyone allowed to read executions (run.executions.get) can read their environment.
       secretEnvironment: false,
       longestLifeMs: options.longestLifeHours * 3_600_000,
     };
@@ -82,7 +82,7 @@ export class CloudRunProvider implements Provider {
     }
     const refusal = refuseForCloudRun(request.shape, this.#options) ?? refuseWish(request.shape, this.capabilities);
     if (refusal !== undefined) throw new ProviderError('invalid', 'gcp-cloud-run launch', refusal);
-    // Those of one name come one after the other, so that the second finds what the first has made.
+    // Launches with the same name run one after the other, so that the second finds what the first has created.
     const earlier = this.#launches.get(request.name);
     const launch = (earlier === undefined ? Promise.resolve() : earlier.then(settled, settled)).then(() =>
       this.#launch(request),
@@ -98,10 +98,10 @@ export class CloudRunProvider implements Provider {
   }
 
   /**
-   * RunJob takes neither a name nor a token, so where the name may have been used: look; run; look again. Of several
-   * executions of one name the first by the service's own clock is the instance, for every process alike; whoever made
-   * another one removes it. A run whose answer was lost and that takes effect later still is a later one, and loses too;
-   * it has the same JIT configuration, which GitHub lets serve one listener only. `stop` and the sweep remove it.
+   * RunJob accepts neither a name nor a token, so if the name may already be in use: look; run; look again. Of several
+   * executions with one name, the first by the service's own clock is the instance, for all processes alike; the
+   * creator of a later one removes it. A run whose answer was lost and that takes effect even later also loses; it has
+   * the same JIT configuration, which GitHub lets serve only one listener. `stop` and the sweep remove it.
    */
   async #launch(request: LaunchRequest): Promise<Instance> {
     const { name, shape, tags } = request;
@@ -122,7 +122,7 @@ export class CloudRunProvider implements Provider {
       return adopt(first, request);
     } catch (error) {
       if (!(error instanceof ProviderError) || error.kind === 'conflict') throw error;
-      // It has started: no refusal of a later step makes that undone.
+      // It has started: a refusal of a later step does not undo that.
       throw new ProviderError('transient', error.operation, error.message, { cause: error });
     }
   }
@@ -145,7 +145,7 @@ export class CloudRunProvider implements Provider {
       const other = firsts.get(seen.name);
       if (other === undefined || isEarlier(seen, other.seen)) firsts.set(seen.name, { execution, seen });
     }
-    // A list is what sweeps are made of: a good time for our own. That it fails changes nothing for the list.
+    // Sweeps are based on lists, so this is a good time for our own cleanup. Its failure does not affect the list.
     this.#tidying = this.#tidying.then(() => this.#jobs.tidy(owner.dispatcher, executions)).catch(() => undefined);
     return [...firsts.values()].map(({ execution, seen }) => instanceOf(execution, seen));
   }
@@ -183,7 +183,7 @@ export class CloudRunProvider implements Provider {
     await this.#service.close();
   }
 
-  /** Ours alone. */
+  /** Only if it is ours. */
   async #find(ref: InstanceRef): Promise<Found | undefined> {
     if (ref.id === undefined) {
       const first = await this.#first(ref.name);
@@ -198,7 +198,7 @@ export class CloudRunProvider implements Provider {
     return { execution, seen };
   }
 
-  /** That what has the name is not ours is told by its missing tags. */
+  /** Missing tags show that the name is held by a foreign execution. */
   async #first(name: string): Promise<Found | undefined> {
     for (const seen of await this.#sightings.of(name)) {
       const found = await this.#still(seen);
@@ -220,7 +220,7 @@ export class CloudRunProvider implements Provider {
     return undefined;
   }
 
-  /** Once, however many ask for it. */
+  /** Once, however many callers ask for it. */
   #remove(id: string): Promise<void> {
     const running = this.#removals.get(id);
     if (running !== undefined) return running;
@@ -230,8 +230,8 @@ export class CloudRunProvider implements Provider {
   }
 
   /**
-   * Cancelling ends the container, with ten seconds of grace; deleting alone is not documented to. Both are writes, so
-   * what has ended by itself is only deleted.
+   * Cancelling ends the container with ten seconds of grace; deletion alone is not documented to. Both are writes, so
+   * an execution that has already ended is only deleted.
    */
   async #cancelAndDelete(id: string): Promise<void> {
     const execution = await this.#service.getExecution(id);
@@ -278,7 +278,7 @@ function isEarlier(one: Sighting, other: Sighting): boolean {
 }
 
 function settled(): void {
-  // Whatever became of the earlier launch, the next one looks for itself.
+  // However the earlier launch ended, the next one looks for itself.
 }
 
 function requireName(name: string, operation: string): void {

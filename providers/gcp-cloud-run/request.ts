@@ -1,4 +1,4 @@
-/** What is asked of Cloud Run: one Job per shape, one execution per runner with overrides. Pure. */
+/** Requests to Cloud Run: one Job per shape, one execution with overrides per runner. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/run';
 import { encodeTags } from '../kit/tags.ts';
@@ -9,21 +9,21 @@ type IJob = protos.google.cloud.run.v2.IJob;
 type ITaskTemplate = protos.google.cloud.run.v2.ITaskTemplate;
 type IOverrides = protos.google.cloud.run.v2.RunJobRequest.IOverrides;
 
-/** The label of Jobs and executions that `list` looks at first. */
+/** The label of Jobs and executions that `list` filters by first. */
 export const DISPATCHER_LABEL = 'shr-dispatcher';
 /**
- * An execution has no name of our choice, and its labels are its Job's. What is its own travels as environment, which the
- * service gives back with the execution.
+ * We cannot choose an execution's name, and its labels are its Job's. Its own data goes into environment variables,
+ * which the service returns with the execution.
  */
 export const NAME_VARIABLE = 'SHR_INSTANCE';
 export const TAGS_VARIABLE = 'SHR_INSTANCE_TAGS';
 
 const CONTAINER = 'runner';
 const WORK_VOLUME = 'work';
-/** https://cloud.google.com/run/quotas: 32 KB for each variable. */
+/** https://cloud.google.com/run/quotas: 32 KB per variable. */
 const MAX_VARIABLE_BYTES = 32_768;
 
-/** Why no size would help; undefined where nothing speaks against it. */
+/** Why the wish cannot run at any size; undefined if it can. */
 export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): string | undefined {
   if (wish.dockerInDocker) {
     return 'Cloud Run has no privileged containers, so no Docker in Docker; a backend of kind gcp-batch has';
@@ -35,7 +35,7 @@ export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): st
   if (wish.bucket !== undefined && !/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(wish.bucket)) {
     return `${JSON.stringify(wish.bucket)} is not a valid bucket name`;
   }
-  // It ends up in a flag of gcsfuse, and must stay below the bucket's top.
+  // It is inserted into a flag of gcsfuse, and must not escape the bucket's root.
   const prefix = wish.bucketPrefix;
   if (prefix !== undefined && !/^[\w.-]+(\/[\w.-]+)*$/.test(prefix)) return `${JSON.stringify(prefix)} is not a valid folder`;
   if (prefix?.split('/').some((part) => part === '.' || part === '..') === true) return `${prefix} leaves the bucket`;
@@ -48,7 +48,7 @@ export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): st
   return undefined;
 }
 
-/** The definition of a shape, and the name it has because of that: the same shape always has the same. */
+/** The definition of a shape, and the name derived from it: the same shape always has the same name. */
 export function jobFor(
   shape: Shape,
   tags: Pick<InstanceTags, 'dispatcher' | 'registration' | 'charge'>,
@@ -59,12 +59,12 @@ export function jobFor(
     labels,
     template: { labels, taskCount: 1, parallelism: 1, template: taskTemplate(shape, options) },
   };
-  // The values of labels are for the bill; a Job of its own for each keeps bills apart.
+  // Label values appear on the bill, so each combination gets its own Job.
   const hash = createHash('sha256').update(canonical(job)).digest('hex').slice(0, 16);
   return { id: `shr-${tags.dispatcher}-${hash}`, job };
 }
 
-/** Throws `invalid` where the service would not take it. */
+/** Throws `invalid` if the service would not accept it. */
 export function overridesFor(request: LaunchRequest, options: CloudRunOptions): IOverrides {
   const variables = {
     ...request.environment,
@@ -86,7 +86,7 @@ export function overridesFor(request: LaunchRequest, options: CloudRunOptions): 
   return {
     containerOverrides: [{ name: CONTAINER, env: Object.entries(variables).map(([name, value]) => ({ name, value })) }],
     taskCount: 1,
-    // Without one the service ends a task after ten minutes.
+    // Without a timeout the service ends a task after ten minutes.
     timeout: { seconds: lifeMs === undefined ? longestS : Math.min(longestS, Math.max(1, Math.ceil(lifeMs / 1000))) },
   };
 }
@@ -121,10 +121,10 @@ function taskTemplate(shape: Shape, options: CloudRunOptions): ITaskTemplate {
             },
           ],
         }),
-    // A runner serves once: a second attempt would find its JIT configuration used.
+    // A runner serves once: a second attempt would find its JIT configuration already used.
     maxRetries: 0,
     serviceAccount: options.serviceAccount,
-    // Full Linux, and the only one with Cloud Storage volumes.
+    // Full Linux, and the only environment that supports Cloud Storage volumes.
     executionEnvironment: 'EXECUTION_ENVIRONMENT_GEN2',
     ...(access === undefined ? {} : { vpcAccess: access }),
   };
@@ -152,7 +152,7 @@ function hasNetwork(wish: Pick<ShapeWish, 'subnet'>, options: CloudRunOptions): 
   return options.network !== undefined || options.subnetwork !== undefined || wish.subnet !== undefined;
 }
 
-/** Labels show on the bill. Those that the service's alphabet cannot hold are in the tags of the instance alone. */
+/** Labels appear on the bill. Those that the service's alphabet cannot represent are only in the instance's tags. */
 function labelsOf(tags: Pick<InstanceTags, 'dispatcher' | 'registration' | 'charge'>): Record<string, string> {
   const value = /^[a-z0-9_-]{0,63}$/;
   const charge = Object.entries(tags.charge).filter(
@@ -165,7 +165,7 @@ function labelsOf(tags: Pick<InstanceTags, 'dispatcher' | 'registration' | 'char
   };
 }
 
-/** The registry's host, where the reference names one: as Docker tells a host from a folder. */
+/** The registry's host, if the reference names one: distinguished from a folder as Docker does. */
 function registryOf(image: string): string | undefined {
   const [first, ...rest] = image.split('/');
   if (first === undefined || rest.length === 0) return undefined;

@@ -1,16 +1,16 @@
 /**
- * Which executions carry which runner's name. The service cannot be asked for a name, so all executions are listed once,
- * and after that only the new ones: that an execution was made with a name never changes. What has become of it is asked
- * of the service each time.
+ * Which executions carry which runner's name. The service cannot filter by name, so all executions are listed once, and
+ * after that only the new ones: the name that an execution was created with never changes. Its current state is fetched
+ * from the service each time.
  */
 import type { ProviderHost } from '../provider.ts';
 import type { CloudRun } from './calls.ts';
 import { before, type CreatedAt, createdAtOf, type ExecutionAnswer, type Sighting, sighting } from './state.ts';
 
-/** An execution whose creation took so long may first be seen below others that were made later. */
+/** An execution that takes this long to create may first appear below others that were created later. */
 const LATE_S = 60;
 const PAGE = 50;
-/** The service itself forgets an execution that ended a week ago, and none runs for longer than one. */
+/** The service itself forgets an execution a week after its end, and none runs longer than that. */
 const KEPT_S = 15 * 86_400;
 const FORGET_EVERY_MS = 3_600_000;
 
@@ -18,7 +18,7 @@ export class Sightings {
   readonly #service: CloudRun;
   readonly #host: ProviderHost;
   readonly #byName = new Map<string, Map<string, Sighting>>();
-  /** Of those that a look has seen: an answer to RunJob says nothing of what was made before it. */
+  /** The newest seen in a list: an answer to RunJob says nothing about executions created before it. */
   #newest: CreatedAt | undefined;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
@@ -29,14 +29,14 @@ export class Sightings {
     this.#host = host;
   }
 
-  /** In the order of their creation, those that are gone by now included. From a look that began after this call. */
+  /** In order of creation, including those that are gone by now. Based on a look that began after this call. */
   async of(name: string): Promise<readonly Sighting[]> {
     await this.#look();
     const all = [...(this.#byName.get(name)?.values() ?? [])];
     return all.sort((a, b) => (`${a.createdAt} ${a.id}` < `${b.createdAt} ${b.id}` ? -1 : 1));
   }
 
-  /** From an answer that came for another reason. Undefined for what has nothing to do with runners. */
+  /** From an answer to another call. Undefined if the execution is unrelated to runners. */
   add(execution: ExecutionAnswer): Sighting | undefined {
     const seen = sighting(execution);
     if (seen === undefined) return undefined;
@@ -45,7 +45,7 @@ export class Sightings {
     return seen;
   }
 
-  /** All that there were, or all since the last look. */
+  /** All executions, or all since the last look. */
   addAll(executions: readonly ExecutionAnswer[]): void {
     for (const execution of executions) {
       this.add(execution);
@@ -61,7 +61,7 @@ export class Sightings {
     if (ofName?.size === 0) this.#byName.delete(name);
   }
 
-  /** Many ask at once: those that came too late for the look under way share the next one. */
+  /** Shared by concurrent callers: those that came too late for the look in progress share the next one. */
   #look(): Promise<void> {
     if (this.#running === undefined) return this.#start();
     if (this.#next === undefined) {
@@ -94,7 +94,7 @@ export class Sightings {
     this.addAll(await this.#service.listExecutions(PAGE, reaches));
   }
 
-  /** Now and then: it goes through everything. */
+  /** Only occasionally, as it goes through everything. */
   #forgetOld(): void {
     if (this.#newest === undefined || this.#host.now() < this.#forgotAtMs + FORGET_EVERY_MS) return;
     this.#forgotAtMs = this.#host.now();

@@ -1,8 +1,8 @@
 /**
- * What Cloud Run sells for jobs, as a table. Pure.
+ * The sizes that Cloud Run offers for jobs, as a table. Pure.
  * Source: https://cloud.google.com/run/docs/configuring/jobs/cpu and …/jobs/memory-limits ("Memory required" per vCPU;
- * jobs run in the second generation, which wants 512 MiB). The comment in the SDK's k8s.min.proto leaves 6 out; the
- * pages have it.
+ * jobs run in the second generation, which requires 512 MiB). The comment in the SDK's k8s.min.proto omits 6; the pages
+ * have it.
  */
 
 import { coresBecome, coresInWords, roundUp } from '../kit/wish.ts';
@@ -26,7 +26,7 @@ export type Sized =
   | { readonly size: Pick<Shape, 'cpu' | 'memoryGiB'>; readonly note?: string }
   | { readonly reason: string };
 
-/** The smallest that has at least what is wished. Memory is sold by the MiB. */
+/** The smallest that satisfies the wish. Memory is sold by the MiB. */
 export function sizeFor(wish: Pick<ShapeWish, 'cpu' | 'memoryGiB'>): Sized {
   const wishedGiB = wish.memoryGiB === undefined ? undefined : roundUp(wish.memoryGiB, 1024);
   const size = sizes.find((one) => one.cpu >= (wish.cpu ?? 0) && one.mostGiB >= (wishedGiB ?? 0));
@@ -37,7 +37,7 @@ export function sizeFor(wish: Pick<ShapeWish, 'cpu' | 'memoryGiB'>): Sized {
     ].join(' and ');
     return { reason: `Cloud Run sells at most 8 cores and 32 GiB, not ${wished}; the largest is cpu-8, memory-32` };
   }
-  // Twice as many GiB as cores, as other services do, where nothing is said.
+  // The default is 2 GiB per core, as with other services.
   const memoryGiB = Math.max(size.leastGiB, wishedGiB ?? Math.min(2 * size.cpu, size.mostGiB));
   const changes = [
     ...(wish.cpu !== undefined && wish.cpu !== size.cpu ? [coresBecome(wish.cpu, size.cpu)] : []),

@@ -1,10 +1,10 @@
-/** What Cloud Run answers, as instances. Pure. */
+/** Converts Cloud Run's answers to instances. Pure. */
 import { z } from 'zod';
 import { decodeTags } from '../kit/tags.ts';
 import type { EndKind, Instance, InstanceReason, InstanceState, InstanceTags } from '../provider.ts';
 import { DISPATCHER_LABEL, NAME_VARIABLE, TAGS_VARIABLE } from './request.ts';
 
-/** gax gives texts; the metadata of an operation comes with protobuf's own Long. */
+/** gax returns strings; the metadata of an operation has protobuf's own Long. */
 const int64 = z.preprocess(
   (value) => (typeof value === 'object' && value !== null ? String(value) : value),
   z.coerce.number(),
@@ -15,7 +15,7 @@ const count = z.number().nullish();
 const variable = z.object({ name: z.string(), value: z.string().nullish() });
 const condition = z.object({
   type: z.string().default(''),
-  // A name, or a number that this SDK has no name for.
+  // A name, or a number for which this SDK has no name.
   state: z.union([z.string(), z.number()]).default('STATE_UNSPECIFIED'),
   message: z.string().nullish(),
   reason: z.union([z.string(), z.number()]).nullish(),
@@ -39,7 +39,7 @@ export const executionSchema = z.object({
 });
 export type ExecutionAnswer = z.infer<typeof executionSchema>;
 
-/** Of `lastAttemptResult` of the task: the only place that has the exit code. */
+/** From the task's `lastAttemptResult`: the only place that has the exit code. */
 export const taskSchema = z.object({
   lastAttemptResult: z
     .object({
@@ -53,18 +53,18 @@ export type TaskAnswer = z.infer<typeof taskSchema>;
 
 /** An execution with a runner's name in its environment. */
 export interface Sighting {
-  /** `<job>/<execution>`: all that a GetExecution needs. */
+  /** `<job>/<execution>`: all that GetExecution needs. */
   readonly id: string;
   readonly name: string;
-  /** Undefined where the execution has the name and is not ours. */
+  /** Undefined if the execution has the name but is not ours. */
   readonly tags: InstanceTags | undefined;
   readonly createdAt: CreatedAt;
 }
 
-/** To the nanosecond, comparable as a text. */
+/** With nanosecond precision, comparable as a string. */
 export type CreatedAt = string;
 
-/** Undefined for executions that have nothing to do with runners. */
+/** Undefined for executions unrelated to runners. */
 export function sighting(execution: ExecutionAnswer): Sighting | undefined {
   const variables = execution.template?.containers?.[0]?.env ?? [];
   const read = (name: string): string | undefined => variables.find((one) => one.name === name)?.value ?? undefined;
@@ -81,13 +81,13 @@ export function createdAtOf(execution: Pick<ExecutionAnswer, 'createTime'>): Cre
   return `${String(seconds).padStart(12, '0')}.${String(nanos).padStart(9, '0')}`;
 }
 
-/** So much earlier. */
+/** The time this much earlier. */
 export function before(createdAt: CreatedAt, seconds: number): CreatedAt {
   const [whole = '0', rest = ''] = createdAt.split('.');
   return `${String(Math.max(0, Number(whole) - seconds)).padStart(12, '0')}.${rest}`;
 }
 
-/** A deletion that the container's end has followed: it will not be seen again. */
+/** A deletion after the container has ended: the execution will not appear again. */
 export function isGone(execution: ExecutionAnswer): boolean {
   return isSet(execution.deleteTime) && isSet(execution.completionTime);
 }
@@ -96,7 +96,7 @@ export function hasEnded(execution: ExecutionAnswer): boolean {
   return isSet(execution.completionTime);
 }
 
-/** `task` only where the execution has ended. */
+/** `task` only if the execution has ended. */
 export function instanceOf(execution: ExecutionAnswer, seen: Sighting, task?: TaskAnswer): Instance {
   const { state, reason } = stateOf(execution, task);
   return {
@@ -113,7 +113,7 @@ export function idOf(executionName: string): string | undefined {
   return match === null ? undefined : `${match[1]}/${match[2]}`;
 }
 
-/** Condition.State. The metadata of an operation has the numbers, all else the names. */
+/** Condition.State. The metadata of an operation has the numbers, everything else the names. */
 const states: readonly (readonly [string, number, Exclude<InstanceState, 'unknown'>])[] = [
   ['CONDITION_PENDING', 1, 'pending'],
   ['CONDITION_RECONCILING', 2, 'running'],
@@ -136,7 +136,7 @@ function stateOf(execution: ExecutionAnswer, task?: TaskAnswer): { state: Instan
       return { state: 'failed', reason: endOf(execution, completed, task) };
     default: {
       if ((execution.runningCount ?? 0) > 0) return { state: 'running' };
-      // Not running, and one of the conditions says what stands in the way.
+      // Not running, and one of the conditions says why.
       const stuck = conditions.find((one) => one.state === 'CONDITION_FAILED' || one.state === 3);
       return stuck === undefined
         ? { state: 'pending' }
@@ -155,10 +155,10 @@ function endOf(execution: ExecutionAnswer, completed: z.infer<typeof condition>,
     return { kind: 'stopped', message };
   }
   const said = kindOfText({ ...completed, message });
-  // "The configured timeout was reached" comes with exit code 0, which is then no exit.
+  // "The configured timeout was reached" comes with exit code 0, which is not an exit code then.
   if (said !== undefined) return { kind: said, message };
   const signal = result?.termSignal ?? 0;
-  // The service kills for two reasons, the timeout and memory; the first one says so in words.
+  // The service kills for two reasons, timeout and memory; the message names the first one.
   if (signal === 9) return { kind: 'out-of-memory', message, exitCode: 137 };
   if (signal > 0) return { kind: 'exited', message, exitCode: 128 + signal };
   const fromWords = /exit code: (\d+)/.exec(message)?.[1];
@@ -176,7 +176,7 @@ const commonReasons: Readonly<Record<string, EndKind>> = {
   CONTAINER_IMAGE_AUTHORIZATION_CHECK_FAILED: 'image-pull-failed',
 };
 
-/** Words that were seen in executions' conditions and tasks. First match wins. */
+/** Messages seen in the conditions and tasks of executions. First match wins. */
 export const endWords: readonly (readonly [RegExp, EndKind])[] = [
   [/configured timeout was reached|maximum timeout of/i, 'time-limit'],
   [/memory limit|out of memory|terminated on signal 9/i, 'out-of-memory'],
@@ -184,7 +184,7 @@ export const endWords: readonly (readonly [RegExp, EndKind])[] = [
     /image .*(not found|could not be (pulled|imported))|failed to (pull|import|download) .*image|manifest .*unknown/i,
     'image-pull-failed',
   ],
-  // The dispatcher goes on to the next backend for both: a quota that is used up is no stock for us.
+  // The dispatcher tries the next backend for both: an exhausted quota counts as no stock.
   [/quota|(CpuAlloc|MemAlloc)PerProjectRegion/i, 'no-stock'],
   [
     /no (available )?(capacity|instance)|(not enough|insufficient) (capacity|resources)|resources? .*(un|not )available/i,
@@ -209,7 +209,7 @@ function readTags(text: string | undefined): InstanceTags | undefined {
   }
 }
 
-/** protobuf's zero time counts as none. */
+/** protobuf's zero time counts as missing. */
 function isSet(time: z.infer<typeof timestamp>): boolean {
   return time !== null && time !== undefined && (time.seconds > 0 || time.nanos > 0);
 }

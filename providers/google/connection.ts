@@ -1,10 +1,10 @@
-/** What every client of a Google SDK is made with: endpoint, credentials, and no surprises. */
+/** Shared setup of all Google SDK clients: endpoint, credentials and safe defaults. */
 import { credentials as grpcCredentials, Metadata } from '@grpc/grpc-js';
 import { ProviderError } from '../provider.ts';
 import { type Credentials, credentialsOf } from './credentials.ts';
 import { type Endpoint, endpointOf } from './endpoint.ts';
 
-/** The part of google-auth-library's GoogleAuth in use: `client.auth` of every SDK client, whatever its major. */
+/** The subset of google-auth-library's GoogleAuth in use: `client.auth` of every SDK client, in any major version. */
 export interface GoogleAuth {
   getClient(): Promise<unknown>;
   getRequestHeaders(url?: string): Promise<Headers>;
@@ -21,7 +21,7 @@ export interface GoogleAuth {
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
 
 export interface Connection {
-  /** Google's own host where the option says nothing. */
+  /** Google's own host if the option is not set. */
   readonly endpoint?: string | undefined;
   readonly credentials: string;
 }
@@ -30,7 +30,7 @@ interface Client {
   readonly auth: GoogleAuth & { fromJSON(json: Credentials): unknown; cachedCredential: unknown };
 }
 
-/** A client that is signed in, and the options of further ones that share its token. */
+/** An authenticated client, and the options for further ones that share its token. */
 export function connect<C extends Client>(
   Client: new (options: ReturnType<typeof channelOptions>) => C,
   connection: Connection,
@@ -45,9 +45,9 @@ export function connect<C extends Client>(
 }
 
 /**
- * Large replies are bounded: gax sets no limit of its own. It would ask for credentials when a client is made, keep a
- * failure of that for the client's life, and throw it where nobody can catch it; so each call asks, and the next one
- * may have more luck.
+ * Limits the size of replies, which gax does not. gax would load credentials when a client is created, cache a failure
+ * for the client's lifetime, and throw it where it cannot be caught; so each call loads them, and the next one may
+ * succeed.
  */
 function channelOptions(connection: Connection, auth: () => GoogleAuth) {
   const endpoint = connection.endpoint === undefined ? undefined : endpointOf(connection.endpoint);
@@ -65,7 +65,7 @@ function channelOptions(connection: Connection, auth: () => GoogleAuth) {
     scopes: [SCOPE],
     fallback: false,
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
-    // A call is repeated by the dispatcher, which looks first; not by the channel.
+    // Calls are repeated by the dispatcher, which looks first; not by the channel.
     'grpc.enable_retries': 0,
     'grpc.keepalive_time_ms': 60_000,
   };
@@ -80,9 +80,9 @@ function metadataOf(headers: Headers): Metadata {
 }
 
 /**
- * google-auth-library 11 warns on standard error of every JSON that is handed to it, as an option or like this: some
- * kinds name URLs to call and programs to run. Ours were checked, see credentials.ts. Nothing else can speak meanwhile:
- * `make` is synchronous.
+ * google-auth-library 11 warns on standard error about every JSON passed to it, as an option or like this: some kinds
+ * contain URLs to call and programs to run. Ours have been checked, see credentials.ts. No other warning can be lost
+ * meanwhile: `make` is synchronous.
  */
 function withoutWarning<T>(make: () => T): T {
   const { warn } = console;
@@ -97,8 +97,8 @@ function withoutWarning<T>(make: () => T): T {
 }
 
 /**
- * The options of one call. gRPC sends no token over a connection without TLS, so it goes as a header there; that is
- * this machine alone (see endpoint.ts). Retries of gax are off: its tables have none for these methods, and
+ * The options of one call. gRPC sends no token over a connection without TLS, so there it goes as a header, which is
+ * only allowed on this machine (see endpoint.ts). Retries of gax are off: its tables have none for these methods, and
  * `retry: null` would bring back the defaults.
  */
 export async function callOptions(
@@ -107,7 +107,7 @@ export async function callOptions(
   timeoutMs: number,
 ): Promise<{ timeout: number; otherArgs?: { headers: Record<string, string> } }> {
   if (endpoint?.insecure !== true) {
-    // What is wrong with the credentials is said in their own words, before there is a connection.
+    // Credential problems are reported in their own words, before there is a connection.
     await auth.getClient();
     return { timeout: timeoutMs };
   }

@@ -1,6 +1,6 @@
 /**
- * Who we are to Google: the application default, a service account's key, or a workload identity of another cloud.
- * The latter two arrive as the JSON text that Google's console or gcloud writes, as one secret.
+ * How we authenticate to Google: application default credentials, a service account key, or a workload identity of
+ * another cloud. The latter two are the JSON text written by Google's console or gcloud, as one secret.
  */
 import { z } from 'zod';
 import { platformAddresses } from '../kit/addresses.ts';
@@ -10,8 +10,9 @@ import { isLoopback } from './endpoint.ts';
 export const APPLICATION_DEFAULT = 'application-default';
 
 /**
- * Only what is needed of a key is handed on. Google's client library warns of JSON from outside: some kinds of it name
- * URLs to call and programs to run (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials).
+ * Only the required fields of a key are passed on. Google's client library warns about external JSON: some kinds
+ * contain URLs to call and programs to run
+ * (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials).
  */
 const serviceAccountKey = z.object({
   type: z.literal('service_account'),
@@ -26,7 +27,7 @@ const host = (pattern: RegExp) => (text: string) => {
   return url !== null && ((url.protocol === 'https:' && pattern.test(url.host)) || isLoopback(text));
 };
 
-/** The token of the other side: read from a file, from Azure's metadata service, or signed by AWS. No programs, no other URLs. */
+/** The external token source: a file, Azure's metadata service, or an AWS signature. No programs, no other URLs. */
 const credentialSource = z.union([
   z.strictObject({
     file: z.string().startsWith('/', 'credential_source.file must be an absolute path'),
@@ -84,7 +85,7 @@ const credentials = z.discriminatedUnion('type', [serviceAccountKey, externalAcc
 
 export type Credentials = z.infer<typeof credentials>;
 
-/** Messages name fields, never contents. */
+/** Messages contain field names, never values. */
 export const credentialsOption = z
   .string()
   .default(APPLICATION_DEFAULT)
@@ -100,13 +101,15 @@ export const credentialsOption = z
     });
   });
 
-/** The dispatcher's own identity is not shown to whatever listens on this machine. Undefined where all is well. */
+/**
+ * The dispatcher's own identity must not be sent to an arbitrary listener on this machine. Undefined if all is well.
+ */
 export function refuseEndpoints(text: string, endpoints: readonly (string | undefined)[]): string | undefined {
   if (text !== APPLICATION_DEFAULT || !endpoints.some((one) => one?.startsWith('http://'))) return undefined;
   return `${APPLICATION_DEFAULT} goes to Google alone: give credentials of their own for an endpoint on this machine`;
 }
 
-/** Undefined for the application default: Google's library then looks for it. */
+/** Undefined for application default credentials: Google's library then looks for them. */
 export function credentialsOf(text: string): Credentials | undefined {
   return text === APPLICATION_DEFAULT ? undefined : credentials.parse(readJson(text));
 }
@@ -119,7 +122,9 @@ function readJson(text: string): unknown {
   }
 }
 
-/** As a provider module's `platformOptions`. Another host of Google's than the usual one gives nothing away. */
+/**
+ * For a provider module's `platformOptions`. An endpoint on another Google host than the usual one discloses nothing.
+ */
 export function platformOptionsOf(
   credentialsText: string,
   endpoints: Readonly<Record<string, string | undefined>>,
@@ -132,7 +137,7 @@ export function platformOptionsOf(
   ];
 }
 
-/** Undefined for the key of a service account. */
+/** Undefined for a service account key. */
 function actsAsDispatcher(text: string): string | undefined {
   const given = credentialsOf(text);
   if (given === undefined) return 'it acts by the identity of the dispatcher itself';

@@ -1,17 +1,17 @@
-/** Where a Google API is reached: Google's own host, or another one for tests and private endpoints. */
+/** The endpoint of a Google API: Google's own host, or another one for tests and private endpoints. */
 import { z } from 'zod';
 import { isLoopbackName } from '../registry/address-kind.ts';
 
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
-  /** True for `http://`, which is allowed on this machine alone: nothing that is said there is protected. */
+  /** True for `http://`, which is only allowed on this machine, because the connection is unprotected. */
   readonly insecure: boolean;
 }
 
 /**
- * Undefined for what is no endpoint. Our token goes there, and a tenant writes the option: so it is a host of Google's
- * (private ones end in p.googleapis.com), or this machine. Anything behind the host is refused: gRPC has no path prefix.
+ * Undefined for an invalid endpoint. Our token is sent there, and tenants may set the option, so it has to be a Google
+ * host (private ones end in p.googleapis.com) or this machine. A path is refused: gRPC does not support path prefixes.
  */
 export function parseEndpoint(text: string): Endpoint | undefined {
   const url = URL.parse(text);

@@ -1,10 +1,10 @@
-/** What Google's APIs say, by gRPC or HTTP, sorted by what follows from it. Pure. */
+/** Classifies errors of Google's APIs, by gRPC or HTTP, by what to do about them. Pure. */
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
 export type Words = readonly (readonly [RegExp, ProviderErrorKind])[];
 
-/** google.rpc.Code, in the order of its numbers. */
+/** google.rpc.Code, in numerical order. */
 const CODES = [
   'OK',
   'CANCELLED',
@@ -36,11 +36,11 @@ const kinds: Readonly<Record<GoogleCode, ProviderErrorKind>> = {
   ALREADY_EXISTS: 'conflict',
   PERMISSION_DENIED: 'unauthorized',
   RESOURCE_EXHAUSTED: 'quota',
-  // Something is being made or taken away; the same call may do later.
+  // The resource is being created or deleted; the same call may succeed later.
   FAILED_PRECONDITION: 'transient',
   ABORTED: 'transient',
   OUT_OF_RANGE: 'invalid',
-  // Of this method at this address, whatever is asked: grpc-js says it of a 404 too. No image is to blame.
+  // The method does not exist at this address: grpc-js also reports a 404 like this. Not the fault of an image.
   UNIMPLEMENTED: 'unauthorized',
   INTERNAL: 'transient',
   UNAVAILABLE: 'transient',
@@ -48,7 +48,7 @@ const kinds: Readonly<Record<GoogleCode, ProviderErrorKind>> = {
   UNAUTHENTICATED: 'unauthorized',
 };
 
-/** By status of HTTP: https://cloud.google.com/apis/design/errors#handling_errors */
+/** By HTTP status: https://cloud.google.com/apis/design/errors#handling_errors */
 const codesOfHttp: Readonly<Record<number, GoogleCode>> = {
   400: 'INVALID_ARGUMENT',
   401: 'UNAUTHENTICATED',
@@ -63,7 +63,7 @@ const codesOfHttp: Readonly<Record<number, GoogleCode>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** Before anything was asked of the service: our own credentials are no good. First match wins. */
+/** Before the service was called: our own credentials are invalid. First match wins. */
 const credentialWords: Words = [
   [/could not load the default credentials|unable to detect a project id/i, 'unauthorized'],
   [/invalid_grant|invalid_client|unauthorized_client|invalid_target|invalid_scope|invalid_request/i, 'unauthorized'],
@@ -73,7 +73,7 @@ const credentialWords: Words = [
   [/self.signed certificate|unable to (verify|get) .*certificate|certificate has expired/i, 'unauthorized'],
 ];
 
-/** Limits of calls by time come down by themselves; limits of things do not. */
+/** Rate limits recover by themselves; limits on the number of resources do not. */
 const limitWords: Words = [
   [/quota exceeded for quota metric .*(request|quer|read|write|mutation|operation|call)/i, 'throttled'],
   [/per (second|minute|user|100 seconds)|rate.?limit|too many requests/i, 'throttled'],
@@ -95,7 +95,7 @@ const duration = z.object({
 const errorInfo = z.object({ '@type': z.string().endsWith('google.rpc.ErrorInfo'), reason: z.string() });
 const retryInfo = z.object({ retryDelay: z.union([duration, z.string().regex(/^[\d.]+s$/)]) });
 
-/** gaxios, of both of its majors; `data` is the body, parsed where it could be. */
+/** Both majors of gaxios; `data` is the body, parsed if possible. */
 const httpError = z.object({
   status: z.coerce.number().optional().catch(undefined),
   code: z.union([z.string(), z.number()]).optional(),
@@ -118,14 +118,14 @@ const httpError = z.object({
     .catch(undefined),
 });
 
-/** Says whether this is the service's answer with that code. */
+/** Whether this is the service's answer with that code. */
 export function hasCode(error: unknown, code: GoogleCode): error is ProviderError {
   return error instanceof ProviderError && error.code === code;
 }
 
 /**
- * `operation` is `<kind> <call>`. `words` are the service's own, and are looked at before the code: Cloud Run says
- * "Quota violated" with INVALID_ARGUMENT. ProviderErrors pass through as they are.
+ * `operation` is `<kind> <call>`. `words` match the service's own message, and take precedence over the code: Cloud Run
+ * returns "Quota violated" with INVALID_ARGUMENT. ProviderErrors are passed through unchanged.
  */
 export function classifyGoogle(operation: string, error: unknown, words: Words = []): ProviderError {
   if (error instanceof ProviderError) return error;
@@ -143,7 +143,7 @@ export function classifyGoogle(operation: string, error: unknown, words: Words =
   const httpStatus = response?.status ?? status;
   const body = response?.data?.error;
   const text = (body?.message ?? message).trim() || 'no answer that can be read';
-  // The cause of a failed HTTP call holds the request, and with it the access token: only its words go on.
+  // The cause of a failed HTTP call holds the request, and with it the access token: only its message is passed on.
   const cause = new Error(text);
   if (httpStatus === undefined) {
     const kind = kindOfWords(text, credentialWords) ?? 'transient';
@@ -184,11 +184,11 @@ function sorted(
 }
 
 function kindOf(code: GoogleCode, text: string, reason: string | undefined, words: Words): ProviderErrorKind {
-  // The API is switched off, or nobody pays: a matter of the project, not of the request.
+  // The API is disabled, or billing is: concerns the project, not the request.
   if (reason === 'SERVICE_DISABLED' || reason === 'BILLING_DISABLED' || reason === 'CONSUMER_INVALID') {
     return 'unauthorized';
   }
-  // grpc-js, when the credentials could not be turned into a token: with UNAVAILABLE or UNAUTHENTICATED.
+  // grpc-js, when the credentials could not be exchanged for a token: with UNAVAILABLE or UNAUTHENTICATED.
   if (/^(Getting metadata from plugin failed|Failed to retrieve auth metadata)/i.test(text)) {
     return kindOfWords(text, credentialWords) ?? 'transient';
   }
@@ -196,7 +196,7 @@ function kindOf(code: GoogleCode, text: string, reason: string | undefined, word
   const said = kindOfWords(text, words);
   if (said !== undefined) return said;
   if (code !== 'RESOURCE_EXHAUSTED') return kinds[code];
-  // The reply did not fit into our own bound; grpc-js says it with this code.
+  // The reply exceeded our own size limit; grpc-js reports it with this code.
   if (/received message larger than max/i.test(text)) return 'transient';
   if (reason === 'RATE_LIMIT_EXCEEDED') return 'throttled';
   return kindOfWords(text, limitWords) ?? 'quota';
@@ -206,7 +206,7 @@ export function kindOfWords(text: string, words: Words): ProviderErrorKind | und
   return words.find(([pattern]) => pattern.test(text))?.[1];
 }
 
-/** Of an ErrorInfo, by REST; gRPC's client has taken it out already. */
+/** From an ErrorInfo, for REST; gRPC's client has already extracted it. */
 function reasonIn(detail: unknown): string | undefined {
   const parsed = errorInfo.safeParse(detail);
   return parsed.success ? parsed.data.reason : undefined;

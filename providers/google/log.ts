@@ -1,15 +1,15 @@
 /**
- * The end of a container's output, from Cloud Logging: the only place where Cloud Run and Batch keep it. By REST with
- * the SDK's own credentials, so that no further SDK is loaded for one method.
+ * The end of a container's output, from Cloud Logging, the only place where Cloud Run and Batch keep it. Calls REST
+ * with the SDK's own credentials, which avoids loading another SDK for one method.
  */
 import { z } from 'zod';
 import { tailText } from '../kit/tail.ts';
 import { LOG_BYTES, ProviderError } from '../provider.ts';
 import type { GoogleAuth } from './connection.ts';
 
-/** `entries.list` gives at most so many at once. */
+/** Page limit of `entries.list`. */
 const PAGE = 1000;
-/** 60 calls a minute are free for a whole project (https://cloud.google.com/logging/quotas), so one read takes few. */
+/** A project gets 60 calls a minute (https://cloud.google.com/logging/quotas), so one read uses few. */
 const MAX_PAGES = 20;
 
 const answer = z.object({
@@ -17,7 +17,7 @@ const answer = z.object({
     .array(
       z.object({
         textPayload: z.string().optional(),
-        // A container that writes JSON lines is read as such.
+        // Output that is JSON lines is stored as structured data.
         jsonPayload: z.record(z.string(), z.unknown()).optional(),
       }),
     )
@@ -32,11 +32,11 @@ export interface LogQuery {
   readonly project: string;
   /** In the query language of Cloud Logging. */
   readonly filter: string;
-  /** Runs one call within a deadline; see providers/kit/deadlines.ts. */
+  /** Runs one call with a deadline; see providers/kit/deadlines.ts. */
   call(request: (signal: AbortSignal) => Promise<{ data: unknown }>): Promise<{ data: unknown }>;
 }
 
-/** Empty where nothing has arrived (yet): entries take some seconds. */
+/** Empty if nothing has arrived (yet): entries take some seconds. */
 export async function readLog(query: LogQuery): Promise<string> {
   const lines: string[] = [];
   let bytes = 0;
@@ -49,7 +49,7 @@ export async function readLog(query: LogQuery): Promise<string> {
         data: {
           resourceNames: [`projects/${query.project}`],
           filter: query.filter,
-          // The newest first, so that a log of gigabytes costs no more than its end.
+          // Newest first, so that reading a log of gigabytes costs no more than reading its end.
           orderBy: 'timestamp desc',
           pageSize: PAGE,
           ...(pageToken === undefined ? {} : { pageToken }),
@@ -67,14 +67,14 @@ export async function readLog(query: LogQuery): Promise<string> {
       lines.push(line);
       bytes += Buffer.byteLength(line);
     }
-    // A page may be short or empty, and more may follow.
+    // A short or empty page may be followed by more.
     pageToken = parsed.data.nextPageToken;
     if (pageToken === undefined || pageToken === '') break;
   }
   return tailText(Buffer.from(lines.reverse().join('')));
 }
 
-/** A text of a filter, quoted. */
+/** A quoted string in a filter. */
 export function quoted(text: string): string {
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }

@@ -1,4 +1,4 @@
-/** Stays under a limit that Google counts by the minute, so that it need not say no. One per backend, shared by its runners. */
+/** Stays under a per-minute quota of Google, to avoid refusals. One per backend, shared by its runners. */
 import { ProviderError, type ProviderHost } from '../provider.ts';
 
 const MINUTE_MS = 60_000;
@@ -8,11 +8,11 @@ export class MinuteBudget {
   readonly #what: string;
   readonly #perMinute: number;
   readonly #longestWaitMs: number;
-  /** When each of the last `perMinute` calls leaves; those in the future wait for their turn. */
+  /** When each of the last `perMinute` calls is sent; those in the future are waiting for their slot. */
   readonly #turns: number[] = [];
   #closedUntil = 0;
 
-  /** `what` as a person reads it: "job runs". */
+  /** `what` in words: "job runs". */
   constructor(host: ProviderHost, what: string, perMinute: number, longestWaitMs: number) {
     this.#host = host;
     this.#what = what;
@@ -21,8 +21,8 @@ export class MinuteBudget {
   }
 
   /**
-   * Resolves when the call may leave: never more than `perMinute` in any 60 s. Rejects with `throttled` at once where
-   * the turn is further away than a caller should be kept.
+   * Resolves when the call may be sent: never more than `perMinute` in any 60 s. Rejects with `throttled` at once if
+   * the wait would be too long for a caller.
    */
   async take(operation: string): Promise<void> {
     const now = this.#host.now();
@@ -42,7 +42,7 @@ export class MinuteBudget {
     if (waitMs > 0) await this.#host.sleep(waitMs);
   }
 
-  /** The service itself said "too many": nothing leaves for so long. */
+  /** The service itself reported "too many": holds all calls back for this long. */
   close(ms: number): void {
     this.#closedUntil = Math.max(this.#closedUntil, this.#host.now() + ms);
   }

@@ -1,10 +1,10 @@
-/** Artifact Registry and what is left of Container Registry: Google's services pull there as accounts of the project. */
+/** Artifact Registry and the remains of Container Registry: Google's services pull there as accounts of the project. */
 import type { Puller } from '../registry/check-images.ts';
 
-/** Hosts of Google's own, on their usual port: our token goes to nobody else. */
+/** Google's own hosts on the default port: our token is sent nowhere else. */
 const HOST = /^(([a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev)$/;
 
-/** `headers` are those of a request that is ours; `identity` is who pulls, in words. */
+/** `headers` authenticate our own requests; `identity` describes who pulls. */
 export function googleRegistries(
   headers: () => Promise<Headers>,
   identity: string,
@@ -18,7 +18,7 @@ export function googleRegistries(
         // https://cloud.google.com/artifact-registry/docs/docker/authentication#token
         return /^Bearer (\S+)$/i.exec((await headers()).get('authorization') ?? '')?.[1];
       } catch {
-        // Another finding says what is wrong with the credentials; what is public can be looked at without.
+        // Another finding reports invalid credentials; public images can be checked without.
         return undefined;
       }
     },

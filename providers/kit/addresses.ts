@@ -1,4 +1,4 @@
-/** Options that are addresses: what listens there may be any service in the dispatcher's network. Every provider may use it. */
+/** Options that are addresses: any service in the dispatcher's network may listen there. Every provider may use it. */
 import type { PlatformOption } from '../provider.ts';
 
 export function platformAddresses(options: Readonly<Record<string, string | undefined>>): PlatformOption[] {

@@ -1,4 +1,4 @@
-/** Bounds each remote call in time, with nothing but the host's `sleep`. Every provider may use it. */
+/** Puts a time limit on each remote call, using only the host's `sleep`. Every provider may use it. */
 import { ProviderError, type ProviderHost } from '../provider.ts';
 
 interface PendingCall {
@@ -7,8 +7,8 @@ interface PendingCall {
 }
 
 /**
- * The host's `sleep` cannot be called off, and a timer of 30 s per call would outlive the call and hold the process.
- * So one short tick is shared by all calls in flight, and stops with the last of them.
+ * The host's `sleep` cannot be cancelled, and a timer of 30 s per call would outlive the call and keep the process
+ * alive. So all calls in flight share one short tick, which stops with the last of them.
  */
 export class Deadlines {
   readonly #host: ProviderHost;

@@ -1,23 +1,23 @@
 /**
- * The way out of this machine that its environment prescribes. The process decides once, at its start, by handing the
- * variables to `http.setGlobalProxyFromEnv`; an adapter that makes agents of its own makes them here, so that they go
- * the same way. Connections over a Unix socket take no proxy.
+ * The proxy settings of this machine's environment. The process applies them once at its start, by passing the
+ * variables to `http.setGlobalProxyFromEnv`; adapters with agents of their own create them here, so that they use the
+ * same proxy. Connections over a Unix socket use no proxy.
  */
 import { Agent as PlainAgent, type AgentOptions as PlainAgentOptions } from 'node:http';
-// Not by name: the process's own agent is replaced when it is told of a proxy.
+// Not a named import: the process's global agent is replaced when the proxy is set.
 import https, { Agent, type AgentOptions } from 'node:https';
 
-/** As `new Agent` of node:https, through the process's proxy where it has one. */
+/** Like `new Agent` of node:https, through the process's proxy if it has one. */
 export function secureAgent(options: AgentOptions): Agent {
   return new Agent({ ...options, ...way() });
 }
 
-/** As `new Agent` of node:http, through the process's proxy where it has one. */
+/** Like `new Agent` of node:http, through the process's proxy if it has one. */
 export function plainAgent(options: PlainAgentOptions): PlainAgent {
   return new PlainAgent({ ...options, ...way() });
 }
 
-/** Whether a request there leaves through a proxy: then its host is resolved there, and not here. */
+/** Whether a request to this URL uses a proxy: then the proxy resolves the host. */
 export function isProxied(url: URL): boolean {
   const environment = https.globalAgent.options.proxyEnv;
   const proxy = url.protocol === 'https:' ? environment?.['https_proxy'] : environment?.['http_proxy'];

@@ -1,11 +1,11 @@
-/** A service may repeat in its words what it was given: what is secret of a launch is taken out. Every provider may use it. */
+/** Redacts a launch's secrets from a service's messages, which may repeat the request. Every provider may use it. */
 import { type LaunchRequest, ProviderError } from '../provider.ts';
 
-/** Taking `a` out of a message would tell more than it hides. */
+/** Redacting a text as short as `a` would reveal more than it hides. */
 const MIN_CHARACTERS = 6;
 const HIDDEN = '[secret]';
 
-/** As they are, and as JSON writes them. */
+/** As plain text, and as escaped in JSON. */
 export function redact(text: string, secrets: readonly string[]): string {
   let clean = text;
   for (const secret of secrets) {
@@ -15,7 +15,10 @@ export function redact(text: string, secrets: readonly string[]): string {
   return clean;
 }
 
-/** The error of a launch without the request's secrets. Where they were in it, its cause, which holds them too, is dropped. */
+/**
+ * The error of a launch without the request's secrets. If it contained any, its cause is dropped, as it contains them
+ * too.
+ */
 export function withoutSecrets(error: unknown, request: Pick<LaunchRequest, 'secretEnvironment'>): unknown {
   if (!(error instanceof ProviderError)) return error;
   const secrets = Object.values(request.secretEnvironment);

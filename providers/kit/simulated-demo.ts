@@ -1,4 +1,4 @@
-/** The demo of a cloud: its simulator, whose containers are processes of this machine. */
+/** The demo of a cloud: its simulator, whose containers are processes on this machine. */
 import type { DemoBackend, DemoStage } from '../provider.ts';
 
 export async function simulatedDemo(stage: DemoStage): Promise<DemoBackend> {
@@ -6,7 +6,7 @@ export async function simulatedDemo(stage: DemoStage): Promise<DemoBackend> {
   return {
     options,
     image,
-    // They share the machine's loopback.
+    // The processes share the machine's loopback.
     runnerUrl: (port) => `http://127.0.0.1:${port}`,
     open: async () => {},
     close,

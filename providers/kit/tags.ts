@@ -1,4 +1,4 @@
-/** `InstanceTags` as the flat text map that most services know (labels, tags), and back. Every provider may use it. */
+/** `InstanceTags` as the flat string map that most services use (labels, tags), and back. Every provider may use it. */
 import { z } from 'zod';
 import type { InstanceTags } from '../provider.ts';
 
@@ -37,7 +37,7 @@ const flatTags = z.object({
   'shr.deadline-at-ms': milliseconds,
 });
 
-/** Undefined where one is missing or malformed: the thing is not ours. Labels beside ours are left out. */
+/** Undefined if a tag is missing or malformed: the resource is not ours. Other labels are ignored. */
 export function decodeTags(labels: Readonly<Record<string, string>>): InstanceTags | undefined {
   const parsed = flatTags.safeParse(labels);
   if (!parsed.success) return undefined;

@@ -1,7 +1,7 @@
-/** The end of a container's output, within a bound. Every provider may use it. */
+/** The end of a container's output, limited in size. Every provider may use it. */
 import { LOG_BYTES } from '../provider.ts';
 
-/** Keeps the last `limit` bytes of what is pushed, and never much more than twice that in memory. */
+/** Keeps the last `limit` bytes that were pushed, using little more than twice that in memory. */
 export class Tail {
   readonly #limit: number;
   #chunks: Buffer[] = [];
@@ -23,7 +23,7 @@ export class Tail {
   }
 
   #compact(): void {
-    // One byte too many tells `tailText` that the text begins in the middle, perhaps of a character.
+    // One extra byte tells `tailText` that the text was cut, perhaps inside a character.
     const kept = Buffer.concat(this.#chunks).subarray(-this.#limit - 1);
     this.#chunks = [kept];
     this.#bytes = kept.length;
@@ -31,8 +31,8 @@ export class Tail {
 }
 
 /**
- * At most `limit` bytes of UTF-8 from the end; give at least one byte more where there is more. Bytes that are no UTF-8 become U+FFFD, which has three bytes:
- * so the bound is held on the text, not only on what came in.
+ * At most `limit` bytes of UTF-8 from the end; if there is more, pass at least one extra byte. Invalid UTF-8 becomes
+ * U+FFFD, which has three bytes, so the limit applies to the decoded text, not only to the input.
  */
 export function tailText(bytes: Buffer, limit = LOG_BYTES): string {
   const text = bytes.subarray(characterStart(bytes, Math.max(0, bytes.length - limit))).toString('utf8');
@@ -41,7 +41,7 @@ export function tailText(bytes: Buffer, limit = LOG_BYTES): string {
   return encoded.subarray(characterStart(encoded, encoded.length - limit)).toString('utf8');
 }
 
-/** The first place at or after `from` that is not in the middle of a character. */
+/** The first position at or after `from` that is not inside a character. */
 function characterStart(bytes: Buffer, from: number): number {
   if (from === 0) return 0;
   let start = from;

@@ -1,7 +1,10 @@
-/** What every `fit` has in common: nonsense and missing abilities are refused in words. Pure; every provider may use it. */
+/**
+ * What every `fit` has in common: refuses nonsense and unsupported features, with a reason. Pure; every provider may
+ * use it.
+ */
 import type { Capabilities, ShapeWish } from '../provider.ts';
 
-/** Why no service of these capabilities can run the wish, whatever sizes it sells; undefined where nothing speaks against it. */
+/** Why no service with these capabilities can run the wish, whatever sizes it sells; undefined if it can. */
 export function refuseWish(wish: ShapeWish, capabilities: Capabilities): string | undefined {
   for (const [what, size] of [
     ['cpu', wish.cpu],
@@ -36,12 +39,12 @@ export function coresInWords(count: number): string {
   return `${count} ${count === 1 ? 'core' : 'cores'}`;
 }
 
-/** What a service makes of a wish that it does not sell: `1 core becomes 2`. */
+/** How a service rounds a wish that it does not sell: `1 core becomes 2`. */
 export function coresBecome(wished: number, sold: number): string {
   return `${coresInWords(wished)} ${wished === 1 ? 'becomes' : 'become'} ${sold}`;
 }
 
-/** Up to a whole number of 1/`perUnit`. Binary fractions such as 0.1 + 0.2 do not push it one step too far. */
+/** Rounds up to a multiple of 1/`perUnit`. Binary fractions such as 0.1 + 0.2 do not push it one step too far. */
 export function roundUp(value: number, perUnit: number): number {
   const steps = value * perUnit;
   const nearest = Math.round(steps);

@@ -2,24 +2,24 @@ import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 import { errorCode } from './folder.ts';
 
 const kinds: Readonly<Record<string, ProviderErrorKind>> = {
-  // No room: another backend may have some.
+  // No capacity: another backend may have some.
   ENOSPC: 'capacity',
   EDQUOT: 'quota',
   ENOMEM: 'capacity',
-  // fork: the user's limit of processes; open: of files.
+  // fork: the user's process limit; open: the file limit.
   EAGAIN: 'capacity',
   EMFILE: 'capacity',
   ENFILE: 'capacity',
-  // The backend's own folder: every job meets it until somebody mends it.
+  // The backend's own folder: every job fails until it is fixed.
   EACCES: 'unauthorized',
   EPERM: 'unauthorized',
   EROFS: 'unauthorized',
   ENOTDIR: 'unauthorized',
-  // Command and environment together are too long.
+  // Command line and environment together are too long.
   E2BIG: 'invalid',
 };
 
-/** What the operating system said, as the contract's error. */
+/** Converts an operating system error to the contract's error. */
 export function classify(operation: string, error: unknown): ProviderError {
   if (error instanceof ProviderError) return error;
   const code = errorCode(error);

@@ -1,12 +1,12 @@
 /**
- * One instance is one folder, and the folder is all that is known about it:
+ * One instance is one folder, which holds all of its state:
  *
  *   meta.json    id and tags; made before the folder gets its name, never changed
  *   supervise    the supervisor's script
- *   supervisor   symbolic link: lock and identity of the supervisor, or `stopped`: nobody may start it any more
- *   stopping     somebody asked for its end
- *   exit         the command's exit code, once all its output is read (until then exit.new)
- *   output, output.old    the end of what it printed
+ *   supervisor   symbolic link: the supervisor's lock and identity, or `stopped` to prevent any further start
+ *   stopping     its end was requested
+ *   exit         the command's exit code, once all its output has been read (until then exit.new)
+ *   output, output.old    the end of its output
  *   work, tmp    the command's current folder (its HOME), and its TMPDIR
  */
 import {
@@ -32,19 +32,19 @@ import { isAlive, type ProcessIdentity, parseIdentity, procProblem } from './pro
 import { SUPERVISOR } from './supervisor.ts';
 
 export interface Meta {
-  /** The service's id: tells two instances apart that had one name, one after the other. */
+  /** The service's id: distinguishes two successive instances with the same name. */
   readonly id: string;
   readonly tags: InstanceTags;
 }
 
 const metaFile = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/), labels: z.record(z.string(), z.string()) });
 
-/** What a folder of this name holds. */
+/** The contents of a folder of this name. */
 export type Found =
   | { readonly kind: 'nothing' }
-  /** No meta.json: not made by this provider. */
+  /** No meta.json: not created by this provider. */
   | { readonly kind: 'foreign' }
-  /** Ours by its files, but its meta.json cannot be read. */
+  /** Ours by its files, but its meta.json is unreadable. */
   | { readonly kind: 'unreadable'; readonly message: string }
   | { readonly kind: 'instance'; readonly meta: Meta };
 
@@ -55,7 +55,7 @@ export async function findInstance(folder: string): Promise<Found> {
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
     if (await exists(folder)) return { kind: 'foreign' };
-    // Without the root nothing can be said: that is an error, not "nothing".
+    // Without the root folder the answer is unknown: that is an error, not "nothing".
     await stat(dirname(folder));
     return { kind: 'nothing' };
   }
@@ -66,8 +66,9 @@ export async function findInstance(folder: string): Promise<Found> {
 }
 
 /**
- * Makes the folder, complete, in one atomic step; false where the name is taken. Nothing in it is secret.
- * A crash before the last step leaves a folder with a dot that nobody takes for an instance (see `sweepScraps`).
+ * Creates the complete folder in one atomic step; false if the name is taken. Nothing in it is secret.
+ * A crash before the last step leaves a folder whose name begins with a dot, which is never taken for an instance (see
+ * `sweepScraps`).
  */
 export async function makeFolder(root: string, name: string, meta: Meta): Promise<boolean> {
   const draft = await mkdtemp(join(root, `.new-${name}-`));
@@ -85,7 +86,7 @@ export async function makeFolder(root: string, name: string, meta: Meta): Promis
   }
 }
 
-/** Out of sight in one step, then removed: a crash in between leaves no half instance. */
+/** Moved away in one step, then removed: a crash in between leaves no partial instance. */
 export async function removeFolder(root: string, name: string, id: string): Promise<void> {
   const scrap = join(root, `.old-${name}-${id}`);
   try {
@@ -96,7 +97,7 @@ export async function removeFolder(root: string, name: string, id: string): Prom
   await rm(scrap, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** Removes what crashes left behind: drafts and removed folders that nobody touched for an hour. */
+/** Removes what crashes left behind: drafts and removed folders unchanged for an hour. */
 export async function sweepScraps(root: string, now: number): Promise<void> {
   for (const entry of await readdir(root)) {
     if (!/^\.(new|old)-/.test(entry)) continue;
@@ -126,7 +127,7 @@ export async function readSupervisor(folder: string): Promise<Supervisor> {
   return identity === undefined ? { kind: 'forbidden' } : { kind: 'started', identity };
 }
 
-/** Takes the supervisor's lock, so that a start that is under way comes to nothing. Answers who has it. */
+/** Takes the supervisor's lock, so that a start in progress has no effect. Returns the lock's holder. */
 export async function forbidStart(folder: string): Promise<Supervisor> {
   try {
     await symlink('stopped', join(folder, 'supervisor'));
@@ -140,7 +141,8 @@ export async function forbidStart(folder: string): Promise<Supervisor> {
 
 export async function markStopping(folder: string): Promise<void> {
   await writeFile(join(folder, 'stopping'), '').catch((error: unknown) => {
-    // The mark only words the reason after a crash: a full disk or a folder that has just gone must not keep us from the stop.
+    // The mark only explains the end after a crash: a full disk or a folder that has just gone must not prevent the
+    // stop.
     if (!['ENOENT', 'ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '')) throw error;
   });
 }
@@ -170,7 +172,7 @@ export async function readInstance(folder: string, name: string, meta: Meta): Pr
   return { ...known, state: 'failed', reason };
 }
 
-/** The last `LOG_BYTES` of the output; undefined where nothing was ever printed. */
+/** The last `LOG_BYTES` of the output; undefined if nothing was ever printed. */
 export async function readOutput(folder: string): Promise<string | undefined> {
   const wanted = LOG_BYTES + 1; // see `tailText`
   const newest = await readEnd(join(folder, 'output'), wanted);

@@ -15,7 +15,7 @@ const module: ProviderModule<ProcessOptions> = {
         architecture: arch() === 'arm64' ? 'arm64' : 'x64',
         cores: availableParallelism(),
         memoryGiB: totalmem() / 2 ** 30,
-        // Of the dispatcher's own environment, which holds its secrets, only this much is passed on.
+        // The dispatcher's own environment holds its secrets, so only these variables are passed on.
         inherited: {
           PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
           ...(process.env['LANG'] === undefined ? {} : { LANG: process.env['LANG'] }),

@@ -7,13 +7,15 @@ export const processOptions = z.strictObject({
     .array(z.string().min(1))
     .min(1, 'name the program to run, such as ["node", "runner.mjs"]')
     .meta({ examples: [['node', 'runner.mjs']] }),
-  /** One folder an instance is made in it. Default: `shr-<uid>` in the system's temporary folder. */
+  /** The folder that contains the instances' folders. Default: `shr-<uid>` in the system's temporary folder. */
   root: z.string().startsWith('/', 'must be an absolute path').optional(),
-  /** Added to what each instance gets. Nothing of the dispatcher's own environment but `PATH` and `LANG` is passed on. */
+  /**
+   * Added to each instance's environment. From the dispatcher's own environment only `PATH` and `LANG` are passed on.
+   */
   environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
-  /** Between SIGTERM and SIGKILL. */
+  /** Grace period between SIGTERM and SIGKILL. */
   stopGraceMs: z.int().min(0).max(20_000).default(5_000),
-  /** For the start of one instance. */
+  /** Time limit for the start of one instance. */
   timeoutMs: z.int().min(100).max(300_000).default(30_000),
 });
 

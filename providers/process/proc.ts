@@ -1,13 +1,13 @@
-/** What Linux tells about processes: /proc is the only place that can tell a living process from a reused pid. */
+/** Linux process information: only /proc can tell a living process from a reused pid. */
 import { readdir, readFile } from 'node:fs/promises';
 import { eachLimited } from '../kit/concurrency.ts';
 
-/** Names one process for ever: its pid alone is handed out again later. */
+/** Identifies one process permanently: a pid alone is reused later. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Field 22 of /proc/PID/stat, in clock ticks since boot. */
   readonly startTicks: string;
-  /** /proc/sys/kernel/random/boot_id: ticks begin again at each boot. */
+  /** /proc/sys/kernel/random/boot_id: ticks restart at each boot. */
   readonly bootId: string;
 }
 
@@ -19,7 +19,7 @@ export function parseIdentity(text: string): ProcessIdentity | undefined {
   return { pid: Number(pid), startTicks, bootId };
 }
 
-/** Undefined where /proc is usable, else what is wrong. */
+/** Undefined if /proc is usable, else what is wrong. */
 export async function procProblem(): Promise<string | undefined> {
   try {
     await readFile('/proc/self/stat');
@@ -30,22 +30,22 @@ export async function procProblem(): Promise<string | undefined> {
   }
 }
 
-/** Rejects where /proc itself is missing: that says nothing about the process. */
+/** Rejects if /proc itself is missing: that says nothing about the process. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   if (bootId !== identity.bootId) return false;
   try {
     const stat = await readFile(`/proc/${identity.pid}/stat`, 'utf8');
-    // The second field is the program's name in brackets and may hold blanks and brackets itself.
+    // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie has ended; a parent that never looks (PID 1 of many containers) keeps it in the table.
+    // A zombie has ended; a parent that never waits (PID 1 of many containers) leaves it in the table.
     return fields[19] === identity.startTicks && fields[0] !== 'Z' && fields[0] !== 'X';
   } catch {
     return false;
   }
 }
 
-/** The processes whose environment carries `key`, by its value. Those of other users are not seen. */
+/** The processes with `key` in their environment, by its value. Those of other users are not visible. */
 async function scanEnvironments(key: string): Promise<ReadonlyMap<string, readonly number[]>> {
   const found = new Map<string, number[]>();
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -65,7 +65,7 @@ async function scanEnvironments(key: string): Promise<ReadonlyMap<string, readon
   return found;
 }
 
-/** Shares one walk through /proc between all who ask before it begins: many instances end at once. */
+/** Callers that ask before a walk through /proc begins share it: many instances end at once. */
 export class EnvironmentScanner {
   readonly #key: string;
   #running: Promise<unknown> = Promise.resolve();

@@ -1,4 +1,4 @@
-/** Each instance is a process group of its own on this machine, in a folder of its own. */
+/** Each instance is a process group on this machine, in its own folder. */
 import { spawn } from 'node:child_process';
 import { access, constants, mkdir, readdir, statfs } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
@@ -35,7 +35,7 @@ import {
 import type { ProcessOptions } from './options.ts';
 import { EnvironmentScanner, isAlive, type ProcessIdentity, procProblem } from './proc.ts';
 
-/** In the environment of every process of an instance, with its folder: finds those that left the group. */
+/** Set in the environment of every process of an instance to its folder: finds processes that left the group. */
 const COOKIE = 'SHR_INSTANCE';
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
@@ -108,8 +108,8 @@ export class ProcessProvider implements Provider {
         throw new ProviderError('transient', operation, `${request.name} is being stopped`, { code: 'stopping' });
       }
       if (supervisor.kind === 'none') {
-        // Not started yet, or whoever made the folder died before it could. Starting twice does no harm:
-        // of two supervisors the second leaves at once.
+        // Not started yet, or the creator of the folder died before it could start. Starting twice is harmless:
+        // the second supervisor exits at once.
         await this.#start(folder, { ...environment, [COOKIE]: folder }, operation);
         if ((await readSupervisor(folder)).kind === 'none') {
           throw new ProviderError('transient', operation, `the supervisor of ${request.name} did not start`);
@@ -137,7 +137,7 @@ export class ProcessProvider implements Provider {
       await eachLimited(names, 16, async (name) => {
         const instance = await this.#look(join(root, name), { name });
         if (instance === undefined) return;
-        // With damaged tags the name alone tells whose it is: the dispatcher puts its id in front.
+        // With damaged tags, only the name identifies the owner: the dispatcher's id is its prefix.
         const ours =
           instance.tags === undefined
             ? name.startsWith(`${owner.dispatcher}-`)
@@ -156,7 +156,7 @@ export class ProcessProvider implements Provider {
       const found = await findInstance(folder);
       if (found.kind === 'nothing' || found.kind === 'foreign') return;
       if (found.kind === 'instance' && ref.id !== undefined && ref.id !== found.meta.id) return;
-      // Damaged tags must not keep it alive: what is needed for the stop is not in them.
+      // Damaged tags must not keep it alive: the stop does not need them.
       await markStopping(folder);
       const supervisor = await forbidStart(folder);
       if (supervisor.kind === 'started') await this.#endGroup(supervisor.identity);
@@ -232,7 +232,7 @@ export class ProcessProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    // Nothing is held open: the instances have no tie to this process.
+    // No resources are held: the instances are independent of this process.
   }
 
   async #look(folder: string, ref: InstanceRef): Promise<Instance | undefined> {
@@ -250,7 +250,7 @@ export class ProcessProvider implements Provider {
       case 'instance': {
         if (ref.id !== undefined && ref.id !== found.meta.id) return undefined;
         const instance = await readInstance(folder, ref.name, found.meta);
-        // The folder can have been moved away between two looks into it: that reads as "no exit, no supervisor".
+        // The folder may be moved away between two reads of it, which looks like "no exit, no supervisor".
         return (await findInstance(folder)).kind === 'nothing' ? undefined : instance;
       }
     }
@@ -271,12 +271,12 @@ export class ProcessProvider implements Provider {
     }
   }
 
-  /** Settles when the supervisor has taken the lock, or left because another one has it. */
+  /** Settles when the supervisor has taken the lock, or has exited because another one holds it. */
   async #start(folder: string, environment: Record<string, string>, operation: string): Promise<void> {
     const child = spawn('/bin/sh', [join(folder, 'supervise'), folder, ...this.#settings.command], {
       cwd: join(folder, 'work'),
       env: environment,
-      // A session and a group of its own: no signal of the dispatcher's terminal reaches it, and one kill ends it all.
+      // Its own session and group: signals of the dispatcher's terminal do not reach it, and one kill ends everything.
       detached: true,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -288,7 +288,7 @@ export class ProcessProvider implements Provider {
         () =>
           new Promise<void>((settle, reject) => {
             child.once('error', reject);
-            // Without a free file descriptor there is no pipe, whatever the types say; 'error' follows.
+            // Without a free file descriptor there is no pipe, despite the types; 'error' follows.
             child.stdout?.once('error', reject).once('close', settle).resume();
           }),
       );
@@ -303,7 +303,7 @@ export class ProcessProvider implements Provider {
     if (!signal(group, 'SIGTERM')) return;
     let waitMs = 10;
     for (let waitedMs = 0; waitedMs < this.#settings.stopGraceMs; waitedMs += waitMs) {
-      // Not "is the group empty": it counts zombies, which stay for long where PID 1 does not look after orphans.
+      // Not "is the group empty": zombies count, and they persist if PID 1 does not reap orphans.
       if (!(await isAlive(identity))) return;
       waitMs = Math.min(2 * waitMs, 200);
       await this.#host.sleep(waitMs);
@@ -311,7 +311,7 @@ export class ProcessProvider implements Provider {
     signal(group, 'SIGKILL');
   }
 
-  /** Ends what left the group (a daemon in a session of its own) or outlived its supervisor. */
+  /** Ends processes that left the group (a daemon in its own session) or outlived their supervisor. */
   async #endStragglers(folder: string, operation: string): Promise<void> {
     for (let round = 0; round < 10; round += 1) {
       const pids = (await this.#scanner.pidsOf(folder)).filter((pid) => pid !== process.pid);
@@ -333,7 +333,10 @@ export class ProcessProvider implements Provider {
     };
   }
 
-  /** What a missing image is to other services. Without this the shell would say 127, after the runner was registered. */
+  /**
+   * The counterpart of a missing image. Without this check the shell would exit with 127, after the runner was
+   * registered.
+   */
   async #requireProgram(environment: Readonly<Record<string, string>>, operation: string): Promise<void> {
     const program = this.#settings.command[0] ?? '';
     const places = program.includes('/')
@@ -345,7 +348,7 @@ export class ProcessProvider implements Provider {
     throw new ProviderError('invalid', operation, `${program} is not there or may not be run`, { code: 'ENOENT' });
   }
 
-  /** Once: if the folder goes away later (a disk is unmounted), that must not look like "no instances". */
+  /** Only once: if the folder disappears later (a disk is unmounted), that must not look like "no instances". */
   #prepareRoot(): Promise<void> {
     this.#ready ??= (async () => {
       await mkdir(this.#settings.root, { recursive: true, mode: 0o700 });
@@ -379,7 +382,7 @@ export class ProcessProvider implements Provider {
   }
 }
 
-/** False where there is nobody (any more) to get it. */
+/** False if there is no such process (any more). */
 function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, name);

@@ -1,6 +1,6 @@
 /**
- * Which addresses are called where somebody else chose the name: never those at which a cloud hands a machine its
- * credentials, and this machine only where the name says so. Pure.
+ * Which addresses may be called when a tenant chose the name: never those where a cloud serves a machine's credentials,
+ * and this machine only if the name says so. Pure.
  */
 import { BlockList, isIP } from 'node:net';
 
@@ -13,9 +13,9 @@ export function isLoopbackName(hostname: string): boolean {
 
 const loopback = listOf('127.0.0.0/8', '::1/128');
 
-/** Metadata services, what leads to them, and what no server has for its address. */
+/** Metadata services, address ranges that lead to them, and addresses that no server has. */
 const never = listOf(
-  // Link-local: the metadata service of nearly every cloud (169.254.169.254), tasks' credentials at AWS (169.254.170.2).
+  // Link-local: the metadata service of nearly every cloud (169.254.169.254), task credentials at AWS (169.254.170.2).
   '169.254.0.0/16',
   'fe80::/10',
   // The same behind NAT64 (RFC 6052).
@@ -28,7 +28,7 @@ const never = listOf(
   'fd00:ec2::/32',
   // https://cloud.google.com/compute/docs/metadata/querying-metadata
   'fd20:ce::/32',
-  // "This host": a connection to it is one to this machine.
+  // "This host": connects to this machine.
   '0.0.0.0/8',
   '::/128',
   // Multicast and reserved.
@@ -41,7 +41,7 @@ const ownNetworks = listOf('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100
 
 export type AddressKind = 'loopback' | 'never' | 'private' | 'public';
 
-/** Of an IPv4 or IPv6 address, an IPv4 one in IPv6's clothes included. What is no address is `never`. */
+/** For an IPv4 or IPv6 address, including IPv4-mapped IPv6. An invalid address is `never`. */
 export function kindOfAddress(text: string): AddressKind {
   const [address = ''] = text.split('%');
   const version = isIP(address);

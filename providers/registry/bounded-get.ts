@@ -1,4 +1,4 @@
-/** One GET at an address that a tenant chose: bounded in size, and never at an internal address. */
+/** One GET to an address that a tenant chose: limited in size, and never to an internal address. */
 import { type LookupAddress, lookup } from 'node:dns';
 import { lookup as resolve } from 'node:dns/promises';
 import { type IncomingHttpHeaders, request as requestPlain } from 'node:http';
@@ -10,16 +10,17 @@ export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** Where it came from; undefined behind a proxy, which does not tell. */
+  /** The server's address; undefined behind a proxy, which does not reveal it. */
   readonly address: string | undefined;
 }
 
-/** An index has a few KB, the largest that registries take has 4 MB. */
+/** An index has a few KB, the largest that registries accept has 4 MB. */
 const MAX_BYTES = 4 * 2 ** 20;
 
 /**
- * Follows no redirect. `allows` is asked for each address of the host; one that it does not allow ends the call. Behind
- * a proxy it is asked for those that this machine knows: a name that only the proxy can resolve is the proxy's to judge.
+ * Follows no redirects. `allows` is called for each address of the host; one refusal ends the call. Behind a proxy it
+ * is called for the addresses that this machine can resolve: a name that only the proxy resolves is for the proxy to
+ * judge.
  */
 export async function get(
   url: URL,
@@ -28,7 +29,7 @@ export async function get(
   signal: AbortSignal,
 ): Promise<Answer> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  // An address needs no resolver.
+  // A literal address needs no resolver.
   if (isIP(host) !== 0 && !allows(host)) throw new ForbiddenAddress(host);
   const proxied = isProxied(url);
   if (proxied && isIP(host) === 0) await refuseKnown(host, allows);
@@ -66,14 +67,14 @@ export class ForbiddenAddress extends Error {
   }
 }
 
-/** Where this machine resolves the name, what it finds counts; otherwise the proxy's resolver does. */
+/** If this machine resolves the name, its result counts; otherwise the proxy's resolver does. */
 async function refuseKnown(host: string, allows: (address: string) => boolean): Promise<void> {
   const known = await resolve(host, { all: true }).catch(() => []);
   const bad = known.find(({ address }) => !allows(address));
   if (bad !== undefined) throw new ForbiddenAddress(bad.address);
 }
 
-/** One address that is not allowed is enough: whoever owns the name could have it answer with another one each time. */
+/** One forbidden address is enough: the name's owner could return a different address each time. */
 function lookupAmong(allows: (address: string) => boolean): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error: Error | null, addresses: LookupAddress[]) => {
@@ -87,7 +88,7 @@ function lookupAmong(allows: (address: string) => boolean): LookupFunction {
   };
 }
 
-/** The part that says what happened: `fetch failed` and its like say nothing. Never what was sent. */
+/** The part that says what happened: messages like `fetch failed` are not specific. Never includes what was sent. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;

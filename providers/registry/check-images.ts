@@ -3,9 +3,9 @@
  * (https://github.com/opencontainers/distribution-spec/blob/main/spec.md) and the token flow that registries share
  * (https://distribution.github.io/distribution/spec/auth/token/). Every provider may use it.
  *
- * Whoever writes a registration chooses the reference, and so whom we call: https alone (http where the reference names
- * this machine), no address of a metadata service, nothing but GET of a manifest, of its configuration and of the token
- * realm. A login goes to the registry that it was written for and to the realm that this registry names, to nobody else.
+ * The author of a registration chooses the reference, and so the server that we call. Only https is allowed (http if
+ * the reference names this machine), no metadata service, and only GETs of a manifest, of its configuration and of the
+ * token realm. A login is only sent to the registry that it belongs to and to the realm that this registry names.
  */
 import { z } from 'zod';
 import { eachLimited } from '../kit/concurrency.ts';
@@ -16,7 +16,7 @@ import { type Answer, get, wordsOf } from './bounded-get.ts';
 import { DIGEST, DOCKER_HUB, type ImageReference, loginFor, parseReference } from './image-reference.ts';
 
 export interface Login {
-  /** As the option has it: `ghcr.io`, `https://index.docker.io/v1/`. */
+  /** As written in the option: `ghcr.io`, `https://index.docker.io/v1/`. */
   readonly server: string;
   readonly username: string;
   readonly password: string;
@@ -25,13 +25,13 @@ export interface Login {
 /** Who pulls. Registries are named as in references: `ghcr.io`, `docker.io`, `127.0.0.1:5000`. */
 export interface Puller {
   readonly logins: readonly Login[];
-  /** The option that has them, for cures. */
+  /** The option that contains them, for cures. */
   readonly option: string;
-  /** Who pulls there, in words, where that is somebody whom we cannot be; undefined where nobody or a login does. */
+  /** Who pulls there, in words, if it is an identity that we do not have; undefined for anonymous pulls and logins. */
   identityAt?(registry: string): string | undefined;
-  /** A token of ours that this registry takes as it is; undefined where there is none. */
+  /** Headers with a token of ours that this registry accepts directly; undefined if there is none. */
   tokenAt?(registry: string): Promise<string | undefined>;
-  /** What makes a private image one that can be pulled: "give its login in …". */
+  /** How to make a private image available: "give its login in …". */
   readonly whenPrivate: string;
 }
 
@@ -39,7 +39,7 @@ const AT_ONCE = 4;
 const MAX_IMAGE_MS = 10_000;
 const MAX_REDIRECTS = 3;
 
-/** One finding an image. At most MAX_IMAGES, each within `timeoutMs` and 10 s. Does not reject. */
+/** One finding per image. At most MAX_IMAGES, each within `timeoutMs` and 10 s. Does not reject. */
 export async function checkImages(
   images: readonly ImageUse[],
   puller: Puller,
@@ -48,7 +48,7 @@ export async function checkImages(
 ): Promise<readonly Finding[]> {
   const asked = images.slice(0, MAX_IMAGES);
   const findings = new Map<ImageUse, Finding>();
-  /** A registry that does not answer is waited for once. */
+  /** Waits only once for a registry that does not answer. */
   const silent = new Map<string, string>();
   await eachLimited(asked, AT_ONCE, async (image) => {
     const reference = parseReference(image.reference);
@@ -68,7 +68,7 @@ export async function checkImages(
 type Caller = 'nobody' | 'login' | 'account';
 
 type Seen =
-  /** As Go calls them (`amd64`), with the system where it is not Linux; empty where the registry does not tell. */
+  /** GOARCH names (`amd64`), prefixed with the system unless it is Linux; empty if the registry does not tell. */
   | { readonly kind: 'there'; readonly architectures: readonly string[] }
   | { readonly kind: 'absent' | 'refused'; readonly caller: Caller }
   | { readonly kind: 'unseen'; readonly why: string; readonly silent: boolean };
@@ -91,7 +91,7 @@ async function look(reference: ImageReference, puller: Puller, deadlines: Deadli
 const descriptor = z.object({ digest: z.string().regex(DIGEST) });
 const platformName = z.string().regex(/^\w[\w.-]{0,31}$/);
 const platform = z.object({ architecture: platformName, os: platformName.default('linux') });
-/** An index has `manifests`, the manifest of one image has `config`. */
+/** An index has `manifests`, the manifest of a single image has `config`. */
 const manifestAnswer = z.object({
   manifests: z
     .array(z.object({ platform: platform.optional().catch(undefined) }))
@@ -109,7 +109,7 @@ const MANIFESTS = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ].join(', ');
 
-/** Attestations stand beside the images of an index, for `unknown`. */
+/** An index also lists attestations beside its images, for `unknown`. */
 function nameOf({ os, architecture }: z.infer<typeof platform>): readonly string[] {
   if (os === 'unknown') return [];
   return [os === 'linux' ? architecture : `${os}/${architecture}`];
@@ -125,7 +125,7 @@ class Visit {
   readonly #login: Login | undefined;
   #caller: Caller = 'nobody';
   #authorization: string | undefined;
-  /** The registry answered from a network of ours: then others that it names may be there, too. */
+  /** The registry answered from an internal network: then others that it names may be internal too. */
   #inside = false;
 
   constructor(reference: ImageReference, puller: Puller, signal: AbortSignal) {
@@ -176,7 +176,7 @@ class Visit {
     return told.success ? nameOf(told.data) : [];
   }
 
-  /** Of the repository; once more with what the registry asks for. */
+  /** Reads from the repository; repeats once with the authentication that the registry asks for. */
   async #ask(path: string, accept: string): Promise<Answer> {
     const url = new URL(`/v2/${this.#reference.repository}/${path}`, this.#base);
     const first = await this.#follow(url, accept);
@@ -188,7 +188,7 @@ class Visit {
   async #follow(start: URL, accept: string): Promise<Answer> {
     let url = start;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      // What we are to the registry we are to nobody else, also on another port of its host.
+      // Our credentials are for this registry only, not for another port of its host.
       const known = url.origin === this.#base.origin && this.#authorization !== undefined;
       const answer = await this.#get(url, { accept, ...(known ? { authorization: this.#authorization } : {}) });
       const { location } = answer.headers;
@@ -200,7 +200,7 @@ class Visit {
     throw new Error(`it redirects more than ${MAX_REDIRECTS} times`);
   }
 
-  /** The header to come back with; undefined where there is none to be had. */
+  /** The Authorization header to retry with; undefined if none can be obtained. */
   async #authorize(challenges: string): Promise<string | undefined> {
     const login = this.#login;
     const basic =
@@ -217,7 +217,7 @@ class Visit {
     realm.searchParams.set('scope', `repository:${this.#reference.repository}:pull`);
     const answer = await this.#get(realm, basic === undefined ? {} : { authorization: basic });
     if (answer.status === 401 || answer.status === 403) return undefined;
-    // A redirect as well: the login was for this place.
+    // Also on a redirect: the login was for this host only.
     if (answer.status !== 200) throw new Error(`${realm.host} answers ${statusOf(answer)}`);
     const read = tokenAnswer.safeParse(jsonOf(answer.body));
     const token = read.success ? (read.data.token ?? read.data.access_token) : undefined;
@@ -246,7 +246,7 @@ class Visit {
       case 'public':
         return true;
       case 'private':
-        // A registry in a network of ours is normal; one outside that sends us into it is not.
+        // A registry in an internal network is normal; an external one that redirects us into it is not.
         return url.host === this.#base.host || this.#inside;
       case 'loopback':
         return this.#loopback;
@@ -256,7 +256,7 @@ class Visit {
   }
 }
 
-/** Of one challenge of `WWW-Authenticate` (RFC 9110, 11.6.1), in lower case; undefined where that scheme is not offered. */
+/** One challenge of `WWW-Authenticate` (RFC 9110, 11.6.1), in lower case; undefined if that scheme is not offered. */
 function parametersOf(scheme: 'bearer' | 'basic', challenges: string): ReadonlyMap<string, string> | undefined {
   const start = new RegExp(`(?:^|,)\\s*${scheme}(?=\\s|,|$)`, 'i').exec(challenges.slice(0, 4096));
   if (start === null) return undefined;
@@ -278,7 +278,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** The code alone: what else a registry says may repeat what it was sent. */
+/** Only the code: the rest of a registry's answer may repeat what it was sent. */
 function statusOf({ status, body }: Answer): string {
   const said = errorAnswer.safeParse(jsonOf(body));
   return said.success ? `${status} ${said.data.errors[0]?.code ?? ''}` : String(status);
@@ -286,7 +286,7 @@ function statusOf({ status, body }: Answer): string {
 
 // ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** GOARCH, which manifests use, in the terms of GitHub's labels. */
+/** GOARCH, as used by manifests, in the terms of GitHub's labels. */
 const terms: ReadonlyMap<string, string> = new Map([
   ['amd64', 'x64'],
   ['386', 'x86'],
@@ -294,7 +294,7 @@ const terms: ReadonlyMap<string, string> = new Map([
 
 const goNames = { x64: 'amd64', arm64: 'arm64' } as const;
 
-/** Pure. For an image that is there, in its registry or already where it runs. `architectures` as Go calls them. */
+/** Pure. For an image that exists, in its registry or already where it runs. `architectures` as GOARCH names. */
 export function findingOfPlatforms(
   { reference, architectures: wanted }: ImageUse,
   place: string,
@@ -353,7 +353,7 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
   }
 }
 
-/** What an anonymous caller is told proves something only where the pull is anonymous, too. */
+/** An anonymous caller's answer only proves something if the pull is anonymous too. */
 function ofNobody(reference: string, registry: string, told: string, puller: Puller): Finding {
   const identity = puller.identityAt?.(registry);
   if (identity !== undefined) {

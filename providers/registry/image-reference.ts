@@ -1,19 +1,19 @@
 /**
- * Image references, as Docker reads them: https://github.com/distribution/reference/blob/main/reference.go and
+ * Image references, parsed as Docker does: https://github.com/distribution/reference/blob/main/reference.go and
  * normalize.go. Pure.
  */
 
 export interface ImageReference {
-  /** Host and port, lower case; `docker.io` where none is named. */
+  /** Host and port, lower case; `docker.io` if none is named. */
   readonly registry: string;
-  /** `library/ubuntu` for Docker Hub's own. */
+  /** `library/ubuntu` for Docker Hub's official images. */
   readonly repository: string;
-  /** A digest where there is one, else a tag; `latest` where neither is written. */
+  /** A digest if there is one, else a tag; `latest` if neither is written. */
   readonly version: string;
 }
 
 export const DOCKER_HUB = 'docker.io';
-/** What stands in references and in `docker login` for Docker Hub. */
+/** Names of Docker Hub in references and in `docker login`. */
 const HUB_NAMES = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
 
 const HOST = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
@@ -22,7 +22,7 @@ const TAG = /^\w[\w.-]{0,127}$/;
 export const DIGEST = /^[a-z0-9]+([.+_-][a-z0-9]+)*:[0-9a-f]{32,128}$/;
 const MAX_CHARACTERS = 1024;
 
-/** Undefined for what is no reference. */
+/** Undefined for an invalid reference. */
 export function parseReference(text: string): ImageReference | undefined {
   if (text.length > MAX_CHARACTERS) return undefined;
   const [named = '', digest, ...tooMuch] = text.split('@');
@@ -45,19 +45,19 @@ export function parseReference(text: string): ImageReference | undefined {
   };
 }
 
-/** A registry as an option names it, also as `https://host/v1/`; undefined for what is no host. */
+/** A registry as named in an option, including `https://host/v1/`; undefined for an invalid host. */
 function registryName(server: string): string | undefined {
   const [host = ''] = server
     .trim()
     .toLowerCase()
     .replace(/^https?:\/\//, '')
     .split('/');
-  // A port beyond 65535, an address that is none.
+  // A port beyond 65535, or an invalid address.
   if (!HOST.test(host) || !URL.canParse(`https://${host}`)) return undefined;
   return HUB_NAMES.has(host) ? DOCKER_HUB : host;
 }
 
-/** The one that was written for this registry, as references name it. */
+/** The login that belongs to this registry, in the form that references name it. */
 export function loginFor<L extends { readonly server: string }>(registry: string, logins: readonly L[]): L | undefined {
   return logins.find(({ server }) => registryName(server) === registry);
 }
