@@ -1,7 +1,7 @@
 /**
- * 10,000 jobs at once, each its own lane, beside the least time that 200 launches of 500 ms in flight can take for them.
- * On this machine's disk, and on one whose every fdatasync takes 5 ms longer. Meanwhile other deliveries come in at a
- * steady pace: how long they wait for their answer. Budget: ratio 1.3 on both, p99 of those deliveries 1 s.
+ * 10,000 jobs at once, each in its own lane, compared with the minimum time for them with 200 launches of 500 ms in
+ * flight. On this machine's disk, and on one whose every fdatasync takes 5 ms longer. Meanwhile other deliveries arrive
+ * at a steady rate, and their response time is measured. Budget: ratio 1.3 on both disks, p99 of those deliveries 1 s.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ export const about = '10,000 jobs at once, 200 launches of 500 ms in flight, on 
 
 const createMs = 500;
 const inFlight = 200;
-/** Without a launch for so long, what is missing is lost. */
+/** After this long without a launch, the missing ones are considered lost. */
 const patienceMs = 30_000;
 const slowerByMs = 5;
 
@@ -61,7 +61,7 @@ export async function run({ rounds = 7, jobs = 10_000, progress }: BenchmarkOpti
   }
 }
 
-/** When the last call leaves, if each of the places is taken again at once. */
+/** When the last call is sent, if each slot is reused immediately. */
 function idealMs(jobs: number): number {
   return Math.max(1, Math.ceil(jobs / inFlight) - 1) * createMs;
 }
@@ -110,7 +110,7 @@ function worst(bursts: readonly Burst[], count: 'lost' | 'twice'): number {
   return Math.max(...bursts.map((burst) => burst[count]));
 }
 
-/** A library that is loaded before the C library's own functions. Needs a C compiler. */
+/** A preloaded library (LD_PRELOAD) that overrides the C library's functions. Needs a C compiler. */
 function slowDiskLibrary(folder: string): string {
   const library = join(folder, 'slow-disk.so');
   const source = new URL('parts/slow-disk.c', import.meta.url).pathname;

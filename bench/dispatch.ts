@@ -1,6 +1,6 @@
 /**
- * From sending a webhook to the provider's create call, at 50 jobs a second, beside a bare program that only checks the
- * HMAC, makes one durable insert and one call. Budget: 3 times its p50, 5 times its p99.
+ * From sending a webhook to the provider's create call, at 50 jobs a second, compared with a bare program that only
+ * checks the HMAC, does one durable insert and one call. Budget: 3 times its p50, 5 times its p99.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ export const about = "from a webhook to the provider's create call, 50 jobs a se
 
 const jobsPerSecond = 50;
 const jobsARound = 250;
-/** What the last runners of a round need to end. */
+/** Time for the last runners of a round to end. */
 const restMs = 1_500;
 
 type Kind = 'dispatcher' | 'bare';
@@ -30,7 +30,7 @@ export async function run({ rounds = 9, progress }: BenchmarkOptions): Promise<B
   const p99Ms: Readonly<Record<Kind, number[]>> = { dispatcher: [], bare: [] };
   const ratios: { readonly p50: number[]; readonly p99: number[] } = { p50: [], p99: [] };
   try {
-    // Round 0 warms the engines up and does not count.
+    // Round 0 warms up the engines and does not count.
     for (let round = 0; round <= rounds; round += 1) {
       const order: readonly Kind[] = round % 2 === 0 ? ['dispatcher', 'bare'] : ['bare', 'dispatcher'];
       const waits: Record<Kind, readonly number[]> = { dispatcher: [], bare: [] };
@@ -71,7 +71,7 @@ async function oneRound(server: Child, load: Child, series: number): Promise<rea
   return waitsMs(answers, launches);
 }
 
-/** From sending the delivery: a call may leave before the 2xx has arrived. */
+/** From sending the delivery: a call may be sent before the 2xx has arrived. */
 function waitsMs(
   answers: readonly { readonly jobId: number; readonly sentAtMs: number; readonly status: number }[],
   launches: readonly { readonly jobId: number; readonly atMs: number }[],

@@ -1,4 +1,4 @@
-/** What the first registration with a kind of backend costs: the time and memory of importing its provider and SDK. */
+/** Cost of the first registration with a kind of backend: time and memory to import its provider and SDK. */
 import { providerKinds } from '../providers/index.ts';
 import { type BenchmarkOptions, type BenchmarkResult, median, rounded } from './parts/benchmark.ts';
 import { Child } from './parts/child.ts';
@@ -8,7 +8,7 @@ export const about = 'time and memory of importing each kind of provider';
 
 export async function run({ rounds = 7, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
   const taken = new Map(providerKinds.map((kind) => [kind, { ms: [] as number[], mb: [] as number[] }]));
-  // Round 0 warms the disk's cache, and does not count.
+  // Round 0 warms up the disk cache and does not count.
   for (let round = 0; round <= rounds; round += 1) {
     for (const [kind, { ms, mb }] of taken) {
       const child = new Child('./import-one.ts', [kind]);

@@ -1,4 +1,7 @@
-/** Durable webhook intake, beside the least that any receiver of webhooks must do. Budget: half of its requests a second. */
+/**
+ * Durable webhook intake, compared with the minimum that any webhook receiver must do. Budget: half of its requests a
+ * second.
+ */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +13,10 @@ import { fired, prepared } from './parts/load.ts';
 export const about =
   'durable webhooks a second, beside a bare node:http server that checks the HMAC and parses the JSON';
 
-/** A burst of a large matrix. Whoever waits for a disk gains by company: fewer connections make smaller groups. */
+/**
+ * A burst of a large matrix. Writes are committed in groups, so fewer connections make smaller and less efficient
+ * groups.
+ */
 const connections = 128;
 const requestsARound = 6_000;
 const timeLimitMs = 60_000;
@@ -48,7 +54,7 @@ interface Measurement {
   readonly perSecond: Record<Kind, number[]>;
 }
 
-/** What this disk asks for one durable write of a group's size: durable intake can be no faster than its disk lets it. */
+/** This disk's time for one durable write the size of a group: durable intake cannot be faster than its disk. */
 function fdatasyncMs(folder: string): number {
   const file = openSync(join(folder, 'probe'), 'w');
   const pages = Buffer.alloc(128 * 1024, 1);
@@ -70,7 +76,7 @@ async function measure(measurement: Measurement): Promise<BenchmarkResult> {
   const p99Ms: number[] = [];
   const ratios: number[] = [];
   let meanBytes = 0;
-  // Round 0 warms the engines up and does not count.
+  // Round 0 warms up the engines and does not count.
   for (let round = 0; round <= rounds; round += 1) {
     ({ meanBytes } = await load.ask({ kind: 'prepare', series: round, count: requestsARound }, prepared));
     const diskMs = fdatasyncMs(folder);

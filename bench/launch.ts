@@ -1,4 +1,7 @@
-/** What a launch costs the dispatcher's process, beside the vendor's SDK called directly. Budget: 1.3 of its CPU. */
+/**
+ * CPU cost of a launch in the dispatcher's process, compared with calling the vendor's SDK directly. Budget: 1.3 of its
+ * CPU.
+ */
 import { type BenchmarkOptions, type BenchmarkResult, median, rounded } from './parts/benchmark.ts';
 import { Child } from './parts/child.ts';
 import { cloudReport, launchKinds } from './parts/cloud-simulator.ts';
@@ -6,16 +9,16 @@ import { launched } from './parts/launcher.ts';
 
 export const about = 'cpu and bytes of one launch through each adapter, beside its SDK called directly';
 
-/** Few a round and many rounds: what else the machine does then falls on both ways alike. */
+/** Few launches per round and many rounds, so that other load on the machine affects both ways alike. */
 const launchesARound = 25;
-/** Until the compiler has seen enough of both; no more than are counted. */
+/** Enough to let the compiler optimize both; no more than are counted. */
 const mostWarmUps = 16;
 
 export async function run({ rounds = 45, progress }: BenchmarkOptions): Promise<BenchmarkResult> {
   const providers: Record<string, Readonly<Record<string, number>>> = {};
   for (const kind of launchKinds) {
     const cloud = new Child('./cloud-simulator.ts', [kind]);
-    // A process each: Google's SDK shares what it has compiled among the clients of one.
+    // One process each: Google's SDK shares compiled code among the clients of one process.
     const launchers = { adapter: new Child('./launcher.ts', []), sdk: new Child('./launcher.ts', []) };
     try {
       providers[kind] = await measure(kind, cloud, launchers, rounds, progress);

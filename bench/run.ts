@@ -1,4 +1,4 @@
-/** `npm run -s bench -- NAME [--json] [--rounds N]`: runs the one benchmark `bench/NAME.ts`. Progress goes to stderr. */
+/** `npm run -s bench -- NAME [--json] [--rounds N]`: runs one benchmark, `bench/NAME.ts`. Progress goes to stderr. */
 import { readdirSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -74,7 +74,7 @@ function wholeNumber(option: string, text: string | undefined, max: number): num
   return 'wrong';
 }
 
-/** The exit code: 0 done, 1 failed, 2 called wrongly. */
+/** Returns the exit code: 0 done, 1 failed, 2 usage error. */
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parse(args);
   if (parsed === undefined) {

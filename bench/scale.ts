@@ -1,6 +1,6 @@
 /**
- * What grows with registrations and history: CPU for each job with 10 or 10,000 registrations and with 10 or a million past
- * jobs, the start with 100 and 10,000 registrations beside a bare process, and what 1,000 cost while nothing happens.
+ * What grows with registrations and history: CPU per job with 10 or 10,000 registrations and with 10 or a million past
+ * jobs, the start with 100 and 10,000 registrations compared with a bare process, and the idle cost of 1,000.
  * Budgets: the work within 1.5 times, the start 4 and 25 times the bare one, idle 30 MB more and 1 % of a core.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -94,7 +94,7 @@ async function cpuOfARound(server: Child, load: Child, series: number): Promise<
   return (after.cpuMs - before.cpuMs) / jobsARound;
 }
 
-/** A Node process that opens a database and listens, from its spawn until it says so. */
+/** A Node process that opens a database and listens: the time from its spawn until it reports that it listens. */
 async function bareStartMs(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'shr-bench-'));
   const startedAtMs = performance.now();
@@ -106,7 +106,7 @@ async function bareStartMs(): Promise<number> {
   return ms;
 }
 
-/** The median of warm starts: what a first start writes down is there. */
+/** The median of warm starts: files written by a first start already exist. */
 async function startMs(registrations: number, rounds: number, progress: BenchmarkOptions['progress']): Promise<number> {
   const service = await serve(registrations);
   try {
@@ -140,7 +140,7 @@ async function atRest(registrations: number, progress: BenchmarkOptions['progres
   }
 }
 
-/** The real command, with webhooks alone. */
+/** The real command, with only webhooks. */
 async function serve(registrations: number): Promise<Service> {
   return await startService({
     dispatcher: { logLevel: 'info' },

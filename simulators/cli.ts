@@ -36,7 +36,7 @@ interface GithubFlags {
 
 const folders: string[] = [];
 
-/** For keys and tokens that are worth nothing once the simulators are gone. */
+/** For keys and tokens that become worthless when the simulators stop. */
 async function ownFolder(prefix: string): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), prefix));
   folders.push(folder);
@@ -86,7 +86,7 @@ async function startGithub(flags: GithubFlags): Promise<Started> {
   };
 }
 
-/** Says where they are, and runs until a signal. */
+/** Prints their addresses, and runs until a signal. */
 async function run(starting: readonly (() => Promise<Started>)[], folder: string | undefined): Promise<void> {
   const started: Started[] = [];
   const close = async (): Promise<void> => {
@@ -96,7 +96,7 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
   const end = (): void => {
     void close().then(() => process.exit(0));
   };
-  // Before anything is said: whoever reads it may end us at once.
+  // Before the first output: its reader may stop us at once.
   process.once('SIGINT', end);
   process.once('SIGTERM', end);
   try {

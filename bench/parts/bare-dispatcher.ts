@@ -1,6 +1,6 @@
 /**
- * The least that turning a delivery into a launch can cost: check who signed it, parse it, one durable insert, one call.
- * It knows no tenants, plans nothing, and forgets the runner at once. Argument: the database's file.
+ * The minimum cost of turning a delivery into a launch: verify the signature, parse, one durable insert, one call. It
+ * has no tenants and no planning, and forgets the runner at once. Argument: the database file.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';

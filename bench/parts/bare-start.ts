@@ -1,4 +1,4 @@
-/** The least that a start can cost: Node opens a database and listens. Argument: the database's file. */
+/** The minimum cost of a start: Node opens a database and listens. Argument: the database file. */
 import { createServer } from 'node:http';
 import Sqlite from 'better-sqlite3';
 import { serveParent } from './child.ts';

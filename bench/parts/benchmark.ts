@@ -1,17 +1,19 @@
-/** What `bench/run.ts` expects of a benchmark's file, and the arithmetic that benchmarks share. */
+/** The interface between `bench/run.ts` and a benchmark file, and the arithmetic that benchmarks share. */
 
 export interface BenchmarkOptions {
   /** Undefined: the benchmark's own number, at least seven. */
   readonly rounds: number | undefined;
-  /** Of a burst. Undefined: the benchmark's own number; with another one its ratio says nothing about the budget. */
+  /**
+   * Jobs in a burst. Undefined: the benchmark's own number; with any other, the ratio is not comparable to the budget.
+   */
   readonly jobs: number | undefined;
-  /** One line for the person who waits. */
+  /** One line of progress. */
   progress(line: string): void;
 }
 
 type Figures = Readonly<Record<string, number>>;
 
-/** Prints as a table and as one line of JSON. A table within it (one row a provider) prints as JSON in its cell. */
+/** Prints as a table and as one line of JSON. A nested table (one row per provider) prints as JSON in its cell. */
 export type BenchmarkResult = Readonly<
   Record<string, number | string | boolean | Figures | Readonly<Record<string, Figures>>>
 >;
@@ -26,7 +28,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** By linear interpolation between the two nearest; NaN of nothing. */
+/** By linear interpolation between the two nearest values; NaN for an empty list. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const place = (sorted.length - 1) * share;

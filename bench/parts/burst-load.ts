@@ -1,6 +1,6 @@
 /**
  * The load of the burst: queued jobs on a few connections as fast as they are answered, or other deliveries at a steady
- * pace until it is told to stop. Every request is made before the clock starts.
+ * rate until told to stop. Every request is prepared before the clock starts.
  */
 import { z } from 'zod';
 import { quantile } from './benchmark.ts';
@@ -63,7 +63,7 @@ async function burst(port: number, connections: number): Promise<z.input<typeof 
   return { startedAtMs, acceptedAtMs };
 }
 
-/** Deliveries about jobs that no registration here takes: they are kept all the same. */
+/** Deliveries about jobs that match no registration; they are stored all the same. */
 async function pace(port: number, perSecond: number): Promise<z.input<typeof probed>> {
   const probes = Array.from({ length: PROBES }, (_, index) => queuedRequest(2, index, () => ['elsewhere']).request);
   const latenciesMs: number[] = [];
@@ -77,7 +77,7 @@ async function pace(port: number, perSecond: number): Promise<z.input<typeof pro
   return { p99Ms: quantile(latenciesMs, 0.99), count: latenciesMs.length };
 }
 
-/** On a connection of its own, so that one that waits keeps no other from being sent. */
+/** On its own connection, so that a waiting request does not block others. */
 async function timed(port: number, request: Buffer, latenciesMs: number[]): Promise<void> {
   const startedAtMs = performance.now();
   const socket = await open(port);

@@ -1,4 +1,6 @@
-/** A process of the benchmark's own, spoken to by messages: what is measured shares no event loop with who measures. */
+/**
+ * A child process of the benchmark, controlled by messages: the measured code does not share the measuring event loop.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { z } from 'zod';
@@ -6,7 +8,7 @@ import type { z } from 'zod';
 export class Child {
   readonly #process: ChildProcess;
 
-  /** `file` beside this one. It ends with its parent, because the channel between them closes. */
+  /** `file` is relative to this one. The child exits with its parent, because the channel between them closes. */
   constructor(file: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     this.#process = fork(new URL(file, import.meta.url), [...args], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -14,12 +16,14 @@ export class Child {
     });
   }
 
-  /** Sends a message that has no answer. */
+  /** Sends a message that has no reply. */
   tell(message: object): void {
     this.#process.send(message);
   }
 
-  /** Sends the message (undefined: nothing) and answers the next one that comes. Rejects when the process ends first. */
+  /**
+   * Sends the message (unless undefined) and resolves with the next one received. Rejects when the process ends first.
+   */
   async ask<Schema extends z.ZodType>(message: object | undefined, answer: Schema): Promise<z.output<Schema>> {
     const ended = new AbortController();
     const onExit = () => ended.abort(new Error(`a process of the benchmark ended: ${this.#process.spawnfile}`));
@@ -42,7 +46,7 @@ export class Child {
   }
 }
 
-/** The other end. Undefined: the message has no answer. Ends the process when the parent lets go. */
+/** The child's side. Undefined: the message has no reply. Ends the process when the parent disconnects. */
 export function serveParent(answer: (message: unknown) => Promise<object | undefined>): void {
   process.on('message', (message) => {
     void answer(message).then((reply) => {
@@ -52,7 +56,7 @@ export function serveParent(answer: (message: unknown) => Promise<object | undef
   process.on('disconnect', () => process.exit(0));
 }
 
-/** Milliseconds since the epoch with fractions: the one time that all processes of a benchmark share. */
+/** Milliseconds since the epoch with fractions: the clock shared by all processes of a benchmark. */
 export function preciseNow(): number {
   return performance.timeOrigin + performance.now();
 }

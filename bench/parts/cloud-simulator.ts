@@ -1,4 +1,4 @@
-/** A simulated cloud in a process of its own, behind a forwarder that counts the bytes on the wire. */
+/** A simulated cloud in its own process, behind a forwarder that counts the bytes on the wire. */
 import { connect, createServer } from 'node:net';
 import { z } from 'zod';
 import { demoOptions as eciOptions, startAliEciSimulator } from '../../simulators/ali-eci/index.ts';
@@ -10,7 +10,7 @@ import { serveParent } from './child.ts';
 export const LAUNCH_IMAGE = 'bench/runner:1';
 
 export const cloudReport = z.object({
-  /** Of a backend that goes through the forwarder. */
+  /** Options of a backend that goes through the forwarder. */
   options: z.record(z.string(), z.unknown()),
   /** In both directions, since the last report. */
   bytes: z.int(),
@@ -46,7 +46,7 @@ if (process.send !== undefined && start !== undefined) {
   const { endpoint, ...others } = z.looseObject({ endpoint: z.url() }).parse(await start());
   const direct = new URL(endpoint);
   let bytes = 0;
-  // Small writes would wait for the other side's delayed acknowledgement: 40 ms a call.
+  // Otherwise small writes would wait for the other side's delayed acknowledgement: 40 ms a call.
   const forwarder = createServer({ noDelay: true }, (socket) => {
     const onward = connect({ host: '127.0.0.1', port: Number(direct.port), noDelay: true });
     for (const side of [socket, onward]) side.on('data', (chunk: Buffer) => (bytes += chunk.length));
@@ -60,7 +60,7 @@ if (process.send !== undefined && start !== undefined) {
       resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
     });
   });
-  // Signing in goes past it, and is not counted.
+  // Signing in bypasses it, and is not counted.
   const through = { ...others, endpoint: endpoint.replace(`:${direct.port}`, `:${forwarded}`) };
   serveParent(async () => {
     const counted = bytes;

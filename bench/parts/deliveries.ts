@@ -1,4 +1,4 @@
-/** Deliveries as GitHub sends them, ready to be written to a socket. No two of them are the same. */
+/** Deliveries as GitHub sends them, ready to be written to a socket. No two are identical. */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,7 +18,7 @@ const examplesSchema = z.array(z.object({ name: z.string(), examples: z.array(lo
 type Template = ReturnType<typeof readTemplate>;
 let known: Template | undefined;
 
-/** One of GitHub's own examples, 8.8 KB long. The file that has them is of megabytes. */
+/** One of GitHub's own examples, 8.8 KB long. The file that contains them is several megabytes. */
 function template(): Template {
   known ??= readTemplate();
   return known;
@@ -31,7 +31,7 @@ function readTemplate() {
   return z.looseObject({ workflow_job: loose }).parse(event);
 }
 
-/** `count` requests: the three stages of a third as many jobs. `series` keeps one call's jobs apart from another's. */
+/** `count` requests: the three stages of a third as many jobs. `series` separates the jobs of different calls. */
 export function signedRequests(series: number, count: number): readonly Buffer[] {
   const event = template();
   const requests: Buffer[] = [];
@@ -63,7 +63,7 @@ export interface QueuedJob {
   readonly request: Buffer;
 }
 
-/** The delivery of one queued job, on the labels that it gets for its id. */
+/** The delivery of one queued job, with labels derived from its id. */
 export function queuedRequest(series: number, index: number, labelsOf: (id: number) => readonly string[]): QueuedJob {
   const event = template();
   const id = 10_000_000_000 + series * 1_000_000 + index;
@@ -106,9 +106,9 @@ function head(body: string, series: number, index: number): string {
 }
 
 /**
- * Version 1 UUIDs, as GitHub's are: they begin with the low half of the time in units of 100 ns, so that the GUIDs of one
- * moment are neighbours, somewhere among the older ones. One delivery each 0.1 ms here, and each series at a moment of
- * its own.
+ * Version 1 UUIDs, like GitHub's: they begin with the low half of the time in units of 100 ns, so that the GUIDs of one
+ * moment are adjacent, somewhere among the older ones. Here one delivery every 0.1 ms, and each series starts at its
+ * own time.
  */
 function guidOf(series: number, index: number): string {
   const timeLow = (Math.imul(series + 1, 0x9e3779b1) + index * 1_000) >>> 0;

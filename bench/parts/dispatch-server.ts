@@ -1,8 +1,8 @@
 /**
- * The dispatcher of the benchmarks `dispatch` and `burst`: the real listener, intake, ledger on disk and engine, beside a
- * GitHub that answers at once and a provider that does after `createMs`. Reports when each provider call left.
+ * The dispatcher of the benchmarks `dispatch` and `burst`: the real listener, intake, ledger on disk and engine, with a
+ * GitHub that answers at once and a provider that answers after `createMs`. Reports when each provider call was sent.
  *
- * Arguments: the ledger's file, `createMs` (0), launches in flight at most (200), further registrations (0).
+ * Arguments: the ledger file, `createMs` (0), maximum launches in flight (200), further registrations (0).
  */
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
@@ -23,7 +23,7 @@ export const launchReport = z.object({
   port: z.int(),
   /** Job id and the time of the provider's create call, in ms since the epoch with fractions. */
   launches: z.array(z.object({ jobId: z.number(), atMs: z.number() })),
-  /** Of the process since its start. */
+  /** CPU of the process since its start. */
   cpuMs: z.number(),
 });
 
@@ -41,7 +41,7 @@ const bench = registration({
   maxRunners: 100_000,
 });
 
-/** Of an owner of whom no delivery comes. */
+/** For an owner that sends no deliveries. */
 function other(index: number) {
   return registration({
     name: `other-${index}`,

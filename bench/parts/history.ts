@@ -1,4 +1,4 @@
-/** A ledger with a long history: one completed job, copied under other keys by SQLite itself. */
+/** A ledger with a long history: one completed job, copied with different keys by SQLite itself. */
 import Sqlite from 'better-sqlite3';
 import { z } from 'zod';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';

@@ -1,15 +1,15 @@
-/** Imports one kind of provider, in a process of its own, and says what that took. */
+/** Imports one kind of provider in its own process, and reports what that took. */
 import { z } from 'zod';
 
 export const imported = z.object({
   ms: z.number(),
-  /** What this process holds in memory more than before. */
+  /** Increase of this process's memory. */
   mb: z.number(),
 });
 
 const [kind] = process.argv.slice(2);
 if (process.send !== undefined && kind !== undefined) {
-  // What the dispatcher has loaded anyway does not count: zod is here already.
+  // Modules that the dispatcher loads anyway do not count: zod is already loaded here.
   const { loadProvider } = await import('../../providers/index.ts');
   const before = process.memoryUsage.rss();
   const startedAt = performance.now();

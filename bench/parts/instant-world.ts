@@ -1,7 +1,7 @@
 /**
- * A GitHub and a provider in the process of the dispatcher that is measured. Each runner starts its job 100 ms after its
- * launch, works for half a second, and ends, so that bindings, drains and sweeps go on beside the launches. What they
- * say of jobs and runners agrees.
+ * A GitHub and a provider inside the measured dispatcher's process. Each runner starts its job 100 ms after its launch,
+ * works for half a second, and ends, so that bindings, drains and sweeps go on during the launches. Both give a
+ * consistent view of jobs and runners.
  */
 
 import type { Github, GithubRunner } from '../../dispatcher/github/github.ts';
@@ -15,7 +15,7 @@ const STARTS_AFTER_MS = 100;
 const WORKS_MS = 400;
 /** The unique label that tells which job a runner was launched for. */
 const OWN_LABEL = 'sid-';
-/** Of the deliveries. */
+/** Secret of the deliveries. */
 const repository = { owner: 'Codertocat', repository: 'Hello-World' };
 
 export interface Launched {
@@ -115,7 +115,7 @@ export class InstantWorld {
     close: async () => {},
   };
 
-  /** Nothing waits for it: a rejection ends the process, and the benchmark with it. */
+  /** Not awaited: a rejection ends the process, and with it the benchmark. */
   async #happen(runner: WorldRunner, job: 'in_progress' | 'completed'): Promise<void> {
     runner.job = job;
     if (job === 'completed') this.#remove(runner);

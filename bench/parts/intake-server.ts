@@ -1,4 +1,4 @@
-/** The servers that the intake benchmark compares, one a process: `durable FILE`, `limit`, `nothing`. */
+/** The servers that the intake benchmark compares, one per process: `durable FILE`, `limit`, `nothing`. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { z } from 'zod';
@@ -27,7 +27,7 @@ async function durable(path: string): Promise<number> {
     endpoints: () => endpoints,
     registrations: () => noRegistrations,
     onRecorded: () => {},
-    // More than one endpoint may bring in production: what is measured is how fast they are taken.
+    // Far above the limit of an endpoint in production: the benchmark measures how fast deliveries are accepted.
     limits: { maxPerMinute: 10_000_000 },
   });
   return createPublicListener({ intake, clock: systemClock, metrics }).listen('127.0.0.1', 0);
@@ -35,7 +35,7 @@ async function durable(path: string): Promise<number> {
 
 const noRegistrations: never[] = [];
 
-/** What nobody can do without: read the body, check who signed it, parse it, answer. Nothing survives. */
+/** The minimum for any receiver: read the body, verify the signature, parse it, answer. Nothing is stored. */
 function limit(): Promise<number> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -53,7 +53,7 @@ function limit(): Promise<number> {
   return listen(server);
 }
 
-/** The generator's own ceiling: the same requests, and not even their bodies are looked at. */
+/** The load generator's own limit: the same requests, without even reading their bodies. */
 function nothing(): Promise<number> {
   const server = createServer((request, response) => {
     request.resume();

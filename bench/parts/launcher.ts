@@ -1,4 +1,4 @@
-/** Launches through our adapter or by the SDK alone, and says what that cost this process. */
+/** Launches through our adapter or with the SDK alone, and reports what that cost this process. */
 import { z } from 'zod';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
@@ -43,7 +43,7 @@ async function make(kind: string, way: 'adapter' | 'sdk', options: unknown) {
   }
   const module = await loadProvider(kind);
   const provider = module.create(module.options.parse(options), {
-    // A clock that is fast keeps the budgets of calls a minute from holding up what is measured.
+    // A fast clock prevents the per-minute budgets from delaying the measured calls.
     now: () => Date.now() * 1000,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     random: systemRandom,

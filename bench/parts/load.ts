@@ -1,6 +1,6 @@
 /**
- * The load generator, a process of its own. Sockets and ready-made bytes, no HTTP client: it must be able to ask for
- * far more than the server can answer, else it measures itself.
+ * The load generator, in its own process. It uses sockets and ready-made bytes, not an HTTP client: it must be able to
+ * send far more than the server can answer, or it would measure itself.
  */
 import type { Socket } from 'node:net';
 import { z } from 'zod';
@@ -66,7 +66,7 @@ async function shoot(order: z.output<typeof fire>): Promise<z.input<typeof fired
   };
 }
 
-/** One request after the other on one connection, until there are no more. */
+/** Sends one request after the other on one connection, until there are no more. */
 async function drive(socket: Socket, expectedStatus: number, latenciesMs: number[], take: () => Buffer | undefined) {
   const requester = new Requester(socket);
   for (let request = take(); request !== undefined; request = take()) {

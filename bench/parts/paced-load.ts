@@ -1,4 +1,6 @@
-/** Sends deliveries at a fixed pace, however fast they are answered, and reports when each was sent and how it was answered. */
+/**
+ * Sends deliveries at a fixed rate, regardless of the answers, and reports when each was sent and how it was answered.
+ */
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { preciseNow, serveParent } from './child.ts';

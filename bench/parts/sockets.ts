@@ -1,4 +1,4 @@
-/** HTTP for load generators: sockets and ready-made bytes, because a client would be what is measured. */
+/** HTTP for load generators: sockets and ready-made bytes, because an HTTP client would dominate the measurement. */
 import { connect, type Socket } from 'node:net';
 
 export function open(port: number): Promise<Socket> {
@@ -33,7 +33,7 @@ export class Requester {
     });
   }
 
-  /** Answers the status. Rejects when the connection breaks first. */
+  /** Resolves with the status. Rejects when the connection breaks first. */
   send(request: Buffer): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#answered = resolve;

@@ -1,4 +1,4 @@
-/** A container group in the words of the service's answers. */
+/** A container group in the form of the service's answers. */
 import { constants } from 'node:os';
 import type { Group, GroupEvent } from './group.ts';
 
@@ -32,7 +32,7 @@ export function described(group: Group, region: string, withEvents: boolean, odd
     Volumes: decoded.volumes.map((volume) => ({
       Name: volume.Name,
       Type: volume.Type,
-      // The content too: whoever may describe the group reads it.
+      // Including the content: anyone allowed to describe the group can read it.
       ConfigFileVolumeConfigFileToPaths: volume.files.map(({ Path, Content }) => ({ Path, Content })),
       ...(volume.Driver === undefined ? {} : { FlexVolumeDriver: volume.Driver }),
       ...(volume.Options === undefined ? {} : { FlexVolumeOptions: volume.Options }),

@@ -1,8 +1,8 @@
-/** What goes wrong, on request. Off by default: an honest service. */
+/** Faults on request. Off by default: the service then works as documented. */
 import { z } from 'zod';
 import { Switchboard } from '../switchboard.ts';
 
-/** A definite refusal by name, with the service's own code and words. */
+/** A definite refusal by name, with the service's own code and message. */
 const refusals = {
   'no-stock': {
     status: 403,
@@ -27,14 +27,14 @@ export type RefusalName = keyof typeof refusals;
 const which = {
   /** Such as `CreateContainerGroup`; absent: every call. */
   action: z.string().optional(),
-  /** Ends after so many calls. */
+  /** Ends after this many calls. */
   times: z.int().positive().optional(),
 };
 
 export const faultSchema = z.discriminatedUnion('kind', [
-  /** The answer comes this much later; the effect does not. */
+  /** Delays the answer by this much, but not the effect. */
   z.strictObject({ kind: z.literal('latency'), ...which, ms: z.number().min(0).max(600_000) }),
-  /** Refused, without an effect. */
+  /** Refused, without any effect. */
   z.strictObject({ kind: z.literal('no-stock'), ...which }),
   z.strictObject({ kind: z.literal('quota'), ...which }),
   z.strictObject({ kind: z.literal('throttling'), ...which, retryAfterMs: z.int().positive().optional() }),
@@ -46,11 +46,11 @@ export const faultSchema = z.discriminatedUnion('kind', [
     code: z.string().min(1),
     message: z.string(),
   }),
-  /** It takes effect, and the answer never comes: `hang` keeps the connection, `reset` breaks it. */
+  /** The call takes effect, but the answer never arrives: `hang` keeps the connection open, `reset` breaks it. */
   z.strictObject({ kind: z.literal('lost-answer'), ...which, how: z.enum(['hang', 'reset']).default('hang') }),
-  /** The permission is gone. DescribeContainerGroups answers an empty list then; every other call is refused. */
+  /** The permission is missing. DescribeContainerGroups then answers an empty list; every other call is refused. */
   z.strictObject({ kind: z.literal('no-permission'), ...which }),
-  /** Accepted, and then it fails by itself: nothing to run it on, or what else the event says. */
+  /** Accepted, but fails afterwards: without capacity, or for the reason in the event. */
   z.strictObject({
     kind: z.literal('fails-later'),
     times: z.int().positive().optional(),
@@ -94,7 +94,7 @@ export class Faults {
       return { ...refusals.throttling, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
     }
     for (const kind of ['server-error', 'quota', 'no-stock'] as const) {
-      // Only a creation can lack stock or quota.
+      // Only a creation can fail for stock or quota.
       const fits = kind === 'server-error' || action === 'CreateContainerGroup';
       if (fits && this.#take(kind, action) !== undefined) return refusals[kind];
     }

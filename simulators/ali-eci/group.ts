@@ -1,16 +1,16 @@
-/** One container group: its states, events and its one container. */
+/** One container group: its states, its events and its only container. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Container, type ContainerEnd, type ContainerHost, NoSuchImage } from '../containers/host.ts';
 import type { VSwitch } from './options.ts';
 import type { Decoded } from './parameters.ts';
 
 export interface Timings {
-  /** Until a place to run is found; with `imageMs`, the pull, until it runs. */
+  /** Time until capacity is found; with `imageMs`, for the pull, until it runs. */
   readonly scheduleMs: number;
   readonly imageMs: number;
-  /** Between the end of the container and its disappearance, after a deletion. */
+  /** Time between the end of the container and its disappearance, after a deletion. */
   readonly cleanUpMs: number;
-  /** One second of the service, in milliseconds: for deadlines and graces. */
+  /** One second of simulated time, in milliseconds: for deadlines and grace periods. */
   readonly secondMs: number;
 }
 
@@ -42,7 +42,7 @@ export class Group {
   #container: Container | undefined;
   #outOfMemory = false;
   #deleted = false;
-  /** What the status becomes when the container ends for another reason than by itself. */
+  /** The final status if the container does not end by itself. */
   #verdict: Failure | undefined;
   readonly #now: () => number;
 
@@ -67,7 +67,7 @@ export class Group {
     return this.endedAtMs !== undefined;
   }
 
-  /** Resolves when it has ended, one way or another. */
+  /** Resolves when it has ended, for whatever reason. */
   async run(host: ContainerHost, timings: Timings, failure: Failure | undefined): Promise<void> {
     await delay(timings.scheduleMs);
     if (this.#deleted) return;
@@ -84,7 +84,7 @@ export class Group {
       this.#container = await host.start(this.#spec());
     } catch (error) {
       if (!(error instanceof NoSuchImage)) throw error;
-      // As the kubelet does: it stays Pending and tries again, less and less often.
+      // Like the kubelet: it stays Pending and retries, less and less often.
       this.waiting = { reason: 'ErrImagePull', message: error.message };
       this.#event('Warning', 'Failed', `Failed to pull image "${this.decoded.container.Image}": ${error.message}`);
       return;
@@ -115,7 +115,7 @@ export class Group {
     if (!this.#deleted) this.#ended(end);
   }
 
-  /** For faults: the service takes it away, and says why. */
+  /** For faults: the service removes it, and gives the reason. */
   async kill(verdict: Failure): Promise<void> {
     if (this.isEnded || this.#deleted) return;
     this.#verdict = verdict;
@@ -131,7 +131,7 @@ export class Group {
     await this.#container.stop(0);
   }
 
-  /** Resolves when nothing of it is left. */
+  /** Resolves when everything has been removed. */
   async delete(timings: Timings, force: boolean): Promise<void> {
     this.#deleted = true;
     this.status = 'Terminating';
@@ -152,7 +152,7 @@ export class Group {
       ...(container.Command.length === 0 ? {} : { command: container.Command }),
       ...(container.Arg.length === 0 ? {} : { args: container.Arg }),
       environment: Object.fromEntries(container.EnvironmentVar.map(({ Key, Value }) => [Key, Value])),
-      // The longest first: one path may begin another.
+      // Longest first: one path may be a prefix of another.
       files: Object.fromEntries(files.sort(([one], [other]) => other.length - one.length)),
     };
   }

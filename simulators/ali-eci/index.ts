@@ -1,4 +1,4 @@
-/** A stand-in for Alibaba Cloud's Elastic Container Instance, on the wire: the vendor's own SDK drives it. */
+/** A simulator of Alibaba Cloud's Elastic Container Instance on the wire, usable with the vendor's own SDK. */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,17 +22,17 @@ export interface AliEciSimulator {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
   readonly region: string;
-  /** Every container group that there is, as it was understood. */
+  /** Every existing container group, as it was parsed. */
   readonly groups: readonly Group[];
   named(name: string): Group | undefined;
-  /** Switches a fault on; the returned function ends it. */
+  /** Activates a fault; the returned function ends it. */
   fault(fault: FaultInput): () => void;
   clearFaults(): void;
-  /** Takes a spot instance away, after the vendor's warning. */
+  /** Reclaims a spot instance, after the vendor's warning. */
   reclaim(name: string): Promise<void>;
   /** Kills its container as the kernel does at the memory limit. */
   runOutOfMemory(name: string): Promise<void>;
-  /** A status that no description has; undefined ends it. */
+  /** Reports an undocumented status; undefined ends that. */
   confuse(name: string, status: string | undefined): void;
   close(): Promise<void>;
 }
@@ -191,7 +191,7 @@ export function demoOptions(simulator: AliEciSimulator): Readonly<Record<string,
   };
 }
 
-/** Calls a minute, by the vendor's classes. */
+/** Calls per minute, by the vendor's classes. */
 class Rates {
   readonly #perMinute: { readonly write: number; readonly read: number; readonly log: number };
   readonly #recent = { write: [] as number[], read: [] as number[], log: [] as number[] };

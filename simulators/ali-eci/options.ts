@@ -9,7 +9,7 @@ export interface VSwitch {
 }
 
 export interface AliEciSimulatorOptions extends ContainerHostOptions {
-  /** 0 takes a free one. */
+  /** 0 picks a free port. */
   readonly port?: number;
   readonly host?: string;
   readonly region?: string;
@@ -17,16 +17,16 @@ export interface AliEciSimulatorOptions extends ContainerHostOptions {
   readonly vSwitches?: readonly VSwitch[];
   readonly securityGroups?: readonly string[];
   readonly ramRoles?: readonly string[];
-  /** Of the account in the region. */
+  /** The account's quota in the region. */
   readonly mostVcpu?: number;
-  /** Calls a minute. Default: the vendor's. */
+  /** Calls per minute. Default: the vendor's. */
   readonly rates?: { readonly write: number; readonly read: number; readonly log: number };
-  /** A page may be short while more follow; then its size is drawn below the limit. */
+  /** A page may be short while more follow; if so, its size is random, below the limit. */
   readonly shortPages?: boolean;
   readonly timings?: Partial<Timings>;
-  /** Metadata of ended groups: all of this age, and the last 100 beyond it. */
+  /** How long metadata of ended groups is kept; of older ones, only the last 100. */
   readonly keepEndedMs?: number;
-  /** Every call as it was understood and answered, for tests. */
+  /** Called with every call, as parsed and answered; for tests. */
   readonly onCall?: (call: Call) => void;
 }
 
@@ -34,7 +34,7 @@ export interface Call {
   readonly action: string;
   readonly version: string;
   readonly method: string;
-  /** Path and query as they were on the wire. */
+  /** Path and query as on the wire. */
   readonly url: string;
   readonly query: Readonly<Record<string, string>>;
   readonly form: Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-/** Flat wire parameters (`Container.1.EnvironmentVar.2.Key`), read back into what they mean, and held against the vendor's limits. */
+/** Parses flat wire parameters (`Container.1.EnvironmentVar.2.Key`), and checks them against the vendor's limits. */
 import { z } from 'zod';
 import { Refusal } from './refusal.ts';
 
@@ -79,7 +79,7 @@ const schema = z.object({
   }),
 });
 
-/** What CreateContainerGroup understood. Tests look here for what they asked for. */
+/** CreateContainerGroup as parsed. Tests compare it with their request. */
 export type Decoded = z.infer<typeof schema>;
 
 export function decodeCreate(flat: Flat): Decoded {
@@ -168,7 +168,7 @@ function checked(decoded: Decoded): Decoded {
   return decoded;
 }
 
-/** `Name.1`, `Name.2` … without a gap. */
+/** `Name.1`, `Name.2` … without gaps. */
 export function texts(flat: Flat, name: string): string[] {
   const found: string[] = [];
   for (let index = 1; ; index += 1) {
@@ -178,7 +178,7 @@ export function texts(flat: Flat, name: string): string[] {
   }
 }
 
-/** `Name.1.Field` …: the fields of each, still flat below. */
+/** `Name.1.Field` …: the fields of each item, still flat. */
 export function items(flat: Flat, name: string): Flat[] {
   const found: Record<string, string>[] = [];
   for (const [key, value] of Object.entries(flat)) {

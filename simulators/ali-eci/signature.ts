@@ -1,4 +1,6 @@
-/** Recomputes ACS3-HMAC-SHA256 from what arrived, as the vendor's page "Request syntax and signature method V3" has it. */
+/**
+ * Recomputes ACS3-HMAC-SHA256 from the received request, by the vendor's page "Request syntax and signature method V3".
+ */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Refusal } from './refusal.ts';
@@ -6,7 +8,7 @@ import { Refusal } from './refusal.ts';
 export interface AccessKey {
   readonly id: string;
   readonly secret: string;
-  /** Of temporary credentials. */
+  /** For temporary credentials. */
   readonly securityToken?: string;
 }
 
@@ -30,7 +32,7 @@ export class Signatures {
     this.#keys = new Map(keys.map((key) => [key.id, key]));
   }
 
-  /** Throws the Refusal that the service gives. */
+  /** Throws the same Refusal as the service. */
   verify(request: SignedRequest, nowMs: number): AccessKey {
     const header = (name: string): string => {
       const value = request.headers[name];

@@ -1,4 +1,4 @@
-/** What is sold, from the vendor's table; in between the service rounds up, and bills it. */
+/** The sizes from the vendor's table; anything in between is rounded up, and billed as such. */
 import type { Decoded } from './parameters.ts';
 import { Refusal } from './refusal.ts';
 

@@ -26,12 +26,12 @@ export class World {
   readonly #host: ContainerHost;
   readonly #groups = new Map<string, Group>();
   readonly #caches = new Map<string, ImageCache>();
-  /** Client tokens, with what they made. Kept after a deletion, as the vendor's services do. */
+  /** Client tokens, with what they created. Kept after a deletion, as the vendor's services do. */
   readonly #tokens = new Map<string, { readonly id: string; readonly digest: string }>();
   readonly #odd = new Map<string, string>();
   readonly #vSwitches: readonly VSwitch[];
   readonly #work = new Set<Promise<unknown>>();
-  /** The first thing that went wrong in the simulator itself. */
+  /** The first internal error of the simulator. */
   #broken: unknown;
 
   constructor(options: AliEciSimulatorOptions, faults: Faults) {
@@ -47,12 +47,12 @@ export class World {
     return [...this.#groups.values()];
   }
 
-  /** The newest of a name. */
+  /** The newest with this name. */
   named(name: string): Group | undefined {
     return this.groups.findLast((group) => group.decoded.name === name);
   }
 
-  /** The service says a status that nobody knows; undefined ends that. */
+  /** The service reports an undocumented status; undefined ends that. */
   confuse(name: string, status: string | undefined): void {
     if (status === undefined) this.#odd.delete(name);
     else this.#odd.set(name, status);
@@ -100,7 +100,7 @@ export class World {
     }
   }
 
-  /** What DescribeContainerGroups says to a key without its permission. */
+  /** What DescribeContainerGroups returns for a key without its permission. */
   nothing(): Answer {
     return { TotalCount: 0, NextToken: '', ContainerGroups: [] };
   }
@@ -307,7 +307,7 @@ export class World {
     }
   }
 
-  /** The first in the order given that has an address left; without one, the account's first. */
+  /** The first of the requested vSwitches, or else of the account's, that has a free address. */
   #vSwitchFor({ vSwitchIds }: Decoded): VSwitch {
     const asked = vSwitchIds.length === 0 ? this.#vSwitches.map(({ id }) => id) : vSwitchIds;
     const found = asked

@@ -1,4 +1,4 @@
-/** What the service shows of a container group. Pure. Values of secure variables, keys and passwords are not among it. */
+/** What the service shows of a container group. Pure. Excludes values of secure variables, keys and passwords. */
 import type { Decoded } from './body.ts';
 import type { Group } from './group.ts';
 
@@ -9,7 +9,7 @@ export interface Place {
   readonly identities: Readonly<Record<string, string>>;
 }
 
-/** Of a GET, and of the answers to PUT and DELETE. */
+/** The answer to a GET, a PUT and a DELETE. */
 export function shown(group: Group, place: Place): Record<string, unknown> {
   const { provisioningState, current, previous, confusion } = group;
   const plain = listed(group, place);
@@ -35,7 +35,7 @@ export function shown(group: Group, place: Place): Record<string, unknown> {
   };
 }
 
-/** Of a list, which tells less: no view of the instance. */
+/** An element of a list, which contains less: no instance view. */
 export function listed(group: Group, place: Place): Record<string, unknown> {
   const { decoded, name } = group;
   const { identity } = decoded;

@@ -1,4 +1,4 @@
-/** The body of a creation, as the service understands it. What it does not know, it refuses. */
+/** The body of a creation, as the service parses it. Unknown fields are refused. */
 import { z } from 'zod';
 import { Refusal } from './refusal.ts';
 

@@ -1,15 +1,18 @@
-/** A certificate for this machine, made when it is needed: Azure's SDK speaks https alone. X.509 in DER, by hand. */
+/**
+ * A certificate for this machine, generated on demand: Azure's SDK only supports https. X.509 in DER, without a
+ * library.
+ */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
 export interface Certificate {
-  /** PEM; it is its own authority. */
+  /** PEM; self-signed. */
   readonly certificate: string;
   readonly privateKey: string;
 }
 
 /**
- * For 127.0.0.1, ::1 and `host`, from a day ago until in a year. Each has a name of its own: of two authorities with
- * one name, TLS knows the first alone.
+ * For 127.0.0.1, ::1 and `host`, valid from a day ago until a year from now. Each has a unique subject: of two CAs with
+ * the same name, TLS only uses the first.
  */
 export function makeCertificate(host = 'localhost', nowMs = Date.now()): Certificate {
   const name = `azure-aci simulator ${randomBytes(8).toString('hex')}`;
@@ -17,7 +20,7 @@ export function makeCertificate(host = 'localhost', nowMs = Date.now()): Certifi
   return signedBy(privateKey, ECDSA_SHA256, name, nowMs, host);
 }
 
-/** With an RSA key, as a service principal signs in with. */
+/** With an RSA key, for a service principal to sign in with. */
 export function makeClientCertificate(name: string, nowMs = Date.now()): Certificate {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return signedBy(privateKey, RSA_SHA256, name, nowMs);

@@ -1,4 +1,6 @@
-/** Entra ID: OpenID configuration, the token endpoint, a machine's own (managed identity), and the check of tokens. */
+/**
+ * Entra ID: OpenID configuration, the token endpoint, managed identities of a machine, and the verification of tokens.
+ */
 import {
   constants,
   createHash,
@@ -13,13 +15,13 @@ import {
 import { z } from 'zod';
 import { Refusal } from './refusal.ts';
 
-/** An application that may sign in, in one or several ways. */
+/** An application that may sign in, in one or more ways. */
 export interface Client {
   readonly id: string;
   readonly secret?: string;
   /** PEM, without its key. */
   readonly certificate?: string;
-  /** What a Kubernetes cluster signed for a service account; taken as it is. */
+  /** A token that a Kubernetes cluster signed for a service account; accepted as it is. */
   readonly federatedToken?: string;
 }
 
@@ -28,7 +30,7 @@ const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 const jwtPart = z.record(z.string(), z.unknown());
 
-/** What a token endpoint says: OAuth's own form, with Entra's number in the words. */
+/** A token endpoint's error: OAuth's own format, with Entra's number in the message. */
 export class SignInRefusal extends Error {
   readonly status: number;
   readonly error: string;
@@ -50,7 +52,7 @@ export class Entra {
     tenant: string,
     audience: string,
     clients: readonly Client[],
-    /** Client ids of the machine's identities; the first is the one without a name. */
+    /** Client ids of the machine's identities; the first is the default. */
     managed: readonly string[],
   ) {
     this.#tenant = tenant;
@@ -106,7 +108,7 @@ export class Entra {
     return this.#answer(client.id, nowMs);
   }
 
-  /** Of a machine's own endpoint: `GET /metadata/identity/oauth2/token`. */
+  /** The machine's own endpoint: `GET /metadata/identity/oauth2/token`. */
   managedToken(query: URLSearchParams, nowMs: number): unknown {
     const wished = query.get('client_id') ?? this.#managed[0];
     if (wished === undefined || !this.#managed.includes(wished)) {
@@ -126,7 +128,7 @@ export class Entra {
     };
   }
 
-  /** Rejects what is not a token of ours for Resource Manager that is still good. */
+  /** Rejects anything but a valid token of ours for Resource Manager. */
   verify(header: string, nowMs: number): void {
     const token = /^Bearer (\S+)$/.exec(header)?.[1];
     if (token === undefined) {
@@ -199,7 +201,7 @@ export class Entra {
   }
 }
 
-/** As Entra asks of an app's assertion: its own certificate, its own name, this token endpoint, still good. */
+/** As Entra requires of an app's assertion: its own certificate, its own name, this token endpoint, not expired. */
 function isSignedBy(certificate: string, assertion: string, client: string, origin: string, nowMs: number): boolean {
   const [head = '', body = '', signature = ''] = assertion.split('.');
   const header = jwtPart.parse(JSON.parse(Buffer.from(head, 'base64url').toString()));

@@ -1,4 +1,4 @@
-/** What goes wrong, on request. Off by default: an honest service. */
+/** Faults on request. Off by default: the service then works as documented. */
 import { z } from 'zod';
 import { Switchboard } from '../switchboard.ts';
 import { Refusal } from './refusal.ts';
@@ -18,16 +18,16 @@ export const operations = [
 export type Operation = (typeof operations)[number];
 
 const which = {
-  /** Absent: every one, but `token` only by its name. */
+  /** Absent: every call, except `token`, which has to be named. */
   operation: z.enum(operations).optional(),
-  /** Ends after so many calls. */
+  /** Ends after this many calls. */
   times: z.int().positive().optional(),
 };
 
 export const faultSchema = z.discriminatedUnion('kind', [
-  /** The answer comes this much later; the effect does not. */
+  /** Delays the answer by this much, but not the effect. */
   z.strictObject({ kind: z.literal('latency'), ...which, ms: z.number().min(0).max(600_000) }),
-  /** Refused, without an effect. Stock and quota can only be lacking for a creation. */
+  /** Refused, without any effect. Stock and quota only apply to creations. */
   z.strictObject({ kind: z.literal('no-stock'), ...which }),
   z.strictObject({ kind: z.literal('quota'), ...which }),
   z.strictObject({ kind: z.literal('throttling'), ...which, retryAfterS: z.int().positive().default(10) }),
@@ -39,11 +39,14 @@ export const faultSchema = z.discriminatedUnion('kind', [
     code: z.string().min(1),
     message: z.string(),
   }),
-  /** It takes effect, and the answer never comes: `hang` keeps the connection, `reset` breaks it. */
+  /** The call takes effect, but the answer never arrives: `hang` keeps the connection open, `reset` breaks it. */
   z.strictObject({ kind: z.literal('lost-answer'), ...which, how: z.enum(['hang', 'reset']).default('hang') }),
-  /** The role is gone. Resource Manager refuses then; within a resource group it does not answer an empty list. */
+  /**
+   * The role assignment is missing. Resource Manager then refuses; within a resource group it never answers an empty
+   * list.
+   */
   z.strictObject({ kind: z.literal('no-permission'), ...which }),
-  /** Accepted, and then it fails by itself. */
+  /** Accepted, but fails afterwards. */
   z.strictObject({
     kind: z.literal('fails-later'),
     times: z.int().positive().optional(),
@@ -74,7 +77,7 @@ export class Faults {
     return this.#take('latency', operation)?.ms ?? 0;
   }
 
-  /** Throws what this call is refused with. */
+  /** Throws the refusal of this call. */
   refuse(operation: Operation): void {
     const own = this.#take('refusal', operation);
     if (own !== undefined) throw new Refusal(own.status, own.code, own.message);

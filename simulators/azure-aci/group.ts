@@ -4,12 +4,12 @@ import { type Container, type ContainerEnd, type ContainerHost, NoSuchImage } fr
 import type { Decoded } from './body.ts';
 
 export interface Timings {
-  /** Until a machine is found; then `pullMs` for the image. The service takes no other operation meanwhile. */
+  /** Time until a machine is found; then `pullMs` for the image. Meanwhile the service accepts no other operation. */
   readonly pendingMs: number;
   readonly pullMs: number;
-  /** Between the end of the containers and the disappearance, after a deletion. */
+  /** Time between the end of the containers and the disappearance, after a deletion. */
   readonly deleteMs: number;
-  /** Between SIGTERM and SIGKILL. */
+  /** Grace period between SIGTERM and SIGKILL. */
   readonly graceMs: number;
 }
 
@@ -38,14 +38,14 @@ export class Group {
   readonly name: string;
   decoded: Decoded;
   provisioningState = 'Pending';
-  /** Of the group as a whole: Pending, Running, Succeeded, Failed. */
+  /** State of the group as a whole: Pending, Running, Succeeded, Failed. */
   state = 'Pending';
   current: State = { state: 'Waiting', detailStatus: '' };
   previous: State | undefined;
   restartCount = 0;
   readonly groupEvents: GroupEvent[] = [];
   readonly containerEvents: GroupEvent[] = [];
-  /** Words that no description has, for tests. */
+  /** Undocumented states, for tests. */
   confusion: string | undefined;
   #container: Container | undefined;
   #output = '';
@@ -96,7 +96,7 @@ export class Group {
     return lines.slice(-1001).join('\n');
   }
 
-  /** Resolves when it has ended, one way or another. */
+  /** Resolves when it has ended, for whatever reason. */
   async run(failure: Failure | undefined): Promise<void> {
     await this.#wait(this.#timings.pendingMs);
     if (this.#isDeleted) return;
@@ -120,7 +120,7 @@ export class Group {
     await this.#start(image);
   }
 
-  /** The service moves an evicted container group and starts it again. */
+  /** The service moves an evicted container group and restarts it. */
   async evict(): Promise<void> {
     if (this.#container === undefined || this.isEnded) return;
     this.#isEvicted = true;
@@ -138,7 +138,7 @@ export class Group {
     await this.#container.stop(0);
   }
 
-  /** An update with another body starts the containers again, in place. */
+  /** An update with a different body restarts the containers in place. */
   async update(decoded: Decoded): Promise<void> {
     this.decoded = decoded;
     this.provisioningState = 'Updating';
@@ -149,7 +149,7 @@ export class Group {
     await this.#start(decoded.properties.containers[0]?.properties.image ?? '');
   }
 
-  /** Resolves when nothing of it is left. */
+  /** Resolves when everything has been removed. */
   async delete(): Promise<void> {
     this.#isDeleted = true;
     this.#deleted.abort();
@@ -158,7 +158,7 @@ export class Group {
     await delay(this.#timings.deleteMs);
   }
 
-  /** Until then, or the deletion. */
+  /** Waits until then, or until the deletion. */
   async #wait(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#deleted.signal }).catch(() => undefined);
   }

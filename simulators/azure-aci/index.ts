@@ -1,4 +1,4 @@
-/** A stand-in for Azure Container Instances and what signs in to it, on the wire: the vendor's own SDK drives it. */
+/** A simulator of Azure Container Instances and of its sign-in, on the wire, usable with the vendor's own SDK. */
 import { randomUUID } from 'node:crypto';
 import { createServer as createPlainServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -23,24 +23,24 @@ const MAX_BODY = 4 * 1024 * 1024;
 export interface AzureAciSimulator {
   /** `https://127.0.0.1:PORT`: Resource Manager and Entra ID. */
   readonly url: string;
-  /** PEM of the authority that vouches for it. */
+  /** PEM of the CA that signed its certificate. */
   readonly ca: string;
-  /** `http://127.0.0.1:PORT`: a machine's endpoint for managed identities, as AZURE_POD_IDENTITY_AUTHORITY_HOST names it. */
+  /** `http://127.0.0.1:PORT`: a machine's endpoint for managed identities, for AZURE_POD_IDENTITY_AUTHORITY_HOST. */
   readonly metadataUrl: string;
   readonly location: string;
   readonly subscriptionId: string;
   readonly resourceGroup: string;
-  /** Every container group that there is, as it was understood. */
+  /** Every existing container group, as it was parsed. */
   readonly groups: readonly Group[];
   named(name: string): Group | undefined;
-  /** Switches a fault on; the returned function ends it. */
+  /** Activates a fault; the returned function ends it. */
   fault(fault: FaultInput): () => void;
   clearFaults(): void;
-  /** Takes a container group away from its machine; the service starts it again on another. */
+  /** Evicts a container group from its machine; the service restarts it on another. */
   reclaim(name: string): Promise<void>;
   /** Kills its container as the kernel does at the memory limit. */
   runOutOfMemory(name: string): Promise<void>;
-  /** A state that no description has; undefined ends it. */
+  /** Reports an undocumented state; undefined ends that. */
   confuse(name: string, state: string | undefined): void;
   close(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function startAzureAciSimulator(options: AzureAciSimulatorOptions):
   let origin = '';
 
   const reclaim = async (name: string): Promise<void> => {
-    // Resolves when it is gone from its machine; that it runs again shows later.
+    // Resolves when it has left its machine; the restart shows later.
     void world.named(name)?.evict();
   };
   const runOutOfMemory = async (name: string): Promise<void> => {
@@ -157,7 +157,7 @@ export async function startAzureAciSimulator(options: AzureAciSimulatorOptions):
   const metadata = (request: IncomingMessage, response: ServerResponse): void => {
     const url = new URL(request.url ?? '/', 'http://metadata');
     request.resume();
-    // The header keeps a request out that somebody was tricked into.
+    // Requiring this header protects against forged requests (SSRF).
     if (
       request.headers['metadata']?.toString().toLowerCase() !== 'true' ||
       !/^\/metadata\/identity\/oauth2\/token\/?$/.test(url.pathname)

@@ -4,41 +4,41 @@ import type { Operation } from './faults.ts';
 import type { Timings } from './group.ts';
 
 export interface AzureAciSimulatorOptions extends ContainerHostOptions {
-  /** 0 takes a free one. */
+  /** 0 picks a free port. */
   readonly port?: number;
-  /** An address of this machine; the certificate names the loopback alone. */
+  /** An address of this machine; the certificate only covers the loopback addresses. */
   readonly host?: string;
   readonly subscriptionId?: string;
   readonly tenantId?: string;
   readonly resourceGroup?: string;
   readonly location?: string;
-  /** What tokens are for: the Resource Manager of the public cloud, unless told otherwise. */
+  /** Audience of tokens: the Resource Manager of the public cloud, unless set otherwise. */
   readonly audience?: string;
   readonly clients?: readonly Client[];
-  /** Client ids of the machine's managed identities; the first is its own. */
+  /** Client ids of the machine's managed identities; the first is system-assigned. */
   readonly managedIdentities?: readonly string[];
   /** Client ids of user-assigned identities, by resource id. */
   readonly identities?: Readonly<Record<string, string>>;
   readonly spotLocations?: readonly string[];
-  /** Resource ids of subnets that are there, and delegated. */
+  /** Resource ids of subnets that exist and are delegated. */
   readonly subnets?: readonly string[];
-  /** Of subnets that are there, and not delegated. */
+  /** Resource ids of subnets that exist but are not delegated. */
   readonly plainSubnets?: readonly string[];
   readonly quota?: { readonly groups?: number; readonly cores?: number; readonly spotCores?: number };
-  /** Creations, and as many deletions. Default: the vendor's. */
+  /** Creations, and as many deletions. Default: the vendor's limits. */
   readonly limits?: { readonly per5Minutes: number; readonly perHour: number };
   readonly pageSize?: number;
-  /** Whether `If-None-Match: *` is heeded. The vendor does not say; pessimistic by default. */
+  /** Whether `If-None-Match: *` has an effect. The vendor does not document it; pessimistic by default. */
   readonly heedsIfNoneMatch?: boolean;
   readonly timings?: Partial<Timings>;
-  /** Every call as it was understood and answered, for tests. */
+  /** Called with every call, as parsed and answered; for tests. */
   readonly onCall?: (call: Call) => void;
 }
 
 export interface Call {
   readonly operation: Operation | 'unknown';
   readonly method: string;
-  /** Path and query as they were on the wire. */
+  /** Path and query as on the wire. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: unknown;

@@ -1,4 +1,4 @@
-/** What Azure Resource Manager answers when it does not do what it was asked. */
+/** A refusal by Azure Resource Manager. */
 export class Refusal extends Error {
   readonly status: number;
   readonly code: string;

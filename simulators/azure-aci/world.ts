@@ -1,4 +1,4 @@
-/** The subscription: its resource group, container groups, operations, quota and rates. */
+/** The subscription: its resource group, container groups, operations, quota and rate limits. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Versions that are spoken: the SDK's, and the newest that the description is of. */
+/** Supported versions: the SDK's, and the newest with a published description. */
 const versions = ['2023-05-01', '2025-09-01'];
 
 interface Running {
@@ -34,7 +34,7 @@ export class World {
   readonly #faults: Faults;
   readonly #host: ContainerHost;
   readonly #timings: Timings;
-  /** By name in lower case: names of resources have no case. */
+  /** By lower-case name: resource names are case-insensitive. */
   readonly #groups = new Map<string, Group>();
   readonly #operations = new Map<string, Running>();
   readonly #sentAtMs: Record<'create' | 'delete', number[]> = { create: [], delete: [] };
@@ -62,9 +62,9 @@ export class World {
     return this.#groups.get(name.toLowerCase());
   }
 
-  /** Which operation the address means. Rejects what is not there, as Resource Manager does. */
+  /** The operation for this URL. Rejects unknown paths, as Resource Manager does. */
   route(method: string, url: URL): { readonly operation: Operation; readonly name: string } {
-    // Of the network service, whose versions are its own; the subnets may be in any resource group.
+    // The network service has its own versions, and the subnets may be in any resource group.
     if (
       method === 'GET' &&
       /\/providers\/microsoft\.network\/virtualnetworks\/[^/]+\/subnets\/[^/]+$/i.test(url.pathname)
@@ -225,7 +225,7 @@ export class World {
         `The updates on container group '${existing.name}' are invalid. If you are going to update the os type, restart policy, network profile, CPU, memory or GPU resources for a container group, you must delete it first and then create a new one.`,
       );
     }
-    // Nothing is started again unless something has changed.
+    // Restarts only if something has changed.
     if (!isDeepStrictEqual(decoded, existing.decoded)) this.#work(existing.update(decoded));
     return { status: 200, body: shown(existing, this.place) };
   }
@@ -287,7 +287,7 @@ export class World {
     if (running === undefined) throw new Refusal(404, 'NotFound', 'The operation was not found.');
     const { group, kind, startTime } = running;
     if (/\/operationresults\//i.test(url.pathname)) {
-      // The form that a `location` header points to: 202 until it is done.
+      // The resource that a `location` header points to: 202 until it is done.
       if (this.named(group.name) === group) return { status: 202, headers: { 'retry-after': '1' } };
       return { status: 204 };
     }
@@ -382,7 +382,7 @@ export class World {
     return { how, message: messages[how] };
   }
 
-  /** As many in 5 minutes and in an hour as the subscription was granted. */
+  /** Counts a call against the limits for 5 minutes and for an hour. */
   #take(kind: 'create' | 'delete'): void {
     const { per5Minutes, perHour } = this.#options.limits ?? { per5Minutes: 100, perHour: 300 };
     const now = Date.now();

@@ -1,4 +1,4 @@
-/** Starts a cloud's simulator whose containers are the demo runner, as a local process each. */
+/** Starts a cloud's simulator, whose containers are local processes that run the demo runner. */
 import path from 'node:path';
 import { demoOptions as aliEciOptions, startAliEciSimulator } from '../ali-eci/index.ts';
 import { demoOptions as azureAciOptions, startAzureAciSimulator } from '../azure-aci/index.ts';
@@ -20,9 +20,9 @@ export interface CloudFlags {
 
 export interface Cloud {
   readonly description: string;
-  /** Ports of their own, so that all run side by side. */
+  /** Distinct default ports, so that all can run side by side. */
   readonly port: number;
-  /** Google's: for tokens, Cloud Logging and control. */
+  /** Google's second port: for tokens, Cloud Logging and control. */
   readonly httpPort?: number;
   readonly region: string;
   start(flags: CloudFlags): Promise<Started>;
@@ -56,7 +56,7 @@ export const clouds: Readonly<Record<string, Cloud>> = {
         name: 'azure-aci',
         facts: [
           ['url', simulator.url],
-          // Its certificate is vouched for by itself alone, anew at every start.
+          // Its certificate is self-signed, and new at every start.
           ['faults', `curl --insecure --data '{"kind":"no-stock","times":1}' ${simulator.url}/_simulator/faults`],
         ],
         backend: { kind: 'azure-aci', region, image, options: azureAciOptions(simulator) },
@@ -119,7 +119,7 @@ export const clouds: Readonly<Record<string, Cloud>> = {
 function machine(image: string): ContainerHostOptions {
   return {
     images: { [image]: [process.execPath, RUNNER] },
-    // What the official runner's image starts.
+    // The command of the official runner image.
     substitutions: { '/home/runner/run.sh': RUNNER },
   };
 }

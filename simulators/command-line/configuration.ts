@@ -1,4 +1,6 @@
-/** Writes what points a dispatcher at the simulators that run: a folder for `shr doctor`, `shr verify-live` and `shr serve`. */
+/**
+ * Writes the configuration for the running simulators: a folder for `shr doctor`, `shr verify-live` and `shr serve`.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,10 +8,10 @@ import { stringify } from 'yaml';
 import type { Started } from './started.ts';
 
 export const REGISTRATION = 'simulated';
-/** A secret stands in no YAML file, and a text of many lines is hard to read there. */
+/** Secrets do not belong in YAML files, and multi-line text is hard to read there. */
 const OWN_FILE = /(?:secret|key|credentials)$/i;
 
-/** What is there is written anew: ports, keys and certificates change with every start. */
+/** Existing files are overwritten: ports, keys and certificates change with every start. */
 export async function writeConfiguration(folder: string, started: readonly Started[]): Promise<void> {
   const secrets = path.join(folder, 'secrets');
   await mkdir(secrets, { recursive: true, mode: 0o700 });

@@ -1,11 +1,11 @@
-/** A simulator that runs, as the command line tells of it. */
+/** A running simulator, as the command line describes it. */
 export interface Started {
   readonly name: string;
-  /** Where it is, and what can be done with it: a word and what it says. */
+  /** Its addresses and controls: a name and a description each. */
   readonly facts: readonly (readonly [string, string])[];
-  /** For a registration; a cloud's. */
+  /** For a registration: a cloud's options. */
   readonly backend?: Backend;
-  /** For a registration; GitHub's. */
+  /** For a registration: GitHub's connection. */
   readonly github?: { readonly url: string; readonly organization: string; readonly token: string };
   close(): Promise<void>;
 }
@@ -14,6 +14,6 @@ interface Backend {
   readonly kind: string;
   readonly region: string;
   readonly image: string;
-  /** As the provider takes them, secrets in clear. */
+  /** As passed to the provider, with secrets in clear text. */
   readonly options: Readonly<Record<string, unknown>>;
 }

@@ -1,6 +1,6 @@
 /**
- * What the clouds' simulators run in place of containers: local processes, one process group each. Time limits, states
- * and failures are the simulated service's business; this is only the machine that it would have.
+ * Local processes that the cloud simulators run in place of containers, one process group each. Time limits, states and
+ * failures are up to the simulated service; this is only the machine underneath.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,19 +9,19 @@ import { dirname, join } from 'node:path';
 
 export interface ContainerSpec {
   readonly image: string;
-  /** In place of the image's ENTRYPOINT. */
+  /** Replaces the image's ENTRYPOINT. */
   readonly command?: readonly string[];
-  /** In place of the image's CMD. */
+  /** Replaces the image's CMD. */
   readonly args?: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Files by their path in the container. They appear elsewhere; command and args are rewritten to find them there. */
+  /** Files by their path in the container. They are stored elsewhere; command and args are rewritten accordingly. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface ContainerHostOptions {
-  /** What an image runs by itself. An image that is not here does not exist. */
+  /** An image's default command. An image missing here does not exist. */
   readonly images: Readonly<Record<string, readonly string[]>>;
-  /** Texts in command and args that stand for something of this machine, such as `/home/runner/run.sh`. */
+  /** Strings in command and args that are replaced by something local, such as `/home/runner/run.sh`. */
   readonly substitutions?: Readonly<Record<string, string>>;
 }
 
@@ -32,13 +32,13 @@ export interface Container {
   /** Undefined while it runs. */
   readonly end: ContainerEnd | undefined;
   readonly ended: Promise<ContainerEnd>;
-  /** Standard output and error as they came, the last `KEPT_BYTES` of them. */
+  /** Standard output and error in order of arrival, the last `KEPT_BYTES` of them. */
   output(): string;
-  /** SIGTERM to the group, SIGKILL after the grace. Resolves when it has ended. */
+  /** SIGTERM to the group, SIGKILL after the grace period. Resolves when it has ended. */
   stop(graceMs: number): Promise<ContainerEnd>;
 }
 
-/** The image does not exist, as a registry would say it. */
+/** The image does not exist, in a registry's words. */
 export class NoSuchImage extends Error {
   constructor(image: string) {
     super(`manifest for ${image} not found`);
@@ -64,7 +64,7 @@ export class ContainerHost {
     return Object.hasOwn(this.#options.images, image);
   }
 
-  /** Rejects with NoSuchImage. A command that does not exist ends with exit code 127, as in a shell. */
+  /** Rejects with NoSuchImage. A missing command ends with exit code 127, as in a shell. */
   async start(spec: ContainerSpec): Promise<Container> {
     const starting = this.#start(spec);
     this.#starting.add(starting);
@@ -92,7 +92,7 @@ export class ContainerHost {
     const words = [...(spec.command ?? own), ...(spec.args ?? [])].map((word) => substitute(word, substitutions));
     const container = new LocalContainer(words, root, spec.environment, () => this.#running.delete(container));
     if (container.end === undefined) this.#running.add(container);
-    // It was on its way when the machine was switched off.
+    // It was starting when the machine was switched off.
     if (this.#closed) await container.stop(0);
     return container;
   }
@@ -143,7 +143,7 @@ class LocalContainer implements Container {
         keep(Buffer.from(`${error.message}\n`));
         settle({ exitCode: 127 });
       });
-      // A child of it may hold the output open; its own end is the container's.
+      // A child may keep the output open; the end of the process itself counts as the container's.
       this.#child.on('exit', (exitCode, signal) =>
         settle(exitCode === null ? { signal: signal ?? 'SIGKILL' } : { exitCode }),
       );
@@ -168,7 +168,7 @@ class LocalContainer implements Container {
     try {
       process.kill(-this.pid, signal);
     } catch {
-      // The group is gone already.
+      // The group has already gone.
     }
   }
 

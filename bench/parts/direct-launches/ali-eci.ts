@@ -1,4 +1,4 @@
-/** Alibaba ECI by its own client. */
+/** Alibaba ECI with its own client. */
 import EciModule, * as eci from '@alicloud/eci20180808';
 import { Config } from '@alicloud/openapi-client';
 import { RuntimeOptions } from '@alicloud/tea-util';

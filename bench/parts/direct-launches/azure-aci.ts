@@ -1,4 +1,4 @@
-/** Azure Container Instances by its own client. */
+/** Azure Container Instances with its own client. */
 import { ContainerInstanceManagementClient } from '@azure/arm-containerinstance';
 import { ClientSecretCredential } from '@azure/identity';
 import { z } from 'zod';
@@ -28,7 +28,7 @@ export function directLaunch(raw: unknown): DirectLaunch {
     credentialScopes: 'https://management.azure.com/.default',
     tlsOptions,
   });
-  // Not waited for: a runner's container is accepted long before it is there.
+  // Not awaited: a runner's container is accepted long before it exists.
   return (request) =>
     client.containerGroups.beginCreateOrUpdate(resourceGroup, request.name, {
       location,

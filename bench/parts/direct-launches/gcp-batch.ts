@@ -1,4 +1,4 @@
-/** Google Batch by its own client. */
+/** Google Batch with its own client. */
 import { BatchServiceClient } from '@google-cloud/batch';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';

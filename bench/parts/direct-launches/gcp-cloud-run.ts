@@ -1,4 +1,4 @@
-/** Cloud Run by its own client. */
+/** Cloud Run with its own client. */
 import { JobsClient } from '@google-cloud/run';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';

@@ -1,4 +1,4 @@
-/** What both of Google's are reached with. */
+/** Connection settings shared by both Google services. */
 import { z } from 'zod';
 
 export const googleSchema = z.object({

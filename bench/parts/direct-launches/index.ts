@@ -1,4 +1,4 @@
-/** The same launches by the vendors' SDKs alone: what anybody would write who needs nothing but a container. */
+/** The same launches with the vendors' SDKs alone: the straightforward code for starting just a container. */
 import type { LaunchRequest } from '../../../providers/provider.ts';
 
 export type DirectLaunch = (request: LaunchRequest) => Promise<unknown>;
@@ -7,7 +7,7 @@ interface DirectModule {
   directLaunch(options: unknown): DirectLaunch;
 }
 
-/** Imported when asked for: each SDK costs tens of megabytes. */
+/** Imported on demand: each SDK costs tens of megabytes. */
 export const directLaunches: Readonly<Record<string, () => Promise<DirectModule>>> = {
   'ali-eci': () => import('./ali-eci.ts'),
   'azure-aci': () => import('./azure-aci.ts'),
