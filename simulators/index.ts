@@ -1,8 +1,8 @@
-/** Every simulated container service by its provider's kind, loaded when it is first asked for. */
+/** Every simulated container service by its provider's kind, loaded on first use. */
 import type { ContainerHostOptions } from './containers/host.ts';
 
 export interface SimulatedService {
-  /** Of a backend that uses it. */
+  /** Options of a backend that uses it. */
   readonly options: Readonly<Record<string, unknown>>;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ const services: Readonly<Record<string, (host: ContainerHostOptions) => Promise<
   },
 };
 
-/** Rejects where there is no simulator of this kind. */
+/** Rejects if there is no simulator of this kind. */
 export async function startSimulatedService(kind: string, host: ContainerHostOptions): Promise<SimulatedService> {
   const start = Object.hasOwn(services, kind) ? services[kind] : undefined;
   if (start === undefined) throw new Error(`there is no simulator of kind ${kind}: add it to simulators/index.ts`);

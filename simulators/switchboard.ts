@@ -1,4 +1,4 @@
-/** Faults that are switched on from outside: until they are ended, or for so many calls. */
+/** Faults that are activated from outside: until they are ended, or for a number of calls. */
 
 interface Switched {
   readonly kind: string;
@@ -21,7 +21,7 @@ export class Switchboard<Fault extends Switched> {
     this.#active = [];
   }
 
-  /** The first of the kind that concerns this call, which is counted. */
+  /** The first fault of this kind that applies to this call, which is counted. */
   take<Kind extends Fault['kind']>(
     kind: Kind,
     concerns: (fault: Fault) => boolean,

@@ -1,4 +1,4 @@
-/** A Google Batch on the wire: what it is and what it is not, see README.md. */
+/** A simulator of Google Batch on the wire. Its scope and limits are described in README.md. */
 import { createRequire } from 'node:module';
 import { z } from 'zod';
 import { systemClock } from '../../time/clock.ts';
@@ -17,16 +17,16 @@ import { BatchService } from './service.ts';
 export interface GcpBatchSimulator extends Google {
   readonly project: string;
   readonly region: string;
-  /** Of an account that may do everything here: the JSON of a key. */
+  /** The JSON key of an account with all permissions here. */
   readonly credentials: string;
-  /** What machines may run as. */
+  /** The service account that machines may run as. */
   readonly serviceAccount: string;
-  /** A key of Cloud KMS that is there. */
+  /** An existing Cloud KMS key. */
   readonly kms: Kms;
   readonly service: BatchService;
-  /** Replaces all. */
+  /** Replaces all conditions. */
   setConditions(input: ConditionsInput): Conditions;
-  /** Takes the spot machine of a running job away. False where there is none. */
+  /** Reclaims the spot machine of a running job. False if there is none. */
   reclaim(id: string): boolean;
 }
 
@@ -113,12 +113,12 @@ export function demoOptions(simulator: GcpBatchSimulator) {
     loggingEndpoint: simulator.httpUrl,
     computeEndpoint: simulator.httpUrl,
     kmsEndpoint: simulator.httpUrl,
-    // Local processes start and end in milliseconds, and a demo looks at their logs often.
+    // Local processes start and end in milliseconds, and a demo reads their logs often.
     logReadsPerMinute: 6000,
   };
 }
 
-/** The SDK's own, so that both sides speak of the same version. */
+/** The SDK's own definitions, so that both sides use the same version. */
 function batchProtos(): GoogleOptions['protos'] {
   const load: (path: string) => GoogleOptions['protos'] = createRequire(import.meta.url);
   return load('@google-cloud/batch/build/protos/protos.json');

@@ -1,4 +1,4 @@
-/** One job, its one task and its machine: from the queue to the end, with the events that Batch writes on the way. */
+/** One job, its only task and its machine: from the queue to the end, with the events that Batch records. */
 import { randomUUID } from 'node:crypto';
 import { type Container, type ContainerHost, NoSuchImage } from '../containers/host.ts';
 import type { LogSource } from '../google/logging.ts';
@@ -16,14 +16,14 @@ interface Event {
   readonly taskState?: string;
 }
 
-/** What a job needs of the world around it. */
+/** What a job needs from its surroundings. */
 export interface Surroundings {
   readonly containers: ContainerHost;
   readonly kms: Kms;
   readonly timings: Timings;
   nowMs(): number;
   conditions(): Conditions;
-  /** Takes so many cores, or says that there are not as many. */
+  /** Reserves this many cores, or reports that there are not enough. */
   takeCores(count: number): boolean;
   giveCores(count: number): void;
   addLog(source: LogSource): () => void;
@@ -46,7 +46,7 @@ export class Job {
   #container: Container | undefined;
   #cores = 0;
   #forgetLog: () => void = () => {};
-  /** Set by whoever ends the container from outside: the exit code that Batch then reports. */
+  /** Set when the container is ended from outside: the exit code that Batch then reports. */
   #verdict: { readonly exitCode: number; readonly words: string } | undefined;
 
   constructor(name: string, raw: object, wanted: WantedJob, world: Surroundings) {
@@ -72,7 +72,7 @@ export class Job {
     return this.#wanted.allocationPolicy.instances[0]?.policy?.provisioningModel === 'SPOT';
   }
 
-  /** As GetJob shows it: what came in, environment and all, and what the service knows. */
+  /** As shown by GetJob: the request, including its environment, and the service's own fields. */
   view(): object {
     const { terseEvents, oddStates } = this.#world.conditions();
     const id = this.name.slice(this.name.lastIndexOf('/') + 1);
@@ -94,7 +94,7 @@ export class Job {
     };
   }
 
-  /** Empty before there is a machine. */
+  /** Empty before a machine exists. */
   tasks(): object[] {
     if (this.#taskEvents.length === 0) return [];
     return [
@@ -105,7 +105,7 @@ export class Job {
     ];
   }
 
-  /** The spot machine is taken away. False where there is none that runs. */
+  /** Reclaims the spot machine. False if none is running. */
   reclaim(): boolean {
     if (this.#container === undefined || this.#state !== 'RUNNING') return false;
     this.#verdict = { exitCode: 50_001, words: ' due to Spot VM preemption' };
@@ -131,7 +131,7 @@ export class Job {
     this.#forgetLog();
   }
 
-  /** At the end of the simulator: nothing goes on. */
+  /** At the end of the simulator: stops everything. */
   close(): void {
     this.#clearTimers();
   }
@@ -208,7 +208,7 @@ export class Job {
       return;
     }
     for (const runnable of spec?.runnables ?? []) {
-      // Scripts are for the machine itself, and this one is not thrown away afterwards.
+      // Scripts would change the machine itself, and this one is not discarded afterwards.
       if (runnable.container === undefined) continue;
       const { imageUri, entrypoint, commands } = runnable.container;
       const exitCode = await this.#runContainer({
@@ -239,7 +239,7 @@ export class Job {
     try {
       container = await this.#world.containers.start(spec);
     } catch (error) {
-      // As `docker run` does.
+      // Like `docker run`.
       if (error instanceof NoSuchImage) return 125;
       throw error;
     }
@@ -283,7 +283,7 @@ export class Job {
   }
 
   #end(): void {
-    // Its container ended because it is being deleted: that goes on, and gives back what it had.
+    // The container ended because the job is being deleted: the deletion continues, and releases the resources.
     if (this.#state === 'DELETION_IN_PROGRESS') return;
     this.#clearTimers();
     this.#release();
@@ -323,7 +323,7 @@ export class Job {
   }
 
   #later(ms: number, action: () => void): void {
-    // Capped: a timer of Node holds 24 days at most, and would fire at once beyond.
+    // Capped: a Node timer holds at most 24 days, and would fire at once beyond.
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);

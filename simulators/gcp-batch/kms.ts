@@ -1,4 +1,4 @@
-/** The one key of Cloud KMS that there is: `encrypt` for everybody with a token, decryption for machines. */
+/** The only Cloud KMS key: any caller with a token may `encrypt`; machines decrypt. */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { GoogleRefusal } from '../google/status.ts';
@@ -17,7 +17,7 @@ export class Kms {
     this.key = `projects/${project}/locations/${region}/keyRings/shr/cryptoKeys/runners`;
   }
 
-  /** `POST /v1/<key>:encrypt`. Undefined for what is no such call. */
+  /** `POST /v1/<key>:encrypt`. Undefined for any other call. */
   encrypt(path: string, body: unknown): object | undefined {
     const [, key] = /^\/v1\/(projects\/.+\/cryptoKeys\/[^/:]+):encrypt$/.exec(path) ?? [];
     if (key === undefined) return undefined;
@@ -32,7 +32,7 @@ export class Kms {
     };
   }
 
-  /** As a machine reads the variables of its job. Throws where they were not encrypted under this key. */
+  /** Decrypts a job's variables as its machine does. Throws if they were not encrypted with this key. */
   variables(key: string, cipherText: string): Record<string, string> {
     if (key !== this.key) throw new TypeError(`${key} is not known`);
     const bytes = Buffer.from(cipherText, 'base64');

@@ -1,26 +1,26 @@
-/** What there is, how fast it goes, and what can be made to go wrong in this world. */
+/** The simulated resources, their speed, and the faults that can be injected. */
 import { z } from 'zod';
 import type { ContainerHostOptions } from '../containers/host.ts';
 
 export interface GcpBatchSimulatorOptions extends ContainerHostOptions {
   readonly host?: string;
-  /** For gRPC. 0, the default, takes a free one. */
+  /** Port for gRPC. 0, the default, picks a free one. */
   readonly port?: number;
-  /** For tokens, Cloud Logging and control. */
+  /** Port for tokens, Cloud Logging and control. */
   readonly httpPort?: number;
   readonly project?: string;
-  /** Where jobs may be; elsewhere is no location. */
+  /** Locations in which jobs may run; all others are unknown. */
   readonly regions?: readonly string[];
-  /** The accounts that machines may run as; another one is refused. */
+  /** The accounts that machines may run as; any other is refused. */
   readonly serviceAccounts?: readonly string[];
   readonly timings?: Partial<Timings>;
-  /** `ListJobs` gives at most so many at once, whatever was asked for. */
+  /** Page size limit of `ListJobs`, whatever was asked for. */
   readonly largestPage?: number;
   readonly nowMs?: () => number;
   readonly random?: () => number;
 }
 
-/** Real ones are minutes. */
+/** In reality these take minutes. */
 export interface Timings {
   readonly queuedMs: number;
   readonly scheduledMs: number;
@@ -32,29 +32,29 @@ export interface Timings {
 export const usualTimings: Timings = { queuedMs: 20, scheduledMs: 20, deletingMs: 20, stopGraceMs: 300 };
 
 /**
- * Faults of this service alone; those of every Google service are in simulators/google/faults.ts. By
- * `POST /_simulator/conditions`; each call replaces all.
+ * Faults of this service only; those of all Google services are in simulators/google/faults.ts. Set by
+ * `POST /_simulator/conditions`; each call replaces all of them.
  */
 export const conditions = z.strictObject({
-  /** Jobs are accepted and get no machine. `spot`: only spot machines are out of stock. */
+  /** Jobs are accepted but get no machine. `spot`: only spot machines are out of stock. */
   noStock: z.enum(['all', 'spot', 'none']).default('none'),
-  /** Cores of all machines at once. What is beyond waits, and its events tell why. */
+  /** Total cores of all machines. Jobs beyond that wait, and their events say why. */
   cpuQuota: z.int().min(0).optional(),
-  /** The subnetworks, all called `default`, let machines without a public address reach Google. */
+  /** Whether the subnetworks, all called `default`, let machines without a public address reach Google. */
   privateGoogleAccess: z.boolean().default(true),
-  /** Jobs are accepted and then fail with these words, before they get a machine. */
+  /** Jobs are accepted, then fail with this message before they get a machine. */
   failScheduling: z.string().min(1).optional(),
-  /** Jobs stay as they are now: QUEUED, or SCHEDULED, and in silence. */
+  /** Jobs stay in their current state, QUEUED or SCHEDULED, without further events. */
   stall: z.enum(['QUEUED', 'SCHEDULED', 'none']).default('none'),
-  /** A deleted job stays until this is taken back. */
+  /** Deletions do not finish until this is reset. */
   stallDeletion: z.boolean().default(false),
-  /** A failed job's own events do not tell the exit code; those of its task do. */
+  /** A failed job's own events do not contain the exit code; those of its task do. */
   terseEvents: z.boolean().default(false),
-  /** `ListJobs` says that it could not reach these. */
+  /** Locations that `ListJobs` reports as unreachable. */
   unreachable: z.array(z.string()).default([]),
-  /** The state of these jobs is said as a number that nobody knows. */
+  /** The state of these jobs is a number unknown to clients. */
   oddStates: z.array(z.string()).default([]),
-  /** Creations and deletions in any 60 s; the next is refused. */
+  /** Maximum creations and deletions in any 60 s; the next one is refused. */
   mutationsPerMinute: z.int().min(0).optional(),
 });
 

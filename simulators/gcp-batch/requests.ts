@@ -1,4 +1,4 @@
-/** What the service takes and what it refuses, before anything is begun. */
+/** Validates requests, before anything is started. */
 import { z } from 'zod';
 import { GoogleRefusal } from '../google/status.ts';
 
@@ -24,7 +24,7 @@ const container = z.object({
   password: text,
 });
 
-/** As it is on the wire, decoded: what is not here is ignored by the simulator, and still given back by GetJob. */
+/** As on the wire, decoded: fields missing here are ignored by the simulator, but still returned by GetJob. */
 export const job = z.object({
   labels,
   taskGroups: z
@@ -115,7 +115,7 @@ export function readCreate(request: object): {
   readonly parent: string;
   readonly jobId: string;
   readonly requestId: string;
-  /** As it came, for GetJob. */
+  /** As received, for GetJob. */
   readonly raw: object;
   readonly wanted: WantedJob;
 } {
@@ -171,7 +171,7 @@ function checkTask(task: WantedJob['taskGroups'][number]['taskSpec'], wanted: Wa
 
 const perCore: Readonly<Record<string, number>> = { standard: 4, highmem: 8, highcpu: 1 };
 
-/** By Compute Engine's rule for names, so that it does not share a table with whoever is tested here. */
+/** By Compute Engine's naming rule, so that the simulator does not share a table with the code under test. */
 export function sizeOf(type: string): { readonly cpu: number; readonly memoryGiB: number } | undefined {
   if (type === 'e2-medium') return { cpu: 2, memoryGiB: 4 };
   const [, family, kind, cores] = /^(e2|n2|n2d|c3|t2d|t2a)-(standard|highmem|highcpu)-(\d+)$/.exec(type) ?? [];

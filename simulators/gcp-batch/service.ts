@@ -1,4 +1,4 @@
-/** google.cloud.batch.v1.BatchService: jobs by name, in projects and locations that exist. */
+/** google.cloud.batch.v1.BatchService: jobs by name, in existing projects and locations. */
 import type { ContainerHost } from '../containers/host.ts';
 import { parseFilter } from '../google/filter.ts';
 import type { Method } from '../google/grpc.ts';
@@ -46,7 +46,7 @@ export class BatchService {
     return this.jobs.find((job) => job.name.endsWith(`/jobs/${id}`));
   }
 
-  /** As if it had never been. */
+  /** Removes all traces of the job. */
   async forget(id: string): Promise<void> {
     const job = this.job(id);
     if (job === undefined) return;
@@ -58,7 +58,7 @@ export class BatchService {
     for (const job of this.#jobs.values()) job.close();
   }
 
-  /** Compute Engine as far as one may look for room: a region with its quota, and the subnetwork `default` in it. */
+  /** The part of Compute Engine that capacity checks use: a region with its quota, and its subnetwork `default`. */
   compute(path: string): object | undefined {
     const [, project, region, rest] = /^\/compute\/v1\/projects\/([^/]+)\/regions\/([^/]+)(\/.*)?$/.exec(path) ?? [];
     if (project !== this.#options.project || region === undefined || !this.#options.regions.includes(region)) {

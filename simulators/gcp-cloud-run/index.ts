@@ -1,6 +1,6 @@
 /**
- * Cloud Run's Jobs on the wire (gRPC, google.cloud.run.v2), with local processes for containers. Google's own SDK drives
- * it. See README.md.
+ * Cloud Run's Jobs on the wire (gRPC, google.cloud.run.v2), with local processes as containers. Usable with Google's
+ * own SDK. See README.md.
  */
 import { createRequire } from 'node:module';
 import { z } from 'zod';
@@ -24,13 +24,13 @@ export interface SimulatedExecution {
 export interface CloudRunSimulator extends Google {
   readonly project: string;
   readonly region: string;
-  /** The JSON of a key of our own account. */
+  /** The JSON key of an account of this project. */
   readonly serviceAccountKey: string;
   executions(): readonly SimulatedExecution[];
   jobs(): readonly string[];
-  /** What becomes of the next executions. */
+  /** Sets the outcome of the next executions. */
   doom(...next: Fate[]): void;
-  /** From now on the service says a state of this execution that no client knows. The returned function ends that. */
+  /** From now on this execution reports a state unknown to clients. The returned function ends that. */
   confuse(executionName: string): () => void;
 }
 
@@ -58,7 +58,7 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.grpcPort === undefined ? {} : { grpcPort: options.grpcPort }),
     ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
-    // Without the environment: the JIT configurations are in it.
+    // Without the environment, which contains the JIT configurations.
     state: () => ({ jobs: jobs(), executions: executions().map(({ name, pid, ended }) => ({ name, pid, ended })) }),
     control: (name, body) => {
       if (name !== 'doom') return undefined;
@@ -89,7 +89,7 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
   };
 }
 
-/** The `options` of a backend that runs on this simulator. */
+/** The `options` of a backend that uses this simulator. */
 export function demoOptions(simulator: CloudRunSimulator): Readonly<Record<string, unknown>> {
   return {
     project: simulator.project,
@@ -98,7 +98,7 @@ export function demoOptions(simulator: CloudRunSimulator): Readonly<Record<strin
     serviceAccount: `runner@${simulator.project}.iam.gserviceaccount.com`,
     endpoint: simulator.endpoint,
     loggingEndpoint: simulator.httpUrl,
-    // The simulator is fast, and its quotas are wide.
+    // The simulator is fast, and its quotas are generous.
     pollMs: 50,
     jobRunsPerMinute: 10_000,
     writesPerMinute: 10_000,

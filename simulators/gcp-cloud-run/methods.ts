@@ -1,4 +1,4 @@
-/** The gRPC services google.cloud.run.v2.Jobs, Executions and Tasks, as far as runners need them. */
+/** The gRPC services google.cloud.run.v2.Jobs, Executions and Tasks, limited to what runners need. */
 import { z } from 'zod';
 import type { Method } from '../google/grpc.ts';
 import type { Operations } from '../google/operations.ts';
@@ -27,7 +27,7 @@ const creation = z.looseObject({
 });
 const run = named.extend({ overrides: overrides.prefault({}) });
 
-/** Asked for more, the service gives so many. */
+/** Page size limit: larger requests get this many. */
 const MAX_ON_A_PAGE = 100;
 
 export function cloudRunMethods(
@@ -67,7 +67,7 @@ export function cloudRunMethods(
     const key = ({ createTime, uid }: T): string =>
       `${String(createTime.seconds).padStart(12, '0')}${String(createTime.nanos).padStart(9, '0')}${uid}`;
     const size = Math.min(pageSize > 0 ? pageSize : MAX_ON_A_PAGE, options.pageSize ?? MAX_ON_A_PAGE);
-    // The newest first; what is made between two pages is on neither.
+    // Newest first; an execution created between two pages appears on neither.
     const sorted = [...all].sort((a, b) => (key(a) < key(b) ? 1 : -1));
     const from = pageToken === '' ? 0 : sorted.findIndex((one) => key(one) < fromToken(pageToken));
     const items = from < 0 ? [] : sorted.slice(from, from + size);

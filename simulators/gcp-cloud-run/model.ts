@@ -1,4 +1,4 @@
-/** What the simulated service keeps, in the shape of its messages. */
+/** The data of the simulated service, in the form of its messages. */
 import { z } from 'zod';
 import type { Container } from '../containers/host.ts';
 
@@ -76,7 +76,7 @@ export interface Job {
   readonly uid: string;
   readonly message: JobMessage;
   readonly createTime: Time;
-  /** Undefined until it is ready, or is found not to be. */
+  /** Undefined while it is being validated. */
   outcome: 'ready' | Failure | undefined;
   executionCount: number;
   latest: Execution | undefined;
@@ -94,7 +94,7 @@ export interface Execution {
   end: End | undefined;
   cancelled: boolean;
   deleteTime: Time | undefined;
-  /** A state that no client has a name for. */
+  /** A state for which clients have no name. */
   odd: boolean;
 }
 
@@ -104,7 +104,7 @@ export interface End {
   readonly message: string;
   readonly exitCode?: number;
   readonly termSignal?: number;
-  /** Of the condition, where it is one of Condition.CommonReason. */
+  /** Reason of the condition, if it is one of Condition.CommonReason. */
   readonly reason?: string;
 }
 

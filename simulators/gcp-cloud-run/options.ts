@@ -1,25 +1,25 @@
 import type { ContainerHostOptions } from '../containers/host.ts';
 
 export interface CloudRunSimulatorOptions extends ContainerHostOptions {
-  /** What there is; all else is refused as the service does. */
+  /** Existing resources; requests for any others are refused as the service does. */
   readonly project?: string;
   readonly region?: string;
-  /** Names of VPC networks, subnetworks and connectors that exist. Undefined: any. */
+  /** Names of existing VPC networks, subnetworks and connectors. Undefined: any. */
   readonly networks?: readonly string[];
-  /** E-mail addresses of service accounts that runners may have. Undefined: any. */
+  /** E-mail addresses of service accounts that runners may use. Undefined: any. */
   readonly serviceAccounts?: readonly string[];
   readonly host?: string;
   readonly grpcPort?: number;
   readonly httpPort?: number;
   /** From CreateJob until the definition is ready. A few seconds in reality. */
   readonly readyMs?: number;
-  /** From RunJob until the container starts. Ten seconds and more in reality. */
+  /** From RunJob until the container starts. Ten seconds or more in reality. */
   readonly startMs?: number;
-  /** Between SIGTERM and SIGKILL. Ten seconds in reality. */
+  /** Grace period between SIGTERM and SIGKILL. Ten seconds in reality. */
   readonly graceMs?: number;
-  /** Simulated time for timeouts runs this much faster. */
+  /** Simulated time for timeouts runs faster by this factor. */
   readonly timeScale?: number;
-  /** At most so many in an answer, whatever is asked for. */
+  /** Page size limit, whatever is asked for. */
   readonly pageSize?: number;
   readonly limits?: Partial<Limits>;
 }
@@ -29,11 +29,11 @@ export interface Limits {
   readonly writesPerMinute: number;
   readonly jobs: number;
   readonly runningExecutions: number;
-  /** In thousandths of a core, of all running executions: `CpuAllocPerProjectRegion`. */
+  /** In thousandths of a core, for all running executions together: `CpuAllocPerProjectRegion`. */
   readonly milliCpu: number;
 }
 
-/** Wide enough for tests; the real ones are in the README of the provider. */
+/** Generous enough for tests; the real ones are in the provider's README. */
 export const defaultLimits: Limits = {
   jobRunsPerMinute: 10_000,
   writesPerMinute: 10_000,

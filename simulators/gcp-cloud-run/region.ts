@@ -1,4 +1,4 @@
-/** One project in one region: its Jobs, their executions, and what the service does with them in the course of time. */
+/** One project in one region: its Jobs, their executions, and how they change over time. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Container, ContainerHost, NoSuchImage } from '../containers/host.ts';
 import type { Logs } from '../google/logging.ts';
@@ -7,17 +7,17 @@ import { type End, type Execution, type Job, type JobMessage, millisOf, type Ove
 import { type CloudRunSimulatorOptions, defaultLimits, type Limits } from './options.ts';
 import { validateTask } from './validation.ts';
 
-/** What becomes of the next executions, in place of what would. */
+/** The outcome of the next executions, instead of the normal one. */
 export type Fate =
-  /** Accepted, then no machine is found. */
+  /** Accepted, but no machine becomes available. */
   | 'no-capacity'
-  /** The same, by the project's quota. */
+  /** The same, because of the project's quota. */
   | 'quota'
-  /** The image went away since the Job was made. */
+  /** The image was deleted after the Job was created. */
   | 'image-gone'
   /** Killed for its memory, some time after the start. */
   | 'out-of-memory'
-  /** Never starts, and nobody says why. */
+  /** Never starts, without giving a reason. */
   | 'stuck'
   | 'internal-error';
 
@@ -55,7 +55,7 @@ export class Region {
     this.#logs = logs;
   }
 
-  /** Fates are dealt out in the order in which they are given. */
+  /** Applied to the next executions, in the given order. */
   doom(...next: Fate[]): void {
     this.#fates.push(...next);
   }
@@ -141,7 +141,7 @@ export class Region {
     return execution;
   }
 
-  /** Resolves when it has been told to; it ends later. */
+  /** Resolves when the cancellation was accepted; the end comes later. */
   cancel(execution: Execution): void {
     if (execution.end !== undefined) {
       throw new GoogleRefusal('FAILED_PRECONDITION', `Execution ${execution.name} is already completed.`);
@@ -172,7 +172,7 @@ export class Region {
     this.jobs.delete(job.name);
   }
 
-  /** Counts a call against the quota of its kind. */
+  /** Counts a call against its quota. */
   count(kind: 'runs' | 'writes'): void {
     const nowMs = Date.now();
     const calls = this.#calls[kind];
@@ -189,7 +189,7 @@ export class Region {
     calls.push(nowMs);
   }
 
-  /** Never twice the same. */
+  /** Always unique. */
   now(): Time {
     const nanos = BigInt(Date.now()) * 1_000_000n;
     this.#lastNanos = nanos > this.#lastNanos ? nanos : this.#lastNanos + 1000n;
@@ -252,7 +252,7 @@ export class Region {
       output: () => container.output(),
     });
     if (fate === 'out-of-memory') void container.stop(0);
-    // It was cancelled while the container was being started.
+    // It was cancelled while the container was starting.
     if (execution.cancelled) void container.stop(this.#options.graceMs ?? 300);
     let timedOut = false;
     const timer = this.#later((execution.template.timeout.seconds * 1000) / (this.#options.timeScale ?? 1), () => {
@@ -283,7 +283,7 @@ export class Region {
   }
 }
 
-/** In the words that were seen in reports of users. */
+/** The message, as seen in users' reports. */
 const failures: Readonly<Partial<Record<Fate, { readonly message: string; readonly reason?: string }>>> = {
   'no-capacity': {
     message: 'The request failed because there is no available capacity in the region. Please try again later.',

@@ -1,9 +1,9 @@
-/** What the service refuses before it makes anything, in its words as far as they are known. */
+/** Refusals before anything is created, in the service's own words as far as they are known. */
 import { GoogleRefusal } from '../google/status.ts';
 import type { JobMessage, TaskTemplate } from './model.ts';
 import type { CloudRunSimulatorOptions } from './options.ts';
 
-/** Least and most memory by cpu, in MiB: https://cloud.google.com/run/docs/configuring/jobs/cpu */
+/** Minimum and maximum memory by cpu, in MiB: https://cloud.google.com/run/docs/configuring/jobs/cpu */
 const memory: Readonly<Record<string, readonly [number, number]>> = {
   '1': [512, 4096],
   '2': [512, 8192],

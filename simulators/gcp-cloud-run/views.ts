@@ -1,4 +1,4 @@
-/** Messages as the service shows them. */
+/** Messages as returned by the service. */
 import type { Packed } from '../google/operations.ts';
 import type { Execution, Job } from './model.ts';
 
@@ -115,7 +115,7 @@ export function packedExecution(execution: Execution): Packed {
 function conditionsOf(execution: Execution): object[] {
   const { end, container, odd } = execution;
   const short = execution.name.slice(execution.name.lastIndexOf('/') + 1);
-  // 99: a state of the future.
+  // 99: a state from a future version.
   if (odd) return [{ type: 'Completed', state: 99 }];
   const started = { type: 'Started', state: container === undefined ? 'CONDITION_PENDING' : 'CONDITION_SUCCEEDED' };
   if (end === undefined) return [{ type: 'Completed', state: 'CONDITION_RECONCILING' }, started];

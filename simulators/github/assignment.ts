@@ -3,8 +3,8 @@ import type { JobListener, Runs } from './runs.ts';
 import type { World } from './world.ts';
 
 /**
- * Gives queued jobs to runners as GitHub does it: any online idle runner whose labels contain the job's, in scope and
- * group. A JIT configuration binds nothing. Which of several runners gets the job is a matter of chance.
+ * Assigns queued jobs to runners as GitHub does: any online idle runner whose labels include the job's, in scope and
+ * group. A JIT configuration reserves no job. Which of several runners gets the job is random.
  */
 export class Assignments implements JobListener {
   readonly #world: World;
@@ -46,7 +46,7 @@ export class Assignments implements JobListener {
     return runner.assignment?.execution !== undefined;
   }
 
-  /** A new registration that nobody has connected to yet. */
+  /** A new registration without any connection yet. */
   registered(runner: Runner): void {
     this.#armRemoval(runner);
   }
@@ -60,14 +60,14 @@ export class Assignments implements JobListener {
     if (runner.assignment?.execution) this.#armAbandon(runner, runner.assignment);
   }
 
-  /** The runner polls: it is ready, or it hears what lies there for it. */
+  /** The runner polls: it is ready for a job, or receives the one that was assigned to it. */
   ready(runner: Runner): void {
     runner.missedPickup = false;
     this.seen(runner);
     this.#offer(runner);
   }
 
-  /** The runner takes the job that it was given. False: too late, the job went elsewhere. */
+  /** The runner accepts its assigned job. False: too late, the job went elsewhere. */
   take(runner: Runner, jobId: number): Assignment | undefined {
     const { assignment } = runner;
     if (!assignment || assignment.job.id !== jobId || assignment.job.status === 'completed') return undefined;
@@ -84,7 +84,7 @@ export class Assignments implements JobListener {
     return assignment;
   }
 
-  /** The job is over; an ephemeral runner's registration goes with it. */
+  /** The job is over; an ephemeral runner's registration ends with it. */
   finish(assignment: Assignment, conclusion: Conclusion, how: Conclusion | 'abandoned' = conclusion): void {
     const { job, runner, execution } = assignment;
     if (execution) {
@@ -99,7 +99,7 @@ export class Assignments implements JobListener {
     if (runner.registered && this.isOnline(runner)) this.#offer(runner);
   }
 
-  /** The session ends in good order; the registration stays. */
+  /** The session ends normally; the registration stays. */
   gone(runner: Runner): void {
     runner.session = undefined;
     this.#idle.delete(runner);
@@ -109,7 +109,7 @@ export class Assignments implements JobListener {
     this.#world.changed();
   }
 
-  /** DELETE took effect. A job that runs goes on to its end; one that was only assigned goes back to the queue. */
+  /** DELETE took effect. A running job continues to its end; one that was only assigned goes back to the queue. */
   removed(runner: Runner): void {
     const { assignment } = runner;
     this.#unregister(runner);
@@ -180,7 +180,7 @@ export class Assignments implements JobListener {
     const { job } = assignment;
     this.#release(assignment);
     if (job.status !== 'queued') return;
-    // Back to where it stood: a requeued job is older than those behind it.
+    // Back to its original position: a requeued job is older than those behind it.
     const behind = [...this.#waiting];
     this.#waiting.clear();
     for (const each of [job, ...behind]) this.#waiting.add(each);
@@ -248,7 +248,7 @@ function inScope(job: Job, { scope }: Runner): boolean {
 
 function inGroup(job: Job, { scope, group }: Runner): boolean {
   if (job.group !== undefined && job.group.toLowerCase() !== group.name.toLowerCase()) return false;
-  // Groups govern who may use shared runners; a repository's own runners are its own.
+  // Groups restrict the use of shared runners; a repository's own runners are unaffected.
   return scope.kind === 'repository' || groupAllows(group, job);
 }
 

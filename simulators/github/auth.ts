@@ -14,12 +14,12 @@ export interface InstallationToken {
   readonly token: string;
   readonly installation: Installation;
   readonly permissions: Readonly<Record<string, string>>;
-  /** Undefined: whatever the installation reaches. */
+  /** Undefined: everything that the installation can access. */
   readonly repositoryIds: ReadonlySet<number> | undefined;
   readonly expiresAtMs: number;
 }
 
-/** Tokens of installations live an hour. */
+/** Installation tokens are valid for an hour. */
 const tokenLifeMs = 3_600_000;
 
 const claimsSchema = z.object({
@@ -28,7 +28,7 @@ const claimsSchema = z.object({
   exp: z.number(),
 });
 
-/** Whom a limit counts for. */
+/** The account that a rate limit applies to. */
 export function limitKey(credential: Credential): string {
   switch (credential.kind) {
     case 'anonymous':
@@ -42,7 +42,7 @@ export function limitKey(credential: Credential): string {
   }
 }
 
-/** What is written after "API rate limit exceeded for". */
+/** The text after "API rate limit exceeded for". */
 export function limitSubject(credential: Credential): string {
   switch (credential.kind) {
     case 'anonymous':
@@ -93,14 +93,14 @@ export class Authenticator {
       installation,
       permissions: wish.permissions ?? installation.permissions,
       repositoryIds: wish.repositoryIds ?? installation.repositoryIds,
-      // GitHub's times have whole seconds.
+      // GitHub's timestamps have whole seconds.
       expiresAtMs: Math.floor((nowMs + tokenLifeMs) / 1_000) * 1_000,
     };
     this.#tokens.set(token.token, token);
     return token;
   }
 
-  /** Every installation token stops working, as after a key leak or a suspended installation. */
+  /** Invalidates every installation token, as after a key leak or a suspended installation. */
   revokeTokens(): void {
     this.#tokens.clear();
   }
@@ -125,7 +125,7 @@ export class Authenticator {
         "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
       );
     }
-    // GitHub allows clocks to differ a little.
+    // GitHub allows for some clock skew.
     if (exp > nowS + 600 + 10) throw new Refusal(401, "'Expiration time' claim ('exp') is too far in the future");
     if (iat > nowS + 10) {
       throw new Refusal(
@@ -169,7 +169,7 @@ function reaches(token: PersonalToken, owner: string): boolean {
   return token.owners.has('*') || token.owners.has(owner.toLowerCase());
 }
 
-/** Whether a repository exists as far as this credential can tell. */
+/** Whether a repository exists as far as this credential can see. */
 export function sees(credential: Credential, repository: Repository): boolean {
   switch (credential.kind) {
     case 'anonymous':
@@ -223,7 +223,7 @@ export function demandScope(credential: Credential, scope: RunnerScope, permissi
     case 'app':
       throw new Refusal(401, 'Requires authentication');
     case 'installation': {
-      // No App has enterprise runners: only a classic token with `manage_runners:enterprise` reaches them.
+      // Apps cannot manage enterprise runners: only a classic token with `manage_runners:enterprise` can.
       if (scope.kind === 'enterprise') throw notAccessible();
       if (scope.account !== credential.token.installation.account) throw new Refusal(404, 'Not Found');
       if (!permits(credential.token.permissions[permission], need)) throw notAccessible();

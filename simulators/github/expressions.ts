@@ -1,10 +1,12 @@
 /**
- * The part of GitHub's expression language that workflows for a dispatcher use: literals, property paths, comparisons,
- * `&& || !`, and the functions of `functions` below. Pure.
+ * The subset of GitHub's expression language that workflows for a dispatcher use: literals, property paths,
+ * comparisons, `&& || !`, and the functions of `functions` below. Pure.
  */
 export type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value };
 
-/** `github`, `matrix`, `strategy`, `needs`, `env`, and the state that `success()` and its sisters look at. */
+/**
+ * `github`, `matrix`, `strategy`, `needs`, `env`, and the state that `success()` and the other status functions check.
+ */
 export interface ExpressionContext {
   readonly names: Readonly<Record<string, Value>>;
   readonly outcome: 'success' | 'failure' | 'cancelled';
@@ -23,11 +25,11 @@ export function expandValue(text: string, context: ExpressionContext): Value {
   return whole === undefined ? expandText(text, context) : evaluate(whole, context);
 }
 
-/** An `if:` may leave the `${{ }}` away. */
+/** An `if:` may omit the `${{ }}`. */
 export function holds(condition: string, context: ExpressionContext): boolean {
   const text = /^\s*\$\{\{(.*)\}\}\s*$/s.exec(condition)?.[1] ?? condition;
   const result = truthy(evaluate(text, context));
-  // Without a status function, a condition is only asked when all went well.
+  // Without a status function, a condition is only evaluated if everything has succeeded.
   return /\b(always|failure|cancelled|success)\s*\(/.test(text) ? result : result && context.outcome === 'success';
 }
 

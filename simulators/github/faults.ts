@@ -1,4 +1,4 @@
-/** What goes wrong, on request. Off by default: an honest GitHub. */
+/** Faults on request. Off by default: GitHub then works as documented. */
 import { z } from 'zod';
 import type { Random } from '../../time/clock.ts';
 
@@ -9,22 +9,22 @@ const matcher = {
   /** A part of the route's pattern, such as `generate-jitconfig` or `/repos/:owner/:repo/actions/runs`. */
   route: z.string().optional(),
   probability: probability.default(1),
-  /** Ends after so many hits. */
+  /** Ends after this many matches. */
   times: z.number().int().positive().optional(),
 };
 
 export const faultSettingsSchema = z.strictObject({
   webhooks: z
     .strictObject({
-      /** The receiver never sees it; the log says that the delivery failed, so that it can be redelivered. */
+      /** The receiver never sees it; the log records it as failed, so that it can be redelivered. */
       lose: probability.default(0),
-      /** Never made: not even the log knows it. */
+      /** Never created: it is missing even from the log. */
       vanish: probability.default(0),
       /** Delivered twice with one GUID. */
       double: probability.default(0),
       late: probability.default(0),
       lateMs: z.tuple([z.number().min(0), z.number().min(0)]).default([500, 2_000]),
-      /** Held back until the next delivery of the same hook has left (or 2 s have passed). */
+      /** Held back until the next delivery of the same hook has been sent (or 2 s have passed). */
       reorder: probability.default(0),
     })
     .prefault({}),
@@ -39,7 +39,7 @@ export const faultSettingsSchema = z.strictObject({
       }),
     )
     .default([]),
-  /** The reply never comes. `after`: the call takes effect all the same. */
+  /** The reply never arrives. `after`: the call takes effect anyway. */
   timeouts: z
     .array(
       z.strictObject({
@@ -51,7 +51,7 @@ export const faultSettingsSchema = z.strictObject({
     .default([]),
   /** `busy` reads false while a job runs, and DELETE succeeds in the middle of it (terraform-aws-github-runner#5228). */
   staleBusy: z.boolean().default(false),
-  /** Every request that counts is refused. */
+  /** Every request that counts against the limit is refused. */
   rateLimit: z
     .strictObject({
       kind: z.enum(['primary', 'secondary']).default('primary'),
@@ -59,14 +59,14 @@ export const faultSettingsSchema = z.strictObject({
     })
     .nullable()
     .default(null),
-  /** The same App JWT twice within a second gives 404. */
+  /** Using the same App JWT twice within a second gives 404. */
   identicalJwt: z.boolean().default(false),
 });
 
 export type FaultSettings = z.output<typeof faultSettingsSchema>;
 export type FaultInput = z.input<typeof faultSettingsSchema>;
 
-/** Whether something from the wire may be given to `Faults.set`. */
+/** Whether a value from the wire is valid for `Faults.set`. */
 export function isFaultInput(input: unknown): input is FaultInput {
   return faultSettingsSchema.partial().safeParse(input).success;
 }
@@ -92,7 +92,7 @@ export class Faults {
     return this.#settings;
   }
 
-  /** Replaces what the input names (whole sections) and leaves the rest. */
+  /** Replaces the given sections as a whole, and keeps the others. */
   set(input: FaultInput): FaultSettings {
     const wanted = faultSettingsSchema.partial().parse(input);
     const named = new Set(Object.keys(input));

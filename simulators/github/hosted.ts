@@ -3,7 +3,7 @@ import type { JobListener, Runs } from './runs.ts';
 import type { World } from './world.ts';
 
 /**
- * GitHub's own runners, for `ubuntu-latest` and its like: every job gets one after a short while. The steps are not
+ * GitHub's own runners, for `ubuntu-latest` and similar labels: every job gets one after a short delay. Steps are not
  * executed; they succeed.
  */
 export class HostedRunners implements JobListener {

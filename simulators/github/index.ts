@@ -62,7 +62,7 @@ export interface JobView {
   readonly createdAtMs: number;
   readonly startedAtMs: number;
   readonly completedAtMs: number | null;
-  /** The end of what its steps printed. */
+  /** The end of its steps' output. */
   readonly log: string;
 }
 
@@ -73,7 +73,7 @@ export interface RunView {
   readonly name: string;
   readonly status: string;
   readonly conclusion: string | null;
-  /** Those that exist already; jobs that wait for their `needs` do not. */
+  /** The jobs that exist already; those that wait for their `needs` do not. */
   readonly jobs: readonly JobView[];
 }
 
@@ -85,7 +85,7 @@ export interface RunnerView {
   readonly group: string;
   readonly labels: readonly string[];
   readonly online: boolean;
-  /** The truth, whatever the stale-busy fault says on the wire. */
+  /** The actual state, regardless of the stale-busy fault. */
   readonly busy: boolean;
   readonly jobId: number | null;
 }
@@ -126,23 +126,23 @@ export interface WorkflowPush {
 export interface Approval {
   readonly owner: string;
   readonly repository: string;
-  /** All that wait, when absent. */
+  /** Default: all that wait. */
   readonly environment?: string;
   readonly runId?: number;
 }
 
 export interface GithubSimulator {
-  /** How clients reach it; the API answers here and under `/api/v3`. */
+  /** The address for clients; the API answers here and under `/api/v3`. */
   readonly url: string;
   readonly port: number;
-  /** How runners reach it. */
+  /** The address for runners. */
   readonly runnerUrl: string;
   readonly apps: readonly AppView[];
   /** Personal access tokens, in the order of `options.tokens`. */
   readonly tokens: readonly string[];
   readonly faults: { set(input: FaultInput): FaultSettings; clear(): void; readonly settings: FaultSettings };
   pushWorkflow(push: WorkflowPush): RunView;
-  /** Lets waiting jobs through their environment's gate; the number of jobs that waited. */
+  /** Approves jobs that wait for their environment; returns their number. */
   approve(approval: Approval): number;
   reject(approval: Approval): number;
   cancel(target: { readonly runId: number } | { readonly jobId: number }): void;
@@ -152,18 +152,18 @@ export interface GithubSimulator {
   run(id: number): RunView | undefined;
   runs(): RunView[];
   jobs(): JobView[];
-  /** Registered ones only. */
+  /** Only those that are registered. */
   runners(): RunnerView[];
-  /** Each time a runner began a job: one entry a job is "ran exactly once". */
+  /** One entry each time a runner started a job: a single entry per job means "ran exactly once". */
   executions(): readonly Execution[];
-  /** The delivery log, oldest first; bounded. */
+  /** The delivery log, oldest first; limited in size. */
   deliveries(): DeliveryView[];
-  /** Deliveries that are queued, held back, late or on the wire. */
+  /** Deliveries that are queued, held back, late or in flight. */
   readonly pendingDeliveries: number;
   redeliver(deliveryId: number): void;
-  /** Every installation token stops working at once. */
+  /** Invalidates every installation token at once. */
   revokeTokens(): void;
-  /** Resolves with what `predicate` gives as soon as it is truthy; rejects after `timeoutMs` (default 10 s). */
+  /** Resolves with the value of `predicate` once it is truthy; rejects after `timeoutMs` (default 10 s). */
   waitFor<T>(predicate: () => T | false | null | undefined, timeoutMs?: number): Promise<T>;
   close(): Promise<void>;
 }
@@ -202,7 +202,7 @@ export async function startGithubSimulator(options: SimulatorOptions = {}): Prom
     add(router, context);
 
   const server = createWire(router, context);
-  // Long polls last up to 50 s; the default of 5 s is for idle connections and may stay.
+  // Long polls last up to 50 s; the default of 5 s only applies to idle connections and may stay.
   server.requestTimeout = 0;
   server.listen(options.port ?? 0, options.host ?? '127.0.0.1');
   await once(server, 'listening');

@@ -85,7 +85,7 @@ export class Limits {
     this.#account(key).inFlight -= 1;
   }
 
-  /** A 304 costs nothing of the primary limit. */
+  /** A 304 does not count against the primary limit. */
   refund(key: string): void {
     const { requests } = this.#account(key);
     requests.used = Math.max(0, requests.used - 1);

@@ -66,12 +66,12 @@ export interface RunnerLabel {
   readonly type: 'read-only' | 'custom';
 }
 
-/** A job on its way to a runner, or running on it. */
+/** A job assigned to a runner, or running on it. */
 export interface Assignment {
   readonly job: Job;
   readonly runner: Runner;
   readonly assignedAtMs: number;
-  /** Undefined until the runner takes it. */
+  /** Undefined until the runner accepts it. */
   execution: Execution | undefined;
   cancelPickupTimer: () => void;
 }
@@ -91,13 +91,13 @@ export interface Runner {
   session: string | undefined;
   lastSeenAtMs: number | undefined;
   assignment: Assignment | undefined;
-  /** Of the job that it finished, for a runner that did not hear the answer. */
+  /** The conclusion of its finished job, in case the runner did not receive the answer. */
   lastConclusion: Conclusion | undefined;
-  /** Left an assignment lie: gets no other until it polls again. */
+  /** Ignored an assignment: gets no other until it polls again. */
   missedPickup: boolean;
   /** False once deleted, or after an ephemeral runner's job. */
   registered: boolean;
-  /** Resolves the long poll that is open, if one is. */
+  /** Resolves the open long poll, if there is one. */
   wake: (() => void) | undefined;
 }
 
@@ -133,7 +133,7 @@ export interface Job {
   readonly hosted: boolean;
   readonly environment: string | undefined;
   readonly environmentVariables: Readonly<Record<string, string>>;
-  /** What the `if:` of a step may look at. */
+  /** What the `if:` of a step may refer to. */
   readonly names: Readonly<Record<string, Value>>;
   readonly failFast: boolean;
   readonly timeoutMinutes: number;
@@ -147,7 +147,7 @@ export interface Job {
   runner: JobRunner | null;
   assignment: Assignment | undefined;
   cancelRequested: boolean;
-  /** The end of what the steps printed. */
+  /** The end of the steps' output. */
   log: string;
   cancelTimers: (() => void)[];
 }
@@ -174,11 +174,11 @@ export interface Run {
   cancelRequested: boolean;
   /** Workflow keys whose jobs exist in this attempt. The others wait for their `needs`. */
   created: Set<string>;
-  /** Of every attempt. */
+  /** Jobs of every attempt. */
   jobs: Job[];
 }
 
-/** One runner running one job, once: the record that says whether a job ran exactly once. */
+/** One runner running one job, once: the record that shows whether a job ran exactly once. */
 export interface Execution {
   readonly jobId: number;
   readonly jobName: string;
@@ -188,7 +188,7 @@ export interface Execution {
   readonly hosted: boolean;
   readonly startedAtMs: number;
   endedAtMs: number | null;
-  /** `abandoned`: the runner died in the middle. */
+  /** `abandoned`: the runner died during the job. */
   conclusion: Conclusion | 'abandoned' | null;
 }
 
@@ -197,7 +197,7 @@ export interface App {
   readonly slug: string;
   readonly name: string;
   readonly owner: Account;
-  /** PEM; made when first asked for. */
+  /** PEM; generated on first use. */
   readonly keys: () => { readonly privateKey: string; readonly publicKey: string };
   readonly createdAtMs: number;
 }

@@ -1,21 +1,23 @@
 import type { Clock, Random } from '../../time/clock.ts';
 import type { FaultInput } from './faults.ts';
 
-/** Everything has a default: `startGithubSimulator()` alone gives organization `acme`, user `octocat` and one App. */
+/** Everything has a default: `startGithubSimulator()` creates the organization `acme`, user `octocat` and one App. */
 export interface SimulatorOptions {
-  /** 0 (the default) takes a free port. */
+  /** 0 (the default) picks a free port. */
   readonly port?: number;
-  /** The address to listen on; `0.0.0.0` or a bridge's gateway lets containers in. Default `127.0.0.1`. */
+  /** The address to listen on; `0.0.0.0` or a bridge's gateway is reachable from containers. Default `127.0.0.1`. */
   readonly host?: string;
-  /** What clients are told in links and payloads. Default `http://<host>:<port>`. */
+  /** The address in links and payloads for clients. Default `http://<host>:<port>`. */
   readonly publicUrl?: string;
-  /** What runners are told in the JIT blob: how *they* reach the simulator. Default `publicUrl`. */
+  /** The address in the JIT blob: how *runners* reach the simulator. Default `publicUrl`. */
   readonly runnerUrl?: string;
   readonly clock?: Clock;
   /** Either a source of randomness, or a seed for the built-in one. */
   readonly random?: Random;
   readonly seed?: number;
-  /** Simulated time runs this much faster than the clock: with 60, the 60 s of an unpicked assignment pass in 1 s. */
+  /**
+   * Simulated time runs faster than the clock by this factor: with 60, the 60 s of an ignored assignment pass in 1 s.
+   */
   readonly timeScale?: number;
   readonly times?: Partial<SimulatedTimes>;
   readonly limits?: Partial<LimitSettings>;
@@ -30,15 +32,15 @@ export interface SimulatorOptions {
 
 /** In simulated milliseconds: each is divided by `timeScale`. */
 export interface SimulatedTimes {
-  /** An assignment that no runner picks up is requeued after this. GitHub: about 60 s. */
+  /** An assignment that no runner accepts is requeued after this time. GitHub: about 60 s. */
   readonly pickupMs: number;
-  /** A job leaves the queue, cancelled, after this. GitHub: 24 h. */
+  /** A queued job is cancelled after this time. GitHub: 24 h. */
   readonly queueMs: number;
   /** An ephemeral runner that is offline this long is removed. GitHub: 1 day. */
   readonly ephemeralOfflineMs: number;
-  /** Without a sign of life this long, a runner reads offline. */
+  /** A runner counts as offline after this long without a sign of life. */
   readonly silenceMs: number;
-  /** Without a heartbeat this long in the middle of a job, the job is lost and fails. */
+  /** A running job is lost and fails after this long without a heartbeat. */
   readonly abandonMs: number;
   /** A GitHub-hosted runner takes this long to start, and as long again to finish the job. */
   readonly hostedMs: number;
@@ -53,7 +55,7 @@ export const githubTimes: SimulatedTimes = {
   hostedMs: 500,
 };
 
-/** In real milliseconds: clients read `x-ratelimit-reset` against their own clock. */
+/** In real milliseconds: clients compare `x-ratelimit-reset` with their own clock. */
 export interface LimitSettings {
   readonly requestsPerHour: number;
   readonly anonymousPerHour: number;
@@ -88,7 +90,7 @@ export interface OwnerOptions {
   /** Default `Organization`. */
   readonly type?: 'Organization' | 'User';
   readonly repositories?: readonly RepositoryOptions[];
-  /** Besides the default group, whose id is 1. Organizations only. */
+  /** In addition to the default group, whose id is 1. Organizations only. */
   readonly runnerGroups?: readonly RunnerGroupOptions[];
 }
 
@@ -96,7 +98,7 @@ export interface RepositoryOptions {
   readonly name: string;
   /** Default `private`. */
   readonly visibility?: 'public' | 'private' | 'internal';
-  /** Environments that need no approval. Every other one holds its jobs until somebody approves. */
+  /** Environments that need no approval. Every other one holds its jobs until they are approved. */
   readonly openEnvironments?: readonly string[];
 }
 
@@ -112,17 +114,17 @@ export interface RunnerGroupOptions {
 export interface AppOptions {
   readonly name?: string;
   readonly id?: number;
-  /** PEM; a new RSA key is made without it. */
+  /** PEM; by default, a new RSA key is generated. */
   readonly privateKey?: string;
   /** The App's own webhook. */
   readonly webhook?: WebhookOptions;
-  /** Default: every owner there is. */
+  /** Default: every owner. */
   readonly installations?: readonly InstallationOptions[];
 }
 
 export interface InstallationOptions {
   readonly account: string;
-  /** By name; all of the account's when absent. */
+  /** By name; default: all of the account's. */
   readonly repositories?: readonly string[];
   /** Default: what a dispatcher needs. */
   readonly permissions?: Readonly<Record<string, 'read' | 'write'>>;
@@ -136,12 +138,12 @@ export interface WebhookOptions {
 }
 
 export interface TokenOptions {
-  /** Made up when absent. */
+  /** Generated when absent. */
   readonly token?: string;
-  /** Whose token it is. */
+  /** The token's user. */
   readonly login: string;
-  /** Owners and enterprises it reaches; `*` for all. */
+  /** Owners and enterprises that it can access; `*` for all. */
   readonly owners: readonly string[];
-  /** `read` sees, `admin` also registers runners and hooks. */
+  /** `read` can only read, `admin` can also register runners and hooks. */
   readonly access: 'read' | 'admin';
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Credential } from './auth.ts';
 
-/** A refusal in GitHub's words and shape. */
+/** A refusal with GitHub's status and message. */
 export class Refusal extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -51,29 +51,29 @@ export const noContent: Reply = { kind: 'empty', status: 204 };
 /** One request after authentication. */
 export interface Call {
   readonly method: string;
-  /** The pattern that matched. */
+  /** The route's pattern. */
   readonly route: string;
-  /** Where the client came in, without the query: the base of its pagination links. */
+  /** The client's base address, without the query, for pagination links. */
   readonly url: string;
   readonly query: URLSearchParams;
   readonly credential: Credential;
-  /** Of the path; throws when the pattern has no such part. */
+  /** A path parameter; throws when the pattern does not have it. */
   param(name: string): string;
-  /** A numeric part of the path; anything else is a 404, as nothing has such an id. */
+  /** A numeric path parameter; anything else is a 404, as no resource has such an id. */
   id(name: string): number;
-  /** The body against a schema; 422 in GitHub's shape when it does not fit. */
+  /** Parses the body by a schema; 422 in GitHub's format if it does not match. */
   body<T>(schema: z.ZodType<T>): T;
   readonly rawBody: string;
-  /** Aborts when the client goes away. */
+  /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
 export type Handler = (call: Call) => Reply | Promise<Reply>;
 
 export interface RouteTraits {
-  /** Creates content that people are notified of: a limit of its own. */
+  /** Creates content that triggers notifications, which has its own rate limit. */
   readonly createsContent?: boolean;
-  /** Free of every limit, such as `/rate_limit`. */
+  /** Exempt from every limit, such as `/rate_limit`. */
   readonly free?: boolean;
 }
 
@@ -91,7 +91,7 @@ export class Router {
     const segments = pattern.split('/').slice(1);
     const key = `${method} ${segments.length}`;
     const routes = this.#routes.get(key) ?? [];
-    // A fixed word goes before a parameter in the same place: `/app/hook` before `/app/:slug`.
+    // A literal segment takes precedence over a parameter: `/app/hook` before `/app/:slug`.
     routes.push({ method, pattern, segments, handler, ...traits });
     this.#routes.set(key, routes);
   }
@@ -122,7 +122,7 @@ function match(segments: readonly string[], parts: readonly string[]): ReadonlyM
   return params;
 }
 
-/** `per_page` up to 100, `page` from 1, and the `Link` header that goes with them. */
+/** `per_page` up to 100, `page` from 1, and the corresponding `Link` header. */
 export function paginate<T>(
   call: Call,
   items: readonly T[],

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The demo runner: what actions/runner is to GitHub, this is to the GitHub simulator. Plain JavaScript without
- * dependencies, so that it runs wherever there is a node of version 20 or later.
+ * The demo runner: the simulator's counterpart of actions/runner. Plain JavaScript without dependencies, so that it
+ * runs on any node from version 20.
  *
  * It takes the JIT blob from ACTIONS_RUNNER_INPUT_JITCONFIG, runs one job, and exits as the real listener does:
  * 0 done or stopped while idle, 1 terminated (no registration, bad blob), 2 retryable (the server does not answer),
@@ -28,7 +28,7 @@ function say(text) {
 
 function readBlob() {
   const blob = process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
-  // Neither the listener's children nor anybody who reads /proc later shall have it.
+  // Keep it away from the listener's children and from later readers of /proc.
   delete process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
   if (!blob) throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not set');
   let lines;
@@ -43,7 +43,7 @@ function readBlob() {
 
 class Unreachable extends Error {}
 
-/** One exchange of the protocol in `sessions.ts`; repeated when the server stumbles, as every verb allows. */
+/** One exchange of the protocol in `sessions.ts`; retried on server errors, which every verb allows. */
 async function ask(config, verb, fields, { text, signal, tries = attempts } = {}) {
   const lines = [`token ${config.token}`, ...Object.entries(fields).map(([key, value]) => `${key} ${value}`)];
   const body = text === undefined ? lines.join('\n') : `${lines.join('\n')}\n\n${text}`;
@@ -75,7 +75,7 @@ function parse(reply) {
   return { word, rest: rest.join(' '), fields };
 }
 
-/** What a signal or the server wants to end. */
+/** State that a signal or the server changes to end it. */
 const stop = { requested: false, idle: new AbortController(), step: undefined };
 
 function interruptStep() {
@@ -89,7 +89,7 @@ function interruptStep() {
     }
   };
   kill('SIGINT');
-  // A shell that has just begun keeps the first one until its first command has ended.
+  // A shell that has just started defers the first signal until its first command has ended.
   const again = setInterval(() => kill('SIGINT'), 500);
   const term = setTimeout(() => kill('SIGTERM'), interruptMs);
   const last = setTimeout(() => kill('SIGKILL'), interruptMs + terminateMs);
@@ -110,7 +110,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   });
 }
 
-/** One step in its own process group; true when it succeeded. */
+/** Runs one step in its own process group; true when it succeeded. */
 async function runScript(config, scriptPath, workFolder, isCancelled) {
   const child = spawn('sh', ['-e', scriptPath], { cwd: workFolder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   stop.step = child;
@@ -165,7 +165,7 @@ async function runJob(config, job, heartbeatMs, root) {
       await writeFile(scriptPath, await ask(config, 'script', { step: number }));
       await chmod(scriptPath, 0o700);
       if (stop.requested) continue;
-      // A step that the server starts although it knows of the cancellation is one that always runs.
+      // A step that the server starts despite the cancellation has to run in any case.
       const allowed = 'cancelled' in reply.fields;
       cancelled ||= allowed;
       const succeeded = await runScript(config, scriptPath, workFolder, () => cancelled && !allowed);
@@ -218,7 +218,7 @@ async function main() {
     const wantsResult = process.env.ACTIONS_RUNNER_RETURN_JOB_RESULT_FOR_HOSTED === 'true';
     return wantsResult ? (jobResults[result] ?? exitCodes.terminated) : exitCodes.ok;
   }
-  // As the real one: an idle runner that is stopped ends its session and leaves its registration.
+  // Like the real one: an idle runner that is stopped ends its session and keeps its registration.
   await ask(config, 'bye', { session }, { tries: 2 }).catch(() => undefined);
   return exitCodes.ok;
 }
@@ -239,5 +239,5 @@ try {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = error instanceof Unreachable ? exitCodes.retryable : exitCodes.terminated;
 }
-// Keep-alive sockets of fetch must not hold the process.
+// Keep-alive sockets of fetch must not keep the process alive.
 process.exit();

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The demo runner for containers that have nothing but a POSIX shell and wget (busybox is enough). It speaks the same
-# protocol as runner.mjs (see sessions.ts) and exits with the same codes. Requests go out as files, so that the
-# runner's token never shows in an argument list.
+# The demo runner for containers with only a POSIX shell and wget (busybox is enough). It uses the same protocol as
+# runner.mjs (see sessions.ts) and exits with the same codes. Request bodies are passed as files, so that the
+# runner's token never appears in an argument list.
 set -u
 
 say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ): $*"; }
@@ -48,10 +48,10 @@ request() {
   printf '%s\n' "token $token" "$@" >"$file"
 }
 
-# post VERB BODY REPLY: one exchange; 0 when the simulator answered. The bound is longer than a long poll.
+# post VERB BODY REPLY: one exchange; 0 when the simulator answered. The timeout is longer than a long poll.
 post() { timeout 40 wget -q -O "$3" --post-file "$2" "$url/_runner/$1" 2>/dev/null; }
 
-# ask VERB LINE...: repeats until there is an answer, and leaves it in $temp/reply. Every verb may be repeated.
+# ask VERB LINE...: retries until there is an answer, and leaves it in $temp/reply. Every verb may be repeated.
 ask() {
   verb=$1
   shift
@@ -80,10 +80,10 @@ leave() {
   exit "$1"
 }
 
-# Ends the step that runs: TERM, and after a while KILL, to its whole group.
+# Ends the running step: TERM, and after a while KILL, to its whole group.
 end_step() {
   [ -n "$step_pid" ] || return 0
-  # More than once: a process that was just born can miss the first, or have no group of its own yet.
+  # More than once: a new process can miss the first signal, or may not have its own group yet.
   (
     for second in 1 2 3 4 5 6 7; do
       kill -TERM -- "-$step_pid" 2>/dev/null || kill -TERM "$step_pid" 2>/dev/null || exit 0
@@ -167,7 +167,7 @@ while [ -z "$stopping" ]; do
 done
 
 if [ -z "$job" ]; then
-  # As the real one: an idle runner that is stopped ends its session and leaves its registration.
+  # Like the real one: an idle runner that is stopped ends its session and keeps its registration.
   request "$temp/request" "session $session"
   post bye "$temp/request" "$temp/reply"
   leave 0
@@ -181,7 +181,7 @@ say "Running job: $title"
 request "$temp/beat"
 listener=$$
 (
-  # Dies with the runner, even if that is killed.
+  # Ends with the runner, even if that is killed.
   while kill -0 "$listener" 2>/dev/null; do
     answer=$(timeout 10 wget -q -O - --post-file "$temp/beat" "$url/_runner/beat" 2>/dev/null)
     [ "$answer" = cancel ] && kill -USR1 "$listener"
@@ -207,15 +207,15 @@ while :; do
   ask script "step $after"
   cp "$temp/reply" "$temp/$after.sh"
   [ -n "$stopping" ] && continue
-  # A step that the server starts although it knows of the cancellation is one that always runs.
+  # A step that the server starts despite the cancellation has to run in any case.
   allowed=$(sed -n '2s/^cancelled$/yes/p' "$temp/next")
   [ -n "$allowed" ] && cancelling=yes
-  # A session of its own is a process group of its own, so that the step's children end with it.
+  # A new session has its own process group, so that the step's children end with it.
   (cd "$work" && exec setsid sh -e "$temp/$after.sh") >"$temp/output" 2>&1 </dev/null &
   step_pid=$!
   [ -n "$stopping" ] && end_step
   [ -n "$cancelling" ] && [ -z "$allowed" ] && end_step
-  # A trap cuts `wait` short: wait again until the step has really ended.
+  # A trap interrupts `wait`: wait again until the step has really ended.
   while :; do
     wait "$step_pid"
     code=$?

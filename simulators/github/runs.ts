@@ -23,10 +23,10 @@ export interface PushOptions {
   readonly actor?: Account | undefined;
 }
 
-/** What the rest of the house does when a job's fate changes. */
+/** Called when a job's state changes. */
 export interface JobListener {
   queued(job: Job): void;
-  /** The job ended, or somebody wants it to end: whoever runs it must let go. */
+  /** The job ended, or its end was requested: the runner must stop it. */
   cancelled(job: Job): void;
 }
 
@@ -35,7 +35,7 @@ const longestJobMinutes = 5 * 24 * 60;
 
 const conclusionRank = ['success', 'skipped', 'cancelled', 'failure'] as const;
 
-/** Runs and their jobs: from a push to the last `completed`, with the webhooks in between. */
+/** Runs and their jobs: from a push to the last `completed`, with all webhooks in between. */
 export class Runs {
   readonly #world: World;
   readonly #webhooks: Webhooks;
@@ -81,7 +81,7 @@ export class Runs {
       created: new Set(),
       jobs: [],
     };
-    // A workflow that cannot be planned is refused before anything of it exists.
+    // An invalid workflow is refused before any part of it exists.
     for (const job of run.workflowJobs) planJobs(job, this.#context(run, job));
     this.#world.runs.set(run.id, run);
     this.#emitRun(run, 'requested');
@@ -89,14 +89,14 @@ export class Runs {
     return run;
   }
 
-  /** The jobs of the newest attempt; after a partial re-run, those that were kept from earlier ones too. */
+  /** The jobs of the newest attempt; after a partial re-run, including those kept from earlier attempts. */
   latestJobs(run: Run): Job[] {
     const latest = new Map<string, Job>();
     for (const job of run.jobs) latest.set(`${job.key}\n${job.name}`, job);
     return [...latest.values()];
   }
 
-  /** Lets a job through its environment's gate: GitHub sends `queued` once more. */
+  /** Approves a job's environment: GitHub sends `queued` again. */
   approve(job: Job): void {
     if (job.status !== 'waiting') return;
     job.status = 'queued';
@@ -115,7 +115,7 @@ export class Runs {
     this.#advance(run);
   }
 
-  /** A job that nobody runs ends here and now; a running one when its runner has heard of it. */
+  /** A job without a runner ends immediately; a running one when its runner has received the request. */
   cancelJob(job: Job): void {
     if (job.status === 'completed') return;
     job.cancelRequested = true;
@@ -139,7 +139,7 @@ export class Runs {
     this.#advance(run);
   }
 
-  /** A runner begins: from here on this is one execution of the job. */
+  /** A runner starts the job: this counts as one execution. */
   start(job: Job, runner: JobRunner, hosted: boolean): Execution {
     if (job.status !== 'queued') throw new Error(`job ${job.id} is ${job.status}: it cannot start`);
     const nowMs = this.#world.now();
@@ -212,7 +212,7 @@ export class Runs {
         ? latest.filter(({ conclusion }) => conclusion === 'failure' || conclusion === 'cancelled')
         : [which];
     const keys = new Set(wanted.map(({ key }) => key));
-    // Whatever needs a repeated job is repeated too.
+    // Jobs that need a repeated job are repeated too.
     for (let before = -1; before !== keys.size; ) {
       before = keys.size;
       for (const job of run.workflowJobs) if (job.needs.some((need) => keys.has(need))) keys.add(job.key);
@@ -220,7 +220,7 @@ export class Runs {
     return wanted.length === 0 ? [] : [...keys];
   }
 
-  /** Creates what `needs` no longer holds back, until nothing more can be created. */
+  /** Creates jobs whose `needs` are now satisfied, until no more can be created. */
   #advance(run: Run): void {
     for (let progress = true; progress; ) {
       progress = false;
@@ -298,7 +298,8 @@ export class Runs {
     } else if (run.cancelRequested) {
       this.finish(job, 'cancelled');
     } else if (gated) {
-      // The gate's first delivery says action `queued` and status `waiting`, and carries the deployment.
+      // The first delivery for a protected environment has action `queued` and status `waiting`, and contains the
+      // deployment.
       this.#emitJob(job, 'queued', { deployment: deploymentPayload(job, this.#urls()) });
       this.#emitJob(job, 'waiting');
     } else {
@@ -343,7 +344,7 @@ export class Runs {
         runner: { os: 'Linux' },
         matrix: null,
       },
-      // A needed job that was skipped or cancelled is no success either: the job is skipped in its turn.
+      // A needed job that was skipped or cancelled has not succeeded either, so this job is skipped too.
       outcome: outcome === 'success' && !fine ? 'cancelled' : outcome,
     };
   }
@@ -355,7 +356,7 @@ export class Runs {
     return [...found];
   }
 
-  /** The run's status follows from its jobs. */
+  /** The run's status is derived from its jobs. */
   #settle(run: Run): void {
     const before = run.status;
     const jobs = this.latestJobs(run);
@@ -404,7 +405,7 @@ function worst(jobs: readonly Job[]): Conclusion | undefined {
   let rank = -1;
   for (const { conclusion } of jobs) if (conclusion) rank = Math.max(rank, conclusionRank.indexOf(conclusion));
   const some = conclusionRank[rank];
-  // Jobs that were skipped beside successful ones do not spoil the run.
+  // Skipped jobs do not affect the run if others succeeded.
   return some === 'skipped' && jobs.some(({ conclusion }) => conclusion === 'success') ? 'success' : some;
 }
 

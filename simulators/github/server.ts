@@ -9,10 +9,10 @@ import { parseRunnerRequest } from './sessions.ts';
 const bodyAtMost = 1024 * 1024;
 const rateLimitDocs = 'https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api';
 
-/** The wire: node:http, GitHub's headers, limits, ETags and faults around the handlers. */
+/** The HTTP layer: node:http, with GitHub's headers, limits, ETags and faults around the handlers. */
 export function createWire(router: Router, context: Context): Server {
   return createServer((request, response) => {
-    // A client that hangs up is its own affair; everything else is answered.
+    // Ignored if the client has disconnected; every other error is answered.
     answer(router, context, request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(500, { 'content-type': 'application/json' });
       response.end(
@@ -52,7 +52,7 @@ async function answer(
     if (!response.destroyed) send(response, method, { 'content-type': 'text/plain' }, 200, `${text}\n`);
     return;
   }
-  // GHES has its API under a prefix.
+  // GHES serves its API under a prefix.
   const prefix = target.pathname.startsWith('/api/v3/') ? '/api/v3' : '';
   const path = target.pathname.slice(prefix.length).replace(/(.)\/$/, '$1');
   const headers = baseHeaders(context);
@@ -130,7 +130,7 @@ async function handle(exchange: Exchange, route: Route, params: ReadonlyMap<stri
   }
 }
 
-/** The effect has taken place, or has not; the client will not hear. A hanging one ends when the client gives up. */
+/** The call has or has not taken effect; the client gets no answer. A hanging call ends when the client gives up. */
 function fallSilent(response: ServerResponse, how: 'hang' | 'reset'): void {
   if (how === 'reset') response.socket?.resetAndDestroy();
 }
@@ -219,7 +219,7 @@ function parseBody<T>(text: string, schema: z.ZodType<T>): T {
   throw new Refusal(422, `Invalid request.\n\n${errors.join('\n')}`, { errors });
 }
 
-/** Undefined when it is larger than any request has a right to be. */
+/** Undefined if it exceeds the size limit of requests. */
 async function read(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -232,7 +232,7 @@ async function read(request: IncomingMessage): Promise<string | undefined> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** Differs between credentials, as on GitHub: a new installation token makes old ETags worthless. */
+/** Differs between credentials, as on GitHub: a new installation token invalidates old ETags. */
 function etagOf({ request }: Exchange, reply: Reply & { kind: 'json' }): string {
   const hash = createHash('sha256')
     .update(request.headers.authorization ?? '')

@@ -4,8 +4,8 @@ import { type Conclusion, fullName, type Job, type JobStep, type Runner } from '
 import type { World } from './world.ts';
 
 /**
- * The runner's side of the simulator: a protocol of plain lines, so that a shell with `wget` can speak it. It is ours,
- * not GitHub's. Every answer is 200 with a word first; `gone` means that the registration or the job is no more.
+ * The runner's side of the simulator: a line-based protocol, simple enough for a shell with `wget`. It is ours, not
+ * GitHub's. Every answer is 200 and starts with a word; `gone` means that the registration or the job no longer exists.
  *
  * | verb | says | answers |
  * |---|---|---|
@@ -81,7 +81,7 @@ export class Sessions {
 
   #hello(runner: Runner, { fields }: RunnerRequest): string {
     if (!runner.registered) return 'gone';
-    // One session a runner, as long as the other one shows signs of life.
+    // One session per runner, as long as the existing one shows signs of life.
     if (runner.session !== undefined && this.#assignments.isOnline(runner)) return 'conflict';
     runner.session = this.#world.uuid();
     runner.os = fields.get('os') ?? 'Linux';
@@ -134,7 +134,7 @@ export class Sessions {
   }
 
   /**
-   * What to do after a step. The simulator decides about conditions, so that a runner needs to know none. A repeated
+   * Decides what to do after a step. The simulator evaluates all conditions, so that runners need not. A repeated
    * request gets the same answer.
    */
   #next(runner: Runner, { fields }: RunnerRequest): string {
@@ -161,7 +161,7 @@ export class Sessions {
     if (outcome === 'cancelled') job.cancelRequested = true;
   }
 
-  /** The next step that is to run a script; those before it are skipped or done at once. */
+  /** The next step with a script to run; earlier ones are skipped or completed at once. */
   #open(job: Job): JobStep | undefined {
     for (const step of job.steps) {
       if (step.status !== 'queued' || !step.plan) continue;
@@ -235,7 +235,7 @@ function outcomeOf(job: Job): 'success' | 'failure' | 'cancelled' {
   return failed ? 'failure' : 'success';
 }
 
-/** The variables first, then the step: one text that `sh -e` runs. */
+/** The variables, then the step: one script for `sh -e`. */
 function scriptOf(
   job: Job,
   runner: Runner,

@@ -7,7 +7,7 @@ import { webhookRepository } from './payloads/repository.ts';
 import type { Urls } from './payloads/urls.ts';
 import type { World } from './world.ts';
 
-/** One attempt, as the delivery log keeps it. A redelivery is an entry of its own with the same GUID. */
+/** One attempt, as in the delivery log. A redelivery is a separate entry with the same GUID. */
 export interface DeliveryRecord {
   readonly id: number;
   readonly guid: string;
@@ -21,15 +21,15 @@ export interface DeliveryRecord {
   readonly body: string;
   deliveredAtMs: number;
   durationS: number;
-  /** `pending`, `OK`, or why not, as GitHub words it. */
+  /** `pending`, `OK`, or the failure, in GitHub's words. */
   status: string;
-  /** 0 while pending, and where no answer came. */
+  /** 0 while pending, and if there was no answer. */
   statusCode: number;
   responseHeaders: Readonly<Record<string, string>>;
   responseBody: string | null;
 }
 
-/** github.com gives a receiver ten seconds. */
+/** github.com allows a receiver ten seconds. */
 const receiverTimeoutMs = 10_000;
 const inFlightAtMost = 50;
 const logEntriesAtMost = 20_000;
@@ -55,7 +55,7 @@ export class Webhooks {
     this.#urls = urls;
   }
 
-  /** Every hook that listens gets the event, with what its kind adds. */
+  /** Every subscribed hook gets the event, with the fields for its kind. */
   emit(event: string, action: string, repository: Repository, body: Readonly<Record<string, unknown>>): void {
     for (const hook of this.#world.hooks.values()) {
       if (!hook.active || !(hook.events.includes(event) || hook.events.includes('*'))) continue;
@@ -105,7 +105,7 @@ export class Webhooks {
     return record;
   }
 
-  /** Keeps the GUID, as GitHub does; faults of deliveries do not touch it. */
+  /** Keeps the GUID, as GitHub does; delivery faults do not apply. */
   redeliver(original: DeliveryRecord): DeliveryRecord {
     const { hook, event, action, body, repositoryId, installationId, guid } = original;
     const record = this.#record(hook, event, action, body, repositoryId, installationId, guid, true);
@@ -255,7 +255,7 @@ export class Webhooks {
     }
   }
 
-  /** Never rejects: what went wrong is written in the log. Nothing is retried; github.com does not either. */
+  /** Never rejects: failures are recorded in the log. Nothing is retried, as on github.com. */
   async #send(record: DeliveryRecord): Promise<void> {
     const startedAtMs = this.#world.now();
     record.deliveredAtMs = startedAtMs;

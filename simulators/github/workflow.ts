@@ -1,4 +1,4 @@
-/** From workflow YAML to jobs. Pure: ids, times and webhooks are the business of `runs.ts`. */
+/** Converts workflow YAML to jobs. Pure: ids, times and webhooks are handled by `runs.ts`. */
 import { parse } from 'yaml';
 import { z } from 'zod';
 import {
@@ -96,12 +96,12 @@ export interface PlannedJob {
   readonly failFast: boolean;
   readonly timeoutMinutes: number;
   readonly steps: readonly PlannedStep[];
-  /** What the `if:` of a step may look at. */
+  /** What the `if:` of a step may refer to. */
   readonly names: Readonly<Record<string, Value>>;
 }
 
 const maxYamlBytes = 512 * 1024;
-/** GitHub's own limit of one matrix. */
+/** GitHub's own limit for one matrix. */
 const maxMatrix = 256;
 
 export function parseWorkflow(yaml: string): Workflow {
@@ -140,7 +140,7 @@ function refuseCycles(jobs: readonly WorkflowJob[]): void {
   }
 }
 
-/** The jobs that one entry of `jobs:` becomes: one for each combination of its matrix. */
+/** The jobs created from one entry of `jobs:`: one for each combination of its matrix. */
 export function planJobs(job: WorkflowJob, context: ExpressionContext): PlannedJob[] {
   const combinations = matrixOf(job, context);
   return combinations.map((matrix, index) => {
@@ -178,7 +178,7 @@ function planJob(
   };
 }
 
-/** A name without an expression gets the matrix appended, as GitHub shows it. */
+/** A name without an expression gets the matrix values appended, as on GitHub. */
 function nameOf(name: string, suffix: string, context: ExpressionContext): string {
   return name.includes('${{') ? expandText(name, context) : name + suffix;
 }
@@ -245,7 +245,7 @@ function matrixOf(job: WorkflowJob, context: ExpressionContext): (Record<string,
   return addIncluded(combinations, recordsOf(include), Object.keys(axes));
 }
 
-/** An entry of `include` joins every combination that it does not contradict, or stands as one of its own. */
+/** An entry of `include` is merged into every combination that it does not contradict, or else added as a new one. */
 function addIncluded(
   combinations: readonly Record<string, Value>[],
   included: readonly Record<string, Value>[],

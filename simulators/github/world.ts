@@ -27,7 +27,7 @@ import type {
   TokenOptions,
 } from './options.ts';
 
-/** Runners that are no more, and are still told so when they ask. */
+/** Runners that no longer exist, but are still told so when they ask. */
 const removedKept = 1_000;
 
 export interface PersonalToken {
@@ -44,7 +44,7 @@ const defaultOwners: readonly OwnerOptions[] = [
 ];
 const defaultEnterprises: readonly EnterpriseOptions[] = [{ slug: 'acme-inc', organizations: ['acme'] }];
 
-/** What a dispatcher's App asks for: jobs and runs to read, runners to register, hooks to list. */
+/** The permissions of a dispatcher's App: read jobs and runs, register runners, list hooks. */
 const dispatcherPermissions = {
   actions: 'read',
   administration: 'write',
@@ -55,7 +55,7 @@ const dispatcherPermissions = {
   repository_hooks: 'write',
 } as const;
 
-/** The whole state of the simulated GitHub, and who wants to hear when it changes. */
+/** The whole state of the simulated GitHub, and its change listeners. */
 export class World {
   readonly clock: Clock;
   readonly random: Random;
@@ -113,12 +113,12 @@ export class World {
     return this.#lastId;
   }
 
-  /** Ids of runs, jobs and deliveries are beyond 32 bits on GitHub; a client that truncates them should notice here. */
+  /** Ids of runs, jobs and deliveries exceed 32 bits on GitHub; this exposes clients that truncate them. */
   bigId(): number {
     return 16_000_000_000 + this.id();
   }
 
-  /** `ghs_` and 36 characters, or whatever the prefix says. */
+  /** `ghs_` and 36 characters, or another prefix. */
   secret(prefix: string, length = 36): string {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
     let text = prefix;
@@ -178,7 +178,7 @@ export class World {
     this.runnersByName.set(`${scopeKey(runner.scope)}/${runner.name.toLowerCase()}`, runner);
   }
 
-  /** Its token keeps working for the job that it still runs, and to be told that it is no more. */
+  /** Its token stays valid for the job that it still runs, and to be told that it no longer exists. */
   removeRunner(runner: Runner): void {
     runner.registered = false;
     this.runners.delete(runner.id);
@@ -186,7 +186,7 @@ export class World {
     this.#removed.push(runner);
     if (this.#removed.length <= removedKept) return;
     const oldest = this.#removed.shift();
-    // Still at work after a DELETE that should not have succeeded: it keeps its place.
+    // Still running a job after a DELETE that should not have succeeded: it keeps its record.
     if (oldest?.assignment) this.#removed.push(oldest);
     else if (oldest) this.runnersByToken.delete(oldest.token);
   }
@@ -314,7 +314,7 @@ export class World {
   }
 }
 
-/** An RSA key takes a while to make: only an App that is asked for one has it made. */
+/** Generating an RSA key takes a while, so an App only gets one on demand. */
 function keysOf(given: string | undefined): App['keys'] {
   let made: ReturnType<App['keys']> | undefined;
   return () => {

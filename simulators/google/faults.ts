@@ -1,13 +1,13 @@
-/** What goes wrong, on request. Off by default: an honest Google. */
+/** Faults on request. Off by default: Google then works as documented. */
 import { z } from 'zod';
 import type { Random } from '../../time/clock.ts';
 import { type CodeName, codeNames, GoogleRefusal, isCodeName } from './status.ts';
 
 const matcher = {
-  /** Part of the path of the call: `RunJob`, `Jobs/`, `entries:list`, `/v1/token`. All calls where it is missing. */
+  /** Part of the call's path: `RunJob`, `Jobs/`, `entries:list`, `/v1/token`. Default: all calls. */
   call: z.string().default(''),
   probability: z.number().min(0).max(1).default(1),
-  /** Ends after so many hits. */
+  /** Ends after this many matches. */
   times: z.int().positive().optional(),
 };
 
@@ -19,7 +19,7 @@ const code = z
 export const faultSettings = z.strictObject({
   /** Before each call. */
   latencyMs: z.number().min(0).default(0),
-  /** The call has no effect. 5xx, throttling, quota and lost permissions are all of this kind. */
+  /** The call has no effect. Covers 5xx, throttling, quota and lost permissions. */
   refusals: z
     .array(
       z.strictObject({
@@ -31,15 +31,15 @@ export const faultSettings = z.strictObject({
       }),
     )
     .default([]),
-  /** The call has no effect, and is answered well: with a long-running operation that has failed already. */
+  /** The call has no effect, but gets a successful answer: a long-running operation that has already failed. */
   failedOperations: z
     .array(
       z.strictObject({ ...matcher, code: code.default('INTERNAL'), message: z.string().default('Internal error') }),
     )
     .default([]),
-  /** No answer ever comes. `after`: the call takes effect all the same. */
+  /** The answer never arrives. `after`: the call takes effect anyway. */
   silences: z.array(z.strictObject({ ...matcher, effect: z.enum(['before', 'after']).default('after') })).default([]),
-  /** The answer of these calls is kept back for so long, after the effect. */
+  /** Delays the answers of these calls by this much, after the effect. */
   delays: z.array(z.strictObject({ ...matcher, ms: z.number().min(0) })).default([]),
 });
 
@@ -65,7 +65,7 @@ export class Faults {
     return this.#settings;
   }
 
-  /** Replaces all. Throws what zod says where the input is none. */
+  /** Replaces all faults. Throws zod's error for invalid input. */
   set(input: unknown): FaultSettings {
     this.#settings = faultSettings.parse(input);
     this.#hits = new Map();

@@ -1,5 +1,5 @@
 /**
- * The part of Cloud Logging's query language that clients of batch services use: comparisons of fields with texts,
+ * The subset of Cloud Logging's query language that clients of batch services use: comparisons of fields with strings,
  * `log_id("…")`, AND, OR, NOT and parentheses (https://cloud.google.com/logging/docs/view/logging-query-language).
  */
 import { GoogleRefusal } from './status.ts';
@@ -11,7 +11,7 @@ interface Token {
   readonly value: string;
 }
 
-/** Throws INVALID_ARGUMENT for what it cannot read. */
+/** Throws INVALID_ARGUMENT for unsupported syntax. */
 export function parseFilter(filter: string): Condition {
   const tokens = tokenize(filter);
   let at = 0;
@@ -36,7 +36,7 @@ export function parseFilter(filter: string): Condition {
     }
     return (entry) => all.some((one) => one(entry));
   };
-  // Two comparisons side by side, or on two lines, are joined by AND too.
+  // Two adjacent comparisons, also on separate lines, are joined by AND too.
   const conjunction = (): Condition => {
     const all = [single()];
     while (peek() !== undefined && !isWord('OR') && !(peek()?.kind === 'sign' && peek()?.value === ')')) {

@@ -1,4 +1,4 @@
-/** A gRPC server from an SDK's own protos.json, with tokens, faults and a record of what was said around the methods. */
+/** A gRPC server from an SDK's own protos.json, with tokens, faults and a record of all calls. */
 import {
   type handleUnaryCall,
   type Metadata,
@@ -12,21 +12,21 @@ import type { Faults } from './faults.ts';
 import type { Caller, Identity } from './identity.ts';
 import { GoogleRefusal, toGrpc } from './status.ts';
 
-/** Throws GoogleRefusal. The request has the defaults of proto3 filled in nowhere: what is missing was not sent. */
+/** Throws GoogleRefusal. The request has no proto3 defaults filled in: missing fields were not sent. */
 export type Method = (request: object, caller: Caller) => object | Promise<object>;
 
-/** One call, with request and reply as they were on the wire, decoded. */
+/** One call, with request and reply as on the wire, decoded. */
 export interface Exchange {
   /** `google.cloud.run.v2.Jobs/RunJob` */
   readonly call: string;
   readonly request: object;
   readonly reply?: object;
   readonly refusal?: GoogleRefusal;
-  /** `authorization` left out. */
+  /** Without `authorization`. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** As `fromJSON` takes it. */
+/** In the form of `fromJSON`. */
 type Protos = Parameters<typeof fromJSON>[0];
 
 export class GrpcServer {
@@ -37,14 +37,14 @@ export class GrpcServer {
   readonly #onExchange: (exchange: Exchange) => void;
 
   constructor(protos: Protos, identity: Identity, faults: Faults, onExchange: (exchange: Exchange) => void) {
-    // Enums by name, 64-bit integers as texts, Any unpacked: as in Google's JSON.
+    // Enums by name, 64-bit integers as strings, Any unpacked: as in Google's JSON.
     this.#definitions = fromJSON(protos, { longs: String, enums: String, bytes: String, json: true });
     this.#identity = identity;
     this.#faults = faults;
     this.#onExchange = onExchange;
   }
 
-  /** Methods that are not given answer UNIMPLEMENTED. */
+  /** Methods that are not implemented answer UNIMPLEMENTED. */
   add(service: string, methods: Readonly<Record<string, Method>>): void {
     const definition = this.#service(service);
     const implementation: UntypedServiceImplementation = {};
@@ -92,7 +92,7 @@ export class GrpcServer {
     });
   }
 
-  /** Also ends calls that a silence has left open. */
+  /** Also ends calls that the silence fault has left open. */
   close(): void {
     this.#server.forceShutdown();
   }

@@ -1,4 +1,4 @@
-/** What Google answers by HTTP beside gRPC: tokens and log entries; and the simulator's own control. */
+/** Google's HTTP endpoints beside gRPC: tokens and log entries; and the simulator's own control. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { z } from 'zod';
 import type { Faults } from './faults.ts';
@@ -14,11 +14,11 @@ export interface Side {
   readonly faults: Faults;
   /** For `GET /_simulator/state`. */
   state(): object;
-  /** Each call, without its token. */
+  /** Called with each call, without its token. */
   onRequest(request: { readonly method: string; readonly path: string; readonly body: string }): void;
-  /** What else the service answers by REST, to a caller with a token. Undefined: nothing is there. */
+  /** Further REST calls of the service, by a caller with a token. Undefined: not found. */
   rest(method: string, path: string, body: unknown): object | undefined;
-  /** A control of the service itself: `POST /_simulator/<name>`. Undefined: there is none of that name. */
+  /** The service's own control: `POST /_simulator/<name>`. Undefined: there is none of that name. */
   control(name: string, body: unknown): object | undefined;
 }
 
@@ -46,7 +46,7 @@ export function createHttpServer(side: Side): Server {
   });
 }
 
-/** Undefined: nothing is ever answered. */
+/** Undefined: never answers. */
 async function answer(side: Side, request: IncomingMessage): Promise<Reply | undefined> {
   const method = request.method ?? 'GET';
   const { pathname: path } = new URL(request.url ?? '/', 'http://simulator.invalid');

@@ -1,6 +1,6 @@
 /**
- * Who may call: keys of service accounts whose tokens clients sign themselves, and a token endpoint (STS) that exchanges
- * the tokens of other clouds (workload identity federation).
+ * Authentication: service account keys, with which clients sign their own tokens, and a token endpoint (STS) that
+ * exchanges tokens of other clouds (workload identity federation).
  */
 import { generateKeyPairSync, type KeyObject, randomBytes, verify } from 'node:crypto';
 import { z } from 'zod';
@@ -42,7 +42,7 @@ export class Identity {
     this.#nowMs = nowMs;
   }
 
-  /** The JSON that the console gives for a new key of a service account. */
+  /** The JSON that the console generates for a new service account key. */
   createKey(email: string, project: string): string {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const id = randomBytes(20).toString('hex');
@@ -58,12 +58,12 @@ export class Identity {
     });
   }
 
-  /** From now on what is signed with any key of this account is refused. */
+  /** From now on, tokens signed with any key of this account are refused. */
   disable(email: string): void {
     for (const key of this.#keys.values()) if (key.email === email) key.disabled = true;
   }
 
-  /** Lets a token of another cloud in, for this pool provider, as this principal. */
+  /** Accepts a token of another cloud, for this pool provider, as this principal. */
   trust(audience: string, subjectToken: string, email: string): void {
     this.#subjects.set(`${audience} ${subjectToken}`, email);
   }
@@ -80,7 +80,7 @@ export class Identity {
     return { email: this.#verifySelfSigned(token) };
   }
 
-  /** The token endpoint. `form` as it came; answers as RFC 8693 and RFC 6749 have it. */
+  /** The token endpoint. `form` as received; answers follow RFC 8693 and RFC 6749. */
   token(form: URLSearchParams): { status: number; body: object } {
     const parsed = exchange.safeParse(Object.fromEntries(form));
     if (!parsed.success) {

@@ -1,6 +1,7 @@
 /**
- * What the simulators of Google's services stand on: a gRPC server with long-running operations, self-signed tokens and
- * a token endpoint, Cloud Logging, faults. Knows no service by itself: see simulators/gcp-cloud-run, simulators/gcp-batch.
+ * The basis of the simulators of Google's services: a gRPC server with long-running operations, self-signed tokens and
+ * a token endpoint, Cloud Logging, faults. Contains no service itself: see simulators/gcp-cloud-run,
+ * simulators/gcp-batch.
  */
 import type { AddressInfo } from 'node:net';
 import { systemClock, systemRandom } from '../../time/clock.ts';
@@ -14,19 +15,19 @@ import { Operations } from './operations.ts';
 export interface GoogleOptions {
   /** An SDK's `build/protos/protos.json`, parsed. */
   readonly protos: ConstructorParameters<typeof GrpcServer>[0];
-  /** By full name, such as `google.cloud.run.v2.Jobs`. google.longrunning.Operations is there already. */
+  /** By full name, such as `google.cloud.run.v2.Jobs`. google.longrunning.Operations is built in. */
   services(google: Foundation): Readonly<Record<string, Readonly<Record<string, Method>>>>;
   readonly host?: string;
-  /** 0, the default, takes a free one. */
+  /** 0, the default, picks a free port. */
   readonly grpcPort?: number;
   readonly httpPort?: number;
   readonly nowMs?: () => number;
   readonly random?: () => number;
-  /** What else it answers by REST, to a caller with a token; undefined where there is nothing. */
+  /** Further REST calls, by a caller with a token; undefined for unknown paths. */
   rest?(method: string, path: string, body: unknown): object | undefined;
   /** For `GET /_simulator/state`. */
   state?(): object;
-  /** `POST /_simulator/<name>`; undefined where there is none. */
+  /** `POST /_simulator/<name>`; undefined for unknown names. */
   control?(name: string, body: unknown): object | undefined;
 }
 
@@ -42,7 +43,7 @@ export interface Google extends Foundation {
   readonly endpoint: string;
   /** Tokens (`/v1/token`), Cloud Logging (`/v2/entries:list`) and control (`/_simulator/…`). */
   readonly httpUrl: string;
-  /** The last 20,000 calls by gRPC, as they were on the wire. */
+  /** The last 20,000 gRPC calls, as on the wire. */
   readonly exchanges: readonly Exchange[];
   readonly requests: readonly { readonly method: string; readonly path: string; readonly body: string }[];
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Cloud Logging as far as reading goes: `POST /v2/entries:list` over what the simulated containers have printed. */
+/** Cloud Logging, limited to reading: `POST /v2/entries:list` over the output of the simulated containers. */
 import { z } from 'zod';
 import { parseFilter } from './filter.ts';
 import { GoogleRefusal } from './status.ts';
@@ -14,13 +14,13 @@ export interface LogEntry {
   readonly textPayload: string;
 }
 
-/** One container's output; its lines become entries when they are asked for. */
+/** One container's output; its lines become entries on demand. */
 export interface LogSource {
   readonly logName: string;
   readonly resource: LogEntry['resource'];
   readonly labels: LogEntry['labels'];
   readonly startedAtMs: number;
-  /** All that it has printed. */
+  /** All of its output. */
   output(): string;
 }
 
@@ -35,7 +35,7 @@ const request = z.object({
 export class Logs {
   readonly #sources = new Set<LogSource>();
 
-  /** The returned function lets go of it; the real service keeps entries for 30 days. */
+  /** The returned function removes it; the real service keeps entries for 30 days. */
   add(source: LogSource): () => void {
     this.#sources.add(source);
     return () => this.#sources.delete(source);
@@ -48,7 +48,7 @@ export class Logs {
     const condition = parseFilter(filter);
     const entries = [...this.#sources]
       .filter((source) => resourceNames.some((name) => source.logName.startsWith(`${name}/`)))
-      // A source's entries differ in nothing that a filter could ask for but the time and the text.
+      // All entries of a source only differ in time and text, as far as filters are concerned.
       .flatMap((source) => entriesOf(source).filter(condition))
       .sort((a, b) => compare(a.timestamp, b.timestamp) || compare(a.insertId, b.insertId));
     if (orderBy === 'timestamp desc') entries.reverse();
@@ -66,7 +66,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** A client that reads many pages asks for the same many times. */
+/** Cached, because a client that reads many pages asks for the same entries many times. */
 const made = new WeakMap<LogSource, { readonly output: string; readonly entries: LogEntry[] }>();
 
 function entriesOf(source: LogSource): LogEntry[] {

@@ -1,4 +1,4 @@
-/** google.longrunning.Operations: what was begun, and what has become of it. */
+/** google.longrunning.Operations: started operations and their outcome. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { GoogleRefusal } from './status.ts';
@@ -9,14 +9,14 @@ export type Packed = { readonly '@type': string };
 export interface Begun {
   /** `projects/P/locations/R` */
   readonly parent: string;
-  /** As it is now; asked for at each reading. */
+  /** The current metadata; read each time the operation is read. */
   metadata(): Packed;
   /** Undefined while it runs. */
   result(): { readonly response: Packed } | { readonly error: { code: number; message: string } } | undefined;
 }
 
 const named = z.object({ name: z.string() });
-/** The real ones are kept for about a month; here the last so many. */
+/** The real ones are kept for about a month; here only the last ones are kept. */
 const KEPT = 10_000;
 
 export class Operations {

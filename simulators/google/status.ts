@@ -1,4 +1,6 @@
-/** How a Google API refuses: a code, words, and details that clients read (google.rpc.Status, google/rpc/error_details.proto). */
+/**
+ * A Google API's error: a code, a message, and details for clients (google.rpc.Status, google/rpc/error_details.proto).
+ */
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 
 export type CodeName = Exclude<keyof typeof status, number>;
@@ -78,7 +80,7 @@ export function toGrpc(refusal: GoogleRefusal): ServiceError {
   });
 }
 
-/** By hand: the SDKs' protos.json have google.rpc.Status, but not the messages in its details. */
+/** Encoded by hand: the SDKs' protos.json have google.rpc.Status, but not the messages in its details. */
 function encodeDetails(refusal: GoogleRefusal): Buffer | undefined {
   const { reason, retryAfterSeconds } = refusal.details;
   const details: Buffer[] = [];

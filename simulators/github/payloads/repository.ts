@@ -45,7 +45,7 @@ function links(repository: Repository, urls: Urls) {
   };
 }
 
-/** What a run carries: identity and links alone. */
+/** The form within a run: only identity and links. */
 export function liteRepository(repository: Repository, urls: Urls) {
   return {
     id: repository.id,
@@ -61,7 +61,7 @@ export function liteRepository(repository: Repository, urls: Urls) {
   };
 }
 
-/** `repository`, as lists and webhooks show it. */
+/** `repository`, in lists and webhooks. */
 export function repositoryPayload(repository: Repository, urls: Urls) {
   const html = `${urls.html}/${fullName(repository)}`;
   const created = iso(repository.createdAtMs);

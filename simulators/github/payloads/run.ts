@@ -78,7 +78,7 @@ export function workflowPayload(run: Run, urls: Urls) {
 export function jobPayload(job: Job, urls: Urls) {
   const { run } = job;
   const repository = `${urls.api}/repos/${fullName(run.repository)}`;
-  // A job that completes without a runner has zeros and empty texts; one that still waits has nulls.
+  // A job that completes without a runner has zeros and empty strings; one that is still waiting has nulls.
   const none = job.status === 'completed' ? ({ id: 0, name: '', groupId: 0, groupName: '' } as const) : null;
   const runner = job.runner ?? none;
   return {
@@ -115,7 +115,7 @@ export function jobPayload(job: Job, urls: Urls) {
   };
 }
 
-/** What an environment's gate adds to the first delivery of its job. */
+/** What an environment's protection adds to the first delivery of its job. */
 export function deploymentPayload(job: Job, urls: Urls) {
   const { run, environment = 'production' } = job;
   const repository = `${urls.api}/repos/${fullName(run.repository)}`;

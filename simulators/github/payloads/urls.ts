@@ -1,4 +1,4 @@
-/** The two roots of every link: the API and the pages for people. */
+/** The two roots of all links: the API and the web pages. */
 export interface Urls {
   readonly api: string;
   readonly html: string;

@@ -8,7 +8,7 @@ import { jobPayload, runPayload } from '../payloads/run.ts';
 import { type Call, json, noContent, notFound, paginate, Refusal, type Reply, type Router } from '../router.ts';
 import { type Context, repositoryOf } from './context.ts';
 
-/** A search with a filter shows no more than this. */
+/** A filtered search returns at most this many results. */
 const searchAtMost = 1_000;
 
 export function addActionsRoutes(router: Router, context: Context): void {

@@ -13,7 +13,7 @@ const tokenSchema = z.object({
   permissions: z.record(z.string(), z.enum(['read', 'write', 'admin'])).optional(),
 });
 
-/** Endpoints of the App itself take its JWT and nothing else. */
+/** Endpoints of the App itself only accept its JWT. */
 export function appOf(credential: Credential): App {
   if (credential.kind === 'app') return credential.app;
   throw new Refusal(

@@ -22,11 +22,11 @@ export interface Context {
   readonly authenticator: Authenticator;
   readonly jit: boolean;
   urls(): Urls;
-  /** How runners reach the simulator. */
+  /** The address for runners. */
   runnerUrl(): string;
 }
 
-/** `:owner/:repo` of the path, if the credential has the permission on it. */
+/** The repository `:owner/:repo` of the path, if the credential has the permission on it. */
 export function repositoryOf(context: Context, call: Call, permission: string, need: Need): Repository {
   const repository = context.world.repository(call.param('owner'), call.param('repo'));
   if (!repository || !sees(call.credential, repository)) throw notFound();
@@ -42,7 +42,7 @@ export const scopePrefix = {
   repository: '/repos/:owner/:repo',
 } as const satisfies Record<ScopeKind, string>;
 
-/** The scope that the path names, if the credential may manage its runners. */
+/** The scope in the path, if the credential may manage its runners. */
 export function scopeOf(context: Context, call: Call, kind: ScopeKind, need: Need): RunnerScope {
   const scope = findScope(context, call, kind);
   const permission = kind === 'organization' ? 'organization_self_hosted_runners' : 'administration';

@@ -20,7 +20,7 @@ const repositorySchema = z.object({
   open_environments: z.array(z.string()).optional(),
 });
 
-/** The simulator's own endpoints: what a person does in the web pages, or an engineer to GitHub in a bad dream. */
+/** The simulator's own endpoints: actions that users take in the web pages, and injected faults. */
 export function addControlRoutes(router: Router, context: Context): void {
   const { world, runs, faults } = context;
   const free = { free: true };
@@ -35,7 +35,7 @@ export function addControlRoutes(router: Router, context: Context): void {
     '/_simulator/repos/:owner/:repo/workflows',
     (call) => {
       const repository = repositoryOf(call);
-      // The file itself, or JSON around it.
+      // Either the plain file or JSON that contains it.
       const wish = call.rawBody.trimStart().startsWith('{') ? call.body(pushSchema) : { yaml: call.rawBody };
       const run = planned(() => runs.push({ repository, ...wish }));
       const urls = context.urls();

@@ -19,7 +19,7 @@ const hookSchema = z.object({
   active: z.boolean().default(true),
 });
 
-/** GitHub keeps what was delivered in the last three days, and redelivers no older one. */
+/** GitHub keeps deliveries of the last three days, and does not redeliver older ones. */
 const keptMs = 3 * 24 * 3_600_000;
 
 export function addHookRoutes(router: Router, context: Context): void {

@@ -180,7 +180,7 @@ function registerJit(context: Context, call: Call, scope: RunnerScope): Runner {
     name: wish.name,
     scope,
     group,
-    // Exactly what was asked for: no default label is added to a JIT runner.
+    // Exactly the requested labels: a JIT runner gets no default labels.
     labels: labels.map((name) => ({ id: world.id(), name, type: 'custom' })),
     ephemeral: true,
     token: world.secret('RT', 40),
@@ -237,7 +237,7 @@ function jitBlob(runner: Runner, url: string, padding: string): string {
       Data: { ClientId: runner.name, AuthorizationUrl: `${url}/_runner` },
     }),
     '.credentials_rsaparams': JSON.stringify({ d: padding }),
-    // What our own runner programs read: lines, because a shell reads them too.
+    // The format for our own runner programs: lines, because a shell reads them too.
     '.simulator': `url ${url}\ntoken ${runner.token}\nname ${runner.name}\n`,
   };
   const encoded = Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]);
