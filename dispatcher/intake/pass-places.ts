@@ -1,6 +1,6 @@
 /**
- * Which registrations are asked at GitHub now. Thousands that poll beside their webhooks must cost the machine, and the
- * on the machine and their shared App; the few that depend on polling are not delayed by them.
+ * Which registrations are polled now. Thousands that poll in addition to webhooks must put no more than a trickle of
+ * load on the machine and their shared App; the few that depend on polling are not delayed by them.
  */
 import type { Clock } from '../../time/clock.ts';
 

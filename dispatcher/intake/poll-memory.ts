@@ -1,4 +1,4 @@
-/** The runs that were open at the last poll: one that ends between two polls is in neither list. */
+/** The runs that were open at the last poll: one that ends between two polls is no longer in any list. */
 import { z } from 'zod';
 
 /** By `owner/repository` in lower case: run id → how often it was read after it had left the lists. */

@@ -1,5 +1,5 @@
 /**
- * Asks GitHub what is open: for registrations without a webhook, as a net under the webhook, and once at the start. It
+ * Polls GitHub for open jobs: for registrations without a webhook, as a fallback for the webhook, and at the start.
  * Uses the same ledger call as every other source, so that order and duplicates do not matter.
  */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
@@ -87,7 +87,7 @@ export type Haste = 'usual' | 'urgent';
 export interface Poller {
   /** Begins the passes of all registrations with an interval. */
   start(): void;
-  /** A pass now, or the one under way. Answers whether GitHub was listed to the end; `status` tells why not. */
+  /** Runs a pass now, or joins the one in progress. Returns whether GitHub was listed completely; see `status`. */
   pollNow(registration: string, haste?: Haste): Promise<boolean>;
   status(): readonly PollStatus[];
   /** For one registration; undefined if it is unknown. */

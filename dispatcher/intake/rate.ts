@@ -16,7 +16,7 @@ export class DeliveryRates {
     this.#perMinute = perMinute;
   }
 
-  /** One delivery, verified: a stranger must not use up what belongs to another. False: the endpoint is at its bound. */
+  /** Takes a token for one verified delivery: unauthenticated ones must not use them up. False: at the limit. */
   take(endpoint: string): boolean {
     const bucket = this.#fill(endpoint);
     if (bucket.tokens < 1) return false;

@@ -21,7 +21,7 @@ export class SignatureCheck {
     for (const hmac of this.#hmacs) hmac.update(chunk);
   }
 
-  /** The index of the key that signed, or -1. Call once. Looks at every key, so that time tells nothing about which. */
+  /** The index of the key that signed, or -1. Call once. Compares every key, so that timing does not reveal which. */
   signer(): number {
     let signer = -1;
     for (const [index, hmac] of this.#hmacs.entries()) {

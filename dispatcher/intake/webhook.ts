@@ -205,7 +205,7 @@ export function createIntake(options: IntakeOptions): Intake {
     if (announced > maxBytes) return answered(tooLarge(maxBytes));
 
     const speakers = tried.map((candidate) => candidate.webhookSource);
-    // Only verified deliveries use up a bound; while it is used up, the rest need not be read to be refused.
+    // Only verified deliveries count towards the limit; once it is reached, the rest can be refused unread.
     if (speakers.every(({ endpoint }) => rates.exhausted(endpoint))) {
       lost('rate', false, speakers, carrier.from);
       return answered(overRate(rates.retryAfterSeconds(speakers[0]?.endpoint ?? '')));

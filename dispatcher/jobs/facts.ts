@@ -56,7 +56,7 @@ export interface Delivery {
 
 /**
  * The share of the ledger's capacity that a job counts towards: that of the registration that first reported it; if the
- * own word that of its owner at GitHub. Bounds hold for each share, so that one tenant's flood is that tenant's trouble.
+ * platform itself did, that of its GitHub owner. Limits apply per share, so a tenant's flood only affects that tenant.
  */
 export function shareOf(fact: Pick<JobFact, 'host' | 'owner' | 'toldBy'>): string {
   return fact.toldBy ?? `${fact.host}/${fact.owner}`.toLowerCase();
@@ -70,7 +70,7 @@ export interface JobIdentity {
   readonly jobId: number;
 }
 
-/** The job's key in the ledger: `github.com/acme/web/4321`, in lower case, because GitHub compares names so. */
+/** The job's key in the ledger: `github.com/acme/web/4321`, in lower case, because GitHub ignores case in names. */
 export function jobKey({ host, owner, repository, jobId }: JobIdentity): string {
   return `${host}/${owner}/${repository}/${jobId}`.toLowerCase();
 }

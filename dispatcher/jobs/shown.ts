@@ -102,7 +102,7 @@ export class Shown {
   }
 }
 
-/** Never half of a surrogate pair: that is not Unicode, and every database and browser makes something else of it. */
+/** Never splits a surrogate pair: the result would be invalid Unicode, which databases and browsers mangle. */
 function cut(text: string, most: number): string {
   if (text.length <= most) return text.toWellFormed();
   const last = text.charCodeAt(most - 1);

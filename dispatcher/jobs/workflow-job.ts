@@ -100,7 +100,7 @@ export interface FactContext {
   readonly onMended?: ((field: string) => void) | undefined;
 }
 
-/** For polls and GETs of one job (`readJob`): the REST object does not repeat its repository, so the caller says it. */
+/** For polls and GETs of one job (`readJob`): the REST object lacks its repository, so the caller supplies it. */
 export function factFromRestJob(
   job: RestJob,
   context: FactContext & { readonly source: Exclude<FactSource, 'webhook'> },

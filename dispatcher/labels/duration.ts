@@ -10,7 +10,7 @@ const UNITS = [
 
 const PATTERN = /^(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?$/i;
 
-/** Milliseconds, or undefined when the text is no duration. The units stand from large to small, each once. */
+/** Milliseconds, or undefined when the text is not a duration. Units go from large to small, each at most once. */
 export function parseDuration(text: string): number | undefined {
   if (text === '') return undefined;
   const match = PATTERN.exec(text);
@@ -20,7 +20,7 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
-/** The shortest way to write it; `0s` for nothing. */
+/** The shortest notation; `0s` for zero. */
 export function formatDuration(ms: number): string {
   let rest = ms;
   let text = '';

@@ -1,13 +1,13 @@
 /**
- * Globs: `*` is any run of characters, slashes included; `?` is one character. Everything else stands for itself.
+ * Globs: `*` matches any run of characters, slashes included; `?` matches one character. Everything else is literal.
  * Two pointers instead of a regular expression: a tenant's `*a*a*a*b` costs at most pattern × text steps, and
  * `MAX_GLOB_CHARACTERS` bounds the patterns of one policy.
  */
 
-/** Of the globs of one policy that have a wildcard, together: a job's labels cost a few milliseconds at most. */
+/** For all globs of one policy that have a wildcard, together: a job's labels take a few milliseconds at most. */
 export const MAX_GLOB_CHARACTERS = 4096;
 
-/** Stands for a star where a glob is itself the text. Only a star matches it. */
+/** Represents a star where a glob is itself the text. Only a star matches it. */
 const ANY_RUN = '\0';
 
 export function matchesGlob(pattern: string, text: string): boolean {
@@ -40,7 +40,7 @@ function isSame(pattern: string | undefined, character: string | undefined): boo
   return pattern === character || (pattern === '?' && character !== ANY_RUN);
 }
 
-/** What follows the last star must end the text: seen first, most long texts need no search. */
+/** What follows the last star must match the end of the text: checked first, it rejects most long texts early. */
 function endsAlike(pattern: string, text: string): boolean {
   for (let back = 1; back <= pattern.length; back += 1) {
     const character = pattern[pattern.length - back];
@@ -58,7 +58,7 @@ export function isGlob(text: string): boolean {
   return text.includes('*') || text.includes('?');
 }
 
-/** Whether everything that `narrow` matches is matched by one of `wide`. May say no where only several together do. */
+/** Whether everything that `narrow` matches is matched by one of `wide`. May be false if it takes several together. */
 export function isWithin(wide: readonly string[], narrow: string): boolean {
   return matchesAny(wide, narrow.replaceAll('*', ANY_RUN));
 }
@@ -67,7 +67,7 @@ export function isWithin(wide: readonly string[], narrow: string): boolean {
 export function globsOverlap(one: string, other: string): boolean {
   if (!isGlob(one)) return matchesGlob(other, one);
   if (!isGlob(other)) return matchesGlob(one, other);
-  // From the ends: whether what is left of `one` (from i) and of `other` (from j) can still be one text.
+  // From the ends: whether the rest of `one` (from i) and of `other` (from j) can match a common text.
   let below: boolean[] = [];
   for (let i = one.length; i >= 0; i -= 1) {
     const row: boolean[] = [];
@@ -85,7 +85,7 @@ function canMeet(
   j: number,
 ): boolean {
   if (a === undefined && b === undefined) return true;
-  // A star takes nothing (the other side stays), or one more of the other side.
+  // A star matches nothing (the other side stays), or one more of the other side.
   if (a === '*') return below[j] === true || (b !== undefined && row[j + 1] === true);
   if (b === '*') return row[j + 1] === true || (a !== undefined && below[j] === true);
   if (a === undefined || b === undefined) return false;

@@ -1,6 +1,6 @@
 /**
- * The grammar of `runs-on` labels. Pure: it reads labels one by one and knows no registration, so that the caller can
- * let a registration's own label win over an override that looks the same. The table for users: docs/labels.md.
+ * The grammar of `runs-on` labels. Pure: it parses labels one by one and knows no registrations, so that the caller can
+ * give a registration's own label precedence over an override that looks the same. The table for users: docs/labels.md.
  */
 import { formatDuration } from './duration.ts';
 import { keyMeantBy } from './keys.ts';
@@ -18,26 +18,26 @@ import {
 
 export { foldLabel, type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
 
-/** The label that a registration listens to when it names none, and what the one-label form stands for. */
+/** The label that a registration listens to if it names none, and what the one-label form stands for. */
 export const DEFAULT_LABEL = 'serverless-hosted-runner';
 
 /** `generate-jitconfig` takes 1 to 100 labels. */
 export const MAX_LABELS = 100;
-/** Far above anything that GitHub's own forms accept; it bounds what we parse, hash and store. */
+/** Far above anything that GitHub accepts; bounds what we parse, hash and store. */
 export const MAX_LABEL_LENGTH = 256;
 
-/** A label that looks like an override and cannot be read as one. */
+/** A label that looks like an override but cannot be parsed. */
 export interface Mistake {
   readonly kind: 'malformed' | 'contradiction';
   /** The whole label. */
   readonly label: string;
-  /** Where in the label the trouble starts, counted from 1. */
+  /** Where in the label the problem starts, counted from 1. */
   readonly position: number;
-  /** What is wrong, in words. */
+  /** What is wrong. */
   readonly problem: string;
   /** What to write instead. */
   readonly cure: string;
-  /** The label that was meant, where there is one that can be read. */
+  /** The intended label, if there is one that can be parsed. */
   readonly meant?: string;
 }
 
@@ -48,17 +48,17 @@ type Reading =
   /** `shr=<unique>/key=value/…` */
   | { readonly kind: 'one-label'; readonly overrides: readonly Override[]; readonly mistakes: readonly Mistake[] }
   | { readonly kind: 'malformed'; readonly mistake: Mistake }
-  /** Neither: only a registration's own label can be this. */
+  /** Neither: it can only be a registration's own label. */
   | { readonly kind: 'plain' };
 
 export interface JobLabel {
   readonly text: string;
-  /** Labels compare without case. */
+  /** Labels are compared case-insensitively. */
   readonly folded: string;
   readonly reading: Reading;
 }
 
-/** A job's labels, doubles (without case) left out, in the order they were written. */
+/** A job's labels without (case-insensitive) duplicates, in their original order. */
 export function readLabels(labels: readonly string[]): readonly JobLabel[] {
   const read = new Map<string, JobLabel>();
   for (const text of labels) {
@@ -101,7 +101,7 @@ export function readLabel(text: string): Reading {
   return { kind: 'malformed', mistake: { ...mistake, meant: `${prefix}-${only}` } };
 }
 
-/** GitHub takes `runs-on: a,b` for one label. `position` is that of the separator, counted from 1. */
+/** GitHub treats `runs-on: a,b` as one label. `position` is that of the separator, counted from 1. */
 export function severalInOne(
   text: string,
 ): { readonly position: number; readonly wrong: string; readonly cure: string } | undefined {
@@ -114,13 +114,13 @@ export function severalInOne(
       cure: 'Write it without the quotes, or with `fromJSON(…)` around it.',
     };
   }
-  // A blank can stand inside a label; so can a semicolon. Between two of ours they were meant to separate.
+  // A label may contain spaces and semicolons. Between two of our labels they were meant as separators.
   const separator = text.includes(',') ? /,/ : /[;|+&]|\s/;
   const parts = text.split(separator).map((part) => part.trim());
   if (parts.length < 2) return undefined;
   const position = text.search(separator) + 1;
   const written = parts.filter((part) => part !== '');
-  // What follows `sid-` may be anything, so it takes one of ours behind a comma to tell that it was not meant.
+  // `sid-` may be followed by anything, so only one of our labels after a comma shows that it was meant as a separator.
   const anything = foldLabel(text).startsWith('sid-');
   if (anything && !parts.slice(1).some((part) => readLabel(part).kind !== 'plain')) return undefined;
   if (!text.includes(',') && !written.every((part) => readLabel(part).kind === 'override')) return undefined;
@@ -168,8 +168,8 @@ const ONE_LABEL_KEYS: Readonly<Record<string, Prefix>> = {
 };
 
 /**
- * `/` separates, or `,` where a value needs the slash (a full image reference): the first comma decides for the whole
- * label. A slash left over in the unique part is then the sign of a mix, and refused instead of swallowed.
+ * `/` separates, or `,` if a value contains a slash (a full image reference): the first comma decides for the whole
+ * label. A slash left in the unique part then means that both were mixed, which is refused rather than swallowed.
  */
 function readOneLabel(label: string): Reading {
   const separator = label.includes(',') ? ',' : '/';
@@ -252,7 +252,7 @@ function readPart(part: string, label: string): Override | WrongPart {
   };
 }
 
-/** `cores` stands for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
+/** `cores` is an alias for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
 function partMeantBy(part: string, label: string): string | undefined {
   const [, word = '', value = ''] = /^([a-z]+)[-:_ ]?(.*)$/is.exec(part.trim()) ?? [];
   const key = keyMeantBy(word);
@@ -266,13 +266,13 @@ function partMeantBy(part: string, label: string): string | undefined {
 // ── all of a job's overrides together ────────────────────────────────────────────────────────────────────────────────
 
 export interface Overrides {
-  /** At most one of each key. */
+  /** At most one per key. */
   readonly overrides: readonly Override[];
   readonly mistakes: readonly Mistake[];
 }
 
 /**
- * What these labels ask for together. The same thing twice is fine; two different ones are a mistake. The answer does
+ * What these labels request together. Repeating a value is fine; two different ones are an error. The result does
  * not depend on the order of the labels.
  */
 export function collectOverrides(labels: readonly JobLabel[]): Overrides {
@@ -319,7 +319,7 @@ function overridesIn(reading: Reading): readonly Override[] {
   }
 }
 
-/** An override in words: `4 cores`, `8 GiB of memory`. */
+/** Describes an override: `4 cores`, `8 GiB of memory`. */
 export function describe(override: Override): string {
   switch (override.key) {
     case 'cpu':

@@ -1,4 +1,4 @@
-/** The words that people write for an override's key. */
+/** Synonyms for the keys of overrides. */
 import { nearest } from './nearest.ts';
 
 const MEANT = {
@@ -25,7 +25,7 @@ const BY_WORD: ReadonlyMap<string, OverrideWord> = new Map(
   wordsOf().flatMap((key) => [[key, key] as const, ...MEANT[key].map((word) => [word, key] as const)]),
 );
 
-/** Things that no override asks for, however near their names are to one that does. */
+/** Words that are not overrides, although their names resemble one. */
 const NOT_OFFERED = new Set(['gpu', 'gpus', 'tpu', 'npu', 'vpu', 'dpu', 'fpga', 'cuda']);
 
 function wordsOf(): readonly OverrideWord[] {
@@ -36,8 +36,8 @@ function wordsOf(): readonly OverrideWord[] {
 }
 
 /**
- * The key that a word stands for: a synonym, or a slip of the fingers. Of three letters only two that changed places are a
- * slip: `gpu` and `npu` are as near to `cpu` as any typo.
+ * The key that a word stands for: a synonym, or a typo. With three letters only a transposition counts as a typo:
+ * `gpu` and `npu` are as close to `cpu` as any typo.
  */
 export function keyMeantBy(word: string): OverrideWord | undefined {
   const folded = word.toLowerCase().replaceAll(/[-_ ]/g, '');

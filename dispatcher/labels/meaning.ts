@@ -1,10 +1,10 @@
 /**
- * What a value that cannot be read was probably meant to say. The nearest meaning, else undefined: a cure that means
- * something else is worse than none.
+ * What an invalid value was probably meant to say. The closest meaning, else undefined: a wrong cure is worse than
+ * no cure.
  */
 import { formatDuration, parseDuration } from './duration.ts';
 
-/** A number as people slip with it: `-4`, `=4`, `"4"`, `+4`, `.5`, `4.`; with what follows it. */
+/** A number with a typo: `-4`, `=4`, `"4"`, `+4`, `.5`, `4.`; with what follows it. */
 const NUMBER = /^[-+=:_"'\s]*(\d{1,9}(?:\.\d{1,3})?|\.\d{1,3})\.?[-_"'\s]*([a-z]*)["'.\s]*$/i;
 
 function numberAndUnit(value: string): { readonly number: number; readonly unit: string } | undefined {
@@ -28,11 +28,11 @@ export function meantGibibytes(value: string): string | undefined {
   if (/^(?:|g|gb|gi|gib|gig|gigs)$/.test(read.unit)) return plain(read.number);
   if (/^(?:t|tb|ti|tib)$/.test(read.unit)) return plain(read.number * 1024);
   if (!/^(?:m|mb|mi|mib)$/.test(read.unit)) return undefined;
-  // Thousands of MB are meant as GB: 4000MB is not meant as 3.906 GiB.
+  // Thousands of MB are meant as GB: 4000MB does not mean 3.906 GiB.
   return plain(read.number >= 1000 && read.number % 1000 === 0 ? read.number / 1000 : read.number / 1024);
 }
 
-/** Three digits are what the labels take. Nothing is left of what is too small for them. */
+/** Labels accept three decimal places. A value too small for them becomes nothing. */
 function plain(number: number): string | undefined {
   const rounded = Math.round(number * 1000) / 1000;
   return rounded > 0 ? String(rounded) : undefined;
@@ -46,7 +46,7 @@ const UNITS: readonly (readonly [words: RegExp, unit: string, ms: number])[] = [
   [/^(?:s|sec|secs|second|seconds)$/, 's', 1000],
 ];
 
-/** `30min`, `2 hours`, `1.5h`, `1h30`, `PT90M`, `1h-30m`. As near to what was written as a duration can be. */
+/** `30min`, `2 hours`, `1.5h`, `1h30`, `PT90M`, `1h-30m`. Rounded to the closest valid duration. */
 export function meantDuration(value: string): string | undefined {
   const text = value
     .toLowerCase()
@@ -60,7 +60,7 @@ export function meantDuration(value: string): string | undefined {
     const match = part.exec(text);
     if (match === null) return undefined;
     const [, digits = '', word = ''] = match;
-    // `1h30` is 1 hour and 30 minutes. A number alone has no unit to go by.
+    // `1h30` is 1 hour and 30 minutes. A bare number has no unit to go by.
     const at = word === '' && before >= 0 ? before + 1 : UNITS.findIndex(([words]) => words.test(word));
     const unit = UNITS[at];
     if (unit === undefined || at <= before) return undefined;
@@ -74,7 +74,7 @@ export function meantDuration(value: string): string | undefined {
 const X64 = /^(?:x64|amd64|amd|x86|x86_64|x86-64|x8664|x86_x64|intel|intel64|em64t)$/;
 const ARM64 = /^(?:arm64|arm|arm-64|arm_64|aarch64|arm64v8|armv8|armv9|graviton)$/;
 
-/** In any case. Undefined for what is neither, such as `arm32` and `i386`. */
+/** In any case. Undefined for anything else, such as `arm32` and `i386`. */
 export function meantArchitecture(value: string): 'x64' | 'arm64' | undefined {
   const folded = value.toLowerCase().replace(/^[-+=:_"'\s]+|["'.\s]+$/g, '');
   if (X64.test(folded)) return 'x64';

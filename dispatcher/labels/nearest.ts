@@ -1,8 +1,8 @@
-/** "Did you mean": the word that differs least from what was written. */
+/** "Did you mean": the word with the smallest edit distance. */
 
 const MAX_LENGTH = 64;
 
-/** Undefined when nothing is near: a far guess confuses more than none. Compares without case. */
+/** Undefined when no word is close: a far-fetched guess confuses more than none. Ignores case. */
 export function nearest(written: string, known: Iterable<string>): string | undefined {
   const word = written.toLowerCase();
   if (word.length > MAX_LENGTH) return undefined;
@@ -23,8 +23,8 @@ export function nearest(written: string, known: Iterable<string>): string | unde
 const FAR = Number.POSITIVE_INFINITY;
 
 /**
- * Insertions, deletions, replacements, and swaps of neighbours (the commonest slip of the fingers). Beyond `most` any
- * larger number: only what can stay below it is looked at, since a tenant chooses both the words and how many there are.
+ * Insertions, deletions, replacements, and transpositions (the most common typo). Above `most` returns any larger
+ * number: only candidates below it are computed, since a tenant chooses both the words and their number.
  */
 function editDistance(a: string, b: string, most: number): number {
   let beforeLast: number[] = [];

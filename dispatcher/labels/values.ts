@@ -1,4 +1,4 @@
-/** The overrides, and how the value of each is read. */
+/** The overrides, and how the value of each is parsed. */
 import type { Architecture } from '../../providers/provider.ts';
 import { parseDuration } from './duration.ts';
 import { meantArchitecture, meantCores, meantDuration, meantGibibytes } from './meaning.ts';
@@ -11,7 +11,7 @@ interface OverrideValues {
   readonly cpu: number;
   /** GiB. */
   readonly memory: number;
-  /** As written: a named image, a tag, or a full reference. Admission tells them apart. */
+  /** As written: a named image, a tag, or a full reference. Admission distinguishes them. */
   readonly image: string;
   readonly subnet: string;
   readonly securityGroup: string;
@@ -26,13 +26,13 @@ interface OverrideValues {
   readonly timeout: number;
   readonly region: string;
   readonly backend: string;
-  /** Sets nothing: it makes the label set unique. */
+  /** Has no effect other than making the label set unique. */
   readonly unique: string;
 }
 
 export type OverrideKey = keyof OverrideValues;
 
-/** What one label, or one part of a `shr=` label, asks for. `label` is how the job wrote it. */
+/** What one label, or one part of a `shr=` label, requests. `label` is how the job wrote it. */
 export type Override = {
   readonly [K in OverrideKey]: { readonly key: K; readonly value: OverrideValues[K]; readonly label: string };
 }[OverrideKey];
@@ -45,9 +45,9 @@ export function foldLabel(label: string): string {
 
 export interface WrongValue {
   readonly wrong: string;
-  /** What was probably meant, without its key: each can be read. Empty when nothing is near. */
+  /** Probable meanings, without the key: each can be parsed. Empty when none is close. */
   readonly right: readonly string[];
-  /** Where nothing is near: what could stand there, in words, and an example of it. */
+  /** If none is close: a description of valid values, and an example. */
   readonly what?: string;
   readonly example?: string;
 }
@@ -72,7 +72,7 @@ export const READERS = {
   subnet: (value, label) => readName('subnet', value, label, IDENTIFIER),
   sg: (value, label) => readName('securityGroup', value, label, IDENTIFIER),
   disk: (value, label): Override | WrongValue => {
-    // What is meant as a number is judged as one: neither `disk--5` nor `disk-1.5TB` is a bucket.
+    // Anything that looks like a number is parsed as one: neither `disk--5` nor `disk-1.5TB` is a bucket.
     if (/^[-+.\d]*$/.test(value) || /^\d[\d.]*[-_\s]*[kmgt]i?b?$/i.test(value)) {
       const gib = readNumber(value, { what: 'GiB', most: 1_048_576, example: '100', meant: meantGibibytes });
       return typeof gib === 'number' ? { key: 'disk', value: gib, label } : gib;
@@ -102,7 +102,7 @@ export const READERS = {
 function readTimeout(value: string, label: string): Override | WrongValue {
   const example = { what: 'a duration', example: '90m' };
   if (/^\d{1,9}$/.test(value)) {
-    // GitHub counts `timeout-minutes`; ten hours and more may have been meant as seconds.
+    // GitHub's `timeout-minutes` is in minutes; ten hours and more may have been meant as seconds.
     const guesses = Number(value) < 600 ? [`${value}m`] : [`${value}m`, `${value}s`];
     return { wrong: `${quote(value)} has no unit`, right: guesses.filter(isTimeout), ...example };
   }
@@ -125,11 +125,11 @@ function isTimeout(text: string): boolean {
 export type Prefix = keyof typeof READERS;
 
 export function isPrefix(text: string): text is Prefix {
-  // `bucket` exists in the one-label form alone: the dashed label is `disk-BUCKET`.
+  // `bucket` only exists in the one-label form: the dashed label is `disk-BUCKET`.
   return text !== 'bucket' && Object.hasOwn(READERS, text);
 }
 
-/** The characters of image references; what they mean is admission's business. */
+/** The characters of image references; admission interprets them. */
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$/;
 const IDENTIFIER = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -185,7 +185,7 @@ export function cureOf(wrong: WrongValue, spelled: (value: string) => string): s
     : `Write ${wrong.what}, such as ${quote(spelled(wrong.example))}.`;
 }
 
-/** Long values are cut: a reason is read by people, and kept. */
+/** Long values are truncated: a reason is displayed, and stored. */
 export function quote(text: string): string {
   return `\`${text.length > 80 ? `${text.slice(0, 77)}…` : text}\``;
 }

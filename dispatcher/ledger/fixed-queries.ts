@@ -1,11 +1,11 @@
 /**
- * Queries whose text is always the same are compiled once a dialect: compiling forty columns costs ten times as much as
- * running them, and a lane's four counts cost as much as all else that its planning takes.
+ * Queries whose text is constant are compiled once per dialect: compiling forty columns costs ten times as much as
+ * running them, and a lane's four counts cost as much as the rest of its planning.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Tables } from './tables.ts';
 
-/** Builds queries, has no connection. */
+/** Builds queries, without a connection. */
 export type Builder = Kysely<Tables>;
 
 export interface Query {
@@ -17,7 +17,7 @@ interface Compilable {
   compile(): Query;
 }
 
-/** An insert of a whole row. */
+/** An insert of a full row. */
 export function wholeRow<Row>(
   columns: readonly (keyof Row & string)[],
   build: (builder: Builder, values: RawBuilder<unknown>) => Compilable,
@@ -28,7 +28,7 @@ export function wholeRow<Row>(
   });
 }
 
-/** A query that binds these fields of a row, each once, in their order. Everything else stands in the text. */
+/** A query that binds these fields of a row, each once, in this order. Everything else is literal text. */
 export function ofRow<Row>(
   fields: readonly (keyof Row & string)[],
   build: (builder: Builder, row: Row) => Compilable,
@@ -45,7 +45,7 @@ export function ofRow<Row>(
   };
 }
 
-/** A query that binds its values, each once, in their order. Everything else stands in the text. */
+/** A query that binds its values, each once, in this order. Everything else is literal text. */
 export function fixed<Values extends readonly unknown[]>(
   build: (builder: Builder, ...values: Values) => Compilable,
 ): (builder: Builder, ...values: Values) => Query {
@@ -60,7 +60,7 @@ export function fixed<Values extends readonly unknown[]>(
   };
 }
 
-/** Likewise with a limit, which stands in the text: limits are few. */
+/** Likewise with a limit, which is literal text: there are few different limits. */
 export function fixedUpTo<Values extends readonly unknown[]>(
   build: (limit: number, builder: Builder, ...values: Values) => Compilable,
 ): (builder: Builder, limit: number, ...values: Values) => Query {

@@ -1,16 +1,16 @@
 /**
- * What a ledger says of the future. A dispatcher whose machine had its clock ahead wrote times that have not come yet:
- * until they come nothing would be looked at, and no read of a job would count as newer. Pure.
+ * Corrects times in the future. A dispatcher whose machine's clock was ahead recorded times that have not come yet:
+ * until they come nothing would be checked, and no read of a job would count as newer. Pure.
  */
 import type { Breaker, RunnerRow } from './ledger.ts';
 
 /**
- * No runner is left alone for longer: the lifecycle's longest pause is 5 min, and what GitHub or a service asks for
- * beyond that is kept by their budgets.
+ * No runner goes unchecked for longer: the lifecycle's longest pause is 5 min, and longer waits that GitHub or
+ * a service asks for are kept by their budgets.
  */
 const MAX_PAUSE_MS = 15 * 60_000;
 
-/** The same object when all its times are in order. */
+/** Returns the same object if all its times are valid. */
 export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
   const aheadMs = Math.max(0, runner.stateSinceMs - nowMs);
   const latest = (atMs: number | null) => (atMs !== null && atMs > nowMs ? nowMs : atMs);
@@ -38,14 +38,14 @@ export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
     deregisteredAtMs: latest(runner.deregisteredAtMs),
     stopSentAtMs: latest(runner.stopSentAtMs),
     refusedSinceMs: latest(runner.refusedSinceMs),
-    // These prove something by the time between them, and are gathered anew.
+    // These prove something by the time between them, and are collected anew.
     ...(idleIsAhead ? { firstIdleAtMs: null, lastIdleAtMs: null } : {}),
     ...(missIsAhead ? { misses: 0, firstMissAtMs: null } : {}),
     version: runner.version + 1,
   };
 }
 
-/** The same object when all its times are in order. */
+/** Returns the same object if all its times are valid. */
 export function breakerUpTo(nowMs: number, breaker: Breaker): Breaker {
   const aheadMs = Math.max(0, breaker.changedAtMs - nowMs);
   if (aheadMs === 0) return breaker;

@@ -1,4 +1,4 @@
-/** The statements about held jobs. They are few: each query stands on a partial index of them alone. */
+/** The queries for held jobs. There are few such jobs, and each query uses a partial index that only contains them. */
 import { sql } from 'kysely';
 import { type Builder, fixed, type Query } from './fixed-queries.ts';
 import type { JobRow, JobWords, RunnerRow } from './ledger.ts';
@@ -32,8 +32,8 @@ export function overdueHeldJobs(builder: Builder, beforeMs: number, limit: numbe
 }
 
 /**
- * Jobs that were queued before a runner of their lane came online, and still are. The registration as well: what lane an
- * adopted runner belongs to is its tenant's word.
+ * Jobs that were queued before a runner of their lane came online, and still are. Filters by registration too: an
+ * adopted runner's lane comes from tags that its tenant controls.
  */
 export function jobsPassedOver(
   builder: Builder,
@@ -83,7 +83,7 @@ export function heldOfRun(builder: Builder, { host, owner, repository, runId }: 
     .compile();
 }
 
-/** Those that have waited longest first. */
+/** Longest waiting first. */
 export function heldOfRepository(
   builder: Builder,
   { host, owner, repository }: Omit<RunOf, 'runId'>,
@@ -114,7 +114,7 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
     .compile();
 }
 
-/** `dueBeforeMs` null: whatever their time. One of each registration in turn. */
+/** `dueBeforeMs` null: regardless of time. One of each registration in turn. */
 export function heldToProbe(builder: Builder, dueBeforeMs: number | null, limit: number): Query {
   let due = builder
     .selectFrom('jobs')

@@ -4,8 +4,8 @@ import type { Migration } from './migrations.ts';
 const integer = 'bigint';
 
 /**
- * Jobs that GitHub gives to no runner, or does not show, are held: they ask for no runner, and others do not wait for
- * them. A launch is counted when a provider is called, so what was planned is counted beside it.
+ * Jobs that GitHub does not assign to any runner, or does not show, are held: they ask for no runner, and others do not
+ * wait for them. A launch counts when a provider is called, so planned runners are counted separately.
  */
 export const heldJobs: Migration = {
   version: 4,

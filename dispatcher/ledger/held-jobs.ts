@@ -1,6 +1,6 @@
 /**
- * Jobs that ask for no runner although GitHub calls them queued. `unserved`: GitHub gives them to no runner that fits
- * (`max-parallel`, concurrency, a runner group that does not admit them). `unseen`: GitHub answers 404 for them.
+ * Jobs that ask for no runner although GitHub calls them queued. `unserved`: GitHub assigns them to no matching
+ * runner (`max-parallel`, concurrency, a runner group that excludes them). `unseen`: GitHub answers 404 for them.
  *
  * One held job of a run at a time may try again, with growing pauses, or at once when a job of its run or lane starts
  * or ends, or one of its repository ends: then GitHub may have made room for another.
@@ -15,16 +15,16 @@ import { expireJob } from './queries.ts';
 import * as rows from './rows.ts';
 import { type Context, job, type Step } from './steps.ts';
 
-/** Fitting runners that must have idled beside a queued job before it is held. */
+/** Matching runners that must have idled beside a queued job before it is held. */
 export const ENOUGH_EVIDENCE = 3;
 const PAUSE_FIRST_MS = MINUTE;
 const MAX_PAUSE_MS = 30 * MINUTE;
-/** Where the other jobs of its lane or repository come and go, they must not make a held one try all day long. */
+/** If other jobs of its lane or repository come and go, they must not make a held one try again all day. */
 const PROMPT_PROBES = 10;
 const PROBE_PAUSE_MS = 10 * MINUTE;
 const MAX_JOBS = 1000;
 const MAX_OF_A_LANE = 100;
-/** Each may cost a launch: one that ended frees few of them. */
+/** Each may cost a launch, and one finished job makes room for only a few of them. */
 const MAX_OF_A_REPOSITORY = 20;
 
 export function* passOver(
@@ -68,7 +68,7 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
   const ofRun = (yield queries.heldOfRun(context.builder, stirred, MAX_JOBS)).rows.map(rows.jobRow);
   if (ofRun.length > 0) {
     const running = yield* runningOf(context, stirred);
-    // With `max-parallel` no more of them run side by side than before. Where more do, something else held them back.
+    // With `max-parallel` no more of them run at once than before. If more do, something else held them back.
     const isOver = running > Math.max(...ofRun.map(({ heldAtRunning }) => heldAtRunning));
     if (isOver) for (const row of ofRun) yield* release(context, row, lanes);
     else yield* probe(context, ofRun, lanes);
@@ -92,7 +92,7 @@ function* heldBeside(context: Context, { laneKey }: JobRow): Step<readonly JobRo
   return (yield queries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE)).rows.map(rows.jobRow);
 }
 
-/** A concurrency group knows no lanes, but ends at its repository: what ended there may have been what occupied it. */
+/** A concurrency group spans lanes, but not repositories: a job that ended in the repository may have occupied it. */
 function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]> {
   if (ended.status !== 'completed') return [];
   const word = { source: ended.statusSource, toldBy: ended.statusToldBy };
@@ -114,7 +114,7 @@ export function* probeHeld(
     const run = runKey(row);
     const ofRun = tried.has(run) ? [] : (yield queries.heldOfRun(context.builder, row, MAX_JOBS)).rows.map(rows.jobRow);
     if (!tried.has(run) && ofRun.every(({ probing }) => !probing)) yield* probe(context, [row], lanes);
-    // Another of its run tries: it is looked at again later.
+    // Another job of its run is trying: check again later.
     else yield* put(context, { ...row, heldUntilMs: nowMs + PAUSE_FIRST_MS });
     tried.add(run);
   }
@@ -153,7 +153,7 @@ export function* setJobAside(context: Context, key: string, words: JobWords): St
   yield expireJob(context.builder, key, words);
 }
 
-/** One of the run's held jobs tries at once, unless one does already. */
+/** One of the run's held jobs tries at once, unless one already does. */
 function* probe(context: Context, ofRun: readonly JobRow[], lanes: Set<string>): Step<void> {
   const [first] = ofRun;
   if (first === undefined || ofRun.some(({ probing }) => probing)) return;

@@ -1,4 +1,4 @@
-/** Prunes the ledger's history in small steps, so that no step holds up the jobs. */
+/** Prunes the ledger's history in small steps, so that no step delays the jobs. */
 import { type Clock, jitter, type Random, sleep } from '../../time/clock.ts';
 import { defectFailure, ledgerFailure } from '../failures/failure.ts';
 import { StateLog } from '../failures/state-log.ts';
@@ -8,7 +8,7 @@ import { type Ledger, LedgerError, type Retention } from './ledger.ts';
 const EVERY_MS = 600_000;
 const ROWS_A_STEP = 500;
 const REST_MS = 50;
-/** Steps of one round: what is left then waits for the next. */
+/** Steps per round: the remainder waits for the next. */
 const STEPS_A_ROUND = 2_000;
 
 export interface Housekeeping {

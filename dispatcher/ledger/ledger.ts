@@ -1,10 +1,10 @@
 /**
- * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it has happened wholly
- * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call that it announces
- * may leave. Deliveries, leases and the mark that we stopped a container are on the disk then; the other steps half a second
- * later, or after `persist`, and a machine that loses its power before that forgets them (see
+ * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it happens completely
+ * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call it precedes
+ * may be made. Deliveries, leases and the mark that we stopped a container are on disk by then; other steps half a
+ * second later, or after `persist`, and a machine that loses power before that forgets them (see
  * docs/decisions/0022-two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
- * to what it read; the ledger itself decides nothing.
+ * to what it read; the ledger itself makes no decisions.
  */
 
 import type { Failure } from '../failures/failure.ts';
@@ -14,7 +14,7 @@ import type { LaneSpec } from '../jobs/lane.ts';
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
 export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expired';
 
-/** `unserved`: GitHub gives it to no runner that fits. `unseen`: GitHub answers 404 for it. */
+/** `unserved`: GitHub does not assign it to any matching runner. `unseen`: GitHub answers 404 for it. */
 export type JobHold = 'unserved' | 'unseen';
 
 export interface JobRow {
@@ -41,12 +41,12 @@ export interface JobRow {
   readonly startedAtMs: number | null;
   readonly completedAtMs: number | null;
   readonly firstSeenAtMs: number;
-  /** Since when it has been in its present status, as far as we saw. */
+  /** Since when it has been in its current status, as far as we saw. */
   readonly statusSinceMs: number;
   /** `observedAtMs` of the fact that set the status. */
   readonly statusObservedAtMs: number;
   readonly statusSource: FactSource;
-  /** `shareOf` the fact that first told of it. */
+  /** `shareOf` the fact that first reported it. */
   readonly share: string;
   /** `toldBy` of the fact that set the status. */
   readonly statusToldBy: string | null;
@@ -60,27 +60,27 @@ export interface JobRow {
   readonly reasonCode: string | null;
   readonly reason: string | null;
   readonly cure: string | null;
-  /** Runners that were planned with this job in mind, those that no provider took not counted. */
+  /** Runners that were planned for this job, not counting those that every provider refused. */
   readonly planned: number;
-  /** How many of them a provider was called for. */
+  /** For how many of them a provider was called. */
   readonly launches: number;
   readonly lastLaunchAtMs: number | null;
   /** How many of them took another job. */
   readonly stolen: number;
   /** Runners with its labels that were online for their whole idle time while this job stayed queued. */
   readonly passedOver: number;
-  /** The last of them. */
+  /** The most recent of them. */
   readonly passedOverBy: string | null;
-  /** A held job asks for no runner, and the other jobs of its lane count fully. Null: it is not held. */
+  /** A held job does not ask for a runner, and the other jobs of its lane count fully. Null: it is not held. */
   readonly hold: JobHold | null;
   readonly heldSinceMs: number | null;
-  /** When GitHub is asked for it again (`unseen`), or one runner is launched for it (`unserved`). */
+  /** When to look for it at GitHub again (`unseen`), or to launch one runner for it (`unserved`). */
   readonly heldUntilMs: number | null;
-  /** Held, and yet it asks for a runner: the one of its run that tries whether GitHub gives it the job now. */
+  /** Held, but asking for a runner: the one of its run that tests whether GitHub assigns it now. */
   readonly probing: boolean;
-  /** Jobs of its run that ran when it was held: what `max-parallel` may have allowed. */
+  /** Jobs of its run that were running when it was held: possibly the `max-parallel` limit. */
   readonly heldAtRunning: number;
-  /** Counts the facts that changed the row; `settleJobs` uses it to notice one that came in between. */
+  /** Counts the facts that changed the row; `settleJobs` uses it to detect a concurrent change. */
   readonly version: number;
 }
 
@@ -100,49 +100,49 @@ export interface RunnerRow {
   readonly state: RunnerState;
   readonly stateSinceMs: number;
   readonly createdAtMs: number;
-  /** When the present state's time is up; null where it has no limit. */
+  /** When the current state times out; null if it has no limit. */
   readonly deadlineAtMs: number | null;
-  /** When it is visited next; null when gone. */
+  /** When to check it next; null when gone. */
   readonly nextCheckAtMs: number | null;
-  /** The process that works on its launch. A `creating` row of another incarnation is to be recovered. */
+  /** The process that is launching it. A `creating` row of another incarnation has to be recovered. */
   readonly incarnation: string;
-  /** The backend that has, or may have, its instance, or keeps a place for it; null while there is none. */
+  /** The backend that has, or may have, its instance, or reserves a slot for it; null while there is none. */
   readonly backend: string | null;
-  /** The instance's own deadline, as its tags say it. */
+  /** The instance's own deadline, from its tags. */
   readonly instanceDeadlineAtMs: number;
   readonly instanceId: string | null;
   readonly instanceState: 'none' | 'maybe' | 'pending' | 'running' | 'ended' | 'absent';
   readonly githubRunnerId: number | null;
-  /** The job that this runner was launched for: bookkeeping, not a binding. */
+  /** The job that this runner was launched for: informational, not a binding. */
   readonly forJobKey: string | null;
-  /** The job that GitHub gave it. */
+  /** The job that GitHub assigned to it. */
   readonly jobKey: string | null;
   readonly onlineAtMs: number | null;
   readonly busyAtMs: number | null;
   readonly finishedAtMs: number | null;
-  /** When GitHub, asked for the job, said that it ended on this runner; null while that is only what was told. */
+  /** When GitHub, asked for the job, said that it ended on this runner; null while only other sources have said so. */
   readonly endReadAtMs: number | null;
-  /** Consecutive looks that did not find the instance, and the first of them. */
+  /** Consecutive checks that did not find the instance, and the first of them. */
   readonly misses: number;
   readonly firstMissAtMs: number | null;
   readonly drainReason: string | null;
   readonly forced: boolean;
-  /** GitHub listed it as online and idle at these times while draining: first and latest of an unbroken series. */
+  /** GitHub listed it as online and idle at these times while draining: first and last of an unbroken series. */
   readonly firstIdleAtMs: number | null;
   readonly lastIdleAtMs: number | null;
   /** DELETE succeeded, or GitHub does not know the runner. */
   readonly deregisteredAtMs: number | null;
   readonly stopSentAtMs: number | null;
-  /** Since when GitHub refuses our credentials for it; null while they work. */
+  /** Since when GitHub has refused our credentials for it; null while they work. */
   readonly refusedSinceMs: number | null;
-  /** Failed attempts at the present step, for the backoff. */
+  /** Failed attempts at the current step, for the backoff. */
   readonly attempts: number;
-  /** What went wrong with it, as last known; null while nothing has. */
+  /** Its last known failure; null if there was none. */
   readonly failure: Failure | null;
   readonly version: number;
 }
 
-/** What a decision may change of a runner. Identity and version are the ledger's. */
+/** The fields that a decision may change. Identity and version belong to the ledger. */
 export type RunnerPatch = Partial<
   Omit<
     RunnerRow,
@@ -155,7 +155,7 @@ export interface TimelineEntry {
   readonly state: RunnerState;
   readonly reason: string;
   readonly details: string | null;
-  /** Where the step follows from one. */
+  /** Set if a failure caused the step. */
   readonly failure: Failure | null;
 }
 
@@ -172,9 +172,9 @@ export interface RunnerStep {
 
 export interface JobSettlement {
   readonly key: string;
-  /** Of the row that the decision was made on. A newer row stays unsettled and comes again. */
+  /** The version that the decision was based on. A newer row stays unsettled and is returned again. */
   readonly version: number;
-  /** Undefined: the admission stays as it is. */
+  /** Undefined: the admission stays unchanged. */
   readonly admission?: {
     readonly state: AdmissionState;
     readonly registration: string | null;
@@ -185,26 +185,26 @@ export interface JobSettlement {
   };
 }
 
-/** Why a job is what it is, for people. */
+/** The reason of a job's state, for display. */
 export interface JobWords {
   readonly reasonCode: string;
   readonly reason: string;
   readonly cure: string | null;
 }
 
-/** The counts that planning needs of one lane. */
+/** The counts of one lane that planning needs. */
 export interface LaneCounts {
   readonly lane: LaneSpec;
   /** Jobs that are admitted to the lane and `queued`, or disputed and not completed. */
   readonly demand: number;
-  /** Queued jobs that are held: no demand, but for the one of each run that tries. */
+  /** Queued jobs that are held: no demand, except the one of each run that tries again. */
   readonly held: number;
   readonly oldestQueuedSinceMs: number | null;
-  /** Unbound runners of the lane in `creating`, `starting` and `online`, by state, with the lane's present spec. */
+  /** Unbound runners of the lane in `creating`, `starting` and `online`, by state, with the lane's current spec. */
   readonly creating: number;
   readonly starting: number;
   readonly online: number;
-  /** Live runners of an older spec: no supply, but to be drained when idle. */
+  /** Live runners of an older spec: they do not count as supply, but are drained when idle. */
   readonly outdated: number;
 }
 
@@ -228,35 +228,35 @@ export interface Waiting {
 
 export type BreakerRule = 'account' | 'capacity' | 'refused' | 'start' | 'idle';
 
-/** Why launches stay away from a backend, or from one image and shape on it. */
+/** Why launches avoid a backend, or one image and shape on it. */
 export interface Breaker {
-  /** Of registration, backend, `shape` and `rule`: one row for each thing that can be closed. */
+  /** Made of registration, backend, `shape` and `rule`: one row for each thing that can be closed. */
   readonly key: string;
   readonly registration: string;
   readonly backend: string;
-  /** Which of the lifecycle's rules closed it: see lifecycle/breaker-rules.ts. */
+  /** The lifecycle rule that closed it: see lifecycle/breaker-rules.ts. */
   readonly rule: BreakerRule;
-  /** The `specHash` that it is about; null: the whole backend. */
+  /** The `specHash` concerned; null: the whole backend. */
   readonly shape: string | null;
-  /** The image and shape in words; null: the whole backend. */
+  /** The image and shape for display; null: the whole backend. */
   readonly subject: string | null;
-  /** Hash of the backend's options and credentials at that time: under others it means nothing. */
+  /** Hash of the backend's options and credentials at that time: it does not apply to others. */
   readonly configuration: string;
   /** The latest one. */
   readonly failure: Failure;
-  /** In a row. */
+  /** Consecutive failures. */
   readonly failures: number;
   /** The first of them. */
   readonly sinceMs: number;
-  /** Nothing is launched before; one launch tries it then. */
+  /** Nothing is launched before this; then one launch tries it. */
   readonly closedUntilMs: number;
   readonly changedAtMs: number;
 }
 
-/** `full`: nothing was written, because the job would be new and its share has as many open jobs as it may. */
+/** `full`: nothing was written, because the job is new and its share has reached its limit of open jobs. */
 export type DeliveryResult = 'recorded' | 'duplicate' | 'full';
 
-/** Open jobs of one share: twice the largest burst that is planned for. */
+/** Open jobs per share: twice the largest expected burst. */
 export const MAX_OPEN_JOBS = 20_000;
 
 /** A job, and the registration that it was admitted to. */
@@ -271,7 +271,7 @@ export interface JobFilter {
   readonly limit?: number;
 }
 
-/** What a look at due runners leaves out. */
+/** What to leave out when reading due runners. */
 export interface RunnersLeftOut {
   readonly registrations?: readonly string[];
   readonly places?: readonly { readonly registration: string; readonly backend: string | null }[];
@@ -288,18 +288,18 @@ export interface Retention {
   readonly deliveriesMs: number;
   readonly jobsMs: number;
   readonly runnersMs: number;
-  /** The most history rows that are kept, whatever their age. */
+  /** The maximum number of history rows kept, whatever their age. */
   readonly maxJobs: number;
   readonly maxRunners: number;
 }
 
 export interface Ledger {
   // ── intake ─────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** One durable commit for the whole batch, answered in order. A doubled delivery changes nothing. */
+  /** One durable commit for the whole batch, results in order. A duplicate delivery changes nothing. */
   recordDeliveries(
     batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
   ): Promise<readonly DeliveryResult[]>;
-  /** Facts from polls and GETs. Answers how many jobs changed. New open jobs of a full share are left out. */
+  /** Facts from polls and GETs. Returns how many jobs changed. New open jobs of a full share are left out. */
   recordFacts(facts: readonly JobFact[]): Promise<number>;
 
   // ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -307,14 +307,14 @@ export interface Ledger {
   unsettledJobs(limit: number): Promise<readonly JobRow[]>;
   settleJobs(settlements: readonly JobSettlement[]): Promise<void>;
   job(key: string): Promise<JobRow | undefined>;
-  /** Jobs with this id, on whatever host and in whatever repository: at most 10, newest first. */
+  /** Jobs with this id, on any host and in any repository: at most 10, newest first. */
   jobsWithId(jobId: number): Promise<readonly JobRow[]>;
-  /** Jobs of the runs with this id, on whatever host and in whatever repository: at most 1000, by key. */
+  /** Jobs of the runs with this id, on any host and in any repository: at most 1000, by key. */
   jobsOfRun(runId: number): Promise<readonly JobRow[]>;
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
-  /** Likewise the registration's jobs that are refused with this code, and not completed. */
+  /** Likewise the registration's uncompleted jobs that are refused with this code. */
   unsettleRefused(registration: string, reasonCode: string): Promise<number>;
   /**
    * Queued jobs of lanes that neither changed nor were read since `beforeMs`, for a GET of each: one of each registration
@@ -324,25 +324,25 @@ export interface Ledger {
   /** Disputed jobs, for a GET of each: one of each registration in turn. */
   disputedJobs(limit: number): Promise<readonly JobRow[]>;
   /**
-   * Open jobs in lanes that only another tenant's webhook has told of, for a GET of each: one of each registration in
+   * Open jobs in lanes that only another tenant's webhook has reported, for a GET of each: one of each registration in
    * turn, newest first.
    */
   unconfirmedJobs(limit: number): Promise<readonly JobRow[]>;
   /** Those of one registration's lanes. */
   unconfirmedJobsOf(registration: string, limit: number): Promise<readonly JobRow[]>;
-  /** GitHub knows the job no longer: it is completed without a runner. */
+  /** GitHub does not know the job any more: it is completed without a runner. */
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
-  /** Queued jobs that entered the queue before `beforeMs` become `expired`; answers their lanes. */
+  /** Queued jobs that entered the queue before `beforeMs` become `expired`; returns their lanes. */
   expireJobs(beforeMs: number, limit: number): Promise<readonly string[]>;
-  /** The job no longer counts as demand, whatever GitHub calls it, until its status changes. */
+  /** The job no longer counts as demand, whatever GitHub says, until its status changes. */
   setJobAside(key: string, words: JobWords): Promise<void>;
-  /** What befell the job, for people. Nothing else of it changes. */
+  /** Records what happened to the job, for display. Nothing else about it changes. */
   explainJob(key: string, words: JobWords): Promise<void>;
   /** GitHub answers 404 for the job: it is held until it is seen again. */
   holdUnseen(key: string, words: JobWords | null, untilMs: number, nowMs: number): Promise<void>;
   /**
-   * The runner was online and idle from `onlineAtMs` to its idle limit: counted on each job of its lane and registration
-   * that was queued all the while; `passed` is how many there were. Those with enough of it are `held`.
+   * The runner was online and idle from `onlineAtMs` to its idle limit: counted on each job of its lane and
+   * registration that was queued the whole time; `passed` is their number. Those with enough such runners are `held`.
    */
   passOver(
     runner: Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>,
@@ -350,23 +350,23 @@ export interface Ledger {
     nowMs: number,
   ): Promise<{ readonly passed: number; readonly held: readonly string[] }>;
   /**
-   * A job started or ended, so that GitHub may give out another of its run or lane, or one of its repository where it
-   * ended: one held job of each of these runs may try at once, and all of its own run where more of them run now than
-   * when they were held. Answers the lanes.
+   * A job started or ended, so that GitHub may assign another of its run or lane, or one of its repository if it
+   * ended: one held job of each of these runs may try at once, and all of its own run if more of them run now than
+   * when they were held. Returns the lanes.
    */
   stir(key: string, nowMs: number): Promise<readonly string[]>;
   /**
-   * Lets one held job of each run try whose time has come, or of every run; answers the lanes. Looks at `limit` jobs, one
+   * Lets one held job per run try again if it is due, or of every run; returns the lanes. Reads `limit` jobs, one
    * of each registration in turn.
    */
   probeHeld(nowMs: number, which: 'due' | 'all', limit: number): Promise<readonly string[]>;
-  /** When the next held job may try, or is looked for again; null when none is held. */
+  /** When the next held job may try, or is looked for again; null if none is held. */
   nextProbeAt(): Promise<number | null>;
-  /** Held jobs that GitHub answered 404 for and that are to be looked for again: one of each registration in turn. */
+  /** Held jobs that GitHub answered 404 for and that are due for another look: one of each registration in turn. */
   unseenJobs(nowMs: number, limit: number): Promise<readonly JobOf[]>;
 
   // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Of these lanes; those without demand and live runners are answered with zeros, unknown ones left out. */
+  /** For these lanes; those without demand and live runners are returned with zeros, unknown ones left out. */
   laneCounts(keys: readonly string[]): Promise<readonly LaneCounts[]>;
   /** Every lane with demand or a live runner. */
   lanesInUse(): Promise<readonly string[]>;
@@ -377,8 +377,8 @@ export interface Ledger {
   /** Inserts the row with its first timeline entry, and counts it as planned on `forJobKey`. */
   createRunner(runner: RunnerRow, reason: string): Promise<void>;
   /**
-   * Reads the runner, asks `decide` (pure, synchronous), writes patch and timeline: one transaction. Undefined from
-   * `decide` changes nothing. Answers the row before and after, or undefined when there is no such runner.
+   * Reads the runner, calls `decide` (pure, synchronous), writes patch and timeline: one transaction. If it returns
+   * undefined, nothing changes. Returns the row before and after, or undefined if the runner does not exist.
    */
   stepRunner(
     name: string,
@@ -387,8 +387,8 @@ export interface Ledger {
   runner(name: string): Promise<RunnerRow | undefined>;
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
   /**
-   * Puts the times of what lives in order that have not come yet: the machine's clock was ahead when they were written.
-   * Answers how many rows had such times.
+   * Corrects times of live rows that are in the future: the machine's clock was ahead when they were written.
+   * Returns how many rows had such times.
    */
   cutToNow(): Promise<number>;
   /** Not gone, `nextCheckAtMs` reached, most overdue first; `except` leaves out those of some backends. */
@@ -397,7 +397,7 @@ export interface Ledger {
   nextCheckAt(): Promise<number | null>;
   /**
    * Every runner that may have an instance that has not ended, draining ones included, counted by registration and
-   * backend (null: none yet). `draining` is the part of the count that is being taken down.
+   * backend (null: none yet). `draining` is the number of those that are being taken down.
    */
   liveCounts(): Promise<
     readonly {
@@ -407,10 +407,10 @@ export interface Ledger {
       readonly draining: number;
     }[]
   >;
-  /** Unbound `online`, `starting` or `creating` runners of the lane, youngest state first: those to drop as surplus. */
+  /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
   surplusRunners(laneKey: string, limit: number): Promise<readonly RunnerRow[]>;
   timeline(runner: string): Promise<readonly TimelineEntry[]>;
-  /** The container's last output, cut to 256 KB. */
+  /** The container's last output, truncated to 256 KB. */
   keepOutput(runner: string, output: string, nowMs: number): Promise<void>;
   output(runner: string): Promise<string | undefined>;
 
@@ -424,26 +424,26 @@ export interface Ledger {
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
 
   // ── housekeeping ───────────────────────────────────────────────────────────────────────────────────────────────
-  /** Deletes at most `limit` history rows of each table; answers how many. Call until it answers 0. */
+  /** Deletes at most `limit` history rows of each table; returns how many. Call until it returns 0. */
   prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
-  /** Resolves when everything that has committed is on the disk: before an operator's command is answered. */
+  /** Resolves when everything that has committed is on disk: before an operator's command is answered. */
   persist(): Promise<void>;
   /**
-   * Rejects with a LedgerError `moved` where the storage is no longer the one that was opened. From then on every write
-   * does so too, until it is back: what is written would be lost with the process.
+   * Rejects with a LedgerError `moved` if the storage is no longer the one that was opened. From then on every write
+   * does so too, until it is back: the written data would be lost with the process.
    */
   verifyStorage(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * - `full`: the disk has no room. `locked`: another process holds the file. `corrupt`: the file is damaged.
+ * - `full`: the disk is full. `locked`: another process holds the file. `corrupt`: the file is damaged.
  * - `moved`: the file was deleted, moved away or replaced while it is open.
  * - `newer`: a newer version of the program wrote it. `unavailable`: anything else (permissions, I/O).
  */
 export type LedgerErrorKind = 'full' | 'locked' | 'corrupt' | 'moved' | 'newer' | 'unavailable';
 
-/** The message tells what to do. */
+/** The message says what to do. */
 export class LedgerError extends Error {
   readonly kind: LedgerErrorKind;
   constructor(kind: LedgerErrorKind, message: string, cause?: unknown) {

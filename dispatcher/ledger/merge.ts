@@ -1,12 +1,12 @@
 /**
  * How a fact changes a job. Pure, and the only place that knows.
  *
- * Webhooks come late, doubled and out of order, and carry no sequence number; polls and GETs are sent at a known time.
- * So a status only climbs (queued, in progress, completed) on a webhook's word, a poll may cast doubt, and a GET sent
- * after the present status was observed decides, backwards too: GitHub requeues a job whose runner vanished.
+ * Webhooks come late, duplicated and out of order, without a sequence number; polls and GETs are sent at a known time.
+ * So a webhook only moves a status forwards (queued, in progress, completed), a poll may raise a doubt, and a GET sent
+ * after the current status was observed decides, backwards too: GitHub requeues a job whose runner vanished.
  *
- * A job that was admitted to one tenant's registration is not another tenant's to end, start or expose, although both
- * may speak of its repository (two tenants of one organization). Its word raises a doubt, which a GET settles.
+ * A job admitted to one tenant's registration cannot be ended, started or exposed by another tenant, although both
+ * may report on its repository (two tenants of one organization). Such a report raises a doubt, which a GET settles.
  */
 import {
   type AreStrangers,
@@ -22,7 +22,7 @@ import type { JobRow } from './ledger.ts';
 
 export interface Merged {
   readonly row: JobRow;
-  /** False: the fact told nothing new, and the version stays. */
+  /** False: the fact was not news, and the version stays. */
   readonly changed: boolean;
 }
 
@@ -37,10 +37,10 @@ export function mergeFact(row: JobRow | undefined, fact: JobFact, areStrangers: 
 
 export const NOT_HELD = { hold: null, heldSinceMs: null, heldUntilMs: null, probing: false } as const;
 
-/** A job that was given up, and moves all the same, is looked at anew. */
+/** A job that was given up, but changes after all, is evaluated anew. */
 const UNDECIDED = { admission: 'pending', reasonCode: null, reason: null, cure: null } as const;
 
-/** What GitHub gave to a runner, ended, or shows again is not held any more. */
+/** A job that GitHub assigned, ended, or shows again is no longer held. */
 function heldAfter(row: JobRow, fact: JobFact): JobRow {
   if (row.status === 'in_progress' || row.status === 'completed') return { ...row, ...NOT_HELD };
   if (row.hold !== 'unseen' || fact.source === 'webhook') return row;
@@ -48,19 +48,19 @@ function heldAfter(row: JobRow, fact: JobFact): JobRow {
   return { ...row, ...NOT_HELD, ...words };
 }
 
-/** A stranger can make one doubt of a job in this time, and so cost its registration one GET. */
+/** An untrusted source can raise one doubt per job in this time, which costs its registration one GET. */
 const STRANGERS_DOUBT_MS = 10 * 60_000;
 
 function changes(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
   if (isStrangersWord(row.registration, fact, areStrangers)) {
-    // On top of another stranger's word it is nothing that could be doubted.
+    // If the current status comes from an untrusted source too, there is nothing to doubt.
     return isUnconfirmed(row, areStrangers) ? {} : strangersDoubt(row, fact);
   }
   if (restsOnAnothersWord(row, fact, areStrangers)) return replaced(row, fact);
   return { ...unknownsFilled(row, fact), ...verdict(row, fact), ...rivalsDoubt(row, fact, areStrangers) };
 }
 
-/** The job's status rests on the word of another tenant's webhook alone. */
+/** The job's status comes only from another tenant's webhook. */
 export function isUnconfirmed(
   row: Pick<JobRow, 'registration' | 'statusSource' | 'statusToldBy'>,
   areStrangers: AreStrangers,
@@ -68,7 +68,7 @@ export function isUnconfirmed(
   return isStrangersWord(row.registration, { source: row.statusSource, toldBy: row.statusToldBy }, areStrangers);
 }
 
-/** All that is known is what a tenant's webhook claimed, and this is the first word of a source with authority. */
+/** Everything known so far came from a tenant's webhook, and this is the first fact from an authoritative source. */
 function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrangers): boolean {
   if (isUnconfirmed(row, areStrangers)) return true;
   if (row.registration !== null || row.statusSource !== 'webhook' || row.statusToldBy === null) return false;
@@ -76,7 +76,7 @@ function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrang
   return knows && areStrangers(row.statusToldBy, fact.toldBy ?? PLATFORM);
 }
 
-/** Labels, names and visibility may be made up as well: the job is taken as if nothing had been said before. */
+/** Labels, names and visibility may be forged as well: the job is recorded as if it were new. */
 function replaced(row: JobRow, fact: JobFact): JobRow {
   const { firstSeenAtMs, launches, lastLaunchAtMs, share, version } = row;
   return { ...firstRow(fact), firstSeenAtMs, launches, lastLaunchAtMs, share, version };
@@ -89,7 +89,7 @@ function strangersDoubt(row: JobRow, fact: JobFact): Partial<JobRow> {
   return settledLately ? {} : { disputed: true };
 }
 
-/** Before a job is admitted its owner is unknown: where two registrations' webhooks differ on it, a GET decides. */
+/** Before a job is admitted its owner is unknown: if two registrations' webhooks disagree about it, a GET decides. */
 function rivalsDoubt(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
   if (row.registration !== null || row.statusSource !== 'webhook' || fact.source !== 'webhook') return {};
   const differ = row.status !== fact.status && row.statusToldBy !== fact.toldBy;
@@ -114,7 +114,7 @@ function rank(status: JobStatus): 0 | 1 | 2 {
   }
 }
 
-/** What the fact does to the status and to the doubt about it. */
+/** The effect of the fact on the status and on the doubt about it. */
 function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
   const sentLater = fact.observedAtMs > row.statusObservedAtMs;
   if (fact.source === 'read') {
@@ -124,7 +124,7 @@ function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
   const climb = rank(fact.status) - rank(row.status);
   if (climb > 0) return { ...outcome(row, fact), disputed: disputedAfterClimb(row, fact) };
   const askedLater = fact.source === 'poll' && sentLater;
-  // A webhook of a lower rank is late. A poll may have seen what a webhook has not told yet: requeued.
+  // A webhook of a lower rank is late. A poll may have seen what a webhook has not reported yet: requeued.
   if (climb < 0) return askedLater ? { disputed: true } : {};
   if (rank(row.status) === 0) {
     if (fact.status === row.status) return askedLater && row.disputed ? { ...outcome(row, fact), disputed: false } : {};
@@ -132,19 +132,19 @@ function verdict(row: JobRow, fact: JobFact): Partial<JobRow> {
     return { ...outcome(row, fact), disputed: !askedLater };
   }
   if (agrees(row, fact)) return {};
-  // The same status with another runner: requeued and taken again between two deliveries, in an unknown order.
+  // The same status with another runner: requeued and assigned again between two deliveries, in an unknown order.
   return { ...outcome(row, fact), disputed: row.disputed || !askedLater };
 }
 
 /**
- * After a GET put the job where it is, a webhook or poll that moves it on may be older than that GET.
- * A doubt between `queued` and `waiting` is settled by any later stage, if no GET has had a say before; every doubt by
- * the end of the job on the runner that was known to have it, because a job comes to a runner once.
+ * After a GET has set the status, a webhook or poll that moves it on may be older than that GET.
+ * A doubt between `queued` and `waiting` is settled by any later stage, unless a GET came before; any doubt is settled
+ * by the end of the job on the runner that was known to have it, because a job is assigned to a runner only once.
  */
 function disputedAfterClimb(row: JobRow, fact: JobFact): boolean {
   const endsWhereItRan = fact.status === 'completed' && row.status === 'in_progress' && agreesOnRunner(row, fact);
   if (endsWhereItRan) return false;
-  // What began after the GET is news. With a clock that is off, the next poll casts the doubt.
+  // What began after the GET is news. If a clock is off, the next poll raises the doubt.
   const beganLater = fact.startedAtMs !== null && row.verifiedAtMs !== null && fact.startedAtMs > row.verifiedAtMs;
   if (beganLater && rank(row.status) === 0 && !row.disputed) return false;
   if (row.statusSource === 'read') return true;
@@ -156,7 +156,7 @@ function agreesOnRunner(row: JobRow, fact: JobFact): boolean {
   return row.runnerName !== null && row.runnerName === runnerOf(fact).runnerName;
 }
 
-/** Everything that belongs to the status moves with it: a requeued job has no runner, a cancelled one never had. */
+/** Everything that belongs to the status changes with it: a requeued job has no runner, a cancelled one never had. */
 function outcome(row: JobRow, fact: JobFact): Partial<JobRow> {
   return {
     status: fact.status,
@@ -191,7 +191,7 @@ function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
   };
 }
 
-/** A repository that turned public meanwhile runs the code of strangers: what was once said stays until the job ends. */
+/** A repository that became public meanwhile runs untrusted code: once reported, it stays public until the job ends. */
 function moreExposed(known: JobRow['visibility'], told: JobRow['visibility']): JobRow['visibility'] {
   for (const visibility of ['public', 'internal', 'private'] as const) {
     if (known === visibility || told === visibility) return visibility;
@@ -265,7 +265,7 @@ function firstRow(fact: JobFact): JobRow {
   };
 }
 
-/** By `for … in`, which allocates nothing: it is asked for each fact of the hot path. */
+/** Uses `for … in`, which does not allocate: it runs for each fact on the hot path. */
 function same<Row extends object>(left: Row, right: Row): boolean {
   for (const field in left) if (left[field] !== right[field]) return false;
   return true;

@@ -1,5 +1,5 @@
 /**
- * How the schema came to be what it is. A migration that has been released never changes: the next change is a new one.
+ * The history of the schema. A migration never changes after its release: the next change is a new one.
  * They run in order, all in one transaction, when the store opens.
  */
 import { sql } from 'kysely';
@@ -72,7 +72,7 @@ const first: Migration = {
         .addColumn('version', integer, (column) => column.notNull())
         .addColumn('demand', integer, (column) => column.notNull())
         .addColumn('unsettledAtMs', integer),
-      // The living, by partial indexes: they stay small however long the history gets.
+      // Live rows, by partial indexes: they stay small however long the history grows.
       schema
         .createIndex('jobsUnsettled')
         .on('jobs')
@@ -98,7 +98,7 @@ const first: Migration = {
         .on('jobs')
         .columns(['laneKey', 'admission', 'statusSinceMs', 'key'])
         .where(sql.ref('status'), '<>', sql.lit('completed')),
-      // The history, for people and for pruning.
+      // The history, for display and for pruning.
       schema
         .createIndex('jobsEnded')
         .on('jobs')
@@ -228,7 +228,7 @@ const first: Migration = {
     ].map((statement) => statement.compile()),
 };
 
-/** Of a job that the ledger still knows, by the key that it had until now: its repository was in its columns alone. */
+/** For a job that is still in the ledger, by its previous key: its repository was only in its columns. */
 const newKeyOf = (oldKey: string) => sql`(
   select lower("jobs"."host" || '/' || "jobs"."owner" || '/' || "jobs"."repository" || '/' || "jobs"."jobId")
   from "jobs" where "jobs"."key" = ${sql.ref(oldKey)}
@@ -240,7 +240,7 @@ const second: Migration = {
   statements: (builder) => [
     builder.schema.alterTable('jobs').addColumn('repositoryId', integer).compile(),
     builder.schema.alterTable('jobs').addColumn('statusToldBy', 'text').compile(),
-    // Runners first: the old keys of the jobs lead to the new ones. A job that was pruned leaves its old key behind.
+    // Runners first: the old keys of the jobs map to the new ones. A pruned job leaves its old key behind.
     ...(['jobKey', 'forJobKey'] as const).map((column) =>
       sql`update "runners" set ${sql.ref(column)} = coalesce(${newKeyOf(`runners.${column}`)}, ${sql.ref(column)})
         where ${sql.ref(column)} is not null`.compile(builder),
@@ -284,7 +284,7 @@ const second: Migration = {
   ],
 };
 
-/** Kinds of failures that earlier versions wrote, in their own words where the name has changed since. */
+/** Failure kinds written by earlier versions, for those whose name has changed since. */
 const EARLIER_KINDS = [
   'capacity',
   'quota',
@@ -305,8 +305,8 @@ const EARLIER_KINDS = [
 ];
 
 /**
- * A failure is one thing in six columns. Breakers of earlier versions are forgotten: they told neither which image nor
- * which options they were about, and what is still amiss closes again at the first launch.
+ * A failure is one value in six columns. Breakers of earlier versions are dropped: they recorded neither image nor
+ * options, and what is still broken closes again at the first launch.
  */
 const third: Migration = {
   version: 3,
@@ -403,7 +403,7 @@ export const migrations: readonly Migration[] = [first, second, third, heldJobs,
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 
-/** Answers the version that the store had, 0 for a new one. A newer one is left untouched. */
+/** Returns the version that the store had, 0 for a new one. A newer one is left untouched. */
 export function* migrate({ builder, nowMs }: Context): Step<number> {
   yield createMigrations(builder);
   const applied = (yield appliedMigrations(builder)).rows.map(versionOf);

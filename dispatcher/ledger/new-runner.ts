@@ -1,6 +1,6 @@
 import type { RunnerRow } from './ledger.ts';
 
-/** What is known of a runner when its row is written; everything else has not happened yet. */
+/** What is known of a runner when its row is created; the other fields start out empty. */
 export type KnownAtFirst = Pick<
   RunnerRow,
   | 'name'

@@ -1,8 +1,8 @@
 /**
- * Every statement of the ledger, one a function, in the SQL that SQLite and PostgreSQL share. Nothing runs here: a
- * function answers text and parameters, and the store runs them (see steps.ts).
+ * Every query of the ledger, one per function, in the SQL common to SQLite and PostgreSQL. Nothing runs here: a
+ * function returns text and parameters, and the store runs them (see steps.ts).
  *
- * Values that a partial index is built on stand in the text as literals: with a parameter in their place SQLite
+ * Values that a partial index depends on are literals in the text: with a parameter in their place SQLite
  * cannot know that the index covers the query, and scans the table.
  */
 import { type AliasedRawBuilder, type RawBuilder, sql } from 'kysely';
@@ -20,15 +20,15 @@ const inLane: RawBuilder<'lane'> = sql.lit('lane');
 const unbound = (['creating', 'starting', 'online'] as const).map((state) => sql.lit(state));
 
 /**
- * SQLite looks at the value of a bound LIMIT while it plans, so that each execution compiles the statement anew: 16 µs
- * instead of 0.5 µs. Limits are few, and stand in the text.
+ * SQLite reads the value of a bound LIMIT while planning, so each execution compiles the statement anew: 16 µs
+ * instead of 0.5 µs. There are few different limits, so they are literals.
  */
 function atMost(limit: number): RawBuilder<number> {
   if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError(`a limit is a whole number, not ${limit}`);
   return sql.lit(limit);
 }
 
-/** The column, hidden from the planner: an index on it would be the wrong one. Both databases read it alike. */
+/** Hides the column from the planner: an index on it would be the wrong one. Both databases interpret it alike. */
 export function withoutIndex(column: string): RawBuilder<string> {
   return sql`coalesce(${sql.ref(column)}, '')`;
 }
@@ -92,7 +92,7 @@ export function jobsWithId(builder: Builder, jobId: number, limit: number): Quer
     .compile();
 }
 
-/** A new job, or what facts may change of a known one: its key and the launches counted for it stay. */
+/** A new job, or the fields of a known one that facts may change: its key and its launch counts stay. */
 export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
   builder
     .insertInto('jobs')
@@ -142,7 +142,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
     ),
 );
 
-/** Times of open jobs that have not come yet become now; a GET in the future never happened. */
+/** Times of open jobs that are in the future become now; a GET in the future never happened. */
 export function cutJobsToNow(builder: Builder, nowMs: number): Query {
   const now = sql.lit(nowMs);
   const cut = (column: string) =>
@@ -212,7 +212,7 @@ export const admitJob = ofRow<Admitted>(
       .where('version', '=', job.version),
 );
 
-/** What a filter asks of one registration, or of all. */
+/** What a filter requests of one registration, or of all. */
 export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly registration: string | undefined };
 
 export function jobsMatching(builder: Builder, choice: JobChoice, limit: number): Query {
@@ -226,9 +226,9 @@ export function jobsMatching(builder: Builder, choice: JobChoice, limit: number)
     if (admission !== undefined) query = query.where('admission', '=', admission);
     return query.orderBy('firstSeenAtMs', 'desc').orderBy('key', 'desc').compile();
   }
-  // Few jobs are open and many are history: an index that yields the wished order would walk through all of it.
+  // Few jobs are open and many are history: an index in the requested order would walk through all of it.
   query = query.where('status', '<>', completed);
-  // No other job has a lane. Said so that the index of open jobs serves better than the one of the lane's history.
+  // Implied by the rest; stated so that the planner prefers the index of open jobs to the one of the lane's history.
   if (laneKey !== undefined) query = query.where('admission', 'in', ['lane', 'expired', 'pending']);
   if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
   if (admission !== undefined) query = query.where(withoutIndex('admission'), '=', admission);
@@ -240,7 +240,7 @@ export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: numbe
     .updateTable('jobs')
     .set(({ eb, fn }) => ({
       unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
-      // A settlement that was decided with the old registrations must not count as the answer.
+      // A settlement that was decided with the old registrations must not count as the result.
       version: eb('version', '+', 1),
     }))
     .where('status', '<>', completed)
@@ -263,8 +263,8 @@ export function unsettleRefused(builder: Builder, registration: string, reasonCo
 }
 
 /**
- * A place for each row among those of its registration, in `order`. By it one of each registration is taken in turn: rows
- * of one that GitHub gives no answer for stay, and must not hide the others'.
+ * Numbers each row within its registration, in `order`. With it one of each registration is taken in turn: rows
+ * of one that GitHub does not answer for stay, and must not hide the others'.
  */
 export function turn(order: RawBuilder<unknown>): AliasedRawBuilder<number, 'turn'> {
   return sql<number>`row_number() over (partition by coalesce(registration, '') order by ${order})`.as('turn');
@@ -274,7 +274,7 @@ export function disputedJobs(builder: Builder, limit: number): Query {
   const ranked = builder
     .selectFrom('jobs')
     .select('key')
-    // Those that may call for a runner first.
+    // Those that may need a runner first.
     .select(turn(sql`demand desc, ${sql.ref('statusObservedAtMs')}, key`))
     .where('disputed', '=', yes)
     .where(withoutIndex('admission'), '=', inLane);
@@ -290,7 +290,7 @@ export function disputedJobs(builder: Builder, limit: number): Query {
     .compile();
 }
 
-/** The newest first: an older one that no other source has confirmed meanwhile is less likely to exist. */
+/** Newest first: an older one that no other source has confirmed by now is less likely to exist. */
 export function unconfirmedJobs(builder: Builder, limit: number): Query {
   const ranked = builder
     .selectFrom('jobs')
@@ -482,7 +482,7 @@ export function pruneEndedJobs(builder: Builder, beforeMs: number, limit: number
     .compile();
 }
 
-/** Jobs that were never ours to run, and whose end we were not told. */
+/** Jobs that were never ours to run, and whose end was not reported to us. */
 export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
     .deleteFrom('jobs')
@@ -518,7 +518,7 @@ export const putLane = wholeRow<Tables['lanes']>(
             spec: ref('excluded.spec'),
             changedAtMs: ref('excluded.changedAtMs'),
           }))
-          // Most jobs come to a lane that is as it was: then nothing is written.
+          // Most jobs arrive in a lane that has not changed: then nothing is written.
           .whereRef('lanes.spec', '<>', 'excluded.spec'),
       ),
 );
@@ -593,7 +593,7 @@ export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
     .limit(atMost(limit)),
 );
 
-/** A lane with a job that is open stays, queued or not: the job may come back into its queue. */
+/** A lane with an open job stays, queued or not: the job may return to its queue. */
 export function deleteEmptyLanes(builder: Builder): Query {
   return builder
     .deleteFrom('lanes')
@@ -757,7 +757,7 @@ export const liveCounts = fixed((builder) =>
       'not in',
       (['absent', 'ended'] as const).map((state) => sql.lit(state)),
     )
-    // Between its row and the provider's call a runner keeps its place; one that never gets there has none.
+    // Between its row and the provider's call a runner reserves its slot; one that never gets there has none.
     .where(({ eb, or }) => or([eb('instanceState', '<>', sql.lit('none')), eb('state', '=', sql.lit('creating'))]))
     .groupBy(['registration', 'backend']),
 );
@@ -871,7 +871,7 @@ export function deleteBreaker(builder: Builder, key: string): Query {
   return builder.deleteFrom('breakers').where('key', '=', key).compile();
 }
 
-/** Changes a row only for its holder, or once the time is up. */
+/** Changes a row only for its holder, or once the lease has expired. */
 export function takeLease(builder: Builder, lease: Tables['leases'], nowMs: number): Query {
   const { name, holder, untilMs } = lease;
   return builder

@@ -1,15 +1,15 @@
-/** How long a job has been queued, and what is said of one that was queued for too long. Pure. */
+/** How long a job has been queued, and the message for one that was queued for too long. Pure. */
 import type { JobRow, JobWords } from './ledger.ts';
 
-/** GitHub gives a job up that no runner took in this time (docs.github.com, "Actions limits"). */
+/** GitHub gives up a job that no runner took in this time (docs.github.com, "Actions limits"). */
 export const QUEUE_LIMIT_MS = 24 * 3_600_000;
-/** No job is older than GitHub Actions: an earlier `created_at` is a slip. */
+/** No job is older than GitHub Actions: an earlier `created_at` is an error. */
 const ACTIONS_BEGAN_MS = Date.UTC(2018, 9, 1);
 
 /**
- * Since when the job is in its present status. A job that was never seen in another one entered its queue when GitHub
- * created it, however late we heard of it: GitHub lists jobs as `queued` that it gave up months ago. A job that was
- * seen waiting, or running, has been queued since it came back.
+ * Since when the job is in its current status. A job that was never seen in another one entered its queue when GitHub
+ * created it, however late we learned of it: GitHub lists jobs as `queued` that it gave up months ago. A job that was
+ * seen waiting, or running, has been queued since it returned.
  */
 export function queuedSince(row: Pick<JobRow, 'createdAtMs' | 'firstSeenAtMs' | 'statusSinceMs'>): number {
   const { createdAtMs, firstSeenAtMs, statusSinceMs } = row;

@@ -1,4 +1,4 @@
-/** The door of the database: values become columns, and what comes out is checked before it is used. */
+/** Converts values to columns, and validates what is read from the database before it is used. */
 import { z } from 'zod';
 import type { ShapeWish } from '../../providers/provider.ts';
 import {
@@ -29,8 +29,8 @@ export function jobColumns(row: JobRow, unsettledAtMs: number | null, areStrange
 }
 
 /**
- * Jobs that are queued, or may be: where facts conflict, a GET decides, and until then the job counts. One that only
- * another tenant's webhook tells of does not count before a GET has found it: it may be made up.
+ * Jobs that are queued, or may be: if facts conflict, a GET decides, and until then the job counts. One known only from
+ * another tenant's webhook does not count until a GET has found it: it may be forged.
  */
 export function isDemand(row: JobRow, areStrangers: AreStrangers): boolean {
   if (row.admission !== 'lane' || (row.hold !== null && !row.probing)) return false;
@@ -100,7 +100,7 @@ export const failureColumnNames = [
 
 type FailureRead = { readonly [Name in keyof typeof failureFields]: z.output<(typeof failureFields)[Name]> };
 
-/** The same row with its failure put together. */
+/** The same row with its failure reassembled. */
 function withFailure<Row extends FailureRead>(
   row: Row,
 ): Omit<Row, keyof FailureRead> & { readonly failure: Failure | null } {

@@ -1,4 +1,4 @@
-/** The counters of each share's jobs, and the pruning that goes by them. */
+/** The counters of each share's jobs, and the pruning based on them. */
 import { sql } from 'kysely';
 import { type Builder, fixed, type Query } from './fixed-queries.ts';
 

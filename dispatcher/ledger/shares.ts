@@ -1,4 +1,4 @@
-/** Bounds for each share of the ledger's room: how many jobs it may have open, and whose history goes first. */
+/** Limits for each share of the ledger's capacity: its number of open jobs, and whose history is pruned first. */
 import { type JobFact, jobKey, shareOf } from '../jobs/facts.ts';
 import type { JobRow } from './ledger.ts';
 import { jobByKey } from './queries.ts';
@@ -6,10 +6,10 @@ import * as rows from './rows.ts';
 import * as queries from './share-queries.ts';
 import type { Context, Step } from './step.ts';
 
-/** Of each share that a step has asked for: its open jobs, those counted in that the step is about to add. */
+/** For each share that a step has looked up: its open jobs, including those that the step is about to add. */
 export type OpenCounts = Map<string, number>;
 
-/** Whether a new job would still find room. `most` facts come in this step: far from the bound nothing is looked up. */
+/** Whether there is room for a new job. `most` facts come in this step: far from the limit no counter is read. */
 export function* hasRoom(context: Context, fact: JobFact, counts: OpenCounts, most: number): Step<boolean> {
   if (fact.status === 'completed') return true;
   const share = shareOf(fact);
@@ -27,7 +27,7 @@ function* openOf(context: Context, share: string): Step<number> {
   return found === undefined ? 0 : rows.shareCount(found).open;
 }
 
-/** Keeps the counters in step with a job that was written. */
+/** Updates the counters after a job was written. */
 export function* countJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
   const isOpen = row.status !== 'completed';
   const wasOpen = before === undefined ? undefined : before.status !== 'completed';
@@ -36,7 +36,7 @@ export function* countJob(context: Context, row: JobRow, before: JobRow | undefi
   yield queries.countShare(context.builder, row.share, isOpen ? 1 : was, isOpen ? was : 1);
 }
 
-/** `deleted`: the answer of a query that names the share of each job that it deleted. Answers how many. */
+/** `deleted`: the result of a query that returns the share of each job it deleted. Returns how many. */
 export function* countDeleted(context: Context, deleted: readonly unknown[], kind: 'open' | 'ended'): Step<number> {
   const counts = new Map<string, number>();
   for (const row of deleted) {
@@ -52,7 +52,7 @@ export function* countDeleted(context: Context, deleted: readonly unknown[], kin
 
 const MAX_SHARES = 1000;
 
-/** Where there is more history than is kept, the longest goes first: a tenant's flood costs that tenant's history. */
+/** If there is more history than is kept, the longest is pruned first: a tenant's flood costs that tenant's history. */
 export function* pruneLongest(context: Context, excess: number, limit: number): Step<number> {
   const shares = (yield queries.sharesByHistory(context.builder, MAX_SHARES)).rows.map(rows.shareCount);
   const [longest, next] = shares;

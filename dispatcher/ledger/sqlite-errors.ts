@@ -1,11 +1,11 @@
-/** SQLite's result codes as the ledger's errors, with words for the one who has to mend it. */
+/** Maps SQLite's result codes to ledger errors, with messages for the operator. */
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { ZodError } from 'zod';
 import { LedgerError, type LedgerErrorKind } from './ledger.ts';
 
-/** Codes that are neither the file's nor the disk's fault are a mistake in the program, and stay what they are. */
+/** Codes that neither the file nor the disk causes are a bug in the program, and are not mapped. */
 export function ledgerErrorFrom(error: unknown, path: string): unknown {
   if (error instanceof ZodError) return new LedgerError('corrupt', corruptMessage(path, rowFault(error)), error);
   if (!(error instanceof Sqlite.SqliteError)) return error;
@@ -13,7 +13,7 @@ export function ledgerErrorFrom(error: unknown, path: string): unknown {
   return kind === undefined ? error : translated(kind, path, `${error.code}: ${error.message}`, error);
 }
 
-/** What has committed could not be brought to the disk: the system's words, or SQLite's where it tried in its way. */
+/** Committed data could not be synced: the system's message, or SQLite's if its own attempt failed. */
 export function diskErrorFrom(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof Sqlite.SqliteError) return ledgerErrorFrom(error, path);
   const isFull = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
@@ -85,7 +85,7 @@ function corruptMessage(path: string, said: string): string {
   );
 }
 
-/** Where a row is wrong, and not what stands there. */
+/** Where a row is invalid, without its value. */
 function rowFault(error: ZodError): string {
   const issue = error.issues[0];
   return issue ? `column ${issue.path.join('.')}: ${issue.message}` : 'a row that does not fit its table';
@@ -108,7 +108,7 @@ export function closedError(path: string): LedgerError {
   return new LedgerError('unavailable', `The ledger ${path} is closed: the dispatcher is stopping.`);
 }
 
-/** Linux tells who locks which file; elsewhere, and from inside another PID namespace, it stays unknown. */
+/** Linux shows who locks which file; elsewhere, and from inside another PID namespace, it remains unknown. */
 function holderOf(path: string): string {
   try {
     const { ino, dev } = statSync(path, { bigint: true });
@@ -124,7 +124,7 @@ function holderOf(path: string): string {
       return `process ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
     }
   } catch {
-    // Not Linux, or the holder has just gone, or it is in another PID namespace (0): the message goes without a name.
+    // Not Linux, or the holder has just exited, or is in another PID namespace (0): the message has no name then.
   }
   return `another process (find it with: fuser ${resolve(path)})`;
 }

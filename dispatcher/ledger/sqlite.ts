@@ -1,13 +1,13 @@
 /**
- * The ledger in one SQLite file: no server to run.
+ * The ledger in one SQLite file: no server required.
  *
- * Kysely builds the queries; they run on better-sqlite3 itself, synchronously and as cached prepared statements, one
- * step to its end before anything else can begin. So a step is atomic for other callers in this process without any
+ * Kysely builds the queries; they run on better-sqlite3 itself, synchronously and as cached prepared statements, each
+ * step to its end before another can begin. So a step is atomic for other callers in this process without any
  * lock, and the exclusive file lock keeps other processes out.
  *
- * Writes that come together share a transaction, and none waits for the disk on the event loop: a commit appends to the
- * write-ahead log (`synchronous = NORMAL`), and what must survive a power loss is answered after an fdatasync of the log
- * that a thread of libuv does (see wal-sync.ts).
+ * Concurrent writes share a transaction, and do not wait for the disk on the event loop: a commit appends to the
+ * write-ahead log (`synchronous = NORMAL`), and what must survive a power loss resolves after an fdatasync of the log
+ * on a libuv thread (see wal-sync.ts).
  */
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
@@ -24,19 +24,19 @@ import type { Tables } from './tables.ts';
 import { LogSync, type LogSyncOptions } from './wal-sync.ts';
 
 export interface SqliteOptions {
-  /** The file; its folder must exist. `:memory:` for a ledger that dies with the process. */
+  /** The file; its folder must exist. `:memory:` for a ledger that is discarded with the process. */
   readonly path: string;
   now(): number;
-  /** Default: none are, as without tenants. */
+  /** Default: none, as without tenants. */
   readonly areStrangers?: AreStrangers;
-  /** Of one share. Default `MAX_OPEN_JOBS`. */
+  /** Per share. Default `MAX_OPEN_JOBS`. */
   readonly mostOpenJobs?: number;
-  /** The file never grows beyond it: a step that would need more is refused as `full`. Default: the disk's size. */
+  /** The maximum size of the file: a step that would need more is refused as `full`. Default: the disk's size. */
   readonly maxBytes?: number;
-  /** How long to wait at the start for another process to let go of the file. Default 2 s. */
+  /** How long to wait at the start for another process to release the file. Default 2 s. */
   readonly patienceMs?: number;
   /**
-   * Runs the action once the writes that come together are there. Default: `queueMicrotask`. `setImmediate` gathers those
+   * Runs the action once concurrent writes are collected. Default: `queueMicrotask`. `setImmediate` collects those
    * of one turn of the event loop.
    */
   readonly gather?: (action: () => void) => void;
@@ -52,15 +52,15 @@ export async function openSqliteLedger(options: SqliteOptions): Promise<Ledger> 
 }
 
 const PAGE_BYTES = 4096;
-/** A file up to this size is read through at the start (about 10 ms); a larger one tells of damage when it is met. */
+/** A file up to this size is checked at the start (about 10 ms); damage in a larger one is reported when it is met. */
 const CHECKED_BYTES = 16 * 1024 * 1024;
-/** The write-ahead log is cut back to this after a checkpoint, whatever a burst has made of it. */
+/** The write-ahead log is truncated to this after a checkpoint, however large a burst has made it. */
 const WAL_BYTES = 64 * 1024 * 1024;
 const CACHE_KIB = 32 * 1024;
-/** Filters make a few dozen texts; more than this is a list that should have been a parameter. */
+/** Filters produce a few dozen texts; more than this means a list that should have been a parameter. */
 const MAX_STATEMENTS = 500;
 
-/** Compiles queries and never runs one. */
+/** Compiles queries without running any. */
 export const sqliteBuilder = new Kysely<Tables>({
   dialect: {
     createAdapter: () => new SqliteAdapter(),
@@ -97,24 +97,24 @@ function openFile(path: string, timeout: number): Sqlite.Database {
   try {
     return new Sqlite(path, { timeout });
   } catch (error) {
-    // better-sqlite3 looks for the folder itself, and throws a TypeError where there is none.
+    // better-sqlite3 checks for the folder itself, and throws a TypeError if it is missing.
     if (error instanceof TypeError) throw unavailable(path, error.message, error);
     throw error;
   }
 }
 
 /**
- * Makes the file for its owner alone, or takes from others what an older version gave them. SQLite gives its write-ahead
- * log the file's own mode. A file of another owner is left as it is.
+ * Creates the file for its owner only, or removes the access that an older version gave others. SQLite gives its write-
+ * ahead log the same mode. A file with another owner is left as it is.
  *
- * By its path: closing a descriptor of a file lets go of every lock that this process holds on it (fcntl(2)).
+ * By its path: closing a descriptor of a file releases every lock that this process holds on it (fcntl(2)).
  */
 function keepPrivate(path: string): void {
   try {
     const { mode, uid } = statSync(path);
     if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync(path, mode & 0o7700);
   } catch {
-    // Missing, or an obstacle that SQLite meets too, and has the words for.
+    // Missing, or a problem that SQLite will meet too and report.
   }
 }
 
@@ -122,12 +122,12 @@ function makePrivate(path: string): void {
   try {
     closeSync(openSync(path, 'ax', 0o600));
   } catch {
-    // It is there, or cannot be made: SQLite finds out.
+    // It exists, or cannot be created: SQLite finds out.
   }
 }
 
 function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions): void {
-  // Before the first access, so that the lock is exclusive from the start and no shared-memory file is made.
+  // Before the first access, so that the lock is exclusive from the start and no shared-memory file is created.
   database.pragma('locking_mode = EXCLUSIVE');
   database.pragma(`page_size = ${PAGE_BYTES}`);
   const mode = database.pragma('journal_mode = WAL', { simple: true });
@@ -148,9 +148,9 @@ function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions)
   }
 }
 
-/** A write that waits for its group. */
+/** A write waiting for its group. */
 interface Write {
-  /** Runs the step, inside the transaction of the group or, where that failed, in one of its own. */
+  /** Runs the step, inside the transaction of the group or, if that failed, in its own. */
   run(): void;
   /** The transaction has committed. */
   committed(): void;
@@ -169,7 +169,7 @@ class SqliteStore implements Store {
   readonly #transaction: Sqlite.Transaction<(work: () => void) => void>;
   #group: Write[] = [];
   #log: LogSync | undefined;
-  /** Of the file and its write-ahead log, as they were opened. */
+  /** Of the file and its write-ahead log, when they were opened. */
   readonly #files = new Map<string, string>();
   #isMoved = false;
   #running = false;
@@ -188,7 +188,7 @@ class SqliteStore implements Store {
     this.#transaction = database.transaction((work) => work());
   }
 
-  /** From here on commits do not wait for the disk: what the start wrote is on it. Remembers which files are open. */
+  /** From here on commits do not wait for the disk: the writes of the start are on it. Records which files are open. */
   opened(): void {
     this.#database.pragma('synchronous = NORMAL');
     if (this.#path === ':memory:') return;
@@ -268,7 +268,7 @@ class SqliteStore implements Store {
     return result;
   }
 
-  /** All that waits, in one transaction; where that fails, each in its own, so that one takes no other down with it. */
+  /** All waiting writes in one transaction; if that fails, each in its own, so that one cannot fail the others. */
   #commitGroup(): void {
     const group = this.#group;
     this.#group = [];
@@ -303,7 +303,7 @@ class SqliteStore implements Store {
     });
   }
 
-  /** SQLite goes on with the files that it holds, whatever their names lead to meanwhile. */
+  /** SQLite keeps using the files that it holds, whatever their names now refer to. */
   #verifyFiles(): void {
     for (const [path, identity] of this.#files) {
       const found = identityOf(path);
@@ -322,14 +322,14 @@ class SqliteStore implements Store {
     }
   }
 
-  /** Writes all of the log into the file, both on the disk. Blocks: for what cannot be done otherwise. */
+  /** Writes all of the log into the file, and syncs both. Blocks: for cases where there is no alternative. */
   #checkpoint(): void {
     this.#database.pragma('wal_checkpoint(TRUNCATE)');
   }
 
   #refuseUse(): void {
     if (!this.#database.open) throw closedError(this.#path);
-    // A decision that calls the ledger would write into the transaction that asks for it.
+    // A decision that calls the ledger would write into the transaction that runs it.
     if (this.#running) throw new Error('a decision called the ledger: decisions are pure');
   }
 
@@ -374,7 +374,7 @@ class SqliteStore implements Store {
   }
 }
 
-/** Undefined where there is no such file; `out of sight` where a folder may not be entered, which tells nothing of it. */
+/** Undefined if the file does not exist; `out of sight` if a folder may not be entered, so its existence is unknown. */
 function identityOf(path: string): string | undefined {
   try {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -384,7 +384,7 @@ function identityOf(path: string): string | undefined {
   }
 }
 
-/** What PostgreSQL could not keep as it is (NUL), and what SQLite would keep as something else (fractions). */
+/** What PostgreSQL could not store unchanged (NUL), and what SQLite would convert (fractions). */
 function refuseUnstorable(parameter: unknown): void {
   if (parameter === null) return;
   if (typeof parameter === 'number' && Number.isSafeInteger(parameter)) return;

@@ -1,10 +1,10 @@
-/** What a method of the ledger is made of: see steps.ts. */
+/** The building blocks of ledger methods: see steps.ts. */
 import type { AreStrangers } from '../jobs/facts.ts';
 import type { Builder, Query } from './queries.ts';
 
 export interface Answer {
   readonly rows: readonly unknown[];
-  /** How many rows a write touched. */
+  /** How many rows a write affected. */
   readonly changed: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The ledger's methods, each a generator of the queries of one transaction: it yields a query and gets its answer.
- * SQLite runs a step to its end without giving way to anything else; PostgreSQL will run the same steps with an
- * `await` at each query. Nothing in here knows which.
+ * The ledger's methods, each a generator of the queries of one transaction: it yields a query and receives its result.
+ * SQLite runs a step to its end without interruption; PostgreSQL will run the same steps with an
+ * `await` at each query. The steps do not know which.
  */
 import { LOG_BYTES } from '../../providers/provider.ts';
 import { scrub, scrubOutput } from '../failures/scrub.ts';
@@ -36,12 +36,12 @@ import type { Answer, Context, Step } from './step.ts';
 
 export type { Answer, Context, Step } from './step.ts';
 
-/** GitHub ends a workflow run, waiting for approval included, after 35 days (docs.github.com, "Actions limits"). */
+/** GitHub ends a workflow run, including waits for approval, after 35 days (docs.github.com, "Actions limits"). */
 const MAX_RUN_MS = 35 * 24 * 3_600_000;
 const MAX_JOBS = 1000;
 const MAX_NAMESAKES = 10;
 const MAX_RUNNERS = 100_000;
-/** A runner whose drain is refused for weeks must not fill the disk: the first steps and the latest are kept. */
+/** A runner whose drain is refused for weeks must not fill the disk: only the first and the latest steps are kept. */
 const TIMELINE_FIRST = 100;
 const TIMELINE_LATEST = 400;
 const THIN_EVERY = 50;
@@ -99,8 +99,8 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
 }
 
 /**
- * A repository was renamed or transferred while the job was open: GitHub knows it by its new name, and an id stands for
- * one job on a host. What was known by the old name ends, and its runners are those of the new one.
+ * A repository was renamed or transferred while the job was open: GitHub knows it by its new name, and an id identifies
+ * one job on a host. The job under the old name ends, and its runners move to the new one.
  */
 function* endNamesakes(context: Context, row: JobRow): Step<void> {
   if (row.registration === null) return;
@@ -113,7 +113,7 @@ function* endNamesakes(context: Context, row: JobRow): Step<void> {
   }
 }
 
-/** Writes a job that facts changed, and puts it in the queue of those to settle. */
+/** Writes a job that facts changed, and marks it for settlement. */
 export function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
   const comesBack =
     before !== undefined &&
@@ -165,7 +165,7 @@ export function* settleJobs(context: Context, settlements: readonly JobSettlemen
   }
 }
 
-/** False when a fact came in between: the job stays as it is, and unsettled. */
+/** False if a fact came in between: the job stays unchanged and unsettled. */
 function* settleJob(context: Context, { key, version, admission }: JobSettlement): Step<boolean> {
   if (admission === undefined) {
     return (yield queries.settleJob(context.builder, key, version)).changed > 0;
@@ -183,7 +183,7 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
     reasonCode: admission.reasonCode,
     reason: admission.reason === null ? null : kept(admission.reason),
     cure: admission.cure,
-    // What was learned of another lane says nothing about this one.
+    // What was learned in another lane does not apply to this one.
     ...((admission.lane?.key ?? null) === row.laneKey ? {} : NOT_HELD),
     disputed: row.disputed || (yield* hasNamesake(context, row, admission)),
   };
@@ -191,7 +191,7 @@ function* settleJob(context: Context, { key, version, admission }: JobSettlement
   return true;
 }
 
-/** The same id under another name: before it gets a runner of its own, GitHub is asked whether it is another job. */
+/** The same id under another name: before it gets its own runner, GitHub is asked whether it is another job. */
 function* hasNamesake(
   context: Context,
   row: JobRow,
@@ -205,7 +205,7 @@ export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow
   const { registrations, limit, ...choice } = filter;
   const most = bounded(limit, 100, MAX_JOBS);
   const found: JobRow[] = [];
-  // One after the other, as one index holds each registration's jobs in order: together they would have to be sorted.
+  // One by one, since one index holds each registration's jobs in order: together they would have to be sorted.
   for (const registration of each(registrations)) {
     found.push(
       ...(yield queries.jobsMatching(context.builder, { ...choice, registration }, most)).rows.map(rows.jobRow),
@@ -409,7 +409,7 @@ export function* runners(context: Context, filter: RunnerFilter): Step<readonly 
   return found.slice(0, most);
 }
 
-/** Answers how many runners, jobs and breakers had times that have not come yet. */
+/** Returns how many runners, jobs and breakers had times in the future. */
 export function* cutToNow(context: Context): Step<number> {
   const { builder, nowMs } = context;
   let cut = (yield queries.cutJobsToNow(builder, nowMs)).changed;
@@ -462,11 +462,11 @@ export function* output(context: Context, name: string): Step<string | undefined
   return firstOf(yield queries.outputOf(context.builder, name), rows.outputOf);
 }
 
-/** The end of the text, cut between characters. Containers may print NUL, which PostgreSQL cannot keep. */
+/** The end of the text, cut between characters. Containers may print NUL, which PostgreSQL cannot store. */
 function lastBytes(text: string, most: number): string {
   const bytes = Buffer.from(text.replaceAll('\0', ''), 'utf8');
   let start = Math.max(0, bytes.length - most);
-  // 0b10xxxxxx continues a character of UTF-8.
+  // 0b10xxxxxx is a continuation byte in UTF-8.
   while (start < bytes.length && ((bytes[start] ?? 0) & 0b1100_0000) === 0b1000_0000) start += 1;
   return bytes.toString('utf8', start);
 }
@@ -515,7 +515,7 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
   const left = yield queries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge);
   const forsaken = yield* countDeleted(context, left.rows, 'open');
   const runnersByAge = yield queries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);
-  // Counting reads an index from end to end, so it waits until age has nothing more to delete.
+  // Counting scans an index from end to end, so it waits until there is nothing left to delete by age.
   const jobsByCount =
     jobsByAge < limit ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge - forsaken) : 0;
   const runnersByCount =
@@ -538,10 +538,10 @@ function* pruneRunnersOver(context: Context, most: number, limit: number): Step<
 
 const ALWAYS = Number.MAX_SAFE_INTEGER;
 
-/** Of words that people read, as much as they can. */
+/** As much of a displayed text as fits. */
 const KEPT_CHARACTERS = 4_000;
 
-/** As it is stored: without what has the shape of a secret. */
+/** As it is stored: without anything shaped like a secret. */
 function kept(text: string): string {
   return scrub(text, KEPT_CHARACTERS);
 }
@@ -552,7 +552,7 @@ function firstOf<Row>(answer: Answer, decode: (row: unknown) => Row): Row | unde
   return answer.rows.length === 0 ? undefined : decode(answer.rows[0]);
 }
 
-/** Each registration that the filter names; undefined, for all of them, where it names none. */
+/** Each registration that the filter names; undefined, for all of them, if it names none. */
 function each(registrations: readonly string[] | undefined): readonly (string | undefined)[] {
   return registrations === undefined ? [undefined] : [...new Set(registrations)];
 }
@@ -561,7 +561,7 @@ function bounded(wished: number | undefined, usual: number, most: number): numbe
   return Math.max(0, Math.min(wished ?? usual, most));
 }
 
-/** In the order of the keys: two writers that lock rows in one order cannot wait for each other. */
+/** Sorted by key: two writers that lock rows in the same order cannot deadlock. */
 function sortedByKey<Value>(map: ReadonlyMap<string, Value>): [string, Value][] {
   return [...map].sort(([left], [right]) => compare(left, right));
 }

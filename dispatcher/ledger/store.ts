@@ -1,20 +1,20 @@
-/** The ledger over whatever runs its steps: the one place where methods and steps meet. */
+/** The ledger on top of any step runner: the only place that connects methods and steps. */
 import * as heldJobs from './held-jobs.ts';
 import type { Ledger, RunnerRow } from './ledger.ts';
 import type { Context, Step } from './steps.ts';
 import * as steps from './steps.ts';
 
 export interface Store {
-  /** Runs the queries of one step; nothing else happens to the store in between. */
+  /** Runs the queries of one step; nothing else accesses the store in between. */
   read<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /**
-   * As `read`, in a transaction that has committed when the promise resolves: a process that is killed then loses nothing.
-   * A machine that loses its power may lose the writes of its last second, never the file.
+   * Like `read`, in a transaction that has committed when the promise resolves: killing the process then loses nothing.
+   * A machine that loses power may lose the writes of its last second, never the file.
    */
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /** See `Ledger.verifyStorage`. */
   verify(): Promise<void>;
-  /** As `write`, and on the disk when the promise resolves, where `mustLast` (default: always) says so of the result. */
+  /** Like `write`, and on disk when the promise resolves if `mustLast` (default: always) is true of the result. */
   writeDurably<Result>(
     step: (context: Context) => Step<Result>,
     mustLast?: (result: Result) => boolean,
@@ -24,7 +24,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** A container that we stop must be known as stopped by us for ever: what its job's end means depends on it. */
+/** That we stopped a container must never be forgotten: the meaning of its job's end depends on it. */
 function isStoppedByUs(result: { readonly before: RunnerRow; readonly after: RunnerRow } | undefined): boolean {
   return result !== undefined && result.after.stopSentAtMs !== null && result.before.stopSentAtMs === null;
 }

@@ -1,6 +1,6 @@
 /**
- * The tables, as the queries see them. Columns are named as the fields they hold, so that a row needs no translation:
- * milliseconds and ids of GitHub are integers, yes and no is 1 and 0, lists are JSON that no query looks into.
+ * The tables, as the queries see them. Columns have the names of their fields, so that a row needs no conversion:
+ * milliseconds and GitHub ids are integers, booleans are 1 and 0, lists are JSON that queries do not look into.
  */
 import type { Breaker, JobRow, RunnerRow, RunnerState } from './ledger.ts';
 
@@ -19,13 +19,13 @@ type Columns<Row, Json extends keyof Row, Bits extends keyof Row> = {
 } & { [Field in Json]: string } & { [Field in Bits]: Bit };
 
 export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing'> & {
-  /** Since when it has been in its present status, as GitHub's own words and ours together say: see `queuedSince`. */
+  /** Since when it has been in its current status, according to GitHub and our own observations: see `queuedSince`. */
   queuedSinceMs: number;
-  /** 1: it asks for a runner now. Derived on every write, so that a partial index can serve the planner. */
+  /** 1: it asks for a runner now. Derived on every write, so that the planner can use a partial index. */
   demand: Bit;
-  /** 1: open in a lane, by the word of another tenant's webhook alone. Derived on every write. */
+  /** 1: open in a lane, but only reported by another tenant's webhook. Derived on every write. */
   unconfirmed: Bit;
-  /** Since when a change waits for its settlement; null when settled. */
+  /** Since when a change has been waiting for its settlement; null when settled. */
   unsettledAtMs: number | null;
 };
 
@@ -38,7 +38,7 @@ interface LanesTable {
   changedAtMs: number;
 }
 
-/** A failure in its columns: all null where there is none. */
+/** A failure in its columns: all null if there is none. */
 export interface FailureColumns {
   failureSource: string | null;
   failureKind: string | null;
@@ -51,13 +51,13 @@ export interface FailureColumns {
 
 export type RunnersTable = Columns<Omit<RunnerRow, 'failure'>, 'labels', 'forced'> &
   FailureColumns & {
-    /** 1 until the runner is gone. Derived on every write: history must not slow the living. */
+    /** 1 until the runner is gone. Derived on every write: history must not slow queries for live runners. */
     live: Bit;
   };
 
 interface RunnerTimelineTable extends FailureColumns {
   runner: string;
-  /** The runner's version that the step made, and the entry's place within the step. */
+  /** The runner's version after the step, and the entry's position within the step. */
   version: number;
   position: number;
   atMs: number;
@@ -92,7 +92,7 @@ interface MigrationsTable {
   appliedAtMs: number;
 }
 
-/** How many jobs each share has, kept in step with the jobs: to count them takes too long in a burst. */
+/** How many jobs each share has, updated with the jobs: counting them takes too long in a burst. */
 interface SharesTable {
   name: string;
   open: number;

@@ -1,9 +1,9 @@
 /**
- * Brings the write-ahead log to the disk without holding up the event loop. SQLite itself could only do it inside a
- * commit. Whoever commits first and then waits for `now` has what was committed on the disk: an fdatasync takes all that
- * was written to the file by then, through whichever descriptor, and the frames of the log hang together by checksums.
+ * Syncs the write-ahead log to disk without blocking the event loop. SQLite itself could only do it inside a commit.
+ * A caller that commits first and then awaits `now` has its commit on disk: an fdatasync covers everything that
+ * was written to the file before it, through any descriptor, and checksums tie the frames of the log together.
  *
- * The log is one file for as long as the database is open: a checkpoint starts it anew, and syncs both files before it
+ * The log is one file for as long as the database is open: a checkpoint restarts it, and syncs both files before it
  * does (sqlite.org/wal.html, "synchronous=NORMAL"). It carries no lock that closing a second descriptor could release:
  * those are on the database (fcntl(2), sqlite.org/howtocorrupt.html).
  */
@@ -11,18 +11,18 @@ import { close, fdatasync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '../../time/clock.ts';
 
-/** What nobody waits for is on the disk this long after its commit. */
+/** Commits that are not waited for are on disk after this time. */
 const SOON_MS = 500;
 
 const closeFile = promisify(close);
 
 export interface LogSyncOptions {
-  /** Of the log, which exists. */
+  /** The path of the log, which exists. */
   readonly path: string;
   readonly after: Clock['after'];
-  /** Brings to the disk what was written to the file. Default: fdatasync(2), on a thread of libuv. */
+  /** Syncs what was written to the file. Default: fdatasync(2), on a libuv thread. */
   readonly sync?: (descriptor: number) => Promise<void>;
-  /** Writes and syncs what the log holds anew, in another file; throws when that fails. */
+  /** Writes and syncs the contents of the log again, in another file; throws on failure. */
   readonly repair: () => void;
 }
 
@@ -30,10 +30,10 @@ export class LogSync {
   readonly #options: LogSyncOptions;
   readonly #sync: (descriptor: number) => Promise<void>;
   readonly #descriptor: number;
-  /** What is being brought to the disk now, and what comes after it: committed while it was under way. */
+  /** The sync in progress, and the next one: for commits made during the first. */
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  /** After an fdatasync that failed, the next one may succeed although the pages are lost (the kernel marks them clean). */
+  /** After a failed fdatasync, the next one may succeed although the pages are lost (the kernel marks them clean). */
   #broken = false;
   #cancelSoon: (() => void) | undefined;
 
@@ -43,7 +43,7 @@ export class LogSync {
     this.#descriptor = openSync(options.path, 'r');
   }
 
-  /** Resolves when everything that was committed before the call is on the disk. */
+  /** Resolves when everything that was committed before the call is on disk. */
   now(): Promise<void> {
     this.#cancelSoon?.();
     this.#cancelSoon = undefined;
@@ -57,7 +57,7 @@ export class LogSync {
     return this.#next;
   }
 
-  /** For what may be lost with the power, though not for long. A failure is met again by the next that waits. */
+  /** For what may be lost in a power failure, though not for long. The next caller that waits meets a failure again. */
   soon(): void {
     this.#cancelSoon ??= this.#options.after(SOON_MS, () => {
       this.#cancelSoon = undefined;
