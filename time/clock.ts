@@ -10,7 +10,7 @@ export interface Clock {
   now(): number;
   /** Runs `action` once after `ms`; the returned function cancels it. */
   after(ms: number, action: () => void): () => void;
-  /** Milliseconds that have really passed since some moment: unlike `now`, nothing sets it. */
+  /** Elapsed milliseconds since some fixed moment: unlike `now`, setting the clock does not affect it. */
   elapsed?(): number;
 }
 
@@ -64,7 +64,7 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
   });
 }
 
-/** Lets everything else that is ready have its turn: sockets, timers, other loops. */
+/** Yields to everything else that is ready: sockets, timers, other loops. */
 export function eventLoopTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -94,7 +94,7 @@ export function ulid(now: number, random: Random): string {
   return time + entropy;
 }
 
-/** Undefined when the text is no ULID. */
+/** Undefined when the text is not a ULID. */
 export function ulidTime(text: string): number | undefined {
   if (!/^[0-7][0-9a-hjkmnp-tv-z]{25}$/i.test(text)) return undefined;
   let time = 0;

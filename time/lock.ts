@@ -1,4 +1,4 @@
-/** One at a time, in the order of asking: what counts runners and then adds one must not interleave. */
+/** A mutex, first come, first served: counting runners and then adding one must not interleave. */
 export class Lock {
   #tail: Promise<unknown> = Promise.resolve();
 

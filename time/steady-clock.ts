@@ -1,5 +1,5 @@
 /**
- * A clock that cannot be set: what the dispatcher tells its time by. Deadlines, backoffs, listings and everything in the
+ * A clock that cannot be set: the dispatcher's own time. Deadlines, backoffs, listings and everything in the
  * ledger compare times with one another; when the machine's clock is corrected by an hour, they must neither all
  * be reached at once (a busy runner would be ended at its time limit) nor all lie an hour ahead (nothing would be looked
  * at again until then).
@@ -8,11 +8,11 @@ import type { Clock } from './clock.ts';
 
 /** How much faster or slower than real time it runs while it follows a clock that was set. */
 const SLEW = 0.05;
-/** Corrections up to this are a time service at work, and not worth a word. */
+/** Corrections up to this are normal for a time service, and not worth logging. */
 const SILENT_MS = 2_000;
 
 export interface SteadyClockOptions {
-  /** The machine's clock was set: by how much, since the last word about it. Positive: forwards. */
+  /** The machine's clock was set: by how much, since the last report. Positive: forwards. */
   onSet(byMs: number): void;
 }
 
@@ -43,7 +43,7 @@ export function steadyClock(given: Clock, { onSet }: SteadyClockOptions): Clock 
       onSet(Math.round(behindMs - toldMs));
       toldMs = behindMs;
     } else if (Math.abs(behindMs) < Math.abs(toldMs)) {
-      // It comes nearer: not worth a line.
+      // It gets closer: not worth a line.
       toldMs = behindMs;
     }
     return Math.floor(steadyMs);

@@ -18,49 +18,49 @@ import { SharedMemory } from './shared-memory.ts';
 export interface ClosedBackend {
   readonly backend: string;
   readonly reason: string;
-  /** Null: not by time. */
+  /** Null: no time limit. */
   readonly untilMs: number | null;
-  /** What closed it; null where nothing failed. */
+  /** What closed it; null if nothing failed. */
   readonly failure: Failure | null;
 }
 
 export interface Usable {
   /** In the lane's order of preference. */
   readonly open: readonly string[];
-  /** Why the others are not, in words. */
+  /** Why the others are not, for display. */
   readonly closed: readonly ClosedBackend[];
 }
 
 /** What is closed on a backend: all of it, or one image and shape. */
 export interface Closure {
   readonly rule: RuleName | 'unfit';
-  /** The image and shape in words; null: the whole backend, or a shape that no launch has asked for since the start. */
+  /** The image and shape for display; null: the whole backend, or a shape not requested by a launch since the start. */
   readonly about: string | null;
-  /** `closed` until its time is up; then `due`, and `probing` while one launch tries it. */
+  /** `closed` until its time is up; then `due`, and `probing` while one launch tests it. */
   readonly state: 'closed' | 'due' | 'probing';
   readonly failure: Failure;
   readonly failures: number;
   readonly sinceMs: number;
-  /** Null: not by time. */
+  /** Null: no time limit. */
   readonly untilMs: number | null;
 }
 
 export interface BackendStatus {
   readonly registration: string;
   readonly backend: string;
-  /** What runs there has been listed since the start. */
+  /** Its instances have been listed since the start. */
   readonly listed: boolean;
-  /** Why not, where it was tried. */
+  /** Why not, if it was tried. */
   readonly notListed: Failure | null;
   readonly launching: number;
-  /** Launches that may be in flight at once. */
+  /** The maximum number of launches in flight. */
   readonly window: number;
-  /** When the service last took a launch since the start. */
+  /** When the service last accepted a launch since the start. */
   readonly lastSuccessMs: number | null;
   readonly closures: readonly Closure[];
 }
 
-/** Whose launch, where and of what. */
+/** The registration, backend and spec of a launch. */
 export interface Launched {
   readonly registration: string;
   readonly backend: string;
@@ -70,7 +70,7 @@ export interface Launched {
 
 interface Load {
   inFlight: number;
-  /** The most launches in flight: halved when the service throttles, one more after each success. */
+  /** Maximum launches in flight: halved when the service throttles, one more after each success. */
   window: number;
   lastSuccessMs: number | null;
 }
@@ -89,7 +89,7 @@ export interface BackendsOptions {
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
   readonly registrations: ReadonlyMap<string, ReadonlyMap<string, string>>;
-  /** Another dispatcher that launches under our id. */
+  /** Another dispatcher that uses our id. */
   readonly others: { obstacle(registration: string, backend: string): string | undefined };
 }
 
@@ -102,13 +102,13 @@ export class Backends {
   readonly #widest: number;
   readonly #others: BackendsOptions['others'];
   readonly #unlisted = new Map<string, Set<string>>();
-  /** Of unlisted ones by `<registration>/<backend>`, where it was tried in vain. */
+  /** Failures to list a backend, by `<registration>/<backend>`. */
   readonly #listing = new Map<string, Failure>();
-  /** What the adapters say their services never run. No doubt, so it has no time; by registration, backend and shape. */
+  /** What the adapters say their services never run. Certain, so it stays; by registration, backend and shape. */
   readonly #unfit = new SharedMemory<Failure>(MAX_SHAPES);
-  /** Shapes in words, by `specHash`. */
+  /** Descriptions of shapes, by `specHash`. */
   readonly #shapes = new Map<string, string>();
-  /** Registrations in which a refusal began to stand, or is over, and whose jobs have not been told. */
+  /** Registrations in which a refusal became final, or ended, and whose jobs have not been updated. */
   readonly #stood = new Set<string>();
   readonly #healed = new Set<string>();
   #remembers = false;
@@ -135,7 +135,7 @@ export class Backends {
     await this.#breakers.load();
   }
 
-  /** The ledger knows all that runs: written once a minute, from the time when everything was listed. */
+  /** The ledger knows all instances: written once a minute, from the time when everything was listed. */
   async keepMemory(): Promise<void> {
     if (!this.#remembers && [...this.#unlisted.values()].some(({ size }) => size > 0)) return;
     await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
@@ -159,8 +159,8 @@ export class Backends {
   }
 
   /**
-   * Of these backends those that may be called for this runner: where one has been closed and is due, the first runner
-   * that claims it tries it, and the next ones wait for what becomes of that.
+   * The given backends that may be called for this runner: if one was closed and is due, the first runner
+   * that claims it tests it, and the next ones wait for the outcome.
    */
   claim(lane: LaneSpec, backends: readonly string[], runner: string): readonly string[] {
     if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
@@ -168,12 +168,12 @@ export class Backends {
     return backends.filter((backend) => this.#breakers.claim(placeOf(lane, backend), runner));
   }
 
-  /** The runner came to its end, or will not be launched: it tries no backend any more. */
+  /** The runner has ended, or will not be launched: it no longer tests any backend. */
   released(runner: string): void {
     this.#breakers.release(runner);
   }
 
-  /** What the services said, when each backend of the lane refuses its image or shape for good or for long. */
+  /** The services' messages, if each backend of the lane refuses its image or shape permanently or for long. */
   refusal(lane: LaneSpec): readonly Failure[] | undefined {
     const refusals: Failure[] = [];
     for (const backend of lane.backends) {
@@ -185,7 +185,7 @@ export class Backends {
     return refusals;
   }
 
-  /** Registrations in which refusals began to stand, or are over, since this was last asked. */
+  /** Registrations in which refusals became final, or ended, since the last call. */
   takeTurned(): { readonly stood: readonly string[]; readonly healed: readonly string[] } {
     const turned = { stood: [...this.#stood], healed: [...this.#healed] };
     this.#stood.clear();
@@ -193,7 +193,7 @@ export class Backends {
     return turned;
   }
 
-  /** Registrations with a refusal that stands, and is due to be tried again. */
+  /** Registrations with a final refusal that is due to be tested again. */
   refusalsDue(): readonly string[] {
     const due = new Set<string>();
     for (const breaker of this.#breakers.all()) {
@@ -222,7 +222,7 @@ export class Backends {
     this.#listing.delete(`${registration}/${backend}`);
   }
 
-  /** What was in the way of the last attempt to list it. */
+  /** Why the last attempt to list it failed. */
   notListed(registration: string, backend: string, failure: Failure): void {
     if (this.#unlisted.get(registration)?.has(backend) === true)
       this.#listing.set(`${registration}/${backend}`, failure);
@@ -253,7 +253,7 @@ export class Backends {
     if (breaker !== undefined && stands(breaker)) this.#stood.add(registration);
   }
 
-  /** The service accepted a launch: its account-wide troubles are over, and more launches may be in flight. */
+  /** The service accepted a launch: its account-wide problems are over, and more launches may be in flight. */
   async accepted(launched: Launched): Promise<void> {
     const { registration, backend, runner } = launched;
     const load = this.#load(registration, backend);
@@ -288,7 +288,7 @@ export class Backends {
     });
   }
 
-  /** An operator says that the cause is mended. Answers what was closed; undefined where there is no such backend. */
+  /** An operator says that the cause is fixed. Returns what was closed; undefined if the backend does not exist. */
   async reset(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined> {
     const chosen = [...this.#names].filter(
       ([, place]) => place.registration === registration && (backend === undefined || place.backend === backend),
@@ -326,7 +326,7 @@ export class Backends {
     return closures;
   }
 
-  /** GitHub gave a runner of this image and shape a job. */
+  /** GitHub assigned a job to a runner of this image and shape. */
   async gaveWork(launched: Launched): Promise<void> {
     await this.#breakers.healed(placeOf(launched, launched.backend), 'work');
   }

@@ -1,6 +1,6 @@
 /**
- * What a listing may say. Tags are written by the owner of the account: a tenant can put another tenant's runner, or
- * another scope, into the tags of a container of its own. So a backend's listing speaks only for runners that were
+ * Which parts of a listing to trust. Tags are written by the owner of the account: a tenant can put another tenant's
+ * runner, or another scope, into the tags of its own container. So a backend's listing is trusted only for runners
  * placed there, and for new ones only within its registration's claim. Pure.
  */
 import type { Instance, InstanceTags } from '../../providers/provider.ts';
@@ -11,7 +11,7 @@ import type { Claim } from '../model/registration.ts';
 
 export type Belief =
   | { readonly kind: 'believed' }
-  /** Another registration's, which has a listing of its own. */
+  /** It belongs to another registration, which has its own listing. */
   | { readonly kind: 'not-asked' }
   | { readonly kind: 'doubted'; readonly why: string };
 
@@ -32,7 +32,7 @@ export function believeKnown(
   return samePlace ? BELIEVED : doubted('the runner was placed on another backend');
 }
 
-/** Of a runner that the ledger does not know. */
+/** For a runner that is not in the ledger. */
 export function believeUnknown(dispatcherId: string, registration: string, claim: Claim, instance: Instance): Belief {
   const own = ownTags(registration, instance);
   if ('kind' in own) return own;

@@ -1,5 +1,5 @@
 /**
- * The lanes that matter now, as last read from the ledger, and what planning made of them. Only lanes marked dirty are
+ * The active lanes, as last read from the ledger, and the result of planning them. Only lanes marked dirty are
  * read again, and only the pools that they belong to are planned again.
  */
 import type { LaneSpec } from '../jobs/lane.ts';
@@ -13,13 +13,13 @@ interface BoardLane {
   readonly pool: string;
 }
 
-/** Lanes that can serve each other's jobs. Most are in balance, and planning need not look at them. */
+/** Lanes that can serve each other's jobs. Most are balanced, and planning need not look at them. */
 interface Pool {
   readonly lanes: Set<string>;
   /** Those with too few runners, and those with too many. */
   readonly uneven: Set<string>;
   readonly spare: Set<string>;
-  /** One lane's surplus may have served another at the last plan: then that one's need depends on it. */
+  /** One lane's surplus may have served another at the last plan: then the need of that one depends on it. */
   lends: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface LaneNeed {
 }
 
 const LANES_A_READ = 500;
-/** GitHub's list says "busy" before the job's `in_progress` arrives; when nothing comes, the job was a stranger's. */
+/** GitHub's list says "busy" before the job's `in_progress` arrives; if nothing comes, the job is not one of ours. */
 const SUPPOSED_MS = 2 * 60_000;
 
 type Supposable = Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>;
@@ -60,7 +60,7 @@ export class Board {
     this.#dirty.add(laneKey);
   }
 
-  /** The runner is busy, and no job names it yet. */
+  /** The runner is busy, but its job is not known yet. */
   assumeBusy({ name, laneKey, registration }: Supposable, nowMs: number): void {
     if (!this.#supposed.has(name)) this.#supposed.set(name, { laneKey, registration, untilMs: nowMs + SUPPOSED_MS });
   }
@@ -70,7 +70,7 @@ export class Board {
     this.#supposed.delete(runner);
   }
 
-  /** When a supposition has to be given up. */
+  /** When an assumption expires. */
   nextDoubtMs(): number | undefined {
     let next: number | undefined;
     for (const { untilMs } of this.#supposed.values()) if (next === undefined || untilMs < next) next = untilMs;
@@ -127,12 +127,12 @@ export class Board {
     }
   }
 
-  /** Lanes with runners too many since `beforeMs` or longer. */
+  /** Lanes with surplus runners since `beforeMs` or longer. */
   *surplusSince(beforeMs: number): Generator<{ readonly laneKey: string; readonly count: number }> {
     for (const [laneKey, { count, sinceMs }] of this.#surplus) if (sinceMs <= beforeMs) yield { laneKey, count };
   }
 
-  /** When the first of the surplus began to be one. */
+  /** When the oldest surplus began. */
   firstSurplusMs(): number | undefined {
     let first: number | undefined;
     for (const { sinceMs } of this.#surplus.values()) if (first === undefined || sinceMs < first) first = sinceMs;
@@ -143,7 +143,7 @@ export class Board {
     return this.#outdated;
   }
 
-  /** Registrations with a job that waits or a runner that lives. */
+  /** Registrations with a waiting job or a live runner. */
   registrationsInUse(): ReadonlySet<string> {
     const names = new Set<string>();
     for (const { counts } of this.#lanes.values()) names.add(counts.lane.registration);
@@ -171,7 +171,7 @@ export class Board {
     const labels = before?.facts.labels ?? new Set(counts.lane.labels.map((label) => label.toLowerCase()));
     let supposed = 0;
     for (const { laneKey, registration } of this.#supposed.values()) {
-      // What lane an adopted runner belongs to is its tenant's word.
+      // An adopted runner's lane comes from tags that its tenant controls.
       if (laneKey === key && registration === counts.lane.registration) supposed += 1;
     }
     this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply, supposed } });
@@ -194,7 +194,7 @@ export class Board {
     if (members.lanes.size === 0) this.#pools.delete(lane.pool);
   }
 
-  /** Where no lane lends to another, what changed is all that is planned anew. */
+  /** If no lane lends to another, only what changed has to be planned again. */
   #plan(name: string, changed: readonly string[], nowMs: number): void {
     const pool = this.#pools.get(name);
     if (pool === undefined) return;

@@ -1,8 +1,8 @@
 /**
- * What follows from a failure at a backend: what it closes, from which failure on, and for how long. Pure.
+ * The consequence of a failure at a backend: what it closes, after how many failures, and for how long. Pure.
  *
- * The verdicts are those of DESIGN, "Provider contract". Closed means: no launch. When the time is up, one launch tries
- * it again, and the others wait for what becomes of it.
+ * The verdicts are those of DESIGN, "Provider contract". Closed means: no launches. When the time is up, one launch
+ * tests it, and the others wait for the outcome.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
@@ -12,25 +12,25 @@ import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
 /**
  * - `account`: the service refuses the whole backend (its account, its limits), or does not answer.
  * - `capacity`: no stock of this shape.
- * - `refused`: the service refuses this image or shape, or cannot pull the image. It may heal by itself.
+ * - `refused`: the service refuses this image or shape, or cannot pull the image. It may recover by itself.
  * - `start`: containers of this image and shape end, or never come online.
- * - `idle`: they come online, and GitHub gives them no job.
+ * - `idle`: they come online, and GitHub assigns them no job.
  */
 export type RuleName = BreakerRule;
 
 export interface Rule {
   readonly name: RuleName;
-  /** Failures in a row before it closes. */
+  /** Consecutive failures before it closes. */
   readonly patience: number;
   /** From the first failure that closes it on; the last one repeats. */
   readonly pausesMs: readonly number[];
-  /** What proves that it is over: the service took a launch, a container came online, or GitHub gave one a job. */
+  /** What proves recovery: the service accepted a launch, a container came online, or GitHub assigned it a job. */
   readonly healedBy: 'accepted' | 'online' | 'work';
 }
 
-/** A refusal that has lasted this long is taken for the truth: the jobs are refused. */
+/** A refusal that has lasted this long is considered final: the jobs are refused. */
 export const REFUSAL_STANDS_MS = 30 * MINUTE;
-/** A failure that was not tried again for this long, beyond its pause, says nothing about what came before the next one. */
+/** A failure not retried for this long, beyond its pause, is no longer counted together with the next one. */
 const FORGOTTEN_MS = 30 * MINUTE;
 
 const doubling = (firstMs: number, mostMs: number): readonly number[] => {
@@ -61,7 +61,7 @@ const REFUSED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, 
 /** The service takes the launch, and finds out later that it cannot pull the image. */
 const UNPULLED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'online' };
 
-/** Undefined where the failure says nothing about the backend. `unfit` is certain and needs no rule: see Backends. */
+/** Undefined if the failure says nothing about the backend. `unfit` is certain and needs no rule: see Backends. */
 export function ruleFor(kind: FailureKind): Rule | undefined {
   switch (kind) {
     case 'capacity':
@@ -108,7 +108,7 @@ export type Subject = Pick<
   'key' | 'registration' | 'backend' | 'rule' | 'shape' | 'subject' | 'configuration'
 >;
 
-/** The breaker after this failure; `before` is the one that was there. */
+/** The breaker after this failure; `before` is the previous one. */
 export function afterFailure(
   subject: Subject,
   rule: Rule,
@@ -129,17 +129,17 @@ function pauseMs(rule: Rule, failures: number, sinceMs: number, nowMs: number): 
   const place = Math.min(failures - rule.patience, rule.pausesMs.length - 1);
   const pause = rule.pausesMs[place] ?? 0;
   if (rule.name !== 'refused') return pause;
-  // Tried when the time has come to refuse the jobs, not long after.
+  // Tested when the jobs are due to be refused, not long after.
   const untilVerdictMs = sinceMs + REFUSAL_STANDS_MS - nowMs;
   return untilVerdictMs > 0 ? Math.min(pause, untilVerdictMs) : pause;
 }
 
-/** It has closed, and is tried by one launch when its time is up. */
+/** It has closed; one launch tests it when its time is up. */
 export function isTripped(breaker: Breaker): boolean {
   return breaker.closedUntilMs > breaker.changedAtMs;
 }
 
-/** Refused for so long, and tried again in between, that the jobs are told. */
+/** Refused for so long, and tested in between, that the jobs are refused. */
 export function stands(breaker: Breaker): boolean {
   return breaker.rule === 'refused' && breaker.changedAtMs - breaker.sinceMs >= REFUSAL_STANDS_MS;
 }

@@ -1,6 +1,6 @@
 /**
- * The breakers that are there: kept in the ledger, so that a restart neither forgets nor believes too much. One that was
- * written under other options or credentials is about something that does not exist any more, and goes.
+ * The existing breakers: stored in the ledger, so that a restart neither loses nor overrates them. One recorded
+ * under other options or credentials no longer applies, and is deleted.
  */
 
 import type { Clock } from '../../time/clock.ts';
@@ -10,7 +10,7 @@ import type { Breaker, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { afterFailure, isTripped, type Rule, type RuleName, ruleFor, type Subject, stands } from './breaker-rules.ts';
 
-/** One backend of one registration, and what a failure there was about. */
+/** One backend of one registration, and the spec concerned by a failure there. */
 export interface Place {
   readonly registration: string;
   readonly backend: string;
@@ -18,10 +18,10 @@ export interface Place {
   readonly shape: string;
 }
 
-/** Why a lane's launch stays away from a backend. */
+/** Why a lane's launches avoid a backend. */
 export interface Obstacle {
   readonly breaker: Breaker;
-  /** `closed` until its time is up; `probing` while one launch tries it. */
+  /** `closed` until its time is up; `probing` while one launch tests it. */
   readonly state: 'closed' | 'probing';
 }
 
@@ -29,7 +29,7 @@ const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start', '
 
 export class Breakers {
   readonly #breakers = new Map<string, Breaker>();
-  /** By breaker: the runner whose launch tries it. */
+  /** By breaker: the runner whose launch tests it. */
   readonly #probes = new Map<string, string>();
   readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>;
   readonly #clock: Clock;
@@ -69,7 +69,7 @@ export class Breakers {
     return this.#breakers.values();
   }
 
-  /** Undefined where it has counted failures and closed nothing yet. */
+  /** Undefined if it has counted failures but has not closed yet. */
   stateOf(breaker: Breaker): 'closed' | 'due' | 'probing' | undefined {
     if (breaker.closedUntilMs > this.#clock.now()) return 'closed';
     if (this.#probes.has(breaker.key)) return 'probing';
@@ -85,35 +85,35 @@ export class Breakers {
     return probing;
   }
 
-  /** True when the runner may be launched there. It is the one that tries what was closed and is due. */
+  /** True when the runner may be launched there. It then tests what was closed and is due. */
   claim(place: Place, runner: string): boolean {
     if (this.obstacle(place) !== undefined) return false;
     for (const breaker of this.#about(place)) if (isTripped(breaker)) this.#probes.set(breaker.key, runner);
     return true;
   }
 
-  /** The runner tries nothing any more, whatever became of it. */
+  /** The runner no longer tests anything, whatever its outcome. */
   release(runner: string): void {
     this.#releaseWhere(runner, () => true);
   }
 
-  /** The runner tries this backend no more. */
+  /** The runner no longer tests this backend. */
   releaseAt(place: Place, runner: string): void {
     this.#releaseWhere(runner, (breaker) => isAt(breaker, place));
   }
 
-  /** The runner tries this backend and no other. */
+  /** The runner tests this backend and no other. */
   settleAt(place: Place, runner: string): void {
     this.#releaseWhere(runner, (breaker) => !isAt(breaker, place));
   }
 
-  /** The refusal of the place's image or shape, once it stands. */
+  /** The refusal of the place's image or shape, once it is final. */
   refusal(place: Place): Breaker | undefined {
     const breaker = this.#breakers.get(keyOf(place, 'refused'));
     return breaker !== undefined && stands(breaker) ? breaker : undefined;
   }
 
-  /** Answers the breaker as it is then; undefined where the failure says nothing about the place. */
+  /** Returns the breaker afterwards; undefined if the failure says nothing about the place. */
   async failed(
     place: Place,
     subject: string | null,
@@ -125,7 +125,7 @@ export class Breakers {
     const now = this.#clock.now();
     const key = keyOf(place, rule.name);
     const before = this.#breakers.get(key);
-    // Launches that were under way when it closed fail too; they are the same failure.
+    // Launches that were in flight when it closed fail too; they count as the same failure.
     const same = before !== undefined && before.failure.kind === failure.kind && before.closedUntilMs > now;
     if (same) return before;
     const after = afterFailure(this.#subject(key, place, rule, subject), rule, before, failure, retryAfterMs, now);
@@ -146,7 +146,7 @@ export class Breakers {
     return after;
   }
 
-  /** What this proves to be over is forgotten. Answers those that were. */
+  /** Deletes the breakers that this proves to be over, and returns them. */
   async healed(place: Place, by: Rule['healedBy']): Promise<readonly Breaker[]> {
     const over = [...this.#about(place)].filter((breaker) => ruleFor(breaker.failure.kind)?.healedBy === by);
     const words = {
@@ -158,7 +158,7 @@ export class Breakers {
     return over;
   }
 
-  /** Everything of the registration, or of one backend of it. Answers what was forgotten. */
+  /** Deletes all breakers of the registration, or of one of its backends, and returns them. */
   async reset(registration: string, backend: string | undefined): Promise<readonly Breaker[]> {
     const chosen = [...this.#breakers.values()].filter(
       (breaker) => breaker.registration === registration && (backend === undefined || breaker.backend === backend),

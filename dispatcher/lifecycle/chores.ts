@@ -1,4 +1,4 @@
-/** What is done once a minute: reads that failed are tried again, jobs expire, what nobody needs is deleted. */
+/** Runs once a minute: retries failed reads, expires jobs, and deletes what is no longer needed. */
 import type { Clock } from '../../time/clock.ts';
 import { MINUTE } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -11,10 +11,10 @@ import type { SweepSchedule } from './sweep-schedule.ts';
 import type { Verifier } from './verify.ts';
 
 const INTERVAL_MS = MINUTE;
-/** A job that still waits is read by id this often, so that a lost cancellation costs no runner for long. */
+/** A waiting job is read by id this often, so that a lost cancellation does not cost a runner for long. */
 const RECHECK_MS = 10 * MINUTE;
 const MAX_DISPUTES = 50;
-/** A registration reads fewer. */
+/** Maximum reads per registration. */
 const MAX_UNCONFIRMED = 100;
 /** The GETs must leave most of GitHub's budget to the launches. */
 const MAX_RECHECKS = 100;
@@ -53,7 +53,7 @@ export class Chores {
     this.#dueAtMs = now + INTERVAL_MS;
     await ledger.verifyStorage();
     await backends.keepMemory();
-    // Most are read when the doubt arises; these are what is left of reads that failed.
+    // Most are read when the doubt arises; these are the ones whose reads failed.
     for (const job of await ledger.disputedJobs(MAX_DISPUTES)) verifier.ask(job.key, job.registration);
     for (const job of await ledger.unconfirmedJobs(MAX_UNCONFIRMED)) doubts.confirm(job);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, MAX_EXPIRED)) board.mark(laneKey);

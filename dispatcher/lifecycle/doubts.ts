@@ -1,6 +1,6 @@
 /**
- * Reads jobs at GitHub when a source that may have made it up says something surprising. Always with the credential of the
- * registration that it would concern, and never so often that lies could use up that registration's share of GitHub.
+ * Reads jobs at GitHub when an untrusted source reports something surprising. Always uses the credential of the
+ * registration concerned, and never so often that false reports could use up that registration's share of GitHub.
  */
 
 import { backoffMs } from '../../time/backoff.ts';
@@ -12,12 +12,12 @@ import { lineOfNamed } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
-/** GETs of one registration in a minute: 1,200 of the 5,000 requests that an hour has. */
+/** GETs per registration and minute: 1,200 of the 5,000 requests per hour. */
 const READS_A_MINUTE = 20;
-/** Between two doubts of one runner, or two readings of one job: at first, and after many. */
+/** Between two doubts of one runner, or two reads of one job: at first, and after many. */
 const PAUSE_FIRST_MS = 15 * SECOND;
 const MAX_PAUSE_MS = 10 * MINUTE;
-/** Of one tenant: at a GitHub that does not answer, each read takes half a minute. */
+/** Per tenant: at a GitHub that does not answer, each read takes half a minute. */
 const AT_ONCE_EACH = 4;
 /** Of all together. */
 const AT_ONCE = 128;
@@ -29,11 +29,11 @@ const MAX_REMEMBERED = 10_000;
 interface Task {
   readonly registration: string;
   readonly keys: readonly string[];
-  /** Nothing is known of the job but a stranger's word: when GitHub does not know it either, it was made up. */
+  /** The job is known only from an untrusted source: if GitHub does not know it either, it was made up. */
   readonly unconfirmed: boolean;
 }
 
-/** What one tenant asks. */
+/** The reads requested for one tenant. */
 interface Line {
   readonly waiting: Task[];
   reading: number;
@@ -44,27 +44,27 @@ export class Doubts {
   /** In the order of their turns. */
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Set<Promise<void>>();
-  /** By runner or job: when it may be asked about again. */
+  /** By runner or job: when it may be read again. */
   readonly #pauses = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MAX_REMEMBERED);
-  /** GETs by registration in the present minute. */
+  /** GETs by registration in the current minute. */
   readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
 
   constructor(context: RunnerContext) {
     this.#context = context;
   }
 
-  /** The runner's registration asks about the jobs, in their order. What GitHub says reaches the runner by their settling. */
+  /** The runner's registration reads the jobs, in order. The result reaches the runner when they are settled. */
   ask(runner: Pick<RunnerRow, 'name' | 'registration'>, jobKeys: readonly string[]): void {
     this.#take(runner.name, { registration: runner.registration, keys: jobKeys, unconfirmed: false });
   }
 
-  /** The registration that would serve the job asks whether it exists. */
+  /** The registration that would serve the job checks whether it exists. */
   confirm(job: Pick<JobRow, 'key' | 'registration'>): void {
     if (job.registration === null) return;
     this.#take(job.key, { registration: job.registration, keys: [job.key], unconfirmed: true });
   }
 
-  /** Resolves when the reads under way have ended. */
+  /** Resolves when the reads in flight have ended. */
   async settled(): Promise<void> {
     this.#lines.clear();
     await Promise.allSettled(this.#reading);
@@ -150,7 +150,7 @@ export class Doubts {
   }
 }
 
-/** It keeps its registration: should it exist after all, the first word of a source with authority has it admitted again. */
+/** It keeps its registration: should it exist after all, the first authoritative fact has it admitted again. */
 function madeUp({ key, version, registration }: JobRow) {
   return {
     key,

@@ -1,28 +1,28 @@
 /**
- * What a draining runner still needs, on GitHub's side and on the provider's. Pure.
+ * The remaining steps of a draining runner, at GitHub and at the provider. Pure.
  *
- * Nothing tells surely that a runner is idle: GitHub has said "idle" of busy runners for many minutes, and has granted
- * their DELETE (terraform-aws-github-runner#5085, #5228). So a container that may be running a job is left to end by
- * itself; `mayStop` lists the only grounds on which it is stopped.
+ * Nothing proves that a runner is idle: GitHub has reported busy runners as idle for many minutes, and has accepted
+ * their DELETE (terraform-aws-github-runner#5085, #5228). So a container that may be running a job is left to exit by
+ * itself; `mayStop` lists the only reasons to stop it.
  */
 
 import { MINUTE, SECOND } from '../../time/units.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
 import { instanceIsOver, neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
 
-/** Two readings of "idle" count only when they are this far apart. */
+/** Two readings of "idle" count as separate only when they are this far apart. */
 export const IDLE_SPAN_MS = 2 * MINUTE;
-/** A runner that was not once read idle in this time of its drain has lost its connection. */
+/** A runner that was never read idle within this time of its drain has lost its connection. */
 export const OFFLINE_MS = 5 * MINUTE;
-/** How long a runner that was online is left to end by itself after its drain began. */
+/** How long a runner that was online is left to exit by itself after its drain began. */
 export const LEAVE_ALONE_MS = 10 * MINUTE;
-/** The same, where GitHub never called it idle: it was offline, or its registration vanished. */
+/** The same, if GitHub never called it idle: it was offline, or its registration vanished. */
 export const LEAVE_ALONE_UNSEEN_MS = 30 * MINUTE;
-/** Between the end of the registration of a runner that never came online, and its stop. */
+/** From the end of the registration of a runner that never came online to its stop. */
 export const NEVER_ONLINE_GRACE_MS = 30 * SECOND;
 /** A container whose job is done gets this long to exit. */
 export const EXIT_GRACE_MS = MINUTE;
-/** A stop that was accepted is repeated when nothing came of it. */
+/** An accepted stop that had no effect is repeated after this. */
 export const REPEAT_STOP_MS = MINUTE;
 
 /** `read`: ask GitHub for the runner. `deregister`: DELETE it. */
@@ -59,14 +59,14 @@ export function mayStop(runner: RunnerRow, nowMs: number): boolean {
   return nowMs - runner.stateSinceMs >= patience && nowMs - runner.deregisteredAtMs >= IDLE_SPAN_MS;
 }
 
-/** Whether the ground for a stop is that nothing names the runner: then its possible jobs are read by id before. */
+/** Whether it is stopped because no job names it: then its possible jobs are read by id first. */
 export function restsOnSilence(runner: RunnerRow, nowMs: number): boolean {
   return (
     !runner.forced && nowMs < runner.instanceDeadlineAtMs && runner.finishedAtMs === null && !instanceIsOver(runner)
   );
 }
 
-/** When to visit again, if this visit brought nothing new. */
+/** When to check again, if this visit changed nothing. */
 export function nextVisitMs(runner: RunnerRow, nowMs: number): number {
   if (runner.refusedSinceMs !== null && instanceIsOver(runner) && runner.instanceState !== 'ended') {
     return Math.min(MINUTE, Math.max(SECOND, runner.refusedSinceMs + REFUSED_PATIENCE_MS - nowMs));
@@ -75,7 +75,7 @@ export function nextVisitMs(runner: RunnerRow, nowMs: number): number {
   return nowMs - runner.stateSinceMs < 2 * MINUTE ? 15 * SECOND : 30 * SECOND;
 }
 
-/** When the container of a draining runner is expected to be gone, if it does not end by itself before. */
+/** When the container of a draining runner is expected to be gone, if it does not exit by itself before. */
 export function expectedEndMs(runner: RunnerRow, nowMs: number): number {
   if (runner.forced || instanceIsOver(runner) || neverCameOnline(runner)) return nowMs;
   if (runner.finishedAtMs !== null) return runner.finishedAtMs + EXIT_GRACE_MS;

@@ -1,4 +1,4 @@
-/** One visit to a draining runner: does what drain-plan.ts says, on GitHub's side and on the provider's. */
+/** One visit to a draining runner: carries out drain-plan.ts, at GitHub and at the provider. */
 import { ProviderError } from '../../providers/provider.ts';
 import { backendSource, failureFields, githubFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
@@ -12,7 +12,7 @@ import type { Tenant } from './ports.ts';
 import { type RunnerContext, tenantOf } from './runner-context.ts';
 import type { Verifier } from './verify.ts';
 
-/** Steps within one visit, as long as each brings it further. */
+/** Steps within one visit, as long as each makes progress. */
 const STEPS_A_VISIT = 6;
 
 /** GitHub takes a moment to remove an ephemeral runner after its job. */
@@ -57,7 +57,7 @@ async function githubSide(context: RunnerContext, view: GithubView, runner: Runn
       if (!listed.has(runner.name)) return await context.tell(runner.name, { kind: 'github-missing' });
       if (context.now() - endedAtMs < REMOVED_BY_GITHUB_MS) return runner;
     }
-    // While its container may live, GitHub is asked before anything is deleted: it may have come online since.
+    // While its container may be alive, GitHub is asked before anything is deleted: it may have come online since.
     const mustRead = !instanceIsOver(runner) || runner.githubRunnerId === null;
     const read = mustRead ? await readRunner(context, tenant, runner) : runner;
     if (read === undefined || read.state !== 'draining' || githubStep(read, context.now()) !== 'deregister')
@@ -78,8 +78,8 @@ async function githubSide(context: RunnerContext, view: GithubView, runner: Runn
 }
 
 /**
- * Its job is over and its container has ended: GitHub has most likely removed it, and a list without it does no harm.
- * Where one was wrong, the sweep finds the registration by its name.
+ * Its job is over and its container has ended: GitHub has most likely removed it, and an outdated list does no harm.
+ * If the list was wrong, the sweep finds the registration by its name.
  */
 function mayBeRemovedAlready(runner: RunnerRow): boolean {
   return runner.finishedAtMs !== null && instanceIsOver(runner) && !runner.forced;
@@ -145,7 +145,7 @@ async function stopInstance(
   }
 }
 
-/** Output that cannot be read holds up the stop a few times, then no longer: a leak is worse than a lost log. */
+/** Unreadable output delays the stop a few times, then no longer: a leak is worse than a lost log. */
 async function lastOutput(
   context: RunnerContext,
   runner: RunnerRow,

@@ -1,4 +1,4 @@
-/** The engine: reconciles the ledger's facts with runners, and takes runners down. Holds no truth of its own. */
+/** The engine: reconciles the ledger's facts with runners, and takes runners down. Keeps no state of its own. */
 
 import { SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';
@@ -37,30 +37,30 @@ export type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 export interface Engine {
   /** Recovers what an earlier incarnation left, then works until `stop`. */
   start(): Promise<void>;
-  /** Something was written to the ledger: look. Cheap, may be called for every event. */
+  /** Something was written to the ledger: check it. Cheap, may be called for every event. */
   wake(): void;
-  /** Starts nothing new, lets launches in flight finish for at most `withinMs`, and leaves the rest to the next start. */
+  /** Starts nothing new, lets launches in flight finish for at most `withinMs`; the next start handles the rest. */
   stop(withinMs: number): Promise<void>;
-  /** What the lane's waiting jobs wait for, in words; undefined when none waits. */
+  /** Why the lane's jobs wait, for display; undefined if none is waiting. */
   laneReason(laneKey: string): Promise<string | undefined>;
-  /** What the job waits for, in words; undefined when it does not wait. */
+  /** Why the job waits, for display; undefined if it is not waiting. */
   jobReason(job: JobRow): Promise<string | undefined>;
-  /** An operator gives the runner up. Answers it as it is then, or undefined when there is no such runner. */
+  /** An operator gives the runner up. Returns it afterwards, or undefined if the runner does not exist. */
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Each backend of each registration: whether it is tried, and why not. */
   backends(): readonly BackendStatus[];
   /**
-   * An operator says that what kept a registration's backends, or one of them, closed is mended: they are tried now.
-   * Answers what was closed; undefined where there is no such backend.
+   * An operator says that what kept a registration's backends, or one of them, closed is fixed: they are tried now.
+   * Returns what was closed; undefined if the backend does not exist.
    */
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** Registrations whose instances have not all been listed since the start, with what failed. */
   unlisted(): ReadonlyMap<string, readonly string[]>;
-  /** What the registration's last sweep failed at, on its backends and at GitHub. */
+  /** What the registration's last sweep failed at, at its backends and at GitHub. */
   sweepTroubles(registration: string): readonly SweepTrouble[];
-  /** Why nothing can be written down now; undefined while all is well. */
+  /** Why nothing can be recorded now; undefined while all is well. */
   ledgerClosed(): LedgerClosure | undefined;
-  /** Others who launch under our id: nothing is launched where they were seen. */
+  /** Other dispatchers that use our id: nothing is launched where they were seen. */
   otherDispatchers(): readonly OtherDispatcher[];
 }
 
@@ -230,7 +230,7 @@ class LoopingEngine implements Engine {
     return this.#others.alarms();
   }
 
-  /** Takes up what an earlier incarnation left. */
+  /** Takes over what an earlier incarnation left. */
   async #recover(): Promise<void> {
     const { clock, incarnation, ledger, log } = this.#options;
     const fromTheFuture = await ledger.cutToNow();

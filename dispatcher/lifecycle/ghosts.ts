@@ -1,6 +1,6 @@
 /**
- * Runners that GitHub shows online and gives no job, of one image over several lanes: a runner version that GitHub
- * refuses looks like this from outside. A lane alone proves nothing about its image: its job may be held back.
+ * Runners that GitHub shows online but gives no job, of one image over several lanes: a runner version that GitHub
+ * refuses looks like this from outside. One lane alone proves nothing about its image: its job may be held back.
  */
 import { ownFailure } from '../failures/failure.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
@@ -21,7 +21,7 @@ export class Ghosts {
     this.#backends = backends;
   }
 
-  /** A runner idled for its whole time although a job that it fits waited. */
+  /** A runner idled for its whole time although a matching job waited. */
   async idled(runner: RunnerRow, nowMs: number): Promise<void> {
     const { backend, name, registration, specHash } = runner;
     if (backend === null) return;
@@ -36,7 +36,7 @@ export class Ghosts {
     );
   }
 
-  /** A runner was given work. */
+  /** A runner was given a job. */
   async worked(runner: RunnerRow): Promise<void> {
     const { backend, name, registration, specHash } = runner;
     if (backend === null) return;

@@ -1,6 +1,6 @@
 /**
- * While GitHub refuses to register runners, none is registered: for the lane, the scope, the owner or the registration
- * that the refusal is about, and for no other. When the wait is over one launch tries, and the others follow it.
+ * While GitHub refuses to register runners, none is registered: for the lane, scope, owner or registration
+ * that the refusal concerns, and no other. After the wait one launch tries, and the others follow it.
  */
 
 import { backoffMs } from '../../time/backoff.ts';
@@ -14,34 +14,34 @@ import { type GithubScope, scopePath } from '../jobs/scope.ts';
 const OUTAGE_FIRST_MS = SECOND;
 const MAX_OUTAGE_MS = MINUTE;
 const RATE_LIMITED_MS = MINUTE;
-/** What only a person mends: asked again soon once, as it may have been a slip of GitHub's, and then rarely. */
+/** For what only a person can fix: retried once soon, as GitHub may have been wrong, and then rarely. */
 const REFUSED_FIRST_MS = MINUTE;
 const REFUSED_MS = 5 * MINUTE;
 /** Where so many lanes of a scope are refused at once, the next ones of the scope try one after the other. */
 const MANY_LANES = 5;
 const ONE_BY_ONE_MS = 10 * SECOND;
 
-/** `outage`: 5xx, or no answer. `limit`: of requests, GitHub's or our own budget. `refusal`: mended by people. */
+/** `outage`: 5xx, or no answer. `limit`: of requests, GitHub's or our own budget. `refusal`: a person has to fix it. */
 type Cause = 'outage' | 'limit' | 'refusal';
 
 interface Hold {
   readonly cause: Cause;
   readonly host: string;
   readonly scope: string;
-  /** What is held, in words. */
+  /** What is held, for display. */
   readonly subject: string;
   readonly failure: Failure;
   readonly sinceMs: number;
   readonly atMs: number;
   readonly untilMs: number;
   readonly tries: number;
-  /** Another registration's success has ended its wait once: from here on only its own does. */
+  /** Another registration's success has ended its wait once: from now on only its own does. */
   readonly pardoned: boolean;
 }
 
 export type Admittance =
   | { readonly kind: 'free' }
-  /** One launch may try for all that share the keys; the others wait for what becomes of it. */
+  /** One launch may try for all that share the keys; the others wait for the outcome. */
   | { readonly kind: 'trial'; readonly keys: readonly string[] }
   | { readonly kind: 'held'; readonly untilMs: number; readonly reason: string };
 
@@ -103,7 +103,7 @@ export class Holds {
     if (refused >= MANY_LANES) this.#hold(lane, scopeKey(lane), 'refusal', placeOf(lane.scope), error, ONE_BY_ONE_MS);
   }
 
-  /** One success ends the wait of all that waited for the same outage, in other registrations of the host too. */
+  /** One success ends the wait for everything affected by the same outage, in other registrations of the host too. */
   succeeded(lane: LaneSpec): void {
     for (const key of keysOf(lane)) this.#holds.delete(key);
     const now = this.#clock.now();
@@ -123,7 +123,7 @@ export class Holds {
     return earliest;
   }
 
-  /** Forgets what was refused to lanes that are gone: their keys never come back. */
+  /** Deletes refusals of lanes that are gone: their keys are never used again. */
   tidy(): void {
     const now = this.#clock.now();
     for (const [key, hold] of this.#holds) {

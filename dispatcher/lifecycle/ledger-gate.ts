@@ -1,6 +1,6 @@
 /**
- * While nothing can be written down, nothing is done: a step that leaves no trace would be taken again at once, and a
- * full disk would become a storm of calls to GitHub and the services. What runs goes on by itself meanwhile.
+ * While nothing can be recorded, nothing is done: a step that leaves no trace would be repeated at once, and a
+ * full disk would become a storm of calls to GitHub and the services. What runs continues by itself meanwhile.
  */
 import type { Clock } from '../../time/clock.ts';
 import { type Failure, ledgerFailure } from '../failures/failure.ts';

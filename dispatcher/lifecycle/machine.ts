@@ -22,7 +22,7 @@ export type RunnerEvent =
   | { readonly kind: 'accepted'; readonly backend: string; readonly instanceId: string }
   /** Every backend refused definitely: nothing was created. */
   | { readonly kind: 'launch-refused'; readonly failure: Failure }
-  /** The launch was given up, and an instance may exist all the same. */
+  /** The launch was given up, but an instance may exist. */
   | { readonly kind: 'launch-abandoned'; readonly failure: Failure }
   | {
       readonly kind: 'instance';
@@ -34,7 +34,7 @@ export type RunnerEvent =
       /** Of one that has not ended: why it does not start, or what befell it. */
       readonly trouble?: Failure;
     }
-  /** The provider said that there is no such instance. Once is no proof. */
+  /** The provider said that the instance does not exist. One such answer does not prove it. */
   | { readonly kind: 'instance-missing' }
   | { readonly kind: 'github'; readonly runnerId: number; readonly online: boolean; readonly busy: boolean }
   | { readonly kind: 'github-missing' }
@@ -42,7 +42,7 @@ export type RunnerEvent =
   | ({ readonly kind: 'job-completed' } & JobWord)
   | { readonly kind: 'deadline' }
   | { readonly kind: 'drain'; readonly reason: string }
-  /** An operator gives the runner up. Twice: even when something of it cannot be verified. */
+  /** An operator gives the runner up. Twice: even if part of it cannot be verified. */
   | { readonly kind: 'forget' }
   /** DELETE was refused with 422: proof that it runs a job. */
   | { readonly kind: 'delete-refused' }
@@ -56,7 +56,7 @@ export type RunnerEvent =
 export interface JobWord {
   readonly jobKey: string;
   /**
-   * `read`: GitHub answered so when it was asked for this job. `stranger`: the webhook of a registration that is not the
+   * `read`: GitHub's answer when asked for this job. `stranger`: the webhook of a registration other than the
    * runner's, whose secret another tenant knows. `told`: everything else.
    */
   readonly word: 'told' | 'stranger' | 'read';
@@ -87,7 +87,7 @@ export const FINISHING_MS = MINUTE;
 /** Misses, and the time they must span, before an instance that we did not stop counts as absent. */
 export const PROOF_MISSES = 3;
 export const PROOF_SPAN_MS = 3 * MINUTE;
-/** A busy runner whose job no source has named for this long has run a stranger's job, of which we hear nothing. */
+/** A busy runner whose job has not been named for this long runs a foreign job, which is not reported to us. */
 export const NAMELESS_MS = 10 * MINUTE;
 /** How long an instance that a crash left pending may take to come online. */
 export const RECOVERED_PENDING_MS = 2 * MINUTE;
@@ -137,7 +137,7 @@ function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   return bound && after.jobKey !== runner.forJobKey ? { ...taken, launch: 'stolen' } : taken;
 }
 
-/** A start that came right after all has not failed. */
+/** A start that succeeded after all is not a failure. */
 function relieved(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   const { state } = taken.patch;
   const started = runner.state === 'starting' && (state === 'online' || state === 'busy' || state === 'finishing');
@@ -145,7 +145,7 @@ function relieved(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   return { ...taken, patch: { ...taken.patch, failure: null } };
 }
 
-/** No container of it can be running: none was made, or it ended. */
+/** Its container cannot be running: none was created, or it ended. */
 export function instanceIsOver(runner: Pick<RunnerRow, 'instanceState'>): boolean {
   return runner.instanceState === 'none' || runner.instanceState === 'ended' || runner.instanceState === 'absent';
 }
@@ -358,7 +358,7 @@ function onInstance(
         : troubled(runner, event.trouble, patch, context);
     case 'online':
     case 'busy':
-      // Once a kind: the words may change at each look.
+      // Once per kind: the message may change at each check.
       return event.trouble === undefined || event.trouble.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
         : troubled(runner, event.trouble, patch, context);
@@ -388,14 +388,14 @@ function troubled(runner: RunnerRow, failure: Failure, patch: RunnerPatch, conte
   return note(runner, 'its container is in trouble', context, known, failure);
 }
 
-/** The service found room after all: from now on it has what a start may take. */
+/** The service found capacity after all: from now on it has the normal start timeout. */
 function stockCame(runner: RunnerRow, context: MachineContext): RunnerPatch {
   return { failure: null, deadlineAtMs: deadlineOf(runner, 'starting', context) };
 }
 
 /**
- * Found after a crash in mid-launch. What is still pending may have lost the second half of its launch with the process
- * that knew its secret, and would be pending for ever: it gets less time than a launch that this process owns.
+ * Found after a crash during launch. A pending instance may have lost the second half of its launch with the process
+ * that had its secret, and would stay pending indefinitely: it gets less time than a launch that this process owns.
  */
 function recovered(
   runner: RunnerRow,
@@ -561,7 +561,7 @@ function onJobStarted(runner: RunnerRow, event: JobWord, context: MachineContext
   }
 }
 
-/** The word that the job is done was wrong: GitHub, asked for it, says that it runs. */
+/** The report that the job is done was wrong: GitHub, asked for it, says that it runs. */
 function notDone(runner: RunnerRow, context: MachineContext, patch: RunnerPatch): Answer {
   return backToBusy(runner, 'GitHub says that its job still runs', context, { ...patch, ...UNFINISHED });
 }
@@ -876,7 +876,7 @@ function toldIn(told: string | Failure | null): Pick<TimelineEntry, 'details' | 
   return typeof told === 'string' ? { details: told, failure: null } : { details: null, failure: told };
 }
 
-/** Changes what is known without a line in the timeline. */
+/** Changes the known facts without an entry in the timeline. */
 function quiet(runner: RunnerRow, context: MachineContext, patch: RunnerPatch): Answer {
   const lookAgain =
     runner.state === 'gone' || runner.state === 'draining'

@@ -1,4 +1,4 @@
-/** One look at a runner that is not draining: at its instance, at GitHub, at the clock. What is seen becomes events. */
+/** One check of a runner that is not draining: its instance, GitHub, the clock. Turns the results into events. */
 
 import { type Instance, type InstanceReason, ProviderError } from '../../providers/provider.ts';
 import { SECOND } from '../../time/units.ts';
@@ -88,7 +88,7 @@ async function countStart({ context, backends }: Observers, before: RunnerRow, a
   backends.released(name);
 }
 
-/** A launch of this incarnation is in good hands until its deadline; one of an earlier incarnation is looked for. */
+/** This process owns its launches until their deadline; those of an earlier incarnation are looked for. */
 async function lookAtLaunch(context: RunnerContext, runner: RunnerRow): Promise<RunnerRow | undefined> {
   if (runner.incarnation === context.options.incarnation) return runner;
   if (runner.instanceState === 'none') {
@@ -192,7 +192,7 @@ async function lookAtGithub(
       verifier.ask(runner.jobKey, runner.registration);
       return runner;
     }
-    // A list without it may be a short list. A GET by id decides.
+    // A list without it may be incomplete. A GET by id decides.
     if (runner.githubRunnerId === null) return runner;
     const found = await tenant.github.getRunner(parseScopePath(runner.scope), runner.githubRunnerId, 'verify');
     if (found === undefined) return await context.tell(runner.name, { kind: 'github-missing' });

@@ -30,7 +30,7 @@ const INCARNATIONS = 'engine/incarnations';
 const MAX_INCARNATIONS = 100;
 /** What the clocks of two machines may differ by, and a launch of the process before us may take to show. */
 const SLACK_MS = MINUTE;
-/** Who has launched nothing for so long is gone, or idle, which does no harm. */
+/** A dispatcher that has launched nothing for so long is gone, or idle, which does no harm. */
 const FRESH_MS = 30 * MINUTE;
 /** Instances of one place that are told of: a tenant's own account may list any number of new ones. */
 const MAX_DOUBTED = 100;
@@ -94,7 +94,7 @@ export class OtherDispatchers {
     });
   }
 
-  /** Why nothing is launched on this backend; undefined where nothing speaks against it. */
+  /** Why nothing is launched on this backend; undefined if launching is safe. */
   obstacle(registration: string, backend: string): string | undefined {
     const here = this.#alarm(keyOf({ registration, backend }));
     const found = here ?? this.alarms().find(({ ownedByPlatform }) => ownedByPlatform);

@@ -1,4 +1,4 @@
-/** Who may launch now, and what keeps the others waiting. A cap counts every runner that may have an instance. */
+/** Which lanes may launch now, and why the others wait. A cap counts every runner that may have an instance. */
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';

@@ -1,4 +1,4 @@
-/** Drains runners that no job needs any more, and those whose image, shape or backends are no longer their lane's. */
+/** Drains runners that jobs no longer need, and those whose image, shape or backends are no longer their lane's. */
 
 import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -6,7 +6,7 @@ import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { RunnerContext } from './runner-context.ts';
 
-/** A runner may be one too many for so long: its job may only be late. */
+/** A runner may be surplus for this long: its job may only be late. */
 const PATIENCE_MS = MINUTE;
 const MAX_OUTDATED = 100;
 const REASON_CHANGED = 'the image, shape or backends of its lane changed';
@@ -35,7 +35,7 @@ export async function drainSurplus(options: SurplusOptions): Promise<void> {
   }
 }
 
-/** When a surplus that there is now has lasted long enough; undefined when there is none. */
+/** When the current surplus has lasted long enough; undefined if there is none. */
 export function nextSurplusMs({ board, context }: Pick<SurplusOptions, 'board' | 'context'>): number | undefined {
   const sinceMs = board.firstSurplusMs();
   return sinceMs === undefined ? undefined : Math.max(sinceMs + PATIENCE_MS, context.now() + SECOND);

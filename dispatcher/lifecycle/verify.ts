@@ -43,7 +43,7 @@ interface Misses {
   readonly count: number;
   readonly firstMs: number;
   readonly untilMs: number;
-  /** The repository is not seen either: there is nothing more to learn from asking at once. */
+  /** The repository is not visible either: asking again at once is pointless. */
   readonly proven: boolean;
 }
 

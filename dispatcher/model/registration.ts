@@ -89,7 +89,7 @@ export interface Backend {
 export interface Grant {
   readonly tenant: string;
   readonly hosts: readonly string[];
-  /** `*`: every owner that no other tenant was granted. */
+  /** `*`: every owner that was not granted to another tenant. */
   readonly owners: readonly string[];
   readonly enterprises: readonly string[];
   /** Globs `owner/name`; the owner is written out. */
@@ -133,11 +133,11 @@ export interface TenantEntry {
   readonly name: string;
   /** Globs on the names of the registrations that are its. */
   readonly registrations: readonly string[];
-  /** Undefined: the platform's own, which nothing limits. */
+  /** Undefined: the platform's own, which has no limits. */
   readonly grant: Grant | undefined;
 }
 
-/** What labels may override, and how far. Absent means: not at all. */
+/** What labels may override, and how far. Absent: nothing. */
 export interface Policy {
   readonly maxCpu: number | undefined;
   readonly maxMemoryGiB: number | undefined;
@@ -242,7 +242,7 @@ export interface DispatcherConfig {
   readonly adminToken: Secret;
   /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */
   readonly webhooks: readonly WebhookEndpoint[];
-  /** Undefined: there are none, and every registration is the platform's own. */
+  /** Undefined: there are no tenants, and every registration is the platform's own. */
   readonly tenants: readonly TenantEntry[] | undefined;
   readonly maxRunners: number;
   /** Concurrent launches over all registrations. */

@@ -3,7 +3,7 @@
  * Sums over a metric stay right, whatever is folded.
  */
 
-/** No registration can be called so: their names are `[a-z0-9-]`. */
+/** Cannot collide with a registration: their names are `[a-z0-9-]`. */
 export const OTHER = '_other';
 
 export class LabelBound {

@@ -1,6 +1,6 @@
 /**
- * The log: one line of JSON an event. Secrets have no way in: what is no plain value is not printed at all (an
- * object's inside is never walked), a `Secret` prints as itself, and text is searched for the shapes of secrets.
+ * The log: one line of JSON per event. Secrets cannot leak: only plain values are printed (an
+ * object's contents are never walked), a `Secret` prints as a placeholder, and text is searched for secrets by shape.
  */
 import { isNativeError } from 'node:util/types';
 import { pino } from 'pino';
@@ -14,7 +14,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** Gets one line with its line feed. Must not throw: who logs does not expect it. */
+  /** Receives one line with its line feed. Must not throw: code that logs does not expect it. */
   readonly write: (line: string) => void;
   readonly clock: Pick<Clock, 'now'>;
 }
@@ -34,7 +34,7 @@ const UNREADABLE = '[unreadable]';
 /** Set by the log itself; a field of that name gets an underscore. */
 const RESERVED: ReadonlySet<string> = new Set(['time', 'level', 'event', 'dropped']);
 
-/** A field that says itself that it is a secret is one, whatever its text looks like. */
+/** A field whose name says that it is a secret is one, whatever its text looks like. */
 const SECRET_NAME =
   /(?:authorization|cookie|passphrase|password|secret|token|private_?key|api_?key|access_?key|jit_?config)$/i;
 
