@@ -49,7 +49,7 @@ export const systemFiles: Files = {
       }
       if (bounds.within !== undefined) await refuseOutside(path, stats, bounds.within);
       if (stats.size > bounds.mostBytes) throw tooLarge(`${stats.size}`, bounds.mostBytes);
-      return { text: await readText(file, bounds.mostBytes), readableBy: exposure(stats) };
+      return { text: await readText(file, stats.size, bounds.mostBytes), readableBy: exposure(stats) };
     } finally {
       await file.close();
     }
@@ -66,11 +66,13 @@ function tooLarge(bytes: string, mostBytes: number): FileRefused {
 }
 
 /** Not by its reported size alone: files in /proc report 0, and a file can grow while it is read. */
-async function readText(file: FileHandle, mostBytes: number): Promise<string> {
+async function readText(file: FileHandle, size: number, mostBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for (;;) {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(65_536, mostBytes + 1)), 0, null, null);
+    // Thousands of small files are read at the start: a large buffer for each would stay with the process.
+    const room = Math.min(65_536, mostBytes + 1, Math.max(1_024, size + 1));
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(room), 0, null, null);
     if (bytesRead === 0) break;
     bytes += bytesRead;
     if (bytes > mostBytes) throw tooLarge(`more than ${mostBytes}`, mostBytes);

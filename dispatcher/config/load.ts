@@ -3,6 +3,7 @@
  * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
 import { dirname, join, resolve } from 'node:path';
+import { eachLimited } from '../../time/workers.ts';
 import { Territory } from '../admission/territory.ts';
 import { inReadingOrder, type Problem } from '../model/problem.ts';
 import type {
@@ -25,6 +26,9 @@ import { NAME } from './schema.ts';
 import type { ProviderLookup } from './shared-sections.ts';
 import { type TenantLookup, tenantLookup } from './tenants.ts';
 import { findTies } from './ties.ts';
+
+/** Registrations read side by side: most of the time goes by while the system opens files. */
+const READ_AT_ONCE = 32;
 
 export interface ConfigurationSources {
   readonly dispatcherFile: string;
@@ -98,10 +102,11 @@ export async function inspectConfiguration(
   const entries = await registrationFiles(sources, found);
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
-  const read: RegistrationFound[] = [];
-  for (const { name, file } of entries.files) {
-    read.push(await readContained(name, file, platform, tenants, sources, found));
-  }
+  const inOrder = new Map<string, RegistrationFound>();
+  await eachLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+    inOrder.set(file, await readContained(name, file, platform, tenants, sources, found));
+  });
+  const read = entries.files.flatMap(({ file }) => inOrder.get(file) ?? []);
   tellOverlaps(read, platform);
   const conflicts = conflictsAmong(read);
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];

@@ -145,7 +145,7 @@ const families: readonly (readonly [RegExp, ProviderErrorKind])[] = [
   [/^(Missing|Invalid|Illegal|Malformed|Unsupported|NotSupport)/i, 'invalid'],
 ];
 
-/** Handles refusals as `service.ts` throws them, Node's socket errors, and the SDK's credential errors. */
+/** Handles refusals as `calls.ts` throws them, Node's socket errors, and the SDK's credential errors. */
 const thrown = z.object({
   name: z.string().optional(),
   code: z.string().optional().catch(undefined),

@@ -290,5 +290,9 @@ function rank(instance: Instance): number {
 
 function requireName(name: string, what: string): void {
   if (NAME.test(name)) return;
-  throw new ProviderError('invalid', `ali-eci ${what}`, `${JSON.stringify(name)} is not a valid name: [a-z0-9-], 2 to 63`);
+  throw new ProviderError(
+    'invalid',
+    `ali-eci ${what}`,
+    `${JSON.stringify(name)} is not a valid name: [a-z0-9-], 2 to 63`,
+  );
 }

@@ -209,7 +209,8 @@ function carry(request: LaunchRequest, options: AliEciOptions): Carried {
     ...Object.entries(request.secretEnvironment).map(([name, text]) => ({ name, text, plain: false })),
   ];
   for (const { name, text, plain } of all) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) refuse(`${JSON.stringify(name)} is not a valid environment variable name`);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      refuse(`${JSON.stringify(name)} is not a valid environment variable name`);
     if (plain) {
       variables.push([name, text]);
     } else if (options.secretsBy === 'config-file') {

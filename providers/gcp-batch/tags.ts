@@ -32,7 +32,11 @@ export function toLabels(tags: InstanceTags): Record<string, string> {
     ['runner', tags.runner],
   ] as const) {
     if (!/^[a-z0-9_-]{1,63}$/.test(text)) {
-      throw new ProviderError('invalid', 'gcp-batch launch', `the ${what} ${JSON.stringify(text)} is not a valid label`);
+      throw new ProviderError(
+        'invalid',
+        'gcp-batch launch',
+        `the ${what} ${JSON.stringify(text)} is not a valid label`,
+      );
     }
   }
   const rest: z.infer<typeof packed> = [

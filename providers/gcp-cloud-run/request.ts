@@ -37,7 +37,8 @@ export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): st
   }
   // It is inserted into a flag of gcsfuse, and must not escape the bucket's root.
   const prefix = wish.bucketPrefix;
-  if (prefix !== undefined && !/^[\w.-]+(\/[\w.-]+)*$/.test(prefix)) return `${JSON.stringify(prefix)} is not a valid folder`;
+  if (prefix !== undefined && !/^[\w.-]+(\/[\w.-]+)*$/.test(prefix))
+    return `${JSON.stringify(prefix)} is not a valid folder`;
   if (prefix?.split('/').some((part) => part === '.' || part === '..') === true) return `${prefix} leaves the bucket`;
   if (wish.securityGroup !== undefined && !/^[a-z][a-z0-9-]{0,62}$/.test(wish.securityGroup)) {
     return `${JSON.stringify(wish.securityGroup)} is not a valid network tag, which is what firewall rules go by here`;

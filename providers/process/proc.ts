@@ -1,6 +1,6 @@
 /** Linux process information: only /proc can tell a living process from a reused pid. */
 import { readdir, readFile } from 'node:fs/promises';
-import { eachLimited } from '../kit/concurrency.ts';
+import { eachLimited } from '../../time/workers.ts';
 
 /** Identifies one process permanently: a pid alone is reused later. */
 export interface ProcessIdentity {

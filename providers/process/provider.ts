@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { access, constants, mkdir, readdir, statfs } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
-import { eachLimited } from '../kit/concurrency.ts';
+import { eachLimited } from '../../time/workers.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { coresInWords, refuseWish, roundUp } from '../kit/wish.ts';
 import {
@@ -368,7 +368,11 @@ export class ProcessProvider implements Provider {
 
   #folder(name: string, operation: string): string {
     if (!NAME.test(name)) {
-      throw new ProviderError('invalid', operation, `${JSON.stringify(name)} is not a valid name: [a-z0-9-], at most 63`);
+      throw new ProviderError(
+        'invalid',
+        operation,
+        `${JSON.stringify(name)} is not a valid name: [a-z0-9-], at most 63`,
+      );
     }
     return join(this.#settings.root, name);
   }

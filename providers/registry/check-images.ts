@@ -8,7 +8,7 @@
  * token realm. A login is only sent to the registry that it belongs to and to the realm that this registry names.
  */
 import { z } from 'zod';
-import { eachLimited } from '../kit/concurrency.ts';
+import { eachLimited } from '../../time/workers.ts';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { type Finding, type ImageUse, MAX_IMAGES, ProviderError } from '../provider.ts';
 import { isLoopbackName, kindOfAddress } from './address-kind.ts';

@@ -1,0 +1,17 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+describe('the links between pages', () => {
+  for (const page of globSync('{*,docs/**/*,providers/**/*,test/**/*,.github/**/*}.md', { cwd: ROOT }).sort()) {
+    it(`of ${page} lead to files that exist`, () => {
+      const text = readFileSync(join(ROOT, page), 'utf8').replaceAll(/```[\s\S]*?```/g, '');
+      const broken = [...text.matchAll(/\]\(([^)\s#]+)(?:#[^)]*)?\)/g)]
+        .map(([, target = '']) => target)
+        .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(join(ROOT, dirname(page), target)));
+      expect(broken).to.deep.equal([]);
+    });
+  }
+});
