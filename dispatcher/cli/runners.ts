@@ -87,7 +87,7 @@ function consequenceOf(runner: RunnerView, nowMs: number): string {
   const since = `${runner.name} is ${runner.state} for ${age(runner.stateSince, nowMs)}`;
   if (runner.state === 'gone') return `${since}: nothing of it is left to give up`;
   if (runner.state === 'draining' && runner.forced) {
-    return `${since} and was given up before: now it is no longer watched, and what is left of it outside stays there`;
+    return `${since} and was given up before: this drops it without further cleanup, and leaves behind what still exists of it`;
   }
   return runner.job === null
     ? `${since}: its registration is deleted and its container stopped, even if a job has just come to it`

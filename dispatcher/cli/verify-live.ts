@@ -157,7 +157,7 @@ async function verifyPlan(
       terminal.error(`\nLeft behind, perhaps: ${name} on ${backend.name}.\n`);
       process.exit(1);
     }
-    terminal.error(`\nInterrupted: takes ${name} away. Once more ends at once, and may leave it behind.\n`);
+    terminal.error(`\nInterrupted: removing ${name}. Ctrl-C again quits at once, and may leave it behind.\n`);
     interruption.abort(new Error('interrupted'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);

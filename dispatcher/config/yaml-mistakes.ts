@@ -208,8 +208,8 @@ function wrongIndent(line: Line): YamlMistake {
   const spaces = line.text.length - line.text.trimStart().length;
   return {
     offset: line.start + spaces,
-    message: `the line is indented by ${spaces === 1 ? '1 space' : `${spaces} spaces`}, which fits none of the lines above`,
-    cure: 'Indent it exactly as the lines that it belongs with.',
+    message: `the line is indented by ${spaces === 1 ? '1 space' : `${spaces} spaces`}, which does not match any line above`,
+    cure: 'Indent it exactly like the lines it belongs with.',
   };
 }
 

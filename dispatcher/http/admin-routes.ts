@@ -288,7 +288,7 @@ export function adminRoutes(sources: AdminSources): Router {
       message:
         runner.state === 'gone'
           ? 'it is no longer watched'
-          : 'it is drained by force, even while a job runs on it; once more ends that too, and leaves what is outside',
+          : 'force-draining it, even if a job is running; repeat to drop it without further cleanup',
     });
   });
 

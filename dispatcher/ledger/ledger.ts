@@ -164,7 +164,7 @@ export interface RunnerStep {
   readonly entries: readonly TimelineEntry[];
   /**
    * What the step means for the job that the runner was planned for: a provider is `called` for it for the first time,
-   * the runner is `given-back` (no provider was ever called), every provider that was called has `refused` it, or another
+   * the runner is `given-back` (no provider was called), every provider that was called has `refused` it, or another
    * job has `stolen` it.
    */
   readonly launch?: 'called' | 'given-back' | 'refused' | 'stolen';

@@ -471,7 +471,7 @@ function onGithub(
       return quiet(runner, context, idle);
     case 'busy':
       return event.online && !event.busy
-        ? ignored('"idle" is no proof: it can be false for minutes while a job runs')
+        ? ignored('"idle" does not prove that it is idle: it can be false for minutes while a job runs')
         : quiet(runner, context, seen);
     case 'finishing':
       return quiet(runner, context, known);

@@ -336,7 +336,7 @@ describe('shr verify-live', () => {
       child.kill('SIGINT');
       await closed;
       expect(child.exitCode).to.equal(1);
-      expect(error).to.match(/Interrupted: takes shr-verify-live-\w+ away/);
+      expect(error).to.match(/Interrupted: removing shr-verify-live-\w+\./);
       expect(out).to.match(/4 confirmed, 0 failed, 0 skipped; nothing left behind\n$/);
       expect(await left()).to.equal(0);
     });

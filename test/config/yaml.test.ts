@@ -22,27 +22,27 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'a key indented too far',
     'policy:\n  maxCpu: 1\n   maxDiskGiB: 2\n',
-    '3:4: the line is indented by 3 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+    '3:4: the line is indented by 3 spaces, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
     'a key indented too little',
     'policy:\n  maxCpu: 1\n maxDiskGiB: 2\n',
-    '3:2: the line is indented by 1 space, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+    '3:2: the line is indented by 1 space, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
     'an entry indented too little',
     'labels:\n  - a\n - b\n',
-    '3:2: the line is indented by 1 space, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+    '3:2: the line is indented by 1 space, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
     'a key of an entry indented too little',
     'backends:\n  - kind: docker\n    name: x\n   options: {}\n',
-    '4:4: the line is indented by 3 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+    '4:4: the line is indented by 3 spaces, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
     'a key below a value',
     'organization: acme\n  labels: [a]\n',
-    '2:3: the line is indented by 2 spaces, which fits none of the lines above. Indent it exactly as the lines that it belongs with.',
+    '2:3: the line is indented by 2 spaces, which does not match any line above. Indent it exactly like the lines it belongs with.',
   ],
   [
     'a key written twice',

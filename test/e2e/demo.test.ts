@@ -133,7 +133,7 @@ describe('shr demo', function () {
         const pid = await numberIn(pidFile);
         child.kill('SIGINT');
         expect(await ended).to.deep.equal([1, null]);
-        expect(said).to.include('Interrupted: takes away what runs');
+        expect(said).to.include('Interrupted: removing what is running');
         expect(() => process.kill(pid, 0)).to.throw('ESRCH');
         expect((await readdir(temporary)).toSorted()).to.deep.equal(['long.yaml', 'pid']);
       } finally {

@@ -347,7 +347,7 @@ describe('admin API', () => {
       expect(response.status).to.equal(202);
       const { runner: after, message } = Object(await response.json());
       expect(after).to.include({ name: 'shr-busy', state: 'draining', forced: true });
-      expect(message).to.match(/by force/);
+      expect(message).to.match(/force-draining/);
       expect(fixture.forgotten).to.deep.equal(['shr-busy']);
       expect(fixture.logged.map((line) => JSON.parse(line).event)).to.include('admin.runner.forgotten');
     });

@@ -33,7 +33,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
     .option('--within <seconds>', 'gives up after this', parseSeconds, 60)
     .option('--keep', 'leaves the folder with ledger, log and configuration')
-    .addHelpText('after', '\nCtrl-C ends it, and takes away what runs; once more ends it at once.\n')
+    .addHelpText('after', '\nCtrl-C stops it and removes what is running; press it again to quit at once.\n')
     .action(async (options: unknown) => {
       const flags = flagsSchema.parse(options);
       const { backend: kind } = flags;
@@ -46,7 +46,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const interruption = new AbortController();
       const onSignal = (): void => {
         if (interruption.signal.aborted) process.exit(1);
-        terminal.error('\nInterrupted: takes away what runs. Once more ends at once, and may leave it behind.\n');
+        terminal.error('\nInterrupted: removing what is running. Ctrl-C again quits at once, and may leave it behind.\n');
         interruption.abort();
       };
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);

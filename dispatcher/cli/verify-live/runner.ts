@@ -78,7 +78,7 @@ async function watch({ provider, request, clock, patience, signal, call }: Runne
   let ranAtMs: number | undefined;
   for (;;) {
     const found = await call(provider.inspect({ name }));
-    if (found === undefined) throw new Error('it is gone before its command was seen to run');
+    if (found === undefined) throw new Error('the container was gone before its command was seen running');
     if (found.state !== 'pending' && found.state !== 'unknown') ranAtMs ??= clock.now();
     if (ranAtMs === undefined) {
       if (clock.now() - startedAtMs >= patience.runMs) throw new Error('it did not start');
