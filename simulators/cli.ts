@@ -104,7 +104,7 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
   } catch (error) {
     await close();
     const message = error instanceof Error ? error.message : String(error);
-    const cure = message.includes('EADDRINUSE') ? '. End what listens there, or choose another --port' : '';
+    const cure = message.includes('EADDRINUSE') ? '. Stop what listens there, or choose another --port' : '';
     program.error(`error: ${message}${cure}`, { exitCode: 1 });
   }
   for (const { name, facts } of started) {
@@ -130,7 +130,7 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
 const names = ['github', ...Object.keys(clouds)];
 
 const program = new Command('simulators')
-  .description('Stand-ins for GitHub and the clouds, on the wire.')
+  .description('Simulators of GitHub and the clouds, on the wire.')
   .usage('NAME [options]\n       simulators NAME NAME … [--folder <path>] [--free-ports]')
   .addHelpText(
     'after',

@@ -80,7 +80,7 @@ async function reading({ region }: AliEciOptions, service: Service): Promise<Fin
           message: `DescribeContainerGroups shows nothing, DescribeContainerGroupStatus shows ${alive}: container groups are hidden from this key`,
           cure,
         }
-      : { subject: 'permissions', ok: true, message: 'no container group is there, and no call was refused' };
+      : { subject: 'permissions', ok: true, message: 'no container groups exist, and no call was refused' };
   } catch (error) {
     return { subject: 'permissions', ok: false, message: classify('DescribeContainerGroups', error).message, cure };
   }
@@ -201,7 +201,7 @@ async function quota({ region }: AliEciOptions, service: Service): Promise<Findi
     const told = Object.entries(Attributes ?? {})
       .slice(0, 20)
       .map(([name, value]) => `${name} ${String(value)}`);
-    return { subject: 'quota', ok: true, message: told.length === 0 ? 'no limits were told' : told.join(', ') };
+    return { subject: 'quota', ok: true, message: told.length === 0 ? 'no limits reported' : told.join(', ') };
   } catch (error) {
     return {
       subject: 'quota',

@@ -163,7 +163,7 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
   if (error instanceof ProviderError) return error;
   const operation = `ali-eci ${call}`;
   const parsed = thrown.safeParse(error);
-  if (!parsed.success) return new ProviderError('transient', operation, 'no answer that can be read');
+  if (!parsed.success) return new ProviderError('transient', operation, 'unreadable answer');
   const { name, code, statusCode, message, requestId, retryAfter } = parsed.data;
   if (statusCode === undefined) {
     // Neither the message nor the error itself is passed on: libraries put URLs, with everything in them, into both.
@@ -171,7 +171,7 @@ export function classify(call: Call, error: unknown, hide: readonly string[] = [
       refusedByTls.test(code ?? '') || code === 'InvalidCredentials' || isAboutCredentials(message)
         ? 'unauthorized'
         : 'transient';
-    const text = kind === 'unauthorized' ? 'the credentials or the certificate do not hold' : 'no answer';
+    const text = kind === 'unauthorized' ? 'invalid credentials or certificate' : 'no answer';
     return new ProviderError(
       kind,
       operation,

@@ -121,7 +121,7 @@ async function quota(options: AzureAciOptions, service: Service): Promise<Findin
     const told = [...ours, ...spot].map(({ name, used, limit }) => `${name} ${used} of ${limit}`).join(', ');
     const full = ours.find(({ used, limit }) => used >= limit);
     return full === undefined
-      ? { subject: 'quota', ok: true, message: told === '' ? 'no limits were told' : told }
+      ? { subject: 'quota', ok: true, message: told === '' ? 'no limits reported' : told }
       : {
           subject: 'quota',
           ok: false,
@@ -185,7 +185,7 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
 
 async function network({ subnetId }: AzureAciOptions, service: Service): Promise<Finding> {
   if (subnetId === undefined) {
-    const message = 'no network of yours; nothing from outside reaches the containers';
+    const message = 'no virtual network: the containers accept no inbound connections';
     return { subject: 'network', ok: true, message };
   }
   const name = subnetId.slice(subnetId.lastIndexOf('/') + 1);
@@ -207,7 +207,7 @@ async function network({ subnetId }: AzureAciOptions, service: Service): Promise
     const said =
       error instanceof ProviderError ? error : new ProviderError('transient', 'azure-aci subnet', String(error));
     if (said.code !== undefined && /^(AuthorizationFailed|Forbidden|403)$/i.test(said.code)) {
-      const message = `the subnet ${name} was not looked at: that takes Microsoft.Network/virtualNetworks/subnets/read`;
+      const message = `the subnet ${name} was not checked: that requires Microsoft.Network/virtualNetworks/subnets/read`;
       return { subject: 'network', ok: true, message };
     }
     const absent = /NotFound$/i.test(said.code ?? '');

@@ -136,7 +136,7 @@ export function classify(call: Call, error: unknown, secrets: readonly string[] 
   if (error instanceof ProviderError) return error;
   const parsed = restError.safeParse(error);
   const given = parsed.success ? parsed.data : { name: '', message: String(error) };
-  const text = redact(given.message.trim() || 'no answer that can be read', secrets).slice(0, MAX_WORDS);
+  const text = redact(given.message.trim() || 'unreadable answer', secrets).slice(0, MAX_WORDS);
   const {
     code: outer,
     statusCode,

@@ -195,7 +195,7 @@ export class AzureAciProvider implements Provider {
     if (wish.spot && !this.capabilities.spot) {
       if (sku === 'Confidential') return `${refusal}: it is not sold with the sku Confidential`;
       if (subnetId !== undefined) return `${refusal}: it is not sold in a subnet`;
-      if (zone !== undefined) return `${refusal}: it is not sold in a zone of one's choice`;
+      if (zone !== undefined) return `${refusal}: it is not sold with a choice of zone`;
       return `${refusal}: it is not sold in ${location}, but in ${spotLocations.join(', ')}`;
     }
     if (wish.bucket !== undefined && files === undefined) return `${refusal}: the option files is missing`;

@@ -61,7 +61,7 @@ export function classify(call: Call, error: unknown): ProviderError {
     ? parsed.data
     : { statusCode: undefined, code: undefined, message: String(error), json: undefined };
   const said = engineWords.safeParse(json);
-  const text = (said.success ? said.data.message : message).trim() || 'no answer that can be read';
+  const text = (said.success ? said.data.message : message).trim() || 'unreadable answer';
   const operation = `docker ${call}`;
   if (statusCode === undefined) {
     const kind =

@@ -55,7 +55,7 @@ async function atEngine(
       return findingOfPlatforms(image, 'at the engine', architecture === '' ? [] : [architecture]);
     }
   } catch (error) {
-    const message = `${reference} was not looked at: ${classify('image', error).message}`;
+    const message = `${reference} was not checked: ${classify('image', error).message}`;
     return { subject: 'image', ok: false, message, cure: `try it with: docker image inspect ${reference}` };
   }
   if (pull === 'never') {
@@ -67,7 +67,7 @@ async function atEngine(
     };
   }
   if (place.found && 'host' in place.address && isLoopbackName(new URL(`http://${parsed.registry}`).hostname)) {
-    const message = `${reference} was not looked at: ${parsed.registry} is the engine's machine, not this one`;
+    const message = `${reference} was not checked: ${parsed.registry} is the engine's machine, not this one`;
     return { subject: 'image', ok: true, message };
   }
   return undefined;

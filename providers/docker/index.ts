@@ -21,7 +21,7 @@ const environment: DockerEnvironment = {
 /** Anyone who may start containers on an engine is root on its machine. */
 function platformOptions({ host, socketPath }: DockerOptions): readonly PlatformOption[] {
   if (host !== undefined) return [];
-  const why = 'the engine is the one of the dispatcher’s own machine or environment, where its jobs could become root';
+  const why = 'it is the engine of the dispatcher’s own machine or environment, where its jobs could become root';
   return [{ option: socketPath === undefined ? 'host' : 'socketPath', why }];
 }
 

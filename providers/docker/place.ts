@@ -82,7 +82,7 @@ function addressed(text: string, from: string, tls: Tls | undefined): EnginePlac
   if (scheme !== 'tcp' && scheme !== 'http' && scheme !== 'https') {
     return {
       found: false,
-      problem: `${from} says ${scheme}://…, and this provider speaks to sockets and TCP alone`,
+      problem: `${from} says ${scheme}://…, but this provider only supports sockets and TCP`,
       cure:
         scheme === 'ssh'
           ? `forward the engine's socket (ssh -NL /tmp/docker.sock:${USUAL_SOCKET} ${rest}), and set DOCKER_HOST to unix:///tmp/docker.sock`

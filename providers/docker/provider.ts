@@ -153,7 +153,7 @@ export class DockerProvider implements Provider {
               subject: 'engine',
               ok: false,
               message: `Docker ${engine.Version} does not enforce ${lacks.join(', ')}`,
-              cure: 'switch these control groups on in the kernel of the engine (docker info prints what is missing)',
+              cure: 'enable these control groups in the kernel of the engine (docker info prints what is missing)',
             },
       );
       const architecture = { amd64: 'x64', arm64: 'arm64' }[engine.Arch] ?? engine.Arch;
@@ -191,7 +191,7 @@ export class DockerProvider implements Provider {
             subject: 'credentials',
             ok: false,
             message: classify('auth', error).message,
-            cure: `mend registryAuth; try it with: docker login ${registryAuth.server}`,
+            cure: `fix registryAuth; try it with: docker login ${registryAuth.server}`,
           }),
         ),
       );

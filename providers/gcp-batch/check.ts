@@ -42,7 +42,7 @@ function identity({ serviceAccount, project }: GcpBatchOptions): Finding {
   return {
     subject: 'permissions',
     ok: false,
-    message: `runners are ${serviceAccount}, a default account, which as a rule may edit the whole project`,
+    message: `runners are ${serviceAccount}, a default account, which can usually edit the whole project`,
     cure: `gcloud iam service-accounts create shr-runner --project ${project}, give it roles/batch.agentReporter and roles/logging.logWriter alone, and write it as serviceAccount`,
   };
 }
@@ -57,7 +57,7 @@ async function secrecy(asked: Asked, { encryptionKey: key, project }: GcpBatchOp
     return { subject: 'permissions', ok: true, message: `the JIT configuration is encrypted under ${key}` };
   } catch (error) {
     const { message } = classify('encrypt', error);
-    const cure = `gcloud services enable cloudkms.googleapis.com, see that the key is there and enabled, and give the dispatcher's account roles/cloudkms.cryptoKeyEncrypter on it`;
+    const cure = `gcloud services enable cloudkms.googleapis.com, check that the key exists and is enabled, and give the dispatcher's account roles/cloudkms.cryptoKeyEncrypter on it`;
     return { subject: 'permissions', ok: false, message, cure };
   }
 }
@@ -84,7 +84,7 @@ async function network(asked: Asked, options: GcpBatchOptions): Promise<Finding>
       return {
         subject: 'network',
         ok: true,
-        message: `machines get no public address in ${name}, and reach Google from there; GitHub needs Cloud NAT, which was not looked at`,
+        message: `machines get no public address in ${name}, and reach Google from there; GitHub needs Cloud NAT, which was not checked`,
       };
     }
     const short = name.slice(name.lastIndexOf('/') + 1);
@@ -136,7 +136,7 @@ function roomFor(
   return {
     subject: 'quota',
     ok: false,
-    message: `${message}: there is no room for a runner`,
+    message: `${message}: not enough quota for a runner`,
     cure: `ask Google for more ${metric} in ${region} (https://console.cloud.google.com/iam-admin/quotas?project=${project}), or add a backend`,
   };
 }
@@ -146,7 +146,7 @@ function unseen(subject: 'network' | 'quota', error: ProviderError, permission: 
   return {
     subject,
     ok: true,
-    message: `was not looked at, which takes ${permission} (${error.message})`,
+    message: `was not checked, which requires ${permission} (${error.message})`,
   };
 }
 
@@ -162,9 +162,9 @@ function refused(error: ProviderError, options: GcpBatchOptions, role: string): 
     return { subject: 'region', ok: false, message, cure };
   }
   if (error.code === 'PERMISSION_DENIED') {
-    const cure = `switch the API on (gcloud services enable batch.googleapis.com logging.googleapis.com --project ${project}), and give the dispatcher's account ${role}`;
+    const cure = `enable the API (gcloud services enable batch.googleapis.com logging.googleapis.com --project ${project}), and give the dispatcher's account ${role}`;
     return { subject: 'permissions', ok: false, message, cure };
   }
-  const cure = 'mend the option credentials; for application-default: gcloud auth application-default login';
+  const cure = 'fix the option credentials; for application-default: gcloud auth application-default login';
   return { subject: 'credentials', ok: false, message, cure };
 }

@@ -190,14 +190,14 @@ function whyFailed(jobEvents: Events, taskEvents: Events): InstanceReason {
       // `docker run` itself failed. Batch does not say why; the details are in batch_agent_logs.
       return {
         kind: 'image-pull-failed',
-        message: 'the container could not be started (exit code 125): as a rule the image cannot be pulled',
+        message: 'the container could not be started (exit code 125): usually the image cannot be pulled',
         exitCode,
       };
     case 137:
       // Only the kernel kills on a machine used by this runner alone: a job that we stop is deleted, not FAILED.
       return {
         kind: 'out-of-memory',
-        message: 'ended by signal 9 (exit code 137): as a rule the kernel, for want of memory',
+        message: 'ended by signal 9 (exit code 137): usually the kernel, out of memory',
         exitCode,
       };
     default: {

@@ -61,7 +61,7 @@ export class Jobs {
       return await action();
     } catch (error) {
       if (!hasCode(error, 'NOT_FOUND')) throw error;
-      throw new ProviderError('transient', error.operation, 'the definition is there, and is not to be found', {
+      throw new ProviderError('transient', error.operation, 'the definition exists but cannot be found', {
         code: 'NOT_FOUND',
         cause: error,
       });
@@ -130,7 +130,7 @@ export class Jobs {
         throw new ProviderError(
           'invalid',
           'gcp-cloud-run CreateJob',
-          `the job ${id} is there and is not ours: delete it`,
+          `the job ${id} exists and is not ours: delete it`,
         );
       }
       if (condition?.state === 'CONDITION_SUCCEEDED') return;

@@ -116,7 +116,7 @@ export class CloudRunProvider implements Provider {
     try {
       const first = await this.#first(name);
       if (first === undefined) {
-        throw new ProviderError('transient', 'gcp-cloud-run RunJob', 'it was accepted and then not to be found');
+        throw new ProviderError('transient', 'gcp-cloud-run RunJob', 'it was accepted, but then could not be found');
       }
       if (mine !== undefined && first.seen.id !== mine.id) await this.#remove(mine.id);
       return adopt(first, request);

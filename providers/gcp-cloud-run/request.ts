@@ -41,7 +41,7 @@ export function refuseForCloudRun(wish: ShapeWish, options: CloudRunOptions): st
     return `${JSON.stringify(prefix)} is not a valid folder`;
   if (prefix?.split('/').some((part) => part === '.' || part === '..') === true) return `${prefix} leaves the bucket`;
   if (wish.securityGroup !== undefined && !/^[a-z][a-z0-9-]{0,62}$/.test(wish.securityGroup)) {
-    return `${JSON.stringify(wish.securityGroup)} is not a valid network tag, which is what firewall rules go by here`;
+    return `${JSON.stringify(wish.securityGroup)} is not a valid network tag, which firewall rules use here`;
   }
   if (wish.securityGroup !== undefined && !hasNetwork(wish, options)) {
     return 'a network tag needs a network: set the option network, or wish for a subnet too';
@@ -79,7 +79,7 @@ export function overridesFor(request: LaunchRequest, options: CloudRunOptions): 
     throw new ProviderError(
       'invalid',
       'gcp-cloud-run launch',
-      `the variable ${name} has more than ${MAX_VARIABLE_BYTES} bytes, the most that Cloud Run takes: ${cure}`,
+      `the variable ${name} has more than ${MAX_VARIABLE_BYTES} bytes, the limit of Cloud Run: ${cure}`,
     );
   }
   const longestS = options.longestLifeHours * 3600;

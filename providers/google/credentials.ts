@@ -106,7 +106,7 @@ export const credentialsOption = z
  */
 export function refuseEndpoints(text: string, endpoints: readonly (string | undefined)[]): string | undefined {
   if (text !== APPLICATION_DEFAULT || !endpoints.some((one) => one?.startsWith('http://'))) return undefined;
-  return `${APPLICATION_DEFAULT} goes to Google alone: give credentials of their own for an endpoint on this machine`;
+  return `${APPLICATION_DEFAULT} may only be sent to Google: give separate credentials for an endpoint on this machine`;
 }
 
 /** Undefined for application default credentials: Google's library then looks for them. */
@@ -142,5 +142,5 @@ function actsAsDispatcher(text: string): string | undefined {
   const given = credentialsOf(text);
   if (given === undefined) return 'it acts by the identity of the dispatcher itself';
   if (given.type === 'service_account') return undefined;
-  return 'Google is shown a token that the dispatcher’s machine has, or a file of it';
+  return 'it sends Google a token or a file of the dispatcher’s machine';
 }

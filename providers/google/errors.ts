@@ -142,7 +142,7 @@ export function classifyGoogle(operation: string, error: unknown, words: Words =
     : { status: undefined, response: undefined, message: String(error), code: undefined };
   const httpStatus = response?.status ?? status;
   const body = response?.data?.error;
-  const text = (body?.message ?? message).trim() || 'no answer that can be read';
+  const text = (body?.message ?? message).trim() || 'unreadable answer';
   // The cause of a failed HTTP call holds the request, and with it the access token: only its message is passed on.
   const cause = new Error(text);
   if (httpStatus === undefined) {

@@ -18,10 +18,10 @@ export function refuseWish(wish: ShapeWish, capabilities: Capabilities): string 
     return `architecture ${wish.architecture} is not sold here; there is ${capabilities.architectures.join(', ')}`;
   }
   if (wish.image.trim() === '') return 'the image has no name';
-  if (wish.spot && !capabilities.spot) return 'there is no spot capacity here; drop the spot label';
-  if (wish.dockerInDocker && !capabilities.dockerInDocker) return 'Docker in Docker is not possible here';
-  if (wish.diskGiB !== undefined && !capabilities.disk) return 'a disk of its own is not possible here';
-  if (wish.bucket !== undefined && !capabilities.bucket) return 'a bucket at the work folder is not possible here';
+  if (wish.spot && !capabilities.spot) return 'spot capacity is not available here; drop the spot label';
+  if (wish.dockerInDocker && !capabilities.dockerInDocker) return 'Docker in Docker is not supported here';
+  if (wish.diskGiB !== undefined && !capabilities.disk) return 'a separate disk is not supported here';
+  if (wish.bucket !== undefined && !capabilities.bucket) return 'a bucket at the work folder is not supported here';
   if (wish.subnet !== undefined && !capabilities.subnet) return 'a subnet cannot be chosen here';
   if (wish.securityGroup !== undefined && !capabilities.securityGroup) return 'a security group cannot be chosen here';
   if (

@@ -263,11 +263,11 @@ export class ProcessProvider implements Provider {
         if (found.meta.tags.dispatcher === request.tags.dispatcher) return found.meta;
         throw new ProviderError('conflict', operation, `${request.name} belongs to ${found.meta.tags.dispatcher}`);
       case 'nothing':
-        throw new ProviderError('transient', operation, `${request.name} went away while it was looked at`);
+        throw new ProviderError('transient', operation, `${request.name} disappeared while it was being read`);
       case 'unreadable':
         throw new ProviderError('conflict', operation, found.message);
       case 'foreign':
-        throw new ProviderError('conflict', operation, `${folder} is there and was not made by this provider`);
+        throw new ProviderError('conflict', operation, `${folder} exists and was not created by this provider`);
     }
   }
 
@@ -345,7 +345,7 @@ export class ProcessProvider implements Provider {
     for (const place of places) {
       if (await access(place, constants.X_OK).then(yes, no)) return;
     }
-    throw new ProviderError('invalid', operation, `${program} is not there or may not be run`, { code: 'ENOENT' });
+    throw new ProviderError('invalid', operation, `${program} does not exist or is not executable`, { code: 'ENOENT' });
   }
 
   /** Only once: if the folder disappears later (a disk is unmounted), that must not look like "no instances". */

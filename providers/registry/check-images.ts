@@ -211,7 +211,7 @@ class Visit {
     const bearer = parametersOf('bearer', challenges);
     if (bearer === undefined) return parametersOf('basic', challenges) === undefined ? undefined : basic;
     const realm = URL.parse(bearer.get('realm') ?? '');
-    if (realm === null) throw new Error('it wants a token and does not say from where');
+    if (realm === null) throw new Error('it requires a token but does not name a token server');
     const service = bearer.get('service');
     if (service !== undefined) realm.searchParams.set('service', service);
     realm.searchParams.set('scope', `repository:${this.#reference.repository}:pull`);
@@ -301,7 +301,7 @@ export function findingOfPlatforms(
   architectures: readonly string[],
 ): Finding {
   if (architectures.length === 0) {
-    const message = `${reference} is ${place}; for which architectures it does not tell`;
+    const message = `${reference} is ${place}; its architectures are unknown`;
     return { subject: 'image', ok: true, message };
   }
   const has = architectures.slice(0, 20).map((name) => terms.get(name) ?? name);
@@ -323,7 +323,7 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
     case 'there':
       return findingOfPlatforms(image, 'there', seen.architectures);
     case 'unseen':
-      return notLookedAt(reference, `${registry} cannot be asked from here (${seen.why})`);
+      return notLookedAt(reference, `${registry} cannot be reached from here (${seen.why})`);
     case 'absent':
       return seen.caller === 'nobody'
         ? ofNobody(reference, registry, `is not there, says ${registry} to an anonymous caller`, puller)
@@ -331,7 +331,7 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
             subject: 'image',
             ok: false,
             message: `${reference} is not there, says ${registry} to ${callerOf(seen.caller, puller)}`,
-            cure: 'check how it is spelt, its tag too, or push it; a private one that this caller may not read can look the same',
+            cure: 'check its spelling, including the tag, or push it; a private one that this caller may not read can look the same',
           };
     case 'refused':
       switch (seen.caller) {
@@ -342,7 +342,7 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
             subject: 'image',
             ok: false,
             message: `${registry} does not let ${callerOf('login', puller)} read ${reference}`,
-            cure: `mend ${puller.option}: check its username and password, and that it may read this repository; check how the reference is spelt, too`,
+            cure: `fix ${puller.option}: check its username and password, and that it may read this repository; check the spelling of the reference, too`,
           };
         case 'account': {
           const identity = puller.identityAt?.(registry) ?? 'the service';
@@ -357,18 +357,18 @@ function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller
 function ofNobody(reference: string, registry: string, told: string, puller: Puller): Finding {
   const identity = puller.identityAt?.(registry);
   if (identity !== undefined) {
-    return notLookedAt(reference, `it ${told}, and ${identity} pulls it, which we cannot be`);
+    return notLookedAt(reference, `it ${told}, and ${identity} pulls it, whose credentials we do not have`);
   }
   return {
     subject: 'image',
     ok: false,
     message: `${reference} ${told}`,
-    cure: `check how it is spelt, its tag too, or push it; a private one can look the same: then ${puller.whenPrivate}`,
+    cure: `check its spelling, including the tag, or push it; a private one can look the same: then ${puller.whenPrivate}`,
   };
 }
 
 function notLookedAt(reference: string, why: string): Finding {
-  return { subject: 'image', ok: true, message: `${reference} was not looked at: ${why}` };
+  return { subject: 'image', ok: true, message: `${reference} was not checked: ${why}` };
 }
 
 function callerOf(caller: 'login' | 'account', { option }: Puller): string {

@@ -322,7 +322,7 @@ export async function startGithubSimulator(options: SimulatorOptions = {}): Prom
           }
         };
         const cancel = systemClock.after(timeoutMs, () =>
-          end(() => reject(new Error(`nothing of the kind within ${timeoutMs} ms; ${views.summary()}`))),
+          end(() => reject(new Error(`no match within ${timeoutMs} ms; ${views.summary()}`))),
         );
         const unwatch = world.watch(look);
         const end = (then: () => void): void => {

@@ -36,7 +36,7 @@ function readBlob() {
     const files = JSON.parse(Buffer.from(blob, 'base64').toString());
     lines = Buffer.from(files['.simulator'], 'base64').toString().trim().split('\n');
   } catch {
-    throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is no JIT configuration of the GitHub simulator');
+    throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not a JIT configuration of the GitHub simulator');
   }
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
 }

@@ -19,7 +19,7 @@ token=$(printf '%s\n' "$config" | sed -n 's/^token //p')
 name=$(printf '%s\n' "$config" | sed -n 's/^name //p')
 config=
 if [ -z "$url" ] || [ -z "$token" ]; then
-  say 'ACTIONS_RUNNER_INPUT_JITCONFIG is no JIT configuration of the GitHub simulator'
+  say 'ACTIONS_RUNNER_INPUT_JITCONFIG is not a JIT configuration of the GitHub simulator'
   exit 1
 fi
 

@@ -31,7 +31,7 @@ const SETTLED_MS = 3_000;
 /** Exit codes of shells, engines and clouds: the program is missing, or not executable. */
 const NO_PROGRAM: ReadonlySet<number> = new Set([125, 126, 127, 128]);
 const noProgram =
-  /no such file|executable file not found|not found in \$?PATH|is not there or may not be run|exec format error|permission denied|unable to start container process/i;
+  /no such file|executable file not found|not found in \$?PATH|does not exist or is not executable|exec format error|permission denied|unable to start container process/i;
 const REFUSED: readonly ProviderErrorKind[] = ['invalid'];
 
 /** In GitHub's format, for a runner that it does not know and with a key that does not exist. */

@@ -89,7 +89,7 @@ describe('docker: images', () => {
     });
     const refused = await imageFinding(reference, { registryAuth: { ...registryAuth, password: 'wr0ng' } });
     expect(refused).to.include({ ok: false });
-    expect(refused.cure).to.match(/^mend registryAuth/);
+    expect(refused.cure).to.match(/^fix registryAuth/);
     const anonymous = await imageFinding(reference);
     expect(anonymous.ok).to.equal(false);
     expect(anonymous.cure).to.match(/give its login in registryAuth$/);

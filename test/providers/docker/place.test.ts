@@ -112,7 +112,7 @@ describe('where the docker engine is', () => {
   });
 
   it('says what it cannot follow, and what to do', () => {
-    expect(place({ DOCKER_HOST: 'ssh://me@build' })).to.match(/ssh:.*sockets and TCP alone; forward .*me@build/);
+    expect(place({ DOCKER_HOST: 'ssh://me@build' })).to.match(/ssh:.*sockets and TCP; forward .*me@build/);
     expect(place({ DOCKER_CONTEXT: 'gone' })).to.match(/"gone" cannot be read; list the contexts/);
     expect(place({ DOCKER_HOST: 'tcp://' })).to.match(/not an address/);
     expect(addressWords({ socketPath: '/x' })).to.equal('unix:///x');

@@ -418,7 +418,7 @@ describe('gcp-batch on the wire', () => {
       const findings = await fixture.open().check();
       expect(findings.every(({ ok }) => ok)).to.equal(true);
       const text = findings.map(({ subject, message }) => `${subject}: ${message}`).join('\n');
-      expect(text).to.include('GitHub needs Cloud NAT, which was not looked at');
+      expect(text).to.include('GitHub needs Cloud NAT, which was not checked');
       expect(text).to.include('quota: 0 of 72 CPUS are in use in europe-west4');
     });
 
@@ -434,7 +434,7 @@ describe('gcp-batch on the wire', () => {
 
     it('finds a quota that is used up', async () => {
       fixture.simulator.setConditions({ cpuQuota: 0 });
-      expect(await bad({})).to.match(/^quota: 0 of 0 CPUS are in use .*no room for a runner → ask Google/);
+      expect(await bad({})).to.match(/^quota: 0 of 0 CPUS are in use .*not enough quota for a runner → ask Google/);
       expect(await bad({ machineSeries: 'c3-standard' }), 'another family has a quota of its own').to.equal('');
     });
 
@@ -444,7 +444,7 @@ describe('gcp-batch on the wire', () => {
         ({ subject }) => subject === 'quota',
       );
       expect(both.map(({ message }) => message)).to.deep.equal([
-        '0 of 0 CPUS are in use in europe-west4: there is no room for a runner',
+        '0 of 0 CPUS are in use in europe-west4: not enough quota for a runner',
         'europe-west4 counts no T2A_CPUS',
       ]);
     });
@@ -457,7 +457,7 @@ describe('gcp-batch on the wire', () => {
       });
       const findings = await fixture.open().check();
       expect(findings.every(({ ok }) => ok)).to.equal(true);
-      expect(findings.filter(({ message }) => message.startsWith('was not looked at'))).to.have.length(2);
+      expect(findings.filter(({ message }) => message.startsWith('was not checked'))).to.have.length(2);
     });
 
     it('fails on a default account, and says which roles one of their own needs', async () => {
@@ -475,7 +475,7 @@ describe('gcp-batch on the wire', () => {
       expect(await bad({ region: 'mars-east1' })).to.match(/Location mars-east1 is not found/);
       expect(await bad({ project: 'other-project' })).to.match(/^permissions: .*roles\/batch.jobsEditor/);
       fixture.simulator.identity.disable('dispatcher@acme-ci.iam.gserviceaccount.com');
-      expect(await bad({})).to.match(/^credentials: .*mend the option credentials/);
+      expect(await bad({})).to.match(/^credentials: .*fix the option credentials/);
     });
 
     it('names the role that is missing for the logs, and asks for none where they are off', async () => {

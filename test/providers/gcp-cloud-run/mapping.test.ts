@@ -482,7 +482,7 @@ describe('gcp-cloud-run: options', () => {
     [
       "the dispatcher's own token to this machine",
       { endpoint: 'http://127.0.0.1:1' },
-      /credentials: application-default goes to Google alone/,
+      /credentials: application-default may only be sent to Google/,
     ],
     ['a network and a connector', { network: 'n', connector: 'c' }, /connector: give a network or a connector/],
     ['tags without a network', { networkTags: ['a'] }, /networkTags: belong to a network/],

@@ -75,7 +75,7 @@ describe('google: credentials', () => {
   }
 
   it('of the dispatcher itself go to Google alone', () => {
-    expect(refuseEndpoints('application-default', ['http://127.0.0.1:1'])).to.match(/Google alone/);
+    expect(refuseEndpoints('application-default', ['http://127.0.0.1:1'])).to.match(/may only be sent to Google/);
     expect(refuseEndpoints('application-default', [undefined, 'https://run.googleapis.com'])).to.equal(undefined);
     expect(refuseEndpoints(JSON.stringify(key), ['http://127.0.0.1:1'])).to.equal(undefined);
   });

@@ -191,7 +191,7 @@ describe('images in their registry', () => {
           repository: 'open/both:2',
           ok: false,
           message: /open\/both:2 is not there, says 127\.0\.0\.1:\d+ to an anonymous caller$/,
-          cure: /spelt.*a private one can look the same: then give its login in registries$/,
+          cure: /spelling.*a private one can look the same: then give its login in registries$/,
         },
         {
           what: 'a private one is there for its login',
@@ -206,7 +206,7 @@ describe('images in their registry', () => {
           puller: (registry) => login(registry),
           ok: false,
           message: /private\/both:2 is not there, says \S+ to the login of registries$/,
-          cure: /spelt/,
+          cure: /spelling/,
         },
         {
           what: 'our login is refused',
@@ -214,7 +214,7 @@ describe('images in their registry', () => {
           puller: (registry) => login(registry, 'wr0ng-of-the-test'),
           ok: false,
           message: /does not let the login of registries read \S+\/private\/both:1$/,
-          cure: /^mend registries: /,
+          cure: /^fix registries: /,
         },
         {
           what: 'nobody is let in, and nobody else pulls',
@@ -229,7 +229,7 @@ describe('images in their registry', () => {
           puller: () => ({ identityAt }),
           ok: true,
           message:
-            /was not looked at: it is not shown by \S+ to anonymous callers, and the identity puller pulls it, which we cannot be$/,
+            /was not checked: it is not shown by \S+ to anonymous callers, and the identity puller pulls it, whose credentials we do not have$/,
         },
         {
           what: 'an identity pulls what everybody may read',
@@ -244,7 +244,7 @@ describe('images in their registry', () => {
           puller: () => ({ identityAt, tokenAt: async () => 'ya29.of-the-test' }),
           ok: true,
           message:
-            /was not looked at: \S+ does not let the backend's own account read it, and the identity puller pulls it$/,
+            /was not checked: \S+ does not let the backend's own account read it, and the identity puller pulls it$/,
         },
         {
           what: 'it is no reference',
@@ -287,13 +287,13 @@ describe('images in their registry', () => {
     const port = await listen(realm);
     const registry = await start({ user: USER, realm: `https://localhost:${port}/token?of=acme` });
     const reference = `${registry.server}/private/both:1`;
-    expect((await one([reference], login(registry))).message).to.match(/cannot be asked from here \(self-signed/);
+    expect((await one([reference], login(registry))).message).to.match(/cannot be reached from here \(self-signed/);
     expect(seen).to.deep.equal([]);
     const usual = getCACertificates('default');
     setDefaultCACertificates([...usual, certificate]);
     try {
       // The realm's token is none that this registry knows.
-      expect((await one([reference], login(registry))).cure).to.match(/^mend registries/);
+      expect((await one([reference], login(registry))).cure).to.match(/^fix registries/);
     } finally {
       setDefaultCACertificates(usual);
     }
@@ -378,7 +378,7 @@ describe('images in their registry', () => {
     };
     const finding = await one([`${registry.server}/private/both:1`], login(registry));
     expect(finding).to.include({ ok: true });
-    expect(finding.message).to.match(/cannot be asked from here \(127\.0\.0\.1:\d+ answers 307\)$/);
+    expect(finding.message).to.match(/cannot be reached from here \(127\.0\.0\.1:\d+ answers 307\)$/);
     expect(seen).to.deep.equal([]);
   });
 
@@ -389,7 +389,7 @@ describe('images in their registry', () => {
       ['https://[fe80::1]/token', /refusing to connect to fe80::1/],
       ['https://user:word@127.0.0.1/token', /which is not asked/],
       ['file:///etc/passwd', /file:\/\/, which is not asked/],
-      ['no URL', /does not say from where/],
+      ['no URL', /does not name a token server/],
     ];
     for (const [realm, words] of realms) {
       it(`realm ${realm}`, async () => {
@@ -435,9 +435,9 @@ describe('images in their registry', () => {
     expect(performance.now() - before).to.be.below(1500);
     expect(findings.map(({ ok }) => ok)).to.deep.equal(Array.from({ length: 12 }, () => true));
     for (const { message } of findings)
-      expect(message).to.match(/cannot be asked from here \(no answer within 0\.2 s\)$/);
+      expect(message).to.match(/cannot be reached from here \(no answer within 0\.2 s\)$/);
     const closed = await one(['127.0.0.1:1/x:1']);
-    expect(closed.message).to.match(/cannot be asked from here \(.*ECONNREFUSED.*\)$/);
+    expect(closed.message).to.match(/cannot be reached from here \(.*ECONNREFUSED.*\)$/);
   });
 
   const strange: [string, (registry: RegistryServer) => void, RegExp][] = [
@@ -490,7 +490,7 @@ describe('images in their registry', () => {
     [
       'a helm chart',
       (registry) => registry.addManifest('open/both', '1', 'x/y', { schemaVersion: 2 }),
-      /does not tell$/,
+      /architectures are unknown$/,
     ],
     [
       'a configuration at a digest that is none',
