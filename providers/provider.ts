@@ -309,7 +309,7 @@ export interface ProviderHost {
 export interface PlatformOption {
   /** Its name, with dots between the levels. */
   readonly option: string;
-  /** "with it …": what follows from it. */
+  /** The reason, as in: "tenants may not set this option: it acts by the role of the dispatcher’s own machine". */
   readonly why: string;
 }
 

@@ -119,7 +119,7 @@ export async function readBackend(
     for (const { option, why } of module.platformOptions?.(parsed) ?? []) {
       reading.problem(
         [...optionsPath, ...option.split('.')],
-        `a tenant's own backend may not be so: with it ${why}`,
+        `tenants may not set this option: ${why}`,
         'Write something else here, or have the platform put the backend into dispatcher.yaml and `use` it.',
       );
     }

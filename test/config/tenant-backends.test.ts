@@ -114,7 +114,7 @@ describe('a backend of a tenant’s own', () => {
       const problems = await problemsWith(kind, options);
       expect(problems).to.have.length(1);
       expect(problems[0])
-        .to.include(`backends[0].options.${option}: a tenant's own backend may not be so`)
+        .to.include(`backends[0].options.${option}: tenants may not set this option`)
         .and.include('have the platform put the backend into dispatcher.yaml and `use` it');
     });
 
