@@ -47,11 +47,11 @@ export interface Dispatcher {
   /** Where it listens; port 0 in the configuration takes a free one. */
   readonly publicPort: number;
   readonly adminPort: number;
-  /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the configured time. */
+  /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the stop timeout. */
   stop(): Promise<void>;
 }
 
-/** What the listeners and the ledger get of the time to stop; the launches in flight get the rest. */
+/** The share of the stop timeout for the listeners and the ledger; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
 
 /** Rejects with an error that says what to do: a LedgerError, a system error of `listen`, a refused configuration. */
@@ -238,7 +238,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
         .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
       await ledger.putCursor('ready', 'asked', clock.now());
       const problems = [
-        // Not a reason to become unready: a stranger who causes it could take the service away then.
+        // Does not affect readiness: otherwise an unauthenticated sender could take the service down.
         ...shedding.current().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
         ...setAsideLines(quarantined),
       ];
@@ -297,7 +297,7 @@ async function liveOutput(tenants: ReadonlyMap<string, Tenant>, runner: RunnerRo
   });
 }
 
-/** Registrations of one tenant trust each other's webhooks, and so do the platform's own. One that is gone is a stranger. */
+/** Registrations of one tenant trust each other's webhooks, as do the platform's own. Unknown ones are not trusted. */
 function strangersAmong(registrations: Configuration['registrations']): AreStrangers {
   const tenants = new Map(registrations.map(({ name, grant }) => [name, grant?.tenant]));
   const tenantOf = (name: string) => (name === PLATFORM || tenants.has(name) ? tenants.get(name) : `${name} (gone)`);

@@ -1,8 +1,8 @@
 /**
  * A clock that cannot be set: the dispatcher's own time. Deadlines, backoffs, listings and everything in the
  * ledger compare times with one another; when the machine's clock is corrected by an hour, they must neither all
- * be reached at once (a busy runner would be ended at its time limit) nor all lie an hour ahead (nothing would be looked
- * at again until then).
+ * be reached at once (a busy runner would be ended at its time limit) nor all lie an hour ahead (nothing would be
+ * checked until then).
  */
 import type { Clock } from './clock.ts';
 

@@ -7,7 +7,7 @@ import { nearest } from '../labels/nearest.ts';
 /** The maximum number of labels listed in a reason. */
 export const NAMED = 5;
 
-/** For labels that are neither the registration's own, nor built in, nor overrides. `own`: what it listens to, case folded. */
+/** For labels that are not the registration's own, built in, or overrides. `own`: its labels, case folded. */
 export function hintFor(labels: readonly JobLabel[], own: readonly string[]): string | undefined {
   for (const { text } of labels) {
     const several = severalInOne(text) ?? joined(text, own);

@@ -89,7 +89,7 @@ export function applyPolicy(registration: Registration, overrides: readonly Over
   };
 }
 
-/** The registration's defaults, under the named shape if one is asked for. The platform named it, so it needs no grant. */
+/** The registration's defaults, under the named shape if requested. The platform named it, so it needs no grant. */
 function baseShape(registration: Registration, overrides: readonly Override[], objections: Objection[]): ShapeDefaults {
   const asked = override(overrides, 'shape');
   if (asked === undefined) return registration.defaults;

@@ -4,7 +4,7 @@ export type GithubScope =
   | { readonly kind: 'organization'; readonly organization: string }
   | { readonly kind: 'repository'; readonly owner: string; readonly repository: string };
 
-/** The scope as the REST API's path prefix: `enterprises/acme`, `orgs/acme`, `repos/acme/web`. Also its key in the ledger. */
+/** The scope as a REST API path prefix: `enterprises/acme`, `orgs/acme`, `repos/acme/web`. Also its ledger key. */
 export function scopePath(scope: GithubScope): string {
   switch (scope.kind) {
     case 'enterprise':

@@ -76,7 +76,7 @@ interface Load {
 }
 
 const LIVED = 'engine/lived-at-ms';
-/** A ledger that was last written longer ago may be an old copy: then all backends are listed before the first launch. */
+/** If the ledger was last written longer ago it may be an old copy: list all backends before the first launch. */
 const MEMORY_MS = 15 * MINUTE;
 const MAX_SHAPES = 10_000;
 

@@ -14,7 +14,7 @@ const MAX_REMEMBERED = 10_000;
 
 export class Ghosts {
   readonly #backends: Pick<Backends, 'failed' | 'gaveWork'>;
-  /** Lanes whose runners idled since one of the image was last given work, by registration, backend, image and shape. */
+  /** Lanes whose runners idled since one of the image last got a job, by registration, backend, image and shape. */
   readonly #lanes = new SharedMemory<Set<string>>(MAX_REMEMBERED);
 
   constructor(backends: Pick<Backends, 'failed' | 'gaveWork'>) {

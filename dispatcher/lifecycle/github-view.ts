@@ -22,7 +22,7 @@ export class GithubView {
     this.#context = context;
   }
 
-  /** The runner as a listing not older than `maxAgeMs` shows it; undefined when it is not in it. Rejects with GithubError. */
+  /** The runner in a listing at most `maxAgeMs` old; undefined if it is not listed. Rejects with GithubError. */
   async runner(tenant: Tenant, runner: RunnerRow, maxAgeMs: number): Promise<GithubRunner | undefined> {
     const listing = await this.list(tenant, runner.scope, maxAgeMs, 'verify');
     const listed = listing.get(runner.name);
@@ -31,8 +31,8 @@ export class GithubView {
   }
 
   /**
-   * The runners as a listing shows them that was asked for at `sinceMs` or later. Undefined while the last one is older,
-   * and too fresh to ask again: of a hundred runners that end one after the other, each must not cost a listing.
+   * The runners from a listing requested at `sinceMs` or later. Undefined while the last one is older,
+   * but too recent to ask again: a hundred runners that end one after the other must not cost a listing each.
    */
   async since(
     tenant: Tenant,

@@ -1,11 +1,11 @@
 /** A service's instances as last listed, one listing shared by all registrations that use the same backend. */
 import type { Instance, Provider } from '../../providers/provider.ts';
 
-/** A sweep of a few minutes' rhythm is content with it. A hundred tenants of one account would else list it a hundred times. */
+/** A sweep every few minutes can share it. A hundred tenants of one account would otherwise list it 100 times. */
 const MAX_AGE_MS = 60_000;
 
 export interface InstanceListing {
-  /** When it was asked for: what the ledger learned since is newer. */
+  /** When it was requested: anything the ledger learned since is newer. */
   readonly atMs: number;
   readonly instances: readonly Instance[];
 }

@@ -34,7 +34,7 @@ function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'cr
   }
 }
 
-/** `output`: what is kept of the last runner that idled beside the job. */
+/** `output`: the saved output of the last runner that idled beside the job. */
 export function heldReason(job: JobRow, runnerGroup: string, output: string | undefined): string | undefined {
   const next = job.heldUntilMs === null ? '' : time(job.heldUntilMs);
   switch (job.hold) {

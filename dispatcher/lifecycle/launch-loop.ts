@@ -30,7 +30,7 @@ export interface LaunchLoopOptions
   readonly verifier: Verifier;
 }
 
-/** A launch that has its name and its place, and whose row is to be written. */
+/** A launch that has a name and a slot, and whose row is to be written. */
 interface Planned {
   readonly launch: Launch;
   readonly tenant: Tenant;
@@ -181,7 +181,7 @@ export class LaunchLoop {
     }
   }
 
-  /** Nothing is known of what it left behind. Where not even that can be written down, its deadline takes it up. */
+  /** What it left behind is unknown. If not even that can be recorded, its deadline handles it. */
   async #abandon(name: string, cause: unknown): Promise<void> {
     const { clock, context, log } = this.#options;
     try {
@@ -191,7 +191,7 @@ export class LaunchLoop {
     }
   }
 
-  /** A runner whose container starts goes on trying the image; any other has told what it had to tell. */
+  /** A runner whose container starts keeps testing the image; any other has reported its result. */
   async #releaseUnstarted(name: string): Promise<void> {
     const { backends, ledger } = this.#options;
     const runner = await ledger.runner(name).catch(() => undefined);

@@ -1,10 +1,10 @@
-/** How many launches are under way: what does not answer keeps the launches of its own tenant alone waiting. */
+/** How many launches are in flight: a service that does not answer only delays the launches of its own tenant. */
 import { SECOND } from '../../time/units.ts';
 import { lineOfNamed, type Tenant } from './ports.ts';
 
 /**
- * A launch that takes longer waits for a service. It gives its place to other tenants, whose launches twenty at a
- * service that does not answer would otherwise keep waiting for half a minute, again and again.
+ * A launch that takes longer is waiting for a service. It gives its slot to other tenants, whose launches would
+ * otherwise be blocked by twenty at a dead service for half a minute, again and again.
  */
 const SLOW_MS = 5 * SECOND;
 

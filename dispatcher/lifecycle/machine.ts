@@ -60,7 +60,7 @@ export interface JobWord {
    * runner's, whose secret another tenant knows. `told`: everything else.
    */
   readonly word: 'told' | 'stranger' | 'read';
-  /** The job that the runner was bound to when the word came in, where GitHub says by now that it is on no such runner. */
+  /** The job that the runner was bound to at the time, if GitHub now says that it is not on this runner. */
   readonly refuted: string | null;
 }
 
@@ -375,7 +375,7 @@ function endedWell(failure: Failure): boolean {
   return failure.kind === 'exited' && failure.code === '0';
 }
 
-/** What the service says of an instance that goes on all the same: it may come right, and explains what follows where it does not. */
+/** The service's message about an instance that continues: it may recover, or explain a later failure. */
 function troubled(runner: RunnerRow, failure: Failure, patch: RunnerPatch, context: MachineContext): Answer {
   const nextCheckAtMs = lookAgainAt(runner, context);
   const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failure };
@@ -675,7 +675,7 @@ function onForget(runner: RunnerRow, context: MachineContext): Answer {
   }
 }
 
-/** The one proof that a job runs on it. It outweighs whatever was said of the job's end, until GitHub has said so itself. */
+/** The only proof that a job runs on it. Outweighs any report of the job's end, until GitHub itself confirms it. */
 function onDeleteRefused(runner: RunnerRow, context: MachineContext): Answer {
   const proof = 'GitHub refused to delete it: it runs a job';
   switch (runner.state) {
@@ -856,7 +856,7 @@ function backToBusy(runner: RunnerRow, reason: string, context: MachineContext, 
   });
 }
 
-/** A proof of absence can be wrong (a lost permission reads like "gone"): what turns up again is taken down by the rules. */
+/** A proof of absence can be wrong (a lost permission looks like "gone"): if it reappears, the usual rules apply. */
 function revive(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {
   return move(runner, 'draining', reason, context, { ...patch, drainReason: reason, stopSentAtMs: null });
 }

@@ -1,6 +1,6 @@
 /**
- * Which job each launch of one pass is for. The ledger tells which of a lane's jobs has the fewest runners planned; those
- * that the pass itself has planned are counted here, because their rows are written when it ends.
+ * Which job each launch of one pass is for. The ledger knows which of a lane's jobs has the fewest planned runners;
+ * those planned in the pass itself are counted here, because their rows are written when it ends.
  */
 import type { Ledger, Waiting } from '../ledger/ledger.ts';
 

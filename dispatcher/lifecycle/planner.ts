@@ -1,6 +1,6 @@
-/** How many runners each lane needs, and who may have one now. Pure: the same facts always give the same answer. */
+/** How many runners each lane needs, and which may have one now. Pure: the same facts always give the same result. */
 
-/** One lane of a pool: the lanes of a pool share GitHub host, scope and runner group, so labels alone tell who can serve whom. */
+/** One lane of a pool: its lanes share GitHub host, scope and runner group, so labels alone tell who can serve whom. */
 export interface LaneFacts {
   readonly key: string;
   /** Case folded, without doubles. */
@@ -9,7 +9,7 @@ export interface LaneFacts {
   readonly warm: number;
   /** Unbound runners of the lane's present spec, from `creating` to `online`. */
   readonly supply: number;
-  /** Runners of the lane that GitHub calls busy while no job names them yet: most likely one that still counts as waiting. */
+  /** Runners of the lane that GitHub calls busy before a job names them: probably one that still counts as waiting. */
   readonly supposed: number;
 }
 
@@ -176,7 +176,7 @@ function tenantsInTurn(
     }));
 }
 
-/** The registration that it goes to has its next turn behind the tenant's others. One that can have none has no more. */
+/** The registration served takes its next turn after the tenant's others. One that can have none is dropped. */
 function grantTo({ turns }: TenantTurn, byBackend: Map<string, number>): Grant | undefined {
   for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
     const grant = turn.room > 0 ? nextGrant(turn, byBackend) : undefined;

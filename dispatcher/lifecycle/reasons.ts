@@ -1,4 +1,4 @@
-/** What each waiting job and lane waits for, put together from the engine's present state and the ledger. */
+/** Why each waiting job and lane waits, derived from the engine's current state and the ledger. */
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
@@ -15,7 +15,7 @@ export interface ReasonSources {
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
   readonly blockedBy: (laneKey: string) => string | undefined;
-  /** While nothing can be written down nothing else is the reason. */
+  /** While nothing can be recorded, that is the only reason. */
   readonly ledgerClosed: () => string | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Jobs whose image or shape every backend refuses: told so once that has lasted, and taken back as soon as it heals. The
- * youngest of them goes on trying: each time when a refusal is due, it is admitted again and gets one launch.
+ * Jobs whose image or shape every backend refuses: refused once that has lasted, and readmitted when it ends. The
+ * most recent of them keeps trying: whenever a refusal is due, it is admitted again and gets one launch.
  */
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow } from '../ledger/ledger.ts';

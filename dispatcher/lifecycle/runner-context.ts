@@ -1,4 +1,4 @@
-/** What everything that acts on runners shares: the way in which an event reaches a runner. */
+/** What all code that acts on runners shares: how an event reaches a runner. */
 
 import { Lock } from '../../time/lock.ts';
 import type { Absence } from '../config/absent.ts';
@@ -34,9 +34,9 @@ export function createRunnerContext(
   notify: {
     readonly working: () => boolean;
     readonly laneChanged: (laneKey: string) => void;
-    /** The runner became busy without a job that we know of, or is no longer so. */
+    /** The runner became busy without a known job, or is no longer so. */
     readonly unboundBusy: (runner: RunnerRow, is: boolean) => void;
-    /** Something was said of it that GitHub has to confirm: read these jobs, in this order. */
+    /** GitHub has to confirm a report about it: read these jobs, in this order. */
     readonly doubted: (runner: RunnerRow, jobKeys: readonly string[]) => void;
     readonly wake: () => void;
     readonly ledgerFailed: (error: unknown) => boolean;

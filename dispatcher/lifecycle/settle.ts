@@ -81,7 +81,7 @@ async function stirHeld(context: RunnerContext, jobs: readonly JobRow[]): Promis
   }
 }
 
-/** Our runners that the jobs came to, by job. Side by side, because each is a write; those of one runner in their order. */
+/** Our runners that the jobs were assigned to. Concurrently, since each is a write; in order for each runner. */
 async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<ReadonlyMap<string, RunnerRow>> {
   const { context } = settler;
   const byRunner = new Map<string, JobRow[]>();

@@ -1,6 +1,6 @@
 /**
- * Values by key, of which each owner may have a bounded number: where one has too many, its oldest are forgotten, and none
- * of another's.
+ * Values by key, with a limit per owner: an owner that exceeds it loses its oldest values, and other owners
+ * lose none.
  */
 export class SharedMemory<Value> {
   readonly #most: number;

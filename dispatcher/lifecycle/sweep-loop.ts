@@ -1,4 +1,4 @@
-/** Compares each registration's instances and runners with the ledger when its turn has come. */
+/** Compares each registration's instances and runners with the ledger when it is due. */
 import { defectFailure, placedWords } from '../failures/failure.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';

@@ -1,4 +1,4 @@
-/** A job that ends because its runner was stopped at its time limit says so: GitHub only says that it lost the runner. */
+/** The message for a job whose runner was stopped at its time limit: GitHub only says that it lost the runner. */
 import type { RunnerRow } from '../ledger/ledger.ts';
 import type { RunnerContext } from './runner-context.ts';
 

@@ -18,7 +18,7 @@ const AT_ONCE_EACH = 8;
 const MAX_WAITING = 10_000;
 /** Of one tenant: jobs that were not found, and jobs that could not be read. */
 const MAX_REMEMBERED = 10_000;
-/** A job that was just read is not read again before this. */
+/** A job that was just read is not read again within this time. */
 const FRESH_MS = 5 * SECOND;
 const RETRY_FIRST_MS = 2 * SECOND;
 const MAX_RETRY_MS = 2 * MINUTE;
@@ -30,7 +30,7 @@ const MAX_LOOKED_AT = 1000;
 const ASK_AGAIN_MS = [5 * SECOND, 30 * SECOND, 150 * SECOND] as const;
 const PROOF_MISSES = 3;
 const PROOF_SPAN_MS = 3 * MINUTE;
-/** How often a job of a repository that the credentials do not see is looked for. */
+/** How often to look for a job of a repository that the credentials cannot see. */
 const UNSEEN_REPOSITORY_MS = 5 * MINUTE;
 
 const RUN_ENDED = {

@@ -1,4 +1,4 @@
-/** Looks at each runner when its time has come: observes it, or takes the next step of its drain. */
+/** Checks each runner when it is due: observes it, or takes the next step of its drain. */
 
 import { SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';

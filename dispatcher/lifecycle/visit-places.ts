@@ -1,10 +1,10 @@
-/** How many runners of each tenant, and at each backend, are being looked at: what does not answer keeps its own alone waiting. */
+/** How many runners are being checked per tenant and backend: one that does not answer only delays its own. */
 import type { RunnerRow, RunnersLeftOut } from '../ledger/ledger.ts';
 import { lineOfNamed, type Tenant } from './ports.ts';
 
-/** Of one tenant: services of its own that do not answer must not take all the places. */
+/** Per tenant: its own services, if they do not answer, must not take all the slots. */
 const OF_ONE_TENANT = 64;
-/** Of one registration at one backend, so that the others of the same tenant go on. */
+/** Per registration and backend, so that the tenant's others continue. */
 const AT_ONE_BACKEND = 16;
 
 type Visited = Pick<RunnerRow, 'registration' | 'backend'>;
@@ -31,7 +31,7 @@ export class VisitPlaces {
     this.#add(runner, -1);
   }
 
-  /** Those that have no place left, however many of their runners are due. */
+  /** Those without a free slot, however many of their runners are due. */
   full(): RunnersLeftOut {
     const lines = new Set([...this.#byLine].filter(([, count]) => count >= OF_ONE_TENANT).map(([line]) => line));
     return {

@@ -1,4 +1,4 @@
-/** The configuration after parsing: validated, secrets resolved, defaults filled in. Nothing here is optional by accident. */
+/** The configuration after parsing: validated, secrets resolved, defaults filled in. Optional fields are deliberate. */
 import type { Architecture } from '../../providers/provider.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { Retention } from '../ledger/ledger.ts';
@@ -103,7 +103,7 @@ export interface Grant {
   readonly backendKinds: readonly string[];
   readonly limits: Limits;
   readonly powers: Powers;
-  /** Where a field stands, as `dispatcher.yaml:12:3`, by its name, such as `powers.spot`; of an absent one, its section. */
+  /** Position of a field, as `dispatcher.yaml:12:3`, by name, such as `powers.spot`; if absent, that of its section. */
   readonly places: Readonly<Record<string, string>>;
 }
 
@@ -234,7 +234,7 @@ export interface Conflict {
 
 /** The platform's own file, `dispatcher.yaml`. */
 export interface DispatcherConfig {
-  /** `[a-z0-9-]`, at most 20 characters: in the name of every runner and the tags of every instance. Never change it. */
+  /** `[a-z0-9-]`, at most 20 characters: part of every runner's name and every instance's tags. Never change it. */
   readonly id: string;
   readonly ledgerPath: string;
   readonly publicListen: { readonly host: string; readonly port: number };

@@ -86,7 +86,7 @@ export function breakerProblems(breakers: readonly Breaker[]): readonly Registra
   }));
 }
 
-/** Those who ask for the readiness want to know that something is wrong, and with which; the command line tells the rest. */
+/** Readiness only shows that something is wrong, and with which registration; the command line shows the rest. */
 const MAX_LINES = 20;
 const MAX_OF_ONE = 3;
 const LINE_CHARACTERS = 300;

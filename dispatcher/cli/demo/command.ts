@@ -46,7 +46,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const interruption = new AbortController();
       const onSignal = (): void => {
         if (interruption.signal.aborted) process.exit(1);
-        terminal.error('\nInterrupted: removing what is running. Ctrl-C again quits at once, and may leave it behind.\n');
+        terminal.error('\nInterrupted: removing what is running. Ctrl-C again quits now, and may leave it behind.\n');
         interruption.abort();
       };
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
