@@ -29,6 +29,15 @@ export interface Launch {
   readonly backends: readonly string[];
 }
 
+/** One launch at one of its backends. */
+interface Attempt {
+  readonly launch: Launch;
+  readonly backend: string;
+  readonly shape: Shape;
+  readonly jit: JitRunner;
+  readonly deadlineAtMs: number;
+}
+
 /** The life of an instance without a limit of its own: GitHub's own limit for a job (5 days), and an hour around it. */
 export const MAX_LIFE_MS = (5 * 24 + 1) * 3_600_000;
 const TRANSIENT_TRIES = 5;
@@ -74,7 +83,8 @@ export async function launchRunner(
       }
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
       const deadlineAtMs = context.now() + lifeMs;
-      const turn = await takePlace(context, tenant, launch, backend, jit.runnerId, deadlineAtMs);
+      const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs };
+      const turn = await takePlace(context, tenant, attempt);
       if (turn === 'over') return;
       if (turn === 'full') {
         refusals.push(ownFailure('no-place', 'it is at its cap of runners', context.now(), source));
@@ -83,7 +93,7 @@ export async function launchRunner(
 
       // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
-      const outcome = await tryBackend(context, provider, launch, backend, fit.shape, jit, deadlineAtMs, nameIsNew);
+      const outcome = await tryBackend(context, provider, attempt, nameIsNew);
       switch (outcome.kind) {
         case 'over':
           return;
@@ -137,10 +147,7 @@ async function prepare(
 async function takePlace(
   context: RunnerContext,
   tenant: Tenant,
-  launch: Launch,
-  backend: string,
-  runnerId: number,
-  instanceDeadlineAtMs: number,
+  { launch, backend, jit, deadlineAtMs }: Attempt,
 ): Promise<'taken' | 'full' | 'over'> {
   const { ledger } = context.options;
   const { registration } = tenant;
@@ -151,7 +158,12 @@ async function takePlace(
       const cap = registration.backends.find(({ name }) => name === backend)?.maxRunners ?? 0;
       if ((live?.count ?? 0) >= cap) return 'full';
     }
-    const row = await context.tell(launch.runner, { kind: 'calling', backend, runnerId, instanceDeadlineAtMs });
+    const row = await context.tell(launch.runner, {
+      kind: 'calling',
+      backend,
+      runnerId: jit.runnerId,
+      instanceDeadlineAtMs: deadlineAtMs,
+    });
     return row?.state === 'creating' ? 'taken' : 'over';
   });
 }
@@ -166,11 +178,7 @@ type Outcome =
 async function tryBackend(
   context: RunnerContext,
   provider: Provider,
-  launch: Launch,
-  backend: string,
-  shape: Shape,
-  jit: JitRunner,
-  deadlineAtMs: number,
+  { launch, backend, shape, jit, deadlineAtMs }: Attempt,
   nameIsNew: boolean,
 ): Promise<Outcome> {
   const { clock, random, dispatcherId, incarnation, ledger, tenants } = context.options;
