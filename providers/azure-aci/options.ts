@@ -115,7 +115,7 @@ export const azureAciOptions = z
     ccePolicy: z.base64().optional(),
     /** Lets jobs with `dind` run privileged; requires the SKU Confidential. */
     privileged: z.boolean().default(false),
-    /** Enable only where Azure sells spot container groups. */
+    /** The locations in which Azure sells spot container groups. */
     spotLocations: z.array(z.string().min(1)).max(100).default(['eastus2', 'westeurope', 'westus']),
     /** The largest size available to this subscription in the region. Default: the largest that the service sells. */
     mostCpu: z.number().min(1).max(31).optional(),
