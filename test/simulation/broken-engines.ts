@@ -224,12 +224,12 @@ export const hostile: EngineFactory = (options) =>
   );
 
 /** Does not start. */
-export const deaf: EngineFactory = (options) => ({
-  ...createEngine(options),
-  start: async () => {
-    throw new Error('not today');
-  },
-});
+export const deaf: EngineFactory = (options) =>
+  Object.assign(createEngine(options), {
+    start: async () => {
+      throw new Error('not today');
+    },
+  });
 
 /** Sweeps whatever this picks, as soon as GitHub lists it. */
 function sweeping(isStray: (runner: GithubRunner, options: EngineOptions) => boolean): EngineFactory {
