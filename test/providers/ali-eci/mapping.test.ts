@@ -141,7 +141,7 @@ describe('ali-eci fit', () => {
     const role = { ramRoleName: 'jobs' };
     expect(reasonOf({ bucket: 'cache', bucketPrefix: 'acme/web' }, role)).to.equal(undefined);
     for (const bad of [{ bucket: 'Cache' }, { bucket: 'a/b' }, { bucket: 'cache', bucketPrefix: '../other' }]) {
-      expect(reasonOf(bad, role), JSON.stringify(bad)).to.match(/cannot be|is no name/);
+      expect(reasonOf(bad, role), JSON.stringify(bad)).to.match(/cannot be|is not a valid/);
     }
   });
 
@@ -287,7 +287,7 @@ describe('ali-eci requests', () => {
     );
     const three = { A: 'x'.repeat(30_000), B: 'x'.repeat(30_000), C: 'x'.repeat(30_000) };
     expect(() => parameters({ secretEnvironment: three })).to.throw(ProviderError, '60 KB');
-    expect(() => parameters({ secretEnvironment: { 'A;rm': 'x' } })).to.throw(ProviderError, 'no name');
+    expect(() => parameters({ secretEnvironment: { 'A;rm': 'x' } })).to.throw(ProviderError, 'not a valid');
   });
 
   it('let the service end what lives too long', () => {

@@ -65,13 +65,13 @@ describe('gcp-batch sizes', () => {
     [{ architecture: 'arm64' }, /arm64 is not sold here/],
     [{ diskGiB: 10, bucket: 'cache-1' }, /cannot both be/],
     [{ diskGiB: 70_000 }, /at most 65536 GiB/],
-    [{ bucket: '../up' }, /no name of a Cloud Storage bucket/],
+    [{ bucket: '../up' }, /not a valid Cloud Storage bucket name/],
     [{ bucket: 'cache-1', bucketPrefix: 'a/../b' }, /cannot be a folder/],
     [{ bucket: 'cache-1', bucketPrefix: 'a/.' }, /cannot be a folder/],
     [{ bucket: 'cache-1', bucketPrefix: 'a b' }, /cannot be a folder/],
-    [{ subnet: 'Upper' }, /no subnetwork/],
-    [{ subnet: 'regions/x/subnetworks/' }, /no subnetwork/],
-    [{ securityGroup: '9tag' }, /no network tag/],
+    [{ subnet: 'Upper' }, /not a valid subnetwork/],
+    [{ subnet: 'regions/x/subnetworks/' }, /not a valid subnetwork/],
+    [{ securityGroup: '9tag' }, /not a valid network tag/],
     [{ timeLimitMs: 15 * 24 * 3_600_000 }, /beyond the service's/],
   ];
   for (const [more, reason] of refused) {
