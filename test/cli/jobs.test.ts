@@ -232,7 +232,7 @@ describe('shr jobs and shr lanes', () => {
       it(`${what}`, async () => {
         const { code, err } = await askServer((_request, response) => response.writeHead(status).end(body));
         expect(code).to.equal(1);
-        expect(err).to.match(/is no admin listener of this version/);
+        expect(err).to.match(/is not an admin listener of this version/);
       });
     }
 
@@ -270,8 +270,8 @@ describe('shr jobs and shr lanes', () => {
     for (const [what, argv, env, message] of [
       ['a filter makes no sense', ['--status', 'asleep'], {}, /the parameter status is not valid/],
       ['the limit is beyond the bound', ['--limit', '501'], {}, /the parameter limit is not valid/],
-      ['invalid URL', ['--url', 'nowhere'], {}, /the URL is none/],
-      ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /the URL is none/],
+      ['invalid URL', ['--url', 'nowhere'], {}, /invalid URL/],
+      ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /invalid URL/],
       ['the URL holds a password', ['--url', 'http://a:hunter2@127.0.0.1'], {}, /user or password/],
       ['the token file is missing', ['--token-file', '/nowhere/token'], {}, /cannot be read \(ENOENT\)/],
       ['the token has two lines', [], { SHR_ADMIN_TOKEN: 'hunter2\nhunter3' }, /characters that no token has/],
