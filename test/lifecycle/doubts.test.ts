@@ -9,7 +9,7 @@ import { clientOf } from '../github/github-fixture.ts';
 import { fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { manualClock } from './manual-clock.ts';
-import { openFloor } from './runner-context-fixture.ts';
+import { openRunnerContext } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
@@ -41,7 +41,7 @@ describe('doubts about what strangers tell', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const context = openFloor(
+    const context = openRunnerContext(
       ledger,
       clock,
       {

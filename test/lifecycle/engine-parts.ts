@@ -21,7 +21,7 @@ import { VirtualClock } from '../github/virtual-clock.ts';
 import { admitted, fact, lane } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { Stream } from '../simulation/random.ts';
-import { openFloor } from './runner-context-fixture.ts';
+import { openRunnerContext } from './runner-context-fixture.ts';
 
 export interface EngineParts {
   readonly clock: VirtualClock;
@@ -97,7 +97,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     tenants.set(one.name, { registration: one, github: { ...absent, ...given.github }, provider });
   }
   const { maxRunners = 100, maxLaunches = 20, isOfLedger = () => false } = given;
-  const context = openFloor(
+  const context = openRunnerContext(
     ledger,
     clock,
     { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next, ...given.options },

@@ -9,7 +9,7 @@ import type { Clock } from '../../time/clock.ts';
 const nothing = () => undefined;
 export const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-export function openFloor(
+export function openRunnerContext(
   ledger: Ledger,
   clock: Clock,
   options: Partial<EngineOptions> = {},

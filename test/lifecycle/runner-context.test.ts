@@ -6,7 +6,7 @@ import { absenceOf, type RunnerContext } from '../../dispatcher/lifecycle/runner
 import { clientOf } from '../github/github-fixture.ts';
 import { registration } from '../registration.ts';
 import { manualClock } from './manual-clock.ts';
-import { openFloor, silent } from './runner-context-fixture.ts';
+import { openRunnerContext, silent } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
@@ -36,7 +36,7 @@ describe('what reaches a runner', () => {
 
   it('has ten minutes to come online, or as long as its registration says', async () => {
     const of = async (options: Partial<EngineOptions>) => {
-      const { deadlineAtMs } = await launched(openFloor(ledger, clock, options));
+      const { deadlineAtMs } = await launched(openRunnerContext(ledger, clock, options));
       await ledger.close();
       ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
       return (deadlineAtMs ?? 0) - clock.now();
@@ -52,7 +52,7 @@ describe('what reaches a runner', () => {
     const info = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
       void lines.push(`${event} ${String(fields['runner'])} ${String(fields['state'])}`);
     const log = { ...silent, info };
-    const context = openFloor(ledger, clock, { log }, { laneChanged: (lane) => void lanes.push(lane) });
+    const context = openRunnerContext(ledger, clock, { log }, { laneChanged: (lane) => void lanes.push(lane) });
     const { name, laneKey } = await launched(context);
     expect(lines).to.deep.equal([`runner ${name} starting`]);
     expect(lanes).to.deep.equal([laneKey]);
@@ -70,7 +70,7 @@ describe('what reaches a runner', () => {
       launchFailed: nothing,
       tornDown: (name: string, backend: string, ms: number) => void torn.push(`${name} ${backend} ${ms}`),
     };
-    const context = openFloor(ledger, clock, { metrics });
+    const context = openRunnerContext(ledger, clock, { metrics });
     const { name } = await launched(context);
     await context.tell(name, { kind: 'drain', reason: 'surplus' });
     clock.move(MINUTE);
@@ -84,7 +84,12 @@ describe('what reaches a runner', () => {
 
   it('asks GitHub first about what a stranger says of it', async () => {
     const doubted: string[] = [];
-    const context = openFloor(ledger, clock, {}, { doubted: ({ name }, jobs) => void doubted.push(`${name} ${jobs}`) });
+    const context = openRunnerContext(
+      ledger,
+      clock,
+      {},
+      { doubted: ({ name }, jobs) => void doubted.push(`${name} ${jobs}`) },
+    );
     const { name } = await launched(context);
     const jobKey = 'github.com/acme/web/9';
     await context.tell(name, { kind: 'job-started', jobKey, word: 'stranger', refuted: null });
@@ -96,10 +101,10 @@ describe('what reaches a runner', () => {
   it('tells the registration that is set aside from the one that was removed', () => {
     const tenants = new Map([['acme', tenant()]]);
     const options = { tenants, setAside: (name: string) => name === 'odd' };
-    const context = openFloor(ledger, clock, options);
+    const context = openRunnerContext(ledger, clock, options);
     expect(absenceOf(context, 'acme')).to.equal(undefined);
     expect(absenceOf(context, 'odd')).to.equal('set-aside');
     expect(absenceOf(context, 'other')).to.equal('removed');
-    expect(absenceOf(openFloor(ledger, clock, { tenants }), 'odd')).to.equal('removed');
+    expect(absenceOf(openRunnerContext(ledger, clock, { tenants }), 'odd')).to.equal('removed');
   });
 });

@@ -13,7 +13,7 @@ import { eventLoopTurn } from '../../time/clock.ts';
 import { fact, keyOf, lane } from '../ledger/examples.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { manualClock } from './manual-clock.ts';
-import { openFloor, silent } from './runner-context-fixture.ts';
+import { openRunnerContext, silent } from './runner-context-fixture.ts';
 import { jobRow, runnerRow } from './runner-fixture.ts';
 
 const nothing = () => undefined;
@@ -41,7 +41,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
   const clock = manualClock();
   const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
   await ledger.recordFacts(Array.from({ length: jobs }, (_, index) => fact({ jobId: index + 1 })));
-  const context = openFloor(ledger, clock, {
+  const context = openRunnerContext(ledger, clock, {
     admit: () => {
       clock.move(admissionMs);
       return { outcome: 'not-ours', reason: 'its labels are slow' };
@@ -85,7 +85,7 @@ describe('settling jobs', () => {
       ours: { outcome: 'lane', lane: lane() },
       large: { outcome: 'refused', registration: 'acme', code: 'cpu-above-maximum', reason: 'too many', cure: 'fewer' },
     };
-    const context = openFloor(ledger, clock, {
+    const context = openRunnerContext(ledger, clock, {
       admit: ({ labels: [label = ''] }) => outcomes[label] ?? { outcome: 'not-ours', reason: 'no one asks for it' },
       metrics: {
         jobAdmitted: (registration, outcome, code) => void counted.push(`${registration} ${outcome} ${code}`),

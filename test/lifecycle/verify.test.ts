@@ -11,7 +11,7 @@ import { admitted, fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { manualClock } from './manual-clock.ts';
-import { openFloor } from './runner-context-fixture.ts';
+import { openRunnerContext } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 describe('the reading of single jobs', () => {
@@ -41,7 +41,7 @@ describe('the reading of single jobs', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const context = openFloor(
+    const context = openRunnerContext(
       {
         ...ledger,
         job: async (key) => (key.includes('/evil/') ? evil(key) : await ledger.job(key)),
