@@ -42,7 +42,7 @@ describe('the conformance suite notices an adapter that', function () {
   before(async () => {
     const listed = ['ls-files', '--cached', '--others', '--exclude-standard'];
     const { stdout } = await promisify(execFile)('git', listed, { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 });
-    const wanted = /^(providers|simulators|test|dispatcher|package\.json|\.mocharc\.yaml|tsconfig\.json)/;
+    const wanted = /^(time|providers|simulators|test|dispatcher|package\.json|\.mocharc\.yaml|tsconfig\.json)/;
     bench = await openBench(
       ROOT,
       stdout.split('\n').filter((file) => wanted.test(file)),
