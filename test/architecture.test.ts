@@ -8,7 +8,7 @@ const ALLOWED = new Set(['time/clock.ts']);
 
 async function sources(): Promise<readonly string[]> {
   const files: string[] = [];
-  for await (const file of glob('{dispatcher,providers}/**/*.ts')) files.push(file);
+  for await (const file of glob('{time,dispatcher,providers}/**/*.ts')) files.push(file);
   return files.sort();
 }
 
