@@ -98,10 +98,22 @@ export class LaunchLoop {
     const { backends, context, ledger } = this.#options;
     const jobs = new NextJobs(ledger, permits);
     const planned: Planned[] = [];
-    for (const permit of permits) {
-      if (!context.working()) break;
-      const plan = await this.#plan(permit, jobs, planned);
-      if (plan !== undefined) planned.push(plan);
+    const dropAll = () => {
+      for (const { launch } of planned) backends.released(launch.runner);
+    };
+    try {
+      for (const permit of permits) {
+        if (!context.working()) break;
+        const plan = await this.#plan(permit, jobs, planned);
+        if (plan !== undefined) planned.push(plan);
+      }
+    } catch (error) {
+      dropAll();
+      throw error;
+    }
+    if (!context.working()) {
+      dropAll();
+      return;
     }
     const written = await Promise.allSettled(planned.map(({ row, reason }) => ledger.createRunner(row, reason)));
     const failures: unknown[] = [];
@@ -141,7 +153,11 @@ export class LaunchLoop {
     }
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = backends.claim(lane, chosen, name);
-    const places = await permits.withPlace(lane.registration, claimed, chosen[0], placesOf(planned, lane.registration));
+    const taken = placesOf(planned, lane.registration);
+    const places = await permits.withPlace(lane.registration, claimed, chosen[0], taken).catch((error: unknown) => {
+      backends.released(name);
+      throw error;
+    });
     const [backend] = places;
     if (backend === undefined) {
       backends.released(name);

@@ -86,6 +86,25 @@ describe('the launch loop', () => {
     expect(loop.launching).to.equal(3);
   });
 
+  it('lets go of the backends of what it has planned where it cannot go on, and launches none of it', async () => {
+    let reads = 0;
+    await open({
+      through: (ledger) => ({
+        waitingJobs: (laneKey, limit) => {
+          reads += 1;
+          return reads === 2 ? Promise.reject(new Error('the disk is gone')) : ledger.waitingJobs(laneKey, limit);
+        },
+      }),
+    });
+    await parts.queue(LANE, 1);
+    await parts.queue(laneOf({ key: 'another', labels: ['acme-runner', 'another'] }), 2);
+    const outcome = await loop.run().catch((error: unknown) => error);
+    expect(outcome).to.be.an('error').with.property('message', 'the disk is gone');
+    expect(released).to.have.length(1);
+    expect(await runnersOf()).to.deep.equal([]);
+    expect(loop.launching).to.equal(0);
+  });
+
   it('looks again when a place is free, where all of them are taken', async () => {
     await open({ maxLaunches: 1 });
     await parts.queue(LANE, 1, 2);
@@ -293,7 +312,7 @@ describe('the launch loop', () => {
     expect((await runnersOf()).map(({ name }) => name)).to.not.include(released[0]);
   });
 
-  it('plans nothing more once the engine stops', async () => {
+  it('starts nothing once the engine stops, and lets go of what it had planned', async () => {
     await open({
       through: (ledger) => ({
         waitingJobs: (laneKey, limit) => {
@@ -304,9 +323,10 @@ describe('the launch loop', () => {
     });
     await parts.queue(LANE, 1, 2);
     await loop.run();
-    await settled();
-    expect(requests).to.have.length(1);
     await loop.run();
-    expect(requests).to.have.length(1);
+    await settled();
+    expect(requests).to.deep.equal([]);
+    expect(released).to.have.length(1);
+    expect(await runnersOf()).to.deep.equal([]);
   });
 });
