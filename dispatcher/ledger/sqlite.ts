@@ -249,23 +249,29 @@ class SqliteStore implements Store {
     mustLast: (result: Result) => boolean,
   ): Promise<Result> {
     this.#refuseUse();
-    const { result } = await new Promise<{ readonly result: Result }>((resolve, reject) => {
+    return await new Promise<Result>((resolve, reject) => {
       let outcome: { readonly result: Result } | undefined;
       this.#group.push({
         run: () => {
           outcome = { result: this.#drive(step) };
         },
+        // Asks for the sync right after the commit, so that `close`, which commits first, waits for it.
         committed: () => {
-          if (outcome === undefined) reject(new Error('the transaction ended without running its step'));
-          else resolve(outcome);
+          if (outcome === undefined) {
+            reject(new Error('the transaction ended without running its step'));
+            return;
+          }
+          const { result } = outcome;
+          if (mustLast(result)) this.persist().then(() => resolve(result), reject);
+          else {
+            this.#log?.soon();
+            resolve(result);
+          }
         },
         failed: (error) => reject(ledgerErrorFrom(error, this.#path)),
       });
       if (this.#group.length === 1) this.#gather(() => this.#commitGroup());
     });
-    if (mustLast(result)) await this.persist();
-    else this.#log?.soon();
-    return result;
   }
 
   /** All waiting writes in one transaction; if that fails, each in its own, so that one cannot fail the others. */

@@ -211,6 +211,32 @@ describe('the two kinds of writes', () => {
     await ledger.close();
   });
 
+  it('closes after what it still had to bring to the disk is there, and answered', async () => {
+    const ledger = await open(held.sync);
+    const done: string[] = [];
+    const recorded = ledger.recordDeliveries([{ delivery, fact: null }]).then(() => done.push('answered'));
+    const closed = ledger.close().then(() => done.push('closed'));
+    await settled();
+    expect(done).to.deep.equal([]);
+    held.started[0]?.end();
+    await Promise.all([recorded, closed]);
+    expect(done).to.deep.equal(['answered', 'closed']);
+  });
+
+  it('leaves no timer behind for a write that came just before it closed', async () => {
+    const clock = new VirtualClock();
+    const ledger = await openSqliteLedger({
+      path: join(folder, 'ledger.db'),
+      now: () => clock.now(),
+      after: (ms, action) => clock.after(ms, action),
+    });
+    const written = ledger.putCursor('name', 'value', 1);
+    await ledger.close();
+    await written;
+    await settled();
+    expect(clock.timers).to.equal(0);
+  });
+
   it('writes what still waits before it closes', async () => {
     const ledger = await open(async () => {});
     const written = ledger.putCursor('name', 'value', 1);
