@@ -120,7 +120,7 @@ export async function inspectConfiguration(
     platformProblems,
     problems: inReadingOrder([...platformProblems, ...others]),
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ reading }) => reading?.notes ?? [])]),
-    files: found.files,
+    files: [sources.dispatcherFile, ...entries.files.map(({ file }) => file)].filter((file) => found.files.has(file)),
   };
 }
 
@@ -170,7 +170,8 @@ function conflictsAmong(found: readonly RegistrationFound[]): readonly Conflict[
 class Findings {
   readonly problems: Problem[] = [];
   readonly notes: Problem[] = [];
-  readonly files: string[] = [];
+  /** Those that could be read. */
+  readonly files = new Set<string>();
   /** Reports dispatcher.yaml and the registrations folder where they are missing: one of them, or both. */
   #noDispatcher: (() => void) | undefined;
   #noRegistrations: { readonly exists: boolean; readonly tell: () => void } | undefined;
@@ -234,7 +235,7 @@ async function readPlatform(
     } else found.file(file, message, cure);
     return { ...unknownPlatform, known: true };
   }
-  found.files.push(file);
+  found.files.add(file);
   const reading = await Reading.start(
     readYaml(file, text, DISPATCHER_BOUNDS.bytes),
     { kind: 'platform' },
@@ -355,7 +356,7 @@ async function readOne(
     const { message, cure } = fileTrouble(error);
     return unread(name, file, message, cure);
   }
-  found.files.push(file);
+  found.files.add(file);
   const [tenant, rival] = owners;
   if (tenants !== undefined && tenant === undefined) {
     const cure = `Add \`tenants.${name}\` there, or \`${name}\` to the \`registrations\` of a tenant (one with \`trusted: true\` for a registration of the platform itself).`;
