@@ -44,6 +44,8 @@ export class GroupCommit {
   readonly #queues = new Map<string, Waiting[]>();
   #waiting = 0;
   #working = false;
+  /** A commit whose sync failed is in the ledger all the same, and its repetition finds only duplicates. */
+  #mayHaveRecorded = false;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -126,12 +128,14 @@ export class GroupCommit {
       if (results.length !== group.length) throw new Error(`${group.length} deliveries, ${results.length} results`);
     } catch (failure) {
       metrics.commit(group.length, clock.now() - startedAtMs, false);
+      this.#mayHaveRecorded ||= failure instanceof LedgerError;
       return failure ?? new Error('the ledger rejected without a reason');
     }
     metrics.commit(group.length, clock.now() - startedAtMs, true);
     this.#states.well('intake.commit-failed', {});
     for (const [index, waiting] of group.entries()) waiting.settle(results[index] ?? 'failed');
-    if (results.includes('recorded')) onRecorded();
+    if (results.includes('recorded') || this.#mayHaveRecorded) onRecorded();
+    this.#mayHaveRecorded = false;
     return undefined;
   }
 

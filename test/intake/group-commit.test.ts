@@ -170,6 +170,22 @@ describe('the group commit', () => {
     expect(wakes()).to.equal(1);
   });
 
+  it('wakes the engine also where a commit could not be brought to the disk: what it wrote is there', async () => {
+    const { ledger, record, start, wakes } = bench();
+    const recordDeliveries = ledger.recordDeliveries.bind(ledger);
+    let syncs = 0;
+    ledger.recordDeliveries = async (batch) => {
+      const results = await recordDeliveries(batch);
+      syncs += 1;
+      if (syncs === 1) throw new LedgerError('unavailable', 'EIO: i/o error, fdatasync');
+      return results;
+    };
+    const results = Promise.all(['a', 'b'].map(record));
+    start();
+    expect(await results).to.deep.equal(['duplicate', 'duplicate']);
+    expect(wakes()).to.equal(1);
+  });
+
   it('says once that the ledger takes nothing, and once that it does again', async () => {
     const { ledger, record, start, log } = bench();
     const deliver = async (guid: string) => {
