@@ -14,7 +14,7 @@ help:
 	@echo 'make test-fast       unit tests only: the ones to run while you work'
 	@echo 'make check           types, lint, import boundaries and unused code only'
 	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
-	@echo 'make bench NAME=…    a benchmark: intake, dispatch'
+	@echo 'make bench NAME=…    a benchmark: burst, dispatch, imports, intake, launch, scale'
 
 install: $(INSTALLED)
 
