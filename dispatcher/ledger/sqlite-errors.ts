@@ -121,7 +121,9 @@ function holderOf(path: string): string {
       const [, , , , pid, lockedFile] = line.split(/\s+/);
       if (lockedFile !== file || pid === undefined) continue;
       if (Number(pid) === process.pid) return `this very process (${pid})`;
-      return `process ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+      const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+      // Node's own name for its main thread tells nothing.
+      return name === 'MainThread' ? `process ${pid}` : `process ${pid} (${name})`;
     }
   } catch {
     // Not Linux, or the holder has just exited, or is in another PID namespace (0): the message has no name then.

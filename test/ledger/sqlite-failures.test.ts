@@ -140,7 +140,7 @@ describe('when SQLite fails', () => {
       const failure = await failureOf(openHere());
       expect(failure.kind).to.equal('locked');
       expect(failure.message).to.include(path).and.to.include('stop the other one');
-      if (process.platform === 'linux') expect(failure.message).to.include(`process ${other.pid} (`);
+      if (process.platform === 'linux') expect(failure.message).to.include(`process ${other.pid}.`);
     });
 
     it('tells which, where other processes hold files of their own', async () => {
@@ -150,7 +150,7 @@ describe('when SQLite fails', () => {
       for (const [index, file] of paths.entries()) {
         path = file;
         const { message } = await failureOf(openHere());
-        if (process.platform === 'linux') expect(message).to.include(`is held by process ${others[index]?.pid} (`);
+        if (process.platform === 'linux') expect(message).to.include(`is held by process ${others[index]?.pid}.`);
       }
     });
 
