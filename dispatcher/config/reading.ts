@@ -162,7 +162,7 @@ export class Reading {
 
   /** A secret must come from a reference. */
   secret(path: Path, value: string): Secret {
-    if (!this.isReference(path)) this.plainSecret(path);
+    if (!this.isReference(path)) this.plainSecret(path, value);
     return new Secret(value);
   }
 
@@ -178,7 +178,13 @@ export class Reading {
     return this.secret(path, value);
   }
 
-  plainSecret(path: Path): void {
+  /** `value` is not repeated, but for the kind of what is meant as a reference. */
+  plainSecret(path: Path, value: string): void {
+    const kind = /^\$\{([a-z]{1,12}):[^}]*\}$/i.exec(value)?.[1];
+    if (kind !== undefined) {
+      this.problem(path, `\`\${${kind}:…}\` is not a reference`, 'Write ${env:NAME} or ${file:PATH}.');
+      return;
+    }
     this.problem(
       path,
       'a secret in plain text',

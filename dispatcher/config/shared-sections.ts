@@ -166,7 +166,7 @@ function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {
   for (const [key, item] of Object.entries(value)) {
     const at = [...path, key];
     if (typeof item === 'string' && item !== '' && SECRET_NAME.test(key) && !reading.isReference(at))
-      reading.plainSecret(at);
+      reading.plainSecret(at, item);
     else findPlainSecrets(reading, at, item);
   }
 }

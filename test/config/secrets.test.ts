@@ -89,6 +89,12 @@ describe('secrets in the configuration', () => {
     ]);
   });
 
+  it('are not meant by a reference of an unknown kind, which names no secret to replace', async () => {
+    expect(await problemsOf({ 'dispatcher.yaml': 'id: a\nadminToken: ${fil:secrets/admin-token}\n' })).to.deep.equal([
+      'dispatcher.yaml:2:13: adminToken: `${fil:…}` is not a reference. Write ${env:NAME} or ${file:PATH}.',
+    ]);
+  });
+
   it('show nowhere: not in JSON, inspection, text or a provider’s complaint', async () => {
     const configuration = await configured({ 'registrations/acme.yaml': registrationYaml });
     const shown = `${JSON.stringify(configuration)}${inspect(configuration, { depth: 10 })}${configuration.dispatcher.adminToken}`;
