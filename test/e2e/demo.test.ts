@@ -123,17 +123,22 @@ describe('shr demo', function () {
         await writeFile(workflow, `jobs: {long: {runs-on: serverless-hosted-runner, steps: [{run: "${step}"}]}}`);
         const child = spawn(process.execPath, [SHR, 'demo', '--backend', kind, '--workflow', workflow], {
           env: { ...process.env, TMPDIR: temporary },
-          stdio: ['ignore', 'ignore', 'pipe'],
+          stdio: ['ignore', 'pipe', 'pipe'],
         });
         const ended = once(child, 'exit');
         let said = '';
         child.stderr.setEncoding('utf8').on('data', (text: string) => {
           said += text;
         });
+        let told = '';
+        child.stdout.setEncoding('utf8').on('data', (text: string) => {
+          told += text;
+        });
         const pid = await numberIn(pidFile);
         child.kill('SIGINT');
         expect(await ended).to.deep.equal([1, null]);
         expect(said).to.include('Interrupted: removing what is running');
+        expect(told).to.match(/\ndemo: interrupted; everything that ran was removed\n$/);
         expect(() => process.kill(pid, 0)).to.throw('ESRCH');
         expect((await readdir(temporary)).toSorted()).to.deep.equal(['long.yaml', 'pid']);
       } finally {

@@ -60,6 +60,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         } finally {
           await world.close();
         }
+        if (interruption.signal.aborted) terminal.out('demo: interrupted; everything that ran was removed\n');
       } catch (error) {
         if (!(error instanceof DemoProblem) && !isProviderError(error)) throw error;
         terminal.error(`shr: ${error.message}\n`);
@@ -88,7 +89,7 @@ async function readWorkflow(file: string): Promise<string> {
   }
 }
 
-/** Returns whether everything went as expected, with nothing left behind. */
+/** Returns whether everything went as expected, with nothing left behind. An interrupted one says nothing more. */
 async function play(
   world: DemoWorld,
   workflow: string,
@@ -116,9 +117,9 @@ async function play(
     done = await isOver(world, stories);
   }
   screen.end(stories, (clock.now() - startedAtMs) / 1000);
+  if (interrupted.aborted) return false;
   const tally = await count(world, stories);
-  if (!done && !interrupted.aborted)
-    terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
+  if (!done) terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
   terminal.out(`demo: ${tally.text}\n`);
   return done && tally.clean;
 }

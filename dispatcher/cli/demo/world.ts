@@ -107,11 +107,15 @@ export async function startWorld(options: {
   }
 }
 
+/** Throws when something is left after all. */
 async function takeAway(provider: Provider, clock: Clock): Promise<void> {
   const endsAtMs = clock.now() + TAKE_AWAY_MS;
   for (;;) {
     const left = await provider.list({ dispatcher: DISPATCHER_ID });
-    if (left.length === 0 || clock.now() >= endsAtMs) return;
+    if (left.length === 0) return;
+    if (clock.now() >= endsAtMs) {
+      throw new DemoProblem(`could not remove ${left.map(({ ref }) => ref.name).join(', ')}: remove it yourself`);
+    }
     await Promise.all(left.map(({ ref }) => provider.stop(ref)));
     await sleep(clock, LOOK_MS);
   }
