@@ -9,11 +9,13 @@ CONFIG ?= .
 .DEFAULT_GOAL := help
 
 help:
+	@echo 'make install         Node 24 and every package of the lock file'
 	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, azure-aci, gcp-cloud-run, gcp-batch)'
 	@echo 'make test            every check and test'
 	@echo 'make test-fast       unit tests only: the ones to run while you work'
 	@echo 'make check           types, lint, import boundaries and unused code only'
 	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
+	@echo 'make clean           removes what install and coverage wrote'
 	@echo 'make bench NAME=…    a benchmark: burst, dispatch, imports, intake, launch, scale'
 
 install: $(INSTALLED)

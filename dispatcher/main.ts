@@ -249,8 +249,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   });
   const housekeeping = createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention });
 
-  async function stop(): Promise<void> {
-    log.info('stopping', { withinMs: dispatcher.shutdownMs });
+  async function close(): Promise<void> {
     gapWatch.stop();
     await Promise.all([publicListener.close(CLOSING_MS), catchUp.stop(), poller.stop(), housekeeping.stop()]);
     shedding.close();
@@ -258,6 +257,11 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     await adminListener.close(CLOSING_MS);
     await providers.close();
     await ledger.close();
+  }
+
+  async function stop(): Promise<void> {
+    log.info('stopping', { withinMs: dispatcher.shutdownMs });
+    await close();
     log.info('stopped');
   }
 
@@ -282,7 +286,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       stop,
     };
   } catch (error) {
-    await stop();
+    await close();
     throw error;
   }
 }

@@ -173,6 +173,7 @@ What next${here}:
   shr explain${at === '' ? '' : ` --folder${at}`} --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
   shr doctor${at}
   shr serve${at}
+  shr jobs --token-file ${at === '' ? '' : `${quoted}/`}secrets/admin-token
 `;
 }
 

@@ -65,4 +65,11 @@ export function pageWith(text: string): { readonly present: string; readonly pag
   return { present: page.slice(from, to).trim(), page: `${page.slice(0, from)}\n${text}\n${page.slice(to)}` };
 }
 
-if (process.argv[1] === import.meta.filename) writeFileSync(PAGE, pageWith(picture()).page);
+if (process.argv[1] === import.meta.filename) {
+  const { page, present } = pageWith(picture());
+  if (present === picture()) console.log('ARCHITECTURE.md is up to date');
+  else {
+    writeFileSync(PAGE, page);
+    console.log('ARCHITECTURE.md was written');
+  }
+}
