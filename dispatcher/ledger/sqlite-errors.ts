@@ -17,7 +17,9 @@ export function ledgerErrorFrom(error: unknown, path: string): unknown {
 export function diskErrorFrom(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof Sqlite.SqliteError) return ledgerErrorFrom(error, path);
   const isFull = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-  return translated(isFull ? 'full' : 'unavailable', path, error.message, error);
+  if (!isFull) return unavailable(path, error.message, error);
+  const message = `No room to bring the ledger ${path} to the disk (${error.message}). Free space on its disk; intake goes on by itself.`;
+  return new LedgerError('full', message, error);
 }
 
 function kindOf(code: string): LedgerErrorKind | undefined {

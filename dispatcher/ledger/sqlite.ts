@@ -173,6 +173,7 @@ class SqliteStore implements Store {
   readonly #files = new Map<string, string>();
   #isMoved = false;
   #running = false;
+  #closed: Promise<void> | undefined;
 
   constructor(database: Sqlite.Database, options: SqliteOptions) {
     this.#database = database;
@@ -218,15 +219,23 @@ class SqliteStore implements Store {
     return this.#write(step, mustLast);
   }
 
-  async close(): Promise<void> {
-    if (!this.#database.open) return;
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** Commits what waits; from its first `await` on nothing more is taken. */
+  async #close(): Promise<void> {
     this.#commitGroup();
-    await this.#log?.close();
-    this.#statements.clear();
     try {
-      this.#database.close();
-    } catch (error) {
-      throw ledgerErrorFrom(error, this.#path);
+      await this.#log?.close();
+    } finally {
+      this.#statements.clear();
+      try {
+        this.#database.close();
+      } catch (error) {
+        throw ledgerErrorFrom(error, this.#path);
+      }
     }
   }
 
@@ -274,7 +283,10 @@ class SqliteStore implements Store {
     });
   }
 
-  /** All waiting writes in one transaction; if that fails, each in its own, so that one cannot fail the others. */
+  /**
+   * All waiting writes in one transaction; if that fails, each in its own, so that one cannot fail the others. What then
+   * fails for the file's or the disk's sake fails for all that are left: a full disk is not asked a thousand times.
+   */
   #commitGroup(): void {
     const group = this.#group;
     this.#group = [];
@@ -284,20 +296,26 @@ class SqliteStore implements Store {
     } catch (error) {
       const [only, ...others] = group;
       if (only !== undefined && others.length === 0) only.failed(error);
-      else for (const write of group) this.#commitAlone(write);
+      else this.#commitOneByOne(group);
       return;
     }
     for (const write of group) write.committed();
   }
 
-  #commitAlone(write: Write): void {
-    try {
-      this.#commit([write]);
-    } catch (error) {
-      write.failed(error);
-      return;
+  #commitOneByOne(group: readonly Write[]): void {
+    for (const [index, write] of group.entries()) {
+      try {
+        this.#commit([write]);
+      } catch (error) {
+        if (error instanceof LedgerError && error.kind !== 'unavailable') {
+          for (const left of group.slice(index)) left.failed(error);
+          return;
+        }
+        write.failed(error);
+        continue;
+      }
+      write.committed();
     }
-    write.committed();
   }
 
   #commit(group: readonly Write[]): void {
@@ -334,7 +352,7 @@ class SqliteStore implements Store {
   }
 
   #refuseUse(): void {
-    if (!this.#database.open) throw closedError(this.#path);
+    if (this.#closed !== undefined || !this.#database.open) throw closedError(this.#path);
     // A decision that calls the ledger would write into the transaction that runs it.
     if (this.#running) throw new Error('a decision called the ledger: decisions are pure');
   }

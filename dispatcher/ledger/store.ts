@@ -9,7 +9,7 @@ export interface Store {
   read<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /**
    * Like `read`, in a transaction that has committed when the promise resolves: killing the process then loses nothing.
-   * A machine that loses power may lose the writes of its last second, never the file.
+   * A machine that loses power may lose the writes of its last half second, never the file.
    */
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /** See `Ledger.verifyStorage`. */

@@ -36,6 +36,7 @@ export class LogSync {
   /** After a failed fdatasync, the next one may succeed although the pages are lost (the kernel marks them clean). */
   #broken = false;
   #cancelSoon: (() => void) | undefined;
+  #closed = false;
 
   constructor(options: LogSyncOptions) {
     this.#options = options;
@@ -45,10 +46,13 @@ export class LogSync {
 
   /** Resolves when everything that was committed before the call is on disk. */
   now(): Promise<void> {
+    if (this.#closed) return Promise.reject(new Error('the log is closed'));
     this.#cancelSoon?.();
     this.#cancelSoon = undefined;
+    // It has not begun. Never two at a time: one could succeed over pages that the other has lost.
+    if (this.#next !== undefined) return this.#next;
     if (this.#running === undefined) return this.#start();
-    this.#next ??= this.#running
+    this.#next = this.#running
       .catch(() => {})
       .then(() => {
         this.#next = undefined;
@@ -59,13 +63,17 @@ export class LogSync {
 
   /** For what may be lost in a power failure, though not for long. The next caller that waits meets a failure again. */
   soon(): void {
+    if (this.#closed) return;
     this.#cancelSoon ??= this.#options.after(SOON_MS, () => {
       this.#cancelSoon = undefined;
       this.now().catch(() => {});
     });
   }
 
+  /** Once. Waits for the syncs that were asked for. */
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#cancelSoon?.();
     await Promise.allSettled([this.#running, this.#next]);
     await closeFile(this.#descriptor);

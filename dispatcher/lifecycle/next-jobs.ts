@@ -24,7 +24,7 @@ export class NextJobs {
       this.#waiting.set(laneKey, waiting);
     }
     let next: Waiting | undefined;
-    for (const job of waiting) if (next === undefined || job.planned < next.planned) next = job;
+    for (const job of waiting) if (next === undefined || isBefore(job, next)) next = job;
     return next;
   }
 
@@ -35,4 +35,9 @@ export class NextJobs {
     const job = waiting[index];
     if (job !== undefined) waiting[index] = { ...job, planned: job.planned + 1 };
   }
+}
+
+function isBefore(one: Waiting, other: Waiting): boolean {
+  if (one.planned !== other.planned) return one.planned < other.planned;
+  return one.statusSinceMs < other.statusSinceMs;
 }

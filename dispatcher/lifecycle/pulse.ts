@@ -16,6 +16,8 @@ export class Pulse {
   #started = false;
   #running: Promise<void> | undefined;
   #isRunning = false;
+  /** After a failure: news waits until the alarm. */
+  #isResting = false;
   #again = false;
   #alarm: { readonly atMs: number; readonly cancel: () => void } | undefined;
 
@@ -43,6 +45,7 @@ export class Pulse {
   /** There is news. During a pass: another one follows. Cheap. */
   wake(): void {
     if (!this.#started) return;
+    if (this.#isResting) return;
     if (this.#isRunning) {
       this.#again = true;
       return;
@@ -60,6 +63,7 @@ export class Pulse {
     } catch (error) {
       succeeded = false;
       nextMs = failed(error) ?? clock.now() + ERROR_PAUSE_MS;
+      this.#isResting = this.#started;
     }
     this.#running = undefined;
     this.#isRunning = false;
@@ -76,6 +80,7 @@ export class Pulse {
     const { clock } = this.#options;
     const cancel = clock.after(Math.max(0, atMs - clock.now()), () => {
       this.#alarm = undefined;
+      this.#isResting = false;
       this.wake();
     });
     this.#alarm = { atMs, cancel };

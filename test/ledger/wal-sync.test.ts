@@ -88,6 +88,34 @@ describe('bringing the write-ahead log to the disk', () => {
     log = new LogSync({ path: join(folder, 'wal'), after: () => () => {}, repair: () => {} });
   });
 
+  it('never has two syncs under way: what one lost, the other would call safe', async () => {
+    const first = log.now().catch(() => 'failed');
+    held.started[0]?.fail(new Error('EIO'));
+    expect(await first).to.equal('failed');
+    // The repair ends at once; those that come a few microtasks later must not overtake the one that waits for it.
+    const asked = [log.now(), log.now()];
+    for (let turn = 0; turn < 6; turn += 1) {
+      await Promise.resolve();
+      asked.push(log.now());
+    }
+    await settled();
+    expect(held.started).to.have.length(2);
+    for (let round = 0; round < 10; round += 1) {
+      for (const sync of held.started) sync.end();
+      await settled();
+    }
+    await Promise.all(asked);
+  });
+
+  it('syncs nothing once it is closed', async () => {
+    await log.close();
+    log.soon();
+    const outcome = await log.now().catch((error: unknown) => error);
+    expect(outcome).to.be.an('error');
+    expect(held.started).to.have.length(0);
+    expect(clock.timers).to.equal(0);
+  });
+
   it('does what nobody waits for half a second later, once for all of it', async () => {
     log.soon();
     log.soon();
@@ -235,6 +263,14 @@ describe('the two kinds of writes', () => {
     await written;
     await settled();
     expect(clock.timers).to.equal(0);
+  });
+
+  it('takes nothing more from the moment it closes, and closes once', async () => {
+    const ledger = await open(async () => {});
+    const closed = Promise.all([ledger.close(), ledger.close()]);
+    const late = await ledger.putCursor('late', 'value', 1).catch((error: unknown) => error);
+    expect(late).to.be.instanceOf(LedgerError).with.property('kind', 'unavailable');
+    await closed;
   });
 
   it('writes what still waits before it closes', async () => {

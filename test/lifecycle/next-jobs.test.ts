@@ -28,6 +28,14 @@ describe('which job each launch of a pass is for', () => {
     expect(await keys(new NextJobs(ledger, permits), 4)).to.deep.equal(['a', 'b', 'a', 'b']);
   });
 
+  it('is the one that has waited for longest among those with as many runners planned', async () => {
+    const old = { ...waiting('z-old', 1), statusSinceMs: 1 };
+    const young = { ...waiting('a-young', 0), statusSinceMs: 2 };
+    expect(await keys(new NextJobs({ waitingJobs: async () => [young, old] }, permits), 4)).to.deep.equal([
+      ...['a-young', 'z-old', 'a-young', 'z-old'],
+    ]);
+  });
+
   it('asks the ledger once a lane, for as many as may be launched', async () => {
     const asked: (readonly [string, number])[] = [];
     const ledger = {

@@ -130,6 +130,21 @@ describe('the engine’s pulse', () => {
     expect([passes, clock.timers]).to.deep.equal([1, 0]);
   });
 
+  it('rests whatever news comes meanwhile: a pass that always fails must not turn on the spot', async () => {
+    next = async () => {
+      throw new Error('broken');
+    };
+    pulse.start();
+    await settled();
+    for (let news = 0; news < 50; news += 1) {
+      pulse.wake();
+      await settled();
+    }
+    expect(passes).to.equal(1);
+    await clock.advance(1_000);
+    expect(passes).to.equal(2);
+  });
+
   it('begins no pass after its stop, and leaves no timer', async () => {
     next = async () => clock.now() + 1_000;
     pulse.start();
