@@ -197,9 +197,9 @@ class LoopingEngine implements Engine {
 
   async forget(runner: string): Promise<RunnerRow | undefined> {
     const after = await this.#context.tell(runner, { kind: 'forget' });
-    await this.#options.ledger.persist();
     this.#backends.released(runner);
     this.wake();
+    await this.#options.ledger.persist();
     return after;
   }
 
@@ -209,8 +209,8 @@ class LoopingEngine implements Engine {
 
   async resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined> {
     const closures = await this.#backends.reset(registration, backend);
-    await this.#options.ledger.persist();
     this.wake();
+    await this.#options.ledger.persist();
     return closures;
   }
 
@@ -255,17 +255,23 @@ class LoopingEngine implements Engine {
   async #pass(): Promise<number | undefined> {
     const { clock, ledger } = this.#options;
     if (!(await this.#gate.passes())) return this.#gate.retryAtMs ?? clock.now() + LEDGER_PAUSE_MS;
-    await this.#refusals.look();
-    await settleJobs(this.#settler);
-    await this.#heldJobs.run();
-    await this.#board.refresh(clock.now());
-    for (const name of this.#board.registrationsInNeed()) this.#schedule.isActive(name);
-    await this.#launches.run();
     const surplus = { context: this.#context, ledger, board: this.#board, backends: this.#backends };
-    await drainSurplus(surplus);
-    await this.#visits.run();
-    this.#sweeps.run();
-    await this.#chores.run();
+    const steps: readonly (() => Promise<void>)[] = [
+      () => this.#refusals.look(),
+      () => settleJobs(this.#settler),
+      () => this.#heldJobs.run(),
+      () => this.#board.refresh(clock.now()),
+      () => this.#launch(),
+      () => drainSurplus(surplus),
+      () => this.#visits.run(),
+      async () => this.#sweeps.run(),
+      () => this.#chores.run(),
+    ];
+    for (const step of steps) {
+      // A stop begins nothing new, nor does a ledger that cannot be written.
+      if (!this.#context.working()) return this.#gate.retryAtMs;
+      await step();
+    }
     this.#context.states.well('cycle-failed', {});
     const due = [
       await this.#visits.nextMs(),
@@ -279,6 +285,11 @@ class LoopingEngine implements Engine {
       ...this.#launches.nextMs(),
     ].filter((time) => typeof time === 'number');
     return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  async #launch(): Promise<void> {
+    for (const name of this.#board.registrationsInNeed()) this.#schedule.isActive(name);
+    await this.#launches.run();
   }
 
   #passFailed(error: unknown): number | undefined {

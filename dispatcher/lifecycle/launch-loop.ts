@@ -119,11 +119,10 @@ export class LaunchLoop {
     const failures: unknown[] = [];
     for (const [index, { launch, tenant }] of planned.entries()) {
       const outcome = written[index];
-      if (outcome?.status === 'fulfilled') this.#begin(tenant, launch);
-      else {
-        backends.released(launch.runner);
-        failures.push(outcome?.reason);
-      }
+      if (outcome?.status === 'rejected') failures.push(outcome.reason);
+      // After a stop the rows are left to the next start, which knows that no provider was called.
+      if (outcome?.status === 'fulfilled' && context.working()) this.#begin(tenant, launch);
+      else backends.released(launch.runner);
     }
     if (failures.length > 0) throw failures[0];
   }

@@ -1,9 +1,10 @@
 /** Checks each runner when it is due: observes it, or takes the next step of its drain. */
 
-import { SECOND } from '../../time/units.ts';
+import { MINUTE, SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { drainRunner } from './drain.ts';
+import { postpone } from './machine.ts';
 import { type Observers, observeRunner } from './observe.ts';
 import type { EngineOptions } from './ports.ts';
 import { VisitPlaces } from './visit-places.ts';
@@ -12,9 +13,11 @@ import { VisitPlaces } from './visit-places.ts';
 const VISITS_AT_ONCE = 512;
 /** Of them started in a pass. */
 const VISITS_A_PASS = 64;
+/** Until the next visit of a runner on which the state machine itself fails. */
+const BROKEN_PAUSE_MS = MINUTE;
 
 export interface VisitLoopOptions extends Observers, Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
-  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'runnersDue'>;
+  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'runnersDue' | 'stepRunner'>;
 }
 
 export class VisitLoop {
@@ -45,7 +48,8 @@ export class VisitLoop {
     const limit = VISITS_A_PASS + this.visiting;
     const due = await ledger.runnersDue(clock.now(), limit, this.#places.full());
     // Where those of one tenant or backend filled its places, the others are further back.
-    if (this.#start(due) && due.length === limit) context.wake();
+    const started = this.#start(due);
+    if (started === VISITS_A_PASS || (started > 0 && due.length === limit)) context.wake();
   }
 
   /** When to run again; null: when a visit ends. Runners under visit are overdue by nature. */
@@ -56,15 +60,15 @@ export class VisitLoop {
     return next !== null && next <= clock.now() && this.visiting > 0 ? clock.now() + SECOND : next;
   }
 
-  /** Answers whether any was started. */
-  #start(due: readonly RunnerRow[]): boolean {
-    let started = false;
+  /** Returns how many were started. */
+  #start(due: readonly RunnerRow[]): number {
+    let started = 0;
     for (const runner of due) {
-      if (this.visiting >= VISITS_AT_ONCE || !this.#options.context.working()) break;
+      if (started === VISITS_A_PASS || this.visiting >= VISITS_AT_ONCE || !this.#options.context.working()) break;
       if (this.#visits.has(runner.name) || !this.#places.hasRoom(runner)) continue;
       this.#places.taken(runner);
       this.#visits.set(runner.name, this.#visit(runner));
-      started = true;
+      started += 1;
     }
     return started;
   }
@@ -90,11 +94,18 @@ export class VisitLoop {
   }
 
   async #postpone(name: string, cause: unknown): Promise<void> {
-    const { clock, context, log } = this.#options;
+    const { clock, context, ledger, log } = this.#options;
     try {
       await context.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
-      if (!context.ledgerFailed(error)) log.error('visit-not-recorded', { runner: name, error });
+      if (context.ledgerFailed(error)) return;
+      log.error('visit-not-recorded', { runner: name, error });
+      // Not even its state can be moved: without a pause it would be due again at once.
+      await ledger
+        .stepRunner(name, (row) => postpone(row, clock.now(), BROKEN_PAUSE_MS))
+        .catch((broken: unknown) => {
+          if (!context.ledgerFailed(broken)) log.error('visit-not-recorded', { runner: name, error: broken });
+        });
     }
   }
 }

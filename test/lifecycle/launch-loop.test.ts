@@ -312,6 +312,23 @@ describe('the launch loop', () => {
     expect((await runnersOf()).map(({ name }) => name)).to.not.include(released[0]);
   });
 
+  it('begins no launch whose row was written while the engine was told to stop', async () => {
+    await open({
+      through: (ledger) => ({
+        createRunner: async (row, reason) => {
+          await ledger.createRunner(row, reason);
+          parts.stop();
+        },
+      }),
+    });
+    await parts.queue(LANE, 1);
+    await loop.run();
+    await settled();
+    expect(requests).to.deep.equal([]);
+    expect(released).to.deep.equal((await runnersOf()).map(({ name }) => name));
+    expect((await runnersOf()).map(({ state }) => state)).to.deep.equal(['creating']);
+  });
+
   it('starts nothing once the engine stops, and lets go of what it had planned', async () => {
     await open({
       through: (ledger) => ({

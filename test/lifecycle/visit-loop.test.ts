@@ -183,12 +183,23 @@ describe('the loop of visits', () => {
     await open({ registrations: names.map((name) => registration({ name })) });
     provider = never;
     due = Array.from({ length: 520 }, (_, index) => row(`runner-${index}`, { registration: `r${index % 40}` }));
-    await loop.run();
+    for (let pass = 0; pass < 8; pass += 1) await loop.run();
     expect(loop.visiting).to.equal(512);
     nextCheckAtMs = parts.clock.now();
     expect(await loop.nextMs()).to.equal(null);
     await loop.run();
-    expect(looks).to.have.length(1);
+    expect(looks).to.have.length(8);
+  });
+
+  it('starts 64 in a pass, however many are due', async () => {
+    await open();
+    provider = never;
+    due = Array.from({ length: 200 }, (_, index) => row(`d1-${index}`, { registration: `r${index}` }));
+    await loop.run();
+    expect(loop.visiting).to.equal(64);
+    expect(parts.wakes()).to.equal(1);
+    await loop.run();
+    expect(loop.visiting).to.equal(128);
   });
 
   it('starts none once the engine stops', async () => {
@@ -232,6 +243,23 @@ describe('the loop of visits', () => {
       const before = parts.logged.length;
       await visited();
       expect(parts.logged.slice(before).filter((event) => event.startsWith('visit-failed'))).to.have.length(1);
+    });
+
+    it('looks again in a minute where the state machine itself fails, not at once', async () => {
+      let steps = 0;
+      await open({
+        through: (ledger) => ({
+          stepRunner: (name, decide) => {
+            steps += 1;
+            return steps === 1 ? Promise.reject(new TypeError('no such state')) : ledger.stepRunner(name, decide);
+          },
+        }),
+      });
+      await add('one');
+      provider = broken;
+      await visited();
+      expect(parts.logged).to.include('visit-not-recorded');
+      expect((await parts.ledger.runner('one'))?.nextCheckAtMs).to.equal(parts.clock.now() + 60 * SECOND);
     });
 
     it('says also when that cannot be written down', async () => {
