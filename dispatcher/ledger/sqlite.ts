@@ -230,12 +230,16 @@ class SqliteStore implements Store {
     try {
       await this.#log?.close();
     } finally {
-      this.#statements.clear();
-      try {
-        this.#database.close();
-      } catch (error) {
-        throw ledgerErrorFrom(error, this.#path);
-      }
+      this.#closeDatabase();
+    }
+  }
+
+  #closeDatabase(): void {
+    this.#statements.clear();
+    try {
+      this.#database.close();
+    } catch (error) {
+      throw ledgerErrorFrom(error, this.#path);
     }
   }
 
