@@ -82,10 +82,9 @@ export class Refusals {
 
   #isTried(specHash: string): boolean {
     const laneKey = this.#carriers.get(specHash);
-    if (laneKey === undefined) return false;
-    if ((this.#board.counts(laneKey)?.demand ?? 0) > 0) return true;
-    this.#carriers.delete(specHash);
-    return false;
+    const tried = laneKey !== undefined && (this.#board.counts(laneKey)?.demand ?? 0) > 0;
+    if (!tried) this.#carriers.delete(specHash);
+    return tried;
   }
 
   #refusalOf(lane: LaneSpec): ReturnType<Backends['refusal']> {

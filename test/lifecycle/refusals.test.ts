@@ -139,6 +139,47 @@ describe('an image that the service refuses', () => {
     expect([...fixture.instances.keys()]).to.have.length(3);
   });
 
+  it('is tried by one job at a time, also while no place is free, and by the next one when that job is cancelled', async () => {
+    const { state, provider } = service();
+    const broken = (backend: string, honest: Provider): Partial<Provider> => {
+      const refusing = provider(backend, honest).launch;
+      return {
+        launch: (request) =>
+          request.shape.image.endsWith(':1') && refusing !== undefined ? refusing(request) : honest.launch(request),
+      };
+    };
+    const images = { good: 'registry.example/runner:2' };
+    await open({ provider: broken, registrations: [registration('acme', { images, maxRunners: 1 })] });
+    for (let id = 1; id <= 4; id += 1) await queue(id, { labels: ['acme-runner', `sid-${id}`] });
+    await untilMinute(32);
+    const tries = state.tries;
+    await queue(9, { labels: ['acme-runner', 'img-good'] });
+    const [busy = ''] = fixture.instances.keys();
+    const runner = fixture.runners.get(busy);
+    if (runner === undefined) throw new Error('nothing takes the only place');
+    Object.assign(runner, { online: true, busy: true });
+    const startedAtMs = fixture.clock.now();
+    await queue(9, { labels: ['acme-runner', 'img-good'], status: 'in_progress', runnerName: busy, startedAtMs });
+    const back = async () => {
+      const rows = await Promise.all([1, 2, 3, 4].map(job));
+      return rows
+        .filter(({ admission, status }) => admission === 'lane' && status === 'queued')
+        .map(({ jobId }) => jobId);
+    };
+    await untilMinute(55);
+    expect(state.tries).to.equal(tries);
+    const [first, ...others] = await back();
+    expect(first).to.not.equal(undefined);
+    expect(others).to.deep.equal([]);
+    const cancelled = told(fixture, { jobId: first ?? 0, status: 'completed', conclusion: 'cancelled' });
+    fixture.jobs.set(`${REPOSITORY}/${first}`, cancelled);
+    await fixture.tell(cancelled);
+    await fixture.advance(100);
+    const second = await back();
+    expect(second).to.have.length(1);
+    expect(second).to.not.include(first);
+  });
+
   it('is tried by no job that GitHub has given up', async () => {
     const { state, provider } = service();
     await open({ provider });
