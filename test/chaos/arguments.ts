@@ -56,7 +56,7 @@ export function helpText(experiments: Experiments): string {
   const lines = [
     'Real `shr serve` processes beside a simulated GitHub, and what goes wrong around them. One experiment after the other.',
     '',
-    '  npm run chaos                        all of them, with the numbers of the figures: 15 to 20 minutes',
+    '  npm run chaos                        all of them, with the numbers of the figures: about 35 minutes',
     '  npm run chaos -- --only NAME,NAME    only these',
     '  npm run chaos -- --help',
     '',
