@@ -299,6 +299,8 @@ export interface Provider {
 export interface ProviderHost {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Runs `action` once after `ms`; the returned function cancels it. */
+  after(ms: number, action: () => void): () => void;
   /** Cannot be cancelled: limit remote calls with `Deadlines`, not with a sleep each. */
   sleep(ms: number): Promise<void>;
   /** Uniform in [0, 1). */

@@ -58,7 +58,7 @@ export const systemRandom: Random = () => {
 const DRAWS = new BigUint64Array(256);
 let drawn = DRAWS.length;
 
-export function sleep(clock: Clock, ms: number): Promise<void> {
+export function sleep(clock: Pick<Clock, 'after'>, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.after(ms, resolve);
   });

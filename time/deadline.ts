@@ -5,7 +5,7 @@ import type { Clock } from './clock.ts';
  * reason thrown, whether or not the work heeds the signal.
  */
 export async function withDeadline<T>(
-  clock: Clock,
+  clock: Pick<Clock, 'after'>,
   ms: number,
   expired: () => Error,
   parent: AbortSignal | undefined,
@@ -29,7 +29,7 @@ export async function withDeadline<T>(
 }
 
 /** Rejects with the signal's reason when it is aborted first. */
-export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export async function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   if (ms <= 0) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest } from '../../providers/provider.ts';
-import { systemRandom } from '../../time/clock.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 import { serveParent } from './child.ts';
 import { LAUNCH_IMAGE } from './cloud-simulator.ts';
 import { directLaunches } from './direct-launches/index.ts';
@@ -45,6 +45,7 @@ async function make(kind: string, way: 'adapter' | 'sdk', options: unknown) {
   const provider = module.create(module.options.parse(options), {
     // A fast clock prevents the per-minute budgets from delaying the measured calls.
     now: () => Date.now() * 1000,
+    after: systemClock.after,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     random: systemRandom,
   });

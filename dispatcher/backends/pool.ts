@@ -5,7 +5,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { loadProvider } from '../../providers/index.ts';
-import { isProviderError, type Provider, ProviderError, type ProviderModule } from '../../providers/provider.ts';
+import {
+  isProviderError,
+  type Provider,
+  ProviderError,
+  type ProviderHost,
+  type ProviderModule,
+} from '../../providers/provider.ts';
 import { type Clock, type Random, sleep } from '../../time/clock.ts';
 import type { Backend, Registration } from '../model/registration.ts';
 import { containProvider, outerLimits } from './contained-provider.ts';
@@ -43,6 +49,16 @@ const capabilities = z.object({
   longestLifeMs: z.number().positive().optional(),
 });
 
+/** The process's time and randomness, as a provider gets them. */
+export function providerHost(clock: Clock, random: Random): ProviderHost {
+  return {
+    now: () => clock.now(),
+    after: (ms, action) => clock.after(ms, action),
+    sleep: (ms) => sleep(clock, ms),
+    random,
+  };
+}
+
 /**
  * One provider for each backend of each registration, created on first use. Backends with the same kind and options
  * share one, such as a backend of `dispatcher.yaml` that many registrations use: its call budget belongs to the
@@ -67,8 +83,7 @@ export function createBackends({ clock, random, log, load = loadProvider }: Back
   }
 
   function create(module: ProviderModule, options: unknown, backend: string): Provider {
-    const host = { now: () => clock.now(), sleep: (ms: number) => sleep(clock, ms), random };
-    const provider = module.create(options, host);
+    const provider = module.create(options, providerHost(clock, random));
     capabilities.parse(provider.capabilities);
     return containProvider(provider, {
       kind: module.kind,

@@ -1,7 +1,8 @@
 /** `shr image-cache`: has a service keep an image close to its machines, so that runners start without a pull. */
 import { Command } from 'commander';
 import { ProviderError } from '../../providers/provider.ts';
-import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
+import { providerHost } from '../backends/pool.ts';
 import type { Backend } from '../model/registration.ts';
 import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson, printTable } from './output.ts';
@@ -98,7 +99,7 @@ async function cacheAll(
 async function cache(backend: Backend, image: string, wait: boolean, terminal: Terminal): Promise<Cached> {
   const { createImageCache, default: module } = await import('../../providers/ali-eci/index.ts');
   const options = module.options.parse(backend.options);
-  const host = { now: systemClock.now, sleep: (ms: number) => sleep(systemClock, ms), random: systemRandom };
+  const host = providerHost(systemClock, systemRandom);
   const progress = showProgress(terminal);
   try {
     for (let look = 1; ; look += 1) {

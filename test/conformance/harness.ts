@@ -117,13 +117,36 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-/** Real time. `hurry` makes every sleep end at once: for faults that no real service shows on request. */
+/**
+ * Real time. `hurry` makes every sleep and timer end at once, and the timers that run already: for faults that no real
+ * service shows on request.
+ */
 export function testHost(): ProviderHost & { hurry: boolean } {
+  const running = new Set<() => void>();
+  let isHurried = false;
   const host = {
-    hurry: false,
+    get hurry() {
+      return isHurried;
+    },
+    set hurry(hurry) {
+      isHurried = hurry;
+      if (hurry) for (const end of running) setImmediate(end);
+    },
     now: () => Date.now(),
+    after(ms: number, action: () => void) {
+      const end = () => {
+        clearTimeout(timer);
+        if (running.delete(end)) action();
+      };
+      running.add(end);
+      const timer = setTimeout(end, isHurried ? 0 : ms);
+      return () => {
+        clearTimeout(timer);
+        running.delete(end);
+      };
+    },
     sleep: async (ms: number) => {
-      if (!host.hurry) await delay(ms);
+      if (!isHurried) await delay(ms);
     },
     random: () => Math.random(),
   };

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import processModule from '../../providers/process/index.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
 import { type GithubSimulator, type SimulatorOptions, startGithubSimulator } from '../../simulators/github/index.ts';
-import { systemRandom } from '../../time/clock.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const RUNNER = join(ROOT, 'simulators', 'github', 'runner.mjs');
@@ -60,6 +60,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   await writeConfiguration(folder, github, options, processOptions);
   const provider = processModule.create(processModule.options.parse(processOptions), {
     now: () => Date.now(),
+    after: systemClock.after,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     random: systemRandom,
   });

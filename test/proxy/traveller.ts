@@ -12,12 +12,13 @@ import { createGithub } from '../../dispatcher/github/client.ts';
 import { GithubTimes } from '../../dispatcher/github/github-time.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
 import type { ProviderHost } from '../../providers/provider.ts';
-import { systemClock } from '../../time/clock.ts';
+import { sleep, systemClock } from '../../time/clock.ts';
 
 const settings = useProxy(process.env);
 const host: ProviderHost = {
   now: () => systemClock.now(),
-  sleep: (ms) => new Promise((resolve) => systemClock.after(ms, resolve)),
+  after: systemClock.after,
+  sleep: (ms) => sleep(systemClock, ms),
   random: () => 0.5,
 };
 

@@ -7,6 +7,7 @@ import { loadProvider } from '../../../providers/index.ts';
 import type { DemoBackend, Provider } from '../../../providers/provider.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../../simulators/github/index.ts';
 import { type Clock, type Random, sleep } from '../../../time/clock.ts';
+import { providerHost } from '../../backends/pool.ts';
 import { systemFiles } from '../../config/files.ts';
 import { loadConfiguration } from '../../config/load.ts';
 import { startDispatcher } from '../../main.ts';
@@ -187,9 +188,5 @@ async function writeConfiguration(
 
 async function ownProvider(kind: string, backend: DemoBackend, clock: Clock, random: Random): Promise<Provider> {
   const module = await loadProvider(kind);
-  return module.create(module.options.parse(backend.options), {
-    now: () => clock.now(),
-    sleep: (ms) => sleep(clock, ms),
-    random,
-  });
+  return module.create(module.options.parse(backend.options), providerHost(clock, random));
 }

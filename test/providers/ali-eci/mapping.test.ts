@@ -537,6 +537,7 @@ describe('the rate of an ali-eci backend', () => {
       let nowMs = 1_000_000;
       const host = {
         now: () => nowMs,
+        after: () => () => {},
         random: () => 0,
         sleep: async (ms: number) => {
           nowMs += ms;
@@ -561,7 +562,7 @@ describe('the rate of an ali-eci backend', () => {
 
   it('does not wait for a clock that was set back to catch up', async () => {
     let nowMs = 10_000_000;
-    const host = { now: () => nowMs, random: () => 0, sleep: async () => {} };
+    const host = { now: () => nowMs, after: () => () => {}, random: () => 0, sleep: async () => {} };
     const rate = new Rate(host, 0.8, 20_000);
     await rate.permit('CreateContainerGroup');
     nowMs -= 3_600_000;
@@ -569,7 +570,7 @@ describe('the rate of an ali-eci backend', () => {
   });
 
   it('refuses what would have to wait too long, and says for how long', async () => {
-    const host = { now: () => 0, random: () => 0, sleep: async () => {} };
+    const host = { now: () => 0, after: () => () => {}, random: () => 0, sleep: async () => {} };
     const rate = new Rate(host, 0.01, 10_000);
     const answers = await Promise.allSettled(Array.from({ length: 10 }, () => rate.permit('CreateContainerGroup')));
     const refused = answers.filter((answer) => answer.status === 'rejected');

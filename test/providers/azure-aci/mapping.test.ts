@@ -629,6 +629,7 @@ describe('azure-aci budget', () => {
       },
       host: {
         now: () => now,
+        after: () => () => {},
         random: () => 0,
         sleep: async (ms: number) => {
           slept.push(ms);

@@ -15,6 +15,7 @@ import {
   demoOptions,
   startCloudRunSimulator,
 } from '../../../simulators/gcp-cloud-run/index.ts';
+import { systemClock } from '../../../time/clock.ts';
 import type { Discovery } from '../google/discovery.ts';
 import { misspellings } from '../google/misspellings.ts';
 import { readDescription, rules } from './description.ts';
@@ -193,7 +194,7 @@ describe('gcp-cloud-run and the description of its API', () => {
   const open = (more: Partial<z.input<typeof cloudRunOptions>> = {}): CloudRunProvider => {
     const provider = new CloudRunProvider(
       cloudRunOptions.parse({ ...demoOptions(simulator), command: ['sleep', '600'], pollMs: 10, ...more }),
-      { now: () => Date.now(), sleep: (ms) => delay(ms), random: () => Math.random() },
+      { now: () => Date.now(), after: systemClock.after, sleep: (ms) => delay(ms), random: () => Math.random() },
     );
     opened.push(provider);
     return provider;

@@ -12,6 +12,7 @@ import {
   startCloudRunSimulator,
 } from '../../../simulators/gcp-cloud-run/index.ts';
 import type { CloudRunSimulatorOptions } from '../../../simulators/gcp-cloud-run/options.ts';
+import { systemClock } from '../../../time/clock.ts';
 import { IMAGE, requestFor, shape } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;
@@ -34,6 +35,7 @@ describe('gcp-cloud-run: against its simulator', () => {
     });
     const provider = new CloudRunProvider(options, {
       now: () => Date.now() + skewMs,
+      after: systemClock.after,
       sleep: (ms) => delay(ms),
       random: () => Math.random(),
     });
@@ -163,6 +165,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       const slept: number[] = [];
       const host = {
         now: () => nowMs,
+        after: systemClock.after,
         sleep: async (ms: number) => {
           if (ms === 777) {
             slept.push(ms);
@@ -568,7 +571,12 @@ describe('gcp-cloud-run: against its simulator', () => {
 
   const control = async <T>(use: (service: CloudRun) => Promise<T>): Promise<T> => {
     const options = cloudRunOptions.parse(demoOptions(simulator));
-    const service = new CloudRun(options, { now: () => Date.now(), sleep: (ms) => delay(ms), random: () => 0.5 });
+    const service = new CloudRun(options, {
+      now: () => Date.now(),
+      after: systemClock.after,
+      sleep: (ms) => delay(ms),
+      random: () => 0.5,
+    });
     try {
       return await use(service);
     } finally {

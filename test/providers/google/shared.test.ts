@@ -210,6 +210,7 @@ describe('google: the budget of a minute', () => {
     const clock = { nowMs: 1_000_000, slept: 0 };
     const host = {
       now: () => clock.nowMs,
+      after: () => () => {},
       sleep: async (ms: number) => {
         clock.slept += ms;
       },

@@ -5,36 +5,13 @@ import { decodeTags, encodeTags } from '../../../providers/kit/tags.ts';
 import { Tail, tailText } from '../../../providers/kit/tail.ts';
 import { roundUp } from '../../../providers/kit/wish.ts';
 import { type InstanceTags, ProviderError } from '../../../providers/provider.ts';
-
-/** A host whose time stands still until `advance` is called. */
-function handClock() {
-  let sleepers: (() => void)[] = [];
-  return {
-    host: {
-      now: () => 0,
-      random: () => 0,
-      sleep: () =>
-        new Promise<void>((resolve) => {
-          sleepers.push(resolve);
-        }),
-    },
-    sleeping: () => sleepers.length,
-    /** One tick, and all that follows from it. */
-    async advance(): Promise<void> {
-      const due = sleepers;
-      sleepers = [];
-      for (const wake of due) wake();
-      await new Promise(setImmediate);
-    },
-  };
-}
+import { VirtualClock } from '../../github/virtual-clock.ts';
 
 describe('deadlines', () => {
   it('reject as transient when the time is over, and abort the call', async () => {
-    const clock = handClock();
-    const deadlines = new Deadlines(clock.host, 100);
+    const clock = new VirtualClock();
     let aborted = false;
-    const call = deadlines.run('x call', 250, (signal) => {
+    const call = new Deadlines(clock).run('x call', 250, (signal) => {
       signal.addEventListener('abort', () => {
         aborted = true;
       });
@@ -44,49 +21,39 @@ describe('deadlines', () => {
     call.catch((reason: unknown) => {
       error = reason;
     });
-    await clock.advance();
-    await clock.advance();
+    await clock.advance(249);
     expect(error).to.equal(undefined);
-    await clock.advance();
+    expect(aborted).to.equal(false);
+    await clock.advance(1);
     expect(error).to.be.instanceOf(ProviderError);
     expect(error).to.include({ kind: 'transient', code: 'timeout', operation: 'x call' });
     expect(aborted).to.equal(true);
   });
 
-  it('let a call in time through, and stop ticking after the last one', async () => {
-    const clock = handClock();
-    const deadlines = new Deadlines(clock.host, 100);
-    expect(await deadlines.run('x call', 1000, async () => 42)).to.equal(42);
-    await clock.advance();
-    expect(clock.sleeping(), 'timers left').to.equal(0);
-    expect(await deadlines.run('x call', 1000, async () => 43)).to.equal(43);
-  });
-
-  it('share one timer between all calls in flight', async () => {
-    const clock = handClock();
-    const deadlines = new Deadlines(clock.host, 100);
+  it('let a call in time through, and leave no timer that would keep the process alive', async () => {
+    const clock = new VirtualClock();
+    const deadlines = new Deadlines(clock);
     const endings: (() => void)[] = [];
-    const calls = Array.from({ length: 50 }, () =>
-      deadlines.run(
-        'x call',
-        1000,
-        () =>
-          new Promise<void>((resolve) => {
-            endings.push(resolve);
-          }),
-      ),
+    const calls = Array.from({ length: 50 }, (_, index) =>
+      deadlines.run('x call', 1000, async () => {
+        await new Promise<void>((resolve) => {
+          endings.push(resolve);
+        });
+        return index;
+      }),
     );
-    expect(clock.sleeping()).to.equal(1);
     for (const end of endings) end();
-    await Promise.all(calls);
+    expect(await Promise.all(calls)).to.deep.equal(Array.from({ length: 50 }, (_, index) => index));
+    expect(clock.timers).to.equal(0);
   });
 
-  it('pass on the error of the call itself', async () => {
-    const deadlines = new Deadlines(handClock().host);
-    const error = await deadlines
+  it('pass on the error of the call itself, and leave no timer', async () => {
+    const clock = new VirtualClock();
+    const error = await new Deadlines(clock)
       .run('x call', 1000, () => Promise.reject(new Error('no such thing')))
       .catch((reason: unknown) => reason);
     expect(error).to.have.property('message', 'no such thing');
+    expect(clock.timers).to.equal(0);
   });
 });
 

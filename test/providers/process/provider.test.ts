@@ -85,7 +85,8 @@ describe('provider process', () => {
         '--input-type=module',
         '--eval',
         `import processModule from ${JSON.stringify(new URL('../../../providers/process/index.ts', import.meta.url).href)};
-         const host = { now: Date.now, random: Math.random, sleep: (ms) => new Promise((wake) => setTimeout(wake, ms)) };
+         const after = (ms, action) => { const timer = setTimeout(action, ms); return () => clearTimeout(timer); };
+         const host = { now: Date.now, after, random: Math.random, sleep: (ms) => new Promise((wake) => setTimeout(wake, ms)) };
          const options = processModule.options.parse(${JSON.stringify({ command: ['sh', '-c', 'echo alive; sleep 600'], root })});
          await processModule.create(options, host).launch(${JSON.stringify(request('d1-a'))});
          console.log('launched');

@@ -123,7 +123,7 @@ describe('images in their registry', () => {
     { architectures = ['x64'], timeoutMs = 5000 }: { architectures?: Architecture[]; timeoutMs?: number } = {},
   ): Promise<readonly Finding[]> {
     const images = references.map((reference) => ({ reference, architectures }));
-    return checkImages(images, { ...OPEN, ...puller }, new Deadlines(testHost(), 10), timeoutMs);
+    return checkImages(images, { ...OPEN, ...puller }, new Deadlines(testHost()), timeoutMs);
   }
 
   async function one(...asked: Parameters<typeof find>): Promise<Finding> {
