@@ -188,7 +188,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
     setAside: (name) => setAside.has(name),
     onRecorded: () => engine.wake(),
     onLost: (loss) => {
-      const [only, ...others] = loss.speakers;
+      const [only, ...others] = loss.sources;
       const ofOne = loss.cause === 'rate' && only !== undefined && others.length === 0;
       shedding.met(ofOne ? `${loss.cause} ${only.endpoint}` : loss.cause, loss.from);
       catchUp.lost(loss);

@@ -68,10 +68,10 @@ export class CatchUp {
   }
 
   /** A delivery was lost: the registrations it may have been about are polled soon. */
-  lost({ verified, speakers }: Loss): void {
+  lost({ verified, sources }: Loss): void {
     if (this.#stopped) return;
     const nowMs = this.#nowMs();
-    for (const webhookSource of speakers) {
+    for (const webhookSource of sources) {
       if (!verified && !this.#mayAsk(webhookSource.endpoint, nowMs)) continue;
       const known = this.#pending.get(webhookSource.endpoint);
       const latestMs = known?.latestMs ?? nowMs + MAX_SETTLE_MS;

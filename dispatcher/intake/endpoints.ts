@@ -67,7 +67,7 @@ export class EndpointIndex {
     this.#registrations = new Map(
       registrations.map((registration) => [
         registration.name,
-        candidates(registration.webhookSecrets, registrationSpeaker(registration, territory)).slice(0, maxCandidates),
+        candidates(registration.webhookSecrets, registrationSource(registration, territory)).slice(0, maxCandidates),
       ]),
     );
   }
@@ -88,13 +88,45 @@ export class EndpointIndex {
   }
 }
 
+export interface EndpointsOptions {
+  /** Called for each delivery, so that the configuration can be reloaded: return the same array until then. */
+  readonly endpoints: () => readonly WebhookEndpoint[];
+  readonly registrations: () => readonly Registration[];
+  /** Their grants limit which repositories each secret covers. Absent or undefined: there are no tenants. */
+  readonly tenants?: () => readonly TenantEntry[] | undefined;
+}
+
+/** The index of the configuration as it is now: made anew when that returns different arrays. */
+export class CurrentEndpoints {
+  readonly #options: EndpointsOptions;
+  #of: readonly unknown[] = [];
+  #index = new EndpointIndex([], []);
+
+  constructor(options: EndpointsOptions) {
+    this.#options = options;
+    this.current();
+  }
+
+  current(): EndpointIndex {
+    const endpoints = this.#options.endpoints();
+    const registrations = this.#options.registrations();
+    const tenants = this.#options.tenants?.();
+    const of = [endpoints, registrations, tenants];
+    if (of.some((part, index) => part !== this.#of[index])) {
+      this.#index = new EndpointIndex(endpoints, registrations, tenants);
+      this.#of = of;
+    }
+    return this.#index;
+  }
+}
+
 interface HostIndex {
   readonly byHost: ReadonlyMap<string, readonly Candidate[]>;
   readonly first: readonly Candidate[];
 }
 
 function indexHosts(entries: readonly WebhookEndpoint[], territory: Territory): HostIndex {
-  const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSpeaker(entry, territory)));
+  const all = entries.flatMap((entry) => candidates(entry.secrets, endpointSource(entry, territory)));
   const byHost = new Map<string, Candidate[]>();
   for (const candidate of all) {
     const sameHost = byHost.get(candidate.webhookSource.host);
@@ -114,7 +146,7 @@ function candidates(secrets: readonly Secret[], webhookSource: WebhookSource): r
   );
 }
 
-function endpointSpeaker(entry: WebhookEndpoint, territory: Territory): WebhookSource {
+function endpointSource(entry: WebhookEndpoint, territory: Territory): WebhookSource {
   const host = entry.host.toLowerCase();
   return {
     endpoint: entry.appId === undefined ? `${host}/webhook` : `${host}/app/${entry.appId}`,
@@ -124,7 +156,7 @@ function endpointSpeaker(entry: WebhookEndpoint, territory: Territory): WebhookS
   };
 }
 
-function registrationSpeaker(registration: Registration, territory: Territory): WebhookSource {
+function registrationSource(registration: Registration, territory: Territory): WebhookSource {
   const claims = claimed(registration.claim);
   return {
     endpoint: `registration/${registration.name}`,

@@ -12,7 +12,7 @@ export interface Loss {
   /** False: its signature was not checked, so it may come from anyone. */
   readonly verified: boolean;
   /** Which source sent it; for an unverified one, which may have. */
-  readonly speakers: readonly WebhookSource[];
+  readonly sources: readonly WebhookSource[];
   /** The sender's address. */
   readonly from: string;
 }

@@ -6,95 +6,59 @@
  *
  * | answer | when |
  * |---|---|
- * | 404 | no such endpoint |
- * | 429 | the endpoint is at its bound of deliveries a minute |
- * | 429 | the endpoint has reached its limit of deliveries per minute |
- * | 401 | no `X-Hub-Signature-256`, or it does not match any secret here |
- * | 413 | longer than the limit, announced or met |
- * | 400 | in pieces of a few bytes |
- * | 400 | in chunks of a few bytes |
+ * | 404, 503 | no such endpoint, or the registration is set aside |
+ * | 415 | compressed, or not announced as JSON |
+ * | 401 | no `X-Hub-Signature-256`, or no secret to check it with |
+ * | 413 | announced as longer than the limit |
+ * | 429 | every endpoint that may have sent it has reached its limit of deliveries per minute |
+ * | 413, 400 | while it arrives: longer than the limit, or in chunks of a few bytes |
  * | 503, 408 | the oldest unfinished one when slots or memory run out, or too slow |
- * | 429 | the endpoint is at its bound of deliveries a minute |
+ * | 401 | the signature does not match any secret here |
  * | 429 | the endpoint has reached its limit of deliveries per minute |
+ * | 400 | the headers do not name an event and a delivery |
  * | 200 | `ping`, and every event that is not ours: another status would mark the delivery failed in the user's settings |
  * | 400 | the body is not JSON, or lacks the job's identity, status or labels |
  * | 200 | `"workflow_job": null`: there is nothing to record, and a redelivery would bring the same |
  * | 403 | the secret does not cover the repository |
  * | 200 | an unknown status |
  * | 202 / 200 | recorded / already recorded |
- * | 503, 500 | the ledger could not record it |
+ * | 429, 503, 500 | the ledger could not record it, or has as many open jobs of the endpoint as it takes |
  *
  * 403, although it marks the delivery failed: the hook, or a tenant's claim, is set up in a way that cannot work, and
  * its owner will look at the failed delivery. A foreign event needs no such check: nothing in it is read.
  *
  * An unknown status records nothing, so that its redelivery after an upgrade is not taken for a duplicate.
  */
-import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../time/clock.ts';
-import { actionOf, factFromEvent, repositoryOf, workflowJobEventSchema } from '../jobs/workflow-job.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
-import type { Registration, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
-import type { Answer, DeliveryOutcome, IntakeMetrics } from './answer.ts';
+import type { Answer, IntakeMetrics } from './answer.ts';
 import {
-  answerOf,
-  foreign,
-  malformed,
-  noJob,
   noSecret,
   noSuchRegistration,
-  notOurs,
   overRate,
-  pong,
   registrationSetAside,
   signedWithSha1,
   tooLarge,
-  unknownStatus,
   unsigned,
-  wrongContentType,
 } from './answers.ts';
 import { KeptBody } from './body.ts';
-import { EndpointIndex, type WebhookSource } from './endpoints.ts';
+import { BodyMemory } from './body-memory.ts';
+import { type Candidate, CurrentEndpoints, type EndpointsOptions, type WebhookSource } from './endpoints.ts';
 import { GroupCommit } from './group-commit.ts';
-import type { Loss, LossCause } from './losses.ts';
+import { type Headers, header, hookOf, identityOf, refuseContent } from './headers.ts';
+import { defaultIntakeLimits, type IntakeLimits } from './limits.ts';
+import type { Loss } from './losses.ts';
 import { DeliveryRates } from './rate.ts';
 import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
+import { UnauthenticatedLog } from './unauthenticated-log.ts';
+import { VerifiedDeliveries } from './verified-delivery.ts';
 
-export interface IntakeLimits {
-  /** For events that are not ours, which are hashed while streaming. GitHub's own limit. */
-  readonly maxBodyBytes: number;
-  /** For a `workflow_job`, which is buffered until its signature is checked. GitHub's are 8 to 25 KB. */
-  readonly maxJobBytes: number;
-  /** For all bodies being received, counting what has arrived. Beyond it the oldest of them gives way. */
-  readonly maxBufferedBytes: number;
-  /** Verified deliveries waiting for a commit, per endpoint; four times as many in total. */
-  readonly maxWaiting: number;
-  /** Verified deliveries per endpoint, even all at once. */
-  readonly maxPerMinute: number;
-  /** Deliveries per commit: bounds how long the event loop is blocked. */
-  readonly maxGroup: number;
-}
-
-export const defaultIntakeLimits: IntakeLimits = {
-  maxBodyBytes: 25 * 1024 * 1024,
-  maxJobBytes: 1024 * 1024,
-  maxBufferedBytes: 64 * 1024 * 1024,
-  maxWaiting: 1_024,
-  // 20,000 jobs a minute, each queued, started and ended: GitHub's largest customers stay below it.
-  maxPerMinute: 60_000,
-  maxGroup: 128,
-};
-
-export interface IntakeOptions {
+export interface IntakeOptions extends EndpointsOptions {
   readonly ledger: Pick<Ledger, 'recordDeliveries'>;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called for each delivery, so that the configuration can be reloaded: return the same array until then. */
-  readonly endpoints: () => readonly WebhookEndpoint[];
-  readonly registrations: () => readonly Registration[];
-  /** Their grants limit which repositories each secret covers. Absent or undefined: there are no tenants. */
-  readonly tenants?: () => readonly TenantEntry[] | undefined;
   /** Those whose configuration has problems: the answers to their deliveries say so. */
   readonly setAside?: (registration: string) => boolean;
   /** Something was recorded: wake the engine. Must not throw. */
@@ -106,9 +70,6 @@ export interface IntakeOptions {
   /** Default: `setImmediate`, which runs after what the sockets already held was read. */
   readonly defer?: (action: () => void) => void;
 }
-
-/** Header names in lower case, as node:http gives them. */
-export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** The transport of a delivery: a connection. */
 export interface Carrier {
@@ -123,283 +84,180 @@ export interface Intake {
   receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer;
 }
 
-/** The digit is for `projects_v2_item`. */
-const eventName = /^[a-z0-9_]{1,64}$/;
-/** A UUID on GitHub; wider here, because the ledger only needs it to be short and plain. */
-const deliveryGuid = /^[0-9A-Za-z-]{1,72}$/;
-
 export function createIntake(options: IntakeOptions): Intake {
-  const { clock, log, metrics } = options;
+  const { clock, ledger, log, metrics, onRecorded } = options;
   const limits: IntakeLimits = { ...defaultIntakeLimits, ...options.limits };
   const commits = new GroupCommit({
-    ledger: options.ledger,
+    ledger,
     clock,
     log,
     metrics,
-    onRecorded: options.onRecorded,
+    onRecorded,
     defer: options.defer ?? setImmediate,
     maxGroup: limits.maxGroup,
     maxWaiting: limits.maxWaiting,
   });
-  const index = indexOnce(options);
-  const strangers = new ThrottledLog(clock, log);
-  const rates = new DeliveryRates(clock, limits.maxPerMinute);
-  /** Those with buffered, incomplete bodies, oldest first. */
-  const unfinished = new Set<DeliveryReception>();
-  let buffered = 0;
+  return new WebhookIntake({
+    log,
+    metrics,
+    limits,
+    endpoints: new CurrentEndpoints(options),
+    isSetAside: (registration) => options.setAside?.(registration) === true,
+    unauthenticated: new UnauthenticatedLog(clock, log),
+    rates: new DeliveryRates(clock, limits.maxPerMinute),
+    memory: new BodyMemory(limits.maxBufferedBytes),
+    verified: new VerifiedDeliveries({
+      clock,
+      log,
+      metrics,
+      record: (delivery, fact) => commits.record(delivery, fact),
+    }),
+    onLost: (loss) => options.onLost?.(loss),
+  });
+}
 
-  function makeRoom(bytes: number): boolean {
-    for (const oldest of unfinished) {
-      if (buffered + bytes <= limits.maxBufferedBytes) return true;
-      oldest.giveWay();
-    }
-    return buffered + bytes <= limits.maxBufferedBytes;
+interface WebhookIntakeOptions {
+  readonly log: Pick<Log, 'error'>;
+  readonly metrics: Pick<IntakeMetrics, 'delivery'>;
+  readonly limits: Pick<IntakeLimits, 'maxBodyBytes' | 'maxJobBytes'>;
+  readonly endpoints: CurrentEndpoints;
+  readonly isSetAside: (registration: string) => boolean;
+  readonly unauthenticated: UnauthenticatedLog;
+  readonly rates: DeliveryRates;
+  readonly memory: BodyMemory;
+  readonly verified: VerifiedDeliveries;
+  readonly onLost: (loss: Loss) => void;
+}
+
+/** A request whose headers say that a known sender may have signed it. Nothing of it is verified yet. */
+interface Arriving {
+  /** The name in the URL; undefined for the shared endpoint. */
+  readonly registration: string | undefined;
+  readonly headers: Headers;
+  readonly carrier: Carrier;
+  /** The digest that the sender claims. */
+  readonly claimed: Buffer;
+  /** Whose secrets are tried. Never empty. */
+  readonly candidates: readonly Candidate[];
+}
+
+class WebhookIntake implements Intake {
+  readonly #options: WebhookIntakeOptions;
+
+  constructor(options: WebhookIntakeOptions) {
+    this.#options = options;
   }
 
-  /** The requester may be the oldest itself: then it was rejected, and its memory is free. */
-  function allowanceOf(asks: () => boolean) {
-    return {
-      reserve(bytes: number) {
-        if (buffered + bytes > limits.maxBufferedBytes && !(makeRoom(bytes) && asks())) return false;
-        buffered += bytes;
-        return true;
-      },
-      release(bytes: number) {
-        buffered -= bytes;
-      },
-    };
+  receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
+    const received = this.#receive(registration, headers, carrier);
+    if ('outcome' in received) this.#options.metrics.delivery(received.outcome);
+    return received;
   }
 
-  const lost = (cause: LossCause, verified: boolean, speakers: readonly WebhookSource[], from: string) =>
-    options.onLost?.({ cause, verified, speakers, from });
-
-  function answered(answer: Answer): Answer {
-    metrics.delivery(answer.outcome);
-    return answer;
-  }
-
-  function receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
-    const tried = registration === undefined ? index().shared(hookOf(headers)) : index().registration(registration);
-    if (tried === undefined) {
-      const setAside = registration !== undefined && options.setAside?.(registration) === true;
-      return answered(setAside ? registrationSetAside : noSuchRegistration);
-    }
-    const wrongType = refuseContent(headers);
-    if (wrongType !== undefined) return answered(wrongType);
-
+  #receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
+    const candidates = this.#candidatesFor(registration, headers);
+    if (candidates === undefined) return this.#noEndpoint(registration);
+    const refused = refuseContent(headers);
+    if (refused !== undefined) return refused;
     const claimed = claimedDigest(header(headers, 'x-hub-signature-256') ?? '');
     if (claimed === undefined) {
-      strangers.tell('unsigned', registration, carrier.from);
-      return answered(header(headers, 'x-hub-signature') === undefined ? unsigned : signedWithSha1);
+      this.#options.unauthenticated.warn('unsigned', registration, carrier.from);
+      return header(headers, 'x-hub-signature') === undefined ? unsigned : signedWithSha1;
     }
-    if (tried.length === 0) {
-      strangers.tell('no-secret', registration, carrier.from);
-      return answered(noSecret);
+    if (candidates.length === 0) {
+      this.#options.unauthenticated.warn('no-secret', registration, carrier.from);
+      return noSecret;
     }
+    return this.#open({ registration, headers, carrier, claimed, candidates });
+  }
 
-    const event = header(headers, 'x-github-event');
-    const keep = event === 'workflow_job';
-    const maxBytes = keep ? limits.maxJobBytes : limits.maxBodyBytes;
+  #candidatesFor(registration: string | undefined, headers: Headers): readonly Candidate[] | undefined {
+    const endpoints = this.#options.endpoints.current();
+    return registration === undefined ? endpoints.shared(hookOf(headers)) : endpoints.registration(registration);
+  }
+
+  #noEndpoint(registration: string | undefined): Answer {
+    const setAside = registration !== undefined && this.#options.isSetAside(registration);
+    return setAside ? registrationSetAside : noSuchRegistration;
+  }
+
+  #open(arriving: Arriving): Reception | Answer {
+    const { limits } = this.#options;
+    const { candidates, carrier, headers } = arriving;
+    const isJob = header(headers, 'x-github-event') === 'workflow_job';
+    const maxBytes = isJob ? limits.maxJobBytes : limits.maxBodyBytes;
     // The parser has rejected anything but numbers; a body without a length is chunked.
-    const announced = Number(header(headers, 'content-length') ?? maxBytes);
-    if (announced > maxBytes) return answered(tooLarge(maxBytes));
+    const announcedBytes = Number(header(headers, 'content-length') ?? maxBytes);
+    if (announcedBytes > maxBytes) return tooLarge(maxBytes);
+    const overRate = this.#refuseAtLimit(
+      candidates.map(({ webhookSource }) => webhookSource),
+      carrier.from,
+    );
+    return overRate ?? this.#reception(arriving, { isJob, announcedBytes, maxBytes });
+  }
 
-    const speakers = tried.map((candidate) => candidate.webhookSource);
-    // Only verified deliveries count towards the limit; once it is reached, the rest can be refused unread.
-    if (speakers.every(({ endpoint }) => rates.exhausted(endpoint))) {
-      lost('rate', false, speakers, carrier.from);
-      return answered(overRate(rates.retryAfterSeconds(speakers[0]?.endpoint ?? '')));
-    }
+  /** Only verified deliveries count towards the limit; once it is reached, the rest can be refused unread. */
+  #refuseAtLimit(sources: readonly WebhookSource[], from: string): Answer | undefined {
+    const { onLost, rates } = this.#options;
+    if (!sources.every(({ endpoint }) => rates.exhausted(endpoint))) return undefined;
+    onLost({ cause: 'rate', verified: false, sources, from });
+    return overRate(rates.retryAfterSeconds(sources[0]?.endpoint ?? ''));
+  }
 
+  /** A job is kept until its signature is checked; other events are hashed as they arrive. */
+  #reception(
+    { registration, headers, carrier, claimed, candidates }: Arriving,
+    size: { readonly isJob: boolean; readonly announcedBytes: number; readonly maxBytes: number },
+  ): Reception {
+    const { log, memory, metrics, onLost, unauthenticated } = this.#options;
+    const sources = candidates.map(({ webhookSource }) => webhookSource);
+    const allowance = memory.allowanceOf(() => reception);
     const reception: DeliveryReception = new DeliveryReception({
       check: new SignatureCheck(
         claimed,
-        tried.map((candidate) => candidate.key),
+        candidates.map(({ key }) => key),
       ),
-      tried,
-      body: keep
-        ? new KeptBody(
-            allowanceOf(() => unfinished.has(reception)),
-            announced,
-          )
-        : undefined,
-      maxBytes,
+      tried: candidates,
+      body: size.isJob ? new KeptBody(allowance, size.announcedBytes) : undefined,
+      maxBytes: size.maxBytes,
       turnAway: carrier.turnAway,
-      complete() {
-        unfinished.delete(reception);
-      },
-      over(outcome, cause) {
-        unfinished.delete(reception);
+      complete: () => memory.delete(reception),
+      over: (outcome, cause) => {
+        memory.delete(reception);
         metrics.delivery(outcome);
-        if (cause !== undefined) lost(cause, false, speakers, carrier.from);
+        if (cause !== undefined) onLost({ cause, verified: false, sources, from: carrier.from });
       },
-      unknownSigner() {
-        strangers.tell('bad-signature', registration, carrier.from);
-      },
-      async signed(webhookSource, body) {
-        if (!rates.take(webhookSource.endpoint)) {
-          lost('rate', true, [webhookSource], carrier.from);
-          return overRate(rates.retryAfterSeconds(webhookSource.endpoint));
-        }
-        const answer = await judge(webhookSource, event, header(headers, 'x-github-delivery'), body);
-        if (answer.outcome === 'overloaded') lost('queue', true, [webhookSource], carrier.from);
-        if (answer.outcome === 'ledger-unavailable' || answer.outcome === 'failed') {
-          lost('ledger', true, [webhookSource], carrier.from);
-        }
-        return answer;
-      },
-      defect(error) {
-        log.error('intake.defect', { error });
-      },
+      unknownSigner: () => unauthenticated.warn('bad-signature', registration, carrier.from),
+      signed: (webhookSource, body) => this.#verified({ webhookSource, headers, body, from: carrier.from }),
+      defect: (error) => log.error('intake.defect', { error }),
     });
-    if (keep) unfinished.add(reception);
+    if (size.isJob) memory.add(reception);
     return reception;
   }
 
-  async function judge(
-    webhookSource: WebhookSource,
-    event: string | undefined,
-    guid: string | undefined,
-    body: Buffer,
-  ): Promise<Answer> {
-    if (event === undefined || !eventName.test(event)) return malformed('X-GitHub-Event is missing or no event name');
-    if (guid === undefined || !deliveryGuid.test(guid)) return malformed('X-GitHub-Delivery is missing or no GUID');
-    if (event === 'ping') return pong;
-    if (event !== 'workflow_job') return notOurs(event);
-
-    const receivedAtMs = clock.now();
-    const content = parseJson(body);
-    if (content === undefined) {
-      log.warn('intake.malformed', { endpoint: webhookSource.endpoint, guid, reason: 'no JSON' });
-      return malformed('the body is not valid UTF-8 JSON');
+  async #verified(signed: {
+    readonly webhookSource: WebhookSource;
+    readonly headers: Headers;
+    readonly body: Buffer;
+    readonly from: string;
+  }): Promise<Answer> {
+    const { onLost, rates, verified } = this.#options;
+    const { webhookSource, body, from } = signed;
+    const lost = { verified: true, sources: [webhookSource], from };
+    if (!rates.take(webhookSource.endpoint)) {
+      onLost({ cause: 'rate', ...lost });
+      return overRate(rates.retryAfterSeconds(webhookSource.endpoint));
     }
-    if (hasNoJob(content.json)) {
-      log.warn('intake.no-job', { endpoint: webhookSource.endpoint, guid });
-      return noJob;
-    }
-    const parsed = workflowJobEventSchema.safeParse(content.json);
-    if (!parsed.success) {
-      const reason = describe(parsed.error.issues[0]);
-      log.warn('intake.malformed', { endpoint: webhookSource.endpoint, guid, reason });
-      return malformed(reason);
-    }
-    const { owner, repository } = repositoryOf(parsed.data);
-    if (!webhookSource.mayReport(owner, repository)) {
-      log.warn('intake.foreign', { endpoint: webhookSource.endpoint, guid, owner, repository });
-      return foreign(owner, repository);
-    }
-    const mended: string[] = [];
-    const onMended = (field: string) => {
-      mended.push(field);
-      metrics.mended(field);
-    };
-    const fact = factFromEvent(parsed.data, {
-      host: webhookSource.host,
-      toldBy: webhookSource.registration,
-      observedAtMs: receivedAtMs,
-      onMended,
-    });
-    if (fact === undefined) {
-      log.warn('intake.unknown-status', {
-        endpoint: webhookSource.endpoint,
-        guid,
-        status: parsed.data.workflow_job.status,
-      });
-      return unknownStatus;
-    }
-    const delivery = {
-      endpoint: webhookSource.endpoint,
-      guid,
-      event,
-      action: actionOf(parsed.data, onMended),
-      receivedAtMs,
-    };
-    const result = await commits.record(delivery, fact);
-    log.debug('intake.delivery', { endpoint: webhookSource.endpoint, guid, result, mended });
-    return answerOf[result];
-  }
-
-  return { receive };
-}
-
-/** Anyone can send unsigned requests: log one line of each kind per ten seconds; the metrics count them all. */
-class ThrottledLog {
-  readonly #clock: Clock;
-  readonly #log: Log;
-  readonly #quietUntilMs = new Map<DeliveryOutcome, number>();
-
-  constructor(clock: Clock, log: Log) {
-    this.#clock = clock;
-    this.#log = log;
-  }
-
-  tell(outcome: 'unsigned' | 'no-secret' | 'bad-signature', registration: string | undefined, from: string): void {
-    const nowMs = this.#clock.now();
-    if (nowMs < (this.#quietUntilMs.get(outcome) ?? 0)) return;
-    this.#quietUntilMs.set(outcome, nowMs + 10_000);
-    this.#log.warn('intake.refused', { outcome, registration: registration ?? null, from });
+    const identity = identityOf(signed.headers);
+    if ('outcome' in identity) return identity;
+    const answer = await verified.take({ webhookSource, ...identity, body });
+    const cause = lossOf(answer);
+    if (cause !== undefined) onLost({ cause, ...lost });
+    return answer;
   }
 }
 
-/** Rebuilt when the configuration returns different arrays. */
-function indexOnce(options: Pick<IntakeOptions, 'endpoints' | 'registrations' | 'tenants'>): () => EndpointIndex {
-  let endpoints = options.endpoints();
-  let registrations = options.registrations();
-  let tenants = options.tenants?.();
-  let index = new EndpointIndex(endpoints, registrations, tenants);
-  return () => {
-    const changed = options.endpoints() !== endpoints || options.registrations() !== registrations;
-    if (changed || options.tenants?.() !== tenants) {
-      endpoints = options.endpoints();
-      registrations = options.registrations();
-      tenants = options.tenants?.();
-      index = new EndpointIndex(endpoints, registrations, tenants);
-    }
-    return index;
-  };
-}
-
-function header(headers: Headers, name: string): string | undefined {
-  const value = headers[name];
-  return typeof value === 'string' ? value : undefined;
-}
-
-function hookOf(headers: Headers) {
-  return {
-    targetType: header(headers, 'x-github-hook-installation-target-type'),
-    targetId: header(headers, 'x-github-hook-installation-target-id'),
-    enterpriseHost: header(headers, 'x-github-enterprise-host'),
-  };
-}
-
-function refuseContent(headers: Headers): Answer | undefined {
-  const encoding = header(headers, 'content-encoding')?.toLowerCase() ?? 'identity';
-  if (encoding !== 'identity') return wrongContentType('compressed bodies are not taken');
-  const type = header(headers, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase();
-  if (type === 'application/json') return undefined;
-  return wrongContentType(
-    type === 'application/x-www-form-urlencoded'
-      ? "the webhook sends forms: set its content type to application/json in GitHub's settings"
-      : 'the content type must be application/json',
-  );
-}
-
-/** Wrapped, because `null` is JSON too. */
-function parseJson(body: Buffer): { readonly json: unknown } | undefined {
-  if (!isUtf8(body)) return undefined;
-  try {
-    return { json: JSON.parse(body.toString('utf8')) };
-  } catch {
-    // The engine's message quotes the body, which must not appear in answers or logs.
-    return undefined;
-  }
-}
-
-function hasNoJob(json: unknown): boolean {
-  return typeof json === 'object' && json !== null && 'workflow_job' in json && json.workflow_job === null;
-}
-
-function describe(issue: { readonly path: readonly PropertyKey[]; readonly message: string } | undefined): string {
-  if (issue === undefined) return 'not a workflow_job';
-  return `${issue.path.map(String).join('.') || 'body'}: ${issue.message}`;
+function lossOf({ outcome }: Answer): 'queue' | 'ledger' | undefined {
+  if (outcome === 'overloaded') return 'queue';
+  return outcome === 'ledger-unavailable' || outcome === 'failed' ? 'ledger' : undefined;
 }

@@ -39,7 +39,7 @@ describe('catching up', () => {
         cause: 'ledger',
         verified: true,
         from: '',
-        speakers: found.map(({ webhookSource }) => webhookSource),
+        sources: found.map(({ webhookSource }) => webhookSource),
         ...change,
       };
     };

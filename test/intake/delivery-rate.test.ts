@@ -49,7 +49,7 @@ describe('the deliveries of one tenant', () => {
     expect((statuses.get(202) ?? 0) + (statuses.get(429) ?? 0)).to.equal(100);
 
     expect(fixture.losses.map(({ cause }) => cause)).to.include('rate');
-    const losers = new Set(fixture.losses.flatMap(({ speakers }) => speakers.map(({ endpoint }) => endpoint)));
+    const losers = new Set(fixture.losses.flatMap(({ sources }) => sources.map(({ endpoint }) => endpoint)));
     expect([...losers]).to.deep.equal(['registration/codertocat']);
   });
 
