@@ -28,7 +28,7 @@ $(INSTALLED): package.json package-lock.json
 	@touch $@
 
 demo: install
-	@$(NODE) dispatcher/cli/shr.ts demo --backend $(BACKEND)
+	@$(NODE) dispatcher/cli/shr.mjs demo --backend $(BACKEND)
 
 test: install
 	@$(NODE) test/run.ts
@@ -40,7 +40,7 @@ check: install
 	@$(NODE) test/run.ts --only types,lint,boundaries,unused
 
 serve: install
-	@$(NODE) dispatcher/cli/shr.ts serve $(CONFIG)
+	@$(NODE) dispatcher/cli/shr.mjs serve $(CONFIG)
 
 bench: install
 	@$(NODE) bench/run.ts $(NAME)

@@ -5,7 +5,7 @@ import { acmeLane, type Fixture, openFixture, runner, TOKEN } from '../http/admi
 
 /** As an operator runs it: a process of its own. */
 async function shr(args: readonly string[], environment: Readonly<Record<string, string>>) {
-  const child = spawn(process.execPath, ['dispatcher/cli/shr.ts', ...args], {
+  const child = spawn(process.execPath, ['dispatcher/cli/shr.mjs', ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

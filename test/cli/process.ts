@@ -6,7 +6,7 @@ export interface Ended {
   readonly error: string;
 }
 
-const PROGRAM = new URL('../../dispatcher/cli/shr.ts', import.meta.url).pathname;
+const PROGRAM = new URL('../../dispatcher/cli/shr.mjs', import.meta.url).pathname;
 
 /** The real `shr` as a process of its own, with nothing of our environment but the path. */
 export function shr(

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -473,6 +473,20 @@ ${powers}`;
     it('tells its version from package.json', async () => {
       const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
       expect(await shr(['--version'], folder)).to.deep.equal({ code: 0, out: `${version}\n`, error: '' });
+    });
+
+    it('keeps what Node compiled beside its packages, for the next start', async () => {
+      const kept = new URL('../../node_modules/.cache/compiled', import.meta.url);
+      await rm(kept, { recursive: true, force: true });
+      await shr(['--version'], folder);
+      expect(await readdir(kept, { recursive: true })).to.have.length.greaterThan(10);
+    });
+
+    it('starts all the same where nothing can be kept', async () => {
+      const taken = join(folder, 'a-file');
+      await writeFile(taken, '');
+      expect(await shr(['--version'], folder, { NODE_COMPILE_CACHE: taken })).to.include({ code: 0, error: '' });
+      expect(await shr(['--version'], folder, { NODE_DISABLE_COMPILE_CACHE: '1' })).to.include({ code: 0, error: '' });
     });
   });
 });

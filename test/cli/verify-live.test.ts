@@ -38,7 +38,7 @@ const reportSchema = z.object({
   ),
 });
 
-const PROGRAM = new URL('../../dispatcher/cli/shr.ts', import.meta.url).pathname;
+const PROGRAM = new URL('../../dispatcher/cli/shr.mjs', import.meta.url).pathname;
 
 describe('shr verify-live', () => {
   let fixture: Installation;

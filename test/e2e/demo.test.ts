@@ -10,7 +10,7 @@ import { providerKinds } from '../../providers/index.ts';
 import { ask, engineProblem } from '../docker/engine.ts';
 import { EngineProxy } from '../docker/engine-proxy.ts';
 
-const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.ts');
+const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.mjs');
 const LAST_LINE = 'demo: 7 jobs: 5 completed, 1 refused, 1 not ours; 0 runners left, 0 instances left';
 
 async function demo(

@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 
-const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.ts');
+const SHR = join(import.meta.dirname, '..', '..', 'dispatcher', 'cli', 'shr.mjs');
 
 interface Ended {
   readonly code: number | null;

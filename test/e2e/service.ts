@@ -191,7 +191,7 @@ function spawnServe(
   environment: Readonly<Record<string, string>> | undefined,
   onOutput: (text: string) => void,
 ): ChildProcess {
-  const child = spawn(process.execPath, [join(ROOT, 'dispatcher', 'cli', 'shr.ts'), 'serve', folder], {
+  const child = spawn(process.execPath, [join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), 'serve', folder], {
     env: {
       PATH: process.env['PATH'] ?? '',
       E2E_WEBHOOK_SECRET: WEBHOOK_SECRET,

@@ -11,7 +11,7 @@ import { expect } from 'chai';
 import { connectionShares, openFilesLimit } from '../../dispatcher/http/open-files.ts';
 import { secret, send } from '../intake/reception.ts';
 
-const PROGRAM = new URL('../../dispatcher/cli/shr.ts', import.meta.url).pathname;
+const PROGRAM = new URL('../../dispatcher/cli/shr.mjs', import.meta.url).pathname;
 
 const configuration = `
 id: few-files
