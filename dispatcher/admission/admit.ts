@@ -243,16 +243,25 @@ function noBackend(
 }
 
 function inWords(wish: ShapeWish): string {
-  const parts = [
-    wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
-    wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
-    wish.diskGiB === undefined ? undefined : `${wish.diskGiB} GiB of disk`,
-    wish.bucket === undefined ? undefined : `the bucket ${quote(wish.bucket)}`,
-    wish.spot ? 'spot' : undefined,
-    wish.dockerInDocker ? 'Docker in Docker' : undefined,
-    wish.architecture,
-  ];
-  return parts.filter((part) => part !== undefined).join(', ');
+  const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
+    cpu: wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
+    diskGiB: wish.diskGiB === undefined ? undefined : `${wish.diskGiB} GiB of disk`,
+    bucket: wish.bucket === undefined ? undefined : `the bucket ${quote(wish.bucket)}`,
+    subnet: wish.subnet === undefined ? undefined : `the subnet ${quote(wish.subnet)}`,
+    securityGroup: wish.securityGroup === undefined ? undefined : `the security group ${quote(wish.securityGroup)}`,
+    spot: wish.spot ? 'spot' : undefined,
+    dockerInDocker: wish.dockerInDocker ? 'Docker in Docker' : undefined,
+    architecture: wish.architecture,
+    // No backend is refused for these, or the backend's own reason names them.
+    image: undefined,
+    bucketPrefix: undefined,
+    region: undefined,
+    timeLimitMs: undefined,
+  };
+  return Object.values(parts)
+    .filter((part) => part !== undefined)
+    .join(', ');
 }
 
 // ── the lane ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -84,62 +84,94 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
   }
 }
 
+/** What a grant says about one field of a wish. */
+interface GrantRule {
+  /** What exceeds a limit, on any backend. */
+  readonly limit?: (limits: Limits, wish: Partial<ShapeWish>) => Ungranted | undefined;
+  /** What was not granted on a shared backend. */
+  readonly power?: (grant: Grant, wish: Partial<ShapeWish>) => Ungranted | undefined;
+}
+
+/** Needs no grant. */
+const FREE: GrantRule = {};
+
+/** One for each field of a wish: a field without a rule would be granted to every tenant. */
+const RULES: { readonly [K in keyof ShapeWish]-?: GrantRule } = {
+  cpu: {
+    limit: ({ maxCpu }, { cpu }) => above(maxCpu, cpu, 'limits.maxCpu', `${cpu} ${cpu === 1 ? 'core' : 'cores'}`),
+  },
+  memoryGiB: {
+    limit: ({ maxMemoryGiB }, { memoryGiB }) =>
+      above(maxMemoryGiB, memoryGiB, 'limits.maxMemoryGiB', `${memoryGiB} GiB of memory`),
+  },
+  architecture: FREE,
+  image: { power: ({ powers }, { image }) => outside(powers.images, image, 'images', 'image') },
+  bucket: { power: ({ powers }, { bucket }) => outside(powers.buckets, bucket, 'buckets', 'bucket') },
+  // Follows from the repository.
+  bucketPrefix: FREE,
+  subnet: { power: ({ powers }, { subnet }) => outside(powers.subnets, subnet, 'subnets', 'subnet') },
+  securityGroup: {
+    power: ({ powers }, { securityGroup }) =>
+      outside(powers.securityGroups, securityGroup, 'securityGroups', 'security group'),
+  },
+  region: { power: ({ powers }, { region }) => outside(powers.regions, region, 'regions', 'region') },
+  spot: {
+    power: ({ powers }, { spot }) =>
+      spot === true && !powers.spot ? { field: 'powers.spot', what: 'spot capacity', value: true } : undefined,
+  },
+  dockerInDocker: {
+    power: ({ powers }, { dockerInDocker }) =>
+      dockerInDocker === true && !powers.dockerInDocker
+        ? { field: 'powers.dockerInDocker', what: 'Docker in Docker', value: true }
+        : undefined,
+  },
+  diskGiB: {
+    limit: ({ maxDiskGiB }, { diskGiB }) => above(maxDiskGiB, diskGiB, 'limits.maxDiskGiB', `${diskGiB} GiB of disk`),
+    power: ({ limits }, { diskGiB }) =>
+      diskGiB !== undefined && limits.maxDiskGiB === undefined
+        ? { field: 'limits.maxDiskGiB', what: `${diskGiB} GiB of disk`, value: diskGiB }
+        : undefined,
+  },
+  timeLimitMs: {
+    limit: ({ maxTimeLimitMs: most }, { timeLimitMs: asked }) =>
+      most !== undefined && asked !== undefined && asked > most ? ungrantedTime(asked) : undefined,
+    power: ({ limits }, { timeLimitMs: asked }) =>
+      asked !== undefined && limits.maxTimeLimitMs === undefined ? ungrantedTime(asked) : undefined,
+  },
+};
+
+function above(
+  most: number | undefined,
+  asked: number | undefined,
+  field: GrantField,
+  what: string,
+): Ungranted | undefined {
+  return most !== undefined && asked !== undefined && asked > most ? { field, what, value: asked } : undefined;
+}
+
+function outside(
+  globs: readonly string[],
+  asked: string | undefined,
+  field: 'images' | 'buckets' | 'subnets' | 'securityGroups' | 'regions',
+  noun: string,
+): Ungranted | undefined {
+  if (asked === undefined || matchesAny(globs, field === 'regions' ? asked.toLowerCase() : asked)) return undefined;
+  return { field: `powers.${field}`, what: `the ${noun} ${quote(asked)}`, value: asked };
+}
+
+function ungrantedTime(timeLimitMs: number): Ungranted {
+  const value = formatDuration(timeLimitMs);
+  return { field: 'limits.maxTimeout', what: `a time limit of ${value}`, value };
+}
+
 /** What exceeds the tenant's limits, which apply on every backend. */
 export function overLimits({ limits }: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
-  const over: Ungranted[] = [];
-  const hold = (most: number | undefined, value: number | undefined, ungranted: Ungranted): void => {
-    if (most !== undefined && value !== undefined && value > most) over.push(ungranted);
-  };
-  const { cpu = 0, memoryGiB = 0, diskGiB = 0, timeLimitMs = 0 } = wish;
-  hold(limits.maxCpu, wish.cpu, { field: 'limits.maxCpu', what: `${cpu} cores`, value: cpu });
-  hold(limits.maxMemoryGiB, wish.memoryGiB, {
-    field: 'limits.maxMemoryGiB',
-    what: `${memoryGiB} GiB of memory`,
-    value: memoryGiB,
-  });
-  hold(limits.maxDiskGiB, wish.diskGiB, {
-    field: 'limits.maxDiskGiB',
-    what: `${diskGiB} GiB of disk`,
-    value: diskGiB,
-  });
-  hold(limits.maxTimeLimitMs, wish.timeLimitMs, {
-    field: 'limits.maxTimeout',
-    what: `a time limit of ${formatDuration(timeLimitMs)}`,
-    value: formatDuration(timeLimitMs),
-  });
-  return over;
+  return Object.values(RULES).flatMap(({ limit }) => limit?.(limits, wish) ?? []);
 }
 
 /** What the tenant was not granted on a shared backend, where anything beyond plain cores and memory needs a grant. */
-export function missingPowers({ powers, limits }: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
-  const missing: Ungranted[] = [];
-  const among = (
-    field: 'images' | 'buckets' | 'subnets' | 'securityGroups' | 'regions',
-    noun: string,
-    value: string | undefined,
-  ): void => {
-    if (value === undefined || matchesAny(powers[field], field === 'regions' ? value.toLowerCase() : value)) return;
-    missing.push({ field: `powers.${field}`, what: `the ${noun} ${quote(value)}`, value });
-  };
-  among('images', 'image', wish.image);
-  among('buckets', 'bucket', wish.bucket);
-  among('subnets', 'subnet', wish.subnet);
-  among('securityGroups', 'security group', wish.securityGroup);
-  among('regions', 'region', wish.region);
-  if (wish.spot === true && !powers.spot) {
-    missing.push({ field: 'powers.spot', what: 'spot capacity', value: true });
-  }
-  if (wish.dockerInDocker === true && !powers.dockerInDocker) {
-    missing.push({ field: 'powers.dockerInDocker', what: 'Docker in Docker', value: true });
-  }
-  if (wish.diskGiB !== undefined && limits.maxDiskGiB === undefined) {
-    missing.push({ field: 'limits.maxDiskGiB', what: `${wish.diskGiB} GiB of disk`, value: wish.diskGiB });
-  }
-  if (wish.timeLimitMs !== undefined && limits.maxTimeLimitMs === undefined) {
-    const value = formatDuration(wish.timeLimitMs);
-    missing.push({ field: 'limits.maxTimeout', what: `a time limit of ${value}`, value });
-  }
-  return missing;
+export function missingPowers(grant: Grant, wish: Partial<ShapeWish>): readonly Ungranted[] {
+  return Object.values(RULES).flatMap(({ power }) => power?.(grant, wish) ?? []);
 }
 
 /** A job that untrusted authors may have written, on a shared backend. Until GitHub has said, it counts as one. */

@@ -1,5 +1,5 @@
 /** What a workflow's author probably meant when no registration takes the job. Stays silent rather than guess. */
-import { isBuiltIn, type JobLabel, quote, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
+import { isBuiltIn, isFlag, type JobLabel, quote, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
 import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
 import { nearest } from '../labels/nearest.ts';
@@ -68,7 +68,7 @@ function meantOverride(text: string): string | undefined {
   // `4gb` is clear from its unit; no other number before a word is.
   const key = keyMeantBy(word) ?? (before !== null && /^(?:gb|gib|gi)$/i.test(word) ? 'memory' : undefined);
   if (key === undefined) return undefined;
-  if (key === 'spot' || key === 'dind') return TRUE.test(value) ? key : undefined;
+  if (isFlag(key)) return TRUE.test(value) ? key : undefined;
   return readable(key === 'vsw' || key === 'sg' ? identifier(key, value) : `${key}-${value}`);
 }
 

@@ -6,8 +6,17 @@
 import type { ShapeWish } from '../../providers/provider.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
-import { describe, type Override, type OverrideKey, type OverrideOf, override, quote } from '../labels/grammar.ts';
+import {
+  describe,
+  type Override,
+  type OverrideKey,
+  type OverrideOf,
+  override,
+  quote,
+  WORD_OF,
+} from '../labels/grammar.ts';
 import { nearest } from '../labels/nearest.ts';
+import { defined } from '../model/defined.ts';
 import type { Policy, Registration, ShapeDefaults } from '../model/registration.ts';
 
 /** A bounded set: metrics are labelled with it. */
@@ -253,7 +262,7 @@ function unknownName(
 /** As a label, or as a part of the one-label form, whichever the job wrote. */
 function spelled(asked: OverrideOf<'shape' | 'backend' | 'image'>, value: string): string {
   if (asked.label.toLowerCase().startsWith('shr=')) return `${asked.key}=${value}`;
-  return `${asked.key === 'image' ? 'img' : asked.key}-${value}`;
+  return `${WORD_OF[asked.key]}-${value}`;
 }
 
 // ── the image ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,25 +325,27 @@ function wishOf(base: ShapeDefaults, overrides: readonly Override[], image: stri
   // "disk or bucket": whichever the label chose replaces the one in the defaults.
   const bucket = asked ?? (disk === undefined ? base.bucket : undefined);
   const diskGiB = disk ?? (asked === undefined ? base.diskGiB : undefined);
-  return {
-    ...present('cpu', override(overrides, 'cpu')?.value ?? base.cpu),
-    ...present('memoryGiB', override(overrides, 'memory')?.value ?? base.memoryGiB),
+  const always = {
     architecture: override(overrides, 'architecture')?.value ?? base.architecture ?? 'x64',
     image,
-    ...present('diskGiB', diskGiB),
-    ...present('bucket', bucket),
-    ...present('subnet', override(overrides, 'subnet')?.value ?? base.subnet),
-    ...present('securityGroup', override(overrides, 'securityGroup')?.value ?? base.securityGroup),
-    ...present('region', override(overrides, 'region')?.value),
     spot: override(overrides, 'spot')?.value ?? base.spot ?? false,
     dockerInDocker: override(overrides, 'dind')?.value ?? base.dockerInDocker ?? false,
-    ...present('timeLimitMs', override(overrides, 'timeout')?.value ?? base.timeLimitMs),
   };
-}
-
-function present<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
-  const empty: { [P in K]?: V } = {};
-  return value === undefined ? empty : { ...empty, [key]: value };
+  return {
+    ...always,
+    ...defined<Omit<ShapeWish, keyof typeof always>>({
+      cpu: override(overrides, 'cpu')?.value ?? base.cpu,
+      memoryGiB: override(overrides, 'memory')?.value ?? base.memoryGiB,
+      diskGiB,
+      bucket,
+      // Admission adds it: it follows from the repository.
+      bucketPrefix: undefined,
+      subnet: override(overrides, 'subnet')?.value ?? base.subnet,
+      securityGroup: override(overrides, 'securityGroup')?.value ?? base.securityGroup,
+      region: override(overrides, 'region')?.value,
+      timeLimitMs: override(overrides, 'timeout')?.value ?? base.timeLimitMs,
+    }),
+  };
 }
 
 /** The policy's fields as they are named in the file. */

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { loadProvider } from '../../providers/index.ts';
 import {
+  type Capabilities,
   isProviderError,
   type Provider,
   ProviderError,
@@ -47,7 +48,7 @@ const capabilities = z.object({
   logs: z.boolean(),
   secretEnvironment: z.boolean(),
   longestLifeMs: z.number().positive().optional(),
-});
+} satisfies Record<keyof Capabilities, z.ZodType>);
 
 /** The process's time and randomness, as a provider gets them. */
 export function providerHost(clock: Clock, random: Random): ProviderHost {

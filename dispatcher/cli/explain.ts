@@ -199,19 +199,22 @@ function rowOf(name: string, value: string | undefined): readonly (readonly [str
 }
 
 function shapeInWords(wish: ShapeWish): string {
-  const parts = [
-    wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
-    wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
-    wish.architecture,
-    `image ${wish.image}`,
-    wish.diskGiB === undefined ? undefined : `disk ${wish.diskGiB} GiB`,
-    wish.bucket === undefined ? undefined : `bucket ${wish.bucket} under ${wish.bucketPrefix ?? ''}`,
-    wish.subnet === undefined ? undefined : `subnet ${wish.subnet}`,
-    wish.securityGroup === undefined ? undefined : `security group ${wish.securityGroup}`,
-    wish.region === undefined ? undefined : `region ${wish.region}`,
-    wish.spot ? 'spot' : undefined,
-    wish.dockerInDocker ? 'Docker in Docker' : undefined,
-    wish.timeLimitMs === undefined ? undefined : `time limit ${formatDuration(wish.timeLimitMs)}`,
-  ];
-  return parts.filter((part) => part !== undefined).join(', ');
+  const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
+    cpu: wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
+    architecture: wish.architecture,
+    image: `image ${wish.image}`,
+    diskGiB: wish.diskGiB === undefined ? undefined : `disk ${wish.diskGiB} GiB`,
+    bucket: wish.bucket === undefined ? undefined : `bucket ${wish.bucket} under ${wish.bucketPrefix ?? ''}`,
+    bucketPrefix: undefined,
+    subnet: wish.subnet === undefined ? undefined : `subnet ${wish.subnet}`,
+    securityGroup: wish.securityGroup === undefined ? undefined : `security group ${wish.securityGroup}`,
+    region: wish.region === undefined ? undefined : `region ${wish.region}`,
+    spot: wish.spot ? 'spot' : undefined,
+    dockerInDocker: wish.dockerInDocker ? 'Docker in Docker' : undefined,
+    timeLimitMs: wish.timeLimitMs === undefined ? undefined : `time limit ${formatDuration(wish.timeLimitMs)}`,
+  };
+  return Object.values(parts)
+    .filter((part) => part !== undefined)
+    .join(', ');
 }

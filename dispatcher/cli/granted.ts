@@ -2,7 +2,7 @@
 import { type GrantField, placeOf } from '../admission/grants.ts';
 import { Territory } from '../admission/territory.ts';
 import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
-import type { Grant, Registration, TenantEntry } from '../model/registration.ts';
+import type { Grant, Limits, Powers, Registration, TenantEntry } from '../model/registration.ts';
 
 export interface GrantedBy {
   readonly tenant: string;
@@ -32,17 +32,22 @@ export function grantedBy(
 }
 
 function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): readonly GrantField[] {
-  const used: readonly (readonly [GrantField, boolean])[] = [
-    ['powers.images', true],
-    ['powers.buckets', wish.bucket !== undefined],
-    ['powers.subnets', wish.subnet !== undefined],
-    ['powers.securityGroups', wish.securityGroup !== undefined],
-    ['powers.regions', wish.region !== undefined],
-    ['powers.spot', wish.spot],
-    ['powers.dockerInDocker', wish.dockerInDocker],
-    ['powers.publicRepositories', powers.publicRepositories && job.visibility === 'public'],
-    ['limits.maxDiskGiB', wish.diskGiB !== undefined],
-    ['limits.maxTimeout', wish.timeLimitMs !== undefined],
-  ];
-  return used.flatMap(([field, is]) => (is ? [field] : []));
+  const used: Readonly<Record<keyof Powers | keyof Limits, GrantField | undefined>> = {
+    images: 'powers.images',
+    buckets: wish.bucket === undefined ? undefined : 'powers.buckets',
+    subnets: wish.subnet === undefined ? undefined : 'powers.subnets',
+    securityGroups: wish.securityGroup === undefined ? undefined : 'powers.securityGroups',
+    regions: wish.region === undefined ? undefined : 'powers.regions',
+    spot: wish.spot ? 'powers.spot' : undefined,
+    dockerInDocker: wish.dockerInDocker ? 'powers.dockerInDocker' : undefined,
+    publicRepositories:
+      powers.publicRepositories && job.visibility === 'public' ? 'powers.publicRepositories' : undefined,
+    maxDiskGiB: wish.diskGiB === undefined ? undefined : 'limits.maxDiskGiB',
+    maxTimeLimitMs: wish.timeLimitMs === undefined ? undefined : 'limits.maxTimeout',
+    // They restrict a tenant, and grant it nothing.
+    maxRunners: undefined,
+    maxCpu: undefined,
+    maxMemoryGiB: undefined,
+  };
+  return Object.values(used).filter((field) => field !== undefined);
 }

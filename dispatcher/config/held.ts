@@ -1,4 +1,5 @@
 /** Checks a registration against its tenant's grant: reports what exceeds it, with the line that would grant it. */
+import type { ShapeWish } from '../../providers/provider.ts';
 import {
   cureOf,
   type GrantField,
@@ -12,8 +13,9 @@ import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin, matchesAny } from '../labels/glob.ts';
 import { foldLabel, quote } from '../labels/grammar.ts';
 import type { Path } from '../model/problem.ts';
-import type { Backend, Claim, Grant, Policy, ShapeDefaults } from '../model/registration.ts';
+import type { Backend, Claim, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
+import type { ShapeFile } from './schema.ts';
 
 function refuse(reading: Reading, path: Path, grant: Grant, what: Ungranted, where = ''): void {
   if (!reading.unresolved(path)) reading.problem(path, messageOf(grant, what, where), cureOf(grant, what));
@@ -111,8 +113,11 @@ export function holdRunners(reading: Reading, grant: Grant, asked: number): void
 
 // ── what its runners are ─────────────────────────────────────────────────────────────────────────────────────────────
 
+type ShapeField = Extract<GrantField, `limits.${string}` | `powers.${string}`>;
+
 /** Names of the fields of a grant in `defaults`. */
-const DEFAULT_OF: Partial<Record<GrantField, keyof ShapeDefaults | 'timeLimit'>> = {
+const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
+  'limits.maxRunners': undefined,
   'limits.maxCpu': 'cpu',
   'limits.maxMemoryGiB': 'memoryGiB',
   'limits.maxDiskGiB': 'diskGiB',
@@ -121,9 +126,15 @@ const DEFAULT_OF: Partial<Record<GrantField, keyof ShapeDefaults | 'timeLimit'>>
   'powers.buckets': 'bucket',
   'powers.subnets': 'subnet',
   'powers.securityGroups': 'securityGroup',
+  'powers.regions': undefined,
+  'powers.publicRepositories': undefined,
   'powers.spot': 'spot',
   'powers.dockerInDocker': 'dockerInDocker',
 };
+
+function isShapeField(field: GrantField): field is ShapeField {
+  return Object.hasOwn(DEFAULT_OF, field);
+}
 
 const ON_SHARED = ' on shared backends';
 
@@ -133,31 +144,50 @@ export function holdDefaults(
   defaults: ShapeDefaults,
   backends: readonly Backend[],
 ): void {
-  const at = (field: GrantField): Path => ['defaults', ...[DEFAULT_OF[field] ?? []].flat()];
+  const at = (field: GrantField): Path => {
+    const key = isShapeField(field) ? DEFAULT_OF[field] : undefined;
+    return key === undefined ? ['defaults'] : ['defaults', key];
+  };
   for (const over of overLimits(grant, defaults)) refuse(reading, at(over.field), grant, over);
   for (const missing of backends.some(({ shared }) => shared === true) ? missingPowers(grant, defaults) : []) {
     refuse(reading, at(missing.field), grant, missing, ON_SHARED);
   }
   // The service fills in what the file leaves open, perhaps above the limit.
-  const { maxCpu, maxMemoryGiB, maxTimeLimitMs } = grant.limits;
-  for (const { most, value, field, unit } of [
-    { most: maxCpu, value: defaults.cpu, field: 'limits.maxCpu', unit: `${maxCpu} cores` },
-    { most: maxMemoryGiB, value: defaults.memoryGiB, field: 'limits.maxMemoryGiB', unit: `${maxMemoryGiB} GiB` },
-    {
-      most: maxTimeLimitMs,
-      value: defaults.timeLimitMs,
-      field: 'limits.maxTimeout',
-      unit: formatDuration(maxTimeLimitMs ?? 0),
-    },
-  ] as const) {
-    if (most === undefined || value !== undefined) continue;
+  for (const leftOpen of Object.values(LEFT_OPEN)) {
+    const { limit, field } = leftOpen(grant.limits, defaults) ?? {};
+    if (limit === undefined || field === undefined) continue;
     reading.problem(
       ['defaults'],
-      `tenant ${quote(grant.tenant)} has a limit of ${unit} (${placeOf(grant, field)}), and no default says how much a runner takes`,
+      `tenant ${quote(grant.tenant)} has a limit of ${limit} (${placeOf(grant, field)}), and no default says how much a runner takes`,
       `Add \`defaults.${DEFAULT_OF[field]}\`.`,
     );
   }
 }
+
+/** For each limit: whether a runner may exceed it because the defaults leave its size to the service. */
+const LEFT_OPEN: Readonly<
+  Record<
+    keyof Limits,
+    (limits: Limits, defaults: ShapeDefaults) => { readonly limit: string; readonly field: ShapeField } | undefined
+  >
+> = {
+  // Not of one runner.
+  maxRunners: () => undefined,
+  maxCpu: ({ maxCpu }, { cpu }) =>
+    maxCpu === undefined || cpu !== undefined
+      ? undefined
+      : { limit: `${maxCpu} ${maxCpu === 1 ? 'core' : 'cores'}`, field: 'limits.maxCpu' },
+  maxMemoryGiB: ({ maxMemoryGiB }, { memoryGiB }) =>
+    maxMemoryGiB === undefined || memoryGiB !== undefined
+      ? undefined
+      : { limit: `${maxMemoryGiB} GiB`, field: 'limits.maxMemoryGiB' },
+  // Without a size there is no separate disk.
+  maxDiskGiB: () => undefined,
+  maxTimeLimitMs: ({ maxTimeLimitMs }, { timeLimitMs }) =>
+    maxTimeLimitMs === undefined || timeLimitMs !== undefined
+      ? undefined
+      : { limit: formatDuration(maxTimeLimitMs), field: 'limits.maxTimeout' },
+};
 
 /** An error if all backends are shared; if some are the tenant's own, the setting applies only there. */
 function tellPower(reading: Reading, path: Path, grant: Grant, missing: Ungranted, backends: readonly Backend[]): void {
@@ -179,16 +209,38 @@ export function holdImages(
   }
 }
 
-const LISTS = [
-  { field: 'images', noun: 'images' },
-  { field: 'buckets', noun: 'buckets' },
-  { field: 'subnets', noun: 'subnets' },
-  { field: 'securityGroups', noun: 'security groups' },
-  { field: 'regions', noun: 'regions' },
-] as const;
+type ListPower = { [K in keyof Powers]: Powers[K] extends readonly string[] ? K : never }[keyof Powers];
+
+const LISTS: { readonly [K in ListPower]: { readonly field: K; readonly noun: string } } = {
+  images: { field: 'images', noun: 'images' },
+  buckets: { field: 'buckets', noun: 'buckets' },
+  subnets: { field: 'subnets', noun: 'subnets' },
+  securityGroups: { field: 'securityGroups', noun: 'security groups' },
+  regions: { field: 'regions', noun: 'regions' },
+};
+
+/** The most that labels may ask for under a policy, field by field. */
+const MOST: { readonly [K in keyof Policy]: (policy: Policy) => Partial<ShapeWish> } = {
+  spot: ({ spot }) => ({ spot }),
+  dockerInDocker: ({ dockerInDocker }) => ({ dockerInDocker }),
+  maxCpu: ({ maxCpu: cpu }) => (cpu === undefined ? {} : { cpu }),
+  maxMemoryGiB: ({ maxMemoryGiB: memoryGiB }) => (memoryGiB === undefined ? {} : { memoryGiB }),
+  maxDiskGiB: ({ maxDiskGiB: diskGiB }) => (diskGiB === undefined ? {} : { diskGiB }),
+  maxTimeLimitMs: ({ maxTimeLimitMs: timeLimitMs }) => (timeLimitMs === undefined ? {} : { timeLimitMs }),
+  // Globs are compared with globs: `LISTS`.
+  images: () => ({}),
+  subnets: () => ({}),
+  securityGroups: () => ({}),
+  buckets: () => ({}),
+  regions: () => ({}),
+  // Backends are granted by name where they are used, public repositories by `missingExposure`, architectures to all.
+  backends: () => ({}),
+  architectures: () => ({}),
+  publicRepositories: () => ({}),
+};
 
 export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backends: readonly Backend[]): void {
-  for (const { field, noun } of LISTS) {
+  for (const { field, noun } of Object.values(LISTS)) {
     for (const [index, glob] of policy[field].entries()) {
       if (isWithin(grant.powers[field], field === 'regions' ? glob.toLowerCase() : glob)) continue;
       // Without `policy.images` they are derived from the repository.
@@ -197,17 +249,11 @@ export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backe
       tellPower(reading, path, grant, missing, backends);
     }
   }
-  const { maxCpu, maxMemoryGiB, maxDiskGiB, maxTimeLimitMs, spot, dockerInDocker } = policy;
-  const most = {
-    ...(maxCpu === undefined ? {} : { cpu: maxCpu }),
-    ...(maxMemoryGiB === undefined ? {} : { memoryGiB: maxMemoryGiB }),
-    ...(maxDiskGiB === undefined ? {} : { diskGiB: maxDiskGiB }),
-    ...(maxTimeLimitMs === undefined ? {} : { timeLimitMs: maxTimeLimitMs }),
-  };
+  const wishes = Object.values(MOST).map((most) => most(policy));
   const at = (field: GrantField): Path => ['policy', field.slice(field.indexOf('.') + 1)];
-  for (const over of overLimits(grant, most)) refuse(reading, at(over.field), grant, over);
+  for (const over of wishes.flatMap((wish) => overLimits(grant, wish))) refuse(reading, at(over.field), grant, over);
   const exposed = missingExposure(grant, policy.publicRepositories ? 'public' : 'private');
-  for (const missing of [...missingPowers(grant, { ...most, spot, dockerInDocker }), ...exposed]) {
+  for (const missing of [...wishes.flatMap((wish) => missingPowers(grant, wish)), ...exposed]) {
     tellPower(reading, at(missing.field), grant, missing, backends);
   }
 }

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../labels/duration.ts';
 import { nearest } from '../labels/nearest.ts';
+import type { Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
 import { networkOf } from './network.ts';
 
 /** One line for each unknown key, in the order of the issue's `keys`. */
@@ -80,6 +81,9 @@ const MAX_IMAGES = 500;
 const MAX_TAGS = 16;
 const architecture = z.enum(['x64', 'arm64']);
 
+/** The field of a file for a field of what is read from it: durations have a unit there. */
+type InFile<Field> = Field extends 'timeLimitMs' ? 'timeLimit' : Field extends 'maxTimeLimitMs' ? 'maxTimeout' : Field;
+
 const shapeFields = {
   cpu: cores.optional().describe('Cores; 0.5 is half a core.'),
   memoryGiB: gib.optional(),
@@ -94,7 +98,7 @@ const shapeFields = {
   timeLimit: duration
     .optional()
     .describe('The job is ended after this. Without it, GitHub ends it after 5 days at the latest.'),
-};
+} satisfies Record<InFile<keyof ShapeDefaults>, z.ZodType>;
 
 const app = strict({
   id: z
@@ -175,7 +179,7 @@ export const policyFile = strict({
   spot: z.boolean().optional(),
   dockerInDocker: z.boolean().optional(),
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
-});
+} satisfies Record<InFile<keyof Policy> | 'shapes', z.ZodType>);
 
 export { owner as ownerName, repository as repositoryName };
 
@@ -269,7 +273,7 @@ export const tenantLimits = strict({
   maxMemoryGiB: gib.optional(),
   maxDiskGiB: gib.optional().describe('On shared backends also: whether it may have disks at all.'),
   maxTimeout: duration.optional().describe('On shared backends also: whether it may set time limits at all.'),
-});
+} satisfies Record<InFile<keyof Limits>, z.ZodType>);
 
 export const tenantPowers = strict({
   images: globs.optional().describe('Globs on the full reference.'),
@@ -280,7 +284,7 @@ export const tenantPowers = strict({
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
   dockerInDocker: z.boolean().optional().describe('A privileged container on most services.'),
   spot: z.boolean().optional(),
-});
+} satisfies Record<keyof Powers, z.ZodType>);
 
 export const tenantFile = strict({
   trusted: z.boolean().optional().describe("Its registrations are the platform's own: nothing below limits them."),

@@ -3,6 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
+import { defined } from '../model/defined.ts';
 import type { Path } from '../model/problem.ts';
 import type { AppKey, Backend, Credentials, ShapeDefaults } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
@@ -171,19 +172,18 @@ function findPlainSecrets(reading: Reading, path: Path, value: unknown): void {
   }
 }
 
-export function shapeOf(file: ShapeFile | undefined): ShapeDefaults {
-  const { timeLimit, ...rest } = file ?? {};
-  const shape: { -readonly [K in keyof ShapeDefaults]: ShapeDefaults[K] } = {};
-  if (rest.cpu !== undefined) shape.cpu = rest.cpu;
-  if (rest.memoryGiB !== undefined) shape.memoryGiB = rest.memoryGiB;
-  if (rest.architecture !== undefined) shape.architecture = rest.architecture;
-  if (rest.image !== undefined) shape.image = rest.image;
-  if (rest.diskGiB !== undefined) shape.diskGiB = rest.diskGiB;
-  if (rest.bucket !== undefined) shape.bucket = rest.bucket;
-  if (rest.subnet !== undefined) shape.subnet = rest.subnet;
-  if (rest.securityGroup !== undefined) shape.securityGroup = rest.securityGroup;
-  if (rest.spot !== undefined) shape.spot = rest.spot;
-  if (rest.dockerInDocker !== undefined) shape.dockerInDocker = rest.dockerInDocker;
-  if (timeLimit !== undefined) shape.timeLimitMs = durationMs(timeLimit, 0);
-  return shape;
+export function shapeOf(file: ShapeFile = {}): ShapeDefaults {
+  return defined<ShapeDefaults>({
+    cpu: file.cpu,
+    memoryGiB: file.memoryGiB,
+    architecture: file.architecture,
+    image: file.image,
+    diskGiB: file.diskGiB,
+    bucket: file.bucket,
+    subnet: file.subnet,
+    securityGroup: file.securityGroup,
+    spot: file.spot,
+    dockerInDocker: file.dockerInDocker,
+    timeLimitMs: file.timeLimit === undefined ? undefined : durationMs(file.timeLimit, 0),
+  });
 }

@@ -6,7 +6,9 @@ import { formatDuration } from './duration.ts';
 import { keyMeantBy } from './keys.ts';
 import {
   cureOf,
+  FLAGS,
   foldLabel,
+  isFlag,
   isPrefix,
   type Override,
   type OverrideKey,
@@ -16,7 +18,7 @@ import {
   READERS,
 } from './values.ts';
 
-export { foldLabel, type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
+export { foldLabel, isFlag, type Override, type OverrideKey, type OverrideOf, quote, WORD_OF } from './values.ts';
 
 /** The label that a registration listens to if it names none, and what the one-label form stands for. */
 export const DEFAULT_LABEL = 'serverless-hosted-runner';
@@ -82,9 +84,7 @@ export function readLabel(text: string): Reading {
     };
   }
   if (folded.startsWith('shr=')) return readOneLabel(text);
-  if (folded === 'spot' || folded === 'dind') {
-    return { kind: 'override', override: { key: folded, value: true, label: text } };
-  }
+  if (isFlag(folded)) return { kind: 'override', override: { key: folded, value: true, label: text } };
   const dash = text.indexOf('-');
   const prefix = folded.slice(0, Math.max(0, dash));
   if (!isPrefix(prefix)) return { kind: 'plain' };
@@ -150,7 +150,10 @@ function valueOfDashed(prefix: Prefix, text: string, value: string): string {
 
 // ── the one-label form ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const ONE_LABEL_KEYS: Readonly<Record<string, Prefix>> = {
+/** `sid` is its first part. */
+type OneLabelKey = Exclude<Prefix, 'sid'> | 'image';
+
+const ONE_LABEL_KEYS: Readonly<Record<OneLabelKey, Prefix>> = {
   cpu: 'cpu',
   memory: 'memory',
   image: 'img',
@@ -166,6 +169,10 @@ const ONE_LABEL_KEYS: Readonly<Record<string, Prefix>> = {
   region: 'region',
   backend: 'backend',
 };
+
+function isOneLabelKey(name: string): name is OneLabelKey {
+  return Object.hasOwn(ONE_LABEL_KEYS, name);
+}
 
 /**
  * `/` separates, or `,` if a value contains a slash (a full image reference): the first comma decides for the whole
@@ -207,7 +214,7 @@ function readUnique(part: string, label: string): Override | WrongPart {
       cure: 'Separate by `/`, or by `,` throughout.',
     };
   }
-  if (part.includes('=') || /^(?:spot|dind)$/i.test(part)) {
+  if (part.includes('=') || isFlag(foldLabel(part))) {
     return { offset: 0, wrong: `the unique part is missing before ${quote(part)}`, cure };
   }
   if (!/^[A-Za-z0-9._-]{1,128}$/.test(part)) {
@@ -223,7 +230,7 @@ function readUnique(part: string, label: string): Override | WrongPart {
 function readPart(part: string, label: string): Override | WrongPart {
   const equals = part.indexOf('=');
   const name = foldLabel(equals < 0 ? part : part.slice(0, equals));
-  if (name === 'spot' || name === 'dind') {
+  if (isFlag(name)) {
     if (equals < 0) return { key: name, value: true, label };
     return {
       offset: equals,
@@ -232,10 +239,10 @@ function readPart(part: string, label: string): Override | WrongPart {
     };
   }
   if (part === '') return { offset: 0, wrong: 'a part is empty', cure: 'Remove the doubled or trailing separator.' };
-  const prefix = Object.hasOwn(ONE_LABEL_KEYS, name) ? ONE_LABEL_KEYS[name] : undefined;
+  const prefix = isOneLabelKey(name) ? ONE_LABEL_KEYS[name] : undefined;
   if (prefix === undefined) {
     const guess = partMeantBy(equals < 0 ? part : name, label);
-    const known = `${Object.keys(ONE_LABEL_KEYS).join(', ')}, spot, dind`;
+    const known = [...Object.keys(ONE_LABEL_KEYS), ...Object.keys(FLAGS)].join(', ');
     return {
       offset: 0,
       wrong: `there is no ${quote(name)}`,
@@ -257,7 +264,7 @@ function partMeantBy(part: string, label: string): string | undefined {
   const [, word = '', value = ''] = /^([a-z]+)[-:_ ]?(.*)$/is.exec(part.trim()) ?? [];
   const key = keyMeantBy(word);
   if (key === undefined) return undefined;
-  if (key === 'spot' || key === 'dind') return value === '' ? key : undefined;
+  if (isFlag(key)) return value === '' ? key : undefined;
   const name = key === 'img' ? 'image' : key;
   if (value === '') return name;
   return 'key' in READERS[key](value, label) ? `${name}=${value}` : undefined;

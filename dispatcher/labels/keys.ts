@@ -1,7 +1,8 @@
 /** Synonyms for the keys of overrides. */
 import { nearest } from './nearest.ts';
+import type { Flag, Prefix } from './values.ts';
 
-const MEANT = {
+const MEANT: Readonly<Record<OverrideWord, readonly string[]>> = {
   cpu: ['cpus', 'vcpu', 'vcpus', 'core', 'cores', 'processors'],
   memory: ['mem', 'ram', 'memories', 'memorygib', 'memorygb'],
   img: ['image', 'images'],
@@ -17,22 +18,26 @@ const MEANT = {
   sid: ['uid', 'unique'],
   spot: ['preemptible', 'spotinstance', 'spotinstances'],
   dind: ['docker', 'dockerindocker'],
-} as const;
+};
 
-export type OverrideWord = keyof typeof MEANT;
+/** `bucket` exists in the one-label form alone, and counts as a word for `disk`. */
+export type OverrideWord = Exclude<Prefix, 'bucket'> | Flag;
+
+const WORDS = keysOf(MEANT);
 
 const BY_WORD: ReadonlyMap<string, OverrideWord> = new Map(
-  wordsOf().flatMap((key) => [[key, key] as const, ...MEANT[key].map((word) => [word, key] as const)]),
+  WORDS.flatMap((key) => [[key, key] as const, ...MEANT[key].map((word) => [word, key] as const)]),
 );
 
 /** Words that are not overrides, although their names resemble one. */
-const NOT_OFFERED = new Set(['gpu', 'gpus', 'tpu', 'npu', 'vpu', 'dpu', 'fpga', 'cuda']);
+const NOT_OFFERED = new Set(
+  ['gpu', 'gpus', 'tpu', 'npu', 'vpu', 'dpu', 'fpga', 'cuda'].filter((word) => !BY_WORD.has(word)),
+);
 
-function wordsOf(): readonly OverrideWord[] {
-  return [
-    ...(['cpu', 'memory', 'img', 'disk', 'shape', 'arch', 'timeout', 'region'] as const),
-    ...(['backend', 'subnet', 'vsw', 'sg', 'sid', 'spot', 'dind'] as const),
-  ];
+function keysOf<Key extends string>(record: Readonly<Record<Key, unknown>>): readonly Key[] {
+  const keys: Key[] = [];
+  for (const key in record) keys.push(key);
+  return keys;
 }
 
 /**
@@ -51,7 +56,7 @@ export function keyMeantBy(word: string): OverrideWord | undefined {
     return near === undefined ? undefined : BY_WORD.get(near);
   }
   const letters = [...folded].sort().join('');
-  return wordsOf().find((key) => key.length === 3 && [...key].sort().join('') === letters);
+  return WORDS.find((key) => key.length === 3 && [...key].sort().join('') === letters);
 }
 
 export function isNotOffered(word: string): boolean {

@@ -124,6 +124,34 @@ function isTimeout(text: string): boolean {
 
 export type Prefix = keyof typeof READERS;
 
+/** Overrides without a value: the label is the word alone. */
+export type Flag = { [K in OverrideKey]: OverrideValues[K] extends true ? K : never }[OverrideKey];
+
+export const FLAGS: Readonly<Record<Flag, true>> = { spot: true, dind: true };
+
+export function isFlag(text: string): text is Flag {
+  return Object.hasOwn(FLAGS, text);
+}
+
+/** The word that each override is written with: `img-2`, `spot`. */
+export const WORD_OF: Readonly<Record<OverrideKey, Prefix | Flag>> = {
+  cpu: 'cpu',
+  memory: 'memory',
+  image: 'img',
+  subnet: 'subnet',
+  securityGroup: 'sg',
+  disk: 'disk',
+  bucket: 'disk',
+  shape: 'shape',
+  architecture: 'arch',
+  spot: 'spot',
+  dind: 'dind',
+  timeout: 'timeout',
+  region: 'region',
+  backend: 'backend',
+  unique: 'sid',
+};
+
 export function isPrefix(text: string): text is Prefix {
   // `bucket` only exists in the one-label form: the dashed label is `disk-BUCKET`.
   return text !== 'bucket' && Object.hasOwn(READERS, text);

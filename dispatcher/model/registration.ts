@@ -1,5 +1,5 @@
 /** The configuration after parsing: validated, secrets resolved, defaults filled in. Optional fields are deliberate. */
-import type { Architecture } from '../../providers/provider.ts';
+import type { Architecture, ShapeWish } from '../../providers/provider.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { Retention } from '../ledger/ledger.ts';
 import type { Problem } from './problem.ts';
@@ -158,20 +158,11 @@ export interface Policy {
   readonly publicRepositories: boolean;
 }
 
-/** Part of a shape, by name: a registration's default, or a platform's `shape-NAME`. */
-export interface ShapeDefaults {
-  readonly cpu?: number;
-  readonly memoryGiB?: number;
-  readonly architecture?: Architecture;
-  readonly image?: string;
-  readonly diskGiB?: number;
-  readonly bucket?: string;
-  readonly subnet?: string;
-  readonly securityGroup?: string;
-  readonly spot?: boolean;
-  readonly dockerInDocker?: boolean;
-  readonly timeLimitMs?: number;
-}
+/**
+ * Part of a shape, by name: a registration's default, or a platform's `shape-NAME`. The region follows from the backend,
+ * the prefix of a bucket from the repository.
+ */
+export type ShapeDefaults = Partial<Omit<ShapeWish, 'region' | 'bucketPrefix'>>;
 
 export interface Registration {
   /** The file's name: `[a-z0-9-]`, at most 32 characters. */

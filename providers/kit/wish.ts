@@ -14,25 +14,47 @@ export function refuseWish(wish: ShapeWish, capabilities: Capabilities): string 
   ] as const) {
     if (size !== undefined && !(Number.isFinite(size) && size > 0)) return `${what} must be more than 0, not ${size}`;
   }
-  if (!capabilities.architectures.includes(wish.architecture)) {
-    return `architecture ${wish.architecture} is not sold here; there is ${capabilities.architectures.join(', ')}`;
-  }
-  if (wish.image.trim() === '') return 'the image has no name';
-  if (wish.spot && !capabilities.spot) return 'spot capacity is not available here; drop the spot label';
-  if (wish.dockerInDocker && !capabilities.dockerInDocker) return 'Docker in Docker is not supported here';
-  if (wish.diskGiB !== undefined && !capabilities.disk) return 'a separate disk is not supported here';
-  if (wish.bucket !== undefined && !capabilities.bucket) return 'a bucket at the work folder is not supported here';
-  if (wish.subnet !== undefined && !capabilities.subnet) return 'a subnet cannot be chosen here';
-  if (wish.securityGroup !== undefined && !capabilities.securityGroup) return 'a security group cannot be chosen here';
-  if (
-    wish.timeLimitMs !== undefined &&
-    capabilities.longestLifeMs !== undefined &&
-    wish.timeLimitMs > capabilities.longestLifeMs
-  ) {
-    return `a time limit of ${wish.timeLimitMs} ms is beyond the service's ${capabilities.longestLifeMs} ms`;
+  for (const refuse of Object.values(REFUSALS)) {
+    const reason = refuse(wish, capabilities);
+    if (reason !== undefined) return reason;
   }
   return undefined;
 }
+
+/** Every service decides on it by itself. */
+const LEFT_TO_THE_SERVICE = (): undefined => undefined;
+
+/** One for each field of a wish: a field that no service was asked about would be dropped without a word. */
+const REFUSALS: {
+  readonly [K in keyof ShapeWish]-?: (wish: ShapeWish, capabilities: Capabilities) => string | undefined;
+} = {
+  cpu: LEFT_TO_THE_SERVICE,
+  memoryGiB: LEFT_TO_THE_SERVICE,
+  architecture: ({ architecture }, { architectures }) =>
+    architectures.includes(architecture)
+      ? undefined
+      : `architecture ${architecture} is not sold here; there is ${architectures.join(', ')}`,
+  image: ({ image }) => (image.trim() === '' ? 'the image has no name' : undefined),
+  spot: (wish, { spot }) =>
+    wish.spot && !spot ? 'spot capacity is not available here; drop the spot label' : undefined,
+  dockerInDocker: (wish, { dockerInDocker }) =>
+    wish.dockerInDocker && !dockerInDocker ? 'Docker in Docker is not supported here' : undefined,
+  diskGiB: ({ diskGiB }, { disk }) =>
+    diskGiB !== undefined && !disk ? 'a separate disk is not supported here' : undefined,
+  bucket: (wish, { bucket }) =>
+    wish.bucket !== undefined && !bucket ? 'a bucket at the work folder is not supported here' : undefined,
+  // Goes with the bucket.
+  bucketPrefix: LEFT_TO_THE_SERVICE,
+  subnet: (wish, { subnet }) => (wish.subnet !== undefined && !subnet ? 'a subnet cannot be chosen here' : undefined),
+  securityGroup: (wish, { securityGroup }) =>
+    wish.securityGroup !== undefined && !securityGroup ? 'a security group cannot be chosen here' : undefined,
+  // The choice of the backend has applied it.
+  region: LEFT_TO_THE_SERVICE,
+  timeLimitMs: ({ timeLimitMs }, { longestLifeMs }) =>
+    timeLimitMs !== undefined && longestLifeMs !== undefined && timeLimitMs > longestLifeMs
+      ? `a time limit of ${timeLimitMs} ms is beyond the service's ${longestLifeMs} ms`
+      : undefined,
+};
 
 /** `1 core`, `2.5 cores`. */
 export function coresInWords(count: number): string {
