@@ -40,7 +40,7 @@ export class BudgetPool {
   #registrationsAt(apiUrl: string): RegistrationWindows {
     let windows = this.#registrations.get(apiUrl);
     if (windows === undefined) {
-      windows = new RegistrationWindows();
+      windows = new RegistrationWindows(this.#limits.registrationsPer5Minutes);
       this.#registrations.set(apiUrl, windows);
     }
     return windows;

@@ -8,9 +8,9 @@
  */
 
 import { backoffMs } from '../../time/backoff.ts';
+import { RateWindow } from '../../time/rate-window.ts';
 import type { CallPurpose } from './github.ts';
 import type { Brake, RateReport } from './rate-report.ts';
-import { SpendingWindow } from './spending-window.ts';
 
 /** Most urgent first. */
 export const purposes = ['launch', 'drain', 'verify', 'sweep'] as const satisfies readonly CallPurpose[];
@@ -109,16 +109,21 @@ const SAME_RESET_MS = 5_000;
 
 /** The runner registrations of all scopes of one GitHub host, whichever credential makes them. */
 export class RegistrationWindows {
-  readonly #windows = new Map<string, SpendingWindow>();
+  readonly #most: number;
+  readonly #windows = new Map<string, RateWindow>();
 
-  fitsAt(scope: string, nowMs: number, limit: number): number {
-    return this.#windows.get(scope)?.fitsAt(nowMs, 1, limit) ?? nowMs;
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  fitsAt(scope: string, nowMs: number): number {
+    return this.#windows.get(scope)?.fitsAt(nowMs) ?? nowMs;
   }
 
   spend(scope: string, nowMs: number): void {
     if (this.#windows.size >= 1_000) this.#forgetIdle(nowMs);
-    const window = this.#windows.get(scope) ?? new SpendingWindow(REGISTRATIONS_MS);
-    window.spend(nowMs, 1);
+    const window = this.#windows.get(scope) ?? new RateWindow(REGISTRATIONS_MS, this.#most);
+    window.spend(nowMs);
     this.#windows.set(scope, window);
   }
 
@@ -221,9 +226,9 @@ class Hour {
 export class Budget {
   readonly #limits: BudgetLimits;
   readonly #registrations: RegistrationWindows;
-  readonly #points = new SpendingWindow(MINUTE_MS);
-  readonly #contentMinute = new SpendingWindow(MINUTE_MS);
-  readonly #contentHour = new SpendingWindow(HOUR_MS);
+  readonly #points: RateWindow;
+  readonly #contentMinute: RateWindow;
+  readonly #contentHour: RateWindow;
   readonly #hours = new Map<string, Hour>();
   /** The GitHub class to which each of our endpoint kinds turned out to belong. */
   readonly #classOf = new Map<string, string>();
@@ -236,6 +241,9 @@ export class Budget {
   constructor(limits: BudgetLimits, registrations: RegistrationWindows) {
     this.#limits = limits;
     this.#registrations = registrations;
+    this.#points = new RateWindow(MINUTE_MS, limits.pointsPerMinute);
+    this.#contentMinute = new RateWindow(MINUTE_MS, limits.contentPerMinute);
+    this.#contentHour = new RateWindow(HOUR_MS, limits.contentPerHour);
   }
 
   verdict(nowMs: number, cost: Cost, purpose: CallPurpose): Verdict {
@@ -244,7 +252,7 @@ export class Budget {
     const rank = purposes.indexOf(purpose);
     const { pointsPerMinute, concurrentRequests } = this.#limits;
     const pointsAt = Math.max(
-      this.#points.fitsAt(nowMs, cost.points, pointsPerMinute),
+      this.#points.fitsAt(nowMs, cost.points),
       this.#points.fitsAt(nowMs, cost.points, share(pointsPerMinute, purpose), rank),
     );
     const nextAt = Math.max(pointsAt, this.#pacedAt(nowMs, cost.points));
@@ -256,14 +264,9 @@ export class Budget {
 
     const ownAt = Math.max(
       this.#hour(endpointsOf(cost)).fitsAt(nowMs, purpose),
-      cost.registersAt === undefined
-        ? nowMs
-        : this.#registrations.fitsAt(cost.registersAt, nowMs, this.#limits.registrationsPer5Minutes),
+      cost.registersAt === undefined ? nowMs : this.#registrations.fitsAt(cost.registersAt, nowMs),
       cost.createsContent === true
-        ? Math.max(
-            this.#contentMinute.fitsAt(nowMs, 1, this.#limits.contentPerMinute),
-            this.#contentHour.fitsAt(nowMs, 1, this.#limits.contentPerHour),
-          )
+        ? Math.max(this.#contentMinute.fitsAt(nowMs), this.#contentHour.fitsAt(nowMs))
         : nowMs,
     );
     return ownAt > nowMs ? { go: false, others: 'may-go', atMs: ownAt } : { go: true };
@@ -274,8 +277,8 @@ export class Budget {
     this.#pointsSpentAtMs = nowMs;
     if (cost.registersAt !== undefined) this.#registrations.spend(cost.registersAt, nowMs);
     if (cost.createsContent === true) {
-      this.#contentMinute.spend(nowMs, 1);
-      this.#contentHour.spend(nowMs, 1);
+      this.#contentMinute.spend(nowMs);
+      this.#contentHour.spend(nowMs);
     }
     this.#inFlight[purpose] += 1;
     const endpoints = endpointsOf(cost);
@@ -359,11 +362,9 @@ export class Budget {
     if (used < pointsPerMinute * atOnceShare) return nowMs;
     const left = Math.max(1, pointsPerMinute - used);
     // The remainder has to last until the first points come back; after that calls proceed at the rate of return.
-    const untilNextMs = Math.max(0, this.#points.fitsAt(nowMs, left + 1, pointsPerMinute) - nowMs);
+    const untilNextMs = Math.max(0, this.#points.fitsAt(nowMs, left + 1) - nowMs);
     const pauseMs = points * Math.max(MINUTE_MS / pointsPerMinute, untilNextMs / left);
-    const dueAtMs = this.#pointsSpentAtMs + Math.ceil(pauseMs);
-    // Further ahead than any pause: the clock was set back.
-    return dueAtMs - nowMs > MINUTE_MS ? nowMs : Math.max(nowMs, dueAtMs);
+    return Math.max(nowMs, this.#pointsSpentAtMs + Math.ceil(pauseMs));
   }
 
   #hour(endpoints: string): Hour {

@@ -11,12 +11,12 @@ import type { TokenCredential } from '@azure/identity';
 import { z } from 'zod';
 import { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
-import { Budget } from './budget.ts';
 import { clouds, tokenScope } from './clouds.ts';
 import { credentialOf } from './credential.ts';
 import { type Call, classify, isAbsent } from './errors.ts';
 import { httpClientOf } from './http-client.ts';
 import { type AzureAciOptions, secretsOf } from './options.ts';
+import { Rate } from './rate.ts';
 import { CONTAINER } from './request.ts';
 import { type Group, group } from './state.ts';
 import { readSubnet, type Subnet } from './subnet.ts';
@@ -52,13 +52,13 @@ export class Service {
   readonly #httpClient: HttpClient;
   readonly #client: ContainerInstanceManagementClient;
   readonly #deadlines: Deadlines;
-  readonly #budget: Budget;
+  readonly #rate: Rate;
   readonly #secrets: readonly string[];
 
   constructor(options: AzureAciOptions, host: ProviderHost) {
     this.#options = options;
     this.#deadlines = new Deadlines(host);
-    this.#budget = new Budget(host, options.limits, options.rateShare, options.timeoutMs);
+    this.#rate = new Rate(host, options.limits, options.rateShare, options.timeoutMs);
     this.#secrets = secretsOf(options);
     const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
     this.#httpClient = httpClientOf(options.ca);
@@ -74,7 +74,7 @@ export class Service {
 
   /** Waits for a slot in the budget of creations: `create` itself does not wait. */
   reserve(): Promise<void> {
-    return this.#budget.permit('create');
+    return this.#rate.permit('create');
   }
 
   /** Call `reserve` first. Resolves when the service has accepted. `secrets` are those of this launch. */
@@ -169,7 +169,7 @@ export class Service {
   }
 
   async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {
-    if (call !== 'create') await this.#budget.permit(call);
+    if (call !== 'create') await this.#rate.permit(call);
     try {
       return await this.#deadlines.run(`azure-aci ${call}`, this.#options.timeoutMs, action);
     } catch (error) {

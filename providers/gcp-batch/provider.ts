@@ -3,7 +3,8 @@ import { BatchServiceClient } from '@google-cloud/batch';
 import { callOptions, connect } from '../google/connection.ts';
 import { type Endpoint, endpointOf } from '../google/endpoint.ts';
 import { quoted, readLog } from '../google/log.ts';
-import { MinuteBudget } from '../google/rate.ts';
+import { minuteRate } from '../google/rate.ts';
+import type { CallRate } from '../kit/call-rate.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
 import {
@@ -65,10 +66,10 @@ export class GcpBatchProvider implements Provider {
   readonly #endpoint: Endpoint | undefined;
   #open: BatchServiceClient | undefined;
   readonly #deadlines: Deadlines;
-  readonly #mutations: MinuteBudget;
-  readonly #reads: MinuteBudget;
-  readonly #logReads: MinuteBudget;
-  readonly #encryptions: MinuteBudget;
+  readonly #mutations: CallRate;
+  readonly #reads: CallRate;
+  readonly #logReads: CallRate;
+  readonly #encryptions: CallRate;
 
   constructor(options: GcpBatchOptions, host: ProviderHost) {
     this.#options = options;
@@ -76,11 +77,11 @@ export class GcpBatchProvider implements Provider {
     this.#machines = machinesOf(options);
     this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
     this.#deadlines = new Deadlines(host);
-    this.#mutations = new MinuteBudget(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
-    this.#reads = new MinuteBudget(host, 'reads', options.readsPerMinute, options.timeoutMs);
-    this.#logReads = new MinuteBudget(host, 'reads of logs', options.logReadsPerMinute, options.timeoutMs);
+    this.#mutations = minuteRate(host, 'creations and deletions', options.mutationsPerMinute, options.timeoutMs);
+    this.#reads = minuteRate(host, 'reads', options.readsPerMinute, options.timeoutMs);
+    this.#logReads = minuteRate(host, 'reads of logs', options.logReadsPerMinute, options.timeoutMs);
     // One request per creation, to a separate service.
-    this.#encryptions = new MinuteBudget(host, 'encryptions', options.mutationsPerMinute, options.timeoutMs);
+    this.#encryptions = minuteRate(host, 'encryptions', options.mutationsPerMinute, options.timeoutMs);
     this.capabilities = {
       architectures: [
         ...(this.#machines.x64 === undefined ? [] : (['x64'] as const)),
@@ -340,16 +341,16 @@ export class GcpBatchProvider implements Provider {
     });
   }
 
-  async #call<T>(call: Call, budget: MinuteBudget, action: (options: CallOptions) => Promise<T>): Promise<T> {
+  async #call<T>(call: Call, budget: CallRate, action: (options: CallOptions) => Promise<T>): Promise<T> {
     return await this.#bounded(call, budget, async () => {
       const options = await callOptions(this.#client.auth, this.#endpoint, this.#options.timeoutMs);
       return await action({ ...options, retry: NO_RETRIES });
     });
   }
 
-  async #bounded<T>(call: Call, budget: MinuteBudget, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #bounded<T>(call: Call, budget: CallRate, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const operation = `gcp-batch ${call}`;
-    await budget.take(operation);
+    await budget.permit(operation);
     try {
       return await this.#deadlines.run(operation, this.#options.timeoutMs, action);
     } catch (error) {

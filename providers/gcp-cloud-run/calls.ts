@@ -5,7 +5,8 @@ import { callOptions, connect } from '../google/connection.ts';
 import { type Endpoint, endpointOf } from '../google/endpoint.ts';
 import { hasCode } from '../google/errors.ts';
 import { quoted, readLog } from '../google/log.ts';
-import { MinuteBudget } from '../google/rate.ts';
+import { minuteRate } from '../google/rate.ts';
+import type { CallRate } from '../kit/call-rate.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
 import { type Call, classify } from './errors.ts';
@@ -47,18 +48,18 @@ export class CloudRun {
   readonly #deadlines: Deadlines;
   readonly #endpoint: Endpoint | undefined;
   #open: Clients | undefined;
-  readonly #runs: MinuteBudget;
-  readonly #writes: MinuteBudget;
-  readonly #logReads: MinuteBudget;
+  readonly #runs: CallRate;
+  readonly #writes: CallRate;
+  readonly #logReads: CallRate;
   readonly #place: string;
 
   constructor(options: CloudRunOptions, host: ProviderHost) {
     this.#options = options;
     this.#deadlines = new Deadlines(host);
     this.#endpoint = options.endpoint === undefined ? undefined : endpointOf(options.endpoint);
-    this.#runs = new MinuteBudget(host, 'job runs', options.jobRunsPerMinute, options.timeoutMs);
-    this.#writes = new MinuteBudget(host, 'writes', options.writesPerMinute, options.timeoutMs);
-    this.#logReads = new MinuteBudget(host, 'reads of the log', options.logReadsPerMinute, options.timeoutMs);
+    this.#runs = minuteRate(host, 'job runs', options.jobRunsPerMinute, options.timeoutMs);
+    this.#writes = minuteRate(host, 'writes', options.writesPerMinute, options.timeoutMs);
+    this.#logReads = minuteRate(host, 'reads of the log', options.logReadsPerMinute, options.timeoutMs);
     this.#place = `projects/${options.project}/locations/${options.region}`;
   }
 
@@ -74,7 +75,7 @@ export class CloudRun {
 
   /** Accepted, not yet ready. With `validateOnly` nothing is created. */
   async createJob({ id, job }: ReturnType<typeof jobFor>, validateOnly = false): Promise<void> {
-    await this.#writes.take('gcp-cloud-run CreateJob');
+    await this.#writes.permit('gcp-cloud-run CreateJob');
     await this.#call('CreateJob', async (options) => {
       const request = { parent: this.#place, jobId: id, job, ...(validateOnly ? { validateOnly } : {}) };
       const [operation] = await this.#clients.jobs.createJob(request, options);
@@ -83,7 +84,7 @@ export class CloudRun {
   }
 
   async deleteJob(id: string, etag: string): Promise<void> {
-    await this.#writes.take('gcp-cloud-run DeleteJob');
+    await this.#writes.permit('gcp-cloud-run DeleteJob');
     await this.#absent(
       this.#call('DeleteJob', (options) =>
         this.#clients.jobs.deleteJob({ name: this.#jobName(id), ...(etag === '' ? {} : { etag }) }, options),
@@ -103,7 +104,7 @@ export class CloudRun {
 
   /** Returns the execution that was created. It ends much later than this call. */
   async runJob(id: string, overrides: ReturnType<typeof overridesFor>): Promise<ExecutionAnswer> {
-    await this.#runs.take('gcp-cloud-run RunJob');
+    await this.#runs.permit('gcp-cloud-run RunJob');
     return this.#call('RunJob', async (options) => {
       const [operation] = await this.#clients.jobs.runJob({ name: this.#jobName(id), overrides }, options);
       const execution = executionSchema.safeParse(operation.metadata);
@@ -140,7 +141,7 @@ export class CloudRun {
 
   /** An answer that it has already ended counts as success. */
   async cancelExecution(id: string): Promise<void> {
-    await this.#writes.take('gcp-cloud-run CancelExecution');
+    await this.#writes.permit('gcp-cloud-run CancelExecution');
     try {
       await this.#absent(
         this.#call('CancelExecution', (options) =>
@@ -153,7 +154,7 @@ export class CloudRun {
   }
 
   async deleteExecution(id: string): Promise<void> {
-    await this.#writes.take('gcp-cloud-run DeleteExecution');
+    await this.#writes.permit('gcp-cloud-run DeleteExecution');
     await this.#absent(
       this.#call('DeleteExecution', (options) =>
         this.#clients.executions.deleteExecution({ name: this.#executionName(id) }, options),
@@ -191,7 +192,7 @@ export class CloudRun {
           '(log_id("run.googleapis.com/stdout") OR log_id("run.googleapis.com/stderr"))',
         ].join(' AND '),
         call: async (request) => {
-          await this.#logReads.take('gcp-cloud-run logs');
+          await this.#logReads.permit('gcp-cloud-run logs');
           return await this.#deadlines.run('gcp-cloud-run logs', this.#options.timeoutMs, request);
         },
       });
@@ -255,7 +256,7 @@ export class CloudRun {
   }
 
   /** Reads have a quota of thousands a minute, so they need no budget here. */
-  #budgetOf(call: Call): MinuteBudget | undefined {
+  #budgetOf(call: Call): CallRate | undefined {
     if (call === 'RunJob') return this.#runs;
     if (call === 'logs') return this.#logReads;
     return /^(Create|Delete|Cancel)/.test(call) ? this.#writes : undefined;

@@ -79,7 +79,10 @@ describe('a burst of jobs', () => {
       ],
       maxRunners: 2_000,
       github: (honest) =>
-        budgeted(honest, new BudgetGate(new Budget(limits, new RegistrationWindows()), limits, clock)),
+        budgeted(
+          honest,
+          new BudgetGate(new Budget(limits, new RegistrationWindows(limits.registrationsPer5Minutes)), limits, clock),
+        ),
     });
     await fixture.engine.start();
     await fixture.advance(1_000);

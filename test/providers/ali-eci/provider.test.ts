@@ -251,7 +251,7 @@ describe('ali-eci, over the wire', () => {
     };
     const refused = (await looks(0.01)).flatMap((look) => (look.status === 'rejected' ? [look.reason] : []));
     expect(refused).to.not.deep.equal([]);
-    for (const error of refused) expect(error).to.include({ kind: 'throttled', code: 'own-rate' });
+    for (const error of refused) expect(error).to.include({ kind: 'throttled', code: 'own-budget' });
     expect((await looks(0.8)).every(({ status }) => status === 'fulfilled')).to.equal(true);
   });
 

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Budget } from '../../../providers/azure-aci/budget.ts';
 import { type Call, classify, hasNoLogs, isAbsent } from '../../../providers/azure-aci/errors.ts';
 import { azureAciOptions, secretsOf } from '../../../providers/azure-aci/options.ts';
+import { Rate } from '../../../providers/azure-aci/rate.ts';
 import { containerGroup, refusePlaces } from '../../../providers/azure-aci/request.ts';
 import { fitSize, mostOf } from '../../../providers/azure-aci/sizes.ts';
 import { group, toInstance } from '../../../providers/azure-aci/state.ts';
@@ -637,14 +637,14 @@ describe('azure-aci budget', () => {
       },
     };
   };
-  const tries = async (budget: Budget, call: Call, count: number) => {
+  const tries = async (budget: Rate, call: Call, count: number) => {
     const answers = await Promise.allSettled(Array.from({ length: count }, () => budget.permit(call)));
     return answers.filter(({ status }) => status === 'fulfilled').length;
   };
 
   it('lets 100 creations go in 5 minutes and 300 in an hour, and says when the next may', async () => {
     const { host, advance } = clock();
-    const budget = new Budget(host, { per5Minutes: 100, perHour: 300 }, 1, 0);
+    const budget = new Rate(host, { per5Minutes: 100, perHour: 300 }, 1, 0);
     expect(await tries(budget, 'create', 150)).to.equal(100);
     advance(299_000);
     const error = await budget.permit('create').catch((reason: unknown) => reason);
@@ -661,7 +661,7 @@ describe('azure-aci budget', () => {
 
   it('does not wait for a time that a clock set back has made the future', async () => {
     const { host, advance, slept } = clock();
-    const budget = new Budget(host, { per5Minutes: 100, perHour: 300 }, 1, 20_000);
+    const budget = new Rate(host, { per5Minutes: 100, perHour: 300 }, 1, 20_000);
     expect(await tries(budget, 'get', 3)).to.equal(3);
     advance(-600_000);
     expect(await tries(budget, 'get', 3)).to.equal(3);
@@ -670,7 +670,7 @@ describe('azure-aci budget', () => {
 
   it('counts deletions and creations apart, and takes its share alone', async () => {
     const { host } = clock();
-    const budget = new Budget(host, { per5Minutes: 100, perHour: 300 }, 0.25, 0);
+    const budget = new Rate(host, { per5Minutes: 100, perHour: 300 }, 0.25, 0);
     expect(await tries(budget, 'create', 200)).to.equal(25);
     expect(await tries(budget, 'delete', 200)).to.equal(25);
     expect(await tries(budget, 'get', 200)).to.equal(200);
@@ -680,7 +680,7 @@ describe('azure-aci budget', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 120_000 }), { maxLength: 60 }), async (gaps) => {
         const { host, advance, slept } = clock();
-        const budget = new Budget(host, { per5Minutes: 5, perHour: 12 }, 1, 60_000);
+        const budget = new Rate(host, { per5Minutes: 5, perHour: 12 }, 1, 60_000);
         const sentAt: number[] = [];
         for (const gap of gaps) {
           advance(gap);

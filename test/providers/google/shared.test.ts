@@ -6,7 +6,7 @@ import { credentialsOf, credentialsOption, refuseEndpoints } from '../../../prov
 import { parseEndpoint } from '../../../providers/google/endpoint.ts';
 import { classifyGoogle, hasCode } from '../../../providers/google/errors.ts';
 import { readLog } from '../../../providers/google/log.ts';
-import { MinuteBudget } from '../../../providers/google/rate.ts';
+import { minuteRate } from '../../../providers/google/rate.ts';
 import { LOG_BYTES, ProviderError, type ProviderErrorKind } from '../../../providers/provider.ts';
 
 const SECRET = 's3cr3t-material';
@@ -224,12 +224,12 @@ describe('google: the budget of a minute', () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 5 }), gaps, async (perMinute, arrivals) => {
         const { clock, host } = clockwork();
-        const budget = new MinuteBudget(host, 'writes', perMinute, 3_600_000);
+        const budget = minuteRate(host, 'writes', perMinute, 3_600_000);
         const leavings: number[] = [];
         for (const gap of arrivals) {
           clock.nowMs += gap;
           clock.slept = 0;
-          await budget.take('x');
+          await budget.permit('x');
           leavings.push(clock.nowMs + clock.slept);
         }
         for (const [index, at] of leavings.entries()) {
@@ -242,9 +242,9 @@ describe('google: the budget of a minute', () => {
 
   it('refuses at once where the turn is too far away, and says when it comes', async () => {
     const { host } = clockwork();
-    const budget = new MinuteBudget(host, 'job runs', 1, 5000);
-    await budget.take('gcp-x Run');
-    const error = await budget.take('gcp-x Run').catch((reason: unknown) => reason);
+    const budget = minuteRate(host, 'job runs', 1, 5000);
+    await budget.permit('gcp-x Run');
+    const error = await budget.permit('gcp-x Run').catch((reason: unknown) => reason);
     if (!(error instanceof ProviderError)) throw new Error('it was let through');
     expect(error.kind).to.equal('throttled');
     expect(error.retryAfterMs).to.equal(60_000);
@@ -253,9 +253,9 @@ describe('google: the budget of a minute', () => {
 
   it('stays closed for as long as the service asked', async () => {
     const { clock, host } = clockwork();
-    const budget = new MinuteBudget(host, 'writes', 100, 60_000);
+    const budget = minuteRate(host, 'writes', 100, 60_000);
     budget.close(4000);
-    await budget.take('x');
+    await budget.permit('x');
     expect(clock.slept).to.equal(4000);
   });
 });

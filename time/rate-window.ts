@@ -7,17 +7,22 @@ interface Spent {
 /**
  * The amount spent in the last `spanMs`, by rank (0 is the most urgent). A log, not a token bucket: a bucket of
  * 900 lets 1,800 through within one minute. Holds at most as many entries as its limit allows.
+ *
+ * Pure: times are passed in and must not go back (see `steadyClock`). They may lie ahead, as turns already given away.
  */
-export class SpendingWindow {
+export class RateWindow {
   readonly #spanMs: number;
+  readonly #most: number;
   #spent: Spent[] = [];
   /** Index of the oldest entry that still counts. */
   #first = 0;
   /** By rank, for the entries that count. */
   readonly #sums: number[] = [];
 
-  constructor(spanMs: number) {
+  /** `most`: the limit, where `fitsAt` is given no other. */
+  constructor(spanMs: number, most: number) {
     this.#spanMs = spanMs;
+    this.#most = most;
   }
 
   /** By this rank and all less urgent ones. */
@@ -29,7 +34,7 @@ export class SpendingWindow {
   }
 
   /** When `amount` more fits under `limit`; `nowMs` if it already does, infinite if it never will. */
-  fitsAt(nowMs: number, amount: number, limit: number, fromRank = 0): number {
+  fitsAt(nowMs: number, amount = 1, limit = this.#most, fromRank = 0): number {
     let over = this.used(nowMs, fromRank) + amount - limit;
     if (over <= 0) return nowMs;
     for (let index = this.#first; index < this.#spent.length; index += 1) {
@@ -41,7 +46,7 @@ export class SpendingWindow {
     return Number.POSITIVE_INFINITY;
   }
 
-  spend(nowMs: number, amount: number, rank = 0): void {
+  spend(nowMs: number, amount = 1, rank = 0): void {
     this.#forget(nowMs);
     this.#spent.push({ atMs: nowMs, amount, rank });
     this.#sums[rank] = (this.#sums[rank] ?? 0) + amount;
