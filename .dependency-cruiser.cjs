@@ -13,6 +13,7 @@ const levels = [
   ['^dispatcher/intake/'],
   ['^dispatcher/observability/'],
   ['^dispatcher/http/'],
+  ['^dispatcher/wiring.ts$'],
   ['^dispatcher/main.ts$'],
   ['^dispatcher/cli/'],
 ];

@@ -2,6 +2,7 @@
 
 import { type Absence, absenceWords } from '../config/absent.ts';
 import type { Failure } from '../failures/failure.ts';
+import type { PollStatus as PollerStatus } from '../intake/poller.ts';
 import type { Admission } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
@@ -32,6 +33,18 @@ export interface PollStatus {
   /** The current pass is waiting for GitHub's limits, or our budget, until then. */
   readonly waitsUntilMs?: number | null;
   readonly repositories?: number;
+}
+
+/** Undefined for a registration that is not polled. */
+export function shownPoll(status: PollerStatus | undefined): PollStatus | undefined {
+  if (status === undefined) return undefined;
+  return {
+    lastAtMs: status.lastEndedAtMs,
+    nextAtMs: status.nextPassAtMs,
+    waitsUntilMs: status.waitingUntilMs,
+    problems: status.problems,
+    ...(status.lastEndedAtMs === null ? {} : { repositories: status.repositories }),
+  };
 }
 
 export interface RegistrationFacts {

@@ -1,5 +1,6 @@
 /** How many connections the listeners may hold, given the process's limit of open files. */
 import { readFile } from 'node:fs/promises';
+import type { Log } from '../log.ts';
 import { type AdminLimits, defaultAdminLimits } from './admin.ts';
 import { defaultPublicLimits, type PublicLimits } from './public.ts';
 
@@ -23,6 +24,17 @@ export function connectionShares(openFiles: number): ConnectionShares {
     public: { maxConnections, backlog: all - maxConnections },
     admin: { maxConnections: Math.min(defaultAdminLimits.maxConnections, Math.floor(openFiles / 32)) },
   };
+}
+
+/** Says so if the process may open fewer files than the listeners would use. */
+export function logFewOpenFiles(openFiles: number, log: Pick<Log, 'warn'>): void {
+  if (openFiles >= ENOUGH_OPEN_FILES) return;
+  log.warn('few-open-files', {
+    openFiles,
+    connections: connectionShares(openFiles).public.maxConnections,
+    reason: 'the process may open few files: fewer connections fit, and those of senders who wait give way sooner',
+    cure: `raise the hard limit to ${ENOUGH_OPEN_FILES}: LimitNOFILE= of systemd, ulimits of Docker, ulimit -Hn of a shell`,
+  });
 }
 
 /**

@@ -1,0 +1,17 @@
+import type { Clock } from '../../time/clock.ts';
+import type { Haste, Poller } from './poller.ts';
+
+/**
+ * Polls the registration with a pass that begins after the call: one that was under way may have looked at the place in
+ * question before. Resolves with whether GitHub was listed completely.
+ */
+export async function pollAfresh(
+  { poller, clock }: { readonly poller: Pick<Poller, 'pollNow' | 'statusOf'>; readonly clock: Pick<Clock, 'now'> },
+  registration: string,
+  haste: Haste,
+): Promise<boolean> {
+  const askedAtMs = clock.now();
+  const complete = await poller.pollNow(registration, haste);
+  const startedAtMs = poller.statusOf(registration)?.lastStartedAtMs ?? askedAtMs;
+  return startedAtMs >= askedAtMs ? complete : await poller.pollNow(registration, haste);
+}
