@@ -1,5 +1,5 @@
 # Needs Node 20 or later with npm to begin with; everything else comes from the lock file, on Linux Node 24 among it.
-# Elsewhere the `node` of the path is taken, which must be 24 or later.
+# Elsewhere the `node` of the path is taken, which must be 24.9 or later.
 NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
 INSTALLED := node_modules/.package-lock.json
 BACKEND ?= process

@@ -17,7 +17,7 @@ export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' |
 
 /**
  * A server that bounds the requests waiting on each connection. The listener gets every request within the bound;
- * one without a Host header was answered already.
+ * one without exactly one Host line was answered already.
  *
  * Node parses everything in one read (3,600 requests without a body in 64 KB) before the first answer can be sent,
  * and continues after the socket was destroyed: each connection blocks the process for a fifth of a second. Only an
@@ -26,28 +26,25 @@ export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' |
 export function createPipelineServer(options: PipelineOptions, listener: RequestListener): Server {
   const { maxPipelined, ...serverOptions } = options;
   const waiting = new WeakMap<Duplex, Set<ServerResponse>>();
+  /** Few: each is one beyond the bound. */
+  const beyond = new WeakSet<IncomingMessage>();
 
   class PipelinedRequest extends IncomingMessage {
-    readonly #isBeyond: boolean;
-
     constructor(socket: Socket) {
       super(socket);
-      this.#isBeyond = socket.destroyed || (waiting.get(socket)?.size ?? 0) >= maxPipelined;
+      if (!socket.destroyed && (waiting.get(socket)?.size ?? 0) < maxPipelined) return;
+      beyond.add(this);
+      // Node sets it from the headers, and reads it when they are complete.
+      Object.defineProperty(this, 'upgrade', { get: () => true, set() {} });
     }
-
-    /** Node reads this when the headers are complete. */
-    get upgrade(): boolean {
-      return this.#isBeyond || this.method === 'CONNECT';
-    }
-
-    /** A client that asks for another protocol is answered in this one. */
-    set upgrade(_asked: boolean | null) {}
   }
 
   const server = createServer(
     {
       ...serverOptions,
       IncomingMessage: PipelinedRequest,
+      // A client that asks for another protocol is answered in this one.
+      shouldUpgradeCallback: (request) => beyond.has(request),
       // Node would refuse those without by itself, uncounted and in any number.
       requireHostHeader: false,
     },
@@ -55,14 +52,18 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
       const { socket } = request;
       const responses = waiting.get(socket) ?? new Set();
       waiting.set(socket, responses.add(response));
-      response.once('close', () => responses.delete(response));
-      // RFC 9112, 3.2: in HTTP/1.1 the server has to refuse it.
-      if (request.httpVersion !== '1.1' || request.headers.host !== undefined) listener(request, response);
+      response.on('close', forget);
+      if (hosts(request) === 1 || request.httpVersion !== '1.1') listener(request, response);
       else response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
     },
   );
   // Likewise for an expectation that Node does not know.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+
+  /** One for all responses: this runs for each request. */
+  function forget(this: ServerResponse): void {
+    waiting.get(this.req.socket)?.delete(this);
+  }
 
   function end(_request: IncomingMessage, socket: Duplex): void {
     // Node no longer tells this connection's requests that it is closed.
@@ -75,4 +76,14 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
   server.on('upgrade', end);
   server.on('connect', end);
   return server;
+}
+
+/** How many Host lines it has. RFC 9112, 3.2: in HTTP/1.1 a server has to refuse a request with none, or with several. */
+function hosts({ rawHeaders }: IncomingMessage): number {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count;
 }

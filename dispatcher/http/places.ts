@@ -79,12 +79,13 @@ export class Places {
     if (place.answering > 0) return;
     place.order = this.#next;
     this.#next += 1;
+    place.list = this.#listFor(place);
+    place.list.add(place);
     if (place.turnAway !== undefined) {
-      this.#receiving.add(place);
       if (this.#options.limits.minBodyBytesPerSecond > 0) {
         this.#cancelTick ??= this.#options.clock.after(TICK_MS, () => this.#tick());
       }
-    } else (place.proven ? this.#known : this.#strangers).add(place);
+    }
     if (place.address === undefined || (place.proven && place.turnAway === undefined)) return;
     const others = this.#unfinished.get(place.address) ?? new Set<Place>();
     this.#unfinished.set(place.address, others);
@@ -95,10 +96,14 @@ export class Places {
     if (oldest !== undefined) this.#evict(oldest, 'connections');
   }
 
+  #listFor(place: Place): Set<Place> {
+    if (place.turnAway !== undefined) return this.#receiving;
+    return place.proven ? this.#known : this.#strangers;
+  }
+
   #unlist(place: Place): void {
-    this.#strangers.delete(place);
-    this.#receiving.delete(place);
-    this.#known.delete(place);
+    place.list?.delete(place);
+    place.list = undefined;
     if (place.listedAt === undefined) return;
     const others = this.#unfinished.get(place.listedAt);
     others?.delete(place);
@@ -151,6 +156,8 @@ export class Place {
   ticks = 0;
   /** Increases: tells which of two began earlier. */
   order = 0;
+  /** The list of those in the same state; undefined while it is being answered. */
+  list: Set<Place> | undefined;
   /** The address under which it was listed as unfinished. */
   listedAt: string | undefined;
 

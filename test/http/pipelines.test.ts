@@ -122,14 +122,19 @@ describe('pipelined requests', () => {
       });
     }
 
-    it(`without a Host are refused by the ${which} listener`, async () => {
-      const { port, close } = await open();
-      try {
-        expect(await said(port, withoutHost)).to.match(/^HTTP\/1\.1 400 /);
-      } finally {
-        await close();
-      }
-    });
+    for (const [what, request] of [
+      ['without a Host', withoutHost],
+      ['with two Host lines', get('/readyz', 'host: other.example\r\n')],
+    ] as const) {
+      it(`${what} are refused by the ${which} listener`, async () => {
+        const { port, close } = await open();
+        try {
+          expect(await said(port, request)).to.match(/^HTTP\/1\.1 400 /);
+        } finally {
+          await close();
+        }
+      });
+    }
   }
 
   for (const [what, last] of [

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
@@ -16,6 +17,10 @@ async function untilClosed(socket: Socket): Promise<string> {
   // Not `once`, which rejects on the reset that a cut-off sender may see.
   await new Promise((resolve) => socket.once('close', resolve));
   return said;
+}
+
+async function eventually(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate);
 }
 
 function head(body: string, more: readonly string[] = []): string {
@@ -123,6 +128,38 @@ describe('the public listener', () => {
     expect((await fixture.send({})).status).to.equal(202);
   });
 
+  it('closes the connection of a sender that never reads its answers', async function () {
+    // Some 15,000 answers fit into the system's buffers.
+    this.timeout(60_000);
+    await open({ publicLimits: { keepAliveMs: 200, headersTimeoutMs: 200, requestTimeoutMs: 200 } });
+    const accepted: Socket[] = [];
+    const onSocket = (message: unknown) => {
+      if (typeof message === 'object' && message !== null && 'socket' in message)
+        accepted.push(message.socket as Socket);
+    };
+    subscribe('net.server.socket', onSocket);
+    const socket = dial();
+    try {
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      await eventually(() => accepted[0] !== undefined);
+      const server = accepted[0];
+      if (server === undefined) throw new Error('no connection');
+      const closed = once(server, 'close');
+      // Until the system's buffers are full, and answers stay with us.
+      while (server.writableLength === 0 && !server.destroyed) {
+        socket.write('GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(8));
+        const isRead = () => server.bytesRead === socket.bytesWritten;
+        await eventually(() => isRead() || server.writableLength > 0 || server.destroyed);
+      }
+      expect(server.destroyed, 'it is not the bound on pipelining').to.equal(false);
+      await closed;
+    } finally {
+      unsubscribe('net.server.socket', onSocket);
+      socket.destroy();
+    }
+  });
+
   it('bounds the connections: the oldest that is unfinished gives way to the newest', async () => {
     await open({ publicLimits: { maxConnections: 3 } });
     const held: Socket[] = [];
@@ -196,7 +233,7 @@ describe('the public listener', () => {
       await open();
       await fixture.send({});
       expect(Object.values(fixture.agent.freeSockets).flat()).to.have.length(1);
-      await fixture.listener.close(60_000);
+      await fixture.listener.close(6_000);
     });
 
     it('cuts off what does not end in time', async () => {
