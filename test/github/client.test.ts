@@ -428,6 +428,9 @@ describe('the GitHub client', () => {
       expect(server.asked[0]?.path).to.equal('/repos/acme/web/actions/runs/7');
       script = () => ({ body: { id: 7, status: 'in_progress', run_attempt: 1 } });
       expect(await github.readRun('acme', 'web', 7)).to.deep.equal({ completed: false, attempt: 1 });
+      // GitHub's description makes the attempt optional.
+      script = () => ({ body: { id: 7, status: 'queued' } });
+      expect(await github.readRun('acme', 'web', 7)).to.deep.equal({ completed: false, attempt: 1 });
       script = () => ({ status: 404, body: { message: 'Not Found' } });
       expect(await github.readRun('acme', 'web', 7)).to.equal(undefined);
     });
