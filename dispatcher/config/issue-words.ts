@@ -23,7 +23,13 @@ export interface Complaint {
 
 export function wordsOfIssue(complaint: Complaint): Words {
   const { issue, value } = complaint;
-  if (value === undefined) return { message: ownMessage(issue) ?? 'it is missing', cure: addIt(complaint) };
+  if (value === undefined) {
+    // A message about the form of a value says little about one that is missing.
+    const own = issue.code === 'custom' || issue.message.startsWith('is missing') ? ownMessage(issue) : undefined;
+    const words = inTwo(own ?? 'it is missing', addIt(complaint));
+    const example = exampleOf(complaint.schema) !== undefined && words.cure !== addIt(complaint);
+    return example ? { ...words, cure: `${words.cure} ${addIt(complaint)}` } : words;
+  }
   if (isDuration(complaint.schema)) {
     const words = durationWords(complaint);
     if (words !== undefined) return words;
@@ -37,8 +43,25 @@ export function wordsOfIssue(complaint: Complaint): Words {
     case 'too_small':
       return sizeWords(complaint, issue);
     default:
-      return { message: ownMessage(issue) ?? 'it is not valid', cure: correct(complaint) };
+      return formWords(complaint);
   }
+}
+
+/** The message of a schema itself, or what zod says without one. */
+function formWords(complaint: Complaint): Words {
+  const { issue } = complaint;
+  const [first] = issue.code === 'invalid_key' ? issue.issues : [];
+  return inTwo(ownMessage(first ?? issue) ?? 'it is not valid', correct(complaint));
+}
+
+/** A schema says what is wrong, or what to do (`write …`), or both: `requires a subnet: give subnetId too`. */
+function inTwo(own: string, usualCure: string): Words {
+  const [, wrong = own, cure] = /^(?:(.*?): )?((?:write|give|name) .*)$/s.exec(own) ?? [];
+  const message = cure !== undefined && wrong === own ? 'it is not valid' : wrong;
+  return {
+    message: /^(?:is|has|must|may|requires|applies|cannot)\b/.test(message) ? `it ${message}` : message,
+    cure: cure === undefined ? usualCure : `${cure.charAt(0).toUpperCase()}${cure.slice(1)}.`,
+  };
 }
 
 function addIt({ schema, name }: Complaint): string {
@@ -61,9 +84,8 @@ function ownMessage(issue: z.core.$ZodIssue): string | undefined {
 
 function typeWords(complaint: Complaint, expected: string): Words {
   const { issue, value } = complaint;
-  const own = ownMessage(issue);
-  if (own !== undefined) return { message: own, cure: correct(complaint) };
-  const message = `it is ${kindOf(value)}, and should be ${article(expected)}`;
+  if (ownMessage(issue) !== undefined) return formWords(complaint);
+  const message = value === null ? 'it is empty' : `it must be ${article(expected)}, not ${kindOf(value)}`;
   switch (expected) {
     case 'string':
       return textWords(complaint, message);
@@ -75,11 +97,8 @@ function typeWords(complaint: Complaint, expected: string): Words {
       };
     }
     case 'number':
-    case 'int': {
-      const digits = typeof value === 'string' ? /^\s*(-?\d+(?:\.\d+)?)/.exec(value)?.[1] : undefined;
-      if (digits === undefined || !complaint.quotable) return { message, cure: 'Write a number.' };
-      return { message, cure: `Write the number alone, without quotes or unit: \`${digits}\`.` };
-    }
+    case 'int':
+      return numberWords(complaint, expected, message);
     case 'array':
       return {
         message,
@@ -102,6 +121,22 @@ function typeWords(complaint: Complaint, expected: string): Words {
   }
 }
 
+function numberWords({ value, quotable, schema }: Complaint, expected: 'number' | 'int', message: string): Words {
+  const what = article(expected);
+  if (typeof value === 'number' && quotable) {
+    return { message: `${value} is not ${what}`, cure: `Write ${what}, such as \`${Math.round(value)}\`.` };
+  }
+  const digits = typeof value === 'string' ? /^\s*(-?\d+(?:\.\d+)?)/.exec(value)?.[1] : undefined;
+  if (digits === undefined || !quotable) return { message, cure: `Write ${what}, such as \`${numberFor(schema)}\`.` };
+  return { message, cure: `Write the number alone, without quotes or unit: \`${digits}\`.` };
+}
+
+/** A number that the schema accepts. */
+function numberFor(schema: unknown): number {
+  const least = schema instanceof z.ZodNumber ? (schema.minValue ?? 1) : 1;
+  return Math.max(1, least);
+}
+
 const TRUTHS: ReadonlyMap<string, boolean> = new Map([
   ['true', true],
   ['yes', true],
@@ -120,7 +155,7 @@ function textWords(complaint: Complaint, message: string): Words {
   const quoted = schema instanceof z.ZodType ? schema.safeParse(String(value), { reportInput: false }) : undefined;
   const refusal = quoted?.success === false ? quoted.error.issues[0] : undefined;
   const own = refusal === undefined ? undefined : ownMessage(refusal);
-  return own === undefined ? { message, cure: 'Put the value in quotes.' } : { message: own, cure: correct(complaint) };
+  return own === undefined ? { message, cure: 'Put the value in quotes.' } : inTwo(own, correct(complaint));
 }
 
 function durationWords({ value, quotable }: Complaint): Words | undefined {
@@ -134,11 +169,23 @@ function choiceWords(complaint: Complaint, choices: readonly string[]): Words {
   const { issue, value, quotable } = complaint;
   const own = ownMessage(issue);
   const list = choices.map((choice) => `\`${choice}\``).join(', ');
-  const guess = typeof value === 'string' && quotable ? nearest(value, choices) : undefined;
+  const guess = typeof value === 'string' && quotable ? choiceMeant(value, choices) : undefined;
+  const shown = isShort(value) && quotable ? `\`${value}\`` : 'it';
   return {
-    message: own ?? 'not one of the choices',
-    cure: guess === undefined ? `Write one of ${list}.` : `Did you mean \`${guess}\`? There are ${list}.`,
+    message: own ?? `${shown} is not a valid value`,
+    cure: guess === undefined ? `Write one of ${list}.` : `Did you mean \`${guess}\`? Valid are ${list}.`,
   };
+}
+
+/** Also an abbreviation or a longer form: `warning` for `warn`. */
+function choiceMeant(written: string, choices: readonly string[]): string | undefined {
+  const word = written.toLowerCase();
+  const related = (choice: string) => word.length > 2 && (choice.startsWith(word) || word.startsWith(choice));
+  return nearest(written, choices) ?? choices.find((choice) => choice.length > 2 && related(choice.toLowerCase()));
+}
+
+function isShort(value: unknown): value is string | number {
+  return typeof value === 'number' || (typeof value === 'string' && value.length > 0 && value.length <= 40);
 }
 
 function sizeWords(complaint: Complaint, issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): Words {
@@ -148,19 +195,31 @@ function sizeWords(complaint: Complaint, issue: z.core.$ZodIssueTooBig | z.core.
   const limit = issue.code === 'too_big' ? issue.maximum : issue.minimum;
   if (Array.isArray(value) || isMap(value)) {
     const count = Array.isArray(value) ? value.length : Object.keys(value).length;
-    const entries = count === 1 ? '1 entry' : `${count} entries`;
-    const message = own ?? `it has ${entries}, and ${limit} is the ${big ? 'limit' : 'least'}`;
-    return { message, cure: big ? 'Leave out what is not needed, or split the registration.' : 'Add what is missing.' };
+    if (count === 0) return { message: own ?? 'it is empty', cure: `Add at least ${entries(Number(limit))}.` };
+    if (!big) {
+      return { message: own ?? `it has only ${entries(count)}`, cure: `Write at least ${entries(Number(limit))}.` };
+    }
+    const message = own ?? `it has ${entries(count)}, and ${limit} is the limit`;
+    return { message, cure: 'Leave out what is not needed, or split the registration.' };
   }
   if (typeof value === 'string') {
     if (value === '') return { message: own ?? 'it is empty', cure: addIt(complaint) };
-    return {
-      message: own ?? `it has ${value.length} characters, and ${limit} is the ${big ? 'limit' : 'least'}`,
-      cure: big ? 'Shorten it.' : correct(complaint),
-    };
+    if (!big) {
+      const message = own ?? `it has only ${value.length} characters`;
+      return { message, cure: `Write at least ${limit} characters.` };
+    }
+    return { message: own ?? `it has ${value.length} characters, and ${limit} is the limit`, cure: 'Shorten it.' };
   }
-  const bound = `Write ${limit} or ${big ? 'less' : 'more'}.`;
-  return { message: own ?? `it is ${big ? 'more' : 'less'} than ${limit}`, cure: bound };
+  const shown = typeof value === 'number' && complaint.quotable ? value : 'it';
+  const side = big ? 'less' : 'more';
+  return {
+    message: own ?? `${shown} is too ${big ? 'large' : 'small'}`,
+    cure: issue.inclusive === false ? `Write ${side} than ${limit}.` : `Write ${limit} or ${side}.`,
+  };
+}
+
+function entries(count: number): string {
+  return count === 1 ? '1 entry' : `${count} entries`;
 }
 
 function isMap(value: unknown): value is object {
@@ -168,15 +227,14 @@ function isMap(value: unknown): value is object {
 }
 
 function kindOf(value: unknown): string {
-  if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   return article(typeof value);
 }
 
 function article(type: string): string {
   const names: Readonly<Record<string, string>> = {
-    object: 'a map',
-    record: 'a map',
+    object: 'a mapping',
+    record: 'a mapping',
     array: 'a list',
     int: 'a whole number',
     boolean: 'true or false',
@@ -187,7 +245,7 @@ function article(type: string): string {
 
 // ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The schema of the value at the path. Undefined if a union or record leaves it open. */
+/** The schema of the value at the path. Undefined if a union leaves it open. */
 export function schemaAt(root: unknown, path: Path): unknown {
   let schema = unwrapped(root);
   for (const step of path) {
@@ -197,6 +255,15 @@ export function schemaAt(root: unknown, path: Path): unknown {
     else return undefined;
   }
   return schema;
+}
+
+/** The keys that a map may have at the path; empty if the schema does not say. */
+export function keysAt(root: unknown, path: Path): readonly string[] {
+  const schema = schemaAt(root, path);
+  const members = schema instanceof z.ZodUnion ? schema.options : [schema];
+  return [
+    ...new Set(members.map(unwrapped).flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : []))),
+  ];
 }
 
 function unwrapped(schema: unknown): unknown {

@@ -3,15 +3,15 @@
  * hide those in another, and every finding has its place.
  */
 import { basename } from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { formatPath, type Path, type Problem } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
 import type { YamlFile } from './document.ts';
-import { schemaAt, wordsOfIssue } from './issue-words.ts';
+import { keysAt, schemaAt, wordsOfIssue } from './issue-words.ts';
 import type { Reach, ReferenceSources } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
-import { unknownKeyCure } from './schema.ts';
+import { keyMeant, unknownKeyCure } from './schema.ts';
 
 /** The maximum reported per file. */
 const MAX_PROBLEMS = 100;
@@ -26,6 +26,8 @@ export class Reading {
   readonly #problems: Problem[] = [];
   #problemCount = 0;
   readonly #wrongKeys = new Set<string>();
+  /** By `keyOf`: the keys that unknown ones were probably meant to be. */
+  readonly #misspelt = new Set<string>();
   /** By `keyOf`: see Salvaged. */
   readonly #kept = new Map<string, readonly number[]>();
   readonly #yaml: YamlFile;
@@ -118,6 +120,11 @@ export class Reading {
     return this.#at(path) !== undefined;
   }
 
+  /** As `has`, also where the key is misspelt, which is reported by itself. */
+  mentions(path: Path): boolean {
+    return this.has(path) || this.#misspelt.has(keyOf(originalPath(path, this.#kept)));
+  }
+
   /** True when the file is a map; reports unknown and missing keys; `section` checks the sections. */
   topLevel(schema: z.ZodObject): boolean {
     if (!isRecord(this.#value)) {
@@ -133,7 +140,7 @@ export class Reading {
     }
     const known = Object.keys(schema.shape);
     for (const key of Object.keys(this.#value)) {
-      if (!known.includes(key)) this.#unknownKey([], key, unknownKeyCure(key, known));
+      if (!known.includes(key)) this.#unknownKey([], key, known);
     }
     return true;
   }
@@ -146,7 +153,9 @@ export class Reading {
     const base = originalPath(path, this.#kept);
     const value = this.#at(path);
     const { data, issues, kept } = salvage(value, schema);
-    for (const issue of issues) this.#issue(base, issue, schema);
+    // Unknown keys first: what such a key was meant to be is not also reported as missing.
+    for (const issue of issues) if (issue.code === 'unrecognized_keys') this.#unknownKeys(base, issue, schema);
+    for (const issue of issues) if (issue.code !== 'unrecognized_keys') this.#issue(base, issue, schema);
     for (const [list, indexes] of kept) {
       const at: unknown = JSON.parse(list);
       if (Array.isArray(at)) this.#kept.set(keyOf([...base, ...at]), indexes);
@@ -213,17 +222,8 @@ export class Reading {
   #issue(base: Path, issue: z.core.$ZodIssue, schema: z.ZodType): void {
     const path = below(base, issue);
     if (this.#isUnresolved(path)) return;
-    if (issue.code === 'unrecognized_keys') {
-      const cures = issue.message.split('\n');
-      const known = path.length === base.length ? knownKeys(schema) : [];
-      for (const [index, key] of issue.keys.entries()) {
-        const own = cures.length === issue.keys.length && /^(?:Did you mean|Known here)/.test(cures[index] ?? '');
-        const cure = own ? cures[index] : known.length > 0 ? unknownKeyCure(key, known) : undefined;
-        this.#unknownKey(path, key, cure ?? 'Correct or remove it.');
-      }
-      return;
-    }
     const value = valueAt(this.#value, path);
+    if (value === undefined && this.#misspelt.has(keyOf(path))) return;
     if (issue.code === 'invalid_union' && value !== undefined) {
       const first = furthest(issue.errors);
       if (first !== undefined && first.code !== 'invalid_union') {
@@ -243,8 +243,19 @@ export class Reading {
     });
   }
 
+  /** The issue's path is in the file as it is, below the base. */
+  #unknownKeys(base: Path, issue: z.core.$ZodIssueUnrecognizedKeys, schema: z.ZodType): void {
+    const path = below(base, issue);
+    if (this.#isUnresolved(path)) return;
+    const known = keysAt(schema, path.slice(base.length));
+    for (const key of issue.keys) this.#unknownKey(path, key, known);
+  }
+
   /** The path is in the file as it is. */
-  #unknownKey(path: Path, key: string, cure: string): void {
+  #unknownKey(path: Path, key: string, known: readonly string[]): void {
+    const meant = keyMeant(key, known);
+    if (meant !== undefined) this.#misspelt.add(keyOf([...path, meant]));
+    const cure = known.length > 0 && !known.includes(key) ? unknownKeyCure(key, known) : 'Correct or remove it.';
     this.#add([...path, key], () => {
       const place = this.#yaml.placeOfKey(path, key);
       const shown = key.slice(0, MAX_KEY_LENGTH);
@@ -284,10 +295,4 @@ function furthest(members: readonly (readonly z.core.$ZodIssue[])[]): z.core.$Zo
   const rank = ([issue]: readonly z.core.$ZodIssue[]): number =>
     (issue?.path.length ?? 0) * 2 + (issue?.code === 'invalid_value' ? 0 : 1);
   return [...members].sort((a, b) => rank(b) - rank(a))[0]?.[0];
-}
-
-/** For a provider's schema, which has no "did you mean" of its own. */
-function knownKeys(schema: unknown): readonly string[] {
-  if (schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap());
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }

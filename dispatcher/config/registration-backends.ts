@@ -43,7 +43,7 @@ export async function readBackends(
       ...(file.patience === undefined ? {} : { stockPatienceMs: durationMs(file.patience, 0) }),
     });
   }
-  const unweighted = files.findIndex((_, index) => !reading.has(['backends', index, 'weight']));
+  const unweighted = files.findIndex((_, index) => !reading.mentions(['backends', index, 'weight']));
   if (unweighted >= 0 && files.some(({ weight }) => weight !== undefined)) {
     reading.problem(
       ['backends', unweighted],
@@ -66,7 +66,7 @@ async function readOwnBackend(
 ): Promise<Backend | undefined> {
   const { kind } = file;
   if (kind === undefined) {
-    if (reading.has([...path, 'kind']) || reading.has([...path, 'use'])) return undefined;
+    if (reading.mentions([...path, 'kind']) || reading.mentions([...path, 'use'])) return undefined;
     reading.problem(
       path,
       'the backend has neither `kind` nor `use`',

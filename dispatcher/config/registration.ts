@@ -93,7 +93,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   }
   const shapes = takeShapes(reading, policyFile?.shapes ?? [], backends, context);
   const timeouts = reading.section(['timeouts'], form.timeouts);
-  const poll = readPoll(reading, { host, webhook: reading.has(['webhook']), claim, context });
+  const poll = readPoll(reading, { host, webhook: reading.mentions(['webhook']), claim, context });
   const registration = {
     name: context.name,
     host,
@@ -131,6 +131,7 @@ function readClaim(reading: Reading): Claim | undefined {
   const user = reading.section(['user'], form.user);
   const repositories = reading.section(['repositories'], form.repositories);
   const present = kinds.filter((kind) => reading.has([kind]));
+  if (present.length === 0 && kinds.some((kind) => reading.mentions([kind]))) return undefined;
   if (present.length !== 1) {
     const message = present.length === 0 ? 'it claims no jobs' : `it claims by ${present.join(' and ')}`;
     reading.problem(
@@ -140,7 +141,7 @@ function readClaim(reading: Reading): Claim | undefined {
     );
     return undefined;
   }
-  if (organizations !== undefined && !reading.has(['enterprise'])) {
+  if (organizations !== undefined && !reading.mentions(['enterprise'])) {
     reading.problem(
       ['organizations'],
       '`organizations` goes with `enterprise` alone',
@@ -149,7 +150,7 @@ function readClaim(reading: Reading): Claim | undefined {
   }
   if (enterprise !== undefined) {
     if (organizations !== undefined) return { kind: 'enterprise', enterprise, organizations };
-    if (!reading.has(['organizations'])) {
+    if (!reading.mentions(['organizations'])) {
       reading.problem(
         ['enterprise'],
         'it does not say which organizations of the enterprise',
@@ -238,7 +239,7 @@ const NO_IMAGE = 'host';
 function readDefaults(reading: Reading, backends: readonly Backend[]): ShapeDefaults {
   const file = reading.section(['defaults'], form.defaults);
   const defaults = shapeOf(file);
-  if (defaults.image !== undefined || reading.has(['defaults', 'image'])) return defaults;
+  if (defaults.image !== undefined || reading.mentions(['defaults', 'image'])) return defaults;
   if (backends.length > 0 && backends.every(({ kind }) => kind === 'process')) return { ...defaults, image: NO_IMAGE };
   reading.problem(
     ['defaults'],

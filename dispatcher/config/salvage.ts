@@ -28,9 +28,10 @@ export function salvage<T>(value: unknown, schema: z.ZodType<T>): Salvaged<T> {
     const parsed = schema.safeParse(pruned(value, [], removed, kept), { reportInput: false });
     if (parsed.success) return { data: parsed.data, issues, kept };
     const found: Path[] = [];
-    for (const issue of parsed.error.issues) {
-      const path = originalPath(issue.path.map(part), kept);
-      if (!faulty.touch(path)) issues.push({ ...issue, path: [...path] });
+    const all = parsed.error.issues.map((issue) => ({ ...issue, path: [...originalPath(issue.path.map(part), kept)] }));
+    issues.push(...all.filter(({ path }) => !faulty.touch(path)));
+    for (const issue of all) {
+      const { path } = issue;
       if (issue.code === 'unrecognized_keys') {
         for (const key of issue.keys) removed.set(keyOf([...path, key]), [...path, key]);
         continue;

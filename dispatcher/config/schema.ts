@@ -21,8 +21,13 @@ function strict<Shape extends z.core.$ZodShape>(shape: Shape): z.ZodObject<Shape
 }
 
 export function unknownKeyCure(key: string, known: readonly string[]): string {
-  const guess = nearest(key, known) ?? known.find((name) => name.toLowerCase().startsWith(key.toLowerCase()));
+  const guess = keyMeant(key, known);
   return guess === undefined ? `Known here: ${known.join(', ')}.` : `Did you mean \`${guess}\`?`;
+}
+
+/** The key that an unknown one was probably meant to be. */
+export function keyMeant(key: string, known: readonly string[]): string | undefined {
+  return nearest(key, known) ?? known.find((name) => name.toLowerCase().startsWith(key.toLowerCase()));
 }
 
 /** A map by name. */
@@ -58,21 +63,21 @@ export const duration = z
     'a duration is written like 90s, 10m, 2h or 1h30m',
   )
   .meta({ examples: ['10m', '1h30m'] });
-const cores = z.number().positive('cores are more than 0').max(1024);
-const gib = z.number().positive('a size in GiB is more than 0').max(1_048_576);
+const cores = z.number().positive().max(1024);
+const gib = z.number().positive().max(1_048_576);
 const image = matching(
   /^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,511}$/,
   'an image reference is written like ghcr.io/acme/runner:2.335',
 );
 const globs = z.array(z.string().min(1).max(512)).max(1000);
-const runners = z.int().min(1, 'at least 1').max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
+const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
 const reference = z.string().min(1).max(65_536);
 const secret = reference
   .describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.')
   .meta({ examples: ['${file:secrets/NAME}'] });
 const endpointSecrets = z
   .array(secret)
-  .min(1, 'name at least one')
+  .min(1)
   .max(2, 'at most two: the new one and the old one, while rotating')
   .meta({ examples: [['${file:secrets/webhook-secret}']] });
 /** Named images of one registration. */
@@ -217,7 +222,12 @@ export const registrationFile = strict({
   imageRepository: image.optional().describe('`img-TAG` completes it: ghcr.io/acme/runner.'),
   images: atMost(
     MAX_IMAGES,
-    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, `.`, `_`, `-`'),
+    z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+        'a name of an image has 1 to 63 letters, digits, `.`, `_` and `-`, and begins with a letter or digit',
+      ),
     image,
   )
     .optional()
@@ -225,7 +235,7 @@ export const registrationFile = strict({
   policy: policyFile.optional().describe('How far labels may override. What is absent is not allowed at all.'),
   backends: z
     .array(registrationBackend)
-    .min(1, 'name at least one')
+    .min(1)
     .max(20)
     .describe('In order of preference.')
     .meta({ examples: [[{ kind: 'docker' }]] }),
@@ -332,7 +342,7 @@ export const dispatcherFile = strict({
       z
         .string()
         .max(64)
-        .refine((text) => networkOf(text) !== undefined, 'an address, or a network such as 10.0.0.0/8'),
+        .refine((text) => networkOf(text) !== undefined, 'write an IP address, or a network such as 10.0.0.0/8'),
     )
     .max(1_000)
     .optional()

@@ -35,7 +35,11 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
   }
   if (tokenSecret !== undefined && app === undefined) return { kind: 'token', token: tokenSecret };
   // Present but invalid values were reported already.
-  if (app === undefined && token === undefined && (reading.has([...path, 'app']) || reading.has([...path, 'token']))) {
+  if (
+    app === undefined &&
+    token === undefined &&
+    (reading.mentions([...path, 'app']) || reading.mentions([...path, 'token']))
+  ) {
     return undefined;
   }
   const message = app === undefined ? 'it has no credentials' : 'it names an App and a token';

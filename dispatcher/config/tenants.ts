@@ -27,7 +27,7 @@ export function readTenants(reading: Reading, shared: SharedNames): readonly Ten
 
 function checkNames(reading: Reading, name: string, file: TenantFile, shared: SharedNames): void {
   for (const [index, used] of (file.credentials ?? []).entries()) {
-    if (shared.credentials.has(used) || reading.has(['credentials', used])) continue;
+    if (shared.credentials.has(used) || reading.mentions(['credentials', used])) continue;
     reading.problem(
       ['tenants', name, 'credentials', index],
       `there are no credentials \`${used}\` in this file`,
@@ -35,7 +35,7 @@ function checkNames(reading: Reading, name: string, file: TenantFile, shared: Sh
     );
   }
   for (const [index, used] of (file.backends ?? []).entries()) {
-    if (shared.backends.has(used) || reading.has(['backends', used])) continue;
+    if (shared.backends.has(used) || reading.mentions(['backends', used])) continue;
     reading.problem(
       ['tenants', name, 'backends', index],
       `there is no backend \`${used}\` in this file`,

@@ -4,13 +4,13 @@ import type { PlatformOption } from '../provider.ts';
 import { eciEndpoint, regions } from './endpoints.ts';
 
 const id = (prefix: string) =>
-  z.string().regex(new RegExp(`^${prefix}[a-z0-9-]{1,60}$`), `must be the id of the thing, such as ${prefix}bp1abc`);
+  z.string().regex(new RegExp(`^${prefix}[a-z0-9-]{1,60}$`), `write an id such as ${prefix}bp1abc`);
 
 const address = z
   .string()
   .regex(
     /^(https:\/\/[A-Za-z0-9.-]+(:\d+)?|http:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)$/,
-    'write https://HOST[:PORT]; http:// is for this machine alone',
+    'write https://HOST[:PORT]; http:// is allowed for this machine only',
   );
 
 /** The `options` of a backend of kind `ali-eci`. */
@@ -136,7 +136,7 @@ export const aliEciOptions = z
     if ((options.accessKeyId === undefined) !== (options.accessKeySecret === undefined)) {
       refuse('accessKeySecret', 'accessKeyId and accessKeySecret go together');
     } else if (keys && options.ecsRamRole !== undefined) {
-      refuse('ecsRamRole', 'give an access key or ecsRamRole, not both');
+      refuse('ecsRamRole', 'cannot be combined with an access key: give one of them, not both');
     } else if (!keys && options.ecsRamRole === undefined) {
       refuse('accessKeyId', 'is missing: give accessKeyId and accessKeySecret, or ecsRamRole');
     }
@@ -144,7 +144,7 @@ export const aliEciOptions = z
       refuse('securityToken', 'belongs to temporary credentials: give accessKeyId and accessKeySecret too');
     }
     if (options.endpoint === undefined && eciEndpoint(options.region) === undefined) {
-      refuse('region', `is not known here; write one of ${regions.join(', ')}, or give endpoint too`);
+      refuse('region', `is not a known region: write one of ${regions.join(', ')}, or give endpoint too`);
     }
     if (options.spot.strategy === 'SpotWithPriceLimit' && options.spot.priceLimit === undefined) {
       refuse('spot', 'SpotWithPriceLimit needs priceLimit, the highest price per hour');

@@ -38,7 +38,7 @@ const credentials = z.discriminatedUnion(
       kind: z.literal('certificate'),
       tenantId: tenant,
       clientId: guid,
-      certificate: pem.includes('PRIVATE KEY', 'must hold the private key too'),
+      certificate: pem.includes('PRIVATE KEY', 'must contain the private key too'),
     }),
     /** The managed identity of the machine or container that the dispatcher runs on. */
     z.strictObject({
@@ -159,10 +159,10 @@ export const azureAciOptions = z
       .record(z.string(), z.string().max(256))
       .refine(
         (tags) => Object.keys(tags).every((name) => /^[^<>%&\\?/]{1,512}$/.test(name)),
-        'Azure takes no <, >, %, &, \\, ?, / in the name of a tag',
+        'has a tag with <, >, %, &, \\, ? or / in its name, which Azure does not allow',
       )
-      .refine((tags) => !Object.keys(tags).some((name) => /^shr\./i.test(name)), 'names may not begin with shr.')
-      .refine((tags) => Object.keys(tags).length <= 15, 'at most 15')
+      .refine((tags) => !Object.keys(tags).some((name) => /^shr\./i.test(name)), 'has a tag that begins with shr., which is reserved')
+      .refine((tags) => Object.keys(tags).length <= 15, 'has more than 15 tags')
       .default({}),
 
     /** Command of the container. Default: the official runner image's command. Never a secret. */
@@ -193,7 +193,7 @@ export const azureAciOptions = z
       refuse('privileged', 'Azure runs privileged containers with the sku Confidential only');
     }
     if (options.ccePolicy !== undefined && options.sku !== 'Confidential') {
-      refuse('ccePolicy', 'belongs to the sku Confidential');
+      refuse('ccePolicy', 'requires the sku Confidential');
     }
     if (options.sku === 'Confidential' && options.cloud === 'china') refuse('sku', 'is not sold in China');
     const hasIdentity = options.runnerIdentities.length > 0 || options.registries.some((entry) => 'identity' in entry);
@@ -202,9 +202,9 @@ export const azureAciOptions = z
       refuse('subnetId', "the US government's cloud has no managed identities in a subnet");
     }
     if (options.dns !== undefined && options.subnetId === undefined)
-      refuse('dns', 'belongs to a subnet: give subnetId too');
+      refuse('dns', 'requires a subnet: give subnetId too');
     if (options.ca !== undefined && options.endpoint === undefined && options.authorityHost === undefined) {
-      refuse('ca', 'belongs to an address of yours: give endpoint or authorityHost too');
+      refuse('ca', 'applies to your own addresses only: give endpoint or authorityHost too');
     }
     // The tokens of these two are the dispatcher's own: they must not be sent to an address that a registration
     // chooses, nor to this machine, where jobs may listen.

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
+const pem = z.string().includes('-----BEGIN', 'must be a PEM text, not a path');
 
 /** The `options` of a backend of kind `docker`. */
 export const dockerOptions = z
@@ -13,9 +14,9 @@ export const dockerOptions = z
     /** Default: `https` if a certificate is given, else `http`. */
     protocol: z.enum(['http', 'https']).optional(),
     /** PEM texts, not paths. */
-    ca: z.string().includes('-----BEGIN').optional(),
-    cert: z.string().includes('-----BEGIN').optional(),
-    key: z.string().includes('-----BEGIN').optional(),
+    ca: pem.optional(),
+    cert: pem.optional(),
+    key: pem.optional(),
 
     /** A user-defined network of the engine. Default: the engine's own `bridge`. */
     network: z.string().min(1).optional(),
@@ -32,7 +33,7 @@ export const dockerOptions = z
     /** User in the container: `uid[:gid]` or a name. Default: the image's own. */
     runtimeUser: z.string().min(1).optional(),
     /** Linux capabilities to drop, `ALL` for all. */
-    capDrop: z.array(z.string().regex(/^[A-Z_]+$/)).default([]),
+    capDrop: z.array(z.string().regex(/^[A-Z_]+$/, 'write a capability such as NET_RAW, or ALL')).default([]),
     /** Makes the root file system read-only; /tmp and /run are in memory. */
     readOnlyRootfs: z.boolean().default(false),
     /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on the engine's machine. */
@@ -64,23 +65,23 @@ export const dockerOptions = z
   .superRefine((options, context) => {
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
     if (options.socketPath !== undefined && options.host !== undefined) {
-      refuse('host', 'give socketPath or host, not both');
+      refuse('host', 'cannot be combined with socketPath: give one of them, not both');
     }
     if (options.host === undefined) {
       for (const name of ['port', 'protocol', 'ca', 'cert', 'key'] as const) {
-        if (options[name] !== undefined) refuse(name, 'belongs to a remote engine: give host too');
+        if (options[name] !== undefined) refuse(name, 'applies to a remote engine only: give host too');
       }
     } else if (options.port === undefined) {
-      refuse('port', 'is missing: 2376 is usual with TLS, 2375 without');
+      refuse('port', 'is missing: write 2376 (usual with TLS) or 2375 (without)');
     }
     if ((options.cert === undefined) !== (options.key === undefined)) {
       refuse('cert', 'cert and key go together');
     }
     if (options.protocol === 'http' && (options.ca !== undefined || options.cert !== undefined)) {
-      refuse('protocol', 'http sends no certificates; write https');
+      refuse('protocol', 'http sends no certificates: write https');
     }
     if (options.bucketRoot !== undefined && options.workFolder === undefined) {
-      refuse('workFolder', 'is missing: where in the container should the bucket appear?');
+      refuse('workFolder', 'is missing: name the folder of the container where the bucket appears');
     }
   });
 

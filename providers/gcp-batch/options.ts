@@ -151,11 +151,11 @@ export const gcpBatchOptions = z
     if (leak !== undefined) refuse(['credentials'], leak);
     // https://cloud.google.com/compute/docs/general-purpose-machines#c3_disks
     if (options.diskType === 'pd-standard' && (machineType?.name ?? options.machineSeries).startsWith('c3-')) {
-      refuse(['diskType'], 'c3 takes pd-balanced and pd-ssd alone');
+      refuse(['diskType'], 'c3 supports pd-balanced and pd-ssd only: write one of them');
     }
     if (machineType === undefined) return;
     if (options.armMachineSeries !== undefined) {
-      refuse(['armMachineSeries'], 'give a series or machineType, not both');
+      refuse(['armMachineSeries'], 'cannot be combined with machineType: give one of them, not both');
     }
     const known = machineNamed(machineType.name);
     if (known !== undefined) {
@@ -168,7 +168,7 @@ export const gcpBatchOptions = z
         refuse(['machineType', 'architecture'], `${known.type} is ${known.architecture}`);
       }
     } else if (machineType.cpu === undefined || machineType.memoryGiB === undefined) {
-      refuse(['machineType'], `${machineType.name} is not in our table: give its cpu and memoryGiB too`);
+      refuse(['machineType'], `${machineType.name} is not a known machine type: give its cpu and memoryGiB too`);
     }
   });
 

@@ -156,8 +156,31 @@ chargeLabels: { "9": x }
       problems.map((problem) => problem.replace(/^.*?: backends\[0\]\.options/, '').replace(/region, .*/, 'region, …')),
     ).to.deep.equal([
       '.accessKeySecret: accessKeyId and accessKeySecret go together. Add it, such as `accessKeySecret: VALUE`.',
-      '.rateShare: it is more than 1. Write 1 or less.',
+      '.rateShare: 7 is too large. Write 1 or less.',
       '.nonsense: unknown key `nonsense`. Known here: region, …',
+    ]);
+  });
+
+  it('in the options of a provider where keys are missing, misspelt and wrong', async () => {
+    const options =
+      'regoin: cn-hangzhou, securityGroupId: 7, imageCache: always, acrRegistry: { instnaceId: x }, registries: [{ sever: a, username: b }]';
+    const problems = await problemsOf(
+      {
+        'registrations/acme.yaml': registrationYaml.replace(
+          'kind: docker',
+          `kind: ali-eci\n    options: { ${options} }`,
+        ),
+      },
+      { provider: loadProvider },
+    );
+    expect(problems.map((problem) => problem.replace(/^.*?: backends\[0\]\.options/, ''))).to.deep.equal([
+      '.vSwitchIds: it is missing. Add it, such as `vSwitchIds: [vsw-bp1abc]`.',
+      '.regoin: unknown key `regoin`. Did you mean `region`?',
+      '.securityGroupId: it is not valid. Write an id such as sg-bp1abc.',
+      '.imageCache: `always` is not a valid value. Write one of `auto`, `off`.',
+      '.acrRegistry.instnaceId: unknown key `instnaceId`. Did you mean `instanceId`?',
+      '.registries[0].password: it is missing. Add it, such as `password: VALUE`.',
+      '.registries[0].sever: unknown key `sever`. Did you mean `server`?',
     ]);
   });
 

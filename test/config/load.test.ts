@@ -214,9 +214,8 @@ describe('what is wrong with a configuration', () => {
       'dispatcher.yaml:1:5: id: the id has at most 20 lower-case letters, digits and inner hyphens, and begins with a letter. Write it like `shr`.',
       'dispatcher.yaml:3:1: logLevl: unknown key `logLevl`. Did you mean `logLevel`?',
       'registrations/acme.yaml:2:1: organisation: unknown key `organisation`. Did you mean `organization`?',
-      'registrations/acme.yaml:2:1: it claims no jobs. Name exactly one of `enterprise`, `organization`, `user`, `repositories`.',
       'registrations/other.yaml:8:11: backends[0].kind: unknown kind `dokker`. Did you mean `docker`?',
-      'registrations/other.yaml:9:13: maxRunners: at least 1. Write 1 or more.',
+      'registrations/other.yaml:9:13: maxRunners: 0 is too small. Write 1 or more.',
     ]);
   });
 
@@ -243,13 +242,13 @@ describe('what is wrong with a configuration', () => {
       'a number in the place of a text',
       'organization: acme',
       'organization: 42',
-      'organization: it is a number, and should be text. Put the value in quotes.',
+      'organization: it must be text, not a number. Put the value in quotes.',
     ],
     [
       'a text in the place of a number',
       'organization: acme',
       'organization: acme\npriority: high',
-      'priority: it is text, and should be a number. Write a number.',
+      'priority: it must be a number, not text. Write a number, such as `1`.',
     ],
     [
       'a missing section',

@@ -172,7 +172,7 @@ describe('ali-eci options', () => {
     ],
     ['an unknown region', { region: 'cn-atlantis' }, 'cn-hangzhou, '],
     ['an unknown key', { vswitch: 'vsw-a' }, 'vswitch'],
-    ['plain http to elsewhere', { endpoint: 'http://eci.example' }, 'this machine alone'],
+    ['plain http to elsewhere', { endpoint: 'http://eci.example' }, 'this machine only'],
     ['an odd vSwitch', { vSwitchIds: ['subnet-1'] }, 'vsw-'],
     ['a price limit that is missing', { spot: { strategy: 'SpotWithPriceLimit' } }, 'priceLimit'],
     ['eleven vSwitches', { vSwitchIds: Array.from({ length: 11 }, (_, index) => `vsw-${index}`) }, '10'],

@@ -46,8 +46,8 @@ describe('gcp-batch options', () => {
     [{ computeEndpoint: 'http://localhost:1' }, /^credentials application-default may only be sent to Google/],
     [{ kmsEndpoint: 'http://localhost:1' }, /^credentials application-default may only be sent to Google/],
     [{ encryptionKey: 'my-key' }, /^encryptionKey write projects/],
-    [{ machineSeries: 'c3-highcpu', diskType: 'pd-standard' }, /^diskType c3 takes pd-balanced and pd-ssd alone/],
-    [{ machineType: { name: 'c3-standard-4' }, diskType: 'pd-standard' }, /^diskType c3 takes/],
+    [{ machineSeries: 'c3-highcpu', diskType: 'pd-standard' }, /^diskType c3 supports pd-balanced and pd-ssd only/],
+    [{ machineType: { name: 'c3-standard-4' }, diskType: 'pd-standard' }, /^diskType c3 supports/],
   ];
   for (const [options, message] of refused) {
     it(`refuse ${JSON.stringify(options)}`, () => {
