@@ -271,6 +271,21 @@ export interface JobFilter {
   readonly limit?: number;
 }
 
+/** A row that cannot be read, as far as it says whose it is. */
+export interface UnreadableRow {
+  /** The job's key, or the runner's name. */
+  readonly key: string;
+  readonly registration: string | null;
+  /** The column and what is wrong with it, without its value. */
+  readonly fault: string;
+}
+
+/**
+ * Called for each row that cannot be read; the others are returned. A method that is given none rejects with an
+ * `UnreadableRowError` instead. Must not call the ledger.
+ */
+export type OnUnreadable = (row: UnreadableRow) => void;
+
 /** What to leave out when reading due runners. */
 export interface RunnersLeftOut {
   readonly registrations?: readonly string[];
@@ -304,7 +319,12 @@ export interface Ledger {
 
   // ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Jobs whose facts changed since they were last settled, oldest change first. */
-  unsettledJobs(limit: number): Promise<readonly JobRow[]>;
+  unsettledJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
+  /**
+   * The job cannot be settled now: `unsettledJobs` returns it after all others, and until it is settled it asks for no
+   * runner. Its row is not read, because that may be what fails.
+   */
+  putUnsettledLast(key: string, nowMs: number): Promise<void>;
   settleJobs(settlements: readonly JobSettlement[]): Promise<void>;
   job(key: string): Promise<JobRow | undefined>;
   /** Jobs with this id, on any host and in any repository: at most 10, newest first. */
@@ -322,14 +342,14 @@ export interface Ledger {
    */
   staleJobs(beforeMs: number, limit: number): Promise<readonly JobOf[]>;
   /** Disputed jobs, for a GET of each: one of each registration in turn. */
-  disputedJobs(limit: number): Promise<readonly JobRow[]>;
+  disputedJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
   /**
    * Open jobs in lanes that only another tenant's webhook has reported, for a GET of each: one of each registration in
    * turn, newest first.
    */
-  unconfirmedJobs(limit: number): Promise<readonly JobRow[]>;
+  unconfirmedJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
   /** Those of one registration's lanes. */
-  unconfirmedJobsOf(registration: string, limit: number): Promise<readonly JobRow[]>;
+  unconfirmedJobsOf(registration: string, limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
   /** GitHub does not know the job any more: it is completed without a runner. */
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; returns their lanes. */
@@ -388,11 +408,20 @@ export interface Ledger {
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
   /**
    * Corrects times of live rows that are in the future: the machine's clock was ahead when they were written.
-   * Returns how many rows had such times.
+   * Returns how many rows had such times. Rows that cannot be read stay as they are.
    */
   cutToNow(): Promise<number>;
   /** Not gone, `nextCheckAtMs` reached, most overdue first; `except` leaves out those of some backends. */
-  runnersDue(nowMs: number, limit: number, except?: RunnersLeftOut): Promise<readonly RunnerRow[]>;
+  runnersDue(
+    nowMs: number,
+    limit: number,
+    except?: RunnersLeftOut,
+    unreadable?: OnUnreadable,
+  ): Promise<readonly RunnerRow[]>;
+  /** The runner is due again at this time. Its row is not read: for one that nothing else can be done with. */
+  putOff(runner: string, untilMs: number): Promise<void>;
+  /** Runners that another incarnation was launching are due now; returns how many. */
+  hastenLaunchesOf(otherThan: string, nowMs: number): Promise<number>;
   /** The earliest `nextCheckAtMs` of all live runners. */
   nextCheckAt(): Promise<number | null>;
   /**
@@ -408,7 +437,7 @@ export interface Ledger {
     }[]
   >;
   /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
-  surplusRunners(laneKey: string, limit: number): Promise<readonly RunnerRow[]>;
+  surplusRunners(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly RunnerRow[]>;
   timeline(runner: string): Promise<readonly TimelineEntry[]>;
   /** The container's last output, truncated to 256 KB. */
   keepOutput(runner: string, output: string, nowMs: number): Promise<void>;
@@ -450,5 +479,13 @@ export class LedgerError extends Error {
     super(message, { cause });
     this.name = 'LedgerError';
     this.kind = kind;
+  }
+}
+
+/** One row holds what nobody wrote there. All other rows can be read and written. */
+export class UnreadableRowError extends LedgerError {
+  constructor(message: string, cause?: unknown) {
+    super('corrupt', message, cause);
+    this.name = 'UnreadableRowError';
   }
 }

@@ -179,6 +179,14 @@ export const unsettledJobs = fixedUpTo((limit, builder) =>
     .limit(atMost(limit)),
 );
 
+export const putUnsettledLast = fixed((builder, atMs: number, key: string) =>
+  builder
+    .updateTable('jobs')
+    .set({ unsettledAtMs: atMs, demand: sql.lit(0) })
+    .where('key', '=', key)
+    .where('unsettledAtMs', 'is not', null),
+);
+
 export const settleJob = fixed((builder, key: string, version: number) =>
   builder
     .updateTable('jobs')
@@ -728,6 +736,19 @@ export function runnersDue(builder: Builder, nowMs: number, limit: number, excep
   }
   return query.compile();
 }
+
+export const putOff = fixed((builder, untilMs: number, name: string) =>
+  builder.updateTable('runners').set({ nextCheckAtMs: untilMs }).where('name', '=', name).where('live', '=', yes),
+);
+
+export const hastenLaunchesOf = fixed((builder, nowMs: number, otherThan: string) =>
+  builder
+    .updateTable('runners')
+    .set({ nextCheckAtMs: nowMs })
+    .where('live', '=', yes)
+    .where('state', '=', sql.lit('creating'))
+    .where('incarnation', '<>', otherThan),
+);
 
 export const nextCheckAt = fixed((builder) =>
   builder

@@ -10,7 +10,17 @@ import {
 } from '../failures/failure.ts';
 import type { AreStrangers } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import type { Breaker, JobOf, JobRow, LaneCounts, RunnerRow, RunnerState, TimelineEntry, Waiting } from './ledger.ts';
+import type {
+  Breaker,
+  JobOf,
+  JobRow,
+  LaneCounts,
+  OnUnreadable,
+  RunnerRow,
+  RunnerState,
+  TimelineEntry,
+  Waiting,
+} from './ledger.ts';
 import { isUnconfirmed } from './merge.ts';
 import { queuedSince } from './queue-age.ts';
 import type { Bit, FailureColumns, JobsTable, RunnersTable, Tables } from './tables.ts';
@@ -225,6 +235,40 @@ const runnerSchema = z.object({
   ...failureFields,
   version: integer,
 });
+
+/** Of a row that cannot be read: whose it is, where at least that can be. */
+const whoseSchema = z.object({
+  key: text.exactOptional(),
+  name: text.exactOptional(),
+  registration: text.nullable().catch(null),
+});
+
+/** The rows that can be read. `unreadable` is told of each of the others; without it the first one throws. */
+export function readable<Row>(
+  found: readonly unknown[],
+  decode: (row: unknown) => Row,
+  unreadable?: OnUnreadable,
+): readonly Row[] {
+  if (unreadable === undefined) return found.map(decode);
+  return found.flatMap((row) => {
+    try {
+      return [decode(row)];
+    } catch (error) {
+      if (!(error instanceof z.ZodError)) throw error;
+      const whose = whoseSchema.safeParse(row).data;
+      const key = whose?.key ?? whose?.name;
+      if (key === undefined) throw error;
+      unreadable({ key, registration: whose?.registration ?? null, fault: rowFault(error) });
+      return [];
+    }
+  });
+}
+
+/** Where a row is invalid, without its value. */
+export function rowFault(error: z.ZodError): string {
+  const issue = error.issues[0];
+  return issue ? `column ${issue.path.join('.')}: ${issue.message}` : 'a row that does not fit its table';
+}
 
 export const runnerColumnNames = [...runnerSchema.keyof().options, 'live'] as const;
 

@@ -3,11 +3,12 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { ZodError } from 'zod';
-import { LedgerError, type LedgerErrorKind } from './ledger.ts';
+import { LedgerError, type LedgerErrorKind, UnreadableRowError } from './ledger.ts';
+import { rowFault } from './rows.ts';
 
 /** Codes that neither the file nor the disk causes are a bug in the program, and are not mapped. */
 export function ledgerErrorFrom(error: unknown, path: string): unknown {
-  if (error instanceof ZodError) return new LedgerError('corrupt', corruptMessage(path, rowFault(error)), error);
+  if (error instanceof ZodError) return new UnreadableRowError(unreadableMessage(path, rowFault(error)), error);
   if (!(error instanceof Sqlite.SqliteError)) return error;
   const kind = kindOf(error.code);
   return kind === undefined ? error : translated(kind, path, `${error.code}: ${error.message}`, error);
@@ -87,10 +88,11 @@ function corruptMessage(path: string, said: string): string {
   );
 }
 
-/** Where a row is invalid, without its value. */
-function rowFault(error: ZodError): string {
-  const issue = error.issues[0];
-  return issue ? `column ${issue.path.join('.')}: ${issue.message}` : 'a row that does not fit its table';
+function unreadableMessage(path: string, said: string): string {
+  return (
+    `A row of the ledger ${path} cannot be read (${said}). What it is about rests; everything else goes on. ` +
+    'Stop the dispatcher and correct or delete the row: an instance without a row is adopted, and a queued job is found again by polling.'
+  );
 }
 
 export function movedError(path: string, what: 'deleted' | 'replaced'): LedgerError {

@@ -18,6 +18,7 @@ import type {
   JobSettlement,
   JobWords,
   LaneCounts,
+  OnUnreadable,
   Retention,
   RunnerFilter,
   RunnerRow,
@@ -141,8 +142,15 @@ export function* jobsWithId(context: Context, jobId: number): Step<readonly JobR
   return (yield queries.jobsWithId(context.builder, jobId, MAX_NAMESAKES)).rows.map(rows.jobRow);
 }
 
-export function* unsettledJobs(context: Context, limit: number): Step<readonly JobRow[]> {
-  return (yield queries.unsettledJobs(context.builder, limit)).rows.map(rows.jobRow);
+export function* unsettledJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+  return rows.readable((yield queries.unsettledJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
+}
+
+/** Later than every time there is. Among themselves they keep their order. */
+const AFTER_ALL_OTHERS_MS = 1e15;
+
+export function* putUnsettledLast(context: Context, key: string, nowMs: number): Step<void> {
+  yield queries.putUnsettledLast(context.builder, nowMs + AFTER_ALL_OTHERS_MS, key);
 }
 
 export function* settleJobs(context: Context, settlements: readonly JobSettlement[]): Step<void> {
@@ -227,16 +235,22 @@ export function* staleJobs(context: Context, beforeMs: number, limit: number): S
   return (yield queries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.jobOf);
 }
 
-export function* disputedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
-  return (yield queries.disputedJobs(context.builder, limit)).rows.map(rows.jobRow);
+export function* disputedJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+  return rows.readable((yield queries.disputedJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
 }
 
-export function* unconfirmedJobs(context: Context, limit: number): Step<readonly JobRow[]> {
-  return (yield queries.unconfirmedJobs(context.builder, limit)).rows.map(rows.jobRow);
+export function* unconfirmedJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+  return rows.readable((yield queries.unconfirmedJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
 }
 
-export function* unconfirmedJobsOf(context: Context, registration: string, limit: number): Step<readonly JobRow[]> {
-  return (yield queries.unconfirmedJobsOf(context.builder, limit, registration)).rows.map(rows.jobRow);
+export function* unconfirmedJobsOf(
+  context: Context,
+  registration: string,
+  limit: number,
+  unreadable?: OnUnreadable,
+): Step<readonly JobRow[]> {
+  const found = yield queries.unconfirmedJobsOf(context.builder, limit, registration);
+  return rows.readable(found.rows, rows.jobRow, unreadable);
 }
 
 export function* dropJob(context: Context, key: string, reason: string, nowMs: number): Step<void> {
@@ -413,13 +427,13 @@ export function* runners(context: Context, filter: RunnerFilter): Step<readonly 
 export function* cutToNow(context: Context): Step<number> {
   const { builder, nowMs } = context;
   let cut = (yield queries.cutJobsToNow(builder, nowMs)).changed;
-  for (const runner of (yield queries.liveRunners(builder)).rows.map(rows.runnerRow)) {
+  for (const runner of rows.readable((yield queries.liveRunners(builder)).rows, rows.runnerRow, () => {})) {
     const inOrder = runnerUpTo(nowMs, runner);
     if (inOrder === runner) continue;
     yield queries.putRunner(builder, rows.runnerColumns(inOrder));
     cut += 1;
   }
-  for (const breaker of yield* breakers(context)) {
+  for (const breaker of rows.readable((yield queries.allBreakers(builder)).rows, rows.breaker, () => {})) {
     const inOrder = breakerUpTo(nowMs, breaker);
     if (inOrder === breaker) continue;
     yield* putBreaker(context, inOrder);
@@ -433,8 +447,18 @@ export function* runnersDue(
   nowMs: number,
   limit: number,
   except?: RunnersLeftOut,
+  unreadable?: OnUnreadable,
 ): Step<readonly RunnerRow[]> {
-  return (yield queries.runnersDue(context.builder, nowMs, limit, except)).rows.map(rows.runnerRow);
+  const due = yield queries.runnersDue(context.builder, nowMs, limit, except);
+  return rows.readable(due.rows, rows.runnerRow, unreadable);
+}
+
+export function* putOff(context: Context, name: string, untilMs: number): Step<void> {
+  yield queries.putOff(context.builder, untilMs, name);
+}
+
+export function* hastenLaunchesOf(context: Context, otherThan: string, nowMs: number): Step<number> {
+  return (yield queries.hastenLaunchesOf(context.builder, nowMs, otherThan)).changed;
 }
 
 export function* nextCheckAt(context: Context): Step<number | null> {
@@ -445,8 +469,14 @@ export function* liveCounts(context: Context): Step<readonly rows.LiveCount[]> {
   return (yield queries.liveCounts(context.builder)).rows.map(rows.liveCount);
 }
 
-export function* surplusRunners(context: Context, laneKey: string, limit: number): Step<readonly RunnerRow[]> {
-  return (yield queries.surplusRunners(context.builder, laneKey, limit)).rows.map(rows.runnerRow);
+export function* surplusRunners(
+  context: Context,
+  laneKey: string,
+  limit: number,
+  unreadable?: OnUnreadable,
+): Step<readonly RunnerRow[]> {
+  const surplus = yield queries.surplusRunners(context.builder, laneKey, limit);
+  return rows.readable(surplus.rows, rows.runnerRow, unreadable);
 }
 
 export function* timeline(context: Context, name: string): Step<readonly TimelineEntry[]> {

@@ -34,7 +34,8 @@ export function ledgerOn(store: Store): Ledger {
     recordDeliveries: (batch) => store.writeDurably((context) => steps.recordDeliveries(context, batch)),
     recordFacts: (facts) => store.write((context) => steps.recordFacts(context, facts)),
 
-    unsettledJobs: (limit) => store.read((context) => steps.unsettledJobs(context, limit)),
+    unsettledJobs: (limit, unreadable) => store.read((context) => steps.unsettledJobs(context, limit, unreadable)),
+    putUnsettledLast: (key, nowMs) => store.write((context) => steps.putUnsettledLast(context, key, nowMs)),
     settleJobs: (settlements) => store.write((context) => steps.settleJobs(context, settlements)),
     job: (key) => store.read((context) => steps.job(context, key)),
     jobsOfRun: (runId) => store.read((context) => steps.jobsOfRun(context, runId)),
@@ -44,10 +45,10 @@ export function ledgerOn(store: Store): Ledger {
       store.write((context) => steps.unsettleRefused(context, registration, reasonCode)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
     staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
-    disputedJobs: (limit) => store.read((context) => steps.disputedJobs(context, limit)),
-    unconfirmedJobs: (limit) => store.read((context) => steps.unconfirmedJobs(context, limit)),
-    unconfirmedJobsOf: (registration, limit) =>
-      store.read((context) => steps.unconfirmedJobsOf(context, registration, limit)),
+    disputedJobs: (limit, unreadable) => store.read((context) => steps.disputedJobs(context, limit, unreadable)),
+    unconfirmedJobs: (limit, unreadable) => store.read((context) => steps.unconfirmedJobs(context, limit, unreadable)),
+    unconfirmedJobsOf: (registration, limit, unreadable) =>
+      store.read((context) => steps.unconfirmedJobsOf(context, registration, limit, unreadable)),
     dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
     explainJob: (key, words) => store.write((context) => steps.explainJob(context, key, words)),
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),
@@ -72,10 +73,14 @@ export function ledgerOn(store: Store): Ledger {
     runner: (name) => store.read((context) => steps.runner(context, name)),
     runners: (filter) => store.read((context) => steps.runners(context, filter)),
     cutToNow: () => store.write((context) => steps.cutToNow(context)),
-    runnersDue: (nowMs, limit, except) => store.read((context) => steps.runnersDue(context, nowMs, limit, except)),
+    runnersDue: (nowMs, limit, except, unreadable) =>
+      store.read((context) => steps.runnersDue(context, nowMs, limit, except, unreadable)),
+    putOff: (runner, untilMs) => store.write((context) => steps.putOff(context, runner, untilMs)),
+    hastenLaunchesOf: (otherThan, nowMs) => store.write((context) => steps.hastenLaunchesOf(context, otherThan, nowMs)),
     nextCheckAt: () => store.read((context) => steps.nextCheckAt(context)),
     liveCounts: () => store.read((context) => steps.liveCounts(context)),
-    surplusRunners: (laneKey, limit) => store.read((context) => steps.surplusRunners(context, laneKey, limit)),
+    surplusRunners: (laneKey, limit, unreadable) =>
+      store.read((context) => steps.surplusRunners(context, laneKey, limit, unreadable)),
     timeline: (runner) => store.read((context) => steps.timeline(context, runner)),
     keepOutput: (runner, output, nowMs) => store.write((context) => steps.keepOutput(context, runner, output, nowMs)),
     output: (runner) => store.read((context) => steps.output(context, runner)),

@@ -20,6 +20,9 @@ const MAX_UNCONFIRMED = 100;
 const MAX_RECHECKS = 100;
 const MAX_EXPIRED = 1000;
 
+/** Of a row that cannot be read the settling of jobs tells. */
+const leaveOut = (): void => {};
+
 export interface ChoresOptions {
   readonly clock: Clock;
   readonly ledger: Pick<
@@ -54,8 +57,8 @@ export class Chores {
     await ledger.verifyStorage();
     await backends.keepMemory();
     // Most are read when the doubt arises; these are the ones whose reads failed.
-    for (const job of await ledger.disputedJobs(MAX_DISPUTES)) verifier.ask(job.key, job.registration);
-    for (const job of await ledger.unconfirmedJobs(MAX_UNCONFIRMED)) doubts.confirm(job);
+    for (const job of await ledger.disputedJobs(MAX_DISPUTES, leaveOut)) verifier.ask(job.key, job.registration);
+    for (const job of await ledger.unconfirmedJobs(MAX_UNCONFIRMED, leaveOut)) doubts.confirm(job);
     for (const laneKey of await ledger.expireJobs(now - QUEUE_LIMIT_MS, MAX_EXPIRED)) board.mark(laneKey);
     for (const { key, registration } of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) {
       verifier.ask(key, registration);

@@ -1,8 +1,8 @@
 /** The engine: reconciles the ledger's facts with runners, and takes runners down. Keeps no state of its own. */
 
 import { SECOND } from '../../time/units.ts';
-import { defectFailure } from '../failures/failure.ts';
-import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { defectFailure, failureWords } from '../failures/failure.ts';
+import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
 import { backendHashes } from './backend-hashes.ts';
 import { type BackendStatus, Backends, type Closure } from './backends.ts';
@@ -18,13 +18,15 @@ import { LaunchLoop } from './launch-loop.ts';
 import { LaunchPlaces } from './launch-places.ts';
 import { closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
+import { Pass } from './pass.ts';
 import { Permits } from './permits.ts';
 import type { EngineOptions } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
+import { type Rest, Resting } from './resting.ts';
 import { createRunnerContext, type RunnerContext } from './runner-context.ts';
-import { type Settler, settleJobs } from './settle.ts';
+import { SettleLoop } from './settle.ts';
 import { drainSurplus, nextSurplusMs } from './surplus.ts';
 import { SweepLoop } from './sweep-loop.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
@@ -58,6 +60,8 @@ export interface Engine {
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, at its backends and at GitHub. */
   sweepTroubles(registration: string): readonly SweepTrouble[];
+  /** The registration's jobs and runners that the work itself failed on, and that are left alone for a while. */
+  resting(registration: string): readonly Rest[];
   /** Why nothing can be recorded now; undefined while all is well. */
   ledgerClosed(): LedgerClosure | undefined;
   /** Other dispatchers that use our id: nothing is launched where they were seen. */
@@ -87,12 +91,15 @@ class LoopingEngine implements Engine {
   readonly #reasons: Reasons;
   readonly #schedule: SweepSchedule;
   readonly #troubles: SweepTroubles;
-  readonly #settler: Settler;
+  readonly #restingJobs: Resting;
+  readonly #restingRunners: Resting;
+  readonly #settles: SettleLoop;
   readonly #heldJobs: HeldJobsLoop;
   readonly #launches: LaunchLoop;
   readonly #visits: VisitLoop;
   readonly #sweeps: SweepLoop;
   readonly #chores: Chores;
+  readonly #pass: Pass;
 
   constructor(options: EngineOptions) {
     const { clock, dispatcherId, incarnation, ledger, log, random, tenants } = options;
@@ -109,7 +116,7 @@ class LoopingEngine implements Engine {
       wake: () => this.wake(),
       ledgerFailed: (error) => this.#gate.closedBy(error),
     });
-    this.#pulse = new Pulse({ clock, pass: () => this.#pass(), failed: (error) => this.#passFailed(error) });
+    this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#passFailed(error) });
     const registrations = new Map<string, ReadonlyMap<string, string>>();
     for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
 
@@ -136,13 +143,18 @@ class LoopingEngine implements Engine {
     this.#schedule = schedule;
     this.#troubles = troubles;
     this.#refusals = new Refusals(context, board, backends);
-    this.#settler = { context, backends, verifier, doubts, ghosts };
+    this.#restingJobs = new Resting(clock, context.states);
+    this.#restingRunners = new Resting(clock, context.states);
+    this.#settles = new SettleLoop({ context, backends, verifier, doubts, ghosts, resting: this.#restingJobs });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier });
     this.#launches = new LaunchLoop({
       ...options,
       ...{ context, board, permits, places: launchPlaces, backends, holds, verifier },
     });
-    this.#visits = new VisitLoop({ clock, log, ledger, tenants, context, view, verifier, backends, ghosts });
+    this.#visits = new VisitLoop({
+      ...{ clock, log, ledger, tenants, context, view, verifier, backends, ghosts },
+      resting: this.#restingRunners,
+    });
     this.#sweeps = new SweepLoop({
       ...{ clock, tenants, context, board, backends, instances },
       ...{ view, others, schedule, troubles },
@@ -153,8 +165,13 @@ class LoopingEngine implements Engine {
       board,
       permits,
       blockedBy: (laneKey) => this.#launches.blockedBy(laneKey),
+      notSettled: (jobKey) => {
+        const rest = this.#restingJobs.get(jobKey);
+        return rest === undefined ? undefined : `it could not be settled: ${failureWords(rest.failure)}`;
+      },
       ledgerClosed: () => (this.#gate.reason === undefined ? undefined : closureWords(this.#gate.reason)),
     });
+    this.#pass = this.#makePass();
   }
 
   async start(): Promise<void> {
@@ -222,6 +239,10 @@ class LoopingEngine implements Engine {
     return this.#troubles.of(registration);
   }
 
+  resting(registration: string): readonly Rest[] {
+    return [...this.#restingJobs.of(registration), ...this.#restingRunners.of(registration)];
+  }
+
   ledgerClosed(): LedgerClosure | undefined {
     return this.#gate.reason;
   }
@@ -246,50 +267,55 @@ class LoopingEngine implements Engine {
     // A start is when registrations change, and with them what GitHub may give to whom.
     await ledger.probeHeld(clock.now(), 'all', MAX_HELD);
     for (const laneKey of await ledger.lanesInUse()) this.#board.mark(laneKey);
-    for (const runner of await ledger.runners({ states: ['creating'], limit: 1000 })) {
-      if (runner.incarnation !== incarnation) await lookSoon(ledger, runner.name, clock.now());
-    }
+    await ledger.hastenLaunchesOf(incarnation, clock.now());
   }
 
-  /** One pass: facts become admissions and runner events, lanes become launches, due runners are visited. */
-  async #pass(): Promise<number | undefined> {
+  /** Facts become admissions and runner events, lanes become launches, due runners are visited. */
+  #makePass(): Pass {
     const { clock, ledger } = this.#options;
-    if (!(await this.#gate.passes())) return this.#gate.retryAtMs ?? clock.now() + LEDGER_PAUSE_MS;
-    const surplus = { context: this.#context, ledger, board: this.#board, backends: this.#backends };
-    const steps: readonly (() => Promise<void>)[] = [
-      () => this.#refusals.look(),
-      () => settleJobs(this.#settler),
-      () => this.#heldJobs.run(),
-      () => this.#board.refresh(clock.now()),
-      () => this.#launch(),
-      () => drainSurplus(surplus),
-      () => this.#visits.run(),
-      async () => this.#sweeps.run(),
-      () => this.#chores.run(),
-    ];
-    for (const step of steps) {
-      // A stop begins nothing new, nor does a ledger that cannot be written.
-      if (!this.#context.working()) return this.#gate.retryAtMs;
-      await step();
-    }
-    this.#context.states.well('cycle-failed', {});
-    const due = [
-      await this.#visits.nextMs(),
-      this.#holds.nextReleaseMs(),
-      this.#board.nextDoubtMs(),
-      this.#backends.nextOpeningMs(),
-      nextSurplusMs(surplus),
-      this.#chores.nextMs,
-      this.#heldJobs.nextMs,
-      this.#schedule.nextMs,
-      ...this.#launches.nextMs(),
-    ].filter((time) => typeof time === 'number');
-    return due.length === 0 ? undefined : Math.min(...due);
+    const [board, context] = [this.#board, this.#context];
+    const surplus = { context, ledger, board, backends: this.#backends };
+    return new Pass({
+      clock,
+      states: context.states,
+      working: () => context.working(),
+      ledgerFailed: (error) => this.#gate.closedBy(error),
+      loops: [
+        { name: 'refusals', run: () => this.#refusals.look(), nextMs: () => this.#backends.nextOpeningMs() },
+        { name: 'settle', run: () => this.#settles.run(), nextMs: () => this.#settles.nextMs },
+        { name: 'held jobs', run: () => this.#heldJobs.run(), nextMs: () => this.#heldJobs.nextMs },
+        { name: 'launch', run: () => this.#launch(), nextMs: () => this.#nextLaunchMs() },
+        {
+          name: 'surplus',
+          run: async () => {
+            await board.refresh(clock.now());
+            await drainSurplus(surplus);
+          },
+          nextMs: () => nextSurplusMs(surplus),
+        },
+        { name: 'visit', run: () => this.#visits.run(), nextMs: () => this.#visits.nextMs() },
+        { name: 'sweep', run: async () => this.#sweeps.run(), nextMs: () => this.#schedule.nextMs },
+        { name: 'chores', run: () => this.#chores.run(), nextMs: () => this.#chores.nextMs },
+      ],
+    });
+  }
+
+  async #runPass(): Promise<number | undefined> {
+    if (!(await this.#gate.passes())) return this.#gate.retryAtMs ?? this.#options.clock.now() + LEDGER_PAUSE_MS;
+    return (await this.#pass.run()) ?? this.#gate.retryAtMs;
   }
 
   async #launch(): Promise<void> {
+    await this.#board.refresh(this.#options.clock.now());
     for (const name of this.#board.registrationsInNeed()) this.#schedule.isActive(name);
-    await this.#launches.run();
+    if (this.#settles.isCaughtUp) await this.#launches.run();
+  }
+
+  #nextLaunchMs(): number | undefined {
+    const due = [this.#holds.nextReleaseMs(), this.#board.nextDoubtMs(), ...this.#launches.nextMs()].filter(
+      (time) => typeof time === 'number',
+    );
+    return due.length === 0 ? undefined : Math.min(...due);
   }
 
   #passFailed(error: unknown): number | undefined {
@@ -319,8 +345,4 @@ class LoopingEngine implements Engine {
     await this.#verifier.settled();
     await this.#doubts.settled();
   }
-}
-
-async function lookSoon(ledger: Pick<Ledger, 'stepRunner'>, runner: string, nowMs: number): Promise<void> {
-  await ledger.stepRunner(runner, () => ({ patch: { nextCheckAtMs: nowMs }, entries: [] }));
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../time/clock.ts';
 import { type Failure, ledgerFailure } from '../failures/failure.ts';
-import { type Ledger, LedgerError } from '../ledger/ledger.ts';
+import { type Ledger, LedgerError, UnreadableRowError } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 
 /** Between two tries to write. Each may cost every runner one call to its service, whose outcome is then lost. */
@@ -51,9 +51,12 @@ export class LedgerGate {
     return { failure: ledgerFailure(error, sinceMs), sinceMs };
   }
 
-  /** Whether the error is the ledger's, and the gate therefore closed now. Says so once, not at every failure. */
+  /**
+   * Whether the error is the ledger's, and the gate therefore closed now. Says so once, not at every failure. One row
+   * that cannot be read is no reason: everything else can be recorded.
+   */
   closedBy(error: unknown): boolean {
-    if (!(error instanceof LedgerError)) return false;
+    if (!(error instanceof LedgerError) || error instanceof UnreadableRowError) return false;
     const nowMs = this.#clock.now();
     if (this.#closed === undefined) {
       this.#log.error('ledger-closed', { kind: error.kind, reason: error.message });

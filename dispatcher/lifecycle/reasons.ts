@@ -15,6 +15,8 @@ export interface ReasonSources {
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
   readonly blockedBy: (laneKey: string) => string | undefined;
+  /** Why the job could not be settled, while it rests for that. */
+  readonly notSettled: (jobKey: string) => string | undefined;
   /** While nothing can be recorded, that is the only reason. */
   readonly ledgerClosed: () => string | undefined;
 }
@@ -48,6 +50,8 @@ export class Reasons {
     if (job.status === 'in_progress' || job.status === 'completed') return undefined;
     const closed = this.#sources.ledgerClosed();
     if (closed !== undefined) return closed;
+    const notSettled = this.#sources.notSettled(job.key);
+    if (notSettled !== undefined) return notSettled;
     if (job.admission === 'pending') return 'it is about to be admitted or refused';
     if (job.admission !== 'lane' || job.laneKey === null) return job.reason ?? undefined;
     if (job.status !== 'queued' && !job.disputed) {

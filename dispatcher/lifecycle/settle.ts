@@ -1,21 +1,24 @@
 /** Turns new facts about jobs into admissions and runner events. */
 
 import { eventLoopTurn } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
 import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
 import type { Admission } from '../jobs/lane.ts';
-import type { AdmissionState, JobRow, JobSettlement, RunnerRow } from '../ledger/ledger.ts';
+import type { AdmissionState, JobRow, JobSettlement, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine.ts';
 import { reachOf } from './reach.ts';
+import type { Resting } from './resting.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
-const BATCH = 500;
+/** Jobs settled in a pass: those behind them have theirs at once, and runners are visited in between. */
+const JOBS_A_PASS = 500;
 /** Admissions in one go: what a tenant's labels and globs cost must not keep others' deliveries waiting. */
 const SLICE_MS = 5;
 /** Of each registration, looked at after a batch: as many as it may read in a minute. */
@@ -27,17 +30,90 @@ export interface Settler {
   readonly verifier: Verifier;
   readonly doubts: Doubts;
   readonly ghosts: Ghosts;
+  /** Jobs that could not be settled. */
+  readonly resting: Resting;
 }
 
-/** Settles until nothing is left unsettled, or the engine stops. */
-export async function settleJobs(settler: Settler): Promise<void> {
-  const { backends, doubts, context, verifier } = settler;
-  const { ledger } = context.options;
-  while (context.working()) {
-    const jobs = await ledger.unsettledJobs(BATCH);
-    if (jobs.length === 0) return;
-    const bound = await bindAll(settler, jobs);
-    const settlements: JobSettlement[] = [];
+interface Settled {
+  readonly job: JobRow;
+  readonly settlement: JobSettlement;
+}
+
+export class SettleLoop {
+  readonly #settler: Settler;
+  #isCaughtUp = false;
+
+  constructor(settler: Settler) {
+    this.#settler = settler;
+  }
+
+  /**
+   * Whether every job that can be has been settled since the start. Until then a lane may have jobs that the
+   * registrations, which may have changed meanwhile, no longer admit to it.
+   */
+  get isCaughtUp(): boolean {
+    return this.#isCaughtUp;
+  }
+
+  /** When a job that could not be settled is tried again. */
+  get nextMs(): number | undefined {
+    const { context, resting } = this.#settler;
+    const nextMs = resting.nextMs();
+    return nextMs === undefined ? undefined : Math.max(nextMs, context.now() + SECOND);
+  }
+
+  /** Settles as many jobs as a pass may; where there are more, the next pass follows at once. */
+  async run(): Promise<void> {
+    const { context } = this.#settler;
+    for (let taken = 0; taken < JOBS_A_PASS; ) {
+      if (!context.working()) return;
+      const some = await this.#settleSome();
+      taken += some;
+      if (some > 0) continue;
+      this.#isCaughtUp = true;
+      return;
+    }
+    context.wake();
+  }
+
+  /** Returns how many were taken up: none where all that are left rest. */
+  async #settleSome(): Promise<number> {
+    const { context, resting } = this.#settler;
+    const { ledger } = context.options;
+    const unreadable: UnreadableRow[] = [];
+    const unsettled = await ledger.unsettledJobs(JOBS_A_PASS, (row) => void unreadable.push(row));
+    const jobs = unsettled.filter(({ key }) => !resting.has(key));
+    const broken = unreadable.filter(({ key }) => !resting.has(key));
+    for (const row of broken) {
+      resting.unreadable('job', row);
+      await ledger.putUnsettledLast(row.key, context.now());
+    }
+    if (jobs.length > 0) await this.#settle(jobs);
+    const isAll = unsettled.length + unreadable.length < JOBS_A_PASS;
+    if (isAll) this.#forgetSettled(new Set([...unsettled, ...unreadable].map(({ key }) => key)));
+    return jobs.length + broken.length;
+  }
+
+  async #settle(jobs: readonly JobRow[]): Promise<void> {
+    const { context, doubts, resting, verifier } = this.#settler;
+    const { ledger } = context.options;
+    const settled = await this.#written(await this.#decided(jobs));
+    for (const { job, settlement } of settled) {
+      resting.well({ kind: 'job', key: job.key });
+      if (settlement.admission?.lane) context.laneChanged(settlement.admission.lane.key);
+      if (job.disputed) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
+    }
+    await stirHeld(context, jobs);
+    for (const registration of toldOfByAnother(settled)) {
+      // One that cannot be read cannot be confirmed either; settling it says so.
+      for (const job of await ledger.unconfirmedJobsOf(registration, MAX_UNCONFIRMED, () => {})) doubts.confirm(job);
+    }
+  }
+
+  async #decided(jobs: readonly JobRow[]): Promise<readonly Settled[]> {
+    const { backends, context } = this.#settler;
+    const { bound, failed } = await bindAll(this.#settler, jobs);
+    const decided: Settled[] = [];
     let restedAtMs = context.now();
     for (const job of jobs) {
       // A clock that was set back must not end the pauses.
@@ -45,27 +121,62 @@ export async function settleJobs(settler: Settler): Promise<void> {
         await eventLoopTurn();
         restedAtMs = context.now();
       }
+      if (failed.has(job.key)) continue;
       const registration = job.registration ?? bound.get(job.key)?.registration ?? null;
-      settlements.push(settle(context, backends, job, registration));
+      try {
+        decided.push({ job, settlement: settle(context, backends, job, registration) });
+      } catch (error) {
+        failed.set(job.key, { job, error });
+      }
     }
-    await ledger.settleJobs(settlements);
-    await stirHeld(context, jobs);
-    for (const [index, job] of jobs.entries()) {
-      if (job.disputed) verifier.ask(job.key, settlements[index]?.admission?.registration ?? job.registration);
+    for (const { job, error } of failed.values()) await this.#setAside(job, error);
+    return decided;
+  }
+
+  /** Together; where that fails, one by one, so that one cannot fail the others. */
+  async #written(decided: readonly Settled[]): Promise<readonly Settled[]> {
+    const { context } = this.#settler;
+    const { ledger } = context.options;
+    try {
+      await ledger.settleJobs(decided.map(({ settlement }) => settlement));
+      return decided;
+    } catch (error) {
+      if (context.ledgerFailed(error)) throw error;
     }
-    for (const registration of toldOfByAnother(jobs, settlements)) {
-      for (const job of await ledger.unconfirmedJobsOf(registration, MAX_UNCONFIRMED)) doubts.confirm(job);
+    const written: Settled[] = [];
+    for (const one of decided) {
+      try {
+        await ledger.settleJobs([one.settlement]);
+        written.push(one);
+      } catch (error) {
+        await this.#setAside(one.job, error);
+      }
     }
-    for (const { admission } of settlements) if (admission?.lane) context.laneChanged(admission.lane.key);
+    return written;
+  }
+
+  /** It rests, and the others go on. What closes the ledger is no fault of the job. */
+  async #setAside({ key, laneKey, registration }: JobRow, error: unknown): Promise<void> {
+    const { context, resting } = this.#settler;
+    if (context.ledgerFailed(error)) throw error;
+    resting.failed({ kind: 'job', key, registration }, error);
+    await context.options.ledger.putUnsettledLast(key, context.now());
+    if (laneKey !== null) context.laneChanged(laneKey);
+  }
+
+  /** What rested and is not unsettled any more was settled elsewhere, or deleted. */
+  #forgetSettled(unsettled: ReadonlySet<string>): void {
+    const { resting } = this.#settler;
+    for (const key of [...resting.keys()]) if (!unsettled.has(key)) resting.well({ kind: 'job', key });
   }
 }
 
 /** Registrations whose lanes the jobs were admitted to by the word of another registration's webhook. */
-function toldOfByAnother(jobs: readonly JobRow[], settlements: readonly JobSettlement[]): ReadonlySet<string> {
+function toldOfByAnother(settled: readonly Settled[]): ReadonlySet<string> {
   const registrations = new Set<string>();
-  for (const [index, { registration, statusSource, statusToldBy }] of jobs.entries()) {
-    const admitted = settlements[index]?.admission?.registration ?? registration;
-    const isOthers = statusSource === 'webhook' && statusToldBy !== null && statusToldBy !== admitted;
+  for (const { job, settlement } of settled) {
+    const admitted = settlement.admission?.registration ?? job.registration;
+    const isOthers = job.statusSource === 'webhook' && job.statusToldBy !== null && job.statusToldBy !== admitted;
     if (isOthers && admitted !== null) registrations.add(admitted);
   }
   return registrations;
@@ -73,16 +184,28 @@ function toldOfByAnother(jobs: readonly JobRow[], settlements: readonly JobSettl
 
 /** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */
 async function stirHeld(context: RunnerContext, jobs: readonly JobRow[]): Promise<void> {
-  const { ledger } = context.options;
+  const { ledger, log } = context.options;
   if ((await ledger.nextProbeAt()) === null) return;
   for (const job of jobs) {
     if (job.status !== 'in_progress' && job.status !== 'completed') continue;
-    for (const laneKey of await ledger.stir(job.key, context.now())) context.laneChanged(laneKey);
+    try {
+      for (const laneKey of await ledger.stir(job.key, context.now())) context.laneChanged(laneKey);
+    } catch (error) {
+      if (context.ledgerFailed(error)) throw error;
+      // Held jobs try again by themselves, only later.
+      log.error('held-jobs-not-stirred', { job: job.key, error });
+    }
   }
 }
 
+interface Bindings {
+  /** By job. */
+  readonly bound: ReadonlyMap<string, RunnerRow>;
+  readonly failed: Map<string, { readonly job: JobRow; readonly error: unknown }>;
+}
+
 /** Our runners that the jobs were assigned to. Concurrently, since each is a write; in order for each runner. */
-async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<ReadonlyMap<string, RunnerRow>> {
+async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindings> {
   const { context } = settler;
   const byRunner = new Map<string, JobRow[]>();
   for (const job of jobs) {
@@ -93,15 +216,20 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Reado
     else known.push(job);
   }
   const bound = new Map<string, RunnerRow>();
+  const failed: Bindings['failed'] = new Map();
   await Promise.all(
     [...byRunner].map(async ([runner, jobsOfRunner]) => {
       for (const job of jobsOfRunner) {
-        const row = await bind(settler, runner, job);
-        if (row !== undefined) bound.set(job.key, row);
+        try {
+          const row = await bind(settler, runner, job);
+          if (row !== undefined) bound.set(job.key, row);
+        } catch (error) {
+          failed.set(job.key, { job, error });
+        }
       }
     }),
   );
-  return bound;
+  return { bound, failed };
 }
 
 /**

@@ -1,23 +1,23 @@
 /** Checks each runner when it is due: observes it, or takes the next step of its drain. */
 
-import { MINUTE, SECOND } from '../../time/units.ts';
+import { SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';
-import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import { drainRunner } from './drain.ts';
-import { postpone } from './machine.ts';
 import { type Observers, observeRunner } from './observe.ts';
 import type { EngineOptions } from './ports.ts';
+import type { Resting } from './resting.ts';
 import { VisitPlaces } from './visit-places.ts';
 
 /** Runners looked at side by side. */
 const VISITS_AT_ONCE = 512;
 /** Of them started in a pass. */
 const VISITS_A_PASS = 64;
-/** Until the next visit of a runner on which the state machine itself fails. */
-const BROKEN_PAUSE_MS = MINUTE;
 
 export interface VisitLoopOptions extends Observers, Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
-  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'runnersDue' | 'stepRunner'>;
+  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'putOff' | 'runnersDue'>;
+  /** Runners whose visit failed, and whose failure could not be recorded either. */
+  readonly resting: Resting;
 }
 
 export class VisitLoop {
@@ -42,14 +42,17 @@ export class VisitLoop {
 
   /** Starts the visits that are due and have a place. Resolves without waiting for them. */
   async run(): Promise<void> {
-    const { clock, context, ledger } = this.#options;
+    const { clock, context, ledger, resting } = this.#options;
     if (this.visiting >= VISITS_AT_ONCE) return;
     // Those that are being looked at stay due.
     const limit = VISITS_A_PASS + this.visiting;
-    const due = await ledger.runnersDue(clock.now(), limit, this.#places.full());
+    const unreadable: UnreadableRow[] = [];
+    const due = await ledger.runnersDue(clock.now(), limit, this.#places.full(), (row) => void unreadable.push(row));
+    for (const row of unreadable) await ledger.putOff(row.key, resting.unreadable('runner', row));
     // Where those of one tenant or backend filled its places, the others are further back.
     const started = this.#start(due);
-    if (started === VISITS_A_PASS || (started > 0 && due.length === limit)) context.wake();
+    const gotOn = started + unreadable.length > 0;
+    if (started === VISITS_A_PASS || (gotOn && due.length + unreadable.length === limit)) context.wake();
   }
 
   /** When to run again; null: when a visit ends. Runners under visit are overdue by nature. */
@@ -75,16 +78,16 @@ export class VisitLoop {
 
   /** Never rejects. */
   async #visit(runner: RunnerRow): Promise<void> {
-    const { clock, context, verifier, view } = this.#options;
+    const { clock, context, resting, verifier, view } = this.#options;
     try {
       if (runner.state === 'draining') await drainRunner(context, view, verifier, runner);
       else await observeRunner(this.#options, runner);
-      context.states.well('visit-failed', { runner: runner.name });
+      resting.well({ kind: 'runner', key: runner.name });
     } catch (error) {
       if (!context.ledgerFailed(error)) {
         const failure = defectFailure(error, clock.now());
         context.states.failed('visit-failed', { runner: runner.name }, failure, { state: runner.state, error });
-        await this.#postpone(runner.name, error);
+        await this.#postpone(runner, error);
       }
     } finally {
       this.#visits.delete(runner.name);
@@ -93,19 +96,18 @@ export class VisitLoop {
     }
   }
 
-  async #postpone(name: string, cause: unknown): Promise<void> {
-    const { clock, context, ledger, log } = this.#options;
+  async #postpone({ name, registration }: RunnerRow, cause: unknown): Promise<void> {
+    const { clock, context, ledger, log, resting } = this.#options;
     try {
       await context.tell(name, { kind: 'step-failed', failure: defectFailure(cause, clock.now()) });
     } catch (error) {
       if (context.ledgerFailed(error)) return;
       log.error('visit-not-recorded', { runner: name, error });
       // Not even its state can be moved: without a pause it would be due again at once.
-      await ledger
-        .stepRunner(name, (row) => postpone(row, clock.now(), BROKEN_PAUSE_MS))
-        .catch((broken: unknown) => {
-          if (!context.ledgerFailed(broken)) log.error('visit-not-recorded', { runner: name, error: broken });
-        });
+      const untilMs = resting.failed({ kind: 'runner', key: name, registration }, error);
+      await ledger.putOff(name, untilMs).catch((broken: unknown) => {
+        if (!context.ledgerFailed(broken)) log.error('visit-not-recorded', { runner: name, error: broken });
+      });
     }
   }
 }

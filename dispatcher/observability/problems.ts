@@ -11,18 +11,29 @@ import type { PollProblem } from '../intake/poller.ts';
 import type { Breaker } from '../ledger/ledger.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
+import type { Rest } from '../lifecycle/resting.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed.
+ * - `work`: a job or a runner that the dispatcher fails on, and leaves alone for a while.
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
  * - `dispatcher`: another one works under our id.
  * - `ledger`: nothing can be written down, and nothing is done: the same of all registrations.
  * - `clock`: this machine's clock and GitHub's differ.
  */
-export const problemKinds = ['configuration', 'poll', 'sweep', 'backend', 'dispatcher', 'ledger', 'clock'] as const;
+export const problemKinds = [
+  'configuration',
+  'poll',
+  'sweep',
+  'work',
+  'backend',
+  'dispatcher',
+  'ledger',
+  'clock',
+] as const;
 export type ProblemKind = (typeof problemKinds)[number];
 
 export interface RegistrationProblem {
@@ -38,6 +49,7 @@ export interface ProblemSources {
   readonly configuration: readonly string[];
   readonly poll: readonly PollProblem[];
   readonly sweep: readonly SweepTrouble[];
+  readonly resting: readonly Rest[];
   readonly skew: ClockSkew | undefined;
   readonly others: readonly OtherDispatcher[];
   readonly ledger?: LedgerClosure | undefined;
@@ -48,6 +60,7 @@ export function problemsOf({
   configuration,
   poll,
   sweep,
+  resting,
   skew,
   others,
   ledger,
@@ -66,6 +79,12 @@ export function problemsOf({
     ...poll.map(({ about, message, sinceMs }) => ({ kind: 'poll' as const, about, message, sinceMs })),
     ...sweep.map(({ about, failure, sinceMs }) => ({
       kind: 'sweep' as const,
+      about,
+      message: failureWords(failure),
+      sinceMs,
+    })),
+    ...resting.map(({ about, failure, sinceMs }) => ({
+      kind: 'work' as const,
       about,
       message: failureWords(failure),
       sinceMs,

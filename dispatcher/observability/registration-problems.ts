@@ -7,7 +7,7 @@ import { problemsOf, type RegistrationProblem } from './problems.ts';
 
 export interface RegistrationProblemsOptions {
   readonly configuration: Pick<Configuration, 'registrations' | 'conflicts'>;
-  readonly engine: Pick<Engine, 'sweepTroubles' | 'otherDispatchers' | 'ledgerClosed'>;
+  readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly skewOf: (apiUrl: string) => ClockSkew | undefined;
 }
@@ -30,6 +30,7 @@ export class RegistrationProblems {
       configuration: this.#conflictsOf(registration),
       poll: pollProblems(registration),
       sweep: engine.sweepTroubles(registration),
+      resting: engine.resting(registration),
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
       ledger: engine.ledgerClosed(),
       skew: apiUrl === undefined ? undefined : skewOf(apiUrl),

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { type Ledger, LedgerError, type UnreadableRow, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { rejection } from './describe-ledger.ts';
 import { delivery, fact, keyOf, runner } from './examples.ts';
@@ -213,6 +213,34 @@ describe('when SQLite fails', () => {
       const failure = await failureOf((await openHere()).job(keyOf(1)));
       expect(failure.kind).to.equal('corrupt');
       expect(failure.message).to.include('column status').and.not.to.include('dancing');
+    });
+
+    it('returns the rows that can be read to whoever takes note of the others', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 })]);
+      await ledger.createRunner(runner({ name: 'd-1', registration: 'acme', nextCheckAtMs: 5 }), 'launch');
+      await ledger.createRunner(runner({ name: 'd-2', registration: 'acme', nextCheckAtMs: 5 }), 'launch');
+      await ledger.close();
+      change("update jobs set status = 'dancing' where jobId = 1; update runners set labels = '{' where name = 'd-1'");
+      const damaged = await openHere();
+      const unreadable: UnreadableRow[] = [];
+      const note = (row: UnreadableRow) => void unreadable.push(row);
+      expect((await damaged.unsettledJobs(9, note)).map(({ key }) => key)).to.deep.equal([keyOf(2)]);
+      expect((await damaged.runnersDue(9, 9, {}, note)).map(({ name }) => name)).to.deep.equal(['d-2']);
+      expect(unreadable.map(({ key, registration }) => [key, registration])).to.deep.equal([
+        [keyOf(1), null],
+        ['d-1', 'acme'],
+      ]);
+      expect(unreadable[0]?.fault).to.include('column status').and.not.to.include('dancing');
+      expect(await failureOf(damaged.unsettledJobs(9))).to.be.instanceOf(UnreadableRowError);
+      await damaged.cutToNow();
+      await damaged.putOff('d-1', 10);
+      await damaged.putUnsettledLast(keyOf(1), 10);
+      unreadable.length = 0;
+      await damaged.runnersDue(9, 9, {}, note);
+      expect(unreadable, 'it was put off without being read').to.deep.equal([]);
+      await damaged.unsettledJobs(1, note);
+      expect(unreadable, 'it is the last one').to.deep.equal([]);
     });
   });
 

@@ -11,6 +11,7 @@ import { Holds } from '../../dispatcher/lifecycle/holds.ts';
 import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
+import { Resting } from '../../dispatcher/lifecycle/resting.ts';
 import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
@@ -36,6 +37,7 @@ export interface EngineParts {
   readonly permits: Permits;
   readonly verifier: Verifier;
   readonly doubts: Doubts;
+  readonly resting: Resting;
   readonly sweeps: SweepSchedule;
   /** `KEY of REGISTRATION for PURPOSE`: jobs that the verifier was asked to read. */
   readonly asked: string[];
@@ -142,6 +144,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     permits: new Permits(context.options, places, board, backends, holds),
     verifier: new RecordingVerifier(context),
     doubts: new RecordingDoubts(context),
+    resting: new Resting(clock, context.states),
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
     ...{ asked, confirmed, changed, logged },
     wakes: () => wakes,

@@ -130,7 +130,14 @@ describe('another dispatcher with our id', () => {
     await others.load();
     await clock.advance(10 * MINUTE);
     others.look(place(true), [instanceOf({ createdAtMs: clock.now(), incarnation: 'them' })]);
-    const problems = problemsOf({ configuration: [], poll: [], sweep: [], skew: undefined, others: others.alarms() });
+    const problems = problemsOf({
+      configuration: [],
+      poll: [],
+      sweep: [],
+      resting: [],
+      skew: undefined,
+      others: others.alarms(),
+    });
     expect(problems.map(({ kind, about }) => [kind, about])).to.deep.equal([['dispatcher', 'main']]);
     expect(problems[0]?.message).to.match(/another dispatcher with our id launched acme-1 on main/);
   });

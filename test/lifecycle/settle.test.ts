@@ -6,8 +6,9 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
+import { Resting } from '../../dispatcher/lifecycle/resting.ts';
 import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
-import { settleJobs } from '../../dispatcher/lifecycle/settle.ts';
+import { SettleLoop } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { fact, keyOf, lane } from '../ledger/examples.ts';
@@ -27,13 +28,14 @@ async function settleAll(ledger: Ledger, context: RunnerContext): Promise<void> 
     registrations: new Map(),
     others: { obstacle: nothing },
   });
-  await settleJobs({
+  await new SettleLoop({
     context,
     backends,
     verifier: new Verifier(context),
     doubts: new Doubts(context),
     ghosts: new Ghosts(backends),
-  });
+    resting: new Resting(context.options.clock, context.states),
+  }).run();
 }
 
 /** Settles jobs whose admission takes so long, and tells how often others had their turn meanwhile. */
@@ -75,6 +77,106 @@ describe('settling jobs', () => {
 
   it('does so also after the clock was set back', async () => {
     expect(await turnsWhileSettling(60, -20)).to.be.at.least(59);
+  });
+
+  it('takes up a bounded number in a pass, and asks for the next one', async () => {
+    const parts = await openEngineParts();
+    await parts.ledger.recordFacts(Array.from({ length: 1_200 }, (_, index) => fact({ jobId: index + 1 })));
+    const loop = new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) });
+    const left: number[] = [];
+    const caughtUp: boolean[] = [];
+    for (let pass = 0; pass < 3; pass += 1) {
+      await loop.run();
+      left.push((await parts.ledger.unsettledJobs(9_999)).length);
+      caughtUp.push(loop.isCaughtUp);
+    }
+    expect(left).to.deep.equal([700, 200, 0]);
+    expect(caughtUp).to.deep.equal([false, false, true]);
+    expect(parts.wakes()).to.equal(2);
+    await parts.close();
+  });
+
+  it('lets a job rest that cannot be settled, tells of it once, and settles the others', async () => {
+    let isBroken = true;
+    let admissions = 0;
+    const parts = await openEngineParts({
+      options: {
+        admit: ({ labels: [label] }) => {
+          if (label !== 'odd') return { outcome: 'lane', lane: laneOf() };
+          admissions += 1;
+          if (isBroken) throw new TypeError('labels.odd is not a function');
+          return { outcome: 'not-ours', reason: 'no one asks for it' };
+        },
+      },
+    });
+    const nowMs = parts.clock.now();
+    const queued = (jobId: number, label: string) =>
+      fact({ jobId, labels: [label], owner: 'acme', createdAtMs: nowMs, observedAtMs: nowMs });
+    await parts.ledger.recordFacts([queued(1, 'odd'), queued(2, 'acme-runner')]);
+    const loop = new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) });
+    await loop.run();
+    await loop.run();
+    expect(await parts.ledger.job(keyOf(2))).to.include({ admission: 'lane' });
+    expect(admissions).to.equal(1);
+    expect(loop.isCaughtUp).to.equal(true);
+    expect(loop.nextMs).to.equal(nowMs + 5_000);
+    await parts.clock.advance(5_000);
+    await loop.run();
+    expect(admissions).to.equal(2);
+    expect(loop.nextMs).to.equal(nowMs + 15_000);
+    expect(parts.logged.filter((event) => event === 'job-not-settled')).to.have.length(1);
+    isBroken = false;
+    await parts.clock.advance(10_000);
+    await loop.run();
+    expect(await parts.ledger.job(keyOf(1))).to.include({ admission: 'not-ours' });
+    expect(parts.logged).to.include('job-not-settled-over');
+    expect(loop.nextMs).to.equal(undefined);
+    await parts.close();
+  });
+
+  it('asks for no runner for a job that cannot be settled any more', async () => {
+    let isBroken = false;
+    const parts = await openEngineParts({
+      options: {
+        admit: () => {
+          if (isBroken) throw new TypeError('it broke');
+          return { outcome: 'lane', lane: laneOf() };
+        },
+      },
+    });
+    const nowMs = parts.clock.now();
+    await parts.ledger.recordFacts([fact({ jobId: 1, owner: 'acme', createdAtMs: nowMs, observedAtMs: nowMs })]);
+    const loop = new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) });
+    await loop.run();
+    const demand = async () => (await parts.ledger.laneCounts([laneOf().key]))[0]?.demand;
+    expect(await demand()).to.equal(1);
+    isBroken = true;
+    await parts.ledger.unsettleOpenJobs(0);
+    await loop.run();
+    expect(await demand()).to.equal(0);
+    expect(parts.changed).to.include(laneOf().key);
+    isBroken = false;
+    await parts.clock.advance(5_000);
+    await loop.run();
+    expect(await demand()).to.equal(1);
+    await parts.close();
+  });
+
+  it('settles one by one where they cannot be written together', async () => {
+    const parts = await openEngineParts({
+      options: { admit: () => ({ outcome: 'lane', lane: laneOf() }) },
+      through: (ledger) => ({
+        settleJobs: (settlements) =>
+          settlements.some(({ key }) => key === keyOf(1))
+            ? Promise.reject(new TypeError('a fraction is no integer'))
+            : ledger.settleJobs(settlements),
+      }),
+    });
+    await parts.ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3 })]);
+    await new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) }).run();
+    expect((await parts.ledger.unsettledJobs(9)).map(({ key }) => key)).to.deep.equal([keyOf(1)]);
+    expect(parts.resting.has(keyOf(1))).to.equal(true);
+    await parts.close();
   });
 
   it('counts what became of each job by registration and outcome, once', async () => {
@@ -134,7 +236,7 @@ describe('settling jobs', () => {
     });
     afterEach(() => parts.close());
 
-    const settle = () => settleJobs({ ...parts, ghosts: new Ghosts(parts.backends) });
+    const settle = () => new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) }).run();
 
     async function tell(some: Partial<JobFact> = {}): Promise<JobRow | undefined> {
       const nowMs = parts.clock.now();

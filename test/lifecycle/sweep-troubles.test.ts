@@ -62,7 +62,7 @@ describe('what sweeps fail at', () => {
   it('is among the problems that the readiness names', () => {
     troubles.record('acme', 'scope', [failure('not-found')]);
     const problems = (name: string) =>
-      problemsOf({ configuration: [], poll: [], sweep: troubles.of(name), skew: undefined, others: [] });
+      problemsOf({ configuration: [], poll: [], resting: [], sweep: troubles.of(name), skew: undefined, others: [] });
     expect(problemLines([{ name: 'acme' }, { name: 'globex' }], problems)).to.deep.equal([
       'acme: sweep: orgs/acme: GET: words',
     ]);

@@ -51,7 +51,7 @@ describe('the loop of visits', () => {
     const { backends, context } = parts;
     loop = new VisitLoop({
       ...parts.options,
-      ...{ context, backends, verifier: parts.verifier },
+      ...{ context, backends, verifier: parts.verifier, resting: parts.resting },
       ...{ view: new GithubView(context), ghosts: new Ghosts(backends) },
     });
   }

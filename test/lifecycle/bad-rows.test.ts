@@ -1,0 +1,104 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { expect } from 'chai';
+import { problemsOf } from '../../dispatcher/observability/problems.ts';
+import { keyOf } from '../ledger/examples.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
+
+describe('an engine whose ledger holds a row that cannot be read', () => {
+  const registrations = [
+    registration('acme'),
+    registration('other', { claim: { kind: 'organization', organization: 'other' } }),
+  ];
+  let folder: string;
+  let fixture: EngineFixture;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-bad-rows-'));
+    fixture = await open();
+    await fixture.tell(
+      told(fixture, { jobId: 1 }),
+      told(fixture, { jobId: 2, owner: 'other', labels: ['other-runner'] }),
+    );
+    await fixture.advance(10_000);
+    expect(await fixture.ledger.runners({ states: ['starting'] })).to.have.length(2);
+  });
+  afterEach(async () => {
+    await fixture.close();
+    await rm(folder, { recursive: true });
+  });
+
+  async function open(before?: EngineFixture): Promise<EngineFixture> {
+    const ledgerPath = join(folder, 'ledger.db');
+    const startMs = before?.clock.now() ?? Date.UTC(2026, 10, 1, 8);
+    const opened = await openEngineFixture({ registrations, ledgerPath, startMs });
+    for (const [name, instance] of before?.instances ?? []) opened.instances.set(name, instance);
+    for (const [name, runner] of before?.runners ?? []) opened.runners.set(name, runner);
+    await opened.engine.start();
+    await opened.advance(1_000);
+    return opened;
+  }
+
+  /** Restarts on a ledger that was changed in between. */
+  async function damage(sql: string): Promise<void> {
+    await fixture.close();
+    const database = new Sqlite(join(folder, 'ledger.db'));
+    database.exec(sql);
+    database.close();
+    fixture = await open(fixture);
+  }
+
+  const linesOf = (event: string) => fixture.logged.filter((line) => line.split(' ')[1] === event);
+
+  async function othersAreServed(): Promise<void> {
+    await fixture.tell(told(fixture, { jobId: 3, owner: 'other', labels: ['other-runner'] }));
+    await fixture.advance(10_000);
+    const own = await fixture.ledger.runners({ registrations: ['other'] });
+    expect(own.map(({ state }) => state)).to.deep.equal(['starting', 'starting']);
+    for (const runner of fixture.runners.values()) runner.online = true;
+    await fixture.advance(MINUTE);
+    const visited = await fixture.ledger.runners({ registrations: ['other'] });
+    expect(visited.map(({ state }) => state)).to.deep.equal(['online', 'online']);
+  }
+
+  it('serves all others where it is a runner’s, tells of it once, and shows it', async () => {
+    await damage("update runners set labels = '{' where registration = 'acme'");
+    await othersAreServed();
+    await fixture.advance(20 * MINUTE);
+    expect(linesOf('visit-failed')).to.have.length(1);
+    expect(linesOf('visit-failed')[0]).to.include('registration=acme').and.include('column labels');
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+    const [rest, ...more] = fixture.engine.resting('acme');
+    expect(more).to.deep.equal([]);
+    const shown = problemsOf({ ...nothingElse, resting: rest === undefined ? [] : [rest] });
+    expect(shown.map(({ kind, about }) => [kind, about])).to.deep.equal([['work', rest?.about]]);
+    expect(shown[0]?.message).to.include('cannot be read');
+    expect(fixture.engine.resting('other')).to.deep.equal([]);
+  });
+
+  it('serves all others where it is a job’s, and launches nothing for that one', async () => {
+    await damage(
+      "update jobs set labels = '{', planned = 0, launches = 0 where jobId = 1; delete from runners where registration = 'acme'",
+    );
+    await othersAreServed();
+    const launched = fixture.calls.filter((call) => call.startsWith('launch '));
+    expect(launched, 'for the other registration’s job').to.have.length(1);
+    expect(linesOf('job-not-settled')).to.have.length(1);
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+    expect(fixture.engine.resting('acme').map(({ about }) => about)).to.deep.equal([keyOf(1)]);
+  });
+
+  it('serves the runner again once its row can be read', async () => {
+    await damage("update runners set labels = '{' where registration = 'acme'");
+    await fixture.advance(MINUTE);
+    await damage("update runners set labels = '[]' where registration = 'acme'");
+    await fixture.advance(6 * MINUTE);
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] });
+    expect(runner?.state).to.not.equal('creating');
+    expect(linesOf('visit-failed')).to.deep.equal([]);
+  });
+
+  const nothingElse = { configuration: [], poll: [], sweep: [], skew: undefined, others: [] } as const;
+});
