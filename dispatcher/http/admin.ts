@@ -10,6 +10,7 @@ import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
 import { type AdminSources, adminRoutes } from './admin-routes.ts';
+import { closeWithin, listenOn } from './listen.ts';
 import { createPipelineServer } from './pipelines.ts';
 import { SharedLook } from './shared-look.ts';
 
@@ -97,25 +98,12 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
           'give it a token (adminToken of dispatcher.yaml), or let it listen on 127.0.0.1',
         );
       }
-      return new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(port, host, () => {
-          server.off('error', reject);
-          const address = server.address();
-          resolve(typeof address === 'object' && address !== null ? address.port : port);
-        });
-      });
+      return listenOn(server, { host, port });
     },
     close(withinMs) {
       door.close();
       readiness.close();
-      return new Promise((resolve) => {
-        const cancel = options.clock.after(withinMs, () => server.closeAllConnections());
-        server.close(() => {
-          cancel();
-          resolve();
-        });
-      });
+      return closeWithin(server, withinMs, options.clock);
     },
   };
 }

@@ -10,6 +10,7 @@ import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
+import { closeWithin, listenOn } from './listen.ts';
 import { createPipelineServer } from './pipelines.ts';
 import { type Place, type PlaceLimits, Places } from './places.ts';
 
@@ -212,26 +213,11 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   return {
-    listen(host, port) {
-      return new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ port, host, backlog: limits.backlog }, () => {
-          server.off('error', reject);
-          const address = server.address();
-          resolve(typeof address === 'object' && address !== null ? address.port : port);
-        });
-      });
-    },
+    listen: (host, port) => listenOn(server, { host, port, backlog: limits.backlog }),
     close(withinMs) {
       closing = true;
       places.close();
-      return new Promise((resolve) => {
-        const cancel = clock.after(withinMs, () => server.closeAllConnections());
-        server.close(() => {
-          cancel();
-          resolve();
-        });
-      });
+      return closeWithin(server, withinMs, clock);
     },
   };
 }
