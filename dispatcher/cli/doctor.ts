@@ -1,6 +1,7 @@
 /** `shr doctor`: checks that GitHub, the backends and the network between are as the configuration needs them. */
 import { Command } from 'commander';
 import { systemClock, systemRandom } from '../../time/clock.ts';
+import { mapLimited } from '../../time/workers.ts';
 import { createBackends } from '../backends/pool.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
@@ -55,16 +56,12 @@ async function examineAll(
   const backends = createBackends({ clock: systemClock, random: systemRandom });
   const tools = { dispatcher, backends, clock: systemClock, random: systemRandom, proxy: terminal.proxy };
   const findings = new Map<string, readonly DoctorFinding[]>();
-  const waiting = [...registrations];
   const progress = showProgress(terminal);
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      progress.show(`${findings.size} of ${registrations.length} examined; now ${next.name}`);
-      findings.set(next.name, await examine(next, tools));
-    }
-  };
   try {
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await mapLimited(registrations, AT_ONCE, async (registration) => {
+      progress.show(`${findings.size} of ${registrations.length} examined; now ${registration.name}`);
+      findings.set(registration.name, await examine(registration, tools));
+    });
   } finally {
     progress.end();
     await backends.close();

@@ -3,7 +3,7 @@
  * mistake in dispatcher.yaml affects everything; one in a registration sets aside only that registration.
  */
 import { dirname, join, resolve } from 'node:path';
-import { eachLimited } from '../../time/workers.ts';
+import { mapLimited } from '../../time/workers.ts';
 import { Territory } from '../admission/territory.ts';
 import { inReadingOrder, type Problem } from '../model/problem.ts';
 import type {
@@ -103,7 +103,7 @@ export async function inspectConfiguration(
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const inOrder = new Map<string, RegistrationFound>();
-  await eachLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+  await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
     inOrder.set(file, await readContained(name, file, platform, tenants, sources, found));
   });
   const read = entries.files.flatMap(({ file }) => inOrder.get(file) ?? []);

@@ -1,6 +1,7 @@
 /** One poll of all open runs of a registration. */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { pause } from '../../time/deadline.ts';
+import { mapLimited } from '../../time/workers.ts';
 import { aboutOwner, GithubError } from '../github/github.ts';
 import { openRunStatuses, type PolledRepository, type PollFailure, type PollSource } from '../github/poll-source.ts';
 import type { JobFact } from '../jobs/facts.ts';
@@ -55,19 +56,10 @@ export async function pollPass(input: PassInput): Promise<PassOutcome> {
   const pass = new Pass(input);
   const byOwner = ({ owner }: PolledRepository) => (input.source.ownersApart ? owner.toLowerCase() : '');
   const owners = [...Map.groupBy(input.repositories, byOwner).values()];
-  await inParallel(owners, OWNERS_AT_ONCE, (repositories) =>
-    inParallel(repositories, REPOSITORIES_AT_ONCE, (repository) => pass.look(repository)),
+  await mapLimited(owners, OWNERS_AT_ONCE, (repositories) =>
+    mapLimited(repositories, REPOSITORIES_AT_ONCE, (repository) => pass.look(repository)),
   );
   return pass.outcome();
-}
-
-/** Each worker takes the next item when it has finished one. */
-async function inParallel<T>(items: Iterable<T>, atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items[Symbol.iterator]();
-  const worker = async () => {
-    for (let next = queue.next(); next.done !== true; next = queue.next()) await work(next.value);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 /** Waits as long as GitHub or our budget asks for, so that a large claim takes longer instead of failing. */

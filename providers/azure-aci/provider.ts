@@ -1,4 +1,6 @@
 /** Each instance is a container group of Azure Container Instances, with one container. */
+
+import { mapLimited } from '../../time/workers.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { tailText } from '../kit/tail.ts';
 import { refuseWish } from '../kit/wish.ts';
@@ -87,14 +89,8 @@ export class AzureAciProvider implements Provider {
       (group) => toInstance(group)?.tags?.dispatcher === owner.dispatcher,
     );
     const giveUpAtMs = this.#host.now() + this.#options.timeoutMs;
-    const found: Instance[] = [];
-    for (let index = 0; index < ours.length; index += DETAILS_AT_ONCE) {
-      const part = await Promise.all(
-        ours.slice(index, index + DETAILS_AT_ONCE).map((group) => this.#detailed(group, giveUpAtMs)),
-      );
-      found.push(...part.flatMap((instance) => instance ?? []));
-    }
-    return found;
+    const found = await mapLimited(ours, DETAILS_AT_ONCE, (group) => this.#detailed(group, giveUpAtMs));
+    return found.flatMap((instance) => instance ?? []);
   }
 
   async stop(ref: InstanceRef): Promise<void> {

@@ -1,6 +1,6 @@
 /** Linux process information: only /proc can tell a living process from a reused pid. */
 import { readdir, readFile } from 'node:fs/promises';
-import { eachLimited } from '../../time/workers.ts';
+import { mapLimited } from '../../time/workers.ts';
 
 /** Identifies one process permanently: a pid alone is reused later. */
 export interface ProcessIdentity {
@@ -50,7 +50,7 @@ async function scanEnvironments(key: string): Promise<ReadonlyMap<string, readon
   const found = new Map<string, number[]>();
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const prefix = `${key}=`;
-  await eachLimited(pids, 16, async (pid) => {
+  await mapLimited(pids, 16, async (pid) => {
     let environment: string;
     try {
       environment = await readFile(`/proc/${pid}/environ`, 'utf8');

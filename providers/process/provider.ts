@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { access, constants, mkdir, readdir, statfs } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
-import { eachLimited } from '../../time/workers.ts';
+import { mapLimited } from '../../time/workers.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { coresInWords, refuseWish, roundUp } from '../kit/wish.ts';
 import {
@@ -134,7 +134,7 @@ export class ProcessProvider implements Provider {
       await this.#prepareRoot();
       const names = (await readdir(root)).filter((name) => NAME.test(name)).sort();
       const found: Instance[] = [];
-      await eachLimited(names, 16, async (name) => {
+      await mapLimited(names, 16, async (name) => {
         const instance = await this.#look(join(root, name), { name });
         if (instance === undefined) return;
         // With damaged tags, only the name identifies the owner: the dispatcher's id is its prefix.

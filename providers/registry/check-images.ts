@@ -8,7 +8,7 @@
  * token realm. A login is only sent to the registry that it belongs to and to the realm that this registry names.
  */
 import { z } from 'zod';
-import { eachLimited } from '../../time/workers.ts';
+import { mapLimited } from '../../time/workers.ts';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { type Finding, type ImageUse, MAX_IMAGES, ProviderError } from '../provider.ts';
 import { isLoopbackName, kindOfAddress } from './address-kind.ts';
@@ -50,7 +50,7 @@ export async function checkImages(
   const findings = new Map<ImageUse, Finding>();
   /** Waits only once for a registry that does not answer. */
   const silent = new Map<string, string>();
-  await eachLimited(asked, AT_ONCE, async (image) => {
+  await mapLimited(asked, AT_ONCE, async (image) => {
     const reference = parseReference(image.reference);
     if (reference === undefined) {
       findings.set(image, malformed(image.reference));
