@@ -3,7 +3,7 @@
 /** From the ground up. A room imports rooms below it and never one of its own level or above. ARCHITECTURE.md shows them. */
 const levels = [
   ['^time/', '^dispatcher/log.ts$'],
-  ['^providers/provider.ts$'],
+  ['^providers/(provider|shape-words).ts$'],
   ['^dispatcher/failures/', '^dispatcher/jobs/', '^dispatcher/labels/'],
   ['^dispatcher/ledger/'],
   ['^dispatcher/model/'],
@@ -62,7 +62,7 @@ module.exports = {
       severity: 'error',
       from: { path: pure },
       to: {
-        pathNot: `${pure}|^time/(backoff|units)\\.ts$|^dispatcher/(failures/failure|model/(registration|defined)|jobs/(scope|facts)|ledger/ledger)\\.ts$|^providers/provider\\.ts$|^(node:)?crypto$`,
+        pathNot: `${pure}|^time/(backoff|units)\\.ts$|^dispatcher/(failures/failure|model/(registration|defined)|jobs/(scope|facts)|ledger/ledger)\\.ts$|^providers/(provider|shape-words)\\.ts$|^(node:)?crypto$`,
         dependencyTypesNot: ['type-only'],
       },
     },

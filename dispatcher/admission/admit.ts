@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import type { Admission, Admit, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { type GithubScope, scopePath } from '../jobs/scope.ts';
 import {
@@ -212,7 +213,7 @@ function overPolicy(registration: Registration, grant: Granted, shape: ShapeWish
   const { wish } = grant;
   const mostCpu = least(policy.maxCpu, limits?.maxCpu);
   if (shape.cpu !== undefined && mostCpu !== undefined && shape.cpu > Math.max(mostCpu, wish.cpu ?? 0)) {
-    return `it would round up to ${shape.cpu} cores, more than the ${mostCpu} that the registration allows`;
+    return `it would round up to ${coresInWords(shape.cpu)}, more than the ${mostCpu} that the registration allows`;
   }
   const most = least(policy.maxMemoryGiB, limits?.maxMemoryGiB);
   if (shape.memoryGiB !== undefined && most !== undefined && shape.memoryGiB > Math.max(most, wish.memoryGiB ?? 0)) {
@@ -244,7 +245,7 @@ function noBackend(
 
 function inWords(wish: ShapeWish): string {
   const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
-    cpu: wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    cpu: wish.cpu === undefined ? undefined : coresInWords(wish.cpu),
     memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
     diskGiB: wish.diskGiB === undefined ? undefined : `${wish.diskGiB} GiB of disk`,
     bucket: wish.bucket === undefined ? undefined : `the bucket ${quote(wish.bucket)}`,

@@ -1,6 +1,7 @@
 /** Whether a tenant's grant covers one thing, and if not, the line of dispatcher.yaml that would. Pure. */
 
 import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
@@ -98,11 +99,11 @@ const FREE: GrantRule = {};
 /** One for each field of a wish: a field without a rule would be granted to every tenant. */
 const RULES: { readonly [K in keyof ShapeWish]-?: GrantRule } = {
   cpu: {
-    limit: ({ maxCpu }, { cpu }) => above(maxCpu, cpu, 'limits.maxCpu', `${cpu} ${cpu === 1 ? 'core' : 'cores'}`),
+    limit: ({ maxCpu }, { cpu }) => above(maxCpu, cpu, 'limits.maxCpu', coresInWords),
   },
   memoryGiB: {
     limit: ({ maxMemoryGiB }, { memoryGiB }) =>
-      above(maxMemoryGiB, memoryGiB, 'limits.maxMemoryGiB', `${memoryGiB} GiB of memory`),
+      above(maxMemoryGiB, memoryGiB, 'limits.maxMemoryGiB', (gib) => `${gib} GiB of memory`),
   },
   architecture: FREE,
   image: { power: ({ powers }, { image }) => outside(powers.images, image, 'images', 'image') },
@@ -126,7 +127,8 @@ const RULES: { readonly [K in keyof ShapeWish]-?: GrantRule } = {
         : undefined,
   },
   diskGiB: {
-    limit: ({ maxDiskGiB }, { diskGiB }) => above(maxDiskGiB, diskGiB, 'limits.maxDiskGiB', `${diskGiB} GiB of disk`),
+    limit: ({ maxDiskGiB }, { diskGiB }) =>
+      above(maxDiskGiB, diskGiB, 'limits.maxDiskGiB', (gib) => `${gib} GiB of disk`),
     power: ({ limits }, { diskGiB }) =>
       diskGiB !== undefined && limits.maxDiskGiB === undefined
         ? { field: 'limits.maxDiskGiB', what: `${diskGiB} GiB of disk`, value: diskGiB }
@@ -144,9 +146,11 @@ function above(
   most: number | undefined,
   asked: number | undefined,
   field: GrantField,
-  what: string,
+  inWords: (asked: number) => string,
 ): Ungranted | undefined {
-  return most !== undefined && asked !== undefined && asked > most ? { field, what, value: asked } : undefined;
+  return most !== undefined && asked !== undefined && asked > most
+    ? { field, what: inWords(asked), value: asked }
+    : undefined;
 }
 
 function outside(

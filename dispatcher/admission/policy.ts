@@ -4,6 +4,7 @@
  * always granted.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
 import {
@@ -112,7 +113,7 @@ function judge(asked: Override, registration: Registration, base: ShapeDefaults)
   const { policy } = registration;
   switch (asked.key) {
     case 'cpu':
-      return upTo(asked, policy.maxCpu, base.cpu, registration, 'maxCpu', (most) => `${most} cores`);
+      return upTo(asked, policy.maxCpu, base.cpu, registration, 'maxCpu', coresInWords);
     case 'memory':
       return upTo(asked, policy.maxMemoryGiB, base.memoryGiB, registration, 'maxMemoryGiB', (most) => `${most} GiB`);
     case 'disk':

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import { type BackendFit, createAdmit, whyWithheld } from '../admission/admit.ts';
 import { systemFiles } from '../config/files.ts';
 import { inspectConfiguration } from '../config/load.ts';
@@ -200,7 +201,7 @@ function rowOf(name: string, value: string | undefined): readonly (readonly [str
 
 function shapeInWords(wish: ShapeWish): string {
   const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
-    cpu: wish.cpu === undefined ? undefined : `${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`,
+    cpu: wish.cpu === undefined ? undefined : coresInWords(wish.cpu),
     memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
     architecture: wish.architecture,
     image: `image ${wish.image}`,

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest, Provider, ProviderModule } from '../../providers/provider.ts';
+import { sizeInWords } from '../../providers/shape-words.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { type Backends, createBackends } from '../backends/pool.ts';
 import type { Backend, Registration } from '../model/registration.ts';
@@ -137,7 +138,7 @@ function costOf({ backend, probe, note }: Plan): string {
   const { cpu, memoryGiB, architecture, image } = probe.request.shape;
   const place = `${backend.kind}${backend.region === undefined ? '' : `, ${backend.region}`}`;
   return [
-    `${backend.name} (${place}): one container of ${cpu} ${cpu === 1 ? 'core' : 'cores'} and ${memoryGiB} GiB,`,
+    `${backend.name} (${place}): one container of ${sizeInWords({ cpu, memoryGiB }).join(' and ')},`,
     `${architecture}, image ${image}, for about a minute; at the latest it ends by itself after ${LIFE_MINUTES} minutes; then one with the command of real runners`,
     ...(note === undefined ? [] : [`(${note})`]),
   ].join(' ');

@@ -1,5 +1,6 @@
 /** Checks a registration against its tenant's grant: reports what exceeds it, with the line that would grant it. */
 import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import {
   cureOf,
   type GrantField,
@@ -174,9 +175,7 @@ const LEFT_OPEN: Readonly<
   // Not of one runner.
   maxRunners: () => undefined,
   maxCpu: ({ maxCpu }, { cpu }) =>
-    maxCpu === undefined || cpu !== undefined
-      ? undefined
-      : { limit: `${maxCpu} ${maxCpu === 1 ? 'core' : 'cores'}`, field: 'limits.maxCpu' },
+    maxCpu === undefined || cpu !== undefined ? undefined : { limit: coresInWords(maxCpu), field: 'limits.maxCpu' },
   maxMemoryGiB: ({ maxMemoryGiB }, { memoryGiB }) =>
     maxMemoryGiB === undefined || memoryGiB !== undefined
       ? undefined

@@ -2,6 +2,8 @@
  * The grammar of `runs-on` labels. Pure: it parses labels one by one and knows no registrations, so that the caller can
  * give a registration's own label precedence over an override that looks the same. The table for users: docs/labels.md.
  */
+
+import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from './duration.ts';
 import { keyMeantBy } from './keys.ts';
 import {
@@ -330,7 +332,7 @@ function overridesIn(reading: Reading): readonly Override[] {
 export function describe(override: Override): string {
   switch (override.key) {
     case 'cpu':
-      return override.value === 1 ? '1 core' : `${override.value} cores`;
+      return coresInWords(override.value);
     case 'memory':
       return `${override.value} GiB of memory`;
     case 'disk':

@@ -1,7 +1,7 @@
 /** What the service sells. Pure. */
 
-import { coresBecome, coresInWords } from '../kit/wish.ts';
 import type { Fit, ShapeWish } from '../provider.ts';
+import { coresInWords, roundingInWords, sizeInWords } from '../shape-words.ts';
 
 /**
  * Cores, and the GiB sizes available for each. Source: the vendor's page "vCPU and memory specifications" of ECI. The
@@ -54,18 +54,12 @@ export function fitSize(wish: ShapeWish): Fit {
     };
   }
   const [soldCpu, soldMemory] = found;
-  const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== soldCpu ? [coresBecome(wish.cpu, soldCpu)] : []),
-    ...(wish.memoryGiB !== undefined && wish.memoryGiB !== soldMemory
-      ? [`${wish.memoryGiB} GiB become ${soldMemory}`]
-      : []),
-  ];
+  const sold = { cpu: soldCpu, memoryGiB: soldMemory };
+  const changes = roundingInWords(wish, sold);
   return {
     fits: true,
-    shape: { ...wish, cpu: soldCpu, memoryGiB: soldMemory },
-    ...(changes.length === 0
-      ? {}
-      : { note: `${changes.join('; ')}: ${coresInWords(soldCpu)} with ${soldMemory} GiB are billed` }),
+    shape: { ...wish, ...sold },
+    ...(changes.length === 0 ? {} : { note: `${changes.join('; ')}: ${sizeInWords(sold).join(' with ')} are billed` }),
   };
 }
 

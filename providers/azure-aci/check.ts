@@ -1,7 +1,7 @@
 /** What `shr doctor` prints about a backend: one finding per subject, with its cure. */
 
-import { coresInWords } from '../kit/wish.ts';
 import { type Finding, ProviderError } from '../provider.ts';
+import { coresInWords } from '../shape-words.ts';
 import type { Service } from './calls.ts';
 import type { AzureAciOptions } from './options.ts';
 import { identitiesOf } from './request.ts';

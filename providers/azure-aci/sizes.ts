@@ -1,7 +1,8 @@
 /** What Azure Container Instances sells. Pure. */
 
-import { coresBecome, coresInWords, roundUp } from '../kit/wish.ts';
+import { roundUp } from '../kit/wish.ts';
 import type { Fit, ShapeWish } from '../provider.ts';
+import { coresInWords, roundingInWords, sizeInWords } from '../shape-words.ts';
 import type { AzureAciOptions } from './options.ts';
 
 /**
@@ -62,15 +63,10 @@ export function fitSize(wish: ShapeWish, most: Most): Fit {
     const kind = wish.spot ? 'spot container group' : 'container group';
     return {
       fits: false,
-      reason: `${tooLarge.join(' and ')}: the largest ${kind} here has ${coresInWords(most.cpu)} and ${most.memoryGiB} GiB`,
+      reason: `${tooLarge.join(' and ')}: the largest ${kind} here has ${sizeInWords(most).join(' and ')}`,
     };
   }
-  const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== cpu ? [coresBecome(wish.cpu, cpu)] : []),
-    ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
-      ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
-      : []),
-  ];
+  const changes = roundingInWords(wish, { cpu, memoryGiB });
   return {
     fits: true,
     shape: { ...wish, cpu, memoryGiB },

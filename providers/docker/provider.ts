@@ -1,7 +1,7 @@
 /** Each instance is a container on a Docker engine, local or remote. */
 import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
-import { coresBecome, coresInWords, refuseWish, roundUp } from '../kit/wish.ts';
+import { refuseWish, roundUp } from '../kit/wish.ts';
 import {
   type Capabilities,
   type CheckedUse,
@@ -15,6 +15,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { coresInWords, roundingInWords } from '../shape-words.ts';
 import { Engine } from './calls.ts';
 import { classify } from './errors.ts';
 import { checkEngineImages } from './images.ts';
@@ -67,12 +68,7 @@ export class DockerProvider implements Provider {
     // The engine divides a core into hundredths (1 ms of every 100 ms).
     const cpu = roundUp(wish.cpu ?? 1, 100);
     const memoryGiB = roundUp(Math.max(wish.memoryGiB ?? 2 * cpu, MIN_MEMORY_GIB), 1024);
-    const changes = [
-      ...(wish.cpu !== undefined && wish.cpu !== cpu ? [coresBecome(wish.cpu, cpu)] : []),
-      ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
-        ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
-        : []),
-    ];
+    const changes = roundingInWords(wish, { cpu, memoryGiB });
     return {
       fits: true,
       shape: { ...wish, cpu, memoryGiB },

@@ -1,9 +1,9 @@
 /** Converts the contract's request to a Batch job. Pure. */
 import { createHash } from 'node:crypto';
 import type { protos } from '@google-cloud/batch';
-import { coresInWords } from '../kit/wish.ts';
 import { type LaunchRequest, ProviderError, type Shape } from '../provider.ts';
 import { loginFor, parseReference } from '../registry/image-reference.ts';
+import { sizeInWords } from '../shape-words.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
 import { diskOf, machineOf } from './sizes.ts';
 import { billingLabels, toLabels } from './tags.ts';
@@ -39,7 +39,7 @@ export function createJobRequest(
   const { shape, tags } = request;
   const machine = machineOf(shape, machinesOf(options));
   if (machine === undefined) {
-    const wished = `${coresInWords(shape.cpu)} and ${shape.memoryGiB} GiB (${shape.architecture})`;
+    const wished = `${sizeInWords(shape).join(' and ')} (${shape.architecture})`;
     throw new ProviderError('invalid', 'gcp-batch launch', `no machine of this backend has ${wished}`);
   }
   const labels = toLabels(tags);

@@ -6,8 +6,9 @@
  * e2-micro and e2-small, whose 1 and 2 GiB would be shared by the Batch agent, Docker and the runner.
  */
 
-import { coresInWords, refuseWish } from '../kit/wish.ts';
+import { refuseWish } from '../kit/wish.ts';
 import type { Architecture, Capabilities, Fit, Shape, ShapeWish } from '../provider.ts';
+import { sizeInWords } from '../shape-words.ts';
 
 export interface Machine {
   readonly type: string;
@@ -95,7 +96,7 @@ export function fitWish(wish: ShapeWish, capabilities: Capabilities, machines: M
   const exact = wish.cpu === machine.cpu && wish.memoryGiB === machine.memoryGiB;
   const { diskGiB } = wish;
   const changes = [
-    ...(exact ? [] : [`${words(wish)} becomes ${describe(machine)}`]),
+    ...(exact ? [] : [`${words(wish)} ${isOne(wish) ? 'becomes' : 'become'} ${describe(machine)}`]),
     ...(diskGiB === undefined || diskOf(diskGiB) === diskGiB
       ? []
       : [`${diskGiB} GiB of disk becomes ${diskOf(diskGiB)}`]),
@@ -147,14 +148,16 @@ export const NETWORK_TAG = new RegExp(`^${NAME}$`);
 export const SUBNETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?regions/[a-z0-9-]+/subnetworks/${NAME})$`);
 export const NETWORK = new RegExp(`^(?:${NAME}|(?:projects/[a-z0-9:.-]+/)?global/networks/${NAME})$`);
 
-function words({ cpu, memoryGiB }: ShapeWish): string {
-  const parts = [
-    ...(cpu === undefined ? [] : [coresInWords(cpu)]),
-    ...(memoryGiB === undefined ? [] : [`${memoryGiB} GiB`]),
-  ];
+function words(size: ShapeWish): string {
+  const parts = sizeInWords(size);
   return parts.length === 0 ? 'no size' : parts.join(' and ');
 }
 
-function describe({ type, cpu, memoryGiB }: Machine): string {
-  return `${type} (${coresInWords(cpu)}, ${memoryGiB} GiB)`;
+/** Whether it is in the singular, as in `1 core`. */
+function isOne(size: ShapeWish): boolean {
+  return ['no size', '1 core', '1 GiB'].includes(words(size));
+}
+
+function describe(machine: Machine): string {
+  return `${machine.type} (${sizeInWords(machine).join(', ')})`;
 }

@@ -5,8 +5,9 @@
  * have it.
  */
 
-import { coresBecome, coresInWords, roundUp } from '../kit/wish.ts';
+import { roundUp } from '../kit/wish.ts';
 import type { Shape, ShapeWish } from '../provider.ts';
+import { coresInWords, roundingInWords, sizeInWords } from '../shape-words.ts';
 
 export interface Size {
   readonly cpu: number;
@@ -31,19 +32,13 @@ export function sizeFor(wish: Pick<ShapeWish, 'cpu' | 'memoryGiB'>): Sized {
   const wishedGiB = wish.memoryGiB === undefined ? undefined : roundUp(wish.memoryGiB, 1024);
   const size = sizes.find((one) => one.cpu >= (wish.cpu ?? 0) && one.mostGiB >= (wishedGiB ?? 0));
   if (size === undefined) {
-    const wished = [
-      ...(wish.cpu === undefined ? [] : [coresInWords(wish.cpu)]),
-      ...(wish.memoryGiB === undefined ? [] : [`${wish.memoryGiB} GiB`]),
-    ].join(' and ');
+    const wished = sizeInWords(wish).join(' and ');
     return { reason: `Cloud Run sells at most 8 cores and 32 GiB, not ${wished}; the largest is cpu-8, memory-32` };
   }
   // The default is 2 GiB per core, as with other services.
   const memoryGiB = Math.max(size.leastGiB, wishedGiB ?? Math.min(2 * size.cpu, size.mostGiB));
   const changes = [
-    ...(wish.cpu !== undefined && wish.cpu !== size.cpu ? [coresBecome(wish.cpu, size.cpu)] : []),
-    ...(wish.memoryGiB !== undefined && wish.memoryGiB !== memoryGiB
-      ? [`${wish.memoryGiB} GiB become ${memoryGiB}`]
-      : []),
+    ...roundingInWords(wish, { cpu: size.cpu, memoryGiB }),
     ...(wish.cpu === undefined && wish.memoryGiB !== undefined && size.cpu > 1
       ? [`${memoryGiB} GiB are sold with ${coresInWords(size.cpu)}`]
       : []),

@@ -56,16 +56,6 @@ const REFUSALS: {
       : undefined,
 };
 
-/** `1 core`, `2.5 cores`. */
-export function coresInWords(count: number): string {
-  return `${count} ${count === 1 ? 'core' : 'cores'}`;
-}
-
-/** How a service rounds a wish that it does not sell: `1 core becomes 2`. */
-export function coresBecome(wished: number, sold: number): string {
-  return `${coresInWords(wished)} ${wished === 1 ? 'becomes' : 'become'} ${sold}`;
-}
-
 /** Rounds up to a multiple of 1/`perUnit`. Binary fractions such as 0.1 + 0.2 do not push it one step too far. */
 export function roundUp(value: number, perUnit: number): number {
   const steps = value * perUnit;

@@ -4,7 +4,7 @@ import { access, constants, mkdir, readdir, statfs } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { mapLimited } from '../../time/workers.ts';
 import { Deadlines } from '../kit/deadlines.ts';
-import { coresInWords, refuseWish, roundUp } from '../kit/wish.ts';
+import { refuseWish, roundUp } from '../kit/wish.ts';
 import {
   type Architecture,
   type Capabilities,
@@ -18,6 +18,7 @@ import {
   type ProviderHost,
   type ShapeWish,
 } from '../provider.ts';
+import { coresInWords, sizeInWords } from '../shape-words.ts';
 import { classify } from './errors.ts';
 import {
   errorCode,
@@ -80,7 +81,7 @@ export class ProcessProvider implements Provider {
     const { cores, memoryGiB: machineGiB } = this.#settings;
     const note =
       cpu > cores || memoryGiB > machineGiB
-        ? `processes share this machine, nothing is reserved: ${coresInWords(cpu)} and ${memoryGiB} GiB wished, ` +
+        ? `processes share this machine, nothing is reserved: ${sizeInWords({ cpu, memoryGiB }).join(' and ')} wished, ` +
           `${coresInWords(cores)} and ${Math.floor(machineGiB)} GiB there`
         : undefined;
     return { fits: true, shape: { ...wish, cpu, memoryGiB }, ...(note === undefined ? {} : { note }) };

@@ -196,6 +196,13 @@ describe('admission', () => {
 
     for (const [label, from, code, reason, cure] of [
       ['cpu-64', registration(), 'over-limit', 'at most 16 cores', 'policy.maxCpu'],
+      [
+        'cpu-3',
+        registration({ policy: { ...closedPolicy, maxCpu: 1 } }),
+        'over-limit',
+        'at most 1 core',
+        'Ask for 1 core or',
+      ],
       ['cpu-4', closed, 'not-allowed', 'no cpu', 'policy.maxCpu'],
       ['memory-128', registration(), 'over-limit', 'at most 64 GiB', 'policy.maxMemoryGiB'],
       ['memory-4096', registration(), 'over-limit', 'at most 64 GiB', '`memory-4`'],

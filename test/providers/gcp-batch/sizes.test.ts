@@ -46,12 +46,12 @@ describe('gcp-batch sizes', () => {
   }
 
   it('says what a wish became, and is silent where nothing was changed', () => {
-    expect(fitOf({}, { cpu: 3 })).to.include({ note: '3 cores becomes e2-standard-4 (4 cores, 16 GiB)' });
+    expect(fitOf({}, { cpu: 3 })).to.include({ note: '3 cores become e2-standard-4 (4 cores, 16 GiB)' });
     expect(fitOf({}, { cpu: 4, memoryGiB: 16 })).to.not.have.property('note');
     expect(fitOf({}, { cpu: 4, memoryGiB: 16, diskGiB: 10 })).to.not.have.property('note');
     expect(fitOf({}, { cpu: 4, memoryGiB: 16, diskGiB: 5 })).to.include({ note: '5 GiB of disk becomes 10' });
     expect(fitOf({}, { cpu: 3, diskGiB: 61.5 })).to.include({
-      note: '3 cores becomes e2-standard-4 (4 cores, 16 GiB); 61.5 GiB of disk becomes 62',
+      note: '3 cores become e2-standard-4 (4 cores, 16 GiB); 61.5 GiB of disk becomes 62',
     });
   });
 

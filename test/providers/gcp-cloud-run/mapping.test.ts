@@ -48,7 +48,7 @@ describe('gcp-cloud-run: sizes', () => {
   }
 
   it('says what becomes more, since it is billed', () => {
-    expect(sizeFor({ cpu: 3, memoryGiB: 1 })).to.have.property('note', '3 cores become 4; 1 GiB become 2');
+    expect(sizeFor({ cpu: 3, memoryGiB: 1 })).to.have.property('note', '3 cores become 4; 1 GiB becomes 2');
     expect(sizeFor({ memoryGiB: 9 })).to.have.property('note', '9 GiB are sold with 4 cores');
     expect(sizeFor({ cpu: 2, memoryGiB: 4 })).to.not.have.property('note');
   });
