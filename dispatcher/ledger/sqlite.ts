@@ -15,10 +15,10 @@ import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryComp
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
 import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
-import { migrate, SCHEMA_VERSION } from './migrations.ts';
-import type { Query } from './queries.ts';
+import { migrate, SCHEMA_VERSION } from './migrations/migrations.ts';
+import type { Query } from './queries/fixed.ts';
 import { closedError, diskErrorFrom, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
-import type { Answer, Context, Step } from './steps.ts';
+import type { Answer, Context, Step } from './steps/step.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
 import { LogSync, type LogSyncOptions } from './wal-sync.ts';

@@ -1,8 +1,21 @@
 /** The ledger on top of any step runner: the only place that connects methods and steps. */
-import * as heldJobs from './held-jobs.ts';
+
 import type { Ledger, RunnerRow } from './ledger.ts';
-import type { Context, Step } from './steps.ts';
-import * as steps from './steps.ts';
+import * as breakers from './steps/breakers.ts';
+import * as cursors from './steps/cursors.ts';
+import * as cutToNow from './steps/cut-to-now.ts';
+import * as heldJobs from './steps/held-jobs.ts';
+import * as intake from './steps/intake.ts';
+import * as jobChecks from './steps/job-checks.ts';
+import * as jobs from './steps/jobs.ts';
+import * as lanes from './steps/lanes.ts';
+import * as leases from './steps/leases.ts';
+import * as outputs from './steps/output.ts';
+import * as pruning from './steps/pruning.ts';
+import * as runners from './steps/runners.ts';
+import * as settlement from './steps/settlement.ts';
+import type { Context, Step } from './steps/step.ts';
+import * as timeline from './steps/timeline.ts';
 
 export interface Store {
   /** Runs the queries of one step; nothing else accesses the store in between. */
@@ -31,26 +44,27 @@ function isStoppedByUs(result: { readonly before: RunnerRow; readonly after: Run
 
 export function ledgerOn(store: Store): Ledger {
   return {
-    recordDeliveries: (batch) => store.writeDurably((context) => steps.recordDeliveries(context, batch)),
-    recordFacts: (facts) => store.write((context) => steps.recordFacts(context, facts)),
+    recordDeliveries: (batch) => store.writeDurably((context) => intake.recordDeliveries(context, batch)),
+    recordFacts: (facts) => store.write((context) => intake.recordFacts(context, facts)),
 
-    unsettledJobs: (limit, unreadable) => store.read((context) => steps.unsettledJobs(context, limit, unreadable)),
-    putUnsettledLast: (key, nowMs) => store.write((context) => steps.putUnsettledLast(context, key, nowMs)),
-    settleJobs: (settlements) => store.write((context) => steps.settleJobs(context, settlements)),
-    job: (key) => store.read((context) => steps.job(context, key)),
-    jobsOfRun: (runId) => store.read((context) => steps.jobsOfRun(context, runId)),
-    jobsWithId: (jobId) => store.read((context) => steps.jobsWithId(context, jobId)),
-    jobs: (filter) => store.read((context) => steps.jobs(context, filter)),
+    unsettledJobs: (limit, unreadable) => store.read((context) => settlement.unsettledJobs(context, limit, unreadable)),
+    putUnsettledLast: (key, nowMs) => store.write((context) => settlement.putUnsettledLast(context, key, nowMs)),
+    settleJobs: (settlements) => store.write((context) => settlement.settleJobs(context, settlements)),
+    job: (key) => store.read((context) => jobs.job(context, key)),
+    jobsOfRun: (runId) => store.read((context) => jobs.jobsOfRun(context, runId)),
+    jobsWithId: (jobId) => store.read((context) => jobs.jobsWithId(context, jobId)),
+    jobs: (filter) => store.read((context) => jobs.jobs(context, filter)),
     unsettleRefused: (registration, reasonCode) =>
-      store.write((context) => steps.unsettleRefused(context, registration, reasonCode)),
-    unsettleOpenJobs: (sinceMs) => store.write((context) => steps.unsettleOpenJobs(context, sinceMs)),
-    staleJobs: (beforeMs, limit) => store.read((context) => steps.staleJobs(context, beforeMs, limit)),
-    disputedJobs: (limit, unreadable) => store.read((context) => steps.disputedJobs(context, limit, unreadable)),
-    unconfirmedJobs: (limit, unreadable) => store.read((context) => steps.unconfirmedJobs(context, limit, unreadable)),
+      store.write((context) => settlement.unsettleRefused(context, registration, reasonCode)),
+    unsettleOpenJobs: (sinceMs) => store.write((context) => settlement.unsettleOpenJobs(context, sinceMs)),
+    staleJobs: (beforeMs, limit) => store.read((context) => jobChecks.staleJobs(context, beforeMs, limit)),
+    disputedJobs: (limit, unreadable) => store.read((context) => jobChecks.disputedJobs(context, limit, unreadable)),
+    unconfirmedJobs: (limit, unreadable) =>
+      store.read((context) => jobChecks.unconfirmedJobs(context, limit, unreadable)),
     unconfirmedJobsOf: (registration, limit, unreadable) =>
-      store.read((context) => steps.unconfirmedJobsOf(context, registration, limit, unreadable)),
-    dropJob: (key, reason, nowMs) => store.write((context) => steps.dropJob(context, key, reason, nowMs)),
-    explainJob: (key, words) => store.write((context) => steps.explainJob(context, key, words)),
+      store.read((context) => jobChecks.unconfirmedJobsOf(context, registration, limit, unreadable)),
+    dropJob: (key, reason, nowMs) => store.write((context) => jobs.dropJob(context, key, reason, nowMs)),
+    explainJob: (key, words) => store.write((context) => jobs.explainJob(context, key, words)),
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),
     holdUnseen: (key, words, untilMs, nowMs) =>
       store.write((context) => heldJobs.holdUnseen(context, key, words, untilMs, nowMs)),
@@ -60,40 +74,41 @@ export function ledgerOn(store: Store): Ledger {
     probeHeld: (nowMs, which, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, which, limit)),
     nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),
     unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
-    expireJobs: (beforeMs, limit) => store.write((context) => steps.expireJobs(context, beforeMs, limit)),
+    expireJobs: (beforeMs, limit) => store.write((context) => jobChecks.expireJobs(context, beforeMs, limit)),
 
-    laneCounts: (keys) => store.read((context) => steps.laneCounts(context, keys)),
-    lanesInUse: () => store.read((context) => steps.lanesInUse(context)),
-    waitingJobs: (laneKey, limit) => store.read((context) => steps.waitingJobs(context, laneKey, limit)),
-    deleteEmptyLanes: () => store.write((context) => steps.deleteEmptyLanes(context)),
+    laneCounts: (keys) => store.read((context) => lanes.laneCounts(context, keys)),
+    lanesInUse: () => store.read((context) => lanes.lanesInUse(context)),
+    waitingJobs: (laneKey, limit) => store.read((context) => lanes.waitingJobs(context, laneKey, limit)),
+    deleteEmptyLanes: () => store.write((context) => lanes.deleteEmptyLanes(context)),
 
-    createRunner: (runner, reason) => store.write((context) => steps.createRunner(context, runner, reason)),
+    createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),
     stepRunner: (name, decide) =>
-      store.writeDurably((context) => steps.stepRunner(context, name, decide), isStoppedByUs),
-    runner: (name) => store.read((context) => steps.runner(context, name)),
-    runners: (filter) => store.read((context) => steps.runners(context, filter)),
-    cutToNow: () => store.write((context) => steps.cutToNow(context)),
+      store.writeDurably((context) => runners.stepRunner(context, name, decide), isStoppedByUs),
+    runner: (name) => store.read((context) => runners.runner(context, name)),
+    runners: (filter) => store.read((context) => runners.runners(context, filter)),
+    cutToNow: () => store.write((context) => cutToNow.cutToNow(context)),
     runnersDue: (nowMs, limit, except, unreadable) =>
-      store.read((context) => steps.runnersDue(context, nowMs, limit, except, unreadable)),
-    putOff: (runner, untilMs) => store.write((context) => steps.putOff(context, runner, untilMs)),
-    hastenLaunchesOf: (otherThan, nowMs) => store.write((context) => steps.hastenLaunchesOf(context, otherThan, nowMs)),
-    nextCheckAt: () => store.read((context) => steps.nextCheckAt(context)),
-    liveCounts: () => store.read((context) => steps.liveCounts(context)),
+      store.read((context) => runners.runnersDue(context, nowMs, limit, except, unreadable)),
+    putOff: (runner, untilMs) => store.write((context) => runners.putOff(context, runner, untilMs)),
+    hastenLaunchesOf: (otherThan, nowMs) =>
+      store.write((context) => runners.hastenLaunchesOf(context, otherThan, nowMs)),
+    nextCheckAt: () => store.read((context) => runners.nextCheckAt(context)),
+    liveCounts: () => store.read((context) => runners.liveCounts(context)),
     surplusRunners: (laneKey, limit, unreadable) =>
-      store.read((context) => steps.surplusRunners(context, laneKey, limit, unreadable)),
-    timeline: (runner) => store.read((context) => steps.timeline(context, runner)),
-    keepOutput: (runner, output, nowMs) => store.write((context) => steps.keepOutput(context, runner, output, nowMs)),
-    output: (runner) => store.read((context) => steps.output(context, runner)),
+      store.read((context) => runners.surplusRunners(context, laneKey, limit, unreadable)),
+    timeline: (runner) => store.read((context) => timeline.timeline(context, runner)),
+    keepOutput: (runner, output, nowMs) => store.write((context) => outputs.keepOutput(context, runner, output, nowMs)),
+    output: (runner) => store.read((context) => outputs.output(context, runner)),
 
-    breakers: () => store.read((context) => steps.breakers(context)),
-    putBreaker: (breaker) => store.write((context) => steps.putBreaker(context, breaker)),
-    deleteBreaker: (key) => store.write((context) => steps.deleteBreaker(context, key)),
+    breakers: () => store.read((context) => breakers.breakers(context)),
+    putBreaker: (breaker) => store.write((context) => breakers.putBreaker(context, breaker)),
+    deleteBreaker: (key) => store.write((context) => breakers.deleteBreaker(context, key)),
     acquireLease: (name, holder, nowMs, ttlMs) =>
-      store.writeDurably((context) => steps.acquireLease(context, name, holder, nowMs, ttlMs)),
-    cursor: (name) => store.read((context) => steps.cursor(context, name)),
-    putCursor: (name, value, nowMs) => store.write((context) => steps.putCursor(context, name, value, nowMs)),
+      store.writeDurably((context) => leases.acquireLease(context, name, holder, nowMs, ttlMs)),
+    cursor: (name) => store.read((context) => cursors.cursor(context, name)),
+    putCursor: (name, value, nowMs) => store.write((context) => cursors.putCursor(context, name, value, nowMs)),
 
-    prune: (nowMs, retention, limit) => store.write((context) => steps.prune(context, nowMs, retention, limit)),
+    prune: (nowMs, retention, limit) => store.write((context) => pruning.prune(context, nowMs, retention, limit)),
     verifyStorage: () => store.verify(),
     persist: () => store.persist(),
     close: () => store.close(),

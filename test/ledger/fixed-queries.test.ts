@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler, sql } from 'kysely';
-import { type Builder, fixed, fixedUpTo, ofRow } from '../../dispatcher/ledger/fixed-queries.ts';
+import { type Builder, fixed, fixedUpTo, ofRow } from '../../dispatcher/ledger/queries/fixed.ts';
 import { sqliteBuilder } from '../../dispatcher/ledger/sqlite.ts';
 
 /** Another dialect, as far as the queries can tell. */

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
-import { migrations } from '../../dispatcher/ledger/migrations.ts';
-import { createMigrations } from '../../dispatcher/ledger/queries.ts';
+import { migrations } from '../../dispatcher/ledger/migrations/migrations.ts';
+import { createMigrations } from '../../dispatcher/ledger/queries/migrations.ts';
 import { openSqliteLedger, sqliteBuilder } from '../../dispatcher/ledger/sqlite.ts';
 import { fact } from './examples.ts';
 

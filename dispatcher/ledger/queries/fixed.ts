@@ -3,7 +3,7 @@
  * running them, and a lane's four counts cost as much as the rest of its planning.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Tables } from './tables.ts';
+import type { Tables } from '../tables.ts';
 
 /** Builds queries, without a connection. */
 export type Builder = Kysely<Tables>;

@@ -1,8 +1,8 @@
 /** The queries for held jobs. There are few such jobs, and each query uses a partial index that only contains them. */
 import { sql } from 'kysely';
-import { type Builder, fixed, type Query } from './fixed-queries.ts';
-import type { JobRow, JobWords, RunnerRow } from './ledger.ts';
-import { turn, withoutIndex } from './queries.ts';
+import type { JobRow, JobWords, RunnerRow } from '../ledger.ts';
+import { type Builder, fixed, type Query } from './fixed.ts';
+import { turn, withoutIndex } from './terms.ts';
 
 /** The run that a job belongs to. */
 export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;

@@ -1,6 +1,6 @@
 /** The counters of each share's jobs, and the pruning based on them. */
 import { sql } from 'kysely';
-import { type Builder, fixed, type Query } from './fixed-queries.ts';
+import { type Builder, fixed, type Query } from './fixed.ts';
 
 export const shareByName = fixed((builder, name: string) =>
   builder.selectFrom('shares').select(['name', 'open', 'ended']).where('name', '=', name),

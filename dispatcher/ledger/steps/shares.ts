@@ -1,9 +1,9 @@
 /** Limits for each share of the ledger's capacity: its number of open jobs, and whose history is pruned first. */
-import { type JobFact, jobKey, shareOf } from '../jobs/facts.ts';
-import type { JobRow } from './ledger.ts';
-import { jobByKey } from './queries.ts';
-import * as rows from './rows.ts';
-import * as queries from './share-queries.ts';
+import { type JobFact, jobKey, shareOf } from '../../jobs/facts.ts';
+import type { JobRow } from '../ledger.ts';
+import { jobByKey } from '../queries/jobs.ts';
+import * as shareQueries from '../queries/shares.ts';
+import * as rows from '../rows.ts';
 import type { Context, Step } from './step.ts';
 
 /** For each share that a step has looked up: its open jobs, including those that the step is about to add. */
@@ -23,7 +23,7 @@ export function* hasRoom(context: Context, fact: JobFact, counts: OpenCounts, mo
 }
 
 function* openOf(context: Context, share: string): Step<number> {
-  const [found] = (yield queries.shareByName(context.builder, share)).rows;
+  const [found] = (yield shareQueries.shareByName(context.builder, share)).rows;
   return found === undefined ? 0 : rows.shareCount(found).open;
 }
 
@@ -33,7 +33,7 @@ export function* countJob(context: Context, row: JobRow, before: JobRow | undefi
   const wasOpen = before === undefined ? undefined : before.status !== 'completed';
   if (isOpen === wasOpen) return;
   const was = wasOpen === undefined ? 0 : -1;
-  yield queries.countShare(context.builder, row.share, isOpen ? 1 : was, isOpen ? was : 1);
+  yield shareQueries.countShare(context.builder, row.share, isOpen ? 1 : was, isOpen ? was : 1);
 }
 
 /** `deleted`: the result of a query that returns the share of each job it deleted. Returns how many. */
@@ -44,9 +44,9 @@ export function* countDeleted(context: Context, deleted: readonly unknown[], kin
     counts.set(share, (counts.get(share) ?? 0) + 1);
   }
   for (const [share, count] of counts) {
-    yield queries.countShare(context.builder, share, kind === 'open' ? -count : 0, kind === 'ended' ? -count : 0);
+    yield shareQueries.countShare(context.builder, share, kind === 'open' ? -count : 0, kind === 'ended' ? -count : 0);
   }
-  if (counts.size > 0) yield queries.deleteEmptyShares(context.builder);
+  if (counts.size > 0) yield shareQueries.deleteEmptyShares(context.builder);
   return deleted.length;
 }
 
@@ -54,11 +54,11 @@ const MAX_SHARES = 1000;
 
 /** If there is more history than is kept, the longest is pruned first: a tenant's flood costs that tenant's history. */
 export function* pruneLongest(context: Context, excess: number, limit: number): Step<number> {
-  const shares = (yield queries.sharesByHistory(context.builder, MAX_SHARES)).rows.map(rows.shareCount);
+  const shares = (yield shareQueries.sharesByHistory(context.builder, MAX_SHARES)).rows.map(rows.shareCount);
   const [longest, next] = shares;
   if (longest === undefined) return 0;
   const above = Math.max(1, longest.ended - (next?.ended ?? 0));
   const count = Math.min(limit, excess, above);
-  const deleted = yield queries.pruneEndedOfShare(context.builder, longest.name, count);
+  const deleted = yield shareQueries.pruneEndedOfShare(context.builder, longest.name, count);
   return yield* countDeleted(context, deleted.rows, 'ended');
 }

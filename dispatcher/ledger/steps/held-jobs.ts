@@ -6,14 +6,15 @@
  * or ends, or one of its repository ends: then GitHub may have made room for another.
  */
 
-import { backoffMs } from '../../time/backoff.ts';
-import { MINUTE } from '../../time/units.ts';
-import { isStrangersWord } from '../jobs/facts.ts';
-import * as queries from './held-job-queries.ts';
-import type { JobOf, JobRow, JobWords, RunnerRow } from './ledger.ts';
-import { expireJob } from './queries.ts';
-import * as rows from './rows.ts';
-import { type Context, job, type Step } from './steps.ts';
+import { backoffMs } from '../../../time/backoff.ts';
+import { MINUTE } from '../../../time/units.ts';
+import { isStrangersWord } from '../../jobs/facts.ts';
+import type { JobOf, JobRow, JobWords, RunnerRow } from '../ledger.ts';
+import * as heldJobQueries from '../queries/held-jobs.ts';
+import { expireJob } from '../queries/job-checks.ts';
+import * as rows from '../rows.ts';
+import { job } from './jobs.ts';
+import type { Context, Step } from './step.ts';
 
 /** Matching runners that must have idled beside a queued job before it is held. */
 export const ENOUGH_EVIDENCE = 3;
@@ -33,7 +34,9 @@ export function* passOver(
   onlineAtMs: number,
   nowMs: number,
 ): Step<{ readonly passed: number; readonly held: readonly string[] }> {
-  const passed = (yield queries.jobsPassedOver(context.builder, runner, onlineAtMs, MAX_JOBS)).rows.map(rows.jobRow);
+  const passed = (yield heldJobQueries.jobsPassedOver(context.builder, runner, onlineAtMs, MAX_JOBS)).rows.map(
+    rows.jobRow,
+  );
   const held: string[] = [];
   const running = new Map<string, number>();
   for (const row of passed) {
@@ -65,7 +68,7 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
   const stirred = yield* job(context, key);
   if (stirred === undefined) return [];
   const lanes = new Set<string>();
-  const ofRun = (yield queries.heldOfRun(context.builder, stirred, MAX_JOBS)).rows.map(rows.jobRow);
+  const ofRun = (yield heldJobQueries.heldOfRun(context.builder, stirred, MAX_JOBS)).rows.map(rows.jobRow);
   if (ofRun.length > 0) {
     const running = yield* runningOf(context, stirred);
     // With `max-parallel` no more of them run at once than before. If more do, something else held them back.
@@ -89,14 +92,14 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
 
 function* heldBeside(context: Context, { laneKey }: JobRow): Step<readonly JobRow[]> {
   if (laneKey === null) return [];
-  return (yield queries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE)).rows.map(rows.jobRow);
+  return (yield heldJobQueries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE)).rows.map(rows.jobRow);
 }
 
 /** A concurrency group spans lanes, but not repositories: a job that ended in the repository may have occupied it. */
 function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]> {
   if (ended.status !== 'completed') return [];
   const word = { source: ended.statusSource, toldBy: ended.statusToldBy };
-  return (yield queries.heldOfRepository(context.builder, ended, MAX_OF_A_REPOSITORY)).rows
+  return (yield heldJobQueries.heldOfRepository(context.builder, ended, MAX_OF_A_REPOSITORY)).rows
     .map(rows.jobRow)
     .filter((row) => row.laneKey !== ended.laneKey && !isStrangersWord(row.registration, word, context.areStrangers));
 }
@@ -108,11 +111,15 @@ export function* probeHeld(
   limit: number,
 ): Step<readonly string[]> {
   const lanes = new Set<string>();
-  const due = (yield queries.heldToProbe(context.builder, which === 'due' ? nowMs : null, limit)).rows.map(rows.jobRow);
+  const due = (yield heldJobQueries.heldToProbe(context.builder, which === 'due' ? nowMs : null, limit)).rows.map(
+    rows.jobRow,
+  );
   const tried = new Set<string>();
   for (const row of due) {
     const run = runKey(row);
-    const ofRun = tried.has(run) ? [] : (yield queries.heldOfRun(context.builder, row, MAX_JOBS)).rows.map(rows.jobRow);
+    const ofRun = tried.has(run)
+      ? []
+      : (yield heldJobQueries.heldOfRun(context.builder, row, MAX_JOBS)).rows.map(rows.jobRow);
     if (!tried.has(run) && ofRun.every(({ probing }) => !probing)) yield* probe(context, [row], lanes);
     // Another job of its run is trying: check again later.
     else yield* put(context, { ...row, heldUntilMs: nowMs + PAUSE_FIRST_MS });
@@ -122,12 +129,12 @@ export function* probeHeld(
 }
 
 export function* nextProbeAt(context: Context): Step<number | null> {
-  const [found] = (yield queries.nextProbe(context.builder)).rows;
+  const [found] = (yield heldJobQueries.nextProbe(context.builder)).rows;
   return found === undefined ? null : rows.momentOf(found);
 }
 
 export function* unseenJobs(context: Context, nowMs: number, limit: number): Step<readonly JobOf[]> {
-  return (yield queries.unseenJobs(context.builder, nowMs, limit)).rows.map(rows.jobOf);
+  return (yield heldJobQueries.unseenJobs(context.builder, nowMs, limit)).rows.map(rows.jobOf);
 }
 
 export function* holdUnseen(
@@ -177,7 +184,7 @@ function* release(context: Context, row: JobRow, lanes: Set<string>): Step<void>
 
 function* put(context: Context, row: JobRow, words?: JobWords): Step<void> {
   const { hold, heldSinceMs, heldUntilMs, heldAtRunning, probing, passedOver, passedOverBy, lastLaunchAtMs } = row;
-  yield queries.putHold(context.builder, row.key, {
+  yield heldJobQueries.putHold(context.builder, row.key, {
     hold,
     heldSinceMs,
     heldUntilMs,
@@ -191,11 +198,11 @@ function* put(context: Context, row: JobRow, words?: JobWords): Step<void> {
   });
 }
 
-function* runningOf(context: Context, row: queries.RunOf): Step<number> {
-  const [found] = (yield queries.runningOfRun(context.builder, row)).rows;
+function* runningOf(context: Context, row: heldJobQueries.RunOf): Step<number> {
+  const [found] = (yield heldJobQueries.runningOfRun(context.builder, row)).rows;
   return found === undefined ? 0 : rows.countOf(found);
 }
 
-function runKey({ host, owner, repository, runId }: queries.RunOf): string {
+function runKey({ host, owner, repository, runId }: heldJobQueries.RunOf): string {
   return `${host}/${owner}/${repository}/${runId}`;
 }

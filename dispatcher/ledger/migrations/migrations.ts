@@ -3,17 +3,11 @@
  * They run in order, all in one transaction, when the store opens.
  */
 import { sql } from 'kysely';
-import { heldJobs } from './held-jobs-migration.ts';
-import type { Builder, Query } from './queries.ts';
-import { appliedMigrations, createMigrations, insertMigration } from './queries.ts';
-import { versionOf } from './rows.ts';
-import type { Context, Step } from './steps.ts';
-
-export interface Migration {
-  readonly version: number;
-  readonly name: string;
-  statements(builder: Builder): readonly Query[];
-}
+import { appliedMigrations, createMigrations, insertMigration } from '../queries/migrations.ts';
+import { versionOf } from '../rows.ts';
+import type { Context, Step } from '../steps/step.ts';
+import { heldJobs } from './held-jobs.ts';
+import type { Migration } from './migration.ts';
 
 /** `bigint` holds milliseconds in PostgreSQL, and any integer in SQLite. */
 const integer = 'bigint';

@@ -1,0 +1,91 @@
+/** What is over: counted, and pruned in small steps. */
+import type { Builder, Query } from './fixed.ts';
+import { atMost, completed, no, withoutIndex } from './terms.ts';
+
+export function pruneDeliveries(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('deliveries')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('endpoint', 'guid'),
+        'in',
+        selectFrom('deliveries')
+          .select(['endpoint', 'guid'])
+          .where('receivedAtMs', '<', beforeMs)
+          .orderBy('receivedAtMs')
+          .limit(atMost(limit))
+          .$asTuple('endpoint', 'guid'),
+      ),
+    )
+    .compile();
+}
+
+/** Completed and settled: history. */
+export function countEndedJobs(builder: Builder): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', '=', completed)
+    .where('unsettledAtMs', 'is', null)
+    .compile();
+}
+
+export function pruneEndedJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('jobs')
+    .where('key', 'in', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('key')
+        .where('status', '=', completed)
+        .where('unsettledAtMs', 'is', null)
+        .where('statusSinceMs', '<', beforeMs)
+        .orderBy('statusSinceMs')
+        .orderBy('key')
+        .limit(atMost(limit)),
+    )
+    .returning('share')
+    .compile();
+}
+
+/** Jobs that were never ours to run, and whose end was not reported to us. */
+export function pruneForsakenJobs(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('jobs')
+    .where('key', 'in', (query) =>
+      query
+        .selectFrom('jobs')
+        .select('key')
+        .where('status', '<>', completed)
+        .where(withoutIndex('admission'), 'in', ['refused', 'not-ours', 'expired'])
+        .where('unsettledAtMs', 'is', null)
+        .where('statusSinceMs', '<', beforeMs)
+        .limit(atMost(limit)),
+    )
+    .returning('share')
+    .compile();
+}
+
+export function countGoneRunners(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('live', '=', no)
+    .compile();
+}
+
+export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: number): Query {
+  return builder
+    .deleteFrom('runners')
+    .where('name', 'in', (query) =>
+      query
+        .selectFrom('runners')
+        .select('name')
+        .where('live', '=', no)
+        .where('stateSinceMs', '<', beforeMs)
+        .orderBy('stateSinceMs')
+        .orderBy('name')
+        .limit(atMost(limit)),
+    )
+    .compile();
+}

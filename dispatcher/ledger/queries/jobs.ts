@@ -1,0 +1,216 @@
+/** Jobs: what facts write, what settling changes, and what is asked for. */
+import { sql } from 'kysely';
+import type { JobFilter } from '../ledger.ts';
+import { jobColumnNames } from '../rows.ts';
+import type { JobsTable } from '../tables.ts';
+import { type Builder, fixed, fixedUpTo, ofRow, type Query, wholeRow } from './fixed.ts';
+import { atMost, completed, withoutIndex, withoutOrderIndex } from './terms.ts';
+
+export const jobByKey = fixed((builder, key: string) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
+
+export function jobsOfRun(builder: Builder, runId: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('runId', '=', runId)
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
+export function jobsWithId(builder: Builder, jobId: number, limit: number): Query {
+  return builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('jobId', '=', jobId)
+    .orderBy('firstSeenAtMs', 'desc')
+    .orderBy('key')
+    .limit(atMost(limit))
+    .compile();
+}
+
+/** A new job, or the fields of a known one that facts may change: its key and its launch counts stay. */
+export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
+  builder
+    .insertInto('jobs')
+    .columns([...jobColumnNames])
+    .expression(values)
+    .onConflict((conflict) =>
+      conflict.column('key').doUpdateSet(({ ref, fn }) => ({
+        runId: ref('excluded.runId'),
+        runAttempt: ref('excluded.runAttempt'),
+        jobName: ref('excluded.jobName'),
+        headSha: ref('excluded.headSha'),
+        labels: ref('excluded.labels'),
+        repositoryId: ref('excluded.repositoryId'),
+        visibility: ref('excluded.visibility'),
+        workflowName: ref('excluded.workflowName'),
+        htmlUrl: ref('excluded.htmlUrl'),
+        status: ref('excluded.status'),
+        conclusion: ref('excluded.conclusion'),
+        runnerId: ref('excluded.runnerId'),
+        runnerName: ref('excluded.runnerName'),
+        createdAtMs: ref('excluded.createdAtMs'),
+        startedAtMs: ref('excluded.startedAtMs'),
+        completedAtMs: ref('excluded.completedAtMs'),
+        statusSinceMs: ref('excluded.statusSinceMs'),
+        statusObservedAtMs: ref('excluded.statusObservedAtMs'),
+        statusSource: ref('excluded.statusSource'),
+        statusToldBy: ref('excluded.statusToldBy'),
+        disputed: ref('excluded.disputed'),
+        verifiedAtMs: ref('excluded.verifiedAtMs'),
+        version: ref('excluded.version'),
+        admission: ref('excluded.admission'),
+        registration: ref('excluded.registration'),
+        laneKey: ref('excluded.laneKey'),
+        reasonCode: ref('excluded.reasonCode'),
+        reason: ref('excluded.reason'),
+        cure: ref('excluded.cure'),
+        hold: ref('excluded.hold'),
+        heldSinceMs: ref('excluded.heldSinceMs'),
+        heldUntilMs: ref('excluded.heldUntilMs'),
+        probing: ref('excluded.probing'),
+        queuedSinceMs: ref('excluded.queuedSinceMs'),
+        demand: ref('excluded.demand'),
+        unconfirmed: ref('excluded.unconfirmed'),
+        // Since its first change: a job that changes all the time must not wait behind all others.
+        unsettledAtMs: fn.coalesce('jobs.unsettledAtMs', 'excluded.unsettledAtMs'),
+      })),
+    ),
+);
+
+/** Times of open jobs that are in the future become now; a GET in the future never happened. */
+export function cutJobsToNow(builder: Builder, nowMs: number): Query {
+  const now = sql.lit(nowMs);
+  const cut = (column: string) =>
+    sql<number>`case when ${sql.ref(column)} > ${now} then ${now} else ${sql.ref(column)} end`;
+  const columns = [
+    'statusSinceMs',
+    'statusObservedAtMs',
+    'lastLaunchAtMs',
+    'unsettledAtMs',
+    'firstSeenAtMs',
+    'heldSinceMs',
+  ] as const;
+  return builder
+    .updateTable('jobs')
+    .set(({ eb }) => ({
+      ...Object.fromEntries(columns.map((column) => [column, cut(column)])),
+      verifiedAtMs: sql<
+        number | null
+      >`case when ${sql.ref('verifiedAtMs')} > ${now} then null else ${sql.ref('verifiedAtMs')} end`,
+      version: eb('version', '+', 1),
+    }))
+    .where('status', '<>', completed)
+    .where(({ eb, or }) => or([...columns, 'verifiedAtMs' as const].map((column) => eb(column, '>', now))))
+    .compile();
+}
+
+export const unsettledJobs = fixedUpTo((limit, builder) =>
+  builder
+    .selectFrom('jobs')
+    .selectAll()
+    .where('unsettledAtMs', 'is not', null)
+    .orderBy('unsettledAtMs')
+    .orderBy('key')
+    .limit(atMost(limit)),
+);
+
+export const putUnsettledLast = fixed((builder, atMs: number, key: string) =>
+  builder
+    .updateTable('jobs')
+    .set({ unsettledAtMs: atMs, demand: sql.lit(0) })
+    .where('key', '=', key)
+    .where('unsettledAtMs', 'is not', null),
+);
+
+export const settleJob = fixed((builder, key: string, version: number) =>
+  builder
+    .updateTable('jobs')
+    .set({ unsettledAtMs: sql.lit(null) })
+    .where('key', '=', key)
+    .where('version', '=', version),
+);
+
+type Admitted = Pick<
+  JobsTable,
+  | ('admission' | 'registration' | 'laneKey' | 'reasonCode' | 'reason' | 'cure' | 'demand')
+  | ('hold' | 'heldSinceMs' | 'heldUntilMs' | 'probing' | 'disputed' | 'unconfirmed')
+  | ('key' | 'version')
+>;
+
+export const admitJob = ofRow<Admitted>(
+  [
+    ...(['admission', 'registration', 'laneKey', 'reasonCode', 'reason', 'cure', 'demand'] as const),
+    ...(['hold', 'heldSinceMs', 'heldUntilMs', 'probing', 'disputed', 'unconfirmed'] as const),
+    ...(['key', 'version'] as const),
+  ],
+  (builder, { admission, registration, laneKey, reasonCode, reason, cure, demand, ...job }) =>
+    builder
+      .updateTable('jobs')
+      .set({
+        ...{ admission, registration, laneKey, reasonCode, reason, cure, demand, unsettledAtMs: sql.lit(null) },
+        ...{ hold: job.hold, heldSinceMs: job.heldSinceMs, heldUntilMs: job.heldUntilMs, probing: job.probing },
+        ...{ disputed: job.disputed, unconfirmed: job.unconfirmed },
+      })
+      .where('key', '=', job.key)
+      .where('version', '=', job.version),
+);
+
+/** What a filter requests of one registration, or of all. */
+export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly registration: string | undefined };
+
+export function jobsMatching(builder: Builder, choice: JobChoice, limit: number): Query {
+  const { registration, admission, status, laneKey } = choice;
+  const open = status !== undefined && status !== 'completed';
+  let query = builder.selectFrom('jobs').selectAll().limit(atMost(limit));
+  if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
+  if (status !== undefined) query = query.where('status', '=', status);
+  if (!open) {
+    if (registration !== undefined) query = query.where('registration', '=', registration);
+    if (admission !== undefined) query = query.where('admission', '=', admission);
+    return query.orderBy('firstSeenAtMs', 'desc').orderBy('key', 'desc').compile();
+  }
+  // Few jobs are open and many are history: an index in the requested order would walk through all of it.
+  query = query.where('status', '<>', completed);
+  // Implied by the rest; stated so that the planner prefers the index of open jobs to the one of the lane's history.
+  if (laneKey !== undefined) query = query.where('admission', 'in', ['lane', 'expired', 'pending']);
+  if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
+  if (admission !== undefined) query = query.where(withoutIndex('admission'), '=', admission);
+  return query.orderBy(withoutOrderIndex('firstSeenAtMs'), 'desc').orderBy('key', 'desc').compile();
+}
+
+export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb, fn }) => ({
+      unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+      // A settlement that was decided with the old registrations must not count as the result.
+      version: eb('version', '+', 1),
+    }))
+    .where('status', '<>', completed)
+    .where('statusSinceMs', '>=', sinceMs)
+    .compile();
+}
+
+export function unsettleRefused(builder: Builder, registration: string, reasonCode: string, nowMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(({ eb, fn }) => ({
+      unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+      version: eb('version', '+', 1),
+    }))
+    .where('registration', '=', registration)
+    .where('admission', '=', 'refused')
+    .where('reasonCode', '=', reasonCode)
+    .where('status', '<>', completed)
+    .compile();
+}
+
+export function explainJob(
+  builder: Builder,
+  key: string,
+  words: Pick<JobsTable, 'reasonCode' | 'reason' | 'cure'>,
+): Query {
+  return builder.updateTable('jobs').set(words).where('key', '=', key).compile();
+}

@@ -1,0 +1,124 @@
+/** Lanes, their demand and their supply. */
+import { sql } from 'kysely';
+import type { Tables } from '../tables.ts';
+import { type Builder, fixed, fixedUpTo, type Query, wholeRow } from './fixed.ts';
+import { atMost, completed, inLane, unbound, yes } from './terms.ts';
+
+export const putLane = wholeRow<Tables['lanes']>(
+  ['key', 'registration', 'specHash', 'spec', 'changedAtMs'],
+  (builder, values) =>
+    builder
+      .insertInto('lanes')
+      .columns(['key', 'registration', 'specHash', 'spec', 'changedAtMs'])
+      .expression(values)
+      .onConflict((conflict) =>
+        conflict
+          .column('key')
+          .doUpdateSet(({ ref }) => ({
+            registration: ref('excluded.registration'),
+            specHash: ref('excluded.specHash'),
+            spec: ref('excluded.spec'),
+            changedAtMs: ref('excluded.changedAtMs'),
+          }))
+          // Most jobs arrive in a lane that has not changed: then nothing is written.
+          .whereRef('lanes.spec', '<>', 'excluded.spec'),
+      ),
+);
+
+export const laneByKey = fixed((builder, key: string) =>
+  builder.selectFrom('lanes').select('spec').where('key', '=', key),
+);
+
+export const laneDemand = fixed((builder, key: string) =>
+  builder
+    .selectFrom('jobs')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('demand'),
+      fn.min<number | null>('queuedSinceMs').as('oldestQueuedSinceMs'),
+    ])
+    .where('demand', '=', yes)
+    .where('laneKey', '=', key),
+);
+
+export const laneSupply = fixed((builder, key: string) =>
+  builder
+    .selectFrom('runners')
+    .select(['state', 'specHash', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('live', '=', yes)
+    .where('laneKey', '=', key)
+    .where('state', 'in', unbound)
+    .where('jobKey', 'is', null)
+    .groupBy(['state', 'specHash']),
+);
+
+export function lanesInUse(builder: Builder): Query {
+  return builder
+    .selectFrom('jobs')
+    .select(sql<string>`${sql.ref('laneKey')}`.as('laneKey'))
+    .where('demand', '=', yes)
+    .union(
+      builder
+        .selectFrom('jobs')
+        .select(sql<string>`${sql.ref('laneKey')}`.as('laneKey'))
+        .where('hold', 'is not', null)
+        .where('laneKey', 'is not', null),
+    )
+    .union(builder.selectFrom('runners').select('laneKey').where('live', '=', yes))
+    .orderBy('laneKey')
+    .compile();
+}
+
+export const waitingJobs = fixedUpTo((limit, builder, laneKey: string) =>
+  builder
+    .selectFrom('jobs')
+    .select([
+      'key',
+      'host',
+      'owner',
+      'repository',
+      'jobId',
+      'planned',
+      'launches',
+      'lastLaunchAtMs',
+      'stolen',
+      'passedOver',
+      'probing',
+      'verifiedAtMs',
+      'statusSinceMs',
+      'disputed',
+    ])
+    .where('demand', '=', yes)
+    .where('laneKey', '=', laneKey)
+    .orderBy('planned')
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(atMost(limit)),
+);
+
+/** A lane with an open job stays, queued or not: the job may return to its queue. */
+export function deleteEmptyLanes(builder: Builder): Query {
+  return builder
+    .deleteFrom('lanes')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('jobs')
+            .select(yes.as('one'))
+            .where('jobs.status', '<>', completed)
+            .where('jobs.admission', '=', inLane)
+            .whereRef('jobs.laneKey', '=', 'lanes.key'),
+        ),
+      ),
+    )
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('runners')
+            .select(yes.as('one'))
+            .where('runners.live', '=', yes)
+            .whereRef('runners.laneKey', '=', 'lanes.key'),
+        ),
+      ),
+    )
+    .compile();
+}

@@ -1,0 +1,176 @@
+/** Runners: their rows, and those that are due for something. */
+import { sql } from 'kysely';
+import type { RunnerFilter, RunnersLeftOut } from '../ledger.ts';
+import { runnerColumnNames } from '../rows.ts';
+import type { RunnersTable } from '../tables.ts';
+import { type Builder, fixed, type Query, wholeRow } from './fixed.ts';
+import { atMost, withoutIndex, withoutOrderIndex, yes } from './terms.ts';
+
+export const insertRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, values) =>
+  builder
+    .insertInto('runners')
+    .columns([...runnerColumnNames])
+    .expression(values),
+);
+
+export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, values) =>
+  builder
+    .insertInto('runners')
+    .columns([...runnerColumnNames])
+    .expression(values)
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet(({ ref }) => ({
+        specHash: ref('excluded.specHash'),
+        state: ref('excluded.state'),
+        stateSinceMs: ref('excluded.stateSinceMs'),
+        deadlineAtMs: ref('excluded.deadlineAtMs'),
+        nextCheckAtMs: ref('excluded.nextCheckAtMs'),
+        incarnation: ref('excluded.incarnation'),
+        backend: ref('excluded.backend'),
+        instanceDeadlineAtMs: ref('excluded.instanceDeadlineAtMs'),
+        instanceId: ref('excluded.instanceId'),
+        instanceState: ref('excluded.instanceState'),
+        githubRunnerId: ref('excluded.githubRunnerId'),
+        forJobKey: ref('excluded.forJobKey'),
+        jobKey: ref('excluded.jobKey'),
+        onlineAtMs: ref('excluded.onlineAtMs'),
+        busyAtMs: ref('excluded.busyAtMs'),
+        finishedAtMs: ref('excluded.finishedAtMs'),
+        endReadAtMs: ref('excluded.endReadAtMs'),
+        misses: ref('excluded.misses'),
+        firstMissAtMs: ref('excluded.firstMissAtMs'),
+        drainReason: ref('excluded.drainReason'),
+        forced: ref('excluded.forced'),
+        firstIdleAtMs: ref('excluded.firstIdleAtMs'),
+        lastIdleAtMs: ref('excluded.lastIdleAtMs'),
+        deregisteredAtMs: ref('excluded.deregisteredAtMs'),
+        stopSentAtMs: ref('excluded.stopSentAtMs'),
+        refusedSinceMs: ref('excluded.refusedSinceMs'),
+        attempts: ref('excluded.attempts'),
+        failureSource: ref('excluded.failureSource'),
+        failureKind: ref('excluded.failureKind'),
+        failureCode: ref('excluded.failureCode'),
+        failureRequestId: ref('excluded.failureRequestId'),
+        failure: ref('excluded.failure'),
+        failureAtMs: ref('excluded.failureAtMs'),
+        version: ref('excluded.version'),
+        live: ref('excluded.live'),
+      })),
+    ),
+);
+
+export const runnerByName = fixed((builder, name: string) =>
+  builder.selectFrom('runners').selectAll().where('name', '=', name),
+);
+
+export type RunnerChoice = Omit<RunnerFilter, 'registrations' | 'limit'> & {
+  readonly registration: string | undefined;
+};
+
+export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: number): Query {
+  const { registration, states, laneKey } = choice;
+  const alive = states !== undefined && !states.includes('gone');
+  let query = builder.selectFrom('runners').selectAll().limit(atMost(limit));
+  if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
+  if (states !== undefined) query = query.where('state', 'in', [...states]);
+  if (!alive) {
+    if (registration !== undefined) query = query.where('registration', '=', registration);
+    return query.orderBy('createdAtMs', 'desc').orderBy('name', 'desc').compile();
+  }
+  query = query.where('live', '=', yes);
+  if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
+  return query.orderBy(withoutOrderIndex('createdAtMs'), 'desc').orderBy('name', 'desc').compile();
+}
+
+/** All of them: `limits.maxRunners` bounds their number. */
+export function liveRunners(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .orderBy('nextCheckAtMs')
+    .orderBy('name')
+    .compile();
+}
+
+export function runnersDue(builder: Builder, nowMs: number, limit: number, except: RunnersLeftOut = {}): Query {
+  const { registrations = [], places = [] } = except;
+  let query = builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .where('nextCheckAtMs', '<=', nowMs)
+    .orderBy('nextCheckAtMs')
+    .orderBy('name')
+    .limit(atMost(limit));
+  if (registrations.length > 0) query = query.where(withoutIndex('registration'), 'not in', registrations);
+  for (const { registration, backend } of places) {
+    query = query.where(({ eb, or }) =>
+      or([eb('registration', '<>', registration), eb('backend', 'is distinct from', backend)]),
+    );
+  }
+  return query.compile();
+}
+
+export const putOff = fixed((builder, untilMs: number, name: string) =>
+  builder.updateTable('runners').set({ nextCheckAtMs: untilMs }).where('name', '=', name).where('live', '=', yes),
+);
+
+export const hastenLaunchesOf = fixed((builder, nowMs: number, otherThan: string) =>
+  builder
+    .updateTable('runners')
+    .set({ nextCheckAtMs: nowMs })
+    .where('live', '=', yes)
+    .where('state', '=', sql.lit('creating'))
+    .where('incarnation', '<>', otherThan),
+);
+
+export const nextCheckAt = fixed((builder) =>
+  builder
+    .selectFrom('runners')
+    .select('nextCheckAtMs as atMs')
+    .where('live', '=', yes)
+    .where('nextCheckAtMs', 'is not', null)
+    .orderBy('nextCheckAtMs')
+    .limit(atMost(1)),
+);
+
+export const liveCounts = fixed((builder) =>
+  builder
+    .selectFrom('runners')
+    .select([
+      'registration',
+      'backend',
+      ({ fn }) => fn.countAll<number>().as('count'),
+      ({ eb, fn }) =>
+        fn
+          .sum<number>(eb.case().when('state', '=', sql.lit('draining')).then(sql.lit(1)).else(sql.lit(0)).end())
+          .as('draining'),
+    ])
+    .where('live', '=', yes)
+    .where(
+      'instanceState',
+      'not in',
+      (['absent', 'ended'] as const).map((state) => sql.lit(state)),
+    )
+    // Between its row and the provider's call a runner reserves its slot; one that never gets there has none.
+    .where(({ eb, or }) => or([eb('instanceState', '<>', sql.lit('none')), eb('state', '=', sql.lit('creating'))]))
+    .groupBy(['registration', 'backend']),
+);
+
+export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {
+  return builder
+    .selectFrom('runners')
+    .selectAll()
+    .where('live', '=', yes)
+    .where('laneKey', '=', laneKey)
+    .where('state', 'in', ['creating', 'starting', 'online'])
+    .where('jobKey', 'is', null)
+    .orderBy(({ eb }) =>
+      eb.case('state').when('creating').then(sql.lit(0)).when('starting').then(sql.lit(1)).else(sql.lit(2)).end(),
+    )
+    .orderBy('createdAtMs', 'desc')
+    .orderBy('name', 'desc')
+    .limit(atMost(limit))
+    .compile();
+}

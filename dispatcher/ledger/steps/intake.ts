@@ -1,0 +1,82 @@
+/** What deliveries and facts say is recorded. */
+import { type Delivery, type JobFact, jobKey } from '../../jobs/facts.ts';
+import type { DeliveryResult, JobRow } from '../ledger.ts';
+import { mergeFact } from '../merge.ts';
+import * as deliveryQueries from '../queries/deliveries.ts';
+import * as jobCheckQueries from '../queries/job-checks.ts';
+import * as rows from '../rows.ts';
+import { dropJob, job, putJob } from './jobs.ts';
+import { compare, sortedByKey } from './order.ts';
+import { hasRoom, type OpenCounts } from './shares.ts';
+import type { Context, Step } from './step.ts';
+
+export function* recordDeliveries(
+  context: Context,
+  batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
+): Step<readonly DeliveryResult[]> {
+  const answers = batch.map((): DeliveryResult => 'duplicate');
+  const counts: OpenCounts = new Map();
+  const fresh: JobFact[] = [];
+  const inOrder = batch
+    .map((entry, index) => ({ ...entry, index }))
+    .sort((a, b) => compare(a.delivery.endpoint, b.delivery.endpoint) || compare(a.delivery.guid, b.delivery.guid));
+  for (const { delivery, fact, index } of inOrder) {
+    if (fact !== null && !(yield* hasRoom(context, fact, counts, batch.length))) {
+      answers[index] = 'full';
+      continue;
+    }
+    const { endpoint, guid, event, action, receivedAtMs } = delivery;
+    const inserted = yield deliveryQueries.insertDelivery(context.builder, {
+      endpoint,
+      guid,
+      event,
+      action,
+      receivedAtMs,
+    });
+    if (inserted.changed > 0) answers[index] = 'recorded';
+  }
+  batch.forEach(({ fact }, index) => {
+    if (fact !== null && answers[index] === 'recorded') fresh.push(fact);
+  });
+  yield* recordFacts(context, fresh);
+  return answers;
+}
+
+export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<number> {
+  const byJob = new Map<string, JobFact[]>();
+  for (const fact of facts) {
+    const key = jobKey(fact);
+    const known = byJob.get(key);
+    if (known) known.push(fact);
+    else byJob.set(key, [fact]);
+  }
+  let changedJobs = 0;
+  const counts: OpenCounts = new Map();
+  for (const [key, factsOfJob] of sortedByKey(byJob)) {
+    const before = yield* job(context, key);
+    let row = before;
+    for (const fact of factsOfJob) row = mergeFact(row, fact, context.areStrangers).row;
+    if (row === undefined || row === before) continue;
+    const [first] = factsOfJob;
+    if (before === undefined && first && !(yield* hasRoom(context, first, counts, byJob.size))) continue;
+    yield* putJob(context, row, before);
+    if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row);
+    changedJobs += 1;
+  }
+  return changedJobs;
+}
+
+/**
+ * A repository was renamed or transferred while the job was open: GitHub knows it by its new name, and an id identifies
+ * one job on a host. The job under the old name ends, and its runners move to the new one.
+ */
+function* endNamesakes(context: Context, row: JobRow): Step<void> {
+  if (row.registration === null) return;
+  const old = (yield jobCheckQueries.namesakes(context.builder, { ...row, registration: row.registration })).rows;
+  for (const namesake of old.map(rows.jobRow)) {
+    if (namesake.runId !== row.runId || (namesake.verifiedAtMs ?? 0) > (row.verifiedAtMs ?? 0)) continue;
+    yield jobCheckQueries.renameJob(context.builder, 'jobKey', namesake.key, row.key);
+    yield jobCheckQueries.renameJob(context.builder, 'forJobKey', namesake.key, row.key);
+    yield* dropJob(context, namesake.key, `its repository is called ${row.owner}/${row.repository} now`, context.nowMs);
+  }
+}

@@ -1,0 +1,79 @@
+/** Jobs: read, written, and ended where GitHub does not know them. */
+import type { JobFilter, JobRow, JobWords } from '../ledger.ts';
+import * as jobQueries from '../queries/jobs.ts';
+import * as laneQueries from '../queries/lanes.ts';
+import * as rows from '../rows.ts';
+import { bounded, each } from './filter.ts';
+import { compare } from './order.ts';
+import { countJob } from './shares.ts';
+import { type Context, firstOf, type Step } from './step.ts';
+
+const MAX_JOBS = 1000;
+const MAX_NAMESAKES = 10;
+
+/** Writes a job that facts changed, and marks it for settlement. */
+export function* putJob(context: Context, row: JobRow, before: JobRow | undefined): Step<void> {
+  const comesBack =
+    before !== undefined &&
+    rows.isDemand(row, context.areStrangers) &&
+    !rows.isDemand(before, context.areStrangers) &&
+    row.laneKey !== null;
+  const laneIsGone = comesBack && (yield laneQueries.laneByKey(context.builder, row.laneKey ?? '')).rows.length === 0;
+  // Its lane was deleted as empty while the job was completed: it has to be admitted anew.
+  const written: JobRow = laneIsGone ? { ...row, admission: 'pending' } : row;
+  yield jobQueries.putFacts(context.builder, rows.jobColumns(written, context.nowMs, context.areStrangers));
+  yield* countJob(context, written, before);
+}
+
+export function* job(context: Context, key: string): Step<JobRow | undefined> {
+  return firstOf(yield jobQueries.jobByKey(context.builder, key), rows.jobRow);
+}
+
+export function* jobsOfRun(context: Context, runId: number): Step<readonly JobRow[]> {
+  return (yield jobQueries.jobsOfRun(context.builder, runId, MAX_JOBS)).rows.map(rows.jobRow);
+}
+
+export function* jobsWithId(context: Context, jobId: number): Step<readonly JobRow[]> {
+  return (yield jobQueries.jobsWithId(context.builder, jobId, MAX_NAMESAKES)).rows.map(rows.jobRow);
+}
+
+export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
+  const { registrations, limit, ...choice } = filter;
+  const most = bounded(limit, 100, MAX_JOBS);
+  const found: JobRow[] = [];
+  // One by one, since one index holds each registration's jobs in order: together they would have to be sorted.
+  for (const registration of each(registrations)) {
+    found.push(
+      ...(yield jobQueries.jobsMatching(context.builder, { ...choice, registration }, most)).rows.map(rows.jobRow),
+    );
+  }
+  found.sort((a, b) => b.firstSeenAtMs - a.firstSeenAtMs || compare(b.key, a.key));
+  return found.slice(0, most);
+}
+
+export function* dropJob(context: Context, key: string, reason: string, nowMs: number): Step<void> {
+  const row = yield* job(context, key);
+  if (row === undefined) return;
+  const verified = { disputed: false, verifiedAtMs: nowMs, version: row.version + 1 };
+  const dropped: JobRow =
+    row.status === 'completed'
+      ? { ...row, ...verified }
+      : {
+          ...row,
+          ...verified,
+          status: 'completed',
+          conclusion: 'unknown',
+          runnerId: null,
+          runnerName: null,
+          statusSinceMs: nowMs,
+          statusObservedAtMs: nowMs,
+          statusSource: 'read',
+          reasonCode: 'dropped',
+          reason,
+        };
+  yield* putJob(context, dropped, row);
+}
+
+export function* explainJob(context: Context, key: string, words: JobWords): Step<void> {
+  yield jobQueries.explainJob(context.builder, key, words);
+}

@@ -1,0 +1,52 @@
+/** Lanes: what they need, and what they have. */
+import type { LaneCounts, Waiting } from '../ledger.ts';
+import * as heldJobQueries from '../queries/held-jobs.ts';
+import * as laneQueries from '../queries/lanes.ts';
+import * as rows from '../rows.ts';
+import { type Context, firstOf, type Step } from './step.ts';
+
+export function* laneCounts(context: Context, keys: readonly string[]): Step<readonly LaneCounts[]> {
+  const counts: LaneCounts[] = [];
+  for (const key of new Set(keys)) {
+    const lane = firstOf(yield laneQueries.laneByKey(context.builder, key), rows.laneSpec);
+    if (lane === undefined) continue;
+    const demand = firstOf(yield laneQueries.laneDemand(context.builder, key), rows.laneDemand);
+    const held = firstOf(yield heldJobQueries.laneHeld(context.builder, key), rows.laneHeld);
+    const supply = (yield laneQueries.laneSupply(context.builder, key)).rows.map(rows.laneSupply);
+    const present = (state: LaneSupply['state']) =>
+      sum(supply.filter((group) => group.specHash === lane.specHash && group.state === state));
+    counts.push({
+      lane,
+      demand: demand?.demand ?? 0,
+      held: held?.held ?? 0,
+      oldestQueuedSinceMs: earliest(demand?.oldestQueuedSinceMs ?? null, held?.oldestQueuedSinceMs ?? null),
+      creating: present('creating'),
+      starting: present('starting'),
+      online: present('online'),
+      outdated: sum(supply.filter((group) => group.specHash !== lane.specHash)),
+    });
+  }
+  return counts;
+}
+
+function earliest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
+type LaneSupply = ReturnType<typeof rows.laneSupply>;
+
+function sum(groups: readonly LaneSupply[]): number {
+  return groups.reduce((total, group) => total + group.count, 0);
+}
+
+export function* lanesInUse(context: Context): Step<readonly string[]> {
+  return (yield laneQueries.lanesInUse(context.builder)).rows.map(rows.laneKeyOf);
+}
+
+export function* waitingJobs(context: Context, laneKey: string, limit: number): Step<readonly Waiting[]> {
+  return (yield laneQueries.waitingJobs(context.builder, limit, laneKey)).rows.map(rows.waiting);
+}
+
+export function* deleteEmptyLanes(context: Context): Step<number> {
+  return (yield laneQueries.deleteEmptyLanes(context.builder)).changed;
+}

@@ -1,0 +1,41 @@
+/** What is over is deleted by age and by number, in small steps. */
+import type { Retention } from '../ledger.ts';
+import * as historyQueries from '../queries/history.ts';
+import * as rows from '../rows.ts';
+import { countDeleted, pruneLongest } from './shares.ts';
+import { type Context, firstOf, type Step } from './step.ts';
+
+/** GitHub ends a workflow run, including waits for approval, after 35 days (docs.github.com, "Actions limits"). */
+const MAX_RUN_MS = 35 * 24 * 3_600_000;
+
+export function* prune(context: Context, nowMs: number, retention: Retention, limit: number): Step<number> {
+  const { builder } = context;
+  const deliveries = yield historyQueries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
+  const aged = yield historyQueries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
+  const jobsByAge = yield* countDeleted(context, aged.rows, 'ended');
+  const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, MAX_RUN_MS);
+  const left = yield historyQueries.pruneForsakenJobs(builder, forsakenBeforeMs, limit - jobsByAge);
+  const forsaken = yield* countDeleted(context, left.rows, 'open');
+  const runnersByAge = yield historyQueries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);
+  // Counting scans an index from end to end, so it waits until there is nothing left to delete by age.
+  const jobsByCount =
+    jobsByAge < limit ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge - forsaken) : 0;
+  const runnersByCount =
+    runnersByAge.changed < limit
+      ? yield* pruneRunnersOver(context, retention.maxRunners, limit - runnersByAge.changed)
+      : 0;
+  return deliveries.changed + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
+}
+
+function* pruneJobsOver(context: Context, most: number, limit: number): Step<number> {
+  const count = firstOf(yield historyQueries.countEndedJobs(context.builder), rows.countOf) ?? 0;
+  return count <= most || limit <= 0 ? 0 : yield* pruneLongest(context, count - most, limit);
+}
+
+function* pruneRunnersOver(context: Context, most: number, limit: number): Step<number> {
+  const count = firstOf(yield historyQueries.countGoneRunners(context.builder), rows.countOf) ?? 0;
+  if (count <= most) return 0;
+  return (yield historyQueries.pruneGoneRunners(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
+}
+
+const ALWAYS = Number.MAX_SAFE_INTEGER;

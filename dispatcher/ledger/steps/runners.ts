@@ -1,0 +1,113 @@
+/** Runners: their rows change by steps, each with its entries in the timeline. */
+import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
+import type { Query } from '../queries/fixed.ts';
+import * as launchCountQueries from '../queries/launch-counts.ts';
+import * as runnerQueries from '../queries/runners.ts';
+import * as rows from '../rows.ts';
+import { bounded, each } from './filter.ts';
+import { kept } from './kept-words.ts';
+import { compare } from './order.ts';
+import { type Context, firstOf, type Step } from './step.ts';
+import { append } from './timeline.ts';
+
+const MAX_RUNNERS = 100_000;
+
+export function* createRunner(context: Context, runner: RunnerRow, reason: string): Step<void> {
+  yield runnerQueries.insertRunner(context.builder, rows.runnerColumns(runner));
+  yield* append(context, runner, [
+    { atMs: runner.createdAtMs, state: runner.state, reason, details: null, failure: null },
+  ]);
+  if (runner.forJobKey !== null) yield launchCountQueries.countPlanned(context.builder, 1, runner.forJobKey);
+}
+
+export function* stepRunner(
+  context: Context,
+  name: string,
+  decide: (runner: RunnerRow) => RunnerStep | undefined,
+): Step<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined> {
+  const before = yield* runner(context, name);
+  if (before === undefined) return undefined;
+  const step = decide(before);
+  if (step === undefined) return { before, after: before };
+  const { drainReason } = step.patch;
+  const after: RunnerRow = {
+    ...before,
+    ...step.patch,
+    // Failures are scrubbed where they are made.
+    ...(typeof drainReason === 'string' ? { drainReason: kept(drainReason) } : {}),
+    version: before.version + 1,
+  };
+  yield runnerQueries.putRunner(context.builder, rows.runnerColumns(after));
+  yield* append(context, after, step.entries);
+  if (step.launch !== undefined && before.forJobKey !== null) {
+    yield launchCounted(context, step.launch, before.forJobKey);
+  }
+  return { before, after };
+}
+
+function launchCounted({ builder, nowMs }: Context, launch: NonNullable<RunnerStep['launch']>, jobKey: string): Query {
+  switch (launch) {
+    case 'called':
+      return launchCountQueries.countLaunch(builder, nowMs, jobKey);
+    case 'given-back':
+      return launchCountQueries.countPlanned(builder, -1, jobKey);
+    case 'refused':
+      return launchCountQueries.uncountLaunch(builder, jobKey);
+    case 'stolen':
+      return launchCountQueries.countStolen(builder, jobKey);
+  }
+}
+
+export function* runner(context: Context, name: string): Step<RunnerRow | undefined> {
+  return firstOf(yield runnerQueries.runnerByName(context.builder, name), rows.runnerRow);
+}
+
+export function* runners(context: Context, filter: RunnerFilter): Step<readonly RunnerRow[]> {
+  const { registrations, limit, ...choice } = filter;
+  if (choice.states?.length === 0) return [];
+  const most = bounded(limit, MAX_RUNNERS, MAX_RUNNERS);
+  const found: RunnerRow[] = [];
+  for (const registration of each(registrations)) {
+    const answer = yield runnerQueries.runnersMatching(context.builder, { ...choice, registration }, most);
+    found.push(...answer.rows.map(rows.runnerRow));
+  }
+  found.sort((a, b) => b.createdAtMs - a.createdAtMs || compare(b.name, a.name));
+  return found.slice(0, most);
+}
+
+export function* runnersDue(
+  context: Context,
+  nowMs: number,
+  limit: number,
+  except?: RunnersLeftOut,
+  unreadable?: OnUnreadable,
+): Step<readonly RunnerRow[]> {
+  const due = yield runnerQueries.runnersDue(context.builder, nowMs, limit, except);
+  return rows.readable(due.rows, rows.runnerRow, unreadable);
+}
+
+export function* putOff(context: Context, name: string, untilMs: number): Step<void> {
+  yield runnerQueries.putOff(context.builder, untilMs, name);
+}
+
+export function* hastenLaunchesOf(context: Context, otherThan: string, nowMs: number): Step<number> {
+  return (yield runnerQueries.hastenLaunchesOf(context.builder, nowMs, otherThan)).changed;
+}
+
+export function* nextCheckAt(context: Context): Step<number | null> {
+  return firstOf(yield runnerQueries.nextCheckAt(context.builder), rows.momentOf) ?? null;
+}
+
+export function* liveCounts(context: Context): Step<readonly rows.LiveCount[]> {
+  return (yield runnerQueries.liveCounts(context.builder)).rows.map(rows.liveCount);
+}
+
+export function* surplusRunners(
+  context: Context,
+  laneKey: string,
+  limit: number,
+  unreadable?: OnUnreadable,
+): Step<readonly RunnerRow[]> {
+  const surplus = yield runnerQueries.surplusRunners(context.builder, laneKey, limit);
+  return rows.readable(surplus.rows, rows.runnerRow, unreadable);
+}
