@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { BodyTooLarge, readBounded } from '../../providers/kit/bounded-body.ts';
 import type { Clock } from '../../time/clock.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
 import { Secret } from '../model/registration.ts';
@@ -112,12 +113,15 @@ export class AdminClient {
         redirect: 'error',
         signal: abort.signal,
       });
-      const body = readJson(await boundedText(response));
+      const body = readJson((await readBounded(response.body, ANSWER_BYTES)).toString('utf8'));
       if (!response.ok) throw refused(response.status, body, this.#base);
       const parsed = schema.safeParse(body);
       if (parsed.success) return parsed.data;
       throw notADispatcher(this.#base, parsed.error.issues[0]?.path.join('.'));
     } catch (error) {
+      if (error instanceof BodyTooLarge) {
+        throw new AdminClientError(1, 'the answer is too long', 'ask for less with --limit', error);
+      }
       throw error instanceof AdminClientError ? error : unreachable(error, this.#base, abort.signal.aborted);
     } finally {
       cancel();
@@ -186,17 +190,6 @@ async function firstBytes(path: string, count: number): Promise<string> {
   } finally {
     await file.close();
   }
-}
-
-async function boundedText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES) throw new AdminClientError(1, 'the answer is too long', 'ask for less with --limit');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function readJson(text: string): unknown {

@@ -2,6 +2,7 @@
  * `fetch` that rejects an answer larger than anything GitHub sends instead of buffering it, and that does not follow
  * redirects away from GitHub's host: a tenant's server must not send our calls into networks it cannot reach itself.
  */
+import { BodyTooLarge, readBounded } from '../../providers/kit/bounded-body.ts';
 
 /** 100 runs with all their details are 2 MB. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -29,20 +30,14 @@ export async function boundedFetch(
   const response = await fetchWithinHost(input, init);
   if (Number(response.headers.get('content-length') ?? 0) > largestBytes) {
     await response.body?.cancel();
-    throw tooLarge(largestBytes);
+    throw new BodyTooLarge(largestBytes);
   }
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
   let marks = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    // Leaving the loop cancels the stream and closes the connection.
-    if (bytes > largestBytes) throw tooLarge(largestBytes);
+  const body = await readBounded(response.body, largestBytes, (chunk) => {
     marks += marksIn(chunk);
     if (marks > MAX_MARKS) throw new Error('the answer has more values than any of GitHub');
-    chunks.push(chunk);
-  }
-  return new Response(WITHOUT_BODY.has(response.status) ? null : Buffer.concat(chunks), {
+  });
+  return new Response(WITHOUT_BODY.has(response.status) ? null : body, {
     status: response.status,
     statusText: response.statusText,
     headers: response.headers,
@@ -76,8 +71,4 @@ function marksIn(chunk: Uint8Array): number {
   let marks = 0;
   for (const byte of chunk) marks += isMark[byte] ?? 0;
   return marks;
-}
-
-function tooLarge(largestBytes: number): Error {
-  return new Error(`the answer is larger than ${largestBytes} bytes`);
 }

@@ -9,7 +9,8 @@ export interface Allowance {
 const firstGrowthBytes = 1024;
 
 /**
- * A body being received. Reserves memory for what has arrived, at most twice as much, whatever length was announced.
+ * A body being received. Not `readBounded`, which may hold its limit for each sender: here all share one memory.
+ * Reserves memory for what has arrived, at most twice as much, whatever length was announced.
  * Grows by doubling one buffer: a list of chunks would let a sender of one-byte chunks use a hundred of our bytes
  * for each of its own. A body that arrives in one chunk is not copied.
  */

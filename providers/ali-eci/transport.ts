@@ -1,6 +1,7 @@
 /** Sends one POST over a keep-alive connection, with limits on time, size and connections. */
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { readBounded } from '../kit/bounded-body.ts';
 import { plainAgent, secureAgent } from '../kit/proxy.ts';
 
 export interface Reply {
@@ -49,21 +50,10 @@ export class Transport {
         reject(request.reusedSocket && isReset(error) && !this.#closed ? new StaleConnection(error) : error);
       });
       request.on('response', (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > MAX_BYTES) response.destroy(new Error('the answer is too long'));
-          else chunks.push(chunk);
-        });
-        response.on('error', reject);
-        response.on('end', () => {
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            text: Buffer.concat(chunks).toString('utf8'),
-          });
-        });
+        readBounded(response, MAX_BYTES).then((body) => {
+          const { statusCode: status = 0, headers } = response;
+          resolve({ status, headers, text: body.toString('utf8') });
+        }, reject);
       });
       request.end(body);
     });

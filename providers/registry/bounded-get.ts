@@ -4,6 +4,7 @@ import { lookup as resolve } from 'node:dns/promises';
 import { type IncomingHttpHeaders, request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import { readBounded } from '../kit/bounded-body.ts';
 import { isProxied, secureAgent } from '../kit/proxy.ts';
 
 export interface Answer {
@@ -43,18 +44,10 @@ export async function get(
     request.on('error', reject);
     request.on('response', (response) => {
       const address = proxied ? undefined : (response.socket.remoteAddress ?? '');
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > MAX_BYTES) response.destroy(new Error(`the answer is larger than ${MAX_BYTES} bytes`));
-        else chunks.push(chunk);
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        const body = Buffer.concat(chunks).toString('utf8');
-        fulfil({ status: response.statusCode ?? 0, headers: response.headers, body, address });
-      });
+      readBounded(response, MAX_BYTES).then((body) => {
+        const { statusCode: status = 0, headers } = response;
+        fulfil({ status, headers, body: body.toString('utf8'), address });
+      }, reject);
     });
     request.end();
   });
