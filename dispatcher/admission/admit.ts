@@ -379,7 +379,7 @@ function setAside({ name }: JobClaims): Admission {
     registration: name,
     code: 'registration-set-aside' satisfies RefusalCode,
     reason: `registration ${quote(name)} is set aside: its configuration has problems`,
-    cure: 'Correct what `shr validate` names, and restart the dispatcher: jobs that still wait are then taken.',
+    cure: 'Fix the problems that `shr validate` reports, and restart the dispatcher: jobs that still wait are then taken.',
   };
 }
 

@@ -40,7 +40,7 @@ export function absenceWords(absence: Absence): { readonly reason: string; reado
     case 'set-aside':
       return {
         reason: `its registration is set aside, as its configuration has problems: ${runners}`,
-        cure: 'Correct what `shr validate` names, and restart the dispatcher.',
+        cure: 'Fix the problems that `shr validate` reports, and restart the dispatcher.',
       };
   }
 }

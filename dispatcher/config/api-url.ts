@@ -18,6 +18,8 @@ export function judgeApiUrl(text: string): string | undefined {
   if (url.username !== '' || url.password !== '') return 'it carries credentials';
   if (url.search !== '' || url.hash !== '') return 'it has a query or fragment';
   if (url.protocol === 'https:') return undefined;
-  if (url.protocol !== 'http:') return `its scheme is ${url.protocol.slice(0, -1)}, and https is needed`;
-  return LOOPBACK.has(url.hostname) ? undefined : 'the token would travel in the clear: http is for loopback alone';
+  if (url.protocol !== 'http:') return `it must use https, not ${url.protocol.slice(0, -1)}`;
+  return LOOPBACK.has(url.hostname)
+    ? undefined
+    : 'http would send the token unencrypted, and is allowed for loopback only';
 }

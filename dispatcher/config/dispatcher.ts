@@ -124,7 +124,7 @@ function readAddress(
   const port = Number(text.slice(colon + 1));
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   if (port > 65_535) {
-    reading.problem(['listen', key], `${port} is not a valid port`, 'Ports go from 0 (any free one) to 65535.');
+    reading.problem(['listen', key], `${port} is not a valid port`, 'Write a port from 0 (any free one) to 65535.');
     return undefined;
   }
   // `80:90`: ports in the form that container engines use.
@@ -159,8 +159,8 @@ function readWebhooks(reading: Reading, tenants: readonly TenantEntry[] | undefi
     if (earlier === undefined) continue;
     reading.problem(
       ['webhooks', index, 'appId'],
-      `webhooks[${earlier}] is of the same App on ${host}`,
-      'Keep one; two secrets may stand in one while rotating.',
+      `webhooks[${earlier}] has the same App on ${host}`,
+      'Keep one; it may have two secrets while you rotate them.',
     );
   }
   return endpoints;
@@ -186,8 +186,8 @@ function holdTenants(
   const shown = granted.slice(0, 5).join(', ');
   reading.problem(
     ['webhooks', index, 'owners'],
-    '`"*"` does not reach what tenants were granted',
-    `Write which tenants it may speak for: \`tenants: [${shown}]\`, \`tenants: ["*"]\` for all, or \`tenants: []\`.`,
+    '`"*"` does not cover the owners that tenants were granted',
+    `List the tenants that it may report for: \`tenants: [${shown}]\`, \`tenants: ["*"]\` for all, or \`tenants: []\`.`,
   );
 }
 

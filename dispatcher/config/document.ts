@@ -127,7 +127,7 @@ function compose(text: string, lines: LineCounter, mostWords: number): Composed 
           outcome: 'beyond',
           offset: parser.offset,
           message,
-          cure: 'Flatten it; a bracket may not be closed.',
+          cure: 'Flatten it, or close the bracket that was left open.',
         };
         return;
       }

@@ -50,7 +50,7 @@ function tell(reading: Reading, claimed: Claimed, rival: Claimed): void {
   const where = rival.grant.places[field] ?? 'dispatcher.yaml';
   reading.problem(
     ['tenants', grant.tenant, field, index],
-    `it is granted the label \`${label}\` in ${name === '*' ? 'every owner' : name}, as tenant \`${rival.grant.tenant}\` is (${where})`,
+    `tenant \`${rival.grant.tenant}\` is granted the label \`${label}\` in ${name === '*' ? 'every owner' : name} too (${where})`,
     'Give each label in a repository to one tenant: take the place or the label from one of them.',
   );
 }

@@ -159,7 +159,7 @@ export function holdDefaults(
     if (limit === undefined || field === undefined) continue;
     reading.problem(
       ['defaults'],
-      `tenant ${quote(grant.tenant)} has a limit of ${limit} (${placeOf(grant, field)}), and no default says how much a runner takes`,
+      `tenant ${quote(grant.tenant)} has a limit of ${limit} (${placeOf(grant, field)}), and \`defaults\` does not say how much a runner takes`,
       `Add \`defaults.${DEFAULT_OF[field]}\`.`,
     );
   }

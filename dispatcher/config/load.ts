@@ -286,8 +286,8 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
     const name = entry.slice(0, -'.yaml'.length);
     if (NAME.test(name)) files.push({ name, file });
     else {
-      const message = 'the name of the file is the name of the registration, and not a valid one';
-      refuse(name, file, message, 'Use 1 to 32 lower-case letters, digits and inner hyphens.');
+      const message = 'the file name is not a valid registration name';
+      refuse(name, file, message, 'Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.');
     }
   }
   if (files.length + quarantined.length > MAX_REGISTRATIONS) {

@@ -42,7 +42,7 @@ function reachesForThePlatforms(registrations: readonly Registration[]): readonl
       (claimed.get(`${host} ${place}`.toLowerCase()) ?? []).flatMap(({ repository, by }): readonly Overlap[] => {
         const label = labelInCommon(labels.map(foldLabel), by.labels.map(foldLabel));
         if (label === undefined) return [];
-        const message = `GitHub could give its runners jobs of ${repository} with the label ${quote(label)}, which registration ${quote(by.name)} of the platform's own claims`;
+        const message = `GitHub could give its runners jobs of ${repository} with the label ${quote(label)}, which the platform's own registration ${quote(by.name)} claims`;
         return [{ registration, path: pathOf(claim.kind, index), message, cure: APART }];
       }),
     );
@@ -83,11 +83,11 @@ function overlapsAt(
   }
   const platforms = territory.platforms(host, place);
   if (holding === undefined && platforms !== undefined && grant?.owners.includes('*') === true) {
-    const message = `${place} is not among what \`"*"\` grants: registration ${quote(platforms)} of the platform's own claims it`;
+    const message = `\`"*"\` does not cover ${place}: the platform's own registration ${quote(platforms)} claims it`;
     overlaps.push(tell(message, `Leave it to that one, or write \`${place}\` in \`tenants.${grant.tenant}\`.`));
   }
   if (grant !== undefined && isOurs && rival !== undefined && registration.webhookSecrets.length > 0) {
-    const message = `the secret could speak for jobs of tenant ${quote(rival.tenant)}, which has ${place} as well`;
+    const message = `the secret could report jobs of tenant ${quote(rival.tenant)}, which was granted ${place} too`;
     overlaps.push(
       tell(message, 'Remove it, and let a shared endpoint (`webhooks` of dispatcher.yaml) or polling bring the jobs.', [
         'webhook',
@@ -141,7 +141,7 @@ function runnersBeyondLimits(registrations: readonly Registration[]): readonly O
       {
         registration,
         path: ['maxRunners'],
-        message: `with it the registrations of tenant ${quote(grant.tenant)} have ${before + maxRunners} runners, and the limit is ${most}`,
+        message: `the registrations of tenant ${quote(grant.tenant)} together have ${before + maxRunners} runners, and the limit is ${most}`,
         cure: `Lower \`maxRunners\` here or in another one. ${cureOf(grant, { field: 'limits.maxRunners', what: '', value: before + maxRunners })}`,
       },
     ];

@@ -142,13 +142,11 @@ function notesOn(environment: Environment, https: URL | undefined, given: readon
   const ranges = given.filter((entry) => rangeOf(entry) !== undefined || entry.includes('/'));
   return [
     ...(https?.protocol === 'https:' && value(environment, 'GRPC_PROXY') === ''
-      ? [
-          'the backends gcp-batch and gcp-cloud-run cannot use a proxy that is itself spoken to by TLS: give them one at http:// with grpc_proxy',
-        ]
+      ? ['the backends gcp-batch and gcp-cloud-run cannot use a proxy over TLS: set grpc_proxy to one at http://']
       : []),
     ...(ranges.length > 0
       ? [
-          `NO_PROXY has address ranges (${ranges.slice(0, 3).join(', ')}): GitHub's client and Google's sign-in do not heed them; name the hosts as well`,
+          `NO_PROXY has address ranges (${ranges.slice(0, 3).join(', ')}): GitHub's client and Google's sign-in ignore them: list the hosts as well`,
         ]
       : []),
   ];

@@ -129,12 +129,14 @@ export class Reading {
   topLevel(schema: z.ZodObject): boolean {
     if (!isRecord(this.#value)) {
       const message =
-        this.#value === null || this.#value === undefined ? 'the file is empty' : 'the file is not a map of keys';
+        this.#value === null || this.#value === undefined
+          ? 'the file is empty'
+          : 'the file must be a mapping of keys to values';
       const joined = typeof this.#value === 'string' && /^[\w-]+:\S/.test(this.#value);
       this.problem(
         [],
         message,
-        joined ? 'Put a space after each colon.' : 'Write `KEY: VALUE` lines, as in the example or by `shr init`.',
+        joined ? 'Put a space after each colon.' : 'Write `KEY: VALUE` lines, as in the file that `shr init` writes.',
       );
       return false;
     }
@@ -196,7 +198,7 @@ export class Reading {
     }
     this.problem(
       path,
-      'a secret in plain text',
+      'it is a secret in plain text',
       'Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
     );
   }

@@ -38,7 +38,7 @@ export async function resolveReference(text: string, reach: Reach, sources: Refe
     if (!ANYWHERE.test(text)) return { outcome: 'none' };
     return {
       outcome: 'wrong',
-      message: 'a reference is the whole value, with nothing before or after it',
+      message: 'a reference must be the whole value',
       cure: 'Put the whole value into the variable or file.',
     };
   }
@@ -124,6 +124,6 @@ function bounded(value: string, what: string): Resolution {
   return {
     outcome: 'wrong',
     message: `${what} has ${value.length} characters, and ${MAX_VALUE_BYTES} is the limit`,
-    cure: 'Name the value itself, such as a token or a PEM key.',
+    cure: 'Refer to the value itself, such as a token or a PEM key.',
   };
 }

@@ -93,7 +93,7 @@ function takeSharedBackend(
   const usePath = [...path, 'use'];
   for (const key of ['kind', 'region', 'options'] as const) {
     if (file[key] !== undefined)
-      reading.problem([...path, key], `\`${key}\` comes from dispatcher.yaml with \`use\``, 'Remove it here.');
+      reading.problem([...path, key], `\`${key}\` comes from dispatcher.yaml when \`use\` is set`, 'Remove it here.');
   }
   if (!holdNamed(reading, usePath, grant, 'backends', use)) return undefined;
   const shared = platform.backends.get(use);
@@ -106,7 +106,11 @@ function takeSharedBackend(
   }
   const most = shared.maxRunners ?? Number.POSITIVE_INFINITY;
   if (file.maxRunners !== undefined && file.maxRunners > most) {
-    reading.problem([...path, 'maxRunners'], `the backend \`${use}\` has at most ${most}`, 'Lower it.');
+    reading.problem(
+      [...path, 'maxRunners'],
+      `it is more than the ${most} of the backend \`${use}\``,
+      `Write ${most} or less.`,
+    );
   }
   return { ...shared, name, maxRunners: file.maxRunners ?? Math.min(most, defaultMaxRunners), shared: true };
 }

@@ -133,7 +133,7 @@ function readClaim(reading: Reading): Claim | undefined {
   const present = kinds.filter((kind) => reading.has([kind]));
   if (present.length === 0 && kinds.some((kind) => reading.mentions([kind]))) return undefined;
   if (present.length !== 1) {
-    const message = present.length === 0 ? 'it claims no jobs' : `it claims by ${present.join(' and ')}`;
+    const message = present.length === 0 ? 'it claims no jobs' : `it has ${present.join(' and ')}`;
     reading.problem(
       present.slice(1, 2),
       message,
@@ -144,7 +144,7 @@ function readClaim(reading: Reading): Claim | undefined {
   if (organizations !== undefined && !reading.mentions(['enterprise'])) {
     reading.problem(
       ['organizations'],
-      '`organizations` goes with `enterprise` alone',
+      '`organizations` requires `enterprise`',
       'Remove it, or write one registration for each organization.',
     );
   }
@@ -153,7 +153,7 @@ function readClaim(reading: Reading): Claim | undefined {
     if (!reading.mentions(['organizations'])) {
       reading.problem(
         ['enterprise'],
-        'it does not say which organizations of the enterprise',
+        'it does not name the organizations of the enterprise',
         'Add `organizations: [NAME, …]`.',
       );
     }
@@ -279,7 +279,7 @@ function boundGlobs(reading: Reading, policy: Policy): void {
   reading.problem(
     ['policy'],
     `its globs have ${characters} characters together, and the limit is ${MAX_GLOB_CHARACTERS}`,
-    'Take fewer and shorter globs; names without `*` and `?` do not count.',
+    'Use fewer and shorter globs; names without `*` and `?` do not count.',
   );
 }
 
@@ -320,14 +320,18 @@ function readLabels(reading: Reading): readonly string[] {
     if (isBuiltIn(folded)) {
       reading.problem(
         path,
-        `${label} is one of GitHub's built-in labels, which every self-hosted runner has: a job with such labels alone is left alone`,
-        'Choose a label of your own, and add it to `runs-on` of the jobs that move here, beside this one.',
+        `${label} is one of GitHub's built-in labels, which every self-hosted runner has: it cannot select this registration`,
+        'Choose a label of your own, and add it to `runs-on` of the jobs that should run here.',
       );
     }
     if (folded.startsWith('shr='))
       reading.problem(path, '`shr=…` is the one-label form of overrides', 'Choose another label.');
     if (label !== label.trim() || label.includes(','))
-      reading.problem(path, 'a label has no comma, and no blank at its ends', 'Write one label an entry.');
+      reading.problem(
+        path,
+        'a label must not contain a comma, or begin or end with a blank',
+        'Write one label per entry.',
+      );
   }
   return labels;
 }
@@ -336,7 +340,7 @@ function readRunnerGroup(reading: Reading, claim: Claim | undefined): string {
   const group = reading.section(['runnerGroup'], form.runnerGroup);
   if (group === undefined) return 'Default';
   if (claim?.kind === 'user' || claim?.kind === 'repositories') {
-    reading.problem(['runnerGroup'], 'runner groups exist at organizations and enterprises alone', 'Remove it.');
+    reading.problem(['runnerGroup'], 'runner groups exist only at organizations and enterprises', 'Remove it.');
   }
   return group;
 }
@@ -374,7 +378,7 @@ function readPoll(
     if (!hasWebhook && platform.known) {
       reading.problem(
         ['poll', 'interval'],
-        'with polling off and no webhook no job ever comes in',
+        'without polling and without a webhook, no job is ever found',
         'Add `webhook.secrets`, or remove `interval: off`.',
       );
     }
@@ -382,7 +386,7 @@ function readPoll(
   }
   const intervalMs = durationMs(file?.interval, hasWebhook ? POLL_BESIDE_WEBHOOK_MS : POLL_ALONE_MS);
   if (intervalMs < MIN_POLL_MS) {
-    reading.problem(['poll', 'interval'], 'it is less than a second', 'Take 1s or more, or `off`.');
+    reading.problem(['poll', 'interval'], 'it is less than a second', 'Write `1s` or more, or `off`.');
   }
   return { intervalMs, repositories };
 }

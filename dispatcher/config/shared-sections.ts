@@ -57,7 +57,7 @@ function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }
   if (furtherApps.length > 0 && app === undefined) {
     reading.problem(
       [...path, 'furtherApps'],
-      'there is no `app` whose load they could share',
+      '`furtherApps` requires `app`, whose load they share',
       'Move the first one to `app`; it is the one that subscribes to events.',
     );
   }
@@ -76,7 +76,7 @@ function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }
 function readPrivateKey(reading: Reading, path: Path, text: string): string {
   const pem = text.includes('\n') ? text : text.replaceAll('\\n', '\n');
   if (!reading.isReference(path) || reading.unresolved(path)) return pem;
-  const cure = 'Use the .pem file that GitHub gave out for the App, all of it.';
+  const cure = 'Use the whole .pem file that GitHub created for the App.';
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     reading.problem(path, 'the reference does not resolve to a private key in PEM format', cure);
   } else if (!isRsaKey(pem)) {
@@ -112,8 +112,8 @@ export async function readBackend(
   if (file.kind === 'process' && !context.unsafeProcessBackend) {
     reading.problem(
       [...path, 'kind'],
-      'a process backend runs jobs as the own user of the dispatcher, beside its secrets',
-      'Take another kind, or, for a demo or test, set `unsafeProcessBackend: true` in dispatcher.yaml.',
+      "a process backend runs jobs as the dispatcher's own user, who can read its secrets",
+      'Use another kind, or, for a demo or test, set `unsafeProcessBackend: true` in dispatcher.yaml.',
     );
   }
   const module = await loadModule(reading, [...path, 'kind'], file.kind, context.provider);
@@ -125,7 +125,7 @@ export async function readBackend(
       reading.problem(
         [...optionsPath, ...option.split('.')],
         `tenants may not set this option: ${why}`,
-        'Write something else here, or have the platform put the backend into dispatcher.yaml and `use` it.',
+        'Remove it here, or have the platform define the backend in dispatcher.yaml and `use` it.',
       );
     }
   }

@@ -113,7 +113,7 @@ const aliasOfItself = (offset: number): YamlMistake => ({
 
 const noKey = (offset: number): YamlMistake => ({
   offset,
-  message: 'a list or a map is used as a key',
+  message: 'a list or a mapping is used as a key',
   cure: 'Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
 });
 
@@ -244,7 +244,7 @@ function withoutColon(line: Line): YamlMistake {
   if (/^-(?:\s|$)/.test(words)) {
     return {
       offset,
-      message: 'list item among the keys of a map',
+      message: 'list item among the keys of a mapping',
       cure: 'Put the list under a key of its own, or indent it below its key.',
     };
   }

@@ -161,7 +161,10 @@ export const azureAciOptions = z
         (tags) => Object.keys(tags).every((name) => /^[^<>%&\\?/]{1,512}$/.test(name)),
         'has a tag with <, >, %, &, \\, ? or / in its name, which Azure does not allow',
       )
-      .refine((tags) => !Object.keys(tags).some((name) => /^shr\./i.test(name)), 'has a tag that begins with shr., which is reserved')
+      .refine(
+        (tags) => !Object.keys(tags).some((name) => /^shr\./i.test(name)),
+        'has a tag that begins with shr., which is reserved',
+      )
       .refine((tags) => Object.keys(tags).length <= 15, 'has more than 15 tags')
       .default({}),
 

@@ -76,7 +76,8 @@ export const cloudRunOptions = z
     const leak = refuseEndpoints(options.credentials, [options.endpoint, options.loggingEndpoint]);
     if (leak !== undefined) refuse('credentials', leak);
     const direct = options.network !== undefined || options.subnetwork !== undefined;
-    if (direct && options.connector !== undefined) refuse('connector', 'cannot be combined with network: give one of them, not both');
+    if (direct && options.connector !== undefined)
+      refuse('connector', 'cannot be combined with network: give one of them, not both');
     if (options.networkTags.length > 0 && !direct) refuse('networkTags', 'requires a network: give network too');
   });
 

@@ -168,7 +168,7 @@ describe('a tenant’s grant', () => {
     const problems = await problemsOf(files({ acme: { ...grant, limits: { ...grant.limits, maxRunners: 29 } } }));
     expect(problems).to.have.length(1);
     expect(problems[0]).to.include(
-      'acme-repository.yaml:1:1: maxRunners: with it the registrations of tenant `acme` have 30 runners, and the limit is 29',
+      'acme-repository.yaml:1:1: maxRunners: the registrations of tenant `acme` together have 30 runners, and the limit is 29',
     );
   });
 

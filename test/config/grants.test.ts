@@ -158,12 +158,16 @@ describe('two tenants', () => {
   });
 
   for (const [what, changes, expected] of [
-    ['the same owner', {}, 'tenants.b.owners[0]: it is granted the label `x` in acme, as tenant `a` is'],
+    ['the same owner', {}, 'tenants.b.owners[0]: tenant `a` is granted the label `x` in acme too ('],
     ['every owner', { owners: ['*'] }, undefined],
     ['a repository of the owner', { owners: [], repositories: ['acme/web'] }, undefined],
     ['other labels', { labels: ['y'] }, undefined],
     ['another host', { hosts: ['ghes.b.example'] }, undefined],
-    ['a glob that meets the label', { labels: ['?'] }, 'tenants.b.owners[0]: it is granted the label `x` in acme'],
+    [
+      'a glob that meets the label',
+      { labels: ['?'] },
+      'tenants.b.owners[0]: tenant `a` is granted the label `x` in acme too',
+    ],
   ] as const) {
     it(`are ${expected === undefined ? 'not ' : ''}told to overlap when granted ${what}`, async () => {
       const told = await problems({
@@ -192,7 +196,7 @@ describe('two tenants', () => {
       const of = (repositories: readonly string[]) => ({ ...grant, owners: [], repositories, labels: ['x'] });
       const told = await problems({ dispatcher: platform, tenants: { a: of(one), b: of(other) } });
       expect(told).to.have.length(overlap ? 1 : 0);
-      if (overlap) expect(told[0]).to.include('tenants.b.repositories[0]: it is granted the label `x`');
+      if (overlap) expect(told[0]).to.include('tenants.b.repositories[0]: tenant `a` is granted the label `x`');
     });
   }
 
@@ -270,7 +274,7 @@ describe('two tenants', () => {
     const told = await problems({ dispatcher: platform, tenants: trusted, b: free, ops });
     expect(told).to.have.length(1);
     expect(told[0]).to.include(
-      'registrations/b.yaml:1:15: organization: elsewhere is not among what `"*"` grants: registration `ops` of the platform\'s own claims it',
+      'registrations/b.yaml:1:15: organization: `"*"` does not cover elsewhere: the platform\'s own registration `ops` claims it',
     );
     // Also while the platform's file is broken, as far as it says what it claims.
     const broken = { ...ops, credentials: undefined };
@@ -285,7 +289,7 @@ describe('two tenants', () => {
     const hook = { webhook: { secrets: ['${env:TENANT_B_HOOK}'] } };
     const [problem, ...more] = await problems({ dispatcher: platform, tenants: { a, b }, b: registration('b', hook) });
     expect(problem).to.include(
-      'webhook: the secret could speak for jobs of tenant `a`, which has acme as well. Remove it, and let a shared endpoint',
+      'webhook: the secret could report jobs of tenant `a`, which was granted acme too. Remove it, and let a shared endpoint',
     );
     expect(more).to.deep.equal([]);
     const alone = { ...b, owners: ['other'] };
@@ -332,7 +336,7 @@ describe('the platform’s own registrations beside tenants', () => {
       ops: tools,
     });
     expect(problem).to.include(
-      'registrations/a.yaml:1:15: organization: GitHub could give its runners jobs of Acme/tools with the label `a-runner`, which registration `ops`',
+      "registrations/a.yaml:1:15: organization: GitHub could give its runners jobs of Acme/tools with the label `a-runner`, which the platform's own registration `ops`",
     );
     expect(more).to.deep.equal([]);
     const other = ops({ organization: undefined, repositories: ['acme/tools'], labels: ['ops'] });
@@ -453,7 +457,7 @@ describe('a shared webhook endpoint for all owners', () => {
 
   it('says for which tenants it may speak', async () => {
     expect(await problems({ dispatcher: hook({}), tenants })).to.deep.equal([
-      'dispatcher.yaml:13:7: webhooks[0].owners: `"*"` does not reach what tenants were granted. Write which tenants it may speak for: `tenants: [a, b]`, `tenants: ["*"]` for all, or `tenants: []`.',
+      'dispatcher.yaml:13:7: webhooks[0].owners: `"*"` does not cover the owners that tenants were granted. List the tenants that it may report for: `tenants: [a, b]`, `tenants: ["*"]` for all, or `tenants: []`.',
     ]);
     for (const named of [[], ['a'], ['*']]) {
       expect(await problems({ dispatcher: hook({ tenants: named }), tenants })).to.deep.equal([]);
@@ -474,7 +478,7 @@ describe('a shared webhook endpoint for all owners', () => {
     });
     expect(problem)
       .to.include('registrations/b.yaml')
-      .and.include('with polling off and no webhook no job ever comes in');
+      .and.include('without polling and without a webhook, no job is ever found');
     expect(more).to.deep.equal([]);
   });
 });

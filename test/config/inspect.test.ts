@@ -66,7 +66,7 @@ describe('an inspection of the configuration', () => {
     const unsafe = registrationYaml.replace('kind: docker', 'kind: process');
     const inspection = await inspect({ 'dispatcher.yaml': '- a list', 'registrations/acme.yaml': unsafe });
     expect(told(inspection).join('\n')).to.include(
-      '/etc/shr/registrations/acme.yaml: a process backend runs jobs as the own user of the dispatcher',
+      "/etc/shr/registrations/acme.yaml: a process backend runs jobs as the dispatcher's own user",
     );
   });
 

@@ -164,7 +164,7 @@ chargeLabels: { cost-center: "1" }
     expect(
       await problemsOf({ 'registrations/acme.yaml': `apiUrl: http://ghes.example\n${registrationYaml}` }),
     ).to.deep.equal([
-      'registrations/acme.yaml:1:9: apiUrl: the token would travel in the clear: http is for loopback alone. Write it like https://ghes.acme.example/api/v3.',
+      'registrations/acme.yaml:1:9: apiUrl: http would send the token unencrypted, and is allowed for loopback only. Write it like https://ghes.acme.example/api/v3.',
     ]);
   });
 
@@ -262,18 +262,18 @@ describe('what is wrong with a configuration', () => {
       'organization: acme\ntimeouts: { idle: "90" }',
       'timeouts.idle: 90 has no unit. Write `90s`, `90m` or `90h`.',
     ],
-    ['two claims', 'organization: acme', 'organization: acme\nuser: acme', 'user: it claims by organization and user'],
+    ['two claims', 'organization: acme', 'organization: acme\nuser: acme', 'user: it has organization and user'],
     [
       'an enterprise without organizations',
       'organization: acme',
       'enterprise: acme',
-      'enterprise: it does not say which organizations',
+      'enterprise: it does not name the organizations',
     ],
     [
       'organizations without enterprise',
       'organization: acme',
       'organization: acme\norganizations: [a]',
-      'organizations: `organizations` goes with `enterprise` alone',
+      'organizations: `organizations` requires `enterprise`',
     ],
     ['no image', '  image: ghcr.io/acme/runner:1', '  cpu: 1', 'defaults: there is no default image'],
     [
@@ -298,16 +298,21 @@ describe('what is wrong with a configuration', () => {
       'a key that is cut off',
       '  token: ${env:GITHUB_TOKEN}',
       '  app: { id: 1, privateKey: "${file:secrets/half.pem}" }',
-      'credentials.app.privateKey: the private key is damaged, or it is not an RSA key. Use the .pem file that GitHub gave out for the App, all of it.',
+      'credentials.app.privateKey: the private key is damaged, or it is not an RSA key. Use the whole .pem file that GitHub created for the App.',
     ],
     [
       'a built-in label',
       'organization: acme',
       'organization: acme\nlabels: [Linux]',
-      "labels[0]: Linux is one of GitHub's built-in labels, which every self-hosted runner has: a job with such labels alone is left alone. Choose a label of your own, and add it to `runs-on`",
+      "labels[0]: Linux is one of GitHub's built-in labels, which every self-hosted runner has: it cannot select this registration. Choose a label of your own, and add it to `runs-on`",
     ],
     ['a doubled label', 'organization: acme', 'organization: acme\nlabels: [a, A]', 'labels[1]: labels[0] is the same'],
-    ['labels in one', 'organization: acme', 'organization: acme\nlabels: ["a, b"]', 'labels[0]: a label has no comma'],
+    [
+      'labels in one',
+      'organization: acme',
+      'organization: acme\nlabels: ["a, b"]',
+      'labels[0]: a label must not contain a comma',
+    ],
     [
       'a one-label form as label',
       'organization: acme',
@@ -318,13 +323,13 @@ describe('what is wrong with a configuration', () => {
       'a runner group of a repository',
       'organization: acme',
       'repositories: [acme/web]\nrunnerGroup: Big',
-      'runnerGroup: runner groups exist at organizations and enterprises alone',
+      'runnerGroup: runner groups exist only at organizations and enterprises',
     ],
     [
       'neither webhook nor polling',
       'organization: acme',
       'organization: acme\npoll: { interval: off }',
-      'poll.interval: with polling off and no webhook no job ever comes in',
+      'poll.interval: without polling and without a webhook, no job is ever found',
     ],
     [
       'polling too often',
@@ -349,7 +354,7 @@ describe('what is wrong with a configuration', () => {
       'a process backend',
       '- kind: docker',
       '- kind: process',
-      'backends[0].kind: a process backend runs jobs as the own user of the dispatcher',
+      "backends[0].kind: a process backend runs jobs as the dispatcher's own user",
     ],
     [
       'unknown shared credentials',
@@ -397,7 +402,7 @@ describe('what is wrong with a configuration', () => {
       'the key `organization` appears twice, first on line 2. Keep one of the two.',
     ],
     ['an empty file', '', 'the file is empty'],
-    ['a list', '- a', 'the file is not a map of keys'],
+    ['a list', '- a', 'the file must be a mapping of keys to values'],
     [
       'aliases that expand without end',
       `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
@@ -419,7 +424,7 @@ describe('what is wrong with a configuration', () => {
       'registrations/x.yml': registrationYaml,
     });
     expect(problems).to.deep.equal([
-      'registrations/Not_Good.yaml: the name of the file is the name of the registration, and not a valid one. Use 1 to 32 lower-case letters, digits and inner hyphens.',
+      'registrations/Not_Good.yaml: the file name is not a valid registration name. Rename it to 1 to 32 lower-case letters, digits and inner hyphens, and `.yaml`.',
       'registrations/x.yml: registrations end in .yaml. Rename it to x.yaml, or move it elsewhere.',
     ]);
   });
@@ -445,7 +450,7 @@ describe('what is wrong with a configuration', () => {
     [
       'two webhooks of one App',
       `${dispatcherYaml}webhooks:\n${'  - { appId: 1, secrets: ["${env:ADMIN_TOKEN}"], owners: ["*"] }\n'.repeat(2)}`,
-      'webhooks[1].appId: webhooks[0] is of the same App',
+      'webhooks[1].appId: webhooks[0] has the same App',
     ],
     ['three secrets', `${dispatcherYaml}webhooks: [{ secrets: [a, b, c], owners: ["*"] }]`, 'webhooks[0].secrets'],
     [

@@ -109,7 +109,7 @@ describe('the jobs of a registration that is set aside', () => {
       registration: 'narrow',
       code: 'registration-set-aside',
       reason: 'registration `narrow` is set aside: its configuration has problems',
-      cure: 'Correct what `shr validate` names, and restart the dispatcher: jobs that still wait are then taken.',
+      cure: 'Fix the problems that `shr validate` reports, and restart the dispatcher: jobs that still wait are then taken.',
     });
     expect(admit('acme/api', 'serverless-hosted-runner').outcome).to.equal('lane');
   });

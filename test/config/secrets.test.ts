@@ -68,7 +68,7 @@ describe('secrets in the configuration', () => {
     it(`may not stand there in plain text: ${what}`, async () => {
       const problems = await problemsOf({ 'registrations/acme.yaml': registrationYaml.replace(from, to) });
       expect(problems).to.have.length(1);
-      expect(problems[0]).to.include(`${path}: a secret in plain text`).and.include('${env:NAME}');
+      expect(problems[0]).to.include(`${path}: it is a secret in plain text`).and.include('${env:NAME}');
       expect(problems[0]).to.not.match(/ghp_plain|hunter2|plain-text-secret/);
     });
   }
@@ -79,13 +79,13 @@ describe('secrets in the configuration', () => {
       'registrations/acme.yaml': registrationYaml.replace('- kind: docker', options),
     });
     expect(problems.join('\n'))
-      .to.include('backends[0].options.registries[0].login.password: a secret in plain text')
+      .to.include('backends[0].options.registries[0].login.password: it is a secret in plain text')
       .and.not.include('hunter2');
   });
 
   it('may not stand in dispatcher.yaml either', async () => {
     expect(await problemsOf({ 'dispatcher.yaml': 'id: a\nadminToken: a-plain-token-of-some-length\n' })).to.deep.equal([
-      'dispatcher.yaml:2:13: adminToken: a secret in plain text. Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
+      'dispatcher.yaml:2:13: adminToken: it is a secret in plain text. Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
     ]);
   });
 
@@ -106,7 +106,7 @@ describe('secrets in the configuration', () => {
     ['${env:}', '`` is not a valid name of a variable'],
     ['${file:secrets/missing}', 'secrets/missing: there is no such file'],
     ['${file:secrets/empty}', 'the file secrets/empty is empty'],
-    ['Bearer ${env:GITHUB_TOKEN}', 'a reference is the whole value'],
+    ['Bearer ${env:GITHUB_TOKEN}', 'a reference must be the whole value'],
   ] as const) {
     it(`must be there: ${reference}`, async () => {
       const yaml = registrationYaml.replace('${env:GITHUB_TOKEN}', reference);
@@ -258,7 +258,7 @@ describe('a tenant’s file', () => {
       'more of a shared backend',
       '{ use: host }',
       '{ use: host, maxRunners: 9 }',
-      'backends[0].maxRunners: the backend `host` has at most 4',
+      'backends[0].maxRunners: it is more than the 4 of the backend `host`. Write 4 or less.',
     ],
     [
       'more runners',

@@ -115,7 +115,7 @@ describe('a backend of a tenant’s own', () => {
       expect(problems).to.have.length(1);
       expect(problems[0])
         .to.include(`backends[0].options.${option}: tenants may not set this option`)
-        .and.include('have the platform put the backend into dispatcher.yaml and `use` it');
+        .and.include('have the platform define the backend in dispatcher.yaml and `use` it');
     });
 
     it(`may be so where the platform wrote it: ${kind} with ${JSON.stringify(options)}`, async () => {

@@ -100,7 +100,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'an item among keys',
     'a: 1\n- b\n',
-    '2:1: list item among the keys of a map. Put the list under a key of its own, or indent it below its key.',
+    '2:1: list item among the keys of a mapping. Put the list under a key of its own, or indent it below its key.',
   ],
   ['a quote that is not closed', 'a: "foo\nb: 1\n', '1:4: the quote is never closed. Close it with `"`.'],
   ['a single quote', "a: 'foo\nb: 1\n", "1:4: the quote is never closed. Close it with `'`."],
@@ -134,7 +134,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...told: string[
   [
     'a list as a key',
     '? [a]\n: 1\n',
-    '1:3: a list or a map is used as a key. Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
+    '1:3: a list or a mapping is used as a key. Write `KEY: VALUE`, and put a text with `{` or `[` in quotes.',
   ],
 ];
 
@@ -395,7 +395,7 @@ describe('a value that is not what was meant has one message and one cure', () =
   it('a file without a space after its colons', async () => {
     const problems = await problemsOf({ 'registrations/acme.yaml': 'organization:acme\n' });
     expect(problems).to.deep.equal([
-      'registrations/acme.yaml:1:1: the file is not a map of keys. Put a space after each colon.',
+      'registrations/acme.yaml:1:1: the file must be a mapping of keys to values. Put a space after each colon.',
     ]);
   });
 
@@ -410,7 +410,7 @@ describe('a value that is not what was meant has one message and one cure', () =
   it('a file of plain text', async () => {
     const problems = await problemsOf({ 'registrations/acme.yaml': 'organization acme\n' });
     expect(problems).to.deep.equal([
-      'registrations/acme.yaml:1:1: the file is not a map of keys. Write `KEY: VALUE` lines, as in the example or by `shr init`.',
+      'registrations/acme.yaml:1:1: the file must be a mapping of keys to values. Write `KEY: VALUE` lines, as in the file that `shr init` writes.',
     ]);
   });
 });

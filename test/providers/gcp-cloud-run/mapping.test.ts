@@ -484,7 +484,11 @@ describe('gcp-cloud-run: options', () => {
       { endpoint: 'http://127.0.0.1:1' },
       /credentials: application-default may only be sent to Google/,
     ],
-    ['a network and a connector', { network: 'n', connector: 'c' }, /connector: cannot be combined with network: give one of them, not both/],
+    [
+      'a network and a connector',
+      { network: 'n', connector: 'c' },
+      /connector: cannot be combined with network: give one of them, not both/,
+    ],
     ['tags without a network', { networkTags: ['a'] }, /networkTags: requires a network/],
     ['a life beyond the service', { longestLifeHours: 169 }, /longestLifeHours/],
     ['a flag with its dashes', { bucketMountOptions: ['--uid=1'] }, /without its dashes/],
