@@ -1,5 +1,6 @@
 /** One credential's calls to one GitHub: budget, authorization, time limit, retries, ETags, typed errors. */
 import type { Octokit } from '@octokit/rest';
+import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
 import { pause, withDeadline } from '../../time/deadline.ts';
@@ -9,7 +10,6 @@ import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
 import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
-import { LruCache } from './lru-cache.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
@@ -61,9 +61,13 @@ const ATTEMPT_MS = 20_000;
 const READ_ATTEMPTS = 3;
 const BACKOFF_MS = 300;
 
-const REMEMBERED_ANSWERS = 4_000;
-/** Items of lists, over all cached answers: about 10 MB. */
+/**
+ * Items of lists, over all cached answers: about 10 MB. A bound on the number of answers would make the cache reserve
+ * room for all of them at once, for every credential.
+ */
 const REMEMBERED_ITEMS = 10_000;
+/** What an answer weighs beside its items, in items: at most 5,000 answers. */
+const ANSWER_ITEMS = 2;
 
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
 
@@ -90,7 +94,7 @@ export class Requester implements Caller {
   readonly #clock: Clock;
   readonly #time: GithubTime;
   readonly #random: Random;
-  readonly #remembered = new LruCache<Remembered>(REMEMBERED_ANSWERS, REMEMBERED_ITEMS);
+  readonly #remembered = new LRUCache<string, Remembered>({ maxSize: REMEMBERED_ITEMS });
 
   constructor(options: RequesterOptions) {
     this.#octokit = options.octokit;
@@ -210,7 +214,7 @@ export class Requester implements Caller {
     const etag = reply.headers['etag'];
     if (key !== undefined && typeof etag === 'string') {
       const items = call.conditional?.(parsed.data) ?? 0;
-      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial }, 1 + items);
+      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial }, { size: ANSWER_ITEMS + items });
     }
     return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs };
   }

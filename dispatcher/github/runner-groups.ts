@@ -1,10 +1,10 @@
 /** Finds runner groups by name: GitHub's API takes their ids. */
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Clock } from '../../time/clock.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { GithubError } from './github.ts';
-import { LruCache } from './lru-cache.ts';
 import { listPages } from './pages.ts';
 import type { Caller } from './requester.ts';
 
@@ -34,7 +34,10 @@ const groupsAnswer = z.object({
 
 export class RunnerGroups {
   readonly #clock: Clock;
-  readonly #lists = new LruCache<{ readonly list: Promise<readonly Group[]>; readonly atMs: number }>(200);
+  readonly #lists = new LRUCache<string, { readonly list: Promise<readonly Group[]>; readonly atMs: number }>({
+    maxSize: 200,
+    sizeCalculation: () => 1,
+  });
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -377,6 +377,24 @@ describe('the GitHub client', () => {
       expect(await github.listRunners(acme, 'sweep')).to.deep.equal(first);
       expect(server.asked.map((one) => one.headers['if-none-match'])).to.deep.equal([undefined, '"v1"']);
     });
+
+    it('keeps a bounded number of what was listed, and forgets what was not asked for the longest time', async () => {
+      const lists = 130;
+      script = (asked) =>
+        asked.headers['if-none-match'] === undefined
+          ? { ...pages(100)(asked), headers: { etag: '"v1"' } }
+          : { status: 304, headers: { etag: '"v1"' } };
+      const { github, clock } = clientOf(server.apiUrl);
+      const list = (index: number) =>
+        clock.during(github.listRunners({ kind: 'organization', organization: `acme-${index}` }, 'launch'));
+      for (let index = 0; index < lists; index += 1) await list(index);
+      const before = server.asked.length;
+      // From the newest to the oldest: so that asking does not push out what is asked for next.
+      for (let index = lists - 1; index >= 0; index -= 1) await list(index);
+      const known = server.asked.slice(before).map((one) => one.headers['if-none-match'] !== undefined);
+      expect(known.indexOf(false), 'lists of 100 runners').to.be.within(90, 100);
+      expect(known.slice(known.indexOf(false))).to.not.include(true);
+    });
   });
 
   it('reads one runner anew each time: only lists, which are long, are kept', async () => {
