@@ -453,6 +453,29 @@ describe('the GitHub client', () => {
       expect(await github.readRun('acme', 'web', 7)).to.equal(undefined);
     });
 
+    it('takes a status of a run of up to 64 characters', async () => {
+      const { github, clock } = clientOf(server.apiUrl);
+      script = () => ({ body: { id: 7, status: 's'.repeat(64), run_attempt: 1 } });
+      expect(await github.readRun('acme', 'web', 7)).to.deep.equal({ completed: false, attempt: 1 });
+      script = () => ({ body: { id: 7, status: 's'.repeat(65), run_attempt: 1 } });
+      await failureOf(clock.during(github.readRun('acme', 'web', 7)), 'transient');
+    });
+
+    it('gives a method of several calls 30 s, and says so', async () => {
+      script = () => 'hang';
+      const { github, clock } = clientOf(server.apiUrl);
+      const failing = failureOf(
+        github.listRunners({ kind: 'organization', organization: 'acme' }, 'verify'),
+        'transient',
+      );
+      await server.heard(1);
+      await clock.advance(20_000);
+      await clock.advance(1_000);
+      await server.heard(2);
+      await clock.advance(20_000);
+      expect((await failing).message).to.include('not done within 30 s');
+    });
+
     // folder 07
     it('tells a repository that is not seen from one that cannot be asked for', async () => {
       script = () => ({ body: { id: 5, full_name: 'acme/web' } });
