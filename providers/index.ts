@@ -13,6 +13,9 @@ const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
 /** Sorted, for messages and for the JSON Schema of a registration. */
 export const providerKinds: readonly string[] = Object.keys(loaders).sort();
 
+/** An import costs something even when the module is there, and thousands of registrations ask for the same few. */
+const loaded = new Map<string, ProviderModule>();
+
 /** Rejects with `invalid` for a kind that is not in `providerKinds`. */
 export async function loadProvider(kind: string): Promise<ProviderModule> {
   const load = Object.hasOwn(loaders, kind) ? loaders[kind] : undefined;
@@ -23,5 +26,7 @@ export async function loadProvider(kind: string): Promise<ProviderModule> {
       `no provider is of kind ${JSON.stringify(kind)}; write one of: ${providerKinds.join(', ')}`,
     );
   }
-  return load();
+  const module = loaded.get(kind) ?? (await load());
+  loaded.set(kind, module);
+  return module;
 }

@@ -3,7 +3,7 @@ import { basename, extname, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { systemFiles } from '../config/files.ts';
-import { loadConfiguration } from '../config/load.ts';
+import { type ConfigurationSources, loadConfiguration } from '../config/load.ts';
 import { nearest } from '../labels/nearest.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
@@ -25,6 +25,7 @@ export async function loadedConfiguration(
   folder: string,
   config: string | undefined,
   terminal: Terminal,
+  knownValues?: ConfigurationSources['knownValues'],
 ): Promise<LoadedConfiguration> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const loaded = await loadConfiguration({
@@ -33,6 +34,7 @@ export async function loadedConfiguration(
     files: systemFiles,
     provider: loadProvider,
     secrets: 'required',
+    ...(knownValues === undefined ? {} : { knownValues }),
   });
   const shown = (problem: Problem): Problem => {
     const near = relative(terminal.workingFolder, problem.file);

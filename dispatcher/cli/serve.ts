@@ -5,6 +5,8 @@ import { Command } from 'commander';
 import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
 import { errorCode } from '../config/files.ts';
+import { KeptValues } from '../config/kept-values.ts';
+import type { ConfigurationSources } from '../config/load.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
@@ -31,7 +33,11 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         terminal.exit(1);
         return;
       }
-      const configuration = await load(folder, options.config, terminal);
+      let keptValues: KeptValues | undefined;
+      const configuration = await load(folder, options.config, terminal, async (config) => {
+        keptValues = await KeptValues.beside(config);
+        return keptValues;
+      });
       if (configuration === undefined) {
         terminal.exit(1);
         return;
@@ -50,6 +56,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         terminal.exit(1);
         return;
       }
+      const written = keptValues?.write().catch((error: unknown) => {
+        log.warn('values-not-kept', { reason: 'the next start has to parse every registration again', error });
+      });
       process.on('SIGHUP', () => {
         log.warn('signal-ignored', {
           signal: 'SIGHUP',
@@ -61,7 +70,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
-      await dispatcher.stop();
+      await Promise.all([dispatcher.stop(), written]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(0);
     });
@@ -112,8 +121,9 @@ async function load(
   folder: string,
   config: string | undefined,
   terminal: Terminal,
+  knownValues: ConfigurationSources['knownValues'],
 ): Promise<Configuration | undefined> {
-  const loaded = await loadedConfiguration(folder, config, terminal);
+  const loaded = await loadedConfiguration(folder, config, terminal, knownValues);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {

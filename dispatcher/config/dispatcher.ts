@@ -11,7 +11,7 @@ import type {
 import { findGrantOverlaps } from './grant-overlaps.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
-import { type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';
+import { type PrivateKeys, type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';
 import { readTenants } from './tenants.ts';
 
 export interface Platform {
@@ -58,7 +58,7 @@ const HISTORY_ROWS = 200_000;
 
 export async function readDispatcher(
   reading: Reading,
-  context: { readonly folder: string; readonly provider: ProviderLookup },
+  context: { readonly folder: string; readonly provider: ProviderLookup; readonly keys: PrivateKeys },
 ): Promise<Platform> {
   if (!reading.readable || !reading.topLevel(dispatcherFile))
     return { ...unknownPlatform, unsafeProcessBackend: false, known: true };
@@ -193,13 +193,17 @@ function holdTenants(
 
 async function readShared(
   reading: Reading,
-  context: { readonly provider: ProviderLookup; readonly unsafeProcessBackend: boolean },
+  context: {
+    readonly provider: ProviderLookup;
+    readonly unsafeProcessBackend: boolean;
+    readonly keys: PrivateKeys;
+  },
 ): Promise<Pick<Platform, 'credentials' | 'backends' | 'shapes'>> {
   const shared = new Map<string, SharedCredentials>();
   const credentialFiles = reading.section(['credentials'], dispatcherFile.shape.credentials) ?? {};
   const places = reading.placesOfKeys(['credentials']);
   for (const [name, file] of Object.entries(credentialFiles)) {
-    const read = readCredentials(reading, ['credentials', name], file);
+    const read = readCredentials(reading, ['credentials', name], file, context.keys);
     if (read === undefined) continue;
     const host = file.host ?? (reading.has(['tenants']) ? 'github.com' : undefined);
     const credentials = host === undefined ? read : { ...read, host: host.toLowerCase() };

@@ -21,17 +21,22 @@ interface Place {
   readonly column: number;
 }
 
-export interface YamlFile {
+export interface YamlFile extends Places {
   readonly file: string;
   /** Undefined when the text is not YAML. */
   readonly value: unknown;
   readonly problems: readonly Problem[];
+}
+
+interface Places {
   /** Of the value at the path, or of the closest match: the key, or the map in which it is missing. */
   placeOf(path: Path): Place;
   /** Of a key in the map at the path. */
   placeOfKey(path: Path, key: string): Place;
   /** Of every key in the map at the path and in the maps below it, by its path from there: `acme.powers.spot`. */
   placesOfKeys(path: Path): ReadonlyMap<string, Place>;
+  /** Gives the tree up, of which thousands would not fit into memory. A later look at a place reads the text again. */
+  release(): void;
 }
 
 /** Deeper than any file of ours needs; the composer recurses, and takes minutes on endless nesting. */
@@ -44,68 +49,116 @@ const START: Place = { line: 1, column: 1 };
 
 /** `mostBytes`: the maximum size of such a file; the token limit follows from it. */
 export function readYaml(file: string, text: string, mostBytes: number): YamlFile {
-  const lines = new LineCounter();
-  const placeAt = (offset: number): Place => {
-    const { line, col } = lines.linePos(offset);
-    return { line, column: col };
-  };
+  const composed = compose(text, mostBytes);
+  const { tree } = composed;
   const problems: Problem[] = [];
   const problem = (offset: number, message: string, cure: string): void => {
-    problems.push({ file, ...placeAt(offset), path: '', message, cure });
+    problems.push({ file, ...tree.placeAt(offset), path: '', message, cure });
   };
-  const composed = compose(text, lines, Math.max(WORDS_ALWAYS, Math.floor(mostBytes / MIN_BYTES_A_WORD)));
-  if (composed.outcome === 'beyond') problem(composed.offset, composed.message, composed.cure);
-  const document = composed.outcome === 'document' ? composed.document : undefined;
+  if (composed.beyond !== undefined) problem(composed.beyond.offset, composed.beyond.message, composed.beyond.cure);
+  const { document } = tree;
   if (document !== undefined) {
-    for (const { offset, message, cure } of mistakesIn(document, text, lines)) problem(offset, message, cure);
+    for (const { offset, message, cure } of mistakesIn(document, text, tree.lines)) problem(offset, message, cure);
   }
   const value = document === undefined || problems.length > 0 ? undefined : plainValue(document, problem);
-  const placeOfNode = (node: Node | undefined): Place => {
-    const offset = node?.range?.[0];
-    return offset === undefined ? START : placeAt(offset);
+  return { file, value, problems, ...places(text, mostBytes, tree) };
+}
+
+/** A file whose value is known from an earlier reading of the same text, which found no problem in it. */
+export function knownYaml(file: string, text: string, mostBytes: number, value: unknown): YamlFile {
+  return { file, value, problems: [], ...places(text, mostBytes) };
+}
+
+function places(text: string, mostBytes: number, tree?: Tree): Places {
+  let held = tree;
+  // Many places of one file are looked up in one go: a weak reference lives at least as long as that.
+  let last = new WeakRef(tree ?? NO_TREE);
+  const treeNow = (): Tree => {
+    const known = held ?? last.deref();
+    if (known !== undefined && known !== NO_TREE) return known;
+    const again = compose(text, mostBytes).tree;
+    last = new WeakRef(again);
+    return again;
   };
   return {
-    file,
-    value,
-    problems,
-    placeOf: (path) => placeOfNode(closestNode(document, path)),
-    placeOfKey(path, key) {
-      const map = closestNode(document, path);
-      const pair = isMap(map)
-        ? map.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
-        : undefined;
-      return placeOfNode(isNode(pair?.key) ? pair.key : map);
-    },
-    placesOfKeys(path) {
-      const places = new Map<string, Place>();
-      if (document === undefined) return places;
-      const walk = (node: unknown, above: string): void => {
-        const map = isAlias(node) ? node.resolve(document) : node;
-        if (!isMap(map)) return;
-        for (const { key, value } of map.items) {
-          if (!isScalar(key)) continue;
-          const name = `${above}${String(key.value)}`;
-          places.set(name, placeOfNode(key));
-          walk(value, `${name}.`);
-        }
-      };
-      walk(document.getIn(path, true), '');
-      return places;
+    placeOf: (path) => treeNow().placeOf(path),
+    placeOfKey: (path, key) => treeNow().placeOfKey(path, key),
+    placesOfKeys: (path) => treeNow().placesOfKeys(path),
+    release() {
+      held = undefined;
     },
   };
 }
 
-type Composed =
-  | { readonly outcome: 'document'; readonly document: Document.Parsed | undefined }
-  | { readonly outcome: 'beyond'; readonly offset: number; readonly message: string; readonly cure: string };
+/** What yaml makes of a text: an object for each token, in all fifty times its size. */
+class Tree {
+  /** Undefined when it could not be composed. */
+  readonly document: Document.Parsed | undefined;
+  readonly lines: LineCounter;
+
+  constructor(document: Document.Parsed | undefined, lines: LineCounter) {
+    this.document = document;
+    this.lines = lines;
+  }
+
+  placeAt(offset: number): Place {
+    const { line, col } = this.lines.linePos(offset);
+    return { line, column: col };
+  }
+
+  placeOf(path: Path): Place {
+    return this.#placeOfNode(closestNode(this.document, path));
+  }
+
+  placeOfKey(path: Path, key: string): Place {
+    const map = closestNode(this.document, path);
+    const pair = isMap(map)
+      ? map.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
+      : undefined;
+    return this.#placeOfNode(isNode(pair?.key) ? pair.key : map);
+  }
+
+  placesOfKeys(path: Path): ReadonlyMap<string, Place> {
+    const found = new Map<string, Place>();
+    const { document } = this;
+    if (document === undefined) return found;
+    const walk = (node: unknown, above: string): void => {
+      const map = isAlias(node) ? node.resolve(document) : node;
+      if (!isMap(map)) return;
+      for (const { key, value } of map.items) {
+        if (!isScalar(key)) continue;
+        const name = `${above}${String(key.value)}`;
+        found.set(name, this.#placeOfNode(key));
+        walk(value, `${name}.`);
+      }
+    };
+    walk(document.getIn(path, true), '');
+    return found;
+  }
+
+  #placeOfNode(node: Node | undefined): Place {
+    const offset = node?.range?.[0];
+    return offset === undefined ? START : this.placeAt(offset);
+  }
+}
+
+const NO_TREE = new Tree(undefined, new LineCounter());
+
+interface Composed {
+  readonly tree: Tree;
+  /** Set when a limit was passed: then the tree has no document. */
+  readonly beyond?: { readonly offset: number; readonly message: string; readonly cure: string };
+}
 
 /** `parseDocument` of yaml, which has no bounds, one token at a time. */
-function compose(text: string, lines: LineCounter, mostWords: number): Composed {
+function compose(text: string, mostBytes: number): Composed {
+  const mostWords = Math.max(WORDS_ALWAYS, Math.floor(mostBytes / MIN_BYTES_A_WORD));
+  const lines = new LineCounter();
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);
   // Without uniqueKeys: yaml compares each key with all before it: a minute for 30,000 keys. `mistakesIn` uses a set.
   const composer = new Composer<ParsedNode, true>({ lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-  let beyond: Composed | undefined;
+  let beyond: Composed['beyond'];
   function* tokens(): Generator<CST.Token, void> {
     let words = 0;
     for (const word of new Lexer().lex(text)) {
@@ -113,22 +166,12 @@ function compose(text: string, lines: LineCounter, mostWords: number): Composed 
       yield* parser.next(word);
       if (words > mostWords) {
         const message = `the file has more than ${mostWords} words, brackets and line ends`;
-        beyond = {
-          outcome: 'beyond',
-          offset: parser.offset,
-          message,
-          cure: 'Split it, or leave out what is not needed.',
-        };
+        beyond = { offset: parser.offset, message, cure: 'Split it, or leave out what is not needed.' };
         return;
       }
       if (parser.stack.length > DEEPEST) {
         const message = 'nested too deeply';
-        beyond = {
-          outcome: 'beyond',
-          offset: parser.offset,
-          message,
-          cure: 'Flatten it, or close the bracket that was left open.',
-        };
+        beyond = { offset: parser.offset, message, cure: 'Flatten it, or close the bracket that was left open.' };
         return;
       }
     }
@@ -138,11 +181,12 @@ function compose(text: string, lines: LineCounter, mostWords: number): Composed 
   for (const document of composer.compose(tokens(), true, text.length)) {
     if (only !== undefined) {
       const message = 'a second document begins here (`---`)';
-      return { outcome: 'beyond', offset: document.range[0], message, cure: 'Keep one document in a file.' };
+      beyond = { offset: document.range[0], message, cure: 'Keep one document in a file.' };
+      break;
     }
     only = document;
   }
-  return beyond ?? { outcome: 'document', document: only };
+  return beyond === undefined ? { tree: new Tree(only, lines) } : { tree: new Tree(undefined, lines), beyond };
 }
 
 function plainValue(

@@ -9,21 +9,23 @@ import { inReadingOrder, type Problem } from '../model/problem.ts';
 import type {
   Configuration,
   Conflict,
+  DispatcherConfig,
   JobClaims,
   Quarantined,
   Registration,
   TenantEntry,
 } from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
-import { readYaml } from './document.ts';
+import { knownYaml, readYaml } from './document.ts';
 import { errorCode, type Files, fileTrouble } from './files.ts';
+import type { KnownValues } from './kept-values.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
 import { Reading } from './reading.ts';
-import type { Reach } from './reference.ts';
+import { type Reach, References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
 import { NAME } from './schema.ts';
-import type { ProviderLookup } from './shared-sections.ts';
+import { PrivateKeys, type ProviderLookup } from './shared-sections.ts';
 import { type TenantLookup, tenantLookup } from './tenants.ts';
 import { findTies } from './ties.ts';
 
@@ -39,6 +41,8 @@ export interface ConfigurationSources {
   readonly files: Files;
   /** `loadProvider` of providers/index.ts. */
   readonly provider: ProviderLookup;
+  /** What files of registrations held before, so that they need not be parsed again. Default: nothing is known. */
+  readonly knownValues?: (dispatcher: DispatcherConfig) => Promise<KnownValues | undefined>;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -98,15 +102,15 @@ export async function inspectConfiguration(
   dispatcher: 'required' | 'optional',
 ): Promise<Inspection> {
   const found = new Findings();
-  const platform = await readPlatform(sources, dispatcher, found);
+  const shared = sharedBy(sources);
+  const platform = await readPlatform(shared, dispatcher, found);
   const entries = await registrationFiles(sources, found);
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
-  const inOrder = new Map<string, RegistrationFound>();
-  await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
-    inOrder.set(file, await readContained(name, file, platform, tenants, sources, found));
-  });
-  const read = entries.files.flatMap(({ file }) => inOrder.get(file) ?? []);
+  const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
+  const read = await mapLimited(entries.files, READ_AT_ONCE, ({ name, file }) =>
+    readContained(name, file, { platform, tenants, shared, found, known }),
+  );
   tellOverlaps(read, platform);
   const conflicts = conflictsAmong(read);
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
@@ -207,11 +211,8 @@ function wholeFile(file: string, message: string, cure: string): Problem {
   return { file, line: 0, column: 0, path: '', message, cure };
 }
 
-async function readPlatform(
-  sources: ConfigurationSources,
-  dispatcher: 'required' | 'optional',
-  found: Findings,
-): Promise<Platform> {
+async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional', found: Findings): Promise<Platform> {
+  const { sources, references, secrets, keys } = shared;
   const file = sources.dispatcherFile;
   let text: string;
   try {
@@ -239,11 +240,11 @@ async function readPlatform(
   const reading = await Reading.start(
     readYaml(file, text, DISPATCHER_BOUNDS.bytes),
     { kind: 'platform' },
-    referenceSources(sources),
-    secretsOf(sources),
+    references,
+    secrets,
     DISPATCHER_BOUNDS,
   );
-  const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider });
+  const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider, keys });
   found.problems.push(...reading.problems);
   found.notes.push(...reading.notes);
   return platform;
@@ -313,17 +314,19 @@ function folderTrouble(error: unknown): { readonly message: string; readonly cur
   }
 }
 
+/** What a registration is read with. */
+interface Parts {
+  readonly platform: Platform;
+  readonly tenants: TenantLookup | undefined;
+  readonly shared: Shared;
+  readonly found: Findings;
+  readonly known: KnownValues | undefined;
+}
+
 /** A failure while reading one file must not affect the others. */
-async function readContained(
-  name: string,
-  file: string,
-  platform: Platform,
-  tenants: TenantLookup | undefined,
-  sources: ConfigurationSources,
-  found: Findings,
-): Promise<RegistrationFound> {
+async function readContained(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
   try {
-    return await readOne(name, file, platform, tenants, sources, found);
+    return await readOne(name, file, parts);
   } catch (error) {
     // Not its message, which may repeat a secret.
     const kind = error instanceof Error ? error.name : typeof error;
@@ -340,11 +343,9 @@ function unread(name: string, file: string, message: string, cure: string): Regi
 async function readOne(
   name: string,
   file: string,
-  platform: Platform,
-  tenants: TenantLookup | undefined,
-  sources: ConfigurationSources,
-  found: Findings,
+  { platform, tenants, shared, found, known }: Parts,
 ): Promise<RegistrationFound> {
+  const { sources, references, secrets, keys } = shared;
   const owners = tenants?.(name) ?? [];
   const ours = tenants === undefined || (owners.length > 0 && owners.every(({ grant }) => grant === undefined));
   // A tenant's link could point to a file of the platform, whose contents would then show in the problems.
@@ -366,15 +367,16 @@ async function readOne(
     const message = `dispatcher.yaml gives this registration to two tenants, \`${tenant.name}\` and \`${rival.name}\``;
     return unread(name, file, message, `Name \`${name}\` in the \`registrations\` of one of them.`);
   }
-  const reading = await Reading.start(
-    readYaml(file, text, REGISTRATION_BOUNDS.bytes),
-    reachOf(platform, tenant),
-    referenceSources(sources),
-    secretsOf(sources),
-    REGISTRATION_BOUNDS,
-  );
-  const context = { name, platform, grant: tenant?.grant, provider: sources.provider };
+  const before = known?.find(text);
+  const yaml =
+    before === undefined
+      ? readYaml(file, text, REGISTRATION_BOUNDS.bytes)
+      : knownYaml(file, text, REGISTRATION_BOUNDS.bytes, before.value);
+  const reading = await Reading.start(yaml, reachOf(platform, tenant), references, secrets, REGISTRATION_BOUNDS);
+  const context = { name, platform, grant: tenant?.grant, provider: sources.provider, keys };
   const { registration, claims } = await readRegistration(reading, context);
+  reading.release();
+  if (before === undefined && reading.problemCount === 0) known?.keep(text, yaml.value);
   return { name, file, registration, claims, reading, problems: [] };
 }
 
@@ -383,10 +385,16 @@ function reachOf(platform: Platform, tenant: TenantEntry | undefined): Reach {
   return { kind: 'tenant', alias: tenant.name, aliases: (platform.tenants ?? []).map(({ name }) => name) };
 }
 
-function referenceSources(sources: ConfigurationSources) {
-  return { environment: sources.environment, files: sources.files, folder: dirname(resolve(sources.dispatcherFile)) };
+/** What all files of one configuration have in common. */
+interface Shared {
+  readonly sources: ConfigurationSources;
+  readonly references: References;
+  readonly secrets: 'required' | 'optional';
+  readonly keys: PrivateKeys;
 }
 
-function secretsOf(sources: ConfigurationSources): 'required' | 'optional' {
-  return sources.secrets ?? 'required';
+function sharedBy(sources: ConfigurationSources): Shared {
+  const { environment, files, dispatcherFile, secrets = 'required' } = sources;
+  const references = new References({ environment, files, folder: dirname(resolve(dispatcherFile)) });
+  return { sources, references, secrets, keys: new PrivateKeys() };
 }

@@ -8,7 +8,7 @@ import { formatPath, type Path, type Problem } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
 import type { YamlFile } from './document.ts';
 import { keysAt, schemaAt, wordsOfIssue } from './issue-words.ts';
-import type { Reach, ReferenceSources } from './reference.ts';
+import type { Reach, References } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { keyMeant, unknownKeyCure } from './schema.ts';
@@ -54,17 +54,22 @@ export class Reading {
   static async start(
     yaml: YamlFile,
     reach: Reach,
-    sources: ReferenceSources,
+    references: References,
     secrets: 'required' | 'optional',
     bounds: FileBounds,
   ): Promise<Reading> {
-    const resolved = await resolveReferences(yaml.value, reach, sources, bounds);
+    const resolved = await resolveReferences(yaml.value, reach, references, bounds);
     const reading = new Reading(yaml, resolved);
     for (const { kind, path, message, cure } of resolved.findings) {
       if (kind === 'exposed' || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
       else reading.problem(path, message, cure);
     }
     return reading;
+  }
+
+  /** All that is expected to be found has been found: see YamlFile. */
+  release(): void {
+    this.#yaml.release();
   }
 
   get file(): string {

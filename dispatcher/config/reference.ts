@@ -32,7 +32,28 @@ const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
 const ANYWHERE = /\$\{(?:env|file):/;
 const MAX_VALUE_BYTES = 65_536;
 
-export async function resolveReference(text: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
+/** Each reference is looked up once for all files of its reach: thousands may name the same key. */
+export class References {
+  readonly #sources: ReferenceSources;
+  readonly #known = new Map<string, Promise<Resolution>>();
+
+  constructor(sources: ReferenceSources) {
+    this.#sources = sources;
+  }
+
+  resolve(text: string, reach: Reach): Promise<Resolution> {
+    // An alias has no space in it.
+    const key = reach.kind === 'platform' ? ` ${text}` : `${reach.alias} ${text}`;
+    let resolution = this.#known.get(key);
+    if (resolution === undefined) {
+      resolution = resolveReference(text, reach, this.#sources);
+      this.#known.set(key, resolution);
+    }
+    return resolution;
+  }
+}
+
+async function resolveReference(text: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {
   const match = WHOLE.exec(text);
   if (!match) {
     if (!ANYWHERE.test(text)) return { outcome: 'none' };

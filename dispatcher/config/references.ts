@@ -1,6 +1,6 @@
 /** Resolves all references in a file, and collects the findings. */
 import { formatPath, type Path } from '../model/problem.ts';
-import { type Reach, type ReferenceSources, type Resolution, resolveReference } from './reference.ts';
+import type { Reach, References, Resolution } from './reference.ts';
 
 /** The limits for one file. */
 export interface FileBounds {
@@ -38,62 +38,80 @@ const NO_REFERENCE: Resolution = { outcome: 'none' };
 export async function resolveReferences(
   root: unknown,
   reach: Reach,
-  sources: ReferenceSources,
+  sources: References,
   bounds: FileBounds,
 ): Promise<ResolvedReferences> {
+  const wanted = new Set<string>();
+  const asWritten = walk(root, bounds.values, (text) => {
+    wanted.add(text);
+    return NO_REFERENCE;
+  });
+  if (wanted.size === 0) return asWritten;
+  const known = new Map<string, Resolution>();
+  for (const text of wanted) {
+    if (known.size >= bounds.references) break;
+    const resolution = await sources.resolve(text, reach);
+    if (resolution.outcome !== 'none') known.set(text, resolution);
+    else wanted.delete(text);
+  }
+  const beyond = tooMany(bounds.references);
+  return walk(root, bounds.values, (text) => known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE));
+}
+
+/** `resolve` gets the texts that may be references. */
+function walk(root: unknown, mostValues: number, resolve: (text: string) => Resolution): ResolvedReferences {
   const references = new Map<string, boolean>();
   const revealed = new Set<string>();
   const findings: ReferenceFinding[] = [];
-  const known = new Map<string, Resolution>();
+  /** Of the value that is being looked at. */
+  const path: (string | number)[] = [];
   let values = 0;
 
-  async function resolve(text: string): Promise<Resolution> {
-    const before = known.get(text);
-    if (before !== undefined) return before;
-    if (known.size >= bounds.references) return tooMany(bounds.references);
-    const resolution = await resolveReference(text, reach, sources);
-    if (resolution.outcome !== 'none') known.set(text, resolution);
-    return resolution;
+  function find(kind: ReferenceFinding['kind'], message: string, cure: string): void {
+    findings.push({ path: [...path], kind, message, cure });
   }
 
-  async function resolveText(text: string, path: Path): Promise<string> {
-    // Most texts are not references, and do not need a turn of the event loop.
-    const resolution = text.includes('${') ? await resolve(text) : NO_REFERENCE;
+  function walkText(text: string): string {
+    const resolution = text.includes('${') ? resolve(text) : NO_REFERENCE;
     if (resolution.outcome === 'none') return text;
     references.set(formatPath(path), resolution.outcome === 'value');
     if (resolution.outcome !== 'value') {
-      findings.push({ path, kind: resolution.outcome, message: resolution.message, cure: resolution.cure });
+      find(resolution.outcome, resolution.message, resolution.cure);
       return UNRESOLVED;
     }
     if (resolution.value.length >= MIN_REVEALED_LENGTH) revealed.add(resolution.value);
-    if (resolution.exposed !== undefined) findings.push({ path, kind: 'exposed', ...exposure(resolution.exposed) });
+    if (resolution.exposed !== undefined) {
+      const { message, cure } = exposure(resolution.exposed);
+      find('exposed', message, cure);
+    }
     return resolution.value;
   }
 
-  async function walk(value: unknown, path: Path): Promise<unknown> {
-    values += 1;
-    if (values === bounds.values + 1) {
-      const message = `the file has more than ${bounds.values} values, its aliases followed`;
-      findings.push({ path, kind: 'wrong', message, cure: 'Write out what is needed, without aliases.' });
-    }
-    if (values > bounds.values) return undefined;
-    if (typeof value === 'string') return resolveText(value, path);
-    if (typeof value !== 'object' || value === null) return value;
-    if (path.length >= DEEPEST) {
-      findings.push({ path, kind: 'wrong', message: 'it is nested too deeply', cure: 'Flatten it.' });
-      return undefined;
-    }
-    if (Array.isArray(value)) {
-      const items: unknown[] = [];
-      for (const [index, item] of value.entries()) items.push(await walk(item, [...path, index]));
-      return items;
-    }
-    const entries: [string, unknown][] = [];
-    for (const [key, item] of Object.entries(value)) entries.push([key, await walk(item, [...path, key])]);
-    return Object.fromEntries(entries);
+  function walkAt(step: string | number, value: unknown): unknown {
+    path.push(step);
+    const walked = walkValue(value);
+    path.pop();
+    return walked;
   }
 
-  const value = await walk(root, []);
+  function walkValue(value: unknown): unknown {
+    values += 1;
+    if (values === mostValues + 1) {
+      const message = `the file has more than ${mostValues} values, its aliases followed`;
+      find('wrong', message, 'Write out what is needed, without aliases.');
+    }
+    if (values > mostValues) return undefined;
+    if (typeof value === 'string') return walkText(value);
+    if (typeof value !== 'object' || value === null) return value;
+    if (path.length >= DEEPEST) {
+      find('wrong', 'it is nested too deeply', 'Flatten it.');
+      return undefined;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => walkAt(index, item));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walkAt(key, item)]));
+  }
+
+  const value = walkValue(root);
   return { value, references, revealed: [...revealed], findings };
 }
 

@@ -18,7 +18,7 @@ import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners
 import type { Reading } from './reading.ts';
 import { readBackends } from './registration-backends.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
-import { type ProviderLookup, readCredentials, shapeOf } from './shared-sections.ts';
+import { type PrivateKeys, type ProviderLookup, readCredentials, shapeOf } from './shared-sections.ts';
 
 export interface RegistrationContext {
   readonly name: string;
@@ -26,6 +26,7 @@ export interface RegistrationContext {
   /** What the platform grants this file's tenant; undefined: it is the platform's own. */
   readonly grant: Grant | undefined;
   readonly provider: ProviderLookup;
+  readonly keys: PrivateKeys;
 }
 
 const DEFAULT_MAX_RUNNERS = 10;
@@ -189,12 +190,12 @@ function readApiUrl(reading: Reading, host: string, { grant }: RegistrationConte
 function readOwnCredentials(
   reading: Reading,
   host: string,
-  { platform, grant }: RegistrationContext,
+  { platform, grant, keys }: RegistrationContext,
 ): Credentials | undefined {
   const file = reading.section(['credentials'], form.credentials);
   if (file === undefined) return undefined;
   if (file.use === undefined) {
-    const own = readCredentials(reading, ['credentials'], file);
+    const own = readCredentials(reading, ['credentials'], file, keys);
     return own === undefined ? undefined : { ...own, host };
   }
   if (file.app !== undefined || file.furtherApps !== undefined || file.token !== undefined) {

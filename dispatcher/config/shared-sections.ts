@@ -1,5 +1,6 @@
 /** Sections common to both files: credentials, backends, shapes. */
 import { createPrivateKey } from 'node:crypto';
+import type { z } from 'zod';
 import { providerKinds } from '../../providers/index.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
@@ -24,12 +25,17 @@ export interface CredentialsFile {
   readonly token?: string | undefined;
 }
 
-export function readCredentials(reading: Reading, path: Path, file: CredentialsFile): Credentials | undefined {
+export function readCredentials(
+  reading: Reading,
+  path: Path,
+  file: CredentialsFile,
+  keys: PrivateKeys,
+): Credentials | undefined {
   const { app, token } = file;
   // Both are checked, so that a plain-text secret is reported even if one of them is superfluous.
   const tokenSecret = token === undefined ? undefined : reading.secret([...path, 'token'], token);
-  const first = app === undefined ? undefined : readApp(reading, [...path, 'app'], app);
-  const others = readFurtherApps(reading, path, file);
+  const first = app === undefined ? undefined : readApp(reading, [...path, 'app'], app, keys);
+  const others = readFurtherApps(reading, path, file, keys);
   if (first !== undefined && tokenSecret === undefined) {
     return { kind: 'app', ...first, ...(others.length === 0 ? {} : { others }) };
   }
@@ -47,13 +53,18 @@ export function readCredentials(reading: Reading, path: Path, file: CredentialsF
   return undefined;
 }
 
-function readApp(reading: Reading, path: Path, { id, privateKey }: AppFile): AppKey | undefined {
+function readApp(reading: Reading, path: Path, { id, privateKey }: AppFile, keys: PrivateKeys): AppKey | undefined {
   const keyPath = [...path, 'privateKey'];
-  const key = reading.secret(keyPath, readPrivateKey(reading, keyPath, privateKey));
+  const key = reading.secret(keyPath, readPrivateKey(reading, keyPath, privateKey, keys));
   return key === undefined ? undefined : { appId: String(id), privateKey: key };
 }
 
-function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }: CredentialsFile): readonly AppKey[] {
+function readFurtherApps(
+  reading: Reading,
+  path: Path,
+  { app, furtherApps = [] }: CredentialsFile,
+  keys: PrivateKeys,
+): readonly AppKey[] {
   if (furtherApps.length > 0 && app === undefined) {
     reading.problem(
       [...path, 'furtherApps'],
@@ -68,21 +79,35 @@ function readFurtherApps(reading: Reading, path: Path, { app, furtherApps = [] }
       reading.problem([...place, 'id'], `App ${file.id} is named twice`, 'Name each App once: its limits are its own.');
     }
     ids.add(String(file.id));
-    return readApp(reading, place, file) ?? [];
+    return readApp(reading, place, file, keys) ?? [];
   });
 }
 
 /** PEM in a variable often contains a literal `\n`; both forms are accepted. */
-function readPrivateKey(reading: Reading, path: Path, text: string): string {
+function readPrivateKey(reading: Reading, path: Path, text: string, keys: PrivateKeys): string {
   const pem = text.includes('\n') ? text : text.replaceAll('\\n', '\n');
   if (!reading.isReference(path) || reading.unresolved(path)) return pem;
   const cure = 'Use the whole .pem file that GitHub created for the App.';
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     reading.problem(path, 'the reference does not resolve to a private key in PEM format', cure);
-  } else if (!isRsaKey(pem)) {
+  } else if (!keys.isRsa(pem)) {
     reading.problem(path, 'the private key is damaged, or it is not an RSA key', cure);
   }
   return pem;
+}
+
+/** Looks at each key once: thousands of registrations may name the same App. */
+export class PrivateKeys {
+  readonly #rsa = new Map<string, boolean>();
+
+  isRsa(pem: string): boolean {
+    let is = this.#rsa.get(pem);
+    if (is === undefined) {
+      is = isRsaKey(pem);
+      this.#rsa.set(pem, is);
+    }
+    return is;
+  }
 }
 
 function isRsaKey(pem: string): boolean {
@@ -119,7 +144,7 @@ export async function readBackend(
   const module = await loadModule(reading, [...path, 'kind'], file.kind, context.provider);
   if (module === undefined) return undefined;
   const before = reading.problemCount;
-  const parsed = reading.section(optionsPath, module.options.prefault({}));
+  const parsed = reading.section(optionsPath, optionsOf(module));
   if (parsed !== undefined && context.ofTenant) {
     for (const { option, why } of module.platformOptions?.(parsed) ?? []) {
       reading.problem(
@@ -137,6 +162,18 @@ export async function readBackend(
     options: parsed,
     maxRunners: file.maxRunners ?? context.defaultMaxRunners,
   };
+}
+
+/** By module: making a schema costs more than using it. */
+const optionSchemas = new WeakMap<ProviderModule, z.ZodType>();
+
+function optionsOf(module: ProviderModule): z.ZodType {
+  let schema = optionSchemas.get(module);
+  if (schema === undefined) {
+    schema = module.options.prefault({});
+    optionSchemas.set(module, schema);
+  }
+  return schema;
 }
 
 async function loadModule(

@@ -7,7 +7,7 @@ import type { GithubScope } from '../jobs/scope.ts';
 import { factFromRestJob, restJobSchema } from '../jobs/workflow-job.ts';
 import type { Registration } from '../model/registration.ts';
 import type { BudgetPool } from './budget-pool.ts';
-import { requestersFor } from './credential.ts';
+import { type RequesterFor, requestersFor } from './credential.ts';
 import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { createPollSource, type PollSource } from './poll-source.ts';
@@ -34,7 +34,12 @@ const METHOD_MS = 30_000;
 export function createGithub(options: GithubOptions): Github & PollSource {
   const { registration, budgets, times, clock, random, onMended } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
-  const requesterFor = requestersFor({ host, apiUrl, claim, credentials, budgets, times, clock, random });
+  let requesters: RequesterFor | undefined;
+  // When the first call is made: thousands of registrations may wait for their first job.
+  const requesterFor: RequesterFor = (owner) => {
+    requesters ??= requestersFor({ host, apiUrl, claim, credentials, budgets, times, clock, random });
+    return requesters(owner);
+  };
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);
 

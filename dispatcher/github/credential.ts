@@ -31,13 +31,7 @@ export type RequesterFor = (owner: string) => Caller;
 export function requestersFor(options: CredentialOptions): RequesterFor {
   const { apiUrl, claim, credentials, budgets, clock, random } = options;
   const time = options.times.at(apiUrl);
-  const octokit = new Octokit({
-    baseUrl: apiUrl.replace(/\/+$/, ''),
-    userAgent: 'serverless-hosted-runner',
-    // No throttling or retry plugin: theirs sends one write a second. See budget.ts.
-    request: { fetch: boundedFetch, log: SILENT },
-    log: SILENT,
-  });
+  const octokit = octokitAt(apiUrl.replace(/\/+$/, ''));
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
   const requester = (authorization: Authorization, name: string) =>
     new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, time, random });
@@ -71,6 +65,24 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
     byOwner.set(key, found);
     return found;
   };
+}
+
+/** One for each API, as many as the configuration names: it holds no credential, and is 20 KB. */
+const octokits = new Map<string, Octokit>();
+
+function octokitAt(baseUrl: string): Octokit {
+  let octokit = octokits.get(baseUrl);
+  if (octokit === undefined) {
+    octokit = new Octokit({
+      baseUrl,
+      userAgent: 'serverless-hosted-runner',
+      // No throttling or retry plugin: theirs sends one write a second. See budget.ts.
+      request: { fetch: boundedFetch, log: SILENT },
+      log: SILENT,
+    });
+    octokits.set(baseUrl, octokit);
+  }
+  return octokit;
 }
 
 /** Undefined: the claim gives an App no access there. */

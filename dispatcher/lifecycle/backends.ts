@@ -10,6 +10,7 @@ import { type Failure, failureWords } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { Breaker, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
+import type { BackendHashes } from './backend-hashes.ts';
 import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
 import { time } from './holds.ts';
@@ -88,7 +89,7 @@ export interface BackendsOptions {
   readonly log: Log;
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
-  readonly registrations: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly registrations: ReadonlyMap<string, BackendHashes>;
   /** Another dispatcher that uses our id. */
   readonly others: { obstacle(registration: string, backend: string): string | undefined };
 }
@@ -114,15 +115,12 @@ export class Backends {
   #remembers = false;
 
   constructor({ ledger, clock, log, maxLaunches, registrations, others }: BackendsOptions) {
-    const configurations = new Map<string, string>();
     for (const [registration, backends] of registrations) {
+      this.#unlisted.set(registration, new Set(backends.keys()));
       for (const backend of backends.keys()) this.#names.set(`${registration}/${backend}`, { registration, backend });
     }
-    for (const [name, backends] of registrations) {
-      this.#unlisted.set(name, new Set(backends.keys()));
-      for (const [backend, hash] of backends) configurations.set(`${name}/${backend}`, hash);
-    }
-    this.#breakers = new Breakers(ledger, clock, log, configurations);
+    const configurationOf = (registration: string, backend: string) => registrations.get(registration)?.get(backend);
+    this.#breakers = new Breakers(ledger, clock, log, configurationOf);
     this.#ledger = ledger;
     this.#clock = clock;
     this.#widest = maxLaunches;

@@ -27,6 +27,9 @@ export interface Obstacle {
 
 const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start', 'idle'];
 
+/** The hash of the backend's options and credentials; undefined: there is no such backend. */
+type ConfigurationOf = (registration: string, backend: string) => string | undefined;
+
 export class Breakers {
   readonly #breakers = new Map<string, Breaker>();
   /** By breaker: the runner whose launch tests it. */
@@ -34,24 +37,23 @@ export class Breakers {
   readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>;
   readonly #clock: Clock;
   readonly #log: Log;
-  /** By `<registration>/<backend>`. */
-  readonly #configurations: ReadonlyMap<string, string>;
+  readonly #configurationOf: ConfigurationOf;
 
   constructor(
     ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>,
     clock: Clock,
     log: Log,
-    configurations: ReadonlyMap<string, string>,
+    configurationOf: ConfigurationOf,
   ) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#log = log;
-    this.#configurations = configurations;
+    this.#configurationOf = configurationOf;
   }
 
   async load(): Promise<void> {
     for (const breaker of await this.#ledger.breakers()) {
-      const present = this.#configurations.get(`${breaker.registration}/${breaker.backend}`);
+      const present = this.#configurationOf(breaker.registration, breaker.backend);
       if (present === breaker.configuration) {
         this.#breakers.set(breaker.key, breaker);
         continue;
@@ -199,7 +201,7 @@ export class Breakers {
   }
 
   #subject(key: string, { registration, backend, shape }: Place, { name }: Rule, subject: string | null): Subject {
-    const configuration = this.#configurations.get(`${registration}/${backend}`) ?? '';
+    const configuration = this.#configurationOf(registration, backend) ?? '';
     const common = { key, registration, backend, rule: name, configuration };
     return name === 'account' ? { ...common, shape: null, subject: null } : { ...common, shape, subject };
   }

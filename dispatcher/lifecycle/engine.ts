@@ -4,7 +4,7 @@ import { SECOND } from '../../time/units.ts';
 import { defectFailure, failureWords } from '../failures/failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
-import { backendHashes } from './backend-hashes.ts';
+import { type BackendHashes, backendHashes } from './backend-hashes.ts';
 import { type BackendStatus, Backends, type Closure } from './backends.ts';
 import { Board } from './board.ts';
 import { Chores } from './chores.ts';
@@ -117,7 +117,7 @@ class LoopingEngine implements Engine {
       ledgerFailed: (error) => this.#gate.closedBy(error),
     });
     this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#passFailed(error) });
-    const registrations = new Map<string, ReadonlyMap<string, string>>();
+    const registrations = new Map<string, BackendHashes>();
     for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
 
     const context = this.#context;

@@ -33,7 +33,7 @@ describe('the breakers as the ledger keeps them', () => {
       },
       clock,
       { debug: say, info: say, warn: say, error: say },
-      new Map(Object.entries(configurations)),
+      (registration, backend) => configurations[`${registration}/${backend}`],
     );
     await after.load();
     return after;
