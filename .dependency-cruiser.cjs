@@ -62,7 +62,7 @@ module.exports = {
       severity: 'error',
       from: { path: pure },
       to: {
-        pathNot: `${pure}|^time/(backoff|units)\\.ts$|^dispatcher/(failures/failure|model/(registration|defined)|jobs/(scope|facts)|ledger/ledger)\\.ts$|^providers/(provider|shape-words)\\.ts$|^(node:)?crypto$`,
+        pathNot: `${pure}|^time/(backoff|units)\\.ts$|^dispatcher/(failures/failure|model/(registration|defined)|jobs/(scope|facts)|ledger/ledger)\\.ts$|^providers/(provider|shape-words)\\.ts$|^node_modules/@scure/base/|^(node:)?crypto$`,
         dependencyTypesNot: ['type-only'],
       },
     },

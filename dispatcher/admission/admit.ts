@@ -3,6 +3,7 @@
  * The order: match, read the labels, the registration's policy, the shape, the backends.
  */
 import { createHash } from 'node:crypto';
+import { base32nopad } from '@scure/base';
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
 import type { Admission, Admit, JobSubject, LaneSpec } from '../jobs/lane.ts';
@@ -313,24 +314,10 @@ function laneOf(
   };
 }
 
-const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
-
 /** 80 bits of SHA-256 as 16 characters that fit into names and tags everywhere. JSON keeps the parts apart. */
 function digest(parts: unknown): string {
   const bytes = createHash('sha256').update(JSON.stringify(parts)).digest();
-  let text = '';
-  let buffer = 0;
-  let bits = 0;
-  for (const byte of bytes.subarray(0, 10)) {
-    buffer = (buffer << 8) | byte;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      text += BASE32.charAt((buffer >> bits) & 31);
-    }
-    buffer &= (1 << bits) - 1;
-  }
-  return text;
+  return base32nopad.encode(bytes.subarray(0, 10)).toLowerCase();
 }
 
 // ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@
  * stay readable, for `list` and for people, and the rest goes as base32 into as many labels as it takes. Underscores in
  * the keys, because a minus sign in a filter of Google's APIs can mean "not".
  */
+import { base32nopad } from '@scure/base';
 import { z } from 'zod';
 import { type InstanceTags, ProviderError } from '../provider.ts';
 
@@ -18,7 +19,6 @@ const MAX_LABELS = 63;
 const MAX_BILLING_LABELS = 61;
 const VALUE_LENGTH = 63;
 const PIECE = new RegExp(`.{1,${VALUE_LENGTH}}`, 'g');
-const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /** Order of the values in the encoded array, which has no keys because every byte of it costs 1.6 characters. */
 const packed = z
@@ -48,7 +48,7 @@ export function toLabels(tags: InstanceTags): Record<string, string> {
     Object.entries(tags.charge),
     ...(tags.incarnation === undefined ? [] : [tags.incarnation]),
   ];
-  const text = toBase32(Buffer.from(JSON.stringify(rest)));
+  const text = base32nopad.encode(Buffer.from(JSON.stringify(rest))).toLowerCase();
   const parts = text.match(PIECE) ?? [];
   if (parts.length + 2 > MAX_LABELS) {
     const most = Math.floor(((MAX_LABELS - 2) * VALUE_LENGTH * 5) / 8);
@@ -78,9 +78,9 @@ export function fromLabels(labels: Readonly<Record<string, string>>): InstanceTa
     .sort(([first], [second]) => first - second)
     .map(([, value]) => value)
     .join('');
-  const bytes = fromBase32(text);
-  if (bytes === undefined) return undefined;
-  const parsed = packed.safeParse(readJson(bytes.toString('utf8')));
+  const json = fromBase32(text);
+  if (json === undefined) return undefined;
+  const parsed = packed.safeParse(readJson(json));
   if (!parsed.success) return undefined;
   const [registration, lane, scope, createdAtMs, deadlineAtMs, charge, incarnation] = parsed.data;
   return {
@@ -117,36 +117,15 @@ export function billingLabels(tags: InstanceTags, jobLabels: number): Record<str
   );
 }
 
-function toBase32(bytes: Buffer): string {
-  let text = '';
-  let bits = 0;
-  let value = 0;
-  for (const byte of bytes) {
-    value = ((value << 8) | byte) & 0xfff;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      text += ALPHABET.charAt((value >>> bits) & 31);
-    }
+/** Undefined when it is not what `toLabels` makes. */
+function fromBase32(text: string): string | undefined {
+  // The library takes upper case, and a few other letters become one of it.
+  if (!/^[a-z2-7]*$/.test(text)) return undefined;
+  try {
+    return Buffer.from(base32nopad.decode(text.toUpperCase())).toString('utf8');
+  } catch {
+    return undefined;
   }
-  return bits === 0 ? text : text + ALPHABET.charAt((value << (5 - bits)) & 31);
-}
-
-function fromBase32(text: string): Buffer | undefined {
-  const bytes: number[] = [];
-  let bits = 0;
-  let value = 0;
-  for (const character of text) {
-    const digit = ALPHABET.indexOf(character);
-    if (digit < 0) return undefined;
-    value = ((value << 5) | digit) & 0xfff;
-    bits += 5;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes.push((value >>> bits) & 0xff);
-    }
-  }
-  return Buffer.from(bytes);
 }
 
 function readJson(text: string): unknown {

@@ -55,6 +55,16 @@ describe('admission', () => {
       expect(lane.specHash).to.match(/^[a-z0-9]{16}$/);
     });
 
+    it('has the keys that earlier versions gave it: they are in ledgers and in the tags of running instances', () => {
+      const keysOf = (...labels: string[]) => {
+        const { key, specHash } = laneOf(admit(registration(), labels));
+        return [key, specHash];
+      };
+      expect(keysOf()).to.deep.equal(['653zbgzqpgl5tjvw', 'u6cjdglqgsrnq2t4']);
+      expect(keysOf('cpu-4', 'memory-8', 'spot')).to.deep.equal(['araz5scd4n22lyct', 'yq75b6soso423wkq']);
+      expect(keysOf('arm64', 'sid-é')).to.deep.equal(['x5olfetz6gnovotw', 'v4cn2iujd23no6za']);
+    });
+
     it('registers with the labels as the job wrote them, each once', () => {
       expect(laneOf(admit(registration(), ['CPU-4', 'cpu-4', 'Spot'])).labels).to.deep.equal([
         'acme-runner',

@@ -43,11 +43,36 @@ describe('gcp-batch labels', () => {
     expect(() => toLabels(charged(2500))).to.throw(ProviderError, /shorten chargeLabels \(essay\)/);
   });
 
+  it('are those of earlier versions, whose jobs may still run', () => {
+    const ends = ['cyouxqis5lvoq', 'cyouxq6bclvov2', 'cyouxq6dyejov2xi', 'cyouxq6dyparf2xk5', 'cyouxq6dypb4cexk5lu'];
+    for (const [index, end] of ends.entries()) {
+      const made: InstanceTags = {
+        dispatcher: 'd-1',
+        registration: 'acme',
+        lane: 'lane',
+        scope: 'orgs/acme',
+        runner: 'd-1-x',
+        createdAtMs: 1_760_000_000_000,
+        deadlineAtMs: 1_760_000_600_000,
+        charge: { team: `é${'x'.repeat(index + 1)}` },
+      };
+      const labels = {
+        shr_dispatcher: 'd-1',
+        shr_runner: 'd-1-x',
+        shr_0: 'lmrgcy3nmurcyitmmfxgkirmejxxez3tf5qwg3lfeiwdcnzwgaydambqgaydamb',
+        shr_1: `qfqytonrqgaydanrqgaydambmlnnse5dfmfwselb${end}`,
+      };
+      expect(toLabels(made)).to.deep.equal(labels);
+      expect(fromLabels(labels)).to.deep.equal(made);
+    }
+  });
+
   const damaged: readonly [string, (labels: Record<string, string>) => Record<string, string>][] = [
     ['without a dispatcher', ({ shr_dispatcher: _, ...rest }) => rest],
     ['without a runner', ({ shr_runner: _, ...rest }) => rest],
     ['with a part missing', ({ shr_1: _, ...rest }) => rest],
     ['with a part damaged', (labels) => ({ ...labels, shr_0: '0!' })],
+    ['with a part in capitals', (labels) => ({ ...labels, shr_0: labels['shr_0']?.toUpperCase() ?? '' })],
     ['that others made', () => ({ owner: 'somebody' })],
   ];
   for (const [what, damage] of damaged) {
