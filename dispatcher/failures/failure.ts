@@ -97,7 +97,7 @@ export function backendSource(registration: string, backend: string): FailureSou
 }
 
 export function providerFailure(error: ProviderError, source: FailureSource, atMs: number): Failure {
-  return failure(source, error.kind, error.code, error.requestId, error.message, atMs);
+  return failure(source, error, atMs);
 }
 
 /** The parts of a `GithubError`. */
@@ -110,12 +110,12 @@ export interface GithubErrorParts {
 
 export function githubFailure(error: GithubErrorParts, atMs: number): Failure {
   const code = error.status === undefined ? undefined : String(error.status);
-  return failure('github', error.kind, code, error.requestId, error.message, atMs);
+  return failure('github', { kind: error.kind, code, requestId: error.requestId, message: error.message }, atMs);
 }
 
 export function instanceFailure(reason: InstanceReason, source: FailureSource, atMs: number): Failure {
   const code = reason.exitCode === undefined ? undefined : String(reason.exitCode);
-  return failure(source, reason.kind, code, undefined, reason.message, atMs);
+  return failure(source, { kind: reason.kind, code, message: reason.message }, atMs);
 }
 
 export function ownFailure(
@@ -124,18 +124,18 @@ export function ownFailure(
   atMs: number,
   source: FailureSource = 'dispatcher',
 ): Failure {
-  return failure(source, kind, undefined, undefined, message, atMs);
+  return failure(source, { kind, message }, atMs);
 }
 
 /** `error`: a `LedgerError`. */
 export function ledgerFailure(error: { readonly kind: string; readonly message: string }, atMs: number): Failure {
-  return failure('dispatcher', 'ledger', error.kind, undefined, error.message, atMs);
+  return failure('dispatcher', { kind: 'ledger', code: error.kind, message: error.message }, atMs);
 }
 
 /** An error that should be impossible. The log has its stack; users are told that it is there. */
 export function defectFailure(error: unknown, atMs: number, source: FailureSource = 'dispatcher'): Failure {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return failure(source, 'defect', undefined, undefined, `an error of the dispatcher (see its log): ${message}`, atMs);
+  return failure(source, { kind: 'defect', message: `an error of the dispatcher (see its log): ${message}` }, atMs);
 }
 
 /** The same failure, with its consequence added to the message. */
@@ -186,14 +186,14 @@ function backendIn(source: string): string {
   return source.slice(source.indexOf('/') + 1);
 }
 
-function failure(
-  source: FailureSource,
-  kind: FailureKind,
-  code: string | undefined,
-  requestId: string | undefined,
-  message: string,
-  atMs: number,
-): Failure {
+interface Raw {
+  readonly kind: FailureKind;
+  readonly message: string;
+  readonly code?: string | undefined;
+  readonly requestId?: string | undefined;
+}
+
+function failure(source: FailureSource, { kind, message, code, requestId }: Raw, atMs: number): Failure {
   return {
     source,
     kind,

@@ -134,7 +134,7 @@ export function classifyGoogle(operation: string, error: unknown, words: Words =
     const { code: number, message, details, reason, statusDetails } = grpc.data;
     const code = CODES[number] ?? 'UNKNOWN';
     const text = (details ?? '') === '' ? message.replace(/^\d+ [A-Z_]+: /, '') : (details ?? '');
-    return sorted(operation, code, text, reason, statusDetails ?? [], words, error);
+    return sorted(operation, { code, text, reason, details: statusDetails ?? [], cause: error }, words);
   }
   const http = httpError.safeParse(error);
   const { status, response, message, code } = http.success
@@ -155,26 +155,21 @@ export function classifyGoogle(operation: string, error: unknown, words: Words =
   const named = CODES.find((name) => name === body?.status);
   const known = named ?? codesOfHttp[httpStatus] ?? (httpStatus >= 500 ? 'INTERNAL' : 'UNKNOWN');
   const details = body?.details ?? [];
-  return sorted(
-    operation,
-    known,
-    text,
-    details.map(reasonIn).find((reason) => reason !== undefined),
-    details,
-    words,
-    cause,
-  );
+  const reason = details.map(reasonIn).find((found) => found !== undefined);
+  return sorted(operation, { code: known, text, reason, details, cause }, words);
 }
 
-function sorted(
-  operation: string,
-  code: GoogleCode,
-  text: string,
-  reason: string | undefined,
-  details: readonly unknown[],
-  words: Words,
-  cause: unknown,
-): ProviderError {
+/** What an answer of either transport says. */
+interface Answered {
+  readonly code: GoogleCode;
+  readonly text: string;
+  readonly reason: string | undefined;
+  readonly details: readonly unknown[];
+  readonly cause: unknown;
+}
+
+function sorted(operation: string, answered: Answered, words: Words): ProviderError {
+  const { code, text, reason, details, cause } = answered;
   const retryAfterMs = details.map(retryDelayMs).find((ms) => ms !== undefined);
   return new ProviderError(kindOf(code, text, reason, words), operation, text.trim() || code, {
     code,

@@ -121,7 +121,14 @@ export async function startAzureAciSimulator(options: AzureAciSimulatorOptions):
         operation = route.operation;
         await delay(faults.latencyMs(operation));
         faults.refuse(operation);
-        answer = world.answer(operation, route.name, origin, url, request.headers, parse(bytes));
+        answer = world.answer({
+          operation,
+          name: route.name,
+          origin,
+          url,
+          headers: request.headers,
+          body: parse(bytes),
+        });
       }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -21,6 +21,17 @@ export interface Answer {
 /** Supported versions: the SDK's, and the newest with a published description. */
 const versions = ['2023-05-01', '2025-09-01'];
 
+/** A request, after its URL was understood. */
+interface Asked {
+  readonly operation: Operation;
+  readonly name: string;
+  /** Of the simulator, for the links in its answers. */
+  readonly origin: string;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: unknown;
+}
+
 interface Running {
   readonly group: Group;
   readonly kind: 'create' | 'delete';
@@ -118,14 +129,7 @@ export class World {
     return { operation, name };
   }
 
-  answer(
-    operation: Operation,
-    name: string,
-    origin: string,
-    url: URL,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-    body: unknown,
-  ): Answer {
+  answer({ operation, name, origin, url, headers, body }: Asked): Answer {
     switch (operation) {
       case 'create':
         return this.#create(name, origin, headers, body);

@@ -29,6 +29,9 @@ export interface DeliveryRecord {
   responseBody: string | null;
 }
 
+/** What is delivered to one hook. */
+type HookEvent = Pick<DeliveryRecord, 'hook' | 'event' | 'action' | 'body' | 'repositoryId' | 'installationId'>;
+
 /** github.com allows a receiver ten seconds. */
 const receiverTimeoutMs = 10_000;
 const inFlightAtMost = 50;
@@ -71,7 +74,14 @@ export class Webhooks {
           ? { installation: { id: reach.installation.id, node_id: nodeId('Installation', reach.installation.id) } }
           : {}),
       };
-      this.#deliver(hook, event, action, payload, repository, reach.installation);
+      this.#deliver({
+        hook,
+        event,
+        action,
+        body: JSON.stringify(payload),
+        repositoryId: repository.id,
+        installationId: reach.installation?.id ?? null,
+      });
     }
   }
 
@@ -91,24 +101,21 @@ export class Webhooks {
       ...about,
     };
     const repository = owner.kind === 'repository' ? owner.repository : undefined;
-    const record = this.#record(
+    const record = this.#record({
       hook,
-      'ping',
-      null,
-      JSON.stringify(payload),
-      repository?.id ?? null,
-      null,
-      this.#world.uuid(),
-      false,
-    );
+      event: 'ping',
+      action: null,
+      body: JSON.stringify(payload),
+      repositoryId: repository?.id ?? null,
+      installationId: null,
+    });
     this.#enqueue(record);
     return record;
   }
 
   /** Keeps the GUID, as GitHub does; delivery faults do not apply. */
   redeliver(original: DeliveryRecord): DeliveryRecord {
-    const { hook, event, action, body, repositoryId, installationId, guid } = original;
-    const record = this.#record(hook, event, action, body, repositoryId, installationId, guid, true);
+    const record = this.#record(original, { guid: original.guid, redelivery: true });
     this.#enqueue(record);
     return record;
   }
@@ -153,19 +160,12 @@ export class Webhooks {
       : {};
   }
 
-  #deliver(
-    hook: Hook,
-    event: string,
-    action: string,
-    payload: unknown,
-    repository: Repository,
-    installation: Installation | undefined,
-  ): void {
+  #deliver(event: HookEvent): void {
     const faults = this.#faults.settings.webhooks;
     if (this.#faults.happens(faults.vanish)) return;
-    const body = JSON.stringify(payload);
+    const { hook } = event;
     const guid = this.#world.uuid();
-    const make = () => this.#record(hook, event, action, body, repository.id, installation?.id ?? null, guid, false);
+    const make = () => this.#record(event, { guid, redelivery: false });
     const record = make();
     if (this.#faults.happens(faults.lose)) {
       this.#fail(record, 'failed to connect to host', 0);
@@ -200,14 +200,8 @@ export class Webhooks {
   }
 
   #record(
-    hook: Hook,
-    event: string,
-    action: string | null,
-    body: string,
-    repositoryId: number | null,
-    installationId: number | null,
-    guid: string,
-    redelivery: boolean,
+    { hook, event, action, body, repositoryId, installationId }: HookEvent,
+    { guid, redelivery }: Pick<DeliveryRecord, 'guid' | 'redelivery'> = { guid: this.#world.uuid(), redelivery: false },
   ): DeliveryRecord {
     const wire = hook.contentType === 'form' ? `payload=${encodeURIComponent(body)}` : body;
     const record: DeliveryRecord = {

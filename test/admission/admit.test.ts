@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { type BackendFit, createAdmit } from '../../dispatcher/admission/admit.ts';
+import { createAdmit } from '../../dispatcher/admission/admit.ts';
+import type { BackendFit } from '../../dispatcher/admission/backend-choice.ts';
 import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type Fit, ProviderError, type ShapeWish } from '../../providers/provider.ts';

@@ -25,9 +25,9 @@ declare module '${root}/dispatcher/model/registration.ts' {
 
 /** Per file, how many of its lists have to say what becomes of the field. */
 const lists: Readonly<Record<string, number>> = {
-  'dispatcher/admission/admit.ts': 1,
+  'dispatcher/admission/backend-choice.ts': 1,
   'dispatcher/admission/grants.ts': 1,
-  'dispatcher/admission/policy.ts': 1,
+  'dispatcher/admission/wish.ts': 1,
   'dispatcher/backends/pool.ts': 1,
   'dispatcher/cli/explain.ts': 1,
   'dispatcher/cli/granted.ts': 1,

@@ -83,7 +83,7 @@ export const equivalents: readonly Equivalent[] = [
     why: 'It costs time only: what lies outside the band is larger than `most` anyway.',
   },
   {
-    file: 'dispatcher/admission/admit.ts',
+    file: 'dispatcher/admission/lane-of.ts',
     code: 'specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),',
     from: '1',
     to: '10',

@@ -55,7 +55,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         const backend = await (await loadProvider(kind)).demo(await createStage(kind, folder));
         const world = await startWorld({ folder, kind, backend, clock, random: systemRandom });
         try {
-          const went = await play(world, workflow, flags.within * 1000, interruption.signal, terminal, clock);
+          const withinMs = flags.within * 1000;
+          const went = await play({ world, workflow, withinMs, interrupted: interruption.signal, terminal, clock });
           terminal.exit(went ? 0 : 1);
         } finally {
           await world.close();
@@ -89,15 +90,17 @@ async function readWorkflow(file: string): Promise<string> {
   }
 }
 
+interface Demo {
+  readonly world: DemoWorld;
+  readonly workflow: string;
+  readonly withinMs: number;
+  readonly interrupted: AbortSignal;
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+}
+
 /** Returns whether everything went as expected, with nothing left behind. An interrupted one says nothing more. */
-async function play(
-  world: DemoWorld,
-  workflow: string,
-  withinMs: number,
-  interrupted: AbortSignal,
-  terminal: Terminal,
-  clock: Clock,
-): Promise<boolean> {
+async function play({ world, workflow, withinMs, interrupted, terminal, clock }: Demo): Promise<boolean> {
   const startedAtMs = clock.now();
   const teller = new Storyteller(world.admin, startedAtMs);
   const screen = createScreen(terminal);

@@ -1,0 +1,64 @@
+/** The lane of an admitted job: what makes its runner interchangeable with others. Pure. */
+import { createHash } from 'node:crypto';
+import { base32nopad } from '@scure/base';
+import type { ShapeWish } from '../../providers/provider.ts';
+import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
+import { type GithubScope, scopePath } from '../jobs/scope.ts';
+import type { JobLabel } from '../labels/grammar.ts';
+import { type Backend, type Registration, scopeFor } from '../model/registration.ts';
+
+/**
+ * A bucket is mounted under a prefix of the repository, so its runner must not serve another one: GitHub would hand an
+ * organization's runner to any repository's job with these labels. Such a lane registers at the repository.
+ */
+export function laneScope(registration: Registration, job: JobSubject, wish: ShapeWish): GithubScope {
+  if (wish.bucket === undefined) return scopeFor(registration.claim, job.owner, job.repository);
+  return { kind: 'repository', owner: job.owner.toLowerCase(), repository: job.repository.toLowerCase() };
+}
+
+/** Runner groups exist only at organizations and enterprises. */
+const REPOSITORY_RUNNER_GROUP = 'Default';
+
+export function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
+  if (wish.bucket === undefined) return wish;
+  // A colon (before a port) is not allowed in a folder's name, and no host has an underscore.
+  const host = job.host.replace(':', '_');
+  return { ...wish, bucketPrefix: `${host}/${job.owner}/${job.repository}`.toLowerCase() };
+}
+
+export interface LaneParts {
+  readonly registration: Registration;
+  readonly job: JobSubject;
+  readonly labels: readonly JobLabel[];
+  readonly wish: ShapeWish;
+  /** Those that can run it. */
+  readonly backends: readonly string[];
+  /** Those that its labels leave, whether or not they can run it. */
+  readonly selected: readonly Backend[];
+}
+
+export function laneOf({ registration, job, labels, wish, backends, selected }: LaneParts): LaneSpec {
+  const scope = laneScope(registration, job, wish);
+  const runnerGroup = scope.kind === 'repository' ? REPOSITORY_RUNNER_GROUP : registration.runnerGroup;
+  const host = registration.host.toLowerCase();
+  const folded = labels.map((label) => label.folded).sort();
+  return {
+    key: digest([registration.name, host, scopePath(scope).toLowerCase(), runnerGroup, folded]),
+    registration: registration.name,
+    host,
+    scope,
+    runnerGroup,
+    labels: labels.map((label) => label.text),
+    wish,
+    backends,
+    // Of the selected backends, not of those that fit: what fits is known only once a provider is loaded, and a runner
+    // launched before that is just as good.
+    specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),
+  };
+}
+
+/** 80 bits of SHA-256 as 16 characters that fit into names and tags everywhere. JSON keeps the parts apart. */
+function digest(parts: unknown): string {
+  const bytes = createHash('sha256').update(JSON.stringify(parts)).digest();
+  return base32nopad.encode(bytes.subarray(0, 10)).toLowerCase();
+}

@@ -1,0 +1,99 @@
+/** Why a job is refused, and what its author can do. Pure. */
+import { type Override, type OverrideOf, quote, WORD_OF } from '../labels/grammar.ts';
+import { nearest } from '../labels/nearest.ts';
+import type { Policy, Registration } from '../model/registration.ts';
+
+/** A bounded set: metrics are labelled with it. */
+export type RefusalCode =
+  | 'too-many-labels'
+  | 'label-too-long'
+  | 'malformed-label'
+  | 'contradicting-labels'
+  | 'ambiguous-registration'
+  | 'registration-set-aside'
+  | 'public-repository'
+  | 'unknown-visibility'
+  | 'over-limit'
+  | 'not-allowed'
+  | 'not-granted'
+  | 'unknown-name'
+  | 'no-image'
+  | 'no-backend';
+
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+  readonly cure: string;
+  /** The line of dispatcher.yaml that decided, if a tenant's grant did: `dispatcher.yaml:12:3`. */
+  readonly place?: string;
+}
+
+/** The policy's fields as they are named in the file. */
+export type PolicyFields = Omit<Policy, 'maxTimeLimitMs'> & { readonly maxTimeout: unknown };
+
+/** Where the cure for a denied override applies. */
+export function ask(registration: Registration, field: string): string {
+  return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
+}
+
+export interface Allowed {
+  /** As in the file. */
+  readonly field: keyof PolicyFields;
+  readonly values: readonly string[];
+}
+
+/** `what`: what the label asks for, in words. */
+export function notAmong(asked: Override, what: string, allowed: Allowed, registration: Registration): Refusal {
+  const { values, field } = allowed;
+  const list = values.length === 0 ? 'none' : values.slice(0, 10).map(quote).join(', ');
+  return {
+    code: 'not-allowed',
+    reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} allows labels ${list}`,
+    cure: `${values.length === 0 ? `Remove ${quote(asked.label)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
+  };
+}
+
+export function unknownName(
+  asked: OverrideOf<'shape' | 'backend'>,
+  known: readonly string[],
+  what: 'shape' | 'backend',
+  registration: Registration,
+  had = known.length,
+): Refusal {
+  const guess = nearest(asked.value, known);
+  const list =
+    known.length > 0
+      ? `it has ${known.slice(0, 10).map(quote).join(', ')}`
+      : had > 0
+        ? `labels may not choose among its backends`
+        : 'it has none';
+  if (known.length === 0 && had > 0) {
+    return {
+      code: 'unknown-name',
+      reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
+      cure: `Remove ${quote(asked.label)}, ${ask(registration, 'backends')}.`,
+    };
+  }
+  return {
+    code: 'unknown-name',
+    reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
+    cure:
+      guess === undefined
+        ? `Name one of them or remove ${quote(asked.label)}, or ask the owner of registration ${quote(registration.name)} for a ${what} of that name.`
+        : `Did you mean ${quote(spelled(asked, guess))}?`,
+  };
+}
+
+/** As a label, or as a part of the one-label form, whichever the job wrote. */
+export function spelled(asked: OverrideOf<'shape' | 'backend' | 'image'>, value: string): string {
+  if (asked.label.toLowerCase().startsWith('shr=')) return `${asked.key}=${value}`;
+  return `${WORD_OF[asked.key]}-${value}`;
+}
+
+/** By name without case: GitHub itself treats labels so. */
+export function lookUp<T>(named: Readonly<Record<string, T>>, name: string): T | undefined {
+  if (Object.hasOwn(named, name)) return named[name];
+  const folded = name.toLowerCase();
+  const key = Object.keys(named).find((candidate) => candidate.toLowerCase() === folded);
+  return key === undefined ? undefined : named[key];
+}

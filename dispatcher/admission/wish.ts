@@ -1,0 +1,34 @@
+/** What a job's runner is to have: the labels over the defaults. Pure. */
+import type { ShapeWish } from '../../providers/provider.ts';
+import { type Override, override } from '../labels/grammar.ts';
+import { defined } from '../model/defined.ts';
+import type { ShapeDefaults } from '../model/registration.ts';
+
+export function wishOf(base: ShapeDefaults, overrides: readonly Override[], image: string): ShapeWish {
+  const disk = override(overrides, 'disk')?.value;
+  const asked = override(overrides, 'bucket')?.value;
+  // "disk or bucket": whichever the label chose replaces the one in the defaults.
+  const bucket = asked ?? (disk === undefined ? base.bucket : undefined);
+  const diskGiB = disk ?? (asked === undefined ? base.diskGiB : undefined);
+  const always = {
+    architecture: override(overrides, 'architecture')?.value ?? base.architecture ?? 'x64',
+    image,
+    spot: override(overrides, 'spot')?.value ?? base.spot ?? false,
+    dockerInDocker: override(overrides, 'dind')?.value ?? base.dockerInDocker ?? false,
+  };
+  return {
+    ...always,
+    ...defined<Omit<ShapeWish, keyof typeof always>>({
+      cpu: override(overrides, 'cpu')?.value ?? base.cpu,
+      memoryGiB: override(overrides, 'memory')?.value ?? base.memoryGiB,
+      diskGiB,
+      bucket,
+      // Admission adds it: it follows from the repository.
+      bucketPrefix: undefined,
+      subnet: override(overrides, 'subnet')?.value ?? base.subnet,
+      securityGroup: override(overrides, 'securityGroup')?.value ?? base.securityGroup,
+      region: override(overrides, 'region')?.value,
+      timeLimitMs: override(overrides, 'timeout')?.value ?? base.timeLimitMs,
+    }),
+  };
+}
