@@ -1,7 +1,6 @@
-/**
- * The subset of GitHub's expression language that workflows for a dispatcher use: literals, property paths,
- * comparisons, `&& || !`, and the functions of `functions` below. Pure.
- */
+/** GitHub's expressions, parsed and evaluated by GitHub's own library. Pure. */
+import { data, Evaluator, Lexer, Parser } from '@actions/expressions';
+
 export type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value };
 
 /**
@@ -13,6 +12,22 @@ export interface ExpressionContext {
 }
 
 export class ExpressionError extends Error {}
+
+/** https://docs.github.com/en/actions/reference/workflows-and-actions/contexts; without a value, a name is null here. */
+const NAMES = [
+  'github',
+  'env',
+  'vars',
+  'job',
+  'jobs',
+  'steps',
+  'runner',
+  'secrets',
+  'strategy',
+  'matrix',
+  'needs',
+  'inputs',
+];
 
 /** Replaces every `${{ … }}` in a text. */
 export function expandText(text: string, context: ExpressionContext): string {
@@ -28,154 +43,50 @@ export function expandValue(text: string, context: ExpressionContext): Value {
 /** An `if:` may omit the `${{ }}`. */
 export function holds(condition: string, context: ExpressionContext): boolean {
   const text = /^\s*\$\{\{(.*)\}\}\s*$/s.exec(condition)?.[1] ?? condition;
-  const result = truthy(evaluate(text, context));
+  const result = evaluate(`!!(${text})`, context) === true;
   // Without a status function, a condition is only evaluated if everything has succeeded.
   return /\b(always|failure|cancelled|success)\s*\(/.test(text) ? result : result && context.outcome === 'success';
 }
 
-type Token = { readonly kind: 'text' | 'number' | 'name' | 'sign'; readonly text: string };
-
-function tokenize(expression: string): Token[] {
-  const tokens: Token[] = [];
-  const pattern = /\s*(?:'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)|([A-Za-z_][\w-]*)|(==|!=|<=|>=|&&|\|\||[!<>()[\].,*]))/gy;
-  let end = 0;
-  while (end < expression.trimEnd().length) {
-    pattern.lastIndex = end;
-    const match = pattern.exec(expression);
-    if (!match) throw new ExpressionError(`unexpected "${expression.slice(end).trim()}" in \${{${expression}}}`);
-    end = pattern.lastIndex;
-    const [, text, number, name, sign] = match;
-    if (text !== undefined) tokens.push({ kind: 'text', text: text.replaceAll("''", "'") });
-    else if (number !== undefined) tokens.push({ kind: 'number', text: number });
-    else if (name !== undefined) tokens.push({ kind: 'name', text: name });
-    else if (sign !== undefined) tokens.push({ kind: 'sign', text: sign });
-  }
-  return tokens;
-}
-
 export function evaluate(expression: string, context: ExpressionContext): Value {
-  const tokens = tokenize(expression);
-  let position = 0;
-  const peek = (): string | undefined => {
-    const token = tokens[position];
-    return token?.kind === 'sign' ? token.text : undefined;
-  };
-  const take = (sign: string): boolean => {
-    if (peek() !== sign) return false;
-    position += 1;
-    return true;
-  };
-  const expect = (sign: string): void => {
-    if (!take(sign)) throw new ExpressionError(`"${sign}" expected in \${{${expression}}}`);
-  };
-
-  function or(): Value {
-    let left = and();
-    while (take('||')) {
-      const right = and();
-      left = truthy(left) ? left : right;
-    }
-    return left;
+  // The library has no tree for it.
+  if (expression.trim() === '') throw new ExpressionError('an expression is empty');
+  const functions = statusFunctions(context.outcome);
+  const names = Object.fromEntries(NAMES.map((name) => [name, null]));
+  try {
+    const tree = new Parser(new Lexer(expression).lex().tokens, NAMES, [...functions.values()]).parse();
+    const known = new data.Dictionary(
+      ...Object.entries({ ...names, ...context.names }).map(([key, value]) => ({ key, value: toData(value) })),
+    );
+    return fromData(new Evaluator(tree, known, functions).evaluate());
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new ExpressionError(`${words} in \${{${expression}}}`, { cause: error });
   }
-  function and(): Value {
-    let left = comparison();
-    while (take('&&')) {
-      const right = comparison();
-      left = truthy(left) ? right : left;
-    }
-    return left;
-  }
-  function comparison(): Value {
-    let left = unary();
-    for (let sign = peek(); sign && ['==', '!=', '<', '>', '<=', '>='].includes(sign); sign = peek()) {
-      position += 1;
-      left = compare(left, sign, unary());
-    }
-    return left;
-  }
-  function unary(): Value {
-    if (take('!')) return !truthy(unary());
-    return path(primary());
-  }
-  function path(value: Value): Value {
-    let current = value;
-    for (;;) {
-      if (take('.')) {
-        const token = tokens[position];
-        position += 1;
-        current = property(current, token?.text ?? '');
-      } else if (take('[')) {
-        current = property(current, toText(or()));
-        expect(']');
-      } else return current;
-    }
-  }
-  function primary(): Value {
-    const token = tokens[position];
-    position += 1;
-    if (!token) throw new ExpressionError(`\${{${expression}}} ends too early`);
-    if (token.kind === 'text') return token.text;
-    if (token.kind === 'number') return Number(token.text);
-    if (token.text === '(') {
-      const inner = or();
-      expect(')');
-      return inner;
-    }
-    if (token.kind === 'sign') throw new ExpressionError(`unexpected "${token.text}" in \${{${expression}}}`);
-    if (peek() === '(') return call(token.text);
-    if (token.text === 'true') return true;
-    if (token.text === 'false') return false;
-    if (token.text === 'null') return null;
-    return context.names[token.text] ?? null;
-  }
-  function call(name: string): Value {
-    expect('(');
-    const values: Value[] = [];
-    while (peek() !== ')') {
-      values.push(or());
-      if (!take(',')) break;
-    }
-    expect(')');
-    return apply(name, values, context);
-  }
-
-  const result = or();
-  if (position < tokens.length) throw new ExpressionError(`more than one expression in \${{${expression}}}`);
-  return result;
 }
 
-function apply(name: string, values: readonly Value[], context: ExpressionContext): Value {
-  const [first = null, second = null] = values;
-  switch (name.toLowerCase()) {
-    case 'always':
-      return true;
-    case 'success':
-      return context.outcome === 'success';
-    case 'failure':
-      return context.outcome === 'failure';
-    case 'cancelled':
-      return context.outcome === 'cancelled';
-    case 'contains':
-      return Array.isArray(first)
-        ? first.some((item) => compare(item, '==', second) === true)
-        : toText(first).toLowerCase().includes(toText(second).toLowerCase());
-    case 'startswith':
-      return toText(first).toLowerCase().startsWith(toText(second).toLowerCase());
-    case 'endswith':
-      return toText(first).toLowerCase().endsWith(toText(second).toLowerCase());
-    case 'format':
-      return toText(first).replaceAll(/\{(\d+)\}/g, (_whole, index: string) =>
-        toText(values[Number(index) + 1] ?? null),
-      );
-    case 'join':
-      return Array.isArray(first) ? first.map(toText).join(second === null ? ',' : toText(second)) : toText(first);
-    case 'tojson':
-      return JSON.stringify(first, null, 2);
-    case 'fromjson':
-      return toValue(JSON.parse(toText(first)));
-    default:
-      throw new ExpressionError(`the simulator does not know the function ${name}()`);
-  }
+/** Those that depend on what has happened so far; the library has all others but `hashFiles`. */
+function statusFunctions(outcome: ExpressionContext['outcome']) {
+  const answers = {
+    always: true,
+    success: outcome === 'success',
+    failure: outcome === 'failure',
+    cancelled: outcome === 'cancelled',
+  };
+  return new Map(
+    Object.entries(answers).map(([name, answer]) => [
+      name,
+      { name, minArgs: 0, maxArgs: Number.MAX_SAFE_INTEGER, call: () => new data.BooleanData(answer) },
+    ]),
+  );
+}
+
+function toData(value: Value): data.ExpressionData {
+  return JSON.parse(JSON.stringify(value), data.reviver);
+}
+
+function fromData(result: data.ExpressionData): Value {
+  return toValue(JSON.parse(JSON.stringify(result, data.replacer)));
 }
 
 /** JSON in, Value out; anything else (functions, undefined) becomes null. */
@@ -190,48 +101,6 @@ export function toValue(input: unknown): Value {
   return null;
 }
 
-function property(value: Value, key: string): Value {
-  if (value === null || typeof value !== 'object') return null;
-  for (const [name, item] of Object.entries(value)) if (name.toLowerCase() === key.toLowerCase()) return item;
-  return null;
-}
-
-function compare(left: Value, sign: string, right: Value): boolean {
-  const [a, b] =
-    typeof left === 'string' && typeof right === 'string'
-      ? [left.toLowerCase(), right.toLowerCase()]
-      : left === right
-        ? [0, 0]
-        : [toNumber(left), toNumber(right)];
-  switch (sign) {
-    case '==':
-      return a === b;
-    case '!=':
-      return a !== b;
-    case '<':
-      return a < b;
-    case '>':
-      return a > b;
-    case '<=':
-      return a <= b;
-    default:
-      return a >= b;
-  }
-}
-
-function toNumber(value: Value): number {
-  if (value === null) return 0;
-  if (typeof value === 'boolean') return value ? 1 : 0;
-  if (typeof value === 'string') return value === '' ? 0 : Number(value);
-  return typeof value === 'number' ? value : Number.NaN;
-}
-
-function truthy(value: Value): boolean {
-  return !(value === null || value === false || value === '' || value === 0 || Number.isNaN(value));
-}
-
 export function toText(value: Value): string {
-  if (value === null) return '';
-  if (typeof value === 'object') return Array.isArray(value) ? 'Array' : 'Object';
-  return String(value);
+  return toData(value).coerceString();
 }

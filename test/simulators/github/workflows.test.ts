@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import { type ExpressionContext, evaluate, expandValue, holds } from '../../../simulators/github/expressions.ts';
+import {
+  type ExpressionContext,
+  ExpressionError,
+  evaluate,
+  expandValue,
+  holds,
+} from '../../../simulators/github/expressions.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../../simulators/github/index.ts';
 import { parseWorkflow, planJobs, WorkflowError } from '../../../simulators/github/workflow.ts';
 import { asPerson, bare, refusal } from './client.ts';
@@ -79,8 +85,19 @@ describe('GitHub simulator: workflow language', () => {
     ];
     for (const [text, value] of cases) expect(evaluate(text, context), text).to.deep.equal(value);
     expect(expandValue('${{ fromJSON(\'["a","b"]\') }}', context)).to.deep.equal(['a', 'b']);
-    expect(() => evaluate('a b', context)).to.throw('more than one expression');
-    expect(() => evaluate('hashFiles(1)', context)).to.throw('does not know');
+    expect(evaluate('join(fromJSON(\'[{"a":1},{"b":0},{"a":2}]\').*.a, \'+\')', context)).to.equal('1+2');
+    expect(evaluate('!github.run_id == false && secrets.none == null', context)).to.equal(true);
+    for (const [text, words] of [
+      ['', 'empty'],
+      ['(github.ref', 'Unexpected end of expression'],
+      ['github.ref github.ref', "Unexpected symbol: 'github'"],
+      ['unknown.name', "Unrecognized named-value: 'unknown'"],
+      ['hashFiles(1)', "Unrecognized function: 'hashFiles'"],
+      ['contains(1)', 'Too few parameters'],
+      ["fromJSON('{')", 'JSON'],
+    ] as const) {
+      expect(() => evaluate(text, context), text).to.throw(ExpressionError, words);
+    }
   });
 
   it('asks a condition without a status function only when all went well', () => {
