@@ -13,6 +13,13 @@ export interface Equivalent {
 
 export const equivalents: readonly Equivalent[] = [
   {
+    file: 'dispatcher/github/bounded-fetch.ts',
+    code: "if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';",
+    from: '<',
+    to: '<=',
+    why: '303 itself is named before',
+  },
+  {
     file: 'dispatcher/intake/catch-up.ts',
     code: 'if (this.#pending.has(endpoint)) return true;',
     from: 'has',
