@@ -3,7 +3,10 @@
  * The order: match, read the labels, the registration's policy, the shape, the backends.
  */
 import type { Admission, Admit, JobSubject } from '../jobs/lane.ts';
-import { collectOverrides, type JobLabel, override, quote, readLabels } from '../labels/grammar.ts';
+import { readLabels } from '../labels/grammar.ts';
+import { collectOverrides, override } from '../labels/overrides.ts';
+import type { JobLabel } from '../labels/reading.ts';
+import { quote } from '../labels/values.ts';
 import type { JobClaims, Registration, TenantEntry } from '../model/registration.ts';
 import { type BackendFits, noBackend, selectBackends, whyUnfit } from './backend-choice.ts';
 import { laneOf, withBucketPrefix } from './lane-of.ts';

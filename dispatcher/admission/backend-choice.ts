@@ -1,7 +1,7 @@
 /** Which backends of a registration can run a job. Pure. */
 import { type Fit, isProviderError, type ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
-import { foldLabel, quote } from '../labels/grammar.ts';
+import { foldLabel, quote } from '../labels/values.ts';
 import type { Backend, Registration } from '../model/registration.ts';
 import type { Granted } from './policy.ts';
 import type { Refusal } from './refusal.ts';

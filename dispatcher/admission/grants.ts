@@ -5,7 +5,7 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
-import { quote } from '../labels/grammar.ts';
+import { quote } from '../labels/values.ts';
 import type { Grant, Limits, Powers } from '../model/registration.ts';
 
 /** A field of an entry of `tenants`, as dispatcher.yaml calls it. */

@@ -1,8 +1,10 @@
 /** What a workflow's author probably meant when no registration takes the job. Stays silent rather than guess. */
-import { isBuiltIn, isFlag, type JobLabel, quote, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
+import { isBuiltIn, readLabel, separatorName, severalInOne } from '../labels/grammar.ts';
 import { isNotOffered, keyMeantBy } from '../labels/keys.ts';
 import { meantArchitecture } from '../labels/meaning.ts';
 import { nearest } from '../labels/nearest.ts';
+import type { JobLabel } from '../labels/reading.ts';
+import { isFlag, quote } from '../labels/values.ts';
 
 /** The maximum number of labels listed in a reason. */
 export const NAMED = 5;

@@ -1,7 +1,7 @@
 /** Which image a job gets. Pure. */
 import { matchesAny } from '../labels/glob.ts';
-import { type OverrideOf, quote } from '../labels/grammar.ts';
 import { nearest } from '../labels/nearest.ts';
+import { type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
 import { lookUp, notAmong, type Refusal, spelled } from './refusal.ts';
 

@@ -4,7 +4,7 @@ import { base32nopad } from '@scure/base';
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { type GithubScope, scopePath } from '../jobs/scope.ts';
-import type { JobLabel } from '../labels/grammar.ts';
+import type { JobLabel } from '../labels/reading.ts';
 import { type Backend, type Registration, scopeFor } from '../model/registration.ts';
 
 /**

@@ -4,7 +4,9 @@
  */
 
 import type { JobSubject } from '../jobs/lane.ts';
-import { DEFAULT_LABEL, foldLabel, type JobLabel, quote } from '../labels/grammar.ts';
+import { DEFAULT_LABEL } from '../labels/grammar.ts';
+import type { JobLabel } from '../labels/reading.ts';
+import { foldLabel, quote } from '../labels/values.ts';
 import type { Claim, JobClaims, Registration, TenantEntry } from '../model/registration.ts';
 import { hintFor, listed, NAMED, whyUnheard } from './hints.ts';
 import { type Holding, Territory, type Withheld } from './territory.ts';
@@ -166,8 +168,6 @@ function choose(matching: readonly Entry[], labels: readonly JobLabel[], candida
   const rest = labels.filter(({ folded }) => !only.labels.has(folded));
   return { outcome: 'matched', registration: only.serving, rest, candidates };
 }
-
-// ── why not ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Near {
   readonly entry: Entry;

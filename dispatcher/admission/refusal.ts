@@ -1,6 +1,7 @@
 /** Why a job is refused, and what its author can do. Pure. */
-import { type Override, type OverrideOf, quote, WORD_OF } from '../labels/grammar.ts';
+
 import { nearest } from '../labels/nearest.ts';
+import { type Override, type OverrideOf, quote, WORD_OF } from '../labels/values.ts';
 import type { Policy, Registration } from '../model/registration.ts';
 
 /** A bounded set: metrics are labelled with it. */

@@ -1,6 +1,8 @@
 /** A refusal in the words that its author reads. Pure. */
 import type { Admission, JobSubject } from '../jobs/lane.ts';
-import { type JobLabel, MAX_LABEL_LENGTH, MAX_LABELS, type Mistake, quote } from '../labels/grammar.ts';
+import { MAX_LABEL_LENGTH, MAX_LABELS } from '../labels/grammar.ts';
+import type { JobLabel, Mistake } from '../labels/reading.ts';
+import { quote } from '../labels/values.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import type { Refusal, RefusalCode } from './refusal.ts';
 

@@ -1,7 +1,7 @@
 /** What the grant of a tenant does not allow a job. Pure. */
 import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject } from '../jobs/lane.ts';
-import { quote } from '../labels/grammar.ts';
+import { quote } from '../labels/values.ts';
 import type { Backend, Grant, Registration } from '../model/registration.ts';
 import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted } from './grants.ts';
 import { laneScope } from './lane-of.ts';

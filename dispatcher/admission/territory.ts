@@ -5,7 +5,7 @@
  */
 
 import { isGlob, matchesAny, matchesGlob } from '../labels/glob.ts';
-import { foldLabel, quote } from '../labels/grammar.ts';
+import { foldLabel, quote } from '../labels/values.ts';
 import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 import { cureOf, placeOf, type Ungranted } from './grants.ts';
 

@@ -1,6 +1,7 @@
 /** What a job's runner is to have: the labels over the defaults. Pure. */
 import type { ShapeWish } from '../../providers/provider.ts';
-import { type Override, override } from '../labels/grammar.ts';
+import { override } from '../labels/overrides.ts';
+import type { Override } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { ShapeDefaults } from '../model/registration.ts';
 

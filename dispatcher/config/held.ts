@@ -12,7 +12,7 @@ import {
 } from '../admission/grants.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { isGlob, isWithin, matchesAny } from '../labels/glob.ts';
-import { foldLabel, quote } from '../labels/grammar.ts';
+import { foldLabel, quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
 import type { Backend, Claim, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
 import type { Reading } from './reading.ts';

@@ -4,7 +4,7 @@
  */
 import { cureOf, placeOf } from '../admission/grants.ts';
 import { type Holding, placesIn, type Territory } from '../admission/territory.ts';
-import { foldLabel, quote } from '../labels/grammar.ts';
+import { foldLabel, quote } from '../labels/values.ts';
 import type { Path } from '../model/problem.ts';
 import type { Grant, Registration } from '../model/registration.ts';
 import { labelInCommon } from './grant-overlaps.ts';

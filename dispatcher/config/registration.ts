@@ -1,6 +1,7 @@
 /** `registrations/<name>.yaml`: whose jobs are served, on what; a tenant's is checked against its grant (held.ts). */
 import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
-import { DEFAULT_LABEL, foldLabel, isBuiltIn } from '../labels/grammar.ts';
+import { DEFAULT_LABEL, isBuiltIn } from '../labels/grammar.ts';
+import { foldLabel } from '../labels/values.ts';
 import {
   type Backend,
   type Claim,

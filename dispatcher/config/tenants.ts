@@ -1,6 +1,6 @@
 /** `tenants` in dispatcher.yaml: what the platform grants each tenant, and which registrations belong to it. */
 import { isGlob, matchesGlob } from '../labels/glob.ts';
-import { foldLabel } from '../labels/grammar.ts';
+import { foldLabel } from '../labels/values.ts';
 import type { Grant, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';

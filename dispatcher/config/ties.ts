@@ -1,6 +1,6 @@
 /** Finds registrations with equal claims to a job: a configuration error, found before a job runs into it. */
 import { placesOf } from '../admission/match.ts';
-import { foldLabel } from '../labels/grammar.ts';
+import { foldLabel } from '../labels/values.ts';
 import type { JobClaims } from '../model/registration.ts';
 
 export interface Tie {

@@ -1,5 +1,5 @@
 /** Who pulls images: the logins of `registries`, else the service itself if `acrRegistry` allows it. Pure. */
-import type { Puller } from '../registry/check-images.ts';
+import type { Puller } from '../registry/puller.ts';
 import type { AliEciOptions } from './options.ts';
 
 /** https://www.alibabacloud.com/help/en/acr/user-guide/configure-access-over-the-internet */

@@ -1,7 +1,7 @@
 /** Who pulls images: a login or an identity of `registries`, else an anonymous caller. Pure. */
 
-import type { Puller } from '../registry/check-images.ts';
 import { loginFor } from '../registry/image-reference.ts';
+import type { Puller } from '../registry/puller.ts';
 import type { AzureAciOptions } from './options.ts';
 
 export function pullerOf({ registries }: Pick<AzureAciOptions, 'registries'>): Puller {

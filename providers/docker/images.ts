@@ -3,11 +3,12 @@
 import type { Deadlines } from '../kit/deadlines.ts';
 import { type Finding, type ImageUse, MAX_IMAGES } from '../provider.ts';
 import { isLoopbackName } from '../registry/address-kind.ts';
-import { checkImages, findingOfPlatforms } from '../registry/check-images.ts';
+import { checkImages } from '../registry/check-images.ts';
+import { findingOfPlatforms } from '../registry/image-findings.ts';
 import { parseReference } from '../registry/image-reference.ts';
 import type { Engine } from './calls.ts';
 import { classify } from './errors.ts';
-import type { DockerSettings } from './provider.ts';
+import type { DockerSettings } from './settings.ts';
 
 /** Does not reject. */
 export async function checkEngineImages(

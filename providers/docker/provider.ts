@@ -19,19 +19,13 @@ import { coresInWords, roundingInWords } from '../shape-words.ts';
 import { Engine } from './calls.ts';
 import { classify } from './errors.ts';
 import { checkEngineImages } from './images.ts';
-import type { DockerOptions } from './options.ts';
-import type { EnginePlace } from './place.ts';
 import { containerBody, refuseBucket } from './request.ts';
+import type { DockerSettings } from './settings.ts';
 import { fromInspected, fromListed } from './state.ts';
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** The engine's own minimum. */
 const MIN_MEMORY_GIB = 6 / 1024;
-
-export interface DockerSettings extends DockerOptions {
-  readonly architecture: 'x64' | 'arm64';
-  readonly place: EnginePlace;
-}
 
 export class DockerProvider implements Provider {
   readonly capabilities: Capabilities;

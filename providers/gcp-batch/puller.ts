@@ -1,7 +1,7 @@
 /** Who pulls images: the machine's account from Google's registries, or the login in `registryAuth`. */
 import { googleRegistries } from '../google/registries.ts';
-import type { Puller } from '../registry/check-images.ts';
 import { loginFor } from '../registry/image-reference.ts';
+import type { Puller } from '../registry/puller.ts';
 import type { GcpBatchOptions } from './options.ts';
 
 export function pullerOf(

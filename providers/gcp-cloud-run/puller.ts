@@ -1,6 +1,6 @@
 /** Who pulls images: the project's service agent from Google's registries, an anonymous caller from Docker Hub. */
 import { googleRegistries } from '../google/registries.ts';
-import type { Puller } from '../registry/check-images.ts';
+import type { Puller } from '../registry/puller.ts';
 
 export function pullerOf(headers: () => Promise<Headers>): Puller {
   return {

@@ -1,5 +1,5 @@
 /** Artifact Registry and the remains of Container Registry: Google's services pull there as accounts of the project. */
-import type { Puller } from '../registry/check-images.ts';
+import type { Puller } from '../registry/puller.ts';
 
 /** Google's own hosts on the default port: our token is sent nowhere else. */
 const HOST = /^(([a-z]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev)$/;

@@ -3,16 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Container, type ContainerEnd, type ContainerHost, NoSuchImage } from '../containers/host.ts';
 import type { VSwitch } from './options.ts';
 import type { Decoded } from './parameters.ts';
-
-export interface Timings {
-  /** Time until capacity is found; with `imageMs`, for the pull, until it runs. */
-  readonly scheduleMs: number;
-  readonly imageMs: number;
-  /** Time between the end of the container and its disappearance, after a deletion. */
-  readonly cleanUpMs: number;
-  /** One second of simulated time, in milliseconds: for deadlines and grace periods. */
-  readonly secondMs: number;
-}
+import type { Timings } from './timings.ts';
 
 export interface GroupEvent {
   readonly reason: string;

@@ -1,6 +1,6 @@
 import type { ContainerHostOptions } from '../containers/host.ts';
-import type { Timings } from './group.ts';
 import type { AccessKey } from './signature.ts';
+import type { Timings } from './timings.ts';
 
 export interface VSwitch {
   readonly id: string;

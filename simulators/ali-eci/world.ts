@@ -3,11 +3,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { ContainerHost } from '../containers/host.ts';
 import { described, statusOf } from './answers.ts';
 import type { Faults } from './faults.ts';
-import { Group, type Timings } from './group.ts';
+import { Group } from './group.ts';
 import { type AliEciSimulatorOptions, demoSecurityGroup, demoVSwitches, type VSwitch } from './options.ts';
 import { type Decoded, decodeCreate, type Flat, items, texts } from './parameters.ts';
 import { Refusal } from './refusal.ts';
 import { billed } from './sizes.ts';
+import type { Timings } from './timings.ts';
 
 export type Answer = Readonly<Record<string, unknown>>;
 

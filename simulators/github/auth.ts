@@ -1,23 +1,9 @@
 import { createVerify } from 'node:crypto';
 import { z } from 'zod';
+import type { Credential, InstallationToken } from './credential.ts';
 import type { App, Installation, Repository, RunnerScope } from './model.ts';
 import { Refusal } from './router.ts';
 import type { PersonalToken, World } from './world.ts';
-
-export type Credential =
-  | { readonly kind: 'anonymous' }
-  | { readonly kind: 'app'; readonly app: App }
-  | { readonly kind: 'installation'; readonly token: InstallationToken }
-  | { readonly kind: 'personal'; readonly token: PersonalToken };
-
-export interface InstallationToken {
-  readonly token: string;
-  readonly installation: Installation;
-  readonly permissions: Readonly<Record<string, string>>;
-  /** Undefined: everything that the installation can access. */
-  readonly repositoryIds: ReadonlySet<number> | undefined;
-  readonly expiresAtMs: number;
-}
 
 /** Installation tokens are valid for an hour. */
 const tokenLifeMs = 3_600_000;
@@ -27,34 +13,6 @@ const claimsSchema = z.object({
   iat: z.number(),
   exp: z.number(),
 });
-
-/** The account that a rate limit applies to. */
-export function limitKey(credential: Credential): string {
-  switch (credential.kind) {
-    case 'anonymous':
-      return 'anonymous';
-    case 'app':
-      return `app ${credential.app.id}`;
-    case 'installation':
-      return `installation ${credential.token.installation.id}`;
-    case 'personal':
-      return `user ${credential.token.account.login}`;
-  }
-}
-
-/** The text after "API rate limit exceeded for". */
-export function limitSubject(credential: Credential): string {
-  switch (credential.kind) {
-    case 'anonymous':
-      return "127.0.0.1. (But here's the good news: Authenticated requests get a higher rate limit.)";
-    case 'app':
-      return `app ID ${credential.app.id}.`;
-    case 'installation':
-      return `installation ID ${credential.token.installation.id}.`;
-    case 'personal':
-      return `user ID ${credential.token.account.id}.`;
-  }
-}
 
 export class Authenticator {
   readonly #world: World;

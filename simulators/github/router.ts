@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Credential } from './auth.ts';
+import type { Credential } from './credential.ts';
 
 /** A refusal with GitHub's status and message. */
 export class Refusal extends Error {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { z } from 'zod';
-import { type Credential, limitKey, limitSubject } from './auth.ts';
+import { type Credential, limitKey, limitSubject } from './credential.ts';
 import { type Call, notFound, Refusal, type Reply, type Route, type Router } from './router.ts';
 import type { Context } from './routes/context.ts';
 import { parseRunnerRequest } from './sessions.ts';

@@ -1,12 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import {
-  collectOverrides,
-  type Mistake,
-  type Override,
-  readLabel,
-  readLabels,
-} from '../../dispatcher/labels/grammar.ts';
+import { readLabel, readLabels } from '../../dispatcher/labels/grammar.ts';
+import { collectOverrides } from '../../dispatcher/labels/overrides.ts';
+import type { Mistake } from '../../dispatcher/labels/reading.ts';
+import type { Override } from '../../dispatcher/labels/values.ts';
 
 function overridesOf(...labels: string[]): Readonly<Record<string, unknown>> {
   const { overrides, mistakes } = collectOverrides(readLabels(labels));

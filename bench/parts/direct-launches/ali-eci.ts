@@ -4,7 +4,7 @@ import { Config } from '@alicloud/openapi-client';
 import { RuntimeOptions } from '@alicloud/tea-util';
 import { z } from 'zod';
 import { encodeTags } from '../../../providers/kit/tags.ts';
-import type { DirectLaunch } from './index.ts';
+import type { DirectLaunch } from './direct-launch.ts';
 
 const schema = z.object({
   region: z.string(),

@@ -3,7 +3,7 @@ import { ContainerInstanceManagementClient } from '@azure/arm-containerinstance'
 import { ClientSecretCredential } from '@azure/identity';
 import { z } from 'zod';
 import { encodeTags } from '../../../providers/kit/tags.ts';
-import type { DirectLaunch } from './index.ts';
+import type { DirectLaunch } from './direct-launch.ts';
 
 const schema = z.object({
   subscriptionId: z.string(),

@@ -3,8 +3,8 @@ import { JobsClient } from '@google-cloud/run';
 import { callOptions, connect } from '../../../providers/google/connection.ts';
 import { endpointOf } from '../../../providers/google/endpoint.ts';
 import { encodeTags } from '../../../providers/kit/tags.ts';
+import type { DirectLaunch } from './direct-launch.ts';
 import { googleSchema } from './google.ts';
-import type { DirectLaunch } from './index.ts';
 
 export function directLaunch(raw: unknown): DirectLaunch {
   const options = googleSchema.parse(raw);

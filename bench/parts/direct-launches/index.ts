@@ -1,7 +1,5 @@
 /** The same launches with the vendors' SDKs alone: the straightforward code for starting just a container. */
-import type { LaunchRequest } from '../../../providers/provider.ts';
-
-export type DirectLaunch = (request: LaunchRequest) => Promise<unknown>;
+import type { DirectLaunch } from './direct-launch.ts';
 
 interface DirectModule {
   directLaunch(options: unknown): DirectLaunch;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type Credential, limitKey, sees } from '../auth.ts';
+import { sees } from '../auth.ts';
+import { type Credential, limitKey } from '../credential.ts';
 import type { Account, App, Installation } from '../model.ts';
 import { iso, simpleUser } from '../payloads/account.ts';
 import { appPayload, installationPayload } from '../payloads/app.ts';

@@ -1,0 +1,125 @@
+/** The one-label form: `shr=<unique>/key=value/…`. Pure. */
+
+import { keyMeantBy } from './keys.ts';
+import { type Mistake, malformed, type Reading } from './reading.ts';
+import { cureOf, FLAGS, foldLabel, isFlag, type Override, type Prefix, quote, READERS } from './values.ts';
+
+/** `sid` is its first part. */
+type OneLabelKey = Exclude<Prefix, 'sid'> | 'image';
+
+const ONE_LABEL_KEYS: Readonly<Record<OneLabelKey, Prefix>> = {
+  cpu: 'cpu',
+  memory: 'memory',
+  image: 'img',
+  img: 'img',
+  subnet: 'subnet',
+  vsw: 'vsw',
+  sg: 'sg',
+  disk: 'disk',
+  bucket: 'bucket',
+  shape: 'shape',
+  arch: 'arch',
+  timeout: 'timeout',
+  region: 'region',
+  backend: 'backend',
+};
+
+function isOneLabelKey(name: string): name is OneLabelKey {
+  return Object.hasOwn(ONE_LABEL_KEYS, name);
+}
+
+/**
+ * `/` separates, or `,` if a value contains a slash (a full image reference): the first comma decides for the whole
+ * label. A slash left in the unique part then means that both were mixed, which is refused rather than swallowed.
+ */
+export function readOneLabel(label: string): Reading {
+  const separator = label.includes(',') ? ',' : '/';
+  const overrides: Override[] = [];
+  const mistakes: Mistake[] = [];
+  let position = 'shr='.length + 1;
+  for (const [index, part] of label.slice('shr='.length).split(separator).entries()) {
+    const read = index === 0 ? readUnique(part, label) : readPart(part, label);
+    if ('key' in read) overrides.push(read);
+    else mistakes.push(malformed(label, position + read.offset, read.wrong, read.cure));
+    position += part.length + 1;
+  }
+  return { kind: 'one-label', overrides, mistakes };
+}
+
+interface WrongPart {
+  readonly offset: number;
+  readonly wrong: string;
+  readonly cure: string;
+}
+
+const UNIQUE_EXAMPLE = '`shr=${{ github.run_id }}-${{ github.run_attempt }}/cpu=4`';
+
+function readUnique(part: string, label: string): Override | WrongPart {
+  const cure = `Begin with a value that no other job has, such as ${UNIQUE_EXAMPLE}.`;
+  if (part === '') return { offset: 0, wrong: 'the unique part after `shr=` is missing', cure };
+  if (part.includes('/')) {
+    return { offset: part.indexOf('/'), wrong: 'it mixes `,` and `/`', cure: 'Use one separator throughout.' };
+  }
+  if (/[;|&+\s]/.test(part)) {
+    const offset = part.search(/[;|&+\s]/);
+    return {
+      offset,
+      wrong: `${quote(part.charAt(offset))} does not separate`,
+      cure: 'Separate by `/`, or by `,` throughout.',
+    };
+  }
+  if (part.includes('=') || isFlag(foldLabel(part))) {
+    return { offset: 0, wrong: `the unique part is missing before ${quote(part)}`, cure };
+  }
+  if (!/^[A-Za-z0-9._-]{1,128}$/.test(part)) {
+    return {
+      offset: 0,
+      wrong: `the unique part ${quote(part)} may hold letters, digits, \`.\`, \`_\` and \`-\``,
+      cure,
+    };
+  }
+  return { key: 'unique', value: part, label };
+}
+
+function readPart(part: string, label: string): Override | WrongPart {
+  const equals = part.indexOf('=');
+  const name = foldLabel(equals < 0 ? part : part.slice(0, equals));
+  if (isFlag(name)) {
+    if (equals < 0) return { key: name, value: true, label };
+    return {
+      offset: equals,
+      wrong: `${quote(name)} takes no value`,
+      cure: `Write ${quote(name)} alone, or leave it out.`,
+    };
+  }
+  if (part === '') return { offset: 0, wrong: 'a part is empty', cure: 'Remove the doubled or trailing separator.' };
+  const prefix = isOneLabelKey(name) ? ONE_LABEL_KEYS[name] : undefined;
+  if (prefix === undefined) {
+    const guess = partMeantBy(equals < 0 ? part : name, label);
+    const known = [...Object.keys(ONE_LABEL_KEYS), ...Object.keys(FLAGS)].join(', ');
+    return {
+      offset: 0,
+      wrong: `there is no ${quote(name)}`,
+      cure: guess === undefined ? `Known are: ${known}.` : `Did you mean ${quote(guess)}?`,
+    };
+  }
+  if (equals < 0) return { offset: 0, wrong: `${quote(name)} has no value`, cure: `Write ${quote(`${name}=…`)}.` };
+  const result = READERS[prefix](part.slice(equals + 1), label);
+  if ('key' in result) return result;
+  return {
+    offset: equals + 1,
+    wrong: result.wrong,
+    cure: cureOf(result, (right) => `${name}=${right}`),
+  };
+}
+
+/** `cores` is an alias for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
+function partMeantBy(part: string, label: string): string | undefined {
+  const [, word = '', value = ''] = /^([a-z]+)[-:_ ]?(.*)$/is.exec(part.trim()) ?? [];
+  const key = keyMeantBy(word);
+  if (key === undefined) return undefined;
+  if (isFlag(key)) return value === '' ? key : undefined;
+  const name = key === 'img' ? 'image' : key;
+  if (value === '') return name;
+  return 'key' in READERS[key](value, label) ? `${name}=${value}` : undefined;
+}
