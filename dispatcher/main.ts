@@ -21,11 +21,14 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   logFewOpenFiles(openFiles, log);
   const service = new Service(await wire({ ...options, openFiles }), configuration.dispatcher);
   const ports = await service.start();
+  const { publicListen, adminListen, id } = configuration.dispatcher;
   log.info('started', {
+    public: addressOf(publicListen.host, ports.publicPort),
+    admin: addressOf(adminListen.host, ports.adminPort),
     ...ports,
     registrations: configuration.registrations.length,
     setAside: configuration.quarantined.length,
-    dispatcher: configuration.dispatcher.id,
+    dispatcher: id,
   });
   return {
     ...ports,
@@ -35,6 +38,11 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
       log.info('stopped');
     },
   };
+}
+
+/** As `listen` in dispatcher.yaml. */
+function addressOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The share of the stop timeout for the listeners and the ledger; the launches in flight get the rest. */

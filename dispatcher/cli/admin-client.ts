@@ -1,29 +1,15 @@
 /** How the commands that inspect a running dispatcher call its admin API. */
-import { open } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { BodyTooLarge, readBounded } from '../../providers/kit/bounded-body.ts';
 import type { Clock } from '../../time/clock.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
-import { Secret } from '../model/registration.ts';
+import type { Secret } from '../model/registration.ts';
+import { AdminClientError } from './admin-client-error.ts';
+import { adminTarget, DEFAULT_ADMIN_URL } from './admin-target.ts';
 import { printable, printJson } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Exit code 1: the dispatcher could not be reached, or refused. 2: invalid usage. */
-export class AdminClientError extends Error {
-  readonly exitCode: 1 | 2;
-  readonly hint: string;
-
-  constructor(exitCode: 1 | 2, message: string, hint: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'AdminClientError';
-    this.exitCode = exitCode;
-    this.hint = hint;
-  }
-}
-
-const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
-const TOKEN_BYTES = 4096;
 const ANSWER_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 35_000;
 
@@ -32,15 +18,14 @@ const flagsSchema = z.object({
   tokenFile: z.string().optional(),
   json: z.boolean().default(false),
 });
-type AdminFlags = z.infer<typeof flagsSchema>;
 
 /** A command that calls the admin API. It has no `--token` option: every user of the machine can read argv. */
 export function adminCommand(name: string, description: string, terminal: Terminal): Command {
   return (
     new Command(name)
       .description(description)
-      .option('--url <url>', `the dispatcher's admin listener (SHR_ADMIN_URL, else ${DEFAULT_ADMIN_URL})`)
-      .option('--token-file <path>', 'a file with the admin token (else the variable SHR_ADMIN_TOKEN)')
+      .option('--url <url>', `the admin listener (else SHR_ADMIN_URL, dispatcher.yaml here, ${DEFAULT_ADMIN_URL})`)
+      .option('--token-file <path>', 'a file with the admin token (else SHR_ADMIN_TOKEN, dispatcher.yaml here)')
       .option('--json', 'the answer as JSON')
       // A subcommand inherits neither from the command that it is added to.
       .exitOverride()
@@ -57,7 +42,8 @@ export async function answering<Answer>(
   const { command, terminal, clock } = question;
   const flags = flagsSchema.parse(command.optsWithGlobals());
   try {
-    const client = new AdminClient(baseUrl(flags, terminal), await readToken(flags, terminal), clock);
+    const { base, token, tokenFrom } = await adminTarget(flags, terminal);
+    const client = new AdminClient(base, token, clock, tokenFrom);
     const answer = await ask(client);
     if (flags.json) printJson(terminal, answer);
     else tell(answer);
@@ -68,17 +54,22 @@ export async function answering<Answer>(
   }
 }
 
+export { AdminClientError } from './admin-client-error.ts';
+
 export type Query = Readonly<Record<string, string | undefined>>;
 
 export class AdminClient {
   readonly #base: URL;
   readonly #token: Secret | undefined;
   readonly #clock: Clock;
+  readonly #tokenFrom: string | undefined;
 
-  constructor(base: URL, token: Secret | undefined, clock: Clock) {
+  /** `tokenFrom` says in messages where the token comes from. */
+  constructor(base: URL, token: Secret | undefined, clock: Clock, tokenFrom?: string) {
     this.#base = base;
     this.#token = token;
     this.#clock = clock;
+    this.#tokenFrom = tokenFrom;
   }
 
   get<Schema extends z.ZodType>(path: readonly string[], query: Query, schema: Schema): Promise<z.infer<Schema>> {
@@ -114,7 +105,7 @@ export class AdminClient {
         signal: abort.signal,
       });
       const body = readJson((await readBounded(response.body, ANSWER_BYTES)).toString('utf8'));
-      if (!response.ok) throw refused(response.status, body, this.#base);
+      if (!response.ok) throw refused(response.status, body, this.#base, this.#tokenFrom);
       const parsed = schema.safeParse(body);
       if (parsed.success) return parsed.data;
       throw notADispatcher(this.#base, parsed.error.issues[0]?.path.join('.'));
@@ -129,69 +120,6 @@ export class AdminClient {
   }
 }
 
-function baseUrl(flags: AdminFlags, terminal: Terminal): URL {
-  const text = flags.url ?? terminal.environment['SHR_ADMIN_URL'] ?? DEFAULT_ADMIN_URL;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new AdminClientError(
-      2,
-      'invalid URL',
-      `--url wants http://HOST:PORT or https://HOST, such as ${DEFAULT_ADMIN_URL}`,
-    );
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw new AdminClientError(
-      2,
-      'the URL has a user or password in it',
-      'the token comes from SHR_ADMIN_TOKEN or --token-file',
-    );
-  }
-  return url;
-}
-
-async function readToken(flags: AdminFlags, terminal: Terminal): Promise<Secret | undefined> {
-  const text =
-    flags.tokenFile === undefined ? terminal.environment['SHR_ADMIN_TOKEN'] : await readTokenFile(flags.tokenFile);
-  const token = text?.trim() ?? '';
-  if (token === '') return undefined;
-  // fetch would quote a header value that it cannot send in its error message.
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new AdminClientError(
-      2,
-      'the admin token has characters that no token has',
-      'it is one line of printable ASCII, without spaces',
-    );
-  }
-  return new Secret(token);
-}
-
-async function readTokenFile(path: string): Promise<string> {
-  const text = await firstBytes(path, TOKEN_BYTES + 1).catch((error: unknown) => {
-    const code = codeOf(error) ?? 'unknown reason';
-    throw new AdminClientError(
-      2,
-      `${path} cannot be read (${code})`,
-      '--token-file names a file with the admin token',
-      error,
-    );
-  });
-  if (text.length > TOKEN_BYTES) {
-    throw new AdminClientError(2, `${path} is too long for a token`, 'name the file that holds the token alone');
-  }
-  if (text.trim() === '') throw new AdminClientError(2, `${path} is empty`, 'write the admin token into it');
-  return text;
-}
-
-async function firstBytes(path: string, count: number): Promise<string> {
-  const file = await open(path, 'r');
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(count), 0, count, null);
-    return buffer.toString('latin1', 0, bytesRead);
-  } finally {
-    await file.close();
-  }
-}
-
 function readJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -201,16 +129,24 @@ function readJson(text: string): unknown {
   }
 }
 
-function refused(status: number, body: unknown, base: URL): AdminClientError {
+function refused(status: number, body: unknown, base: URL, tokenFrom: string | undefined): AdminClientError {
   const parsed = errorSchema.safeParse(body);
   if (!parsed.success) return notADispatcher(base, `status ${status}`);
   const { error, hint } = parsed.data;
-  if (status === 401)
+  if (status === 401 && tokenFrom === undefined) {
     return new AdminClientError(
       1,
-      `the dispatcher wants its admin token: ${error}`,
-      'set SHR_ADMIN_TOKEN, or name its file with --token-file (`shr init` writes secrets/admin-token)',
+      'the dispatcher wants its admin token',
+      'Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.',
     );
+  }
+  if (status === 401) {
+    return new AdminClientError(
+      1,
+      `${tokenFrom} has the wrong token`,
+      "Use the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.",
+    );
+  }
   return new AdminClientError(status === 400 ? 2 : 1, error, hint);
 }
 
@@ -218,7 +154,7 @@ function notADispatcher(base: URL, detail: string | undefined): AdminClientError
   return new AdminClientError(
     1,
     `${base.origin} is not an admin listener of this version${detail ? ` (${detail})` : ''}`,
-    'check --url: the admin listener is not the one that takes webhooks',
+    'Check --url: the admin listener is not the one that takes webhooks.',
   );
 }
 
@@ -227,7 +163,7 @@ function unreachable(error: unknown, base: URL, late: boolean): AdminClientError
     return new AdminClientError(
       1,
       `no answer from ${base.origin} within ${TIMEOUT_MS / 1000} s`,
-      'see the log of the dispatcher',
+      'Look into the log of the dispatcher.',
       error,
     );
   const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : undefined);
@@ -235,14 +171,14 @@ function unreachable(error: unknown, base: URL, late: boolean): AdminClientError
     return new AdminClientError(
       1,
       `nothing listens at ${base.origin}`,
-      'is the dispatcher running? Start it with `make serve`, or name its admin listener with --url',
+      'Start the dispatcher with `shr serve`, or name its admin listener with --url.',
       error,
     );
   }
   return new AdminClientError(
     1,
     `${base.origin} cannot be reached (${code ?? 'no connection'})`,
-    'check --url, and the network between here and there',
+    'Check --url, and the network between here and there.',
     error,
   );
 }

@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { errorCode } from '../config/files.ts';
 import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.ts';
 import { ignoredByGit } from './git-ignore.ts';
-import { makeFolder } from './make-folder.ts';
+import { folderTrouble, makeFolder } from './make-folder.ts';
 import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -62,9 +62,9 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
       ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
     }
   } catch (error) {
-    const code = errorCode(error);
-    if (code === undefined) throw error;
-    terminal.error(`shr: ${printable(root)} cannot be written (${code}). Name a folder that you may write to.\n`);
+    const trouble = await folderTrouble(root, error);
+    if (trouble === undefined) throw error;
+    terminal.error(`shr: ${printable(`${trouble.message}. ${trouble.cure}`)}\n`);
     terminal.exit(1);
     return;
   }
@@ -173,7 +173,7 @@ What next${here}:
   shr explain${at === '' ? '' : ` --folder${at}`} --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
   shr doctor${at}
   shr serve${at}
-  shr jobs --token-file ${at === '' ? '' : `${quoted}/`}secrets/admin-token
+  shr jobs${at === '' ? '' : ` --token-file ${quoted}/secrets/admin-token`}
 `;
 }
 

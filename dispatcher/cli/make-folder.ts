@@ -19,3 +19,44 @@ export async function makeFolder(path: string, mode = 0o777): Promise<void> {
     });
   }
 }
+
+/** Why a folder cannot be made or written, without a subject; undefined if the error is none of the file system. */
+export async function folderTrouble(
+  folder: string,
+  error: unknown,
+): Promise<{ readonly message: string; readonly cure: string } | undefined> {
+  const code = errorCode(error);
+  switch (code) {
+    case undefined:
+      return undefined;
+    case 'EEXIST':
+    case 'ENOTDIR': {
+      const file = (await fileAbove(error)) ?? folder;
+      return {
+        message: `${file} is a file, and a folder is needed there`,
+        cure: 'Name another folder, or move the file.',
+      };
+    }
+    case 'EACCES':
+    case 'EPERM':
+      return { message: `permission to write to ${folder} is denied`, cure: 'Name a folder that you may write to.' };
+    case 'EROFS':
+      return { message: `${folder} is on a read-only file system`, cure: 'Name a folder that you may write to.' };
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return { message: `there is no space left for ${folder}`, cure: 'Free some space, or name another folder.' };
+    default:
+      return { message: `${folder} cannot be made or written (${code})`, cure: 'Name another folder.' };
+  }
+}
+
+/** The file that is in the way: on the path that the system's error names, or above it. */
+async function fileAbove(error: unknown): Promise<string | undefined> {
+  let path = error instanceof Error && 'path' in error ? String(error.path) : undefined;
+  while (path !== undefined) {
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined) return found.isDirectory() ? undefined : path;
+    path = dirname(path) === path ? undefined : dirname(path);
+  }
+  return undefined;
+}

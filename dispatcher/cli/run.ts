@@ -9,6 +9,9 @@ Exit codes: 0 done, 1 a finding or refusal, 2 called wrongly.
 Each command has --help; those that print results have --json.
 `;
 
+/** Commander's own complaints: an unknown option, a missing argument, a value that an option does not take. */
+const WRONG_CALL = /^commander\.(?:unknown|missing|optionMissing|excess|invalid|conflicting)/;
+
 /** `args` without the program's own name. Rejects only on a defect of the program. */
 export async function runCommandLine(
   args: readonly string[],
@@ -17,6 +20,7 @@ export async function runCommandLine(
   entries: readonly CommandEntry[] = commands,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
+  let asked = 'shr';
   const own: Terminal = {
     ...terminal,
     exit: (value) => {
@@ -32,11 +36,16 @@ export async function runCommandLine(
     }
     const module = await entry.load();
     const command = module.createCommand(own).name(`shr ${entry.name}`).description(entry.summary);
+    const sub = command.commands.find((one) => one.name() === rest[0]);
+    asked = sub === undefined ? command.name() : `${command.name()} ${sub.name()}`;
     await silence(command, own).parseAsync(rest, { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return 0;
+    // An error of a command's own says what to do by itself.
+    if (WRONG_CALL.test(error.code)) terminal.error(`See \`${asked} --help\`.\n`);
+    return 2;
   }
 }
 

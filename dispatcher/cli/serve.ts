@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
-import { errorCode } from '../config/files.ts';
 import { KeptValues } from '../config/kept-values.ts';
 import type { ConfigurationSources } from '../config/load.ts';
 import { openFilesLimit } from '../http/open-files.ts';
@@ -12,10 +11,10 @@ import { LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
-import type { Configuration } from '../model/registration.ts';
+import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
 import { loadedConfiguration } from './loaded-configuration.ts';
-import { makeFolder } from './make-folder.ts';
+import { folderTrouble, makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -50,7 +49,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         const openFiles = await openFilesLimit();
         dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log, openFiles });
       } catch (error) {
-        const problem = startProblem(error);
+        const problem = startProblem(error, configuration.dispatcher);
         if (problem === undefined) throw error;
         terminal.error(`shr: ${problem}\n`);
         terminal.exit(1);
@@ -97,13 +96,13 @@ async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
   const folder = dirname(ledgerPath);
   const { mode } = await makeFolder(folder, 0o700)
     .then(() => stat(folder))
-    .catch((error: unknown) => {
-      const said = errorCode(error);
-      if (said === undefined) throw error;
-      const words = `The ledger's folder ${folder} cannot be made or read (${said}).`;
+    .catch(async (error: unknown) => {
+      const trouble = await folderTrouble(folder, error);
+      if (trouble === undefined) throw error;
+      const words = `the folder of the ledger cannot be used: ${trouble.message}`;
       throw new LedgerError(
         'unavailable',
-        `${words} Name another \`ledger\` in dispatcher.yaml, or make the folder.`,
+        `${words}. ${trouble.cure} It is set by \`ledger\` in dispatcher.yaml.`,
         error,
       );
     });
@@ -142,17 +141,25 @@ async function load(
 }
 
 /** A message for the operator; undefined for a defect of the program. */
-function startProblem(error: unknown): string | undefined {
+function startProblem(error: unknown, dispatcher: DispatcherConfig): string | undefined {
   if (error instanceof LedgerError || error instanceof RefusedBackend) return error.message;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
-  const address = 'address' in error && 'port' in error ? `${error.address}:${error.port}` : 'its address';
+  const { publicListen, adminListen } = dispatcher;
+  const port = 'port' in error ? error.port : undefined;
+  const both = publicListen.port === adminListen.port;
+  // The admin listener is opened first.
+  const [key, { host }] =
+    port === adminListen.port && !both ? (['admin', adminListen] as const) : (['public', publicListen] as const);
+  const address = `${host}:${port}`;
+  const setting = `\`listen.${key}\` in dispatcher.yaml`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return `another program listens on ${address}: stop it, or change \`listen\` in dispatcher.yaml`;
+      return `another program listens on ${address}. Stop it, or change ${setting}.`;
     case 'EACCES':
-      return `no permission to listen on ${address}: take a port above 1023 in \`listen\` of dispatcher.yaml`;
+      return `permission to listen on ${address} is denied. Set ${setting} to a port above 1023.`;
     case 'EADDRNOTAVAIL':
-      return `${address} is not an address of this machine: correct \`listen\` in dispatcher.yaml`;
+    case 'ENOTFOUND':
+      return `${host} is not an address of this machine. Correct ${setting}.`;
     default:
       return undefined;
   }

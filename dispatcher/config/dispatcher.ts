@@ -65,7 +65,6 @@ export async function readDispatcher(
   const form = dispatcherFile.shape;
   const id = reading.section(['id'], form.id);
   const ledger = reading.section(['ledger'], form.ledger) ?? 'data/ledger.db';
-  const listen = reading.section(['listen'], form.listen);
   const adminToken = readAdminToken(reading);
   const logLevel = reading.section(['logLevel'], form.logLevel) ?? 'info';
   const limits = reading.section(['limits'], form.limits);
@@ -76,8 +75,7 @@ export async function readDispatcher(
   const tenants = readTenants(reading, shared);
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
-  const publicListen = readAddress(reading, 'public', listen?.public ?? '0.0.0.0:8080');
-  const adminListen = readAddress(reading, 'admin', listen?.admin ?? '127.0.0.1:9090');
+  const { publicListen, adminListen } = readListen(reading);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
   const config: DispatcherConfig | undefined = complete
@@ -108,11 +106,22 @@ export async function readDispatcher(
   return { config, tenants, ...shared, webhooks, unsafeProcessBackend, known: true };
 }
 
-function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | undefined {
+export function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | undefined {
   const path = ['adminToken'];
   const token = reading.section(path, dispatcherFile.shape.adminToken);
   if (token === undefined) return undefined;
   return reading.chosenSecret(path, token);
+}
+
+/** Undefined where the file says it wrongly. */
+export function readListen(reading: Reading): {
+  readonly [K in 'publicListen' | 'adminListen']: DispatcherConfig[K] | undefined;
+} {
+  const listen = reading.section(['listen'], dispatcherFile.shape.listen);
+  return {
+    publicListen: readAddress(reading, 'public', listen?.public ?? '0.0.0.0:8080'),
+    adminListen: readAddress(reading, 'admin', listen?.admin ?? '127.0.0.1:9090'),
+  };
 }
 
 function readAddress(

@@ -75,7 +75,7 @@ export interface Inspection {
 
 const MAX_REGISTRATIONS = 20_000;
 /** Enough for tens of thousands of tenants. */
-const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
+export const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
 /** Enough for 10,000 repositories by name; takes a third of a second to read. */
 const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_000, references: 200 };
 
@@ -207,7 +207,7 @@ class Findings {
   }
 }
 
-function wholeFile(file: string, message: string, cure: string): Problem {
+export function wholeFile(file: string, message: string, cure: string): Problem {
   return { file, line: 0, column: 0, path: '', message, cure };
 }
 

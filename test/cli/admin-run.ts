@@ -15,13 +15,14 @@ export async function run(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   ask?: Terminal['ask'],
+  workingFolder = '/',
 ): Promise<Ran> {
   let out = '';
   let err = '';
   let code = 0;
   const terminal: Terminal = {
     environment: { SHR_ADMIN_TOKEN: TOKEN, ...environment },
-    workingFolder: '/',
+    workingFolder,
     width: undefined,
     ...(ask === undefined ? {} : { ask }),
     out: (text) => {

@@ -207,15 +207,27 @@ describe('shr jobs and shr lanes', () => {
       expect([out, code]).to.deep.equal(['', 1]);
       expect(err).to.equal(
         `shr: nothing listens at ${closed.url}\n` +
-          '     is the dispatcher running? Start it with `make serve`, or name its admin listener with --url\n',
+          '     Start the dispatcher with `shr serve`, or name its admin listener with --url.\n',
       );
     });
 
     it('the token is wrong, without repeating it', async () => {
       const { err, code } = await run(jobsCommand, ['--url', fixture.url], { SHR_ADMIN_TOKEN: 'hunter2' });
       expect(code).to.equal(1);
-      expect(err).to.match(/wrong token\n +set SHR_ADMIN_TOKEN, or name its file with --token-file/);
+      expect(err).to.equal(
+        'shr: SHR_ADMIN_TOKEN has the wrong token\n' +
+          "     Use the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.\n",
+      );
       expect(err).to.not.include('hunter2');
+    });
+
+    it('there is no token', async () => {
+      const { err, code } = await run(jobsCommand, ['--url', fixture.url], { SHR_ADMIN_TOKEN: '' });
+      expect(code).to.equal(1);
+      expect(err).to.equal(
+        'shr: the dispatcher wants its admin token\n' +
+          '     Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.\n',
+      );
     });
 
     it('nobody knows the job', async () => {
@@ -273,8 +285,18 @@ describe('shr jobs and shr lanes', () => {
       ['invalid URL', ['--url', 'nowhere'], {}, /invalid URL/],
       ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /invalid URL/],
       ['the URL holds a password', ['--url', 'http://a:hunter2@127.0.0.1'], {}, /user or password/],
-      ['the token file is missing', ['--token-file', '/nowhere/token'], {}, /cannot be read \(ENOENT\)/],
-      ['the token has two lines', [], { SHR_ADMIN_TOKEN: 'hunter2\nhunter3' }, /characters that no token has/],
+      [
+        'the token file is missing',
+        ['--token-file', '/nowhere/token'],
+        {},
+        /--token-file \/nowhere\/token: there is no such file\n +Create it, or correct the path\./,
+      ],
+      [
+        'the token has two lines',
+        [],
+        { SHR_ADMIN_TOKEN: 'hunter2\nhunter3' },
+        /SHR_ADMIN_TOKEN does not have a valid admin token/,
+      ],
       ['the job is none', ['show', 'build'], {}, /this is not a job/],
     ] as const) {
       it(`${what}, without repeating a secret`, async () => {

@@ -92,6 +92,29 @@ describe('shr', () => {
     });
   });
 
+  describe('called wrongly', () => {
+    for (const [args, message] of [
+      [['jobs', '--nope'], "error: unknown option '--nope'\nSee `shr jobs --help`.\n"],
+      [['runners', 'show'], "error: missing required argument 'name'\nSee `shr runners show --help`.\n"],
+      [['init', 'a', 'b'], /^error: too many arguments.*\nSee `shr init --help`\.\n$/],
+      [['init', '--name', 'A b'], /^error: option '--name <name>' .*\nSee `shr init --help`\.\n$/],
+      [['explain', '--repo'], /^error: option '--repo <owner\/name>' argument missing\nSee `shr explain --help`\.\n$/],
+    ] as const) {
+      it(`points to the help of the command: shr ${args.join(' ')}`, async () => {
+        const { code, out, error } = await run(args);
+        expect([code, out]).to.deep.equal([2, '']);
+        if (typeof message === 'string') expect(error).to.equal(message);
+        else expect(error).to.match(message);
+      });
+    }
+
+    it('says what to do by itself where it knows', async () => {
+      const { code, error } = await run(['explain', '--repo', 'acme/web']);
+      expect(code).to.equal(2);
+      expect(error).to.equal("error: name the job's labels with --labels or --label\n");
+    });
+  });
+
   describe('without a command', () => {
     it('lists every command with --help', async () => {
       const { code, out } = await run(['--help']);
@@ -174,15 +197,17 @@ describe('shr', () => {
       await writeFile(join(folder, 'file'), '');
       const { code, error } = await run(['init', 'file/inside']);
       expect(code).to.equal(1);
-      expect(error).to.match(/^shr: .*file\/inside.* cannot be written \(ENOTDIR\)/);
-      expect(error).not.to.match(/^ +at /m);
+      expect(error).to.equal(
+        `shr: ${join(folder, 'file')} is a file, and a folder is needed there. Name another folder, or move the file.\n`,
+      );
+      expect((await run(['init', 'file'])).error).to.equal(error);
     });
 
     it('gives up where a folder takes no other', async function () {
       if (process.platform !== 'linux') return this.skip();
       const { code, error } = await run(['init', '/proc/shr-test']);
       expect(code).to.equal(1);
-      expect(error).to.include('/proc/shr-test cannot be written (ENOENT)');
+      expect(error).to.include('/proc/shr-test cannot be made or written (ENOENT)');
     });
 
     it('takes no name that a registration cannot have', async () => {

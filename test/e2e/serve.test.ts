@@ -92,11 +92,15 @@ describe('shr serve that cannot start', function () {
     await once(other, 'listening');
     const address = other.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    await configure({ listen: { public: `127.0.0.1:${port}`, admin: '127.0.0.1:0' } });
-    const { code, stderr } = await serve(folder);
+    for (const key of ['public', 'admin']) {
+      await configure({ listen: { public: '127.0.0.1:0', admin: '127.0.0.1:0', [key]: `127.0.0.1:${port}` } });
+      const { code, stderr } = await serve(folder);
+      expect(code).to.equal(1);
+      expect(stderr).to.equal(
+        `shr: another program listens on 127.0.0.1:${port}. Stop it, or change \`listen.${key}\` in dispatcher.yaml.\n`,
+      );
+    }
     other.close();
-    expect(code).to.equal(1);
-    expect(stderr).to.include(`127.0.0.1:${port}`).and.to.include('listen');
   });
 
   it('does not share its ledger with another process', async () => {
@@ -115,7 +119,7 @@ describe('shr serve that cannot start', function () {
       const { code, stderr } = await serve(folder);
       expect(code).to.equal(1);
       expect(stderr).to.match(
-        /^shr: The ledger's folder .*file.* cannot be made or read \(E\w+\)\. Name another `ledger`/,
+        /^shr: the folder of the ledger cannot be used: \S+\/file is a file, and a folder is needed there\. Name another folder, or move the file\. It is set by `ledger` in dispatcher\.yaml\.$/m,
       );
       expect(stderr).not.to.match(/^ +at /m);
     }

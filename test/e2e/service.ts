@@ -16,7 +16,15 @@ const RUNNER = join(ROOT, 'simulators', 'github', 'runner.mjs');
 export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-test';
 export const ADMIN_TOKEN = 'an-admin-token-of-the-test';
 
-const startedSchema = z.object({ event: z.literal('started'), publicPort: z.number(), adminPort: z.number() });
+const startedSchema = z
+  .object({
+    event: z.literal('started'),
+    public: z.string(),
+    admin: z.string(),
+    publicPort: z.number(),
+    adminPort: z.number(),
+  })
+  .refine((line) => line.public === `127.0.0.1:${line.publicPort}` && line.admin === `127.0.0.1:${line.adminPort}`);
 
 export interface Service {
   readonly folder: string;

@@ -1,0 +1,149 @@
+/** Which dispatcher a command asks, and with which token: flags, then variables, then dispatcher.yaml in this folder. */
+import { open } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type AdminAccess, readAdminAccess } from '../config/admin-access.ts';
+import { fileTrouble, systemFiles } from '../config/files.ts';
+import { isLoopback } from '../http/admin-access.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
+import { type DispatcherConfig, Secret } from '../model/registration.ts';
+import { AdminClientError } from './admin-client-error.ts';
+import type { Terminal } from './terminal.ts';
+
+export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090';
+const FILE = 'dispatcher.yaml';
+const TOKEN_BYTES = 4096;
+
+export interface AdminTarget {
+  readonly base: URL;
+  readonly token: Secret | undefined;
+  /** `SHR_ADMIN_TOKEN`, a file: for messages. Undefined without a token. */
+  readonly tokenFrom: string | undefined;
+}
+
+interface AdminFlags {
+  readonly url?: string | undefined;
+  readonly tokenFile?: string | undefined;
+}
+
+export async function adminTarget(flags: AdminFlags, terminal: Terminal): Promise<AdminTarget> {
+  const named = namedUrl(flags, terminal);
+  const given = await givenToken(flags, terminal);
+  const access = named !== undefined && given !== undefined ? undefined : await accessOf(terminal);
+  const base = named ?? urlOf(access);
+  const { token, from } = given ?? tokenFor(base, access) ?? {};
+  return { base, token, tokenFrom: from };
+}
+
+function namedUrl(flags: AdminFlags, terminal: Terminal): URL | undefined {
+  const text = flags.url ?? terminal.environment['SHR_ADMIN_URL'];
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new AdminClientError(
+      2,
+      'invalid URL',
+      `--url wants http://HOST:PORT or https://HOST, such as ${DEFAULT_ADMIN_URL}`,
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new AdminClientError(
+      2,
+      'the URL has a user or password in it',
+      'Remove it: the token comes from SHR_ADMIN_TOKEN, --token-file or dispatcher.yaml.',
+    );
+  }
+  return url;
+}
+
+// ── the token ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface GivenToken {
+  readonly token: Secret;
+  readonly from: string;
+}
+
+async function givenToken(flags: AdminFlags, terminal: Terminal): Promise<GivenToken | undefined> {
+  const from = flags.tokenFile ?? 'SHR_ADMIN_TOKEN';
+  const text =
+    flags.tokenFile === undefined
+      ? terminal.environment['SHR_ADMIN_TOKEN']
+      : await readTokenFile(flags.tokenFile, terminal);
+  const token = text?.trim() ?? '';
+  return token === '' ? undefined : { token: sendable(token, from), from };
+}
+
+/** fetch would quote a header value that it cannot send in its error message. */
+function sendable(token: string, from: string): Secret {
+  if (/^[\x21-\x7e]+$/.test(token)) return new Secret(token);
+  throw new AdminClientError(
+    2,
+    `${from} does not have a valid admin token`,
+    'Write the token alone: one line of printable ASCII, without spaces.',
+  );
+}
+
+async function readTokenFile(path: string, terminal: Terminal): Promise<string> {
+  const text = await firstBytes(resolve(terminal.workingFolder, path), TOKEN_BYTES + 1).catch((error: unknown) => {
+    const { message, cure } = fileTrouble(error);
+    throw new AdminClientError(2, `--token-file ${path}: ${message}`, cure, error);
+  });
+  if (text.length > TOKEN_BYTES) {
+    throw new AdminClientError(2, `${path} is too long for a token`, 'Name the file that holds the token alone.');
+  }
+  if (text.trim() === '') throw new AdminClientError(2, `${path} is empty`, 'Write the admin token into it.');
+  return text;
+}
+
+async function firstBytes(path: string, count: number): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(count), 0, count, null);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+// ── dispatcher.yaml ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+function accessOf({ workingFolder, environment }: Terminal): Promise<AdminAccess | undefined> {
+  return readAdminAccess({ dispatcherFile: join(workingFolder, FILE), environment, files: systemFiles });
+}
+
+function urlOf(access: AdminAccess | undefined): URL {
+  if (access === undefined) return new URL(DEFAULT_ADMIN_URL);
+  if (access.listen === undefined) throw unusable(access.problem, 'Or name the admin listener with --url.');
+  const url = localUrl(access.listen);
+  if (url !== undefined) return url;
+  const { host, port } = access.listen;
+  const message =
+    port === 0
+      ? `${FILE} lets the system choose the port of the admin listener`
+      : `the admin listener of ${FILE}, ${host}:${port}, is not at an address of this machine`;
+  throw new AdminClientError(2, message, 'Name the admin listener with --url, and its token with --token-file.');
+}
+
+/** Whoever wrote the file chose the address: a token of this machine is not sent to another one. */
+function localUrl({ host, port }: DispatcherConfig['adminListen']): URL | undefined {
+  if (port === 0) return undefined;
+  if (host === '0.0.0.0') return new URL(`http://127.0.0.1:${port}`);
+  if (host === '::') return new URL(`http://[::1]:${port}`);
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  if (!isLoopback(host) && !own.some(({ address }) => address === host)) return undefined;
+  return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+}
+
+/** The file's token goes to the file's own listener alone. */
+function tokenFor(base: URL, access: AdminAccess | undefined): GivenToken | undefined {
+  const own = access?.listen === undefined ? undefined : localUrl(access.listen);
+  if (access === undefined || own?.origin !== base.origin) return undefined;
+  if (access.token === undefined) throw unusable(access.problem, 'Or set SHR_ADMIN_TOKEN, or use --token-file.');
+  const from = `${FILE} (adminToken)`;
+  return { token: sendable(access.token.reveal().trim(), from), from };
+}
+
+function unusable(problem: Problem | undefined, otherwise: string): AdminClientError {
+  const message = problem === undefined ? `${FILE} cannot be used` : formatProblem({ ...problem, file: FILE });
+  return new AdminClientError(2, message, otherwise);
+}
