@@ -80,7 +80,7 @@ const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /**
  * A ULID in lower case: 48 bits of time, 80 of randomness. A GitHub runner carries no timestamp, so its age is read
- * from its name (see `ulidTime`).
+ * from its name (see `ulidTime`). Not made by the package ulid, which reads the system clock at time 0.
  */
 export function ulid(now: number, random: Random): string {
   let time = '';

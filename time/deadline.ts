@@ -1,3 +1,4 @@
+// Not p-timeout: nothing may start for a caller that has gone, and the clock may be a virtual one.
 import type { Clock } from './clock.ts';
 
 /**

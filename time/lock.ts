@@ -1,3 +1,5 @@
+// Not async-mutex: these are the five lines of it that are used.
+
 /** A mutex, first come, first served: counting runners and then adding one must not interleave. */
 export class Lock {
   #tail: Promise<unknown> = Promise.resolve();

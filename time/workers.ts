@@ -1,6 +1,9 @@
 // Not p-limit: it queues a promise for every item at once, where this takes the next item when there is a place.
 
-/** Runs `action` for each item, at most `limit` at a time. The results in the order of the items; rejects with the first failure. */
+/**
+ * Runs `action` for each item, at most `limit` at a time. The results in the order of the items; rejects with the first
+ * failure.
+ */
 export async function mapLimited<T, R>(
   items: readonly T[],
   limit: number,

@@ -1,4 +1,6 @@
-/** How commands print: tables for people, JSON for programs. */
+/**
+ * How commands print: tables for people, JSON for programs. No table library cuts at the terminal's edge and escapes.
+ */
 import { plainJson } from '../failures/plain-json.ts';
 import type { Terminal } from './terminal.ts';
 

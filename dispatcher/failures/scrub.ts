@@ -1,6 +1,6 @@
 /**
  * Removes secrets from text by their shape: the second line of defence behind log.ts's whitelist, for secrets that a
- * remote service repeats in its error messages.
+ * remote service repeats in its error messages. pino's `redact` goes by the path of a field instead.
  */
 
 export const REDACTED = '[secret]';

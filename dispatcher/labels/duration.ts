@@ -1,4 +1,7 @@
-/** Durations as people write them: `90m`, `2h`, `1h30m`, `45s`, `2d`, `500ms`. */
+/**
+ * Durations as people write them: `90m`, `2h`, `1h30m`, `45s`, `2d`, `500ms`. Not the package ms, which takes `-2m`,
+ * `1.5 h` and `5`.
+ */
 
 const UNITS = [
   ['d', 86_400_000],

@@ -1,4 +1,7 @@
-/** "Did you mean": the word with the smallest edit distance. */
+/**
+ * "Did you mean": the word with the smallest edit distance. Not fastest-levenshtein: there two swapped letters are two
+ * mistakes, and a tenant's many words are each compared in full.
+ */
 
 const MAX_LENGTH = 64;
 

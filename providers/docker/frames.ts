@@ -2,6 +2,8 @@
  * The engine's log stream of a container without a terminal: frames of an 8-byte header (stream, three zeros, length as
  * a big-endian 32-bit number), each followed by that many bytes. Both streams are kept, in order of arrival.
  * https://docs.docker.com/reference/api/engine/ , "Attach to a container", stream format.
+ *
+ * Not docker-modem's demuxStream, which reads the output of a terminal as frames.
  */
 export class FrameReader {
   readonly #take: (bytes: Buffer) => void;

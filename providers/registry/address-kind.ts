@@ -1,6 +1,8 @@
 /**
  * Which addresses may be called when a tenant chose the name: never those where a cloud serves a machine's credentials,
  * and this machine only if the name says so. Pure.
+ *
+ * Node's own BlockList, not ipaddr.js, which knows no metadata service and takes `0x7f.1` for an address.
  */
 import { BlockList, isIP } from 'node:net';
 
