@@ -6,6 +6,7 @@
  */
 import type { z } from 'zod';
 
+/** In GitHub's terms: `x64` is amd64, `arm64` is aarch64. */
 export type Architecture = 'x64' | 'arm64';
 
 /** What a job may ask for. If only one of `cpu` and `memoryGiB` is given, the service chooses the other to match. */
@@ -37,6 +38,7 @@ export interface Shape extends ShapeWish {
   readonly memoryGiB: number;
 }
 
+/** What a service makes of a wish: the shape that it sells, or why it sells none. */
 export type Fit =
   | {
       readonly fits: true;
@@ -50,6 +52,7 @@ export type Fit =
       readonly reason: string;
     };
 
+/** What a service can do at all. A wish beyond it never fits. */
 export interface Capabilities {
   readonly architectures: readonly Architecture[];
   readonly spot: boolean;
@@ -92,6 +95,7 @@ export interface InstanceTags {
   readonly charge: Readonly<Record<string, string>>;
 }
 
+/** One instance to start. */
 export interface LaunchRequest {
   /** `[a-z0-9-]`, at most 63 characters. The idempotency key: two launches with the same name give one instance. */
   readonly name: string;
@@ -120,6 +124,13 @@ export interface InstanceRef {
 /** `unknown` is an answer that the adapter cannot interpret; it never means "gone". */
 export type InstanceState = 'pending' | 'running' | 'succeeded' | 'failed' | 'unknown';
 
+/**
+ * Why an instance ended, by what it means for its job:
+ *
+ * - `exited`: its first process ended by itself. `stopped`: on request. `unknown`: the service does not say.
+ * - `out-of-memory`, `spot-reclaimed`, `time-limit`: the service ended it, or a process in it.
+ * - `image-pull-failed`, `no-stock`: it never started.
+ */
 export type EndKind =
   | 'exited'
   | 'out-of-memory'
@@ -130,6 +141,7 @@ export type EndKind =
   | 'stopped'
   | 'unknown';
 
+/** Why it ended or does not start, as far as the service says. */
 export interface InstanceReason {
   readonly kind: EndKind;
   /** The service's own words. */
@@ -140,6 +152,7 @@ export interface InstanceReason {
   readonly exitCode?: number;
 }
 
+/** An instance as the service describes it now. */
 export interface Instance {
   readonly ref: InstanceRef & { readonly id: string };
   readonly state: InstanceState;
@@ -152,6 +165,7 @@ export interface Instance {
   readonly tags?: InstanceTags;
 }
 
+/** One line of `shr doctor`. */
 export interface Finding {
   readonly subject: 'credentials' | 'network' | 'image' | 'quota' | 'permissions' | 'region' | 'engine';
   readonly ok: boolean;
@@ -206,6 +220,12 @@ const errorKinds: ReadonlySet<unknown> = new Set<ProviderErrorKind>([
   'conflict',
 ]);
 
+/**
+ * What a provider rejects with. `message` is the service's own words; it must not contain a secret.
+ *
+ * @example
+ * throw new ProviderError('capacity', 'ali-eci CreateContainerGroup', 'no stock in the zone', { code: 'NoStock' });
+ */
 export class ProviderError extends Error {
   readonly [BRAND] = true;
   readonly kind: ProviderErrorKind;
@@ -365,6 +385,7 @@ export const verifySteps = [
   'stop-again',
   'runner',
 ] as const;
+/** See `verifySteps`. */
 export type VerifyStep = (typeof verifySteps)[number];
 
 /** The default export of `providers/<kind>/index.ts`. */
@@ -377,6 +398,10 @@ export interface ProviderModule<Options = unknown> {
    * address of the author's choice from the dispatcher's network. Absent if there are none.
    */
   platformOptions?(options: Options): readonly PlatformOption[];
+  /**
+   * Makes no remote calls. `options` are what the schema returned. May throw ProviderError for options that cannot
+   * work.
+   */
   create(options: Options, host: ProviderHost): Provider;
   /** The same backend, with this program in place of the one that its containers run. */
   withCommand(options: Options, command: readonly string[]): Options;
@@ -389,6 +414,7 @@ export interface ProviderModule<Options = unknown> {
   readonly assumptions?: Partial<Readonly<Record<VerifyStep, readonly string[]>>>;
 }
 
+/** As much of an output as `logs` returns and the ledger keeps. */
 export const LOG_BYTES = 256 * 1024;
 /** Maximum in one check. */
 export const MAX_IMAGES = 20;

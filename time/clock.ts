@@ -5,6 +5,7 @@
 import { randomFillSync } from 'node:crypto';
 import { uptime } from 'node:os';
 
+/** Where time comes from, and who wakes the sleeper. A test passes one that it moves by hand. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -17,6 +18,7 @@ export interface Clock {
 /** Uniform in [0, 1). */
 export type Random = () => number;
 
+/** The machine's own. Only an entry point may use it; everything else is handed a clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, action) {
@@ -58,6 +60,9 @@ export const systemRandom: Random = () => {
 const DRAWS = new BigUint64Array(256);
 let drawn = DRAWS.length;
 
+/**
+ * Resolves after `ms` on that clock. It cannot be cancelled: keep the return value of `clock.after` where it must be.
+ */
 export function sleep(clock: Pick<Clock, 'after'>, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.after(ms, resolve);

@@ -46,6 +46,7 @@ export class RateWindow {
     return Number.POSITIVE_INFINITY;
   }
 
+  /** Counts `amount` at this time, whether or not it fits: ask `fitsAt` first. */
   spend(nowMs: number, amount = 1, rank = 0): void {
     this.#forget(nowMs);
     this.#spent.push({ atMs: nowMs, amount, rank });

@@ -11,6 +11,7 @@ const SLEW = 0.05;
 /** Corrections up to this are normal for a time service, and not worth logging. */
 const SILENT_MS = 2_000;
 
+/** What a steady clock reports. */
 export interface SteadyClockOptions {
   /** The machine's clock was set: by how much, since the last report. Positive: forwards. */
   onSet(byMs: number): void;

@@ -21,6 +21,7 @@ export class TokenBucket {
     return Math.max(nowMs, Math.ceil(this.#dueAtMs - this.#burstMs - 1e-6));
   }
 
+  /** Takes one at this time, whether or not it fits: ask `fitsAt` first. */
   spend(nowMs: number): void {
     this.#dueAtMs = Math.max(this.#dueAtMs, nowMs) + this.#stepMs;
   }

@@ -15,6 +15,7 @@ import { applyPolicy, judgeVisibility } from './policy.ts';
 import { fromMistake, judgeSize, refused, setAside, tied } from './refused.ts';
 import { judgeGrant, whyWithheld } from './tenant-grant.ts';
 
+/** What admission knows besides the registrations in force. */
 export interface AdmitOptions {
   /** From dispatcher.yaml: a grant reserves labels for its tenant even where none of its registrations is in force. */
   readonly tenants?: readonly TenantEntry[] | undefined;
@@ -23,6 +24,7 @@ export interface AdmitOptions {
   readonly backendFit?: BackendFits;
 }
 
+/** Indexes the registrations once; the function it returns is pure. */
 export function createAdmit(registrations: readonly Registration[], options: AdmitOptions = {}): Admit {
   const index = indexRegistrations(registrations, options.tenants, options.setAside);
   return (job) => {

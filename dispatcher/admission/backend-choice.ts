@@ -8,6 +8,7 @@ import type { Refusal } from './refusal.ts';
 
 /** What admission asks of a provider; a `Provider` is one. Only the provider decides whether it can run it. Pure. */
 export interface BackendFit {
+  /** As `Provider.fit`. May throw a ProviderError: then the launch decides. */
   fit(wish: ShapeWish): Fit;
 }
 
@@ -17,6 +18,7 @@ export interface BackendFit {
  */
 export type BackendFits = (registration: string, backend: string) => BackendFit | undefined;
 
+/** Those that the labels leave: `backend-B`, `region-R`. `reason`: why none is left, where a region is the cause. */
 export function selectBackends(
   registration: Registration,
   name: string | undefined,
@@ -36,6 +38,7 @@ export function selectBackends(
   return { backends: placed, reason: placed.length > 0 ? undefined : `none is in region ${quote(region)}; ${has}` };
 }
 
+/** Why this backend cannot run the wish; undefined if it can, or if its provider is not known yet. */
 export function whyUnfit(
   registration: Registration,
   backend: Backend,
@@ -80,6 +83,7 @@ function least(one: number | undefined, other: number | undefined): number | und
   return one === undefined ? other : other === undefined ? one : Math.min(one, other);
 }
 
+/** The refusal of a job that no backend can run. `placement`: the reason of `selectBackends`. */
 export function noBackend(
   registration: Registration,
   wish: ShapeWish,

@@ -145,6 +145,7 @@ export function whyUnheard(labels: readonly JobLabel[], own: readonly string[], 
   );
 }
 
+/** The first few, quoted, and how many more there are. */
 export function listed(labels: readonly string[]): string {
   if (labels.length === 0) return 'none';
   const more = labels.length > NAMED ? ` and ${labels.length - NAMED} more` : '';

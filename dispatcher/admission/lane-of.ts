@@ -19,6 +19,7 @@ export function laneScope(registration: Registration, job: JobSubject, wish: Sha
 /** Runner groups exist only at organizations and enterprises. */
 const REPOSITORY_RUNNER_GROUP = 'Default';
 
+/** The wish with the repository's own folder in the bucket, so that repositories cannot read each other's files. */
 export function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
   if (wish.bucket === undefined) return wish;
   // A colon (before a port) is not allowed in a folder's name, and no host has an underscore.
@@ -26,6 +27,7 @@ export function withBucketPrefix(wish: ShapeWish, job: JobSubject): ShapeWish {
   return { ...wish, bucketPrefix: `${host}/${job.owner}/${job.repository}`.toLowerCase() };
 }
 
+/** What makes a lane. */
 export interface LaneParts {
   readonly registration: Registration;
   readonly job: JobSubject;
@@ -37,6 +39,7 @@ export interface LaneParts {
   readonly selected: readonly Backend[];
 }
 
+/** Jobs with equal keys share runners. Keys are in ledgers and tags: they must not change between versions. */
 export function laneOf({ registration, job, labels, wish, backends, selected }: LaneParts): LaneSpec {
   const scope = laneScope(registration, job, wish);
   const runnerGroup = scope.kind === 'repository' ? REPOSITORY_RUNNER_GROUP : registration.runnerGroup;

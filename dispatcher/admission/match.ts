@@ -23,6 +23,7 @@ interface Entry {
   readonly labels: ReadonlySet<string>;
 }
 
+/** The registrations by what they claim and listen to. */
 export interface RegistrationIndex {
   /** By `placeKey` and label. */
   readonly byLabel: ReadonlyMap<string, readonly Entry[]>;
@@ -31,6 +32,7 @@ export interface RegistrationIndex {
   readonly territory: Territory;
 }
 
+/** Which registration gets a job, or why none does. `candidates`: how many were compared. */
 export type Match =
   | {
       readonly outcome: 'matched';
@@ -75,6 +77,7 @@ function labelKey(place: string, folded: string): string {
   return `${place} ${folded}`;
 }
 
+/** Made anew when the configuration changes. `setAside`: they keep their claims, and serve nothing. */
 export function indexRegistrations(
   registrations: readonly Registration[],
   tenants?: readonly TenantEntry[],
@@ -102,6 +105,7 @@ function append(map: Map<string, Entry[]>, key: string, entry: Entry): void {
   else list.push(entry);
 }
 
+/** The closest claim wins, then the higher priority; what still ties is refused. */
 export function match(index: RegistrationIndex, job: JobSubject, labels: readonly JobLabel[]): Match {
   let candidates = 0;
   let near: Near | undefined;

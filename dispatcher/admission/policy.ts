@@ -14,12 +14,14 @@ import { resolveImage } from './image.ts';
 import { type Allowed, ask, lookUp, notAmong, type PolicyFields, type Refusal, unknownName } from './refusal.ts';
 import { wishOf } from './wish.ts';
 
+/** What a job gets. */
 export interface Granted {
   readonly wish: ShapeWish;
   /** What the labels changed, for checking what a service rounds up to. */
   readonly overridden: ReadonlySet<OverrideKey>;
 }
 
+/** All refusals at once, so that fixing the first does not reveal a second. */
 export type PolicyAnswer =
   | { readonly granted: true; readonly grant: Granted }
   | { readonly granted: false; readonly refusals: readonly Refusal[] };
@@ -45,6 +47,7 @@ export function judgeVisibility(
   return { code: 'unknown-visibility', reason, cure: `It is looked at again with the next delivery. ${cure}` };
 }
 
+/** The wish of these overrides over the defaults, or why they are refused. */
 export function applyPolicy(registration: Registration, overrides: readonly Override[]): PolicyAnswer {
   const refusals: Refusal[] = [];
   const base = baseShape(registration, overrides, refusals);

@@ -21,6 +21,7 @@ export type RefusalCode =
   | 'no-image'
   | 'no-backend';
 
+/** One reason why a job is refused, with what its author, or the owner of the registration, can do. */
 export interface Refusal {
   readonly code: RefusalCode;
   readonly reason: string;
@@ -37,6 +38,7 @@ export function ask(registration: Registration, field: string): string {
   return `or ask the owner of registration ${quote(registration.name)} to set ${quote(`policy.${field}`)}`;
 }
 
+/** The values, or globs, that a policy allows labels to ask for. */
 export interface Allowed {
   /** As in the file. */
   readonly field: keyof PolicyFields;
@@ -54,6 +56,9 @@ export function notAmong(asked: Override, what: string, allowed: Allowed, regist
   };
 }
 
+/**
+ * `known`: those that labels may choose. `had`: how many the registration has, whether or not labels may choose them.
+ */
 export function unknownName(
   asked: OverrideOf<'shape' | 'backend'>,
   known: readonly string[],

@@ -6,6 +6,7 @@ import { quote } from '../labels/values.ts';
 import type { JobClaims, Registration } from '../model/registration.ts';
 import type { Refusal, RefusalCode } from './refusal.ts';
 
+/** GitHub registers a runner with so many labels of such a length; undefined if the job keeps to it. */
 export function judgeSize(labels: readonly JobLabel[]): Refusal | undefined {
   if (labels.length > MAX_LABELS) {
     return {
@@ -23,6 +24,7 @@ export function judgeSize(labels: readonly JobLabel[]): Refusal | undefined {
   };
 }
 
+/** A label that cannot be read, as a refusal. */
 export function fromMistake(mistake: Mistake): Refusal {
   const at = mistake.position > 1 ? ` (at character ${mistake.position})` : '';
   return {
@@ -32,6 +34,7 @@ export function fromMistake(mistake: Mistake): Refusal {
   };
 }
 
+/** Refused, because several registrations have an equal right to it. */
 export function tied(registrations: readonly JobClaims[], job: JobSubject): Admission {
   const [first] = registrations;
   const names = registrations.map(({ name }) => quote(name)).join(' and ');
@@ -44,6 +47,7 @@ export function tied(registrations: readonly JobClaims[], job: JobSubject): Admi
   };
 }
 
+/** Refused for now: the configuration of its registration has problems. */
 export function setAside({ name }: JobClaims): Admission {
   return {
     outcome: 'refused',

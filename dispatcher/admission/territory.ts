@@ -9,6 +9,7 @@ import { foldLabel, quote } from '../labels/values.ts';
 import type { Grant, JobClaims, Registration, TenantEntry, WebhookEndpoint } from '../model/registration.ts';
 import { cureOf, placeOf, type Ungranted } from './grants.ts';
 
+/** Whose a repository is, and by what kind of entry. */
 export interface Holding {
   readonly by: 'repository' | 'glob' | 'owner' | 'everyone';
   /** More than one: they share it, and their labels tell them apart. */
@@ -27,6 +28,7 @@ export interface Withheld {
 
 type PlatformRegistration = Pick<Registration, 'name' | 'host' | 'claim' | 'grant'>;
 
+/** Which grants hold which repositories, indexed by host and owner. */
 export class Territory {
   /** By host and `owner/name`. */
   readonly #repositories = new Map<string, Grant[]>();
@@ -157,6 +159,7 @@ export class Territory {
   }
 }
 
+/** One entry of a grant. */
 export interface NamedRepository {
   /** `owner/name`, or a glob. */
   readonly repository: string;

@@ -5,6 +5,7 @@ import type { Override } from '../labels/values.ts';
 import { defined } from '../model/defined.ts';
 import type { ShapeDefaults } from '../model/registration.ts';
 
+/** `base`: the defaults, under the named shape. `image`: resolved already. */
 export function wishOf(base: ShapeDefaults, overrides: readonly Override[], image: string): ShapeWish {
   const disk = override(overrides, 'disk')?.value;
   const asked = override(overrides, 'bucket')?.value;

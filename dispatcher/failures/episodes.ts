@@ -5,12 +5,14 @@
 import type { Clock } from '../../time/clock.ts';
 import type { Log } from '../log.ts';
 
+/** A condition that lasts: since when, and how often it occurred. */
 export interface Episode {
   readonly name: string;
   readonly sinceMs: number;
   readonly count: number;
 }
 
+/** One set of conditions with one event in the log. */
 export interface EpisodesOptions {
   readonly clock: Clock;
   readonly log: Pick<Log, 'warn' | 'info'>;
@@ -39,6 +41,10 @@ interface Running {
   readonly senders: Map<string, number>;
 }
 
+/**
+ * The conditions of one event. `met` may be called thousands of times a second: it writes one line as a condition
+ * begins.
+ */
 export class Episodes {
   readonly #options: EpisodesOptions;
   readonly #running = new Map<string, Running>();
@@ -61,6 +67,7 @@ export class Episodes {
     if (times !== undefined || episode.senders.size < MAX_SENDERS) episode.senders.set(from, (times ?? 0) + 1);
   }
 
+  /** Those that last, in the order in which they began. */
   current(): readonly Episode[] {
     return [...this.#running.values()].map(({ name, sinceMs, count }) => ({ name, sinceMs, count }));
   }

@@ -44,8 +44,10 @@ export type GithubErrorKind =
   | 'rate-limited'
   | 'transient';
 
+/** Every kind that the ledger stores: the provider contract's, GitHub's, and the dispatcher's own. */
 export type FailureKind = ProviderErrorKind | EndKind | GithubErrorKind | OwnFailureKind;
 
+/** One thing that went wrong. Made by the functions of this file alone. */
 export interface Failure {
   readonly source: FailureSource;
   readonly kind: FailureKind;
@@ -92,10 +94,12 @@ const KINDS: Readonly<Record<FailureKind, true>> = {
 const MESSAGE_CHARACTERS = 1500;
 const CODE_CHARACTERS = 120;
 
+/** `backendSource('acme', 'aci')` is `acme/aci`. */
 export function backendSource(registration: string, backend: string): FailureSource {
   return `${registration}/${backend}`;
 }
 
+/** From what an adapter threw. */
 export function providerFailure(error: ProviderError, source: FailureSource, atMs: number): Failure {
   return failure(source, error, atMs);
 }
@@ -108,16 +112,19 @@ export interface GithubErrorParts {
   readonly requestId: string | undefined;
 }
 
+/** From what the GitHub client threw. The code is the HTTP status. */
 export function githubFailure(error: GithubErrorParts, atMs: number): Failure {
   const code = error.status === undefined ? undefined : String(error.status);
   return failure('github', { kind: error.kind, code, requestId: error.requestId, message: error.message }, atMs);
 }
 
+/** From why an instance ended or does not start. The code is the exit code. */
 export function instanceFailure(reason: InstanceReason, source: FailureSource, atMs: number): Failure {
   const code = reason.exitCode === undefined ? undefined : String(reason.exitCode);
   return failure(source, { kind: reason.kind, code, message: reason.message }, atMs);
 }
 
+/** What the dispatcher found out by itself. `message`: a sentence for the operator. */
 export function ownFailure(
   kind: OwnFailureKind | 'time-limit',
   message: string,
@@ -174,10 +181,12 @@ export function failureFields(told: Failure): Readonly<Record<string, unknown>> 
   };
 }
 
+/** For what is read from the ledger. */
 export function isFailureKind(text: string): text is FailureKind {
   return Object.hasOwn(KINDS, text);
 }
 
+/** For what is read from the ledger. */
 export function isFailureSource(text: string): text is FailureSource {
   return text === 'github' || text === 'dispatcher' || /^[^/]+\/.+$/.test(text);
 }

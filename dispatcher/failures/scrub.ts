@@ -3,6 +3,7 @@
  * remote service repeats in its error messages. pino's `redact` goes by the path of a field instead.
  */
 
+/** Stands in place of what was taken out. */
 export const REDACTED = '[secret]';
 
 /** Longer text is truncated before it is searched: a body does not belong in the log. */

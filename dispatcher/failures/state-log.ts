@@ -22,6 +22,7 @@ const MAX_STATES = 10_000;
 /** Identifies the subject of a state. Use the same words each time, or it becomes another state. */
 export type About = Readonly<Record<string, string | null>>;
 
+/** Logs a failing state when it begins, at growing intervals while it lasts, and when it is over. */
 export class StateLog {
   readonly #log: Pick<Log, 'warn' | 'info'>;
   readonly #clock: Pick<Clock, 'now'>;

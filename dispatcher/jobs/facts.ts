@@ -9,6 +9,7 @@ export type JobStatus = 'queued' | 'waiting' | 'pending' | 'requested' | 'in_pro
  */
 export type FactSource = 'webhook' | 'poll' | 'read';
 
+/** What one source said about one job at one time. Facts may come late, twice and in any order. */
 export interface JobFact extends JobIdentity {
   /** The GitHub host that the endpoint serves, lower case: `github.com`, `acme.ghe.com`, `ghes.acme.example`. */
   readonly host: string;
@@ -84,6 +85,7 @@ export const PLATFORM = '';
  */
 export type AreStrangers = (registration: string, other: string) => boolean;
 
+/** Without tenants: every registration is the platform's own. */
 export const neverStrangers: AreStrangers = () => false;
 
 /**

@@ -18,6 +18,7 @@ export interface LaneSpec {
   readonly specHash: string;
 }
 
+/** What was decided about a job. */
 export type Admission =
   | { readonly outcome: 'lane'; readonly lane: LaneSpec }
   | {

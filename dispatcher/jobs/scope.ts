@@ -16,6 +16,7 @@ export function scopePath(scope: GithubScope): string {
   }
 }
 
+/** The reverse of `scopePath`; throws for anything else. */
 export function parseScopePath(path: string): GithubScope {
   const [kind, first, second] = path.split('/');
   if (kind === 'enterprises' && first) return { kind: 'enterprise', enterprise: first };

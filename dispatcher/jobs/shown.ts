@@ -18,6 +18,7 @@ const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 /** GitHub opened in 2008: an earlier time is some language's zero value, and would make a job too old. */
 const firstTimeMs = Date.UTC(2008, 0, 1);
 
+/** Reads the informational fields of one object. No method throws. */
 export class Shown {
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #onMended: (field: string) => void;
@@ -49,6 +50,7 @@ export class Shown {
     return this.#whole(field, MAX_HASH_LENGTH) ?? '';
   }
 
+  /** A short text; null if it is missing, or longer than 64 characters. */
   word(field: string): string | null {
     return this.#whole(field, MAX_WORD_LENGTH);
   }

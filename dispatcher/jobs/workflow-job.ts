@@ -23,6 +23,7 @@ const jobStatuses = ['queued', 'waiting', 'pending', 'requested', 'in_progress',
 const jobStatus = z.enum(jobStatuses);
 const knownStatuses: ReadonlySet<string> = new Set(jobStatuses);
 
+/** False for a status that GitHub added after this version. */
 export function isJobStatus(status: string): status is JobStatus {
   return knownStatuses.has(status);
 }
@@ -66,6 +67,7 @@ const jobShape = {
  * must not hide the others.
  */
 export const restJobSchema = z.object({ ...jobShape, status: jobStatus });
+/** What `restJobSchema` parsed. */
 export type RestJob = z.infer<typeof restJobSchema>;
 
 /** An owner never contains a dot; a repository is never `.` or `..`, which would go up in a URL. */
@@ -83,8 +85,10 @@ export const workflowJobEventSchema = z.object({
     private: shown,
   }),
 });
+/** What `workflowJobEventSchema` parsed. */
 export type WorkflowJobEvent = z.infer<typeof workflowJobEventSchema>;
 
+/** What the payload does not say of itself. */
 export interface FactContext {
   readonly host: string;
   readonly owner: string;
@@ -127,6 +131,7 @@ export function factFromEvent(
   });
 }
 
+/** From `repository.full_name`: the owner and the name in the case that GitHub sends. */
 export function repositoryOf(event: WorkflowJobEvent): { readonly owner: string; readonly repository: string } {
   const name = event.repository.full_name;
   const slash = name.indexOf('/');

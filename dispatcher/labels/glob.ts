@@ -10,6 +10,7 @@ export const MAX_GLOB_CHARACTERS = 4096;
 /** Represents a star where a glob is itself the text. Only a star matches it. */
 const ANY_RUN = '\0';
 
+/** Case-sensitive: fold both where case does not count. `matchesGlob('acme/*', 'acme/web')` is true. */
 export function matchesGlob(pattern: string, text: string): boolean {
   if (!endsAlike(pattern, text)) return false;
   let p = 0;
@@ -50,10 +51,12 @@ function endsAlike(pattern: string, text: string): boolean {
   return text.length === pattern.length;
 }
 
+/** False for no patterns. */
 export function matchesAny(patterns: readonly string[], text: string): boolean {
   return patterns.some((pattern) => matchesGlob(pattern, text));
 }
 
+/** Whether it has a wildcard. */
 export function isGlob(text: string): boolean {
   return text.includes('*') || text.includes('?');
 }

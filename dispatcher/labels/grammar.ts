@@ -25,10 +25,12 @@ export function readLabels(labels: readonly string[]): readonly JobLabel[] {
   return [...read.values()];
 }
 
+/** A label that GitHub gives every such runner. `folded`: in lower case. */
 export function isBuiltIn(folded: string): boolean {
   return folded === 'self-hosted' || folded === 'linux' || folded === 'x64' || folded === 'arm64';
 }
 
+/** Never throws: what cannot be read is `malformed` if it begins like one of ours, else `plain`. */
 export function readLabel(text: string): Reading {
   const folded = foldLabel(text);
   if (isBuiltIn(folded)) {
@@ -87,6 +89,7 @@ export function severalInOne(
   };
 }
 
+/** In words, for messages. */
 export function separatorName(separator: string): string {
   if (separator === ',') return 'a comma';
   return separator.trim() === '' ? 'a blank' : quote(separator);

@@ -59,6 +59,7 @@ export function keyMeantBy(word: string): OverrideWord | undefined {
   return WORDS.find((key) => key.length === 3 && [...key].sort().join('') === letters);
 }
 
+/** A word that users try, and that has no override here. */
 export function isNotOffered(word: string): boolean {
   return NOT_OFFERED.has(word.toLowerCase());
 }

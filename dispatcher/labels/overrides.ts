@@ -4,6 +4,7 @@ import { formatDuration } from './duration.ts';
 import type { JobLabel, Mistake, Reading } from './reading.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
 
+/** What a job's labels ask for, and what is wrong with them. */
 export interface Overrides {
   /** At most one per key. */
   readonly overrides: readonly Override[];
@@ -40,6 +41,7 @@ export function collectOverrides(labels: readonly JobLabel[]): Overrides {
   return { overrides: [...byKey.values()], mistakes };
 }
 
+/** The override of that key, if a label asks for it. */
 export function override<K extends OverrideKey>(overrides: readonly Override[], key: K): OverrideOf<K> | undefined {
   return overrides.find((candidate): candidate is OverrideOf<K> => candidate.key === key);
 }

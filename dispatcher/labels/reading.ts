@@ -17,10 +17,12 @@ export interface Mistake {
   readonly meant?: string;
 }
 
+/** `position` counts from 1. */
 export function malformed(label: string, position: number, problem: string, cure: string): Mistake {
   return { kind: 'malformed', label, position, problem, cure };
 }
 
+/** What a label is, before registrations are looked at. */
 export type Reading =
   /** GitHub's own: `self-hosted`, `linux`, `x64`, `arm64`. */
   | { readonly kind: 'built-in'; readonly override: OverrideOf<'architecture'> | undefined }
@@ -31,6 +33,7 @@ export type Reading =
   /** Neither: it can only be a registration's own label. */
   | { readonly kind: 'plain' };
 
+/** One label of `runs-on`. */
 export interface JobLabel {
   readonly text: string;
   /** Labels are compared case-insensitively. */

@@ -30,6 +30,7 @@ interface OverrideValues {
   readonly unique: string;
 }
 
+/** What can be overridden. Names are ours; the words of labels are in `WORD_OF`. */
 export type OverrideKey = keyof OverrideValues;
 
 /** What one label, or one part of a `shr=` label, requests. `label` is how the job wrote it. */
@@ -37,12 +38,15 @@ export type Override = {
   readonly [K in OverrideKey]: { readonly key: K; readonly value: OverrideValues[K]; readonly label: string };
 }[OverrideKey];
 
+/** `OverrideOf<'cpu'>` has a number as its value. */
 export type OverrideOf<K extends OverrideKey> = Extract<Override, { readonly key: K }>;
 
+/** GitHub compares labels without case. */
 export function foldLabel(label: string): string {
   return label.toLowerCase();
 }
 
+/** Why a value cannot be read, and what was probably meant. */
 export interface WrongValue {
   readonly wrong: string;
   /** Probable meanings, without the key: each can be parsed. Empty when none is close. */
@@ -54,6 +58,7 @@ export interface WrongValue {
 
 type Read = (value: string, label: string) => Override | WrongValue;
 
+/** By prefix. `label` is the whole label, for messages and for the override. */
 export const READERS = {
   cpu: (value, label) => {
     const cores = readNumber(value, { what: 'cores', most: 1024, example: '2', meant: meantCores });
@@ -122,13 +127,16 @@ function isTimeout(text: string): boolean {
   return ms !== undefined && ms >= MIN_TIMEOUT_MS && ms <= MAX_TIMEOUT_MS;
 }
 
+/** The words before the dash: `cpu` of `cpu-4`. */
 export type Prefix = keyof typeof READERS;
 
 /** Overrides without a value: the label is the word alone. */
 export type Flag = { [K in OverrideKey]: OverrideValues[K] extends true ? K : never }[OverrideKey];
 
+/** The words that are overrides by themselves. */
 export const FLAGS: Readonly<Record<Flag, true>> = { spot: true, dind: true };
 
+/** `text`: in lower case. */
 export function isFlag(text: string): text is Flag {
   return Object.hasOwn(FLAGS, text);
 }
@@ -152,6 +160,7 @@ export const WORD_OF: Readonly<Record<OverrideKey, Prefix | Flag>> = {
   unique: 'sid',
 };
 
+/** `text`: in lower case. */
 export function isPrefix(text: string): text is Prefix {
   // `bucket` only exists in the one-label form: the dashed label is `disk-BUCKET`.
   return text !== 'bucket' && Object.hasOwn(READERS, text);
@@ -206,6 +215,7 @@ function readNumber(value: string, { what, most, example, meant }: NumberRule): 
   return number;
 }
 
+/** `spelled` writes a value as the job wrote its own: as a label, or as a part of the one-label form. */
 export function cureOf(wrong: WrongValue, spelled: (value: string) => string): string {
   if (wrong.right.length > 0) return `Write ${wrong.right.map((value) => quote(spelled(value))).join(' or ')}.`;
   return wrong.example === undefined

@@ -17,6 +17,7 @@ export type AdmissionState = 'pending' | 'lane' | 'refused' | 'not-ours' | 'expi
 /** `unserved`: GitHub does not assign it to any matching runner. `unseen`: GitHub answers 404 for it. */
 export type JobHold = 'unserved' | 'unseen';
 
+/** A job as the facts so far describe it, with what was decided about it. Times are milliseconds since the epoch. */
 export interface JobRow {
   /** `jobKey()`. */
   readonly key: string;
@@ -84,8 +85,10 @@ export interface JobRow {
   readonly version: number;
 }
 
+/** The states of a runner, in the order of its life; lifecycle/machine.ts has the transitions. */
 export type RunnerState = 'creating' | 'starting' | 'online' | 'busy' | 'finishing' | 'draining' | 'gone';
 
+/** A runner: what it is for, and what is known of its instance and of its registration at GitHub. */
 export interface RunnerRow {
   /** `<dispatcher>-<ULID>`: the GitHub runner's name and the instance's name. */
   readonly name: string;
@@ -150,6 +153,7 @@ export type RunnerPatch = Partial<
   >
 >;
 
+/** One step of a runner's life, for people: what happened, and what it led to. */
 export interface TimelineEntry {
   readonly atMs: number;
   readonly state: RunnerState;
@@ -159,6 +163,7 @@ export interface TimelineEntry {
   readonly failure: Failure | null;
 }
 
+/** What a decision about one runner changes. All of it is written, or nothing. */
 export interface RunnerStep {
   readonly patch: RunnerPatch;
   readonly entries: readonly TimelineEntry[];
@@ -170,6 +175,7 @@ export interface RunnerStep {
   readonly launch?: 'called' | 'given-back' | 'refused' | 'stolen';
 }
 
+/** What was decided about one job. */
 export interface JobSettlement {
   readonly key: string;
   /** The version that the decision was based on. A newer row stays unsettled and is returned again. */
@@ -226,6 +232,10 @@ export interface Waiting {
   readonly disputed: boolean;
 }
 
+/**
+ * - `account`: its credentials or quota. `capacity`: no stock. `refused`: it refuses the image or shape.
+ * - `start`: containers do not come online. `idle`: they do, and GitHub gives them no job.
+ */
 export type BreakerRule = 'account' | 'capacity' | 'refused' | 'start' | 'idle';
 
 /** Why launches avoid a backend, or one image and shape on it. */
@@ -262,6 +272,7 @@ export const MAX_OPEN_JOBS = 20_000;
 /** A job, and the registration that it was admitted to. */
 export type JobOf = Pick<JobRow, 'key' | 'registration'>;
 
+/** Which jobs to read; fields that are given must all match. */
 export interface JobFilter {
   readonly registrations?: readonly string[];
   readonly admission?: AdmissionState;
@@ -292,6 +303,7 @@ export interface RunnersLeftOut {
   readonly places?: readonly { readonly registration: string; readonly backend: string | null }[];
 }
 
+/** Which runners to read; fields that are given must all match. Newest first. */
 export interface RunnerFilter {
   readonly registrations?: readonly string[];
   readonly states?: readonly RunnerState[];
@@ -299,6 +311,7 @@ export interface RunnerFilter {
   readonly limit?: number;
 }
 
+/** How long history is kept. Open jobs and live runners are not history. */
 export interface Retention {
   readonly deliveriesMs: number;
   readonly jobsMs: number;
@@ -308,16 +321,18 @@ export interface Retention {
   readonly maxRunners: number;
 }
 
-export interface Ledger {
-  // ── intake ─────────────────────────────────────────────────────────────────────────────────────────────────────
+/** What comes in: deliveries, and facts from polls and reads. */
+export interface FactLedger {
   /** One durable commit for the whole batch, results in order. A duplicate delivery changes nothing. */
   recordDeliveries(
     batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
   ): Promise<readonly DeliveryResult[]>;
   /** Facts from polls and GETs. Returns how many jobs changed. New open jobs of a full share are left out. */
   recordFacts(facts: readonly JobFact[]): Promise<number>;
+}
 
-  // ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Jobs: what facts made of them, and what was decided. */
+export interface JobLedger {
   /** Jobs whose facts changed since they were last settled, oldest change first. */
   unsettledJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
   /**
@@ -325,12 +340,15 @@ export interface Ledger {
    * runner. Its row is not read, because that may be what fails.
    */
   putUnsettledLast(key: string, nowMs: number): Promise<void>;
+  /** Writes the decisions; a job that changed since its version was read is left as it is, unsettled. */
   settleJobs(settlements: readonly JobSettlement[]): Promise<void>;
+  /** Undefined if no fact has named it, or if it was pruned. */
   job(key: string): Promise<JobRow | undefined>;
   /** Jobs with this id, on any host and in any repository: at most 10, newest first. */
   jobsWithId(jobId: number): Promise<readonly JobRow[]>;
   /** Jobs of the runs with this id, on any host and in any repository: at most 1000, by key. */
   jobsOfRun(runId: number): Promise<readonly JobRow[]>;
+  /** Newest first. */
   jobs(filter: JobFilter): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
@@ -384,16 +402,22 @@ export interface Ledger {
   nextProbeAt(): Promise<number | null>;
   /** Held jobs that GitHub answered 404 for and that are due for another look: one of each registration in turn. */
   unseenJobs(nowMs: number, limit: number): Promise<readonly JobOf[]>;
+}
 
-  // ── lanes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Lanes, their demand and their supply. */
+export interface LaneLedger {
   /** For these lanes; those without demand and live runners are returned with zeros, unknown ones left out. */
   laneCounts(keys: readonly string[]): Promise<readonly LaneCounts[]>;
   /** Every lane with demand or a live runner. */
   lanesInUse(): Promise<readonly string[]>;
+  /** The lane's queued jobs that ask for a runner, in the order in which they get one; at most `limit`. */
   waitingJobs(laneKey: string, limit: number): Promise<readonly Waiting[]>;
+  /** Deletes lanes without open jobs and live runners. Returns how many. */
   deleteEmptyLanes(): Promise<number>;
+}
 
-  // ── runners ────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Runners, their timelines and outputs. */
+export interface RunnerLedger {
   /** Inserts the row with its first timeline entry, and counts it as planned on `forJobKey`. */
   createRunner(runner: RunnerRow, reason: string): Promise<void>;
   /**
@@ -404,7 +428,9 @@ export interface Ledger {
     name: string,
     decide: (runner: RunnerRow) => RunnerStep | undefined,
   ): Promise<{ readonly before: RunnerRow; readonly after: RunnerRow } | undefined>;
+  /** Undefined if there never was one of this name, or if it was pruned. */
   runner(name: string): Promise<RunnerRow | undefined>;
+  /** Newest first. */
   runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
   /**
    * Corrects times of live rows that are in the future: the machine's clock was ahead when they were written.
@@ -438,21 +464,32 @@ export interface Ledger {
   >;
   /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
   surplusRunners(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly RunnerRow[]>;
+  /** In order. Long timelines lack steps in the middle. Empty for an unknown runner. */
   timeline(runner: string): Promise<readonly TimelineEntry[]>;
   /** The container's last output, truncated to 256 KB. */
   keepOutput(runner: string, output: string, nowMs: number): Promise<void>;
+  /** What `keepOutput` kept; undefined if nothing was. */
   output(runner: string): Promise<string | undefined>;
+}
 
-  // ── breakers, leases, cursors ──────────────────────────────────────────────────────────────────────────────────
+/** What outlives the process besides jobs and runners: closed backends, leases, cursors. */
+export interface StateLedger {
+  /** All of them, by key. */
   breakers(): Promise<readonly Breaker[]>;
+  /** Adds it, or replaces the one with its key. */
   putBreaker(breaker: Breaker): Promise<void>;
+  /** Does nothing if there is none with this key. */
   deleteBreaker(key: string): Promise<void>;
   /** True when `holder` has the lease until `nowMs + ttlMs`. */
   acquireLease(name: string, holder: string, nowMs: number, ttlMs: number): Promise<boolean>;
+  /** The value that was put last; undefined if there is none. */
   cursor(name: string): Promise<string | undefined>;
+  /** Adds or replaces the value of that name. */
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
+}
 
-  // ── housekeeping ───────────────────────────────────────────────────────────────────────────────────────────────
+/** The storage itself. */
+export interface StorageLedger {
   /** Deletes at most `limit` history rows of each table; returns how many. Call until it returns 0. */
   prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
   /** Resolves when everything that has committed is on disk: before an operator's command is answered. */
@@ -462,8 +499,12 @@ export interface Ledger {
    * does so too, until it is back: the written data would be lost with the process.
    */
   verifyStorage(): Promise<void>;
+  /** Finishes the writes that were begun. Every method rejects afterwards. */
   close(): Promise<void>;
 }
+
+/** The whole ledger. Its users name the few methods that they call: `Pick<Ledger, 'job' | 'jobs'>`. */
+export interface Ledger extends FactLedger, JobLedger, LaneLedger, RunnerLedger, StateLedger, StorageLedger {}
 
 /**
  * - `full`: the disk is full. `locked`: another process holds the file. `corrupt`: the file is damaged.

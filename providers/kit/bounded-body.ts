@@ -5,6 +5,7 @@
  * nor is it to be had with Node's own `fetch`. Every provider may use it.
  */
 
+/** The rest of the body was not read. */
 export class BodyTooLarge extends Error {
   constructor(mostBytes: number) {
     super(`the answer is larger than ${mostBytes} bytes`);

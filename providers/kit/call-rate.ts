@@ -12,6 +12,7 @@ interface Limit {
   spend(nowMs: number): void;
 }
 
+/** The limits of a service, and how long a call may wait for them. */
 export interface CallRateOptions {
   /** All of them must let a call through. */
   readonly limits: readonly Limit[];
@@ -21,6 +22,7 @@ export interface CallRateOptions {
   usedUp(waitMs: number): string;
 }
 
+/** For the calls that share one limit of the service. Safe for concurrent use. */
 export class CallRate {
   readonly #host: ProviderHost;
   readonly #clock: Clock;

@@ -2,6 +2,7 @@
 import { withDeadline } from '../../time/deadline.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
 
+/** One for each provider. Holds a timer only while a call runs. */
 export class Deadlines {
   readonly #host: Pick<ProviderHost, 'after'>;
 

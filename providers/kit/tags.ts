@@ -7,6 +7,7 @@ const CHARGE = 'shr.charge.';
 /** The label that `list` filters by. */
 export const DISPATCHER_TAG = 'shr.dispatcher';
 
+/** Keys begin with `shr.`; the charge tags with `shr.charge.`. `decodeTags` reverses it. */
 export function encodeTags(tags: InstanceTags): Record<string, string> {
   return Object.fromEntries([
     [DISPATCHER_TAG, tags.dispatcher],

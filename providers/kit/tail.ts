@@ -11,12 +11,14 @@ export class Tail {
     this.#limit = limit;
   }
 
+  /** Takes over the chunk: do not change it afterwards. */
   push(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     if (this.#bytes > 2 * this.#limit || this.#chunks.length > 4096) this.#compact();
   }
 
+  /** The end of what was pushed so far, as UTF-8. */
   text(): string {
     this.#compact();
     return tailText(Buffer.concat(this.#chunks), this.#limit);

@@ -7,6 +7,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { readBounded } from '../kit/bounded-body.ts';
 import { isProxied, secureAgent } from '../kit/proxy.ts';
 
+/** Of whatever status. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -53,6 +54,7 @@ export async function get(
   });
 }
 
+/** The host has an address that may not be called. Nothing was sent. */
 export class ForbiddenAddress extends Error {
   constructor(address: string) {
     super(`refusing to connect to ${address}`);

@@ -43,6 +43,7 @@ export function findingOfPlatforms(
   };
 }
 
+/** The finding for one image. `registry`: as references name it. */
 export function findingOf(image: ImageUse, registry: string, seen: Seen, puller: Puller): Finding {
   const { reference } = image;
   switch (seen.kind) {
@@ -101,6 +102,7 @@ function callerOf(caller: 'login' | 'account', { option }: Puller): string {
   return caller === 'login' ? `the login of ${option}` : "the backend's own account";
 }
 
+/** The finding for what is not an image reference. */
 export function malformed(text: string): Finding {
   return {
     subject: 'image',

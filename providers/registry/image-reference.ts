@@ -3,6 +3,7 @@
  * normalize.go. Pure.
  */
 
+/** Where an image is. `ubuntu` is `docker.io`, `library/ubuntu`, `latest`. */
 export interface ImageReference {
   /** Host and port, lower case; `docker.io` if none is named. */
   readonly registry: string;
@@ -12,6 +13,7 @@ export interface ImageReference {
   readonly version: string;
 }
 
+/** Its name in references; its API is at `registry-1.docker.io`. */
 export const DOCKER_HUB = 'docker.io';
 /** Names of Docker Hub in references and in `docker login`. */
 const HUB_NAMES = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
@@ -19,6 +21,7 @@ const HUB_NAMES = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io'
 const HOST = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/;
 const COMPONENT = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
+/** `sha256:` and 64 hexadecimal digits, or another algorithm of the OCI specification. */
 export const DIGEST = /^[a-z0-9]+([.+_-][a-z0-9]+)*:[0-9a-f]{32,128}$/;
 const MAX_CHARACTERS = 1024;
 

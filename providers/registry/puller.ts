@@ -1,3 +1,4 @@
+/** A login of a registry, from the options of a backend. */
 export interface Login {
   /** As written in the option: `ghcr.io`, `https://index.docker.io/v1/`. */
   readonly server: string;
