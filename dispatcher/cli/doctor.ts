@@ -7,7 +7,7 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { examine } from './doctor/examine.ts';
 import type { DoctorFinding } from './doctor/finding.ts';
-import { loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
+import { type LoadedConfiguration, loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
 import { counted, printable, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
 import { type CommandModule, collect, type Terminal } from './terminal.ts';
@@ -31,11 +31,18 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--registration <name>', 'only this one; may be repeated', collect)
     .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
     .option('--json', 'print { ok, registrations, problems, notes }')
-    .addHelpText('after', '\nIt reads, and changes nothing: no runner is registered, no container started.\n');
+    .addHelpText(
+      'after',
+      '\nIt only reads: it registers no runner and starts no container. A note does not make the exit code 1.\n',
+    );
   return command.action(async (folder: string, options: DoctorOptions) => {
-    const loaded = await loadedConfiguration(folder, options.config, terminal);
+    const served = await loadedConfiguration(folder, options.config, terminal);
+    // What does not need a missing secret is checked all the same.
+    const loaded = isWhole(served)
+      ? served
+      : await loadedConfiguration(folder, options.config, terminal, { secrets: 'optional' });
     if (!loaded.ok) {
-      report([], loaded.problems, [], options, terminal);
+      report([], served.problems, [], options, terminal);
       return;
     }
     const { registrations, quarantined } = loaded.configuration;
@@ -44,9 +51,13 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
     const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
     const examined = await examineAll(loaded.configuration, wanted, terminal);
-    report(examined, loaded.problems, loaded.notes, options, terminal);
+    report(examined, served.problems, served.notes, options, terminal);
   });
 };
+
+function isWhole({ ok, problems }: LoadedConfiguration): boolean {
+  return ok && problems.length === 0;
+}
 
 async function examineAll(
   { dispatcher }: Configuration,
@@ -78,6 +89,7 @@ function report(
 ): void {
   const findings = registrations.flatMap((registration) => registration.findings);
   const notOk = findings.filter(({ ok }) => !ok).length;
+  const noted = findings.filter(({ note }) => note === true).length;
   const ok = notOk === 0 && problems.length === 0;
   if (options.json === true) {
     printJson(terminal, { ok, registrations, problems, notes });
@@ -89,16 +101,16 @@ function report(
     }
     terminal.out(
       registrations.length === 0 && problems.length > 0
-        ? `${counted(problems.length, 'problem')} in the configuration; nothing else was looked at\n`
-        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk + problems.length} not ok\n`,
+        ? `${counted(problems.length, 'problem')} in the configuration; nothing else was checked\n`
+        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk + problems.length} not ok, ${counted(noted + notes.length, 'note')}\n`,
     );
   }
   terminal.exit(ok ? 0 : 1);
 }
 
 /** One line per finding, never truncated: the cure is at its end. */
-function lineOf(registration: string, { about, subject, ok, message, cure }: DoctorFinding): string {
-  const head = `${ok ? 'ok    ' : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
+function lineOf(registration: string, { about, subject, ok, note, message, cure }: DoctorFinding): string {
+  const head = `${ok ? (note === true ? 'note  ' : 'ok    ') : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
   // Services end their sentences with a full stop; our own messages do not.
   return printable(cure === undefined ? head : `${head.replace(/\.+$/, '')}. Cure: ${cure}`);
 }

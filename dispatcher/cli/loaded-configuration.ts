@@ -25,7 +25,7 @@ export async function loadedConfiguration(
   folder: string,
   config: string | undefined,
   terminal: Terminal,
-  knownValues?: ConfigurationSources['knownValues'],
+  options: Pick<ConfigurationSources, 'knownValues' | 'secrets'> = {},
 ): Promise<LoadedConfiguration> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const loaded = await loadConfiguration({
@@ -33,8 +33,7 @@ export async function loadedConfiguration(
     environment: terminal.environment,
     files: systemFiles,
     provider: loadProvider,
-    secrets: 'required',
-    ...(knownValues === undefined ? {} : { knownValues }),
+    ...options,
   });
   const shown = (problem: Problem): Problem => {
     const near = relative(terminal.workingFolder, problem.file);

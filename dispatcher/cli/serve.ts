@@ -122,7 +122,7 @@ async function load(
   terminal: Terminal,
   knownValues: ConfigurationSources['knownValues'],
 ): Promise<Configuration | undefined> {
-  const loaded = await loadedConfiguration(folder, config, terminal, knownValues);
+  const loaded = await loadedConfiguration(folder, config, terminal, knownValues === undefined ? {} : { knownValues });
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {

@@ -1,5 +1,6 @@
 /** Resolves all references in a file, and collects the findings. */
 import { formatPath, type Path } from '../model/problem.ts';
+import { Secret } from '../model/registration.ts';
 import type { Reach, References, Resolution } from './reference.ts';
 
 /** The limits for one file. */
@@ -31,6 +32,20 @@ export interface ResolvedReferences {
 /** Placeholder for a reference without a value: `validate` runs on machines that do not have the secrets. */
 const UNRESOLVED = 'unresolved-reference';
 const DEEPEST = 32;
+/**
+ * Whether the value holds a placeholder. Undefined, as options are that could not be parsed without the secret, counts
+ * as one.
+ */
+export function isUnresolved(value: unknown): boolean {
+  return value === undefined || holdsPlaceholder(value);
+}
+
+function holdsPlaceholder(value: unknown): boolean {
+  if (value instanceof Secret) return value.reveal() === UNRESOLVED;
+  if (typeof value !== 'object' || value === null) return value === UNRESOLVED;
+  return Object.values(value).some(holdsPlaceholder);
+}
+
 /** Anything shorter is too common to be redacted from messages. */
 const MIN_REVEALED_LENGTH = 4;
 const NO_REFERENCE: Resolution = { outcome: 'none' };

@@ -39,12 +39,41 @@ describe('shr doctor in a configuration with problems', function () {
       /^note {4}registrations\/good\.yaml:4:23: credentials\.token: every user of this machine may read or change the secret file token\. Run `chmod 600 token`/m,
     );
     expect(out).to.match(/^(?:ok {4}|not ok) {2}good {2}backend process/m);
-    expect(out).to.not.match(/nothing else was looked at/);
+    expect(out).to.not.match(/nothing else was checked/);
     const { ok, registrations, problems, notes } = JSON.parse((await doctor('--json')).out);
     expect(ok).to.equal(false);
     expect(registrations.map(({ name }: { name: string }) => name)).to.deep.equal(['good']);
     expect(problems).to.have.length(1);
     expect(notes).to.have.length(1);
+  });
+
+  it('goes on without a secret that is missing, and says what it could not check', async () => {
+    await rm(join(folder, 'registrations/bad.yaml'));
+    await rm(join(folder, 'token'));
+    const login = '    registryAuth: { server: x, username: x, password: "${env:NOWHERE}" }';
+    const backends = `backends:
+  - { kind: process, options: { command: [x] } }
+  - kind: docker
+    options:
+      host: 127.0.0.1
+      port: 9
+  ${login}
+`;
+    await writeFile(
+      join(folder, 'registrations/good.yaml'),
+      good.replace(/backends:.*\n/, () => backends),
+    );
+    // Not even the dispatcher's own token is there.
+    const { code, out } = await shr(['doctor'], folder);
+    expect(code).to.equal(1);
+    expect(out).to.include('not ok  dispatcher.yaml:2:13: adminToken: the variable TOKEN is not set.');
+    expect(out).to.include('not ok  registrations/good.yaml:4:23: credentials.token: token: there is no such file.');
+    expect(out).to.include('options.registryAuth.password: the variable NOWHERE is not set.');
+    expect(out).to.include('note    good  github  credentials: not checked: the key or token is missing\n');
+    expect(out).to.match(/^ok {6}good {2}webhook {2}endpoint: /m);
+    expect(out).to.match(/^(?:ok {4}|not ok) {2}good {2}backend process {2}/m);
+    expect(out).to.include('note    good  backend docker  check: not checked: a secret in its options is missing\n');
+    expect(out).to.match(/^1 registration, \d+ findings, \d+ not ok, 2 notes\n$/m);
   });
 
   it('takes the name of one that is set aside, and tells its problems', async () => {

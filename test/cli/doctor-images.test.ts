@@ -58,7 +58,7 @@ describe('the images that doctor asks for', () => {
     const images = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`n${index}`, `a/n:${index}`]));
     const { images: few, findings } = asked({ images });
     expect(few).to.have.length(MAX_IMAGES);
-    expect(findings).to.deep.equal(['true 11 more are named, and were not looked at: the limit is 20']);
+    expect(findings).to.deep.equal(['true 11 more are named, and were not checked: the limit is 20']);
   });
 
   it('are not those that the backend does not take: no fault where there is another backend', () => {

@@ -4,11 +4,12 @@ import type { Clock, Random } from '../../../time/clock.ts';
 import { withDeadline } from '../../../time/deadline.ts';
 import type { Backends } from '../../backends/pool.ts';
 import { type ProxySettings, proxyInWords } from '../../config/proxy.ts';
+import { isUnresolved } from '../../config/references.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
 import { GithubTimes } from '../../github/github-time.ts';
 import type { Backend, Credentials, DispatcherConfig, Registration } from '../../model/registration.ts';
 import { checkCredentials } from './credentials.ts';
-import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkRepositories } from './repositories.ts';
@@ -84,6 +85,9 @@ async function checkWith(
   registration: Registration,
   { clock, random }: Examination,
 ): Promise<Omit<ByCredential, 'credentials'>> {
+  if (isUnresolved(registration.credentials)) {
+    return { findings: [note('github', 'credentials', 'not checked: the key or token is missing')], events: undefined };
+  }
   const times = new GithubTimes({ clock });
   const caller = { ...registration, clock, time: times.at(registration.apiUrl), random };
   const credentials = await checkCredentials(caller, registration.claim);
@@ -103,8 +107,8 @@ function wayOut(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
   return [
     ...(proxy.shown === undefined ? [] : [good('network', 'proxy', proxyInWords(proxy.shown))]),
     ...proxy.problems.map((problem) => bad('network', 'proxy', problem, 'correct the variable of the environment')),
-    ...proxy.notes.map((note) =>
-      bad('network', 'proxy', note, 'see "Proxy and certificates" in docs/configuration.md'),
+    ...proxy.notes.map((limit) =>
+      note('network', 'proxy', limit, 'see "Proxy and certificates" in docs/configuration.md'),
     ),
   ];
 }
@@ -115,6 +119,7 @@ async function checkBackend(
   { backends }: Examination,
 ): Promise<readonly DoctorFinding[]> {
   const about = `backend ${backend.name}`;
+  if (isUnresolved(backend.options)) return [note(about, 'check', 'not checked: a secret in its options is missing')];
   const provider = await backends.of(registration, backend.name);
   const asked = imagesFor(registration, about, provider);
   const findings = await provider.check({ images: asked.images });

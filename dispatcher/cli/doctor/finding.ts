@@ -9,6 +9,8 @@ export interface DoctorFinding {
   readonly about: string;
   readonly subject: string;
   readonly ok: boolean;
+  /** Worth knowing, although nothing has to be done for `ok`: a limitation, or what could not be checked. */
+  readonly note?: true;
   readonly message: string;
   /** What to do; present when `ok` is false. */
   readonly cure?: string;
@@ -19,6 +21,11 @@ const MESSAGE_CHARACTERS = 600;
 
 export function good(about: string, subject: string, message: string): DoctorFinding {
   return { about, subject, ok: true, message: scrub(withoutPage(message), MESSAGE_CHARACTERS) };
+}
+
+export function note(about: string, subject: string, message: string, cure?: string): DoctorFinding {
+  const finding = { ...good(about, subject, message), note: true } as const;
+  return cure === undefined ? finding : { ...finding, cure: scrub(cure, MESSAGE_CHARACTERS) };
 }
 
 export function bad(about: string, subject: string, message: string, cure: string): DoctorFinding {

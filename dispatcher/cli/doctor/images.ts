@@ -1,7 +1,7 @@
 /** Which images a registration's jobs can get on a backend, as far as its configuration names them. Pure. */
 import { type Architecture, type ImageUse, MAX_IMAGES, type Provider } from '../../../providers/provider.ts';
 import type { Registration, ShapeDefaults } from '../../model/registration.ts';
-import { bad, type DoctorFinding, good } from './finding.ts';
+import { bad, type DoctorFinding, note } from './finding.ts';
 
 export interface AskedImages {
   readonly images: readonly ImageUse[];
@@ -23,7 +23,7 @@ export function imagesFor(
     const message = `${reference} cannot run on this backend: ${fit.reason}`;
     findings.push(
       registration.backends.length > 1
-        ? good(about, 'image', message)
+        ? note(about, 'image', message)
         : bad(
             about,
             'image',
@@ -34,8 +34,8 @@ export function imagesFor(
     return false;
   });
   if (fitting.length > MAX_IMAGES) {
-    const message = `${fitting.length - MAX_IMAGES} more are named, and were not looked at: the limit is ${MAX_IMAGES}`;
-    findings.push(good(about, 'image', message));
+    const message = `${fitting.length - MAX_IMAGES} more are named, and were not checked: the limit is ${MAX_IMAGES}`;
+    findings.push(note(about, 'image', message));
   }
   return { images: fitting.slice(0, MAX_IMAGES), findings: findings.slice(0, MAX_IMAGES) };
 }
