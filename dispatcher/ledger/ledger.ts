@@ -462,6 +462,10 @@ export interface RunnerLedger {
       readonly draining: number;
     }[]
   >;
+  /** Registrations that have a runner which is not gone, busy ones included. */
+  registrationsWithRunners(): Promise<readonly string[]>;
+  /** `scopePath()` of where the registration's runners that are not gone registered, busy ones included. */
+  scopesWithRunners(registration: string): Promise<readonly string[]>;
   /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
   surplusRunners(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly RunnerRow[]>;
   /** In order. Long timelines lack steps in the middle. Empty for an unknown runner. */

@@ -414,6 +414,8 @@ export function jobInLane(row: unknown): z.output<typeof jobInLaneSchema> {
   return jobInLaneSchema.parse(row);
 }
 
+const registrationSchema = z.object({ registration: text });
+const scopeColumnSchema = z.object({ scope: text });
 const laneKeySchema = z.object({ laneKey: text });
 const jobOfSchema = z.object({ key: z.string(), registration: z.string().nullable() });
 const outputSchema = z.object({ output: text });
@@ -427,6 +429,14 @@ export function jobOf(row: unknown): JobOf {
 
 export function laneKeyOf(row: unknown): string {
   return laneKeySchema.parse(row).laneKey;
+}
+
+export function registrationOf(row: unknown): string {
+  return registrationSchema.parse(row).registration;
+}
+
+export function scopeOf(row: unknown): string {
+  return scopeColumnSchema.parse(row).scope;
 }
 
 export function outputOf(row: unknown): string {

@@ -94,6 +94,8 @@ export function ledgerOn(store: Store): Ledger {
       store.write((context) => runners.hastenLaunchesOf(context, otherThan, nowMs)),
     nextCheckAt: () => store.read((context) => runners.nextCheckAt(context)),
     liveCounts: () => store.read((context) => runners.liveCounts(context)),
+    registrationsWithRunners: () => store.read((context) => runners.registrationsWithRunners(context)),
+    scopesWithRunners: (registration) => store.read((context) => runners.scopesWithRunners(context, registration)),
     surplusRunners: (laneKey, limit, unreadable) =>
       store.read((context) => runners.surplusRunners(context, laneKey, limit, unreadable)),
     timeline: (runner) => store.read((context) => timeline.timeline(context, runner)),

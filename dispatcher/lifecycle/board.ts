@@ -143,13 +143,14 @@ export class Board {
     return this.#outdated;
   }
 
-  /** Registrations with a waiting job or a live runner. */
+  /** Registrations with a waiting job or a runner without one. The ledger knows those with busy runners. */
   registrationsInUse(): ReadonlySet<string> {
     const names = new Set<string>();
     for (const { counts } of this.#lanes.values()) names.add(counts.lane.registration);
     return names;
   }
 
+  /** Where they register. */
   scopes(registration: string): ReadonlySet<string> {
     const scopes = new Set<string>();
     for (const { counts } of this.#lanes.values()) {

@@ -27,7 +27,8 @@ export interface ChoresOptions {
   readonly clock: Clock;
   readonly ledger: Pick<
     Ledger,
-    'deleteEmptyLanes' | 'disputedJobs' | 'expireJobs' | 'staleJobs' | 'unconfirmedJobs' | 'verifyStorage'
+    | ('deleteEmptyLanes' | 'disputedJobs' | 'expireJobs' | 'registrationsWithRunners')
+    | ('staleJobs' | 'unconfirmedJobs' | 'verifyStorage')
   >;
   readonly board: Board;
   readonly backends: Backends;
@@ -64,7 +65,8 @@ export class Chores {
       verifier.ask(key, registration);
     }
     await ledger.deleteEmptyLanes();
-    for (const name of board.registrationsInUse()) sweeps.isActive(name);
+    const inUse = new Set([...board.registrationsInUse(), ...(await ledger.registrationsWithRunners())]);
+    for (const name of inUse) sweeps.isActive(name);
     holds.tidy();
   }
 }

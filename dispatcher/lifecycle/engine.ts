@@ -156,7 +156,7 @@ class LoopingEngine implements Engine {
       resting: this.#restingRunners,
     });
     this.#sweeps = new SweepLoop({
-      ...{ clock, tenants, context, board, backends, instances },
+      ...{ clock, tenants, context, ledger, board, backends, instances },
       ...{ view, others, schedule, troubles },
     });
     this.#chores = new Chores({ clock, ledger, board, backends, doubts, holds, sweeps: schedule, verifier });

@@ -1,5 +1,6 @@
 /** Compares each registration's instances and runners with the ledger when it is due. */
 import { defectFailure, placedWords } from '../failures/failure.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import type { GithubView } from './github-view.ts';
@@ -13,6 +14,7 @@ import type { SweepTroubles } from './sweep-troubles.ts';
 
 export interface SweepLoopOptions extends Pick<EngineOptions, 'clock' | 'tenants'> {
   readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'scopesWithRunners'>;
   readonly board: Board;
   readonly backends: Backends;
   readonly instances: InstanceView;
@@ -43,16 +45,18 @@ export class SweepLoop {
 
   /** Never rejects. */
   async #sweep(name: string): Promise<void> {
-    const { backends, board, clock, context, instances, others, schedule, tenants, troubles, view } = this.#options;
+    const { backends, board, clock, context, instances, ledger } = this.#options;
+    const { others, schedule, tenants, troubles, view } = this.#options;
     const tenant = tenants.get(name);
     let failures: readonly string[] = ['the sweep broke: see the log'];
     try {
       if (tenant !== undefined) {
-        const scopes = new Set([...board.scopes(name), ...claimScopes(tenant)]);
         const listed = await sweepInstances(context, tenant, backends, instances, others);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
         if (schedule.withGithub(name) && context.working()) {
+          const withRunners = await ledger.scopesWithRunners(name);
+          const scopes = new Set([...board.scopes(name), ...withRunners, ...claimScopes(tenant)]);
           troubles.record(name, 'scope', (await sweepGithub(context, tenant, view, scopes)).failures);
         }
       }

@@ -232,7 +232,7 @@ async function findIn(tenant: Tenant, scope: string, name: string): Promise<Gith
   }
 }
 
-/** The scopes that the claim itself names; those of a user account's repositories are known from its lanes alone. */
+/** The scopes that the claim itself names; those of a user account's repositories are known from lanes and runners. */
 export function claimScopes(tenant: Tenant): readonly string[] {
   const { claim } = tenant.registration;
   switch (claim.kind) {

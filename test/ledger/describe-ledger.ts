@@ -658,6 +658,18 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         ]);
       });
 
+      it('tell their registrations and scopes until they are gone, busy ones included', async () => {
+        await ledger.createRunner(runner({ name: 'd-1', scope: 'repos/acme/web', state: 'busy' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-2', scope: 'repos/acme/web', state: 'draining' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-3', scope: 'orgs/acme', state: 'online' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-4', registration: 'other', scope: 'orgs/other' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-5', registration: 'third', state: 'gone' }), 'launch');
+        await ledger.createRunner(runner({ name: 'd-6', scope: 'repos/acme/gone', state: 'gone' }), 'launch');
+        expect(await ledger.registrationsWithRunners()).to.deep.equal(['acme', 'other']);
+        expect(await ledger.scopesWithRunners('acme')).to.deep.equal(['orgs/acme', 'repos/acme/web']);
+        expect(await ledger.scopesWithRunners('third')).to.deep.equal([]);
+      });
+
       it('are surplus from the youngest state and the youngest runner on', async () => {
         const made: [string, RunnerState, number, string | null][] = [
           ['online-old', 'online', 1, null],

@@ -116,6 +116,12 @@ describe('the plans that SQLite makes', () => {
     ],
     ['the time of the next look', runnerQueries.nextCheckAt(builder), 'COVERING INDEX runnersLiveByCheck'],
     ['live runners by backend', runnerQueries.liveCounts(builder), 'COVERING INDEX runnersLiveByBackend'],
+    [
+      'registrations with runners',
+      runnerQueries.registrationsWithRunners(builder),
+      'COVERING INDEX runnersLiveByBackend',
+    ],
+    ['scopes with runners', runnerQueries.scopesWithRunners(builder, 'r'), 'runnersLiveByBackend (registration=?)'],
     ['surplus runners', runnerQueries.surplusRunners(builder, 'l', 9), 'runnersLiveByLane'],
     [
       'creating runners',

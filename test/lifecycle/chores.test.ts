@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Chores } from '../../dispatcher/lifecycle/chores.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
-import { jobRow } from './runner-fixture.ts';
+import { jobRow, runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
 
@@ -81,6 +81,14 @@ describe('the chores of each minute', () => {
     parts.board.mark = (laneKey) => void read.push(laneKey);
     await chores.run();
     expect(read).to.deep.equal(['lane-of-expired']);
+  });
+
+  it('have registrations swept often whose runners are all busy', async () => {
+    await parts.ledger.createRunner(runnerRow({ name: 'd1-busy', state: 'busy' }), 'launch');
+    const active: string[] = [];
+    parts.sweeps.isActive = (name) => void active.push(name);
+    await chores.run();
+    expect(active).to.deep.equal(['acme']);
   });
 
   it('keep the memory of the backends, tidy the waits for GitHub, and have what is in use swept often', async () => {

@@ -8,6 +8,7 @@ import { SweepLoop } from '../../dispatcher/lifecycle/sweep-loop.ts';
 import { SweepTroubles } from '../../dispatcher/lifecycle/sweep-troubles.ts';
 import { ProviderError } from '../../providers/provider.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
+import { runnerRow } from './runner-fixture.ts';
 import { honestProvider } from './small-fixture.ts';
 
 const MINUTE = 60_000;
@@ -87,6 +88,20 @@ describe('the loop of sweeps', () => {
     await parts.queue(laneOf({ scope: { kind: 'repository', owner: 'acme', repository: 'web' } }), 1);
     await sweep();
     expect(calls).to.include.members(['list runners of orgs/acme', 'list runners of repos/acme/web']);
+  });
+
+  it('looks also where its runners are, were they all busy with long jobs', async () => {
+    const scope = 'repos/acme/api';
+    const LANE = laneOf({ scope: { kind: 'repository', owner: 'acme', repository: 'api' } });
+    const row = { scope, laneKey: LANE.key, state: 'busy', backend: 'main', instanceState: 'running' } as const;
+    await parts.ledger.createRunner(runnerRow({ name: 'd1-busy', ...row }), 'launch');
+    await sweep();
+    expect(calls).to.include.members(['list runners of orgs/acme', `list runners of ${scope}`]);
+    await parts.ledger.stepRunner('d1-busy', () => ({ patch: { state: 'gone' }, entries: [] }));
+    calls = [];
+    await parts.clock.advance(6 * MINUTE);
+    await sweep();
+    expect(calls).to.not.include(`list runners of ${scope}`);
   });
 
   it('leaves GitHub alone where it is not its turn, and once the engine stops', async () => {

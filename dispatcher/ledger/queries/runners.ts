@@ -158,6 +158,20 @@ export const liveCounts = fixed((builder) =>
     .groupBy(['registration', 'backend']),
 );
 
+export const registrationsWithRunners = fixed((builder) =>
+  builder.selectFrom('runners').select('registration').distinct().where('live', '=', yes).orderBy('registration'),
+);
+
+export const scopesWithRunners = fixed((builder, registration: string) =>
+  builder
+    .selectFrom('runners')
+    .select('scope')
+    .distinct()
+    .where('live', '=', yes)
+    .where('registration', '=', registration)
+    .orderBy('scope'),
+);
+
 export function surplusRunners(builder: Builder, laneKey: string, limit: number): Query {
   return builder
     .selectFrom('runners')

@@ -102,6 +102,14 @@ export function* liveCounts(context: Context): Step<readonly rows.LiveCount[]> {
   return (yield runnerQueries.liveCounts(context.builder)).rows.map(rows.liveCount);
 }
 
+export function* registrationsWithRunners(context: Context): Step<readonly string[]> {
+  return (yield runnerQueries.registrationsWithRunners(context.builder)).rows.map(rows.registrationOf);
+}
+
+export function* scopesWithRunners(context: Context, registration: string): Step<readonly string[]> {
+  return (yield runnerQueries.scopesWithRunners(context.builder, registration)).rows.map(rows.scopeOf);
+}
+
 export function* surplusRunners(
   context: Context,
   laneKey: string,
