@@ -23,6 +23,7 @@ export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
     runner.busyAtMs,
     runner.finishedAtMs,
     runner.deregisteredAtMs,
+    runner.stopAskedAtMs,
     runner.stopSentAtMs,
     runner.refusedSinceMs,
   ];
@@ -36,6 +37,7 @@ export function runnerUpTo(nowMs: number, runner: RunnerRow): RunnerRow {
     busyAtMs: latest(runner.busyAtMs),
     finishedAtMs: latest(runner.finishedAtMs),
     deregisteredAtMs: latest(runner.deregisteredAtMs),
+    stopAskedAtMs: latest(runner.stopAskedAtMs),
     stopSentAtMs: latest(runner.stopSentAtMs),
     refusedSinceMs: latest(runner.refusedSinceMs),
     // These prove something by the time between them, and are collected anew.

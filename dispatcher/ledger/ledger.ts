@@ -1,7 +1,7 @@
 /**
  * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it happens completely
  * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call it precedes
- * may be made. Deliveries, leases and the mark that we stopped a container are on disk by then; other steps half a
+ * may be made. Deliveries, leases and the mark that we stop a container are on disk by then; other steps half a
  * second later, or after `persist`, and a machine that loses power before that forgets them (see
  * docs/decisions/0022-two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself makes no decisions.
@@ -135,6 +135,12 @@ export interface RunnerRow {
   readonly lastIdleAtMs: number | null;
   /** DELETE succeeded, or GitHub does not know the runner. */
   readonly deregisteredAtMs: number | null;
+  /**
+   * When its container, which had not ended as far as was known, was first to be stopped: on disk before the service is
+   * asked, and kept whatever the service answers. Null: we never stopped it.
+   */
+  readonly stopAskedAtMs: number | null;
+  /** When the service last accepted a stop. */
   readonly stopSentAtMs: number | null;
   /** Since when GitHub has refused our credentials for it; null while they work. */
   readonly refusedSinceMs: number | null;

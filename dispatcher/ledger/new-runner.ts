@@ -40,6 +40,7 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     firstIdleAtMs: null,
     lastIdleAtMs: null,
     deregisteredAtMs: null,
+    stopAskedAtMs: null,
     stopSentAtMs: null,
     refusedSinceMs: null,
     attempts: 0,

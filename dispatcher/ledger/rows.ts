@@ -229,6 +229,7 @@ const runnerSchema = z.object({
   firstIdleAtMs: integer.nullable(),
   lastIdleAtMs: integer.nullable(),
   deregisteredAtMs: integer.nullable(),
+  stopAskedAtMs: integer.nullable(),
   stopSentAtMs: integer.nullable(),
   refusedSinceMs: integer.nullable(),
   attempts: integer,

@@ -37,9 +37,9 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** That we stopped a container must never be forgotten: the meaning of its job's end depends on it. */
-function isStoppedByUs(result: { readonly before: RunnerRow; readonly after: RunnerRow } | undefined): boolean {
-  return result !== undefined && result.after.stopSentAtMs !== null && result.before.stopSentAtMs === null;
+/** That we stop a container must never be forgotten: the meaning of its job's end depends on it. */
+function marksStop(result: { readonly before: RunnerRow; readonly after: RunnerRow } | undefined): boolean {
+  return result !== undefined && result.after.stopAskedAtMs !== null && result.before.stopAskedAtMs === null;
 }
 
 export function ledgerOn(store: Store): Ledger {
@@ -82,8 +82,7 @@ export function ledgerOn(store: Store): Ledger {
     deleteEmptyLanes: () => store.write((context) => lanes.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),
-    stepRunner: (name, decide) =>
-      store.writeDurably((context) => runners.stepRunner(context, name, decide), isStoppedByUs),
+    stepRunner: (name, decide) => store.writeDurably((context) => runners.stepRunner(context, name, decide), marksStop),
     runner: (name) => store.read((context) => runners.runner(context, name)),
     runners: (filter) => store.read((context) => runners.runners(context, filter)),
     cutToNow: () => store.write((context) => cutToNow.cutToNow(context)),

@@ -130,7 +130,9 @@ async function stopInstance(
     const ref = { name: runner.name, ...(runner.instanceId === null ? {} : { id: runner.instanceId }) };
     const output = await lastOutput(context, runner, () => provider.logs(ref));
     if (output !== undefined) await context.options.ledger.keepOutput(runner.name, output, context.now());
-    // A job may have been bound to it while its output was read.
+    // What has ended is only removed.
+    if (!instanceIsOver(runner)) await context.tell(runner.name, { kind: 'stopping' });
+    // A job may have been bound to it while its output was read, or the mark was written to the disk.
     const current = await context.options.ledger.runner(runner.name);
     if (current?.state !== 'draining' || instanceStep(current, context.now()) !== 'stop') return current;
     await provider.stop(ref);

@@ -47,6 +47,9 @@ export type RunnerEvent =
   /** DELETE was refused with 422: proof that it runs a job. */
   | { readonly kind: 'delete-refused' }
   | { readonly kind: 'deregistered' }
+  /** Its container is about to be stopped: from here on, its end may be our doing. */
+  | { readonly kind: 'stopping' }
+  /** The service accepted the stop. */
   | { readonly kind: 'stop-sent' }
   /** GitHub refuses our credentials for this runner. */
   | { readonly kind: 'credentials-refused'; readonly failure: Failure }
@@ -188,6 +191,8 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
       return onDeleteRefused(runner, context);
     case 'deregistered':
       return onDeregistered(runner, context);
+    case 'stopping':
+      return onStopping(runner, context);
     case 'stop-sent':
       return onStopSent(runner, context);
     case 'credentials-refused':
@@ -729,6 +734,22 @@ function onDeregistered(runner: RunnerRow, context: MachineContext): Answer {
       });
     case 'gone':
       return ignored('it is gone');
+  }
+}
+
+/** The first mark stays, whatever the service answers: a stop that timed out may still take effect. */
+function onStopping(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'draining':
+      if (runner.stopAskedAtMs !== null) return ignored('that is known');
+      return quiet(runner, context, { stopAskedAtMs: context.nowMs });
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'gone':
+      return ignored('only a draining runner is stopped');
   }
 }
 

@@ -168,7 +168,7 @@ describe('the two kinds of writes', () => {
       answered.push(what);
     };
     await tell('step', { attempts: 1 });
-    const stopped = tell('stop', { stopSentAtMs: 5 });
+    const stopped = tell('stop', { stopAskedAtMs: 5 });
     const command = ledger.persist().then(() => answered.push('command'));
     await settled();
     expect(answered).to.deep.equal(['step']);
@@ -187,7 +187,7 @@ describe('the two kinds of writes', () => {
     expect(await ledger.stepRunner('nobody', () => ({ patch: {}, entries: [] }))).to.equal(undefined);
     expect(held.started).to.have.length(0);
     let answered = false;
-    const stopped = step({ stopSentAtMs: 1 }).then(() => {
+    const stopped = step({ stopAskedAtMs: 1 }).then(() => {
       answered = true;
     });
     await settled();

@@ -42,6 +42,7 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   forget: { kind: 'forget' },
   'delete-refused': { kind: 'delete-refused' },
   deregistered: { kind: 'deregistered' },
+  stopping: { kind: 'stopping' },
   'stop-sent': { kind: 'stop-sent' },
   'credentials-refused': {
     kind: 'credentials-refused',
@@ -76,6 +77,7 @@ const ANSWERS: Readonly<Record<RunnerEventKind, readonly Outcome[]>> = {
   forget: ['draining', 'draining', 'draining', 'draining', 'draining', 'told', '-'],
   'delete-refused': ['busy', 'busy', 'busy', '-', 'busy', 'busy', '-'],
   deregistered: [...told6, '-'],
+  stopping: ['-', '-', '-', '-', '-', 'quiet', '-'],
   'stop-sent': ['-', '-', '-', '-', '-', 'told', '-'],
   'credentials-refused': [...told6, '-'],
   'step-failed': [...told6, '-'],

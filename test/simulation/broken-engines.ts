@@ -172,6 +172,22 @@ export const forgetful: EngineFactory = (options) =>
     }),
   );
 
+/** Does not write down that it stops a container. */
+export const unmarked: EngineFactory = (options) => {
+  const { ledger } = options;
+  return createEngine({
+    ...options,
+    ledger: replaced(ledger, {
+      stepRunner: (name, decide) =>
+        ledger.stepRunner(name, (row) => {
+          const step = decide(row);
+          if (step?.patch.stopAskedAtMs === undefined) return step;
+          return { ...step, patch: { ...step.patch, stopAskedAtMs: row.stopAskedAtMs } };
+        }),
+    }),
+  });
+};
+
 /** Starts a container anew after it has been stopped. */
 export const restless: EngineFactory = (options) => {
   const requests = new Map<string, LaunchRequest>();

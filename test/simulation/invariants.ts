@@ -27,6 +27,7 @@ export type Rule =
   | 'a time limit is enforced and said'
   | 'no fact moves what its source cannot speak of'
   | 'a delivery that was answered is kept'
+  | 'a container that we stopped is marked'
   | 'the engine keeps its own contract';
 
 export interface Violation {
@@ -61,6 +62,8 @@ const MAX_ASKED = 30;
 const MAX_LOOKS = 30;
 /** After a lost ledger: a start, and listings that fail for a while. */
 const UNLISTED_MS = 30 * 60_000;
+/** From the call of a stop to its effect. */
+const MAX_STOP_MS = 60_000;
 /** What was written for so long is on the disk. */
 const UNSYNCED_MS = 1_000;
 const PROOF_MISSES = 3;
@@ -83,6 +86,8 @@ export class Invariants implements GithubWitness, ProviderWitness {
   #ledgerLostAtMs: number | undefined;
   readonly #powerLostAtMs: number[] = [];
   readonly #overdue = new Set<WorldInstance>();
+  /** That were alive when a stop reached them. */
+  readonly #stopped = new Set<string>();
   readonly #missing = new Map<string, { readonly count: number; readonly firstMs: number }>();
   /** Jobs that ran on a runner with other labels than their own. */
   steals = 0;
@@ -258,6 +263,7 @@ export class Invariants implements GithubWitness, ProviderWitness {
 
   ledgerLost(): void {
     this.#ledgerLostAtMs = this.nowMs;
+    this.#stopped.clear();
   }
 
   powerLost(): void {
@@ -285,8 +291,20 @@ export class Invariants implements GithubWitness, ProviderWitness {
     return unsynced && this.nowMs - powerLostAtMs <= UNLISTED_MS;
   }
 
+  /** Names of containers that were alive when our stop reached them. A stop that was sent before the ledger was lost is not one. */
+  get stoppedByUs(): ReadonlySet<string> {
+    return this.#stopped;
+  }
+
+  stopUnmarked(name: string): void {
+    this.#stopped.delete(name);
+    this.violate('a container that we stopped is marked', `the row of ${name} does not say that we stopped it`, [name]);
+  }
+
   instanceStopped(instance: WorldInstance): void {
     const { job } = instance;
+    const lostAtMs = this.#ledgerLostAtMs ?? Number.NEGATIVE_INFINITY;
+    if (this.nowMs - lostAtMs > MAX_STOP_MS) this.#stopped.add(instance.name);
     if (job === undefined) return;
     const nowMs = this.#options.now();
     const limitMs = job.plan.timeLimitMs;

@@ -235,6 +235,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
   });
   const watch = async (): Promise<void> => {
     await judgeReach(invariants, dispatcher.ledger, githubs);
+    await judgeStops(invariants, dispatcher.ledger);
     clock.after(WATCH_MS, () => void watch());
   };
   clock.after(WATCH_MS, () => void watch());
@@ -294,6 +295,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     invariants.violate('nothing is left', `${what}: ${name}`, [name, ...jobsOf(history, name)]);
   }
   judgeLaunches(invariants, scenario, dice, dispatcher, githubs.values());
+  await judgeStops(invariants, dispatcher.ledger);
   if (isCalm) await judgeTimeLimits(invariants, dispatcher.ledger, githubs.values());
 
   const stopped = dispatcher.stop();
@@ -405,6 +407,14 @@ async function judgeTimeLimits(invariants: Invariants, ledger: Ledger, githubs: 
       const what = `${name} was ended at its limit, and says ${row?.reasonCode}; forced: ${runner?.forced}`;
       invariants.violate('a time limit is enforced and said', what, [name, runnerName]);
     }
+  }
+}
+
+/** Whatever the dispatcher and its machine went through, the ledger knows which containers we stopped. */
+async function judgeStops(invariants: Invariants, ledger: Ledger): Promise<void> {
+  for (const name of invariants.stoppedByUs) {
+    const row = await ledger.runner(name);
+    if (row?.stopAskedAtMs === null) invariants.stopUnmarked(name);
   }
 }
 

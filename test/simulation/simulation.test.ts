@@ -162,6 +162,11 @@ describe('the world notices', function () {
       engine: broken.forgetful,
       rule: 'a name that is said to be new is new',
     },
+    {
+      what: 'a stop is not marked before it is sent',
+      engine: broken.unmarked,
+      rule: 'a container that we stopped is marked',
+    },
     { what: 'a secret is logged', engine: broken.talkative, rule: 'secrets stay secret' },
     {
       what: 'a refused job gets a runner',

@@ -392,8 +392,21 @@ const eleventh: Migration = {
   ],
 };
 
+const twelfth: Migration = {
+  version: 12,
+  name: 'the stop of a container is marked before it is sent',
+  statements: (builder) => [
+    builder.schema.alterTable('runners').addColumn('stopAskedAtMs', integer).compile(),
+    builder
+      .updateTable('runners')
+      .set(({ ref }) => ({ stopAskedAtMs: ref('stopSentAtMs') }))
+      .where('stopSentAtMs', 'is not', null)
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh];
+export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh, twelfth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

@@ -44,6 +44,7 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
         firstIdleAtMs: ref('excluded.firstIdleAtMs'),
         lastIdleAtMs: ref('excluded.lastIdleAtMs'),
         deregisteredAtMs: ref('excluded.deregisteredAtMs'),
+        stopAskedAtMs: ref('excluded.stopAskedAtMs'),
         stopSentAtMs: ref('excluded.stopSentAtMs'),
         refusedSinceMs: ref('excluded.refusedSinceMs'),
         attempts: ref('excluded.attempts'),
