@@ -44,10 +44,10 @@ module.exports = {
     ...downwards,
     {
       name: 'no-cycle',
-      comment: 'A cycle hides who depends on whom.',
+      comment: 'A cycle hides who depends on whom, types included.',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'pure-modules-do-no-io',

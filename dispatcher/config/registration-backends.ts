@@ -4,7 +4,7 @@ import type { Path } from '../model/problem.ts';
 import type { Backend } from '../model/registration.ts';
 import { holdNamed } from './held.ts';
 import type { Reading } from './reading.ts';
-import type { RegistrationContext } from './registration.ts';
+import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
 import { readBackend } from './shared-sections.ts';
 
@@ -34,8 +34,8 @@ export async function readBackends(
     names.set(name, index);
     const backend =
       file.use === undefined
-        ? await readOwnBackend(reading, path, name, file, context, maxRunners)
-        : takeSharedBackend(reading, path, name, file, context, maxRunners);
+        ? await readOwnBackend({ reading, path, name, file, maxRunners }, context)
+        : takeSharedBackend({ reading, path, name, file, maxRunners }, context);
     if (backend === undefined) continue;
     backends.push({
       ...backend,
@@ -56,13 +56,18 @@ export async function readBackends(
 
 type BackendEntry = RegistrationFile['backends'][number];
 
+interface BackendPlace {
+  readonly reading: Reading;
+  readonly path: Path;
+  readonly name: string;
+  readonly file: BackendEntry;
+  /** Of the registration. */
+  readonly maxRunners: number;
+}
+
 async function readOwnBackend(
-  reading: Reading,
-  path: Path,
-  name: string,
-  file: BackendEntry,
+  { reading, path, name, file, maxRunners: defaultMaxRunners }: BackendPlace,
   { platform, grant, provider }: RegistrationContext,
-  defaultMaxRunners: number,
 ): Promise<Backend | undefined> {
   const { kind } = file;
   if (kind === undefined) {
@@ -82,12 +87,8 @@ async function readOwnBackend(
 }
 
 function takeSharedBackend(
-  reading: Reading,
-  path: Path,
-  name: string,
-  file: BackendEntry,
+  { reading, path, name, file, maxRunners: defaultMaxRunners }: BackendPlace,
   { platform, grant }: RegistrationContext,
-  defaultMaxRunners: number,
 ): Backend | undefined {
   const use = file.use ?? '';
   const usePath = [...path, 'use'];

@@ -18,17 +18,9 @@ import type { Platform } from './dispatcher.ts';
 import { holdClaim, holdDefaults, holdImages, holdNamed, holdPolicy, holdRunners, holdShape } from './held.ts';
 import type { Reading } from './reading.ts';
 import { readBackends } from './registration-backends.ts';
+import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
-import { type PrivateKeys, type ProviderLookup, readCredentials, shapeOf } from './shared-sections.ts';
-
-export interface RegistrationContext {
-  readonly name: string;
-  readonly platform: Platform;
-  /** What the platform grants this file's tenant; undefined: it is the platform's own. */
-  readonly grant: Grant | undefined;
-  readonly provider: ProviderLookup;
-  readonly keys: PrivateKeys;
-}
+import { readCredentials, shapeOf } from './shared-sections.ts';
 
 const DEFAULT_MAX_RUNNERS = 10;
 const LAUNCH_MS = 10 * 60_000;
