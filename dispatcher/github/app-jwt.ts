@@ -3,19 +3,22 @@
  * @octokit/auth-app, because that one sets no `jti` (identical JWTs minted in the same second have been answered with
  * 404), reads the system clock, and keeps installation tokens until one minute before they expire.
  */
-import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { SignJWT } from 'jose';
 import type { Secret } from '../model/registration.ts';
 import { GithubError } from './github.ts';
 
 /** GitHub refuses an `iat` in its future, and clocks differ. */
 const BACKDATED_SECONDS = 60;
 const LIFETIME_SECONDS = 540;
+/** GitHub's keys have 2,048 bits. RS256 allows no fewer (RFC 7518, 3.3). */
+const MIN_BITS = 2048;
 
 /** PKCS#1 or PKCS#8 in PEM; line feeds may be written as `\n`, which is common in environment variables. */
 export function readAppKey(privateKey: Secret): KeyObject {
   try {
     const key = createPrivateKey(privateKey.reveal().replaceAll('\\n', '\n'));
-    if (key.asymmetricKeyType === 'rsa') return key;
+    if (key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_BITS) return key;
   } catch {
     // The parser's error may quote the key.
   }
@@ -26,17 +29,10 @@ export function readAppKey(privateKey: Secret): KeyObject {
   );
 }
 
-export function appJwt(appId: string, key: KeyObject, nowMs: number, id: string): string {
-  const issuedAt = Math.floor(nowMs / 1000) - BACKDATED_SECONDS;
-  const content = `${encode({ alg: 'RS256', typ: 'JWT' })}.${encode({
-    iat: issuedAt,
-    exp: issuedAt + LIFETIME_SECONDS,
-    iss: appId,
-    jti: id,
-  })}`;
-  return `${content}.${sign('RSA-SHA256', Buffer.from(content), key).toString('base64url')}`;
-}
-
-function encode(part: Readonly<Record<string, string | number>>): string {
-  return Buffer.from(JSON.stringify(part)).toString('base64url');
+/** `id` must be unique, and `nowMs` GitHub's time. */
+export function appJwt(appId: string, key: KeyObject, nowMs: number, id: string): Promise<string> {
+  const iat = Math.floor(nowMs / 1000) - BACKDATED_SECONDS;
+  return new SignJWT({ iat, exp: iat + LIFETIME_SECONDS, iss: appId, jti: id })
+    .setProtectedHeader({ alg: 'RS256', typ: 'JWT' })
+    .sign(key);
 }

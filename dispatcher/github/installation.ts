@@ -66,7 +66,7 @@ export class AppAuthorization implements Authorization {
 
   async bearer(): Promise<Bearer> {
     const nowMs = this.#time.now();
-    return { header: `Bearer ${appJwt(this.#appId, this.#key(), nowMs, ulid(nowMs, this.#random))}` };
+    return { header: `Bearer ${await appJwt(this.#appId, this.#key(), nowMs, ulid(nowMs, this.#random))}` };
   }
 
   /** If its times were rejected, the refusal revealed GitHub's time: sign again with that. */

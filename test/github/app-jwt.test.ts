@@ -7,8 +7,8 @@ import { Secret } from '../../dispatcher/model/registration.ts';
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 describe("an App's JWT", () => {
-  it('is issued a minute ago in whole seconds, valid for nine, and signed', () => {
-    const jwt = appJwt('12', privateKey, 1_700_000_000_999, 'an-id');
+  it('is issued a minute ago in whole seconds, valid for nine, and signed', async () => {
+    const jwt = await appJwt('12', privateKey, 1_700_000_000_999, 'an-id');
     const [head = '', claims = '', signature = ''] = jwt.split('.');
     const read = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString());
     expect(read(head)).to.deep.equal({ alg: 'RS256', typ: 'JWT' });
@@ -36,6 +36,10 @@ describe("an App's private key", () => {
   for (const [what, text] of [
     ['of another kind', generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' })],
     ['cut short', String(privateKey.export({ format: 'pem', type: 'pkcs1' })).slice(0, 400)],
+    [
+      'that is too short',
+      generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'pem', type: 'pkcs1' }),
+    ],
     ['that is none', 'hello'],
   ] as const) {
     it(`${what} is refused, without a word of it`, () => {

@@ -89,7 +89,9 @@ describe('a GitHub App', () => {
       counter += 1;
       return (counter % 997) / 997;
     };
-    const jwts = Array.from({ length: 50 }, () => appJwt('1', appKey.privateKey, 0, ulid(0, random)));
+    const jwts = await Promise.all(
+      Array.from({ length: 50 }, () => appJwt('1', appKey.privateKey, 0, ulid(0, random))),
+    );
     expect(new Set(jwts).size).to.equal(50);
   });
 

@@ -56,7 +56,7 @@ export function messageOf({ status, body }: Pick<Reply, 'status' | 'body'>): str
 
 async function ask(caller: GithubCaller, path: string): Promise<Reply> {
   const { apiUrl, clock, time } = caller;
-  const authorization = authorizationOf(caller);
+  const authorization = await authorizationOf(caller);
   const sentAtMs = clock.now();
   let response: Response;
   let text: string;
@@ -97,10 +97,10 @@ async function ask(caller: GithubCaller, path: string): Promise<Reply> {
 }
 
 /** Authenticates as the App: only the App itself can ask GitHub what it was granted. */
-function authorizationOf({ credentials, time, random }: GithubCaller): string {
+async function authorizationOf({ credentials, time, random }: GithubCaller): Promise<string> {
   if (credentials.kind === 'app') {
     const nowMs = time.now();
-    return `Bearer ${appJwt(credentials.appId, readAppKey(credentials.privateKey), nowMs, ulid(nowMs, random))}`;
+    return `Bearer ${await appJwt(credentials.appId, readAppKey(credentials.privateKey), nowMs, ulid(nowMs, random))}`;
   }
   const token = credentials.token.reveal();
   // `fetch` quotes a header that it cannot send in its error message.
