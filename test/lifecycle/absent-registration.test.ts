@@ -74,7 +74,7 @@ describe('a registration that is taken out of the configuration', () => {
     await restart([], ['acme']);
     const job = await fixture.ledger.job('github.com/acme/web/2');
     expect(job).to.include({ admission: 'refused', reasonCode: 'registration-set-aside' });
-    expect(job?.cure).to.match(/^Correct what `shr validate` names/);
+    expect(job?.cure).to.match(/^Fix the problems that `shr validate`/);
   });
 
   it('gives its jobs to another registration that asks for them', async () => {
