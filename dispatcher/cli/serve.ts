@@ -16,6 +16,7 @@ import { createLog } from '../observability/log.ts';
 import { loadedConfiguration } from './loaded-configuration.ts';
 import { folderTrouble, makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
+import { spareMemory, systemMemory } from './spare-memory.ts';
 import type { Terminal } from './terminal.ts';
 
 const MAX_NAMED = 20;
@@ -65,7 +66,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           cure: 'restart the service to change it',
         });
       });
+      const endSpareMemory = spareMemory({ clock, ...systemMemory() });
       const signal = await nextSignal();
+      endSpareMemory();
       log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
