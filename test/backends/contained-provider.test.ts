@@ -143,7 +143,7 @@ describe('a contained provider', () => {
     ],
     ['a log that is no text', 'logs', '{"lines":[]}'],
   ] as const) {
-    it(`does not believe ${what} from ${method}`, async () => {
+    it(`turns ${what} from ${method} into a defect`, async () => {
       const provider = contained({ [method]: rubbish(json) });
       expect(await refusal(calls[method]?.(provider) ?? Promise.resolve())).to.include({
         kind: 'transient',
@@ -153,7 +153,7 @@ describe('a contained provider', () => {
     });
   }
 
-  it('does not believe another id than the one that was asked for', async () => {
+  it('refuses an instance with another id than the one that was asked for', async () => {
     const provider = contained({ inspect: rubbish('{"ref":{"name":"acme-1","id":"new"},"state":"running"}') });
     expect(await refusal(provider.inspect({ name: 'acme-1', id: 'old' }))).to.include({ code: 'defect' });
     expect((await provider.inspect({ name: 'acme-1' }))?.ref.id).to.equal('new');

@@ -118,7 +118,7 @@ describe('shr jobs and shr lanes', () => {
     });
   });
 
-  it('says what it knows nothing of, and what is neither job nor run', async () => {
+  it('says which job is unknown, and what is neither a job nor a run', async () => {
     const unknown = await run(jobsCommand, [
       'show',
       'https://github.com/globex/web/actions/runs/102',
@@ -200,7 +200,7 @@ describe('shr jobs and shr lanes', () => {
   });
 
   describe('ends with 1 and says what to do when', () => {
-    it('nobody listens', async () => {
+    it('no dispatcher listens', async () => {
       const closed = await openFixture();
       await closed.close();
       const { err, out, code } = await run(jobsCommand, ['--url', closed.url]);
@@ -230,7 +230,7 @@ describe('shr jobs and shr lanes', () => {
       );
     });
 
-    it('nobody knows the job', async () => {
+    it('the job is unknown', async () => {
       const { err, code } = await run(jobsCommand, ['show', '77', '--url', fixture.url]);
       expect(code).to.equal(1);
       expect(err).to.match(/^shr: no job github\.com\/77\n/);

@@ -165,7 +165,7 @@ describe('shr runners', () => {
     });
   });
 
-  it('says that nobody knows a runner', async () => {
+  it('says that a runner is unknown', async () => {
     for (const verb of ['show', 'forget']) {
       const { err, code } = await run(runnersCommand, [verb, 'shr-nobody', '--url', fixture.url]);
       expect(code).to.equal(1);

@@ -235,7 +235,7 @@ describe('the steps of shr verify-live, on a service that breaks its word', () =
     expect(left).to.equal(undefined);
   });
 
-  it('says that something may be left where a launch had no answer and nobody may look', async function () {
+  it('says that something may be left where a launch had no answer and looking is not permitted', async function () {
     this.timeout(20_000);
     const refuse = async (): Promise<never> => {
       throw new ProviderError('unauthorized', 'process', 'no rights any more');

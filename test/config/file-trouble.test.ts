@@ -12,7 +12,7 @@ describe('why a file could not be read', () => {
     ['a text', 'the volume is gone', 'the volume is gone'],
     ['nothing', null, 'null'],
   ] as const) {
-    it(`is told in its own words where it is none of the usual reasons: ${what}`, () => {
+    it(`is described by the system’s own message where it is not a usual one: ${what}`, () => {
       expect(fileTrouble(thrown)).to.deep.equal({ message, cure: 'Check the file and its disk.' });
     });
   }

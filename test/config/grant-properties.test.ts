@@ -90,7 +90,7 @@ const environment = {
   TENANT_B_HOOK: 'whsec_of-b-and-long-enough-for-all',
 };
 
-describe('two tenants, whatever they write', () => {
+describe('two tenants with any files', () => {
   // W4, W5, W6
   it('get no job of each other, no host but their own, and no credentials for another', async () => {
     let served = 0;

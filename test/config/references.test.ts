@@ -55,7 +55,7 @@ describe('the references in a file', () => {
     expect(read).to.deep.equal(['/etc/shr/secrets/acme/key', '/etc/shr/secrets/acme/key']);
   });
 
-  it('are so many and no more, the first ones, whatever else looks like one', async () => {
+  it('are the first ones up to the limit', async () => {
     const bounds = { bytes: 1000, values: 10, references: 2 };
     const texts = ['${env:ADMIN_TOKEN}', '${x}', '${env:NONE}', '${env:GITHUB_TOKEN}', '${y}', '${env:ADMIN_TOKEN}'];
     const found = await resolveReferences(texts, { kind: 'platform' }, references(), bounds);

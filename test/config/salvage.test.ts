@@ -11,7 +11,7 @@ describe('what is left of a file with mistakes', () => {
   const person = z.strictObject({ name: z.string(), age: z.number().optional() });
   const people = z.strictObject({ people: z.array(person).max(3), title: z.string().optional() });
 
-  it('is all of it when there are none', () => {
+  it('is the whole file when there are none', () => {
     const value = { people: [{ name: 'a' }] };
     expect(salvaged(value, people)).to.deep.equal({ data: value, issues: [], kept: {} });
   });

@@ -26,14 +26,14 @@ describe('two registrations with the same right to a job', () => {
     expect(told(claims('c'), claims('a'), claims('b'))).to.deep.equal(['a b runner', 'a c runner']);
   });
 
-  it('are told of one tenant, and of two tenants not: their grants decide', () => {
+  it('are reported within one tenant, not between two: their grants decide', () => {
     const [red, blue] = [{ grant: grantOf('red') }, { grant: grantOf('blue') }];
     expect(told(claims('a', red), claims('b', red))).to.deep.equal(['a b runner']);
     expect(told(claims('a', red), claims('b', blue))).to.deep.equal([]);
     expect(told(claims('a'), claims('b', blue))).to.deep.equal([]);
   });
 
-  it('are never a registration and itself, whatever it says twice', () => {
+  it('never consist of one registration twice', () => {
     const twice = { owner: 'acme', repository: 'web' };
     expect(
       told(claims('a', { labels: ['big', 'BIG'], claim: { kind: 'repositories', repositories: [twice, twice] } })),

@@ -399,7 +399,7 @@ describe('a value that is not what was meant has one message and one cure', () =
     ]);
   });
 
-  it('a key that is no key, shortened', async () => {
+  it('a key that is not a scalar, shortened', async () => {
     const [problem = ''] = await problemsOf({
       'registrations/acme.yaml': `${registrationYaml}${'x'.repeat(900)}: 1\n`,
     });

@@ -301,7 +301,7 @@ describe('admin API', () => {
       expect((await json('/api/jobs/GitHub.com/2')).waitReason).to.equal(null);
     });
 
-    it('says what to do about a job that nobody knows', async () => {
+    it('answers 404 for an unknown job, and says what to do', async () => {
       const response = await fixture.ask('/api/jobs/github.com/99');
       expect([response.status, await response.json()]).to.deep.equal([
         404,
@@ -352,7 +352,7 @@ describe('admin API', () => {
       expect(fixture.logged.map((line) => JSON.parse(line).event)).to.include('admin.runner.forgotten');
     });
 
-    it('does not give up by GET, nor one that nobody knows', async () => {
+    it('does not give a runner up by GET, nor an unknown one', async () => {
       expect((await fixture.ask('/api/runners/shr-busy/forget')).status).to.equal(404);
       expect((await fixture.ask('/api/runners/shr-nobody/forget', { method: 'POST' })).status).to.equal(404);
       expect(fixture.forgotten).to.deep.equal([]);

@@ -114,7 +114,7 @@ describe('open files', function () {
     });
   }
 
-  it('have no limit that is known where there is no such file', async () => {
+  it('are unlimited where the system does not say', async () => {
     expect(await openFilesLimit(join(tmpdir(), 'shr-no-such-file'))).to.equal(Number.POSITIVE_INFINITY);
   });
 });

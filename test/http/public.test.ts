@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { systemClock } from '../../time/clock.ts';
-import { exampleBody, type Fixture, type HouseOptions, nextGuid, openFixture, sign } from '../intake/reception.ts';
+import { exampleBody, type Fixture, type FixtureOptions, nextGuid, openFixture, sign } from '../intake/reception.ts';
 
 /** What the server says on a raw connection until it closes it. */
 async function untilClosed(socket: Socket): Promise<string> {
@@ -40,7 +40,7 @@ function head(body: string, more: readonly string[] = []): string {
 
 describe('the public listener', () => {
   let fixture: Fixture;
-  const open = async (options: HouseOptions = {}) => {
+  const open = async (options: FixtureOptions = {}) => {
     fixture = await openFixture(options);
   };
   const dial = () => connect(fixture.port, '127.0.0.1');
@@ -120,7 +120,7 @@ describe('the public listener', () => {
     expect(await untilClosed(socket)).to.match(/^HTTP\/1\.1 431 /);
   });
 
-  it('answers what is no HTTP with 400, and goes on', async () => {
+  it('answers a request that is not HTTP with 400, and serves the next', async () => {
     await open();
     const socket = dial();
     socket.write('\x16\x03\x01 hello?\r\n\r\n');
@@ -194,7 +194,7 @@ describe('the public listener', () => {
     expect(sent).to.be.lessThan(100_000_000);
   });
 
-  it('rejects to listen where somebody else does, with the system’s error', async () => {
+  it('rejects with the system’s error where the port is taken', async () => {
     await open();
     const other = createPublicListener({
       intake: { receive: () => ({ status: 500, outcome: 'failed', message: 'nobody calls it' }) },

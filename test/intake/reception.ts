@@ -93,7 +93,7 @@ export class Counts implements IntakeMetrics {
   }
 }
 
-export interface HouseOptions {
+export interface FixtureOptions {
   readonly ledger?: Pick<Ledger, 'recordDeliveries'>;
   readonly endpoints?: () => readonly WebhookEndpoint[];
   readonly registrations?: () => readonly Registration[];
@@ -152,7 +152,7 @@ export function exampleBody(index = 5): string {
   return JSON.stringify(workflowJobExamples()[index]);
 }
 
-export async function openFixture(options: HouseOptions = {}): Promise<Fixture> {
+export async function openFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const recorder = new Recorder();
   const log = new LogLines();
   const counts = new Counts();

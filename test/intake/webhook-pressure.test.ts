@@ -2,7 +2,15 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { expect } from 'chai';
 import { LedgerError, type LedgerErrorKind } from '../../dispatcher/ledger/ledger.ts';
-import { exampleBody, type Fixture, type HouseOptions, nextGuid, openFixture, type Reply, sign } from './reception.ts';
+import {
+  exampleBody,
+  type Fixture,
+  type FixtureOptions,
+  nextGuid,
+  openFixture,
+  type Reply,
+  sign,
+} from './reception.ts';
 
 /** Resolves when `condition` holds, looked at once each turn of the event loop. The test's time limit bounds it. */
 async function until(condition: () => boolean): Promise<void> {
@@ -35,7 +43,7 @@ function openDelivery(port: number, body: string, headers: Record<string, string
 
 describe('webhook intake under pressure', () => {
   let fixture: Fixture;
-  const open = async (options: HouseOptions = {}) => {
+  const open = async (options: FixtureOptions = {}) => {
     fixture = await openFixture(options);
   };
   afterEach(() => fixture.close());

@@ -51,7 +51,7 @@ describe('the label grammar', () => {
     });
 
     for (const label of ['cpu', 'memory', 'gpu-2', 'image-node', 'ubuntu-latest', 'bucket-cache', 'spot-fleet', '']) {
-      it(`takes "${label}" for somebody's own label`, () => {
+      it(`takes "${label}" for a registration's own label`, () => {
         expect(readLabel(label)).to.deep.equal({ kind: 'plain' });
       });
     }
@@ -189,7 +189,7 @@ describe('the label grammar', () => {
     });
   });
 
-  describe('whatever is written', () => {
+  describe('for any text', () => {
     const label = fc.oneof(
       fc.string({ maxLength: 60 }),
       fc

@@ -5,7 +5,7 @@ import { nearest } from '../../dispatcher/labels/nearest.ts';
 describe('did you mean', () => {
   const known = ['runnerGroup', 'labels', 'spot', 'dind'];
 
-  it('finds the slip of a finger, whatever the case', () => {
+  it('finds a word with one typing error, in any case', () => {
     expect(nearest('runergroup', known)).to.equal('runnerGroup');
     expect(nearest('lables', known)).to.equal('labels');
     expect(nearest('psot', known)).to.equal('spot');

@@ -94,13 +94,13 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.job(keyOf(1))).to.include({ status: 'in_progress', firstSeenAtMs: 10, runnerName: 'd-1' });
       });
 
-      it('keeps deliveries that tell of no job', async () => {
+      it('records deliveries without a job', async () => {
         const ping = { delivery: delivery('p', { event: 'ping', action: null }), fact: null };
         expect(await ledger.recordDeliveries([ping])).to.deep.equal(['recorded']);
         expect(await ledger.recordDeliveries([ping])).to.deep.equal(['duplicate']);
       });
 
-      it('writes nothing of a batch with something that it cannot keep', async () => {
+      it('writes nothing of a batch that contains an invalid entry', async () => {
         const good = { delivery: delivery('a'), fact: fact({ jobId: 1 }) };
         const bad = { delivery: delivery('b'), fact: fact({ jobId: 2, jobName: 'nul\0' }) };
         expect(await rejection(ledger.recordDeliveries([good, bad]))).to.be.instanceOf(TypeError);
@@ -168,7 +168,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         });
       });
 
-      it('are not admitted to a lane that nobody describes', async () => {
+      it('are not admitted to a lane without its spec', async () => {
         await ledger.recordFacts([fact({ jobId: 1 })]);
         const { admission, ...rest } = admitted(await known(keyOf(1)));
         if (admission === undefined) throw new Error('no admission');
@@ -522,7 +522,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         ]);
       });
 
-      it('stand still when nothing is decided, or there is no such runner', async () => {
+      it('change nothing when the decision is undefined or the runner is unknown', async () => {
         const made = runner({ name: 'd-1' });
         await ledger.createRunner(made, 'launch');
         expect(await ledger.stepRunner('d-1', () => undefined)).to.deep.equal({ before: made, after: made });
@@ -624,7 +624,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.nextCheckAt()).to.equal(200);
       });
 
-      it('have no next check when there are none', async () => {
+      it('have no next check when no runner is live', async () => {
         expect(await ledger.nextCheckAt()).to.equal(null);
         expect(await ledger.liveCounts()).to.deep.equal([]);
       });
@@ -863,7 +863,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.runner('d-1')).to.not.equal(undefined);
       });
 
-      it('forgets foreign jobs whose end nobody told, once GitHub must have ended them', async () => {
+      it('prunes jobs of others whose end was not reported, once GitHub must have ended them', async () => {
         await ledger.recordFacts([
           fact({ jobId: 1, observedAtMs: end - 36 * day }),
           fact({ jobId: 2, observedAtMs: end - 34 * day }),

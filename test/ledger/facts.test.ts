@@ -29,7 +29,7 @@ describe('a word on a job of the registration `acme`', () => {
 });
 
 describe('the names of a job', () => {
-  it('are the same whatever case GitHub writes them in', () => {
+  it('are equal in upper and lower case', () => {
     const names = { host: 'github.com', owner: 'Acme', repository: 'Web', jobId: 1 };
     expect(jobKey(names)).to.equal('github.com/acme/web/1');
     expect(shareOf({ ...names, toldBy: null })).to.equal('github.com/acme');

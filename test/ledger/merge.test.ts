@@ -207,7 +207,7 @@ describe('what a fact does to a job', () => {
     });
   });
 
-  describe('whatever comes, in whatever order', () => {
+  describe('for any facts in any order', () => {
     const status = fc.constantFrom<JobStatus>('queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed');
     const name = fc.constantFrom(null, '', 'd-1', 'd-2', 'lone \ud800 surrogate');
     const facts = (source: fc.Arbitrary<JobFact['source']>) =>
@@ -262,7 +262,7 @@ describe('what a fact does to a job', () => {
       );
     });
 
-    it('the row is what the list of rules makes of it, which knows nothing of the code', () => {
+    it('the row is what an independent list of rules makes of the facts', () => {
       fc.assert(
         fc.property(fc.array(facts(anySource), { minLength: 1, maxLength: 10 }), fc.boolean(), (heard, expired) => {
           let row: JobRow | undefined;

@@ -29,7 +29,7 @@ describe('the row of a runner that is about to be made', () => {
     expect(row).to.include({ jobKey: null, failure: null, stopSentAtMs: null });
   });
 
-  it('keeps whatever is known besides', () => {
+  it('keeps the other fields that it is given', () => {
     const more = runner({ name: 'd-1', version: 3, misses: 2, forced: true });
     expect(newRunner(more)).to.deep.equal(more);
   });

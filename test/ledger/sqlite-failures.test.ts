@@ -170,7 +170,7 @@ describe('when SQLite fails', () => {
   });
 
   describe('because the file is damaged', () => {
-    it('does not start when it is no database', async () => {
+    it('does not start when the file is not a database', async () => {
       await (await openHere()).close();
       await overwrite(0, 4096);
       const failure = await failureOf(openHere());
@@ -205,7 +205,7 @@ describe('when SQLite fails', () => {
       for (let index = 0; index < 80; index += 1) await ledger.output(`d-${index}`);
     }
 
-    it('says which column holds what nobody wrote there', async () => {
+    it('names the column that holds an invalid value', async () => {
       const ledger = await openHere();
       await ledger.recordFacts([fact({ jobId: 1 })]);
       await ledger.close();
@@ -215,7 +215,7 @@ describe('when SQLite fails', () => {
       expect(failure.message).to.include('column status').and.not.to.include('dancing');
     });
 
-    it('returns the rows that can be read to whoever takes note of the others', async () => {
+    it('returns the readable rows to a caller that passes a callback for the others', async () => {
       const ledger = await openHere();
       await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 })]);
       await ledger.createRunner(runner({ name: 'd-1', registration: 'acme', nextCheckAtMs: 5 }), 'launch');

@@ -116,7 +116,7 @@ describe('bringing the write-ahead log to the disk', () => {
     expect(clock.timers).to.equal(0);
   });
 
-  it('does what nobody waits for half a second later, once for all of it', async () => {
+  it('syncs writes that no caller waits for half a second later, all at once', async () => {
     log.soon();
     log.soon();
     await clock.advance(499);
@@ -199,7 +199,7 @@ describe('the two kinds of writes', () => {
     await ledger.close();
   });
 
-  it('has on the disk half a second later what nobody waited for', async () => {
+  it('has written to disk after half a second what no caller waited for', async () => {
     const clock = new VirtualClock();
     const ledger = await openSqliteLedger({
       path: join(folder, 'ledger.db'),

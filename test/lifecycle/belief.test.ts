@@ -111,7 +111,7 @@ describe('what a tenant writes into the tags of a container of its own', () => {
       expect(stopped).to.not.include('forged').and.not.include(victim?.ref.id);
     });
 
-    it('makes no runners out of nothing', async () => {
+    it('adopts no runner without an instance', async () => {
       const forged = instance(
         { dispatcher: 'acme', registration: 'acme', scope: 'orgs/victim', runner: 'acme-1' },
         'acme-1',

@@ -61,7 +61,7 @@ describe('the rules of a backend that fails', () => {
     });
   }
 
-  it('try a refused image more and more rarely, and at the latest when its jobs would be told so', () => {
+  it('try a refused image at growing intervals, the last time just before its jobs are refused', () => {
     for (const kind of ['invalid', 'image-pull-failed'] as const) {
       const seconds = pauses(kind, 7);
       expect(seconds, kind).to.deep.equal([60, 120, 300, 900, 420, 900, 900]);
@@ -70,7 +70,7 @@ describe('the rules of a backend that fails', () => {
     }
   });
 
-  it('take a refusal for the truth when it was tried again after half an hour, and nothing else ever', () => {
+  it('let a refusal stand when a try after half an hour failed too, and let no other failure stand', () => {
     const refused = {
       ...afterFailure(subject, requiredRule('invalid'), undefined, words, undefined, 0),
       sinceMs: 5 * MINUTE,
@@ -106,7 +106,7 @@ describe('the rules of a backend that fails', () => {
     expect([one, two, three].map(isTripped)).to.deep.equal([false, false, true]);
   });
 
-  it('say nothing of the backend where GitHub, the dispatcher or the job itself was at fault', () => {
+  it('do not count failures of GitHub, the dispatcher or the job against the backend', () => {
     const innocent = ['conflict', 'forbidden', 'not-found', 'rate-limited', 'interrupted', 'ledger', 'defect'] as const;
     for (const kind of innocent) expect(ruleFor(kind), kind).to.equal(undefined);
   });

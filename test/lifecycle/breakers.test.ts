@@ -55,7 +55,7 @@ describe('the breakers as the ledger keeps them', () => {
     );
   const stateAt = (place = main) => breakers.obstacle(place)?.state;
 
-  it('close a place, and one launch tries it when the time is up', async () => {
+  it('close a backend, and let one launch try it when the pause is over', async () => {
     await fail('capacity');
     expect(breakers.claim(main, 'r-1')).to.equal(false);
     expect(stateAt()).to.equal('closed');
@@ -69,7 +69,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(breakers.claim(main, 'r-2')).to.equal(false);
   });
 
-  it('are about one shape, but those of an account are about its whole backend', async () => {
+  it('close one shape on a backend, or the whole backend where its account is the cause', async () => {
     await fail('capacity');
     const other = { ...main, shape: 'spec2' };
     expect([stateAt(), stateAt(other), stateAt(second)]).to.deep.equal(['closed', undefined, undefined]);
@@ -91,24 +91,24 @@ describe('the breakers as the ledger keeps them', () => {
     });
     const states = () => [stateAt(), stateAt(second)];
 
-    it('let the next one try where it has given up', () => {
+    it('let another launch try the backend that it gave up', () => {
       breakers.releaseAt(main, 'r-1');
       expect(states()).to.deep.equal([undefined, 'probing']);
     });
 
-    it('let the next one try where it has not settled', () => {
+    it('let another launch try the other backend once it settled on one', () => {
       breakers.settleAt(main, 'r-1');
       expect(states()).to.deep.equal(['probing', undefined]);
     });
 
-    it('let the next one try everywhere when it has ended, and not when another has', () => {
+    it('let another launch try both when it has ended, not when a different launch has', () => {
       breakers.release('r-2');
       expect(states()).to.deep.equal(['probing', 'probing']);
       breakers.release('r-1');
       expect(states()).to.deep.equal([undefined, undefined]);
     });
 
-    it('close again when it fails, for twice as long', async () => {
+    it('close again for twice as long when it fails', async () => {
       await fail('capacity');
       expect(states()).to.deep.equal(['closed', 'probing']);
       clock.move(MINUTE);
@@ -125,7 +125,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(rows.get('acme/main'), 'another kind is another failure').to.include({ failures: 2 });
   });
 
-  it('are neither closed nor told of before the patience is over, and are told of once when they were', async () => {
+  it('neither close nor log before the allowed failures are used up, and log once after they closed', async () => {
     await fail('exited');
     await fail('exited');
     expect([stateAt(), lines.length]).to.deep.equal([undefined, 0]);
@@ -136,7 +136,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(lines).to.deep.equal(['breaker main exited', 'breaker-over main exited']);
   });
 
-  it('are over by what proves it, and by nothing less', async () => {
+  it('end only by the success that heals their rule', async () => {
     await fail('image-pull-failed');
     expect(await breakers.healed(main, 'accepted')).to.deep.equal([]);
     expect(await breakers.healed(second, 'online')).to.deep.equal([]);
@@ -145,7 +145,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(await breakers.healed(main, 'online')).to.deep.equal([]);
   });
 
-  it('say nothing of a backend where GitHub failed', async () => {
+  it('do not count a failure of GitHub, nor a conflict, against the backend', async () => {
     const github = failure({ source: 'github', kind: 'transient', message: '503' });
     expect(await breakers.failed(main, null, github, undefined)).to.equal(undefined);
     expect(await fail('conflict')).to.equal(undefined);
@@ -176,7 +176,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect([...rows.values()].map(({ registration }) => registration)).to.deep.equal(['globex']);
   });
 
-  it('tell of a refusal that stands', async () => {
+  it('report a refusal once it has been tried again for half an hour', async () => {
     expect(breakers.refusal(main)).to.equal(undefined);
     for (const pause of [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 7 * MINUTE]) {
       await fail('invalid');
@@ -188,7 +188,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(breakers.refusal(second)).to.equal(undefined);
   });
 
-  it('tell what they are about, and how long it lasted', async () => {
+  it('log the image that was closed, and for how long', async () => {
     await fail('capacity');
     await fail('quota');
     clock.move(90 * SECOND);
@@ -203,14 +203,14 @@ describe('the breakers as the ledger keeps them', () => {
     expect(said.some((fields) => 'about' in fields && fields['about'] === null)).to.equal(false);
   });
 
-  it('are tried by no launch, and are in the way of none, before they have closed anything', async () => {
+  it('hold no launch back before they have closed', async () => {
     await fail('exited');
     expect(breakers.claim(main, 'r-1')).to.equal(true);
     expect(breakers.claim(main, 'r-2')).to.equal(true);
     expect([...breakers.all()].map((breaker) => breakers.stateOf(breaker))).to.deep.equal([undefined]);
   });
 
-  it('that come again are tried by the next launch, whoever tried the one that was reset', async () => {
+  it('count from zero after a reset, even while a launch tries the one that was reset', async () => {
     await fail('capacity');
     clock.move(30 * SECOND);
     breakers.claim(main, 'r-1');
@@ -219,7 +219,7 @@ describe('the breakers as the ledger keeps them', () => {
     expect(stateAt()).to.equal(undefined);
   });
 
-  it('are told of once where two containers prove at once that they are over', async () => {
+  it('log their end once where two containers prove it at the same time', async () => {
     await fail('capacity');
     await fail('quota');
     lines = [];

@@ -46,7 +46,7 @@ describe('an adapter with a defect', () => {
     });
   }
 
-  it('is told once, with what it was, and not at each try', async () => {
+  it('is logged once with its cause, not at each try', async () => {
     await start({ broken: honestProvider({ launch: () => Promise.reject(new TypeError('x is not a function')) }) });
     await fixture.queueJob(1);
     await fixture.clock.advance(30 * MINUTE);

@@ -14,7 +14,7 @@ import { runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
 
-describe('doubts about what strangers tell', () => {
+describe('doubts about facts from other tenants', () => {
   let clock: ReturnType<typeof manualClock>;
   let ledger: Ledger;
   let doubts: Doubts;
@@ -139,7 +139,7 @@ describe('doubts about what strangers tell', () => {
     expect((await job(1)).admission).to.equal('pending');
   });
 
-  it('are told of when GitHub does not answer, once, and when it does again; the jobs behind wait', async () => {
+  it('are logged once when GitHub does not answer, and when it does again; the jobs behind wait', async () => {
     const keys = await jobs(2);
     answer = async () => {
       throw new GithubError('transient', 'GET job', 'not done within 30 s');
@@ -158,7 +158,7 @@ describe('doubts about what strangers tell', () => {
     expect(lines).to.deep.equal(['job-not-read transient', 'job-not-read-over Acme/web']);
   });
 
-  it('are not asked of a GitHub that the job is not at', async () => {
+  it('are not asked at a GitHub host that the job is not on', async () => {
     await ledger.recordFacts([fact({ jobId: 1, host: 'ghes.example' })]);
     doubts.ask(runner('one'), [keyOf(1), 'ghes.example/acme/web/1', 'github.com/acme/web/77']);
     await rest();

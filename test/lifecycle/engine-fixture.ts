@@ -77,7 +77,7 @@ export interface EngineFixture {
   close(): Promise<void>;
 }
 
-export interface HouseOptions {
+export interface FixtureOptions {
   readonly registrations: readonly Registration[];
   readonly ledgerPath?: string;
   readonly startMs?: number;
@@ -93,7 +93,7 @@ export interface HouseOptions {
   readonly setAside?: (registration: string) => boolean;
 }
 
-export async function openEngineFixture(options: HouseOptions): Promise<EngineFixture> {
+export async function openEngineFixture(options: FixtureOptions): Promise<EngineFixture> {
   const clock = new VirtualClock(options.startMs ?? Date.UTC(2026, 10, 1, 8));
   const ledger = await openSqliteLedger({
     path: options.ledgerPath ?? ':memory:',

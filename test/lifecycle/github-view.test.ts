@@ -85,7 +85,7 @@ describe("the view of GitHub's runners", () => {
       expect(asked).to.equal(2);
     });
 
-    it('keeps no failure', async () => {
+    it('asks again after a failure, which it does not keep', async () => {
       broken = true;
       const failed = await view.runner(tenant, row, 60_000).catch((error: unknown) => error);
       expect(failed).to.be.instanceOf(GithubError);

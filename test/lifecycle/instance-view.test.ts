@@ -68,7 +68,7 @@ describe('the view of a service’s instances', () => {
     expect(lists).to.equal(2);
   });
 
-  it('keeps no failure', async () => {
+  it('lists again after a failure, which it does not keep', async () => {
     broken = true;
     const failed = await view.list(provider).catch((error: unknown) => error);
     expect(failed).to.be.instanceOf(ProviderError).and.include({ kind: 'throttled' });

@@ -73,7 +73,7 @@ describe('the reason why a job is held', () => {
     );
   });
 
-  it('is none where nothing holds it', () => {
+  it('is undefined for a job that is not held', () => {
     expect(heldReason(jobRow({ hold: null }), 'Default', undefined)).to.equal(undefined);
   });
 });

@@ -141,7 +141,7 @@ function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<{
 }
 
 describe('the machine of runner states', () => {
-  it('answers every (state, event) pair as the table says, and with a reason where it is not quiet', () => {
+  it('does what the table says for every pair of state and event, and gives a reason for each step', () => {
     for (const event of Object.values(EVENTS)) {
       const outcomes: Record<string, Outcome> = {};
       for (const state of STATES) {
@@ -176,7 +176,7 @@ describe('the machine of runner states', () => {
     );
   });
 
-  it('says that a runner is gone only when its instance is, and its registration, or somebody gave up on it', () => {
+  it('calls a runner gone only when its instance and its registration are gone, or an operator gave it up', () => {
     fc.assert(
       fc.property(story, (pairs) => {
         for (const { before, after: next, event, nowMs } of lives(pairs)) {
@@ -191,7 +191,7 @@ describe('the machine of runner states', () => {
     );
   });
 
-  it('never finds a ground to stop a container whose known job is not done, unless somebody or a limit forces it', () => {
+  it('never stops a container whose job is not done, unless an operator or the time limit forces it', () => {
     fc.assert(
       fc.property(story, (pairs) => {
         for (const { after: next, nowMs } of lives(pairs)) {
@@ -204,7 +204,7 @@ describe('the machine of runner states', () => {
     );
   });
 
-  it('sees no more in an event the second time than the first', () => {
+  it('does nothing when an event is repeated', () => {
     const counted = new Set<RunnerEventKind>([
       'instance-missing',
       'step-failed',
@@ -275,7 +275,7 @@ describe('the machine of runner states', () => {
     expect(told(draining, [5, EVENTS['delete-refused']]).state).to.equal('busy');
   });
 
-  describe('and a liar', () => {
+  describe('and facts that only another tenant reports', () => {
     const MINE = 'github.com/acme/web/1';
     const OTHER = 'github.com/acme/b/666';
     const word = <Kind extends 'job-started' | 'job-completed'>(kind: Kind, some: Partial<JobWord> = {}) => ({

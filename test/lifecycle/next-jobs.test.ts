@@ -48,7 +48,7 @@ describe('which job each launch of a pass is for', () => {
     expect(asked).to.deep.equal([['lane', 4]]);
   });
 
-  it('is none where the lane has none', async () => {
+  it('is undefined where no job of the lane waits', async () => {
     expect(await keys(new NextJobs({ waitingJobs: async () => [] }, permits), 1)).to.deep.equal([undefined]);
   });
 

@@ -5,7 +5,7 @@ import { problemsOf } from '../../dispatcher/observability/problems.ts';
 import type { Instance } from '../../providers/provider.ts';
 import { NOW } from '../http/admin-fixture.ts';
 import { VirtualClock } from '../simulation/virtual-clock.ts';
-import { type HouseOptions, honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
+import { type FixtureOptions, honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
 
 const MINUTE = 60_000;
 
@@ -21,7 +21,10 @@ describe('another dispatcher with our id', () => {
     for (const fixture of houses) await fixture.close();
   });
 
-  async function open(providers: Parameters<typeof openSmallFixture>[0], options: HouseOptions): Promise<SmallFixture> {
+  async function open(
+    providers: Parameters<typeof openSmallFixture>[0],
+    options: FixtureOptions,
+  ): Promise<SmallFixture> {
     const fixture = await openSmallFixture(providers, { clock, ...options });
     houses.push(fixture);
     await fixture.engine.start();
@@ -33,7 +36,7 @@ describe('another dispatcher with our id', () => {
   const running = async (fixture: SmallFixture) =>
     (await fixture.ledger.runners({ limit: 100 })).filter(({ state }) => state !== 'gone');
 
-  it('and another ledger is told loudly, and nothing more is launched beside it', async () => {
+  it('and another ledger raises an alarm, and nothing more is launched where it was seen', async () => {
     const service = honestProvider();
     const first = await open({ main: service }, { incarnation: 'first', seed: 1 });
     const second = await open({ main: service }, { incarnation: 'second', seed: 2 });
@@ -160,7 +163,7 @@ describe('another dispatcher with our id', () => {
     expect(lines).to.deep.equal(['other-dispatcher', 'other-dispatcher-over']);
   });
 
-  it('is told of by its newest instance, and not by what was launched before we started', async () => {
+  it('is reported by its newest instance, not by instances from before this start', async () => {
     const others = new OtherDispatchers(memory(), 'us', clock, quiet);
     await others.load();
     const startMs = clock.now();
@@ -172,7 +175,7 @@ describe('another dispatcher with our id', () => {
     expect(others.alarms().map(({ incarnation }) => incarnation)).to.deep.equal(['new']);
   });
 
-  it('that lies in its tags is told of once an instance', () => {
+  it('whose tags are false is logged once for each instance', () => {
     const lines: string[] = [];
     const say = (_event: string, fields?: Readonly<Record<string, unknown>>) =>
       void lines.push(`${String(fields?.['backend'])} ${String(fields?.['instance'])}`);
@@ -184,7 +187,7 @@ describe('another dispatcher with our id', () => {
     expect(lines).to.deep.equal(['main i-1', 'main i-2', 'second i-1']);
   });
 
-  it('that lists new liars each time fills no log, and keeps no other place from being told of', () => {
+  it('that lists new false instances each time does not fill the log, nor hide other backends', () => {
     const lines: unknown[] = [];
     const say = (_event: string, fields?: Readonly<Record<string, unknown>>) =>
       void lines.push(fields?.['instance'] ?? fields?.['reason']);

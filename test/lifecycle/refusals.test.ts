@@ -8,7 +8,7 @@ import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 import { type Provider, ProviderError } from '../../providers/provider.ts';
 import {
   type EngineFixture,
-  type HouseOptions,
+  type FixtureOptions,
   MINUTE,
   openEngineFixture,
   registration,
@@ -54,7 +54,7 @@ describe('an image that the service refuses', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function open(options: Partial<HouseOptions>): Promise<void> {
+  async function open(options: Partial<FixtureOptions>): Promise<void> {
     const path = join(folder, 'ledger.db');
     fixture = await openEngineFixture({ registrations: [registration('acme')], ledgerPath: path, ...options });
     startMs = fixture.clock.now();

@@ -6,7 +6,7 @@ import { honestProvider, openSmallFixture, type SmallFixture } from './small-fix
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-describe('a launch that nobody answers', () => {
+describe('a launch whose provider does not answer', () => {
   let fixture: SmallFixture;
   /** Calls about the instance that the launch made, in order. */
   let calls: { readonly atMs: number; readonly call: 'launch' | 'inspect'; readonly name: string }[];

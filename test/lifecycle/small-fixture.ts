@@ -73,7 +73,7 @@ function quietGithub(jobs: ReadonlyMap<number, JobFact>, now: () => number): Git
   };
 }
 
-export interface HouseOptions {
+export interface FixtureOptions {
   /** Shared by houses that live side by side. */
   readonly clock?: VirtualClock;
   readonly incarnation?: string;
@@ -88,7 +88,7 @@ export interface HouseOptions {
 /** `providers`: each backend's, by name, in order of preference. */
 export async function openSmallFixture(
   providers: Readonly<Record<string, Provider>>,
-  options: HouseOptions = {},
+  options: FixtureOptions = {},
 ): Promise<SmallFixture> {
   const clock = options.clock ?? new VirtualClock(NOW);
   const log: LogLine[] = [];

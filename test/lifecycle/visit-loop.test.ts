@@ -178,7 +178,7 @@ describe('the loop of visits', () => {
     expect(parts.wakes()).to.equal(0);
   });
 
-  it('looks at 512 at the most, and does not even ask for more', async () => {
+  it('looks at no more than 512 runners, and asks the ledger for no more', async () => {
     const names = Array.from({ length: 40 }, (_, index) => `r${index}`);
     await open({ registrations: names.map((name) => registration({ name })) });
     provider = never;

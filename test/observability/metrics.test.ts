@@ -166,7 +166,7 @@ describe('metrics', () => {
     expect((await metrics.expose()).text).to.not.match(/lane-(one|two)/);
   });
 
-  it('forgets what is no longer so', async () => {
+  it('drops the series of what no longer exists', async () => {
     const { world, samples } = observed();
     world.lanes = [counts('one', 'acme', { demand: 2, online: 1 })];
     world.live = [{ registration: 'acme', backend: 'main', count: 1 }];

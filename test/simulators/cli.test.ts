@@ -96,7 +96,7 @@ describe('simulators (command line)', function () {
     expect(error).to.include("no simulator 'mainframe'").and.include('azure-aci');
   });
 
-  it('says that a port is taken, or is none, without a stack', async () => {
+  it('reports a port that is taken or invalid without a stack', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const address = taken.address();

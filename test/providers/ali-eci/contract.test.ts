@@ -107,7 +107,7 @@ const expected: Omit<Decoded, 'tags' | 'clientToken' | 'container'> & {
   readonly container: Omit<Decoded['container'], 'Arg'>;
 } = {
   region: 'cn-hangzhou',
-  name: 'house-everything',
+  name: 'fixture-everything',
   dryRun: false,
   cpu: 4,
   memory: 16,
@@ -202,7 +202,7 @@ describe('ali-eci and the vendor’s description', () => {
   after(() => fixture?.close());
 
   const everythingRequest = (): LaunchRequest => ({
-    ...requestFor(fixture.provider(everything), 'house-everything', everyWish),
+    ...requestFor(fixture.provider(everything), 'fixture-everything', everyWish),
     environment: { PLAIN: 'plain text' },
     secretEnvironment: { TOKEN: 'the secret' },
   });
@@ -211,8 +211,8 @@ describe('ali-eci and the vendor’s description', () => {
   it('finds every option that was set in what the service understood, over the wire', async () => {
     const provider = fixture.provider({ ...everything, command: ['sleep', '600'] });
     await provider.launch(everythingRequest());
-    const decoded = fixture.simulator.named('house-everything')?.decoded;
-    await provider.stop({ name: 'house-everything' });
+    const decoded = fixture.simulator.named('fixture-everything')?.decoded;
+    await provider.stop({ name: 'fixture-everything' });
     if (decoded === undefined) throw new Error('nothing arrived');
     const { tags, clientToken, container, ...rest } = decoded;
     const { Arg, ...restOfContainer } = container;
@@ -233,7 +233,7 @@ describe('ali-eci and the vendor’s description', () => {
     // One with every wish, one with none: a job's time limit hides the option's, for example.
     const understood = (options: AliEciOptions): string =>
       JSON.stringify(
-        [everythingRequest(), requestFor(fixture.provider(everything), 'house-everything')].map((request) =>
+        [everythingRequest(), requestFor(fixture.provider(everything), 'fixture-everything')].map((request) =>
           decodeCreate(createParameters(request, options, 'the-token')),
         ),
       );
@@ -260,7 +260,7 @@ describe('ali-eci and the vendor’s description', () => {
     const understood = (wishes: Partial<ShapeWish>): string =>
       JSON.stringify(
         decodeCreate(
-          createParameters(requestFor(fixture.provider(everything), 'house-wish', wishes), options, 'the-token'),
+          createParameters(requestFor(fixture.provider(everything), 'fixture-wish', wishes), options, 'the-token'),
         ),
       );
     const seen = Object.entries(eachWish).map(([name, wishes]) => [name, understood(wishes)] as const);
@@ -278,7 +278,7 @@ describe('ali-eci and the vendor’s description', () => {
   });
 
   it('lets labels of a job override the network', () => {
-    const request = requestFor(fixture.provider(), 'house-network', { subnet: 'vsw-mine', securityGroup: 'sg-mine' });
+    const request = requestFor(fixture.provider(), 'fixture-network', { subnet: 'vsw-mine', securityGroup: 'sg-mine' });
     const decoded = decodeCreate(createParameters(request, fixture.options(everything), 'the-token'));
     expect(decoded).to.deep.include({ vSwitchIds: ['vsw-mine'], securityGroupId: 'sg-mine' });
     expect(decoded.scheduleStrategy, 'one vSwitch has no order').to.equal(undefined);
@@ -328,27 +328,27 @@ describe('ali-eci and the vendor’s description', () => {
     const provider = fixture.provider({ ...everything, command: ['sh', '-c', 'echo hello'] });
     const plain = fixture.provider({ vSwitchIds: ['vsw-first'], securityGroupId: 'sg-first' });
     const request = everythingRequest();
-    await provider.launch({ ...request, name: 'house-one', tags: { ...request.tags, runner: 'house-one' } });
-    await plain.launch(requestFor(plain, 'house-two', { image: 'no-such:1' }));
+    await provider.launch({ ...request, name: 'fixture-one', tags: { ...request.tags, runner: 'fixture-one' } });
+    await plain.launch(requestFor(plain, 'fixture-two', { image: 'no-such:1' }));
     await eventually(
-      () => provider.inspect({ name: 'house-one' }),
+      () => provider.inspect({ name: 'fixture-one' }),
       (seen) => seen?.state === 'succeeded',
     );
-    await provider.logs({ name: 'house-one' });
+    await provider.logs({ name: 'fixture-one' });
     await provider.list({ dispatcher: 'fixture' });
     await provider.list({ dispatcher: 'nobody' });
     await provider.check();
     await createImageCache(fixture.options(everything), testHost(), IMAGE);
     await createImageCache(fixture.options(everything), testHost(), IMAGE);
     fixture.simulator.fault({ kind: 'no-stock', times: 1 });
-    await rejection(plain.launch(requestFor(plain, 'house-three')));
+    await rejection(plain.launch(requestFor(plain, 'fixture-three')));
     fixture.simulator.fault({ kind: 'fails-later', times: 1 });
-    await plain.launch(requestFor(plain, 'house-four'));
+    await plain.launch(requestFor(plain, 'fixture-four'));
     await eventually(
-      () => plain.inspect({ name: 'house-four' }),
+      () => plain.inspect({ name: 'fixture-four' }),
       (seen) => seen?.state === 'failed',
     );
-    for (const name of ['house-one', 'house-two', 'house-four', 'house-absent']) await provider.stop({ name });
+    for (const name of ['fixture-one', 'fixture-two', 'fixture-four', 'fixture-absent']) await provider.stop({ name });
 
     const seen = new Set(fixture.calls.map((call) => call.action));
     expect([...seen].sort(), 'calls that were made').to.deep.equal([

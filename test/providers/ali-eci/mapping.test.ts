@@ -280,7 +280,7 @@ describe('ali-eci requests', () => {
     expect(flat['Volume.1.ConfigFileVolume.ConfigFileToPath.1.Path']).to.equal('LONG');
   });
 
-  it('refuse more than a file holds, and names that are none', () => {
+  it('refuse more than a file holds, and invalid names', () => {
     expect(() => parameters({ secretEnvironment: { JIT: 'x'.repeat(32 * 1024 + 1) } })).to.throw(
       ProviderError,
       '32 KB',
@@ -407,7 +407,7 @@ describe('ali-eci errors', () => {
     });
   }
 
-  it('hand on how long to wait', () => {
+  it('carry the time to wait', () => {
     expect(classify('CreateContainerGroup', sdkError(400, 'Throttling', { retryAfter: 1500 })).retryAfterMs).to.equal(
       1500,
     );
@@ -525,7 +525,7 @@ describe('ali-eci states', () => {
     });
   });
 
-  it('are nobody’s without our tags, or with those of another name', () => {
+  it('are not ours without our tags, or with the tags of another name', () => {
     expect(toInstance(group({ Tags: [] }))).to.equal(undefined);
     expect(toInstance(group({ ContainerGroupName: 'disp-2' }))).to.equal(undefined);
   });

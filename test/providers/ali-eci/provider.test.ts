@@ -12,7 +12,7 @@ describe('ali-eci, over the wire', () => {
   let count = 0;
   const nextName = (): string => {
     count += 1;
-    return `house-${count}`;
+    return `fixture-${count}`;
   };
 
   before(async () => {
@@ -87,7 +87,7 @@ describe('ali-eci, over the wire', () => {
     it('of a name that is just being deleted makes a new instance, and inspect shows that one', async () => {
       const slow = await openFixture({ timings: { cleanUpMs: 6000 } });
       const provider = slow.provider();
-      const request = requestFor(provider, 'house-again');
+      const request = requestFor(provider, 'fixture-again');
       const first = await provider.launch(request);
       await provider.stop({ name: request.name });
       expect(slow.simulator.groups[0]?.status).to.equal('Terminating');
@@ -231,13 +231,13 @@ describe('ali-eci, over the wire', () => {
     expect(String(error)).to.include('x-acs-security-token:[secret] [secret]');
   });
 
-  it('takes nothing that somebody in between says for the service’s answer', async () => {
+  it('does not take a proxy’s answer for the service’s', async () => {
     for (const status of [200, 302]) {
       const proxy = createServer((_, response) => response.writeHead(status).end('{}'));
       await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
       const address = z.object({ port: z.number() }).parse(proxy.address());
       const provider = fixture.provider({ endpoint: `http://127.0.0.1:${address.port}` });
-      expect(kindOf(await rejection(provider.inspect({ name: 'house-proxy' }))), `${status}`).to.equal('transient');
+      expect(kindOf(await rejection(provider.inspect({ name: 'fixture-proxy' }))), `${status}`).to.equal('transient');
       expect(kindOf(await rejection(provider.list({ dispatcher: 'fixture' }))), `${status}`).to.equal('transient');
       proxy.closeAllConnections();
       proxy.close();
@@ -247,7 +247,7 @@ describe('ali-eci, over the wire', () => {
   it('keeps to its share of the rate', async () => {
     const looks = (rateShare: number) => {
       const provider = fixture.provider({ rateShare, timeoutMs: 1000 });
-      return Promise.allSettled(Array.from({ length: 5 }, () => provider.inspect({ name: 'house-never' })));
+      return Promise.allSettled(Array.from({ length: 5 }, () => provider.inspect({ name: 'fixture-never' })));
     };
     const refused = (await looks(0.01)).flatMap((look) => (look.status === 'rejected' ? [look.reason] : []));
     expect(refused).to.not.deep.equal([]);
@@ -288,7 +288,7 @@ describe('ali-eci, over the wire', () => {
     });
 
     it('does not take a refused stop for done when the list turns empty too', async () => {
-      const name = 'house-refused-stop';
+      const name = 'fixture-refused-stop';
       const refusing = await openFixture({
         onCall: ({ action, status }) => {
           if (action === 'DeleteContainerGroup' && status === 403) {
@@ -306,7 +306,7 @@ describe('ali-eci, over the wire', () => {
     it('looks at all pages of the call that bears an empty list out', async () => {
       const short = await openFixture({ shortPages: true });
       const provider = short.provider();
-      await provider.launch(requestFor(provider, 'house-pages'));
+      await provider.launch(requestFor(provider, 'fixture-pages'));
       short.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
       expect(kindOf(await rejection(provider.list({ dispatcher: 'fixture' })))).to.equal('transient');
       expect(
@@ -324,12 +324,12 @@ describe('ali-eci, over the wire', () => {
       expect(kindOf(await rejection(provider.inspect({ name })))).to.equal('unauthorized');
     });
 
-    it('believes no empty list while ListUsage is refused', async () => {
+    it('does not trust an empty list while ListUsage is refused', async () => {
       const provider = fixture.provider();
-      expect(await provider.inspect({ name: 'house-never' })).to.equal(undefined);
+      expect(await provider.inspect({ name: 'fixture-never' })).to.equal(undefined);
       fixture.simulator.fault({ kind: 'no-permission', action: 'DescribeContainerGroups' });
       fixture.simulator.fault({ kind: 'no-permission', action: 'ListUsage' });
-      expect(kindOf(await rejection(provider.inspect({ name: 'house-never' })))).to.equal('unauthorized');
+      expect(kindOf(await rejection(provider.inspect({ name: 'fixture-never' })))).to.equal('unauthorized');
       expect(kindOf(await rejection(provider.list({ dispatcher: 'fixture' })))).to.equal('unauthorized');
     });
 

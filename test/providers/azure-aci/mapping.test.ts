@@ -175,9 +175,9 @@ describe('azure-aci sizes', () => {
 
 describe('azure-aci tags', () => {
   const text = fc.string({ unit: 'binary', maxLength: 300 });
-  const tagged = (charge: Record<string, string>): InstanceTags => ({ ...plainTags, runner: 'house-1', charge });
+  const tagged = (charge: Record<string, string>): InstanceTags => ({ ...plainTags, runner: 'fixture-1', charge });
 
-  it('come back as they were, whatever the charge labels are', () => {
+  it('survive encoding and decoding with any charge labels', () => {
     fc.assert(
       fc.property(fc.dictionary(text, text, { maxKeys: 8 }), (charge) => {
         const given = toTags(tagged(charge), 'abc', { Mine: 'x' });
@@ -214,7 +214,7 @@ describe('azure-aci tags', () => {
       .with.property('kind', 'invalid');
   });
 
-  it('are nobody’s when they are missing or damaged', () => {
+  it('are not ours when they are missing or damaged', () => {
     const given = toTags(tagged({ Odd: '€' }), 'abc', {});
     for (const damaged of [
       {},
@@ -235,14 +235,14 @@ describe('azure-aci requests', () => {
   it('refuse a variable whose name the service does not take', () => {
     const options = azureAciOptions.parse(minimal);
     for (const name of ['a.b', '1A', 'ä', 'x'.repeat(64), '']) {
-      const request = launchOf('house-1', { environment: { [name]: 'x' } });
+      const request = launchOf('fixture-1', { environment: { [name]: 'x' } });
       expect(() => containerGroup(request, options, 'abc')).to.throw(ProviderError, 'environment variable');
     }
   });
 
   it('never say a secret variable in clear, also when both have the name', () => {
     const options = azureAciOptions.parse(minimal);
-    const request = launchOf('house-1', { environment: { A: 'plain' }, secretEnvironment: { A: 'secret' } });
+    const request = launchOf('fixture-1', { environment: { A: 'plain' }, secretEnvironment: { A: 'secret' } });
     const [container] = containerGroup(request, options, 'abc').containers;
     expect(container?.environmentVariables).to.deep.equal([{ name: 'A', secureValue: 'secret' }]);
   });
@@ -256,7 +256,7 @@ describe('azure-aci requests', () => {
       [other, other],
     ] as const) {
       const shape = { ...launchOf('x').shape, ...(wished === undefined ? {} : { subnet: wished }) };
-      expect(containerGroup(launchOf('house-1', { shape }), options, 'abc').subnetIds).to.deep.equal([
+      expect(containerGroup(launchOf('fixture-1', { shape }), options, 'abc').subnetIds).to.deep.equal([
         { id: expected },
       ]);
     }
@@ -475,10 +475,10 @@ describe('azure-aci errors', () => {
 });
 
 describe('azure-aci states', () => {
-  const tags = toTags({ ...plainTags, runner: 'house-1', charge: {} }, 'abc', {});
+  const tags = toTags({ ...plainTags, runner: 'fixture-1', charge: {} }, 'abc', {});
   const read = (changes: Readonly<Record<string, unknown>>, view?: Readonly<Record<string, unknown>>) => {
     const containers = view === undefined ? [{}] : [{ instanceView: view }];
-    const instance = toInstance(group.parse({ name: 'house-1', tags, containers, ...changes }));
+    const instance = toInstance(group.parse({ name: 'fixture-1', tags, containers, ...changes }));
     return [instance?.state, instance?.reason?.kind, instance?.reason?.exitCode];
   };
   const done = 'Succeeded';
@@ -587,7 +587,7 @@ describe('azure-aci states', () => {
     ],
     ['is listed, without a view', read({ provisioningState: done }), ['unknown', undefined, undefined]],
     ['is nobody’s', read({ ...at(done, 'Running'), tags: { owner: 'x' } }), [undefined, undefined, undefined]],
-    ['has the tags of another', read({ ...at(done, 'Running'), name: 'house-2' }), [undefined, undefined, undefined]],
+    ['has the tags of another', read({ ...at(done, 'Running'), name: 'fixture-2' }), [undefined, undefined, undefined]],
   ];
   // J9: Azure's own example of a failed group [vendor's page "Troubleshoot common issues"], and its like.
   const pulled = { name: 'Pulled', message: 'Successfully pulled image "acme/failed:1"', type: 'Normal' };
@@ -602,7 +602,7 @@ describe('azure-aci states', () => {
   ] as const) {
     it(`names the event that tells of the failure, ${what}`, () => {
       const seen = toInstance(
-        group.parse({ name: 'house-1', tags, containers: [{}], ...at('Failed', 'Failed', { events }) }),
+        group.parse({ name: 'fixture-1', tags, containers: [{}], ...at('Failed', 'Failed', { events }) }),
       );
       expect(seen?.reason).to.deep.equal({ kind: 'unknown', message: `FailedMount: ${mount.message}` });
     });
@@ -610,7 +610,7 @@ describe('azure-aci states', () => {
 
   it('says no success where no event tells of the failure', () => {
     const seen = toInstance(
-      group.parse({ name: 'house-1', tags, containers: [{}], ...at('Failed', 'Failed', { events: [pulled] }) }),
+      group.parse({ name: 'fixture-1', tags, containers: [{}], ...at('Failed', 'Failed', { events: [pulled] }) }),
     );
     expect(seen?.reason?.message).to.equal('the service says Failed, without a reason');
   });

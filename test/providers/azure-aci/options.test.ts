@@ -63,8 +63,8 @@ function sent<const T>(
   return row(values, (value) =>
     inFixture(more.world?.(value) ?? {}, async (fixture) => {
       const provider = fixture.backend(options(value));
-      await provider.launch(launchOf('house-1', { shape: { ...shape, ...more.shape?.(value) } }));
-      const decoded = fixture.simulator.named('house-1')?.decoded;
+      await provider.launch(launchOf('fixture-1', { shape: { ...shape, ...more.shape?.(value) } }));
+      const decoded = fixture.simulator.named('fixture-1')?.decoded;
       const url = fixture.calls.find(({ operation }) => operation === 'create')?.url;
       if (decoded === undefined || url === undefined) throw new Error('nothing was created');
       return found({ decoded, provider, url });
@@ -103,25 +103,25 @@ function counted(
     inFixture({}, async (fixture) => {
       const provider = fixture.backend(options(value));
       let launches = 0;
-      while (await provider.launch(launchOf(`house-${launches}`)).then(() => true, refused)) launches += 1;
+      while (await provider.launch(launchOf(`fixture-${launches}`)).then(() => true, refused)) launches += 1;
       return launches === most(value) ? value : `${launches} launches`;
     }),
   );
 }
 
-/** Of two houses: which one is asked. */
+/** Of two simulators: which one is asked. */
 function asked(options: (url: string) => Options, isAsked: (fixture: Fixture) => boolean): Row {
   return row([0, 1], (which) =>
     inFixture({}, (one) =>
       inFixture({}, async (other) => {
-        const houses = [one, other];
-        const ca = houses.map(({ simulator }) => simulator.ca).join('');
-        const url = houses[which]?.simulator.url ?? '';
+        const fixtures = [one, other];
+        const ca = fixtures.map(({ simulator }) => simulator.ca).join('');
+        const url = fixtures[which]?.simulator.url ?? '';
         await one
           .backend({ ca, ...options(url) })
           .list({ dispatcher: 'fixture' })
           .catch(refused);
-        return houses.findIndex(isAsked);
+        return fixtures.findIndex(isAsked);
       }),
     ),
   );

@@ -32,7 +32,7 @@ describe('azure-aci', () => {
   describe('launch', () => {
     it('resolves when the service has accepted, and does not ask how it goes', async () => {
       fixture = await openFixture({ timings: { pendingMs: 60_000 } });
-      const instance = await fixture.backend().launch(launchOf('house-1'));
+      const instance = await fixture.backend().launch(launchOf('fixture-1'));
       expect(instance.state).to.equal('pending');
       expect(sent('operation')).to.equal(0);
       expect([sent('get'), sent('create')]).to.deep.equal([1, 1]);
@@ -40,13 +40,13 @@ describe('azure-aci', () => {
 
     it('of a new name is one call', async () => {
       fixture = await openFixture();
-      await fixture.backend().launch(launchOf('house-1', { nameIsNew: true }));
+      await fixture.backend().launch(launchOf('fixture-1', { nameIsNew: true }));
       expect([sent('get'), sent('create')]).to.deep.equal([0, 1]);
     });
 
     it('adopts what another process has just begun, and starts nothing again', async () => {
       fixture = await openFixture({ timings: { pendingMs: 300 } });
-      const request = launchOf('house-1');
+      const request = launchOf('fixture-1');
       const first = await fixture.backend().launch(request);
       // The second has looked before the first was there, and comes while the service is still busy with it.
       const end = fixture.simulator.fault({
@@ -64,23 +64,23 @@ describe('azure-aci', () => {
       expect(fixture.calls.filter(({ operation }) => operation === 'create').map(({ status }) => status)).to.deep.equal(
         [201, 409],
       );
-      await until(provider, 'house-1', 'running');
-      expect(fixture.simulator.named('house-1')?.restartCount).to.equal(0);
+      await until(provider, 'fixture-1', 'running');
+      expect(fixture.simulator.named('fixture-1')?.restartCount).to.equal(0);
     });
 
     it('asks once when several of one name come at once', async () => {
       fixture = await openFixture();
       const provider = fixture.backend();
-      const answers = await Promise.all(Array.from({ length: 5 }, () => provider.launch(launchOf('house-1'))));
+      const answers = await Promise.all(Array.from({ length: 5 }, () => provider.launch(launchOf('fixture-1'))));
       expect(new Set(answers.map(({ ref }) => ref.id)).size).to.equal(1);
       expect([sent('get'), sent('create')]).to.deep.equal([1, 1]);
     });
 
-    it('adopts by the precondition too, where the service heeds it', async () => {
+    it('adopts by the precondition too, where the service honours it', async () => {
       fixture = await openFixture({ heedsIfNoneMatch: true });
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await until(provider, 'house-1', 'running');
+      await provider.launch(launchOf('fixture-1'));
+      await until(provider, 'fixture-1', 'running');
       // The look before the creation sees nothing: as if both had come at once.
       const end = fixture.simulator.fault({
         kind: 'refusal',
@@ -90,11 +90,11 @@ describe('azure-aci', () => {
         code: 'ResourceNotFound',
         message: 'x',
       });
-      const again = await fixture.backend().launch(launchOf('house-1'));
+      const again = await fixture.backend().launch(launchOf('fixture-1'));
       end();
       expect(fixture.calls.filter(({ status }) => status === 412)).to.have.length(1);
       expect(again.state).to.equal('running');
-      expect(fixture.simulator.named('house-1')?.restartCount).to.equal(0);
+      expect(fixture.simulator.named('fixture-1')?.restartCount).to.equal(0);
     });
 
     it('blames a subnet that may not be joined on the job that chose it, and on the backend where that did', async () => {
@@ -108,15 +108,15 @@ describe('azure-aci', () => {
         message,
       });
       const provider = fixture.backend({ subnetId: demoSubnet });
-      const own = await refusal(provider.launch(launchOf('house-1', { shape: { ...shape, subnet: 'other' } })));
+      const own = await refusal(provider.launch(launchOf('fixture-1', { shape: { ...shape, subnet: 'other' } })));
       expect([own.kind, own.message]).to.deep.equal(['invalid', `azure-aci create: ${message}`]);
-      expect((await refusal(provider.launch(launchOf('house-2')))).kind).to.equal('unauthorized');
+      expect((await refusal(provider.launch(launchOf('fixture-2')))).kind).to.equal('unauthorized');
     });
 
     it('sends nothing that does not fit', async () => {
       fixture = await openFixture();
       const charge = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`label-${index}`, 'x']));
-      const request = launchOf('house-1');
+      const request = launchOf('fixture-1');
       const error = await refusal(fixture.backend().launch({ ...request, tags: { ...request.tags, charge } }));
       expect(error.kind).to.equal('invalid');
       expect(fixture.calls).to.deep.equal([]);
@@ -133,16 +133,16 @@ describe('azure-aci', () => {
         fixture = await openFixture();
         const provider = fixture.backend();
         fixture.simulator.fault({ kind: 'fails-later', how, times: 1 });
-        await provider.launch(launchOf('house-1'));
+        await provider.launch(launchOf('fixture-1'));
         const seen = await eventually(
-          () => provider.inspect({ name: 'house-1' }),
+          () => provider.inspect({ name: 'fixture-1' }),
           (instance) => instance?.reason !== undefined,
         );
         expect([seen?.state, seen?.reason?.kind]).to.deep.equal([state, kind]);
         // A list tells no events: of one that is still being made it asks for no more.
         const [listed] = await provider.list({ dispatcher: 'fixture' });
         expect([listed?.state, listed?.reason?.kind]).to.deep.equal([state, state === 'failed' ? kind : undefined]);
-        await provider.stop({ name: 'house-1' });
+        await provider.stop({ name: 'fixture-1' });
         expect(fixture.simulator.groups).to.deep.equal([]);
       });
     }
@@ -158,7 +158,7 @@ describe('azure-aci', () => {
       it(`is refused at once, and leaves nothing: ${fault.kind}`, async () => {
         fixture = await openFixture();
         fixture.simulator.fault(fault);
-        const error = await refusal(fixture.backend().launch(launchOf('house-1')));
+        const error = await refusal(fixture.backend().launch(launchOf('fixture-1')));
         expect(error.kind).to.equal(kind);
         if (fault.kind === 'throttling') expect(error.retryAfterMs).to.equal(7000);
         expect(sent('create'), 'no repetition of the SDK’s own').to.equal(1);
@@ -169,8 +169,8 @@ describe('azure-aci', () => {
     it('says the quota of the subscription with its numbers', async () => {
       fixture = await openFixture({ quota: { cores: 3 } });
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1', { shape: { ...shape, cpu: 2 } }));
-      const error = await refusal(provider.launch(launchOf('house-2', { shape: { ...shape, cpu: 2 } })));
+      await provider.launch(launchOf('fixture-1', { shape: { ...shape, cpu: 2 } }));
+      const error = await refusal(provider.launch(launchOf('fixture-2', { shape: { ...shape, cpu: 2 } })));
       expect(error.kind).to.equal('quota');
       expect(error.message).to.include("Limit: '3', Usage: '2' Requested: '2'");
     });
@@ -179,16 +179,16 @@ describe('azure-aci', () => {
       fixture = await openFixture();
       const provider = fixture.backend({ timeoutMs: 300 });
       fixture.simulator.fault({ kind: 'lost-answer', operation: 'create', times: 1, how: 'hang' });
-      const request = launchOf('house-1');
+      const request = launchOf('fixture-1');
       const error = await refusal(provider.launch(request));
       expect([error.kind, error.code]).to.deep.equal(['transient', 'timeout']);
-      expect((await provider.launch(request)).ref.name).to.equal('house-1');
+      expect((await provider.launch(request)).ref.name).to.equal('fixture-1');
       expect(sent('create')).to.equal(1);
     });
 
     it('has no secret in a refusal that repeats what it was sent', async () => {
       fixture = await openFixture();
-      const request = launchOf('house-1');
+      const request = launchOf('fixture-1');
       const [secret = ''] = Object.values(request.secretEnvironment);
       fixture.simulator.fault({
         kind: 'refusal',
@@ -228,9 +228,9 @@ describe('azure-aci', () => {
     it('a Confidential container group runs privileged, for the jobs that ask for it', async () => {
       fixture = await openFixture();
       const provider = fixture.backend({ sku: 'Confidential', privileged: true });
-      await provider.launch(launchOf('house-1', { shape: { ...shape, dockerInDocker: true } }));
-      await provider.launch(launchOf('house-2'));
-      const contexts = ['house-1', 'house-2'].map(
+      await provider.launch(launchOf('fixture-1', { shape: { ...shape, dockerInDocker: true } }));
+      await provider.launch(launchOf('fixture-2'));
+      const contexts = ['fixture-1', 'fixture-2'].map(
         (name) => fixture.simulator.named(name)?.decoded.properties.containers[0]?.properties.securityContext,
       );
       expect(contexts).to.deep.equal([{ privileged: true }, undefined]);
@@ -257,12 +257,12 @@ describe('azure-aci', () => {
       it('has its folder of the repository where the runner works', async () => {
         fixture = await openFixture();
         const provider = writing();
-        await provider.launch(caching('house-1'));
-        await until(provider, 'house-1', 'succeeded');
+        await provider.launch(caching('fixture-1'));
+        await until(provider, 'fixture-1', 'succeeded');
         expect(await link()).to.match(/\/acmebuilds\/cache\/acme\/web$/);
         expect(await readFile(join(await link(), 'file'), 'utf8')).to.equal('cached\n');
         expect(await readdir(join(place, 'home'))).to.deep.equal(['_work']);
-        const decoded = fixture.simulator.named('house-1')?.decoded;
+        const decoded = fixture.simulator.named('fixture-1')?.decoded;
         expect(decoded?.properties.containers[0]?.properties.command).to.include('/mnt/shr-bucket/acme/web');
       });
 
@@ -270,8 +270,8 @@ describe('azure-aci', () => {
         await mkdir(join(place, 'home', '_work'), { recursive: true });
         fixture = await openFixture();
         const provider = writing();
-        await provider.launch(caching('house-1'));
-        await until(provider, 'house-1', 'succeeded');
+        await provider.launch(caching('fixture-1'));
+        await until(provider, 'fixture-1', 'succeeded');
         expect(await readdir(await link())).to.deep.equal(['file']);
       });
 
@@ -279,9 +279,9 @@ describe('azure-aci', () => {
         await mkdir(join(place, 'home', '_work', 'tools'), { recursive: true });
         fixture = await openFixture();
         const provider = writing();
-        await provider.launch(caching('house-1'));
-        expect((await until(provider, 'house-1', 'failed'))?.reason?.kind).to.equal('exited');
-        expect(await provider.logs({ name: 'house-1' })).to.match(/_work.*not empty/i);
+        await provider.launch(caching('fixture-1'));
+        expect((await until(provider, 'fixture-1', 'failed'))?.reason?.kind).to.equal('exited');
+        expect(await provider.logs({ name: 'fixture-1' })).to.match(/_work.*not empty/i);
       });
     });
   });
@@ -290,21 +290,21 @@ describe('azure-aci', () => {
     it('out of memory is told apart', async () => {
       fixture = await openFixture();
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await until(provider, 'house-1', 'running');
-      await fixture.simulator.runOutOfMemory('house-1');
-      const seen = await until(provider, 'house-1', 'failed');
+      await provider.launch(launchOf('fixture-1'));
+      await until(provider, 'fixture-1', 'running');
+      await fixture.simulator.runOutOfMemory('fixture-1');
+      const seen = await until(provider, 'fixture-1', 'failed');
       expect(seen?.reason).to.include({ kind: 'out-of-memory', exitCode: 137 });
     });
 
     it('a spot container group that was taken away says so, although the service starts it again', async () => {
       fixture = await openFixture();
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1', { shape: { ...shape, spot: true } }));
-      await until(provider, 'house-1', 'running');
-      await fixture.simulator.reclaim('house-1');
+      await provider.launch(launchOf('fixture-1', { shape: { ...shape, spot: true } }));
+      await until(provider, 'fixture-1', 'running');
+      await fixture.simulator.reclaim('fixture-1');
       const seen = await eventually(
-        () => provider.inspect({ name: 'house-1' }),
+        () => provider.inspect({ name: 'fixture-1' }),
         (instance) => instance?.reason !== undefined,
       );
       expect(seen?.reason?.kind).to.equal('spot-reclaimed');
@@ -315,27 +315,27 @@ describe('azure-aci', () => {
       const provider = fixture.backend({
         command: ['sh', '-c', 'seq -f "line %08.0f" 1 9000; echo the very last line'],
       });
-      await provider.launch(launchOf('house-1'));
-      await until(provider, 'house-1', 'succeeded');
-      const text = (await provider.logs({ name: 'house-1' })) ?? '';
+      await provider.launch(launchOf('fixture-1'));
+      await until(provider, 'fixture-1', 'succeeded');
+      const text = (await provider.logs({ name: 'fixture-1' })) ?? '';
       expect(text.endsWith('the very last line\n')).to.equal(true);
       expect(Buffer.byteLength(text)).to.be.within(8 * 1024, 16 * 1024);
-      await provider.stop({ name: 'house-1' });
-      expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+      await provider.stop({ name: 'fixture-1' });
+      expect(await provider.logs({ name: 'fixture-1' })).to.equal(undefined);
     });
 
     it('what has not started yet has no log', async () => {
       fixture = await openFixture({ timings: { pendingMs: 60_000 } });
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+      await provider.launch(launchOf('fixture-1'));
+      expect(await provider.logs({ name: 'fixture-1' })).to.equal(undefined);
     });
 
     it('what has only just begun is stopped as soon as the service takes it', async () => {
       fixture = await openFixture({ timings: { pendingMs: 400 } });
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await provider.stop({ name: 'house-1' });
+      await provider.launch(launchOf('fixture-1'));
+      await provider.stop({ name: 'fixture-1' });
       expect(fixture.calls.some((call) => call.operation === 'delete' && call.status === 409)).to.equal(true);
       expect(fixture.simulator.groups).to.deep.equal([]);
     });
@@ -343,8 +343,8 @@ describe('azure-aci', () => {
     it('is asked to go twice, not again and again: refused deletions count too', async () => {
       fixture = await openFixture({ timings: { pendingMs: 800 } });
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await provider.stop({ name: 'house-1' });
+      await provider.launch(launchOf('fixture-1'));
+      await provider.stop({ name: 'fixture-1' });
       expect(fixture.simulator.groups).to.deep.equal([]);
       expect(sent('delete')).to.equal(2);
     });
@@ -352,8 +352,8 @@ describe('azure-aci', () => {
     it('what stays in transition is told, and not forgotten', async () => {
       fixture = await openFixture({ timings: { pendingMs: 60_000 } });
       const provider = fixture.backend({ timeoutMs: 500 });
-      await provider.launch(launchOf('house-1'));
-      const error = await refusal(provider.stop({ name: 'house-1' }));
+      await provider.launch(launchOf('fixture-1'));
+      const error = await refusal(provider.stop({ name: 'fixture-1' }));
       expect([error.kind, error.code]).to.deep.equal(['transient', 'ContainerGroupTransitioning']);
       expect(await provider.list({ dispatcher: 'fixture' })).to.have.length(1);
     });
@@ -363,7 +363,7 @@ describe('azure-aci', () => {
     it('follows all pages, asks for what the list does not tell, and for nothing else', async () => {
       fixture = await openFixture({ pageSize: 2 });
       const provider = fixture.backend();
-      const names = ['house-1', 'house-2', 'house-3', 'house-4', 'house-5'];
+      const names = ['fixture-1', 'fixture-2', 'fixture-3', 'fixture-4', 'fixture-5'];
       for (const name of names) await provider.launch(launchOf(name));
       for (const name of names) await until(provider, name, 'running');
       await vendorClient(fixture.simulator).containerGroups.beginCreateOrUpdate(
@@ -381,7 +381,7 @@ describe('azure-aci', () => {
     it('is an error when a page is refused, never a part', async () => {
       fixture = await openFixture({ pageSize: 1 });
       const provider = fixture.backend();
-      for (const name of ['house-1', 'house-2']) await provider.launch(launchOf(name));
+      for (const name of ['fixture-1', 'fixture-2']) await provider.launch(launchOf(name));
       for (const kind of ['no-permission', 'server-error'] as const) {
         const end = fixture.simulator.fault({ kind, operation: 'list' });
         const error = await refusal(provider.list({ dispatcher: 'fixture' }));
@@ -393,12 +393,12 @@ describe('azure-aci', () => {
     it('says unknown of one whose view cannot be had', async () => {
       fixture = await openFixture();
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await until(provider, 'house-1', 'running');
+      await provider.launch(launchOf('fixture-1'));
+      await until(provider, 'fixture-1', 'running');
       const end = fixture.simulator.fault({ kind: 'server-error', operation: 'get' });
       const [listed] = await provider.list({ dispatcher: 'fixture' });
       end();
-      expect([listed?.ref.name, listed?.state]).to.deep.equal(['house-1', 'unknown']);
+      expect([listed?.ref.name, listed?.state]).to.deep.equal(['fixture-1', 'unknown']);
     });
 
     it('does not take a resource group that is gone for an empty one', async () => {
@@ -406,8 +406,8 @@ describe('azure-aci', () => {
       const provider = fixture.backend({ resourceGroup: 'deleted' });
       for (const call of [
         provider.list({ dispatcher: 'fixture' }),
-        provider.inspect({ name: 'house-1' }),
-        provider.stop({ name: 'house-1' }),
+        provider.inspect({ name: 'fixture-1' }),
+        provider.stop({ name: 'fixture-1' }),
       ]) {
         expect((await refusal(call)).kind).to.equal('unauthorized');
       }
@@ -456,7 +456,7 @@ describe('azure-aci', () => {
         const error = await refusal(list(fixture.ownBackend({ kind: 'managed-identity', clientId })));
         expect(error.kind).to.equal('unauthorized');
         const provider = fixture.ownBackend(own, { runnerIdentities: [`${identities}/own`] });
-        await provider.launch(launchOf('house-1'));
+        await provider.launch(launchOf('fixture-1'));
         const found = finding(await provider.check(), 'permissions');
         expect([found.ok, found.message]).to.deep.equal([false, "jobs have the dispatcher's own identity, own"]);
       });
@@ -494,7 +494,7 @@ describe('azure-aci', () => {
       expect((await refusal(list(fixture.backend()))).kind).to.equal('transient');
     });
 
-    it('does not trust an address whose certificate nobody vouches for', async () => {
+    it('does not trust an address whose certificate is not signed by a known authority', async () => {
       fixture = await openFixture();
       const error = await refusal(list(fixture.backend({ ca: makeClientCertificate('other').certificate })));
       // The SDK does not say why it could not sign in.
@@ -526,7 +526,7 @@ describe('azure-aci', () => {
       expect(finding(await fixture.backend({ location: 'northpole' }).check(), 'region').ok).to.equal(false);
     });
 
-    it('finds a namespace that nobody has registered, by each of its codes', async () => {
+    it('finds a namespace that is not registered, by each of its codes', async () => {
       fixture = await openFixture();
       for (const code of [
         'MissingSubscriptionRegistration',
@@ -564,7 +564,7 @@ describe('azure-aci', () => {
         expect(absent.cure).to.include(`az network vnet subnet show --ids ${demoSubnet}x`);
       });
 
-      it('is no failure where it may not be looked at, and one where nobody answers', async () => {
+      it('passes where reading it is not permitted, and fails where the service does not answer', async () => {
         fixture = await openFixture();
         const provider = fixture.backend({ subnetId: demoSubnet });
         const end = fixture.simulator.fault({ kind: 'no-permission', operation: 'subnet' });
@@ -581,7 +581,7 @@ describe('azure-aci', () => {
       fixture = await openFixture({ quota: { groups: 1 } });
       const provider = fixture.backend();
       expect(finding(await provider.check(), 'quota').ok).to.equal(true);
-      await provider.launch(launchOf('house-1'));
+      await provider.launch(launchOf('fixture-1'));
       const found = finding(await provider.check(), 'quota');
       expect([found.ok, found.message]).to.deep.equal([
         false,
@@ -597,31 +597,31 @@ describe('azure-aci', () => {
         'ContainerGroups 0 of 100, StandardCores 0 of 100, StandardSpotCores 0 of 0',
       ]);
       expect(finding(await fixture.backend({ zone: '1' }).check(), 'quota').message).to.not.include('Spot');
-      const error = await refusal(fixture.backend().launch(launchOf('house-1', { shape: { ...shape, spot: true } })));
+      const error = await refusal(fixture.backend().launch(launchOf('fixture-1', { shape: { ...shape, spot: true } })));
       expect([error.kind, error.message.includes("'StandardSpotCores'")]).to.deep.equal(['quota', true]);
     });
 
-    it('fails on an identity that nobody asked for', async () => {
+    it('fails on an identity that does not exist', async () => {
       fixture = await openFixture();
       const provider = fixture.backend();
-      await provider.launch(launchOf('house-1'));
-      await until(provider, 'house-1', 'running');
-      const group = fixture.simulator.named('house-1');
-      if (group === undefined) throw new Error('house-1 is not there');
+      await provider.launch(launchOf('fixture-1'));
+      await until(provider, 'fixture-1', 'running');
+      const group = fixture.simulator.named('fixture-1');
+      if (group === undefined) throw new Error('fixture-1 is not there');
       // As a policy of the subscription does.
       group.decoded = { ...group.decoded, identity: { type: 'SystemAssigned' } };
       const found = finding(await provider.check(), 'permissions');
       expect(found.ok).to.equal(false);
-      expect(found.message).to.include('house-1').and.include('system-assigned');
+      expect(found.message).to.include('fixture-1').and.include('system-assigned');
     });
   });
 
   it('keeps to the budget of creations, and says when the next may leave', async () => {
     fixture = await openFixture();
     const provider = fixture.backend({ limits: { per5Minutes: 2, perHour: 300 } });
-    await provider.launch(launchOf('house-1'));
-    await provider.launch(launchOf('house-2'));
-    const error = await refusal(provider.launch(launchOf('house-3')));
+    await provider.launch(launchOf('fixture-1'));
+    await provider.launch(launchOf('fixture-2'));
+    const error = await refusal(provider.launch(launchOf('fixture-3')));
     expect([error.kind, error.code]).to.deep.equal(['throttled', 'own-budget']);
     expect(error.retryAfterMs).to.be.within(290_000, 300_000);
     expect(sent('create')).to.equal(2);

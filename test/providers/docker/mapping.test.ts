@@ -121,7 +121,7 @@ describe('docker: errors of the engine', () => {
     }
   });
 
-  it('tell of an absent container in words: another path is 404 too', () => {
+  it('recognize an absent container by the message: an unknown path is 404 too', () => {
     const of = (message: string) =>
       isAbsent(classify('inspect', Object.assign(new Error(''), { statusCode: 404, json: { message } })));
     expect(of('No such container: acme-1')).to.equal(true);
@@ -147,7 +147,7 @@ describe('docker: errors of the engine', () => {
     expect(classify('create', error).message).to.equal('docker create: No such image: a:1');
   });
 
-  it('takes whatever is thrown', () => {
+  it('classifies any thrown value', () => {
     for (const odd of [undefined, null, 'text', 42, {}, { statusCode: 'x' }]) {
       expect(classify('list', odd).kind).to.equal('transient');
     }
@@ -316,7 +316,7 @@ describe('docker: states', () => {
     expect(list('running', 'Up 3 seconds')?.state).to.equal('running');
   });
 
-  it("are nobody's where the labels are not ours or name another runner", () => {
+  it('are not ours where the labels are missing or name another runner', () => {
     const container = { Id: 'f00', Name: '/d1-abc', Config: { Labels: labels }, State: { Status: 'running' } };
     expect(fromInspected(container, 'f00')).to.equal(undefined);
     expect(fromInspected({ ...container, Config: { Labels: { a: 'b' } } }, 'd1-abc')).to.equal(undefined);

@@ -46,10 +46,10 @@ const everyOption = {
   },
 };
 
-const tags = { ...plainTags, runner: 'house-all', charge: { 'cost-centre': '4711', 'Owner (e-mail)': 'Jörg <j@x>' } };
+const tags = { ...plainTags, runner: 'fixture-all', charge: { 'cost-centre': '4711', 'Owner (e-mail)': 'Jörg <j@x>' } };
 
 const everyWish: LaunchRequest = {
-  name: 'house-all',
+  name: 'fixture-all',
   shape: {
     cpu: 4,
     memoryGiB: 32,
@@ -73,8 +73,8 @@ const CIPHER_TEXT = 'dGhlIGNpcGhlciB0ZXh0';
 /** As the service must have decoded it: proto3 JSON names, enums by name, 64 bits as text. */
 const everything = {
   parent: 'projects/acme-ci/locations/europe-west4',
-  jobId: 'house-all',
-  requestId: requestIdOf('fixture', 'house-all', CIPHER_TEXT),
+  jobId: 'fixture-all',
+  requestId: requestIdOf('fixture', 'fixture-all', CIPHER_TEXT),
   job: {
     labels: toLabels(tags),
     taskGroups: [
@@ -281,13 +281,13 @@ describe('gcp-batch and the description of its API', () => {
     it('carries every option and every wish to the service, which finds them where they belong', async () => {
       const provider = fixture.open(everyOption);
       await provider.launch(everyWish);
-      const text = JSON.stringify(await decoded('house-all'));
+      const text = JSON.stringify(await decoded('fixture-all'));
       const [, cipherText = ''] = /"cipherText":"([^"]+)"/.exec(text) ?? [];
       const usual = text
         .replace(cipherText, CIPHER_TEXT)
-        .replace(requestIdOf('fixture', 'house-all', cipherText), everything.requestId);
+        .replace(requestIdOf('fixture', 'fixture-all', cipherText), everything.requestId);
       expect(JSON.parse(usual)).to.deep.equal(everything);
-      await provider.stop({ name: 'house-all' });
+      await provider.stop({ name: 'fixture-all' });
     });
 
     it('would be caught with any field misspelt: protobuf drops it, and a schema of what arrived sees nothing', async () => {
@@ -309,7 +309,7 @@ describe('gcp-batch and the description of its API', () => {
         const arrived = fixture.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'));
         expect(arrived?.request, path).to.not.deep.equal(everything);
         if (arrived !== undefined && description.problemsOf(arrived).length === 0) blind.push(path);
-        await client.stop({ name: 'house-all' });
+        await client.stop({ name: 'fixture-all' });
         for (const job of fixture.simulator.service.jobs) {
           await fixture.simulator.service.forget(job.name.slice(job.name.lastIndexOf('/') + 1));
         }

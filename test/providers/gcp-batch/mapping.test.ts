@@ -218,19 +218,19 @@ describe('each option and each wish of gcp-batch', () => {
   const decoded = async (options: object, shape: Partial<Shape>): Promise<Map<string, unknown>> => {
     const from = fixture.simulator.exchanges.length;
     const provider = fixture.open(options);
-    const request: LaunchRequest = launchOf('house-1', {
+    const request: LaunchRequest = launchOf('fixture-1', {
       shape: { ...plainShape, ...shape },
       secretEnvironment: { SECRET: 'the secret' },
     });
     await provider.launch(request).catch(() => undefined);
     const sent = fixture.simulator.exchanges.slice(from).find(({ call }) => call.endsWith('/CreateJob'))?.request;
-    await fixture.simulator.service.forget('house-1');
+    await fixture.simulator.service.forget('fixture-1');
     const all = leaves(z.looseObject({}).parse(sent), '');
     return new Map(
       all.map(([path, value]) => {
         if (path.endsWith('.cipherText'))
           return [path, JSON.stringify(fixture.simulator.kms.variables(KEY, String(value)))];
-        if (path === 'requestId') return [path, value === requestIdOf('fixture', 'house-1') ? 'usual' : 'another'];
+        if (path === 'requestId') return [path, value === requestIdOf('fixture', 'fixture-1') ? 'usual' : 'another'];
         return [path.replace(/runnables\.\d\./, ''), value];
       }),
     );

@@ -29,30 +29,30 @@ describe('gcp-batch on the wire', () => {
   describe('capacity', () => {
     it('is out of stock while Batch says so, and failed when that goes on for too long', async () => {
       fixture.simulator.setConditions({ noStock: 'all' });
-      await fixture.open().launch(launchOf('house-1'));
-      const patient = await until('house-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
+      await fixture.open().launch(launchOf('fixture-1'));
+      const patient = await until('fixture-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
       expect(patient?.state).to.equal('pending');
       expect(patient?.reason?.message).to.include('ZONE_RESOURCE_POOL_EXHAUSTED');
       const hasty = fixture.open({ stockoutGraceMs: 0 });
-      expect((await hasty.inspect({ name: 'house-1' }))?.state).to.equal('failed');
+      expect((await hasty.inspect({ name: 'fixture-1' }))?.state).to.equal('failed');
       expect((await hasty.list({ dispatcher: 'fixture' }))[0]?.state).to.equal('failed');
     });
 
     it('runs after all when the zone has machines again', async () => {
       fixture.simulator.setConditions({ noStock: 'all' });
-      await fixture.open().launch(launchOf('house-1'));
-      await until('house-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
+      await fixture.open().launch(launchOf('fixture-1'));
+      await until('fixture-1', 'the word of the zone', (seen) => seen?.reason?.kind === 'no-stock');
       fixture.simulator.setConditions({});
-      const running = await until('house-1', 'the start', (seen) => seen?.state === 'running');
+      const running = await until('fixture-1', 'the start', (seen) => seen?.state === 'running');
       expect(running?.reason).to.equal(undefined);
     });
 
     it('tells of a quota in the words of the service', async () => {
       fixture.simulator.setConditions({ cpuQuota: 2 });
-      await fixture.open().launch(launchOf('house-1'));
-      await until('house-1', 'the start', (seen) => seen?.state === 'running');
-      await fixture.open().launch(launchOf('house-2'));
-      const waiting = await until('house-2', 'the word of the quota', (seen) => seen?.reason !== undefined);
+      await fixture.open().launch(launchOf('fixture-1'));
+      await until('fixture-1', 'the start', (seen) => seen?.state === 'running');
+      await fixture.open().launch(launchOf('fixture-2'));
+      const waiting = await until('fixture-2', 'the word of the quota', (seen) => seen?.reason !== undefined);
       expect(waiting?.state).to.equal('pending');
       expect(waiting?.reason?.message).to.include('QUOTA_EXCEEDED').and.include("Quota 'CPUS' exceeded");
     });
@@ -62,25 +62,25 @@ describe('gcp-batch on the wire', () => {
       const host = testHost();
       let aheadMs = 0;
       const provider = fixture.open({ queueTimeoutMs: 60_000 }, { ...host, now: () => Date.now() + aheadMs });
-      await provider.launch(launchOf('house-1'));
+      await provider.launch(launchOf('fixture-1'));
       aheadMs = 50_000;
-      expect((await provider.inspect({ name: 'house-1' }))?.state).to.equal('pending');
+      expect((await provider.inspect({ name: 'fixture-1' }))?.state).to.equal('pending');
       aheadMs = 70_000;
-      expect(await provider.inspect({ name: 'house-1' })).to.deep.include({ state: 'failed' });
-      expect((await provider.inspect({ name: 'house-1' }))?.reason?.kind).to.equal('no-stock');
+      expect(await provider.inspect({ name: 'fixture-1' })).to.deep.include({ state: 'failed' });
+      expect((await provider.inspect({ name: 'fixture-1' }))?.reason?.kind).to.equal('no-stock');
     });
 
     it('tells a refusal for want of stock as capacity', async () => {
       fixture.simulator.faults.set({
         refusals: [{ call: 'CreateJob', code: 'RESOURCE_EXHAUSTED', message: 'ZONE_RESOURCE_POOL_EXHAUSTED' }],
       });
-      expect((await rejection(fixture.open().launch(launchOf('house-1')))).kind).to.equal('capacity');
+      expect((await rejection(fixture.open().launch(launchOf('fixture-1')))).kind).to.equal('capacity');
     });
 
     it('says why a job failed that never had a machine', async () => {
       fixture.simulator.setConditions({ failScheduling: 'Batch Error: code - CODE_GCE_INVALID_FIELD_VALUE' });
-      await fixture.open().launch(launchOf('house-1'));
-      const failed = await until('house-1', 'the failure', (seen) => seen?.state === 'failed');
+      await fixture.open().launch(launchOf('fixture-1'));
+      const failed = await until('fixture-1', 'the failure', (seen) => seen?.state === 'failed');
       expect(failed?.reason).to.deep.include({ kind: 'unknown' });
       expect(failed?.reason?.message).to.include('CODE_GCE_INVALID_FIELD_VALUE');
     });
@@ -88,42 +88,42 @@ describe('gcp-batch on the wire', () => {
 
   describe('ends', () => {
     it('knows a reclaimed spot machine', async () => {
-      await fixture.open().launch(launchOf('house-1', { shape: { ...plainShape, spot: true } }));
-      await until('house-1', 'the start', (seen) => seen?.state === 'running');
+      await fixture.open().launch(launchOf('fixture-1', { shape: { ...plainShape, spot: true } }));
+      await until('fixture-1', 'the start', (seen) => seen?.state === 'running');
       await eventually(
         'the reclaim',
-        async () => fixture.simulator.reclaim('house-1'),
+        async () => fixture.simulator.reclaim('fixture-1'),
         (done) => done,
       );
-      const failed = await until('house-1', 'the end', (seen) => seen?.state === 'failed');
+      const failed = await until('fixture-1', 'the end', (seen) => seen?.state === 'failed');
       expect(failed?.reason?.kind).to.equal('spot-reclaimed');
     });
 
     it('hands the time limit to the service, and knows its end', async () => {
-      await fixture.open().launch(launchOf('house-1', { shape: { ...plainShape, timeLimitMs: 900 } }));
-      const failed = await until('house-1', 'the end', (seen) => seen?.state === 'failed');
+      await fixture.open().launch(launchOf('fixture-1', { shape: { ...plainShape, timeLimitMs: 900 } }));
+      const failed = await until('fixture-1', 'the end', (seen) => seen?.state === 'failed');
       expect(failed?.reason?.kind).to.equal('time-limit');
     });
 
     it('reads the exit code from the task where the job does not tell it, and only then', async () => {
       const provider = fixture.open({ command: EXITS_THREE });
-      await provider.launch(launchOf('house-1'));
-      expect((await until('house-1', 'the end', (seen) => seen?.state === 'failed'))?.reason?.exitCode).to.equal(3);
+      await provider.launch(launchOf('fixture-1'));
+      expect((await until('fixture-1', 'the end', (seen) => seen?.state === 'failed'))?.reason?.exitCode).to.equal(3);
       expect(calls()).to.not.include('ListTasks');
       fixture.simulator.setConditions({ terseEvents: true });
-      expect((await provider.inspect({ name: 'house-1' }))?.reason?.exitCode).to.equal(3);
+      expect((await provider.inspect({ name: 'fixture-1' }))?.reason?.exitCode).to.equal(3);
       expect(calls()).to.include('ListTasks');
     });
   });
 
   describe('names and secrets', () => {
     it('repeats a create with the same request id, of which there is one per dispatcher and name', async () => {
-      const id = requestIdOf('fixture', 'house-1');
+      const id = requestIdOf('fixture', 'fixture-1');
       expect(id).to.match(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-      expect(requestIdOf('fixture', 'house-2')).to.not.equal(id);
-      expect(requestIdOf('mouse', 'house-1')).to.not.equal(id);
-      await fixture.open().launch(launchOf('house-1'));
-      await fixture.open().launch(launchOf('house-1'));
+      expect(requestIdOf('fixture', 'fixture-2')).to.not.equal(id);
+      expect(requestIdOf('mouse', 'fixture-1')).to.not.equal(id);
+      await fixture.open().launch(launchOf('fixture-1'));
+      await fixture.open().launch(launchOf('fixture-1'));
       const sent = fixture.simulator.exchanges.flatMap(({ request }) => {
         const parsed = z.object({ requestId: z.string() }).safeParse(request);
         return parsed.success ? [parsed.data.requestId] : [];
@@ -156,7 +156,7 @@ describe('gcp-batch on the wire', () => {
       const SECRET = 'jit-blob-that-nobody-may-see';
       await fixture
         .open()
-        .launch(launchOf('house-1', { secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: SECRET } }));
+        .launch(launchOf('fixture-1', { secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: SECRET } }));
       await fixture.open().list({ dispatcher: 'fixture' });
       const text = JSON.stringify(fixture.simulator.exchanges);
       const where = new RegExp(
@@ -180,15 +180,15 @@ describe('gcp-batch on the wire', () => {
   describe('encryption', () => {
     const SECRET = 'jit-blob-that-nobody-may-see';
     const SHOWS = ['sh', '-c', 'echo "$PLAIN has ${#JIT} characters"'];
-    const launch = launchOf('house-1', { environment: { PLAIN: 'it' }, secretEnvironment: { JIT: SECRET } });
+    const launch = launchOf('fixture-1', { environment: { PLAIN: 'it' }, secretEnvironment: { JIT: SECRET } });
 
-    it('shows no secret to whoever looks at jobs, and hands it to the container all the same', async () => {
+    it('shows no secret in the description of a job, and hands it to the container', async () => {
       const provider = fixture.open({ encryptionKey: fixture.simulator.kms.key, command: SHOWS });
       expect(provider.capabilities.secretEnvironment).to.equal(true);
       expect(fixture.open().capabilities.secretEnvironment).to.equal(false);
       await provider.launch(launch);
-      await until('house-1', 'the end', (seen) => seen?.state === 'succeeded');
-      expect(await provider.logs({ name: 'house-1' })).to.equal(`it has ${SECRET.length} characters\n`);
+      await until('fixture-1', 'the end', (seen) => seen?.state === 'succeeded');
+      expect(await provider.logs({ name: 'fixture-1' })).to.equal(`it has ${SECRET.length} characters\n`);
       await provider.list({ dispatcher: 'fixture' });
       expect(JSON.stringify(fixture.simulator.exchanges)).to.not.include(SECRET);
       expect(JSON.stringify(fixture.simulator.requests.map(({ path }) => path))).to.not.include(SECRET);
@@ -262,7 +262,7 @@ describe('gcp-batch on the wire', () => {
     it('does not wait for a deletion that takes its time, and shows the job until it is gone', async () => {
       fixture.simulator.setConditions({ stallDeletion: true });
       const provider = fixture.open({ stopWaitMs: 100 });
-      const { ref } = await provider.launch(launchOf('house-1'));
+      const { ref } = await provider.launch(launchOf('fixture-1'));
       await provider.stop(ref);
       expect(await provider.inspect(ref)).to.deep.include({
         state: 'failed',
@@ -272,12 +272,12 @@ describe('gcp-batch on the wire', () => {
       await provider.stop(ref);
       expect(calls().filter((call) => call === 'DeleteJob')).to.have.length(1);
       fixture.simulator.setConditions({});
-      await until('house-1', 'the end of the deletion', (seen) => seen === undefined);
+      await until('fixture-1', 'the end of the deletion', (seen) => seen === undefined);
     });
 
     it('is done when the service has accepted, though it can not be asked what became of it', async () => {
       const provider = fixture.open();
-      const { ref } = await provider.launch(launchOf('house-1'));
+      const { ref } = await provider.launch(launchOf('fixture-1'));
       fixture.simulator.setConditions({ stallDeletion: true });
       const host = testHost();
       const impatient = fixture.open(
@@ -302,7 +302,7 @@ describe('gcp-batch on the wire', () => {
     it('ends with the provider, and opens no connection anew', async () => {
       fixture.simulator.setConditions({ stallDeletion: true });
       const provider = fixture.open({ stopWaitMs: 60_000 });
-      const { ref } = await provider.launch(launchOf('house-1'));
+      const { ref } = await provider.launch(launchOf('fixture-1'));
       const stopping = provider.stop(ref).then(() => 'stopped');
       await eventually(
         'the deletion',
@@ -318,9 +318,9 @@ describe('gcp-batch on the wire', () => {
     it('does not launch under a name whose job is still being deleted', async () => {
       fixture.simulator.setConditions({ stallDeletion: true });
       const provider = fixture.open({ stopWaitMs: 0 });
-      const { ref } = await provider.launch(launchOf('house-1'));
+      const { ref } = await provider.launch(launchOf('fixture-1'));
       await provider.stop(ref);
-      const error = await rejection(provider.launch(launchOf('house-1')));
+      const error = await rejection(provider.launch(launchOf('fixture-1')));
       expect(error.kind).to.equal('transient');
       expect(error.message).to.include('still being deleted');
     });
@@ -329,9 +329,9 @@ describe('gcp-batch on the wire', () => {
   describe('limits and permissions', () => {
     it('stays under its own budget of creations, and says when the next is free', async () => {
       const provider = fixture.open({ mutationsPerMinute: 2, timeoutMs: 1000 });
-      await provider.launch(launchOf('house-1'));
-      await provider.launch(launchOf('house-2'));
-      const error = await rejection(provider.launch(launchOf('house-3')));
+      await provider.launch(launchOf('fixture-1'));
+      await provider.launch(launchOf('fixture-2'));
+      const error = await rejection(provider.launch(launchOf('fixture-3')));
       expect(error.kind).to.equal('throttled');
       expect(error.retryAfterMs).to.be.within(50_000, 60_000);
       expect(calls().filter((call) => call === 'CreateJob')).to.have.length(2);
@@ -341,17 +341,17 @@ describe('gcp-batch on the wire', () => {
     it('waits as long as the service says when it was too fast after all', async () => {
       fixture.simulator.setConditions({ mutationsPerMinute: 1 });
       const provider = fixture.open({ timeoutMs: 1000 });
-      await provider.launch(launchOf('house-1'));
-      const first = await rejection(provider.launch(launchOf('house-2')));
+      await provider.launch(launchOf('fixture-1'));
+      const first = await rejection(provider.launch(launchOf('fixture-2')));
       expect(first).to.include({ kind: 'throttled', code: 'RESOURCE_EXHAUSTED' });
-      const second = await rejection(provider.launch(launchOf('house-2')));
+      const second = await rejection(provider.launch(launchOf('fixture-2')));
       expect(second).to.include({ kind: 'throttled', code: 'own-budget' });
       expect(calls().filter((call) => call === 'CreateJob')).to.have.length(2);
     });
 
     it('says unauthorized, never "nothing there", when a permission is lost', async () => {
       const provider = fixture.open();
-      const { ref } = await provider.launch(launchOf('house-1'));
+      const { ref } = await provider.launch(launchOf('fixture-1'));
       fixture.simulator.faults.set({
         refusals: [{ code: 'PERMISSION_DENIED', message: "Permission 'batch.jobs.get' denied" }],
       });
@@ -384,8 +384,8 @@ describe('gcp-batch on the wire', () => {
       fixture.simulator.faults.set({ refusals: [{ code: 'UNAVAILABLE' }] });
       const provider = fixture.open();
       for (const call of [
-        () => provider.launch(launchOf('house-1')),
-        () => provider.inspect({ name: 'house-1' }),
+        () => provider.launch(launchOf('fixture-1')),
+        () => provider.inspect({ name: 'fixture-1' }),
         () => provider.list({ dispatcher: 'fixture' }),
       ]) {
         const before = fixture.simulator.exchanges.length;
@@ -401,7 +401,7 @@ describe('gcp-batch on the wire', () => {
         { ...plainShape, bucket: '..' },
         { ...plainShape, architecture: 'arm64' as const },
       ]) {
-        expect((await rejection(provider.launch(launchOf('house-1', { shape })))).kind).to.equal('invalid');
+        expect((await rejection(provider.launch(launchOf('fixture-1', { shape })))).kind).to.equal('invalid');
       }
       expect(calls()).to.deep.equal([]);
     });
@@ -492,14 +492,14 @@ describe('gcp-batch on the wire', () => {
   it('has no logs where they are off, and then promises none', async () => {
     const provider = fixture.open({ logs: false, command: ['echo', 'hello'] });
     expect(provider.capabilities.logs).to.equal(false);
-    await provider.launch(launchOf('house-1'));
-    await until('house-1', 'the end', (seen) => seen?.state === 'succeeded');
-    expect(await provider.logs({ name: 'house-1' })).to.equal(undefined);
+    await provider.launch(launchOf('fixture-1'));
+    await until('fixture-1', 'the end', (seen) => seen?.state === 'succeeded');
+    expect(await provider.logs({ name: 'fixture-1' })).to.equal(undefined);
   });
 
   it('can be used again after it was closed', async () => {
     const provider = fixture.open();
-    await provider.launch(launchOf('house-1', { shape: { ...plainShape, image: IMAGE } }));
+    await provider.launch(launchOf('fixture-1', { shape: { ...plainShape, image: IMAGE } }));
     await provider.close();
     expect(await provider.list({ dispatcher: 'fixture' })).to.have.length(1);
   });

@@ -20,7 +20,7 @@ export const plainTags: InstanceTags = {
   registration: 'acme-web',
   lane: '0123456789abcdef',
   scope: 'orgs/acme',
-  runner: 'house-0001',
+  runner: 'fixture-0001',
   createdAtMs: 1_790_000_000_123,
   deadlineAtMs: 1_790_432_000_456,
   charge: {},

@@ -5,7 +5,7 @@ import { type Instance, ProviderError } from '../../../providers/provider.ts';
 import { plainTags } from './requests.ts';
 
 const CREATED_S = 1_790_000_000;
-const NAME = 'projects/acme-ci/locations/europe-west4/jobs/house-0001';
+const NAME = 'projects/acme-ci/locations/europe-west4/jobs/fixture-0001';
 
 const jobOf = (state: string | number | undefined, events: readonly string[] = [], more: object = {}): object => ({
   name: NAME,
@@ -141,7 +141,7 @@ describe('gcp-batch states', () => {
 
   it('knows a runner by its name when the name begins with a digit', () => {
     const labels = toLabels({ ...plainTags, runner: '4711-0001' });
-    const job = jobOf('RUNNING', [], { labels, name: NAME.replace('house-0001', 'r-4711-0001') });
+    const job = jobOf('RUNNING', [], { labels, name: NAME.replace('fixture-0001', 'r-4711-0001') });
     expect(instance(job)?.ref).to.deep.equal({ name: '4711-0001', id: 'j-1' });
   });
 

@@ -34,7 +34,7 @@ describe('gcp-batch labels', () => {
   });
 
   it('show dispatcher and runner in clear, for the filter of a list and for people', () => {
-    expect(toLabels(plainTags)).to.include({ shr_dispatcher: 'fixture', shr_runner: 'house-0001' });
+    expect(toLabels(plainTags)).to.include({ shr_dispatcher: 'fixture', shr_runner: 'fixture-0001' });
   });
 
   it('hold about 2,400 bytes, and say which charge labels to shorten where that is not enough', () => {

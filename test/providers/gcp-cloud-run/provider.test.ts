@@ -80,7 +80,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       await Promise.all(names.map((name) => until(provider, name, (seen) => seen?.state === 'running')));
     });
 
-    it('are made again when somebody deletes them', async () => {
+    it('are made again after they were deleted', async () => {
       await start();
       const provider = open();
       const first = nextName();
@@ -298,7 +298,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       ['internal-error', 'unknown'],
     ] as const;
     for (const [fate, kind] of table) {
-      it(`is told: ${fate}`, async () => {
+      it(`is reported: ${fate}`, async () => {
         await start();
         simulator.doom(fate);
         const provider = open();
@@ -310,7 +310,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       });
     }
 
-    it('stays pending where nobody says why', async () => {
+    it('stays pending where the service gives no reason', async () => {
       await start();
       simulator.doom('stuck');
       const provider = open();
@@ -381,7 +381,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       });
     }
 
-    it('is a quota of the project, whatever code it comes with', async () => {
+    it('is a quota of the project, with any code', async () => {
       await start({ limits: { milliCpu: 1000 } });
       const provider = open();
       await provider.launch(requestFor(nextName()));
@@ -389,7 +389,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       expect(error).to.include({ kind: 'quota', code: 'INVALID_ARGUMENT' });
     });
 
-    it('is transient once the run was accepted, whatever the next call says', async () => {
+    it('is transient once the run was accepted, even if the next call is refused', async () => {
       await start();
       const provider = open();
       const name = nextName();
@@ -481,7 +481,7 @@ describe('gcp-cloud-run: against its simulator', () => {
       });
     }
 
-    it('tells a key that is no longer good', async () => {
+    it('reports a key that is no longer valid', async () => {
       await start();
       const provider = open();
       simulator.identity.disable(`dispatcher@${simulator.project}.iam.gserviceaccount.com`);

@@ -79,7 +79,7 @@ describe('a bounded body', () => {
     expect(read).to.be.at.most(1_000_000);
   });
 
-  it('is empty where there is none', async () => {
+  it('is empty for an answer without a body', async () => {
     expect(await readBounded(null, 1)).to.have.length(0);
   });
 });

@@ -4,7 +4,7 @@ import { failingEvent } from '../../../providers/kit/events.ts';
 const read = ([type, words]: readonly [string, string]) => ({ warning: type === 'Warning', words });
 
 describe('the event that tells of a failure', () => {
-  it('is the last warning, whatever came after it', () => {
+  it('is the last warning, even if other events follow', () => {
     const warning = ['Warning', 'Something odd'] as const;
     expect(failingEvent([['Normal', 'Failed: x'], warning, ['Normal', 'Started']], read)).to.equal(warning);
   });
@@ -27,7 +27,7 @@ describe('the event that tells of a failure', () => {
     });
   }
 
-  it('is none where all went well', () => {
+  it('is undefined where there was no warning', () => {
     const good = [
       'Pulling: pulling image',
       'Pulled: Successfully pulled image',

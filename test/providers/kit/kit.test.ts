@@ -69,7 +69,7 @@ describe('tags', () => {
     charge: fc.dictionary(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' })),
   });
 
-  it('come back as they went, whatever is in them', () => {
+  it('survive encoding and decoding with any content', () => {
     fc.assert(
       fc.property(tags, (given: InstanceTags) => {
         const back = decodeTags(JSON.parse(JSON.stringify(encodeTags(given))));
@@ -78,12 +78,12 @@ describe('tags', () => {
     );
   });
 
-  it('are not read from labels of somebody else', () => {
+  it('are not read from labels that are not ours', () => {
     expect(decodeTags({})).to.equal(undefined);
     expect(decodeTags({ owner: 'somebody', 'shr.dispatcher': 'd' })).to.equal(undefined);
   });
 
-  it('are not read where a time is no number', () => {
+  it('are not read where a time is not a number', () => {
     const labels = encodeTags({
       dispatcher: 'd',
       registration: 'r',
@@ -117,7 +117,7 @@ describe('the tail of an output', () => {
     );
   });
 
-  it('stays within the bound for bytes that are no text', () => {
+  it('stays within the limit for bytes that are not UTF-8', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 500 }), fc.integer({ min: 8, max: 200 }), (bytes, limit) => {
         expect(Buffer.byteLength(tailText(Buffer.from(bytes), limit))).to.be.at.most(limit);

@@ -383,7 +383,7 @@ describe('images in their registry', () => {
     expect(seen).to.deep.equal([]);
   });
 
-  describe('asks nobody whom it should not', () => {
+  describe('calls no address that it must not call', () => {
     const realms: [string, RegExp][] = [
       ['http://auth.example/token', /http:\/\/auth\.example, which is not asked/],
       ['https://169.254.169.254/token', /refusing to connect to 169\.254\.169\.254/],
@@ -425,7 +425,7 @@ describe('images in their registry', () => {
     }
   });
 
-  it('is no fault where the registry cannot be asked, and waits for it once', async () => {
+  it('passes where the registry cannot be reached, and waits for it once', async () => {
     const silent = await other(() => {});
     const before = performance.now();
     const findings = await find(
@@ -517,7 +517,7 @@ describe('images in their registry', () => {
     expect(finding.message).to.include('no credentials on this machine');
   });
 
-  it(`looks at ${MAX_IMAGES} at the most`, async () => {
+  it(`looks at ${MAX_IMAGES} images, and no more`, async () => {
     const registry = await start();
     const references = Array.from({ length: MAX_IMAGES + 5 }, () => `${registry.server}/open/both:1`);
     expect(await find(references)).to.have.length(MAX_IMAGES);

@@ -180,7 +180,7 @@ describe('the Azure Container Instances simulator on the wire', () => {
     expect(Number(last?.headers['retry-after'])).to.be.within(1, 3600);
   });
 
-  it('has faults switched on and off by whoever reaches it', async () => {
+  it('switches faults on and off over HTTP', async () => {
     const headers = { ...(await authorized()), 'content-type': 'application/json' };
     const create = () => ask('PUT', `${groups}/a-1?api-version=2023-05-01`, body(), headers);
     expect((await ask('POST', '/_simulator/faults', '{"kind":"no-stock"}')).status).to.equal(200);

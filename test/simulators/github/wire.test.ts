@@ -208,7 +208,7 @@ describe('GitHub simulator: the wire', () => {
     expect(await play(8)).to.not.deep.equal(one);
   });
 
-  it('refuses faults that it does not know, and bodies that are no JSON or too large', async () => {
+  it('refuses unknown faults, and bodies that are not JSON or too large', async () => {
     expect((await bare(simulator, 'POST /_simulator/faults', { body: { gremlins: 1 } })).status).to.equal(422);
     expect((await send(`POST ${jitPath}`, { body: '{' })).status).to.equal(400);
     expect((await send(`POST ${jitPath}`, { body: 'x'.repeat(2 * 1024 * 1024) })).status).to.equal(413);

@@ -240,7 +240,7 @@ describe('GitHub simulator: runs', () => {
     expect(simulator.runs()).to.have.length(2);
   });
 
-  it('holds a job behind its environment until somebody approves or rejects it', async () => {
+  it('holds a job behind its environment until it is approved or rejected', async () => {
     const yaml = 'jobs: { deploy: { runs-on: a, environment: production, steps: [{ run: x }] } }';
     const { id } = simulator.pushWorkflow({ ...target, yaml });
     expect(simulator.run(id)?.status).to.equal('waiting');
