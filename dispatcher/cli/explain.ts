@@ -18,6 +18,7 @@ import { loadFits } from './fits.ts';
 import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
 import { type CommandModule, collect, type Terminal } from './terminal.ts';
+import { unclaimedCure } from './unclaimed.ts';
 
 interface ExplainOptions {
   readonly labels?: readonly string[];
@@ -96,6 +97,7 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     const found: Found = {
       fits: providers,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
+      unclaimed: admission.outcome === 'not-ours' ? unclaimedCure(job, registrations) : undefined,
       withheld: (lane, backend) => (matched === undefined ? undefined : whyWithheld(matched, backend, job, lane.wish)),
     };
     if (options.json === true) printJson(terminal, describe(admission, found));
@@ -124,6 +126,8 @@ interface BackendAnswer {
 interface Found {
   readonly fits: ReadonlyMap<string, BackendFit>;
   readonly granted: GrantedBy | undefined;
+  /** What to do, if no registration claims the repository. */
+  readonly unclaimed: string | undefined;
   /** Why the tenant may not have this on a shared backend. */
   readonly withheld: (lane: LaneSpec, backend: string) => string | undefined;
 }
@@ -145,9 +149,9 @@ function answers(lane: LaneSpec, { fits, withheld }: Found): readonly BackendAns
 }
 
 function describe(admission: Admission, found: Found): unknown {
-  if (admission.outcome !== 'lane') return admission;
+  const { granted, unclaimed } = found;
+  if (admission.outcome !== 'lane') return { ...admission, ...(unclaimed === undefined ? {} : { cure: unclaimed }) };
   const { lane } = admission;
-  const { granted } = found;
   return {
     outcome: 'lane',
     lane: { ...lane, scope: scopePath(lane.scope) },
@@ -162,6 +166,7 @@ function print(admission: Admission, found: Found, terminal: Terminal): void {
       printFields(terminal, [
         ['outcome', 'not ours: no runner will be started'],
         ['reason', admission.reason],
+        ...rowOf('cure', found.unclaimed),
       ]);
       return;
     case 'refused':

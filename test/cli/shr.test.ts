@@ -328,6 +328,27 @@ describe('shr', () => {
       );
     });
 
+    it('says what to do about a repository that no registration claims', async () => {
+      const cureOf = async (...args: string[]) => {
+        const { code, out } = await run(['explain', '--json', '--labels', 'serverless-hosted-runner', ...args]);
+        expect(code).to.equal(1);
+        return JSON.parse(out).cure;
+      };
+      expect(await cureOf('--repo', 'other/web')).to.equal(
+        'Correct --repo (acme/* are claimed), or let a registration claim other or other/web.',
+      );
+      expect(await cureOf('--repo', 'amce/web')).to.equal(
+        'Did you mean acme? Else let a registration claim amce or amce/web.',
+      );
+      expect(await cureOf('--repo', 'acme/web', '--host', 'ghes.example')).to.equal(
+        'Name the host with --host (the registrations are for github.com), or set `host: ghes.example` in one.',
+      );
+      // The labels decide there, and the reason names them.
+      expect(await cureOf('--repo', 'acme/web', '--label', 'gpu')).to.equal(undefined);
+      const { out } = await run(['explain', '--labels', 'x', '--repo', 'other/web']);
+      expect(out).to.match(/^cure +Correct --repo/m);
+    });
+
     // J5
     it('says that a job with built-in labels alone needs a label to come here', async () => {
       const { code, out } = await explain('--labels', 'self-hosted,linux,x64');

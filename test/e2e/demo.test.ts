@@ -41,6 +41,9 @@ describe('shr demo', function () {
     expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
     expect(output).to.match(/^big +queued .*creating .*starting .*busy .*finishing .*gone/m);
     expect(output).to.match(/^greedy was refused: .*64.*8.*maxCpu/m);
+    expect(output).to.match(/^greedy +queued \S+ → refused$/m);
+    expect(output).to.match(/^deploy +waiting for approval \S+ → queued \S+ → creating .*gone/m);
+    expect(output).to.not.match(/^(?:greedy|deploy) .*\(waits:/m);
   });
 
   for (const kind of providerKinds.filter((one) => one !== 'process' && one !== 'docker')) {
@@ -75,7 +78,7 @@ describe('shr demo', function () {
       const output = await demo(['--backend', 'docker', '--workflow', workflow], {
         DOCKER_HOST: `unix://${proxy.socketPath}`,
       });
-      expect(output.trimEnd().split('\n').at(-1)).to.match(/^demo: 1 jobs: 1 completed/);
+      expect(output.trimEnd().split('\n').at(-1)).to.match(/^demo: 1 job: 1 completed/);
       expect(proxy.calls.filter(({ url }) => url.startsWith('/containers/create'))).to.have.length(1);
     } finally {
       await proxy.close();

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { loadProvider, providerKinds } from '../../../providers/index.ts';
 import { isProviderError } from '../../../providers/provider.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../../time/clock.ts';
-import { printable } from '../output.ts';
+import { counted, printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { createScreen } from './screen.ts';
 import { createStage, DemoProblem } from './stage.ts';
@@ -115,7 +115,7 @@ async function play({ world, workflow, withinMs, interrupted, terminal, clock }:
     if (!world.github.jobs().some(({ status }) => status === 'waiting')) approveAtMs = undefined;
     else if (approveAtMs === undefined) approveAtMs = now + APPROVE_AFTER_MS;
     else if (now >= approveAtMs) world.approve();
-    stories = await teller.tell(world.github.jobs());
+    stories = await teller.tell(world.github.jobs(), now);
     screen.show(stories, (now - startedAtMs) / 1000);
     done = await isOver(world, stories);
   }
@@ -165,7 +165,7 @@ async function count(
   // If it cannot be asked, assume that something is left.
   const instances = await world.instances().catch(() => undefined);
   return {
-    text: `${jobs.length} jobs: ${completed} completed, ${refused} refused, ${foreign} not ours; ${runners} runners left, ${instances ?? 'an unknown number of'} instances left`,
+    text: `${counted(jobs.length, 'job')}: ${completed} completed, ${refused} refused, ${foreign} not ours; ${counted(runners, 'runner')} left, ${instances === undefined ? 'an unknown number of instances' : counted(instances, 'instance')} left`,
     clean: completed + refused + foreign === jobs.length && runners === 0 && instances === 0,
   };
 }

@@ -25,13 +25,15 @@ export class Storyteller {
   readonly #admin: AdminClient;
   readonly #startedAtMs: number;
   readonly #finished = new Map<string, readonly TimelineView[]>();
+  /** When jobs that waited for an approval were seen to be queued; undefined: they wait still. */
+  readonly #approvals = new Map<number, number | undefined>();
 
   constructor(admin: AdminClient, startedAtMs: number) {
     this.#admin = admin;
     this.#startedAtMs = startedAtMs;
   }
 
-  async tell(jobs: readonly GithubJob[]): Promise<readonly JobStory[]> {
+  async tell(jobs: readonly GithubJob[], nowMs: number): Promise<readonly JobStory[]> {
     const { jobs: known } = await this.#admin.get(['jobs'], { limit: '100' }, jobListSchema);
     const { runners } = await this.#admin.get(['runners'], { limit: '100' }, runnerListSchema);
     const stories: JobStory[] = [];
@@ -42,10 +44,7 @@ export class Storyteller {
       stories.push({
         id: job.id,
         name: job.name,
-        stages: [
-          { stage: job.status === 'waiting' ? 'waiting for approval' : 'queued', atS: this.#seconds(job.createdAtMs) },
-          ...(launched === undefined ? [] : await this.#stages(launched)),
-        ],
+        stages: [...this.#beginning(job, nowMs), ...(launched === undefined ? [] : await this.#stages(launched))],
         refusal:
           seen?.admission === 'refused'
             ? { reason: seen.reason ?? 'refused', cure: seen.cure ?? 'see the log' }
@@ -54,10 +53,26 @@ export class Storyteller {
           seen?.admission === 'not-ours'
             ? `not ours${job.runnerName === null ? '' : `: ${job.runnerName} runs it`}`
             : undefined,
-        waits: this.#waits(seen?.waitReason ?? undefined, launched),
+        // Until the dispatcher has heard that the job is queued, its reason is that of the status before.
+        waits:
+          seen?.admission === 'refused' || seen?.status !== job.status
+            ? undefined
+            : this.#waits(seen.waitReason ?? undefined, launched),
       });
     }
     return stories;
+  }
+
+  #beginning({ id, status, createdAtMs }: GithubJob, nowMs: number): JobStory['stages'] {
+    if (status === 'waiting') this.#approvals.set(id, undefined);
+    else if (this.#approvals.has(id)) this.#approvals.set(id, this.#approvals.get(id) ?? nowMs);
+    const created = this.#seconds(createdAtMs);
+    if (!this.#approvals.has(id)) return [{ stage: 'queued', atS: created }];
+    const approvedAtMs = this.#approvals.get(id);
+    return [
+      { stage: 'waiting for approval', atS: created },
+      ...(approvedAtMs === undefined ? [] : [{ stage: 'queued', atS: this.#seconds(approvedAtMs) }]),
+    ];
   }
 
   /** What the job waits for, together with why its last runner failed. */
