@@ -15,6 +15,7 @@ import {
   ProviderError,
 } from '../../providers/provider.ts';
 import type { Clock } from '../../time/clock.ts';
+import { withDeadline } from '../../time/deadline.ts';
 import { SECOND } from '../../time/units.ts';
 
 /** How an adapter broke the contract. */
@@ -165,13 +166,9 @@ export function containProvider(provider: Provider, containment: Containment): P
 
   /** The call continues in the background; its outcome is ignored. */
   function within<T>(operation: string, ms: number, work: () => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const cancel = clock.after(ms, () =>
-        reject(defect(operation, `no answer within ${ms} ms, although adapters must bound their own calls`)),
-      );
-      // In its own promise: a method that is not async throws synchronously.
-      Promise.resolve().then(work).then(resolve, reject).finally(cancel);
-    });
+    const late = () => defect(operation, `no answer within ${ms} ms, although adapters must bound their own calls`);
+    // In its own promise: a method that is not async throws synchronously.
+    return withDeadline(clock, ms, late, undefined, () => Promise.resolve().then(work));
   }
 
   return {

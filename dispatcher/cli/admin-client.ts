@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { BodyTooLarge, readBounded } from '../../providers/kit/bounded-body.ts';
 import type { Clock } from '../../time/clock.ts';
+import { withDeadline } from '../../time/deadline.ts';
 import { errorSchema } from '../http/admin-shapes.ts';
 import type { Secret } from '../model/registration.ts';
 import { AdminClientError } from './admin-client-error.ts';
@@ -91,20 +92,27 @@ export class AdminClient {
       this.#base,
     );
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
-    const abort = new AbortController();
-    const cancel = this.#clock.after(TIMEOUT_MS, () => abort.abort());
     try {
-      const response = await fetch(url, {
-        method,
-        headers: {
-          accept: 'application/json',
-          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token.reveal()}` }),
+      const { response, body } = await withDeadline(
+        this.#clock,
+        TIMEOUT_MS,
+        () => tooLate(this.#base),
+        undefined,
+        async (signal) => {
+          const response = await fetch(url, {
+            method,
+            headers: {
+              accept: 'application/json',
+              ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token.reveal()}` }),
+            },
+            // A redirect would carry the token to another host.
+            redirect: 'error',
+            signal,
+          });
+          const text = await readBounded(response.body, ANSWER_BYTES);
+          return { response, body: readJson(text.toString('utf8')) };
         },
-        // A redirect would carry the token to another host.
-        redirect: 'error',
-        signal: abort.signal,
-      });
-      const body = readJson((await readBounded(response.body, ANSWER_BYTES)).toString('utf8'));
+      );
       if (!response.ok) throw refused(response.status, body, this.#base, this.#tokenFrom);
       const parsed = schema.safeParse(body);
       if (parsed.success) return parsed.data;
@@ -113,9 +121,7 @@ export class AdminClient {
       if (error instanceof BodyTooLarge) {
         throw new AdminClientError(1, 'the answer is too long', 'ask for less with --limit', error);
       }
-      throw error instanceof AdminClientError ? error : unreachable(error, this.#base, abort.signal.aborted);
-    } finally {
-      cancel();
+      throw error instanceof AdminClientError ? error : unreachable(error, this.#base);
     }
   }
 }
@@ -158,14 +164,15 @@ function notADispatcher(base: URL, detail: string | undefined): AdminClientError
   );
 }
 
-function unreachable(error: unknown, base: URL, late: boolean): AdminClientError {
-  if (late)
-    return new AdminClientError(
-      1,
-      `no answer from ${base.origin} within ${TIMEOUT_MS / 1000} s`,
-      'Look into the log of the dispatcher.',
-      error,
-    );
+function tooLate(base: URL): AdminClientError {
+  return new AdminClientError(
+    1,
+    `no answer from ${base.origin} within ${TIMEOUT_MS / 1000} s`,
+    'Look into the log of the dispatcher.',
+  );
+}
+
+function unreachable(error: unknown, base: URL): AdminClientError {
   const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : undefined);
   if (code === 'ECONNREFUSED') {
     return new AdminClientError(
