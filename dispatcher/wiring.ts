@@ -3,7 +3,7 @@ import { type Clock, type Random, ulid } from '../time/clock.ts';
 import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
 import { strangersAmong } from './admission/strangers.ts';
-import { type Backends, createBackends } from './backends/pool.ts';
+import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import type { Github } from './github/github.ts';
@@ -43,7 +43,7 @@ export interface DispatcherOptions {
 /** What is started and stopped. Nothing of it works yet, except that the ledger is open. */
 export interface Parts {
   readonly ledger: Pick<Ledger, 'close'>;
-  readonly backends: Pick<Backends, 'close'>;
+  readonly backends: Pick<ProviderPool, 'close'>;
   readonly engine: Pick<Engine, 'start' | 'stop'>;
   readonly poller: Pick<Poller, 'start' | 'stop'>;
   readonly catchUp: Pick<CatchUp, 'all' | 'stop'>;
@@ -81,7 +81,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   const githubOf = (registration: Registration) =>
     createGithub({ registration, budgets, times, clock, random, onMended: (field) => metrics.mended(field) });
 
-  const backends = createBackends({ clock, random, log });
+  const backends = createProviderPool({ clock, random, log });
   const served = registrations.map((registration) => serve(registration, githubOf(registration), backends));
   const tenants: ReadonlyMap<string, Tenant> = new Map(served.map((one) => [one.registration.name, one]));
   const admit = admitBy(configuration, backends);
@@ -200,12 +200,15 @@ function openLedger({ dispatcher, registrations }: Configuration, clock: Clock):
   });
 }
 
-function serve<G extends Github>(registration: Registration, github: G, backends: Pick<Backends, 'of'>) {
+function serve<G extends Github>(registration: Registration, github: G, backends: Pick<ProviderPool, 'of'>) {
   const provider: Tenant['provider'] = (backend) => backends.of(registration, backend);
   return { registration, github, provider };
 }
 
-function admitBy({ dispatcher, registrations, quarantined }: Configuration, backends: Pick<Backends, 'loaded'>): Admit {
+function admitBy(
+  { dispatcher, registrations, quarantined }: Configuration,
+  backends: Pick<ProviderPool, 'loaded'>,
+): Admit {
   return createAdmit(registrations, {
     tenants: dispatcher.tenants,
     setAside: quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims])),

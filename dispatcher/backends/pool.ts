@@ -17,7 +17,7 @@ import { type Clock, type Random, sleep } from '../../time/clock.ts';
 import type { Backend, Registration } from '../model/registration.ts';
 import { containProvider, outerLimits } from './contained-provider.ts';
 
-export interface Backends {
+export interface ProviderPool {
   /** Rejects with ProviderError, including when the module cannot be loaded or the provider created. */
   of(registration: Pick<Registration, 'name' | 'backends'>, backend: string): Promise<Provider>;
   /** Undefined until `of` has resolved once. */
@@ -25,7 +25,7 @@ export interface Backends {
   close(): Promise<void>;
 }
 
-export interface BackendsOptions {
+export interface ProviderPoolOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** Where adapter defects are reported. Absent for a command, whose output shows them. */
@@ -65,7 +65,7 @@ export function providerHost(clock: Clock, random: Random): ProviderHost {
  * share one, such as a backend of `dispatcher.yaml` that many registrations use: its call budget belongs to the
  * account.
  */
-export function createBackends({ clock, random, log, load = loadProvider }: BackendsOptions): Backends {
+export function createProviderPool({ clock, random, log, load = loadProvider }: ProviderPoolOptions): ProviderPool {
   const making = new Map<string, Promise<Provider>>();
   const made = new Map<string, Provider>();
   /** By kind and options; hashed, because the options contain secrets. */

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { mapLimited } from '../../time/workers.ts';
-import { createBackends } from '../backends/pool.ts';
+import { createProviderPool } from '../backends/pool.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { examine } from './doctor/examine.ts';
@@ -64,7 +64,7 @@ async function examineAll(
   registrations: readonly Registration[],
   terminal: Terminal,
 ): Promise<readonly Examined[]> {
-  const backends = createBackends({ clock: systemClock, random: systemRandom });
+  const backends = createProviderPool({ clock: systemClock, random: systemRandom });
   const tools = { dispatcher, backends, clock: systemClock, random: systemRandom, proxy: terminal.proxy };
   const findings = new Map<string, readonly DoctorFinding[]>();
   const progress = showProgress(terminal);

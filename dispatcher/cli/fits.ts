@@ -1,7 +1,7 @@
 /** The providers of one registration, to ask what a wish becomes; makes no remote calls. */
 import type { Provider } from '../../providers/provider.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
-import { createBackends } from '../backends/pool.ts';
+import { createProviderPool } from '../backends/pool.ts';
 import type { Registration } from '../model/registration.ts';
 
 export interface Fits {
@@ -11,7 +11,7 @@ export interface Fits {
 }
 
 export async function loadFits(registration: Registration): Promise<Fits> {
-  const backends = createBackends({ clock: systemClock, random: systemRandom });
+  const backends = createProviderPool({ clock: systemClock, random: systemRandom });
   const providers = new Map<string, Provider>();
   for (const backend of registration.backends) {
     // The provider's schema could not parse them.

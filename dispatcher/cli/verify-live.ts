@@ -4,7 +4,7 @@ import { loadProvider } from '../../providers/index.ts';
 import type { LaunchRequest, Provider, ProviderModule } from '../../providers/provider.ts';
 import { sizeInWords } from '../../providers/shape-words.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
-import { type Backends, createBackends } from '../backends/pool.ts';
+import { createProviderPool, type ProviderPool } from '../backends/pool.ts';
 import type { Backend, Registration } from '../model/registration.ts';
 import { loadedRegistration } from './loaded-configuration.ts';
 import { printable, printJson } from './output.ts';
@@ -68,7 +68,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       return command.error('error: it launches a container, and there is no terminal to ask at: say --yes');
     }
     const wanted = registration.backends.filter(({ name }) => options.backend?.includes(name) ?? true);
-    const backends = createBackends({ clock: systemClock, random: systemRandom });
+    const backends = createProviderPool({ clock: systemClock, random: systemRandom });
     try {
       await run(registration, wanted, backends, options, terminal);
     } finally {
@@ -80,7 +80,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
 async function run(
   registration: Registration,
   wanted: readonly Backend[],
-  backends: Backends,
+  backends: ProviderPool,
   options: VerifyOptions,
   terminal: Terminal,
 ): Promise<void> {
@@ -113,7 +113,7 @@ async function run(
 async function planFor(
   registration: Registration,
   backend: Backend,
-  backends: Backends,
+  backends: ProviderPool,
   image: string | undefined,
 ): Promise<Plan | string> {
   try {

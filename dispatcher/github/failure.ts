@@ -3,19 +3,19 @@ import { RequestError } from '@octokit/request-error';
 import type { GithubErrorKind } from '../failures/failure.ts';
 import { GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
-import { type Brake, brakeOf, type Headers, type RateReport, rateReport } from './rate-report.ts';
+import { type AnswerHeaders, type Brake, brakeOf, type RateReport, rateReport } from './rate-report.ts';
 import { deepestWords, shorten, wordsOfBody } from './reply-words.ts';
 import { cureOf, troubleOf } from './trouble.ts';
 
-export interface Reply {
+export interface ErrorAnswer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: AnswerHeaders;
   /** GitHub's own explanation of a refusal, on one line. */
   readonly message: string;
 }
 
 /** The response inside Octokit's error, or undefined if there was none. Octokit's message may quote whole pages. */
-export function replyOf(error: unknown): Reply | undefined {
+export function replyOf(error: unknown): ErrorAnswer | undefined {
   if (!(error instanceof RequestError) || error.response === undefined) return undefined;
   const { status, headers, data } = error.response;
   return { status, headers, message: wordsOfBody(data) };
@@ -27,7 +27,7 @@ export function failureWithoutReply(operation: string, error: unknown): GithubEr
   return new GithubError('transient', operation, `no answer from GitHub: ${shorten(deepestWords(error))}`);
 }
 
-export function failureOf(operation: string, reply: Reply, waitMs: number | undefined): GithubError {
+export function failureOf(operation: string, reply: ErrorAnswer, waitMs: number | undefined): GithubError {
   const kind = kindOf(reply, waitMs !== undefined);
   const trouble = kind === 'rate-limited' ? undefined : troubleOf(reply.status, reply.headers, reply.message);
   const cure = trouble === undefined ? generalCure(kind) : cureOf(trouble, reply.headers);
@@ -39,7 +39,7 @@ export function failureOf(operation: string, reply: Reply, waitMs: number | unde
   });
 }
 
-export function identify(reply: Reply): { readonly status: number; readonly requestId?: string } {
+export function identify(reply: ErrorAnswer): { readonly status: number; readonly requestId?: string } {
   const requestId = reply.headers['x-github-request-id'];
   return typeof requestId === 'string'
     ? { status: reply.status, requestId: shorten(requestId) }
@@ -48,7 +48,7 @@ export function identify(reply: Reply): { readonly status: number; readonly requ
 
 /** Reset times are in GitHub's clock; we wait by ours. */
 export function limitsIn(
-  reply: Reply,
+  reply: ErrorAnswer,
   time: Pick<GithubTime, 'now' | 'local'>,
 ): { report: RateReport | undefined; brake: Brake | undefined } {
   const told = rateReport(reply.headers);
@@ -58,7 +58,7 @@ export function limitsIn(
   };
 }
 
-function kindOf(reply: Reply, braked: boolean): GithubErrorKind {
+function kindOf(reply: ErrorAnswer, braked: boolean): GithubErrorKind {
   if (reply.status >= 500 || reply.status === 408) return 'transient';
   switch (reply.status) {
     case 401:

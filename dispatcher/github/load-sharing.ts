@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../time/clock.ts';
 import { GithubError } from './github.ts';
-import type { Answer, Call, Caller } from './requester.ts';
+import type { Caller, GithubAnswer, GithubCall } from './requester.ts';
 
 /** One App's access to the owner. */
 export interface LoadMember extends Caller {
@@ -26,7 +26,7 @@ export class SharedLoad implements Caller {
   }
 
   /** Rejects with the GithubError of the last member tried, within the time limit of one call per member. */
-  async call<T>(call: Call<T>): Promise<Answer<T>> {
+  async call<T>(call: GithubCall<T>): Promise<GithubAnswer<T>> {
     let failure: GithubError | undefined;
     for (const member of this.#inOrder()) {
       try {

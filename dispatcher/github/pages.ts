@@ -1,5 +1,5 @@
 import { type CallPurpose, GithubError } from './github.ts';
-import type { Call, Caller } from './requester.ts';
+import type { Caller, GithubCall } from './requester.ts';
 
 interface Page<I> {
   readonly items: readonly I[];
@@ -9,9 +9,9 @@ interface Page<I> {
 
 export interface Listing<T, I> {
   readonly route: string;
-  readonly parameters: Call<T>['parameters'];
+  readonly parameters: GithubCall<T>['parameters'];
   readonly purpose: CallPurpose;
-  readonly answer: Call<T>['answer'];
+  readonly answer: GithubCall<T>['answer'];
   readonly page: (data: T) => Page<I>;
   readonly mostPages: number;
   /**

@@ -1,7 +1,7 @@
 /** Parses what GitHub's answers say about its limits. Pure. */
 
 /** Header names in lower case. */
-export type Headers = Readonly<Record<string, string | number | undefined>>;
+export type AnswerHeaders = Readonly<Record<string, string | number | undefined>>;
 
 /** The primary limit of one endpoint class, from the `x-ratelimit-*` headers. */
 export interface RateReport {
@@ -13,7 +13,7 @@ export interface RateReport {
 }
 
 /** Undefined without the headers: a GHES may have its limits switched off. */
-export function rateReport(headers: Headers): RateReport | undefined {
+export function rateReport(headers: AnswerHeaders): RateReport | undefined {
   const limit = wholeNumber(headers['x-ratelimit-limit']);
   const remaining = wholeNumber(headers['x-ratelimit-remaining']);
   const resetSeconds = wholeNumber(headers['x-ratelimit-reset']);
@@ -41,7 +41,7 @@ export type Brake =
 const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** Undefined: this answer is not about limits. */
-export function brakeOf(status: number, headers: Headers, message: string, nowMs: number): Brake | undefined {
+export function brakeOf(status: number, headers: AnswerHeaders, message: string, nowMs: number): Brake | undefined {
   const limited = status === 403 || status === 429;
   if (!limited && status < 500) return undefined;
   const retryAfterMs = retryAfter(headers['retry-after'], nowMs);

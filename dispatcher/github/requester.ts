@@ -7,13 +7,13 @@ import { pause, withDeadline } from '../../time/deadline.ts';
 import { pageOf } from '../failures/html-page.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { type BudgetGate, BudgetRefusal, type Turn } from './budget-gate.ts';
-import { failureOf, failureWithoutReply, identify, limitsIn, type Reply, replyOf } from './failure.ts';
+import { type ErrorAnswer, failureOf, failureWithoutReply, identify, limitsIn, replyOf } from './failure.ts';
 import { type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
-export interface Call<T> {
+export interface GithubCall<T> {
   readonly method: Method;
   /** `/orgs/{org}/actions/runners`: Octokit fills in and encodes the parameters; the rest of them is query or body. */
   readonly route: string;
@@ -35,7 +35,7 @@ export interface Call<T> {
   readonly signal?: AbortSignal;
 }
 
-export type Answer<T> =
+export type GithubAnswer<T> =
   | {
       readonly accepted: false;
       readonly data: T;
@@ -84,7 +84,7 @@ export interface RequesterOptions {
 /** Makes the calls: one credential, or several that share the load. */
 export interface Caller {
   /** Rejects with GithubError only. */
-  call<T>(call: Call<T>): Promise<Answer<T>>;
+  call<T>(call: GithubCall<T>): Promise<GithubAnswer<T>>;
 }
 
 export class Requester implements Caller {
@@ -110,7 +110,7 @@ export class Requester implements Caller {
   }
 
   /** Rejects with GithubError only, within 30 s. */
-  async call<T>(call: Call<T>): Promise<Answer<T>> {
+  async call<T>(call: GithubCall<T>): Promise<GithubAnswer<T>> {
     const operation = `${call.method} ${call.route}`;
     // Octokit encodes what it puts into a path, but a URL still treats `..` as the parent.
     if (Object.values(call.parameters).some((value) => value === '.' || value === '..')) {
@@ -130,7 +130,12 @@ export class Requester implements Caller {
     }
   }
 
-  async #attempts<T>(call: Call<T>, operation: string, endsAtMs: number, signal: AbortSignal): Promise<Answer<T>> {
+  async #attempts<T>(
+    call: GithubCall<T>,
+    operation: string,
+    endsAtMs: number,
+    signal: AbortSignal,
+  ): Promise<GithubAnswer<T>> {
     const attempts = call.method === 'GET' || call.repeatable === true ? READ_ATTEMPTS : 1;
     let renewed = false;
     for (let attempt = 1; ; attempt += 1) {
@@ -153,16 +158,16 @@ export class Requester implements Caller {
 
   /** Returns, rather than throws, a failure that the next attempt may fix. */
   async #attempt<T>(
-    call: Call<T>,
+    call: GithubCall<T>,
     operation: string,
     bearer: Bearer,
     signal: AbortSignal,
-  ): Promise<Answer<T> | GithubError> {
+  ): Promise<GithubAnswer<T> | GithubError> {
     const key = call.conditional === undefined ? undefined : this.#addressOf(call);
     const remembered = key === undefined ? undefined : this.#remembered.get(key);
     const turn = await this.#turn(call, operation, signal);
     const sentAtMs = this.#clock.now();
-    let reply: Reply | undefined;
+    let reply: ErrorAnswer | undefined;
     let body: unknown;
     try {
       const response = await withDeadline(
@@ -219,7 +224,7 @@ export class Requester implements Caller {
     return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs };
   }
 
-  async #turn<T>(call: Call<T>, operation: string, signal: AbortSignal): Promise<Turn> {
+  async #turn<T>(call: GithubCall<T>, operation: string, signal: AbortSignal): Promise<Turn> {
     const cost = {
       points: call.method === 'GET' ? 1 : 5,
       ...(call.registersAt === undefined ? {} : { registersAt: call.registersAt }),
@@ -232,7 +237,7 @@ export class Requester implements Caller {
     }
   }
 
-  #addressOf<T>(call: Call<T>): string {
+  #addressOf<T>(call: GithubCall<T>): string {
     return this.#octokit.request.endpoint(`${call.method} ${call.route}`, call.parameters).url;
   }
 }

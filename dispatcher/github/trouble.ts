@@ -2,7 +2,7 @@
  * The cause of a GitHub refusal, beyond its status. GitHub has no codes for it: this is the only place that parses its
  * messages. Pure.
  */
-import type { Headers } from './rate-report.ts';
+import type { AnswerHeaders } from './rate-report.ts';
 
 /**
  * - `clock`: the times in the App's JWT were rejected.
@@ -51,7 +51,7 @@ const FORBIDDEN: readonly (readonly [RegExp, GithubTrouble])[] = [
   [/not accessible by|must have admin|admin rights|need admin access|insufficient (?:scope|permission)/i, 'permission'],
 ];
 
-export function troubleOf(status: number, headers: Headers, message: string): GithubTrouble | undefined {
+export function troubleOf(status: number, headers: AnswerHeaders, message: string): GithubTrouble | undefined {
   switch (status) {
     case 401:
       return find(UNAUTHORIZED, message) ?? 'token';
@@ -75,7 +75,7 @@ function find(table: readonly (readonly [RegExp, GithubTrouble])[], message: str
 }
 
 /** An instruction, or undefined if GitHub's own message is sufficient. */
-export function cureOf(trouble: GithubTrouble, headers: Headers): string | undefined {
+export function cureOf(trouble: GithubTrouble, headers: AnswerHeaders): string | undefined {
   switch (trouble) {
     case 'clock':
       return "set this machine's clock: let NTP do it";
@@ -109,7 +109,7 @@ export function cureOf(trouble: GithubTrouble, headers: Headers): string | undef
 }
 
 /** GitHub lists what it would have accepted: `administration=write`, alternatives after a semicolon. */
-function permissionsIn(headers: Headers): string | undefined {
+function permissionsIn(headers: AnswerHeaders): string | undefined {
   const accepted = String(headers['x-accepted-github-permissions'] ?? '').trim();
   if (!/^[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+)*$/.test(accepted)) return undefined;
   return accepted.replaceAll('=', ': ').replaceAll(/; ?/g, ' or ').replaceAll(/, ?/g, ' and ');

@@ -6,7 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../time/clock.ts';
-import { type Answer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
+import { type DeliveryAnswer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
@@ -135,7 +135,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     const { request, response, place } = exchange;
     const from = addressOf(exchange);
     let over = false;
-    const turnAway = (result: Answer) => {
+    const turnAway = (result: DeliveryAnswer) => {
       over = true;
       cutOff(exchange, result);
     };
@@ -169,7 +169,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   /** Answers before the request has ended, and keeps reading for a while: closing the socket could lose the answer. */
-  function refuse(exchange: Exchange, result: Answer, from = addressOf(exchange)): void {
+  function refuse(exchange: Exchange, result: DeliveryAnswer, from = addressOf(exchange)): void {
     const { request, response, place } = exchange;
     answer(response, result);
     place.begin(from, () => request.socket.destroy());
@@ -187,7 +187,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   /** Its connection is needed: stop reading. */
-  function cutOff({ request, response, place }: Exchange, result: Answer): void {
+  function cutOff({ request, response, place }: Exchange, result: DeliveryAnswer): void {
     place.leave();
     response.setHeader('connection', 'close');
     answer(response, result);
@@ -199,7 +199,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     request.pause();
   }
 
-  function answer(response: ServerResponse, result: Answer): void {
+  function answer(response: ServerResponse, result: DeliveryAnswer): void {
     const body = JSON.stringify({ outcome: result.outcome, message: result.message });
     const headers: OutgoingHttpHeaders = {
       'content-type': 'application/json',
@@ -245,10 +245,10 @@ function endBroken(socket: Duplex, code: unknown): void {
   socket.end(`HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
-const noSuchPath: Answer = {
+const noSuchPath: DeliveryAnswer = {
   status: 404,
   outcome: 'no-endpoint',
   message: 'nothing here: webhooks go to /webhooks/github or /webhooks/github/<registration>',
 };
 
-const onlyPost: Answer = { status: 405, outcome: 'no-method', message: 'method not allowed: use POST' };
+const onlyPost: DeliveryAnswer = { status: 405, outcome: 'no-method', message: 'method not allowed: use POST' };

@@ -46,7 +46,7 @@ export function isVerified(outcome: DeliveryOutcome): boolean {
   return OF_VERIFIED.has(outcome);
 }
 
-export interface Answer {
+export interface DeliveryAnswer {
   readonly status: number;
   readonly outcome: DeliveryOutcome;
   /** For the reader of GitHub's delivery log: what is wrong, and the cure. Contains nothing from the body. */

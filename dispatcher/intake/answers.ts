@@ -1,72 +1,76 @@
 /** Every answer of the intake, with its message for the reader of GitHub's delivery log. */
 import { MAX_OPEN_JOBS } from '../ledger/ledger.ts';
-import { type Answer, retryAfterSeconds } from './answer.ts';
+import { type DeliveryAnswer, retryAfterSeconds } from './answer.ts';
 import type { Recorded } from './group-commit.ts';
 
-export const pong: Answer = { status: 200, outcome: 'ping', message: 'pong: the signature is right' };
+export const pong: DeliveryAnswer = { status: 200, outcome: 'ping', message: 'pong: the signature is right' };
 
-export const unsigned: Answer = {
+export const unsigned: DeliveryAnswer = {
   status: 401,
   outcome: 'unsigned',
   message: 'X-Hub-Signature-256 is missing or malformed: give the webhook a secret',
 };
 
-export const signedWithSha1: Answer = {
+export const signedWithSha1: DeliveryAnswer = {
   status: 401,
   outcome: 'unsigned',
   message: 'only X-Hub-Signature (SHA-1) was sent, which is not accepted: X-Hub-Signature-256 is needed',
 };
 
-export const noSecret: Answer = {
+export const noSecret: DeliveryAnswer = {
   status: 401,
   outcome: 'no-secret',
   message: 'no webhook entry in dispatcher.yaml matches: add the App by its id, or an entry without one',
 };
 
-export const wrongSignature: Answer = {
+export const wrongSignature: DeliveryAnswer = {
   status: 401,
   outcome: 'bad-signature',
   message: "signature mismatch: compare the webhook's secret with the dispatcher's",
 };
 
 /** The secret may be the problem: nothing in the delivery can be trusted. Polling finds the job once that is fixed. */
-export const registrationSetAside: Answer = {
+export const registrationSetAside: DeliveryAnswer = {
   status: 503,
   outcome: 'set-aside',
   message: 'the configuration of this registration has problems: `shr validate` names them',
 };
 
-export const noSuchRegistration: Answer = {
+export const noSuchRegistration: DeliveryAnswer = {
   status: 404,
   outcome: 'no-endpoint',
   message: 'no registration of this name has a webhook secret',
 };
 
-export const noJob: Answer = { status: 200, outcome: 'no-job', message: 'ignored: the delivery carries no job' };
+export const noJob: DeliveryAnswer = {
+  status: 200,
+  outcome: 'no-job',
+  message: 'ignored: the delivery carries no job',
+};
 
-export const unknownStatus: Answer = {
+export const unknownStatus: DeliveryAnswer = {
   status: 200,
   outcome: 'unknown-status',
   message: 'ignored: a job status that this version does not know',
 };
 
-export function notOurs(event: string): Answer {
+export function notOurs(event: string): DeliveryAnswer {
   return { status: 200, outcome: 'not-ours', message: `ignored: ${event} is not ours, only workflow_job is` };
 }
 
-export function wrongContentType(message: string): Answer {
+export function wrongContentType(message: string): DeliveryAnswer {
   return { status: 415, outcome: 'content-type', message };
 }
 
-export function tooLarge(maxBytes: number): Answer {
+export function tooLarge(maxBytes: number): DeliveryAnswer {
   return { status: 413, outcome: 'too-large', message: `the body is longer than ${maxBytes} bytes` };
 }
 
-export function malformed(message: string): Answer {
+export function malformed(message: string): DeliveryAnswer {
   return { status: 400, outcome: 'malformed', message };
 }
 
-export function foreign(owner: string, repository: string): Answer {
+export function foreign(owner: string, repository: string): DeliveryAnswer {
   return {
     status: 403,
     outcome: 'foreign',
@@ -74,12 +78,12 @@ export function foreign(owner: string, repository: string): Answer {
   };
 }
 
-export function overloaded(message: string): Answer {
+export function overloaded(message: string): DeliveryAnswer {
   return { status: 503, outcome: 'overloaded', message, retryAfterSeconds };
 }
 
 /** Concerns one endpoint only: the others are still served. */
-export function overRate(retryAfterSeconds: number): Answer {
+export function overRate(retryAfterSeconds: number): DeliveryAnswer {
   return {
     status: 429,
     outcome: 'over-rate',
@@ -90,22 +94,22 @@ export function overRate(retryAfterSeconds: number): Answer {
 }
 
 /** A legitimate sender does not need thousands of chunks for a few kilobytes, and each of them costs time. */
-export const fragmented: Answer = {
+export const fragmented: DeliveryAnswer = {
   status: 400,
   outcome: 'fragmented',
   message: 'the body comes in pieces of a few bytes',
 };
 
-export const tooSlow: Answer = { status: 408, outcome: 'slow', message: 'the body came too slowly' };
+export const tooSlow: DeliveryAnswer = { status: 408, outcome: 'slow', message: 'the body came too slowly' };
 
-export const gaveWay: Answer = {
+export const gaveWay: DeliveryAnswer = {
   status: 503,
   outcome: 'gave-way',
   message: 'not complete when others needed its place: the oldest unfinished request goes first',
   retryAfterSeconds,
 };
 
-export const answerOf: Readonly<Record<Recorded, Answer>> = {
+export const answerOf: Readonly<Record<Recorded, DeliveryAnswer>> = {
   recorded: { status: 202, outcome: 'recorded', message: 'recorded' },
   duplicate: { status: 200, outcome: 'duplicate', message: 'this delivery was recorded before' },
   overloaded: overloaded('too many deliveries wait for the ledger'),

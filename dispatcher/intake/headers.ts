@@ -1,18 +1,18 @@
 /** What the headers of a delivery say. Unsigned: nothing is believed because of them. */
-import type { Answer } from './answer.ts';
+import type { DeliveryAnswer } from './answer.ts';
 import { malformed, wrongContentType } from './answers.ts';
 import type { HookHeaders } from './endpoints.ts';
 
 /** Header names in lower case, as node:http gives them. */
-export type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type DeliveryHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** One value; undefined if the header is missing or was sent more than once. */
-export function header(headers: Headers, name: string): string | undefined {
+export function header(headers: DeliveryHeaders, name: string): string | undefined {
   const value = headers[name];
   return typeof value === 'string' ? value : undefined;
 }
 
-export function hookOf(headers: Headers): HookHeaders {
+export function hookOf(headers: DeliveryHeaders): HookHeaders {
   return {
     targetType: header(headers, 'x-github-hook-installation-target-type'),
     targetId: header(headers, 'x-github-hook-installation-target-id'),
@@ -21,7 +21,7 @@ export function hookOf(headers: Headers): HookHeaders {
 }
 
 /** The answer to a body that is not plain JSON; undefined if it is announced as such. */
-export function refuseContent(headers: Headers): Answer | undefined {
+export function refuseContent(headers: DeliveryHeaders): DeliveryAnswer | undefined {
   const encoding = header(headers, 'content-encoding')?.toLowerCase() ?? 'identity';
   if (encoding !== 'identity') return wrongContentType('compressed bodies are not taken');
   const type = header(headers, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase();
@@ -39,7 +39,9 @@ const eventName = /^[a-z0-9_]{1,64}$/;
 const deliveryGuid = /^[0-9A-Za-z-]{1,72}$/;
 
 /** What a delivery is about, and which one it is; an answer where the headers do not say. */
-export function identityOf(headers: Headers): { readonly event: string; readonly guid: string } | Answer {
+export function identityOf(
+  headers: DeliveryHeaders,
+): { readonly event: string; readonly guid: string } | DeliveryAnswer {
   const event = header(headers, 'x-github-event');
   const guid = header(headers, 'x-github-delivery');
   if (event === undefined || !eventName.test(event)) return malformed('X-GitHub-Event is missing or no event name');

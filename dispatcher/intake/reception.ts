@@ -1,5 +1,5 @@
 /** A delivery being received: buffers its bytes until its signature can be checked. */
-import type { Answer, DeliveryOutcome } from './answer.ts';
+import type { DeliveryAnswer, DeliveryOutcome } from './answer.ts';
 import { answerOf, fragmented, gaveWay, tooLarge, tooSlow, wrongSignature } from './answers.ts';
 import type { KeptBody } from './body.ts';
 import type { Candidate, WebhookSource } from './endpoints.ts';
@@ -9,13 +9,13 @@ import type { SignatureCheck } from './signature.ts';
 /** One delivery whose headers were accepted. Ends with exactly one answer, or with `abandon`. */
 export interface Reception {
   /** An answer here is final: the rest of the body is ignored. */
-  take(chunk: Buffer): Answer | undefined;
+  take(chunk: Buffer): DeliveryAnswer | undefined;
   /** The body is complete. Resolves when everything to be written is durable. Never rejects. */
-  finish(): Promise<Answer>;
+  finish(): Promise<DeliveryAnswer>;
   /** The sender disconnected. */
   abandon(): void;
   /** Its connection was needed, or it was too slow. */
-  cutOff(why: 'connections' | 'slow'): Answer;
+  cutOff(why: 'connections' | 'slow'): DeliveryAnswer;
 }
 
 export interface ReceptionOptions {
@@ -27,11 +27,11 @@ export interface ReceptionOptions {
   /** The body has arrived: from here on we process it to the end. */
   complete(): void;
   /** It had to give way to other bodies: the carrier answers, and stops reading it. */
-  turnAway(answer: Answer): void;
+  turnAway(answer: DeliveryAnswer): void;
   /** Called once, with the outcome; `cause` if it was cut off. */
   over(outcome: DeliveryOutcome, cause?: LossCause): void;
   unknownSigner(): void;
-  signed(webhookSource: WebhookSource, body: Buffer): Promise<Answer>;
+  signed(webhookSource: WebhookSource, body: Buffer): Promise<DeliveryAnswer>;
   defect(error: unknown): void;
 }
 
@@ -45,7 +45,7 @@ export class DeliveryReception implements Reception {
     this.#options = options;
   }
 
-  take(chunk: Buffer): Answer | undefined {
+  take(chunk: Buffer): DeliveryAnswer | undefined {
     if (!this.#open) return undefined;
     const { check, body, maxBytes } = this.#options;
     this.#receivedBytes += chunk.length;
@@ -57,7 +57,7 @@ export class DeliveryReception implements Reception {
     return undefined;
   }
 
-  async finish(): Promise<Answer> {
+  async finish(): Promise<DeliveryAnswer> {
     const { check, tried, body, complete, unknownSigner, signed, defect } = this.#options;
     complete();
     try {
@@ -81,7 +81,7 @@ export class DeliveryReception implements Reception {
     if (this.#open) this.#end('aborted');
   }
 
-  cutOff(why: 'connections' | 'slow'): Answer {
+  cutOff(why: 'connections' | 'slow'): DeliveryAnswer {
     const answer = why === 'slow' ? tooSlow : gaveWay;
     return this.#open ? this.#close(answer, why) : answer;
   }
@@ -91,7 +91,7 @@ export class DeliveryReception implements Reception {
     if (this.#open) this.#options.turnAway(this.#close(gaveWay, 'memory'));
   }
 
-  #close(answer: Answer, cause?: LossCause): Answer {
+  #close(answer: DeliveryAnswer, cause?: LossCause): DeliveryAnswer {
     this.#end(answer.outcome, cause);
     return answer;
   }

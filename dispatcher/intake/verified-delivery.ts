@@ -10,7 +10,7 @@ import {
   workflowJobEventSchema,
 } from '../jobs/workflow-job.ts';
 import type { Log } from '../log.ts';
-import type { Answer, IntakeMetrics } from './answer.ts';
+import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
 import { answerOf, foreign, malformed, noJob, notOurs, pong, unknownStatus } from './answers.ts';
 import type { WebhookSource } from './endpoints.ts';
 import type { Recorded } from './group-commit.ts';
@@ -31,7 +31,7 @@ export interface VerifiedDelivery {
   readonly body: Buffer;
 }
 
-type Parsed = { readonly event: WorkflowJobEvent } | Answer;
+type Parsed = { readonly event: WorkflowJobEvent } | DeliveryAnswer;
 
 export class VerifiedDeliveries {
   readonly #options: VerifiedDeliveryOptions;
@@ -40,7 +40,7 @@ export class VerifiedDeliveries {
     this.#options = options;
   }
 
-  async take(delivery: VerifiedDelivery): Promise<Answer> {
+  async take(delivery: VerifiedDelivery): Promise<DeliveryAnswer> {
     if (delivery.event === 'ping') return pong;
     if (delivery.event !== 'workflow_job') return notOurs(delivery.event);
     const receivedAtMs = this.#options.clock.now();

@@ -32,7 +32,7 @@
 import type { Clock } from '../../time/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
-import type { Answer, IntakeMetrics } from './answer.ts';
+import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
 import {
   noSecret,
   noSuchRegistration,
@@ -46,7 +46,7 @@ import { KeptBody } from './body.ts';
 import { BodyMemory } from './body-memory.ts';
 import { type Candidate, CurrentEndpoints, type EndpointsOptions, type WebhookSource } from './endpoints.ts';
 import { GroupCommit } from './group-commit.ts';
-import { type Headers, header, hookOf, identityOf, refuseContent } from './headers.ts';
+import { type DeliveryHeaders, header, hookOf, identityOf, refuseContent } from './headers.ts';
 import { defaultIntakeLimits, type IntakeLimits } from './limits.ts';
 import type { Loss } from './losses.ts';
 import { DeliveryRates } from './rate.ts';
@@ -76,12 +76,12 @@ export interface Carrier {
   /** The sender's address, for display. */
   readonly from: string;
   /** The delivery had to give way: answer so, and stop reading it. */
-  turnAway(answer: Answer): void;
+  turnAway(answer: DeliveryAnswer): void;
 }
 
 export interface Intake {
   /** `registration`: the name in `/webhooks/github/<name>`; undefined for the shared endpoint. */
-  receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer;
+  receive(registration: string | undefined, headers: DeliveryHeaders, carrier: Carrier): Reception | DeliveryAnswer;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
@@ -133,7 +133,7 @@ interface WebhookIntakeOptions {
 interface Arriving {
   /** The name in the URL; undefined for the shared endpoint. */
   readonly registration: string | undefined;
-  readonly headers: Headers;
+  readonly headers: DeliveryHeaders;
   readonly carrier: Carrier;
   /** The digest that the sender claims. */
   readonly claimed: Buffer;
@@ -148,13 +148,13 @@ class WebhookIntake implements Intake {
     this.#options = options;
   }
 
-  receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
+  receive(registration: string | undefined, headers: DeliveryHeaders, carrier: Carrier): Reception | DeliveryAnswer {
     const received = this.#receive(registration, headers, carrier);
     if ('outcome' in received) this.#options.metrics.delivery(received.outcome);
     return received;
   }
 
-  #receive(registration: string | undefined, headers: Headers, carrier: Carrier): Reception | Answer {
+  #receive(registration: string | undefined, headers: DeliveryHeaders, carrier: Carrier): Reception | DeliveryAnswer {
     const candidates = this.#candidatesFor(registration, headers);
     if (candidates === undefined) return this.#noEndpoint(registration);
     const refused = refuseContent(headers);
@@ -171,17 +171,17 @@ class WebhookIntake implements Intake {
     return this.#open({ registration, headers, carrier, claimed, candidates });
   }
 
-  #candidatesFor(registration: string | undefined, headers: Headers): readonly Candidate[] | undefined {
+  #candidatesFor(registration: string | undefined, headers: DeliveryHeaders): readonly Candidate[] | undefined {
     const endpoints = this.#options.endpoints.current();
     return registration === undefined ? endpoints.shared(hookOf(headers)) : endpoints.registration(registration);
   }
 
-  #noEndpoint(registration: string | undefined): Answer {
+  #noEndpoint(registration: string | undefined): DeliveryAnswer {
     const setAside = registration !== undefined && this.#options.isSetAside(registration);
     return setAside ? registrationSetAside : noSuchRegistration;
   }
 
-  #open(arriving: Arriving): Reception | Answer {
+  #open(arriving: Arriving): Reception | DeliveryAnswer {
     const { limits } = this.#options;
     const { candidates, carrier, headers } = arriving;
     const isJob = header(headers, 'x-github-event') === 'workflow_job';
@@ -197,7 +197,7 @@ class WebhookIntake implements Intake {
   }
 
   /** Only verified deliveries count towards the limit; once it is reached, the rest can be refused unread. */
-  #refuseAtLimit(sources: readonly WebhookSource[], from: string): Answer | undefined {
+  #refuseAtLimit(sources: readonly WebhookSource[], from: string): DeliveryAnswer | undefined {
     const { onLost, rates } = this.#options;
     if (!sources.every(({ endpoint }) => rates.exhausted(endpoint))) return undefined;
     onLost({ cause: 'rate', verified: false, sources, from });
@@ -237,10 +237,10 @@ class WebhookIntake implements Intake {
 
   async #verified(signed: {
     readonly webhookSource: WebhookSource;
-    readonly headers: Headers;
+    readonly headers: DeliveryHeaders;
     readonly body: Buffer;
     readonly from: string;
-  }): Promise<Answer> {
+  }): Promise<DeliveryAnswer> {
     const { onLost, rates, verified } = this.#options;
     const { webhookSource, body, from } = signed;
     const lost = { verified: true, sources: [webhookSource], from };
@@ -257,7 +257,7 @@ class WebhookIntake implements Intake {
   }
 }
 
-function lossOf({ outcome }: Answer): 'queue' | 'ledger' | undefined {
+function lossOf({ outcome }: DeliveryAnswer): 'queue' | 'ledger' | undefined {
   if (outcome === 'overloaded') return 'queue';
   return outcome === 'ledger-unavailable' || outcome === 'failed' ? 'ledger' : undefined;
 }

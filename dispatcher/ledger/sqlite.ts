@@ -18,7 +18,7 @@ import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations/migrations.ts';
 import type { Query } from './queries/fixed.ts';
 import { closedError, diskErrorFrom, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
-import type { Answer, Context, Step } from './steps/step.ts';
+import type { Context, QueryResult, Step } from './steps/step.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
 import { LogSync, type LogSyncOptions } from './wal-sync.ts';
@@ -385,7 +385,7 @@ class SqliteStore implements Store {
     return turn.value;
   }
 
-  #ask({ sql, parameters }: Query): Answer {
+  #ask({ sql, parameters }: Query): QueryResult {
     for (const parameter of parameters) refuseUnstorable(parameter);
     const statement = this.#prepared(sql);
     if (statement.reader) return { rows: statement.all(...parameters), changed: 0 };

@@ -10,10 +10,10 @@ import { z } from 'zod';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError } from '../provider.ts';
 import { eciEndpoint, vpcEndpoint } from './endpoints.ts';
-import { type Call, classify } from './errors.ts';
+import { type CallName, classify } from './errors.ts';
 import type { AliEciOptions } from './options.ts';
 import type { Rate } from './rate.ts';
-import { type Reply, StaleConnection, Transport } from './transport.ts';
+import { type EciAnswer, StaleConnection, Transport } from './transport.ts';
 
 const versions = { eci: '2018-08-08', vpc: '2016-04-28' } as const;
 const ALGORITHM = 'ACS3-HMAC-SHA256';
@@ -53,7 +53,7 @@ export class Service {
 
   /** `hide`: further strings to redact from error messages; called when there is an error. */
   async call<T>(
-    action: Call,
+    action: CallName,
     parameters: Readonly<Record<string, string>>,
     schema: z.ZodType<T>,
     hide: () => readonly string[] = () => [],
@@ -69,7 +69,7 @@ export class Service {
     let answer: unknown;
     try {
       answer = await this.#deadlines.run(`ali-eci ${action}`, this.#options.timeoutMs, async (signal) => {
-        const post = async (): Promise<Reply> =>
+        const post = async (): Promise<EciAnswer> =>
           transport.post(await this.#signed(action, versions[product], transport.host, body), body, signal);
         // Every call is safe to repeat: a creation carries a client token, all others are idempotent. Each attempt is
         // signed anew, because a nonce is accepted only once.
@@ -89,7 +89,7 @@ export class Service {
     for (const transport of Object.values(this.#transports)) transport?.close();
   }
 
-  async #signed(action: Call, version: string, host: string, body: string): Promise<Record<string, string>> {
+  async #signed(action: CallName, version: string, host: string, body: string): Promise<Record<string, string>> {
     const { accessKeyId, accessKeySecret, securityToken } = await this.#credential.getCredential();
     if (accessKeyId === undefined || accessKeySecret === undefined) {
       throw new ProviderError('unauthorized', `ali-eci ${action}`, 'the role gave no credentials');
@@ -119,7 +119,7 @@ export class Service {
 }
 
 /** Returns the service's answer, or throws its refusal. */
-function read({ status, headers, text }: Reply): unknown {
+function read({ status, headers, text }: EciAnswer): unknown {
   const answer = parsedJson(text);
   // Every answer of the service has a RequestId [API description]; `{}` from a proxy would read as an empty account.
   if (status < 400) return status < 300 && answered.safeParse(answer).success ? answer : undefined;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Finding, ProviderErrorKind } from '../provider.ts';
 import type { Service } from './calls.ts';
-import { type Call, classify, isDryRunSuccess } from './errors.ts';
+import { type CallName, classify, isDryRunSuccess } from './errors.ts';
 import { countHidden } from './hidden.ts';
 import type { AliEciOptions } from './options.ts';
 import { flatten } from './request.ts';
@@ -187,7 +187,7 @@ async function network(options: AliEciOptions, service: Service): Promise<readon
         return {
           subject: 'network',
           ok: false,
-          message: classify('DescribeVSwitches' satisfies Call, error).message,
+          message: classify('DescribeVSwitches' satisfies CallName, error).message,
           cure: 'grant vpc:DescribeVSwitches, and check vSwitchIds',
         };
       }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
-export type Call =
+export type CallName =
   | 'CreateContainerGroup'
   | 'DescribeContainerGroups'
   | 'DescribeContainerGroupStatus'
@@ -159,7 +159,7 @@ const thrown = z.object({
 const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
 
 /** `hide`: strings to redact from the message, in case the service repeats them. */
-export function classify(call: Call, error: unknown, hide: readonly string[] = []): ProviderError {
+export function classify(call: CallName, error: unknown, hide: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const operation = `ali-eci ${call}`;
   const parsed = thrown.safeParse(error);
@@ -198,7 +198,7 @@ export function isAbsent(error: unknown): boolean {
   return error instanceof ProviderError && /ContainerGroup.*NotFound|^InvalidContainerGroupId/.test(error.code ?? '');
 }
 
-function kindOf(call: Call, status: number, code: string): ProviderErrorKind {
+function kindOf(call: CallName, status: number, code: string): ProviderErrorKind {
   const known = Object.hasOwn(codes, code) ? codes[code] : undefined;
   if (known !== undefined) return known;
   const family = families.find(([pattern]) => pattern.test(code))?.[1];

@@ -2,7 +2,7 @@
 import { TokenBucket } from '../../time/token-bucket.ts';
 import { CallRate } from '../kit/call-rate.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Call } from './errors.ts';
+import type { CallName } from './errors.ts';
 
 /** Calls per minute that the vendor grants an account in a region; creations and deletions share one limit. */
 const perMinute = { write: 1000, read: 2000, log: 500 } as const;
@@ -25,12 +25,12 @@ export class Rate {
     this.#rates = { write: rate('write'), read: rate('read'), log: rate('log') };
   }
 
-  permit(call: Call): Promise<void> {
+  permit(call: CallName): Promise<void> {
     return this.#rates[classOf(call)].permit(`ali-eci ${call}`);
   }
 }
 
-function classOf(call: Call): Class {
+function classOf(call: CallName): Class {
   if (call === 'CreateContainerGroup' || call === 'DeleteContainerGroup' || call === 'CreateImageCache') return 'write';
   return call === 'DescribeContainerLog' ? 'log' : 'read';
 }

@@ -4,7 +4,7 @@ import * as https from 'node:https';
 import { readBounded } from '../kit/bounded-body.ts';
 import { plainAgent, secureAgent } from '../kit/proxy.ts';
 
-export interface Reply {
+export interface EciAnswer {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly text: string;
@@ -34,7 +34,7 @@ export class Transport {
    * Rejects with Node's socket error. `isStale` recognizes the one that says nothing about the service: the other side
    * had closed a keep-alive connection. Never sends twice.
    */
-  post(headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Reply> {
+  post(headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<EciAnswer> {
     return new Promise((resolve, reject) => {
       const request = this.#request({
         agent: this.#agent,

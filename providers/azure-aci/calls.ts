@@ -13,7 +13,7 @@ import { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
 import { clouds, tokenScope } from './clouds.ts';
 import { credentialOf } from './credential.ts';
-import { type Call, classify, isAbsent } from './errors.ts';
+import { type CallName, classify, isAbsent } from './errors.ts';
 import { httpClientOf } from './http-client.ts';
 import { type AzureAciOptions, secretsOf } from './options.ts';
 import { Rate } from './rate.ts';
@@ -168,7 +168,11 @@ export class Service {
     );
   }
 
-  async #call<T>(call: Call, action: (signal: AbortSignal) => Promise<T>, secrets: readonly string[] = []): Promise<T> {
+  async #call<T>(
+    call: CallName,
+    action: (signal: AbortSignal) => Promise<T>,
+    secrets: readonly string[] = [],
+  ): Promise<T> {
     if (call !== 'create') await this.#rate.permit(call);
     try {
       return await this.#deadlines.run(`azure-aci ${call}`, this.#options.timeoutMs, action);
@@ -177,7 +181,7 @@ export class Service {
     }
   }
 
-  #read<Schema extends z.ZodType>(call: Call, schema: Schema, answer: unknown): z.infer<Schema> {
+  #read<Schema extends z.ZodType>(call: CallName, schema: Schema, answer: unknown): z.infer<Schema> {
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     throw new ProviderError('transient', `azure-aci ${call}`, 'the answer cannot be read', { code: 'unreadable' });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { redact } from '../kit/redact.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
-export type Call = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities' | 'subnet';
+export type CallName = 'create' | 'get' | 'list' | 'delete' | 'logs' | 'usage' | 'capabilities' | 'subnet';
 
 /** RestError of the SDK, and what @azure/identity throws. */
 const restError = z.object({
@@ -36,10 +36,10 @@ function isHeaders(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'get' in value && typeof value.get === 'function';
 }
 
-type Sort = ProviderErrorKind | ((call: Call, text: string) => ProviderErrorKind);
+type Sort = ProviderErrorKind | ((call: CallName, text: string) => ProviderErrorKind);
 
 const onlyOf =
-  (calls: readonly Call[], kind: ProviderErrorKind, otherwise: ProviderErrorKind): Sort =>
+  (calls: readonly CallName[], kind: ProviderErrorKind, otherwise: ProviderErrorKind): Sort =>
   (call) =>
     calls.includes(call) ? kind : otherwise;
 
@@ -132,7 +132,7 @@ const MAX_WORDS = 2000;
  * `secrets` are redacted from the message, wherever they came from. The SDK's own error is dropped because it holds the
  * request.
  */
-export function classify(call: Call, error: unknown, secrets: readonly string[] = []): ProviderError {
+export function classify(call: CallName, error: unknown, secrets: readonly string[] = []): ProviderError {
   if (error instanceof ProviderError) return error;
   const parsed = restError.safeParse(error);
   const given = parsed.success ? parsed.data : { name: '', message: String(error) };
@@ -204,7 +204,7 @@ function codesInText(text: string, depth: number): readonly string[] {
 }
 
 function kindOf(
-  call: Call,
+  call: CallName,
   said: {
     readonly name: string;
     readonly code: string | undefined;

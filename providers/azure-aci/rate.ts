@@ -2,7 +2,7 @@
 import { RateWindow } from '../../time/rate-window.ts';
 import { CallRate } from '../kit/call-rate.ts';
 import type { ProviderHost } from '../provider.ts';
-import type { Call } from './errors.ts';
+import type { CallName } from './errors.ts';
 
 interface Limit {
   readonly most: number;
@@ -36,7 +36,7 @@ export class Rate {
     this.#rates = { create: rate(writes), delete: rate(writes), read: rate(reads) };
   }
 
-  permit(call: Call): Promise<void> {
+  permit(call: CallName): Promise<void> {
     return this.#rates[call === 'create' || call === 'delete' ? call : 'read'].permit(`azure-aci ${call}`);
   }
 }

@@ -9,7 +9,7 @@ import { DISPATCHER_TAG } from '../kit/tags.ts';
 import { Tail } from '../kit/tail.ts';
 import { ProviderError } from '../provider.ts';
 import { loginFor, parseReference } from '../registry/image-reference.ts';
-import { type Call, classify, isAbsent } from './errors.ts';
+import { type CallName, classify, isAbsent } from './errors.ts';
 import { FrameReader } from './frames.ts';
 import type { DockerOptions } from './options.ts';
 import type { EnginePlace } from './place.ts';
@@ -216,12 +216,17 @@ export class Engine {
     });
   }
 
-  #call(call: Call, request: Request, ms = this.#options.timeoutMs): Promise<unknown> {
+  #call(call: CallName, request: Request, ms = this.#options.timeoutMs): Promise<unknown> {
     return this.#bounded(call, ms, (signal) => this.#dial(request, signal));
   }
 
   /** `ms` limits the whole call, up to the last byte. */
-  async #stream(call: Call, request: Request, ms: number, read: (answer: Readable) => Promise<void>): Promise<void> {
+  async #stream(
+    call: CallName,
+    request: Request,
+    ms: number,
+    read: (answer: Readable) => Promise<void>,
+  ): Promise<void> {
     await this.#bounded(call, ms, async (signal) => {
       const answer = await this.#dial({ ...request, isStream: true }, signal);
       if (!(answer instanceof Readable)) throw new Error('the answer is not a stream');
@@ -238,7 +243,7 @@ export class Engine {
     });
   }
 
-  async #bounded<T>(call: Call, ms: number, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #bounded<T>(call: CallName, ms: number, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const place = this.#place;
     if (!place.found) {
       throw new ProviderError('unauthorized', `docker ${call}`, `${place.problem}: ${place.cure}`, {
@@ -252,7 +257,7 @@ export class Engine {
     }
   }
 
-  #parse<T>(call: Call, schema: z.ZodType<T>, answer: unknown): T {
+  #parse<T>(call: CallName, schema: z.ZodType<T>, answer: unknown): T {
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     // The request may have taken effect, so the caller must look again instead of giving up.

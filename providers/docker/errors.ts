@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
-export type Call =
+export type CallName =
   | 'create'
   | 'start'
   | 'inspect'
@@ -54,7 +54,7 @@ const words: readonly (readonly [RegExp, ProviderErrorKind])[] = [
 /** Node's codes for a connection that was never established. */
 const refusedByTls = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)|^EPROTO$/;
 
-export function classify(call: Call, error: unknown): ProviderError {
+export function classify(call: CallName, error: unknown): ProviderError {
   if (error instanceof ProviderError) return error;
   const parsed = engineError.safeParse(error);
   const { statusCode, code, message, json } = parsed.success
@@ -93,7 +93,7 @@ function kindOfPage(status: number): ProviderErrorKind {
   return status === 429 ? 'throttled' : 'transient';
 }
 
-function kindOf(call: Call, status: number, text: string): ProviderErrorKind {
+function kindOf(call: CallName, status: number, text: string): ProviderErrorKind {
   if (status === 401 || status === 403) return 'unauthorized';
   if (status === 429) return 'throttled';
   if (status === 408) return 'transient';
@@ -105,7 +105,7 @@ function kindOf(call: Call, status: number, text: string): ProviderErrorKind {
   return status >= 400 && status < 500 ? 'invalid' : 'transient';
 }
 
-function kindOfWords(call: Call, text: string): ProviderErrorKind | undefined {
+function kindOfWords(call: CallName, text: string): ProviderErrorKind | undefined {
   const kind = words.find(([pattern]) => pattern.test(text))?.[1];
   // A registry that refuses one image says nothing about other images or registries (ghcr.io answers "unauthorized" for
   // an image that does not exist). Refusals of the engine itself have their own status.

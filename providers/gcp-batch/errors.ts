@@ -3,7 +3,7 @@
 import { classifyGoogle, type Words } from '../google/errors.ts';
 import type { ProviderError } from '../provider.ts';
 
-export type Call = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute' | 'encrypt';
+export type CallName = 'CreateJob' | 'GetJob' | 'ListJobs' | 'ListTasks' | 'DeleteJob' | 'logs' | 'compute' | 'encrypt';
 
 /**
  * Checked before the code. A create rarely returns Compute Engine's messages or codes, because Batch accepts first and
@@ -23,7 +23,7 @@ const words: Words = [
   [/constraints\/[\w.]+ violated|location .* is not (found|allowed)|access to region .* denied/i, 'unauthorized'],
 ];
 
-export function classify(call: Call, error: unknown): ProviderError {
+export function classify(call: CallName, error: unknown): ProviderError {
   return classifyGoogle(`gcp-batch ${call}`, error, words);
 }
 

@@ -23,7 +23,7 @@ import {
 import { checkImages } from '../registry/check-images.ts';
 import { check } from './check.ts';
 import { encrypt } from './encryption.ts';
-import { type Call, classify, isAbsent } from './errors.ts';
+import { type CallName, classify, isAbsent } from './errors.ts';
 import { type GcpBatchOptions, machinesOf } from './options.ts';
 import { pullerOf } from './puller.ts';
 import { createJobRequest, jobIdOf, parentOf } from './request.ts';
@@ -341,14 +341,14 @@ export class GcpBatchProvider implements Provider {
     });
   }
 
-  async #call<T>(call: Call, budget: CallRate, action: (options: CallOptions) => Promise<T>): Promise<T> {
+  async #call<T>(call: CallName, budget: CallRate, action: (options: CallOptions) => Promise<T>): Promise<T> {
     return await this.#bounded(call, budget, async () => {
       const options = await callOptions(this.#client.auth, this.#endpoint, this.#options.timeoutMs);
       return await action({ ...options, retry: NO_RETRIES });
     });
   }
 
-  async #bounded<T>(call: Call, budget: CallRate, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #bounded<T>(call: CallName, budget: CallRate, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const operation = `gcp-batch ${call}`;
     await budget.permit(operation);
     try {

@@ -9,7 +9,7 @@ import { minuteRate } from '../google/rate.ts';
 import type { CallRate } from '../kit/call-rate.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { ProviderError, type ProviderHost } from '../provider.ts';
-import { type Call, classify } from './errors.ts';
+import { type CallName, classify } from './errors.ts';
 import type { CloudRunOptions } from './options.ts';
 import type { jobFor, overridesFor } from './request.ts';
 import { type ExecutionAnswer, executionSchema, type TaskAnswer, taskSchema } from './state.ts';
@@ -237,7 +237,7 @@ export class CloudRun {
     return `${this.#place}/jobs/${job}/executions/${execution}`;
   }
 
-  async #call<T>(call: Call, action: (options: Options) => Promise<T>): Promise<T> {
+  async #call<T>(call: CallName, action: (options: Options) => Promise<T>): Promise<T> {
     const { timeoutMs } = this.#options;
     try {
       return await this.#deadlines.run(`gcp-cloud-run ${call}`, timeoutMs, async () =>
@@ -248,7 +248,7 @@ export class CloudRun {
     }
   }
 
-  #sorted(call: Call, error: unknown): ProviderError {
+  #sorted(call: CallName, error: unknown): ProviderError {
     const said = classify(call, error);
     // Other clients use the project too, and their calls are missing from our budgets.
     if (said.kind === 'throttled' && said.code !== 'own-budget') this.#budgetOf(call)?.close(said.retryAfterMs ?? 5000);
@@ -256,7 +256,7 @@ export class CloudRun {
   }
 
   /** Reads have a quota of thousands a minute, so they need no budget here. */
-  #budgetOf(call: Call): CallRate | undefined {
+  #budgetOf(call: CallName): CallRate | undefined {
     if (call === 'RunJob') return this.#runs;
     if (call === 'logs') return this.#logReads;
     return /^(Create|Delete|Cancel)/.test(call) ? this.#writes : undefined;
@@ -272,7 +272,7 @@ export class CloudRun {
   }
 
   async #pages<T extends z.ZodType>(
-    call: Call,
+    call: CallName,
     schema: T,
     read: (
       pageToken: string,
@@ -314,7 +314,7 @@ function refuseFailed({ latestResponse: { error } }: { readonly latestResponse: 
   if (error !== undefined && error !== null) throw error;
 }
 
-function parsed<T extends z.ZodType>(call: Call, schema: T, answer: unknown): z.infer<T> {
+function parsed<T extends z.ZodType>(call: CallName, schema: T, answer: unknown): z.infer<T> {
   const result = schema.safeParse(answer);
   if (result.success) return result.data;
   throw new ProviderError('transient', `gcp-cloud-run ${call}`, 'an answer that cannot be read', {

@@ -2,7 +2,7 @@
 import { classifyGoogle, kindOfWords, type Words } from '../google/errors.ts';
 import { ProviderError, type ProviderErrorKind } from '../provider.ts';
 
-export type Call =
+export type CallName =
   | 'CreateJob'
   | 'GetJob'
   | 'ListJobs'
@@ -26,7 +26,7 @@ const words: Words = [
   [/actAs|constraints\/[\w.]+ violated|organization policy/i, 'unauthorized'],
 ];
 
-export function classify(call: Call, error: unknown): ProviderError {
+export function classify(call: CallName, error: unknown): ProviderError {
   return classifyGoogle(`gcp-cloud-run ${call}`, error, words);
 }
 

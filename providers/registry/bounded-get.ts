@@ -8,7 +8,7 @@ import { readBounded } from '../kit/bounded-body.ts';
 import { isProxied, secureAgent } from '../kit/proxy.ts';
 
 /** Of whatever status. */
-export interface Answer {
+export interface RegistryAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -29,7 +29,7 @@ export async function get(
   headers: Readonly<Record<string, string>>,
   allows: (address: string) => boolean,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<RegistryAnswer> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   // A literal address needs no resolver.
   if (isIP(host) !== 0 && !allows(host)) throw new ForbiddenAddress(host);

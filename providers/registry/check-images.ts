@@ -12,7 +12,7 @@ import { mapLimited } from '../../time/workers.ts';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { type Finding, type ImageUse, MAX_IMAGES, ProviderError } from '../provider.ts';
 import { isLoopbackName, kindOfAddress } from './address-kind.ts';
-import { type Answer, get, wordsOf } from './bounded-get.ts';
+import { get, type RegistryAnswer, wordsOf } from './bounded-get.ts';
 import type { Caller } from './image-findings.ts';
 import { findingOf, malformed, type Seen } from './image-findings.ts';
 import { DIGEST, DOCKER_HUB, type ImageReference, loginFor, parseReference } from './image-reference.ts';
@@ -138,7 +138,7 @@ class Visit {
     }
   }
 
-  async #architectures(answer: Answer): Promise<readonly string[]> {
+  async #architectures(answer: RegistryAnswer): Promise<readonly string[]> {
     const manifest = manifestAnswer.safeParse(jsonOf(answer.body));
     if (!manifest.success) throw new Error('its answer is not a manifest');
     const { manifests, config } = manifest.data;
@@ -152,7 +152,7 @@ class Visit {
   }
 
   /** Reads from the repository; repeats once with the authentication that the registry asks for. */
-  async #ask(path: string, accept: string): Promise<Answer> {
+  async #ask(path: string, accept: string): Promise<RegistryAnswer> {
     const url = new URL(`/v2/${this.#reference.repository}/${path}`, this.#base);
     const first = await this.#follow(url, accept);
     if (first.status !== 401 || this.#authorization !== undefined) return first;
@@ -160,7 +160,7 @@ class Visit {
     return this.#authorization === undefined ? first : this.#follow(url, accept);
   }
 
-  async #follow(start: URL, accept: string): Promise<Answer> {
+  async #follow(start: URL, accept: string): Promise<RegistryAnswer> {
     let url = start;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
       // Our credentials are for this registry only, not for another port of its host.
@@ -254,7 +254,7 @@ function jsonOf(text: string): unknown {
 }
 
 /** Only the code: the rest of a registry's answer may repeat what it was sent. */
-function statusOf({ status, body }: Answer): string {
+function statusOf({ status, body }: RegistryAnswer): string {
   const said = errorAnswer.safeParse(jsonOf(body));
   return said.success ? `${status} ${said.data.errors[0]?.code ?? ''}` : String(status);
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createBackends } from '../../dispatcher/backends/pool.ts';
+import { createProviderPool } from '../../dispatcher/backends/pool.ts';
 import { systemClock } from '../../time/clock.ts';
 
 describe('the providers behind the backends', () => {
@@ -12,7 +12,7 @@ describe('the providers behind the backends', () => {
   });
 
   it('are one where kind and options are the same: a service counts its rate by account, not by registration', async () => {
-    const backends = createBackends({ clock: systemClock, random: () => 0.5 });
+    const backends = createProviderPool({ clock: systemClock, random: () => 0.5 });
     const acme = { name: 'acme', backends: [backend('shared', {}), backend('own', { pidsLimit: 100 })] };
     const other = { name: 'other', backends: [backend('renamed', {})] };
     const [first, second, own] = await Promise.all([

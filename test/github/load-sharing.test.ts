@@ -3,11 +3,11 @@ import { z } from 'zod';
 import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
 import { type LoadMember, SharedLoad } from '../../dispatcher/github/load-sharing.ts';
-import type { Answer, Call } from '../../dispatcher/github/requester.ts';
+import type { GithubAnswer, GithubCall } from '../../dispatcher/github/requester.ts';
 import { failureOf } from './github-fixture.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-const call: Call<unknown> = {
+const call: GithubCall<unknown> = {
   method: 'GET',
   route: '/rate_limit',
   parameters: {},
@@ -28,7 +28,7 @@ function sharing(apps: Readonly<Record<string, App>>) {
   const members = Object.entries(apps).map(([name, app]): LoadMember => {
     return {
       headroom: () => app.headroom,
-      call: async <T>(): Promise<Answer<T>> => {
+      call: async <T>(): Promise<GithubAnswer<T>> => {
         asked += name;
         if (app.refusal === undefined) return { accepted: true, status: 204, message: name };
         const [kind, retryAfterMs] = app.refusal;

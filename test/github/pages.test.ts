@@ -1,16 +1,16 @@
 import { expect } from 'chai';
 import { z } from 'zod';
 import { type Listing, listPages } from '../../dispatcher/github/pages.ts';
-import type { Answer, Call, Caller } from '../../dispatcher/github/requester.ts';
+import type { Caller, GithubAnswer, GithubCall } from '../../dispatcher/github/requester.ts';
 import { failureOf } from './github-fixture.ts';
 
 const numbers = z.array(z.int());
 
 /** A list of so many numbers, page by page. */
 function listOf(count: number, { tellsNext = true, status = 200 } = {}) {
-  const asked: Call<unknown>['parameters'][] = [];
+  const asked: GithubCall<unknown>['parameters'][] = [];
   const caller: Caller = {
-    call: async <T>(call: Call<T>): Promise<Answer<T>> => {
+    call: async <T>(call: GithubCall<T>): Promise<GithubAnswer<T>> => {
       asked.push(call.parameters);
       if (call.accept?.includes(status)) return { accepted: true, status, message: 'no' };
       const first = (Number(call.parameters['page']) - 1) * 100;

@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey } from 'node:crypto';
 import { expect } from 'chai';
-import type { Answer } from '../../dispatcher/intake/answer.ts';
+import type { DeliveryAnswer } from '../../dispatcher/intake/answer.ts';
 import { pong } from '../../dispatcher/intake/answers.ts';
 import { KeptBody } from '../../dispatcher/intake/body.ts';
 import type { Candidate } from '../../dispatcher/intake/endpoints.ts';
@@ -19,7 +19,7 @@ interface Wish {
   readonly maxBytes?: number;
   /** Of the room that all bodies share. */
   readonly room?: number;
-  readonly judge?: (endpoint: string, body: string) => Promise<Answer>;
+  readonly judge?: (endpoint: string, body: string) => Promise<DeliveryAnswer>;
 }
 
 function receiving({ signedBy = 'second', maxBytes = 1_000, room = 10_000, judge = async () => pong }: Wish = {}) {
@@ -56,7 +56,7 @@ function receiving({ signedBy = 'second', maxBytes = 1_000, room = 10_000, judge
 
 describe('the reception of a delivery', () => {
   it('hands a body to the one whose key signed it, and keeps it no longer than it is read', async () => {
-    let commit = (_: Answer) => {};
+    let commit = (_: DeliveryAnswer) => {};
     const heard: string[] = [];
     const { reception, told, held } = receiving({
       judge: (endpoint, body) => {

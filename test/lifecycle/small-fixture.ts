@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
-import { createBackends } from '../../dispatcher/backends/pool.ts';
+import { createProviderPool } from '../../dispatcher/backends/pool.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
@@ -124,7 +124,7 @@ export async function openSmallFixture(
       return provider;
     },
   });
-  const backends = createBackends({ clock, random, log: logger, load });
+  const backends = createProviderPool({ clock, random, log: logger, load });
   const engine = createEngine({
     dispatcherId: 'acme',
     incarnation: options.incarnation ?? 'life-1',

@@ -4,7 +4,7 @@ import { GithubError } from '../../github/github.ts';
 import { skewInWords, TOLERATED_SKEW_MS } from '../../github/github-time.ts';
 import type { Claim, Credentials } from '../../model/registration.ts';
 import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
-import { askGithub, type GithubCaller, messageOf, type Reply } from './github-call.ts';
+import { askGithub, type GithubCaller, messageOf, type RawAnswer } from './github-call.ts';
 
 export interface CredentialReport {
   readonly findings: readonly DoctorFinding[];
@@ -42,7 +42,7 @@ export async function checkCredentials(caller: GithubCaller, claim: Claim): Prom
   }
   const places = placesOf(credentials, claim);
   const findings: DoctorFinding[] = [];
-  const replies: { readonly place: Place; readonly reply: Reply }[] = [];
+  const replies: { readonly place: Place; readonly reply: RawAnswer }[] = [];
   try {
     for (const place of places) replies.push({ place, reply: await askGithub(caller, place.path) });
   } catch (error) {
@@ -92,7 +92,7 @@ function placesOf(credentials: Credentials, claim: Claim): readonly Place[] {
   }
 }
 
-function hostFindings(apiUrl: string, reply: Reply): readonly DoctorFinding[] {
+function hostFindings(apiUrl: string, reply: RawAnswer): readonly DoctorFinding[] {
   if (reply.status >= 500 || (reply.body === undefined && reply.status !== 204)) {
     return [
       bad(
@@ -119,7 +119,7 @@ function hostFindings(apiUrl: string, reply: Reply): readonly DoctorFinding[] {
   ];
 }
 
-function judgeToken(reply: Reply, claim: Claim, nowMs: number): CredentialReport {
+function judgeToken(reply: RawAnswer, claim: Claim, nowMs: number): CredentialReport {
   // 404: a GHES without rate limits, which still recognizes the token.
   if (reply.status !== 200 && reply.status !== 404) {
     return unusable([
@@ -181,7 +181,7 @@ function scopeFinding(header: string, claim: Claim): DoctorFinding {
 
 function judgeApp(
   appId: string,
-  replies: readonly { readonly place: Place; readonly reply: Reply }[],
+  replies: readonly { readonly place: Place; readonly reply: RawAnswer }[],
   claim: Claim,
 ): CredentialReport {
   const findings: DoctorFinding[] = [];

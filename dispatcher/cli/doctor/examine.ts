@@ -2,7 +2,7 @@
 
 import type { Clock, Random } from '../../../time/clock.ts';
 import { withDeadline } from '../../../time/deadline.ts';
-import type { Backends } from '../../backends/pool.ts';
+import type { ProviderPool } from '../../backends/pool.ts';
 import { type ProxySettings, proxyInWords } from '../../config/proxy.ts';
 import { isUnresolved } from '../../config/references.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
@@ -17,7 +17,7 @@ import { checkRunners } from './runners.ts';
 
 export interface Examination {
   readonly dispatcher: Pick<DispatcherConfig, 'webhooks'>;
-  readonly backends: Backends;
+  readonly backends: ProviderPool;
   readonly clock: Clock;
   readonly random: Random;
   readonly proxy?: ProxySettings | undefined;

@@ -13,7 +13,7 @@ import { deepestWords, wordsOfBody } from '../../github/reply-words.ts';
 import { troubleOf } from '../../github/trouble.ts';
 import type { Credentials } from '../../model/registration.ts';
 
-export interface Reply {
+export interface RawAnswer {
   readonly status: number;
   readonly headers: Headers;
   /** Undefined where it is not JSON. */
@@ -40,7 +40,7 @@ const MAX_BYTES = 1024 * 1024;
  * `path` has its names encoded. Rejects with GithubError only; every status is an answer. If GitHub rejects a token's
  * timestamps, the token is made again with GitHub's time, as the service does it.
  */
-export async function askGithub(caller: GithubCaller, path: string): Promise<Reply> {
+export async function askGithub(caller: GithubCaller, path: string): Promise<RawAnswer> {
   const reply = await ask(caller, path);
   const trouble = troubleOf(reply.status, {}, messageOf(reply));
   return trouble === 'clock' && caller.time.aheadMs !== 0
@@ -49,12 +49,12 @@ export async function askGithub(caller: GithubCaller, path: string): Promise<Rep
 }
 
 /** GitHub's own words. */
-export function messageOf({ status, body }: Pick<Reply, 'status' | 'body'>): string {
+export function messageOf({ status, body }: Pick<RawAnswer, 'status' | 'body'>): string {
   const words = wordsOfBody(body ?? '');
   return words === 'no message' ? `status ${status}` : words;
 }
 
-async function ask(caller: GithubCaller, path: string): Promise<Reply> {
+async function ask(caller: GithubCaller, path: string): Promise<RawAnswer> {
   const { apiUrl, clock, time } = caller;
   const authorization = await authorizationOf(caller);
   const sentAtMs = clock.now();

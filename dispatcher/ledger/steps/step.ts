@@ -6,13 +6,13 @@
 import type { AreStrangers } from '../../jobs/facts.ts';
 import type { Builder, Query } from '../queries/fixed.ts';
 
-export interface Answer {
+export interface QueryResult {
   readonly rows: readonly unknown[];
   /** How many rows a write affected. */
   readonly changed: number;
 }
 
-export type Step<Result> = Generator<Query, Result, Answer>;
+export type Step<Result> = Generator<Query, Result, QueryResult>;
 
 export interface Context {
   readonly builder: Builder;
@@ -22,6 +22,6 @@ export interface Context {
 }
 
 /** The first row, decoded; undefined if there is none. */
-export function firstOf<Row>(answer: Answer, decode: (row: unknown) => Row): Row | undefined {
+export function firstOf<Row>(answer: QueryResult, decode: (row: unknown) => Row): Row | undefined {
   return answer.rows.length === 0 ? undefined : decode(answer.rows[0]);
 }

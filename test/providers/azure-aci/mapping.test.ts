@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Call, classify, hasNoLogs, isAbsent } from '../../../providers/azure-aci/errors.ts';
+import { type CallName, classify, hasNoLogs, isAbsent } from '../../../providers/azure-aci/errors.ts';
 import { azureAciOptions, secretsOf } from '../../../providers/azure-aci/options.ts';
 import { Rate } from '../../../providers/azure-aci/rate.ts';
 import { containerGroup, refusePlaces } from '../../../providers/azure-aci/request.ts';
@@ -296,7 +296,7 @@ describe('azure-aci errors', () => {
   const quota =
     "Resource type 'Microsoft.ContainerInstance/containerGroups' container group quota 'StandardCores' exceeded in region 'eastus'. Limit: '10', Usage: '10' Requested: '1'.";
 
-  const table: readonly (readonly [ProviderErrorKind, Call, unknown])[] = [
+  const table: readonly (readonly [ProviderErrorKind, CallName, unknown])[] = [
     ['quota', 'create', rest(400, 'ContainerGroupQuotaReached', quota)],
     ['quota', 'create', rest(409, 'ServiceUnavailable', quota)],
     ['quota', 'create', rest(403, 'QuotaExceeded')],
@@ -637,7 +637,7 @@ describe('azure-aci budget', () => {
       },
     };
   };
-  const tries = async (budget: Rate, call: Call, count: number) => {
+  const tries = async (budget: Rate, call: CallName, count: number) => {
     const answers = await Promise.allSettled(Array.from({ length: count }, () => budget.permit(call)));
     return answers.filter(({ status }) => status === 'fulfilled').length;
   };

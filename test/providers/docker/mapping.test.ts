@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Call, classify, isAbsent } from '../../../providers/docker/errors.ts';
+import { type CallName, classify, isAbsent } from '../../../providers/docker/errors.ts';
 import { FrameReader } from '../../../providers/docker/frames.ts';
 import { dockerOptions } from '../../../providers/docker/options.ts';
 import { containerBody, refuseBucket } from '../../../providers/docker/request.ts';
@@ -34,7 +34,7 @@ const request: LaunchRequest = {
 
 describe('docker: errors of the engine', () => {
   // What engines 20.10 to 28 and registries say; `code` are Node's.
-  const table: [Call, { statusCode?: number; code?: string; message: string }, ProviderErrorKind][] = [
+  const table: [CallName, { statusCode?: number; code?: string; message: string }, ProviderErrorKind][] = [
     ['create', { statusCode: 404, message: 'No such image: acme/runner:1' }, 'invalid'],
     ['create', { statusCode: 409, message: 'Conflict. The container name "/a" is already in use' }, 'conflict'],
     [
