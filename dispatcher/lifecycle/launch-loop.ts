@@ -2,8 +2,9 @@
 import { ulid } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
-import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { Ledger, RunnerRow, Waiting } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
@@ -129,25 +130,20 @@ export class LaunchLoop {
 
   async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
     const { lane, backends: chosen } = permit;
-    const { backends, board, clock, dispatcherId, permits, random, tenants, verifier } = this.#options;
+    const { backends, board, clock, dispatcherId, permits, random, tenants } = this.#options;
     const tenant = tenants.get(lane.registration);
     if (tenant === undefined || this.#blocked.has(lane.key)) return undefined;
     const now = clock.now();
-    const job = await jobs.of(lane.key);
-    if (job === undefined) {
+    const first = await jobs.of(lane.key);
+    if (first === undefined) {
       this.#blocked.set(lane.key, { reason: 'its jobs are being counted again', untilMs: now + SECOND });
       board.mark(lane.key);
       return undefined;
     }
-    const turn = turnOf(job, now);
-    if (turn.kind === 'verify') {
-      verifier.ask(job.key, lane.registration, 'launch');
-      const reason = 'GitHub is asked whether its oldest job still waits';
-      this.#blocked.set(lane.key, { reason, untilMs: now + SECOND });
-      return undefined;
-    }
-    if (turn.kind === 'wait') {
-      this.#blocked.set(lane.key, { reason: turn.reason, untilMs: turn.untilMs });
+    const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
+    if (job !== first) this.#ask(lane, await jobs.known(lane.key));
+    if (job === undefined) {
+      this.#block(lane, first, await jobs.known(lane.key));
       return undefined;
     }
     const name = `${dispatcherId}-${ulid(now, random)}`;
@@ -168,6 +164,25 @@ export class LaunchLoop {
     const launch: Launch = { runner: name, createdAtMs: now, lane, backends: places };
     const reason = `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`;
     return { launch, tenant, reason, row: rowOf(launch, this.#options.incarnation, job.key) };
+  }
+
+  /** None of its jobs may have a runner now. The first one says why; the lane is looked at again for the earliest. */
+  #block(lane: LaneSpec, first: Waiting, waiting: readonly Waiting[]): void {
+    const now = this.#options.clock.now();
+    const turn = turnOf(first, now);
+    const reason = turn.kind === 'wait' ? turn.reason : 'GitHub is asked whether its oldest job still waits';
+    const untilMs = waiting.map((job) => {
+      const other = turnOf(job, now);
+      return other.kind === 'wait' ? other.untilMs : now + SECOND;
+    });
+    this.#blocked.set(lane.key, { reason, untilMs: Math.min(...untilMs) });
+  }
+
+  /** The first job that has to be read; where it cannot be, GitHub may answer for the next one's repository. */
+  #ask(lane: LaneSpec, waiting: readonly Waiting[]): void {
+    const { clock, verifier } = this.#options;
+    const job = waiting.find((one) => turnOf(one, clock.now()).kind === 'verify' && !verifier.isResting(one.key));
+    if (job !== undefined) verifier.ask(job.key, lane.registration, 'launch');
   }
 
   #begin(tenant: Tenant, launch: Launch): void {

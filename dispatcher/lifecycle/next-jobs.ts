@@ -4,12 +4,19 @@
  */
 import type { Ledger, Waiting } from '../ledger/ledger.ts';
 
+/** Jobs looked at behind those that may not have a runner now. */
+const MAX_BEHIND = 100;
+
 export class NextJobs {
   readonly #ledger: Pick<Ledger, 'waitingJobs'>;
   /** By lane: how many launches may be planned. */
   readonly #permits = new Map<string, number>();
   /** By lane, in the ledger's order. */
   readonly #waiting = new Map<string, Waiting[]>();
+  /** By job: runners planned in this pass. */
+  readonly #planned = new Map<string, number>();
+  /** Lanes whose jobs behind those for the permits were read too. */
+  readonly #readBehind = new Set<string>();
 
   constructor(ledger: Pick<Ledger, 'waitingJobs'>, permits: readonly { readonly lane: { readonly key: string } }[]) {
     this.#ledger = ledger;
@@ -18,23 +25,51 @@ export class NextJobs {
 
   /** Fewest runners planned, then waiting for longest. Undefined: the lane has none. */
   async of(laneKey: string): Promise<Waiting | undefined> {
-    let waiting = this.#waiting.get(laneKey);
-    if (waiting === undefined) {
-      waiting = [...(await this.#ledger.waitingJobs(laneKey, this.#permits.get(laneKey) ?? 1))];
-      this.#waiting.set(laneKey, waiting);
-    }
-    let next: Waiting | undefined;
-    for (const job of waiting) if (next === undefined || isBefore(job, next)) next = job;
-    return next;
+    return firstOf(await this.known(laneKey), () => true);
+  }
+
+  /** The first of the lane's jobs that may have a runner now: one that may not keeps none behind it waiting. */
+  async firstWith(laneKey: string, may: (job: Waiting) => boolean): Promise<Waiting | undefined> {
+    const waiting = await this.known(laneKey);
+    const found = firstOf(waiting, may);
+    const isAll = waiting.length < this.#permitsOf(laneKey) || this.#readBehind.has(laneKey);
+    if (found !== undefined || isAll) return found;
+    this.#readBehind.add(laneKey);
+    return firstOf(await this.#read(laneKey, this.#permitsOf(laneKey) + MAX_BEHIND), may);
+  }
+
+  /** The lane's jobs as far as they were read, in the ledger's order. */
+  async known(laneKey: string): Promise<readonly Waiting[]> {
+    return this.#waiting.get(laneKey) ?? (await this.#read(laneKey, this.#permitsOf(laneKey)));
   }
 
   /** A runner is planned for it now. */
   planned(laneKey: string, jobKey: string): void {
+    this.#planned.set(jobKey, (this.#planned.get(jobKey) ?? 0) + 1);
     const waiting = this.#waiting.get(laneKey) ?? [];
     const index = waiting.findIndex(({ key }) => key === jobKey);
     const job = waiting[index];
     if (job !== undefined) waiting[index] = { ...job, planned: job.planned + 1 };
   }
+
+  async #read(laneKey: string, limit: number): Promise<readonly Waiting[]> {
+    const waiting = (await this.#ledger.waitingJobs(laneKey, limit)).map((job) => {
+      const here = this.#planned.get(job.key) ?? 0;
+      return here === 0 ? job : { ...job, planned: job.planned + here };
+    });
+    this.#waiting.set(laneKey, waiting);
+    return waiting;
+  }
+
+  #permitsOf(laneKey: string): number {
+    return this.#permits.get(laneKey) ?? 1;
+  }
+}
+
+function firstOf(waiting: readonly Waiting[], may: (job: Waiting) => boolean): Waiting | undefined {
+  let first: Waiting | undefined;
+  for (const job of waiting) if (may(job) && (first === undefined || isBefore(job, first))) first = job;
+  return first;
 }
 
 function isBefore(one: Waiting, other: Waiting): boolean {

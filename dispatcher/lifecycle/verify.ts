@@ -78,12 +78,17 @@ export class Verifier {
     const name = this.#lineOf(jobKey, registration);
     const line = this.#lines.get(name) ?? { waiting: new Map(), urgent: new Set(), reading: 0 };
     if (line.waiting.size >= MAX_WAITING) return;
-    const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
-    if (untilMs > this.#context.now()) return;
+    if (this.isResting(jobKey)) return;
     line.waiting.set(jobKey, registration ?? line.waiting.get(jobKey) ?? null);
     if (purpose === 'launch') line.urgent.add(jobKey);
     this.#lines.set(name, line);
     this.#pump();
+  }
+
+  /** It could not be read, or GitHub did not know it: asking for it does nothing for now. */
+  isResting(jobKey: string): boolean {
+    const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
+    return untilMs > this.#context.now();
   }
 
   /** Where it is not known whose the job is, its host tells at least who could keep it waiting. */

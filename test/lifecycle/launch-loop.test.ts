@@ -219,6 +219,43 @@ describe('the launch loop', () => {
       expect(await runnersOf()).to.deep.equal([]);
     });
 
+    /** The turn of each job by its id; those without one have had no runner yet. */
+    const turns = (some: Readonly<Record<number, Partial<Waiting>>>): PartsOptions => ({
+      through: (ledger) => ({
+        waitingJobs: async (laneKey, limit) =>
+          (await ledger.waitingJobs(laneKey, limit)).map((job) => ({ ...job, ...some[job.jobId] })),
+      }),
+    });
+
+    it('launches for the jobs behind one that is read', async () => {
+      await open(turns({ 1: { disputed: true } }));
+      await parts.queue(LANE, 1, 2, 3);
+      await loop.run();
+      const served = (await runnersOf()).map(({ forJobKey }) => forJobKey);
+      expect(served).to.have.members([keyOf(2), keyOf(3)]);
+      expect(new Set(parts.asked)).to.deep.equal(new Set([`${keyOf(1)} of acme for launch`]));
+      expect(loop.blockedBy(LANE.key)).to.equal('GitHub is asked whether its oldest job still waits');
+    });
+
+    it('launches for the jobs behind one that has had its launches for now, and says what that one waits for', async () => {
+      await open();
+      const lastLaunchAtMs = nowMs();
+      await parts.close();
+      await open(turns({ 1: { launches: 3, lastLaunchAtMs } }));
+      await parts.queue(LANE, 1, 2);
+      await loop.run();
+      expect((await runnersOf()).map(({ forJobKey }) => forJobKey)).to.deep.equal([keyOf(2)]);
+      expect(loop.blockedBy(LANE.key)).to.include('3 runners were launched for its oldest job');
+    });
+
+    it('asks for the next one where the first cannot be read', async () => {
+      await open(waitingFor({ launches: 1 }));
+      parts.verifier.isResting = (jobKey) => jobKey === keyOf(1);
+      await parts.queue(LANE, 1, 2);
+      await loop.run();
+      expect(parts.asked).to.deep.equal([`${keyOf(2)} of acme for launch`]);
+    });
+
     it('is looked at again at once when something of it has changed', async () => {
       await open(waitingFor({ launches: 1 }));
       await parts.queue(LANE, 1);

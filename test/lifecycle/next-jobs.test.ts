@@ -48,6 +48,39 @@ describe('which job each launch of a pass is for', () => {
     expect(asked).to.deep.equal([['lane', 4]]);
   });
 
+  it('is one behind those that may have none now, were they more than there are launches', async () => {
+    const asked: number[] = [];
+    const all = Array.from({ length: 30 }, (_, index) => waiting(`job-${index}`, 0));
+    const ledger = {
+      waitingJobs: async (_lane: string, limit: number) => {
+        asked.push(limit);
+        return all.slice(0, limit);
+      },
+    };
+    const jobs = new NextJobs(ledger, permits);
+    const may = ({ key, planned }: Waiting) => (key === 'job-2' || key === 'job-20') && planned === 0;
+    const found: (string | undefined)[] = [];
+    for (let launch = 0; launch < 4; launch += 1) {
+      const job = await jobs.firstWith('lane', may);
+      found.push(job?.key);
+      if (job !== undefined) jobs.planned('lane', job.key);
+    }
+    expect(found).to.deep.equal(['job-2', 'job-20', undefined, undefined]);
+    expect(asked, 'the others once, and only where none of the first may').to.deep.equal([4, 104]);
+  });
+
+  it('is not looked for further back where the lane has no more', async () => {
+    let reads = 0;
+    const ledger = {
+      waitingJobs: async () => {
+        reads += 1;
+        return [waiting('a', 1), waiting('b', 1)];
+      },
+    };
+    expect(await new NextJobs(ledger, permits).firstWith('lane', ({ planned }) => planned === 0)).to.equal(undefined);
+    expect(reads).to.equal(1);
+  });
+
   it('is undefined where no job of the lane waits', async () => {
     expect(await keys(new NextJobs({ waitingJobs: async () => [] }, permits), 1)).to.deep.equal([undefined]);
   });

@@ -336,7 +336,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/lifecycle/next-jobs.ts',
-    code: 'waiting = [...(await this.#ledger.waitingJobs(laneKey, this.#permits.get(laneKey) ?? 1))];',
+    code: 'return this.#permits.get(laneKey) ?? 1;',
     from: '1',
     to: '10',
     why: 'Lanes without a permit are not asked about.',
