@@ -399,11 +399,10 @@ export interface JobLedger {
    * when they were held. Returns the lanes.
    */
   stir(key: string, nowMs: number): Promise<readonly string[]>;
-  /**
-   * Lets one held job per run try again if it is due, or of every run; returns the lanes. Reads `limit` jobs, one
-   * of each registration in turn.
-   */
-  probeHeld(nowMs: number, which: 'due' | 'all', limit: number): Promise<readonly string[]>;
+  /** Held jobs that no runner was given to are due now, one of each run; returns how many. */
+  hastenHeld(nowMs: number): Promise<number>;
+  /** Lets one held job of each run that is due try again; returns the lanes. `limit` jobs, one of each registration in turn. */
+  probeHeld(nowMs: number, limit: number): Promise<readonly string[]>;
   /** When the next held job may try, or is looked for again; null if none is held. */
   nextProbeAt(): Promise<number | null>;
   /** Held jobs that GitHub answered 404 for and that are due for another look: one of each registration in turn. */

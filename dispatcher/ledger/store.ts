@@ -71,7 +71,8 @@ export function ledgerOn(store: Store): Ledger {
     passOver: (runner, onlineAtMs, nowMs) =>
       store.write((context) => heldJobs.passOver(context, runner, onlineAtMs, nowMs)),
     stir: (key, nowMs) => store.write((context) => heldJobs.stir(context, key, nowMs)),
-    probeHeld: (nowMs, which, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, which, limit)),
+    hastenHeld: (nowMs) => store.write((context) => heldJobs.hastenHeld(context, nowMs)),
+    probeHeld: (nowMs, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, limit)),
     nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),
     unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
     expireJobs: (beforeMs, limit) => store.write((context) => jobChecks.expireJobs(context, beforeMs, limit)),

@@ -11,7 +11,7 @@ import { Chores } from './chores.ts';
 import { Doubts } from './doubts.ts';
 import { Ghosts } from './ghosts.ts';
 import { GithubView } from './github-view.ts';
-import { HeldJobsLoop, MAX_HELD } from './held-jobs-loop.ts';
+import { HeldJobsLoop } from './held-jobs-loop.ts';
 import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
 import { LaunchLoop } from './launch-loop.ts';
@@ -265,9 +265,11 @@ class LoopingEngine implements Engine {
     await this.#backends.load();
     await ledger.unsettleOpenJobs(clock.now() - QUEUE_LIMIT_MS);
     // A start is when registrations change, and with them what GitHub may give to whom.
-    await ledger.probeHeld(clock.now(), 'all', MAX_HELD);
+    const heldJobs = await ledger.hastenHeld(clock.now());
     for (const laneKey of await ledger.lanesInUse()) this.#board.mark(laneKey);
-    await ledger.hastenLaunchesOf(incarnation, clock.now());
+    const launches = await ledger.hastenLaunchesOf(incarnation, clock.now());
+    // Passes have bounds: however many there are, each has its turn.
+    if (launches + heldJobs > 0) log.info('taken-up', { launches, heldJobs });
   }
 
   /** Facts become admissions and runner events, lanes become launches, due runners are visited. */

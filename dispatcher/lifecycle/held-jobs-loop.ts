@@ -6,7 +6,7 @@ import type { Board } from './board.ts';
 import type { Verifier } from './verify.ts';
 
 /** Looked at in a pass. */
-export const MAX_HELD = 200;
+const MAX_HELD = 200;
 
 export interface HeldJobsOptions {
   readonly clock: Clock;
@@ -28,7 +28,7 @@ export class HeldJobsLoop {
     this.#dueAtMs = await ledger.nextProbeAt();
     const now = clock.now();
     if (this.#dueAtMs === null || this.#dueAtMs > now) return;
-    for (const laneKey of await ledger.probeHeld(now, 'due', MAX_HELD)) board.mark(laneKey);
+    for (const laneKey of await ledger.probeHeld(now, MAX_HELD)) board.mark(laneKey);
     for (const { key, registration } of await ledger.unseenJobs(now, MAX_HELD)) verifier.ask(key, registration);
     this.#dueAtMs = await ledger.nextProbeAt();
   }

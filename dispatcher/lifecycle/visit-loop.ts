@@ -44,8 +44,8 @@ export class VisitLoop {
   async run(): Promise<void> {
     const { clock, context, ledger, resting } = this.#options;
     if (this.visiting >= VISITS_AT_ONCE) return;
-    // Those that are being looked at stay due.
-    const limit = VISITS_A_PASS + this.visiting;
+    // Those that are being looked at stay due. In whole steps, because each limit is another text for the ledger.
+    const limit = VISITS_A_PASS * (1 + Math.ceil(this.visiting / VISITS_A_PASS));
     const unreadable: UnreadableRow[] = [];
     const due = await ledger.runnersDue(clock.now(), limit, this.#places.full(), (row) => void unreadable.push(row));
     for (const row of unreadable) await ledger.putOff(row.key, resting.unreadable('runner', row));

@@ -69,8 +69,8 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([3], { runId: 8 });
       await evidence(3);
       expect(await ledger.nextProbeAt()).to.equal(NOW + MINUTE);
-      expect(await ledger.probeHeld(NOW + MINUTE - 1, 'due', 9)).to.deep.equal([]);
-      expect(await ledger.probeHeld(NOW + MINUTE, 'due', 9)).to.deep.equal([lane().key]);
+      expect(await ledger.probeHeld(NOW + MINUTE - 1, 9)).to.deep.equal([]);
+      expect(await ledger.probeHeld(NOW + MINUTE, 9)).to.deep.equal([lane().key]);
       expect(await Promise.all([1, 2, 3].map(async (id) => (await job(id)).probing))).to.deep.equal([
         true,
         false,
@@ -162,10 +162,12 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         await queue([1]);
         await evidence(3);
         for (let time = 1; time <= 9; time += 1) {
-          await ledger.probeHeld(NOW, 'all', 9);
+          await ledger.hastenHeld(NOW);
+          await ledger.probeHeld(NOW, 9);
           await evidence(1);
         }
-        await ledger.probeHeld(NOW, 'all', 9);
+        await ledger.hastenHeld(NOW);
+        await ledger.probeHeld(NOW, 9);
         await ledger.createRunner(runner({ name: 'd-launched', forJobKey: keyOf(1) }), 'launched');
         await ledger.stepRunner('d-launched', () => ({ patch: {}, entries: [], launch: 'called' }));
         const launchedAtMs = (await job(1)).lastLaunchAtMs ?? 0;
@@ -213,7 +215,8 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         expect(await demand()).to.include({ demand: 0, held: 1 });
         expect(keys(await ledger.unseenJobs(NOW + 4, 9))).to.deep.equal([]);
         expect(keys(await ledger.unseenJobs(NOW + 5, 9))).to.deep.equal([keyOf(1)]);
-        expect(await ledger.probeHeld(NOW + 5, 'all', 9), 'no runner is launched for it').to.deep.equal([]);
+        await ledger.hastenHeld(NOW + 5);
+        expect(await ledger.probeHeld(NOW + 5, 9), 'no runner is launched for it').to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 1, runId: 7, observedAtMs: NOW + 1 })]);
         expect(await job(1), 'a webhook may be old').to.include({ hold: 'unseen' });
         await ledger.recordFacts([fact({ jobId: 1, runId: 7, source, observedAtMs: NOW + 6 })]);
@@ -236,7 +239,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([4], { runId: 4 }, other);
       await evidence(3);
       for (let time = 1; time <= 3; time += 1) await ledger.passOver(idle(`d-${time}`, other), ONLINE_AT, NOW + 1);
-      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 'due', 2)).to.deep.equal([lane().key, other.key]);
+      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 2)).to.deep.equal([lane().key, other.key]);
     });
 
     it('that are set aside come back when they move', async () => {

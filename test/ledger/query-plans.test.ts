@@ -141,6 +141,16 @@ describe('the plans that SQLite makes', () => {
     ['old runners', historyQueries.pruneGoneRunners(builder, 9, 9), 'runnersGone'],
   ];
 
+  it('find due runners by few different texts, whatever is left out', () => {
+    const texts = new Set<string>();
+    for (let count = 0; count < 600; count += 1) {
+      const registrations = Array.from({ length: count * 10 }, (_, index) => `r${index}`);
+      const places = registrations.slice(0, count).map((registration) => ({ registration, backend: null }));
+      texts.add(runnerQueries.runnersDue(builder, count, 64, { registrations, places }).sql);
+    }
+    expect(texts.size).to.be.at.most(25);
+  });
+
   for (const [what, query, index] of plans) {
     it(`find ${what} by an index that history does not make longer`, () => {
       const plan = planOf(query);

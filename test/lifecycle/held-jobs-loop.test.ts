@@ -19,8 +19,8 @@ describe('the loop of held jobs', () => {
     parts = await openEngineParts({
       through: () => ({
         nextProbeAt: async () => dueAtMs,
-        probeHeld: async (nowMs, which, limit) => {
-          probes.push(`${which} ${limit} at ${nowMs - parts.clock.now()}`);
+        probeHeld: async (nowMs, limit) => {
+          probes.push(`due ${limit} at ${nowMs - parts.clock.now()}`);
           dueAtMs = afterMs;
           return ['lane-1', 'lane-2'];
         },

@@ -20,6 +20,10 @@ const WRITES = new Set([
   'expireJobs',
   'deleteEmptyLanes',
   'probeHeld',
+  'hastenHeld',
+  'hastenLaunchesOf',
+  'putOff',
+  'putUnsettledLast',
 ]);
 
 /** A ledger on a disk that can be filled. */

@@ -124,7 +124,7 @@ describe('the loop of visits', () => {
     expect(
       looks.map(({ limit }) => limit),
       'what is under visit stays due',
-    ).to.deep.equal([64, 65]);
+    ).to.deep.equal([64, 128]);
   });
 
   it('has the next pass begin when a visit has ended, and gives its place back', async () => {

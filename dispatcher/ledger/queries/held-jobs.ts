@@ -114,14 +114,22 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
     .compile();
 }
 
-/** `dueBeforeMs` null: regardless of time. One of each registration in turn. */
-export function heldToProbe(builder: Builder, dueBeforeMs: number | null, limit: number): Query {
-  let due = builder
+export const hastenHeld = fixed((builder, nowMs: number) =>
+  builder
+    .updateTable('jobs')
+    .set({ heldUntilMs: nowMs })
+    .where('hold', '=', sql.lit('unserved'))
+    .where('probing', '=', sql.lit(0)),
+);
+
+/** One of each registration in turn. */
+export function heldToProbe(builder: Builder, dueBeforeMs: number, limit: number): Query {
+  const due = builder
     .selectFrom('jobs')
     .select(['key', turn(sql`${sql.ref('heldUntilMs')}, key`)])
     .where('hold', '=', sql.lit('unserved'))
-    .where('probing', '=', sql.lit(0));
-  if (dueBeforeMs !== null) due = due.where('heldUntilMs', '<=', dueBeforeMs);
+    .where('probing', '=', sql.lit(0))
+    .where('heldUntilMs', '<=', dueBeforeMs);
   return builder
     .selectFrom(due.as('ranked'))
     .innerJoin('jobs', 'jobs.key', 'ranked.key')

@@ -94,23 +94,47 @@ export function liveRunners(builder: Builder): Query {
     .compile();
 }
 
+/** Both lists are filled up to one of these lengths, so that there are few different texts. */
+const LEFT_OUT_LENGTHS = [0, 8, 64, 512, 4096] as const;
+
+/** What is left out beyond the longest list is returned: to leave it out saves reading, and nothing depends on it. */
 export function runnersDue(builder: Builder, nowMs: number, limit: number, except: RunnersLeftOut = {}): Query {
-  const { registrations = [], places = [] } = except;
-  let query = builder
-    .selectFrom('runners')
-    .selectAll()
-    .where('live', '=', yes)
-    .where('nextCheckAtMs', '<=', nowMs)
-    .orderBy('nextCheckAtMs')
-    .orderBy('name')
-    .limit(atMost(limit));
-  if (registrations.length > 0) query = query.where(withoutIndex('registration'), 'not in', registrations);
-  for (const { registration, backend } of places) {
-    query = query.where(({ eb, or }) =>
-      or([eb('registration', '<>', registration), eb('backend', 'is distinct from', backend)]),
-    );
-  }
-  return query.compile();
+  const registrations = filledUp(except.registrations ?? []);
+  const places = filledUp((except.places ?? []).map(({ registration, backend }) => `${registration}/${backend ?? ''}`));
+  return dueWithout(limit, registrations.length, places.length)(builder, nowMs, ...registrations, ...places);
+}
+
+function filledUp(list: readonly string[]): readonly string[] {
+  const [last] = list;
+  if (last === undefined) return [];
+  const length = LEFT_OUT_LENGTHS.find((one) => one >= list.length) ?? Math.max(...LEFT_OUT_LENGTHS);
+  return Array.from({ length }, (_, index) => list[index] ?? last);
+}
+
+type DueQuery = (builder: Builder, nowMs: number, ...leftOut: readonly string[]) => Query;
+const dueQueries = new Map<string, DueQuery>();
+
+function dueWithout(limit: number, registrations: number, places: number): DueQuery {
+  const key = `${limit} ${registrations} ${places}`;
+  const known = dueQueries.get(key);
+  if (known !== undefined) return known;
+  const made = fixed((builder, nowMs: number, ...leftOut: readonly string[]) => {
+    let query = builder
+      .selectFrom('runners')
+      .selectAll()
+      .where('live', '=', yes)
+      .where('nextCheckAtMs', '<=', nowMs)
+      .orderBy('nextCheckAtMs')
+      .orderBy('name')
+      .limit(atMost(limit));
+    const [names, keys] = [leftOut.slice(0, registrations), leftOut.slice(registrations)];
+    if (names.length > 0) query = query.where(withoutIndex('registration'), 'not in', names);
+    const place = sql<string>`${sql.ref('registration')} || '/' || coalesce(${sql.ref('backend')}, '')`;
+    if (keys.length > 0) query = query.where(place, 'not in', keys);
+    return query;
+  });
+  dueQueries.set(key, made);
+  return made;
 }
 
 export const putOff = fixed((builder, untilMs: number, name: string) =>

@@ -104,14 +104,13 @@ function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]
     .filter((row) => row.laneKey !== ended.laneKey && !isStrangersWord(row.registration, word, context.areStrangers));
 }
 
-export function* probeHeld(
-  context: Context,
-  nowMs: number,
-  which: 'due' | 'all',
-  limit: number,
-): Step<readonly string[]> {
+export function* hastenHeld(context: Context, nowMs: number): Step<number> {
+  return (yield heldJobQueries.hastenHeld(context.builder, nowMs)).changed;
+}
+
+export function* probeHeld(context: Context, nowMs: number, limit: number): Step<readonly string[]> {
   const lanes = new Set<string>();
-  const due = (yield heldJobQueries.heldToProbe(context.builder, which === 'due' ? nowMs : null, limit)).rows.map(
+  const due = (yield heldJobQueries.heldToProbe(context.builder, nowMs, limit)).rows.map(
     rows.jobRow,
   );
   const tried = new Set<string>();
