@@ -110,9 +110,7 @@ export function* hastenHeld(context: Context, nowMs: number): Step<number> {
 
 export function* probeHeld(context: Context, nowMs: number, limit: number): Step<readonly string[]> {
   const lanes = new Set<string>();
-  const due = (yield heldJobQueries.heldToProbe(context.builder, nowMs, limit)).rows.map(
-    rows.jobRow,
-  );
+  const due = (yield heldJobQueries.heldToProbe(context.builder, nowMs, limit)).rows.map(rows.jobRow);
   const tried = new Set<string>();
   for (const row of due) {
     const run = runKey(row);
