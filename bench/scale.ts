@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { type Service, startService } from '../test/e2e/service.ts';
+import { type Service, startService } from '../test/e2e/service-fixture.ts';
 import { type BenchmarkOptions, type BenchmarkResult, median, rounded } from './parts/benchmark.ts';
 import { Child } from './parts/child.ts';
 import { launchReport } from './parts/dispatch-server.ts';

@@ -13,7 +13,7 @@ import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
-import { closedPolicy, registration } from '../../test/registration.ts';
+import { closedPolicy, registration } from '../../test/registration-fixture.ts';
 import { systemClock, systemRandom, ulid } from '../../time/clock.ts';
 import { serveParent } from './child.ts';
 import { benchmarkSecret } from './deliveries.ts';

@@ -4,7 +4,7 @@ import type { BackendFit } from '../../dispatcher/admission/backend-choice.ts';
 import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type Fit, ProviderError, type ShapeWish } from '../../providers/provider.ts';
-import { closedPolicy, openPolicy, registration } from '../registration.ts';
+import { closedPolicy, openPolicy, registration } from '../registration-fixture.ts';
 
 const privateJob: JobSubject = {
   host: 'github.com',

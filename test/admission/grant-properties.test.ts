@@ -5,7 +5,7 @@ import { Territory } from '../../dispatcher/admission/territory.ts';
 import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { matchesAny } from '../../dispatcher/labels/glob.ts';
 import type { Backend, Claim, Grant, Policy, Registration, TenantEntry } from '../../dispatcher/model/registration.ts';
-import { closedPolicy, grantOf, openPolicy, registration } from '../registration.ts';
+import { closedPolicy, grantOf, openPolicy, registration } from '../registration-fixture.ts';
 
 const hosts = ['github.com', 'ghes.example'];
 const owners = ['acme', 'bee'];

@@ -3,7 +3,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { tenantFile, tenantLimits, tenantPowers } from '../../dispatcher/config/schema.ts';
 import type { Admission, JobSubject } from '../../dispatcher/jobs/lane.ts';
 import type { Grant, Registration, TenantEntry } from '../../dispatcher/model/registration.ts';
-import { grantOf, openPolicy, registration } from '../registration.ts';
+import { grantOf, openPolicy, registration } from '../registration-fixture.ts';
 
 const shared: Registration['backends'] = [
   { name: 'host', kind: 'docker', region: 'eu-west-1', options: {}, maxRunners: 5, shared: true },

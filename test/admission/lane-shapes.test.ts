@@ -3,7 +3,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 
 /** Two jobs that differ in this field alone. */
 interface Pair {

@@ -3,7 +3,7 @@ import { indexRegistrations, type Match, match } from '../../dispatcher/admissio
 import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { readLabels } from '../../dispatcher/labels/grammar.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 
 function matchIn(
   registrations: readonly Registration[],

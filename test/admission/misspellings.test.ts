@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { readLabel } from '../../dispatcher/labels/grammar.ts';
-import { closedPolicy, registration } from '../registration.ts';
+import { closedPolicy, registration } from '../registration-fixture.ts';
 
 const own = registration({ labels: ['acme-runner', 'big', 'gpu-2'] });
 const admit = createAdmit([own]);

@@ -4,7 +4,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { JobSubject } from '../../dispatcher/jobs/lane.ts';
 import { matchesAny } from '../../dispatcher/labels/glob.ts';
 import type { Policy, Registration } from '../../dispatcher/model/registration.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 
 const label = fc.oneof(
   fc.constantFrom('acme-runner', 'big', 'self-hosted', 'linux', 'x64', 'arm64', 'spot', 'dind', 'gpu', 'ubuntu-latest'),

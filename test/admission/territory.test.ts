@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Territory } from '../../dispatcher/admission/territory.ts';
 import { type Grant, Secret, type TenantEntry, type WebhookEndpoint } from '../../dispatcher/model/registration.ts';
-import { grantOf, registration } from '../registration.ts';
+import { grantOf, registration } from '../registration-fixture.ts';
 
 const entry = (grant: Grant): TenantEntry => ({ name: grant.tenant, registrations: [grant.tenant], grant });
 const owner = grantOf('owner', { owners: ['acme'] });

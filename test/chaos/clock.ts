@@ -2,7 +2,7 @@
 import { access, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventually, startService } from '../e2e/service.ts';
+import { eventually, startService } from '../e2e/service-fixture.ts';
 import type { Experiment, Figure } from './experiment.ts';
 import { aftermath, allCompleted, push, rest } from './load.ts';
 

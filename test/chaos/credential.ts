@@ -1,6 +1,6 @@
 /** Many jobs at once through one credential, whose budget for GitHub is the only thing that binds. */
 import { githubLimits } from '../../dispatcher/github/budget.ts';
-import { startService } from '../e2e/service.ts';
+import { startService } from '../e2e/service-fixture.ts';
 import type { Experiment } from './experiment.ts';
 import { aftermath, allCompleted, push } from './load.ts';
 

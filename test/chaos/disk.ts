@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { withReferences } from '../../dispatcher/cli/demo/references.ts';
 import { demoOptions, startAliEciSimulator } from '../../simulators/ali-eci/index.ts';
-import { eventually, startService } from '../e2e/service.ts';
+import { eventually, startService } from '../e2e/service-fixture.ts';
 import type { Experiment } from './experiment.ts';
 import { aftermath, allCompleted, push, rest } from './load.ts';
 

@@ -1,5 +1,5 @@
 /** The process stands still while GitHub's deliveries fail, and nothing polls: what it missed it must ask for. */
-import { eventually, startService } from '../e2e/service.ts';
+import { eventually, startService } from '../e2e/service-fixture.ts';
 import type { Experiment } from './experiment.ts';
 import { aftermath, allCompleted, push, rest } from './load.ts';
 

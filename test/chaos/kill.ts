@@ -1,6 +1,6 @@
 /** kill -9 again and again, at moments that nobody chose. */
 import { systemRandom } from '../../time/clock.ts';
-import { startService } from '../e2e/service.ts';
+import { startService } from '../e2e/service-fixture.ts';
 import type { Experiment } from './experiment.ts';
 import { aftermath, allCompleted, completed, push, rest } from './load.ts';
 

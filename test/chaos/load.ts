@@ -1,5 +1,5 @@
 /** Jobs to run while something goes wrong, and what became of them. */
-import { eventually, type Service } from '../e2e/service.ts';
+import { eventually, type Service } from '../e2e/service-fixture.ts';
 import type { Figure } from './experiment.ts';
 
 export const LABEL = 'e2e';

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { type Service, startService } from '../e2e/service.ts';
+import { type Service, startService } from '../e2e/service-fixture.ts';
 import type { Experiment } from './experiment.ts';
 import { LABEL, push, rest } from './load.ts';
 

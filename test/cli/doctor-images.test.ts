@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { imagesFor } from '../../dispatcher/cli/doctor/images.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type Architecture, type Capabilities, MAX_IMAGES, type ShapeWish } from '../../providers/provider.ts';
-import { closedPolicy, registration } from '../registration.ts';
+import { closedPolicy, registration } from '../registration-fixture.ts';
 
 const can = (architectures: readonly Architecture[]): Capabilities => ({
   architectures,

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { checkIntake } from '../../dispatcher/cli/doctor/intake.ts';
 import type { WebhookEndpoint } from '../../dispatcher/model/registration.ts';
 import { playEngine } from '../docker/played-engine.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { RegistryServer } from '../registry-server.ts';
 import { type Installation, startInstallation, WEBHOOK_SECRET } from './installation.ts';
 import { type Ended, shr } from './process.ts';

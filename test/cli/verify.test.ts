@@ -16,7 +16,7 @@ import processModule from '../../providers/process/index.ts';
 import { type Instance, type InstanceRef, type Provider, ProviderError } from '../../providers/provider.ts';
 import { systemClock, systemRandom } from '../../time/clock.ts';
 import { testHost } from '../conformance/harness.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 
 const OTHER = '0123456789abcdef';
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { findTies } from '../../dispatcher/config/ties.ts';
 import type { JobClaims } from '../../dispatcher/model/registration.ts';
-import { grantOf } from '../registration.ts';
+import { grantOf } from '../registration-fixture.ts';
 
 const claims = (name: string, some: Partial<JobClaims> = {}): JobClaims => ({
   name,

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
-import { ADMIN_TOKEN, eventually, type Service, startService, WEBHOOK_SECRET } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService, WEBHOOK_SECRET } from './service-fixture.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 

@@ -11,7 +11,7 @@ import { createLog } from '../../dispatcher/observability/log.ts';
 import { loadProvider } from '../../providers/index.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
 import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
-import { eventually, WEBHOOK_SECRET } from './service.ts';
+import { eventually, WEBHOOK_SECRET } from './service-fixture.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 const HOUR = 3_600_000;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { eventually, type Service, startService } from './service.ts';
+import { eventually, type Service, startService } from './service-fixture.ts';
 
 /** `count` jobs in one run: a matrix, each with a step that leaves its mark. */
 function burst(count: number, seconds = 0.2): string {

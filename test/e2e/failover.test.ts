@@ -7,8 +7,8 @@ import { demoOptions as eciOptions, startAliEciSimulator } from '../../simulator
 import { demoOptions as aciOptions, startAzureAciSimulator } from '../../simulators/azure-aci/index.ts';
 import { demoOptions as batchOptions, startGcpBatchSimulator } from '../../simulators/gcp-batch/index.ts';
 import { demoOptions as runOptions, startCloudRunSimulator } from '../../simulators/gcp-cloud-run/index.ts';
-import { ADMIN_TOKEN, eventually } from './service.ts';
-import { fastClock, type ServiceHere, startServiceHere } from './service-here.ts';
+import { fastClock, type ServiceHere, startServiceHere } from './in-process-fixture.ts';
+import { ADMIN_TOKEN, eventually } from './service-fixture.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 const IMAGE = 'e2e/runner:1';

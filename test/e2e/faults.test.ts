@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { z } from 'zod';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
 
 async function settled(service: Service, jobs: number, withinMs: number): Promise<void> {
   await eventually(`${jobs} jobs ended, nothing left`, withinMs, async () => {

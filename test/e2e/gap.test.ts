@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { exampleBody, nextGuid, sign } from '../intake/reception.ts';
-import { eventually, type Service, startService } from './service.ts';
+import { exampleBody, nextGuid, sign } from '../intake/intake-fixture.ts';
+import { eventually, type Service, startService } from './service-fixture.ts';
 
 const workflow = `
 on: push

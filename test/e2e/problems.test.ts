@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { shr } from '../cli/process.ts';
 import { type Says, type ScriptedGithub, scriptedGithub } from '../github/scripted-github.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
 
 /** What this machine's clock is ahead of the scripted GitHub's. */
 const AHEAD_MS = 180_000;

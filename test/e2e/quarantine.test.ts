@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { readinessSchema, registrationListSchema } from '../../dispatcher/http/admin-shapes.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
 
 const job = (label: string, script = 'echo done') => `
 on: push

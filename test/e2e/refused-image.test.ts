@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { withReferences } from '../../dispatcher/cli/demo/references.ts';
 import { backendListSchema, backendResetSchema, jobDetailSchema } from '../../dispatcher/http/admin-shapes.ts';
 import { type AzureAciSimulator, demoOptions, startAzureAciSimulator } from '../../simulators/azure-aci/index.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 const IMAGE = 'e2e/runner:1';

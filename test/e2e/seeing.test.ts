@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { z } from 'zod';
 import { runnerDetailSchema, runnerListSchema } from '../../dispatcher/http/admin-shapes.ts';
-import { ADMIN_TOKEN, eventually, type Service, startService } from './service.ts';
+import { ADMIN_TOKEN, eventually, type Service, startService } from './service-fixture.ts';
 
 async function read(service: Service, path: string): Promise<unknown> {
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };

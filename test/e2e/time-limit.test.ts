@@ -10,8 +10,8 @@ import type { DemoBackend } from '../../providers/provider.ts';
 import { startGithubSimulator } from '../../simulators/github/index.ts';
 import { testHost } from '../conformance/harness.ts';
 import { ask as askEngine, engineProblem } from '../docker/engine.ts';
-import { ADMIN_TOKEN, eventually } from './service.ts';
-import { fastClock, type ServiceHere, startServiceHere } from './service-here.ts';
+import { fastClock, type ServiceHere, startServiceHere } from './in-process-fixture.ts';
+import { ADMIN_TOKEN, eventually } from './service-fixture.ts';
 
 const DISPATCHER = `limit${process.pid}`;
 const RATE = 10;

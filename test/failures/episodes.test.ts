@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import { Episodes } from '../../dispatcher/failures/episodes.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
-import { LogLines } from '../intake/reception.ts';
+import { LogLines } from '../intake/intake-fixture.ts';
 
 describe('a state in the log', () => {
   function world() {

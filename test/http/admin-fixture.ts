@@ -12,7 +12,7 @@ import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
 import { systemClock } from '../../time/clock.ts';
 import { failure } from '../failures/examples.ts';
-import { closedPolicy, registration as plain } from '../registration.ts';
+import { closedPolicy, registration as plain } from '../registration-fixture.ts';
 
 export const NOW = Date.parse('2026-03-04T12:00:00.000Z');
 export const TOKEN = 'correct-horse-battery-staple';

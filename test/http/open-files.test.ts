@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect } from 'chai';
 import { connectionShares, openFilesLimit } from '../../dispatcher/http/open-files.ts';
-import { secret, send } from '../intake/reception.ts';
+import { secret, send } from '../intake/intake-fixture.ts';
 
 const PROGRAM = new URL('../../dispatcher/cli/shr.mjs', import.meta.url).pathname;
 

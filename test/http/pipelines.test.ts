@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { expect } from 'chai';
 import { createPipelineServer } from '../../dispatcher/http/pipelines.ts';
-import { exampleBody, nextGuid, openFixture as openPublicFixture, sign } from '../intake/reception.ts';
+import { exampleBody, nextGuid, openFixture as openPublicFixture, sign } from '../intake/intake-fixture.ts';
 import { openFixture as openAdminFixture } from './admin-fixture.ts';
 
 /** What is said on a connection until it ends, or until `isEnough`. */

@@ -4,7 +4,14 @@ import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { systemClock } from '../../time/clock.ts';
-import { exampleBody, type Fixture, type FixtureOptions, nextGuid, openFixture, sign } from '../intake/reception.ts';
+import {
+  exampleBody,
+  type Fixture,
+  type FixtureOptions,
+  nextGuid,
+  openFixture,
+  sign,
+} from '../intake/intake-fixture.ts';
 
 /** What the server says on a raw connection until it closes it. */
 async function untilClosed(socket: Socket): Promise<string> {

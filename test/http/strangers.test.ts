@@ -5,7 +5,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect, Socket } from 'node:net';
 import { expect } from 'chai';
-import { exampleBody, type Fixture, nextGuid, openFixture, sign } from '../intake/reception.ts';
+import { exampleBody, type Fixture, nextGuid, openFixture, sign } from '../intake/intake-fixture.ts';
 
 const senders = 2_000;
 

@@ -5,8 +5,8 @@ import { GapWatch } from '../../dispatcher/intake/gap-watch.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
-import { grantOf } from '../registration.ts';
-import { LogLines, plainEndpoint, tenant } from './reception.ts';
+import { grantOf } from '../registration-fixture.ts';
+import { LogLines, plainEndpoint, tenant } from './intake-fixture.ts';
 
 // X6
 describe('catching up', () => {

@@ -13,7 +13,7 @@ import {
   Recorder,
   sign,
   tenant,
-} from './reception.ts';
+} from './intake-fixture.ts';
 
 // W11
 describe('the deliveries of one tenant', () => {

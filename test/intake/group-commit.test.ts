@@ -3,7 +3,7 @@ import { GroupCommit } from '../../dispatcher/intake/group-commit.ts';
 import type { Delivery } from '../../dispatcher/jobs/facts.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { systemClock } from '../../time/clock.ts';
-import { Counts, LogLines, Recorder } from './reception.ts';
+import { Counts, LogLines, Recorder } from './intake-fixture.ts';
 
 function delivery(guid: string, endpoint = 'github.com/webhook'): Delivery {
   return { endpoint, guid, event: 'workflow_job', action: 'queued', receivedAtMs: 0 };

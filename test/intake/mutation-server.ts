@@ -5,8 +5,8 @@ import { createIntake } from '../../dispatcher/intake/webhook.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
 import { systemClock } from '../../time/clock.ts';
+import { Counts, LogLines, tenant } from './intake-fixture.ts';
 import { world } from './mutation-world.ts';
-import { Counts, LogLines, tenant } from './reception.ts';
 
 const [path] = process.argv.slice(2);
 if (path === undefined || process.send === undefined) throw new Error('started by mutations.test.ts alone');

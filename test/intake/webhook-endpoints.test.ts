@@ -7,8 +7,8 @@ import {
   type TenantEntry,
   type WebhookEndpoint,
 } from '../../dispatcher/model/registration.ts';
-import { grantOf } from '../registration.ts';
-import { exampleBody, type Fixture, openFixture, plainEndpoint, tenant } from './reception.ts';
+import { grantOf } from '../registration-fixture.ts';
+import { exampleBody, type Fixture, openFixture, plainEndpoint, tenant } from './intake-fixture.ts';
 
 /** The example is about Codertocat/Hello-World. */
 const owner = 'codertocat';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { allExamples, workflowJobExamples } from './examples.ts';
-import { exampleBody, type Fixture, openFixture } from './reception.ts';
+import { exampleBody, type Fixture, openFixture } from './intake-fixture.ts';
 
 /** What each of the eight must leave behind, written down by hand. */
 const outcomes = [

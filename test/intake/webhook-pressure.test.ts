@@ -10,7 +10,7 @@ import {
   openFixture,
   type Reply,
   sign,
-} from './reception.ts';
+} from './intake-fixture.ts';
 
 /** Resolves when `condition` holds, looked at once each turn of the event loop. The test's time limit bounds it. */
 async function until(condition: () => boolean): Promise<void> {

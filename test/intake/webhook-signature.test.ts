@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { expect } from 'chai';
 import { Secret, type WebhookEndpoint } from '../../dispatcher/model/registration.ts';
-import { exampleBody, type Fixture, openFixture, plainEndpoint, secret, sign } from './reception.ts';
+import { exampleBody, type Fixture, openFixture, plainEndpoint, secret, sign } from './intake-fixture.ts';
 
 describe('the signature of a webhook', () => {
   let fixture: Fixture;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { backendHashes } from '../../dispatcher/lifecycle/backend-hashes.ts';
 import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 
 type Backend = Registration['backends'][number];
 

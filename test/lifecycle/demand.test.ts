@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { closedPolicy } from '../registration.ts';
+import { closedPolicy } from '../registration-fixture.ts';
 import { type DemandFixture, openDemandFixture, refusal } from './scripted-github.ts';
 
 const SECOND = 1000;

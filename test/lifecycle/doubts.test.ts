@@ -7,7 +7,7 @@ import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { clientOf } from '../github/github-fixture.ts';
 import { fact, keyOf } from '../ledger/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 import { openRunnerContext } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';

@@ -13,7 +13,7 @@ import type { Log } from '../../dispatcher/log.ts';
 import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
 import { fact } from '../ledger/examples.ts';
-import { closedPolicy } from '../registration.ts';
+import { closedPolicy } from '../registration-fixture.ts';
 import { Stream } from '../simulation/random.ts';
 import { eventLoopTurn, VirtualClock } from '../simulation/virtual-clock.ts';
 

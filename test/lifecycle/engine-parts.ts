@@ -20,7 +20,7 @@ import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { Provider } from '../../providers/provider.ts';
 import { VirtualClock } from '../github/virtual-clock.ts';
 import { admitted, fact, lane } from '../ledger/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { Stream } from '../simulation/random.ts';
 import { openRunnerContext } from './runner-context-fixture.ts';
 

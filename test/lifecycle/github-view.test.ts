@@ -3,7 +3,7 @@ import { GithubError, type GithubRunner } from '../../dispatcher/github/github.t
 import { GithubView } from '../../dispatcher/lifecycle/github-view.ts';
 import type { Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 describe("the view of GitHub's runners", () => {

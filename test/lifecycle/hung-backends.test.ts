@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import { ProviderError } from '../../providers/provider.ts';
-import { grantOf } from '../registration.ts';
+import { grantOf } from '../registration-fixture.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 const SECOND = 1000;

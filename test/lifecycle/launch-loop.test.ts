@@ -7,7 +7,7 @@ import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
 import { ulidTime } from '../../time/clock.ts';
 import { settled } from '../github/virtual-clock.ts';
 import { keyOf } from '../ledger/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts, type PartsOptions } from './engine-parts.ts';
 import { honestProvider } from './small-fixture.ts';
 

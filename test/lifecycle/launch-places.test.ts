@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import type { Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { grantOf, registration } from '../registration.ts';
+import { grantOf, registration } from '../registration-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 
 const SECOND = 1000;

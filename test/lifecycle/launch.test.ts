@@ -6,7 +6,7 @@ import { launchRunner } from '../../dispatcher/lifecycle/launch.ts';
 import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
 import type { LifecycleMetrics } from '../../dispatcher/lifecycle/ports.ts';
 import { type Instance, type LaunchRequest, type Provider, ProviderError } from '../../providers/provider.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { honestProvider } from './small-fixture.ts';
 

@@ -4,7 +4,7 @@ import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { LaneCounts, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Backend } from '../../dispatcher/model/registration.ts';
 import { failure } from '../failures/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts, type PartsOptions } from './engine-parts.ts';
 
 type Live = Awaited<ReturnType<Ledger['liveCounts']>>[number];

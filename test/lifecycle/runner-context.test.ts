@@ -4,7 +4,7 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { absenceOf, type RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 import { openRunnerContext, silent } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';

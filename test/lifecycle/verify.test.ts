@@ -8,7 +8,7 @@ import type { Registration } from '../../dispatcher/model/registration.ts';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { clientOf } from '../github/github-fixture.ts';
 import { admitted, fact, keyOf } from '../ledger/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { manualClock } from './manual-clock.ts';
 import { openRunnerContext } from './runner-context-fixture.ts';

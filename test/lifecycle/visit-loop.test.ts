@@ -6,7 +6,7 @@ import { VisitLoop } from '../../dispatcher/lifecycle/visit-loop.ts';
 import type { Provider } from '../../providers/provider.ts';
 import { settled } from '../github/virtual-clock.ts';
 import { runner as rowOf } from '../ledger/examples.ts';
-import { registration } from '../registration.ts';
+import { registration } from '../registration-fixture.ts';
 import { type EngineParts, openEngineParts, type PartsOptions } from './engine-parts.ts';
 import { honestProvider } from './small-fixture.ts';
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { VisitPlaces } from '../../dispatcher/lifecycle/visit-places.ts';
 import { clientOf } from '../github/github-fixture.ts';
-import { grantOf, registration } from '../registration.ts';
+import { grantOf, registration } from '../registration-fixture.ts';
 
 describe('the places of visits', () => {
   const { github } = clientOf('http://127.0.0.1:9');

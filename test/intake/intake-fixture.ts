@@ -16,7 +16,7 @@ import {
   type WebhookEndpoint,
 } from '../../dispatcher/model/registration.ts';
 import { systemClock } from '../../time/clock.ts';
-import { closedPolicy, registration } from '../registration.ts';
+import { closedPolicy, registration } from '../registration-fixture.ts';
 import { workflowJobExamples } from './examples.ts';
 
 export const secret = 'a secret of the platform';

@@ -16,7 +16,7 @@ import {
   startGithub,
   WEBHOOK_SECRET,
   writeConfiguration,
-} from './service.ts';
+} from './service-fixture.ts';
 
 export type ServiceHere = Pick<Service, 'adminUrl' | 'github' | 'output' | 'close'>;
 
