@@ -81,6 +81,7 @@ export class Service {
     housekeeping.start();
     catchUp.all('start');
     gapWatch.start();
+    adminListener.prepare();
     return { publicPort, adminPort };
   }
 

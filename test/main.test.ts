@@ -25,6 +25,7 @@ function recordingParts(failing?: string): { readonly parts: Parts; readonly ste
       await later(`${name} listens on ${host}:${port}`);
       return port;
     },
+    prepare: () => step(`${name} is prepared`),
     close: (withinMs: number) => later(`${name} closes within ${withinMs}`),
   });
   const parts: Parts = {
@@ -82,6 +83,7 @@ describe('the service', () => {
       'housekeeping starts',
       'catch-up of all: start',
       'gap watch starts',
+      'admin is prepared',
     ]);
   });
 

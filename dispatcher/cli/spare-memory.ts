@@ -2,7 +2,6 @@
  * Gives memory back to the system. V8 lets the heap of a process grow with what it does, to 128 MB for young objects
  * alone, and takes its time to shrink it: a service at rest would keep what reading thousands of registrations took.
  */
-import { Session } from 'node:inspector/promises';
 import { getHeapStatistics } from 'node:v8';
 import type { Clock } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
@@ -61,6 +60,7 @@ export function systemMemory(): Omit<SpareMemoryOptions, 'clock'> {
     },
     heapBytes: () => getHeapStatistics().total_physical_size,
     async collect() {
+      const { Session } = await import('node:inspector/promises');
       const session = new Session();
       session.connect();
       try {

@@ -1,6 +1,8 @@
 /** Makes this process use the proxy that its environment prescribes. Call before anything opens a connection. */
-import * as http from 'node:http';
 import { type ProxySettings, proxySettings } from '../config/proxy.ts';
+
+// Not imported: see dispatcher/http/pipelines.ts.
+const http = process.getBuiltinModule('node:http');
 
 /**
  * Configures Node's `fetch` and agents, and writes the variables back in the form that every reader understands: cloud

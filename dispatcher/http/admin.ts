@@ -2,14 +2,13 @@
  * The admin listener: health, metrics and JSON for people and the command line. No job depends on it, hence express.
  * Loopback by default; `/healthz` and `/readyz` are open, everything else requires the token.
  */
-import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { RequestListener } from 'node:http';
 import type { Clock } from '../../time/clock.ts';
-import { LedgerError } from '../ledger/ledger.ts';
 import type { Secret } from '../model/registration.ts';
-import { accessOf, hasToken, isLoopback, requireAccess } from './admin-access.ts';
+import { hasToken, isLoopback } from './admin-access.ts';
 import { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
-import { type AdminSources, adminRoutes } from './admin-routes.ts';
+import type { AdminSources } from './admin-routes.ts';
 import { closeWithin, listenOn } from './listen.ts';
 import { createPipelineServer } from './pipelines.ts';
 import { SharedLook } from './shared-look.ts';
@@ -66,6 +65,8 @@ export interface AdminListener {
    * AdminProblem if the address is reachable from other machines and there is no token.
    */
   listen(host: string, port: number): Promise<number>;
+  /** Loads what answers requests. Without it the first request does, and waits for it. */
+  prepare(): void;
   /** Accepts no more connections, and cuts off whatever is not answered after `withinMs`. */
   close(withinMs: number): Promise<void>;
 }
@@ -74,6 +75,15 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
   const limits: AdminLimits = { ...defaultAdminLimits, ...options.limits };
   const door = new AdminDoor(options, limits);
   const readiness = new SharedLook({ clock: options.clock, keptMs: READINESS_KEPT_MS }, () => options.readiness());
+  let app: RequestListener | undefined;
+  let loading: Promise<RequestListener> | undefined;
+  const load = (): Promise<RequestListener> => {
+    loading ??= import('./admin-app.ts').then(({ adminApp }) => {
+      app = adminApp(options, { limits, door, readiness });
+      return app;
+    });
+    return loading;
+  };
   const server = createPipelineServer(
     {
       maxPipelined: MAX_PIPELINED,
@@ -83,13 +93,26 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: 1_000,
     },
-    adminApp(options, { limits, door, readiness }),
+    (request, response) => {
+      if (app !== undefined) app(request, response);
+      else {
+        const answered = load().then((loaded) => loaded(request, response));
+        answered.catch((error: unknown) => {
+          options.log.error('admin.failed', { method: request.method, error });
+          response.destroy();
+        });
+      }
+    },
   );
   // The last resort: here the newest are refused. Before that the oldest unauthenticated ones give way.
   server.maxConnections = 2 * limits.maxConnections;
   server.timeout = limits.answerTimeoutMs + limits.requestTimeoutMs;
   server.on('connection', (socket) => door.arrive(socket));
   return {
+    prepare() {
+      // A failure is told by the first request.
+      load().catch(() => {});
+    },
     async listen(host, port) {
       if (!isLoopback(host) && !hasToken(options.token)) {
         throw new AdminProblem(
@@ -106,107 +129,4 @@ export function createAdminListener(options: AdminListenerOptions): AdminListene
       return closeWithin(server, withinMs, options.clock);
     },
   };
-}
-
-interface AdminAppParts {
-  readonly limits: AdminLimits;
-  readonly door: AdminDoor;
-  readonly readiness: SharedLook<Readiness>;
-}
-
-function adminApp(options: AdminListenerOptions, { limits, door, readiness }: AdminAppParts) {
-  const app = express();
-  app.disable('x-powered-by');
-  app.disable('etag');
-  app.set('query parser', 'simple');
-  app.enable('case sensitive routing');
-
-  app.use(door.received, answeredInTime(options, limits.answerTimeoutMs), hardened, withoutBody);
-  app.get('/healthz', (_request, response) => {
-    response.json({ alive: true });
-  });
-  const mayReadAll = accessOf(options.token, door);
-  app.get('/readyz', async (request, response) => {
-    const holdsToken = await mayReadAll(request);
-    const { ready, reasons, problems = [], details = [] } = await readiness.ask();
-    const untold = `${details.length} ${details.length === 1 ? 'problem' : 'problems'} of registrations: the admin token shows what they are`;
-    const told = holdsToken ? details : details.length === 0 ? [] : [untold];
-    const all = [...problems, ...told];
-    response.status(ready ? 200 : 503).json({ ready, reasons, ...(all.length === 0 ? {} : { problems: all }) });
-  });
-  app.use(requireAccess(options.token, door), door.authenticated);
-  app.get('/metrics', async (_request, response) => {
-    const { contentType, text } = await options.metrics.expose();
-    response.set('Content-Type', contentType).send(text);
-  });
-  app.use('/api', adminRoutes(options));
-  app.use((request) => {
-    throw request.method === 'GET' || request.method === 'HEAD'
-      ? new AdminProblem(404, 'nothing here', 'what there is: docs/observability.md')
-      : new AdminProblem(405, `method not allowed: ${request.method}`, 'what there is: docs/observability.md');
-  });
-  app.use(told(options));
-  return app;
-}
-
-const hardened: RequestHandler = (_request, response, next) => {
-  response.set({
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-    'Cross-Origin-Resource-Policy': 'same-origin',
-    'Referrer-Policy': 'no-referrer',
-    'X-Content-Type-Options': 'nosniff',
-    'X-Frame-Options': 'DENY',
-  });
-  next();
-};
-
-/** Requests here have no body: the smallest possible limit. */
-const withoutBody: RequestHandler = (request, response, next) => {
-  if (request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0) {
-    next();
-    return;
-  }
-  // An unread body must not block the next request of the connection.
-  response.set('Connection', 'close');
-  throw new AdminProblem(413, 'no request here has a body', 'send it without one; parameters go into the query');
-};
-
-function answeredInTime(options: AdminListenerOptions, withinMs: number): RequestHandler {
-  return (request, response, next) => {
-    const cancel = options.clock.after(withinMs, () => {
-      options.log.error('admin.timeout', { method: request.method, path: request.path, afterMs: withinMs });
-      if (response.headersSent) response.destroy();
-      else {
-        response.set('Connection', 'close');
-        response.status(503).json({ error: 'no answer in time', hint: 'the dispatcher is overloaded: see its log' });
-      }
-    });
-    response.on('close', cancel);
-    next();
-  };
-}
-
-/** The last one: turns every failure into `{error, hint}`. Express tells an error handler by its four parameters. */
-function told(options: AdminListenerOptions): ErrorRequestHandler {
-  return (error: unknown, request, response, _next) => {
-    if (response.headersSent) {
-      // It was already answered as too late, and logged.
-      response.destroy();
-      return;
-    }
-    if (!(error instanceof AdminProblem)) options.log.error('admin.failed', { method: request.method, error });
-    const problem = problemOf(error);
-    response.status(problem.status).json({ error: problem.message, hint: problem.hint });
-  };
-}
-
-function problemOf(error: unknown): AdminProblem {
-  if (error instanceof AdminProblem) return error;
-  if (error instanceof LedgerError) {
-    return new AdminProblem(503, `the ledger is ${error.kind}`, error.message);
-  }
-  // Express and its router reject a malformed path (a broken %-escape) with an error that carries its status.
-  if (error instanceof URIError) return new AdminProblem(400, 'the path is malformed', 'check its %-escapes');
-  return new AdminProblem(500, 'a defect of the dispatcher', 'its log has the details, event admin.failed');
 }
