@@ -83,7 +83,7 @@ describe('shr doctor in a configuration with problems', function () {
     expect((await doctor('--registration', 'nothing')).code).to.equal(2);
   });
 
-  it('and the other commands for one registration tell the problems of that one alone', async () => {
+  it('and the other commands for one registration report the problems of that one alone', async () => {
     await writeFile(join(folder, 'registrations/worse.yaml'), 'a: {\n');
     const { code, error } = await shr(['image-cache', '--registration', 'bad'], folder, {
       TOKEN: 'x'.repeat(16),

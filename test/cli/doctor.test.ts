@@ -391,7 +391,7 @@ describe('the way in, as the doctor sees it', () => {
     expect(finding).to.include({ about: 'webhook', subject: 'endpoint', ok: false });
   });
 
-  it('is the shared endpoint where that speaks for the owner on the same host', () => {
+  it('is the shared endpoint where that covers the owner on the same host', () => {
     expect(judge(silent, endpoint({}))[0]).to.include({ ok: true });
     expect(judge(silent, endpoint({ owners: ['*'] }))[0]).to.include({ ok: true });
     expect(judge(silent, endpoint({ owners: ['ACME'] }))[0]).to.include({ ok: true });

@@ -48,7 +48,7 @@ describe('shr image-cache', () => {
     expect(later.caches[0]?.status).to.be.oneOf(['Creating', 'Ready']);
   });
 
-  it('waits until it is ready, when it is told to', async () => {
+  it('waits until it is ready with --wait', async () => {
     const { code, out } = await run('--registration', 'cloud', '--wait');
     expect(out).to.include('hangzhou').and.include('Ready').and.include('100%');
     expect(code).to.equal(0);

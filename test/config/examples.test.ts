@@ -197,7 +197,7 @@ chargeLabels: { "9": x }
     }
   });
 
-  it('is told up to a hundred, and how many more there are', async () => {
+  it('are listed up to a hundred, with the number of the rest', async () => {
     const images = Array.from({ length: 400 }, (_, index) => `  "bad name ${index}": x\n`).join('');
     const problems = await problemsOf({ 'registrations/acme.yaml': `${registrationYaml}images:\n${images}` });
     expect(problems).to.have.length(101);

@@ -200,7 +200,7 @@ describe('two tenants', () => {
     });
   }
 
-  it('are told of an overlap once, however many hosts they have in common, and none of their own', async () => {
+  it('are reported once for an overlap, however many hosts they share, and one tenant’s own entries never', async () => {
     const hosts = ['github.com', 'ghes.example', 'ghes.other.example'];
     const both = { a: { ...grant, hosts, labels: ['x'] }, b: { ...grant, hosts, labels: ['x'] } };
     expect(await problems({ dispatcher: platform, tenants: both })).to.have.length(1);
@@ -424,7 +424,7 @@ describe('a tenant on a shared backend', () => {
     });
   }
 
-  it('goes without a shape beyond its grant that a glob of its policy takes in, and is told so', async () => {
+  it('loses a shape beyond its grant that a glob of its policy includes, with a note', async () => {
     const dispatcher = { ...platform, shapes: { cached: { bucket: 'cache' }, small: { cpu: 1 } } };
     const globs = registration('b', { policy: { shapes: ['*'] } });
     const loaded = await load(yamlOf({ dispatcher, tenants: { b: own }, b: globs }), { environment });
@@ -434,7 +434,7 @@ describe('a tenant on a shared backend', () => {
     ]);
   });
 
-  it('beside one of its own keeps to its grant on the shared one, and is told so', async () => {
+  it('beside one of its own keeps to its grant on the shared one, with a note', async () => {
     const tenants = { b: { ...own, backendKinds: ['docker'] } };
     const mixed = registration('b', {
       backends: [{ use: 'host' }, { name: 'mine', kind: 'docker' }],

@@ -37,7 +37,7 @@ describe('an inspection of the configuration', () => {
     ]);
   });
 
-  it('notes that there is no registration yet, which is no problem', async () => {
+  it('notes that there is no registration yet, without a problem', async () => {
     const inspection = await inspect({ 'dispatcher.yaml': dispatcherYaml });
     expect(inspection.notes.map(({ message }) => message)).to.deep.equal(['there is no registration yet']);
     expect(inspection.problems).to.deep.equal([]);
@@ -51,12 +51,12 @@ describe('an inspection of the configuration', () => {
     ]);
   });
 
-  it('tells once that a folder does not exist', async () => {
+  it('reports once that a folder does not exist', async () => {
     const files = { ...sourcesOf({}).files, ...noFolder };
     expect(told(await inspect({}, { files }))).to.deep.equal(['/etc/shr/registrations: there is no such folder']);
   });
 
-  it('tells of a dispatcher.yaml that was named and is not there, beside a folder without registrations', async () => {
+  it('reports a dispatcher.yaml that was named and is missing, beside a folder without registrations', async () => {
     const inspection = await inspect({}, { dispatcherFile: '/elsewhere/dispatcher.yaml' });
     expect(told(inspection)).to.deep.equal(['/elsewhere/dispatcher.yaml: there is no such file']);
     expect(inspection.notes.map(({ message }) => message)).to.deep.equal(['there is no registration yet']);
@@ -70,7 +70,7 @@ describe('an inspection of the configuration', () => {
     );
   });
 
-  it('tells of the dispatcher.yaml alone where registrations are there', async () => {
+  it('reports the dispatcher.yaml alone where there are registrations', async () => {
     expect(told(await inspect({ 'registrations/acme.yaml': registrationYaml }))).to.deep.equal([
       '/etc/shr/dispatcher.yaml: there is no such file',
     ]);

@@ -204,7 +204,7 @@ chargeLabels: { cost-center: "1" }
 });
 
 describe('what is wrong with a configuration', () => {
-  it('is told all at once, over all files, with line and column', async () => {
+  it('is reported all at once, over all files, with line and column', async () => {
     const problems = await problemsOf({
       'dispatcher.yaml': 'id: Not Good\nadminToken: ${env:ADMIN_TOKEN}\nlogLevl: info\n',
       'registrations/acme.yaml': changed(registrationYaml, 'organization: acme', 'organisation: acme'),
@@ -480,7 +480,7 @@ describe('what is wrong with a configuration', () => {
       'organization: ACME\nlabels: [big, SERVERLESS-hosted-runner]',
     );
 
-    it('are told at the second', async () => {
+    it('are reported at the second one', async () => {
       expect(
         await problemsOf({ 'registrations/a.yaml': registrationYaml, 'registrations/b.yaml': other }),
       ).to.deep.equal([

@@ -84,7 +84,7 @@ describe('a registration with a problem is set aside, and no other', () => {
     expect(found.ok).to.equal(false);
   });
 
-  it('but when none is left there is nothing to serve', async () => {
+  it('fails the whole when no registration is left', async () => {
     const found = await load({ 'registrations/one.yaml': 'a: [', 'registrations/two.yaml': '' });
     expect(found.ok).to.equal(false);
     expect(found.problems).to.have.length(2);
@@ -250,7 +250,7 @@ describe('a reference that names nothing', () => {
   }
 });
 
-describe('a kind that fails to load is told', () => {
+describe('a kind that fails to load is reported', () => {
   it('with the words of the file, not of the program', async () => {
     const found = await load(
       {

@@ -69,7 +69,7 @@ describe('the references in a file', () => {
     ]);
   });
 
-  it('are sought in so many values and no more, which is told once', async () => {
+  it('are looked for in a limited number of values, and the limit is reported once', async () => {
     const bounds = { bytes: 1000, values: 5, references: 2 };
     const found = await resolveReferences(['a', 'b', 'c', 'd', 'e', 'f'], { kind: 'platform' }, references(), bounds);
     expect(found.findings.map(({ path, message }) => [path, message])).to.deep.equal([

@@ -49,7 +49,7 @@ describe('what is left of a file with mistakes', () => {
     });
   });
 
-  it('loses what holds a mistake that cannot be taken out, as far up as it must, and tells of it once', () => {
+  it('loses the smallest optional part that holds the mistake, which is reported once', () => {
     const deep = z.strictObject({
       a: z.strictObject({ b: z.strictObject({ c: z.strictObject({ d: z.string() }) }) }).optional(),
       e: z.string(),
@@ -61,7 +61,7 @@ describe('what is left of a file with mistakes', () => {
     });
   });
 
-  it('is nothing when the whole is wrong, or misses what it needs', () => {
+  it('is undefined when the whole is wrong, or lacks what it needs', () => {
     expect(salvaged({}, people).data).to.equal(undefined);
     expect(salvaged([], people).data).to.equal(undefined);
     expect(salvaged('text', people)).to.deep.equal({ data: undefined, issues: [': invalid_type'], kept: {} });

@@ -16,7 +16,7 @@ const told = (...registrations: readonly JobClaims[]) =>
   findTies(registrations).map(({ first, second, label }) => `${first.name} ${second.name} ${label}`);
 
 describe('two registrations with the same right to a job', () => {
-  it('are told once, by name, with the first label of the second that the first has', () => {
+  it('are reported once, by name, with the first label that both have', () => {
     const b = claims('b', { labels: ['small', 'BIG', 'runner'] });
     expect(told(b, claims('a'))).to.deep.equal(['a b BIG']);
     expect(told(claims('a'), b)).to.deep.equal(['a b BIG']);

@@ -39,7 +39,7 @@ describe('a GitHub App', () => {
     clientOf(server.apiUrl, { clock, credentials: appCredentials(), ...options });
   const paths = () => server.asked.map((one) => `${one.method} ${one.path}`);
 
-  it('finds its installation by the organization and speaks with its token', async () => {
+  it('finds its installation by the organization and uses its token', async () => {
     await app().github.getRunner(acme, 7, 'verify');
     expect(paths()).to.deep.equal([
       'GET /orgs/acme/installation',

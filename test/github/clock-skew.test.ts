@@ -203,7 +203,7 @@ describe("a clock that is not GitHub's", () => {
     expect(measuredSkew('yesterday', GITHUB_AT_MS, GITHUB_AT_MS)).to.equal(undefined);
   });
 
-  it('is told again when it has changed by half a minute, and stands since it was first seen', () => {
+  it('is logged again when it has changed by half a minute, and keeps the time when it was first seen', () => {
     const { times, time } = skewed(60_000);
     const learn = (ms: number) => time.learn(new Date(clock.now() - ms - 500).toUTCString(), clock.now());
     clock.set(GITHUB_AT_MS + 500);

@@ -97,7 +97,7 @@ describe('a load that several Apps share', () => {
     });
   }
 
-  it('tells of several refusals the one that passes first', async () => {
+  it('reports the refusal that passes first, of several', async () => {
     for (const refusals of [
       [['forbidden'], ['rate-limited', 9_000], ['rate-limited', 5_000]],
       [['rate-limited', 5_000], ['rate-limited', 9_000], ['unauthorized']],

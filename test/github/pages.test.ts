@@ -56,7 +56,7 @@ describe('a list that GitHub gives page by page', () => {
     expect((await listOf(300).list())?.complete).to.equal(true);
   });
 
-  it('is told to be cut where a part of it will do', async () => {
+  it('is marked as cut where a part of it will do', async () => {
     const { asked, list } = listOf(301);
     const listed = await list({ beyond: 'leave' });
     expect([listed?.complete, listed?.items.length, asked.length]).to.deep.equal([false, 300, 3]);
@@ -68,7 +68,7 @@ describe('a list that GitHub gives page by page', () => {
     expect([listed?.items.length, asked.length]).to.deep.equal([200, 2]);
   });
 
-  it('ends where GitHub tells of more than it gives', async () => {
+  it('ends where GitHub announces more than it gives', async () => {
     const { asked, list } = listOf(100, { tellsNext: false });
     const listed = await list({ page: (data) => ({ items: data, total: 120 }) });
     expect([listed?.items.length, listed?.complete, asked.length]).to.deep.equal([100, true, 2]);

@@ -373,7 +373,7 @@ describe("GitHub's refusals, in words", () => {
   afterEach(() => server.close());
 
   for (const { what, says, kind, trouble, words, not = [] } of refusals) {
-    it(`tells of ${what}`, async () => {
+    it(`names the cause: ${what}`, async () => {
       script = () => says;
       const { github, clock } = clientOf(server.apiUrl);
       const request = { scope: acme, name: 'shr-1', runnerGroup: 'Default', labels: ['acme-runner'] };

@@ -65,7 +65,7 @@ describe('the GitHub client against the simulator', () => {
     });
   }
 
-  it('is told of a name that exists', async () => {
+  it('gets a conflict for a name that exists', async () => {
     const { github } = asApp();
     await github.createJitRunner(request);
     await failureOf(github.createJitRunner(request), 'conflict');

@@ -210,7 +210,7 @@ describe('admin listener', () => {
       }
     });
 
-    it('is JSON with an error and a hint where there is nothing', async () => {
+    it('is JSON with an error and a hint for an unknown path', async () => {
       await open();
       const nothing = await fixture.ask('/api/nothing');
       expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'hint']]);

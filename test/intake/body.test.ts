@@ -48,7 +48,7 @@ describe('a body that is being received', () => {
     expect(held()).to.equal(3_000);
   });
 
-  it('takes nothing where there is no room', () => {
+  it('takes nothing when memory is used up', () => {
     const { body, held } = receiving({ room: 1_500 });
     expect(body.append(Buffer.alloc(1_000, 'a'))).to.equal(true);
     expect(body.append(Buffer.alloc(1_000, 'b'))).to.equal(false);

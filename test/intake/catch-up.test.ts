@@ -226,7 +226,7 @@ describe('a gap', () => {
     expect(gaps).to.deep.equal([]);
   });
 
-  it('is seen by the wall clock where there is no other', () => {
+  it('is detected by the wall clock where the clock has no elapsed time', () => {
     const { gaps, tick } = world({ elapsed: false });
     tick(60_000);
     expect(gaps).to.deep.equal([58_000]);

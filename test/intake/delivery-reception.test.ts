@@ -109,7 +109,7 @@ describe('the reception of a delivery', () => {
     expect(held()).to.equal(0);
   });
 
-  it('gives way where there is no room for it, and when it is the oldest', () => {
+  it('gives way when memory is used up, and when it is the oldest', () => {
     const small = receiving({ room: 50 });
     expect(small.reception.take(Buffer.alloc(60))?.status).to.equal(503);
     expect(small.told).to.deep.equal(['over: gave-way for memory']);

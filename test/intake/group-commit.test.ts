@@ -160,7 +160,7 @@ describe('the group commit', () => {
     expect(await later).to.equal('recorded');
   });
 
-  it('wakes nobody for what was recorded before', async () => {
+  it('does not wake the engine for what was recorded before', async () => {
     const { record, start, wakes } = bench();
     for (const _time of [1, 2]) {
       const result = record('a');

@@ -136,7 +136,7 @@ describe('the places of polls', () => {
     expect(begun.slice(4)).to.deep.equal(['a1', 'a2']);
   });
 
-  it('let everyone go at the end, who then hears that it is over', async () => {
+  it('let all that wait begin when they are closed', async () => {
     const { begin, begun, places, turn } = passes();
     for (const name of ['a', 'b', 'c', 'd']) await begin(name, 'beside');
     places.close();

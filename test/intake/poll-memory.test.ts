@@ -20,7 +20,7 @@ describe('what the poller remembers of open runs', () => {
     ]);
   });
 
-  it('is nothing where there is nothing, another version wrote it, or a part of it cannot be', () => {
+  it('is empty where nothing is stored, another version wrote it, or a part of it is invalid', () => {
     expect(readOpenRuns(undefined).size).to.equal(0);
     for (const text of [
       '{"version":2,"runs":{"acme/web":[[1,0]]}}',

@@ -160,7 +160,7 @@ describe('the poller, beside what is wrong', () => {
   });
 
   describe('a repository that was renamed within its owner (case 03 c)', () => {
-    it('is told to the owner of the registration, and the others are polled', async () => {
+    it('is shown with the registration, and the others are polled', async () => {
       fixture.answerWith((one) =>
         one.path === '/repos/acme/homepage' ? { body: repositoryOf('acme/site') } : undefined,
       );

@@ -49,7 +49,7 @@ describe('the poller', () => {
     expect(statusOf(poller)).to.include({ repositories: 1, openRuns: 3, jobs: 5, failure: null, passing: false });
   });
 
-  it('changes nothing and wakes nobody when it sees the same again', async () => {
+  it('changes nothing and does not wake the engine when it sees the same again', async () => {
     fixture.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
     const poller = fixture.poller();
     await fixture.pass(poller);
@@ -84,7 +84,7 @@ describe('the poller', () => {
     expect(asked('/repos/acme/web/actions/runs/1/jobs')).to.equal(reads);
   });
 
-  it('forgets a run that was deleted, which is no trouble', async () => {
+  it('forgets a run that was deleted, without a trouble', async () => {
     fixture.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
     const poller = fixture.poller();
     await fixture.pass(poller);
@@ -251,7 +251,7 @@ describe('the poller', () => {
     await fixture.clock.during(fixture.server.heard(asks + 3), 2_000);
   });
 
-  it('polls a registration without an interval only when it is told to', async () => {
+  it('polls a registration without an interval only on request', async () => {
     fixture.runs.set('web', [run(1, 'queued', [11, 'queued'])]);
     const poller = fixture.poller({ intervalMs: null });
     poller.start();

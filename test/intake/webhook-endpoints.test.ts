@@ -97,12 +97,12 @@ describe('the endpoint of a webhook', () => {
       expect(written()).to.deep.equal([['acme.ghe.com/webhook', 'acme.ghe.com']]);
     });
 
-    it('speaks for the owners of its entry, without case', async () => {
+    it('may report for the owners of its entry, without case', async () => {
       endpoints = [plainEndpoint({ owners: ['CODERTOCAT'] })];
       expect((await fixture.send({})).status).to.equal(202);
     });
 
-    it('speaks for nobody else, writes nothing, and says why', async () => {
+    it('may report for no other owner: records nothing, and says why', async () => {
       endpoints = [plainEndpoint({ owners: ['acme', 'codertoca'] })];
       const reply = await fixture.send({});
       expect(reply.status).to.equal(403);

@@ -233,7 +233,7 @@ describe('webhook intake under pressure', () => {
     expect(fixture.wakes()).to.equal(0);
   });
 
-  it('answers 500 for what is nobody’s fault but ours', async () => {
+  it('answers 500 for a defect of ours', async () => {
     await open();
     fixture.recorder.obstacle = () => {
       throw new TypeError('undefined is not a function');
@@ -244,7 +244,7 @@ describe('webhook intake under pressure', () => {
     expect(fixture.log.lines.some((line) => line.event === 'intake.commit-failed')).to.equal(true);
   });
 
-  it('answers nobody before the commit', async () => {
+  it('answers no delivery before its commit', async () => {
     await open();
     let openGate = () => {};
     fixture.recorder.gate = new Promise((resolve) => {

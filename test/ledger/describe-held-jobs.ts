@@ -177,7 +177,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       });
     });
 
-    it('of a stranger’s run with the same number are left alone', async () => {
+    it('of another tenant’s run with the same number are left alone', async () => {
       await queue([1]);
       await evidence(3);
       await queue([2], { owner: 'Globex' }, lane({ key: 'elsewhere' }));
@@ -254,7 +254,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       expect(await job(1)).to.include({ admission: 'pending', reason: null });
     });
   });
-  describe('jobs that another tenant tells of', () => {
+  describe('jobs that only another tenant reports', () => {
     it('are offered for a GET newest first, one of each registration in turn', async () => {
       const ledger = await open();
       const claim = async (ids: readonly number[], spec: LaneSpec) => {

@@ -50,7 +50,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
     const keys = (rows: readonly { readonly key: string }[]) => rows.map((row) => row.key);
 
     describe('intake', () => {
-      it('records a delivery and the job it tells of', async () => {
+      it('records a delivery and its job', async () => {
         const told = fact({ jobId: 1, labels: ['ACME-runner', 'ünïcode "quoted"'], visibility: undefined });
         expect(await ledger.recordDeliveries([{ delivery: delivery('a'), fact: told }])).to.deep.equal(['recorded']);
         expect(await ledger.job(keyOf(1))).to.deep.include({

@@ -177,7 +177,7 @@ describe('what a fact does to a job', () => {
     expect(row).to.include({ owner: 'Acme', runAttempt: 1, key: 'github.com/acme/web/1' });
   });
 
-  it('keeps them when the tenant that told of the job is no stranger to the source with authority, and only then', () => {
+  it('keeps them only when the reporter and the source with authority belong to one tenant', () => {
     const strangers = (one: string) => one === 'mallory';
     for (const [toldBy, labels] of [
       ['acme', queued.labels],

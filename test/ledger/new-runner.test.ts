@@ -21,7 +21,7 @@ const known = {
 } as const;
 
 describe('the row of a runner that is about to be made', () => {
-  it('tells of nothing that has not happened yet', () => {
+  it('has null for all that has not happened yet', () => {
     const row = newRunner(known);
     expect(row).to.deep.include(known);
     expect(row).to.include({ stateSinceMs: 20_000, instanceState: 'none', forced: false });

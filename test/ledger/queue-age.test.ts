@@ -26,7 +26,7 @@ describe('the age of a queued job', () => {
     expect(QUEUE_LIMIT_MS).to.equal(DAY);
   });
 
-  it('is told with its date and the cure', () => {
+  it('has its date and the cure in its words', () => {
     expect(expiredWords(Date.UTC(2026, 9, 19, 13))).to.deep.equal({
       reasonCode: 'expired',
       reason: 'queued since 2026-10-19: GitHub gives a job up after 24 h in the queue, and hands it to no runner',

@@ -63,7 +63,7 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     expect(visited.map(({ state }) => state)).to.deep.equal(['online', 'online']);
   }
 
-  it('serves all others where it is a runner’s, tells of it once, and shows it', async () => {
+  it('serves all others where it is a runner’s, logs it once, and shows it', async () => {
     await damage("update runners set labels = '{' where registration = 'acme'");
     await othersAreServed();
     await fixture.advance(20 * MINUTE);

@@ -93,7 +93,7 @@ describe('the plan of a drain', () => {
     }
   });
 
-  it('asks for its possible jobs before a stop that only silence speaks for, and not where there is a ground', () => {
+  it('reads its possible jobs before a stop that only silence justifies, not where there is a reason', () => {
     const silent = { ...wasOnline, instanceDeadlineAtMs: HOUR };
     expect(restsOnSilence(runnerRow(silent), HOUR - 1)).to.equal(true);
     expect(restsOnSilence(runnerRow(silent), HOUR), 'its deadline').to.equal(false);

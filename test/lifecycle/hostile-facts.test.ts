@@ -158,7 +158,7 @@ describe('a hostile source with a valid secret', () => {
     expect(reads()).to.deep.equal(['read github.com/acme/b/666 by acme']);
   });
 
-  it('costs the victim no more than 20 GETs a minute, however much it lies', async () => {
+  it('costs the victim at most 20 GETs a minute, however many false facts it sends', async () => {
     await open();
     const runner = await busy();
     for (let minute = 0; minute < 5; minute += 1) {
@@ -233,7 +233,7 @@ describe('a hostile source with a valid secret', () => {
   describe('of a tenant that may speak of the victim’s repositories as well', () => {
     const twin = registration('twin');
 
-    it('makes no demand: a job that only it tells of gets a runner once GitHub has said that it exists', async () => {
+    it('creates no demand: a job that only it reports gets a runner once GitHub has confirmed it', async () => {
       await open([victim, twin]);
       const made = told(fixture, { jobId: 500, owner: 'acme', toldBy: 'twin' });
       const real = truth({ jobId: 501 });

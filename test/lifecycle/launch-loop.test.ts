@@ -330,7 +330,7 @@ describe('the launch loop', () => {
     expect(taken.filter(({ name }) => name === 'emca')).to.deep.equal([{ name: 'emca' }, { name: 'emca', main: 1 }]);
   });
 
-  it('begins what was written down although another row could not be, and tells of that', async () => {
+  it('begins the launches whose rows were written although another row could not be, and logs that', async () => {
     let refuse = true;
     await open({
       through: (ledger) => ({

@@ -243,7 +243,7 @@ describe('what a service shows of a container', () => {
     expect(applied(row('busy'), ended(badly)).failure?.code).to.equal('1');
   });
 
-  it('is told once of a draining one that ended, which goes on at once', () => {
+  it('is recorded once for a draining runner whose container ended, which goes on at once', () => {
     const first = taken(row('draining', { attempts: 3 }), ended());
     expect(first.entries).to.have.length(1);
     expect(first.patch).to.include({ instanceState: 'ended', attempts: 0, nextCheckAtMs: NOW });
@@ -258,7 +258,7 @@ describe('what a service shows of a container', () => {
     expect(applied(row('draining', { instanceState: 'ended' }), instance('running')).instanceState).to.equal('ended');
   });
 
-  it('is nothing any more, at the first miss after its stop where it was known, and else after three in three minutes', () => {
+  it('counts as gone at the first miss after the stop of a known one, else after three misses in three minutes', () => {
     const missed = (some: Partial<RunnerRow>) =>
       applied(row('draining', some), { kind: 'instance-missing' }).instanceState;
     expect(missed({ stopSentAtMs: 1 })).to.equal('absent');
@@ -301,7 +301,7 @@ describe('a job of a runner', () => {
     expect(applied(row('online'), completed(JOB)).busyAtMs).to.equal(NOW);
   });
 
-  it('is news once', () => {
+  it('changes the runner only the first time', () => {
     expect(answer(row('busy', { jobKey: JOB }), started(JOB)).kind).to.equal('ignored');
     const done = row('finishing', { jobKey: JOB, finishedAtMs: 5 });
     expect(answer(done, completed(JOB)).kind).to.equal('ignored');
@@ -324,7 +324,7 @@ describe('a job of a runner', () => {
     }
   });
 
-  it('that GitHub is asked about has its reason told', () => {
+  it('that GitHub is asked about has its reason in the timeline', () => {
     const stranger: RunnerEvent = { kind: 'job-started', jobKey: JOB, word: 'stranger', refuted: null };
     const words = (runner: RunnerRow, event: RunnerEvent) => {
       const given = answer(runner, event);
@@ -404,7 +404,7 @@ describe('the end of a runner', () => {
     expect(failed).to.deep.include({ details: null, failure: failure({ kind: 'invalid' }) });
   });
 
-  it('of a start for want of stock is told with the time until other backends get the job', () => {
+  it('after a start without stock says when other backends get the job', () => {
     const trouble = failure({ kind: 'no-stock' });
     const [told] = taken(row('starting'), {
       ...{ kind: 'instance', state: 'pending', backend: 'docker', instanceId: 'i-1', trouble },

@@ -300,7 +300,7 @@ describe('the machine of runner states', () => {
         }
       });
 
-      it(`asks GitHub about both jobs before anybody's ${kind} of another job moves anything, in every state`, () => {
+      it(`asks GitHub about both jobs before a ${kind} of another job moves anything, in every state`, () => {
         for (const state of LIVE) {
           for (const said of ['told', 'read'] as const) {
             const answer = step(row(state, { jobKey: MINE }), word(kind, { word: said }), at(5));
@@ -317,7 +317,7 @@ describe('the machine of runner states', () => {
       });
     }
 
-    it('asks GitHub when a stranger tells of the end of the very job that runs', () => {
+    it('asks GitHub when another tenant reports the end of the job that runs', () => {
       const answer = step(
         row('busy', { jobKey: MINE }),
         word('job-completed', { jobKey: MINE, word: 'stranger' }),
@@ -444,7 +444,7 @@ describe('the machine of runner states', () => {
       trouble: failure({ kind: 'image-pull-failed', code: 'NotFound', requestId: 'r-1', message }),
     });
 
-    it('is told once in the timeline, however often the service says it in other words', () => {
+    it('is recorded once in the timeline, even if the service words it differently each time', () => {
       const first = step(starting, pulling('try 1'), at(MINUTE));
       expect(first).to.have.nested.property('step.entries[0].failure.message', 'try 1');
       const known = told(starting, [MINUTE, pulling('try 1')]);

@@ -145,7 +145,7 @@ describe('another dispatcher with our id', () => {
     expect(problems[0]?.message).to.match(/another dispatcher with our id launched acme-1 on main/);
   });
 
-  it('that was seen and launches nothing any more is no obstacle after half an hour, and is over then', async () => {
+  it('that launches nothing any more holds no launch back after half an hour, and its alarm ends', async () => {
     const lines: string[] = [];
     const say = (event: string) => void lines.push(event);
     const others = new OtherDispatchers(memory(), 'us', clock, { debug: say, info: say, warn: say, error: say });

@@ -9,7 +9,7 @@ describe('nine registrations while GitHub is down for 22 minutes', () => {
   let fixture: EngineFixture;
   afterEach(() => fixture.close());
 
-  it('are told of in the log when it begins and when it is over, not at each try', async () => {
+  it('are logged when the outage begins and when it is over, not at each try', async () => {
     let down = true;
     const refuse = async () => {
       throw new GithubError('transient', 'GET /x', 'GitHub answered 502', { status: 502, requestId: 'GH:1' });

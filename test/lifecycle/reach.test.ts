@@ -41,7 +41,7 @@ describe('the reach of a fact', () => {
     expect(reach({ scope: 'enterprises/big' }, enterprise, { runnerId: 8 })).to.equal('covered');
   });
 
-  it('is nothing where the scope is none that GitHub has', () => {
+  it('is empty where the scope is not one that GitHub has', () => {
     expect(reach({ scope: 'teams/acme' }, organization)).to.equal('outside');
   });
 });

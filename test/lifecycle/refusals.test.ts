@@ -262,7 +262,7 @@ describe('an image that the service refuses', () => {
   });
 
   // J11
-  it('is told with code and request id in the timeline, the breaker and every line of the log', async () => {
+  it('has its code and request id in the timeline, the breaker and every line of the log', async () => {
     const { provider } = service();
     await open({ provider });
     await queue(1);
@@ -282,7 +282,7 @@ describe('an image that the service refuses', () => {
 
 // J11
 describe('a registration that GitHub refuses', () => {
-  it('is told with status and request id in the timeline and the log', async () => {
+  it('has its status and request id in the timeline and the log', async () => {
     const fixture = await openEngineFixture({
       registrations: [registration('acme')],
       github: (honest) => ({
@@ -386,7 +386,7 @@ describe('containers that do not come online', () => {
 });
 
 // J12
-describe('a defect in the way of a launch', () => {
+describe('a defect during a launch', () => {
   it('that nothing contains leaves no runner in creating: it is taken down at once, and told as a defect', async () => {
     let broken = true;
     const fixture = await openEngineFixture({

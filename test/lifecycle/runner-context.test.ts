@@ -46,7 +46,7 @@ describe('what reaches a runner', () => {
     expect(await of({ tenants: new Map([['acme', patient]]) })).to.equal(33 * MINUTE);
   });
 
-  it('is told to the lane and in the log, and what changes nothing is not', async () => {
+  it('marks the lane and is logged, and what changes nothing does neither', async () => {
     const lanes: string[] = [];
     const lines: string[] = [];
     const info = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>

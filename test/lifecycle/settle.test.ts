@@ -96,7 +96,7 @@ describe('settling jobs', () => {
     await parts.close();
   });
 
-  it('lets a job rest that cannot be settled, tells of it once, and settles the others', async () => {
+  it('lets a job rest that cannot be settled, logs it once, and settles the others', async () => {
     let isBroken = true;
     let admissions = 0;
     const parts = await openEngineParts({
@@ -320,12 +320,12 @@ describe('settling jobs', () => {
       expect(await parts.ledger.job(keyOf(2))).to.include({ admission: 'expired', laneKey: null });
     });
 
-    it('is confirmed where another registration’s webhook told of it', async () => {
+    it('is confirmed where another registration’s webhook reported it', async () => {
       await tell({ toldBy: 'emca' });
       expect(parts.confirmed).to.deep.equal(['20 of acme']);
     });
 
-    it('needs no confirmation where its own registration’s webhook told of it, or it is not ours', async () => {
+    it('needs no confirmation where its own registration’s webhook reported it, or it is not ours', async () => {
       await tell({ toldBy: 'acme' });
       admission = { outcome: 'not-ours', reason: 'no one asks for it' };
       await tell({ jobId: 2, toldBy: 'emca' });

@@ -129,7 +129,7 @@ describe('the loop of sweeps', () => {
     expect(troublesOf()).to.deep.equal([]);
   });
 
-  it('tells of a runner of GitHub’s list that cannot be read, were it one alone', async () => {
+  it('reports a runner in GitHub’s list that cannot be read', async () => {
     const odd = { id: 1, name: 'd1-odd', status: 'offline', busy: false, labels: [], unreadable: 'no id' } as const;
     listRunners = async () => [odd];
     await sweep();

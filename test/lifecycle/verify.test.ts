@@ -280,7 +280,7 @@ describe('the reading of single jobs', () => {
       expect(await verifier.confirmSilence(runner)).to.equal(true);
     });
 
-    it('asks about twenty jobs before it calls a runner silent, those that only a stranger told of last', async () => {
+    it('reads twenty jobs before it calls a runner silent, those that only another tenant reported last', async () => {
       await queue(...jobs(1, 21));
       const told = (await parts.ledger.jobs({ laneKey: laneOf().key, limit: 100 })).map((job) => ({
         ...job,

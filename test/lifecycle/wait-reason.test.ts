@@ -82,7 +82,7 @@ describe('the reason why a lane waits', () => {
     expect(waitReason({ ...free, backends })).to.equal('next in line');
   });
 
-  it('speaks of one runner in the singular', () => {
+  it('uses the singular for one runner', () => {
     const registration = { count: 1, draining: 1, max: 1 };
     expect(waitReason({ ...free, registration })).to.equal(
       'the registration is at its cap of 1 runner: 1 of them is being taken down',

@@ -90,7 +90,7 @@ describe('log', () => {
     expect(only()).to.include({ request: '[object]', map: '[object]', act: '[function]' });
   });
 
-  it('tells of a typed error what failed, where, and the request id, and nothing of its cause', () => {
+  it('logs a typed error with operation, message and request id, and without its cause', () => {
     const { log, only } = recording();
     const cause = Object.assign(new Error('inner'), { request: { headers: { authorization: 'hunter2' } } });
     log.warn('github.failed', {

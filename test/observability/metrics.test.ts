@@ -274,7 +274,7 @@ describe('metrics', () => {
     expect((await two.samples()).has('shr_deliveries_total{outcome="recorded"}')).to.equal(false);
   });
 
-  it('tells of the process and its event loop', async () => {
+  it('has series for the process and its event loop', async () => {
     const { world } = observed();
     const metrics = createMetrics({
       sources: {
