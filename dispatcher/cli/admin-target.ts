@@ -56,8 +56,6 @@ function namedUrl(flags: AdminFlags, terminal: Terminal): URL | undefined {
   return url;
 }
 
-// ── the token ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 interface GivenToken {
   readonly token: Secret;
   readonly from: string;
@@ -104,8 +102,6 @@ async function firstBytes(path: string, count: number): Promise<string> {
     await file.close();
   }
 }
-
-// ── dispatcher.yaml ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 function accessOf({ workingFolder, environment }: Terminal): Promise<AdminAccess | undefined> {
   return readAdminAccess({ dispatcherFile: join(workingFolder, FILE), environment, files: systemFiles });
