@@ -1,12 +1,45 @@
 /** What answers the requests of the admin listener: loaded after the start, because express alone is 130 modules. */
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import type { Clock } from '../../time/clock.ts';
 import { LedgerError } from '../ledger/ledger.ts';
-import type { AdminLimits, AdminListenerOptions, Readiness } from './admin.ts';
+import type { Secret } from '../model/registration.ts';
 import { accessOf, requireAccess } from './admin-access.ts';
 import type { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
-import { adminRoutes } from './admin-routes.ts';
+import { type AdminSources, adminRoutes } from './admin-routes.ts';
 import type { SharedLook } from './shared-look.ts';
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+  /** Problems that do not affect readiness. No repository names or third-party messages: anyone may read them. */
+  readonly problems?: readonly string[];
+  /** The same for registrations, in full: for clients that send the token. */
+  readonly details?: readonly string[];
+}
+
+export interface AdminListenerOptions extends AdminSources {
+  readonly clock: Clock;
+  /** Undefined or empty: only programs on this machine may connect. */
+  readonly token: Secret | undefined;
+  /** Is the ledger writable, the configuration loaded, the first listing done? */
+  readiness(): Promise<Readiness>;
+  readonly metrics: { expose(): Promise<{ readonly contentType: string; readonly text: string }> };
+  /** Addresses and networks whose `X-Forwarded-For` and `Forwarded` are trusted. */
+  readonly trustedProxies?: readonly string[];
+  readonly limits?: Partial<AdminLimits>;
+}
+
+export interface AdminLimits {
+  /** Beyond it the oldest unauthenticated connection gives way. */
+  readonly maxConnections: number;
+  readonly maxHeaderBytes: number;
+  /** To the end of the request; requests here have no body. */
+  readonly requestTimeoutMs: number;
+  /** To the response. */
+  readonly answerTimeoutMs: number;
+  readonly keepAliveMs: number;
+}
 
 export interface AdminAppParts {
   readonly limits: AdminLimits;

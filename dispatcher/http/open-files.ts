@@ -1,7 +1,8 @@
 /** How many connections the listeners may hold, given the process's limit of open files. */
 import { readFile } from 'node:fs/promises';
 import type { Log } from '../log.ts';
-import { type AdminLimits, defaultAdminLimits } from './admin.ts';
+import { defaultAdminLimits } from './admin.ts';
+import type { AdminLimits } from './admin-app.ts';
 import { defaultPublicLimits, type PublicLimits } from './public.ts';
 
 /** From here on the listeners get all the connections they ask for. */

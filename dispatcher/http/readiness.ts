@@ -6,7 +6,7 @@ import type { Engine } from '../lifecycle/engine.ts';
 import { NOT_LISTED } from '../lifecycle/sweep-schedule.ts';
 import type { Configuration } from '../model/registration.ts';
 import { absentLines, problemLines, type RegistrationProblem, setAsideLines } from '../observability/problems.ts';
-import type { Readiness } from './admin.ts';
+import type { Readiness } from './admin-app.ts';
 
 export interface ReadinessOptions {
   readonly configuration: Pick<Configuration, 'registrations' | 'quarantined'>;

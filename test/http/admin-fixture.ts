@@ -1,6 +1,7 @@
 /** A ledger with a few things in it, and an admin listener before it, on a real socket. */
 
-import { type AdminListenerOptions, createAdminListener } from '../../dispatcher/http/admin.ts';
+import { createAdminListener } from '../../dispatcher/http/admin.ts';
+import type { AdminListenerOptions } from '../../dispatcher/http/admin-app.ts';
 import { type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Ledger, RunnerRow } from '../../dispatcher/ledger/ledger.ts';
