@@ -20,7 +20,7 @@ import { closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { Pass } from './pass.ts';
 import { Permits } from './permits.ts';
-import type { EngineOptions } from './ports.ts';
+import { type EngineOptions, lineOfNamed } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
@@ -132,7 +132,7 @@ class LoopingEngine implements Engine {
     const instances = new InstanceView(dispatcherId, () => clock.now());
     const verifier = new Verifier(context);
     const doubts = new Doubts(context);
-    const schedule = new SweepSchedule(tenants.keys(), clock, random);
+    const schedule = new SweepSchedule(tenants.keys(), clock, random, (name) => lineOfNamed(tenants, name));
     const troubles = new SweepTroubles(clock, log);
     this.#board = board;
     this.#others = others;

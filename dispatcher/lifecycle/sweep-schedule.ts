@@ -21,13 +21,25 @@ const AT_ONCE = 8;
 const SLOW_MS = 5 * SECOND;
 /** Registrations whose last sweep was slow have places of their own, and these only. */
 const SLOW_AT_ONCE = 16;
+/** Of them for one tenant: its own services, if they do not answer, must not take them all. */
+const SLOW_OF_ONE_TENANT = 4;
 /** Sweeps without hurry that may start at once, and how many more a second. */
 const BURST = 200;
 const PER_SECOND = 20;
 
+interface Places {
+  /** That are free. */
+  quick: number;
+  slow: number;
+  /** Slow sweeps under way, by tenant. */
+  readonly slowOf: Map<string, number>;
+  quickAtMs: number | undefined;
+}
+
 export const NOT_LISTED = 'not listed yet';
 
 export class SweepSchedule {
+  readonly #lineOf: (registration: string) => string;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #idleMs: number;
@@ -48,7 +60,14 @@ export class SweepSchedule {
   #allowance = BURST;
   #allowanceAtMs: number;
 
-  constructor(registrations: Iterable<string>, clock: Clock, random: Random) {
+  /** `lineOf`: whose the registration is; without it each is its own. */
+  constructor(
+    registrations: Iterable<string>,
+    clock: Clock,
+    random: Random,
+    lineOf: (registration: string) => string = (registration) => registration,
+  ) {
+    this.#lineOf = lineOf;
     this.#clock = clock;
     this.#random = random;
     this.#nextMs = clock.now();
@@ -65,7 +84,7 @@ export class SweepSchedule {
   get nextMs(): number | undefined {
     const places = this.#places();
     if (places.quick <= 0) return this.#dueAtMs.size === 0 ? undefined : places.quickAtMs;
-    const takable = (name: string) => places.slow > 0 || !this.#slow.has(name);
+    const takable = (name: string) => !this.#slow.has(name) || this.#hasSlowPlace(places, name);
     if ([...this.#urgent].some(takable)) return this.#clock.now();
     if (this.#dueAtMs.size === 0) return undefined;
     // What is due and has to wait for the pace comes up when one more may start.
@@ -108,9 +127,14 @@ export class SweepSchedule {
     const taken: string[] = [];
     const places = this.#places();
     const start = (name: string): boolean => {
-      const kind = this.#slow.has(name) ? 'slow' : 'quick';
-      if (places[kind] <= 0) return false;
-      places[kind] -= 1;
+      if (this.#slow.has(name)) {
+        if (!this.#hasSlowPlace(places, name)) return false;
+        places.slow -= 1;
+        this.#countSlow(places, name);
+      } else {
+        if (places.quick <= 0) return false;
+        places.quick -= 1;
+      }
       this.#running.set(name, now);
       taken.push(name);
       return true;
@@ -122,19 +146,29 @@ export class SweepSchedule {
   }
 
   /** What is free, and when one of the quick places will be, if no sweep ends before. */
-  #places(): { quick: number; slow: number; quickAtMs: number | undefined } {
+  #places(): Places {
     const now = this.#clock.now();
-    let [quick, slow] = [AT_ONCE, SLOW_AT_ONCE];
-    let quickAtMs: number | undefined;
+    const places: Places = { quick: AT_ONCE, slow: SLOW_AT_ONCE, slowOf: new Map(), quickAtMs: undefined };
     for (const [name, sinceMs] of this.#running) {
       if (now - sinceMs >= SLOW_MS) this.#slow.add(name);
-      if (this.#slow.has(name)) slow -= 1;
-      else {
-        quick -= 1;
-        quickAtMs ??= sinceMs + SLOW_MS;
+      if (this.#slow.has(name)) {
+        places.slow -= 1;
+        this.#countSlow(places, name);
+      } else {
+        places.quick -= 1;
+        places.quickAtMs ??= sinceMs + SLOW_MS;
       }
     }
-    return { quick, slow, quickAtMs };
+    return places;
+  }
+
+  #hasSlowPlace({ slow, slowOf }: Places, name: string): boolean {
+    return slow > 0 && (slowOf.get(this.#lineOf(name)) ?? 0) < SLOW_OF_ONE_TENANT;
+  }
+
+  #countSlow({ slowOf }: Places, name: string): void {
+    const line = this.#lineOf(name);
+    slowOf.set(line, (slowOf.get(line) ?? 0) + 1);
   }
 
   done(name: string, failures: readonly string[]): void {

@@ -172,7 +172,10 @@ export class Verifier {
     const missed = this.#misses.get(key);
     if (missed !== undefined && missed.untilMs > this.#context.now()) return missed.proven;
     const tenant = tenants.get(job.registration ?? registration ?? '');
-    if (tenant === undefined) return true;
+    if (tenant === undefined) {
+      await this.#restUnseen(job, UNSEEN_REPOSITORY_MS);
+      return true;
+    }
     const about = { registration: tenant.registration.name, repository: `${job.owner}/${job.repository}` };
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId, purpose);
@@ -188,7 +191,7 @@ export class Verifier {
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
       states.failed('job-not-read', about, githubFailure(error, this.#context.now()), { job: key });
-      this.#postpone(job, error);
+      await this.#restUnseen(job, this.#postpone(job, error));
       return false;
     } finally {
       if (job.laneKey !== null) this.#context.laneChanged(job.laneKey);
@@ -260,7 +263,14 @@ export class Verifier {
     });
   }
 
-  #postpone(job: JobRow, error: GithubError): void {
+  /** It is due until it was asked for: where that came to nothing, it must not be due again at once. */
+  async #restUnseen({ hold, key }: JobRow, pauseMs: number): Promise<void> {
+    const now = this.#context.now();
+    if (hold === 'unseen') await this.#context.options.ledger.holdUnseen(key, null, now + pauseMs, now);
+  }
+
+  /** Returns for how long. */
+  #postpone(job: JobRow, error: GithubError): number {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
     const ownMs = jitter(backoffMs(RETRY_FIRST_MS, MAX_RETRY_MS, count - 1), this.#context.options.random);
     const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
@@ -269,5 +279,6 @@ export class Verifier {
       untilMs: this.#context.now() + pauseMs,
     });
     this.#context.options.clock.after(pauseMs, () => this.#context.wake());
+    return pauseMs;
   }
 }

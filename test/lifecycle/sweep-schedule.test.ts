@@ -4,10 +4,10 @@ import { manualClock } from './manual-clock.ts';
 
 const MINUTE = 60_000;
 
-function schedule(count: number) {
+function schedule(count: number, lineOf?: (name: string) => string) {
   const clock = manualClock();
   const names = Array.from({ length: count }, (_, index) => `r${index}`);
-  return { clock, names, sweeps: new SweepSchedule(names, clock, () => 0.5) };
+  return { clock, names, sweeps: new SweepSchedule(names, clock, () => 0.5, lineOf) };
 }
 
 describe('the schedule of sweeps', () => {
@@ -106,6 +106,31 @@ describe('the schedule of sweeps', () => {
       sweeps.done(first, ['no answer within 30 s']);
       expect(sweeps.take()).to.have.length(1);
     });
+  });
+
+  it('gives one tenant four of the places for slow sweeps, however many of its services do not answer', () => {
+    const { clock, sweeps } = schedule(40, (name) => (Number(name.slice(1)) < 30 ? 'hanging' : name));
+    const running = new Set<string>();
+    const take = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 1_000) {
+        for (const name of sweeps.take()) running.add(name);
+        clock.move(1_000);
+      }
+    };
+    take(60_000);
+    expect(running.size).to.equal(40);
+    for (const name of running) sweeps.done(name, ['no answer within 30 s']);
+    running.clear();
+    take(60_000);
+    const ofTenant = [...running].filter((name) => Number(name.slice(1)) < 30);
+    expect(ofTenant).to.have.length(4);
+    expect(running.size, 'and all ten of the others').to.equal(14);
+    expect(sweeps.nextMs ?? Number.POSITIVE_INFINITY, 'it does not turn on the spot').to.be.greaterThan(clock.now());
+    const [first = ''] = ofTenant;
+    sweeps.done(first, ['no answer within 30 s']);
+    const [next = '', ...more] = sweeps.take();
+    expect(Number(next.slice(1))).to.be.below(30);
+    expect(more).to.deep.equal([]);
   });
 
   // X2

@@ -176,6 +176,34 @@ describe('the reading of single jobs', () => {
       expect(await ask(1)).to.equal(2);
     });
 
+    it('lets an unseen job rest for longer each time that it cannot be read', async () => {
+      await queue(1);
+      const dueIn = async () => ((await parts.ledger.job(keyOf(1)))?.heldUntilMs ?? 0) - parts.clock.now();
+      const words = { reasonCode: 'unseen', reason: 'GitHub answers 404', cure: null };
+      await parts.ledger.holdUnseen(keyOf(1), words, parts.clock.now(), parts.clock.now());
+      read = failing();
+      const rests: number[] = [];
+      for (let tries = 1; tries <= 8; tries += 1) {
+        expect(await ask(1)).to.equal(tries);
+        rests.push((await dueIn()) / SECOND);
+        expect(await parts.ledger.unseenJobs(parts.clock.now(), 9), 'it is not due').to.deep.equal([]);
+        await parts.clock.advance(await dueIn());
+      }
+      expect(rests[0]).to.be.within(1, 3);
+      expect(rests.at(-1)).to.be.within(90, 150);
+      expect(await parts.ledger.job(keyOf(1))).to.include({ hold: 'unseen', reason: 'GitHub answers 404' });
+    });
+
+    it('lets an unseen job rest whose registration is not in force', async () => {
+      await queue(1);
+      await parts.ledger.settleJobs(
+        (await parts.ledger.jobs({})).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
+      );
+      await parts.ledger.holdUnseen(keyOf(1), null, parts.clock.now(), parts.clock.now());
+      expect(await ask(1, 'removed')).to.equal(0);
+      expect(await parts.ledger.unseenJobs(parts.clock.now() + 299 * SECOND, 9)).to.deep.equal([]);
+    });
+
     it('reads nothing of jobs that are over or not known, nor once the engine stops', async () => {
       await queue(1, 2);
       await parts.ledger.dropJob(keyOf(1), 'over', parts.clock.now());
