@@ -7,7 +7,8 @@
  *
  * Concurrent writes share a transaction, and do not wait for the disk on the event loop: a commit appends to the
  * write-ahead log (`synchronous = NORMAL`), and what must survive a power loss resolves after an fdatasync of the log
- * on a libuv thread (see wal-sync.ts).
+ * on a libuv thread (see wal-sync.ts). Checkpoints are the exception: SQLite writes the log into the file, and syncs both,
+ * within the commit that fills the log, about once for each 4 MB.
  */
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';

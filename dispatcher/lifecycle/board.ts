@@ -32,7 +32,7 @@ const LANES_A_READ = 500;
 /** GitHub's list says "busy" before the job's `in_progress` arrives; if nothing comes, the job is not one of ours. */
 const SUPPOSED_MS = 2 * 60_000;
 
-type Supposable = Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>;
+type SupposedRunner = Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>;
 
 interface Supposed {
   readonly laneKey: string;
@@ -60,18 +60,18 @@ export class Board {
     this.#dirty.add(laneKey);
   }
 
-  /** The runner is busy, but its job is not known yet. */
-  assumeBusy({ name, laneKey, registration }: Supposable, nowMs: number): void {
+  /** GitHub lists the runner as busy, and no fact names its job yet. */
+  supposeBusy({ name, laneKey, registration }: SupposedRunner, nowMs: number): void {
     if (!this.#supposed.has(name)) this.#supposed.set(name, { laneKey, registration, untilMs: nowMs + SUPPOSED_MS });
   }
 
   /** Its job is known, or it has ended. */
-  clearAssumption(runner: string): void {
+  supposeNoMore(runner: string): void {
     this.#supposed.delete(runner);
   }
 
-  /** When an assumption expires. */
-  nextDoubtMs(): number | undefined {
+  /** When the first of them is no longer supposed to run a job of its lane. */
+  nextSupposedEndMs(): number | undefined {
     let next: number | undefined;
     for (const { untilMs } of this.#supposed.values()) if (next === undefined || untilMs < next) next = untilMs;
     return next;
@@ -168,6 +168,7 @@ export class Board {
       return before.pool;
     }
     const pool = `${counts.lane.host} ${scopePath(counts.lane.scope)} ${counts.lane.runnerGroup}`;
+    // Its scope may be spelt otherwise since the start: the key does not tell, and its row is the old one until it is settled.
     if (before !== undefined && before.pool !== pool) this.#remove(key, before);
     const labels = before?.facts.labels ?? new Set(counts.lane.labels.map((label) => label.toLowerCase()));
     let supposed = 0;
@@ -175,7 +176,7 @@ export class Board {
       // An adopted runner's lane comes from tags that its tenant controls.
       if (laneKey === key && registration === counts.lane.registration) supposed += 1;
     }
-    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, warm: 0, supply, supposed } });
+    this.#lanes.set(key, { counts, pool, facts: { key, labels, demand: counts.demand, supply, supposed } });
     const members = this.#pools.get(pool) ?? { lanes: new Set(), uneven: new Set(), spare: new Set(), lends: false };
     members.lanes.add(key);
     this.#pools.set(pool, members);

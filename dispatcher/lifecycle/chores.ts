@@ -66,7 +66,7 @@ export class Chores {
     }
     await ledger.deleteEmptyLanes();
     const inUse = new Set([...board.registrationsInUse(), ...(await ledger.registrationsWithRunners())]);
-    for (const name of inUse) sweeps.isActive(name);
+    for (const name of inUse) sweeps.markActive(name);
     holds.tidy();
   }
 }

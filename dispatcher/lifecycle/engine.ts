@@ -1,4 +1,7 @@
-/** The engine: reconciles the ledger's facts with runners, and takes runners down. Keeps no state of its own. */
+/**
+ * The engine: reconciles the ledger's facts with runners, and takes runners down. It makes the loops and runs them in
+ * passes. What they remember beyond the ledger (counts, rests, what was listed) is found anew at each start.
+ */
 
 import { SECOND } from '../../time/units.ts';
 import { defectFailure, failureWords } from '../failures/failure.ts';
@@ -111,7 +114,7 @@ class LoopingEngine implements Engine {
         this.#board.mark(laneKey);
         this.#launches.unblock(laneKey);
       },
-      unboundBusy: (runner, is) => this.#unboundBusy(runner, is),
+      supposedBusy: (runner, is) => this.#supposedBusy(runner, is),
       doubted: (runner, jobKeys) => this.#doubts.ask(runner, jobKeys),
       wake: () => this.wake(),
       ledgerFailed: (error) => this.#gate.closedBy(error),
@@ -309,12 +312,12 @@ class LoopingEngine implements Engine {
 
   async #launch(): Promise<void> {
     await this.#board.refresh(this.#options.clock.now());
-    for (const name of this.#board.registrationsInNeed()) this.#schedule.isActive(name);
+    for (const name of this.#board.registrationsInNeed()) this.#schedule.markActive(name);
     if (this.#settles.isCaughtUp) await this.#launches.run();
   }
 
   #nextLaunchMs(): number | undefined {
-    const due = [this.#holds.nextReleaseMs(), this.#board.nextDoubtMs(), ...this.#launches.nextMs()].filter(
+    const due = [this.#holds.nextReleaseMs(), this.#board.nextSupposedEndMs(), ...this.#launches.nextMs()].filter(
       (time) => typeof time === 'number',
     );
     return due.length === 0 ? undefined : Math.min(...due);
@@ -328,12 +331,12 @@ class LoopingEngine implements Engine {
     return this.#gate.retryAtMs;
   }
 
-  #unboundBusy(runner: RunnerRow, is: boolean): void {
+  #supposedBusy(runner: RunnerRow, is: boolean): void {
     if (!is) {
-      this.#board.clearAssumption(runner.name);
+      this.#board.supposeNoMore(runner.name);
       return;
     }
-    this.#board.assumeBusy(runner, this.#options.clock.now());
+    this.#board.supposeBusy(runner, this.#options.clock.now());
     if (runner.forJobKey !== null) this.#verifier.ask(runner.forJobKey, runner.registration);
   }
 

@@ -6,7 +6,6 @@ export interface LaneFacts {
   /** Case folded, without doubles. */
   readonly labels: ReadonlySet<string>;
   readonly demand: number;
-  readonly warm: number;
   /** Unbound runners of the lane's present spec, from `creating` to `online`. */
   readonly supply: number;
   /** Runners of the lane that GitHub calls busy before a job names them: probably one that still counts as waiting. */
@@ -19,7 +18,7 @@ export interface LaneFacts {
  */
 export function balanceOf(lane: LaneFacts | undefined): number {
   if (lane === undefined) return 0;
-  const balance = lane.supply - lane.demand - lane.warm;
+  const balance = lane.supply - lane.demand;
   return balance > 0 ? balance : Math.min(0, balance + lane.supposed);
 }
 
@@ -31,7 +30,7 @@ export interface PoolPlan {
 }
 
 /**
- * `need = demand + warm − free supply`, where the free supply includes what lanes with more labels have left over:
+ * `need = demand − free supply`, where the free supply includes what lanes with more labels have left over:
  * GitHub hands their runners these jobs too. Each runner is credited once.
  */
 export function planPool(lanes: readonly LaneFacts[]): PoolPlan {

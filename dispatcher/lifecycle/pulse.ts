@@ -15,7 +15,6 @@ export class Pulse {
   readonly #options: PulseOptions;
   #started = false;
   #running: Promise<void> | undefined;
-  #isRunning = false;
   /** After a failure: news waits until the alarm. */
   #isResting = false;
   #again = false;
@@ -46,12 +45,12 @@ export class Pulse {
   wake(): void {
     if (!this.#started) return;
     if (this.#isResting) return;
-    if (this.#isRunning) {
+    if (this.#running !== undefined) {
       this.#again = true;
       return;
     }
-    this.#isRunning = true;
-    this.#running = this.#run();
+    // In a turn of its own: news that the pass itself brings finds it under way.
+    this.#running = Promise.resolve().then(() => this.#run());
   }
 
   async #run(): Promise<void> {
@@ -66,7 +65,6 @@ export class Pulse {
       this.#isResting = this.#started;
     }
     this.#running = undefined;
-    this.#isRunning = false;
     const again = this.#again && succeeded;
     this.#again = false;
     if (again) this.wake();

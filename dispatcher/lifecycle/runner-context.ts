@@ -11,7 +11,7 @@ import type { EngineOptions, Tenant } from './ports.ts';
 export interface RunnerContext {
   readonly options: EngineOptions;
   now(): number;
-  /** False once the engine stops: long work ends at the next chance. */
+  /** False once the engine stops, and while nothing can be recorded: nothing is begun, and long work ends at the next chance. */
   working(): boolean;
   /** Held while live runners are counted in order to add one. */
   readonly counting: Lock;
@@ -34,8 +34,8 @@ export function createRunnerContext(
   notify: {
     readonly working: () => boolean;
     readonly laneChanged: (laneKey: string) => void;
-    /** The runner became busy without a known job, or is no longer so. */
-    readonly unboundBusy: (runner: RunnerRow, is: boolean) => void;
+    /** GitHub lists the runner as busy and no fact names its job, or that is no longer so. */
+    readonly supposedBusy: (runner: RunnerRow, is: boolean) => void;
     /** GitHub has to confirm a report about it: read these jobs, in this order. */
     readonly doubted: (runner: RunnerRow, jobKeys: readonly string[]) => void;
     readonly wake: () => void;
@@ -97,7 +97,7 @@ export function createRunnerContext(
       report(before, after, entries);
       if (read.length > 0) notify.doubted(after, read);
       if (before.state !== after.state || before.jobKey !== after.jobKey) {
-        notify.unboundBusy(after, after.state === 'busy' && after.jobKey === null);
+        notify.supposedBusy(after, after.state === 'busy' && after.jobKey === null);
         notify.laneChanged(after.laneKey);
         notify.wake();
       }

@@ -97,7 +97,7 @@ export class SweepSchedule {
   }
 
   /** A job or runner of this registration is there: it is swept often, and at once if it never was. */
-  isActive(name: string): void {
+  markActive(name: string): void {
     this.#activeAtMs.set(name, this.#clock.now());
     const waits = this.#dueAtMs.has(name) && this.#failures.get(name)?.[0] === NOT_LISTED;
     if (waits) this.#urgent.add(name);

@@ -91,7 +91,7 @@ describe('the board of lanes', () => {
             await board.refresh(1);
             const facts = [...lanes.values()].map(
               ({ lane: { key, labels }, demand, creating }): LaneFacts => ({
-                ...{ key, labels: new Set(labels), demand, warm: 0, supply: creating, supposed: 0 },
+                ...{ key, labels: new Set(labels), demand, supply: creating, supposed: 0 },
               }),
             );
             const plan = planPool(facts);
@@ -265,42 +265,42 @@ describe('the board of lanes', () => {
 
     it('launches nothing for the job that it most likely has, for two minutes', async () => {
       const { board, need, show } = openBoard();
-      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.supposeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }), countsOf({ key: 'y', labels: ['y'] }, { demand: 1 }));
       expect([need('x'), need('y')]).to.deep.equal([0, 1]);
-      expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
+      expect(board.nextSupposedEndMs()).to.equal(START + 2 * MINUTE);
       await board.refresh(START + 2 * MINUTE - 1);
       expect(need('x')).to.equal(0);
       await board.refresh(START + 2 * MINUTE);
       expect(need('x')).to.equal(1);
-      expect(board.nextDoubtMs()).to.equal(undefined);
+      expect(board.nextSupposedEndMs()).to.equal(undefined);
     });
 
     it('counts each such runner once, from the first time', async () => {
       const { board, need, show } = openBoard();
-      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
-      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START + MINUTE);
-      board.assumeBusy({ name: 'r2', laneKey: 'x', registration: 'acme' }, START + MINUTE);
+      board.supposeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.supposeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START + MINUTE);
+      board.supposeBusy({ name: 'r2', laneKey: 'x', registration: 'acme' }, START + MINUTE);
       await show(START + MINUTE, countsOf({ key: 'x' }, { demand: 3 }));
       expect(need('x')).to.equal(1);
-      expect(board.nextDoubtMs()).to.equal(START + 2 * MINUTE);
+      expect(board.nextSupposedEndMs()).to.equal(START + 2 * MINUTE);
       await board.refresh(START + 2 * MINUTE);
       expect(need('x')).to.equal(2);
-      expect(board.nextDoubtMs()).to.equal(START + 3 * MINUTE);
+      expect(board.nextSupposedEndMs()).to.equal(START + 3 * MINUTE);
     });
 
     it('launches for a job of another registration, whose lane such a runner may name in its tags', async () => {
       const { board, need, show } = openBoard();
-      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'evil' }, START);
+      board.supposeBusy({ name: 'r1', laneKey: 'x', registration: 'evil' }, START);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }));
       expect(need('x')).to.equal(1);
     });
 
     it('launches for the job after all once the runner has another', async () => {
       const { board, need, show } = openBoard();
-      board.assumeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
-      board.clearAssumption('r1');
-      expect(board.nextDoubtMs()).to.equal(undefined);
+      board.supposeBusy({ name: 'r1', laneKey: 'x', registration: 'acme' }, START);
+      board.supposeNoMore('r1');
+      expect(board.nextSupposedEndMs()).to.equal(undefined);
       await show(START, countsOf({ key: 'x' }, { demand: 1 }));
       expect(need('x')).to.equal(1);
     });

@@ -86,7 +86,7 @@ describe('the chores of each minute', () => {
   it('have registrations swept often whose runners are all busy', async () => {
     await parts.ledger.createRunner(runnerRow({ name: 'd1-busy', state: 'busy' }), 'launch');
     const active: string[] = [];
-    parts.sweeps.isActive = (name) => void active.push(name);
+    parts.sweeps.markActive = (name) => void active.push(name);
     await chores.run();
     expect(active).to.deep.equal(['acme']);
   });
@@ -95,7 +95,7 @@ describe('the chores of each minute', () => {
     const done: string[] = [];
     parts.backends.keepMemory = async () => void done.push('memory');
     parts.holds.tidy = () => void done.push('holds');
-    parts.sweeps.isActive = (name) => void done.push(`sweep ${name}`);
+    parts.sweeps.markActive = (name) => void done.push(`sweep ${name}`);
     await parts.queue(laneOf(), 1);
     await chores.run();
     expect(done).to.deep.equal(['memory', 'sweep acme', 'holds']);

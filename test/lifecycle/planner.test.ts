@@ -5,9 +5,9 @@ import { allot, inTurn, type LaneFacts, planPool, type Request } from '../../dis
 function lane(
   key: string,
   labels: string,
-  counts: Partial<Pick<LaneFacts, 'demand' | 'warm' | 'supply' | 'supposed'>> = {},
+  counts: Partial<Pick<LaneFacts, 'demand' | 'supply' | 'supposed'>> = {},
 ): LaneFacts {
-  return { key, labels: new Set(labels.split(' ')), demand: 0, warm: 0, supply: 0, supposed: 0, ...counts };
+  return { key, labels: new Set(labels.split(' ')), demand: 0, supply: 0, supposed: 0, ...counts };
 }
 
 const LABELS = ['a', 'b', 'c', 'd'];
@@ -20,7 +20,6 @@ const anyPool: fc.Arbitrary<readonly LaneFacts[]> = fc
           key: fc.constant(`lane${index}`),
           labels: fc.constant(new Set(labels)),
           demand: fc.nat(6),
-          warm: fc.nat(2),
           supply: fc.nat(6),
           supposed: fc.nat(4),
         }),
@@ -39,8 +38,8 @@ describe('the planner', () => {
     expect([...planPool([lane('x', 'a', { demand: 3, supply: 1 })]).needs]).to.deep.equal([['x', 2]]);
   });
 
-  it('keeps the warm context, and calls what is above it surplus', () => {
-    const plan = planPool([lane('x', 'a', { warm: 1, supply: 3 })]);
+  it('calls what is above the demand surplus', () => {
+    const plan = planPool([lane('x', 'a', { demand: 1, supply: 3 })]);
     expect([...plan.surplus]).to.deep.equal([['x', 2]]);
   });
 
@@ -73,12 +72,10 @@ describe('the planner', () => {
     fc.assert(
       fc.property(anyPool, (lanes) => {
         const { needs, surplus } = planPool(lanes);
-        const wanted = sum(lanes.map(({ demand, warm }) => demand + warm));
+        const wanted = sum(lanes.map(({ demand }) => demand));
         const free = sum(lanes.map(({ supply }) => supply));
         // A lane counts on no more of the supposed than it is short of.
-        const supposed = sum(
-          lanes.map((each) => Math.max(0, Math.min(each.supposed, each.demand + each.warm - each.supply))),
-        );
+        const supposed = sum(lanes.map((each) => Math.max(0, Math.min(each.supposed, each.demand - each.supply))));
         expect(free + supposed + sum(needs.values())).to.equal(wanted + sum(surplus.values()));
       }),
     );
@@ -89,7 +86,7 @@ describe('the planner', () => {
       fc.property(anyPool, (lanes) => {
         for (const each of lanes) {
           const { needs, surplus } = planPool([each]);
-          const balance = each.supply - each.demand - each.warm;
+          const balance = each.supply - each.demand;
           expect(surplus.get(each.key) ?? 0).to.equal(Math.max(0, balance));
           expect(needs.get(each.key) ?? 0).to.equal(Math.max(0, -balance - each.supposed));
         }

@@ -39,7 +39,7 @@ export function openRunnerContext(
     {
       working: () => true,
       laneChanged: nothing,
-      unboundBusy: nothing,
+      supposedBusy: nothing,
       doubted: nothing,
       wake: nothing,
       ledgerFailed: () => false,

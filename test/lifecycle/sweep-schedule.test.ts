@@ -81,8 +81,8 @@ describe('the schedule of sweeps', () => {
     it('takes the one that a job waits for, however many hang', () => {
       const some = schedule(60);
       turns(some, 30_000);
-      for (let index = 0; index < 40; index += 1) some.sweeps.isActive(`r${index}`);
-      some.sweeps.isActive('r59');
+      for (let index = 0; index < 40; index += 1) some.sweeps.markActive(`r${index}`);
+      some.sweeps.markActive('r59');
       expect(turns(some, 10 * MINUTE).has('r59')).to.equal(true);
     });
 
@@ -166,7 +166,7 @@ describe('the schedule of sweeps', () => {
     it('takes the one that a job waits for before all others, and sweeps it every five minutes', () => {
       const many = schedule(2_000);
       const first = many.sweeps.take();
-      many.sweeps.isActive('r1999');
+      many.sweeps.markActive('r1999');
       for (const name of first) many.sweeps.done(name, []);
       expect(many.sweeps.take()[0]).to.equal('r1999');
       many.sweeps.done('r1999', []);
@@ -179,7 +179,7 @@ describe('the schedule of sweeps', () => {
       const many = schedule(2_000);
       const [name = ''] = many.sweeps.take();
       expect(many.sweeps.withGithub(name)).to.equal(false);
-      many.sweeps.isActive('r1999');
+      many.sweeps.markActive('r1999');
       expect(many.sweeps.withGithub('r1999')).to.equal(true);
       many.sweeps.done(name, []);
       expect(many.sweeps.withGithub(name)).to.equal(true);

@@ -273,7 +273,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/lifecycle/board.ts',
-    code: 'if (!this.#supposed.has(runner)) this.#supposed.set(runner, { laneKey, untilMs: nowMs + SUPPOSED_MS });',
+    code: 'if (!this.#supposed.has(name)) this.#supposed.set(name, { laneKey, registration, untilMs: nowMs + SUPPOSED_MS });',
     from: 'has',
     to: 'get',
     why: 'Every value of the map is an object.',
