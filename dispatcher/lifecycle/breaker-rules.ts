@@ -108,13 +108,19 @@ export type Subject = Pick<
   'key' | 'registration' | 'backend' | 'rule' | 'shape' | 'subject' | 'configuration'
 >;
 
+/** A launch that failed, and what it counts against. */
+export interface LaunchFailure {
+  readonly subject: Subject;
+  readonly rule: Rule;
+  readonly failure: Failure;
+  /** As long as the service asked for. */
+  readonly retryAfterMs: number | undefined;
+}
+
 /** The breaker after this failure; `before` is the previous one. */
 export function afterFailure(
-  subject: Subject,
-  rule: Rule,
+  { subject, rule, failure, retryAfterMs }: LaunchFailure,
   before: Breaker | undefined,
-  failure: Failure,
-  retryAfterMs: number | undefined,
   nowMs: number,
 ): Breaker {
   const goesOn = before !== undefined && nowMs - before.closedUntilMs < FORGOTTEN_MS;

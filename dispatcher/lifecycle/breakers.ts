@@ -130,7 +130,11 @@ export class Breakers {
     // Launches that were in flight when it closed fail too; they count as the same failure.
     const same = before !== undefined && before.failure.kind === failure.kind && before.closedUntilMs > now;
     if (same) return before;
-    const after = afterFailure(this.#subject(key, place, rule, subject), rule, before, failure, retryAfterMs, now);
+    const after = afterFailure(
+      { subject: this.#subject(key, place, rule, subject), rule, failure, retryAfterMs },
+      before,
+      now,
+    );
     this.#breakers.set(key, after);
     this.#probes.delete(key);
     if (isTripped(after)) {

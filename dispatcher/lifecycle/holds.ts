@@ -45,6 +45,13 @@ export type Admittance =
   | { readonly kind: 'trial'; readonly keys: readonly string[] }
   | { readonly kind: 'held'; readonly untilMs: number; readonly reason: string };
 
+/** What is held, and why. */
+interface Held {
+  readonly key: string;
+  readonly cause: Cause;
+  readonly subject: string;
+}
+
 export class Holds {
   readonly #clock: Clock;
   readonly #holds = new Map<string, Hold>();
@@ -92,7 +99,7 @@ export class Holds {
 
   refused(lane: LaneSpec, error: GithubError): void {
     const { key, cause, subject } = aboutWhat(lane, error);
-    this.#hold(lane, key, cause, subject, error);
+    this.#hold(lane, { key, cause, subject }, error);
     if (error.kind !== 'invalid') return;
     const scope = scopePath(lane.scope);
     const now = this.#clock.now();
@@ -100,7 +107,9 @@ export class Holds {
     for (const [of, hold] of this.#holds) {
       if (of.startsWith(LANE) && hold.host === lane.host && hold.scope === scope && isOn(hold, now)) refused += 1;
     }
-    if (refused >= MANY_LANES) this.#hold(lane, scopeKey(lane), 'refusal', placeOf(lane.scope), error, ONE_BY_ONE_MS);
+    if (refused >= MANY_LANES) {
+      this.#hold(lane, { key: scopeKey(lane), cause: 'refusal', subject: placeOf(lane.scope) }, error, ONE_BY_ONE_MS);
+    }
   }
 
   /** One success ends the wait for everything affected by the same outage, in other registrations of the host too. */
@@ -131,7 +140,7 @@ export class Holds {
     }
   }
 
-  #hold(lane: LaneSpec, key: string, cause: Cause, subject: string, error: GithubError, pauseMs?: number): void {
+  #hold(lane: LaneSpec, { key, cause, subject }: Held, error: GithubError, pauseMs?: number): void {
     const now = this.#clock.now();
     const before = this.#holds.get(key);
     // Calls that were in flight when the hold began fail for the same cause.

@@ -258,7 +258,7 @@ function onAccepted(
   } as const;
   switch (runner.state) {
     case 'creating':
-      return move(runner, 'starting', `${event.backend} accepted the launch`, context, patch, event.instanceId);
+      return saying(event.instanceId, move(runner, 'starting', `${event.backend} accepted the launch`, context, patch));
     case 'starting':
     case 'online':
     case 'busy':
@@ -408,7 +408,7 @@ function recovered(
   patch: RunnerPatch,
   context: MachineContext,
 ): Answer {
-  const answer = move(runner, 'starting', `found on ${event.backend}`, context, patch, event.instanceId);
+  const answer = saying(event.instanceId, move(runner, 'starting', `found on ${event.backend}`, context, patch));
   if (answer.kind === 'ignored' || event.state !== 'pending') return answer;
   const deadlineAtMs = context.nowMs + Math.min(RECOVERED_PENDING_MS, context.launchTimeoutMs);
   return { kind: 'step', step: { ...answer.step, patch: { ...answer.step.patch, deadlineAtMs } } };
@@ -550,7 +550,7 @@ function onJobStarted(runner: RunnerRow, event: JobWord, context: MachineContext
     case 'creating':
     case 'starting':
     case 'online':
-      return move(runner, 'busy', 'its job started', context, bound, jobKey);
+      return saying(jobKey, move(runner, 'busy', 'its job started', context, bound));
     case 'busy':
       return note(runner, 'its job is known now', context, bound, jobKey);
     case 'finishing':
@@ -589,7 +589,7 @@ function onJobCompleted(runner: RunnerRow, event: JobWord, context: MachineConte
     case 'starting':
     case 'online':
     case 'busy':
-      return move(runner, 'finishing', 'its job is done', context, done, jobKey);
+      return saying(jobKey, move(runner, 'finishing', 'its job is done', context, done));
     case 'finishing':
     case 'draining':
       return note(runner, 'its job is done', context, { ...done, nextCheckAtMs: context.nowMs }, jobKey);
@@ -822,7 +822,6 @@ function move(
   reason: string,
   context: MachineContext,
   patch: RunnerPatch,
-  told: string | Failure | null = null,
 ): Answer {
   return {
     kind: 'step',
@@ -835,9 +834,16 @@ function move(
         deadlineAtMs: deadlineOf(runner, state, context),
         nextCheckAtMs: state === 'gone' ? null : context.nowMs + LOOK_AGAIN_MS[state],
       },
-      entries: [{ atMs: context.nowMs, state, reason, ...toldIn(told) }],
+      entries: [{ atMs: context.nowMs, state, reason, ...toldIn(null) }],
     },
   };
+}
+
+/** The same with details, or with the failure that caused it, on its line of the timeline. */
+function saying(told: string | Failure | null, answer: Answer): Answer {
+  if (answer.kind === 'ignored') return answer;
+  const entries = answer.step.entries.map((entry) => ({ ...entry, ...toldIn(told) }));
+  return { ...answer, step: { ...answer.step, entries } };
 }
 
 function deadlineOf(runner: RunnerRow, state: RunnerState, context: MachineContext): number | null {
@@ -865,7 +871,7 @@ function drainNow(
   patch: RunnerPatch,
   failure: Failure | null = patch.failure ?? null,
 ): Answer {
-  return move(runner, 'draining', reason, context, { ...patch, drainReason: reason }, failure);
+  return saying(failure, move(runner, 'draining', reason, context, { ...patch, drainReason: reason }));
 }
 
 function backToBusy(runner: RunnerRow, reason: string, context: MachineContext, patch: RunnerPatch): Answer {

@@ -38,7 +38,11 @@ function pauses(kind: FailureKind, count: number): readonly number[] {
   let nowMs = 0;
   let breaker: Breaker | undefined;
   for (let failure = 0; failure < count; failure += 1) {
-    breaker = afterFailure({ ...subject, rule: rule.name }, rule, breaker, words, undefined, nowMs);
+    breaker = afterFailure(
+      { subject: { ...subject, rule: rule.name }, rule, failure: words, retryAfterMs: undefined },
+      breaker,
+      nowMs,
+    );
     found.push((breaker.closedUntilMs - nowMs) / SECOND);
     nowMs = breaker.closedUntilMs;
   }
@@ -72,7 +76,11 @@ describe('the rules of a backend that fails', () => {
 
   it('let a refusal stand when a try after half an hour failed too, and let no other failure stand', () => {
     const refused = {
-      ...afterFailure(subject, requiredRule('invalid'), undefined, words, undefined, 0),
+      ...afterFailure(
+        { subject, rule: requiredRule('invalid'), failure: words, retryAfterMs: undefined },
+        undefined,
+        0,
+      ),
       sinceMs: 5 * MINUTE,
     };
     const isTrueAfter = (ms: number, rule: Breaker['rule']) =>
@@ -84,25 +92,33 @@ describe('the rules of a backend that fails', () => {
 
   it('wait at least as long as the service asks for', () => {
     const closedMs = (askedMs: number) =>
-      afterFailure(subject, requiredRule('throttled'), undefined, words, askedMs, 0).closedUntilMs;
+      afterFailure({ subject, rule: requiredRule('throttled'), failure: words, retryAfterMs: askedMs }, undefined, 0)
+        .closedUntilMs;
     expect(closedMs(90 * SECOND)).to.equal(90 * SECOND);
     expect(closedMs(SECOND)).to.equal(5 * SECOND);
   });
 
   it('begin anew when the last failure lies more than half an hour behind its pause', () => {
     const rule = requiredRule('quota');
-    const first = afterFailure(subject, rule, undefined, words, undefined, 0);
-    const soon = afterFailure(subject, rule, first, words, undefined, first.closedUntilMs + 30 * MINUTE - 1);
+    const first = afterFailure({ subject, rule, failure: words, retryAfterMs: undefined }, undefined, 0);
+    const soon = afterFailure(
+      { subject, rule, failure: words, retryAfterMs: undefined },
+      first,
+      first.closedUntilMs + 30 * MINUTE - 1,
+    );
     expect(soon).to.include({ failures: 2, sinceMs: 0 });
     const lateMs = first.closedUntilMs + 30 * MINUTE;
-    expect(afterFailure(subject, rule, first, words, undefined, lateMs)).to.include({ failures: 1, sinceMs: lateMs });
+    expect(afterFailure({ subject, rule, failure: words, retryAfterMs: undefined }, first, lateMs)).to.include({
+      failures: 1,
+      sinceMs: lateMs,
+    });
   });
 
   it('count the first containers that end, and close nothing yet', () => {
     const rule = requiredRule('exited');
-    const one = afterFailure(subject, rule, undefined, words, undefined, 0);
-    const two = afterFailure(subject, rule, one, words, undefined, SECOND);
-    const three = afterFailure(subject, rule, two, words, undefined, 2 * SECOND);
+    const one = afterFailure({ subject, rule, failure: words, retryAfterMs: undefined }, undefined, 0);
+    const two = afterFailure({ subject, rule, failure: words, retryAfterMs: undefined }, one, SECOND);
+    const three = afterFailure({ subject, rule, failure: words, retryAfterMs: undefined }, two, 2 * SECOND);
     expect([one, two, three].map(isTripped)).to.deep.equal([false, false, true]);
   });
 
