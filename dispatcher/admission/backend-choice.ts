@@ -34,7 +34,7 @@ export function selectBackends(
     (backend) => backend.region !== undefined && foldLabel(backend.region) === foldLabel(region),
   );
   const regions = named.flatMap((backend) => (backend.region === undefined ? [] : [quote(backend.region)]));
-  const has = regions.length === 0 ? 'none says its region' : `there is ${[...new Set(regions)].join(', ')}`;
+  const has = regions.length === 0 ? 'none has a region' : `there is ${[...new Set(regions)].join(', ')}`;
   return { backends: placed, reason: placed.length > 0 ? undefined : `none is in region ${quote(region)}; ${has}` };
 }
 

@@ -26,7 +26,7 @@ export function hintFor(labels: readonly JobLabel[], own: readonly string[]): st
     return `did you mean ${words.join(', ')}?`;
   }
   for (const { text, folded } of labels) {
-    if (isNotOffered(wordOf(text))) return `no override asks for ${wordOf(text).toUpperCase().replace(/S$/, '')}s`;
+    if (isNotOffered(wordOf(text))) return `runners here have no ${wordOf(text).toUpperCase().replace(/S$/, '')}s`;
     if (HOSTED.test(folded)) return `${quote(text)} is a label of the runners that GitHub hosts`;
     const system = OTHER_SYSTEMS.exec(folded)?.[0];
     if (system !== undefined) return `runners here are Linux containers, not ${system}`;

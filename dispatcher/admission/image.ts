@@ -35,7 +35,7 @@ export function resolveImage(
     const list = known.length === 0 ? 'none' : known.slice(0, 10).map(quote).join(', ');
     refusals.push({
       code: 'unknown-name',
-      reason: `${quote(asked.label)} names no image of registration ${quote(registration.name)} (named images: ${list}), and it has no repository that ${quote(asked.value)} could be a tag of`,
+      reason: `${quote(asked.label)} is not an image of registration ${quote(registration.name)} (named images: ${list}), and it has no \`imageRepository\` that ${quote(asked.value)} could be a tag of`,
       cure:
         guess === undefined
           ? `Name one of its images, or ask the owner of the registration to set ${quote('imageRepository')} or ${quote('images')}.`

@@ -40,10 +40,10 @@ export function judgeVisibility(
     `Make the repository private, ${ask(registration, 'publicRepositories')}, knowing that a pull request from ` +
     'anyone can then run code on its runners.';
   if (visibility === 'public') {
-    const reason = `${repository} is public, and registration ${quote(registration.name)} serves no public repositories`;
+    const reason = `${repository} is public, and registration ${quote(registration.name)} does not serve public repositories`;
     return { code: 'public-repository', reason, cure };
   }
-  const reason = `GitHub has not said yet whether ${repository} is public, and registration ${quote(registration.name)} serves no public repositories`;
+  const reason = `GitHub has not said yet whether ${repository} is public, and registration ${quote(registration.name)} does not serve public repositories`;
   return { code: 'unknown-visibility', reason, cure: `It is looked at again with the next delivery. ${cure}` };
 }
 
@@ -136,6 +136,9 @@ interface Limit {
   readonly inWords: (most: number) => string;
 }
 
+/** What the label sets, in words. */
+const SETTING = { cpu: 'the cores', memory: 'the memory', disk: 'the disk', timeout: 'the time limit' } as const;
+
 function upTo(
   asked: OverrideOf<'cpu' | 'memory' | 'disk' | 'timeout'>,
   { field, most, usual, inWords }: Limit,
@@ -145,7 +148,7 @@ function upTo(
   if (most === undefined) {
     return {
       code: 'not-allowed',
-      reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} lets labels set no ${asked.key === 'timeout' ? 'time limit' : asked.key}`,
+      reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not let labels set ${SETTING[asked.key]}`,
       cure: `Remove ${quote(asked.label)}, ${ask(registration, field)}.`,
     };
   }

@@ -48,10 +48,11 @@ export interface Allowed {
 /** `what`: what the label asks for, in words. */
 export function notAmong(asked: Override, what: string, allowed: Allowed, registration: Registration): Refusal {
   const { values, field } = allowed;
-  const list = values.length === 0 ? 'none' : values.slice(0, 10).map(quote).join(', ');
+  const list =
+    values.length === 0 ? 'does not let labels choose one' : `allows only ${values.slice(0, 10).map(quote).join(', ')}`;
   return {
     code: 'not-allowed',
-    reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} allows labels ${list}`,
+    reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} ${list}`,
     cure: `${values.length === 0 ? `Remove ${quote(asked.label)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
   };
 }

@@ -42,7 +42,7 @@ export function tied(registrations: readonly JobClaims[], job: JobSubject): Admi
     outcome: 'refused',
     registration: first?.name ?? '',
     code: 'ambiguous-registration' satisfies RefusalCode,
-    reason: `${names} claim the jobs of ${job.owner}/${job.repository} with these labels with the same right`,
+    reason: `${names} both claim the jobs of ${job.owner}/${job.repository} with these labels at the same priority`,
     cure: 'Ask the operator of the dispatcher to give one of them a higher `priority`, or other labels; `shr validate` names such ties.',
   };
 }

@@ -120,7 +120,7 @@ function urlOf(access: AdminAccess | undefined): URL {
   throw new AdminClientError(2, message, 'Name the admin listener with --url, and its token with --token-file.');
 }
 
-/** Whoever wrote the file chose the address: a token of this machine is not sent to another one. */
+/** The author of the file chose the address: a token of this machine is not sent to another one. */
 function localUrl({ host, port }: DispatcherConfig['adminListen']): URL | undefined {
   if (port === 0) return undefined;
   if (host === '0.0.0.0') return new URL(`http://127.0.0.1:${port}`);

@@ -23,7 +23,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       ),
     );
   backends.addCommand(
-    adminCommand('reset', 'forgets what closed them: they are tried now', terminal)
+    adminCommand('reset', 'open closed backends, so that they are tried now', terminal)
       .argument('<name>', 'a registration, or one backend of it: acme, acme/main')
       .action(async (name: string, _options: unknown, command: Command) =>
         answering(

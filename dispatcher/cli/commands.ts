@@ -18,7 +18,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'validate', summary: 'check dispatcher.yaml and the registrations', load: () => import('./validate.ts') },
   {
     name: 'explain',
-    summary: 'say which registration, lane and backends a job would get, or why not',
+    summary: 'show which registration, lane and backends a job would get, or why none',
     load: () => import('./explain.ts'),
   },
   {
@@ -28,26 +28,30 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'verify-live',
-    summary: "launch a small container in your account, look at it, take it away: what the tests can't prove",
+    summary: 'launch one small container in your account, check it and remove it',
     load: () => import('./verify-live.ts'),
   },
   {
     name: 'image-cache',
-    summary: 'have a service keep an image at hand, so that runners start sooner (Alibaba ECI)',
+    summary: 'let a service cache an image, so that runners start sooner (Alibaba ECI)',
     load: () => import('./image-cache.ts'),
   },
-  { name: 'serve', summary: 'run the service', load: () => import('./serve.ts') },
+  { name: 'serve', summary: 'run the dispatcher', load: () => import('./serve.ts') },
   {
     name: 'registrations',
-    summary: 'each registration, how it fares, and what is wrong with it',
+    summary: 'list the registrations, with the state and problems of each',
     load: () => import('./registrations.ts'),
   },
-  { name: 'jobs', summary: 'what became of each job, and why', load: () => import('./jobs.ts') },
-  { name: 'runners', summary: 'the runners, their states and timelines', load: () => import('./runners.ts') },
+  { name: 'jobs', summary: 'list the jobs: what happened to each, and why', load: () => import('./jobs.ts') },
+  { name: 'runners', summary: 'list the runners, their states and timelines', load: () => import('./runners.ts') },
   {
     name: 'backends',
-    summary: 'which backends are tried now, which not and why; reset opens one',
+    summary: 'list the backends: which are in use, which are closed and why; reset opens them',
     load: () => import('./backends.ts'),
   },
-  { name: 'lanes', summary: 'demand, supply and what each lane waits for', load: () => import('./lanes.ts') },
+  {
+    name: 'lanes',
+    summary: 'list the lanes: demand, supply, and what each waits for',
+    load: () => import('./lanes.ts'),
+  },
 ];

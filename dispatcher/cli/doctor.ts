@@ -29,7 +29,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--registration <name>', 'only this one; may be repeated', collect)
-    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--json', 'print { ok, registrations, problems, notes }')
     .addHelpText(
       'after',

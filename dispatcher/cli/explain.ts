@@ -37,9 +37,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--labels <a,b>', 'the labels of `runs-on`, separated by commas', splitLabels)
     .option('--label <label>', 'one label as it is, commas included; may be repeated', collect)
     .option('--host <host>', 'the GitHub host', 'github.com')
-    .option('--public', 'the repository is public; else it is taken as private')
-    .option('--folder <folder>', 'where the configuration is', '.')
-    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--public', 'the repository is public (default: private)')
+    .option('--folder <folder>', 'the folder with dispatcher.yaml and registrations/', '.')
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--json', 'print { outcome, … }');
   return command.action(async (options: ExplainOptions) => {
     const labels = [...(options.labels ?? []), ...(options.label ?? [])];

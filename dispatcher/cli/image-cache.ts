@@ -36,11 +36,11 @@ const MAX_LOOKS = 360;
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
-    .requiredOption('--registration <name>', 'whose backends')
+    .requiredOption('--registration <name>', 'the registration whose backends to use')
     .option('--backend <name>', `only this one; else every backend of kind ${KIND}`)
-    .option('--image <reference>', "in place of the registration's default image")
-    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
-    .option('--wait', 'until it is ready')
+    .option('--image <reference>', "instead of the registration's default image")
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .option('--wait', 'wait until it is ready')
     .option('--json', 'print { ok, caches }')
     .addHelpText(
       'after',

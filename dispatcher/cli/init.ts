@@ -24,7 +24,7 @@ const EXAMPLES = new URL('../../', import.meta.url);
 export const createCommand: CommandModule['createCommand'] = (terminal) =>
   new Command()
     .argument('[folder]', 'where to write', '.')
-    .option('--name <name>', 'of the first registration (default: after its organization or repository)', parseName)
+    .option('--name <name>', 'name of the first registration (default: that of its organization or owner)', parseName)
     .addOption(
       new Option('--organization <name>', 'serve this organization').conflicts('repo').argParser(parseOrganization),
     )

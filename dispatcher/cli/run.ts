@@ -5,8 +5,8 @@ import { type CommandEntry, commands } from './commands.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 a finding or refusal, 2 called wrongly.
-Each command has --help; those that print results have --json.
+Exit codes: 0 success, 1 a finding or refusal, 2 wrong usage.
+Every command has --help; those that print results have --json.
 `;
 
 /** Commander's own complaints: an unknown option, a missing argument, a value that an option does not take. */

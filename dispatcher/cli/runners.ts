@@ -53,7 +53,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       ),
   );
   runners.addCommand(
-    adminCommand('forget', 'gives a runner up: it is drained by force, even while a job runs on it', terminal)
+    adminCommand('forget', 'give a runner up: drain it by force, even while a job runs on it', terminal)
       .argument('<name>', 'the name, as `shr runners` shows it')
       .option('--yes', 'do not ask first')
       .action(async (name: string, options: { readonly yes?: true }, command: Command) =>

@@ -24,8 +24,11 @@ const MAX_NAMED = 20;
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('serve')
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
-    .option('--config <file>', 'a dispatcher.yaml that stands elsewhere')
-    .addHelpText('after', '\nThe log is one line of JSON an event, on standard output. SIGTERM stops it gracefully.\n')
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .addHelpText(
+      'after',
+      '\nThe log goes to standard output, one line of JSON per event. SIGTERM stops it gracefully.\n',
+    )
     .action(async (folder: string, options: { readonly config?: string }) => {
       const unusable = terminal.proxy?.problems ?? [];
       for (const problem of unusable) terminal.error(`shr: ${problem}\n`);

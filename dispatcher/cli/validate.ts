@@ -19,9 +19,9 @@ interface ValidateOptions {
 
 export const createCommand: CommandModule['createCommand'] = (terminal) =>
   new Command()
-    .argument('[folder]', 'with dispatcher.yaml and registrations/, or the registrations alone', '.')
-    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
-    .option('--secrets', 'the secrets must be there too, as for `shr serve`')
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/, or registrations/ itself', '.')
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .option('--secrets', 'report missing secrets as problems, as `shr serve` does')
     .option('--json', 'print { ok, files, problems, notes }')
     .action((folder: string, options: ValidateOptions) => validate(folder, options, terminal));
 

@@ -46,10 +46,10 @@ const GONE_MS = 300_000;
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
-    .requiredOption('--registration <name>', 'whose backends')
+    .requiredOption('--registration <name>', 'the registration whose backends to use')
     .option('--backend <name>', 'only this one; may be repeated', collect)
-    .option('--image <reference>', "in place of the registration's default image; it needs /bin/sh")
-    .option('--config <file>', 'dispatcher.yaml, where it stands elsewhere')
+    .option('--image <reference>', "instead of the registration's default image; it needs /bin/sh")
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--yes', 'launch without asking')
     .option('--json', 'print { ok, backends }')
     .addHelpText(

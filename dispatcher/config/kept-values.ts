@@ -1,7 +1,7 @@
 /**
  * What the files of registrations hold, kept from one start to the next: parsing a YAML file costs fifty times as much
  * as reading its value back. By the hash of the text, so that nothing in it can be out of date. Sealed with a key made
- * of the admin token: a file may hold what only its owner knows to be a secret, and whoever can write into the
+ * of the admin token: a file may hold what only its owner knows to be a secret, and a user who can write into the
  * ledger's folder must not be able to change what a registration says. Anything that is wrong with it: parse again.
  */
 import { createCipheriv, createDecipheriv, hash, hkdfSync, randomBytes } from 'node:crypto';

@@ -68,7 +68,7 @@ async function refuseGuess(request: Request, guesses: Guesses): Promise<never> {
   const answerable = guesses.guessed(request);
   if (answerable === undefined) {
     request.res?.set({ 'Retry-After': '5', Connection: 'close' });
-    throw new AdminProblem(429, 'too many wrong tokens from this address', 'find out who sends them');
+    throw new AdminProblem(429, 'too many wrong tokens from this address', 'Find out which program sends them.');
   }
   await answerable;
   throw new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");

@@ -75,8 +75,8 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
   app.use('/api', adminRoutes(options));
   app.use((request) => {
     throw request.method === 'GET' || request.method === 'HEAD'
-      ? new AdminProblem(404, 'nothing here', 'what there is: docs/observability.md')
-      : new AdminProblem(405, `method not allowed: ${request.method}`, 'what there is: docs/observability.md');
+      ? new AdminProblem(404, 'nothing here', 'See docs/observability.md for what there is.')
+      : new AdminProblem(405, `method not allowed: ${request.method}`, 'See docs/observability.md for what there is.');
   });
   app.use(told(options));
   return app;
@@ -102,7 +102,7 @@ const withoutBody: RequestHandler = (request, response, next) => {
   }
   // An unread body must not block the next request of the connection.
   response.set('Connection', 'close');
-  throw new AdminProblem(413, 'no request here has a body', 'send it without one; parameters go into the query');
+  throw new AdminProblem(413, 'requests here have no body', 'Send it without one, with the parameters in the query.');
 };
 
 function answeredInTime(options: AdminListenerOptions, withinMs: number): RequestHandler {
@@ -140,6 +140,6 @@ function problemOf(error: unknown): AdminProblem {
     return new AdminProblem(503, `the ledger is ${error.kind}`, error.message);
   }
   // Express and its router reject a malformed path (a broken %-escape) with an error that carries its status.
-  if (error instanceof URIError) return new AdminProblem(400, 'the path is malformed', 'check its %-escapes');
-  return new AdminProblem(500, 'a defect of the dispatcher', 'its log has the details, event admin.failed');
+  if (error instanceof URIError) return new AdminProblem(400, 'the path is malformed', 'Check its %-escapes.');
+  return new AdminProblem(500, 'a defect of the dispatcher', 'See the event admin.failed in its log.');
 }

@@ -295,7 +295,7 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/explain', (request, response) => {
     const { host, repository, labels, visibility } = parse(explainQuery, request.query);
     if (sources.admit === undefined) {
-      throw new AdminProblem(404, 'nothing is explained here', 'use `shr explain` beside the registrations');
+      throw new AdminProblem(404, 'nothing is explained here', 'Run `shr explain` in the folder of dispatcher.yaml.');
     }
     response.json(explanation(sources.admit({ host, ...repository, labels, visibility })));
   });

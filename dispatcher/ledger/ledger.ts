@@ -532,7 +532,7 @@ export class LedgerError extends Error {
   }
 }
 
-/** One row holds what nobody wrote there. All other rows can be read and written. */
+/** One row holds what the ledger did not write there. All other rows can be read and written. */
 export class UnreadableRowError extends LedgerError {
   constructor(message: string, cause?: unknown) {
     super('corrupt', message, cause);

@@ -41,7 +41,7 @@ const never = listOf(
 /** RFC 1918, RFC 6598 (carriers, and clouds' own services), RFC 4193. */
 const ownNetworks = listOf('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7');
 
-/** `never`: no registry may be there, whoever names it. `private`: in the networks of an organization. */
+/** `never`: a registry may never be there. `private`: in the networks of an organization. */
 export type AddressKind = 'loopback' | 'never' | 'private' | 'public';
 
 /** For an IPv4 or IPv6 address, including IPv4-mapped IPv6. An invalid address is `never`. */

@@ -98,7 +98,7 @@ class Visit {
   readonly #base: URL;
   readonly #loopback: boolean;
   readonly #login: Login | undefined;
-  #caller: Caller = 'nobody';
+  #caller: Caller = 'anonymous';
   #authorization: string | undefined;
   /** The registry answered from an internal network: then others that it names may be internal too. */
   #inside = false;

@@ -3,7 +3,7 @@ import type { Finding, ImageUse } from '../provider.ts';
 import type { Puller } from './puller.ts';
 
 /** As whom a registry was asked. */
-export type Caller = 'nobody' | 'login' | 'account';
+export type Caller = 'anonymous' | 'login' | 'account';
 
 /** What a registry said about an image. */
 export type Seen =
@@ -52,8 +52,8 @@ export function findingOf(image: ImageUse, registry: string, seen: Seen, puller:
     case 'unseen':
       return notLookedAt(reference, `${registry} cannot be reached from here (${seen.why})`);
     case 'absent':
-      return seen.caller === 'nobody'
-        ? ofNobody(reference, registry, `is not there, says ${registry} to an anonymous caller`, puller)
+      return seen.caller === 'anonymous'
+        ? ofAnonymous(reference, registry, `is not there, says ${registry} to an anonymous caller`, puller)
         : {
             subject: 'image',
             ok: false,
@@ -62,8 +62,8 @@ export function findingOf(image: ImageUse, registry: string, seen: Seen, puller:
           };
     case 'refused':
       switch (seen.caller) {
-        case 'nobody':
-          return ofNobody(reference, registry, `is not shown by ${registry} to anonymous callers`, puller);
+        case 'anonymous':
+          return ofAnonymous(reference, registry, `is not shown by ${registry} to anonymous callers`, puller);
         case 'login':
           return {
             subject: 'image',
@@ -81,7 +81,7 @@ export function findingOf(image: ImageUse, registry: string, seen: Seen, puller:
 }
 
 /** An anonymous caller's answer only proves something if the pull is anonymous too. */
-function ofNobody(reference: string, registry: string, told: string, puller: Puller): Finding {
+function ofAnonymous(reference: string, registry: string, told: string, puller: Puller): Finding {
   const identity = puller.identityAt?.(registry);
   if (identity !== undefined) {
     return notLookedAt(reference, `it ${told}, and ${identity} pulls it, whose credentials we do not have`);

@@ -89,7 +89,7 @@ export class Identity {
     const { audience, subject_token } = parsed.data;
     const email = this.#subjects.get(`${audience} ${subject_token}`);
     if (email === undefined) {
-      const description = 'The given credential is rejected by the attribute condition, or is no credential.';
+      const description = 'The given credential is rejected by the attribute condition, or is not a valid credential.';
       return { status: 400, body: { error: 'invalid_grant', error_description: description } };
     }
     return {

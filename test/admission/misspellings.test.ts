@@ -173,7 +173,7 @@ describe('a label that was written wrong', () => {
   }
 
   it('gets no other number for the one it has: gpu-1 was meant neither for gpu-2 nor for cpu-2', () => {
-    expect(told('acme-runner', 'gpu-1')).to.match(/an override; no override asks for GPUs$/);
+    expect(told('acme-runner', 'gpu-1')).to.match(/an override; runners here have no GPUs$/);
     expect(told('acme-runner', 'shr=1/gpu=1')).to.include('Known are:').and.not.to.include('Did you mean');
   });
 

@@ -31,8 +31,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
   return new Command('demo')
     .option('--backend <kind>', `where the runners run: ${providerKinds.join(', ')}`, 'process')
     .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
-    .option('--within <seconds>', 'gives up after this', parseSeconds, 60)
-    .option('--keep', 'leaves the folder with ledger, log and configuration')
+    .option('--within <seconds>', 'give up after this', parseSeconds, 60)
+    .option('--keep', 'keep the folder with ledger, log and configuration')
     .addHelpText('after', '\nCtrl-C stops it and removes what is running; press it again to quit at once.\n')
     .action(async (options: unknown) => {
       const flags = flagsSchema.parse(options);

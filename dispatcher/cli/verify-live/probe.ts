@@ -149,7 +149,7 @@ function scopeOf(claim: Claim): string {
       const [first] = claim.repositories;
       return scopePath({
         kind: 'repository',
-        owner: first?.owner ?? 'nobody',
+        owner: first?.owner ?? 'anonymous',
         repository: first?.repository ?? 'verify-live',
       });
     }
