@@ -43,7 +43,8 @@ describe('shr demo', function () {
     expect(output).to.match(/^greedy was refused: .*64.*8.*maxCpu/m);
     expect(output).to.match(/^greedy +queued \S+ → refused$/m);
     expect(output).to.match(/^deploy +waiting for approval \S+ → queued \S+ → creating .*gone/m);
-    expect(output).to.not.match(/^(?:greedy|deploy) .*\(waits:/m);
+    expect(output).to.not.match(/^greedy .*\(waits:/m);
+    expect(output).to.not.match(/waiting for approval \S+ \(waits:/);
   });
 
   for (const kind of providerKinds.filter((one) => one !== 'process' && one !== 'docker')) {

@@ -70,7 +70,7 @@ export class Storyteller {
     if (!this.#approvals.has(id)) return [{ stage: 'queued', atS: created }];
     const approvedAtMs = this.#approvals.get(id);
     return [
-      { stage: 'waiting for approval', atS: created },
+      { stage: APPROVAL, atS: created },
       ...(approvedAtMs === undefined ? [] : [{ stage: 'queued', atS: this.#seconds(approvedAtMs) }]),
     ];
   }
@@ -103,6 +103,8 @@ export class Storyteller {
   }
 }
 
+/** A stage that is its own reason. */
+const APPROVAL = 'waiting for approval';
 /** A reason is shown only when it persists until the next look: every job waits for a moment. */
 const REASON_AFTER_S = 3;
 
@@ -110,7 +112,8 @@ export function storyLine(story: JobStory, nameWidth: number, nowS: number): str
   const { name, stages, refusal, note, waits } = story;
   const told = stages.map(({ stage, atS }) => `${stage} ${atS.toFixed(1)}s`).join(' → ');
   const end = refusal === undefined ? (note === undefined ? '' : ` → ${note}`) : ' → refused';
-  const since = stages.at(-1)?.atS ?? 0;
-  const why = waits === undefined || nowS - since < REASON_AFTER_S ? '' : ` (waits: ${waits})`;
+  const { stage, atS = 0 } = stages.at(-1) ?? {};
+  const isTold = stage === APPROVAL || nowS - atS < REASON_AFTER_S;
+  const why = waits === undefined || isTold ? '' : ` (waits: ${waits})`;
   return `${name.padEnd(nameWidth)}  ${told}${end}${why}`;
 }
