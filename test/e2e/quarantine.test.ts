@@ -114,7 +114,7 @@ describe('a dispatcher with broken registrations', function () {
     expect(open.problems?.join('\n')).to.match(/problems? of registrations: the admin token shows what they are/);
     expect(open.problems?.join('\n')).to.not.include('runner lives');
     const whole = readinessSchema.parse(await ask('/readyz')).problems ?? [];
-    expect(whole.join('\n')).to.match(/^e2e: 1 runner lives, and its registration is set aside.*Correct what/m);
+    expect(whole.join('\n')).to.match(/^e2e: 1 runner lives, and its registration is set aside.*Fix the problems/m);
     expect(registrationListSchema.parse(await ask('/api/registrations')).absent).to.deep.equal([
       { registration: 'e2e', absence: 'set-aside', runners: 1 },
     ]);
