@@ -126,7 +126,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/config/shared-sections.ts',
-    code: `if (timeLimit !== undefined) shape.timeLimitMs = durationMs(timeLimit, 0);`,
+    code: `timeLimitMs: file.timeLimit === undefined ? undefined : durationMs(file.timeLimit, 0),`,
     from: '0',
     to: '1',
     why: 'The fallback is for an absent duration, and this one is there.',
@@ -154,7 +154,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/config/tenants.ts',
-    code: `if (shared.backends.has(used) || reading.has(['backends', used])) continue;`,
+    code: `if (shared.backends.has(used) || reading.mentions(['backends', used])) continue;`,
     from: 'has',
     to: 'get',
     why: 'Every value of the map is an object.',
@@ -221,13 +221,6 @@ export const equivalents: readonly Equivalent[] = [
     from: 'has',
     to: 'get',
     why: 'Every value of the map is a list.',
-  },
-  {
-    file: 'dispatcher/config/files.ts',
-    code: 'const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(65_536, mostBytes + 1)), 0, null, null);',
-    from: 'min',
-    to: 'max',
-    why: 'The same is read in larger pieces; the limit is that of all of them.',
   },
   {
     file: 'dispatcher/ledger/steps/shares.ts',

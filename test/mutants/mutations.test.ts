@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
+import { equivalents } from './equivalent.ts';
 import { applied, mutationsOf } from './mutations.ts';
 
 function changes(source: string): readonly string[] {
@@ -48,5 +51,15 @@ describe('the mutations of a source file', () => {
 
   it('refuse what cannot be parsed', () => {
     expect(() => mutationsOf('example.ts', 'const = ;')).to.throw('example.ts cannot be parsed');
+  });
+});
+
+describe('a mutation that changes nothing', () => {
+  it('is listed for a line that is there', async () => {
+    const root = join(import.meta.dirname, '..', '..');
+    for (const { file, code } of equivalents) {
+      const lines = (await readFile(join(root, file), 'utf8')).split('\n').map((line) => line.trim());
+      expect(lines.includes(code), `${file}: ${code}`).to.equal(true);
+    }
   });
 });
