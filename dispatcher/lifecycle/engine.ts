@@ -145,7 +145,11 @@ class LoopingEngine implements Engine {
     this.#doubts = doubts;
     this.#schedule = schedule;
     this.#troubles = troubles;
-    this.#refusals = new Refusals(context, board, backends);
+    this.#refusals = new Refusals({
+      ...{ clock, ledger, board, backends },
+      admit: options.admit,
+      laneChanged: (laneKey) => context.laneChanged(laneKey),
+    });
     this.#restingJobs = new Resting(clock, context.states);
     this.#restingRunners = new Resting(clock, context.states);
     this.#settles = new SettleLoop({ context, backends, verifier, doubts, ghosts, resting: this.#restingJobs });
@@ -164,7 +168,8 @@ class LoopingEngine implements Engine {
     });
     this.#chores = new Chores({ clock, ledger, board, backends, doubts, holds, sweeps: schedule, verifier });
     this.#reasons = new Reasons({
-      context,
+      clock,
+      ledger,
       board,
       permits,
       blockedBy: (laneKey) => this.#launches.blockedBy(laneKey),

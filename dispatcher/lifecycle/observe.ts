@@ -55,9 +55,9 @@ async function learnFromEnd(
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(context, after.jobKey, after);
-  if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { ledger, log } = context.options;
+  if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(ledger, after.jobKey, after);
+  if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now());
   context.laneChanged(before.laneKey);
   if (passed > 0) await ghosts.idled(before, context.now());

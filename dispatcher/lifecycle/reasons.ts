@@ -1,16 +1,17 @@
 /** Why each waiting job and lane waits, derived from the engine's current state and the ledger. */
+import type { Clock } from '../../time/clock.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import type { JobRow, LaneCounts, RunnerRow } from '../ledger/ledger.ts';
+import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
 import { expectedEndMs } from './drain-plan.ts';
 import { time } from './holds.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
-import type { RunnerContext } from './runner-context.ts';
 import { closedWords, waitReason } from './wait-reason.ts';
 
 export interface ReasonSources {
-  readonly context: RunnerContext;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly ledger: Pick<Ledger, 'jobs' | 'laneCounts' | 'output' | 'runners'>;
   readonly board: Board;
   readonly permits: Permits;
   /** What a lane waits for of its own, such as the pause after many launches. */
@@ -38,7 +39,7 @@ export class Reasons {
     if (closed !== undefined) return counts.demand + counts.held > 0 ? closed : undefined;
     const reasons = [await this.#demand(counts)];
     if (counts.held > 0) {
-      const queued = await this.#sources.context.options.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
+      const queued = await this.#sources.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
       const held = queued.filter(({ hold }) => hold !== null).at(-1);
       const words = held === undefined ? undefined : await this.#held(held, counts.lane.runnerGroup);
       reasons.push(`${counts.held} ${counts.held === 1 ? 'job is' : 'jobs are'} held: ${words ?? 'see the jobs'}`);
@@ -66,19 +67,19 @@ export class Reasons {
 
   async #counts(laneKey: string): Promise<LaneCounts | undefined> {
     const known = this.#sources.board.counts(laneKey);
-    return known ?? (await this.#sources.context.options.ledger.laneCounts([laneKey]))[0];
+    return known ?? (await this.#sources.ledger.laneCounts([laneKey]))[0];
   }
 
   async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {
     if (demand === 0) return undefined;
-    const { blockedBy, board, context, permits } = this.#sources;
+    const { blockedBy, board, clock, permits } = this.#sources;
     const obstacles = { ...(await permits.obstacles(lane)), own: blockedBy(lane.key) };
     if (board.need(lane) === 0) {
       const runners = await this.#supply(lane);
       // A runner that GitHub is asked to register does not count as supply where it refused the ones before.
       const trying = runners.every(({ githubRunnerId, state }) => state === 'creating' && githubRunnerId === null);
       if (trying && obstacles.github !== undefined) return obstacles.github;
-      const supply = supplyReason(runners, context.now());
+      const supply = supplyReason(runners, clock.now());
       // One that tries again what was refused: what the service said is still the last word.
       return obstacles.closed === undefined ? supply : `${supply}; ${closedWords(obstacles.closed)}`;
     }
@@ -87,7 +88,7 @@ export class Reasons {
 
   async #supply(lane: LaneSpec): Promise<readonly RunnerRow[]> {
     const states = ['creating', 'starting', 'online', 'busy'] as const;
-    const runners = await this.#sources.context.options.ledger.runners({
+    const runners = await this.#sources.ledger.runners({
       laneKey: lane.key,
       states,
       limit: MAX_RUNNERS,
@@ -96,9 +97,9 @@ export class Reasons {
   }
 
   async #placeFreeAt(registration: string): Promise<string | undefined> {
-    const { context } = this.#sources;
-    const now = context.now();
-    const draining = await context.options.ledger.runners({
+    const { clock, ledger } = this.#sources;
+    const now = clock.now();
+    const draining = await ledger.runners({
       registrations: [registration],
       states: ['draining'],
       limit: MAX_RUNNERS,
@@ -108,7 +109,7 @@ export class Reasons {
   }
 
   async #held(job: JobRow, runnerGroup: string): Promise<string | undefined> {
-    const { ledger } = this.#sources.context.options;
+    const { ledger } = this.#sources;
     const output = job.passedOverBy === null ? undefined : await ledger.output(job.passedOverBy);
     return heldReason(job, runnerGroup, output);
   }

@@ -259,7 +259,7 @@ async function bind(
     refuted: await refutedBinding(context, before, job),
   });
   if (before.jobKey !== null || after?.jobKey !== job.key) return before;
-  if (before.failure?.kind === 'time-limit') await sayTimeLimit(context, job.key, before);
+  if (before.failure?.kind === 'time-limit') await sayTimeLimit(ledger, job.key, before);
   await ghosts.worked(before);
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
