@@ -8,7 +8,7 @@ import { MINUTE } from '../../time/units.ts';
 import { backendSource, type Failure, githubFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../jobs/scope.ts';
-import type { RunnerRow } from '../ledger/ledger.ts';
+import { type Ledger, type RunnerRow, UnreadableRowError } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
 import type { Backends } from './backends.ts';
 import { believeKnown, believeUnknown } from './belief.ts';
@@ -89,7 +89,8 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
   const { registration } = tenant;
   const { tags } = instance;
   if (tags === undefined) return;
-  const row = tags.registration === registration.name ? await ledger.runner(tags.runner) : undefined;
+  const row = tags.registration === registration.name ? await readRow(ledger, tags.runner) : undefined;
+  if (row === 'unreadable') return;
   const belief =
     row === undefined
       ? believeUnknown(dispatcherId, registration.name, registration.claim, instance)
@@ -107,6 +108,16 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
   if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
   else await context.tell(row.name, event);
+}
+
+/** One whose row cannot be read is left alone, as its visits say; the sweep goes on with the others. */
+async function readRow(ledger: Pick<Ledger, 'runner'>, name: string): Promise<RunnerRow | 'unreadable' | undefined> {
+  try {
+    return await ledger.runner(name);
+  } catch (error) {
+    if (error instanceof UnreadableRowError) return 'unreadable';
+    throw error;
+  }
 }
 
 /** As many as the registration may have: its runners count for all, and made-up ones must not take others' places. */

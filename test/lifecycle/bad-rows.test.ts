@@ -65,6 +65,10 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
 
   it('serves all others where it is a runner’s, logs it once, and shows it', async () => {
     await damage("update runners set labels = '{' where registration = 'acme'");
+    await fixture.tell(told(fixture, { jobId: 4 }));
+    await fixture.advance(10_000);
+    const launched = fixture.calls.filter((call) => call.startsWith('launch '));
+    expect(launched, 'another job of its own registration').to.have.length(1);
     await othersAreServed();
     await fixture.advance(20 * MINUTE);
     expect(linesOf('visit-failed')).to.have.length(1);
