@@ -1,5 +1,7 @@
 /** `shr serve`: runs the service. Exits with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
+
 import { access, constants, stat } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
@@ -69,6 +71,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           cure: 'restart the service to change it',
         });
       });
+      // Not at the end alone: a process that is killed would keep nothing for the next start.
+      flushCompileCache();
       const endSpareMemory = spareMemory({ clock, ...systemMemory() });
       const signal = await nextSignal();
       endSpareMemory();

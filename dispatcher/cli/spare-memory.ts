@@ -18,15 +18,18 @@ export interface SpareMemoryOptions {
 
 /** Until it was done once: the start has the most to give back. */
 const FIRST_MS = 5 * SECOND;
+/** Once more, for what the start left to do: the first listings. */
+const SECOND_MS = MINUTE;
 const EVERY_MS = 5 * MINUTE;
 /** Less than this share of a core is rest. */
 const REST_SHARE = 0.1;
 /** Less is not worth it. */
-const WORTH_BYTES = 16 * 1024 * 1024;
+const WORTH_BYTES = 8 * 1024 * 1024;
 
 /** Looks now and then whether the process rests and has grown. Returns what ends it. */
 export function spareMemory({ clock, cpuMs, heapBytes, collect }: SpareMemoryOptions): () => void {
   let smallest = 0;
+  let nextMs = FIRST_MS;
   let cancel = () => {};
   let stopped = false;
 
@@ -36,11 +39,12 @@ export function spareMemory({ clock, cpuMs, heapBytes, collect }: SpareMemoryOpt
       await collect();
       smallest = heapBytes();
     }
+    if (smallest > 0) nextMs = nextMs === FIRST_MS ? SECOND_MS : EVERY_MS;
     if (!stopped) wait();
   }
 
   function wait(): void {
-    const ms = smallest === 0 ? FIRST_MS : EVERY_MS;
+    const ms = nextMs;
     const hadMs = cpuMs();
     cancel = clock.after(ms, () => void look(ms, hadMs));
   }

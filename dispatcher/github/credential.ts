@@ -181,9 +181,19 @@ class ImpossibleAuthorization implements Authorization {
 function onceRead(privateKey: Secret): () => KeyObject {
   let key: KeyObject | undefined;
   return () => {
-    key ??= readAppKey(privateKey);
+    key ??= sharedKey(privateKey);
     return key;
   };
+}
+
+/** By the hash of the text: a key takes 6 KB outside the heap, and thousands of registrations may have the same App. */
+const sharedKeys = new Map<string, KeyObject>();
+
+function sharedKey(privateKey: Secret): KeyObject {
+  const name = createHash('sha256').update(privateKey.reveal()).digest('base64url');
+  const key = sharedKeys.get(name) ?? readAppKey(privateKey);
+  sharedKeys.set(name, key);
+  return key;
 }
 
 /** Tells two tokens apart in metrics; 32 bits of a hash do not allow guessing a token of this entropy. */

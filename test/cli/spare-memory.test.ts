@@ -33,18 +33,18 @@ describe('memory that a service at rest does not need', () => {
     expect(collectedAt()).to.deep.equal([20]);
   });
 
-  it('is not looked for again until it has grown, and then every five minutes at the most', async () => {
+  it('is not looked for again until it has grown, after a minute, and then every five at the most', async () => {
     const { clock, state, collectedAt } = process();
     await clock.advance(5_000);
     expect(collectedAt()).to.deep.equal([5]);
-    state.heapBytes += 15 * MB;
+    state.heapBytes += 7 * MB;
     await clock.advance(900_000);
     expect(collectedAt()).to.deep.equal([5]);
     state.heapBytes += 100 * MB;
-    await clock.advance(299_000);
+    await clock.advance(59_000);
     expect(collectedAt()).to.deep.equal([5]);
     await clock.advance(1_000);
-    expect(collectedAt()).to.deep.equal([5, 1_205]);
+    expect(collectedAt()).to.deep.equal([5, 965]);
   });
 
   it('is left alone while the service works, and after its end', async () => {
