@@ -7,8 +7,8 @@ import { backoffMs } from '../../time/backoff.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import { githubFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
-import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { lineOfNamed } from './ports.ts';
+import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { type EngineOptions, lineOfNamed } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
@@ -39,7 +39,13 @@ interface Line {
   reading: number;
 }
 
+export interface DoubtsOptions extends Pick<EngineOptions, 'log' | 'tenants'> {
+  readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'job' | 'recordFacts' | 'settleJobs'>;
+}
+
 export class Doubts {
+  readonly #options: DoubtsOptions;
   readonly #context: RunnerContext;
   /** In the order of their turns. */
   readonly #lines = new Map<string, Line>();
@@ -49,8 +55,9 @@ export class Doubts {
   /** GETs by registration in the current minute. */
   readonly #spent = new Map<string, { readonly sinceMs: number; count: number }>();
 
-  constructor(context: RunnerContext) {
-    this.#context = context;
+  constructor(options: DoubtsOptions) {
+    this.#options = options;
+    this.#context = options.context;
   }
 
   /** The runner's registration reads the jobs, in order. The result reaches the runner when they are settled. */
@@ -74,10 +81,10 @@ export class Doubts {
     const now = this.#context.now();
     const pause = this.#pauses.get(about);
     if (pause !== undefined && pause.untilMs > now) return;
-    const name = lineOfNamed(this.#context.options.tenants, task.registration);
+    const name = lineOfNamed(this.#options.tenants, task.registration);
     const line = this.#lines.get(name) ?? { waiting: [], reading: 0 };
     if (line.waiting.length >= MAX_WAITING || !this.#spend(task, now)) {
-      this.#context.options.log.debug('doubt-postponed', { about, registration: task.registration });
+      this.#options.log.debug('doubt-postponed', { about, registration: task.registration });
       return;
     }
     const count = (pause?.count ?? 0) + 1;
@@ -117,7 +124,7 @@ export class Doubts {
   #start(line: Line, task: Task): void {
     line.reading += 1;
     const reading = this.#read(task)
-      .catch((error: unknown) => this.#context.options.log.error('doubt-broken', { jobs: task.keys, error }))
+      .catch((error: unknown) => this.#options.log.error('doubt-broken', { jobs: task.keys, error }))
       .finally(() => {
         line.reading -= 1;
         this.#reading.delete(reading);
@@ -127,8 +134,8 @@ export class Doubts {
   }
 
   async #read({ registration, keys, unconfirmed }: Task): Promise<void> {
-    const { states, options } = this.#context;
-    const { ledger, tenants } = options;
+    const { states } = this.#context;
+    const { ledger, tenants } = this.#options;
     const tenant = tenants.get(registration);
     if (tenant === undefined) return;
     for (const key of keys) {

@@ -3,13 +3,13 @@ import { ProviderError } from '../../providers/provider.ts';
 import { backendSource, failureFields, githubFailure, providerFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../jobs/scope.ts';
-import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { githubStep, instanceStep, nextVisitMs, restsOnSilence } from './drain-plan.ts';
 import type { GithubView } from './github-view.ts';
 import { instanceIsOver, postpone } from './machine.ts';
-import { lookAtInstance, stepFailed } from './observe.ts';
-import type { Tenant } from './ports.ts';
-import { type RunnerContext, tenantOf } from './runner-context.ts';
+import { type InstanceLookOptions, lookAtInstance, stepFailed } from './observe.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
+import type { RunnerContext } from './runner-context.ts';
 import type { Verifier } from './verify.ts';
 
 /** Steps within one visit, as long as each makes progress. */
@@ -18,18 +18,20 @@ const STEPS_A_VISIT = 6;
 /** GitHub takes a moment to remove an ephemeral runner after its job. */
 const REMOVED_BY_GITHUB_MS = 5_000;
 
-export async function drainRunner(
-  context: RunnerContext,
-  view: GithubView,
-  verifier: Verifier,
-  runner: RunnerRow,
-): Promise<void> {
+export interface DrainOptions extends InstanceLookOptions, Pick<EngineOptions, 'log'> {
+  readonly ledger: Pick<Ledger, 'keepOutput' | 'output' | 'runner' | 'stepRunner'>;
+  readonly view: GithubView;
+  readonly verifier: Verifier;
+}
+
+export async function drainRunner(options: DrainOptions, runner: RunnerRow): Promise<void> {
+  const { context, ledger } = options;
   let current = runner;
   for (let round = 0; round < STEPS_A_VISIT && current.state === 'draining'; round += 1) {
     const before = current;
-    const afterGithub = await githubSide(context, view, current);
+    const afterGithub = await githubSide(options, current);
     if (afterGithub === undefined || afterGithub.state !== 'draining') return;
-    const after = await instanceSide(context, verifier, afterGithub);
+    const after = await instanceSide(options, afterGithub);
     if (after === undefined || after.state !== 'draining') return;
     current = after;
     const progressed =
@@ -38,15 +40,15 @@ export async function drainRunner(
       before.instanceState !== after.instanceState;
     if (!progressed) break;
   }
-  await context.options.ledger.stepRunner(runner.name, (row) =>
+  await ledger.stepRunner(runner.name, (row) =>
     row.state === 'draining' && row.nextCheckAtMs !== null && row.nextCheckAtMs <= context.now()
       ? postpone(row, context.now(), nextVisitMs(row, context.now()))
       : undefined,
   );
 }
 
-async function githubSide(context: RunnerContext, view: GithubView, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(context, runner);
+async function githubSide({ context, tenants, view }: DrainOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const tenant = tenants.get(runner.registration);
   if (tenant === undefined || githubStep(runner, context.now()) === 'none') return runner;
   try {
     if (mayBeRemovedAlready(runner)) {
@@ -96,44 +98,37 @@ async function readRunner(context: RunnerContext, tenant: Tenant, runner: Runner
   return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
 }
 
-async function instanceSide(
-  context: RunnerContext,
-  verifier: Verifier,
-  runner: RunnerRow,
-): Promise<RunnerRow | undefined> {
-  const planned = instanceStep(runner, context.now());
+async function instanceSide(options: DrainOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const planned = instanceStep(runner, options.context.now());
   switch (planned) {
     case 'none':
       return runner;
     case 'inspect':
-      return await lookAtInstance(context, runner);
+      return await lookAtInstance(options, runner);
     case 'stop':
-      return await stopInstance(context, verifier, runner);
+      return await stopInstance(options, runner);
   }
 }
 
-async function stopInstance(
-  context: RunnerContext,
-  verifier: Verifier,
-  runner: RunnerRow,
-): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(context, runner);
+async function stopInstance(options: DrainOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const { context, ledger, tenants, verifier } = options;
+  const tenant = tenants.get(runner.registration);
   if (tenant === undefined || runner.backend === null) return runner;
   try {
     const provider = await tenant.provider(runner.backend);
     if (restsOnSilence(runner, context.now())) {
       const silent = await verifier.confirmSilence(runner);
-      const current = await context.options.ledger.runner(runner.name);
+      const current = await ledger.runner(runner.name);
       if (!silent || current === undefined || current.state !== 'draining') return current;
       if (instanceStep(current, context.now()) !== 'stop') return current;
     }
     const ref = { name: runner.name, ...(runner.instanceId === null ? {} : { id: runner.instanceId }) };
-    const output = await lastOutput(context, runner, () => provider.logs(ref));
-    if (output !== undefined) await context.options.ledger.keepOutput(runner.name, output, context.now());
+    const output = await lastOutput(options, runner, () => provider.logs(ref));
+    if (output !== undefined) await ledger.keepOutput(runner.name, output, context.now());
     // What has ended is only removed.
     if (!instanceIsOver(runner)) await context.tell(runner.name, { kind: 'stopping' });
     // A job may have been bound to it while its output was read, or the mark was written to the disk.
-    const current = await context.options.ledger.runner(runner.name);
+    const current = await ledger.runner(runner.name);
     if (current?.state !== 'draining' || instanceStep(current, context.now()) !== 'stop') return current;
     await provider.stop(ref);
     return await context.tell(runner.name, { kind: 'stop-sent' });
@@ -149,11 +144,11 @@ async function stopInstance(
 
 /** Unreadable output delays the stop a few times, then no longer: a leak is worse than a lost log. */
 async function lastOutput(
-  context: RunnerContext,
+  { context, ledger, log }: DrainOptions,
   runner: RunnerRow,
   read: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  const kept = await context.options.ledger.output(runner.name);
+  const kept = await ledger.output(runner.name);
   if (kept !== undefined && instanceIsOver(runner) && runner.stopSentAtMs !== null) return undefined;
   try {
     return await read();
@@ -161,7 +156,7 @@ async function lastOutput(
     if (!(error instanceof ProviderError) || runner.attempts < 3) throw error;
     const source = backendSource(runner.registration, runner.backend ?? 'none');
     const told = failureFields(providerFailure(error, source, context.now()));
-    context.options.log.warn('output-lost', { runner: runner.name, ...told });
+    log.warn('output-lost', { runner: runner.name, ...told });
     return undefined;
   }
 }

@@ -105,7 +105,8 @@ class LoopingEngine implements Engine {
   readonly #pass: Pass;
 
   constructor(options: EngineOptions) {
-    const { clock, dispatcherId, incarnation, ledger, log, random, tenants } = options;
+    const { admit, clock, dispatcherId, incarnation, ledger, log, metrics, random, tenants } = options;
+    const absence = options.setAside === undefined ? {} : { setAside: options.setAside };
     this.#options = options;
     this.#gate = new LedgerGate({ ledger, clock, log });
     this.#context = createRunnerContext(options, {
@@ -133,8 +134,8 @@ class LoopingEngine implements Engine {
     const permits = new Permits(options, launchPlaces, board, backends, holds);
     const view = new GithubView(context);
     const instances = new InstanceView(dispatcherId, () => clock.now());
-    const verifier = new Verifier(context);
-    const doubts = new Doubts(context);
+    const verifier = new Verifier({ clock, log, random, tenants, context, ledger });
+    const doubts = new Doubts({ log, tenants, context, ledger });
     const schedule = new SweepSchedule(tenants.keys(), clock, random, (name) => lineOfNamed(tenants, name));
     const troubles = new SweepTroubles(clock, log);
     this.#board = board;
@@ -147,24 +148,29 @@ class LoopingEngine implements Engine {
     this.#troubles = troubles;
     this.#refusals = new Refusals({
       ...{ clock, ledger, board, backends },
-      admit: options.admit,
+      admit,
       laneChanged: (laneKey) => context.laneChanged(laneKey),
     });
     this.#restingJobs = new Resting(clock, context.states);
     this.#restingRunners = new Resting(clock, context.states);
-    this.#settles = new SettleLoop({ context, backends, verifier, doubts, ghosts, resting: this.#restingJobs });
+    this.#settles = new SettleLoop({
+      ...{ admit, dispatcherId, log, metrics, tenants, ...absence },
+      ...{ context, ledger, backends, verifier, doubts, ghosts },
+      resting: this.#restingJobs,
+    });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier });
     this.#launches = new LaunchLoop({
-      ...options,
-      ...{ context, board, permits, places: launchPlaces, backends, holds, verifier },
+      ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
+      ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
     });
     this.#visits = new VisitLoop({
-      ...{ clock, log, ledger, tenants, context, view, verifier, backends, ghosts },
+      ...{ clock, incarnation, log, metrics, tenants, ...absence },
+      ...{ context, ledger, view, verifier, backends, ghosts },
       resting: this.#restingRunners,
     });
     this.#sweeps = new SweepLoop({
-      ...{ clock, tenants, context, ledger, board, backends, instances },
-      ...{ view, others, schedule, troubles },
+      ...{ clock, dispatcherId, incarnation, log, tenants },
+      ...{ context, ledger, board, backends, instances, view, others, schedule, troubles },
     });
     this.#chores = new Chores({ clock, ledger, board, backends, doubts, holds, sweeps: schedule, verifier });
     this.#reasons = new Reasons({

@@ -6,28 +6,21 @@ import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { Ledger, RunnerRow, Waiting } from '../ledger/ledger.ts';
 import { newRunner } from '../ledger/new-runner.ts';
-import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { Holds } from './holds.ts';
-import { type Launch, launchRunner, MAX_LIFE_MS } from './launch.ts';
+import { type Launch, type LaunchOptions, launchRunner, MAX_LIFE_MS } from './launch.ts';
 import type { LaunchPlaces } from './launch-places.ts';
 import { CREATING_MS } from './machine.ts';
 import { NextJobs } from './next-jobs.ts';
 import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
-import type { RunnerContext } from './runner-context.ts';
 import type { Verifier } from './verify.ts';
 
-export interface LaunchLoopOptions
-  extends Pick<EngineOptions, 'clock' | 'dispatcherId' | 'incarnation' | 'log' | 'random' | 'tenants'> {
-  readonly context: RunnerContext;
-  readonly ledger: Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
+export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'log' | 'tenants'> {
+  readonly ledger: LaunchOptions['ledger'] & Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
   readonly board: Board;
   readonly permits: Permits;
   readonly places: LaunchPlaces;
-  readonly backends: Backends;
-  readonly holds: Holds;
   readonly verifier: Verifier;
 }
 
@@ -194,9 +187,9 @@ export class LaunchLoop {
 
   /** Never rejects. */
   async #launch(tenant: Tenant, launch: Launch): Promise<void> {
-    const { backends, context, holds, log, places } = this.#options;
+    const { context, log, places } = this.#options;
     try {
-      await launchRunner(context, tenant, backends, holds, launch);
+      await launchRunner(this.#options, tenant, launch);
     } catch (error) {
       if (!context.ledgerFailed(error)) {
         log.error('launch-broken', { runner: launch.runner, error });

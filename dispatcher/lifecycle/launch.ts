@@ -16,10 +16,19 @@ import { backendSource, type Failure, githubFailure, ownFailure, providerFailure
 import { GithubError, type JitRunner } from '../github/github.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Holds } from './holds.ts';
-import type { Tenant } from './ports.ts';
+import type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
+
+export interface LaunchOptions extends Pick<EngineOptions, 'clock' | 'dispatcherId' | 'incarnation' | 'random'> {
+  readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'liveCounts' | 'runner'>;
+  readonly metrics: Pick<LifecycleMetrics, 'launched' | 'launchFailed'>;
+  readonly backends: Backends;
+  readonly holds: Holds;
+}
 
 export interface Launch {
   readonly runner: string;
@@ -44,16 +53,10 @@ const TRANSIENT_TRIES = 5;
 const TRANSIENT_FIRST_MS = 1000;
 const MAX_TRANSIENT_MS = 60_000;
 
-export async function launchRunner(
-  context: RunnerContext,
-  tenant: Tenant,
-  backends: Backends,
-  holds: Holds,
-  launch: Launch,
-): Promise<void> {
-  const { options } = context;
+export async function launchRunner(options: LaunchOptions, tenant: Tenant, launch: Launch): Promise<void> {
+  const { backends, context, metrics } = options;
   const startedAtMs = context.now();
-  const jit = await createJit(context, tenant, holds, launch);
+  const jit = await createJit(options, tenant, launch);
   if (jit === undefined) return;
 
   const refusals: Failure[] = [];
@@ -63,7 +66,7 @@ export async function launchRunner(
     const source = backendSource(registration, backend);
     const refused = async (failure: Failure, retryAfterMs?: number) => {
       refusals.push(failure);
-      options.metrics.launchFailed(registration, backend, failure.kind);
+      metrics.launchFailed(registration, backend, failure.kind);
       await backends.failed(launched, failure, retryAfterMs);
       await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
@@ -84,7 +87,7 @@ export async function launchRunner(
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
       const deadlineAtMs = context.now() + lifeMs;
       const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs };
-      const turn = await takePlace(context, tenant, attempt);
+      const turn = await takePlace(options, tenant, attempt);
       if (turn === 'over') return;
       if (turn === 'full') {
         refusals.push(ownFailure('no-place', 'it is at its cap of runners', context.now(), source));
@@ -93,13 +96,13 @@ export async function launchRunner(
 
       // The name was taken at a backend before this one: it may be the same account.
       const nameIsNew = refusals.every(({ kind }) => kind !== 'conflict');
-      const outcome = await tryBackend(context, provider, attempt, nameIsNew);
+      const outcome = await tryBackend(options, tenant, provider, attempt, nameIsNew);
       switch (outcome.kind) {
         case 'over':
           return;
         case 'accepted':
           await context.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
-          options.metrics.launched(registration, backend, context.now() - startedAtMs);
+          metrics.launched(registration, backend, context.now() - startedAtMs);
           await backends.accepted(launched);
           context.states.well('launch-retry', { backend: source });
           return;
@@ -108,7 +111,7 @@ export async function launchRunner(
           continue;
         case 'uncertain': {
           const failure = providerFailure(outcome.error, source, context.now());
-          options.metrics.launchFailed(registration, backend, failure.kind);
+          metrics.launchFailed(registration, backend, failure.kind);
           await backends.failed(launched, failure, outcome.error.retryAfterMs);
           await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
@@ -145,11 +148,10 @@ async function prepare(
  * one may have filled up meanwhile.
  */
 async function takePlace(
-  context: RunnerContext,
+  { context, ledger }: LaunchOptions,
   tenant: Tenant,
   { launch, backend, jit, deadlineAtMs }: Attempt,
 ): Promise<'taken' | 'full' | 'over'> {
-  const { ledger } = context.options;
   const { registration } = tenant;
   return await context.counting.hold(async () => {
     if (backend !== launch.backends[0]) {
@@ -176,12 +178,12 @@ type Outcome =
   | { readonly kind: 'over' };
 
 async function tryBackend(
-  context: RunnerContext,
+  { clock, context, dispatcherId, incarnation, ledger, random }: LaunchOptions,
+  { registration }: Tenant,
   provider: Provider,
   { launch, backend, shape, jit, deadlineAtMs }: Attempt,
   nameIsNew: boolean,
 ): Promise<Outcome> {
-  const { clock, random, dispatcherId, incarnation, ledger, tenants } = context.options;
   const request = {
     name: launch.runner,
     shape,
@@ -194,7 +196,7 @@ async function tryBackend(
       incarnation,
       createdAtMs: launch.createdAtMs,
       deadlineAtMs,
-      charge: tenants.get(launch.lane.registration)?.registration.chargeLabels ?? {},
+      charge: registration.chargeLabels,
     },
     environment: {},
     secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig },
@@ -228,9 +230,8 @@ async function tryBackend(
 }
 
 async function createJit(
-  context: RunnerContext,
+  { context, holds, metrics }: LaunchOptions,
   tenant: Tenant,
-  holds: Holds,
   launch: Launch,
 ): Promise<JitRunner | undefined> {
   const { lane } = launch;
@@ -246,7 +247,7 @@ async function createJit(
     return jit;
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
-    context.options.metrics.launchFailed(lane.registration, 'github', error.kind);
+    metrics.launchFailed(lane.registration, 'github', error.kind);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
     if (error.kind !== 'conflict') holds.refused(lane, error);
     await context.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, context.now()) });

@@ -13,12 +13,13 @@ import {
 } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
 import { parseScopePath } from '../jobs/scope.ts';
-import type { RunnerRow } from '../ledger/ledger.ts';
+import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import { postpone, type RunnerEvent } from './machine.ts';
-import { absenceOf, type RunnerContext, tenantOf } from './runner-context.ts';
+import type { EngineOptions, LifecycleMetrics } from './ports.ts';
+import { absenceOf, type RunnerContext } from './runner-context.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
 
@@ -28,34 +29,39 @@ const RECOVERY_LOOK_MS = 10 * SECOND;
 /** Between two looks at an idle runner, and a little more. */
 const IDLE_SLACK_MS = 60 * SECOND;
 
-export interface Observers {
+/** What it takes to ask a provider for an instance. */
+export interface InstanceLookOptions extends Pick<EngineOptions, 'setAside' | 'tenants'> {
   readonly context: RunnerContext;
+}
+
+export interface ObserveOptions extends InstanceLookOptions, Pick<EngineOptions, 'incarnation' | 'log'> {
+  readonly ledger: Pick<Ledger, 'explainJob' | 'passOver' | 'stepRunner'>;
+  readonly metrics: Pick<LifecycleMetrics, 'launchFailed'>;
   readonly view: GithubView;
   readonly verifier: Verifier;
   readonly backends: Backends;
   readonly ghosts: Ghosts;
 }
 
-export async function observeRunner(observers: Observers, runner: RunnerRow): Promise<void> {
-  const { context } = observers;
-  const seen = runner.state === 'creating' ? await lookAtLaunch(context, runner) : await lookAround(observers, runner);
+export async function observeRunner(options: ObserveOptions, runner: RunnerRow): Promise<void> {
+  const { context, ledger } = options;
+  const seen = runner.state === 'creating' ? await lookAtLaunch(options, runner) : await lookAround(options, runner);
   const late = seen !== undefined && seen.state === runner.state && seen.deadlineAtMs !== null;
   const overdue = late && context.now() >= (seen.deadlineAtMs ?? 0);
   const after = overdue ? await context.tell(runner.name, { kind: 'deadline' }) : seen;
   if (after === undefined) return;
-  if (overdue && after.state === 'draining') await learnFromEnd(observers, seen, after);
-  await countStart(observers, runner, after);
+  if (overdue && after.state === 'draining') await learnFromEnd(options, seen, after);
+  await countStart(options, runner, after);
   if (after.state === 'draining' || after.nextCheckAtMs === null || after.nextCheckAtMs > context.now()) return;
-  await context.options.ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), 5 * SECOND));
+  await ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), 5 * SECOND));
 }
 
 /** What the end of a runner's time says about jobs. */
 async function learnFromEnd(
-  { context, ghosts, verifier }: Observers,
+  { context, ghosts, ledger, log, verifier }: ObserveOptions,
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  const { ledger, log } = context.options;
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(ledger, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now());
@@ -74,7 +80,7 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
 }
 
 /** A container that never came online counts against its backend, image and shape; one that did clears the count. */
-async function countStart({ context, backends }: Observers, before: RunnerRow, after: RunnerRow): Promise<void> {
+async function countStart({ backends, metrics }: ObserveOptions, before: RunnerRow, after: RunnerRow): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting') return;
   const { name, registration, backend, specHash } = after;
   if (backend === null) return;
@@ -82,43 +88,46 @@ async function countStart({ context, backends }: Observers, before: RunnerRow, a
   if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(launched);
   if (after.state !== 'draining') return;
   if (after.failure !== null && after.instanceId !== null) {
-    context.options.metrics.launchFailed(registration, backend, after.failure.kind);
+    metrics.launchFailed(registration, backend, after.failure.kind);
     await backends.failed(launched, after.failure);
   }
   backends.released(name);
 }
 
 /** This process owns its launches until their deadline; those of an earlier incarnation are looked for. */
-async function lookAtLaunch(context: RunnerContext, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  if (runner.incarnation === context.options.incarnation) return runner;
+async function lookAtLaunch(options: ObserveOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const { context, incarnation, ledger } = options;
+  if (runner.incarnation === incarnation) return runner;
   if (runner.instanceState === 'none') {
     return await context.tell(runner.name, {
       kind: 'launch-refused',
       failure: ownFailure('interrupted', 'the dispatcher stopped before it called a provider', context.now()),
     });
   }
-  const after = await lookAtInstance(context, runner);
+  const after = await lookAtInstance(options, runner);
   if (after?.state === 'creating') {
-    await context.options.ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), RECOVERY_LOOK_MS));
+    await ledger.stepRunner(runner.name, (row) => postpone(row, context.now(), RECOVERY_LOOK_MS));
   }
   return after;
 }
 
-async function lookAround({ context, view, verifier }: Observers, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const afterInstance = await lookAtInstance(context, runner);
+async function lookAround(options: ObserveOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const { verifier } = options;
+  const afterInstance = await lookAtInstance(options, runner);
   if (afterInstance === undefined || afterInstance.state === 'draining') {
     if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
     return afterInstance;
   }
-  return await lookAtGithub(context, view, verifier, afterInstance);
+  return await lookAtGithub(options, afterInstance);
 }
 
 /** Asks the provider for the instance, by name and (once known) by id. */
-export async function lookAtInstance(context: RunnerContext, runner: RunnerRow): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(context, runner);
+export async function lookAtInstance(options: InstanceLookOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+  const { context, tenants } = options;
+  const tenant = tenants.get(runner.registration);
   if (runner.backend === null || runner.instanceState === 'none' || runner.instanceState === 'absent') return runner;
   if (tenant === undefined) {
-    const { reason, cure } = absenceWords(absenceOf(context, runner.registration) ?? 'removed');
+    const { reason, cure } = absenceWords(absenceOf(options, runner.registration) ?? 'removed');
     const words = `${reason}. ${cure}`;
     return await context.tell(runner.name, stepFailed(ownFailure('no-registration', words, context.now()), undefined));
   }
@@ -172,12 +181,10 @@ export function instanceEvent(registration: string, backend: string, instance: I
 }
 
 async function lookAtGithub(
-  context: RunnerContext,
-  view: GithubView,
-  verifier: Verifier,
+  { context, tenants, verifier, view }: ObserveOptions,
   runner: RunnerRow,
 ): Promise<RunnerRow | undefined> {
-  const tenant = tenantOf(context, runner);
+  const tenant = tenants.get(runner.registration);
   if (tenant === undefined || runner.state === 'finishing') return runner;
   try {
     const atItsDeadline = runner.deadlineAtMs !== null && context.now() >= runner.deadlineAtMs;

@@ -17,10 +17,13 @@ export interface Permit {
 /** Lanes of one registration looked at in a pass; those behind them come when these have been served. */
 const LANES_A_PASS = 1000;
 
+export interface PermitsOptions extends Pick<EngineOptions, 'maxLaunches' | 'maxRunners' | 'random' | 'tenants'> {
+  readonly ledger: Pick<Ledger, 'liveCounts'>;
+}
+
 export class Permits {
-  readonly #options: Pick<EngineOptions, 'tenants' | 'random' | 'maxRunners' | 'maxLaunches'>;
+  readonly #options: PermitsOptions;
   readonly #places: LaunchPlaces;
-  readonly #ledger: Pick<Ledger, 'liveCounts'>;
   readonly #board: Board;
   readonly #backends: Backends;
   readonly #holds: Holds;
@@ -29,10 +32,9 @@ export class Permits {
   /** Registrations of which a launch of this pass took a place that was not reserved for it. */
   readonly #displaced = new Set<string>();
 
-  constructor(options: EngineOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
+  constructor(options: PermitsOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
     this.#options = options;
     this.#places = places;
-    this.#ledger = options.ledger;
     this.#board = board;
     this.#backends = backends;
     this.#holds = holds;
@@ -164,7 +166,7 @@ export class Permits {
     let ending = 0;
     const byRegistration = new Map<string, Live>();
     const byBackend = new Map<string, Live>();
-    for (const { registration, backend, count, draining } of await this.#ledger.liveCounts()) {
+    for (const { registration, backend, count, draining } of await this.#options.ledger.liveCounts()) {
       total += count;
       ending += draining;
       add(byRegistration, registration, { count, draining });

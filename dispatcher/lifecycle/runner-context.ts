@@ -4,12 +4,11 @@ import { Lock } from '../../time/lock.ts';
 import type { Absence } from '../config/absent.ts';
 import { type Failure, failureFields } from '../failures/failure.ts';
 import { StateLog } from '../failures/state-log.ts';
-import type { RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
+import type { Ledger, RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
 import { type MachineContext, type RunnerEvent, step } from './machine.ts';
-import type { EngineOptions, Tenant } from './ports.ts';
+import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 
 export interface RunnerContext {
-  readonly options: EngineOptions;
   now(): number;
   /** False once the engine stops, and while nothing can be recorded: nothing is begun, and long work ends at the next chance. */
   working(): boolean;
@@ -26,11 +25,16 @@ export interface RunnerContext {
   tell(runner: string, event: RunnerEvent): Promise<RunnerRow | undefined>;
 }
 
+export interface RunnerContextOptions extends Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
+  readonly ledger: Pick<Ledger, 'stepRunner'>;
+  readonly metrics: Pick<LifecycleMetrics, 'tornDown'>;
+}
+
 const DEFAULT_TIMEOUTS = { launchMs: 10 * 60_000, idleMs: 5 * 60_000 };
 const STOCK_PATIENCE_MS = 2 * 60_000;
 
 export function createRunnerContext(
-  options: EngineOptions,
+  options: RunnerContextOptions,
   notify: {
     readonly working: () => boolean;
     readonly laneChanged: (laneKey: string) => void;
@@ -73,7 +77,6 @@ export function createRunnerContext(
   }
 
   return {
-    options,
     now: () => clock.now(),
     counting: new Lock(),
     states: new StateLog(log, clock),
@@ -113,11 +116,10 @@ function toldOf(failure: Failure): Readonly<Record<string, unknown>> {
 }
 
 /** Why the registration is not in force; undefined where it is. */
-export function absenceOf({ options }: Pick<RunnerContext, 'options'>, registration: string): Absence | undefined {
-  if (options.tenants.has(registration)) return undefined;
-  return options.setAside?.(registration) === true ? 'set-aside' : 'removed';
-}
-
-export function tenantOf(context: RunnerContext, runner: Pick<RunnerRow, 'registration'>): Tenant | undefined {
-  return context.options.tenants.get(runner.registration);
+export function absenceOf(
+  { setAside, tenants }: Pick<EngineOptions, 'setAside' | 'tenants'>,
+  registration: string,
+): Absence | undefined {
+  if (tenants.has(registration)) return undefined;
+  return setAside?.(registration) === true ? 'set-aside' : 'removed';
 }

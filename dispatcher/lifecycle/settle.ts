@@ -5,12 +5,13 @@ import { SECOND } from '../../time/units.ts';
 import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
 import type { Admission } from '../jobs/lane.ts';
-import type { AdmissionState, JobRow, JobSettlement, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
+import type { AdmissionState, JobRow, JobSettlement, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { JobWord } from './machine.ts';
+import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Resting } from './resting.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
@@ -24,8 +25,21 @@ const SLICE_MS = 5;
 /** Of each registration, looked at after a batch: as many as it may read in a minute. */
 const MAX_UNCONFIRMED = 20;
 
-export interface Settler {
+export interface Settler extends Pick<EngineOptions, 'admit' | 'dispatcherId' | 'log' | 'setAside' | 'tenants'> {
   readonly context: RunnerContext;
+  readonly ledger: Pick<
+    Ledger,
+    | 'explainJob'
+    | 'job'
+    | 'nextProbeAt'
+    | 'putUnsettledLast'
+    | 'runner'
+    | 'settleJobs'
+    | 'stir'
+    | 'unconfirmedJobsOf'
+    | 'unsettledJobs'
+  >;
+  readonly metrics: Pick<LifecycleMetrics, 'jobAdmitted' | 'queueToStart'>;
   readonly backends: Backends;
   readonly verifier: Verifier;
   readonly doubts: Doubts;
@@ -78,8 +92,7 @@ export class SettleLoop {
 
   /** Returns how many were taken up: none where all that are left rest. */
   async #settleSome(): Promise<number> {
-    const { context, resting } = this.#settler;
-    const { ledger } = context.options;
+    const { context, ledger, resting } = this.#settler;
     const unreadable: UnreadableRow[] = [];
     const unsettled = await ledger.unsettledJobs(JOBS_A_PASS, (row) => void unreadable.push(row));
     const jobs = unsettled.filter(({ key }) => !resting.has(key));
@@ -95,15 +108,14 @@ export class SettleLoop {
   }
 
   async #settle(jobs: readonly JobRow[]): Promise<void> {
-    const { context, doubts, resting, verifier } = this.#settler;
-    const { ledger } = context.options;
+    const { context, doubts, ledger, resting, verifier } = this.#settler;
     const settled = await this.#written(await this.#decided(jobs));
     for (const { job, settlement } of settled) {
       resting.well({ kind: 'job', key: job.key });
       if (settlement.admission?.lane) context.laneChanged(settlement.admission.lane.key);
       if (job.disputed) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
     }
-    await stirHeld(context, jobs);
+    await stirHeld(this.#settler, jobs);
     for (const registration of toldOfByAnother(settled)) {
       // One that cannot be read cannot be confirmed either; settling it says so.
       for (const job of await ledger.unconfirmedJobsOf(registration, MAX_UNCONFIRMED, () => {})) doubts.confirm(job);
@@ -111,7 +123,7 @@ export class SettleLoop {
   }
 
   async #decided(jobs: readonly JobRow[]): Promise<readonly Settled[]> {
-    const { backends, context } = this.#settler;
+    const { context } = this.#settler;
     const { bound, failed } = await bindAll(this.#settler, jobs);
     const decided: Settled[] = [];
     let restedAtMs = context.now();
@@ -124,7 +136,7 @@ export class SettleLoop {
       if (failed.has(job.key)) continue;
       const registration = job.registration ?? bound.get(job.key)?.registration ?? null;
       try {
-        decided.push({ job, settlement: settle(context, backends, job, registration) });
+        decided.push({ job, settlement: settle(this.#settler, job, registration) });
       } catch (error) {
         failed.set(job.key, { job, error });
       }
@@ -135,8 +147,7 @@ export class SettleLoop {
 
   /** Together; where that fails, one by one, so that one cannot fail the others. */
   async #written(decided: readonly Settled[]): Promise<readonly Settled[]> {
-    const { context } = this.#settler;
-    const { ledger } = context.options;
+    const { context, ledger } = this.#settler;
     try {
       await ledger.settleJobs(decided.map(({ settlement }) => settlement));
       return decided;
@@ -157,10 +168,10 @@ export class SettleLoop {
 
   /** It rests, and the others go on. What closes the ledger is no fault of the job. */
   async #setAside({ key, laneKey, registration }: JobRow, error: unknown): Promise<void> {
-    const { context, resting } = this.#settler;
+    const { context, ledger, resting } = this.#settler;
     if (context.ledgerFailed(error)) throw error;
     resting.failed({ kind: 'job', key, registration }, error);
-    await context.options.ledger.putUnsettledLast(key, context.now());
+    await ledger.putUnsettledLast(key, context.now());
     if (laneKey !== null) context.laneChanged(laneKey);
   }
 
@@ -183,8 +194,7 @@ function toldOfByAnother(settled: readonly Settled[]): ReadonlySet<string> {
 }
 
 /** Where a job starts or ends, GitHub may give out one of its run or lane that it held back. */
-async function stirHeld(context: RunnerContext, jobs: readonly JobRow[]): Promise<void> {
-  const { ledger, log } = context.options;
+async function stirHeld({ context, ledger, log }: Settler, jobs: readonly JobRow[]): Promise<void> {
   if ((await ledger.nextProbeAt()) === null) return;
   for (const job of jobs) {
     if (job.status !== 'in_progress' && job.status !== 'completed') continue;
@@ -206,11 +216,11 @@ interface Bindings {
 
 /** Our runners that the jobs were assigned to. Concurrently, since each is a write; in order for each runner. */
 async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindings> {
-  const { context } = settler;
+  const { context, dispatcherId } = settler;
   const byRunner = new Map<string, JobRow[]>();
   for (const job of jobs) {
     if (job.laneKey !== null) context.laneChanged(job.laneKey);
-    if (job.runnerName === null || !job.runnerName.startsWith(`${context.options.dispatcherId}-`)) continue;
+    if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) continue;
     const known = byRunner.get(job.runnerName);
     if (known === undefined) byRunner.set(job.runnerName, [job]);
     else known.push(job);
@@ -237,12 +247,8 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindi
  * refused and other registrations' jobs too, as long as the runner's scope covers their repository. Answers our runner
  * that it came to.
  */
-async function bind(
-  { backends, context, ghosts }: Settler,
-  runnerName: string,
-  job: JobRow,
-): Promise<RunnerRow | undefined> {
-  const { ledger, log, metrics, tenants } = context.options;
+async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<RunnerRow | undefined> {
+  const { backends, context, ghosts, ledger, log, metrics, tenants } = settler;
   if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
   const before = await ledger.runner(runnerName);
   if (before === undefined) return undefined;
@@ -256,7 +262,7 @@ async function bind(
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
     jobKey: job.key,
     word: wordOn(before, job),
-    refuted: await refutedBinding(context, before, job),
+    refuted: await refutedBinding(ledger, before, job),
   });
   if (before.jobKey !== null || after?.jobKey !== job.key) return before;
   if (before.failure?.kind === 'time-limit') await sayTimeLimit(ledger, job.key, before);
@@ -278,26 +284,27 @@ function wordOn(runner: RunnerRow, { statusSource, statusToldBy }: JobRow): JobW
 }
 
 /** The job that the runner is bound to, where GitHub, asked for it, named no runner or another one. */
-async function refutedBinding(context: RunnerContext, runner: RunnerRow, named: JobRow): Promise<string | null> {
+async function refutedBinding(ledger: Pick<Ledger, 'job'>, runner: RunnerRow, named: JobRow): Promise<string | null> {
   if (runner.jobKey === null || runner.jobKey === named.key) return null;
-  const bound = await context.options.ledger.job(runner.jobKey);
+  const bound = await ledger.job(runner.jobKey);
   const isRefuted = bound === undefined || (bound.statusSource === 'read' && bound.runnerName !== runner.name);
   return isRefuted ? runner.jobKey : null;
 }
 
 /** `registration`: the one that it was admitted to before, or whose runner it came to. */
-function settle(context: RunnerContext, backends: Backends, job: JobRow, registration: string | null): JobSettlement {
+function settle(settler: Settler, job: JobRow, registration: string | null): JobSettlement {
+  const { admit, backends, context, log, metrics } = settler;
   const settled = { key: job.key, version: job.version };
   const open = job.status !== 'completed';
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
-  const admission = context.options.admit({
+  const admission = admit({
     host: job.host,
     owner: job.owner,
     repository: job.repository,
     labels: job.labels,
     visibility: job.visibility ?? undefined,
   });
-  const fresh = tooOld(job, absent(context, registration, admission) ?? decision(admission, backends), context.now());
+  const fresh = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
   const { reasonCode, reason, cure } = job;
   const decided =
     reasonCode === 'time-limit' && fresh.reasonCode === null ? { ...fresh, reasonCode, reason, cure } : fresh;
@@ -306,8 +313,8 @@ function settle(context: RunnerContext, backends: Backends, job: JobRow, registr
     decided.reasonCode !== job.reasonCode ||
     (decided.lane?.key ?? null) !== job.laneKey;
   if (changed) {
-    context.options.metrics.jobAdmitted(decided.registration, metricOutcome(decided.state), decided.reasonCode);
-    context.options.log.info('job', {
+    metrics.jobAdmitted(decided.registration, metricOutcome(decided.state), decided.reasonCode);
+    log.info('job', {
       job: job.key,
       repository: `${job.owner}/${job.repository}`,
       registration: decided.registration,
@@ -347,9 +354,13 @@ function decision(admission: Admission, backends: Backends): Decision {
 }
 
 /** A job that belonged to a registration which is not in force now is still that one's, where no other takes it. */
-function absent(context: RunnerContext, registration: string | null, { outcome }: Admission): Decision | undefined {
+function absent(
+  settler: Pick<Settler, 'setAside' | 'tenants'>,
+  registration: string | null,
+  { outcome }: Admission,
+): Decision | undefined {
   if (outcome !== 'not-ours' || registration === null) return undefined;
-  const absence = absenceOf(context, registration);
+  const absence = absenceOf(settler, registration);
   if (absence === undefined) return undefined;
   return {
     state: 'refused',

@@ -1,25 +1,24 @@
 /** Compares each registration's instances and runners with the ledger when it is due. */
 import { defectFailure, placedWords } from '../failures/failure.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
-import type { GithubView } from './github-view.ts';
-import type { InstanceView } from './instance-view.ts';
-import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { EngineOptions } from './ports.ts';
-import type { RunnerContext } from './runner-context.ts';
-import { claimScopes, sweepGithub, sweepInstances } from './sweep.ts';
+import {
+  claimScopes,
+  type GithubSweepOptions,
+  type InstanceSweepOptions,
+  sweepGithub,
+  sweepInstances,
+} from './sweep.ts';
 import type { SweepSchedule } from './sweep-schedule.ts';
 import type { SweepTroubles } from './sweep-troubles.ts';
 
-export interface SweepLoopOptions extends Pick<EngineOptions, 'clock' | 'tenants'> {
-  readonly context: RunnerContext;
-  readonly ledger: Pick<Ledger, 'scopesWithRunners'>;
+export interface SweepLoopOptions
+  extends InstanceSweepOptions,
+    GithubSweepOptions,
+    Pick<EngineOptions, 'clock' | 'tenants'> {
+  readonly ledger: InstanceSweepOptions['ledger'] & GithubSweepOptions['ledger'] & Pick<Ledger, 'scopesWithRunners'>;
   readonly board: Board;
-  readonly backends: Backends;
-  readonly instances: InstanceView;
-  readonly view: GithubView;
-  readonly others: OtherDispatchers;
   readonly schedule: SweepSchedule;
   readonly troubles: SweepTroubles;
 }
@@ -45,19 +44,18 @@ export class SweepLoop {
 
   /** Never rejects. */
   async #sweep(name: string): Promise<void> {
-    const { backends, board, clock, context, instances, ledger } = this.#options;
-    const { others, schedule, tenants, troubles, view } = this.#options;
+    const { board, clock, context, ledger, schedule, tenants, troubles } = this.#options;
     const tenant = tenants.get(name);
     let failures: readonly string[] = ['the sweep broke: see the log'];
     try {
       if (tenant !== undefined) {
-        const listed = await sweepInstances(context, tenant, backends, instances, others);
+        const listed = await sweepInstances(this.#options, tenant);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
         if (schedule.withGithub(name) && context.working()) {
           const withRunners = await ledger.scopesWithRunners(name);
           const scopes = new Set([...board.scopes(name), ...withRunners, ...claimScopes(tenant)]);
-          troubles.record(name, 'scope', (await sweepGithub(context, tenant, view, scopes)).failures);
+          troubles.record(name, 'scope', (await sweepGithub(this.#options, tenant, scopes)).failures);
         }
       }
       context.states.well('sweep-broken', { registration: name });

@@ -16,7 +16,7 @@ import type { GithubView } from './github-view.ts';
 import type { InstanceView } from './instance-view.ts';
 import { instanceEvent } from './observe.ts';
 import type { OtherDispatchers } from './other-dispatchers.ts';
-import type { Tenant } from './ports.ts';
+import type { EngineOptions, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 
 /** An offline runner of ours at GitHub without a row is deleted when its name says that it is older than this. */
@@ -32,14 +32,23 @@ export interface SweepResult {
   readonly failures: readonly SweepFailure[];
 }
 
+export interface InstanceSweepOptions extends Pick<EngineOptions, 'dispatcherId' | 'incarnation'> {
+  readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'createRunner' | 'liveCounts' | 'runner'>;
+  readonly backends: Backends;
+  readonly instances: InstanceView;
+  readonly others: OtherDispatchers;
+}
+
+export interface GithubSweepOptions extends Pick<EngineOptions, 'dispatcherId' | 'log'> {
+  readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'runner'>;
+  readonly view: GithubView;
+}
+
 /** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
-export async function sweepInstances(
-  context: RunnerContext,
-  tenant: Tenant,
-  backends: Backends,
-  view: InstanceView,
-  others: OtherDispatchers,
-): Promise<SweepResult> {
+export async function sweepInstances(options: InstanceSweepOptions, tenant: Tenant): Promise<SweepResult> {
+  const { backends, context, instances: view, others } = options;
   const failures: SweepFailure[] = [];
   const { registration } = tenant;
   const adopted: Adopted = { runners: new Set(), live: undefined };
@@ -51,7 +60,7 @@ export async function sweepInstances(
         const ownedByPlatform = backend.shared === true || registration.grant === undefined;
         others.look({ registration: registration.name, backend: backend.name, ownedByPlatform }, instances);
         for (const instance of instances) {
-          await reconcile({ context, tenant, backend: backend.name, provider, others, adopted }, instance, atMs);
+          await reconcile({ options, tenant, backend: backend.name, provider, adopted }, instance, atMs);
         }
         backends.listed(registration.name, backend.name);
       } catch (error) {
@@ -67,11 +76,10 @@ export async function sweepInstances(
 }
 
 interface Listing {
-  readonly context: RunnerContext;
+  readonly options: InstanceSweepOptions;
   readonly tenant: Tenant;
   readonly backend: string;
   readonly provider: Provider;
-  readonly others: OtherDispatchers;
   readonly adopted: Adopted;
 }
 
@@ -84,8 +92,8 @@ interface Adopted {
 }
 
 async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
-  const { context, tenant, backend, provider, others } = listing;
-  const { dispatcherId, ledger } = context.options;
+  const { options, tenant, backend, provider } = listing;
+  const { context, dispatcherId, ledger, others } = options;
   const { registration } = tenant;
   const { tags } = instance;
   if (tags === undefined) return;
@@ -122,24 +130,23 @@ async function readRow(ledger: Pick<Ledger, 'runner'>, name: string): Promise<Ru
 
 /** As many as the registration may have: its runners count for all, and made-up ones must not take others' places. */
 async function adoptOnce(listing: Listing, instance: Instance, tags: NonNullable<Instance['tags']>): Promise<void> {
-  const { adopted, context, tenant, backend, others } = listing;
+  const { adopted, options, tenant, backend } = listing;
   const { maxRunners, name } = tenant.registration;
-  adopted.live ??= liveRunners(context, name);
+  adopted.live ??= liveRunners(options, name);
   const live = await adopted.live;
   if (adopted.runners.has(tags.runner)) return;
   if (live + adopted.runners.size >= maxRunners) {
     const why = `its registration has the ${maxRunners} runners that it may have`;
-    others.doubt({ registration: name, backend }, instance.ref, why);
+    options.others.doubt({ registration: name, backend }, instance.ref, why);
     return;
   }
   adopted.runners.add(tags.runner);
-  await adopt(context, tenant, backend, instance, tags);
+  await adopt(options, tenant, backend, instance, tags);
 }
 
-async function liveRunners({ options }: RunnerContext, registration: string): Promise<number> {
+async function liveRunners({ ledger }: InstanceSweepOptions, registration: string): Promise<number> {
   let live = 0;
-  for (const counted of await options.ledger.liveCounts())
-    if (counted.registration === registration) live += counted.count;
+  for (const counted of await ledger.liveCounts()) if (counted.registration === registration) live += counted.count;
   return live;
 }
 
@@ -153,7 +160,7 @@ async function isPlacedHere({ tenant, backend, provider }: Listing, row: RunnerR
 
 /** The ledger is empty or old: the instance's own tags say what it is. Observing it finds out the rest. */
 async function adopt(
-  context: RunnerContext,
+  { context, incarnation, ledger }: InstanceSweepOptions,
   tenant: Tenant,
   backend: string,
   instance: Instance,
@@ -176,7 +183,7 @@ async function adopt(
     createdAtMs: tags.createdAtMs,
     deadlineAtMs: now + registration.timeouts.launchMs,
     nextCheckAtMs: now,
-    incarnation: context.options.incarnation,
+    incarnation,
     backend,
     instanceDeadlineAtMs: tags.deadlineAtMs,
     instanceId: instance.ref.id,
@@ -185,18 +192,17 @@ async function adopt(
     // Whether it runs a job is not known: only its own end, its job's, or its deadline may end it.
     busyAtMs: found === undefined ? now : null,
   });
-  await context.options.ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
+  await ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
   context.laneChanged(row.laneKey);
 }
 
 /** GitHub's side: runners with our name that no row accounts for, left by a call that timed out after its effect. */
 export async function sweepGithub(
-  context: RunnerContext,
+  options: GithubSweepOptions,
   tenant: Tenant,
-  view: GithubView,
   scopes: Iterable<string>,
 ): Promise<SweepResult> {
-  const { ledger, log } = context.options;
+  const { context, ledger, log, view } = options;
   const failures: SweepFailure[] = [];
   for (const scope of scopes) {
     try {
@@ -204,7 +210,7 @@ export async function sweepGithub(
       const odd = [...listed.values()].filter(({ unreadable }) => unreadable !== undefined).length;
       if (odd > 0) failures.push({ about: scope, failure: unreadableRunners(odd, scope, context.now()) });
       for (const runner of listed.values()) {
-        if (!isStray(context, runner)) continue;
+        if (!isStray(options, runner)) continue;
         const row = await ledger.runner(runner.name);
         if (row !== undefined && row.state !== 'gone') continue;
         const outcome = await tenant.github.deleteRunner(parseScopePath(scope), runner.id);
@@ -225,8 +231,8 @@ function unreadableRunners(count: number, scope: string, nowMs: number): Failure
   return githubFailure(new GithubError('invalid', `the runners of ${scope}`, words), nowMs);
 }
 
-function isStray(context: RunnerContext, runner: GithubRunner): boolean {
-  const prefix = `${context.options.dispatcherId}-`;
+function isStray({ context, dispatcherId }: GithubSweepOptions, runner: GithubRunner): boolean {
+  const prefix = `${dispatcherId}-`;
   if (runner.unreadable !== undefined || runner.status !== 'offline' || runner.busy) return false;
   if (!runner.name.startsWith(prefix)) return false;
   const bornMs = ulidTime(runner.name.slice(prefix.length));

@@ -5,8 +5,8 @@ import { jitter } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import { githubFailure } from '../failures/failure.ts';
 import { type CallPurpose, GithubError } from '../github/github.ts';
-import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { lineOfNamed, type Tenant } from './ports.ts';
+import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { type EngineOptions, lineOfNamed, type Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
@@ -56,7 +56,13 @@ interface Line {
   reading: number;
 }
 
+export interface VerifierOptions extends Pick<EngineOptions, 'clock' | 'log' | 'random' | 'tenants'> {
+  readonly context: RunnerContext;
+  readonly ledger: Pick<Ledger, 'dropJob' | 'holdUnseen' | 'job' | 'jobs' | 'recordFacts' | 'runner' | 'setJobAside'>;
+}
+
 export class Verifier {
+  readonly #options: VerifierOptions;
   readonly #context: RunnerContext;
   /** In the order of their turns: however long one tenant's line is, the others have theirs. */
   readonly #lines = new Map<string, Line>();
@@ -65,8 +71,9 @@ export class Verifier {
   /** Jobs that GitHub answered 404 for, since it last showed them. */
   readonly #misses = new SharedMemory<Misses>(MAX_REMEMBERED);
 
-  constructor(context: RunnerContext) {
-    this.#context = context;
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+    this.#context = options.context;
   }
 
   /**
@@ -94,7 +101,7 @@ export class Verifier {
   /** Where it is not known whose the job is, its host tells at least who could keep it waiting. */
   #lineOf(jobKey: string, registration: string | null): string {
     if (registration === null) return `host ${jobKey.slice(0, jobKey.indexOf('/'))}`;
-    return lineOfNamed(this.#context.options.tenants, registration);
+    return lineOfNamed(this.#options.tenants, registration);
   }
 
   /**
@@ -102,7 +109,7 @@ export class Verifier {
    * and reaches the runner through the settling of jobs; false also when a job could not be read.
    */
   async confirmSilence(runner: RunnerRow): Promise<boolean> {
-    const { ledger } = this.#context.options;
+    const { ledger } = this.#options;
     const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MAX_LOOKED_AT });
     // What only another registration's webhook tells of comes last: made-up jobs must not crowd out the real one.
     const vouched = queued.filter(({ statusSource, statusToldBy }) => {
@@ -147,7 +154,7 @@ export class Verifier {
     line.reading += 1;
     this.#read(key, registration, purpose)
       .catch((error: unknown) => {
-        if (!this.#context.ledgerFailed(error)) this.#context.options.log.error('verify-failed', { job: key, error });
+        if (!this.#context.ledgerFailed(error)) this.#options.log.error('verify-failed', { job: key, error });
       })
       .finally(() => {
         line.reading -= 1;
@@ -164,7 +171,7 @@ export class Verifier {
   }
 
   async #readOnce(key: string, registration: string | null, purpose: CallPurpose): Promise<boolean> {
-    const { ledger, tenants } = this.#context.options;
+    const { ledger, tenants } = this.#options;
     const { states } = this.#context;
     const job = await ledger.job(key);
     if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
@@ -203,7 +210,7 @@ export class Verifier {
   async #runHasEnded(job: JobRow, tenant: Tenant, purpose: CallPurpose): Promise<boolean> {
     const run = await tenant.github.readRun(job.owner, job.repository, job.runId, purpose);
     if (run === undefined || !run.completed || run.attempt < job.runAttempt) return false;
-    this.#context.options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
+    this.#options.log.info('job-of-ended-run', { job: job.key, registration: job.registration });
     return true;
   }
 
@@ -212,7 +219,7 @@ export class Verifier {
    * because credentials that lost sight of it get the same answer. Meanwhile it is held, so that nothing waits for it.
    */
   async #missed(job: JobRow, tenant: Tenant): Promise<boolean> {
-    const { ledger, log } = this.#context.options;
+    const { ledger, log } = this.#options;
     const now = this.#context.now();
     const before = this.#misses.get(job.key);
     const count = (before?.count ?? 0) + 1;
@@ -258,7 +265,7 @@ export class Verifier {
 
   #askAgain(job: JobRow, misses: Misses): void {
     this.#misses.set(this.#lineOf(job.key, job.registration), job.key, misses);
-    this.#context.options.clock.after(misses.untilMs - this.#context.now(), () => {
+    this.#options.clock.after(misses.untilMs - this.#context.now(), () => {
       if (this.#misses.has(job.key)) this.ask(job.key, job.registration);
     });
   }
@@ -266,19 +273,19 @@ export class Verifier {
   /** It is due until it was asked for: where that came to nothing, it must not be due again at once. */
   async #restUnseen({ hold, key }: JobRow, pauseMs: number): Promise<void> {
     const now = this.#context.now();
-    if (hold === 'unseen') await this.#context.options.ledger.holdUnseen(key, null, now + pauseMs, now);
+    if (hold === 'unseen') await this.#options.ledger.holdUnseen(key, null, now + pauseMs, now);
   }
 
   /** Returns for how long. */
   #postpone(job: JobRow, error: GithubError): number {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
-    const ownMs = jitter(backoffMs(RETRY_FIRST_MS, MAX_RETRY_MS, count - 1), this.#context.options.random);
+    const ownMs = jitter(backoffMs(RETRY_FIRST_MS, MAX_RETRY_MS, count - 1), this.#options.random);
     const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
     this.#failures.set(this.#lineOf(job.key, job.registration), job.key, {
       count,
       untilMs: this.#context.now() + pauseMs,
     });
-    this.#context.options.clock.after(pauseMs, () => this.#context.wake());
+    this.#options.clock.after(pauseMs, () => this.#context.wake());
     return pauseMs;
   }
 }

@@ -3,8 +3,8 @@
 import { SECOND } from '../../time/units.ts';
 import { defectFailure } from '../failures/failure.ts';
 import type { Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
-import { drainRunner } from './drain.ts';
-import { type Observers, observeRunner } from './observe.ts';
+import { type DrainOptions, drainRunner } from './drain.ts';
+import { type ObserveOptions, observeRunner } from './observe.ts';
 import type { EngineOptions } from './ports.ts';
 import type { Resting } from './resting.ts';
 import { VisitPlaces } from './visit-places.ts';
@@ -14,8 +14,10 @@ const VISITS_AT_ONCE = 512;
 /** Of them started in a pass. */
 const VISITS_A_PASS = 64;
 
-export interface VisitLoopOptions extends Observers, Pick<EngineOptions, 'clock' | 'log' | 'tenants'> {
-  readonly ledger: Pick<Ledger, 'nextCheckAt' | 'putOff' | 'runnersDue'>;
+export interface VisitLoopOptions extends ObserveOptions, DrainOptions, Pick<EngineOptions, 'clock'> {
+  readonly ledger: ObserveOptions['ledger'] &
+    DrainOptions['ledger'] &
+    Pick<Ledger, 'nextCheckAt' | 'putOff' | 'runnersDue'>;
   /** Runners whose visit failed, and whose failure could not be recorded either. */
   readonly resting: Resting;
 }
@@ -78,9 +80,9 @@ export class VisitLoop {
 
   /** Never rejects. */
   async #visit(runner: RunnerRow): Promise<void> {
-    const { clock, context, resting, verifier, view } = this.#options;
+    const { clock, context, resting } = this.#options;
     try {
-      if (runner.state === 'draining') await drainRunner(context, view, verifier, runner);
+      if (runner.state === 'draining') await drainRunner(this.#options, runner);
       else await observeRunner(this.#options, runner);
       resting.well({ kind: 'runner', key: runner.name });
     } catch (error) {

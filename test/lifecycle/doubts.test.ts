@@ -9,7 +9,7 @@ import { clientOf } from '../github/github-fixture.ts';
 import { fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration-fixture.ts';
 import { manualClock } from './manual-clock.ts';
-import { openRunnerContext } from './runner-context-fixture.ts';
+import { openRunnerContextParts } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 const MINUTE = 60_000;
@@ -41,7 +41,7 @@ describe('doubts about facts from other tenants', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const context = openRunnerContext(
+    const parts = openRunnerContextParts(
       ledger,
       clock,
       {
@@ -50,7 +50,7 @@ describe('doubts about facts from other tenants', () => {
       },
       { working: () => working },
     );
-    doubts = new Doubts(context);
+    doubts = new Doubts(parts);
   });
   afterEach(() => ledger.close());
 

@@ -12,7 +12,6 @@ import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
-import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import type { Log } from '../../dispatcher/log.ts';
@@ -22,14 +21,10 @@ import { VirtualClock } from '../github/virtual-clock.ts';
 import { admitted, fact, lane } from '../ledger/examples.ts';
 import { registration } from '../registration-fixture.ts';
 import { Stream } from '../simulation/random.ts';
-import { openRunnerContext } from './runner-context-fixture.ts';
+import { openRunnerContextParts, type RunnerContextParts } from './runner-context-fixture.ts';
 
-export interface EngineParts {
+export interface EngineParts extends RunnerContextParts {
   readonly clock: VirtualClock;
-  readonly ledger: Ledger;
-  readonly options: EngineOptions;
-  readonly tenants: ReadonlyMap<string, Tenant>;
-  readonly context: RunnerContext;
   readonly board: Board;
   readonly backends: Backends;
   readonly holds: Holds;
@@ -99,7 +94,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     tenants.set(one.name, { registration: one, github: { ...absent, ...given.github }, provider });
   }
   const { maxRunners = 100, maxLaunches = 20, isOfLedger = () => false } = given;
-  const context = openRunnerContext(
+  const made = openRunnerContextParts(
     ledger,
     clock,
     { log, tenants, maxRunners, maxLaunches, random: new Stream(1, 'parts').next, ...given.options },
@@ -112,6 +107,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
       ledgerFailed: isOfLedger,
     },
   );
+  const { context } = made;
 
   class RecordingVerifier extends Verifier {
     override ask(jobKey: string, of: string | null = null, purpose: 'verify' | 'launch' = 'verify'): void {
@@ -140,10 +136,11 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   const places = new LaunchPlaces(tenants, maxLaunches, () => clock.now());
 
   return {
-    ...{ clock, ledger, options: context.options, tenants, context, board, backends, holds, places },
-    permits: new Permits(context.options, places, board, backends, holds),
-    verifier: new RecordingVerifier(context),
-    doubts: new RecordingDoubts(context),
+    ...made,
+    ...{ clock, board, backends, holds, places },
+    permits: new Permits(made, places, board, backends, holds),
+    verifier: new RecordingVerifier(made),
+    doubts: new RecordingDoubts(made),
     resting: new Resting(clock, context.states),
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
     ...{ asked, confirmed, changed, logged },

@@ -34,7 +34,7 @@ describe('the launch loop', () => {
         },
       },
     });
-    loop = new LaunchLoop({ ...parts.options, ...parts });
+    loop = new LaunchLoop(parts);
     const { backends } = parts;
     const release = backends.released.bind(backends);
     backends.released = (runner) => {

@@ -69,11 +69,11 @@ describe('one launch', () => {
   }
 
   async function run(): Promise<RunnerRow> {
-    const { backends, clock, context, holds, ledger, tenants } = parts;
+    const { clock, ledger, tenants } = parts;
     const tenant = tenants.get('acme');
     if (tenant === undefined) throw new Error('no tenant');
     const { backends: order } = LANE;
-    await launchRunner(context, tenant, backends, holds, {
+    await launchRunner(parts, tenant, {
       ...{ runner: NAME, createdAtMs: clock.now(), lane: LANE, backends: order },
     });
     const after = await ledger.runner(NAME);

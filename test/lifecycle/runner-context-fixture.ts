@@ -1,4 +1,4 @@
-/** A real context on a ledger in memory, with nothing around it but what a test gives. */
+/** A real context on a ledger, with nothing around it but what a test gives. */
 
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions } from '../../dispatcher/lifecycle/ports.ts';
@@ -9,41 +9,49 @@ import type { Clock } from '../../time/clock.ts';
 const nothing = () => undefined;
 export const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-export function openRunnerContext(
+/** What an engine is made with, and the context made of it. */
+export interface RunnerContextParts extends EngineOptions {
+  readonly context: RunnerContext;
+}
+
+export function openRunnerContextParts(
   ledger: Ledger,
   clock: Clock,
   options: Partial<EngineOptions> = {},
   notify: Partial<Parameters<typeof createRunnerContext>[1]> = {},
-): RunnerContext {
-  return createRunnerContext(
-    {
-      dispatcherId: 'd1',
-      incarnation: 'here',
-      ledger,
-      clock,
-      random: () => 0.5,
-      log: silent,
-      metrics: {
-        jobAdmitted: nothing,
-        queueToStart: nothing,
-        launched: nothing,
-        launchFailed: nothing,
-        tornDown: nothing,
-      },
-      admit: () => ({ outcome: 'not-ours', reason: 'no registration asks for it' }),
-      tenants: new Map(),
-      maxRunners: 1,
-      maxLaunches: 1,
-      ...options,
+): RunnerContextParts {
+  const all: EngineOptions = {
+    dispatcherId: 'd1',
+    incarnation: 'here',
+    ledger,
+    clock,
+    random: () => 0.5,
+    log: silent,
+    metrics: {
+      jobAdmitted: nothing,
+      queueToStart: nothing,
+      launched: nothing,
+      launchFailed: nothing,
+      tornDown: nothing,
     },
-    {
-      working: () => true,
-      laneChanged: nothing,
-      supposedBusy: nothing,
-      doubted: nothing,
-      wake: nothing,
-      ledgerFailed: () => false,
-      ...notify,
-    },
-  );
+    admit: () => ({ outcome: 'not-ours', reason: 'no registration asks for it' }),
+    tenants: new Map(),
+    maxRunners: 1,
+    maxLaunches: 1,
+    ...options,
+  };
+  const context = createRunnerContext(all, {
+    working: () => true,
+    laneChanged: nothing,
+    supposedBusy: nothing,
+    doubted: nothing,
+    wake: nothing,
+    ledgerFailed: () => false,
+    ...notify,
+  });
+  return { ...all, context };
+}
+
+export function openRunnerContext(...parts: Parameters<typeof openRunnerContextParts>): RunnerContext {
+  return openRunnerContextParts(...parts).context;
 }

@@ -1,40 +1,40 @@
 import { expect } from 'chai';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { Admission } from '../../dispatcher/jobs/lane.ts';
-import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
-import type { RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import { SettleLoop } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { fact, keyOf, lane } from '../ledger/examples.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { manualClock } from './manual-clock.ts';
-import { openRunnerContext, silent } from './runner-context-fixture.ts';
+import { openRunnerContextParts, type RunnerContextParts, silent } from './runner-context-fixture.ts';
 import { jobRow, runnerRow } from './runner-fixture.ts';
 
 const nothing = () => undefined;
 
-async function settleAll(ledger: Ledger, context: RunnerContext): Promise<void> {
+async function settleAll(parts: RunnerContextParts): Promise<void> {
+  const { clock, context, ledger } = parts;
   const backends = new Backends({
     ledger,
-    clock: context.options.clock,
+    clock,
     log: silent,
     maxLaunches: 1,
     registrations: new Map(),
     others: { obstacle: nothing },
   });
   await new SettleLoop({
-    context,
+    ...parts,
     backends,
-    verifier: new Verifier(context),
-    doubts: new Doubts(context),
+    verifier: new Verifier(parts),
+    doubts: new Doubts(parts),
     ghosts: new Ghosts(backends),
-    resting: new Resting(context.options.clock, context.states),
+    resting: new Resting(clock, context.states),
   }).run();
 }
 
@@ -43,7 +43,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
   const clock = manualClock();
   const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
   await ledger.recordFacts(Array.from({ length: jobs }, (_, index) => fact({ jobId: index + 1 })));
-  const context = openRunnerContext(ledger, clock, {
+  const parts = openRunnerContextParts(ledger, clock, {
     admit: () => {
       clock.move(admissionMs);
       return { outcome: 'not-ours', reason: 'its labels are slow' };
@@ -55,7 +55,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
     for (; !settled; turns += 1) await eventLoopTurn();
   })();
   try {
-    await settleAll(ledger, context);
+    await settleAll(parts);
   } finally {
     settled = true;
     await others;
@@ -187,7 +187,7 @@ describe('settling jobs', () => {
       ours: { outcome: 'lane', lane: lane() },
       large: { outcome: 'refused', registration: 'acme', code: 'cpu-above-maximum', reason: 'too many', cure: 'fewer' },
     };
-    const context = openRunnerContext(ledger, clock, {
+    const parts = openRunnerContextParts(ledger, clock, {
       admit: ({ labels: [label = ''] }) => outcomes[label] ?? { outcome: 'not-ours', reason: 'no one asks for it' },
       metrics: {
         jobAdmitted: (registration, outcome, code) => void counted.push(`${registration} ${outcome} ${code}`),
@@ -201,8 +201,8 @@ describe('settling jobs', () => {
     await ledger.recordFacts(
       labels.map((label, index) => fact({ jobId: index + 1, labels: [label], createdAtMs: clock.now() })),
     );
-    await settleAll(ledger, context);
-    await settleAll(ledger, context);
+    await settleAll(parts);
+    await settleAll(parts);
     expect(counted).to.have.members(['acme lane null', 'acme refused cpu-above-maximum', 'null not-ours null']);
     await ledger.close();
   });

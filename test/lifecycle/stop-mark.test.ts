@@ -39,7 +39,7 @@ describe('a container that is stopped', () => {
 
   async function drain(): Promise<RunnerRow | undefined> {
     const row = await parts.ledger.runner('d1-a');
-    if (row !== undefined) await drainRunner(parts.context, new GithubView(parts.context), parts.verifier, row);
+    if (row !== undefined) await drainRunner({ ...parts, view: new GithubView(parts.context) }, row);
     return await parts.ledger.runner('d1-a');
   }
 

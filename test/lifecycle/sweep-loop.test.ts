@@ -42,13 +42,13 @@ describe('the loop of sweeps', () => {
         },
       },
     });
-    const { clock, context, ledger, options, sweeps } = parts;
-    troubles = new SweepTroubles(clock, options.log);
+    const { clock, context, dispatcherId, incarnation, ledger, log, sweeps } = parts;
+    troubles = new SweepTroubles(clock, log);
     loop = new SweepLoop({
       ...parts,
-      instances: new InstanceView(options.dispatcherId, () => clock.now()),
+      instances: new InstanceView(dispatcherId, () => clock.now()),
       view: new GithubView(context),
-      others: new OtherDispatchers(ledger, options.incarnation, clock, options.log),
+      others: new OtherDispatchers(ledger, incarnation, clock, log),
       ...{ schedule: sweeps, troubles },
     });
   });

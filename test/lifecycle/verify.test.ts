@@ -11,7 +11,7 @@ import { admitted, fact, keyOf } from '../ledger/examples.ts';
 import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
 import { manualClock } from './manual-clock.ts';
-import { openRunnerContext } from './runner-context-fixture.ts';
+import { openRunnerContextParts } from './runner-context-fixture.ts';
 import { runnerRow } from './runner-fixture.ts';
 
 describe('the reading of single jobs', () => {
@@ -41,7 +41,7 @@ describe('the reading of single jobs', () => {
       },
     };
     const provider = () => Promise.reject(new Error('no backend is asked'));
-    const context = openRunnerContext(
+    const parts = openRunnerContextParts(
       {
         ...ledger,
         job: async (key) => (key.includes('/evil/') ? evil(key) : await ledger.job(key)),
@@ -54,7 +54,7 @@ describe('the reading of single jobs', () => {
         ),
       },
     );
-    return new Verifier(context);
+    return new Verifier(parts);
   }
 
   async function readAll(verifier: Verifier, keys: readonly string[], name: string): Promise<void> {
@@ -114,7 +114,7 @@ describe('the reading of single jobs', () => {
           seesRepository: async () => seesRepository,
         },
       });
-      verifier = new Verifier(parts.context);
+      verifier = new Verifier(parts);
     }
     const hang = () => new Promise<undefined>((resolve) => waiting.push(() => resolve(undefined)));
     const seen = async (jobId: number) => fact({ jobId, source: 'read', observedAtMs: parts.clock.now() });

@@ -50,8 +50,7 @@ describe('the loop of visits', () => {
     });
     const { backends, context } = parts;
     loop = new VisitLoop({
-      ...parts.options,
-      ...{ context, backends, verifier: parts.verifier, resting: parts.resting },
+      ...parts,
       ...{ view: new GithubView(context), ghosts: new Ghosts(backends) },
     });
   }
