@@ -167,7 +167,7 @@ export class Backends {
   }
 
   /** The runner has ended, or will not be launched: it no longer tests any backend. */
-  released(runner: string): void {
+  release(runner: string): void {
     this.#breakers.release(runner);
   }
 
@@ -215,26 +215,26 @@ export class Backends {
     return Math.max(0, Math.floor(load.window) - load.inFlight);
   }
 
-  listed(registration: string, backend: string): void {
+  recordListing(registration: string, backend: string): void {
     this.#unlisted.get(registration)?.delete(backend);
     this.#listing.delete(`${registration}/${backend}`);
   }
 
   /** Why the last attempt to list it failed. */
-  notListed(registration: string, backend: string, failure: Failure): void {
+  recordListingFailure(registration: string, backend: string, failure: Failure): void {
     if (this.#unlisted.get(registration)?.has(backend) === true)
       this.#listing.set(`${registration}/${backend}`, failure);
   }
 
-  entered(registration: string, backend: string): void {
+  beginLaunch(registration: string, backend: string): void {
     this.#load(registration, backend).inFlight += 1;
   }
 
-  left(registration: string, backend: string): void {
+  endLaunch(registration: string, backend: string): void {
     this.#load(registration, backend).inFlight -= 1;
   }
 
-  async failed(launched: Launched, failure: Failure, retryAfterMs?: number): Promise<void> {
+  async recordFailure(launched: Launched, failure: Failure, retryAfterMs?: number): Promise<void> {
     const { registration, backend, specHash } = launched;
     if (failure.kind === 'throttled') {
       const load = this.#load(registration, backend);
@@ -247,24 +247,29 @@ export class Backends {
     }
     const place = placeOf(launched, backend);
     this.#breakers.releaseAt(place, launched.runner);
-    const breaker = await this.#breakers.failed(place, this.#shapes.get(specHash) ?? null, failure, retryAfterMs);
+    const breaker = await this.#breakers.recordFailure(
+      place,
+      this.#shapes.get(specHash) ?? null,
+      failure,
+      retryAfterMs,
+    );
     if (breaker !== undefined && stands(breaker)) this.#stood.add(registration);
   }
 
   /** The service accepted a launch: its account-wide problems are over, and more launches may be in flight. */
-  async accepted(launched: Launched): Promise<void> {
+  async recordAcceptance(launched: Launched): Promise<void> {
     const { registration, backend, runner } = launched;
     const load = this.#load(registration, backend);
     load.window = Math.min(this.#widest, load.window + 1);
     load.lastSuccessMs = this.#clock.now();
     const place = placeOf(launched, backend);
     this.#breakers.settleAt(place, runner);
-    this.#forgot(await this.#breakers.healed(place, 'accepted'));
+    this.#recordHealed(await this.#breakers.heal(place, 'accepted'));
   }
 
   /** A container of this image and shape came online there. */
-  async cameOnline(launched: Launched): Promise<void> {
-    this.#forgot(await this.#breakers.healed(placeOf(launched, launched.backend), 'online'));
+  async recordOnline(launched: Launched): Promise<void> {
+    this.#recordHealed(await this.#breakers.heal(placeOf(launched, launched.backend), 'online'));
     this.#breakers.release(launched.runner);
   }
 
@@ -300,7 +305,7 @@ export class Backends {
         this.#healed.add(registration);
       }
     }
-    this.#forgot(await this.#breakers.reset(registration, backend));
+    this.#recordHealed(await this.#breakers.reset(registration, backend));
     return chosen.flatMap(([key]) => closures.get(key) ?? []);
   }
 
@@ -325,11 +330,11 @@ export class Backends {
   }
 
   /** GitHub assigned a job to a runner of this image and shape. */
-  async gaveWork(launched: Launched): Promise<void> {
-    await this.#breakers.healed(placeOf(launched, launched.backend), 'work');
+  async recordWork(launched: Launched): Promise<void> {
+    await this.#breakers.heal(placeOf(launched, launched.backend), 'work');
   }
 
-  #forgot(breakers: readonly Breaker[]): void {
+  #recordHealed(breakers: readonly Breaker[]): void {
     for (const breaker of breakers) if (stands(breaker)) this.#healed.add(breaker.registration);
   }
 

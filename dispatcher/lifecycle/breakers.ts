@@ -116,7 +116,7 @@ export class Breakers {
   }
 
   /** Returns the breaker afterwards; undefined if the failure says nothing about the place. */
-  async failed(
+  async recordFailure(
     place: Place,
     subject: string | null,
     failure: Failure,
@@ -153,7 +153,7 @@ export class Breakers {
   }
 
   /** Deletes the breakers that this proves to be over, and returns them. */
-  async healed(place: Place, by: Rule['healedBy']): Promise<readonly Breaker[]> {
+  async heal(place: Place, by: Rule['healedBy']): Promise<readonly Breaker[]> {
     const over = [...this.#about(place)].filter((breaker) => ruleFor(breaker.failure.kind)?.healedBy === by);
     const words = {
       accepted: 'the service took a launch',

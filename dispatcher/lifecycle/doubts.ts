@@ -72,7 +72,7 @@ export class Doubts {
   }
 
   /** Resolves when the reads in flight have ended. */
-  async settled(): Promise<void> {
+  async whenSettled(): Promise<void> {
     this.#lines.clear();
     await Promise.allSettled(this.#reading);
   }

@@ -115,12 +115,12 @@ class LoopingEngine implements Engine {
         this.#board.mark(laneKey);
         this.#launches.unblock(laneKey);
       },
-      supposedBusy: (runner, is) => this.#supposedBusy(runner, is),
+      supposedBusy: (runner, is) => this.#setSupposedBusy(runner, is),
       doubted: (runner, jobKeys) => this.#doubts.ask(runner, jobKeys),
       wake: () => this.wake(),
-      ledgerFailed: (error) => this.#gate.closedBy(error),
+      ledgerFailed: (error) => this.#gate.closeFor(error),
     });
-    this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#passFailed(error) });
+    this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#recordPassFailure(error) });
     const registrations = new Map<string, BackendHashes>();
     for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
 
@@ -149,7 +149,7 @@ class LoopingEngine implements Engine {
     this.#refusals = new Refusals({
       ...{ clock, ledger, board, backends },
       admit,
-      laneChanged: (laneKey) => context.laneChanged(laneKey),
+      laneChanged: (laneKey) => context.replanLane(laneKey),
     });
     this.#restingJobs = new Resting(clock, context.states);
     this.#restingRunners = new Resting(clock, context.states);
@@ -207,7 +207,7 @@ class LoopingEngine implements Engine {
     const timeout = new Promise<'timeout'>((resolve) => {
       cancelTimeout = this.#options.clock.after(withinMs, () => resolve('timeout'));
     });
-    const outcome = await Promise.race([this.#settled().then(() => 'settled' as const), timeout]);
+    const outcome = await Promise.race([this.#whenSettled().then(() => 'settled' as const), timeout]);
     cancelTimeout();
     if (outcome === 'timeout') {
       this.#options.log.warn('stop-unfinished', {
@@ -228,7 +228,7 @@ class LoopingEngine implements Engine {
 
   async forget(runner: string): Promise<RunnerRow | undefined> {
     const after = await this.#context.tell(runner, { kind: 'forget' });
-    this.#backends.released(runner);
+    this.#backends.release(runner);
     this.wake();
     await this.#options.ledger.persist();
     return after;
@@ -295,7 +295,7 @@ class LoopingEngine implements Engine {
       clock,
       states: context.states,
       working: () => context.working(),
-      ledgerFailed: (error) => this.#gate.closedBy(error),
+      ledgerFailed: (error) => this.#gate.closeFor(error),
       loops: [
         { name: 'refusals', run: () => this.#refusals.look(), nextMs: () => this.#backends.nextOpeningMs() },
         { name: 'settle', run: () => this.#settles.run(), nextMs: () => this.#settles.nextMs },
@@ -317,7 +317,7 @@ class LoopingEngine implements Engine {
   }
 
   async #runPass(): Promise<number | undefined> {
-    if (!(await this.#gate.passes())) return this.#gate.retryAtMs ?? this.#options.clock.now() + LEDGER_PAUSE_MS;
+    if (!(await this.#gate.tryOpen())) return this.#gate.retryAtMs ?? this.#options.clock.now() + LEDGER_PAUSE_MS;
     return (await this.#pass.run()) ?? this.#gate.retryAtMs;
   }
 
@@ -334,15 +334,15 @@ class LoopingEngine implements Engine {
     return due.length === 0 ? undefined : Math.min(...due);
   }
 
-  #passFailed(error: unknown): number | undefined {
-    if (!this.#gate.closedBy(error)) {
+  #recordPassFailure(error: unknown): number | undefined {
+    if (!this.#gate.closeFor(error)) {
       const failure = defectFailure(error, this.#options.clock.now());
       this.#context.states.failed('cycle-failed', {}, failure, { error });
     }
     return this.#gate.retryAtMs;
   }
 
-  #supposedBusy(runner: RunnerRow, is: boolean): void {
+  #setSupposedBusy(runner: RunnerRow, is: boolean): void {
     if (!is) {
       this.#board.supposeNoMore(runner.name);
       return;
@@ -351,14 +351,14 @@ class LoopingEngine implements Engine {
     if (runner.forJobKey !== null) this.#verifier.ask(runner.forJobKey, runner.registration);
   }
 
-  async #settled(): Promise<void> {
+  async #whenSettled(): Promise<void> {
     for (;;) {
       const pending = [...this.#launches.underWay, ...this.#visits.underWay, ...this.#sweeps.underWay];
       if (this.#pulse.underWay !== undefined) pending.push(this.#pulse.underWay);
       if (pending.length === 0) break;
       await Promise.all(pending);
     }
-    await this.#verifier.settled();
-    await this.#doubts.settled();
+    await this.#verifier.whenSettled();
+    await this.#doubts.whenSettled();
   }
 }

@@ -13,16 +13,16 @@ const ENOUGH_LANES = 3;
 const MAX_REMEMBERED = 10_000;
 
 export class Ghosts {
-  readonly #backends: Pick<Backends, 'failed' | 'gaveWork'>;
+  readonly #backends: Pick<Backends, 'recordFailure' | 'recordWork'>;
   /** Lanes whose runners idled since one of the image last got a job, by registration, backend, image and shape. */
   readonly #lanes = new SharedMemory<Set<string>>(MAX_REMEMBERED);
 
-  constructor(backends: Pick<Backends, 'failed' | 'gaveWork'>) {
+  constructor(backends: Pick<Backends, 'recordFailure' | 'recordWork'>) {
     this.#backends = backends;
   }
 
   /** A runner idled for its whole time although a matching job waited. */
-  async idled(runner: RunnerRow, nowMs: number): Promise<void> {
+  async recordIdle(runner: RunnerRow, nowMs: number): Promise<void> {
     const { backend, name, registration, specHash } = runner;
     if (backend === null) return;
     const key = keyOf(runner);
@@ -30,18 +30,18 @@ export class Ghosts {
     this.#lanes.set(registration, key, lanes.add(runner.laneKey));
     if (lanes.size < ENOUGH_LANES) return;
     const words = `its runners were online in ${lanes.size} lanes, and GitHub gave none of them a job: it may refuse their runner version (shr runners show ${name} --output)`;
-    await this.#backends.failed(
+    await this.#backends.recordFailure(
       { registration, backend, specHash, runner: name },
       ownFailure('no-work', words, nowMs, `${registration}/${backend}`),
     );
   }
 
   /** A runner was given a job. */
-  async worked(runner: RunnerRow): Promise<void> {
+  async recordWork(runner: RunnerRow): Promise<void> {
     const { backend, name, registration, specHash } = runner;
     if (backend === null) return;
     this.#lanes.delete(keyOf(runner));
-    await this.#backends.gaveWork({ registration, backend, specHash, runner: name });
+    await this.#backends.recordWork({ registration, backend, specHash, runner: name });
   }
 }
 

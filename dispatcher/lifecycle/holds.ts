@@ -97,7 +97,7 @@ export class Holds {
     };
   }
 
-  refused(lane: LaneSpec, error: GithubError): void {
+  recordRefusal(lane: LaneSpec, error: GithubError): void {
     const { key, cause, subject } = aboutWhat(lane, error);
     this.#hold(lane, { key, cause, subject }, error);
     if (error.kind !== 'invalid') return;
@@ -113,7 +113,7 @@ export class Holds {
   }
 
   /** One success ends the wait for everything affected by the same outage, in other registrations of the host too. */
-  succeeded(lane: LaneSpec): void {
+  recordSuccess(lane: LaneSpec): void {
     for (const key of keysOf(lane)) this.#holds.delete(key);
     const now = this.#clock.now();
     for (const [key, hold] of this.#holds) {

@@ -93,7 +93,7 @@ export class LaunchLoop {
     const jobs = new NextJobs(ledger, permits);
     const planned: Planned[] = [];
     const dropAll = () => {
-      for (const { launch } of planned) backends.released(launch.runner);
+      for (const { launch } of planned) backends.release(launch.runner);
     };
     try {
       for (const permit of permits) {
@@ -116,7 +116,7 @@ export class LaunchLoop {
       if (outcome?.status === 'rejected') failures.push(outcome.reason);
       // After a stop the rows are left to the next start, which knows that no provider was called.
       if (outcome?.status === 'fulfilled' && context.working()) this.#begin(tenant, launch);
-      else backends.released(launch.runner);
+      else backends.release(launch.runner);
     }
     if (failures.length > 0) throw failures[0];
   }
@@ -134,26 +134,26 @@ export class LaunchLoop {
       return undefined;
     }
     const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
-    if (job !== first) this.#ask(lane, await jobs.known(lane.key));
+    if (job !== first) this.#ask(lane, await jobs.jobsOf(lane.key));
     if (job === undefined) {
-      this.#block(lane, first, await jobs.known(lane.key));
+      this.#block(lane, first, await jobs.jobsOf(lane.key));
       return undefined;
     }
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = backends.claim(lane, chosen, name);
     const taken = placesOf(planned, lane.registration);
     const places = await permits.withPlace(lane.registration, claimed, chosen[0], taken).catch((error: unknown) => {
-      backends.released(name);
+      backends.release(name);
       throw error;
     });
     const [backend] = places;
     if (backend === undefined) {
-      backends.released(name);
+      backends.release(name);
       const reason = 'another launch tries its backends again, and the others have no place';
       this.#blocked.set(lane.key, { reason, untilMs: now + SECOND });
       return undefined;
     }
-    jobs.planned(lane.key, job.key);
+    jobs.recordLaunch(lane.key, job.key);
     const launch: Launch = { runner: name, createdAtMs: now, lane, backends: places };
     const reason = `planned for ${job.owner}/${job.repository} job ${job.jobId} on ${backend}`;
     return { launch, tenant, reason, row: rowOf(launch, this.#options.incarnation, job.key) };
@@ -181,7 +181,7 @@ export class LaunchLoop {
   #begin(tenant: Tenant, launch: Launch): void {
     const { board, places } = this.#options;
     board.mark(launch.lane.key);
-    places.taken(launch.runner, launch.lane.registration);
+    places.take(launch.runner, launch.lane.registration);
     this.#launches.set(launch.runner, this.#launch(tenant, launch));
   }
 
@@ -197,9 +197,9 @@ export class LaunchLoop {
       }
     } finally {
       this.#launches.delete(launch.runner);
-      places.left(launch.runner);
+      places.release(launch.runner);
       await this.#releaseUnstarted(launch.runner);
-      context.laneChanged(launch.lane.key);
+      context.replanLane(launch.lane.key);
       context.wake();
     }
   }
@@ -218,7 +218,7 @@ export class LaunchLoop {
   async #releaseUnstarted(name: string): Promise<void> {
     const { backends, ledger } = this.#options;
     const runner = await ledger.runner(name).catch(() => undefined);
-    if (runner?.state !== 'starting') backends.released(name);
+    if (runner?.state !== 'starting') backends.release(name);
   }
 }
 

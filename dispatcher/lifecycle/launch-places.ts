@@ -21,11 +21,11 @@ export class LaunchPlaces {
     this.#now = now;
   }
 
-  taken(runner: string, registration: string): void {
+  take(runner: string, registration: string): void {
     this.#launches.set(runner, { line: this.lineOf(registration), sinceMs: this.#now() });
   }
 
-  left(runner: string): void {
+  release(runner: string): void {
     this.#launches.delete(runner);
   }
 

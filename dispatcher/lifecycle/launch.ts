@@ -64,24 +64,24 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
     const { registration, specHash } = launch.lane;
     const launched = { registration, backend, specHash, runner: launch.runner };
     const source = backendSource(registration, backend);
-    const refused = async (failure: Failure, retryAfterMs?: number) => {
+    const recordRefusal = async (failure: Failure, retryAfterMs?: number) => {
       refusals.push(failure);
       metrics.launchFailed(registration, backend, failure.kind);
-      await backends.failed(launched, failure, retryAfterMs);
+      await backends.recordFailure(launched, failure, retryAfterMs);
       await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
 
-    backends.entered(registration, backend);
+    backends.beginLaunch(registration, backend);
     try {
       const ready = await prepare(tenant, backend, launch.lane.wish);
       if (ready instanceof ProviderError) {
         // Nothing was called: another backend may have the runner.
-        await refused(providerFailure(ready, source, context.now()), ready.retryAfterMs);
+        await recordRefusal(providerFailure(ready, source, context.now()), ready.retryAfterMs);
         continue;
       }
       const { provider, fit } = ready;
       if (!fit.fits) {
-        await refused(ownFailure('unfit', fit.reason, context.now(), source));
+        await recordRefusal(ownFailure('unfit', fit.reason, context.now(), source));
         continue;
       }
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
@@ -103,22 +103,22 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         case 'accepted':
           await context.tell(launch.runner, { kind: 'accepted', backend, instanceId: outcome.instance.ref.id });
           metrics.launched(registration, backend, context.now() - startedAtMs);
-          await backends.accepted(launched);
+          await backends.recordAcceptance(launched);
           context.states.well('launch-retry', { backend: source });
           return;
         case 'refused':
-          await refused(providerFailure(outcome.error, source, context.now()), outcome.error.retryAfterMs);
+          await recordRefusal(providerFailure(outcome.error, source, context.now()), outcome.error.retryAfterMs);
           continue;
         case 'uncertain': {
           const failure = providerFailure(outcome.error, source, context.now());
           metrics.launchFailed(registration, backend, failure.kind);
-          await backends.failed(launched, failure, outcome.error.retryAfterMs);
+          await backends.recordFailure(launched, failure, outcome.error.retryAfterMs);
           await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
         }
       }
     } finally {
-      backends.left(registration, backend);
+      backends.endLaunch(registration, backend);
       context.wake();
     }
   }
@@ -243,13 +243,13 @@ async function createJit(
       runnerGroup: lane.runnerGroup,
       labels: lane.labels,
     });
-    holds.succeeded(lane);
+    holds.recordSuccess(lane);
     return jit;
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
     metrics.launchFailed(lane.registration, 'github', error.kind);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
-    if (error.kind !== 'conflict') holds.refused(lane, error);
+    if (error.kind !== 'conflict') holds.recordRefusal(lane, error);
     await context.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, context.now()) });
     const nothingRegistered = error.kind !== 'conflict' && error.kind !== 'transient';
     if (nothingRegistered) await context.tell(launch.runner, { kind: 'deregistered' });

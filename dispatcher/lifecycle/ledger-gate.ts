@@ -55,7 +55,7 @@ export class LedgerGate {
    * Whether the error is the ledger's, and the gate therefore closed now. Says so once, not at every failure. One row
    * that cannot be read is no reason: everything else can be recorded.
    */
-  closedBy(error: unknown): boolean {
+  closeFor(error: unknown): boolean {
     if (!(error instanceof LedgerError) || error instanceof UnreadableRowError) return false;
     const nowMs = this.#clock.now();
     if (this.#closed === undefined) {
@@ -71,7 +71,7 @@ export class LedgerGate {
   }
 
   /** Tries to write when it is time to; answers whether work may go on. */
-  async passes(): Promise<boolean> {
+  async tryOpen(): Promise<boolean> {
     const closed = this.#closed;
     if (closed === undefined) return true;
     const nowMs = this.#clock.now();
@@ -79,7 +79,7 @@ export class LedgerGate {
     try {
       await this.#ledger.putCursor(PROBE, String(nowMs), nowMs);
     } catch (error) {
-      if (!this.closedBy(error)) throw error;
+      if (!this.closeFor(error)) throw error;
       return false;
     }
     this.#closed = undefined;

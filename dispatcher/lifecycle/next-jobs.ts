@@ -25,12 +25,12 @@ export class NextJobs {
 
   /** Fewest runners planned, then waiting for longest. Undefined: the lane has none. */
   async of(laneKey: string): Promise<Waiting | undefined> {
-    return firstOf(await this.known(laneKey), () => true);
+    return firstOf(await this.jobsOf(laneKey), () => true);
   }
 
   /** The first of the lane's jobs that may have a runner now: one that may not keeps none behind it waiting. */
   async firstWith(laneKey: string, may: (job: Waiting) => boolean): Promise<Waiting | undefined> {
-    const waiting = await this.known(laneKey);
+    const waiting = await this.jobsOf(laneKey);
     const found = firstOf(waiting, may);
     const isAll = waiting.length < this.#permitsOf(laneKey) || this.#readBehind.has(laneKey);
     if (found !== undefined || isAll) return found;
@@ -39,12 +39,12 @@ export class NextJobs {
   }
 
   /** The lane's jobs as far as they were read, in the ledger's order. */
-  async known(laneKey: string): Promise<readonly Waiting[]> {
+  async jobsOf(laneKey: string): Promise<readonly Waiting[]> {
     return this.#waiting.get(laneKey) ?? (await this.#read(laneKey, this.#permitsOf(laneKey)));
   }
 
   /** A runner is planned for it now. */
-  planned(laneKey: string, jobKey: string): void {
+  recordLaunch(laneKey: string, jobKey: string): void {
     this.#planned.set(jobKey, (this.#planned.get(jobKey) ?? 0) + 1);
     const waiting = this.#waiting.get(laneKey) ?? [];
     const index = waiting.findIndex(({ key }) => key === jobKey);

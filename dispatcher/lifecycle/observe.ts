@@ -65,8 +65,8 @@ async function learnFromEnd(
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(ledger, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
   const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now());
-  context.laneChanged(before.laneKey);
-  if (passed > 0) await ghosts.idled(before, context.now());
+  context.replanLane(before.laneKey);
+  if (passed > 0) await ghosts.recordIdle(before, context.now());
   for (const key of held) {
     log.info('job-held', { job: key, runner: before.name, registration: before.registration });
     verifier.ask(key, before.registration);
@@ -85,13 +85,13 @@ async function countStart({ backends, metrics }: ObserveOptions, before: RunnerR
   const { name, registration, backend, specHash } = after;
   if (backend === null) return;
   const launched = { registration, backend, specHash, runner: name };
-  if (after.state === 'online' || after.state === 'busy') await backends.cameOnline(launched);
+  if (after.state === 'online' || after.state === 'busy') await backends.recordOnline(launched);
   if (after.state !== 'draining') return;
   if (after.failure !== null && after.instanceId !== null) {
     metrics.launchFailed(registration, backend, after.failure.kind);
-    await backends.failed(launched, after.failure);
+    await backends.recordFailure(launched, after.failure);
   }
-  backends.released(name);
+  backends.release(name);
 }
 
 /** This process owns its launches until their deadline; those of an earlier incarnation are looked for. */

@@ -57,7 +57,7 @@ export class Pass {
       dueMs = await loop.nextMs?.();
     };
     if (this.#isResting(loop) || !(await this.#attempt(loop, ask))) return this.#rests.get(loop.name)?.untilMs;
-    this.#mended(loop);
+    this.#clearRest(loop);
     return dueMs ?? undefined;
   }
 
@@ -84,7 +84,7 @@ export class Pass {
     }
   }
 
-  #mended({ name }: Loop): void {
+  #clearRest({ name }: Loop): void {
     if (this.#rests.delete(name)) this.#options.states.well('cycle-failed', { loop: name });
   }
 }

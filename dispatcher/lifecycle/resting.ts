@@ -45,14 +45,14 @@ export class Resting {
   }
 
   /** The work on it failed (again). Answers until when it rests. */
-  failed(subject: Subject, error: unknown): number {
-    return this.#rest(subject, defectFailure(error, this.#clock.now()), { error });
+  rest(subject: Subject, error: unknown): number {
+    return this.#restFor(subject, defectFailure(error, this.#clock.now()), { error });
   }
 
   /** Its row cannot be read. Answers until when it rests. */
-  unreadable(kind: Subject['kind'], { key, registration, fault }: UnreadableRow): number {
+  restUnreadable(kind: Subject['kind'], { key, registration, fault }: UnreadableRow): number {
     const words = `its row in the ledger cannot be read (${fault}). Stop the dispatcher and correct or delete the row`;
-    return this.#rest({ kind, key, registration }, ownFailure('ledger', words, this.#clock.now()), {});
+    return this.#restFor({ kind, key, registration }, ownFailure('ledger', words, this.#clock.now()), {});
   }
 
   /** Whether it is to be left alone for now. */
@@ -65,7 +65,7 @@ export class Resting {
   }
 
   /** The work on it succeeded. */
-  well({ kind, key }: Pick<Subject, 'kind' | 'key'>): void {
+  resume({ kind, key }: Pick<Subject, 'kind' | 'key'>): void {
     this.#rests.delete(key);
     this.#states.well(EVENTS[kind], { [kind]: key });
   }
@@ -90,7 +90,7 @@ export class Resting {
     return next;
   }
 
-  #rest({ kind, key, registration }: Subject, failure: Failure, more: Readonly<Record<string, unknown>>): number {
+  #restFor({ kind, key, registration }: Subject, failure: Failure, more: Readonly<Record<string, unknown>>): number {
     const now = this.#clock.now();
     const before = this.#rests.get(key);
     const times = (before?.times ?? 0) + 1;

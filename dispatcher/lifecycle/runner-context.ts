@@ -15,7 +15,7 @@ export interface RunnerContext {
   /** Held while live runners are counted in order to add one. */
   readonly counting: Lock;
   /** The lane's counts changed: plan it again. */
-  laneChanged(laneKey: string): void;
+  replanLane(laneKey: string): void;
   wake(): void;
   /** For what is tried again and again: a line when it begins, changes and ends. */
   readonly states: StateLog;
@@ -81,7 +81,7 @@ export function createRunnerContext(
     counting: new Lock(),
     states: new StateLog(log, clock),
     working: notify.working,
-    laneChanged: notify.laneChanged,
+    replanLane: notify.laneChanged,
     wake: notify.wake,
     ledgerFailed: notify.ledgerFailed,
     async tell(name, event) {

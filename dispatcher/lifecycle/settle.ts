@@ -98,7 +98,7 @@ export class SettleLoop {
     const jobs = unsettled.filter(({ key }) => !resting.has(key));
     const broken = unreadable.filter(({ key }) => !resting.has(key));
     for (const row of broken) {
-      resting.unreadable('job', row);
+      resting.restUnreadable('job', row);
       await ledger.putUnsettledLast(row.key, context.now());
     }
     if (jobs.length > 0) await this.#settle(jobs);
@@ -109,10 +109,10 @@ export class SettleLoop {
 
   async #settle(jobs: readonly JobRow[]): Promise<void> {
     const { context, doubts, ledger, resting, verifier } = this.#settler;
-    const settled = await this.#written(await this.#decided(jobs));
+    const settled = await this.#write(await this.#decide(jobs));
     for (const { job, settlement } of settled) {
-      resting.well({ kind: 'job', key: job.key });
-      if (settlement.admission?.lane) context.laneChanged(settlement.admission.lane.key);
+      resting.resume({ kind: 'job', key: job.key });
+      if (settlement.admission?.lane) context.replanLane(settlement.admission.lane.key);
       if (job.disputed) verifier.ask(job.key, settlement.admission?.registration ?? job.registration);
     }
     await stirHeld(this.#settler, jobs);
@@ -122,7 +122,7 @@ export class SettleLoop {
     }
   }
 
-  async #decided(jobs: readonly JobRow[]): Promise<readonly Settled[]> {
+  async #decide(jobs: readonly JobRow[]): Promise<readonly Settled[]> {
     const { context } = this.#settler;
     const { bound, failed } = await bindAll(this.#settler, jobs);
     const decided: Settled[] = [];
@@ -146,7 +146,7 @@ export class SettleLoop {
   }
 
   /** Together; where that fails, one by one, so that one cannot fail the others. */
-  async #written(decided: readonly Settled[]): Promise<readonly Settled[]> {
+  async #write(decided: readonly Settled[]): Promise<readonly Settled[]> {
     const { context, ledger } = this.#settler;
     try {
       await ledger.settleJobs(decided.map(({ settlement }) => settlement));
@@ -170,15 +170,15 @@ export class SettleLoop {
   async #setAside({ key, laneKey, registration }: JobRow, error: unknown): Promise<void> {
     const { context, ledger, resting } = this.#settler;
     if (context.ledgerFailed(error)) throw error;
-    resting.failed({ kind: 'job', key, registration }, error);
+    resting.rest({ kind: 'job', key, registration }, error);
     await ledger.putUnsettledLast(key, context.now());
-    if (laneKey !== null) context.laneChanged(laneKey);
+    if (laneKey !== null) context.replanLane(laneKey);
   }
 
   /** What rested and is not unsettled any more was settled elsewhere, or deleted. */
   #forgetSettled(unsettled: ReadonlySet<string>): void {
     const { resting } = this.#settler;
-    for (const key of [...resting.keys()]) if (!unsettled.has(key)) resting.well({ kind: 'job', key });
+    for (const key of [...resting.keys()]) if (!unsettled.has(key)) resting.resume({ kind: 'job', key });
   }
 }
 
@@ -199,7 +199,7 @@ async function stirHeld({ context, ledger, log }: Settler, jobs: readonly JobRow
   for (const job of jobs) {
     if (job.status !== 'in_progress' && job.status !== 'completed') continue;
     try {
-      for (const laneKey of await ledger.stir(job.key, context.now())) context.laneChanged(laneKey);
+      for (const laneKey of await ledger.stir(job.key, context.now())) context.replanLane(laneKey);
     } catch (error) {
       if (context.ledgerFailed(error)) throw error;
       // Held jobs try again by themselves, only later.
@@ -219,7 +219,7 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindi
   const { context, dispatcherId } = settler;
   const byRunner = new Map<string, JobRow[]>();
   for (const job of jobs) {
-    if (job.laneKey !== null) context.laneChanged(job.laneKey);
+    if (job.laneKey !== null) context.replanLane(job.laneKey);
     if (job.runnerName === null || !job.runnerName.startsWith(`${dispatcherId}-`)) continue;
     const known = byRunner.get(job.runnerName);
     if (known === undefined) byRunner.set(job.runnerName, [job]);
@@ -266,10 +266,10 @@ async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<
   });
   if (before.jobKey !== null || after?.jobKey !== job.key) return before;
   if (before.failure?.kind === 'time-limit') await sayTimeLimit(ledger, job.key, before);
-  await ghosts.worked(before);
+  await ghosts.recordWork(before);
   if (before.backend !== null) {
     const { registration, backend, specHash, name } = before;
-    await backends.cameOnline({ registration, backend, specHash, runner: name });
+    await backends.recordOnline({ registration, backend, specHash, runner: name });
   }
   const queuedAtMs = job.createdAtMs ?? job.firstSeenAtMs;
   const startedAtMs = job.startedAtMs ?? context.now();

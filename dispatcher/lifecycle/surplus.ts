@@ -44,5 +44,5 @@ export function nextSurplusMs({ board, context }: Pick<SurplusOptions, 'board' |
 
 async function drain({ backends, context }: SurplusOptions, runner: string, reason: string): Promise<void> {
   await context.tell(runner, { kind: 'drain', reason });
-  backends.released(runner);
+  backends.release(runner);
 }

@@ -52,7 +52,7 @@ export class SweepLoop {
         const listed = await sweepInstances(this.#options, tenant);
         failures = listed.failures.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
-        if (schedule.withGithub(name) && context.working()) {
+        if (schedule.includesGithub(name) && context.working()) {
           const withRunners = await ledger.scopesWithRunners(name);
           const scopes = new Set([...board.scopes(name), ...withRunners, ...claimScopes(tenant)]);
           troubles.record(name, 'scope', (await sweepGithub(this.#options, tenant, scopes)).failures);
@@ -65,7 +65,7 @@ export class SweepLoop {
       }
     } finally {
       this.#sweeps.delete(name);
-      schedule.done(name, failures);
+      schedule.finish(name, failures);
       context.wake();
     }
   }

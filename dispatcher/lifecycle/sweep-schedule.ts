@@ -112,7 +112,7 @@ export class SweepSchedule {
    * Whether this sweep looks at GitHub too. A first sweep is for what runs; with thousands of registrations GitHub's side
    * of those in which nothing happens can wait for their next one, because it costs each a token.
    */
-  withGithub(name: string): boolean {
+  includesGithub(name: string): boolean {
     return this.#few || this.#wasActive(name) || this.#failures.get(name)?.[0] !== NOT_LISTED;
   }
 
@@ -120,7 +120,7 @@ export class SweepSchedule {
     return this.#clock.now() - (this.#activeAtMs.get(name) ?? Number.NEGATIVE_INFINITY) < ACTIVE_MS;
   }
 
-  /** Takes the registrations whose turn it is; each must be given back by `done`. */
+  /** Takes the registrations whose turn it is; each must be given back by `finish`. */
   take(): readonly string[] {
     const now = this.#clock.now();
     this.#refill(now);
@@ -171,7 +171,7 @@ export class SweepSchedule {
     slowOf.set(line, (slowOf.get(line) ?? 0) + 1);
   }
 
-  done(name: string, failures: readonly string[]): void {
+  finish(name: string, failures: readonly string[]): void {
     const now = this.#clock.now();
     const sinceMs = this.#running.get(name) ?? now;
     this.#running.delete(name);

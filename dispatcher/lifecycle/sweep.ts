@@ -62,11 +62,11 @@ export async function sweepInstances(options: InstanceSweepOptions, tenant: Tena
         for (const instance of instances) {
           await reconcile({ options, tenant, backend: backend.name, provider, adopted }, instance, atMs);
         }
-        backends.listed(registration.name, backend.name);
+        backends.recordListing(registration.name, backend.name);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         const failure = providerFailure(error, backendSource(registration.name, backend.name), context.now());
-        backends.notListed(registration.name, backend.name, failure);
+        backends.recordListingFailure(registration.name, backend.name, failure);
         failures.push({ about: backend.name, failure });
       }
     }),
@@ -193,7 +193,7 @@ async function adopt(
     busyAtMs: found === undefined ? now : null,
   });
   await ledger.createRunner(row, `adopted from ${backend}: the ledger did not know it`);
-  context.laneChanged(row.laneKey);
+  context.replanLane(row.laneKey);
 }
 
 /** GitHub's side: runners with our name that no row accounts for, left by a call that timed out after its effect. */

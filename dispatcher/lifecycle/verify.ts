@@ -126,7 +126,7 @@ export class Verifier {
   }
 
   /** Resolves when the reads under way have ended. */
-  async settled(): Promise<void> {
+  async whenSettled(): Promise<void> {
     await Promise.allSettled(this.#reading.values());
   }
 
@@ -187,7 +187,7 @@ export class Verifier {
     try {
       const fact = await tenant.github.readJob(job.owner, job.repository, job.jobId, purpose);
       states.well('job-not-read', about);
-      if (fact === undefined) return await this.#missed(job, tenant);
+      if (fact === undefined) return await this.#recordMiss(job, tenant);
       this.#misses.delete(key);
       // Its run first: as soon as the job counts as read, a second runner may be launched for it.
       const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant, purpose));
@@ -201,7 +201,7 @@ export class Verifier {
       await this.#restUnseen(job, this.#postpone(job, error));
       return false;
     } finally {
-      if (job.laneKey !== null) this.#context.laneChanged(job.laneKey);
+      if (job.laneKey !== null) this.#context.replanLane(job.laneKey);
       this.#context.wake();
     }
   }
@@ -218,7 +218,7 @@ export class Verifier {
    * A 404 may be GitHub's lag or a bad day: the job is asked for again before it is believed, and then its repository,
    * because credentials that lost sight of it get the same answer. Meanwhile it is held, so that nothing waits for it.
    */
-  async #missed(job: JobRow, tenant: Tenant): Promise<boolean> {
+  async #recordMiss(job: JobRow, tenant: Tenant): Promise<boolean> {
     const { ledger, log } = this.#options;
     const now = this.#context.now();
     const before = this.#misses.get(job.key);

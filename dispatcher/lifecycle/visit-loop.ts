@@ -50,7 +50,7 @@ export class VisitLoop {
     const limit = VISITS_A_PASS * (1 + Math.ceil(this.visiting / VISITS_A_PASS));
     const unreadable: UnreadableRow[] = [];
     const due = await ledger.runnersDue(clock.now(), limit, this.#places.full(), (row) => void unreadable.push(row));
-    for (const row of unreadable) await ledger.putOff(row.key, resting.unreadable('runner', row));
+    for (const row of unreadable) await ledger.putOff(row.key, resting.restUnreadable('runner', row));
     // Where those of one tenant or backend filled its places, the others are further back.
     const started = this.#start(due);
     const gotOn = started + unreadable.length > 0;
@@ -71,7 +71,7 @@ export class VisitLoop {
     for (const runner of due) {
       if (started === VISITS_A_PASS || this.visiting >= VISITS_AT_ONCE || !this.#options.context.working()) break;
       if (this.#visits.has(runner.name) || !this.#places.hasRoom(runner)) continue;
-      this.#places.taken(runner);
+      this.#places.take(runner);
       this.#visits.set(runner.name, this.#visit(runner));
       started += 1;
     }
@@ -84,7 +84,7 @@ export class VisitLoop {
     try {
       if (runner.state === 'draining') await drainRunner(this.#options, runner);
       else await observeRunner(this.#options, runner);
-      resting.well({ kind: 'runner', key: runner.name });
+      resting.resume({ kind: 'runner', key: runner.name });
     } catch (error) {
       if (!context.ledgerFailed(error)) {
         const failure = defectFailure(error, clock.now());
@@ -93,7 +93,7 @@ export class VisitLoop {
       }
     } finally {
       this.#visits.delete(runner.name);
-      this.#places.left(runner);
+      this.#places.release(runner);
       context.wake();
     }
   }
@@ -106,7 +106,7 @@ export class VisitLoop {
       if (context.ledgerFailed(error)) return;
       log.error('visit-not-recorded', { runner: name, error });
       // Not even its state can be moved: without a pause it would be due again at once.
-      const untilMs = resting.failed({ kind: 'runner', key: name, registration }, error);
+      const untilMs = resting.rest({ kind: 'runner', key: name, registration }, error);
       await ledger.putOff(name, untilMs).catch((broken: unknown) => {
         if (!context.ledgerFailed(broken)) log.error('visit-not-recorded', { runner: name, error: broken });
       });

@@ -23,11 +23,11 @@ export class VisitPlaces {
     return ofTenant < OF_ONE_TENANT && (this.#byBackend.get(placeOf(runner))?.count ?? 0) < AT_ONE_BACKEND;
   }
 
-  taken(runner: Visited): void {
+  take(runner: Visited): void {
     this.#add(runner, 1);
   }
 
-  left(runner: Visited): void {
+  release(runner: Visited): void {
     this.#add(runner, -1);
   }
 

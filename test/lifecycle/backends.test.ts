@@ -71,7 +71,7 @@ async function setUp({
     ]),
   });
   await backends.load();
-  for (const backend of listed) backends.listed('acme', backend);
+  for (const backend of listed) backends.recordListing('acme', backend);
   const at = (backend = 'first', specHash = 'spec1', runner = 'r-1') => ({
     registration: 'acme',
     backend,
@@ -79,7 +79,11 @@ async function setUp({
     runner,
   });
   const fail = (kind: FailureKind, retryAfterMs?: number, place = at()) =>
-    backends.failed(place, failure({ source: `acme/${place.backend}`, kind, message: `${kind}!` }), retryAfterMs);
+    backends.recordFailure(
+      place,
+      failure({ source: `acme/${place.backend}`, kind, message: `${kind}!` }),
+      retryAfterMs,
+    );
   /** One launch after another that the service refuses, each as soon as it may be tried, until the time is up. */
   const refuseFor = async (ms: number, place = at()) => {
     const tries: number[] = [];
@@ -108,7 +112,7 @@ describe('the breakers of backends', () => {
       const { backends, open } = await setUp({ livedAgoMs, listed: ['second'] });
       expect(open()).to.deep.equal([]);
       expect(backends.usable(lane()).closed[0]?.reason).to.include('first');
-      backends.listed('acme', 'first');
+      backends.recordListing('acme', 'first');
       expect(open()).to.deep.equal(['first', 'second']);
     }
   });
@@ -117,11 +121,11 @@ describe('the breakers of backends', () => {
     const unlisted = failure({ source: 'acme/first', kind: 'unauthorized', message: 'no permission to list' });
     for (const livedAgoMs of [null, 0]) {
       const { backends } = await setUp({ livedAgoMs, listed: ['second'] });
-      backends.notListed('acme', 'first', unlisted);
+      backends.recordListingFailure('acme', 'first', unlisted);
       expect(backends.usable(lane()).closed[0]?.reason).to.include('has not been listed yet: no permission to list');
       expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([unlisted, null, null]);
-      backends.listed('acme', 'first');
-      backends.notListed('acme', 'first', unlisted);
+      backends.recordListing('acme', 'first');
+      backends.recordListingFailure('acme', 'first', unlisted);
       expect(backends.usable(lane()).closed).to.deep.equal([]);
       expect(backends.status().map(({ notListed }) => notListed)).to.deep.equal([null, null, null]);
     }
@@ -181,24 +185,24 @@ describe('the breakers of backends', () => {
     expect(open()).to.not.include('first');
     clock.move(SECOND);
     expect(open()).to.include('first');
-    await backends.accepted(at());
+    await backends.recordAcceptance(at());
     expect(backends.launchRoom('acme', 'first')).to.equal(5);
   });
 
   it('has room for what may be in flight less what is, and none where more is than may be', async () => {
     const { backends, fail } = await setUp();
-    for (let launch = 0; launch < 6; launch += 1) backends.entered('acme', 'first');
+    for (let launch = 0; launch < 6; launch += 1) backends.beginLaunch('acme', 'first');
     expect(backends.launchRoom('acme', 'first')).to.equal(2);
     expect(backends.launchRoom('acme', 'second')).to.equal(8);
     await fail('throttled');
     expect(backends.launchRoom('acme', 'first')).to.equal(0);
-    for (let launch = 0; launch < 3; launch += 1) backends.left('acme', 'first');
+    for (let launch = 0; launch < 3; launch += 1) backends.endLaunch('acme', 'first');
     expect(backends.launchRoom('acme', 'first')).to.equal(1);
   });
 
   it('says nothing of a backend where GitHub, or the dispatcher itself, failed', async () => {
     const { backends, at, fail, open, rows } = await setUp();
-    await backends.failed(at(), failure({ source: 'github', kind: 'unauthorized' }));
+    await backends.recordFailure(at(), failure({ source: 'github', kind: 'unauthorized' }));
     for (const kind of ['defect', 'interrupted', 'no-place', 'conflict'] as const) await fail(kind);
     expect(open()).to.include('first');
     expect(rows.size).to.equal(0);
@@ -253,7 +257,7 @@ describe('the breakers of backends', () => {
         expect(open(), kind).to.deep.equal(['second']);
         const [closed] = backends.usable(lane()).closed;
         expect(closed?.reason, kind).to.equal(`${kind}!; one launch tries it again now`);
-        await backends.accepted(at());
+        await backends.recordAcceptance(at());
         expect(open(), kind).to.deep.equal(['first', 'second']);
       }
     });
@@ -264,7 +268,7 @@ describe('the breakers of backends', () => {
       clock.move(MINUTE);
       backends.claim(lane(), ['first'], 'r-1');
       expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal([]);
-      backends.released('r-1');
+      backends.release('r-1');
       expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal(['first']);
     });
 
@@ -274,7 +278,7 @@ describe('the breakers of backends', () => {
       await fail('quota', undefined, at('second'));
       clock.move(MINUTE);
       expect(backends.claim(lane(), ['first', 'second'], 'r-1')).to.deep.equal(['first', 'second']);
-      await backends.accepted(at('first', 'spec1', 'r-1'));
+      await backends.recordAcceptance(at('first', 'spec1', 'r-1'));
       expect(backends.claim(lane(), ['second'], 'r-2')).to.deep.equal(['second']);
     });
   });
@@ -294,7 +298,7 @@ describe('the breakers of backends', () => {
       const { backends, at, fail, open } = await setUp();
       await fail('exited');
       await fail('exited');
-      await backends.cameOnline(at());
+      await backends.recordOnline(at());
       await fail('exited');
       expect(open()).to.include('first');
     });
@@ -304,15 +308,15 @@ describe('the breakers of backends', () => {
       for (let times = 0; times < 3; times += 1) await fail('exited');
       clock.move(MINUTE);
       expect(backends.claim(lane(), ['first'], 'r-1')).to.deep.equal(['first']);
-      await backends.accepted(at());
+      await backends.recordAcceptance(at());
       expect(open(lane('spec1', 'another lane of that image'))).to.deep.equal(['second']);
       await fail('exited');
       clock.move(MINUTE);
       expect(open(), 'twice as long').to.deep.equal(['second']);
       clock.move(MINUTE);
       expect(backends.claim(lane(), ['first'], 'r-2')).to.deep.equal(['first']);
-      await backends.accepted(at('first', 'spec1', 'r-2'));
-      await backends.cameOnline(at('first', 'spec1', 'r-2'));
+      await backends.recordAcceptance(at('first', 'spec1', 'r-2'));
+      await backends.recordOnline(at('first', 'spec1', 'r-2'));
       expect(open()).to.deep.equal(['first', 'second']);
     });
   });
@@ -358,7 +362,7 @@ describe('the breakers of backends', () => {
       expect(backends.refusalsDue()).to.deep.equal(['acme']);
       backends.claim(lane(), ['first'], 'r-9');
       expect(backends.refusalsDue(), 'it is being tried').to.deep.equal([]);
-      await backends.accepted(at('first', 'spec1', 'r-9'));
+      await backends.recordAcceptance(at('first', 'spec1', 'r-9'));
       expect(open()).to.deep.equal(['first', 'second']);
       expect(backends.takeTurned()).to.deep.equal({ stood: [], healed: ['acme'] });
     });
@@ -369,9 +373,9 @@ describe('the breakers of backends', () => {
       expect(open()).to.deep.equal(['second']);
       clock.move(MINUTE);
       backends.claim(lane(), ['first'], 'r-1');
-      await backends.accepted(at());
+      await backends.recordAcceptance(at());
       expect(open(), 'accepted is not pulled').to.deep.equal(['second']);
-      await backends.cameOnline(at());
+      await backends.recordOnline(at());
       expect(open()).to.deep.equal(['first', 'second']);
     });
 
@@ -421,7 +425,7 @@ describe('the breakers of backends', () => {
       const world = await setUp({ livedAgoMs: null });
       await world.backends.keepMemory();
       expect(livedAt(world), 'globex is not listed').to.be.NaN;
-      world.backends.listed('globex', 'first');
+      world.backends.recordListing('globex', 'first');
       await world.backends.keepMemory();
       expect(livedAt(world)).to.equal(world.clock.now());
     });
@@ -434,7 +438,7 @@ describe('the breakers of backends', () => {
 
     it('launch again on what is listed once there was a memory', async () => {
       const world = await setUp({ livedAgoMs: null });
-      world.backends.listed('globex', 'first');
+      world.backends.recordListing('globex', 'first');
       await world.backends.keepMemory();
       world.clock.move(MINUTE);
       await world.backends.keepMemory();
@@ -445,8 +449,8 @@ describe('the breakers of backends', () => {
   describe('as an operator sees them', () => {
     it('are listed or not, and have so many launches under way of so many', async () => {
       const { clock, backends, at, fail } = await setUp({ listed: ['second'] });
-      backends.entered('acme', 'first');
-      await backends.accepted(at('second'));
+      backends.beginLaunch('acme', 'first');
+      await backends.recordAcceptance(at('second'));
       for (const kind of ['throttled', 'throttled', 'throttled', 'throttled'] as const) await fail(kind);
       const shown = backends.status().map(({ registration, backend, listed, launching, window, lastSuccessMs }) => {
         return [registration, backend, listed, launching, window, lastSuccessMs];
@@ -461,7 +465,7 @@ describe('the breakers of backends', () => {
     it('take whole launches alone, however often the service throttles', async () => {
       const { backends, at, fail } = await setUp();
       await fail('throttled');
-      await backends.accepted(at());
+      await backends.recordAcceptance(at());
       await fail('throttled');
       expect(backends.status()[0]?.window).to.equal(2);
       expect(backends.launchRoom('acme', 'first')).to.equal(2);
@@ -502,7 +506,10 @@ describe('the breakers of backends', () => {
       await fail('throttled');
       await fail('unfit');
       await fail('quota', undefined, at('second'));
-      await backends.failed({ ...at(), registration: 'globex' }, failure({ source: 'globex/first', kind: 'unfit' }));
+      await backends.recordFailure(
+        { ...at(), registration: 'globex' },
+        failure({ source: 'globex/first', kind: 'unfit' }),
+      );
       backends.takeTurned();
       expect((await backends.reset('acme', 'first'))?.map(({ rule }) => rule)).to.have.members([
         ...['account', 'refused', 'unfit'],
@@ -530,13 +537,13 @@ describe('the breakers of backends', () => {
     const { clock, backends, at, rows } = await setUp();
     const idle = failure({ source: 'acme/first', kind: 'no-work', message: 'it idled' });
     for (let times = 0; times < 5; times += 1) {
-      await backends.failed(at(), idle);
+      await backends.recordFailure(at(), idle);
       clock.move(MINUTE);
     }
     expect(rows.size).to.equal(1);
-    await backends.cameOnline(at());
+    await backends.recordOnline(at());
     expect(rows.size, 'coming online proves nothing').to.equal(1);
-    await backends.gaveWork(at());
+    await backends.recordWork(at());
     expect(rows.size).to.equal(0);
   });
 
@@ -546,14 +553,14 @@ describe('the breakers of backends', () => {
     await fail('quota', undefined, at('second'));
     clock.move(MINUTE);
     backends.claim(lane(), ['first', 'second'], 'r-1');
-    await backends.cameOnline(at('first', 'spec1', 'r-1'));
+    await backends.recordOnline(at('first', 'spec1', 'r-1'));
     expect(backends.claim(lane(), ['first', 'second'], 'r-2')).to.deep.equal(['first', 'second']);
   });
 
   it('turn nothing about jobs by troubles that pass', async () => {
     const { backends, at, fail } = await setUp();
     await fail('capacity');
-    await backends.accepted(at());
+    await backends.recordAcceptance(at());
     expect(backends.takeTurned()).to.deep.equal({ stood: [], healed: [] });
   });
 

@@ -47,7 +47,7 @@ describe('the breakers as the ledger keeps them', () => {
   });
 
   const fail = (kind: FailureKind, place = main) =>
-    breakers.failed(
+    breakers.recordFailure(
       place,
       'image runner:1',
       failure({ source: `acme/${place.backend}`, kind, message: kind }),
@@ -129,25 +129,25 @@ describe('the breakers as the ledger keeps them', () => {
     await fail('exited');
     await fail('exited');
     expect([stateAt(), lines.length]).to.deep.equal([undefined, 0]);
-    expect(await breakers.healed(main, 'online')).to.have.length(1);
+    expect(await breakers.heal(main, 'online')).to.have.length(1);
     expect([lines.length, rows.size], 'nothing had closed').to.deep.equal([0, 0]);
     for (let container = 0; container < 3; container += 1) await fail('exited');
-    await breakers.healed(main, 'online');
+    await breakers.heal(main, 'online');
     expect(lines).to.deep.equal(['breaker main exited', 'breaker-over main exited']);
   });
 
   it('end only by the success that heals their rule', async () => {
     await fail('image-pull-failed');
-    expect(await breakers.healed(main, 'accepted')).to.deep.equal([]);
-    expect(await breakers.healed(second, 'online')).to.deep.equal([]);
-    expect(await breakers.healed(main, 'online')).to.have.length(1);
+    expect(await breakers.heal(main, 'accepted')).to.deep.equal([]);
+    expect(await breakers.heal(second, 'online')).to.deep.equal([]);
+    expect(await breakers.heal(main, 'online')).to.have.length(1);
     expect([rows.size, stateAt()]).to.deep.equal([0, undefined]);
-    expect(await breakers.healed(main, 'online')).to.deep.equal([]);
+    expect(await breakers.heal(main, 'online')).to.deep.equal([]);
   });
 
   it('do not count a failure of GitHub, nor a conflict, against the backend', async () => {
     const github = failure({ source: 'github', kind: 'transient', message: '503' });
-    expect(await breakers.failed(main, null, github, undefined)).to.equal(undefined);
+    expect(await breakers.recordFailure(main, null, github, undefined)).to.equal(undefined);
     expect(await fail('conflict')).to.equal(undefined);
     expect(rows.size).to.equal(0);
   });
@@ -223,7 +223,7 @@ describe('the breakers as the ledger keeps them', () => {
     await fail('capacity');
     await fail('quota');
     lines = [];
-    await Promise.all([breakers.healed(main, 'accepted'), breakers.healed(main, 'accepted')]);
+    await Promise.all([breakers.heal(main, 'accepted'), breakers.heal(main, 'accepted')]);
     expect(lines).to.have.members(['breaker-over main capacity', 'breaker-over main quota']);
   });
 });

@@ -130,7 +130,8 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   const others = { obstacle: () => undefined };
   const backends = new Backends({ ledger, clock, log, maxLaunches, registrations, others });
   await backends.load();
-  for (const [name, listed] of registrations) for (const backend of listed.keys()) backends.listed(name, backend);
+  for (const [name, listed] of registrations)
+    for (const backend of listed.keys()) backends.recordListing(name, backend);
   const board = new Board(ledger);
   const holds = new Holds(clock);
   const places = new LaunchPlaces(tenants, maxLaunches, () => clock.now());

@@ -8,17 +8,17 @@ describe('runners that idle beside waiting jobs', () => {
   beforeEach(() => {
     told = [];
     ghosts = new Ghosts({
-      async failed({ backend, specHash, runner }, { kind, source, message }) {
+      async recordFailure({ backend, specHash, runner }, { kind, source, message }) {
         told.push(`${backend} ${specHash} ${runner} ${kind} of ${source}: ${/in \d+ lanes/.exec(message)?.[0]}`);
         return undefined;
       },
-      async gaveWork({ backend, specHash, runner }) {
+      async recordWork({ backend, specHash, runner }) {
         told.push(`${backend} ${specHash} ${runner} works`);
       },
     });
   });
   const idle = (laneKey: string, backend: string | null = 'docker', specHash = 'spec1') =>
-    ghosts.idled(runnerRow({ name: `of-${laneKey}`, laneKey, backend, specHash }), 0);
+    ghosts.recordIdle(runnerRow({ name: `of-${laneKey}`, laneKey, backend, specHash }), 0);
 
   it('close the backend for their image and shape when it happened in three lanes, not in one alone', async () => {
     for (let time = 0; time < 5; time += 1) await idle('a');
@@ -46,7 +46,10 @@ describe('runners that idle beside waiting jobs', () => {
     await idle('a');
     await idle('b');
     for (let index = 0; index < 10_000; index += 1) {
-      await ghosts.idled(runnerRow({ name: 'evil', registration: 'evil', backend: 'docker', specHash: `${index}` }), 0);
+      await ghosts.recordIdle(
+        runnerRow({ name: 'evil', registration: 'evil', backend: 'docker', specHash: `${index}` }),
+        0,
+      );
     }
     await idle('c');
     expect(told).to.have.length(1);
@@ -55,8 +58,8 @@ describe('runners that idle beside waiting jobs', () => {
   it('are forgotten as soon as one of the image is given work', async () => {
     await idle('a');
     await idle('b');
-    await ghosts.worked(runnerRow({ name: 'lucky' }));
-    await ghosts.worked(runnerRow({ name: 'without a backend', backend: null }));
+    await ghosts.recordWork(runnerRow({ name: 'lucky' }));
+    await ghosts.recordWork(runnerRow({ name: 'without a backend', backend: null }));
     await idle('c');
     expect(told).to.deep.equal(['docker spec1 lucky works']);
   });

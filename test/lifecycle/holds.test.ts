@@ -44,7 +44,7 @@ describe('holds after registrations that GitHub refused', () => {
   it('hold one repository that GitHub refuses, and no other of the registration', () => {
     for (const kind of ['invalid', 'not-found', 'forbidden'] as const) {
       holds = new Holds(clock);
-      holds.refused(web, error(kind, { status: 422 }));
+      holds.recordRefusal(web, error(kind, { status: 422 }));
       expect(kindOf(web), kind).to.equal('held');
       expect(kindOf(api), kind).to.equal('free');
       expect(reasonOf(web)).to.include('acme/web').and.to.include('in its own words');
@@ -53,19 +53,19 @@ describe('holds after registrations that GitHub refused', () => {
 
   it('hold one label set that GitHub refuses, and no other of the organization', () => {
     const odd = lane({ key: 'odd', labels: ['acme-runner', 'odd label'] });
-    holds.refused(odd, error('invalid', { status: 422 }));
+    holds.recordRefusal(odd, error('invalid', { status: 422 }));
     expect(reasonOf(odd)).to.include('odd label').and.to.include('the organization acme');
     expect(kindOf(lane())).to.equal('free');
   });
 
   it('hold the scope where the runner group is not there, and name the group', () => {
-    holds.refused(lane({ runnerGroup: 'ci' }), error('not-found'));
+    holds.recordRefusal(lane({ runnerGroup: 'ci' }), error('not-found'));
     expect(reasonOf(lane({ key: 'other', runnerGroup: 'ci' }))).to.include("runner group 'ci'");
     expect(kindOf(lane({ key: 'other', runnerGroup: 'Default' }))).to.equal('free');
   });
 
   it('hold all lanes of an owner whose credentials are refused, and no other owner', () => {
-    holds.refused(web, error('unauthorized', { status: 401 }));
+    holds.recordRefusal(web, error('unauthorized', { status: 401 }));
     expect(reasonOf(api)).to.include('the credentials for acme');
     const elsewhere = lane({ key: 'x', scope: { kind: 'repository', owner: 'globex', repository: 'web' } });
     expect(kindOf(elsewhere)).to.equal('free');
@@ -74,7 +74,7 @@ describe('holds after registrations that GitHub refused', () => {
   it('hold the whole registration in an outage and at a limit, and no other registration', () => {
     for (const kind of ['transient', 'rate-limited'] as const) {
       holds = new Holds(clock);
-      holds.refused(web, error(kind, { status: 503 }));
+      holds.recordRefusal(web, error(kind, { status: 503 }));
       expect(kindOf(api), kind).to.equal('held');
       expect(kindOf(inRepository('web', { registration: 'globex' })), kind).to.equal('free');
     }
@@ -82,7 +82,7 @@ describe('holds after registrations that GitHub refused', () => {
 
   it('ask again after a minute what people have to mend, and then every five minutes', () => {
     const pauses = [1, 2, 3].map(() => {
-      holds.refused(web, error('not-found'));
+      holds.recordRefusal(web, error('not-found'));
       const pause = waits(web);
       clock.move(pause);
       return pause;
@@ -92,7 +92,7 @@ describe('holds after registrations that GitHub refused', () => {
 
   it('never hold longer than a minute in an outage', () => {
     const pauses = Array.from({ length: 12 }, () => {
-      holds.refused(web, error('transient', { status: 502 }));
+      holds.recordRefusal(web, error('transient', { status: 502 }));
       const pause = waits(web);
       clock.move(pause);
       return pause;
@@ -102,34 +102,34 @@ describe('holds after registrations that GitHub refused', () => {
   });
 
   it('wait as long as a limit says, and a minute where it says nothing', () => {
-    holds.refused(web, error('rate-limited', { retryAfterMs: 17 * SECOND }));
+    holds.recordRefusal(web, error('rate-limited', { retryAfterMs: 17 * SECOND }));
     expect(waits(web)).to.equal(17 * SECOND);
     holds = new Holds(clock);
-    holds.refused(web, error('rate-limited'));
+    holds.recordRefusal(web, error('rate-limited'));
     expect(waits(web)).to.equal(MINUTE);
   });
 
   it('say since when, how often it was tried, and when the next try is', () => {
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 1 try; the next at 10:00 UTC');
     clock.move(2 * MINUTE);
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 2 tries; the next at 10:02 UTC');
   });
 
   it('let one launch try when the time is over, and the others once it has succeeded', () => {
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     clock.move(SECOND);
     expect(kindOf(web)).to.equal('trial');
     const end = holds.begin(web);
     expect(reasonOf(api)).to.include('one launch tries again');
-    holds.succeeded(web);
+    holds.recordSuccess(web);
     end();
     expect(kindOf(api)).to.equal('free');
   });
 
   it('share their keys while on trial, so that one of a registration tries and not one a lane', () => {
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     clock.move(SECOND);
     const of = holds.admittance(web);
     const other = holds.admittance(api);
@@ -139,7 +139,7 @@ describe('holds after registrations that GitHub refused', () => {
   });
 
   it('count calls that were under way when the wait began as one failure', () => {
-    for (let call = 0; call < 20; call += 1) holds.refused(web, error('transient', { status: 503 }));
+    for (let call = 0; call < 20; call += 1) holds.recordRefusal(web, error('transient', { status: 503 }));
     expect(waits(web)).to.equal(SECOND);
   });
 
@@ -147,19 +147,19 @@ describe('holds after registrations that GitHub refused', () => {
     const other = inRepository('web', { registration: 'globex' });
     const elsewhere = inRepository('web', { registration: 'ghes', host: 'ghes.example' });
     for (let outage = 0; outage < 7; outage += 1) {
-      for (const held of [other, elsewhere]) holds.refused(held, error('transient', { status: 503 }));
+      for (const held of [other, elsewhere]) holds.recordRefusal(held, error('transient', { status: 503 }));
       if (outage < 6) clock.move(MINUTE);
     }
-    holds.succeeded(web);
+    holds.recordSuccess(web);
     expect(kindOf(other)).to.equal('trial');
     expect(kindOf(elsewhere)).to.equal('held');
-    holds.refused(other, error('transient', { status: 503 }));
-    holds.succeeded(web);
+    holds.recordRefusal(other, error('transient', { status: 503 }));
+    holds.recordSuccess(web);
     expect(kindOf(other), 'its trouble is its own').to.equal('held');
   });
 
   it('try one after the other in a scope where many lanes are refused', () => {
-    for (let index = 0; index < 5; index += 1) holds.refused(lane({ key: `sid-${index}` }), error('invalid'));
+    for (let index = 0; index < 5; index += 1) holds.recordRefusal(lane({ key: `sid-${index}` }), error('invalid'));
     expect(kindOf(lane({ key: 'next' }))).to.equal('held');
     expect(waits(lane({ key: 'next' }))).to.equal(10 * SECOND);
     expect(kindOf(web), 'another scope').to.equal('free');
@@ -167,20 +167,20 @@ describe('holds after registrations that GitHub refused', () => {
 
   // X1
   it('do not last longer when the clock is set back', () => {
-    holds.refused(web, error('not-found'));
+    holds.recordRefusal(web, error('not-found'));
     clock.move(-60 * MINUTE);
     expect(kindOf(web)).to.not.equal('held');
   });
 
   it('tell when the next wait is over', () => {
     expect(holds.nextReleaseMs()).to.equal(undefined);
-    holds.refused(web, error('not-found'));
-    holds.refused(api, error('rate-limited', { retryAfterMs: 5 * SECOND }));
+    holds.recordRefusal(web, error('not-found'));
+    holds.recordRefusal(api, error('rate-limited', { retryAfterMs: 5 * SECOND }));
     expect(holds.nextReleaseMs()).to.equal(TEN + 5 * SECOND);
   });
 
   it('forget what was refused to a lane an hour after its wait, and keep what is younger', () => {
-    holds.refused(lane({ key: 'gone' }), error('invalid'));
+    holds.recordRefusal(lane({ key: 'gone' }), error('invalid'));
     clock.move(MINUTE + 60 * MINUTE);
     holds.tidy();
     expect(kindOf(lane({ key: 'gone' })), 'not yet').to.equal('trial');
@@ -190,34 +190,34 @@ describe('holds after registrations that GitHub refused', () => {
   });
 
   it('do not forget a whole registration that waits', () => {
-    holds.refused(web, error('unauthorized'));
+    holds.recordRefusal(web, error('unauthorized'));
     clock.move(24 * 60 * MINUTE);
     holds.tidy();
     expect(kindOf(web)).to.equal('trial');
   });
 
   it('count refusals of another scope or host, and those that are over, for no other scope', () => {
-    for (let index = 0; index < 2; index += 1) holds.refused(lane({ key: `old-${index}` }), error('invalid'));
+    for (let index = 0; index < 2; index += 1) holds.recordRefusal(lane({ key: `old-${index}` }), error('invalid'));
     clock.move(MINUTE);
     for (let index = 0; index < 2; index += 1) {
-      holds.refused(lane({ key: `api-${index}`, scope: api.scope }), error('invalid'));
-      holds.refused(lane({ key: `ghes-${index}`, host: 'ghes.example' }), error('invalid'));
+      holds.recordRefusal(lane({ key: `api-${index}`, scope: api.scope }), error('invalid'));
+      holds.recordRefusal(lane({ key: `ghes-${index}`, host: 'ghes.example' }), error('invalid'));
     }
-    for (let index = 0; index < 4; index += 1) holds.refused(lane({ key: `new-${index}` }), error('invalid'));
+    for (let index = 0; index < 4; index += 1) holds.recordRefusal(lane({ key: `new-${index}` }), error('invalid'));
     expect(kindOf(lane({ key: 'next' }))).to.equal('free');
-    holds.refused(lane({ key: 'new-4' }), error('invalid'));
+    holds.recordRefusal(lane({ key: 'new-4' }), error('invalid'));
     expect(kindOf(lane({ key: 'next' }))).to.equal('held');
   });
 
   it('take no launch that began before the trouble for the one that tries again', () => {
     holds.begin(web);
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     clock.move(SECOND);
     expect(kindOf(web)).to.equal('trial');
   });
 
   it('let the next one try when the launch that tried has ended without success, and not while another still tries', () => {
-    holds.refused(web, error('transient', { status: 503 }));
+    holds.recordRefusal(web, error('transient', { status: 503 }));
     clock.move(SECOND);
     const [one, other] = [holds.begin(web), holds.begin(api)];
     one();

@@ -36,8 +36,8 @@ describe('the launch loop', () => {
     });
     loop = new LaunchLoop(parts);
     const { backends } = parts;
-    const release = backends.released.bind(backends);
-    backends.released = (runner) => {
+    const release = backends.release.bind(backends);
+    backends.release = (runner) => {
       released.push(runner);
       release(runner);
     };

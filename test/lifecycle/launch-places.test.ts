@@ -32,18 +32,18 @@ describe('the places of launches', () => {
 
   it('are free again when a launch has ended', () => {
     const { places } = open(2);
-    places.taken('r1', 'one');
-    places.taken('r2', 'one');
+    places.take('r1', 'one');
+    places.take('r2', 'one');
     expect(places.free()).to.equal(0);
-    places.left('r1');
+    places.release('r1');
     expect(places.free()).to.equal(1);
   });
 
   it('are given to others after five seconds, and count for their own tenant until the launch ends', () => {
     const { clock, places } = open(2);
-    places.taken('r1', 'one');
+    places.take('r1', 'one');
     clock.move(SECOND);
-    places.taken('r2', 'two');
+    places.take('r2', 'two');
     const startMs = clock.now();
     expect(places.nextFreeMs()).to.equal(startMs + 4 * SECOND);
     clock.move(4 * SECOND - 1);
@@ -57,10 +57,10 @@ describe('the places of launches', () => {
 
   it('are never fewer than none, where slow launches have made room for others', () => {
     const { clock, places } = open(1);
-    places.taken('r1', 'one');
+    places.take('r1', 'one');
     clock.move(5 * SECOND);
-    places.taken('r2', 'three');
-    places.taken('r3', 'three');
+    places.take('r2', 'three');
+    places.take('r3', 'three');
     expect(places.free()).to.equal(0);
     expect(places.nextFreeMs()).to.equal(clock.now() + 5 * SECOND);
   });

@@ -160,21 +160,21 @@ describe('an engine whose ledger has no room', () => {
       clock,
       log: { debug: say, info: say, warn: say, error: say },
     });
-    expect(await gate.passes()).to.equal(true);
+    expect(await gate.tryOpen()).to.equal(true);
     expect([writes, gate.retryAtMs]).to.deep.equal([0, undefined]);
-    expect(gate.closedBy(new Error('another trouble'))).to.equal(false);
+    expect(gate.closeFor(new Error('another trouble'))).to.equal(false);
     expect(gate.isClosed).to.equal(false);
 
     const startMs = clock.now();
-    expect(gate.closedBy(new LedgerError('full', 'No room'))).to.equal(true);
+    expect(gate.closeFor(new LedgerError('full', 'No room'))).to.equal(true);
     clock.move(9_999);
-    expect([await gate.passes(), writes]).to.deep.equal([false, 0]);
+    expect([await gate.tryOpen(), writes]).to.deep.equal([false, 0]);
     clock.move(1);
-    expect([await gate.passes(), writes]).to.deep.equal([false, 1]);
+    expect([await gate.tryOpen(), writes]).to.deep.equal([false, 1]);
     expect([gate.isClosed, gate.retryAtMs]).to.deep.equal([true, startMs + 20_000]);
     full = false;
     clock.move(10_000);
-    expect([await gate.passes(), gate.isClosed]).to.deep.equal([true, false]);
+    expect([await gate.tryOpen(), gate.isClosed]).to.deep.equal([true, false]);
     expect(lines).to.deep.equal([
       'ledger-closed {"kind":"full","reason":"No room"}',
       'ledger-open {"failures":2,"closedMs":20000}',

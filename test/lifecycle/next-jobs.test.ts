@@ -15,7 +15,7 @@ async function keys(jobs: NextJobs, launches: number): Promise<readonly (string 
   for (let index = 0; index < launches; index += 1) {
     const job = await jobs.of('lane');
     found.push(job?.key);
-    if (job !== undefined) jobs.planned('lane', job.key);
+    if (job !== undefined) jobs.recordLaunch('lane', job.key);
   }
   return found;
 }
@@ -63,7 +63,7 @@ describe('which job each launch of a pass is for', () => {
     for (let launch = 0; launch < 4; launch += 1) {
       const job = await jobs.firstWith('lane', may);
       found.push(job?.key);
-      if (job !== undefined) jobs.planned('lane', job.key);
+      if (job !== undefined) jobs.recordLaunch('lane', job.key);
     }
     expect(found).to.deep.equal(['job-2', 'job-20', undefined, undefined]);
     expect(asked, 'the others once, and only where none of the first may').to.deep.equal([4, 104]);
@@ -87,7 +87,7 @@ describe('which job each launch of a pass is for', () => {
 
   it('tells how many runners the pass has planned for it', async () => {
     const jobs = new NextJobs({ waitingJobs: async () => [waiting('a', 1)] }, permits);
-    jobs.planned('lane', (await jobs.of('lane'))?.key ?? '');
+    jobs.recordLaunch('lane', (await jobs.of('lane'))?.key ?? '');
     expect((await jobs.of('lane'))?.planned).to.equal(2);
   });
 });

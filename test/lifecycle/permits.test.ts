@@ -106,8 +106,8 @@ describe('permits', () => {
     it('at the launches that may be under way, of all and of one tenant', async () => {
       await open({ maxLaunches: 3, registrations: [registration(), registration({ name: 'emca' })] });
       await need(9, lane('x'));
-      parts.places.taken('r1', 'acme');
-      parts.places.taken('r2', 'emca');
+      parts.places.take('r1', 'acme');
+      parts.places.take('r2', 'emca');
       expect(await granted()).to.have.length(1);
       await parts.clock.advance(5_000);
       expect(await granted(), 'a slow launch counts for its tenant alone').to.have.length(2);
@@ -116,7 +116,7 @@ describe('permits', () => {
     it('at the launches that a backend takes at once', async () => {
       await open({ maxLaunches: 3 });
       await need(9, lane('x'));
-      parts.backends.entered('acme', 'main');
+      parts.backends.beginLaunch('acme', 'main');
       expect(await granted()).to.have.length(2);
     });
 
@@ -125,8 +125,8 @@ describe('permits', () => {
         maxLaunches: 1,
         registrations: [registration({ backends: [backend('one', 9), backend('two', 9)] })],
       });
-      parts.backends.entered('acme', 'one');
-      parts.backends.entered('acme', 'one');
+      parts.backends.beginLaunch('acme', 'one');
+      parts.backends.beginLaunch('acme', 'one');
       await need(1, lane('x', { backends: ['one', 'two'] }));
       expect(await granted()).to.deep.equal(['x on two']);
     });
@@ -165,7 +165,7 @@ describe('permits', () => {
     await open({ registrations: [registration({ backends: [backend('one', 9), backend('two', 9)] })] });
     const shape = lane('x', { backends: ['one', 'two'] });
     const at = { registration: 'acme', backend: 'one', specHash: shape.specHash, runner: 'r1' };
-    await parts.backends.failed(at, failure({ kind: 'unfit', message: 'too large' }));
+    await parts.backends.recordFailure(at, failure({ kind: 'unfit', message: 'too large' }));
     await need(1, shape);
     expect(await granted()).to.deep.equal(['x on two']);
   });
@@ -190,7 +190,7 @@ describe('permits', () => {
     it('are none, and one when the wait is over, for all lanes that it keeps', async () => {
       await open();
       await need(3, lane('x'), lane('y'));
-      parts.holds.refused(lane('x'), outage);
+      parts.holds.recordRefusal(lane('x'), outage);
       expect(await granted()).to.deep.equal([]);
       await parts.clock.advance(60_000);
       expect(await granted()).to.deep.equal(['x on main']);
@@ -200,8 +200,8 @@ describe('permits', () => {
     it('are one where a lane on trial waits for more than that, whatever else is in its way', async () => {
       await open();
       await need(1, lane('x'), lane('y'));
-      parts.holds.refused(lane('y'), new GithubError('invalid', 'POST jitconfig', 'no such label'));
-      parts.holds.refused(lane('x'), outage);
+      parts.holds.recordRefusal(lane('y'), new GithubError('invalid', 'POST jitconfig', 'no such label'));
+      parts.holds.recordRefusal(lane('x'), outage);
       await parts.clock.advance(10 * 60_000);
       expect(await granted()).to.deep.equal(['x on main']);
     });
@@ -210,7 +210,7 @@ describe('permits', () => {
       await open({ registrations: [registration({ maxRunners: 3 })] });
       await need(5, lane('x'));
       await need(2, lane('y'));
-      parts.holds.refused(lane('x'), new GithubError('invalid', 'POST jitconfig', 'no such label'));
+      parts.holds.recordRefusal(lane('x'), new GithubError('invalid', 'POST jitconfig', 'no such label'));
       await parts.clock.advance(10 * 60_000);
       expect(await granted()).to.have.members(['x on main', 'y on main', 'y on main']);
     });
@@ -218,7 +218,7 @@ describe('permits', () => {
     it('are as many as ever for another registration', async () => {
       await open({ registrations: [registration(), registration({ name: 'emca' })] });
       await need(2, lane('x'), lane('e', { registration: 'emca' }));
-      parts.holds.refused(lane('x'), outage);
+      parts.holds.recordRefusal(lane('x'), outage);
       expect(await granted()).to.deep.equal(['e on main', 'e on main']);
       const { closed, github } = await parts.permits.obstacles(lane('x'));
       expect(github).to.include('answers 503');
@@ -267,9 +267,9 @@ describe('permits', () => {
       running('one', 2, 1);
       running('one', 1, 1);
       running('two', 5, 2, 'emca');
-      parts.backends.entered('acme', 'two');
-      parts.backends.entered('acme', 'two');
-      parts.places.taken('r1', 'acme');
+      parts.backends.beginLaunch('acme', 'two');
+      parts.backends.beginLaunch('acme', 'two');
+      parts.places.take('r1', 'acme');
       const shown = await parts.permits.obstacles(lane('x', { backends: ['one', 'two'] }));
       expect(shown).to.deep.equal({
         configured: true,
@@ -291,7 +291,7 @@ describe('permits', () => {
       await open();
       const shape = lane('x');
       const at = { registration: 'acme', backend: 'main', specHash: shape.specHash, runner: 'r1' };
-      await parts.backends.failed(at, failure({ kind: 'unfit', message: 'too large' }));
+      await parts.backends.recordFailure(at, failure({ kind: 'unfit', message: 'too large' }));
       const { backends, closed } = await parts.permits.obstacles(shape);
       expect(backends).to.deep.equal([]);
       expect(closed?.map(({ reason }) => reason)).to.deep.equal(['too large']);

@@ -16,7 +16,7 @@ describe('runners that no job needs', () => {
   beforeEach(async () => {
     parts = await openEngineParts();
     released = [];
-    parts.backends.released = (runner) => void released.push(runner);
+    parts.backends.release = (runner) => void released.push(runner);
   });
   afterEach(() => parts.close());
 

@@ -105,10 +105,10 @@ describe('the loop of sweeps', () => {
   });
 
   it('leaves GitHub alone where it is not its turn, and once the engine stops', async () => {
-    parts.sweeps.withGithub = () => false;
+    parts.sweeps.includesGithub = () => false;
     await sweep();
     expect(calls).to.deep.equal(['list instances']);
-    parts.sweeps.withGithub = () => true;
+    parts.sweeps.includesGithub = () => true;
     parts.stop();
     await parts.clock.advance(6 * MINUTE);
     await sweep();

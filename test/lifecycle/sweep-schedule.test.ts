@@ -17,7 +17,7 @@ describe('the schedule of sweeps', () => {
     for (let taken = sweeps.take(); taken.length > 0; taken = sweeps.take()) {
       expect(taken.length).to.be.at.most(8);
       expect(sweeps.take()).to.deep.equal([]);
-      for (const name of taken) sweeps.done(name, []);
+      for (const name of taken) sweeps.finish(name, []);
       seen.push(...taken);
     }
     expect(seen).to.have.members(names);
@@ -26,13 +26,13 @@ describe('the schedule of sweeps', () => {
   it('comes back after five minutes, or after 15 seconds when something failed', () => {
     const { clock, sweeps } = schedule(2);
     sweeps.take();
-    sweeps.done('r0', []);
-    sweeps.done('r1', ['docker: refused']);
+    sweeps.finish('r0', []);
+    sweeps.finish('r1', ['docker: refused']);
     expect([...sweeps.failures]).to.deep.equal([['r1', ['docker: refused']]]);
     expect(sweeps.nextMs).to.equal(clock.now() + 15_000);
     clock.move(15_000);
     expect(sweeps.take()).to.deep.equal(['r1']);
-    sweeps.done('r1', []);
+    sweeps.finish('r1', []);
     clock.move(5 * MINUTE);
     expect(sweeps.take()).to.have.members(['r0', 'r1']);
   });
@@ -41,7 +41,7 @@ describe('the schedule of sweeps', () => {
     const { clock, sweeps } = schedule(9);
     expect(sweeps.take().length).to.equal(8);
     expect(sweeps.nextMs).to.equal(clock.now() + 5_000);
-    sweeps.done('r0', []);
+    sweeps.finish('r0', []);
     expect(sweeps.take()).to.deep.equal(['r8']);
   });
 
@@ -56,7 +56,7 @@ describe('the schedule of sweeps', () => {
         for (const name of sweeps.take()) {
           if (hangs(name)) continue;
           if (!taken.has(name)) taken.set(name, clock.now() - startedMs);
-          sweeps.done(name, []);
+          sweeps.finish(name, []);
         }
         const { nextMs } = sweeps;
         clock.move(Math.max(1, Math.min(nextMs ?? 1_000, clock.now() + 1_000) - clock.now()));
@@ -94,7 +94,7 @@ describe('the schedule of sweeps', () => {
         clock.move(1_000);
       }
       expect(running.size).to.equal(40);
-      for (const name of running) sweeps.done(name, ['no answer within 30 s']);
+      for (const name of running) sweeps.finish(name, ['no answer within 30 s']);
       running.clear();
       for (let passed = 0; passed < 60_000; passed += 1_000) {
         for (const name of sweeps.take()) running.add(name);
@@ -103,7 +103,7 @@ describe('the schedule of sweeps', () => {
       expect(running.size).to.equal(16);
       expect(sweeps.nextMs ?? Number.POSITIVE_INFINITY).to.be.greaterThan(clock.now());
       const [first = ''] = running;
-      sweeps.done(first, ['no answer within 30 s']);
+      sweeps.finish(first, ['no answer within 30 s']);
       expect(sweeps.take()).to.have.length(1);
     });
   });
@@ -119,7 +119,7 @@ describe('the schedule of sweeps', () => {
     };
     take(60_000);
     expect(running.size).to.equal(40);
-    for (const name of running) sweeps.done(name, ['no answer within 30 s']);
+    for (const name of running) sweeps.finish(name, ['no answer within 30 s']);
     running.clear();
     take(60_000);
     const ofTenant = [...running].filter((name) => Number(name.slice(1)) < 30);
@@ -127,7 +127,7 @@ describe('the schedule of sweeps', () => {
     expect(running.size, 'and all ten of the others').to.equal(14);
     expect(sweeps.nextMs ?? Number.POSITIVE_INFINITY, 'it does not turn on the spot').to.be.greaterThan(clock.now());
     const [first = ''] = ofTenant;
-    sweeps.done(first, ['no answer within 30 s']);
+    sweeps.finish(first, ['no answer within 30 s']);
     const [next = '', ...more] = sweeps.take();
     expect(Number(next.slice(1))).to.be.below(30);
     expect(more).to.deep.equal([]);
@@ -140,7 +140,7 @@ describe('the schedule of sweeps', () => {
       let count = 0;
       for (let passed = 0; passed < ms; passed += 100) {
         for (let taken = sweeps.take(); taken.length > 0; taken = sweeps.take()) {
-          for (const name of taken) sweeps.done(name, []);
+          for (const name of taken) sweeps.finish(name, []);
           count += taken.length;
         }
         clock.move(100);
@@ -167,9 +167,9 @@ describe('the schedule of sweeps', () => {
       const many = schedule(2_000);
       const first = many.sweeps.take();
       many.sweeps.markActive('r1999');
-      for (const name of first) many.sweeps.done(name, []);
+      for (const name of first) many.sweeps.finish(name, []);
       expect(many.sweeps.take()[0]).to.equal('r1999');
-      many.sweeps.done('r1999', []);
+      many.sweeps.finish('r1999', []);
       run(many, 4 * MINUTE);
       many.clock.move(2 * MINUTE);
       expect(many.sweeps.take()).to.include('r1999');
@@ -178,24 +178,24 @@ describe('the schedule of sweeps', () => {
     it("leaves GitHub's side of the others to their second sweep", () => {
       const many = schedule(2_000);
       const [name = ''] = many.sweeps.take();
-      expect(many.sweeps.withGithub(name)).to.equal(false);
+      expect(many.sweeps.includesGithub(name)).to.equal(false);
       many.sweeps.markActive('r1999');
-      expect(many.sweeps.withGithub('r1999')).to.equal(true);
-      many.sweeps.done(name, []);
-      expect(many.sweeps.withGithub(name)).to.equal(true);
-      expect(schedule(20).sweeps.withGithub('r1')).to.equal(true);
+      expect(many.sweeps.includesGithub('r1999')).to.equal(true);
+      many.sweeps.finish(name, []);
+      expect(many.sweeps.includesGithub(name)).to.equal(true);
+      expect(schedule(20).sweeps.includesGithub('r1')).to.equal(true);
     });
 
     it('does not try thousands that fail every 15 seconds', () => {
       const many = schedule(1_000);
       for (let passed = 0; passed < 60_000; passed += 100) {
-        for (const name of many.sweeps.take()) many.sweeps.done(name, ['GitHub answers 503']);
+        for (const name of many.sweeps.take()) many.sweeps.finish(name, ['GitHub answers 503']);
         many.clock.move(100);
       }
       let tries = 0;
       for (let passed = 0; passed < 60_000; passed += 100) {
         for (const name of many.sweeps.take()) {
-          many.sweeps.done(name, ['GitHub answers 503']);
+          many.sweeps.finish(name, ['GitHub answers 503']);
           tries += 1;
         }
         many.clock.move(100);
@@ -204,7 +204,7 @@ describe('the schedule of sweeps', () => {
       const again = new Set<string>();
       for (let passed = 0; passed < 6 * MINUTE; passed += 100) {
         for (const name of many.sweeps.take()) {
-          many.sweeps.done(name, ['GitHub answers 503']);
+          many.sweeps.finish(name, ['GitHub answers 503']);
           again.add(name);
         }
         many.clock.move(100);

@@ -61,7 +61,7 @@ describe('the reading of single jobs', () => {
     for (const key of keys) verifier.ask(key, name);
     for (let turn = 0; turn < 10; turn += 1) {
       await eventLoopTurn();
-      await verifier.settled();
+      await verifier.whenSettled();
     }
   }
 
@@ -336,7 +336,7 @@ describe('the reading of single jobs', () => {
       read = hang;
       await ask(1);
       let ended = false;
-      const waited = verifier.settled().then(() => {
+      const waited = verifier.whenSettled().then(() => {
         ended = true;
       });
       await parts.clock.advance(0);

@@ -24,7 +24,7 @@ describe('the places of visits', () => {
 
   const at = (name: string, backend: string | null) => ({ registration: name, backend });
   const take = (count: number, name: string, backend: string | null) => {
-    for (let index = 0; index < count; index += 1) places.taken(at(name, backend));
+    for (let index = 0; index < count; index += 1) places.take(at(name, backend));
   };
 
   it('are sixteen for each registration at each backend', () => {
@@ -38,7 +38,7 @@ describe('the places of visits', () => {
     expect(places.hasRoom(at('one', 'other'))).to.equal(true);
     expect(places.hasRoom(at('two', 'main'))).to.equal(true);
     expect(places.hasRoom(at('one', null)), 'a runner without a backend').to.equal(true);
-    places.left(at('one', 'main'));
+    places.release(at('one', 'main'));
     expect(places.hasRoom(at('one', 'main'))).to.equal(true);
     expect(places.full().places).to.deep.equal([]);
   });
@@ -52,7 +52,7 @@ describe('the places of visits', () => {
     expect(places.hasRoom(at('two', 'c'))).to.equal(false);
     expect(places.hasRoom(at('three', 'a'))).to.equal(true);
     expect(places.full()).to.deep.equal({ registrations: ['one', 'two'], places: [] });
-    places.left(at('two', 'a'));
+    places.release(at('two', 'a'));
     expect(places.hasRoom(at('two', 'c'))).to.equal(true);
   });
 });
