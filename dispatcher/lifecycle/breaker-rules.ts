@@ -5,8 +5,10 @@
  * tests it, and the others wait for the outcome.
  */
 import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Failure, FailureKind } from '../failures/failure.ts';
+import { formatDuration } from '../labels/duration.ts';
 import type { Breaker, BreakerRule } from '../ledger/ledger.ts';
 
 /**
@@ -150,19 +152,25 @@ export function stands(breaker: Breaker): boolean {
   return breaker.rule === 'refused' && breaker.changedAtMs - breaker.sinceMs >= REFUSAL_STANDS_MS;
 }
 
-/** `image ghcr.io/acme/runner:2, 2 cores, 4 GiB, arm64, spot`. */
+/** What a service may refuse a launch for: `image ghcr.io/acme/runner:2, 2 cores, 4 GiB, arm64, spot`. */
 export function shapeWords(wish: ShapeWish): string {
-  return [
-    `image ${wish.image}`,
-    ...(wish.cpu === undefined ? [] : [`${wish.cpu} ${wish.cpu === 1 ? 'core' : 'cores'}`]),
-    ...(wish.memoryGiB === undefined ? [] : [`${wish.memoryGiB} GiB`]),
-    ...(wish.architecture === 'arm64' ? ['arm64'] : []),
-    ...(wish.spot ? ['spot'] : []),
-    ...(wish.dockerInDocker ? ['Docker in Docker'] : []),
-    ...(wish.diskGiB === undefined ? [] : [`disk ${wish.diskGiB} GiB`]),
-    ...(wish.bucket === undefined ? [] : [`bucket ${wish.bucket}`]),
-    ...(wish.subnet === undefined ? [] : [`subnet ${wish.subnet}`]),
-    ...(wish.securityGroup === undefined ? [] : [`security group ${wish.securityGroup}`]),
-    ...(wish.region === undefined ? [] : [`region ${wish.region}`]),
-  ].join(', ');
+  const parts: Readonly<Record<keyof ShapeWish, string | undefined>> = {
+    image: `image ${wish.image}`,
+    cpu: wish.cpu === undefined ? undefined : coresInWords(wish.cpu),
+    memoryGiB: wish.memoryGiB === undefined ? undefined : `${wish.memoryGiB} GiB`,
+    architecture: wish.architecture === 'arm64' ? 'arm64' : undefined,
+    spot: wish.spot ? 'spot' : undefined,
+    dockerInDocker: wish.dockerInDocker ? 'Docker in Docker' : undefined,
+    diskGiB: wish.diskGiB === undefined ? undefined : `disk ${wish.diskGiB} GiB`,
+    bucket: wish.bucket === undefined ? undefined : `bucket ${wish.bucket}`,
+    // Follows from the repository.
+    bucketPrefix: undefined,
+    subnet: wish.subnet === undefined ? undefined : `subnet ${wish.subnet}`,
+    securityGroup: wish.securityGroup === undefined ? undefined : `security group ${wish.securityGroup}`,
+    region: wish.region === undefined ? undefined : `region ${wish.region}`,
+    timeLimitMs: wish.timeLimitMs === undefined ? undefined : `time limit ${formatDuration(wish.timeLimitMs)}`,
+  };
+  return Object.values(parts)
+    .filter((part) => part !== undefined)
+    .join(', ');
 }

@@ -154,4 +154,9 @@ describe('the words for a shape', () => {
     expect(shapeWords(wish)).to.equal('image runner:2');
     expect(shapeWords({ ...wish, cpu: 1 })).to.equal('image runner:2, 1 core');
   });
+
+  it('tell shapes apart that differ in their time limit', () => {
+    const wish = { image: 'runner:2', architecture: 'x64', spot: false, dockerInDocker: false } as const;
+    expect(shapeWords({ ...wish, timeLimitMs: 90 * 60_000 })).to.equal('image runner:2, time limit 1h30m');
+  });
 });
