@@ -2,9 +2,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import { expect } from 'chai';
 import { parse } from 'yaml';
+import { z } from 'zod';
 import { systemFiles } from '../../dispatcher/config/files.ts';
 import { loadConfiguration } from '../../dispatcher/config/load.ts';
-import { jsonSchemaOf } from '../../dispatcher/config/schema.ts';
+import { dispatcherFile, jsonSchemaOf } from '../../dispatcher/config/schema.ts';
 import { formatProblem } from '../../dispatcher/model/problem.ts';
 import { loadProvider } from '../../providers/index.ts';
 
@@ -35,6 +36,11 @@ describe('the JSON Schemas in registrations/', () => {
     expect(validate({ organisation: 'acme' })).to.equal(false);
   });
 
+  it('describe no key that dispatcher.example.yaml does not show', async () => {
+    const shown: unknown = parse(uncommented(await readFile(at('dispatcher.example.yaml'), 'utf8')));
+    expect(keysOf(dispatcherFile).filter((path) => !holds(shown, path))).to.deep.equal([]);
+  });
+
   it('accept dispatcher.example.yaml, also with every comment taken away', async () => {
     const validate = validator('dispatcher');
     const text = await readFile(at('dispatcher.example.yaml'), 'utf8');
@@ -43,6 +49,21 @@ describe('the JSON Schemas in registrations/', () => {
     }
   });
 });
+
+/** Every key at any depth, as a path; `*` stands for any name or place in a list. */
+function keysOf(schema: unknown, path: readonly string[] = []): readonly (readonly string[])[] {
+  if (schema instanceof z.ZodArray) return keysOf(schema.element, [...path, '*']);
+  if (schema instanceof z.ZodRecord) return keysOf(schema.valueType, [...path, '*']);
+  if (schema instanceof z.ZodOptional) return keysOf(schema.unwrap(), path);
+  if (!(schema instanceof z.ZodObject)) return [];
+  return Object.entries(schema.shape).flatMap(([key, value]) => [[...path, key], ...keysOf(value, [...path, key])]);
+}
+
+function holds(value: unknown, [key, ...rest]: readonly string[]): boolean {
+  if (key === undefined) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([name, inner]) => (key === '*' || key === name) && holds(inner, rest));
+}
 
 /** The settings that stand commented out: `# key: …`, `#   key: …` and `#   - …`, but no prose. */
 function uncommented(text: string): string {
