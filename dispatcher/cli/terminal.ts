@@ -20,7 +20,7 @@ export interface Terminal {
 }
 
 /**
- * 0: success. 1: a finding or refusal (a configuration with problems, a job that would not run, a
+ * 0: success. 1: something is not ok, or was refused (a configuration with problems, a job that would not run, a
  * service that answers with an error). 2: invalid usage.
  */
 export type ExitCode = 0 | 1 | 2;
