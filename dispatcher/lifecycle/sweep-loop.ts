@@ -50,7 +50,7 @@ export class SweepLoop {
     try {
       if (tenant !== undefined) {
         const listed = await sweepInstances(this.#options, tenant);
-        failures = listed.failures.map(({ failure }) => placedWords(failure));
+        failures = listed.unlisted.map(({ failure }) => placedWords(failure));
         troubles.record(name, 'backend', listed.failures);
         if (schedule.includesGithub(name) && context.working()) {
           const withRunners = await ledger.scopesWithRunners(name);

@@ -5,7 +5,7 @@
 import { type Instance, type Provider, ProviderError } from '../../providers/provider.ts';
 import { ulidTime } from '../../time/clock.ts';
 import { MINUTE } from '../../time/units.ts';
-import { backendSource, type Failure, githubFailure, providerFailure } from '../failures/failure.ts';
+import { backendSource, type Failure, githubFailure, providerFailure, withContext } from '../failures/failure.ts';
 import { GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath, scopePath } from '../jobs/scope.ts';
 import { type Ledger, type RunnerRow, UnreadableRowError } from '../ledger/ledger.ts';
@@ -32,6 +32,11 @@ export interface SweepResult {
   readonly failures: readonly SweepFailure[];
 }
 
+export interface InstanceSweepResult extends SweepResult {
+  /** Of the failures, those of backends that could not be listed. */
+  readonly unlisted: readonly SweepFailure[];
+}
+
 export interface InstanceSweepOptions extends Pick<EngineOptions, 'dispatcherId' | 'incarnation'> {
   readonly context: RunnerContext;
   readonly ledger: Pick<Ledger, 'createRunner' | 'liveCounts' | 'runner'>;
@@ -46,9 +51,13 @@ export interface GithubSweepOptions extends Pick<EngineOptions, 'dispatcherId' |
   readonly view: GithubView;
 }
 
-/** One pass over a registration's backends. A backend that cannot be listed is not launched on until it can. */
-export async function sweepInstances(options: InstanceSweepOptions, tenant: Tenant): Promise<SweepResult> {
+/**
+ * One pass over a registration's backends. A backend that cannot be listed is not launched on until it can; one of whose
+ * instances cannot be dealt with is listed all the same.
+ */
+export async function sweepInstances(options: InstanceSweepOptions, tenant: Tenant): Promise<InstanceSweepResult> {
   const { backends, context, instances: view, others } = options;
+  const unlisted: SweepFailure[] = [];
   const failures: SweepFailure[] = [];
   const { registration } = tenant;
   const adopted: Adopted = { runners: new Set(), live: undefined };
@@ -60,19 +69,20 @@ export async function sweepInstances(options: InstanceSweepOptions, tenant: Tena
         const ownedByPlatform = backend.shared === true || registration.grant === undefined;
         others.look({ registration: registration.name, backend: backend.name, ownedByPlatform }, instances);
         for (const instance of instances) {
-          await reconcile({ options, tenant, backend: backend.name, provider, adopted }, instance, atMs);
+          const listing = { options, tenant, backend: backend.name, provider, adopted, failures };
+          await reconcile(listing, instance, atMs);
         }
         backends.recordListing(registration.name, backend.name);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         const failure = providerFailure(error, backendSource(registration.name, backend.name), context.now());
         backends.recordListingFailure(registration.name, backend.name, failure);
-        failures.push({ about: backend.name, failure });
+        unlisted.push({ about: backend.name, failure });
       }
     }),
   );
   context.wake();
-  return { failures };
+  return { failures: [...failures, ...unlisted], unlisted };
 }
 
 interface Listing {
@@ -81,6 +91,8 @@ interface Listing {
   readonly backend: string;
   readonly provider: Provider;
   readonly adopted: Adopted;
+  /** What failed about single instances: the first of each backend. */
+  readonly failures: SweepFailure[];
 }
 
 /** What a sweep has adopted of one registration. */
@@ -92,17 +104,19 @@ interface Adopted {
 }
 
 async function reconcile(listing: Listing, instance: Instance, listedAtMs: number): Promise<void> {
-  const { options, tenant, backend, provider } = listing;
+  const { options, tenant, backend } = listing;
   const { context, dispatcherId, ledger, others } = options;
   const { registration } = tenant;
   const { tags } = instance;
   if (tags === undefined) return;
   const row = tags.registration === registration.name ? await readRow(ledger, tags.runner) : undefined;
   if (row === 'unreadable') return;
+  const isHere = row !== undefined && (await isPlacedHere(listing, row));
+  if (isHere === 'unknown') return;
   const belief =
     row === undefined
       ? believeUnknown(dispatcherId, registration.name, registration.claim, instance)
-      : believeKnown(registration.name, instance, row, await isPlacedHere(listing, row));
+      : believeKnown(registration.name, instance, row, isHere);
   if (belief.kind === 'not-asked') return;
   if (belief.kind === 'doubted') {
     others.doubt({ registration: registration.name, backend }, instance.ref, belief.why);
@@ -114,8 +128,30 @@ async function reconcile(listing: Listing, instance: Instance, listedAtMs: numbe
   if (row?.state !== 'gone' || row.stateSinceMs >= listedAtMs) return;
   const event = instanceEvent(tenant.registration.name, backend, instance, context.now());
   // What ended needs no second drain. What runs was given up too early, and is taken down by the rules again.
-  if (event.kind === 'instance' && event.state === 'ended') await provider.stop(instance.ref);
+  if (event.kind === 'instance' && event.state === 'ended') await remove(listing, instance);
   else await context.tell(row.name, event);
+}
+
+/** Where one cannot be removed, the sweep goes on with the others; the next one tries again. */
+async function remove(listing: Listing, { ref }: Instance): Promise<void> {
+  try {
+    await listing.provider.stop(ref);
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    recordFailure(listing, listing.backend, error, `${ref.name}, which has ended, cannot be removed`);
+  }
+}
+
+function recordFailure(
+  { failures, options, tenant }: Listing,
+  backend: string,
+  error: ProviderError,
+  context: string,
+): void {
+  if (failures.some(({ about }) => about === backend)) return;
+  const nowMs = options.context.now();
+  const failure = providerFailure(error, backendSource(tenant.registration.name, backend), nowMs);
+  failures.push({ about: backend, failure: withContext(failure, context, nowMs) });
 }
 
 /** One whose row cannot be read is left alone, as its visits say; the sweep goes on with the others. */
@@ -150,12 +186,22 @@ async function liveRunners({ ledger }: InstanceSweepOptions, registration: strin
   return live;
 }
 
-/** The runner's own backend, or one of the same account by another name. */
-async function isPlacedHere({ tenant, backend, provider }: Listing, row: RunnerRow): Promise<boolean> {
+/**
+ * The runner's own backend, or one of the same account by another name. Unknown where that one has no provider: nothing
+ * is concluded then.
+ */
+async function isPlacedHere(listing: Listing, row: RunnerRow): Promise<boolean | 'unknown'> {
+  const { tenant, backend, provider } = listing;
   if (row.registration !== tenant.registration.name || row.backend === null) return false;
   if (row.backend === backend) return true;
   if (!tenant.registration.backends.some(({ name }) => name === row.backend)) return false;
-  return (await tenant.provider(row.backend)) === provider;
+  try {
+    return (await tenant.provider(row.backend)) === provider;
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    recordFailure(listing, row.backend, error, `it is not known whether ${row.name} is there`);
+    return 'unknown';
+  }
 }
 
 /** The ledger is empty or old: the instance's own tags say what it is. Observing it finds out the rest. */

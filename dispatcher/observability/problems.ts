@@ -17,7 +17,7 @@ import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
  * - `poll`: GitHub does not tell all of its open jobs.
- * - `sweep`: what exists at GitHub or at a backend could not be listed.
+ * - `sweep`: what exists at GitHub or at a backend could not be listed, or what is left of a runner there not be removed.
  * - `work`: a job or a runner that the dispatcher fails on, and leaves alone for a while.
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
  * - `dispatcher`: another one works under our id.

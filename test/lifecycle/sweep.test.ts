@@ -1,7 +1,7 @@
 // T6, T11
 import { expect } from 'chai';
 import type { Github, GithubRunner } from '../../dispatcher/github/github.ts';
-import type { Instance, InstanceState } from '../../providers/provider.ts';
+import { type Instance, type InstanceState, ProviderError } from '../../providers/provider.ts';
 import { ulid } from '../../time/clock.ts';
 import { runnerRow } from './runner-fixture.ts';
 import { honestProvider, openSmallFixture, type SmallFixture } from './small-fixture.ts';
@@ -9,19 +9,25 @@ import { honestProvider, openSmallFixture, type SmallFixture } from './small-fix
 const MINUTE = 60_000;
 
 describe('a sweep', () => {
+  const backend = (name: string) => ({ name, kind: name, region: undefined, options: {}, maxRunners: 5 });
   let fixture: SmallFixture;
   let listed: Instance[];
   let runners: GithubRunner[];
   let stopped: string[];
   let deleted: string[];
+  /** Names of containers that the service refuses to remove. */
+  let kept: Set<string>;
 
   const named = (id: string, ageMs: number): string => `${id}-${ulid(fixture.clock.now() - ageMs, () => 0.5)}`;
 
-  beforeEach(async () => {
+  beforeEach(() => open());
+
+  async function open(...backends: readonly string[]): Promise<void> {
     listed = [];
     runners = [];
     stopped = [];
     deleted = [];
+    kept = new Set();
     const github: Github = {
       createJitRunner: async () => ({ runnerId: 1, encodedJitConfig: 'eyIuZmFrZSI6IjAifQ==' }),
       deleteRunner: async (_scope, id) => {
@@ -42,20 +48,21 @@ describe('a sweep', () => {
           list: async () => listed,
           inspect: async ({ name }) => listed.find(({ ref }) => ref.name === name),
           stop: async ({ name }) => {
+            if (kept.has(name)) throw new ProviderError('unauthorized', 'docker remove', 'no right to remove');
             stopped.push(name);
             listed = listed.filter(({ ref }) => ref.name !== name);
           },
         }),
       },
-      { github: () => github },
+      { github: () => github, registration: { backends: ['docker', ...backends].map(backend) } },
     );
-  });
+  }
 
   afterEach(() => fixture.close());
 
   /** The container of a runner that the ledger calls gone since `goneForMs`. */
-  async function ofGone(state: InstanceState, goneForMs: number): Promise<string> {
-    const name = named('acme', 2 * 3_600_000);
+  async function ofGone(state: InstanceState, goneForMs: number, backend = 'docker'): Promise<string> {
+    const name = named('acme', 2 * 3_600_000 + goneForMs);
     const nowMs = fixture.clock.now();
     const row = runnerRow({
       name,
@@ -63,7 +70,7 @@ describe('a sweep', () => {
       stateSinceMs: nowMs - goneForMs,
       createdAtMs: nowMs - 2 * 3_600_000,
       nextCheckAtMs: null,
-      backend: 'docker',
+      backend,
       instanceState: 'absent',
       instanceDeadlineAtMs: nowMs + 3_600_000,
       onlineAtMs: nowMs - 3_600_000,
@@ -94,6 +101,44 @@ describe('a sweep', () => {
       expect(await fixture.ledger.runner(name)).to.include({ state: 'gone' });
     });
   }
+
+  it('goes on where one container cannot be removed, reports it, and launches on its backend', async () => {
+    const first = await ofGone('failed', MINUTE);
+    kept.add(first);
+    const second = await ofGone('failed', 2 * MINUTE);
+    await fixture.engine.start();
+    await fixture.clock.advance(10_000);
+    expect(stopped).to.deep.equal([second]);
+    expect(fixture.engine.backends().map(({ listed }) => listed)).to.deep.equal([true]);
+    expect([...fixture.engine.unlisted()], 'everything was listed').to.deep.equal([]);
+    const [trouble, ...more] = fixture.engine.sweepTroubles('acme');
+    expect(more).to.deep.equal([]);
+    expect(trouble).to.deep.include({ about: 'docker' });
+    expect(trouble?.failure).to.include({ kind: 'unauthorized' });
+    expect(trouble?.failure.message).to.include('no right to remove').and.include(first);
+    await fixture.queueJob(1);
+    await fixture.clock.advance(20_000);
+    expect(await fixture.ledger.runners({ states: ['starting'] })).to.have.length(1);
+    kept.clear();
+    await fixture.clock.advance(10 * MINUTE);
+    expect(stopped).to.include(first);
+    expect(fixture.engine.sweepTroubles('acme')).to.deep.equal([]);
+  });
+
+  it('counts a backend as listed where the other backend of one of its runners has no provider', async () => {
+    await fixture.close();
+    await open('unconfigured');
+    const elsewhere = await ofGone('failed', MINUTE, 'unconfigured');
+    const here = await ofGone('failed', 2 * MINUTE);
+    await fixture.engine.start();
+    await fixture.clock.advance(10_000);
+    expect(stopped, 'whose container it is is not known').to.deep.equal([here]).and.not.include(elsewhere);
+    expect(fixture.engine.backends().map(({ backend, listed }) => [backend, listed])).to.deep.equal([
+      ['docker', true],
+      ['unconfigured', false],
+    ]);
+    expect(fixture.engine.sweepTroubles('acme').map(({ about }) => about)).to.deep.equal(['unconfigured']);
+  });
 
   it('takes a gone runner whose container runs down by the rules, and stops nothing at once', async () => {
     const name = await ofGone('running', MINUTE);
