@@ -290,7 +290,7 @@ export interface JobFilter {
 
 /** A row that cannot be read, as far as it says whose it is. */
 export interface UnreadableRow {
-  /** The job's key, or the runner's name. */
+  /** The job's or lane's key, or the runner's name. */
   readonly key: string;
   readonly registration: string | null;
   /** The column and what is wrong with it, without its value. */
@@ -412,11 +412,11 @@ export interface JobLedger {
 /** Lanes, their demand and their supply. */
 export interface LaneLedger {
   /** For these lanes; those without demand and live runners are returned with zeros, unknown ones left out. */
-  laneCounts(keys: readonly string[]): Promise<readonly LaneCounts[]>;
+  laneCounts(keys: readonly string[], unreadable?: OnUnreadable): Promise<readonly LaneCounts[]>;
   /** Every lane with demand or a live runner. */
   lanesInUse(): Promise<readonly string[]>;
   /** The lane's queued jobs that ask for a runner, in the order in which they get one; at most `limit`. */
-  waitingJobs(laneKey: string, limit: number): Promise<readonly Waiting[]>;
+  waitingJobs(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly Waiting[]>;
   /** Deletes lanes without open jobs and live runners. Returns how many. */
   deleteEmptyLanes(): Promise<number>;
 }

@@ -77,9 +77,10 @@ export function ledgerOn(store: Store): Ledger {
     unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
     expireJobs: (beforeMs, limit) => store.write((context) => jobChecks.expireJobs(context, beforeMs, limit)),
 
-    laneCounts: (keys) => store.read((context) => lanes.laneCounts(context, keys)),
+    laneCounts: (keys, unreadable) => store.read((context) => lanes.laneCounts(context, keys, unreadable)),
     lanesInUse: () => store.read((context) => lanes.lanesInUse(context)),
-    waitingJobs: (laneKey, limit) => store.read((context) => lanes.waitingJobs(context, laneKey, limit)),
+    waitingJobs: (laneKey, limit, unreadable) =>
+      store.read((context) => lanes.waitingJobs(context, laneKey, limit, unreadable)),
     deleteEmptyLanes: () => store.write((context) => lanes.deleteEmptyLanes(context)),
 
     createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),

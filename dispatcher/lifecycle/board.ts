@@ -4,8 +4,9 @@
  */
 import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
-import type { LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { LaneCounts, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import { balanceOf, type LaneFacts, planPool } from './planner.ts';
+import type { Resting } from './resting.ts';
 
 interface BoardLane {
   readonly counts: LaneCounts;
@@ -42,6 +43,8 @@ interface Supposed {
 
 export class Board {
   readonly #ledger: Pick<Ledger, 'laneCounts'>;
+  /** Lanes whose rows cannot be read: they are left out. A job that is admitted to one writes its row anew. */
+  readonly #resting: Resting;
   readonly #dirty = new Set<string>();
   readonly #lanes = new Map<string, BoardLane>();
   readonly #pools = new Map<string, Pool>();
@@ -52,8 +55,9 @@ export class Board {
   /** Busy runners without a known job. */
   readonly #supposed = new Map<string, Supposed>();
 
-  constructor(ledger: Pick<Ledger, 'laneCounts'>) {
+  constructor(ledger: Pick<Ledger, 'laneCounts'>, resting: Resting) {
     this.#ledger = ledger;
+    this.#resting = resting;
   }
 
   mark(laneKey: string): void {
@@ -84,16 +88,21 @@ export class Board {
       this.#supposed.delete(runner);
       this.#dirty.add(laneKey);
     }
+    for (const key of this.#resting.keys()) if (!this.#resting.has(key)) this.#dirty.add(key);
     while (this.#dirty.size > 0) {
       const keys = [...this.#dirty].slice(0, LANES_A_READ);
       for (const key of keys) this.#dirty.delete(key);
-      const read = await this.#ledger.laneCounts(keys).catch((error: unknown) => {
-        for (const key of keys) this.#dirty.add(key);
-        throw error;
-      });
+      const unreadable = new Map<string, UnreadableRow>();
+      const read = await this.#ledger
+        .laneCounts(keys, (row) => void unreadable.set(row.key, row))
+        .catch((error: unknown) => {
+          for (const key of keys) this.#dirty.add(key);
+          throw error;
+        });
       const changed = new Map<string, string[]>();
       const found = new Map(read.map((counts) => [counts.lane.key, counts]));
       for (const key of keys) {
+        this.#restOrResume(key, unreadable.get(key));
         const pool = this.#place(key, found.get(key));
         if (pool === undefined) continue;
         const known = changed.get(pool);
@@ -183,6 +192,11 @@ export class Board {
     if (counts.outdated > 0) this.#outdated.add(key);
     else this.#outdated.delete(key);
     return pool;
+  }
+
+  #restOrResume(key: string, unreadable: UnreadableRow | undefined): void {
+    if (unreadable !== undefined) this.#resting.restUnreadable('lane', unreadable);
+    else if (this.#resting.get(key) !== undefined) this.#resting.resume({ kind: 'lane', key });
   }
 
   #remove(key: string, lane: BoardLane): void {

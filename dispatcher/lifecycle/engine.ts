@@ -63,7 +63,7 @@ export interface Engine {
   unlisted(): ReadonlyMap<string, readonly string[]>;
   /** What the registration's last sweep failed at, at its backends and at GitHub. */
   sweepTroubles(registration: string): readonly SweepTrouble[];
-  /** The registration's jobs and runners that the work itself failed on, and that are left alone for a while. */
+  /** The registration's jobs, runners and lanes that the work itself failed on, and that are left alone for a while. */
   resting(registration: string): readonly Rest[];
   /** Why nothing can be recorded now; undefined while all is well. */
   ledgerClosed(): LedgerClosure | undefined;
@@ -96,6 +96,9 @@ class LoopingEngine implements Engine {
   readonly #troubles: SweepTroubles;
   readonly #restingJobs: Resting;
   readonly #restingRunners: Resting;
+  /** Lanes whose rows cannot be read, and those with a waiting job whose row cannot be. */
+  readonly #restingRows: Resting;
+  readonly #restingLanes: Resting;
   readonly #settles: SettleLoop;
   readonly #heldJobs: HeldJobsLoop;
   readonly #launches: LaunchLoop;
@@ -125,7 +128,9 @@ class LoopingEngine implements Engine {
     for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
 
     const context = this.#context;
-    const board = new Board(ledger);
+    this.#restingRows = new Resting(clock, context.states);
+    this.#restingLanes = new Resting(clock, context.states);
+    const board = new Board(ledger, this.#restingRows);
     const others = new OtherDispatchers(ledger, incarnation, clock, log);
     const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
     const ghosts = new Ghosts(backends);
@@ -162,6 +167,7 @@ class LoopingEngine implements Engine {
     this.#launches = new LaunchLoop({
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
+      restingLanes: this.#restingLanes,
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },
@@ -182,6 +188,10 @@ class LoopingEngine implements Engine {
       notSettled: (jobKey) => {
         const rest = this.#restingJobs.get(jobKey);
         return rest === undefined ? undefined : `it could not be settled: ${failureWords(rest.failure)}`;
+      },
+      laneNotPlanned: (laneKey) => {
+        const rest = this.#restingRows.get(laneKey);
+        return rest === undefined ? undefined : `its lane is not planned: ${failureWords(rest.failure)}`;
       },
       ledgerClosed: () => (this.#gate.reason === undefined ? undefined : closureWords(this.#gate.reason)),
     });
@@ -254,7 +264,8 @@ class LoopingEngine implements Engine {
   }
 
   resting(registration: string): readonly Rest[] {
-    return [...this.#restingJobs.of(registration), ...this.#restingRunners.of(registration)];
+    const all = [this.#restingJobs, this.#restingRunners, this.#restingRows, this.#restingLanes];
+    return all.flatMap((some) => some.of(registration));
   }
 
   ledgerClosed(): LedgerClosure | undefined {
@@ -328,7 +339,8 @@ class LoopingEngine implements Engine {
   }
 
   #nextLaunchMs(): number | undefined {
-    const due = [this.#holds.nextReleaseMs(), this.#board.nextSupposedEndMs(), ...this.#launches.nextMs()].filter(
+    const board = [this.#board.nextSupposedEndMs(), this.#restingRows.nextMs()];
+    const due = [this.#holds.nextReleaseMs(), ...board, ...this.#launches.nextMs()].filter(
       (time) => typeof time === 'number',
     );
     return due.length === 0 ? undefined : Math.min(...due);

@@ -1,7 +1,7 @@
 /** Gives runners to the lanes that need them, as far as caps, backends and GitHub allow. */
 import { ulid } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
-import { defectFailure } from '../failures/failure.ts';
+import { defectFailure, failureWords } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { Ledger, RunnerRow, Waiting } from '../ledger/ledger.ts';
@@ -14,6 +14,7 @@ import { NextJobs } from './next-jobs.ts';
 import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
+import type { Resting } from './resting.ts';
 import type { Verifier } from './verify.ts';
 
 export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'log' | 'tenants'> {
@@ -22,6 +23,8 @@ export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'l
   readonly permits: Permits;
   readonly places: LaunchPlaces;
   readonly verifier: Verifier;
+  /** Lanes with a waiting job whose row cannot be read: what the lane needs is not known. */
+  readonly restingLanes: Resting;
 }
 
 /** A launch that has a name and a slot, and whose row is to be written. */
@@ -55,7 +58,8 @@ export class LaunchLoop {
 
   /** What the lane's next launch waits for of its own, such as the pause after many launches. */
   blockedBy(laneKey: string): string | undefined {
-    return this.#blocked.get(laneKey)?.reason;
+    const rest = this.#options.restingLanes.get(laneKey);
+    return this.#blocked.get(laneKey)?.reason ?? (rest && failureWords(rest.failure));
   }
 
   unblock(laneKey: string): void {
@@ -66,16 +70,18 @@ export class LaunchLoop {
   *nextMs(): Generator<number | undefined> {
     yield this.#options.places.nextFreeMs();
     for (const { untilMs } of this.#blocked.values()) yield untilMs;
+    for (const laneKey of this.#resting()) yield this.#options.restingLanes.get(laneKey)?.untilMs;
   }
 
   /** Launches until no lane may have a further runner. Resolves without waiting for the launches themselves. */
   async run(): Promise<void> {
     const { board, clock, context, permits } = this.#options;
+    this.#forgetServed();
     while (context.working()) {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of this.#blocked) if (untilMs <= now) this.#blocked.delete(laneKey);
       const granted = await context.counting.hold(async () => {
-        const grants = await permits.grant(new Set(this.#blocked.keys()));
+        const grants = await permits.grant(new Set([...this.#blocked.keys(), ...this.#resting()]));
         await this.#use(grants);
         return grants.length;
       });
@@ -84,8 +90,22 @@ export class LaunchLoop {
     }
   }
 
+  *#resting(): Generator<string> {
+    const { restingLanes } = this.#options;
+    for (const laneKey of restingLanes.keys()) if (restingLanes.has(laneKey)) yield laneKey;
+  }
+
+  /** Whose jobs no longer wait is not planned, and what it rested for is over. */
+  #forgetServed(): void {
+    const { board, restingLanes } = this.#options;
+    for (const key of [...restingLanes.keys()]) {
+      const waits = (board.counts(key)?.demand ?? 0) > 0;
+      if (!waits && !restingLanes.has(key)) restingLanes.resume({ kind: 'lane', key });
+    }
+  }
+
   /**
-   * Every permit ends in a runner, in a blocked lane, or in a lane that is planned anew: so the loop above ends. The rows
+   * Every permit ends in a runner, in a blocked or resting lane, or in a lane that is planned anew: so the loop above ends. The rows
    * are written together; each launch begins when its row has been.
    */
   async #use(permits: readonly Permit[]): Promise<void> {
@@ -123,17 +143,24 @@ export class LaunchLoop {
 
   async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
     const { lane, backends: chosen } = permit;
-    const { backends, board, clock, dispatcherId, permits, random, tenants } = this.#options;
+    const { backends, board, clock, dispatcherId, permits, random, restingLanes, tenants } = this.#options;
     const tenant = tenants.get(lane.registration);
-    if (tenant === undefined || this.#blocked.has(lane.key)) return undefined;
+    if (tenant === undefined || this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
     const now = clock.now();
     const first = await jobs.of(lane.key);
+    const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
+    const unreadable = jobs.unreadable(lane.key);
+    if (unreadable !== undefined) {
+      const { key, registration } = lane;
+      restingLanes.restUnreadable('lane', { ...unreadable, key, registration }, `the row of its job ${unreadable.key}`);
+      return undefined;
+    }
+    if (restingLanes.get(lane.key) !== undefined) restingLanes.resume({ kind: 'lane', key: lane.key });
     if (first === undefined) {
       this.#blocked.set(lane.key, { reason: 'its jobs are being counted again', untilMs: now + SECOND });
       board.mark(lane.key);
       return undefined;
     }
-    const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
     if (job !== first) this.#ask(lane, await jobs.jobsOf(lane.key));
     if (job === undefined) {
       this.#block(lane, first, await jobs.jobsOf(lane.key));

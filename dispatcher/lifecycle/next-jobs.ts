@@ -2,7 +2,7 @@
  * Which job each launch of one pass is for. The ledger knows which of a lane's jobs has the fewest planned runners;
  * those planned in the pass itself are counted here, because their rows are written when it ends.
  */
-import type { Ledger, Waiting } from '../ledger/ledger.ts';
+import type { Ledger, UnreadableRow, Waiting } from '../ledger/ledger.ts';
 
 /** Jobs looked at behind those that may not have a runner now. */
 const MAX_BEHIND = 100;
@@ -15,6 +15,8 @@ export class NextJobs {
   readonly #waiting = new Map<string, Waiting[]>();
   /** By job: runners planned in this pass. */
   readonly #planned = new Map<string, number>();
+  /** By lane: a job of those read whose row cannot be. */
+  readonly #unreadable = new Map<string, UnreadableRow>();
   /** Lanes whose jobs behind those for the permits were read too. */
   readonly #readBehind = new Set<string>();
 
@@ -43,6 +45,11 @@ export class NextJobs {
     return this.#waiting.get(laneKey) ?? (await this.#read(laneKey, this.#permitsOf(laneKey)));
   }
 
+  /** One of the lane's jobs, as far as they were read, whose row cannot be. */
+  unreadable(laneKey: string): UnreadableRow | undefined {
+    return this.#unreadable.get(laneKey);
+  }
+
   /** A runner is planned for it now. */
   recordLaunch(laneKey: string, jobKey: string): void {
     this.#planned.set(jobKey, (this.#planned.get(jobKey) ?? 0) + 1);
@@ -53,7 +60,8 @@ export class NextJobs {
   }
 
   async #read(laneKey: string, limit: number): Promise<readonly Waiting[]> {
-    const waiting = (await this.#ledger.waitingJobs(laneKey, limit)).map((job) => {
+    const readable = await this.#ledger.waitingJobs(laneKey, limit, (row) => void this.#unreadable.set(laneKey, row));
+    const waiting = readable.map((job) => {
       const here = this.#planned.get(job.key) ?? 0;
       return here === 0 ? job : { ...job, planned: job.planned + here };
     });

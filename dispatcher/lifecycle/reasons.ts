@@ -18,6 +18,8 @@ export interface ReasonSources {
   readonly blockedBy: (laneKey: string) => string | undefined;
   /** Why the job could not be settled, while it rests for that. */
   readonly notSettled: (jobKey: string) => string | undefined;
+  /** Why the lane is not planned, while its row cannot be read. */
+  readonly laneNotPlanned: (laneKey: string) => string | undefined;
   /** While nothing can be recorded, that is the only reason. */
   readonly ledgerClosed: () => string | undefined;
 }
@@ -34,7 +36,7 @@ export class Reasons {
 
   async lane(laneKey: string): Promise<string | undefined> {
     const counts = await this.#counts(laneKey);
-    if (counts === undefined) return undefined;
+    if (counts === undefined) return this.#sources.laneNotPlanned(laneKey);
     const closed = this.#sources.ledgerClosed();
     if (closed !== undefined) return counts.demand + counts.held > 0 ? closed : undefined;
     const reasons = [await this.#demand(counts)];
@@ -58,6 +60,8 @@ export class Reasons {
     if (job.status !== 'queued' && !job.disputed) {
       return `GitHub calls it ${job.status}: it waits for an approval, a rule of its environment or a concurrency group, and asks for no runner`;
     }
+    const notPlanned = this.#sources.laneNotPlanned(job.laneKey);
+    if (notPlanned !== undefined) return notPlanned;
     const counts = await this.#counts(job.laneKey);
     if (job.hold !== null) return await this.#held(job, counts?.lane.runnerGroup ?? '');
     if (job.disputed) return "GitHub's answers about it contradict each other: it is read again";
@@ -67,7 +71,7 @@ export class Reasons {
 
   async #counts(laneKey: string): Promise<LaneCounts | undefined> {
     const known = this.#sources.board.counts(laneKey);
-    return known ?? (await this.#sources.ledger.laneCounts([laneKey]))[0];
+    return known ?? (await this.#sources.ledger.laneCounts([laneKey], () => {}))[0];
   }
 
   async #demand({ demand, lane }: LaneCounts): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 /**
- * Jobs and runners on which the work itself fails, such as one whose row cannot be read. Each rests for a growing while,
+ * Jobs, runners and lanes on which the work itself fails, such as one whose row cannot be read. Each rests for a growing while,
  * is logged once and shown with its registration, and all others go on.
  */
 import { backoffMs } from '../../time/backoff.ts';
@@ -10,13 +10,13 @@ import type { StateLog } from '../failures/state-log.ts';
 import type { UnreadableRow } from '../ledger/ledger.ts';
 
 /** A visit costs a call to GitHub and one to a service. */
-const FIRST_REST_MS = { job: 5 * SECOND, runner: MINUTE } as const;
+const FIRST_REST_MS = { job: 5 * SECOND, runner: MINUTE, lane: 5 * SECOND } as const;
 const MAX_REST_MS = 5 * MINUTE;
 /** Beyond that the one that failed longest ago is forgotten, and tried again when its turn comes. */
 const MAX_RESTING = 10_000;
 
 export interface Rest {
-  /** The job's key, or the runner's name. */
+  /** The job's key, the runner's name, or `lane` and its key. */
   readonly about: string;
   readonly registration: string | null;
   readonly failure: Failure;
@@ -27,12 +27,12 @@ export interface Rest {
 
 /** As the log names it, and whose it is. */
 export interface Subject {
-  readonly kind: 'job' | 'runner';
+  readonly kind: 'job' | 'runner' | 'lane';
   readonly key: string;
   readonly registration: string | null;
 }
 
-const EVENTS = { job: 'job-not-settled', runner: 'visit-failed' } as const;
+const EVENTS = { job: 'job-not-settled', runner: 'visit-failed', lane: 'lane-not-planned' } as const;
 
 export class Resting {
   readonly #clock: Pick<Clock, 'now'>;
@@ -49,9 +49,9 @@ export class Resting {
     return this.#restFor(subject, defectFailure(error, this.#clock.now()), { error });
   }
 
-  /** Its row cannot be read. Answers until when it rests. */
-  restUnreadable(kind: Subject['kind'], { key, registration, fault }: UnreadableRow): number {
-    const words = `its row in the ledger cannot be read (${fault}). Stop the dispatcher and correct or delete the row`;
+  /** Its row, or one that it needs, cannot be read. Answers until when it rests. */
+  restUnreadable(kind: Subject['kind'], { key, registration, fault }: UnreadableRow, which = 'its row'): number {
+    const words = `${which} in the ledger cannot be read (${fault}). Stop the dispatcher and correct or delete the row`;
     return this.#restFor({ kind, key, registration }, ownFailure('ledger', words, this.#clock.now()), {});
   }
 
@@ -99,7 +99,8 @@ export class Resting {
     this.#rests.delete(key);
     const [oldest] = this.#rests.keys();
     if (oldest !== undefined && this.#rests.size >= MAX_RESTING) this.#rests.delete(oldest);
-    this.#rests.set(key, { about: key, registration, failure, sinceMs: before?.sinceMs ?? now, times, untilMs });
+    const about = kind === 'lane' ? `lane ${key}` : key;
+    this.#rests.set(key, { about, registration, failure, sinceMs: before?.sinceMs ?? now, times, untilMs });
     return untilMs;
   }
 }

@@ -315,7 +315,9 @@ class LedgerGauges {
       this.#demand.set({ registration }, 0);
     }
     for (let start = 0; start < keys.length; start += LANES_A_QUERY) {
-      for (const counts of await this.#sources.ledger.laneCounts(keys.slice(start, start + LANES_A_QUERY))) {
+      // One that cannot be read is left out; its registration shows it.
+      const some = keys.slice(start, start + LANES_A_QUERY);
+      for (const counts of await this.#sources.ledger.laneCounts(some, () => {})) {
         const registration = this.#names.fold(counts.lane.registration);
         this.#demand.inc({ registration }, counts.demand);
         for (const state of ['creating', 'starting', 'online', 'outdated'] as const) {

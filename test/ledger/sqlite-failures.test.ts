@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { type Ledger, LedgerError, type UnreadableRow, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { rejection } from './describe-ledger.ts';
-import { delivery, fact, keyOf, runner } from './examples.ts';
+import { admitted, delivery, fact, keyOf, lane, runner } from './examples.ts';
 
 const PROGRAM = new URL('other-process.ts', import.meta.url).pathname;
 const NOBODY = 65534;
@@ -241,6 +241,31 @@ describe('when SQLite fails', () => {
       expect(unreadable, 'it was put off without being read').to.deep.equal([]);
       await damaged.unsettledJobs(1, note);
       expect(unreadable, 'it is the last one').to.deep.equal([]);
+    });
+
+    it('counts the lanes and the waiting jobs whose rows can be read', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3, labels: ['other'] })]);
+      const [bad, good] = [lane({ key: 'bad' }), lane({ key: 'good', labels: ['other'] })];
+      await ledger.settleJobs(
+        (await ledger.unsettledJobs(9)).map((job) => admitted(job, job.labels.includes('other') ? good : bad)),
+      );
+      await ledger.close();
+      change("update lanes set spec = '{' where key = 'bad'; update jobs set planned = 'many' where jobId = 1");
+      const damaged = await openHere();
+      const unreadable: UnreadableRow[] = [];
+      const note = (row: UnreadableRow) => void unreadable.push(row);
+      expect((await damaged.laneCounts(['bad', 'good'], note)).map((counts) => counts.lane.key)).to.deep.equal([
+        'good',
+      ]);
+      expect((await damaged.waitingJobs('bad', 9, note)).map(({ key }) => key)).to.deep.equal([keyOf(2)]);
+      expect(unreadable.map(({ key, registration }) => [key, registration])).to.deep.equal([
+        ['bad', 'acme'],
+        [keyOf(1), null],
+      ]);
+      expect(unreadable.map(({ fault }) => fault.split(':')[0])).to.deep.equal(['column spec', 'column planned']);
+      expect(await failureOf(damaged.laneCounts(['bad']))).to.be.instanceOf(UnreadableRowError);
+      expect(await failureOf(damaged.waitingJobs('bad', 9))).to.be.instanceOf(UnreadableRowError);
     });
   });
 

@@ -94,6 +94,34 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     expect(fixture.engine.resting('acme').map(({ about }) => about)).to.deep.equal([keyOf(1)]);
   });
 
+  it('serves all others where it is a lane’s, logs it once, and shows it', async () => {
+    await damage("update lanes set spec = '{' where registration = 'acme'; delete from jobs where jobId = 1");
+    await othersAreServed();
+    const [rest, ...more] = fixture.engine.resting('acme');
+    expect(more).to.deep.equal([]);
+    expect(rest?.failure.message).to.include('cannot be read');
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] });
+    const reason = await fixture.engine.laneReason(runner?.laneKey ?? '');
+    expect(reason).to.include('not planned').and.include('column spec');
+    await fixture.advance(3 * MINUTE);
+    expect(linesOf('lane-not-planned')).to.have.length(1);
+    expect(linesOf('lane-not-planned')[0]).to.include('registration=acme').and.include('column spec');
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+    expect(fixture.engine.resting('other')).to.deep.equal([]);
+    await fixture.advance(20 * MINUTE);
+    expect(fixture.engine.resting('acme'), 'its last runner is gone').to.deep.equal([]);
+  });
+
+  it('plans the lane again as soon as a job of it is admitted, which writes its row anew', async () => {
+    await damage("update lanes set spec = '{' where registration = 'acme'; delete from jobs where jobId = 1");
+    await fixture.advance(MINUTE);
+    expect(fixture.engine.resting('acme')).to.have.length(1);
+    await fixture.tell(told(fixture, { jobId: 4 }), told(fixture, { jobId: 5 }));
+    await fixture.advance(10_000);
+    expect(fixture.calls.filter((call) => call.startsWith('launch '))).to.have.length(1);
+    expect(fixture.engine.resting('acme')).to.deep.equal([]);
+  });
+
   it('serves the runner again once its row can be read', async () => {
     await damage("update runners set labels = '{' where registration = 'acme'");
     await fixture.advance(MINUTE);

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
-import type { LaneCounts } from '../../dispatcher/ledger/ledger.ts';
+import type { LaneCounts, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { Board } from '../../dispatcher/lifecycle/board.ts';
 import { type LaneFacts, planPool } from '../../dispatcher/lifecycle/planner.ts';
 import { lane } from '../ledger/examples.ts';
+import { openResting } from './runner-context-fixture.ts';
 
 const LABELS = [['a'], ['b'], ['a', 'b'], ['a', 'c'], ['a', 'b', 'c']];
 
@@ -37,12 +38,13 @@ interface Shown {
 function openBoard(): Shown {
   const lanes = new Map<string, LaneCounts>();
   const reads: (readonly string[])[] = [];
-  const board = new Board({
-    laneCounts: async (keys) => {
+  const ledger = {
+    laneCounts: async (keys: readonly string[]) => {
       reads.push(keys);
       return keys.flatMap((key) => lanes.get(key) ?? []);
     },
-  });
+  };
+  const board = new Board(ledger, openResting());
   async function read(nowMs: number, keys: readonly string[]): Promise<void> {
     for (const key of keys) board.mark(key);
     await board.refresh(nowMs);
@@ -81,7 +83,8 @@ describe('the board of lanes', () => {
         fc.array(fc.array(anyChange, { minLength: 1, maxLength: 3 }), { maxLength: 20 }),
         async (passes) => {
           const lanes = new Map<string, LaneCounts>();
-          const board = new Board({ laneCounts: async (keys) => keys.flatMap((key) => lanes.get(key) ?? []) });
+          const laneCounts = async (keys: readonly string[]) => keys.flatMap((key) => lanes.get(key) ?? []);
+          const board = new Board({ laneCounts }, openResting());
           for (const changes of passes) {
             for (const [index, demand, supply] of changes) {
               const key = `lane-${index}`;
@@ -246,18 +249,72 @@ describe('the board of lanes', () => {
 
   it('reads again what the ledger did not answer', async () => {
     let broken = true;
-    const board = new Board({
-      laneCounts: async (keys) => {
+    const ledger = {
+      laneCounts: async (keys: readonly string[]) => {
         if (broken) throw new Error('the disk is full');
         return keys.map((key) => countsOf({ key }, { demand: 1 }));
       },
-    });
+    };
+    const board = new Board(ledger, openResting());
     board.mark('x');
     const error = await board.refresh(1).catch((reason: unknown) => reason);
     expect(error).to.be.an('error').with.property('message', 'the disk is full');
     broken = false;
     await board.refresh(2);
     expect(board.need({ key: 'x', registration: 'acme' })).to.equal(1);
+  });
+
+  describe('where the row of a lane cannot be read', () => {
+    const need = (board: Board, key: string) => board.need({ key, registration: 'acme' });
+
+    async function open(isBad: () => boolean) {
+      let nowMs = 1_000;
+      const resting = openResting(() => nowMs);
+      const reads: string[] = [];
+      const ledger: Pick<Ledger, 'laneCounts'> = {
+        laneCounts: async (keys, unreadable) => {
+          reads.push(keys.join(' '));
+          const bad = keys.includes('bad') && isBad();
+          if (bad) unreadable?.({ key: 'bad', registration: 'acme', fault: 'column spec: Invalid input' });
+          return keys.filter((key) => key !== 'bad' || !bad).map((key) => countsOf({ key }, { demand: 1 }));
+        },
+      };
+      const board = new Board(ledger, resting);
+      for (const key of ['bad', 'good']) board.mark(key);
+      await board.refresh(nowMs);
+      const at = async (ms: number) => {
+        nowMs = ms;
+        await board.refresh(ms);
+      };
+      return { at, board, reads, resting };
+    }
+
+    it('plans the others, and lets that one rest', async () => {
+      const { board, resting } = await open(() => true);
+      expect([need(board, 'good'), need(board, 'bad')]).to.deep.equal([1, 0]);
+      const [rest] = resting.of('acme');
+      expect(rest).to.include({ about: 'lane bad', untilMs: 6_000 });
+      expect(rest?.failure.message).to.include('its row in the ledger cannot be read (column spec: Invalid input)');
+    });
+
+    it('reads it again after its rest, and each time after a longer one', async () => {
+      const { at, reads, resting } = await open(() => true);
+      await at(5_999);
+      await at(6_000);
+      await at(15_999);
+      expect(reads).to.deep.equal(['bad good', 'bad']);
+      expect(resting.get('bad')).to.include({ times: 2, untilMs: 16_000 });
+    });
+
+    it('reads it at once where something of it changed, and plans it as soon as it can', async () => {
+      let bad = true;
+      const { at, board, resting } = await open(() => bad);
+      bad = false;
+      board.mark('bad');
+      await at(2_000);
+      expect(need(board, 'bad')).to.equal(1);
+      expect(resting.of('acme')).to.deep.equal([]);
+    });
   });
 
   describe('where a runner is busy and no job names it', () => {

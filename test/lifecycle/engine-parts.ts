@@ -33,6 +33,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly verifier: Verifier;
   readonly doubts: Doubts;
   readonly resting: Resting;
+  readonly restingLanes: Resting;
   readonly sweeps: SweepSchedule;
   /** `KEY of REGISTRATION for PURPOSE`: jobs that the verifier was asked to read. */
   readonly asked: string[];
@@ -132,7 +133,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   await backends.load();
   for (const [name, listed] of registrations)
     for (const backend of listed.keys()) backends.recordListing(name, backend);
-  const board = new Board(ledger);
+  const board = new Board(ledger, new Resting(clock, context.states));
   const holds = new Holds(clock);
   const places = new LaunchPlaces(tenants, maxLaunches, () => clock.now());
 
@@ -143,6 +144,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     verifier: new RecordingVerifier(made),
     doubts: new RecordingDoubts(made),
     resting: new Resting(clock, context.states),
+    restingLanes: new Resting(clock, context.states),
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
     ...{ asked, confirmed, changed, logged },
     wakes: () => wakes,

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { GithubError, type JitRequest, type JitRunner } from '../../dispatcher/github/github.ts';
-import type { Waiting } from '../../dispatcher/ledger/ledger.ts';
+import { type JobSettlement, UnreadableRowError, type Waiting } from '../../dispatcher/ledger/ledger.ts';
 import { MAX_LIFE_MS } from '../../dispatcher/lifecycle/launch.ts';
 import { LaunchLoop } from '../../dispatcher/lifecycle/launch-loop.ts';
 import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
@@ -103,6 +103,77 @@ describe('the launch loop', () => {
     expect(released).to.have.length(1);
     expect(await runnersOf()).to.deep.equal([]);
     expect(loop.launching).to.equal(0);
+  });
+
+  describe('where the row of a waiting job cannot be read', () => {
+    const BAD = laneOf({ key: 'bad', labels: ['acme-runner', 'bad'] });
+    let isBad: boolean;
+
+    beforeEach(async () => {
+      isBad = true;
+      await open({
+        through: (ledger) => ({
+          waitingJobs: async (laneKey, limit, unreadable) =>
+            (await ledger.waitingJobs(laneKey, limit)).filter(({ key }) => {
+              if (!isBad || key !== keyOf(1)) return true;
+              const fault = 'column planned: Invalid input';
+              if (unreadable === undefined) throw new UnreadableRowError(fault);
+              unreadable({ key, registration: null, fault });
+              return false;
+            }),
+        }),
+      });
+      await parts.queue(BAD, 1, 2);
+      await parts.queue(LANE, 3);
+    });
+
+    it('launches for the other lanes, and lets that one rest', async () => {
+      await loop.run();
+      expect((await runnersOf()).map(({ forJobKey }) => forJobKey)).to.deep.equal([keyOf(3)]);
+      const [rest] = parts.restingLanes.of('acme');
+      expect(rest).to.include({ about: 'lane bad', untilMs: nowMs() + 5 * SECOND });
+      expect(rest?.failure.message).to.include(`the row of its job ${keyOf(1)} in the ledger cannot be read`);
+      expect(loop.blockedBy('bad')).to.equal(rest?.failure.message);
+      expect(times()).to.include(5 * SECOND);
+      await loop.run();
+      expect(parts.restingLanes.get('bad'), 'it is not tried before').to.include({ times: 1 });
+      expect(parts.logged.filter((event) => event === 'lane-not-planned')).to.have.length(1);
+    });
+
+    it('plans that one again after its rest', async () => {
+      await loop.run();
+      isBad = false;
+      await parts.clock.advance(5 * SECOND);
+      await loop.run();
+      expect(loop.launching).to.equal(3);
+      expect(parts.restingLanes.of('acme')).to.deep.equal([]);
+    });
+
+    it('lets it rest for longer where its row still cannot be read', async () => {
+      await loop.run();
+      await parts.clock.advance(5 * SECOND);
+      await loop.run();
+      expect(parts.restingLanes.get('bad')).to.include({ times: 2, untilMs: nowMs() + 10 * SECOND });
+      expect(loop.launching).to.equal(1);
+    });
+
+    it('forgets it once none of its jobs waits', async () => {
+      await loop.run();
+      await parts.ledger.settleJobs([await notOurs(1), await notOurs(2)]);
+      parts.board.mark('bad');
+      await parts.board.refresh(nowMs());
+      await parts.clock.advance(5 * SECOND);
+      await loop.run();
+      expect(parts.restingLanes.of('acme')).to.deep.equal([]);
+      expect(times()).to.deep.equal([]);
+    });
+
+    async function notOurs(jobId: number): Promise<JobSettlement> {
+      const job = await parts.ledger.job(keyOf(jobId));
+      if (job === undefined) throw new Error('the ledger does not know it');
+      const admission = { registration: null, lane: null, reasonCode: null, reason: null, cure: null };
+      return { key: job.key, version: job.version, admission: { ...admission, state: 'not-ours' } };
+    }
   });
 
   it('looks again when a place is free, where all of them are taken', async () => {

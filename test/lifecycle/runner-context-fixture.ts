@@ -1,7 +1,9 @@
 /** A real context on a ledger, with nothing around it but what a test gives. */
 
+import { StateLog } from '../../dispatcher/failures/state-log.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions } from '../../dispatcher/lifecycle/ports.ts';
+import { Resting } from '../../dispatcher/lifecycle/resting.ts';
 import { createRunnerContext, type RunnerContext } from '../../dispatcher/lifecycle/runner-context.ts';
 import type { Log } from '../../dispatcher/log.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -54,4 +56,8 @@ export function openRunnerContextParts(
 
 export function openRunnerContext(...parts: Parameters<typeof openRunnerContextParts>): RunnerContext {
   return openRunnerContextParts(...parts).context;
+}
+
+export function openResting(now = () => 0): Resting {
+  return new Resting({ now }, new StateLog(silent, { now }));
 }

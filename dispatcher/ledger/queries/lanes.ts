@@ -26,7 +26,7 @@ export const putLane = wholeRow<Tables['lanes']>(
 );
 
 export const laneByKey = fixed((builder, key: string) =>
-  builder.selectFrom('lanes').select('spec').where('key', '=', key),
+  builder.selectFrom('lanes').select(['key', 'registration', 'spec']).where('key', '=', key),
 );
 
 export const laneDemand = fixed((builder, key: string) =>

@@ -1,14 +1,19 @@
 /** Lanes: what they need, and what they have. */
-import type { LaneCounts, Waiting } from '../ledger.ts';
+import type { LaneCounts, OnUnreadable, Waiting } from '../ledger.ts';
 import * as heldJobQueries from '../queries/held-jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
 import * as rows from '../rows.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 
-export function* laneCounts(context: Context, keys: readonly string[]): Step<readonly LaneCounts[]> {
+export function* laneCounts(
+  context: Context,
+  keys: readonly string[],
+  unreadable?: OnUnreadable,
+): Step<readonly LaneCounts[]> {
   const counts: LaneCounts[] = [];
   for (const key of new Set(keys)) {
-    const lane = firstOf(yield laneQueries.laneByKey(context.builder, key), rows.laneSpec);
+    const found = yield laneQueries.laneByKey(context.builder, key);
+    const [lane] = rows.readable(found.rows, rows.laneSpec, unreadable);
     if (lane === undefined) continue;
     const demand = firstOf(yield laneQueries.laneDemand(context.builder, key), rows.laneDemand);
     const held = firstOf(yield heldJobQueries.laneHeld(context.builder, key), rows.laneHeld);
@@ -43,8 +48,14 @@ export function* lanesInUse(context: Context): Step<readonly string[]> {
   return (yield laneQueries.lanesInUse(context.builder)).rows.map(rows.laneKeyOf);
 }
 
-export function* waitingJobs(context: Context, laneKey: string, limit: number): Step<readonly Waiting[]> {
-  return (yield laneQueries.waitingJobs(context.builder, limit, laneKey)).rows.map(rows.waiting);
+export function* waitingJobs(
+  context: Context,
+  laneKey: string,
+  limit: number,
+  unreadable?: OnUnreadable,
+): Step<readonly Waiting[]> {
+  const waiting = yield laneQueries.waitingJobs(context.builder, limit, laneKey);
+  return rows.readable(waiting.rows, rows.waiting, unreadable);
 }
 
 export function* deleteEmptyLanes(context: Context): Step<number> {
