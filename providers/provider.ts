@@ -169,6 +169,8 @@ export interface Instance {
 export interface Finding {
   readonly subject: 'credentials' | 'network' | 'image' | 'quota' | 'permissions' | 'region' | 'engine';
   readonly ok: boolean;
+  /** Only if `ok`: a limitation, or what could not be checked. */
+  readonly note?: true;
   readonly message: string;
   /** What to do; present when `ok` is false. */
   readonly cure?: string;

@@ -95,6 +95,7 @@ const instance = z.object({
 const finding = z.object({
   subject: z.enum(['credentials', 'network', 'image', 'quota', 'permissions', 'region', 'engine']),
   ok: z.boolean(),
+  note: z.literal(true).optional(),
   message: z.string(),
   cure: z.string().optional(),
 });

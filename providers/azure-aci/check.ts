@@ -92,6 +92,7 @@ async function region(options: AzureAciOptions, service: Service): Promise<Findi
       ? {
           subject: 'region',
           ok: true,
+          note: true,
           message: `${told}; larger wishes are tried all the same: set mostCpu and mostMemoryGiB to refuse them early`,
         }
       : { subject: 'region', ok: true, message: told };
@@ -208,7 +209,7 @@ async function network({ subnetId }: AzureAciOptions, service: Service): Promise
       error instanceof ProviderError ? error : new ProviderError('transient', 'azure-aci subnet', String(error));
     if (said.code !== undefined && /^(AuthorizationFailed|Forbidden|403)$/i.test(said.code)) {
       const message = `the subnet ${name} was not checked: that requires Microsoft.Network/virtualNetworks/subnets/read`;
-      return { subject: 'network', ok: true, message };
+      return { subject: 'network', ok: true, note: true, message };
     }
     const absent = /NotFound$/i.test(said.code ?? '');
     return {

@@ -69,7 +69,7 @@ async function atEngine(
   }
   if (place.found && 'host' in place.address && isLoopbackName(new URL(`http://${parsed.registry}`).hostname)) {
     const message = `${reference} was not checked: ${parsed.registry} is the engine's machine, not this one`;
-    return { subject: 'image', ok: true, message };
+    return { subject: 'image', ok: true, note: true, message };
   }
   return undefined;
 }

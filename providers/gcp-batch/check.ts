@@ -84,6 +84,7 @@ async function network(asked: Asked, options: GcpBatchOptions): Promise<Finding>
       return {
         subject: 'network',
         ok: true,
+        note: true,
         message: `machines get no public address in ${name}, and reach Google from there; GitHub needs Cloud NAT, which was not checked`,
       };
     }
@@ -146,6 +147,7 @@ function unseen(subject: 'network' | 'quota', error: ProviderError, permission: 
   return {
     subject,
     ok: true,
+    note: true,
     message: `was not checked, which requires ${permission} (${error.message})`,
   };
 }

@@ -95,7 +95,7 @@ function ofAnonymous(reference: string, registry: string, told: string, puller: 
 }
 
 function notLookedAt(reference: string, why: string): Finding {
-  return { subject: 'image', ok: true, message: `${reference} was not checked: ${why}` };
+  return { subject: 'image', ok: true, note: true, message: `${reference} was not checked: ${why}` };
 }
 
 function callerOf(caller: 'login' | 'account', { option }: Puller): string {

@@ -105,7 +105,7 @@ describe('shr doctor', () => {
     const at = `${registry.server}/acme/runner`;
     await fixture.register('acme', {
       defaults: { image: `${at}:1`, cpu: 1, memoryGiB: 1 },
-      images: { old: `${at}:0`, arm: `${at}:arm` },
+      images: { old: `${at}:0`, arm: `${at}:arm`, far: '127.0.0.1:9/acme/runner:1' },
       backends: [
         {
           name: 'box',
@@ -124,6 +124,7 @@ describe('shr doctor', () => {
     expect(out).to.include(`ok      acme  backend box  image: ${at}:1 is there, for x64, arm64\n`);
     expect(out).to.include(`not ok  acme  backend box  image: ${at}:0 is not there, says ${registry.server}`);
     expect(out).to.include(`not ok  acme  backend box  image: ${at}:arm is there for arm64, not for x64. Cure: build`);
+    expect(out).to.include('note    acme  backend box  image: 127.0.0.1:9/acme/runner:1 was not checked: ');
     expect(out + error).to.not.match(/of-the-test|token-/);
   });
 

@@ -124,8 +124,8 @@ async function checkBackend(
   const asked = imagesFor(registration, about, provider);
   const findings = await provider.check({ images: asked.images });
   return [
-    ...findings.map(({ subject, ok, message, cure }) =>
-      ok ? good(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
+    ...findings.map(({ subject, ok, note: noted, message, cure }) =>
+      ok ? (noted ? note : good)(about, subject, message) : bad(about, subject, message, cure ?? 'see the message'),
     ),
     ...asked.findings,
   ];
