@@ -1,7 +1,14 @@
 /** `shr jobs`: what happened to each job, and why. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
-import { type JobView, jobDetailSchema, jobListSchema, runDetailSchema } from '../http/admin-shapes.ts';
+import {
+  admissionStateSchema,
+  type JobView,
+  jobDetailSchema,
+  jobListSchema,
+  jobStatusSchema,
+  runDetailSchema,
+} from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { age, more, told } from './admin-text.ts';
 import { printFields, printTable } from './output.ts';
@@ -10,8 +17,12 @@ import type { Terminal } from './terminal.ts';
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const jobs = adminCommand('jobs', 'the jobs that the dispatcher knows, newest first', terminal)
     .option('--registration <name>', 'only of this registration')
-    .option('--status <status>', 'queued, waiting, pending, requested, in_progress or completed')
-    .option('--admission <admission>', 'pending, lane, refused, not-ours or expired')
+    .addOption(new Option('--status <status>', 'only in this status').choices(jobStatusSchema.options))
+    .addOption(
+      new Option('--admission <admission>', 'only those decided like this; lane: admitted').choices(
+        admissionStateSchema.options,
+      ),
+    )
     .option('--lane <key>', 'only of this lane')
     .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
@@ -103,7 +114,7 @@ function printJobs(terminal: Terminal, jobs: readonly JobView[], nowMs: number):
     { title: 'name', value: (job) => job.name },
     { title: 'status', value: statusOf },
     { title: 'for', value: (job) => age(job.statusSince, nowMs) },
-    { title: 'admission', value: (job) => [job.admission, job.registration].filter(Boolean).join(' ') },
+    { title: 'admission', value: admissionOf },
     { title: 'runner', value: (job) => job.runner },
     { title: 'why', value: (job) => job.waitReason ?? job.reason ?? '' },
   ]);
@@ -118,7 +129,7 @@ function printJob(terminal: Terminal, job: JobView, waitReason: string | null, n
       ['url', job.url],
       ['labels', job.labels.join(', ')],
       ['status', `${statusOf(job)} for ${age(job.statusSince, nowMs)}`],
-      ['admission', job.registration === null ? job.admission : `${job.admission}, registration ${job.registration}`],
+      ['admission', admissionOf(job)],
       ['lane', job.lane],
       ['reason', job.reason],
       ['cure', job.cure],
@@ -132,6 +143,15 @@ function printJob(terminal: Terminal, job: JobView, waitReason: string | null, n
       ['completed', job.completedAt],
     ]),
   );
+}
+
+/** `lane` of the API means admitted: the table has no column for the lane. */
+function admissionOf({ admission, registration }: JobView): string {
+  const decision = admission === 'lane' ? 'admitted' : admission;
+  if (registration === null) return decision;
+  return admission === 'lane' || admission === 'refused'
+    ? `${decision} by ${registration}`
+    : `${decision}, ${registration}`;
 }
 
 function statusOf(job: JobView): string {

@@ -1,5 +1,5 @@
 /** `shr runners`: the runners, their history, and the operator's last resort. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { placedWords } from '../failures/failure.ts';
@@ -8,6 +8,7 @@ import {
   type RunnerView,
   runnerDetailSchema,
   runnerListSchema,
+  runnerStateSchema,
   type TimelineView,
 } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
@@ -20,7 +21,7 @@ const LIVE = 'creating,starting,online,busy,finishing,draining';
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const runners = adminCommand('runners', 'the runners, newest first; those that are gone by --state gone', terminal)
     .option('--registration <name>', 'only of this registration')
-    .option('--state <states>', 'creating, starting, online, busy, finishing, draining, gone; several with commas')
+    .option('--state <states>', `${runnerStateSchema.options.join(', ')}; several with commas`, runnerStates)
     .option('--lane <key>', 'only of this lane')
     .option('--limit <count>', 'how many to list (default 100, at most 500)')
     .action(async (_options: unknown, command: Command) =>
@@ -69,6 +70,13 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       ),
   );
   return runners;
+}
+
+function runnerStates(text: string): string {
+  const known: ReadonlySet<string> = new Set(runnerStateSchema.options);
+  const unknown = text.split(',').find((state) => !known.has(state));
+  if (unknown === undefined) return text;
+  throw new InvalidArgumentError(`'${unknown}' is not a state. Allowed are ${runnerStateSchema.options.join(', ')}.`);
 }
 
 /** Throws if the answer is not yes, and without a terminal to ask at. */

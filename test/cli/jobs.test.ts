@@ -34,8 +34,8 @@ describe('shr jobs and shr lanes', () => {
     expect([err, code]).to.deep.equal(['', 0]);
     const [head, refused, queued] = out.split('\n');
     expect(head).to.match(/^JOB +REPOSITORY +NAME +STATUS +FOR +ADMISSION +RUNNER +WHY$/);
-    expect(refused).to.match(/^2 +acme\/web +job 2 +queued +\w+ +refused acme +- +cpu-64 is more than the 8 cores/);
-    expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +lane acme +- +acme has its 10 runners$/);
+    expect(refused).to.match(/^2 +acme\/web +job 2 +queued +\w+ +refused by acme +- +cpu-64 is more than the 8 cores/);
+    expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +admitted by acme +- +acme has its 10 runners$/);
   });
 
   it("shows a stranger's control characters as a mark", async () => {
@@ -280,7 +280,7 @@ describe('shr jobs and shr lanes', () => {
 
   describe('ends with 2 when', () => {
     for (const [what, argv, env, message] of [
-      ['a filter makes no sense', ['--status', 'asleep'], {}, /the parameter status is not valid/],
+      ['a filter makes no sense', ['--lane', 'no lane'], {}, /the parameter lane is not valid/],
       ['the limit is beyond the bound', ['--limit', '501'], {}, /the parameter limit is not valid/],
       ['invalid URL', ['--url', 'nowhere'], {}, /invalid URL/],
       ['the URL is a file', ['--url', 'file:///etc/passwd'], {}, /invalid URL/],

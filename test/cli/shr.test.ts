@@ -52,6 +52,18 @@ describe('shr', () => {
     await writeFile(path, text.replace(from, to));
   }
 
+  for (const [call, words] of [
+    [['jobs', '--status', 'foo'], /Allowed choices are queued, waiting, pending, requested, in_progress, completed\./],
+    [['jobs', '--admission', 'foo'], /Allowed choices are pending, lane, refused, not-ours, expired\./],
+    [['runners', '--state', 'busy,foo'], /'foo' is not a state\. Allowed are creating, starting, online, busy, /],
+  ] as const) {
+    it(`knows before it asks a dispatcher that there is no ${call.join(' ')}`, async () => {
+      const { code, error } = await run(call);
+      expect(code).to.equal(2);
+      expect(error).to.match(words);
+    });
+  }
+
   describe('in an empty folder', () => {
     for (const command of ['validate', 'doctor', 'serve']) {
       it(`says once that there is no configuration, and how to write one (${command})`, async () => {
