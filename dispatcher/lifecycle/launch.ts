@@ -19,6 +19,7 @@ import { scopePath } from '../jobs/scope.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Holds } from './holds.ts';
+import { CREATING_MS } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 
@@ -212,9 +213,10 @@ async function tryBackend(
       return { kind: 'accepted', instance: found ?? (await provider.launch(request)) };
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error;
-      // After a "maybe created", a refusal of the repetition says nothing about the first call.
       if (error.kind !== 'transient' && doubt === undefined) return { kind: 'refused', error };
-      if (error.kind !== 'transient') return { kind: 'uncertain', error };
+      // After a "maybe created", a refusal of the repetition says nothing about the first call: one that comes too often
+      // for the service is made again later.
+      if (error.kind !== 'transient' && error.kind !== 'throttled') return { kind: 'uncertain', error };
       doubt = error;
       const source = backendSource(launch.lane.registration, backend);
       const failure = providerFailure(error, source, clock.now());
@@ -222,7 +224,9 @@ async function tryBackend(
       // An adapter's own defect is not a mood of the network: it comes again, and other backends wait for their turn.
       const last = error.code === 'defect' || attempt >= TRANSIENT_TRIES;
       if (last || !context.working()) return { kind: 'uncertain', error };
-      await sleep(clock, jitter(backoffMs(TRANSIENT_FIRST_MS, MAX_TRANSIENT_MS, attempt - 1), random));
+      const pauseMs = jitter(backoffMs(TRANSIENT_FIRST_MS, MAX_TRANSIENT_MS, attempt - 1), random);
+      // By then the runner is no longer being created, however much longer the service asks to be left alone.
+      await sleep(clock, Math.min(Math.max(pauseMs, error.retryAfterMs ?? 0), CREATING_MS));
       const row = await ledger.runner(launch.runner);
       if (row?.state !== 'creating') return { kind: 'over' };
     }

@@ -11,11 +11,16 @@ describe('a launch whose provider does not answer', () => {
   /** Calls about the instance that the launch made, in order. */
   let calls: { readonly atMs: number; readonly call: 'launch' | 'inspect'; readonly name: string }[];
 
-  async function open(heals: () => boolean = () => false): Promise<void> {
+  const noAnswer = (call: string) => new ProviderError('transient', `simulated ${call}`, 'no answer within 30 s');
+
+  async function open(
+    heals: () => boolean = () => false,
+    failure: (call: 'launch' | 'inspect') => ProviderError = noAnswer,
+  ): Promise<void> {
     calls = [];
     const note = (call: 'launch' | 'inspect', name: string): void => {
       calls.push({ atMs: fixture.clock.now(), call, name });
-      if (!heals()) throw new ProviderError('transient', `simulated ${call}`, 'no answer within 30 s');
+      if (!heals()) throw failure(call);
     };
     const honest = honestProvider();
     fixture = await openSmallFixture({
@@ -86,5 +91,42 @@ describe('a launch whose provider does not answer', () => {
     await fixture.clock.advance(20 * SECOND);
     expect(await runner()).to.include({ state: 'starting' });
     expect(calls.filter(({ call }) => call === 'launch')).to.have.length(2);
+  });
+
+  it('is looked for again after the pause that the service asks for, and not abandoned for it', async () => {
+    let well = false;
+    const tooMany = new ProviderError('throttled', 'simulated inspect', 'too many calls', {
+      retryAfterMs: 20 * SECOND,
+    });
+    await open(
+      () => well,
+      (call) => (call === 'launch' ? noAnswer(call) : tooMany),
+    );
+    await fixture.queueJob(1);
+    await fixture.clock.advance(5 * SECOND);
+    well = true;
+    const name = (await runner())?.name;
+    const own = () => calls.filter((call) => call.name === name);
+    expect(own().map(({ call }) => call)).to.deep.equal(['launch', 'inspect']);
+    const askedAtMs = own()[1]?.atMs ?? 0;
+    await fixture.clock.advance(30 * SECOND);
+    expect(
+      own()
+        .map(({ call }) => call)
+        .slice(0, 4),
+    ).to.deep.equal(['launch', 'inspect', 'inspect', 'launch']);
+    expect((own()[2]?.atMs ?? 0) - askedAtMs).to.be.within(20 * SECOND, 22 * SECOND);
+    expect(await fixture.ledger.runner(name ?? '')).to.include({ state: 'starting' });
+  });
+
+  it('moves on where its first call is throttled: nothing was made', async () => {
+    await open(
+      () => false,
+      () => new ProviderError('throttled', 'simulated launch', 'too many calls'),
+    );
+    await fixture.queueJob(1);
+    await fixture.clock.advance(3 * SECOND);
+    const name = (await runner())?.name;
+    expect(calls.filter((call) => call.name === name).map(({ call }) => call)).to.deep.equal(['launch']);
   });
 });
