@@ -95,7 +95,7 @@ export class LaunchLoop {
     for (const laneKey of restingLanes.keys()) if (restingLanes.has(laneKey)) yield laneKey;
   }
 
-  /** Whose jobs no longer wait is not planned, and what it rested for is over. */
+  /** A lane without waiting jobs is not planned again: what it rested for is over. */
   #forgetServed(): void {
     const { board, restingLanes } = this.#options;
     for (const key of [...restingLanes.keys()]) {
@@ -105,8 +105,8 @@ export class LaunchLoop {
   }
 
   /**
-   * Every permit ends in a runner, in a blocked or resting lane, or in a lane that is planned anew: so the loop above ends. The rows
-   * are written together; each launch begins when its row has been.
+   * Every permit ends in a runner, in a blocked or resting lane, or in a lane that is planned anew: so the loop above
+   * ends. The rows are written together; each launch begins when its row has been.
    */
   async #use(permits: readonly Permit[]): Promise<void> {
     const { backends, context, ledger } = this.#options;
