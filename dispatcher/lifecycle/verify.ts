@@ -105,8 +105,10 @@ export class Verifier {
   }
 
   /**
-   * True when GitHub says of each job that could be running on it that it is not. What it says is in the ledger then,
-   * and reaches the runner through the settling of jobs; false also when a job could not be read.
+   * True when GitHub says of each job that could be running on it that it is not, or has answered 404 for the job and for
+   * its repository for as long as that proves something: otherwise one job that is out of sight would keep all runners of
+   * its lane. What it says is in the ledger then, and reaches the runner through the settling of jobs. False also when a
+   * job could not be read, or belongs to a registration that is not in force.
    */
   async confirmSilence(runner: RunnerRow): Promise<boolean> {
     const { ledger } = this.#options;
@@ -170,6 +172,7 @@ export class Verifier {
     return reading;
   }
 
+  /** Whether what can be known of the job now is in the ledger. */
   async #readOnce(key: string, registration: string | null, purpose: CallPurpose): Promise<boolean> {
     const { ledger, tenants } = this.#options;
     const { states } = this.#context;
@@ -181,7 +184,7 @@ export class Verifier {
     const tenant = tenants.get(job.registration ?? registration ?? '');
     if (tenant === undefined) {
       await this.#restUnseen(job, UNSEEN_REPOSITORY_MS);
-      return true;
+      return false;
     }
     const about = { registration: tenant.registration.name, repository: `${job.owner}/${job.repository}` };
     try {

@@ -345,6 +345,18 @@ describe('the reading of single jobs', () => {
       await waited;
     });
 
+    it('cannot call a runner silent while its job belongs to a registration that is not in force', async () => {
+      await queue(1);
+      await parts.ledger.settleJobs(
+        (await parts.ledger.jobs({})).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
+      );
+      const runner = runnerRow({ laneKey: laneOf().key, forJobKey: keyOf(1) });
+      expect(await verifier.confirmSilence(runner)).to.equal(false);
+      expect(reads, 'without credentials').to.deep.equal([]);
+      await parts.ledger.dropJob(keyOf(1), 'over', parts.clock.now());
+      expect(await verifier.confirmSilence(runner), 'it is over').to.equal(true);
+    });
+
     it('cannot call a runner silent while a job cannot be read', async () => {
       await queue(1);
       read = failing();
