@@ -96,6 +96,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     metrics,
     admit,
     tenants,
+    areStrangers: strangersAmong(registrations),
     maxRunners: dispatcher.maxRunners,
     maxLaunches: dispatcher.maxLaunches,
     setAside: (name) => setAside.has(name),

@@ -4,10 +4,12 @@
  *
  * Arguments: the ledger file, `createMs` (0), maximum launches in flight (200), further registrations (0).
  */
+
 import { z } from 'zod';
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { createPublicListener } from '../../dispatcher/http/public.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
+import { neverStrangers } from '../../dispatcher/jobs/facts.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine } from '../../dispatcher/lifecycle/engine.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
@@ -72,6 +74,7 @@ async function start(path: string, createMs: number, maxLaunches: number, others
         { registration: one, github: world.github, provider: async () => world.provider },
       ]),
     ),
+    areStrangers: neverStrangers,
     maxRunners: 100_000,
     maxLaunches,
   });

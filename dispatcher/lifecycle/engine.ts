@@ -159,7 +159,7 @@ class LoopingEngine implements Engine {
     this.#restingJobs = new Resting(clock, context.states);
     this.#restingRunners = new Resting(clock, context.states);
     this.#settles = new SettleLoop({
-      ...{ admit, dispatcherId, log, metrics, tenants, ...absence },
+      ...{ admit, areStrangers: options.areStrangers, dispatcherId, log, metrics, tenants, ...absence },
       ...{ context, ledger, backends, verifier, doubts, ghosts },
       resting: this.#restingJobs,
     });

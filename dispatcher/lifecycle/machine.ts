@@ -59,8 +59,8 @@ export type RunnerEvent =
 export interface JobWord {
   readonly jobKey: string;
   /**
-   * `read`: GitHub's answer when asked for this job. `stranger`: the webhook of a registration other than the
-   * runner's, whose secret another tenant knows. `told`: everything else.
+   * `read`: GitHub's answer when asked for this job. `stranger`: the webhook of another tenant's
+   * registration, whose secret that tenant knows. `told`: everything else.
    */
   readonly word: 'told' | 'stranger' | 'read';
   /** The job that the runner was bound to at the time, if GitHub now says that it is not on this runner. */

@@ -2,6 +2,7 @@
 import type { Provider } from '../../providers/provider.ts';
 import type { Clock, Random } from '../../time/clock.ts';
 import type { Github } from '../github/github.ts';
+import type { AreStrangers } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
@@ -37,6 +38,8 @@ export interface EngineOptions {
   readonly metrics: LifecycleMetrics;
   readonly admit: Admit;
   readonly tenants: ReadonlyMap<string, Tenant>;
+  /** Whose webhooks may speak for whose runners. The same as the ledger's. */
+  readonly areStrangers: AreStrangers;
   /** Whether a registration that is not among the tenants is set aside; without this, it was removed. */
   readonly setAside?: (registration: string) => boolean;
   readonly maxRunners: number;

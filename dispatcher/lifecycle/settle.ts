@@ -4,6 +4,7 @@ import { eventLoopTurn } from '../../time/clock.ts';
 import { SECOND } from '../../time/units.ts';
 import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
+import { type AreStrangers, isStrangersWord } from '../jobs/facts.ts';
 import type { Admission } from '../jobs/lane.ts';
 import type { AdmissionState, JobRow, JobSettlement, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
@@ -25,7 +26,8 @@ const SLICE_MS = 5;
 /** Of each registration, looked at after a batch: as many as it may read in a minute. */
 const MAX_UNCONFIRMED = 20;
 
-export interface Settler extends Pick<EngineOptions, 'admit' | 'dispatcherId' | 'log' | 'setAside' | 'tenants'> {
+export interface Settler
+  extends Pick<EngineOptions, 'admit' | 'areStrangers' | 'dispatcherId' | 'log' | 'setAside' | 'tenants'> {
   readonly context: RunnerContext;
   readonly ledger: Pick<
     Ledger,
@@ -248,7 +250,7 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindi
  * that it came to.
  */
 async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<RunnerRow | undefined> {
-  const { backends, context, ghosts, ledger, log, metrics, tenants } = settler;
+  const { areStrangers, backends, context, ghosts, ledger, log, metrics, tenants } = settler;
   if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
   const before = await ledger.runner(runnerName);
   if (before === undefined) return undefined;
@@ -261,7 +263,7 @@ async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<
   const after = await context.tell(runnerName, {
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
     jobKey: job.key,
-    word: wordOn(before, job),
+    word: wordOn(before, job, areStrangers),
     refuted: await refutedBinding(ledger, before, job),
   });
   if (before.jobKey !== null || after?.jobKey !== job.key) return before;
@@ -277,10 +279,10 @@ async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<
   return before;
 }
 
-function wordOn(runner: RunnerRow, { statusSource, statusToldBy }: JobRow): JobWord['word'] {
-  if (statusSource === 'read') return 'read';
-  const own = statusToldBy === null || statusToldBy === runner.registration;
-  return statusSource === 'webhook' && !own ? 'stranger' : 'told';
+function wordOn(runner: RunnerRow, job: JobRow, areStrangers: AreStrangers): JobWord['word'] {
+  if (job.statusSource === 'read') return 'read';
+  const word = { source: job.statusSource, toldBy: job.statusToldBy };
+  return isStrangersWord(runner.registration, word, areStrangers) ? 'stranger' : 'told';
 }
 
 /** The job that the runner is bound to, where GitHub, asked for it, named no runner or another one. */

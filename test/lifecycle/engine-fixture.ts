@@ -4,7 +4,7 @@
  */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
-import { type AreStrangers, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
+import { type AreStrangers, type JobFact, jobKey, neverStrangers } from '../../dispatcher/jobs/facts.ts';
 import { scopePath } from '../../dispatcher/jobs/scope.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
@@ -225,6 +225,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       tornDown: () => {},
     },
     admit: createAdmit(options.registrations),
+    areStrangers: options.areStrangers ?? neverStrangers,
     tenants: new Map(
       options.registrations.map((one) => [
         one.name,

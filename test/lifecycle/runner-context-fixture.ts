@@ -1,6 +1,7 @@
 /** A real context on a ledger, with nothing around it but what a test gives. */
 
 import { StateLog } from '../../dispatcher/failures/state-log.ts';
+import { neverStrangers } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { EngineOptions } from '../../dispatcher/lifecycle/ports.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
@@ -38,6 +39,7 @@ export function openRunnerContextParts(
     },
     admit: () => ({ outcome: 'not-ours', reason: 'no registration asks for it' }),
     tenants: new Map(),
+    areStrangers: neverStrangers,
     maxRunners: 1,
     maxLaunches: 1,
     ...options,

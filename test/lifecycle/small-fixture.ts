@@ -5,6 +5,7 @@ import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import { createProviderPool } from '../../dispatcher/backends/pool.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
+import { neverStrangers } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { createEngine, type Engine, type LifecycleMetrics } from '../../dispatcher/lifecycle/engine.ts';
@@ -144,6 +145,7 @@ export async function openSmallFixture(
         },
       ],
     ]),
+    areStrangers: neverStrangers,
     maxRunners: 10,
     maxLaunches: 10,
   });

@@ -3,7 +3,7 @@
  * end in the same ledger calls as the real ones, behind ports through which it can die.
  */
 
-import { type Delivery, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
+import { type AreStrangers, type Delivery, type JobFact, jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Admit } from '../../dispatcher/jobs/lane.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Engine, EngineOptions, LifecycleMetrics, Tenant } from '../../dispatcher/lifecycle/engine.ts';
@@ -34,6 +34,7 @@ export interface DispatcherOptions {
   readonly scenario: Scenario;
   readonly createEngine: EngineFactory;
   readonly admit: Admit;
+  readonly areStrangers: AreStrangers;
   /** Used from the start. */
   readonly ledger: Ledger;
   /** The ledger that it finds where the first is lost, or the machine was without power. */
@@ -109,6 +110,7 @@ export class Dispatcher {
       log,
       metrics: this.#metrics(),
       admit: this.#options.admit,
+      areStrangers: this.#options.areStrangers,
       tenants: new Map(this.#options.tenants.map((tenant) => [tenant.plan.registration.name, mortal(tenant, life)])),
       maxRunners: scenario.maxRunners,
       maxLaunches: scenario.maxLaunches,

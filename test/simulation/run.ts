@@ -214,6 +214,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<O
     scenario,
     createEngine: options.createEngine ?? createEngine,
     admit: createAdmit(scenario.tenants.map((tenant) => tenant.registration)),
+    areStrangers,
     ledger: await openLedger(),
     nextLedger: openLedger,
     clock,
