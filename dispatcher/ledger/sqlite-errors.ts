@@ -95,11 +95,13 @@ function unreadableMessage(path: string, said: string): string {
   );
 }
 
-export function movedError(path: string, what: 'deleted' | 'replaced'): LedgerError {
+/** `file`: the ledger itself, or its write-ahead log. */
+export function movedError(path: string, file: string, what: 'deleted' | 'replaced'): LedgerError {
   return new LedgerError(
     'moved',
-    `The ledger file ${path} was ${what} while the dispatcher works on it: what it would write now is lost when it ends. ` +
-      'If the file was moved, move it back, and work goes on by itself. Otherwise restart the dispatcher: with a file from a backup, ' +
+    `The ledger file ${file} was ${what} while the dispatcher works on it: what it would write now is lost when it ends. ` +
+      'If the file was moved, move it back, and work goes on by itself. Otherwise stop the dispatcher, ' +
+      `remove ${path}-wal and ${path}-shm first (SQLite would merge them into any other file of that name), and start it: with a file from a backup, ` +
       'or with none it starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling.',
   );
 }

@@ -10,7 +10,7 @@
  * on a libuv thread (see wal-sync.ts). Checkpoints are the exception: SQLite writes the log into the file, and syncs both,
  * within the commit that fills the log, about once for each 4 MB.
  */
-import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, renameSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -241,6 +241,26 @@ class SqliteStore implements Store {
       this.#database.close();
     } catch (error) {
       throw ledgerErrorFrom(error, this.#path);
+    } finally {
+      this.#setLogAside();
+    }
+  }
+
+  /**
+   * SQLite keeps the log of a file that is no longer at its name (SQLITE_FCNTL_HAS_MOVED), and would merge it into the
+   * next file of that name: the backup. Of a file that is there, it has written the log into it, and deleted the log.
+   */
+  #setLogAside(): void {
+    const log = `${this.#path}-wal`;
+    const database = this.#files.get(this.#path);
+    const found = identityOf(this.#path);
+    if (database === undefined || found === database || found === 'out of sight') return;
+    // The log of another file is not ours to move.
+    if (identityOf(log) !== this.#files.get(log)) return;
+    try {
+      renameSync(log, `${log}.orphaned`);
+    } catch {
+      // Deleted meanwhile, or the folder is read-only: the message of `moved` says to remove it.
     }
   }
 
@@ -338,7 +358,7 @@ class SqliteStore implements Store {
       const found = identityOf(path);
       if (found === identity || found === 'out of sight') continue;
       this.#isMoved = true;
-      throw movedError(path, found === undefined ? 'deleted' : 'replaced');
+      throw movedError(this.#path, path, found === undefined ? 'deleted' : 'replaced');
     }
     this.#isMoved = false;
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -84,7 +84,8 @@ describe('when SQLite fails', () => {
       await rm(path);
       const error = await failureOf(ledger.verifyStorage());
       expect(error.kind).to.equal('moved');
-      expect(error.message).to.include(`${path} was deleted while`).and.include('restart the dispatcher');
+      expect(error.message).to.include(`${path} was deleted while`).and.include('stop the dispatcher');
+      expect(error.message).to.include(`remove ${path}-wal and ${path}-shm`);
       expect((await failureOf(ledger.putCursor('after', '1', 1))).kind).to.equal('moved');
       expect(await ledger.cursor('before')).to.equal('1');
     });
@@ -111,6 +112,53 @@ describe('when SQLite fails', () => {
       await ledger.verifyStorage();
       await ledger.close();
       expect(await (await openHere()).cursor('after')).to.equal('1');
+    });
+
+    for (const how of ['deleted', 'replaced by a backup'] as const) {
+      it(`keeps the log of a file that was ${how} away from the backup that is put in its place`, async () => {
+        const before = await openHere();
+        await before.putCursor('backup', '1', 1);
+        await before.close();
+        await copyFile(path, `${path}.backup`);
+        const ledger = await openHere();
+        await ledger.recordDeliveries(batch(Array.from({ length: 300 }, (_, index) => index)));
+        if (how === 'deleted') await rm(path);
+        else await rename(`${path}.backup`, path);
+        await ledger.close();
+        expect((await readdir(folder)).filter((name) => name.includes('-wal'))).to.deep.equal([
+          'ledger.db-wal.orphaned',
+        ]);
+        if (how === 'deleted') await rename(`${path}.backup`, path);
+        const restored = await openHere();
+        expect(await restored.cursor('backup')).to.equal('1');
+        expect(await restored.job(keyOf(1))).to.equal(undefined);
+      });
+    }
+
+    it('has what its log holds where the file is put back after the stop, with the log', async () => {
+      const ledger = await openHere();
+      await rename(path, `${path}.away`);
+      await ledger.putCursor('late', '1', 1);
+      await ledger.close();
+      await rename(`${path}.away`, path);
+      await rename(`${path}-wal.orphaned`, `${path}-wal`);
+      expect(await (await openHere()).cursor('late')).to.equal('1');
+    });
+
+    it('leaves the log of another file alone, and writes its own into the file where only the log was replaced', async () => {
+      const ledger = await openHere();
+      await rm(path);
+      await rm(`${path}-wal`);
+      await writeFile(`${path}-wal`, 'of another');
+      await ledger.close();
+      expect(await readFile(`${path}-wal`, 'utf8')).to.equal('of another');
+      await rm(`${path}-wal`);
+      const other = await openHere();
+      await other.putCursor('kept', '1', 1);
+      await rm(`${path}-wal`);
+      await other.close();
+      expect(await (await openHere()).cursor('kept')).to.equal('1');
+      expect((await readdir(folder)).filter((name) => name.includes('orphaned'))).to.deep.equal([]);
     });
 
     it('has nothing to look for in memory', async () => {
