@@ -5,6 +5,7 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
+import { unreachable } from '../labels/unreachable.ts';
 import { quote } from '../labels/values.ts';
 import type { Grant, Limits, Powers } from '../model/registration.ts';
 
@@ -82,6 +83,8 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'powers.dockerInDocker':
     case 'powers.spot':
       return undefined;
+    default:
+      return unreachable(field);
   }
 }
 

@@ -3,7 +3,7 @@ import { matchesAny } from '../labels/glob.ts';
 import { nearest } from '../labels/nearest.ts';
 import { type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
-import { lookUp, notAmong, type Refusal, spelled } from './refusal.ts';
+import { lookUp, notAmong, type Refusal, removable, spelled } from './refusal.ts';
 
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
@@ -32,13 +32,19 @@ export function resolveImage(
   if (reference === undefined) {
     const known = Object.keys(registration.images);
     const guess = nearest(asked.value, known);
+    const instead =
+      known.length > 0
+        ? 'Name one of its images, or ask '
+        : base.image === undefined
+          ? 'Ask '
+          : `Remove ${removable(asked)}, or ask `;
     const list = known.length === 0 ? 'none' : known.slice(0, 10).map(quote).join(', ');
     refusals.push({
       code: 'unknown-name',
       reason: `${quote(asked.label)} is not an image of registration ${quote(registration.name)} (named images: ${list}), and it has no \`imageRepository\` that ${quote(asked.value)} could be a tag of`,
       cure:
         guess === undefined
-          ? `Name one of its images, or ask the owner of the registration to set ${quote('imageRepository')} or ${quote('images')}.`
+          ? `${instead}the owner of the registration to set ${quote('imageRepository')} or ${quote('images')}.`
           : `Did you mean ${quote(spelled(asked, guess))}?`,
     });
     return undefined;

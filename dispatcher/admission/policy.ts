@@ -8,10 +8,21 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from '../labels/duration.ts';
 import { matchesAny } from '../labels/glob.ts';
 import { describe, override } from '../labels/overrides.ts';
+import { unreachable } from '../labels/unreachable.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from '../labels/values.ts';
 import type { Registration, ShapeDefaults } from '../model/registration.ts';
 import { resolveImage } from './image.ts';
-import { type Allowed, ask, lookUp, notAmong, type PolicyFields, type Refusal, unknownName } from './refusal.ts';
+import {
+  type Allowed,
+  ask,
+  lookUp,
+  notAmong,
+  type PolicyFields,
+  type Refusal,
+  removable,
+  spelled,
+  unknownName,
+} from './refusal.ts';
 import { wishOf } from './wish.ts';
 
 /** What a job gets. */
@@ -122,6 +133,8 @@ function judge(asked: Override, registration: Registration, base: ShapeDefaults)
     case 'shape':
     case 'unique':
       return undefined;
+    default:
+      return unreachable(asked);
   }
 }
 
@@ -149,12 +162,14 @@ function upTo(
     return {
       code: 'not-allowed',
       reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not let labels set ${SETTING[asked.key]}`,
-      cure: `Remove ${quote(asked.label)}, ${ask(registration, field)}.`,
+      cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
     };
   }
   if (asked.value <= most) return undefined;
-  const inMiB = asked.key === 'memory' && asked.value >= 512 && asked.value / 1024 <= most;
-  const unit = inMiB ? ` Memory is in GiB: ${asked.value} MiB are ${quote(`memory-${asked.value / 1024}`)}.` : '';
+  const unit =
+    asked.key === 'memory' && asked.value >= 512 && asked.value / 1024 <= most
+      ? ` Memory is in GiB: ${asked.value} MiB are ${quote(spelled(asked, String(asked.value / 1024)))}.`
+      : '';
   return {
     code: 'over-limit',
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} allows at most ${inWords(most)}`,
@@ -192,7 +207,7 @@ function permitted(
   return {
     code: 'not-allowed',
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not allow it`,
-    cure: `Remove ${quote(asked.label)}, ${ask(registration, field)}.`,
+    cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
   };
 }
 

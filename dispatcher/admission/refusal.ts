@@ -53,7 +53,7 @@ export function notAmong(asked: Override, what: string, allowed: Allowed, regist
   return {
     code: 'not-allowed',
     reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} ${list}`,
-    cure: `${values.length === 0 ? `Remove ${quote(asked.label)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
+    cure: `${values.length === 0 ? `Remove ${removable(asked)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
   };
 }
 
@@ -78,7 +78,7 @@ export function unknownName(
     return {
       code: 'unknown-name',
       reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
-      cure: `Remove ${quote(asked.label)}, ${ask(registration, 'backends')}.`,
+      cure: `Remove ${removable(asked)}, ${ask(registration, 'backends')}.`,
     };
   }
   return {
@@ -86,14 +86,19 @@ export function unknownName(
     reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
     cure:
       guess === undefined
-        ? `Name one of them or remove ${quote(asked.label)}, or ask the owner of registration ${quote(registration.name)} for a ${what} of that name.`
+        ? `${known.length === 0 ? 'Remove' : 'Name one of them or remove'} ${removable(asked)}, or ask the owner of registration ${quote(registration.name)} for a ${what} of that name.`
         : `Did you mean ${quote(spelled(asked, guess))}?`,
   };
 }
 
+/** What to remove. Of a `shr=` label only the part: the label itself may be what brings the job here. */
+export function removable({ label, part }: Override): string {
+  return part === undefined ? quote(label) : `${quote(part)} from ${quote(label)}`;
+}
+
 /** As a label, or as a part of the one-label form, whichever the job wrote. */
-export function spelled(asked: OverrideOf<'shape' | 'backend' | 'image'>, value: string): string {
-  if (asked.label.toLowerCase().startsWith('shr=')) return `${asked.key}=${value}`;
+export function spelled(asked: OverrideOf<'shape' | 'backend' | 'image' | 'memory'>, value: string): string {
+  if (asked.part !== undefined) return `${asked.key}=${value}`;
   return `${WORD_OF[asked.key]}-${value}`;
 }
 

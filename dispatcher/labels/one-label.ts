@@ -37,13 +37,42 @@ export function readOneLabel(label: string): Reading {
   const overrides: Override[] = [];
   const mistakes: Mistake[] = [];
   let position = 'shr='.length + 1;
-  for (const [index, part] of label.slice('shr='.length).split(separator).entries()) {
+  for (const [index, part] of partsOf(label.slice('shr='.length), separator).entries()) {
     const read = index === 0 ? readUnique(part, label) : readPart(part, label);
     if ('key' in read) overrides.push(read);
     else mistakes.push(malformed(label, position + read.offset, read.wrong, read.cure));
     position += part.length + 1;
   }
   return { kind: 'one-label', overrides, mistakes };
+}
+
+/** A part that `/` cut out of an image reference or an identifier is given back to it: `image=ghcr.io/acme/runner`. */
+function partsOf(text: string, separator: string): readonly string[] {
+  const parts: string[] = [];
+  for (const part of text.split(separator)) {
+    const before = parts.at(-1);
+    if (
+      separator === '/' &&
+      parts.length > 1 &&
+      before !== undefined &&
+      MAY_HOLD_A_SLASH.test(before) &&
+      isRestOfValue(part)
+    ) {
+      parts[parts.length - 1] = `${before}/${part}`;
+    } else parts.push(part);
+  }
+  return parts;
+}
+
+const MAY_HOLD_A_SLASH = /^(?:image|img|subnet|vsw|sg)=./i;
+
+function isRestOfValue(part: string): boolean {
+  return (
+    part !== '' &&
+    !part.includes('=') &&
+    !isFlag(foldLabel(part)) &&
+    keyMeantBy(WORD_AND_VALUE.exec(part)?.[1] ?? '') === undefined
+  );
 }
 
 interface WrongPart {
@@ -85,7 +114,7 @@ function readPart(part: string, label: string): Override | WrongPart {
   const equals = part.indexOf('=');
   const name = foldLabel(equals < 0 ? part : part.slice(0, equals));
   if (isFlag(name)) {
-    if (equals < 0) return { key: name, value: true, label };
+    if (equals < 0) return { key: name, value: true, label, part };
     return {
       offset: equals,
       wrong: `${quote(name)} takes no value`,
@@ -103,9 +132,16 @@ function readPart(part: string, label: string): Override | WrongPart {
       cure: guess === undefined ? `Known are: ${known}.` : `Did you mean ${quote(guess)}?`,
     };
   }
+  if (part.includes('/') && !label.includes(',')) {
+    return {
+      offset: part.indexOf('/'),
+      wrong: `the value of ${quote(name)} holds a slash`,
+      cure: 'Separate by `,` throughout, such as `shr=1,image=ghcr.io/acme/runner:2`.',
+    };
+  }
   if (equals < 0) return { offset: 0, wrong: `${quote(name)} has no value`, cure: `Write ${quote(`${name}=…`)}.` };
   const result = READERS[prefix](part.slice(equals + 1), label);
-  if ('key' in result) return result;
+  if ('key' in result) return { ...result, part };
   return {
     offset: equals + 1,
     wrong: result.wrong,
@@ -113,9 +149,11 @@ function readPart(part: string, label: string): Override | WrongPart {
   };
 }
 
+const WORD_AND_VALUE = /^([a-z]+)[-:_ ]?(.*)$/is;
+
 /** `cores` is an alias for `cpu`; `cpu-4` and `cpu:4` for `cpu=4`. */
 function partMeantBy(part: string, label: string): string | undefined {
-  const [, word = '', value = ''] = /^([a-z]+)[-:_ ]?(.*)$/is.exec(part.trim()) ?? [];
+  const [, word = '', value = ''] = WORD_AND_VALUE.exec(part.trim()) ?? [];
   const key = keyMeantBy(word);
   if (key === undefined) return undefined;
   if (isFlag(key)) return value === '' ? key : undefined;

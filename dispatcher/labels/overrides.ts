@@ -2,6 +2,7 @@
 import { coresInWords } from '../../providers/shape-words.ts';
 import { formatDuration } from './duration.ts';
 import type { JobLabel, Mistake, Reading } from './reading.ts';
+import { unreachable } from './unreachable.ts';
 import { type Override, type OverrideKey, type OverrideOf, quote } from './values.ts';
 
 /** What a job's labels ask for, and what is wrong with them. */
@@ -87,5 +88,7 @@ export function describe(override: Override): string {
       return `the ${override.key} ${quote(override.value)}`;
     case 'unique':
       return 'a runner of its own';
+    default:
+      return unreachable(override);
   }
 }

@@ -33,9 +33,16 @@ interface OverrideValues {
 /** What can be overridden. Names are ours; the words of labels are in `WORD_OF`. */
 export type OverrideKey = keyof OverrideValues;
 
-/** What one label, or one part of a `shr=` label, requests. `label` is how the job wrote it. */
+/** What one label, or one part of a `shr=` label, requests. */
 export type Override = {
-  readonly [K in OverrideKey]: { readonly key: K; readonly value: OverrideValues[K]; readonly label: string };
+  readonly [K in OverrideKey]: {
+    readonly key: K;
+    readonly value: OverrideValues[K];
+    /** The whole label, as the job wrote it. */
+    readonly label: string;
+    /** `cpu=4` of a `shr=` label. */
+    readonly part?: string;
+  };
 }[OverrideKey];
 
 /** `OverrideOf<'cpu'>` has a number as its value. */

@@ -197,6 +197,14 @@ describe('admission', () => {
       expect(refusal).to.include({ code: 'unknown-name', cure: 'Did you mean `img-node`?' });
     });
 
+    it('that are not there are refused with a cure that can be followed', () => {
+      const cureFor = (changes: object) => refusalOf(admit(registration(changes), ['img-xyz'])).cure;
+      const owner = 'the owner of the registration to set `imageRepository` or `images`.';
+      expect(cureFor({})).to.equal(`Remove \`img-xyz\`, or ask ${owner}`);
+      expect(cureFor({ images: { node: 'x' } })).to.equal(`Name one of its images, or ask ${owner}`);
+      expect(cureFor({ defaults: {} })).to.equal(`Ask ${owner}`);
+    });
+
     it('are needed', () => {
       expect(refusalOf(admit(registration({ defaults: {} }), [])).code).to.equal('no-image');
     });
@@ -226,7 +234,7 @@ describe('admission', () => {
       ['region-us-east-1', registration(), 'not-allowed', 'cn-*', 'policy.regions'],
       ['backend-main', closed, 'not-allowed', 'does not let labels choose one', 'policy.backends'],
       ['backend-mian', registration(), 'unknown-name', '`main`', 'Did you mean `backend-main`?'],
-      ['shape-huge', registration(), 'unknown-name', 'it has none', 'ask the owner of'],
+      ['shape-huge', registration(), 'unknown-name', 'it has none', 'Remove `shape-huge`, or ask the owner of'],
       ['arm64', closed, 'not-allowed', 'arm64', 'policy.architectures'],
       ['spot', closed, 'not-allowed', 'spot capacity', 'policy.spot'],
       ['dind', closed, 'not-allowed', 'Docker in Docker', 'policy.dockerInDocker'],
@@ -240,6 +248,23 @@ describe('admission', () => {
         expect(refusal.cure).to.include(cure);
       });
     }
+
+    describe('of one part of a `shr=` label, which brings the job here, name the part to remove', () => {
+      for (const [label, changes, cure] of [
+        ['shr=77,cpu=4', { policy: closedPolicy }, 'Remove `cpu=4` from `shr=77,cpu=4`, or ask the owner'],
+        ['shr=77/spot', { policy: closedPolicy }, 'Remove `spot` from `shr=77/spot`, or ask the owner'],
+        ['shr=77/sg=sg-1', { policy: closedPolicy }, 'Remove `sg=sg-1` from `shr=77/sg=sg-1`, or ask the owner'],
+        ['shr=77/backend=x', { policy: closedPolicy }, 'Remove `backend=x` from `shr=77/backend=x`, or ask the owner'],
+        ['shr=77/shape=big', {}, 'Remove `shape=big` from `shr=77/shape=big`, or ask the owner'],
+        ['shr=77/img=xyz', {}, 'Remove `img=xyz` from `shr=77/img=xyz`, or ask the owner'],
+        ['shr=77/memory=4096', {}, 'Memory is in GiB: 4096 MiB are `memory=4`.'],
+      ] as const) {
+        it(label, () => {
+          const usual = registration({ labels: ['serverless-hosted-runner'], ...changes });
+          expect(refusalOf(createAdmit([usual])({ ...privateJob, labels: [label] })).cure).to.include(cure);
+        });
+      }
+    });
 
     it('name everything that is wrong at once', () => {
       const refusal = refusalOf(admit(registration(), ['cpu-64', 'memory-1000', 'shape-no']));

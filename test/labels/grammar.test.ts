@@ -170,6 +170,8 @@ describe('the label grammar', () => {
       ['shr=1//cpu=2', 7, 'empty'],
       ['shr=1/cpu=2/', 13, 'empty'],
       ['shr=1/spot=false', 11, 'takes no value'],
+      ['shr=77/img=ghcr.io/a/b:1', 19, 'the value of `img` holds a slash'],
+      ['shr=1/subnet=net/sub/cpu=2', 17, 'the value of `subnet` holds a slash'],
       ['shr=$(id)/cpu=2', 5, 'unique part'],
     ] as const) {
       it(`says what is wrong with ${label}, and where`, () => {
@@ -182,6 +184,16 @@ describe('the label grammar', () => {
 
     it('tells all that is wrong with it at once', () => {
       expect(mistakesOf('shr=1/cpu=x/memory=y/what=z')).to.have.length(3);
+    });
+
+    it('says once what to do about a slash in a value', () => {
+      expect(mistakesOf('shr=77/img=ghcr.io/a/b:1/cpu=2').map(({ cure }) => cure)).to.deep.equal([
+        'Separate by `,` throughout, such as `shr=1,image=ghcr.io/acme/runner:2`.',
+      ]);
+      expect(mistakesOf('shr=77/img=node/vcpu')[0]?.cure, 'a key, although without a value').to.equal(
+        'Did you mean `cpu`?',
+      );
+      expect(mistakesOf('shr=img=a/b')[0]?.problem).to.include('the unique part is missing');
     });
 
     it('offers the key that was probably meant', () => {
