@@ -7,11 +7,11 @@ import { type Absence, type AbsentRegistration, absentAmong } from '../config/ab
 import { scrubOutput } from '../failures/scrub.ts';
 import { jobKey } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
-import type { Breaker, JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { Log } from '../log.ts';
 import type { Quarantined, Registration } from '../model/registration.ts';
-import { breakerProblems, type RegistrationProblem } from '../observability/problems.ts';
+import { breakerProblems, closedBreakers, type RegistrationProblem } from '../observability/problems.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   backendPath,
@@ -365,11 +365,6 @@ function liveByRegistration(
     live.set(registration, byBackend);
   }
   return live;
-}
-
-function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
-  const closed = breakers.filter(({ closedUntilMs }) => closedUntilMs > nowMs);
-  return Map.groupBy(closed, ({ registration }) => registration);
 }
 
 function inRepository(place: { readonly owner: string; readonly repository: string }): (job: JobRow) => boolean {

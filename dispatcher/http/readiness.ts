@@ -1,16 +1,25 @@
 /** What `/readyz` reports: whether jobs are served, and what is wrong all the same. */
 import type { Clock } from '../../time/clock.ts';
 import { absentAmong } from '../config/absent.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { ledgerFailure } from '../failures/failure.ts';
+import { type Ledger, LedgerError, UnreadableRowError } from '../ledger/ledger.ts';
 import type { Engine } from '../lifecycle/engine.ts';
+import { closureWords } from '../lifecycle/ledger-gate.ts';
 import { NOT_LISTED } from '../lifecycle/sweep-schedule.ts';
 import type { Configuration } from '../model/registration.ts';
-import { absentLines, problemLines, type RegistrationProblem, setAsideLines } from '../observability/problems.ts';
+import {
+  absentLines,
+  breakerProblems,
+  closedBreakers,
+  problemLines,
+  type RegistrationProblem,
+  setAsideLines,
+} from '../observability/problems.ts';
 import type { Readiness } from './admin-app.ts';
 
 export interface ReadinessOptions {
   readonly configuration: Pick<Configuration, 'registrations' | 'quarantined'>;
-  readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts'>;
+  readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts' | 'breakers'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly engine: Pick<Engine, 'unlisted'>;
   /** Why requests are turned away at present, and how many were. */
@@ -18,15 +27,24 @@ export interface ReadinessOptions {
   readonly problems: (registration: string) => readonly RegistrationProblem[];
 }
 
-/** Writes to the ledger, and rejects if that fails: a dispatcher that cannot record is not ready. */
+/**
+ * Writes to the ledger: a dispatcher that cannot record is not ready. A ledger that fails is a reason, not an error: what
+ * else is wrong is told all the same.
+ */
 export async function readinessOf(options: ReadinessOptions): Promise<Readiness> {
-  const { configuration, ledger, clock, engine, shedding, problems } = options;
+  const { configuration, clock, engine, shedding } = options;
   const { registrations, quarantined } = configuration;
-  const reasons = [...engine.unlisted()]
+  const unlisted = [...engine.unlisted()]
     .filter(([, failures]) => failures.includes(NOT_LISTED))
     .map(([registration]) => `${registration}: what runs on its backends has not been listed yet`);
-  await ledger.putCursor('ready', 'asked', clock.now());
-  const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined);
+  const recorded = await recordedOf(options).catch((error: unknown) => {
+    if (error instanceof LedgerError) return error;
+    throw error;
+  });
+  const reasons =
+    recorded instanceof LedgerError
+      ? [closureWords({ failure: ledgerFailure(recorded, clock.now()) }), ...unlisted]
+      : unlisted;
   return {
     ready: reasons.length === 0,
     reasons,
@@ -35,6 +53,33 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
       ...shedding().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
       ...setAsideLines(quarantined),
     ],
-    details: [...absentLines(absent), ...problemLines(registrations, problems)],
+    details:
+      recorded instanceof LedgerError
+        ? // Already the reason: not once more for each registration.
+          problemLines(registrations, (name) => options.problems(name).filter(({ kind }) => kind !== 'ledger'))
+        : recorded,
   };
+}
+
+/** What is wrong with registrations, with what only the ledger knows. Rejects with a LedgerError. */
+async function recordedOf({ configuration, ledger, clock, problems }: ReadinessOptions): Promise<readonly string[]> {
+  const { registrations, quarantined } = configuration;
+  await ledger.putCursor('ready', 'asked', clock.now());
+  const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined);
+  const { closed, unreadable } = await closedOrUnreadable(ledger, clock.now());
+  return [
+    ...unreadable,
+    ...absentLines(absent),
+    ...problemLines(registrations, (name) => [...problems(name), ...breakerProblems(closed.get(name) ?? [])]),
+  ];
+}
+
+/** One row that cannot be read keeps no other registration from being served. */
+async function closedOrUnreadable(ledger: Pick<Ledger, 'breakers'>, nowMs: number) {
+  try {
+    return { closed: closedBreakers(await ledger.breakers(), nowMs), unreadable: [] };
+  } catch (error) {
+    if (!(error instanceof UnreadableRowError)) throw error;
+    return { closed: closedBreakers([], nowMs), unreadable: [error.message] };
+  }
 }

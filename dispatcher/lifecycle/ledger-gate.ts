@@ -17,7 +17,7 @@ export interface LedgerClosure {
   readonly sinceMs: number;
 }
 
-export function closureWords({ failure }: LedgerClosure): string {
+export function closureWords({ failure }: Pick<LedgerClosure, 'failure'>): string {
   return `nothing can be written down: ${failure.message}`;
 }
 

@@ -95,6 +95,12 @@ export function problemsOf({
   ];
 }
 
+/** By registration: the backends that are left alone at `nowMs`. */
+export function closedBreakers(breakers: readonly Breaker[], nowMs: number): ReadonlyMap<string, readonly Breaker[]> {
+  const closed = breakers.filter(({ closedUntilMs }) => closedUntilMs > nowMs);
+  return Map.groupBy(closed, ({ registration }) => registration);
+}
+
 /** Of the closed backends of one registration. */
 export function breakerProblems(breakers: readonly Breaker[]): readonly RegistrationProblem[] {
   return breakers.map(({ backend, subject, failure, sinceMs }) => ({

@@ -1,0 +1,74 @@
+import { expect } from 'chai';
+import { readinessOf } from '../../dispatcher/http/readiness.ts';
+import { type Breaker, LedgerError, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
+import type { RegistrationProblem } from '../../dispatcher/observability/problems.ts';
+import { breaker } from '../failures/examples.ts';
+import { registration } from '../registration-fixture.ts';
+
+const NOW = 1_000_000;
+
+const askedWith = (
+  ledger: Partial<Parameters<typeof readinessOf>[0]['ledger']>,
+  problems: readonly RegistrationProblem[] = [],
+) =>
+  readinessOf({
+    configuration: { registrations: [registration({ name: 'acme' })], quarantined: [] },
+    ledger: { putCursor: async () => {}, liveCounts: async () => [], breakers: async () => [], ...ledger },
+    clock: { now: () => NOW },
+    engine: { unlisted: () => new Map() },
+    shedding: () => [{ name: 'deliveries', count: 3 }],
+    problems: () => problems,
+  });
+
+describe('readiness', () => {
+  it('says why the ledger cannot be written to, once, and goes on to say what else is wrong', async () => {
+    const sick = new LedgerError('full', 'No room for the ledger');
+    const reject = async () => {
+      throw sick;
+    };
+    const answer = await askedWith({ putCursor: reject }, [
+      { kind: 'ledger', about: null, message: 'nothing can be written down: No room for the ledger', sinceMs: 1 },
+      { kind: 'poll', about: 'acme/web', message: 'not found', sinceMs: 1 },
+    ]);
+    expect(answer).to.deep.equal({
+      ready: false,
+      reasons: ['nothing can be written down: No room for the ledger'],
+      problems: ['requests are turned away: deliveries (3 so far)'],
+      details: ['acme: poll: acme/web: not found'],
+    });
+  });
+
+  it('leaves a defect to the one who asked', async () => {
+    const defect = new TypeError('defect');
+    const failed = await askedWith({
+      putCursor: async () => {
+        throw defect;
+      },
+    }).catch((error: unknown) => error);
+    expect(failed).to.equal(defect);
+  });
+
+  it('tells the backends that are left alone for now, as shr registrations does', async () => {
+    const closed = (over: Partial<Breaker>) =>
+      breaker({ registration: 'acme', backend: 'aci', subject: null, ...over });
+    const answer = await askedWith({
+      breakers: async () => [
+        closed({ closedUntilMs: NOW + 1 }),
+        closed({ backend: 'eci', closedUntilMs: NOW }),
+        closed({ registration: 'other', closedUntilMs: NOW + 1 }),
+      ],
+    });
+    expect(answer.ready).to.equal(true);
+    expect(answer.details).to.have.length(1);
+    expect(answer.details?.[0]).to.match(/^acme: backend: aci: /);
+  });
+
+  it('stays ready where the row of a backend cannot be read, and says so', async () => {
+    const answer = await askedWith({
+      breakers: async () => {
+        throw new UnreadableRowError('A row of the ledger cannot be read', undefined);
+      },
+    });
+    expect([answer.ready, answer.details]).to.deep.equal([true, ['A row of the ledger cannot be read']]);
+  });
+});
