@@ -79,7 +79,11 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     },
   });
   const githubOf = (registration: Registration) =>
-    createGithub({ registration, budgets, times, clock, random, onMended: (field) => metrics.mended(field) });
+    createGithub({
+      ...{ registration, budgets, times, clock, random },
+      onMended: (field) => metrics.mended(field),
+      onAuthorized: (owner, startedAtMs) => engine.authorized(registration.name, owner, startedAtMs),
+    });
 
   const backends = createProviderPool({ clock, random, log });
   const served = registrations.map((registration) => serve(registration, githubOf(registration), backends));

@@ -25,6 +25,8 @@ export interface GithubOptions {
   readonly random: Random;
   /** Called with the name of each job field that was cut or left out because it was not as GitHub documents it. */
   readonly onMended?: ((field: string) => void) | undefined;
+  /** A call for the owner that began then has succeeded, so that GitHub accepts the credentials. Must not throw. */
+  readonly onAuthorized?: ((owner: string, startedAtMs: number) => void) | undefined;
 }
 
 /** The time limit that the port promises for every method. */
@@ -32,13 +34,24 @@ const METHOD_MS = 30_000;
 
 /** Constructing it makes no calls and does not fail: invalid credentials make each call fail. */
 export function createGithub(options: GithubOptions): Github & PollSource {
-  const { registration, budgets, times, clock, random, onMended } = options;
+  const { registration, budgets, times, clock, random, onMended, onAuthorized } = options;
   const { name, host, apiUrl, claim, credentials, poll } = registration;
   let requesters: RequesterFor | undefined;
   // When the first call is made: thousands of registrations may wait for their first job.
   const requesterFor: RequesterFor = (owner) => {
     requesters ??= requestersFor({ host, apiUrl, claim, credentials, budgets, times, clock, random });
-    return requesters(owner);
+    const caller = requesters(owner);
+    if (onAuthorized === undefined) return caller;
+    // An enterprise has one token for all of its organizations, and its runners belong to the enterprise.
+    const authorized = claim.kind === 'enterprise' ? claim.enterprise : owner;
+    return {
+      call: async (call) => {
+        const startedAtMs = clock.now();
+        const answer = await caller.call(call);
+        onAuthorized(authorized, startedAtMs);
+        return answer;
+      },
+    };
   };
   const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
   const groups = new RunnerGroups(clock);

@@ -44,6 +44,8 @@ export interface Engine {
   start(): Promise<void>;
   /** Something was written to the ledger: check it. Cheap, may be called for every event. */
   wake(): void;
+  /** A call to GitHub for the owner with the registration's credentials, begun then, succeeded: see `Holds`. */
+  authorized(registration: string, owner: string, startedAtMs: number): void;
   /** Starts nothing new, lets launches in flight finish for at most `withinMs`; the next start handles the rest. */
   stop(withinMs: number): Promise<void>;
   /** Why the lane's jobs wait, for display; undefined if none is waiting. */
@@ -207,6 +209,10 @@ class LoopingEngine implements Engine {
 
   wake(): void {
     if (this.#state === 'working') this.#pulse.wake();
+  }
+
+  authorized(registration: string, owner: string, startedAtMs: number): void {
+    if (this.#holds.recordAuthorized(registration, owner, startedAtMs)) this.wake();
   }
 
   async stop(withinMs: number): Promise<void> {

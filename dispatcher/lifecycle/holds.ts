@@ -37,6 +37,8 @@ interface Hold {
   readonly tries: number;
   /** Another registration's success has ended its wait once: from now on only its own does. */
   readonly pardoned: boolean;
+  /** When another call with the same credentials last ended its wait. */
+  readonly reopenedAtMs: number | undefined;
 }
 
 export type Admittance =
@@ -122,6 +124,21 @@ export class Holds {
     }
   }
 
+  /**
+   * A call for the owner with the registration's credentials succeeded: if launches wait because these were refused
+   * before it began, they may try again. Once a minute, in case that GitHub refuses nothing but the launches. Returns
+   * whether a wait has ended.
+   */
+  recordAuthorized(registration: string, owner: string, startedAtMs: number): boolean {
+    const key = ownerKeyOf(registration, owner);
+    const hold = this.#holds.get(key);
+    const now = this.#clock.now();
+    if (hold === undefined || !isOn(hold, now) || startedAtMs < hold.atMs) return false;
+    if (hold.reopenedAtMs !== undefined && Math.abs(now - hold.reopenedAtMs) < REFUSED_FIRST_MS) return false;
+    this.#holds.set(key, { ...hold, untilMs: now, reopenedAtMs: now });
+    return true;
+  }
+
   /** When the next wait is over. */
   nextReleaseMs(): number | undefined {
     const now = this.#clock.now();
@@ -158,6 +175,7 @@ export class Holds {
       untilMs: now + (pauseMs ?? pauseOf(cause, error, tries)),
       tries,
       pardoned: same?.pardoned ?? false,
+      reopenedAtMs: same?.reopenedAtMs,
     });
   }
 }
@@ -184,12 +202,16 @@ function keysOf(lane: LaneSpec): readonly string[] {
   return [registrationKey(lane), ownerKey(lane), scopeKey(lane), groupKey(lane), `${LANE}${lane.key}`];
 }
 
-function registrationKey(lane: LaneSpec): string {
-  return `registration ${lane.registration}`;
+function registrationKey({ registration }: Pick<LaneSpec, 'registration'>): string {
+  return `registration ${registration}`;
 }
 
 function ownerKey(lane: LaneSpec): string {
-  return `${registrationKey(lane)} owner ${ownerOf(lane.scope)}`;
+  return ownerKeyOf(lane.registration, ownerOf(lane.scope));
+}
+
+function ownerKeyOf(registration: string, owner: string): string {
+  return `${registrationKey({ registration })} owner ${owner.toLowerCase()}`;
 }
 
 function scopeKey(lane: LaneSpec): string {

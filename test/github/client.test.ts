@@ -488,6 +488,30 @@ describe('the GitHub client', () => {
       await failureOf(github.seesRepository('acme', 'web'), 'forbidden');
     });
 
+    it('tells for whom GitHub accepts the credentials, with the time before the call, and nothing of calls that fail', async () => {
+      const told: [owner: string, startedAtMs: number][] = [];
+      const onAuthorized = (owner: string, startedAtMs: number) => told.push([owner, startedAtMs]);
+      const { github, clock } = clientOf(server.apiUrl, { onAuthorized });
+      script = () => ({ status: 401, body: { message: 'Bad credentials' } });
+      await failureOf(github.seesRepository('acme', 'web'), 'unauthorized');
+      script = () => ({ status: 503, body: 'busy' });
+      await failureOf(clock.during(github.seesRepository('acme', 'web')), 'transient');
+      expect(told).to.deep.equal([]);
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      const startedAtMs = clock.now();
+      await github.seesRepository('acme', 'web');
+      expect(told).to.deep.equal([['acme', startedAtMs]]);
+    });
+
+    it('tells of an enterprise that its token is accepted, whichever organization was asked for', async () => {
+      const told: string[] = [];
+      const claim = { kind: 'enterprise', enterprise: 'big', organizations: ['acme'] } as const;
+      const { github } = clientOf(server.apiUrl, { claim, onAuthorized: (owner) => told.push(owner) });
+      script = () => ({ body: { id: 5 } });
+      await github.seesRepository('acme', 'web');
+      expect(told).to.deep.equal(['big']);
+    });
+
     for (const [status, kind] of [
       [401, 'unauthorized'],
       [403, 'forbidden'],

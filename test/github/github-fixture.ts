@@ -27,6 +27,7 @@ export interface ClientOptions {
   readonly clock?: VirtualClock;
   readonly budgets?: BudgetPool;
   readonly times?: GithubTimes;
+  readonly onAuthorized?: (owner: string, startedAtMs: number) => void;
 }
 
 /** A client with a token, for the organization acme, on a virtual clock. */
@@ -47,6 +48,7 @@ export function clientOf(apiUrl: string, options: ClientOptions = {}) {
     times,
     clock,
     random: () => 0.5,
+    onAuthorized: options.onAuthorized,
   });
   return { github, clock, budgets, times };
 }

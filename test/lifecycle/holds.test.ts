@@ -158,6 +158,48 @@ describe('holds after registrations that GitHub refused', () => {
     expect(kindOf(other), 'its trouble is its own').to.equal('held');
   });
 
+  describe('of refused credentials', () => {
+    const refused = error('unauthorized', { status: 401 });
+    const worked = (owner = 'acme', registration = web.registration, startedAtMs = clock.now()) =>
+      holds.recordAuthorized(registration, owner, startedAtMs);
+
+    it('end at once when another call with them for the same owner, in whatever case, succeeds', () => {
+      holds.recordRefusal(web, refused);
+      clock.move(SECOND);
+      expect(worked('Acme'), 'something may be launched').to.equal(true);
+      expect(kindOf(api)).to.equal('trial');
+      expect(worked(), 'nothing is held any more').to.equal(false);
+    });
+
+    it('stay when the call was for another owner or registration, or began before the refusal', () => {
+      clock.move(SECOND);
+      holds.recordRefusal(web, refused);
+      expect([worked('globex'), worked('acme', 'globex'), worked('acme', web.registration, TEN)]).to.deep.equal([
+        false,
+        false,
+        false,
+      ]);
+      expect(waits(api)).to.equal(MINUTE);
+    });
+
+    it('end so once a minute, where GitHub refuses only the launches', () => {
+      holds.recordRefusal(web, refused);
+      worked();
+      holds.recordRefusal(web, refused);
+      clock.move(MINUTE - 1);
+      expect(worked()).to.equal(false);
+      clock.move(1);
+      expect(worked()).to.equal(true);
+    });
+
+    it('end by no such call when GitHub refused something else', () => {
+      holds.recordRefusal(web, error('forbidden', { status: 403 }));
+      holds.recordRefusal(api, error('transient', { status: 503 }));
+      expect(worked()).to.equal(false);
+      expect([kindOf(web), kindOf(api)]).to.deep.equal(['held', 'held']);
+    });
+  });
+
   it('try one after the other in a scope where many lanes are refused', () => {
     for (let index = 0; index < 5; index += 1) holds.recordRefusal(lane({ key: `sid-${index}` }), error('invalid'));
     expect(kindOf(lane({ key: 'next' }))).to.equal('held');

@@ -55,3 +55,38 @@ describe('nine registrations while GitHub is down for 22 minutes', () => {
     expect(over).to.match(/since=2026-\S+ lastedSeconds=1[34]\d\d times=\d+/);
   });
 });
+
+describe('launches whose credentials GitHub refused', () => {
+  let fixture: EngineFixture;
+  afterEach(() => fixture.close());
+
+  it('go on as soon as another call with them succeeds, not a minute later', async () => {
+    let revoked = true;
+    fixture = await openEngineFixture({
+      registrations: [registration('acme')],
+      github: (honest) => ({
+        ...honest,
+        createJitRunner: async (request) => {
+          if (revoked) throw new GithubError('unauthorized', 'POST /x', 'Bad credentials', { status: 401 });
+          return await honest.createJitRunner(request);
+        },
+      }),
+    });
+    await fixture.engine.start();
+    const waiting = told(fixture, { jobId: 1, owner: 'acme', labels: ['acme-runner'] });
+    fixture.jobs.set(`github.com/acme/web/${waiting.jobId}`, waiting);
+    await fixture.tell(waiting);
+    await fixture.advance(5_000);
+    const [job] = await fixture.ledger.jobs({ status: 'queued', limit: 1 });
+    const reason = async () => (job === undefined ? 'no job' : await fixture.engine.jobReason(job));
+    const launches = () => fixture.calls.filter((call) => call.startsWith('launch')).length;
+    expect(await reason()).to.include('GitHub refuses the credentials for acme');
+    revoked = false;
+    fixture.engine.authorized('acme', 'globex', fixture.clock.now());
+    await fixture.advance(1_000);
+    expect(launches(), 'another owner').to.equal(0);
+    fixture.engine.authorized('acme', 'acme', fixture.clock.now());
+    await fixture.advance(1_000);
+    expect(launches()).to.equal(1);
+  });
+});
