@@ -217,6 +217,7 @@ function admitBy(
   return createAdmit(registrations, {
     tenants: dispatcher.tenants,
     setAside: quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims])),
+    unread: quarantined.flatMap(({ name, claims }) => (claims === undefined ? [name] : [])),
     backendFit: (registration, backend) => backends.loaded(registration, backend),
   });
 }

@@ -14,6 +14,7 @@ import { indexRegistrations, match } from './match.ts';
 import { applyPolicy, judgeVisibility } from './policy.ts';
 import { fromMistake, judgeSize, refused, setAside, tied } from './refused.ts';
 import { judgeGrant, whyWithheld } from './tenant-grant.ts';
+import { unreadClaims } from './unread.ts';
 
 /** What admission knows besides the registrations in force. */
 export interface AdmitOptions {
@@ -21,18 +22,26 @@ export interface AdmitOptions {
   readonly tenants?: readonly TenantEntry[] | undefined;
   /** What registrations that are set aside claim: those jobs, and only those, are refused in the meantime. */
   readonly setAside?: readonly JobClaims[];
+  /** Registrations that are set aside and whose files do not say what they claim: any job may be theirs. */
+  readonly unread?: readonly string[];
   readonly backendFit?: BackendFits;
 }
 
 /** Indexes the registrations once; the function it returns is pure. */
 export function createAdmit(registrations: readonly Registration[], options: AdmitOptions = {}): Admit {
   const index = indexRegistrations(registrations, options.tenants, options.setAside);
+  const { tenants, unread = [] } = options;
+  const notOurs = (reason: string, { host, owner, repository }: JobSubject): string => {
+    if (unread.length === 0) return reason;
+    const more = unreadClaims(unread, tenants, index.territory.whose(host, owner, repository));
+    return more === undefined ? reason : `${reason}; ${more}`;
+  };
   return (job) => {
     const labels = readLabels(job.labels);
     const found = match(index, job, labels);
     switch (found.outcome) {
       case 'none':
-        return { outcome: 'not-ours', reason: found.reason };
+        return { outcome: 'not-ours', reason: notOurs(found.reason, job) };
       case 'tie':
         return tied(found.registrations, job);
       case 'set-aside':

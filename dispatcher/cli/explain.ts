@@ -87,13 +87,14 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
   const registrations = inspection.registrations.filter(({ name }) => !aside.has(name));
   const { tenants } = inspection.platform;
   const setAside = inspection.quarantined.flatMap(({ claims }) => (claims === undefined ? [] : [claims]));
+  const unread = inspection.quarantined.flatMap(({ name, claims }) => (claims === undefined ? [name] : []));
   // The matching registration determines whose providers to load; they then take part in the decision.
   const matched = registrationOf(createAdmit(registrations, { tenants, setAside })(job), registrations);
   const fits = matched === undefined ? undefined : await loadFits(matched);
   try {
     const providers: ReadonlyMap<string, BackendFit> = fits?.providers ?? new Map();
     const backendFit = (_: string, backend: string) => providers.get(backend);
-    const admission = createAdmit(registrations, { tenants, setAside, backendFit })(job);
+    const admission = createAdmit(registrations, { tenants, setAside, unread, backendFit })(job);
     const found: Found = {
       fits: providers,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,

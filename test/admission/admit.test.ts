@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { createAdmit } from '../../dispatcher/admission/admit.ts';
+import { type AdmitOptions, createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { BackendFit } from '../../dispatcher/admission/backend-choice.ts';
 import type { Admission, JobSubject, LaneSpec } from '../../dispatcher/jobs/lane.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { type Fit, ProviderError, type ShapeWish } from '../../providers/provider.ts';
-import { closedPolicy, openPolicy, registration } from '../registration-fixture.ts';
+import { closedPolicy, grantOf, openPolicy, registration } from '../registration-fixture.ts';
 
 const privateJob: JobSubject = {
   host: 'github.com',
@@ -305,6 +305,47 @@ describe('admission', () => {
 
     it('are not what an internal one is', () => {
       expect(admit(closed, [], { visibility: 'internal' }).outcome).to.equal('lane');
+    });
+  });
+
+  describe('a job that no registration takes', () => {
+    const reasonOf = (job: Partial<JobSubject>, options: AdmitOptions): string => {
+      const admission = createAdmit([registration()], options)({ ...privateJob, ...job });
+      return admission.outcome === 'not-ours' ? admission.reason : admission.outcome;
+    };
+
+    it('is told of the registrations that are set aside and may ask for it, the first five by name', () => {
+      const one = reasonOf({ labels: ['proc'] }, { unread: ['proc'] });
+      expect(one).to.match(
+        /^none of its labels \(`proc`\) is one that a registration of Acme\/Web .*; registration `proc`, /,
+      );
+      expect(one).to.include('set aside with problems, may ask for it: see `shr validate`');
+      expect(reasonOf({ owner: 'globex' }, { unread: ['proc'] }))
+        .to.include('no registration claims')
+        .and.include('`proc`');
+      const many = reasonOf({ labels: ['proc'] }, { unread: Array.from({ length: 40 }, (_, index) => `r-${index}`) });
+      expect(many).to.include('registrations `r-0`').and.include('`r-4` and 35 more').and.not.include('r-5');
+      expect(reasonOf({ labels: ['proc'] }, {})).to.not.include('set aside');
+    });
+
+    it('is told only of those of its own tenant and of the platform', () => {
+      const tenants = [
+        { name: 'acme', registrations: ['acme', 'acme-*'], grant: grantOf('acme', { owners: ['acme'] }) },
+        { name: 'globex', registrations: ['globex-*', 'acme-lent'], grant: grantOf('globex', { owners: ['globex'] }) },
+        { name: 'ops', registrations: ['ops'], grant: undefined },
+      ];
+      const unread = ['acme-web', 'acme-lent', 'globex-web', 'ops', 'unknown'];
+      const named = (owner: string) => {
+        const reason = reasonOf({ owner, labels: ['proc'] }, { tenants, unread });
+        return unread.filter((name) => reason.includes(`\`${name}\``));
+      };
+      expect(named('acme')).to.deep.equal(['acme-web', 'ops']);
+      expect(named('globex')).to.deep.equal(['acme-lent', 'globex-web', 'ops']);
+      expect(named('stranger')).to.deep.equal(['ops']);
+    });
+
+    it('is not told so when a registration takes it', () => {
+      expect(reasonOf({}, { unread: ['proc'] })).to.equal('lane');
     });
   });
 
