@@ -18,7 +18,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import processModule from '../../../providers/process/index.ts';
-import { type Instance, type LaunchRequest, type Provider, ProviderError } from '../../../providers/provider.ts';
+import {
+  type Instance,
+  type LaunchRequest,
+  type Provider,
+  ProviderError,
+  type ShapeWish,
+} from '../../../providers/provider.ts';
 import { isProcessAlive, testHost } from '../../conformance/harness.ts';
 
 describe('provider process', () => {
@@ -58,6 +64,41 @@ describe('provider process', () => {
       secretEnvironment: {},
     };
   }
+
+  describe('each field of a wish', () => {
+    const other = process.arch === 'arm64' ? 'x64' : 'arm64';
+    /** Refused, or dropped for this reason: a process is started with nothing of its shape. */
+    const rows: Readonly<Record<keyof ShapeWish, { readonly refused: Partial<ShapeWish> } | string>> = {
+      cpu: 'nothing is reserved on this machine, as the note of `fit` says',
+      memoryGiB: 'nothing is reserved on this machine, as the note of `fit` says',
+      architecture: { refused: { architecture: other } },
+      image: 'a process has none: the option `command` names the program',
+      diskGiB: { refused: { diskGiB: 10 } },
+      bucket: { refused: { bucket: 'cache' } },
+      bucketPrefix: 'it goes with the bucket',
+      subnet: { refused: { subnet: 'net-1' } },
+      securityGroup: { refused: { securityGroup: 'sg-1' } },
+      region: 'it has chosen the backend',
+      spot: { refused: { spot: true } },
+      dockerInDocker: { refused: { dockerInDocker: true } },
+      timeLimitMs: 'the dispatcher enforces it',
+    };
+    for (const [field, row] of Object.entries(rows)) {
+      if (typeof row === 'string') continue;
+      it(`is refused, and not dropped: ${field}`, () => {
+        const { shape } = request('d1-a');
+        const here = { ...shape, architecture: other === 'x64' ? 'arm64' : 'x64' } as const;
+        expect(provider.fit(here)).to.include({ fits: true });
+        expect(provider.fit({ ...here, ...row.refused })).to.include({ fits: false });
+      });
+    }
+
+    it('beyond these is promised by no capability', () => {
+      expect(
+        Object.entries(provider.capabilities).flatMap(([name, can]) => (can === true ? [name] : [])),
+      ).to.deep.equal(['logs', 'secretEnvironment']);
+    });
+  });
 
   async function until<T>(read: () => Promise<T>, done: (value: T) => boolean): Promise<T> {
     const giveUpAt = Date.now() + 10_000;
