@@ -76,7 +76,9 @@ export class Service {
         return read(await post().catch((error: unknown) => (error instanceof StaleConnection ? post() : raise(error))));
       });
     } catch (error) {
-      throw classify(action, error, [...this.#signedWith, ...this.#passwords, ...hide()]);
+      const said = classify(action, error, [...this.#signedWith, ...this.#passwords, ...hide()]);
+      if (said.kind === 'throttled' && said.retryAfterMs !== undefined) this.#rate.close(action, said.retryAfterMs);
+      throw said;
     }
     const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;

@@ -28,6 +28,11 @@ export class Rate {
   permit(call: CallName): Promise<void> {
     return this.#rates[classOf(call)].permit(`ali-eci ${call}`);
   }
+
+  /** The service refused a call for its rate: other clients use the account, too. */
+  close(call: CallName, ms: number): void {
+    this.#rates[classOf(call)].close(ms);
+  }
 }
 
 function classOf(call: CallName): Class {

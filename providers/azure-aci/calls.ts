@@ -19,7 +19,7 @@ import { type AzureAciOptions, secretsOf } from './options.ts';
 import { Rate } from './rate.ts';
 import { CONTAINER } from './request.ts';
 import { type Group, group } from './state.ts';
-import { readSubnet, type Subnet } from './subnet.ts';
+import { readSubnet, type Subnet, subnetAnswer, subnetOf } from './subnet.ts';
 
 /** Far beyond any quota of a subscription: more than that means a faulty answer. */
 const MAX_PAGES = 1000;
@@ -162,10 +162,11 @@ export class Service {
     return this.#read('capabilities', capabilities, found);
   }
 
-  subnet(id: string): Promise<Subnet> {
-    return this.#call('subnet', (signal) =>
+  async subnet(id: string): Promise<Subnet> {
+    const found = await this.#call('subnet', (signal) =>
       readSubnet(id, this.#options, { credential: this.#credential, httpClient: this.#httpClient }, signal),
     );
+    return subnetOf(this.#read('subnet', subnetAnswer, found));
   }
 
   async #call<T>(
@@ -177,7 +178,9 @@ export class Service {
     try {
       return await this.#deadlines.run(`azure-aci ${call}`, this.#options.timeoutMs, action);
     } catch (error) {
-      throw classify(call, error, [...this.#secrets, ...secrets]);
+      const said = classify(call, error, [...this.#secrets, ...secrets]);
+      if (said.kind === 'throttled' && said.retryAfterMs !== undefined) this.#rate.close(call, said.retryAfterMs);
+      throw said;
     }
   }
 

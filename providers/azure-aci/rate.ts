@@ -37,7 +37,16 @@ export class Rate {
   }
 
   permit(call: CallName): Promise<void> {
-    return this.#rates[call === 'create' || call === 'delete' ? call : 'read'].permit(`azure-aci ${call}`);
+    return this.#rateOf(call).permit(`azure-aci ${call}`);
+  }
+
+  /** The service refused a call for its rate: other clients use the subscription, too. */
+  close(call: CallName, ms: number): void {
+    this.#rateOf(call).close(ms);
+  }
+
+  #rateOf(call: CallName): CallRate {
+    return this.#rates[call === 'create' || call === 'delete' ? call : 'read'];
   }
 }
 

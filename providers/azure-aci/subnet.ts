@@ -15,7 +15,7 @@ const VERSION = '2024-05-01';
 /** The service to which a subnet for container groups has to be delegated. */
 export const DELEGATE = 'Microsoft.ContainerInstance/containerGroups';
 
-const answer = z.object({
+export const subnetAnswer = z.object({
   properties: z.object({
     delegations: z.array(z.object({ properties: z.object({ serviceName: z.string().nullish() }).nullish() })).nullish(),
     natGateway: z.object({ id: z.string().nullish() }).nullish(),
@@ -28,13 +28,13 @@ export interface Subnet {
   readonly natGateway: boolean;
 }
 
-/** Rejects as the SDK's own calls do, with `code` and `statusCode`. */
+/** The answer, not yet validated. Rejects as the SDK's own calls do, with `code` and `statusCode`. */
 export async function readSubnet(
   id: string,
   options: AzureAciOptions,
   { credential, httpClient }: { readonly credential: TokenCredential; readonly httpClient: HttpClient },
   abortSignal: AbortSignal,
-): Promise<Subnet> {
+): Promise<unknown> {
   const pipeline = createPipelineFromOptions({ retryOptions: { maxRetries: 0 } });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: tokenScope(options.cloud) }));
   const endpoint = options.endpoint ?? clouds[options.cloud].endpoint;
@@ -49,7 +49,10 @@ export async function readSubnet(
     const { code, message } = said.success ? said.data.error : { code: String(status), message: 'no words' };
     throw Object.assign(new Error(message), { statusCode: status, code });
   }
-  const { delegations, natGateway } = answer.parse(body).properties;
+  return body;
+}
+
+export function subnetOf({ properties: { delegations, natGateway } }: z.infer<typeof subnetAnswer>): Subnet {
   return {
     delegated: (delegations ?? []).some(({ properties }) => properties?.serviceName === DELEGATE),
     natGateway: natGateway !== null && natGateway !== undefined,

@@ -22,6 +22,9 @@ export interface CallRateOptions {
   usedUp(waitMs: number): string;
 }
 
+/** A service, or a proxy before it, may name any time: after this long it is asked again. */
+const MAX_CLOSED_MS = 600_000;
+
 /** For the calls that share one limit of the service. Safe for concurrent use. */
 export class CallRate {
   readonly #host: ProviderHost;
@@ -56,8 +59,8 @@ export class CallRate {
     if (waitMs > 0) await this.#host.sleep(waitMs);
   }
 
-  /** The service itself reported "too many": holds all calls back for this long. */
+  /** The service itself reported "too many": holds all calls back for this long, at most MAX_CLOSED_MS. */
   close(ms: number): void {
-    this.#closedUntilMs = Math.max(this.#closedUntilMs, this.#clock.now() + ms);
+    this.#closedUntilMs = Math.max(this.#closedUntilMs, this.#clock.now() + Math.min(ms, MAX_CLOSED_MS));
   }
 }

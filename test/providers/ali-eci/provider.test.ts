@@ -126,6 +126,15 @@ describe('ali-eci, over the wire', () => {
       expect(error).to.include({ kind: 'throttled', retryAfterMs: 1700 });
     });
 
+    it('that is throttled holds the next creations back, and no reads', async () => {
+      const provider = fixture.provider();
+      fixture.simulator.fault({ kind: 'throttling', action: 'CreateContainerGroup', retryAfterMs: 300_000 });
+      await rejection(provider.launch(requestFor(provider, nextName())));
+      const next = await rejection(provider.launch(requestFor(provider, nextName())));
+      expect(next).to.include({ kind: 'throttled', code: 'own-budget' });
+      expect(await provider.list({ dispatcher: 'nobody' })).to.deep.equal([]);
+    });
+
     it('that is accepted and then finds no stock is a failed instance with that reason', async () => {
       const provider = fixture.provider();
       const name = nextName();

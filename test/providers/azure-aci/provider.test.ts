@@ -166,6 +166,18 @@ describe('azure-aci', () => {
       });
     }
 
+    it('that is throttled holds the next creations back, and no reads', async () => {
+      fixture = await openFixture();
+      fixture.simulator.fault({ kind: 'throttling', operation: 'create', retryAfterS: 300 });
+      const provider = fixture.backend();
+      expect((await refusal(provider.launch(launchOf('fixture-1')))).code).to.not.equal('own-budget');
+      const next = await refusal(provider.launch(launchOf('fixture-2')));
+      expect([next.kind, next.code]).to.deep.equal(['throttled', 'own-budget']);
+      expect(next.retryAfterMs).to.be.within(290_000, 300_000);
+      expect(sent('create')).to.equal(1);
+      expect(await provider.list({ dispatcher: 'fixture' })).to.deep.equal([]);
+    });
+
     it('says the quota of the subscription with its numbers', async () => {
       fixture = await openFixture({ quota: { cores: 3 } });
       const provider = fixture.backend();

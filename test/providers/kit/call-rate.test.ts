@@ -56,6 +56,13 @@ describe('the rate of calls', () => {
     expect(slept).to.deep.equal([4_000]);
   });
 
+  it('holds none back for longer than ten minutes, whatever the service says', async () => {
+    const { rate, slept } = fixture(9, 86_400_000);
+    rate.close(Number.POSITIVE_INFINITY);
+    await rate.permit('x call');
+    expect(slept).to.deep.equal([600_000]);
+  });
+
   it('waits for no time that a clock set back has made the future', async () => {
     const { rate, clock, slept } = fixture(3, 60_000);
     await rate.permit('x call');
