@@ -67,6 +67,7 @@ function translated(kind: LedgerErrorKind, path: string, said: string, cause: un
       return new LedgerError(kind, corruptMessage(path, said), cause);
     case 'moved':
     case 'newer':
+    case 'foreign':
     case 'unavailable':
       return unavailable(path, said, cause);
   }
@@ -108,6 +109,10 @@ export function movedError(path: string, file: string, what: 'deleted' | 'replac
 
 export function newerMessage(path: string, found: number, known: number): string {
   return `The ledger ${path} was written by a newer version of the dispatcher (schema ${found}, this one knows ${known}). Run that version or a later one; the file was left as it is.`;
+}
+
+export function foreignMessage(path: string): string {
+  return `The file ${path} is a database of another program: it has tables, and none of them is the ledger's. Set \`ledger\` in dispatcher.yaml to another file, or to one that does not exist yet; the file was left as it is.`;
 }
 
 export function closedError(path: string): LedgerError {

@@ -18,7 +18,15 @@ import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
 import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations/migrations.ts';
 import type { Query } from './queries/fixed.ts';
-import { closedError, diskErrorFrom, ledgerErrorFrom, movedError, newerMessage, unavailable } from './sqlite-errors.ts';
+import {
+  closedError,
+  diskErrorFrom,
+  foreignMessage,
+  ledgerErrorFrom,
+  movedError,
+  newerMessage,
+  unavailable,
+} from './sqlite-errors.ts';
 import type { Context, QueryResult, Step } from './steps/step.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
@@ -130,6 +138,7 @@ function makePrivate(path: string): void {
 function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions): void {
   // Before the first access, so that the lock is exclusive from the start and no shared-memory file is created.
   database.pragma('locking_mode = EXCLUSIVE');
+  if (isForeign(database)) throw new LedgerError('foreign', foreignMessage(path));
   database.pragma(`page_size = ${PAGE_BYTES}`);
   const mode = database.pragma('journal_mode = WAL', { simple: true });
   if (mode !== 'wal' && mode !== 'memory') {
@@ -147,6 +156,15 @@ function configure(database: Sqlite.Database, { path, maxBytes }: SqliteOptions)
     const verdict = database.pragma('quick_check(1)', { simple: true });
     if (verdict !== 'ok') throw new Sqlite.SqliteError(String(verdict), 'SQLITE_CORRUPT');
   }
+}
+
+/** A database that has tables, and not the history of our schema. Reads only: `journal_mode` would change the file. */
+function isForeign(database: Sqlite.Database): boolean {
+  const tables = database.prepare('select count(*) from sqlite_schema').pluck().get();
+  if (tables === 0) return false;
+  const history =
+    "select count(*) from pragma_table_info('migrations') where name in ('version', 'name', 'appliedAtMs')";
+  return database.prepare(history).pluck().get() !== 3;
 }
 
 /** A write waiting for its group. */

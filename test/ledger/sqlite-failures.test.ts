@@ -333,6 +333,26 @@ describe('when SQLite fails', () => {
     expect((await readFile(path)).equals(before)).to.equal(true);
   });
 
+  for (const [name, tables] of [
+    ['another program', 'create table x (a)'],
+    ['another program that has migrations too', 'create table migrations (id integer, name text)'],
+  ] as const) {
+    it(`does not start on a database of ${name}, and leaves it as it was`, async () => {
+      change(tables);
+      const before = await readFile(path);
+      const failure = await failureOf(openHere());
+      expect(failure.kind).to.equal('foreign');
+      expect(failure.message).to.include(path).and.to.include('`ledger`');
+      expect((await readFile(path)).equals(before)).to.equal(true);
+      expect(await readdir(folder)).to.deep.equal(['ledger.db']);
+    });
+  }
+
+  it('starts on a database without tables', async () => {
+    change('create table x (a); drop table x');
+    expect(await (await openHere()).lanesInUse()).to.deep.equal([]);
+  });
+
   describe('because it may not or cannot write there', () => {
     it('does not start without the folder', async () => {
       path = join(folder, 'absent', 'ledger.db');
