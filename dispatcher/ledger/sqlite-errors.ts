@@ -1,6 +1,6 @@
 /** Maps SQLite's result codes to ledger errors, with messages for the operator. */
-import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { ZodError } from 'zod';
 import { LedgerError, type LedgerErrorKind, UnreadableRowError } from './ledger.ts';
@@ -19,9 +19,12 @@ export function diskErrorFrom(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof Sqlite.SqliteError) return ledgerErrorFrom(error, path);
   const isFull = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
   if (!isFull) return unavailable(path, error.message, error);
-  const message = `No room to bring the ledger ${path} to the disk (${error.message}). Free space on its disk; intake goes on by itself.`;
+  const message = `No room to bring the ledger ${path} to the disk (${error.message}). Free space on its disk. ${AFTER_FULL}`;
   return new LedgerError('full', message, error);
 }
+
+/** The same where it was met: a start that fails ends the process. */
+const AFTER_FULL = 'A dispatcher that runs goes on by itself; if this ended it, start it again.';
 
 function kindOf(code: string): LedgerErrorKind | undefined {
   // Extended codes (SQLITE_IOERR_WRITE) begin with the primary one: sqlite.org/rescode.html.
@@ -54,7 +57,7 @@ function translated(kind: LedgerErrorKind, path: string, said: string, cause: un
     case 'full':
       return new LedgerError(
         kind,
-        `No room for the ledger ${path} (${said}). Nothing of the last step was written. Free space on its disk, or raise the limit set for it; intake goes on by itself.`,
+        `No room for the ledger ${path} (${said}). Nothing of the last step was written. Free space on its disk, or raise the limit set for it. ${AFTER_FULL}`,
         cause,
       );
     case 'locked':
@@ -74,17 +77,34 @@ function translated(kind: LedgerErrorKind, path: string, said: string, cause: un
 }
 
 export function unavailable(path: string, said: string, cause?: unknown): LedgerError {
+  const place = [path, dirname(path)].find(isReadOnly);
+  const readOnly = place === undefined ? '' : ` because ${place} is read-only for the dispatcher`;
   return new LedgerError(
     'unavailable',
-    `The ledger ${path} cannot be read or written (${said}). Its folder must exist on a local disk and, like the file, belong to the user that runs the dispatcher, with leave to write.`,
+    `The ledger ${path} cannot be read or written${readOnly} (${said}). Its folder must exist on a local disk and, like the file, belong to the user that runs the dispatcher, with leave to write.`,
     cause,
   );
 }
 
+/** SQLite may call a file or file system that is read-only `SQLITE_IOERR_LOCK: disk I/O error`. */
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch {
+    return false;
+  }
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 function corruptMessage(path: string, said: string): string {
   return (
-    `The ledger ${path} is damaged (${said}). Stop the dispatcher and move the file away, with ${path}-wal and ${path}-shm where they exist: ` +
-    `it starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling. ` +
+    `The ledger ${path} is damaged (${said}). With the dispatcher stopped, move the file away, with ${path}-wal and ${path}-shm where they exist: ` +
+    `it then starts with an empty ledger, adopts the instances that run, and finds the queued jobs again by polling. ` +
     `To save the history first: sqlite3 ${path} .recover | sqlite3 recovered.db`
   );
 }

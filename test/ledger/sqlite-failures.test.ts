@@ -224,6 +224,7 @@ describe('when SQLite fails', () => {
       const failure = await failureOf(openHere());
       expect(failure.kind).to.equal('corrupt');
       expect(failure.message).to.include(path).and.to.include('move the file away').and.to.include('.recover');
+      expect(failure.message).to.include('With the dispatcher stopped');
     });
 
     it('does not start when a page within is damaged', async () => {
@@ -368,7 +369,7 @@ describe('when SQLite fails', () => {
       const line = await firstLine(child);
       await chmod(folder, 0o755);
       expect(line.failed).to.equal('unavailable');
-      expect(line.message).to.include('with leave to write');
+      expect(line.message).to.include('with leave to write').and.to.include(`${folder} is read-only`);
     });
 
     it('does not start on a file that it may only read', async () => {
@@ -379,6 +380,7 @@ describe('when SQLite fails', () => {
       const line = await firstLine(child);
       await chmod(folder, 0o755);
       expect(line.failed).to.equal('unavailable');
+      expect(line.message).to.include(`${path} is read-only`);
     });
 
     it('refuses the batch at the limit that the system sets for files, and keeps what it acknowledged', async () => {
@@ -405,6 +407,10 @@ describe('when SQLite fails', () => {
       }
       expect(failure).to.include({ name: 'LedgerError', kind: 'full' });
       expect(failure).to.have.property('message').that.includes('Free space');
+      expect(failure)
+        .to.have.property('message')
+        .that.includes('A dispatcher that runs goes on by itself')
+        .and.includes('start it again');
       expect(acknowledged).to.be.greaterThan(50);
       expect(await ledger.job(keyOf(acknowledged - 1))).to.not.equal(undefined);
       expect(await ledger.job(keyOf(acknowledged)), 'of the batch that was refused').to.equal(undefined);
