@@ -5,7 +5,7 @@ import { mapLimited } from '../../time/workers.ts';
 import { createProviderPool } from '../backends/pool.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
-import { examine } from './doctor/examine.ts';
+import { examine, examineDispatcher } from './doctor/examine.ts';
 import type { DoctorFinding } from './doctor/finding.ts';
 import { type LoadedConfiguration, loadedConfiguration, unknownRegistration } from './loaded-configuration.ts';
 import { counted, printable, printJson } from './output.ts';
@@ -23,6 +23,12 @@ interface Examined {
   readonly findings: readonly DoctorFinding[];
 }
 
+interface Report {
+  /** About the dispatcher itself. */
+  readonly dispatcher: readonly DoctorFinding[];
+  readonly registrations: readonly Examined[];
+}
+
 const AT_ONCE = 4;
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
@@ -30,7 +36,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--registration <name>', 'only this one; may be repeated', collect)
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
-    .option('--json', 'print { ok, registrations, problems, notes }')
+    .option('--json', 'print { ok, dispatcher, registrations, problems, notes }')
     .addHelpText(
       'after',
       '\nIt only reads: it registers no runner and starts no container. A note does not make the exit code 1.\n',
@@ -42,7 +48,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       ? served
       : await loadedConfiguration(folder, options.config, terminal, { secrets: 'optional' });
     if (!loaded.ok) {
-      report([], served.problems, [], options, terminal);
+      report({ dispatcher: [], registrations: [] }, served, options, terminal);
       return;
     }
     const { registrations, quarantined } = loaded.configuration;
@@ -50,8 +56,9 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     const unknown = options.registration?.find((name) => !known.has(name));
     if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
     const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
+    const dispatcher = examineDispatcher({ proxy: terminal.proxy });
     const examined = await examineAll(loaded.configuration, wanted, terminal);
-    report(examined, served.problems, served.notes, options, terminal);
+    report({ dispatcher, registrations: examined }, served, options, terminal);
   });
 };
 
@@ -65,7 +72,7 @@ async function examineAll(
   terminal: Terminal,
 ): Promise<readonly Examined[]> {
   const backends = createProviderPool({ clock: systemClock, random: systemRandom });
-  const tools = { dispatcher, backends, clock: systemClock, random: systemRandom, proxy: terminal.proxy };
+  const tools = { dispatcher, backends, clock: systemClock, random: systemRandom };
   const findings = new Map<string, readonly DoctorFinding[]>();
   const progress = showProgress(terminal);
   try {
@@ -81,21 +88,21 @@ async function examineAll(
 }
 
 function report(
-  registrations: readonly Examined[],
-  problems: readonly Problem[],
-  notes: readonly Problem[],
+  { dispatcher, registrations }: Report,
+  { problems, notes }: { readonly problems: readonly Problem[]; readonly notes: readonly Problem[] },
   options: DoctorOptions,
   terminal: Terminal,
 ): void {
-  const findings = registrations.flatMap((registration) => registration.findings);
+  const findings = [...dispatcher, ...registrations.flatMap((registration) => registration.findings)];
   const notOk = findings.filter(({ ok }) => !ok).length;
   const noted = findings.filter(({ note }) => note === true).length;
   const ok = notOk === 0 && problems.length === 0;
   if (options.json === true) {
-    printJson(terminal, { ok, registrations, problems, notes });
+    printJson(terminal, { ok, dispatcher, registrations, problems, notes });
   } else {
     for (const problem of problems) terminal.out(`${printable(`not ok  ${formatProblem(problem)}`)}\n`);
     for (const note of notes) terminal.out(`${printable(`note    ${formatProblem(note)}`)}\n`);
+    for (const finding of dispatcher) terminal.out(`${lineOf('dispatcher', finding)}\n`);
     for (const registration of registrations) {
       for (const finding of registration.findings) terminal.out(`${lineOf(registration.name, finding)}\n`);
     }
@@ -109,8 +116,8 @@ function report(
 }
 
 /** One line per finding, never truncated: the cure is at its end. */
-function lineOf(registration: string, { about, subject, ok, note, message, cure }: DoctorFinding): string {
-  const head = `${ok ? (note === true ? 'note  ' : 'ok    ') : 'not ok'}  ${registration}  ${about}  ${subject}: ${message}`;
+function lineOf(whose: string, { about, subject, ok, note, message, cure }: DoctorFinding): string {
+  const head = `${ok ? (note === true ? 'note  ' : 'ok    ') : 'not ok'}  ${whose}  ${about}  ${subject}: ${message}`;
   // Services end their sentences with a full stop; our own messages do not.
   return printable(cure === undefined ? head : `${head.replace(/\.+$/, '')}. Cure: ${cure}`);
 }

@@ -223,12 +223,14 @@ describe('behind a proxy', function () {
     await fixture.register('acme', { host: 'ghe.acme.test', apiUrl: 'https://ghe.acme.test', credentials });
     const doctor = await shr(['doctor'], fixture.folder, environment);
     const port = new URL(proxy.url).port;
-    expect(doctor.out).to.include(`ok      acme  network  proxy: through http://127.0.0.1:${port} with a login\n`);
+    expect(doctor.out).to.include(
+      `ok      dispatcher  network  proxy: through http://127.0.0.1:${port} with a login\n`,
+    );
     expect(doctor.out).to.include('ok      acme  github  host: https://ghe.acme.test answers');
     expect(places()).to.deep.equal(['ghe.acme.test:443']);
     // What the proxy does not cover is a note, and no reason to end with 1.
     const ranges = await shr(['doctor', '--json'], fixture.folder, { ...environment, NO_PROXY: '10.0.0.0/8' });
-    const found = JSON.parse(ranges.out).registrations[0].findings.filter(({ note }: { note?: true }) => note === true);
+    const found = JSON.parse(ranges.out).dispatcher.filter(({ note }: { note?: true }) => note === true);
     expect(found.map(({ subject, ok }: { subject: string; ok: boolean }) => [subject, ok])).to.deep.equal([
       ['proxy', true],
     ]);

@@ -1,4 +1,4 @@
-/** Everything that can be checked of one registration without changing anything. */
+/** Everything that can be checked of the dispatcher and of each registration without changing anything. */
 
 import type { Clock, Random } from '../../../time/clock.ts';
 import { withDeadline } from '../../../time/deadline.ts';
@@ -20,7 +20,6 @@ export interface Examination {
   readonly backends: ProviderPool;
   readonly clock: Clock;
   readonly random: Random;
-  readonly proxy?: ProxySettings | undefined;
 }
 
 /** Using one set of credentials. */
@@ -48,7 +47,6 @@ async function checkGithub(registration: Registration, tools: Examination): Prom
     reports.push({ ...report, credentials });
   }
   return [
-    ...wayOut(tools.proxy),
     ...merged(reports),
     // Webhooks come from the first App.
     ...checkIntake(registration, tools.dispatcher, reports[0]?.events),
@@ -101,8 +99,8 @@ async function checkWith(
   };
 }
 
-/** Empty without a proxy. */
-function wayOut(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
+/** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
+export function examineDispatcher({ proxy }: { readonly proxy?: ProxySettings | undefined }): readonly DoctorFinding[] {
   if (proxy === undefined) return [];
   return [
     ...(proxy.shown === undefined ? [] : [good('network', 'proxy', proxyInWords(proxy.shown))]),
