@@ -54,7 +54,7 @@ function overview(terminal: Terminal, version: string, entries: readonly Command
     .description('Turns a waiting GitHub Actions job into a fresh container that runs it.')
     .usage('COMMAND [options]')
     .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this')
+    .helpOption('-h, --help', 'display help for command')
     .helpCommand(false)
     .argument('[command]')
     .allowExcessArguments()
