@@ -20,6 +20,7 @@ import { GapWatch } from './intake/gap-watch.ts';
 import { createPoller, type Poller } from './intake/poller.ts';
 import { Shedding } from './intake/shedding.ts';
 import { createIntake } from './intake/webhook.ts';
+import { WrongSignatures } from './intake/wrong-signatures.ts';
 import type { Admit } from './jobs/lane.ts';
 import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -116,6 +117,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     random,
     log,
   });
+  const signatures = new WrongSignatures(clock);
   const intake = createIntake({
     ledger,
     clock,
@@ -130,12 +132,14 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       shedding.lost(loss);
       catchUp.lost(loss);
     },
+    signatures,
     limits: { maxPerMinute: dispatcher.deliveriesPerMinute },
   });
   const problems = new RegistrationProblems({
     configuration,
     engine,
     pollProblems: (registration) => poller.statusOf(registration)?.details ?? [],
+    wronglySigned: (registration) => signatures.current(registration),
     skewOf: (apiUrl) => times.at(apiUrl).skew,
   });
 

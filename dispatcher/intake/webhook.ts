@@ -54,6 +54,7 @@ import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
 import { UnauthenticatedLog } from './unauthenticated-log.ts';
 import { VerifiedDeliveries } from './verified-delivery.ts';
+import type { WrongSignatures } from './wrong-signatures.ts';
 
 export interface IntakeOptions extends EndpointsOptions {
   readonly ledger: Pick<Ledger, 'recordDeliveries'>;
@@ -66,6 +67,8 @@ export interface IntakeOptions extends EndpointsOptions {
   readonly metrics: IntakeMetrics;
   /** Called for each lost delivery that was, or may have been, from GitHub. Must not throw. */
   readonly onLost?: (loss: Loss) => void;
+  /** Told of each signature whether it was right. */
+  readonly signatures?: Pick<WrongSignatures, 'right' | 'wrong'>;
   readonly limits?: Partial<IntakeLimits>;
   /** Default: `setImmediate`, which runs after what the sockets already held was read. */
   readonly defer?: (action: () => void) => void;
@@ -113,6 +116,7 @@ export function createIntake(options: IntakeOptions): Intake {
       record: (delivery, fact) => commits.record(delivery, fact),
     }),
     onLost: (loss) => options.onLost?.(loss),
+    signatures: options.signatures,
   });
 }
 
@@ -127,6 +131,7 @@ interface WebhookIntakeOptions {
   readonly memory: BodyMemory;
   readonly verified: VerifiedDeliveries;
   readonly onLost: (loss: Loss) => void;
+  readonly signatures: IntakeOptions['signatures'];
 }
 
 /** A request whose headers say that a known sender may have signed it. Nothing of it is verified yet. */
@@ -209,7 +214,7 @@ class WebhookIntake implements Intake {
     { registration, headers, carrier, claimed, candidates }: Arriving,
     size: { readonly isJob: boolean; readonly announcedBytes: number; readonly maxBytes: number },
   ): Reception {
-    const { log, memory, metrics, onLost, unauthenticated } = this.#options;
+    const { log, memory, metrics, onLost, signatures, unauthenticated } = this.#options;
     const sources = candidates.map(({ webhookSource }) => webhookSource);
     const allowance = memory.allowanceOf(() => reception);
     const reception: DeliveryReception = new DeliveryReception({
@@ -227,7 +232,10 @@ class WebhookIntake implements Intake {
         metrics.delivery(outcome);
         if (cause !== undefined) onLost({ cause, verified: false, sources, from: carrier.from });
       },
-      unknownSigner: () => unauthenticated.warn('bad-signature', registration, carrier.from),
+      unknownSigner: () => {
+        unauthenticated.warn('bad-signature', registration, carrier.from);
+        signatures?.wrong(sources);
+      },
       signed: (webhookSource, body) => this.#verified({ webhookSource, headers, body, from: carrier.from }),
       defect: (error) => log.error('intake.defect', { error }),
     });
@@ -241,8 +249,9 @@ class WebhookIntake implements Intake {
     readonly body: Buffer;
     readonly from: string;
   }): Promise<DeliveryAnswer> {
-    const { onLost, rates, verified } = this.#options;
+    const { onLost, rates, signatures, verified } = this.#options;
     const { webhookSource, body, from } = signed;
+    signatures?.right(webhookSource);
     const lost = { verified: true, sources: [webhookSource], from };
     if (!rates.take(webhookSource.endpoint)) {
       onLost({ cause: 'rate', ...lost });

@@ -16,6 +16,7 @@ import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
+ * - `webhook`: deliveries to its endpoint have a wrong signature; anyone can send such.
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed, or what is left of a runner there not be removed.
  * - `work`: a job or a runner that the dispatcher fails on, and leaves alone for a while.
@@ -26,6 +27,7 @@ import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
  */
 export const problemKinds = [
   'configuration',
+  'webhook',
   'poll',
   'sweep',
   'work',
@@ -47,6 +49,7 @@ export interface RegistrationProblem {
 export interface ProblemSources {
   /** Of one that is served all the same, in words with their place. */
   readonly configuration: readonly string[];
+  readonly webhook?: readonly RegistrationProblem[];
   readonly poll: readonly PollProblem[];
   readonly sweep: readonly SweepTrouble[];
   readonly resting: readonly Rest[];
@@ -58,6 +61,7 @@ export interface ProblemSources {
 /** Without what only the ledger knows: see `breakerProblems`. */
 export function problemsOf({
   configuration,
+  webhook = [],
   poll,
   sweep,
   resting,
@@ -76,6 +80,7 @@ export function problemsOf({
       sinceMs: other.createdAtMs,
     })),
     ...configuration.map((message) => ({ kind: 'configuration' as const, about: null, message, sinceMs: null })),
+    ...webhook,
     ...poll.map(({ about, message, sinceMs }) => ({ kind: 'poll' as const, about, message, sinceMs })),
     ...sweep.map(({ about, failure, sinceMs }) => ({
       kind: 'sweep' as const,

@@ -6,6 +6,7 @@ import type { IntakeMetrics } from '../../dispatcher/intake/answer.ts';
 import type { IntakeLimits } from '../../dispatcher/intake/limits.ts';
 import type { Loss } from '../../dispatcher/intake/losses.ts';
 import { createIntake } from '../../dispatcher/intake/webhook.ts';
+import type { WrongSignatures } from '../../dispatcher/intake/wrong-signatures.ts';
 import type { Delivery, JobFact } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Log } from '../../dispatcher/log.ts';
@@ -99,6 +100,7 @@ export interface FixtureOptions {
   readonly registrations?: () => readonly Registration[];
   readonly tenants?: () => readonly TenantEntry[];
   readonly setAside?: (registration: string) => boolean;
+  readonly signatures?: WrongSignatures;
   readonly limits?: Partial<IntakeLimits>;
   readonly publicLimits?: Partial<PublicLimits>;
   readonly trustedProxies?: readonly string[];
@@ -174,6 +176,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
     onLost: (loss) => losses.push(loss),
     ...(options.tenants === undefined ? {} : { tenants: options.tenants }),
     ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
+    ...(options.signatures === undefined ? {} : { signatures: options.signatures }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const listener = createPublicListener({

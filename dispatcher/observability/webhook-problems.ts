@@ -1,0 +1,38 @@
+/** Deliveries with a wrong signature, as problems of the registrations that depend on the endpoint. */
+import { placesIn } from '../admission/territory.ts';
+import type { WronglySigned } from '../intake/wrong-signatures.ts';
+import { time } from '../lifecycle/holds.ts';
+import type { Registration } from '../model/registration.ts';
+import type { RegistrationProblem } from './problems.ts';
+
+export function webhookProblems(
+  registration: Pick<Registration, 'name' | 'host' | 'claim' | 'webhookSecrets'>,
+  wronglySigned: readonly WronglySigned[],
+): readonly RegistrationProblem[] {
+  return wronglySigned.filter(({ source }) => dependsOn(registration, source)).map(problemOf);
+}
+
+/** On the shared endpoint only where it has none of its own. */
+function dependsOn(
+  { name, host, claim, webhookSecrets }: Parameters<typeof webhookProblems>[0],
+  source: WronglySigned['source'],
+): boolean {
+  if (source.registration !== null) return source.registration === name;
+  if (webhookSecrets.length > 0 || source.host !== host.toLowerCase()) return false;
+  return placesIn(claim).some((place) => {
+    const [owner = '', repository = '*'] = place.split('/');
+    return source.mayReport(owner, repository);
+  });
+}
+
+function problemOf({ source, count, sinceMs }: WronglySigned): RegistrationProblem {
+  const what = count === 1 ? '1 delivery' : `${count} deliveries`;
+  const have = count === 1 ? 'has' : 'have';
+  const secrets = source.registration === null ? 'webhooks of dispatcher.yaml' : 'webhook.secrets';
+  return {
+    kind: 'webhook',
+    about: `/webhooks/github${source.registration === null ? ` (${source.endpoint})` : `/${source.registration}`}`,
+    message: `${what} since ${time(sinceMs)} ${have} a wrong signature: compare the secret at GitHub's webhook with ${secrets}, unless somebody else sends such requests`,
+    sinceMs,
+  };
+}
