@@ -20,7 +20,7 @@ export async function fillHistory(path: string, jobs: number): Promise<void> {
       ...{ source: 'webhook', toldBy: null, observedAtMs: nowMs - HOUR_MS },
     },
   ]);
-  const [job] = await ledger.unsettledJobs(1);
+  const [job] = await ledger.unsettledJobs(1, 'reject');
   if (job === undefined) throw new Error('the first job is not in the ledger');
   await ledger.settleJobs([
     {

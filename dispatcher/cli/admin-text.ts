@@ -1,5 +1,5 @@
 /** Formats admin API responses for the terminal. */
-import type { AbsentView } from '../http/admin-shapes.ts';
+import type { AbsentView, UnreadableView } from '../http/admin-shapes.ts';
 import { printable } from './output.ts';
 
 /** A multi-line text, each line free of control characters. */
@@ -44,4 +44,12 @@ export function absentLine({ absence, registration, runners }: AbsentView): stri
 /** The line printed below a truncated list. */
 export function more(cutOff: boolean, what: string): string {
   return cutOff ? `There are more ${what}: narrow the question, or raise --limit (at most 500).\n` : '';
+}
+
+/** Printed below a list that rows of the ledger are missing from. */
+export function leftOut(rows: readonly UnreadableView[]): string {
+  if (rows.length === 0) return '';
+  const which = rows.map(({ fault, key }) => `  ${printable(key)} (${printable(fault)})\n`).join('');
+  const [count, them] = rows.length === 1 ? ['1 row', 'it'] : [`${rows.length} rows`, 'them'];
+  return `Not listed: ${count} of the ledger that cannot be read. Stop the dispatcher and correct or delete ${them}:\n${which}`;
 }

@@ -10,7 +10,7 @@ import {
   runDetailSchema,
 } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
-import { age, more, told } from './admin-text.ts';
+import { age, leftOut, more, told } from './admin-text.ts';
 import { printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -37,6 +37,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         (answer) => {
           printJobs(terminal, answer.jobs, clock.now());
           terminal.out(more(answer.more, 'jobs'));
+          terminal.out(leftOut(answer.unreadable));
         },
       ),
     );

@@ -12,7 +12,7 @@ import {
   type TimelineView,
 } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
-import { age, more, printableLines, told } from './admin-text.ts';
+import { age, leftOut, more, printableLines, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -34,6 +34,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         (answer) => {
           printRunners(terminal, answer.runners, clock.now());
           terminal.out(more(answer.more, 'runners'));
+          terminal.out(leftOut(answer.unreadable));
         },
       ),
     );

@@ -7,7 +7,7 @@ import { type Absence, type AbsentRegistration, absentAmong } from '../config/ab
 import { scrubOutput } from '../failures/scrub.ts';
 import { jobKey } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
-import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { JobRow, LaneCounts, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { Log } from '../log.ts';
 import type { Quarantined, Registration } from '../model/registration.ts';
@@ -177,25 +177,28 @@ export function adminRoutes(sources: AdminSources): Router {
 
   router.get('/jobs', async (request, response) => {
     const query = parse(jobsQuery, request.query);
-    const jobs = await ledger.jobs({
+    const unreadable: UnreadableRow[] = [];
+    const filter = {
       ...(query.registration === undefined ? {} : { registrations: [query.registration] }),
       ...(query.lane === undefined ? {} : { laneKey: query.lane }),
       ...(query.status === undefined ? {} : { status: query.status }),
       ...(query.admission === undefined ? {} : { admission: query.admission }),
       limit: query.limit + 1,
-    });
+    };
+    const jobs = await ledger.jobs(filter, (row) => void unreadable.push(row));
     response.json({
       jobs: await Promise.all(
         jobs.slice(0, query.limit).map(async (job) => jobView(job, await sources.jobReason(job))),
       ),
-      more: jobs.length > query.limit,
+      more: jobs.length + unreadable.length > query.limit,
+      unreadable,
     });
   });
 
   router.get('/jobs/:host/:id', async (request, response) => {
     const { host, id } = parse(jobPath, request.params);
     parse(noQuery, request.query);
-    const namesakes = ofHost(await ledger.jobsWithId(id), host);
+    const namesakes = ofHost(await ledger.jobsWithId(id, 'reject'), host);
     if (namesakes.length > 1) throw ambiguous(`${host}/${id}`, namesakes);
     response.json(await answerFor(namesakes[0], `${host}/${id}`));
   });
@@ -206,7 +209,9 @@ export function adminRoutes(sources: AdminSources): Router {
     const key = jobKey({ ...place, jobId: id });
     const known = await ledger.job(key);
     const namesakes =
-      known === undefined ? ofHost((await ledger.jobsWithId(id)).filter(inRepository(place)), place.host) : [known];
+      known === undefined
+        ? ofHost((await ledger.jobsWithId(id, 'reject')).filter(inRepository(place)), place.host)
+        : [known];
     if (namesakes.length > 1) throw ambiguous(key, namesakes);
     response.json(await answerFor(namesakes[0], key));
   });
@@ -215,7 +220,7 @@ export function adminRoutes(sources: AdminSources): Router {
     const { host, owner, repository, id } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const place = `${host}/${owner}/${repository}`.toLowerCase();
-    const jobs = ofHost((await ledger.jobsOfRun(id)).filter(inRepository({ owner, repository })), host);
+    const jobs = ofHost((await ledger.jobsOfRun(id, 'reject')).filter(inRepository({ owner, repository })), host);
     if (new Set(jobs.map((job) => job.host)).size > 1) throw ambiguous(`run ${id} in ${place}`, jobs);
     if (jobs.length === 0) {
       throw new AdminProblem(
@@ -252,16 +257,19 @@ export function adminRoutes(sources: AdminSources): Router {
 
   router.get('/runners', async (request, response) => {
     const query = parse(runnersQuery, request.query);
-    const runners = await ledger.runners({
+    const unreadable: UnreadableRow[] = [];
+    const filter = {
       ...(query.registration === undefined ? {} : { registrations: [query.registration] }),
       ...(query.lane === undefined ? {} : { laneKey: query.lane }),
       ...(query.state === undefined ? {} : { states: query.state }),
       limit: query.limit + 1,
-    });
+    };
+    const runners = await ledger.runners(filter, (row) => void unreadable.push(row));
     const absence = absenceNow();
     response.json({
       runners: runners.slice(0, query.limit).map((runner) => runnerView(runner, absence(runner.registration))),
-      more: runners.length > query.limit,
+      more: runners.length + unreadable.length > query.limit,
+      unreadable,
     });
   });
 

@@ -258,8 +258,29 @@ export const laneListSchema = z.object({
   /** Live runners of registrations that are not in force: they cannot be managed. */
   forsaken: z.array(absentSchema),
 });
-export const jobListSchema = z.object({ jobs: z.array(jobViewSchema), more: z.boolean() });
-export const runnerListSchema = z.object({ runners: z.array(runnerViewSchema), more: z.boolean() });
+/** Rows of the ledger that cannot be read, and are left out of the list. */
+const unreadableSchema = z
+  .array(
+    z.object({
+      /** The job's key, or the runner's name. */
+      key: z.string(),
+      registration: z.string().nullable(),
+      /** The column, and what is wrong with it. */
+      fault: z.string(),
+    }),
+  )
+  // A dispatcher of an earlier version answers without it.
+  .default([]);
+export const jobListSchema = z.object({
+  jobs: z.array(jobViewSchema),
+  more: z.boolean(),
+  unreadable: unreadableSchema,
+});
+export const runnerListSchema = z.object({
+  runners: z.array(runnerViewSchema),
+  more: z.boolean(),
+  unreadable: unreadableSchema,
+});
 
 export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.string().nullable() });
 export const runDetailSchema = z.object({ jobs: z.array(jobDetailSchema) });
@@ -295,6 +316,7 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
 ]);
 
+export type UnreadableView = z.infer<typeof unreadableSchema>[number];
 export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;
 export type ProblemView = z.infer<typeof problemViewSchema>;

@@ -298,10 +298,10 @@ export interface UnreadableRow {
 }
 
 /**
- * Called for each row that cannot be read; the others are returned. A method that is given none rejects with an
- * `UnreadableRowError` instead. Must not call the ledger.
+ * What becomes of a row that cannot be read. A function is called for each, and the others are served; it must not call
+ * the ledger, and may be called twice for a row. `'reject'`: the method rejects with an `UnreadableRowError`.
  */
-export type OnUnreadable = (row: UnreadableRow) => void;
+export type OnUnreadable = 'reject' | ((row: UnreadableRow) => void);
 
 /** What to leave out when reading due runners. */
 export interface RunnersLeftOut {
@@ -340,7 +340,7 @@ export interface FactLedger {
 /** Jobs: what facts made of them, and what was decided. */
 export interface JobLedger {
   /** Jobs whose facts changed since they were last settled, oldest change first. */
-  unsettledJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
+  unsettledJobs(limit: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /**
    * The job cannot be settled now: `unsettledJobs` returns it after all others, and until it is settled it asks for no
    * runner. Its row is not read, because that may be what fails.
@@ -351,11 +351,11 @@ export interface JobLedger {
   /** Undefined if no fact has named it, or if it was pruned. */
   job(key: string): Promise<JobRow | undefined>;
   /** Jobs with this id, on any host and in any repository: at most 10, newest first. */
-  jobsWithId(jobId: number): Promise<readonly JobRow[]>;
+  jobsWithId(jobId: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Jobs of the runs with this id, on any host and in any repository: at most 1000, by key. */
-  jobsOfRun(runId: number): Promise<readonly JobRow[]>;
+  jobsOfRun(runId: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Newest first. */
-  jobs(filter: JobFilter): Promise<readonly JobRow[]>;
+  jobs(filter: JobFilter, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
   /** Likewise the registration's uncompleted jobs that are refused with this code. */
@@ -366,14 +366,14 @@ export interface JobLedger {
    */
   staleJobs(beforeMs: number, limit: number): Promise<readonly JobOf[]>;
   /** Disputed jobs, for a GET of each: one of each registration in turn. */
-  disputedJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
+  disputedJobs(limit: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /**
    * Open jobs in lanes that only another tenant's webhook has reported, for a GET of each: one of each registration in
    * turn, newest first.
    */
-  unconfirmedJobs(limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
+  unconfirmedJobs(limit: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Those of one registration's lanes. */
-  unconfirmedJobsOf(registration: string, limit: number, unreadable?: OnUnreadable): Promise<readonly JobRow[]>;
+  unconfirmedJobsOf(registration: string, limit: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** GitHub does not know the job any more: it is completed without a runner. */
   dropJob(key: string, reason: string, nowMs: number): Promise<void>;
   /** Queued jobs that entered the queue before `beforeMs` become `expired`; returns their lanes. */
@@ -392,17 +392,18 @@ export interface JobLedger {
     runner: Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>,
     onlineAtMs: number,
     nowMs: number,
+    unreadable: OnUnreadable,
   ): Promise<{ readonly passed: number; readonly held: readonly string[] }>;
   /**
    * A job started or ended, so that GitHub may assign another of its run or lane, or one of its repository if it
    * ended: one held job of each of these runs may try at once, and all of its own run if more of them run now than
    * when they were held. Returns the lanes.
    */
-  stir(key: string, nowMs: number): Promise<readonly string[]>;
+  stir(key: string, nowMs: number, unreadable: OnUnreadable): Promise<readonly string[]>;
   /** Held jobs that no runner was given to are due now, one of each run; returns how many. */
   hastenHeld(nowMs: number): Promise<number>;
   /** Lets one held job of each run that is due try again; returns the lanes. `limit` jobs, one of each registration in turn. */
-  probeHeld(nowMs: number, limit: number): Promise<readonly string[]>;
+  probeHeld(nowMs: number, limit: number, unreadable: OnUnreadable): Promise<readonly string[]>;
   /** When the next held job may try, or is looked for again; null if none is held. */
   nextProbeAt(): Promise<number | null>;
   /** Held jobs that GitHub answered 404 for and that are due for another look: one of each registration in turn. */
@@ -412,11 +413,11 @@ export interface JobLedger {
 /** Lanes, their demand and their supply. */
 export interface LaneLedger {
   /** For these lanes; those without demand and live runners are returned with zeros, unknown ones left out. */
-  laneCounts(keys: readonly string[], unreadable?: OnUnreadable): Promise<readonly LaneCounts[]>;
+  laneCounts(keys: readonly string[], unreadable: OnUnreadable): Promise<readonly LaneCounts[]>;
   /** Every lane with demand or a live runner. */
   lanesInUse(): Promise<readonly string[]>;
   /** The lane's queued jobs that ask for a runner, in the order in which they get one; at most `limit`. */
-  waitingJobs(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly Waiting[]>;
+  waitingJobs(laneKey: string, limit: number, unreadable: OnUnreadable): Promise<readonly Waiting[]>;
   /** Deletes lanes without open jobs and live runners. Returns how many. */
   deleteEmptyLanes(): Promise<number>;
 }
@@ -436,7 +437,7 @@ export interface RunnerLedger {
   /** Undefined if there never was one of this name, or if it was pruned. */
   runner(name: string): Promise<RunnerRow | undefined>;
   /** Newest first. */
-  runners(filter: RunnerFilter): Promise<readonly RunnerRow[]>;
+  runners(filter: RunnerFilter, unreadable: OnUnreadable): Promise<readonly RunnerRow[]>;
   /**
    * Corrects times of live rows that are in the future: the machine's clock was ahead when they were written.
    * Returns how many rows had such times. Rows that cannot be read stay as they are.
@@ -446,8 +447,8 @@ export interface RunnerLedger {
   runnersDue(
     nowMs: number,
     limit: number,
+    unreadable: OnUnreadable,
     except?: RunnersLeftOut,
-    unreadable?: OnUnreadable,
   ): Promise<readonly RunnerRow[]>;
   /** The runner is due again at this time. Its row is not read: for one that nothing else can be done with. */
   putOff(runner: string, untilMs: number): Promise<void>;
@@ -472,7 +473,7 @@ export interface RunnerLedger {
   /** `scopePath()` of where the registration's runners that are not gone registered, busy ones included. */
   scopesWithRunners(registration: string): Promise<readonly string[]>;
   /** Unbound `online`, `starting` or `creating` runners of the lane, most recent state first: the surplus to drop. */
-  surplusRunners(laneKey: string, limit: number, unreadable?: OnUnreadable): Promise<readonly RunnerRow[]>;
+  surplusRunners(laneKey: string, limit: number, unreadable: OnUnreadable): Promise<readonly RunnerRow[]>;
   /** In order. Long timelines lack steps in the middle. Empty for an unknown runner. */
   timeline(runner: string): Promise<readonly TimelineEntry[]>;
   /** The container's last output, truncated to 256 KB. */

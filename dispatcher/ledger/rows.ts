@@ -244,13 +244,13 @@ const whoseSchema = z.object({
   registration: text.nullable().catch(null),
 });
 
-/** The rows that can be read. `unreadable` is told of each of the others; without it the first one throws. */
+/** The rows that can be read. `unreadable` is told of each of the others, or the first one throws. */
 export function readable<Row>(
   found: readonly unknown[],
   decode: (row: unknown) => Row,
-  unreadable?: OnUnreadable,
+  unreadable: OnUnreadable,
 ): readonly Row[] {
-  if (unreadable === undefined) return found.map(decode);
+  if (unreadable === 'reject') return found.map(decode);
   return found.flatMap((row) => {
     try {
       return [decode(row)];

@@ -51,9 +51,9 @@ export function ledgerOn(store: Store): Ledger {
     putUnsettledLast: (key, nowMs) => store.write((context) => settlement.putUnsettledLast(context, key, nowMs)),
     settleJobs: (settlements) => store.write((context) => settlement.settleJobs(context, settlements)),
     job: (key) => store.read((context) => jobs.job(context, key)),
-    jobsOfRun: (runId) => store.read((context) => jobs.jobsOfRun(context, runId)),
-    jobsWithId: (jobId) => store.read((context) => jobs.jobsWithId(context, jobId)),
-    jobs: (filter) => store.read((context) => jobs.jobs(context, filter)),
+    jobsOfRun: (runId, unreadable) => store.read((context) => jobs.jobsOfRun(context, runId, unreadable)),
+    jobsWithId: (jobId, unreadable) => store.read((context) => jobs.jobsWithId(context, jobId, unreadable)),
+    jobs: (filter, unreadable) => store.read((context) => jobs.jobs(context, filter, unreadable)),
     unsettleRefused: (registration, reasonCode) =>
       store.write((context) => settlement.unsettleRefused(context, registration, reasonCode)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => settlement.unsettleOpenJobs(context, sinceMs)),
@@ -68,11 +68,12 @@ export function ledgerOn(store: Store): Ledger {
     setJobAside: (key, words) => store.write((context) => heldJobs.setJobAside(context, key, words)),
     holdUnseen: (key, words, untilMs, nowMs) =>
       store.write((context) => heldJobs.holdUnseen(context, key, words, untilMs, nowMs)),
-    passOver: (runner, onlineAtMs, nowMs) =>
-      store.write((context) => heldJobs.passOver(context, runner, onlineAtMs, nowMs)),
-    stir: (key, nowMs) => store.write((context) => heldJobs.stir(context, key, nowMs)),
+    passOver: (runner, onlineAtMs, nowMs, unreadable) =>
+      store.write((context) => heldJobs.passOver(context, runner, { onlineAtMs, nowMs, unreadable })),
+    stir: (key, nowMs, unreadable) => store.write((context) => heldJobs.stir(context, key, nowMs, unreadable)),
     hastenHeld: (nowMs) => store.write((context) => heldJobs.hastenHeld(context, nowMs)),
-    probeHeld: (nowMs, limit) => store.write((context) => heldJobs.probeHeld(context, nowMs, limit)),
+    probeHeld: (nowMs, limit, unreadable) =>
+      store.write((context) => heldJobs.probeHeld(context, nowMs, limit, unreadable)),
     nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),
     unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
     expireJobs: (beforeMs, limit) => store.write((context) => jobChecks.expireJobs(context, beforeMs, limit)),
@@ -86,10 +87,10 @@ export function ledgerOn(store: Store): Ledger {
     createRunner: (runner, reason) => store.write((context) => runners.createRunner(context, runner, reason)),
     stepRunner: (name, decide) => store.writeDurably((context) => runners.stepRunner(context, name, decide), marksStop),
     runner: (name) => store.read((context) => runners.runner(context, name)),
-    runners: (filter) => store.read((context) => runners.runners(context, filter)),
+    runners: (filter, unreadable) => store.read((context) => runners.runners(context, filter, unreadable)),
     cutToNow: () => store.write((context) => cutToNow.cutToNow(context)),
-    runnersDue: (nowMs, limit, except, unreadable) =>
-      store.read((context) => runners.runnersDue(context, nowMs, limit, except, unreadable)),
+    runnersDue: (nowMs, limit, unreadable, except) =>
+      store.read((context) => runners.runnersDue(context, nowMs, limit, unreadable, except)),
     putOff: (runner, untilMs) => store.write((context) => runners.putOff(context, runner, untilMs)),
     hastenLaunchesOf: (otherThan, nowMs) =>
       store.write((context) => runners.hastenLaunchesOf(context, otherThan, nowMs)),

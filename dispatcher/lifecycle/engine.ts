@@ -165,7 +165,7 @@ class LoopingEngine implements Engine {
       ...{ context, ledger, backends, verifier, doubts, ghosts },
       resting: this.#restingJobs,
     });
-    this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier });
+    this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
     this.#launches = new LaunchLoop({
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },

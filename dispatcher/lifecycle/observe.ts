@@ -64,7 +64,8 @@ async function learnFromEnd(
 ): Promise<void> {
   if (after.failure?.kind === 'time-limit' && after.jobKey !== null) await sayTimeLimit(ledger, after.jobKey, after);
   if (before.state !== 'online' || before.onlineAtMs === null || !idledThroughout(before)) return;
-  const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now());
+  // A job that cannot be read is not held; it asks for no runner either.
+  const { held, passed } = await ledger.passOver(before, before.onlineAtMs, context.now(), () => {});
   context.replanLane(before.laneKey);
   if (passed > 0) await ghosts.recordIdle(before, context.now());
   for (const key of held) {

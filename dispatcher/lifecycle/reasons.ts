@@ -26,6 +26,8 @@ export interface ReasonSources {
 
 /** Runners looked at for one reason. */
 const MAX_RUNNERS = 100;
+/** The reasons of the others are told. */
+const leaveOut = (): void => {};
 
 export class Reasons {
   readonly #sources: ReasonSources;
@@ -41,7 +43,7 @@ export class Reasons {
     if (closed !== undefined) return counts.demand + counts.held > 0 ? closed : undefined;
     const reasons = [await this.#demand(counts)];
     if (counts.held > 0) {
-      const queued = await this.#sources.ledger.jobs({ laneKey, status: 'queued', limit: 1000 });
+      const queued = await this.#sources.ledger.jobs({ laneKey, status: 'queued', limit: 1000 }, leaveOut);
       const held = queued.filter(({ hold }) => hold !== null).at(-1);
       const words = held === undefined ? undefined : await this.#held(held, counts.lane.runnerGroup);
       reasons.push(`${counts.held} ${counts.held === 1 ? 'job is' : 'jobs are'} held: ${words ?? 'see the jobs'}`);
@@ -92,22 +94,15 @@ export class Reasons {
 
   async #supply(lane: LaneSpec): Promise<readonly RunnerRow[]> {
     const states = ['creating', 'starting', 'online', 'busy'] as const;
-    const runners = await this.#sources.ledger.runners({
-      laneKey: lane.key,
-      states,
-      limit: MAX_RUNNERS,
-    });
+    const runners = await this.#sources.ledger.runners({ laneKey: lane.key, states, limit: MAX_RUNNERS }, leaveOut);
     return runners.filter(({ jobKey }) => jobKey === null);
   }
 
   async #placeFreeAt(registration: string): Promise<string | undefined> {
     const { clock, ledger } = this.#sources;
     const now = clock.now();
-    const draining = await ledger.runners({
-      registrations: [registration],
-      states: ['draining'],
-      limit: MAX_RUNNERS,
-    });
+    const filter = { registrations: [registration], states: ['draining'], limit: MAX_RUNNERS } as const;
+    const draining = await ledger.runners(filter, leaveOut);
     if (draining.length === 0) return undefined;
     return time(Math.max(now, Math.min(...draining.map((runner) => expectedEndMs(runner, now)))));
   }

@@ -11,6 +11,8 @@ import type { Board } from './board.ts';
 import { BACKEND_REFUSED, refusedByBackends } from './settle.ts';
 
 const MAX_JOBS = 1000;
+/** A job that cannot be read gets no runner: neither is it refused, nor does it try what was. */
+const leaveOut = (): void => {};
 
 export interface RefusalsOptions {
   readonly clock: Pick<Clock, 'now'>;
@@ -48,7 +50,8 @@ export class Refusals {
     for (const lane of [...this.#board.lanesOf(registration)]) {
       const refusals = this.#refusalOf(lane);
       if (refusals === undefined) continue;
-      const jobs = await ledger.jobs({ laneKey: lane.key, status: 'queued', limit: MAX_JOBS });
+      const queued = { laneKey: lane.key, status: 'queued', limit: MAX_JOBS } as const;
+      const jobs = await ledger.jobs(queued, leaveOut);
       const admission = refusedByBackends(registration, refusals);
       await ledger.settleJobs(jobs.map(({ key, version }) => ({ key, version, admission })));
       this.#options.laneChanged(lane.key);
@@ -57,7 +60,8 @@ export class Refusals {
 
   async #tryAgain(registration: string): Promise<void> {
     const { ledger } = this.#options;
-    const refused = await ledger.jobs({ registrations: [registration], admission: 'refused', limit: MAX_JOBS });
+    const filter = { registrations: [registration], admission: 'refused', limit: MAX_JOBS } as const;
+    const refused = await ledger.jobs(filter, leaveOut);
     const taken = new Set<string>();
     for (const job of refused) {
       const lane = this.#laneOf(job);

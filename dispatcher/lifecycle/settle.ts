@@ -201,7 +201,8 @@ async function stirHeld({ context, ledger, log }: Settler, jobs: readonly JobRow
   for (const job of jobs) {
     if (job.status !== 'in_progress' && job.status !== 'completed') continue;
     try {
-      for (const laneKey of await ledger.stir(job.key, context.now())) context.replanLane(laneKey);
+      // One that cannot be read rests where its own time comes.
+      for (const laneKey of await ledger.stir(job.key, context.now(), () => {})) context.replanLane(laneKey);
     } catch (error) {
       if (context.ledgerFailed(error)) throw error;
       // Held jobs try again by themselves, only later.

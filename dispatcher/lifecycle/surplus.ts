@@ -28,10 +28,11 @@ export async function drainSurplus(options: SurplusOptions): Promise<void> {
   }
   for (const laneKey of [...board.outdatedLanes()]) {
     const spec = board.counts(laneKey)?.lane.specHash;
-    const runners = await ledger.runners({ laneKey, states: ['starting', 'online'], limit: MAX_OUTDATED });
+    const outdated = { laneKey, states: ['starting', 'online'], limit: MAX_OUTDATED } as const;
+    const runners = await ledger.runners(outdated, () => {});
     for (const runner of runners) {
-      const outdated = runner.specHash !== spec && runner.specHash !== 'adopted';
-      if (outdated && runner.jobKey === null) await drain(options, runner.name, REASON_CHANGED);
+      const isOutdated = runner.specHash !== spec && runner.specHash !== 'adopted';
+      if (isOutdated && runner.jobKey === null) await drain(options, runner.name, REASON_CHANGED);
     }
   }
 }

@@ -257,8 +257,8 @@ export async function sweepGithub(
       if (odd > 0) failures.push({ about: scope, failure: unreadableRunners(odd, scope, context.now()) });
       for (const runner of listed.values()) {
         if (!isStray(options, runner)) continue;
-        const row = await ledger.runner(runner.name);
-        if (row !== undefined && row.state !== 'gone') continue;
+        const row = await readRow(ledger, runner.name);
+        if (row === 'unreadable' || (row !== undefined && row.state !== 'gone')) continue;
         const outcome = await tenant.github.deleteRunner(parseScopePath(scope), runner.id);
         log.info('stray-registration', { runner: runner.name, registration: tenant.registration.name, outcome });
       }

@@ -5,7 +5,7 @@ import { jitter } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import { githubFailure } from '../failures/failure.ts';
 import { type CallPurpose, GithubError } from '../github/github.ts';
-import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { type JobRow, type Ledger, type RunnerRow, UnreadableRowError } from '../ledger/ledger.ts';
 import { type EngineOptions, lineOfNamed, type Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
@@ -112,19 +112,46 @@ export class Verifier {
    */
   async confirmSilence(runner: RunnerRow): Promise<boolean> {
     const { ledger } = this.#options;
-    const queued = await ledger.jobs({ laneKey: runner.laneKey, status: 'queued', limit: MAX_LOOKED_AT });
+    const unreadable: string[] = [];
+    const filter = { laneKey: runner.laneKey, status: 'queued', limit: MAX_LOOKED_AT } as const;
+    const queued = await ledger.jobs(filter, ({ key }) => void unreadable.push(key));
     // What only another registration's webhook tells of comes last: made-up jobs must not crowd out the real one.
     const vouched = queued.filter(({ statusSource, statusToldBy }) => {
       return statusSource !== 'webhook' || statusToldBy === null || statusToldBy === runner.registration;
     });
     const suspects = new Set([...vouched, ...queued].slice(0, MAX_SUSPECTS).map((job) => job.key));
     if (runner.forJobKey !== null) suspects.add(runner.forJobKey);
-    for (const key of suspects) {
-      if (!(await this.#read(key, runner.registration))) return false;
-      const job = await ledger.job(key);
-      if (job !== undefined && job.runnerName === runner.name && job.status !== 'completed') return false;
-    }
+    for (const key of unreadable.slice(0, MAX_SUSPECTS)) suspects.add(key);
+    for (const key of suspects) if (!(await this.#runsElsewhere(key, runner))) return false;
     return true;
+  }
+
+  /** False also if that is not known. */
+  async #runsElsewhere(key: string, runner: RunnerRow): Promise<boolean> {
+    try {
+      if (!(await this.#read(key, runner.registration))) return false;
+      const job = await this.#options.ledger.job(key);
+      return job === undefined || job.runnerName !== runner.name || job.status === 'completed';
+    } catch (error) {
+      if (!(error instanceof UnreadableRowError)) throw error;
+      return await this.#runsElsewhereAtGithub(key, runner);
+    }
+  }
+
+  /** Where the job's row cannot be read or written: only GitHub's answer counts, and it is not kept. */
+  async #runsElsewhereAtGithub(key: string, runner: RunnerRow): Promise<boolean> {
+    const tenant = this.#options.tenants.get(runner.registration);
+    const [host, owner, repository, jobId] = key.split('/');
+    if (tenant === undefined || owner === undefined || repository === undefined || jobId === undefined) return false;
+    // Another host's job never runs on it.
+    if (host !== tenant.registration.host.toLowerCase()) return true;
+    try {
+      const fact = await tenant.github.readJob(owner, repository, Number(jobId), 'verify');
+      return fact === undefined || fact.runnerName !== runner.name || fact.status === 'completed';
+    } catch (error) {
+      if (error instanceof GithubError) return false;
+      throw error;
+    }
   }
 
   /** Resolves when the reads under way have ended. */

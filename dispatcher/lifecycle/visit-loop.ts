@@ -49,7 +49,8 @@ export class VisitLoop {
     // Those that are being looked at stay due. In whole steps, because each limit is another text for the ledger.
     const limit = VISITS_A_PASS * (1 + Math.ceil(this.visiting / VISITS_A_PASS));
     const unreadable: UnreadableRow[] = [];
-    const due = await ledger.runnersDue(clock.now(), limit, this.#places.full(), (row) => void unreadable.push(row));
+    const note = (row: UnreadableRow) => void unreadable.push(row);
+    const due = await ledger.runnersDue(clock.now(), limit, note, this.#places.full());
     for (const row of unreadable) await ledger.putOff(row.key, resting.restUnreadable('runner', row));
     // Where those of one tenant or backend filled its places, the others are further back.
     const started = this.#start(due);

@@ -38,6 +38,29 @@ describe('shr jobs and shr lanes', () => {
     expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +admitted by acme +- +acme has its 10 runners$/);
   });
 
+  it('names the jobs that are not listed because their rows cannot be read', async () => {
+    const { jobs } = fixture.ledger;
+    const bad = { key: 'github.com/acme/web/9', registration: 'acme', fault: 'column labels: Invalid input' };
+    fixture.ledger.jobs = async (filter, unreadable) => {
+      if (unreadable !== 'reject') unreadable(bad);
+      return await jobs(filter, unreadable);
+    };
+    try {
+      const { out, code } = await run(jobsCommand, ['--url', fixture.url]);
+      expect(code).to.equal(0);
+      expect(out.split('\n').slice(-3)).to.deep.equal([
+        'Not listed: 1 row of the ledger that cannot be read. Stop the dispatcher and correct or delete it:',
+        '  github.com/acme/web/9 (column labels: Invalid input)',
+        '',
+      ]);
+      const list = JSON.parse((await run(jobsCommand, ['--url', fixture.url, '--json'])).out);
+      expect(list.jobs).to.have.length(2);
+      expect(list.unreadable).to.deep.equal([bad]);
+    } finally {
+      fixture.ledger.jobs = jobs;
+    }
+  });
+
   it("shows a stranger's control characters as a mark", async () => {
     const { out } = await run(jobsCommand, ['--url', fixture.url]);
     expect(out).to.include('build\ufffd[2Jgone\ufffd');

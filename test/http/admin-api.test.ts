@@ -314,6 +314,19 @@ describe('admin API', () => {
   });
 
   describe('runners', () => {
+    it('leaves out and names the runners whose rows cannot be read', async () => {
+      const { runners } = fixture.ledger;
+      const bad = { key: 'shr-bad', registration: 'acme', fault: 'column labels: Invalid input' };
+      fixture.ledger.runners = async (filter, unreadable) => {
+        if (unreadable !== 'reject') unreadable(bad);
+        return await runners(filter, unreadable);
+      };
+      const listed = runnerListSchema.parse(await json('/api/runners'));
+      expect(listed.runners).to.have.length(3);
+      expect(listed).to.deep.include({ unreadable: [bad], more: false });
+      expect((await json('/api/runners?limit=3')).more, 'it fills a place of the list').to.equal(true);
+    });
+
     it('lists them, and filters by state, registration and lane', async () => {
       const names = async (query: string) =>
         (await json(`/api/runners?${query}`)).runners.map((one: { name: string }) => one.name).sort();

@@ -113,7 +113,7 @@ export function runner(name: string, spec: LaneSpec, change: Partial<RunnerRow> 
 export async function admit(ledger: Ledger, facts: readonly JobFact[], laneOf: (job: JobFact) => LaneSpec | undefined) {
   await ledger.recordFacts(facts);
   const byKey = new Map(facts.map((one) => [jobKey(one), one]));
-  const rows = await ledger.unsettledJobs(1000);
+  const rows = await ledger.unsettledJobs(1000, 'reject');
   await ledger.settleJobs(
     rows.flatMap((row) => {
       const job = byKey.get(row.key);

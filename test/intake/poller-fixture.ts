@@ -110,7 +110,7 @@ export async function openFixture(): Promise<Fixture> {
         pool.snapshot().every((level) => level.class !== 'concurrency' || level.remaining === level.limit),
       ),
     pass: (poller) => clock.during(poller.pollNow('acme')),
-    statusOf: async (jobId) => (await ledger.jobsWithId(jobId))[0]?.status,
+    statusOf: async (jobId) => (await ledger.jobsWithId(jobId, 'reject'))[0]?.status,
     close: async () => {
       await Promise.all(pollers.map((poller) => poller.stop()));
       await ledger.close();

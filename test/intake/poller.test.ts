@@ -105,7 +105,7 @@ describe('the poller', () => {
           : undefined,
       );
       await fixture.pass(fixture.poller());
-      expect((await fixture.ledger.jobsWithId(11))[0]?.visibility).to.equal(visibility);
+      expect((await fixture.ledger.jobsWithId(11, 'reject'))[0]?.visibility).to.equal(visibility);
     });
   }
 
@@ -312,11 +312,11 @@ describe('the poller', () => {
       const { id, jobs } = simulator.pushWorkflow({ owner: 'acme', repository: 'site', yaml });
       const jobId = jobs[0]?.id ?? 0;
       expect(await fixture.pass(poller)).to.equal(true);
-      const [job] = await fixture.ledger.jobsWithId(jobId);
+      const [job] = await fixture.ledger.jobsWithId(jobId, 'reject');
       expect(job).to.include({ status: 'queued', visibility: 'public', runId: id });
       simulator.cancel({ runId: id });
       await fixture.pass(poller);
-      expect((await fixture.ledger.jobsWithId(jobId))[0]).to.include({
+      expect((await fixture.ledger.jobsWithId(jobId, 'reject'))[0]).to.include({
         status: 'completed',
         conclusion: 'cancelled',
       });

@@ -25,7 +25,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
 
     async function queue(ids: readonly number[], some: Partial<JobFact> = {}, spec = lane()): Promise<void> {
       await ledger.recordFacts(ids.map((jobId) => fact({ jobId, runId: 7, observedAtMs: 10_000 + jobId, ...some })));
-      const jobs = await ledger.unsettledJobs(100);
+      const jobs = await ledger.unsettledJobs(100, 'reject');
       await ledger.settleJobs(jobs.map((job) => admitted(job, spec)));
     }
 
@@ -35,24 +35,27 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       return row;
     };
     const evidence = async (times: number, nowMs = NOW) => {
-      for (let time = 1; time <= times; time += 1) await ledger.passOver(idle(`d-${time}`), ONLINE_AT, nowMs);
+      for (let time = 1; time <= times; time += 1) await ledger.passOver(idle(`d-${time}`), ONLINE_AT, nowMs, 'reject');
     };
-    const demand = async () => (await ledger.laneCounts([lane().key]))[0];
+    const demand = async () => (await ledger.laneCounts([lane().key], 'reject'))[0];
     const start = async (jobId: number, some: Partial<JobFact> = {}) => {
       await ledger.recordFacts([
         fact({ jobId, runId: 7, status: 'in_progress', runnerName: `d-${jobId}`, observedAtMs: NOW, ...some }),
       ]);
-      return await ledger.stir(keyOf(jobId), NOW);
+      return await ledger.stir(keyOf(jobId), NOW, 'reject');
     };
 
     it('are those beside which three fitting runners idled; they ask for no runner, and are still shown', async () => {
       await queue([1]);
-      expect(await ledger.passOver(idle('d-1'), ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [] });
-      await ledger.passOver(idle('d-2'), ONLINE_AT, NOW);
+      expect(await ledger.passOver(idle('d-1'), ONLINE_AT, NOW, 'reject')).to.deep.equal({ passed: 1, held: [] });
+      await ledger.passOver(idle('d-2'), ONLINE_AT, NOW, 'reject');
       expect(await demand()).to.include({ demand: 1, held: 0 });
-      expect(await ledger.passOver(idle('d-3'), ONLINE_AT, NOW)).to.deep.equal({ passed: 1, held: [keyOf(1)] });
+      expect(await ledger.passOver(idle('d-3'), ONLINE_AT, NOW, 'reject')).to.deep.equal({
+        passed: 1,
+        held: [keyOf(1)],
+      });
       expect(await demand()).to.include({ demand: 0, held: 1, oldestQueuedSinceMs: 10_001 });
-      expect(await ledger.waitingJobs(lane().key, 9)).to.deep.equal([]);
+      expect(await ledger.waitingJobs(lane().key, 9, 'reject')).to.deep.equal([]);
       expect(await ledger.lanesInUse()).to.deep.equal([lane().key]);
       expect(await job(1)).to.include({ hold: 'unserved', passedOver: 3, passedOverBy: 'd-3', heldSinceMs: NOW });
     });
@@ -69,8 +72,8 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([3], { runId: 8 });
       await evidence(3);
       expect(await ledger.nextProbeAt()).to.equal(NOW + MINUTE);
-      expect(await ledger.probeHeld(NOW + MINUTE - 1, 9)).to.deep.equal([]);
-      expect(await ledger.probeHeld(NOW + MINUTE, 9)).to.deep.equal([lane().key]);
+      expect(await ledger.probeHeld(NOW + MINUTE - 1, 9, 'reject')).to.deep.equal([]);
+      expect(await ledger.probeHeld(NOW + MINUTE, 9, 'reject')).to.deep.equal([lane().key]);
       expect(await Promise.all([1, 2, 3].map(async (id) => (await job(id)).probing))).to.deep.equal([
         true,
         false,
@@ -89,9 +92,9 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await ledger.recordFacts([
         fact({ jobId: 1, runId: 7, status: 'completed', runnerName: 'd-1', observedAtMs: NOW + 1 }),
       ]);
-      expect(await ledger.stir(keyOf(1), NOW)).to.deep.equal([lane().key]);
+      expect(await ledger.stir(keyOf(1), NOW, 'reject')).to.deep.equal([lane().key]);
       expect(await demand()).to.include({ demand: 1, held: 2 });
-      expect(await ledger.stir(keyOf(1), NOW), 'one tries already').to.deep.equal([]);
+      expect(await ledger.stir(keyOf(1), NOW, 'reject'), 'one tries already').to.deep.equal([]);
     });
 
     it('stay held when no more of their run run than before, and are free when more do', async () => {
@@ -99,7 +102,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await start(1);
       await evidence(3);
       expect(await job(2)).to.include({ hold: 'unserved', heldAtRunning: 1 });
-      await ledger.stir(keyOf(1), NOW);
+      await ledger.stir(keyOf(1), NOW, 'reject');
       expect(await job(3)).to.include({ hold: 'unserved' });
       await start(2);
       for (const id of [3, 4]) expect(await job(id)).to.include({ hold: null, passedOver: 2, lastLaunchAtMs: null });
@@ -118,7 +121,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       const elsewhere = lane({ key: 'elsewhere' });
       const end = async (jobId: number, some: Partial<JobFact> = {}, nowMs = NOW) => {
         await ledger.recordFacts([fact({ jobId, runId: 9, status: 'completed', observedAtMs: NOW + jobId, ...some })]);
-        return await ledger.stir(keyOf(jobId), nowMs);
+        return await ledger.stir(keyOf(jobId), nowMs, 'reject');
       };
       const probing = async (...ids: readonly number[]) =>
         await Promise.all(ids.map(async (id) => (await job(id)).probing));
@@ -146,8 +149,8 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         await queue([4], { runId: 9 }, elsewhere);
         expect(await start(4, { runId: 9 })).to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 6, runId: 9, repository: 'api', status: 'completed' })]);
-        const other = (await ledger.jobsWithId(6))[0];
-        expect(await ledger.stir(other?.key ?? '', NOW)).to.deep.equal([]);
+        const other = (await ledger.jobsWithId(6, 'reject'))[0];
+        expect(await ledger.stir(other?.key ?? '', NOW, 'reject')).to.deep.equal([]);
         expect(await probing(1)).to.deep.equal([false]);
       });
 
@@ -163,11 +166,11 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         await evidence(3);
         for (let time = 1; time <= 9; time += 1) {
           await ledger.hastenHeld(NOW);
-          await ledger.probeHeld(NOW, 9);
+          await ledger.probeHeld(NOW, 9, 'reject');
           await evidence(1);
         }
         await ledger.hastenHeld(NOW);
-        await ledger.probeHeld(NOW, 9);
+        await ledger.probeHeld(NOW, 9, 'reject');
         await ledger.createRunner(runner({ name: 'd-launched', forJobKey: keyOf(1) }), 'launched');
         await ledger.stepRunner('d-launched', () => ({ patch: {}, entries: [], launch: 'called' }));
         const launchedAtMs = (await job(1)).lastLaunchAtMs ?? 0;
@@ -181,7 +184,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([1]);
       await evidence(3);
       await queue([2], { owner: 'Globex' }, lane({ key: 'elsewhere' }));
-      await ledger.stir((await ledger.jobs({ laneKey: 'elsewhere' }))[0]?.key ?? '', NOW);
+      await ledger.stir((await ledger.jobs({ laneKey: 'elsewhere' }, 'reject'))[0]?.key ?? '', NOW, 'reject');
       expect(await job(1)).to.include({ probing: false });
     });
 
@@ -196,7 +199,9 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await queue([1]);
       await evidence(3);
       await ledger.unsettleOpenJobs(0);
-      await ledger.settleJobs((await ledger.unsettledJobs(9)).map((row) => admitted(row, lane({ key: 'other' }))));
+      await ledger.settleJobs(
+        (await ledger.unsettledJobs(9, 'reject')).map((row) => admitted(row, lane({ key: 'other' }))),
+      );
       expect(await job(1)).to.include({ hold: null, laneKey: 'other' });
     });
 
@@ -216,7 +221,7 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         expect(keys(await ledger.unseenJobs(NOW + 4, 9))).to.deep.equal([]);
         expect(keys(await ledger.unseenJobs(NOW + 5, 9))).to.deep.equal([keyOf(1)]);
         await ledger.hastenHeld(NOW + 5);
-        expect(await ledger.probeHeld(NOW + 5, 9), 'no runner is launched for it').to.deep.equal([]);
+        expect(await ledger.probeHeld(NOW + 5, 9, 'reject'), 'no runner is launched for it').to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 1, runId: 7, observedAtMs: NOW + 1 })]);
         expect(await job(1), 'a webhook may be old').to.include({ hold: 'unseen' });
         await ledger.recordFacts([fact({ jobId: 1, runId: 7, source, observedAtMs: NOW + 6 })]);
@@ -238,8 +243,9 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       for (const id of [1, 2, 3]) await queue([id], { runId: id });
       await queue([4], { runId: 4 }, other);
       await evidence(3);
-      for (let time = 1; time <= 3; time += 1) await ledger.passOver(idle(`d-${time}`, other), ONLINE_AT, NOW + 1);
-      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 2)).to.deep.equal([lane().key, other.key]);
+      for (let time = 1; time <= 3; time += 1)
+        await ledger.passOver(idle(`d-${time}`, other), ONLINE_AT, NOW + 1, 'reject');
+      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 2, 'reject')).to.deep.equal([lane().key, other.key]);
     });
 
     it('that are set aside come back when they move', async () => {
@@ -259,13 +265,13 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       const ledger = await open();
       const claim = async (ids: readonly number[], spec: LaneSpec) => {
         await ledger.recordFacts(ids.map((jobId) => fact({ jobId, observedAtMs: 10_000 + jobId, toldBy: 'mallory' })));
-        await ledger.settleJobs((await ledger.unsettledJobs(9)).map((row) => admitted(row, spec)));
+        await ledger.settleJobs((await ledger.unsettledJobs(9, 'reject')).map((row) => admitted(row, spec)));
       };
       await claim([1], lane({ key: 'other', registration: 'globex' }));
       await claim([2, 3, 4], lane());
-      expect(keys(await ledger.unconfirmedJobs(2))).to.deep.equal([keyOf(4), keyOf(1)]);
-      expect(keys(await ledger.unconfirmedJobsOf('acme', 2))).to.deep.equal([keyOf(4), keyOf(3)]);
-      expect(keys(await ledger.unconfirmedJobsOf('globex', 2))).to.deep.equal([keyOf(1)]);
+      expect(keys(await ledger.unconfirmedJobs(2, 'reject'))).to.deep.equal([keyOf(4), keyOf(1)]);
+      expect(keys(await ledger.unconfirmedJobsOf('acme', 2, 'reject'))).to.deep.equal([keyOf(4), keyOf(3)]);
+      expect(keys(await ledger.unconfirmedJobsOf('globex', 2, 'reject'))).to.deep.equal([keyOf(1)]);
       await ledger.close();
     });
   });

@@ -125,7 +125,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         }));
         const answers = await Promise.all(calls.map((call) => ledger.recordDeliveries([call])));
         expect(answers.filter(([answer]) => answer === 'recorded')).to.have.length(20);
-        expect(await ledger.unsettledJobs(100)).to.have.length(20);
+        expect(await ledger.unsettledJobs(100, 'reject')).to.have.length(20);
       });
     });
 
@@ -136,10 +136,10 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.recordFacts([fact({ jobId: 1 })]);
         nowMs += 1;
         await ledger.recordFacts([fact({ jobId: 2, status: 'in_progress', observedAtMs: 11_000 })]);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(2), keyOf(1)]);
-        expect(keys(await ledger.unsettledJobs(1))).to.deep.equal([keyOf(2)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(2), keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(1, 'reject'))).to.deep.equal([keyOf(2)]);
         await ledger.settleJobs([{ key: keyOf(2), version: 2 }]);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
       });
 
       it('stay unsettled when a fact came in while the decision was made', async () => {
@@ -147,9 +147,9 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         const decidedOn = await known(keyOf(1));
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 11_000 })]);
         await ledger.settleJobs([admitted(decidedOn)]);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
         expect(await ledger.job(keyOf(1))).to.include({ admission: 'pending', laneKey: null });
-        expect(await ledger.laneCounts([lane().key])).to.deep.equal([]);
+        expect(await ledger.laneCounts([lane().key], 'reject')).to.deep.equal([]);
       });
 
       it('keep their admission and its reason', async () => {
@@ -182,7 +182,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.settleJobs([refused(await known(keyOf(4)))]);
         await ledger.recordFacts([fact({ jobId: 2, status: 'completed', observedAtMs: 40_000 })]);
         const listed = async (filter: Parameters<Ledger['jobs']>[0]) =>
-          (await ledger.jobs(filter)).map((row) => row.jobId);
+          (await ledger.jobs(filter, 'reject')).map((row) => row.jobId);
         expect(await listed({})).to.deep.equal([5, 3, 2, 1, 4]);
         expect(await listed({ limit: 2 })).to.deep.equal([5, 3]);
         expect(await listed({ registrations: ['acme'] })).to.deep.equal([3, 2, 1, 4]);
@@ -202,9 +202,9 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.settleJobs([{ key: keyOf(1), version: 2 }]);
         const stale = admitted(await known(keyOf(3)));
         expect(await ledger.unsettleOpenJobs(10_003)).to.equal(1);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(3)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(3)]);
         await ledger.settleJobs([stale]);
-        expect(keys(await ledger.unsettledJobs(10)), 'decided before the change').to.deep.equal([keyOf(3)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject')), 'decided before the change').to.deep.equal([keyOf(3)]);
       });
 
       it('that a backend refused come up again when it accepts them, of that registration alone', async () => {
@@ -223,18 +223,18 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.settleJobs([{ key: keyOf(4), version: (await known(keyOf(4))).version }]);
         const before = await known(keyOf(1));
         expect(await ledger.unsettleRefused('acme', 'backend-refused')).to.equal(1);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
         await ledger.settleJobs([{ key: before.key, version: before.version }]);
-        expect(keys(await ledger.unsettledJobs(10)), 'decided before that').to.deep.equal([keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject')), 'decided before that').to.deep.equal([keyOf(1)]);
       });
 
       it('with conflicting facts are offered for a GET, until it comes', async () => {
         await queue([1, 2]);
         await ledger.recordFacts([fact({ jobId: 2, status: 'in_progress', observedAtMs: 20_000 })]);
         await ledger.recordFacts([fact({ jobId: 2, source: 'poll', observedAtMs: 20_001 })]);
-        expect(keys(await ledger.disputedJobs(10))).to.deep.equal([keyOf(2)]);
+        expect(keys(await ledger.disputedJobs(10, 'reject'))).to.deep.equal([keyOf(2)]);
         await ledger.recordFacts([fact({ jobId: 2, source: 'read', observedAtMs: 20_002 })]);
-        expect(await ledger.disputedJobs(10)).to.deep.equal([]);
+        expect(await ledger.disputedJobs(10, 'reject')).to.deep.equal([]);
         expect(await ledger.job(keyOf(2))).to.include({ status: 'queued', verifiedAtMs: 20_002 });
       });
 
@@ -265,7 +265,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           await ledger.recordFacts([fact({ jobId, status, observedAtMs: 20_000 })]);
           await ledger.recordFacts([fact({ jobId, source: 'poll', observedAtMs: 20_001 })]);
         }
-        expect(keys(await ledger.disputedJobs(10))).to.deep.equal([keyOf(2), keyOf(1)]);
+        expect(keys(await ledger.disputedJobs(10, 'reject'))).to.deep.equal([keyOf(2), keyOf(1)]);
       });
 
       it('that GitHub does not know are over, and nobody waits for them', async () => {
@@ -279,8 +279,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           reason: 'GitHub answers 404',
           statusSinceMs: 60_000,
         });
-        expect(await ledger.waitingJobs(lane().key, 10)).to.deep.equal([]);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(await ledger.waitingJobs(lane().key, 10, 'reject')).to.deep.equal([]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
         await ledger.dropJob('github.com/404', 'never heard of it', 60_000);
       });
 
@@ -319,7 +319,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.createRunner(runner({ name: 'd-5', ...online, specHash: 'spec-0' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-6', state: 'draining', specHash: 'spec-0' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-7', state: 'busy' }), 'launch');
-        expect(await ledger.laneCounts(['unheard of', lane().key, lane().key])).to.deep.equal([
+        expect(await ledger.laneCounts(['unheard of', lane().key, lane().key], 'reject')).to.deep.equal([
           {
             lane: lane(),
             demand: 2,
@@ -339,15 +339,21 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           fact({ jobId: 1, status: 'in_progress', observedAtMs: 20_000 }),
           fact({ jobId: 2, status: 'completed', observedAtMs: 20_000 }),
         ]);
-        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 0, oldestQueuedSinceMs: null });
+        expect((await ledger.laneCounts([lane().key], 'reject'))[0]).to.include({
+          demand: 0,
+          oldestQueuedSinceMs: null,
+        });
         await ledger.recordFacts([1, 2].map((jobId) => fact({ jobId, source: 'poll', observedAtMs: 20_001 })));
-        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 1, oldestQueuedSinceMs: 20_000 });
+        expect((await ledger.laneCounts([lane().key], 'reject'))[0]).to.include({
+          demand: 1,
+          oldestQueuedSinceMs: 20_000,
+        });
       });
 
       it('take the latest spec', async () => {
         await queue([1]);
         await queue([2], lane({ specHash: 'spec-2', backends: ['docker', 'ali-eci'] }));
-        const [counts] = await ledger.laneCounts([lane().key]);
+        const [counts] = await ledger.laneCounts([lane().key], 'reject');
         expect(counts?.lane).to.deep.equal(lane({ specHash: 'spec-2', backends: ['docker', 'ali-eci'] }));
         expect(counts?.demand).to.equal(2);
       });
@@ -376,7 +382,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           lane({ key: 'b', scope: { kind: 'enterprise', enterprise: 'acme-inc' } }),
         ];
         for (const [index, spec] of specs.entries()) await queue([index], spec);
-        expect((await ledger.laneCounts(['a', 'b'])).map((counts) => counts.lane)).to.deep.equal(specs);
+        expect((await ledger.laneCounts(['a', 'b'], 'reject')).map((counts) => counts.lane)).to.deep.equal(specs);
       });
 
       it('are in use with demand or a live runner', async () => {
@@ -388,10 +394,9 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.recordFacts([2, 3].map((jobId) => fact({ jobId, status: 'completed', observedAtMs: 20_000 })));
         expect(await ledger.lanesInUse()).to.deep.equal(['idle', 'wanted']);
         expect(await ledger.deleteEmptyLanes()).to.equal(1);
-        expect((await ledger.laneCounts(['idle', 'over', 'wanted'])).map((counts) => counts.lane.key)).to.deep.equal([
-          'idle',
-          'wanted',
-        ]);
+        expect(
+          (await ledger.laneCounts(['idle', 'over', 'wanted'], 'reject')).map((counts) => counts.lane.key),
+        ).to.deep.equal(['idle', 'wanted']);
       });
 
       it('stay while one of their jobs is open, as it may come back into the queue', async () => {
@@ -400,7 +405,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.lanesInUse()).to.deep.equal([]);
         expect(await ledger.deleteEmptyLanes()).to.equal(0);
         await ledger.recordFacts([fact({ jobId: 1, source: 'read', observedAtMs: 20_001 })]);
-        expect((await ledger.laneCounts([lane().key]))[0]).to.include({ demand: 1 });
+        expect((await ledger.laneCounts([lane().key], 'reject'))[0]).to.include({ demand: 1 });
       });
 
       it('that were deleted let a job that comes back be admitted anew', async () => {
@@ -410,13 +415,13 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.recordFacts([fact({ jobId: 1, source: 'read', observedAtMs: 20_001 })]);
         expect(await ledger.job(keyOf(1))).to.include({ status: 'queued', admission: 'pending' });
         expect(await ledger.lanesInUse()).to.deep.equal([]);
-        expect(keys(await ledger.unsettledJobs(10))).to.deep.equal([keyOf(1)]);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
       });
 
       it('offer the job with the fewest runners planned first, then the one that waited longest', async () => {
         await queue([1, 2, 3]);
         await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1), createdAtMs: 30_000 }), 'launch');
-        expect(await ledger.waitingJobs(lane().key, 10)).to.deep.equal(
+        expect(await ledger.waitingJobs(lane().key, 10, 'reject')).to.deep.equal(
           [2, 3, 1].map((jobId) => ({
             key: keyOf(jobId),
             host: 'github.com',
@@ -434,7 +439,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
             disputed: false,
           })),
         );
-        expect(keys(await ledger.waitingJobs(lane().key, 1))).to.deep.equal([keyOf(2)]);
+        expect(keys(await ledger.waitingJobs(lane().key, 1, 'reject'))).to.deep.equal([keyOf(2)]);
       });
     });
 
@@ -482,7 +487,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.job(keyOf(1))).to.include({ planned: 0, launches: 1 });
         await ledger.createRunner(runner({ name: 'd-2', forJobKey: keyOf(1), createdAtMs: 31_000 }), 'launch');
         await step('given-back');
-        expect(await ledger.unsettledJobs(10)).to.deep.equal([]);
+        expect(await ledger.unsettledJobs(10, 'reject')).to.deep.equal([]);
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 32_000 })]);
         const counted = { planned: 0, launches: 1, stolen: 1, lastLaunchAtMs: calledAtMs };
         expect(await ledger.job(keyOf(1))).to.include(counted);
@@ -586,7 +591,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         for (const [name, state, registration, laneKey, createdAtMs] of made) {
           await ledger.createRunner(runner({ name, state, registration, laneKey, createdAtMs }), 'launch');
         }
-        const listed = async (filter: Parameters<Ledger['runners']>[0]) => names(await ledger.runners(filter));
+        const listed = async (filter: Parameters<Ledger['runners']>[0]) =>
+          names(await ledger.runners(filter, 'reject'));
         expect(await listed({})).to.deep.equal(['d-4', 'd-1', 'd-3', 'd-2']);
         expect(await listed({ limit: 1 })).to.deep.equal(['d-4']);
         expect(await listed({ states: ['creating', 'busy'] })).to.deep.equal(['d-4', 'd-1', 'd-3']);
@@ -604,7 +610,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.createRunner(runner({ name: 'd-2', ...due, registration: 'acme', backend: 'spare' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-3', ...due, registration: 'acme', backend: null }), 'launch');
         await ledger.createRunner(runner({ name: 'd-4', ...due, registration: 'other', backend: 'main' }), 'launch');
-        const without = async (leftOut: RunnersLeftOut) => names(await ledger.runnersDue(300, 10, leftOut));
+        const without = async (leftOut: RunnersLeftOut) => names(await ledger.runnersDue(300, 10, 'reject', leftOut));
         expect(await without({ registrations: ['acme', 'none'] })).to.deep.equal(['d-4']);
         const main = { registration: 'acme', backend: 'main' };
         expect(await without({ places: [main] })).to.deep.equal(['d-2', 'd-3', 'd-4']);
@@ -619,8 +625,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.createRunner(runner({ name: 'd-3', nextCheckAtMs: 100, state: 'gone' }), 'launch');
         await ledger.createRunner(runner({ name: 'd-4', nextCheckAtMs: null }), 'launch');
         await ledger.createRunner(runner({ name: 'd-5', nextCheckAtMs: 301 }), 'launch');
-        expect(names(await ledger.runnersDue(300, 10))).to.deep.equal(['d-2', 'd-1']);
-        expect(names(await ledger.runnersDue(300, 1))).to.deep.equal(['d-2']);
+        expect(names(await ledger.runnersDue(300, 10, 'reject'))).to.deep.equal(['d-2', 'd-1']);
+        expect(names(await ledger.runnersDue(300, 1, 'reject'))).to.deep.equal(['d-2']);
         expect(await ledger.nextCheckAt()).to.equal(200);
       });
 
@@ -686,8 +692,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         }
         await ledger.createRunner(runner({ name: 'elsewhere', laneKey: 'lane-b' }), 'launch');
         const order = ['creating-young', 'creating-old', 'starting', 'online-young', 'online-old'];
-        expect(names(await ledger.surplusRunners(lane().key, 10))).to.deep.equal(order);
-        expect(names(await ledger.surplusRunners(lane().key, 3))).to.deep.equal(order.slice(0, 3));
+        expect(names(await ledger.surplusRunners(lane().key, 10, 'reject'))).to.deep.equal(order);
+        expect(names(await ledger.surplusRunners(lane().key, 3, 'reject'))).to.deep.equal(order.slice(0, 3));
       });
 
       it('keep the end of their output', async () => {
@@ -816,8 +822,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await gone([1, 2, 3], end - 6 * day);
         await gone([4], end - day);
         expect(await pruneAll()).to.deep.equal([6, 3]);
-        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([4]);
-        expect(names(await ledger.runners({}))).to.deep.equal(['d-4']);
+        expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([4]);
+        expect(names(await ledger.runners({}, 'reject'))).to.deep.equal(['d-4']);
         expect(await ledger.timeline('d-1')).to.deep.equal([]);
         expect(await ledger.output('d-1')).to.equal(undefined);
         expect(await ledger.output('d-4')).to.equal('output');
@@ -830,15 +836,15 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await completed([1, 2, 3, 4, 5], end - day);
         await gone([1, 2, 3, 4, 5], end - day);
         expect(await pruneAll({ ...retention, maxJobs: 2, maxRunners: 3 })).to.deep.equal([4, 1]);
-        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([5, 4]);
-        expect(names(await ledger.runners({})).sort()).to.deep.equal(['d-3', 'd-4', 'd-5']);
+        expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([5, 4]);
+        expect(names(await ledger.runners({}, 'reject')).sort()).to.deep.equal(['d-3', 'd-4', 'd-5']);
       });
 
       it('forgets no more in a step than it was asked to, what is old and what is too many together', async () => {
         await completed([1], end - 6 * day);
         await completed([2, 3, 4, 5, 6], end - day);
         expect(await pruneAll({ ...retention, maxJobs: 1 })).to.deep.equal([2, 2, 1]);
-        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([6]);
+        expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([6]);
       });
 
       it('forgets no more in a step than it was asked to where jobs without an end are among them', async () => {
@@ -846,7 +852,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.settleJobs([notOurs(await known(keyOf(1)))]);
         await completed([2, 3, 4, 5], end - day);
         expect(await pruneAll({ ...retention, maxJobs: 1 })).to.deep.equal([2, 2]);
-        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([5]);
+        expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([5]);
       });
 
       it('keeps live runners, open jobs, what waits to be settled, and lanes in use, however old', async () => {
@@ -859,7 +865,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         );
         expect(await pruneAll({ ...retention, maxJobs: 0, maxRunners: 0 })).to.deep.equal([]);
         expect(await ledger.deleteEmptyLanes()).to.equal(0);
-        expect(await ledger.jobs({})).to.have.length(3);
+        expect(await ledger.jobs({}, 'reject')).to.have.length(3);
         expect(await ledger.runner('d-1')).to.not.equal(undefined);
       });
 
@@ -870,7 +876,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         ]);
         await ledger.settleJobs([notOurs(await known(keyOf(1))), notOurs(await known(keyOf(2)))]);
         expect(await pruneAll()).to.deep.equal([1]);
-        expect((await ledger.jobs({})).map((row) => row.jobId)).to.deep.equal([2]);
+        expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([2]);
       });
     });
 
@@ -883,11 +889,11 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.keepOutput('d-1', 'output', 1);
         await ledger.putCursor('c', 'v', 1);
         const look = async () => ({
-          jobs: await ledger.jobs({}),
-          unsettled: await ledger.unsettledJobs(10),
-          counts: await ledger.laneCounts([lane().key]),
-          waiting: await ledger.waitingJobs(lane().key, 10),
-          runners: await ledger.runners({}),
+          jobs: await ledger.jobs({}, 'reject'),
+          unsettled: await ledger.unsettledJobs(10, 'reject'),
+          counts: await ledger.laneCounts([lane().key], 'reject'),
+          waiting: await ledger.waitingJobs(lane().key, 10, 'reject'),
+          runners: await ledger.runners({}, 'reject'),
           timeline: await ledger.timeline('d-1'),
           output: await ledger.output('d-1'),
           cursor: await ledger.cursor('c'),

@@ -36,7 +36,7 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
       nextCheckAtMs: AHEAD + 5_000,
     });
     expect(row).to.include({ stateSinceMs: NOW, deadlineAtMs: NOW + 10 * MINUTE, nextCheckAtMs: NOW });
-    expect((await ledger.runnersDue(NOW, 10)).map(({ name }) => name)).to.deep.equal(['d-1']);
+    expect((await ledger.runnersDue(NOW, 10, 'reject')).map(({ name }) => name)).to.deep.equal(['d-1']);
   });
 
   it('keeps what has happened, and gathers evidence that rests on time anew', async () => {
@@ -93,10 +93,10 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
     await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', source: 'read', observedAtMs: AHEAD })]);
     nowMs = NOW;
     expect(await ledger.cutToNow()).to.equal(1);
-    const [job] = await ledger.jobs({});
+    const [job] = await ledger.jobs({}, 'reject');
     expect(job).to.include({ statusSinceMs: NOW, statusObservedAtMs: NOW, verifiedAtMs: null });
     await ledger.recordFacts([fact({ jobId: 1, status: 'queued', source: 'read', observedAtMs: NOW + 1 })]);
-    expect((await ledger.jobs({}))[0]).to.include({ status: 'queued' });
+    expect((await ledger.jobs({}, 'reject'))[0]).to.include({ status: 'queued' });
   });
 
   it('keeps a breaker closed for as long as it had left', async () => {
@@ -123,7 +123,11 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
     );
     await ledger.recordFacts([fact({ jobId: 1, observedAtMs: NOW - MINUTE })]);
     await ledger.putBreaker(breaker({ sinceMs: NOW - MINUTE, closedUntilMs: NOW + MINUTE, changedAtMs: NOW }));
-    const look = async () => [await ledger.runner('d-1'), ...(await ledger.jobs({})), ...(await ledger.breakers())];
+    const look = async () => [
+      await ledger.runner('d-1'),
+      ...(await ledger.jobs({}, 'reject')),
+      ...(await ledger.breakers()),
+    ];
     const before = await look();
     expect(await ledger.cutToNow()).to.equal(0);
     expect(await look()).to.deep.equal(before);

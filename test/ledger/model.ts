@@ -198,7 +198,7 @@ export async function tell(world: World, next: Event): Promise<void> {
       return;
     }
     case 'settle': {
-      const rows = await ledger.unsettledJobs(next.limit);
+      const rows = await ledger.unsettledJobs(next.limit, 'reject');
       const settlements = rows.map((row) => {
         const seen = next.late && row.jobId % 2 === 0 ? { ...row, version: row.version - 1 } : row;
         if (row.jobId === 1) return notOurs(seen);
@@ -296,17 +296,21 @@ export async function compare({ ledger, oracle, clock }: World): Promise<void> {
   for (let id = 1; id <= JOBS; id += 1) {
     expect(await ledger.job(keyOf(id)), `job ${id}`).to.deep.equal(oracle.jobs.get(keyOf(id))?.row);
   }
-  expect(keys(await ledger.jobs({ limit: all }))).to.have.members([...oracle.jobs.keys()]);
-  expect(keys(await ledger.unsettledJobs(all)), 'unsettled').to.deep.equal(oracle.unsettled());
-  expect(keys(await ledger.disputedJobs(all)), 'disputed').to.deep.equal(oracle.disputed());
+  expect(keys(await ledger.jobs({ limit: all }, 'reject'))).to.have.members([...oracle.jobs.keys()]);
+  expect(keys(await ledger.unsettledJobs(all, 'reject')), 'unsettled').to.deep.equal(oracle.unsettled());
+  expect(keys(await ledger.disputedJobs(all, 'reject')), 'disputed').to.deep.equal(oracle.disputed());
   expect(keys(await ledger.staleJobs(nowMs - 500, all)), 'stale').to.deep.equal(oracle.stale(nowMs - 500));
   expect(await ledger.lanesInUse(), 'lanes in use').to.deep.equal(oracle.lanesInUse());
   for (const key of LANES) {
-    expect(await ledger.laneCounts([key]), key).to.deep.equal(oracle.laneCounts(key));
-    expect(keys(await ledger.waitingJobs(key, all)), `waiting in ${key}`).to.deep.equal(oracle.waitingJobs(key));
-    expect(names(await ledger.surplusRunners(key, all)), `surplus of ${key}`).to.deep.equal(oracle.surplus(key));
+    expect(await ledger.laneCounts([key], 'reject'), key).to.deep.equal(oracle.laneCounts(key));
+    expect(keys(await ledger.waitingJobs(key, all, 'reject')), `waiting in ${key}`).to.deep.equal(
+      oracle.waitingJobs(key),
+    );
+    expect(names(await ledger.surplusRunners(key, all, 'reject')), `surplus of ${key}`).to.deep.equal(
+      oracle.surplus(key),
+    );
     const queued = oracle.rows().filter((row) => row.laneKey === key && row.status === 'queued');
-    expect(keys(await ledger.jobs({ laneKey: key, status: 'queued' }))).to.have.members(keys(queued));
+    expect(keys(await ledger.jobs({ laneKey: key, status: 'queued' }, 'reject'))).to.have.members(keys(queued));
   }
   for (let id = 1; id <= RUNNERS; id += 1) {
     const name = `d-${id}`;
@@ -314,7 +318,7 @@ export async function compare({ ledger, oracle, clock }: World): Promise<void> {
     expect(await ledger.timeline(name), `timeline of ${name}`).to.deep.equal(oracle.timelines.get(name) ?? []);
     expect(await ledger.output(name), `output of ${name}`).to.equal(oracle.outputs.get(name));
   }
-  expect(names(await ledger.runnersDue(nowMs, all)), 'due').to.deep.equal(oracle.due(nowMs));
+  expect(names(await ledger.runnersDue(nowMs, all, 'reject')), 'due').to.deep.equal(oracle.due(nowMs));
   expect(await ledger.nextCheckAt(), 'next check').to.equal(oracle.nextCheckAt());
   const live = (await ledger.liveCounts()).map(({ registration, backend, count }) => [
     `${registration} ${backend}`,

@@ -275,18 +275,18 @@ describe('when SQLite fails', () => {
       const unreadable: UnreadableRow[] = [];
       const note = (row: UnreadableRow) => void unreadable.push(row);
       expect((await damaged.unsettledJobs(9, note)).map(({ key }) => key)).to.deep.equal([keyOf(2)]);
-      expect((await damaged.runnersDue(9, 9, {}, note)).map(({ name }) => name)).to.deep.equal(['d-2']);
+      expect((await damaged.runnersDue(9, 9, note)).map(({ name }) => name)).to.deep.equal(['d-2']);
       expect(unreadable.map(({ key, registration }) => [key, registration])).to.deep.equal([
         [keyOf(1), null],
         ['d-1', 'acme'],
       ]);
       expect(unreadable[0]?.fault).to.include('column status').and.not.to.include('dancing');
-      expect(await failureOf(damaged.unsettledJobs(9))).to.be.instanceOf(UnreadableRowError);
+      expect(await failureOf(damaged.unsettledJobs(9, 'reject'))).to.be.instanceOf(UnreadableRowError);
       await damaged.cutToNow();
       await damaged.putOff('d-1', 10);
       await damaged.putUnsettledLast(keyOf(1), 10);
       unreadable.length = 0;
-      await damaged.runnersDue(9, 9, {}, note);
+      await damaged.runnersDue(9, 9, note);
       expect(unreadable, 'it was put off without being read').to.deep.equal([]);
       await damaged.unsettledJobs(1, note);
       expect(unreadable, 'it is the last one').to.deep.equal([]);
@@ -297,7 +297,9 @@ describe('when SQLite fails', () => {
       await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3, labels: ['other'] })]);
       const [bad, good] = [lane({ key: 'bad' }), lane({ key: 'good', labels: ['other'] })];
       await ledger.settleJobs(
-        (await ledger.unsettledJobs(9)).map((job) => admitted(job, job.labels.includes('other') ? good : bad)),
+        (await ledger.unsettledJobs(9, 'reject')).map((job) =>
+          admitted(job, job.labels.includes('other') ? good : bad),
+        ),
       );
       await ledger.close();
       change("update lanes set spec = '{' where key = 'bad'; update jobs set planned = 'many' where jobId = 1");
@@ -313,8 +315,8 @@ describe('when SQLite fails', () => {
         [keyOf(1), null],
       ]);
       expect(unreadable.map(({ fault }) => fault.split(':')[0])).to.deep.equal(['column spec', 'column planned']);
-      expect(await failureOf(damaged.laneCounts(['bad']))).to.be.instanceOf(UnreadableRowError);
-      expect(await failureOf(damaged.waitingJobs('bad', 9))).to.be.instanceOf(UnreadableRowError);
+      expect(await failureOf(damaged.laneCounts(['bad'], 'reject'))).to.be.instanceOf(UnreadableRowError);
+      expect(await failureOf(damaged.waitingJobs('bad', 9, 'reject'))).to.be.instanceOf(UnreadableRowError);
     });
   });
 

@@ -18,7 +18,7 @@ describe('a registration that is taken out of the configuration', () => {
     await start([registration('acme')]);
     await fixture.tell(told(fixture, { jobId: 1 }));
     await fixture.advance(MINUTE);
-    const [runner] = await fixture.ledger.runners({ limit: 1 });
+    const [runner] = await fixture.ledger.runners({ limit: 1 }, 'reject');
     await fixture.tell(told(fixture, { jobId: 1, status: 'in_progress', runnerName: runner?.name ?? 'none' }));
     await fixture.tell(told(fixture, { jobId: 2 }));
     await fixture.advance(MINUTE);
@@ -57,7 +57,7 @@ describe('a registration that is taken out of the configuration', () => {
 
   it('says so of a job that its runner took without an admission', async () => {
     await restart([]);
-    const runners = await fixture.ledger.runners({ limit: 5 });
+    const runners = await fixture.ledger.runners({ limit: 5 }, 'reject');
     const idle = runners.find(({ jobKey }) => jobKey === null);
     expect(idle).to.not.equal(undefined);
     await fixture.tell(

@@ -40,7 +40,7 @@ describe('after its ledger was lost, a dispatcher', () => {
     }
     await fixture.engine.start();
     await fixture.advance(5_000);
-    const adopted = await fixture.ledger.runners({});
+    const adopted = await fixture.ledger.runners({}, 'reject');
     expect(adopted.map(({ name }) => name)).to.have.members(names);
     expect(fixture.logged.filter((line) => line.includes('sweep-broken'))).to.deep.equal([]);
     expect(fixture.engine.unlisted().size).to.equal(0);

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
+import type { UnreadableRow } from '../../dispatcher/ledger/ledger.ts';
 import { problemsOf } from '../../dispatcher/observability/problems.ts';
+import { ulid } from '../../time/clock.ts';
 import { keyOf } from '../ledger/examples.ts';
-import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
+import { DISPATCHER, type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
 describe('an engine whose ledger holds a row that cannot be read', () => {
   const registrations = [
@@ -23,7 +25,7 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
       told(fixture, { jobId: 2, owner: 'other', labels: ['other-runner'] }),
     );
     await fixture.advance(10_000);
-    expect(await fixture.ledger.runners({ states: ['starting'] })).to.have.length(2);
+    expect(await fixture.ledger.runners({ states: ['starting'] }, 'reject')).to.have.length(2);
   });
   afterEach(async () => {
     await fixture.close();
@@ -55,11 +57,11 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
   async function othersAreServed(): Promise<void> {
     await fixture.tell(told(fixture, { jobId: 3, owner: 'other', labels: ['other-runner'] }));
     await fixture.advance(10_000);
-    const own = await fixture.ledger.runners({ registrations: ['other'] });
+    const own = await fixture.ledger.runners({ registrations: ['other'] }, 'reject');
     expect(own.map(({ state }) => state)).to.deep.equal(['starting', 'starting']);
     for (const runner of fixture.runners.values()) runner.online = true;
     await fixture.advance(MINUTE);
-    const visited = await fixture.ledger.runners({ registrations: ['other'] });
+    const visited = await fixture.ledger.runners({ registrations: ['other'] }, 'reject');
     expect(visited.map(({ state }) => state)).to.deep.equal(['online', 'online']);
   }
 
@@ -100,7 +102,7 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     const [rest, ...more] = fixture.engine.resting('acme');
     expect(more).to.deep.equal([]);
     expect(rest?.failure.message).to.include('cannot be read');
-    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] });
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] }, 'reject');
     const reason = await fixture.engine.laneReason(runner?.laneKey ?? '');
     expect(reason).to.include('not planned').and.include('column spec');
     await fixture.advance(3 * MINUTE);
@@ -122,12 +124,50 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     expect(fixture.engine.resting('acme')).to.deep.equal([]);
   });
 
+  it('lets the other tenant’s held job try again where one is a held job’s, and shows that one', async () => {
+    await damage(`
+      delete from runners;
+      update jobs set hold = 'unserved', heldSinceMs = 1, heldUntilMs = 1, passedOver = 3, planned = 0, launches = 0, demand = 0;
+      update jobs set labels = '{' where jobId = 1`);
+    await fixture.advance(MINUTE);
+    const launched = fixture.calls.filter((call) => call.startsWith('launch '));
+    expect(launched, 'for the other registration’s job').to.have.length(1);
+    const own = await fixture.ledger.runners({ registrations: ['other'] }, 'reject');
+    expect(own.filter(({ forJobKey }) => forJobKey !== null)).to.have.length(1);
+    await fixture.advance(10 * MINUTE);
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+    expect(linesOf('job-not-settled')).to.have.length(1);
+    expect(fixture.engine.resting('acme').map(({ about }) => about)).to.deep.equal([keyOf(1)]);
+  });
+
+  it('sweeps the rest of a scope at GitHub where one is a runner’s', async () => {
+    await damage("update runners set labels = '{' where registration = 'acme'");
+    const stray = `${DISPATCHER}-${ulid(fixture.clock.now() - 60 * MINUTE, () => 0.5)}`;
+    fixture.runners.set(stray, { id: 7_000, name: stray, scope: 'orgs/acme', online: false, busy: false });
+    const [kept] = fixture.runners.keys();
+    await fixture.advance(40 * MINUTE);
+    expect(fixture.calls).to.include(`delete ${stray}`).and.not.include(`delete ${kept}`);
+    expect(linesOf('sweep-broken')).to.deep.equal([]);
+  });
+
+  it('lists all others where one is a job’s or a runner’s, and names that one', async () => {
+    await damage(
+      "update jobs set labels = '{' where jobId = 1; update runners set labels = '{' where registration = 'acme'",
+    );
+    const unreadable: UnreadableRow[] = [];
+    const note = (row: UnreadableRow) => void unreadable.push(row);
+    expect((await fixture.ledger.jobs({}, note)).map(({ key }) => key)).to.have.length(1);
+    expect((await fixture.ledger.runners({}, note)).map(({ registration: whose }) => whose)).to.deep.equal(['other']);
+    expect(unreadable.map(({ registration: whose }) => whose)).to.deep.equal(['acme', 'acme']);
+    expect(unreadable[0]).to.include({ key: keyOf(1) });
+  });
+
   it('serves the runner again once its row can be read', async () => {
     await damage("update runners set labels = '{' where registration = 'acme'");
     await fixture.advance(MINUTE);
     await damage("update runners set labels = '[]' where registration = 'acme'");
     await fixture.advance(6 * MINUTE);
-    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] });
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] }, 'reject');
     expect(runner?.state).to.not.equal('creating');
     expect(linesOf('visit-failed')).to.deep.equal([]);
   });

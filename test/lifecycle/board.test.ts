@@ -275,7 +275,8 @@ describe('the board of lanes', () => {
         laneCounts: async (keys, unreadable) => {
           reads.push(keys.join(' '));
           const bad = keys.includes('bad') && isBad();
-          if (bad) unreadable?.({ key: 'bad', registration: 'acme', fault: 'column spec: Invalid input' });
+          if (bad && unreadable !== 'reject')
+            unreadable({ key: 'bad', registration: 'acme', fault: 'column spec: Invalid input' });
           return keys.filter((key) => key !== 'bad' || !bad).map((key) => countsOf({ key }, { demand: 1 }));
         },
       };

@@ -39,7 +39,7 @@ describe('an adapter with a defect', () => {
       await start({ broken: honestProvider(defect), well: honestProvider() });
       await fixture.queueJob(1);
       await fixture.clock.advance(8 * MINUTE);
-      const runners = await fixture.ledger.runners({ limit: 100 });
+      const runners = await fixture.ledger.runners({ limit: 100 }, 'reject');
       expect(runners.filter(({ state }) => state === 'creating')).to.deep.equal([]);
       const served = runners.filter(({ backend, instanceId }) => backend === 'well' && instanceId !== null);
       expect(served.map(({ state }) => state)).to.deep.equal(['starting']);
@@ -74,7 +74,7 @@ describe('a backend that takes a container and has no stock for it', () => {
       await fixture.clock.advance(1_000);
       await fixture.queueJob(1);
       await fixture.clock.advance(4 * MINUTE);
-      const runners = await fixture.ledger.runners({ limit: 100 });
+      const runners = await fixture.ledger.runners({ limit: 100 }, 'reject');
       expect(runners.filter(({ backend, state }) => backend === 'well' && state === 'starting')).to.have.length(1);
       const breakers = await fixture.ledger.breakers();
       expect(

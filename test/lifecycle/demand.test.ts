@@ -203,7 +203,7 @@ describe('demand, with the engine on virtual time', function () {
       expect(await job(1)).to.include({ hold: 'unserved', passedOver: 3 });
       await minutes(8 * 60);
       expect(fixture.launches.length).to.be.within(12, 22);
-      expect((await fixture.ledger.laneCounts([(await job(1)).laneKey ?? '']))[0]).to.include({ held: 1 });
+      expect((await fixture.ledger.laneCounts([(await job(1)).laneKey ?? ''], 'reject'))[0]).to.include({ held: 1 });
     });
 
     it('names the causes in order, on the job and on the lane, and never says that others took its runners', async () => {
@@ -246,7 +246,7 @@ describe('demand, with the engine on virtual time', function () {
       let most = 0;
       for (let minute = 0; minute < 60; minute += 1) {
         await minutes(1);
-        const live = await fixture.ledger.runners({ states: ['creating', 'starting', 'online'] });
+        const live = await fixture.ledger.runners({ states: ['creating', 'starting', 'online'] }, 'reject');
         most = Math.max(most, live.length);
       }
       expect(most).to.equal(1);

@@ -156,7 +156,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
       await ledger.recordFacts(
         jobIds.map((jobId) => fact({ jobId, labels: spec.labels, createdAtMs: nowMs, observedAtMs: nowMs })),
       );
-      await ledger.settleJobs((await ledger.unsettledJobs(1_000)).map((job) => admitted(job, spec)));
+      await ledger.settleJobs((await ledger.unsettledJobs(1_000, 'reject')).map((job) => admitted(job, spec)));
       board.mark(spec.key);
       await board.refresh(nowMs);
     },

@@ -15,7 +15,7 @@ describe('an engine that is told to stop', () => {
         ...ledger,
         unsettledJobs: (limit) => {
           stopped ??= fixture.engine.stop(1_000);
-          return ledger.unsettledJobs(limit);
+          return ledger.unsettledJobs(limit, 'reject');
         },
         verifyStorage: () => {
           chores += 1;

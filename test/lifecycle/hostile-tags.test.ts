@@ -43,7 +43,7 @@ describe('tags of a tenant’s own container', () => {
   async function isServed(jobId: number): Promise<void> {
     await fixture.tell(told(fixture, { owner: 'acme', jobId }));
     await fixture.advance(10_000);
-    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] });
+    const [runner] = await fixture.ledger.runners({ registrations: ['acme'] }, 'reject');
     expect(runner?.state, fixture.logged.join('\n')).to.equal('starting');
   }
 
@@ -58,7 +58,7 @@ describe('tags of a tenant’s own container', () => {
       await fixture.advance(5_000);
       await isServed(1);
       expect(fixture.logged.filter((line) => /broken|failed/.test(line))).to.deep.equal([]);
-      const runners = await fixture.ledger.runners({ registrations: ['evil'] });
+      const runners = await fixture.ledger.runners({ registrations: ['evil'] }, 'reject');
       for (const runner of runners) {
         expect(runner.name).to.equal(name);
         expect(new Date(runner.createdAtMs).toISOString()).to.match(/^\d{4}-/);
@@ -71,7 +71,7 @@ describe('tags of a tenant’s own container', () => {
     for (let count = 1; count <= 150; count += 1) container();
     await fixture.engine.start();
     await fixture.advance(5_000);
-    const adopted = await fixture.ledger.runners({ registrations: ['evil'] });
+    const adopted = await fixture.ledger.runners({ registrations: ['evil'] }, 'reject');
     expect(adopted).to.have.length(50);
     await isServed(1);
   });
@@ -88,7 +88,7 @@ describe('tags of a tenant’s own container', () => {
       fixture.runners.set(name, { id: index + 1, name, scope: 'orgs/evil', online: true, busy: false });
     }
     await fixture.advance(40 * MINUTE);
-    const adopted = await fixture.ledger.runners({ registrations: ['evil'] });
+    const adopted = await fixture.ledger.runners({ registrations: ['evil'] }, 'reject');
     expect(adopted.map(({ state }) => state)).to.deep.equal(['gone', 'gone', 'gone', 'gone']);
     expect(await fixture.ledger.job(jobKey(waits))).to.include({ status: 'queued', passedOver: 0, hold: null });
   });

@@ -57,7 +57,7 @@ describe('a tenant whose backends answer nothing', () => {
       ),
     );
     await fixture.advance(2 * SECOND);
-    expect((await fixture.ledger.runners({ registrations: names })).length).to.be.at.least(20);
+    expect((await fixture.ledger.runners({ registrations: names }, 'reject')).length).to.be.at.least(20);
   }
 
   async function demand(jobId: number): Promise<void> {
@@ -66,7 +66,7 @@ describe('a tenant whose backends answer nothing', () => {
     await fixture.tell(fact);
   }
 
-  const own = async () => await fixture.ledger.runners({ registrations: ['acme'] });
+  const own = async () => await fixture.ledger.runners({ registrations: ['acme'] }, 'reject');
 
   it('keeps no launch of another waiting for more than a few seconds, again and again', async () => {
     hung = ['launch'];

@@ -44,7 +44,7 @@ describe('the launch loop', () => {
   }
   afterEach(() => parts.close());
 
-  const runnersOf = () => parts.ledger.runners({ limit: 100 });
+  const runnersOf = () => parts.ledger.runners({ limit: 100 }, 'reject');
   const nowMs = () => parts.clock.now();
   const times = () => [...loop.nextMs()].filter((time) => time !== undefined).map((time) => time - nowMs());
 
@@ -52,7 +52,7 @@ describe('the launch loop', () => {
   const waitingFor = (some: Partial<Waiting>): PartsOptions => ({
     through: (ledger) => ({
       waitingJobs: async (laneKey, limit) =>
-        (await ledger.waitingJobs(laneKey, limit)).map((job) => ({ ...job, ...some })),
+        (await ledger.waitingJobs(laneKey, limit, 'reject')).map((job) => ({ ...job, ...some })),
     }),
   });
 
@@ -92,7 +92,9 @@ describe('the launch loop', () => {
       through: (ledger) => ({
         waitingJobs: (laneKey, limit) => {
           reads += 1;
-          return reads === 2 ? Promise.reject(new Error('the disk is gone')) : ledger.waitingJobs(laneKey, limit);
+          return reads === 2
+            ? Promise.reject(new Error('the disk is gone'))
+            : ledger.waitingJobs(laneKey, limit, 'reject');
         },
       }),
     });
@@ -114,10 +116,10 @@ describe('the launch loop', () => {
       await open({
         through: (ledger) => ({
           waitingJobs: async (laneKey, limit, unreadable) =>
-            (await ledger.waitingJobs(laneKey, limit)).filter(({ key }) => {
+            (await ledger.waitingJobs(laneKey, limit, 'reject')).filter(({ key }) => {
               if (!isBad || key !== keyOf(1)) return true;
               const fault = 'column planned: Invalid input';
-              if (unreadable === undefined) throw new UnreadableRowError(fault);
+              if (unreadable === 'reject') throw new UnreadableRowError(fault);
               unreadable({ key, registration: null, fault });
               return false;
             }),
@@ -294,7 +296,7 @@ describe('the launch loop', () => {
     const turns = (some: Readonly<Record<number, Partial<Waiting>>>): PartsOptions => ({
       through: (ledger) => ({
         waitingJobs: async (laneKey, limit) =>
-          (await ledger.waitingJobs(laneKey, limit)).map((job) => ({ ...job, ...some[job.jobId] })),
+          (await ledger.waitingJobs(laneKey, limit, 'reject')).map((job) => ({ ...job, ...some[job.jobId] })),
       }),
     });
 
@@ -356,7 +358,7 @@ describe('the launch loop', () => {
           waitingJobs: async () => [],
           laneCounts: (keys) => {
             counted += keys.length;
-            return ledger.laneCounts(keys);
+            return ledger.laneCounts(keys, 'reject');
           },
         }),
       });
@@ -442,7 +444,7 @@ describe('the launch loop', () => {
       through: (ledger) => ({
         waitingJobs: (laneKey, limit) => {
           parts.stop();
-          return ledger.waitingJobs(laneKey, limit);
+          return ledger.waitingJobs(laneKey, limit, 'reject');
         },
       }),
     });

@@ -61,7 +61,7 @@ describe('an engine whose ledger has no room', () => {
     const jobs = Array.from({ length: RUNNERS }, (_, index) => told(fixture, { jobId: index + 1 }));
     await fixture.tell(...jobs);
     await fixture.advance(2_000);
-    expect(await fixture.ledger.runners({ states: ['starting'] })).to.have.length(RUNNERS);
+    expect(await fixture.ledger.runners({ states: ['starting'] }, 'reject')).to.have.length(RUNNERS);
 
     disk.full = true;
     const before = fixture.serviceCalls();
@@ -78,7 +78,7 @@ describe('an engine whose ledger has no room', () => {
     for (const runner of fixture.runners.values()) runner.online = true;
     await fixture.advance(20_000);
     expect(fixture.logged.filter((line) => line.startsWith('info ledger-open'))).to.have.length(1);
-    expect(await fixture.ledger.runners({ states: ['online'] })).to.have.length(RUNNERS);
+    expect(await fixture.ledger.runners({ states: ['online'] }, 'reject')).to.have.length(RUNNERS);
   });
 
   it('starts nothing once its file was deleted, says so once and wherever a job waits, and goes on when it is back', async () => {

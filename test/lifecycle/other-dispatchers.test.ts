@@ -34,7 +34,7 @@ describe('another dispatcher with our id', () => {
 
   const told = (fixture: SmallFixture, event: string) => fixture.log.filter((line) => line.event === event);
   const running = async (fixture: SmallFixture) =>
-    (await fixture.ledger.runners({ limit: 100 })).filter(({ state }) => state !== 'gone');
+    (await fixture.ledger.runners({ limit: 100 }, 'reject')).filter(({ state }) => state !== 'gone');
 
   it('and another ledger raises an alarm, and nothing more is launched where it was seen', async () => {
     const service = honestProvider();
@@ -50,7 +50,7 @@ describe('another dispatcher with our id', () => {
     await second.queueJob(1);
     await clock.advance(MINUTE);
     expect(await running(second), 'runners of the second').to.deep.equal([]);
-    const [job] = await second.ledger.jobs({ limit: 1 });
+    const [job] = await second.ledger.jobs({ limit: 1 }, 'reject');
     expect(await second.engine.laneReason(job?.laneKey ?? '')).to.match(/another dispatcher with our id/);
     // Nor does it take the other's runner down, or for its own.
     expect((await service.list({ dispatcher: 'acme' })).map(({ ref }) => ref.name)).to.deep.equal(

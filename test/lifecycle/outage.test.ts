@@ -77,7 +77,7 @@ describe('launches whose credentials GitHub refused', () => {
     fixture.jobs.set(`github.com/acme/web/${waiting.jobId}`, waiting);
     await fixture.tell(waiting);
     await fixture.advance(5_000);
-    const [job] = await fixture.ledger.jobs({ status: 'queued', limit: 1 });
+    const [job] = await fixture.ledger.jobs({ status: 'queued', limit: 1 }, 'reject');
     const reason = async () => (job === undefined ? 'no job' : await fixture.engine.jobReason(job));
     const launches = () => fixture.calls.filter((call) => call.startsWith('launch')).length;
     expect(await reason()).to.include('GitHub refuses the credentials for acme');

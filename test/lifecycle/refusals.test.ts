@@ -130,7 +130,7 @@ describe('an image that the service refuses', () => {
     expect(state.tries).to.equal(6);
     await untilMinute(47);
     expect(state.tries, 'a quarter of an hour after the last one').to.equal(7);
-    const [last] = await fixture.ledger.runners({ limit: 1 });
+    const [last] = await fixture.ledger.runners({ limit: 1 }, 'reject');
     expect(last?.forJobKey).to.equal(`${REPOSITORY}/3`);
     for (const id of [1, 2, 3]) expect(await job(id), `job ${id}`).to.include({ admission: 'refused' });
     state.refuses = false;
@@ -266,7 +266,7 @@ describe('an image that the service refuses', () => {
     const { provider } = service();
     await open({ provider });
     await queue(1);
-    const [runner] = await fixture.ledger.runners({ limit: 1 });
+    const [runner] = await fixture.ledger.runners({ limit: 1 }, 'reject');
     const failure = { source: 'acme/main', kind: 'invalid', code: 'InaccessibleImage', requestId: 'r-1' };
     expect(runner?.failure).to.include(failure);
     const entries = (await fixture.ledger.timeline(runner?.name ?? '')).filter((entry) => entry.failure !== null);
@@ -300,7 +300,7 @@ describe('a registration that GitHub refuses', () => {
       await fixture.advance(SECOND);
       await fixture.tell(told(fixture, { jobId: 1 }));
       await fixture.advance(SECOND);
-      const [runner] = await fixture.ledger.runners({ limit: 1 });
+      const [runner] = await fixture.ledger.runners({ limit: 1 }, 'reject');
       expect(runner?.failure).to.include({ source: 'github', kind: 'forbidden', code: '403', requestId: 'GH:1' });
       const lines = fixture.logged.filter((line) => line.includes('Resource not accessible'));
       expect(lines).to.have.length.greaterThan(0);
@@ -405,7 +405,7 @@ describe('a defect during a launch', () => {
       fixture.jobs.set(`${REPOSITORY}/1`, job);
       await fixture.tell(job);
       await fixture.advance(SECOND);
-      const [runner] = await fixture.ledger.runners({ limit: 1 });
+      const [runner] = await fixture.ledger.runners({ limit: 1 }, 'reject');
       expect(runner?.state).to.equal('draining');
       expect(runner?.failure).to.include({ source: 'dispatcher', kind: 'defect' });
       expect(runner?.failure?.message).to.include('TypeError: Cannot read properties');

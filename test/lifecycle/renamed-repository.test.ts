@@ -35,7 +35,7 @@ describe('a repository that is renamed while its job waits', () => {
     expect(await fixture.ledger.job(OLD)).to.include({ status: 'completed', reasonCode: 'dropped' });
     expect((await fixture.ledger.job(OLD))?.reason).to.include('acme/site');
     expect(await fixture.ledger.job(NEW)).to.include({ status: 'queued', admission: 'lane' });
-    const [runner] = await fixture.ledger.runners({});
+    const [runner] = await fixture.ledger.runners({}, 'reject');
     expect(runner?.forJobKey).to.equal(NEW);
   });
 
@@ -43,7 +43,7 @@ describe('a repository that is renamed while its job waits', () => {
     await queuedUnderBothNames(false);
     expect(fixture.calls.filter((call) => call.startsWith('launch '))).to.have.length(1);
     expect(await fixture.ledger.job(OLD)).to.include({ status: 'queued', admission: 'lane' });
-    const [runner] = await fixture.ledger.runners({});
+    const [runner] = await fixture.ledger.runners({}, 'reject');
     expect(runner?.forJobKey).to.equal(OLD);
   });
 });

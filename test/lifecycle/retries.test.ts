@@ -41,7 +41,7 @@ describe('a launch whose provider does not answer', () => {
 
   afterEach(() => fixture.close());
 
-  const runner = async () => (await fixture.ledger.runners({ limit: 10 })).at(-1);
+  const runner = async () => (await fixture.ledger.runners({ limit: 10 }, 'reject')).at(-1);
 
   it('is tried five times, each after a longer pause, and then given up', async () => {
     await open();

@@ -60,7 +60,7 @@ async function turnsWhileSettling(jobs: number, admissionMs: number): Promise<nu
     settled = true;
     await others;
   }
-  expect(await ledger.unsettledJobs(1)).to.deep.equal([]);
+  expect(await ledger.unsettledJobs(1, 'reject')).to.deep.equal([]);
   await ledger.close();
   return turns;
 }
@@ -87,7 +87,7 @@ describe('settling jobs', () => {
     const caughtUp: boolean[] = [];
     for (let pass = 0; pass < 3; pass += 1) {
       await loop.run();
-      left.push((await parts.ledger.unsettledJobs(9_999)).length);
+      left.push((await parts.ledger.unsettledJobs(9_999, 'reject')).length);
       caughtUp.push(loop.isCaughtUp);
     }
     expect(left).to.deep.equal([700, 200, 0]);
@@ -148,7 +148,7 @@ describe('settling jobs', () => {
     await parts.ledger.recordFacts([fact({ jobId: 1, owner: 'acme', createdAtMs: nowMs, observedAtMs: nowMs })]);
     const loop = new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) });
     await loop.run();
-    const demand = async () => (await parts.ledger.laneCounts([laneOf().key]))[0]?.demand;
+    const demand = async () => (await parts.ledger.laneCounts([laneOf().key], 'reject'))[0]?.demand;
     expect(await demand()).to.equal(1);
     isBroken = true;
     await parts.ledger.unsettleOpenJobs(0);
@@ -174,7 +174,7 @@ describe('settling jobs', () => {
     });
     await parts.ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3 })]);
     await new SettleLoop({ ...parts, ghosts: new Ghosts(parts.backends) }).run();
-    expect((await parts.ledger.unsettledJobs(9)).map(({ key }) => key)).to.deep.equal([keyOf(1)]);
+    expect((await parts.ledger.unsettledJobs(9, 'reject')).map(({ key }) => key)).to.deep.equal([keyOf(1)]);
     expect(parts.resting.has(keyOf(1))).to.equal(true);
     await parts.close();
   });
@@ -229,7 +229,8 @@ describe('settling jobs', () => {
       parts = await openEngineParts({
         options: { admit: () => admission, metrics },
         through: (ledger) => ({
-          unsettledJobs: async (limit) => (await ledger.unsettledJobs(limit)).map((job) => ({ ...job, disputed })),
+          unsettledJobs: async (limit) =>
+            (await ledger.unsettledJobs(limit, 'reject')).map((job) => ({ ...job, disputed })),
           unconfirmedJobsOf: async (registration, limit) => [jobRow({ key: `${limit} of ${registration}` })],
         }),
       });
@@ -301,7 +302,10 @@ describe('settling jobs', () => {
       await tell({ jobId: 2, status: 'queued', runnerName: 'd1-b' });
       await tell({ jobId: 3, status: 'in_progress', runnerName: 'd10-b' });
       await tell({ jobId: 4, status: 'in_progress', runnerName: 'd1-unknown' });
-      expect((await parts.ledger.runners({ limit: 9 })).map(({ state }) => state)).to.deep.equal(['online', 'online']);
+      expect((await parts.ledger.runners({ limit: 9 }, 'reject')).map(({ state }) => state)).to.deep.equal([
+        'online',
+        'online',
+      ]);
       expect(parts.logged).to.include('out-of-reach');
       expect(starts).to.deep.equal([]);
     });

@@ -19,7 +19,7 @@ describe('a repository on which two registrations of the platform report', () =>
     await fixture.advance(1_000);
     await fixture.tell(truth({}));
     await fixture.advance(1_000);
-    const [runner] = await fixture.ledger.runners({ registrations: ['second'] });
+    const [runner] = await fixture.ledger.runners({ registrations: ['second'] }, 'reject');
     if (runner === undefined) throw new Error('no runner');
     const { name: runnerName, githubRunnerId: runnerId } = runner;
     const startedAtMs = fixture.clock.now();

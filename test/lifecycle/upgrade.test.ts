@@ -30,7 +30,7 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
       ledgerPath,
       startMs: LEFT_AT_MS + MINUTE,
     });
-    for (const runner of await fixture.ledger.runners({ states: ['busy'] })) {
+    for (const runner of await fixture.ledger.runners({ states: ['busy'] }, 'reject')) {
       const { name, scope, githubRunnerId, instanceId, instanceDeadlineAtMs, createdAtMs } = runner;
       const instance: Instance = {
         ref: { name, id: instanceId ?? '' },
@@ -67,7 +67,7 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
   });
 
   it('names each job with its repository, in runners too', async () => {
-    const runners = await fixture.ledger.runners({ states: ['busy'] });
+    const runners = await fixture.ledger.runners({ states: ['busy'] }, 'reject');
     expect(runners).to.have.length(20);
     for (const { jobKey, forJobKey } of runners) {
       expect(jobKey).to.match(/^github\.com\/acme\/(web|api)\/1\d\d$/);
@@ -77,10 +77,10 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
   });
 
   it('opens a second time as it is', async () => {
-    const before = await fixture.ledger.jobs({});
+    const before = await fixture.ledger.jobs({}, 'reject');
     await fixture.ledger.close();
     const again = await openEngineFixture({ registrations: [], ledgerPath: join(folder, 'ledger.db') });
-    expect(await again.ledger.jobs({})).to.deep.equal(before);
+    expect(await again.ledger.jobs({}, 'reject')).to.deep.equal(before);
     await again.close();
     fixture = await openEngineFixture({ registrations: [] });
   });
@@ -98,8 +98,8 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
       );
       await fixture.advance(MINUTE);
     }
-    expect(await fixture.ledger.jobs({ limit: 100 })).to.have.length(20);
-    expect(await fixture.ledger.runners({ states: ['busy'] })).to.have.length(20);
+    expect(await fixture.ledger.jobs({ limit: 100 }, 'reject')).to.have.length(20);
+    expect(await fixture.ledger.runners({ states: ['busy'] }, 'reject')).to.have.length(20);
     expect(fixture.calls.filter((call) => !call.startsWith('read '))).to.deep.equal([]);
 
     for (const job of fixture.jobs.values()) {
@@ -119,7 +119,7 @@ describe('a ledger of version 0.1 with 20 busy runners', () => {
       if (instance !== undefined) fixture.instances.set(name, { ...instance, state: 'succeeded' });
     }
     await fixture.advance(5 * MINUTE);
-    expect(await fixture.ledger.runners({ states: LIVE })).to.deep.equal([]);
+    expect(await fixture.ledger.runners({ states: LIVE }, 'reject')).to.deep.equal([]);
     expect(fixture.calls.filter((call) => /^(jit|launch|delete) /.test(call))).to.deep.equal([]);
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { GithubError } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
-import type { JobRow, Ledger } from '../../dispatcher/ledger/ledger.ts';
+import { type JobRow, type Ledger, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
@@ -24,7 +24,7 @@ describe('the reading of single jobs', () => {
     asked = 0;
     ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
     await ledger.recordFacts([fact({ jobId: 1 })]);
-    await ledger.settleJobs((await ledger.unsettledJobs(1)).map((row) => admitted(row)));
+    await ledger.settleJobs((await ledger.unsettledJobs(1, 'reject')).map((row) => admitted(row)));
   });
   afterEach(() => ledger.close());
 
@@ -197,7 +197,7 @@ describe('the reading of single jobs', () => {
     it('lets an unseen job rest whose registration is not in force', async () => {
       await queue(1);
       await parts.ledger.settleJobs(
-        (await parts.ledger.jobs({})).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
+        (await parts.ledger.jobs({}, 'reject')).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
       );
       await parts.ledger.holdUnseen(keyOf(1), null, parts.clock.now(), parts.clock.now());
       expect(await ask(1, 'removed')).to.equal(0);
@@ -310,7 +310,7 @@ describe('the reading of single jobs', () => {
 
     it('reads twenty jobs before it calls a runner silent, those that only another tenant reported last', async () => {
       await queue(...jobs(1, 21));
-      const told = (await parts.ledger.jobs({ laneKey: laneOf().key, limit: 100 })).map((job) => ({
+      const told = (await parts.ledger.jobs({ laneKey: laneOf().key, limit: 100 }, 'reject')).map((job) => ({
         ...job,
         statusToldBy: job.jobId === 1 ? 'acme' : 'emca',
       }));
@@ -345,10 +345,33 @@ describe('the reading of single jobs', () => {
       await waited;
     });
 
+    it('asks GitHub alone about a job of the lane whose row cannot be read', async () => {
+      await queue(1);
+      const bad = { key: keyOf(1), registration: 'acme', fault: 'column labels: Invalid input' };
+      parts.ledger.jobs = async (_filter, unreadable) => {
+        if (unreadable === 'reject') throw new UnreadableRowError(bad.fault);
+        unreadable(bad);
+        return [];
+      };
+      parts.ledger.job = () => Promise.reject(new UnreadableRowError(bad.fault));
+      const runner = runnerRow({ laneKey: laneOf().key, forJobKey: null });
+      const shown = (runnerName: string) => async (jobId: number) => ({
+        ...(await seen(jobId)),
+        ...{ status: 'in_progress' as const, runnerName, runnerId: 7 },
+      });
+      read = shown('another');
+      expect(await verifier.confirmSilence(runner)).to.equal(true);
+      read = shown(runner.name);
+      expect(await verifier.confirmSilence(runner), 'it runs there').to.equal(false);
+      read = failing();
+      expect(await verifier.confirmSilence(runner), 'it is not known').to.equal(false);
+      expect(reads).to.deep.equal(['1 for verify', '1 for verify', '1 for verify']);
+    });
+
     it('cannot call a runner silent while its job belongs to a registration that is not in force', async () => {
       await queue(1);
       await parts.ledger.settleJobs(
-        (await parts.ledger.jobs({})).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
+        (await parts.ledger.jobs({}, 'reject')).map((job) => admitted(job, laneOf({ registration: 'removed' }))),
       );
       const runner = runnerRow({ laneKey: laneOf().key, forJobKey: keyOf(1) });
       expect(await verifier.confirmSilence(runner)).to.equal(false);

@@ -40,9 +40,9 @@ describe('the loop of visits', () => {
       provider: () => provider(),
       github: { listRunners: async () => [] },
       through: (ledger) => ({
-        runnersDue: (nowMs, limit, without) => {
+        runnersDue: (nowMs, limit, unreadable, without) => {
           looks.push({ limit, without });
-          return due === undefined ? ledger.runnersDue(nowMs, limit, without) : Promise.resolve(due);
+          return due === undefined ? ledger.runnersDue(nowMs, limit, unreadable, without) : Promise.resolve(due);
         },
         nextCheckAt: async () => (nextCheckAtMs === undefined ? await ledger.nextCheckAt() : nextCheckAtMs),
         ...options.through?.(ledger),

@@ -316,7 +316,9 @@ function onLedger(change: (ledger: Ledger, options: EngineOptions) => Partial<Le
 /** Looks at a new job when it has waited for nine minutes. */
 export const slow = onLedger((ledger, { clock }) => ({
   unsettledJobs: async (limit) =>
-    (await ledger.unsettledJobs(limit)).filter(({ firstSeenAtMs }) => clock.now() - firstSeenAtMs >= 9 * 60_000),
+    (await ledger.unsettledJobs(limit, 'reject')).filter(
+      ({ firstSeenAtMs }) => clock.now() - firstSeenAtMs >= 9 * 60_000,
+    ),
 }));
 
 /** Holds a whole registration when GitHub refuses one of its lanes. */
@@ -360,7 +362,8 @@ export const hasty: EngineFactory = (options) =>
 
 /** Does not look at when a job was created. */
 export const gullible = onLedger((ledger) => ({
-  unsettledJobs: async (limit) => (await ledger.unsettledJobs(limit)).map((job) => ({ ...job, createdAtMs: null })),
+  unsettledJobs: async (limit) =>
+    (await ledger.unsettledJobs(limit, 'reject')).map((job) => ({ ...job, createdAtMs: null })),
   expireJobs: async () => [],
 }));
 
@@ -372,13 +375,13 @@ export const mute = onLedger(() => ({ explainJob: async () => {} }));
 
 /** Stops a silent container without a last look at what may run in it. */
 export const confident = onLedger((ledger) => ({
-  jobs: async (query) => (query.laneKey === undefined ? await ledger.jobs(query) : []),
+  jobs: async (query) => (query.laneKey === undefined ? await ledger.jobs(query, 'reject') : []),
   runner: async (name) => {
     const row = await ledger.runner(name);
     return row?.state === 'draining' ? { ...row, forJobKey: null } : row;
   },
   runnersDue: async (nowMs, limit) =>
-    (await ledger.runnersDue(nowMs, limit)).map((row) =>
+    (await ledger.runnersDue(nowMs, limit, 'reject')).map((row) =>
       row.state === 'draining' ? { ...row, forJobKey: null } : row,
     ),
 }));
@@ -419,7 +422,7 @@ export const deceived: EngineFactory = (options) => {
   const { ledger } = options;
   const unsettledJobs = async (limit: number): Promise<readonly JobRow[]> => {
     const believed: JobRow[] = [];
-    for (const job of await ledger.unsettledJobs(limit)) {
+    for (const job of await ledger.unsettledJobs(limit, 'reject')) {
       const runner = job.runnerName === null ? undefined : await ledger.runner(job.runnerName);
       if (runner === undefined) believed.push(job);
       else believed.push({ ...job, ...placeWithin(runner.scope), runnerId: runner.githubRunnerId, statusToldBy: null });

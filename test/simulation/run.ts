@@ -378,7 +378,7 @@ async function judgeReach(
     if (world === undefined || job === undefined) return undefined;
     return job.plan.owner === owner && job.plan.repository === repository ? { job, world } : undefined;
   };
-  for (const { name, jobKey, forJobKey } of await ledger.runners({ limit: 5000 })) {
+  for (const { name, jobKey, forJobKey } of await ledger.runners({ limit: 5000 }, 'reject')) {
     const bound = jobKey === null ? undefined : realJob(jobKey);
     if (jobKey !== null && bound?.world.hasRunOn(bound.job.plan.id, name) !== true) {
       invariants.violate(rule, `${name} was bound to ${jobKey}, which never ran on it`, [name]);
@@ -387,7 +387,7 @@ async function judgeReach(
       invariants.violate(rule, `${name} was launched for ${forJobKey}, which does not exist`, [name]);
     }
   }
-  for (const row of await ledger.jobs({ status: 'completed', limit: 1000 })) {
+  for (const row of await ledger.jobs({ status: 'completed', limit: 1000 }, 'reject')) {
     const real = realJob(row.key);
     // Given up after 404s that proved it gone: no fact, and the next listing brings it back.
     if (row.reasonCode === 'dropped') continue;
@@ -421,7 +421,7 @@ async function judgeStops(invariants: Invariants, ledger: Ledger): Promise<void>
 
 async function liveRows(ledger: Ledger): Promise<readonly string[]> {
   const states = ['creating', 'starting', 'online', 'busy', 'finishing', 'draining'] as const;
-  return (await ledger.runners({ states, limit: 1000 })).map((runner) => runner.name);
+  return (await ledger.runners({ states, limit: 1000 }, 'reject')).map((runner) => runner.name);
 }
 
 /** Jobs that share a line with the runner: their story belongs to its. */

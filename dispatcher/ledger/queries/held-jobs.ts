@@ -114,6 +114,11 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
     .compile();
 }
 
+/** Does not read the row, which may be what fails. */
+export const putHeldOff = fixed((builder, untilMs: number, key: string) =>
+  builder.updateTable('jobs').set({ heldUntilMs: untilMs }).where('key', '=', key),
+);
+
 export const hastenHeld = fixed((builder, nowMs: number) =>
   builder
     .updateTable('jobs')

@@ -9,7 +9,7 @@
 import { backoffMs } from '../../../time/backoff.ts';
 import { MINUTE } from '../../../time/units.ts';
 import { isStrangersWord } from '../../jobs/facts.ts';
-import type { JobOf, JobRow, JobWords, RunnerRow } from '../ledger.ts';
+import type { JobOf, JobRow, JobWords, OnUnreadable, RunnerRow, UnreadableRow } from '../ledger.ts';
 import * as heldJobQueries from '../queries/held-jobs.ts';
 import { expireJob } from '../queries/job-checks.ts';
 import * as rows from '../rows.ts';
@@ -31,12 +31,14 @@ const MAX_OF_A_REPOSITORY = 20;
 export function* passOver(
   context: Context,
   runner: Pick<RunnerRow, 'name' | 'laneKey' | 'registration'>,
-  onlineAtMs: number,
-  nowMs: number,
+  {
+    onlineAtMs,
+    nowMs,
+    unreadable,
+  }: { readonly onlineAtMs: number; readonly nowMs: number; readonly unreadable: OnUnreadable },
 ): Step<{ readonly passed: number; readonly held: readonly string[] }> {
-  const passed = (yield heldJobQueries.jobsPassedOver(context.builder, runner, onlineAtMs, MAX_JOBS)).rows.map(
-    rows.jobRow,
-  );
+  const queued = yield heldJobQueries.jobsPassedOver(context.builder, runner, onlineAtMs, MAX_JOBS);
+  const passed = rows.readable(queued.rows, rows.jobRow, unreadable);
   const held: string[] = [];
   const running = new Map<string, number>();
   for (const row of passed) {
@@ -64,11 +66,11 @@ export function* passOver(
   return { passed: passed.length, held };
 }
 
-export function* stir(context: Context, key: string, nowMs: number): Step<readonly string[]> {
+export function* stir(context: Context, key: string, nowMs: number, unreadable: OnUnreadable): Step<readonly string[]> {
   const stirred = yield* job(context, key);
   if (stirred === undefined) return [];
   const lanes = new Set<string>();
-  const ofRun = (yield heldJobQueries.heldOfRun(context.builder, stirred, MAX_JOBS)).rows.map(rows.jobRow);
+  const ofRun = yield* heldOfRun(context, stirred, unreadable);
   if (ofRun.length > 0) {
     const running = yield* runningOf(context, stirred);
     // With `max-parallel` no more of them run at once than before. If more do, something else held them back.
@@ -76,7 +78,10 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
     if (isOver) for (const row of ofRun) yield* release(context, row, lanes);
     else yield* probe(context, ofRun, lanes);
   }
-  const others = [...(yield* heldBeside(context, stirred)), ...(yield* heldElsewhere(context, stirred))];
+  const others = [
+    ...(yield* heldBeside(context, stirred, unreadable)),
+    ...(yield* heldElsewhere(context, stirred, unreadable)),
+  ];
   const runs = Map.groupBy(
     others.filter((row) => runKey(row) !== runKey(stirred)),
     runKey,
@@ -90,17 +95,24 @@ export function* stir(context: Context, key: string, nowMs: number): Step<readon
   return [...lanes];
 }
 
-function* heldBeside(context: Context, { laneKey }: JobRow): Step<readonly JobRow[]> {
+function* heldOfRun(context: Context, run: heldJobQueries.RunOf, unreadable: OnUnreadable): Step<readonly JobRow[]> {
+  const held = yield heldJobQueries.heldOfRun(context.builder, run, MAX_JOBS);
+  return rows.readable(held.rows, rows.jobRow, unreadable);
+}
+
+function* heldBeside(context: Context, { laneKey }: JobRow, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   if (laneKey === null) return [];
-  return (yield heldJobQueries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE)).rows.map(rows.jobRow);
+  const held = yield heldJobQueries.heldOfLane(context.builder, laneKey, MAX_OF_A_LANE);
+  return rows.readable(held.rows, rows.jobRow, unreadable);
 }
 
 /** A concurrency group spans lanes, but not repositories: a job that ended in the repository may have occupied it. */
-function* heldElsewhere(context: Context, ended: JobRow): Step<readonly JobRow[]> {
+function* heldElsewhere(context: Context, ended: JobRow, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   if (ended.status !== 'completed') return [];
   const word = { source: ended.statusSource, toldBy: ended.statusToldBy };
-  return (yield heldJobQueries.heldOfRepository(context.builder, ended, MAX_OF_A_REPOSITORY)).rows
-    .map(rows.jobRow)
+  const held = yield heldJobQueries.heldOfRepository(context.builder, ended, MAX_OF_A_REPOSITORY);
+  return rows
+    .readable(held.rows, rows.jobRow, unreadable)
     .filter((row) => row.laneKey !== ended.laneKey && !isStrangersWord(row.registration, word, context.areStrangers));
 }
 
@@ -108,15 +120,25 @@ export function* hastenHeld(context: Context, nowMs: number): Step<number> {
   return (yield heldJobQueries.hastenHeld(context.builder, nowMs)).changed;
 }
 
-export function* probeHeld(context: Context, nowMs: number, limit: number): Step<readonly string[]> {
+export function* probeHeld(
+  context: Context,
+  nowMs: number,
+  limit: number,
+  unreadable: OnUnreadable,
+): Step<readonly string[]> {
   const lanes = new Set<string>();
-  const due = (yield heldJobQueries.heldToProbe(context.builder, nowMs, limit)).rows.map(rows.jobRow);
+  const broken: UnreadableRow[] = [];
+  const found = yield heldJobQueries.heldToProbe(context.builder, nowMs, limit);
+  const due = rows.readable(found.rows, rows.jobRow, unreadable === 'reject' ? unreadable : (row) => broken.push(row));
+  // Those that cannot be read must not stay due, or they fill the next passes.
+  for (const row of broken) {
+    yield heldJobQueries.putHeldOff(context.builder, nowMs + MAX_PAUSE_MS, row.key);
+    if (unreadable !== 'reject') unreadable(row);
+  }
   const tried = new Set<string>();
   for (const row of due) {
     const run = runKey(row);
-    const ofRun = tried.has(run)
-      ? []
-      : (yield heldJobQueries.heldOfRun(context.builder, row, MAX_JOBS)).rows.map(rows.jobRow);
+    const ofRun = tried.has(run) ? [] : yield* heldOfRun(context, row, unreadable);
     if (!tried.has(run) && ofRun.every(({ probing }) => !probing)) yield* probe(context, [row], lanes);
     // Another job of its run is trying: check again later.
     else yield* put(context, { ...row, heldUntilMs: nowMs + PAUSE_FIRST_MS });

@@ -11,11 +11,11 @@ export function* staleJobs(context: Context, beforeMs: number, limit: number): S
   return (yield jobCheckQueries.staleJobs(context.builder, beforeMs, limit)).rows.map(rows.jobOf);
 }
 
-export function* disputedJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+export function* disputedJobs(context: Context, limit: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   return rows.readable((yield jobCheckQueries.disputedJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
 }
 
-export function* unconfirmedJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+export function* unconfirmedJobs(context: Context, limit: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   return rows.readable((yield jobCheckQueries.unconfirmedJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
 }
 
@@ -23,7 +23,7 @@ export function* unconfirmedJobsOf(
   context: Context,
   registration: string,
   limit: number,
-  unreadable?: OnUnreadable,
+  unreadable: OnUnreadable,
 ): Step<readonly JobRow[]> {
   const found = yield jobCheckQueries.unconfirmedJobsOf(context.builder, limit, registration);
   return rows.readable(found.rows, rows.jobRow, unreadable);

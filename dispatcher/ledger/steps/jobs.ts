@@ -1,5 +1,5 @@
 /** Jobs: read, written, and ended where GitHub does not know them. */
-import type { JobFilter, JobRow, JobWords } from '../ledger.ts';
+import type { JobFilter, JobRow, JobWords, OnUnreadable } from '../ledger.ts';
 import * as jobQueries from '../queries/jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
 import * as rows from '../rows.ts';
@@ -29,23 +29,24 @@ export function* job(context: Context, key: string): Step<JobRow | undefined> {
   return firstOf(yield jobQueries.jobByKey(context.builder, key), rows.jobRow);
 }
 
-export function* jobsOfRun(context: Context, runId: number): Step<readonly JobRow[]> {
-  return (yield jobQueries.jobsOfRun(context.builder, runId, MAX_JOBS)).rows.map(rows.jobRow);
+export function* jobsOfRun(context: Context, runId: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
+  const found = yield jobQueries.jobsOfRun(context.builder, runId, MAX_JOBS);
+  return rows.readable(found.rows, rows.jobRow, unreadable);
 }
 
-export function* jobsWithId(context: Context, jobId: number): Step<readonly JobRow[]> {
-  return (yield jobQueries.jobsWithId(context.builder, jobId, MAX_NAMESAKES)).rows.map(rows.jobRow);
+export function* jobsWithId(context: Context, jobId: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
+  const found = yield jobQueries.jobsWithId(context.builder, jobId, MAX_NAMESAKES);
+  return rows.readable(found.rows, rows.jobRow, unreadable);
 }
 
-export function* jobs(context: Context, filter: JobFilter): Step<readonly JobRow[]> {
+export function* jobs(context: Context, filter: JobFilter, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   const { registrations, limit, ...choice } = filter;
   const most = bounded(limit, 100, MAX_JOBS);
   const found: JobRow[] = [];
   // One by one, since one index holds each registration's jobs in order: together they would have to be sorted.
   for (const registration of each(registrations)) {
-    found.push(
-      ...(yield jobQueries.jobsMatching(context.builder, { ...choice, registration }, most)).rows.map(rows.jobRow),
-    );
+    const answer = yield jobQueries.jobsMatching(context.builder, { ...choice, registration }, most);
+    found.push(...rows.readable(answer.rows, rows.jobRow, unreadable));
   }
   found.sort((a, b) => b.firstSeenAtMs - a.firstSeenAtMs || compare(b.key, a.key));
   return found.slice(0, most);

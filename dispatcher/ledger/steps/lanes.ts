@@ -8,7 +8,7 @@ import { type Context, firstOf, type Step } from './step.ts';
 export function* laneCounts(
   context: Context,
   keys: readonly string[],
-  unreadable?: OnUnreadable,
+  unreadable: OnUnreadable,
 ): Step<readonly LaneCounts[]> {
   const counts: LaneCounts[] = [];
   for (const key of new Set(keys)) {
@@ -52,7 +52,7 @@ export function* waitingJobs(
   context: Context,
   laneKey: string,
   limit: number,
-  unreadable?: OnUnreadable,
+  unreadable: OnUnreadable,
 ): Step<readonly Waiting[]> {
   const waiting = yield laneQueries.waitingJobs(context.builder, limit, laneKey);
   return rows.readable(waiting.rows, rows.waiting, unreadable);

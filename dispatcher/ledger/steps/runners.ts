@@ -62,14 +62,14 @@ export function* runner(context: Context, name: string): Step<RunnerRow | undefi
   return firstOf(yield runnerQueries.runnerByName(context.builder, name), rows.runnerRow);
 }
 
-export function* runners(context: Context, filter: RunnerFilter): Step<readonly RunnerRow[]> {
+export function* runners(context: Context, filter: RunnerFilter, unreadable: OnUnreadable): Step<readonly RunnerRow[]> {
   const { registrations, limit, ...choice } = filter;
   if (choice.states?.length === 0) return [];
   const most = bounded(limit, MAX_RUNNERS, MAX_RUNNERS);
   const found: RunnerRow[] = [];
   for (const registration of each(registrations)) {
     const answer = yield runnerQueries.runnersMatching(context.builder, { ...choice, registration }, most);
-    found.push(...answer.rows.map(rows.runnerRow));
+    found.push(...rows.readable(answer.rows, rows.runnerRow, unreadable));
   }
   found.sort((a, b) => b.createdAtMs - a.createdAtMs || compare(b.name, a.name));
   return found.slice(0, most);
@@ -79,8 +79,8 @@ export function* runnersDue(
   context: Context,
   nowMs: number,
   limit: number,
+  unreadable: OnUnreadable,
   except?: RunnersLeftOut,
-  unreadable?: OnUnreadable,
 ): Step<readonly RunnerRow[]> {
   const due = yield runnerQueries.runnersDue(context.builder, nowMs, limit, except);
   return rows.readable(due.rows, rows.runnerRow, unreadable);
@@ -114,7 +114,7 @@ export function* surplusRunners(
   context: Context,
   laneKey: string,
   limit: number,
-  unreadable?: OnUnreadable,
+  unreadable: OnUnreadable,
 ): Step<readonly RunnerRow[]> {
   const surplus = yield runnerQueries.surplusRunners(context.builder, laneKey, limit);
   return rows.readable(surplus.rows, rows.runnerRow, unreadable);

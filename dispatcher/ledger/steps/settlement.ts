@@ -11,7 +11,7 @@ import { kept } from './kept-words.ts';
 import { compare, sortedByKey } from './order.ts';
 import type { Context, Step } from './step.ts';
 
-export function* unsettledJobs(context: Context, limit: number, unreadable?: OnUnreadable): Step<readonly JobRow[]> {
+export function* unsettledJobs(context: Context, limit: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
   return rows.readable((yield jobQueries.unsettledJobs(context.builder, limit)).rows, rows.jobRow, unreadable);
 }
 
