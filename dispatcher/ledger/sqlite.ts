@@ -13,6 +13,7 @@
 import { chmodSync, closeSync, openSync, renameSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { z } from 'zod';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
 import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
@@ -190,6 +191,8 @@ class SqliteStore implements Store {
   #log: LogSync | undefined;
   /** Of the file and its write-ahead log, when they were opened. */
   readonly #files = new Map<string, string>();
+  /** Of the file, when it was last looked at: it never shrinks. */
+  #seenBytes = 0;
   #isMoved = false;
   #running = false;
   #closed: Promise<void> | undefined;
@@ -221,6 +224,7 @@ class SqliteStore implements Store {
       const identity = identityOf(path);
       if (identity !== undefined && identity !== 'out of sight') this.#files.set(path, identity);
     }
+    this.#verifySize();
   }
 
   async read<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
@@ -378,7 +382,20 @@ class SqliteStore implements Store {
       this.#isMoved = true;
       throw movedError(this.#path, path, found === undefined ? 'deleted' : 'replaced');
     }
+    this.#verifySize();
     this.#isMoved = false;
+  }
+
+  #verifySize(): void {
+    const bytes = bytesOf(this.#path);
+    if (!this.#files.has(this.#path) || bytes === undefined) return;
+    if (bytes < this.#seenBytes) {
+      this.#isMoved = true;
+      throw movedError(this.#path, this.#path, 'truncated');
+    }
+    // What lies behind the last page, SQLite may cut off itself.
+    const pages = z.number().parse(this.#database.pragma('page_count', { simple: true }));
+    this.#seenBytes = Math.min(bytes, pages * PAGE_BYTES);
   }
 
   async persist(): Promise<void> {
@@ -448,6 +465,15 @@ function identityOf(path: string): string | undefined {
     return found === undefined ? undefined : `${found.dev}:${found.ino}`;
   } catch {
     return 'out of sight';
+  }
+}
+
+/** Undefined if it cannot be told. */
+function bytesOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,18 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -159,6 +171,32 @@ describe('when SQLite fails', () => {
       await other.close();
       expect(await (await openHere()).cursor('kept')).to.equal('1');
       expect((await readdir(folder)).filter((name) => name.includes('orphaned'))).to.deep.equal([]);
+    });
+
+    it('notices that the file was truncated in place, and goes on where all of it is back', async () => {
+      const before = await openHere();
+      await before.recordDeliveries(batch(Array.from({ length: 300 }, (_, index) => index)));
+      await before.close();
+      const ledger = await openHere();
+      const whole = await readFile(path);
+      await truncate(path, 4096);
+      const error = await failureOf(ledger.verifyStorage());
+      expect(error.kind).to.equal('moved');
+      expect(error.message).to.include(`${path} was truncated while`);
+      expect((await failureOf(ledger.putCursor('after', '1', 1))).kind).to.equal('moved');
+      await writeFile(path, whole);
+      await ledger.putCursor('after', '1', 1);
+      await ledger.close();
+      expect(await (await openHere()).cursor('after')).to.equal('1');
+    });
+
+    it('takes pages that were added while it runs as seen', async () => {
+      const ledger = await openHere();
+      await ledger.recordDeliveries(batch(Array.from({ length: 5000 }, (_, index) => index)));
+      await ledger.verifyStorage();
+      const { size } = await stat(path);
+      await truncate(path, size - 4096);
+      expect((await failureOf(ledger.verifyStorage())).message).to.include('was truncated');
     });
 
     it('has nothing to look for in memory', async () => {
