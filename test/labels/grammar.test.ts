@@ -182,6 +182,10 @@ describe('the label grammar', () => {
       });
     }
 
+    it('guesses a part with a blank before it', () => {
+      expect(mistakesOf('shr=1/ cpu-4')[0]?.cure).to.include('`cpu=4`');
+    });
+
     it('tells all that is wrong with it at once', () => {
       expect(mistakesOf('shr=1/cpu=x/memory=y/what=z')).to.have.length(3);
     });

@@ -13,6 +13,13 @@ export interface Equivalent {
 
 export const equivalents: readonly Equivalent[] = [
   {
+    file: 'dispatcher/ledger/steps/settlement.ts',
+    code: 'return (yield jobQueries.settleJob(context.builder, key, version)).changed > 0;',
+    from: '>',
+    to: '>=',
+    why: 'Only a settlement with a lane is asked whether it was written, and this one has no admission.',
+  },
+  {
     file: 'dispatcher/github/bounded-fetch.ts',
     code: "if (response.status === 303 || (response.status < 303 && method === 'POST')) method = 'GET';",
     from: '<',
@@ -175,7 +182,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/ledger/steps/held-jobs.ts',
-    code: 'const ofRun = tried.has(run)',
+    code: 'const ofRun = tried.has(run) ? [] : yield* heldOfRun(context, row, unreadable);',
     from: 'tried.has(run)',
     to: 'false',
     why: 'It saves a query whose answer the next line does not look at.',
@@ -343,7 +350,7 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: 'dispatcher/lifecycle/launch-loop.ts',
-    code: 'if (tenant === undefined || this.#blocked.has(lane.key)) return undefined;',
+    code: 'if (tenant === undefined || this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;',
     from: 'has',
     to: 'get',
     why: 'Every value of the map is an object.',

@@ -344,7 +344,13 @@ describe('provider process', () => {
     ['ENOTDIR', 'unauthorized', async () => await writeFile(root, '')],
   ] as const) {
     it(`takes no folder that the system refuses with ${code} for an empty one`, async () => {
+      provider = create(['sh', '-c', 'echo up; sleep 600']);
       await provider.launch(request('d1-a'));
+      // What starts it writes into its folder until then.
+      await until(
+        () => provider.logs({ name: 'd1-a' }),
+        (seen) => seen?.includes('up') === true,
+      );
       const away = `${root}-away`;
       await rename(root, away);
       await refuse();
