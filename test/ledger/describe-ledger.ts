@@ -600,6 +600,7 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await listed({ states: [] })).to.deep.equal([]);
         expect(await listed({ registrations: ['acme'] })).to.deep.equal(['d-4', 'd-1', 'd-2']);
         expect(await listed({ registrations: ['acme', 'other'], states: ['creating'] })).to.deep.equal(['d-4', 'd-3']);
+        expect(await listed({ registrations: ['acme', 'other'], limit: 1 })).to.deep.equal(['d-4']);
         expect(await listed({ laneKey: 'lane-a' })).to.deep.equal(['d-1', 'd-2']);
         expect(await listed({ laneKey: 'lane-a', states: ['busy'] })).to.deep.equal(['d-1']);
       });
