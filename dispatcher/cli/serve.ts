@@ -73,7 +73,11 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       });
       // Not at the end alone: a process that is killed would keep nothing for the next start.
       flushCompileCache();
-      const endSpareMemory = spareMemory({ clock, ...systemMemory() });
+      const endSpareMemory = spareMemory({
+        clock,
+        ...systemMemory(),
+        failed: (error) => log.warn('memory-not-given-back', { error }),
+      });
       const signal = await nextSignal();
       endSpareMemory();
       log.info('signal', { signal });

@@ -14,6 +14,8 @@ export interface SpareMemoryOptions {
   readonly heapBytes: () => number;
   /** Collects all garbage, and makes the heap as small as it can be. Stops everything else for about 1 ms a MB. */
   readonly collect: () => Promise<void>;
+  /** It could not be collected, and is not tried again: the service only takes more memory. Must not throw. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Until it was done once: the start has the most to give back. */
@@ -27,7 +29,7 @@ const REST_SHARE = 0.1;
 const WORTH_BYTES = 8 * 1024 * 1024;
 
 /** Looks now and then whether the process rests and has grown. Returns what ends it. */
-export function spareMemory({ clock, cpuMs, heapBytes, collect }: SpareMemoryOptions): () => void {
+export function spareMemory({ clock, cpuMs, heapBytes, collect, failed }: SpareMemoryOptions): () => void {
   let smallest = 0;
   let nextMs = FIRST_MS;
   let cancel = () => {};
@@ -46,7 +48,7 @@ export function spareMemory({ clock, cpuMs, heapBytes, collect }: SpareMemoryOpt
   function wait(): void {
     const ms = nextMs;
     const hadMs = cpuMs();
-    cancel = clock.after(ms, () => void look(ms, hadMs));
+    cancel = clock.after(ms, () => void look(ms, hadMs).catch(failed));
   }
 
   wait();
@@ -56,7 +58,7 @@ export function spareMemory({ clock, cpuMs, heapBytes, collect }: SpareMemoryOpt
   };
 }
 
-export function systemMemory(): Omit<SpareMemoryOptions, 'clock'> {
+export function systemMemory(): Omit<SpareMemoryOptions, 'clock' | 'failed'> {
   return {
     cpuMs() {
       const { user, system } = process.cpuUsage();

@@ -16,6 +16,9 @@ describe('memory that a service at rest does not need', () => {
         state.collected.push(clock.now());
         state.heapBytes = state.leanBytes;
       },
+      failed(error) {
+        throw error;
+      },
     });
     const startedAtMs = clock.now();
     const collectedAt = () => state.collected.map((atMs) => (atMs - startedAtMs) / 1000);
@@ -57,6 +60,21 @@ describe('memory that a service at rest does not need', () => {
     end();
     await clock.advance(3_600_000);
     expect(collectedAt()).to.deep.equal([5]);
+  });
+
+  it('is kept, and told once, where it cannot be given back: the service goes on', async () => {
+    const clock = new VirtualClock();
+    const told: unknown[] = [];
+    const failure = new Error('no inspector');
+    spareMemory({
+      clock,
+      cpuMs: () => 0,
+      heapBytes: () => 200 * MB,
+      collect: () => Promise.reject(failure),
+      failed: (error) => told.push(error),
+    });
+    await clock.advance(3_600_000);
+    expect(told).to.deep.equal([failure]);
   });
 
   it('is really given back by Node', async () => {
