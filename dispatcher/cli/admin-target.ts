@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type AdminAccess, readAdminAccess } from '../config/admin-access.ts';
-import { fileTrouble, systemFiles } from '../config/files.ts';
+import { fileProblem, systemFiles } from '../config/files.ts';
 import { isLoopback } from '../http/admin-access.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import { type DispatcherConfig, Secret } from '../model/registration.ts';
@@ -83,7 +83,7 @@ function sendable(token: string, from: string): Secret {
 
 async function readTokenFile(path: string, terminal: Terminal): Promise<string> {
   const text = await firstBytes(resolve(terminal.workingFolder, path), TOKEN_BYTES + 1).catch((error: unknown) => {
-    const { message, cure } = fileTrouble(error);
+    const { message, cure } = fileProblem(error);
     throw new AdminClientError(2, `--token-file ${path}: ${message}`, cure, error);
   });
   if (text.length > TOKEN_BYTES) {

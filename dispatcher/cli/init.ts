@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { errorCode } from '../config/files.ts';
 import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.ts';
 import { ignoredByGit } from './git-ignore.ts';
-import { folderTrouble, makeFolder } from './make-folder.ts';
+import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable, printJson } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
@@ -62,9 +62,9 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
       ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
     }
   } catch (error) {
-    const trouble = await folderTrouble(root, error);
-    if (trouble === undefined) throw error;
-    terminal.error(`shr: ${printable(`${trouble.message}. ${trouble.cure}`)}\n`);
+    const problem = await folderProblem(root, error);
+    if (problem === undefined) throw error;
+    terminal.error(`shr: ${printable(`${problem.message}. ${problem.cure}`)}\n`);
     terminal.exit(1);
     return;
   }

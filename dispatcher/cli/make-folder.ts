@@ -21,7 +21,7 @@ export async function makeFolder(path: string, mode = 0o777): Promise<void> {
 }
 
 /** Why a folder cannot be made or written, without a subject; undefined if the error is none of the file system. */
-export async function folderTrouble(
+export async function folderProblem(
   folder: string,
   error: unknown,
 ): Promise<{ readonly message: string; readonly cure: string } | undefined> {

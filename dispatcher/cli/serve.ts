@@ -16,7 +16,7 @@ import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
 import { loadedConfiguration } from './loaded-configuration.ts';
-import { folderTrouble, makeFolder } from './make-folder.ts';
+import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
 import type { Terminal } from './terminal.ts';
@@ -111,12 +111,12 @@ async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
   const { mode } = await makeFolder(folder, 0o700)
     .then(() => stat(folder))
     .catch(async (error: unknown) => {
-      const trouble = await folderTrouble(folder, error);
-      if (trouble === undefined) throw error;
-      const words = `the folder of the ledger cannot be used: ${trouble.message}`;
+      const problem = await folderProblem(folder, error);
+      if (problem === undefined) throw error;
+      const words = `the folder of the ledger cannot be used: ${problem.message}`;
       throw new LedgerError(
         'unavailable',
-        `${words}. ${trouble.cure} It is set by \`ledger\` in dispatcher.yaml.`,
+        `${words}. ${problem.cure} It is set by \`ledger\` in dispatcher.yaml.`,
         error,
       );
     });

@@ -4,7 +4,7 @@ import type { Problem } from '../model/problem.ts';
 import type { DispatcherConfig } from '../model/registration.ts';
 import { readAdminToken, readListen } from './dispatcher.ts';
 import { readYaml } from './document.ts';
-import { errorCode, type Files, fileTrouble } from './files.ts';
+import { errorCode, type Files, fileProblem } from './files.ts';
 import { DISPATCHER_BOUNDS, wholeFile } from './load.ts';
 import { Reading } from './reading.ts';
 import { References } from './reference.ts';
@@ -32,7 +32,7 @@ export async function readAdminAccess({
     ({ text } = await files.read(dispatcherFile, { mostBytes: DISPATCHER_BOUNDS.bytes }));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
-    const { message, cure } = fileTrouble(error);
+    const { message, cure } = fileProblem(error);
     return { listen: undefined, token: undefined, problem: wholeFile(dispatcherFile, message, cure) };
   }
   const { value, ...yaml } = readYaml(dispatcherFile, text, DISPATCHER_BOUNDS.bytes);

@@ -115,7 +115,7 @@ function exposure({ mode, uid }: fs.Stats): FileContent['readableBy'] {
 }
 
 /** Why a file could not be read, and what to do. */
-export function fileTrouble(error: unknown): { readonly message: string; readonly cure: string } {
+export function fileProblem(error: unknown): { readonly message: string; readonly cure: string } {
   if (error instanceof FileRefused) return { message: error.message, cure: error.cure };
   switch (errorCode(error)) {
     case 'ENOENT':

@@ -17,7 +17,7 @@ import type {
 } from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { knownYaml, readYaml } from './document.ts';
-import { errorCode, type Files, fileTrouble } from './files.ts';
+import { errorCode, type Files, fileProblem } from './files.ts';
 import type { KnownValues } from './kept-values.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
 import { Reading } from './reading.ts';
@@ -229,7 +229,7 @@ async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional',
       );
       return unknownPlatform;
     }
-    const { message, cure } = fileTrouble(error);
+    const { message, cure } = fileProblem(error);
     if (errorCode(error) === 'ENOENT') {
       const write = 'Name the file with `--config`, or write one: dispatcher.example.yaml shows every key.';
       found.noDispatcher(() => found.file(file, message, write));
@@ -264,7 +264,7 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
   try {
     names = await sources.files.list(folder);
   } catch (error) {
-    const { message, cure } = folderTrouble(error);
+    const { message, cure } = folderProblem(error);
     if (errorCode(error) === 'ENOENT') found.noRegistrations(false, () => found.file(folder, message, cure));
     else found.file(folder, message, cure);
     return NO_ENTRIES;
@@ -303,14 +303,14 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
   return { files, quarantined };
 }
 
-function folderTrouble(error: unknown): { readonly message: string; readonly cure: string } {
+function folderProblem(error: unknown): { readonly message: string; readonly cure: string } {
   switch (errorCode(error)) {
     case 'ENOENT':
       return { message: 'there is no such folder', cure: 'Run `shr init`, or name the folder.' };
     case 'ENOTDIR':
       return { message: 'it is not a folder', cure: 'Name a folder.' };
     default:
-      return fileTrouble(error);
+      return fileProblem(error);
   }
 }
 
@@ -354,7 +354,7 @@ async function readOne(
   try {
     ({ text } = await sources.files.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes, within }));
   } catch (error) {
-    const { message, cure } = fileTrouble(error);
+    const { message, cure } = fileProblem(error);
     return unread(name, file, message, cure);
   }
   found.files.add(file);

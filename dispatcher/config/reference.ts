@@ -3,7 +3,7 @@
  * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
  */
 import { isAbsolute, join, normalize } from 'node:path';
-import { errorCode, type FileContent, FileRefused, type Files, fileTrouble } from './files.ts';
+import { errorCode, type FileContent, FileRefused, type Files, fileProblem } from './files.ts';
 
 export type Reach =
   | { readonly kind: 'platform' }
@@ -122,7 +122,7 @@ async function fromFile(path: string, reach: Reach, sources: ReferenceSources): 
     const file = isAbsolute(plain) ? plain : join(sources.folder, plain);
     content = await sources.files.read(file, { mostBytes: MAX_VALUE_BYTES, within });
   } catch (error) {
-    const { message, cure } = fileTrouble(error);
+    const { message, cure } = fileProblem(error);
     return { outcome: isAbsence(error) ? 'absent' : 'wrong', message: `${path}: ${message}`, cure };
   }
   // Editors and `echo` end a file with a newline that is not part of the token.

@@ -146,8 +146,8 @@ export function defectFailure(error: unknown, atMs: number, source: FailureSourc
 }
 
 /** The same failure, with its consequence added to the message. */
-export function withContext(trouble: Failure, context: string, atMs: number): Failure {
-  return { ...trouble, message: clean(`${context}: ${trouble.message}`, MESSAGE_CHARACTERS), atMs };
+export function withContext(failure: Failure, context: string, atMs: number): Failure {
+  return { ...failure, message: clean(`${context}: ${failure.message}`, MESSAGE_CHARACTERS), atMs };
 }
 
 /** A failure, here or as the admin API shows it. */

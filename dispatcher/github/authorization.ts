@@ -1,5 +1,5 @@
+import type { GithubDenial } from './denial.ts';
 import type { CallPurpose } from './github.ts';
-import type { GithubTrouble } from './trouble.ts';
 
 /** The value of the `authorization` header. */
 export interface Bearer {
@@ -13,5 +13,5 @@ export interface Authorization {
    * GitHub answered 401. Milliseconds after which the call may be repeated (with a new bearer), or undefined
    * when that would be useless.
    */
-  refused(bearer: Bearer, trouble: GithubTrouble | undefined): number | undefined;
+  refused(bearer: Bearer, denial: GithubDenial | undefined): number | undefined;
 }

@@ -1,11 +1,11 @@
 /** Turns failures into GithubErrors. Octokit's own error is never attached: it carries the request and its headers. */
 import { RequestError } from '@octokit/request-error';
 import type { GithubErrorKind } from '../failures/failure.ts';
+import { cureOf, denialOf } from './denial.ts';
 import { GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import { type AnswerHeaders, type Brake, brakeOf, type RateReport, rateReport } from './rate-report.ts';
 import { deepestWords, shorten, wordsOfBody } from './reply-words.ts';
-import { cureOf, troubleOf } from './trouble.ts';
 
 export interface ErrorAnswer {
   readonly status: number;
@@ -29,12 +29,12 @@ export function failureWithoutReply(operation: string, error: unknown): GithubEr
 
 export function failureOf(operation: string, reply: ErrorAnswer, waitMs: number | undefined): GithubError {
   const kind = kindOf(reply, waitMs !== undefined);
-  const trouble = kind === 'rate-limited' ? undefined : troubleOf(reply.status, reply.headers, reply.message);
-  const cure = trouble === undefined ? generalCure(kind) : cureOf(trouble, reply.headers);
+  const denial = kind === 'rate-limited' ? undefined : denialOf(reply.status, reply.headers, reply.message);
+  const cure = denial === undefined ? generalCure(kind) : cureOf(denial, reply.headers);
   const words = `GitHub answered ${reply.status}: ${reply.message}`;
   return new GithubError(kind, operation, cure === undefined ? words : `${words} (${cure})`, {
     ...identify(reply),
-    ...(trouble === undefined ? {} : { trouble }),
+    ...(denial === undefined ? {} : { denial }),
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
   });
 }

@@ -2,7 +2,7 @@
 import type { GithubErrorKind } from '../failures/failure.ts';
 import type { JobFact } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
-import type { GithubTrouble } from './trouble.ts';
+import type { GithubDenial } from './denial.ts';
 
 export interface GithubRunner {
   readonly id: number;
@@ -48,8 +48,8 @@ export class GithubError extends Error {
   /** `x-github-request-id`, for a support ticket with GitHub. */
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
-  /** The cause of GitHub's refusal, if more specific than the kind. */
-  readonly trouble: GithubTrouble | undefined;
+  /** Why GitHub denied the call, if more specific than the kind. */
+  readonly denial: GithubDenial | undefined;
   /** Set if this owner is not accessible at all: the App is not installed there, suspended, or excluded by us. */
   readonly owner: string | undefined;
 
@@ -61,7 +61,7 @@ export class GithubError extends Error {
       status?: number;
       requestId?: string;
       retryAfterMs?: number;
-      trouble?: GithubTrouble;
+      denial?: GithubDenial;
       owner?: string;
       cause?: unknown;
     } = {},
@@ -74,20 +74,20 @@ export class GithubError extends Error {
     this.status = details.status;
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
-    this.trouble = details.trouble;
+    this.denial = details.denial;
     this.owner = details.owner;
   }
 }
 
 /** The same failure, marked as affecting an owner as a whole. */
 export function aboutOwner(error: GithubError, owner: string): GithubError {
-  const { status, requestId, retryAfterMs, trouble } = error;
+  const { status, requestId, retryAfterMs, denial } = error;
   return new GithubError(error.kind, error.operation, error.words, {
     owner,
     ...(status === undefined ? {} : { status }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(trouble === undefined ? {} : { trouble }),
+    ...(denial === undefined ? {} : { denial }),
     cause: error.cause,
   });
 }

@@ -5,10 +5,10 @@ import { type Clock, type Random, ulid } from '../../time/clock.ts';
 import { appJwt } from './app-jwt.ts';
 import type { Authorization, Bearer } from './authorization.ts';
 import { purposes } from './budget.ts';
+import type { GithubDenial } from './denial.ts';
 import { aboutOwner, type CallPurpose, GithubError } from './github.ts';
 import type { GithubTime } from './github-time.ts';
 import type { Requester } from './requester.ts';
-import type { GithubTrouble } from './trouble.ts';
 
 /** Where to look for an installation. For repositories, the first one that the App is installed on decides. */
 export type InstallationSite =
@@ -35,7 +35,7 @@ interface Token extends Bearer {
 
 /** GitHub's tokens live for an hour. */
 const RENEW_BEFORE_END_MS = 300_000;
-/** An old token is better than none while GitHub has trouble, but not one that expires in flight. */
+/** An old token is better than none while GitHub fails, but not one that expires in flight. */
 const USABLE_BEFORE_END_MS = 30_000;
 /** A fresh token can be refused for a few seconds, until GitHub's replicas know it. */
 const REPLICATION_MS = 5_000;
@@ -70,8 +70,8 @@ export class AppAuthorization implements Authorization {
   }
 
   /** If its times were rejected, the refusal revealed GitHub's time: sign again with that. */
-  refused(_bearer: Bearer, trouble: GithubTrouble | undefined): number | undefined {
-    return trouble === 'clock' ? 0 : undefined;
+  refused(_bearer: Bearer, denial: GithubDenial | undefined): number | undefined {
+    return denial === 'clock' ? 0 : undefined;
   }
 }
 

@@ -278,11 +278,11 @@ async function readNamed(options: PollSourceOptions, named: readonly Name[], way
       const answer = await way.patience(() => readRepository(options.requesterFor(owner), name, way.signal));
       answers += 1;
       silences = 0;
-      const trouble = troubleWith(options.claim, name, answer);
-      if (trouble !== undefined) failures.push(trouble.failure);
-      if (trouble?.ours !== false) repositories.push(repositoryOf(answer));
+      const finding = unpollable(options.claim, name, answer);
+      if (finding !== undefined) failures.push(finding.failure);
+      if (finding?.ours !== false) repositories.push(repositoryOf(answer));
     } catch (caught) {
-      const error = ownTrouble(caught, name, options);
+      const error = ownFailure(caught, name, options);
       first ??= error;
       silences = error.kind === 'transient' ? silences + 1 : 0;
       if (silences === SILENCES_IN_A_ROW) throw error;
@@ -297,7 +297,7 @@ async function readNamed(options: PollSourceOptions, named: readonly Name[], way
 }
 
 /** Problems of one repository or owner are returned beside it; others (token, limits, our stop) end the listing. */
-function ownTrouble(caught: unknown, name: Name, { credentials }: PollSourceOptions): GithubError {
+function ownFailure(caught: unknown, name: Name, { credentials }: PollSourceOptions): GithubError {
   if (!(caught instanceof GithubError)) throw caught;
   if (caught.owner !== undefined) return caught;
   switch (caught.kind) {
@@ -317,26 +317,26 @@ interface Name {
 }
 
 /** Why a repository must not be polled, from its answer; GitHub answers a former name with the current one. */
-function troubleWith(
+function unpollable(
   claim: PollSourceOptions['claim'],
   name: Name,
   answer: RepositoryAnswer,
 ): { readonly ours: boolean; readonly failure: PollFailure } | undefined {
   const about = nameOf(name);
-  const trouble = (ours: boolean, words: string) => ({
+  const found = (ours: boolean, words: string) => ({
     ours,
     failure: { about, error: new GithubError('not-found', 'GET /repos/{owner}/{repo}', words) },
   });
   const byName = claim.kind === 'repositories';
   const cure = byName ? 'change the claim' : 'change `poll.repositories`';
   const now = `${answer.owner.login}/${answer.name}`;
-  if (!sameName(answer.owner.login, name.owner)) return trouble(false, `moved to ${now}: ${cure}`);
+  if (!sameName(answer.owner.login, name.owner)) return found(false, `moved to ${now}: ${cure}`);
   if (!canRun(answer)) {
     const why = answer.archived === true ? 'is archived' : 'was disabled by GitHub';
-    return trouble(false, `it ${why}, so that nothing runs there: ${byName ? 'take it out of the claim' : cure}`);
+    return found(false, `it ${why}, so that nothing runs there: ${byName ? 'take it out of the claim' : cure}`);
   }
   // In a claim by name, another name is another repository: its jobs are not this registration's.
-  if (!sameName(answer.name, name.repository)) return trouble(!byName, `${about} is now called ${now}: ${cure}`);
+  if (!sameName(answer.name, name.repository)) return found(!byName, `${about} is now called ${now}: ${cure}`);
   return undefined;
 }
 

@@ -146,7 +146,7 @@ export class Requester implements Caller {
       let pauseMs: number | undefined;
       if (outcome.kind === 'unauthorized' && !renewed) {
         // Refused before anything happened, so even a write may be repeated.
-        pauseMs = this.#authorization.refused(bearer, outcome.trouble);
+        pauseMs = this.#authorization.refused(bearer, outcome.denial);
         renewed = true;
       } else if (outcome.kind === 'transient' && attempt < attempts) {
         pauseMs = Math.max(jitter(BACKOFF_MS * 3 ** (attempt - 1), this.#random, 0.5), outcome.retryAfterMs ?? 0);

@@ -21,14 +21,14 @@ function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'cr
   const place = runner.backend === null ? '' : ` on ${runner.backend}`;
   const since = lasting(nowMs - runner.stateSinceMs);
   const limit = runner.deadlineAtMs === null ? '' : `; it is given up at ${time(runner.deadlineAtMs)}`;
-  const trouble = runner.failure === null ? '' : ` (${failureWords(runner.failure)})`;
+  const failure = runner.failure === null ? '' : ` (${failureWords(runner.failure)})`;
   switch (state) {
     case 'busy':
       return `its runner ${runner.name} is busy with a job that GitHub has not named yet, for ${since}`;
     case 'online':
       return `its runner ${runner.name} has been online for ${since}, and GitHub has not given it the job yet`;
     case 'starting':
-      return `its runner ${runner.name} has been starting${place} for ${since}${trouble}${limit}`;
+      return `its runner ${runner.name} has been starting${place} for ${since}${failure}${limit}`;
     case 'creating':
       return `its runner ${runner.name} is being launched${place}, for ${since}`;
   }

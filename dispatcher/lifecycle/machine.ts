@@ -31,8 +31,8 @@ export type RunnerEvent =
       readonly instanceId: string;
       /** Of one that has ended: why. */
       readonly ended?: Failure;
-      /** Of one that has not ended: why it does not start, or what befell it. */
-      readonly trouble?: Failure;
+      /** Of one that has not ended: why it does not start, or what happened to it. */
+      readonly failure?: Failure;
     }
   /** The provider said that the instance does not exist. One such answer does not prove it. */
   | { readonly kind: 'instance-missing' }
@@ -313,7 +313,7 @@ function onInstance(
     readonly backend: string;
     readonly instanceId: string;
     readonly ended?: Failure;
-    readonly trouble?: Failure;
+    readonly failure?: Failure;
   },
   context: MachineContext,
 ): Answer {
@@ -326,15 +326,15 @@ function onInstance(
   if (event.state === 'ended') {
     const patch: RunnerPatch = { ...found, instanceState: 'ended' };
     const failure = event.ended ?? null;
-    const trouble = failure !== null && endedWell(failure) ? null : failure;
+    const cause = failure !== null && endedWell(failure) ? null : failure;
     switch (runner.state) {
       case 'creating':
       case 'starting':
         return drainNow(runner, 'its container ended before it came online', context, { ...patch, failure });
       case 'online':
-        return drainNow(runner, 'its container ended without a job that we know of', context, patch, trouble);
+        return drainNow(runner, 'its container ended without a job that we know of', context, patch, cause);
       case 'busy':
-        return drainNow(runner, 'its container ended while its job ran', context, { ...patch, failure: trouble });
+        return drainNow(runner, 'its container ended while its job ran', context, { ...patch, failure: cause });
       case 'finishing':
         return drainNow(runner, 'its container ended after the job', context, patch);
       case 'draining':
@@ -344,7 +344,7 @@ function onInstance(
           'its container ended',
           context,
           { ...patch, attempts: 0, nextCheckAtMs: context.nowMs },
-          trouble,
+          cause,
         );
       case 'gone':
         return revive(runner, 'the service still lists what is left of it', context, patch);
@@ -355,18 +355,18 @@ function onInstance(
     case 'creating':
       return recovered(runner, event, patch, context);
     case 'starting':
-      if (event.trouble === undefined && event.state === 'running' && runner.failure?.kind === 'no-stock') {
+      if (event.failure === undefined && event.state === 'running' && runner.failure?.kind === 'no-stock') {
         return quiet(runner, context, { ...patch, ...stockCame(runner, context) });
       }
-      return event.trouble === undefined || event.trouble.kind === runner.failure?.kind
+      return event.failure === undefined || event.failure.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
-        : troubled(runner, event.trouble, patch, context);
+        : failing(runner, event.failure, patch, context);
     case 'online':
     case 'busy':
       // Once per kind: the message may change at each check.
-      return event.trouble === undefined || event.trouble.kind === runner.failure?.kind
+      return event.failure === undefined || event.failure.kind === runner.failure?.kind
         ? quiet(runner, context, patch)
-        : troubled(runner, event.trouble, patch, context);
+        : failing(runner, event.failure, patch, context);
     case 'finishing':
     case 'draining':
       return quiet(runner, context, runner.instanceState === 'ended' ? found : patch);
@@ -381,7 +381,7 @@ function endedWell(failure: Failure): boolean {
 }
 
 /** The service's message about an instance that continues: it may recover, or explain a later failure. */
-function troubled(runner: RunnerRow, failure: Failure, patch: RunnerPatch, context: MachineContext): Answer {
+function failing(runner: RunnerRow, failure: Failure, patch: RunnerPatch, context: MachineContext): Answer {
   const nextCheckAtMs = lookAgainAt(runner, context);
   const known: RunnerPatch = { ...patch, attempts: 0, nextCheckAtMs, failure };
   if (failure.kind === 'no-stock' && runner.state === 'starting') {
@@ -390,7 +390,7 @@ function troubled(runner: RunnerRow, failure: Failure, patch: RunnerPatch, conte
     const words = `no stock: other backends get the job ${context.stockPatienceMs / SECOND} s from now`;
     return note(runner, words, context, { ...known, deadlineAtMs }, failure);
   }
-  return note(runner, 'its container is in trouble', context, known, failure);
+  return note(runner, 'its container reports a failure', context, known, failure);
 }
 
 /** The service found capacity after all: from now on it has the normal start timeout. */

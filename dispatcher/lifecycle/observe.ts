@@ -167,7 +167,7 @@ export function instanceEvent(registration: string, backend: string, instance: I
     case 'running':
       return reason === undefined
         ? { ...common, state }
-        : { ...common, state, trouble: instanceFailure(reason, source, nowMs) };
+        : { ...common, state, failure: instanceFailure(reason, source, nowMs) };
     case 'unknown':
       return { ...common, state };
     case 'succeeded':

@@ -33,7 +33,7 @@ describe('shr runners', () => {
         {
           atMs: NOW - 2 * MINUTE,
           state: 'starting',
-          reason: 'its container is in trouble',
+          reason: 'its container is that reports a failure',
           details: null,
           failure: pullFailed,
         },
@@ -87,7 +87,9 @@ describe('shr runners', () => {
     expect(out).to.match(/^state +starting for 2m00s$/m);
     expect(out).to.match(/^failure +image-pull-failed: main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/m);
     expect(out).to.match(/^2026-03-04T11:58:00\.000Z +\w+ +starting +accepted by main: instance c0ffee$/m);
-    expect(out).to.match(/its container is in trouble: main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/m);
+    expect(out).to.match(
+      /its container is that reports a failure: main: manifest unknown \(MANIFEST_UNKNOWN, request r-1\)$/m,
+    );
     expect(out).to.not.match(/output/);
   });
 

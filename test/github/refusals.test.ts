@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
 import { ownFailure } from '../../dispatcher/failures/failure.ts';
 import { pageOf, withoutPage } from '../../dispatcher/failures/html-page.ts';
+import type { GithubDenial } from '../../dispatcher/github/denial.ts';
 import { deepestWords, wordsOfBody } from '../../dispatcher/github/reply-words.ts';
-import type { GithubTrouble } from '../../dispatcher/github/trouble.ts';
 import { acme, clientOf, failureOf } from './github-fixture.ts';
 import { type Says, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 
@@ -76,7 +76,7 @@ interface Refusal {
   readonly what: string;
   readonly says: Says;
   readonly kind: GithubErrorKind;
-  readonly trouble?: GithubTrouble;
+  readonly denial?: GithubDenial;
   /** In the message. */
   readonly words: readonly string[];
   readonly not?: readonly string[];
@@ -91,7 +91,7 @@ const refusals: readonly Refusal[] = [
     what: 'a token that is wrong or expired',
     says: { status: 401, body: { message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' } },
     kind: 'unauthorized',
-    trouble: 'token',
+    denial: 'token',
     words: ['Bad credentials', 'renew it'],
     not: ['docs.github.com'],
   },
@@ -104,7 +104,7 @@ const refusals: readonly Refusal[] = [
       },
     },
     kind: 'unauthorized',
-    trouble: 'clock',
+    denial: 'clock',
     words: ["'Issued at' claim", "set this machine's clock"],
     not: ['renew'],
   },
@@ -112,7 +112,7 @@ const refusals: readonly Refusal[] = [
     what: 'a clock that is far ahead',
     says: { status: 401, body: { message: "'Expiration time' claim ('exp') is too far in the future" } },
     kind: 'unauthorized',
-    trouble: 'clock',
+    denial: 'clock',
     words: ["set this machine's clock"],
     not: ['renew'],
   },
@@ -120,14 +120,14 @@ const refusals: readonly Refusal[] = [
     what: 'the key of another App',
     says: { status: 401, body: { message: 'A JSON web token could not be decoded' } },
     kind: 'unauthorized',
-    trouble: 'key',
+    denial: 'key',
     words: ['could not be decoded', "compare the App's id"],
   },
   {
     what: 'an App that does not exist',
     says: { status: 404, body: { message: 'Integration not found' } },
     kind: 'not-found',
-    trouble: 'app',
+    denial: 'app',
     words: ["correct the App's id"],
     not: ['may not see it'],
   },
@@ -141,7 +141,7 @@ const refusals: readonly Refusal[] = [
     what: 'a suspended installation',
     says: { status: 403, body: { message: 'This installation has been suspended' } },
     kind: 'forbidden',
-    trouble: 'suspended',
+    denial: 'suspended',
     words: ['has been suspended (ask the owner to unsuspend the App)'],
     not: MISLEADING,
   },
@@ -149,7 +149,7 @@ const refusals: readonly Refusal[] = [
     what: 'a suspended account',
     says: { status: 403, body: { message: 'Sorry. Your account was suspended' } },
     kind: 'forbidden',
-    trouble: 'account-suspended',
+    denial: 'account-suspended',
     words: ['account was suspended', "GitHub's support"],
     not: MISLEADING,
   },
@@ -163,7 +163,7 @@ const refusals: readonly Refusal[] = [
       },
     },
     kind: 'forbidden',
-    trouble: 'address',
+    denial: 'address',
     words: ['IP allow list enabled', "(allow this machine's address there)"],
     not: ['lack', 'renew', 'documentation'],
   },
@@ -178,7 +178,7 @@ const refusals: readonly Refusal[] = [
       headers: { 'x-github-sso': 'required; url=https://github.com/orgs/acme/sso?authorization_request=AAAA' },
     },
     kind: 'forbidden',
-    trouble: 'sso',
+    denial: 'sso',
     words: ['SAML enforcement', 'authorize the token', 'single sign-on'],
     not: ['authorization_request', 'lack'],
   },
@@ -192,7 +192,7 @@ const refusals: readonly Refusal[] = [
       },
     },
     kind: 'forbidden',
-    trouble: 'token-forbidden',
+    denial: 'token-forbidden',
     words: ['forbids access via', 'GitHub App'],
     not: ['lack', 'renew'],
   },
@@ -203,7 +203,7 @@ const refusals: readonly Refusal[] = [
       body: { message: 'Forbidden', errors: 'Repository level self-hosted runners are disabled on this repository' },
     },
     kind: 'forbidden',
-    trouble: 'runners-disabled',
+    denial: 'runners-disabled',
     words: ['Forbidden: Repository level self-hosted runners are disabled', 'allow self-hosted runners'],
     not: ['lack', 'renew', 'permission'],
   },
@@ -211,7 +211,7 @@ const refusals: readonly Refusal[] = [
     what: 'disabled Actions',
     says: { status: 403, body: { message: 'Actions has been disabled for this repository.' } },
     kind: 'forbidden',
-    trouble: 'actions-disabled',
+    denial: 'actions-disabled',
     words: ['switch Actions on'],
     not: MISLEADING,
   },
@@ -219,7 +219,7 @@ const refusals: readonly Refusal[] = [
     what: 'an archived repository',
     says: { status: 403, body: { message: 'Repository was archived so is read-only.' } },
     kind: 'forbidden',
-    trouble: 'archived',
+    denial: 'archived',
     words: ['archived so is read-only', 'unarchive'],
     not: MISLEADING,
   },
@@ -227,7 +227,7 @@ const refusals: readonly Refusal[] = [
     what: 'a blocked repository',
     says: { status: 451, body: { message: 'Repository access blocked', block: { reason: 'dmca' } } },
     kind: 'forbidden',
-    trouble: 'blocked',
+    denial: 'blocked',
     words: ['access blocked'],
     not: [...MISLEADING, '('],
   },
@@ -239,14 +239,14 @@ const refusals: readonly Refusal[] = [
       headers: { 'x-accepted-github-permissions': 'organization_self_hosted_runners=write' },
     },
     kind: 'forbidden',
-    trouble: 'permission',
+    denial: 'permission',
     words: ['not accessible by integration', 'grant organization_self_hosted_runners: write'],
   },
   {
     what: 'a token without admin rights',
     says: { status: 403, body: { message: 'Must have admin rights to Repository.' } },
     kind: 'forbidden',
-    trouble: 'permission',
+    denial: 'permission',
     words: ['admin rights', 'table of permissions'],
   },
   {
@@ -372,13 +372,13 @@ describe("GitHub's refusals, in words", () => {
   });
   afterEach(() => server.close());
 
-  for (const { what, says, kind, trouble, words, not = [] } of refusals) {
+  for (const { what, says, kind, denial, words, not = [] } of refusals) {
     it(`names the cause: ${what}`, async () => {
       script = () => says;
       const { github, clock } = clientOf(server.apiUrl);
       const request = { scope: acme, name: 'shr-1', runnerGroup: 'Default', labels: ['acme-runner'] };
       const failure = await failureOf(clock.during(github.createJitRunner(request)), kind);
-      expect(failure.trouble).to.equal(trouble);
+      expect(failure.denial).to.equal(denial);
       expect(failure.requestId).to.equal('REQ:1');
       for (const text of words) expect(failure.words).to.include(text);
       for (const text of not) expect(failure.words).to.not.include(text);

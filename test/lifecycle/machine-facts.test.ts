@@ -405,9 +405,9 @@ describe('the end of a runner', () => {
   });
 
   it('after a start without stock says when other backends get the job', () => {
-    const trouble = failure({ kind: 'no-stock' });
+    const noStock = failure({ kind: 'no-stock' });
     const [told] = taken(row('starting'), {
-      ...{ kind: 'instance', state: 'pending', backend: 'docker', instanceId: 'i-1', trouble },
+      ...{ kind: 'instance', state: 'pending', backend: 'docker', instanceId: 'i-1', failure: noStock },
     }).entries;
     expect(told?.reason).to.equal('no stock: other backends get the job 120 s from now');
   });

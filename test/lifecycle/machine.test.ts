@@ -109,7 +109,7 @@ const anyEvent: fc.Arbitrary<RunnerEvent> = fc.oneof(
     state: fc.constantFrom('pending' as const, 'running' as const),
     backend: fc.constant('docker'),
     instanceId: fc.constant('i-1'),
-    trouble: fc
+    failure: fc
       .record({ kind: fc.constantFrom('no-stock' as const, 'image-pull-failed' as const), message: fc.string() })
       .map(failure),
   }),
@@ -431,7 +431,7 @@ describe('the machine of runner states', () => {
     expect(told(creating, [0, EVENTS.instance])).to.include({ state: 'starting', deadlineAtMs: 10 * MINUTE });
   });
 
-  describe('a container that is in trouble and goes on', () => {
+  describe('a container that reports a failure and goes on', () => {
     const starting = runnerRow({
       state: 'starting',
       instanceState: 'pending',
@@ -441,7 +441,7 @@ describe('the machine of runner states', () => {
     const pulling = (message: string): RunnerEvent => ({
       ...EVENTS.instance,
       state: 'pending',
-      trouble: failure({ kind: 'image-pull-failed', code: 'NotFound', requestId: 'r-1', message }),
+      failure: failure({ kind: 'image-pull-failed', code: 'NotFound', requestId: 'r-1', message }),
     });
 
     it('is recorded once in the timeline, even if the service words it differently each time', () => {
@@ -475,7 +475,7 @@ describe('the machine of runner states', () => {
     const outOfStock: RunnerEvent = {
       ...EVENTS.instance,
       state: 'pending',
-      trouble: failure({ kind: 'no-stock', message: 'zone full' }),
+      failure: failure({ kind: 'no-stock', message: 'zone full' }),
     };
 
     it('for want of stock has its backend’s patience, however long a launch may take', () => {
@@ -498,9 +498,13 @@ describe('the machine of runner states', () => {
 
     it('stays what befell a busy one', () => {
       const busy = runnerRow({ state: 'busy', instanceState: 'running', instanceId: 'i-1' });
-      const trouble = failure({ kind: 'spot-reclaimed', message: 'started again' });
-      const seen = told(busy, [MINUTE, { ...EVENTS.instance, trouble }], [2 * MINUTE, EVENTS['job-completed']]);
-      expect(seen).to.include({ state: 'finishing', failure: trouble });
+      const reclaimed = failure({ kind: 'spot-reclaimed', message: 'started again' });
+      const seen = told(
+        busy,
+        [MINUTE, { ...EVENTS.instance, failure: reclaimed }],
+        [2 * MINUTE, EVENTS['job-completed']],
+      );
+      expect(seen).to.include({ state: 'finishing', failure: reclaimed });
     });
   });
 

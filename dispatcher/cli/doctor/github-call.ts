@@ -7,10 +7,10 @@ import { withDeadline } from '../../../time/deadline.ts';
 import { pageOf } from '../../failures/html-page.ts';
 import { appJwt, readAppKey } from '../../github/app-jwt.ts';
 import { boundedFetch } from '../../github/bounded-fetch.ts';
+import { denialOf } from '../../github/denial.ts';
 import { GithubError } from '../../github/github.ts';
 import { type GithubTime, measuredSkew } from '../../github/github-time.ts';
 import { deepestWords, wordsOfBody } from '../../github/reply-words.ts';
-import { troubleOf } from '../../github/trouble.ts';
 import type { Credentials } from '../../model/registration.ts';
 
 export interface RawAnswer {
@@ -42,8 +42,8 @@ const MAX_BYTES = 1024 * 1024;
  */
 export async function askGithub(caller: GithubCaller, path: string): Promise<RawAnswer> {
   const reply = await ask(caller, path);
-  const trouble = troubleOf(reply.status, {}, messageOf(reply));
-  return trouble === 'clock' && caller.time.aheadMs !== 0
+  const denial = denialOf(reply.status, {}, messageOf(reply));
+  return denial === 'clock' && caller.time.aheadMs !== 0
     ? { ...(await ask(caller, path)), clockAheadMs: reply.clockAheadMs }
     : reply;
 }

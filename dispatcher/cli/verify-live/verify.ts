@@ -200,12 +200,12 @@ class Walk {
 
   async #run(ref: InstanceRef): Promise<string> {
     const { provider, patience } = this.#verification;
-    let trouble = '';
-    const awaited = (): string => `it runs${trouble}`;
+    let soFar = '';
+    const awaited = (): string => `it runs${soFar}`;
     const instance = await this.#until(awaited, patience.runMs, async () => {
       const found = await this.#call(CALL_MS, provider.inspect(ref));
       if (found === undefined) throw new Error('it is gone before it ran');
-      trouble = found.reason === undefined ? '' : ` (so far ${found.reason.kind}: ${found.reason.message})`;
+      soFar = found.reason === undefined ? '' : ` (so far ${found.reason.kind}: ${found.reason.message})`;
       return found.state === 'pending' || found.state === 'unknown' ? undefined : found;
     });
     if (instance.state === 'running') return 'it runs';

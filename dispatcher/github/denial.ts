@@ -1,5 +1,5 @@
 /**
- * The cause of a GitHub refusal, beyond its status. GitHub has no codes for it: this is the only place that parses its
+ * Why GitHub denies a call, beyond the status of its answer. GitHub has no codes for it: this is the only place that parses its
  * messages. Pure.
  */
 import type { AnswerHeaders } from './rate-report.ts';
@@ -16,7 +16,7 @@ import type { AnswerHeaders } from './rate-report.ts';
  * - `runners-disabled`, `actions-disabled`, `archived`, `blocked`: of a repository.
  * - `permission`: the credentials lack one.
  */
-export type GithubTrouble =
+export type GithubDenial =
   | 'clock'
   | 'key'
   | 'app'
@@ -32,13 +32,13 @@ export type GithubTrouble =
   | 'blocked'
   | 'permission';
 
-const UNAUTHORIZED: readonly (readonly [RegExp, GithubTrouble])[] = [
+const UNAUTHORIZED: readonly (readonly [RegExp, GithubDenial])[] = [
   [/'(?:issued at|expiration time)' claim/i, 'clock'],
   [/could not be decoded|must generate a public key|JSON web token/i, 'key'],
   [/integration not found/i, 'app'],
 ];
 
-const FORBIDDEN: readonly (readonly [RegExp, GithubTrouble])[] = [
+const FORBIDDEN: readonly (readonly [RegExp, GithubDenial])[] = [
   [/installation (?:has been|was|is) suspended/i, 'suspended'],
   [/account (?:has been|was|is) suspended/i, 'account-suspended'],
   [/IP allow list/i, 'address'],
@@ -51,7 +51,7 @@ const FORBIDDEN: readonly (readonly [RegExp, GithubTrouble])[] = [
   [/not accessible by|must have admin|admin rights|need admin access|insufficient (?:scope|permission)/i, 'permission'],
 ];
 
-export function troubleOf(status: number, headers: AnswerHeaders, message: string): GithubTrouble | undefined {
+export function denialOf(status: number, headers: AnswerHeaders, message: string): GithubDenial | undefined {
   switch (status) {
     case 401:
       return find(UNAUTHORIZED, message) ?? 'token';
@@ -70,13 +70,13 @@ export function troubleOf(status: number, headers: AnswerHeaders, message: strin
   }
 }
 
-function find(table: readonly (readonly [RegExp, GithubTrouble])[], message: string): GithubTrouble | undefined {
+function find(table: readonly (readonly [RegExp, GithubDenial])[], message: string): GithubDenial | undefined {
   return table.find(([words]) => words.test(message))?.[1];
 }
 
 /** An instruction, or undefined if GitHub's own message is sufficient. */
-export function cureOf(trouble: GithubTrouble, headers: AnswerHeaders): string | undefined {
-  switch (trouble) {
+export function cureOf(denial: GithubDenial, headers: AnswerHeaders): string | undefined {
+  switch (denial) {
     case 'clock':
       return "set this machine's clock: let NTP do it";
     case 'key':

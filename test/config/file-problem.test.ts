@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { fileTrouble } from '../../dispatcher/config/files.ts';
+import { fileProblem } from '../../dispatcher/config/files.ts';
 
 describe('why a file could not be read', () => {
   for (const [what, thrown, message] of [
@@ -13,7 +13,7 @@ describe('why a file could not be read', () => {
     ['nothing', null, 'null'],
   ] as const) {
     it(`is described by the system’s own message where it is not a usual one: ${what}`, () => {
-      expect(fileTrouble(thrown)).to.deep.equal({ message, cure: 'Check the file and its disk.' });
+      expect(fileProblem(thrown)).to.deep.equal({ message, cure: 'Check the file and its disk.' });
     });
   }
 });
