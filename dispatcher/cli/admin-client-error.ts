@@ -1,12 +1,12 @@
 /** Exit code 1: the dispatcher could not be reached, or refused. 2: invalid usage. */
 export class AdminClientError extends Error {
   readonly exitCode: 1 | 2;
-  readonly hint: string;
+  readonly cure: string;
 
-  constructor(exitCode: 1 | 2, message: string, hint: string, cause?: unknown) {
+  constructor(exitCode: 1 | 2, message: string, cure: string, cause?: unknown) {
     super(message, { cause });
     this.name = 'AdminClientError';
     this.exitCode = exitCode;
-    this.hint = hint;
+    this.cure = cure;
   }
 }

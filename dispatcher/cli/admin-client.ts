@@ -50,7 +50,7 @@ export async function answering<Answer>(
     else tell(answer);
   } catch (error) {
     if (!(error instanceof AdminClientError)) throw error;
-    terminal.error(`shr: ${printable(error.message)}\n     ${printable(error.hint)}\n`);
+    terminal.error(`shr: ${printable(error.message)}\n     ${printable(error.cure)}\n`);
     terminal.exit(error.exitCode);
   }
 }
@@ -138,7 +138,7 @@ function readJson(text: string): unknown {
 function refused(status: number, body: unknown, base: URL, tokenFrom: string | undefined): AdminClientError {
   const parsed = errorSchema.safeParse(body);
   if (!parsed.success) return notADispatcher(base, `status ${status}`);
-  const { error, hint } = parsed.data;
+  const { error, cure } = parsed.data;
   if (status === 401 && tokenFrom === undefined) {
     return new AdminClientError(
       1,
@@ -153,7 +153,7 @@ function refused(status: number, body: unknown, base: URL, tokenFrom: string | u
       "Use the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.",
     );
   }
-  return new AdminClientError(status === 400 ? 2 : 1, error, hint);
+  return new AdminClientError(status === 400 ? 2 : 1, error, cure);
 }
 
 function notADispatcher(base: URL, detail: string | undefined): AdminClientError {

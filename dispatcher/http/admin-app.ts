@@ -112,7 +112,7 @@ function answeredInTime(options: AdminListenerOptions, withinMs: number): Reques
       if (response.headersSent) response.destroy();
       else {
         response.set('Connection', 'close');
-        response.status(503).json({ error: 'no answer in time', hint: 'the dispatcher is overloaded: see its log' });
+        response.status(503).json({ error: 'no answer in time', cure: 'the dispatcher is overloaded: see its log' });
       }
     });
     response.on('close', cancel);
@@ -120,7 +120,7 @@ function answeredInTime(options: AdminListenerOptions, withinMs: number): Reques
   };
 }
 
-/** The last one: turns every failure into `{error, hint}`. Express tells an error handler by its four parameters. */
+/** The last one: turns every failure into `{error, cure}`. Express tells an error handler by its four parameters. */
 function told(options: AdminListenerOptions): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     if (response.headersSent) {
@@ -130,7 +130,7 @@ function told(options: AdminListenerOptions): ErrorRequestHandler {
     }
     if (!(error instanceof AdminProblem)) options.log.error('admin.failed', { method: request.method, error });
     const problem = problemOf(error);
-    response.status(problem.status).json({ error: problem.message, hint: problem.hint });
+    response.status(problem.status).json({ error: problem.message, cure: problem.cure });
   };
 }
 

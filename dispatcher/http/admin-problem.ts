@@ -1,12 +1,12 @@
-/** A refusal of the admin API: `error` says what is wrong, `hint` what to do. Never contains a secret that was sent. */
+/** A refusal of the admin API: `error` says what is wrong, `cure` what to do. Never contains a secret that was sent. */
 export class AdminProblem extends Error {
   readonly status: number;
-  readonly hint: string;
+  readonly cure: string;
 
-  constructor(status: number, error: string, hint: string) {
+  constructor(status: number, error: string, cure: string) {
     super(error);
     this.name = 'AdminProblem';
     this.status = status;
-    this.hint = hint;
+    this.cure = cure;
   }
 }

@@ -14,7 +14,7 @@ export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-o
 /** `removed`: the registration is not in the configuration. `set-aside`: its configuration has problems. */
 const absenceSchema = z.enum(['removed', 'set-aside']);
 
-export const errorSchema = z.object({ error: z.string(), hint: z.string() });
+export const errorSchema = z.object({ error: z.string(), cure: z.string() });
 
 export const readinessSchema = z.object({
   ready: z.boolean(),

@@ -307,7 +307,7 @@ describe('admin API', () => {
         404,
         {
           error: 'no job github.com/99',
-          hint: 'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
+          cure: 'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
         },
       ]);
     });
@@ -433,7 +433,7 @@ describe('admin API', () => {
     it(`refuses ${path} and says what is wrong`, async () => {
       const response = await fixture.ask(path);
       const body = Object(await response.json());
-      expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([400, ['error', 'hint']]);
+      expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([400, ['error', 'cure']]);
     });
   }
 });

@@ -137,7 +137,7 @@ describe('admin listener', () => {
           const response = await fetch(`${fixture.url}${path}${query}`, { headers });
           expect(response.status, path).to.equal(401);
           expect(response.headers.get('www-authenticate')).to.match(/^Bearer /);
-          expect(await response.json()).to.have.keys('error', 'hint');
+          expect(await response.json()).to.have.keys('error', 'cure');
         }
       });
     }
@@ -210,15 +210,15 @@ describe('admin listener', () => {
       }
     });
 
-    it('is JSON with an error and a hint for an unknown path', async () => {
+    it('is JSON with an error and a cure for an unknown path', async () => {
       await open();
       const nothing = await fixture.ask('/api/nothing');
-      expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'hint']]);
+      expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'cure']]);
       const wrongVerb = await fixture.ask('/api/jobs', { method: 'DELETE' });
       expect(wrongVerb.status).to.equal(405);
       const malformed = await fixture.ask('/api/runners/%zz');
       expect(malformed.status).to.equal(400);
-      expect(await malformed.json()).to.have.keys('error', 'hint');
+      expect(await malformed.json()).to.have.keys('error', 'cure');
     });
 
     it('refuses a body, whatever its length says', async () => {
@@ -249,7 +249,7 @@ describe('admin listener', () => {
       const response = await fixture.ask('/api/jobs');
       expect([response.status, await response.json()]).to.deep.equal([
         503,
-        { error: 'the ledger is full', hint: 'the disk of the ledger is full: make room' },
+        { error: 'the ledger is full', cure: 'the disk of the ledger is full: make room' },
       ]);
     });
 
