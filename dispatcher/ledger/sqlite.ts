@@ -67,6 +67,8 @@ const CHECKED_BYTES = 16 * 1024 * 1024;
 /** The write-ahead log is truncated to this after a checkpoint, however large a burst has made it. */
 const WAL_BYTES = 64 * 1024 * 1024;
 const CACHE_KIB = 32 * 1024;
+/** Logs of files that are gone which are kept beside the ledger. */
+const MAX_ORPHANS = 10;
 /** Filters produce a few dozen texts; more than this means a list that should have been a parameter. */
 const MAX_STATEMENTS = 500;
 
@@ -280,7 +282,7 @@ class SqliteStore implements Store {
     // The log of another file is not ours to move.
     if (identityOf(log) !== this.#files.get(log)) return;
     try {
-      renameSync(log, `${log}.orphaned`);
+      renameSync(log, freeNameOf(`${log}.orphaned`));
     } catch {
       // Deleted meanwhile, or the folder is read-only: the message of `moved` says to remove it.
     }
@@ -456,6 +458,12 @@ class SqliteStore implements Store {
     this.#statements.set(text, statement);
     return statement;
   }
+}
+
+/** The first one may be all that is left of a file: it is kept, and only the last name is used again. */
+function freeNameOf(name: string): string {
+  const names = Array.from({ length: MAX_ORPHANS }, (_, index) => (index === 0 ? name : `${name}-${index + 1}`));
+  return names.find((one) => identityOf(one) === undefined) ?? `${name}-${MAX_ORPHANS}`;
 }
 
 /** Undefined if the file does not exist; `out of sight` if a folder may not be entered, so its existence is unknown. */

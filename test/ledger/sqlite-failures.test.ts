@@ -147,6 +147,27 @@ describe('when SQLite fails', () => {
       });
     }
 
+    it('keeps the first log that it set aside, numbers the next, and replaces the last of ten', async () => {
+      const orphans = async () => (await readdir(folder)).filter((name) => name.includes('.orphaned')).toSorted();
+      async function loseTheFile(cursor: string): Promise<void> {
+        const ledger = await openHere();
+        await ledger.putCursor(cursor, '1', 1);
+        await rm(path);
+        await ledger.close();
+      }
+      await loseTheFile('first');
+      const first = await readFile(`${path}-wal.orphaned`);
+      await loseTheFile('second');
+      expect(await orphans()).to.deep.equal(['ledger.db-wal.orphaned', 'ledger.db-wal.orphaned-2']);
+      for (let time = 3; time <= 12; time += 1) await loseTheFile(`number ${time}`);
+      expect(await orphans())
+        .to.have.length(10)
+        .and.include('ledger.db-wal.orphaned-10');
+      expect((await readFile(`${path}-wal.orphaned`)).equals(first)).to.equal(true);
+      expect((await readFile(`${path}-wal.orphaned-2`)).includes('second')).to.equal(true);
+      expect((await readFile(`${path}-wal.orphaned-10`)).includes('number 12')).to.equal(true);
+    });
+
     it('has what its log holds where the file is put back after the stop, with the log', async () => {
       const ledger = await openHere();
       await rename(path, `${path}.away`);
