@@ -55,6 +55,8 @@ export const unknownPlatform: Platform = {
 const DELIVERIES_MS = 7 * 86_400_000;
 const HISTORY_MS = 30 * 86_400_000;
 const HISTORY_ROWS = 200_000;
+/** Half a gigabyte at most. */
+const DELIVERIES_ROWS = 1_000_000;
 
 export async function readDispatcher(
   reading: Reading,
@@ -96,6 +98,7 @@ export async function readDispatcher(
           deliveriesMs: durationMs(retention?.deliveries, DELIVERIES_MS),
           jobsMs: durationMs(retention?.jobs, HISTORY_MS),
           runnersMs: durationMs(retention?.runners, HISTORY_MS),
+          maxDeliveries: retention?.maxDeliveries ?? DELIVERIES_ROWS,
           maxJobs: retention?.maxJobs ?? HISTORY_ROWS,
           maxRunners: retention?.maxRunners ?? HISTORY_ROWS,
         },

@@ -385,6 +385,7 @@ export const dispatcherFile = strict({
     deliveries: duration.optional(),
     jobs: duration.optional(),
     runners: duration.optional(),
+    maxDeliveries: z.int().min(1).optional(),
     maxJobs: z.int().min(1).optional(),
     maxRunners: z.int().min(1).optional(),
   }).optional(),

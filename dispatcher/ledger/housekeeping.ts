@@ -8,7 +8,7 @@ import { type Ledger, LedgerError, type Retention } from './ledger.ts';
 const EVERY_MS = 600_000;
 const ROWS_A_STEP = 500;
 const REST_MS = 50;
-/** Steps per round: the remainder waits for the next. */
+/** Steps per round. If more is left, the next round begins at once: it may come faster than it can be deleted. */
 const STEPS_A_ROUND = 2_000;
 
 export interface Housekeeping {
@@ -30,9 +30,10 @@ export function createHousekeeping(options: {
   let round: Promise<void> = Promise.resolve();
 
   async function prune(): Promise<void> {
+    let steps = 0;
     try {
       let rows = 0;
-      for (let step = 0; step < STEPS_A_ROUND && !stopped; step += 1) {
+      for (; steps < STEPS_A_ROUND && !stopped; steps += 1) {
         const pruned = await ledger.prune(clock.now(), retention, ROWS_A_STEP);
         if (pruned === 0) break;
         rows += pruned;
@@ -45,18 +46,18 @@ export function createHousekeeping(options: {
       if (error instanceof LedgerError) states.failed('prune-failed', {}, ledgerFailure(error, now));
       else states.failed('prune-failed', {}, defectFailure(error, now), { error });
     }
-    schedule();
+    schedule(steps === STEPS_A_ROUND ? REST_MS : jitter(EVERY_MS, random));
   }
 
-  function schedule(): void {
+  function schedule(inMs: number): void {
     if (stopped) return;
-    cancel = clock.after(jitter(EVERY_MS, random), () => {
+    cancel = clock.after(inMs, () => {
       round = prune();
     });
   }
 
   return {
-    start: schedule,
+    start: () => schedule(jitter(EVERY_MS, random)),
     async stop() {
       stopped = true;
       cancel();

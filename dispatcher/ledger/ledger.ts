@@ -322,7 +322,8 @@ export interface Retention {
   readonly deliveriesMs: number;
   readonly jobsMs: number;
   readonly runnersMs: number;
-  /** The maximum number of history rows kept, whatever their age. */
+  /** The maximum number of rows kept, whatever their age. */
+  readonly maxDeliveries: number;
   readonly maxJobs: number;
   readonly maxRunners: number;
 }

@@ -26,6 +26,7 @@ describe('the configuration', () => {
         deliveriesMs: 7 * 86_400_000,
         jobsMs: 30 * 86_400_000,
         runnersMs: 30 * 86_400_000,
+        maxDeliveries: 1_000_000,
         maxJobs: 200_000,
         maxRunners: 200_000,
       },
@@ -77,7 +78,7 @@ trustedProxies: [10.0.0.0/8]
 webhooks:
   - { host: GHES.acme.example, appId: 12, secrets: ["\${file:secrets/admin}"], owners: [Acme] }
 limits: { maxRunners: 50, maxLaunches: 5, shutdown: 1m }
-retention: { deliveries: 3d, jobs: 1h, runners: 2h, maxJobs: 10, maxRunners: 20 }
+retention: { deliveries: 3d, jobs: 1h, runners: 2h, maxDeliveries: 30, maxJobs: 10, maxRunners: 20 }
 shapes: { large: { cpu: 8, memoryGiB: 32, timeLimit: 1h } }
 `;
     const registration = `
@@ -116,7 +117,14 @@ chargeLabels: { cost-center: "1" }
       trustedProxies: ['10.0.0.0/8'],
       maxRunners: 50,
       shutdownMs: 60_000,
-      retention: { deliveriesMs: 259_200_000, jobsMs: 3_600_000, runnersMs: 7_200_000, maxJobs: 10, maxRunners: 20 },
+      retention: {
+        deliveriesMs: 259_200_000,
+        jobsMs: 3_600_000,
+        runnersMs: 7_200_000,
+        maxDeliveries: 30,
+        maxJobs: 10,
+        maxRunners: 20,
+      },
     });
     expect(configuration.dispatcher.webhooks).to.have.length(1);
     expect(configuration.dispatcher.webhooks[0]).to.deep.include({

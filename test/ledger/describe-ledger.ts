@@ -784,7 +784,14 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
 
     describe('retention', () => {
       const day = 24 * 3_600_000;
-      const retention = { deliveriesMs: 2 * day, jobsMs: 5 * day, runnersMs: 5 * day, maxJobs: 1000, maxRunners: 1000 };
+      const retention = {
+        deliveriesMs: 2 * day,
+        jobsMs: 5 * day,
+        runnersMs: 5 * day,
+        maxDeliveries: 1000,
+        maxJobs: 1000,
+        maxRunners: 1000,
+      };
       const end = 100 * day;
 
       async function completed(ids: readonly number[], atMs: number): Promise<void> {
@@ -839,6 +846,19 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await pruneAll({ ...retention, maxJobs: 2, maxRunners: 3 })).to.deep.equal([4, 1]);
         expect((await ledger.jobs({}, 'reject')).map((row) => row.jobId)).to.deep.equal([5, 4]);
         expect(names(await ledger.runners({}, 'reject')).sort()).to.deep.equal(['d-3', 'd-4', 'd-5']);
+      });
+
+      it('forgets the oldest deliveries when there are too many, and takes what they said in as before', async () => {
+        const flood = ['a', 'b', 'c', 'd', 'e'].map((guid, index) => ({
+          delivery: delivery(guid, { receivedAtMs: end - day + index }),
+          fact: fact({ jobId: 7, status: 'completed', observedAtMs: end - day }),
+        }));
+        await ledger.recordDeliveries(flood);
+        const before = await known(keyOf(7));
+        expect(await pruneAll({ ...retention, maxDeliveries: 2 })).to.deep.equal([2, 1]);
+        const replayed = ['recorded', 'recorded', 'recorded', 'duplicate', 'duplicate'];
+        expect(await ledger.recordDeliveries(flood)).to.deep.equal(replayed);
+        expect(await known(keyOf(7))).to.deep.equal(before);
       });
 
       it('forgets no more in a step than it was asked to, what is old and what is too many together', async () => {

@@ -167,6 +167,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
         deliveriesMs: agoMs,
         jobsMs: agoMs,
         runnersMs: agoMs,
+        maxDeliveries: fc.integer({ min: 0, max: 4 }),
         maxJobs: fc.integer({ min: 0, max: 4 }),
         maxRunners: fc.integer({ min: 0, max: 4 }),
       }),

@@ -265,6 +265,10 @@ export class Oracle {
     for (const [id, delivery] of this.deliveries) {
       if (delivery.receivedAtMs < nowMs - retention.deliveriesMs) this.deliveries.delete(id);
     }
+    const received = [...this.deliveries].sort(
+      ([, a], [, b]) => b.receivedAtMs - a.receivedAtMs || order(b.endpoint, a.endpoint) || order(b.guid, a.guid),
+    );
+    for (const [id] of received.slice(retention.maxDeliveries)) this.deliveries.delete(id);
     const foreign = ['refused', 'not-ours', 'expired'];
     for (const [key, { row, unsettledAtMs }] of this.jobs) {
       const keptMs = row.status === 'completed' ? retention.jobsMs : Math.max(retention.jobsMs, 35 * DAY_MS);

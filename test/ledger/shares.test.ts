@@ -78,7 +78,14 @@ describe('the ledger’s room, shared by two tenants', () => {
     for (const job of await ledger.unsettledJobs(1000, 'reject')) {
       await ledger.settleJobs([{ key: job.key, version: job.version }]);
     }
-    const retention = { deliveriesMs: 1e9, jobsMs: 1e9, runnersMs: 1e9, maxJobs: 50, maxRunners: 50 };
+    const retention = {
+      deliveriesMs: 1e9,
+      jobsMs: 1e9,
+      runnersMs: 1e9,
+      maxDeliveries: 1000,
+      maxJobs: 50,
+      maxRunners: 50,
+    };
     while ((await ledger.prune(1_000_000, retention, 30)) > 0);
     expect(await keysOf('Acme')).to.have.length(5);
     const left = await keysOf('evil');
@@ -88,7 +95,14 @@ describe('the ledger’s room, shared by two tenants', () => {
 
   const ENDED = { status: 'completed', conclusion: 'success' } as const;
   const LATER = 40 * 24 * 3_600_000;
-  const retention = { deliveriesMs: 1e12, jobsMs: 1e12, runnersMs: 1e12, maxJobs: 50, maxRunners: 50 };
+  const retention = {
+    deliveriesMs: 1e12,
+    jobsMs: 1e12,
+    runnersMs: 1e12,
+    maxDeliveries: 1000,
+    maxJobs: 50,
+    maxRunners: 50,
+  };
 
   async function settleAll(settlement = (job: JobRow): JobSettlement => ({ key: job.key, version: job.version })) {
     await ledger.settleJobs((await ledger.unsettledJobs(1000, 'reject')).map(settlement));

@@ -477,7 +477,7 @@ describe('when SQLite fails', () => {
       expect(await ledger.job(keyOf(acknowledged)), 'of the batch that was refused').to.equal(undefined);
       expect((await stat(path)).size).to.be.at.most(1024 * 1024);
 
-      const keepNothing = { deliveriesMs: 0, jobsMs: 0, runnersMs: 0, maxJobs: 0, maxRunners: 0 };
+      const keepNothing = { deliveriesMs: 0, jobsMs: 0, runnersMs: 0, maxDeliveries: 0, maxJobs: 0, maxRunners: 0 };
       while ((await ledger.prune(1_000_000, keepNothing, 10)) > 0);
       expect(await ledger.recordDeliveries(batch([acknowledged]))).to.deep.equal(['recorded']);
     });

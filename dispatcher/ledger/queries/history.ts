@@ -13,10 +13,20 @@ export function pruneDeliveries(builder: Builder, beforeMs: number, limit: numbe
           .select(['endpoint', 'guid'])
           .where('receivedAtMs', '<', beforeMs)
           .orderBy('receivedAtMs')
+          .orderBy('endpoint')
+          .orderBy('guid')
           .limit(atMost(limit))
           .$asTuple('endpoint', 'guid'),
       ),
     )
+    .compile();
+}
+
+/** Without a condition SQLite counts by pages: milliseconds for a million. */
+export function countDeliveries(builder: Builder): Query {
+  return builder
+    .selectFrom('deliveries')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
     .compile();
 }
 

@@ -10,7 +10,7 @@ const MAX_RUN_MS = 35 * 24 * 3_600_000;
 
 export function* prune(context: Context, nowMs: number, retention: Retention, limit: number): Step<number> {
   const { builder } = context;
-  const deliveries = yield historyQueries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
+  const deliveriesByAge = yield historyQueries.pruneDeliveries(builder, nowMs - retention.deliveriesMs, limit);
   const aged = yield historyQueries.pruneEndedJobs(builder, nowMs - retention.jobsMs, limit);
   const jobsByAge = yield* countDeleted(context, aged.rows, 'ended');
   const forsakenBeforeMs = nowMs - Math.max(retention.jobsMs, MAX_RUN_MS);
@@ -18,13 +18,28 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
   const forsaken = yield* countDeleted(context, left.rows, 'open');
   const runnersByAge = yield historyQueries.pruneGoneRunners(builder, nowMs - retention.runnersMs, limit);
   // Counting scans an index from end to end, so it waits until there is nothing left to delete by age.
+  const deliveriesByCount =
+    deliveriesByAge.changed < limit
+      ? yield* pruneDeliveriesOver(context, retention.maxDeliveries, limit - deliveriesByAge.changed)
+      : 0;
   const jobsByCount =
     jobsByAge < limit ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge - forsaken) : 0;
   const runnersByCount =
     runnersByAge.changed < limit
       ? yield* pruneRunnersOver(context, retention.maxRunners, limit - runnersByAge.changed)
       : 0;
-  return deliveries.changed + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
+  const deliveries = deliveriesByAge.changed + deliveriesByCount;
+  return deliveries + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
+}
+
+/**
+ * The oldest, whoever sent them: without its record a delivery is not known as a duplicate, but what it says is merged
+ * with the same result. So a flood costs nobody else more than that.
+ */
+function* pruneDeliveriesOver(context: Context, most: number, limit: number): Step<number> {
+  const count = firstOf(yield historyQueries.countDeliveries(context.builder), rows.countOf) ?? 0;
+  if (count <= most) return 0;
+  return (yield historyQueries.pruneDeliveries(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
 }
 
 function* pruneJobsOver(context: Context, most: number, limit: number): Step<number> {
