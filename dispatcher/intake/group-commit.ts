@@ -6,7 +6,7 @@ import type { Clock } from '../../time/clock.ts';
 import { defectFailure, ledgerFailure } from '../failures/failure.ts';
 import { StateLog } from '../failures/state-log.ts';
 import type { Delivery, JobFact } from '../jobs/facts.ts';
-import { type DeliveryResult, type Ledger, LedgerError } from '../ledger/ledger.ts';
+import { type DeliveryResult, type Ledger, LedgerError, UnreadableRowError } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { IntakeMetrics } from './answer.ts';
 
@@ -150,7 +150,7 @@ export class GroupCommit {
   }
 }
 
-/** `unavailable` may concern a single row, so it is not included. */
+/** `unavailable` may concern a single row, so it is not included; a row that cannot be read concerns its own job. */
 function refusesEverything(error: LedgerError): boolean {
-  return error.kind !== 'unavailable';
+  return error.kind !== 'unavailable' && !(error instanceof UnreadableRowError);
 }

@@ -8,8 +8,9 @@ import { problemLine } from '../failures/problem-line.ts';
 import { GithubError } from '../github/github.ts';
 import type { Patience, PolledRepository, PollFailure, PollSource, RepositoryList } from '../github/poll-source.ts';
 import type { JobFact } from '../jobs/facts.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Ledger, UnreadableRow } from '../ledger/ledger.ts';
 import { lineOf } from '../lifecycle/ports.ts';
+import { unreadableWords } from '../lifecycle/resting.ts';
 import type { Registration } from '../model/registration.ts';
 import { type PassPlace, PassPlaces, PassTicket, type PollRole } from './pass-places.ts';
 import { bounded, countRuns, cursorName, type OpenRuns, readOpenRuns, writeOpenRuns } from './poll-memory.ts';
@@ -43,6 +44,14 @@ export interface PollTrouble {
   readonly sinceMs: number;
 }
 
+/** A job that GitHub reports, and that could not be recorded because of its row in the ledger. */
+export interface NotRecorded {
+  /** Its key. */
+  readonly job: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
 /** The displayed polling status of one registration. */
 export interface PollStatus {
   readonly registration: string;
@@ -68,6 +77,7 @@ export interface PollStatus {
   /** Number of problems beyond those listed. */
   readonly moreTroubles: number;
   readonly cut: readonly string[];
+  readonly notRecorded: readonly NotRecorded[];
   /** Messages for all of the above problems. */
   readonly problems: readonly string[];
   /** The same, with the subject of each. */
@@ -103,6 +113,7 @@ const MIN_REST_MS = 1_000;
 const SLOW_POLL_MS = 60_000;
 const SHOWN_TROUBLES = 100;
 const SHOWN_CUTS = 20;
+const SHOWN_NOT_RECORDED = 20;
 const FACTS_AT_ONCE = 500;
 
 export function createPoller(options: PollerOptions): Poller {
@@ -178,6 +189,7 @@ class TenantPoll {
       troubles: [],
       moreTroubles: 0,
       cut: [],
+      notRecorded: [],
     };
   }
 
@@ -273,11 +285,12 @@ class TenantPoll {
     const list = await this.#listRepositories((work) =>
       patiently({ source, clock, random, signal, onWait, place }, work),
     );
+    const unreadable = new Map<string, UnreadableRow>();
     const outcome = await pollPass({
       source,
       repositories: uniqueOf(list.repositories),
       open: this.#open,
-      record: (facts) => this.#record(facts),
+      record: (facts) => this.#record(facts, (row) => unreadable.set(row.key, row)),
       clock,
       random,
       signal,
@@ -298,6 +311,7 @@ class TenantPoll {
       unreadableJobs: outcome.unreadableJobs,
       unreadableRuns: outcome.unreadableRuns,
       cut: outcome.cut.slice(0, SHOWN_CUTS),
+      notRecorded: this.#notRecordedOf([...unreadable.values()]),
     });
     if (outcome.failure !== undefined) throw outcome.failure;
   }
@@ -322,12 +336,26 @@ class TenantPoll {
     return this.#repositories;
   }
 
-  async #record(facts: readonly JobFact[]): Promise<void> {
+  async #record(facts: readonly JobFact[], unreadable: (row: UnreadableRow) => void): Promise<void> {
     for (let index = 0; index < facts.length; index += FACTS_AT_ONCE) {
       this.#signal.throwIfAborted();
-      const changed = await this.#options.ledger.recordFacts(facts.slice(index, index + FACTS_AT_ONCE));
+      const some = facts.slice(index, index + FACTS_AT_ONCE);
+      const changed = await this.#options.ledger.recordFacts(some, unreadable);
       if (changed > 0) this.#options.onRecorded(changed);
     }
+  }
+
+  /** One log line for each while it lasts. */
+  #notRecordedOf(rows: readonly UnreadableRow[]): readonly NotRecorded[] {
+    const { clock, log } = this.#options;
+    const { notRecorded, registration } = this.#status;
+    const before = new Map(notRecorded.map((one) => [one.job, one]));
+    return rows.slice(0, SHOWN_NOT_RECORDED).map(({ key, fault }) => {
+      const known = before.get(key);
+      const message = unreadableWords(fault);
+      if (known === undefined) log.warn('poll.not-recorded', { registration, job: key, reason: message });
+      return { job: key, message, sinceMs: known?.sinceMs ?? clock.now() };
+    });
   }
 
   /** One log line when a problem begins, changes its kind or ends, rather than one per pass. */
@@ -359,7 +387,7 @@ class TenantPoll {
 type Facts = Omit<PollStatus, 'problems' | 'details'>;
 
 function problemsOf(status: Facts): readonly PollProblem[] {
-  const { failure, failingSinceMs, troubles, moreTroubles, cut, unreadableJobs, unreadableRuns } = status;
+  const { failure, failingSinceMs, troubles, moreTroubles, cut, notRecorded, unreadableJobs, unreadableRuns } = status;
   const odd = 'that this version does not know';
   const whole = [
     ...(moreTroubles === 0 ? [] : [`${moreTroubles} more repositories or owners have problems`]),
@@ -370,6 +398,7 @@ function problemsOf(status: Facts): readonly PollProblem[] {
   return [
     ...(failure === null ? [] : [{ about: null, message: failure, sinceMs: failingSinceMs }]),
     ...troubles.map(({ about, message, sinceMs }) => ({ about, message, sinceMs })),
+    ...notRecorded.map(({ job, message, sinceMs }) => ({ about: job, message, sinceMs })),
     ...whole.map((message) => ({ about: null, message, sinceMs: null })),
   ];
 }

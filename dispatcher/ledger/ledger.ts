@@ -334,8 +334,11 @@ export interface FactLedger {
   recordDeliveries(
     batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
   ): Promise<readonly DeliveryResult[]>;
-  /** Facts from polls and GETs. Returns how many jobs changed. New open jobs of a full share are left out. */
-  recordFacts(facts: readonly JobFact[]): Promise<number>;
+  /**
+   * Facts from polls and GETs. Returns how many jobs changed. New open jobs of a full share are left out, and so are
+   * jobs whose rows cannot be read. `unreadable`: default `'reject'`.
+   */
+  recordFacts(facts: readonly JobFact[], unreadable?: OnUnreadable): Promise<number>;
 }
 
 /** Jobs: what facts made of them, and what was decided. */

@@ -16,7 +16,7 @@ import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryComp
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
-import { type Ledger, LedgerError, MAX_OPEN_JOBS } from './ledger.ts';
+import { type Ledger, LedgerError, MAX_OPEN_JOBS, UnreadableRowError } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations/migrations.ts';
 import type { Query } from './queries/fixed.ts';
 import {
@@ -356,7 +356,7 @@ class SqliteStore implements Store {
       try {
         this.#commit([write]);
       } catch (error) {
-        if (error instanceof LedgerError && error.kind !== 'unavailable') {
+        if (failsAll(error)) {
           for (const left of group.slice(index)) left.failed(error);
           return;
         }
@@ -458,6 +458,11 @@ class SqliteStore implements Store {
     this.#statements.set(text, statement);
     return statement;
   }
+}
+
+/** `unavailable` may be the fault of a single write, and a row that cannot be read is that of the writes that read it. */
+function failsAll(error: unknown): boolean {
+  return error instanceof LedgerError && error.kind !== 'unavailable' && !(error instanceof UnreadableRowError);
 }
 
 /** The first one may be all that is left of a file: it is kept, and only the last name is used again. */

@@ -45,7 +45,8 @@ function marksStop(result: { readonly before: RunnerRow; readonly after: RunnerR
 export function ledgerOn(store: Store): Ledger {
   return {
     recordDeliveries: (batch) => store.writeDurably((context) => intake.recordDeliveries(context, batch)),
-    recordFacts: (facts) => store.write((context) => intake.recordFacts(context, facts)),
+    recordFacts: (facts, unreadable = 'reject') =>
+      store.write((context) => intake.recordFacts(context, facts, unreadable)),
 
     unsettledJobs: (limit, unreadable) => store.read((context) => settlement.unsettledJobs(context, limit, unreadable)),
     putUnsettledLast: (key, nowMs) => store.write((context) => settlement.putUnsettledLast(context, key, nowMs)),

@@ -32,6 +32,11 @@ export interface Subject {
   readonly registration: string | null;
 }
 
+/** What is wrong with a row that cannot be read, and what to do. */
+export function unreadableWords(fault: string, which = 'its row'): string {
+  return `${which} in the ledger cannot be read (${fault}). Stop the dispatcher and correct or delete the row`;
+}
+
 const EVENTS = { job: 'job-not-settled', runner: 'visit-failed', lane: 'lane-not-planned' } as const;
 
 export class Resting {
@@ -51,8 +56,8 @@ export class Resting {
 
   /** Its row, or one that it needs, cannot be read. Answers until when it rests. */
   restUnreadable(kind: Subject['kind'], { key, registration, fault }: UnreadableRow, which = 'its row'): number {
-    const words = `${which} in the ledger cannot be read (${fault}). Stop the dispatcher and correct or delete the row`;
-    return this.#restFor({ kind, key, registration }, ownFailure('ledger', words, this.#clock.now()), {});
+    const failure = ownFailure('ledger', unreadableWords(fault, which), this.#clock.now());
+    return this.#restFor({ kind, key, registration }, failure, {});
   }
 
   /** Whether it is to be left alone for now. */

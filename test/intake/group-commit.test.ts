@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { GroupCommit } from '../../dispatcher/intake/group-commit.ts';
 import type { Delivery } from '../../dispatcher/jobs/facts.ts';
-import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { LedgerError, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { systemClock } from '../../time/clock.ts';
 import { Counts, LogLines, Recorder } from './intake-fixture.ts';
 
@@ -217,6 +217,7 @@ describe('the group commit', () => {
   for (const failure of [
     new TypeError('a row that nobody thought of'),
     new LedgerError('unavailable', 'a constraint'),
+    new UnreadableRowError('column labels: is not JSON'),
   ]) {
     it(`tries a group one by one when it fails with ${failure.name}, so that one bad row is alone`, async () => {
       const { ledger, record, start, guids, counts } = bench();

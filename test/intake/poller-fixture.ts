@@ -53,7 +53,7 @@ export interface PollerWish {
   readonly apiUrl?: string;
 }
 
-export async function openFixture(): Promise<Fixture> {
+export async function openFixture(ledgerPath = ':memory:'): Promise<Fixture> {
   const clock = new VirtualClock();
   const runs = new Map<string, PolledRun[]>();
   const warnings: string[] = [];
@@ -66,7 +66,7 @@ export async function openFixture(): Promise<Fixture> {
     const says = first(asked) ?? answer(runs, asked);
     return tags && says !== 'hang' && says !== 'reset' ? tagged(asked, says) : says;
   });
-  const ledger = await openSqliteLedger({ path: ':memory:', now: () => clock.now() });
+  const ledger = await openSqliteLedger({ path: ledgerPath, now: () => clock.now() });
   return {
     clock,
     server,
@@ -96,7 +96,7 @@ export async function openFixture(): Promise<Fixture> {
         log: {
           debug: () => {},
           info: () => {},
-          warn: (event, fields) => warnings.push(`${event} ${String(fields?.['about'] ?? '')}`),
+          warn: (event, fields) => warnings.push(`${event} ${String(fields?.['about'] ?? fields?.['job'] ?? '')}`),
         },
         onRecorded: () => {
           wakes += 1;

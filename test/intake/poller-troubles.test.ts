@@ -1,4 +1,8 @@
 /** What is wrong with one owner, repository or run is that one's trouble, by its name; the rest is polled. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import type { Poller, PollStatus } from '../../dispatcher/intake/poller.ts';
 import type { Claim } from '../../dispatcher/model/registration.ts';
@@ -302,6 +306,32 @@ describe('the poller, beside what is wrong', () => {
     expect(await fixture.pass(poller)).to.equal(true);
     expect(await fixture.statusOf(11)).to.equal('queued');
     expect(statusOf(poller).problems.join()).to.include('1 runs are in a shape');
+  });
+
+  it('records all other jobs of the pass when the row of one cannot be read, and says so once', async () => {
+    await fixture.close();
+    const folder = await mkdtemp(join(tmpdir(), 'poll-'));
+    const path = join(folder, 'ledger.db');
+    fixture = await openFixture(path);
+    fixture.runs.set('web', [{ id: 1, status: 'queued', jobs: [{ id: 11, status: 'queued' }] }]);
+    await fixture.pass(fixture.poller());
+    await fixture.close();
+    const database = new Sqlite(path);
+    database.exec("update jobs set labels = '{'");
+    database.close();
+    fixture = await openFixture(path);
+    const jobs = [11, 12].map((id) => ({ id, status: 'in_progress' }));
+    fixture.runs.set('web', [{ id: 1, status: 'in_progress', jobs }]);
+    const poller = fixture.poller();
+    expect(await fixture.pass(poller)).to.equal(true);
+    expect(await fixture.pass(poller)).to.equal(true);
+    expect((await fixture.ledger.job('github.com/acme/web/12'))?.status).to.equal('in_progress');
+    const [problem, ...more] = statusOf(poller).details;
+    expect(more).to.deep.equal([]);
+    expect(problem?.about).to.equal('github.com/acme/web/11');
+    expect(problem?.message).to.include('column labels').and.include('correct or delete the row');
+    expect(fixture.warnings).to.deep.equal(['poll.not-recorded github.com/acme/web/11']);
+    await rm(folder, { recursive: true });
   });
 
   it('goes on past many repositories whose answers it cannot read', async () => {

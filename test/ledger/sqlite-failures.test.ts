@@ -351,6 +351,38 @@ describe('when SQLite fails', () => {
       expect(unreadable, 'it is the last one').to.deep.equal([]);
     });
 
+    it('records the facts of all other jobs, and names the one whose row it cannot read', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 })]);
+      await ledger.close();
+      change("update jobs set labels = '{' where jobId = 1");
+      const damaged = await openHere();
+      const unreadable: UnreadableRow[] = [];
+      const ended = { status: 'completed', conclusion: 'success', observedAtMs: 30_000 } as const;
+      const told = [fact({ jobId: 1, ...ended }), fact({ jobId: 2, ...ended }), fact({ jobId: 3 })];
+      expect(await damaged.recordFacts(told, (row) => void unreadable.push(row))).to.equal(2);
+      expect((await damaged.job(keyOf(2)))?.status).to.equal('completed');
+      expect((await damaged.job(keyOf(3)))?.status).to.equal('queued');
+      expect(unreadable.map(({ key }) => key)).to.deep.equal([keyOf(1)]);
+      expect(unreadable[0]?.fault).to.include('column labels');
+      expect(await failureOf(damaged.recordFacts(told))).to.be.instanceOf(UnreadableRowError);
+    });
+
+    it('fails only the write that meets the row, of those that share a transaction', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 })]);
+      await ledger.close();
+      change("update jobs set labels = '{'");
+      const damaged = await openHere();
+      const [dropped, put, recorded] = await Promise.allSettled([
+        damaged.dropJob(keyOf(1), 'gone', 1),
+        damaged.putCursor('beside', '1', 1),
+        damaged.recordDeliveries(batch([2])),
+      ]);
+      expect(dropped).to.have.property('reason').that.is.instanceOf(UnreadableRowError);
+      expect([put.status, recorded.status]).to.deep.equal(['fulfilled', 'fulfilled']);
+    });
+
     it('counts the lanes and the waiting jobs whose rows can be read', async () => {
       const ledger = await openHere();
       await ledger.recordFacts([fact({ jobId: 1 }), fact({ jobId: 2 }), fact({ jobId: 3, labels: ['other'] })]);

@@ -1,11 +1,12 @@
 /** What deliveries and facts say is recorded. */
 import { type Delivery, type JobFact, jobKey } from '../../jobs/facts.ts';
-import type { DeliveryResult, JobRow } from '../ledger.ts';
+import type { DeliveryResult, JobRow, OnUnreadable } from '../ledger.ts';
 import { mergeFact } from '../merge.ts';
 import * as deliveryQueries from '../queries/deliveries.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
+import * as jobQueries from '../queries/jobs.ts';
 import * as rows from '../rows.ts';
-import { dropJob, job, putJob } from './jobs.ts';
+import { dropJob, putJob } from './jobs.ts';
 import { compare, sortedByKey } from './order.ts';
 import { hasRoom, type OpenCounts } from './shares.ts';
 import type { Context, Step } from './step.ts';
@@ -38,11 +39,11 @@ export function* recordDeliveries(
   batch.forEach(({ fact }, index) => {
     if (fact !== null && answers[index] === 'recorded') fresh.push(fact);
   });
-  yield* recordFacts(context, fresh);
+  yield* recordFacts(context, fresh, 'reject');
   return answers;
 }
 
-export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<number> {
+export function* recordFacts(context: Context, facts: readonly JobFact[], unreadable: OnUnreadable): Step<number> {
   const byJob = new Map<string, JobFact[]>();
   for (const fact of facts) {
     const key = jobKey(fact);
@@ -53,14 +54,16 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
   let changedJobs = 0;
   const counts: OpenCounts = new Map();
   for (const [key, factsOfJob] of sortedByKey(byJob)) {
-    const before = yield* job(context, key);
+    const found = (yield jobQueries.jobByKey(context.builder, key)).rows;
+    const [before] = rows.readable(found, rows.jobRow, unreadable);
+    if (before === undefined && found.length > 0) continue;
     let row = before;
     for (const fact of factsOfJob) row = mergeFact(row, fact, context.areStrangers).row;
     if (row === undefined || row === before) continue;
     const [first] = factsOfJob;
     if (before === undefined && first && !(yield* hasRoom(context, first, counts, byJob.size))) continue;
     yield* putJob(context, row, before);
-    if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row);
+    if (factsOfJob.some(({ source }) => source === 'read')) yield* endNamesakes(context, row, unreadable);
     changedJobs += 1;
   }
   return changedJobs;
@@ -70,10 +73,10 @@ export function* recordFacts(context: Context, facts: readonly JobFact[]): Step<
  * A repository was renamed or transferred while the job was open: GitHub knows it by its new name, and an id identifies
  * one job on a host. The job under the old name ends, and its runners move to the new one.
  */
-function* endNamesakes(context: Context, row: JobRow): Step<void> {
+function* endNamesakes(context: Context, row: JobRow, unreadable: OnUnreadable): Step<void> {
   if (row.registration === null) return;
   const old = (yield jobCheckQueries.namesakes(context.builder, { ...row, registration: row.registration })).rows;
-  for (const namesake of old.map(rows.jobRow)) {
+  for (const namesake of rows.readable(old, rows.jobRow, unreadable)) {
     if (namesake.runId !== row.runId || (namesake.verifiedAtMs ?? 0) > (row.verifiedAtMs ?? 0)) continue;
     yield jobCheckQueries.renameJob(context.builder, 'jobKey', namesake.key, row.key);
     yield jobCheckQueries.renameJob(context.builder, 'forJobKey', namesake.key, row.key);
