@@ -253,4 +253,10 @@ describe('a job that no label brings here', () => {
   it('with overrides alone is told that they bring no job here', () => {
     expect(told('self-hosted', 'cpu-4', 'spot')).to.include('describe the runner, but do not say that it belongs here');
   });
+
+  it('with the one-label form alone is told so too, and nothing of its commas, which belong there', () => {
+    expect(told('shr=1,cpu=4'))
+      .to.include('describe the runner, but do not say that it belongs here')
+      .and.not.include('does not separate');
+  });
 });

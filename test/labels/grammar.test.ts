@@ -40,6 +40,8 @@ describe('the label grammar', () => {
       ['region-cn-shanghai', 'region', 'cn-shanghai'],
       ['backend-eci', 'backend', 'eci'],
       ['sid-12345-1', 'unique', '12345-1'],
+      ['sid-web,main', 'unique', 'web,main'],
+      ['sid-web main', 'unique', 'web main'],
     ] as const) {
       it(`reads ${label}`, () => {
         expect(overridesOf(label)).to.deep.equal({ [key]: value });
@@ -121,6 +123,12 @@ describe('the label grammar', () => {
     it('counts a label once, whatever its case', () => {
       expect(readLabels(['Acme', 'acme', 'ACME']).map(({ text }) => text)).to.deep.equal(['Acme']);
     });
+  });
+
+  it('quotes a wrong value of up to 80 characters in full, and the beginning of a longer one', () => {
+    const quoted = (value: string) => mistakesOf(`cpu-${value}`)[0]?.problem;
+    expect(quoted('x'.repeat(80))).to.include(`\`${'x'.repeat(80)}\``);
+    expect(quoted('x'.repeat(81))).to.include(`\`${'x'.repeat(77)}…\``);
   });
 
   describe('the one-label form', () => {
