@@ -213,6 +213,23 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       expect(await ledger.nextProbeAt()).to.equal(null);
     });
 
+    it('expire like others while they try again', async () => {
+      await queue([1]);
+      await evidence(3);
+      await ledger.probeHeld(NOW + MINUTE, 9, 'reject');
+      expect(await ledger.expireJobs(10_002, 9)).to.deep.equal([lane().key]);
+      expect(await job(1)).to.include({ admission: 'expired', probing: false });
+      expect(await demand()).to.include({ demand: 0, held: 0 });
+    });
+
+    it('tell for how long the first of them waits', async () => {
+      await queue([1, 2]);
+      await evidence(3);
+      expect(await demand()).to.include({ demand: 0, held: 2, oldestQueuedSinceMs: 10_001 });
+      await queue([3], { observedAtMs: ONLINE_AT + 1 });
+      expect(await demand(), 'beside one that came later').to.include({ demand: 1, oldestQueuedSinceMs: 10_001 });
+    });
+
     it('that GitHub does not show wait until it shows them, by a GET or a poll', async () => {
       for (const source of ['read', 'poll'] as const) {
         await queue([1]);

@@ -185,6 +185,8 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           (await ledger.jobs(filter, 'reject')).map((row) => row.jobId);
         expect(await listed({})).to.deep.equal([5, 3, 2, 1, 4]);
         expect(await listed({ limit: 2 })).to.deep.equal([5, 3]);
+        expect(await listed({ limit: 0 })).to.deep.equal([]);
+        expect(await listed({ registrations: ['other', 'acme'], limit: 2 })).to.deep.equal([3, 2]);
         expect(await listed({ registrations: ['acme'] })).to.deep.equal([3, 2, 1, 4]);
         expect(await listed({ registrations: ['acme', 'other', 'acme'] })).to.deep.equal([3, 2, 1, 4]);
         expect(await listed({ registrations: [] })).to.deep.equal([]);
@@ -226,6 +228,15 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(1)]);
         await ledger.settleJobs([{ key: before.key, version: before.version }]);
         expect(keys(await ledger.unsettledJobs(10, 'reject')), 'decided before that').to.deep.equal([keyOf(1)]);
+      });
+
+      it('that are put last call for no runner until they are settled', async () => {
+        await queue([1, 2]);
+        await ledger.unsettleOpenJobs(0);
+        await ledger.putUnsettledLast(keyOf(1), nowMs);
+        expect(keys(await ledger.unsettledJobs(10, 'reject'))).to.deep.equal([keyOf(2), keyOf(1)]);
+        expect((await ledger.laneCounts([lane().key], 'reject'))[0]).to.include({ demand: 1 });
+        expect(keys(await ledger.waitingJobs(lane().key, 10, 'reject'))).to.deep.equal([keyOf(2)]);
       });
 
       it('with conflicting facts are offered for a GET, until it comes', async () => {
@@ -491,6 +502,15 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         await ledger.recordFacts([fact({ jobId: 1, status: 'in_progress', observedAtMs: 32_000 })]);
         const counted = { planned: 0, launches: 1, stolen: 1, lastLaunchAtMs: calledAtMs };
         expect(await ledger.job(keyOf(1))).to.include(counted);
+      });
+
+      it('count no launch on the job when the only one was refused', async () => {
+        await queue([1]);
+        await ledger.createRunner(runner({ name: 'd-1', forJobKey: keyOf(1) }), 'launch');
+        for (const launch of ['called', 'refused'] as const) {
+          await ledger.stepRunner('d-1', () => ({ patch: {}, entries: [], launch }));
+        }
+        expect(await ledger.job(keyOf(1))).to.include({ planned: 0, launches: 0 });
       });
 
       it('take a step, and tell how they were before and after', async () => {

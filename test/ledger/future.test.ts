@@ -115,6 +115,16 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
     expect(kept?.failure.atMs).to.equal(NOW);
   });
 
+  it('tells of how much it had to be put right', async () => {
+    await ledger.recordFacts([fact({ jobId: 1, observedAtMs: AHEAD })]);
+    for (const name of ['d-1', 'd-2']) await ledger.createRunner(runner({ name, stateSinceMs: AHEAD }), 'launch');
+    await ledger.putBreaker(breaker({ key: 'acme/eci', changedAtMs: AHEAD }));
+    await ledger.putBreaker(breaker({ key: 'acme/aci', changedAtMs: AHEAD }));
+    nowMs = NOW;
+    expect(await ledger.cutToNow()).to.equal(5);
+    expect(await ledger.cutToNow()).to.equal(0);
+  });
+
   it('is left as it is when all of its times have come', async () => {
     nowMs = NOW;
     await ledger.createRunner(
