@@ -52,7 +52,7 @@ export interface RegistrationFacts {
   readonly poll: PollStatus | undefined;
   /** Live runners by backend; those without one yet are under the empty name. */
   readonly live: ReadonlyMap<string, number>;
-  /** The open ones of this registration. */
+  /** Those of this registration whose time is not up. */
   readonly breakers: readonly Breaker[];
   readonly problems: readonly RegistrationProblem[];
 }

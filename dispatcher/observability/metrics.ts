@@ -246,8 +246,8 @@ class LedgerGauges {
       'provider',
     );
     this.#breakers = gauge(
-      'shr_breakers_open',
-      'Backends, or images on a backend, that are left alone for now',
+      'shr_backend_closures',
+      'Backends, or images and shapes on them, that are closed',
       'registration',
       'backend',
       'provider',

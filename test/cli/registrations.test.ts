@@ -41,7 +41,7 @@ describe('shr registrations', () => {
     expect(lines).to.have.length(3);
   });
 
-  it('shows one with all of its problems, open breakers among them', async () => {
+  it('shows one with all of its problems, closed backends among them', async () => {
     await fixture.ledger.putBreaker(
       breaker({
         failure: failure({ kind: 'unauthorized', message: 'the key is wrong', code: null, requestId: 'r-1' }),

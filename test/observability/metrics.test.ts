@@ -189,7 +189,7 @@ describe('metrics', () => {
     expect(seen.get('shr_live_runners{registration="acme",backend="",provider="none"}')).to.equal(2);
   });
 
-  it('shows the breakers that are open, and not those whose time is over', async () => {
+  it('shows what breakers keep closed, and not those whose time is over', async () => {
     const { world, samples } = observed();
     const closed = (kind: FailureKind, fields: Partial<Breaker>) => breaker({ ...fields, failure: failure({ kind }) });
     world.breakers = [
@@ -198,10 +198,10 @@ describe('metrics', () => {
       closed('invalid', { key: 'acme/main/def/refused', closedUntilMs: NOW + 1 }),
       closed('capacity', { key: 'globex/cloud', registration: 'globex', backend: 'cloud', closedUntilMs: NOW }),
     ];
-    const open = [...(await samples())].filter(([key]) => key.startsWith('shr_breakers_open'));
-    expect(open).to.deep.equal([
-      ['shr_breakers_open{registration="acme",backend="main",provider="docker",kind="unauthorized"}', 1],
-      ['shr_breakers_open{registration="acme",backend="main",provider="docker",kind="invalid"}', 2],
+    const shown = [...(await samples())].filter(([key]) => key.startsWith('shr_backend_closures'));
+    expect(shown).to.deep.equal([
+      ['shr_backend_closures{registration="acme",backend="main",provider="docker",kind="unauthorized"}', 1],
+      ['shr_backend_closures{registration="acme",backend="main",provider="docker",kind="invalid"}', 2],
     ]);
   });
 
