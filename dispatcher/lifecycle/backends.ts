@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from '../../time/clock.ts';
+import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE } from '../../time/units.ts';
 import { type Failure, failureWords } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
@@ -13,7 +14,6 @@ import type { Log } from '../log.ts';
 import type { BackendHashes } from './backend-hashes.ts';
 import { type RuleName, shapeWords, stands } from './breaker-rules.ts';
 import { Breakers, placeOf } from './breakers.ts';
-import { time } from './holds.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 export interface ClosedBackend {
@@ -360,7 +360,7 @@ export class Backends {
       ? { backend, reason: `${words}; one launch tries it again now`, untilMs: null, failure: breaker.failure }
       : {
           backend,
-          reason: `${words}; tried again at ${time(breaker.closedUntilMs)}`,
+          reason: `${words}; tried again at ${timeOfDay(breaker.closedUntilMs)}`,
           untilMs: breaker.closedUntilMs,
           failure: breaker.failure,
         };

@@ -5,6 +5,7 @@
 
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import { type Failure, failureWords, githubFailure } from '../failures/failure.ts';
 import type { GithubError } from '../github/github.ts';
@@ -73,7 +74,11 @@ export class Holds {
       if (hold === undefined) continue;
       if (isOn(hold, now)) {
         if (held === undefined || hold.untilMs > held.untilMs) {
-          held = { kind: 'held', untilMs: hold.untilMs, reason: `${words(hold)}; the next at ${time(hold.untilMs)}` };
+          held = {
+            kind: 'held',
+            untilMs: hold.untilMs,
+            reason: `${words(hold)}; the next at ${timeOfDay(hold.untilMs)}`,
+          };
         }
         continue;
       }
@@ -250,7 +255,7 @@ function aboutWhat(lane: LaneSpec, error: GithubError): { key: string; cause: Ca
 }
 
 function words({ cause, failure, sinceMs, subject, tries }: Hold): string {
-  const since = `since ${time(sinceMs)}, ${tries} ${tries === 1 ? 'try' : 'tries'}`;
+  const since = `since ${timeOfDay(sinceMs)}, ${tries} ${tries === 1 ? 'try' : 'tries'}`;
   const said = failureWords(failure);
   switch (cause) {
     case 'outage':
@@ -284,11 +289,6 @@ export function placeOf(scope: GithubScope): string {
     case 'repository':
       return `the repository ${scope.owner}/${scope.repository}`;
   }
-}
-
-/** In UTC, to the minute: `10:41 UTC`. */
-export function time(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(11, 16)} UTC`;
 }
 
 function shorten(text: string): string {

@@ -1,9 +1,9 @@
 /** Why one job waits although nothing keeps its lane from launching. Pure. */
 
+import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE } from '../../time/units.ts';
 import { failureWords } from '../failures/failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
-import { time } from './holds.ts';
 
 const MAX_LINE_LENGTH = 200;
 
@@ -20,7 +20,7 @@ export function supplyReason(runners: readonly RunnerRow[], nowMs: number): stri
 function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'creating', nowMs: number): string {
   const place = runner.backend === null ? '' : ` on ${runner.backend}`;
   const since = lasting(nowMs - runner.stateSinceMs);
-  const limit = runner.deadlineAtMs === null ? '' : `; it is given up at ${time(runner.deadlineAtMs)}`;
+  const limit = runner.deadlineAtMs === null ? '' : `; it is given up at ${timeOfDay(runner.deadlineAtMs)}`;
   const failure = runner.failure === null ? '' : ` (${failureWords(runner.failure)})`;
   switch (state) {
     case 'busy':
@@ -36,7 +36,7 @@ function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'cr
 
 /** `output`: the saved output of the last runner that idled beside the job. */
 export function heldReason(job: JobRow, runnerGroup: string, output: string | undefined): string | undefined {
-  const next = job.heldUntilMs === null ? '' : time(job.heldUntilMs);
+  const next = job.heldUntilMs === null ? '' : timeOfDay(job.heldUntilMs);
   switch (job.hold) {
     case null:
       return undefined;
@@ -51,9 +51,9 @@ export function heldReason(job: JobRow, runnerGroup: string, output: string | un
         version,
       ].map((cause, index) => `(${index + 1}) ${cause}`);
       const tries = job.probing
-        ? 'one more is tried now'
-        : `one more is tried at ${next}, or when a job of its run or lane starts or ends, or one of its repository ends`;
-      return `${job.passedOver} runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: ${causes.join('; ')}. Of its run ${tries}`;
+        ? 'one more runner is tried now'
+        : `one more runner is tried at ${next}, or when a job of its run or lane starts or ends, or one of its repository ends`;
+      return `${job.passedOver} runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: ${causes.join('; ')}. For its run ${tries}`;
     }
   }
 }

@@ -1,10 +1,10 @@
 /** Why each waiting job and lane waits, derived from the engine's current state and the ledger. */
 import type { Clock } from '../../time/clock.ts';
+import { timeOfDay } from '../../time/time-of-day.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, Ledger, RunnerRow } from '../ledger/ledger.ts';
 import type { Board } from './board.ts';
 import { expectedEndMs } from './drain-plan.ts';
-import { time } from './holds.ts';
 import { heldReason, supplyReason } from './job-reason.ts';
 import type { Permits } from './permits.ts';
 import { closedWords, waitReason } from './wait-reason.ts';
@@ -104,7 +104,7 @@ export class Reasons {
     const filter = { registrations: [registration], states: ['draining'], limit: MAX_RUNNERS } as const;
     const draining = await ledger.runners(filter, leaveOut);
     if (draining.length === 0) return undefined;
-    return time(Math.max(now, Math.min(...draining.map((runner) => expectedEndMs(runner, now)))));
+    return timeOfDay(Math.max(now, Math.min(...draining.map((runner) => expectedEndMs(runner, now)))));
   }
 
   async #held(job: JobRow, runnerGroup: string): Promise<string | undefined> {

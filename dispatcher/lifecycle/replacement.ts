@@ -1,6 +1,7 @@
 /** Whether a waiting job may have a runner launched for it now. Pure. */
 
 import { backoffMs } from '../../time/backoff.ts';
+import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Waiting } from '../ledger/ledger.ts';
 
@@ -32,8 +33,11 @@ export function turnOf(job: Waiting, nowMs: number): Turn {
   const pauseMs = job.probing ? Math.min(PAUSE_FIRST_MS, pauseAfter(job.launches)) : pauseAfter(job.launches);
   const readyAtMs = (job.lastLaunchAtMs ?? 0) + pauseMs;
   if (readyAtMs > nowMs) {
-    const at = new Date(readyAtMs).toISOString().slice(11, 16);
-    return { kind: 'wait', untilMs: readyAtMs, reason: `${launchesOf(job)}: the next follows at ${at} UTC` };
+    return {
+      kind: 'wait',
+      untilMs: readyAtMs,
+      reason: `${launchesOf(job)}: the next follows at ${timeOfDay(readyAtMs)}`,
+    };
   }
   const readSince = job.verifiedAtMs !== null && job.verifiedAtMs > (job.lastLaunchAtMs ?? 0);
   if (readSince && !job.disputed && nowMs - (job.verifiedAtMs ?? 0) <= READ_IS_FRESH_MS) return { kind: 'launch' };

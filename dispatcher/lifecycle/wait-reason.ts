@@ -29,7 +29,7 @@ export interface Obstacles {
   readonly launches: { readonly count: number; readonly max: number };
 }
 
-/** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41 UTC`. */
+/** `placeFreeAt`: when the first runner that is being taken down is expected to be gone, such as `10:41:05 UTC`. */
 export function waitReason(obstacles: Obstacles, placeFreeAt?: string): string {
   const { backends, closed, configured, dispatcher, github, launches, own, registration } = obstacles;
   if (!configured) return 'its registration is not in the configuration';

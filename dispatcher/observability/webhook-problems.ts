@@ -1,7 +1,8 @@
 /** Deliveries with a wrong signature, as problems of the registrations that depend on the endpoint. */
+
+import { timeOfDay } from '../../time/time-of-day.ts';
 import { placesIn } from '../admission/territory.ts';
 import type { WronglySigned } from '../intake/wrong-signatures.ts';
-import { time } from '../lifecycle/holds.ts';
 import type { Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from './problems.ts';
 
@@ -32,7 +33,7 @@ function problemOf({ source, count, sinceMs }: WronglySigned): RegistrationProbl
   return {
     kind: 'webhook',
     about: `/webhooks/github${source.registration === null ? ` (${source.endpoint})` : `/${source.registration}`}`,
-    message: `${what} since ${time(sinceMs)} ${have} a wrong signature: compare the secret at GitHub's webhook with ${secrets}, unless somebody else sends such requests`,
+    message: `${what} since ${timeOfDay(sinceMs)} ${have} a wrong signature: compare the secret at GitHub's webhook with ${secrets}, unless somebody else sends such requests`,
     sinceMs,
   };
 }

@@ -75,7 +75,7 @@ describe('an image that Azure calls inaccessible once', function () {
     const id = push();
     expect(await refusedReason(id))
       .to.include('InaccessibleImage')
-      .and.to.match(/tried again at \d\d:\d\d UTC/);
+      .and.to.match(/tried again at \d\d:\d\d:\d\d UTC/);
     const { backends } = await ask('backends', backendListSchema);
     const [closure] = backends[0]?.closures ?? [];
     expect(closure).to.include({ rule: 'refused', state: 'closed', failures: 1 });

@@ -37,7 +37,7 @@ describe('deliveries with a wrong signature', () => {
         kind: 'webhook',
         about: '/webhooks/github/acme',
         message:
-          "11 deliveries since 10:00 UTC have a wrong signature: compare the secret at GitHub's webhook with webhook.secrets, unless somebody else sends such requests",
+          "11 deliveries since 10:00:00 UTC have a wrong signature: compare the secret at GitHub's webhook with webhook.secrets, unless somebody else sends such requests",
         sinceMs: TEN,
       },
     ]);
@@ -52,7 +52,7 @@ describe('deliveries with a wrong signature', () => {
     const [problem] = problemsOf(globex);
     expect(problem?.about).to.equal('/webhooks/github (github.com/webhook)');
     expect(problem?.message).to.match(
-      /^1 delivery since 10:00 UTC has a wrong signature: .* with webhooks of dispatcher\.yaml/,
+      /^1 delivery since 10:00:00 UTC has a wrong signature: .* with webhooks of dispatcher\.yaml/,
     );
     const elsewhere = tenant('initech', { webhookSecrets: [] });
     expect(problemsOf(elsewhere), 'the endpoint does not speak for it').to.deep.equal([]);

@@ -213,7 +213,7 @@ describe('the breakers of backends', () => {
     await fail('unauthorized');
     const [closed] = backends.usable(lane()).closed;
     expect(closed).to.include({ backend: 'first', untilMs: clock.now() + 5 * MINUTE });
-    expect(closed?.reason).to.match(/^unauthorized!; tried again at \d\d:\d\d UTC$/);
+    expect(closed?.reason).to.match(/^unauthorized!; tried again at \d\d:\d\d:\d\d UTC$/);
     expect(closed?.failure).to.include({ source: 'acme/first', kind: 'unauthorized' });
     expect(backends.nextOpeningMs()).to.equal(clock.now() + 5 * MINUTE);
   });

@@ -34,12 +34,12 @@ describe('demand, with the engine on virtual time', function () {
       const said = new Set<string | undefined>();
       for (let minute = 0; minute < 37; minute += 1) {
         await minutes(1);
-        said.add((await fixture.reason(1))?.replace(/\d\d:\d\d/g, 'HH:MM').replace(/\d+ tries/, 'N tries'));
+        said.add((await fixture.reason(1))?.replace(/\d\d:\d\d:\d\d/g, 'HH:MM:SS').replace(/\d+ tries/, 'N tries'));
       }
       expect(fixture.registrations.length).to.be.within(30, 37 + 7);
       expect(fixture.launches).to.deep.equal([]);
       expect((await job(1)).launches).to.equal(0);
-      expect([...said]).to.deep.equal(['GitHub answers 503 since HH:MM UTC, N tries; the next at HH:MM UTC']);
+      expect([...said]).to.deep.equal(['GitHub answers 503 since HH:MM:SS UTC, N tries; the next at HH:MM:SS UTC']);
     });
 
     it('says so also while one launch asks GitHub again', async () => {
@@ -344,7 +344,7 @@ describe('demand, with the engine on virtual time', function () {
     await fixture.queue(3, { labels: ['acme-runner', 'sid-3'] });
     await fixture.clock.advance(10 * SECOND);
     expect(await fixture.reason(3)).to.match(
-      /at its cap of 2 runners: 2 of them are being taken down, the first of them is expected to be gone by 12:\d\d UTC/,
+      /at its cap of 2 runners: 2 of them are being taken down, the first of them is expected to be gone by 12:\d\d:\d\d UTC/,
     );
   });
 
@@ -390,7 +390,7 @@ describe('demand, with the engine on virtual time', function () {
     const lane = await fixture.engine.laneReason((await job(1)).laneKey ?? '');
     for (const words of [await fixture.reason(1), lane]) {
       expect(words).to.match(
-        /its runner acme-\w+ has been starting on docker for 7 min; it is given up at 12:\d\d UTC/,
+        /its runner acme-\w+ has been starting on docker for 7 min; it is given up at 12:\d\d:\d\d UTC/,
       );
     }
   });

@@ -111,10 +111,10 @@ describe('holds after registrations that GitHub refused', () => {
 
   it('say since when, how often it was tried, and when the next try is', () => {
     holds.recordRefusal(web, error('transient', { status: 503 }));
-    expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 1 try; the next at 10:00 UTC');
+    expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00:00 UTC, 1 try; the next at 10:00:01 UTC');
     clock.move(2 * MINUTE);
     holds.recordRefusal(web, error('transient', { status: 503 }));
-    expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00 UTC, 2 tries; the next at 10:02 UTC');
+    expect(reasonOf(api)).to.equal('GitHub answers 503 since 10:00:00 UTC, 2 tries; the next at 10:02:02 UTC');
   });
 
   it('let one launch try when the time is over, and the others once it has succeeded', () => {

@@ -35,7 +35,7 @@ describe('the reason why a job waits beside runners that it fits', () => {
     const failure = ownFailure('launch-timeout', 'no stock of this shape', TEN);
     const starting = runner('r', { state: 'starting', failure, deadlineAtMs: TEN + 10 * MINUTE });
     expect(supplyReason([starting], TEN)).to.equal(
-      'its runner r has been starting on docker for 0 s (no stock of this shape); it is given up at 10:10 UTC',
+      'its runner r has been starting on docker for 0 s (no stock of this shape); it is given up at 10:10:00 UTC',
     );
   });
 });
@@ -50,9 +50,11 @@ describe('the reason why a job is held', () => {
 
   it('names the likely causes, and when one more is tried', () => {
     expect(heldReason(jobRow(unserved), 'Default', undefined)).to.equal(
-      "3 runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: (1) runs-on names a group, or the runner group 'Default' does not admit acme/web or this workflow; (2) max-parallel or a concurrency group holds it back; (3) GitHub refuses this runner version. Of its run one more is tried at 10:05 UTC, or when a job of its run or lane starts or ends, or one of its repository ends",
+      "3 runners with its labels were online for their whole idle time while it waited, and GitHub did not give it to them. Likely causes: (1) runs-on names a group, or the runner group 'Default' does not admit acme/web or this workflow; (2) max-parallel or a concurrency group holds it back; (3) GitHub refuses this runner version. For its run one more runner is tried at 10:05:00 UTC, or when a job of its run or lane starts or ends, or one of its repository ends",
     );
-    expect(heldReason(jobRow({ ...unserved, probing: true }), 'Default', undefined)).to.match(/one more is tried now$/);
+    expect(heldReason(jobRow({ ...unserved, probing: true }), 'Default', undefined)).to.match(
+      /one more runner is tried now$/,
+    );
   });
 
   it('shows the last two lines of the runner that idled, shortened', () => {
@@ -65,11 +67,11 @@ describe('the reason why a job is held', () => {
   it('says of one that GitHub does not show that nothing is given up before it is proven', () => {
     const unseen = { hold: 'unseen', heldUntilMs: TEN + MINUTE } as const;
     expect(heldReason(jobRow(unseen), 'Default', undefined)).to.equal(
-      'GitHub answered 404 for it, which may be a slip: nothing is given up before it is proven; asked again at 10:01 UTC',
+      'GitHub answered 404 for it, which may be a slip: nothing is given up before it is proven; asked again at 10:01:00 UTC',
     );
     const told = { ...unseen, reasonCode: 'unseen', reason: 'the App no longer sees acme/web' } as const;
     expect(heldReason(jobRow(told), 'Default', undefined)).to.equal(
-      'the App no longer sees acme/web; asked again at 10:01 UTC',
+      'the App no longer sees acme/web; asked again at 10:01:00 UTC',
     );
   });
 

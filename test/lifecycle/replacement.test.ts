@@ -57,7 +57,7 @@ describe('the turn of a waiting job', () => {
     ]);
     expect(turns.every((turn) => turn.kind === 'wait' && turn.reason.includes('launched'))).to.equal(true);
     expect(turns[0]).to.include({
-      reason: '3 runners were launched for its oldest job (3 did not come to it): the next follows at 00:00 UTC',
+      reason: '3 runners were launched for its oldest job (3 did not come to it): the next follows at 00:00:30 UTC',
     });
   });
 
