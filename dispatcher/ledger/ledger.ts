@@ -443,7 +443,8 @@ export interface RunnerLedger {
   /** Newest first. */
   runners(filter: RunnerFilter, unreadable: OnUnreadable): Promise<readonly RunnerRow[]>;
   /**
-   * Corrects times of live rows that are in the future: the machine's clock was ahead when they were written.
+   * Corrects times of jobs, breakers and live runners that are in the future: the machine's clock was ahead when they
+   * were written.
    * Returns how many rows had such times. Rows that cannot be read stay as they are.
    */
   cutToNow(): Promise<number>;

@@ -99,6 +99,16 @@ describe('a ledger that was written while the clock was an hour ahead', () => {
     expect((await ledger.jobs({}, 'reject'))[0]).to.include({ status: 'queued' });
   });
 
+  it('lists a job that ended then below those that come now', async () => {
+    await ledger.recordFacts([fact({ jobId: 1, status: 'completed', conclusion: 'success', observedAtMs: AHEAD })]);
+    nowMs = NOW;
+    expect(await ledger.cutToNow()).to.equal(1);
+    await ledger.recordFacts([fact({ jobId: 2, observedAtMs: NOW + 1 })]);
+    const [newest, ended] = await ledger.jobs({}, 'reject');
+    expect(newest).to.include({ jobId: 2 });
+    expect(ended).to.include({ jobId: 1, firstSeenAtMs: NOW, statusSinceMs: NOW, statusObservedAtMs: NOW });
+  });
+
   it('keeps a breaker closed for as long as it had left', async () => {
     await ledger.putBreaker(
       breaker({

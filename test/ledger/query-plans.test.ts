@@ -107,6 +107,7 @@ describe('the plans that SQLite makes', () => {
     ['the refused jobs', jobQueries.jobsMatching(builder, { ...job, admission: 'refused' }, 9), 'jobsByAdmission'],
     ['the latest jobs', jobQueries.jobsMatching(builder, job, 9), 'jobsByAge'],
     ['all open jobs, to settle them again', jobQueries.unsettleOpenJobs(builder, 9, 9), 'jobsOpen'],
+    ['ended jobs of the future', jobQueries.cutEndedJobsToNow(builder, 9), 'jobsByAge (firstSeenAtMs>?)'],
     ['one runner', runnerQueries.runnerByName(builder, 'd-1'), 'sqlite_autoindex_runners_1'],
     ['runners to look at', runnerQueries.runnersDue(builder, 9, 9), 'runnersLiveByCheck'],
     [

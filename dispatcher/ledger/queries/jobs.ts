@@ -1,5 +1,5 @@
 /** Jobs: what facts write, what settling changes, and what is asked for. */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { JobFilter } from '../ledger.ts';
 import { jobColumnNames } from '../rows.ts';
 import type { JobsTable } from '../tables.ts';
@@ -82,8 +82,6 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
 /** Times of open jobs that are in the future become now; a GET in the future never happened. */
 export function cutJobsToNow(builder: Builder, nowMs: number): Query {
   const now = sql.lit(nowMs);
-  const cut = (column: string) =>
-    sql<number>`case when ${sql.ref(column)} > ${now} then ${now} else ${sql.ref(column)} end`;
   const columns = [
     'statusSinceMs',
     'statusObservedAtMs',
@@ -95,7 +93,7 @@ export function cutJobsToNow(builder: Builder, nowMs: number): Query {
   return builder
     .updateTable('jobs')
     .set(({ eb }) => ({
-      ...Object.fromEntries(columns.map((column) => [column, cut(column)])),
+      ...cut(columns, nowMs),
       verifiedAtMs: sql<
         number | null
       >`case when ${sql.ref('verifiedAtMs')} > ${now} then null else ${sql.ref('verifiedAtMs')} end`,
@@ -104,6 +102,26 @@ export function cutJobsToNow(builder: Builder, nowMs: number): Query {
     .where('status', '<>', completed)
     .where(({ eb, or }) => or([...columns, 'verifiedAtMs' as const].map((column) => eb(column, '>', now))))
     .compile();
+}
+
+/** Those first seen in the future: they would be listed above what is new. */
+export function cutEndedJobsToNow(builder: Builder, nowMs: number): Query {
+  return builder
+    .updateTable('jobs')
+    .set(cut(['firstSeenAtMs', 'statusSinceMs', 'statusObservedAtMs'], nowMs))
+    .where('status', '=', completed)
+    .where('firstSeenAtMs', '>', nowMs)
+    .compile();
+}
+
+function cut(columns: readonly (keyof JobsTable)[], nowMs: number): Record<string, RawBuilder<number>> {
+  const now = sql.lit(nowMs);
+  return Object.fromEntries(
+    columns.map((column) => {
+      const value = sql.ref(column);
+      return [column, sql<number>`case when ${value} > ${now} then ${now} else ${value} end`];
+    }),
+  );
 }
 
 export const unsettledJobs = fixedUpTo((limit, builder) =>

@@ -11,6 +11,7 @@ import type { Context, Step } from './step.ts';
 export function* cutToNow(context: Context): Step<number> {
   const { builder, nowMs } = context;
   let cut = (yield jobQueries.cutJobsToNow(builder, nowMs)).changed;
+  cut += (yield jobQueries.cutEndedJobsToNow(builder, nowMs)).changed;
   for (const runner of rows.readable((yield runnerQueries.liveRunners(builder)).rows, rows.runnerRow, () => {})) {
     const inOrder = runnerUpTo(nowMs, runner);
     if (inOrder === runner) continue;
