@@ -167,6 +167,10 @@ class WebhookIntake implements Intake {
     const claimed = claimedDigest(header(headers, 'x-hub-signature-256') ?? '');
     if (claimed === undefined) {
       this.#options.unauthenticated.warn('unsigned', registration, carrier.from);
+      this.#options.signatures?.wrong(
+        candidates.map(({ webhookSource }) => webhookSource),
+        'missing',
+      );
       return header(headers, 'x-hub-signature') === undefined ? unsigned : signedWithSha1;
     }
     if (candidates.length === 0) {
@@ -234,7 +238,7 @@ class WebhookIntake implements Intake {
       },
       unknownSigner: () => {
         unauthenticated.warn('bad-signature', registration, carrier.from);
-        signatures?.wrong(sources);
+        signatures?.wrong(sources, 'mismatch');
       },
       signed: (webhookSource, body) => this.#verified({ webhookSource, headers, body, from: carrier.from }),
       defect: (error) => log.error('intake.defect', { error }),

@@ -1,5 +1,5 @@
 /**
- * Which endpoints get deliveries with a wrong signature. Anyone can send them: they are counted in memory, one entry
+ * Which endpoints get deliveries with a wrong signature, or none. Anyone can send them: they are counted in memory, one entry
  * for each endpoint of the configuration, and prove nothing.
  */
 import type { Clock } from '../../time/clock.ts';
@@ -16,6 +16,8 @@ export interface WronglySigned {
   readonly sinceMs: number;
   readonly lastMs: number;
   readonly count: number;
+  /** Of the last one: `missing` where the webhook at GitHub has no secret. */
+  readonly fault: 'mismatch' | 'missing';
 }
 
 export class WrongSignatures {
@@ -30,8 +32,8 @@ export class WrongSignatures {
     this.#clock = clock;
   }
 
-  /** No secret of these matched. An endpoint may be among them more than once, with several secrets. */
-  wrong(sources: readonly WebhookSource[]): void {
+  /** No secret of these matched, or there was no signature to compare. An endpoint may be among them more than once, with several secrets. */
+  wrong(sources: readonly WebhookSource[], fault: WronglySigned['fault']): void {
     const now = this.#clock.now();
     for (const source of new Map(sources.map((one) => [one.endpoint, one])).values()) {
       const rightAtMs = this.#rightAtMs.get(source.endpoint);
@@ -44,6 +46,7 @@ export class WrongSignatures {
         sinceMs: before?.sinceMs ?? now,
         lastMs: now,
         count: (before?.count ?? 0) + 1,
+        fault,
       });
     }
   }

@@ -16,7 +16,7 @@ import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
 
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
- * - `webhook`: deliveries to its endpoint have a wrong signature; anyone can send such.
+ * - `webhook`: deliveries to its endpoint have a wrong signature, or none; anyone can send such.
  * - `poll`: GitHub does not tell all of its open jobs.
  * - `sweep`: what exists at GitHub or at a backend could not be listed, or what is left of a runner there not be removed.
  * - `work`: a job or a runner that the dispatcher fails on, and leaves alone for a while.

@@ -1,4 +1,4 @@
-/** Deliveries with a wrong signature, as problems of the registrations that depend on the endpoint. */
+/** Deliveries with a wrong signature, or none, as problems of the registrations that depend on the endpoint. */
 
 import { timeOfDay } from '../../time/time-of-day.ts';
 import { placesIn } from '../admission/territory.ts';
@@ -26,14 +26,18 @@ function dependsOn(
   });
 }
 
-function problemOf({ source, count, sinceMs }: WronglySigned): RegistrationProblem {
+function problemOf({ source, count, sinceMs, fault }: WronglySigned): RegistrationProblem {
   const what = count === 1 ? '1 delivery' : `${count} deliveries`;
   const have = count === 1 ? 'has' : 'have';
-  const secrets = source.registration === null ? 'webhooks of dispatcher.yaml' : 'webhook.secrets';
+  const isShared = source.registration === null;
+  const words =
+    fault === 'missing'
+      ? `no signature: set ${isShared ? 'a secret of webhooks in dispatcher.yaml' : 'webhook.secrets'} as the secret of GitHub's webhook`
+      : `a wrong signature: compare the secret at GitHub's webhook with ${isShared ? 'webhooks of dispatcher.yaml' : 'webhook.secrets'}`;
   return {
     kind: 'webhook',
-    about: `/webhooks/github${source.registration === null ? ` (${source.endpoint})` : `/${source.registration}`}`,
-    message: `${what} since ${timeOfDay(sinceMs)} ${have} a wrong signature: compare the secret at GitHub's webhook with ${secrets}, unless somebody else sends such requests`,
+    about: `/webhooks/github${isShared ? ` (${source.endpoint})` : `/${source.registration}`}`,
+    message: `${what} since ${timeOfDay(sinceMs)} ${have} ${words}, unless somebody else sends such requests`,
     sinceMs,
   };
 }

@@ -58,6 +58,27 @@ describe('deliveries with a wrong signature', () => {
     expect(problemsOf(elsewhere), 'the endpoint does not speak for it').to.deep.equal([]);
   });
 
+  it('are told apart from those without one: the webhook at GitHub has no secret', async () => {
+    const unsigned = () => fixture.send({ path: own, headers: { 'x-hub-signature-256': undefined } });
+    expect((await unsigned()).outcome).to.equal('unsigned');
+    expect((await unsigned()).outcome).to.equal('unsigned');
+    expect(problemsOf(acme).map(({ message }) => message)).to.deep.equal([
+      "2 deliveries since 10:00:00 UTC have no signature: set webhook.secrets as the secret of GitHub's webhook, unless somebody else sends such requests",
+    ]);
+    await send('wrong', own);
+    expect(problemsOf(acme)[0]?.message).to.match(/^3 deliveries since .* have a wrong signature: /);
+    await send('a secret of acme', own);
+    expect(problemsOf(acme)).to.deep.equal([]);
+  });
+
+  it('of the shared endpoint without one are a problem of those that depend on it', async () => {
+    await fixture.send({ headers: { 'x-hub-signature-256': undefined } });
+    expect(problemsOf(acme)).to.deep.equal([]);
+    expect(problemsOf(globex)[0]?.message).to.match(
+      /^1 delivery since 10:00:00 UTC has no signature: set a secret of webhooks in dispatcher\.yaml as/,
+    );
+  });
+
   it('are none for a minute after a right one, and gone a day after the last', async () => {
     await send('a secret of acme', own);
     await send('wrong', own);
