@@ -104,13 +104,46 @@ export function cureOf(denial: GithubDenial, headers: AnswerHeaders): string | u
     case 'blocked':
       return undefined;
     case 'permission':
-      return `grant ${permissionsIn(headers) ?? 'the permission'}: see the table of permissions in the documentation`;
+      return missingScopes(headers) ?? missingPermissions(headers);
   }
+}
+
+/** As the pages of Apps and fine-grained tokens name them. */
+const PERMISSION_NAMES: ReadonlyMap<string, string> = new Map([
+  ['organization_self_hosted_runners', 'Self-hosted runners (organization)'],
+  ['administration', 'Administration (repository)'],
+  ['actions', 'Actions (repository)'],
+  ['metadata', 'Metadata (repository)'],
+]);
+
+function missingPermissions(headers: AnswerHeaders): string {
+  const permissions = permissionsIn(headers);
+  return permissions === undefined
+    ? 'the App or token lacks a permission: compare its permissions with step 2 of README.md'
+    : `grant ${permissions} on the App's page and let an owner approve it, or add it to the token`;
 }
 
 /** GitHub lists what it would have accepted: `administration=write`, alternatives after a semicolon. */
 function permissionsIn(headers: AnswerHeaders): string | undefined {
   const accepted = String(headers['x-accepted-github-permissions'] ?? '').trim();
   if (!/^[a-z_]+=[a-z]+(?:[,;] ?[a-z_]+=[a-z]+)*$/.test(accepted)) return undefined;
-  return accepted.replaceAll('=', ': ').replaceAll(/; ?/g, ' or ').replaceAll(/, ?/g, ' and ');
+  return accepted
+    .replaceAll(/([a-z_]+)=/g, (_, name: string) => `${PERMISSION_NAMES.get(name) ?? name}: `)
+    .replaceAll(/; ?/g, ' or ')
+    .replaceAll(/, ?/g, ' and ');
+}
+
+/** Of a classic token, with which GitHub sends both lists; any scope of the second one would do. */
+function missingScopes(headers: AnswerHeaders): string | undefined {
+  const [has, accepted] = ['x-oauth-scopes', 'x-accepted-oauth-scopes'].map((name) => scopesIn(headers[name]));
+  if (has === undefined || accepted === undefined || accepted.length === 0) return undefined;
+  if (accepted.some((scope) => has.includes(scope))) return undefined;
+  const some = has.length === 0 ? 'none' : has.join(', ');
+  return `add the scope ${accepted.join(' or ')} to the token, which has ${some}`;
+}
+
+function scopesIn(header: AnswerHeaders[string]): readonly string[] | undefined {
+  const text = typeof header === 'string' ? header.trim() : undefined;
+  if (text === '') return [];
+  return text === undefined || !/^[a-z_:]+(?:, ?[a-z_:]+)*$/.test(text) ? undefined : text.split(/, ?/);
 }

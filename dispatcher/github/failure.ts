@@ -35,6 +35,7 @@ export function failureOf(operation: string, reply: ErrorAnswer, waitMs: number 
   return new GithubError(kind, operation, cure === undefined ? words : `${words} (${cure})`, {
     ...identify(reply),
     ...(denial === undefined ? {} : { denial }),
+    ...(cure === undefined ? {} : { cure }),
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
   });
 }

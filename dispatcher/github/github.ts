@@ -50,6 +50,8 @@ export class GithubError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Why GitHub denied the call, if more specific than the kind. */
   readonly denial: GithubDenial | undefined;
+  /** What to do about it, in the imperative. The message ends with it, in brackets. */
+  readonly cure: string | undefined;
   /** Set if this owner is not accessible at all: the App is not installed there, suspended, or excluded by us. */
   readonly owner: string | undefined;
 
@@ -62,6 +64,7 @@ export class GithubError extends Error {
       requestId?: string;
       retryAfterMs?: number;
       denial?: GithubDenial;
+      cure?: string;
       owner?: string;
       cause?: unknown;
     } = {},
@@ -75,19 +78,21 @@ export class GithubError extends Error {
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
     this.denial = details.denial;
+    this.cure = details.cure;
     this.owner = details.owner;
   }
 }
 
 /** The same failure, marked as affecting an owner as a whole. */
 export function aboutOwner(error: GithubError, owner: string): GithubError {
-  const { status, requestId, retryAfterMs, denial } = error;
+  const { status, requestId, retryAfterMs, denial, cure } = error;
   return new GithubError(error.kind, error.operation, error.words, {
     owner,
     ...(status === undefined ? {} : { status }),
     ...(requestId === undefined ? {} : { requestId }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(denial === undefined ? {} : { denial }),
+    ...(cure === undefined ? {} : { cure }),
     cause: error.cause,
   });
 }

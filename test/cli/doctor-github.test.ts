@@ -99,6 +99,18 @@ describe('shr doctor, of what is at GitHub', () => {
     );
   });
 
+  it('says what a 403 lacks, and what to do, each in its place', async () => {
+    fixture = await startInstallation({
+      apps: [{ name: 'cli', installations: [{ account: 'acme', permissions: { metadata: 'read', actions: 'read' } }] }],
+    });
+    await fixture.register('acme');
+    const runners = (await notOk()).find(({ subject }) => subject === 'runners');
+    expect(runners?.message).to.match(/: GitHub answered 403: Resource not accessible by integration$/);
+    expect(runners?.cure).to.equal(
+      'the App or token lacks a permission: compare its permissions with step 2 of README.md',
+    );
+  });
+
   describe('of several Apps that share the load', () => {
     async function withApps(...further: readonly { readonly name: string; readonly account?: string }[]) {
       fixture = await startInstallation({

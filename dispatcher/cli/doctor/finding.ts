@@ -39,7 +39,13 @@ export function bad(about: string, subject: string, message: string, cure: strin
 }
 
 export function wordsOf(error: unknown): string {
+  if (error instanceof GithubError) return `${error.operation}: ${githubWords(error)}`;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Without the cure that GitHub's errors end with: a finding has its own place for it. */
+export function githubWords({ words, cure }: GithubError): string {
+  return cure === undefined ? words : words.replace(` (${cure})`, '');
 }
 
 /** What to do about an unexpected answer from GitHub. */
@@ -47,9 +53,9 @@ export function githubCure(error: unknown): string {
   if (!(error instanceof GithubError)) return 'read the message, and try again';
   switch (error.kind) {
     case 'unauthorized':
-      return 'install the App there, or renew the key or token';
+      return error.cure ?? 'install the App there, or renew the key or token';
     case 'forbidden':
-      return 'read the message; grant the permissions that the README lists under "Credentials"';
+      return error.cure ?? 'do what the message says; the permissions that are needed are in step 2 of README.md';
     case 'not-found':
       return 'check the spelling of owner and repository, and let the credentials see them';
     case 'rate-limited':

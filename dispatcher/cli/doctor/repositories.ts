@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { createGithub, type GithubOptions } from '../../github/client.ts';
 import { requestersFor } from '../../github/credential.ts';
 import type { Claim, Registration } from '../../model/registration.ts';
-import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
+import { bad, type DoctorFinding, githubCure, githubWords, good, wordsOf } from './finding.ts';
 
 const GITHUB = 'github';
 const SUBJECT = 'repositories';
@@ -33,7 +33,7 @@ export async function checkRepositories(registration: Registration, ways: Ways):
     const names = repositories.map(({ owner, repository }) => `${owner}/${repository}`);
     const failed = failures
       .slice(0, MAX_FINDINGS)
-      .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${error.words}`, githubCure(error)));
+      .map(({ about, error }) => bad(GITHUB, SUBJECT, `${about}: ${githubWords(error)}`, githubCure(error)));
     const more = failures.length - failed.length;
     return {
       names,
