@@ -1,7 +1,7 @@
 /** What a poller reads from GitHub: the repositories of a claim, their open runs, and the jobs of those. */
 import { z } from 'zod';
 import type { JobFact } from '../jobs/facts.ts';
-import { factFromRestJob, type RestJob, restJobSchema } from '../jobs/workflow-job.ts';
+import { factFromRestJob, OWNER_NAME, REPOSITORY_NAME, type RestJob, restJobSchema } from '../jobs/workflow-job.ts';
 import type { Registration } from '../model/registration.ts';
 import type { RequesterFor } from './credential.ts';
 import { aboutOwner, GithubError } from './github.ts';
@@ -61,10 +61,11 @@ export interface PollSource {
   listJobs(repository: PolledRepository, runId: number, signal: AbortSignal): Promise<JobList | undefined>;
 }
 
+/** Names as in deliveries: they are part of keys, of paths, and of folders in buckets, and a tenant's own host may say anything. */
 const repositoryAnswer = z.object({
   id: z.int().min(1).nullish().catch(null),
-  name: z.string().min(1).max(256),
-  owner: z.object({ login: z.string().min(1).max(256) }),
+  name: z.string().regex(REPOSITORY_NAME),
+  owner: z.object({ login: z.string().regex(OWNER_NAME) }),
   private: z.boolean(),
   visibility: z.string().max(64).optional(),
   archived: z.boolean().optional(),

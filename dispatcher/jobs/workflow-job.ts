@@ -71,7 +71,13 @@ export const restJobSchema = z.object({ ...jobShape, status: jobStatus });
 export type RestJob = z.infer<typeof restJobSchema>;
 
 /** An owner never contains a dot; a repository is never `.` or `..`, which would go up in a URL. */
-const fullName = /^([A-Za-z0-9_-]{1,100})\/(?!\.{1,2}$)([A-Za-z0-9._-]{1,100})$/;
+export const OWNER_NAME: RegExp = /^[A-Za-z0-9_-]{1,100}$/;
+export const REPOSITORY_NAME: RegExp = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
+
+function isFullName(text: string): boolean {
+  const [owner = '', repository = '', ...more] = text.split('/', 3);
+  return more.length === 0 && OWNER_NAME.test(owner) && REPOSITORY_NAME.test(repository);
+}
 
 /** The body of a `workflow_job` delivery. `status` is open: an unknown one is answered, not refused. */
 export const workflowJobEventSchema = z.object({
@@ -80,7 +86,7 @@ export const workflowJobEventSchema = z.object({
   repository: z.object({
     /** Kept if present; never required. */
     id: id.nullish().catch(null),
-    full_name: z.string().regex(fullName, 'must be owner/repository'),
+    full_name: z.string().refine(isFullName, 'must be owner/repository'),
     visibility: shown,
     private: shown,
   }),

@@ -51,6 +51,34 @@ describe('the poller, beside what is wrong', () => {
   };
   const asked = (start: string) => fixture.server.asked.filter(({ path }) => path.startsWith(start)).length;
 
+  it('takes no repository under a name that GitHub does not allow, whatever a tenant’s own host lists', async () => {
+    const names = [
+      '../../github.com/acme/web',
+      'a/b',
+      '..',
+      '.',
+      'x\ny',
+      '\u202etxt',
+      'w\u212a',
+      'w?x=1#',
+      'w'.repeat(101),
+      '',
+    ];
+    for (const name of names)
+      fixture.runs.set(name, [{ id: 1, status: 'queued', jobs: [{ id: 12, status: 'queued' }] }]);
+    const poller = fixture.poller();
+    expect(await fixture.pass(poller)).to.equal(true);
+    expect(await fixture.statusOf(11)).to.equal('queued');
+    expect(await fixture.statusOf(12)).to.equal(undefined);
+    const { problems, repositories } = statusOf(poller);
+    expect(repositories).to.equal(1);
+    expect(problems).to.have.length(1);
+    expect(problems[0]).to.include('10 entries of its repositories cannot be read');
+    expect(fixture.server.asked.filter(({ path }) => path.endsWith('/runs')).map(({ path }) => path)).to.satisfy(
+      (paths: string[]) => paths.every((path) => path === '/repos/acme/web/actions/runs'),
+    );
+  });
+
   describe('an owner where the App is not installed (case 03 a)', () => {
     const claim = claimOf('other/api', 'other/site', 'acme/web');
 
