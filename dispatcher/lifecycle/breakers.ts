@@ -30,8 +30,16 @@ const RULES: readonly RuleName[] = ['account', 'refused', 'capacity', 'start', '
 /** The hash of the backend's options and credentials; undefined: there is no such backend. */
 type ConfigurationOf = (registration: string, backend: string) => string | undefined;
 
+/**
+ * Of one registration. Labels name any number of shapes, and a shape that fails once may never be asked for again: beyond
+ * this the one that changed longest ago is forgotten.
+ */
+export const MAX_BREAKERS = 200;
+
 export class Breakers {
   readonly #breakers = new Map<string, Breaker>();
+  /** By registration: its breakers' keys, the one that changed longest ago first. */
+  readonly #keys = new Map<string, Set<string>>();
   /** By breaker: the runner whose launch tests it. */
   readonly #probes = new Map<string, string>();
   readonly #ledger: Pick<Ledger, 'breakers' | 'putBreaker' | 'deleteBreaker'>;
@@ -52,10 +60,12 @@ export class Breakers {
   }
 
   async load(): Promise<void> {
-    for (const breaker of await this.#ledger.breakers()) {
+    const oldestFirst = [...(await this.#ledger.breakers())].sort((a, b) => a.changedAtMs - b.changedAtMs);
+    for (const breaker of oldestFirst) {
       const present = this.#configurationOf(breaker.registration, breaker.backend);
       if (present === breaker.configuration) {
-        this.#breakers.set(breaker.key, breaker);
+        this.#set(breaker);
+        await this.#forgetOldest(breaker.registration);
         continue;
       }
       await this.#ledger.deleteBreaker(breaker.key);
@@ -135,7 +145,7 @@ export class Breakers {
       before,
       now,
     );
-    this.#breakers.set(key, after);
+    this.#set(after);
     this.#probes.delete(key);
     if (isTripped(after)) {
       this.#log.warn('breaker', {
@@ -149,6 +159,7 @@ export class Breakers {
       });
     }
     await this.#ledger.putBreaker(after);
+    await this.#forgetOldest(place.registration);
     return after;
   }
 
@@ -173,9 +184,36 @@ export class Breakers {
     return chosen;
   }
 
+  /** The last of its registration. */
+  #set(breaker: Breaker): void {
+    this.#breakers.set(breaker.key, breaker);
+    const keys = this.#keys.get(breaker.registration) ?? new Set();
+    this.#keys.set(breaker.registration, keys);
+    keys.delete(breaker.key);
+    keys.add(breaker.key);
+  }
+
+  #unset({ key, registration }: Breaker): boolean {
+    this.#keys.get(registration)?.delete(key);
+    return this.#breakers.delete(key);
+  }
+
+  async #forgetOldest(registration: string): Promise<void> {
+    const keys = this.#keys.get(registration) ?? new Set();
+    for (const key of keys) {
+      if (keys.size <= MAX_BREAKERS) return;
+      const breaker = this.#breakers.get(key);
+      // One that concerns the whole backend is not one of many.
+      if (breaker === undefined || breaker.shape === null) continue;
+      this.#probes.delete(key);
+      this.#unset(breaker);
+      await this.#ledger.deleteBreaker(key);
+    }
+  }
+
   async #delete(breaker: Breaker, reason: string): Promise<void> {
     this.#probes.delete(breaker.key);
-    if (!this.#breakers.delete(breaker.key)) return;
+    if (!this.#unset(breaker)) return;
     if (isTripped(breaker)) {
       this.#log.info('breaker-over', {
         registration: breaker.registration,

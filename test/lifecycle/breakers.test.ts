@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { FailureKind } from '../../dispatcher/failures/failure.ts';
 import type { Breaker } from '../../dispatcher/ledger/ledger.ts';
-import { Breakers, type Place } from '../../dispatcher/lifecycle/breakers.ts';
+import { Breakers, MAX_BREAKERS, type Place } from '../../dispatcher/lifecycle/breakers.ts';
 import { failure } from '../failures/examples.ts';
 import { manualClock } from './manual-clock.ts';
 
@@ -79,6 +79,37 @@ describe('the breakers as the ledger keeps them', () => {
       ['capacity', 'spec1', 'image runner:1'],
       ['account', null, null],
     ]);
+  });
+
+  it('are bounded for a registration, however many shapes its labels name: the one that changed longest ago is forgotten', async () => {
+    const shape = (index: number): Place => ({ ...main, shape: `spec${index}` });
+    const victim: Place = { ...main, registration: 'victim' };
+    breakers = await opened({ 'acme/main': 'c1', 'victim/main': 'c3' });
+    await fail('invalid', victim);
+    await fail('quota');
+    for (let index = 0; index < 3 * MAX_BREAKERS; index += 1) {
+      await fail('invalid', shape(index));
+      clock.move(1);
+      if (index === MAX_BREAKERS / 2) clock.move(5 * MINUTE);
+      // The first is tried again and again.
+      if (index % 100 === 99) {
+        clock.move(20 * MINUTE);
+        await fail('invalid', shape(0));
+      }
+    }
+    const held = () => [...rows.values()].filter(({ registration }) => registration === 'acme');
+    expect(held()).to.have.length(MAX_BREAKERS);
+    expect([...breakers.all()]).to.have.length(MAX_BREAKERS + 1);
+    expect(held().filter(({ rule, shape: of }) => rule === 'account' || of === 'spec0')).to.have.length(2);
+    expect([...rows.keys()].filter((key) => key.startsWith('victim'))).to.have.length(1);
+    for (let index = 0; index < 100; index += 1) {
+      const key = `acme/main/old${index}/refused`;
+      const [some] = held().filter((row) => row.shape !== null);
+      if (some !== undefined) rows.set(key, { ...some, key, shape: `old${index}`, changedAtMs: 1 });
+    }
+    breakers = await opened({ 'acme/main': 'c1', 'victim/main': 'c3' });
+    expect(held(), 'after a restart').to.have.length(MAX_BREAKERS);
+    expect(held().filter(({ key }) => key.includes('old'))).to.deep.equal([]);
   });
 
   describe('while one launch tries two of them', () => {
