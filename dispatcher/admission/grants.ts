@@ -162,8 +162,20 @@ function outside(
   field: 'images' | 'buckets' | 'subnets' | 'securityGroups' | 'regions',
   noun: string,
 ): Ungranted | undefined {
-  if (asked === undefined || matchesAny(globs, field === 'regions' ? asked.toLowerCase() : asked)) return undefined;
+  if (asked === undefined || covers(globs, field === 'regions' ? asked.toLowerCase() : asked)) return undefined;
   return { field: `powers.${field}`, what: `the ${noun} ${quote(asked)}`, value: asked };
+}
+
+/** What separates names in a list, or leads elsewhere in a path. */
+const NOT_ONE_NAME = /[\s\p{C},;|&%?#*\\]|(?:^|\/)\.{1,2}(?:\/|$)|\/\//u;
+
+/**
+ * A glob stands for single names: `web-*` must not cover `web-1,vault`, which a service takes for two subnets, nor
+ * `web-1/../vault`. What is granted letter for letter may be anything.
+ */
+function covers(globs: readonly string[], asked: string): boolean {
+  if (!NOT_ONE_NAME.test(asked)) return matchesAny(globs, asked);
+  return globs.includes(asked) || globs.includes('*');
 }
 
 function ungrantedTime(timeLimitMs: number): Ungranted {

@@ -134,6 +134,31 @@ describe('admission holds a registration to its tenant’s grant', () => {
     }
   }
 
+  for (const [field, several] of Object.entries({
+    subnet: [
+      'vsw-1,vsw-of-another',
+      'vsw-1 vsw-2',
+      'vsw-1/../../other',
+      'vsw-1/./other',
+      'vsw-1//other',
+      'vsw-1%2fother',
+    ],
+    securityGroup: ['sg-1,sg-of-another', 'sg-1\nsg-2', 'sg-1;sg-2'],
+    bucket: ['build-cache/../secrets', 'build-cache?x', 'build-cache\u200b'],
+    image: ['ghcr.io/acme/../evil/runner:1', 'ghcr.io/acme//runner:1'],
+  })) {
+    it(`takes no ${field} for what a glob covers that is several, or leads elsewhere`, () => {
+      for (const value of several) {
+        const defaults = { cpu: 1, memoryGiB: 1, image: 'ghcr.io/acme/runner:1', [field]: value };
+        const own = registration({ backends: shared, policy: openPolicy, defaults, grant: full });
+        expect(refusal(admit([own], {})).code, value).to.equal('not-granted');
+        const lists: Partial<Grant['powers']> = { [`${field}s`]: [value] };
+        const exactly = { ...own, grant: { ...full, ...powers(lists) } };
+        expect(admit([exactly], {}), value).to.have.property('outcome', 'lane');
+      }
+    });
+  }
+
   for (const [limit, over] of [
     ['maxDiskGiB', 'disk-51'],
     ['maxTimeout', 'timeout-61m'],

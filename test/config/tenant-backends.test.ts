@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { loadProvider } from '../../providers/index.ts';
@@ -5,6 +6,7 @@ import { dispatcherYaml, load, problemsOf } from './files.ts';
 
 const guid = '11111111-2222-4333-8444-555555555555';
 const bases = {
+  docker: { host: 'engine.acme.example', port: 2376, ca: '-----BEGIN' },
   'ali-eci': {
     region: 'cn-hangzhou',
     accessKeyId: 'LTAI0000',
@@ -33,7 +35,7 @@ const bases = {
 } as const;
 type Kind = keyof typeof bases;
 
-const kinds: readonly Kind[] = ['ali-eci', 'azure-aci', 'gcp-batch', 'gcp-cloud-run'];
+const kinds: readonly Kind[] = ['ali-eci', 'azure-aci', 'docker', 'gcp-batch', 'gcp-cloud-run'];
 const environment = {
   ADMIN_TOKEN: 'an-admin-token-of-32-characters!',
   TENANT_ACME_TOKEN: 'ghp_of-acme',
@@ -90,7 +92,28 @@ describe('a backend of a tenant’s own', () => {
   const machine = { kind: 'managed-identity' };
   const workload = { kind: 'workload-identity', tenantId: guid, clientId: guid };
   const inside = 'http://127.0.0.1:8500';
+  const here = [
+    '127.0.0.1',
+    '127.9.9.9',
+    '127.1',
+    '0x7f000001',
+    '2130706433',
+    '0.0.0.0',
+    '::1',
+    '::ffff:127.0.0.1',
+    '::',
+  ];
+  const alsoHere = [
+    'localhost',
+    'LocalHost.',
+    'a.localhost',
+    hostname(),
+    '169.254.169.254',
+    'engine/..',
+    'a@127.0.0.1',
+  ];
   const reaching: readonly (readonly [Kind, string, object])[] = [
+    ...[...here, ...alsoHere].map((host) => ['docker', 'host', { host }] as const),
     ['ali-eci', 'ecsRamRole', { ecsRamRole: 'dispatcher', accessKeyId: undefined, accessKeySecret: undefined }],
     ['ali-eci', 'endpoint', { endpoint: 'http://127.0.0.1:8500' }],
     ['ali-eci', 'vpcEndpoint', { vpcEndpoint: 'http://127.0.0.1:8500' }],
