@@ -3,6 +3,7 @@ import { neverStrangers } from '../../dispatcher/jobs/facts.ts';
 import type { JobSettlement, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Query } from '../../dispatcher/ledger/queries/fixed.ts';
 import { namesakes } from '../../dispatcher/ledger/queries/job-checks.ts';
+import { runnersDue } from '../../dispatcher/ledger/queries/runners.ts';
 import { openSqliteLedger, sqliteBuilder } from '../../dispatcher/ledger/sqlite.ts';
 import { passOver } from '../../dispatcher/ledger/steps/held-jobs.ts';
 import { jobs, jobsOfRun, jobsWithId } from '../../dispatcher/ledger/steps/jobs.ts';
@@ -42,6 +43,36 @@ describe('what the ledger reads at once', () => {
       expect(query.sql).to.match(new RegExp(` limit ${most}$`));
     });
   }
+});
+
+describe('the question for the runners that are due, without some', () => {
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `r-${index}`);
+  const askedWithout = (count: number) => [
+    runnersDue(sqliteBuilder, 5, 10, { registrations: names(count) }).sql,
+    runnersDue(sqliteBuilder, 5, 10, { places: names(count).map((registration) => ({ registration, backend: 'b' })) })
+      .sql,
+  ];
+
+  it('has one of five texts, however many are left out: each is compiled and kept', () => {
+    const texts = [0, 8, 64, 512, 4096].map(askedWithout);
+    expect(new Set(texts.map(([text]) => text)).size).to.equal(5);
+    expect(new Set(texts.map(([, text]) => text)).size).to.equal(5);
+    for (const [count, index] of [
+      [1, 1],
+      [7, 1],
+      [9, 2],
+      [63, 2],
+      [65, 3],
+      [513, 4],
+      [4097, 4],
+    ] as const) {
+      expect(askedWithout(count), `${count} left out`).to.deep.equal(texts[index]);
+    }
+  });
+
+  it('names no list where none is left out: not every database takes an empty one', () => {
+    for (const text of askedWithout(0)) expect(text).to.not.include('not in');
+  });
 });
 
 describe('what the ledger keeps of long words', () => {
