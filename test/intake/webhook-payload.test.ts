@@ -270,6 +270,9 @@ describe('the payload of a webhook', () => {
       expect([reply.status, reply.outcome]).to.deep.equal([400, 'malformed']);
       expect(reply.message).to.match(new RegExp(`^${path.replace('.', '\\.')}(\\.|: )`));
       expect(fixture.recorder.batches).to.deep.equal([]);
+      const [line, ...more] = fixture.log.lines.filter(({ event }) => event === 'intake.malformed');
+      expect(line?.fields).to.include({ reason: reply.message });
+      expect(more).to.deep.equal([]);
     });
   }
 
