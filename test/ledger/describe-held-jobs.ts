@@ -117,6 +117,16 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       expect(await job(1)).to.include({ probing: true });
     });
 
+    it('try at once a hundred of their lane at most, those that wait longest', async () => {
+      const ids = Array.from({ length: 101 }, (_, index) => index + 1);
+      for (const id of ids) await queue([id], { runId: 100 + id });
+      await evidence(3);
+      await queue([500]);
+      await start(500);
+      const tries = await Promise.all(ids.map(async (id) => (await job(id)).probing));
+      expect(tries).to.deep.equal(ids.map((id) => id <= 100));
+    });
+
     describe('when a job of their repository ends in another lane, as one of their concurrency group may', () => {
       const elsewhere = lane({ key: 'elsewhere' });
       const end = async (jobId: number, some: Partial<JobFact> = {}, nowMs = NOW) => {
@@ -135,6 +145,14 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         expect(await probing(1, 2, 3)).to.deep.equal([true, false, true]);
         await queue([5], { runId: 9 }, elsewhere);
         expect(await end(5), 'one of each tries already').to.deep.equal([]);
+      });
+
+      it('try at once twenty of them at most, those that wait longest', async () => {
+        const ids = Array.from({ length: 21 }, (_, index) => index + 1);
+        for (const id of ids) await queue([id], { runId: 100 + id });
+        await evidence(3);
+        await end(50);
+        expect(await probing(...ids)).to.deep.equal(ids.map((id) => id <= 20));
       });
 
       it('do so also where it was never a job of ours', async () => {
