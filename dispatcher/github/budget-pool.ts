@@ -9,10 +9,22 @@ export interface BudgetSnapshot extends BudgetLevel {
   readonly waiting: number;
 }
 
+export interface CredentialOfGate {
+  /** As displayed; of an App and owner, or the beginning of a token's hash. Not secret. */
+  readonly name: string;
+  /**
+   * A hash of its secret. Without it, a tenant that writes another's App id beside a key of its own would share that App's
+   * budget, and GitHub's refusals of it would use it up.
+   */
+  readonly proof: string | undefined;
+}
+
 export class BudgetPool {
   readonly #clock: Clock;
   readonly #limits: BudgetLimits;
-  readonly #gates = new Map<string, BudgetGate>();
+  /** By name and proof. */
+  readonly #gates = new Map<string, { readonly credential: string; readonly gate: BudgetGate }>();
+  readonly #names = new Set<string>();
   readonly #registrations = new Map<string, RegistrationWindows>();
 
   constructor(clock: Clock, limits: Partial<BudgetLimits> = {}) {
@@ -20,19 +32,21 @@ export class BudgetPool {
     this.#limits = { ...githubLimits, ...limits };
   }
 
-  /** `credential`: not secret, unique per credential and API; bounded by the configuration. */
-  gate(credential: string, apiUrl: string): BudgetGate {
-    let gate = this.#gates.get(credential);
-    if (gate === undefined) {
-      gate = new BudgetGate(new Budget(this.#limits, this.#registrationsAt(apiUrl)), this.#limits, this.#clock);
-      this.#gates.set(credential, gate);
-    }
+  /** As many as the configuration has credentials and APIs. */
+  gate({ name, proof = '' }: CredentialOfGate, apiUrl: string): BudgetGate {
+    const key = `${name} ${proof}`;
+    const known = this.#gates.get(key);
+    if (known !== undefined) return known.gate;
+    const gate = new BudgetGate(new Budget(this.#limits, this.#registrationsAt(apiUrl)), this.#limits, this.#clock);
+    const credential = this.#names.has(name) ? `${name} (key ${proof.slice(0, 12)})` : name;
+    this.#names.add(name);
+    this.#gates.set(key, { credential, gate });
     return gate;
   }
 
   /** For metrics and the admin API. */
   snapshot(): readonly BudgetSnapshot[] {
-    return [...this.#gates].flatMap(([credential, gate]) =>
+    return [...this.#gates.values()].flatMap(({ credential, gate }) =>
       gate.levels().map((level) => ({ credential, ...level, waiting: gate.waiting })),
     );
   }

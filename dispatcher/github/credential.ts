@@ -33,8 +33,10 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   const time = options.times.at(apiUrl);
   const octokit = octokitAt(apiUrl.replace(/\/+$/, ''));
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
-  const requester = (authorization: Authorization, name: string) =>
-    new Requester({ octokit, authorization, gate: budgets.gate(`${name} at ${host}`, apiUrl), clock, time, random });
+  const requester = (authorization: Authorization, name: string, secret?: Secret) => {
+    const gate = budgets.gate({ name: `${name} at ${host}`, proof: secret && proofOf(secret) }, apiUrl);
+    return new Requester({ octokit, authorization, gate, clock, time, random });
+  };
 
   const { host: home = options.host } = credentials;
   if (home !== options.host) {
@@ -42,23 +44,30 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
     return () => stray;
   }
   if (credentials.kind === 'token') {
-    const one = requester(new TokenAuthorization(credentials.token), `token ${fingerprint(credentials.token)}`);
+    const one = requester(
+      new TokenAuthorization(credentials.token),
+      `token ${proofOf(credentials.token).slice(0, 8)}`,
+      credentials.token,
+    );
     return () => one;
   }
   const apps = [credentials, ...(credentials.others ?? [])].map(({ appId, privateKey }) => {
     const name = `app ${appId}`;
-    return { name, webhookSource: requester(new AppAuthorization(appId, onceRead(privateKey), time, random), name) };
+    const authorization = new AppAuthorization(appId, onceRead(privateKey), time, random);
+    return { name, privateKey, webhookSource: requester(authorization, name, privateKey) };
   });
   const byOwner = new Map<string, Caller>();
   return (owner) => {
     const site = siteOf(claim, owner);
     // Not cached: the number of owners outside the claim is unbounded.
-    if (site === undefined) return requester(new ImpossibleAuthorization(claim, owner), `app ${credentials.appId}`);
+    if (site === undefined) {
+      return requester(new ImpossibleAuthorization(claim, owner), `app ${credentials.appId}`, credentials.privateKey);
+    }
     const key = ownerOf(site).toLowerCase();
     const known = byOwner.get(key);
     if (known !== undefined) return known;
-    const members = apps.map(({ name, webhookSource }) =>
-      requester(new InstallationAuthorization(site, webhookSource, clock, time), `${name} for ${key}`),
+    const members = apps.map(({ name, privateKey, webhookSource }) =>
+      requester(new InstallationAuthorization(site, webhookSource, clock, time), `${name} for ${key}`, privateKey),
     );
     const [only] = members;
     const found = only !== undefined && members.length === 1 ? only : new SharedLoad(members, clock);
@@ -196,9 +205,9 @@ function sharedKey(privateKey: Secret): KeyObject {
   return key;
 }
 
-/** Tells two tokens apart in metrics; 32 bits of a hash do not allow guessing a token of this entropy. */
-function fingerprint(token: Secret): string {
-  return createHash('sha256').update(token.reveal()).digest('hex').slice(0, 8);
+/** Tells two credentials apart: anyone may write an App's id. What is displayed of it does not allow guessing the secret. */
+function proofOf(secret: Secret): string {
+  return createHash('sha256').update(secret.reveal()).digest('hex');
 }
 
 const nothing = () => {};

@@ -1,4 +1,4 @@
-import { verify } from 'node:crypto';
+import { generateKeyPairSync, verify } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import { Secret } from '../../dispatcher/model/registration.ts';
@@ -64,6 +64,44 @@ describe('a GitHub App', () => {
     expect(await github.getRunner(acme, 7, 'launch')).to.include({ id: 7 });
     await clock.advance(60_000);
     await swept;
+  });
+
+  it('shares no budget with a registration that has written its id beside another key', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const forged = new Secret(privateKey.export({ type: 'pkcs1', format: 'pem' }).toString());
+    const isForged = ({ headers }: Asked) => {
+      const [head = '', payload = '', signature = ''] = (headers.authorization ?? '').replace('Bearer ', '').split('.');
+      return !verify(
+        'sha256',
+        Buffer.from(`${head}.${payload}`),
+        appKey.publicKey,
+        Buffer.from(signature, 'base64url'),
+      );
+    };
+    // GitHub counts what it does not accept by address, and says that nothing is left.
+    const nothingLeft = {
+      'x-ratelimit-limit': '60',
+      'x-ratelimit-remaining': '0',
+      'x-ratelimit-reset': String(Math.floor(clock.now() / 1000) + 3600),
+      'x-ratelimit-resource': 'core',
+    };
+    script = (asked) =>
+      asked.path.endsWith('/installation') && isForged(asked)
+        ? { status: 401, headers: nothingLeft, body: { message: 'A JSON web token could not be decoded' } }
+        : installed(asked);
+    const victim = app();
+    const others = app({
+      budgets: victim.budgets,
+      claim: { kind: 'organization', organization: 'mallory' },
+      credentials: { kind: 'app', appId: '12345', privateKey: forged },
+    });
+    await failureOf(others.github.getRunner({ ...acme, organization: 'mallory' }, 7, 'launch'), 'unauthorized');
+    expect(await victim.github.getRunner(acme, 7, 'launch')).to.include({ id: 7 });
+    const names = new Set(victim.budgets.snapshot().map(({ credential }) => credential));
+    expect(
+      [...names].filter((name) => name.startsWith('app 12345 at ')).length,
+      'each with a name of its own',
+    ).to.equal(2);
   });
 
   it('signs each JWT with RS256 and its own jti, for at most ten minutes', async () => {

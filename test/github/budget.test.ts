@@ -16,7 +16,7 @@ function gateOf(limits: Partial<BudgetLimits> = {}) {
   const clock = new VirtualClock();
   // Without pauses within a minute, but where they are the matter: these tests look at the limits themselves.
   const pool = new BudgetPool(clock, { atOnceShare: 1, ...limits });
-  return { clock, pool, gate: pool.gate('token 1', API) };
+  return { clock, pool, gate: pool.gate({ name: 'token 1', proof: undefined }, API) };
 }
 
 async function refusalOf(work: Promise<Turn>): Promise<BudgetRefusal> {
@@ -96,10 +96,13 @@ describe('the budget', () => {
   it('counts the registrations of a scope over all credentials', async () => {
     const { pool, gate } = gateOf({ ...hurried, pointsPerMinute: 1_000_000 });
     expect((await burst(gate, jit, 'launch')).made).to.equal(1_500);
-    expect((await burst(pool.gate('token 2', API), jit, 'launch')).made).to.equal(0);
+    expect((await burst(pool.gate({ name: 'token 2', proof: undefined }, API), jit, 'launch')).made).to.equal(0);
     const elsewhere = { points: 5, registersAt: 'orgs/other' };
     expect((await burst(gate, elsewhere, 'launch')).made).to.equal(1_500);
-    expect((await burst(pool.gate('token 3', 'https://ghes.example/api/v3'), jit, 'launch')).made).to.equal(1_500);
+    expect(
+      (await burst(pool.gate({ name: 'token 3', proof: undefined }, 'https://ghes.example/api/v3'), jit, 'launch'))
+        .made,
+    ).to.equal(1_500);
   });
 
   it('makes 80 content-creating calls a minute and 500 an hour', async () => {
