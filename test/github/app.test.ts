@@ -95,7 +95,10 @@ describe('a GitHub App', () => {
       claim: { kind: 'organization', organization: 'mallory' },
       credentials: { kind: 'app', appId: '12345', privateKey: forged },
     });
-    await failureOf(others.github.getRunner({ ...acme, organization: 'mallory' }, 7, 'launch'), 'unauthorized');
+    await failureOf(
+      others.github.getRunner({ kind: 'organization', organization: 'mallory' }, 7, 'launch'),
+      'unauthorized',
+    );
     expect(await victim.github.getRunner(acme, 7, 'launch')).to.include({ id: 7 });
     const names = new Set(victim.budgets.snapshot().map(({ credential }) => credential));
     expect(
