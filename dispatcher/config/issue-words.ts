@@ -1,8 +1,7 @@
 /** Turns schema issues into messages for the author of the file, with what to write instead. Pure. */
 import { z } from 'zod';
 import { nearest } from '../labels/nearest.ts';
-import type { Path } from '../model/problem.ts';
-import { duration } from './schema.ts';
+import { exampleOf, inYaml, isDuration, isMap, placeholder, TRUTHS } from './schema-lookup.ts';
 
 export interface Words {
   readonly message: string;
@@ -80,8 +79,6 @@ function ownMessage(issue: z.core.$ZodIssue): string | undefined {
   return /^(?:Invalid|Too (?:big|small)|Unrecognized)\b/.test(issue.message) ? undefined : issue.message;
 }
 
-// ── kinds of values ──────────────────────────────────────────────────────────────────────────────────────────────────
-
 function typeWords(complaint: Complaint, expected: string): Words {
   const { issue, value } = complaint;
   if (ownMessage(issue) !== undefined) return formWords(complaint);
@@ -136,17 +133,6 @@ function numberFor(schema: unknown): number {
   const least = schema instanceof z.ZodNumber ? (schema.minValue ?? 1) : 1;
   return Math.max(1, least);
 }
-
-const TRUTHS: ReadonlyMap<string, boolean> = new Map([
-  ['true', true],
-  ['yes', true],
-  ['on', true],
-  ['y', true],
-  ['false', false],
-  ['no', false],
-  ['off', false],
-  ['n', false],
-]);
 
 /** A number where text is expected needs quotes, unless it would be invalid even in quotes. */
 function textWords(complaint: Complaint, message: string): Words {
@@ -222,10 +208,6 @@ function entries(count: number): string {
   return count === 1 ? '1 entry' : `${count} entries`;
 }
 
-function isMap(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
-}
-
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   return article(typeof value);
@@ -241,68 +223,4 @@ function article(type: string): string {
     string: 'text',
   };
   return names[type] ?? `a ${type}`;
-}
-
-// ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** The schema of the value at the path. Undefined if a union leaves it open. */
-export function schemaAt(root: unknown, path: Path): unknown {
-  let schema = unwrapped(root);
-  for (const step of path) {
-    if (schema instanceof z.ZodObject) schema = unwrapped(schema.shape[String(step)]);
-    else if (schema instanceof z.ZodArray) schema = unwrapped(schema.element);
-    else if (schema instanceof z.ZodRecord) schema = unwrapped(schema.valueType);
-    else return undefined;
-  }
-  return schema;
-}
-
-/** The keys that a map may have at the path; empty if the schema does not say. */
-export function keysAt(root: unknown, path: Path): readonly string[] {
-  const schema = schemaAt(root, path);
-  const members = schema instanceof z.ZodUnion ? schema.options : [schema];
-  return [
-    ...new Set(members.map(unwrapped).flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : []))),
-  ];
-}
-
-function unwrapped(schema: unknown): unknown {
-  let inner = schema;
-  while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
-    inner = inner.unwrap();
-  }
-  return inner;
-}
-
-function isDuration(schema: unknown): boolean {
-  if (schema instanceof z.ZodUnion) return schema.options.some((option) => isDuration(unwrapped(option)));
-  return schema === duration;
-}
-
-function exampleOf(schema: unknown): unknown {
-  const examples = schema instanceof z.ZodType ? schema.meta()?.examples : undefined;
-  return Array.isArray(examples) ? examples[0] : undefined;
-}
-
-/** On one line, as it would be written by hand. */
-function inYaml(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`;
-  if (isMap(value)) {
-    const entries = Object.entries(value).map(([key, item]) => `${key}: ${inYaml(item)}`);
-    return `{ ${entries.join(', ')} }`;
-  }
-  // Numbers, signs and words that YAML would read as something else stay in quotes.
-  const plain =
-    typeof value === 'string' && /^(?=.*[A-Za-z])[\w/](?:[\w./@:-]*[\w/-])?$/.test(value) && !TRUTHS.has(value);
-  return plain ? value : JSON.stringify(value);
-}
-
-/** Its type, if there is no better example. */
-function placeholder(schema: unknown): string {
-  if (schema instanceof z.ZodArray) return `[${placeholder(unwrapped(schema.element))}]`;
-  if (schema instanceof z.ZodBoolean) return 'true';
-  if (schema instanceof z.ZodNumber) return '1';
-  if (schema instanceof z.ZodEnum) return String(schema.options[0]);
-  if (schema instanceof z.ZodObject || schema instanceof z.ZodRecord) return '{ KEY: VALUE }';
-  return 'VALUE';
 }

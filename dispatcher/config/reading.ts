@@ -7,11 +7,12 @@ import type { z } from 'zod';
 import { formatPath, type Path, type Problem } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
 import type { YamlFile } from './document.ts';
-import { keysAt, schemaAt, wordsOfIssue } from './issue-words.ts';
+import { wordsOfIssue } from './issue-words.ts';
 import type { Reach, References } from './reference.ts';
 import { type FileBounds, resolveReferences } from './references.ts';
 import { isRecord, keyOf, originalPath, salvage, valueAt } from './salvage.ts';
 import { keyMeant, unknownKeyCure } from './schema.ts';
+import { keysAt, schemaAt } from './schema-lookup.ts';
 
 /** The maximum reported per file. */
 const MAX_PROBLEMS = 100;

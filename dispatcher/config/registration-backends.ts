@@ -2,7 +2,7 @@
 
 import type { Path } from '../model/problem.ts';
 import type { Backend } from '../model/registration.ts';
-import { holdNamed } from './held.ts';
+import { holdNamed } from './held-claim.ts';
 import type { Reading } from './reading.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';

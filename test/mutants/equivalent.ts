@@ -139,7 +139,7 @@ export const equivalents: readonly Equivalent[] = [
     why: 'The fallback is for an absent duration, and this one is there.',
   },
   {
-    file: 'dispatcher/config/registration.ts',
+    file: 'dispatcher/config/registration-runners.ts',
     code: `maxTimeLimitMs: file?.maxTimeout === undefined ? undefined : durationMs(file.maxTimeout, 0),`,
     from: '0',
     to: '1',

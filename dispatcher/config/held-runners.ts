@@ -1,0 +1,181 @@
+/** Checks against the tenant's grant what a registration's runners are: defaults, images, policy and shapes. */
+import type { ShapeWish } from '../../providers/provider.ts';
+import { coresInWords } from '../../providers/shape-words.ts';
+import {
+  cureOf,
+  type GrantField,
+  missingExposure,
+  missingPowers,
+  overLimits,
+  placeOf,
+  type Ungranted,
+} from '../admission/grants.ts';
+import { formatDuration } from '../labels/duration.ts';
+import { isGlob, isWithin } from '../labels/glob.ts';
+import { quote } from '../labels/values.ts';
+import type { Path } from '../model/problem.ts';
+import type { Backend, Grant, Limits, Policy, Powers, ShapeDefaults } from '../model/registration.ts';
+import { messageOf, refuse } from './held.ts';
+import type { Reading } from './reading.ts';
+import type { ShapeFile } from './schema.ts';
+
+type ShapeField = Extract<GrantField, `limits.${string}` | `powers.${string}`>;
+
+/** Names of the fields of a grant in `defaults`. */
+const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
+  'limits.maxRunners': undefined,
+  'limits.maxCpu': 'cpu',
+  'limits.maxMemoryGiB': 'memoryGiB',
+  'limits.maxDiskGiB': 'diskGiB',
+  'limits.maxTimeout': 'timeLimit',
+  'powers.images': 'image',
+  'powers.buckets': 'bucket',
+  'powers.subnets': 'subnet',
+  'powers.securityGroups': 'securityGroup',
+  'powers.regions': undefined,
+  'powers.publicRepositories': undefined,
+  'powers.spot': 'spot',
+  'powers.dockerInDocker': 'dockerInDocker',
+};
+
+function isShapeField(field: GrantField): field is ShapeField {
+  return Object.hasOwn(DEFAULT_OF, field);
+}
+
+const ON_SHARED = ' on shared backends';
+
+export function holdDefaults(
+  reading: Reading,
+  grant: Grant,
+  defaults: ShapeDefaults,
+  backends: readonly Backend[],
+): void {
+  const at = (field: GrantField): Path => {
+    const key = isShapeField(field) ? DEFAULT_OF[field] : undefined;
+    return key === undefined ? ['defaults'] : ['defaults', key];
+  };
+  for (const over of overLimits(grant, defaults)) refuse(reading, at(over.field), grant, over);
+  for (const missing of backends.some(({ shared }) => shared === true) ? missingPowers(grant, defaults) : []) {
+    refuse(reading, at(missing.field), grant, missing, ON_SHARED);
+  }
+  // The service fills in what the file leaves open, perhaps above the limit.
+  for (const leftOpen of Object.values(LEFT_OPEN)) {
+    const { limit, field } = leftOpen(grant.limits, defaults) ?? {};
+    if (limit === undefined || field === undefined) continue;
+    reading.problem(
+      ['defaults'],
+      `tenant ${quote(grant.tenant)} has a limit of ${limit} (${placeOf(grant, field)}), and \`defaults\` does not say how much a runner takes`,
+      `Add \`defaults.${DEFAULT_OF[field]}\`.`,
+    );
+  }
+}
+
+/** For each limit: whether a runner may exceed it because the defaults leave its size to the service. */
+const LEFT_OPEN: Readonly<
+  Record<
+    keyof Limits,
+    (limits: Limits, defaults: ShapeDefaults) => { readonly limit: string; readonly field: ShapeField } | undefined
+  >
+> = {
+  // Not of one runner.
+  maxRunners: () => undefined,
+  maxCpu: ({ maxCpu }, { cpu }) =>
+    maxCpu === undefined || cpu !== undefined ? undefined : { limit: coresInWords(maxCpu), field: 'limits.maxCpu' },
+  maxMemoryGiB: ({ maxMemoryGiB }, { memoryGiB }) =>
+    maxMemoryGiB === undefined || memoryGiB !== undefined
+      ? undefined
+      : { limit: `${maxMemoryGiB} GiB`, field: 'limits.maxMemoryGiB' },
+  // Without a size there is no separate disk.
+  maxDiskGiB: () => undefined,
+  maxTimeLimitMs: ({ maxTimeLimitMs }, { timeLimitMs }) =>
+    maxTimeLimitMs === undefined || timeLimitMs !== undefined
+      ? undefined
+      : { limit: formatDuration(maxTimeLimitMs), field: 'limits.maxTimeout' },
+};
+
+/** An error if all backends are shared; if some are the tenant's own, the setting applies only there. */
+function tellPower(reading: Reading, path: Path, grant: Grant, missing: Ungranted, backends: readonly Backend[]): void {
+  if (backends.every(({ shared }) => shared === true)) refuse(reading, path, grant, missing, ON_SHARED);
+  else if (backends.some(({ shared }) => shared === true))
+    reading.note(path, messageOf(grant, missing, ON_SHARED), cureOf(grant, missing));
+}
+
+export function holdImages(
+  reading: Reading,
+  grant: Grant,
+  images: Readonly<Record<string, string>>,
+  backends: readonly Backend[],
+): void {
+  for (const [name, image] of Object.entries(images)) {
+    for (const missing of missingPowers(grant, { image })) {
+      tellPower(reading, ['images', name], grant, missing, backends);
+    }
+  }
+}
+
+type ListPower = { [K in keyof Powers]: Powers[K] extends readonly string[] ? K : never }[keyof Powers];
+
+const LISTS: { readonly [K in ListPower]: { readonly field: K; readonly noun: string } } = {
+  images: { field: 'images', noun: 'images' },
+  buckets: { field: 'buckets', noun: 'buckets' },
+  subnets: { field: 'subnets', noun: 'subnets' },
+  securityGroups: { field: 'securityGroups', noun: 'security groups' },
+  regions: { field: 'regions', noun: 'regions' },
+};
+
+/** The most that labels may ask for under a policy, field by field. */
+const MOST: { readonly [K in keyof Policy]: (policy: Policy) => Partial<ShapeWish> } = {
+  spot: ({ spot }) => ({ spot }),
+  dockerInDocker: ({ dockerInDocker }) => ({ dockerInDocker }),
+  maxCpu: ({ maxCpu: cpu }) => (cpu === undefined ? {} : { cpu }),
+  maxMemoryGiB: ({ maxMemoryGiB: memoryGiB }) => (memoryGiB === undefined ? {} : { memoryGiB }),
+  maxDiskGiB: ({ maxDiskGiB: diskGiB }) => (diskGiB === undefined ? {} : { diskGiB }),
+  maxTimeLimitMs: ({ maxTimeLimitMs: timeLimitMs }) => (timeLimitMs === undefined ? {} : { timeLimitMs }),
+  // Globs are compared with globs: `LISTS`.
+  images: () => ({}),
+  subnets: () => ({}),
+  securityGroups: () => ({}),
+  buckets: () => ({}),
+  regions: () => ({}),
+  // Backends are granted by name where they are used, public repositories by `missingExposure`, architectures to all.
+  backends: () => ({}),
+  architectures: () => ({}),
+  publicRepositories: () => ({}),
+};
+
+export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backends: readonly Backend[]): void {
+  for (const { field, noun } of Object.values(LISTS)) {
+    for (const [index, glob] of policy[field].entries()) {
+      if (isWithin(grant.powers[field], field === 'regions' ? glob.toLowerCase() : glob)) continue;
+      // Without `policy.images` they are derived from the repository.
+      const path = reading.has(['policy', field]) ? ['policy', field, index] : ['imageRepository'];
+      const missing: Ungranted = { field: `powers.${field}`, what: `the ${noun} ${quote(glob)}`, value: glob };
+      tellPower(reading, path, grant, missing, backends);
+    }
+  }
+  const wishes = Object.values(MOST).map((most) => most(policy));
+  const at = (field: GrantField): Path => ['policy', field.slice(field.indexOf('.') + 1)];
+  for (const over of wishes.flatMap((wish) => overLimits(grant, wish))) refuse(reading, at(over.field), grant, over);
+  const exposed = missingExposure(grant, policy.publicRepositories ? 'public' : 'private');
+  for (const missing of [...wishes.flatMap((wish) => missingPowers(grant, wish)), ...exposed]) {
+    tellPower(reading, at(missing.field), grant, missing, backends);
+  }
+}
+
+/** Whether the registration may use a platform shape that its policy names. */
+export function holdShape(
+  reading: Reading,
+  grant: Grant,
+  { name, shape, globs }: { readonly name: string; readonly shape: ShapeDefaults; readonly globs: readonly string[] },
+  backends: readonly Backend[],
+): boolean {
+  const over = overLimits(grant, shape);
+  const shared = backends.every((backend) => backend.shared === true);
+  const [beyond] = [...over, ...(shared ? missingPowers(grant, shape) : [])];
+  if (beyond === undefined) return true;
+  const index = globs.findIndex((glob) => glob === name && !isGlob(glob));
+  const message = `the shape \`${name}\` has ${beyond.what}, which tenant ${quote(grant.tenant)} was not granted`;
+  if (index >= 0) reading.problem(['policy', 'shapes', index], message, cureOf(grant, beyond));
+  else reading.note(['policy', 'shapes'], `${message}: it is left out`, cureOf(grant, beyond));
+  return false;
+}

@@ -1,0 +1,106 @@
+/** What a registration's runners are: how many, by default and as far as labels may change it. */
+import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
+import type { Backend, Claim, Grant, Policy, ShapeDefaults } from '../model/registration.ts';
+import { holdRunners } from './held-claim.ts';
+import { holdShape } from './held-runners.ts';
+import type { Reading } from './reading.ts';
+import type { RegistrationContext } from './registration-context.ts';
+import { durationMs, type RegistrationFile, registrationFile } from './schema.ts';
+import { shapeOf } from './shared-sections.ts';
+
+const DEFAULT_MAX_RUNNERS = 10;
+
+const form = registrationFile.shape;
+
+export function readMaxRunners(reading: Reading, grant: Grant | undefined): number {
+  const most = grant?.limits.maxRunners;
+  const asked = reading.section(['maxRunners'], form.maxRunners);
+  if (asked === undefined) return Math.min(DEFAULT_MAX_RUNNERS, most ?? DEFAULT_MAX_RUNNERS);
+  if (grant !== undefined) holdRunners(reading, grant, asked);
+  return asked;
+}
+
+/** A process backend has no image, but admission needs a name all the same. */
+const NO_IMAGE = 'host';
+
+export function readDefaults(reading: Reading, backends: readonly Backend[]): ShapeDefaults {
+  const file = reading.section(['defaults'], form.defaults);
+  const defaults = shapeOf(file);
+  if (defaults.image !== undefined || reading.mentions(['defaults', 'image'])) return defaults;
+  if (backends.length > 0 && backends.every(({ kind }) => kind === 'process')) return { ...defaults, image: NO_IMAGE };
+  reading.problem(
+    ['defaults'],
+    'there is no default image',
+    'Add `defaults.image`, the full reference of a runner image.',
+  );
+  return defaults;
+}
+
+export function policyOf(
+  reading: Reading,
+  file: RegistrationFile['policy'],
+  imageRepository: string | undefined,
+): Policy {
+  const policy: Policy = {
+    maxCpu: file?.maxCpu,
+    maxMemoryGiB: file?.maxMemoryGiB,
+    maxDiskGiB: file?.maxDiskGiB,
+    maxTimeLimitMs: file?.maxTimeout === undefined ? undefined : durationMs(file.maxTimeout, 0),
+    // A registration that names a repository for `img-TAG` allows its tags.
+    images: file?.images ?? (imageRepository === undefined ? [] : [`${imageRepository}:*`]),
+    subnets: file?.subnets ?? [],
+    securityGroups: file?.securityGroups ?? [],
+    buckets: file?.buckets ?? [],
+    regions: file?.regions ?? [],
+    backends: file?.backends ?? [],
+    architectures: file?.architectures ?? [],
+    spot: file?.spot ?? false,
+    dockerInDocker: file?.dockerInDocker ?? false,
+    publicRepositories: file?.publicRepositories ?? false,
+  };
+  boundGlobs(reading, policy);
+  return policy;
+}
+
+/** Each label of a job may be compared with each of these, on the thread that serves all tenants. */
+function boundGlobs(reading: Reading, policy: Policy): void {
+  const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
+  const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
+  if (characters <= MAX_GLOB_CHARACTERS) return;
+  reading.problem(
+    ['policy'],
+    `its globs have ${characters} characters together, and the limit is ${MAX_GLOB_CHARACTERS}`,
+    'Use fewer and shorter globs; names without `*` and `?` do not count.',
+  );
+}
+
+/** Those of the platform's shapes that the policy names. */
+export function takeShapes(
+  reading: Reading,
+  globs: readonly string[],
+  backends: readonly Backend[],
+  { platform, grant }: RegistrationContext,
+): Readonly<Record<string, ShapeDefaults>> {
+  const names = Object.keys(platform.shapes);
+  for (const [index, glob] of globs.entries()) {
+    if (names.some((name) => matchesAny([glob], name)) || platform.config === undefined) continue;
+    const known = names.length === 0 ? 'none' : names.slice(0, 10).join(', ');
+    reading.problem(['policy', 'shapes', index], `dispatcher.yaml has no shape \`${glob}\``, `It has: ${known}.`);
+  }
+  const taken: Record<string, ShapeDefaults> = {};
+  for (const [name, shape] of Object.entries(platform.shapes)) {
+    if (!matchesAny(globs, name)) continue;
+    if (grant !== undefined && !holdShape(reading, grant, { name, shape, globs }, backends)) continue;
+    taken[name] = shape;
+  }
+  return taken;
+}
+
+export function readRunnerGroup(reading: Reading, claim: Claim | undefined): string {
+  const group = reading.section(['runnerGroup'], form.runnerGroup);
+  if (group === undefined) return 'Default';
+  if (claim?.kind === 'user' || claim?.kind === 'repositories') {
+    reading.problem(['runnerGroup'], 'runner groups exist only at organizations and enterprises', 'Remove it.');
+  }
+  return group;
+}
