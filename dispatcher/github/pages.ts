@@ -39,6 +39,11 @@ export interface Listed<I> {
 }
 
 const PER_PAGE = 100;
+/**
+ * Of all pages together, as JSON. The longest lists that GitHub has take half of it; a tenant's own server could put
+ * megabytes into each page, or into each name.
+ */
+const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Source: docs.github.com, "Authenticating to the REST API", personal access tokens and SAML single sign-on. */
 export const PARTIAL =
   "GitHub tells a part of the list only, as the token is not authorized for an organization's single sign-on: authorize it (Settings → Developer settings → the token → Configure SSO)";
@@ -48,6 +53,8 @@ export async function listPages<T, I>(requester: Caller, listing: Listing<T, I>)
   const items: I[] = [];
   let sentAtMs = 0;
   let isPartial = false;
+  let characters = 0;
+  const mostItems = listing.mostPages * PER_PAGE;
   const patience = listing.patience ?? ((work) => work());
   for (let number = 1; ; number += 1) {
     const answer = await patience(() =>
@@ -65,7 +72,9 @@ export async function listPages<T, I>(requester: Caller, listing: Listing<T, I>)
     if (answer.accepted) return undefined;
     if (number === 1) sentAtMs = answer.sentAtMs;
     const page = listing.page(answer.data);
-    items.push(...page.items);
+    // Not with `push(...)`: a server that ignores `per_page` may answer with more than there may be arguments.
+    for (const item of page.items) items.push(item);
+    characters += answer.characters;
     isPartial ||= answer.isPartial;
 
     const { until } = listing;
@@ -75,14 +84,16 @@ export async function listPages<T, I>(requester: Caller, listing: Listing<T, I>)
     if (isPartial && listing.beyond === 'fail' && listing.partial !== 'told') {
       throw new GithubError('forbidden', `GET ${listing.route}`, PARTIAL);
     }
-    if (!more) return { items, complete: !isPartial, isPartial, sentAtMs };
-    if (number === listing.mostPages) {
-      if (listing.beyond === 'leave') return { items, complete: false, isPartial, sentAtMs };
-      throw new GithubError(
-        'invalid',
-        `GET ${listing.route}`,
-        `the list is longer than ${listing.mostPages * PER_PAGE} entries, more than this program reads`,
-      );
+    const isTooLong =
+      items.length > mostItems || (more && (number === listing.mostPages || items.length === mostItems));
+    if (isTooLong || characters > MAX_CHARACTERS) {
+      if (listing.beyond === 'leave') {
+        return { items: items.slice(0, mostItems), complete: false, isPartial, sentAtMs };
+      }
+      const most = isTooLong ? `${mostItems} entries` : `${MAX_CHARACTERS} characters`;
+      const words = `the list is longer than ${most}, more than this program reads`;
+      throw new GithubError('invalid', `GET ${listing.route}`, words);
     }
+    if (!more) return { items, complete: !isPartial, isPartial, sentAtMs };
   }
 }

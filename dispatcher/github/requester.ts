@@ -44,6 +44,8 @@ export type GithubAnswer<T> =
       /** GitHub left out what requires an organization's single sign-on (`x-github-sso: partial-results; …`). */
       readonly isPartial: boolean;
       readonly sentAtMs: number;
+      /** Characters of the data as JSON: what it takes in memory. 0 for a call that is not `conditional`. */
+      readonly characters: number;
     }
   | { readonly accepted: true; readonly status: number; readonly message: string };
 
@@ -52,6 +54,7 @@ interface Remembered {
   readonly data: unknown;
   readonly hasNext: boolean;
   readonly isPartial: boolean;
+  readonly characters: number;
 }
 
 /** From the first attempt to the last. */
@@ -68,6 +71,8 @@ const BACKOFF_MS = 300;
 const REMEMBERED_ITEMS = 10_000;
 /** What an answer weighs beside its items, in items: at most 5,000 answers. */
 const ANSWER_ITEMS = 2;
+/** An item of a tenant's own server can be as large as an answer: it weighs as much as so many usual ones. */
+const ITEM_CHARACTERS = 1_000;
 
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
 
@@ -201,8 +206,8 @@ export class Requester implements Caller {
 
     if (reply.status === 304 && remembered !== undefined) {
       const kept = call.answer.safeParse(remembered.data);
-      const { hasNext, isPartial } = remembered;
-      if (kept.success) return { accepted: false, data: kept.data, hasNext, isPartial, sentAtMs };
+      const { hasNext, isPartial, characters } = remembered;
+      if (kept.success) return { accepted: false, data: kept.data, hasNext, isPartial, sentAtMs, characters };
     }
     if (call.accept?.includes(reply.status)) {
       return { accepted: true, status: reply.status, message: reply.message };
@@ -217,11 +222,13 @@ export class Requester implements Caller {
     const hasNext = /rel="?next"?/.test(String(reply.headers['link'] ?? ''));
     const isPartial = String(reply.headers['x-github-sso'] ?? '').startsWith('partial-results');
     const etag = reply.headers['etag'];
+    const characters = key === undefined ? 0 : JSON.stringify(parsed.data).length;
     if (key !== undefined && typeof etag === 'string') {
-      const items = call.conditional?.(parsed.data) ?? 0;
-      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial }, { size: ANSWER_ITEMS + items });
+      const items = Math.max(call.conditional?.(parsed.data) ?? 0, Math.ceil(characters / ITEM_CHARACTERS));
+      const size = ANSWER_ITEMS + items;
+      this.#remembered.set(key, { etag, data: parsed.data, hasNext, isPartial, characters }, { size });
     }
-    return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs };
+    return { accepted: false, data: parsed.data, hasNext, isPartial, sentAtMs, characters };
   }
 
   async #turn<T>(call: GithubCall<T>, operation: string, signal: AbortSignal): Promise<Turn> {

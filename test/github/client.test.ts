@@ -397,6 +397,24 @@ describe('the GitHub client', () => {
     });
   });
 
+  it('keeps few of the lists of a server that puts megabytes into one entry', async () => {
+    const headers = { etag: '"v1"' };
+    const html_url = `https://x/${'x'.repeat(1024 * 1024)}`;
+    const jobs = [{ id: 1, run_id: 7, labels: ['own'], status: 'queued', html_url }];
+    script = (asked) =>
+      asked.headers['if-none-match'] === undefined
+        ? { body: { total_count: 1, jobs }, headers }
+        : { status: 304, headers };
+    const { github, clock } = clientOf(server.apiUrl);
+    const web = { owner: 'acme', repository: 'web', repositoryId: 1, visibility: 'private' } as const;
+    const list = (runId: number) => clock.during(github.listJobs(web, runId, new AbortController().signal));
+    for (let runId = 1; runId <= 20; runId += 1) await list(runId);
+    const before = server.asked.length;
+    for (let runId = 20; runId >= 1; runId -= 1) await list(runId);
+    const known = server.asked.slice(before).filter((one) => one.headers['if-none-match'] !== undefined);
+    expect(known, 'ten megabytes').to.have.length.within(8, 10);
+  });
+
   it('reads one runner anew each time: only lists, which are long, are kept', async () => {
     script = () => ({ body: runnerReply(7, 'shr-7'), headers: { etag: '"v1"' } });
     const { github } = clientOf(server.apiUrl);

@@ -7,20 +7,21 @@ import { failureOf } from './github-fixture.ts';
 const numbers = z.array(z.int());
 
 /** A list of so many numbers, page by page. */
-function listOf(count: number, { tellsNext = true, status = 200 } = {}) {
+function listOf(count: number, { tellsNext = true, status = 200, inOne = 100, characters = 1_000 } = {}) {
   const asked: GithubCall<unknown>['parameters'][] = [];
   const caller: Caller = {
     call: async <T>(call: GithubCall<T>): Promise<GithubAnswer<T>> => {
       asked.push(call.parameters);
       if (call.accept?.includes(status)) return { accepted: true, status, message: 'no' };
-      const first = (Number(call.parameters['page']) - 1) * 100;
-      const items = Array.from({ length: Math.max(0, Math.min(100, count - first)) }, (_, index) => first + index);
+      const first = (Number(call.parameters['page']) - 1) * inOne;
+      const items = Array.from({ length: Math.max(0, Math.min(inOne, count - first)) }, (_, index) => first + index);
       return {
         accepted: false,
         data: call.answer.parse(items),
-        hasNext: tellsNext && first + 100 < count,
+        hasNext: tellsNext && first + inOne < count,
         isPartial: false,
         sentAtMs: 1_000 + first,
+        characters,
       };
     },
   };
@@ -61,6 +62,20 @@ describe('a list that GitHub gives page by page', () => {
     const listed = await list({ beyond: 'leave' });
     expect([listed?.complete, listed?.items.length, asked.length]).to.deep.equal([false, 300, 3]);
   });
+
+  for (const [what, server] of [
+    ['puts more entries than were asked for into a page', { inOne: 200_000 }],
+    ['puts megabytes into a page', { characters: 6 * 1024 * 1024 }],
+  ] as const) {
+    it(`takes no more memory where a server ${what}`, async () => {
+      const long = listOf(1_000_000, server);
+      await failureOf(long.list({ mostPages: 200 }), 'invalid');
+      expect(long.asked.length).to.be.at.most(3);
+      const cut = await listOf(1_000_000, server).list({ mostPages: 200, beyond: 'leave' });
+      expect(cut?.complete).to.equal(false);
+      expect(cut?.items.length).to.be.at.most(20_000);
+    });
+  }
 
   it('is read no further than what is looked for', async () => {
     const { asked, list } = listOf(1_000);
