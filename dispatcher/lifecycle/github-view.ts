@@ -1,4 +1,6 @@
 /** GitHub's runners as last listed, one listing shared by all runners of a scope: looking at 100 costs one call. */
+
+import { MINUTE } from '../../time/units.ts';
 import { type CallPurpose, GithubError, type GithubRunner } from '../github/github.ts';
 import { parseScopePath } from '../jobs/scope.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
@@ -7,6 +9,8 @@ import type { RunnerContext } from './runner-context.ts';
 
 /** Between two listings of one scope that are asked for because runners have ended. */
 const LISTING_PAUSE_MS = 2_000;
+/** Longer than anyone takes a listing for young. A registration has as many scopes as its jobs name repositories. */
+const FORGOTTEN_MS = 10 * MINUTE;
 
 interface Listing {
   /** When the request was sent. */
@@ -16,6 +20,7 @@ interface Listing {
 
 export class GithubView {
   readonly #context: Pick<RunnerContext, 'now'>;
+  /** The oldest first. */
   readonly #listings = new Map<string, Listing>();
 
   constructor(context: Pick<RunnerContext, 'now'>) {
@@ -59,6 +64,8 @@ export class GithubView {
     const runners = tenant.github
       .listRunners(parseScopePath(scope), purpose)
       .then((list) => new Map(list.map((runner) => [runner.name, runner])));
+    this.#listings.delete(key);
+    this.#forgetBefore(now - FORGOTTEN_MS);
     this.#listings.set(key, { atMs: now, runners });
     try {
       return await runners;
@@ -66,5 +73,17 @@ export class GithubView {
       if (this.#listings.get(key)?.runners === runners) this.#listings.delete(key);
       throw error;
     }
+  }
+
+  #forgetBefore(atMs: number): void {
+    for (const [key, listing] of this.#listings) {
+      if (listing.atMs >= atMs) return;
+      this.#listings.delete(key);
+    }
+  }
+
+  /** How many it holds. */
+  get size(): number {
+    return this.#listings.size;
   }
 }

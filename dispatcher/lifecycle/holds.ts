@@ -11,6 +11,7 @@ import { type Failure, failureWords, githubFailure } from '../failures/failure.t
 import type { GithubError } from '../github/github.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import { type GithubScope, scopePath } from '../jobs/scope.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 const OUTAGE_FIRST_MS = SECOND;
 const MAX_OUTAGE_MS = MINUTE;
@@ -22,10 +23,17 @@ const REFUSED_MS = 5 * MINUTE;
 const MANY_LANES = 5;
 const ONE_BY_ONE_MS = 10 * SECOND;
 
+/**
+ * Of one registration: a webhook secret can name any number of repositories, each of which is refused by itself. Beyond
+ * this the oldest is forgotten.
+ */
+export const MAX_HOLDS = 1_000;
+
 /** `outage`: 5xx, or no answer. `limit`: of requests, GitHub's or our own budget. `refusal`: a person has to fix it. */
 type Cause = 'outage' | 'limit' | 'refusal';
 
 interface Hold {
+  readonly registration: string;
   readonly cause: Cause;
   readonly host: string;
   readonly scope: string;
@@ -57,7 +65,8 @@ interface Held {
 
 export class Holds {
   readonly #clock: Clock;
-  readonly #holds = new Map<string, Hold>();
+  /** By key. */
+  readonly #holds = new SharedMemory<Hold>(MAX_HOLDS);
   /** Registration calls under way whose lanes are on trial, by key. */
   readonly #trials = new Map<string, number>();
 
@@ -111,7 +120,7 @@ export class Holds {
     const scope = scopePath(lane.scope);
     const now = this.#clock.now();
     let refused = 0;
-    for (const [of, hold] of this.#holds) {
+    for (const [of, hold] of this.#holds.entries()) {
       if (of.startsWith(LANE) && hold.host === lane.host && hold.scope === scope && isOn(hold, now)) refused += 1;
     }
     if (refused >= MANY_LANES) {
@@ -123,9 +132,9 @@ export class Holds {
   recordSuccess(lane: LaneSpec): void {
     for (const key of keysOf(lane)) this.#holds.delete(key);
     const now = this.#clock.now();
-    for (const [key, hold] of this.#holds) {
+    for (const [key, hold] of [...this.#holds.entries()]) {
       if (hold.cause !== 'outage' || hold.host !== lane.host || hold.pardoned) continue;
-      this.#holds.set(key, { ...hold, untilMs: now, pardoned: true });
+      this.#holds.set(hold.registration, key, { ...hold, untilMs: now, pardoned: true });
     }
   }
 
@@ -140,7 +149,7 @@ export class Holds {
     const now = this.#clock.now();
     if (hold === undefined || !isOn(hold, now) || startedAtMs < hold.atMs) return false;
     if (hold.reopenedAtMs !== undefined && Math.abs(now - hold.reopenedAtMs) < REFUSED_FIRST_MS) return false;
-    this.#holds.set(key, { ...hold, untilMs: now, reopenedAtMs: now });
+    this.#holds.set(registration, key, { ...hold, untilMs: now, reopenedAtMs: now });
     return true;
   }
 
@@ -148,17 +157,18 @@ export class Holds {
   nextReleaseMs(): number | undefined {
     const now = this.#clock.now();
     let earliest: number | undefined;
-    for (const hold of this.#holds.values()) {
+    for (const [, hold] of this.#holds.entries()) {
       if (isOn(hold, now) && (earliest === undefined || hold.untilMs < earliest)) earliest = hold.untilMs;
     }
     return earliest;
   }
 
-  /** Deletes refusals of lanes that are gone: their keys are never used again. */
+  /** Deletes what nothing has tried for an hour, such as lanes and repositories that are gone. */
   tidy(): void {
     const now = this.#clock.now();
-    for (const [key, hold] of this.#holds) {
-      if (key.startsWith(LANE) && now - hold.untilMs > 12 * REFUSED_MS) this.#holds.delete(key);
+    for (const [key, hold] of this.#holds.entries()) {
+      const isOfMany = key.startsWith(LANE) || key.includes(SCOPE);
+      if (isOfMany && now - hold.untilMs > 12 * REFUSED_MS) this.#holds.delete(key);
     }
   }
 
@@ -169,7 +179,8 @@ export class Holds {
     if (before !== undefined && isOn(before, now)) return;
     const same = before?.cause === cause ? before : undefined;
     const tries = (same?.tries ?? 0) + 1;
-    this.#holds.set(key, {
+    this.#holds.set(lane.registration, key, {
+      registration: lane.registration,
       cause,
       host: lane.host,
       scope: scopePath(lane.scope),
@@ -202,6 +213,8 @@ function pauseOf(cause: Cause, error: GithubError, tries: number): number {
 }
 
 const LANE = 'lane ';
+/** Neither a registration nor an owner has a space in its name. */
+const SCOPE = ' scope ';
 
 function keysOf(lane: LaneSpec): readonly string[] {
   return [registrationKey(lane), ownerKey(lane), scopeKey(lane), groupKey(lane), `${LANE}${lane.key}`];
@@ -220,7 +233,7 @@ function ownerKeyOf(registration: string, owner: string): string {
 }
 
 function scopeKey(lane: LaneSpec): string {
-  return `${registrationKey(lane)} scope ${scopePath(lane.scope)}`;
+  return `${registrationKey(lane)}${SCOPE}${scopePath(lane.scope)}`;
 }
 
 function groupKey(lane: LaneSpec): string {

@@ -56,6 +56,14 @@ describe("the view of GitHub's runners", () => {
       };
     });
 
+    it('is forgotten after a while, so that scopes without end take no memory', async () => {
+      for (let index = 0; index < 1_000; index += 1) {
+        await view.list(tenant, `repos/acme/forged-${index}`, 0, 'verify');
+        nowMs += 10_000;
+      }
+      expect(view.size).to.be.at.most(61);
+    });
+
     it('costs one call as long as the listing is young enough for the one who asks', async () => {
       await view.runner(tenant, row, 0);
       nowMs += 30_000;

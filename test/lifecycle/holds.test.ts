@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { GithubErrorKind } from '../../dispatcher/failures/failure.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
 import type { LaneSpec } from '../../dispatcher/jobs/lane.ts';
-import { Holds } from '../../dispatcher/lifecycle/holds.ts';
+import { Holds, MAX_HOLDS } from '../../dispatcher/lifecycle/holds.ts';
 import { lane } from '../ledger/examples.ts';
 import { manualClock } from './manual-clock.ts';
 
@@ -229,6 +229,18 @@ describe('holds after registrations that GitHub refused', () => {
     clock.move(1);
     holds.tidy();
     expect(kindOf(lane({ key: 'gone' }))).to.equal('free');
+  });
+
+  it('are bounded for a registration, however many repositories its jobs name, and forget those that are gone', () => {
+    const victim = inRepository('web', { registration: 'victim' });
+    holds.recordRefusal(victim, error('not-found', { status: 404 }));
+    const forged = Array.from({ length: 2 * MAX_HOLDS }, (_, index) => inRepository(`forged-${index}`));
+    for (const one of forged) holds.recordRefusal(one, error('not-found', { status: 404 }));
+    expect(forged.filter((one) => kindOf(one) === 'held')).to.have.length(MAX_HOLDS);
+    expect(kindOf(victim)).to.equal('held');
+    clock.move(62 * MINUTE);
+    holds.tidy();
+    expect(forged.filter((one) => kindOf(one) !== 'free')).to.deep.equal([]);
   });
 
   it('do not forget a whole registration that waits', () => {
