@@ -194,6 +194,13 @@ export function jobRow(row: unknown): JobRow {
   return jobSchema.parse(row);
 }
 
+const namesakeSchema = jobSchema.pick({ key: true, runId: true, verifiedAtMs: true });
+
+/** As much of a job as tells whether another one is the same under a new name: the rest may be unreadable. */
+export function namesake(row: unknown): z.output<typeof namesakeSchema> {
+  return namesakeSchema.parse(row);
+}
+
 const runnerState = z.enum(['creating', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
 
 const runnerSchema = z.object({

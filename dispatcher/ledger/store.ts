@@ -75,6 +75,7 @@ export function ledgerOn(store: Store): Ledger {
     hastenHeld: (nowMs) => store.write((context) => heldJobs.hastenHeld(context, nowMs)),
     probeHeld: (nowMs, limit, unreadable) =>
       store.write((context) => heldJobs.probeHeld(context, nowMs, limit, unreadable)),
+    putHeldOff: (key, untilMs) => store.write((context) => heldJobs.putHeldOff(context, key, untilMs)),
     nextProbeAt: () => store.read((context) => heldJobs.nextProbeAt(context)),
     unseenJobs: (nowMs, limit) => store.read((context) => heldJobs.unseenJobs(context, nowMs, limit)),
     expireJobs: (beforeMs, limit) => store.write((context) => jobChecks.expireJobs(context, beforeMs, limit)),

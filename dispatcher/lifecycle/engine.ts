@@ -141,7 +141,8 @@ class LoopingEngine implements Engine {
     const permits = new Permits(options, launchPlaces, board, backends, holds);
     const view = new GithubView(context);
     const instances = new InstanceView(dispatcherId, () => clock.now());
-    const verifier = new Verifier({ clock, log, random, tenants, context, ledger });
+    const restingJobs = new Resting(clock, context.states);
+    const verifier = new Verifier({ clock, log, random, tenants, context, ledger, resting: restingJobs });
     const doubts = new Doubts({ log, tenants, context, ledger });
     const schedule = new SweepSchedule(tenants.keys(), clock, random, (name) => lineOfNamed(tenants, name));
     const troubles = new SweepTroubles(clock, log);
@@ -158,7 +159,7 @@ class LoopingEngine implements Engine {
       admit,
       laneChanged: (laneKey) => context.replanLane(laneKey),
     });
-    this.#restingJobs = new Resting(clock, context.states);
+    this.#restingJobs = restingJobs;
     this.#restingRunners = new Resting(clock, context.states);
     this.#settles = new SettleLoop({
       ...{ admit, areStrangers: options.areStrangers, dispatcherId, log, metrics, tenants, ...absence },

@@ -3,10 +3,11 @@
 import { backoffMs } from '../../time/backoff.ts';
 import { jitter } from '../../time/clock.ts';
 import { MINUTE, SECOND } from '../../time/units.ts';
-import { githubFailure } from '../failures/failure.ts';
+import { defectFailure, githubFailure } from '../failures/failure.ts';
 import { type CallPurpose, GithubError } from '../github/github.ts';
 import { type JobRow, type Ledger, type RunnerRow, UnreadableRowError } from '../ledger/ledger.ts';
 import { type EngineOptions, lineOfNamed, type Tenant } from './ports.ts';
+import type { Resting } from './resting.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 
@@ -58,7 +59,12 @@ interface Line {
 
 export interface VerifierOptions extends Pick<EngineOptions, 'clock' | 'log' | 'random' | 'tenants'> {
   readonly context: RunnerContext;
-  readonly ledger: Pick<Ledger, 'dropJob' | 'holdUnseen' | 'job' | 'jobs' | 'recordFacts' | 'runner' | 'setJobAside'>;
+  readonly ledger: Pick<
+    Ledger,
+    'dropJob' | 'holdUnseen' | 'job' | 'jobs' | 'putHeldOff' | 'recordFacts' | 'runner' | 'setJobAside'
+  >;
+  /** Of jobs. */
+  readonly resting: Pick<Resting, 'restUnreadable'>;
 }
 
 export class Verifier {
@@ -182,13 +188,24 @@ export class Verifier {
     const purpose = line.urgent.delete(key) ? 'launch' : 'verify';
     line.reading += 1;
     this.#read(key, registration, purpose)
-      .catch((error: unknown) => {
-        if (!this.#context.ledgerFailed(error)) this.#options.log.error('verify-failed', { job: key, error });
-      })
+      .then(() => this.#context.states.well('verify-failed', { job: key }))
+      .catch((error: unknown) => this.#recordDefect(key, registration, error))
       .finally(() => {
         line.reading -= 1;
         this.#pump();
       });
+  }
+
+  /** Such as a row that cannot be read. Who asked would ask again at once, and for as long as the cause lasts. */
+  async #recordDefect(key: string, registration: string | null, error: unknown): Promise<void> {
+    if (this.#context.ledgerFailed(error)) return;
+    const now = this.#context.now();
+    this.#context.states.failed('verify-failed', { job: key }, defectFailure(error, now), { error });
+    const pauseMs = this.#postpone({ key, registration });
+    if (!(error instanceof UnreadableRowError)) return;
+    await this.#options.ledger.putHeldOff(key, now + pauseMs).catch((failure: unknown) => {
+      if (!this.#context.ledgerFailed(failure)) throw failure;
+    });
   }
 
   #read(key: string, registration: string | null, purpose: CallPurpose = 'verify'): Promise<boolean> {
@@ -201,7 +218,7 @@ export class Verifier {
 
   /** Whether what can be known of the job now is in the ledger. */
   async #readOnce(key: string, registration: string | null, purpose: CallPurpose): Promise<boolean> {
-    const { ledger, tenants } = this.#options;
+    const { ledger, resting, tenants } = this.#options;
     const { states } = this.#context;
     const job = await ledger.job(key);
     if (job === undefined || (job.status === 'completed' && !job.disputed)) return true;
@@ -222,13 +239,13 @@ export class Verifier {
       // Its run first: as soon as the job counts as read, a second runner may be launched for it.
       const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant, purpose));
       if (ended) await ledger.setJobAside(key, RUN_ENDED);
-      else await ledger.recordFacts([fact]);
+      else await ledger.recordFacts([fact], (row) => resting.restUnreadable('job', row));
       this.#failures.delete(key);
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
       states.failed('job-not-read', about, githubFailure(error, this.#context.now()), { job: key });
-      await this.#restUnseen(job, this.#postpone(job, error));
+      await this.#restUnseen(job, this.#postpone(job, error.retryAfterMs));
       return false;
     } finally {
       if (job.laneKey !== null) this.#context.replanLane(job.laneKey);
@@ -307,10 +324,10 @@ export class Verifier {
   }
 
   /** Returns for how long. */
-  #postpone(job: JobRow, error: GithubError): number {
+  #postpone(job: Pick<JobRow, 'key' | 'registration'>, atLeastMs = 0): number {
     const count = (this.#failures.get(job.key)?.count ?? 0) + 1;
     const ownMs = jitter(backoffMs(RETRY_FIRST_MS, MAX_RETRY_MS, count - 1), this.#options.random);
-    const pauseMs = Math.max(error.retryAfterMs ?? 0, ownMs);
+    const pauseMs = Math.max(atLeastMs, ownMs);
     this.#failures.set(this.#lineOf(job.key, job.registration), job.key, {
       count,
       untilMs: this.#context.now() + pauseMs,

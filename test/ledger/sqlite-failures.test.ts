@@ -19,6 +19,7 @@ import { createInterface } from 'node:readline';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import { type Ledger, LedgerError, type UnreadableRow, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { rejection } from './describe-ledger.ts';
@@ -366,6 +367,25 @@ describe('when SQLite fails', () => {
       expect(unreadable.map(({ key }) => key)).to.deep.equal([keyOf(1)]);
       expect(unreadable[0]?.fault).to.include('column labels');
       expect(await failureOf(damaged.recordFacts(told))).to.be.instanceOf(UnreadableRowError);
+    });
+
+    it('knows a job by its new name although the row under the old one cannot be read, and moves its runner', async () => {
+      const ledger = await openHere();
+      const [old, present] = [fact({ jobId: 1 }), fact({ jobId: 1, repository: 'site', observedAtMs: 30_000 })];
+      for (const told of [old, present]) await ledger.recordFacts([told]);
+      await ledger.settleJobs((await ledger.unsettledJobs(9, 'reject')).map((job) => admitted(job)));
+      await ledger.createRunner(runner({ name: 'd-1', forJobKey: jobKey(old), jobKey: jobKey(old) }), 'launch');
+      await ledger.close();
+      change("update jobs set labels = '{' where repository = 'web'");
+      const damaged = await openHere();
+      const unreadable: UnreadableRow[] = [];
+      const read = { ...present, source: 'read' } as const;
+      expect(await damaged.recordFacts([read], (row) => void unreadable.push(row))).to.equal(1);
+      expect((await damaged.job(jobKey(present)))?.verifiedAtMs).to.be.a('number');
+      expect(await damaged.runner('d-1')).to.include({ forJobKey: jobKey(present), jobKey: jobKey(present) });
+      expect(unreadable.map(({ key }) => key)).to.deep.equal([jobKey(old)]);
+      const [counts] = await damaged.laneCounts([lane().key], 'reject');
+      expect(counts?.demand, 'the old name asks for no runner').to.equal(1);
     });
 
     it('fails only the write that meets the row, of those that share a transaction', async () => {

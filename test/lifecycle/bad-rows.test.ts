@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect } from 'chai';
-import type { UnreadableRow } from '../../dispatcher/ledger/ledger.ts';
+import { jobKey } from '../../dispatcher/jobs/facts.ts';
+import type { Ledger, UnreadableRow } from '../../dispatcher/ledger/ledger.ts';
 import { problemsOf } from '../../dispatcher/observability/problems.ts';
 import { ulid } from '../../time/clock.ts';
 import { keyOf } from '../ledger/examples.ts';
@@ -16,6 +17,8 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
   ];
   let folder: string;
   let fixture: EngineFixture;
+  /** For the first job, held and due. */
+  let looks = 0;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'shr-bad-rows-'));
@@ -35,7 +38,15 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
   async function open(before?: EngineFixture): Promise<EngineFixture> {
     const ledgerPath = join(folder, 'ledger.db');
     const startMs = before?.clock.now() ?? Date.UTC(2026, 10, 1, 8);
-    const opened = await openEngineFixture({ registrations, ledgerPath, startMs });
+    const through = (ledger: Ledger): Ledger => ({
+      ...ledger,
+      unseenJobs: async (...asked) => {
+        const due = await ledger.unseenJobs(...asked);
+        looks += due.filter(({ key }) => key === keyOf(1)).length;
+        return due;
+      },
+    });
+    const opened = await openEngineFixture({ registrations, ledgerPath, startMs, through });
     for (const [name, instance] of before?.instances ?? []) opened.instances.set(name, instance);
     for (const [name, runner] of before?.runners ?? []) opened.runners.set(name, runner);
     await opened.engine.start();
@@ -138,6 +149,28 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     expect(linesOf('cycle-failed')).to.deep.equal([]);
     expect(linesOf('job-not-settled')).to.have.length(1);
     expect(fixture.engine.resting('acme').map(({ about }) => about)).to.deep.equal([keyOf(1)]);
+  });
+
+  it('asks less and less often about a job that GitHub did not show and whose row cannot be read', async () => {
+    looks = 0;
+    await damage("update jobs set labels = '{', hold = 'unseen', heldSinceMs = 1, heldUntilMs = 1 where jobId = 1");
+    await fixture.advance(20 * MINUTE);
+    expect(linesOf('verify-failed')).to.have.length(1);
+    expect(looks, 'it is not due again at once').to.be.lessThan(40);
+    expect(linesOf('cycle-failed')).to.deep.equal([]);
+  });
+
+  it('serves a job under its new name where the row under the old one cannot be read, and reads it as often as others', async () => {
+    await damage("update jobs set labels = '{' where jobId = 1");
+    const renamed = { ...told(fixture, { jobId: 1 }), repository: 'site', observedAtMs: fixture.clock.now() };
+    fixture.jobs.set(jobKey(renamed), renamed);
+    await fixture.tell(renamed);
+    await fixture.advance(20 * MINUTE);
+    const key = jobKey(renamed);
+    expect((await fixture.ledger.job(key))?.verifiedAtMs).to.be.a('number');
+    const reads = fixture.calls.filter((call) => call.startsWith(`read ${key}`));
+    expect(reads.length).to.be.within(1, 10);
+    expect(linesOf('verify-failed')).to.deep.equal([]);
   });
 
   it('sweeps the rest of a scope at GitHub where one is a runner’s', async () => {

@@ -15,6 +15,7 @@ export const silent: Log = { debug: nothing, info: nothing, warn: nothing, error
 /** What an engine is made with, and the context made of it. */
 export interface RunnerContextParts extends EngineOptions {
   readonly context: RunnerContext;
+  readonly resting: Resting;
 }
 
 export function openRunnerContextParts(
@@ -53,7 +54,7 @@ export function openRunnerContextParts(
     ledgerFailed: () => false,
     ...notify,
   });
-  return { ...all, context };
+  return { ...all, context, resting: new Resting(clock, context.states) };
 }
 
 export function openRunnerContext(...parts: Parameters<typeof openRunnerContextParts>): RunnerContext {

@@ -116,7 +116,7 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
 
 /** Does not read the row, which may be what fails. */
 export const putHeldOff = fixed((builder, untilMs: number, key: string) =>
-  builder.updateTable('jobs').set({ heldUntilMs: untilMs }).where('key', '=', key),
+  builder.updateTable('jobs').set({ heldUntilMs: untilMs }).where('key', '=', key).where('hold', 'is not', null),
 );
 
 export const hastenHeld = fixed((builder, nowMs: number) =>

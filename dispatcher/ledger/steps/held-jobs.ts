@@ -147,6 +147,10 @@ export function* probeHeld(
   return [...lanes];
 }
 
+export function* putHeldOff(context: Context, key: string, untilMs: number): Step<void> {
+  yield heldJobQueries.putHeldOff(context.builder, untilMs, key);
+}
+
 export function* nextProbeAt(context: Context): Step<number | null> {
   const [found] = (yield heldJobQueries.nextProbe(context.builder)).rows;
   return found === undefined ? null : rows.momentOf(found);

@@ -76,10 +76,16 @@ export function* recordFacts(context: Context, facts: readonly JobFact[], unread
 function* endNamesakes(context: Context, row: JobRow, unreadable: OnUnreadable): Step<void> {
   if (row.registration === null) return;
   const old = (yield jobCheckQueries.namesakes(context.builder, { ...row, registration: row.registration })).rows;
-  for (const namesake of rows.readable(old, rows.jobRow, unreadable)) {
+  for (const found of old) {
+    const [namesake] = rows.readable([found], rows.namesake, unreadable);
+    if (namesake === undefined) continue;
     if (namesake.runId !== row.runId || (namesake.verifiedAtMs ?? 0) > (row.verifiedAtMs ?? 0)) continue;
     yield jobCheckQueries.renameJob(context.builder, 'jobKey', namesake.key, row.key);
     yield jobCheckQueries.renameJob(context.builder, 'forJobKey', namesake.key, row.key);
-    yield* dropJob(context, namesake.key, `its repository is called ${row.owner}/${row.repository} now`, context.nowMs);
+    const reason = `its repository is called ${row.owner}/${row.repository} now`;
+    const [whole] = rows.readable([found], rows.jobRow, unreadable);
+    if (whole !== undefined) yield* dropJob(context, whole.key, reason, context.nowMs);
+    // It cannot be completed without being read, and must not ask for a runner beside the new one.
+    else yield jobCheckQueries.expireJob(context.builder, namesake.key, { reasonCode: 'dropped', reason, cure: null });
   }
 }
