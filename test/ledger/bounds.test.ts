@@ -4,6 +4,7 @@ import type { JobSettlement, Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { Query } from '../../dispatcher/ledger/queries/fixed.ts';
 import { namesakes } from '../../dispatcher/ledger/queries/job-checks.ts';
 import { runnersDue } from '../../dispatcher/ledger/queries/runners.ts';
+import { atMost } from '../../dispatcher/ledger/queries/terms.ts';
 import { openSqliteLedger, sqliteBuilder } from '../../dispatcher/ledger/sqlite.ts';
 import { passOver } from '../../dispatcher/ledger/steps/held-jobs.ts';
 import { jobs, jobsOfRun, jobsWithId } from '../../dispatcher/ledger/steps/jobs.ts';
@@ -41,6 +42,15 @@ describe('what the ledger reads at once', () => {
   ] as const) {
     it(`is at most ${most} ${what}`, () => {
       expect(query.sql).to.match(new RegExp(` limit ${most}$`));
+    });
+  }
+});
+
+describe('a limit of a query', () => {
+  // SQLite takes a negative one for no limit.
+  for (const limit of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
+    it(`is not ${limit}`, () => {
+      expect(() => atMost(limit)).to.throw(TypeError, `a limit is a whole number, not ${limit}`);
     });
   }
 });

@@ -315,6 +315,12 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.expireJobs(99_999, 10)).to.deep.equal(['lane000000000002']);
         expect(await ledger.job(keyOf(4)), 'not admitted yet').to.include({ admission: 'pending' });
       });
+
+      it('that waited too long in several lanes tell of them in the order of their keys, each once', async () => {
+        await queue([1], lane({ key: 'b' }));
+        await queue([2, 3], lane({ key: 'a' }));
+        expect(await ledger.expireJobs(99_999, 10)).to.deep.equal(['a', 'b']);
+      });
     });
 
     describe('lanes', () => {

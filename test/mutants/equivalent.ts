@@ -698,4 +698,11 @@ export const equivalents: readonly Equivalent[] = [
     to: '1',
     why: 'The fallback is for the type checker: a count of everything always has a row.',
   },
+  {
+    file: 'dispatcher/github/app-jwt.ts',
+    code: `if (key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= MIN_BITS) return key;`,
+    from: '0',
+    to: '1',
+    why: 'One bit is too few as well.',
+  },
 ];
