@@ -186,7 +186,6 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await listed({})).to.deep.equal([5, 3, 2, 1, 4]);
         expect(await listed({ limit: 2 })).to.deep.equal([5, 3]);
         expect(await listed({ limit: 0 })).to.deep.equal([]);
-        expect(await listed({ registrations: ['other', 'acme'], limit: 2 })).to.deep.equal([3, 2]);
         expect(await listed({ registrations: ['acme'] })).to.deep.equal([3, 2, 1, 4]);
         expect(await listed({ registrations: ['acme', 'other', 'acme'] })).to.deep.equal([3, 2, 1, 4]);
         expect(await listed({ registrations: [] })).to.deep.equal([]);
@@ -196,6 +195,16 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await listed({ status: 'queued', admission: 'lane' })).to.deep.equal([3, 1]);
         expect(await listed({ laneKey: lane().key })).to.deep.equal([3, 2, 1]);
         expect(await listed({ laneKey: lane().key, status: 'queued', limit: 1 })).to.deep.equal([3]);
+      });
+
+      it('are listed newest first over several registrations, no more than asked for in all', async () => {
+        await queue([1, 4]);
+        await queue([2, 3], lane({ key: 'other', registration: 'globex' }));
+        const registrations = ['acme', 'globex'];
+        const listed = async (limit: number) =>
+          (await ledger.jobs({ registrations, limit }, 'reject')).map((row) => row.jobId);
+        expect(await listed(10)).to.deep.equal([4, 3, 2, 1]);
+        expect(await listed(3)).to.deep.equal([4, 3, 2]);
       });
 
       it('that are open come up again when the registrations change, except old ones', async () => {
