@@ -1,9 +1,11 @@
 /** The few calls to the engine that the provider makes, each with a time limit and its errors classified. */
 
-import { createInterface } from 'node:readline';
-import { addAbortSignal, Readable } from 'node:stream';
+import { IncomingMessage } from 'node:http';
+import { addAbortSignal } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import Docker from 'dockerode';
 import { z } from 'zod';
+import { readBounded } from '../kit/bounded-body.ts';
 import type { Deadlines } from '../kit/deadlines.ts';
 import { DISPATCHER_TAG } from '../kit/tags.ts';
 import { Tail } from '../kit/tail.ts';
@@ -31,8 +33,21 @@ const imageAnswer = z.object({
   Config: z.object({ Entrypoint: words, Cmd: words }).nullish(),
 });
 const progress = z.object({ error: z.string().optional() });
+const engineWords = z.object({ message: z.string().optional(), error: z.string().optional() });
 
 type Request = Parameters<Docker['modem']['dial']>[0];
+
+/** A list of 10,000 containers with our labels has 20 MB. A tenant's own engine could answer with any number of them. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** Brackets, braces, colons and commas: that list has 1.5 million. Megabytes of `[` block `JSON.parse` for seconds. */
+const MAX_MARKS = 3_000_000;
+const MARKS: ReadonlySet<number> = new Set([...'[{:,'].map((mark) => mark.charCodeAt(0)));
+/** One line of a pull's progress has a few hundred characters. */
+const MAX_LINE_CHARACTERS = 1024 * 1024;
+/** docker-modem collects the answer to any other status, however long it is. */
+const EVERY_STATUS: Readonly<Record<string, true>> = Object.fromEntries(
+  Array.from({ length: 900 }, (_, index) => [String(index + 100), true as const]),
+);
 
 /** An image that the engine has. */
 export interface EngineImage {
@@ -175,7 +190,7 @@ export class Engine {
       this.#options.pullTimeoutMs,
       async (answer) => {
         // A pull that fails halfway has already been answered with 200: the error is a line in the progress stream.
-        for await (const line of createInterface({ input: answer })) {
+        for await (const line of linesOf(answer)) {
           const parsed = progress.safeParse(parseLine(line));
           if (parsed.success && parsed.data.error !== undefined) throw new Error(parsed.data.error);
         }
@@ -217,7 +232,12 @@ export class Engine {
   }
 
   #call(call: CallName, request: Request, ms = this.#options.timeoutMs): Promise<unknown> {
-    return this.#bounded(call, ms, (signal) => this.#dial(request, signal));
+    return this.#bounded(call, ms, async (signal) => {
+      const answer = await this.#dial(request, signal);
+      const body = await bodyOf(answer);
+      if (!accepts(request, answer)) throw refusalOf(answer, body, body.json ?? body.bytes);
+      return body.json ?? body.bytes;
+    });
   }
 
   /** `ms` limits the whole call, up to the last byte. */
@@ -225,20 +245,25 @@ export class Engine {
     call: CallName,
     request: Request,
     ms: number,
-    read: (answer: Readable) => Promise<void>,
+    read: (answer: IncomingMessage) => Promise<void>,
   ): Promise<void> {
     await this.#bounded(call, ms, async (signal) => {
-      const answer = await this.#dial({ ...request, isStream: true }, signal);
-      if (!(answer instanceof Readable)) throw new Error('the answer is not a stream');
-      await read(addAbortSignal(signal, answer));
+      const answer = await this.#dial(request, signal);
+      if (!accepts(request, answer)) throw refusalOf(answer, await bodyOf(answer), null);
+      await read(answer);
     });
   }
 
-  #dial(request: Request, abortSignal: AbortSignal): Promise<unknown> {
+  /** Any answer, unread. */
+  #dial(request: Request, abortSignal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       this.#docker.modem.dial(
-        { method: 'GET', statusCodes: { 200: true }, ...request, abortSignal },
-        (error, answer) => (error === null || error === undefined ? resolve(answer) : reject(error)),
+        { method: 'GET', ...request, statusCodes: EVERY_STATUS, isStream: true, abortSignal },
+        (error, answer) => {
+          if (error !== null && error !== undefined) reject(error);
+          else if (answer instanceof IncomingMessage) resolve(addAbortSignal(abortSignal, answer));
+          else reject(new Error('the answer is not a stream'));
+        },
       );
     });
   }
@@ -264,6 +289,46 @@ export class Engine {
     const where = parsed.error.issues[0]?.path.join('.') ?? '';
     throw new ProviderError('transient', `docker ${call}`, `the engine's answer cannot be read (at ${where || 'top'})`);
   }
+}
+
+function accepts({ statusCodes }: Request, { statusCode = 0 }: IncomingMessage): boolean {
+  return new Map(Object.entries(statusCodes ?? { 200: true })).get(String(statusCode)) === true;
+}
+
+interface Body {
+  readonly bytes: Buffer;
+  /** Undefined if it is not JSON. */
+  readonly json: unknown;
+}
+
+async function bodyOf(answer: IncomingMessage): Promise<Body> {
+  let marks = 0;
+  const bytes = await readBounded(answer, MAX_ANSWER_BYTES, (chunk) => {
+    for (const byte of chunk) if (MARKS.has(byte)) marks += 1;
+    if (marks > MAX_MARKS) throw new Error('the answer has more values than any of an engine');
+  });
+  const parsed = parseLine(bytes.toString());
+  return { bytes, json: parsed === null ? undefined : parsed };
+}
+
+/** As docker-modem makes it: see errors.ts. */
+function refusalOf({ statusCode = 0 }: IncomingMessage, { bytes, json }: Body, shown: unknown): Error {
+  const said = engineWords.safeParse(json);
+  const words = said.success ? (said.data.message ?? said.data.error) : undefined;
+  const message = `(HTTP code ${statusCode}) unexpected - ${words ?? bytes.toString('utf8', 0, 65_536)} `;
+  return Object.assign(new Error(message), { statusCode, json: shown });
+}
+
+async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const chunk of answer) {
+    const lines = (rest + decoder.write(chunk)).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_LINE_CHARACTERS) throw new Error('a line of the answer is longer than any of an engine');
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
 }
 
 /** Given a repository without a tag, the engine pulls all of its tags. */
