@@ -76,6 +76,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       problems: (registration) => problems.of(registration),
       clocks: () => times.machineAheadMs(),
       shedding: () => shedding.current().map(({ name }) => name),
+      ledgerClosed: () => engine.ledgerClosed(),
       ledgerBytes: () => ledgerBytes(dispatcher.ledgerPath),
     },
   });
@@ -173,6 +174,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       quarantined: () => quarantined,
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
+      ledgerClosed: () => engine.ledgerClosed(),
       laneReason: (laneKey) => engine.laneReason(laneKey),
       jobReason: (job) => engine.jobReason(job),
       forgetRunner: (name) => engine.forget(name),

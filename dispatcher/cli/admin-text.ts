@@ -1,5 +1,5 @@
 /** Formats admin API responses for the terminal. */
-import type { AbsentView, UnreadableView } from '../http/admin-shapes.ts';
+import type { AbsentView, LedgerProblemView, UnreadableView } from '../http/admin-shapes.ts';
 import { printable } from './output.ts';
 
 /** A multi-line text, each line free of control characters. */
@@ -44,6 +44,12 @@ export function absentLine({ absence, registration, runners }: AbsentView): stri
 /** The line printed below a truncated list. */
 export function more(cutOff: boolean, what: string): string {
   return cutOff ? `There are more ${what}: narrow the question, or raise --limit (at most 500).\n` : '';
+}
+
+/** Printed below a list that may be out of date, because nothing new can be written down. */
+export function notWritten(problem: LedgerProblemView | null, nowMs: number): string {
+  if (problem === null) return '';
+  return `This may be out of date: for ${age(problem.since, nowMs)}, ${printable(problem.message)}\n`;
 }
 
 /** Printed below a list that rows of the ledger are missing from. */

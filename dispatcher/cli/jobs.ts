@@ -10,7 +10,7 @@ import {
   runDetailSchema,
 } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
-import { age, leftOut, more, told } from './admin-text.ts';
+import { age, leftOut, more, notWritten, told } from './admin-text.ts';
 import { printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -38,6 +38,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           printJobs(terminal, answer.jobs, clock.now());
           terminal.out(more(answer.more, 'jobs'));
           terminal.out(leftOut(answer.unreadable));
+          terminal.out(notWritten(answer.ledgerProblem, clock.now()));
         },
       ),
     );

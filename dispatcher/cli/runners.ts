@@ -12,7 +12,7 @@ import {
   type TimelineView,
 } from '../http/admin-shapes.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
-import { age, leftOut, more, printableLines, told } from './admin-text.ts';
+import { age, leftOut, more, notWritten, printableLines, told } from './admin-text.ts';
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,6 +35,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
           printRunners(terminal, answer.runners, clock.now());
           terminal.out(more(answer.more, 'runners'));
           terminal.out(leftOut(answer.unreadable));
+          terminal.out(notWritten(answer.ledgerProblem, clock.now()));
         },
       ),
     );

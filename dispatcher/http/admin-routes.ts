@@ -9,6 +9,7 @@ import { jobKey } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
 import type { JobRow, LaneCounts, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Quarantined, Registration } from '../model/registration.ts';
 import { breakerProblems, closedBreakers, type RegistrationProblem } from '../observability/problems.ts';
@@ -32,6 +33,7 @@ import {
   explanation,
   jobView,
   laneView,
+  ledgerProblemView,
   type PollStatus,
   quarantinedView,
   registrationView,
@@ -64,6 +66,8 @@ export interface AdminSources {
   pollStatus?(registration: string): PollStatus | undefined;
   /** Its problems except its breakers, which are read from the ledger. */
   problems?(registration: string): readonly RegistrationProblem[];
+  /** Why the ledger takes no writes; undefined while it does. */
+  ledgerClosed?(): LedgerClosure | undefined;
   /** `engine.laneReason` and `engine.jobReason`. */
   laneReason(laneKey: string): Promise<string | undefined>;
   jobReason(job: JobRow): Promise<string | undefined>;
@@ -192,6 +196,7 @@ export function adminRoutes(sources: AdminSources): Router {
       ),
       more: jobs.length + unreadable.length > query.limit,
       unreadable,
+      ledgerProblem: ledgerProblemView(sources.ledgerClosed?.()),
     });
   });
 
@@ -270,6 +275,7 @@ export function adminRoutes(sources: AdminSources): Router {
       runners: runners.slice(0, query.limit).map((runner) => runnerView(runner, absence(runner.registration))),
       more: runners.length + unreadable.length > query.limit,
       unreadable,
+      ledgerProblem: ledgerProblemView(sources.ledgerClosed?.()),
     });
   });
 

@@ -271,15 +271,19 @@ const unreadableSchema = z
   )
   // A dispatcher of an earlier version answers without it.
   .default([]);
+/** Why the ledger takes no writes: what is listed may be out of date. Null while it does. */
+const ledgerProblemSchema = z.object({ message: z.string(), since: time });
 export const jobListSchema = z.object({
   jobs: z.array(jobViewSchema),
   more: z.boolean(),
   unreadable: unreadableSchema,
+  ledgerProblem: ledgerProblemSchema.nullable().default(null),
 });
 export const runnerListSchema = z.object({
   runners: z.array(runnerViewSchema),
   more: z.boolean(),
   unreadable: unreadableSchema,
+  ledgerProblem: ledgerProblemSchema.nullable().default(null),
 });
 
 export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.string().nullable() });
@@ -316,6 +320,7 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
 ]);
 
+export type LedgerProblemView = z.infer<typeof ledgerProblemSchema>;
 export type UnreadableView = z.infer<typeof unreadableSchema>[number];
 export type FailureView = z.infer<typeof failureViewSchema>;
 export type BreakerView = z.infer<typeof breakerViewSchema>;

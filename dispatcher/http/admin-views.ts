@@ -7,6 +7,7 @@ import type { Admission } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type {
@@ -17,6 +18,7 @@ import type {
   FailureView,
   JobView,
   LaneView,
+  LedgerProblemView,
   QuarantinedView,
   RegistrationView,
   RunnerView,
@@ -93,6 +95,10 @@ export function registrationView({
     })),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
   };
+}
+
+export function ledgerProblemView(closure: LedgerClosure | undefined): LedgerProblemView | null {
+  return closure === undefined ? null : { message: closureWords(closure), since: iso(closure.sinceMs) };
 }
 
 export function quarantinedView({ name, file, problems }: Quarantined): QuarantinedView {

@@ -505,12 +505,25 @@ export interface StateLedger {
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
 }
 
+/** The ledger takes no writes. */
+export interface WriteTrouble {
+  /** Of the latest attempt. */
+  readonly error: LedgerError;
+  /** When the first of those that failed was made. */
+  readonly sinceMs: number;
+}
+
 /** The storage itself. */
 export interface StorageLedger {
   /** Deletes at most `limit` history rows of each table; returns how many. Call until it returns 0. */
   prune(nowMs: number, retention: Retention, limit: number): Promise<number>;
   /** Resolves when everything that has committed is on disk: before an operator's command is answered. */
   persist(): Promise<void>;
+  /**
+   * Why the last write failed, whoever made it; undefined if it succeeded, and before the first. A row that cannot be
+   * read is no reason: others can be written.
+   */
+  writeTrouble(): WriteTrouble | undefined;
   /**
    * Rejects with a LedgerError `moved` if the storage is no longer the one that was opened. From then on every write
    * does so too, until it is back: the written data would be lost with the process.

@@ -16,7 +16,7 @@ import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryComp
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { type AreStrangers, neverStrangers } from '../jobs/facts.ts';
-import { type Ledger, LedgerError, MAX_OPEN_JOBS, UnreadableRowError } from './ledger.ts';
+import { type Ledger, LedgerError, MAX_OPEN_JOBS, UnreadableRowError, type WriteTrouble } from './ledger.ts';
 import { migrate, SCHEMA_VERSION } from './migrations/migrations.ts';
 import type { Query } from './queries/fixed.ts';
 import {
@@ -196,6 +196,9 @@ class SqliteStore implements Store {
   /** Of the file, when it was last looked at: it never shrinks. */
   #seenBytes = 0;
   #isMoved = false;
+  /** Of the last commit, and of the last attempt to bring one to the disk. */
+  #notCommitted: WriteTrouble | undefined;
+  #notSynced: WriteTrouble | undefined;
   #running = false;
   #closed: Promise<void> | undefined;
 
@@ -368,12 +371,27 @@ class SqliteStore implements Store {
   }
 
   #commit(group: readonly Write[]): void {
-    this.#guarded(() => {
-      if (this.#isMoved) this.#verifyFiles();
-      this.#transaction.immediate(() => {
-        for (const write of group) write.run();
+    try {
+      this.#guarded(() => {
+        if (this.#isMoved) this.#verifyFiles();
+        this.#transaction.immediate(() => {
+          for (const write of group) write.run();
+        });
       });
-    });
+    } catch (error) {
+      this.#notCommitted = this.#troubleAfter(this.#notCommitted, error);
+      throw error;
+    }
+    this.#notCommitted = undefined;
+  }
+
+  #troubleAfter(before: WriteTrouble | undefined, error: unknown): WriteTrouble | undefined {
+    if (!(error instanceof LedgerError) || error instanceof UnreadableRowError) return before;
+    return { error, sinceMs: before?.sinceMs ?? this.#now() };
+  }
+
+  writeTrouble(): WriteTrouble | undefined {
+    return this.#notCommitted ?? this.#notSynced;
   }
 
   /** SQLite keeps using the files that it holds, whatever their names now refer to. */
@@ -404,8 +422,11 @@ class SqliteStore implements Store {
     try {
       await this.#log?.now();
     } catch (error) {
-      throw diskErrorFrom(error, this.#path);
+      const failure = diskErrorFrom(error, this.#path);
+      this.#notSynced = this.#troubleAfter(this.#notSynced, failure);
+      throw failure;
     }
+    this.#notSynced = undefined;
   }
 
   /** Writes all of the log into the file, and syncs both. Blocks: for cases where there is no alternative. */

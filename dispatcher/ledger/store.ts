@@ -1,6 +1,6 @@
 /** The ledger on top of any step runner: the only place that connects methods and steps. */
 
-import type { Ledger, RunnerRow } from './ledger.ts';
+import type { Ledger, RunnerRow, WriteTrouble } from './ledger.ts';
 import * as breakers from './steps/breakers.ts';
 import * as cursors from './steps/cursors.ts';
 import * as cutToNow from './steps/cut-to-now.ts';
@@ -32,6 +32,8 @@ export interface Store {
     step: (context: Context) => Step<Result>,
     mustLast?: (result: Result) => boolean,
   ): Promise<Result>;
+  /** See `Ledger.writeTrouble`. */
+  writeTrouble(): WriteTrouble | undefined;
   /** See `Ledger.persist`. */
   persist(): Promise<void>;
   close(): Promise<void>;
@@ -116,6 +118,7 @@ export function ledgerOn(store: Store): Ledger {
 
     prune: (nowMs, retention, limit) => store.write((context) => pruning.prune(context, nowMs, retention, limit)),
     verifyStorage: () => store.verify(),
+    writeTrouble: () => store.writeTrouble(),
     persist: () => store.persist(),
     close: () => store.close(),
   };

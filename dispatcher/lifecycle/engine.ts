@@ -19,7 +19,7 @@ import { Holds } from './holds.ts';
 import { InstanceView } from './instance-view.ts';
 import { LaunchLoop } from './launch-loop.ts';
 import { LaunchPlaces } from './launch-places.ts';
-import { closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
+import { closureOf, closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { Pass } from './pass.ts';
 import { Permits } from './permits.ts';
@@ -67,7 +67,7 @@ export interface Engine {
   sweepTroubles(registration: string): readonly SweepTrouble[];
   /** The registration's jobs, runners and lanes that the work itself failed on, and that are left alone for a while. */
   resting(registration: string): readonly Rest[];
-  /** Why nothing can be recorded now; undefined while all is well. */
+  /** Why nothing can be recorded now, whether the engine or another found out; undefined while all is well. */
   ledgerClosed(): LedgerClosure | undefined;
   /** Other dispatchers that use our id: nothing is launched where they were seen. */
   otherDispatchers(): readonly OtherDispatcher[];
@@ -196,7 +196,10 @@ class LoopingEngine implements Engine {
         const rest = this.#restingRows.get(laneKey);
         return rest === undefined ? undefined : `its lane is not planned: ${failureWords(rest.failure)}`;
       },
-      ledgerClosed: () => (this.#gate.reason === undefined ? undefined : closureWords(this.#gate.reason)),
+      ledgerClosed: () => {
+        const closure = this.ledgerClosed();
+        return closure === undefined ? undefined : closureWords(closure);
+      },
     });
     this.#pass = this.#makePass();
   }
@@ -276,7 +279,8 @@ class LoopingEngine implements Engine {
   }
 
   ledgerClosed(): LedgerClosure | undefined {
-    return this.#gate.reason;
+    const trouble = this.#options.ledger.writeTrouble();
+    return this.#gate.reason ?? (trouble === undefined ? undefined : closureOf(trouble));
   }
 
   otherDispatchers(): readonly OtherDispatcher[] {

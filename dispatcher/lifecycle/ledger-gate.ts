@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../time/clock.ts';
 import { type Failure, ledgerFailure } from '../failures/failure.ts';
-import { type Ledger, LedgerError, UnreadableRowError } from '../ledger/ledger.ts';
+import { type Ledger, LedgerError, UnreadableRowError, type WriteTrouble } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 
 /** Between two tries to write. Each may cost every runner one call to its service, whose outcome is then lost. */
@@ -19,6 +19,10 @@ export interface LedgerClosure {
 
 export function closureWords({ failure }: Pick<LedgerClosure, 'failure'>): string {
   return `nothing can be written down: ${failure.message}`;
+}
+
+export function closureOf({ error, sinceMs }: WriteTrouble): LedgerClosure {
+  return { failure: ledgerFailure(error, sinceMs), sinceMs };
 }
 
 export class LedgerGate {
@@ -46,9 +50,7 @@ export class LedgerGate {
 
   /** Why it is closed; undefined while it is open. */
   get reason(): LedgerClosure | undefined {
-    if (this.#closed === undefined) return undefined;
-    const { error, sinceMs } = this.#closed;
-    return { failure: ledgerFailure(error, sinceMs), sinceMs };
+    return this.#closed === undefined ? undefined : closureOf(this.#closed);
   }
 
   /**

@@ -43,6 +43,8 @@ export interface MetricsSources {
   quarantined?(): number;
   /** Why requests to the public listener are turned away at present: words, and of one endpoint `rate ENDPOINT`. */
   shedding?(): readonly string[];
+  /** Why the ledger takes no writes; undefined while it does. */
+  ledgerClosed?(): unknown;
   /** The size of the ledger's files. */
   ledgerBytes?(): Promise<number>;
 }
@@ -197,6 +199,7 @@ class LedgerGauges {
   readonly #credentials = new LabelBound(MAX_WORDS);
   readonly #onBackend: OnBackend;
   readonly #up: Gauge;
+  readonly #writable: Gauge;
   readonly #lanes: Gauge;
   readonly #quarantined: Gauge;
   readonly #bytes: Gauge;
@@ -219,6 +222,7 @@ class LedgerGauges {
     const gauge = <Label extends string>(name: string, help: string, ...labelNames: readonly Label[]) =>
       new Gauge<Label>({ name, help, labelNames: [...labelNames], registers: [register] });
     this.#up = gauge('shr_ledger_up', '1 when the ledger could be read for this scrape');
+    this.#writable = gauge('shr_ledger_writable', '0 while the last write to the ledger failed, whoever made it');
     this.#lanes = gauge('shr_lanes_in_use', 'Lanes with demand or a live runner');
     this.#quarantined = gauge(
       'shr_registrations_set_aside',
@@ -286,6 +290,7 @@ class LedgerGauges {
     this.#readBudgets();
     this.#readProblems();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);
+    this.#writable.set(this.#sources.ledgerClosed?.() === undefined ? 1 : 0);
     this.#forget();
     try {
       await this.#readLanes();

@@ -6,7 +6,10 @@ import { expect } from 'chai';
 import { createCommand as jobsCommand } from '../../dispatcher/cli/jobs.ts';
 import { createCommand as lanesCommand } from '../../dispatcher/cli/lanes.ts';
 import { createCommand as registrationsCommand } from '../../dispatcher/cli/registrations.ts';
-import { acmeLane, admit, type Fixture, fact, openFixture, runner, TOKEN } from '../http/admin-fixture.ts';
+import { createCommand as runnersCommand } from '../../dispatcher/cli/runners.ts';
+import { ledgerFailure } from '../../dispatcher/failures/failure.ts';
+import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { acmeLane, admit, type Fixture, fact, NOW, openFixture, runner, TOKEN } from '../http/admin-fixture.ts';
 import { run } from './admin-run.ts';
 
 describe('shr jobs and shr lanes', () => {
@@ -36,6 +39,25 @@ describe('shr jobs and shr lanes', () => {
     expect(head).to.match(/^JOB +REPOSITORY +NAME +STATUS +FOR +ADMISSION +RUNNER +WHY$/);
     expect(refused).to.match(/^2 +acme\/web +job 2 +queued +\w+ +refused by acme +- +cpu-64 is more than the 8 cores/);
     expect(queued).to.match(/^1 +acme\/web +build.* +queued +\w+ +admitted by acme +- +acme has its 10 runners$/);
+  });
+
+  it('says that what it lists may be out of date while the ledger takes no writes, as does shr runners', async () => {
+    const sinceMs = NOW - 200_000;
+    const closed = ledgerFailure(new LedgerError('full', 'No room for the ledger'), sinceMs);
+    const full = await openFixture({ ledgerClosed: () => ({ failure: closed, sinceMs }) });
+    try {
+      for (const command of [jobsCommand, runnersCommand]) {
+        const { out, code } = await run(command, ['--url', full.url]);
+        expect(code).to.equal(0);
+        expect(out).to.match(
+          /\nThis may be out of date: for 3m20s, nothing can be written down: No room for the ledger\n$/,
+        );
+        const list = JSON.parse((await run(command, ['--url', full.url, '--json'])).out);
+        expect(list.ledgerProblem.since).to.equal(new Date(sinceMs).toISOString());
+      }
+    } finally {
+      await full.close();
+    }
   });
 
   it('names the jobs that are not listed because their rows cannot be read', async () => {

@@ -3,10 +3,12 @@
  *
  *   node other-process.ts open PATH    opens it, says so, and holds it until it is ended
  *   node other-process.ts write PATH   records one batch after the other, and says after each what was acknowledged
+ *   node other-process.ts fill PATH    fills the disk beside it until a write fails, then makes room, and says what the ledger tells of it
  *
  * It speaks in lines of JSON.
  */
-import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
+import { appendFileSync, rmSync } from 'node:fs';
+import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { delivery, fact } from './examples.ts';
 
@@ -16,10 +18,38 @@ function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
+async function fillAndFree(ledger: Ledger, path: string): Promise<void> {
+  const ballast = `${path}.ballast`;
+  const write = (id: number) =>
+    ledger.recordDeliveries([
+      { delivery: delivery(`guid-${id}`), fact: fact({ jobId: id, jobName: 'x'.repeat(20_000) }) },
+    ]);
+  await write(0);
+  say({ trouble: ledger.writeTrouble()?.error.kind ?? 'none' });
+  try {
+    for (;;) appendFileSync(ballast, Buffer.alloc(4096, 1));
+  } catch {
+    // The disk is full.
+  }
+  try {
+    for (let id = 1; ; id += 1) await write(id);
+  } catch {
+    say({ trouble: ledger.writeTrouble()?.error.kind ?? 'none', sinceMs: ledger.writeTrouble()?.sinceMs });
+  }
+  rmSync(ballast);
+  await write(0);
+  say({ trouble: ledger.writeTrouble()?.error.kind ?? 'none' });
+  await ledger.close();
+}
+
 async function main(command: string | undefined, path: string | undefined): Promise<void> {
   if (path === undefined) throw new Error('no path');
   const ledger = await openSqliteLedger({ path, now: () => 50_000, patienceMs: 0 });
   say({ opened: true });
+  if (command === 'fill') {
+    await fillAndFree(ledger, path);
+    return;
+  }
   if (command === 'open') {
     process.stdin.resume();
     return;

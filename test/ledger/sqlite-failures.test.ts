@@ -33,6 +33,8 @@ const lineSchema = z.object({
   acknowledged: z.number().optional(),
   failed: z.string().optional(),
   message: z.string().optional(),
+  trouble: z.string().optional(),
+  sinceMs: z.number().optional(),
 });
 type Line = z.output<typeof lineSchema>;
 
@@ -534,10 +536,51 @@ describe('when SQLite fails', () => {
       expect(await ledger.recordDeliveries(batch([acknowledged]))).to.deep.equal(['recorded']);
     });
 
+    it('tells that it takes no writes from the first that failed to the next that succeeds', async () => {
+      const ledger = await openHere({ maxBytes: 1024 * 1024 });
+      expect(ledger.writeTrouble()).to.equal(undefined);
+      let failure: unknown;
+      for (let next = 0; failure === undefined; next += 50) {
+        const ids = Array.from({ length: 50 }, (_, index) => next + index);
+        failure = await ledger.recordDeliveries(batch(ids)).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+      }
+      expect(ledger.writeTrouble()).to.deep.equal({ error: failure, sinceMs: 50_000 });
+      await ledger.putCursor('small', '1', 1);
+      expect(ledger.writeTrouble()).to.equal(undefined);
+    });
+
+    it('does not call a row that cannot be read, or a step that throws, a ledger that takes no writes', async () => {
+      const ledger = await openHere();
+      await ledger.recordFacts([fact({ jobId: 1 })]);
+      await ledger.close();
+      change("update jobs set labels = '{'");
+      const damaged = await openHere();
+      expect(await failureOf(damaged.dropJob(keyOf(1), 'gone', 1))).to.be.instanceOf(UnreadableRowError);
+      expect(damaged.writeTrouble()).to.equal(undefined);
+      await rejection(damaged.putCursor('nul', 'a\0b', 1));
+      expect(damaged.writeTrouble()).to.equal(undefined);
+    });
+
     // Where a process may have a mount namespace of its own, it gets a real disk, of 1 MB.
     const [unshare, ...inNamespace] = ['unshare', '--user', '--map-root-user', '--mount', '--kill-child'] as const;
     const script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; cp "$0"/* "$0.kept"/';
     if (spawnSync(unshare, [...inNamespace, 'mount', '-t', 'tmpfs', 'none', tmpdir()]).status === 0) {
+      it('tells that it takes no writes while its disk is full, until one succeeds', async () => {
+        const disk = await mkdtemp(join(folder, 'disk-'));
+        spawnSync('mkdir', [`${disk}.kept`]);
+        const command = ['/bin/sh', '-c', script, disk, process.execPath, PROGRAM, 'fill', join(disk, 'ledger.db')];
+        const lines: Line[] = [];
+        for await (const line of linesOf(start([unshare, ...inNamespace, ...command]))) lines.push(line);
+        expect(lines.slice(1)).to.deep.equal([
+          { trouble: 'none' },
+          { trouble: 'full', sinceMs: 50_000 },
+          { trouble: 'none' },
+        ]);
+      });
+
       it('refuses the step on a disk that is full, and keeps what it acknowledged', async () => {
         const disk = await mkdtemp(join(folder, 'disk-'));
         const kept = `${disk}.kept`;

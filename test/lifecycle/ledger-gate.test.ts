@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Ledger, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { LedgerGate } from '../../dispatcher/lifecycle/ledger-gate.ts';
+import { rejection } from '../ledger/describe-ledger.ts';
+import { delivery } from '../ledger/examples.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 import { manualClock } from './manual-clock.ts';
 
@@ -79,6 +81,32 @@ describe('an engine whose ledger has no room', () => {
     await fixture.advance(20_000);
     expect(fixture.logged.filter((line) => line.startsWith('info ledger-open'))).to.have.length(1);
     expect(await fixture.ledger.runners({ states: ['online'] }, 'reject')).to.have.length(RUNNERS);
+  });
+
+  it('says that nothing can be written from the first write that fails, whoever made it, to the next that succeeds', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shr-gate-'));
+    try {
+      const path = join(folder, 'ledger.db');
+      fixture = await openEngineFixture({ registrations: [registration('acme')], ledgerPath: path });
+      await fixture.engine.start();
+      await fixture.advance(1_000);
+      await fixture.tell(told(fixture, { jobId: 1, status: 'waiting' }));
+      expect(fixture.engine.ledgerClosed()).to.equal(undefined);
+      await rename(path, `${path}.away`);
+      await rejection(fixture.ledger.verifyStorage());
+      const entry = { delivery: delivery('guid-1'), fact: null };
+      await rejection(fixture.ledger.recordDeliveries([entry]));
+      expect(fixture.engine.ledgerClosed()).to.deep.include({ sinceMs: fixture.clock.now() });
+      expect(fixture.engine.ledgerClosed()?.failure).to.include({ code: 'moved' });
+      const job = await fixture.ledger.job('github.com/acme/web/1');
+      if (job === undefined) throw new Error('no job');
+      expect(await fixture.engine.jobReason(job)).to.include('nothing can be written down');
+      await rename(`${path}.away`, path);
+      await fixture.ledger.recordDeliveries([entry]);
+      expect(fixture.engine.ledgerClosed()).to.equal(undefined);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('starts nothing once its file was deleted, says so once and wherever a job waits, and goes on when it is back', async () => {

@@ -217,6 +217,12 @@ describe('metrics', () => {
     expect(seen.get('shr_ledger_up')).to.equal(1);
   });
 
+  it('tells a ledger that can be read and not be written', async () => {
+    expect((await observed({}).samples()).get('shr_ledger_writable')).to.equal(1);
+    const seen = await observed({ ledgerClosed: () => 'no room' }).samples();
+    expect([seen.get('shr_ledger_up'), seen.get('shr_ledger_writable')]).to.deep.equal([1, 0]);
+  });
+
   it('answers with everything else when the ledger is sick', async () => {
     const sick = async (): Promise<never> => {
       throw new LedgerError('full', 'the disk is full');
