@@ -184,7 +184,10 @@ function identity(options: AzureAciOptions, groups: readonly Group[]): Finding[]
   ];
 }
 
-async function network({ subnetId }: AzureAciOptions, service: Service): Promise<Finding> {
+export async function network(
+  { subnetId }: Pick<AzureAciOptions, 'subnetId'>,
+  service: Pick<Service, 'subnet'>,
+): Promise<Finding> {
   if (subnetId === undefined) {
     const message = 'no virtual network: the containers accept no inbound connections';
     return { subject: 'network', ok: true, message };
