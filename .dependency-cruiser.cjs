@@ -37,7 +37,7 @@ const downwards = levels.flatMap((rooms, level) =>
   }),
 );
 
-const pure = '^dispatcher/(labels|admission)/|^dispatcher/lifecycle/(planner|machine|drain-plan)\\.ts$';
+const pure = '^dispatcher/(labels|admission)/|^dispatcher/lifecycle/(planner|machine|machine/[a-z-]+|drain-plan)\\.ts$';
 
 module.exports = {
   forbidden: [

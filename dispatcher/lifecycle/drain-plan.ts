@@ -8,7 +8,8 @@
 
 import { MINUTE, SECOND } from '../../time/units.ts';
 import type { RunnerRow } from '../ledger/ledger.ts';
-import { instanceIsOver, neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
+import { instanceIsOver } from './machine/step.ts';
+import { neverCameOnline, REFUSED_PATIENCE_MS } from './machine.ts';
 
 /** Two readings of "idle" count as separate only when they are this far apart. */
 export const IDLE_SPAN_MS = 2 * MINUTE;

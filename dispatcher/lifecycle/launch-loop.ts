@@ -9,7 +9,7 @@ import { newRunner } from '../ledger/new-runner.ts';
 import type { Board } from './board.ts';
 import { type Launch, type LaunchOptions, launchRunner, MAX_LIFE_MS } from './launch.ts';
 import type { LaunchPlaces } from './launch-places.ts';
-import { CREATING_MS } from './machine.ts';
+import { CREATING_MS } from './machine/step.ts';
 import { NextJobs } from './next-jobs.ts';
 import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';

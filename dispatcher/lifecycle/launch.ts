@@ -19,7 +19,7 @@ import { scopePath } from '../jobs/scope.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Holds } from './holds.ts';
-import { CREATING_MS } from './machine.ts';
+import { CREATING_MS } from './machine/step.ts';
 import type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 

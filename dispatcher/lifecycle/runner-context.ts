@@ -5,7 +5,8 @@ import type { Absence } from '../config/absent.ts';
 import { type Failure, failureFields } from '../failures/failure.ts';
 import { StateLog } from '../failures/state-log.ts';
 import type { Ledger, RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
-import { type MachineContext, type RunnerEvent, step } from './machine.ts';
+import type { MachineContext, RunnerEvent } from './machine/event.ts';
+import { step } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 
 export interface RunnerContext {

@@ -11,7 +11,7 @@ import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.t
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
 import type { Ghosts } from './ghosts.ts';
-import type { JobWord } from './machine.ts';
+import type { JobWord } from './machine/event.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Resting } from './resting.ts';

@@ -3,7 +3,7 @@ import { GithubError, type JitRequest, type JitRunner } from '../../dispatcher/g
 import { type JobSettlement, UnreadableRowError, type Waiting } from '../../dispatcher/ledger/ledger.ts';
 import { MAX_LIFE_MS } from '../../dispatcher/lifecycle/launch.ts';
 import { LaunchLoop } from '../../dispatcher/lifecycle/launch-loop.ts';
-import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
+import { CREATING_MS } from '../../dispatcher/lifecycle/machine/step.ts';
 import { ulidTime } from '../../time/clock.ts';
 import { settled } from '../github/virtual-clock.ts';
 import { keyOf } from '../ledger/examples.ts';

@@ -3,7 +3,7 @@ import { GithubError } from '../../dispatcher/github/github.ts';
 import type { RunnerRow } from '../../dispatcher/ledger/ledger.ts';
 import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { launchRunner } from '../../dispatcher/lifecycle/launch.ts';
-import { CREATING_MS } from '../../dispatcher/lifecycle/machine.ts';
+import { CREATING_MS } from '../../dispatcher/lifecycle/machine/step.ts';
 import type { LifecycleMetrics } from '../../dispatcher/lifecycle/ports.ts';
 import { type Instance, type LaunchRequest, type Provider, ProviderError } from '../../providers/provider.ts';
 import { registration } from '../registration-fixture.ts';

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { RunnerRow, RunnerState, RunnerStep } from '../../dispatcher/ledger/ledger.ts';
-import { type Answer, neverCameOnline, postpone, type RunnerEvent, step } from '../../dispatcher/lifecycle/machine.ts';
+import type { Answer, RunnerEvent } from '../../dispatcher/lifecycle/machine/event.ts';
+import { neverCameOnline, postpone, step } from '../../dispatcher/lifecycle/machine.ts';
 import { failure } from '../failures/examples.ts';
 import { runnerRow } from './runner-fixture.ts';
 

@@ -2,13 +2,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { RunnerRow, RunnerState } from '../../dispatcher/ledger/ledger.ts';
 import { instanceStep, mayStop } from '../../dispatcher/lifecycle/drain-plan.ts';
-import {
-  type JobWord,
-  type MachineContext,
-  type RunnerEvent,
-  type RunnerEventKind,
-  step,
-} from '../../dispatcher/lifecycle/machine.ts';
+import type {
+  JobWord,
+  MachineContext,
+  RunnerEvent,
+  RunnerEventKind,
+} from '../../dispatcher/lifecycle/machine/event.ts';
+import { step } from '../../dispatcher/lifecycle/machine.ts';
 import { failure } from '../failures/examples.ts';
 import { runnerRow, STATES } from './runner-fixture.ts';
 

@@ -1,0 +1,146 @@
+/** Why a runner is taken down, and how far that has come. Pure. */
+import { SECOND } from '../../../time/units.ts';
+import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../../failures/failure.ts';
+import type { RunnerRow } from '../../ledger/ledger.ts';
+import type { Answer, MachineContext } from './event.ts';
+import { CREATING_MS, calledState, drainNow, ignored, move, note, quiet, retryLater } from './step.ts';
+
+export function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+      return drainNow(runner, 'the launch took too long', context, {
+        instanceState: calledState(runner),
+        failure: ownFailure(
+          'launch-timeout',
+          `no answer within ${CREATING_MS / SECOND} s`,
+          context.nowMs,
+          placeOf(runner),
+        ),
+      });
+    case 'starting':
+      if (runner.failure?.kind === 'no-stock') {
+        const words = `no stock for ${Math.round(context.stockPatienceMs / SECOND)} s`;
+        const failure = withContext(runner.failure, words, context.nowMs);
+        return drainNow(runner, 'its backend had no stock for too long', context, { failure });
+      }
+      return drainNow(runner, 'it did not come online in time', context, {
+        failure: notOnlineInTime(runner, context),
+      });
+    case 'online':
+      return drainNow(runner, 'no job came in time', context, {});
+    case 'busy':
+      return drainNow(runner, 'its time limit is reached', context, {
+        forced: true,
+        failure: ownFailure('time-limit', 'stopped at its time limit', context.nowMs),
+      });
+    case 'finishing':
+      return drainNow(runner, 'its container did not exit after the job', context, {});
+    case 'draining':
+      return ignored('it is being taken down already');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+function notOnlineInTime(runner: RunnerRow, context: MachineContext): Failure {
+  const words = `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s`;
+  return runner.failure === null
+    ? ownFailure('launch-timeout', words, context.nowMs, placeOf(runner))
+    : withContext(runner.failure, words, context.nowMs);
+}
+
+function placeOf(runner: RunnerRow): FailureSource {
+  return runner.backend === null ? 'dispatcher' : backendSource(runner.registration, runner.backend);
+}
+
+export function onDrain(runner: RunnerRow, reason: string, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'creating':
+      return drainNow(runner, reason, context, { instanceState: calledState(runner) });
+    case 'starting':
+    case 'online':
+      return drainNow(runner, reason, context, {});
+    case 'busy':
+      return ignored('it runs a job');
+    case 'finishing':
+    case 'draining':
+      return ignored('it is ending already');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+export function onForget(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'gone':
+      return ignored('it is gone');
+    case 'draining':
+      if (!runner.forced)
+        return note(runner, 'an operator gave it up: stopped without further waiting', context, {
+          forced: true,
+          attempts: 0,
+          nextCheckAtMs: context.nowMs,
+        });
+      return move(
+        runner,
+        'gone',
+        'an operator gave it up: what is left outside is not ours to watch any more',
+        context,
+        {},
+      );
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return drainNow(runner, 'an operator gave it up', context, {
+        forced: true,
+        ...(runner.state === 'creating' ? { instanceState: calledState(runner) } : {}),
+      });
+  }
+}
+
+/** The first mark stays, whatever the service answers: a stop that timed out may still take effect. */
+export function onStopping(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'draining':
+      if (runner.stopAskedAtMs !== null) return ignored('that is known');
+      return quiet(runner, context, { stopAskedAtMs: context.nowMs });
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+    case 'gone':
+      return ignored('only a draining runner is stopped');
+  }
+}
+
+export function onStopSent(runner: RunnerRow, context: MachineContext): Answer {
+  switch (runner.state) {
+    case 'draining':
+      return note(runner, 'stop was accepted', context, {
+        stopSentAtMs: context.nowMs,
+        attempts: 0,
+        nextCheckAtMs: context.nowMs,
+      });
+    case 'creating':
+    case 'starting':
+    case 'online':
+    case 'busy':
+    case 'finishing':
+      return ignored('only a draining runner is stopped');
+    case 'gone':
+      return ignored('it is gone');
+  }
+}
+
+export function onStepFailed(
+  runner: RunnerRow,
+  event: { readonly failure: Failure; readonly retryAfterMs?: number },
+  context: MachineContext,
+): Answer {
+  if (runner.state === 'gone') return ignored('it is gone');
+  const reason = runner.attempts === 0 ? 'a step failed, and is tried again' : null;
+  return retryLater(runner, reason, context, event.retryAfterMs, event.failure);
+}
