@@ -74,6 +74,9 @@ const ANSWER_ITEMS = 2;
 /** An item of a tenant's own server can be as large as an answer: it weighs as much as so many usual ones. */
 const ITEM_CHARACTERS = 1_000;
 
+/** Of one page. Checking each of the tens of thousands that fit into an answer blocks everything else for a second. */
+const MAX_ENTRIES = 2_000;
+
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
 
 export interface RequesterOptions {
@@ -214,6 +217,10 @@ export class Requester implements Caller {
     }
     if (reply.status < 200 || reply.status >= 300) return failureOf(operation, reply, waitMs);
 
+    if (entriesIn(body) > MAX_ENTRIES) {
+      const words = `the answer has more than ${MAX_ENTRIES} entries: GitHub's have at most 100`;
+      return new GithubError('invalid', operation, words, identify(reply));
+    }
     const parsed = call.answer.safeParse(body);
     if (!parsed.success) {
       // A proxy's page, or a truncated answer: the request may have taken effect.
@@ -247,6 +254,16 @@ export class Requester implements Caller {
   #addressOf<T>(call: GithubCall<T>): string {
     return this.#octokit.request.endpoint(`${call.method} ${call.route}`, call.parameters).url;
   }
+}
+
+/** The longest list in it. */
+function entriesIn(body: unknown): number {
+  if (Array.isArray(body)) return body.length;
+  if (typeof body !== 'object' || body === null) return 0;
+  return Object.values(body).reduce<number>(
+    (most, value) => (Array.isArray(value) ? Math.max(most, value.length) : most),
+    0,
+  );
 }
 
 function unexpected(body: unknown, error: z.ZodError): string {

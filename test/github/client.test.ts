@@ -397,6 +397,15 @@ describe('the GitHub client', () => {
     });
   });
 
+  it('does not look at each of tens of thousands of entries of a page', async () => {
+    const runners = Array.from({ length: 50_000 }, (_, index) => ({ id: index + 1, name: `r-${index}` }));
+    script = () => ({ body: { total_count: runners.length, runners } });
+    const { github, clock } = clientOf(server.apiUrl);
+    const { message } = await failureOf(clock.during(github.listRunners(acme, 'sweep')), 'invalid');
+    expect(message).to.include('more than 2000 entries');
+    expect(server.asked).to.have.length(1);
+  });
+
   it('keeps few of the lists of a server that puts megabytes into one entry', async () => {
     const headers = { etag: '"v1"' };
     const html_url = `https://x/${'x'.repeat(1024 * 1024)}`;
