@@ -25,9 +25,15 @@ export function adminCommand(name: string, description: string, terminal: Termin
   return (
     new Command(name)
       .description(description)
-      .option('--url <url>', `the admin listener (else SHR_ADMIN_URL, dispatcher.yaml here, ${DEFAULT_ADMIN_URL})`)
-      .option('--token-file <path>', 'a file with the admin token (else SHR_ADMIN_TOKEN, dispatcher.yaml here)')
-      .option('--json', 'the answer as JSON')
+      .option(
+        '--url <url>',
+        `the admin listener (default: SHR_ADMIN_URL, then dispatcher.yaml here, then ${DEFAULT_ADMIN_URL})`,
+      )
+      .option(
+        '--token-file <path>',
+        'a file with the admin token (default: SHR_ADMIN_TOKEN, then dispatcher.yaml here)',
+      )
+      .option('--json', 'print the answer as JSON')
       // A subcommand inherits neither from the command that it is added to.
       .exitOverride()
       .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.error(text) })

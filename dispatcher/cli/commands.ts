@@ -28,7 +28,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'verify-live',
-    summary: 'launch one small container in your account, check it and remove it',
+    summary: 'launch two small containers in your account for each backend, check and remove them',
     load: () => import('./verify-live.ts'),
   },
   {

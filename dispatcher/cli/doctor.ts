@@ -39,7 +39,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--json', 'print { ok, dispatcher, registrations, problems, notes }')
     .addHelpText(
       'after',
-      '\nIt only reads: it registers no runner and starts no container. A note does not make the exit code 1.\n',
+      '\nIt only reads: it registers no runner and starts no container. A note does not change the exit code.\n',
     );
   return command.action(async (folder: string, options: DoctorOptions) => {
     const served = await loadedConfiguration(folder, options.config, terminal);

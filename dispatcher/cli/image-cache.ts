@@ -38,7 +38,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .requiredOption('--registration <name>', 'the registration whose backends to use')
     .option('--backend <name>', `only this one; else every backend of kind ${KIND}`)
-    .option('--image <reference>', "instead of the registration's default image")
+    .option('--image <reference>', "the image to use in place of the registration's default")
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--wait', 'wait until it is ready')
     .option('--json', 'print { ok, caches }')

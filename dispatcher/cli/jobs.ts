@@ -19,7 +19,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--registration <name>', 'only of this registration')
     .addOption(new Option('--status <status>', 'only in this status').choices(jobStatusSchema.options))
     .addOption(
-      new Option('--admission <admission>', 'only those decided like this; lane: admitted').choices(
+      new Option('--admission <admission>', 'only those with this decision; lane means admitted').choices(
         admissionStateSchema.options,
       ),
     )

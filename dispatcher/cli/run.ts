@@ -5,7 +5,7 @@ import { type CommandEntry, commands } from './commands.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 const EXIT_CODES = `
-Exit codes: 0 success, 1 something is not ok, or was refused, 2 wrong usage.
+Exit codes: 0 success, 1 something is not ok or was refused, 2 wrong usage.
 Every command has --help; those that print results have --json.
 `;
 

@@ -48,13 +48,13 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .requiredOption('--registration <name>', 'the registration whose backends to use')
     .option('--backend <name>', 'only this one; may be repeated', collect)
-    .option('--image <reference>', "instead of the registration's default image; it needs /bin/sh")
+    .option('--image <reference>', "the image to use in place of the registration's default; /bin/sh must be in it")
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--yes', 'launch without asking')
     .option('--json', 'print { ok, backends }')
     .addHelpText(
       'after',
-      '\nIt launches a container, which costs money. Each step names the assumptions in docs/assumptions.md that it confirms.\n',
+      '\nIt launches two containers on each backend, one after the other, which costs money. Each step names the assumptions in docs/assumptions.md that it confirms.\n',
     );
   return command.action(async (folder: string, options: VerifyOptions) => {
     const registration = await loadedRegistration(folder, options, command, terminal);

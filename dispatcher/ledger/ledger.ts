@@ -520,7 +520,7 @@ export interface StorageLedger {
   /** Resolves when everything that has committed is on disk: before an operator's command is answered. */
   persist(): Promise<void>;
   /**
-   * Why the last write failed, whoever made it; undefined if it succeeded, and before the first. A row that cannot be
+   * Why the last write of any caller failed; undefined if it succeeded, and before the first. A row that cannot be
    * read is no reason: others can be written.
    */
   writeTrouble(): WriteTrouble | undefined;

@@ -222,7 +222,7 @@ class LedgerGauges {
     const gauge = <Label extends string>(name: string, help: string, ...labelNames: readonly Label[]) =>
       new Gauge<Label>({ name, help, labelNames: [...labelNames], registers: [register] });
     this.#up = gauge('shr_ledger_up', '1 when the ledger could be read for this scrape');
-    this.#writable = gauge('shr_ledger_writable', '0 while the last write to the ledger failed, whoever made it');
+    this.#writable = gauge('shr_ledger_writable', '0 while the last write to the ledger failed');
     this.#lanes = gauge('shr_lanes_in_use', 'Lanes with demand or a live runner');
     this.#quarantined = gauge(
       'shr_registrations_set_aside',

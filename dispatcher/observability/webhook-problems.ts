@@ -37,7 +37,7 @@ function problemOf({ source, count, sinceMs, fault }: WronglySigned): Registrati
   return {
     kind: 'webhook',
     about: `/webhooks/github${isShared ? ` (${source.endpoint})` : `/${source.registration}`}`,
-    message: `${what} since ${timeOfDay(sinceMs)} ${have} ${words}, unless somebody else sends such requests`,
+    message: `${what} since ${timeOfDay(sinceMs)} ${have} ${words}, unless the requests come from somewhere else`,
     sinceMs,
   };
 }

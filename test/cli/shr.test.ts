@@ -132,7 +132,7 @@ describe('shr', () => {
       const { code, out } = await run(['--help']);
       expect(code).to.equal(0);
       for (const { name, summary } of commands) expect(out).to.include(name).and.include(summary);
-      expect(out).to.include('Exit codes: 0 success, 1 something is not ok, or was refused, 2 wrong usage.');
+      expect(out).to.include('Exit codes: 0 success, 1 something is not ok or was refused, 2 wrong usage.');
     });
 
     it('prints its version', async () => {

@@ -37,7 +37,7 @@ describe('deliveries with a wrong signature', () => {
         kind: 'webhook',
         about: '/webhooks/github/acme',
         message:
-          "11 deliveries since 10:00:00 UTC have a wrong signature: compare the secret at GitHub's webhook with webhook.secrets, unless somebody else sends such requests",
+          "11 deliveries since 10:00:00 UTC have a wrong signature: compare the secret at GitHub's webhook with webhook.secrets, unless the requests come from somewhere else",
         sinceMs: TEN,
       },
     ]);
@@ -63,7 +63,7 @@ describe('deliveries with a wrong signature', () => {
     expect((await unsigned()).outcome).to.equal('unsigned');
     expect((await unsigned()).outcome).to.equal('unsigned');
     expect(problemsOf(acme).map(({ message }) => message)).to.deep.equal([
-      "2 deliveries since 10:00:00 UTC have no signature: set webhook.secrets as the secret of GitHub's webhook, unless somebody else sends such requests",
+      "2 deliveries since 10:00:00 UTC have no signature: set webhook.secrets as the secret of GitHub's webhook, unless the requests come from somewhere else",
     ]);
     await send('wrong', own);
     expect(problemsOf(acme)[0]?.message).to.match(/^3 deliveries since .* have a wrong signature: /);

@@ -33,8 +33,8 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
 }
 
 /**
- * The oldest, whoever sent them: without its record a delivery is not known as a duplicate, but what it says is merged
- * with the same result. So a flood costs nobody else more than that.
+ * The oldest of all senders: without its record a delivery is not known as a duplicate, but what it says is merged
+ * with the same result. A flood costs the other senders no more than that.
  */
 function* pruneDeliveriesOver(context: Context, most: number, limit: number): Step<number> {
   const count = firstOf(yield historyQueries.countDeliveries(context.builder), rows.countOf) ?? 0;
