@@ -650,20 +650,6 @@ export const equivalents: readonly Equivalent[] = [
     why: 'Where the history is as long as it may be, or the step has deleted its share, the query deletes no row.',
   },
   {
-    file: 'dispatcher/ledger/steps/pruning.ts',
-    code: 'jobsByAge < limit ? yield* pruneJobsOver(context, retention.maxJobs, limit - jobsByAge - forsaken) : 0;',
-    from: 'jobsByAge < limit',
-    to: 'true',
-    why: 'It saves a count: nothing is deleted within a limit of 0.',
-  },
-  {
-    file: 'dispatcher/ledger/steps/pruning.ts',
-    code: 'runnersByAge.changed < limit',
-    from: 'runnersByAge.changed < limit',
-    to: 'true',
-    why: 'It saves a count: nothing is deleted within a limit of 0.',
-  },
-  {
     file: 'dispatcher/ledger/steps/timeline.ts',
     code: 'if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {',
     from: '>',
