@@ -55,6 +55,13 @@ describe('the ledger’s room, shared by two tenants', () => {
     expect(await deliver(forged(51), forged(52), forged(53))).to.deep.equal(['recorded', 'recorded', 'full']);
   });
 
+  it('takes what is told of an open job that it knows, however full it is', async () => {
+    await deliver(...Array.from({ length: MAX }, (_, index) => forged(index + 1)));
+    expect(await deliver(forged(1, { status: 'in_progress', runnerName: 'd-1' }))).to.deep.equal(['recorded']);
+    expect(await ledger.job('github.com/evil/web/1')).to.include({ status: 'in_progress', runnerName: 'd-1' });
+    expect(await deliver(forged(51)), 'it takes no more room than before').to.deep.equal(['full']);
+  });
+
   it('takes a delivery that was refused once, when it is sent again later', async () => {
     await deliver(...Array.from({ length: MAX }, (_, index) => forged(index + 1)));
     const again = [{ delivery: delivery('again'), fact: forged(60) }];
