@@ -209,13 +209,6 @@ export const equivalents: readonly Equivalent[] = [
     why: 'SQLite has one writer at a time; the order keeps those of a store with row locks from waiting for each other.',
   },
   {
-    file: 'dispatcher/ledger/steps/timeline.ts',
-    code: 'if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {',
-    from: '===',
-    to: '!==',
-    why: 'A timeline is thinned at the other versions then, which keeps as much and takes longer.',
-  },
-  {
     file: 'dispatcher/config/salvage.ts',
     code: 'if (removed.size === 0) return value;',
     from: 'removed.size === 0',
@@ -648,20 +641,6 @@ export const equivalents: readonly Equivalent[] = [
     from: '<=',
     to: '<',
     why: 'Where the history is as long as it may be, or the step has deleted its share, the query deletes no row.',
-  },
-  {
-    file: 'dispatcher/ledger/steps/timeline.ts',
-    code: 'if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {',
-    from: '>',
-    to: '>=',
-    why: 'Up to there no version lies between the first and the latest ones: the statement finds nothing to delete.',
-  },
-  {
-    file: 'dispatcher/ledger/steps/timeline.ts',
-    code: 'if (version > TIMELINE_FIRST + TIMELINE_LATEST && version % THIN_EVERY === 0) {',
-    from: '+',
-    to: '-',
-    why: 'Up to there no version lies between the first and the latest ones: the statement finds nothing to delete.',
   },
   {
     file: 'dispatcher/ledger/queries/job-checks.ts',
