@@ -124,8 +124,6 @@ export class Invariants implements GithubWitness, ProviderWitness {
     });
   }
 
-  // ── GitHub's side ──────────────────────────────────────────────────────────────────────────────────────────────
-
   runnerRegistered(name: string, labels: readonly string[]): void {
     this.registrations += 1;
     const wanted = labelKey(labels);
@@ -176,8 +174,6 @@ export class Invariants implements GithubWitness, ProviderWitness {
     if (live.length >= most || of(name) >= maxRunners) return false;
     return backends.some((backend) => of(`${name}/${backend.name}`) < backend.maxRunners);
   }
-
-  // ── what GitHub is asked ───────────────────────────────────────────────────────────────────────────────────────
 
   /** GitHub is asked for a runner in the middle of an outage. */
   askedInOutage(registration: string): void {
@@ -234,8 +230,6 @@ export class Invariants implements GithubWitness, ProviderWitness {
     const what = `${name} after ${seen?.count ?? 0} answers of 404 in ${Math.round(spanMs / 1000)} s`;
     this.violate('a job is given up only after proof', what, [name]);
   }
-
-  // ── the provider's side ────────────────────────────────────────────────────────────────────────────────────────
 
   instanceCreated(instance: WorldInstance): void {
     this.instances.push(instance);
@@ -319,8 +313,6 @@ export class Invariants implements GithubWitness, ProviderWitness {
   nameWasNotNew(name: string): void {
     this.violate('a name that is said to be new is new', `${name} was launched before`, [name]);
   }
-
-  // ── ledger and log ─────────────────────────────────────────────────────────────────────────────────────────────
 
   looksSecret(where: string, values: unknown): void {
     if (mentions(values, 0)) this.violate('secrets stay secret', `the JIT configuration in ${where}`);

@@ -99,8 +99,6 @@ export class GithubWorld {
     this.#nextRunnerId = this.#luck.whole(1, 1000);
   }
 
-  // ── users ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
   /** The jobs of all runs that will ever be pushed here. */
   schedule(plans: readonly JobPlan[]): void {
     this.#plans.push(...plans);
@@ -146,8 +144,6 @@ export class GithubWorld {
   get allCompleted(): boolean {
     return this.#plans.every((plan) => this.jobs.get(plan.id)?.status === 'completed');
   }
-
-  // ── what can be asked ──────────────────────────────────────────────────────────────────────────────────────────
 
   fact(jobId: number): ToldFact | undefined {
     const job = this.jobs.get(jobId);
@@ -199,8 +195,6 @@ export class GithubWorld {
   hasRunOn(jobId: number, runner: string): boolean {
     return this.#started.has(`${jobId} ${runner}`);
   }
-
-  // ── what can be done ───────────────────────────────────────────────────────────────────────────────────────────
 
   registerJit(request: JitRequest, operation: string): JitRunner {
     const path = scopePath(request.scope);
@@ -254,8 +248,6 @@ export class GithubWorld {
     return 'deleted';
   }
 
-  // ── the runner program ─────────────────────────────────────────────────────────────────────────────────────────
-
   /** A process starts listening with its JIT configuration. False when GitHub does not know the runner (any more). */
   connect(jit: string, process: RunnerProcess): boolean {
     const runner = this.#runners.get(Number(jit.slice(`${JIT_MARKER}${this.host}/`.length)));
@@ -300,8 +292,6 @@ export class GithubWorld {
       process.jobFinished();
     }
   }
-
-  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #bound(process: RunnerProcess): readonly WorldRunner[] {
     return [...new Set([...this.#runners.values(), ...this.#inMidJob])].filter((runner) => runner.process === process);
