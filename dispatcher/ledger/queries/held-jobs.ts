@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { JobRow, JobWords, RunnerRow } from '../ledger.ts';
 import { type Builder, fixed, type Query } from './fixed.ts';
-import { turn, withoutIndex } from './terms.ts';
+import { atMost, turn, withoutIndex } from './terms.ts';
 
 /** The run that a job belongs to. */
 export type RunOf = Pick<JobRow, 'host' | 'owner' | 'repository' | 'runId'>;
@@ -27,7 +27,7 @@ export function overdueHeldJobs(builder: Builder, beforeMs: number, limit: numbe
     .where('queuedSinceMs', '<', beforeMs)
     .orderBy('queuedSinceMs')
     .orderBy('key')
-    .limit(sql.lit(limit))
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -52,7 +52,7 @@ export function jobsPassedOver(
     .orderBy('planned')
     .orderBy('statusSinceMs')
     .orderBy('key')
-    .limit(sql.lit(limit))
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -68,50 +68,40 @@ export function runningOfRun(builder: Builder, { host, owner, repository, runId 
     .compile();
 }
 
-export function heldOfRun(builder: Builder, { host, owner, repository, runId }: RunOf, limit: number): Query {
+/** Longest waiting first. */
+function unserved(builder: Builder, limit: number) {
   return builder
     .selectFrom('jobs')
     .selectAll()
     .where('hold', '=', sql.lit('unserved'))
+    .orderBy('statusSinceMs')
+    .orderBy('key')
+    .limit(atMost(limit));
+}
+
+export function heldOfRun(builder: Builder, { host, owner, repository, runId }: RunOf, limit: number): Query {
+  return unserved(builder, limit)
     .where('runId', '=', runId)
     .where(withoutIndex('host'), '=', host)
     .where('owner', '=', owner)
     .where('repository', '=', repository)
-    .orderBy('statusSinceMs')
-    .orderBy('key')
-    .limit(sql.lit(limit))
     .compile();
 }
 
-/** Longest waiting first. */
 export function heldOfRepository(
   builder: Builder,
   { host, owner, repository }: Omit<RunOf, 'runId'>,
   limit: number,
 ): Query {
-  return builder
-    .selectFrom('jobs')
-    .selectAll()
-    .where('hold', '=', sql.lit('unserved'))
+  return unserved(builder, limit)
     .where('host', '=', host)
     .where('owner', '=', owner)
     .where('repository', '=', repository)
-    .orderBy('statusSinceMs')
-    .orderBy('key')
-    .limit(sql.lit(limit))
     .compile();
 }
 
 export function heldOfLane(builder: Builder, laneKey: string, limit: number): Query {
-  return builder
-    .selectFrom('jobs')
-    .selectAll()
-    .where('hold', '=', sql.lit('unserved'))
-    .where('laneKey', '=', laneKey)
-    .orderBy('statusSinceMs')
-    .orderBy('key')
-    .limit(sql.lit(limit))
-    .compile();
+  return unserved(builder, limit).where('laneKey', '=', laneKey).compile();
 }
 
 /** Does not read the row, which may be what fails. */
@@ -142,7 +132,7 @@ export function heldToProbe(builder: Builder, dueBeforeMs: number, limit: number
     .orderBy('ranked.turn')
     .orderBy('jobs.heldUntilMs')
     .orderBy('jobs.key')
-    .limit(sql.lit(limit))
+    .limit(atMost(limit))
     .compile();
 }
 
@@ -172,7 +162,7 @@ export function unseenJobs(builder: Builder, nowMs: number, limit: number): Quer
     .orderBy('turn')
     .orderBy('heldUntilMs')
     .orderBy('key')
-    .limit(sql.lit(limit))
+    .limit(atMost(limit))
     .compile();
 }
 
