@@ -33,7 +33,8 @@ async function serve(folder: string): Promise<Ended> {
 }
 
 describe('shr serve that cannot start', function () {
-  this.timeout(30_000);
+  // Most of it is the start of a process: a second on a quiet machine.
+  this.timeout(120_000);
   let folder: string;
 
   beforeEach(async () => {

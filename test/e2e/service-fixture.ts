@@ -217,7 +217,8 @@ async function started(
   child: ChildProcess,
   output: () => string,
   from: number,
-  withinMs = 20_000,
+  // It ends before with an error if the process does: this is for one that hangs.
+  withinMs = 60_000,
 ): Promise<{ readonly publicPort: number; readonly adminPort: number }> {
   const deadline = performance.now() + withinMs;
   while (performance.now() < deadline) {

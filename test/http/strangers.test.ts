@@ -88,6 +88,8 @@ describe('strangers at the public listener', function () {
   /** Half of them on new connections, as GitHub and as an ingress deliver. */
   async function deliver(count: number) {
     const took: number[] = [];
+    const cpu = process.cpuUsage();
+    const loop = performance.eventLoopUtilization();
     const statuses = new Map<number, number>();
     for (let index = 0; index < count; index += 5) {
       const batch = Array.from({ length: 5 }, async (_, one) => {
@@ -100,7 +102,11 @@ describe('strangers at the public listener', function () {
       await Promise.all(batch);
     }
     took.sort((one, other) => one - other);
-    return { statuses: Object.fromEntries(statuses), p99Ms: took[Math.floor(took.length * 0.99) - 1] ?? 0 };
+    const { user, system } = process.cpuUsage(cpu);
+    // How much longer the work took than it would have, had other programs not taken the processor: 1 on a quiet machine.
+    const slowdown = Math.max(1, performance.eventLoopUtilization(loop).active / ((user + system) / 1000));
+    const p99Ms = took[Math.floor(took.length * 0.99) - 1] ?? 0;
+    return { statuses: Object.fromEntries(statuses), p99Ms, slowdown };
   }
 
   // W7
@@ -138,10 +144,12 @@ describe('strangers at the public listener', function () {
       await crowd.come(senders);
       // First while all of them come at once, which is mostly this process's own work, then while they stay and return.
       expect((await deliver(40)).statuses).to.deep.equal({ 202: 40 });
-      const { statuses, p99Ms } = await deliver(80);
+      const { statuses, p99Ms, slowdown } = await deliver(80);
       expect(statuses).to.deep.equal({ 202: 80 });
       // A second, or on a machine that is busy with other things what it makes of such deliveries anyway.
-      expect(p99Ms).to.be.lessThan(Math.max(1_000, 10 * quiet.p99Ms));
+      expect(p99Ms / slowdown, `${p99Ms} ms, slowed down by ${slowdown}`).to.be.lessThan(
+        Math.max(1_000, 10 * quiet.p99Ms),
+      );
       while (crowd.cutOff < senders / 2) await new Promise((resolve) => setTimeout(resolve, 20));
       expect(fixture.losses.some(({ verified }) => verified)).to.equal(false);
     });
