@@ -77,7 +77,8 @@ describe('shr doctor', () => {
     const { code, out, error } = await doctor();
     expect({ code, error }).to.deep.equal({ code: 0, error: '' });
     const lines = out.trimEnd().split('\n');
-    expect(lines.slice(0, -1).every((line) => line.startsWith('ok      acme  '))).to.equal(true);
+    expect(lines[0]).to.match(/^ok {6}dispatcher {2}ledger {2}disk: \d+ MiB free for .*ledger\.db$/);
+    expect(lines.slice(1, -1).every((line) => line.startsWith('ok      acme  '))).to.equal(true);
     for (const subject of [
       'github  host',
       'github  clock',

@@ -12,6 +12,7 @@ import { checkCredentials } from './credentials.ts';
 import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
+import { checkLedgerDisk } from './ledger-disk.ts';
 import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 
@@ -100,7 +101,17 @@ async function checkWith(
 }
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
-export function examineDispatcher({ proxy }: { readonly proxy?: ProxySettings | undefined }): readonly DoctorFinding[] {
+export async function examineDispatcher({
+  ledgerPath,
+  proxy,
+}: {
+  readonly ledgerPath: string;
+  readonly proxy?: ProxySettings | undefined;
+}): Promise<readonly DoctorFinding[]> {
+  return [...checkProxy(proxy), ...(await checkLedgerDisk(ledgerPath))];
+}
+
+function checkProxy(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
   if (proxy === undefined) return [];
   return [
     ...(proxy.shown === undefined ? [] : [good('network', 'proxy', proxyInWords(proxy.shown))]),

@@ -5,7 +5,7 @@ import { scrub } from '../../failures/scrub.ts';
 import { GithubError } from '../../github/github.ts';
 
 export interface DoctorFinding {
-  /** `network`, `github`, `webhook`, or `backend NAME`. */
+  /** `network`, `ledger`, `github`, `webhook`, or `backend NAME`. */
   readonly about: string;
   readonly subject: string;
   readonly ok: boolean;
