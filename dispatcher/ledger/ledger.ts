@@ -538,7 +538,7 @@ export interface Ledger extends FactLedger, JobLedger, LaneLedger, RunnerLedger,
 
 /**
  * - `full`: the disk is full. `locked`: another process holds the file. `corrupt`: the file is damaged.
- * - `moved`: the file was deleted, moved away, replaced or truncated while it is open.
+ * - `moved`: the file was deleted, moved away, replaced, overwritten or truncated while it is open.
  * - `newer`: a newer version of the program wrote it. `foreign`: another program did. `unavailable`: anything else (permissions, I/O).
  */
 export type LedgerErrorKind = 'full' | 'locked' | 'corrupt' | 'moved' | 'newer' | 'foreign' | 'unavailable';

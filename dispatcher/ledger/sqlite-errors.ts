@@ -117,7 +117,11 @@ function unreadableMessage(path: string, said: string): string {
 }
 
 /** `file`: the ledger itself, or its write-ahead log. */
-export function movedError(path: string, file: string, what: 'deleted' | 'replaced' | 'truncated'): LedgerError {
+export function movedError(
+  path: string,
+  file: string,
+  what: 'deleted' | 'replaced' | 'truncated' | 'overwritten',
+): LedgerError {
   return new LedgerError(
     'moved',
     `The ledger file ${file} was ${what} while the dispatcher works on it: what it would write now is lost when it ends. ` +

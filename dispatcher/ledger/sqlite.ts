@@ -10,7 +10,7 @@
  * on a libuv thread (see wal-sync.ts). Checkpoints are the exception: SQLite writes the log into the file, and syncs both,
  * within the commit that fills the log, about once for each 4 MB.
  */
-import { chmodSync, closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { DummyDriver, Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import { z } from 'zod';
@@ -69,6 +69,8 @@ const WAL_BYTES = 64 * 1024 * 1024;
 const CACHE_KIB = 32 * 1024;
 /** Logs of files that are gone which are kept beside the ledger. */
 const MAX_ORPHANS = 10;
+/** `user_version` of the file's header: ours to set, SQLite does not use it. */
+const MAX_MARK = 2 ** 31 - 1;
 /** Filters produce a few dozen texts; more than this means a list that should have been a parameter. */
 const MAX_STATEMENTS = 500;
 
@@ -196,6 +198,9 @@ class SqliteStore implements Store {
   /** Of the file, when it was last looked at: it never shrinks. */
   #seenBytes = 0;
   #isMoved = false;
+  /** Of the file, for its mark. Closed after the database: closing it releases the locks of the whole process. */
+  #descriptor: number | undefined;
+  #mark: number | undefined;
   /** Of the last commit, and of the last attempt to bring one to the disk. */
   #notCommitted: WriteTrouble | undefined;
   #notSynced: WriteTrouble | undefined;
@@ -218,6 +223,7 @@ class SqliteStore implements Store {
 
   /** From here on commits do not wait for the disk: the writes of the start are on it. Records which files are open. */
   opened(): void {
+    if (this.#path !== ':memory:') this.#markFile();
     this.#database.pragma('synchronous = NORMAL');
     if (this.#path === ':memory:') return;
     this.#log = new LogSync({
@@ -230,6 +236,17 @@ class SqliteStore implements Store {
       if (identity !== undefined && identity !== 'out of sight') this.#files.set(path, identity);
     }
     this.#verifySize();
+  }
+
+  /** Each opening gives the file another mark, so that a copy from before is told from it. */
+  #markFile(): void {
+    const before = z.number().parse(this.#database.pragma('user_version', { simple: true }));
+    const mark = (Math.abs(before) + 1 + Math.floor(this.#now())) % MAX_MARK;
+    this.#database.pragma(`user_version = ${mark}`);
+    this.#checkpoint();
+    this.#descriptor = openSync(this.#path, 'r');
+    // Otherwise the mark is still in the log, and comes into the file at a time that is not known.
+    if (markOf(this.#descriptor) === mark) this.#mark = mark;
   }
 
   async read<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
@@ -264,13 +281,29 @@ class SqliteStore implements Store {
 
   #closeDatabase(): void {
     this.#statements.clear();
+    const showAgain = this.#isOverwritten() ? this.#hide() : () => {};
     try {
       this.#database.close();
     } catch (error) {
       throw ledgerErrorFrom(error, this.#path);
     } finally {
       this.#setLogAside();
+      showAgain();
+      if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     }
+  }
+
+  /** SQLite writes its log into a file that is at its name: not into a copy that was written over it. */
+  #hide(): () => void {
+    const hidden = `${this.#path}.restored`;
+    // Another file that the operator called so is not ours to replace.
+    if (identityOf(this.#path) !== this.#files.get(this.#path) || identityOf(hidden) !== undefined) return () => {};
+    try {
+      renameSync(this.#path, hidden);
+    } catch {
+      return () => {};
+    }
+    return () => renameSync(hidden, this.#path);
   }
 
   /**
@@ -374,6 +407,7 @@ class SqliteStore implements Store {
     try {
       this.#guarded(() => {
         if (this.#isMoved) this.#verifyFiles();
+        else this.#verifyMark();
         this.#transaction.immediate(() => {
           for (const write of group) write.run();
         });
@@ -403,7 +437,19 @@ class SqliteStore implements Store {
       throw movedError(this.#path, path, found === undefined ? 'deleted' : 'replaced');
     }
     this.#verifySize();
+    this.#verifyMark();
     this.#isMoved = false;
+  }
+
+  #verifyMark(): void {
+    if (!this.#isOverwritten()) return;
+    this.#isMoved = true;
+    throw movedError(this.#path, this.#path, 'overwritten');
+  }
+
+  /** SQLite does not look, and would write its pages into whatever was put into the file. */
+  #isOverwritten(): boolean {
+    return this.#mark !== undefined && this.#descriptor !== undefined && markOf(this.#descriptor) !== this.#mark;
   }
 
   #verifySize(): void {
@@ -500,6 +546,13 @@ function identityOf(path: string): string | undefined {
   } catch {
     return 'out of sight';
   }
+}
+
+/** The mark in the file's first page: sqlite.org/fileformat2.html, "user version number". */
+function markOf(descriptor: number): number {
+  const bytes = Buffer.alloc(4);
+  readSync(descriptor, bytes, 0, bytes.length, 60);
+  return bytes.readInt32BE();
 }
 
 /** Undefined if it cannot be told. */

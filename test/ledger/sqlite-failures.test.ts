@@ -214,6 +214,31 @@ describe('when SQLite fails', () => {
       expect(await (await openHere()).cursor('after')).to.equal('1');
     });
 
+    it('notices at the next write that a copy was written over it, and leaves the copy as it is', async () => {
+      const before = await openHere();
+      await before.putCursor('backup', '1', 1);
+      await before.close();
+      const copy = await readFile(path);
+      const ledger = await openHere();
+      const whole = await readFile(path);
+      await ledger.recordDeliveries(batch(Array.from({ length: 300 }, (_, index) => index)));
+      expect((await stat(path)).size, 'the sizes do not tell').to.equal(copy.length);
+      await writeFile(path, copy);
+      const error = await failureOf(ledger.putCursor('after', '1', 1));
+      expect(error.kind).to.equal('moved');
+      expect(error.message).to.include(`${path} was overwritten while`).and.include('stop the dispatcher');
+      expect((await failureOf(ledger.verifyStorage())).message).to.include('was overwritten');
+      await writeFile(path, whole);
+      await ledger.putCursor('after', '1', 1);
+      await writeFile(path, copy);
+      await ledger.close();
+      expect((await readFile(path)).equals(copy)).to.equal(true);
+      expect((await readdir(folder)).toSorted()).to.deep.equal(['ledger.db', 'ledger.db-wal.orphaned']);
+      const restored = await openHere();
+      expect(await restored.cursor('backup')).to.equal('1');
+      expect(await restored.job(keyOf(1))).to.equal(undefined);
+    });
+
     it('takes pages that were added while it runs as seen', async () => {
       const ledger = await openHere();
       await ledger.recordDeliveries(batch(Array.from({ length: 5000 }, (_, index) => index)));
