@@ -12,7 +12,12 @@ import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
 import type { Quarantined, Registration } from '../model/registration.ts';
-import { breakerProblems, closedBreakers, type RegistrationProblem } from '../observability/problems.ts';
+import {
+  breakerProblems,
+  closedBreakers,
+  type RegistrationProblem,
+  unreadableBreakerProblems,
+} from '../observability/problems.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   backendPath,
@@ -96,7 +101,9 @@ export function adminRoutes(sources: AdminSources): Router {
     const setAside = (sources.quarantined?.() ?? []).filter(({ name }) => name === (query.registration ?? name));
     const counts = await ledger.liveCounts();
     const live = liveByRegistration(counts);
-    const breakers = closedBreakers(await ledger.breakers(), sources.clock.now());
+    const unreadable: UnreadableRow[] = [];
+    const all = await ledger.breakers((row) => void unreadable.push(row));
+    const breakers = closedBreakers(all, sources.clock.now());
     response.json({
       registrations: wanted.slice(0, query.limit).map((registration) =>
         registrationView({
@@ -107,6 +114,7 @@ export function adminRoutes(sources: AdminSources): Router {
           problems: [
             ...(sources.problems?.(registration.name) ?? []),
             ...breakerProblems(breakers.get(registration.name) ?? []),
+            ...unreadableBreakerProblems(registration.name, unreadable),
           ],
         }),
       ),

@@ -2,7 +2,7 @@
 import type { Clock } from '../../time/clock.ts';
 import { absentAmong } from '../config/absent.ts';
 import { ledgerFailure } from '../failures/failure.ts';
-import { type Ledger, LedgerError, UnreadableRowError } from '../ledger/ledger.ts';
+import { type Ledger, LedgerError, type UnreadableRow } from '../ledger/ledger.ts';
 import type { Engine } from '../lifecycle/engine.ts';
 import { closureWords } from '../lifecycle/ledger-gate.ts';
 import { NOT_LISTED } from '../lifecycle/sweep-schedule.ts';
@@ -14,6 +14,7 @@ import {
   problemLines,
   type RegistrationProblem,
   setAsideLines,
+  unreadableBreakerProblems,
 } from '../observability/problems.ts';
 import type { Readiness } from './admin-app.ts';
 
@@ -66,20 +67,14 @@ async function recordedOf({ configuration, ledger, clock, problems }: ReadinessO
   const { registrations, quarantined } = configuration;
   await ledger.putCursor('ready', 'asked', clock.now());
   const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined);
-  const { closed, unreadable } = await closedOrUnreadable(ledger, clock.now());
+  const unreadable: UnreadableRow[] = [];
+  const closed = closedBreakers(await ledger.breakers((row) => void unreadable.push(row)), clock.now());
   return [
-    ...unreadable,
     ...absentLines(absent),
-    ...problemLines(registrations, (name) => [...problems(name), ...breakerProblems(closed.get(name) ?? [])]),
+    ...problemLines(registrations, (name) => [
+      ...problems(name),
+      ...breakerProblems(closed.get(name) ?? []),
+      ...unreadableBreakerProblems(name, unreadable),
+    ]),
   ];
-}
-
-/** One row that cannot be read keeps no other registration from being served. */
-async function closedOrUnreadable(ledger: Pick<Ledger, 'breakers'>, nowMs: number) {
-  try {
-    return { closed: closedBreakers(await ledger.breakers(), nowMs), unreadable: [] };
-  } catch (error) {
-    if (!(error instanceof UnreadableRowError)) throw error;
-    return { closed: closedBreakers([], nowMs), unreadable: [error.message] };
-  }
 }

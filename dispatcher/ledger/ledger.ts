@@ -491,8 +491,8 @@ export interface RunnerLedger {
 
 /** What outlives the process besides jobs and runners: closed backends, leases, cursors. */
 export interface StateLedger {
-  /** All of them, by key. */
-  breakers(): Promise<readonly Breaker[]>;
+  /** All of them, by key. `unreadable`: default `'reject'`. */
+  breakers(unreadable?: OnUnreadable): Promise<readonly Breaker[]>;
   /** Adds it, or replaces the one with its key. */
   putBreaker(breaker: Breaker): Promise<void>;
   /** Does nothing if there is none with this key. */

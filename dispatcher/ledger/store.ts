@@ -108,7 +108,7 @@ export function ledgerOn(store: Store): Ledger {
     keepOutput: (runner, output, nowMs) => store.write((context) => outputs.keepOutput(context, runner, output, nowMs)),
     output: (runner) => store.read((context) => outputs.output(context, runner)),
 
-    breakers: () => store.read((context) => breakers.breakers(context)),
+    breakers: (unreadable = 'reject') => store.read((context) => breakers.breakers(context, unreadable)),
     putBreaker: (breaker) => store.write((context) => breakers.putBreaker(context, breaker)),
     deleteBreaker: (key) => store.write((context) => breakers.deleteBreaker(context, key)),
     acquireLease: (name, holder, nowMs, ttlMs) =>

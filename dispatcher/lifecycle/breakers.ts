@@ -1,12 +1,12 @@
 /**
  * The existing breakers: stored in the ledger, so that a restart neither loses nor overrates them. One recorded
- * under other options or credentials no longer applies, and is deleted.
+ * under other options or credentials no longer applies, and is deleted; so is one whose row cannot be read.
  */
 
 import type { Clock } from '../../time/clock.ts';
 import { type Failure, failureFields } from '../failures/failure.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import type { Breaker, Ledger } from '../ledger/ledger.ts';
+import type { Breaker, Ledger, UnreadableRow } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { afterFailure, isTripped, type Rule, type RuleName, ruleFor, type Subject, stands } from './breaker-rules.ts';
 
@@ -60,7 +60,9 @@ export class Breakers {
   }
 
   async load(): Promise<void> {
-    const oldestFirst = [...(await this.#ledger.breakers())].sort((a, b) => a.changedAtMs - b.changedAtMs);
+    const unreadable: UnreadableRow[] = [];
+    const readable = await this.#ledger.breakers((row) => void unreadable.push(row));
+    const oldestFirst = [...readable].sort((a, b) => a.changedAtMs - b.changedAtMs);
     for (const breaker of oldestFirst) {
       const present = this.#configurationOf(breaker.registration, breaker.backend);
       if (present === breaker.configuration) {
@@ -73,6 +75,15 @@ export class Breakers {
         registration: breaker.registration,
         backend: breaker.backend,
         reason: present === undefined ? 'the backend is not configured any more' : 'its configuration has changed',
+      });
+    }
+    // The price is one launch that tests the backend again, and no operator has to stop us for it.
+    for (const { key, registration, fault } of unreadable) {
+      await this.#ledger.deleteBreaker(key);
+      this.#log.warn('breaker-unreadable', {
+        breaker: key,
+        registration,
+        reason: `its row in the ledger cannot be read (${fault}), and was deleted: the backend is tried again`,
       });
     }
   }

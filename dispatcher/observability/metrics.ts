@@ -344,7 +344,7 @@ class LedgerGauges {
 
   async #readBreakers(): Promise<void> {
     const now = this.#sources.clock.now();
-    for (const breaker of await this.#sources.ledger.breakers()) {
+    for (const breaker of await this.#sources.ledger.breakers(() => {})) {
       if (breaker.closedUntilMs <= now) continue;
       const { registration, backend, failure } = breaker;
       this.#breakers.inc({ ...this.#onBackend(registration, backend), kind: this.#words.fold(failure.kind) });

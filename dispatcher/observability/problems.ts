@@ -8,7 +8,7 @@ import { problemLine } from '../failures/problem-line.ts';
 import { scrub } from '../failures/scrub.ts';
 import { type ClockSkew, skewInWords } from '../github/github-time.ts';
 import type { PollProblem } from '../intake/poller.ts';
-import type { Breaker } from '../ledger/ledger.ts';
+import type { Breaker, UnreadableRow } from '../ledger/ledger.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { Rest } from '../lifecycle/resting.ts';
@@ -114,6 +114,21 @@ export function breakerProblems(breakers: readonly Breaker[]): readonly Registra
     message: failureWords(failure),
     sinceMs,
   }));
+}
+
+/** Of those of its breakers whose rows cannot be read: whether they keep launches away is not known. */
+export function unreadableBreakerProblems(
+  registration: string,
+  rows: readonly UnreadableRow[],
+): readonly RegistrationProblem[] {
+  return rows
+    .filter((row) => row.registration === registration)
+    .map(({ key, fault }) => ({
+      kind: 'backend',
+      about: key,
+      message: `its breaker's row in the ledger cannot be read (${fault}). Restart the dispatcher: it deletes the row and tries the backend again`,
+      sinceMs: null,
+    }));
 }
 
 /** Readiness only shows that something is wrong, and with which registration; the command line shows the rest. */

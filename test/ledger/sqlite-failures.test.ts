@@ -22,6 +22,7 @@ import { z } from 'zod';
 import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import { type Ledger, LedgerError, type UnreadableRow, UnreadableRowError } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { breaker } from '../failures/examples.ts';
 import { rejection } from './describe-ledger.ts';
 import { admitted, delivery, fact, keyOf, lane, runner } from './examples.ts';
 
@@ -413,6 +414,21 @@ describe('when SQLite fails', () => {
       expect(unreadable.map(({ key }) => key)).to.deep.equal([jobKey(old)]);
       const [counts] = await damaged.laneCounts([lane().key], 'reject');
       expect(counts?.demand, 'the old name asks for no runner').to.equal(1);
+    });
+
+    it('returns the breakers that can be read', async () => {
+      const ledger = await openHere();
+      for (const key of ['acme/main', 'other/main']) {
+        await ledger.putBreaker(breaker({ key, registration: key.slice(0, -5) }));
+      }
+      await ledger.close();
+      change("update breakers set rule = 'of tomorrow' where key = 'acme/main'");
+      const damaged = await openHere();
+      const unreadable: UnreadableRow[] = [];
+      const left = await damaged.breakers((row) => void unreadable.push(row));
+      expect(left.map(({ key }) => key)).to.deep.equal(['other/main']);
+      expect(unreadable.map(({ key, registration }) => [key, registration])).to.deep.equal([['acme/main', 'acme']]);
+      expect(await failureOf(damaged.breakers())).to.be.instanceOf(UnreadableRowError);
     });
 
     it('fails only the write that meets the row, of those that share a transaction', async () => {

@@ -7,6 +7,7 @@ import { jobKey } from '../../dispatcher/jobs/facts.ts';
 import type { Ledger, UnreadableRow } from '../../dispatcher/ledger/ledger.ts';
 import { problemsOf } from '../../dispatcher/observability/problems.ts';
 import { ulid } from '../../time/clock.ts';
+import { breaker } from '../failures/examples.ts';
 import { keyOf } from '../ledger/examples.ts';
 import { DISPATCHER, type EngineFixture, MINUTE, openEngineFixture, registration, told } from './engine-fixture.ts';
 
@@ -171,6 +172,20 @@ describe('an engine whose ledger holds a row that cannot be read', () => {
     const reads = fixture.calls.filter((call) => call.startsWith(`read ${key}`));
     expect(reads.length).to.be.within(1, 10);
     expect(linesOf('verify-failed')).to.deep.equal([]);
+  });
+
+  it('starts, and deletes the row, where one is a breaker’s', async () => {
+    const key = 'acme/main';
+    await fixture.ledger.putBreaker(
+      breaker({ key, registration: 'acme', closedUntilMs: fixture.clock.now() + MINUTE }),
+    );
+    await fixture.ledger.putBreaker(breaker({ key: 'none/main', registration: 'none' }));
+    await damage(`update breakers set rule = 'of tomorrow' where key = '${key}'`);
+    expect(linesOf('breaker-unreadable')).to.have.length(1);
+    expect(linesOf('breaker-unreadable')[0]).to.include(key).and.include('column rule');
+    expect(linesOf('breaker-obsolete'), 'the others were looked at').to.have.length(1);
+    expect(await fixture.ledger.breakers()).to.deep.equal([]);
+    await othersAreServed();
   });
 
   it('sweeps the rest of a scope at GitHub where one is a runner’s', async () => {

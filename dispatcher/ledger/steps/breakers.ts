@@ -1,11 +1,11 @@
 /** The closed backends. */
-import type { Breaker } from '../ledger.ts';
+import type { Breaker, OnUnreadable } from '../ledger.ts';
 import * as breakerQueries from '../queries/breakers.ts';
 import * as rows from '../rows.ts';
 import type { Context, Step } from './step.ts';
 
-export function* breakers(context: Context): Step<readonly Breaker[]> {
-  return (yield breakerQueries.allBreakers(context.builder)).rows.map(rows.breaker);
+export function* breakers(context: Context, unreadable: OnUnreadable): Step<readonly Breaker[]> {
+  return rows.readable((yield breakerQueries.allBreakers(context.builder)).rows, rows.breaker, unreadable);
 }
 
 export function* putBreaker(context: Context, breaker: Breaker): Step<void> {
