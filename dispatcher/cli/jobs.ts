@@ -62,6 +62,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
               if (index > 0) terminal.out('\n');
               printJob(terminal, one.job, one.waitReason, clock.now());
             }
+            if (answer.kind === 'run') terminal.out(leftOut(answer.unreadable));
           },
         ),
       ),

@@ -7,7 +7,14 @@ import { type Absence, type AbsentRegistration, absentAmong } from '../config/ab
 import { scrubOutput } from '../failures/scrub.ts';
 import { jobKey } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
-import type { JobRow, LaneCounts, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
+import {
+  type JobRow,
+  type LaneCounts,
+  type Ledger,
+  type RunnerRow,
+  type UnreadableRow,
+  UnreadableRowError,
+} from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
@@ -211,8 +218,10 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/jobs/:host/:id', async (request, response) => {
     const { host, id } = parse(jobPath, request.params);
     parse(noQuery, request.query);
-    const namesakes = ofHost(await ledger.jobsWithId(id, 'reject'), host);
+    const unreadable: UnreadableRow[] = [];
+    const namesakes = ofHost(await ledger.jobsWithId(id, (row) => void unreadable.push(row)), host);
     if (namesakes.length > 1) throw ambiguous(`${host}/${id}`, namesakes);
+    if (namesakes.length === 0) refuseUnreadable(unreadable);
     response.json(await answerFor(namesakes[0], `${host}/${id}`));
   });
 
@@ -220,12 +229,17 @@ export function adminRoutes(sources: AdminSources): Router {
     const { id, ...place } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const key = jobKey({ ...place, jobId: id });
-    const known = await ledger.job(key);
+    const known = await readable(`job ${key}`, ledger.job(key));
+    const unreadable: UnreadableRow[] = [];
     const namesakes =
       known === undefined
-        ? ofHost((await ledger.jobsWithId(id, 'reject')).filter(inRepository(place)), place.host)
+        ? ofHost(
+            (await ledger.jobsWithId(id, (row) => void unreadable.push(row))).filter(inRepository(place)),
+            place.host,
+          )
         : [known];
     if (namesakes.length > 1) throw ambiguous(key, namesakes);
+    if (namesakes.length === 0) refuseUnreadable(unreadable);
     response.json(await answerFor(namesakes[0], key));
   });
 
@@ -233,16 +247,19 @@ export function adminRoutes(sources: AdminSources): Router {
     const { host, owner, repository, id } = parse(fullJobPath, request.params);
     parse(noQuery, request.query);
     const place = `${host}/${owner}/${repository}`.toLowerCase();
-    const jobs = ofHost((await ledger.jobsOfRun(id, 'reject')).filter(inRepository({ owner, repository })), host);
+    const unreadable: UnreadableRow[] = [];
+    const found = await ledger.jobsOfRun(id, (row) => void unreadable.push(row));
+    const jobs = ofHost(found.filter(inRepository({ owner, repository })), host);
     if (new Set(jobs.map((job) => job.host)).size > 1) throw ambiguous(`run ${id} in ${place}`, jobs);
     if (jobs.length === 0) {
+      refuseUnreadable(unreadable);
       throw new AdminProblem(
         404,
         `no job of run ${id} in ${place}`,
         'none was ever seen, or their history was pruned; `shr jobs` lists the jobs that are known',
       );
     }
-    response.json({ jobs: await Promise.all(jobs.map((job) => answerFor(job, job.key))) });
+    response.json({ jobs: await Promise.all(jobs.map((job) => answerFor(job, job.key))), unreadable });
   });
 
   /**
@@ -290,11 +307,11 @@ export function adminRoutes(sources: AdminSources): Router {
   router.get('/runners/:name', async (request, response) => {
     const { name } = parse(runnerPath, request.params);
     const query = parse(runnerQuery, request.query);
-    const runner = await ledger.runner(name);
+    const runner = await readable(`runner ${name}`, ledger.runner(name));
     if (runner === undefined) throw noSuchRunner(name);
     response.json({
       runner: runnerView(runner, absenceNow()(runner.registration)),
-      timeline: (await ledger.timeline(name)).map(timelineView),
+      timeline: (await readable(`the timeline of runner ${name}`, ledger.timeline(name))).map(timelineView),
       ...(query.output ? await outputOf(sources, runner) : {}),
     });
   });
@@ -302,7 +319,7 @@ export function adminRoutes(sources: AdminSources): Router {
   router.post('/runners/:name/forget', async (request, response) => {
     const { name } = parse(runnerPath, request.params);
     parse(noQuery, request.query);
-    const runner = await sources.forgetRunner(name);
+    const runner = await readable(`runner ${name}`, sources.forgetRunner(name));
     if (runner === undefined) throw noSuchRunner(name);
     sources.log.warn('admin.runner.forgotten', { runner: name, state: runner.state });
     response.status(runner.state === 'gone' ? 200 : 202).json({
@@ -405,6 +422,28 @@ function ambiguous(asked: string, jobs: readonly JobRow[]): AdminProblem {
     `${asked} stands for jobs of several ${new Set(jobs.map(({ host }) => host)).size > 1 ? 'hosts' : 'repositories'}`,
     `ask for one of them: ${jobs.map(({ key }) => key).join(', ')}`,
   );
+}
+
+/** What was asked for may be one of these: that it does not exist would be wrong. */
+function refuseUnreadable(rows: readonly UnreadableRow[]): void {
+  const [row] = rows;
+  if (row === undefined) return;
+  const keys = rows.map(({ key, fault }) => `${key} (${fault})`).join(', ');
+  throw new AdminProblem(
+    500,
+    `the ledger cannot read ${keys}`,
+    `Stop the dispatcher and correct or delete the ${rows.length === 1 ? 'row' : 'rows'}: a queued job is found again by polling.`,
+  );
+}
+
+/** Names the row that could not be read: the ledger's own message says only what is wrong with it. */
+async function readable<Found>(what: string, looked: Promise<Found>): Promise<Found> {
+  try {
+    return await looked;
+  } catch (error) {
+    if (!(error instanceof UnreadableRowError)) throw error;
+    throw new AdminProblem(500, `the ledger cannot read ${what}`, error.message);
+  }
 }
 
 function noSuchRunner(name: string): AdminProblem {

@@ -287,7 +287,7 @@ export const runnerListSchema = z.object({
 });
 
 export const jobDetailSchema = z.object({ job: jobViewSchema, waitReason: z.string().nullable() });
-export const runDetailSchema = z.object({ jobs: z.array(jobDetailSchema) });
+export const runDetailSchema = z.object({ jobs: z.array(jobDetailSchema), unreadable: unreadableSchema });
 export const runnerDetailSchema = z.object({
   runner: runnerViewSchema,
   timeline: z.array(timelineEntrySchema),
