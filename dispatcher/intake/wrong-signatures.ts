@@ -6,7 +6,7 @@ import type { Clock } from '../../time/clock.ts';
 import { MINUTE } from '../../time/units.ts';
 import type { WebhookSource } from './endpoints.ts';
 
-/** So soon after a right signature a wrong one is somebody else's: a sender of both must not make it come and go. */
+/** So soon after a right signature, a wrong one has another sender: the problem must not come and go with both. */
 const TRUSTED_MS = MINUTE;
 /** Where no delivery comes any more, none will clear it. */
 const FORGOTTEN_MS = 24 * 60 * MINUTE;
