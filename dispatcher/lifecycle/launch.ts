@@ -68,6 +68,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
     const recordRefusal = async (failure: Failure, retryAfterMs?: number) => {
       refusals.push(failure);
       metrics.launchFailed(registration, backend, failure.kind);
+      context.starts.failed(launched, failure);
       await backends.recordFailure(launched, failure, retryAfterMs);
       await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
@@ -113,6 +114,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         case 'uncertain': {
           const failure = providerFailure(outcome.error, source, context.now());
           metrics.launchFailed(registration, backend, failure.kind);
+          context.starts.failed(launched, failure);
           await backends.recordFailure(launched, failure, outcome.error.retryAfterMs);
           await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;
@@ -239,6 +241,7 @@ async function createJit(
   launch: Launch,
 ): Promise<JitRunner | undefined> {
   const { lane } = launch;
+  const about = { registration: lane.registration, lane: lane.key };
   const end = holds.begin(lane);
   try {
     const jit = await tenant.github.createJitRunner({
@@ -248,13 +251,18 @@ async function createJit(
       labels: lane.labels,
     });
     holds.recordSuccess(lane);
+    context.states.well('start-failed', about);
     return jit;
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
+    const failure = githubFailure(error, context.now());
     metrics.launchFailed(lane.registration, 'github', error.kind);
+    // Tried again and again while GitHub refuses or is down.
+    const more = { backend: launch.backends[0], runner: launch.runner };
+    context.states.failed('start-failed', about, failure, more);
     // Our own runner of that name, from a call that timed out, is found by name and deleted by the drain.
     if (error.kind !== 'conflict') holds.recordRefusal(lane, error);
-    await context.tell(launch.runner, { kind: 'launch-refused', failure: githubFailure(error, context.now()) });
+    await context.tell(launch.runner, { kind: 'launch-refused', failure });
     const nothingRegistered = error.kind !== 'conflict' && error.kind !== 'transient';
     if (nothingRegistered) await context.tell(launch.runner, { kind: 'deregistered' });
     return undefined;

@@ -82,7 +82,11 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
 }
 
 /** A container that never came online counts against its backend, image and shape; one that did clears the count. */
-async function countStart({ backends, metrics }: ObserveOptions, before: RunnerRow, after: RunnerRow): Promise<void> {
+async function countStart(
+  { backends, context, metrics }: ObserveOptions,
+  before: RunnerRow,
+  after: RunnerRow,
+): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting') return;
   const { name, registration, backend, specHash } = after;
   if (backend === null) return;
@@ -91,6 +95,7 @@ async function countStart({ backends, metrics }: ObserveOptions, before: RunnerR
   if (after.state !== 'draining') return;
   if (after.failure !== null && after.instanceId !== null) {
     metrics.launchFailed(registration, backend, after.failure.kind);
+    context.starts.failed(launched, after.failure);
     await backends.recordFailure(launched, after.failure);
   }
   backends.release(name);

@@ -8,6 +8,7 @@ import type { Ledger, RunnerRow, RunnerStep, TimelineEntry } from '../ledger/led
 import type { MachineContext, RunnerEvent } from './machine/event.ts';
 import { step } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
+import { StartLog } from './start-log.ts';
 
 export interface RunnerContext {
   now(): number;
@@ -20,6 +21,7 @@ export interface RunnerContext {
   wake(): void;
   /** For what is tried again and again: a line when it begins, changes and ends. */
   readonly states: StateLog;
+  readonly starts: StartLog;
   /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
   ledgerFailed(error: unknown): boolean;
   /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
@@ -81,6 +83,7 @@ export function createRunnerContext(
     now: () => clock.now(),
     counting: new Lock(),
     states: new StateLog(log, clock),
+    starts: new StartLog(log, clock),
     working: notify.working,
     replanLane: notify.laneChanged,
     wake: notify.wake,

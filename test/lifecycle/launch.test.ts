@@ -5,9 +5,11 @@ import { newRunner } from '../../dispatcher/ledger/new-runner.ts';
 import { launchRunner } from '../../dispatcher/lifecycle/launch.ts';
 import { CREATING_MS } from '../../dispatcher/lifecycle/machine/step.ts';
 import type { LifecycleMetrics } from '../../dispatcher/lifecycle/ports.ts';
+import type { Log } from '../../dispatcher/log.ts';
 import { type Instance, type LaunchRequest, type Provider, ProviderError } from '../../providers/provider.ts';
 import { registration } from '../registration-fixture.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
+import { silent } from './runner-context-fixture.ts';
 import { honestProvider } from './small-fixture.ts';
 
 const NAME = 'd1-00000000000000000000000001';
@@ -23,6 +25,7 @@ describe('one launch', () => {
   let launch: (backend: string, request: LaunchRequest) => Promise<Instance>;
   let jit: () => Promise<{ readonly runnerId: number; readonly encodedJitConfig: string }>;
   let metrics: string[];
+  let lines: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> | undefined }[];
 
   const running = ({ name, tags }: LaunchRequest): Instance => ({
     ref: { name, id: `i-${name}` },
@@ -33,8 +36,10 @@ describe('one launch', () => {
   async function open(second = backend('second')): Promise<void> {
     requests = [];
     metrics = [];
+    lines = [];
     launch = async (_backend, request) => running(request);
     jit = async () => ({ runnerId: 7, encodedJitConfig: 'the blob' });
+    const write: Log['warn'] = (event, fields) => void lines.push({ event, fields });
     const told: LifecycleMetrics = {
       jobAdmitted: () => {},
       queueToStart: () => {},
@@ -52,7 +57,7 @@ describe('one launch', () => {
           return launch(name, request);
         },
       }),
-      options: { metrics: told },
+      options: { metrics: told, log: { ...silent, info: write, warn: write } },
     });
     await parts.ledger.createRunner(row(NAME, 'first'), 'launch');
   }
@@ -95,6 +100,29 @@ describe('one launch', () => {
     const secrets = requests.map(({ secretEnvironment }) => secretEnvironment['ACTIONS_RUNNER_INPUT_JITCONFIG']);
     expect(secrets).to.deep.equal(['the blob', 'the blob']);
     expect(metrics).to.deep.equal(['capacity on first', 'launched on second in 0 ms']);
+  });
+
+  it('is logged for each backend where it failed, and once for GitHub until that registers a runner again', async () => {
+    await open();
+    const starts = () => lines.filter(({ event }) => event.startsWith('start-failed')).map((line) => line.fields);
+    launch = () => Promise.reject(CAPACITY);
+    await run();
+    const failed = { registration: 'acme', runner: NAME, kind: 'capacity', reason: 'launch: no stock' };
+    expect(starts()).to.deep.equal([
+      { ...failed, backend: 'first', source: 'acme/first' },
+      { ...failed, backend: 'second', source: 'acme/second' },
+    ]);
+    lines = [];
+    const refused = new GithubError('forbidden', 'POST /x', 'not accessible', { status: 403 });
+    jit = () => Promise.reject(refused);
+    await run();
+    await run();
+    expect(starts()).to.have.length(1);
+    expect(starts()[0]).to.include({ registration: 'acme', lane: LANE.key, backend: 'first', runner: NAME });
+    expect(starts()[0]).to.include({ source: 'github', kind: 'forbidden', code: '403' });
+    jit = async () => ({ runnerId: 8, encodedJitConfig: 'the blob' });
+    await run();
+    expect(lines.map(({ event }) => event)).to.include('start-failed-over');
   });
 
   it('passes by a next backend that has filled up meanwhile', async () => {
