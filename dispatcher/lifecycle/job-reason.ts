@@ -4,6 +4,7 @@ import { timeOfDay } from '../../time/time-of-day.ts';
 import { MINUTE } from '../../time/units.ts';
 import { failureWords } from '../failures/failure.ts';
 import type { JobRow, RunnerRow } from '../ledger/ledger.ts';
+import { awaitsLastWord } from './machine/last-word.ts';
 
 const MAX_LINE_LENGTH = 200;
 
@@ -28,6 +29,8 @@ function supplied(runner: RunnerRow, state: 'busy' | 'online' | 'starting' | 'cr
     case 'online':
       return `its runner ${runner.name} has been online for ${since}, and GitHub has not given it the job yet`;
     case 'starting':
+      if (awaitsLastWord(runner))
+        return `the container of its runner ${runner.name} has ended${place}: GitHub is asked whether it ran a job`;
       return `its runner ${runner.name} has been starting${place} for ${since}${failure}${limit}`;
     case 'creating':
       return `its runner ${runner.name} is being launched${place}, for ${since}`;

@@ -112,7 +112,7 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
     case 'job-completed':
       return onJobCompleted(runner, event, context);
     case 'deadline':
-      return onDeadline(runner, context);
+      return onDeadline(runner, event.unheard, context);
     case 'drain':
       return onDrain(runner, event.reason, context);
     case 'forget':

@@ -18,7 +18,9 @@ import type { Backends } from './backends.ts';
 import type { Ghosts } from './ghosts.ts';
 import type { GithubView } from './github-view.ts';
 import type { RunnerEvent } from './machine/event.ts';
-import { postpone } from './machine.ts';
+import { awaitsLastWord } from './machine/last-word.ts';
+import { ADOPTED } from './machine/step.ts';
+import { neverCameOnline, postpone } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
 import { sayTimeLimit } from './time-limit.ts';
@@ -44,12 +46,21 @@ export interface ObserveOptions extends InstanceLookOptions, Pick<EngineOptions,
   readonly ghosts: Ghosts;
 }
 
+/** What one look at a runner found. */
+interface Look {
+  readonly runner: RunnerRow | undefined;
+  /** Why GitHub, asked about the runner, did not answer. */
+  readonly unheard?: Failure;
+}
+
 export async function observeRunner(options: ObserveOptions, runner: RunnerRow): Promise<void> {
   const { context, ledger } = options;
-  const seen = runner.state === 'creating' ? await lookAtLaunch(options, runner) : await lookAround(options, runner);
+  const { runner: seen, unheard } =
+    runner.state === 'creating' ? { runner: await lookAtLaunch(options, runner) } : await lookAround(options, runner);
   const late = seen !== undefined && seen.state === runner.state && seen.deadlineAtMs !== null;
   const overdue = late && context.now() >= (seen.deadlineAtMs ?? 0);
-  const after = overdue ? await context.tell(runner.name, { kind: 'deadline' }) : seen;
+  const event = { kind: 'deadline', ...(unheard === undefined ? {} : { unheard }) } as const;
+  const after = overdue ? await context.tell(runner.name, event) : seen;
   if (after === undefined) return;
   if (overdue && after.state === 'draining') await learnFromEnd(options, seen, after);
   await countStart(options, runner, after);
@@ -81,7 +92,10 @@ function idledThroughout({ deadlineAtMs, firstIdleAtMs, lastIdleAtMs, onlineAtMs
   return firstIdleAtMs - onlineAtMs <= IDLE_SLACK_MS && deadlineAtMs - lastIdleAtMs <= IDLE_SLACK_MS;
 }
 
-/** A container that never came online counts against its backend, image and shape; one that did clears the count. */
+/**
+ * A container that never came online counts against its backend, image and shape; one that did clears the count. What is
+ * not known counts for nothing: the ledger was lost since the start, or what failed is GitHub or the registration.
+ */
 async function countStart(
   { backends, context, metrics }: ObserveOptions,
   before: RunnerRow,
@@ -89,11 +103,15 @@ async function countStart(
 ): Promise<void> {
   if (before.state !== 'creating' && before.state !== 'starting') return;
   const { name, registration, backend, specHash } = after;
-  if (backend === null) return;
+  if (backend === null || specHash === ADOPTED) return;
   const launched = { registration, backend, specHash, runner: name };
-  if (after.state === 'online' || after.state === 'busy') await backends.recordOnline(launched);
+  const cameOnline = !neverCameOnline(after);
+  if (after.state === 'online' || after.state === 'busy' || (after.state === 'draining' && cameOnline)) {
+    await backends.recordOnline(launched);
+  }
   if (after.state !== 'draining') return;
-  if (after.failure !== null && after.instanceId !== null) {
+  const ofBackend = after.failure?.source === backendSource(registration, backend);
+  if (after.failure !== null && ofBackend && after.instanceId !== null && !cameOnline) {
     metrics.launchFailed(registration, backend, after.failure.kind);
     context.starts.failed(launched, after.failure);
     await backends.recordFailure(launched, after.failure);
@@ -118,12 +136,17 @@ async function lookAtLaunch(options: ObserveOptions, runner: RunnerRow): Promise
   return after;
 }
 
-async function lookAround(options: ObserveOptions, runner: RunnerRow): Promise<RunnerRow | undefined> {
+async function lookAround(options: ObserveOptions, runner: RunnerRow): Promise<Look> {
   const { verifier } = options;
-  const afterInstance = await lookAtInstance(options, runner);
+  const afterInstance = awaitsLastWord(runner) ? runner : await lookAtInstance(options, runner);
   if (afterInstance === undefined || afterInstance.state === 'draining') {
     if (runner.state === 'busy' && runner.jobKey !== null) verifier.ask(runner.jobKey, runner.registration);
-    return afterInstance;
+    return { runner: afterInstance };
+  }
+  if (awaitsLastWord(afterInstance)) {
+    // The job that it was launched for is the likeliest to have run in it. Its word comes first: it binds the runner.
+    if (runner.forJobKey !== null) verifier.ask(runner.forJobKey, runner.registration);
+    if (!awaitsLastWord(runner)) return { runner: afterInstance };
   }
   return await lookAtGithub(options, afterInstance);
 }
@@ -187,33 +210,39 @@ export function instanceEvent(registration: string, backend: string, instance: I
   }
 }
 
-async function lookAtGithub(
-  { context, tenants, verifier, view }: ObserveOptions,
-  runner: RunnerRow,
-): Promise<RunnerRow | undefined> {
+async function lookAtGithub({ context, tenants, verifier, view }: ObserveOptions, runner: RunnerRow): Promise<Look> {
   const tenant = tenants.get(runner.registration);
-  if (tenant === undefined || runner.state === 'finishing') return runner;
+  if (runner.state === 'finishing') return { runner };
+  if (tenant === undefined) {
+    const words = 'without its registration there are no credentials to ask GitHub with';
+    return { runner, unheard: ownFailure('no-registration', words, context.now()) };
+  }
   try {
     const atItsDeadline = runner.deadlineAtMs !== null && context.now() >= runner.deadlineAtMs;
     const maxAgeMs = atItsDeadline ? 0 : runner.state === 'starting' ? STARTING_LISTING_MS : LISTING_MS;
     const listed = await view.runner(tenant, runner, maxAgeMs);
     if (listed !== undefined) {
       const { id, status, busy } = listed;
-      return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+      return await heard(context, runner, { kind: 'github', runnerId: id, online: status === 'online', busy });
     }
     if (runner.state === 'busy' && runner.jobKey !== null) {
       // An ephemeral runner leaves the list when its job ends, and when it was deleted in mid-job.
       verifier.ask(runner.jobKey, runner.registration);
-      return runner;
+      return { runner };
     }
     // A list without it may be incomplete. A GET by id decides.
-    if (runner.githubRunnerId === null) return runner;
+    if (runner.githubRunnerId === null) return { runner };
     const found = await tenant.github.getRunner(parseScopePath(runner.scope), runner.githubRunnerId, 'verify');
-    if (found === undefined) return await context.tell(runner.name, { kind: 'github-missing' });
+    if (found === undefined) return await heard(context, runner, { kind: 'github-missing' });
     const { id, status, busy } = found;
-    return await context.tell(runner.name, { kind: 'github', runnerId: id, online: status === 'online', busy });
+    return await heard(context, runner, { kind: 'github', runnerId: id, online: status === 'online', busy });
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
-    return await context.tell(runner.name, stepFailed(githubFailure(error, context.now()), error.retryAfterMs));
+    const unheard = githubFailure(error, context.now());
+    return { ...(await heard(context, runner, stepFailed(unheard, error.retryAfterMs))), unheard };
   }
+}
+
+async function heard(context: RunnerContext, { name }: RunnerRow, event: RunnerEvent): Promise<Look> {
+  return { runner: await context.tell(name, event) };
 }

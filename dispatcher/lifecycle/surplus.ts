@@ -4,6 +4,7 @@ import { MINUTE, SECOND } from '../../time/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
+import { ADOPTED } from './machine/step.ts';
 import type { RunnerContext } from './runner-context.ts';
 
 /** A runner may be surplus for this long: its job may only be late. */
@@ -31,7 +32,7 @@ export async function drainSurplus(options: SurplusOptions): Promise<void> {
     const outdated = { laneKey, states: ['starting', 'online'], limit: MAX_OUTDATED } as const;
     const runners = await ledger.runners(outdated, () => {});
     for (const runner of runners) {
-      const isOutdated = runner.specHash !== spec && runner.specHash !== 'adopted';
+      const isOutdated = runner.specHash !== spec && runner.specHash !== ADOPTED;
       if (isOutdated && runner.jobKey === null) await drain(options, runner.name, REASON_CHANGED);
     }
   }

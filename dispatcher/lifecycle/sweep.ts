@@ -14,6 +14,7 @@ import type { Backends } from './backends.ts';
 import { believeKnown, believeUnknown } from './belief.ts';
 import type { GithubView } from './github-view.ts';
 import type { InstanceView } from './instance-view.ts';
+import { ADOPTED } from './machine/step.ts';
 import { instanceEvent } from './observe.ts';
 import type { OtherDispatchers } from './other-dispatchers.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
@@ -223,7 +224,7 @@ async function adopt(
     runnerGroup: registration.runnerGroup,
     laneKey: tags.lane,
     labels: found?.labels ?? [],
-    specHash: 'adopted',
+    specHash: ADOPTED,
     state: 'starting',
     stateSinceMs: now,
     createdAtMs: tags.createdAtMs,

@@ -38,6 +38,14 @@ describe('the reason why a job waits beside runners that it fits', () => {
       'its runner r has been starting on docker for 0 s (no stock of this shape); it is given up at 10:10:00 UTC',
     );
   });
+
+  it('does not say of one whose container ended that its start failed, before that is known', () => {
+    const failure = ownFailure('launch-timeout', 'exited with 0', TEN);
+    const ended = runner('r', { state: 'starting', instanceState: 'ended', failure, deadlineAtMs: TEN });
+    expect(supplyReason([ended], TEN)).to.equal(
+      'the container of its runner r has ended on docker: GitHub is asked whether it ran a job',
+    );
+  });
 });
 
 describe('the reason why a job is held', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Failure } from '../../dispatcher/failures/failure.ts';
 import type { RunnerRow, RunnerState, RunnerStep } from '../../dispatcher/ledger/ledger.ts';
 import type { Answer, RunnerEvent } from '../../dispatcher/lifecycle/machine/event.ts';
 import { neverCameOnline, postpone, step } from '../../dispatcher/lifecycle/machine.ts';
@@ -237,11 +238,111 @@ describe('what a service shows of a container', () => {
     const well = { kind: 'exited', code: '0' } as const;
     const badly = { kind: 'exited', code: '1' } as const;
     const killed = { kind: 'out-of-memory', code: '0' } as const;
-    expect(fails('starting', well)).to.equal('exited');
+    expect(fails('starting', badly)).to.equal('exited');
     expect(fails('busy', well)).to.equal(undefined);
     expect(fails('busy', badly)).to.equal('exited');
     expect(fails('online', killed)).to.equal('out-of-memory');
     expect(applied(row('busy'), ended(badly)).failure?.code).to.equal('1');
+  });
+
+  describe('that ended with exit code 0 before it was seen online', () => {
+    const since = { instanceState: 'ended', failure: failure({ kind: 'exited', code: '0' }) } as const;
+    const asked = (some: Partial<RunnerRow> = {}) => row('starting', { ...since, deadlineAtMs: NOW + 15_000, ...some });
+    const missing: RunnerEvent = { kind: 'github-missing' };
+    const deadline = (unheard?: Failure): RunnerEvent => ({
+      ...{ kind: 'deadline' as const, ...(unheard === undefined ? {} : { unheard }) },
+    });
+    const unheard = failure({ source: 'github', kind: 'transient', code: '502' });
+
+    it('is no verdict yet: GitHub has 15 s to say whether it ran a job', () => {
+      for (const state of ['creating', 'starting'] as const) {
+        const step = taken(row(state, { misses: 1, attempts: 2 }), ended());
+        expect(step.patch, state).to.include({ instanceState: 'ended', misses: 0, attempts: 0 });
+        expect(step.patch, state).to.include({ deadlineAtMs: NOW + 15_000, nextCheckAtMs: NOW + 2_000 });
+        expect(step.patch.failure, state).to.include({ kind: 'exited', code: '0' });
+        expect(applied(row(state), ended()).state).to.equal('starting');
+        expect(step.entries.map(({ reason }) => reason)).to.deep.equal([
+          'its container ended before it was seen online: GitHub is asked whether it ran a job',
+        ]);
+      }
+      expect(applied(row('starting'), ended({ kind: 'out-of-memory', code: '0' })).state).to.equal('starting');
+      expect(applied(row('starting'), ended({ kind: 'exited', code: '1' })).state).to.equal('draining');
+      expect(applied(row('starting'), ended({ kind: 'unknown', code: null })).state).to.equal('draining');
+    });
+
+    it('does not begin anew, nor run again, where the service tells of it once more', () => {
+      const again = taken(asked(), ended(), NOW + 9_000);
+      expect(again.entries).to.deep.equal([]);
+      expect(again.patch).to.not.have.any.keys('deadlineAtMs', 'failure', 'state');
+      expect(applied(asked(), instance('running')).instanceState).to.equal('ended');
+    });
+
+    it('was no failed start where GitHub removed its registration, or shows it online, or busy', () => {
+      expect(applied(asked(), missing)).to.include({
+        ...{ state: 'draining', failure: null, deregisteredAtMs: NOW, busyAtMs: NOW },
+      });
+      expect(applied(asked({ createdAtMs: NOW - 1 }), missing).state, 'however young').to.equal('draining');
+      expect(applied(asked(), github(true, false))).to.include({
+        ...{ state: 'online', failure: null, nextCheckAtMs: NOW + 2_000 },
+      });
+      expect(applied(asked(), github(true, true))).to.include({ state: 'busy', nextCheckAtMs: NOW + 2_000 });
+      expect(applied(asked(), github(false, false))).to.include({ state: 'starting', deadlineAtMs: NOW + 15_000 });
+      const killed = failure({ kind: 'out-of-memory', code: '0' });
+      expect(applied(asked({ failure: killed }), missing).failure, 'what befell it stays').to.equal(killed);
+    });
+
+    it('was no failed start where a job names it', () => {
+      expect(applied(asked(), started(JOB))).to.include({ state: 'busy', jobKey: JOB, failure: null });
+      expect(applied(asked(), completed(JOB, 'read'))).to.include({ state: 'finishing', jobKey: JOB, failure: null });
+    });
+
+    it('was a failed start where its registration is still there when the time is up', () => {
+      const failed = taken(asked(), deadline());
+      expect(failed.patch).to.include({ state: 'draining', drainReason: 'its container ended before it came online' });
+      expect(failed.entries[0]?.failure).to.include({ kind: 'exited', code: '0' });
+      expect({ ...asked(), ...failed.patch }.failure).to.include({ kind: 'exited', code: '0' });
+    });
+
+    it('stays unknown where GitHub does not answer for two minutes', () => {
+      const endedAtMs = asked().deadlineAtMs ?? 0;
+      expect(answer(asked(), deadline(unheard), endedAtMs - 15_000 + 2 * MINUTE - 1).kind).to.equal('ignored');
+      const unknown = taken(asked(), deadline(unheard), endedAtMs - 15_000 + 2 * MINUTE);
+      expect(unknown.patch).to.include({ state: 'draining', failure: null });
+      expect(unknown.entries[0]).to.include({ failure: unheard });
+      expect(unknown.entries[0]?.reason).to.include('GitHub does not say whether it ran a job');
+    });
+
+    it('stays unknown where the runner is taken down for another reason', () => {
+      expect(applied(asked(), { kind: 'drain', reason: 'no job needs it any more' }).failure).to.equal(null);
+      expect(applied(asked(), { kind: 'forget' })).to.include({ forced: true, failure: null });
+      const pulling = failure({ kind: 'image-pull-failed' });
+      const starting = row('starting', { failure: pulling });
+      expect(applied(starting, { kind: 'drain', reason: 'no job needs it any more' }).failure).to.equal(pulling);
+    });
+
+    it('was no failed start of an adopted runner, however it ended: it may have run jobs before', () => {
+      const adopted = row('starting', { specHash: 'adopted' });
+      expect(applied(adopted, ended())).to.include({ state: 'draining', failure: null });
+      expect(taken(adopted, ended()).entries[0]?.reason).to.equal('its container ended');
+      expect(applied(adopted, ended({ kind: 'exited', code: '1' })).failure).to.include({ code: '1' });
+    });
+  });
+
+  it('says of a runner not seen online in time that GitHub could not be asked, where that is so', () => {
+    const unheard = failure({ source: 'github', kind: 'transient', code: '502', message: 'GitHub answered 502' });
+    const late = applied(row('starting'), { kind: 'deadline', unheard });
+    expect(late).to.include({ state: 'draining' });
+    expect(late.failure).to.include({
+      ...{ source: 'github', kind: 'transient', code: '502' },
+      message: 'not seen online within 600 s, and GitHub cannot be asked: GitHub answered 502',
+    });
+    expect(applied(row('starting'), { kind: 'deadline' }).failure).to.include({ kind: 'launch-timeout' });
+    const pulling = row('starting', { failure: failure({ kind: 'image-pull-failed', message: 'no such tag' }) });
+    expect(applied(pulling, { kind: 'deadline', unheard }).failure, 'the service knows better').to.include({
+      ...{ kind: 'image-pull-failed', message: 'not online within 600 s: no such tag' },
+    });
+    const unstocked = row('starting', { failure: failure({ kind: 'no-stock' }) });
+    expect(applied(unstocked, { kind: 'deadline', unheard }).failure).to.include({ kind: 'no-stock' });
   });
 
   it('is recorded once for a draining runner whose container ended, which goes on at once', () => {

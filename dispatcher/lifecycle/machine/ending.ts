@@ -3,9 +3,10 @@ import { SECOND } from '../../../time/units.ts';
 import { backendSource, type Failure, type FailureSource, ownFailure, withContext } from '../../failures/failure.ts';
 import type { RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
+import { awaitsLastWord, onSilence, unproven } from './last-word.ts';
 import { CREATING_MS, calledState, drainNow, ignored, move, note, quiet, retryLater } from './step.ts';
 
-export function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
+export function onDeadline(runner: RunnerRow, unheard: Failure | undefined, context: MachineContext): Answer {
   switch (runner.state) {
     case 'creating':
       return drainNow(runner, 'the launch took too long', context, {
@@ -18,13 +19,14 @@ export function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
         ),
       });
     case 'starting':
+      if (awaitsLastWord(runner)) return onSilence(runner, unheard, context);
       if (runner.failure?.kind === 'no-stock') {
         const words = `no stock for ${Math.round(context.stockPatienceMs / SECOND)} s`;
         const failure = withContext(runner.failure, words, context.nowMs);
         return drainNow(runner, 'its backend had no stock for too long', context, { failure });
       }
       return drainNow(runner, 'it did not come online in time', context, {
-        failure: notOnlineInTime(runner, context),
+        failure: notOnlineInTime(runner, unheard, context),
       });
     case 'online':
       return drainNow(runner, 'no job came in time', context, {});
@@ -42,11 +44,13 @@ export function onDeadline(runner: RunnerRow, context: MachineContext): Answer {
   }
 }
 
-function notOnlineInTime(runner: RunnerRow, context: MachineContext): Failure {
-  const words = `not online within ${Math.round(context.launchTimeoutMs / SECOND)} s`;
-  return runner.failure === null
-    ? ownFailure('launch-timeout', words, context.nowMs, placeOf(runner))
-    : withContext(runner.failure, words, context.nowMs);
+/** What the service said, else why GitHub could not be asked, else that time passed: of these the first that is known. */
+function notOnlineInTime(runner: RunnerRow, unheard: Failure | undefined, context: MachineContext): Failure {
+  const limit = `online within ${Math.round(context.launchTimeoutMs / SECOND)} s`;
+  if (runner.failure !== null) return withContext(runner.failure, `not ${limit}`, context.nowMs);
+  if (unheard !== undefined)
+    return withContext(unheard, `not seen ${limit}, and GitHub cannot be asked`, context.nowMs);
+  return ownFailure('launch-timeout', `not ${limit}`, context.nowMs, placeOf(runner));
 }
 
 function placeOf(runner: RunnerRow): FailureSource {
@@ -59,7 +63,7 @@ export function onDrain(runner: RunnerRow, reason: string, context: MachineConte
       return drainNow(runner, reason, context, { instanceState: calledState(runner) });
     case 'starting':
     case 'online':
-      return drainNow(runner, reason, context, {});
+      return drainNow(runner, reason, context, unproven(runner));
     case 'busy':
       return ignored('it runs a job');
     case 'finishing':
@@ -96,6 +100,7 @@ export function onForget(runner: RunnerRow, context: MachineContext): Answer {
       return drainNow(runner, 'an operator gave it up', context, {
         forced: true,
         ...(runner.state === 'creating' ? { instanceState: calledState(runner) } : {}),
+        ...unproven(runner),
       });
   }
 }

@@ -34,7 +34,8 @@ export type RunnerEvent =
   | { readonly kind: 'github-missing' }
   | ({ readonly kind: 'job-started' } & JobWord)
   | ({ readonly kind: 'job-completed' } & JobWord)
-  | { readonly kind: 'deadline' }
+  /** `unheard`: why GitHub, asked about the runner, did not answer. */
+  | { readonly kind: 'deadline'; readonly unheard?: Failure }
   | { readonly kind: 'drain'; readonly reason: string }
   /** An operator gives the runner up. Twice: even if part of it cannot be verified. */
   | { readonly kind: 'forget' }

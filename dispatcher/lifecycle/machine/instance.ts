@@ -3,7 +3,20 @@ import { MINUTE, SECOND } from '../../../time/units.ts';
 import { type Failure, ownFailure } from '../../failures/failure.ts';
 import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
-import { deadlineOf, drainNow, ignored, lookAgainAt, move, note, quiet, revive, saying } from './step.ts';
+import { awaitsLastWord, ENDED_EARLY, endedUnseen, endedWell } from './last-word.ts';
+import {
+  ADOPTED,
+  deadlineOf,
+  drainNow,
+  ignored,
+  lookAgainAt,
+  move,
+  note,
+  quiet,
+  revive,
+  saying,
+  withPatch,
+} from './step.ts';
 
 /** Misses, and the time they must span, before an instance that we did not stop counts as absent. */
 const PROOF_MISSES = 3;
@@ -37,7 +50,11 @@ export function onInstance(
     switch (runner.state) {
       case 'creating':
       case 'starting':
-        return drainNow(runner, 'its container ended before it came online', context, { ...patch, failure });
+        // It may have been online, and have run jobs, before the ledger was lost.
+        if (runner.specHash === ADOPTED)
+          return drainNow(runner, 'its container ended', context, { ...patch, failure: cause });
+        if (failure?.code === '0') return endedUnseen(runner, failure, patch, context);
+        return drainNow(runner, ENDED_EARLY, context, { ...patch, failure });
       case 'online':
         return drainNow(runner, 'its container ended without a job that we know of', context, patch, cause);
       case 'busy':
@@ -62,6 +79,7 @@ export function onInstance(
     case 'creating':
       return recovered(runner, event, patch, context);
     case 'starting':
+      if (awaitsLastWord(runner)) return quiet(runner, context, found);
       if (event.failure === undefined && event.state === 'running' && runner.failure?.kind === 'no-stock') {
         return quiet(runner, context, { ...patch, ...stockCame(runner, context) });
       }
@@ -80,11 +98,6 @@ export function onInstance(
     case 'gone':
       return revive(runner, 'it was found running after it had been given up', context, patch);
   }
-}
-
-/** An exit that says nothing bad of a runner which has been online. Before that, every end is a failure. */
-function endedWell(failure: Failure): boolean {
-  return failure.kind === 'exited' && failure.code === '0';
 }
 
 /** The service's message about an instance that continues: it may recover, or explain a later failure. */
@@ -118,7 +131,7 @@ function recovered(
   const answer = saying(event.instanceId, move(runner, 'starting', `found on ${event.backend}`, context, patch));
   if (answer.kind === 'ignored' || event.state !== 'pending') return answer;
   const deadlineAtMs = context.nowMs + Math.min(RECOVERED_PENDING_MS, context.launchTimeoutMs);
-  return { kind: 'step', step: { ...answer.step, patch: { ...answer.step.patch, deadlineAtMs } } };
+  return withPatch(answer, { deadlineAtMs });
 }
 
 export function onInstanceMissing(runner: RunnerRow, context: MachineContext): Answer {

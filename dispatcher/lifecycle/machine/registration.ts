@@ -3,6 +3,7 @@ import { MINUTE } from '../../../time/units.ts';
 import type { Failure } from '../../failures/failure.ts';
 import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext } from './event.ts';
+import { awaitsLastWord, ranUnseen } from './last-word.ts';
 import { backToBusy, drainNow, ignored, instanceIsOver, move, note, quiet, retryLater, UNFINISHED } from './step.ts';
 
 /** A busy runner whose job has not been named for this long runs a foreign job, which is not reported to us. */
@@ -60,6 +61,7 @@ export function onGithubMissing(runner: RunnerRow, context: MachineContext): Ans
     case 'creating':
     case 'starting':
     case 'online':
+      if (awaitsLastWord(runner)) return ranUnseen(runner, gone, context);
       return drainNow(runner, 'GitHub does not know the runner any more', context, gone);
     case 'busy':
       if (runner.jobKey === null && context.nowMs - runner.stateSinceMs >= NAMELESS_MS) {

@@ -18,6 +18,8 @@ const LOOK_AGAIN_MS: Readonly<Record<Exclude<RunnerState, 'gone'>, number>> = {
   finishing: 2 * SECOND,
   draining: 0,
 };
+/** What has ended is looked at again soon, whatever its state. */
+export const ENDED_LOOK_MS = 2 * SECOND;
 const BACKOFF_FIRST_MS = 2 * SECOND;
 const MAX_BACKOFF_MS = 5 * MINUTE;
 
@@ -41,11 +43,21 @@ export function move(
         state,
         stateSinceMs: context.nowMs,
         deadlineAtMs: deadlineOf(runner, state, context),
-        nextCheckAtMs: state === 'gone' ? null : context.nowMs + LOOK_AGAIN_MS[state],
+        nextCheckAtMs: state === 'gone' ? null : context.nowMs + lookAfterMs({ ...runner, ...patch }, state),
       },
       entries: [{ atMs: context.nowMs, state, reason, ...toldIn(null) }],
     },
   };
+}
+
+function lookAfterMs({ instanceState }: RunnerRow, state: Exclude<RunnerState, 'gone'>): number {
+  const usual = LOOK_AGAIN_MS[state];
+  return instanceState === 'ended' ? Math.min(ENDED_LOOK_MS, usual) : usual;
+}
+
+export function withPatch(answer: Answer, patch: RunnerPatch): Answer {
+  if (answer.kind === 'ignored') return answer;
+  return { ...answer, step: { ...answer.step, patch: { ...answer.step.patch, ...patch } } };
 }
 
 /** The same with details, or with the failure that caused it, on its line of the timeline. */
@@ -149,6 +161,9 @@ export function retryLater(
     },
   };
 }
+
+/** Stands for the image and shape of an adopted runner, which are not known: its tags do not have them. */
+export const ADOPTED = 'adopted';
 
 /** Its container cannot be running: none was created, or it ended. */
 export function instanceIsOver(runner: Pick<RunnerRow, 'instanceState'>): boolean {

@@ -1,0 +1,63 @@
+/**
+ * A container that ended with exit code 0 before it was seen online. A short job may have run between two looks, and nothing
+ * of it been reported: the runner stays in `starting` until GitHub has said so. GitHub removes a runner that has run its job,
+ * and shows one that was never used until it is deleted. Pure.
+ */
+import { MINUTE, SECOND } from '../../../time/units.ts';
+import type { Failure } from '../../failures/failure.ts';
+import type { RunnerPatch, RunnerRow } from '../../ledger/ledger.ts';
+import type { Answer, MachineContext } from './event.ts';
+import { drainNow, ENDED_LOOK_MS, ignored, move, note, quiet, saying, withPatch } from './step.ts';
+
+/** How long GitHub has to remove a runner whose container ended with exit code 0, as it does after a job. */
+const LAST_WORD_MS = 15 * SECOND;
+/** The same, while GitHub does not answer. */
+const UNHEARD_MS = 2 * MINUTE;
+
+export const ENDED_EARLY = 'its container ended before it came online';
+
+/** Whether it ran a job is not known yet. */
+export function awaitsLastWord(runner: RunnerRow): boolean {
+  return runner.state === 'starting' && runner.instanceState === 'ended';
+}
+
+/** An exit that says nothing bad of a runner which has been online. */
+export function endedWell(failure: Failure): boolean {
+  return failure.kind === 'exited' && failure.code === '0';
+}
+
+export function endedUnseen(runner: RunnerRow, failure: Failure, patch: RunnerPatch, context: MachineContext): Answer {
+  if (awaitsLastWord(runner)) return quiet(runner, context, patch);
+  const asked: RunnerPatch = {
+    ...patch,
+    failure,
+    attempts: 0,
+    deadlineAtMs: context.nowMs + LAST_WORD_MS,
+    nextCheckAtMs: context.nowMs + ENDED_LOOK_MS,
+  };
+  const reason = 'its container ended before it was seen online: GitHub is asked whether it ran a job';
+  if (runner.state === 'starting') return note(runner, reason, context, asked, failure);
+  return withPatch(saying(failure, move(runner, 'starting', reason, context, {})), asked);
+}
+
+/** GitHub does not know its registration any more. */
+export function ranUnseen(runner: RunnerRow, gone: RunnerPatch, context: MachineContext): Answer {
+  const patch = { ...gone, busyAtMs: runner.busyAtMs ?? context.nowMs, ...unproven(runner) };
+  return drainNow(runner, 'its container ended, and GitHub removed it as it does after a job', context, patch);
+}
+
+/** Its time is up, and GitHub has told of no job. */
+export function onSilence(runner: RunnerRow, unheard: Failure | undefined, context: MachineContext): Answer {
+  // As it ended: from now on it is known to be a failed start.
+  if (unheard === undefined) return drainNow(runner, ENDED_EARLY, context, { failure: runner.failure });
+  const sinceMs = (runner.deadlineAtMs ?? context.nowMs) - LAST_WORD_MS;
+  if (context.nowMs - sinceMs < UNHEARD_MS) return ignored('GitHub has not said yet whether it ran a job');
+  const reason = 'its container ended, and GitHub does not say whether it ran a job';
+  return drainNow(runner, reason, context, { failure: null }, unheard);
+}
+
+/** Its end is no failed start, as far as is known: what is left to tell of it. */
+export function unproven(runner: RunnerRow): RunnerPatch {
+  if (!awaitsLastWord(runner)) return {};
+  return { failure: runner.failure !== null && endedWell(runner.failure) ? null : runner.failure };
+}
