@@ -10,6 +10,7 @@ import type { Github } from './github/github.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
 import { shownPoll } from './http/admin-views.ts';
+import { ListenerCertificate } from './http/certificate.ts';
 import { liveOutput } from './http/live-output.ts';
 import { connectionShares } from './http/open-files.ts';
 import { createPublicListener, type PublicListener } from './http/public.ts';
@@ -160,6 +161,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       trustedProxies: dispatcher.trustedProxies,
       onYield: (from) => shedding.yielded(from),
       limits: shares.public,
+      ...certificateOf(dispatcher.publicListen, clock, log),
     }),
     adminListener: createAdminListener({
       ledger,
@@ -192,6 +194,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         }),
     }),
   };
+}
+
+function certificateOf({ tls }: Configuration['dispatcher']['publicListen'], clock: Clock, log: Log) {
+  return tls === undefined ? {} : { certificate: new ListenerCertificate({ files: tls, clock, log }) };
 }
 
 function followingClock(machine: Clock, log: Log): Clock {

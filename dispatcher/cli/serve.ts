@@ -8,6 +8,7 @@ import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
 import { KeptValues } from '../config/kept-values.ts';
 import type { ConfigurationSources } from '../config/load.ts';
+import { CertificateError } from '../http/certificate.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
@@ -157,6 +158,7 @@ async function load(
 /** A message for the operator; undefined for a defect of the program. */
 function startProblem(error: unknown, dispatcher: DispatcherConfig): string | undefined {
   if (error instanceof LedgerError || error instanceof RefusedBackend) return error.message;
+  if (error instanceof CertificateError) return `${error.message}. Correct \`listen.public.tls\` in dispatcher.yaml.`;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   const { publicListen, adminListen } = dispatcher;
   const port = 'port' in error ? error.port : undefined;

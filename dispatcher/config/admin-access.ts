@@ -45,7 +45,7 @@ export async function readAdminAccess({
     DISPATCHER_BOUNDS,
   );
   const token = readAdminToken(reading);
-  const { adminListen } = readListen(reading);
+  const { adminListen } = readListen(reading, dirname(resolve(dispatcherFile)));
   const isWrong = (key: string) => !reading.readable || reading.isWrong(key);
   return {
     listen: isWrong('listen') ? undefined : adminListen,

@@ -1,5 +1,7 @@
 /** `dispatcher.yaml`, the platform's own file: the service's settings, and what each tenant may reach. */
 import { isAbsolute, join } from 'node:path';
+import type { z } from 'zod';
+import type { Path } from '../model/problem.ts';
 import type {
   Backend,
   Credentials,
@@ -77,7 +79,7 @@ export async function readDispatcher(
   const tenants = readTenants(reading, shared);
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
-  const { publicListen, adminListen } = readListen(reading);
+  const { publicListen, adminListen } = readListen(reading, context.folder);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
   const config: DispatcherConfig | undefined = complete
@@ -117,34 +119,83 @@ export function readAdminToken(reading: Reading): DispatcherConfig['adminToken']
 }
 
 /** Undefined where the file says it wrongly. */
-export function readListen(reading: Reading): {
-  readonly [K in 'publicListen' | 'adminListen']: DispatcherConfig[K] | undefined;
-} {
+export function readListen(
+  reading: Reading,
+  folder: string,
+): { readonly [K in 'publicListen' | 'adminListen']: DispatcherConfig[K] | undefined } {
   const listen = reading.section(['listen'], dispatcherFile.shape.listen);
   return {
-    publicListen: readAddress(reading, 'public', listen?.public ?? '0.0.0.0:8080'),
-    adminListen: readAddress(reading, 'admin', listen?.admin ?? '127.0.0.1:9090'),
+    publicListen: readPublic(reading, listen?.public, folder),
+    adminListen: readAddress(reading, ['listen', 'admin'], listen?.admin ?? '127.0.0.1:9090'),
   };
+}
+
+type PublicFile = NonNullable<z.output<typeof dispatcherFile>['listen']>['public'];
+
+/** Written as an address alone, or with what goes with it. */
+function readPublic(reading: Reading, file: PublicFile, folder: string): DispatcherConfig['publicListen'] | undefined {
+  if (typeof file !== 'object') return readAddress(reading, ['listen', 'public'], file ?? '0.0.0.0:8080');
+  const address = readAddress(reading, ['listen', 'public', 'address'], file.address ?? '0.0.0.0:8080');
+  const url = readPublicUrl(reading, file);
+  const from = (path: string) => (isAbsolute(path) ? path : join(folder, path));
+  const { tls } = file;
+  if (address === undefined) return undefined;
+  return {
+    ...address,
+    ...(url === undefined ? {} : { url }),
+    ...(tls === undefined ? {} : { tls: { certificate: from(tls.certificate), key: from(tls.key) } }),
+  };
+}
+
+/** Without a slash at its end. */
+function readPublicUrl(
+  reading: Reading,
+  { url, unsafeHttpUrl, tls }: Exclude<PublicFile, string | undefined>,
+): string | undefined {
+  if (url === undefined) return undefined;
+  const path = ['listen', 'public', 'url'];
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined) {
+    reading.problem(path, 'it is not a valid URL', 'Write it like `https://shr.example.com`.');
+    return undefined;
+  }
+  if (parsed.protocol === 'http:' && tls !== undefined) {
+    reading.problem(path, 'the listener speaks TLS, and this URL does not', 'Write `https://`.');
+    return undefined;
+  }
+  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname) && unsafeHttpUrl !== true) {
+    reading.problem(
+      path,
+      'over plain http, tokens and runner configurations can be read on the way',
+      'Write `https://`, with `tls` here or a proxy that speaks TLS. On a network that you trust, add `unsafeHttpUrl: true`.',
+    );
+    return undefined;
+  }
+  return url.replace(/\/+$/, '');
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
 function readAddress(
   reading: Reading,
-  key: 'public' | 'admin',
+  path: Path,
   text: string,
 ): { readonly host: string; readonly port: number } | undefined {
   const colon = text.lastIndexOf(':');
   const port = Number(text.slice(colon + 1));
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   if (port > 65_535) {
-    reading.problem(['listen', key], `${port} is not a valid port`, 'Write a port from 0 (any free one) to 65535.');
+    reading.problem(path, `${port} is not a valid port`, 'Write a port from 0 (any free one) to 65535.');
     return undefined;
   }
   // `80:90`: ports in the form that container engines use.
   if (/^\d+$/.test(host)) {
     reading.problem(
-      ['listen', key],
+      path,
       `${host} is not an address to listen on`,
-      `Write \`${key === 'public' ? '0.0.0.0' : '127.0.0.1'}:${port}\`.`,
+      `Write \`${path.includes('public') ? '0.0.0.0' : '127.0.0.1'}:${port}\`.`,
     );
     return undefined;
   }

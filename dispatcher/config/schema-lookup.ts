@@ -3,10 +3,11 @@ import { z } from 'zod';
 import type { Path } from '../model/problem.ts';
 import { duration } from './schema.ts';
 
-/** The schema of the value at the path. Undefined if a union leaves it open. */
+/** The schema of the value at the path; of a union, its map is followed. Undefined if that leaves it open. */
 export function schemaAt(root: unknown, path: Path): unknown {
   let schema = unwrapped(root);
   for (const step of path) {
+    if (schema instanceof z.ZodUnion) schema = schema.options.map(unwrapped).find((one) => one instanceof z.ZodObject);
     if (schema instanceof z.ZodObject) schema = unwrapped(schema.shape[String(step)]);
     else if (schema instanceof z.ZodArray) schema = unwrapped(schema.element);
     else if (schema instanceof z.ZodRecord) schema = unwrapped(schema.valueType);
@@ -38,6 +39,7 @@ export function isDuration(schema: unknown): boolean {
 }
 
 export function exampleOf(schema: unknown): unknown {
+  if (schema instanceof z.ZodUnion) return schema.options.map(exampleOf).find((example) => example !== undefined);
   const examples = schema instanceof z.ZodType ? schema.meta()?.examples : undefined;
   return Array.isArray(examples) ? examples[0] : undefined;
 }

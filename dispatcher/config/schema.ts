@@ -267,6 +267,42 @@ const listen = matching(
   'an address is written host:port, such as 127.0.0.1:9090',
 ).meta({ examples: ['127.0.0.1:9090'] });
 
+/** Behind which the runners find the public listener. */
+const publicUrl = matching(
+  /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*)?$/,
+  'the URL is written https://HOST, with a port or path where it has one',
+).meta({ examples: ['https://shr.example.com'] });
+
+const publicListen = z.union([
+  listen,
+  strict({
+    address: listen.optional().describe('Default: 0.0.0.0:8080.'),
+    url: publicUrl
+      .optional()
+      .describe('Where runners reach this listener, for their call-backs. Without it there are none.'),
+    tls: strict({
+      certificate: z
+        .string()
+        .min(1)
+        .max(4096)
+        .describe('A PEM file, with the chain. From here or absolute.')
+        .meta({ examples: ['secrets/tls.crt'] }),
+      key: z
+        .string()
+        .min(1)
+        .max(4096)
+        .describe('Its private key, a PEM file. From here or absolute.')
+        .meta({ examples: ['secrets/tls.key'] }),
+    })
+      .optional()
+      .describe('The listener speaks TLS itself. Both files are read again when they change.'),
+    unsafeHttpUrl: z
+      .boolean()
+      .optional()
+      .describe('Lets the URL be plain http, over which tokens and runner configurations can be read by others.'),
+  }),
+]);
+
 const repositoryGlob = matching(
   /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\/[A-Za-z0-9._*?-]{1,100}$/,
   'repositories are written owner/name, or owner/glob such as acme/mobile-*',
@@ -333,7 +369,7 @@ export const dispatcherFile = strict({
     .describe('In the name of every runner and the tags of every instance. Never change it.')
     .meta({ examples: ['shr'] }),
   ledger: z.string().min(1).max(4096).optional().describe('From here or absolute. Default: data/ledger.db.'),
-  listen: strict({ public: listen.optional(), admin: listen.optional() })
+  listen: strict({ public: publicListen.optional(), admin: listen.optional() })
     .optional()
     .describe('Default: 0.0.0.0:8080 and 127.0.0.1:9090.'),
   adminToken: secret,

@@ -1,7 +1,9 @@
 /** Limits HTTP pipelining: requests that arrive on a connection before the earlier ones were answered. */
 import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 
 // Not imported: an import of node:http looks at each of its exports, and the one of WebSocket loads undici, 45 ms of CPU.
 const http = process.getBuiltinModule('node:http');
@@ -9,7 +11,11 @@ const http = process.getBuiltinModule('node:http');
 export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' | 'requireHostHeader'> {
   /** Maximum number of requests waiting on one connection. One more closes the connection. */
   readonly maxPipelined: number;
+  /** With it, the server speaks TLS. */
+  readonly tls?: SecureContextOptions & { readonly handshakeTimeout: number };
 }
+
+export type PipelineServer = Server | SecureServer;
 
 /**
  * A server that bounds the requests waiting on each connection. The listener gets every request within the bound;
@@ -19,8 +25,8 @@ export interface PipelineOptions extends Omit<ServerOptions, 'IncomingMessage' |
  * and continues after the socket was destroyed: each connection blocks the process for a fifth of a second. Only an
  * upgrade stops its parser, because what follows is not HTTP. So the request beyond the bound is treated as one.
  */
-export function createPipelineServer(options: PipelineOptions, listener: RequestListener): Server {
-  const { maxPipelined, ...serverOptions } = options;
+export function createPipelineServer(options: PipelineOptions, listener: RequestListener): PipelineServer {
+  const { maxPipelined, tls, ...serverOptions } = options;
   const waiting = new WeakMap<Duplex, Set<ServerResponse>>();
   /** Few: each is one beyond the bound. */
   const beyond = new WeakSet<IncomingMessage>();
@@ -35,24 +41,26 @@ export function createPipelineServer(options: PipelineOptions, listener: Request
     }
   }
 
-  const server = http.createServer(
-    {
-      ...serverOptions,
-      IncomingMessage: PipelinedRequest,
-      // A client that asks for another protocol is answered in this one.
-      shouldUpgradeCallback: (request) => beyond.has(request),
-      // Node would refuse those without by itself, uncounted and in any number.
-      requireHostHeader: false,
-    },
-    (request, response) => {
-      const { socket } = request;
-      const responses = waiting.get(socket) ?? new Set();
-      waiting.set(socket, responses.add(response));
-      response.on('close', forget);
-      if (hosts(request) === 1 || request.httpVersion !== '1.1') listener(request, response);
-      else response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
-    },
-  );
+  const own = {
+    ...serverOptions,
+    IncomingMessage: PipelinedRequest,
+    // A client that asks for another protocol is answered in this one.
+    shouldUpgradeCallback: (request: IncomingMessage) => beyond.has(request),
+    // Node would refuse those without by itself, uncounted and in any number.
+    requireHostHeader: false,
+  };
+  const serve: RequestListener = (request, response) => {
+    const { socket } = request;
+    const responses = waiting.get(socket) ?? new Set();
+    waiting.set(socket, responses.add(response));
+    response.on('close', forget);
+    if (hosts(request) === 1 || request.httpVersion !== '1.1') listener(request, response);
+    else response.writeHead(400, { connection: 'close', 'content-length': 0 }).end();
+  };
+  const server: PipelineServer =
+    tls === undefined
+      ? http.createServer(own, serve)
+      : process.getBuiltinModule('node:https').createServer({ ...own, ...tls }, serve);
   // Likewise for an expectation that Node does not know.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 

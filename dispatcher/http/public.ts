@@ -9,6 +9,7 @@ import type { Clock } from '../../time/clock.ts';
 import { type DeliveryAnswer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
 import { tooManyPieces } from '../intake/reception.ts';
 import type { Intake } from '../intake/webhook.ts';
+import type { KeyPair, ListenerCertificate } from './certificate.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
 import { closeWithin, listenOn } from './listen.ts';
 import { createPipelineServer } from './pipelines.ts';
@@ -58,10 +59,15 @@ export interface PublicListenerOptions {
   /** A connection that carried no request gave way. Must not throw. */
   readonly onYield?: (from: string) => void;
   readonly limits?: Partial<PublicLimits>;
+  /** With it, the listener speaks TLS, and nothing else. */
+  readonly certificate?: Pick<ListenerCertificate, 'open' | 'close'>;
 }
 
 export interface PublicListener {
-  /** Port 0 picks a free one; returns the port. Rejects with the system's error, such as EADDRINUSE. */
+  /**
+   * Port 0 picks a free one; returns the port. Rejects with the system's error, such as EADDRINUSE, or with
+   * CertificateError.
+   */
   listen(host: string, port: number): Promise<number>;
   /** Accepts no more connections, answers what is in flight, and cuts off what is not done after `withinMs`. */
   close(withinMs: number): Promise<void>;
@@ -82,6 +88,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
   const places = new Places({ limits, clock, onYield: (from) => options.onYield?.(from) });
   const placeOf = new WeakMap<Socket, Place>();
+  const handshakes = new Map<string, Place>();
   let closing = false;
 
   const server = createPipelineServer(
@@ -94,6 +101,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       // Node checks for late requests only this often (default 30 s).
       connectionsCheckingInterval: 1_000,
       noDelay: true,
+      ...(options.certificate === undefined ? {} : { tls: { handshakeTimeout: limits.headersTimeoutMs } }),
     },
     (request, response) => {
       const place = placeOf.get(request.socket);
@@ -120,6 +128,17 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     const place = places.arrive(proxies.has(peer) ? undefined : addressKey(peer), { end: () => socket.destroy() });
     placeOf.set(socket, place);
     socket.once('close', () => place.leave());
+    if (options.certificate !== undefined) {
+      // Counted before its handshake. The requests come on another socket, which has the same peer.
+      const key = peerOf(socket);
+      handshakes.set(key, place);
+      socket.once('close', () => handshakes.delete(key));
+    }
+  });
+  server.on('secureConnection', (socket: Socket) => {
+    const place = handshakes.get(peerOf(socket));
+    if (place === undefined) socket.destroy();
+    else placeOf.set(socket, place);
   });
   server.on('clientError', (error, socket) => {
     const code = 'code' in error ? error.code : undefined;
@@ -213,13 +232,24 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   return {
-    listen: (host, port) => listenOn(server, { host, port, backlog: limits.backlog }),
+    async listen(host, port) {
+      if (options.certificate !== undefined && 'setSecureContext' in server) {
+        const set = (pair: KeyPair) => server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' });
+        set(await options.certificate.open(set));
+      }
+      return await listenOn(server, { host, port, backlog: limits.backlog });
+    },
     close(withinMs) {
       closing = true;
+      options.certificate?.close();
       places.close();
       return closeWithin(server, withinMs, clock);
     },
   };
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function pathOf(url: string): string {
@@ -232,7 +262,9 @@ function ignoreReset(): void {}
 
 /** Input that is not HTTP, or came too slowly, has no response object to answer with. */
 function endBroken(socket: Duplex, code: unknown): void {
-  if (!socket.writable || code === 'ECONNRESET') {
+  // What went wrong in a handshake cannot be answered: the sender does not understand TLS, or not ours.
+  const inHandshake = typeof code === 'string' && /^ERR_(?:SSL|TLS)_/.test(code);
+  if (!socket.writable || code === 'ECONNRESET' || inHandshake) {
     socket.destroy();
     return;
   }

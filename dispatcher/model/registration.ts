@@ -228,7 +228,14 @@ export interface DispatcherConfig {
   /** `[a-z0-9-]`, at most 20 characters: part of every runner's name and every instance's tags. Never change it. */
   readonly id: string;
   readonly ledgerPath: string;
-  readonly publicListen: { readonly host: string; readonly port: number };
+  readonly publicListen: {
+    readonly host: string;
+    readonly port: number;
+    /** Where runners reach it, without a slash at its end; undefined: they make no call-backs. */
+    readonly url?: string;
+    /** Paths of PEM files. Undefined: it speaks plain HTTP. */
+    readonly tls?: { readonly certificate: string; readonly key: string };
+  };
   readonly adminListen: { readonly host: string; readonly port: number };
   readonly adminToken: Secret;
   /** The shared endpoint `/webhooks/github`: one entry a GitHub host and App or platform webhook. */

@@ -67,6 +67,32 @@ describe('the configuration', () => {
     });
   });
 
+  it('reads what goes with the public address', async () => {
+    const written = async (listen: string) => {
+      const loaded = await load({ 'dispatcher.yaml': `${dispatcherYaml}listen: ${listen}` });
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      return loaded.configuration.dispatcher.publicListen;
+    };
+    expect(
+      await written(
+        '{ public: { url: "https://shr.acme.example/ci/", tls: { certificate: tls.crt, key: /etc/tls.key } } }',
+      ),
+    ).to.deep.equal({
+      host: '0.0.0.0',
+      port: 8080,
+      url: 'https://shr.acme.example/ci',
+      tls: { certificate: '/etc/shr/tls.crt', key: '/etc/tls.key' },
+    });
+    expect(await written('{ public: { address: "127.0.0.1:81", url: "http://127.0.0.1:81" } }')).to.deep.equal({
+      host: '127.0.0.1',
+      port: 81,
+      url: 'http://127.0.0.1:81',
+    });
+    expect(await written('{ public: { url: "http://shr:8080", unsafeHttpUrl: true } }')).to.deep.include({
+      url: 'http://shr:8080',
+    });
+  });
+
   it('reads all that the files can say', async () => {
     const dispatcher = `
 id: big

@@ -227,7 +227,7 @@ describe('a value that is not what was meant has one message and one cure', () =
       'neither the one word nor the duration that it may be',
       'poll: {}',
       'poll: { interval: true }',
-      'poll.interval: a duration is written like 90s, 10m, 2h or 1h30m. Correct the value.',
+      'poll.interval: a duration is written like 90s, 10m, 2h or 1h30m. Write it like `10m`.',
     ],
     [
       'a duration in other words',
@@ -375,6 +375,26 @@ describe('a value that is not what was meant has one message and one cure', () =
       'a port alone',
       '{ admin: 9090 }',
       'listen.admin: an address is written host:port, such as 127.0.0.1:9090. Write it like `"127.0.0.1:9090"`.',
+    ],
+    [
+      'plain http over a network',
+      '{ public: { url: "http://shr.acme.example" } }',
+      'listen.public.url: over plain http, tokens and runner configurations can be read on the way. Write `https://`, with `tls` here or a proxy that speaks TLS. On a network that you trust, add `unsafeHttpUrl: true`.',
+    ],
+    [
+      'a URL of plain http with a certificate',
+      '{ public: { url: "http://127.0.0.1:8080", tls: { certificate: a.crt, key: a.key } } }',
+      'listen.public.url: the listener speaks TLS, and this URL does not. Write `https://`.',
+    ],
+    [
+      'a certificate without its key',
+      '{ public: { tls: { certificate: a.crt } } }',
+      'listen.public.tls.key: it is missing. Add it, such as `key: secrets/tls.key`.',
+    ],
+    [
+      'a URL that is none',
+      '{ public: { url: shr.acme.example } }',
+      'listen.public.url: the URL is written https://HOST, with a port or path where it has one. Write it like `https://shr.example.com`.',
     ],
     ['two ports', '{ public: 80:90 }', 'listen.public: 80 is not an address to listen on. Write `0.0.0.0:90`.'],
     [
