@@ -10,7 +10,7 @@ const levels = [
   ['^dispatcher/admission/', '^dispatcher/github/'],
   ['^dispatcher/backends/', '^dispatcher/config/'],
   ['^dispatcher/lifecycle/'],
-  ['^dispatcher/intake/'],
+  ['^dispatcher/callbacks/', '^dispatcher/intake/'],
   ['^dispatcher/observability/'],
   ['^dispatcher/http/'],
   ['^dispatcher/wiring.ts$'],

@@ -4,6 +4,7 @@ import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
 import { strangersAmong } from './admission/strangers.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
+import { createRunnerCalls } from './callbacks/calls.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import type { Github } from './github/github.ts';
@@ -107,6 +108,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     maxRunners: dispatcher.maxRunners,
     maxLaunches: dispatcher.maxLaunches,
     setAside: (name) => setAside.has(name),
+    ...callbacksOf(dispatcher.publicListen),
   });
 
   const onRecorded = () => engine.wake();
@@ -162,6 +164,11 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       onYield: (from) => shedding.yielded(from),
       limits: shares.public,
       ...certificateOf(dispatcher.publicListen, clock, log),
+      calls: createRunnerCalls({
+        ...{ ledger, engine, log, metrics },
+        registration: (name) => tenants.get(name)?.registration,
+        now: () => clock.now(),
+      }),
     }),
     adminListener: createAdminListener({
       ledger,
@@ -194,6 +201,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         }),
     }),
   };
+}
+
+function callbacksOf({ url }: Configuration['dispatcher']['publicListen']) {
+  return url === undefined ? {} : { callbackUrl: url };
 }
 
 function certificateOf({ tls }: Configuration['dispatcher']['publicListen'], clock: Clock, log: Log) {

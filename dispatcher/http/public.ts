@@ -6,9 +6,10 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../time/clock.ts';
+import type { CallAnswer, CallReception, RunnerCalls } from '../callbacks/calls.ts';
 import { type DeliveryAnswer, type IntakeMetrics, isVerified } from '../intake/answer.ts';
-import { tooManyPieces } from '../intake/reception.ts';
-import type { Intake } from '../intake/webhook.ts';
+import { type Reception, tooManyPieces } from '../intake/reception.ts';
+import type { Carrier, Intake } from '../intake/webhook.ts';
 import type { KeyPair, ListenerCertificate } from './certificate.ts';
 import { addressKey, clientAddress, TrustedProxies } from './client-address.ts';
 import { closeWithin, listenOn } from './listen.ts';
@@ -61,6 +62,8 @@ export interface PublicListenerOptions {
   readonly limits?: Partial<PublicLimits>;
   /** With it, the listener speaks TLS, and nothing else. */
   readonly certificate?: Pick<ListenerCertificate, 'open' | 'close'>;
+  /** Without it there is nothing at `/runners/`. */
+  readonly calls?: RunnerCalls;
 }
 
 export interface PublicListener {
@@ -73,6 +76,8 @@ export interface PublicListener {
   close(withinMs: number): Promise<void>;
 }
 
+type Answer = DeliveryAnswer | CallAnswer;
+
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -80,6 +85,7 @@ interface Exchange {
 }
 
 const sharedPath = '/webhooks/github';
+const runnerPath = /^\/runners\/([a-z0-9-]{1,63})\/([a-z-]{1,20})$/;
 const registrationPath = /^\/webhooks\/github\/([a-z0-9-]{1,32})$/;
 
 export function createPublicListener(options: PublicListenerOptions): PublicListener {
@@ -107,15 +113,21 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       const place = placeOf.get(request.socket);
       if (place === undefined) return;
       const path = pathOf(request.url ?? '');
+      const { calls } = options;
+      const [, runner, event] = (calls === undefined ? null : runnerPath.exec(path)) ?? [];
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
-      if (path !== sharedPath && registration === undefined) {
+      if (calls !== undefined && runner !== undefined && event !== undefined) {
+        const exchange = { request, response, place };
+        if (request.method === 'POST') carry(exchange, () => calls.receive(runner, event, request.headers.authorization));
+        else refuse(exchange, onlyPost);
+      } else if (path !== sharedPath && registration === undefined) {
         metrics.delivery('no-endpoint');
         refuse({ request, response, place }, noSuchPath);
       } else if (request.method !== 'POST') {
         metrics.delivery('no-method');
         refuse({ request, response, place }, onlyPost);
       } else {
-        carry({ request, response, place }, registration);
+        carry({ request, response, place }, (carrier) => intake.receive(registration, request.headers, carrier));
       }
     },
   );
@@ -150,15 +162,15 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     return place.peer ?? addressKey(clientAddress(request.socket.remoteAddress ?? '', request.headers, proxies));
   }
 
-  function carry(exchange: Exchange, registration: string | undefined): void {
+  function carry(exchange: Exchange, receive: (carrier: Carrier) => Reception | CallReception | Answer): void {
     const { request, response, place } = exchange;
     const from = addressOf(exchange);
     let over = false;
-    const turnAway = (result: DeliveryAnswer) => {
+    const turnAway = (result: Answer) => {
       over = true;
       cutOff(exchange, result);
     };
-    const reception = intake.receive(registration, request.headers, { from, turnAway });
+    const reception = receive({ from, turnAway });
     if ('status' in reception) {
       refuse(exchange, reception, from);
       return;
@@ -178,7 +190,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       place.complete();
       void reception.finish().then((result) => {
         answer(response, result);
-        place.answered(isVerified(result.outcome));
+        place.answered('outcome' in result ? isVerified(result.outcome) : result.verified);
       });
     });
     request.on('close', () => {
@@ -188,7 +200,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   /** Answers before the request has ended, and keeps reading for a while: closing the socket could lose the answer. */
-  function refuse(exchange: Exchange, result: DeliveryAnswer, from = addressOf(exchange)): void {
+  function refuse(exchange: Exchange, result: Answer, from = addressOf(exchange)): void {
     const { request, response, place } = exchange;
     answer(response, result);
     place.begin(from, () => request.socket.destroy());
@@ -206,7 +218,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   }
 
   /** Its connection is needed: stop reading. */
-  function cutOff({ request, response, place }: Exchange, result: DeliveryAnswer): void {
+  function cutOff({ request, response, place }: Exchange, result: Answer): void {
     place.leave();
     response.setHeader('connection', 'close');
     answer(response, result);
@@ -218,7 +230,14 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     request.pause();
   }
 
-  function answer(response: ServerResponse, result: DeliveryAnswer): void {
+  function answer(response: ServerResponse, result: Answer): void {
+    if ('text' in result) {
+      const type = { 'content-type': 'text/plain; charset=utf-8' };
+      const length = result.status === 204 ? {} : { ...type, 'content-length': Buffer.byteLength(result.text) };
+      response.writeHead(result.status, closing ? { ...length, connection: 'close' } : length);
+      response.end(result.text);
+      return;
+    }
     const body = JSON.stringify({ outcome: result.outcome, message: result.message });
     const headers: OutgoingHttpHeaders = {
       'content-type': 'application/json',

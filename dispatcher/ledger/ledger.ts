@@ -142,6 +142,13 @@ export interface RunnerRow {
   readonly stopAskedAtMs: number | null;
   /** When the service last accepted a stop. */
   readonly stopSentAtMs: number | null;
+  /** Of the token that its container authenticates its call-backs with; null: it makes none. */
+  readonly callbackHash: string | null;
+  /** What its container measured of its job; null until it has said so. A container may say anything. */
+  readonly memoryPeakBytes: number | null;
+  readonly cpuMs: number | null;
+  readonly diskBytes: number | null;
+  readonly oomKills: number | null;
   /** Since when GitHub has refused our credentials for it; null while they work. */
   readonly refusedSinceMs: number | null;
   /** Failed attempts at the current step, for the backoff. */

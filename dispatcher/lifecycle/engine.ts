@@ -20,6 +20,7 @@ import { InstanceView } from './instance-view.ts';
 import { LaunchLoop } from './launch-loop.ts';
 import { LaunchPlaces } from './launch-places.ts';
 import { closureOf, closureWords, type LedgerClosure, LedgerGate } from './ledger-gate.ts';
+import type { RunnerUsage } from './machine/event.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { Pass } from './pass.ts';
 import { Permits } from './permits.ts';
@@ -54,6 +55,8 @@ export interface Engine {
   jobReason(job: JobRow): Promise<string | undefined>;
   /** An operator gives the runner up. Returns it afterwards, or undefined if the runner does not exist. */
   forget(runner: string): Promise<RunnerRow | undefined>;
+  /** Its container says something about itself: what it says proves nothing, and it is looked at now. */
+  heard(runner: string, what: string, usage?: RunnerUsage): Promise<void>;
   /** Each backend of each registration: whether it is tried, and why not. */
   backends(): readonly BackendStatus[];
   /**
@@ -171,6 +174,7 @@ class LoopingEngine implements Engine {
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
       restingLanes: this.#restingLanes,
+      ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },
@@ -252,6 +256,11 @@ class LoopingEngine implements Engine {
     this.wake();
     await this.#options.ledger.persist();
     return after;
+  }
+
+  async heard(runner: string, what: string, usage?: RunnerUsage): Promise<void> {
+    await this.#context.tell(runner, { kind: 'heard', what, ...(usage === undefined ? {} : { usage }) });
+    this.wake();
   }
 
   backends(): readonly BackendStatus[] {

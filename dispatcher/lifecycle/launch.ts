@@ -18,12 +18,15 @@ import type { LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
+import { type CallbackToken, newCallbackToken } from './callback-token.ts';
 import type { Holds } from './holds.ts';
 import { CREATING_MS } from './machine/step.ts';
 import type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
+import { runnerEnvironment } from './runner-environment.ts';
 
-export interface LaunchOptions extends Pick<EngineOptions, 'clock' | 'dispatcherId' | 'incarnation' | 'random'> {
+export interface LaunchOptions
+  extends Pick<EngineOptions, 'callbackUrl' | 'clock' | 'dispatcherId' | 'incarnation' | 'random'> {
   readonly context: RunnerContext;
   readonly ledger: Pick<Ledger, 'liveCounts' | 'runner'>;
   readonly metrics: Pick<LifecycleMetrics, 'launched' | 'launchFailed'>;
@@ -46,6 +49,8 @@ interface Attempt {
   readonly shape: Shape;
   readonly jit: JitRunner;
   readonly deadlineAtMs: number;
+  /** For its call-backs; undefined: it makes none. */
+  readonly token: CallbackToken | undefined;
 }
 
 /** The life of an instance without a limit of its own: GitHub's own limit for a job (5 days), and an hour around it. */
@@ -60,6 +65,8 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
   const jit = await createJit(options, tenant, launch);
   if (jit === undefined) return;
 
+  // One for all backends: what the first one may have started could be running.
+  const token = options.callbackUrl === undefined ? undefined : newCallbackToken(options.random);
   const refusals: Failure[] = [];
   for (const backend of launch.backends) {
     const { registration, specHash } = launch.lane;
@@ -88,7 +95,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
       }
       const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
       const deadlineAtMs = context.now() + lifeMs;
-      const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs };
+      const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs, token };
       const turn = await takePlace(options, tenant, attempt);
       if (turn === 'over') return;
       if (turn === 'full') {
@@ -153,7 +160,7 @@ async function prepare(
 async function takePlace(
   { context, ledger }: LaunchOptions,
   tenant: Tenant,
-  { launch, backend, jit, deadlineAtMs }: Attempt,
+  { launch, backend, jit, deadlineAtMs, token }: Attempt,
 ): Promise<'taken' | 'full' | 'over'> {
   const { registration } = tenant;
   return await context.counting.hold(async () => {
@@ -168,6 +175,7 @@ async function takePlace(
       backend,
       runnerId: jit.runnerId,
       instanceDeadlineAtMs: deadlineAtMs,
+      ...(token === undefined ? {} : { callbackHash: token.hash }),
     });
     return row?.state === 'creating' ? 'taken' : 'over';
   });
@@ -181,10 +189,10 @@ type Outcome =
   | { readonly kind: 'over' };
 
 async function tryBackend(
-  { clock, context, dispatcherId, incarnation, ledger, random }: LaunchOptions,
+  { callbackUrl, clock, context, dispatcherId, incarnation, ledger, random }: LaunchOptions,
   { registration }: Tenant,
   provider: Provider,
-  { launch, backend, shape, jit, deadlineAtMs }: Attempt,
+  { launch, backend, shape, jit, deadlineAtMs, token }: Attempt,
   nameIsNew: boolean,
 ): Promise<Outcome> {
   const request = {
@@ -201,8 +209,15 @@ async function tryBackend(
       deadlineAtMs,
       charge: registration.chargeLabels,
     },
-    environment: {},
-    secretEnvironment: { ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig },
+    environment: runnerEnvironment({
+      registration,
+      lifeMs: deadlineAtMs - context.now(),
+      ...(callbackUrl === undefined ? {} : { callbackUrl: `${callbackUrl}/runners/${launch.runner}` }),
+    }),
+    secretEnvironment: {
+      ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig,
+      ...(token === undefined ? {} : { SHR_CALLBACK_TOKEN: token.token }),
+    },
   };
   let doubt: ProviderError | undefined;
   for (let attempt = 1; ; attempt += 1) {

@@ -6,6 +6,7 @@
 
 import { MINUTE } from '../../time/units.ts';
 import type { RunnerRow, RunnerStep } from '../ledger/ledger.ts';
+import { onHeard } from './machine/call-back.ts';
 import { onDeadline, onDrain, onForget, onStepFailed, onStopping, onStopSent } from './machine/ending.ts';
 import type { Answer, MachineContext, RunnerEvent } from './machine/event.ts';
 import { onInstance, onInstanceMissing } from './machine/instance.ts';
@@ -111,6 +112,8 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
       return onJobStarted(runner, event, context);
     case 'job-completed':
       return onJobCompleted(runner, event, context);
+    case 'heard':
+      return onHeard(runner, event, context);
     case 'deadline':
       return onDeadline(runner, event.unheard, context);
     case 'drain':

@@ -44,6 +44,8 @@ export interface EngineOptions {
   readonly setAside?: (registration: string) => boolean;
   readonly maxRunners: number;
   readonly maxLaunches: number;
+  /** Where containers reach the public listener, without a slash at its end. Absent: they make no call-backs. */
+  readonly callbackUrl?: string;
 }
 
 /** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */

@@ -5,6 +5,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../time/clock.ts';
+import type { CallMetrics } from '../callbacks/calls.ts';
 import type { IntakeMetrics } from '../intake/answer.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { LedgerError } from '../ledger/ledger.ts';
@@ -57,7 +58,7 @@ export interface MetricsOptions {
   readonly mostSeries?: number;
 }
 
-export interface Metrics extends LifecycleMetrics, IntakeMetrics {
+export interface Metrics extends LifecycleMetrics, IntakeMetrics, CallMetrics {
   /** The text exposition format. Rejects never for the ledger's sake: `shr_ledger_up` tells then. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -142,6 +143,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['registration', 'backend', 'provider', 'kind'],
     registers: [register],
   });
+  const runnerCalls = new Counter({
+    name: 'shr_runner_calls_total',
+    help: 'Call-backs of runners answered, by event and outcome',
+    labelNames: ['event', 'outcome'],
+    registers: [register],
+  });
   const gauges = new LedgerGauges(register, sources, names, onBackend, words);
 
   let exposing: Promise<{ contentType: string; text: string }> | undefined;
@@ -175,6 +182,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     mended(field) {
       mended.inc({ field: words.fold(field) });
+    },
+    runnerCall(event, outcome) {
+      runnerCalls.inc({ event: words.fold(event), outcome: words.fold(outcome) });
     },
     expose() {
       // Scrapes that come together share one reading of the ledger.

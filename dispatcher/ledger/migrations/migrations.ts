@@ -405,8 +405,19 @@ const twelfth: Migration = {
   ],
 };
 
+const thirteenth: Migration = {
+  version: 13,
+  name: 'what a container says of itself',
+  statements: ({ schema }) => [
+    schema.alterTable('runners').addColumn('callbackHash', 'text').compile(),
+    ...(['memoryPeakBytes', 'cpuMs', 'diskBytes', 'oomKills'] as const).map((column) =>
+      schema.alterTable('runners').addColumn(column, integer).compile(),
+    ),
+  ],
+};
+
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh, twelfth];
+export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh, twelfth, thirteenth];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

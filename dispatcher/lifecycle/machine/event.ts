@@ -1,6 +1,6 @@
 /** What can happen to a runner, and what the machine answers. */
 import type { Failure } from '../../failures/failure.ts';
-import type { RunnerStep } from '../../ledger/ledger.ts';
+import type { RunnerRow, RunnerStep } from '../../ledger/ledger.ts';
 
 export type RunnerEvent =
   /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
@@ -9,6 +9,8 @@ export type RunnerEvent =
       readonly backend: string;
       readonly runnerId: number;
       readonly instanceDeadlineAtMs: number;
+      /** Of the token for its call-backs; absent: it makes none. */
+      readonly callbackHash?: string;
     }
   /** A backend refused definitely; another one may follow. */
   | { readonly kind: 'backend-refused'; readonly backend: string; readonly failure: Failure }
@@ -36,6 +38,8 @@ export type RunnerEvent =
   | ({ readonly kind: 'job-completed' } & JobWord)
   /** `unheard`: why GitHub, asked about the runner, did not answer. */
   | { readonly kind: 'deadline'; readonly unheard?: Failure }
+  /** Its own container says so, which proves nothing: it is looked at now. */
+  | { readonly kind: 'heard'; readonly what: string; readonly usage?: RunnerUsage }
   | { readonly kind: 'drain'; readonly reason: string }
   /** An operator gives the runner up. Twice: even if part of it cannot be verified. */
   | { readonly kind: 'forget' }
@@ -49,6 +53,9 @@ export type RunnerEvent =
   /** GitHub refuses our credentials for this runner. */
   | { readonly kind: 'credentials-refused'; readonly failure: Failure }
   | { readonly kind: 'step-failed'; readonly failure: Failure; readonly retryAfterMs?: number };
+
+/** What a container measured of itself; null: it could not. */
+export type RunnerUsage = Pick<RunnerRow, 'memoryPeakBytes' | 'cpuMs' | 'diskBytes' | 'oomKills'>;
 
 /** What a source says of a job and the runner that GitHub gave it to. */
 export interface JobWord {

@@ -1,12 +1,12 @@
 /** What a launch says of its runner: the calls of providers, and their answers. Pure. */
 import type { Failure } from '../../failures/failure.ts';
 import type { RunnerRow } from '../../ledger/ledger.ts';
-import type { Answer, MachineContext } from './event.ts';
+import type { Answer, MachineContext, RunnerEvent } from './event.ts';
 import { calledState, drainNow, ignored, instanceIsOver, move, note, quiet, revive, saying } from './step.ts';
 
 export function onCalling(
   runner: RunnerRow,
-  event: { readonly backend: string; readonly runnerId: number; readonly instanceDeadlineAtMs: number },
+  event: Extract<RunnerEvent, { readonly kind: 'calling' }>,
   context: MachineContext,
 ): Answer {
   switch (runner.state) {
@@ -15,6 +15,7 @@ export function onCalling(
         backend: event.backend,
         githubRunnerId: event.runnerId,
         instanceDeadlineAtMs: event.instanceDeadlineAtMs,
+        callbackHash: event.callbackHash ?? null,
         instanceState: 'maybe',
       });
     case 'starting':

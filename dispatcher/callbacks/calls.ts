@@ -1,0 +1,230 @@
+/**
+ * The runners' call-backs, independent of the transport: `POST /runners/<name>/<event>` with the token of that runner.
+ * What a container says is a hint: it hastens a look, and explains. The one exception is the question before a job's
+ * first step, whose answer the container obeys. docs/runner-image.md describes the events and fields.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
+import { isTokenOf } from '../lifecycle/callback-token.ts';
+import type { Engine } from '../lifecycle/engine.ts';
+import type { Log } from '../log.ts';
+import type { Registration } from '../model/registration.ts';
+import { type Call, type CallEvent, isCallEvent, MOST_FORM_BYTES, readCall, usageIn } from './form.ts';
+import { mayRun } from './question.ts';
+import { reportOf } from './report.ts';
+
+/** Plain text. `verified`: it came with the token of a living runner. */
+export interface CallAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly verified: boolean;
+}
+
+/** One call whose headers were accepted. */
+export interface CallReception {
+  /** An answer here is final: the rest of the body is ignored. */
+  take(chunk: Buffer): CallAnswer | undefined;
+  /** Never rejects. */
+  finish(): Promise<CallAnswer>;
+  /** The sender disconnected. */
+  abandon(): void;
+  /** Its connection was needed, or it was too slow. */
+  cutOff(why: 'connections' | 'slow'): CallAnswer;
+}
+
+export interface RunnerCalls {
+  /** `authorization`: the header, as it came. */
+  receive(runner: string, event: string, authorization: string | undefined): CallReception | CallAnswer;
+}
+
+export interface RunnerCallsOptions {
+  readonly ledger: Pick<Ledger, 'runner' | 'job' | 'jobsOfRun' | 'laneCounts'>;
+  readonly engine: Pick<Engine, 'heard'>;
+  readonly registration: (name: string) => Registration | undefined;
+  readonly now: () => number;
+  readonly log: Pick<Log, 'error' | 'warn'>;
+  readonly metrics: CallMetrics;
+}
+
+/** Must not throw. */
+export interface CallMetrics {
+  /** Once for each call that was read to its end. */
+  runnerCall(event: CallEvent | 'other', outcome: CallOutcome): void;
+}
+
+export type CallOutcome = 'heard' | 'repeated' | 'allowed' | 'denied' | 'undecided' | 'unknown' | 'malformed' | 'failed';
+
+/** Runners whose calls are remembered, so that each event counts once. */
+const REMEMBERED = 10_000;
+const TOKEN = /^Bearer ([a-z2-7]{32})$/;
+
+/** The same for a wrong token, a runner that is gone, and one that never was. */
+const unknownRunner: CallAnswer = {
+  status: 404,
+  text: 'no runner of this name has this token: it may be gone\n',
+  verified: false,
+};
+const tooLong: CallAnswer = { status: 413, text: `a call has at most ${MOST_FORM_BYTES} bytes\n`, verified: false };
+const noContent: CallAnswer = { status: 204, text: '', verified: true };
+
+export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
+  const heard = new LRUCache<string, ReadonlySet<CallEvent>>({ max: REMEMBERED });
+  return {
+    receive(runner, event, authorization) {
+      const token = TOKEN.exec(authorization ?? '')?.[1];
+      if (token === undefined || !isCallEvent(event)) {
+        options.metrics.runnerCall(isCallEvent(event) ? event : 'other', 'unknown');
+        return unknownRunner;
+      }
+      return new Receiving(options, heard, { runner, event, token });
+    },
+  };
+}
+
+interface Arriving {
+  readonly runner: string;
+  readonly event: CallEvent;
+  readonly token: string;
+}
+
+class Receiving implements CallReception {
+  readonly #options: RunnerCallsOptions;
+  readonly #heard: LRUCache<string, ReadonlySet<CallEvent>>;
+  readonly #call: Arriving;
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(options: RunnerCallsOptions, heard: LRUCache<string, ReadonlySet<CallEvent>>, call: Arriving) {
+    this.#options = options;
+    this.#heard = heard;
+    this.#call = call;
+  }
+
+  take(chunk: Buffer): CallAnswer | undefined {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MOST_FORM_BYTES) return tooLong;
+    this.#chunks.push(chunk);
+    return undefined;
+  }
+
+  abandon(): void {}
+
+  cutOff(why: 'connections' | 'slow'): CallAnswer {
+    return { status: why === 'slow' ? 408 : 503, text: 'this call was cut off: ask again\n', verified: false };
+  }
+
+  async finish(): Promise<CallAnswer> {
+    const { log, metrics } = this.#options;
+    const { event, runner } = this.#call;
+    try {
+      const { outcome, answer } = await this.#answer();
+      metrics.runnerCall(event, outcome);
+      return answer;
+    } catch (error) {
+      // A ledger that cannot be read, or a defect: it costs this call alone, and containers ask again.
+      log.error('runner-call-failed', { runner, call: event, error });
+      metrics.runnerCall(event, 'failed');
+      return { status: 503, text: 'this cannot be answered now: ask again\n', verified: true };
+    }
+  }
+
+  async #answer(): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
+    const { ledger } = this.#options;
+    const { event, runner, token } = this.#call;
+    const row = await ledger.runner(runner);
+    if (row === undefined || row.state === 'gone' || !isTokenOf(row.callbackHash, token)) {
+      return { outcome: 'unknown', answer: unknownRunner };
+    }
+    const call = readCall(event, Buffer.concat(this.#chunks));
+    if (call === undefined) {
+      return { outcome: 'malformed', answer: { status: 400, text: 'fields are missing\n', verified: true } };
+    }
+    if (call.event === 'job-started') return await this.#judge(row, call);
+    const isNew = this.#isNew(runner, event);
+    if (isNew) await this.#hear(row, call);
+    const outcome = isNew ? 'heard' : 'repeated';
+    if (call.event !== 'job-completed') return { outcome, answer: noContent };
+    return { outcome, answer: { status: 200, text: await this.#report(row, call), verified: true } };
+  }
+
+  /** What is written for a runner has a bound, however often its container calls. */
+  #isNew(runner: string, event: CallEvent): boolean {
+    const known = this.#heard.get(runner) ?? new Set();
+    if (known.has(event)) return false;
+    this.#heard.set(runner, new Set([...known, event]));
+    return true;
+  }
+
+  async #hear({ name }: RunnerRow, call: Call): Promise<void> {
+    const { engine } = this.#options;
+    switch (call.event) {
+      case 'booted':
+        return await engine.heard(
+          name,
+          call.version === null ? 'its container has started' : `its container has started, runner ${call.version}`,
+        );
+      case 'listening':
+        return await engine.heard(name, 'its listener is connected');
+      case 'job-started':
+        return await engine.heard(name, 'its job has begun');
+      case 'job-completed':
+        return await engine.heard(
+          name,
+          call.result === null ? 'its job has ended' : `its job has ended: ${call.result}`,
+          usageIn(call),
+        );
+      case 'exiting':
+        return await engine.heard(name, call.code === null ? 'it exits' : `it exits with ${call.code}`);
+    }
+  }
+
+  async #judge(
+    row: RunnerRow,
+    call: Extract<Call, { readonly event: 'job-started' }>,
+  ): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
+    const { log } = this.#options;
+    const registration = this.#options.registration(row.registration);
+    // Removed, or set aside: what it allowed is not known any more.
+    if (registration === undefined) return undecided(`registration ${row.registration} is not in force`);
+    const [owner = '', repository = ''] = call.repository.split('/');
+    const visibility = await this.#visibilityOf(row, { owner, repository, run: call.run });
+    const verdict = mayRun(registration, { owner, repository, visibility });
+    if (verdict.may === 'unknown') return undecided(verdict.reason);
+    if (this.#isNew(row.name, 'job-started')) await this.#hear(row, call);
+    if (verdict.may === 'yes') {
+      return { outcome: 'allowed', answer: { status: 200, text: 'this job may run here\n', verified: true } };
+    }
+    const fields = { runner: row.name, registration: row.registration, repository: call.repository, run: call.run };
+    log.warn('job-denied-in-runner', { ...fields, reason: verdict.reason });
+    return { outcome: 'denied', answer: { status: 403, text: `${verdict.reason}\n`, verified: true } };
+  }
+
+  /** As the facts about the run, or about the runner's job, say; they come from GitHub, unlike what the call says. */
+  async #visibilityOf(
+    row: RunnerRow,
+    run: { readonly owner: string; readonly repository: string; readonly run: number },
+  ) {
+    const { ledger } = this.#options;
+    const own = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
+    const jobs = [...(own === undefined ? [] : [own]), ...(await ledger.jobsOfRun(run.run, () => {}))];
+    const same = (left: string, right: string) => left.toLowerCase() === right.toLowerCase();
+    const ofIt = jobs.filter(
+      (job) => job.host === row.host && same(job.owner, run.owner) && same(job.repository, run.repository),
+    );
+    // One that calls it public is enough.
+    const told = ofIt.map(({ visibility }) => visibility ?? undefined).filter((known) => known !== undefined);
+    return told.find((visibility) => visibility === 'public') ?? told[0];
+  }
+
+  async #report(row: RunnerRow, used: Extract<Call, { readonly event: 'job-completed' }>): Promise<string> {
+    const { ledger, now } = this.#options;
+    const job = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
+    const [lane] = await ledger.laneCounts([row.laneKey], () => {});
+    const lines = reportOf({ runner: row, job, wish: lane?.lane.wish, used, nowMs: now() });
+    return `${lines.join('\n')}\n`;
+  }
+}
+
+function undecided(reason: string): { readonly outcome: CallOutcome; readonly answer: CallAnswer } {
+  return { outcome: 'undecided', answer: { status: 503, text: `${reason}\n`, verified: true } };
+}
