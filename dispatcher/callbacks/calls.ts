@@ -52,7 +52,15 @@ export interface CallMetrics {
   runnerCall(event: CallEvent | 'other', outcome: CallOutcome): void;
 }
 
-export type CallOutcome = 'heard' | 'repeated' | 'allowed' | 'denied' | 'undecided' | 'unknown' | 'malformed' | 'failed';
+export type CallOutcome =
+  | 'heard'
+  | 'repeated'
+  | 'allowed'
+  | 'denied'
+  | 'undecided'
+  | 'unknown'
+  | 'malformed'
+  | 'failed';
 
 /** Runners whose calls are remembered, so that each event counts once. */
 const REMEMBERED = 10_000;

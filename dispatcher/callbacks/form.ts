@@ -22,10 +22,19 @@ const bootedForm = z.object({
     .nullable()
     .catch(null),
 });
-const exitingForm = z.object({ code: z.string().regex(/^\d{1,3}$/).nullable().catch(null) });
+const exitingForm = z.object({
+  code: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .nullable()
+    .catch(null),
+});
 const startedForm = z.object({
   repository: z.string().regex(/^[A-Za-z0-9_-]{1,100}\/[A-Za-z0-9._-]{1,100}$/),
-  run: z.string().regex(/^\d{1,15}$/).transform(Number),
+  run: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number),
 });
 const completedForm = z.object({
   result: z.enum(['success', 'failure', 'cancelled', 'skipped']).nullable().catch(null),

@@ -61,7 +61,7 @@ function timesLine(runner: Reported['runner'], job: Reported['job'], nowMs: numb
   const startedAtMs = job?.startedAtMs ?? runner.busyAtMs;
   const times = [
     part('waited', job?.createdAtMs, runner.createdAtMs),
-    part('booted in', runner.createdAtMs, runner.onlineAtMs),
+    part('ready in', runner.createdAtMs, runner.onlineAtMs ?? runner.busyAtMs),
     part('ran for', startedAtMs, nowMs),
   ].filter((words) => words !== undefined);
   return times.length === 0 ? undefined : `time: ${times.join(', ')}`;

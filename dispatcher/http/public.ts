@@ -118,7 +118,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       const registration = path === sharedPath ? undefined : registrationPath.exec(path)?.[1];
       if (calls !== undefined && runner !== undefined && event !== undefined) {
         const exchange = { request, response, place };
-        if (request.method === 'POST') carry(exchange, () => calls.receive(runner, event, request.headers.authorization));
+        if (request.method === 'POST')
+          carry(exchange, () => calls.receive(runner, event, request.headers.authorization));
         else refuse(exchange, onlyPost);
       } else if (path !== sharedPath && registration === undefined) {
         metrics.delivery('no-endpoint');

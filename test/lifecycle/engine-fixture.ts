@@ -91,6 +91,7 @@ export interface FixtureOptions {
   readonly provider?: (backend: string, honest: Provider) => Partial<Provider>;
   readonly areStrangers?: AreStrangers;
   readonly setAside?: (registration: string) => boolean;
+  readonly callbackUrl?: string;
 }
 
 export async function openEngineFixture(options: FixtureOptions): Promise<EngineFixture> {
@@ -237,6 +238,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       ]),
     ),
     ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
+    ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
     maxRunners: options.maxRunners ?? 100,
     maxLaunches: 20,
   });

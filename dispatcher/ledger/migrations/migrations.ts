@@ -417,7 +417,17 @@ const thirteenth: Migration = {
 };
 
 /** In the order in which they are applied. */
-export const migrations: readonly Migration[] = [first, second, third, heldJobs, ninth, tenth, eleventh, twelfth, thirteenth];
+export const migrations: readonly Migration[] = [
+  first,
+  second,
+  third,
+  heldJobs,
+  ninth,
+  tenth,
+  eleventh,
+  twelfth,
+  thirteenth,
+];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));
 

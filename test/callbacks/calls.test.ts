@@ -1,0 +1,233 @@
+/** Call-backs of runners, over HTTP, with the real engine and ledger behind the public listener. */
+import { expect } from 'chai';
+import { type CallOutcome, createRunnerCalls } from '../../dispatcher/callbacks/calls.ts';
+import { createPublicListener, type PublicListener } from '../../dispatcher/http/public.ts';
+import { createIntake } from '../../dispatcher/intake/webhook.ts';
+import type { Registration } from '../../dispatcher/model/registration.ts';
+import type { LaunchRequest } from '../../providers/provider.ts';
+import { systemClock } from '../../time/clock.ts';
+import { Counts, LogLines, Recorder } from '../intake/intake-fixture.ts';
+import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from '../lifecycle/engine-fixture.ts';
+import { closedPolicy } from '../registration-fixture.ts';
+
+describe("a runner's call-backs", () => {
+  let fixture: EngineFixture;
+  let listener: PublicListener;
+  let base: string;
+  let log: LogLines;
+  const launched: LaunchRequest[] = [];
+  const outcomes: [string, CallOutcome][] = [];
+  let inForce: Registration | undefined;
+
+  beforeEach(async () => {
+    launched.length = 0;
+    outcomes.length = 0;
+    inForce = registration('acme');
+    fixture = await openEngineFixture({
+      registrations: [inForce],
+      callbackUrl: 'https://shr.acme.example',
+      provider: (_backend, honest) => ({
+        launch: (request) => {
+          launched.push(request);
+          return honest.launch(request);
+        },
+      }),
+    });
+    log = new LogLines();
+    const counts = new Counts();
+    const intake = createIntake({
+      ...{ ledger: new Recorder(), clock: systemClock, log, metrics: counts },
+      endpoints: () => [],
+      registrations: () => [],
+      onRecorded: () => {},
+    });
+    const calls = createRunnerCalls({
+      ...{ ledger: fixture.ledger, engine: fixture.engine, log },
+      registration: () => inForce,
+      now: () => fixture.clock.now(),
+      metrics: { runnerCall: (event, outcome) => outcomes.push([event, outcome]) },
+    });
+    listener = createPublicListener({ intake, clock: systemClock, metrics: counts, calls });
+    base = `http://127.0.0.1:${await listener.listen('127.0.0.1', 0)}`;
+    await fixture.engine.start();
+    await fixture.tell(told(fixture, { jobId: 1, runId: 71 }));
+  });
+  afterEach(async () => {
+    await listener.close(0);
+    await fixture.close();
+  });
+
+  function runner(): { readonly name: string; readonly token: string } {
+    const [request] = launched;
+    if (request === undefined) throw new Error('nothing was launched');
+    return { name: request.name, token: request.secretEnvironment['SHR_CALLBACK_TOKEN'] ?? '' };
+  }
+
+  async function call(
+    event: string,
+    fields: Readonly<Record<string, string>> = {},
+    { name, token } = runner(),
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await fetch(`${base}/runners/${name}/${event}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: new URLSearchParams(fields),
+    });
+    return { status: response.status, text: await response.text() };
+  }
+
+  const timeline = async () => (await fixture.ledger.timeline(runner().name)).map(({ reason }) => reason);
+
+  it('are told to the container: where, with which token, and the limits that it keeps by itself', () => {
+    const [request] = launched;
+    expect(request?.environment).to.deep.equal({
+      SHR_LIFE_SECONDS: String((5 * 24 + 1) * 3600),
+      SHR_ONLINE_SECONDS: '600',
+      SHR_IDLE_SECONDS: '900',
+      SHR_CALLBACK_URL: `https://shr.acme.example/runners/${request?.name}`,
+    });
+    expect(runner().token).to.match(/^[a-z2-7]{32}$/);
+    expect(JSON.stringify(request?.tags)).not.to.include(runner().token);
+  });
+
+  it('keep no token: the ledger has its hash alone', async () => {
+    const row = await fixture.ledger.runner(runner().name);
+    expect(row?.callbackHash).to.match(/^[0-9a-f]{64}$/);
+    expect(JSON.stringify(row)).not.to.include(runner().token);
+  });
+
+  it('are in the timeline, once each, and have the runner looked at at once', async () => {
+    await fixture.advance(100);
+    const calls = fixture.serviceCalls();
+    expect((await call('booted', { version: '2.338.1' })).status).to.equal(204);
+    await fixture.advance(0);
+    expect(fixture.serviceCalls(), 'looks at the container').to.be.greaterThan(calls);
+    expect((await call('booted', { version: '2.338.2' })).status).to.equal(204);
+    expect((await call('listening')).status).to.equal(204);
+    expect((await call('exiting', { code: '102' })).status).to.equal(204);
+    expect((await timeline()).slice(-3)).to.deep.equal([
+      'its container has started, runner 2.338.1',
+      'its listener is connected',
+      'it exits with 102',
+    ]);
+    expect(outcomes.map(([, outcome]) => outcome)).to.deep.equal(['heard', 'repeated', 'heard', 'heard']);
+  });
+
+  it('prove nothing: a runner that says that its job has ended is not taken down', async () => {
+    await call('job-completed', { result: 'success' });
+    await call('exiting', { code: '0' });
+    await fixture.advance(MINUTE);
+    expect((await fixture.ledger.runner(runner().name))?.state).to.equal('starting');
+    expect(fixture.calls.filter((one) => /^(?:stop|delete)/.test(one))).to.deep.equal([]);
+  });
+
+  it('of a wrong token, another runner or one that is gone have the same answer', async () => {
+    const { name, token } = runner();
+    const wrong = await call('listening', {}, { name, token: 'a'.repeat(32) });
+    expect(wrong.status).to.equal(404);
+    expect(await call('listening', {}, { name: 'd1-01jzzzzzzzzzzzzzzzzzzzzzzz', token })).to.deep.equal(wrong);
+    expect(await call('no-such-event')).to.deep.equal(wrong);
+    await fixture.ledger.stepRunner(name, () => ({ patch: { state: 'gone' }, entries: [] }));
+    expect(await call('listening')).to.deep.equal(wrong);
+    expect(outcomes.every(([, outcome]) => outcome === 'unknown')).to.equal(true);
+  });
+
+  it('are bounded: a longer form is refused before it is read', async () => {
+    expect((await call('booted', { version: '1'.repeat(9_000) })).status).to.equal(413);
+    expect((await call('booted', { version: 'not\na version' })).status).to.equal(204);
+    expect(await timeline()).to.include('its container has started');
+  });
+
+  describe('before the first step of a job', () => {
+    const question = { repository: 'acme/web', run: '71' };
+
+    it('are answered with yes for a private repository of the registration', async () => {
+      expect((await call('job-started', question)).status).to.equal(200);
+    });
+
+    it('are answered with no for a public one, as GitHub told it', async () => {
+      await fixture.tell(told(fixture, { jobId: 2, runId: 72, repository: 'site', visibility: 'public' }));
+      const { status, text } = await call('job-started', { repository: 'acme/site', run: '72' });
+      expect(status).to.equal(403);
+      expect(text).to.include('acme/site is public').and.to.include('publicRepositories');
+      expect(log.lines.filter(({ event }) => event === 'job-denied-in-runner')).to.have.length(1);
+    });
+
+    it('are answered with yes for a public one where the policy allows it', async () => {
+      inForce = registration('acme', { policy: { ...closedPolicy, publicRepositories: true } });
+      expect((await call('job-started', { repository: 'Acme/Site', run: '99' })).status).to.equal(200);
+    });
+
+    it('are answered with no for a repository that the registration does not claim', async () => {
+      const { status, text } = await call('job-started', { repository: 'other/web', run: '71' });
+      expect(status).to.equal(403);
+      expect(text).to.include('other/web is not among the repositories of registration acme');
+    });
+
+    it('are answered later while GitHub has not said whether it is public', async () => {
+      const { status, text } = await call('job-started', { repository: 'acme/fresh', run: '73' });
+      expect(status).to.equal(503);
+      expect(text).to.include('GitHub has not said yet');
+      await fixture.tell(told(fixture, { jobId: 3, runId: 73, repository: 'fresh', visibility: 'internal' }));
+      expect((await call('job-started', { repository: 'acme/fresh', run: '73' })).status).to.equal(200);
+    });
+
+    it('are answered later while the registration is not in force', async () => {
+      inForce = undefined;
+      expect((await call('job-started', question)).status).to.equal(503);
+    });
+
+    it('believe no visibility that belongs to another repository of that run', async () => {
+      await fixture.tell(told(fixture, { jobId: 4, runId: 74, repository: 'site', visibility: 'private' }));
+      expect((await call('job-started', { repository: 'acme/other', run: '74' })).status).to.equal(503);
+    });
+
+    it('need the repository and the run', async () => {
+      expect((await call('job-started', { repository: 'acme', run: '71' })).status).to.equal(400);
+      expect((await call('job-started', { repository: 'acme/web' })).status).to.equal(400);
+    });
+  });
+
+  it('at the end of a job are answered with what it used and waited for, which is kept', async () => {
+    const { name } = runner();
+    await fixture.advance(20_000);
+    await fixture.tell(
+      told(fixture, { jobId: 1, runId: 71, status: 'in_progress', runnerName: name, startedAtMs: fixture.clock.now() }),
+    );
+    await fixture.advance(MINUTE);
+    const { status, text } = await call('job-completed', {
+      ...{ result: 'failure', memoryPeakBytes: '4187593114', memoryLimitBytes: '4294967296' },
+      ...{ cpuSeconds: '78.4', diskBytes: '2254857830', oomKills: '2' },
+    });
+    expect(status).to.equal(200);
+    expect(text.trimEnd().split('\n')).to.deep.equal([
+      `shr: runner ${name} on main (registration acme)`,
+      'shr: the container has 4 GiB of memory',
+      'shr: memory: 3.9 GiB at its peak, 98 % of 4 GiB',
+      'shr: cpu: 1m18s, 1.3 cores on average',
+      'shr: disk: 2.1 GiB in the work folder',
+      'shr: time: waited 0s, ready in 20s, ran for 1m',
+      'shr: out of memory: the system killed a process 2 times. Ask for more with the label memory-8',
+    ]);
+    expect(await fixture.ledger.runner(name)).to.include({
+      ...{ memoryPeakBytes: 4_187_593_114, cpuMs: 78_400, diskBytes: 2_254_857_830, oomKills: 2 },
+    });
+  });
+
+  it('at the end of a job leave out what was not measured, or makes no sense', async () => {
+    const { text } = await call('job-completed', { memoryPeakBytes: '-1', cpuSeconds: 'much', oomKills: '1e9' });
+    expect(text).to.match(/^shr: runner \S+ on main \(registration acme\)\n/);
+    expect(text).not.to.match(/memory:|cpu:|disk:/);
+  });
+
+  it('wait for the ledger: an answer that cannot be given is asked for again', async () => {
+    const row = fixture.ledger.runner;
+    fixture.ledger.runner = () => Promise.reject(new Error('the disk is gone'));
+    try {
+      expect((await call('listening')).status).to.equal(503);
+    } finally {
+      fixture.ledger.runner = row;
+    }
+    expect(outcomes).to.deep.equal([['listening', 'failed']]);
+  });
+});
