@@ -93,6 +93,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
     poll,
     timeouts: { launchMs: durationMs(timeouts?.launch, LAUNCH_MS), idleMs: durationMs(timeouts?.idle, IDLE_MS) },
     chargeLabels: reading.section(['chargeLabels'], form.chargeLabels) ?? {},
+    ...readRequireHook(reading, context),
   };
   if (claim === undefined) return { registration: undefined, claims: undefined };
   const granted = grant === undefined ? {} : { grant };
@@ -100,4 +101,18 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const claims = wrong ? undefined : { name: context.name, host, claim, labels, priority, ...granted };
   if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
   return { registration: { ...registration, ...granted, claim, credentials }, claims };
+}
+
+/** Where containers cannot ask, every job would fail. */
+function readRequireHook(reading: Reading, { platform }: RegistrationContext): Pick<Registration, 'requireHook'> {
+  const required = reading.section(['requireHook'], form.requireHook) ?? false;
+  if (!required) return {};
+  if (platform.config !== undefined && platform.config.publicListen.url === undefined) {
+    reading.problem(
+      ['requireHook'],
+      'runners cannot ask: dispatcher.yaml does not say where they reach the dispatcher',
+      'Add `listen.public.url` there, or remove this.',
+    );
+  }
+  return { requireHook: true };
 }

@@ -200,6 +200,10 @@ export const registrationFile = strict({
   webhook: strict({ secrets: endpointSecrets })
     .optional()
     .describe('Of its own endpoint /webhooks/github/<name>. Two secrets while rotating.'),
+  requireHook: z
+    .boolean()
+    .optional()
+    .describe('Jobs fail where the dispatcher cannot be asked in the runner whether they may run there.'),
   runnerGroup: z
     .string()
     .min(1)

@@ -13,7 +13,7 @@ export function runnerEnvironment({
   lifeMs,
   callbackUrl,
 }: {
-  readonly registration: Pick<Registration, 'timeouts'>;
+  readonly registration: Pick<Registration, 'requireHook' | 'timeouts'>;
   /** From now to the instance's own deadline. */
   readonly lifeMs: number;
   /** The runner's own. */
@@ -25,6 +25,7 @@ export function runnerEnvironment({
     SHR_ONLINE_SECONDS: seconds(launchMs),
     SHR_IDLE_SECONDS: seconds(idleMs + LATER_MS),
     ...(callbackUrl === undefined ? {} : { SHR_CALLBACK_URL: callbackUrl }),
+    ...(registration.requireHook === true ? { SHR_HOOK_SILENCE: 'deny' } : {}),
   };
 }
 

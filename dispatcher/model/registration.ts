@@ -198,6 +198,8 @@ export interface Registration {
   };
   readonly timeouts: { readonly launchMs: number; readonly idleMs: number };
   readonly chargeLabels: Readonly<Record<string, string>>;
+  /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */
+  readonly requireHook?: true;
 }
 
 /** Which jobs a registration asks for. */

@@ -93,6 +93,19 @@ describe('the configuration', () => {
     });
   });
 
+  it('lets a registration require the hook where runners can ask', async () => {
+    const read = async (listen: string) =>
+      await load({
+        'dispatcher.yaml': `${dispatcherYaml}${listen}`,
+        'registrations/acme.yaml': `${registrationYaml}requireHook: true\n`,
+      });
+    const able = await read('listen: { public: { url: "https://shr.acme.example" } }\n');
+    if (!able.ok) throw new Error(JSON.stringify(able.problems));
+    expect(able.configuration.registrations[0]).to.have.property('requireHook', true);
+    const unable = await read('');
+    expect(JSON.stringify(unable)).to.include('runners cannot ask: dispatcher.yaml does not say where they reach');
+  });
+
   it('reads all that the files can say', async () => {
     const dispatcher = `
 id: big
