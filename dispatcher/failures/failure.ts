@@ -16,6 +16,7 @@ export type FailureSource = 'github' | 'dispatcher' | `${string}/${string}`;
  * - `unfit`: the adapter says that its service never runs this shape.
  * - `no-place`: every backend was at its cap of runners.
  * - `no-work`: runners of the image came online, and GitHub gave them no job.
+ * - `runner-outdated`: the container says that GitHub no longer accepts its version of the runner.
  * - `no-registration`: the runner's registration has left the configuration, and its credentials with it.
  * - `ledger`: the ledger could not be read or written.
  * - `defect`: an error in the dispatcher or in an adapter, not in what they talk to.
@@ -26,6 +27,7 @@ export type OwnFailureKind =
   | 'unfit'
   | 'no-place'
   | 'no-work'
+  | 'runner-outdated'
   | 'no-registration'
   | 'ledger'
   | 'defect';
@@ -85,6 +87,7 @@ const KINDS: Readonly<Record<FailureKind, true>> = {
   unfit: true,
   'no-place': true,
   'no-work': true,
+  'runner-outdated': true,
   'no-registration': true,
   ledger: true,
   defect: true,
@@ -118,8 +121,16 @@ export function githubFailure(error: GithubErrorParts, atMs: number): Failure {
   return failure('github', { kind: error.kind, code, requestId: error.requestId, message: error.message }, atMs);
 }
 
+/** Of the runner's listener, where it is asked to tell (`ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE`). */
+const OUTDATED_EXIT = 7;
+
 /** From why an instance ended or does not start. The code is the exit code. */
 export function instanceFailure(reason: InstanceReason, source: FailureSource, atMs: number): Failure {
+  if (reason.kind === 'exited' && reason.exitCode === OUTDATED_EXIT) {
+    const message =
+      'it exited with 7, by which a runner says that GitHub no longer accepts its version: build the image with a newer one';
+    return failure(source, { kind: 'runner-outdated', code: String(OUTDATED_EXIT), message }, atMs);
+  }
   const code = reason.exitCode === undefined ? undefined : String(reason.exitCode);
   return failure(source, { kind: reason.kind, code, message: reason.message }, atMs);
 }

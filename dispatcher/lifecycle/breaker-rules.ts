@@ -57,6 +57,8 @@ const TRANSIENT: Rule = {
 };
 const UNAUTHORIZED: Rule = { name: 'account', patience: 1, pausesMs: [5 * MINUTE], healedBy: 'accepted' };
 const START: Rule = { name: 'start', patience: 3, pausesMs: doubling(MINUTE, 10 * MINUTE), healedBy: 'online' };
+/** Every launch of the image would end the same way. One an hour finds out whether the image was replaced. */
+const OUTDATED: Rule = { name: 'start', patience: 1, pausesMs: [15 * MINUTE, 60 * MINUTE], healedBy: 'online' };
 const IDLE: Rule = { name: 'idle', patience: 1, pausesMs: doubling(5 * MINUTE, 20 * MINUTE), healedBy: 'work' };
 const REFUSAL_PAUSES = [MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE];
 const REFUSED: Rule = { name: 'refused', patience: 1, pausesMs: REFUSAL_PAUSES, healedBy: 'accepted' };
@@ -89,6 +91,8 @@ export function ruleFor(kind: FailureKind): Rule | undefined {
     case 'unknown':
     case 'launch-timeout':
       return START;
+    case 'runner-outdated':
+      return OUTDATED;
     case 'no-work':
       return IDLE;
     case 'conflict':

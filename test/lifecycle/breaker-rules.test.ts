@@ -56,6 +56,7 @@ describe('the rules of a backend that fails', () => {
     ['that throttles', ['throttled'], [5, 10, 20, 40, 60, 60]],
     ['that does not answer', ['transient'], [5, 10, 20, 40, 80, 160, 300, 300]],
     ['that refuses the credentials', ['unauthorized'], [300, 300, 300]],
+    ['whose runner GitHub no longer accepts', ['runner-outdated'], [900, 3600, 3600]],
     ['whose runners get no job', ['no-work'], [300, 600, 1200, 1200]],
     ['whose containers end before they are online', ['exited', 'launch-timeout'], [0, 0, 60, 120, 240, 480, 600, 600]],
   ];

@@ -132,6 +132,22 @@ describe('whether a start failed', () => {
     expect(launches(), 'the job has another').to.equal(2);
   });
 
+  it('of a runner that GitHub no longer accepts is said once: nothing of its image is launched for a quarter of an hour', async () => {
+    await open();
+    const name = await queue(1);
+    end(name, { kind: 'exited', message: 'exited with 7', exitCode: 7 });
+    await fixture.advance(10 * SECOND);
+    expect((await fixture.ledger.runner(name))?.failure).to.include({ kind: 'runner-outdated', code: '7' });
+    const job = await fixture.ledger.job(keyOf(1));
+    expect(job === undefined ? undefined : await fixture.engine.jobReason(job)).to.include(
+      'GitHub no longer accepts its version: build the image with a newer one',
+    );
+    await fixture.advance(14 * MINUTE);
+    expect(launches()).to.equal(1);
+    await fixture.advance(2 * MINUTE);
+    expect(launches(), 'one finds out whether the image was replaced').to.equal(2);
+  });
+
   it('is said at once of one that ended with another exit code', async () => {
     await open();
     const name = await queue(1);
