@@ -74,6 +74,7 @@ export class InstantWorld {
     readJob: async (_owner, _repository, jobId) => await this.#fact(jobId, 'read'),
     readRun: async () => ({ completed: false, attempt: 1 }),
     seesRepository: async () => true,
+    readVisibility: async () => 'private',
   };
 
   readonly provider: Provider = {

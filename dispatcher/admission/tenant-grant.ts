@@ -34,7 +34,8 @@ export function judgeGrant(
 }
 
 function missingOnShared(grant: Grant, job: JobSubject, wish: ShapeWish): readonly Ungranted[] {
-  return [...missingExposure(grant, job.visibility), ...missingPowers(grant, wish)];
+  const isDenial = job.isVisibilityUnproven === true && job.visibility !== 'public';
+  return [...missingExposure(grant, isDenial ? undefined : job.visibility), ...missingPowers(grant, wish)];
 }
 
 function ungrantedRefusal(grant: Grant, what: Ungranted, code: RefusalCode, reason: string): Refusal {

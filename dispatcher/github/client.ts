@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Clock, Random } from '../../time/clock.ts';
 import { withDeadline } from '../../time/deadline.ts';
-import type { JobFact, JobIdentity } from '../jobs/facts.ts';
+import type { JobFact, JobIdentity, Visibility } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import { factFromRestJob, restJobSchema } from '../jobs/workflow-job.ts';
 import type { Registration } from '../model/registration.ts';
@@ -10,7 +10,7 @@ import type { BudgetPool } from './budget-pool.ts';
 import { type RequesterFor, requestersFor } from './credential.ts';
 import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
-import { createPollSource, type PollSource } from './poll-source.ts';
+import { createPollSource, type PollSource, visibilityAnswer, visibilityOf } from './poll-source.ts';
 import type { Caller } from './requester.ts';
 import { RunnerGroups } from './runner-groups.ts';
 import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } from './runners.ts';
@@ -81,6 +81,7 @@ export function createGithub(options: GithubOptions): Github & PollSource {
     readRun: (owner, repository, runId, purpose = 'verify') =>
       readRun(requesterFor(owner), { owner, repository, runId, purpose }),
     seesRepository: (owner, repository) => seesRepository(requesterFor(owner), owner, repository),
+    readVisibility: (owner, repository) => readVisibility(requesterFor(owner), owner, repository),
     ...createPollSource({ name, host, claim, credentials, only: poll.repositories, requesterFor, onMended }),
   };
 }
@@ -156,6 +157,19 @@ async function seesRepository(requester: Caller, owner: string, repository: stri
     accept: [404],
   });
   return !answer.accepted;
+}
+
+async function readVisibility(requester: Caller, owner: string, repository: string): Promise<Visibility> {
+  const answer = await requester.call({
+    method: 'GET',
+    route: '/repos/{owner}/{repo}',
+    parameters: { owner, repo: repository },
+    purpose: 'verify',
+    answer: z.object(visibilityAnswer),
+    conditional: () => 0,
+  });
+  if (answer.accepted) throw new TypeError('no status is accepted here');
+  return visibilityOf(answer.data);
 }
 
 function ownerOf(scope: GithubScope): string {

@@ -1,6 +1,6 @@
 /** What the dispatcher needs from GitHub, as a narrow interface, and the errors it returns. */
 import type { GithubErrorKind } from '../failures/failure.ts';
-import type { JobFact } from '../jobs/facts.ts';
+import type { JobFact, Visibility } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { GithubDenial } from './denial.ts';
 
@@ -123,4 +123,6 @@ export interface Github {
   readRun(owner: string, repository: string, runId: number, purpose?: CallPurpose): Promise<GithubRun | undefined>;
   /** False: GitHub answers 404 for the repository. It does not exist, or the credentials cannot see it. */
   seesRepository(owner: string, repository: string): Promise<boolean>;
+  /** Rejects with `not-found` for a repository that does not exist, or that the credentials cannot see. */
+  readVisibility(owner: string, repository: string): Promise<Visibility>;
 }

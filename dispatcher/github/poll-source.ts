@@ -1,6 +1,6 @@
 /** What a poller reads from GitHub: the repositories of a claim, their open runs, and the jobs of those. */
 import { z } from 'zod';
-import type { JobFact } from '../jobs/facts.ts';
+import type { JobFact, Visibility } from '../jobs/facts.ts';
 import { factFromRestJob, OWNER_NAME, REPOSITORY_NAME, type RestJob, restJobSchema } from '../jobs/workflow-job.ts';
 import type { Registration } from '../model/registration.ts';
 import type { RequesterFor } from './credential.ts';
@@ -61,13 +61,15 @@ export interface PollSource {
   listJobs(repository: PolledRepository, runId: number, signal: AbortSignal): Promise<JobList | undefined>;
 }
 
+/** Servers before GitHub Enterprise Server 3 do not send `visibility`. */
+export const visibilityAnswer = { private: z.boolean(), visibility: z.string().max(64).optional() };
+
 /** Names as in deliveries: they are part of keys, of paths, and of folders in buckets, and a tenant's own host may say anything. */
 const repositoryAnswer = z.object({
   id: z.int().min(1).nullish().catch(null),
   name: z.string().regex(REPOSITORY_NAME),
   owner: z.object({ login: z.string().regex(OWNER_NAME) }),
-  private: z.boolean(),
-  visibility: z.string().max(64).optional(),
+  ...visibilityAnswer,
   archived: z.boolean().optional(),
   disabled: z.boolean().optional(),
 });
@@ -399,7 +401,7 @@ function repositoryOf(answer: RepositoryAnswer): PolledRepository {
   };
 }
 
-function visibilityOf(answer: RepositoryAnswer): PolledRepository['visibility'] {
+export function visibilityOf(answer: Pick<RepositoryAnswer, 'private' | 'visibility'>): Visibility {
   switch (answer.visibility) {
     case 'public':
     case 'private':

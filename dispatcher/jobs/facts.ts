@@ -22,7 +22,7 @@ export interface JobFact extends JobIdentity {
   /** GitHub's id of the repository, which survives a rename; null if the source does not have it. */
   readonly repositoryId: number | null;
   /** Undefined if the source does not have it (a poll of jobs does not repeat the repository's visibility). */
-  readonly visibility: 'public' | 'private' | 'internal' | undefined;
+  readonly visibility: Visibility | undefined;
   readonly jobName: string;
   readonly workflowName: string | null;
   readonly headSha: string;
@@ -85,6 +85,9 @@ export const PLATFORM = '';
  */
 export type AreStrangers = (registration: string, other: string) => boolean;
 
+/** The visibility of a repository, as GitHub calls it. */
+export type Visibility = 'public' | 'private' | 'internal';
+
 /** Without tenants: every registration is the platform's own. */
 export const neverStrangers: AreStrangers = () => false;
 
@@ -100,4 +103,15 @@ export function isStrangersWord(
 ): boolean {
   if (registration === null || word.source !== 'webhook' || word.toldBy === null) return false;
   return word.toldBy !== registration && areStrangers(registration, word.toldBy);
+}
+
+/**
+ * Whether a tenant may have made the fact up: it was signed with a webhook secret that the tenant knows. What the
+ * platform grants that tenant must not depend on it.
+ */
+export function isTenantsWord(
+  word: { readonly source: FactSource; readonly toldBy: string | null },
+  areStrangers: AreStrangers,
+): boolean {
+  return word.source === 'webhook' && word.toldBy !== null && areStrangers(word.toldBy, PLATFORM);
 }

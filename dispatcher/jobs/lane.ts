@@ -1,4 +1,5 @@
 import type { ShapeWish } from '../../providers/provider.ts';
+import type { Visibility } from './facts.ts';
 import type { GithubScope } from './scope.ts';
 
 /** What all runners of a lane have in common. Two jobs of one lane can take each other's runner. */
@@ -40,7 +41,12 @@ export interface JobSubject {
   readonly owner: string;
   readonly repository: string;
   readonly labels: readonly string[];
-  readonly visibility: 'public' | 'private' | 'internal' | undefined;
+  readonly visibility: Visibility | undefined;
+  /**
+   * Only the webhook of a tenant tells of the visibility: good enough for the policy, which is the tenant's own, and not for
+   * its grant. Absent: GitHub or the platform's own webhook has told.
+   */
+  readonly isVisibilityUnproven?: boolean;
 }
 
 /** Pure: the same job and registrations always give the same answer. */

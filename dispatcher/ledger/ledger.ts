@@ -8,7 +8,7 @@
  */
 
 import type { Failure } from '../failures/failure.ts';
-import type { Delivery, FactSource, JobFact, JobStatus } from '../jobs/facts.ts';
+import type { Delivery, FactSource, JobFact, JobIdentity, JobStatus, Visibility } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 
 /** `expired`: queued for longer than GitHub keeps a job in its queue (24 h). */
@@ -29,6 +29,8 @@ export interface JobRow {
   readonly repository: string;
   readonly repositoryId: number | null;
   readonly visibility: JobFact['visibility'] | null;
+  /** GitHub or the platform's own webhook has told of the visibility, and not only that of a tenant. */
+  readonly visibilityProven: boolean;
   readonly jobName: string;
   readonly workflowName: string | null;
   readonly headSha: string;
@@ -369,6 +371,14 @@ export interface JobLedger {
   jobs(filter: JobFilter, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
+  /**
+   * GitHub's own word on the repository: its uncompleted jobs whose visibility is not proven are settled again with it.
+   * Undefined, where GitHub does not say: they are settled again without.
+   */
+  tellVisibility(
+    repository: Pick<JobIdentity, 'host' | 'owner' | 'repository'>,
+    visibility: Visibility | undefined,
+  ): Promise<number>;
   /** Likewise the registration's uncompleted jobs that are refused with this code. */
   unsettleRefused(registration: string, reasonCode: string): Promise<number>;
   /**

@@ -11,6 +11,7 @@
 import {
   type AreStrangers,
   isStrangersWord,
+  isTenantsWord,
   type JobFact,
   type JobStatus,
   jobKey,
@@ -27,7 +28,7 @@ export interface Merged {
 }
 
 export function mergeFact(row: JobRow | undefined, fact: JobFact, areStrangers: AreStrangers = neverStrangers): Merged {
-  if (row === undefined) return { row: firstRow(fact), changed: true };
+  if (row === undefined) return { row: firstRow(fact, areStrangers), changed: true };
   const told: JobRow = { ...row, ...changes(row, fact, areStrangers) };
   const moved = row.admission === 'expired' && told.status !== row.status ? { ...told, ...UNDECIDED } : told;
   const merged = row.hold === null ? moved : heldAfter(moved, fact);
@@ -56,8 +57,8 @@ function changes(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partia
     // If the current status comes from an untrusted source too, there is nothing to doubt.
     return isUnconfirmed(row, areStrangers) ? {} : strangersDoubt(row, fact);
   }
-  if (restsOnAnothersWord(row, fact, areStrangers)) return replaced(row, fact);
-  return { ...unknownsFilled(row, fact), ...verdict(row, fact), ...rivalsDoubt(row, fact, areStrangers) };
+  if (restsOnAnothersWord(row, fact, areStrangers)) return replaced(row, fact, areStrangers);
+  return { ...unknownsFilled(row, fact, areStrangers), ...verdict(row, fact), ...rivalsDoubt(row, fact, areStrangers) };
 }
 
 /** The job's status comes only from another tenant's webhook. */
@@ -77,9 +78,9 @@ function restsOnAnothersWord(row: JobRow, fact: JobFact, areStrangers: AreStrang
 }
 
 /** Labels, names and visibility may be forged as well: the job is recorded as if it were new. */
-function replaced(row: JobRow, fact: JobFact): JobRow {
+function replaced(row: JobRow, fact: JobFact, areStrangers: AreStrangers): JobRow {
   const { firstSeenAtMs, launches, lastLaunchAtMs, share, version } = row;
-  return { ...firstRow(fact), firstSeenAtMs, launches, lastLaunchAtMs, share, version };
+  return { ...firstRow(fact, areStrangers), firstSeenAtMs, launches, lastLaunchAtMs, share, version };
 }
 
 function strangersDoubt(row: JobRow, fact: JobFact): Partial<JobRow> {
@@ -171,10 +172,11 @@ function outcome(row: JobRow, fact: JobFact): Partial<JobRow> {
   };
 }
 
-function unknownsFilled(row: JobRow, fact: JobFact): Partial<JobRow> {
+function unknownsFilled(row: JobRow, fact: JobFact, areStrangers: AreStrangers): Partial<JobRow> {
   const always = {
     repositoryId: row.repositoryId ?? fact.repositoryId,
     visibility: moreExposed(row.visibility, fact.visibility ?? null),
+    visibilityProven: row.visibilityProven || provesVisibility(fact, areStrangers),
     workflowName: row.workflowName ?? fact.workflowName,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
     createdAtMs: row.createdAtMs ?? fact.createdAtMs,
@@ -199,6 +201,11 @@ function moreExposed(known: JobRow['visibility'], told: JobRow['visibility']): J
   return null;
 }
 
+/** A tenant could call its public repository private. */
+function provesVisibility(fact: JobFact, areStrangers: AreStrangers): boolean {
+  return fact.visibility !== undefined && !isTenantsWord(fact, areStrangers);
+}
+
 function agrees(row: JobRow, fact: JobFact): boolean {
   const runner = runnerOf(fact);
   return (
@@ -217,7 +224,7 @@ function runnerOf(fact: JobFact): Pick<JobRow, 'runnerId' | 'runnerName'> {
   return { runnerId: fact.runnerId || null, runnerName: fact.runnerName?.toWellFormed() || null };
 }
 
-function firstRow(fact: JobFact): JobRow {
+function firstRow(fact: JobFact, areStrangers: AreStrangers): JobRow {
   return {
     key: jobKey(fact),
     host: fact.host,
@@ -228,6 +235,7 @@ function firstRow(fact: JobFact): JobRow {
     repository: fact.repository,
     repositoryId: fact.repositoryId,
     visibility: fact.visibility ?? null,
+    visibilityProven: provesVisibility(fact, areStrangers),
     jobName: fact.jobName,
     workflowName: fact.workflowName,
     headSha: fact.headSha,

@@ -29,6 +29,7 @@ export function jobColumns(row: JobRow, unsettledAtMs: number | null, areStrange
   return {
     ...row,
     labels: JSON.stringify(row.labels),
+    visibilityProven: bit(row.visibilityProven),
     disputed: bit(row.disputed),
     probing: bit(row.probing),
     queuedSinceMs: queuedSince(row),
@@ -142,6 +143,7 @@ const jobSchema = z.object({
   repository: text,
   repositoryId: integer.nullable(),
   visibility: z.enum(['public', 'private', 'internal']).nullable(),
+  visibilityProven: flag,
   jobName: text,
   workflowName: text.nullable(),
   headSha: text,

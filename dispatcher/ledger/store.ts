@@ -57,6 +57,8 @@ export function ledgerOn(store: Store): Ledger {
     jobsOfRun: (runId, unreadable) => store.read((context) => jobs.jobsOfRun(context, runId, unreadable)),
     jobsWithId: (jobId, unreadable) => store.read((context) => jobs.jobsWithId(context, jobId, unreadable)),
     jobs: (filter, unreadable) => store.read((context) => jobs.jobs(context, filter, unreadable)),
+    tellVisibility: (repository, visibility) =>
+      store.write((context) => settlement.tellVisibility(context, repository, visibility)),
     unsettleRefused: (registration, reasonCode) =>
       store.write((context) => settlement.unsettleRefused(context, registration, reasonCode)),
     unsettleOpenJobs: (sinceMs) => store.write((context) => settlement.unsettleOpenJobs(context, sinceMs)),

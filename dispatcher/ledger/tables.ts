@@ -18,7 +18,7 @@ type Columns<Row, Json extends keyof Row, Bits extends keyof Row> = {
   [Field in Exclude<keyof Row, Json | Bits>]: Row[Field];
 } & { [Field in Json]: string } & { [Field in Bits]: Bit };
 
-export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing'> & {
+export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing' | 'visibilityProven'> & {
   /** Since when it has been in its current status, according to GitHub and our own observations: see `queuedSince`. */
   queuedSinceMs: number;
   /** 1: it asks for a runner now. Derived on every write, so that the planner can use a partial index. */

@@ -9,6 +9,7 @@ import type { Doubts } from './doubts.ts';
 import type { Holds } from './holds.ts';
 import type { SweepSchedule } from './sweep-schedule.ts';
 import type { Verifier } from './verify.ts';
+import type { Visibilities } from './visibility.ts';
 
 const INTERVAL_MS = MINUTE;
 /** A waiting job is read by id this often, so that a lost cancellation does not cost a runner for long. */
@@ -36,6 +37,7 @@ export interface ChoresOptions {
   readonly holds: Holds;
   readonly sweeps: SweepSchedule;
   readonly verifier: Verifier;
+  readonly visibilities: Visibilities;
 }
 
 export class Chores {
@@ -51,7 +53,7 @@ export class Chores {
   }
 
   async run(): Promise<void> {
-    const { backends, board, clock, doubts, holds, ledger, sweeps, verifier } = this.#options;
+    const { backends, board, clock, doubts, holds, ledger, sweeps, verifier, visibilities } = this.#options;
     const now = clock.now();
     if (now < this.#dueAtMs) return;
     this.#dueAtMs = now + INTERVAL_MS;
@@ -64,6 +66,7 @@ export class Chores {
     for (const { key, registration } of await ledger.staleJobs(now - RECHECK_MS, MAX_RECHECKS)) {
       verifier.ask(key, registration);
     }
+    visibilities.resume();
     await ledger.deleteEmptyLanes();
     const inUse = new Set([...board.registrationsInUse(), ...(await ledger.registrationsWithRunners())]);
     for (const name of inUse) sweeps.markActive(name);

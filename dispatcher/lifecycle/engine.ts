@@ -36,6 +36,7 @@ import { SweepLoop } from './sweep-loop.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
 import { type SweepTrouble, SweepTroubles } from './sweep-troubles.ts';
 import { Verifier } from './verify.ts';
+import { Visibilities } from './visibility.ts';
 import { VisitLoop } from './visit-loop.ts';
 
 export type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
@@ -95,6 +96,7 @@ class LoopingEngine implements Engine {
   readonly #holds: Holds;
   readonly #verifier: Verifier;
   readonly #doubts: Doubts;
+  readonly #visibilities: Visibilities;
   readonly #refusals: Refusals;
   readonly #reasons: Reasons;
   readonly #schedule: SweepSchedule;
@@ -147,6 +149,7 @@ class LoopingEngine implements Engine {
     const restingJobs = new Resting(clock, context.states);
     const verifier = new Verifier({ clock, log, random, tenants, context, ledger, resting: restingJobs });
     const doubts = new Doubts({ log, tenants, context, ledger });
+    const visibilities = new Visibilities({ log, tenants, context, ledger });
     const schedule = new SweepSchedule(tenants.keys(), clock, random, (name) => lineOfNamed(tenants, name));
     const troubles = new SweepTroubles(clock, log);
     this.#board = board;
@@ -155,6 +158,7 @@ class LoopingEngine implements Engine {
     this.#holds = holds;
     this.#verifier = verifier;
     this.#doubts = doubts;
+    this.#visibilities = visibilities;
     this.#schedule = schedule;
     this.#troubles = troubles;
     this.#refusals = new Refusals({
@@ -166,7 +170,7 @@ class LoopingEngine implements Engine {
     this.#restingRunners = new Resting(clock, context.states);
     this.#settles = new SettleLoop({
       ...{ admit, areStrangers: options.areStrangers, dispatcherId, log, metrics, tenants, ...absence },
-      ...{ context, ledger, backends, verifier, doubts, ghosts },
+      ...{ context, ledger, backends, verifier, doubts, ghosts, visibilities },
       resting: this.#restingJobs,
     });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
@@ -185,7 +189,17 @@ class LoopingEngine implements Engine {
       ...{ clock, dispatcherId, incarnation, log, tenants },
       ...{ context, ledger, board, backends, instances, view, others, schedule, troubles },
     });
-    this.#chores = new Chores({ clock, ledger, board, backends, doubts, holds, sweeps: schedule, verifier });
+    this.#chores = new Chores({
+      clock,
+      ledger,
+      board,
+      backends,
+      doubts,
+      holds,
+      sweeps: schedule,
+      verifier,
+      visibilities,
+    });
     this.#reasons = new Reasons({
       clock,
       ledger,
@@ -392,5 +406,6 @@ class LoopingEngine implements Engine {
     }
     await this.#verifier.whenSettled();
     await this.#doubts.whenSettled();
+    await this.#visibilities.whenSettled();
   }
 }

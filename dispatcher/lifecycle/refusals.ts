@@ -9,6 +9,7 @@ import { QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Board } from './board.ts';
 import { BACKEND_REFUSED, refusedByBackends } from './settle.ts';
+import { subjectOf } from './subject.ts';
 
 const MAX_JOBS = 1000;
 /** A job that cannot be read gets no runner: neither is it refused, nor does it try what was. */
@@ -78,14 +79,7 @@ export class Refusals {
   #laneOf(job: JobRow): LaneSpec | undefined {
     const givenUp = this.#options.clock.now() - queuedSince(job) >= QUEUE_LIMIT_MS;
     if (job.reasonCode !== BACKEND_REFUSED || job.status !== 'queued' || givenUp) return undefined;
-    const { host, owner, repository, labels, visibility } = job;
-    const admission = this.#options.admit({
-      host,
-      owner,
-      repository,
-      labels,
-      visibility: visibility ?? undefined,
-    });
+    const admission = this.#options.admit(subjectOf(job));
     if (admission.outcome !== 'lane') return undefined;
     const { lane } = admission;
     const due = this.#backends.refusal(lane) !== undefined && this.#backends.usable(lane).open.length > 0;

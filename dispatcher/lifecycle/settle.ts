@@ -16,8 +16,10 @@ import type { EngineOptions, LifecycleMetrics } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Resting } from './resting.ts';
 import { absenceOf, type RunnerContext } from './runner-context.ts';
+import { subjectOf } from './subject.ts';
 import { sayTimeLimit } from './time-limit.ts';
 import type { Verifier } from './verify.ts';
+import type { Visibilities } from './visibility.ts';
 
 /** Jobs settled in a pass: those behind them have theirs at once, and runners are visited in between. */
 const JOBS_A_PASS = 500;
@@ -46,6 +48,7 @@ export interface Settler
   readonly verifier: Verifier;
   readonly doubts: Doubts;
   readonly ghosts: Ghosts;
+  readonly visibilities: Visibilities;
   /** Jobs that could not be settled. */
   readonly resting: Resting;
 }
@@ -300,13 +303,9 @@ function settle(settler: Settler, job: JobRow, registration: string | null): Job
   const settled = { key: job.key, version: job.version };
   const open = job.status !== 'completed';
   if (job.admission === 'expired' || (job.admission !== 'pending' && !open)) return settled;
-  const admission = admit({
-    host: job.host,
-    owner: job.owner,
-    repository: job.repository,
-    labels: job.labels,
-    visibility: job.visibility ?? undefined,
-  });
+  const admission = admit(subjectOf(job));
+  // A new job waits for GitHub's answer; one that was decided on must not keep what its tenant may have lost.
+  if (open && awaitsVisibility(settler, job, admission) && job.admission === 'pending') return settled;
   const fresh = tooOld(job, absent(settler, registration, admission) ?? decision(admission, backends), context.now());
   const { reasonCode, reason, cure } = job;
   const decided =
@@ -326,6 +325,32 @@ function settle(settler: Settler, job: JobRow, registration: string | null): Job
     });
   }
   return { ...settled, admission: decided };
+}
+
+/** Asks GitHub for what the tenant's grant depends on, where only the tenant has told. False also if GitHub does not answer. */
+function awaitsVisibility({ tenants, visibilities }: Settler, job: JobRow, admission: Admission): boolean {
+  const taker = takerOf(admission);
+  const registration = taker === undefined ? undefined : tenants.get(taker)?.registration;
+  if (registration?.grant === undefined || registration.grant.powers.publicRepositories) return false;
+  if (job.visibilityProven || job.visibility === 'public') return false;
+  if (!registration.backends.some(({ shared }) => shared === true)) return false;
+  return visibilities.ask(job, registration) === 'asked';
+}
+
+/** The registration that takes the job, or would if it were known to be private. */
+function takerOf(admission: Admission): string | undefined {
+  switch (admission.outcome) {
+    case 'lane':
+      return admission.lane.registration;
+    case 'refused':
+      return admission.code === 'not-granted' ||
+        admission.code === 'unknown-visibility' ||
+        admission.code === 'no-backend'
+        ? admission.registration
+        : undefined;
+    case 'not-ours':
+      return undefined;
+  }
 }
 
 type Decision = NonNullable<JobSettlement['admission']>;

@@ -209,6 +209,16 @@ describe('admission holds a registration to its tenant’s grant', () => {
     }
   });
 
+  it('goes by GitHub’s word alone where a tenant calls its repository private', () => {
+    const own = registration({ backends: shared, grant: { ...full, ...powers({ publicRepositories: false }) } });
+    for (const visibility of ['private', 'internal'] as const) {
+      const answer = refusal(admit([own], { visibility, isVisibilityUnproven: true }));
+      expect(answer.reason).to.include('GitHub has not said yet whether this is one');
+    }
+    const told = refusal(admit([own], { visibility: 'public', isVisibilityUnproven: true }));
+    expect(told.reason).to.include('jobs of public repositories on shared');
+  });
+
   it('tells all that is missing at once', () => {
     const own = registration({
       backends: shared,

@@ -515,6 +515,20 @@ describe('the GitHub client', () => {
       await failureOf(github.seesRepository('acme', 'web'), 'forbidden');
     });
 
+    it('tells the visibility of a repository, and asks with the ETag of the last answer', async () => {
+      script = () => ({ body: { private: true, visibility: 'internal' }, headers: { etag: '"one"' } });
+      const { github } = clientOf(server.apiUrl);
+      expect(await github.readVisibility('acme', 'web')).to.equal('internal');
+      script = () => ({ status: 304, body: '' });
+      expect(await github.readVisibility('acme', 'web')).to.equal('internal');
+      expect(server.asked[1]?.headers['if-none-match']).to.equal('"one"');
+      // GitHub Enterprise Server leaves `visibility` out.
+      script = () => ({ body: { private: false } });
+      expect(await github.readVisibility('acme', 'web')).to.equal('public');
+      script = () => ({ status: 404, body: { message: 'Not Found' } });
+      await failureOf(github.readVisibility('acme', 'web'), 'not-found');
+    });
+
     it('tells for whom GitHub accepts the credentials, with the time before the call, and nothing of calls that fail', async () => {
       const told: [owner: string, startedAtMs: number][] = [];
       const onAuthorized = (owner: string, startedAtMs: number) => told.push([owner, startedAtMs]);

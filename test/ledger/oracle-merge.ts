@@ -136,6 +136,7 @@ function filled(seen: Case): Partial<JobRow> {
   const learned: Partial<JobRow> = {
     repositoryId: row.repositoryId ?? fact.repositoryId,
     visibility: exposed ?? null,
+    visibilityProven: row.visibilityProven || isTold(fact),
     workflowName: row.workflowName ?? fact.workflowName,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
     createdAtMs: row.createdAtMs ?? fact.createdAtMs,
@@ -151,12 +152,18 @@ function filled(seen: Case): Partial<JobRow> {
   };
 }
 
+/** Without tenants whoever tells of a visibility may be believed. */
+function isTold({ visibility }: JobFact): boolean {
+  return visibility !== undefined;
+}
+
 function firstRow(fact: JobFact, runner: Runner): JobRow {
   const { source, toldBy, observedAtMs, runnerId: _id, runnerName: _name, visibility, ...told } = fact;
   return {
     ...told,
     key: jobKey(fact),
     visibility: visibility ?? null,
+    visibilityProven: isTold(fact),
     runnerId: runner.id,
     runnerName: runner.name,
     firstSeenAtMs: observedAtMs,

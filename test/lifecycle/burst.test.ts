@@ -166,6 +166,7 @@ describe('a burst of jobs', () => {
       readRun: (owner, repository, id, purpose = 'verify') =>
         paid(1, purpose, () => github.readRun(owner, repository, id, purpose)),
       seesRepository: (owner, repository) => paid(1, 'verify', () => github.seesRepository(owner, repository)),
+      readVisibility: (owner, repository) => paid(1, 'verify', () => github.readVisibility(owner, repository)),
     };
   }
 });

@@ -4,7 +4,13 @@
  */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
-import { type AreStrangers, type JobFact, jobKey, neverStrangers } from '../../dispatcher/jobs/facts.ts';
+import {
+  type AreStrangers,
+  type JobFact,
+  jobKey,
+  neverStrangers,
+  type Visibility,
+} from '../../dispatcher/jobs/facts.ts';
 import { scopePath } from '../../dispatcher/jobs/scope.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
@@ -60,10 +66,12 @@ export interface EngineFixture {
   readonly engine: Engine;
   /** GitHub's truth, by `jobKey`: what a GET of the job answers. A job that is not here does not exist. */
   readonly jobs: Map<string, JobFact>;
+  /** Of repositories that are not private, by `owner/name` in lower case. */
+  readonly visibilities: Map<string, Visibility>;
   /** GitHub's runners, by name. */
   readonly runners: Map<string, ListedRunner>;
   readonly instances: Map<string, Instance>;
-  /** `jit NAME`, `delete NAME`, `launch NAME`, `stop NAME`, `read KEY by REGISTRATION`, in their order. */
+  /** `jit NAME`, `delete NAME`, `launch NAME`, `stop NAME`, `read KEY by REGISTRATION`, `visibility REPOSITORY by REGISTRATION`, in their order. */
   readonly calls: string[];
   /** Calls to the service of any kind, looks included. */
   readonly serviceCalls: () => number;
@@ -102,6 +110,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
     ...(options.areStrangers === undefined ? {} : { areStrangers: options.areStrangers }),
   });
   const jobs = new Map<string, JobFact>();
+  const visibilities = new Map<string, Visibility>();
   const runners = new Map<string, ListedRunner>();
   const instances = new Map<string, Instance>();
   const calls: string[] = [];
@@ -156,6 +165,10 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       },
       readRun: async () => ({ completed: false, attempt: 1 }),
       seesRepository: async () => true,
+      async readVisibility(owner, repository) {
+        calls.push(`visibility ${owner}/${repository} by ${name}`);
+        return visibilities.get(`${owner}/${repository}`.toLowerCase()) ?? 'private';
+      },
     };
   };
 
@@ -248,6 +261,7 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
     ledger,
     engine,
     jobs,
+    visibilities,
     runners,
     instances,
     calls,

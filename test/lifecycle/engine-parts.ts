@@ -14,6 +14,7 @@ import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts'
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import { Visibilities } from '../../dispatcher/lifecycle/visibility.ts';
 import type { Log } from '../../dispatcher/log.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import type { Provider } from '../../providers/provider.ts';
@@ -32,6 +33,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly permits: Permits;
   readonly verifier: Verifier;
   readonly doubts: Doubts;
+  readonly visibilities: Visibilities;
   readonly resting: Resting;
   readonly restingLanes: Resting;
   readonly sweeps: SweepSchedule;
@@ -75,6 +77,7 @@ const absent: Github = {
   readJob: refuse,
   readRun: refuse,
   seesRepository: refuse,
+  readVisibility: refuse,
 };
 
 export async function openEngineParts(given: PartsOptions = {}): Promise<EngineParts> {
@@ -143,6 +146,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     permits: new Permits(made, places, board, backends, holds),
     verifier: new RecordingVerifier(made),
     doubts: new RecordingDoubts(made),
+    visibilities: new Visibilities(made),
     resting: new Resting(clock, context.states),
     restingLanes: new Resting(clock, context.states),
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),

@@ -113,6 +113,7 @@ export async function openDemandFixture(
     },
     readRun: async (_owner, _repository, runId) => ({ completed: script.completedRuns.has(runId), attempt: 1 }),
     seesRepository: async () => script.seesRepository,
+    readVisibility: async () => 'private',
   });
 
   const provider = honestProvider();

@@ -9,6 +9,7 @@ import { Ghosts } from '../../dispatcher/lifecycle/ghosts.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
 import { SettleLoop } from '../../dispatcher/lifecycle/settle.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
+import { Visibilities } from '../../dispatcher/lifecycle/visibility.ts';
 import { eventLoopTurn } from '../../time/clock.ts';
 import { fact, keyOf, lane } from '../ledger/examples.ts';
 import { type EngineParts, laneOf, openEngineParts } from './engine-parts.ts';
@@ -33,6 +34,7 @@ async function settleAll(parts: RunnerContextParts): Promise<void> {
     backends,
     verifier: new Verifier(parts),
     doubts: new Doubts(parts),
+    visibilities: new Visibilities(parts),
     ghosts: new Ghosts(backends),
     resting: new Resting(clock, context.states),
   }).run();

@@ -71,6 +71,7 @@ function quietGithub(jobs: ReadonlyMap<number, JobFact>, now: () => number): Git
     },
     readRun: async () => ({ completed: false, attempt: 1 }),
     seesRepository: async () => true,
+    readVisibility: async () => 'private',
   };
 }
 

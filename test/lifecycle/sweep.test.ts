@@ -41,6 +41,7 @@ describe('a sweep', () => {
       readJob: async () => undefined,
       readRun: async () => ({ completed: false, attempt: 1 }),
       seesRepository: async () => true,
+      readVisibility: async () => 'private',
     };
     fixture = await openSmallFixture(
       {

@@ -416,6 +416,17 @@ const thirteenth: Migration = {
   ],
 };
 
+const fourteenth: Migration = {
+  version: 14,
+  name: 'whose word the visibility of a repository is',
+  statements: ({ schema }) => [
+    schema
+      .alterTable('jobs')
+      .addColumn('visibilityProven', integer, (column) => column.notNull().defaultTo(0))
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -427,6 +438,7 @@ export const migrations: readonly Migration[] = [
   eleventh,
   twelfth,
   thirteenth,
+  fourteenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

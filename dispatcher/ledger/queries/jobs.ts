@@ -1,10 +1,11 @@
 /** Jobs: what facts write, what settling changes, and what is asked for. */
 import { type RawBuilder, sql } from 'kysely';
+import type { Visibility } from '../../jobs/facts.ts';
 import type { JobFilter } from '../ledger.ts';
 import { jobColumnNames } from '../rows.ts';
 import type { JobsTable } from '../tables.ts';
 import { type Builder, fixed, fixedUpTo, ofRow, type Query, wholeRow } from './fixed.ts';
-import { atMost, completed, withoutIndex, withoutOrderIndex } from './terms.ts';
+import { atMost, completed, no, withoutIndex, withoutOrderIndex, yes } from './terms.ts';
 
 export const jobByKey = fixed((builder, key: string) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
@@ -44,6 +45,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         labels: ref('excluded.labels'),
         repositoryId: ref('excluded.repositoryId'),
         visibility: ref('excluded.visibility'),
+        visibilityProven: ref('excluded.visibilityProven'),
         workflowName: ref('excluded.workflowName'),
         htmlUrl: ref('excluded.htmlUrl'),
         status: ref('excluded.status'),
@@ -209,6 +211,31 @@ export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: numbe
     .where('status', '<>', completed)
     .where('statusSinceMs', '>=', sinceMs)
     .compile();
+}
+
+/** Keys of one repository are between these two. */
+export function tellVisibility(
+  builder: Builder,
+  keys: { readonly from: string; readonly to: string },
+  visibility: Visibility | undefined,
+  nowMs: number,
+): Query {
+  return (
+    builder
+      .updateTable('jobs')
+      .set(({ eb, fn }) => ({
+        ...(visibility === undefined ? {} : { visibility, visibilityProven: yes }),
+        unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
+        version: eb('version', '+', 1),
+      }))
+      .where('key', '>', keys.from)
+      .where('key', '<', keys.to)
+      .where('visibilityProven', '=', no)
+      // What was told to be public stays so until the job ends.
+      .where(({ eb, or }) => or([eb('visibility', 'is', null), eb('visibility', '<>', 'public')]))
+      .where(withoutIndex('status'), '<>', completed)
+      .compile()
+  );
 }
 
 export function unsettleRefused(builder: Builder, registration: string, reasonCode: string, nowMs: number): Query {

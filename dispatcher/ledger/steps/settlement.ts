@@ -1,4 +1,5 @@
 /** Which jobs are to be decided on, and what was decided. */
+import type { JobIdentity, Visibility } from '../../jobs/facts.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
 import type { JobRow, JobSettlement, OnUnreadable } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
@@ -80,6 +81,17 @@ function* hasNamesake(
 
 export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<number> {
   return (yield jobQueries.unsettleOpenJobs(context.builder, sinceMs, context.nowMs)).changed;
+}
+
+export function* tellVisibility(
+  context: Context,
+  { host, owner, repository }: Pick<JobIdentity, 'host' | 'owner' | 'repository'>,
+  visibility: Visibility | undefined,
+): Step<number> {
+  const name = `${host}/${owner}/${repository}`.toLowerCase();
+  // `0` follows `/`.
+  const keys = { from: `${name}/`, to: `${name}0` };
+  return (yield jobQueries.tellVisibility(context.builder, keys, visibility, context.nowMs)).changed;
 }
 
 export function* unsettleRefused(context: Context, registration: string, reasonCode: string): Step<number> {

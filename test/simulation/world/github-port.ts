@@ -10,7 +10,7 @@ import {
   type JitRequest,
   type JitRunner,
 } from '../../../dispatcher/github/github.ts';
-import type { JobFact } from '../../../dispatcher/jobs/facts.ts';
+import type { JobFact, Visibility } from '../../../dispatcher/jobs/facts.ts';
 import { type GithubScope, scopePath } from '../../../dispatcher/jobs/scope.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Dice } from '../faults.ts';
@@ -112,6 +112,10 @@ export class GithubPort implements Github {
 
   seesRepository(owner: string, repository: string): Promise<boolean> {
     return this.#call(`GET ${owner}/${repository}`, [], () => true);
+  }
+
+  readVisibility(owner: string, repository: string): Promise<Visibility> {
+    return this.#call(`GET ${owner}/${repository}`, [], () => 'private');
   }
 
   /** The poller's way in: not part of the port, but on the same credentials and through the same weather. */
