@@ -14,6 +14,7 @@ import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
 import { answerOf, foreign, malformed, noJob, notOurs, pong, unknownStatus } from './answers.ts';
 import type { WebhookSource } from './endpoints.ts';
 import type { Recorded } from './group-commit.ts';
+import { VerifiedLog } from './verified-log.ts';
 
 export interface VerifiedDeliveryOptions {
   readonly clock: Pick<Clock, 'now'>;
@@ -35,9 +36,11 @@ type Parsed = { readonly event: WorkflowJobEvent } | DeliveryAnswer;
 
 export class VerifiedDeliveries {
   readonly #options: VerifiedDeliveryOptions;
+  readonly #faults: VerifiedLog;
 
   constructor(options: VerifiedDeliveryOptions) {
     this.#options = options;
+    this.#faults = new VerifiedLog(options.clock, options.log);
   }
 
   async take(delivery: VerifiedDelivery): Promise<DeliveryAnswer> {
@@ -49,28 +52,27 @@ export class VerifiedDeliveries {
     const { webhookSource, guid } = delivery;
     const { owner, repository } = repositoryOf(parsed.event);
     if (!webhookSource.mayReport(owner, repository)) {
-      this.#options.log.warn('intake.foreign', { endpoint: webhookSource.endpoint, guid, owner, repository });
+      this.#faults.warn('intake.foreign', webhookSource.endpoint, { guid, owner, repository });
       return foreign(owner, repository);
     }
     return await this.#record(delivery, parsed.event, receivedAtMs);
   }
 
   #parse({ webhookSource, guid, body }: VerifiedDelivery): Parsed {
-    const { log } = this.#options;
     const { endpoint } = webhookSource;
     const content = parseJson(body);
     if (content === undefined) {
-      log.warn('intake.malformed', { endpoint, guid, reason: 'no JSON' });
+      this.#faults.warn('intake.malformed', endpoint, { guid, reason: 'no JSON' });
       return malformed('the body is not valid UTF-8 JSON');
     }
     if (hasNoJob(content.json)) {
-      log.warn('intake.no-job', { endpoint, guid });
+      this.#faults.warn('intake.no-job', endpoint, { guid });
       return noJob;
     }
     const parsed = workflowJobEventSchema.safeParse(content.json);
     if (parsed.success) return { event: parsed.data };
     const reason = describe(parsed.error.issues[0]);
-    log.warn('intake.malformed', { endpoint, guid, reason });
+    this.#faults.warn('intake.malformed', endpoint, { guid, reason });
     return malformed(reason);
   }
 
@@ -84,7 +86,7 @@ export class VerifiedDeliveries {
     };
     const fact = factFromEvent(content, { host, toldBy: registration, observedAtMs: receivedAtMs, onMended });
     if (fact === undefined) {
-      log.warn('intake.unknown-status', { endpoint, guid, status: content.workflow_job.status });
+      this.#faults.warn('intake.unknown-status', endpoint, { guid, status: content.workflow_job.status });
       return unknownStatus;
     }
     const result = await record({ endpoint, guid, event, action: actionOf(content, onMended), receivedAtMs }, fact);

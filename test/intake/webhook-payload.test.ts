@@ -276,6 +276,11 @@ describe('the payload of a webhook', () => {
     });
   }
 
+  it('fills no log, however many of them come', async () => {
+    for (let count = 1; count <= 20; count += 1) await fixture.send({ body: changed({ repository: [] }) });
+    expect(fixture.log.lines.filter(({ level }) => level === 'warn')).to.have.length(1);
+  });
+
   // J4
   for (const [path, value, kept] of [
     ['workflow_job.run_attempt', null, { runAttempt: 1 }],
