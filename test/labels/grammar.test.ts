@@ -74,6 +74,8 @@ describe('the label grammar', () => {
       ['timeout-soon', 9, 'such as `timeout-90m`'],
       ['timeout-5s', 9, '`timeout-1m`'],
       ['timeout-9d', 9, '`timeout-5d`'],
+      ['timeout-1min', 9, '`timeout-1m`'],
+      ['timeout-5days', 9, '`timeout-5d`'],
       ['arch-amd64', 6, '`arch-x64`'],
       ['arch-aarch64', 6, '`arch-arm64`'],
       ['disk-100G', 6, '`disk-100`'],
@@ -124,6 +126,17 @@ describe('the label grammar', () => {
       expect(readLabels(['Acme', 'acme', 'ACME']).map(({ text }) => text)).to.deep.equal(['Acme']);
     });
   });
+
+  for (const [label, name] of [
+    ['cpu-4,memory-8', 'a comma'],
+    ['cpu-4 memory-8', 'a blank'],
+    ['cpu-4\tmemory-8', 'a blank'],
+    ['cpu-4;memory-8', '`;`'],
+  ] as const) {
+    it(`says what ${JSON.stringify(label)} was meant to be separated by: ${name}`, () => {
+      expect(mistakesOf(label)[0]?.problem).to.equal(`${name} does not separate labels`);
+    });
+  }
 
   it('quotes a wrong value of up to 80 characters in full, and the beginning of a longer one', () => {
     const quoted = (value: string) => mistakesOf(`cpu-${value}`)[0]?.problem;
@@ -206,6 +219,12 @@ describe('the label grammar', () => {
         'Did you mean `cpu`?',
       );
       expect(mistakesOf('shr=img=a/b')[0]?.problem).to.include('the unique part is missing');
+    });
+
+    it('knows no key by a name that every object has', () => {
+      for (const name of ['constructor', 'toString', '__proto__']) {
+        expect(mistakesOf(`shr=1/${name}=2`)[0]?.problem).to.equal(`there is no \`${name.toLowerCase()}\``);
+      }
     });
 
     it('offers the key that was probably meant', () => {
