@@ -104,9 +104,26 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       expect(await job(2)).to.include({ hold: 'unserved', heldAtRunning: 1 });
       await ledger.stir(keyOf(1), NOW, 'reject');
       expect(await job(3)).to.include({ hold: 'unserved' });
-      await start(2);
+      expect(await start(2), 'its lane is to be planned').to.deep.equal([lane().key]);
       for (const id of [3, 4]) expect(await job(id)).to.include({ hold: null, passedOver: 2, lastLaunchAtMs: null });
       expect(await demand()).to.include({ demand: 2, held: 0 });
+    });
+
+    it('stay held while as many of their run run as when any of them was held', async () => {
+      await queue([1, 2, 3]);
+      await start(1);
+      await start(2);
+      await evidence(3);
+      await ledger.recordFacts([
+        fact({ jobId: 1, runId: 7, status: 'completed', runnerName: 'd-1', observedAtMs: NOW + 1 }),
+      ]);
+      await ledger.stir(keyOf(1), NOW, 'reject');
+      await queue([4, 5]);
+      await evidence(3);
+      expect(await job(3)).to.include({ hold: 'unserved', heldAtRunning: 2 });
+      expect(await job(4)).to.include({ hold: 'unserved', heldAtRunning: 1 });
+      await start(5);
+      for (const id of [3, 4]) expect(await job(id), `job ${id}`).to.include({ hold: 'unserved' });
     });
 
     it('try at once when another job of their lane starts, whatever its run', async () => {
@@ -194,7 +211,8 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
         const launchedAtMs = (await job(1)).lastLaunchAtMs ?? 0;
         await evidence(1);
         expect(await end(4, {}, launchedAtMs + MINUTE)).to.deep.equal([]);
-        expect(await end(5, {}, launchedAtMs + 11 * MINUTE)).to.deep.equal([lane().key]);
+        expect(await end(5, {}, launchedAtMs + 10 * MINUTE - 1)).to.deep.equal([]);
+        expect(await end(6, {}, launchedAtMs + 10 * MINUTE)).to.deep.equal([lane().key]);
       });
     });
 
@@ -211,6 +229,14 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       await evidence(3);
       await start(1);
       expect(await job(1)).to.include({ hold: null, heldSinceMs: null, heldUntilMs: null, status: 'in_progress' });
+    });
+
+    it('stay held where they are admitted to their lane once more', async () => {
+      await queue([1]);
+      await evidence(3);
+      await ledger.unsettleOpenJobs(0);
+      await ledger.settleJobs((await ledger.unsettledJobs(9, 'reject')).map((row) => admitted(row, lane())));
+      expect(await job(1)).to.include({ hold: 'unserved', laneKey: lane().key, heldSinceMs: NOW });
     });
 
     it('are held no more in another lane', async () => {

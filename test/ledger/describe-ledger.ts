@@ -173,7 +173,9 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         const { admission, ...rest } = admitted(await known(keyOf(1)));
         if (admission === undefined) throw new Error('no admission');
         const error = await rejection(ledger.settleJobs([{ ...rest, admission: { ...admission, lane: null } }]));
-        expect(error).to.be.instanceOf(TypeError);
+        expect(error).to.be.instanceOf(TypeError).with.property('message').that.includes('"lane" without a lane');
+        const other = await rejection(ledger.settleJobs([{ ...rest, admission: { ...admission, state: 'refused' } }]));
+        expect(other).to.be.instanceOf(TypeError).with.property('message').that.includes('"refused" with a lane');
       });
 
       it('are listed newest first, by registration, admission, status and lane', async () => {

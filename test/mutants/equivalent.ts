@@ -670,4 +670,11 @@ export const equivalents: readonly Equivalent[] = [
     to: '1',
     why: 'One bit is too few as well.',
   },
+  {
+    file: 'dispatcher/ledger/steps/held-jobs.ts',
+    code: 'if (ofRun.length > 0) {',
+    from: '>',
+    to: '>=',
+    why: 'Where none of the run is held, there is none to let go and none to try.',
+  },
 ];
