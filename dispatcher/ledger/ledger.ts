@@ -425,7 +425,7 @@ export interface JobLedger {
   hastenHeld(nowMs: number): Promise<number>;
   /** Lets one held job of each run that is due try again; returns the lanes. `limit` jobs, one of each registration in turn. */
   probeHeld(nowMs: number, limit: number, unreadable: OnUnreadable): Promise<readonly string[]>;
-  /** The held job is due again at this time. Its row is not read: for one that cannot be. */
+  /** The held job is not due before this time. Its row is not read: for one that cannot be. */
   putHeldOff(key: string, untilMs: number): Promise<void>;
   /** When the next held job may try, or is looked for again; null if none is held. */
   nextProbeAt(): Promise<number | null>;

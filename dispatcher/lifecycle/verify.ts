@@ -202,7 +202,6 @@ export class Verifier {
     const now = this.#context.now();
     this.#context.states.failed('verify-failed', { job: key }, defectFailure(error, now), { error });
     const pauseMs = this.#postpone({ key, registration });
-    if (!(error instanceof UnreadableRowError)) return;
     await this.#options.ledger.putHeldOff(key, now + pauseMs).catch((failure: unknown) => {
       if (!this.#context.ledgerFailed(failure)) throw failure;
     });

@@ -299,6 +299,31 @@ export function describeHeldJobs(open: () => Promise<Ledger>): void {
       expect(keys(await ledger.unseenJobs(NOW + 9, 2))).to.deep.equal([keyOf(1), keyOf(4)]);
     });
 
+    it('that GitHub does not know any more end: they are not looked for, and keep no other job of their run from trying', async () => {
+      await queue([1, 2, 3]);
+      await ledger.holdUnseen(keyOf(1), null, NOW, NOW);
+      await evidence(3);
+      await ledger.probeHeld(NOW + MINUTE, 1, 'reject');
+      expect(await job(2)).to.include({ hold: 'unserved', probing: true });
+      for (const id of [1, 2]) await ledger.dropJob(keyOf(id), 'GitHub answers 404', NOW + MINUTE);
+      for (const id of [1, 2])
+        expect(await job(id)).to.include({ status: 'completed', hold: null, heldUntilMs: null, probing: false });
+      expect(keys(await ledger.unseenJobs(NOW + 2 * MINUTE, 9))).to.deep.equal([]);
+      expect(await ledger.probeHeld(NOW + 2 * MINUTE, 9, 'reject')).to.deep.equal([lane().key]);
+      expect(await job(3)).to.include({ probing: true });
+      expect(await ledger.nextProbeAt()).to.equal(null);
+      expect(await demand(), 'the third').to.include({ held: 1 });
+    });
+
+    it('that are put off are never due earlier for it', async () => {
+      await queue([1]);
+      await ledger.holdUnseen(keyOf(1), null, NOW + 5, NOW);
+      await ledger.putHeldOff(keyOf(1), NOW + 4);
+      expect(await job(1)).to.include({ heldUntilMs: NOW + 5 });
+      await ledger.putHeldOff(keyOf(1), NOW + 6);
+      expect(await job(1)).to.include({ heldUntilMs: NOW + 6 });
+    });
+
     it('try again one of each registration in turn, where more are due than are looked at', async () => {
       const other = lane({ key: 'other', registration: 'globex' });
       for (const id of [1, 2, 3]) await queue([id], { runId: id });

@@ -120,6 +120,7 @@ export class Oracle {
         statusSource: 'read',
         reasonCode: 'dropped',
         reason,
+        cure: null,
       },
       nowMs,
     );

@@ -194,6 +194,22 @@ describe('the reading of single jobs', () => {
       expect(await parts.ledger.job(keyOf(1))).to.include({ hold: 'unseen', reason: 'GitHub answers 404' });
     });
 
+    it('lets an unseen job rest longer and longer whose read breaks', async () => {
+      await queue(1);
+      await parts.ledger.holdUnseen(keyOf(1), null, parts.clock.now(), parts.clock.now());
+      read = () => Promise.reject(new TypeError('a defect'));
+      const rests: number[] = [];
+      for (let tries = 1; tries <= 3; tries += 1) {
+        expect(await ask(1)).to.equal(tries);
+        const dueAtMs = (await parts.ledger.job(keyOf(1)))?.heldUntilMs ?? 0;
+        rests.push(dueAtMs - parts.clock.now());
+        expect(await parts.ledger.unseenJobs(parts.clock.now(), 9), 'it is not due').to.deep.equal([]);
+        await parts.clock.advance(dueAtMs - parts.clock.now());
+      }
+      expect(rests).to.deep.equal(rests.toSorted((a, b) => a - b));
+      expect(rests[2]).to.be.within(6_000, 10_000);
+    });
+
     it('lets an unseen job rest whose registration is not in force', async () => {
       await queue(1);
       await parts.ledger.settleJobs(

@@ -104,9 +104,14 @@ export function heldOfLane(builder: Builder, laneKey: string, limit: number): Qu
   return unserved(builder, limit).where('laneKey', '=', laneKey).compile();
 }
 
-/** Does not read the row, which may be what fails. */
-export const putHeldOff = fixed((builder, untilMs: number, key: string) =>
-  builder.updateTable('jobs').set({ heldUntilMs: untilMs }).where('key', '=', key).where('hold', 'is not', null),
+/** Does not read the row, which may be what fails. One that is due later stays so. */
+export const putHeldOff = fixed((builder, untilMs: number, key: string, dueBeforeMs: number) =>
+  builder
+    .updateTable('jobs')
+    .set({ heldUntilMs: untilMs })
+    .where('key', '=', key)
+    .where('hold', 'is not', null)
+    .where('heldUntilMs', '<', dueBeforeMs),
 );
 
 export const hastenHeld = fixed((builder, nowMs: number) =>

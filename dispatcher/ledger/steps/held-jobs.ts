@@ -132,7 +132,7 @@ export function* probeHeld(
   const due = rows.readable(found.rows, rows.jobRow, unreadable === 'reject' ? unreadable : (row) => broken.push(row));
   // Those that cannot be read must not stay due, or they fill the next passes.
   for (const row of broken) {
-    yield heldJobQueries.putHeldOff(context.builder, nowMs + MAX_PAUSE_MS, row.key);
+    yield* putHeldOff(context, row.key, nowMs + MAX_PAUSE_MS);
     if (unreadable !== 'reject') unreadable(row);
   }
   const tried = new Set<string>();
@@ -148,7 +148,7 @@ export function* probeHeld(
 }
 
 export function* putHeldOff(context: Context, key: string, untilMs: number): Step<void> {
-  yield heldJobQueries.putHeldOff(context.builder, untilMs, key);
+  yield heldJobQueries.putHeldOff(context.builder, untilMs, key, untilMs);
 }
 
 export function* nextProbeAt(context: Context): Step<number | null> {

@@ -1,5 +1,6 @@
 /** Jobs: read, written, and ended where GitHub does not know them. */
 import type { JobFilter, JobRow, JobWords, OnUnreadable } from '../ledger.ts';
+import { NOT_HELD } from '../merge.ts';
 import * as jobQueries from '../queries/jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
 import * as rows from '../rows.ts';
@@ -62,6 +63,7 @@ export function* dropJob(context: Context, key: string, reason: string, nowMs: n
       : {
           ...row,
           ...verified,
+          ...NOT_HELD,
           status: 'completed',
           conclusion: 'unknown',
           runnerId: null,
@@ -71,6 +73,7 @@ export function* dropJob(context: Context, key: string, reason: string, nowMs: n
           statusSource: 'read',
           reasonCode: 'dropped',
           reason,
+          cure: null,
         };
   yield* putJob(context, dropped, row);
 }
