@@ -17,7 +17,7 @@ const AT_ONCE = 256;
 const AT_ONCE_EACH = 8;
 /** Of one tenant. */
 const MAX_WAITING = 10_000;
-/** Of one tenant: jobs that were not found, and jobs that could not be read. */
+/** Of one tenant: jobs that were not found, and jobs of which a read settled nothing. */
 const MAX_REMEMBERED = 10_000;
 /** A job that was just read is not read again within this time. */
 const FRESH_MS = 5 * SECOND;
@@ -73,6 +73,7 @@ export class Verifier {
   /** In the order of their turns: however long one tenant's line is, the others have theirs. */
   readonly #lines = new Map<string, Line>();
   readonly #reading = new Map<string, Promise<boolean>>();
+  /** Jobs that could not be read, or that are still in doubt afterwards. */
   readonly #failures = new SharedMemory<{ readonly count: number; readonly untilMs: number }>(MAX_REMEMBERED);
   /** Jobs that GitHub answered 404 for, since it last showed them. */
   readonly #misses = new SharedMemory<Misses>(MAX_REMEMBERED);
@@ -98,7 +99,7 @@ export class Verifier {
     this.#pump();
   }
 
-  /** It could not be read, or GitHub did not know it: asking for it does nothing for now. */
+  /** It could not be read, is in doubt all the same, or GitHub did not know it: asking for it does nothing for now. */
   isResting(jobKey: string): boolean {
     const untilMs = Math.max(this.#failures.get(jobKey)?.untilMs ?? 0, this.#misses.get(jobKey)?.untilMs ?? 0);
     return untilMs > this.#context.now();
@@ -239,7 +240,8 @@ export class Verifier {
       const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant, purpose));
       if (ended) await ledger.setJobAside(key, RUN_ENDED);
       else await ledger.recordFacts([fact], (row) => resting.restUnreadable('job', row));
-      this.#failures.delete(key);
+      if (await this.#isInDoubt(key)) await this.#restUnseen(job, this.#postpone(job));
+      else this.#failures.delete(key);
       return true;
     } catch (error) {
       if (!(error instanceof GithubError)) throw error;
@@ -250,6 +252,15 @@ export class Verifier {
       if (job.laneKey !== null) this.#context.replanLane(job.laneKey);
       this.#context.wake();
     }
+  }
+
+  /**
+   * What was told of it counts as later than the answer: it came meanwhile, or the clock was set back since. Who waits
+   * for the answer would ask again at once, until the clock is past that time.
+   */
+  async #isInDoubt(key: string): Promise<boolean> {
+    const job = await this.#options.ledger.job(key);
+    return job?.disputed === true;
   }
 
   /** A run that has completed has no jobs that wait, and yet GitHub may go on calling one of them queued for months. */
