@@ -8,6 +8,7 @@ import { scopePath } from '../jobs/scope.ts';
 import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
+import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type {
@@ -202,6 +203,7 @@ export function jobView(job: JobRow, waitReason: string | undefined): JobView {
 
 /** `absence`: of its registration, if that is not in force. */
 export function runnerView(runner: RunnerRow, absence: Absence | undefined): RunnerView {
+  const failure = knownFailure(runner);
   return {
     name: runner.name,
     registration: runner.registration,
@@ -224,7 +226,7 @@ export function runnerView(runner: RunnerRow, absence: Absence | undefined): Run
     finishedAt: iso(runner.finishedAtMs),
     drainReason: runner.drainReason,
     forced: runner.forced,
-    failure: runner.failure === null ? null : failureView(runner.failure),
+    failure: failure === null ? null : failureView(failure),
     absent: absence === undefined || runner.state === 'gone' ? null : { absence, ...absenceWords(absence) },
   };
 }

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type Github, GithubError } from '../../dispatcher/github/github.ts';
+import { runnerView } from '../../dispatcher/http/admin-views.ts';
 import type { Instance, InstanceReason, Provider } from '../../providers/provider.ts';
 import { ulid } from '../../time/clock.ts';
 import {
@@ -82,6 +83,21 @@ describe('whether a start failed', () => {
     await expectNoFailedStart();
     expect(launches(), 'no second runner').to.equal(4);
     expect(fixture.calls.filter((call) => call.startsWith('delete '))).to.deep.equal([]);
+  });
+
+  it('is not shown while GitHub is asked, and is as soon as that is known', async () => {
+    await open();
+    const name = await queue(1);
+    end(name);
+    await fixture.advance(8 * SECOND);
+    const shown = async () => {
+      const row = await fixture.ledger.runner(name);
+      if (row === undefined) throw new Error(`no runner ${name}`);
+      return runnerView(row, undefined);
+    };
+    expect(await shown()).to.include({ state: 'starting', instanceState: 'ended', failure: null });
+    await fixture.advance(15 * SECOND);
+    expect(await shown()).to.have.nested.property('failure.message', 'exited with 0');
   });
 
   it('is not said where a job ran that is not known: GitHub has removed the registration', async () => {

@@ -58,6 +58,11 @@ export function onSilence(runner: RunnerRow, unheard: Failure | undefined, conte
 
 /** Its end is no failed start, as far as is known: what is left to tell of it. */
 export function unproven(runner: RunnerRow): RunnerPatch {
-  if (!awaitsLastWord(runner)) return {};
-  return { failure: runner.failure !== null && endedWell(runner.failure) ? null : runner.failure };
+  return awaitsLastWord(runner) ? { failure: knownFailure(runner) } : {};
+}
+
+/** An exit with code 0 is none until GitHub has said that the runner was never used. */
+export function knownFailure(runner: RunnerRow): Failure | null {
+  if (runner.failure !== null && awaitsLastWord(runner) && endedWell(runner.failure)) return null;
+  return runner.failure;
 }
