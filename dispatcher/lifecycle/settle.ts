@@ -254,7 +254,7 @@ async function bindAll(settler: Settler, jobs: readonly JobRow[]): Promise<Bindi
  * that it came to.
  */
 async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<RunnerRow | undefined> {
-  const { areStrangers, backends, context, ghosts, ledger, log, metrics, tenants } = settler;
+  const { areStrangers, backends, context, ghosts, ledger, log, metrics, tenants, verifier } = settler;
   if (job.status !== 'in_progress' && job.status !== 'completed') return undefined;
   const before = await ledger.runner(runnerName);
   if (before === undefined) return undefined;
@@ -263,6 +263,11 @@ async function bind(settler: Settler, runnerName: string, job: JobRow): Promise<
     // At debug level: what any holder of a secret can send must not fill the log.
     log.debug('out-of-reach', { job: job.key, runner: before.name, reach, toldBy: job.statusToldBy });
     return undefined;
+  }
+  if (before.state === 'gone') {
+    // Its end is not awaited by that runner any more, and may have been told of to none: nothing else would read it.
+    if (job.status === 'in_progress' && job.statusSource !== 'read') verifier.ask(job.key, before.registration);
+    return before;
   }
   const after = await context.tell(runnerName, {
     kind: job.status === 'in_progress' ? 'job-started' : 'job-completed',
