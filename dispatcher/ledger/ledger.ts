@@ -537,8 +537,8 @@ export interface StorageLedger {
   /** Resolves when everything that has committed is on disk: before an operator's command is answered. */
   persist(): Promise<void>;
   /**
-   * Why the last write of any caller failed; undefined if it succeeded, and before the first. A row that cannot be
-   * read is no reason: others can be written.
+   * Why the last write of any caller failed; undefined if it succeeded, and before the first. `full` lasts until none has
+   * failed for 10 s: small writes may succeed meanwhile. A row that cannot be read is no reason: others can be written.
    */
   writeTrouble(): WriteTrouble | undefined;
   /**

@@ -32,6 +32,7 @@ import type { Context, QueryResult, Step } from './steps/step.ts';
 import { ledgerOn, type Store } from './store.ts';
 import type { Tables } from './tables.ts';
 import { LogSync, type LogSyncOptions } from './wal-sync.ts';
+import { LastingTrouble } from './write-trouble.ts';
 
 export interface SqliteOptions {
   /** The file; its folder must exist. `:memory:` for a ledger that is discarded with the process. */
@@ -201,9 +202,9 @@ class SqliteStore implements Store {
   /** Of the file, for its mark. Closed after the database: closing it releases the locks of the whole process. */
   #descriptor: number | undefined;
   #mark: number | undefined;
-  /** Of the last commit, and of the last attempt to bring one to the disk. */
-  #notCommitted: WriteTrouble | undefined;
-  #notSynced: WriteTrouble | undefined;
+  readonly #notCommitted: LastingTrouble;
+  /** Of bringing commits to the disk. */
+  readonly #notSynced: LastingTrouble;
   #running = false;
   #closed: Promise<void> | undefined;
 
@@ -219,6 +220,8 @@ class SqliteStore implements Store {
       ...(options.sync === undefined ? {} : { sync: options.sync }),
     };
     this.#transaction = database.transaction((work) => work());
+    this.#notCommitted = new LastingTrouble(this.#now);
+    this.#notSynced = new LastingTrouble(this.#now);
   }
 
   /** From here on commits do not wait for the disk: the writes of the start are on it. Records which files are open. */
@@ -413,19 +416,14 @@ class SqliteStore implements Store {
         });
       });
     } catch (error) {
-      this.#notCommitted = this.#troubleAfter(this.#notCommitted, error);
+      this.#notCommitted.failed(error);
       throw error;
     }
-    this.#notCommitted = undefined;
-  }
-
-  #troubleAfter(before: WriteTrouble | undefined, error: unknown): WriteTrouble | undefined {
-    if (!(error instanceof LedgerError) || error instanceof UnreadableRowError) return before;
-    return { error, sinceMs: before?.sinceMs ?? this.#now() };
+    this.#notCommitted.succeeded();
   }
 
   writeTrouble(): WriteTrouble | undefined {
-    return this.#notCommitted ?? this.#notSynced;
+    return this.#notCommitted.now ?? this.#notSynced.now;
   }
 
   /** SQLite keeps using the files that it holds, whatever their names now refer to. */
@@ -469,10 +467,10 @@ class SqliteStore implements Store {
       await this.#log?.now();
     } catch (error) {
       const failure = diskErrorFrom(error, this.#path);
-      this.#notSynced = this.#troubleAfter(this.#notSynced, failure);
+      this.#notSynced.failed(failure);
       throw failure;
     }
-    this.#notSynced = undefined;
+    this.#notSynced.succeeded();
   }
 
   /** Writes all of the log into the file, and syncs both. Blocks: for cases where there is no alternative. */

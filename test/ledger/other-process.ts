@@ -13,6 +13,7 @@ import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
 import { delivery, fact } from './examples.ts';
 
 const BATCH = 20;
+let nowMs = 50_000;
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -37,6 +38,7 @@ async function fillAndFree(ledger: Ledger, path: string): Promise<void> {
     say({ trouble: ledger.writeTrouble()?.error.kind ?? 'none', sinceMs: ledger.writeTrouble()?.sinceMs });
   }
   rmSync(ballast);
+  nowMs += 10_000;
   await write(0);
   say({ trouble: ledger.writeTrouble()?.error.kind ?? 'none' });
   await ledger.close();
@@ -44,7 +46,7 @@ async function fillAndFree(ledger: Ledger, path: string): Promise<void> {
 
 async function main(command: string | undefined, path: string | undefined): Promise<void> {
   if (path === undefined) throw new Error('no path');
-  const ledger = await openSqliteLedger({ path, now: () => 50_000, patienceMs: 0 });
+  const ledger = await openSqliteLedger({ path, now: () => nowMs, patienceMs: 0 });
   say({ opened: true });
   if (command === 'fill') {
     await fillAndFree(ledger, path);

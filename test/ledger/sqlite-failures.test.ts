@@ -56,7 +56,7 @@ describe('when SQLite fails', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function openHere(options: { maxBytes?: number } = {}): Promise<Ledger> {
+  async function openHere(options: { maxBytes?: number; now?: () => number } = {}): Promise<Ledger> {
     const ledger = await openSqliteLedger({ path, now: () => 50_000, patienceMs: 0, ...options });
     opened.push(ledger);
     return ledger;
@@ -577,20 +577,35 @@ describe('when SQLite fails', () => {
       expect(await ledger.recordDeliveries(batch([acknowledged]))).to.deep.equal(['recorded']);
     });
 
-    it('tells that it takes no writes from the first that failed to the next that succeeds', async () => {
-      const ledger = await openHere({ maxBytes: 1024 * 1024 });
+    it('tells that it has no room from the first write that failed until one has succeeded and none failed for 10 s', async () => {
+      let nowMs = 50_000;
+      const ledger = await openHere({ maxBytes: 1024 * 1024, now: () => nowMs });
       expect(ledger.writeTrouble()).to.equal(undefined);
-      let failure: unknown;
-      for (let next = 0; failure === undefined; next += 50) {
-        const ids = Array.from({ length: 50 }, (_, index) => next + index);
-        failure = await ledger.recordDeliveries(batch(ids)).then(
-          () => undefined,
-          (error: unknown) => error,
-        );
+      const grow = async (): Promise<LedgerError> => {
+        for (let next = 0; next < 100_000; next += 50) {
+          const ids = Array.from({ length: 50 }, (_, index) => next + index);
+          const failure = await ledger.recordDeliveries(batch(ids)).then(
+            () => undefined,
+            (error: unknown) => error,
+          );
+          if (failure instanceof LedgerError) return failure;
+        }
+        throw new Error('it is not full');
+      };
+      const first = await grow();
+      expect(ledger.writeTrouble()).to.deep.equal({ error: first, sinceMs: 50_000 });
+      for (let time = 1; time <= 3; time += 1) {
+        nowMs += 9_999;
+        await ledger.putCursor('small', '1', 1);
+        expect(ledger.writeTrouble(), 'a small write finds room').to.deep.include({ sinceMs: 50_000 });
+        await grow();
       }
-      expect(ledger.writeTrouble()).to.deep.equal({ error: failure, sinceMs: 50_000 });
+      nowMs += 60_000;
+      expect(ledger.writeTrouble(), 'none has succeeded').to.deep.include({ sinceMs: 50_000 });
       await ledger.putCursor('small', '1', 1);
       expect(ledger.writeTrouble()).to.equal(undefined);
+      const next = await grow();
+      expect(ledger.writeTrouble(), 'another time').to.deep.equal({ error: next, sinceMs: nowMs });
     });
 
     it('does not call a row that cannot be read, or a step that throws, a ledger that takes no writes', async () => {
