@@ -4,7 +4,6 @@
  * 404), reads the system clock, and keeps installation tokens until one minute before they expire.
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { SignJWT } from 'jose';
 import type { Secret } from '../model/registration.ts';
 import { GithubError } from './github.ts';
 
@@ -30,9 +29,11 @@ export function readAppKey(privateKey: Secret): KeyObject {
 }
 
 /** `id` must be unique, and `nowMs` GitHub's time. */
-export function appJwt(appId: string, key: KeyObject, nowMs: number, id: string): Promise<string> {
+export async function appJwt(appId: string, key: KeyObject, nowMs: number, id: string): Promise<string> {
+  // Not at the start, which it would make longer where no registration has an App.
+  const { SignJWT } = await import('jose');
   const iat = Math.floor(nowMs / 1000) - BACKDATED_SECONDS;
-  return new SignJWT({ iat, exp: iat + LIFETIME_SECONDS, iss: appId, jti: id })
+  return await new SignJWT({ iat, exp: iat + LIFETIME_SECONDS, iss: appId, jti: id })
     .setProtectedHeader({ alg: 'RS256', typ: 'JWT' })
     .sign(key);
 }

@@ -1,6 +1,6 @@
 /** A registration's credentials, as requesters that authenticate with them. */
 import { createHash, type KeyObject } from 'node:crypto';
-import { Octokit } from '@octokit/rest';
+import { request } from '@octokit/request';
 import type { Clock, Random } from '../../time/clock.ts';
 import type { Claim, Credentials, Secret } from '../model/registration.ts';
 import { readAppKey } from './app-jwt.ts';
@@ -11,7 +11,7 @@ import { GithubError } from './github.ts';
 import type { GithubTimes } from './github-time.ts';
 import { AppAuthorization, InstallationAuthorization, type InstallationSite, ownerOf } from './installation.ts';
 import { SharedLoad } from './load-sharing.ts';
-import { type Caller, Requester } from './requester.ts';
+import { type Caller, Requester, type Send } from './requester.ts';
 
 export interface CredentialOptions {
   /** The GitHub host behind `apiUrl`. */
@@ -31,11 +31,11 @@ export type RequesterFor = (owner: string) => Caller;
 export function requestersFor(options: CredentialOptions): RequesterFor {
   const { apiUrl, claim, credentials, budgets, clock, random } = options;
   const time = options.times.at(apiUrl);
-  const octokit = octokitAt(apiUrl.replace(/\/+$/, ''));
+  const send = senderAt(apiUrl.replace(/\/+$/, ''));
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
   const requester = (authorization: Authorization, name: string, secret?: Secret) => {
     const gate = budgets.gate({ name: `${name} at ${host}`, proof: secret && proofOf(secret) }, apiUrl);
-    return new Requester({ octokit, authorization, gate, clock, time, random });
+    return new Requester({ send, authorization, gate, clock, time, random });
   };
 
   const { host: home = options.host } = credentials;
@@ -76,22 +76,20 @@ export function requestersFor(options: CredentialOptions): RequesterFor {
   };
 }
 
-/** One for each API, as many as the configuration names: it holds no credential, and is 20 KB. */
-const octokits = new Map<string, Octokit>();
+/** One for each API, as many as the configuration names: it holds no credential. */
+const senders = new Map<string, Send>();
 
-function octokitAt(baseUrl: string): Octokit {
-  let octokit = octokits.get(baseUrl);
-  if (octokit === undefined) {
-    octokit = new Octokit({
+function senderAt(baseUrl: string): Send {
+  let send = senders.get(baseUrl);
+  if (send === undefined) {
+    send = request.defaults({
       baseUrl,
-      userAgent: 'serverless-hosted-runner',
-      // No throttling or retry plugin: theirs sends one write a second. See budget.ts.
+      headers: { 'user-agent': 'serverless-hosted-runner' },
       request: { fetch: boundedFetch, log: SILENT },
-      log: SILENT,
     });
-    octokits.set(baseUrl, octokit);
+    senders.set(baseUrl, send);
   }
-  return octokit;
+  return send;
 }
 
 /** Undefined: the claim gives an App no access there. */

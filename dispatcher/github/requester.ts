@@ -1,5 +1,5 @@
 /** One credential's calls to one GitHub: budget, authorization, time limit, retries, ETags, typed errors. */
-import type { Octokit } from '@octokit/rest';
+import type { request } from '@octokit/request';
 import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
@@ -79,8 +79,11 @@ const MAX_ENTRIES = 2_000;
 
 const HEADERS = { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' };
 
+/** Octokit's own, without its list of a thousand methods: calls name their routes. */
+export type Send = typeof request;
+
 export interface RequesterOptions {
-  readonly octokit: Octokit;
+  readonly send: Send;
   readonly authorization: Authorization;
   readonly gate: BudgetGate;
   readonly clock: Clock;
@@ -96,7 +99,7 @@ export interface Caller {
 }
 
 export class Requester implements Caller {
-  readonly #octokit: Octokit;
+  readonly #send: Send;
   readonly #authorization: Authorization;
   readonly #gate: BudgetGate;
   readonly #clock: Clock;
@@ -105,7 +108,7 @@ export class Requester implements Caller {
   readonly #remembered = new LRUCache<string, Remembered>({ maxSize: REMEMBERED_ITEMS });
 
   constructor(options: RequesterOptions) {
-    this.#octokit = options.octokit;
+    this.#send = options.send;
     this.#authorization = options.authorization;
     this.#gate = options.gate;
     this.#clock = options.clock;
@@ -184,7 +187,7 @@ export class Requester implements Caller {
         () => new Error(`nothing within ${ATTEMPT_MS / 1000} s`),
         signal,
         (attemptSignal) =>
-          this.#octokit.request(`${call.method} ${call.route}`, {
+          this.#send(`${call.method} ${call.route}`, {
             ...call.parameters,
             headers: {
               ...HEADERS,
@@ -252,7 +255,7 @@ export class Requester implements Caller {
   }
 
   #addressOf<T>(call: GithubCall<T>): string {
-    return this.#octokit.request.endpoint(`${call.method} ${call.route}`, call.parameters).url;
+    return this.#send.endpoint(`${call.method} ${call.route}`, call.parameters).url;
   }
 }
 

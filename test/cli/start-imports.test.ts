@@ -28,6 +28,12 @@ describe('the start of `shr serve`', () => {
     ['undici', /deps\/undici\/undici$/, 'an import of node:http does: take process.getBuiltinModule'],
     ['express', /node_modules\/express\//, 'dispatcher/http/admin-app.ts is imported after the start'],
     ['an SDK of a cloud', /node_modules\/@(?:alicloud|azure|google-cloud|grpc)\//, 'a registration that names it does'],
+    ['jose', /node_modules\/jose\//, 'the first token of an App does'],
+    [
+      "Octokit's list of methods",
+      /node_modules\/@octokit\/(?:core|rest|plugin)/,
+      'calls name their routes: take @octokit/request',
+    ],
     ['the simulators', /\/simulators\//, 'only the demo uses them'],
   ] as const) {
     it(`does not wait for ${what}`, () => {
