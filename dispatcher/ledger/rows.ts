@@ -476,6 +476,12 @@ export function versionOf(row: unknown): number {
   return migrationSchema.parse(row).version;
 }
 
+const goneCountSchema = z.object({ registration: text, count: integer });
+
+export function goneCount(row: unknown): z.output<typeof goneCountSchema> {
+  return goneCountSchema.parse(row);
+}
+
 const shareNameSchema = z.object({ share: text });
 const shareCountSchema = z.object({ name: text, open: integer, ended: integer });
 

@@ -139,6 +139,7 @@ describe('the plans that SQLite makes', () => {
     ['old deliveries', historyQueries.pruneDeliveries(builder, 9, 9), 'deliveriesByAge'],
     ['old jobs', historyQueries.pruneEndedJobs(builder, 9, 9), 'jobsEnded'],
     ['forsaken jobs', historyQueries.pruneForsakenJobs(builder, 9, 9), 'jobsOpen'],
+    ['old runners of a registration', historyQueries.pruneGoneRunnersOf(builder, 'r', 9), 'runnersGoneByRegistration'],
     ['old runners', historyQueries.pruneGoneRunners(builder, 9, 9), 'runnersGone'],
   ];
 

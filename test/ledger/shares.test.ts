@@ -3,7 +3,7 @@ import type { JobFact } from '../../dispatcher/jobs/facts.ts';
 import { restJobSchema } from '../../dispatcher/jobs/workflow-job.ts';
 import type { JobRow, JobSettlement, Ledger, Retention } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
-import { delivery, fact, refused } from './examples.ts';
+import { delivery, fact, refused, runner } from './examples.ts';
 
 const MAX = 10;
 
@@ -159,6 +159,45 @@ describe('the ledger’s room, shared by two tenants', () => {
     await prune({ maxJobs: 1 });
     expect(await keysOf('evil')).to.have.length(1);
     expect(await fillsUp()).to.equal(MAX);
+  });
+
+  async function gone(registration: string, from: number, to: number): Promise<void> {
+    for (let id = from; id <= to; id += 1) {
+      const row = runner({ name: `${registration}-${id}`, registration, state: 'gone', stateSinceMs: id });
+      await ledger.createRunner(row, 'launch');
+    }
+  }
+
+  async function runnersOf(registration: string): Promise<readonly string[]> {
+    return (await ledger.runners({ registrations: [registration] }, 'reject')).map(({ name }) => name);
+  }
+
+  it('keeps the runners of one, however many of another come and go', async () => {
+    await gone('acme', 1, 5);
+    await gone('evil', 6, 205);
+    await prune({ maxRunners: 50 });
+    expect(await runnersOf('acme')).to.have.length(5);
+    const left = await runnersOf('evil');
+    expect(left).to.have.length(45);
+    expect(left, 'the newest').to.include.members(['evil-205', 'evil-161']);
+  });
+
+  it('takes from long histories of runners alike', async () => {
+    await gone('acme', 1, 12);
+    await gone('evil', 13, 22);
+    await gone('other', 23, 25);
+    await prune({ maxRunners: 10 });
+    const left = await Promise.all(['acme', 'evil', 'other'].map(runnersOf));
+    expect(left.map(({ length }) => length)).to.have.members([4, 3, 3]);
+    await prune({ maxRunners: 0 });
+    expect(await ledger.runners({}, 'reject')).to.deep.equal([]);
+  });
+
+  it('keeps runners that are not gone, whatever their number', async () => {
+    for (let id = 1; id <= 5; id += 1)
+      await ledger.createRunner(runner({ name: `r-${id}`, registration: 'acme' }), 'launch');
+    await prune({ maxRunners: 0 });
+    expect(await runnersOf('acme')).to.have.length(5);
   });
 
   it('keeps a job in less than 32 KB, and one with normal labels in less than 6', async () => {

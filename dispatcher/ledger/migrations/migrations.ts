@@ -427,6 +427,19 @@ const fourteenth: Migration = {
   ],
 };
 
+const fifteenth: Migration = {
+  version: 15,
+  name: 'runners that are gone are found by their registration',
+  statements: ({ schema }) => [
+    schema
+      .createIndex('runnersGoneByRegistration')
+      .on('runners')
+      .columns(['registration', 'stateSinceMs', 'name'])
+      .where(sql.ref('live'), '=', sql.lit(0))
+      .compile(),
+  ],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -439,6 +452,7 @@ export const migrations: readonly Migration[] = [
   twelfth,
   thirteenth,
   fourteenth,
+  fifteenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -84,6 +84,35 @@ export function countGoneRunners(builder: Builder): Query {
     .compile();
 }
 
+/** Those with the longest history first. */
+export function goneRunnersByRegistration(builder: Builder): Query {
+  return builder
+    .selectFrom('runners')
+    .select(['registration', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('live', '=', no)
+    .groupBy('registration')
+    .orderBy('count', 'desc')
+    .orderBy('registration')
+    .compile();
+}
+
+/** The oldest of one registration's history. */
+export function pruneGoneRunnersOf(builder: Builder, registration: string, limit: number): Query {
+  return builder
+    .deleteFrom('runners')
+    .where('name', 'in', (query) =>
+      query
+        .selectFrom('runners')
+        .select('name')
+        .where('registration', '=', registration)
+        .where('live', '=', no)
+        .orderBy('stateSinceMs')
+        .orderBy('name')
+        .limit(atMost(limit)),
+    )
+    .compile();
+}
+
 export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: number): Query {
   return builder
     .deleteFrom('runners')

@@ -47,10 +47,41 @@ function* pruneJobsOver(context: Context, most: number, limit: number): Step<num
   return count <= most || limit <= 0 ? 0 : yield* pruneLongest(context, count - most, limit);
 }
 
+/** Of the registrations with the longest histories: one whose runners come and go fast pushes out only its own. */
 function* pruneRunnersOver(context: Context, most: number, limit: number): Step<number> {
-  const count = firstOf(yield historyQueries.countGoneRunners(context.builder), rows.countOf) ?? 0;
+  const { builder } = context;
+  const count = firstOf(yield historyQueries.countGoneRunners(builder), rows.countOf) ?? 0;
   if (count <= most) return 0;
-  return (yield historyQueries.pruneGoneRunners(context.builder, ALWAYS, Math.min(limit, count - most))).changed;
+  const histories = (yield historyQueries.goneRunnersByRegistration(builder)).rows.map(rows.goneCount);
+  let pruned = 0;
+  for (const [registration, excess] of excessOf(histories, Math.min(limit, count - most))) {
+    pruned += (yield historyQueries.pruneGoneRunnersOf(builder, registration, excess)).changed;
+  }
+  return pruned;
+}
+
+/** How many each loses, so that the longest histories become equally long. `histories`: the longest first. */
+function excessOf(
+  histories: readonly { readonly registration: string; readonly count: number }[],
+  excess: number,
+): ReadonlyMap<string, number> {
+  let longest = 0;
+  let sum = 0;
+  // As many as lie above the length that is left of the longest.
+  for (const { count } of histories) {
+    if (sum - longest * count >= excess) break;
+    longest += 1;
+    sum += count;
+  }
+  const left = Math.floor((sum - excess) / longest);
+  let spare = sum - excess - left * longest;
+  const losses = new Map<string, number>();
+  for (const { registration, count } of histories.slice(0, longest)) {
+    const kept = spare > 0 ? left + 1 : left;
+    spare -= 1;
+    if (count > kept) losses.set(registration, count - kept);
+  }
+  return losses;
 }
 
 const ALWAYS = Number.MAX_SAFE_INTEGER;
