@@ -1,6 +1,7 @@
-/** Admits the calls of one credential as its budget allows, most urgent first. */
+/** Admits the calls of one credential as its budget allows: most urgent first, and those as urgent tenant by tenant. */
 import type { Clock } from '../../time/clock.ts';
 import { type Budget, type BudgetLevel, type BudgetLimits, type Cost, type Ending, purposes } from './budget.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { CallPurpose } from './github.ts';
 
 /** The call was not made. */
@@ -34,7 +35,12 @@ export class BudgetGate {
   readonly #budget: Budget;
   readonly #limits: BudgetLimits;
   readonly #clock: Clock;
-  readonly #waiting: Record<CallPurpose, Waiter[]> = { launch: [], drain: [], verify: [], sweep: [] };
+  readonly #waiting: Readonly<Record<CallPurpose, FairQueue<Waiter>>> = {
+    launch: new FairQueue(),
+    drain: new FairQueue(),
+    verify: new FairQueue(),
+    sweep: new FairQueue(),
+  };
   #cancelWake: () => void = () => {};
 
   constructor(budget: Budget, limits: BudgetLimits, clock: Clock) {
@@ -43,16 +49,19 @@ export class BudgetGate {
     this.#clock = clock;
   }
 
-  /** Rejects with BudgetRefusal when it would take longer than the limit, or with the signal's reason. */
-  async turn(cost: Cost, purpose: CallPurpose, signal?: AbortSignal): Promise<Turn> {
+  /**
+   * Rejects with BudgetRefusal when it would take longer than the limit, or with the signal's reason. `line`: of the
+   * tenant that it is for. Tenants that share a credential take turns.
+   */
+  async turn(cost: Cost, purpose: CallPurpose, signal?: AbortSignal, line = ''): Promise<Turn> {
     signal?.throwIfAborted();
-    const evicted = this.#makeRoom(purpose);
+    const evicted = this.#makeRoom(purpose, line);
     if (evicted === 'full') throw new BudgetRefusal('too many calls wait for their turn', RETRY_MS);
 
     const { promise, resolve, reject } = Promise.withResolvers<Turn>();
     const waiter: Waiter = { cost, purpose, go: resolve, refuse: reject };
     const queue = this.#waiting[purpose];
-    queue.push(waiter);
+    queue.add(waiter, line);
     this.#pump();
     if (!queue.includes(waiter)) return promise;
 
@@ -96,25 +105,22 @@ export class BudgetGate {
     let wakeAtMs = Number.POSITIVE_INFINITY;
     everyone: for (const purpose of purposes) {
       const queue = this.#waiting[purpose];
-      for (let index = 0; index < queue.length; ) {
-        const waiter = queue[index];
-        if (waiter === undefined) break;
+      for (const waiter of queue.items()) {
         const verdict = this.#budget.verdict(nowMs, waiter.cost, purpose);
         if (verdict.go) {
-          queue.splice(index, 1);
+          queue.serve(waiter);
           waiter.go(this.#begin(waiter, nowMs));
           continue;
         }
         const atMs = verdict.atMs ?? nowMs;
         if (atMs - nowMs > this.#limits.longestWaitMs) {
           // It would wait only to get the same answer.
-          queue.splice(index, 1);
+          queue.leave(waiter);
           waiter.refuse(this.#refusal(waiter, atMs));
           continue;
         }
         wakeAtMs = Math.min(wakeAtMs, verdict.atMs ?? Number.POSITIVE_INFINITY);
         if (verdict.others === 'wait') break everyone;
-        index += 1;
       }
     }
     if (Number.isFinite(wakeAtMs)) {
@@ -136,12 +142,13 @@ export class BudgetGate {
     };
   }
 
-  /** When the queue is full, the least urgent waiter is dropped for a more urgent one. */
-  #makeRoom(purpose: CallPurpose): 'room' | 'full' {
+  /** When the queue is full, the least urgent waiter is dropped for a more urgent one, or for one whose turn is sooner. */
+  #makeRoom(purpose: CallPurpose, line: string): 'room' | 'full' {
     if (this.waiting < this.#limits.waitingCalls) return 'room';
     for (const other of purposes.toReversed()) {
-      if (other === purpose) return 'full';
-      const last = this.#waiting[other].pop();
+      const isOwn = other === purpose;
+      const last = this.#waiting[other].giveWay(isOwn ? line : undefined);
+      if (last === undefined && isOwn) return 'full';
       if (last !== undefined) {
         last.refuse(new BudgetRefusal('gave way to a more urgent call', RETRY_MS));
         return 'room';
@@ -156,9 +163,7 @@ export class BudgetGate {
   }
 
   #leave(waiter: Waiter): void {
-    const queue = this.#waiting[waiter.purpose];
-    const index = queue.indexOf(waiter);
-    if (index !== -1) queue.splice(index, 1);
+    this.#waiting[waiter.purpose].leave(waiter);
     // It may have blocked less urgent ones.
     this.#pump();
   }

@@ -5,7 +5,7 @@ import { withDeadline } from '../../time/deadline.ts';
 import type { JobFact, JobIdentity, Visibility } from '../jobs/facts.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import { factFromRestJob, restJobSchema } from '../jobs/workflow-job.ts';
-import type { Registration } from '../model/registration.ts';
+import { lineOf, type Registration } from '../model/registration.ts';
 import type { BudgetPool } from './budget-pool.ts';
 import { type RequesterFor, requestersFor } from './credential.ts';
 import { type CallPurpose, type Github, GithubError, type GithubRun } from './github.ts';
@@ -16,7 +16,7 @@ import { RunnerGroups } from './runner-groups.ts';
 import { createJitRunner, deleteRunner, findRunner, getRunner, listRunners } from './runners.ts';
 
 export interface GithubOptions {
-  readonly registration: Pick<Registration, 'name' | 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
+  readonly registration: Pick<Registration, 'name' | 'grant' | 'host' | 'apiUrl' | 'claim' | 'credentials' | 'poll'>;
   /** One for the whole process: registrations share credentials. */
   readonly budgets: BudgetPool;
   /** One for the whole process, too. */
@@ -39,7 +39,17 @@ export function createGithub(options: GithubOptions): Github & PollSource {
   let requesters: RequesterFor | undefined;
   // When the first call is made: thousands of registrations may wait for their first job.
   const requesterFor: RequesterFor = (owner) => {
-    requesters ??= requestersFor({ host, apiUrl, claim, credentials, budgets, times, clock, random });
+    requesters ??= requestersFor({
+      host,
+      apiUrl,
+      claim,
+      credentials,
+      line: lineOf(registration),
+      budgets,
+      times,
+      clock,
+      random,
+    });
     const caller = requesters(owner);
     if (onAuthorized === undefined) return caller;
     // An enterprise has one token for all of its organizations, and its runners belong to the enterprise.

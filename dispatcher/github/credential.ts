@@ -20,6 +20,8 @@ export interface CredentialOptions {
   readonly claim: Claim;
   readonly credentials: Credentials;
   readonly budgets: BudgetPool;
+  /** Whose calls they are: see `lineOf`. Absent: no other tenant uses the credentials now. */
+  readonly line?: string;
   readonly times: GithubTimes;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,13 +31,13 @@ export interface CredentialOptions {
 export type RequesterFor = (owner: string) => Caller;
 
 export function requestersFor(options: CredentialOptions): RequesterFor {
-  const { apiUrl, claim, credentials, budgets, clock, random } = options;
+  const { apiUrl, claim, credentials, budgets, clock, line = '', random } = options;
   const time = options.times.at(apiUrl);
   const send = senderAt(apiUrl.replace(/\/+$/, ''));
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).host : apiUrl;
   const requester = (authorization: Authorization, name: string, secret?: Secret) => {
     const gate = budgets.gate({ name: `${name} at ${host}`, proof: secret && proofOf(secret) }, apiUrl);
-    return new Requester({ send, authorization, gate, clock, time, random });
+    return new Requester({ send, authorization, gate, line, clock, time, random });
   };
 
   const { host: home = options.host } = credentials;

@@ -86,6 +86,8 @@ export interface RequesterOptions {
   readonly send: Send;
   readonly authorization: Authorization;
   readonly gate: BudgetGate;
+  /** Whose calls they are, where several tenants use the credential: see `lineOf`. */
+  readonly line: string;
   readonly clock: Clock;
   /** GitHub's time, updated by every answer. */
   readonly time: GithubTime;
@@ -102,6 +104,7 @@ export class Requester implements Caller {
   readonly #send: Send;
   readonly #authorization: Authorization;
   readonly #gate: BudgetGate;
+  readonly #line: string;
   readonly #clock: Clock;
   readonly #time: GithubTime;
   readonly #random: Random;
@@ -111,6 +114,7 @@ export class Requester implements Caller {
     this.#send = options.send;
     this.#authorization = options.authorization;
     this.#gate = options.gate;
+    this.#line = options.line;
     this.#clock = options.clock;
     this.#time = options.time;
     this.#random = options.random;
@@ -247,7 +251,7 @@ export class Requester implements Caller {
       ...(call.registersAt === undefined ? {} : { registersAt: call.registersAt }),
     };
     try {
-      return await this.#gate.turn(cost, call.purpose, signal);
+      return await this.#gate.turn(cost, call.purpose, signal, this.#line);
     } catch (error) {
       if (!(error instanceof BudgetRefusal)) throw error;
       throw new GithubError('rate-limited', operation, error.message, { retryAfterMs: error.retryAfterMs });

@@ -3,9 +3,9 @@
  * deliveries. Includes registrations that are not polled otherwise. A few at a time, each until GitHub has answered.
  */
 import { type Clock, jitter, type Random } from '../../time/clock.ts';
-import { lineOf } from '../lifecycle/ports.ts';
 import type { Log } from '../log.ts';
 import type { Claim, Registration } from '../model/registration.ts';
+import { lineOf } from '../model/registration.ts';
 import type { WebhookSource } from './endpoints.ts';
 import type { Loss } from './losses.ts';
 import type { Haste } from './poller.ts';

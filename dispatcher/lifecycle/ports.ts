@@ -6,7 +6,7 @@ import type { AreStrangers } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
-import type { Registration } from '../model/registration.ts';
+import { lineOf, type Registration } from '../model/registration.ts';
 
 /** What the engine tells the metrics. Labels are registrations, backends and kinds: never job or runner names. */
 export interface LifecycleMetrics {
@@ -48,12 +48,7 @@ export interface EngineOptions {
   readonly callbackUrl?: string;
 }
 
-/** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */
-export function lineOf({ name, grant }: Pick<Registration, 'name' | 'grant'>): string {
-  return grant === undefined ? `registration ${name}` : `tenant ${grant.tenant}`;
-}
-
-/** The same by the name of the registration, which may be gone from the configuration. */
+/** `lineOf` by the name of the registration, which may be gone from the configuration. */
 export function lineOfNamed(tenants: ReadonlyMap<string, Tenant>, name: string): string {
   return lineOf(tenants.get(name)?.registration ?? { name });
 }

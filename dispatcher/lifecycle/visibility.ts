@@ -11,8 +11,8 @@ import { GithubError } from '../github/github.ts';
 import type { Visibility } from '../jobs/facts.ts';
 import type { JobRow, Ledger } from '../ledger/ledger.ts';
 import { QUEUE_LIMIT_MS } from '../ledger/queue-age.ts';
-import type { Registration } from '../model/registration.ts';
-import { type EngineOptions, lineOf } from './ports.ts';
+import { lineOf, type Registration } from '../model/registration.ts';
+import type { EngineOptions } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
 import { SharedMemory } from './shared-memory.ts';
 

@@ -289,3 +289,8 @@ export function scopeFor(claim: Claim, owner: string, repository: string): Githu
       return { kind: 'repository', owner: owner.toLowerCase(), repository: repository.toLowerCase() };
   }
 }
+
+/** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */
+export function lineOf({ name, grant }: Pick<Registration, 'name' | 'grant'>): string {
+  return grant === undefined ? `registration ${name}` : `tenant ${grant.tenant}`;
+}

@@ -153,6 +153,38 @@ describe('the budget', () => {
     expect(order).to.deep.equal(['launch', 'drain', 'verify', 'sweep']);
   });
 
+  it('lets the tenants of one credential take turns, however many calls of one wait', async () => {
+    const { gate, clock } = gateOf({ ...patient, concurrentRequests: 1 });
+    const first = await gate.turn(read, 'sweep', undefined, 'tenant busy');
+    const order: string[] = [];
+    const waiting = (line: string, name: string) =>
+      gate.turn(read, 'sweep', undefined, line).then((turn) => {
+        order.push(name);
+        turn.end(fine);
+      });
+    const calls = Array.from({ length: 20 }, (_, index) => waiting('tenant busy', `busy ${index + 1}`));
+    calls.push(waiting('tenant quiet', 'quiet 1'), waiting('tenant quiet', 'quiet 2'), waiting('tenant new', 'new 1'));
+    first.end(fine);
+    await clock.advance(60_000);
+    await Promise.all(calls);
+    expect(order.slice(0, 6)).to.deep.equal(['quiet 1', 'new 1', 'busy 1', 'quiet 2', 'busy 2', 'busy 3']);
+    expect(order).to.have.length(23);
+  });
+
+  it('refuses no tenant of one credential because calls of another fill the queue', async () => {
+    const { gate, clock } = gateOf({ ...patient, concurrentRequests: 1, waitingCalls: 10 });
+    const first = await gate.turn(read, 'sweep', undefined, 'tenant busy');
+    const busy = Array.from({ length: 10 }, () => gate.turn(read, 'sweep', undefined, 'tenant busy'));
+    const last = refusalOf(busy[9] ?? gate.turn(read, 'sweep'));
+    const quiet = gate.turn(read, 'sweep', undefined, 'tenant quiet');
+    expect((await last).message).to.include('gave way');
+    expect((await refusalOf(gate.turn(read, 'sweep', undefined, 'tenant busy'))).message).to.include('too many');
+    first.end(fine);
+    await clock.advance(1_000);
+    (await quiet).end(fine);
+    for (const call of busy.slice(0, 9)) (await call).end(fine);
+  });
+
   it('does not let a cheap call pass an expensive one that is more urgent', async () => {
     const { gate, clock } = gateOf(patient);
     // 898 points are spent: two are left, too few for a launch.

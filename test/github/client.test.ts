@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { Secret } from '../../dispatcher/model/registration.ts';
+import { grantOf } from '../registration-fixture.ts';
 import { acme, clientOf, failureOf, runnerReply, TOKEN } from './github-fixture.ts';
 import { type Asked, type Script, type ScriptedGithub, scriptedGithub } from './scripted-github.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -527,6 +528,23 @@ describe('the GitHub client', () => {
       expect(await github.readVisibility('acme', 'web')).to.equal('public');
       script = () => ({ status: 404, body: { message: 'Not Found' } });
       await failureOf(github.readVisibility('acme', 'web'), 'not-found');
+    });
+
+    it('asks for the tenants of one credential in turn', async () => {
+      script = () => ({ body: { id: 5 } });
+      const {
+        github: busy,
+        clock,
+        budgets,
+      } = clientOf(server.apiUrl, {
+        grant: grantOf('busy'),
+        limits: { concurrentRequests: 1 },
+      });
+      const { github: quiet } = clientOf(server.apiUrl, { grant: grantOf('quiet'), clock, budgets });
+      const calls = Array.from({ length: 5 }, (_, index) => busy.seesRepository('acme', `busy-${index}`));
+      calls.push(quiet.seesRepository('acme', 'quiet'));
+      await clock.during(Promise.all(calls));
+      expect(server.asked.slice(0, 3).map(({ path }) => path.split('/').at(-1))).to.include('quiet');
     });
 
     it('tells for whom GitHub accepts the credentials, with the time before the call, and nothing of calls that fail', async () => {

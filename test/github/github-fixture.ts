@@ -7,7 +7,7 @@ import { createGithub } from '../../dispatcher/github/client.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
 import { GithubTimes } from '../../dispatcher/github/github-time.ts';
 import type { GithubScope } from '../../dispatcher/jobs/scope.ts';
-import { type Claim, type Credentials, Secret } from '../../dispatcher/model/registration.ts';
+import { type Claim, type Credentials, type Grant, Secret } from '../../dispatcher/model/registration.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const TOKEN = 'ghp_thisIsTheSecretOfTheTest0123456789abc';
@@ -26,6 +26,7 @@ export interface ClientOptions {
   readonly only?: readonly string[];
   readonly clock?: VirtualClock;
   readonly budgets?: BudgetPool;
+  readonly grant?: Grant;
   readonly times?: GithubTimes;
   readonly onAuthorized?: (owner: string, startedAtMs: number) => void;
 }
@@ -38,6 +39,7 @@ export function clientOf(apiUrl: string, options: ClientOptions = {}) {
   const github = createGithub({
     registration: {
       name: 'acme',
+      ...(options.grant === undefined ? {} : { grant: options.grant }),
       host: 'github.com',
       apiUrl,
       claim: options.claim ?? { kind: 'organization', organization: 'acme' },
