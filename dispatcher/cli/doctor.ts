@@ -95,6 +95,7 @@ function report(
   terminal: Terminal,
 ): void {
   const findings = [...dispatcher, ...registrations.flatMap((registration) => registration.findings)];
+  const lines = findings.length + problems.length + notes.length;
   const notOk = findings.filter(({ ok }) => !ok).length;
   const noted = findings.filter(({ note }) => note === true).length;
   const ok = notOk === 0 && problems.length === 0;
@@ -110,7 +111,7 @@ function report(
     terminal.out(
       registrations.length === 0 && problems.length > 0
         ? `${counted(problems.length, 'problem')} in the configuration; nothing else was checked\n`
-        : `${counted(registrations.length, 'registration')}, ${counted(findings.length, 'finding')}, ${notOk + problems.length} not ok, ${counted(noted + notes.length, 'note')}\n`,
+        : `${counted(registrations.length, 'registration')}, ${counted(lines, 'finding')}, ${notOk + problems.length} not ok, ${counted(noted + notes.length, 'note')}\n`,
     );
   }
   terminal.exit(ok ? 0 : 1);

@@ -50,7 +50,7 @@ function identity({ serviceAccount, project }: GcpBatchOptions): Finding {
 async function secrecy(asked: Asked, { encryptionKey: key, project }: GcpBatchOptions): Promise<Finding> {
   if (key === undefined) {
     const message = `accounts that may get or list jobs in ${project} can read the JIT configuration; the option encryptionKey hides it`;
-    return { subject: 'permissions', ok: true, message };
+    return { subject: 'permissions', ok: true, note: true, message };
   }
   try {
     await asked.encrypt();

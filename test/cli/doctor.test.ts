@@ -208,6 +208,15 @@ describe('shr doctor', () => {
     expect(messages[1]).to.equal('the token lacks the scope admin:org; it has repo, gist');
   });
 
+  it('does not claim to have checked the permissions of a fine-grained token', async () => {
+    fixture = await startInstallation();
+    const { url, server } = await answering({});
+    servers.push(server);
+    await fixture.register('acme', { apiUrl: url, credentials: { token: '${env:CLI_WEBHOOK_SECRET}' } });
+    const { out } = await doctor();
+    expect(out).to.match(/^note {4}acme {2}github {2}permissions: were not checked: .*Self-hosted runners: write/m);
+  });
+
   it('sees that the clock is wrong', async () => {
     fixture = await startInstallation();
     const { url, server } = await answering(() => ({ date: new Date(Date.now() + 600_000).toUTCString() }));
@@ -364,7 +373,9 @@ describe('shr doctor', () => {
     expect(code).to.equal(1);
     expect(out).to.match(/^not ok {2}registrations\/acme\.yaml:\d+:\d+: webhook/m);
     expect(out).to.match(/^ok {6}acme {2}github {2}credentials: /m);
-    expect(out).to.match(/, 1 not ok, 0 notes\n$/);
+    // Each line that it prints, and the sum below them.
+    const lines = out.trimEnd().split('\n').length - 1;
+    expect(out.endsWith(`\n1 registration, ${lines} findings, 1 not ok, 0 notes\n`), out).to.equal(true);
   });
 
   it('never prints a secret', async () => {

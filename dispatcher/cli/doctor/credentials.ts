@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { GithubError } from '../../github/github.ts';
 import { skewInWords, TOLERATED_SKEW_MS } from '../../github/github-time.ts';
 import type { Claim, Credentials } from '../../model/registration.ts';
-import { bad, type DoctorFinding, good, wordsOf } from './finding.ts';
+import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
 import { askGithub, type GithubCaller, messageOf, type RawAnswer } from './github-call.ts';
 
 export interface CredentialReport {
@@ -135,10 +135,10 @@ function judgeToken(reply: RawAnswer, claim: Claim, nowMs: number): CredentialRe
   const scopes = reply.headers.get('x-oauth-scopes');
   if (scopes === null) {
     findings.push(
-      good(
+      note(
         GITHUB,
         'permissions',
-        `a fine-grained token does not tell its permissions: it needs ${rightsInWords(claim)}`,
+        `were not checked: GitHub does not report those of a fine-grained token, which needs ${rightsInWords(claim)}`,
       ),
     );
   } else findings.push(scopeFinding(scopes, claim));
