@@ -90,7 +90,10 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
 
 /** What a grant says about one field of a wish. */
 interface GrantRule {
-  /** What exceeds a limit, on any backend. */
+  /**
+   * What exceeds a limit, on any backend. A tenant without the limit may have any amount: so only what every runner has
+   * goes without a `power`.
+   */
   readonly limit?: (limits: Limits, wish: Partial<ShapeWish>) => Ungranted | undefined;
   /** What was not granted on a shared backend. */
   readonly power?: (grant: Grant, wish: Partial<ShapeWish>) => Ungranted | undefined;
