@@ -33,9 +33,13 @@ interface ExplainOptions {
 
 export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
-    .requiredOption('--repo <owner/name>', "the job's repository", parseRepository)
+    .requiredOption('--repo <owner/name>', "the job's repository (required)", parseRepository)
     .option('--labels <a,b>', 'the labels of `runs-on`, separated by commas', splitLabels)
-    .option('--label <label>', 'one label as it is, commas included; may be repeated', collect)
+    .option(
+      '--label <label>',
+      'one label as it is, commas included; may be repeated, in place of --labels or beside it',
+      collect,
+    )
     .option('--host <host>', 'the GitHub host', 'github.com')
     .option('--public', 'the repository is public (default: private)')
     .option('--folder <folder>', 'the folder with dispatcher.yaml and registrations/', '.')

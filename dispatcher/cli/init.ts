@@ -9,6 +9,7 @@ import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.
 import { ignoredByGit } from './git-ignore.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable, printJson } from './output.ts';
+import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
 interface InitOptions {
@@ -59,7 +60,7 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
     await makeFolder(join(root, 'data'), 0o700);
     await makeFolder(join(root, 'registrations'));
     for (const file of files) {
-      ((await writeNew(file)) ? written : kept).push(relative(terminal.workingFolder, file.path) || file.path);
+      ((await writeNew(file)) ? written : kept).push(shownPath(terminal.workingFolder, file.path));
     }
   } catch (error) {
     const problem = await folderProblem(root, error);

@@ -1,5 +1,5 @@
 /** The configuration for a command that uses the real services: complete with all secrets, or not at all. */
-import { basename, extname, relative, resolve } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { systemFiles } from '../config/files.ts';
@@ -9,6 +9,7 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { printable } from './output.ts';
+import { shownPath } from './shown-path.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Includes the problems of registrations that are set aside, and the notes on the others. */
@@ -35,10 +36,10 @@ export async function loadedConfiguration(
     provider: loadProvider,
     ...options,
   });
-  const shown = (problem: Problem): Problem => {
-    const near = relative(terminal.workingFolder, problem.file);
-    return { ...problem, file: near === '' ? '.' : near.startsWith('..') ? problem.file : near };
-  };
+  const shown = (problem: Problem): Problem => ({
+    ...problem,
+    file: shownPath(terminal.workingFolder, problem.file),
+  });
   const problems = loaded.problems.map(shown);
   const notes = loaded.notes.map(shown);
   if (!loaded.ok) return { ok: false, problems, notes };

@@ -18,7 +18,7 @@ import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
 import { loadedConfiguration } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
-import { printable } from './output.ts';
+import { counted, printable } from './output.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -142,7 +142,7 @@ async function load(
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {
     const count = loaded.problems.length;
-    terminal.error(`shr: ${count} ${count === 1 ? 'problem' : 'problems'} in the configuration\n`);
+    terminal.error(`shr: not started: ${counted(count, 'problem')} in the configuration\n`);
     return undefined;
   }
   const { registrations, quarantined } = loaded.configuration;

@@ -1,5 +1,5 @@
 /** `shr validate [folder]`: reports every problem of the configuration, with its place and cure. */
-import { basename, extname, relative, resolve } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
@@ -9,6 +9,7 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import { configurationFiles } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
+import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
 
 interface ValidateOptions {
@@ -39,10 +40,10 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
     options.config === undefined ? 'optional' : 'required',
   );
   const sizes = await sizesOf(inspection);
-  const shown = (problem: Problem): Problem => ({ ...problem, file: nameOf(problem.file, terminal) });
+  const shown = (problem: Problem): Problem => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) });
   const problems = [...inspection.problems, ...sizes.problems].map(shown);
   const notes = [...inspection.notes, ...sizes.notes].map(shown);
-  const read = inspection.files.map((file) => nameOf(file, terminal));
+  const read = inspection.files.map((file) => shownPath(terminal.workingFolder, file));
   if (options.json === true) {
     printJson(terminal, { ok: problems.length === 0, files: read, problems, notes });
   } else {
@@ -86,9 +87,4 @@ async function sizesOf({
     });
   }
   return { problems, notes };
-}
-
-function nameOf(file: string, terminal: Terminal): string {
-  const near = relative(terminal.workingFolder, file);
-  return near === '' ? '.' : near.startsWith('..') ? file : near;
 }

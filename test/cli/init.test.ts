@@ -189,6 +189,12 @@ describe('shr init agrees with itself', () => {
     expect(await shr(['validate', '--secrets'], folder)).to.include({ code: 0, out: '2 files, 0 problems, 0 notes\n' });
   });
 
+  it('names files outside the working folder in full', async () => {
+    await mkdir(join(folder, 'here'));
+    const { out } = await shr(['init', '../there'], join(folder, 'here'));
+    expect(out).to.match(new RegExp(`^wrote ${join(folder, 'there')}/dispatcher\\.yaml$`, 'm'));
+  });
+
   it('prints a folder so that a shell takes it', async () => {
     const { out } = await shr(['init', "it's mine"], folder);
     expect(out).to.include(`shr serve 'it'\\''s mine'\n`);
