@@ -82,6 +82,7 @@ export function grantOf(tenant: string, changes: Partial<Grant> = {}): Grant {
     backends: [],
     backendKinds: [],
     limits: {
+      maxRegistrations: 100,
       maxRunners: undefined,
       maxCpu: undefined,
       maxMemoryGiB: undefined,

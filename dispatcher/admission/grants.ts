@@ -74,6 +74,7 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'powers.regions':
       return grant.powers.regions;
     case 'priority':
+    case 'limits.maxRegistrations':
     case 'limits.maxRunners':
     case 'limits.maxCpu':
     case 'limits.maxMemoryGiB':

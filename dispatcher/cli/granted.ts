@@ -45,6 +45,7 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     maxDiskGiB: wish.diskGiB === undefined ? undefined : 'limits.maxDiskGiB',
     maxTimeLimitMs: wish.timeLimitMs === undefined ? undefined : 'limits.maxTimeout',
     // They restrict a tenant, and grant it nothing.
+    maxRegistrations: undefined,
     maxRunners: undefined,
     maxCpu: undefined,
     maxMemoryGiB: undefined,

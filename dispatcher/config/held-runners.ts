@@ -23,6 +23,7 @@ type ShapeField = Extract<GrantField, `limits.${string}` | `powers.${string}`>;
 
 /** Names of the fields of a grant in `defaults`. */
 const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
+  'limits.maxRegistrations': undefined,
   'limits.maxRunners': undefined,
   'limits.maxCpu': 'cpu',
   'limits.maxMemoryGiB': 'memoryGiB',
@@ -78,6 +79,7 @@ const LEFT_OPEN: Readonly<
   >
 > = {
   // Not of one runner.
+  maxRegistrations: () => undefined,
   maxRunners: () => undefined,
   maxCpu: ({ maxCpu }, { cpu }) =>
     maxCpu === undefined || cpu !== undefined ? undefined : { limit: coresInWords(maxCpu), field: 'limits.maxCpu' },

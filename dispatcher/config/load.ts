@@ -4,12 +4,14 @@
  */
 import { dirname, join, resolve } from 'node:path';
 import { mapLimited } from '../../time/workers.ts';
+import { cureOf } from '../admission/grants.ts';
 import { Territory } from '../admission/territory.ts';
 import { inReadingOrder, type Problem } from '../model/problem.ts';
 import type {
   Configuration,
   Conflict,
   DispatcherConfig,
+  Grant,
   JobClaims,
   Quarantined,
   Registration,
@@ -108,9 +110,10 @@ export async function inspectConfiguration(
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
-  const read = await mapLimited(entries.files, READ_AT_ONCE, ({ name, file }) =>
-    readContained(name, file, { platform, tenants, shared, found, known }),
-  );
+  const beyond = beyondLimits(entries.files, tenants);
+  const read = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
+    return beyond.get(name) ?? (await readContained(name, file, { platform, tenants, shared, found, known }));
+  });
   tellOverlaps(read, platform);
   const conflicts = conflictsAmong(read);
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
@@ -321,6 +324,31 @@ interface Parts {
   readonly shared: Shared;
   readonly found: Findings;
   readonly known: KnownValues | undefined;
+}
+
+/** Registrations that are more than their tenant may have, by name: the last in the alphabet. Their files are not read. */
+function beyondLimits(
+  files: FolderEntries['files'],
+  tenants: TenantLookup | undefined,
+): ReadonlyMap<string, RegistrationFound> {
+  const counts = new Map<Grant, number>();
+  const ofGrants = files.flatMap(({ name, file }) => {
+    const [tenant, ...rivals] = tenants?.(name) ?? [];
+    return tenant?.grant === undefined || rivals.length > 0 ? [] : [{ name, file, grant: tenant.grant }];
+  });
+  for (const { grant } of ofGrants) counts.set(grant, (counts.get(grant) ?? 0) + 1);
+  const taken = new Map<Grant, number>();
+  const beyond = new Map<string, RegistrationFound>();
+  for (const { name, file, grant } of ofGrants) {
+    const place = (taken.get(grant) ?? 0) + 1;
+    taken.set(grant, place);
+    if (place <= grant.limits.maxRegistrations) continue;
+    const all = counts.get(grant) ?? 0;
+    const message = `tenant \`${grant.tenant}\` has ${all} registrations, and the limit is ${grant.limits.maxRegistrations}`;
+    const missing = { field: 'limits.maxRegistrations', what: `${all} registrations`, value: all } as const;
+    beyond.set(name, unread(name, file, message, `Remove this file or another of its. ${cureOf(grant, missing)}`));
+  }
+  return beyond;
 }
 
 /** A failure while reading one file must not affect the others. */

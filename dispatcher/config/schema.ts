@@ -318,6 +318,7 @@ const registrationGlob = matching(
 const text = z.string().min(1).max(256);
 
 export const tenantLimits = strict({
+  maxRegistrations: z.int().min(1).max(10_000).optional().describe('Files that it may have. Default: 100.'),
   maxRunners: runners.optional(),
   maxCpu: cores.optional(),
   maxMemoryGiB: gib.optional(),

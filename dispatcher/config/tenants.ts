@@ -44,6 +44,8 @@ function checkNames(reading: Reading, name: string, file: TenantFile, shared: Sh
   }
 }
 
+const REGISTRATIONS_OF_A_TENANT = 100;
+
 function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, string>): Grant {
   const { limits = {}, powers = {} } = file;
   return {
@@ -59,6 +61,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
     backends: file.backends ?? [],
     backendKinds: file.backendKinds ?? [],
     limits: {
+      maxRegistrations: limits.maxRegistrations ?? REGISTRATIONS_OF_A_TENANT,
       maxRunners: limits.maxRunners,
       maxCpu: limits.maxCpu,
       maxMemoryGiB: limits.maxMemoryGiB,

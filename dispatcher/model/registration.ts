@@ -109,6 +109,8 @@ export interface Grant {
 
 /** On every backend. Undefined: no limit; of disk and time on a shared backend: none at all. */
 export interface Limits {
+  /** Bounds are kept for each registration: a tenant must not multiply them. */
+  readonly maxRegistrations: number;
   readonly maxRunners: number | undefined;
   readonly maxCpu: number | undefined;
   readonly maxMemoryGiB: number | undefined;

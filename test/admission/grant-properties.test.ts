@@ -41,6 +41,7 @@ const anyGrant = (tenant: string): fc.Arbitrary<Grant> =>
       maxPriority: fc.integer({ min: 0, max: 9 }),
       runnerGroups: atLeastOne(['Default', 'Big']),
       limits: fc.record({
+        maxRegistrations: fc.constant(100),
         maxRunners: fc.constant(undefined),
         maxCpu: most(1, 4, 16),
         maxMemoryGiB: most(2, 16),

@@ -35,7 +35,14 @@ function refusal(admission: Admission): Extract<Admission, { outcome: 'refused' 
 
 const full = grantOf('acme', {
   enterprises: ['corp'],
-  limits: { maxRunners: 10, maxCpu: 4, maxMemoryGiB: 8, maxDiskGiB: 50, maxTimeLimitMs: 3_600_000 },
+  limits: {
+    maxRegistrations: 100,
+    maxRunners: 10,
+    maxCpu: 4,
+    maxMemoryGiB: 8,
+    maxDiskGiB: 50,
+    maxTimeLimitMs: 3_600_000,
+  },
   powers: {
     images: ['ghcr.io/acme/*'],
     buckets: ['build-*'],
@@ -93,6 +100,7 @@ const onlyRead = [
   'credentials',
   'backends',
   'backendKinds',
+  'limits.maxRegistrations',
   'limits.maxRunners',
 ];
 

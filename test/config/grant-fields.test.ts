@@ -22,7 +22,7 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers'>> & {
   credentials: ['platform'],
   backends: ['host'],
   backendKinds: ['eci'],
-  limits: { maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeout: '2h' },
+  limits: { maxRegistrations: 3, maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeout: '2h' },
   powers: {
     images: ['ghcr.io/acme/*'],
     buckets: ['build-*'],
@@ -130,8 +130,8 @@ describe('a tenant’s grant', () => {
     expect(await problemsOf(files({ acme: { registrations: ['acme-*'] } }))).to.not.be.empty;
   });
 
-  /** Without a limit of these there is none. */
-  const unlimited = ['limits.maxRunners', 'limits.maxCpu', 'limits.maxMemoryGiB'];
+  /** Without a limit of these there is none, or a default. */
+  const unlimited = ['limits.maxRegistrations', 'limits.maxRunners', 'limits.maxCpu', 'limits.maxMemoryGiB'];
   for (const field of fields) {
     if (unlimited.includes(field)) continue;
     it(`does not allow without \`${field}\` what that would`, async () => {
@@ -147,6 +147,8 @@ describe('a tenant’s grant', () => {
   }
 
   const smaller: Readonly<Record<keyof typeof grant.limits, readonly [unknown, readonly string[]]>> = {
+    // Of no single file: tried below.
+    maxRegistrations: [3, []],
     maxRunners: [9, ['maxRunners']],
     maxCpu: [7, ['defaults.cpu', 'policy.maxCpu']],
     maxMemoryGiB: [15, ['defaults.memoryGiB', 'policy.maxMemoryGiB']],
@@ -163,6 +165,27 @@ describe('a tenant’s grant', () => {
       }
     });
   }
+
+  it('sets aside the registrations that are more than `limits.maxRegistrations`, and says the line that would allow them', async () => {
+    const problems = await problemsOf(files({ acme: { ...grant, limits: { ...grant.limits, maxRegistrations: 2 } } }));
+    expect(problems).to.have.length(1);
+    expect(problems[0]).to.match(
+      /^registrations\/acme-repository\.yaml.*tenant `acme` has 3 registrations, and the limit is 2.*`tenants\.acme\.limits\.maxRegistrations: 3` \(dispatcher\.yaml:\d+:\d+\)/,
+    );
+  });
+
+  it('allows 100 registrations where it says no number, and does not read the files of more', async () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 103 }, (_, index) => [`registrations/b-${100 + index}.yaml`, 'not: a registration']),
+    );
+    const b = { ...grant, registrations: ['b-*'], repositories: [], owners: ['b'], enterprises: [], labels: ['b'] };
+    const tenants = { acme: grant, b: { ...b, limits: without(grant.limits, 'maxRegistrations') } };
+    const problems = await problemsOf({ ...files(tenants), ...many });
+    const beyond = problems.filter((problem) => problem.includes('the limit is 100'));
+    expect(beyond.map((problem) => /b-\d+/.exec(problem)?.[0])).to.deep.equal(['b-200', 'b-201', 'b-202']);
+    expect(problems.filter((problem) => /b-20[0-2]/.test(problem))).to.deep.equal(beyond);
+    expect(problems.filter((problem) => problem.includes('acme'))).to.deep.equal([]);
+  });
 
   it('counts the runners of all registrations of a tenant together', async () => {
     const problems = await problemsOf(files({ acme: { ...grant, limits: { ...grant.limits, maxRunners: 29 } } }));
@@ -202,7 +225,14 @@ describe('a tenant’s grant', () => {
       credentials: ['platform'],
       backends: ['host'],
       backendKinds: ['eci'],
-      limits: { maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeLimitMs: 7_200_000 },
+      limits: {
+        maxRegistrations: 3,
+        maxRunners: 30,
+        maxCpu: 8,
+        maxMemoryGiB: 16,
+        maxDiskGiB: 100,
+        maxTimeLimitMs: 7_200_000,
+      },
       powers: grant.powers,
     });
     expect(places)
