@@ -120,6 +120,8 @@ export interface WorkflowPush {
   readonly yaml: string;
   /** Default `push`. */
   readonly event?: string;
+  /** `owner/name`: where a pull request comes from, if not from the repository itself. */
+  readonly fork?: string;
   readonly path?: string;
 }
 
@@ -194,6 +196,7 @@ export async function startGithubSimulator(options: SimulatorOptions = {}): Prom
     limits,
     authenticator,
     jit: options.jit ?? true,
+    runnerRelease: options.runnerRelease ?? { version: '2.335.0' },
     urls,
     runnerUrl: () => options.runnerUrl ?? address.url,
   };

@@ -162,6 +162,8 @@ export interface Run {
   readonly event: string;
   readonly headSha: string;
   readonly headBranch: string;
+  /** Full name; another one than the run's own for a pull request from a fork. */
+  readonly headRepository: string;
   readonly actor: Account;
   readonly createdAtMs: number;
   readonly workflowJobs: readonly WorkflowJob[];

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../time/clock.ts';
 import type { FaultInput } from './faults.ts';
+import type { RunnerRelease } from './payloads/application.ts';
 
 /** Everything has a default: `startGithubSimulator()` creates the organization `acme`, user `octocat` and one App. */
 export interface SimulatorOptions {
@@ -27,6 +28,8 @@ export interface SimulatorOptions {
   readonly tokens?: readonly TokenOptions[];
   /** A GHES too old for `generate-jitconfig` answers 404 to it. */
   readonly jit?: boolean;
+  /** The newest release of the runner, as `…/actions/runners/downloads` lists it. Default: 2.335.0, without checksums. */
+  readonly runnerRelease?: RunnerRelease;
   readonly faults?: FaultInput;
 }
 

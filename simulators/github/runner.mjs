@@ -3,11 +3,16 @@
  * The demo runner: the simulator's counterpart of actions/runner. Plain JavaScript without dependencies, so that it
  * runs on any node from version 20.
  *
+ * `runner.mjs` alone takes the JIT blob and runs the job in the same process. `runner.mjs run`, as bin/Runner.Listener of
+ * the stand-in release starts it (runner-release/), behaves as the real one also in what stands around it: the blob's files
+ * in the runner's root, `.env`, a log in `_diag/`, a worker process (`runner.mjs worker`) and the hooks of the job.
+ *
  * It takes the JIT blob from ACTIONS_RUNNER_INPUT_JITCONFIG, runs one job, and exits as the real listener does:
  * 0 done or stopped while idle, 1 terminated (no registration, bad blob), 2 retryable (the server does not answer),
  * 5 session conflict; with ACTIONS_RUNNER_RETURN_JOB_RESULT_FOR_HOSTED=true 100 + result.
  */
 import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -22,23 +27,67 @@ const interruptMs = 7_500;
 const terminateMs = 2_500;
 const outputPieceBytes = 32 * 1024;
 
+/** `run` and `worker` are the programs of the stand-in release, whose root is the folder above `bin/`. */
+const role = process.argv[2];
+const releaseRoot = role === undefined ? undefined : path.dirname(path.dirname(process.argv[1] ?? ''));
+const second = () => new Date().toISOString().slice(0, 19);
+
 function say(text) {
-  process.stdout.write(`${new Date().toISOString().slice(0, 19)}Z: ${text}\n`);
+  process.stdout.write(`${second()}Z: ${text}\n`);
+  trace(`WRITE LINE: ${second()}Z: ${text}`);
+}
+
+/** Into the log of the listener, where the release has one. */
+function trace(text) {
+  const log = process.env.RUNNER_STAND_IN_LOG;
+  if (log) appendFileSync(log, `[${second()}Z INFO Runner] ${text}\n`);
+}
+
+function prepareRelease() {
+  process.title = 'Runner.Listener';
+  const file = path.join(releaseRoot, '.env');
+  for (const line of existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []) {
+    const equals = line.indexOf('=');
+    if (equals > 0) process.env[line.slice(0, equals)] = line.slice(equals + 1);
+  }
+  mkdirSync(path.join(releaseRoot, '_diag'), { recursive: true });
+  const stamp = `${second().replaceAll(/[-:]/g, '').replace('T', '-')}-utc`;
+  process.env.RUNNER_STAND_IN_LOG = path.join(releaseRoot, '_diag', `Runner_${stamp}.log`);
+  trace(`Runner of the simulated GitHub, in ${releaseRoot}`);
+}
+
+/** The blob is a map of files for the runner's root, where they may be already. */
+function unpackBlob(blob) {
+  if (blob) {
+    try {
+      for (const [name, content] of Object.entries(JSON.parse(Buffer.from(blob, 'base64').toString())))
+        writeFileSync(path.join(releaseRoot, path.basename(name)), Buffer.from(content, 'base64'));
+    } catch {
+      throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not a JIT configuration');
+    }
+  }
+  const needed = ['.runner', '.credentials', '.credentials_rsaparams', '.simulator'];
+  if (needed.some((name) => !existsSync(path.join(releaseRoot, name)))) throw new Error('Runner is not configured.');
+  return fieldsOf(readFileSync(path.join(releaseRoot, '.simulator'), 'utf8'));
+}
+
+function fieldsOf(text) {
+  const lines = text.trim().split('\n');
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
 }
 
 function readBlob() {
   const blob = process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
   // Keep it away from the listener's children and from later readers of /proc.
   delete process.env.ACTIONS_RUNNER_INPUT_JITCONFIG;
+  if (releaseRoot !== undefined) return unpackBlob(blob);
   if (!blob) throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not set');
-  let lines;
   try {
     const files = JSON.parse(Buffer.from(blob, 'base64').toString());
-    lines = Buffer.from(files['.simulator'], 'base64').toString().trim().split('\n');
+    return fieldsOf(Buffer.from(files['.simulator'], 'base64').toString());
   } catch {
     throw new Error('ACTIONS_RUNNER_INPUT_JITCONFIG is not a JIT configuration of the GitHub simulator');
   }
-  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
 }
 
 class Unreachable extends Error {}
@@ -76,7 +125,7 @@ function parse(reply) {
 }
 
 /** State that a signal or the server changes to end it. */
-const stop = { requested: false, idle: new AbortController(), step: undefined };
+const stop = { requested: false, idle: new AbortController(), step: undefined, worker: undefined };
 
 function interruptStep() {
   const child = stop.step;
@@ -106,13 +155,15 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     stop.requested = true;
     say(`${signal}: shutting down`);
     stop.idle.abort();
+    stop.worker?.kill('SIGINT');
     interruptStep();
   });
 }
 
 /** Runs one step in its own process group; true when it succeeded. */
-async function runScript(config, scriptPath, workFolder, isCancelled) {
-  const child = spawn('sh', ['-e', scriptPath], { cwd: workFolder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+async function runScript(config, scriptPath, workFolder, isCancelled, environment = process.env) {
+  const stdio = ['ignore', 'pipe', 'pipe'];
+  const child = spawn('sh', ['-e', scriptPath], { cwd: workFolder, detached: true, stdio, env: environment });
   stop.step = child;
   if (stop.requested || isCancelled()) interruptStep();
   let sending = Promise.resolve();
@@ -145,19 +196,25 @@ async function runJob(config, job, heartbeatMs, root) {
       const { word } = parse(await ask(config, 'beat', {}, { tries: 3, signal: over.signal }).catch(() => ''));
       if (word === 'cancel' && !cancelled) {
         cancelled = true;
+        trace(`Job cancellation request ${job.name} received, cancellation timeout 5 minutes.`);
         say('The job is being cancelled');
         interruptStep();
       }
       await sleep(heartbeatMs, undefined, { signal: over.signal }).catch(() => undefined);
     }
   })();
+  const hook = await hooksOf(config, scripts, workFolder);
   try {
     let after = 1;
-    let outcome = 'success';
+    // A hook that fails fails the job before its first step.
+    let outcome = (await hook('ACTIONS_RUNNER_HOOK_JOB_STARTED')) ? 'success' : 'refused';
     for (;;) {
       if (stop.requested) outcome = 'terminated';
       const reply = parse(await ask(config, 'next', { after, outcome }));
-      if (reply.word === 'end') return reply.rest;
+      if (reply.word === 'end') {
+        await hook('ACTIONS_RUNNER_HOOK_JOB_COMPLETED');
+        return reply.rest;
+      }
       if (reply.word !== 'run') return 'gone';
       const [number = '', ...name] = reply.rest.split(' ');
       say(`Step: ${name.join(' ')}`);
@@ -179,6 +236,39 @@ async function runJob(config, job, heartbeatMs, root) {
   }
 }
 
+/** Only the release has hooks: it knows the job's context, and GitHub's event as a file. */
+async function hooksOf(config, scripts, workFolder) {
+  const context = releaseRoot === undefined ? '' : await ask(config, 'context', {});
+  if (!context.startsWith('{')) return async () => true;
+  const { variables, event } = JSON.parse(context);
+  const eventPath = path.join(scripts, 'event.json');
+  await writeFile(eventPath, JSON.stringify(event));
+  const environment = { ...process.env, ...variables, GITHUB_EVENT_PATH: eventPath };
+  return async (name) => {
+    const script = process.env[name];
+    if (!script) return true;
+    say(`A ${name.endsWith('STARTED') ? 'job started' : 'job completed'} hook has been configured`);
+    return await runScript(config, script, workFolder, () => false, environment);
+  };
+}
+
+/** The job in a process of its own, told what to do by its standard input; it ends with 100 + result. */
+async function runWorker(config, job, heartbeatMs) {
+  const child = spawn(process.execPath, [process.argv[1] ?? '', 'worker'], { stdio: ['pipe', 'inherit', 'inherit'] });
+  child.stdin.end(JSON.stringify({ config, job, heartbeatMs }));
+  stop.worker = child;
+  if (stop.requested) child.kill('SIGINT');
+  const code = await new Promise((resolve) => child.once('close', (status) => resolve(status ?? 137)));
+  const found = Object.entries(jobResults).find(([, number]) => number === code);
+  return found?.[0] ?? 'gone';
+}
+
+async function work() {
+  process.title = 'Runner.Worker';
+  const { config, job, heartbeatMs } = JSON.parse(readFileSync(0, 'utf8'));
+  return jobResults[await runJob(config, job, heartbeatMs, releaseRoot)] ?? jobResults.gone;
+}
+
 async function connect(config) {
   const deadline = Date.now() + 10_000;
   for (;;) {
@@ -189,6 +279,8 @@ async function connect(config) {
 }
 
 async function main() {
+  if (role === 'worker') return await work();
+  if (role === 'run') prepareRelease();
   const config = readBlob();
   const hello = await connect(config);
   if (hello.word === 'conflict') {
@@ -212,8 +304,9 @@ async function main() {
     const taken = parse(await ask(config, 'take', { session, job: message.rest }));
     if (taken.word !== 'ok') continue;
     say(`Running job: ${taken.fields.name}`);
-    const root = await writableRoot();
-    const result = await runJob(config, taken.fields, heartbeatMs, root);
+    const result = releaseRoot
+      ? await runWorker(config, taken.fields, heartbeatMs)
+      : await runJob(config, taken.fields, heartbeatMs, await writableRoot());
     say(`Job ${taken.fields.name} completed with result: ${result}`);
     const wantsResult = process.env.ACTIONS_RUNNER_RETURN_JOB_RESULT_FOR_HOSTED === 'true';
     return wantsResult ? (jobResults[result] ?? exitCodes.terminated) : exitCodes.ok;

@@ -19,6 +19,8 @@ export interface PushOptions {
   readonly repository: Repository;
   readonly yaml: string;
   readonly event?: string | undefined;
+  /** The repository that a pull request comes from, `owner/name`. */
+  readonly fork?: string | undefined;
   readonly path?: string | undefined;
   readonly actor?: Account | undefined;
 }
@@ -68,6 +70,7 @@ export class Runs {
       event: options.event ?? 'push',
       headSha: this.#world.hex(40),
       headBranch: 'main',
+      headRepository: options.fork ?? fullName(repository),
       actor: options.actor ?? repository.owner,
       createdAtMs: nowMs,
       workflowJobs: workflow.jobs,

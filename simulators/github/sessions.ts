@@ -14,6 +14,7 @@ import type { World } from './world.ts';
  * | `take` | `session`, `job` | `ok` and `name`, `repository`, `directory`; `lost`; `gone` |
  * | `next` | `after` (step), `outcome` | `run N NAME`, and `cancelled` if it runs all the same; `end CONCLUSION`; `gone` |
  * | `script` | `step` | the step's shell script |
+ * | `context` | | JSON: `variables` of every step, and GitHub's `event`, as far as hooks read it |
  * | `beat` | | `ok`; `cancel`; `gone` |
  * | `log` | a blank line, then text | `ok` |
  * | `bye` | `session` | `ok` |
@@ -63,6 +64,8 @@ export class Sessions {
         return this.#next(runner, request);
       case 'script':
         return this.#script(runner, request);
+      case 'context':
+        return this.#context(runner);
       case 'beat':
         return this.#beat(runner);
       case 'log':
@@ -144,6 +147,7 @@ export class Sessions {
     const { job } = assignment;
     const outcome = fields.get('outcome') ?? 'success';
     this.#close(job, Number(fields.get('after') ?? 0), outcome);
+    if (outcome === 'refused') return this.#end(runner, 'failure');
     if (outcome === 'terminated') return this.#end(runner, 'cancelled');
     const step = job.steps.find(({ status }) => status === 'in_progress') ?? this.#open(job);
     if (!step) return this.#end(runner, outcomeOf(job));
@@ -201,6 +205,11 @@ export class Sessions {
     return scriptOf(job, runner, step.plan.script, step.plan.environmentVariables, step.plan.workingDirectory);
   }
 
+  #context(runner: Runner): string {
+    const job = runner.assignment?.execution ? runner.assignment.job : undefined;
+    return job ? JSON.stringify({ variables: contextOf(job, runner), event: eventOf(job) }) : 'gone';
+  }
+
   #beat(runner: Runner): string {
     const { assignment } = runner;
     if (!assignment?.execution) return 'gone';
@@ -235,16 +244,10 @@ function outcomeOf(job: Job): 'success' | 'failure' | 'cancelled' {
   return failed ? 'failure' : 'success';
 }
 
-/** The variables, then the step: one script for `sh -e`. */
-function scriptOf(
-  job: Job,
-  runner: Runner,
-  script: string,
-  variables: Readonly<Record<string, string>>,
-  directory: string | undefined,
-): string {
+/** What every step of the job has, and a hook. */
+function contextOf(job: Job, runner: Runner): Readonly<Record<string, string>> {
   const { run } = job;
-  const all: Record<string, string> = {
+  return {
     CI: 'true',
     GITHUB_ACTIONS: 'true',
     GITHUB_RUN_ID: String(run.id),
@@ -257,11 +260,32 @@ function scriptOf(
     GITHUB_SHA: run.headSha,
     GITHUB_REF: `refs/heads/${run.headBranch}`,
     GITHUB_EVENT_NAME: run.event,
+    GITHUB_ACTOR: run.actor.login,
     RUNNER_NAME: runner.name,
     RUNNER_OS: 'Linux',
-    ...job.environmentVariables,
-    ...variables,
   };
+}
+
+/** The part of GitHub's event that hooks read. */
+function eventOf({ run }: Job): Readonly<Record<string, unknown>> {
+  const repository = { full_name: fullName(run.repository) };
+  const head = { repo: { full_name: run.headRepository } };
+  return {
+    repository,
+    sender: { login: run.actor.login },
+    ...(run.event.startsWith('pull_request') ? { pull_request: { head, base: { repo: repository } } } : {}),
+  };
+}
+
+/** The variables, then the step: one script for `sh -e`. */
+function scriptOf(
+  job: Job,
+  runner: Runner,
+  script: string,
+  variables: Readonly<Record<string, string>>,
+  directory: string | undefined,
+): string {
+  const all = { ...contextOf(job, runner), ...job.environmentVariables, ...variables };
   const exports = Object.entries(all)
     .filter(([name]) => /^[A-Za-z_]\w*$/.test(name))
     .map(([name, value]) => `export ${name}=${quote(value)}`);

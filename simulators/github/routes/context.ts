@@ -3,6 +3,7 @@ import { type Authenticator, demandRepository, demandScope, type Need, sees } fr
 import type { Faults } from '../faults.ts';
 import type { Limits } from '../limits.ts';
 import type { Repository, RunnerScope } from '../model.ts';
+import type { RunnerRelease } from '../payloads/application.ts';
 import type { Urls } from '../payloads/urls.ts';
 import { type Call, notFound } from '../router.ts';
 import type { Runs } from '../runs.ts';
@@ -21,6 +22,7 @@ export interface Context {
   readonly limits: Limits;
   readonly authenticator: Authenticator;
   readonly jit: boolean;
+  readonly runnerRelease: RunnerRelease;
   urls(): Urls;
   /** The address for runners. */
   runnerUrl(): string;

@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { z } from 'zod';
 import type { Runner, RunnerScope } from '../model.ts';
 import { scopeKey } from '../model.ts';
 import { iso } from '../payloads/account.ts';
+import { runnerApplications } from '../payloads/application.ts';
 import { liteRepository, repositoryPayload } from '../payloads/repository.ts';
 import { runnerGroupPayload, runnerPayload } from '../payloads/runner.ts';
 import { type Call, json, noContent, notFound, paginate, Refusal, type Router } from '../router.ts';
@@ -55,10 +57,12 @@ function addScope(router: Router, context: Context, kind: ScopeKind): void {
     const scope = scopeOf(context, call, kind, 'write');
     if (!context.jit) throw notFound();
     const runner = registerJit(context, call, scope);
-    return json(
-      { runner: show(runner), encoded_jit_config: jitBlob(runner, context.runnerUrl(), world.secret('', 1_600)) },
-      201,
-    );
+    return json({ runner: show(runner), encoded_jit_config: jitBlob(runner, context.runnerUrl()) }, 201);
+  });
+
+  router.add('GET', `${base}/runners/downloads`, (call) => {
+    scopeOf(context, call, kind, 'read');
+    return json(runnerApplications(context.runnerRelease));
   });
 
   for (const purpose of ['registration', 'remove'] as const) {
@@ -218,8 +222,11 @@ function groupFor(context: Context, scope: RunnerScope, id: number): Runner['gro
   return group;
 }
 
-/** Base64 of a JSON map from file name to base64 content, about as large as the real one. */
-function jitBlob(runner: Runner, url: string, padding: string): string {
+/**
+ * Base64 of a JSON map from file name to base64 content: the files that a configured runner has in its root. The
+ * official listener reads them too.
+ */
+function jitBlob(runner: Runner, url: string): string {
   const files = {
     '.runner': JSON.stringify({
       AgentId: String(runner.id),
@@ -236,10 +243,30 @@ function jitBlob(runner: Runner, url: string, padding: string): string {
       Scheme: 'OAuth',
       Data: { ClientId: runner.name, AuthorizationUrl: `${url}/_runner` },
     }),
-    '.credentials_rsaparams': JSON.stringify({ d: padding }),
+    '.credentials_rsaparams': JSON.stringify(rsaParameters()),
     // The format for our own runner programs: lines, because a shell reads them too.
     '.simulator': `url ${url}\ntoken ${runner.token}\nname ${runner.name}\n`,
   };
   const encoded = Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]);
   return Buffer.from(JSON.stringify(Object.fromEntries(encoded))).toString('base64');
+}
+
+/** One key for all, made on first use: the simulator verifies no signature of it, and a key takes a tenth of a second. */
+const rsaParameters = once(() => {
+  const { d, dp, dq, e, qi, n, p, q } = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
+    format: 'jwk',
+  });
+  // The names of .NET's RSAParameters, as the listener reads them back; plain base64 in place of a JWK's.
+  const parts = { d, dp, dq, exponent: e, inverseQ: qi, modulus: n, p, q };
+  return Object.fromEntries(
+    Object.entries(parts).map(([name, part]) => [name, Buffer.from(part ?? '', 'base64url').toString('base64')]),
+  );
+});
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }

@@ -1,7 +1,22 @@
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { type GithubSimulator, startGithubSimulator } from '../../../simulators/github/index.ts';
 import { asInstallation, asPerson, bare, contract, refusal } from './client.ts';
 import { register, WireRunner } from './wire-runner.ts';
+
+const rsaSchema = z.record(
+  z.enum(['d', 'dp', 'dq', 'exponent', 'inverseQ', 'modulus', 'p', 'q']),
+  z.string().regex(/^[A-Za-z0-9+/]+=*$/),
+);
+
+/** What the blob puts into the runner's root: texts by file name. */
+function filesOf(blob: string): Readonly<Record<string, string>> {
+  const files = z.record(z.string(), z.string()).parse(JSON.parse(Buffer.from(blob, 'base64').toString()));
+  return Object.fromEntries(
+    Object.entries(files).map(([name, text]) => [name, Buffer.from(text, 'base64').toString()]),
+  );
+}
 
 describe('GitHub simulator: runners', () => {
   let simulator: GithubSimulator;
@@ -32,8 +47,46 @@ describe('GitHub simulator: runners', () => {
     expect(status).to.equal(201);
     expect(data.runner).to.include({ name: 'r-1', status: 'offline', busy: false, runner_group_id: 1 });
     expect(data.runner.labels.map(({ name }) => name)).to.deep.equal(['Demo', 'cpu-2']);
-    const files: unknown = JSON.parse(Buffer.from(data.encoded_jit_config, 'base64').toString());
-    expect(files).to.include.keys('.runner', '.credentials', '.credentials_rsaparams');
+    expect(filesOf(data.encoded_jit_config)).to.include.keys('.runner', '.credentials', '.credentials_rsaparams');
+  });
+
+  it('gives it a key that signs, in the eight parts that the listener reads back', async () => {
+    const files = filesOf(await register(simulator, { name: 'r-1', labels: ['a'] }));
+    const parts = rsaSchema.parse(JSON.parse(files['.credentials_rsaparams'] ?? ''));
+    const url = (text: string) => Buffer.from(text, 'base64').toString('base64url');
+    const { exponent, inverseQ, modulus, ...same } = parts;
+    const jwk = { kty: 'RSA', e: exponent, qi: inverseQ, n: modulus, ...same };
+    const key = createPrivateKey({
+      key: Object.fromEntries(Object.entries(jwk).map(([name, part]) => [name, name === 'kty' ? part : url(part)])),
+      format: 'jwk',
+    });
+    const text = Buffer.from('a token request');
+    expect(verify('sha256', text, createPublicKey(key), sign('sha256', text, key))).to.equal(true);
+  });
+
+  it('lists the newest release for each platform, with the checksums that it was given', async () => {
+    const sha256 = 'a'.repeat(64);
+    const other = await startGithubSimulator({
+      owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
+      tokens: [{ login: 'root', owners: ['*'], access: 'admin' }],
+      runnerRelease: { version: '2.338.1', sha256: { 'linux-x64': sha256 } },
+    });
+    try {
+      const ofOrg = await asPerson(other).actions.listRunnerApplicationsForOrg({ org });
+      const ofRepo = await asPerson(other).actions.listRunnerApplicationsForRepo({ owner: 'acme', repo: 'web' });
+      expect(ofRepo.data).to.deep.equal(ofOrg.data);
+      expect(ofOrg.data.find(({ os, architecture }) => os === 'linux' && architecture === 'x64')).to.deep.equal({
+        os: 'linux',
+        architecture: 'x64',
+        download_url:
+          'https://github.com/actions/runner/releases/download/v2.338.1/actions-runner-linux-x64-2.338.1.tar.gz',
+        filename: 'actions-runner-linux-x64-2.338.1.tar.gz',
+        sha256_checksum: sha256,
+      });
+      expect(ofOrg.data.find(({ architecture }) => architecture === 'arm64')).to.not.have.property('sha256_checksum');
+    } finally {
+      await other.close();
+    }
   });
 
   it('works at repository and enterprise scope too, each with its own names', async () => {
