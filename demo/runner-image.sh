@@ -1,0 +1,53 @@
+#!/bin/sh
+# Builds the runner image with a stand-in release, whose runner works for the simulated GitHub: the image of
+# `make demo BACKEND=docker` and of the tests. On BASE, or else on a base made of this machine's own programs; TARGET is slim
+# or dind. Needs no network where the base has what runner-image/build/prepare-base asks for. NODE is the Node program that
+# goes into the release. Prints the image's name, which stands for all that it was made of: one that is there is not built
+# again. Says on stderr which base it is.
+set -eu
+here=$(cd "${0%/*}" && pwd)
+target=${TARGET:-slim}
+version=2.335.0
+node=${NODE:?the path of a Node program for Linux}
+
+made_of=$({
+  echo "$target ${BASE:-}"
+  "$node" --version
+  cd "$here/.."
+  find runner-image demo/base.sh demo/runner-image.sh simulators/github/runner-release simulators/github/runner.mjs \
+    -type f ! -path '*/dist/*' | LC_ALL=C sort | xargs sha256sum
+} | sha256sum | cut -c 1-12)
+image=shr-runner:$target-$made_of
+if docker image inspect "$image" >/dev/null 2>&1; then
+  echo "runner image $image on ${BASE:-a base of this machine}, built before" >&2
+  echo "$image"
+  exit 0
+fi
+
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+
+if [ -n "${BASE:-}" ]; then
+  base=$BASE
+  network=default
+else
+  NODE=$node "$here/base.sh" shr-base:machine >/dev/null
+  base=shr-base:machine
+  network=none
+fi
+echo "building the runner image $image on ${BASE:-a base of this machine}" >&2
+
+cp -R "$here/../runner-image/." "$context"
+rm -f "$context"/dist/*
+"$here/../simulators/github/runner-release/make.sh" "$version" "$node" "$context/dist" >/dev/null
+(cd "$context/dist" && sha256sum ./*.tar.gz | sed 's/ \.\// /') >"$context/runner.sha256"
+
+# What the builder says is of interest where it fails.
+if ! docker build --network "$network" --target "$target" --tag "$image" \
+  --build-arg "BASE=$base" --build-arg "RUNNER_VERSION=$version" "$context" >"$context.log" 2>&1; then
+  tail -n 25 "$context.log" >&2
+  rm -f "$context.log"
+  exit 1
+fi
+rm -f "$context.log"
+echo "$image"

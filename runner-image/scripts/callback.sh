@@ -1,0 +1,43 @@
+# shellcheck shell=sh
+# Calls to the dispatcher. Everything works without them, except a container that waits for its JIT configuration.
+
+status=000
+
+# post SECONDS EVENT [NAME=VALUE ...]: one call. Sets `status` (000: no answer) and leaves the words in $SHR_STATE/answer.EVENT.
+post() {
+  seconds=$1
+  event=$2
+  shift 2
+  status=000
+  [ -n "${SHR_CALLBACK_URL:-}" ] || return 0
+  for field in "$@"; do
+    set -- "$@" --data-urlencode "$field"
+    shift
+  done
+  [ "$#" -gt 0 ] || set -- --data ''
+  # The token stays out of the argument list: curl reads it from a file.
+  [ ! -s "$SHR_STATE/callback-header" ] || set -- "$@" --header "@$SHR_STATE/callback-header"
+  status=$(curl --silent --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
+    --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>/dev/null) || status=000
+}
+
+# hint EVENT TRIES [NAME=VALUE ...]: may fail without a consequence.
+hint() {
+  hinted=$1
+  left=$2
+  shift 2
+  while [ "$left" -gt 0 ] && [ ! -e "$SHR_STATE/no-hints" ]; do
+    post 5 "$hinted" "$@"
+    case $status in
+      2??) return 0 ;;
+      # This dispatcher does not know us, and will not: stop telling it.
+      401 | 404) : >"$SHR_STATE/no-hints" ;;
+    esac
+    left=$((left - 1))
+  done
+}
+
+# answer EVENT: prints the words of the last call.
+answer() {
+  head -c 8192 "$SHR_STATE/answer.$1" 2>/dev/null || :
+}

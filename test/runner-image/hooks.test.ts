@@ -1,0 +1,193 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type CallbackServer, startCallbacks } from './callback-server.ts';
+import { Container, type Ended } from './container.ts';
+
+const JOB = {
+  GITHUB_REPOSITORY: 'acme/web',
+  GITHUB_RUN_ID: '17',
+  GITHUB_RUN_ATTEMPT: '2',
+  GITHUB_EVENT_NAME: 'push',
+  GITHUB_ACTOR: 'dependabot[bot]',
+  GITHUB_JOB: 'build',
+  GITHUB_REF: 'refs/heads/a&b=c',
+};
+
+describe('the runner image’s hooks', function () {
+  this.timeout(20_000);
+  let callbacks: CallbackServer;
+  let container: Container;
+
+  beforeEach(async () => {
+    callbacks = await startCallbacks();
+    container = await Container.create('exit 100');
+    await mkdir(join(container.root, 'state'));
+    await writeFile(join(container.root, 'state/callback-header'), 'Authorization: Bearer t\n');
+  });
+  afterEach(async () => {
+    await container.close();
+    await callbacks.close();
+  });
+
+  const run = (script: string, environment: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+    container.start(
+      { ...JOB, SHR_STATE: join(container.root, 'state'), SHR_CALLBACK_URL: callbacks.url, ...environment },
+      script,
+    ).ended;
+  const started = (environment: Readonly<Record<string, string>> = {}) => run('job-started.sh', environment);
+
+  describe('job started', () => {
+    it('tells the dispatcher which job it is, and lets it run where the dispatcher agrees', async () => {
+      callbacks.answer = () => ({ status: 200, text: 'acme/web may run here\n' });
+      const ended = await started();
+      expect(ended).to.deep.equal({ code: 0, output: 'acme/web may run here\n' });
+      expect(callbacks.calls).to.deep.equal([
+        {
+          event: 'job-started',
+          authorization: 'Bearer t',
+          fields: {
+            repository: 'acme/web',
+            run: '17',
+            attempt: '2',
+            event: 'push',
+            actor: 'dependabot[bot]',
+            fork: 'false',
+            job: 'build',
+            ref: 'refs/heads/a&b=c',
+          },
+        },
+      ]);
+    });
+
+    it('fails the job where the dispatcher says no, with its words', async () => {
+      callbacks.answer = () => ({ status: 403, text: 'forks may not run here' });
+      expect(await started()).to.deep.equal({ code: 1, output: 'forks may not run here' });
+    });
+
+    it('asks again where the answer is none, until there is one', async () => {
+      const answers = [undefined, { status: 503 }, { status: 200, text: 'yes' }];
+      callbacks.answer = () => answers.shift();
+      expect(await started()).to.deep.equal({ code: 0, output: 'yes' });
+      expect(callbacks.calls).to.have.length(3);
+    });
+
+    it('lets the job run without an answer, unless it was told not to', async () => {
+      callbacks.answer = () => ({ status: 503 });
+      const quick = { SHR_HOOK_SECONDS: '1' };
+      expect(await started(quick)).to.include({ code: 0 });
+      const denied = await started({ ...quick, SHR_HOOK_SILENCE: 'deny' });
+      expect(denied.output).to.include('gave no answer for 1 s (last: 503)').and.include('may not run');
+      expect(denied.code).to.equal(1);
+    });
+
+    it('asks nobody where no dispatcher is named', async () => {
+      expect(await started({ SHR_CALLBACK_URL: '' })).to.include({ code: 0 });
+      expect(await started({ SHR_CALLBACK_URL: '', SHR_HOOK_SILENCE: 'deny' })).to.include({ code: 1 });
+    });
+
+    it('passes when the words are empty, whichever shell runs it', async () => {
+      callbacks.answer = () => ({ status: 200 });
+      await writeFile(container.script('as-runner'), `#!/bin/sh\nexec sh -e ${container.script('job-started.sh')}\n`);
+      await chmod(container.script('as-runner'), 0o755);
+      expect(await run('as-runner')).to.deep.equal({ code: 0, output: '' });
+    });
+
+    const web = { full_name: 'acme/web' };
+    for (const [what, event, fork] of [
+      ['a pull request of the repository itself', { pull_request: { head: { repo: web } } }, 'false'],
+      ['a pull request from a fork', { pull_request: { head: { repo: { full_name: 'eve/web' } } } }, 'true'],
+      ['a pull request from a fork that was deleted', { pull_request: { head: { repo: null } } }, 'true'],
+      ['a run after the workflow of a fork', { workflow_run: { head_repository: { full_name: 'eve/web' } } }, 'true'],
+      ['an event that does not say', {}, ''],
+    ] as const) {
+      it(`recognizes ${what}`, async () => {
+        callbacks.answer = () => ({ status: 200 });
+        const file = join(container.root, 'event.json');
+        await writeFile(file, JSON.stringify({ repository: web, ...event }));
+        const name = 'workflow_run' in event ? 'workflow_run' : 'pull_request_target';
+        await started({ GITHUB_EVENT_NAME: name, GITHUB_EVENT_PATH: file });
+        expect(callbacks.calls[0]?.fields).to.include({ fork });
+      });
+    }
+
+    it('runs the image’s own hook after it', async () => {
+      callbacks.answer = () => ({ status: 200, text: 'yes\n' });
+      const own = join(container.root, 'own.sh');
+      await writeFile(own, '#!/bin/sh\necho own\nexit 3\n');
+      await chmod(own, 0o755);
+      expect(await started({ SHR_NEXT_JOB_STARTED: own })).to.deep.equal({ code: 3, output: 'yes\nown\n' });
+    });
+  });
+
+  describe('job completed', () => {
+    /** A machine's files as the kernel writes them. */
+    async function groups(files: Readonly<Record<string, string>>): Promise<string> {
+      const root = join(container.root, 'cgroup');
+      for (const [path, text] of Object.entries(files)) {
+        await mkdir(join(root, path, '..'), { recursive: true });
+        await writeFile(join(root, path), text);
+      }
+      return root;
+    }
+    const v2 = {
+      'cgroup.controllers': 'cpu memory\n',
+      'memory.peak': '123456789\n',
+      'memory.max': '2147483648\n',
+      'cpu.stat': 'usage_usec 12345678\nuser_usec 1\n',
+      'memory.events': 'low 0\noom 2\noom_kill 1\n',
+    };
+
+    it('sends what the container used, as cgroup v2 counts, and prints the dispatcher’s words', async () => {
+      callbacks.answer = () => ({ status: 200, text: 'cores 12 % used\n' });
+      await mkdir(join(container.home, '_work'));
+      await writeFile(join(container.home, '_work/file'), 'x'.repeat(100_000));
+      const ended = await run('job-completed.sh', { SHR_CGROUPS: await groups(v2) });
+      expect(ended).to.deep.equal({ code: 0, output: 'cores 12 % used\n' });
+      const { diskBytes, ...fields } = callbacks.calls[0]?.fields ?? {};
+      expect(fields).to.deep.equal({
+        result: '',
+        memoryPeakBytes: '123456789',
+        cpuSeconds: '12',
+        memoryLimitBytes: '2147483648',
+        oomKills: '1',
+      });
+      expect(Number(diskBytes)).to.be.within(100_000, 200_000);
+    });
+
+    it('reads cgroup v1', async () => {
+      const root = await groups({
+        'memory/memory.max_usage_in_bytes': '500\n',
+        'memory/memory.limit_in_bytes': '9223372036854771712\n',
+        'memory/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 3\n',
+        'cpuacct/cpuacct.usage': '7900000000\n',
+      });
+      await run('job-completed.sh', { SHR_CGROUPS: root });
+      expect(callbacks.calls[0]?.fields).to.include({
+        memoryPeakBytes: '500',
+        cpuSeconds: '7',
+        memoryLimitBytes: '',
+        oomKills: '3',
+      });
+    });
+
+    it('leaves empty what the machine does not say', async () => {
+      await run('job-completed.sh', { SHR_CGROUPS: '/nowhere' });
+      expect(callbacks.calls[0]?.fields).to.deep.equal({
+        result: '',
+        memoryPeakBytes: '',
+        cpuSeconds: '',
+        diskBytes: '',
+        memoryLimitBytes: '',
+        oomKills: '',
+      });
+    });
+
+    it('fails no job, and prints the numbers itself where the dispatcher says nothing', async () => {
+      callbacks.answer = () => undefined;
+      const ended = await run('job-completed.sh', { SHR_CGROUPS: await groups(v2) });
+      expect(ended.code).to.equal(0);
+      expect(ended.output).to.include('  memoryPeakBytes=123456789\n').and.include('  oomKills=1\n');
+    });
+  });
+});
