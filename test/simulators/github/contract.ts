@@ -4,10 +4,14 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import { z } from 'zod';
 
-const specUrl = new URL('../../../../shared/specs/github-rest-actions-runners.openapi.json', import.meta.url);
+/** The second adds paths and components to the first. */
+const specUrls = ['github-rest-actions-runners', 'github-rest-more'].map(
+  (name) => new URL(`../../../../shared/specs/${name}.openapi.json`, import.meta.url),
+);
 
 const specSchema = z.looseObject({
   paths: z.record(z.string(), z.record(z.string(), z.unknown())),
+  components: z.record(z.string(), z.record(z.string(), z.unknown())),
 });
 const operationSchema = z.looseObject({ responses: z.record(z.string(), z.unknown()) });
 const responseSchema = z.union([
@@ -29,19 +33,19 @@ export interface Contract {
 
 /** Undefined where the description is not at hand; then CI fails and everybody else is told. */
 export function loadContract(): Contract | undefined {
-  let text: string;
+  let texts: readonly string[];
   try {
-    text = readFileSync(specUrl, 'utf8');
+    texts = specUrls.map((url) => readFileSync(url, 'utf8'));
   } catch (error) {
     if (process.env['REQUIRE_DESCRIPTIONS'] === '1')
       throw new Error('REQUIRE_DESCRIPTIONS=1 requires the API descriptions in ../shared/specs', { cause: error });
     return undefined;
   }
-  const document: unknown = withNullables(JSON.parse(text));
-  const { paths } = specSchema.parse(document);
+  const document = texts.map((text) => specSchema.parse(withNullables(JSON.parse(text)))).reduce(merged);
+  const { paths } = document;
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: true });
   formats.default(ajv);
-  ajv.addSchema({ $id: 'github', ...specSchema.parse(document) });
+  ajv.addSchema({ $id: 'github', ...document });
   const compiled = new Map<string, ValidateFunction>();
   const templates = Object.keys(paths).map((path) => ({ path, segments: path.split('/') }));
 
@@ -93,6 +97,13 @@ function responsePointer(template: string, method: string, status: number, opera
   const escaped = template.replaceAll('/', '~1').replaceAll('{', '%7B').replaceAll('}', '%7D');
   const base = ref ?? `#/paths/${escaped}/${method.toLowerCase()}/responses/${status}`;
   return base.endsWith('not_modified') ? '' : `${base}/content/application~1json/schema`;
+}
+
+function merged(first: z.infer<typeof specSchema>, second: z.infer<typeof specSchema>): z.infer<typeof specSchema> {
+  const components = { ...second.components };
+  for (const [section, entries] of Object.entries(first.components))
+    components[section] = { ...components[section], ...entries };
+  return { ...first, paths: { ...second.paths, ...first.paths }, components };
 }
 
 function isParameter(segment: string): boolean {
