@@ -2,7 +2,7 @@
 # Builds the runner image with a stand-in release, whose runner works for the simulated GitHub: the image of
 # `make demo BACKEND=docker` and of the tests. On BASE, or else on a base made of this machine's own programs; TARGET is slim
 # or dind. Needs no network where the base has what runner-image/build/prepare-base asks for. NODE is the Node program that
-# goes into the release. Prints the image's name, which stands for all that it was made of: one that is there is not built
+# goes into the release. With BASE, NETWORK=none builds without one too. Prints the image's name, which stands for all that it was made of: one that is there is not built
 # again. Says on stderr which base it is.
 set -eu
 here=$(cd "${0%/*}" && pwd)
@@ -29,7 +29,7 @@ trap 'rm -rf "$context"' EXIT
 
 if [ -n "${BASE:-}" ]; then
   base=$BASE
-  network=default
+  network=${NETWORK:-default}
 else
   NODE=$node "$here/base.sh" shr-base:machine >/dev/null
   base=shr-base:machine

@@ -16,7 +16,7 @@ export const cloudReport = z.object({
   bytes: z.int(),
 });
 
-const host = { images: { [LAUNCH_IMAGE]: ['true'] }, substitutions: { '/home/runner/run.sh': 'true' } };
+const host = { images: { [LAUNCH_IMAGE]: ['true'] }, substitutions: { '/home/runner/run.sh': '/usr/bin/true' } };
 
 const clouds: Readonly<Record<string, () => Promise<object>>> = {
   'ali-eci': async () => {

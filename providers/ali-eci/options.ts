@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { platformAddresses } from '../kit/addresses.ts';
+import { RUNNER_COMMAND } from '../kit/runner-command.ts';
 import type { PlatformOption } from '../provider.ts';
 import { eciEndpoint, regions } from './endpoints.ts';
 
@@ -81,8 +82,8 @@ export const aliEciOptions = z
       })
       .optional(),
 
-    /** Command of the container. Default: the official runner image's command. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).max(50).default(['/home/runner/run.sh']),
+    /** Command of the container. Default: see `RUNNER_COMMAND`. Never a secret. */
+    command: z.array(z.string().min(1)).min(1).max(50).default([...RUNNER_COMMAND]),
     /** The runner's work folder in the container; a bucket is mounted here. */
     workFolder: z.string().startsWith('/', 'must be an absolute path').default('/home/runner/_work'),
     /**

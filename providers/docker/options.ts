@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RUNNER_COMMAND } from '../kit/runner-command.ts';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
 const pem = z.string().includes('-----BEGIN', 'must be a PEM text, not a path');
@@ -25,11 +26,11 @@ export const dockerOptions = z
     /** Maximum number of processes and threads in one container. */
     pidsLimit: z.int().min(8).max(4_194_304).default(4096),
     /**
-     * Command of the container. Default: the official runner image's command. `image`: the image's own. Never a secret.
+     * Command of the container. Default: see `RUNNER_COMMAND`. `image`: the image's own. Never a secret.
      */
     command: z
       .union([z.array(z.string()).min(1), z.literal('image')], 'write a list of words, or `image` for its own command')
-      .default(['/home/runner/run.sh']),
+      .default([...RUNNER_COMMAND]),
     /** User in the container: `uid[:gid]` or a name. Default: the image's own. */
     runtimeUser: z.string().min(1).optional(),
     /** Linux capabilities to drop, `ALL` for all. */

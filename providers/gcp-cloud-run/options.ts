@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { credentialsOption, platformOptionsOf, refuseEndpoints } from '../google/credentials.ts';
 import { endpointOption } from '../google/endpoint.ts';
+import { RUNNER_COMMAND } from '../kit/runner-command.ts';
 import type { PlatformOption } from '../provider.ts';
 
 const absolutePath = z.string().startsWith('/', 'must be an absolute path');
@@ -31,8 +32,8 @@ export const cloudRunOptions = z
       .regex(/^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'write the e-mail address of a service account')
       .meta({ examples: ['runner@acme-ci.iam.gserviceaccount.com'] }),
 
-    /** Command of the container. Default: the official runner image's command. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).default(['/home/runner/run.sh']),
+    /** Command of the container. Default: see `RUNNER_COMMAND`. Never a secret. */
+    command: z.array(z.string().min(1)).min(1).default([...RUNNER_COMMAND]),
     args: z.array(z.string()).default([]),
     /** The runner's work folder in the container; a job's bucket is mounted there. */
     workFolder: absolutePath.refine((path) => !path.includes(':'), 'has a colon').default('/home/runner/_work'),

@@ -206,14 +206,17 @@ async function runJob(config, job, heartbeatMs, root) {
   const hook = await hooksOf(config, scripts, workFolder);
   try {
     let after = 1;
+    let completed = releaseRoot === undefined ? 'done' : 'ask';
     // A hook that fails fails the job before its first step.
     let outcome = (await hook('ACTIONS_RUNNER_HOOK_JOB_STARTED')) ? 'success' : 'refused';
     for (;;) {
       if (stop.requested) outcome = 'terminated';
-      const reply = parse(await ask(config, 'next', { after, outcome }));
-      if (reply.word === 'end') {
+      const reply = parse(await ask(config, 'next', { after, outcome, completed }));
+      if (reply.word === 'end') return reply.rest;
+      if (reply.word === 'complete') {
         await hook('ACTIONS_RUNNER_HOOK_JOB_COMPLETED');
-        return reply.rest;
+        completed = 'done';
+        continue;
       }
       if (reply.word !== 'run') return 'gone';
       const [number = '', ...name] = reply.rest.split(' ');

@@ -12,7 +12,7 @@ import type { World } from './world.ts';
  * | `hello` | `os`, `version` | `session ID` and `heartbeat MS`; `conflict`; `gone` |
  * | `poll` | `session`, `wait` (seconds) | `job ID`; `none`; `gone` |
  * | `take` | `session`, `job` | `ok` and `name`, `repository`, `directory`; `lost`; `gone` |
- * | `next` | `after` (step), `outcome` | `run N NAME`, and `cancelled` if it runs all the same; `end CONCLUSION`; `gone` |
+ * | `next` | `after` (step), `outcome`, `completed` | `run N NAME`, and `cancelled` if it runs all the same; `complete` where it was asked for (`ask`) and comes before the end; `end CONCLUSION`; `gone` |
  * | `script` | `step` | the step's shell script |
  * | `context` | | JSON: `variables` of every step, and GitHub's `event`, as far as hooks read it |
  * | `beat` | | `ok`; `cancel`; `gone` |
@@ -147,10 +147,13 @@ export class Sessions {
     const { job } = assignment;
     const outcome = fields.get('outcome') ?? 'success';
     this.#close(job, Number(fields.get('after') ?? 0), outcome);
-    if (outcome === 'refused') return this.#end(runner, 'failure');
-    if (outcome === 'terminated') return this.#end(runner, 'cancelled');
+    // Its job-completed hook belongs to the job: it runs before the end.
+    const end = (conclusion: Conclusion): string =>
+      fields.get('completed') === 'ask' ? 'complete' : this.#end(runner, conclusion);
+    if (outcome === 'refused') return end('failure');
+    if (outcome === 'terminated') return end('cancelled');
     const step = job.steps.find(({ status }) => status === 'in_progress') ?? this.#open(job);
-    if (!step) return this.#end(runner, outcomeOf(job));
+    if (!step) return end(outcomeOf(job));
     this.#world.changed();
     const cancelled = job.cancelRequested ? '\ncancelled' : '';
     return `run ${step.number} ${step.name.replaceAll(/\s+/g, ' ')}${cancelled}`;
