@@ -36,6 +36,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'let a service cache an image, so that runners start sooner (Alibaba ECI)',
     load: () => import('./image-cache.ts'),
   },
+  {
+    name: 'runner-dist',
+    summary: "pin the runner image to GitHub's newest release of the runner",
+    load: () => import('./runner-dist/command.ts'),
+  },
   { name: 'serve', summary: 'run the dispatcher', load: () => import('./serve.ts') },
   {
     name: 'registrations',

@@ -168,7 +168,8 @@ export async function listRunners(
   return [...byId.values()].map((entry) => (isReadable(entry) ? runnerOf(entry) : unreadableRunner(entry)));
 }
 
-function placeOf(scope: GithubScope): {
+/** The runners of a scope in the REST API. */
+export function placeOf(scope: GithubScope): {
   readonly route: string;
   readonly parameters: Readonly<Record<string, string>>;
 } {

@@ -1,0 +1,98 @@
+/** `shr runner-dist`: the releases of the runner that images are built with. */
+import { writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { Command } from 'commander';
+import { systemClock, systemRandom } from '../../../time/clock.ts';
+import { BudgetPool } from '../../github/budget-pool.ts';
+import { requestersFor } from '../../github/credential.ts';
+import { GithubError } from '../../github/github.ts';
+import { GithubTimes } from '../../github/github-time.ts';
+import { runnerDownloads } from '../../github/runner-downloads.ts';
+import type { GithubScope } from '../../jobs/scope.ts';
+import type { Registration } from '../../model/registration.ts';
+import { githubCure, wordsOf } from '../doctor/finding.ts';
+import { loadedRegistration } from '../loaded-configuration.ts';
+import { printable } from '../output.ts';
+import type { CommandModule, Terminal } from '../terminal.ts';
+import { pinOf } from './pin-file.ts';
+
+const PIN_FILE = join(import.meta.dirname, '..', '..', '..', 'runner-image', 'runner.sha256');
+
+interface PinOptions {
+  readonly registration: string;
+  readonly repo?: string;
+  readonly config?: string;
+  readonly into: string;
+}
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const pin = new Command('pin')
+    .description('ask GitHub for the newest release and its checksums, and pin the image to it')
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .requiredOption('--registration <name>', 'the registration whose credentials to ask with')
+    .option('--repo <owner/name>', 'ask at this repository, where the registration serves a user')
+    .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .option('--into <file>', 'the pin file', PIN_FILE);
+  pin.action(async (folder: string, options: PinOptions) => {
+    const registration = await loadedRegistration(folder, options, pin, terminal);
+    if (registration === undefined) return;
+    const scope = scopeOf(registration, options.repo);
+    if (scope === undefined) {
+      return pin.error(
+        `error: ${registration.name} serves a user: name one of the repositories with --repo OWNER/NAME`,
+      );
+    }
+    await write(registration, scope, resolve(terminal.workingFolder, options.into), terminal);
+  });
+  return new Command().addCommand(pin);
+};
+
+async function write(registration: Registration, scope: GithubScope, file: string, terminal: Terminal): Promise<void> {
+  const clock = systemClock;
+  const ways = { budgets: new BudgetPool(clock), times: new GithubTimes({ clock }), clock, random: systemRandom };
+  const refuse = (words: string): void => {
+    terminal.error(`shr: ${printable(words)}; nothing was written\n`);
+    terminal.exit(1);
+  };
+  try {
+    const caller = requestersFor({ ...registration, ...ways })(ownerOf(scope));
+    const pin = pinOf(await runnerDownloads(caller, scope));
+    if (!pin.ok) return refuse(pin.problem);
+    await writeFile(file, pin.text);
+    terminal.out(
+      `runner ${pin.version} is pinned in ${relative(terminal.workingFolder, file) || file}; build with: make image\n`,
+    );
+    terminal.exit(0);
+  } catch (error) {
+    if (!(error instanceof GithubError)) throw error;
+    refuse(`${wordsOf(error)}: ${githubCure(error)}`);
+  }
+}
+
+function scopeOf({ claim }: Registration, repo: string | undefined): GithubScope | undefined {
+  const [owner, repository] = repo?.split('/') ?? [];
+  if (owner !== undefined && repository !== undefined) return { kind: 'repository', owner, repository };
+  switch (claim.kind) {
+    case 'enterprise':
+      return { kind: 'enterprise', enterprise: claim.enterprise };
+    case 'organization':
+      return { kind: 'organization', organization: claim.organization };
+    case 'user':
+      return undefined;
+    case 'repositories': {
+      const [first] = claim.repositories;
+      return first === undefined ? undefined : { kind: 'repository', ...first };
+    }
+  }
+}
+
+function ownerOf(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return scope.enterprise;
+    case 'organization':
+      return scope.organization;
+    case 'repository':
+      return scope.owner;
+  }
+}
