@@ -4,13 +4,15 @@ NODE = $(if $(wildcard node_modules/.bin/node),node_modules/.bin/node,node)
 INSTALLED := node_modules/.package-lock.json
 BACKEND ?= process
 CONFIG ?= .
+export BASE TARGET TAG PUSH
 
-.PHONY: help install demo test test-fast check serve bench clean
+.PHONY: help install image demo test test-fast check serve bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make install         Node 24 and every package of the lock file'
 	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, azure-aci, gcp-cloud-run, gcp-batch)'
+	@echo 'make image           the runner image, with the release in runner-image/runner.sha256 (BASE=, TARGET=slim|dind, TAG=, PUSH=1)'
 	@echo 'make test            every check and test'
 	@echo 'make test-fast       unit tests only: the ones to run while you work'
 	@echo 'make check           types, lint, import boundaries and unused code only'
@@ -26,6 +28,10 @@ install: $(INSTALLED)
 $(INSTALLED): package.json package-lock.json
 	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# The variables reach the script through the environment.
+image:
+	@runner-image/build.sh
 
 demo: install
 	@$(NODE) dispatcher/cli/shr.mjs demo --backend $(BACKEND)

@@ -343,11 +343,9 @@ export interface DemoStage {
   readonly folder: string;
   /** A runner for the simulated GitHub, as a command on this machine. */
   readonly command: readonly string[];
-  /** The same as a script for a container's `/bin/sh`. */
-  readonly script: string;
   /**
-   * Builds a small image with `/bin/sh` on the engine that the docker command uses with this environment. Returns its
-   * name.
+   * Builds the runner image, with a runner for the simulated GitHub, on the engine that the docker command uses with this
+   * environment. Returns its name.
    */
   makeImage(environment: Readonly<Record<string, string>>): Promise<string>;
   /**

@@ -1,5 +1,5 @@
 /**
- * Real containers of a small image, in the demo's own network. A container cannot reach this machine's loopback, so a
+ * Real containers of the runner image, in the demo's own network. A container cannot reach this machine's loopback, so a
  * forwarder on the network's gateway leads to the simulated GitHub and nowhere else.
  */
 import { connect, createServer, type Server } from 'node:net';
@@ -41,7 +41,6 @@ export async function dockerDemo(stage: DemoStage, place: EnginePlace): Promise<
     options: {
       ...address,
       network: NETWORK,
-      command: ['/bin/sh', '-c', stage.script],
       pull: 'never',
       pidsLimit: 256,
       ...(forwarder === undefined ? { extraHosts: [`${DESKTOP_HOST}:host-gateway`] } : {}),

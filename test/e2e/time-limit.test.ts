@@ -59,7 +59,7 @@ describe('a time limit, on Docker', function () {
   }
 
   it('is enforced with its container while the job runs, and said of the job and of its runner', async () => {
-    backend = await dockerModule.demo(await createStage('docker', folder));
+    backend = await dockerModule.demo(createStage('docker', folder, () => {}));
     // The runners' address is needed before the port is known.
     const scout = await startGithubSimulator();
     const { port } = scout;

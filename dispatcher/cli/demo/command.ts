@@ -52,7 +52,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       try {
         const workflow = await readWorkflow(flags.workflow);
-        const backend = await (await loadProvider(kind)).demo(await createStage(kind, folder));
+        const backend = await (await loadProvider(kind)).demo(
+          createStage(kind, folder, (line) => terminal.out(`${printable(line)}\n`)),
+        );
         const world = await startWorld({ folder, kind, backend, clock, random: systemRandom });
         try {
           const withinMs = flags.within * 1000;

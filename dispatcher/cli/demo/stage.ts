@@ -1,6 +1,5 @@
 /** What the demo supplies for each kind of provider so that it can run on this machine. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { DemoStage } from '../../../providers/provider.ts';
@@ -20,16 +19,20 @@ export class DemoProblem extends Error {
   }
 }
 
-export async function createStage(kind: string, folder: string): Promise<DemoStage> {
+/** `say`: told, in a line, what takes a while. */
+export function createStage(kind: string, folder: string, say: (line: string) => void): DemoStage {
   const command = [process.execPath, RUNNER];
   return {
     folder,
     command,
-    script: await readFile(join(ROOT, 'simulators', 'github', 'runner.sh'), 'utf8'),
     async makeImage(environment) {
       try {
-        const env = { ...process.env, ...environment };
-        const { stdout } = await promisify(execFile)(join(ROOT, 'demo', 'image.sh'), { env });
+        // A Node for another system would not run in a container: there the base is to have one.
+        const node = process.platform === 'linux' ? { NODE: process.execPath } : {};
+        const env = { ...process.env, ...node, ...environment };
+        const making = promisify(execFile)(join(ROOT, 'demo', 'runner-image.sh'), { env });
+        making.child.stderr?.setEncoding('utf8').on('data', (text: string) => say(text.trimEnd()));
+        const { stdout } = await making;
         return stdout.trim();
       } catch (error) {
         const words = error instanceof Error ? error.message : String(error);

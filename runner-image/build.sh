@@ -1,0 +1,20 @@
+#!/bin/sh
+# What `make image` does: builds the runner image with the pinned release. BASE is what it is built on, TARGET slim or dind,
+# TAG its name, PUSH=1 pushes it. NETWORK=none builds without a network, with the release in dist/.
+set -eu
+here=$(cd "${0%/*}" && pwd)
+target=${TARGET:-slim}
+version=$(sed -n 's/.*actions-runner-linux-[^-]*-\(.*\)\.tar\.gz$/\1/p' "$here/runner.sha256" | sort -u)
+if [ -z "$version" ]; then
+  echo 'no release of the runner is pinned: run shr runner-dist pin --registration NAME in the folder of dispatcher.yaml, which asks GitHub and writes runner-image/runner.sha256' >&2
+  exit 1
+fi
+tag=${TAG:-serverless-hosted-runner/runner:$version-$target}
+set -- --target "$target" --build-arg "RUNNER_VERSION=$version" --tag "$tag"
+[ -z "${BASE:-}" ] || set -- "$@" --build-arg "BASE=$BASE"
+[ -z "${NETWORK:-}" ] || set -- "$@" --network "$NETWORK"
+docker build "$@" "$here"
+echo "built $tag: runner $version on ${BASE:-$(sed -n 's/^ARG BASE=//p' "$here/Dockerfile")}"
+if [ "${PUSH:-}" = 1 ]; then
+  docker push "$tag"
+fi
