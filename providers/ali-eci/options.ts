@@ -83,7 +83,11 @@ export const aliEciOptions = z
       .optional(),
 
     /** Command of the container. Default: see `RUNNER_COMMAND`. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).max(50).default([...RUNNER_COMMAND]),
+    command: z
+      .array(z.string().min(1))
+      .min(1)
+      .max(50)
+      .default([...RUNNER_COMMAND]),
     /** The runner's work folder in the container; a bucket is mounted here. */
     workFolder: z.string().startsWith('/', 'must be an absolute path').default('/home/runner/_work'),
     /**

@@ -170,7 +170,11 @@ export const azureAciOptions = z
       .default({}),
 
     /** Command of the container. Default: see `RUNNER_COMMAND`. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).max(50).default([...RUNNER_COMMAND]),
+    command: z
+      .array(z.string().min(1))
+      .min(1)
+      .max(50)
+      .default([...RUNNER_COMMAND]),
     /** The runner's work folder in the container; a share is mounted here. */
     workFolder: z
       .string()

@@ -49,8 +49,7 @@ async function atEngine(
       const idle = command === 'image' ? whyIdle(found.command) : undefined;
       if (idle !== undefined) {
         const message = `${reference} ${idle}, and the option command is image: its containers end at once`;
-        const cure =
-          'leave the option command out for the official start script, or name the start script of this image';
+        const cure = 'leave the option command out for the start script of a runner, or name that of this image';
         return { subject: 'image', ok: false, message, cure };
       }
       return findingOfPlatforms(image, 'at the engine', architecture === '' ? [] : [architecture]);

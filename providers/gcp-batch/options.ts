@@ -79,7 +79,10 @@ export const gcpBatchOptions = z
       .default([]),
 
     /** Command of the container, replacing the image's ENTRYPOINT and CMD. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).default([...RUNNER_COMMAND]),
+    command: z
+      .array(z.string().min(1))
+      .min(1)
+      .default([...RUNNER_COMMAND]),
     /** The runner's work folder in the container; a job's disk or bucket is mounted here. */
     workFolder: absolutePath.regex(/^\/[^:\s]+$/, 'has a colon or a blank').default('/home/runner/_work'),
     /** Lets jobs that ask for Docker in Docker (`dind`) run privileged, which is root on their own machine. */

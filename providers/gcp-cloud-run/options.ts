@@ -33,7 +33,10 @@ export const cloudRunOptions = z
       .meta({ examples: ['runner@acme-ci.iam.gserviceaccount.com'] }),
 
     /** Command of the container. Default: see `RUNNER_COMMAND`. Never a secret. */
-    command: z.array(z.string().min(1)).min(1).default([...RUNNER_COMMAND]),
+    command: z
+      .array(z.string().min(1))
+      .min(1)
+      .default([...RUNNER_COMMAND]),
     args: z.array(z.string()).default([]),
     /** The runner's work folder in the container; a job's bucket is mounted there. */
     workFolder: absolutePath.refine((path) => !path.includes(':'), 'has a colon').default('/home/runner/_work'),

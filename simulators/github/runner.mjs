@@ -29,6 +29,7 @@ const outputPieceBytes = 32 * 1024;
 
 /** `run` and `worker` are the programs of the stand-in release, whose root is the folder above `bin/`. */
 const role = process.argv[2];
+const version = '2.335.0';
 const releaseRoot = role === undefined ? undefined : path.dirname(path.dirname(process.argv[1] ?? ''));
 const second = () => new Date().toISOString().slice(0, 19);
 
@@ -275,13 +276,17 @@ async function work() {
 async function connect(config) {
   const deadline = Date.now() + 10_000;
   for (;;) {
-    const reply = parse(await ask(config, 'hello', { os: 'Linux', version: '2.335.0' }));
+    const reply = parse(await ask(config, 'hello', { os: 'Linux', version }));
     if (reply.word !== 'conflict' || Date.now() > deadline || stop.requested) return reply;
     await sleep(1_000);
   }
 }
 
 async function main() {
+  if (role === '--version') {
+    console.log(version);
+    return exitCodes.ok;
+  }
   if (role === 'worker') return await work();
   if (role === 'run') prepareRelease();
   const config = readBlob();

@@ -29,7 +29,11 @@ const MINIMAL: Readonly<Record<string, unknown>> = {
   },
   docker: {},
   'gcp-batch': { project: 'project-1', region: 'europe-west4', serviceAccount: 'r@project-1.iam.gserviceaccount.com' },
-  'gcp-cloud-run': { project: 'project-1', region: 'europe-west1', serviceAccount: 'r@project-1.iam.gserviceaccount.com' },
+  'gcp-cloud-run': {
+    project: 'project-1',
+    region: 'europe-west1',
+    serviceAccount: 'r@project-1.iam.gserviceaccount.com',
+  },
 };
 
 describe('the default command of a container', function () {
