@@ -53,6 +53,7 @@ export function refusedConfiguration(host: string, name: string): string {
       Scheme: 'OAuth',
       Data: { ClientId: '00000000-0000-0000-0000-000000000000', AuthorizationUrl: url },
     }),
+    '.credentials_rsaparams': encoded({}),
   });
 }
 
