@@ -12,8 +12,8 @@ export interface SeenCall {
 export interface CallbackServer {
   readonly url: string;
   readonly calls: SeenCall[];
-  /** Undefined: the connection is cut without an answer. */
-  answer: (event: string) => { readonly status: number; readonly text?: string } | undefined;
+  /** Undefined: the connection is cut without an answer. `hang`: there is none. */
+  answer: (event: string) => { readonly status: number; readonly text?: string } | 'hang' | undefined;
   close(): Promise<void>;
 }
 
@@ -27,6 +27,7 @@ export async function startCallbacks(): Promise<CallbackServer> {
       const fields = Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString()));
       calls.push({ event, authorization: request.headers.authorization, fields });
       const answer = self.answer(event);
+      if (answer === 'hang') return;
       if (answer === undefined) request.socket.destroy();
       else response.writeHead(answer.status, { 'content-type': 'text/plain' }).end(answer.text);
     });

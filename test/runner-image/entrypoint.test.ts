@@ -8,6 +8,10 @@ import { Container, JIT, ONLINE, WORKER } from './container.ts';
 
 const TOKEN = 'canary-token-of-the-call-back';
 
+async function waitFor(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 describe('the runner image’s entrypoint', function () {
   this.timeout(40_000);
   let callbacks: CallbackServer;
@@ -157,6 +161,28 @@ describe('the runner image’s entrypoint', function () {
     expect(ended.code).to.equal(79);
   });
 
+  it('waits no longer than a runner may idle for a dispatcher that does not know it, or is gone', async () => {
+    callbacks.answer = () => ({ status: 404 });
+    const made = await container('echo began; exit 100');
+    const ended = await made.start({ SHR_CALLBACK_URL: callbacks.url, SHR_IDLE_SECONDS: '2' }).ended;
+    expect(ended.output).to.include('no dispatcher has answered for 2 s (last: 404)').and.not.include('began');
+    expect(ended.code).to.equal(76);
+  });
+
+  it('can be stopped while it waits for a JIT configuration', async () => {
+    callbacks.answer = (event) => (event === 'jit' ? 'hang' : { status: 204 });
+    const made = await container('echo began; exit 100');
+    const started = made.start({ SHR_CALLBACK_URL: callbacks.url });
+    await started.said('waiting for a JIT configuration');
+    await waitFor(() => callbacks.calls.some(({ event }) => event === 'jit'));
+    const stoppedAt = Date.now();
+    started.child.kill('SIGTERM');
+    const ended = await started.ended;
+    expect(Date.now() - stoppedAt).to.be.below(10_000);
+    expect(ended.output).to.include('it was stopped before it began').and.not.include('began;');
+    expect(ended.code).to.equal(143);
+  });
+
   it('tells the dispatcher that it booted, that it listens and how it ends', async () => {
     const made = await container(`${ONLINE}; sleep 2.5; exit 102`);
     await made.start({ ACTIONS_RUNNER_INPUT_JITCONFIG: JIT, SHR_CALLBACK_URL: callbacks.url }).ended;
@@ -231,7 +257,7 @@ describe('the runner image’s entrypoint', function () {
     });
 
     it('kills a listener that ignores every word', async () => {
-      const ended = await run('trap "" INT TERM; while :; do sleep 0.1; done', { ...quick, SHR_LIFE_SECONDS: '1' });
+      const ended = await run('trap "" INT TERM; while :; do sleep 0.1; done', { ...quick, SHR_LIFE_SECONDS: '4' });
       expect(ended.output).to.include('the listener goes on, and is killed');
       expect(ended.code).to.equal(77);
     });
