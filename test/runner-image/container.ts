@@ -49,6 +49,8 @@ export class Container {
   static async create(listener: string): Promise<Container> {
     const container = new Container(await mkdtemp(join(tmpdir(), 'shr-image-')));
     await cp(SCRIPTS, join(container.root, 'shr'), { recursive: true });
+    // Where tests run as root, they stay it: the machine may have a user `runner`, who could not write here.
+    await writeFile(container.script('as-root'), '#!/bin/sh\nexec "${0%/*}/supervise"\n');
     for (const folder of ['home/bin', 'home/_diag', 'home/externals/node24/bin', 'tmp'])
       await mkdir(join(container.root, folder), { recursive: true });
     await symlink(process.execPath, join(container.home, 'externals/node24/bin/node'));

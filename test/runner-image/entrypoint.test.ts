@@ -263,7 +263,7 @@ describe('the runner image’s entrypoint', function () {
     });
 
     it('lets a worker work, however long the idle limit is over', async () => {
-      const ended = await run(`${ONLINE}; ${WORKER}; "$home/Runner.Worker" 7; exit 100`, {
+      const ended = await run(`${WORKER}; "$home/Runner.Worker" 8 & sleep 0.5; ${ONLINE}; wait; exit 100`, {
         ...quick,
         SHR_IDLE_SECONDS: '2',
       });
@@ -272,14 +272,14 @@ describe('the runner image’s entrypoint', function () {
     });
 
     it('ends with 77 where the listener goes on after its job', async () => {
-      const ended = await run(`${ONLINE}; ${WORKER}; "$home/Runner.Worker" 7; ${loop}`, quick);
+      const ended = await run(`${WORKER}; "$home/Runner.Worker" 2 & sleep 0.5; ${ONLINE}; ${loop}`, quick);
       expect(ended.output).to.include('went on for 2 s after its job');
       expect(ended.code).to.equal(77);
     });
 
     it('ends with 77 where the listener goes on after a cancel, though its worker still runs', async () => {
       const cancel = 'echo "Job cancellation request x received" >>"$home/_diag/Runner_1-utc.log"';
-      const ended = await run(`${ONLINE}; ${WORKER}; ${cancel}; "$home/Runner.Worker" 30 & ${loop}`, quick);
+      const ended = await run(`${WORKER}; "$home/Runner.Worker" 30 & sleep 0.5; ${ONLINE}; ${cancel}; ${loop}`, quick);
       expect(ended.output).to.include('went on for 2 s after it was told to stop');
       expect(ended.code).to.equal(77);
     });
