@@ -189,6 +189,23 @@ describe('what a fact does to a job', () => {
     }
   });
 
+  it('keeps whether anyone but a tenant has told of the visibility', () => {
+    const strangers = (one: string, other: string) => one !== other && [one, other].includes('evil');
+    const proven = (row: JobRow | undefined, some: Partial<JobFact>) => mergeFact(row, fact(some), strangers).row;
+    const own = proven(undefined, { toldBy: 'evil', visibility: 'private' });
+    expect(own).to.include({ visibility: 'private', visibilityProven: false });
+    expect(proven(own, { source: 'read', toldBy: 'evil', visibility: undefined })).to.include({
+      visibilityProven: false,
+    });
+    expect(proven(own, { source: 'poll', toldBy: 'evil', visibility: 'private' })).to.include({
+      visibilityProven: true,
+    });
+    const told = proven(own, { toldBy: null, visibility: 'private' });
+    expect(told).to.include({ visibilityProven: true });
+    expect(proven(told, { toldBy: 'evil', visibility: 'private' })).to.include({ visibilityProven: true });
+    expect(proven(undefined, { toldBy: 'acme', visibility: 'private' })).to.include({ visibilityProven: true });
+  });
+
   it('ends the hold of an unseen job once GitHub shows it, and any other once it runs', () => {
     const heldFor = (hold: JobRow['hold']): JobRow => ({
       ...rowAfter(queued),
