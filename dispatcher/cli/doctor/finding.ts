@@ -7,6 +7,7 @@ import { GithubError } from '../../github/github.ts';
 export interface DoctorFinding {
   /** `network`, `ledger`, `github`, `webhook`, or `backend NAME`. */
   readonly about: string;
+  /** The part of it that was checked: a row of the table in docs/operations.md. */
   readonly subject: string;
   readonly ok: boolean;
   /** Worth knowing, although nothing has to be done for `ok`: a limitation, or what could not be checked. */
