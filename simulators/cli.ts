@@ -10,7 +10,7 @@ import { startGithubSimulator } from './github/index.ts';
 
 function numberOf(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('a number, please');
+  if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError('Write a number of 0 or more.');
   return value;
 }
 
@@ -104,7 +104,9 @@ async function run(starting: readonly (() => Promise<Started>)[], folder: string
   } catch (error) {
     await close();
     const message = error instanceof Error ? error.message : String(error);
-    const cure = message.includes('EADDRINUSE') ? '. Stop what listens there, or choose another --port' : '';
+    const cure = message.includes('EADDRINUSE')
+      ? `. Stop what listens there, or ${starting.length > 1 ? 'use --free-ports' : 'choose another --port'}`
+      : '';
     program.error(`error: ${message}${cure}`, { exitCode: 1 });
   }
   for (const { name, facts } of started) {

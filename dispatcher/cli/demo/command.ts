@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { loadProvider, providerKinds } from '../../../providers/index.ts';
 import { isProviderError } from '../../../providers/provider.ts';
@@ -30,7 +30,7 @@ const flagsSchema = z.object({
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('demo')
     .option('--backend <kind>', `where the runners run: ${providerKinds.join(', ')}`, 'process')
-    .option('--workflow <file>', 'a workflow to push instead of demo/workflow.yaml', WORKFLOW)
+    .addOption(new Option('--workflow <file>', 'the workflow to push').default(WORKFLOW, 'demo/workflow.yaml'))
     .option('--within <seconds>', 'give up after this', parseSeconds, 60)
     .option('--keep', 'keep the folder with ledger, log and configuration')
     .addHelpText('after', '\nCtrl-C stops it and removes what is running; press it again to quit at once.\n')
