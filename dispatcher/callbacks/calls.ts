@@ -76,7 +76,7 @@ const tooLong: CallAnswer = { status: 413, text: `a call has at most ${MOST_FORM
 const noContent: CallAnswer = { status: 204, text: '', verified: true };
 
 export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
-  const heard = new LRUCache<string, ReadonlySet<CallEvent>>({ max: REMEMBERED });
+  const memory: Memory = new LRUCache({ max: REMEMBERED });
   return {
     receive(runner, event, authorization) {
       const token = TOKEN.exec(authorization ?? '')?.[1];
@@ -84,10 +84,17 @@ export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
         options.metrics.runnerCall(isCallEvent(event) ? event : 'other', 'unknown');
         return unknownRunner;
       }
-      return new Receiving(options, heard, { runner, event, token });
+      return new Receiving(options, memory, { runner, event, token });
     },
   };
 }
+
+/** By runner: the events that are in its timeline, and those whose failure is in the log. */
+interface Remembered {
+  readonly heard: Set<CallEvent>;
+  readonly failed: Set<CallEvent>;
+}
+type Memory = LRUCache<string, Remembered>;
 
 interface Arriving {
   readonly runner: string;
@@ -97,14 +104,15 @@ interface Arriving {
 
 class Receiving implements CallReception {
   readonly #options: RunnerCallsOptions;
-  readonly #heard: LRUCache<string, ReadonlySet<CallEvent>>;
+  readonly #memory: Memory;
   readonly #call: Arriving;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
+  #isVerified = false;
 
-  constructor(options: RunnerCallsOptions, heard: LRUCache<string, ReadonlySet<CallEvent>>, call: Arriving) {
+  constructor(options: RunnerCallsOptions, memory: Memory, call: Arriving) {
     this.#options = options;
-    this.#heard = heard;
+    this.#memory = memory;
     this.#call = call;
   }
 
@@ -122,17 +130,17 @@ class Receiving implements CallReception {
   }
 
   async finish(): Promise<CallAnswer> {
-    const { log, metrics } = this.#options;
-    const { event, runner } = this.#call;
+    const { metrics } = this.#options;
+    const { event } = this.#call;
     try {
       const { outcome, answer } = await this.#answer();
       metrics.runnerCall(event, outcome);
       return answer;
     } catch (error) {
-      // A ledger that cannot be read, or a defect: it costs this call alone, and containers ask again.
-      log.error('runner-call-failed', { runner, call: event, error });
+      // A ledger that cannot be read or written, or a defect: it costs this call alone, and containers ask again.
+      this.#recordFailure(error);
       metrics.runnerCall(event, 'failed');
-      return { status: 503, text: 'this cannot be answered now: ask again\n', verified: true };
+      return { status: 503, text: 'this cannot be answered now: ask again\n', verified: this.#isVerified };
     }
   }
 
@@ -143,24 +151,46 @@ class Receiving implements CallReception {
     if (row === undefined || row.state === 'gone' || !isTokenOf(row.callbackHash, token)) {
       return { outcome: 'unknown', answer: unknownRunner };
     }
+    this.#isVerified = true;
     const call = readCall(event, Buffer.concat(this.#chunks));
     if (call === undefined) {
       return { outcome: 'malformed', answer: { status: 400, text: 'fields are missing\n', verified: true } };
     }
     if (call.event === 'job-started') return await this.#judge(row, call);
-    const isNew = this.#isNew(runner, event);
-    if (isNew) await this.#hear(row, call);
-    const outcome = isNew ? 'heard' : 'repeated';
+    const outcome = await this.#hearOnce(row, call);
     if (call.event !== 'job-completed') return { outcome, answer: noContent };
     return { outcome, answer: { status: 200, text: await this.#report(row, call), verified: true } };
   }
 
-  /** What is written for a runner has a bound, however often its container calls. */
-  #isNew(runner: string, event: CallEvent): boolean {
-    const known = this.#heard.get(runner) ?? new Set();
-    if (known.has(event)) return false;
-    this.#heard.set(runner, new Set([...known, event]));
-    return true;
+  /** What is written for a runner has a bound, however often its container calls. What could not be written counts again. */
+  async #hearOnce(row: RunnerRow, call: Call): Promise<'heard' | 'repeated'> {
+    const { heard } = this.#remembered();
+    if (heard.has(call.event)) return 'repeated';
+    // Before it is written: of two that come at once, one counts.
+    heard.add(call.event);
+    try {
+      await this.#hear(row, call);
+    } catch (error) {
+      heard.delete(call.event);
+      throw error;
+    }
+    return 'heard';
+  }
+
+  /** Once for each event of a runner; one that has not shown its token could fill the log. */
+  #recordFailure(error: unknown): void {
+    const { event, runner } = this.#call;
+    if (!this.#isVerified) return;
+    const { failed } = this.#remembered();
+    if (!failed.has(event)) this.#options.log.error('runner-call-failed', { runner, call: event, error });
+    failed.add(event);
+  }
+
+  #remembered(): Remembered {
+    const { runner } = this.#call;
+    const remembered = this.#memory.get(runner) ?? { heard: new Set(), failed: new Set() };
+    this.#memory.set(runner, remembered);
+    return remembered;
   }
 
   async #hear({ name }: RunnerRow, call: Call): Promise<void> {
@@ -198,7 +228,8 @@ class Receiving implements CallReception {
     const visibility = await this.#visibilityOf(row, { owner, repository, run: call.run });
     const verdict = mayRun(registration, { owner, repository, visibility });
     if (verdict.may === 'unknown') return undecided(verdict.reason);
-    if (this.#isNew(row.name, 'job-started')) await this.#hear(row, call);
+    // The job waits for the answer, and not for what the timeline says of the question.
+    await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));
     if (verdict.may === 'yes') {
       return { outcome: 'allowed', answer: { status: 200, text: 'this job may run here\n', verified: true } };
     }

@@ -230,4 +230,43 @@ describe("a runner's call-backs", () => {
     }
     expect(outcomes).to.deep.equal([['listening', 'failed']]);
   });
+
+  describe('while the ledger takes no writes', () => {
+    let isFull: boolean;
+    beforeEach(() => {
+      isFull = true;
+      const { stepRunner } = fixture.ledger;
+      fixture.ledger.stepRunner = (...step) =>
+        isFull ? Promise.reject(new Error('the disk is full')) : stepRunner(...step);
+    });
+
+    it('are heard when they come again', async () => {
+      const used = { result: 'success', memoryPeakBytes: '1000' };
+      expect((await call('job-completed', used)).status).to.equal(503);
+      isFull = false;
+      expect((await call('job-completed', used)).status).to.equal(200);
+      expect(await fixture.ledger.runner(runner().name)).to.include({ memoryPeakBytes: 1000 });
+      expect((await call('job-completed', used)).status).to.equal(200);
+      expect(outcomes.map(([, outcome]) => outcome)).to.deep.equal(['failed', 'heard', 'repeated']);
+    });
+
+    it('are told all the same whether a job may run', async () => {
+      const question = { repository: 'acme/web', run: '71' };
+      expect((await call('job-started', question)).status).to.equal(200);
+      isFull = false;
+      expect((await call('job-started', question)).status).to.equal(200);
+      expect(await timeline(), 'noted as soon as it can be').to.include('its job has begun');
+    });
+  });
+
+  it('prove no sender where the ledger cannot tell whose token it is', async () => {
+    const calls = createRunnerCalls({
+      ledger: { ...fixture.ledger, runner: () => Promise.reject(new Error('the disk is gone')) },
+      ...{ engine: fixture.engine, registration: () => inForce, now: () => fixture.clock.now(), log },
+      metrics: { runnerCall: () => {} },
+    });
+    const reception = calls.receive('any', 'listening', `Bearer ${'a'.repeat(32)}`);
+    if (!('finish' in reception)) throw new Error('it was answered at once');
+    expect(await reception.finish()).to.include({ status: 503, verified: false });
+  });
 });
