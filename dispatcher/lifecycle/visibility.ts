@@ -6,7 +6,7 @@
 import { backoffMs } from '../../time/backoff.ts';
 import { RateWindow } from '../../time/rate-window.ts';
 import { MINUTE } from '../../time/units.ts';
-import { githubFailure } from '../failures/failure.ts';
+import { defectFailure, githubFailure } from '../failures/failure.ts';
 import { GithubError } from '../github/github.ts';
 import type { Visibility } from '../jobs/facts.ts';
 import type { JobRow, Ledger } from '../ledger/ledger.ts';
@@ -147,7 +147,13 @@ export class Visibilities {
       }
       // From here on who asks is told anew.
       line.waiting.delete(key);
-      await ledger.tellVisibility(wanted, known.visibility);
+      try {
+        await ledger.tellVisibility(wanted, known.visibility);
+      } catch (error) {
+        // Its jobs wait for it: they are told when the ledger takes it.
+        if (!line.waiting.has(key)) line.waiting.set(key, { wanted, atMs });
+        throw error;
+      }
       context.wake();
     }
   }
@@ -162,11 +168,14 @@ export class Visibilities {
       context.states.well('visibility-not-read', about);
       return { wanted, line, visibility, untilMs: context.now() + FRESH_MS, failures: 0, wantedAtMs };
     } catch (error) {
-      if (!(error instanceof GithubError)) throw error;
+      const isAnswer = error instanceof GithubError;
       // Names are a tenant's to invent, and must not fill the log.
-      if (error.kind === 'not-found') log.debug('repository-not-found', about);
-      else context.states.failed('visibility-not-read', about, githubFailure(error, context.now()));
-      const pauseMs = Math.max(backoffMs(PAUSE_FIRST_MS, MAX_PAUSE_MS, before.failures), error.retryAfterMs ?? 0);
+      if (isAnswer && error.kind === 'not-found') log.debug('repository-not-found', about);
+      else if (isAnswer) context.states.failed('visibility-not-read', about, githubFailure(error, context.now()));
+      // A defect: the tenant's other repositories must not wait behind it.
+      else context.states.failed('visibility-not-read', about, defectFailure(error, context.now()), { error });
+      const retryAfterMs = isAnswer ? (error.retryAfterMs ?? 0) : 0;
+      const pauseMs = Math.max(backoffMs(PAUSE_FIRST_MS, MAX_PAUSE_MS, before.failures), retryAfterMs);
       const untilMs = context.now() + pauseMs;
       return { wanted, line, visibility: undefined, untilMs, failures: before.failures + 1, wantedAtMs };
     }

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { strangersAmong } from '../../dispatcher/admission/strangers.ts';
 import { GithubError } from '../../dispatcher/github/github.ts';
 import type { JobFact } from '../../dispatcher/jobs/facts.ts';
-import type { JobRow } from '../../dispatcher/ledger/ledger.ts';
+import { type JobRow, LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import type { Registration } from '../../dispatcher/model/registration.ts';
 import { grantOf } from '../registration-fixture.ts';
 import {
@@ -177,6 +177,39 @@ describe('a tenant without public repositories on shared backends', () => {
     fails = false;
     await fixture.advance(11 * MINUTE);
     expect(await row(waits)).to.include({ admission: 'lane' });
+  });
+
+  it('has its jobs decided on although the ledger could not take GitHub’s answer at first', async () => {
+    let isFull = true;
+    await open([tenant('evil')], {
+      through: (ledger) => ({
+        ...ledger,
+        tellVisibility: (...told) =>
+          isFull ? Promise.reject(new LedgerError('full', 'no room')) : ledger.tellVisibility(...told),
+      }),
+    });
+    const waits = await job(1);
+    expect(waits).to.include({ admission: 'pending' });
+    isFull = false;
+    await fixture.advance(2 * MINUTE);
+    expect(await row(waits)).to.include({ admission: 'lane' });
+    expect(asked(), 'the answer was kept').to.have.length(1);
+  });
+
+  it('has its other jobs decided on where a read of one repository breaks', async () => {
+    await open([tenant('evil')], {
+      github: (honest) => ({
+        ...honest,
+        readVisibility: async (owner, repository) => {
+          if (repository === 'broken') throw new TypeError('a defect');
+          return await honest.readVisibility(owner, repository);
+        },
+      }),
+    });
+    await job(1, { repository: 'broken' });
+    expect(await job(2)).to.include({ admission: 'lane' });
+    await fixture.advance(10 * MINUTE);
+    expect(fixture.logged.filter((line) => line.includes('visibility-not-read'))).to.have.length(1);
   });
 
   it('keeps no other tenant waiting with a GitHub that does not answer', async () => {
