@@ -240,7 +240,7 @@ export class Verifier {
       const ended = fact.status === 'queued' && job.launches > 0 && (await this.#runHasEnded(job, tenant, purpose));
       if (ended) await ledger.setJobAside(key, RUN_ENDED);
       else await ledger.recordFacts([fact], (row) => resting.restUnreadable('job', row));
-      if (await this.#isInDoubt(key)) await this.#restUnseen(job, this.#postpone(job));
+      if (await this.#isInDoubt(key)) await this.#askLater(job, registration);
       else this.#failures.delete(key);
       return true;
     } catch (error) {
@@ -254,13 +254,17 @@ export class Verifier {
     }
   }
 
-  /**
-   * What was told of it counts as later than the answer: it came meanwhile, or the clock was set back since. Who waits
-   * for the answer would ask again at once, until the clock is past that time.
-   */
+  /** What was told of it counts as later than the answer: it came meanwhile. */
   async #isInDoubt(key: string): Promise<boolean> {
     const job = await this.#options.ledger.job(key);
     return job?.disputed === true;
+  }
+
+  /** Who waits for the answer would ask again at once, for as long as nothing settles the doubt. */
+  async #askLater(job: JobRow, registration: string | null): Promise<void> {
+    const pauseMs = this.#postpone(job);
+    await this.#restUnseen(job, pauseMs);
+    this.#options.clock.after(pauseMs, () => this.ask(job.key, registration));
   }
 
   /** A run that has completed has no jobs that wait, and yet GitHub may go on calling one of them queued for months. */
