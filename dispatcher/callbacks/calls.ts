@@ -225,8 +225,8 @@ class Receiving implements CallReception {
     // Removed, or set aside: what it allowed is not known any more.
     if (registration === undefined) return undecided(`registration ${row.registration} is not in force`);
     const [owner = '', repository = ''] = call.repository.split('/');
-    const visibility = await this.#visibilityOf(row, { owner, repository, run: call.run });
-    const verdict = mayRun(registration, { owner, repository, visibility });
+    const told = await this.#visibilityOf(row, { owner, repository, run: call.run });
+    const verdict = mayRun(registration, row.backend, { owner, repository, ...told });
     if (verdict.may === 'unknown') return undecided(verdict.reason);
     // The job waits for the answer, and not for what the timeline says of the question.
     await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));
@@ -250,9 +250,13 @@ class Receiving implements CallReception {
     const ofIt = jobs.filter(
       (job) => job.host === row.host && same(job.owner, run.owner) && same(job.repository, run.repository),
     );
+    const told = ofIt.filter(({ visibility }) => visibility !== null);
     // One that calls it public is enough.
-    const told = ofIt.map(({ visibility }) => visibility ?? undefined).filter((known) => known !== undefined);
-    return told.find((visibility) => visibility === 'public') ?? told[0];
+    const best =
+      told.find(({ visibility }) => visibility === 'public') ??
+      told.find(({ visibilityProven }) => visibilityProven) ??
+      told[0];
+    return { visibility: best?.visibility ?? undefined, isVisibilityUnproven: best?.visibilityProven !== true };
   }
 
   async #report(row: RunnerRow, used: Extract<Call, { readonly event: 'job-completed' }>): Promise<string> {

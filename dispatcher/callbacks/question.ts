@@ -2,7 +2,9 @@
  * May this job run on this runner? GitHub, not we, assigns jobs: a runner can be handed one that admission refused, or
  * never saw. The hook in the runner asks before the first step. Pure.
  */
+import { cureOf, missingExposure, placeOf } from '../admission/grants.ts';
 import { judgeVisibility } from '../admission/policy.ts';
+import { quote } from '../labels/values.ts';
 import type { Claim, Registration } from '../model/registration.ts';
 
 export interface Asked {
@@ -10,20 +12,34 @@ export interface Asked {
   readonly repository: string;
   /** As GitHub told us; undefined: it has not yet. */
   readonly visibility: 'public' | 'private' | 'internal' | undefined;
+  /** Only the webhook of a tenant tells of the visibility: no grant depends on it. */
+  readonly isVisibilityUnproven: boolean;
 }
 
 /** `unknown`: GitHub has not said yet what decides. The hook asks again. */
 export type Verdict = { readonly may: 'yes' } | { readonly may: 'no' | 'unknown'; readonly reason: string };
 
-export function mayRun(registration: Registration, asked: Asked): Verdict {
+/** `backend`: where the runner runs. */
+export function mayRun(registration: Registration, backend: string | null, asked: Asked): Verdict {
   const name = `${asked.owner}/${asked.repository}`;
   if (!covers(registration.claim, asked))
     return { may: 'no', reason: `${name} is not among the repositories of registration ${registration.name}` };
   const exposed = judgeVisibility(registration, asked.visibility, name);
-  if (exposed === undefined) return { may: 'yes' };
+  if (exposed === undefined) return withheld(registration, backend, asked) ?? { may: 'yes' };
   return exposed.code === 'unknown-visibility'
     ? { may: 'unknown', reason: exposed.reason }
     : { may: 'no', reason: `${exposed.reason}. ${exposed.cure}` };
+}
+
+/** GitHub gives a tenant's runner on a shared backend also the jobs of repositories that its grant keeps from there. */
+function withheld(registration: Registration, name: string | null, asked: Asked): Verdict | undefined {
+  const { backends, grant } = registration;
+  if (grant === undefined || backends.find((backend) => backend.name === name)?.shared !== true) return undefined;
+  const isPublic = asked.visibility === 'public';
+  const [missing] = missingExposure(grant, asked.isVisibilityUnproven && !isPublic ? undefined : asked.visibility);
+  if (missing === undefined) return undefined;
+  const what = `${asked.owner}/${asked.repository}: tenant ${quote(grant.tenant)} was not granted ${missing.what} on shared backends (${placeOf(grant, missing.field)})`;
+  return isPublic ? { may: 'no', reason: `${what}. ${cureOf(grant, missing)}` } : { may: 'unknown', reason: what };
 }
 
 function covers(claim: Claim, { owner, repository }: Asked): boolean {

@@ -8,7 +8,7 @@ import type { LaunchRequest } from '../../providers/provider.ts';
 import { systemClock } from '../../time/clock.ts';
 import { Counts, LogLines, Recorder } from '../intake/intake-fixture.ts';
 import { type EngineFixture, MINUTE, openEngineFixture, registration, told } from '../lifecycle/engine-fixture.ts';
-import { closedPolicy } from '../registration-fixture.ts';
+import { closedPolicy, grantOf } from '../registration-fixture.ts';
 
 describe("a runner's call-backs", () => {
   let fixture: EngineFixture;
@@ -156,6 +156,23 @@ describe("a runner's call-backs", () => {
     it('are answered with yes for a public one where the policy allows it', async () => {
       inForce = registration('acme', { policy: { ...closedPolicy, publicRepositories: true } });
       expect((await call('job-started', { repository: 'Acme/Site', run: '99' })).status).to.equal(200);
+    });
+
+    it('are answered with no for a public one on a shared backend for which the tenant was not granted those', async () => {
+      const evil = registration('acme', { policy: { ...closedPolicy, publicRepositories: true } });
+      const [main] = evil.backends;
+      if (main === undefined) throw new Error('it has a backend');
+      inForce = { ...evil, grant: grantOf('acme'), backends: [{ ...main, shared: true }] };
+      await fixture.tell(told(fixture, { jobId: 2, runId: 72, repository: 'site', visibility: 'public' }));
+      const { status, text } = await call('job-started', { repository: 'acme/site', run: '72' });
+      expect(status).to.equal(403);
+      expect(text).to.include('was not granted jobs of public repositories on shared backends');
+      expect((await call('job-started', { repository: 'acme/fresh', run: '73' })).status, 'not known yet').to.equal(
+        503,
+      );
+      expect((await call('job-started', question)).status, 'a private one').to.equal(200);
+      inForce = { ...inForce, backends: [main] };
+      expect((await call('job-started', { repository: 'acme/site', run: '72' })).status, 'its own').to.equal(200);
     });
 
     it('are answered with no for a repository that the registration does not claim', async () => {
