@@ -1,6 +1,7 @@
 /** `shr registrations`: each registration, its status, and its problems. */
 import type { Command } from 'commander';
 import { type Clock, systemClock } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
 import { problemLine } from '../failures/problem-line.ts';
 import {
   type ProblemView,
@@ -8,6 +9,7 @@ import {
   type RegistrationView,
   registrationListSchema,
 } from '../http/admin-shapes.ts';
+import { formatDuration } from '../labels/duration.ts';
 import { formatProblem } from '../model/problem.ts';
 import { AdminClientError, adminCommand, answering, filters } from './admin-client.ts';
 import { absentLine, age, more, told } from './admin-text.ts';
@@ -90,7 +92,7 @@ function printSetAside(terminal: Terminal, quarantined: readonly QuarantinedView
 }
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {
-  const how = poll.intervalSeconds === null ? 'off' : `every ${poll.intervalSeconds} s`;
+  const how = poll.intervalSeconds === null ? 'off' : `every ${formatDuration(poll.intervalSeconds * SECOND)}`;
   return poll.lastAt === null ? how : `${how}, last ${age(poll.lastAt, nowMs)} ago`;
 }
 

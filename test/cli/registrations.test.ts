@@ -35,9 +35,9 @@ describe('shr registrations', () => {
     const lines = out.trimEnd().split('\n');
     expect(lines[0]).to.match(/^REGISTRATION +CLAIM +BACKENDS +RUNNERS +POLL +PROBLEMS$/);
     expect(lines[1]).to.match(
-      /^acme +organization acme +main +0\/10 +every 60 s, last 30s ago +poll: acme\/homepage: moved to other\/homepage: change the claim \(and 1 more\)$/,
+      /^acme +organization acme +main +0\/10 +every 1m, last 30s ago +poll: acme\/homepage: moved to other\/homepage: change the claim \(and 1 more\)$/,
     );
-    expect(lines[2]).to.match(/^globex +organization globex +main +0\/10 +every 60 s$/);
+    expect(lines[2]).to.match(/^globex +organization globex +main +0\/10 +every 1m$/);
     expect(lines).to.have.length(3);
   });
 
