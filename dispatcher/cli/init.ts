@@ -169,7 +169,7 @@ function next(name: string, folder: string, options: InitOptions): string {
 What next${here}:
   ${placeholder}Put a GitHub token into secrets/${name}/github-token, or a GitHub App into registrations/${name}.yaml.
   Set \`defaults.image\` to your runner image.
-  ${options.repo === undefined ? webhookAt(name) : pollingStep(name)}
+  ${options.repo === undefined ? webhookStep(name) : pollingStep(name)}
   shr validate${at} --secrets
   shr explain${at === '' ? '' : ` --folder${at}`} --labels serverless-hosted-runner --repo ${options.repo ?? `${options.organization ?? 'acme'}/web`}
   shr doctor${at}
@@ -182,6 +182,11 @@ const webhookAt = (
   name: string,
 ) => `At GitHub, add a webhook for \`workflow_job\` to https://YOUR-HOST/webhooks/github/${name},
   content type application/json, with the secret in secrets/${name}/webhook-secret.`;
+
+/** As the file says: it has a webhook, and polls seldom beside it. */
+const webhookStep = (name: string) => `${webhookAt(name)}
+  Without a public address, remove \`webhook\` from registrations/${name}.yaml instead:
+  then it polls GitHub every 30 s, not every 5 min.`;
 
 /** As the file says: it polls, and its webhook is commented out. */
 const pollingStep = (

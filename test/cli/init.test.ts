@@ -157,7 +157,9 @@ describe('shr init agrees with itself', () => {
       // Its own endpoint answers only where the file has its secret.
       expect(Object.hasOwn(Object(registration), 'webhook')).to.equal(webhook);
       expect(text).to.include(`secrets/${name}/webhook-secret`).and.include(`secrets/${name}/github-token`);
-      if (webhook) expect(out).to.not.include('polls GitHub');
+      const without = `remove \`webhook\` from registrations/${name}.yaml instead:`;
+      expect(out.includes(without)).to.equal(webhook);
+      if (webhook) expect(out).to.not.include('It polls GitHub');
       else
         expect(out)
           .to.include('It polls GitHub every 30 s')
