@@ -34,7 +34,7 @@ const CHECKS: readonly Check[] = [
   command('boundaries', 'depcruise', [
     '--config',
     '.dependency-cruiser.cjs',
-    ...['time', 'dispatcher', 'providers', 'simulators', 'bench', 'test'],
+    ...['time', 'dispatcher', 'providers', 'simulators', 'package', 'bench', 'test'],
   ]),
   command('unused', 'knip', []),
   mocha(
@@ -48,7 +48,7 @@ const CHECKS: readonly Check[] = [
       ['test/**/*.test.ts'],
       [
         ...['conformance', 'simulation', 'e2e', 'bench', 'chaos', 'mutants', 'docker', 'cli', 'simulators'],
-        ...['http', 'proxy', 'runner-image', 'intake/mutations.test.ts', 'providers/*/live', 'providers/process'],
+        ...['http', 'proxy', 'package', 'runner-image', 'intake/mutations.test.ts', 'providers/*/live', 'providers/process'],
       ].map((part) => (part.endsWith('.ts') ? `test/${part}` : `test/${part}/**`)),
     ),
     onlyByName: true,

@@ -6,7 +6,7 @@ import type { Breaker, JobRow, RunnerRow, RunnerState } from './ledger.ts';
 
 export type Bit = 0 | 1;
 
-interface DeliveriesTable {
+export interface DeliveriesTable {
   endpoint: string;
   guid: string;
   event: string;
@@ -29,7 +29,7 @@ export type JobsTable = Columns<JobRow, 'labels', 'disputed' | 'probing' | 'visi
   unsettledAtMs: number | null;
 };
 
-interface LanesTable {
+export interface LanesTable {
   key: string;
   registration: string;
   specHash: string;
@@ -55,7 +55,7 @@ export type RunnersTable = Columns<Omit<RunnerRow, 'failure'>, 'labels', 'forced
     live: Bit;
   };
 
-interface RunnerTimelineTable extends FailureColumns {
+export interface RunnerTimelineTable extends FailureColumns {
   runner: string;
   /** The runner's version after the step, and the entry's position within the step. */
   version: number;
