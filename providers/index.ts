@@ -1,4 +1,5 @@
 /** Every provider by its kind. A module, with its vendor's SDK, is imported when a registration first asks for it. */
+import { loadPackage, type ProviderPackage } from './package.ts';
 import { ProviderError, type ProviderModule } from './provider.ts';
 
 const loaders: Readonly<Record<string, () => Promise<ProviderModule>>> = {
@@ -16,8 +17,12 @@ export const providerKinds: readonly string[] = Object.keys(loaders).sort();
 /** An import costs something even when the module is there, and thousands of registrations ask for the same few. */
 const loaded = new Map<string, ProviderModule>();
 
-/** Rejects with `invalid` for a kind that is not in `providerKinds`. */
-export async function loadProvider(kind: string): Promise<ProviderModule> {
+/**
+ * Rejects with `invalid` for a kind that is not in `providerKinds`; of a package, with PackageProblem when it cannot be
+ * used.
+ */
+export async function loadProvider(kind: string, from?: ProviderPackage): Promise<ProviderModule> {
+  if (from !== undefined) return await loadPackage(kind, from);
   const load = Object.hasOwn(loaders, kind) ? loaders[kind] : undefined;
   if (load === undefined) {
     throw new ProviderError(

@@ -388,9 +388,17 @@ export const verifySteps = [
 /** See `verifySteps`. */
 export type VerifyStep = (typeof verifySteps)[number];
 
-/** The default export of `providers/<kind>/index.ts`. */
+/**
+ * Of this contract: raised with every change that a provider written before it would notice. A dispatcher takes a
+ * package's provider only if it was written for the same one.
+ */
+export const CONTRACT_VERSION = 1;
+
+/** The default export of `providers/<kind>/index.ts`, and of a package that brings a provider. */
 export interface ProviderModule<Options = unknown> {
   readonly kind: string;
+  /** `CONTRACT_VERSION`, as it was when the module was written. Required of a package. */
+  readonly contract?: number;
   /** Validates the `options` of a backend. Unknown keys are an error; tenants read the messages. */
   readonly options: z.ZodType<Options>;
   /**

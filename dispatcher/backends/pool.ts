@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { loadProvider } from '../../providers/index.ts';
+import type { ProviderPackage } from '../../providers/package.ts';
 import {
   type Capabilities,
   isProviderError,
@@ -34,7 +35,7 @@ export interface ProviderPoolOptions {
     error(event: string, fields?: Readonly<Record<string, unknown>>): void;
   };
   /** `loadProvider`, except in tests. */
-  readonly load?: (kind: string) => Promise<ProviderModule>;
+  readonly load?: (kind: string, from?: ProviderPackage) => Promise<ProviderModule>;
 }
 
 const capabilities = z.object({
@@ -72,7 +73,9 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
   const alike = new Map<string, Provider>();
 
   async function make(key: string, backend: Backend): Promise<Provider> {
-    const module = await load(backend.kind);
+    // Definite, and no reason to refuse its jobs: they wait, or go to another backend.
+    if (backend.closed !== undefined) throw new ProviderError('unauthorized', `${backend.kind} load`, backend.closed);
+    const module = await load(backend.kind, backend.from);
     const options = module.options.parse(backend.options);
     const digest = createHash('sha256')
       .update(JSON.stringify([backend.kind, options]))

@@ -117,7 +117,7 @@ async function planFor(
   image: string | undefined,
 ): Promise<Plan | string> {
   try {
-    const module = await loadProvider(backend.kind);
+    const module = await loadProvider(backend.kind, backend.from);
     const ours = { ...backend, options: withProgram(module, backend.options) };
     const provider = await backends.of(
       { name: `${registration.name} with our program`, backends: [ours] },

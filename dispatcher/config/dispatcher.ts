@@ -1,7 +1,7 @@
 /** `dispatcher.yaml`, the platform's own file: the service's settings, and what each tenant may reach. */
 import { isAbsolute, join } from 'node:path';
 import type { z } from 'zod';
-import type { Path } from '../model/problem.ts';
+import type { Path, Problem } from '../model/problem.ts';
 import type {
   Backend,
   Credentials,
@@ -11,9 +11,17 @@ import type {
   WebhookEndpoint,
 } from '../model/registration.ts';
 import { findGrantOverlaps } from './grant-overlaps.ts';
+import { readPackages } from './provider-packages.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
-import { type PrivateKeys, type ProviderLookup, readBackend, readCredentials, shapeOf } from './shared-sections.ts';
+import {
+  type PackagedKinds,
+  type PrivateKeys,
+  type ProviderLookup,
+  readBackend,
+  readCredentials,
+  shapeOf,
+} from './shared-sections.ts';
 import { readTenants } from './tenants.ts';
 
 export interface Platform {
@@ -26,6 +34,9 @@ export interface Platform {
   readonly shapes: Readonly<Record<string, ShapeDefaults>>;
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
+  readonly packages: PackagedKinds;
+  /** Kinds that are closed because their package cannot be used. All others are served. */
+  readonly closedKinds: readonly Problem[];
   /** False: a tenants' repository is checked by itself, without the platform's file. */
   readonly known: boolean;
 }
@@ -50,6 +61,8 @@ export const unknownPlatform: Platform = {
   shapes: {},
   webhooks: [],
   unsafeProcessBackend: true,
+  packages: new Map(),
+  closedKinds: [],
   known: false,
 };
 
@@ -75,7 +88,8 @@ export async function readDispatcher(
   const trustedProxies = reading.section(['trustedProxies'], form.trustedProxies) ?? [];
   const retention = reading.section(['retention'], form.retention);
   const unsafeProcessBackend = reading.section(['unsafeProcessBackend'], form.unsafeProcessBackend) ?? false;
-  const shared = await readShared(reading, { ...context, unsafeProcessBackend });
+  const { packages, closedKinds } = await readPackages(reading, context);
+  const shared = await readShared(reading, { ...context, packages, unsafeProcessBackend });
   const tenants = readTenants(reading, shared);
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
@@ -108,7 +122,7 @@ export async function readDispatcher(
         unsafeProcessBackend,
       }
     : undefined;
-  return { config, tenants, ...shared, webhooks, unsafeProcessBackend, known: true };
+  return { config, tenants, ...shared, webhooks, unsafeProcessBackend, packages, closedKinds, known: true };
 }
 
 export function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | undefined {
@@ -258,6 +272,7 @@ async function readShared(
   reading: Reading,
   context: {
     readonly provider: ProviderLookup;
+    readonly packages: PackagedKinds;
     readonly unsafeProcessBackend: boolean;
     readonly keys: PrivateKeys;
   },

@@ -53,7 +53,7 @@ export type Loaded =
   | {
       readonly ok: true;
       readonly configuration: Configuration;
-      /** Of the registrations that are set aside, and of those that conflict with each other. */
+      /** Of the registrations that are set aside, of those that conflict with each other, and of closed kinds. */
       readonly problems: readonly Problem[];
       readonly notes: readonly Problem[];
     }
@@ -118,7 +118,11 @@ export async function inspectConfiguration(
   const conflicts = conflictsAmong(read);
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
-  const others = [...quarantined.flatMap(({ problems }) => problems), ...conflicts.map(({ problem }) => problem)];
+  const others = [
+    ...platform.closedKinds,
+    ...quarantined.flatMap(({ problems }) => problems),
+    ...conflicts.map(({ problem }) => problem),
+  ];
   return {
     platform,
     registrations: read.flatMap(({ registration }) => (registration === undefined ? [] : [registration])),

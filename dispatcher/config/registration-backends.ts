@@ -80,10 +80,16 @@ async function readOwnBackend(
     return undefined;
   }
   if (!holdNamed(reading, [...path, 'kind'], grant, 'backendKinds', kind)) return undefined;
-  const { unsafeProcessBackend } = platform;
+  const { unsafeProcessBackend, packages } = platform;
   const ofTenant = grant !== undefined;
   const own = { ...file, kind };
-  return readBackend(reading, path, name, own, { provider, unsafeProcessBackend, defaultMaxRunners, ofTenant });
+  return readBackend(reading, path, name, own, {
+    provider,
+    packages,
+    unsafeProcessBackend,
+    defaultMaxRunners,
+    ofTenant,
+  });
 }
 
 function takeSharedBackend(

@@ -366,6 +366,10 @@ export const tenantFile = strict({
   powers: tenantPowers.optional().describe("On this file's backends, beyond plain cores and memory."),
 });
 
+/** Name and version. */
+export const PROVIDER_PACKAGE =
+  /^((?:@[a-z0-9][a-z0-9._-]{0,99}\/)?[a-z0-9][a-z0-9._-]{0,99})@(\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z.-]{1,64})?)$/;
+
 export const dispatcherFile = strict({
   id: matching(
     /^[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?$/,
@@ -433,6 +437,17 @@ export const dispatcherFile = strict({
   credentials: z.record(name, sharedCredentials).optional().describe('That registrations may `use`.'),
   backends: z.record(name, backend).optional().describe('That registrations may `use`.'),
   shapes: z.record(name, shape).optional().describe('That `shape-NAME` names.'),
+  providers: z
+    .record(
+      name,
+      matching(
+        PROVIDER_PACKAGE,
+        'a package is written name@version, with the whole version: acme-runners@1.4.0 or @acme/runners@1.4.0',
+      ),
+    )
+    .optional()
+    .describe('Kinds that packages bring: the installed package, and exactly this version. Its code runs here.')
+    .meta({ examples: [{ acme: '@acme/runners@1.4.0' }] }),
   tenants: z
     .record(name, tenantFile)
     .optional()

@@ -2,6 +2,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { z } from 'zod';
 import { providerKinds } from '../../providers/index.ts';
+import type { ProviderPackage } from '../../providers/package.ts';
 import { ProviderError, type ProviderModule } from '../../providers/provider.ts';
 import { nearest } from '../labels/nearest.ts';
 import { defined } from '../model/defined.ts';
@@ -12,7 +13,7 @@ import { isRecord } from './salvage.ts';
 import { type BackendFile, durationMs, type ShapeFile } from './schema.ts';
 
 /** `providers/index.ts` exports one: rejects with ProviderError `invalid` for an unknown kind. */
-export type ProviderLookup = (kind: string) => Promise<ProviderModule>;
+export type ProviderLookup = (kind: string, from?: ProviderPackage) => Promise<ProviderModule>;
 
 interface AppFile {
   readonly id: string | number;
@@ -126,6 +127,7 @@ export async function readBackend(
   file: BackendFile,
   context: {
     readonly provider: ProviderLookup;
+    readonly packages: PackagedKinds;
     readonly unsafeProcessBackend: boolean;
     readonly defaultMaxRunners: number;
     /** Written by a tenant, which must not act as the dispatcher. */
@@ -141,7 +143,14 @@ export async function readBackend(
       'Use another kind, or, for a demo or test, set `unsafeProcessBackend: true` in dispatcher.yaml.',
     );
   }
-  const module = await loadModule(reading, [...path, 'kind'], file.kind, context.provider);
+  const packaged = context.packages.get(file.kind);
+  const maxRunners = file.maxRunners ?? context.defaultMaxRunners;
+  if (packaged?.closed !== undefined) {
+    // Without its schema nobody knows whether the options are right, or what a tenant may not set.
+    const { from, closed } = packaged;
+    return { name, kind: file.kind, from, closed, region: file.region, options: undefined, maxRunners };
+  }
+  const module = packaged?.module ?? (await loadModule(reading, [...path, 'kind'], file.kind, context));
   if (module === undefined) return undefined;
   const before = reading.problemCount;
   const parsed = reading.section(optionsPath, optionsOf(module));
@@ -158,9 +167,10 @@ export async function readBackend(
   return {
     name,
     kind: file.kind,
+    ...(packaged === undefined ? {} : { from: packaged.from }),
     region: file.region,
     options: parsed,
-    maxRunners: file.maxRunners ?? context.defaultMaxRunners,
+    maxRunners,
   };
 }
 
@@ -180,21 +190,29 @@ async function loadModule(
   reading: Reading,
   path: Path,
   kind: string,
-  provider: ProviderLookup,
+  { provider, packages }: { readonly provider: ProviderLookup; readonly packages: PackagedKinds },
 ): Promise<ProviderModule | undefined> {
   try {
     return await provider(kind);
   } catch (error) {
     if (!(error instanceof ProviderError) || error.kind !== 'invalid') throw error;
-    const guess = nearest(kind, providerKinds);
+    const kinds = [...providerKinds, ...packages.keys()];
+    const guess = nearest(kind, kinds);
     reading.problem(
       path,
       `unknown kind \`${kind}\``,
-      guess === undefined ? `Write one of ${providerKinds.join(', ')}.` : `Did you mean \`${guess}\`?`,
+      guess === undefined ? `Write one of ${kinds.join(', ')}.` : `Did you mean \`${guess}\`?`,
     );
     return undefined;
   }
 }
+
+/** The kinds that packages bring, by `providers` of dispatcher.yaml. */
+export type PackagedKinds = ReadonlyMap<
+  string,
+  | { readonly from: ProviderPackage; readonly module: ProviderModule; readonly closed?: undefined }
+  | { readonly from: ProviderPackage; readonly module?: undefined; readonly closed: string }
+>;
 
 /** We do not know which of a provider's options are secrets; their names are a good enough guide. */
 export const SECRET_NAME = /(?:secret|password|passwd|token|private_?key|access_?key|api_?key|account_?key)$/i;

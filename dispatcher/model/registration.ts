@@ -1,4 +1,5 @@
 /** The configuration after parsing: validated, secrets resolved, defaults filled in. Optional fields are deliberate. */
+import type { ProviderPackage } from '../../providers/package.ts';
 import type { Architecture, ShapeWish } from '../../providers/provider.ts';
 import type { GithubScope } from '../jobs/scope.ts';
 import type { Retention } from '../ledger/ledger.ts';
@@ -69,8 +70,12 @@ export interface Backend {
   readonly name: string;
   /** The provider's kind: `docker`, `process`, `ali-eci` … */
   readonly kind: string;
+  /** Where the kind comes from if it is not built in. */
+  readonly from?: ProviderPackage;
+  /** Why nothing can be launched on it until the dispatcher is restarted: its package cannot be used. */
+  readonly closed?: string;
   readonly region: string | undefined;
-  /** Validated by the provider's own schema. */
+  /** Validated by the provider's own schema; undefined if it is closed. */
   readonly options: unknown;
   /** How many instances may exist on it at once. */
   readonly maxRunners: number;

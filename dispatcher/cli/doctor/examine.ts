@@ -128,6 +128,7 @@ async function checkBackend(
   { backends }: Examination,
 ): Promise<readonly DoctorFinding[]> {
   const about = `backend ${backend.name}`;
+  if (backend.closed !== undefined) return [bad(about, 'check', 'its kind is closed', backend.closed)];
   if (isUnresolved(backend.options)) return [note(about, 'check', 'not checked: a secret in its options is missing')];
   const provider = await backends.of(registration, backend.name);
   const asked = imagesFor(registration, about, provider);
