@@ -6,7 +6,7 @@ BACKEND ?= process
 CONFIG ?= .
 export BASE TARGET TAG PUSH
 
-.PHONY: help install image demo test test-fast check serve bench clean
+.PHONY: help install image demo test test-fast check serve bench dispatcher-image clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make test-fast       unit tests only: the ones to run while you work'
 	@echo 'make check           types, lint, import boundaries and unused code only'
 	@echo 'make serve           the service, from dispatcher.yaml and registrations/ (CONFIG=folder)'
+	@echo 'make dispatcher-image  the image of the dispatcher (TAG=name, BASE=image with Node 24, PUSH=1)'
 	@echo 'make clean           removes what install and coverage wrote'
 	@echo 'make bench NAME=…    a benchmark: burst, dispatch, imports, intake, launch, scale'
 
@@ -51,5 +52,8 @@ serve: install
 bench: install
 	@$(NODE) bench/run.ts $(NAME)
 
+dispatcher-image: install
+	@$(NODE) package/image.ts $(if $(TAG),--tag $(TAG)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push)
+
 clean:
-	rm -rf node_modules coverage
+	rm -rf node_modules coverage dist

@@ -1,5 +1,6 @@
 /** The published form as a user gets it: packed by npm, unpacked into an empty folder, away from the sources. */
 import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -28,6 +29,19 @@ export interface Unpacked {
   remove(): Promise<void>;
 }
 
+let archive: Promise<string> | undefined;
+
+/** Once for all tests of a process: a build takes ten seconds of two cores. */
+async function pack(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'shr-packed-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+  const words = ['pack', '--offline', '--loglevel=error', '--pack-destination', folder];
+  await promisify(execFile)('npm', words, { cwd: ROOT, env: { ...process.env, PATH: path } });
+  const [packed, ...others] = await readdir(folder);
+  if (packed === undefined || others.length > 0) throw new Error('npm pack did not leave one package');
+  return join(folder, packed);
+}
+
 /**
  * npm builds and packs; the package's dependencies are links to those installed here, and a package of which ours does
  * not say that it needs it is not there. Not `npm install`: that needs a registry.
@@ -35,15 +49,12 @@ export interface Unpacked {
 export async function unpacked(): Promise<Unpacked> {
   const folder = await mkdtemp(join(tmpdir(), 'shr-package-'));
   const run = promisify(execFile);
-  const options = { cwd: ROOT, env: { ...process.env, PATH: path } };
-  await run('npm', ['pack', '--offline', '--loglevel=error', '--pack-destination', folder], options);
-  const packed = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
-  if (packed.length !== 1) throw new Error(`npm pack left ${packed.length} packages`);
+  archive ??= pack();
   const modules = join(folder, 'node_modules');
   const { name } = manifestSchema.parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')));
   const home = join(modules, name);
   await mkdir(home, { recursive: true });
-  await run('tar', ['-xzf', join(folder, packed[0] ?? ''), '-C', home, '--strip-components=1']);
+  await run('tar', ['-xzf', await archive, '-C', home, '--strip-components=1']);
   const manifest = manifestSchema.parse(JSON.parse(await readFile(join(home, 'package.json'), 'utf8')));
 
   async function link(names: readonly string[]): Promise<void> {
