@@ -3,7 +3,7 @@
  * `node_modules`, whose hashes npm checked against the lock file. Without what no running dispatcher reads.
  */
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -26,6 +26,9 @@ export async function stage(folder: string): Promise<void> {
   const paths = Object.entries(lock.packages).flatMap(([path, { dev }]) => (path === '' || dev === true ? [] : [path]));
   // Packages within packages are in the lock file by themselves, and are copied with the outer one.
   for (const path of paths.filter((one) => one.lastIndexOf('node_modules/') === 0)) await copy(path, app);
+  // A short name for the command.
+  const command = './node_modules/serverless-hosted-runner/dist/dispatcher/cli/shr.mjs';
+  await writeFile(join(app, 'shr.mjs'), `await import('${command}');\n`);
   await unpack(join(app, 'node_modules', 'serverless-hosted-runner'));
 }
 

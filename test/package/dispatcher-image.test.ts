@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { providerKinds } from '../../providers/index.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
 import { ENGINE_SOCKET, engineProblem } from '../docker/engine.ts';
+import { commandsIn, INSTALL } from '../docs/commands.ts';
 import { eventually } from '../e2e/service-fixture.ts';
 import { path } from './unpacked.ts';
 
@@ -43,8 +44,7 @@ describe('the image of the dispatcher', () => {
     }
     // Node and its libraries from this machine, and no network: nothing is downloaded.
     const base = await run(join(ROOT, 'dispatcher-image', 'base.sh'));
-    const builder = join(ROOT, 'package', 'image.ts');
-    await run(process.execPath, builder, '--base', base, '--tag', image);
+    await run('make', '--directory', ROOT, 'dispatcher-image', `TAG=${image}`, `BASE=${base}`);
     folder = await mkdtemp(join(tmpdir(), 'shr-image-'));
     github = await startGithubSimulator({ owners: [{ login: 'acme', repositories: [{ name: 'web' }] }] });
     await writeConfiguration(folder, github);
@@ -54,7 +54,8 @@ describe('the image of the dispatcher', () => {
     this.timeout(120_000);
     await github?.close();
     if (folder === undefined) return;
-    await docker('rm', '--force', '--volumes', container).catch(() => undefined);
+    await docker('rm', '--force', container).catch(() => undefined);
+    await docker('volume', 'rm', '--force', container);
     await docker('image', 'rm', '--force', image);
     await rm(folder, { recursive: true });
   });
@@ -78,11 +79,7 @@ describe('the image of the dispatcher', () => {
 
   it('gets ready on a read-only root, without a capability, and ends in order', async function () {
     this.timeout(180_000);
-    await docker(
-      ...['run', '--detach', '--name', container, '--network', 'host', '--read-only', '--cap-drop', 'ALL'],
-      ...['--security-opt', 'no-new-privileges', '--health-interval', '1s', '--env', `ADMIN_TOKEN=${TOKEN}`],
-      ...['--env', `SHR_READY_URL=http://127.0.0.1:${PORT}/readyz`, '--volume', `${folder}:/etc/shr:ro`, image],
-    );
+    await docker(...(await documentedRun()));
     const state = async () => {
       return stateSchema.parse(JSON.parse(await docker('inspect', '--format', '{{json .State}}', container)));
     };
@@ -97,9 +94,7 @@ describe('the image of the dispatcher', () => {
       .then(() => 'written')
       .catch((error: unknown) => String(error));
     expect(refused).to.include('EROFS');
-    expect(await docker('exec', container, 'node', `${CLI}/dispatcher/cli/shr.mjs`, 'registrations')).to.include(
-      'acme',
-    );
+    expect(await docker('exec', container, 'node', '/opt/shr/shr.mjs', 'registrations')).to.include('acme');
 
     await docker('stop', '--time', '30', container);
     expect((await state()).ExitCode).to.equal(0);
@@ -112,6 +107,25 @@ describe('the image of the dispatcher', () => {
       return (await state()).Health.Status === 'healthy' ? true : undefined;
     });
   });
+
+  /** `docker run` as docs/install.md has it; the engine of the tests has no network to publish ports from. */
+  async function documentedRun(): Promise<readonly string[]> {
+    const all = commandsIn(await readFile(INSTALL, 'utf8'));
+    const [command = ''] = all.filter((one) => one.startsWith('docker run '));
+    const ours = command
+      .replace('--name shr ', `--name ${container} `)
+      .replace('--publish 8080:8080 ', '--network host ')
+      .replace('--restart unless-stopped ', '')
+      .replace('"$PWD/config:/etc/shr:ro"', `${folder}:/etc/shr:ro`)
+      .replace('shr-ledger:', `${container}:`)
+      .replace(/ shr-dispatcher:\S+$/, '');
+    expect(ours)
+      .to.match(/--read-only .*--cap-drop ALL/)
+      .and.not.match(/["$]|shr-ledger|publish/);
+    const more = ['--health-interval', '1s', '--env', `ADMIN_TOKEN=${TOKEN}`];
+    const words = [...more, '--env', `SHR_READY_URL=http://127.0.0.1:${PORT}/readyz`, image];
+    return [...ours.split(' ').slice(1), ...words];
+  }
 
   async function writeConfiguration(place: string, { url }: GithubSimulator): Promise<void> {
     const files = {
