@@ -74,6 +74,7 @@ const MATRIX: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     terminationGracePeriodSeconds: 120,
     networkPolicy: { egress: [] },
   },
+  'with TLS of its own': { listen: { url: 'https://shr.acme.example', tlsSecret: 'shr-tls' } },
   'with a claim that exists': { persistence: { existingClaim: 'ledger' } },
 };
 
@@ -153,6 +154,7 @@ describe('the Helm chart', function () {
     ['a misspelt value', { replicaCount: 1 }, /replicaCount/],
     ['a secret in clear text', { dispatcher: { adminToken: 'hunter2-hunter2-hunter2' } }, /adminToken/],
     ['a ledger of its own', { dispatcher: { ledger: 'here.db' } }, /dispatcher/],
+    ['a URL without TLS', { listen: { url: 'http://shr.acme.example' } }, /listen/],
     [
       'a registration that no file can be called',
       { registrations: { 'Acme Web': {} } },
@@ -222,6 +224,22 @@ describe('the Helm chart', function () {
       adminListen: { host: '0.0.0.0', port: 9090 },
     });
     expect(loaded.configuration.registrations.map(({ name }) => name)).to.deep.equal(['acme']);
+  });
+
+  it('tells runners where to call back, where there is TLS', async () => {
+    const publicOf = async (name: string): Promise<unknown> => {
+      const maps = (await rendered(MATRIX[name] ?? {})).filter(({ kind }) => kind === 'ConfigMap');
+      const text = z.object({ 'dispatcher.yaml': z.string() }).parse(maps[0]?.['data'])['dispatcher.yaml'];
+      return parse(text).listen.public;
+    };
+    const address = '0.0.0.0:8080';
+    expect(await publicOf('with an ingress')).to.deep.equal({ address, url: 'https://shr.acme.example' });
+    expect(await publicOf('with an ingress, without TLS')).to.deep.equal({ address });
+    expect(await publicOf('with TLS of its own')).to.deep.equal({
+      address,
+      url: 'https://shr.acme.example',
+      tls: { certificate: '/etc/shr/tls/tls.crt', key: '/etc/shr/tls/tls.key' },
+    });
   });
 
   it('restarts the pod when its configuration changes', async () => {
