@@ -56,6 +56,7 @@ describe('the published package', () => {
       .and.include('dist/registrations/organization.example.yaml')
       .and.include('dist/simulators/github/runner.mjs')
       .and.include('docs/configuration.md')
+      .and.include('deploy/systemd/serverless-hosted-runner.service')
       .and.include('providers/docker/README.md');
   });
 
