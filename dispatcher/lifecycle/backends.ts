@@ -90,6 +90,8 @@ export interface BackendsOptions {
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
   readonly registrations: ReadonlyMap<string, BackendHashes>;
+  /** Why nothing can be done there until the next start, by `<registration>/<backend>`: its provider could not be loaded. */
+  readonly closed?: ReadonlyMap<string, string>;
   /** Another dispatcher that uses our id. */
   readonly others: { obstacle(registration: string, backend: string): string | undefined };
 }
@@ -102,6 +104,7 @@ export class Backends {
   readonly #clock: Clock;
   readonly #widest: number;
   readonly #others: BackendsOptions['others'];
+  readonly #closed: ReadonlyMap<string, string>;
   readonly #unlisted = new Map<string, Set<string>>();
   /** Failures to list a backend, by `<registration>/<backend>`. */
   readonly #listing = new Map<string, Failure>();
@@ -114,9 +117,12 @@ export class Backends {
   readonly #healed = new Set<string>();
   #remembers = false;
 
-  constructor({ ledger, clock, log, maxLaunches, registrations, others }: BackendsOptions) {
+  constructor({ ledger, clock, log, maxLaunches, registrations, closed, others }: BackendsOptions) {
+    this.#closed = closed ?? new Map();
     for (const [registration, backends] of registrations) {
-      this.#unlisted.set(registration, new Set(backends.keys()));
+      // It would be waited for in vain, and the registration's others with it.
+      const listable = [...backends.keys()].filter((backend) => !this.#closed.has(`${registration}/${backend}`));
+      this.#unlisted.set(registration, new Set(listable));
       for (const backend of backends.keys()) this.#names.set(`${registration}/${backend}`, { registration, backend });
     }
     const configurationOf = (registration: string, backend: string) => registrations.get(registration)?.get(backend);
@@ -222,7 +228,8 @@ export class Backends {
 
   /** Why the last attempt to list it failed. */
   recordListingFailure(registration: string, backend: string, failure: Failure): void {
-    if (this.#unlisted.get(registration)?.has(backend) === true)
+    const place = `${registration}/${backend}`;
+    if (this.#unlisted.get(registration)?.has(backend) === true || this.#closed.has(place))
       this.#listing.set(`${registration}/${backend}`, failure);
   }
 
@@ -281,7 +288,8 @@ export class Backends {
       return {
         registration,
         backend,
-        listed: this.#unlisted.get(registration)?.has(backend) === false,
+        listed:
+          this.#unlisted.get(registration)?.has(backend) === false && !this.#closed.has(`${registration}/${backend}`),
         notListed: this.#listing.get(key) ?? null,
         launching: inFlight,
         window: Math.floor(window),
@@ -344,6 +352,8 @@ export class Backends {
   }
 
   #obstacle(lane: LaneSpec, backend: string): ClosedBackend | undefined {
+    const closed = this.#closed.get(`${lane.registration}/${backend}`);
+    if (closed !== undefined) return { backend, reason: closed, untilMs: null, failure: null };
     if (this.#unlisted.get(lane.registration)?.has(backend) !== false) {
       const reason = `what runs there has not been listed yet${this.#why(lane, backend)}`;
       return { backend, reason, untilMs: null, failure: null };

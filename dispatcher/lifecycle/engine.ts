@@ -132,14 +132,21 @@ class LoopingEngine implements Engine {
     });
     this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#recordPassFailure(error) });
     const registrations = new Map<string, BackendHashes>();
-    for (const [name, { registration }] of tenants) registrations.set(name, backendHashes(registration));
+    const closed = new Map<string, string>();
+    for (const [name, { registration }] of tenants) {
+      registrations.set(name, backendHashes(registration));
+      for (const backend of registration.backends) {
+        if (backend.closed !== undefined) closed.set(`${name}/${backend.name}`, backend.closed);
+      }
+    }
 
     const context = this.#context;
     this.#restingRows = new Resting(clock, context.states);
     this.#restingLanes = new Resting(clock, context.states);
     const board = new Board(ledger, this.#restingRows);
     const others = new OtherDispatchers(ledger, incarnation, clock, log);
-    const backends = new Backends({ ledger, clock, log, maxLaunches: options.maxLaunches, registrations, others });
+    const { maxLaunches } = options;
+    const backends = new Backends({ ledger, clock, log, maxLaunches, registrations, closed, others });
     const ghosts = new Ghosts(backends);
     const holds = new Holds(clock);
     const launchPlaces = new LaunchPlaces(tenants, options.maxLaunches, () => clock.now());

@@ -34,6 +34,7 @@ interface World {
   readonly hash?: string;
   /** Another dispatcher under our id. */
   readonly obstacle?: (registration: string, backend: string) => string | undefined;
+  readonly closed?: ReadonlyMap<string, string>;
 }
 
 async function setUp({
@@ -42,6 +43,7 @@ async function setUp({
   listed = ['first', 'second'],
   hash = 'h1',
   obstacle = () => undefined,
+  closed = new Map(),
 }: World = {}) {
   const clock = manualClock();
   const cursors = new Map<string, string>();
@@ -59,6 +61,7 @@ async function setUp({
     log: quiet,
     maxLaunches: 8,
     others: { obstacle },
+    closed,
     registrations: new Map([
       [
         'acme',
@@ -114,6 +117,22 @@ describe('the breakers of backends', () => {
       expect(backends.usable(lane()).closed[0]?.reason).to.include('first');
       backends.recordListing('acme', 'first');
       expect(open()).to.deep.equal(['first', 'second']);
+    }
+  });
+
+  it('does not wait for a backend whose provider could not be loaded, which is never listed', async () => {
+    const closed = new Map([['acme/first', 'the package is not installed']]);
+    for (const livedAgoMs of [null, 0]) {
+      const { backends, open } = await setUp({ livedAgoMs, listed: ['second'], closed });
+      expect(open()).to.deep.equal(['second']);
+      const reasons = backends.usable(lane()).closed.map(({ backend, reason }) => [backend, reason]);
+      expect(reasons).to.deep.equal([['first', 'the package is not installed']]);
+      const unlisted = failure({ source: 'acme/first', kind: 'unauthorized', message: 'the package is not installed' });
+      backends.recordListingFailure('acme', 'first', unlisted);
+      const status = backends
+        .status()
+        .find(({ registration, backend }) => registration === 'acme' && backend === 'first');
+      expect(status).to.deep.include({ listed: false, notListed: unlisted });
     }
   });
 
