@@ -48,7 +48,16 @@ const CHECKS: readonly Check[] = [
       ['test/**/*.test.ts'],
       [
         ...['conformance', 'simulation', 'e2e', 'bench', 'chaos', 'mutants', 'docker', 'cli', 'simulators'],
-        ...['http', 'proxy', 'package', 'deploy', 'runner-image', 'intake/mutations.test.ts', 'providers/*/live', 'providers/process'],
+        ...[
+          'http',
+          'proxy',
+          'package',
+          'deploy',
+          'runner-image',
+          'intake/mutations.test.ts',
+          'providers/*/live',
+          'providers/process',
+        ],
       ].map((part) => (part.endsWith('.ts') ? `test/${part}` : `test/${part}/**`)),
     ),
     onlyByName: true,
