@@ -15,3 +15,16 @@ describe('the links between pages', () => {
     });
   }
 });
+
+describe('the pages that code names', () => {
+  it('exist', () => {
+    const broken = globSync('{time,dispatcher,providers,simulators}/**/*.ts', { cwd: ROOT })
+      .sort()
+      .flatMap((file) =>
+        [...readFileSync(join(ROOT, file), 'utf8').matchAll(/\b(?:docs|providers)\/[\w/-]+\.md\b/g)]
+          .filter(([target]) => !existsSync(join(ROOT, target)))
+          .map(([target]) => `${file}: ${target}`),
+      );
+    expect(broken).to.deep.equal([]);
+  });
+});
