@@ -20,7 +20,12 @@ interface Check {
   readonly name: string;
   /** Part of another check: runs where it is named. */
   readonly onlyByName?: true;
-  readonly run: (folder: string) => Promise<Tally>;
+  /** Runs while those below it do, up to the next one with `alone`: it keeps one core busy, and no clock but its own. */
+  readonly beside?: true;
+  /** Measures time, or needs the machine for itself as far as possible. */
+  readonly alone?: true;
+  /** `say`: takes what it prints; undefined: the terminal does. */
+  readonly run: (folder: string, say?: (text: string) => void) => Promise<Tally>;
 }
 
 /** From the last test to the end of its process. */
@@ -29,6 +34,7 @@ const tallySchema = z.object({ passed: z.number(), failed: z.number(), pending: 
 const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
 
 const CHECKS: readonly Check[] = [
+  { ...mocha('simulation', ['test/simulation/**/*.test.ts']), beside: true },
   command('types', 'tsc', ['--noEmit']),
   command('lint', 'biome', ['check', '.']),
   command('boundaries', 'depcruise', [
@@ -37,11 +43,15 @@ const CHECKS: readonly Check[] = [
     ...['time', 'dispatcher', 'providers', 'simulators', 'package', 'bench', 'test'],
   ]),
   command('unused', 'knip', []),
-  mocha(
-    'unit',
-    ['test/**/*.test.ts'],
-    ['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
-  ),
+  mocha('conformance', ['test/conformance/**/*.test.ts']),
+  {
+    ...mocha(
+      'unit',
+      ['test/**/*.test.ts'],
+      ['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
+    ),
+    alone: true,
+  },
   {
     ...mocha(
       'fast',
@@ -62,10 +72,8 @@ const CHECKS: readonly Check[] = [
     ),
     onlyByName: true,
   },
-  mocha('conformance', ['test/conformance/**/*.test.ts']),
-  mocha('simulation', ['test/simulation/**/*.test.ts']),
-  mocha('mutations', ['test/intake/mutations.test.ts']),
-  mocha('end-to-end', ['test/e2e/**/*.test.ts']),
+  { ...mocha('mutations', ['test/intake/mutations.test.ts']), alone: true },
+  { ...mocha('end-to-end', ['test/e2e/**/*.test.ts']), alone: true },
 ];
 
 const { values } = parseArgs({
@@ -86,24 +94,40 @@ async function runAll(only: readonly string[] | undefined): Promise<number> {
     return 2;
   }
   const folder = await mkdtemp(join(tmpdir(), 'shr-test-'));
-  const results: { readonly name: string; readonly tally: Tally; readonly seconds: number }[] = [];
+  const results: Result[] = [];
+  let beside: Promise<void> | undefined;
+  const run = async (check: Check, say?: (text: string) => void) => {
+    const startedAt = Date.now();
+    const tally = await check.run(folder, say);
+    results.push({ name: check.name, tally, seconds: (Date.now() - startedAt) / 1000 });
+  };
   try {
     for (const check of CHECKS) {
       if (only === undefined ? check.onlyByName : !only.includes(check.name)) continue;
+      if (check.beside) {
+        const said: string[] = [];
+        console.log(`\n── ${check.name}: runs beside the next ones, and is shown after them`);
+        beside = run(check, (text) => said.push(text)).then(() => console.log(`\n── ${check.name}\n${said.join('')}`));
+        continue;
+      }
+      if (check.alone) await beside;
       console.log(`\n── ${check.name}`);
-      const startedAt = Date.now();
-      const tally = await check.run(folder);
-      results.push({ name: check.name, tally, seconds: (Date.now() - startedAt) / 1000 });
+      await run(check);
     }
+    await beside;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
   return report(results);
 }
 
-function report(
-  results: readonly { readonly name: string; readonly tally: Tally; readonly seconds: number }[],
-): number {
+interface Result {
+  readonly name: string;
+  readonly tally: Tally;
+  readonly seconds: number;
+}
+
+function report(results: readonly Result[]): number {
   console.log('');
   let passed = 0;
   let failed = 0;
@@ -121,8 +145,8 @@ function report(
 function command(name: string, program: string, words: readonly string[]): Check {
   return {
     name,
-    async run() {
-      const code = await execute(bin(program), words, {});
+    async run(_folder, say) {
+      const code = await execute(bin(program), words, {}, say);
       return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, pending: [] };
     },
   };
@@ -131,7 +155,7 @@ function command(name: string, program: string, words: readonly string[]): Check
 function mocha(name: string, specs: readonly string[], without: readonly string[] = []): Check {
   return {
     name,
-    async run(folder) {
+    async run(folder, say) {
       const file = join(folder, `${name}.json`);
       const words = [
         ...specs,
@@ -139,10 +163,10 @@ function mocha(name: string, specs: readonly string[], without: readonly string[
         '--reporter',
         'test/tally-reporter.ts',
       ];
-      const code = await execute(process.execPath, [bin('mocha'), ...words], { TALLY_FILE: file });
+      const code = await execute(process.execPath, [bin('mocha'), ...words], { TALLY_FILE: file }, say);
       const text = await readFile(file, 'utf8').catch(() => undefined);
       if (text === undefined) {
-        console.log(`${name}: mocha ended with ${code} before it could count`);
+        (say ?? print)(`${name}: mocha ended with ${code} before it could count\n`);
         return { passed: 0, failed: 1, pending: [] };
       }
       const tally = tallySchema.parse(JSON.parse(text));
@@ -156,22 +180,35 @@ function execute(
   program: string,
   words: readonly string[],
   environment: Readonly<Record<string, string>>,
+  say?: (text: string) => void,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     // Programs of the lock file name their interpreter `node`: it is this one, whatever else the machine has.
     const path = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
-    const child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, PATH: path, ...environment } });
+    const child = spawn(program, words, {
+      stdio: say === undefined ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: path, ...environment },
+    });
+    for (const output of [child.stdout, child.stderr]) {
+      output?.setEncoding('utf8');
+      output?.on('data', (text: string) => say?.(text));
+    }
     const done = environment['TALLY_FILE'];
     // Tests that are over, in a process that does not end, have left something open: a failure, not a reason to wait.
     const watch = setInterval(() => {
       if (done === undefined || !existsSync(done) || Date.now() - statSync(done).mtimeMs < LINGER_MS) return;
-      console.log('its tests are over, and something that they opened keeps the process alive');
+      (say ?? print)('its tests are over, and something that they opened keeps the process alive\n');
       child.kill('SIGKILL');
     }, 1_000);
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       clearInterval(watch);
-      resolve(signal === null ? (code ?? 1) : 1);
+      // What it said last is still to be read. Not `close`: a grandchild may keep the output open.
+      setTimeout(() => resolve(signal === null ? (code ?? 1) : 1), say === undefined ? 0 : 200);
     });
   });
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
 }
