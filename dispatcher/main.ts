@@ -81,6 +81,7 @@ export class Service {
     housekeeping.start();
     catchUp.all('start');
     gapWatch.start();
+    this.#parts.versions.start();
     adminListener.prepare();
     return { publicPort, adminPort };
   }
@@ -88,10 +89,16 @@ export class Service {
   /** Every part may be stopped whether or not it was started. */
   async stop(): Promise<void> {
     const { adminListener, backends, catchUp, engine, gapWatch } = this.#parts;
-    const { housekeeping, ledger, poller, publicListener, shedding } = this.#parts;
+    const { housekeeping, ledger, poller, publicListener, shedding, versions } = this.#parts;
     gapWatch.stop();
     // Nothing new comes in.
-    await Promise.all([publicListener.close(CLOSING_MS), catchUp.stop(), poller.stop(), housekeeping.stop()]);
+    await Promise.all([
+      publicListener.close(CLOSING_MS),
+      catchUp.stop(),
+      poller.stop(),
+      housekeeping.stop(),
+      versions.stop(),
+    ]);
     shedding.close();
     // What is in flight is finished, and what is not is left to the next start.
     await engine.stop(Math.max(0, this.#settings.shutdownMs - 2 * CLOSING_MS));

@@ -7,6 +7,7 @@ import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
+import { requestersFor } from './github/credential.ts';
 import type { Github } from './github/github.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
@@ -24,6 +25,7 @@ import { Shedding } from './intake/shedding.ts';
 import { createIntake } from './intake/webhook.ts';
 import { WrongSignatures } from './intake/wrong-signatures.ts';
 import type { Admit } from './jobs/lane.ts';
+import { ownerOfScope, parseScopePath } from './jobs/scope.ts';
 import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { ledgerBytes } from './ledger/ledger-bytes.ts';
@@ -33,6 +35,9 @@ import type { Log } from './log.ts';
 import type { Configuration, Registration } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
+import { daily } from './versions/daily.ts';
+import { releasesAt } from './versions/releases.ts';
+import { RunnerVersions } from './versions/runner-versions.ts';
 
 export interface DispatcherOptions {
   readonly configuration: Configuration;
@@ -53,6 +58,7 @@ export interface Parts {
   readonly gapWatch: Pick<GapWatch, 'start' | 'stop'>;
   readonly shedding: Pick<Shedding, 'close'>;
   readonly housekeeping: Pick<Housekeeping, 'start' | 'stop'>;
+  readonly versions: Pick<RunnerVersions, 'start' | 'stop'>;
   readonly publicListener: PublicListener;
   readonly adminListener: AdminListener;
 }
@@ -139,9 +145,21 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     signatures,
     limits: { maxPerMinute: dispatcher.deliveriesPerMinute },
   });
+  const versions = new RunnerVersions({
+    clock,
+    log,
+    releases: (name, scope) => {
+      const registration = tenants.get(name)?.registration;
+      if (registration === undefined) return undefined;
+      const place = parseScopePath(scope);
+      return releasesAt(requestersFor({ ...registration, budgets, times, clock, random })(ownerOfScope(place)), place);
+    },
+    daily: (action) => daily(action, (error) => log.error('versions-not-watched', { error })),
+  });
   const problems = new RegistrationProblems({
     configuration,
     engine,
+    oldVersion: (registration) => versions.oldOf(registration),
     pollProblems: (registration) => poller.statusOf(registration)?.details ?? [],
     wronglySigned: (registration) => signatures.current(registration),
     skewOf: (apiUrl) => times.at(apiUrl).skew,
@@ -155,6 +173,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     catchUp,
     shedding,
     gapWatch: gapWatch(options.clock, log, catchUp),
+    versions,
     housekeeping: createHousekeeping({ ledger, clock, random, log, retention: dispatcher.retention }),
     publicListener: createPublicListener({
       intake,
@@ -168,6 +187,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         ...{ ledger, engine, log, metrics },
         registration: (name) => tenants.get(name)?.registration,
         now: () => clock.now(),
+        sawVersion: (registration, scope, version) => versions.saw(registration, scope, version),
       }),
     }),
     adminListener: createAdminListener({

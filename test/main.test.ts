@@ -40,6 +40,7 @@ function recordingParts(failing?: string): { readonly parts: Parts; readonly ste
     gapWatch: { start: () => step('gap watch starts'), stop: () => step('gap watch stops') },
     shedding: { close: () => step('shedding closes') },
     housekeeping: { start: () => step('housekeeping starts'), stop: () => later('housekeeping stops') },
+    versions: { start: () => step('versions start'), stop: () => later('versions stop') },
     publicListener: listener('public'),
     adminListener: listener('admin'),
   };
@@ -52,10 +53,12 @@ const STOP = [
   'catch-up stops …',
   'poller stops …',
   'housekeeping stops …',
+  'versions stop …',
   'public closes within 2000',
   'catch-up stops',
   'poller stops',
   'housekeeping stops',
+  'versions stop',
   'shedding closes',
   'engine stops within 21000 …',
   'engine stops within 21000',
@@ -83,6 +86,7 @@ describe('the service', () => {
       'housekeeping starts',
       'catch-up of all: start',
       'gap watch starts',
+      'versions start',
       'admin is prepared',
     ]);
   });

@@ -42,6 +42,8 @@ export interface RunnerCallsOptions {
   readonly engine: Pick<Engine, 'heard'>;
   readonly registration: (name: string) => Registration | undefined;
   readonly now: () => number;
+  /** A container says which version of the runner it has. Must not throw. */
+  readonly sawVersion?: (registration: string, scope: string, version: string) => void;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -193,10 +195,11 @@ class Receiving implements CallReception {
     return remembered;
   }
 
-  async #hear({ name }: RunnerRow, call: Call): Promise<void> {
-    const { engine } = this.#options;
+  async #hear({ name, registration, scope }: RunnerRow, call: Call): Promise<void> {
+    const { engine, sawVersion } = this.#options;
     switch (call.event) {
       case 'booted':
+        if (call.version !== null) sawVersion?.(registration, scope, call.version);
         return await engine.heard(
           name,
           call.version === null ? 'its container has started' : `its container has started, runner ${call.version}`,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Clock, Random } from '../../time/clock.ts';
 import { withDeadline } from '../../time/deadline.ts';
 import type { JobFact, JobIdentity, Visibility } from '../jobs/facts.ts';
-import type { GithubScope } from '../jobs/scope.ts';
+import { type GithubScope, ownerOfScope } from '../jobs/scope.ts';
 import { factFromRestJob, restJobSchema } from '../jobs/workflow-job.ts';
 import { lineOf, type Registration } from '../model/registration.ts';
 import type { BudgetPool } from './budget-pool.ts';
@@ -63,7 +63,7 @@ export function createGithub(options: GithubOptions): Github & PollSource {
       },
     };
   };
-  const at = (scope: GithubScope) => requesterFor(ownerOf(scope));
+  const at = (scope: GithubScope) => requesterFor(ownerOfScope(scope));
   const groups = new RunnerGroups(clock);
 
   /** A method that makes several calls has the time limit of a single call. */
@@ -180,15 +180,4 @@ async function readVisibility(requester: Caller, owner: string, repository: stri
   });
   if (answer.accepted) throw new TypeError('no status is accepted here');
   return visibilityOf(answer.data);
-}
-
-function ownerOf(scope: GithubScope): string {
-  switch (scope.kind) {
-    case 'enterprise':
-      return scope.enterprise;
-    case 'organization':
-      return scope.organization;
-    case 'repository':
-      return scope.owner;
-  }
 }

@@ -24,3 +24,15 @@ export function parseScopePath(path: string): GithubScope {
   if (kind === 'repos' && first && second) return { kind: 'repository', owner: first, repository: second };
   throw new Error(`not a GitHub scope path: ${path}`);
 }
+
+/** Whose it is: the enterprise, organization or user. */
+export function ownerOfScope(scope: GithubScope): string {
+  switch (scope.kind) {
+    case 'enterprise':
+      return scope.enterprise;
+    case 'organization':
+      return scope.organization;
+    case 'repository':
+      return scope.owner;
+  }
+}

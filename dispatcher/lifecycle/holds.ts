@@ -10,7 +10,7 @@ import { MINUTE, SECOND } from '../../time/units.ts';
 import { type Failure, failureWords, githubFailure } from '../failures/failure.ts';
 import type { GithubError } from '../github/github.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
-import { type GithubScope, scopePath } from '../jobs/scope.ts';
+import { type GithubScope, ownerOfScope, scopePath } from '../jobs/scope.ts';
 import { SharedMemory } from './shared-memory.ts';
 
 const OUTAGE_FIRST_MS = SECOND;
@@ -225,7 +225,7 @@ function registrationKey({ registration }: Pick<LaneSpec, 'registration'>): stri
 }
 
 function ownerKey(lane: LaneSpec): string {
-  return ownerKeyOf(lane.registration, ownerOf(lane.scope));
+  return ownerKeyOf(lane.registration, ownerOfScope(lane.scope));
 }
 
 function ownerKeyOf(registration: string, owner: string): string {
@@ -249,7 +249,7 @@ function aboutWhat(lane: LaneSpec, error: GithubError): { key: string; cause: Ca
     case 'rate-limited':
       return { key: registrationKey(lane), cause: 'limit', subject: place };
     case 'unauthorized':
-      return { key: ownerKey(lane), cause: 'refusal', subject: `the credentials for ${ownerOf(lane.scope)}` };
+      return { key: ownerKey(lane), cause: 'refusal', subject: `the credentials for ${ownerOfScope(lane.scope)}` };
     case 'forbidden':
       return { key: scopeKey(lane), cause: 'refusal', subject: `runners in ${place}` };
     case 'not-found':
@@ -279,17 +279,6 @@ function words({ cause, failure, sinceMs, subject, tries }: Hold): string {
       return `GitHub's limit is reached (${said}) ${since}`;
     case 'refusal':
       return `GitHub refuses ${subject} ${since}: ${said}`;
-  }
-}
-
-function ownerOf(scope: GithubScope): string {
-  switch (scope.kind) {
-    case 'enterprise':
-      return scope.enterprise;
-    case 'organization':
-      return scope.organization;
-    case 'repository':
-      return scope.owner;
   }
 }
 

@@ -13,6 +13,7 @@ import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { type OtherDispatcher, otherDispatcherWords } from '../lifecycle/other-dispatchers.ts';
 import type { Rest } from '../lifecycle/resting.ts';
 import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
+import { type OldVersion, oldVersionWords } from '../versions/runner-versions.ts';
 
 /**
  * - `configuration`: another registration has the same right to some of its jobs. One whose file is wrong is set aside.
@@ -23,6 +24,7 @@ import type { SweepTrouble } from '../lifecycle/sweep-troubles.ts';
  * - `backend`: a backend, or an image and shape on it, is left alone for now.
  * - `dispatcher`: another one works under our id.
  * - `ledger`: nothing can be written down, and nothing is done: the same of all registrations.
+ * - `runner`: its runners have a version that GitHub will refuse.
  * - `clock`: this machine's clock and GitHub's differ.
  */
 export const problemKinds = [
@@ -34,6 +36,7 @@ export const problemKinds = [
   'backend',
   'dispatcher',
   'ledger',
+  'runner',
   'clock',
 ] as const;
 export type ProblemKind = (typeof problemKinds)[number];
@@ -55,6 +58,7 @@ export interface ProblemSources {
   readonly resting: readonly Rest[];
   readonly skew: ClockSkew | undefined;
   readonly others: readonly OtherDispatcher[];
+  readonly oldVersion?: OldVersion | undefined;
   readonly ledger?: LedgerClosure | undefined;
 }
 
@@ -68,6 +72,7 @@ export function problemsOf({
   skew,
   others,
   ledger,
+  oldVersion,
 }: ProblemSources): readonly RegistrationProblem[] {
   return [
     ...(ledger === undefined
@@ -94,6 +99,16 @@ export function problemsOf({
       message: failureWords(failure),
       sinceMs,
     })),
+    ...(oldVersion === undefined
+      ? []
+      : [
+          {
+            kind: 'runner' as const,
+            about: oldVersion.version,
+            message: oldVersionWords(oldVersion),
+            sinceMs: oldVersion.sinceMs,
+          },
+        ]),
     ...(skew === undefined
       ? []
       : [{ kind: 'clock' as const, about: skew.api, message: skewInWords(skew.aheadMs), sinceMs: skew.sinceMs }]),

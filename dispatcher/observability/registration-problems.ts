@@ -4,6 +4,7 @@ import type { WronglySigned } from '../intake/wrong-signatures.ts';
 import type { Engine } from '../lifecycle/engine.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, Registration } from '../model/registration.ts';
+import type { OldVersion } from '../versions/runner-versions.ts';
 import { problemsOf, type RegistrationProblem } from './problems.ts';
 import { webhookProblems } from './webhook-problems.ts';
 
@@ -12,6 +13,7 @@ export interface RegistrationProblemsOptions {
   readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
+  readonly oldVersion?: (registration: string) => OldVersion | undefined;
   readonly skewOf: (apiUrl: string) => ClockSkew | undefined;
 }
 
@@ -37,6 +39,7 @@ export class RegistrationProblems {
       resting: engine.resting(registration),
       others: engine.otherDispatchers().filter((other) => other.registration === registration),
       ledger: engine.ledgerClosed(),
+      oldVersion: this.#options.oldVersion?.(registration),
       skew: found === undefined ? undefined : skewOf(found.apiUrl),
     });
   }

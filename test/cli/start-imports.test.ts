@@ -28,6 +28,7 @@ describe('the start of `shr serve`', () => {
     ['undici', /deps\/undici\/undici$/, 'an import of node:http does: take process.getBuiltinModule'],
     ['express', /node_modules\/express\//, 'dispatcher/http/admin-app.ts is imported after the start'],
     ['an SDK of a cloud', /node_modules\/@(?:alicloud|azure|google-cloud|grpc)\//, 'a registration that names it does'],
+    ['node-cron', /node_modules\/node-cron\//, 'dispatcher/versions/daily.ts is called after the start'],
     ['jose', /node_modules\/jose\//, 'the first token of an App does'],
     [
       "Octokit's list of methods",

@@ -7,7 +7,7 @@ import { GithubError } from '../../github/github.ts';
 import { listPages } from '../../github/pages.ts';
 import type { Caller } from '../../github/requester.ts';
 import { RunnerGroups } from '../../github/runner-groups.ts';
-import { type GithubScope, scopePath } from '../../jobs/scope.ts';
+import { type GithubScope, ownerOfScope, scopePath } from '../../jobs/scope.ts';
 import type { Claim, Registration } from '../../model/registration.ts';
 import { bad, type DoctorFinding, githubCure, good, wordsOf } from './finding.ts';
 import type { Ways } from './repositories.ts';
@@ -50,7 +50,7 @@ export async function checkRunners(
     return findings;
   }
   if (readable.length === 0) return findings;
-  const requester = requestersFor({ ...registration, ...ways })(ownerOf(scope));
+  const requester = requestersFor({ ...registration, ...ways })(ownerOfScope(scope));
   findings.push(...(await checkGroup(registration, repositories, requester, scope, ways.clock)));
   return findings;
 }
@@ -220,8 +220,4 @@ function scopesOf({ claim }: Registration): readonly GithubScope[] {
     case 'repositories':
       return claim.repositories.map(({ owner, repository }) => ({ kind: 'repository', owner, repository }));
   }
-}
-
-function ownerOf(scope: Exclude<GithubScope, { readonly kind: 'repository' }>): string {
-  return scope.kind === 'enterprise' ? scope.enterprise : scope.organization;
 }

@@ -8,7 +8,7 @@ import { requestersFor } from '../../github/credential.ts';
 import { GithubError } from '../../github/github.ts';
 import { GithubTimes } from '../../github/github-time.ts';
 import { runnerDownloads } from '../../github/runner-downloads.ts';
-import type { GithubScope } from '../../jobs/scope.ts';
+import { type GithubScope, ownerOfScope } from '../../jobs/scope.ts';
 import type { Registration } from '../../model/registration.ts';
 import { githubCure, wordsOf } from '../doctor/finding.ts';
 import { loadedRegistration } from '../loaded-configuration.ts';
@@ -55,7 +55,7 @@ async function write(registration: Registration, scope: GithubScope, file: strin
     terminal.exit(1);
   };
   try {
-    const caller = requestersFor({ ...registration, ...ways })(ownerOf(scope));
+    const caller = requestersFor({ ...registration, ...ways })(ownerOfScope(scope));
     const pin = pinOf(await runnerDownloads(caller, scope));
     if (!pin.ok) return refuse(pin.problem);
     await writeFile(file, pin.text);
@@ -83,16 +83,5 @@ function scopeOf({ claim }: Registration, repo: string | undefined): GithubScope
       const [first] = claim.repositories;
       return first === undefined ? undefined : { kind: 'repository', ...first };
     }
-  }
-}
-
-function ownerOf(scope: GithubScope): string {
-  switch (scope.kind) {
-    case 'enterprise':
-      return scope.enterprise;
-    case 'organization':
-      return scope.organization;
-    case 'repository':
-      return scope.owner;
   }
 }

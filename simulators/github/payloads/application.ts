@@ -3,6 +3,8 @@ export interface RunnerRelease {
   readonly version: string;
   /** By platform, `linux-x64`. GitHub may leave a checksum out, and so does the simulator where none is given. */
   readonly sha256?: Readonly<Record<string, string>>;
+  /** When older versions are given no more jobs, by version, in ISO 8601. GitHub says nothing of those left out. */
+  readonly ends?: Readonly<Record<string, string>>;
 }
 
 const platforms = [

@@ -65,6 +65,14 @@ function addScope(router: Router, context: Context, kind: ScopeKind): void {
     return json(runnerApplications(context.runnerRelease));
   });
 
+  router.add('GET', `${base}/runners/deprecations/:version`, (call) => {
+    scopeOf(context, call, kind, 'read');
+    const version = call.param('version');
+    const ends = context.runnerRelease.ends?.[version];
+    if (ends === undefined) throw notFound();
+    return json({ runner_version: version, registration_deprecates_at: null, runtime_deprecates_at: ends });
+  });
+
   for (const purpose of ['registration', 'remove'] as const) {
     router.add('POST', `${base}/runners/${purpose}-token`, (call) => {
       scopeOf(context, call, kind, 'write');
