@@ -3,7 +3,8 @@
 
 status=000
 
-# post SECONDS EVENT [NAME=VALUE ...]: one call. Sets `status` (000: no answer) and leaves the words in $SHR_STATE/answer.EVENT.
+# post SECONDS EVENT [NAME=VALUE ...]: one call. Sets `status` (000: no answer, and `trouble` says why) and leaves the words in
+# $SHR_STATE/answer.EVENT.
 post() {
   seconds=$1
   event=$2
@@ -17,8 +18,30 @@ post() {
   [ "$#" -gt 0 ] || set -- --data ''
   # The token stays out of the argument list: curl reads it from a file.
   [ ! -s "$SHR_STATE/callback-header" ] || set -- "$@" --header "@$SHR_STATE/callback-header"
-  status=$(curl --silent --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
-    --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>/dev/null) || status=000
+  status=$(curl --silent --show-error --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
+    --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>"$SHR_STATE/trouble.$event") || status=000
+}
+
+# trouble EVENT: why the last call brought no answer that counts: the status, or curl's words without its number.
+trouble() {
+  [ "$status" = 000 ] || {
+    echo "$status"
+    return
+  }
+  words=$(sed -n '1s/^curl: ([0-9]*) //p' "$SHR_STATE/trouble.$1" 2>/dev/null)
+  case $words in
+    *issuer* | *self?signed* | *verification*) words="$words; SHR_CA_CERTIFICATES of the image names further authorities" ;;
+  esac
+  echo "${words:-no answer}"
+}
+
+# tell_trouble EVENT SECONDS: each reason once, so that a log shows what is waited for.
+told=
+tell_trouble() {
+  reason=$(trouble "$1")
+  [ "$reason" != "$told" ] || return 0
+  told=$reason
+  say "no answer yet from $SHR_CALLBACK_URL ($reason): asks again for up to $2 s"
 }
 
 # hint EVENT TRIES [NAME=VALUE ...]: may fail without a consequence.

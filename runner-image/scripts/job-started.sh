@@ -18,13 +18,14 @@ silence() {
     echo "$1. The job may not run without its answer: run it again later, or ask those who run the dispatcher."
     exit 1
   fi
+  [ -z "${SHR_CALLBACK_URL:-}" ] || say "$1: the job runs without its answer"
   may_run
 }
 
 [ -n "${SHR_CALLBACK_URL:-}" ] || silence 'No dispatcher is named to be asked whether this job may run here'
-seconds=$(limit SHR_HOOK_SECONDS 300)
+longest=$(limit SHR_HOOK_SECONDS 300)
 read_uptime
-deadline=$((up + seconds))
+deadline=$((up + longest))
 pause=1
 while :; do
   post 10 job-started \
@@ -41,9 +42,10 @@ while :; do
       exit 1
       ;;
   esac
+  tell_trouble job-started "$longest"
   read_uptime
   [ "$up" -lt "$deadline" ] || break
   sleep "$pause"
   [ "$pause" -ge 15 ] || pause=$((pause * 2))
 done
-silence "The dispatcher gave no answer for $(limit SHR_HOOK_SECONDS 300) s (last: $status)"
+silence "The dispatcher gave no answer for $longest s (last: $(trouble job-started))"

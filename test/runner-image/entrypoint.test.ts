@@ -169,6 +169,17 @@ describe('the runner image’s entrypoint', function () {
     expect(ended.code).to.equal(76);
   });
 
+  it('says why the dispatcher is not reached: at the start, and where it waits for a JIT configuration', async () => {
+    const made = await container('exit 100');
+    const nowhere = 'http://127.0.0.1:1/runners/shr-1';
+    const ended = await made.start({ SHR_CALLBACK_URL: nowhere, SHR_IDLE_SECONDS: '2' }).ended;
+    expect(ended.output).to.match(/shr: the dispatcher at http:\/\/127\.0\.0\.1:1\S+ was not told .*onnect/);
+    expect(ended.output).to.match(
+      /shr: no answer yet from http:\/\/127\.0\.0\.1:1\S+ \(.*onnect.*asks again for up to 2 s/,
+    );
+    expect(ended.output).to.match(/no dispatcher has answered for 2 s \(last: .*onnect/);
+  });
+
   it('can be stopped while it waits for a JIT configuration', async () => {
     callbacks.answer = (event) => (event === 'jit' ? 'hang' : { status: 204 });
     const made = await container('echo began; exit 100');

@@ -1,6 +1,10 @@
+import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { makeCertificate } from '../../simulators/azure-aci/certificate.ts';
 import { type CallbackServer, startCallbacks } from './callback-server.ts';
 import { Container, type Ended } from './container.ts';
 
@@ -68,8 +72,34 @@ describe('the runner image’s hooks', function () {
     it('asks again where the answer is none, until there is one', async () => {
       const answers = [undefined, { status: 503 }, { status: 200, text: 'yes' }];
       callbacks.answer = () => answers.shift();
-      expect(await started()).to.deep.equal({ code: 0, output: 'yes' });
+      const ended = await started();
+      expect(ended.code).to.equal(0);
+      expect(ended.output).to.match(/yes$/);
       expect(callbacks.calls).to.have.length(3);
+    });
+
+    it('says what it waits for, and why the calls fail, each reason once', async () => {
+      const answers = [undefined, undefined, { status: 503 }, { status: 200, text: 'yes' }];
+      callbacks.answer = () => answers.shift();
+      const { output } = await started();
+      const lines = output.split('\n');
+      expect(lines[0]).to.include(`shr: no answer yet from ${callbacks.url} (Empty reply from server)`);
+      expect(lines[0]).to.include('asks again for up to 300 s');
+      expect(lines[1]).to.include('(503)');
+      expect(lines.slice(2)).to.deep.equal(['yes']);
+    });
+
+    it('says where the certificate is not trusted, and what the image needs', async () => {
+      const { certificate, privateKey } = makeCertificate();
+      const server = createServer({ cert: certificate, key: privateKey }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const ended = await started({ SHR_CALLBACK_URL: `https://127.0.0.1:${port}/r`, SHR_HOOK_SECONDS: '1' });
+      server.close();
+      expect(ended.output)
+        .to.match(/certificate/i)
+        .and.include('SHR_CA_CERTIFICATES');
+      expect(ended.output).to.include('the job runs without its answer');
     });
 
     it('lets the job run without an answer, unless it was told not to', async () => {
