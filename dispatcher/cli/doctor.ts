@@ -56,8 +56,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     const unknown = options.registration?.find((name) => !known.has(name));
     if (unknown !== undefined) command.error(`error: ${unknownRegistration(unknown, registrations)}`);
     const wanted = registrations.filter(({ name }) => options.registration?.includes(name) ?? true);
-    const { ledgerPath } = loaded.configuration.dispatcher;
-    const dispatcher = await examineDispatcher({ ledgerPath, proxy: terminal.proxy });
+    const dispatcher = await examineDispatcher({
+      dispatcher: loaded.configuration.dispatcher,
+      nowMs: systemClock.now(),
+      proxy: terminal.proxy,
+    });
     const examined = await examineAll(loaded.configuration, wanted, terminal);
     report({ dispatcher, registrations: examined }, served, options, terminal);
   });

@@ -35,7 +35,7 @@ export class CertificateError extends Error {
 /** How often the files are looked at: tools that renew certificates replace them days before the old one ends. */
 const LOOK_MS = 30 * SECOND;
 /** Let's Encrypt's clients renew 30 days before the end: one that is this close to it was not renewed. */
-const SOON_MS = 14 * DAY;
+export const SOON_MS = 14 * DAY;
 /** Certificates with long chains have some 10 KB. */
 const MOST_BYTES = 1_048_576;
 
@@ -107,16 +107,24 @@ export class ListenerCertificate {
     });
   }
 
-  async #read(): Promise<KeyPair> {
-    const { files, read = readFile } = this.#options;
-    const [cert, key] = await Promise.all([textOf(files.certificate, read), textOf(files.key, read)]);
-    const certificate = parsed(() => new X509Certificate(cert), `${files.certificate} is not a PEM certificate`);
-    const privateKey = parsed(() => createPrivateKey(key), `${files.key} is not a PEM private key without a password`);
-    if (!certificate.checkPrivateKey(privateKey)) {
-      throw new CertificateError(`${files.key} is not the private key of ${files.certificate}`);
-    }
-    return { cert, key };
+  #read(): Promise<KeyPair> {
+    const { files, read } = this.#options;
+    return readKeyPair(files, read);
   }
+}
+
+/** Rejects with CertificateError. */
+export async function readKeyPair(
+  files: CertificateFiles,
+  read: (path: string) => Promise<string> = readFile,
+): Promise<KeyPair> {
+  const [cert, key] = await Promise.all([textOf(files.certificate, read), textOf(files.key, read)]);
+  const certificate = parsed(() => new X509Certificate(cert), `${files.certificate} is not a PEM certificate`);
+  const privateKey = parsed(() => createPrivateKey(key), `${files.key} is not a PEM private key without a password`);
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new CertificateError(`${files.key} is not the private key of ${files.certificate}`);
+  }
+  return { cert, key };
 }
 
 async function readFile(path: string): Promise<string> {
@@ -140,6 +148,6 @@ function parsed<T>(parse: () => T, problem: string): T {
   }
 }
 
-function endOf({ cert }: KeyPair): Date {
+export function endOf({ cert }: KeyPair): Date {
   return new Date(new X509Certificate(cert).validTo);
 }

@@ -13,6 +13,7 @@ import { bad, type DoctorFinding, good, note, wordsOf } from './finding.ts';
 import { imagesFor } from './images.ts';
 import { checkIntake } from './intake.ts';
 import { checkLedgerDisk } from './ledger-disk.ts';
+import { checkPublicListener } from './listener.ts';
 import { checkRepositories } from './repositories.ts';
 import { checkRunners } from './runners.ts';
 
@@ -102,13 +103,19 @@ async function checkWith(
 
 /** Of the dispatcher itself, whatever the registration. `proxy`: absent without one. */
 export async function examineDispatcher({
-  ledgerPath,
+  dispatcher: { ledgerPath, publicListen },
+  nowMs,
   proxy,
 }: {
-  readonly ledgerPath: string;
+  readonly dispatcher: Pick<DispatcherConfig, 'ledgerPath' | 'publicListen'>;
+  readonly nowMs: number;
   readonly proxy?: ProxySettings | undefined;
 }): Promise<readonly DoctorFinding[]> {
-  return [...checkProxy(proxy), ...(await checkLedgerDisk(ledgerPath))];
+  return [
+    ...checkProxy(proxy),
+    ...(await checkLedgerDisk(ledgerPath)),
+    ...(await checkPublicListener(publicListen, nowMs)),
+  ];
 }
 
 function checkProxy(proxy: ProxySettings | undefined): readonly DoctorFinding[] {
