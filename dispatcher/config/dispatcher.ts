@@ -138,6 +138,7 @@ export function readListen(
   folder: string,
 ): { readonly [K in 'publicListen' | 'adminListen']: DispatcherConfig[K] | undefined } {
   const listen = reading.section(['listen'], dispatcherFile.shape.listen);
+  if (reading.isWrong('listen')) return { publicListen: undefined, adminListen: undefined };
   return {
     publicListen: readPublic(reading, listen?.public, folder),
     adminListen: readAddress(reading, ['listen', 'admin'], listen?.admin ?? '127.0.0.1:9090'),
@@ -153,7 +154,7 @@ function readPublic(reading: Reading, file: PublicFile, folder: string): Dispatc
   const url = readPublicUrl(reading, file);
   const from = (path: string) => (isAbsolute(path) ? path : join(folder, path));
   const { tls } = file;
-  if (address === undefined) return undefined;
+  if (address === undefined || (file.url !== undefined && url === undefined)) return undefined;
   return {
     ...address,
     ...(url === undefined ? {} : { url }),

@@ -104,6 +104,10 @@ describe('the configuration', () => {
     expect(able.configuration.registrations[0]).to.have.property('requireHook', true);
     const unable = await read('');
     expect(JSON.stringify(unable)).to.include('runners cannot ask: dispatcher.yaml does not say where they reach');
+    for (const url of ['http://shr.acme.example', 'shr.acme.example']) {
+      const wrong = await read(`listen: { public: { url: "${url}" } }\n`);
+      expect(JSON.stringify(wrong), url).to.include('listen.public.url').and.not.include('runners cannot ask');
+    }
   });
 
   it('reads all that the files can say', async () => {
