@@ -9,6 +9,8 @@ tini touch tr true uname uniq wc which xargs curl"
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+# Not every sh comes there when a signal ends it.
+trap 'exit 130' HUP INT TERM
 mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$root/home" "$root/opt" "$root/proc" "$root/root" "$root/run" "$root/sys" \
   "$root/tmp" "$root/usr/lib" "$root/var/lib" "$root/dev"
 # As on every current Linux. /usr/sbin too: what looks for a program there finds it.

@@ -14,6 +14,8 @@ fi
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+# Not every sh comes there when a signal ends it.
+trap 'exit 130' HUP INT TERM
 
 import_busybox() {
   mkdir -p "$root/bin" "$root/etc" "$root/home/runner" "$root/proc" "$root/root" "$root/run" "$root/sys" "$root/tmp" \

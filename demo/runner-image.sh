@@ -28,7 +28,9 @@ if docker image inspect "$image" >/dev/null 2>&1; then
 fi
 
 context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
+trap 'rm -rf "$context" "$context.log"' EXIT
+# Not every sh comes there when a signal ends it.
+trap 'exit 130' HUP INT TERM
 
 if [ -n "${BASE:-}" ]; then
   base=$BASE
@@ -52,8 +54,6 @@ rm -f "$context"/dist/*
 if ! docker build --network "$network" --target "$target" --tag "$image" \
   --build-arg "BASE=$base" --build-arg "RUNNER_VERSION=$version" "$context" >"$context.log" 2>&1; then
   tail -n 25 "$context.log" >&2
-  rm -f "$context.log"
   exit 1
 fi
-rm -f "$context.log"
 echo "$image"

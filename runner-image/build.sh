@@ -9,6 +9,24 @@ if [ -z "$version" ]; then
   echo 'no release of the runner is pinned: run shr runner-dist pin --registration NAME in the folder of dispatcher.yaml, which asks GitHub and writes runner-image/runner.sha256' >&2
   exit 1
 fi
+if [ "$(printf '%s\n' "$version" | wc -l)" -ne 1 ]; then
+  echo "runner-image/runner.sha256 pins more than one release: $(echo "$version" | paste -s -d ' ' -): leave the lines of one" >&2
+  exit 1
+fi
+case $target in
+  slim | dind) ;;
+  *)
+    echo "TARGET is slim or dind, and not '$target'" >&2
+    exit 1
+    ;;
+esac
+case ${PUSH:-} in
+  '' | 1) ;;
+  *)
+    echo "PUSH is 1 or not set, and not '$PUSH'" >&2
+    exit 1
+    ;;
+esac
 tag=${TAG:-serverless-hosted-runner/runner:$version-$target}
 set -- --target "$target" --build-arg "RUNNER_VERSION=$version" --tag "$tag"
 [ -z "${BASE:-}" ] || set -- "$@" --build-arg "BASE=$BASE"

@@ -10,11 +10,12 @@ import { type Clock, sleep, systemClock, systemRandom } from '../../../time/cloc
 import { counted, printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { createScreen } from './screen.ts';
-import { createStage, DemoProblem } from './stage.ts';
+import { createStage, DemoProblem, ImageProblem } from './stage.ts';
 import { type JobStory, Storyteller } from './story.ts';
 import { type DemoWorld, DISPATCHER_ID, startWorld } from './world.ts';
 
 const WORKFLOW = join(import.meta.dirname, '..', '..', '..', 'demo', 'workflow.yaml');
+const INTERRUPTED = 'demo: interrupted; everything that ran was removed\n';
 const LOOK_MS = 150;
 const APPROVE_AFTER_MS = 3_000;
 /** A story in this state has not ended yet. */
@@ -63,8 +64,14 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         } finally {
           await world.close();
         }
-        if (interruption.signal.aborted) terminal.out('demo: interrupted; everything that ran was removed\n');
+        if (interruption.signal.aborted) terminal.out(INTERRUPTED);
       } catch (error) {
+        // Ctrl-C ends what makes an image too, and what that says of it is no mistake to correct.
+        if (interruption.signal.aborted && error instanceof ImageProblem) {
+          terminal.out(INTERRUPTED);
+          terminal.exit(1);
+          return;
+        }
         if (!(error instanceof DemoProblem) && !isProviderError(error)) throw error;
         terminal.error(`shr: ${error.message}\n`);
         terminal.exit(1);

@@ -19,6 +19,8 @@ export class DemoProblem extends Error {
   }
 }
 
+export class ImageProblem extends DemoProblem {}
+
 /** `say`: told, in a line, what takes a while. */
 export function createStage(kind: string, folder: string, say: (line: string) => void): DemoStage {
   const command = [process.execPath, RUNNER];
@@ -36,7 +38,7 @@ export function createStage(kind: string, folder: string, say: (line: string) =>
         return stdout.trim();
       } catch (error) {
         const words = error instanceof Error ? error.message : String(error);
-        throw new DemoProblem(`the demo's image could not be made: ${words}`);
+        throw new ImageProblem(`the demo's image could not be made: ${words}`);
       }
     },
     async simulate() {

@@ -12,6 +12,8 @@ esac
 file=$3/actions-runner-linux-$architecture-$version.tar.gz
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+# Not every sh comes there when a signal ends it.
+trap 'exit 130' HUP INT TERM
 mkdir -p "$root/bin"
 cp "$here/bin/Runner.Listener" "$here/../runner.mjs" "$root/bin"
 cp "$here/run.sh" "$here/run-helper.sh.template" "$here/safe_sleep.sh" "$root"
