@@ -64,6 +64,14 @@ describe('shr runner-dist pin', () => {
     expect(error).to.include('is not SHA-256; nothing was written');
   });
 
+  it('says which file cannot be written', async () => {
+    const { code, error } = await pin({ runnerRelease: RELEASE }, {}, ['--into', 'nowhere/runner.sha256']);
+    expect(error).to.match(
+      /^shr: nowhere\/runner\.sha256 cannot be written \(ENOENT.*\): name another with --into; nothing was written\n$/,
+    );
+    expect(code).to.equal(1);
+  });
+
   it('says what GitHub says, and leaves the file as it was', async () => {
     const { code, error, file } = await pin({
       runnerRelease: RELEASE,

@@ -58,10 +58,14 @@ async function write(registration: Registration, scope: GithubScope, file: strin
     const caller = requestersFor({ ...registration, ...ways })(ownerOfScope(scope));
     const pin = pinOf(await runnerDownloads(caller, scope));
     if (!pin.ok) return refuse(pin.problem);
-    await writeFile(file, pin.text);
-    terminal.out(
-      `runner ${pin.version} is pinned in ${relative(terminal.workingFolder, file) || file}; build with: make image\n`,
-    );
+    const shown = relative(terminal.workingFolder, file) || file;
+    try {
+      await writeFile(file, pin.text);
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      return refuse(`${shown} cannot be written (${words}): name another with --into`);
+    }
+    terminal.out(`runner ${pin.version} is pinned in ${shown}; build with: make image\n`);
     terminal.exit(0);
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
