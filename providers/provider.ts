@@ -363,6 +363,8 @@ export interface DemoBackend {
   /** The `options` of the registration's backend. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly image: string;
+  /** What the jobs ran in and stays on this machine for the next demo, with how to remove it; one sentence. */
+  readonly stays?: string;
   /** The simulated GitHub's address as seen by the runners, when it listens on this port of the loopback interface. */
   runnerUrl(port: number): string;
   /** Lets runners connect to that port. Called once the simulated GitHub listens. */

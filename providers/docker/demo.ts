@@ -46,6 +46,7 @@ export async function dockerDemo(stage: DemoStage, place: EnginePlace): Promise<
       ...(forwarder === undefined ? { extraHosts: [`${DESKTOP_HOST}:host-gateway`] } : {}),
     },
     image,
+    stays: `The jobs ran in containers of the image ${image}, which stays for the next demo: \`docker image rm ${image}\` removes it.`,
     runnerUrl: (port) => `http://${host}:${forwarder === undefined ? port : portOf(forwarder)}`,
     async open(port) {
       target = port;

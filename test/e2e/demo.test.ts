@@ -61,6 +61,9 @@ describe('shr demo', function () {
       this.skip();
     }
     const output = await demo(['--backend', 'docker']);
+    expect(output).to.match(
+      /^The jobs ran in containers of the image (shr-runner:slim-\w+), which stays .*`docker image rm \1`/m,
+    );
     expect(output.trimEnd().split('\n').at(-1)).to.equal(LAST_LINE);
     const left = await ask('GET', `/containers/json?all=1&filters=${encodeURIComponent('{"name":["demo-"]}')}`);
     expect(left).to.deep.equal([]);

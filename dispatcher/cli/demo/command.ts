@@ -132,6 +132,7 @@ async function play({ world, workflow, withinMs, interrupted, terminal, clock }:
   if (interrupted.aborted) return false;
   const tally = await count(world, stories);
   if (!done) terminal.error(`${gaveUp(withinMs, stories)}\nThe log (use --keep to keep it): ${world.logFile}\n`);
+  if (done && world.stays !== undefined) terminal.out(`${printable(world.stays)}\n`);
   terminal.out(`demo: ${tally.text}\n`);
   return done && tally.clean;
 }

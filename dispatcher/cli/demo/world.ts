@@ -29,6 +29,8 @@ export interface DemoWorld {
   readonly admin: AdminClient;
   readonly adminUrl: string;
   readonly logFile: string;
+  /** What stays on this machine. */
+  readonly stays: string | undefined;
   /** The provider's side, queried directly rather than through the dispatcher. */
   instances(): Promise<number>;
   push(workflow: string): void;
@@ -89,6 +91,7 @@ export async function startWorld(options: {
       admin: new AdminClient(new URL(adminUrl), new Secret(adminToken), clock),
       adminUrl,
       logFile,
+      stays: backend.stays,
       instances: async () => (await provider.list({ dispatcher: DISPATCHER_ID })).length,
       push: (yaml) => {
         try {
