@@ -85,7 +85,7 @@ const FULL: FaultRates = {
   providerCapacity: 0.1,
   providerQuota: 0.05,
   providerThrottled: 0.05,
-  providerConflict: 0.01,
+  providerConflict: 0.03,
   unknownState: 0.1,
   providerListGap: 0.1,
   bootFails: 0.08,
