@@ -234,7 +234,7 @@ class Receiving implements CallReception {
     // The job waits for the answer, and not for what the timeline says of the question.
     await this.#hearOnce(row, call).catch((error: unknown) => this.#recordFailure(error));
     if (verdict.may === 'yes') {
-      return { outcome: 'allowed', answer: { status: 200, text: 'this job may run here\n', verified: true } };
+      return { outcome: 'allowed', answer: { status: 200, text: 'shr: this job may run here\n', verified: true } };
     }
     const fields = { runner: row.name, registration: row.registration, repository: call.repository, run: call.run };
     log.warn('job-denied-in-runner', { ...fields, reason: verdict.reason });
