@@ -6,6 +6,10 @@
 # again. Says on stderr which base it is.
 set -eu
 here=$(cd "${0%/*}" && pwd)
+command -v docker >/dev/null || {
+  echo 'the docker command is missing: install it (Debian: apt-get install docker.io), beside an engine that may be elsewhere' >&2
+  exit 1
+}
 target=${TARGET:-slim}
 version=2.335.0
 node=${NODE:-}

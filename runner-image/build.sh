@@ -3,6 +3,10 @@
 # TAG its name, PUSH=1 pushes it. NETWORK=none builds without a network, with the release in dist/.
 set -eu
 here=$(cd "${0%/*}" && pwd)
+command -v docker >/dev/null || {
+  echo 'the docker command is missing: install it (Debian: apt-get install docker.io), beside an engine that may be elsewhere' >&2
+  exit 1
+}
 target=${TARGET:-slim}
 version=$(sed -n 's/.*actions-runner-linux-[^-]*-\(.*\)\.tar\.gz$/\1/p' "$here/runner.sha256" | sort -u)
 if [ -z "$version" ]; then

@@ -86,7 +86,32 @@ describe('the scripts that build the runner image', function () {
     }
   });
 
+  for (const script of ['runner-image/build.sh', 'demo/runner-image.sh']) {
+    it(`says of a machine without the docker command what to install (${script})`, async () => {
+      const { ended, said } = start([join(ROOT, script)], { PATH: join(folder, 'bin') });
+      expect((await ended)[0]).to.equal(1);
+      expect(said.text).to.match(/^the docker command is missing: install it .*\n$/);
+    });
+  }
+
   describe('the demo’s image', () => {
+    it('says once why it could not be made', async () => {
+      await standIn('case $1 in image) exit 1 ;; import) cat >/dev/null ;; *) echo "no room" >&2; exit 1 ;; esac');
+      const engine = createServer((_, response) => response.end('OK')).listen(join(folder, 'engine'));
+      await once(engine, 'listening');
+      try {
+        const words = [process.execPath, join(ROOT, 'dispatcher/cli/shr.mjs'), 'demo', '--backend', 'docker'];
+        const { ended, said } = start(words, { DOCKER_HOST: `unix://${join(folder, 'engine')}` });
+        expect((await ended)[0]).to.equal(1);
+        expect(said.text.match(/no room/g)).to.have.length(1);
+        expect(said.text).to.match(
+          /\nshr: the demo's image could not be made: demo\/runner-image\.sh ended with 1, see above\n$/,
+        );
+      } finally {
+        engine.close();
+      }
+    });
+
     it('leaves no folder behind when it is interrupted', async () => {
       await standIn('case $1 in image) exit 1 ;; *) exec sleep 60 ;; esac');
       const { child, ended } = start([join(ROOT, 'demo/runner-image.sh')]);

@@ -37,8 +37,11 @@ export function createStage(kind: string, folder: string, say: (line: string) =>
         const { stdout } = await making;
         return stdout.trim();
       } catch (error) {
-        const words = error instanceof Error ? error.message : String(error);
-        throw new ImageProblem(`the demo's image could not be made: ${words}`);
+        // Its own words have been told as they came; the error would repeat them.
+        const code = error instanceof Error && 'code' in error ? error.code : error;
+        throw new ImageProblem(
+          `the demo's image could not be made: demo/runner-image.sh ended with ${code}, see above`,
+        );
       }
     },
     async simulate() {
