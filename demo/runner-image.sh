@@ -55,7 +55,7 @@ rm -f "$context"/dist/*
 (cd "$context/dist" && sha256sum ./*.tar.gz | sed 's/ \.\// /') >"$context/runner.sha256"
 
 # What the builder says is of interest where it fails.
-if ! docker build --network "$network" --target "$target" --tag "$image" \
+if ! docker build --force-rm --network "$network" --target "$target" --tag "$image" \
   --build-arg "BASE=$base" --build-arg "RUNNER_VERSION=$version" "$context" >"$context.log" 2>&1; then
   tail -n 25 "$context.log" >&2
   exit 1

@@ -35,7 +35,7 @@ tag=${TAG:-serverless-hosted-runner/runner:$version-$target}
 set -- --target "$target" --build-arg "RUNNER_VERSION=$version" --tag "$tag"
 [ -z "${BASE:-}" ] || set -- "$@" --build-arg "BASE=$BASE"
 [ -z "${NETWORK:-}" ] || set -- "$@" --network "$NETWORK"
-docker build "$@" "$here"
+docker build --force-rm "$@" "$here"
 echo "built $tag: runner $version on ${BASE:-$(sed -n 's/^ARG BASE=//p' "$here/Dockerfile")}"
 if [ "${PUSH:-}" = 1 ]; then
   docker push "$tag"

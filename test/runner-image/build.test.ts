@@ -66,7 +66,8 @@ describe('the scripts that build the runner image', function () {
 
     it('builds and, where it is asked to, pushes', async () => {
       const { code, calls, text } = await build(pinOf('2.338.1'), { TAG: 'a:b', PUSH: '1' });
-      expect(calls).to.match(/^build --target slim .*RUNNER_VERSION=2\.338\.1 --tag a:b .*\npush a:b\n$/);
+      // Without it the classic builder keeps the container of a step that failed.
+      expect(calls).to.match(/^build --force-rm --target slim .*RUNNER_VERSION=2\.338\.1 --tag a:b .*\npush a:b\n$/);
       expect(text).to.include('built a:b: runner 2.338.1 on debian:bookworm-slim');
       expect(code).to.equal(0);
     });
