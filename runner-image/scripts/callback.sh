@@ -20,6 +20,7 @@ post() {
   [ ! -s "$SHR_STATE/callback-header" ] || set -- "$@" --header "@$SHR_STATE/callback-header"
   status=$(curl --silent --show-error --max-time "$seconds" --max-filesize 32768 --output "$SHR_STATE/answer.$event" \
     --write-out '%{http_code}' "$@" "$SHR_CALLBACK_URL/$event" 2>"$SHR_STATE/trouble.$event") || status=000
+  [ "$status" = 000 ] || : >"$SHR_STATE/reached"
 }
 
 # trouble EVENT: why the last call brought no answer that counts: the status, or curl's words without its number.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs in the job, before its first step: asks the dispatcher whether this job may run here, and fails the job on *no*.
-# Any dispatcher can answer, so it asks for 5 minutes; then SHR_HOOK_SILENCE decides.
+# Any dispatcher can answer, so it asks for 5 minutes; then SHR_HOOK_SILENCE decides. Where no call of this container was
+# ever answered, the address is wrong rather than the dispatcher away: a job that may run all the same waits for 15 s.
 set -u
 here=${0%/*}
 # shellcheck source=lib.sh
@@ -23,9 +24,9 @@ silence() {
 }
 
 [ -n "${SHR_CALLBACK_URL:-}" ] || silence 'No dispatcher is named to be asked whether this job may run here'
-longest=$(limit SHR_HOOK_SECONDS 300)
+most=$(limit SHR_HOOK_SECONDS 300)
 read_uptime
-deadline=$((up + longest))
+began=$up
 pause=1
 while :; do
   post 10 job-started \
@@ -42,9 +43,11 @@ while :; do
       exit 1
       ;;
   esac
+  longest=$most
+  if [ "${SHR_HOOK_SILENCE:-allow}" != deny ] && [ ! -e "$SHR_STATE/reached" ]; then longest=$((most / 20)); fi
   tell_trouble job-started "$longest"
   read_uptime
-  [ "$up" -lt "$deadline" ] || break
+  [ "$((up - began))" -lt "$longest" ] || break
   sleep "$pause"
   [ "$pause" -ge 15 ] || pause=$((pause * 2))
 done

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -84,8 +84,8 @@ describe('the runner image’s hooks', function () {
       const { output } = await started();
       const lines = output.split('\n');
       expect(lines[0]).to.include(`shr: no answer yet from ${callbacks.url} (Empty reply from server)`);
-      expect(lines[0]).to.include('asks again for up to 300 s');
-      expect(lines[1]).to.include('(503)');
+      expect(lines[0]).to.include('asks again for up to 15 s');
+      expect(lines[1]).to.include('(503)').and.include('asks again for up to 300 s');
       expect(lines.slice(2)).to.deep.equal(['yes']);
     });
 
@@ -109,6 +109,20 @@ describe('the runner image’s hooks', function () {
       const denied = await started({ ...quick, SHR_HOOK_SILENCE: 'deny' });
       expect(denied.output).to.include('gave no answer for 1 s (last: 503)').and.include('may not run');
       expect(denied.code).to.equal(1);
+    });
+
+    it('waits for a dispatcher that has answered this container before, and hardly for one that never has', async () => {
+      await callbacks.close();
+      const environment = { SHR_HOOK_SECONDS: '3' };
+      expect((await started(environment)).output).to.include('gave no answer for 0 s');
+      expect((await started({ ...environment, SHR_HOOK_SILENCE: 'deny' })).output).to.include('gave no answer for 3 s');
+      await writeFile(join(container.root, 'state/reached'), '');
+      expect((await started(environment)).output).to.include('gave no answer for 3 s');
+      callbacks = await startCallbacks();
+      callbacks.answer = () => ({ status: 200 });
+      await rm(join(container.root, 'state/reached'));
+      await started(environment);
+      await access(join(container.root, 'state/reached'));
     });
 
     it('asks nobody where no dispatcher is named', async () => {
