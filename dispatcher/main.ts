@@ -9,6 +9,8 @@ export interface Dispatcher {
   /** Where it listens; port 0 in the configuration takes a free one. */
   readonly publicPort: number;
   readonly adminPort: number;
+  /** Runners that are not gone, and what was not listed yet, a line for each registration. For a drain: empty at its end. */
+  left(): Promise<readonly string[]>;
   /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the stop timeout. */
   stop(): Promise<void>;
 }
@@ -19,7 +21,8 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   refuseUnsafeBackends(configuration);
   logSetAside(configuration, log);
   logFewOpenFiles(openFiles, log);
-  const service = new Service(await wire({ ...options, openFiles }), configuration.dispatcher);
+  const parts = await wire({ ...options, openFiles });
+  const service = new Service(parts, configuration.dispatcher);
   const ports = await service.start();
   const { publicListen, adminListen, id } = configuration.dispatcher;
   log.info('started', {
@@ -32,6 +35,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   });
   return {
     ...ports,
+    left: () => parts.left(),
     stop: async () => {
       log.info('stopping', { withinMs: configuration.dispatcher.shutdownMs });
       await service.stop();
@@ -48,13 +52,14 @@ function addressOf(host: string, port: number): string {
 /** The share of the stop timeout for the listeners and the ledger; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
 
+type StartedParts = Omit<Parts, 'left'>;
 type ServiceSettings = Pick<DispatcherConfig, 'adminListen' | 'publicListen' | 'shutdownMs'>;
 
 export class Service {
-  readonly #parts: Parts;
+  readonly #parts: StartedParts;
   readonly #settings: ServiceSettings;
 
-  constructor(parts: Parts, settings: ServiceSettings) {
+  constructor(parts: StartedParts, settings: ServiceSettings) {
     this.#parts = parts;
     this.#settings = settings;
   }

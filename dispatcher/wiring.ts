@@ -46,6 +46,8 @@ export interface DispatcherOptions {
   readonly log: Log;
   /** How many files the process may open: connections leave a quarter of them to everything else. Default: enough. */
   readonly openFiles?: number;
+  /** Nothing is launched: what runs is served to its end. Default: false. */
+  readonly draining?: boolean;
 }
 
 /** What is started and stopped. Nothing of it works yet, except that the ledger is open. */
@@ -61,6 +63,8 @@ export interface Parts {
   readonly versions: Pick<RunnerVersions, 'start' | 'stop'>;
   readonly publicListener: PublicListener;
   readonly adminListener: AdminListener;
+  /** Runners that are not gone, and what was not listed yet, a line for each registration. */
+  left(): Promise<readonly string[]>;
 }
 
 /** Rejects with a LedgerError, which says what to do. */
@@ -111,7 +115,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     admit,
     tenants,
     areStrangers: strangersAmong(registrations),
-    maxRunners: dispatcher.maxRunners,
+    // Idle runners that no waiting job will take are surplus, as ever.
+    maxRunners: options.draining === true ? 0 : dispatcher.maxRunners,
     maxLaunches: dispatcher.maxLaunches,
     setAside: (name) => setAside.has(name),
     ...callbacksOf(dispatcher.publicListen),
@@ -166,6 +171,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
   });
 
   return {
+    left: async () => [
+      ...[...engine.unlisted()].map(([name, failures]) => `${name}: ${failures.join(', ')}`),
+      ...(await ledger.registrationsWithRunners()).map((name) => `${name}: runners that are not gone`),
+    ],
     ledger,
     backends,
     engine,

@@ -9,7 +9,7 @@ const settings = {
 };
 
 /** Parts that only write down what is asked of them; `failing` names the step that rejects. */
-function recordingParts(failing?: string): { readonly parts: Parts; readonly steps: string[] } {
+function recordingParts(failing?: string): { readonly parts: Omit<Parts, 'left'>; readonly steps: string[] } {
   const steps: string[] = [];
   const step = (name: string) => {
     steps.push(name);
@@ -28,7 +28,7 @@ function recordingParts(failing?: string): { readonly parts: Parts; readonly ste
     prepare: () => step(`${name} is prepared`),
     close: (withinMs: number) => later(`${name} closes within ${withinMs}`),
   });
-  const parts: Parts = {
+  const parts: Omit<Parts, 'left'> = {
     ledger: { close: () => later('ledger closes') },
     backends: { close: () => later('backends close') },
     engine: {

@@ -29,13 +29,16 @@ export async function loadedConfiguration(
   options: Pick<ConfigurationSources, 'knownValues' | 'secrets'> = {},
 ): Promise<LoadedConfiguration> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const loaded = await loadConfiguration({
-    ...(await configurationFiles(at(folder), config === undefined ? undefined : at(config))),
-    environment: terminal.environment,
-    files: systemFiles,
-    provider: loadProvider,
-    ...options,
-  });
+  const places = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
+  return loadedFrom({ ...places, environment: terminal.environment, files: systemFiles, ...options }, terminal);
+}
+
+/** The same, from wherever its files are. */
+export async function loadedFrom(
+  sources: Omit<ConfigurationSources, 'provider'>,
+  terminal: Pick<Terminal, 'workingFolder'>,
+): Promise<LoadedConfiguration> {
+  const loaded = await loadConfiguration({ provider: loadProvider, ...sources });
   const shown = (problem: Problem): Problem => ({
     ...problem,
     file: shownPath(terminal.workingFolder, problem.file),

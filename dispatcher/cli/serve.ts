@@ -2,10 +2,12 @@
 
 import { access, constants, stat } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
-import { type Clock, systemClock, systemRandom } from '../../time/clock.ts';
+import { type Clock, sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
+import { BUNDLE_PLACES, type Bundle, bundleFiles, decodeBundle, MAX_BUNDLE_BYTES } from '../config/bundle.ts';
+import { fileProblem, systemFiles } from '../config/files.ts';
 import { KeptValues } from '../config/kept-values.ts';
 import type { ConfigurationSources } from '../config/load.ts';
 import { CertificateError } from '../http/certificate.ts';
@@ -16,23 +18,33 @@ import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
-import { loadedConfiguration } from './loaded-configuration.ts';
+import { loadedConfiguration, loadedFrom } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { counted, printable } from './output.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
 import type { Terminal } from './terminal.ts';
 
 const MAX_NAMED = 20;
+const LOOK_MS = 1_000;
+const DRAINED = 'drained';
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly bundle?: string;
+  readonly drain?: boolean;
+}
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   return new Command('serve')
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .option('--bundle <file>', 'the configuration as `shr deploy` packs it, in place of a folder')
+    .option('--drain', 'launch nothing, wait for the jobs that run, remove idle runners, then end')
     .addHelpText(
       'after',
       '\nThe log goes to standard output, one line of JSON per event. SIGTERM stops it gracefully.\n',
     )
-    .action(async (folder: string, options: { readonly config?: string }) => {
+    .action(async (folder: string, options: ServeOptions) => {
       const unusable = terminal.proxy?.problems ?? [];
       for (const problem of unusable) terminal.error(`shr: ${problem}\n`);
       if (unusable.length > 0) {
@@ -40,7 +52,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         return;
       }
       let keptValues: KeptValues | undefined;
-      const configuration = await load(folder, options.config, terminal, async (config) => {
+      const configuration = await load(folder, options, terminal, async (config) => {
         keptValues = await KeptValues.beside(config);
         return keptValues;
       });
@@ -54,7 +66,10 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       try {
         await preparePlace(configuration.dispatcher.ledgerPath, log);
         const openFiles = await openFilesLimit();
-        dispatcher = await startDispatcher({ configuration, clock, random: systemRandom, log, openFiles });
+        dispatcher = await startDispatcher({
+          ...{ configuration, clock, random: systemRandom, log, openFiles },
+          draining: options.drain === true,
+        });
       } catch (error) {
         const problem = startProblem(error, configuration.dispatcher);
         if (problem === undefined) throw error;
@@ -79,9 +94,10 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         ...systemMemory(),
         failed: (error) => log.warn('memory-not-given-back', { error }),
       });
-      const signal = await nextSignal();
+      const drained = options.drain === true ? emptied(dispatcher, clock, log) : new Promise<never>(() => {});
+      const signal = await Promise.race([nextSignal(), drained]);
       endSpareMemory();
-      log.info('signal', { signal });
+      if (signal !== DRAINED) log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
       await Promise.all([dispatcher.stop(), written]);
@@ -133,11 +149,24 @@ async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
 
 async function load(
   folder: string,
-  config: string | undefined,
+  { bundle, config }: ServeOptions,
   terminal: Terminal,
-  knownValues: ConfigurationSources['knownValues'],
+  knownValues: NonNullable<ConfigurationSources['knownValues']>,
 ): Promise<Configuration | undefined> {
-  const loaded = await loadedConfiguration(folder, config, terminal, knownValues === undefined ? {} : { knownValues });
+  const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
+  if (bundle !== undefined && packed === undefined) return undefined;
+  const loaded =
+    packed === undefined
+      ? await loadedConfiguration(folder, config, terminal, { knownValues })
+      : await loadedFrom(
+          {
+            ...BUNDLE_PLACES,
+            environment: { ...terminal.environment, ...packed.environment },
+            files: bundleFiles(packed),
+            knownValues,
+          },
+          terminal,
+        );
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {
@@ -153,6 +182,38 @@ async function load(
     terminal.error(`shr: serving ${registrations.length} of ${registrations.length + quarantined.length}\n`);
   }
   return loaded.configuration;
+}
+
+/** Undefined after the problem was printed. */
+async function readBundle(file: string, terminal: Terminal): Promise<Bundle | undefined> {
+  let text: string;
+  try {
+    ({ text } = await systemFiles.read(file, { mostBytes: MAX_BUNDLE_BYTES }));
+  } catch (error) {
+    const { message, cure } = fileProblem(error);
+    terminal.error(`shr: the bundle ${file} cannot be read: ${message}. ${cure}\n`);
+    return undefined;
+  }
+  const bundle = decodeBundle(text.trim());
+  if (bundle === undefined) {
+    terminal.error(`shr: ${file} is not a bundle that this version reads. Deploy again with \`shr deploy apply\`.\n`);
+  }
+  return bundle;
+}
+
+/** Resolves when everything that runs somewhere was listed, and nothing is left of it. */
+async function emptied(dispatcher: Dispatcher, clock: Clock, log: Log): Promise<typeof DRAINED> {
+  let said = '';
+  for (;;) {
+    const left = await dispatcher.left();
+    if (left.length === 0) break;
+    const words = left.join('; ');
+    if (words !== said) log.info('draining', { left });
+    said = words;
+    await sleep(clock, LOOK_MS);
+  }
+  log.info(DRAINED, { reason: 'nothing runs any more' });
+  return DRAINED;
 }
 
 /** A message for the operator; undefined for a defect of the program. */
