@@ -14,7 +14,9 @@ export type CallName =
   | 'version'
   | 'network'
   | 'image'
-  | 'auth';
+  | 'auth'
+  | 'put'
+  | 'volume';
 
 /**
  * docker-modem's error. Its `reason` is a fixed text per status and call, and misleads: a missing image reads "no such
