@@ -105,6 +105,26 @@ module.exports = {
       from: { path: '^simulators/' },
       to: { path: '^(dispatcher|providers)/' },
     },
+    {
+      name: 'deployers-stand-on-providers',
+      comment:
+        'A deployer knows the clients of the adapters; a bundle is to it a text. Only the command line knows deployers.',
+      severity: 'error',
+      from: { path: '^deployers/' },
+      to: { path: '^(dispatcher|simulators|test|bench)/' },
+    },
+    {
+      name: 'only-the-command-line-deploys',
+      severity: 'error',
+      from: { path: '^(time|dispatcher|providers|simulators)/', pathNot: '^dispatcher/cli/' },
+      to: { path: '^deployers/' },
+    },
+    {
+      name: 'a-deployer-uses-its-own-provider',
+      severity: 'error',
+      from: { path: '^deployers/([^/]+)/' },
+      to: { path: '^(providers|deployers)/([^/]+)/', pathNot: '^(providers|deployers)/($1|google|kit|registry)/' },
+    },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {

@@ -11,7 +11,7 @@ import manifest from '../package.json' with { type: 'json' };
 const ROOT = join(import.meta.dirname, '..');
 const TARGET = join(ROOT, 'dist');
 /** What the command reads at run time besides JavaScript is in these: templates, the demo's runner and workflow. */
-const FOLDERS = ['time', 'dispatcher', 'providers', 'simulators', 'demo', 'registrations'];
+const FOLDERS = ['time', 'dispatcher', 'providers', 'deployers', 'simulators', 'demo', 'registrations'];
 const FILES = ['dispatcher.example.yaml'];
 const ENTRY = 'dispatcher/cli/shr.mjs';
 

@@ -40,7 +40,7 @@ const CHECKS: readonly Check[] = [
   command('boundaries', 'depcruise', [
     '--config',
     '.dependency-cruiser.cjs',
-    ...['time', 'dispatcher', 'providers', 'simulators', 'package', 'bench', 'test'],
+    ...['time', 'dispatcher', 'providers', 'deployers', 'simulators', 'package', 'bench', 'test'],
   ]),
   command('unused', 'knip', []),
   mocha('conformance', ['test/conformance/**/*.test.ts']),

@@ -43,6 +43,11 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'serve', summary: 'run the dispatcher', load: () => import('./serve.ts') },
   {
+    name: 'deploy',
+    summary: 'run the dispatcher as a container: plan, apply, status, logs, destroy',
+    load: () => import('./deploy.ts'),
+  },
+  {
     name: 'registrations',
     summary: 'list the registrations, with the state and problems of each',
     load: () => import('./registrations.ts'),

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The picture of ARCHITECTURE.md, made from the imports: which rooms there are, and on which floor each stands. A room is a
- * folder of dispatcher/ or providers/, or a file that stands alone there. `npm run architecture` writes it anew.
+ * folder of dispatcher/, providers/ or deployers/, or a file that stands alone there. `npm run architecture` writes it anew.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -14,14 +14,14 @@ const END = '<!-- end of the picture -->';
 /** By room: the rooms that it imports. */
 export function importsOfRooms(): ReadonlyMap<string, ReadonlySet<string>> {
   const rooms = new Map<string, Set<string>>();
-  for (const file of globSync('{time,dispatcher,providers,simulators}/**/*.ts', { cwd: ROOT }).sort()) {
+  for (const file of globSync('{time,dispatcher,providers,deployers,simulators}/**/*.ts', { cwd: ROOT }).sort()) {
     const room = roomOf(file);
     const imports = rooms.get(room) ?? new Set<string>();
     rooms.set(room, imports);
     const source = readFileSync(join(ROOT, file), 'utf8');
     for (const [, fixed, lazy] of source.matchAll(/ from '(\.[^']+)'|import\('(\.[^']+)'\)/g)) {
       const target = normalize(join(dirname(file), fixed ?? lazy ?? ''));
-      if (/^(time|dispatcher|providers|simulators)\//.test(target) && roomOf(target) !== room)
+      if (/^(time|dispatcher|providers|deployers|simulators)\//.test(target) && roomOf(target) !== room)
         imports.add(roomOf(target));
     }
   }
@@ -32,6 +32,7 @@ function roomOf(file: string): string {
   const [top = '', second = ''] = file.split('/');
   if (top === 'time' || top === 'simulators') return `${top}/`;
   if (second.endsWith('.ts')) return `${top}/${second}`;
+  if (top === 'deployers') return 'deployers/<kind>/';
   // The adapters stand side by side.
   if (top === 'providers')
     return ['kit', 'registry', 'google'].includes(second) ? `${top}/${second}/` : 'providers/<kind>/';

@@ -1,0 +1,76 @@
+/** Takes a deployment down: the jobs end first, then nothing is left of it, and that is looked up. */
+import { type Deployer, type Deployment, DeploymentRefused, type Tell } from './deployer.ts';
+
+/** A runner's container at one of the deployment's backends. */
+export interface LeftRunner {
+  readonly name: string;
+  readonly state: string;
+  stop(): Promise<void>;
+}
+
+export interface Destruction {
+  readonly deployer: Deployer;
+  readonly deployment: Deployment;
+  /** Does not wait for jobs: they are killed. */
+  readonly now: boolean;
+  /** Every container that carries the dispatcher's id, asked anew. A failure never looks like an empty list. */
+  readonly runners: () => Promise<readonly LeftRunner[]>;
+  readonly sleep: (ms: number) => Promise<void>;
+  readonly tell: Tell;
+}
+
+const LOOK_MS = 2_000;
+/** Services take their time to end what they accepted to end. */
+const LOOKS_FOR_NOTHING = 150;
+
+export async function destroy(destruction: Destruction): Promise<void> {
+  const { deployer, deployment, now, tell } = destruction;
+  if (now) await deployer.remove(deployment.id, tell);
+  else await drain(destruction);
+  await removeRunners(destruction);
+  await deployer.remove(deployment.id, tell);
+  const left = await deployer.left(deployment.id);
+  if (left.length > 0) {
+    throw new DeploymentRefused(`this is left: ${left.join(', ')}`, 'Run the command again, or remove it by hand.');
+  }
+  tell('nothing is left: no dispatcher, no ledger, no runner');
+}
+
+/** The dispatcher itself waits, so that an interrupted command leaves nothing undone. */
+async function drain({ deployer, deployment, runners, sleep, tell }: Destruction): Promise<void> {
+  const { id } = deployment;
+  if ((await deployer.status(id)) === undefined && (await runners()).length === 0) {
+    tell(`nothing is deployed as ${id}`);
+    return;
+  }
+  tell('draining: nothing is launched any more, jobs run to their end');
+  await deployer.apply(deployment, 'drain', tell);
+  let said = '';
+  for (;;) {
+    const status = await deployer.status(id);
+    if (status === undefined || status.state === 'ended') return;
+    const waiting = (await runners()).map(({ name, state }) => `${name} (${state})`);
+    const words =
+      waiting.length === 0 ? 'waiting until GitHub and the backends confirm' : `waiting for ${waiting.join(', ')}`;
+    if (words !== said) tell(words);
+    said = words;
+    await sleep(LOOK_MS);
+  }
+}
+
+async function removeRunners({ runners, sleep, tell, now }: Destruction): Promise<void> {
+  for (let look = 0; ; look += 1) {
+    const left = await runners();
+    if (left.length === 0) return;
+    if (look >= LOOKS_FOR_NOTHING) {
+      const names = left.map(({ name }) => name).join(', ');
+      throw new DeploymentRefused(`these runners cannot be removed: ${names}`, 'Remove them at the service by hand.');
+    }
+    for (const runner of left) {
+      // Without --now the dispatcher has proved that nothing runs in it.
+      if (look === 0) tell(`${now ? 'killing' : 'removing'} the runner ${runner.name} (${runner.state})`);
+      await runner.stop();
+    }
+    await sleep(LOOK_MS);
+  }
+}

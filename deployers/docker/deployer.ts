@@ -1,0 +1,254 @@
+/** The dispatcher as a container on a Docker engine, with its ledger in a volume. */
+import { basename, dirname } from 'node:path';
+import { Engine } from '../../providers/docker/calls.ts';
+import type { DockerOptions } from '../../providers/docker/options.ts';
+import type { EnginePlace } from '../../providers/docker/place.ts';
+import { Deadlines } from '../../providers/kit/deadlines.ts';
+import { ProviderError, type ProviderHost } from '../../providers/provider.ts';
+import {
+  type Deployed,
+  type Deployer,
+  type Deployment,
+  DeploymentRefused,
+  type DeploymentStatus,
+  type PlannedStep,
+  type Role,
+  type Tell,
+} from '../deployer.ts';
+import { BUNDLE_FILE, DEPLOYMENT_TAG, DISPATCHER_USER, deploymentHash, HASH_TAG, ROLE_TAG } from '../tags.ts';
+import { DeploymentEngine, type DispatcherContainer } from './calls.ts';
+import { type ContainerPlan, containerName, dispatcherBody, volumeName } from './request.ts';
+import { archive } from './tar.ts';
+
+/** From the start to the first good health check. */
+const HEALTHY_WITHIN_MS = 180_000;
+const LOOK_MS = 500;
+const DEFAULT_GRACE_S = 30;
+
+export interface DockerDeployerOptions {
+  /** Of the engine. */
+  readonly engine: DockerOptions;
+  readonly place: EnginePlace;
+  /** `host`, or a network of the engine. Default: the engine's bridge. */
+  readonly network?: string;
+  /** The group that may use the engine's socket, where the dispatcher needs it. */
+  readonly socketGroup: () => Promise<number>;
+  /** This machine's name, as others reach it. */
+  readonly hostName: string;
+}
+
+interface Found {
+  readonly plan: ContainerPlan;
+  readonly wanted: DispatcherContainer | undefined;
+  readonly others: readonly DispatcherContainer[];
+}
+
+export class DockerDeployer implements Deployer {
+  readonly #options: DockerDeployerOptions;
+  readonly #host: ProviderHost;
+  readonly #engine: DeploymentEngine;
+  readonly #runnerEngine: Engine;
+
+  constructor(options: DockerDeployerOptions, host: ProviderHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#engine = new DeploymentEngine(options.place, options.engine.timeoutMs, host);
+    this.#runnerEngine = new Engine(options.engine, options.place, new Deadlines(host));
+  }
+
+  async plan(deployment: Deployment, role: Role): Promise<readonly PlannedStep[]> {
+    const { plan, wanted, others } = await this.#find(deployment, role);
+    const volume = volumeName(deployment.id);
+    const volumes = await this.#engine.volumes(deployment.id);
+    const container = `container ${containerName(plan)}`;
+    const first = others[0];
+    return [
+      { action: volumes.includes(volume) ? 'keep' : 'create', what: `volume ${volume}`, why: 'it holds the ledger' },
+      wanted !== undefined && isUp(wanted)
+        ? { action: 'keep', what: container }
+        : first === undefined
+          ? { action: 'create', what: container }
+          : { action: 'replace', what: container, why: `${first.Name} is another image, size or configuration` },
+      ...others.map(({ Name }) => ({ action: 'remove' as const, what: `container ${Name}` })),
+    ];
+  }
+
+  async apply(deployment: Deployment, role: Role, tell: Tell): Promise<Deployed> {
+    await this.#requireImage(deployment.image, tell);
+    const { plan, wanted, others } = await this.#find(deployment, role);
+    const name = containerName(plan);
+    if (wanted !== undefined && others.length === 0 && (isHealthy(wanted) || isDrained(wanted))) {
+      tell(`${name} runs as it should`);
+      return { changed: false, ...this.#address(deployment) };
+    }
+    await this.#engine.createVolume(volumeName(deployment.id), { [DEPLOYMENT_TAG]: deployment.id });
+    const id = await this.#prepare(plan, wanted, tell);
+    await this.#change(plan, id, others, tell);
+    for (const other of others) {
+      tell(`removing ${other.Name}`);
+      await this.#engine.remove(other.Id);
+    }
+    return { changed: true, ...this.#address(deployment) };
+  }
+
+  async status(id: string): Promise<DeploymentStatus | undefined> {
+    const containers = await this.#engine.containers(id);
+    const container = containers.find(isUp) ?? containers[0];
+    if (container === undefined) return undefined;
+    const said = healthWords(container) || container.State.Error;
+    return {
+      role: container.Config.Labels?.[ROLE_TAG] === 'drain' ? 'drain' : 'serve',
+      state: stateOf(container),
+      image: container.Config.Image,
+      hash: container.Config.Labels?.[HASH_TAG] ?? '',
+      ...(said === '' ? {} : { message: said }),
+    };
+  }
+
+  async logs(id: string): Promise<string | undefined> {
+    const containers = await this.#engine.containers(id);
+    const container = containers.find(isUp) ?? containers[0];
+    return container === undefined ? undefined : this.#runnerEngine.logs(container.Id);
+  }
+
+  async remove(id: string, tell: Tell): Promise<void> {
+    for (const container of await this.#engine.containers(id)) {
+      tell(`removing ${container.Name}`);
+      if (isUp(container)) await this.#engine.stop(container.Id, DEFAULT_GRACE_S);
+      await this.#engine.remove(container.Id);
+    }
+    for (const volume of await this.#engine.volumes(id)) {
+      tell(`removing the volume ${volume}`);
+      await this.#engine.removeVolume(volume);
+    }
+  }
+
+  async left(id: string): Promise<readonly string[]> {
+    const [containers, volumes] = await Promise.all([this.#engine.containers(id), this.#engine.volumes(id)]);
+    return [...containers.map(({ Name }) => `container ${Name}`), ...volumes.map((name) => `volume ${name}`)];
+  }
+
+  async close(): Promise<void> {}
+
+  async #find(deployment: Deployment, role: Role): Promise<Found> {
+    const image = await this.#engine.imageId(deployment.image);
+    const hash = deploymentHash(deployment, role, `${image} ${this.#options.network ?? ''}`);
+    const socketGroup = deployment.engineSocket === undefined ? undefined : await this.#options.socketGroup();
+    const plan = { deployment, role, hash, network: this.#options.network, socketGroup };
+    const containers = await this.#engine.containers(deployment.id);
+    const name = containerName(plan);
+    return {
+      plan,
+      wanted: containers.find(({ Name }) => Name === name),
+      others: containers.filter(({ Name }) => Name !== name),
+    };
+  }
+
+  async #requireImage(image: string, tell: Tell): Promise<void> {
+    if ((await this.#engine.imageId(image)) !== undefined) return;
+    tell(`pulling ${image}`);
+    try {
+      await this.#runnerEngine.pull(image);
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.kind === 'transient') throw error;
+      throw new DeploymentRefused(
+        `the engine has no image ${image}, and cannot pull it (${error.message})`,
+        'Build it with `make dispatcher-image`, or name another one with --image.',
+      );
+    }
+  }
+
+  /** A container with its configuration, not started. One that never ran may lack the file: it is made anew. */
+  async #prepare(plan: ContainerPlan, wanted: DispatcherContainer | undefined, tell: Tell): Promise<string> {
+    if (wanted !== undefined && wanted.State.Status !== 'created') return wanted.Id;
+    if (wanted !== undefined) await this.#engine.remove(wanted.Id);
+    const name = containerName(plan);
+    tell(`creating ${name}`);
+    const id = await this.#engine.create(name, dispatcherBody(plan));
+    const file = { name: basename(BUNDLE_FILE), text: plan.deployment.bundle, owner: DISPATCHER_USER, mode: 0o600 };
+    await this.#engine.put(id, dirname(BUNDLE_FILE), archive(file));
+    return id;
+  }
+
+  /** One ledger has one dispatcher: the old one ends before the new one starts. */
+  async #change(
+    { deployment, role }: ContainerPlan,
+    id: string,
+    others: readonly DispatcherContainer[],
+    tell: Tell,
+  ): Promise<void> {
+    const before = others.filter(isUp);
+    for (const other of before) {
+      tell(`stopping ${other.Name} in order (SIGTERM, at most ${deployment.stopGraceS} s)`);
+      await this.#engine.stop(other.Id, deployment.stopGraceS);
+    }
+    tell('starting it, and waiting until it is ready');
+    try {
+      await this.#engine.start(id);
+      await this.#whenReady(id, role);
+    } catch (error) {
+      const output = (await this.#runnerEngine.logs(id).catch(() => undefined)) ?? '';
+      await this.#engine.stop(id, deployment.stopGraceS).catch(() => undefined);
+      for (const other of before) {
+        tell(`starting ${other.Name} again`);
+        await this.#engine.start(other.Id);
+      }
+      await this.#engine.remove(id);
+      const last = output.trimEnd().split('\n').slice(-5).join('\n');
+      const words = error instanceof Error ? error.message : String(error);
+      const again = before.length > 0 ? '; the one before runs again' : '';
+      throw new ProviderError('invalid', 'docker start', `${words}${again}. Its last lines:\n${last}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #whenReady(id: string, role: Role): Promise<void> {
+    const endsAtMs = this.#host.now() + HEALTHY_WITHIN_MS;
+    for (;;) {
+      const container = await this.#engine.container(id);
+      if (container === undefined) throw new Error('somebody removed the container');
+      if (isHealthy(container) || (role === 'drain' && isDrained(container))) return;
+      if (['exited', 'dead', 'restarting'].includes(container.State.Status)) {
+        throw new Error(`the dispatcher ended with ${container.State.ExitCode}`);
+      }
+      if (this.#host.now() >= endsAtMs) {
+        throw new Error(
+          `the dispatcher was not ready within ${HEALTHY_WITHIN_MS / 1000} s (${healthWords(container)})`,
+        );
+      }
+      await this.#host.sleep(LOOK_MS);
+    }
+  }
+
+  #address({ listenPort, publicPort }: Deployment): Pick<Deployed, 'url' | 'urlNote'> {
+    const { hostName, network } = this.#options;
+    return {
+      url: `http://${hostName}:${network === 'host' ? listenPort : publicPort}`,
+      urlNote: 'GitHub needs an address that the internet reaches, with TLS: put a proxy in front of this port.',
+    };
+  }
+}
+
+function isUp({ State }: DispatcherContainer): boolean {
+  return State.Status === 'running' || State.Status === 'restarting' || State.Status === 'paused';
+}
+
+function isHealthy({ State }: DispatcherContainer): boolean {
+  return State.Status === 'running' && State.Health?.Status === 'healthy';
+}
+
+function isDrained({ Config, State }: DispatcherContainer): boolean {
+  return Config.Labels?.[ROLE_TAG] === 'drain' && State.Status === 'exited' && State.ExitCode === 0;
+}
+
+function stateOf(container: DispatcherContainer): DeploymentStatus['state'] {
+  if (isDrained(container)) return 'ended';
+  if (!isUp(container)) return 'stopped';
+  if (isHealthy(container)) return 'healthy';
+  return container.State.Health?.Status === 'unhealthy' ? 'unhealthy' : 'starting';
+}
+
+function healthWords({ State }: DispatcherContainer): string {
+  return (State.Health?.Log?.at(-1)?.Output ?? '').trim();
+}

@@ -1,0 +1,37 @@
+/** What a deployment is known by at a service, and the one tag that tells whether it is what it should be. */
+import { scryptSync } from 'node:crypto';
+import type { Deployment, Role } from './deployer.ts';
+
+export const DEPLOYMENT_TAG = 'shr.deployment';
+export const HASH_TAG = 'shr.deployment.hash';
+export const ROLE_TAG = 'shr.deployment.role';
+
+/** Where a deployed dispatcher finds its configuration. */
+export const BUNDLE_FILE = '/etc/shr/bundle';
+/** The only place that it writes to. */
+export const STATE_FOLDER = '/var/lib/shr';
+/** Of the dispatcher's image. */
+export const DISPATCHER_USER = 10_001;
+
+/**
+ * Of a text with secrets. Slow to compute: tags are read by many, and a short secret must not be found by trying. `id` is
+ * the salt, so that the same configuration in two deployments looks different.
+ */
+export function slowHash(text: string, id: string): string {
+  return scryptSync(text, `shr.deployment ${id}`, 16).toString('hex');
+}
+
+/** Twelve hexadecimal digits: part of names. `image` is what the reference stands for now, if the service tells. */
+export function deploymentHash(deployment: Deployment, role: Role, image = deployment.image): string {
+  const { bundle: _, ...open } = deployment;
+  return slowHash(JSON.stringify([{ ...open, image }, role]), deployment.id).slice(0, 12);
+}
+
+/** The words after the image's own entry point. */
+export function commandOf(role: Role): readonly string[] {
+  return ['serve', '--bundle', BUNDLE_FILE, ...(role === 'drain' ? ['--drain'] : [])];
+}
+
+export function readyUrl({ adminPort }: Pick<Deployment, 'adminPort'>): string {
+  return `http://127.0.0.1:${adminPort}/readyz`;
+}

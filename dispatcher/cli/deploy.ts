@@ -1,0 +1,190 @@
+/** `shr deploy plan|apply|status|logs|destroy`: the dispatcher itself, in a container of its own. */
+import { Command, InvalidArgumentError } from 'commander';
+import { type Deployed, type Deployer, DeploymentRefused } from '../../deployers/deployer.ts';
+import { destroy } from '../../deployers/destroy.ts';
+import { loadDeployer, targetKinds } from '../../deployers/index.ts';
+import { isProviderError } from '../../providers/provider.ts';
+import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
+import { createProviderPool, providerHost } from '../backends/pool.ts';
+import type { Claim, Configuration, Registration } from '../model/registration.ts';
+import { type DeployOptions, type Packed, pack } from './deploy/pack.ts';
+import { leftRunners } from './deploy/runners.ts';
+import { printable, printFields } from './output.ts';
+import type { CommandModule, Terminal } from './terminal.ts';
+
+const HELP = `
+With --registration the dispatcher serves that registration alone, by default where its first backend is. Without it, it
+serves all of them, and --target says where.
+The configuration goes along with every secret that it refers to, and nothing else.
+`;
+
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command().addHelpText('after', HELP);
+  const add = (name: string, summary: string, run: Action): Command => {
+    const sub = common(command.command(name).description(summary));
+    return sub.action((folder: string, options: DeployOptions & { readonly now?: boolean }) =>
+      withDeployer(folder, options, terminal, run),
+    );
+  };
+  add('plan', 'show what apply would do; changes nothing', async ({ deployer, packed, terminal: { out } }) => {
+    for (const { action, what, why } of await deployer.plan(packed.deployment, 'serve')) {
+      out(printable(`${action.padEnd(8)}${what}${why === undefined ? '' : ` (${why})`}`).concat('\n'));
+    }
+  });
+  add(
+    'apply',
+    'deploy the dispatcher, or bring the deployed one up to date',
+    async ({ deployer, packed, tell, terminal }) => {
+      const deployed = await deployer.apply(packed.deployment, 'serve', tell);
+      report(terminal, packed.configuration, deployed);
+    },
+  );
+  add('status', 'show whether it runs, and which image', async ({ deployer, packed, terminal }) => {
+    const { id } = packed.deployment;
+    const status = await deployer.status(id);
+    if (status === undefined) {
+      terminal.error(`shr: nothing is deployed as ${id}\n`);
+      terminal.exit(1);
+      return;
+    }
+    const { role, state, image, hash, message } = status;
+    const fields = [
+      ['deployment', id],
+      ['state', role === 'drain' ? `${state}, draining` : state],
+      ['image', image],
+      ['hash', hash],
+    ] as const;
+    printFields(terminal, message === undefined ? fields : [...fields, ['says', message]]);
+    terminal.exit(state === 'healthy' || state === 'ended' ? 0 : 1);
+  });
+  add('logs', 'print its last output', async ({ deployer, packed, terminal }) => {
+    const output = await deployer.logs(packed.deployment.id);
+    if (output === undefined) terminal.exit(1);
+    terminal.out(output ?? '');
+  });
+  add('destroy', 'wait for its jobs, then remove it and everything that it started', async (session) => {
+    const { deployer, options, packed, tell } = session;
+    const pool = createProviderPool({ clock: systemClock, random: systemRandom });
+    try {
+      await destroy({
+        ...{ deployer, tell },
+        deployment: packed.deployment,
+        now: options.now === true,
+        runners: () => leftRunners(packed.configuration, pool),
+        sleep: (ms) => sleep(systemClock, ms),
+      });
+    } finally {
+      await pool.close();
+    }
+  }).option('--now', 'do not wait: kill the jobs that run');
+  return command;
+};
+
+interface Session {
+  readonly deployer: Deployer;
+  readonly packed: Packed;
+  readonly options: { readonly now?: boolean };
+  readonly tell: (line: string) => void;
+  readonly terminal: Terminal;
+}
+type Action = (session: Session) => Promise<void>;
+
+function common(command: Command): Command {
+  return command
+    .argument('[folder]', 'the folder with dispatcher.yaml and registrations/', '.')
+    .option('--target <kind>', `where it runs: ${targetKinds.join(', ')}`)
+    .option('--registration <name>', 'serve this one alone')
+    .option('--backend <name>', 'the backend whose account it runs in')
+    .option('--image <reference>', 'of the dispatcher')
+    .option('--port <number>', 'where webhooks come to, if not the port of `listen.public`', wholeNumber)
+    .option('--cpu <cores>', 'of the dispatcher', positive, 1)
+    .option('--memory <GiB>', 'of the dispatcher', positive, 1)
+    .option('--network <name>', 'docker: a network of the engine, or `host`');
+}
+
+async function withDeployer(
+  folder: string,
+  options: DeployOptions & { readonly now?: boolean },
+  terminal: Terminal,
+  run: Action,
+): Promise<void> {
+  let deployer: Deployer | undefined;
+  try {
+    const packed = await pack(folder, options, terminal);
+    const module = await loadDeployer(packed.target);
+    deployer = module.create(
+      {
+        options: packed.targetOptions,
+        environment: terminal.environment,
+        ...(options.network === undefined ? {} : { network: options.network }),
+      },
+      providerHost(systemClock, systemRandom),
+    );
+    await run({ deployer, packed, options, terminal, tell: (line) => terminal.error(`${printable(line)}\n`) });
+  } catch (error) {
+    terminal.error(`shr: ${problemWords(error)}\n`);
+    terminal.exit(1);
+  } finally {
+    await deployer?.close();
+  }
+}
+
+function problemWords(error: unknown): string {
+  if (error instanceof DeploymentRefused) return `${error.message}. ${error.cure}`;
+  if (!isProviderError(error)) throw error;
+  const cure =
+    error.kind === 'unauthorized'
+      ? 'Give these credentials what the page of the target lists, and run it again: it goes on where it stopped.'
+      : 'Run it again: it goes on where it stopped.';
+  return `${error.message}\n${cure}`;
+}
+
+function report(terminal: Terminal, { registrations }: Configuration, { changed, url, urlNote }: Deployed): void {
+  terminal.out(changed ? 'the dispatcher is deployed, and ready\n' : 'nothing to change: the dispatcher is ready\n');
+  for (const registration of registrations) {
+    const { name, webhookSecrets } = registration;
+    if (webhookSecrets.length === 0) {
+      terminal.out(`${name}: has no webhook secret of its own; it polls\n`);
+      continue;
+    }
+    terminal.out(`${name}: add this webhook at ${settingsOf(registration)}\n`);
+    printFields(terminal, [
+      ['  Payload URL', `${url}/webhooks/github/${name}`],
+      ['  Content type', 'application/json'],
+      ['  Secret', 'the one that `webhook.secrets` of the registration refers to'],
+      ['  Events', 'Workflow jobs'],
+    ]);
+  }
+  if (urlNote !== undefined) terminal.out(`${urlNote}\n`);
+}
+
+function settingsOf({ host, claim }: Registration): string {
+  return placesOf(claim)
+    .map((place) => `https://${host}/${place}`)
+    .join(', ');
+}
+
+function placesOf(claim: Claim): readonly string[] {
+  switch (claim.kind) {
+    case 'enterprise':
+      return [`enterprises/${claim.enterprise}/settings/hooks`];
+    case 'organization':
+      return [`organizations/${claim.organization}/settings/hooks/new`];
+    case 'user':
+      return [`${claim.user}/<repository>/settings/hooks/new`];
+    case 'repositories':
+      return claim.repositories.map(({ owner, repository }) => `${owner}/${repository}/settings/hooks/new`);
+  }
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new InvalidArgumentError('Write 1 to 65535.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('Write a number above 0.');
+  return value;
+}

@@ -1,0 +1,57 @@
+import { expect } from 'chai';
+import { parse } from 'yaml';
+import { ownAdminToken, ownDispatcherYaml, ownId } from '../../dispatcher/cli/deploy/own-configuration.ts';
+
+const PLATFORM = `
+# The platform's own file.
+id: shr
+adminToken: \${file:secrets/admin-token}
+webhooks: [{ appId: 1, secrets: ["\${env:SHARED}"], owners: [acme] }]
+credentials:
+  ours: { host: github.com, token: "\${env:OURS}" }
+  theirs: { host: github.com, token: "\${env:THEIRS}" }
+backends:
+  shared: { kind: docker }
+  other: { kind: gcp-batch }
+tenants:
+  acme: { credentials: [ours], backends: [shared, other] }
+  mobile: { credentials: [theirs] }
+limits: { maxRunners: 7 }
+`;
+const OWN = { id: 'shr-acme', adminToken: '${file:secrets/own}' };
+
+describe('the configuration of a dispatcher for one registration', () => {
+  it('keeps of the shared credentials and backends those that the registration uses', () => {
+    const registration = 'credentials: { use: ours }\nbackends: [{ kind: process }, { use: shared }]\n';
+    const own: unknown = parse(ownDispatcherYaml(PLATFORM, { ...OWN, registration }));
+    expect(own).to.deep.equal({
+      id: 'shr-acme',
+      adminToken: '${file:secrets/own}',
+      credentials: { ours: { host: 'github.com', token: '${env:OURS}' } },
+      backends: { shared: { kind: 'docker' } },
+      tenants: { acme: { credentials: ['ours'], backends: ['shared'] }, mobile: { credentials: [] } },
+      limits: { maxRunners: 7 },
+    });
+  });
+
+  it('has no shared section where the registration uses nothing of it', () => {
+    const registration = 'credentials: { token: "${env:TENANT_ACME_TOKEN}" }\nbackends: [{ kind: docker }]\n';
+    const own: unknown = parse(ownDispatcherYaml(PLATFORM, { ...OWN, registration }));
+    expect(own).to.not.have.any.keys('credentials', 'backends', 'webhooks');
+  });
+
+  it('has an id of its own, of at most 20 characters, and always the same', () => {
+    expect(ownId('shr', 'acme')).to.equal('shr-acme');
+    const long = ownId('shr', 'acme-mobile-and-more');
+    expect(long).to.match(/^acme-mobile-a[\w-]*-[0-9a-f]{6}$/);
+    expect(long.length).to.be.at.most(20);
+    expect(ownId('shr', 'acme-mobile-and-more')).to.equal(long);
+    expect(ownId('shr', 'acme-mobile-and-less')).to.not.equal(long);
+  });
+
+  it('has an admin token that does not tell the platform’s', () => {
+    const token = ownAdminToken('the-platform-token', 'shr-acme');
+    expect(token).to.match(/^[0-9a-f]{64}$/);
+    expect(ownAdminToken('the-platform-token', 'shr-other')).to.not.equal(token);
+  });
+});

@@ -1,0 +1,297 @@
+/**
+ * The dispatcher installed as a container on the real engine, as a user does it: it takes webhooks of the simulated GitHub,
+ * runs jobs in sibling containers, is upgraded while one runs, and is taken down. `DISPATCHER_IMAGE` names an image that
+ * is there already.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { stringify } from 'yaml';
+import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
+import { ENGINE_SOCKET, engineProblem, testImage } from '../docker/engine.ts';
+import { eventually } from '../e2e/service-fixture.ts';
+import { path } from '../package/unpacked.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const ID = `dep${randomBytes(3).toString('hex')}`;
+const DEPLOYMENT = `label=shr.deployment=${ID}-acme`;
+const RUNNERS = `label=shr.dispatcher=${ID}-acme`;
+const PORT = 20_000 + Math.floor(Math.random() * 10_000);
+const WEBHOOK_SECRET = 'a-webhook-secret-of-the-deployment';
+const ADMIN_TOKEN = 'an-admin-token-of-the-platform';
+/** Of a credential that the registration does not use. */
+const FOREIGN = 'a-token-of-another-tenant';
+
+interface Said {
+  readonly code: number;
+  readonly out: string;
+}
+
+describe('a dispatcher deployed to a Docker engine', () => {
+  let folder = '';
+  let image = process.env['DISPATCHER_IMAGE'] ?? '';
+  let github: GithubSimulator;
+  const environment = {
+    ...process.env,
+    PATH: path,
+    DOCKER_HOST: `unix://${ENGINE_SOCKET}`,
+    DOCKER_BUILDKIT: '0',
+    TENANT_ACME_WEBHOOK_SECRET: WEBHOOK_SECRET,
+  };
+
+  async function run(program: string, ...words: readonly string[]): Promise<Said> {
+    try {
+      const { stdout, stderr } = await promisify(execFile)(program, [...words], {
+        env: environment,
+        maxBuffer: 64 * 1024 * 1024,
+      });
+      return { code: 0, out: `${stdout}${stderr}`.trim() };
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && 'stdout' in error && 'stderr' in error)) throw error;
+      return { code: Number(error.code), out: `${error.stdout}${error.stderr}`.trim() };
+    }
+  }
+  const docker = async (...words: readonly string[]) => {
+    const { code, out } = await run('docker', ...words);
+    if (code !== 0) throw new Error(out);
+    return out;
+  };
+  const shr = (...words: readonly string[]) =>
+    run(process.execPath, join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), ...words);
+  const deploy = (verb: string, ...words: readonly string[]) =>
+    shr('deploy', verb, folder, '--registration', 'acme', '--network', 'host', '--image', image, ...words);
+  const containers = async (filter: string) => {
+    const listed = await docker('ps', '--all', '--no-trunc', '--filter', filter, '--format', '{{.Names}}');
+    return listed.split('\n').filter((name) => name !== '');
+  };
+  const volumes = async () => docker('volume', 'ls', '--filter', DEPLOYMENT, '--format', '{{.Name}}');
+  const executions = () => github.executions().length;
+  const push = (seconds: number) =>
+    github.pushWorkflow({
+      owner: 'acme',
+      repository: 'web',
+      yaml: stringify({
+        on: 'push',
+        jobs: { build: { 'runs-on': 'deployed', steps: [{ run: `sleep ${seconds}` }, { run: 'echo done' }] } },
+      }),
+    });
+  const conclusion = (id: number) => github.run(id)?.conclusion ?? undefined;
+
+  before(async function () {
+    this.timeout(600_000);
+    const problem = await engineProblem();
+    if (problem !== undefined) {
+      console.log(`      skipped: ${problem}`);
+      this.skip();
+    }
+    if (image === '') {
+      image = `shr-dispatcher:${ID}`;
+      const { out: base } = await run(join(ROOT, 'dispatcher-image', 'base.sh'));
+      await run(process.execPath, join(ROOT, 'package', 'image.ts'), '--base', base, '--tag', image);
+    }
+    folder = await mkdtemp(join(tmpdir(), 'shr-deploy-'));
+    github = await startGithubSimulator({
+      owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
+      apps: [{ name: 'deployed', installations: [{ account: 'acme' }] }],
+    });
+    await writeConfiguration();
+    github.addHook({ on: 'acme', url: `http://127.0.0.1:${PORT}/webhooks/github/acme`, secret: WEBHOOK_SECRET });
+  });
+
+  after(async function () {
+    this.timeout(120_000);
+    if (folder === '') return;
+    await github.close();
+    for (const filter of [DEPLOYMENT, RUNNERS]) {
+      for (const name of await containers(filter)) await docker('rm', '--force', '--volumes', name);
+    }
+    for (const name of (await volumes()).split('\n')) if (name !== '') await docker('volume', 'rm', name);
+    if (process.env['DISPATCHER_IMAGE'] === undefined) await run('docker', 'image', 'rm', '--force', image);
+    await rm(folder, { recursive: true });
+  });
+
+  it('says in advance what it would do, and does nothing', async function () {
+    this.timeout(60_000);
+    const { code, out } = await deploy('plan');
+    expect(code, out).to.equal(0);
+    expect(out)
+      .to.match(/create {2}volume/)
+      .and.match(/create {2}container/);
+    expect(await containers(DEPLOYMENT)).to.deep.equal([]);
+    const status = await deploy('status');
+    expect(status.code).to.equal(1);
+    expect(status.out).to.include(`nothing is deployed as ${ID}-acme`);
+  });
+
+  it('refuses an image that the engine cannot get, and leaves nothing behind', async function () {
+    this.timeout(120_000);
+    const wrong = ['--registration', 'acme', '--network', 'host', '--image', '127.0.0.1:1/nowhere/dispatcher:1'];
+    const { code, out } = await shr('deploy', 'apply', folder, ...wrong);
+    expect(code).to.equal(1);
+    expect(out)
+      .to.include('127.0.0.1:1/nowhere/dispatcher:1')
+      .and.match(/Build it with|Run it again/);
+    expect(await containers(DEPLOYMENT)).to.deep.equal([]);
+  });
+
+  it('is installed, and says which webhook to add', async function () {
+    this.timeout(240_000);
+    const { code, out } = await deploy('apply');
+    expect(code, out).to.equal(0);
+    expect(out).to.include(`:${PORT}/webhooks/github/acme`).and.include('organizations/acme/settings/hooks');
+    expect((await deploy('status')).out).to.match(/state +healthy/);
+  });
+
+  it('shows no secret to those who may inspect it, and carries none that the registration does not use', async function () {
+    this.timeout(60_000);
+    const [name = ''] = await containers(DEPLOYMENT);
+    const described = await docker('inspect', name);
+    const processes = await docker('top', name);
+    for (const secret of [WEBHOOK_SECRET, ADMIN_TOKEN, 'PRIVATE KEY']) {
+      expect(described, 'inspect').not.include(secret);
+      expect(processes, 'top').not.include(secret);
+    }
+    const mode =
+      "const { mode, uid } = require('fs').statSync('/etc/shr/bundle'); console.log((mode & 0o777).toString(8), uid)";
+    expect(await docker('exec', name, 'node', '--eval', mode)).to.equal('600 10001');
+    const packed =
+      "console.log(require('zlib').gunzipSync(Buffer.from(require('fs').readFileSync('/etc/shr/bundle','utf8'),'base64')).toString())";
+    const bundle = await docker('exec', name, 'node', '--eval', packed);
+    expect(bundle).to.include(WEBHOOK_SECRET).and.not.include(FOREIGN).and.not.include(ADMIN_TOKEN);
+  });
+
+  it('runs a job that a webhook reports, in a sibling container', async function () {
+    this.timeout(120_000);
+    const { id } = push(0);
+    await eventually('the job is done', 90_000, () => conclusion(id));
+    expect(conclusion(id)).to.equal('success');
+    await eventually('its container is gone', 60_000, async () =>
+      (await containers(RUNNERS)).length === 0 ? true : undefined,
+    );
+  });
+
+  it('changes nothing where nothing has changed', async function () {
+    this.timeout(60_000);
+    const before = await containers(DEPLOYMENT);
+    const { code, out } = await deploy('apply');
+    expect(code, out).to.equal(0);
+    expect(out, (await deploy('status')).out).to.include('nothing to change');
+    expect(await containers(DEPLOYMENT)).to.deep.equal(before);
+  });
+
+  it('is upgraded while a job runs, and the job runs once and to its end', async function () {
+    this.timeout(240_000);
+    const [before = ''] = await containers(DEPLOYMENT);
+    const started = executions();
+    const { id } = push(30);
+    await eventually('the job runs', 60_000, () => (executions() > started ? true : undefined));
+    const { code, out } = await deploy('apply', '--memory', '0.75');
+    expect(code, out).to.equal(0);
+    expect(out).to.include(`stopping ${before} in order`);
+    const after = await containers(DEPLOYMENT);
+    expect(after).to.have.length(1).and.not.include(before);
+    await eventually('the job is done', 90_000, () => conclusion(id));
+    expect(conclusion(id)).to.equal('success');
+    expect(executions()).to.equal(started + 1);
+  });
+
+  it('finishes what an interrupted command left', async function () {
+    this.timeout(240_000);
+    const [name = ''] = await containers(DEPLOYMENT);
+    // As after a command that ended between the two starts: the one before stopped, the new one without its file.
+    await docker('stop', name);
+    const { code, out } = await deploy('apply', '--memory', '0.875');
+    expect(code, out).to.equal(0);
+    expect((await deploy('status', '--memory', '0.875')).out).to.match(/state +healthy/);
+    expect(await containers(DEPLOYMENT)).to.have.length(1);
+  });
+
+  it('goes back to the one before where the new one does not start', async function () {
+    this.timeout(240_000);
+    const before = await containers(DEPLOYMENT);
+    const { code, out } = await shr(
+      ...['deploy', 'apply', folder, '--registration', 'acme', '--network', 'host'],
+      ...['--image', await testImage()],
+    );
+    expect(code).to.equal(1);
+    expect(out).to.include('the one before runs again');
+    expect(await containers(DEPLOYMENT)).to.deep.equal(before);
+    await eventually('it is healthy', 60_000, async () =>
+      /state +healthy/.test((await deploy('status')).out) ? true : undefined,
+    );
+  });
+
+  it('is taken down after the job that runs, and nothing is left', async function () {
+    this.timeout(300_000);
+    const started = executions();
+    const { id } = push(15);
+    await eventually('the job runs', 60_000, () => (executions() > started ? true : undefined));
+    const late = deploy('destroy');
+    const { code, out } = await late;
+    expect(code, out).to.equal(0);
+    expect(out).to.include('draining').and.include('waiting for').and.include('nothing is left');
+    expect(conclusion(id)).to.equal('success');
+    expect(await containers(DEPLOYMENT)).to.deep.equal([]);
+    expect(await containers(RUNNERS)).to.deep.equal([]);
+    expect(await volumes()).to.equal('');
+    expect(github.runners()).to.deep.equal([]);
+  });
+
+  it('with --now names what it kills, and leaves nothing', async function () {
+    this.timeout(300_000);
+    expect((await deploy('apply')).code).to.equal(0);
+    const started = executions();
+    push(600);
+    await eventually('the job runs', 90_000, () => (executions() > started ? true : undefined));
+    const [runner = ''] = await containers(RUNNERS);
+    const { code, out } = await deploy('destroy', '--now');
+    expect(code, out).to.equal(0);
+    expect(out).to.include(`killing the runner ${runner}`);
+    expect(await containers(DEPLOYMENT)).to.deep.equal([]);
+    expect(await containers(RUNNERS)).to.deep.equal([]);
+    expect(await volumes()).to.equal('');
+    expect((await deploy('destroy')).out).to.include('nothing is left');
+  });
+
+  async function writeConfiguration(): Promise<void> {
+    const [app] = github.apps;
+    if (app === undefined) throw new Error('the simulator has no App');
+    const script = await readFile(join(ROOT, 'simulators', 'github', 'runner.sh'), 'utf8');
+    const files = {
+      'secrets/admin-token': ADMIN_TOKEN,
+      'secrets/other': FOREIGN,
+      'secrets/acme/app.pem': app.privateKey,
+      'dispatcher.yaml': stringify({
+        id: ID,
+        adminToken: '${file:secrets/admin-token}',
+        listen: { public: `127.0.0.1:${PORT}`, admin: `127.0.0.1:${PORT + 1}` },
+        credentials: { other: { host: 'github.com', token: '${file:secrets/other}' } },
+      }),
+      'registrations/other.yaml': 'this is not valid, and not deployed',
+      'registrations/acme.yaml': stringify({
+        organization: 'acme',
+        apiUrl: github.url,
+        credentials: { app: { id: app.id, privateKey: '${file:secrets/acme/app.pem}' } },
+        webhook: { secrets: ['${env:TENANT_ACME_WEBHOOK_SECRET}'] },
+        labels: ['deployed'],
+        defaults: { image: await testImage(), cpu: 0.5, memoryGiB: 0.25 },
+        backends: [
+          {
+            kind: 'docker',
+            options: { network: 'host', pull: 'never', pidsLimit: 256, command: ['/bin/sh', '-c', script] },
+          },
+        ],
+        maxRunners: 4,
+        poll: { interval: '30s' },
+      }),
+    };
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, name)), { recursive: true });
+      await writeFile(join(folder, name), text, { mode: 0o600 });
+    }
+  }
+});
