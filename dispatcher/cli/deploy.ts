@@ -99,6 +99,7 @@ function common(command: Command): Command {
     .option('--port <number>', 'where webhooks come to, if not the port of `listen.public`', wholeNumber)
     .option('--cpu <cores>', 'of the dispatcher', positive, 1)
     .option('--memory <GiB>', 'of the dispatcher', positive, 1)
+    .option('--url <url>', 'with --registration: where the internet reaches it, for webhooks and call-backs')
     .option('--network <name>', 'docker: a network of the engine, or `host`');
 }
 
@@ -139,7 +140,10 @@ function problemWords(error: unknown): string {
   return `${error.message}\n${cure}`;
 }
 
-function report(terminal: Terminal, { registrations }: Configuration, { changed, url, urlNote }: Deployed): void {
+function report(terminal: Terminal, { dispatcher, registrations }: Configuration, deployed: Deployed): void {
+  const { changed, urlNote } = deployed;
+  const known = dispatcher.publicListen.url;
+  const url = known ?? deployed.url;
   terminal.out(changed ? 'the dispatcher is deployed, and ready\n' : 'nothing to change: the dispatcher is ready\n');
   for (const registration of registrations) {
     const { name, webhookSecrets } = registration;
@@ -155,7 +159,7 @@ function report(terminal: Terminal, { registrations }: Configuration, { changed,
       ['  Events', 'Workflow jobs'],
     ]);
   }
-  if (urlNote !== undefined) terminal.out(`${urlNote}\n`);
+  if (known === undefined && urlNote !== undefined) terminal.out(`${urlNote}\n`);
 }
 
 function settingsOf({ host, claim }: Registration): string {

@@ -17,8 +17,9 @@ tenants:
   acme: { credentials: [ours], backends: [shared, other] }
   mobile: { credentials: [theirs] }
 limits: { maxRunners: 7 }
+listen: { public: { address: '0.0.0.0:8081', url: 'https://platform.example' } }
 `;
-const OWN = { id: 'shr-acme', adminToken: '${file:secrets/own}' };
+const OWN = { id: 'shr-acme', adminToken: '${file:secrets/own}', url: undefined };
 
 describe('the configuration of a dispatcher for one registration', () => {
   it('keeps of the shared credentials and backends those that the registration uses', () => {
@@ -31,7 +32,24 @@ describe('the configuration of a dispatcher for one registration', () => {
       backends: { shared: { kind: 'docker' } },
       tenants: { acme: { credentials: ['ours'], backends: ['shared'] }, mobile: { credentials: [] } },
       limits: { maxRunners: 7 },
+      listen: { public: { address: '0.0.0.0:8081' } },
     });
+  });
+
+  it('is reached where it is said to be, not where the platform is', () => {
+    const registration = 'backends: [{ kind: docker }]\n';
+    const url = 'https://own.example';
+    const own: unknown = parse(ownDispatcherYaml(PLATFORM, { ...OWN, registration, url }));
+    expect(own)
+      .to.have.property('listen')
+      .that.deep.equals({ public: { address: '0.0.0.0:8081', url } });
+    const plain = 'id: shr\nlisten: { public: 0.0.0.0:8082 }\n';
+    const other: unknown = parse(ownDispatcherYaml(plain, { ...OWN, registration, url }));
+    expect(other)
+      .to.have.property('listen')
+      .that.deep.equals({ public: { address: '0.0.0.0:8082', url } });
+    const silent: unknown = parse(ownDispatcherYaml('id: shr\n', { ...OWN, registration, url }));
+    expect(silent).to.have.property('listen').that.deep.equals({ public: { url } });
   });
 
   it('has no shared section where the registration uses nothing of it', () => {

@@ -25,15 +25,25 @@ export interface OwnConfiguration {
   /** As a reference. */
   readonly adminToken: string;
   readonly registration: string;
+  /** Where its public listener is reached; the platform's address leads to another dispatcher. */
+  readonly url: string | undefined;
 }
 
 /** `dispatcherYaml` has been found to be valid. */
-export function ownDispatcherYaml(dispatcherYaml: string, { id, adminToken, registration }: OwnConfiguration): string {
+export function ownDispatcherYaml(
+  dispatcherYaml: string,
+  { id, adminToken, registration, url }: OwnConfiguration,
+): string {
   const document = parseDocument(dispatcherYaml);
   document.set('id', id);
   document.set('adminToken', adminToken);
   // The shared endpoint's secret speaks for others too.
   document.delete('webhooks');
+  if (isMap(document.getIn(['listen', 'public']))) {
+    document.deleteIn(['listen', 'public', 'url']);
+    document.deleteIn(['listen', 'public', 'tls']);
+  }
+  if (url !== undefined) setUrl(document, url);
   const used = usedNames(registration);
   for (const section of ['credentials', 'backends']) {
     const named = document.get(section);
@@ -43,6 +53,15 @@ export function ownDispatcherYaml(dispatcherYaml: string, { id, adminToken, regi
     forgetGrants(document, section, used);
   }
   return document.toString();
+}
+
+/** `listen.public` may be an address alone. */
+function setUrl(document: Document, url: string): void {
+  const written = document.getIn(['listen', 'public']);
+  if (!isMap(written)) {
+    document.setIn(['listen', 'public'], document.createNode(typeof written === 'string' ? { address: written } : {}));
+  }
+  document.setIn(['listen', 'public', 'url'], url);
 }
 
 /** What a tenant was granted of what is not there any more. */

@@ -26,6 +26,7 @@ export interface DeployOptions {
   readonly cpu: number;
   readonly memory: number;
   readonly network?: string;
+  readonly url?: string;
 }
 
 export interface Packed {
@@ -46,7 +47,8 @@ const LOOPBACK = /^(?:127\.|localhost$|::1$)/;
 export async function pack(folder: string, options: DeployOptions, terminal: Terminal): Promise<Packed> {
   const places = await configurationFiles(resolve(terminal.workingFolder, folder), undefined);
   const { registration } = options;
-  const files = registration === undefined ? systemFiles : await ownFiles(places, registration, terminal);
+  const files =
+    registration === undefined ? systemFiles : await ownFiles(places, { ...options, registration }, terminal);
   const recorded = recordSources({ files, environment: terminal.environment }, (path) => placeInBundle(path, places));
   const loaded = await loadedFrom({ ...places, files: recorded.files, environment: recorded.environment }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
@@ -81,7 +83,11 @@ export async function pack(folder: string, options: DeployOptions, terminal: Ter
 }
 
 /** The files of the folder, as a dispatcher for one registration sees them. */
-async function ownFiles(places: ConfigurationFiles, alias: string, terminal: Terminal): Promise<Files> {
+async function ownFiles(
+  places: ConfigurationFiles,
+  { registration: alias, url }: { readonly registration: string; readonly url?: string },
+  terminal: Terminal,
+): Promise<Files> {
   const { platform, registrations, quarantined } = await inspectConfiguration(
     { ...places, environment: terminal.environment, files: systemFiles, provider: loadProvider, secrets: 'optional' },
     'required',
@@ -109,7 +115,7 @@ async function ownFiles(places: ConfigurationFiles, alias: string, terminal: Ter
       const adminTokenReference = `\${file:${OWN_TOKEN_FILE}}`;
       return {
         ...content,
-        text: ownDispatcherYaml(content.text, { id, adminToken: adminTokenReference, registration }),
+        text: ownDispatcherYaml(content.text, { id, adminToken: adminTokenReference, registration, url }),
       };
     },
     list: async (folder) => (folder === registrationsFolder ? [file] : systemFiles.list(folder)),
@@ -175,6 +181,12 @@ function requireReachable(
     throw new DeploymentRefused(
       `the dispatcher would listen on ${publicListen.host} of its own container alone`,
       `Write \`listen: { public: 0.0.0.0:${publicListen.port} }\` into dispatcher.yaml.`,
+    );
+  }
+  if (publicListen.tls !== undefined) {
+    throw new DeploymentRefused(
+      'the files of `listen.public.tls` would not be renewed in a deployment',
+      'Remove `tls`, and put a proxy that speaks TLS in front of the port.',
     );
   }
   const inConfiguration = !relative(dirname(dispatcherFile), ledgerPath).startsWith('..');
