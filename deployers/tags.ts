@@ -27,6 +27,21 @@ export function deploymentHash(deployment: Deployment, role: Role, image = deplo
   return slowHash(JSON.stringify([{ ...open, image }, role]), deployment.id).slice(0, 12);
 }
 
+/** The whole command, for services where the words of a command replace the image's entry point. */
+export function programOf(role: Role): readonly string[] {
+  return ['node', '/opt/shr/shr.mjs', ...commandOf(role)];
+}
+
+/** The log says it when everything listens and the ledger is open. */
+export function hasStarted(output: string): boolean {
+  return output.includes('"event":"started"');
+}
+
+/** For people: the end of a log. */
+export function lastLines(output: string): string {
+  return output.trimEnd().split('\n').slice(-5).join('\n');
+}
+
 /** The words after the image's own entry point. */
 export function commandOf(role: Role): readonly string[] {
   return ['serve', '--bundle', BUNDLE_FILE, ...(role === 'drain' ? ['--drain'] : [])];

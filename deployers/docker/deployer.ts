@@ -15,7 +15,15 @@ import {
   type Role,
   type Tell,
 } from '../deployer.ts';
-import { BUNDLE_FILE, DEPLOYMENT_TAG, DISPATCHER_USER, deploymentHash, HASH_TAG, ROLE_TAG } from '../tags.ts';
+import {
+  BUNDLE_FILE,
+  DEPLOYMENT_TAG,
+  DISPATCHER_USER,
+  deploymentHash,
+  HASH_TAG,
+  lastLines,
+  ROLE_TAG,
+} from '../tags.ts';
 import { DeploymentEngine, type DispatcherContainer } from './calls.ts';
 import { type ContainerPlan, containerName, dispatcherBody, volumeName } from './request.ts';
 import { archive } from './tar.ts';
@@ -194,10 +202,9 @@ export class DockerDeployer implements Deployer {
         await this.#engine.start(other.Id);
       }
       await this.#engine.remove(id);
-      const last = output.trimEnd().split('\n').slice(-5).join('\n');
       const words = error instanceof Error ? error.message : String(error);
       const again = before.length > 0 ? '; the one before runs again' : '';
-      throw new ProviderError('invalid', 'docker start', `${words}${again}. Its last lines:\n${last}`, {
+      throw new ProviderError('invalid', 'docker start', `${words}${again}. Its last lines:\n${lastLines(output)}`, {
         cause: error,
       });
     }

@@ -141,9 +141,9 @@ export class Service {
     }
   }
 
-  async logs(name: string): Promise<string> {
+  async logs(name: string, container = CONTAINER): Promise<string> {
     const { content } = await this.#call('logs', (abortSignal) =>
-      this.#client.containers.listLogs(this.#options.resourceGroup, name, CONTAINER, { abortSignal }),
+      this.#client.containers.listLogs(this.#options.resourceGroup, name, container, { abortSignal }),
     );
     return content ?? '';
   }

@@ -106,7 +106,7 @@ function variables(request: LaunchRequest): EnvironmentVariable[] {
   ];
 }
 
-function registry(entry: AzureAciOptions['registries'][number]): ImageRegistryCredential {
+export function registry(entry: AzureAciOptions['registries'][number]): ImageRegistryCredential {
   return 'identity' in entry
     ? { server: entry.server, identity: entry.identity }
     : { server: entry.server, username: entry.username, password: entry.password };

@@ -30,9 +30,11 @@ export const group = z.object({
   priority: z.string().nullish(),
   provisioningState: z.string().nullish(),
   instanceView: z.object({ state: z.string().nullish(), events: z.array(event).nullish() }).nullish(),
+  ipAddress: z.object({ ip: z.string().nullish(), fqdn: z.string().nullish() }).nullish(),
   containers: z
     .array(
       z.object({
+        image: z.string().nullish(),
         instanceView: z
           .object({
             restartCount: z.number().nullish(),

@@ -74,7 +74,7 @@ export function listed(group: Group, place: Place): Record<string, unknown> {
   };
 }
 
-function properties({ properties: own }: Decoded): Record<string, unknown> {
+function properties({ location, properties: own }: Decoded): Record<string, unknown> {
   const { volumes, imageRegistryCredentials, diagnostics } = own;
   return {
     osType: own.osType,
@@ -82,6 +82,7 @@ function properties({ properties: own }: Decoded): Record<string, unknown> {
     sku: own.sku,
     ...(own.priority === undefined ? {} : { priority: own.priority }),
     ...(own.subnetIds === undefined ? {} : { subnetIds: own.subnetIds }),
+    ...(own.ipAddress === undefined ? {} : { ipAddress: address(own.ipAddress, location) }),
     ...(own.dnsConfig === undefined ? {} : { dnsConfig: own.dnsConfig }),
     ...(own.confidentialComputeProperties === undefined
       ? {}
@@ -92,7 +93,8 @@ function properties({ properties: own }: Decoded): Record<string, unknown> {
     ...(volumes === undefined
       ? {}
       : {
-          volumes: volumes.map(({ name, azureFile, emptyDir }) => {
+          volumes: volumes.map(({ name, azureFile, emptyDir, secret }) => {
+            if (secret !== undefined) return { name };
             const { storageAccountKey: _key, ...file } = azureFile ?? {};
             return azureFile === undefined ? { name, emptyDir: emptyDir ?? {} } : { name, azureFile: file };
           }),
@@ -110,13 +112,23 @@ function properties({ properties: own }: Decoded): Record<string, unknown> {
   };
 }
 
+function address(given: NonNullable<Decoded['properties']['ipAddress']>, location: string): Record<string, unknown> {
+  const { type, ports, dnsNameLabel } = given;
+  return {
+    type,
+    ports,
+    ip: type === 'Public' ? '203.0.113.7' : '10.0.0.7',
+    ...(dnsNameLabel === undefined ? {} : { dnsNameLabel, fqdn: `${dnsNameLabel}.${location}.azurecontainer.io` }),
+  };
+}
+
 function containerProperties({
   properties: own,
 }: Decoded['properties']['containers'][number]): Record<string, unknown> {
   return {
     image: own.image,
     command: own.command,
-    ports: [],
+    ports: own.ports,
     environmentVariables: own.environmentVariables.map(({ name, value, secureValue }) =>
       secureValue === undefined ? { name, value: value ?? '' } : { name },
     ),

@@ -21,6 +21,9 @@ const container = z.strictObject({
     volumeMounts: z
       .array(z.strictObject({ name: text, mountPath: text.regex(/^[^:]+$/), readOnly: z.boolean().default(false) }))
       .default([]),
+    ports: z
+      .array(z.strictObject({ port: z.int().min(1).max(65_535), protocol: z.enum(['TCP', 'UDP']).default('TCP') }))
+      .default([]),
     securityContext: z
       .strictObject({ privileged: z.boolean().optional(), allowPrivilegeEscalation: z.boolean().optional() })
       .optional(),
@@ -38,6 +41,8 @@ const volume = z.strictObject({
     })
     .optional(),
   emptyDir: z.record(text, z.never()).optional(),
+  /** By file, in base64. */
+  secret: z.record(text.min(1), z.base64()).optional(),
 });
 
 const containerGroup = z.strictObject({
@@ -69,6 +74,13 @@ const containerGroup = z.strictObject({
     subnetIds: z
       .array(z.strictObject({ id: text, name: text.optional() }))
       .max(1)
+      .optional(),
+    ipAddress: z
+      .strictObject({
+        type: z.enum(['Public', 'Private']),
+        ports: z.array(z.strictObject({ port: z.int(), protocol: z.enum(['TCP', 'UDP']).default('TCP') })).min(1),
+        dnsNameLabel: text.regex(/^[a-z][a-z0-9-]{1,61}[a-z0-9]$/).optional(),
+      })
       .optional(),
     dnsConfig: z
       .strictObject({ nameServers: z.array(text).min(1), searchDomains: text.optional(), options: text.optional() })
@@ -159,6 +171,14 @@ export function decode(name: string, body: unknown, rules: Rules): Decoded {
   const subnet = properties.subnetIds?.[0]?.id;
   if (subnet !== undefined && !rules.subnets.includes(subnet)) {
     throw new Refusal(400, 'SubnetNotFound', `The subnet '${subnet}' was not found.`);
+  }
+  if (properties.ipAddress?.type === 'Public' && subnet !== undefined) {
+    throw new Refusal(400, 'PublicIPNotSupported', 'A public address is not supported in a virtual network.');
+  }
+  const open = new Set(properties.containers.flatMap(({ properties: own }) => own.ports.map(({ port }) => port)));
+  const closed = properties.ipAddress?.ports.find(({ port }) => !open.has(port));
+  if (closed !== undefined) {
+    throw new Refusal(400, 'InvalidContainerPort', `The port '${closed.port}' is exposed by no container.`);
   }
   for (const { properties: own } of properties.containers) {
     const lost = own.volumeMounts.find(

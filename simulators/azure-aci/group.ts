@@ -167,8 +167,13 @@ export class Group {
     const [first] = this.decoded.properties.containers;
     if (first === undefined) throw new Error('a container group has a container');
     let { command } = first.properties;
+    const files: Record<string, string> = {};
     for (const mount of first.properties.volumeMounts) {
-      const file = this.decoded.properties.volumes?.find(({ name }) => name === mount.name)?.azureFile;
+      const volume = this.decoded.properties.volumes?.find(({ name }) => name === mount.name);
+      for (const [name, text] of Object.entries(volume?.secret ?? {})) {
+        files[`${mount.mountPath}/${name}`] = Buffer.from(text, 'base64').toString();
+      }
+      const file = volume?.azureFile;
       if (file === undefined) continue;
       const here = await this.#share(file.storageAccountName, file.shareName);
       command = command.map((word) => word.replaceAll(mount.mountPath, here));
@@ -178,6 +183,7 @@ export class Group {
       this.#container = await this.#host.start({
         image,
         ...(command.length === 0 ? {} : { command }),
+        files,
         environment: Object.fromEntries(
           first.properties.environmentVariables.map(({ name, value, secureValue }) => [
             name,
