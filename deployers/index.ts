@@ -3,6 +3,7 @@ import { type DeployerModule, DeploymentRefused } from './deployer.ts';
 
 const targets: Readonly<Record<string, () => Promise<{ readonly default: DeployerModule }>>> = {
   docker: () => import('./docker/index.ts'),
+  'ali-eci': () => import('./ali-eci/index.ts'),
   'azure-aci': () => import('./azure-aci/index.ts'),
 };
 

@@ -8,6 +8,8 @@ export const ROLE_TAG = 'shr.deployment.role';
 
 /** Where a deployed dispatcher finds its configuration. */
 export const BUNDLE_FILE = '/etc/shr/bundle';
+/** A variable for services that show files to many: the bundle is sealed, and this opens it. */
+export const BUNDLE_KEY = 'SHR_BUNDLE_KEY';
 /** The only place that it writes to. */
 export const STATE_FOLDER = '/var/lib/shr';
 /** Of the dispatcher's image. */
@@ -32,9 +34,12 @@ export function programOf(role: Role): readonly string[] {
   return ['node', '/opt/shr/shr.mjs', ...commandOf(role)];
 }
 
-/** The log says it when everything listens and the ledger is open. */
+/** Until it listens, a dispatcher says a few lines at most. */
+const MAX_START_CHARACTERS = 65_536;
+
+/** The log says it when everything listens and the ledger is open. Later that line is out of sight. */
 export function hasStarted(output: string): boolean {
-  return output.includes('"event":"started"');
+  return output.includes('"event":"started"') || output.length > MAX_START_CHARACTERS;
 }
 
 /** For people: the end of a log. */

@@ -4,6 +4,8 @@ import { access, constants, stat } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
+import { BUNDLE_KEY } from '../../deployers/tags.ts';
+import { unseal } from '../../providers/kit/sealed-text.ts';
 import { type Clock, sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { RefusedBackend } from '../backends/unsafe-process.ts';
 import { BUNDLE_PLACES, type Bundle, bundleFiles, decodeBundle, MAX_BUNDLE_BYTES } from '../config/bundle.ts';
@@ -194,7 +196,11 @@ async function readBundle(file: string, terminal: Terminal): Promise<Bundle | un
     terminal.error(`shr: the bundle ${file} cannot be read: ${message}. ${cure}\n`);
     return undefined;
   }
-  const bundle = decodeBundle(text.trim());
+  const key = terminal.environment[BUNDLE_KEY];
+  // Child processes need not have it.
+  delete process.env[BUNDLE_KEY];
+  const opened = key === undefined ? text.trim() : unseal(text.trim(), key);
+  const bundle = opened === undefined ? undefined : decodeBundle(opened);
   if (bundle === undefined) {
     terminal.error(`shr: ${file} is not a bundle that this version reads. Deploy again with \`shr deploy apply\`.\n`);
   }

@@ -22,29 +22,17 @@ import { checkImages } from '../registry/check-images.ts';
 import { Service } from './calls.ts';
 import { check } from './check.ts';
 import { isAbsent } from './errors.ts';
-import { countHidden } from './hidden.ts';
+import { Groups } from './groups.ts';
 import type { AliEciOptions } from './options.ts';
 import { pullerOf } from './puller.ts';
 import { Rate } from './rate.ts';
-import {
-  CONTAINER,
-  carriedTexts,
-  clientToken,
-  createParameters,
-  flatten,
-  refuseBucket,
-  type Value,
-} from './request.ts';
+import { CONTAINER, carriedTexts, clientToken, createParameters, flatten, refuseBucket } from './request.ts';
 import { fitSize, MAX_DISK_GIB } from './sizes.ts';
-import { type ContainerGroup, describedGroups, toInstance } from './state.ts';
+import { type ContainerGroup, toInstance } from './state.ts';
 import { RUNNER_TAG } from './tags.ts';
 
 /** The service accepts the contract's 63 characters, but no name shorter than 2 or ending in a dash. */
 const NAME = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/;
-/** The service's maximum. */
-const PAGE = 20;
-/** 20,000 container groups: far beyond any account's quota, so more than that means a faulty answer. */
-const MAX_PAGES = 1000;
 /** Names whose container group this object has removed. */
 const MAX_RETIRED = 10_000;
 /** Delays between looks after a deletion. After the last one, the service's acceptance is enough. */
@@ -59,6 +47,7 @@ export class AliEciProvider implements Provider {
   readonly #options: AliEciOptions;
   readonly #host: ProviderHost;
   readonly #service: Service;
+  readonly #groups: Groups;
   /**
    * The last id under a name, once removed: see `clientToken`. Only a hint: without it, the service returns the old id,
    * which is then seen to be gone.
@@ -69,6 +58,7 @@ export class AliEciProvider implements Provider {
     this.#options = options;
     this.#host = host;
     this.#service = new Service(options, new Deadlines(host), new Rate(host, options.rateShare, options.timeoutMs));
+    this.#groups = new Groups(this.#service, options.region);
     this.capabilities = {
       architectures: ['x64', 'arm64'],
       spot: true,
@@ -117,8 +107,8 @@ export class AliEciProvider implements Provider {
 
   async list(owner: { readonly dispatcher: string }): Promise<readonly Instance[]> {
     const filter = { Tag: [{ Key: DISPATCHER_TAG, Value: owner.dispatcher }] };
-    const groups = await this.#describe(filter);
-    if (groups.length === 0) await this.#requireTrulyEmpty(filter);
+    const groups = await this.#groups.describe(filter);
+    if (groups.length === 0) await this.#groups.requireTrulyEmpty(filter);
     // Filtered again here, because the service ignores filters that it does not know.
     return groups
       .flatMap((group) => toInstance(group) ?? [])
@@ -196,7 +186,7 @@ export class AliEciProvider implements Provider {
     requireName(ref.name, what);
     const groups = ref.id === undefined ? await this.#groupsNamed(ref.name) : await this.#groupWithId(ref.id);
     if (groups.length === 0) {
-      await this.#requireTrulyEmpty(
+      await this.#groups.requireTrulyEmpty(
         ref.id === undefined
           ? { Tag: [{ Key: RUNNER_TAG, Value: ref.name }] }
           : { ContainerGroupIds: JSON.stringify([ref.id]) },
@@ -208,49 +198,18 @@ export class AliEciProvider implements Provider {
   }
 
   async #groupsNamed(name: string): Promise<readonly ContainerGroup[]> {
-    const groups = await this.#describe({ ContainerGroupName: name });
+    const groups = await this.#groups.describe({ ContainerGroupName: name });
     return groups.filter((group) => group.ContainerGroupName === name);
   }
 
   async #groupWithId(id: string): Promise<readonly ContainerGroup[]> {
-    const groups = await this.#describe({ ContainerGroupIds: JSON.stringify([id]) });
+    const groups = await this.#groups.describe({ ContainerGroupIds: JSON.stringify([id]) });
     return groups.filter((group) => group.ContainerGroupId === id);
-  }
-
-  /** All pages. A page may be short or empty while more follow. */
-  async #describe(filter: { readonly [name: string]: Value }): Promise<readonly ContainerGroup[]> {
-    const groups: ContainerGroup[] = [];
-    let next: string | undefined;
-    for (let page = 0; page < MAX_PAGES; page += 1) {
-      const answer = await this.#service.call(
-        'DescribeContainerGroups',
-        flatten({ RegionId: this.#options.region, ...filter, Limit: PAGE, WithEvent: true, NextToken: next }),
-        describedGroups,
-      );
-      groups.push(...(answer.ContainerGroups ?? []));
-      const following = answer.NextToken ?? '';
-      if (following === '' || following === next) return groups;
-      next = following;
-    }
-    throw new ProviderError('transient', 'ali-eci DescribeContainerGroups', `no end after ${MAX_PAGES} pages`);
-  }
-
-  async #requireTrulyEmpty(filter: { readonly [name: string]: Value }): Promise<void> {
-    const alive = await countHidden(this.#service, this.#options.region, filter);
-    if (alive === 0) return;
-    // Created between the two calls, or hidden from the first: either way not absent. Transient, because the first
-    // heals.
-    throw new ProviderError(
-      'transient',
-      'ali-eci DescribeContainerGroups',
-      `it shows nothing, but DescribeContainerGroupStatus shows ${alive} alive: is the permission eci:DescribeContainerGroups missing?`,
-      { code: 'hidden' },
-    );
   }
 
   async #isLive(id: string): Promise<boolean> {
     const [group] = await this.#groupWithId(id);
-    if (group === undefined) await this.#requireTrulyEmpty({ ContainerGroupIds: JSON.stringify([id]) });
+    if (group === undefined) await this.#groups.requireTrulyEmpty({ ContainerGroupIds: JSON.stringify([id]) });
     return group !== undefined && group.Status !== 'Terminating';
   }
 

@@ -16,11 +16,15 @@ export const containerGroup = z.object({
   ContainerGroupName: z.string(),
   Status: z.string(),
   SpotStrategy: z.string().optional(),
+  InternetIp: z.string().nullish(),
+  IntranetIp: z.string().nullish(),
   Tags: z.array(z.object({ Key: z.string(), Value: z.string().default('') })).nullish(),
   Events: z.array(event).nullish(),
   Containers: z
     .array(
       z.object({
+        Image: z.string().nullish(),
+        RestartCount: z.number().nullish(),
         CurrentState: z
           .object({
             State: z.string().default(''),

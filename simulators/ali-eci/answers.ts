@@ -23,6 +23,8 @@ export function described(group: Group, region: string, withEvents: boolean, odd
     ResourceGroupId: decoded.resourceGroupId ?? 'rg-default',
     EphemeralStorage: decoded.ephemeralStorage ?? 0,
     CreationTime: time(group.createdAtMs),
+    IntranetIp: '10.0.0.7',
+    ...(decoded.autoCreateEip ? { InternetIp: '203.0.113.8' } : {}),
     ...(decoded.ramRoleName === undefined ? {} : { RamRoleName: decoded.ramRoleName }),
     ...(group.endedAtMs === undefined
       ? {}
