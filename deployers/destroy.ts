@@ -9,7 +9,7 @@ export interface LeftRunner {
 }
 
 export interface Destruction {
-  readonly deployer: Deployer;
+  readonly deployer: Pick<Deployer, 'apply' | 'status' | 'remove' | 'left'>;
   readonly deployment: Deployment;
   /** Does not wait for jobs: they are killed. */
   readonly now: boolean;
@@ -42,6 +42,12 @@ async function drain({ deployer, deployment, runners, sleep, tell }: Destruction
   if ((await deployer.status(id)) === undefined && (await runners()).length === 0) {
     tell(`nothing is deployed as ${id}`);
     return;
+  }
+  if (deployment.image === '') {
+    throw new DeploymentRefused(
+      'runners are left, and no dispatcher that could wait for them',
+      'Name an image of the dispatcher with --image, or kill them with --now.',
+    );
   }
   tell('draining: nothing is launched any more, jobs run to their end');
   await deployer.apply(deployment, 'drain', tell);

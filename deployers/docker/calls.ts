@@ -14,6 +14,7 @@ const container = z.object({
   Id: z.string().min(1),
   Name: z.string().transform((name) => name.replace(/^\//, '')),
   Image: z.string(),
+  HostConfig: z.object({ NetworkMode: z.string().default('default') }),
   Config: z.object({ Image: z.string(), Labels: labels }),
   State: z.object({
     Status: z.string(),

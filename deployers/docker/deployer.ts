@@ -140,10 +140,13 @@ export class DockerDeployer implements Deployer {
 
   async #find(deployment: Deployment, role: Role): Promise<Found> {
     const image = await this.#engine.imageId(deployment.image);
-    const hash = deploymentHash(deployment, role, `${image} ${this.#options.network ?? ''}`);
-    const socketGroup = deployment.engineSocket === undefined ? undefined : await this.#options.socketGroup();
-    const plan = { deployment, role, hash, network: this.#options.network, socketGroup };
     const containers = await this.#engine.containers(deployment.id);
+    // The one that drains stands where the other one stood.
+    const before = role === 'drain' ? containers[0]?.HostConfig.NetworkMode : undefined;
+    const network = this.#options.network ?? (before === 'default' ? undefined : before);
+    const hash = deploymentHash(deployment, role, `${image} ${network ?? ''}`);
+    const socketGroup = deployment.engineSocket === undefined ? undefined : await this.#options.socketGroup();
+    const plan = { deployment, role, hash, network, socketGroup };
     const name = containerName(plan);
     return {
       plan,

@@ -1,6 +1,6 @@
 /** `shr deploy plan|apply|status|logs|destroy`: the dispatcher itself, in a container of its own. */
 import { Command, InvalidArgumentError } from 'commander';
-import { type Deployed, type Deployer, DeploymentRefused } from '../../deployers/deployer.ts';
+import { type Deployed, type Deployer, type Deployment, DeploymentRefused } from '../../deployers/deployer.ts';
 import { destroy } from '../../deployers/destroy.ts';
 import { loadDeployer, targetKinds } from '../../deployers/index.ts';
 import { isProviderError } from '../../providers/provider.ts';
@@ -23,7 +23,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const add = (name: string, summary: string, run: Action): Command => {
     const sub = common(command.command(name).description(summary));
     return sub.action((folder: string, options: DeployOptions & { readonly now?: boolean }) =>
-      withDeployer(folder, options, terminal, run),
+      withDeployer(folder, options, {
+        terminal,
+        run,
+        purpose: name === 'plan' || name === 'apply' ? 'to-deploy' : 'to-find',
+      }),
     );
   };
   add('plan', 'show what apply would do; changes nothing', async ({ deployer, packed, terminal: { out } }) => {
@@ -64,11 +68,13 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   });
   add('destroy', 'wait for its jobs, then remove it and everything that it started', async (session) => {
     const { deployer, options, packed, tell } = session;
+    refuseUnasked(packed.configuration);
+    const deployment = await asItRuns(session);
     const pool = createProviderPool({ clock: systemClock, random: systemRandom });
     try {
       await destroy({
         ...{ deployer, tell },
-        deployment: packed.deployment,
+        deployment,
         now: options.now === true,
         runners: () => leftRunners(packed.configuration, pool),
         sleep: (ms) => sleep(systemClock, ms),
@@ -80,10 +86,28 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   return command;
 };
 
+/** What runs at their backends would be left behind unseen. */
+function refuseUnasked({ quarantined }: Configuration): void {
+  const [first] = quarantined;
+  if (first === undefined) return;
+  throw new DeploymentRefused(
+    `the backends of registration ${first.name} cannot be asked what they still run`,
+    'Correct its file, and run it again.',
+  );
+}
+
+/** The image that runs drains, unless another one is named: the default one may be newer, or not be there. */
+async function asItRuns({ deployer, options, packed }: Session): Promise<Deployment> {
+  const { deployment } = packed;
+  if (options.image !== undefined || options.now === true) return deployment;
+  const image = (await deployer.status(deployment.id))?.image ?? deployment.image;
+  return { ...deployment, image };
+}
+
 interface Session {
   readonly deployer: Deployer;
   readonly packed: Packed;
-  readonly options: { readonly now?: boolean };
+  readonly options: DeployOptions & { readonly now?: boolean };
   readonly tell: (line: string) => void;
   readonly terminal: Terminal;
 }
@@ -106,12 +130,11 @@ function common(command: Command): Command {
 async function withDeployer(
   folder: string,
   options: DeployOptions & { readonly now?: boolean },
-  terminal: Terminal,
-  run: Action,
+  { run, terminal, purpose }: { run: Action; terminal: Terminal; purpose: 'to-deploy' | 'to-find' },
 ): Promise<void> {
   let deployer: Deployer | undefined;
   try {
-    const packed = await pack(folder, options, terminal);
+    const packed = await pack(folder, options, purpose, terminal);
     const module = await loadDeployer(packed.target);
     deployer = module.create(
       {

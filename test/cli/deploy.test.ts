@@ -65,6 +65,25 @@ describe('shr deploy', () => {
     expect(await refused('--target', 'docker')).to.include('secrets/token is empty');
   });
 
+  it('wants an image for a cloud, and every registration readable before it says that nothing is left', async function () {
+    this.timeout(60_000);
+    const location = {
+      subscriptionId: '00000000-0000-4000-8000-000000000000',
+      resourceGroup: 'r',
+      location: 'westeurope',
+    };
+    const credentials = { kind: 'managed-identity' };
+    await write(configuration({}, { kind: 'azure-aci', options: { ...location, credentials } }));
+    expect(await refused('--registration', 'acme')).to.include('which image azure-aci should run');
+    expect(await refused('--registration', 'acme', '--image', 'i:1'))
+      .to.include('does not have')
+      .and.include('secret');
+    await write({ ...configuration(), 'registrations/bad.yaml': 'organization: [' });
+    const { code, error } = await shr(['deploy', 'destroy', '.', '--target', 'docker'], folder, ENVIRONMENT);
+    expect(code).to.equal(1);
+    expect(error).to.include('the backends of registration bad cannot be asked');
+  });
+
   it('says which engine does not answer', async () => {
     await write(configuration({}, { kind: 'docker', options: { host: '127.0.0.1', port: 9, timeoutMs: 2_000 } }));
     expect(await refused('--registration', 'acme')).to.match(/ECONNREFUSED.*\n.*Run it again/);

@@ -92,7 +92,9 @@ export async function openDeployFolder(
   return {
     ...{ folder, github, port, write },
     async deploy(verb, ...words) {
-      const all = ['deploy', verb, '.', '--registration', 'acme', '--image', DISPATCHER_IMAGE, ...words];
+      // Without it, what runs is drained.
+      const image = verb === 'plan' || verb === 'apply' ? ['--image', DISPATCHER_IMAGE] : [];
+      const all = ['deploy', verb, '.', '--registration', 'acme', ...image, ...words];
       const ended = await shr(all, folder, { DEPLOY_WEBHOOK_SECRET: WEBHOOK_SECRET, ...environment });
       return { ...ended, all: `${ended.out}${ended.error}` };
     },

@@ -43,8 +43,16 @@ const OWN_TOKEN_FILE = 'secrets/deployment-admin-token';
 const GRACE_AFTER_SHUTDOWN_S = 10;
 const LOOPBACK = /^(?:127\.|localhost$|::1$)/;
 
-/** Rejects with DeploymentRefused. */
-export async function pack(folder: string, options: DeployOptions, terminal: Terminal): Promise<Packed> {
+/**
+ * Rejects with DeploymentRefused. `to-deploy`: a dispatcher must be able to run with it; for any other purpose the image may
+ * be empty, and where it would listen does not matter.
+ */
+export async function pack(
+  folder: string,
+  options: DeployOptions,
+  purpose: 'to-deploy' | 'to-find',
+  terminal: Terminal,
+): Promise<Packed> {
   const places = await configurationFiles(resolve(terminal.workingFolder, folder), undefined);
   const { registration } = options;
   const files =
@@ -60,7 +68,11 @@ export async function pack(folder: string, options: DeployOptions, terminal: Ter
   const target = targetOf(options, configuration);
   const bundle = recorded.bundle();
   const { id, publicListen, adminListen, shutdownMs } = configuration.dispatcher;
-  requireReachable(configuration, options, places);
+  const image = options.image ?? (target === 'docker' ? `serverless-hosted-runner:${manifest.version}` : '');
+  if (purpose === 'to-deploy') {
+    requireImage(image, target);
+    requireReachable(configuration, options, places);
+  }
   const engineSocket = await engineSocketOf(configuration, target, terminal);
   return {
     target,
@@ -68,7 +80,7 @@ export async function pack(folder: string, options: DeployOptions, terminal: Ter
     configuration,
     deployment: {
       id,
-      image: imageOf(options, target),
+      image,
       bundle: encodeBundle(bundle),
       bundleHash: slowHash(canonical(bundle), id),
       cpu: options.cpu,
@@ -156,9 +168,8 @@ function accountOf({ backend: name }: DeployOptions, { registrations }: Configur
   );
 }
 
-function imageOf({ image }: DeployOptions, target: string): string {
-  if (image !== undefined) return image;
-  if (target === 'docker') return `serverless-hosted-runner:${manifest.version}`;
+function requireImage(image: string, target: string): void {
+  if (image !== '') return;
   throw new DeploymentRefused(
     `it does not say which image ${target} should run`,
     'Push the dispatcher’s image where the service can pull it (`make dispatcher-image TAG=… PUSH=1`), and name it with --image.',
