@@ -62,6 +62,7 @@ const CHECKS: readonly Check[] = [
           'http',
           'proxy',
           'package',
+          'deployers',
           'deploy',
           'runner-image',
           'intake/mutations.test.ts',

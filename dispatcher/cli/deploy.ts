@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type Deployed, type Deployer, type Deployment, DeploymentRefused } from '../../deployers/deployer.ts';
 import { destroy } from '../../deployers/destroy.ts';
 import { loadDeployer, targetKinds } from '../../deployers/index.ts';
-import { isProviderError } from '../../providers/provider.ts';
+import { isProviderError, type ProviderErrorKind } from '../../providers/provider.ts';
 import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { createProviderPool, providerHost } from '../backends/pool.ts';
 import type { Claim, Configuration, Registration } from '../model/registration.ts';
@@ -156,12 +156,19 @@ async function withDeployer(
 function problemWords(error: unknown): string {
   if (error instanceof DeploymentRefused) return `${error.message}. ${error.cure}`;
   if (!isProviderError(error)) throw error;
-  const cure =
-    error.kind === 'unauthorized'
-      ? 'Give these credentials what the page of the target lists, and run it again: it goes on where it stopped.'
-      : 'Run it again: it goes on where it stopped.';
-  return `${error.message}\n${cure}`;
+  return `${error.message}\n${cures[error.kind]}`;
 }
+
+const AGAIN = 'run it again: it goes on where it stopped.';
+const cures: Readonly<Record<ProviderErrorKind, string>> = {
+  unauthorized: `Give these credentials what the page of the target lists, and ${AGAIN}`,
+  capacity: `Wait for stock, or choose another place, and ${AGAIN}`,
+  quota: `Ask the service for a larger quota, and ${AGAIN}`,
+  throttled: `Wait a minute, and ${AGAIN}`,
+  transient: `R${AGAIN.slice(1)}`,
+  invalid: `Correct what it says, and ${AGAIN}`,
+  conflict: `Remove or rename what has the name, and ${AGAIN}`,
+};
 
 function report(terminal: Terminal, { dispatcher, registrations }: Configuration, deployed: Deployed): void {
   const { changed, urlNote } = deployed;

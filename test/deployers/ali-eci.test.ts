@@ -73,7 +73,7 @@ describe('a dispatcher deployed to Elastic Container Instance', function () {
 
   it('is updated while a job runs, which runs once and to its end', async () => {
     const started = place.github.executions().length;
-    const { id } = place.push(15);
+    const { id } = place.push(12);
     await eventually('the job runs', 60_000, () => (place.github.executions().length > started ? true : undefined));
     await place.write({ logLevel: 'debug' });
     expect((await place.deploy('plan')).out).to.include('replace ');
@@ -99,7 +99,7 @@ describe('a dispatcher deployed to Elastic Container Instance', function () {
 
   it('is taken down after the job that runs, and nothing is left', async () => {
     const started = place.github.executions().length;
-    const { id } = place.push(10);
+    const { id } = place.push(20);
     await eventually('the job runs', 60_000, () => (place.github.executions().length > started ? true : undefined));
     const { code, all } = await place.deploy('destroy');
     expect(code, all).to.equal(0);

@@ -81,7 +81,7 @@ describe('a dispatcher deployed to Azure Container Instances', function () {
 
   it('is updated while a job runs, which runs once and to its end', async () => {
     const started = place.github.executions().length;
-    const { id } = place.push(15);
+    const { id } = place.push(12);
     await eventually('the job runs', 60_000, () => (place.github.executions().length > started ? true : undefined));
     await place.write({ logLevel: 'debug' });
     expect((await place.deploy('plan')).out).to.include('replace ');
@@ -105,9 +105,17 @@ describe('a dispatcher deployed to Azure Container Instances', function () {
     expect((await place.deploy('status')).out).to.match(/state +healthy/);
   });
 
+  it('says which image cannot be had, and what to do', async () => {
+    const { code, error } = await place.deploy('apply', '--image', 'registry.example/absent:1');
+    expect(code).to.equal(1);
+    expect(error).to.include('registry.example/absent:1').and.include('Correct what it says, and run it again');
+    const again = await place.deploy('apply');
+    expect(again.code, again.all).to.equal(0);
+  });
+
   it('is taken down after the job that runs, and nothing is left', async () => {
     const started = place.github.executions().length;
-    const { id } = place.push(10);
+    const { id } = place.push(20);
     await eventually('the job runs', 60_000, () => (place.github.executions().length > started ? true : undefined));
     const { code, all } = await place.deploy('destroy');
     expect(code, all).to.equal(0);

@@ -187,7 +187,7 @@ describe('a dispatcher deployed to a Docker engine', () => {
     this.timeout(240_000);
     const [before = ''] = await containers(DEPLOYMENT);
     const started = executions();
-    const { id } = push(30);
+    const { id } = push(15);
     await eventually('the job runs', 60_000, () => (executions() > started ? true : undefined));
     const { code, out } = await deploy('apply', '--memory', '0.75');
     expect(code, out).to.equal(0);
@@ -228,7 +228,7 @@ describe('a dispatcher deployed to a Docker engine', () => {
   it('is taken down after the job that runs, and nothing is left', async function () {
     this.timeout(300_000);
     const started = executions();
-    const { id } = push(15);
+    const { id } = push(20);
     await eventually('the job runs', 60_000, () => (executions() > started ? true : undefined));
     // Image and network are those that run.
     const { code, out } = await shr('deploy', 'destroy', folder, '--registration', 'acme');
