@@ -91,6 +91,8 @@ export interface TargetWish {
   /** Parsed by the provider's own schema: the account, and where in it. */
   readonly options: unknown;
   readonly network?: string;
+  /** The identity of the dispatcher's container, where a service gives it one. */
+  readonly serviceAccount?: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 

@@ -5,6 +5,7 @@ const targets: Readonly<Record<string, () => Promise<{ readonly default: Deploye
   docker: () => import('./docker/index.ts'),
   'ali-eci': () => import('./ali-eci/index.ts'),
   'azure-aci': () => import('./azure-aci/index.ts'),
+  'gcp-cloud-run': () => import('./gcp-cloud-run/index.ts'),
 };
 
 export const targetKinds: readonly string[] = Object.keys(targets);

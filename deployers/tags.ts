@@ -42,6 +42,11 @@ export function hasStarted(output: string): boolean {
   return output.includes('"event":"started"') || output.length > MAX_START_CHARACTERS;
 }
 
+/** A drain that is complete, where the service starts again what has ended. */
+export function hasDrained(output: string): boolean {
+  return output.includes('"event":"drained"');
+}
+
 /** For people: the end of a log. */
 export function lastLines(output: string): string {
   return output.trimEnd().split('\n').slice(-5).join('\n');

@@ -124,6 +124,7 @@ function common(command: Command): Command {
     .option('--cpu <cores>', 'of the dispatcher', positive, 1)
     .option('--memory <GiB>', 'of the dispatcher', positive, 1)
     .option('--url <url>', 'with --registration: where the internet reaches it, for webhooks and call-backs')
+    .option('--service-account <email>', 'gcp-cloud-run: of the dispatcher, which gets to read its secret')
     .option('--network <name>', 'docker: a network of the engine, or `host`');
 }
 
@@ -141,6 +142,7 @@ async function withDeployer(
         options: packed.targetOptions,
         environment: terminal.environment,
         ...(options.network === undefined ? {} : { network: options.network }),
+        ...(options.serviceAccount === undefined ? {} : { serviceAccount: options.serviceAccount }),
       },
       providerHost(systemClock, systemRandom),
     );

@@ -13,6 +13,11 @@ export type CallName =
   | 'CancelExecution'
   | 'DeleteExecution'
   | 'ListTasks'
+  | 'CreateService'
+  | 'GetService'
+  | 'ListServices'
+  | 'DeleteService'
+  | 'secret'
   | 'logs'
   | 'token';
 

@@ -74,10 +74,16 @@ export const cloudRunOptions = z
     /** Another endpoint of the API, such as a private one; `http://` only on this machine. */
     endpoint: endpointOption.optional(),
     loggingEndpoint: endpointOption.default('https://logging.googleapis.com'),
+    /** For `shr deploy` alone: of Secret Manager. */
+    secretsEndpoint: endpointOption.default('https://secretmanager.googleapis.com'),
   })
   .superRefine((options, context) => {
     const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
-    const leak = refuseEndpoints(options.credentials, [options.endpoint, options.loggingEndpoint]);
+    const leak = refuseEndpoints(options.credentials, [
+      options.endpoint,
+      options.loggingEndpoint,
+      options.secretsEndpoint,
+    ]);
     if (leak !== undefined) refuse('credentials', leak);
     const direct = options.network !== undefined || options.subnetwork !== undefined;
     if (direct && options.connector !== undefined)
@@ -88,6 +94,6 @@ export const cloudRunOptions = z
 export type CloudRunOptions = z.infer<typeof cloudRunOptions>;
 
 export function platformOptions(options: CloudRunOptions): readonly PlatformOption[] {
-  const { endpoint, loggingEndpoint } = options;
-  return platformOptionsOf(options.credentials, { endpoint, loggingEndpoint });
+  const { endpoint, loggingEndpoint, secretsEndpoint } = options;
+  return platformOptionsOf(options.credentials, { endpoint, loggingEndpoint, secretsEndpoint });
 }

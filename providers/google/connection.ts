@@ -10,7 +10,7 @@ export interface GoogleAuth {
   getRequestHeaders(url?: string): Promise<Headers>;
   request(request: {
     url: string;
-    method: 'GET' | 'POST';
+    method: 'GET' | 'POST' | 'DELETE';
     data?: object;
     signal?: AbortSignal;
     retry?: boolean;

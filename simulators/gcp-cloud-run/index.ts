@@ -8,6 +8,8 @@ import { type Google, startGoogle } from '../google/index.ts';
 import { cloudRunMethods } from './methods.ts';
 import type { CloudRunSimulatorOptions } from './options.ts';
 import { type Fate, fates, Region } from './region.ts';
+import { Secrets } from './secrets.ts';
+import { type ServiceMessage, Services, serviceMethods } from './services.ts';
 
 export type { CloudRunSimulatorOptions } from './options.ts';
 export type { Fate } from './region.ts';
@@ -28,6 +30,9 @@ export interface CloudRunSimulator extends Google {
   readonly serviceAccountKey: string;
   executions(): readonly SimulatedExecution[];
   jobs(): readonly string[];
+  services(): readonly { readonly name: string; readonly message: ServiceMessage }[];
+  /** Of Secret Manager. */
+  secrets(): readonly string[];
   /** Sets the outcome of the next executions. */
   doom(...next: Fate[]): void;
   /** From now on this execution reports a state unknown to clients. The returned function ends that. */
@@ -41,6 +46,8 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
   const project = options.project ?? 'demo-project';
   const location = options.region ?? 'europe-west1';
   let region: Region | undefined;
+  let services: Services | undefined;
+  const secrets = new Secrets(project);
   const executions = (): SimulatedExecution[] =>
     [...(region?.executions.values() ?? [])].map(({ name, template, container, end }) => ({
       name,
@@ -53,8 +60,13 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
     protos: require('@google-cloud/run/build/protos/protos.json'),
     services: (foundation) => {
       region = new Region(options, project, location, foundation.logs);
-      return cloudRunMethods(region, options, foundation.operations);
+      services = new Services({ options, project, location, logs: foundation.logs, secrets });
+      return {
+        ...cloudRunMethods(region, options, foundation.operations),
+        ...serviceMethods(services, foundation.operations),
+      };
     },
+    rest: (method, path, body, query) => secrets.rest(method, path, body, query),
     ...(options.host === undefined ? {} : { host: options.host }),
     ...(options.grpcPort === undefined ? {} : { grpcPort: options.grpcPort }),
     ...(options.httpPort === undefined ? {} : { httpPort: options.httpPort }),
@@ -73,6 +85,8 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
     serviceAccountKey: google.identity.createKey(`dispatcher@${project}.iam.gserviceaccount.com`, project),
     executions,
     jobs,
+    services: () => [...(services?.all.values() ?? [])].map(({ name, message }) => ({ name, message })),
+    secrets: () => secrets.names(),
     doom: (...next) => region?.doom(...next),
     confuse: (executionName) => {
       const execution = region?.executions.get(executionName);
@@ -85,6 +99,7 @@ export async function startCloudRunSimulator(options: CloudRunSimulatorOptions):
     close: async () => {
       await google.close();
       await region?.close();
+      await services?.close();
     },
   };
 }
@@ -98,6 +113,7 @@ export function demoOptions(simulator: CloudRunSimulator): Readonly<Record<strin
     serviceAccount: `runner@${simulator.project}.iam.gserviceaccount.com`,
     endpoint: simulator.endpoint,
     loggingEndpoint: simulator.httpUrl,
+    secretsEndpoint: simulator.httpUrl,
     // The simulator is fast, and its quotas are generous.
     pollMs: 50,
     jobRunsPerMinute: 10_000,

@@ -17,7 +17,7 @@ export interface Side {
   /** Called with each call, without its token. */
   onRequest(request: { readonly method: string; readonly path: string; readonly body: string }): void;
   /** Further REST calls of the service, by a caller with a token. Undefined: not found. */
-  rest(method: string, path: string, body: unknown): object | undefined;
+  rest(method: string, path: string, body: unknown, query: URLSearchParams): object | undefined;
   /** The service's own control: `POST /_simulator/<name>`. Undefined: there is none of that name. */
   control(name: string, body: unknown): object | undefined;
 }
@@ -49,7 +49,7 @@ export function createHttpServer(side: Side): Server {
 /** Undefined: never answers. */
 async function answer(side: Side, request: IncomingMessage): Promise<Reply | undefined> {
   const method = request.method ?? 'GET';
-  const { pathname: path } = new URL(request.url ?? '/', 'http://simulator.invalid');
+  const { pathname: path, searchParams: query } = new URL(request.url ?? '/', 'http://simulator.invalid');
   const body = await read(request);
   if (path.startsWith('/_simulator/')) return control(side, method, path.slice('/_simulator/'.length), body);
   side.onRequest({ method, path, body: path === '/v1/token' ? '' : body });
@@ -65,7 +65,7 @@ async function answer(side: Side, request: IncomingMessage): Promise<Reply | und
   if (method === 'POST' && impersonated !== undefined && caller.email !== '') {
     return { status: 200, body: side.identity.impersonate(decodeURIComponent(impersonated)) };
   }
-  const own = side.rest(method, path, parse(body));
+  const own = side.rest(method, path, parse(body), query);
   if (own !== undefined) return { status: 200, body: own };
   throw new GoogleRefusal('NOT_FOUND', `Requested entity was not found: ${method} ${path}`);
 }

@@ -24,7 +24,7 @@ export interface GoogleOptions {
   readonly nowMs?: () => number;
   readonly random?: () => number;
   /** Further REST calls, by a caller with a token; undefined for unknown paths. */
-  rest?(method: string, path: string, body: unknown): object | undefined;
+  rest?(method: string, path: string, body: unknown, query: URLSearchParams): object | undefined;
   /** For `GET /_simulator/state`. */
   state?(): object;
   /** `POST /_simulator/<name>`; undefined for unknown names. */
@@ -73,7 +73,7 @@ export async function startGoogle(options: GoogleOptions): Promise<Google> {
   grpc.add('google.longrunning.Operations', foundation.operations.methods);
   const http = createHttpServer({
     ...foundation,
-    rest: (method, path, body) => options.rest?.(method, path, body),
+    rest: (method, path, body, query) => options.rest?.(method, path, body, query),
     state: () => options.state?.() ?? {},
     control: (name, body) => options.control?.(name, body),
     onRequest: (request) => keep(requests, request),

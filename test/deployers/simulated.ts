@@ -11,8 +11,8 @@ import { type Ended, shr } from '../cli/process.ts';
 import { path } from '../package/unpacked.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-export const DISPATCHER_IMAGE = 'registry.example/shr:1';
-export const RUNNER_IMAGE = 'registry.example/runner:1';
+export const DISPATCHER_IMAGE = 'docker.io/acme/shr:1';
+export const RUNNER_IMAGE = 'docker.io/acme/runner:1';
 export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-deployment';
 /** What the simulator's machines have: the dispatcher, and the runner of the simulated GitHub. */
 export const MACHINE = {

@@ -27,6 +27,7 @@ export interface DeployOptions {
   readonly memory: number;
   readonly network?: string;
   readonly url?: string;
+  readonly serviceAccount?: string;
 }
 
 export interface Packed {

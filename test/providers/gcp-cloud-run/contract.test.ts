@@ -88,6 +88,7 @@ const otherOptions: Readonly<Record<Exclude<keyof CloudRunOptions, keyof typeof 
   credentials: 'the only key that is let in, here',
   endpoint: 'that a call arrives',
   loggingEndpoint: 'that a read of the log arrives, here',
+  secretsEndpoint: 'test/deployers/gcp-cloud-run.test.ts, that a secret is made',
   connector: 'a definition, here: it excludes network and subnetwork',
   longestLifeHours: 'the timeout of a run without a wish, here',
   jobRunsPerMinute: 'cloud-run.test.ts, budgets',
