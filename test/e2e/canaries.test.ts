@@ -145,7 +145,7 @@ describe('secrets in a whole run', function () {
   it('goes on after SIGHUP, and says that the configuration is read at the start', async () => {
     service = await startService();
     service.process.kill('SIGHUP');
-    await eventually('it says so', 10_000, () => (service.output().includes('"signal":"SIGHUP"') ? true : undefined));
+    await eventually('it says so', 60_000, () => (service.output().includes('"signal":"SIGHUP"') ? true : undefined));
     const yaml = '{ on: push, jobs: { work: { runs-on: e2e, steps: [{ run: "true" }] } } }';
     service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml });
     await eventually('the job succeeded', 60_000, () =>
