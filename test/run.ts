@@ -33,6 +33,9 @@ const LINGER_MS = 60_000;
 const tallySchema = z.object({ passed: z.number(), failed: z.number(), pending: z.array(z.string()) });
 const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
 
+/** Tests of what is built, installed and deployed. */
+const IMAGES = ['runner-image', 'package', 'deploy', 'deployers'];
+
 const CHECKS: readonly Check[] = [
   { ...mocha('simulation', ['test/simulation/**/*.test.ts']), beside: true },
   command('types', 'tsc', ['--noEmit']),
@@ -44,11 +47,19 @@ const CHECKS: readonly Check[] = [
   ]),
   command('unused', 'knip', []),
   mocha('conformance', ['test/conformance/**/*.test.ts']),
+  // They wait for images and engines more than they compute.
+  mocha(
+    'images',
+    IMAGES.map((folder) => `test/${folder}/*.test.ts`),
+  ),
   {
     ...mocha(
       'unit',
       ['test/**/*.test.ts'],
-      ['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
+      [
+        ...['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
+        ...IMAGES.map((folder) => `test/${folder}/**`),
+      ],
     ),
     alone: true,
   },
@@ -58,17 +69,7 @@ const CHECKS: readonly Check[] = [
       ['test/**/*.test.ts'],
       [
         ...['conformance', 'simulation', 'e2e', 'bench', 'chaos', 'mutants', 'docker', 'cli', 'simulators'],
-        ...[
-          'http',
-          'proxy',
-          'package',
-          'deployers',
-          'deploy',
-          'runner-image',
-          'intake/mutations.test.ts',
-          'providers/*/live',
-          'providers/process',
-        ],
+        ...['http', 'proxy', ...IMAGES, 'intake/mutations.test.ts', 'providers/*/live', 'providers/process'],
       ].map((part) => (part.endsWith('.ts') ? `test/${part}` : `test/${part}/**`)),
     ),
     onlyByName: true,
