@@ -20,10 +20,8 @@ interface Check {
   readonly name: string;
   /** Part of another check: runs where it is named. */
   readonly onlyByName?: true;
-  /** Runs while those below it do, up to the next one with `alone`: it keeps one core busy, and no clock but its own. */
+  /** One after the other, while the rest runs: there are two cores. What they print is shown when they have ended. */
   readonly beside?: true;
-  /** Measures time, or needs the machine for itself as far as possible. */
-  readonly alone?: true;
   /** `say`: takes what it prints; undefined: the terminal does. */
   readonly run: (folder: string, say?: (text: string) => void) => Promise<Tally>;
 }
@@ -37,6 +35,14 @@ const bin = (name: string) => join(import.meta.dirname, '..', 'node_modules', '.
 const IMAGES = ['runner-image', 'package', 'deploy', 'deployers'];
 
 const CHECKS: readonly Check[] = [
+  {
+    ...mocha(
+      'images',
+      IMAGES.map((folder) => `test/${folder}/*.test.ts`),
+    ),
+    beside: true,
+  },
+  { ...mocha('conformance', ['test/conformance/**/*.test.ts']), beside: true },
   { ...mocha('simulation', ['test/simulation/**/*.test.ts']), beside: true },
   command('types', 'tsc', ['--noEmit']),
   command('lint', 'biome', ['check', '.']),
@@ -46,23 +52,14 @@ const CHECKS: readonly Check[] = [
     ...['time', 'dispatcher', 'providers', 'deployers', 'simulators', 'package', 'bench', 'test'],
   ]),
   command('unused', 'knip', []),
-  mocha('conformance', ['test/conformance/**/*.test.ts']),
-  // They wait for images and engines more than they compute.
   mocha(
-    'images',
-    IMAGES.map((folder) => `test/${folder}/*.test.ts`),
+    'unit',
+    ['test/**/*.test.ts'],
+    [
+      ...['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
+      ...IMAGES.map((folder) => `test/${folder}/**`),
+    ],
   ),
-  {
-    ...mocha(
-      'unit',
-      ['test/**/*.test.ts'],
-      [
-        ...['test/conformance/**', 'test/simulation/**', 'test/intake/mutations.test.ts', 'test/e2e/**'],
-        ...IMAGES.map((folder) => `test/${folder}/**`),
-      ],
-    ),
-    alone: true,
-  },
   {
     ...mocha(
       'fast',
@@ -74,8 +71,8 @@ const CHECKS: readonly Check[] = [
     ),
     onlyByName: true,
   },
-  { ...mocha('mutations', ['test/intake/mutations.test.ts']), alone: true },
-  { ...mocha('end-to-end', ['test/e2e/**/*.test.ts']), alone: true },
+  mocha('mutations', ['test/intake/mutations.test.ts']),
+  mocha('end-to-end', ['test/e2e/**/*.test.ts']),
 ];
 
 const { values } = parseArgs({
@@ -97,22 +94,22 @@ async function runAll(only: readonly string[] | undefined): Promise<number> {
   }
   const folder = await mkdtemp(join(tmpdir(), 'shr-test-'));
   const results: Result[] = [];
-  let beside: Promise<void> | undefined;
+  const chosen = CHECKS.filter(({ name, onlyByName }) => (only === undefined ? !onlyByName : only.includes(name)));
   const run = async (check: Check, say?: (text: string) => void) => {
     const startedAt = Date.now();
     const tally = await check.run(folder, say);
     results.push({ name: check.name, tally, seconds: (Date.now() - startedAt) / 1000 });
   };
+  const besides = async () => {
+    for (const check of chosen.filter(({ beside }) => beside)) {
+      const said: string[] = [];
+      await run(check, (text) => said.push(text));
+      console.log(`\n── ${check.name}\n${said.join('')}`);
+    }
+  };
   try {
-    for (const check of CHECKS) {
-      if (only === undefined ? check.onlyByName : !only.includes(check.name)) continue;
-      if (check.beside) {
-        const said: string[] = [];
-        console.log(`\n── ${check.name}: runs beside the next ones, and is shown after them`);
-        beside = run(check, (text) => said.push(text)).then(() => console.log(`\n── ${check.name}\n${said.join('')}`));
-        continue;
-      }
-      if (check.alone) await beside;
+    const beside = besides();
+    for (const check of chosen.filter((one) => !one.beside)) {
       console.log(`\n── ${check.name}`);
       await run(check);
     }
