@@ -14,6 +14,7 @@ export interface AdapterMutant {
 }
 
 const ADAPTER = 'providers/ali-eci/provider.ts';
+const GROUPS = 'providers/ali-eci/groups.ts';
 const ERRORS = 'providers/ali-eci/errors.ts';
 const one = (search: string, replace: string) => [{ search, replace }];
 
@@ -82,7 +83,7 @@ export const adapterMutants: readonly AdapterMutant[] = [
     what: 'takes a part of a name for the name',
     file: ADAPTER,
     changes: [
-      { search: 'this.#describe({ ContainerGroupName: name })', replace: 'this.#describe({})' },
+      { search: 'this.#groups.describe({ ContainerGroupName: name })', replace: 'this.#groups.describe({})' },
       { search: 'group.ContainerGroupName === name', replace: 'group.ContainerGroupName?.startsWith(name) === true' },
       { search: '.filter((found) => found.ref.name === ref.name);', replace: ';' },
     ],
@@ -92,7 +93,7 @@ export const adapterMutants: readonly AdapterMutant[] = [
     what: 'takes a longer name for the name',
     file: ADAPTER,
     changes: [
-      { search: 'this.#describe({ ContainerGroupName: name })', replace: 'this.#describe({})' },
+      { search: 'this.#groups.describe({ ContainerGroupName: name })', replace: 'this.#groups.describe({})' },
       { search: 'group.ContainerGroupName === name', replace: `name.startsWith(group.ContainerGroupName ?? 'x')` },
       { search: '.filter((found) => found.ref.name === ref.name);', replace: ';' },
     ],
@@ -124,7 +125,7 @@ export const adapterMutants: readonly AdapterMutant[] = [
   },
   {
     what: 'lists the first page alone',
-    file: ADAPTER,
+    file: GROUPS,
     changes: one(`if (following === '' || following === next) return groups;`, 'return groups;'),
     cases: 'all pages',
   },
@@ -133,10 +134,10 @@ export const adapterMutants: readonly AdapterMutant[] = [
     file: ADAPTER,
     changes: [
       {
-        search: 'const groups = await this.#describe(filter);',
-        replace: 'const groups = await this.#describe(filter).catch(() => []);',
+        search: 'const groups = await this.#groups.describe(filter);',
+        replace: 'const groups = await this.#groups.describe(filter).catch(() => []);',
       },
-      { search: 'if (groups.length === 0) await this.#requireTrulyEmpty(filter);', replace: '' },
+      { search: 'if (groups.length === 0) await this.#groups.requireTrulyEmpty(filter);', replace: '' },
     ],
     cases: 'cannot be reached',
   },
