@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
 import { runnerDetailSchema, runnerListSchema } from '../../dispatcher/http/admin-shapes.ts';
@@ -18,11 +19,18 @@ describe('what people see of a running dispatcher', function () {
 
   it('keeps the last output of a container that failed to start, and says why its job waits', async () => {
     service = await startService({
-      registration: {
+      registration: ({ folder }) => ({
         backends: [
-          { name: 'broken', kind: 'process', options: { command: ['/bin/sh', '-c', 'echo no licence found; exit 9'] } },
+          {
+            name: 'broken',
+            kind: 'process',
+            options: {
+              command: ['/bin/sh', '-c', 'echo no licence found; exit 9'],
+              root: join(folder, 'instances'),
+            },
+          },
         ],
-      },
+      }),
     });
     const yaml = '{ on: push, jobs: { work: { runs-on: e2e, steps: [{ run: "true" }] } } }';
     service.github.pushWorkflow({ owner: 'acme', repository: 'web', yaml });
