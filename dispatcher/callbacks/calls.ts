@@ -4,6 +4,8 @@
  * first step, whose answer the container obeys. docs/runner-image.md describes the events and fields.
  */
 import { LRUCache } from 'lru-cache';
+import { TokenBucket } from '../../time/token-bucket.ts';
+import { SECOND } from '../../time/units.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { isTokenOf } from '../lifecycle/callback-token.ts';
 import type { Engine } from '../lifecycle/engine.ts';
@@ -62,10 +64,16 @@ export type CallOutcome =
   | 'undecided'
   | 'unknown'
   | 'malformed'
+  | 'over-rate'
   | 'failed';
 
+/** A form comes in one or two; each wakes the process, whatever its length. */
+const MOST_PIECES = 64;
 /** Runners whose calls are remembered, so that each event counts once. */
 const REMEMBERED = 10_000;
+/** Of one runner. A container makes five calls in its life, and asks its question a few times a minute at most. */
+const CALL_STEP_MS = SECOND;
+const CALL_BURST_MS = 30 * SECOND;
 const TOKEN = /^Bearer ([a-z2-7]{32})$/;
 
 /** The same for a wrong token, a runner that is gone, and one that never was. */
@@ -75,6 +83,11 @@ const unknownRunner: CallAnswer = {
   verified: false,
 };
 const tooLong: CallAnswer = { status: 413, text: `a call has at most ${MOST_FORM_BYTES} bytes\n`, verified: false };
+const overRate: CallAnswer = {
+  status: 429,
+  text: 'these are too many calls of one runner: ask again later\n',
+  verified: true,
+};
 const noContent: CallAnswer = { status: 204, text: '', verified: true };
 
 export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
@@ -91,10 +104,12 @@ export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
   };
 }
 
-/** By runner: the events that are in its timeline, and those whose failure is in the log. */
+/** By runner: the events that are in its timeline, those whose failure is in the log, and how often it calls. */
 interface Remembered {
   readonly heard: Set<CallEvent>;
   readonly failed: Set<CallEvent>;
+  readonly rate: TokenBucket;
+  isDenialLogged: boolean;
 }
 type Memory = LRUCache<string, Remembered>;
 
@@ -110,6 +125,7 @@ class Receiving implements CallReception {
   readonly #call: Arriving;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
+  #pieces = 0;
   #isVerified = false;
 
   constructor(options: RunnerCallsOptions, memory: Memory, call: Arriving) {
@@ -120,7 +136,8 @@ class Receiving implements CallReception {
 
   take(chunk: Buffer): CallAnswer | undefined {
     this.#bytes += chunk.length;
-    if (this.#bytes > MOST_FORM_BYTES) return tooLong;
+    this.#pieces += 1;
+    if (this.#bytes > MOST_FORM_BYTES || this.#pieces > MOST_PIECES) return tooLong;
     this.#chunks.push(chunk);
     return undefined;
   }
@@ -154,6 +171,7 @@ class Receiving implements CallReception {
       return { outcome: 'unknown', answer: unknownRunner };
     }
     this.#isVerified = true;
+    if (!this.#takeTurn()) return { outcome: 'over-rate', answer: overRate };
     const call = readCall(event, Buffer.concat(this.#chunks));
     if (call === undefined) {
       return { outcome: 'malformed', answer: { status: 400, text: 'fields are missing\n', verified: true } };
@@ -162,6 +180,15 @@ class Receiving implements CallReception {
     const outcome = await this.#hearOnce(row, call);
     if (call.event !== 'job-completed') return { outcome, answer: noContent };
     return { outcome, answer: { status: 200, text: await this.#report(row, call), verified: true } };
+  }
+
+  /** Each call reads the ledger, and the code of a job can make any number of them. */
+  #takeTurn(): boolean {
+    const { rate } = this.#remembered();
+    const nowMs = this.#options.now();
+    if (rate.fitsAt(nowMs) > nowMs) return false;
+    rate.spend(nowMs);
+    return true;
   }
 
   /** What is written for a runner has a bound, however often its container calls. What could not be written counts again. */
@@ -190,7 +217,12 @@ class Receiving implements CallReception {
 
   #remembered(): Remembered {
     const { runner } = this.#call;
-    const remembered = this.#memory.get(runner) ?? { heard: new Set(), failed: new Set() };
+    const remembered = this.#memory.get(runner) ?? {
+      heard: new Set(),
+      failed: new Set(),
+      rate: new TokenBucket(CALL_STEP_MS, CALL_BURST_MS),
+      isDenialLogged: false,
+    };
     this.#memory.set(runner, remembered);
     return remembered;
   }
@@ -237,7 +269,9 @@ class Receiving implements CallReception {
       return { outcome: 'allowed', answer: { status: 200, text: 'shr: this job may run here\n', verified: true } };
     }
     const fields = { runner: row.name, registration: row.registration, repository: call.repository, run: call.run };
-    log.warn('job-denied-in-runner', { ...fields, reason: verdict.reason });
+    const remembered = this.#remembered();
+    if (!remembered.isDenialLogged) log.warn('job-denied-in-runner', { ...fields, reason: verdict.reason });
+    remembered.isDenialLogged = true;
     return { outcome: 'denied', answer: { status: 403, text: `${verdict.reason}\n`, verified: true } };
   }
 

@@ -1,4 +1,5 @@
 /** Call-backs of runners, over HTTP, with the real engine and ledger behind the public listener. */
+import { connect } from 'node:net';
 import { expect } from 'chai';
 import { type CallOutcome, createRunnerCalls } from '../../dispatcher/callbacks/calls.ts';
 import { createPublicListener, type PublicListener } from '../../dispatcher/http/public.ts';
@@ -138,6 +139,40 @@ describe("a runner's call-backs", () => {
     expect(await timeline()).to.include('its container has started');
   });
 
+  it('of one runner have a bound, whatever its token is used for', async () => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 40; count += 1) statuses.push((await call('job-completed')).status);
+    expect(statuses.filter((status) => status === 200)).to.have.length(31);
+    expect(statuses.slice(31).every((status) => status === 429)).to.equal(true);
+    await fixture.advance(1_000);
+    expect((await call('listening')).status, 'a second later').to.equal(204);
+    expect((await call('listening', {}, { ...runner(), token: 'a'.repeat(32) })).status).to.equal(404);
+  });
+
+  it('come in few pieces', async () => {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    const said = new Promise<string>((resolve) => {
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += chunk.toString();
+        if (text.includes('\r\n\r\n')) resolve(text);
+      });
+    });
+    socket.on('error', () => {});
+    const { name, token } = runner();
+    socket.setNoDelay(true);
+    socket.write(
+      `POST /runners/${name}/booted HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Length: 200\r\n\r\n`,
+    );
+    for (let count = 0; count < 100 && !socket.destroyed; count += 1) {
+      socket.write('x');
+      await new Promise(setImmediate);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    expect(await said).to.match(/^HTTP\/1\.1 413 /);
+    socket.destroy();
+  });
+
   describe('before the first step of a job', () => {
     const question = { repository: 'acme/web', run: '71' };
 
@@ -150,6 +185,7 @@ describe("a runner's call-backs", () => {
       const { status, text } = await call('job-started', { repository: 'acme/site', run: '72' });
       expect(status).to.equal(403);
       expect(text).to.include('acme/site is public').and.to.include('publicRepositories');
+      await call('job-started', { repository: 'acme/site', run: '72' });
       expect(log.lines.filter(({ event }) => event === 'job-denied-in-runner')).to.have.length(1);
     });
 
