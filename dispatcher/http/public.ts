@@ -145,7 +145,8 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       // Counted before its handshake. The requests come on another socket, which has the same peer.
       const key = peerOf(socket);
       handshakes.set(key, place);
-      socket.once('close', () => handshakes.delete(key));
+      // The next one of that port may have come before this one's end is told.
+      socket.once('close', () => void (handshakes.get(key) === place && handshakes.delete(key)));
     }
   });
   server.on('secureConnection', (socket: Socket) => {

@@ -138,6 +138,25 @@ describe('a public listener with a certificate', () => {
     expect(await deliver(first.certificate)).to.equal(202);
   });
 
+  it('takes a connection from a port whose last one was only just reset', async () => {
+    const reset = connectPlain({ port, host: '127.0.0.1' });
+    await new Promise((resolve) => reset.once('connect', resolve));
+    await deliver(first.certificate);
+    const { localPort = 0 } = reset;
+    const closed = new Promise((resolve) => reset.once('close', resolve));
+    // The listener finds the end of the one and the beginning of the other in one turn.
+    reset.resetAndDestroy();
+    const socket = connect({ host: '127.0.0.1', port, localPort, ca: first.certificate });
+    const end = await new Promise((resolve) => {
+      socket.once('error', resolve).once('close', () => resolve('closed'));
+      socket.once('data', (answer) => resolve(answer.toString().split('\r\n')[0]));
+      socket.once('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+    });
+    socket.destroy();
+    await closed;
+    expect(end).to.equal('HTTP/1.1 404 Not Found');
+  });
+
   it('counts a connection before its handshake: the oldest of an address gives way', async () => {
     const idle = [0, 1, 2].map(() => connectPlain(port, '127.0.0.1'));
     await new Promise((resolve) => idle[0]?.on('error', () => {}).on('close', resolve));
