@@ -11,7 +11,7 @@ interface Place<T> {
  */
 export class FairQueue<T> {
   #places: Place<T>[] = [];
-  /** The last round that each line has a place in, or had. Of lines that fell behind the present round there is none. */
+  /** A line's next place is in the round after this one. Lines that fell behind the present round are not in it. */
   readonly #rounds = new Map<string, number>();
   /** Of the last one that was served. */
   #round = 0;
@@ -38,23 +38,31 @@ export class FairQueue<T> {
 
   /** It has had its turn. */
   serve(item: T): void {
-    const place = this.#take(item);
+    const index = this.#indexOf(item);
+    const [place] = index === -1 ? [] : this.#places.splice(index, 1);
     if (place === undefined) return;
     this.#round = Math.max(this.#round, place.round);
     for (const [line, round] of this.#rounds) if (round < this.#round) this.#rounds.delete(line);
   }
 
-  /** It waits no more. */
+  /** It waits no more: those behind it in its line move up, and the line has one turn less. */
   leave(item: T): void {
-    this.#take(item);
+    let index = this.#indexOf(item);
+    const line = this.#places[index]?.line;
+    for (let later = index + 1; later < this.#places.length; later += 1) {
+      const [place, next] = [this.#places[index], this.#places[later]];
+      if (place === undefined || next === undefined || next.line !== line) continue;
+      this.#places[index] = { ...place, item: next.item };
+      index = later;
+    }
+    this.#remove(index);
   }
 
   /** Removes the last, for a new one of `line`, unless that would be behind it. Without `line`, for one of another queue. */
   giveWay(line?: string): T | undefined {
     const last = this.#places.at(-1);
     if (last === undefined || (line !== undefined && last.round <= this.#nextOf(line))) return undefined;
-    this.#places.pop();
-    this.#rounds.set(last.line, last.round - 1);
+    this.#remove(this.#places.length - 1);
     return last.item;
   }
 
@@ -62,8 +70,13 @@ export class FairQueue<T> {
     return Math.max(this.#round, (this.#rounds.get(line) ?? -1) + 1);
   }
 
-  #take(item: T): Place<T> | undefined {
-    const index = this.#places.findIndex((place) => place.item === item);
-    return index === -1 ? undefined : this.#places.splice(index, 1)[0];
+  #indexOf(item: T): number {
+    return this.#places.findIndex((place) => place.item === item);
+  }
+
+  /** The last place of its line. */
+  #remove(index: number): void {
+    const [place] = index === -1 ? [] : this.#places.splice(index, 1);
+    if (place !== undefined) this.#rounds.set(place.line, place.round - 1);
   }
 }

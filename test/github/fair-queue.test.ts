@@ -36,6 +36,15 @@ describe('a queue in which lines take turns', () => {
     expect(new FairQueue<string>().giveWay()).to.equal(undefined);
   });
 
+  it('lets those behind one who left move up, and a line that was never served keep its turn', () => {
+    const queue = of('a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'b3');
+    for (const left of ['a1', 'a2']) queue.leave(left);
+    expect(queue.items()).to.deep.equal(['a3', 'b1', 'a4', 'b2', 'b3']);
+    for (const left of ['a3', 'a4']) queue.leave(left);
+    queue.add('a5', 'a');
+    expect(queue.items()).to.deep.equal(['b1', 'a5', 'b2', 'b3']);
+  });
+
   it('forgets who has left', () => {
     const queue = of('a1', 'b1');
     queue.leave('a1');
@@ -46,11 +55,17 @@ describe('a queue in which lines take turns', () => {
 
   it('lets none wait for more than two turns of each other line, and one for each of its own line before it', () => {
     const line = fc.constantFrom('a', 'b', 'c');
-    const step = fc.oneof(fc.record({ add: line }), fc.constant('serve' as const));
+    const leave = fc.record({ leave: fc.nat({ max: 60 }) });
+    const step = fc.oneof(fc.record({ add: line }), leave, fc.constant('serve' as const));
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
         const queue = new FairQueue<{ readonly line: string; passed: Map<string, number>; ahead: number }>();
         for (const one of steps) {
+          if (one !== 'serve' && 'leave' in one) {
+            const left = queue.items()[one.leave % queue.length];
+            if (left !== undefined) queue.leave(left);
+            continue;
+          }
           if (one !== 'serve') {
             const ahead = queue.items().filter((other) => other.line === one.add).length;
             queue.add({ line: one.add, passed: new Map(), ahead }, one.add);
