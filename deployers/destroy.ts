@@ -1,5 +1,11 @@
 /** Takes a deployment down: the jobs end first, then nothing is left of it, and that is looked up. */
-import { type Deployer, type Deployment, DeploymentRefused, type Tell } from './deployer.ts';
+import {
+  type Deployer,
+  type Deployment,
+  DeploymentRefused,
+  type DeploymentStatus,
+  type Tell,
+} from './deployer.ts';
 
 /** A runner's container at one of the deployment's backends. */
 export interface LeftRunner {
@@ -22,6 +28,8 @@ export interface Destruction {
 const LOOK_MS = 2_000;
 /** Services take their time to end what they accepted to end. */
 const LOOKS_FOR_NOTHING = 150;
+/** A dispatcher that was restarted, or whose GitHub does not answer, gets healthy again. */
+const LOOKS_FOR_HEALTH = 450;
 
 export async function destroy(destruction: Destruction): Promise<void> {
   const { deployer, deployment, now, tell } = destruction;
@@ -52,9 +60,13 @@ async function drain({ deployer, deployment, runners, sleep, tell }: Destruction
   tell('draining: nothing is launched any more, jobs run to their end');
   await deployer.apply(deployment, 'drain', tell);
   let said = '';
+  let unhealthy = 0;
+  // Jobs may take days; what must not is a dispatcher that cannot wait for them.
   for (;;) {
     const status = await deployer.status(id);
-    if (status === undefined || status.state === 'ended') return;
+    if (status?.state === 'ended') return;
+    unhealthy = status?.state === 'healthy' ? 0 : unhealthy + 1;
+    requireDraining(status, unhealthy);
     const waiting = (await runners()).map(({ name, state }) => `${name} (${state})`);
     const words =
       waiting.length === 0 ? 'waiting until GitHub and the backends confirm' : `waiting for ${waiting.join(', ')}`;
@@ -62,6 +74,22 @@ async function drain({ deployer, deployment, runners, sleep, tell }: Destruction
     said = words;
     await sleep(LOOK_MS);
   }
+}
+
+/** Without it nothing is proved: what still runs would be killed. */
+function requireDraining(status: DeploymentStatus | undefined, looksUnhealthy: number): void {
+  if (status !== undefined && status.state !== 'stopped' && looksUnhealthy < LOOKS_FOR_HEALTH) return;
+  const what =
+    status === undefined
+      ? 'was removed by somebody else'
+      : status.state === 'stopped'
+        ? 'was stopped by somebody else'
+        : `has not been healthy for ${(LOOKS_FOR_HEALTH * LOOK_MS) / 60_000} minutes`;
+  const message = status?.message === undefined ? '' : ` (${status.message})`;
+  throw new DeploymentRefused(
+    `the dispatcher that waits for the jobs ${what}${message}`,
+    'Run the command again: it starts one that waits. `shr deploy logs` shows what it says, and --now kills the jobs.',
+  );
 }
 
 async function removeRunners({ runners, sleep, tell, now }: Destruction): Promise<void> {

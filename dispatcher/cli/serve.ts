@@ -1,4 +1,7 @@
-/** `shr serve`: runs the service. Exits with 0 after SIGTERM or SIGINT; a second signal ends it at once. */
+/**
+ * `shr serve`: runs the service. Exits with 0 after SIGTERM or SIGINT; a drain only when it is complete, which is how a
+ * container engine and `shr deploy destroy` know it. A second signal ends it at once.
+ */
 
 import { access, constants, stat } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
@@ -44,7 +47,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
     .option('--drain', 'launch nothing, wait for the jobs that run, remove idle runners, then end')
     .addHelpText(
       'after',
-      '\nThe log goes to standard output, one line of JSON per event. SIGTERM stops it gracefully.\n',
+      '\nThe log goes to standard output, one line of JSON per event. SIGTERM stops it gracefully: exit code 0, or 1 before a drain is complete.\n',
     )
     .action(async (folder: string, options: ServeOptions) => {
       const unusable = terminal.proxy?.problems ?? [];
@@ -104,7 +107,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       process.once('SIGINT', () => process.exit(1));
       await Promise.all([dispatcher.stop(), written]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
-      process.exit(0);
+      process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);
     });
 }
 

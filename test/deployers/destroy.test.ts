@@ -59,7 +59,11 @@ function run(all: World, { now = false, image = 'shr:1' } = {}): Promise<void> {
           all.runners = all.runners.filter((other) => other !== name);
         },
       })),
-    sleep: async () => all.meanwhile.shift()?.(),
+    async sleep() {
+      // A loop without an end must not keep the test from failing.
+      await new Promise(setImmediate);
+      all.meanwhile.shift()?.();
+    },
   });
 }
 
@@ -112,6 +116,44 @@ describe('a deployment that is destroyed', () => {
     const imageless = world({ status: undefined, runners: ['r-1'] });
     expect(await failure(run(imageless, { image: '' }))).to.include('no dispatcher that could wait for them');
     expect(imageless.did).to.deep.equal([]);
+  });
+
+  it('kills nothing where the dispatcher that drains is gone or was stopped', async () => {
+    const stopped: DeploymentStatus = { ...ended, state: 'stopped' };
+    for (const [status, words] of [
+      [undefined, 'was removed'],
+      [stopped, 'was stopped'],
+    ] as const) {
+      const all = world({ runners: ['r-1'] });
+      all.meanwhile.push(() => {
+        all.status = status;
+      });
+      expect(await failure(run(all))).to.include(words);
+      expect(all.did).to.deep.equal(['apply drain']);
+    }
+  });
+
+  it('says what keeps the dispatcher from draining, and does not wait for it without end', async () => {
+    const all = world({ runners: ['r-1'] });
+    all.meanwhile.push(() => {
+      all.status = { ...ended, state: 'unhealthy', message: 'it ends again and again' };
+    });
+    expect(await failure(run(all))).to.include('it ends again and again');
+    expect(all.did).to.deep.equal(['apply drain']);
+  });
+
+  it('goes on waiting for a dispatcher that was unhealthy for a while', async () => {
+    const all = world({ runners: ['r-1'] });
+    const becomes = (state: DeploymentStatus['state']) => () => {
+      all.status = { ...ended, state };
+    };
+    for (let look = 0; look < 800; look += 1) all.meanwhile.push(becomes(look % 400 === 399 ? 'healthy' : 'unhealthy'));
+    all.meanwhile.push(() => {
+      all.runners = [];
+      becomes('ended')();
+    });
+    await run(all);
+    expect(all.did).to.deep.equal(['apply drain', 'remove']);
   });
 
   it('does not say that nothing is left where something is', async () => {

@@ -16,14 +16,20 @@ interface Ended {
   readonly stderr: string;
 }
 
-async function serve(folder: string): Promise<Ended> {
-  const child = spawn(process.execPath, [SHR, 'serve', folder], {
+/** `stopAt`: gets SIGTERM when its log has that event. */
+async function serve(
+  folder: string,
+  { words = [], stopAt }: { readonly words?: readonly string[]; readonly stopAt?: string } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [SHR, 'serve', folder, ...words], {
     env: { PATH: process.env['PATH'] ?? '', TOKEN: 'an-admin-token-of-the-test', GITHUB: 'a-github-token' },
   });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
+    // Once: a second signal ends it at once.
+    if (stopAt !== undefined && !child.killed && stdout.includes(`"event":"${stopAt}"`)) child.kill('SIGTERM');
   });
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk.toString();
@@ -32,7 +38,7 @@ async function serve(folder: string): Promise<Ended> {
   return { code: typeof code === 'number' ? code : null, stdout, stderr };
 }
 
-describe('shr serve that cannot start', function () {
+describe('shr serve as a process', function () {
   // Most of it is the start of a process: a second on a quiet machine.
   this.timeout(120_000);
   let folder: string;
@@ -140,5 +146,12 @@ describe('shr serve that cannot start', function () {
     expect(stdout + stderr)
       .to.not.include('an-admin-token-of-the-test')
       .and.to.not.include('a-github-token');
+  });
+
+  it('that a signal ends before everything is drained fails, so that it is started again and nobody takes it for drained', async () => {
+    await configure({ unsafeProcessBackend: true }, 'process');
+    const { code, stdout, stderr } = await serve(folder, { words: ['--drain'], stopAt: 'draining' });
+    expect(stdout, stderr).to.include('"signal":"SIGTERM"').and.not.include('"event":"drained"');
+    expect(code).to.equal(1);
   });
 });
