@@ -79,7 +79,7 @@ const MAX_REGISTRATIONS = 20_000;
 /** Enough for tens of thousands of tenants. */
 export const DISPATCHER_BOUNDS: FileBounds = { bytes: 16 * 1024 * 1024, values: 2_000_000, references: 20_000 };
 /** Enough for 10,000 repositories by name; takes a third of a second to read. */
-const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_000, references: 200 };
+export const REGISTRATION_BOUNDS: FileBounds = { bytes: 256 * 1024, values: 50_000, references: 200 };
 
 /**
  * Not ok when dispatcher.yaml has a problem, or when every registration is set aside: a problem that affects all of

@@ -19,7 +19,7 @@ tenants:
 limits: { maxRunners: 7 }
 listen: { public: { address: '0.0.0.0:8081', url: 'https://platform.example' } }
 `;
-const OWN = { id: 'shr-acme', adminToken: '${file:secrets/own}', url: undefined };
+const OWN = { name: 'acme', id: 'shr-acme', adminToken: '${file:secrets/own}', url: undefined };
 
 describe('the configuration of a dispatcher for one registration', () => {
   it('keeps of the shared credentials and backends those that the registration uses', () => {
@@ -30,10 +30,49 @@ describe('the configuration of a dispatcher for one registration', () => {
       adminToken: '${file:secrets/own}',
       credentials: { ours: { host: 'github.com', token: '${env:OURS}' } },
       backends: { shared: { kind: 'docker' } },
-      tenants: { acme: { credentials: ['ours'], backends: ['shared'] }, mobile: { credentials: [] } },
+      tenants: { acme: { credentials: ['ours'], backends: ['shared'] } },
       limits: { maxRunners: 7 },
       listen: { public: { address: '0.0.0.0:8081' } },
     });
+  });
+
+  it('keeps no credentials that are called like a backend of the registration, and no backend called like its credentials', () => {
+    const platform = `
+adminToken: \${file:secrets/admin-token}
+credentials: { main: { token: "\${env:PLATFORM}" }, ours: { token: "\${env:OURS}" } }
+backends: { main: { kind: docker }, ours: { kind: ali-eci } }
+`;
+    const registration = 'credentials: { use: ours }\nbackends: [{ use: main }]\n';
+    const own: unknown = parse(ownDispatcherYaml(platform, { ...OWN, registration }));
+    expect(own)
+      .to.have.property('credentials')
+      .that.deep.equals({ ours: { token: '${env:OURS}' } });
+    expect(own)
+      .to.have.property('backends')
+      .that.deep.equals({ main: { kind: 'docker' } });
+  });
+
+  it('keeps only what is written for it: no comment, no other tenant, and what an anchor elsewhere said', () => {
+    const platform = `
+# the old token was hunter2
+adminToken: \${file:secrets/admin-token}
+backends:
+  other: { kind: docker, options: &options { network: runners } } # for mobile
+  mine: { kind: docker, options: *options }
+tenants:
+  other: { registrations: ['ac*'], owners: [secret-project] }
+  acme: { owners: [acme] }
+`;
+    const registration = 'backends: [{ use: mine }]\n';
+    const text = ownDispatcherYaml(platform, { ...OWN, registration });
+    expect(text).to.not.match(/#|hunter2|mobile|secret-project/);
+    const own: unknown = parse(text);
+    expect(own)
+      .to.have.property('backends')
+      .that.deep.equals({ mine: { kind: 'docker', options: { network: 'runners' } } });
+    expect(own)
+      .to.have.property('tenants')
+      .that.deep.equals({ acme: { owners: ['acme'] } });
   });
 
   it('is reached where it is said to be, not where the platform is', () => {

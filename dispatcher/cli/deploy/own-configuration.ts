@@ -3,7 +3,11 @@
  * platform comes along that the registration does not use. Pure.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { type Document, isMap, isSeq, parseDocument } from 'yaml';
+import { stringify } from 'yaml';
+import { readYaml } from '../../config/document.ts';
+import { DISPATCHER_BOUNDS, REGISTRATION_BOUNDS } from '../../config/load.ts';
+import { tenantLookup } from '../../config/tenants.ts';
+import { defined } from '../../model/defined.ts';
 
 const MAX_ID = 20;
 
@@ -21,63 +25,90 @@ export function ownAdminToken(platformToken: string, id: string): string {
 }
 
 export interface OwnConfiguration {
+  readonly name: string;
   readonly id: string;
   /** As a reference. */
   readonly adminToken: string;
+  /** The text of its file. */
   readonly registration: string;
   /** Where its public listener is reached; the platform's address leads to another dispatcher. */
   readonly url: string | undefined;
 }
 
-/** `dispatcherYaml` has been found to be valid. */
+type Section = Readonly<Record<string, unknown>>;
+type Used = Readonly<Record<'credentials' | 'backends', ReadonlySet<string>>>;
+type Granted = Partial<Record<'credentials' | 'backends', readonly string[]>>;
+type Sections = Partial<Record<'credentials' | 'backends' | 'tenants' | 'listen', Section>>;
+
+/** `dispatcherYaml` has been found to be valid. Its values alone: comments may speak of others. */
 export function ownDispatcherYaml(
   dispatcherYaml: string,
-  { id, adminToken, registration, url }: OwnConfiguration,
+  { name, id, adminToken, registration, url }: OwnConfiguration,
 ): string {
-  const document = parseDocument(dispatcherYaml);
-  document.set('id', id);
-  document.set('adminToken', adminToken);
+  const platform = sectionOf(readYaml('dispatcher.yaml', dispatcherYaml, DISPATCHER_BOUNDS.bytes).value);
+  const own = sectionOf(readYaml(`${name}.yaml`, registration, REGISTRATION_BOUNDS.bytes).value);
+  const used: Used = {
+    credentials: namesIn([own['credentials']]),
+    backends: namesIn(Array.isArray(own['backends']) ? own['backends'] : []),
+  };
   // The shared endpoint's secret speaks for others too.
-  document.delete('webhooks');
-  if (isMap(document.getIn(['listen', 'public']))) {
-    document.deleteIn(['listen', 'public', 'url']);
-    document.deleteIn(['listen', 'public', 'tls']);
-  }
-  if (url !== undefined) setUrl(document, url);
-  const used = usedNames(registration);
-  for (const section of ['credentials', 'backends']) {
-    const named = document.get(section);
-    if (!isMap(named)) continue;
-    for (const { key } of [...named.items]) if (!used.has(String(key))) named.delete(key);
-    if (named.items.length === 0) document.delete(section);
-    forgetGrants(document, section, used);
-  }
-  return document.toString();
+  const { webhooks: _webhooks, credentials, backends, tenants, listen, ...rest } = platform;
+  const sections = defined<Sections>({
+    credentials: chosen(credentials, used.credentials),
+    backends: chosen(backends, used.backends),
+    tenants: isSection(tenants) ? ownTenants(tenants, name, used) : undefined,
+    listen: ownListen(listen, url),
+  });
+  return stringify({ ...rest, id, adminToken, ...sections }, { aliasDuplicateObjects: false });
 }
 
 /** `listen.public` may be an address alone. */
-function setUrl(document: Document, url: string): void {
-  const written = document.getIn(['listen', 'public']);
-  if (!isMap(written)) {
-    document.setIn(['listen', 'public'], document.createNode(typeof written === 'string' ? { address: written } : {}));
-  }
-  document.setIn(['listen', 'public', 'url'], url);
+function ownListen(listen: unknown, url: string | undefined): Section | undefined {
+  if (!isSection(listen)) return url === undefined ? undefined : { public: { url } };
+  const { public: written } = listen;
+  if (url === undefined && !isSection(written)) return listen;
+  const { url: _url, tls: _tls, ...at } = typeof written === 'string' ? { address: written } : sectionOf(written);
+  return { ...listen, public: { ...at, ...defined<{ url?: string }>({ url }) } };
 }
 
-/** What a tenant was granted of what is not there any more. */
-function forgetGrants(document: Document, section: string, used: ReadonlySet<string>): void {
-  const tenants = document.get('tenants');
-  if (!isMap(tenants)) return;
-  for (const { value: tenant } of tenants.items) {
-    const granted = isMap(tenant) ? tenant.get(section) : undefined;
-    if (isSeq(granted)) granted.items = granted.items.filter((name) => used.has(String(name)));
-  }
+/** Its own alone, with what that was granted of what is still there. */
+function ownTenants(tenants: Section, registration: string, used: Used): Section {
+  const files = new Map(Object.entries(tenants).map(([name, file]) => [name, sectionOf(file)]));
+  const entries = [...files].map(([name, file]) => {
+    return { name, registrations: texts(file['registrations']) ?? [name], grant: undefined };
+  });
+  return Object.fromEntries(
+    tenantLookup(entries)(registration).map(({ name }) => {
+      const file = files.get(name) ?? {};
+      const { credentials, backends } = file;
+      const granted = defined<Granted>({
+        credentials: texts(credentials)?.filter((one) => used.credentials.has(one)),
+        backends: texts(backends)?.filter((one) => used.backends.has(one)),
+      });
+      return [name, { ...file, ...granted }];
+    }),
+  );
 }
 
-/** Values of `use` in a registration. */
-function usedNames(registration: string): ReadonlySet<string> {
-  const document = parseDocument(registration);
-  const backends = document.get('backends');
-  const uses = isSeq(backends) ? backends.items.map((item) => (isMap(item) ? item.get('use') : undefined)) : [];
-  return new Set([document.getIn(['credentials', 'use']), ...uses].filter((name) => typeof name === 'string'));
+/** Undefined: none of it. */
+function chosen(section: unknown, names: ReadonlySet<string>): Section | undefined {
+  const entries = Object.entries(sectionOf(section)).filter(([name]) => names.has(name));
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+/** Values of `use`. */
+function namesIn(items: readonly unknown[]): ReadonlySet<string> {
+  return new Set(items.map((item) => sectionOf(item)['use']).filter((name) => typeof name === 'string'));
+}
+
+function texts(list: unknown): readonly string[] | undefined {
+  return Array.isArray(list) ? list.map(String) : undefined;
+}
+
+function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function sectionOf(value: unknown): Section {
+  return isSection(value) ? value : {};
 }

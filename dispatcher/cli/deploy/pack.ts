@@ -128,7 +128,10 @@ async function ownFiles(
       const adminTokenReference = `\${file:${OWN_TOKEN_FILE}}`;
       return {
         ...content,
-        text: ownDispatcherYaml(content.text, { id, adminToken: adminTokenReference, registration, url }),
+        text: ownDispatcherYaml(content.text, {
+          ...{ name: alias, id, adminToken: adminTokenReference },
+          ...{ registration, url },
+        }),
       };
     },
     list: async (folder) => (folder === registrationsFolder ? [file] : systemFiles.list(folder)),
