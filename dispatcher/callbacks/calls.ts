@@ -282,7 +282,9 @@ class Receiving implements CallReception {
   ) {
     const { ledger } = this.#options;
     const own = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
-    const jobs = [...(own === undefined ? [] : [own]), ...(await ledger.jobsOfRun(run.run, () => {}))];
+    const within = { host: row.host, owner: run.owner, repository: run.repository };
+    const ofRun = await ledger.jobsOfRun({ runId: run.run, within }, () => {});
+    const jobs = [...(own === undefined ? [] : [own]), ...ofRun];
     const same = (left: string, right: string) => left.toLowerCase() === right.toLowerCase();
     const ofIt = jobs.filter(
       (job) => job.host === row.host && same(job.owner, run.owner) && same(job.repository, run.repository),

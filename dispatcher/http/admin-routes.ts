@@ -248,7 +248,7 @@ export function adminRoutes(sources: AdminSources): Router {
     parse(noQuery, request.query);
     const place = `${host}/${owner}/${repository}`.toLowerCase();
     const unreadable: UnreadableRow[] = [];
-    const found = await ledger.jobsOfRun(id, (row) => void unreadable.push(row));
+    const found = await ledger.jobsOfRun({ runId: id }, (row) => void unreadable.push(row));
     const jobs = ofHost(found.filter(inRepository({ owner, repository })), host);
     if (new Set(jobs.map((job) => job.host)).size > 1) throw ambiguous(`run ${id} in ${place}`, jobs);
     if (jobs.length === 0) {

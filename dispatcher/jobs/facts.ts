@@ -73,7 +73,12 @@ export interface JobIdentity {
 
 /** The job's key in the ledger: `github.com/acme/web/4321`, in lower case, because GitHub ignores case in names. */
 export function jobKey({ host, owner, repository, jobId }: JobIdentity): string {
-  return `${host}/${owner}/${repository}/${jobId}`.toLowerCase();
+  return `${jobKeyPrefix({ host, owner, repository })}${jobId}`;
+}
+
+/** What the keys of a repository's jobs, and of no other, begin with. */
+export function jobKeyPrefix({ host, owner, repository }: Omit<JobIdentity, 'jobId'>): string {
+  return `${host}/${owner}/${repository}/`.toLowerCase();
 }
 
 /** In place of a registration's name: the platform's own webhook. */

@@ -287,6 +287,13 @@ export const MAX_OPEN_JOBS = 20_000;
 /** A job, and the registration that it was admitted to. */
 export type JobOf = Pick<JobRow, 'key' | 'registration'>;
 
+/** Which jobs of a run: ids of runs are unique on one host alone, and the owner of a secret can make them up. */
+export interface RunJobs {
+  readonly runId: number;
+  /** Undefined: on any host and in any repository. */
+  readonly within?: Omit<JobIdentity, 'jobId'> | undefined;
+}
+
 /** Which jobs to read; fields that are given must all match. */
 export interface JobFilter {
   readonly registrations?: readonly string[];
@@ -365,8 +372,8 @@ export interface JobLedger {
   job(key: string): Promise<JobRow | undefined>;
   /** Jobs with this id, on any host and in any repository: at most 10, newest first. */
   jobsWithId(jobId: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
-  /** Jobs of the runs with this id, on any host and in any repository: at most 1000, by key. */
-  jobsOfRun(runId: number, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
+  /** Jobs of the runs with this id, at most 1000, by key. */
+  jobsOfRun(run: RunJobs, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Newest first. */
   jobs(filter: JobFilter, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */

@@ -54,7 +54,7 @@ export function ledgerOn(store: Store): Ledger {
     putUnsettledLast: (key, nowMs) => store.write((context) => settlement.putUnsettledLast(context, key, nowMs)),
     settleJobs: (settlements) => store.write((context) => settlement.settleJobs(context, settlements)),
     job: (key) => store.read((context) => jobs.job(context, key)),
-    jobsOfRun: (runId, unreadable) => store.read((context) => jobs.jobsOfRun(context, runId, unreadable)),
+    jobsOfRun: (run, unreadable) => store.read((context) => jobs.jobsOfRun(context, run, unreadable)),
     jobsWithId: (jobId, unreadable) => store.read((context) => jobs.jobsWithId(context, jobId, unreadable)),
     jobs: (filter, unreadable) => store.read((context) => jobs.jobs(context, filter, unreadable)),
     tellVisibility: (repository, visibility) =>

@@ -235,6 +235,13 @@ describe("a runner's call-backs", () => {
       expect((await call('job-started', { repository: 'acme/other', run: '74' })).status).to.equal(503);
     });
 
+    it('are answered however many jobs of other repositories are said to be of that run', async () => {
+      const other = { owner: 'a-stranger', repository: 'web', runId: 72, visibility: 'private' } as const;
+      await fixture.tell(...Array.from({ length: 1_001 }, (_, at) => told(fixture, { ...other, jobId: 1_000 + at })));
+      await fixture.tell(told(fixture, { jobId: 2, runId: 72, repository: 'site', visibility: 'public' }));
+      expect((await call('job-started', { repository: 'acme/site', run: '72' })).status).to.equal(403);
+    });
+
     it('need the repository and the run', async () => {
       expect((await call('job-started', { repository: 'acme', run: '71' })).status).to.equal(400);
       expect((await call('job-started', { repository: 'acme/web' })).status).to.equal(400);

@@ -35,7 +35,7 @@ describe('what the ledger reads at once', () => {
     ['runners, without a limit of the caller', firstQuery(runners(context, {}, 'reject')), 100_000],
     ['jobs', firstQuery(jobs(context, { limit: 1e9 }, 'reject')), 1000],
     ['jobs, without a limit of the caller', firstQuery(jobs(context, {}, 'reject')), 100],
-    ['jobs of one run', firstQuery(jobsOfRun(context, 7, 'reject')), 1000],
+    ['jobs of one run', firstQuery(jobsOfRun(context, { runId: 7 }, 'reject')), 1000],
     ['jobs with one id', firstQuery(jobsWithId(context, 1, 'reject')), 10],
     ['jobs beside which a runner idled', firstQuery(passOver(context, idle, when)), 1000],
     ['jobs with the id of another', namesakes(sqliteBuilder, named), 10],

@@ -57,7 +57,7 @@ describe('the plans that SQLite makes', () => {
   const run = { host: 'h', owner: 'o', repository: 'r', runId: 1 };
   const runner = { registration: undefined };
   const plans: readonly (readonly [string, Query, string])[] = [
-    ['the jobs of a run', jobQueries.jobsOfRun(builder, 9, 9), 'jobsByRun'],
+    ['the jobs of a run', jobQueries.jobsOfRun(builder, 9, 'h/o/r/', 9), 'jobsByRun (runId=? AND key>? AND key<?)'],
     ['one job', jobQueries.jobByKey(builder, 'k'), 'sqlite_autoindex_jobs_1'],
     ['jobs to settle', jobQueries.unsettledJobs(builder, 9), 'jobsUnsettled'],
     ['jobs to read again', jobCheckQueries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],

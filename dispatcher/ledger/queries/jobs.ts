@@ -9,14 +9,20 @@ import { atMost, completed, no, withoutIndex, withoutOrderIndex, yes } from './t
 
 export const jobByKey = fixed((builder, key: string) => builder.selectFrom('jobs').selectAll().where('key', '=', key));
 
-export function jobsOfRun(builder: Builder, runId: number, limit: number): Query {
-  return builder
-    .selectFrom('jobs')
-    .selectAll()
-    .where('runId', '=', runId)
-    .orderBy('key')
-    .limit(atMost(limit))
-    .compile();
+/** `prefix`: of the keys of one repository's jobs; everything, where it is empty. */
+export function jobsOfRun(builder: Builder, runId: number, prefix: string, limit: number): Query {
+  return (
+    builder
+      .selectFrom('jobs')
+      .selectAll()
+      .where('runId', '=', runId)
+      .where('key', '>=', prefix)
+      // Ids are digits, all of which come before it.
+      .where('key', '<', `${prefix}\u{10ffff}`)
+      .orderBy('key')
+      .limit(atMost(limit))
+      .compile()
+  );
 }
 
 export function jobsWithId(builder: Builder, jobId: number, limit: number): Query {

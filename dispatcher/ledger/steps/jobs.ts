@@ -1,5 +1,6 @@
 /** Jobs: read, written, and ended where GitHub does not know them. */
-import type { JobFilter, JobRow, JobWords, OnUnreadable } from '../ledger.ts';
+import { jobKeyPrefix } from '../../jobs/facts.ts';
+import type { JobFilter, JobRow, JobWords, OnUnreadable, RunJobs } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
 import * as jobQueries from '../queries/jobs.ts';
 import * as laneQueries from '../queries/lanes.ts';
@@ -30,8 +31,13 @@ export function* job(context: Context, key: string): Step<JobRow | undefined> {
   return firstOf(yield jobQueries.jobByKey(context.builder, key), rows.jobRow);
 }
 
-export function* jobsOfRun(context: Context, runId: number, unreadable: OnUnreadable): Step<readonly JobRow[]> {
-  const found = yield jobQueries.jobsOfRun(context.builder, runId, MAX_JOBS);
+export function* jobsOfRun(
+  context: Context,
+  { runId, within }: RunJobs,
+  unreadable: OnUnreadable,
+): Step<readonly JobRow[]> {
+  const prefix = within === undefined ? '' : jobKeyPrefix(within);
+  const found = yield jobQueries.jobsOfRun(context.builder, runId, prefix, MAX_JOBS);
   return rows.readable(found.rows, rows.jobRow, unreadable);
 }
 
