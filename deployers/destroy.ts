@@ -1,11 +1,5 @@
 /** Takes a deployment down: the jobs end first, then nothing is left of it, and that is looked up. */
-import {
-  type Deployer,
-  type Deployment,
-  DeploymentRefused,
-  type DeploymentStatus,
-  type Tell,
-} from './deployer.ts';
+import { type Deployer, type Deployment, DeploymentRefused, type DeploymentStatus, type Tell } from './deployer.ts';
 
 /** A runner's container at one of the deployment's backends. */
 export interface LeftRunner {

@@ -146,7 +146,11 @@ describe('a public listener with a certificate', () => {
     const closed = new Promise((resolve) => reset.once('close', resolve));
     // The listener finds the end of the one and the beginning of the other in one turn.
     reset.resetAndDestroy();
-    const socket = connect({ host: '127.0.0.1', port, localPort, ca: first.certificate });
+    const socket = connect({
+      socket: connectPlain({ port, host: '127.0.0.1', localPort }),
+      host: '127.0.0.1',
+      ca: first.certificate,
+    });
     const end = await new Promise((resolve) => {
       socket.once('error', resolve).once('close', () => resolve('closed'));
       socket.once('data', (answer) => resolve(answer.toString().split('\r\n')[0]));
