@@ -17,7 +17,10 @@ export interface GroupCommitOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Pick<IntakeMetrics, 'commit'>;
-  /** Called after each commit that recorded something. Must not throw. */
+  /**
+   * Called after each commit that recorded something, which the disk may not have yet: what follows from it need not
+   * wait for that, since it is lost with it. Must not throw.
+   */
   readonly onRecorded: () => void;
   /** Runs the action once everything that has arrived by now was read: `setImmediate`. */
   readonly defer: (action: () => void) => void;
@@ -44,7 +47,7 @@ export class GroupCommit {
   readonly #queues = new Map<string, Waiting[]>();
   #waiting = 0;
   #working = false;
-  /** A commit whose sync failed is in the ledger all the same, and its repetition finds only duplicates. */
+  /** A commit that failed may be in the ledger all the same, and its repetition finds only duplicates. */
   #mayHaveRecorded = false;
 
   constructor(options: GroupCommitOptions) {
@@ -122,9 +125,12 @@ export class GroupCommit {
   async #attempt(group: readonly Waiting[]): Promise<unknown> {
     const { ledger, clock, metrics, onRecorded } = this.#options;
     const startedAtMs = clock.now();
-    let results: Awaited<ReturnType<Ledger['recordDeliveries']>>;
+    const committed = (some: readonly DeliveryResult[]) => {
+      if (some.includes('recorded')) onRecorded();
+    };
+    let results: readonly DeliveryResult[];
     try {
-      results = await ledger.recordDeliveries(group);
+      results = await ledger.recordDeliveries(group, committed);
       if (results.length !== group.length) throw new Error(`${group.length} deliveries, ${results.length} results`);
     } catch (failure) {
       metrics.commit(group.length, clock.now() - startedAtMs, false);
@@ -134,7 +140,7 @@ export class GroupCommit {
     metrics.commit(group.length, clock.now() - startedAtMs, true);
     this.#states.well('intake.commit-failed', {});
     for (const [index, waiting] of group.entries()) waiting.settle(results[index] ?? 'failed');
-    if (results.includes('recorded') || this.#mayHaveRecorded) onRecorded();
+    if (this.#mayHaveRecorded) onRecorded();
     this.#mayHaveRecorded = false;
     return undefined;
   }

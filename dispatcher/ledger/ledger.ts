@@ -346,9 +346,14 @@ export interface Retention {
 
 /** What comes in: deliveries, and facts from polls and reads. */
 export interface FactLedger {
-  /** One durable commit for the whole batch, results in order. A duplicate delivery changes nothing. */
+  /**
+   * One durable commit for the whole batch, results in order. A duplicate delivery changes nothing.
+   * `committed` is called, with the results, between the commit and its way to the disk: who reads the ledger sees the
+   * batch from then on. It may be lost in a power failure, and must not throw.
+   */
   recordDeliveries(
     batch: readonly { readonly delivery: Delivery; readonly fact: JobFact | null }[],
+    committed?: (results: readonly DeliveryResult[]) => void,
   ): Promise<readonly DeliveryResult[]>;
   /**
    * Facts from polls and GETs. Returns how many jobs changed. New open jobs of a full share are left out, and so are

@@ -257,14 +257,19 @@ class SqliteStore implements Store {
   }
 
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result> {
-    return this.#write(step, () => false);
+    return this.#write(
+      step,
+      () => false,
+      () => {},
+    );
   }
 
   writeDurably<Result>(
     step: (context: Context) => Step<Result>,
     mustLast: (result: Result) => boolean = () => true,
+    committed: (result: Result) => void = () => {},
   ): Promise<Result> {
-    return this.#write(step, mustLast);
+    return this.#write(step, mustLast, committed);
   }
 
   close(): Promise<void> {
@@ -344,6 +349,7 @@ class SqliteStore implements Store {
   async #write<Result>(
     step: (context: Context) => Step<Result>,
     mustLast: (result: Result) => boolean,
+    committed: (result: Result) => void,
   ): Promise<Result> {
     this.#refuseUse();
     return await new Promise<Result>((resolve, reject) => {
@@ -364,6 +370,7 @@ class SqliteStore implements Store {
             this.#log?.soon();
             resolve(result);
           }
+          committed(result);
         },
         failed: (error) => reject(ledgerErrorFrom(error, this.#path)),
       });

@@ -27,10 +27,14 @@ export interface Store {
   write<Result>(step: (context: Context) => Step<Result>): Promise<Result>;
   /** See `Ledger.verifyStorage`. */
   verify(): Promise<void>;
-  /** Like `write`, and on disk when the promise resolves if `mustLast` (default: always) is true of the result. */
+  /**
+   * Like `write`, and on disk when the promise resolves if `mustLast` (default: always) is true of the result.
+   * `committed` is called in between.
+   */
   writeDurably<Result>(
     step: (context: Context) => Step<Result>,
     mustLast?: (result: Result) => boolean,
+    committed?: (result: Result) => void,
   ): Promise<Result>;
   /** See `Ledger.writeTrouble`. */
   writeTrouble(): WriteTrouble | undefined;
@@ -46,7 +50,8 @@ function marksStop(result: { readonly before: RunnerRow; readonly after: RunnerR
 
 export function ledgerOn(store: Store): Ledger {
   return {
-    recordDeliveries: (batch) => store.writeDurably((context) => intake.recordDeliveries(context, batch)),
+    recordDeliveries: (batch, committed) =>
+      store.writeDurably((context) => intake.recordDeliveries(context, batch), undefined, committed),
     recordFacts: (facts, unreadable = 'reject') =>
       store.write((context) => intake.recordFacts(context, facts, unreadable)),
 

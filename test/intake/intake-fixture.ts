@@ -49,17 +49,19 @@ export class Recorder implements Pick<Ledger, 'recordDeliveries'> {
   gate: Promise<void> = Promise.resolve();
   readonly #seen = new Set<string>();
 
-  async recordDeliveries(batch: Batch) {
+  async recordDeliveries(batch: Batch, committed: Parameters<Ledger['recordDeliveries']>[1] = () => {}) {
     this.batches.push([...batch]);
     await this.gate;
     this.obstacle(batch);
-    return batch.map(({ delivery, fact }) => {
+    const results = batch.map(({ delivery, fact }) => {
       const key = `${delivery.endpoint} ${delivery.guid}`;
       if (this.#seen.has(key)) return 'duplicate' as const;
       this.#seen.add(key);
       this.recorded.push({ delivery, fact });
       return 'recorded' as const;
     });
+    committed(results);
+    return results;
   }
 }
 

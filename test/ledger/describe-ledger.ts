@@ -64,6 +64,22 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         });
       });
 
+      it('says that a batch has committed before it answers, and then whoever reads sees it', async () => {
+        const order: string[] = [];
+        const seen = new Promise((resolve) => {
+          const committed = (results: readonly string[]) => {
+            order.push(`committed: ${results.join()}`);
+            void ledger.job(keyOf(1)).then(resolve);
+          };
+          void ledger
+            .recordDeliveries([{ delivery: delivery('a'), fact: fact({ jobId: 1 }) }], committed)
+            .then(() => order.push('answered'));
+        });
+        expect(await seen).to.include({ key: keyOf(1) });
+        await ledger.persist();
+        expect(order).to.deep.equal(['committed: recorded', 'answered']);
+      });
+
       it('lets a doubled delivery change nothing', async () => {
         await ledger.recordDeliveries([{ delivery: delivery('a'), fact: fact({ jobId: 1 }) }]);
         const before = await ledger.job(keyOf(1));

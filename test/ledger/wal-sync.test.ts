@@ -147,10 +147,15 @@ describe('the two kinds of writes', () => {
   it('answers a delivery when it is on the disk, and what the world can be asked again when it has committed', async () => {
     const ledger = await open(held.sync);
     let answered = false;
-    const recorded = ledger.recordDeliveries([{ delivery, fact: fact({ jobId: 1 }) }]).then(() => {
+    let committed = false;
+    const saysSo = () => {
+      committed = true;
+    };
+    const recorded = ledger.recordDeliveries([{ delivery, fact: fact({ jobId: 1 }) }], saysSo).then(() => {
       answered = true;
     });
     await settled();
+    expect(committed, 'what follows from it need not wait').to.equal(true);
     expect(answered).to.equal(false);
     expect(await ledger.recordFacts([fact({ jobId: 2 })])).to.equal(1);
     expect(held.started).to.have.length(1);

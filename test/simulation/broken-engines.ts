@@ -441,9 +441,11 @@ function placeWithin(scope: string): { readonly owner: string; readonly reposito
 export function hastyLedger(ledger: Ledger): Ledger {
   return {
     ...ledger,
-    recordDeliveries: async (batch) => {
+    recordDeliveries: async (batch, committed = () => {}) => {
       await ledger.recordFacts(batch.flatMap(({ fact }) => fact ?? []));
-      return batch.map(() => 'recorded');
+      const results = batch.map(() => 'recorded' as const);
+      committed(results);
+      return results;
     },
   };
 }

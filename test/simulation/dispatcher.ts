@@ -197,10 +197,9 @@ export class Dispatcher {
     history.record('webhook', subjects, `${delivery.guid} ${fact.status}`);
     this.#maybeLosePower();
     process.ledger
-      .recordDeliveries([{ delivery, fact }])
+      .recordDeliveries([{ delivery, fact }], () => process.engine.wake())
       .then(([result]) => {
         if (result === 'recorded') this.#answered.add(jobKey(fact));
-        process.engine.wake();
       })
       .catch((error: unknown) => this.#broken('recordDeliveries', error));
   }
