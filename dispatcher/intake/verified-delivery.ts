@@ -1,6 +1,9 @@
 /** What becomes of a delivery whose signature is valid: its job is recorded, or the answer says why not. */
+
 import { isUtf8 } from 'node:buffer';
 import type { Clock } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
+import { RatedLog } from '../failures/rated-log.ts';
 import type { Delivery, JobFact } from '../jobs/facts.ts';
 import {
   actionOf,
@@ -14,7 +17,6 @@ import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
 import { answerOf, foreign, malformed, noJob, notOurs, pong, unknownStatus } from './answers.ts';
 import type { WebhookSource } from './endpoints.ts';
 import type { Recorded } from './group-commit.ts';
-import { VerifiedLog } from './verified-log.ts';
 
 export interface VerifiedDeliveryOptions {
   readonly clock: Pick<Clock, 'now'>;
@@ -36,11 +38,13 @@ type Parsed = { readonly event: WorkflowJobEvent } | DeliveryAnswer;
 
 export class VerifiedDeliveries {
   readonly #options: VerifiedDeliveryOptions;
-  readonly #faults: VerifiedLog;
+  /** A tenant can sign any number of deliveries; the metrics count them all. */
+  readonly #faults: RatedLog;
 
   constructor(options: VerifiedDeliveryOptions) {
     this.#options = options;
-    this.#faults = new VerifiedLog(options.clock, options.log);
+    const { clock, log } = options;
+    this.#faults = new RatedLog({ log, clock, lines: 1, spanMs: 10 * SECOND });
   }
 
   async take(delivery: VerifiedDelivery): Promise<DeliveryAnswer> {
@@ -52,7 +56,7 @@ export class VerifiedDeliveries {
     const { webhookSource, guid } = delivery;
     const { owner, repository } = repositoryOf(parsed.event);
     if (!webhookSource.mayReport(owner, repository)) {
-      this.#faults.warn('intake.foreign', webhookSource.endpoint, { guid, owner, repository });
+      this.#faults.warn('intake.foreign', { endpoint: webhookSource.endpoint }, { guid, owner, repository });
       return foreign(owner, repository);
     }
     return await this.#record(delivery, parsed.event, receivedAtMs);
@@ -62,17 +66,17 @@ export class VerifiedDeliveries {
     const { endpoint } = webhookSource;
     const content = parseJson(body);
     if (content === undefined) {
-      this.#faults.warn('intake.malformed', endpoint, { guid, reason: 'no JSON' });
+      this.#faults.warn('intake.malformed', { endpoint }, { guid, reason: 'no JSON' });
       return malformed('the body is not valid UTF-8 JSON');
     }
     if (hasNoJob(content.json)) {
-      this.#faults.warn('intake.no-job', endpoint, { guid });
+      this.#faults.warn('intake.no-job', { endpoint }, { guid });
       return noJob;
     }
     const parsed = workflowJobEventSchema.safeParse(content.json);
     if (parsed.success) return { event: parsed.data };
     const reason = describe(parsed.error.issues[0]);
-    this.#faults.warn('intake.malformed', endpoint, { guid, reason });
+    this.#faults.warn('intake.malformed', { endpoint }, { guid, reason });
     return malformed(reason);
   }
 
@@ -86,7 +90,7 @@ export class VerifiedDeliveries {
     };
     const fact = factFromEvent(content, { host, toldBy: registration, observedAtMs: receivedAtMs, onMended });
     if (fact === undefined) {
-      this.#faults.warn('intake.unknown-status', endpoint, { guid, status: content.workflow_job.status });
+      this.#faults.warn('intake.unknown-status', { endpoint }, { guid, status: content.workflow_job.status });
       return unknownStatus;
     }
     const result = await record({ endpoint, guid, event, action: actionOf(content, onMended), receivedAtMs }, fact);

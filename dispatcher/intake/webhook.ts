@@ -29,7 +29,10 @@
  *
  * An unknown status records nothing, so that its redelivery after an upgrade is not taken for a duplicate.
  */
+
 import type { Clock } from '../../time/clock.ts';
+import { SECOND } from '../../time/units.ts';
+import { RatedLog } from '../failures/rated-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { DeliveryAnswer, IntakeMetrics } from './answer.ts';
@@ -52,7 +55,6 @@ import type { Loss } from './losses.ts';
 import { DeliveryRates } from './rate.ts';
 import { DeliveryReception, type Reception } from './reception.ts';
 import { claimedDigest, SignatureCheck } from './signature.ts';
-import { UnauthenticatedLog } from './unauthenticated-log.ts';
 import { VerifiedDeliveries } from './verified-delivery.ts';
 import type { WrongSignatures } from './wrong-signatures.ts';
 
@@ -106,7 +108,7 @@ export function createIntake(options: IntakeOptions): Intake {
     limits,
     endpoints: new CurrentEndpoints(options),
     isSetAside: (registration) => options.setAside?.(registration) === true,
-    unauthenticated: new UnauthenticatedLog(clock, log),
+    unauthenticated: new RatedLog({ log, clock, lines: 1, spanMs: 10 * SECOND }),
     rates: new DeliveryRates(clock, limits.maxPerMinute),
     memory: new BodyMemory(limits.maxBufferedBytes),
     verified: new VerifiedDeliveries({
@@ -126,7 +128,8 @@ interface WebhookIntakeOptions {
   readonly limits: Pick<IntakeLimits, 'maxBodyBytes' | 'maxJobBytes'>;
   readonly endpoints: CurrentEndpoints;
   readonly isSetAside: (registration: string) => boolean;
-  readonly unauthenticated: UnauthenticatedLog;
+  /** Anyone can send unsigned requests; the metrics count them all. */
+  readonly unauthenticated: RatedLog;
   readonly rates: DeliveryRates;
   readonly memory: BodyMemory;
   readonly verified: VerifiedDeliveries;
@@ -166,7 +169,11 @@ class WebhookIntake implements Intake {
     if (refused !== undefined) return refused;
     const claimed = claimedDigest(header(headers, 'x-hub-signature-256') ?? '');
     if (claimed === undefined) {
-      this.#options.unauthenticated.warn('unsigned', registration, carrier.from);
+      this.#options.unauthenticated.warn(
+        'intake.refused',
+        { outcome: 'unsigned' },
+        { registration: registration ?? null, from: carrier.from },
+      );
       this.#options.signatures?.wrong(
         candidates.map(({ webhookSource }) => webhookSource),
         'missing',
@@ -174,7 +181,11 @@ class WebhookIntake implements Intake {
       return header(headers, 'x-hub-signature') === undefined ? unsigned : signedWithSha1;
     }
     if (candidates.length === 0) {
-      this.#options.unauthenticated.warn('no-secret', registration, carrier.from);
+      this.#options.unauthenticated.warn(
+        'intake.refused',
+        { outcome: 'no-secret' },
+        { registration: registration ?? null, from: carrier.from },
+      );
       return noSecret;
     }
     return this.#open({ registration, headers, carrier, claimed, candidates });
@@ -237,7 +248,11 @@ class WebhookIntake implements Intake {
         if (cause !== undefined) onLost({ cause, verified: false, sources, from: carrier.from });
       },
       unknownSigner: () => {
-        unauthenticated.warn('bad-signature', registration, carrier.from);
+        unauthenticated.warn(
+          'intake.refused',
+          { outcome: 'bad-signature' },
+          { registration: registration ?? null, from: carrier.from },
+        );
         signatures?.wrong(sources, 'mismatch');
       },
       signed: (webhookSource, body) => this.#verified({ webhookSource, headers, body, from: carrier.from }),

@@ -75,7 +75,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
     const recordRefusal = async (failure: Failure, retryAfterMs?: number) => {
       refusals.push(failure);
       metrics.launchFailed(registration, backend, failure.kind);
-      context.starts.failed(launched, failure);
+      context.startFailed(launched, failure);
       await backends.recordFailure(launched, failure, retryAfterMs);
       await context.tell(launch.runner, { kind: 'backend-refused', backend, failure });
     };
@@ -121,7 +121,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         case 'uncertain': {
           const failure = providerFailure(outcome.error, source, context.now());
           metrics.launchFailed(registration, backend, failure.kind);
-          context.starts.failed(launched, failure);
+          context.startFailed(launched, failure);
           await backends.recordFailure(launched, failure, outcome.error.retryAfterMs);
           await context.tell(launch.runner, { kind: 'launch-abandoned', failure });
           return;

@@ -113,7 +113,7 @@ async function countStart(
   const ofBackend = after.failure?.source === backendSource(registration, backend);
   if (after.failure !== null && ofBackend && after.instanceId !== null && !cameOnline) {
     metrics.launchFailed(registration, backend, after.failure.kind);
-    context.starts.failed(launched, after.failure);
+    context.startFailed(launched, after.failure);
     await backends.recordFailure(launched, after.failure);
   }
   backends.release(name);

@@ -1,14 +1,16 @@
 /** What all code that acts on runners shares: how an event reaches a runner. */
 
 import { Lock } from '../../time/lock.ts';
+import { MINUTE } from '../../time/units.ts';
 import type { Absence } from '../config/absent.ts';
 import { type Failure, failureFields } from '../failures/failure.ts';
+import { RatedLog } from '../failures/rated-log.ts';
 import { StateLog } from '../failures/state-log.ts';
 import type { Ledger, RunnerRow, RunnerStep, TimelineEntry } from '../ledger/ledger.ts';
+import type { Launched } from './backends.ts';
 import type { MachineContext, RunnerEvent } from './machine/event.ts';
 import { step } from './machine.ts';
 import type { EngineOptions, LifecycleMetrics } from './ports.ts';
-import { StartLog } from './start-log.ts';
 
 export interface RunnerContext {
   now(): number;
@@ -21,7 +23,8 @@ export interface RunnerContext {
   wake(): void;
   /** For what is tried again and again: a line when it begins, changes and ends. */
   readonly states: StateLog;
-  readonly starts: StartLog;
+  /** One line for each start that failed, as far as a backend has not more of them than anyone reads. */
+  startFailed(launched: Omit<Launched, 'specHash'>, failure: Failure): void;
   /** Whether the error is the ledger's: it is reported once, and work rests until something can be written again. */
   ledgerFailed(error: unknown): boolean;
   /** Applies the event in one transaction; answers the runner as it is then, or undefined when it is unknown. */
@@ -50,6 +53,7 @@ export function createRunnerContext(
   },
 ): RunnerContext {
   const { clock, ledger, log, metrics, tenants } = options;
+  const starts = new RatedLog({ log, clock, lines: 10, spanMs: MINUTE });
 
   function contextOf(runner: RunnerRow): MachineContext {
     const registration = tenants.get(runner.registration)?.registration;
@@ -83,7 +87,9 @@ export function createRunnerContext(
     now: () => clock.now(),
     counting: new Lock(),
     states: new StateLog(log, clock),
-    starts: new StartLog(log, clock),
+    startFailed({ registration, backend, runner }, failure) {
+      starts.warn('start-failed', { registration, backend }, { runner, ...failureFields(failure) });
+    },
     working: notify.working,
     replanLane: notify.laneChanged,
     wake: notify.wake,
