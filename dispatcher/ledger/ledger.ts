@@ -1,8 +1,8 @@
 /**
  * The durable record of deliveries, jobs, lanes and runners. Every method is one atomic step: it happens completely
  * or not at all, whenever the process dies. When a write resolves, it has committed, and the remote call it precedes
- * may be made. Deliveries, leases and the mark that we stop a container are on disk by then; other steps half a
- * second later, or after `persist`, and a machine that loses power before that forgets them (see
+ * may be made. Deliveries, leases, tokens, the audit trail and the mark that we stop a container are on disk by then;
+ * other steps half a second later, or after `persist`, and a machine that loses power before that forgets them (see
  * docs/decisions/0022-two-kinds-of-writes.md). Decisions are made by pure functions that the caller hands in or applies
  * to what it read; the ledger itself makes no decisions.
  */
@@ -342,6 +342,8 @@ export interface Retention {
   readonly maxDeliveries: number;
   readonly maxJobs: number;
   readonly maxRunners: number;
+  /** Of the audit trail. Default `MAX_AUDIT_ROWS`. */
+  readonly maxAudit?: number;
 }
 
 /** What comes in: deliveries, and facts from polls and reads. */
@@ -534,6 +536,78 @@ export interface StateLedger {
   putCursor(name: string, value: string, nowMs: number): Promise<void>;
 }
 
+export type Role = 'viewer' | 'operator' | 'admin';
+
+/** A token of the admin API. */
+export interface TokenRow {
+  readonly id: string;
+  /** Of the tokens in force no two have the same. */
+  readonly name: string;
+  /** The SHA-256 of the token, in hex: the token itself is kept nowhere. */
+  readonly hash: string;
+  readonly role: Role;
+  /** Null: the whole platform. */
+  readonly tenants: readonly string[] | null;
+  readonly createdAtMs: number;
+  /** The name of the token that made it. */
+  readonly createdBy: string;
+  /** Null: never. */
+  readonly expiresAtMs: number | null;
+  readonly revokedAtMs: number | null;
+  readonly revokedBy: string | null;
+}
+
+/** Tokens, those that are over included. */
+export const MAX_TOKENS = 1_000;
+
+export const MAX_AUDIT_ROWS = 100_000;
+
+/** One write of the admin API: who, what, when. */
+export interface AuditRow {
+  /** A ULID: in the order of time. */
+  readonly id: string;
+  readonly atMs: number;
+  readonly actorId: string;
+  readonly actorName: string;
+  /** `runner.forget`, `backends.reset`, `token.create` … */
+  readonly action: string;
+  /** What it was done to. */
+  readonly subject: string;
+  /** Whose that is; null: the platform's. */
+  readonly tenant: string | null;
+  /** The HTTP status of its answer; null: it is under way, or the dispatcher ended in the middle of it. */
+  readonly status: number | null;
+  /** Why it was refused or failed, or a remark. */
+  readonly outcome: string | null;
+}
+
+/** Which entries to read; fields that are given must all match. Newest first. */
+export interface AuditFilter {
+  /** Undefined: of all, and of the platform. */
+  readonly tenants?: readonly string[];
+  readonly actor?: string;
+  readonly action?: string;
+  /** Only older ones than this id. */
+  readonly before?: string;
+  readonly limit: number;
+}
+
+/** Who may use the admin API, and what was done with it. Every write is on disk when it resolves. */
+export interface AccessLedger {
+  /** `taken`: a token in force has its name. `full`: there are `MAX_TOKENS`, and none of them is over. */
+  createToken(token: TokenRow): Promise<'created' | 'taken' | 'full'>;
+  tokenByHash(hash: string): Promise<TokenRow | undefined>;
+  token(id: string): Promise<TokenRow | undefined>;
+  /** By name; those that are over come last. */
+  tokens(): Promise<readonly TokenRow[]>;
+  /** From then on it is refused. Returns the row, of one that was revoked before as it was; undefined if there is none. */
+  revokeToken(id: string, by: string, nowMs: number): Promise<TokenRow | undefined>;
+  /** Before the write that it records. */
+  beginAudit(entry: AuditRow): Promise<void>;
+  endAudit(id: string, status: number, outcome: string | null): Promise<void>;
+  audits(filter: AuditFilter): Promise<readonly AuditRow[]>;
+}
+
 /** The ledger takes no writes. */
 export interface WriteTrouble {
   /** Of the latest attempt. */
@@ -563,7 +637,14 @@ export interface StorageLedger {
 }
 
 /** The whole ledger. Its users name the few methods that they call: `Pick<Ledger, 'job' | 'jobs'>`. */
-export interface Ledger extends FactLedger, JobLedger, LaneLedger, RunnerLedger, StateLedger, StorageLedger {}
+export interface Ledger
+  extends FactLedger,
+    JobLedger,
+    LaneLedger,
+    RunnerLedger,
+    StateLedger,
+    AccessLedger,
+    StorageLedger {}
 
 /**
  * - `full`: the disk is full. `locked`: another process holds the file. `corrupt`: the file is damaged.

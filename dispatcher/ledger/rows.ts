@@ -11,6 +11,7 @@ import {
 import type { AreStrangers } from '../jobs/facts.ts';
 import type { LaneSpec } from '../jobs/lane.ts';
 import type {
+  AuditRow,
   Breaker,
   JobOf,
   JobRow,
@@ -19,6 +20,7 @@ import type {
   RunnerRow,
   RunnerState,
   TimelineEntry,
+  TokenRow,
   Waiting,
 } from './ledger.ts';
 import { isUnconfirmed } from './merge.ts';
@@ -491,4 +493,47 @@ export function shareNameOf(row: unknown): string {
 
 export function shareCount(row: unknown): z.output<typeof shareCountSchema> {
   return shareCountSchema.parse(row);
+}
+
+const tokenSchema = z.object({
+  id: text,
+  name: text,
+  hash: text,
+  role: z.enum(['viewer', 'operator', 'admin']),
+  tenants: json(z.array(text)).nullable(),
+  createdAtMs: integer,
+  createdBy: text,
+  expiresAtMs: integer.nullable(),
+  revokedAtMs: integer.nullable(),
+  revokedBy: text.nullable(),
+});
+
+export function token(row: unknown): TokenRow {
+  return tokenSchema.parse(row);
+}
+
+export function tokenColumns(token: TokenRow): Tables['tokens'] {
+  return { ...token, tenants: token.tenants === null ? null : JSON.stringify(token.tenants) };
+}
+
+const auditSchema = z.object({
+  id: text,
+  atMs: integer,
+  actorId: text,
+  actorName: text,
+  action: text,
+  subject: text,
+  tenant: text.nullable(),
+  status: integer.nullable(),
+  outcome: text.nullable(),
+});
+
+export function audit(row: unknown): AuditRow {
+  return auditSchema.parse(row);
+}
+
+const auditCountSchema = z.object({ actorId: text, count: integer });
+
+export function auditCount(row: unknown): z.output<typeof auditCountSchema> {
+  return auditCountSchema.parse(row);
 }

@@ -1,6 +1,7 @@
 /** The ledger on top of any step runner: the only place that connects methods and steps. */
 
 import type { Ledger, RunnerRow, WriteTrouble } from './ledger.ts';
+import * as access from './steps/access.ts';
 import * as breakers from './steps/breakers.ts';
 import * as cursors from './steps/cursors.ts';
 import * as cutToNow from './steps/cut-to-now.ts';
@@ -122,6 +123,15 @@ export function ledgerOn(store: Store): Ledger {
       store.writeDurably((context) => leases.acquireLease(context, name, holder, nowMs, ttlMs)),
     cursor: (name) => store.read((context) => cursors.cursor(context, name)),
     putCursor: (name, value, nowMs) => store.write((context) => cursors.putCursor(context, name, value, nowMs)),
+
+    createToken: (token) => store.writeDurably((context) => access.createToken(context, token)),
+    tokenByHash: (hash) => store.read((context) => access.tokenByHash(context, hash)),
+    token: (id) => store.read((context) => access.token(context, id)),
+    tokens: () => store.read((context) => access.tokens(context)),
+    revokeToken: (id, by, nowMs) => store.writeDurably((context) => access.revokeToken(context, id, by, nowMs)),
+    beginAudit: (entry) => store.writeDurably((context) => access.beginAudit(context, entry)),
+    endAudit: (id, status, outcome) => store.writeDurably((context) => access.endAudit(context, id, status, outcome)),
+    audits: (filter) => store.read((context) => access.audits(context, filter)),
 
     prune: (nowMs, retention, limit) => store.write((context) => pruning.prune(context, nowMs, retention, limit)),
     verifyStorage: () => store.verify(),

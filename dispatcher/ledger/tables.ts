@@ -2,7 +2,7 @@
  * The tables, as the queries see them. Columns have the names of their fields, so that a row needs no conversion:
  * milliseconds and GitHub ids are integers, booleans are 1 and 0, lists are JSON that queries do not look into.
  */
-import type { Breaker, JobRow, RunnerRow, RunnerState } from './ledger.ts';
+import type { AuditRow, Breaker, JobRow, RunnerRow, RunnerState, TokenRow } from './ledger.ts';
 
 export type Bit = 0 | 1;
 
@@ -99,6 +99,11 @@ interface SharesTable {
   ended: number;
 }
 
+type TokensTable = Omit<TokenRow, 'tenants'> & {
+  /** A JSON list; null: the whole platform. */
+  tenants: string | null;
+};
+
 export interface Tables {
   deliveries: DeliveriesTable;
   jobs: JobsTable;
@@ -110,5 +115,7 @@ export interface Tables {
   breakers: BreakersTable;
   leases: LeasesTable;
   cursors: CursorsTable;
+  tokens: TokensTable;
+  audit: AuditRow;
   migrations: MigrationsTable;
 }

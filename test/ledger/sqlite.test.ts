@@ -1,9 +1,11 @@
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
+import { describeAccess } from './describe-access.ts';
 import { describeHeldJobs } from './describe-held-jobs.ts';
 import { describeLedger } from './describe-ledger.ts';
 import { newSqlitePlace } from './sqlite-place.ts';
 
 describeLedger('SQLite', newSqlitePlace);
+describeAccess('SQLite', newSqlitePlace);
 
 // folders 05 and 07
 describe('the ledger on SQLite', () =>

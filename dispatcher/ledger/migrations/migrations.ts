@@ -440,6 +440,43 @@ const fifteenth: Migration = {
   ],
 };
 
+const sixteenth: Migration = {
+  version: 16,
+  name: 'tokens of the admin API, and what was done with them',
+  statements: ({ schema }) =>
+    [
+      schema
+        .createTable('tokens')
+        .addColumn('id', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('name', 'text', (column) => column.notNull())
+        .addColumn('hash', 'text', (column) => column.notNull().unique())
+        .addColumn('role', 'text', (column) => column.notNull())
+        .addColumn('tenants', 'text')
+        .addColumn('createdAtMs', integer, (column) => column.notNull())
+        .addColumn('createdBy', 'text', (column) => column.notNull())
+        .addColumn('expiresAtMs', integer)
+        .addColumn('revokedAtMs', integer)
+        .addColumn('revokedBy', 'text'),
+      schema
+        .createTable('audit')
+        .addColumn('id', 'text', (column) => column.notNull().primaryKey())
+        .addColumn('atMs', integer, (column) => column.notNull())
+        .addColumn('actorId', 'text', (column) => column.notNull())
+        .addColumn('actorName', 'text', (column) => column.notNull())
+        .addColumn('action', 'text', (column) => column.notNull())
+        .addColumn('subject', 'text', (column) => column.notNull())
+        .addColumn('tenant', 'text')
+        .addColumn('status', integer)
+        .addColumn('outcome', 'text'),
+      schema
+        .createIndex('auditByTenant')
+        .on('audit')
+        .columns(['tenant', 'id'])
+        .where(sql.ref('tenant'), 'is not', null),
+      schema.createIndex('auditByActor').on('audit').columns(['actorId', 'id']),
+    ].map((statement) => statement.compile()),
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -453,6 +490,7 @@ export const migrations: readonly Migration[] = [
   thirteenth,
   fourteenth,
   fifteenth,
+  sixteenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -2,6 +2,7 @@
 import type { Retention } from '../ledger.ts';
 import * as historyQueries from '../queries/history.ts';
 import * as rows from '../rows.ts';
+import { pruneAudit } from './access.ts';
 import { countDeleted, pruneLongest } from './shares.ts';
 import { type Context, firstOf, type Step } from './step.ts';
 
@@ -29,7 +30,8 @@ export function* prune(context: Context, nowMs: number, retention: Retention, li
       ? yield* pruneRunnersOver(context, retention.maxRunners, limit - runnersByAge.changed)
       : 0;
   const deliveries = deliveriesByAge.changed + deliveriesByCount;
-  return deliveries + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
+  const audits = yield* pruneAudit(context, nowMs, limit, retention.maxAudit);
+  return audits + deliveries + jobsByAge + forsaken + jobsByCount + runnersByAge.changed + runnersByCount;
 }
 
 /**

@@ -1,0 +1,70 @@
+/** Tokens of the admin API, and the audit trail. */
+import { type AuditFilter, type AuditRow, MAX_AUDIT_ROWS, MAX_TOKENS, type TokenRow } from '../ledger.ts';
+import * as accessQueries from '../queries/access.ts';
+import * as rows from '../rows.ts';
+import { type Context, firstOf, type Step } from './step.ts';
+
+/** The place of one that has been over the longest is taken. */
+export function* createToken(context: Context, token: TokenRow): Step<'created' | 'taken' | 'full'> {
+  const { builder, nowMs } = context;
+  const known = (yield accessQueries.allTokens(builder)).rows.map(rows.token);
+  const over = known.filter((one) => endOf(one) <= nowMs).sort((one, other) => endOf(one) - endOf(other));
+  if (known.some((one) => one.name === token.name && endOf(one) > nowMs)) return 'taken';
+  if (known.length >= MAX_TOKENS) {
+    const [oldest] = over;
+    if (oldest === undefined) return 'full';
+    yield accessQueries.deleteToken(builder, oldest.id);
+  }
+  yield accessQueries.insertToken(builder, rows.tokenColumns(token));
+  return 'created';
+}
+
+export function* tokenByHash(context: Context, hash: string): Step<TokenRow | undefined> {
+  return firstOf(yield accessQueries.tokenByHash(context.builder, hash), rows.token);
+}
+
+export function* token(context: Context, id: string): Step<TokenRow | undefined> {
+  return firstOf(yield accessQueries.tokenById(context.builder, id), rows.token);
+}
+
+export function* tokens(context: Context): Step<readonly TokenRow[]> {
+  const known = (yield accessQueries.allTokens(context.builder)).rows.map(rows.token);
+  const isOver = (one: TokenRow) => endOf(one) <= context.nowMs;
+  return [...known.filter((one) => !isOver(one)), ...known.filter(isOver)];
+}
+
+export function* revokeToken(context: Context, id: string, by: string, nowMs: number): Step<TokenRow | undefined> {
+  yield accessQueries.revokeToken(context.builder, id, by, nowMs);
+  return yield* token(context, id);
+}
+
+export function* beginAudit(context: Context, entry: AuditRow): Step<void> {
+  yield accessQueries.insertAudit(context.builder, entry);
+}
+
+export function* endAudit(context: Context, id: string, status: number, outcome: string | null): Step<void> {
+  yield accessQueries.endAudit(context.builder, id, status, outcome);
+}
+
+export function* audits(context: Context, filter: AuditFilter): Step<readonly AuditRow[]> {
+  return (yield accessQueries.auditsMatching(context.builder, filter)).rows.map(rows.audit);
+}
+
+const AUDIT_KEPT_MS = 400 * 24 * 3_600_000;
+
+/** Beyond the number, of the longest trail: one who does the same again and again pushes out only that. */
+export function* pruneAudit(context: Context, nowMs: number, limit: number, most = MAX_AUDIT_ROWS): Step<number> {
+  const { builder } = context;
+  const aged = (yield accessQueries.pruneAudit(builder, nowMs - AUDIT_KEPT_MS, limit)).changed;
+  if (aged > 0) return aged;
+  const trails = (yield accessQueries.auditsByActor(builder)).rows.map(rows.auditCount);
+  const excess = trails.reduce((sum, { count }) => sum + count, 0) - most;
+  const [longest, next] = trails;
+  if (excess <= 0 || longest === undefined) return 0;
+  const lead = Math.max(1, longest.count - (next?.count ?? 0));
+  return (yield accessQueries.pruneAuditOf(builder, longest.actorId, Math.min(limit, excess, lead))).changed;
+}
+
+function endOf({ expiresAtMs, revokedAtMs }: TokenRow): number {
+  return Math.min(expiresAtMs ?? Number.POSITIVE_INFINITY, revokedAtMs ?? Number.POSITIVE_INFINITY);
+}
