@@ -196,7 +196,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
         ...{ ledger, engine, log, metrics },
         registration: (name) => tenants.get(name)?.registration,
         now: () => clock.now(),
-        sawVersion: (registration, scope, version) => versions.saw(registration, scope, version),
+        sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
       }),
     }),
     adminListener: createAdminListener({
@@ -219,6 +219,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       backends: () => engine.backends(),
       resetBackends: (registration, backend) => engine.resetBackends(registration, backend),
       liveOutput: (runner) => liveOutput(tenants, runner),
+      runnerVersions: (registration) => versions.seenOf(registration),
       readiness: () =>
         readinessOf({
           configuration,

@@ -183,6 +183,18 @@ export interface ImageUse {
   readonly architectures: readonly Architecture[];
 }
 
+/**
+ * What an image says of itself: those of its labels that this project knows (`serverless-hosted-runner.…` and
+ * `org.opencontainers.image.version`). Whoever builds an image chooses its labels.
+ */
+export type ImageLabels =
+  | { readonly kind: 'read'; readonly labels: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'unknown';
+      /** In words: the registry does not answer, or does not show the image. */
+      readonly why: string;
+    };
+
 /** What a check is told about its registration. */
 export interface CheckedUse {
   /** At most MAX_IMAGES are checked; a caller with more reports which ones were left out. */
@@ -312,6 +324,12 @@ export interface Provider {
    * images. Does not reject.
    */
   check(use?: CheckedUse): Promise<readonly Finding[]>;
+
+  /**
+   * The labels of an image as it would be pulled now, for this architecture. Absent: this kind has no images, or cannot
+   * read them. At most 10 s for each question. Does not reject.
+   */
+  imageLabels?(reference: string, architecture: Architecture): Promise<ImageLabels>;
 
   /** Releases sockets and timers. The instances stay. */
   close(): Promise<void>;

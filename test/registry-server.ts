@@ -73,18 +73,24 @@ export class RegistryServer {
     });
   }
 
-  /** `architecture` as Go calls it. Without a layer it can be looked at, not run. */
-  addImage(repository: string, tag: string, architecture: string, layer?: { bytes: Buffer; diffId: string }): void {
+  /** `architecture` as Go calls it. Without a layer it can be looked at, not run. Returns the manifest's digest. */
+  addImage(
+    repository: string,
+    tag: string,
+    architecture: string,
+    layer?: { bytes: Buffer; diffId: string },
+    labels: Readonly<Record<string, unknown>> | null = null,
+  ): string {
     const parts = layer === undefined ? [] : [layer];
     const config = this.#addBlob(repository, {
       architecture,
       os: 'linux',
-      config: {},
+      config: labels === null ? {} : { Labels: labels },
       rootfs: { type: 'layers', diff_ids: parts.map(({ diffId }) => diffId) },
       history: [],
     });
     const part = (type: string, { digest, bytes }: Blob) => ({ mediaType: type, size: bytes.length, digest });
-    this.addManifest(repository, tag, MANIFEST, {
+    return this.addManifest(repository, tag, MANIFEST, {
       schemaVersion: 2,
       mediaType: MANIFEST,
       config: part(CONFIG, config),
@@ -102,6 +108,21 @@ export class RegistryServer {
     });
     const manifests = [...architectures.map((name) => entry(name, os)), entry('unknown', 'unknown')];
     this.addManifest(repository, tag, INDEX, { schemaVersion: 2, mediaType: INDEX, manifests });
+  }
+
+  /** An image for several architectures, each with labels of its own. */
+  addLabelled(
+    repository: string,
+    tag: string,
+    labels: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  ): string {
+    const manifests = Object.entries(labels).map(([architecture, own]) => ({
+      mediaType: MANIFEST,
+      digest: this.addImage(repository, `${tag}-${architecture}`, architecture, undefined, own),
+      size: 1,
+      platform: { architecture, os: 'linux' },
+    }));
+    return this.addManifest(repository, tag, INDEX, { schemaVersion: 2, mediaType: INDEX, manifests });
   }
 
   addManifest(repository: string, tag: string, type: string, content: unknown): string {

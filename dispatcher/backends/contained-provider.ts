@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { tailText } from '../../providers/kit/tail.ts';
 import {
   type Finding,
+  type ImageLabels,
   type Instance,
   type InstanceRef,
   isProviderError,
@@ -99,6 +100,12 @@ const finding = z.object({
   message: z.string(),
   cure: z.string().optional(),
 });
+
+const imageLabels = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('read'), labels: z.record(z.string(), z.string()) }),
+  z.object({ kind: z.literal('unknown'), why: z.string() }),
+]);
+const NO_LABELS: ImageLabels = { kind: 'unknown', why: 'this kind of backend does not read them' };
 
 const fit = z.union([
   z.object({ fits: z.literal(false), reason: z.string().min(1) }),
@@ -245,6 +252,24 @@ export function containProvider(provider: Provider, containment: Containment): P
         return [unchecked(kind, error)];
       }
     },
+
+    // Absent where the adapter's is.
+    ...(provider.imageLabels === undefined
+      ? {}
+      : {
+          async imageLabels(reference, architecture) {
+            try {
+              return await call(
+                'imageLabels',
+                limits.callMs,
+                async () => (await provider.imageLabels?.(reference, architecture)) ?? NO_LABELS,
+                (answer) => problemOf(imageLabels, answer),
+              );
+            } catch (error) {
+              return { kind: 'unknown', why: error instanceof Error ? error.message : String(error) };
+            }
+          },
+        }),
 
     close: () =>
       call(

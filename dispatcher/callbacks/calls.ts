@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { TokenBucket } from '../../time/token-bucket.ts';
 import { SECOND } from '../../time/units.ts';
+import type { LaneSpec } from '../jobs/lane.ts';
 import type { Ledger, RunnerRow } from '../ledger/ledger.ts';
 import { isTokenOf } from '../lifecycle/callback-token.ts';
 import type { Engine } from '../lifecycle/engine.ts';
@@ -45,7 +46,11 @@ export interface RunnerCallsOptions {
   readonly registration: (name: string) => Registration | undefined;
   readonly now: () => number;
   /** A container says which version of the runner it has. Must not throw. */
-  readonly sawVersion?: (registration: string, scope: string, version: string) => void;
+  readonly sawVersion?: (
+    registration: string,
+    scope: string,
+    seen: { readonly image: string | null; readonly version: string },
+  ) => void;
   readonly log: Pick<Log, 'error' | 'warn'>;
   readonly metrics: CallMetrics;
 }
@@ -227,11 +232,14 @@ class Receiving implements CallReception {
     return remembered;
   }
 
-  async #hear({ name, registration, scope }: RunnerRow, call: Call): Promise<void> {
+  async #hear({ name, registration, scope, laneKey }: RunnerRow, call: Call): Promise<void> {
     const { engine, sawVersion } = this.#options;
     switch (call.event) {
       case 'booted':
-        if (call.version !== null) sawVersion?.(registration, scope, call.version);
+        if (call.version !== null && sawVersion !== undefined) {
+          const image = (await this.#laneOf(laneKey))?.wish.image ?? null;
+          sawVersion(registration, scope, { image, version: call.version });
+        }
         return await engine.heard(
           name,
           call.version === null ? 'its container has started' : `its container has started, runner ${call.version}`,
@@ -301,9 +309,14 @@ class Receiving implements CallReception {
   async #report(row: RunnerRow, used: Extract<Call, { readonly event: 'job-completed' }>): Promise<string> {
     const { ledger, now } = this.#options;
     const job = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
-    const [lane] = await ledger.laneCounts([row.laneKey], () => {});
-    const lines = reportOf({ runner: row, job, wish: lane?.lane.wish, used, nowMs: now() });
+    const lane = await this.#laneOf(row.laneKey);
+    const lines = reportOf({ runner: row, job, wish: lane?.wish, used, nowMs: now() });
     return `${lines.join('\n')}\n`;
+  }
+
+  async #laneOf(key: string): Promise<LaneSpec | undefined> {
+    const [counts] = await this.#options.ledger.laneCounts([key], () => {});
+    return counts?.lane;
   }
 }
 

@@ -41,6 +41,11 @@ export const commands: readonly CommandEntry[] = [
     summary: "pin the runner image to GitHub's newest release of the runner",
     load: () => import('./runner-dist/command.ts'),
   },
+  {
+    name: 'runner-version',
+    summary: "show the runner's versions in use beside GitHub's newest release, and when GitHub ends old ones",
+    load: () => import('./runner-version/command.ts'),
+  },
   { name: 'serve', summary: 'run the dispatcher', load: () => import('./serve.ts') },
   {
     name: 'deploy',

@@ -25,6 +25,7 @@ import {
   type RegistrationProblem,
   unreadableBreakerProblems,
 } from '../observability/problems.ts';
+import type { SeenVersion } from '../versions/runner-versions.ts';
 import { AdminProblem } from './admin-problem.ts';
 import {
   backendPath,
@@ -90,6 +91,8 @@ export interface AdminSources {
   resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
   /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
   liveOutput?(runner: RunnerRow): Promise<string | undefined>;
+  /** What containers of the registration have reported since the start. */
+  runnerVersions?(registration: string): readonly SeenVersion[];
   /** For `/api/explain`. */
   admit?: Admit;
 }
@@ -117,6 +120,7 @@ export function adminRoutes(sources: AdminSources): Router {
           registration,
           poll: sources.pollStatus?.(registration.name),
           live: live.get(registration.name) ?? new Map(),
+          versions: sources.runnerVersions?.(registration.name) ?? [],
           breakers: breakers.get(registration.name) ?? [],
           problems: [
             ...(sources.problems?.(registration.name) ?? []),

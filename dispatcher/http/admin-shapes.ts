@@ -124,6 +124,11 @@ const registrationViewSchema = z.object({
       breakers: z.array(breakerViewSchema),
     }),
   ),
+  /** Versions of the runner that its containers have reported since the dispatcher started, in the last seven days. */
+  runnerVersions: z
+    .array(z.object({ image: z.string().nullable(), version: z.string(), lastSeenAt: z.string() }))
+    // A dispatcher of an earlier version answers without it.
+    .default([]),
   /** All of its current problems; empty when all is well. */
   problems: z.array(problemViewSchema),
 });

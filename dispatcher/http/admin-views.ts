@@ -11,6 +11,7 @@ import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
 import type { Backend, Claim, Quarantined, Registration } from '../model/registration.ts';
 import type { RegistrationProblem } from '../observability/problems.ts';
+import type { SeenVersion } from '../versions/runner-versions.ts';
 import type {
   BackendView,
   BreakerView,
@@ -58,6 +59,7 @@ export interface RegistrationFacts {
   /** Those of this registration whose time is not up. */
   readonly breakers: readonly Breaker[];
   readonly problems: readonly RegistrationProblem[];
+  readonly versions: readonly SeenVersion[];
 }
 
 export function registrationView({
@@ -66,6 +68,7 @@ export function registrationView({
   live,
   breakers,
   problems,
+  versions,
 }: RegistrationFacts): RegistrationView {
   return {
     name: registration.name,
@@ -93,6 +96,11 @@ export function registrationView({
       maxRunners: backend.maxRunners,
       liveRunners: live.get(backend.name) ?? 0,
       breakers: breakers.filter((breaker) => breaker.backend === backend.name).map(breakerView),
+    })),
+    runnerVersions: versions.map(({ image, version, lastSeenMs }) => ({
+      image,
+      version,
+      lastSeenAt: new Date(lastSeenMs).toISOString(),
     })),
     problems: problems.map(({ kind, about, message, sinceMs }) => ({ kind, about, message, since: iso(sinceMs) })),
   };

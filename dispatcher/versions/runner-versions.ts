@@ -26,18 +26,26 @@ export interface OldVersion {
   readonly sinceMs: number;
 }
 
+/** What containers of a registration have reported. */
+export interface SeenVersion {
+  /** Null: it is not known any more which image the container was made of. */
+  readonly image: string | null;
+  readonly version: string;
+  readonly lastSeenMs: number;
+}
+
 /** Of one registration. */
 interface Seen {
-  /** When each version was last seen. */
-  readonly versions: Map<string, number>;
+  /** By image and version; the one seen longest ago is the first. */
+  readonly versions: Map<string, SeenVersion>;
   /** Where its last runner registered. */
   scope: string;
 }
 
 /** An image that has not been used for so long is not in use. */
 const FORGOTTEN_MS = 7 * DAY;
-/** Of one registration; beyond it the one seen longest ago is forgotten. */
-const MOST_VERSIONS = 8;
+/** Of one registration, each of one image; beyond it the one seen longest ago is forgotten. */
+const MOST_VERSIONS = 16;
 /** Runners of a new image start in groups. */
 const FIRST_LOOK_MS = 5 * SECOND;
 
@@ -70,15 +78,16 @@ export class RunnerVersions {
   }
 
   /** A container of the registration reported it. It may report anything: the form is checked where it came in. */
-  saw(registration: string, scope: string, version: string): void {
-    const seen = this.#seen.get(registration) ?? { versions: new Map<string, number>(), scope };
+  saw(registration: string, scope: string, { image, version }: Pick<SeenVersion, 'image' | 'version'>): void {
+    const seen = this.#seen.get(registration) ?? { versions: new Map<string, SeenVersion>(), scope };
     const { versions } = seen;
     seen.scope = scope;
     this.#seen.set(registration, seen);
-    const isNew = !versions.has(version);
+    const key = JSON.stringify([image, version]);
+    const isNew = !versions.has(key);
     // Moved to the end: the first in the map is the one seen longest ago.
-    versions.delete(version);
-    versions.set(version, this.#options.clock.now());
+    versions.delete(key);
+    versions.set(key, { image, version, lastSeenMs: this.#options.clock.now() });
     const [longestAgo] = versions.keys();
     if (versions.size > MOST_VERSIONS && longestAgo !== undefined) versions.delete(longestAgo);
     if (!isNew) return;
@@ -89,6 +98,14 @@ export class RunnerVersions {
   /** The oldest version in use of the registration, where there is a newer release. */
   oldOf(registration: string): OldVersion | undefined {
     return this.#old.get(registration);
+  }
+
+  /** Of the last seven days, since the dispatcher started. */
+  seenOf(registration: string): readonly SeenVersion[] {
+    const seen = this.#seen.get(registration);
+    if (seen === undefined) return [];
+    this.#forget(seen);
+    return [...seen.versions.values()];
   }
 
   #lookLater(ms: number): void {
@@ -133,11 +150,15 @@ export class RunnerVersions {
     log.warn('runner-version-old', { registration, version, newest, reason: oldVersionWords(old) });
   }
 
-  #oldestOf({ versions }: Seen): string | undefined {
-    for (const [version, lastMs] of versions) {
-      if (this.#options.clock.now() - lastMs > FORGOTTEN_MS) versions.delete(version);
+  #oldestOf(seen: Seen): string | undefined {
+    this.#forget(seen);
+    return [...seen.versions.values()].map(({ version }) => version).sort(compareVersions)[0];
+  }
+
+  #forget({ versions }: Seen): void {
+    for (const [key, { lastSeenMs }] of versions) {
+      if (this.#options.clock.now() - lastSeenMs > FORGOTTEN_MS) versions.delete(key);
     }
-    return [...versions.keys()].sort(compareVersions)[0];
   }
 }
 

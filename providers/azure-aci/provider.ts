@@ -5,10 +5,12 @@ import { Deadlines } from '../kit/deadlines.ts';
 import { tailText } from '../kit/tail.ts';
 import { refuseWish } from '../kit/wish.ts';
 import {
+  type Architecture,
   type Capabilities,
   type CheckedUse,
   type Finding,
   type Fit,
+  type ImageLabels,
   type Instance,
   type InstanceRef,
   type LaunchRequest,
@@ -19,6 +21,7 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { checkImages } from '../registry/check-images.ts';
+import { readImageLabels } from '../registry/image-labels.ts';
 import { Service } from './calls.ts';
 import { check } from './check.ts';
 import { hasNoLogs, isRefusedInTransition } from './errors.ts';
@@ -132,6 +135,11 @@ export class AzureAciProvider implements Provider {
     const images = checkImages(use?.images ?? [], pullerOf(this.#options), new Deadlines(this.#host), timeoutMs);
     const [findings, ofImages] = await Promise.all([check(this.#options, this.#service), images]);
     return [...findings, ...ofImages];
+  }
+
+  imageLabels(reference: string, architecture: Architecture): Promise<ImageLabels> {
+    const within = { deadlines: new Deadlines(this.#host), timeoutMs: this.#options.timeoutMs };
+    return readImageLabels(reference, architecture, pullerOf(this.#options), within);
   }
 
   async close(): Promise<void> {

@@ -28,7 +28,7 @@ const info = z.object({
 const words = z.array(z.string()).nullish();
 const imageAnswer = z.object({
   Architecture: z.string().default(''),
-  Config: z.object({ Entrypoint: words, Cmd: words }).nullish(),
+  Config: z.object({ Entrypoint: words, Cmd: words, Labels: z.record(z.string(), z.unknown()).nullish() }).nullish(),
 });
 const progress = z.object({ error: z.string().optional() });
 
@@ -40,6 +40,7 @@ export interface EngineImage {
   readonly architecture: string;
   /** The image's own entry point and command. */
   readonly command: readonly string[];
+  readonly labels: Readonly<Record<string, unknown>>;
 }
 
 export class Engine {
@@ -185,7 +186,11 @@ export class Engine {
     try {
       const answer = await this.#connection.call('image', { path: `/images/${image}/json` });
       const { Architecture, Config } = this.#connection.parse('image', imageAnswer, answer);
-      return { architecture: Architecture, command: [...(Config?.Entrypoint ?? []), ...(Config?.Cmd ?? [])] };
+      return {
+        architecture: Architecture,
+        command: [...(Config?.Entrypoint ?? []), ...(Config?.Cmd ?? [])],
+        labels: Config?.Labels ?? {},
+      };
     } catch (error) {
       if (error instanceof ProviderError && error.code === '404') return undefined;
       throw error;

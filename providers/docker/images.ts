@@ -1,11 +1,13 @@
-/** What `shr doctor` prints about images: those that the engine already has need no registry. */
+/** What `shr doctor` prints about images, and their labels: those that the engine already has need no registry. */
 
 import type { Deadlines } from '../kit/deadlines.ts';
-import { type Finding, type ImageUse, MAX_IMAGES } from '../provider.ts';
+import { type Architecture, type Finding, type ImageLabels, type ImageUse, MAX_IMAGES } from '../provider.ts';
 import { isLoopbackName } from '../registry/address-kind.ts';
 import { checkImages } from '../registry/check-images.ts';
 import { findingOfPlatforms } from '../registry/image-findings.ts';
-import { parseReference } from '../registry/image-reference.ts';
+import { knownLabels, readImageLabels } from '../registry/image-labels.ts';
+import { type ImageReference, parseReference } from '../registry/image-reference.ts';
+import type { Puller } from '../registry/puller.ts';
 import type { Engine } from './calls.ts';
 import { classify } from './errors.ts';
 import type { DockerSettings } from './settings.ts';
@@ -24,13 +26,44 @@ export async function checkEngineImages(
     if (finding === undefined) missing.push(image);
     else findings.push(finding);
   }
-  const { registryAuth, timeoutMs } = options;
-  const puller = {
+  return [...findings, ...(await checkImages(missing, pullerOf(options), deadlines, options.timeoutMs))];
+}
+
+function pullerOf({ registryAuth }: Pick<DockerSettings, 'registryAuth'>): Puller {
+  return {
     logins: registryAuth === undefined ? [] : [registryAuth],
     option: 'registryAuth',
     whenPrivate: 'give its login in registryAuth',
   };
-  return [...findings, ...(await checkImages(missing, puller, deadlines, timeoutMs))];
+}
+
+/** Of the image that a container would be made of: the engine's, or the registry's where that is pulled. Does not reject. */
+export async function labelsAtEngine(
+  reference: string,
+  architecture: Architecture,
+  engine: Pick<Engine, 'imageOf'>,
+  options: DockerSettings,
+  deadlines: Deadlines,
+): Promise<ImageLabels> {
+  const parsed = parseReference(reference);
+  if (parsed === undefined) return { kind: 'unknown', why: 'it is not a valid image reference' };
+  try {
+    const found = await engine.imageOf(reference);
+    if (found !== undefined) return { kind: 'read', labels: knownLabels(found.labels) };
+  } catch (error) {
+    return { kind: 'unknown', why: classify('image', error).message };
+  }
+  if (options.pull === 'never')
+    return { kind: 'unknown', why: 'it is not at the engine, and the option pull is never' };
+  if (isEnginesOwn(parsed, options)) {
+    return { kind: 'unknown', why: `${parsed.registry} is the engine's machine, not this one` };
+  }
+  return await readImageLabels(reference, architecture, pullerOf(options), { deadlines, timeoutMs: options.timeoutMs });
+}
+
+/** A registry on loopback, as seen by an engine that is elsewhere. */
+function isEnginesOwn({ registry }: ImageReference, { place }: Pick<DockerSettings, 'place'>): boolean {
+  return place.found && 'host' in place.address && isLoopbackName(new URL(`http://${registry}`).hostname);
 }
 
 /** Undefined if the registry decides. */
@@ -66,7 +99,7 @@ async function atEngine(
       cure: `docker pull ${reference} there, or set the option pull to missing`,
     };
   }
-  if (place.found && 'host' in place.address && isLoopbackName(new URL(`http://${parsed.registry}`).hostname)) {
+  if (isEnginesOwn(parsed, { place })) {
     const message = `${reference} was not checked: ${parsed.registry} is the engine's machine, not this one`;
     return { subject: 'image', ok: true, note: true, message };
   }

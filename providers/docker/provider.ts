@@ -3,10 +3,12 @@ import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
 import { refuseWish, roundUp } from '../kit/wish.ts';
 import {
+  type Architecture,
   type Capabilities,
   type CheckedUse,
   type Finding,
   type Fit,
+  type ImageLabels,
   type Instance,
   type InstanceRef,
   type LaunchRequest,
@@ -18,7 +20,7 @@ import {
 import { coresInWords, roundingInWords } from '../shape-words.ts';
 import { Engine } from './calls.ts';
 import { classify } from './errors.ts';
-import { checkEngineImages } from './images.ts';
+import { checkEngineImages, labelsAtEngine } from './images.ts';
 import { containerBody, refuseBucket } from './request.ts';
 import type { DockerSettings } from './settings.ts';
 import { fromInspected, fromListed } from './state.ts';
@@ -188,6 +190,10 @@ export class DockerProvider implements Provider {
     }
     findings.push(...(await checkEngineImages(use?.images ?? [], this.#engine, this.#options, this.#deadlines)));
     return findings;
+  }
+
+  imageLabels(reference: string, architecture: Architecture): Promise<ImageLabels> {
+    return labelsAtEngine(reference, architecture, this.#engine, this.#options, this.#deadlines);
   }
 
   async close(): Promise<void> {

@@ -8,10 +8,12 @@ import type { CallRate } from '../kit/call-rate.ts';
 import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
 import {
+  type Architecture,
   type Capabilities,
   type CheckedUse,
   type Finding,
   type Fit,
+  type ImageLabels,
   type Instance,
   type InstanceRef,
   type LaunchRequest,
@@ -21,6 +23,8 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { checkImages } from '../registry/check-images.ts';
+import { readImageLabels } from '../registry/image-labels.ts';
+import type { Puller } from '../registry/puller.ts';
 import { check } from './check.ts';
 import { encrypt } from './encryption.ts';
 import { type CallName, classify, isAbsent } from './errors.ts';
@@ -203,12 +207,21 @@ export class GcpBatchProvider implements Provider {
   }
 
   async check(use?: CheckedUse): Promise<readonly Finding[]> {
-    const puller = pullerOf(this.#options, () => this.#client.auth.getRequestHeaders());
+    const puller = this.#puller();
     const [findings, ofImages] = await Promise.all([
       this.#checkService(),
       checkImages(use?.images ?? [], puller, this.#deadlines, this.#options.timeoutMs),
     ]);
     return [...findings, ...ofImages];
+  }
+
+  imageLabels(reference: string, architecture: Architecture): Promise<ImageLabels> {
+    const within = { deadlines: this.#deadlines, timeoutMs: this.#options.timeoutMs };
+    return readImageLabels(reference, architecture, this.#puller(), within);
+  }
+
+  #puller(): Puller {
+    return pullerOf(this.#options, () => this.#client.auth.getRequestHeaders());
   }
 
   #checkService(): Promise<readonly Finding[]> {

@@ -3,10 +3,12 @@ import { Deadlines } from '../kit/deadlines.ts';
 import { withoutSecrets } from '../kit/redact.ts';
 import { refuseWish } from '../kit/wish.ts';
 import {
+  type Architecture,
   type Capabilities,
   type CheckedUse,
   type Finding,
   type Fit,
+  type ImageLabels,
   type Instance,
   type InstanceRef,
   type LaunchRequest,
@@ -16,6 +18,7 @@ import {
   type ShapeWish,
 } from '../provider.ts';
 import { checkImages } from '../registry/check-images.ts';
+import { readImageLabels } from '../registry/image-labels.ts';
 import { CloudRun } from './calls.ts';
 import { check } from './check.ts';
 import { Jobs } from './jobs.ts';
@@ -176,6 +179,16 @@ export class CloudRunProvider implements Provider {
     );
     const [findings, ofImages] = await Promise.all([check(this.#service, this.#options), images]);
     return [...findings, ...ofImages];
+  }
+
+  imageLabels(reference: string, architecture: Architecture): Promise<ImageLabels> {
+    const within = { deadlines: new Deadlines(this.#host), timeoutMs: this.#options.timeoutMs };
+    return readImageLabels(
+      reference,
+      architecture,
+      pullerOf(() => this.#service.token()),
+      within,
+    );
   }
 
   async close(): Promise<void> {

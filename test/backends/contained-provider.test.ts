@@ -175,6 +175,18 @@ describe('a contained provider', () => {
     }
   });
 
+  it('never rejects a question for labels: what is broken is not known, and what an adapter lacks it has not', async () => {
+    const of = (imageLabels: Provider['imageLabels']) =>
+      contained(imageLabels === undefined ? {} : { imageLabels }).imageLabels?.('acme/runner:1', 'x64');
+    expect(contained({}).imageLabels).to.equal(undefined);
+    const good = { kind: 'read', labels: { 'serverless-hosted-runner.contract': '1' } } as const;
+    expect(await of(async () => good)).to.deep.equal(good);
+    for (const bad of [rubbish('{"kind":"read","labels":{"a":1}}'), rubbish('null'), rubbish('"1"')]) {
+      expect((await of(bad))?.kind).to.equal('unknown');
+    }
+    expect((await of(() => Promise.reject(new TypeError('x is not a function'))))?.kind).to.equal('unknown');
+  });
+
   it('tells a defect as a state: as it begins, when the words change, and when it is over', async () => {
     let words: string | undefined = 'first';
     const provider = contained({

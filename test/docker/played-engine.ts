@@ -7,6 +7,7 @@ export interface PlayedEngine {
   readonly images: Map<string, string>;
   /** What they run by themselves. */
   readonly commands: Map<string, readonly string[]>;
+  readonly labels: Map<string, Readonly<Record<string, string>>>;
   /** Repositories that it was told to pull, and whether a login came along. No pull succeeds. */
   readonly pulls: { readonly from: string | null; readonly withLogin: boolean }[];
   close(): void;
@@ -15,6 +16,7 @@ export interface PlayedEngine {
 export async function playEngine(socketPath: string): Promise<PlayedEngine> {
   const images = new Map<string, string>();
   const commands = new Map<string, readonly string[]>();
+  const labels = new Map<string, Readonly<Record<string, string>>>();
   const pulls: PlayedEngine['pulls'] = [];
   const server = createServer(({ url = '', headers }, response) => {
     const image = /^\/images\/(.+)\/json$/.exec(url)?.[1] ?? '';
@@ -29,7 +31,7 @@ export async function playEngine(socketPath: string): Promise<PlayedEngine> {
       pulls.push({ from, withLogin: headers['x-registry-auth'] !== undefined });
       response.end('{"error":"not today"}\n');
     } else if (images.has(image)) {
-      const Config = { Entrypoint: null, Cmd: commands.get(image) ?? null };
+      const Config = { Entrypoint: null, Cmd: commands.get(image) ?? null, Labels: labels.get(image) ?? null };
       response.end(JSON.stringify({ Id: 'sha256:1', Architecture: images.get(image), Os: 'linux', Config }));
     } else {
       response.writeHead(404, { 'content-type': 'application/json' });
@@ -41,6 +43,7 @@ export async function playEngine(socketPath: string): Promise<PlayedEngine> {
   return {
     images,
     commands,
+    labels,
     pulls,
     close() {
       server.closeAllConnections();

@@ -51,10 +51,12 @@ describe('the versions of runners in use', () => {
   });
   afterEach(() => versions.stop());
 
+  const saw = (registration: string, version: string, image = 'acme/runner:1') =>
+    versions.saw(registration, SCOPE, { image, version });
   const warnings = () => log.lines.filter(({ event }) => event === 'runner-version-old');
 
   it('are compared when they are first seen, and not for each container', async () => {
-    for (let runner = 0; runner < 50; runner += 1) versions.saw('acme', SCOPE, '2.330.0');
+    for (let runner = 0; runner < 50; runner += 1) saw('acme', '2.330.0');
     await clock.advance(LOOK_MS);
     expect(asked).to.equal(1);
     const old = versions.oldOf('acme');
@@ -67,14 +69,14 @@ describe('the versions of runners in use', () => {
   it('are compared by number, and a newer one than the newest is none of GitHub’s business', async () => {
     expect(compareVersions('2.9.0', '2.10.0')).to.be.lessThan(0);
     expect(compareVersions('2.338.1', '2.338.1')).to.equal(0);
-    versions.saw('acme', SCOPE, '2.1000.0');
+    saw('acme', '2.1000.0');
     await clock.advance(LOOK_MS);
     expect(versions.oldOf('acme')).to.equal(undefined);
   });
 
   it('tell of the oldest in use, without an end where GitHub says none', async () => {
-    versions.saw('acme', SCOPE, '2.338.1');
-    versions.saw('acme', SCOPE, '2.331.0');
+    saw('acme', '2.338.1');
+    saw('acme', '2.331.0');
     await clock.advance(LOOK_MS);
     const old = versions.oldOf('acme');
     expect(old?.version).to.equal('2.331.0');
@@ -82,7 +84,7 @@ describe('the versions of runners in use', () => {
   });
 
   it('are compared again each day, when a release may have come out', async () => {
-    versions.saw('acme', SCOPE, '2.338.1');
+    saw('acme', '2.338.1');
     await clock.advance(LOOK_MS);
     expect(versions.oldOf('acme')).to.equal(undefined);
     newest = '2.339.0';
@@ -92,32 +94,45 @@ describe('the versions of runners in use', () => {
   });
 
   it('are no problem any more once the image was replaced, a week after the last old container', async () => {
-    versions.saw('acme', SCOPE, '2.330.0');
+    saw('acme', '2.330.0');
     await clock.advance(LOOK_MS);
     const { sinceMs } = versions.oldOf('acme') ?? {};
-    versions.saw('acme', SCOPE, '2.338.1');
+    saw('acme', '2.338.1');
     await clock.advance(6 * DAY);
     nextDay();
     await clock.advance(0);
     expect(versions.oldOf('acme')?.sinceMs, 'since it was found').to.equal(sinceMs);
     await clock.advance(2 * DAY);
-    versions.saw('acme', SCOPE, '2.338.1');
+    saw('acme', '2.338.1');
     nextDay();
     await clock.advance(0);
     expect(versions.oldOf('acme')).to.equal(undefined);
   });
 
   it('are bounded, whatever containers report', async () => {
-    for (let patch = 0; patch < 100; patch += 1) versions.saw('acme', SCOPE, `2.1.${patch}`);
+    for (let patch = 0; patch < 100; patch += 1) saw('acme', `2.1.${patch}`);
     await clock.advance(LOOK_MS);
-    expect(versions.oldOf('acme')?.version).to.equal('2.1.92');
+    expect(versions.oldOf('acme')?.version).to.equal('2.1.84');
+    expect(versions.seenOf('acme')).to.have.length(16);
     expect(asked).to.equal(1);
+  });
+
+  it('are told for each image, until it was not used for a week', async () => {
+    saw('acme', '2.338.1', 'acme/runner:1');
+    await clock.advance(DAY);
+    saw('acme', '2.338.1', 'acme/runner:2');
+    saw('acme', '2.331.0', 'acme/runner:2');
+    const told = () => versions.seenOf('acme').map(({ image, version }) => `${image} ${version}`);
+    expect(told()).to.deep.equal(['acme/runner:1 2.338.1', 'acme/runner:2 2.338.1', 'acme/runner:2 2.331.0']);
+    await clock.advance(7 * DAY - 1);
+    expect(told()).to.deep.equal(['acme/runner:2 2.338.1', 'acme/runner:2 2.331.0']);
+    expect(versions.seenOf('other')).to.deep.equal([]);
   });
 
   it('are left alone where GitHub offers none, and where the registration is gone', async () => {
     newest = undefined;
-    versions.saw('acme', SCOPE, '2.330.0');
-    versions.saw('removed', SCOPE, '2.330.0');
+    saw('acme', '2.330.0');
+    saw('removed', '2.330.0');
     await clock.advance(LOOK_MS);
     expect(versions.oldOf('acme')).to.equal(undefined);
     expect(versions.oldOf('removed')).to.equal(undefined);

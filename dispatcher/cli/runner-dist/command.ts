@@ -1,6 +1,6 @@
 /** `shr runner-dist`: the releases of the runner that images are built with. */
 import { writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { systemClock, systemRandom } from '../../../time/clock.ts';
 import { BudgetPool } from '../../github/budget-pool.ts';
@@ -10,13 +10,12 @@ import { GithubTimes } from '../../github/github-time.ts';
 import { runnerDownloads } from '../../github/runner-downloads.ts';
 import { type GithubScope, ownerOfScope } from '../../jobs/scope.ts';
 import type { Registration } from '../../model/registration.ts';
+import { askingScope } from '../asking-scope.ts';
 import { githubCure, wordsOf } from '../doctor/finding.ts';
 import { loadedRegistration } from '../loaded-configuration.ts';
 import { printable } from '../output.ts';
 import type { CommandModule, Terminal } from '../terminal.ts';
-import { pinOf } from './pin-file.ts';
-
-const PIN_FILE = join(import.meta.dirname, '..', '..', '..', 'runner-image', 'runner.sha256');
+import { PIN_FILE, pinOf } from './pin-file.ts';
 
 interface PinOptions {
   readonly registration: string;
@@ -36,7 +35,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   pin.action(async (folder: string, options: PinOptions) => {
     const registration = await loadedRegistration(folder, options, pin, terminal);
     if (registration === undefined) return;
-    const scope = scopeOf(registration, options.repo);
+    const scope = askingScope(registration, options.repo);
     if (scope === undefined) {
       return pin.error(
         `error: ${registration.name} serves a user: name one of the repositories with --repo OWNER/NAME`,
@@ -70,22 +69,5 @@ async function write(registration: Registration, scope: GithubScope, file: strin
   } catch (error) {
     if (!(error instanceof GithubError)) throw error;
     refuse(`${wordsOf(error)}: ${githubCure(error)}`);
-  }
-}
-
-function scopeOf({ claim }: Registration, repo: string | undefined): GithubScope | undefined {
-  const [owner, repository] = repo?.split('/') ?? [];
-  if (owner !== undefined && repository !== undefined) return { kind: 'repository', owner, repository };
-  switch (claim.kind) {
-    case 'enterprise':
-      return { kind: 'enterprise', enterprise: claim.enterprise };
-    case 'organization':
-      return { kind: 'organization', organization: claim.organization };
-    case 'user':
-      return undefined;
-    case 'repositories': {
-      const [first] = claim.repositories;
-      return first === undefined ? undefined : { kind: 'repository', ...first };
-    }
   }
 }

@@ -126,4 +126,22 @@ describe('docker: images', () => {
       { from: 'stranger.example/acme/runner', withLogin: false },
     ]);
   });
+
+  it('say what their labels are: those of the engine, else those of the registry, if it may pull', async () => {
+    const labels = { 'serverless-hosted-runner.runner': '2.338.1' };
+    const read = (image: string, options: Readonly<Record<string, unknown>> = {}) =>
+      create(options).imageLabels?.(image, 'x64');
+    expect(await read('acme/local:1')).to.deep.equal({ kind: 'read', labels: {} });
+    engine.labels.set('acme/local:1', { ...labels, maintainer: 'acme' });
+    expect(await read('acme/local:1')).to.deep.equal({ kind: 'read', labels });
+    registry.addLabelled('acme/far', '1', { amd64: labels });
+    const far = `${registry.server}/acme/far:1`;
+    const registryAuth = { server: registry.server, ...USER };
+    expect(await read(far, { registryAuth })).to.deep.equal({ kind: 'read', labels });
+    expect((await read(far))?.kind, 'without the login').to.equal('unknown');
+    expect(await read(far, { registryAuth, pull: 'never' })).to.deep.equal({
+      kind: 'unknown',
+      why: 'it is not at the engine, and the option pull is never',
+    });
+  });
 });
