@@ -1,6 +1,7 @@
 /** `shr validate [folder]`: reports every problem of the configuration, with its place and cure. */
+import { appendFile, stat } from 'node:fs/promises';
 import { basename, extname, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
@@ -11,25 +12,69 @@ import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
+import { changeLines, markdownReport } from './validate/change-text.ts';
+import { type Changes, changesBetween } from './validate/changes.ts';
+import { sarifLog } from './validate/sarif.ts';
+import { harmless, workflowCommand } from './validate/workflow-commands.ts';
+
+const FORMATS = ['text', 'json', 'github', 'sarif'] as const;
 
 interface ValidateOptions {
   readonly config?: string;
   readonly secrets?: boolean;
+  readonly format?: (typeof FORMATS)[number];
   readonly json?: boolean;
+  readonly base?: string;
+  readonly summary?: string;
 }
 
-export const createCommand: CommandModule['createCommand'] = (terminal) =>
-  new Command()
+export const createCommand: CommandModule['createCommand'] = (terminal) => {
+  const command = new Command()
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/, or registrations/ itself', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .option('--secrets', 'report missing secrets as problems, as `shr serve` does')
-    .option('--json', 'print { ok, files, problems, notes }')
-    .action((folder: string, options: ValidateOptions) => validate(folder, options, terminal));
+    .addOption(
+      new Option(
+        '--format <format>',
+        'text; json; github: annotations of a workflow; sarif: for code scanning (default: text)',
+      ).choices(FORMATS),
+    )
+    .addOption(new Option('--json', 'the same as --format json: { ok, files, problems, notes }').conflicts('format'))
+    .option('--base <folder>', 'tell what changes for whom, compared with the configuration in this folder')
+    .option('--summary <file>', 'append a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY');
+  return command.action((folder: string, options: ValidateOptions) => validate(folder, options, { command, terminal }));
+};
 
-async function validate(folder: string, options: ValidateOptions, terminal: Terminal): Promise<void> {
+async function validate(
+  folder: string,
+  options: ValidateOptions,
+  { command, terminal }: { readonly command: Command; readonly terminal: Terminal },
+): Promise<void> {
+  const { base, summary } = options;
+  const at = (path: string): string => resolve(terminal.workingFolder, path);
+  if (base !== undefined && !(await isFolder(at(base)))) command.error(`error: there is no folder ${printable(base)}`);
+  const inspection = await inspect(folder, options, terminal);
+  const sizes = await sizesOf(inspection);
+  const shown = (problem: Problem): Problem => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) });
+  const found: Found = {
+    problems: [...inspection.problems, ...sizes.problems].map(shown),
+    notes: [...inspection.notes, ...sizes.notes].map(shown),
+    files: inspection.files.map((file) => shownPath(terminal.workingFolder, file)),
+    changes: base === undefined ? undefined : changesBetween(await inspect(base, options, terminal), inspection),
+  };
+  print(options.json === true ? 'json' : (options.format ?? 'text'), found, terminal);
+  if (summary !== undefined) {
+    const { problems, notes, files } = found;
+    const outcome = { problems: problems.map(formatProblem), notes: notes.length, files: files.length };
+    await appendFile(at(summary), markdownReport(outcome, found.changes));
+  }
+  terminal.exit(found.problems.length === 0 ? 0 : 1);
+}
+
+async function inspect(folder: string, options: ValidateOptions, terminal: Terminal): Promise<Inspection> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const files = await configurationFiles(at(folder), options.config === undefined ? undefined : at(options.config));
-  const inspection = await inspectConfiguration(
+  return inspectConfiguration(
     {
       ...files,
       environment: terminal.environment,
@@ -39,21 +84,47 @@ async function validate(folder: string, options: ValidateOptions, terminal: Term
     },
     options.config === undefined ? 'optional' : 'required',
   );
-  const sizes = await sizesOf(inspection);
-  const shown = (problem: Problem): Problem => ({ ...problem, file: shownPath(terminal.workingFolder, problem.file) });
-  const problems = [...inspection.problems, ...sizes.problems].map(shown);
-  const notes = [...inspection.notes, ...sizes.notes].map(shown);
-  const read = inspection.files.map((file) => shownPath(terminal.workingFolder, file));
-  if (options.json === true) {
-    printJson(terminal, { ok: problems.length === 0, files: read, problems, notes });
-  } else {
-    for (const problem of problems) terminal.out(`${printable(formatProblem(problem))}\n`);
-    for (const note of notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
-    terminal.out(
-      `${counted(read.length, 'file')}, ${counted(problems.length, 'problem')}, ${counted(notes.length, 'note')}\n`,
-    );
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+interface Found {
+  readonly problems: readonly Problem[];
+  readonly notes: readonly Problem[];
+  /** The files that were read. */
+  readonly files: readonly string[];
+  /** Undefined without `--base`. */
+  readonly changes: Changes | undefined;
+}
+
+function print(format: (typeof FORMATS)[number], found: Found, terminal: Terminal): void {
+  const { problems, notes, files, changes } = found;
+  const count = `${counted(files.length, 'file')}, ${counted(problems.length, 'problem')}, ${counted(notes.length, 'note')}`;
+  const changed = changes === undefined ? [] : changeLines(changes);
+  const heading = changed.length === 0 ? 'Nothing changes.' : 'What changes:';
+  const lines = changes === undefined ? [] : [heading, ...changed.map((line) => `  ${line}`)];
+  switch (format) {
+    case 'json':
+      printJson(terminal, { ok: problems.length === 0, files, problems, notes, ...(changes && { changes }) });
+      return;
+    case 'sarif':
+      printJson(terminal, sarifLog(problems, notes));
+      return;
+    case 'github':
+      for (const problem of problems) terminal.out(`${workflowCommand('error', problem)}\n`);
+      for (const note of notes) terminal.out(`${workflowCommand('notice', note)}\n`);
+      for (const line of [...lines, count]) terminal.out(`${harmless(line)}\n`);
+      return;
+    case 'text':
+      for (const problem of problems) terminal.out(`${printable(formatProblem(problem))}\n`);
+      for (const note of notes) terminal.out(`note: ${printable(formatProblem(note))}\n`);
+      for (const line of [...lines, count]) terminal.out(`${line}\n`);
   }
-  terminal.exit(problems.length === 0 ? 0 : 1);
 }
 
 /** Whether the backends offer the shape that a runner has by default: a problem if none does. */

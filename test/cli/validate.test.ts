@@ -1,0 +1,314 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { runCommandLine } from '../../dispatcher/cli/run.ts';
+import { harmless, workflowCommand } from '../../dispatcher/cli/validate/workflow-commands.ts';
+
+const registration = (changes: Readonly<Record<string, unknown>> = {}): string =>
+  stringify({
+    organization: 'acme',
+    credentials: { token: '${env:TENANT_ACME_TOKEN}' },
+    defaults: { image: 'acme/runner:1', cpu: 1, memoryGiB: 1 },
+    backends: [{ kind: 'docker' }],
+    ...changes,
+  });
+
+/** What the parts of a SARIF log must be that code scanning reads. */
+const sarif = z.strictObject({
+  $schema: z.url(),
+  version: z.literal('2.1.0'),
+  runs: z.tuple([
+    z.strictObject({
+      tool: z.strictObject({
+        driver: z.strictObject({
+          name: z.literal('shr'),
+          semanticVersion: z.string(),
+          rules: z.array(z.looseObject({ id: z.string() })).length(2),
+        }),
+      }),
+      columnKind: z.literal('utf16CodeUnits'),
+      results: z.array(
+        z.strictObject({
+          ruleId: z.enum(['problem', 'note']),
+          ruleIndex: z.int().min(0).max(1),
+          level: z.enum(['error', 'note']),
+          message: z.strictObject({ text: z.string().min(1) }),
+          locations: z.tuple([
+            z.strictObject({
+              physicalLocation: z.strictObject({
+                artifactLocation: z.strictObject({
+                  uri: z.string().regex(/^[\w.~%/:-]+$/),
+                  uriBaseId: z.literal('%SRCROOT%').optional(),
+                }),
+                region: z.strictObject({
+                  startLine: z.int().positive(),
+                  startColumn: z.int().positive().optional(),
+                }),
+              }),
+            }),
+          ]),
+        }),
+      ),
+    }),
+  ]),
+});
+
+describe('shr validate', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shr-validate-'));
+    await mkdir(join(folder, 'registrations'));
+  });
+
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function validate(...args: string[]) {
+    let [out, error] = ['', ''];
+    const code = await runCommandLine(
+      ['validate', ...args],
+      {
+        out: (text) => {
+          out += text;
+        },
+        error: (text) => {
+          error += text;
+        },
+        environment: {},
+        workingFolder: folder,
+        width: undefined,
+      },
+      '1.2.3',
+    );
+    return { code, out, error };
+  }
+
+  const write = (path: string, text: string) => writeFile(join(folder, path), text);
+
+  describe('as annotations', () => {
+    it('names file, line, column and field of each problem', async () => {
+      await write('registrations/acme.yaml', `${registration()}priority: high\n`);
+      const { code, out } = await validate('--format', 'github');
+      expect(code).to.equal(1);
+      expect(out).to.match(
+        /^::error file=registrations\/acme\.yaml,line=\d+,col=11,title=priority::it must be a number/m,
+      );
+      expect(out).to.match(
+        /^::notice file=registrations\/acme\.yaml,line=\d+,col=\d+,title=credentials\.token::the variable/m,
+      );
+    });
+
+    it('lets nothing that a tenant wrote begin a command of its own', async () => {
+      const hostile = 'x\r\n::add-mask::a\n##[add-matcher]m.json,line=7::%0A::stop-commands::t';
+      await write('registrations/acme.yaml', registration({ [hostile]: 1, labels: [hostile], organization: hostile }));
+      await write('registrations/::warning::%0A,line=1.yaml', registration());
+      const { out } = await validate('--format', 'github');
+      const lines = out.split('\n').filter((line) => line !== '');
+      expect(lines.length).to.be.greaterThan(3);
+      for (const line of lines.slice(0, -1))
+        expect(line).to.match(/^::(?:error|notice) file=(?:registrations\/|dispatcher\.yaml)[^:,]*(?:,|::)/);
+      expect(out).to.not.include('##[');
+    });
+
+    it('holds for any text, as the runner reads it', () => {
+      const text = fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.string({ unit: fc.constantFrom(...'::##[]%,=\r\n \u0085\u2028ab') }),
+      );
+      fc.assert(
+        fc.property(text, text, text, (file, path, message) => {
+          const command = workflowCommand('error', { file, line: 3, column: 4, path, message, cure: 'Cure' });
+          const parsed = asTheRunnerReads(command);
+          expect(command).to.not.match(/[\r\n\u0085\u2028\u2029]|##\[/);
+          expect(parsed?.command).to.equal('error');
+          expect(Object.keys(parsed?.properties ?? {})).to.have.members([
+            'file',
+            'line',
+            'col',
+            ...(path === '' ? [] : ['title']),
+          ]);
+          expect(parsed?.properties['line']).to.equal('3');
+          expect(parsed?.message.endsWith('. Cure')).to.equal(true);
+          expect(asTheRunnerReads(harmless(message))).to.equal(undefined);
+        }),
+      );
+    });
+  });
+
+  describe('as SARIF', () => {
+    it('is a log with a result for each problem and note', async () => {
+      await write('registrations/acme.yaml', `${registration()}priority: high\n`);
+      await write('registrations/ä b.yaml', '');
+      const { code, out } = await validate('--format', 'sarif');
+      expect(code).to.equal(1);
+      const [{ results }] = sarif.parse(JSON.parse(out)).runs;
+      const found = results.map(({ ruleId, locations: [{ physicalLocation: at }] }) => [
+        ruleId,
+        at.artifactLocation.uri,
+        at.region,
+      ]);
+      expect(found).to.deep.include(['problem', 'registrations/acme.yaml', { startLine: 10, startColumn: 11 }]);
+      expect(found).to.deep.include(['problem', 'registrations/%C3%A4%20b.yaml', { startLine: 1 }]);
+      expect(found.some(([rule]) => rule === 'note')).to.equal(true);
+    });
+  });
+
+  it('prints the same as JSON with --json and --format json', async () => {
+    await write('registrations/acme.yaml', registration());
+    const one = await validate('--json');
+    expect(one).to.deep.equal(await validate('--format', 'json'));
+    expect(JSON.parse(one.out)).to.have.keys('ok', 'files', 'problems', 'notes');
+    expect((await validate('--json', '--format', 'text')).code).to.equal(2);
+    expect((await validate('--format', 'xml')).code).to.equal(2);
+  });
+
+  describe('compared with a base', () => {
+    beforeEach(async () => {
+      await mkdir(join(folder, 'base', 'registrations'), { recursive: true });
+      await mkdir(join(folder, 'head', 'registrations'), { recursive: true });
+    });
+
+    const compare = (...args: string[]) => validate('head', '--base', 'base', ...args);
+
+    it('says that nothing changes', async () => {
+      for (const side of ['base', 'head']) await write(`${side}/registrations/acme.yaml`, registration());
+      const { code, out } = await compare();
+      expect(code).to.equal(0);
+      expect(out).to.include('\nNothing changes.\n');
+    });
+
+    it('tells new claims, caps and labels, and who asks for the same jobs', async () => {
+      await write('base/registrations/acme.yaml', registration({ maxRunners: 5, policy: { maxCpu: 4 } }));
+      await write(
+        'head/registrations/acme.yaml',
+        registration({
+          maxRunners: 20,
+          policy: { maxCpu: 8, maxTimeout: '2h' },
+          labels: ['gpu', 'serverless-hosted-runner'],
+        }),
+      );
+      await write('base/registrations/gone.yaml', registration({ organization: 'old' }));
+      await write(
+        'head/registrations/web.yaml',
+        registration({ organization: undefined, repositories: ['Acme/Web'], labels: ['GPU'] }),
+      );
+      const { out } = await compare();
+      for (const line of [
+        '  registration acme changes\n',
+        '    maxRunners: 5 → 20\n',
+        '    policy.maxCpu: 4 → 8\n',
+        '    policy.maxTimeLimit: + 2h\n',
+        '    labels: + gpu\n',
+        '    overlap: jobs of acme/web with the label gpu are asked for by web too\n',
+        '  registration gone is removed\n    claims: − old/*\n',
+        '  registration web is new\n    claims: Acme/Web\n',
+        '    overlap: jobs of acme/web with the label gpu are asked for by acme too\n',
+      ])
+        expect(out).to.include(line);
+    });
+
+    it('tells what a tenant is newly granted, and the overlap with another tenant', async () => {
+      const platform = (acme: object): string =>
+        stringify({
+          id: 'shr',
+          adminToken: '${env:ADMIN}',
+          backends: { engine: { kind: 'docker' } },
+          tenants: {
+            acme: {
+              hosts: ['github.com'],
+              owners: ['acme'],
+              labels: ['*'],
+              backends: ['engine'],
+              runnerGroups: ['Default'],
+              ...acme,
+            },
+            web: { hosts: ['github.com'], repositories: ['acme/web'], labels: ['*'], backends: ['engine'] },
+          },
+        });
+      await write('base/dispatcher.yaml', platform({ limits: { maxRunners: 10 } }));
+      await write('head/dispatcher.yaml', platform({ limits: { maxRunners: 20 }, powers: { spot: true } }));
+      for (const side of ['base', 'head'])
+        await write(`${side}/registrations/acme.yaml`, registration({ backends: [{ use: 'engine' }] }));
+      await write(
+        'head/registrations/web.yaml',
+        registration({
+          organization: undefined,
+          repositories: ['acme/web'],
+          backends: [{ use: 'engine' }],
+          credentials: { token: '${env:TENANT_WEB_TOKEN}' },
+        }),
+      );
+      const { out } = await compare();
+      expect(out).to.include('  tenant acme changes\n    limits.maxRunners: 10 → 20\n    powers.spot: false → true\n');
+      expect(out).to.match(
+        /registration web \(tenant web\) is new\n(?: {4}.*\n)* {4}overlap: jobs of acme\/web with the label serverless-hosted-runner are asked for by acme of tenant acme too\n/,
+      );
+    });
+
+    it('says that options are others, and shows neither', async () => {
+      const backend = (host: string) => registration({ backends: [{ kind: 'docker', options: { host, port: 2376 } }] });
+      await write('base/registrations/acme.yaml', backend('one.example'));
+      await write('head/registrations/acme.yaml', backend('two.example'));
+      const { out } = await compare();
+      expect(out).to.include('registration acme changes\n    backends.docker: options changed\n');
+      expect(out).to.not.match(/one\.example|two\.example/);
+    });
+
+    it('appends a report in Markdown in which a tenant’s text is only text', async () => {
+      const hostile = 'a`b``<img src=x>[x](http://y) @team';
+      await write(
+        'head/registrations/acme.yaml',
+        registration({ labels: [hostile], chargeLabels: { team: '`| <b>' } }),
+      );
+      await write('summary.md', 'before\n');
+      const { code } = await compare('--summary', 'summary.md', '--format', 'github');
+      expect(code).to.equal(0);
+      const text = await readFile(join(folder, 'summary.md'), 'utf8');
+      expect(text).to.match(/^before\n## Registrations: no problems\n/);
+      expect(text).to.include('- registration `acme` is new\n');
+      expect(text).to.include(`  - \`labels\`: \`\`\`${hostile}\`\`\`\n`);
+    });
+
+    it('does not take a broken file for a removed one, nor a missing base for an empty one', async () => {
+      await write('base/registrations/acme.yaml', registration());
+      await write('head/registrations/acme.yaml', 'organization: [\n');
+      const { code, out } = await compare();
+      expect(code).to.equal(1);
+      expect(out).to.include('\nWhat changes:\n  registration acme cannot be compared, as its file has problems\n');
+      const missing = await validate('head', '--base', 'nowhere');
+      expect([missing.code, missing.error]).to.deep.equal([2, 'error: there is no folder nowhere\n']);
+    });
+
+    it('answers for 500 registrations in seconds', async () => {
+      for (const side of ['base', 'head'])
+        for (let n = 0; n < 500; n += 1)
+          await write(`${side}/registrations/r${n}.yaml`, registration({ labels: [`l${n}`] }));
+      const { out } = await compare();
+      expect(out).to.include('Nothing changes.');
+    }).timeout(60_000);
+  });
+});
+
+/** As `ActionCommand.TryParseV2` and `TryParse` of actions/runner do. */
+function asTheRunnerReads(
+  line: string,
+): { readonly command: string; readonly properties: Record<string, string>; readonly message: string } | undefined {
+  const text = line.trimStart();
+  const end = text.startsWith('::') ? text.indexOf('::', 2) : -1;
+  if (end >= 0) {
+    const [command = '', ...rest] = text.slice(2, end).split(' ');
+    const pairs = rest
+      .join(' ')
+      .split(',')
+      .filter((pair) => pair !== '');
+    const properties = Object.fromEntries(
+      pairs.map((pair) => [pair.slice(0, pair.indexOf('=')).trim(), pair.slice(pair.indexOf('=') + 1)]),
+    );
+    return { command, properties, message: text.slice(end + 2) };
+  }
+  return text.includes('##[') ? { command: 'older', properties: {}, message: text } : undefined;
+}
