@@ -1,7 +1,7 @@
 /** The service: what it starts, in which order, and how it stops. What it is made of is in wiring.ts. */
 import { refuseUnsafeBackends } from './backends/unsafe-process.ts';
 import { ENOUGH_OPEN_FILES, logFewOpenFiles } from './http/open-files.ts';
-import type { DispatcherConfig } from './model/registration.ts';
+import type { Configuration, DispatcherConfig } from './model/registration.ts';
 import { logSetAside } from './observability/configuration-log.ts';
 import { type DispatcherOptions, type Parts, wire } from './wiring.ts';
 
@@ -11,6 +11,8 @@ export interface Dispatcher {
   readonly adminPort: number;
   /** Runners that are not gone, and what was not listed yet, a line for each registration. For a drain: empty at its end. */
   left(): Promise<readonly string[]>;
+  /** Takes effect at once, and touches nothing that runs. */
+  reconfigure(configuration: Configuration): void;
   /** Takes no more work, finishes or hands back what is in flight, and closes the ledger, within the stop timeout. */
   stop(): Promise<void>;
 }
@@ -36,6 +38,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
   return {
     ...ports,
     left: () => parts.left(),
+    reconfigure: (next) => parts.reconfigure(next),
     stop: async () => {
       log.info('stopping', { withinMs: configuration.dispatcher.shutdownMs });
       await service.stop();
@@ -52,7 +55,7 @@ function addressOf(host: string, port: number): string {
 /** The share of the stop timeout for the listeners and the ledger; the launches in flight get the rest. */
 const CLOSING_MS = 2_000;
 
-type StartedParts = Omit<Parts, 'left'>;
+type StartedParts = Omit<Parts, 'left' | 'reconfigure'>;
 type ServiceSettings = Pick<DispatcherConfig, 'adminListen' | 'publicListen' | 'shutdownMs'>;
 
 export class Service {
@@ -93,9 +96,10 @@ export class Service {
 
   /** Every part may be stopped whether or not it was started. */
   async stop(): Promise<void> {
-    const { adminListener, backends, catchUp, engine, gapWatch } = this.#parts;
+    const { adminListener, backends, catchUp, departures, engine, gapWatch } = this.#parts;
     const { housekeeping, ledger, poller, publicListener, shedding, versions } = this.#parts;
     gapWatch.stop();
+    departures.stop();
     // Nothing new comes in.
     await Promise.all([
       publicListener.close(CLOSING_MS),

@@ -2,13 +2,12 @@
 import { type Clock, type Random, ulid } from '../time/clock.ts';
 import { steadyClock } from '../time/steady-clock.ts';
 import { createAdmit } from './admission/admit.ts';
-import { strangersAmong } from './admission/strangers.ts';
 import { createProviderPool, type ProviderPool } from './backends/pool.ts';
 import { createRunnerCalls } from './callbacks/calls.ts';
+import { tenantLookup } from './config/tenants.ts';
 import { BudgetPool } from './github/budget-pool.ts';
 import { createGithub } from './github/client.ts';
 import { requestersFor } from './github/credential.ts';
-import type { Github } from './github/github.ts';
 import { GithubTimes } from './github/github-time.ts';
 import { type AdminListener, createAdminListener } from './http/admin.ts';
 import { shownPoll } from './http/admin-views.ts';
@@ -30,9 +29,13 @@ import { createHousekeeping, type Housekeeping } from './ledger/housekeeping.ts'
 import type { Ledger } from './ledger/ledger.ts';
 import { ledgerBytes } from './ledger/ledger-bytes.ts';
 import { openSqliteLedger } from './ledger/sqlite.ts';
-import { createEngine, type Engine, type Tenant } from './lifecycle/engine.ts';
+import { createEngine, type Engine } from './lifecycle/engine.ts';
+import { Departures } from './live/departures.ts';
+import { differenceOf } from './live/difference.ts';
+import { LiveConfiguration } from './live/live-configuration.ts';
+import { LiveTenants } from './live/live-tenants.ts';
 import type { Log } from './log.ts';
-import type { Configuration, Registration } from './model/registration.ts';
+import type { Configuration, DispatcherConfig, Registration } from './model/registration.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { RegistrationProblems } from './observability/registration-problems.ts';
 import { daily } from './versions/daily.ts';
@@ -65,14 +68,20 @@ export interface Parts {
   readonly adminListener: AdminListener;
   /** Runners that are not gone, and what was not listed yet, a line for each registration. */
   left(): Promise<readonly string[]>;
+  /** Takes effect at once, and touches nothing that runs. */
+  reconfigure(configuration: Configuration): void;
+  readonly departures: Pick<Departures, 'stop'>;
 }
 
 /** Rejects with a LedgerError, which says what to do. */
 export async function wire(options: DispatcherOptions): Promise<Parts> {
   const { configuration, random, log, openFiles = Number.POSITIVE_INFINITY } = options;
-  const { dispatcher, registrations, quarantined } = configuration;
+  const { dispatcher } = configuration;
   const clock = followingClock(options.clock, log);
-  const ledger = await openLedger(configuration, clock);
+  const backends = createProviderPool({ clock, random, log });
+  const live = new LiveConfiguration(configuration, (version) => admitBy(version, backends));
+  const registrations = () => live.current.registrations;
+  const ledger = await openLedger(dispatcher, clock, live);
   const shares = connectionShares(openFiles);
 
   const shedding = new Shedding(clock, log);
@@ -82,8 +91,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     sources: {
       ledger,
       clock,
-      registrations: () => registrations,
-      quarantined: () => quarantined.length,
+      registrations,
+      quarantined: () => live.current.quarantined.length,
       budgets: () => budgets.snapshot(),
       problems: (registration) => problems.of(registration),
       clocks: () => times.machineAheadMs(),
@@ -99,11 +108,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       onAuthorized: (owner, startedAtMs) => engine.authorized(registration.name, owner, startedAtMs),
     });
 
-  const backends = createProviderPool({ clock, random, log });
-  const served = registrations.map((registration) => serve(registration, githubOf(registration), backends));
-  const tenants: ReadonlyMap<string, Tenant> = new Map(served.map((one) => [one.registration.name, one]));
-  const admit = admitBy(configuration, backends);
-  const setAside = new Set(quarantined.map(({ name }) => name));
+  const served = new LiveTenants(configuration.registrations, { githubOf, backends });
+  const tenants = served.all;
   const engine = createEngine({
     dispatcherId: dispatcher.id,
     incarnation: ulid(clock.now(), random),
@@ -112,22 +118,20 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     random,
     log,
     metrics,
-    admit,
+    admit: live.admit,
     tenants,
-    areStrangers: strangersAmong(registrations),
-    // Idle runners that no waiting job will take are surplus, as ever.
-    maxRunners: options.draining === true ? 0 : dispatcher.maxRunners,
-    maxLaunches: dispatcher.maxLaunches,
-    setAside: (name) => setAside.has(name),
+    areStrangers: live.areStrangers,
+    ...launchLimits(dispatcher, options),
+    setAside: (name) => live.isSetAside(name),
     ...callbacksOf(dispatcher.publicListen),
   });
 
   const onRecorded = () => engine.wake();
-  const polled = served.map(({ registration, github }) => ({ registration, source: github }));
+  const polled = [...tenants.values()].map(({ registration, github }) => ({ registration, source: github }));
   const poller = createPoller({ tenants: polled, ledger, clock, random, log, onRecorded });
   const catchUp = new CatchUp({
     poll: (registration, haste) => pollAfresh({ poller, clock }, registration, haste),
-    registrations: () => registrations,
+    registrations,
     clock,
     random,
     log,
@@ -138,10 +142,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     clock,
     log,
     metrics,
-    endpoints: () => dispatcher.webhooks,
-    registrations: () => registrations,
-    tenants: () => dispatcher.tenants,
-    setAside: (name) => setAside.has(name),
+    endpoints: () => live.current.dispatcher.webhooks,
+    registrations,
+    tenants: () => live.current.dispatcher.tenants,
+    setAside: (name) => live.isSetAside(name),
     onRecorded,
     onLost: (loss) => {
       shedding.lost(loss);
@@ -162,7 +166,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     daily: (action) => daily(action, (error) => log.error('versions-not-watched', { error })),
   });
   const problems = new RegistrationProblems({
-    configuration,
+    configuration: () => live.current,
     engine,
     oldVersion: (registration) => versions.oldOf(registration),
     pollProblems: (registration) => poller.statusOf(registration)?.details ?? [],
@@ -170,7 +174,41 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
     skewOf: (apiUrl) => times.at(apiUrl).skew,
   });
 
+  const isGranted = (name: string) => {
+    const { dispatcher: now } = live.current;
+    const owners = now.tenants === undefined ? undefined : tenantLookup(now.tenants)(name);
+    return !live.isSetAside(name) && (owners === undefined || owners.length > 0);
+  };
+  const departures = new Departures({
+    ...{ clock, ledger, log, tenants: served },
+    onGone: (gone) => {
+      engine.reconfigure({ changed: [], gone, readmit: [], ...launchLimits(live.current.dispatcher, options) });
+    },
+  });
+  function reconfigure(next: Configuration): void {
+    const difference = differenceOf(live.current, next);
+    const { changed, ended, readmit } = difference;
+    // One after the other and without a pause: nothing sees a part of it.
+    live.put(next);
+    served.apply(difference);
+    engine.reconfigure({
+      changed: [...changed, ...ended].map(({ name }) => name),
+      gone: [],
+      readmit,
+      ...launchLimits(next.dispatcher, options),
+    });
+    for (const { name } of [...changed, ...ended]) {
+      const tenant = tenants.get(name);
+      const isPolled = tenant !== undefined && tenant.leaving === undefined;
+      poller.follow(name, isPolled ? { registration: tenant.registration, source: tenant.github } : undefined);
+    }
+    catchUp.some(changed);
+    departures.look();
+  }
+
   return {
+    reconfigure,
+    departures,
     left: async () => [
       ...[...engine.unlisted()].map(([name, failures]) => `${name}: ${failures.join(', ')}`),
       ...(await ledger.registrationsWithRunners()).map((name) => `${name}: runners that are not gone`),
@@ -195,6 +233,7 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       calls: createRunnerCalls({
         ...{ ledger, engine, log, metrics },
         registration: (name) => tenants.get(name)?.registration,
+        mayRunMore: (name) => tenants.get(name)?.leaving === undefined || isGranted(name),
         now: () => clock.now(),
         sawVersion: (registration, scope, seen) => versions.saw(registration, scope, seen),
       }),
@@ -207,9 +246,10 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       token: dispatcher.adminToken,
       trustedProxies: dispatcher.trustedProxies,
       limits: shares.admin,
-      admit,
-      registrations: () => registrations,
-      quarantined: () => quarantined,
+      admit: live.admit,
+      registrations,
+      quarantined: () => live.current.quarantined,
+      leaving: () => served.leaving(),
       pollStatus: (registration) => shownPoll(poller.statusOf(registration)),
       problems: (registration) => problems.of(registration),
       ledgerClosed: () => engine.ledgerClosed(),
@@ -222,7 +262,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       runnerVersions: (registration) => versions.seenOf(registration),
       readiness: () =>
         readinessOf({
-          configuration,
+          configuration: live.current,
+          leaving: served.leaving(),
           ledger,
           clock,
           engine,
@@ -248,19 +289,26 @@ function followingClock(machine: Clock, log: Log): Clock {
   });
 }
 
-function openLedger({ dispatcher, registrations }: Configuration, clock: Clock): Promise<Ledger> {
+function launchLimits(
+  { maxLaunches, maxRunners }: DispatcherConfig,
+  { draining }: Pick<DispatcherOptions, 'draining'>,
+): { readonly maxLaunches: number; readonly maxRunners: number } {
+  // Idle runners that no waiting job will take are surplus, as ever.
+  return { maxLaunches, maxRunners: draining === true ? 0 : maxRunners };
+}
+
+function openLedger(
+  { ledgerPath }: DispatcherConfig,
+  clock: Clock,
+  { areStrangers }: Pick<LiveConfiguration, 'areStrangers'>,
+): Promise<Ledger> {
   return openSqliteLedger({
-    path: dispatcher.ledgerPath,
+    path: ledgerPath,
     now: () => clock.now(),
-    areStrangers: strangersAmong(registrations),
+    areStrangers,
     gather: setImmediate,
     after: (ms, action) => clock.after(ms, action),
   });
-}
-
-function serve<G extends Github>(registration: Registration, github: G, backends: Pick<ProviderPool, 'of'>) {
-  const provider: Tenant['provider'] = (backend) => backends.of(registration, backend);
-  return { registration, github, provider };
 }
 
 function admitBy(

@@ -9,7 +9,10 @@ const settings = {
 };
 
 /** Parts that only write down what is asked of them; `failing` names the step that rejects. */
-function recordingParts(failing?: string): { readonly parts: Omit<Parts, 'left'>; readonly steps: string[] } {
+function recordingParts(failing?: string): {
+  readonly parts: Omit<Parts, 'left' | 'reconfigure'>;
+  readonly steps: string[];
+} {
   const steps: string[] = [];
   const step = (name: string) => {
     steps.push(name);
@@ -28,7 +31,7 @@ function recordingParts(failing?: string): { readonly parts: Omit<Parts, 'left'>
     prepare: () => step(`${name} is prepared`),
     close: (withinMs: number) => later(`${name} closes within ${withinMs}`),
   });
-  const parts: Omit<Parts, 'left'> = {
+  const parts: Omit<Parts, 'left' | 'reconfigure'> = {
     ledger: { close: () => later('ledger closes') },
     backends: { close: () => later('backends close') },
     engine: {
@@ -37,6 +40,7 @@ function recordingParts(failing?: string): { readonly parts: Omit<Parts, 'left'>
     },
     poller: { start: () => step('poller starts'), stop: () => later('poller stops') },
     catchUp: { all: (reason) => step(`catch-up of all: ${reason}`), stop: () => later('catch-up stops') },
+    departures: { stop: () => step('departures stop') },
     gapWatch: { start: () => step('gap watch starts'), stop: () => step('gap watch stops') },
     shedding: { close: () => step('shedding closes') },
     housekeeping: { start: () => step('housekeeping starts'), stop: () => later('housekeeping stops') },
@@ -49,6 +53,7 @@ function recordingParts(failing?: string): { readonly parts: Omit<Parts, 'left'>
 
 const STOP = [
   'gap watch stops',
+  'departures stop',
   'public closes within 2000 …',
   'catch-up stops …',
   'poller stops …',

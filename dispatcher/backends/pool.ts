@@ -17,14 +17,31 @@ import {
 import { type Clock, type Random, sleep } from '../../time/clock.ts';
 import type { Backend, Registration } from '../model/registration.ts';
 import { containProvider, outerLimits } from './contained-provider.ts';
+import { withFormer } from './former-provider.ts';
 
 export interface ProviderPool {
-  /** Rejects with ProviderError, including when the module cannot be loaded or the provider created. */
-  of(registration: Pick<Registration, 'name' | 'backends'>, backend: string): Promise<Provider>;
+  /**
+   * Rejects with ProviderError, including when the module cannot be loaded or the provider created. `launchedAtMs`: of a
+   * runner to be reached; if the backend has been configured otherwise since, it is looked for there too.
+   */
+  of(registration: Pick<Registration, 'name' | 'backends'>, backend: string, launchedAtMs?: number): Promise<Provider>;
   /** Undefined until `of` has resolved once. */
   loaded(registration: string, backend: string): Provider | undefined;
+  /** The registration's backends are these now. What was launched before stays reachable. */
+  reconfigure(registration: Pick<Registration, 'name' | 'backends'>): void;
+  /** Nothing runs any more that was launched under an earlier configuration of the registration. */
+  forgetFormer(registration: string): void;
   close(): Promise<void>;
 }
+
+/** An earlier configuration of a backend. */
+interface Former {
+  readonly provider: Promise<Provider>;
+  readonly untilMs: number;
+}
+
+/** Of one backend: beyond it the oldest is forgotten. */
+const MAX_FORMER = 3;
 
 export interface ProviderPoolOptions {
   readonly clock: Clock;
@@ -71,6 +88,9 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
   const made = new Map<string, Provider>();
   /** By kind and options; hashed, because the options contain secrets. */
   const alike = new Map<string, Provider>();
+  /** What each provider that was asked for was made of, by registration and backend. */
+  const madeOf = new Map<string, Map<string, Backend>>();
+  const former = new Map<string, readonly Former[]>();
 
   async function make(key: string, backend: Backend): Promise<Provider> {
     // Definite, and no reason to refuse its jobs: they wait, or go to another backend.
@@ -107,9 +127,36 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
     return new ProviderError('transient', `${backend.kind} create`, `a defect in the adapter: ${message}`, details);
   }
 
+  /** A backend that is not configured any more has formers alone. */
+  async function reaching(present: Promise<Provider>, earlier: readonly Former[]): Promise<Provider> {
+    const settled = await Promise.allSettled([present, ...earlier.map(({ provider }) => provider)]);
+    const [now, ...before] = settled.map((one) => (one.status === 'fulfilled' ? one.value : undefined));
+    const known = before.flatMap((provider) => (provider === undefined || provider === now ? [] : [provider]));
+    return known.length === 0 ? await present : withFormer(now, known);
+  }
+
+  /** In the background: what it still does for others' sake takes as long as it takes. */
+  function closeUnused({ provider }: Former): void {
+    provider
+      .then(async (unused) => {
+        const inUse = [...made.values()].includes(unused) || (await isFormer(unused));
+        if (inUse) return;
+        for (const [digest, one] of alike) if (one === unused) alike.delete(digest);
+        await unused.close();
+      })
+      .catch((error: unknown) => log?.info('provider-not-closed', { error }));
+  }
+
+  async function isFormer(provider: Provider): Promise<boolean> {
+    const all = await Promise.allSettled([...former.values()].flat().map((one) => one.provider));
+    return all.some((one) => one.status === 'fulfilled' && one.value === provider);
+  }
+
   return {
-    of(registration, name) {
+    of(registration, name, launchedAtMs) {
       const key = `${registration.name}/${name}`;
+      const earlier = (former.get(key) ?? []).filter(({ untilMs }) => (launchedAtMs ?? untilMs + 1) <= untilMs);
+      if (earlier.length > 0) return reaching(this.of(registration, name), earlier);
       const known = making.get(key);
       if (known !== undefined) return known;
       const backend = registration.backends.find((candidate) => candidate.name === name);
@@ -121,13 +168,45 @@ export function createProviderPool({ clock, random, log, load = loadProvider }: 
         throw unmade(backend, error);
       });
       making.set(key, provider);
+      madeOf.set(registration.name, (madeOf.get(registration.name) ?? new Map()).set(name, backend));
       // Retry a module that could not be loaded.
       provider.catch(() => making.delete(key));
       return provider;
     },
     loaded: (registration, backend) => made.get(`${registration}/${backend}`),
+    reconfigure({ name: registration, backends }) {
+      const known = madeOf.get(registration);
+      for (const [name, before] of known ?? []) {
+        const now = backends.find((backend) => backend.name === name);
+        if (now !== undefined && isAlike(before, now)) {
+          known?.set(name, now);
+          continue;
+        }
+        const key = `${registration}/${name}`;
+        const provider = making.get(key);
+        known?.delete(name);
+        making.delete(key);
+        made.delete(key);
+        if (provider === undefined) continue;
+        const all = [{ provider, untilMs: clock.now() }, ...(former.get(key) ?? [])];
+        former.set(key, all.slice(0, MAX_FORMER));
+        for (const one of all.slice(MAX_FORMER)) closeUnused(one);
+      }
+    },
+    forgetFormer(registration) {
+      for (const [key, all] of [...former]) {
+        if (!key.startsWith(`${registration}/`)) continue;
+        former.delete(key);
+        for (const one of all) closeUnused(one);
+      }
+    },
     async close() {
       await Promise.all([...alike.values()].map((provider) => provider.close()));
     },
   };
+}
+
+function isAlike(one: Backend, other: Backend): boolean {
+  const made = ({ closed, from, kind, options }: Backend) => JSON.stringify([kind, options, closed, from]);
+  return made(one) === made(other);
 }

@@ -44,6 +44,8 @@ export interface RunnerCallsOptions {
   readonly ledger: Pick<Ledger, 'runner' | 'job' | 'jobsOfRun' | 'laneCounts'>;
   readonly engine: Pick<Engine, 'heard'>;
   readonly registration: (name: string) => Registration | undefined;
+  /** Whether its idle runners may still take jobs: not what was taken back from a tenant. Absent: yes. */
+  readonly mayRunMore?: (registration: string) => boolean;
   readonly now: () => number;
   /** A container says which version of the runner it has. Must not throw. */
   readonly sawVersion?: (
@@ -263,10 +265,13 @@ class Receiving implements CallReception {
     row: RunnerRow,
     call: Extract<Call, { readonly event: 'job-started' }>,
   ): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
-    const { log } = this.#options;
     const registration = this.#options.registration(row.registration);
     // Removed, or set aside: what it allowed is not known any more.
     if (registration === undefined) return undecided(`registration ${row.registration} is not in force`);
+    if (this.#options.mayRunMore?.(row.registration) === false) {
+      const reason = `registration ${row.registration} is no longer in force: its runners take no more jobs`;
+      return this.#deny(row, call, reason);
+    }
     const [owner = '', repository = ''] = call.repository.split('/');
     const told = await this.#visibilityOf(row, { owner, repository, run: call.run });
     const verdict = mayRun(registration, row.backend, { owner, repository, ...told });
@@ -276,11 +281,19 @@ class Receiving implements CallReception {
     if (verdict.may === 'yes') {
       return { outcome: 'allowed', answer: { status: 200, text: 'shr: this job may run here\n', verified: true } };
     }
+    return this.#deny(row, call, verdict.reason);
+  }
+
+  #deny(
+    row: RunnerRow,
+    call: Extract<Call, { readonly event: 'job-started' }>,
+    reason: string,
+  ): { readonly outcome: CallOutcome; readonly answer: CallAnswer } {
     const fields = { runner: row.name, registration: row.registration, repository: call.repository, run: call.run };
     const remembered = this.#remembered();
-    if (!remembered.isDenialLogged) log.warn('job-denied-in-runner', { ...fields, reason: verdict.reason });
+    if (!remembered.isDenialLogged) this.#options.log.warn('job-denied-in-runner', { ...fields, reason });
     remembered.isDenialLogged = true;
-    return { outcome: 'denied', answer: { status: 403, text: `${verdict.reason}\n`, verified: true } };
+    return { outcome: 'denied', answer: { status: 403, text: `${reason}\n`, verified: true } };
   }
 
   /** As the facts about the run, or about the runner's job, say; they come from GitHub, unlike what the call says. */

@@ -75,6 +75,8 @@ export interface AdminSources {
   registrations(): readonly Registration[];
   /** Those that are set aside. */
   quarantined?(): readonly Quarantined[];
+  /** Those that are not in force any more, and whose runners are served to their end. */
+  leaving?(): readonly string[];
   /** Undefined for a registration that is not polled. */
   pollStatus?(registration: string): PollStatus | undefined;
   /** Its problems except its breakers, which are read from the ledger. */
@@ -187,15 +189,20 @@ export function adminRoutes(sources: AdminSources): Router {
     live: Awaited<ReturnType<Ledger['liveCounts']>>,
     registration: string | undefined,
   ): readonly AbsentRegistration[] {
-    const absent = absentAmong(live, sources.registrations(), sources.quarantined?.() ?? []);
+    const absent = absentAmong(live, sources.registrations(), sources.quarantined?.() ?? [], sources.leaving?.());
     return absent.filter((one) => one.registration === (registration ?? one.registration));
   }
 
   /** For a registration that runners belong to. */
-  function absenceNow(): (registration: string) => Absence | undefined {
+  function absenceNow(): (registration: string) => Pick<AbsentRegistration, 'absence' | 'served'> | undefined {
     const inForce = new Set(sources.registrations().map(({ name }) => name));
     const setAside = new Set((sources.quarantined?.() ?? []).map(({ name }) => name));
-    return (name) => (inForce.has(name) ? undefined : setAside.has(name) ? 'set-aside' : 'removed');
+    const leaving = new Set(sources.leaving?.());
+    return (name) => {
+      if (inForce.has(name)) return undefined;
+      const absence: Absence = setAside.has(name) ? 'set-aside' : 'removed';
+      return leaving.has(name) ? { absence, served: true } : { absence };
+    };
   }
 
   router.get('/jobs', async (request, response) => {

@@ -154,6 +154,8 @@ const absentSchema = z.object({
   absence: absenceSchema,
   /** Its live runners. */
   runners: count,
+  /** Its runners are served to their end; absent: they cannot be managed. */
+  served: z.literal(true).optional(),
 });
 
 const laneViewSchema = z.object({
@@ -260,7 +262,7 @@ export const backendResetSchema = z.object({
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
-  /** Live runners of registrations that are not in force: they cannot be managed. */
+  /** Live runners of registrations that are not in force. */
   forsaken: z.array(absentSchema),
 });
 /** Rows of the ledger that cannot be read, and are left out of the list. */

@@ -1,6 +1,6 @@
 /** Converts rows and configuration to the responses of the admin API. Has no access to secrets. */
 
-import { type Absence, absenceWords } from '../config/absent.ts';
+import { type AbsentRegistration, absenceWords } from '../config/absent.ts';
 import type { Failure } from '../failures/failure.ts';
 import type { PollStatus as PollerStatus } from '../intake/poller.ts';
 import type { Admission } from '../jobs/lane.ts';
@@ -209,8 +209,11 @@ export function jobView(job: JobRow, waitReason: string | undefined): JobView {
   };
 }
 
-/** `absence`: of its registration, if that is not in force. */
-export function runnerView(runner: RunnerRow, absence: Absence | undefined): RunnerView {
+/** `absent`: its registration, if that is not in force. */
+export function runnerView(
+  runner: RunnerRow,
+  absent: Pick<AbsentRegistration, 'absence' | 'served'> | undefined,
+): RunnerView {
   const failure = knownFailure(runner);
   return {
     name: runner.name,
@@ -235,7 +238,10 @@ export function runnerView(runner: RunnerRow, absence: Absence | undefined): Run
     drainReason: runner.drainReason,
     forced: runner.forced,
     failure: failure === null ? null : failureView(failure),
-    absent: absence === undefined || runner.state === 'gone' ? null : { absence, ...absenceWords(absence) },
+    absent:
+      absent === undefined || runner.state === 'gone'
+        ? null
+        : { absence: absent.absence, ...absenceWords(absent.absence, absent.served) },
   };
 }
 

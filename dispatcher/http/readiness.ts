@@ -20,6 +20,8 @@ import type { Readiness } from './admin-app.ts';
 
 export interface ReadinessOptions {
   readonly configuration: Pick<Configuration, 'registrations' | 'quarantined'>;
+  /** Registrations that are not in force any more, and whose runners are served to their end. */
+  readonly leaving?: readonly string[];
   readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts' | 'breakers'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly engine: Pick<Engine, 'unlisted'>;
@@ -63,10 +65,16 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
 }
 
 /** What is wrong with registrations, with what only the ledger knows. Rejects with a LedgerError. */
-async function recordedOf({ configuration, ledger, clock, problems }: ReadinessOptions): Promise<readonly string[]> {
+async function recordedOf({
+  configuration,
+  ledger,
+  clock,
+  leaving,
+  problems,
+}: ReadinessOptions): Promise<readonly string[]> {
   const { registrations, quarantined } = configuration;
   await ledger.putCursor('ready', 'asked', clock.now());
-  const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined);
+  const absent = absentAmong(await ledger.liveCounts(), registrations, quarantined, leaving);
   const unreadable: UnreadableRow[] = [];
   const closed = closedBreakers(await ledger.breakers((row) => void unreadable.push(row)), clock.now());
   return [

@@ -67,6 +67,11 @@ export class CatchUp {
     this.#ask(reason, 'usual', this.#options.registrations());
   }
 
+  /** These are new, or claim other jobs than before: some may be waiting already. */
+  some(registrations: readonly Pick<Registration, 'name' | 'grant'>[]): void {
+    if (registrations.length > 0) this.#ask('configuration', 'usual', registrations);
+  }
+
   /** A delivery was lost: the registrations it may have been about are polled soon. */
   lost({ verified, sources }: Loss): void {
     if (this.#stopped) return;

@@ -15,8 +15,12 @@ export async function pollAfresh(
   registration: string,
   haste: Haste,
 ): Promise<boolean> {
+  // It is gone from the configuration: nothing of it has to be listed.
+  if (poller.statusOf(registration) === undefined) return true;
   const askedAtMs = clock.now();
   const complete = await poller.pollNow(registration, haste);
   const startedAtMs = poller.statusOf(registration)?.lastStartedAtMs ?? askedAtMs;
-  return startedAtMs >= askedAtMs ? complete : await poller.pollNow(registration, haste);
+  return startedAtMs >= askedAtMs || poller.statusOf(registration) === undefined
+    ? complete
+    : await poller.pollNow(registration, haste);
 }

@@ -102,6 +102,11 @@ export interface Poller {
   status(): readonly PollStatus[];
   /** For one registration; undefined if it is unknown. */
   statusOf(registration: string): PollStatus | undefined;
+  /**
+   * The registration is new, or configured otherwise: it is polled by that from now on. Undefined: it is polled no more. A
+   * pass of what it was is aborted.
+   */
+  follow(name: string, tenant: PolledTenant | undefined): void;
   /** Aborts requests in flight. Nothing is recorded after it resolves. */
   stop(): Promise<void>;
 }
@@ -125,9 +130,25 @@ export function createPoller(options: PollerOptions): Poller {
       new TenantPoll(tenant, options, places, stopping.signal),
     ]),
   );
+  /** Passes of registrations as they were, until they have ended. */
+  const ending = new Set<Promise<void>>();
+  let started = false;
   return {
     start: () => {
+      started = true;
       for (const poll of polls.values()) poll.start();
+    },
+    follow: (name, tenant) => {
+      const before = polls.get(name);
+      if (before !== undefined) {
+        const end: Promise<void> = before.end().finally(() => ending.delete(end));
+        ending.add(end);
+      }
+      polls.delete(name);
+      if (tenant === undefined || stopping.signal.aborted) return;
+      const poll = new TenantPoll(tenant, options, places, stopping.signal);
+      polls.set(name, poll);
+      if (started) poll.start();
     },
     pollNow: async (registration, haste = 'usual') => {
       const poll = polls.get(registration);
@@ -139,7 +160,7 @@ export function createPoller(options: PollerOptions): Poller {
     stop: async () => {
       stopping.abort(new Error('the poller stops'));
       places.close();
-      await Promise.all([...polls.values()].map((poll) => poll.rest()));
+      await Promise.all([...[...polls.values()].map((poll) => poll.rest()), ...ending]);
     },
   };
 }
@@ -152,6 +173,7 @@ class TenantPoll {
   readonly #role: PollRole;
   #ticket: PassTicket;
   readonly #signal: AbortSignal;
+  readonly #ended = new AbortController();
   #cancel: () => void = () => {};
   #pass: Promise<boolean> | undefined;
   #repositories: RepositoryList | undefined;
@@ -170,7 +192,7 @@ class TenantPoll {
     const { intervalMs } = tenant.registration.poll;
     this.#role = intervalMs !== null && intervalMs < SLOW_POLL_MS ? 'alone' : 'beside';
     this.#ticket = new PassTicket(this.#role, this.#line);
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#ended.signal]);
     this.#status = {
       registration: tenant.registration.name,
       intervalMs: tenant.registration.poll.intervalMs,
@@ -225,6 +247,11 @@ class TenantPoll {
       problems: details.map(problemLine),
       details,
     };
+  }
+
+  async end(): Promise<void> {
+    this.#ended.abort(new Error('the registration is configured otherwise now'));
+    await this.rest();
   }
 
   async rest(): Promise<void> {

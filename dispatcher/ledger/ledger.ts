@@ -304,6 +304,14 @@ export interface JobFilter {
   readonly limit?: number;
 }
 
+/** An owner, or one of its repositories. Case does not matter. */
+export interface JobPlace {
+  readonly host: string;
+  readonly owner: string;
+  /** Absent: all of the owner's. */
+  readonly repository?: string;
+}
+
 /** A row that cannot be read, as far as it says whose it is. */
 export interface UnreadableRow {
   /** The job's or lane's key, or the runner's name. */
@@ -385,6 +393,8 @@ export interface JobLedger {
   jobs(filter: JobFilter, unreadable: OnUnreadable): Promise<readonly JobRow[]>;
   /** Makes the jobs that are not completed, and not older than `sinceMs`, unsettled again: the registrations changed. */
   unsettleOpenJobs(sinceMs: number): Promise<number>;
+  /** Likewise those of these registrations, and those at these places: what their settlement depends on changed. */
+  unsettleJobsOf(registrations: readonly string[], places: readonly JobPlace[], sinceMs: number): Promise<number>;
   /**
    * GitHub's own word on the repository: its uncompleted jobs whose visibility is not proven are settled again with it.
    * Undefined, where GitHub does not say: they are settled again without.
@@ -437,6 +447,8 @@ export interface JobLedger {
   stir(key: string, nowMs: number, unreadable: OnUnreadable): Promise<readonly string[]>;
   /** Held jobs that no runner was given to are due now, one of each run; returns how many. */
   hastenHeld(nowMs: number): Promise<number>;
+  /** Likewise those of one registration. */
+  hastenHeldOf(registration: string, nowMs: number): Promise<number>;
   /** Lets one held job of each run that is due try again; returns the lanes. `limit` jobs, one of each registration in turn. */
   probeHeld(nowMs: number, limit: number, unreadable: OnUnreadable): Promise<readonly string[]>;
   /** The held job is not due before this time. Its row is not read: for one that cannot be. */

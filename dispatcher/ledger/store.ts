@@ -67,6 +67,8 @@ export function ledgerOn(store: Store): Ledger {
       store.write((context) => settlement.tellVisibility(context, repository, visibility)),
     unsettleRefused: (registration, reasonCode) =>
       store.write((context) => settlement.unsettleRefused(context, registration, reasonCode)),
+    unsettleJobsOf: (registrations, places, sinceMs) =>
+      store.write((context) => settlement.unsettleJobsOf(context, { registrations, places, sinceMs })),
     unsettleOpenJobs: (sinceMs) => store.write((context) => settlement.unsettleOpenJobs(context, sinceMs)),
     staleJobs: (beforeMs, limit) => store.read((context) => jobChecks.staleJobs(context, beforeMs, limit)),
     disputedJobs: (limit, unreadable) => store.read((context) => jobChecks.disputedJobs(context, limit, unreadable)),
@@ -82,6 +84,8 @@ export function ledgerOn(store: Store): Ledger {
     passOver: (runner, onlineAtMs, nowMs, unreadable) =>
       store.write((context) => heldJobs.passOver(context, runner, { onlineAtMs, nowMs, unreadable })),
     stir: (key, nowMs, unreadable) => store.write((context) => heldJobs.stir(context, key, nowMs, unreadable)),
+    hastenHeldOf: (registration, nowMs) =>
+      store.write((context) => heldJobs.hastenHeldOf(context, registration, nowMs)),
     hastenHeld: (nowMs) => store.write((context) => heldJobs.hastenHeld(context, nowMs)),
     probeHeld: (nowMs, limit, unreadable) =>
       store.write((context) => heldJobs.probeHeld(context, nowMs, limit, unreadable)),

@@ -90,7 +90,7 @@ export interface BackendsOptions {
   readonly maxLaunches: number;
   /** Each registration with its backends: by name, the hash of the options and credentials. */
   readonly registrations: ReadonlyMap<string, BackendHashes>;
-  /** Why nothing can be done there until the next start, by `<registration>/<backend>`: its provider could not be loaded. */
+  /** Why nothing can be done there as it is configured, by `<registration>/<backend>`: its provider could not be loaded. */
   readonly closed?: ReadonlyMap<string, string>;
   /** Another dispatcher that uses our id. */
   readonly others: { obstacle(registration: string, backend: string): string | undefined };
@@ -102,9 +102,10 @@ export class Backends {
   readonly #loads = new Map<string, Load>();
   readonly #ledger: BackendLedger;
   readonly #clock: Clock;
-  readonly #widest: number;
+  #widest: number;
   readonly #others: BackendsOptions['others'];
-  readonly #closed: ReadonlyMap<string, string>;
+  readonly #closed = new Map<string, string>();
+  readonly #hashes = new Map<string, BackendHashes>();
   readonly #unlisted = new Map<string, Set<string>>();
   /** Failures to list a backend, by `<registration>/<backend>`. */
   readonly #listing = new Map<string, Failure>();
@@ -118,14 +119,9 @@ export class Backends {
   #remembers = false;
 
   constructor({ ledger, clock, log, maxLaunches, registrations, closed, others }: BackendsOptions) {
-    this.#closed = closed ?? new Map();
-    for (const [registration, backends] of registrations) {
-      // It would be waited for in vain, and the registration's others with it.
-      const listable = [...backends.keys()].filter((backend) => !this.#closed.has(`${registration}/${backend}`));
-      this.#unlisted.set(registration, new Set(listable));
-      for (const backend of backends.keys()) this.#names.set(`${registration}/${backend}`, { registration, backend });
-    }
-    const configurationOf = (registration: string, backend: string) => registrations.get(registration)?.get(backend);
+    for (const [place, reason] of closed ?? []) this.#closed.set(place, reason);
+    for (const [registration, backends] of registrations) this.#know(registration, backends, [...backends.keys()]);
+    const configurationOf = (registration: string, backend: string) => this.#hashes.get(registration)?.get(backend);
     this.#breakers = new Breakers(ledger, clock, log, configurationOf);
     this.#ledger = ledger;
     this.#clock = clock;
@@ -139,9 +135,70 @@ export class Backends {
     await this.#breakers.load();
   }
 
+  resize(maxLaunches: number): void {
+    this.#widest = maxLaunches;
+    for (const load of this.#loads.values()) load.window = Math.min(load.window, maxLaunches);
+  }
+
+  /**
+   * The registration's backends are others than before. What was learned about one that is configured otherwise is not
+   * true of it any more; what runs there has to be listed. Returns whether any has to be. `hashes`: undefined if the
+   * registration is gone.
+   */
+  reconfigure(registration: string, hashes: BackendHashes | undefined, closed: ReadonlyMap<string, string>): boolean {
+    const before = this.#hashes.get(registration);
+    const known = [...(before?.keys() ?? [])];
+    const present = [...(hashes?.keys() ?? [])];
+    const place = (backend: string) => `${registration}/${backend}`;
+    const changed = present.filter(
+      (backend) =>
+        before?.get(backend) !== hashes?.get(backend) || closed.get(backend) !== this.#closed.get(place(backend)),
+    );
+    for (const backend of [...known.filter((name) => !present.includes(name)), ...changed])
+      this.#unknow(registration, backend);
+    for (const [backend, reason] of closed) this.#closed.set(place(backend), reason);
+    if (hashes === undefined) {
+      this.#hashes.delete(registration);
+      this.#unlisted.delete(registration);
+    } else this.#know(registration, hashes, changed);
+    return changed.some((backend) => !closed.has(backend));
+  }
+
+  /** After `reconfigure`. Where the ledger fails, the next start deletes them. */
+  async forgetObsolete(registration: string): Promise<void> {
+    this.#recordHealed(await this.#breakers.forgetObsolete(registration));
+  }
+
+  #know(registration: string, hashes: BackendHashes, added: readonly string[]): void {
+    this.#hashes.set(registration, hashes);
+    // One that is closed would be waited for in vain, and the registration's others with it.
+    const listable = added.filter((backend) => !this.#closed.has(`${registration}/${backend}`));
+    this.#unlisted.set(registration, new Set([...(this.#unlisted.get(registration) ?? []), ...listable]));
+    for (const backend of added) this.#names.set(`${registration}/${backend}`, { registration, backend });
+  }
+
+  #unknow(registration: string, backend: string): void {
+    const place = `${registration}/${backend}`;
+    this.#names.delete(place);
+    this.#closed.delete(place);
+    this.#listing.delete(place);
+    this.#unlisted.get(registration)?.delete(backend);
+    const load = this.#loads.get(place);
+    if (load !== undefined) {
+      load.window = this.#widest;
+      load.lastSuccessMs = null;
+    }
+    for (const [key] of [...this.#unfit.entries()]) {
+      if (!key.startsWith(`${place}/`)) continue;
+      this.#unfit.delete(key);
+      this.#healed.add(registration);
+    }
+  }
+
   /** The ledger knows all instances: written once a minute, from the time when everything was listed. */
   async keepMemory(): Promise<void> {
     if (!this.#remembers && [...this.#unlisted.values()].some(({ size }) => size > 0)) return;
+    this.#remembers = true;
     await this.#ledger.putCursor(LIVED, String(this.#clock.now()), this.#clock.now());
   }
 

@@ -195,6 +195,17 @@ export class Breakers {
     return chosen;
   }
 
+  /** Those recorded under other options or credentials than the registration has now. Returns them. */
+  async forgetObsolete(registration: string): Promise<readonly Breaker[]> {
+    const keys = this.#keys.get(registration) ?? new Set();
+    const known = [...keys].flatMap((key) => this.#breakers.get(key) ?? []);
+    const obsolete = known.filter(
+      ({ backend, configuration }) => this.#configurationOf(registration, backend) !== configuration,
+    );
+    for (const breaker of obsolete) await this.#delete(breaker, 'its configuration has changed');
+    return obsolete;
+  }
+
   /** The last of its registration. */
   #set(breaker: Breaker): void {
     this.#breakers.set(breaker.key, breaker);

@@ -116,7 +116,7 @@ async function stopInstance(options: DrainOptions, runner: RunnerRow): Promise<R
   const tenant = tenants.get(runner.registration);
   if (tenant === undefined || runner.backend === null) return runner;
   try {
-    const provider = await tenant.provider(runner.backend);
+    const provider = await tenant.provider(runner.backend, runner.createdAtMs);
     if (restsOnSilence(runner, context.now())) {
       const silent = await verifier.confirmSilence(runner);
       const current = await ledger.runner(runner.name);

@@ -24,7 +24,7 @@ import type { RunnerUsage } from './machine/event.ts';
 import { type OtherDispatcher, OtherDispatchers } from './other-dispatchers.ts';
 import { Pass } from './pass.ts';
 import { Permits } from './permits.ts';
-import { type EngineOptions, lineOfNamed } from './ports.ts';
+import { type EngineOptions, lineOfNamed, type Reconfiguration, type Tenant } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reasons } from './reasons.ts';
 import { Refusals } from './refusals.ts';
@@ -39,13 +39,18 @@ import { Verifier } from './verify.ts';
 import { Visibilities } from './visibility.ts';
 import { VisitLoop } from './visit-loop.ts';
 
-export type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
+export type { EngineOptions, LifecycleMetrics, Reconfiguration, Tenant } from './ports.ts';
 
 export interface Engine {
   /** Recovers what an earlier incarnation left, then works until `stop`. */
   start(): Promise<void>;
   /** Something was written to the ledger: check it. Cheap, may be called for every event. */
   wake(): void;
+  /**
+   * The tenants, or what jobs are admitted by, have changed: takes effect at once. Waiting jobs are admitted anew, runners
+   * go on with what they were launched with.
+   */
+  reconfigure(change: Reconfiguration): void;
   /** A call to GitHub for the owner with the registration's credentials, begun then, succeeded: see `Holds`. */
   authorized(registration: string, owner: string, startedAtMs: number): void;
   /** Starts nothing new, lets launches in flight finish for at most `withinMs`; the next start handles the rest. */
@@ -108,6 +113,10 @@ class LoopingEngine implements Engine {
   readonly #restingLanes: Resting;
   readonly #settles: SettleLoop;
   readonly #heldJobs: HeldJobsLoop;
+  readonly #permits: Permits;
+  readonly #launchPlaces: LaunchPlaces;
+  /** Whose breakers of an earlier configuration are to be deleted. */
+  readonly #reconfigured = new Set<string>();
   readonly #launches: LaunchLoop;
   readonly #visits: VisitLoop;
   readonly #sweeps: SweepLoop;
@@ -133,11 +142,9 @@ class LoopingEngine implements Engine {
     this.#pulse = new Pulse({ clock, pass: () => this.#runPass(), failed: (error) => this.#recordPassFailure(error) });
     const registrations = new Map<string, BackendHashes>();
     const closed = new Map<string, string>();
-    for (const [name, { registration }] of tenants) {
-      registrations.set(name, backendHashes(registration));
-      for (const backend of registration.backends) {
-        if (backend.closed !== undefined) closed.set(`${name}/${backend.name}`, backend.closed);
-      }
+    for (const [name, tenant] of tenants) {
+      registrations.set(name, backendHashes(tenant.registration));
+      for (const [backend, reason] of closedBackends(tenant)) closed.set(`${name}/${backend}`, reason);
     }
 
     const context = this.#context;
@@ -163,6 +170,8 @@ class LoopingEngine implements Engine {
     this.#others = others;
     this.#backends = backends;
     this.#holds = holds;
+    this.#permits = permits;
+    this.#launchPlaces = launchPlaces;
     this.#verifier = verifier;
     this.#doubts = doubts;
     this.#visibilities = visibilities;
@@ -185,6 +194,7 @@ class LoopingEngine implements Engine {
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
       restingLanes: this.#restingLanes,
+      isReadmitting: (registration) => this.#settles.isReadmitting(registration),
       ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
     });
     this.#visits = new VisitLoop({
@@ -238,6 +248,33 @@ class LoopingEngine implements Engine {
 
   wake(): void {
     if (this.#state === 'working') this.#pulse.wake();
+  }
+
+  reconfigure(change: Reconfiguration): void {
+    const { changed, gone, maxLaunches, maxRunners, readmit } = change;
+    const { tenants } = this.#options;
+    this.#permits.resize({ maxLaunches, maxRunners });
+    this.#launchPlaces.resize(maxLaunches);
+    this.#backends.resize(maxLaunches);
+    for (const name of changed) {
+      const tenant = tenants.get(name);
+      if (tenant === undefined) continue;
+      const isNew = !this.#schedule.has(name);
+      const hashes = backendHashes(tenant.registration);
+      const unlisted = this.#backends.reconfigure(name, hashes, closedBackends(tenant));
+      if (isNew || unlisted) this.#schedule.add(name);
+      this.#holds.forget(name);
+      this.#reconfigured.add(name);
+    }
+    for (const name of gone) {
+      this.#backends.reconfigure(name, undefined, new Map());
+      this.#schedule.remove(name);
+      this.#troubles.forget(name);
+      this.#holds.forget(name);
+      this.#reconfigured.add(name);
+    }
+    if (readmit === 'all' || readmit.length + changed.length > 0) this.#settles.readmit(changed, readmit);
+    this.wake();
   }
 
   authorized(registration: string, owner: string, startedAtMs: number): void {
@@ -349,6 +386,7 @@ class LoopingEngine implements Engine {
       working: () => context.working(),
       ledgerFailed: (error) => this.#gate.closeFor(error),
       loops: [
+        { name: 'reconfiguration', run: () => this.#forgetObsolete(), nextMs: () => undefined },
         { name: 'refusals', run: () => this.#refusals.look(), nextMs: () => this.#backends.nextOpeningMs() },
         { name: 'settle', run: () => this.#settles.run(), nextMs: () => this.#settles.nextMs },
         { name: 'held jobs', run: () => this.#heldJobs.run(), nextMs: () => this.#heldJobs.nextMs },
@@ -371,6 +409,17 @@ class LoopingEngine implements Engine {
   async #runPass(): Promise<number | undefined> {
     if (!(await this.#gate.tryOpen())) return this.#gate.retryAtMs ?? this.#options.clock.now() + LEDGER_PAUSE_MS;
     return (await this.#pass.run()) ?? this.#gate.retryAtMs;
+  }
+
+  async #forgetObsolete(): Promise<void> {
+    if (this.#reconfigured.size === 0) return;
+    const { clock, ledger } = this.#options;
+    for (const name of [...this.#reconfigured]) {
+      await this.#backends.forgetObsolete(name);
+      // What GitHub may give to whom can have changed with the registration.
+      await ledger.hastenHeldOf(name, clock.now());
+      this.#reconfigured.delete(name);
+    }
   }
 
   async #launch(): Promise<void> {
@@ -415,4 +464,11 @@ class LoopingEngine implements Engine {
     await this.#doubts.whenSettled();
     await this.#visibilities.whenSettled();
   }
+}
+
+/** By name: why nothing can be done on it as it is configured. */
+function closedBackends({ registration }: Tenant): ReadonlyMap<string, string> {
+  return new Map(
+    registration.backends.flatMap(({ closed, name }) => (closed === undefined ? [] : [[name, closed] as const])),
+  );
 }

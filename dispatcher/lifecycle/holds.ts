@@ -153,6 +153,13 @@ export class Holds {
     return true;
   }
 
+  /** The registration is configured otherwise: what GitHub refused says nothing about it as it is now. */
+  forget(registration: string): void {
+    for (const [key, hold] of [...this.#holds.entries()]) {
+      if (hold.registration === registration) this.#holds.delete(key);
+    }
+  }
+
   /** When the next wait is over. */
   nextReleaseMs(): number | undefined {
     const now = this.#clock.now();

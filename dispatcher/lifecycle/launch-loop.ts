@@ -18,6 +18,8 @@ import type { Resting } from './resting.ts';
 import type { Verifier } from './verify.ts';
 
 export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'log' | 'tenants'> {
+  /** Whether the registration has changed, and not all of its waiting jobs have been admitted anew. */
+  readonly isReadmitting: (registration: string) => boolean;
   readonly ledger: LaunchOptions['ledger'] & Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
   readonly board: Board;
   readonly permits: Permits;
@@ -145,7 +147,10 @@ export class LaunchLoop {
     const { lane, backends: chosen } = permit;
     const { backends, board, clock, dispatcherId, permits, random, restingLanes, tenants } = this.#options;
     const tenant = tenants.get(lane.registration);
-    if (tenant === undefined || this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
+    if (tenant === undefined || tenant.leaving !== undefined) return undefined;
+    // Its lanes may still be those of the registration as it was.
+    if (this.#options.isReadmitting(lane.registration)) return undefined;
+    if (this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
     const now = clock.now();
     const first = await jobs.of(lane.key);
     const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');

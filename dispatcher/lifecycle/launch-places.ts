@@ -10,7 +10,7 @@ const SLOW_MS = 5 * SECOND;
 
 export class LaunchPlaces {
   readonly #tenants: ReadonlyMap<string, Tenant>;
-  readonly #most: number;
+  #most: number;
   readonly #now: () => number;
   /** By runner, in the order in which they began. */
   readonly #launches = new Map<string, { readonly line: string; readonly sinceMs: number }>();
@@ -19,6 +19,10 @@ export class LaunchPlaces {
     this.#tenants = tenants;
     this.#most = most;
     this.#now = now;
+  }
+
+  resize(most: number): void {
+    this.#most = most;
   }
 
   take(runner: string, registration: string): void {

@@ -162,7 +162,7 @@ export async function lookAtInstance(options: InstanceLookOptions, runner: Runne
     return await context.tell(runner.name, stepFailed(ownFailure('no-registration', words, context.now()), undefined));
   }
   try {
-    const provider = await tenant.provider(runner.backend);
+    const provider = await tenant.provider(runner.backend, runner.createdAtMs);
     const instance = await provider.inspect({
       name: runner.name,
       ...(runner.instanceId === null ? {} : { id: runner.instanceId }),

@@ -23,6 +23,7 @@ export interface PermitsOptions extends Pick<EngineOptions, 'maxLaunches' | 'max
 
 export class Permits {
   readonly #options: PermitsOptions;
+  #limits: Pick<PermitsOptions, 'maxLaunches' | 'maxRunners'>;
   readonly #places: LaunchPlaces;
   readonly #board: Board;
   readonly #backends: Backends;
@@ -34,10 +35,15 @@ export class Permits {
 
   constructor(options: PermitsOptions, places: LaunchPlaces, board: Board, backends: Backends, holds: Holds) {
     this.#options = options;
+    this.#limits = options;
     this.#places = places;
     this.#board = board;
     this.#backends = backends;
     this.#holds = holds;
+  }
+
+  resize(limits: Pick<PermitsOptions, 'maxLaunches' | 'maxRunners'>): void {
+    this.#limits = limits;
   }
 
   /** `blocked` holds the lanes that wait for something of their own, such as a GET of their job. */
@@ -46,7 +52,7 @@ export class Permits {
     const needy = this.#board.registrationsInNeed();
     if (needy.length === 0) return [];
     const live = await this.#liveRunners();
-    const total = Math.min(this.#options.maxRunners - live.total, this.#places.free());
+    const total = Math.min(this.#limits.maxRunners - live.total, this.#places.free());
     const lines = new Map<string, readonly Request[]>();
     const lanes = new Map<string, LaneSpec>();
     const byRegistration = new Map<string, number>();
@@ -54,9 +60,9 @@ export class Permits {
     const lineOf = (name: string) => this.#places.lineOf(name);
     const byBackend = new Map<string, number>();
     for (const name of needy) {
-      const registration = this.#options.tenants.get(name)?.registration;
+      const { leaving, registration } = this.#options.tenants.get(name) ?? {};
       const room = (registration?.maxRunners ?? 0) - (live.byRegistration.get(name)?.count ?? 0);
-      if (registration === undefined || room <= 0 || total <= 0) continue;
+      if (registration === undefined || leaving !== undefined || room <= 0 || total <= 0) continue;
       byRegistration.set(name, room);
       byLine.set(lineOf(name), this.#places.freeOf(lineOf(name)));
       for (const backend of registration.backends) {
@@ -100,18 +106,18 @@ export class Permits {
   /** What may keep a lane's next runner from being launched, as it is now. */
   async obstacles(lane: LaneSpec): Promise<Omit<Obstacles, 'own'>> {
     const live = await this.#liveRunners();
-    const registration = this.#options.tenants.get(lane.registration)?.registration;
+    const { leaving, registration } = this.#options.tenants.get(lane.registration) ?? {};
     const admittance = this.#holds.admittance(lane);
     const { open, closed } = this.#backends.usable(lane);
     const none = { count: 0, draining: 0 };
-    const max = this.#options.maxLaunches;
+    const max = this.#limits.maxLaunches;
     const line = this.#places.lineOf(lane.registration);
     return {
-      configured: registration !== undefined,
+      configured: registration !== undefined && leaving === undefined,
       github: admittance.kind === 'held' ? admittance.reason : undefined,
       closed: open.length > 0 ? undefined : closed,
       registration: { ...(live.byRegistration.get(lane.registration) ?? none), max: registration?.maxRunners ?? 0 },
-      dispatcher: { count: live.total, draining: live.draining, max: this.#options.maxRunners },
+      dispatcher: { count: live.total, draining: live.draining, max: this.#limits.maxRunners },
       backends: open.map((name) => ({
         name,
         ...(live.byBackend.get(`${lane.registration}/${name}`) ?? none),

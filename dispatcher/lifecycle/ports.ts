@@ -1,10 +1,11 @@
 /** What the lifecycle needs from the other rooms, as narrow as it is used. */
 import type { Provider } from '../../providers/provider.ts';
 import type { Clock, Random } from '../../time/clock.ts';
+import type { Absence } from '../config/absent.ts';
 import type { Github } from '../github/github.ts';
 import type { AreStrangers } from '../jobs/facts.ts';
 import type { Admit } from '../jobs/lane.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { JobPlace, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import { lineOf, type Registration } from '../model/registration.ts';
 
@@ -23,8 +24,13 @@ export interface LifecycleMetrics {
 export interface Tenant {
   readonly registration: Registration;
   readonly github: Github;
-  /** By backend name. The provider's module is imported when first asked for. */
-  provider(backend: string): Promise<Provider>;
+  /**
+   * By backend name. The provider's module is imported when first asked for. `launchedAtMs`: to reach a runner that was
+   * launched then, before the backend's configuration changed.
+   */
+  provider(backend: string, launchedAtMs?: number): Promise<Provider>;
+  /** Its registration is no longer in force: nothing is launched, and what runs is served to its end. */
+  readonly leaving?: Absence;
 }
 
 export interface EngineOptions {
@@ -37,6 +43,7 @@ export interface EngineOptions {
   readonly log: Log;
   readonly metrics: LifecycleMetrics;
   readonly admit: Admit;
+  /** Changed in place while the engine works, and told of by `reconfigure`. */
   readonly tenants: ReadonlyMap<string, Tenant>;
   /** Whose webhooks may speak for whose runners. The same as the ledger's. */
   readonly areStrangers: AreStrangers;
@@ -46,6 +53,18 @@ export interface EngineOptions {
   readonly maxLaunches: number;
   /** Where containers reach the public listener, without a slash at its end. Absent: they make no call-backs. */
   readonly callbackUrl?: string;
+}
+
+/** What changed in `tenants`, and in what jobs are admitted by. */
+export interface Reconfiguration {
+  /** Registrations that were added, are configured otherwise, or are leaving. */
+  readonly changed: readonly string[];
+  /** No longer among the tenants. */
+  readonly gone: readonly string[];
+  /** Whose waiting jobs are admitted anew beside theirs; `all`: every one. */
+  readonly readmit: 'all' | readonly JobPlace[];
+  readonly maxRunners: number;
+  readonly maxLaunches: number;
 }
 
 /** `lineOf` by the name of the registration, which may be gone from the configuration. */

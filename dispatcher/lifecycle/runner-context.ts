@@ -130,6 +130,7 @@ export function absenceOf(
   { setAside, tenants }: Pick<EngineOptions, 'setAside' | 'tenants'>,
   registration: string,
 ): Absence | undefined {
-  if (tenants.has(registration)) return undefined;
+  const tenant = tenants.get(registration);
+  if (tenant !== undefined) return tenant.leaving;
   return setAside?.(registration) === true ? 'set-aside' : 'removed';
 }

@@ -6,7 +6,15 @@ import { absenceWords } from '../config/absent.ts';
 import { type Failure, placedWords } from '../failures/failure.ts';
 import { type AreStrangers, isStrangersWord } from '../jobs/facts.ts';
 import type { Admission } from '../jobs/lane.ts';
-import type { AdmissionState, JobRow, JobSettlement, Ledger, RunnerRow, UnreadableRow } from '../ledger/ledger.ts';
+import type {
+  AdmissionState,
+  JobPlace,
+  JobRow,
+  JobSettlement,
+  Ledger,
+  RunnerRow,
+  UnreadableRow,
+} from '../ledger/ledger.ts';
 import { expiredWords, QUEUE_LIMIT_MS, queuedSince } from '../ledger/queue-age.ts';
 import type { Backends } from './backends.ts';
 import type { Doubts } from './doubts.ts';
@@ -42,6 +50,8 @@ export interface Settler
     | 'stir'
     | 'unconfirmedJobsOf'
     | 'unsettledJobs'
+    | 'unsettleJobsOf'
+    | 'unsettleOpenJobs'
   >;
   readonly metrics: Pick<LifecycleMetrics, 'jobAdmitted' | 'queueToStart'>;
   readonly backends: Backends;
@@ -58,9 +68,18 @@ interface Settled {
   readonly settlement: JobSettlement;
 }
 
+/** Registrations that have changed: what becomes of their waiting jobs is decided anew. */
+interface Readmission {
+  readonly registrations: ReadonlySet<string>;
+  readonly places: 'all' | readonly JobPlace[];
+  /** The jobs are unsettled in the ledger: once there is no unsettled one, it is over. */
+  marked: boolean;
+}
+
 export class SettleLoop {
   readonly #settler: Settler;
   #isCaughtUp = false;
+  readonly #readmissions = new Set<Readmission>();
 
   constructor(settler: Settler) {
     this.#settler = settler;
@@ -81,18 +100,44 @@ export class SettleLoop {
     return nextMs === undefined ? undefined : Math.max(nextMs, context.now() + SECOND);
   }
 
+  /** The jobs of these registrations, and those at these places, are admitted anew. */
+  readmit(registrations: readonly string[], places: 'all' | readonly JobPlace[]): void {
+    this.#readmissions.add({ registrations: new Set(registrations), places, marked: false });
+  }
+
+  isReadmitting(registration: string): boolean {
+    for (const { registrations } of this.#readmissions) if (registrations.has(registration)) return true;
+    return false;
+  }
+
   /** Settles as many jobs as a pass may; where there are more, the next pass follows at once. */
   async run(): Promise<void> {
     const { context } = this.#settler;
+    const marked = await this.#markForReadmission();
     for (let taken = 0; taken < JOBS_A_PASS; ) {
       if (!context.working()) return;
       const some = await this.#settleSome();
       taken += some;
       if (some > 0) continue;
       this.#isCaughtUp = true;
+      for (const one of marked) this.#readmissions.delete(one);
       return;
     }
     context.wake();
+  }
+
+  /** Where the ledger fails, the next pass tries again. */
+  async #markForReadmission(): Promise<readonly Readmission[]> {
+    const { context, ledger } = this.#settler;
+    const waiting = [...this.#readmissions];
+    for (const one of waiting) {
+      if (one.marked) continue;
+      const sinceMs = context.now() - QUEUE_LIMIT_MS;
+      if (one.places === 'all') await ledger.unsettleOpenJobs(sinceMs);
+      else await ledger.unsettleJobsOf([...one.registrations], one.places, sinceMs);
+      one.marked = true;
+    }
+    return waiting;
   }
 
   /** Returns how many were taken up: none where all that are left rest. */
@@ -400,7 +445,7 @@ function absent(
     registration,
     lane: null,
     reasonCode: `registration-${absence}`,
-    ...absenceWords(absence),
+    ...absenceWords(absence, settler.tenants.has(registration)),
   };
 }
 

@@ -42,8 +42,7 @@ export class SweepSchedule {
   readonly #lineOf: (registration: string) => string;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #idleMs: number;
-  readonly #few: boolean;
+  readonly #names = new Set<string>();
   /** In the order of their turns: a sweep that ends goes to the back. */
   readonly #dueAtMs = new Map<string, number>();
   /** Before all others, and without regard to the pace. */
@@ -54,6 +53,8 @@ export class SweepSchedule {
   readonly #running = new Map<string, number>();
   /** Whose sweep is slow, or the last one was. */
   readonly #slow = new Set<string>();
+  /** Added while they were being swept. */
+  readonly #again = new Set<string>();
   /** One that was slow is due, and had no place. */
   #slowWaits = false;
   #nextMs: number;
@@ -72,12 +73,27 @@ export class SweepSchedule {
     this.#random = random;
     this.#nextMs = clock.now();
     this.#allowanceAtMs = this.#nextMs;
-    for (const name of registrations) {
-      this.#dueAtMs.set(name, this.#nextMs);
-      this.#failures.set(name, [NOT_LISTED]);
-    }
-    this.#few = this.#dueAtMs.size <= BURST;
-    this.#idleMs = Math.max(EVERY_MS, this.#dueAtMs.size * IDLE_SHARE_MS);
+    for (const name of registrations) this.add(name);
+  }
+
+  /** It is new, or some of its backends are: what runs there is listed, and until then it counts as not listed. */
+  add(name: string): void {
+    this.#names.add(name);
+    this.#failures.set(name, [NOT_LISTED]);
+    // A sweep of what it was before lists other backends: it is due again when that one ends.
+    if (this.#running.has(name)) this.#again.add(name);
+    else this.#dueAtMs.set(name, this.#clock.now());
+    this.#nextMs = Math.min(this.#nextMs, this.#clock.now());
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** It is not swept any more. */
+  remove(name: string): void {
+    for (const names of [this.#names, this.#urgent, this.#slow, this.#again]) names.delete(name);
+    for (const known of [this.#dueAtMs, this.#activeAtMs, this.#failures]) known.delete(name);
   }
 
   /** When to ask again; undefined where only the end of a sweep is a reason to. */
@@ -113,7 +129,7 @@ export class SweepSchedule {
    * of those in which nothing happens can wait for their next one, because it costs each a token.
    */
   includesGithub(name: string): boolean {
-    return this.#few || this.#wasActive(name) || this.#failures.get(name)?.[0] !== NOT_LISTED;
+    return this.#names.size <= BURST || this.#wasActive(name) || this.#failures.get(name)?.[0] !== NOT_LISTED;
   }
 
   #wasActive(name: string): boolean {
@@ -178,14 +194,27 @@ export class SweepSchedule {
     if (now - sinceMs >= SLOW_MS) this.#slow.add(name);
     else this.#slow.delete(name);
     if (this.#slowWaits) this.#nextMs = now;
+    if (!this.#names.has(name)) {
+      this.#slow.delete(name);
+      return;
+    }
+    if (this.#again.delete(name)) {
+      this.#dueAtMs.set(name, now);
+      this.#nextMs = now;
+      return;
+    }
     if (failures.length > 0) this.#failures.set(name, failures);
     else this.#failures.delete(name);
     const active = this.#wasActive(name);
     if (!active) this.#activeAtMs.delete(name);
-    const ms = failures.length > 0 ? (active ? RETRY_MS : this.#retryMs()) : active ? EVERY_MS : this.#idleMs;
+    const ms = failures.length > 0 ? (active ? RETRY_MS : this.#retryMs()) : active ? EVERY_MS : this.#idleMs();
     const dueAtMs = now + jitter(ms, this.#random);
     this.#dueAtMs.set(name, dueAtMs);
     this.#nextMs = Math.min(this.#nextMs, dueAtMs);
+  }
+
+  #idleMs(): number {
+    return Math.max(EVERY_MS, this.#names.size * IDLE_SHARE_MS);
   }
 
   /** Of a few registrations each may be tried again soon; a thousand that fail together must not. */

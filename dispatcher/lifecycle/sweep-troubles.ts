@@ -39,6 +39,14 @@ export class SweepTroubles {
     this.#sides.set(keyOf(registration, side), now);
   }
 
+  /** It is not swept any more. */
+  forget(registration: string): void {
+    for (const side of sides) {
+      this.record(registration, side, []);
+      this.#sides.delete(keyOf(registration, side));
+    }
+  }
+
   of(registration: string): readonly SweepTrouble[] {
     return sides.flatMap((side) => [...(this.#sides.get(keyOf(registration, side))?.values() ?? [])]);
   }

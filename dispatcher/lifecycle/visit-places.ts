@@ -12,6 +12,8 @@ type Visited = Pick<RunnerRow, 'registration' | 'backend'>;
 export class VisitPlaces {
   readonly #tenants: ReadonlyMap<string, Tenant>;
   readonly #byLine = new Map<string, number>();
+  /** Of those under way: a registration can come to another tenant meanwhile. */
+  readonly #lines = new WeakMap<Visited, string>();
   readonly #byBackend = new Map<string, Visited & { readonly count: number }>();
 
   constructor(tenants: ReadonlyMap<string, Tenant>) {
@@ -41,9 +43,11 @@ export class VisitPlaces {
     };
   }
 
+  /** `runner`: the same object when it is released. */
   #add(runner: Visited, change: 1 | -1): void {
     const { registration, backend } = runner;
-    const line = lineOfNamed(this.#tenants, registration);
+    const line = this.#lines.get(runner) ?? lineOfNamed(this.#tenants, registration);
+    this.#lines.set(runner, line);
     this.#byLine.set(line, (this.#byLine.get(line) ?? 0) + change);
     const count = (this.#byBackend.get(placeOf(runner))?.count ?? 0) + change;
     this.#byBackend.set(placeOf(runner), { registration, backend, count });

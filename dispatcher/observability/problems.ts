@@ -165,8 +165,8 @@ export function setAsideLines(
 
 /** `acme: 3 runners live, and its registration is no longer in the configuration: …`, for those who may read names. */
 export function absentLines(absent: readonly AbsentRegistration[]): readonly string[] {
-  const lines = absent.slice(0, MAX_LINES).map(({ absence, registration, runners }) => {
-    const { reason, cure } = absenceWords(absence);
+  const lines = absent.slice(0, MAX_LINES).map(({ absence, registration, runners, served }) => {
+    const { reason, cure } = absenceWords(absence, served);
     const live = runners === 1 ? '1 runner lives' : `${runners} runners live`;
     return `${scrub(registration, LINE_CHARACTERS)}: ${live}, and ${reason}. ${cure}`;
   });

@@ -9,7 +9,7 @@ import { problemsOf, type RegistrationProblem } from './problems.ts';
 import { webhookProblems } from './webhook-problems.ts';
 
 export interface RegistrationProblemsOptions {
-  readonly configuration: Pick<Configuration, 'registrations' | 'conflicts'>;
+  readonly configuration: () => Pick<Configuration, 'registrations' | 'conflicts'>;
   readonly engine: Pick<Engine, 'sweepTroubles' | 'resting' | 'otherDispatchers' | 'ledgerClosed'>;
   readonly pollProblems: (registration: string) => readonly PollProblem[];
   readonly wronglySigned: (registration: string) => readonly WronglySigned[];
@@ -20,17 +20,17 @@ export interface RegistrationProblemsOptions {
 /** What is wrong with a registration at present, collected from everyone who knows a part of it. */
 export class RegistrationProblems {
   readonly #options: RegistrationProblemsOptions;
-  readonly #registrations: ReadonlyMap<string, Registration>;
+  #of: readonly Registration[] = [];
+  #registrations: ReadonlyMap<string, Registration> = new Map();
 
   constructor(options: RegistrationProblemsOptions) {
     this.#options = options;
-    this.#registrations = new Map(options.configuration.registrations.map((one) => [one.name, one]));
   }
 
   /** Without its closed backends, which only the ledger knows: see `breakerProblems`. */
   of(registration: string): readonly RegistrationProblem[] {
     const { engine, pollProblems, skewOf, wronglySigned } = this.#options;
-    const found = this.#registrations.get(registration);
+    const found = this.#found(registration);
     return problemsOf({
       webhook: found === undefined ? [] : webhookProblems(found, wronglySigned(registration)),
       configuration: this.#conflictsOf(registration),
@@ -44,9 +44,17 @@ export class RegistrationProblems {
     });
   }
 
+  #found(name: string): Registration | undefined {
+    const { registrations } = this.#options.configuration();
+    if (registrations !== this.#of) this.#registrations = new Map(registrations.map((one) => [one.name, one]));
+    this.#of = registrations;
+    return this.#registrations.get(name);
+  }
+
   #conflictsOf(registration: string): readonly string[] {
-    return this.#options.configuration.conflicts
-      .filter(({ registrations }) => registrations.includes(registration))
+    return this.#options
+      .configuration()
+      .conflicts.filter(({ registrations }) => registrations.includes(registration))
       .map(({ problem }) => formatProblem(problem));
   }
 }

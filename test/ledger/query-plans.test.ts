@@ -60,6 +60,20 @@ describe('the plans that SQLite makes', () => {
     ['the jobs of a run', jobQueries.jobsOfRun(builder, 9, 'h/o/r/', 9), 'jobsByRun (runId=? AND key>? AND key<?)'],
     ['one job', jobQueries.jobByKey(builder, 'k'), 'sqlite_autoindex_jobs_1'],
     ['jobs to settle', jobQueries.unsettledJobs(builder, 9), 'jobsUnsettled'],
+    [
+      'jobs of an owner and of a repository',
+      jobQueries.unsettleOpenJobsWithin(
+        builder,
+        [
+          { from: 'h/o/', to: 'h/o0' },
+          { from: 'h/p/r/', to: 'h/p/r0' },
+        ],
+        9,
+        9,
+      ),
+      'jobsOpen',
+    ],
+    ['open jobs of a registration', jobQueries.unsettleOpenJobsOf(builder, 'r', 9, 9), 'jobsOpen'],
     ['jobs to read again', jobCheckQueries.staleJobs(builder, 9, 9), 'jobsInDemandByAge'],
     ['jobs in doubt', jobCheckQueries.disputedJobs(builder, 9), 'jobsDisputed'],
     ['jobs that a stranger tells of', jobCheckQueries.unconfirmedJobs(builder, 9), 'jobsUnconfirmed'],

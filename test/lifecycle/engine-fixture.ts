@@ -3,6 +3,7 @@
  * what the test says. For stories of a few runners; the simulation tells the long and random ones.
  */
 import { createAdmit } from '../../dispatcher/admission/admit.ts';
+import type { Absence } from '../../dispatcher/config/absent.ts';
 import type { Github } from '../../dispatcher/github/github.ts';
 import {
   type AreStrangers,
@@ -14,7 +15,7 @@ import {
 import { scopePath } from '../../dispatcher/jobs/scope.ts';
 import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { openSqliteLedger } from '../../dispatcher/ledger/sqlite.ts';
-import { createEngine, type Engine } from '../../dispatcher/lifecycle/engine.ts';
+import { createEngine, type Engine, type Reconfiguration, type Tenant } from '../../dispatcher/lifecycle/engine.ts';
 import type { Log } from '../../dispatcher/log.ts';
 import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
 import type { Instance, Provider } from '../../providers/provider.ts';
@@ -81,8 +82,20 @@ export interface EngineFixture {
   readonly logged: string[];
   /** Writes the facts as intake does, and wakes the engine. */
   tell(...facts: readonly JobFact[]): Promise<void>;
+  /** The configuration changes while the engine works: the engine is told as by a reload. */
+  reconfigure(change: FixtureChange): void;
   advance(ms: number): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface FixtureChange {
+  /** All that are in force now. */
+  readonly registrations: readonly Registration[];
+  readonly changed?: readonly string[];
+  readonly leaving?: Readonly<Record<string, Absence>>;
+  readonly gone?: readonly string[];
+  readonly readmit?: Reconfiguration['readmit'];
+  readonly maxRunners?: number;
 }
 
 export interface FixtureOptions {
@@ -224,6 +237,13 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       logged.push([level, event, ...words].join(' '));
     };
   const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  const tenantOf = (one: Registration): Tenant => ({
+    registration: one,
+    github: options.github?.(githubOf(one.name)) ?? githubOf(one.name),
+    provider: async (backend) => ({ ...provider, ...options.provider?.(backend, provider) }),
+  });
+  const tenants = new Map(options.registrations.map((one) => [one.name, tenantOf(one)]));
+  let admit = createAdmit(options.registrations);
   const engine = createEngine({
     dispatcherId: DISPATCHER,
     incarnation: 'here',
@@ -238,18 +258,9 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       launchFailed: () => {},
       tornDown: () => {},
     },
-    admit: createAdmit(options.registrations),
+    admit: (job) => admit(job),
     areStrangers: options.areStrangers ?? neverStrangers,
-    tenants: new Map(
-      options.registrations.map((one) => [
-        one.name,
-        {
-          registration: one,
-          github: options.github?.(githubOf(one.name)) ?? githubOf(one.name),
-          provider: async (backend: string) => ({ ...provider, ...options.provider?.(backend, provider) }),
-        },
-      ]),
-    ),
+    tenants,
     ...(options.setAside === undefined ? {} : { setAside: options.setAside }),
     ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
     maxRunners: options.maxRunners ?? 100,
@@ -272,6 +283,22 @@ export async function openEngineFixture(options: FixtureOptions): Promise<Engine
       await ledger.recordFacts(facts);
       engine.wake();
       await clock.advance(0);
+    },
+    reconfigure({ registrations, changed = [], leaving = {}, gone = [], readmit = [], maxRunners }) {
+      admit = createAdmit(registrations);
+      for (const one of registrations) if (changed.includes(one.name)) tenants.set(one.name, tenantOf(one));
+      for (const [name, absence] of Object.entries(leaving)) {
+        const tenant = tenants.get(name);
+        if (tenant !== undefined) tenants.set(name, { ...tenant, leaving: absence });
+      }
+      for (const name of gone) tenants.delete(name);
+      engine.reconfigure({
+        changed: [...changed, ...Object.keys(leaving)],
+        gone,
+        readmit,
+        maxRunners: maxRunners ?? options.maxRunners ?? 100,
+        maxLaunches: 20,
+      });
     },
     advance: (ms) => clock.advance(ms),
     async close() {

@@ -37,6 +37,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly resting: Resting;
   readonly restingLanes: Resting;
   readonly sweeps: SweepSchedule;
+  readonly isReadmitting: () => boolean;
   /** `KEY of REGISTRATION for PURPOSE`: jobs that the verifier was asked to read. */
   readonly asked: string[];
   /** Jobs of which the doubts were asked for a confirmation. */
@@ -149,6 +150,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     visibilities: new Visibilities(made),
     resting: new Resting(clock, context.states),
     restingLanes: new Resting(clock, context.states),
+    isReadmitting: () => false,
     sweeps: new SweepSchedule(tenants.keys(), clock, () => 0.5),
     ...{ asked, confirmed, changed, logged },
     wakes: () => wakes,

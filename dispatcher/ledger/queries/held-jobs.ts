@@ -122,6 +122,15 @@ export const hastenHeld = fixed((builder, nowMs: number) =>
     .where('probing', '=', sql.lit(0)),
 );
 
+export const hastenHeldOf = fixed((builder, nowMs: number, registration: string) =>
+  builder
+    .updateTable('jobs')
+    .set({ heldUntilMs: nowMs })
+    .where('hold', '=', sql.lit('unserved'))
+    .where('probing', '=', sql.lit(0))
+    .where(withoutIndex('registration'), '=', registration),
+);
+
 /** One of each registration in turn. */
 export function heldToProbe(builder: Builder, dueBeforeMs: number, limit: number): Query {
   const due = builder

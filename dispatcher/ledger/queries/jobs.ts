@@ -207,15 +207,38 @@ export function jobsMatching(builder: Builder, choice: JobChoice, limit: number)
 }
 
 export function unsettleOpenJobs(builder: Builder, sinceMs: number, nowMs: number): Query {
+  return unsettled(builder, sinceMs, nowMs).compile();
+}
+
+/**
+ * Of jobs that a change of the configuration is about: their settlement as it was decided must not count as the result. To
+ * be narrowed without an index: a registration, and an owner, may have any number of jobs that have ended.
+ */
+function unsettled(builder: Builder, sinceMs: number, nowMs: number) {
   return builder
     .updateTable('jobs')
     .set(({ eb, fn }) => ({
       unsettledAtMs: fn.coalesce('unsettledAtMs', eb.val(nowMs)),
-      // A settlement that was decided with the old registrations must not count as the result.
       version: eb('version', '+', 1),
     }))
     .where('status', '<>', completed)
-    .where('statusSinceMs', '>=', sinceMs)
+    .where('statusSinceMs', '>=', sinceMs);
+}
+
+export function unsettleOpenJobsOf(builder: Builder, registration: string, sinceMs: number, nowMs: number): Query {
+  return unsettled(builder, sinceMs, nowMs).where(withoutIndex('registration'), '=', registration).compile();
+}
+
+export function unsettleOpenJobsWithin(
+  builder: Builder,
+  ranges: readonly { readonly from: string; readonly to: string }[],
+  sinceMs: number,
+  nowMs: number,
+): Query {
+  return unsettled(builder, sinceMs, nowMs)
+    .where(({ and, eb, or }) =>
+      or(ranges.map(({ from, to }) => and([eb(withoutIndex('key'), '>', from), eb(withoutIndex('key'), '<', to)]))),
+    )
     .compile();
 }
 

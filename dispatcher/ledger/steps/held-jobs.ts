@@ -120,6 +120,10 @@ export function* hastenHeld(context: Context, nowMs: number): Step<number> {
   return (yield heldJobQueries.hastenHeld(context.builder, nowMs)).changed;
 }
 
+export function* hastenHeldOf(context: Context, registration: string, nowMs: number): Step<number> {
+  return (yield heldJobQueries.hastenHeldOf(context.builder, nowMs, registration)).changed;
+}
+
 export function* probeHeld(
   context: Context,
   nowMs: number,

@@ -1,7 +1,7 @@
 /** Which jobs are to be decided on, and what was decided. */
 import type { JobIdentity, Visibility } from '../../jobs/facts.ts';
 import type { LaneSpec } from '../../jobs/lane.ts';
-import type { JobRow, JobSettlement, OnUnreadable } from '../ledger.ts';
+import type { JobPlace, JobRow, JobSettlement, OnUnreadable } from '../ledger.ts';
 import { NOT_HELD } from '../merge.ts';
 import * as jobCheckQueries from '../queries/job-checks.ts';
 import * as jobQueries from '../queries/jobs.ts';
@@ -81,6 +81,35 @@ function* hasNamesake(
 
 export function* unsettleOpenJobs(context: Context, sinceMs: number): Step<number> {
   return (yield jobQueries.unsettleOpenJobs(context.builder, sinceMs, context.nowMs)).changed;
+}
+
+/** Places in one query: each becomes two parameters. */
+const PLACES_A_QUERY = 200;
+
+export interface JobsOf {
+  readonly registrations: readonly string[];
+  readonly places: readonly JobPlace[];
+  readonly sinceMs: number;
+}
+
+export function* unsettleJobsOf(context: Context, { registrations, places, sinceMs }: JobsOf): Step<number> {
+  const { builder, nowMs } = context;
+  let changed = 0;
+  for (const registration of registrations) {
+    changed += (yield jobQueries.unsettleOpenJobsOf(builder, registration, sinceMs, nowMs)).changed;
+  }
+  const ranges = places.map(keysAt);
+  for (let from = 0; from < ranges.length; from += PLACES_A_QUERY) {
+    const some = ranges.slice(from, from + PLACES_A_QUERY);
+    changed += (yield jobQueries.unsettleOpenJobsWithin(builder, some, sinceMs, nowMs)).changed;
+  }
+  return changed;
+}
+
+/** Between which keys its jobs are: `0` follows `/`. */
+function keysAt({ host, owner, repository }: JobPlace): { readonly from: string; readonly to: string } {
+  const name = (repository === undefined ? `${host}/${owner}` : `${host}/${owner}/${repository}`).toLowerCase();
+  return { from: `${name}/`, to: `${name}0` };
 }
 
 export function* tellVisibility(
