@@ -64,7 +64,7 @@ export interface DeploymentStatus {
 export type Tell = (line: string) => void;
 
 /**
- * One place with one account. It keeps no state of its own: what is deployed is found by tags. Every method may be
+ * Deploys to one place with one account, and keeps no state of its own: what is deployed is found by tags. Every method may be
  * repeated after an interruption, and finishes what the earlier call began. Rejects with a ProviderError, or with
  * DeploymentRefused where the input cannot work.
  */

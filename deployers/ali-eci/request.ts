@@ -23,8 +23,8 @@ export interface Creation {
 }
 
 /**
- * The service shows the content of a ConfigFile to those who may describe the group, and a hidden environment to nobody;
- * the one is large enough for a configuration, the other for a key.
+ * Whoever may describe the group sees the content of its ConfigFile, which is large enough for a configuration. Nobody
+ * sees a hidden environment variable, which is large enough for a key.
  */
 export function dispatcherParameters(
   deployment: Deployment,

@@ -46,7 +46,7 @@ export function serviceFor(
     template: {
       revision: plan.revision,
       serviceAccount: plan.serviceAccount,
-      // One ledger has one dispatcher, which works when nobody asks it anything.
+      // A ledger has one dispatcher, which has work to do between requests too.
       scaling: { minInstanceCount: 1, maxInstanceCount: 1 },
       containers: [
         {

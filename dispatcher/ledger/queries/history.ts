@@ -1,4 +1,6 @@
 /** What is over: counted, and pruned in small steps. */
+import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from 'kysely';
+import type { Tables } from '../tables.ts';
 import type { Builder, Query } from './fixed.ts';
 import { atMost, completed, no, withoutIndex } from './terms.ts';
 
@@ -98,22 +100,16 @@ export function goneRunnersByRegistration(builder: Builder): Query {
 
 /** The oldest of one registration's history. */
 export function pruneGoneRunnersOf(builder: Builder, registration: string, limit: number): Query {
-  return builder
-    .deleteFrom('runners')
-    .where('name', 'in', (query) =>
-      query
-        .selectFrom('runners')
-        .select('name')
-        .where('registration', '=', registration)
-        .where('live', '=', no)
-        .orderBy('stateSinceMs')
-        .orderBy('name')
-        .limit(atMost(limit)),
-    )
-    .compile();
+  return pruneGone(builder, limit, (of) => of('registration', '=', registration));
 }
 
 export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: number): Query {
+  return pruneGone(builder, limit, (of) => of('stateSinceMs', '<', beforeMs));
+}
+
+type Condition = (of: ExpressionBuilder<Tables, 'runners'>) => ExpressionWrapper<Tables, 'runners', SqlBool>;
+
+function pruneGone(builder: Builder, limit: number, chosen: Condition): Query {
   return builder
     .deleteFrom('runners')
     .where('name', 'in', (query) =>
@@ -121,7 +117,7 @@ export function pruneGoneRunners(builder: Builder, beforeMs: number, limit: numb
         .selectFrom('runners')
         .select('name')
         .where('live', '=', no)
-        .where('stateSinceMs', '<', beforeMs)
+        .where(chosen)
         .orderBy('stateSinceMs')
         .orderBy('name')
         .limit(atMost(limit)),
