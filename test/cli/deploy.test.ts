@@ -89,6 +89,19 @@ describe('shr deploy', () => {
     expect(await refused('--registration', 'acme')).to.match(/ECONNREFUSED.*\n.*Run it again/);
   });
 
+  it('takes down what it deployed without the address that `requireHook` wanted then', async () => {
+    const backend = { kind: 'docker', options: { host: '127.0.0.1', port: 9, timeoutMs: 2_000 } };
+    const files = configuration({}, backend);
+    await write({
+      ...files,
+      'registrations/acme.yaml': { ...files['registrations/acme.yaml'], requireHook: true },
+    });
+    expect(await refused('--registration', 'acme')).to.include('requireHook');
+    const { code, error } = await shr(['deploy', 'destroy', '.', '--registration', 'acme'], folder, ENVIRONMENT);
+    expect(code).to.equal(1);
+    expect(error).to.include('ECONNREFUSED').and.not.include('requireHook');
+  });
+
   async function made(...words: readonly string[]): Promise<{ code: number; said: string }> {
     const make = ['--no-print-directory', '--dry-run', '--assume-old=node_modules/.package-lock.json', ...words];
     try {

@@ -42,6 +42,8 @@ export interface Packed {
 const OWN_TOKEN_FILE = 'secrets/deployment-admin-token';
 /** From the stop timeout of the dispatcher to SIGKILL. */
 const GRACE_AFTER_SHUTDOWN_S = 10;
+/** Of one that is found or drains: no runner is told it, and registrations that need an address need not hear it again. */
+const UNUSED_URL = 'https://unused.invalid';
 const LOOPBACK = /^(?:127\.|localhost$|::1$)/;
 
 /**
@@ -56,8 +58,11 @@ export async function pack(
 ): Promise<Packed> {
   const places = await configurationFiles(resolve(terminal.workingFolder, folder), undefined);
   const { registration } = options;
+  const url = options.url ?? (purpose === 'to-find' ? UNUSED_URL : undefined);
   const files =
-    registration === undefined ? systemFiles : await ownFiles(places, { ...options, registration }, terminal);
+    registration === undefined
+      ? systemFiles
+      : await ownFiles(places, { registration, ...(url === undefined ? {} : { url }) }, terminal);
   const recorded = recordSources({ files, environment: terminal.environment }, (path) => placeInBundle(path, places));
   const loaded = await loadedFrom({ ...places, files: recorded.files, environment: recorded.environment }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
