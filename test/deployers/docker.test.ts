@@ -1,20 +1,19 @@
 /**
  * The dispatcher installed as a container on the real engine, as a user does it: it takes webhooks of the simulated GitHub,
- * runs jobs in sibling containers, is upgraded while one runs, and is taken down. `DISPATCHER_IMAGE` names an image that
- * is there already.
+ * runs jobs in sibling containers of the runner image, which call it back, is upgraded while one runs, and is taken down.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
-import { ENGINE_SOCKET, engineProblem, testImage } from '../docker/engine.ts';
+import { engineProblem, testImage } from '../docker/engine.ts';
 import { eventually } from '../e2e/service-fixture.ts';
-import { path } from '../package/unpacked.ts';
+import { DOCKER_ENVIRONMENT, dispatcherImage } from '../package/dispatcher-image.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const ID = `dep${randomBytes(3).toString('hex')}`;
@@ -33,15 +32,10 @@ interface Said {
 
 describe('a dispatcher deployed to a Docker engine', () => {
   let folder = '';
-  let image = process.env['DISPATCHER_IMAGE'] ?? '';
+  let image = '';
+  let runnerImage = '';
   let github: GithubSimulator;
-  const environment = {
-    ...process.env,
-    PATH: path,
-    DOCKER_HOST: `unix://${ENGINE_SOCKET}`,
-    DOCKER_BUILDKIT: '0',
-    TENANT_ACME_WEBHOOK_SECRET: WEBHOOK_SECRET,
-  };
+  const environment = { ...DOCKER_ENVIRONMENT, NODE: process.execPath, TENANT_ACME_WEBHOOK_SECRET: WEBHOOK_SECRET };
 
   async function run(program: string, ...words: readonly string[]): Promise<Said> {
     try {
@@ -62,8 +56,10 @@ describe('a dispatcher deployed to a Docker engine', () => {
   };
   const shr = (...words: readonly string[]) =>
     run(process.execPath, join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), ...words);
+  /** On the machine's own network, where the simulated GitHub is, and where runners find the dispatcher. */
+  const own = ['--registration', 'acme', '--network', 'host', '--url', `http://127.0.0.1:${PORT}`];
   const deploy = (verb: string, ...words: readonly string[]) =>
-    shr('deploy', verb, folder, '--registration', 'acme', '--network', 'host', '--image', image, ...words);
+    shr('deploy', verb, folder, ...own, '--image', image, ...words);
   const containers = async (filter: string) => {
     const listed = await docker('ps', '--all', '--no-trunc', '--filter', filter, '--format', '{{.Names}}');
     return listed.split('\n').filter((name) => name !== '');
@@ -80,6 +76,7 @@ describe('a dispatcher deployed to a Docker engine', () => {
       }),
     });
   const conclusion = (id: number) => github.run(id)?.conclusion ?? undefined;
+  const logOf = (id: number) => github.jobs().find(({ runId }) => runId === id)?.log ?? '';
 
   before(async function () {
     this.timeout(600_000);
@@ -88,11 +85,10 @@ describe('a dispatcher deployed to a Docker engine', () => {
       console.log(`      skipped: ${problem}`);
       this.skip();
     }
-    if (image === '') {
-      image = `shr-dispatcher:${ID}`;
-      const { out: base } = await run(join(ROOT, 'dispatcher-image', 'base.sh'));
-      await run(process.execPath, join(ROOT, 'package', 'image.ts'), '--base', base, '--tag', image);
-    }
+    image = await dispatcherImage();
+    // With the stand-in release, whose runner works for the simulated GitHub.
+    const script = join(ROOT, 'demo', 'runner-image.sh');
+    runnerImage = (await promisify(execFile)(script, { env: environment })).stdout.trim();
     folder = await mkdtemp(join(tmpdir(), 'shr-deploy-'));
     github = await startGithubSimulator({
       owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
@@ -110,7 +106,6 @@ describe('a dispatcher deployed to a Docker engine', () => {
       for (const name of await containers(filter)) await docker('rm', '--force', '--volumes', name);
     }
     for (const name of (await volumes()).split('\n')) if (name !== '') await docker('volume', 'rm', name);
-    if (process.env['DISPATCHER_IMAGE'] === undefined) await run('docker', 'image', 'rm', '--force', image);
     await rm(folder, { recursive: true });
   });
 
@@ -129,8 +124,8 @@ describe('a dispatcher deployed to a Docker engine', () => {
 
   it('refuses an image that the engine cannot get, and leaves nothing behind', async function () {
     this.timeout(120_000);
-    const wrong = ['--registration', 'acme', '--network', 'host', '--image', '127.0.0.1:1/nowhere/dispatcher:1'];
-    const { code, out } = await shr('deploy', 'apply', folder, ...wrong);
+    const wrong = ['--image', '127.0.0.1:1/nowhere/dispatcher:1'];
+    const { code, out } = await shr('deploy', 'apply', folder, ...own, ...wrong);
     expect(code).to.equal(1);
     expect(out)
       .to.include('127.0.0.1:1/nowhere/dispatcher:1')
@@ -164,11 +159,18 @@ describe('a dispatcher deployed to a Docker engine', () => {
     expect(bundle).to.include(WEBHOOK_SECRET).and.not.include(FOREIGN).and.not.include(ADMIN_TOKEN);
   });
 
-  it('runs a job that a webhook reports, in a sibling container', async function () {
+  it('runs a job that a webhook reports in a sibling container of the runner image, which asks it and reports to it', async function () {
     this.timeout(120_000);
-    const { id } = push(0);
+    const { id } = push(4);
+    const name = await eventually('its container is there', 60_000, async () => (await containers(RUNNERS))[0]);
+    expect(await docker('inspect', '--format', '{{.Config.Image}}', name)).to.equal(runnerImage);
     await eventually('the job is done', 90_000, () => conclusion(id));
-    expect(conclusion(id)).to.equal('success');
+    // `requireHook`: without an answer of the dispatcher it would have failed.
+    expect(conclusion(id), logOf(id)).to.equal('success');
+    expect(logOf(id))
+      .to.include('shr: this job may run here')
+      .and.match(new RegExp(`shr: runner ${name} on docker \\(registration acme\\)`))
+      .and.match(/shr: asked for 0\.5 cores, 0\.5 GiB; the container has 512 MiB of memory/);
     await eventually('its container is gone', 60_000, async () =>
       (await containers(RUNNERS)).length === 0 ? true : undefined,
     );
@@ -197,6 +199,8 @@ describe('a dispatcher deployed to a Docker engine', () => {
     await eventually('the job is done', 90_000, () => conclusion(id));
     expect(conclusion(id)).to.equal('success');
     expect(executions()).to.equal(started + 1);
+    // The new one knows the token that the old one gave.
+    expect(logOf(id)).to.match(/shr: runner \S+ on docker \(registration acme\)/);
   });
 
   it('finishes what an interrupted command left', async function () {
@@ -213,10 +217,7 @@ describe('a dispatcher deployed to a Docker engine', () => {
   it('goes back to the one before where the new one does not start', async function () {
     this.timeout(240_000);
     const before = await containers(DEPLOYMENT);
-    const { code, out } = await shr(
-      ...['deploy', 'apply', folder, '--registration', 'acme', '--network', 'host'],
-      ...['--image', await testImage()],
-    );
+    const { code, out } = await shr('deploy', 'apply', folder, ...own, '--image', await testImage());
     expect(code).to.equal(1);
     expect(out).to.include('the one before runs again');
     expect(await containers(DEPLOYMENT)).to.deep.equal(before);
@@ -235,6 +236,7 @@ describe('a dispatcher deployed to a Docker engine', () => {
     expect(code, out).to.equal(0);
     expect(out).to.include('draining').and.include('waiting for').and.include('nothing is left');
     expect(conclusion(id)).to.equal('success');
+    expect(logOf(id)).to.match(/shr: runner \S+ on docker \(registration acme\)/);
     expect(await containers(DEPLOYMENT)).to.deep.equal([]);
     expect(await containers(RUNNERS)).to.deep.equal([]);
     expect(await volumes()).to.equal('');
@@ -260,7 +262,6 @@ describe('a dispatcher deployed to a Docker engine', () => {
   async function writeConfiguration(): Promise<void> {
     const [app] = github.apps;
     if (app === undefined) throw new Error('the simulator has no App');
-    const script = await readFile(join(ROOT, 'simulators', 'github', 'runner.sh'), 'utf8');
     const files = {
       'secrets/admin-token': ADMIN_TOKEN,
       'secrets/other': FOREIGN,
@@ -278,13 +279,9 @@ describe('a dispatcher deployed to a Docker engine', () => {
         credentials: { app: { id: app.id, privateKey: '${file:secrets/acme/app.pem}' } },
         webhook: { secrets: ['${env:TENANT_ACME_WEBHOOK_SECRET}'] },
         labels: ['deployed'],
-        defaults: { image: await testImage(), cpu: 0.5, memoryGiB: 0.25 },
-        backends: [
-          {
-            kind: 'docker',
-            options: { network: 'host', pull: 'never', pidsLimit: 256, command: ['/bin/sh', '-c', script] },
-          },
-        ],
+        requireHook: true,
+        defaults: { image: runnerImage, cpu: 0.5, memoryGiB: 0.5 },
+        backends: [{ kind: 'docker', options: { network: 'host', pull: 'never', pidsLimit: 512 } }],
         maxRunners: 4,
         poll: { interval: '30s' },
       }),

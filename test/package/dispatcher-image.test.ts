@@ -9,12 +9,11 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { providerKinds } from '../../providers/index.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
-import { ENGINE_SOCKET, engineProblem } from '../docker/engine.ts';
+import { engineProblem } from '../docker/engine.ts';
 import { commandsIn, INSTALL } from '../docs/commands.ts';
 import { eventually } from '../e2e/service-fixture.ts';
-import { path } from './unpacked.ts';
+import { DOCKER_ENVIRONMENT, dispatcherImage } from './dispatcher-image.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 const TOKEN = 'an-admin-token-of-the-image-test';
 const PORT = 20_000 + Math.floor(Math.random() * 10_000);
 const CLI = '/opt/shr/node_modules/serverless-hosted-runner/dist';
@@ -23,14 +22,14 @@ const stateSchema = z.object({ ExitCode: z.number(), Health: z.object({ Status: 
 const imageSchema = z.object({ Size: z.number(), Config: z.object({ User: z.string() }) });
 
 describe('the image of the dispatcher', () => {
-  const image = `shr-dispatcher:test-${randomBytes(4).toString('hex')}`;
-  const container = image.replace(':', '-');
+  const container = `shr-dispatcher-test-${randomBytes(4).toString('hex')}`;
+  let image = '';
   let folder: string | undefined;
   let github: GithubSimulator | undefined;
 
   async function run(program: string, ...words: readonly string[]): Promise<string> {
-    const env = { ...process.env, PATH: path, DOCKER_HOST: `unix://${ENGINE_SOCKET}`, DOCKER_BUILDKIT: '0' };
-    const { stdout, stderr } = await promisify(execFile)(program, [...words], { env, maxBuffer: 64 * 1024 * 1024 });
+    const options = { env: DOCKER_ENVIRONMENT, maxBuffer: 64 * 1024 * 1024 };
+    const { stdout, stderr } = await promisify(execFile)(program, [...words], options);
     return `${stdout}${stderr}`.trim();
   }
   const docker = (...words: readonly string[]) => run('docker', ...words);
@@ -42,9 +41,7 @@ describe('the image of the dispatcher', () => {
       console.log(`      skipped: ${problem}`);
       this.skip();
     }
-    // Node and its libraries from this machine, and no network: nothing is downloaded.
-    const base = await run(join(ROOT, 'dispatcher-image', 'base.sh'));
-    await run('make', '--directory', ROOT, 'dispatcher-image', `TAG=${image}`, `BASE=${base}`);
+    image = await dispatcherImage();
     folder = await mkdtemp(join(tmpdir(), 'shr-image-'));
     github = await startGithubSimulator({ owners: [{ login: 'acme', repositories: [{ name: 'web' }] }] });
     await writeConfiguration(folder, github);
@@ -56,7 +53,6 @@ describe('the image of the dispatcher', () => {
     if (folder === undefined) return;
     await docker('rm', '--force', container).catch(() => undefined);
     await docker('volume', 'rm', '--force', container);
-    await docker('image', 'rm', '--force', image);
     await rm(folder, { recursive: true });
   });
 
