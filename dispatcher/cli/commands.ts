@@ -46,6 +46,11 @@ export const commands: readonly CommandEntry[] = [
     summary: "show the runner's versions in use beside GitHub's newest release, and when GitHub ends old ones",
     load: () => import('./runner-version/command.ts'),
   },
+  {
+    name: 'seal',
+    summary: "seal a secret for a registration's file, so that only the dispatcher can read it",
+    load: () => import('./seal.ts'),
+  },
   { name: 'serve', summary: 'run the dispatcher', load: () => import('./serve.ts') },
   {
     name: 'deploy',

@@ -75,7 +75,9 @@ function overview(terminal: Terminal, version: string, entries: readonly Command
   });
 }
 
+/** With what is below it: commander passes its settings on only to what it creates itself. */
 function silence(command: Command, terminal: Terminal): Command {
+  for (const below of command.commands) silence(below, terminal);
   return command.exitOverride().configureOutput({
     writeOut: (text) => terminal.out(text),
     writeErr: (text) => terminal.error(text),

@@ -2,6 +2,7 @@
 /** The command-line entry point: the real process around `runCommandLine`. */
 import program from '../../package.json' with { type: 'json' };
 import { askAtTerminal } from './ask.ts';
+import { standardInput } from './input.ts';
 import { runCommandLine } from './run.ts';
 import { useProxy } from './use-proxy.ts';
 
@@ -23,6 +24,7 @@ try {
       proxy,
       workingFolder: process.cwd(),
       width: process.stdout.isTTY ? process.stdout.columns : undefined,
+      input: standardInput,
       ...(process.stdin.isTTY ? { ask: askAtTerminal } : {}),
     },
     program.version,

@@ -15,6 +15,8 @@ export interface Terminal {
   readonly width: number | undefined;
   /** Prompts the user; absent without a terminal. An empty text means no answer. */
   readonly ask?: (question: string) => Promise<string>;
+  /** All of standard input, for `shr seal`; absent in tests of other commands. Rejects when it is longer. */
+  readonly input?: (mostBytes: number) => Promise<string>;
   /** Sets the exit code; does not end the process. */
   exit(code: ExitCode): void;
 }

@@ -14,6 +14,7 @@ import { findGrantOverlaps } from './grant-overlaps.ts';
 import { readPackages } from './provider-packages.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs } from './schema.ts';
+import { readSealing, type SealingKeys } from './sealed-values.ts';
 import {
   type PackagedKinds,
   type PrivateKeys,
@@ -35,6 +36,8 @@ export interface Platform {
   readonly webhooks: readonly WebhookEndpoint[];
   readonly unsafeProcessBackend: boolean;
   readonly packages: PackagedKinds;
+  /** Undefined without a `sealing` section. */
+  readonly sealing: SealingKeys | undefined;
   /** Kinds that are closed because their package cannot be used. All others are served. */
   readonly closedKinds: readonly Problem[];
   /** False: a tenants' repository is checked by itself, without the platform's file. */
@@ -62,6 +65,7 @@ export const unknownPlatform: Platform = {
   webhooks: [],
   unsafeProcessBackend: true,
   packages: new Map(),
+  sealing: undefined,
   closedKinds: [],
   known: false,
 };
@@ -93,6 +97,7 @@ export async function readDispatcher(
   const tenants = readTenants(reading, shared);
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
+  const sealing = readSealing(reading);
   const { publicListen, adminListen } = readListen(reading, context.folder);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
@@ -122,7 +127,7 @@ export async function readDispatcher(
         unsafeProcessBackend,
       }
     : undefined;
-  return { config, tenants, ...shared, webhooks, unsafeProcessBackend, packages, closedKinds, known: true };
+  return { config, tenants, ...shared, webhooks, unsafeProcessBackend, packages, sealing, closedKinds, known: true };
 }
 
 export function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | undefined {

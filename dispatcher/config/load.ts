@@ -27,6 +27,7 @@ import { type Reach, References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
 import { NAME } from './schema.ts';
+import { sealedReach } from './sealed-values.ts';
 import { PrivateKeys, type ProviderLookup } from './shared-sections.ts';
 import { type TenantLookup, tenantLookup } from './tenants.ts';
 import { findTies } from './ties.ts';
@@ -404,7 +405,7 @@ async function readOne(
     before === undefined
       ? readYaml(file, text, REGISTRATION_BOUNDS.bytes)
       : knownYaml(file, text, REGISTRATION_BOUNDS.bytes, before.value);
-  const reading = await Reading.start(yaml, reachOf(platform, tenant), references, secrets, REGISTRATION_BOUNDS);
+  const reading = await Reading.start(yaml, reachOf(name, platform, tenant), references, secrets, REGISTRATION_BOUNDS);
   const context = { name, platform, grant: tenant?.grant, provider: sources.provider, keys };
   const { registration, claims } = await readRegistration(reading, context);
   reading.release();
@@ -412,9 +413,10 @@ async function readOne(
   return { name, file, registration, claims, reading, problems: [] };
 }
 
-function reachOf(platform: Platform, tenant: TenantEntry | undefined): Reach {
-  if (tenant?.grant === undefined) return { kind: 'platform' };
-  return { kind: 'tenant', alias: tenant.name, aliases: (platform.tenants ?? []).map(({ name }) => name) };
+function reachOf(registration: string, platform: Platform, tenant: TenantEntry | undefined): Reach {
+  const sealed = sealedReach(registration, platform);
+  if (tenant?.grant === undefined) return { kind: 'platform', sealed };
+  return { kind: 'tenant', alias: tenant.name, aliases: (platform.tenants ?? []).map(({ name }) => name), sealed };
 }
 
 /** What all files of one configuration have in common. */

@@ -36,6 +36,8 @@ export class Reading {
   /** Paths whose value came from a reference; false: the reference had no value. */
   readonly #references: ReadonlyMap<string, boolean>;
   readonly #revealed: readonly string[];
+  /** A value can be sealed for this file. */
+  readonly #sealable: boolean;
 
   private constructor(
     yaml: YamlFile,
@@ -44,11 +46,13 @@ export class Reading {
       readonly references: ReadonlyMap<string, boolean>;
       readonly revealed: readonly string[];
     },
+    sealable: boolean,
   ) {
     this.#yaml = yaml;
     this.#value = resolved.value;
     this.#references = resolved.references;
     this.#revealed = resolved.revealed;
+    this.#sealable = sealable;
     for (const problem of yaml.problems) this.#add([], () => problem);
   }
 
@@ -60,7 +64,7 @@ export class Reading {
     bounds: FileBounds,
   ): Promise<Reading> {
     const resolved = await resolveReferences(yaml.value, reach, references, bounds);
-    const reading = new Reading(yaml, resolved);
+    const reading = new Reading(yaml, resolved, reach.sealed !== undefined);
     for (const { kind, path, message, cure } of resolved.findings) {
       if (kind === 'exposed' || (kind === 'absent' && secrets === 'optional')) reading.note(path, message, cure);
       else reading.problem(path, message, cure);
@@ -197,15 +201,16 @@ export class Reading {
 
   /** `value` is not repeated, but for the kind of what is meant as a reference. */
   plainSecret(path: Path, value: string): void {
+    const references = this.#sealable ? '${env:NAME}, ${file:PATH} or ${sealed:…}' : '${env:NAME} or ${file:PATH}';
     const kind = /^\$\{([a-z]{1,12}):[^}]*\}$/i.exec(value)?.[1];
     if (kind !== undefined) {
-      this.problem(path, `\`\${${kind}:…}\` is not a reference`, 'Write ${env:NAME} or ${file:PATH}.');
+      this.problem(path, `\`\${${kind}:…}\` is not a reference`, `Write ${references}.`);
       return;
     }
     this.problem(
       path,
       'it is a secret in plain text',
-      'Move it into a variable or file, write ${env:NAME} or ${file:PATH} here, and replace the secret: it has been in a file that is copied and shared.',
+      `${this.#sealable ? 'Seal it with `shr seal`, or move' : 'Move'} it into a variable or file, write ${references} here, and replace the secret: it has been in a file that is copied and shared.`,
     );
   }
 

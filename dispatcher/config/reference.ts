@@ -1,13 +1,25 @@
 /**
  * `${env:NAME}` and `${file:PATH}`: how a configuration refers to a value stored elsewhere. Who may refer to what:
  * the platform's own files anything; a tenant's file its own variables and its own folder, nothing else.
+ * `${sealed:…}` holds the value itself, which opens in one field of one registration.
  */
 import { isAbsolute, join, normalize } from 'node:path';
+import type { Path } from '../model/problem.ts';
 import { errorCode, type FileContent, FileRefused, type Files, fileProblem } from './files.ts';
 
-export type Reach =
+export type Reach = (
   | { readonly kind: 'platform' }
-  | { readonly kind: 'tenant'; readonly alias: string /** Every tenant's. */; readonly aliases: readonly string[] };
+  | { readonly kind: 'tenant'; readonly alias: string /** Every tenant's. */; readonly aliases: readonly string[] }
+) & {
+  /** Absent in dispatcher.yaml, for which nothing can be sealed. */
+  readonly sealed?: SealedReach;
+};
+
+/** What opens the sealed values of one registration. */
+export interface SealedReach {
+  /** `text`: without `${sealed:` and `}`. */
+  open(text: string, path: Path): Resolution;
+}
 
 export interface ReferenceSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -29,7 +41,8 @@ export type Resolution =
   | { readonly outcome: 'wrong'; readonly message: string; readonly cure: string };
 
 const WHOLE = /^\$\{(env|file):([^}]*)\}$/;
-const ANYWHERE = /\$\{(?:env|file):/;
+const ANYWHERE = /\$\{(?:env|file|sealed):/;
+const SEALED = /^\$\{sealed:([^}]*)\}$/;
 const MAX_VALUE_BYTES = 65_536;
 
 /** Each reference is looked up once for all files of its reach: thousands may name the same key. */
@@ -51,6 +64,11 @@ export class References {
     }
     return resolution;
   }
+}
+
+/** What `${sealed:…}` holds; undefined if the text is no such value. Spaces and line ends of a folded text do not count. */
+export function sealedIn(text: string): string | undefined {
+  return SEALED.exec(text)?.[1]?.replaceAll(/\s/g, '');
 }
 
 async function resolveReference(text: string, reach: Reach, sources: ReferenceSources): Promise<Resolution> {

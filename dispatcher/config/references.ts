@@ -1,7 +1,8 @@
 /** Resolves all references in a file, and collects the findings. */
 import { formatPath, type Path } from '../model/problem.ts';
 import { Secret } from '../model/registration.ts';
-import type { Reach, References, Resolution } from './reference.ts';
+import { type Reach, type References, type Resolution, sealedIn } from './reference.ts';
+import { fieldOf } from './sealing.ts';
 
 /** The limits for one file. */
 export interface FileBounds {
@@ -65,16 +66,42 @@ export async function resolveReferences(
   const known = new Map<string, Resolution>();
   for (const text of wanted) {
     if (known.size >= bounds.references) break;
+    if (sealedIn(text) !== undefined) continue;
     const resolution = await sources.resolve(text, reach);
     if (resolution.outcome !== 'none') known.set(text, resolution);
     else wanted.delete(text);
   }
   const beyond = tooMany(bounds.references);
-  return walk(root, bounds.values, (text) => known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE));
+  const opened = new Map<string, Resolution>();
+  return walk(root, bounds.values, (text, path) => {
+    const sealed = sealedIn(text);
+    if (sealed === undefined) return known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE);
+    // What aliases repeat is opened once for each field, and no more often than other references are looked up.
+    const key = JSON.stringify([text, ...fieldOf(path)]);
+    let resolution = opened.get(key);
+    if (resolution === undefined) {
+      resolution = known.size + opened.size < bounds.references ? openSealed(sealed, path, reach) : beyond;
+      opened.set(key, resolution);
+    }
+    return resolution;
+  });
+}
+
+function openSealed(sealed: string, path: Path, reach: Reach): Resolution {
+  if (reach.sealed !== undefined) return reach.sealed.open(sealed, path);
+  return {
+    outcome: 'wrong',
+    message: 'a value is sealed for a registration, and this file is not one',
+    cure: 'Write ${env:NAME} or ${file:PATH}.',
+  };
 }
 
 /** `resolve` gets the texts that may be references. */
-function walk(root: unknown, mostValues: number, resolve: (text: string) => Resolution): ResolvedReferences {
+function walk(
+  root: unknown,
+  mostValues: number,
+  resolve: (text: string, path: Path) => Resolution,
+): ResolvedReferences {
   const references = new Map<string, boolean>();
   const revealed = new Set<string>();
   const findings: ReferenceFinding[] = [];
@@ -87,7 +114,7 @@ function walk(root: unknown, mostValues: number, resolve: (text: string) => Reso
   }
 
   function walkText(text: string): string {
-    const resolution = text.includes('${') ? resolve(text) : NO_REFERENCE;
+    const resolution = text.includes('${') ? resolve(text, path) : NO_REFERENCE;
     if (resolution.outcome === 'none') return text;
     references.set(formatPath(path), resolution.outcome === 'value');
     if (resolution.outcome !== 'value') {

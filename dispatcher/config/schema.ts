@@ -73,7 +73,7 @@ const globs = z.array(z.string().min(1).max(512)).max(1000);
 const runners = z.int().min(1).max(10_000, 'a runner group at GitHub holds at most 10,000 runners');
 const reference = z.string().min(1).max(65_536);
 const secret = reference
-  .describe('A reference: ${env:NAME} or ${file:PATH}. Never the secret itself.')
+  .describe('A reference: ${env:NAME} or ${file:PATH}, in a registration also ${sealed:…}. Never the secret itself.')
   .meta({ examples: ['${file:secrets/NAME}'] });
 const endpointSecrets = z
   .array(secret)
@@ -448,6 +448,25 @@ export const dispatcherFile = strict({
     .optional()
     .describe('Kinds that packages bring: the installed package, and exactly this version. Its code runs here.')
     .meta({ examples: [{ acme: '@acme/runners@1.4.0' }] }),
+  sealing: strict({
+    keys: z
+      .array(
+        strict({
+          publicKey: z
+            .string()
+            .min(1)
+            .max(256)
+            .describe('For `shr seal`; everybody may know it.')
+            .meta({ examples: ['x25519:KEY'] }),
+          privateKey: secret,
+        }),
+      )
+      .min(1)
+      .max(2, 'at most two: the new one and the old one, while rotating')
+      .meta({ examples: [[{ publicKey: 'x25519:KEY', privateKey: '${file:secrets/NAME}' }]] }),
+  })
+    .optional()
+    .describe('Key pairs of `shr seal keygen`: the first one seals, both open.'),
   tenants: z
     .record(name, tenantFile)
     .optional()

@@ -1,11 +1,17 @@
 import { expect } from 'chai';
 import { parse } from 'yaml';
-import { ownAdminToken, ownDispatcherYaml, ownId } from '../../dispatcher/cli/deploy/own-configuration.ts';
+import {
+  ownAdminToken,
+  ownDispatcherYaml,
+  ownId,
+  withoutSeals,
+} from '../../dispatcher/cli/deploy/own-configuration.ts';
 
 const PLATFORM = `
 # The platform's own file.
 id: shr
 adminToken: \${file:secrets/admin-token}
+sealing: { keys: [{ publicKey: "x25519:AAAA", privateKey: "\${file:secrets/sealing.pem}" }] }
 webhooks: [{ appId: 1, secrets: ["\${env:SHARED}"], owners: [acme] }]
 credentials:
   ours: { host: github.com, token: "\${env:OURS}" }
@@ -110,5 +116,25 @@ tenants:
     const token = ownAdminToken('the-platform-token', 'shr-acme');
     expect(token).to.match(/^[0-9a-f]{64}$/);
     expect(ownAdminToken('the-platform-token', 'shr-other')).to.not.equal(token);
+  });
+});
+
+describe('a registration with sealed values, in a dispatcher of its own', () => {
+  it('gets them as files, since the keys that open what others sealed stay with the platform', () => {
+    const registration =
+      'credentials: { token: "${sealed:1.a.b}" }\nwebhook: { secrets: ["${env:ONE}", "${sealed:1.c.d}"] }\n';
+    const own = withoutSeals(registration, 'secrets/acme', (sealed, path) => `${sealed} at ${path.join('.')}`);
+    expect(parse(own?.text ?? '')).to.deep.equal({
+      credentials: { token: '${file:secrets/acme/sealed-1}' },
+      webhook: { secrets: ['${env:ONE}', '${file:secrets/acme/sealed-2}'] },
+    });
+    expect([...(own?.secrets ?? [])]).to.deep.equal([
+      ['secrets/acme/sealed-1', '1.a.b at credentials.token'],
+      ['secrets/acme/sealed-2', '1.c.d at webhook.secrets.1'],
+    ]);
+  });
+
+  it('stays as it is where nothing is sealed', () => {
+    expect(withoutSeals('# mine\norganization: acme\n', 'secrets/acme', () => '')).to.equal(undefined);
   });
 });

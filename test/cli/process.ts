@@ -13,13 +13,16 @@ export function shr(
   args: readonly string[],
   folder: string,
   environment: Readonly<Record<string, string>> = {},
+  input = '',
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       cwd: folder,
       env: { PATH: process.env['PATH'], ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
+    // One that reads nothing may be gone already.
+    child.stdin.on('error', () => undefined).end(input);
     let out = '';
     let error = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -6,8 +6,10 @@ import { createHash, createHmac } from 'node:crypto';
 import { stringify } from 'yaml';
 import { readYaml } from '../../config/document.ts';
 import { DISPATCHER_BOUNDS, REGISTRATION_BOUNDS } from '../../config/load.ts';
+import { sealedIn } from '../../config/reference.ts';
 import { tenantLookup } from '../../config/tenants.ts';
 import { defined } from '../../model/defined.ts';
+import type { Path } from '../../model/problem.ts';
 
 const MAX_ID = 20;
 
@@ -51,8 +53,8 @@ export function ownDispatcherYaml(
     credentials: namesIn([own['credentials']]),
     backends: namesIn(Array.isArray(own['backends']) ? own['backends'] : []),
   };
-  // The shared endpoint's secret speaks for others too.
-  const { webhooks: _webhooks, credentials, backends, tenants, listen, ...rest } = platform;
+  // The shared endpoint's secret speaks for others too, and the sealing keys open what others sealed.
+  const { webhooks: _webhooks, sealing: _sealing, credentials, backends, tenants, listen, ...rest } = platform;
   const sections = defined<Sections>({
     credentials: chosen(credentials, used.credentials),
     backends: chosen(backends, used.backends),
@@ -60,6 +62,32 @@ export function ownDispatcherYaml(
     listen: ownListen(listen, url),
   });
   return stringify({ ...rest, id, adminToken, ...sections }, { aliasDuplicateObjects: false });
+}
+
+/**
+ * The registration's file with what was sealed in files of its own, since the keys stay with the platform. `open` gives
+ * what a sealed value at the path holds. Undefined: nothing is sealed in it.
+ */
+export function withoutSeals(
+  registration: string,
+  folder: string,
+  open: (sealed: string, path: Path) => string,
+): { readonly text: string; readonly secrets: ReadonlyMap<string, string> } | undefined {
+  const secrets = new Map<string, string>();
+  const walk = (value: unknown, path: Path): unknown => {
+    if (typeof value === 'string') {
+      const sealed = sealedIn(value);
+      if (sealed === undefined) return value;
+      const file = `${folder}/sealed-${secrets.size + 1}`;
+      secrets.set(file, open(sealed, path));
+      return `\${file:${file}}`;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => walk(item, [...path, index]));
+    if (!isSection(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, [...path, key])]));
+  };
+  const value = walk(readYaml('registration.yaml', registration, REGISTRATION_BOUNDS.bytes).value, []);
+  return secrets.size === 0 ? undefined : { text: stringify(value, { aliasDuplicateObjects: false }), secrets };
 }
 
 /** `listen.public` may be an address alone. */

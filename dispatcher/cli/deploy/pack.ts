@@ -6,16 +6,19 @@ import { slowHash } from '../../../deployers/tags.ts';
 import manifest from '../../../package.json' with { type: 'json' };
 import { loadProvider } from '../../../providers/index.ts';
 import { BUNDLE_FOLDER, BUNDLE_PLACES, canonical, encodeBundle, recordSources } from '../../config/bundle.ts';
+import type { Platform } from '../../config/dispatcher.ts';
 import { type Files, systemFiles } from '../../config/files.ts';
-import { inspectConfiguration } from '../../config/load.ts';
+import { inspectConfiguration, REGISTRATION_BOUNDS } from '../../config/load.ts';
 import { isUnresolved } from '../../config/references.ts';
-import { formatProblem } from '../../model/problem.ts';
+import { sealedReach } from '../../config/sealed-values.ts';
+import { tenantLookup } from '../../config/tenants.ts';
+import { formatPath, formatProblem } from '../../model/problem.ts';
 import type { Backend, Configuration, Registration } from '../../model/registration.ts';
 import { type ConfigurationFiles, configurationFiles } from '../configuration-files.ts';
 import { loadedFrom, unknownRegistration } from '../loaded-configuration.ts';
 import { printable } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
-import { ownAdminToken, ownDispatcherYaml, ownId } from './own-configuration.ts';
+import { ownAdminToken, ownDispatcherYaml, ownId, withoutSeals } from './own-configuration.ts';
 
 export interface DeployOptions {
   readonly target?: string;
@@ -124,12 +127,20 @@ async function ownFiles(
   const { dispatcherFile, registrationsFolder } = places;
   const file = `${alias}.yaml`;
   const tokenFile = join(dirname(dispatcherFile), OWN_TOKEN_FILE);
+  const registrationFile = join(registrationsFolder, file);
+  const unsealed = await unsealedFile(registrationFile, alias, platform);
+  const secrets = new Map(
+    [...(unsealed?.secrets ?? [])].map(([path, text]) => [join(dirname(dispatcherFile), path), text]),
+  );
   return {
     async read(path, bounds) {
       if (path === tokenFile) return { text: ownAdminToken(adminToken.reveal(), id), readableBy: 'owner' };
+      const secret = secrets.get(path);
+      if (secret !== undefined) return { text: secret, readableBy: 'owner' };
       const content = await systemFiles.read(path, bounds);
+      if (path === registrationFile && unsealed !== undefined) return { ...content, text: unsealed.text };
       if (path !== dispatcherFile) return content;
-      const { text: registration } = await systemFiles.read(join(registrationsFolder, file), bounds);
+      const { text: registration } = await systemFiles.read(registrationFile, bounds);
       const adminTokenReference = `\${file:${OWN_TOKEN_FILE}}`;
       return {
         ...content,
@@ -141,6 +152,19 @@ async function ownFiles(
     },
     list: async (folder) => (folder === registrationsFolder ? [file] : systemFiles.list(folder)),
   };
+}
+
+/** Undefined if nothing is sealed in it. What does not open is refused: `shr validate --secrets` says why. */
+async function unsealedFile(file: string, alias: string, platform: Platform): Promise<ReturnType<typeof withoutSeals>> {
+  const { text } = await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes });
+  const owner = tenantLookup(platform.tenants ?? [])(alias)[0]?.name ?? alias;
+  const reach = sealedReach(alias, platform);
+  return withoutSeals(text, `secrets/${owner}`, (sealed, path) => {
+    const found = reach.open(sealed, path);
+    if (found.outcome === 'value') return found.value;
+    const { message, cure } = found.outcome === 'none' ? { message: 'it is empty', cure: 'Seal it again.' } : found;
+    throw new DeploymentRefused(`${alias}: ${formatPath(path)}: ${message}`, cure);
+  });
 }
 
 function placeInBundle(path: string, { dispatcherFile, registrationsFolder }: ConfigurationFiles): string | undefined {
