@@ -15,7 +15,7 @@ help:
 	@echo 'make lazy_destroy ralias=NAME   waits for its jobs, then removes all of it (NOW=1 kills them)'
 	@echo 'make install TARGET=docker      a dispatcher for all registrations; make destroy TARGET=docker'
 	@echo 'make demo            a workflow runs through a simulated GitHub on this machine (BACKEND=process, docker, ali-eci, azure-aci, gcp-cloud-run, gcp-batch)'
-	@echo 'make image           the runner image, with the release in runner-image/runner.sha256 (BASE=, TARGET=slim|dind, TAG=, PUSH=1)'
+	@echo 'make image           the runner image, with the release in runner-image/runner.sha256 (BASE=, TARGET=slim|dind, TAG=, MIRROR=, PUSH=1)'
 	@echo 'make test            every check and test'
 	@echo 'make test-fast       unit tests only: the ones to run while you work'
 	@echo 'make check           types, lint, import boundaries and unused code only'

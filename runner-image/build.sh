@@ -1,6 +1,7 @@
 #!/bin/sh
 # What `make image` does: builds the runner image with the pinned release. BASE is what it is built on, TARGET slim or dind,
-# TAG its name, PUSH=1 pushes it. NETWORK=none builds without a network, with the release in dist/.
+# TAG its name, PUSH=1 pushes it. MIRROR is a folder that `shr runner-dist mirror` made, or its URL. NETWORK=none builds without
+# a network, with the release in dist/ or in such a folder.
 set -eu
 here=$(cd "${0%/*}" && pwd)
 command -v docker >/dev/null || {
@@ -31,9 +32,31 @@ case ${PUSH:-} in
     exit 1
     ;;
 esac
+mirror=
+case ${MIRROR:-} in
+  '') ;;
+  https://* | http://*) mirror=${MIRROR%/} ;;
+  *)
+    # Into the build context: a builder may be on another machine. Whole or not at all: the next build would take the rest for it.
+    for platform in linux-x64 linux-arm64; do
+      file=actions-runner-$platform-$version.tar.gz
+      [ -e "${MIRROR%/}/v$version/$file" ] || continue
+      mkdir -p "$here/dist"
+      cp "${MIRROR%/}/v$version/$file" "$here/dist/.$file.$$"
+      mv "$here/dist/.$file.$$" "$here/dist/$file"
+      mirror=$here/dist
+    done
+    if [ -z "$mirror" ]; then
+      echo "$MIRROR has no runner $version: run shr runner-dist mirror --to $MIRROR" >&2
+      exit 1
+    fi
+    mirror=
+    ;;
+esac
 tag=${TAG:-serverless-hosted-runner/runner:$version-$target}
 set -- --target "$target" --build-arg "RUNNER_VERSION=$version" --tag "$tag"
 [ -z "${BASE:-}" ] || set -- "$@" --build-arg "BASE=$BASE"
+[ -z "$mirror" ] || set -- "$@" --build-arg "RUNNER_MIRROR=$mirror"
 [ -z "${NETWORK:-}" ] || set -- "$@" --network "$NETWORK"
 docker build --force-rm "$@" "$here"
 echo "built $tag: runner $version on ${BASE:-$(sed -n 's/^ARG BASE=//p' "$here/Dockerfile")}"

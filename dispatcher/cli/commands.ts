@@ -38,7 +38,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'runner-dist',
-    summary: "pin the runner image to GitHub's newest release of the runner",
+    summary: "pin the runner image to GitHub's newest release of the runner, and mirror releases into a folder",
     load: () => import('./runner-dist/command.ts'),
   },
   {

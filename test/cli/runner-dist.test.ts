@@ -64,6 +64,12 @@ describe('shr runner-dist pin', () => {
     expect(error).to.include('is not SHA-256; nothing was written');
   });
 
+  it('calls an unknown option wrong usage', async () => {
+    const { code, error } = await pin({ runnerRelease: RELEASE }, {}, ['--in-to', 'x']);
+    expect(error).to.include("unknown option '--in-to'").and.include('See `shr runner-dist pin --help`');
+    expect(code).to.equal(2);
+  });
+
   it('says which file cannot be written', async () => {
     const { code, error } = await pin({ runnerRelease: RELEASE }, {}, ['--into', 'nowhere/runner.sha256']);
     expect(error).to.match(

@@ -72,7 +72,26 @@ describe('the scripts that build the runner image', function () {
       expect(code).to.equal(0);
     });
 
+    it('builds with the release of a mirror, which comes into the build context', async () => {
+      const release = join(folder, 'mirror/v2.338.1/actions-runner-linux-x64-2.338.1.tar.gz');
+      await mkdir(join(folder, 'mirror/v2.338.1'), { recursive: true });
+      await writeFile(release, 'the release');
+      const { code, calls } = await build(pinOf('2.338.1'), { MIRROR: `${join(folder, 'mirror')}/` });
+      expect(code).to.equal(0);
+      expect(calls)
+        .to.match(/^build /)
+        .and.not.include('RUNNER_MIRROR');
+      const copied = await readdir(join(folder, 'image/dist'));
+      expect(copied).to.deep.equal(['actions-runner-linux-x64-2.338.1.tar.gz']);
+    });
+
+    it('builds from the address of a mirror', async () => {
+      const { calls } = await build(pinOf('2.338.1'), { MIRROR: 'https://mirror.example.com/runner/' });
+      expect(calls).to.include('--build-arg RUNNER_MIRROR=https://mirror.example.com/runner ');
+    });
+
     for (const [what, pin, environment, words] of [
+      ['a mirror without the release', pinOf('2.338.1'), { MIRROR: '/nowhere' }, '/nowhere has no runner 2.338.1'],
       ['no pin', '# nothing\n', {}, 'no release of the runner is pinned: run shr runner-dist pin'],
       ['a pin of two releases', pinOf('2.338.1', '2.339.0'), {}, 'pins more than one release: 2.338.1 2.339.0'],
       ['another target', pinOf('2.338.1'), { TARGET: 'fat' }, "TARGET is slim or dind, and not 'fat'"],

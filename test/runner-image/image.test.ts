@@ -101,7 +101,11 @@ describe('the runner image', function () {
     const [found] = JSON.parse(await docker('image', 'inspect', image)) as [
       { Config: { Labels: object; User: string } },
     ];
-    expect(found.Config.Labels).to.include({ 'org.opencontainers.image.version': '2.335.0' });
+    expect(found.Config.Labels).to.include({
+      'org.opencontainers.image.version': '2.335.0',
+      'serverless-hosted-runner.contract': '1',
+      'serverless-hosted-runner.runner': '2.335.0',
+    });
     expect(found.Config.User).to.equal('runner');
     expect(await docker('run', '--rm', '--network', 'none', image, 'id')).to.match(
       /^uid=1001\(runner\) gid=1001\(runner\)/,

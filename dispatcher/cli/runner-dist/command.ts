@@ -15,6 +15,7 @@ import { githubCure, wordsOf } from '../doctor/finding.ts';
 import { loadedRegistration } from '../loaded-configuration.ts';
 import { printable } from '../output.ts';
 import type { CommandModule, Terminal } from '../terminal.ts';
+import { mirrorCommand } from './mirror-command.ts';
 import { PIN_FILE, pinOf } from './pin-file.ts';
 
 interface PinOptions {
@@ -43,7 +44,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     }
     await write(registration, scope, resolve(terminal.workingFolder, options.into), terminal);
   });
-  return new Command().addCommand(pin);
+  return new Command().addCommand(pin).addCommand(mirrorCommand(terminal));
 };
 
 async function write(registration: Registration, scope: GithubScope, file: string, terminal: Terminal): Promise<void> {

@@ -6,7 +6,7 @@ import type { RunnerDownload } from '../../github/runner-downloads.ts';
 export const PIN_FILE = join(import.meta.dirname, '..', '..', '..', 'runner-image', 'runner.sha256');
 
 /** What the image is built for. */
-const PLATFORMS = ['linux-arm64', 'linux-x64'];
+export const PLATFORMS = ['linux-arm64', 'linux-x64'];
 
 const HEADER = [
   '# The release of actions/runner that the image is built with, as `sha256sum` writes it. `shr runner-dist pin` fills it from',
