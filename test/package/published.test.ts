@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import manifest from '../../package.json' with { type: 'json' };
 import { path, type Unpacked, unpacked } from './unpacked.ts';
 
+const ROOT = join(import.meta.dirname, '..', '..');
 /** The package's name in an import of one; not of a file, which begins with a dot. */
 const BARE_IMPORT = /\b(?:from|import\(|require\() ?'((?:@[\w-]+\/)?[a-z][\w:-]*)/g;
 
@@ -58,6 +61,35 @@ describe('the published package', () => {
       .and.include('docs/configuration.md')
       .and.include('deploy/systemd/serverless-hosted-runner.service')
       .and.include('providers/docker/README.md');
+  });
+
+  it('takes along nothing that its owner has in a clone which serves', async function () {
+    this.timeout(240_000);
+    const clone = await mkdtemp(join(tmpdir(), 'shr-clone-'));
+    const canary = 'a-canary-of-the-owner';
+    const owned = [
+      ...['dispatcher.yaml', 'registrations/acme.yaml', 'registrations/acme/app.pem', 'secrets/token', '.env'],
+      ...['demo/app.pem', 'dispatcher/ledger.db', 'simulators/github/runner-release/.env', 'deploy/compose/.env'],
+      'deploy/helm/serverless-hosted-runner/values-acme.yaml',
+    ];
+    try {
+      const names = (await readdir(ROOT)).filter((name) => !/^(?:node_modules|\.git|dist|coverage)$/.test(name));
+      for (const name of names) await cp(join(ROOT, name), join(clone, name), { recursive: true });
+      await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
+      for (const name of owned) {
+        await mkdir(dirname(join(clone, name)), { recursive: true });
+        await writeFile(join(clone, name), canary);
+      }
+      const run = promisify(execFile);
+      const options = { cwd: clone, env: { ...process.env, PATH: path } };
+      await run('npm', ['pack', '--offline', '--loglevel=error'], options);
+      const { stdout } = await run('tar', ['-tzf', `${manifest.name}-${manifest.version}.tgz`], options);
+      const packed = stdout.trim().split('\n');
+      expect(packed.filter((file) => owned.some((name) => file.endsWith(`/${name}`)))).to.deep.equal([]);
+      expect(packed.toSorted()).to.deep.equal(shr.files.map((file) => `package/${file}`).toSorted());
+    } finally {
+      await rm(clone, { recursive: true });
+    }
   });
 
   it('prints its help and version', async function () {
