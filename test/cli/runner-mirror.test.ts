@@ -229,7 +229,7 @@ describe('shr runner-dist mirror', () => {
     const ofOther = () => mirror('--version', OTHER, '--api', url());
 
     it('takes the checksums that GitHub shows for it', async () => {
-      answer(JSON.stringify({ assets: [...assets(), { name: 'notes.txt', digest: null }] }));
+      answer(JSON.stringify({ tag_name: `v${OTHER}`, assets: [...assets(), { name: 'notes.txt', digest: null }] }));
       const { code } = await ofOther();
       expect(calls[0]).to.equal(`/repos/actions/runner/releases/tags/v${OTHER}`);
       expect(code).to.equal(0);
@@ -240,14 +240,15 @@ describe('shr runner-dist mirror', () => {
       ['no release', '<html>', 'does not answer with a release'],
       [
         'a release without checksums',
-        JSON.stringify({ assets: [{ name: nameOf('linux-x64', OTHER) }] }),
+        JSON.stringify({ tag_name: `v${OTHER}`, assets: [{ name: nameOf('linux-x64', OTHER) }] }),
         'not one checksum',
       ],
       [
         'names that are paths',
-        JSON.stringify({ assets: [{ name: '../../x', digest: `sha256:${'a'.repeat(64)}` }] }),
+        JSON.stringify({ tag_name: `v${OTHER}`, assets: [{ name: '../../x', digest: `sha256:${'a'.repeat(64)}` }] }),
         'not one checksum',
       ],
+      ['another release', JSON.stringify({ tag_name: 'v2.1.0', assets: assets() }), 'not one checksum'],
       ['more than fits', `"${'x'.repeat(5 * 2 ** 20)}"`, 'tags/v'],
     ] as const) {
       it(`downloads nothing where it answers with ${what}`, async () => {
@@ -265,6 +266,45 @@ describe('shr runner-dist mirror', () => {
         return true;
       };
       expect((await ofOther()).error).to.include('there is no such release');
+    });
+  });
+
+  describe('and shr runner-dist pin --public', () => {
+    const pinPublic = (...more: string[]) =>
+      shr(['runner-dist', 'pin', '--public', '--api', url(), '--into', 'pin', ...more], folder);
+
+    function newest(answer: object): void {
+      instead = ({ url: path = '' }, response) => {
+        expect(path).to.equal('/repos/actions/runner/releases/latest');
+        response.end(JSON.stringify(answer));
+        return true;
+      };
+    }
+    const asset = (platform: string) => ({ name: nameOf(platform, '2.339.0'), digest: `sha256:${'c'.repeat(64)}` });
+
+    it('pins the newest release without credentials, and the mirror takes it from there', async () => {
+      newest({ tag_name: 'v2.339.0', assets: ['linux-x64', 'linux-arm64', 'win-x64'].map(asset) });
+      expect((await pinPublic()).out).to.equal('runner 2.339.0 is pinned in pin; build with: make image\n');
+      expect((await readFile(join(folder, 'pin'), 'utf8')).split('\n').slice(2)).to.deep.equal([
+        `${'c'.repeat(64)}  ${nameOf('linux-arm64', '2.339.0')}`,
+        `${'c'.repeat(64)}  ${nameOf('linux-x64', '2.339.0')}`,
+        '',
+      ]);
+    });
+
+    it('pins nothing where a checksum is missing, or the file belongs to another release', async () => {
+      const before = await readFile(join(folder, 'pin'), 'utf8');
+      newest({ tag_name: 'v2.339.0', assets: [asset('linux-x64'), { name: nameOf('linux-arm64', '2.339.0') }] });
+      expect((await pinPublic()).error).to.equal('shr: GitHub offers no runner for linux-arm64; nothing was written\n');
+      newest({ tag_name: 'v2.340.0', assets: ['linux-x64', 'linux-arm64'].map(asset) });
+      expect((await pinPublic()).code).to.equal(1);
+      expect(await readFile(join(folder, 'pin'), 'utf8')).to.equal(before);
+    });
+
+    it('is asked with a registration or without, and not both', async () => {
+      const { code, error } = await pinPublic('--registration', 'acme');
+      expect(error).to.include('name a registration whose credentials to ask with (--registration), or ask without');
+      expect(code).to.equal(2);
     });
   });
 });

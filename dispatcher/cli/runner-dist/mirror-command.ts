@@ -2,14 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
-import { isLoopbackName } from '../../../providers/registry/address-kind.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { printable } from '../output.ts';
 import { showProgress } from '../progress.ts';
 import type { Terminal } from '../terminal.ts';
 import { MirrorError, mirrorRelease } from './mirror.ts';
 import { PIN_FILE, type PinnedRelease, PLATFORMS, pinnedReleases, pinnedVersion } from './pin-file.ts';
-import { releaseChecksums } from './release-checksums.ts';
+import { PUBLIC_API, publicRelease, secureUrl } from './release-checksums.ts';
 
 interface MirrorFlags {
   readonly to: string;
@@ -20,7 +19,6 @@ interface MirrorFlags {
 }
 
 const DOWNLOADS = 'https://github.com/actions/runner/releases/download';
-const API = 'https://api.github.com';
 const MIB = 1024 ** 2;
 
 export function mirrorCommand(terminal: Terminal): Command {
@@ -30,7 +28,7 @@ export function mirrorCommand(terminal: Terminal): Command {
     .option('--version <version>', 'another release than the pinned one, with the checksums that GitHub shows for it')
     .option('--pin-file <file>', 'the pin file', PIN_FILE)
     .option('--from <url>', 'where they come from', DOWNLOADS)
-    .option('--api <url>', "GitHub's API, which is asked for the checksums of a release that is not pinned", API)
+    .option('--api <url>', "GitHub's API, which is asked for the checksums of a release that is not pinned", PUBLIC_API)
     .addHelpText(
       'after',
       '\nRepeat it after an interruption: it goes on where it was. What is there already is verified, and left.\n',
@@ -90,7 +88,7 @@ async function chosen(
     );
   }
   const releases =
-    wanted === pinned ? pinnedReleases(text) : await releaseChecksums(wanted, { clock: systemClock, apiUrl: api });
+    wanted === pinned ? pinnedReleases(text) : await publicRelease(wanted, { clock: systemClock, apiUrl: api });
   return PLATFORMS.map((platform) => {
     const [one, ...others] = releases.filter((release) => release.platform === platform);
     if (one === undefined || others.length > 0) {
@@ -100,15 +98,6 @@ async function chosen(
     }
     return one;
   });
-}
-
-/** Without a slash at its end. Plain http only on this machine. */
-function secureUrl(text: string): string | undefined {
-  const url = URL.parse(text);
-  if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
-    return undefined;
-  const isPlain = url.protocol === 'http:' && isLoopbackName(url.hostname);
-  return url.protocol === 'https:' || isPlain ? url.href.replace(/\/+$/, '') : undefined;
 }
 
 /** Undefined: a defect. */
