@@ -17,6 +17,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'init', summary: 'write a first configuration into a folder', load: () => import('./init.ts') },
   { name: 'validate', summary: 'check dispatcher.yaml and the registrations', load: () => import('./validate.ts') },
   {
+    name: 'platform',
+    summary: 'export what tenants may use, for a repository of theirs without dispatcher.yaml',
+    load: () => import('./platform.ts'),
+  },
+  {
     name: 'explain',
     summary: 'show which registration, lane and backends a job would get, or why none',
     load: () => import('./explain.ts'),

@@ -19,6 +19,19 @@ export async function configurationFiles(folder: string, config: string | undefi
   };
 }
 
+/**
+ * The platform.json to check registrations with: the one that was named, or, where there is no dispatcher.yaml, one in its
+ * place. Undefined: there is none.
+ */
+export async function exportedPlatform(
+  { dispatcherFile }: ConfigurationFiles,
+  named: { readonly config: string | undefined; readonly platform: string | undefined },
+): Promise<string | undefined> {
+  if (named.platform !== undefined || named.config !== undefined) return named.platform;
+  const usual = join(dirname(dispatcherFile), 'platform.json');
+  return !(await exists(dispatcherFile)) && (await exists(usual)) ? usual : undefined;
+}
+
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);

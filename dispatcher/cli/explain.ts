@@ -1,6 +1,6 @@
 /** `shr explain`: what a job with these labels in this repository would get, or why not. Reads only the files. */
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
 import { coresInWords } from '../../providers/shape-words.ts';
@@ -13,7 +13,7 @@ import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
 import type { Registration } from '../model/registration.ts';
-import { configurationFiles } from './configuration-files.ts';
+import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
@@ -28,6 +28,7 @@ interface ExplainOptions {
   readonly public?: boolean;
   readonly folder: string;
   readonly config?: string;
+  readonly platform?: string;
   readonly json?: boolean;
 }
 
@@ -44,6 +45,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     .option('--public', 'the repository is public (default: private)')
     .option('--folder <folder>', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .addOption(
+      new Option('--platform <file>', 'a platform.json in the place of dispatcher.yaml: see shr validate').conflicts(
+        'config',
+      ),
+    )
     .option('--json', 'print { outcome, … }');
   return command.action(async (options: ExplainOptions) => {
     const labels = [...(options.labels ?? []), ...(options.label ?? [])];
@@ -68,12 +74,18 @@ function splitLabels(text: string, before: readonly string[] = []): readonly str
 
 async function explain(labels: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<void> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const files = await configurationFiles(
-    at(options.folder),
-    options.config === undefined ? undefined : at(options.config),
-  );
+  const config = options.config === undefined ? undefined : at(options.config);
+  const platform = options.platform === undefined ? undefined : at(options.platform);
+  const files = await configurationFiles(at(options.folder), config);
   const inspection = await inspectConfiguration(
-    { ...files, environment: terminal.environment, files: systemFiles, provider: loadProvider, secrets: 'optional' },
+    {
+      ...files,
+      exportedPlatform: await exportedPlatform(files, { config, platform }),
+      environment: terminal.environment,
+      files: systemFiles,
+      provider: loadProvider,
+      secrets: 'optional',
+    },
     options.config === undefined ? 'optional' : 'required',
   );
   if (inspection.problems.length > 0) {

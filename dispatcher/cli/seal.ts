@@ -15,7 +15,7 @@ import {
   seal,
 } from '../config/sealing.ts';
 import { nearest } from '../labels/nearest.ts';
-import { configurationFiles } from './configuration-files.ts';
+import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable } from './output.ts';
 import type { CommandModule, Terminal } from './terminal.ts';
@@ -125,7 +125,9 @@ async function publishedKey(
   terminal: Terminal,
 ): Promise<SealingKey | undefined> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const { dispatcherFile: file } = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
+  const files = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
+  const exported = await exportedPlatform(files, { config, platform: undefined });
+  const file = exported ?? files.dispatcherFile;
   const shown = relative(terminal.workingFolder, file) || file;
   let text: string;
   try {
@@ -142,10 +144,12 @@ async function publishedKey(
   const { value, problems } = readYaml(file, text, DISPATCHER_BOUNDS.bytes);
   const section = typeof value === 'object' && value !== null && 'sealing' in value ? value.sealing : undefined;
   const sealing = dispatcherFile.shape.sealing.safeParse(section);
-  const published = sealing.success ? sealing.data?.keys[0]?.publicKey : undefined;
+  const [first]: readonly unknown[] = exported !== undefined && Array.isArray(section) ? section : [];
+  const inFile = sealing.success ? sealing.data?.keys[0]?.publicKey : undefined;
+  const published = typeof first === 'string' ? first : inFile;
   const key = published === undefined ? undefined : parsePublicKey(published);
   if (key === undefined) {
-    const why = problems.length > 0 ? 'it is not valid YAML' : 'it has no valid `sealing.keys`';
+    const why = problems.length > 0 ? 'it is not valid YAML' : 'it has no valid key in `sealing`';
     refuse(terminal, `${shown}: ${why}. \`shr seal keygen\` makes a key, \`shr validate\` checks the file`);
   }
   return key;

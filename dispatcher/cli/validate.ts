@@ -7,7 +7,7 @@ import { applyPolicy } from '../admission/policy.ts';
 import { systemFiles } from '../config/files.ts';
 import { type Inspection, inspectConfiguration } from '../config/load.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
-import { configurationFiles } from './configuration-files.ts';
+import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { counted, printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
@@ -21,6 +21,7 @@ const FORMATS = ['text', 'json', 'github', 'sarif'] as const;
 
 interface ValidateOptions {
   readonly config?: string;
+  readonly platform?: string;
   readonly secrets?: boolean;
   readonly format?: (typeof FORMATS)[number];
   readonly json?: boolean;
@@ -32,6 +33,12 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command()
     .argument('[folder]', 'the folder with dispatcher.yaml and registrations/, or registrations/ itself', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
+    .addOption(
+      new Option(
+        '--platform <file>',
+        'a platform.json of `shr platform export` in the place of dispatcher.yaml (default: the one beside the registrations)',
+      ).conflicts('config'),
+    )
     .option('--secrets', 'report missing secrets as problems, as `shr serve` does')
     .addOption(
       new Option(
@@ -73,10 +80,13 @@ async function validate(
 
 async function inspect(folder: string, options: ValidateOptions, terminal: Terminal): Promise<Inspection> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
-  const files = await configurationFiles(at(folder), options.config === undefined ? undefined : at(options.config));
+  const config = options.config === undefined ? undefined : at(options.config);
+  const platform = options.platform === undefined ? undefined : at(options.platform);
+  const files = await configurationFiles(at(folder), config);
   return inspectConfiguration(
     {
       ...files,
+      exportedPlatform: await exportedPlatform(files, { config, platform }),
       environment: terminal.environment,
       files: systemFiles,
       provider: loadProvider,

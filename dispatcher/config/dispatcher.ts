@@ -28,6 +28,10 @@ import { readTenants } from './tenants.ts';
 export interface Platform {
   /** Undefined when the file has problems or does not exist. */
   readonly config: DispatcherConfig | undefined;
+  /** False: what is not found here may yet be there, as the file has problems or does not exist. */
+  readonly complete: boolean;
+  /** Where runners reach the dispatcher; undefined: nowhere. */
+  readonly publicUrl: string | undefined;
   /** Undefined without a `tenants` section: every registration is the platform's own. */
   readonly tenants: readonly TenantEntry[] | undefined;
   readonly credentials: ReadonlyMap<string, SharedCredentials>;
@@ -58,6 +62,8 @@ interface SharedBackend extends Omit<Backend, 'maxRunners'> {
 
 export const unknownPlatform: Platform = {
   config: undefined,
+  complete: false,
+  publicUrl: undefined,
   tenants: undefined,
   credentials: new Map(),
   backends: new Map(),
@@ -127,7 +133,19 @@ export async function readDispatcher(
         unsafeProcessBackend,
       }
     : undefined;
-  return { config, tenants, ...shared, webhooks, unsafeProcessBackend, packages, sealing, closedKinds, known: true };
+  return {
+    config,
+    complete: config !== undefined,
+    publicUrl: publicListen?.url,
+    tenants,
+    ...shared,
+    webhooks,
+    unsafeProcessBackend,
+    packages,
+    sealing,
+    closedKinds,
+    known: true,
+  };
 }
 
 export function readAdminToken(reading: Reading): DispatcherConfig['adminToken'] | undefined {

@@ -19,6 +19,7 @@ import type {
 } from '../model/registration.ts';
 import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts';
 import { knownYaml, readYaml } from './document.ts';
+import { readExportedPlatform } from './exported-platform.ts';
 import { errorCode, type Files, fileProblem } from './files.ts';
 import type { KnownValues } from './kept-values.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
@@ -39,6 +40,8 @@ export interface ConfigurationSources {
   readonly dispatcherFile: string;
   /** Every `<name>.yaml` in it is a registration; `*.example.yaml` and other files are ignored. */
   readonly registrationsFolder: string;
+  /** A platform.json in the place of dispatcher.yaml: enough to check registrations, not to serve them. */
+  readonly exportedPlatform?: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** `systemFiles` of files.ts. */
   readonly files: Files;
@@ -132,7 +135,9 @@ export async function inspectConfiguration(
     platformProblems,
     problems: inReadingOrder([...platformProblems, ...others]),
     notes: inReadingOrder([...found.notes, ...read.flatMap(({ reading }) => reading?.notes ?? [])]),
-    files: [sources.dispatcherFile, ...entries.files.map(({ file }) => file)].filter((file) => found.files.has(file)),
+    files: [sources.exportedPlatform ?? sources.dispatcherFile, ...entries.files.map(({ file }) => file)].filter(
+      (file) => found.files.has(file),
+    ),
   };
 }
 
@@ -221,6 +226,7 @@ export function wholeFile(file: string, message: string, cure: string): Problem 
 
 async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional', found: Findings): Promise<Platform> {
   const { sources, references, secrets, keys } = shared;
+  if (sources.exportedPlatform !== undefined) return readExported(sources.exportedPlatform, sources, found);
   const file = sources.dispatcherFile;
   let text: string;
   try {
@@ -255,6 +261,21 @@ async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional',
   const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider, keys });
   found.problems.push(...reading.problems);
   found.notes.push(...reading.notes);
+  return platform;
+}
+
+async function readExported(file: string, { files }: ConfigurationSources, found: Findings): Promise<Platform> {
+  let text: string;
+  try {
+    ({ text } = await files.read(file, { mostBytes: DISPATCHER_BOUNDS.bytes }));
+  } catch (error) {
+    const { message, cure } = fileProblem(error);
+    found.file(file, message, cure);
+    return { ...unknownPlatform, known: true };
+  }
+  found.files.add(file);
+  const { platform, reading } = await readExportedPlatform(file, text, DISPATCHER_BOUNDS);
+  found.problems.push(...reading.problems);
   return platform;
 }
 

@@ -214,6 +214,19 @@ export class Reading {
     );
   }
 
+  /** The paths of all references in the section, as they are in the file. */
+  referencesIn(section: string): readonly Path[] {
+    const found: Path[] = [];
+    const walk = (value: unknown, path: Path): void => {
+      if (this.#references.has(formatPath(path))) found.push(path);
+      if (typeof value !== 'object' || value === null) return;
+      const entries = Array.isArray(value) ? value.entries() : Object.entries(value);
+      for (const [key, item] of entries) walk(item, [...path, key]);
+    };
+    walk(valueAt(this.#value, [section]), [section]);
+    return found;
+  }
+
   isReference(path: Path): boolean {
     return this.#references.has(this.#format(path));
   }

@@ -33,6 +33,12 @@ export interface ResolvedReferences {
 /** Placeholder for a reference without a value: `validate` runs on machines that do not have the secrets. */
 const UNRESOLVED = 'unresolved-reference';
 const DEEPEST = 32;
+
+/** Stands for a secret that is elsewhere. */
+export function unresolvedSecret(): Secret {
+  return new Secret(UNRESOLVED);
+}
+
 /**
  * Whether the value holds a placeholder. Undefined, as options are that could not be parsed without the secret, counts
  * as one.

@@ -43,7 +43,7 @@ export function readOwnCredentials(
   const path = ['credentials', 'use'];
   if (!holdNamed(reading, path, grant, 'credentials', file.use)) return undefined;
   const shared = platform.credentials.get(file.use);
-  if (shared === undefined && platform.config !== undefined) {
+  if (shared === undefined && platform.complete) {
     reading.problem(path, `dispatcher.yaml has no credentials \`${file.use}\``, 'Correct the name, or add them there.');
   }
   if (shared === undefined && !platform.known) {

@@ -107,7 +107,7 @@ function takeSharedBackend(
   if (shared === undefined) {
     if (!platform.known)
       reading.problem(usePath, 'there is no dispatcher.yaml to take it from', 'Name the file with `--config`.');
-    else if (platform.config !== undefined)
+    else if (platform.complete)
       reading.problem(usePath, `dispatcher.yaml has no backend \`${use}\``, 'Correct the name, or add it there.');
     return undefined;
   }

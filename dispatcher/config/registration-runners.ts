@@ -83,7 +83,7 @@ export function takeShapes(
 ): Readonly<Record<string, ShapeDefaults>> {
   const names = Object.keys(platform.shapes);
   for (const [index, glob] of globs.entries()) {
-    if (names.some((name) => matchesAny([glob], name)) || platform.config === undefined) continue;
+    if (names.some((name) => matchesAny([glob], name)) || !platform.complete) continue;
     const known = names.length === 0 ? 'none' : names.slice(0, 10).join(', ');
     reading.problem(['policy', 'shapes', index], `dispatcher.yaml has no shape \`${glob}\``, `It has: ${known}.`);
   }

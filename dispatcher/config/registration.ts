@@ -107,7 +107,7 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
 function readRequireHook(reading: Reading, { platform }: RegistrationContext): Pick<Registration, 'requireHook'> {
   const required = reading.section(['requireHook'], form.requireHook) ?? false;
   if (!required) return {};
-  if (platform.config !== undefined && platform.config.publicListen.url === undefined) {
+  if (platform.complete && platform.publicUrl === undefined) {
     reading.problem(
       ['requireHook'],
       'runners cannot ask: dispatcher.yaml does not say where they reach the dispatcher',

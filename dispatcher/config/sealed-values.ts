@@ -51,12 +51,12 @@ function readPrivateKey(reading: Reading, path: Path, pem: string, key: SealingK
   return found?.privateKey;
 }
 
-/** `config` undefined: there is no dispatcher.yaml, or it has problems of its own. */
+/** Not `complete`: there is no dispatcher.yaml, or it has problems of its own. */
 export function sealedReach(
   registration: string,
-  { sealing, config }: { readonly sealing: SealingKeys | undefined; readonly config: unknown },
+  { sealing, complete }: { readonly sealing: SealingKeys | undefined; readonly complete: boolean },
 ): SealedReach {
-  const keys = config === undefined ? undefined : (sealing ?? []);
+  const keys = complete ? (sealing ?? []) : undefined;
   return { open: (text, path) => opened(text, { registration, field: fieldOf(path) }, keys) };
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -53,6 +53,26 @@ describe('shr seal', () => {
     expect(`${moved.out}${moved.error}`)
       .to.include('it does not open as `credentials.token` of registration `acme`')
       .and.not.include(TOKEN);
+  });
+
+  it('takes the key from platform.json, where a tenant has no dispatcher.yaml', async () => {
+    await platform();
+    const { out: key } = await run(['key']);
+    expect(await shr(['platform', 'export', '--out', 'platform.json'], folder)).to.include({ code: 0, error: '' });
+    const token = (await run(forToken, TOKEN)).out.trim();
+    await rename(join(folder, 'dispatcher.yaml'), join(folder, 'secrets/dispatcher.yaml'));
+    expect(await run(['key'])).to.include({ code: 0, out: key, error: '' });
+    const sealed = await run(forToken, TOKEN);
+    // The same key; each value has a key pair of its own.
+    expect(sealed.out.split('.')[1]).to.equal(token.split('.')[1]);
+    const file = join(folder, 'registrations/acme.yaml');
+    const yaml = await readFile(file, 'utf8');
+    await writeFile(file, yaml.replace('${file:secrets/acme/github-token}', sealed.out.trim()));
+    const valid = await shr(['validate'], folder);
+    expect(valid.out).to.match(/credentials\.token: the private key [0-9a-f]{16} is not here to open it/);
+    expect(valid.code).to.equal(0);
+    await rename(join(folder, 'secrets/dispatcher.yaml'), join(folder, 'dispatcher.yaml'));
+    expect(await shr(['validate', '--secrets'], folder)).to.include({ code: 0 });
   });
 
   it('writes the private key for its owner alone, never over another, and shows it nowhere', async () => {

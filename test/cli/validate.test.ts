@@ -67,10 +67,12 @@ describe('shr validate', () => {
 
   afterEach(() => rm(folder, { recursive: true }));
 
-  async function validate(...args: string[]) {
+  const validate = (...args: string[]) => run('validate', ...args);
+
+  async function run(...args: string[]) {
     let [out, error] = ['', ''];
     const code = await runCommandLine(
-      ['validate', ...args],
+      args,
       {
         out: (text) => {
           out += text;
@@ -164,6 +166,78 @@ describe('shr validate', () => {
     expect(JSON.parse(one.out)).to.have.keys('ok', 'files', 'problems', 'notes');
     expect((await validate('--json', '--format', 'text')).code).to.equal(2);
     expect((await validate('--format', 'xml')).code).to.equal(2);
+  });
+
+  describe('in a tenants’ repository', () => {
+    const document = {
+      id: 'shr',
+      adminToken: '${env:ADMIN}',
+      backends: { engine: { kind: 'docker' } },
+      tenants: {
+        acme: {
+          hosts: ['github.com'],
+          owners: ['acme'],
+          labels: ['*'],
+          runnerGroups: ['Default'],
+          backends: ['engine'],
+          powers: { images: ['acme/*'] },
+        },
+      },
+    };
+
+    async function exportFrom(platform: object): Promise<void> {
+      await mkdir(join(folder, 'platform'), { recursive: true });
+      await write('platform/dispatcher.yaml', stringify(platform));
+      const { code, out } = await run('platform', 'export', 'platform', '--out', 'platform.json');
+      expect([code, out]).to.deep.equal([0, 'wrote platform.json\n']);
+    }
+
+    it('finds platform.json beside the registrations, and answers as the platform would', async () => {
+      await exportFrom(document);
+      await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }] }));
+      const { code, out } = await validate();
+      expect(out).to.match(/2 files, 0 problems, 1 note\n$/);
+      expect(code).to.equal(0);
+      await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }], organization: 'other' }));
+      const refused = await validate();
+      expect(refused.code).to.equal(1);
+      const whole = await validate('--config', 'platform/dispatcher.yaml');
+      const [line = ''] = refused.out.split('\n');
+      expect(line).to.match(
+        /^registrations\/acme\.yaml:1:15: organization: .*To grant it, write `tenants\.acme\.owners: \[acme, other\]` \(dispatcher\.yaml:\d+:\d+\)\.$/,
+      );
+      expect(whole.out.split('\n')[0]).to.equal(line);
+      const named = await validate('--platform', 'platform.json');
+      expect(named.out).to.equal(refused.out);
+    });
+
+    it('explains what a job would get', async () => {
+      await exportFrom(document);
+      await write('registrations/acme.yaml', registration({ backends: [{ use: 'engine' }] }));
+      const { code, out } = await run('explain', '--repo', 'acme/web', '--labels', 'serverless-hosted-runner');
+      expect(code).to.equal(0);
+      expect(out).to.include('acme');
+    });
+
+    it('is told that the export is missing, or that both are named', async () => {
+      const missing = await validate('--platform', 'nowhere.json');
+      expect([missing.code, missing.out.split('\n')[0]]).to.deep.equal([
+        1,
+        'nowhere.json: there is no such file. Create it, or correct the path.',
+      ]);
+      expect((await validate('--platform', 'a', '--config', 'b')).code).to.equal(2);
+      const none = await run('platform', 'export');
+      expect([none.code, none.error]).to.deep.equal([
+        1,
+        'dispatcher.yaml: there is no such file. Create it, or correct the path.\n',
+      ]);
+      await exportFrom(document);
+      const folderless = await run('platform', 'export', 'platform', '--out', 'no/such/file.json');
+      expect([folderless.code, folderless.error]).to.deep.equal([
+        1,
+        'shr: the folder of that file does not exist. Make it, or name another file.\n',
+      ]);
+    });
   });
 
   describe('compared with a base', () => {
