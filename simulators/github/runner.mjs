@@ -287,6 +287,8 @@ async function main() {
     console.log(version);
     return exitCodes.ok;
   }
+  // The real one loads every assembly, and leaves.
+  if (role === 'warmup') return exitCodes.ok;
   if (role === 'worker') return await work();
   if (role === 'run') prepareRelease();
   const config = readBlob();

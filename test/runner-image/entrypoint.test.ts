@@ -153,6 +153,39 @@ describe('the runner image’s entrypoint', function () {
     expect(asked).to.equal(2);
   });
 
+  it('loads the runner while it waits for its job, and never after', async () => {
+    let ready = false;
+    callbacks.answer = (event) => {
+      if (event !== 'jit') return { status: 204 };
+      return ready ? { status: 200, text: JIT } : { status: 204 };
+    };
+    const made = await container('echo "$1" >>"$home/calls"; [ "$1" = run ] || exec sleep 60; exit 100');
+    const started = made.start({ SHR_CALLBACK_URL: callbacks.url });
+    const calls = () => readFile(join(made.home, 'calls'), 'utf8').catch(() => '');
+    while ((await calls()) === '') await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await calls()).to.equal('warmup\n');
+    ready = true;
+    const ended = await started.ended;
+    expect(await calls()).to.equal('warmup\nrun\n');
+    expect(ended.output).to.include('the job succeeded');
+    const left = await promisify(execFile)('ps', ['-eo', 'args', '-ww']);
+    expect(left.stdout).not.to.include(`${made.root}/shr/warm-up`).and.not.include('sleep 60');
+  });
+
+  it('says how long loading took, and goes on where the listener cannot do it', async () => {
+    callbacks.answer = (event) => (event === 'jit' ? 'hang' : { status: 204 });
+    const started = (await container('[ "$1" = run ] || exit 1; exit 100')).start({ SHR_CALLBACK_URL: callbacks.url });
+    await started.said('the runner was loaded ahead of its job');
+    started.child.kill('SIGTERM');
+    expect((await started.ended).code).to.equal(143);
+  });
+
+  it('loads nothing ahead where the JIT configuration came with the container', async () => {
+    const { output } = await run('echo "called $1"; exit 100');
+    expect(output.match(/called \w+/g)).to.deep.equal(['called run']);
+    expect(output).not.to.include('loaded ahead');
+  });
+
   it('ends without a listener where the dispatcher will never have one', async () => {
     callbacks.answer = (event) => ({ status: event === 'jit' ? 410 : 204 });
     const made = await container('echo began; exit 100');
