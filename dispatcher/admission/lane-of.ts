@@ -56,8 +56,39 @@ export function laneOf({ registration, job, labels, wish, backends, selected }: 
     backends,
     // Of the selected backends, not of those that fit: what fits is known only once a provider is loaded, and a runner
     // launched before that is just as good.
-    specHash: digest([Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1)), selected.map(({ name }) => name)]),
+    specHash: digest([sorted(wish), selected.map(({ name }) => name)]),
   };
+}
+
+/** Of containers that are started ahead of their jobs. No job is in it, and its key changes with whatever makes them. */
+export function standbyLaneOf(
+  registration: Registration,
+  scope: GithubScope,
+  wish: ShapeWish,
+  backends: readonly (readonly [name: string, configuration: string | undefined])[],
+): LaneSpec {
+  const specHash = digest(['standby', sorted(wish), backends]);
+  return {
+    key: digest(['standby', registration.name, specHash]),
+    registration: registration.name,
+    host: registration.host.toLowerCase(),
+    scope,
+    runnerGroup: scope.kind === 'repository' ? REPOSITORY_RUNNER_GROUP : registration.runnerGroup,
+    labels: [],
+    wish,
+    backends: backends.map(([name]) => name),
+    // Not that of any lane with jobs: containers that never ask for a job close nothing for those.
+    specHash,
+  };
+}
+
+/** Whether a container made for one is as good as one made for the other. */
+export function isSameWish(one: ShapeWish, other: ShapeWish): boolean {
+  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+}
+
+function sorted(wish: ShapeWish): readonly (readonly [string, unknown])[] {
+  return Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** 80 bits of SHA-256 as 16 characters that fit into names and tags everywhere. JSON keeps the parts apart. */

@@ -31,18 +31,22 @@ export interface CallReception {
   finish(): Promise<CallAnswer>;
   /** The sender disconnected. */
   abandon(): void;
+  /** The sender of a whole call disconnected before it was answered. */
+  left(): void;
   /** Its connection was needed, or it was too slow. */
   cutOff(why: 'connections' | 'slow'): CallAnswer;
 }
 
 export interface RunnerCalls {
+  /** Calls that wait for something are answered now, and from here on none waits. */
+  close(): void;
   /** `authorization`: the header, as it came. */
   receive(runner: string, event: string, authorization: string | undefined): CallReception | CallAnswer;
 }
 
 export interface RunnerCallsOptions {
   readonly ledger: Pick<Ledger, 'runner' | 'job' | 'jobsOfRun' | 'laneCounts'>;
-  readonly engine: Pick<Engine, 'heard'>;
+  readonly engine: Pick<Engine, 'heard' | 'jitFor'>;
   readonly registration: (name: string) => Registration | undefined;
   /** Whether its idle runners may still take jobs: not what was taken back from a tenant. Absent: yes. */
   readonly mayRunMore?: (registration: string) => boolean;
@@ -69,6 +73,9 @@ export type CallOutcome =
   | 'allowed'
   | 'denied'
   | 'undecided'
+  | 'handed-over'
+  | 'not-yet'
+  | 'never'
   | 'unknown'
   | 'malformed'
   | 'over-rate'
@@ -99,14 +106,16 @@ const noContent: CallAnswer = { status: 204, text: '', verified: true };
 
 export function createRunnerCalls(options: RunnerCallsOptions): RunnerCalls {
   const memory: Memory = new LRUCache({ max: REMEMBERED });
+  const closing = new AbortController();
   return {
+    close: () => closing.abort(),
     receive(runner, event, authorization) {
       const token = TOKEN.exec(authorization ?? '')?.[1];
       if (token === undefined || !isCallEvent(event)) {
         options.metrics.runnerCall(isCallEvent(event) ? event : 'other', 'unknown');
         return unknownRunner;
       }
-      return new Receiving(options, memory, { runner, event, token });
+      return new Receiving(options, memory, { runner, event, token, closing: closing.signal });
     },
   };
 }
@@ -124,6 +133,7 @@ interface Arriving {
   readonly runner: string;
   readonly event: CallEvent;
   readonly token: string;
+  readonly closing: AbortSignal;
 }
 
 class Receiving implements CallReception {
@@ -134,6 +144,7 @@ class Receiving implements CallReception {
   #bytes = 0;
   #pieces = 0;
   #isVerified = false;
+  readonly #left = new AbortController();
 
   constructor(options: RunnerCallsOptions, memory: Memory, call: Arriving) {
     this.#options = options;
@@ -150,6 +161,10 @@ class Receiving implements CallReception {
   }
 
   abandon(): void {}
+
+  left(): void {
+    this.#left.abort();
+  }
 
   cutOff(why: 'connections' | 'slow'): CallAnswer {
     return { status: why === 'slow' ? 408 : 503, text: 'this call was cut off: ask again\n', verified: false };
@@ -184,9 +199,24 @@ class Receiving implements CallReception {
       return { outcome: 'malformed', answer: { status: 400, text: 'fields are missing\n', verified: true } };
     }
     if (call.event === 'job-started') return await this.#judge(row, call);
+    if (call.event === 'jit') return await this.#wait(runner);
     const outcome = await this.#hearOnce(row, call);
     if (call.event !== 'job-completed') return { outcome, answer: noContent };
     return { outcome, answer: { status: 200, text: await this.#report(row, call), verified: true } };
+  }
+
+  /** Until there is a JIT configuration for it, or half a minute is over. */
+  async #wait(runner: string): Promise<{ readonly outcome: CallOutcome; readonly answer: CallAnswer }> {
+    const nobodyWaits = AbortSignal.any([this.#left.signal, this.#call.closing]);
+    const answer = await this.#options.engine.jitFor(runner, nobodyWaits);
+    switch (answer.kind) {
+      case 'jit':
+        return { outcome: 'handed-over', answer: { status: 200, text: answer.encodedJitConfig, verified: true } };
+      case 'not-yet':
+        return { outcome: 'not-yet', answer: noContent };
+      case 'never':
+        return { outcome: 'never', answer: { status: 410, text: 'this runner gets no job\n', verified: true } };
+    }
   }
 
   /** Each call reads the ledger, and the code of a job can make any number of them. */
@@ -199,7 +229,7 @@ class Receiving implements CallReception {
   }
 
   /** What is written for a runner has a bound, however often its container calls. What could not be written counts again. */
-  async #hearOnce(row: RunnerRow, call: Call): Promise<'heard' | 'repeated'> {
+  async #hearOnce(row: RunnerRow, call: Exclude<Call, { readonly event: 'jit' }>): Promise<'heard' | 'repeated'> {
     const { heard } = this.#remembered();
     if (heard.has(call.event)) return 'repeated';
     // Before it is written: of two that come at once, one counts.
@@ -234,7 +264,10 @@ class Receiving implements CallReception {
     return remembered;
   }
 
-  async #hear({ name, registration, scope, laneKey }: RunnerRow, call: Call): Promise<void> {
+  async #hear(
+    { name, registration, scope, laneKey }: RunnerRow,
+    call: Exclude<Call, { readonly event: 'jit' }>,
+  ): Promise<void> {
     const { engine, sawVersion } = this.#options;
     switch (call.event) {
       case 'booted':

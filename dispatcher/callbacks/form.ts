@@ -60,9 +60,10 @@ export type Call =
   | { readonly event: 'listening' }
   | ({ readonly event: 'job-started' } & StartedForm)
   | ({ readonly event: 'job-completed' } & CompletedForm)
-  | ({ readonly event: 'exiting' } & z.output<typeof exitingForm>);
+  | ({ readonly event: 'exiting' } & z.output<typeof exitingForm>)
+  | { readonly event: 'jit' };
 
-export const callEvents = ['booted', 'listening', 'job-started', 'job-completed', 'exiting'] as const;
+export const callEvents = ['booted', 'listening', 'job-started', 'job-completed', 'exiting', 'jit'] as const;
 export type CallEvent = (typeof callEvents)[number];
 
 export function isCallEvent(event: string): event is CallEvent {
@@ -76,6 +77,7 @@ export function readCall(event: CallEvent, body: Buffer): Call | undefined {
     case 'booted':
       return { event, ...bootedForm.parse(fields) };
     case 'listening':
+    case 'jit':
       return { event };
     case 'job-started': {
       const form = startedForm.safeParse(fields);

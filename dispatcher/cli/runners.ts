@@ -16,7 +16,7 @@ import { age, leftOut, more, notWritten, printableLines, told } from './admin-te
 import { printable, printFields, printTable } from './output.ts';
 import type { Terminal } from './terminal.ts';
 
-const LIVE = 'creating,starting,online,busy,finishing,draining';
+const LIVE = 'creating,parked,starting,online,busy,finishing,draining';
 
 export function createCommand(terminal: Terminal, clock: Clock = systemClock): Command {
   const runners = adminCommand('runners', 'the runners, newest first; those that are gone by --state gone', terminal)

@@ -11,6 +11,7 @@ import { readClaim, readLabels } from './registration-claim.ts';
 import type { RegistrationContext } from './registration-context.ts';
 import { readPoll } from './registration-poll.ts';
 import { policyOf, readDefaults, readMaxRunners, readRunnerGroup, takeShapes } from './registration-runners.ts';
+import { readStandby } from './registration-standby.ts';
 import { durationMs, registrationFile } from './schema.ts';
 
 const LAUNCH_MS = 10 * 60_000;
@@ -100,7 +101,8 @@ export async function readRegistration(reading: Reading, context: RegistrationCo
   const wrong = CLAIM_KEYS.some((key) => reading.isWrong(key));
   const claims = wrong ? undefined : { name: context.name, host, claim, labels, priority, ...granted };
   if (credentials === undefined || backends.length === 0) return { registration: undefined, claims };
-  return { registration: { ...registration, ...granted, claim, credentials }, claims };
+  const whole = { ...registration, ...granted, claim, credentials };
+  return { registration: { ...whole, ...readStandby(reading, context, whole) }, claims };
 }
 
 /** Where containers cannot ask, every job would fail. */

@@ -244,6 +244,29 @@ export const registrationFile = strict({
     .describe('In order of preference.')
     .meta({ examples: [[{ kind: 'docker' }]] }),
   maxRunners: runners.optional().describe('At once, over all backends. Default: 10.'),
+  standby: z
+    .array(
+      strict({
+        labels: z
+          .array(z.string().min(1).max(256))
+          .max(20)
+          .optional()
+          .describe('Overrides over the defaults, as in runs-on. Default: none.')
+          .meta({ examples: [['cpu-4']] }),
+        size: z
+          .int()
+          .min(0)
+          .max(10_000)
+          .describe('How many wait for jobs, those that are starting included.')
+          .meta({ examples: [2] }),
+        maxAge: duration.optional().describe('Since its launch; then another takes its place. Default: 6h.'),
+      }),
+    )
+    .min(1)
+    .max(20)
+    .optional()
+    .describe('Containers that are started ahead of their jobs. Needs listen.public.url in dispatcher.yaml.')
+    .meta({ examples: [[{ size: 2 }]] }),
   poll: strict({
     interval: z.union([z.literal('off'), duration]).optional(),
     repositories: z

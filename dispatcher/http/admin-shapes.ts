@@ -7,7 +7,16 @@ import { z } from 'zod';
 const time = z.string().nullable();
 const count = z.number().int().min(0);
 
-export const runnerStateSchema = z.enum(['creating', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
+export const runnerStateSchema = z.enum([
+  'creating',
+  'parked',
+  'starting',
+  'online',
+  'busy',
+  'finishing',
+  'draining',
+  'gone',
+]);
 export const jobStatusSchema = z.enum(['queued', 'waiting', 'pending', 'requested', 'in_progress', 'completed']);
 export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-ours', 'expired']);
 

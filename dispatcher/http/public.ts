@@ -190,6 +190,10 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
       if (over) return;
       over = true;
       place.complete();
+      // A call that waits for something may be left by its sender.
+      response.on('close', () => {
+        if (!response.writableFinished && 'left' in reception) reception.left();
+      });
       void reception.finish().then((result) => {
         answer(response, result);
         place.answered('outcome' in result ? isVerified(result.outcome) : result.verified);
@@ -262,6 +266,7 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
     },
     close(withinMs) {
       closing = true;
+      options.calls?.close();
       options.certificate?.close();
       places.close();
       return closeWithin(server, withinMs, clock);

@@ -88,7 +88,7 @@ export interface JobRow {
 }
 
 /** The states of a runner, in the order of its life; lifecycle/machine.ts has the transitions. */
-export type RunnerState = 'creating' | 'starting' | 'online' | 'busy' | 'finishing' | 'draining' | 'gone';
+export type RunnerState = 'creating' | 'parked' | 'starting' | 'online' | 'busy' | 'finishing' | 'draining' | 'gone';
 
 /** A runner: what it is for, and what is known of its instance and of its registration at GitHub. */
 export interface RunnerRow {
@@ -118,6 +118,11 @@ export interface RunnerRow {
   readonly instanceId: string | null;
   readonly instanceState: 'none' | 'maybe' | 'pending' | 'running' | 'ended' | 'absent';
   readonly githubRunnerId: number | null;
+  /**
+   * Of one that was launched ahead of its job: `booting` until its container has asked for a JIT configuration, then `ready`
+   * for life. Null: it was launched for a job.
+   */
+  readonly standby: 'booting' | 'ready' | null;
   /** The job that this runner was launched for: informational, not a binding. */
   readonly forJobKey: string | null;
   /** The job that GitHub assigned to it. */
@@ -160,13 +165,11 @@ export interface RunnerRow {
   readonly version: number;
 }
 
-/** The fields that a decision may change. Identity and version belong to the ledger. */
-export type RunnerPatch = Partial<
-  Omit<
-    RunnerRow,
-    'name' | 'registration' | 'host' | 'scope' | 'runnerGroup' | 'laneKey' | 'labels' | 'createdAtMs' | 'version'
-  >
->;
+/**
+ * The fields that a decision may change. Identity and version belong to the ledger. Scope, runner group, lane and labels
+ * change once, when a parked runner gets its job.
+ */
+export type RunnerPatch = Partial<Omit<RunnerRow, 'name' | 'registration' | 'host' | 'createdAtMs' | 'version'>>;
 
 /** One step of a runner's life, for people: what happened, and what it led to. */
 export interface TimelineEntry {
@@ -185,9 +188,9 @@ export interface RunnerStep {
   /**
    * What the step means for the job that the runner was planned for: a provider is `called` for it for the first time,
    * the runner is `given-back` (no provider was called), every provider that was called has `refused` it, or another
-   * job has `stolen` it.
+   * job has `stolen` it. A parked one is `claimed`: planned and called for at once.
    */
-  readonly launch?: 'called' | 'given-back' | 'refused' | 'stolen';
+  readonly launch?: 'called' | 'claimed' | 'given-back' | 'refused' | 'stolen';
 }
 
 /** What was decided about one job. */
@@ -508,7 +511,8 @@ export interface RunnerLedger {
   nextCheckAt(): Promise<number | null>;
   /**
    * Every runner that may have an instance that has not ended, draining ones included, counted by registration and
-   * backend (null: none yet). `draining` is the number of those that are being taken down.
+   * backend (null: none yet). `draining` is the number of those that are being taken down, `parked` of those that wait for
+   * a job without a registration.
    */
   liveCounts(): Promise<
     readonly {
@@ -516,6 +520,7 @@ export interface RunnerLedger {
       readonly backend: string | null;
       readonly count: number;
       readonly draining: number;
+      readonly parked: number;
     }[]
   >;
   /** Registrations that have a runner which is not gone, busy ones included. */

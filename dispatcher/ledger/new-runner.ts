@@ -27,6 +27,7 @@ export function newRunner(known: KnownAtFirst): RunnerRow {
     instanceId: null,
     instanceState: 'none',
     githubRunnerId: null,
+    standby: null,
     forJobKey: null,
     jobKey: null,
     onlineAtMs: null,

@@ -205,7 +205,7 @@ export function namesake(row: unknown): z.output<typeof namesakeSchema> {
   return namesakeSchema.parse(row);
 }
 
-const runnerState = z.enum(['creating', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
+const runnerState = z.enum(['creating', 'parked', 'starting', 'online', 'busy', 'finishing', 'draining', 'gone']);
 
 const runnerSchema = z.object({
   name: text,
@@ -227,6 +227,7 @@ const runnerSchema = z.object({
   instanceId: text.nullable(),
   instanceState: z.enum(['none', 'maybe', 'pending', 'running', 'ended', 'absent']),
   githubRunnerId: integer.nullable(),
+  standby: z.enum(['booting', 'ready']).nullable(),
   forJobKey: text.nullable(),
   jobKey: text.nullable(),
   onlineAtMs: integer.nullable(),
@@ -395,7 +396,13 @@ export function breakerColumns({ failure, ...row }: Breaker): Tables['breakers']
   return { ...row, ...failureColumns(failure) };
 }
 
-const liveCountSchema = z.object({ registration: text, backend: text.nullable(), count: integer, draining: integer });
+const liveCountSchema = z.object({
+  registration: text,
+  backend: text.nullable(),
+  count: integer,
+  draining: integer,
+  parked: integer,
+});
 
 export type LiveCount = z.output<typeof liveCountSchema>;
 

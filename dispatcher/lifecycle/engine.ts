@@ -31,6 +31,9 @@ import { Refusals } from './refusals.ts';
 import { type Rest, Resting } from './resting.ts';
 import { createRunnerContext, type RunnerContext } from './runner-context.ts';
 import { SettleLoop } from './settle.ts';
+import { HandOver, type JitAnswer } from './standby/hand-over.ts';
+import { Pools } from './standby/pools.ts';
+import { StandbyLoop } from './standby/standby-loop.ts';
 import { drainSurplus, nextSurplusMs } from './surplus.ts';
 import { SweepLoop } from './sweep-loop.ts';
 import { SweepSchedule } from './sweep-schedule.ts';
@@ -63,6 +66,11 @@ export interface Engine {
   forget(runner: string): Promise<RunnerRow | undefined>;
   /** Its container says something about itself: what it says proves nothing, and it is looked at now. */
   heard(runner: string, what: string, usage?: RunnerUsage): Promise<void>;
+  /**
+   * Its container, started ahead of its job, asks for its JIT configuration. Resolves when there is one or after half a
+   * minute; earlier when `signal` says that nobody waits for it any more.
+   */
+  jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer>;
   /** Each backend of each registration: whether it is tried, and why not. */
   backends(): readonly BackendStatus[];
   /**
@@ -82,6 +90,8 @@ export interface Engine {
   otherDispatchers(): readonly OtherDispatcher[];
 }
 
+/** Containers whose asks for a JIT configuration are held open: each costs a connection. */
+const MAX_ASKS = 500;
 /** Where the ledger can be written again at a time that is not known. */
 const LEDGER_PAUSE_MS = SECOND;
 
@@ -118,6 +128,7 @@ class LoopingEngine implements Engine {
   /** Whose breakers of an earlier configuration are to be deleted. */
   readonly #reconfigured = new Set<string>();
   readonly #launches: LaunchLoop;
+  readonly #standby: StandbyLoop;
   readonly #visits: VisitLoop;
   readonly #sweeps: SweepLoop;
   readonly #chores: Chores;
@@ -190,12 +201,19 @@ class LoopingEngine implements Engine {
       resting: this.#restingJobs,
     });
     this.#heldJobs = new HeldJobsLoop({ clock, ledger, board, verifier, resting: this.#restingJobs });
+    const pools = new Pools(tenants, options.callbackUrl !== undefined);
+    const handOver = new HandOver(clock, options.maxAsks ?? MAX_ASKS);
     this.#launches = new LaunchLoop({
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
       restingLanes: this.#restingLanes,
       isReadmitting: (registration) => this.#settles.isReadmitting(registration),
+      ...{ pools, handOver },
       ...(options.callbackUrl === undefined ? {} : { callbackUrl: options.callbackUrl }),
+    });
+    this.#standby = new StandbyLoop({
+      ...{ clock, maxLaunches, maxRunners: options.maxRunners, tenants },
+      ...{ context, ledger, board, backends, places: launchPlaces, launches: this.#launches, handOver, pools },
     });
     this.#visits = new VisitLoop({
       ...{ clock, incarnation, log, metrics, tenants, ...absence },
@@ -273,6 +291,7 @@ class LoopingEngine implements Engine {
       this.#holds.forget(name);
       this.#reconfigured.add(name);
     }
+    this.#standby.reconfigure({ changed: [...changed, ...gone], maxLaunches, maxRunners });
     if (readmit === 'all' || readmit.length + changed.length > 0) this.#settles.readmit(changed, readmit);
     this.wake();
   }
@@ -319,6 +338,11 @@ class LoopingEngine implements Engine {
   async heard(runner: string, what: string, usage?: RunnerUsage): Promise<void> {
     await this.#context.tell(runner, { kind: 'heard', what, ...(usage === undefined ? {} : { usage }) });
     this.wake();
+  }
+
+  async jitFor(runner: string, signal?: AbortSignal): Promise<JitAnswer> {
+    if (!this.#context.working()) return { kind: 'not-yet' };
+    return await this.#standby.answer(runner, signal);
   }
 
   backends(): readonly BackendStatus[] {
@@ -391,6 +415,7 @@ class LoopingEngine implements Engine {
         { name: 'settle', run: () => this.#settles.run(), nextMs: () => this.#settles.nextMs },
         { name: 'held jobs', run: () => this.#heldJobs.run(), nextMs: () => this.#heldJobs.nextMs },
         { name: 'launch', run: () => this.#launch(), nextMs: () => this.#nextLaunchMs() },
+        { name: 'standby', run: () => this.#fillStandby(), nextMs: () => this.#standby.nextMs },
         {
           name: 'surplus',
           run: async () => {
@@ -426,6 +451,12 @@ class LoopingEngine implements Engine {
     await this.#board.refresh(this.#options.clock.now());
     for (const name of this.#board.registrationsInNeed()) this.#schedule.markActive(name);
     if (this.#settles.isCaughtUp) await this.#launches.run();
+  }
+
+  /** Waiting jobs come first: as long as they are not all known, no room is left over. */
+  async #fillStandby(): Promise<void> {
+    await this.#board.refresh(this.#options.clock.now());
+    if (this.#settles.isCaughtUp) await this.#standby.run();
   }
 
   #nextLaunchMs(): number | undefined {

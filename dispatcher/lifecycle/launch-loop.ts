@@ -15,18 +15,24 @@ import type { Permit, Permits } from './permits.ts';
 import type { EngineOptions, Tenant } from './ports.ts';
 import { turnOf } from './replacement.ts';
 import type { Resting } from './resting.ts';
+import { type DeliverOptions, deliverJit } from './standby/deliver.ts';
+import { canServe, type Pool, type Pools } from './standby/pools.ts';
 import type { Verifier } from './verify.ts';
 
 export interface LaunchLoopOptions extends LaunchOptions, Pick<EngineOptions, 'log' | 'tenants'> {
   /** Whether the registration has changed, and not all of its waiting jobs have been admitted anew. */
   readonly isReadmitting: (registration: string) => boolean;
-  readonly ledger: LaunchOptions['ledger'] & Pick<Ledger, 'createRunner' | 'runner' | 'waitingJobs'>;
+  readonly ledger: LaunchOptions['ledger'] &
+    DeliverOptions['ledger'] &
+    Pick<Ledger, 'createRunner' | 'runner' | 'runners' | 'waitingJobs'>;
   readonly board: Board;
   readonly permits: Permits;
   readonly places: LaunchPlaces;
   readonly verifier: Verifier;
   /** Lanes with a waiting job whose row cannot be read: what the lane needs is not known. */
   readonly restingLanes: Resting;
+  readonly pools: Pools;
+  readonly handOver: DeliverOptions['handOver'];
 }
 
 /** A launch that has a name and a slot, and whose row is to be written. */
@@ -36,6 +42,9 @@ interface Planned {
   readonly row: RunnerRow;
   readonly reason: string;
 }
+
+/** What is done for a runner whose row exists. */
+type Work = (options: LaunchLoopOptions, tenant: Tenant, launch: Launch) => Promise<void>;
 
 export class LaunchLoop {
   readonly #options: LaunchLoopOptions;
@@ -83,6 +92,8 @@ export class LaunchLoop {
       const now = clock.now();
       for (const [laneKey, { untilMs }] of this.#blocked) if (untilMs <= now) this.#blocked.delete(laneKey);
       const granted = await context.counting.hold(async () => {
+        const claimed = await this.#claimParked();
+        if (claimed > 0) return claimed;
         const grants = await permits.grant(new Set([...this.#blocked.keys(), ...this.#resting()]));
         await this.#use(grants);
         return grants.length;
@@ -104,6 +115,107 @@ export class LaunchLoop {
       const waits = (board.counts(key)?.demand ?? 0) > 0;
       if (!waits && !restingLanes.has(key)) restingLanes.resume({ kind: 'lane', key });
     }
+  }
+
+  /**
+   * Launches a container ahead of its job. False: nothing was begun. The caller holds the lock under which live runners are
+   * counted, and has seen to it that there is room.
+   */
+  async launchAhead(pool: Pool, backends: readonly string[]): Promise<boolean> {
+    const { backends: places, clock, context, dispatcherId, ledger, random } = this.#options;
+    const { lane, maxAgeMs } = pool;
+    const tenant = this.#tenant(lane.registration);
+    if (tenant === undefined || !context.working()) return false;
+    const now = clock.now();
+    const name = `${dispatcherId}-${ulid(now, random)}`;
+    const claimed = places.claim(lane, backends, name);
+    const launch: Launch = { runner: name, createdAtMs: now, lane, backends: claimed, aheadMs: maxAgeMs };
+    const row = { ...rowOf(launch, this.#options.incarnation, null), standby: 'booting' } as const;
+    const [backend] = claimed;
+    // The place was found for the first of them.
+    if (backend === undefined || backend !== backends[0]) {
+      places.release(name);
+      return false;
+    }
+    await ledger.createRunner(row, `planned ahead of its job on ${backend}`).catch((error: unknown) => {
+      places.release(name);
+      throw error;
+    });
+    this.#begin(tenant, launch);
+    return true;
+  }
+
+  /**
+   * Gives waiting jobs the containers that were started ahead of them: they exist already, so no cap stands in the way.
+   * Returns how many.
+   */
+  async #claimParked(): Promise<number> {
+    const { board, holds, places, pools } = this.#options;
+    let claimed = 0;
+    for (const registration of board.registrationsInNeed()) {
+      const own = pools.of(registration);
+      if (own.length === 0 || this.#tenant(registration) === undefined) continue;
+      const ready = await this.#ready(own);
+      const free = () => Math.min(places.free(), places.freeOf(places.lineOf(registration)));
+      for (const { lane, need } of [...board.lanesInNeed(registration)]) {
+        if (ready.length === 0 || free() <= 0) break;
+        if (this.#blocked.has(lane.key) || this.#options.restingLanes.has(lane.key)) continue;
+        const fitting = ready.filter(({ pool, row }) => canServe(pool, row, lane));
+        if (fitting.length === 0) continue;
+        const admittance = holds.admittance(lane);
+        if (admittance.kind === 'held') continue;
+        const most = Math.min(admittance.kind === 'trial' ? 1 : need, free());
+        const jobs = new NextJobs(this.#options.ledger, Array(Math.min(most, fitting.length)).fill({ lane }));
+        for (const one of fitting.slice(0, most)) {
+          const job = await this.#nextJob(lane, jobs);
+          if (job === undefined) break;
+          ready.splice(ready.indexOf(one), 1);
+          if (await this.#claim(one.row, lane, job.key)) {
+            jobs.recordLaunch(lane.key, job.key);
+            claimed += 1;
+          }
+        }
+      }
+    }
+    return claimed;
+  }
+
+  /** Those whose containers ask for a job now, the oldest first. One that cannot be read is left out; its visits say so. */
+  async #ready(pools: readonly Pool[]): Promise<{ readonly pool: Pool; readonly row: RunnerRow }[]> {
+    const { handOver, ledger } = this.#options;
+    const ready: { readonly pool: Pool; readonly row: RunnerRow }[] = [];
+    for (const pool of pools) {
+      const rows = await ledger.runners({ laneKey: pool.lane.key, states: ['parked'] }, () => {});
+      for (const row of rows) if (row.standby === 'ready' && handOver.isAsking(row.name)) ready.push({ pool, row });
+    }
+    return ready.sort((a, b) => a.row.createdAtMs - b.row.createdAtMs);
+  }
+
+  async #claim(row: RunnerRow, lane: LaneSpec, jobKey: string): Promise<boolean> {
+    const { clock, context, handOver } = this.#options;
+    const { backend, createdAtMs, name: runner } = row;
+    const tenant = this.#tenant(lane.registration);
+    if (tenant === undefined || backend === null || !context.working()) return false;
+    // Before its row says so: from then on its container is to wait for what is made for it.
+    handOver.begin(runner);
+    const { key: laneKey, labels, runnerGroup, specHash } = lane;
+    const after = await context
+      .tell(runner, {
+        kind: 'claimed',
+        jobKey,
+        lane: { laneKey, labels, scope: scopePath(lane.scope), runnerGroup, specHash },
+        instanceDeadlineAtMs: clock.now() + (lane.wish.timeLimitMs ?? MAX_LIFE_MS),
+      })
+      .catch((error: unknown) => {
+        handOver.end(runner);
+        throw error;
+      });
+    if (after?.state !== 'starting' || after.forJobKey !== jobKey) {
+      handOver.end(runner);
+      return false;
+    }
+    this.#begin(tenant, { runner, createdAtMs, lane, backends: [backend] }, deliverJit);
+    return true;
   }
 
   /**
@@ -143,14 +255,15 @@ export class LaunchLoop {
     if (failures.length > 0) throw failures[0];
   }
 
-  async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
-    const { lane, backends: chosen } = permit;
-    const { backends, board, clock, dispatcherId, permits, random, restingLanes, tenants } = this.#options;
-    const tenant = tenants.get(lane.registration);
-    if (tenant === undefined || tenant.leaving !== undefined) return undefined;
-    // Its lanes may still be those of the registration as it was.
-    if (this.#options.isReadmitting(lane.registration)) return undefined;
-    if (this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
+  /** Undefined: it launches nothing now. Its lanes may still be those of the registration as it was. */
+  #tenant(registration: string): Tenant | undefined {
+    const tenant = this.#options.tenants.get(registration);
+    return tenant?.leaving !== undefined || this.#options.isReadmitting(registration) ? undefined : tenant;
+  }
+
+  /** Of the lane's jobs the one that may have a runner now. Undefined: the lane is blocked, or rests. */
+  async #nextJob(lane: LaneSpec, jobs: NextJobs): Promise<Waiting | undefined> {
+    const { board, clock, restingLanes } = this.#options;
     const now = clock.now();
     const first = await jobs.of(lane.key);
     const job = await jobs.firstWith(lane.key, (one) => turnOf(one, now).kind === 'launch');
@@ -171,6 +284,17 @@ export class LaunchLoop {
       this.#block(lane, first, await jobs.jobsOf(lane.key));
       return undefined;
     }
+    return job;
+  }
+
+  async #plan(permit: Permit, jobs: NextJobs, planned: readonly Planned[]): Promise<Planned | undefined> {
+    const { lane, backends: chosen } = permit;
+    const { backends, clock, dispatcherId, permits, random, restingLanes } = this.#options;
+    const tenant = this.#tenant(lane.registration);
+    if (tenant === undefined || this.#blocked.has(lane.key) || restingLanes.has(lane.key)) return undefined;
+    const now = clock.now();
+    const job = await this.#nextJob(lane, jobs);
+    if (job === undefined) return undefined;
     const name = `${dispatcherId}-${ulid(now, random)}`;
     const claimed = backends.claim(lane, chosen, name);
     const taken = placesOf(planned, lane.registration);
@@ -210,18 +334,18 @@ export class LaunchLoop {
     if (job !== undefined) verifier.ask(job.key, lane.registration, 'launch');
   }
 
-  #begin(tenant: Tenant, launch: Launch): void {
+  #begin(tenant: Tenant, launch: Launch, work: Work = launchRunner): void {
     const { board, places } = this.#options;
     board.mark(launch.lane.key);
     places.take(launch.runner, launch.lane.registration);
-    this.#launches.set(launch.runner, this.#launch(tenant, launch));
+    this.#launches.set(launch.runner, this.#launch(tenant, launch, work));
   }
 
   /** Never rejects. */
-  async #launch(tenant: Tenant, launch: Launch): Promise<void> {
+  async #launch(tenant: Tenant, launch: Launch, work: Work): Promise<void> {
     const { context, log, places } = this.#options;
     try {
-      await launchRunner(this.#options, tenant, launch);
+      await work(this.#options, tenant, launch);
     } catch (error) {
       if (!context.ledgerFailed(error)) {
         log.error('launch-broken', { runner: launch.runner, error });
@@ -250,7 +374,8 @@ export class LaunchLoop {
   async #releaseUnstarted(name: string): Promise<void> {
     const { backends, ledger } = this.#options;
     const runner = await ledger.runner(name).catch(() => undefined);
-    if (runner?.state !== 'starting') backends.release(name);
+    const starts = runner?.state === 'starting' || (runner?.state === 'parked' && runner.standby === 'booting');
+    if (!starts) backends.release(name);
   }
 }
 
@@ -265,7 +390,11 @@ function placesOf(planned: readonly Planned[], registration: string): ReadonlyMa
   return places;
 }
 
-function rowOf({ backends, createdAtMs, lane, runner }: Launch, incarnation: string, forJobKey: string): RunnerRow {
+function rowOf(
+  { backends, createdAtMs, lane, runner }: Launch,
+  incarnation: string,
+  forJobKey: string | null,
+): RunnerRow {
   return newRunner({
     name: runner,
     registration: lane.registration,

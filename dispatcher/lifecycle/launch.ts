@@ -40,6 +40,8 @@ export interface Launch {
   readonly lane: LaneSpec;
   /** In order of preference, each with room. */
   readonly backends: readonly string[];
+  /** Ahead of its job, without a registration at GitHub: how long it may wait for one. */
+  readonly aheadMs?: number;
 }
 
 /** One launch at one of its backends. */
@@ -47,7 +49,8 @@ interface Attempt {
   readonly launch: Launch;
   readonly backend: string;
   readonly shape: Shape;
-  readonly jit: JitRunner;
+  /** Null: it fetches one when its job comes. */
+  readonly jit: JitRunner | null;
   readonly deadlineAtMs: number;
   /** For its call-backs; undefined: it makes none. */
   readonly token: CallbackToken | undefined;
@@ -62,7 +65,7 @@ const MAX_TRANSIENT_MS = 60_000;
 export async function launchRunner(options: LaunchOptions, tenant: Tenant, launch: Launch): Promise<void> {
   const { backends, context, metrics } = options;
   const startedAtMs = context.now();
-  const jit = await createJit(options, tenant, launch);
+  const jit = launch.aheadMs === undefined ? await createJit(options, tenant, launch) : null;
   if (jit === undefined) return;
 
   // One for all backends: what the first one may have started could be running.
@@ -82,7 +85,7 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
 
     backends.beginLaunch(registration, backend);
     try {
-      const ready = await prepare(tenant, backend, launch.lane.wish);
+      const ready = await prepare(tenant, backend, wishOf(launch));
       if (ready instanceof ProviderError) {
         // Nothing was called: another backend may have the runner.
         await recordRefusal(providerFailure(ready, source, context.now()), ready.retryAfterMs);
@@ -93,7 +96,8 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
         await recordRefusal(ownFailure('unfit', fit.reason, context.now(), source));
         continue;
       }
-      const lifeMs = fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS;
+      const lifeMs =
+        fit.shape.timeLimitMs ?? provider.capabilities.longestLifeMs ?? MAX_LIFE_MS + (launch.aheadMs ?? 0);
       const deadlineAtMs = context.now() + lifeMs;
       const attempt: Attempt = { launch, backend, shape: fit.shape, jit, deadlineAtMs, token };
       const turn = await takePlace(options, tenant, attempt);
@@ -138,6 +142,12 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
   });
 }
 
+/** The time limit is the job's: what it waited for the job comes on top. */
+function wishOf({ aheadMs, lane }: Launch): ShapeWish {
+  if (aheadMs === undefined || lane.wish.timeLimitMs === undefined) return lane.wish;
+  return { ...lane.wish, timeLimitMs: lane.wish.timeLimitMs + aheadMs };
+}
+
 /** The error of an adapter that cannot be loaded, made or asked. */
 async function prepare(
   tenant: Tenant,
@@ -173,7 +183,7 @@ async function takePlace(
     const row = await context.tell(launch.runner, {
       kind: 'calling',
       backend,
-      runnerId: jit.runnerId,
+      runnerId: jit?.runnerId ?? null,
       instanceDeadlineAtMs: deadlineAtMs,
       ...(token === undefined ? {} : { callbackHash: token.hash }),
     });
@@ -215,7 +225,7 @@ async function tryBackend(
       ...(callbackUrl === undefined ? {} : { callbackUrl: `${callbackUrl}/runners/${launch.runner}` }),
     }),
     secretEnvironment: {
-      ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig,
+      ...(jit === null ? {} : { ACTIONS_RUNNER_INPUT_JITCONFIG: jit.encodedJitConfig }),
       ...(token === undefined ? {} : { SHR_CALLBACK_TOKEN: token.token }),
     },
   };
@@ -250,8 +260,8 @@ async function tryBackend(
   }
 }
 
-async function createJit(
-  { context, holds, metrics }: LaunchOptions,
+export async function createJit(
+  { context, holds, metrics }: Pick<LaunchOptions, 'context' | 'holds' | 'metrics'>,
   tenant: Tenant,
   launch: Launch,
 ): Promise<JitRunner | undefined> {

@@ -19,6 +19,7 @@ import {
   onGithub,
   onGithubMissing,
 } from './machine/registration.ts';
+import { onClaimed, onRegistered, onWaits } from './machine/standby.ts';
 
 /** Credentials refused for this long no longer keep a runner whose instance is gone. */
 export const REFUSED_PATIENCE_MS = 15 * MINUTE;
@@ -39,6 +40,8 @@ export function step(runner: RunnerRow, event: RunnerEvent, context: MachineCont
 /** A launch begins when a provider is called: a registration that GitHub refused does not count. */
 function launchCounted(runner: RunnerRow, taken: RunnerStep): RunnerStep {
   const after = { ...runner, ...taken.patch };
+  if (runner.state === 'parked' && runner.forJobKey === null && after.forJobKey !== null)
+    return { ...taken, launch: 'claimed' };
   const uncalled = runner.githubRunnerId === null && runner.instanceState === 'none';
   if (runner.state === 'creating' && uncalled) {
     if (after.instanceState === 'maybe' && after.githubRunnerId !== null) return { ...taken, launch: 'called' };
@@ -112,6 +115,12 @@ function answerTo(runner: RunnerRow, event: RunnerEvent, context: MachineContext
       return onJobStarted(runner, event, context);
     case 'job-completed':
       return onJobCompleted(runner, event, context);
+    case 'waits':
+      return onWaits(runner, event, context);
+    case 'claimed':
+      return onClaimed(runner, event, context);
+    case 'registered':
+      return onRegistered(runner, event, context);
     case 'heard':
       return onHeard(runner, event, context);
     case 'deadline':

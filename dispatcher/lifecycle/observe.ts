@@ -101,7 +101,8 @@ async function countStart(
   before: RunnerRow,
   after: RunnerRow,
 ): Promise<void> {
-  if (before.state !== 'creating' && before.state !== 'starting') return;
+  const isBooting = before.state === 'parked' && before.standby === 'booting';
+  if (before.state !== 'creating' && before.state !== 'starting' && !isBooting) return;
   const { name, registration, backend, specHash } = after;
   if (backend === null || specHash === ADOPTED) return;
   const launched = { registration, backend, specHash, runner: name };
@@ -212,7 +213,7 @@ export function instanceEvent(registration: string, backend: string, instance: I
 
 async function lookAtGithub({ context, tenants, verifier, view }: ObserveOptions, runner: RunnerRow): Promise<Look> {
   const tenant = tenants.get(runner.registration);
-  if (runner.state === 'finishing') return { runner };
+  if (runner.state === 'finishing' || runner.state === 'parked') return { runner };
   if (tenant === undefined) {
     const words = 'without its registration there are no credentials to ask GitHub with';
     return { runner, unheard: ownFailure('no-registration', words, context.now()) };

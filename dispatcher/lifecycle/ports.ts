@@ -53,6 +53,8 @@ export interface EngineOptions {
   readonly maxLaunches: number;
   /** Where containers reach the public listener, without a slash at its end. Absent: they make no call-backs. */
   readonly callbackUrl?: string;
+  /** Containers that may wait for a job on an open connection at once. Default: 500. */
+  readonly maxAsks?: number;
 }
 
 /** What changed in `tenants`, and in what jobs are admitted by. */

@@ -207,6 +207,17 @@ export interface Registration {
   readonly chargeLabels: Readonly<Record<string, string>>;
   /** A job's first step waits for the dispatcher's yes, and the job fails without an answer. Absent: it runs then. */
   readonly requireHook?: true;
+  /** Containers that are started ahead of their jobs. Each pool has a shape of its own. */
+  readonly standby?: readonly StandbyPool[];
+}
+
+export interface StandbyPool {
+  /** Overrides over the defaults, as in `runs-on`. It serves the jobs whose labels come to the same. */
+  readonly labels: readonly string[];
+  /** How many containers wait for jobs, those that are still starting included. */
+  readonly size: number;
+  /** A container that has waited for this long since its launch is replaced. */
+  readonly maxAgeMs: number;
 }
 
 /** Which jobs a registration asks for. */
@@ -294,6 +305,21 @@ export function scopeFor(claim: Claim, owner: string, repository: string): Githu
     case 'user':
     case 'repositories':
       return { kind: 'repository', owner: owner.toLowerCase(), repository: repository.toLowerCase() };
+  }
+}
+
+/** The one scope of all its jobs' runners (except those with a bucket); undefined: each repository has its own. */
+export function onlyScopeOf(claim: Claim): GithubScope | undefined {
+  switch (claim.kind) {
+    case 'enterprise':
+    case 'organization':
+      return scopeFor(claim, '', '');
+    case 'user':
+      return undefined;
+    case 'repositories': {
+      const [only, ...others] = claim.repositories;
+      return only === undefined || others.length > 0 ? undefined : scopeFor(claim, only.owner, only.repository);
+    }
   }
 }
 

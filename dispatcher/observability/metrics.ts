@@ -347,7 +347,8 @@ class LedgerGauges {
   }
 
   async #readLive(): Promise<void> {
-    for (const { registration, backend, count } of await this.#sources.ledger.liveCounts()) {
+    for (const { registration, backend, count, parked } of await this.#sources.ledger.liveCounts()) {
+      this.#supply.inc({ registration: this.#names.fold(registration), state: 'parked' }, parked);
       this.#live.inc(this.#onBackend(registration, backend ?? ''), count);
     }
   }

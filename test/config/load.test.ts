@@ -110,6 +110,48 @@ describe('the configuration', () => {
     }
   });
 
+  describe('standby', () => {
+    const URL = 'listen: { public: { url: "https://shr.acme.example" } }\n';
+    const read = async (standby: string, more = '', listen = URL) =>
+      await load({
+        'dispatcher.yaml': `${dispatcherYaml}${listen}`,
+        'registrations/acme.yaml': `${registrationYaml}${more}standby: ${standby}\n`,
+      });
+
+    it('is read, with an age of six hours unless it says otherwise', async () => {
+      const loaded = await read('[{ size: 2 }, { labels: [cpu-4], size: 1, maxAge: 2h }]', 'policy: { maxCpu: 8 }\n');
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      expect(loaded.configuration.quarantined).to.deep.equal([]);
+      expect(loaded.configuration.registrations[0]?.standby).to.deep.equal([
+        { labels: [], size: 2, maxAgeMs: 6 * 3_600_000 },
+        { labels: ['cpu-4'], size: 1, maxAgeMs: 2 * 3_600_000 },
+      ]);
+    });
+
+    for (const [what, standby, more, words] of [
+      ['beyond the policy', '[{ labels: [cpu-4], size: 1 }]', '', 'cpu-4'],
+      ['a label that is no override', '[{ labels: [gpu], size: 1 }]', '', 'changes nothing about a container'],
+      ['a label that cannot be read', '[{ labels: [cpu-x], size: 1 }]', '', 'cpu-x'],
+      ['a bucket', '[{ labels: [disk-cache], size: 1 }]', 'policy: { buckets: [cache] }\n', 'a bucket is mounted'],
+      ['two pools of the same', '[{ size: 1 }, { size: 2, labels: [arch-x64] }]', '', 'standby[0] has the same'],
+      ['more than it may have', '[{ size: 11 }]', '', 'want 11 containers'],
+      ['hardly any time', '[{ size: 1, maxAge: 1m }]', '', 'hardly ready before it goes'],
+    ] as const) {
+      it(`is refused with words: ${what}`, async () => {
+        expect(JSON.stringify(await read(standby, more))).to.include(words);
+      });
+    }
+
+    it('is refused where containers cannot ask, or have no one place to register at', async () => {
+      expect(JSON.stringify(await read('[{ size: 1 }]', '', ''))).to.include('its containers cannot ask for a job');
+      const files = {
+        'dispatcher.yaml': `${dispatcherYaml}${URL}`,
+        'registrations/acme.yaml': `${registrationYaml.replace('organization: acme', 'user: acme')}standby: [{ size: 1 }]\n`,
+      };
+      expect(JSON.stringify(await load(files))).to.include('its runners register at each repository');
+    });
+  });
+
   it('reads all that the files can say', async () => {
     const dispatcher = `
 id: big

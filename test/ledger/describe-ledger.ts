@@ -689,6 +689,34 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
         expect(await ledger.liveCounts()).to.deep.equal([]);
       });
 
+      it('take the lane of a job when a parked one gets it, which counts for the job as planned and launched', async () => {
+        await ledger.recordFacts([fact({ jobId: 1 })]);
+        const key = 'github.com/acme/web/1';
+        await ledger.createRunner(
+          runner({ name: 'd-1', laneKey: 'pool', labels: [], state: 'parked', standby: 'ready', forJobKey: null }),
+          'ahead',
+        );
+        const lane = {
+          laneKey: 'lane-9',
+          labels: ['x', 'sid-1'],
+          scope: 'repos/acme/web',
+          runnerGroup: 'g',
+          specHash: 's9',
+        };
+        await ledger.stepRunner('d-1', () => ({
+          patch: { ...lane, state: 'starting', forJobKey: key },
+          entries: [],
+          launch: 'claimed',
+        }));
+        expect(await ledger.runner('d-1')).to.deep.include({
+          ...lane,
+          state: 'starting',
+          standby: 'ready',
+          forJobKey: key,
+        });
+        expect(await ledger.job(key)).to.include({ planned: 1, launches: 1 });
+      });
+
       // X5
       it('count while an instance may run, draining ones included and told apart', async () => {
         await ledger.createRunner(runner({ name: 'd-1' }), 'launch');
@@ -711,10 +739,14 @@ export function describeLedger(name: string, newPlace: () => Promise<Place>): vo
           runner({ name: 'd-8', backend: 'eci', state: 'draining', instanceState: 'none' }),
           'GitHub refused it',
         );
+        await ledger.createRunner(
+          runner({ name: 'd-9', backend: 'eci', state: 'parked', instanceState: 'running', standby: 'ready' }),
+          'ahead of its job',
+        );
         expect(await ledger.liveCounts()).to.have.deep.members([
-          { registration: 'acme', backend: null, count: 1, draining: 0 },
-          { registration: 'acme', backend: 'eci', count: 2, draining: 1 },
-          { registration: 'other', backend: 'eci', count: 1, draining: 0 },
+          { registration: 'acme', backend: null, count: 1, draining: 0, parked: 0 },
+          { registration: 'acme', backend: 'eci', count: 3, draining: 1, parked: 1 },
+          { registration: 'other', backend: 'eci', count: 1, draining: 0, parked: 0 },
         ]);
       });
 

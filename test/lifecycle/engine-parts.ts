@@ -12,6 +12,8 @@ import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
 import { Resting } from '../../dispatcher/lifecycle/resting.ts';
+import { HandOver } from '../../dispatcher/lifecycle/standby/hand-over.ts';
+import { Pools } from '../../dispatcher/lifecycle/standby/pools.ts';
 import { SweepSchedule } from '../../dispatcher/lifecycle/sweep-schedule.ts';
 import { Verifier } from '../../dispatcher/lifecycle/verify.ts';
 import { Visibilities } from '../../dispatcher/lifecycle/visibility.ts';
@@ -32,6 +34,8 @@ export interface EngineParts extends RunnerContextParts {
   readonly places: LaunchPlaces;
   readonly permits: Permits;
   readonly verifier: Verifier;
+  readonly handOver: HandOver;
+  readonly pools: Pools;
   readonly doubts: Doubts;
   readonly visibilities: Visibilities;
   readonly resting: Resting;
@@ -146,6 +150,8 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
     ...{ clock, board, backends, holds, places },
     permits: new Permits(made, places, board, backends, holds),
     verifier: new RecordingVerifier(made),
+    handOver: new HandOver(clock, 10),
+    pools: new Pools(tenants, true),
     doubts: new RecordingDoubts(made),
     visibilities: new Visibilities(made),
     resting: new Resting(clock, context.states),

@@ -16,7 +16,8 @@ const MINUTE = 60_000;
 
 /** DESIGN, "Runner states", with what a dispatcher that was wrong about an absence needs: gone → draining. */
 const TRANSITIONS: Readonly<Record<RunnerState, readonly RunnerState[]>> = {
-  creating: ['starting', 'busy', 'finishing', 'draining', 'gone'],
+  creating: ['parked', 'starting', 'busy', 'finishing', 'draining', 'gone'],
+  parked: ['starting', 'busy', 'finishing', 'draining', 'gone'],
   starting: ['online', 'busy', 'finishing', 'draining', 'gone'],
   online: ['busy', 'finishing', 'draining', 'gone'],
   busy: ['finishing', 'draining', 'gone'],
@@ -37,6 +38,20 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
   'github-missing': { kind: 'github-missing' },
   'job-started': { kind: 'job-started', jobKey: 'github.com/acme/web/1', word: 'told', refuted: null },
   'job-completed': { kind: 'job-completed', jobKey: 'github.com/acme/web/1', word: 'told', refuted: null },
+  waits: { kind: 'waits', untilMs: 60 * MINUTE },
+  claimed: {
+    kind: 'claimed',
+    jobKey: 'github.com/acme/web/1',
+    lane: {
+      laneKey: 'lane2',
+      labels: ['acme-runner', 'sid-1'],
+      scope: 'orgs/acme',
+      runnerGroup: 'g',
+      specHash: 'spec2',
+    },
+    instanceDeadlineAtMs: 100 * 60 * MINUTE,
+  },
+  registered: { kind: 'registered', runnerId: 7 },
   heard: { kind: 'heard', what: 'its container has started' },
   deadline: { kind: 'deadline' },
   drain: { kind: 'drain', reason: 'surplus' },
@@ -55,34 +70,38 @@ const EVENTS: { readonly [K in RunnerEventKind]: Extract<RunnerEvent, { kind: K 
 /** `-`: ignored. `told`: a line in the timeline, `quiet`: none. Else the state that the runner moves to. */
 type Outcome = '-' | 'told' | 'quiet' | RunnerState;
 
-const [none, told6] = [
-  ['-', '-', '-', '-', '-', '-'],
-  ['told', 'told', 'told', 'told', 'told', 'told'],
+const [none, told7] = [
+  ['-', '-', '-', '-', '-', '-', '-'],
+  ['told', 'told', 'told', 'told', 'told', 'told', 'told'],
 ] as const;
 
-/** In the order of STATES: creating, starting, online, busy, finishing, draining, gone; with a container that runs. */
+/** In the order of STATES: creating, parked, starting, online, busy, finishing, draining, gone; with a container that runs. */
 const ANSWERS: Readonly<Record<RunnerEventKind, readonly Outcome[]>> = {
   calling: ['quiet', ...none],
   'backend-refused': ['told', ...none],
-  accepted: ['starting', 'told', 'told', 'told', 'told', 'told', 'draining'],
+  accepted: ['starting', 'told', 'told', 'told', 'told', 'told', 'told', 'draining'],
   'launch-refused': ['draining', ...none],
   'launch-abandoned': ['draining', ...none],
-  instance: ['starting', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'draining'],
-  'instance-missing': ['quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', '-'],
-  github: ['quiet', 'online', 'quiet', '-', 'quiet', 'quiet', '-'],
-  'github-missing': ['draining', 'draining', 'draining', 'draining', 'told', 'told', '-'],
-  'job-started': ['busy', 'busy', 'busy', 'told', '-', 'busy', '-'],
-  'job-completed': ['finishing', 'finishing', 'finishing', 'finishing', 'told', 'told', '-'],
-  heard: [...told6, '-'],
-  deadline: ['draining', 'draining', 'draining', 'draining', 'draining', '-', '-'],
-  drain: ['draining', 'draining', 'draining', '-', '-', '-', '-'],
-  forget: ['draining', 'draining', 'draining', 'draining', 'draining', 'told', '-'],
-  'delete-refused': ['busy', 'busy', 'busy', '-', 'busy', 'busy', '-'],
-  deregistered: [...told6, '-'],
-  stopping: ['-', '-', '-', '-', '-', 'quiet', '-'],
-  'stop-sent': ['-', '-', '-', '-', '-', 'told', '-'],
-  'credentials-refused': [...told6, '-'],
-  'step-failed': [...told6, '-'],
+  instance: ['starting', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'draining'],
+  'instance-missing': ['quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', '-'],
+  github: ['quiet', '-', 'online', 'quiet', '-', 'quiet', 'quiet', '-'],
+  'github-missing': ['draining', '-', 'draining', 'draining', 'draining', 'told', 'told', '-'],
+  'job-started': ['busy', 'busy', 'busy', 'busy', 'told', '-', 'busy', '-'],
+  'job-completed': ['finishing', 'finishing', 'finishing', 'finishing', 'finishing', 'told', 'told', '-'],
+  heard: [...told7, '-'],
+  waits: ['-', 'told', '-', '-', '-', '-', '-', '-'],
+  // One that has not asked for a job.
+  claimed: ['-', ...none],
+  registered: ['-', '-', 'quiet', 'quiet', 'quiet', 'quiet', 'quiet', '-'],
+  deadline: ['draining', 'draining', 'draining', 'draining', 'draining', 'draining', '-', '-'],
+  drain: ['draining', 'draining', 'draining', 'draining', '-', '-', '-', '-'],
+  forget: ['draining', 'draining', 'draining', 'draining', 'draining', 'draining', 'told', '-'],
+  'delete-refused': ['busy', 'busy', 'busy', 'busy', '-', 'busy', 'busy', '-'],
+  deregistered: [...told7, '-'],
+  stopping: ['-', '-', '-', '-', '-', '-', 'quiet', '-'],
+  'stop-sent': ['-', '-', '-', '-', '-', '-', 'told', '-'],
+  'credentials-refused': [...told7, '-'],
+  'step-failed': [...told7, '-'],
 };
 
 function at(nowMs: number): MachineContext {
@@ -126,13 +145,22 @@ const anyEvent: fc.Arbitrary<RunnerEvent> = fc.oneof(
 /** Events with the time that passes before each. */
 const story = fc.array(fc.tuple(fc.integer({ min: 0, max: 4 * MINUTE }), anyEvent), { maxLength: 40 });
 
-function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<{
+/** Of one that was launched for a job, and then, with the same luck, of one that was launched ahead of it. */
+function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<Moment> {
+  const first = { backend: null, githubRunnerId: null, instanceState: 'none' } as const;
+  yield* lifeOf(runnerRow(first), pairs);
+  yield* lifeOf(runnerRow({ ...first, standby: 'booting', forJobKey: null }), pairs);
+}
+
+interface Moment {
   readonly before: RunnerRow;
   readonly after: RunnerRow;
   readonly event: RunnerEvent;
   readonly nowMs: number;
-}> {
-  let runner = runnerRow({ backend: null, githubRunnerId: null, instanceState: 'none' });
+}
+
+function* lifeOf(first: RunnerRow, pairs: readonly (readonly [number, RunnerEvent])[]): Generator<Moment> {
+  let runner = first;
   let nowMs = 0;
   for (const [pauseMs, event] of pairs) {
     nowMs += pauseMs;
@@ -142,12 +170,18 @@ function* lives(pairs: readonly (readonly [number, RunnerEvent])[]): Generator<{
   }
 }
 
+/** Parked is only what was launched ahead of its job. */
+function inState(state: RunnerState, some: Partial<RunnerRow> = {}): RunnerRow {
+  const ahead = { standby: 'booting', forJobKey: null, githubRunnerId: null } as const;
+  return runnerRow({ state, ...(state === 'parked' ? ahead : {}), ...some });
+}
+
 describe('the machine of runner states', () => {
   it('does what the table says for every pair of state and event, and gives a reason for each step', () => {
     for (const event of Object.values(EVENTS)) {
       const outcomes: Record<string, Outcome> = {};
       for (const state of STATES) {
-        const answer = step(runnerRow({ state, instanceState: 'running' }), event, at(10 * MINUTE));
+        const answer = step(inState(state, { instanceState: 'running' }), event, at(10 * MINUTE));
         const about = `${state} ${event.kind}`;
         if (answer.kind === 'ignored') {
           expect(answer.because, about).to.match(/\w/);
@@ -262,6 +296,73 @@ describe('the machine of runner states', () => {
     );
     expect(ended.state).to.equal('draining');
     expect(told(ended, [63_000, EVENTS['instance-missing']]).state).to.equal('gone');
+  });
+
+  describe('of one that is launched ahead of its job', () => {
+    const ahead = runnerRow({
+      backend: null,
+      instanceState: 'none',
+      githubRunnerId: null,
+      standby: 'booting',
+      forJobKey: null,
+    });
+    const parked = told(ahead, [10, { ...EVENTS.calling, runnerId: null }], [600, EVENTS.accepted]);
+
+    it('parks it, and gives it a job once its container has asked for one', () => {
+      expect(parked).to.include({ state: 'parked', standby: 'booting', deadlineAtMs: 600 + 10 * MINUTE });
+      expect(apply(parked, EVENTS.claimed, 700)).to.equal(parked);
+      const ready = told(parked, [9_000, EVENTS.waits]);
+      expect(ready).to.include({ state: 'parked', standby: 'ready', deadlineAtMs: 60 * MINUTE });
+      const answer = step(ready, EVENTS.claimed, at(20_000));
+      expect(answer).to.deep.include({ kind: 'step' });
+      expect(answer.kind === 'step' && answer.step.launch).to.equal('claimed');
+      const claimed = told(ready, [20_000, EVENTS.claimed], [20_500, EVENTS.registered]);
+      expect(claimed).to.deep.include({
+        ...EVENTS.claimed.lane,
+        state: 'starting',
+        forJobKey: 'github.com/acme/web/1',
+        githubRunnerId: 7,
+        deadlineAtMs: 20_000 + 10 * MINUTE,
+        instanceDeadlineAtMs: 100 * 60 * MINUTE,
+      });
+      expect(apply(claimed, EVENTS.claimed, 21_000), 'twice').to.equal(claimed);
+    });
+
+    it('asks nothing of GitHub when it ends without a job, and stops its container soon', () => {
+      for (const event of [EVENTS.drain, EVENTS.deadline, { ...EVENTS.instance, state: 'ended' as const }]) {
+        const ends = told(parked, [20 * MINUTE, event]);
+        expect(ends, event.kind).to.include({ state: 'draining', deregisteredAtMs: 20 * MINUTE });
+        expect(mayStop({ ...ends, instanceState: 'running' }, 20 * MINUTE + 30_000), event.kind).to.equal(true);
+      }
+      expect(told(ahead, [5, EVENTS['launch-refused']]).state).to.equal('gone');
+    });
+
+    it('says why, where its container never asked for a job', () => {
+      const { failure: why } = told(parked, [11 * MINUTE, EVENTS.deadline]);
+      expect(why?.message).to.include('no word within 600 s').and.include('listen.public.url');
+      expect(told(parked, [9_000, EVENTS.waits], [61 * MINUTE, EVENTS.deadline]).failure).to.equal(null);
+    });
+
+    it('takes it down where GitHub does not register it, or does so too late', () => {
+      const claimed = told(parked, [9_000, EVENTS.waits], [20_000, EVENTS.claimed]);
+      expect(told(claimed, [21_000, EVENTS['launch-refused']])).to.include({
+        state: 'draining',
+        deregisteredAtMs: null,
+      });
+      const verified = told(claimed, [21_000, EVENTS.drain], [22_000, EVENTS.deregistered]);
+      expect(told(verified, [23_000, EVENTS.registered])).to.include({ githubRunnerId: 7, deregisteredAtMs: null });
+    });
+
+    it('believes no list that GitHub gives within a minute of the registration', () => {
+      const claimed = told(
+        parked,
+        [9_000, EVENTS.waits],
+        [50 * MINUTE, EVENTS.claimed],
+        [50 * MINUTE, EVENTS.registered],
+      );
+      expect(apply(claimed, EVENTS['github-missing'], 50 * MINUTE + 30_000).state).to.equal('starting');
+      expect(apply(claimed, EVENTS['github-missing'], 51 * MINUTE).state).to.equal('draining');
+    });
   });
 
   it('takes in_progress before it ever saw the runner online', () => {

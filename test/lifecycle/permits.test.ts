@@ -47,7 +47,7 @@ describe('permits', () => {
   }
 
   const running = (name: string, count: number, draining = 0, registrationName = 'acme'): void =>
-    void live.push({ registration: registrationName, backend: name, count, draining });
+    void live.push({ registration: registrationName, backend: name, count, draining, parked: 0 });
 
   /** `LANE on BACKEND, BACKEND` for each permit. */
   async function granted(blocked: ReadonlySet<string> = new Set()): Promise<readonly string[]> {

@@ -37,6 +37,7 @@ export function jobRow(fields: Partial<JobRow> = {}): JobRow {
 
 export const STATES: readonly RunnerState[] = [
   'creating',
+  'parked',
   'starting',
   'online',
   'busy',

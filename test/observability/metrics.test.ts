@@ -62,7 +62,7 @@ function observed(change: Partial<MetricsSources> = {}, mostSeries?: number) {
           world.largestQuestion = Math.max(world.largestQuestion, keys.length);
           return world.lanes.filter((one) => keys.includes(one.lane.key));
         },
-        liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0 })),
+        liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0, parked: 0 })),
         breakers: async () => world.breakers,
       },
       clock: { now: () => NOW },
@@ -287,7 +287,7 @@ describe('metrics', () => {
         ledger: {
           lanesInUse: async () => world.lanes.map((one) => one.lane.key),
           laneCounts: async () => world.lanes,
-          liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0 })),
+          liveCounts: async () => world.live.map((live) => ({ ...live, draining: 0, parked: 0 })),
           breakers: async () => world.breakers,
         },
         clock: { now: () => NOW },

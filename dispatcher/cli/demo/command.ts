@@ -19,7 +19,9 @@ const INTERRUPTED = 'demo: interrupted; everything that ran was removed\n';
 const LOOK_MS = 150;
 const APPROVE_AFTER_MS = 3_000;
 /** A story in this state has not ended yet. */
-const UNFINISHED: ReadonlySet<string> = new Set(['creating', 'starting', 'online', 'busy', 'finishing', 'draining']);
+const UNFINISHED: ReadonlySet<string> = new Set([
+  ...['creating', 'parked', 'starting', 'online', 'busy', 'finishing', 'draining'],
+]);
 
 const flagsSchema = z.object({
   backend: z.string(),

@@ -477,6 +477,12 @@ const sixteenth: Migration = {
     ].map((statement) => statement.compile()),
 };
 
+const seventeenth: Migration = {
+  version: 17,
+  name: 'runners that are launched ahead of their job',
+  statements: ({ schema }) => [schema.alterTable('runners').addColumn('standby', 'text').compile()],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -491,6 +497,7 @@ export const migrations: readonly Migration[] = [
   fourteenth,
   fifteenth,
   sixteenth,
+  seventeenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -20,6 +20,10 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
     .expression(values)
     .onConflict((conflict) =>
       conflict.column('name').doUpdateSet(({ ref }) => ({
+        scope: ref('excluded.scope'),
+        runnerGroup: ref('excluded.runnerGroup'),
+        laneKey: ref('excluded.laneKey'),
+        labels: ref('excluded.labels'),
         specHash: ref('excluded.specHash'),
         state: ref('excluded.state'),
         stateSinceMs: ref('excluded.stateSinceMs'),
@@ -31,6 +35,7 @@ export const putRunner = wholeRow<RunnersTable>(runnerColumnNames, (builder, val
         instanceId: ref('excluded.instanceId'),
         instanceState: ref('excluded.instanceState'),
         githubRunnerId: ref('excluded.githubRunnerId'),
+        standby: ref('excluded.standby'),
         forJobKey: ref('excluded.forJobKey'),
         jobKey: ref('excluded.jobKey'),
         onlineAtMs: ref('excluded.onlineAtMs'),
@@ -165,6 +170,9 @@ export const nextCheckAt = fixed((builder) =>
     .limit(atMost(1)),
 );
 
+const countIn = <State extends 'draining' | 'parked'>(state: State) =>
+  sql<number>`sum(case when ${sql.ref('state')} = ${sql.lit(state)} then 1 else 0 end)`.as(state);
+
 export const liveCounts = fixed((builder) =>
   builder
     .selectFrom('runners')
@@ -172,10 +180,8 @@ export const liveCounts = fixed((builder) =>
       'registration',
       'backend',
       ({ fn }) => fn.countAll<number>().as('count'),
-      ({ eb, fn }) =>
-        fn
-          .sum<number>(eb.case().when('state', '=', sql.lit('draining')).then(sql.lit(1)).else(sql.lit(0)).end())
-          .as('draining'),
+      countIn('draining'),
+      countIn('parked'),
     ])
     .where('live', '=', yes)
     .where(

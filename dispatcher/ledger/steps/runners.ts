@@ -1,6 +1,5 @@
 /** Runners: their rows change by steps, each with its entries in the timeline. */
 import type { OnUnreadable, RunnerFilter, RunnerRow, RunnerStep, RunnersLeftOut } from '../ledger.ts';
-import type { Query } from '../queries/fixed.ts';
 import * as launchCountQueries from '../queries/launch-counts.ts';
 import * as runnerQueries from '../queries/runners.ts';
 import * as rows from '../rows.ts';
@@ -39,22 +38,33 @@ export function* stepRunner(
   };
   yield runnerQueries.putRunner(context.builder, rows.runnerColumns(after));
   yield* append(context, after, step.entries);
-  if (step.launch !== undefined && before.forJobKey !== null) {
-    yield launchCounted(context, step.launch, before.forJobKey);
-  }
+  const jobKey = step.launch === 'claimed' ? after.forJobKey : before.forJobKey;
+  if (step.launch !== undefined && jobKey !== null) yield* launchCounted(context, step.launch, jobKey);
   return { before, after };
 }
 
-function launchCounted({ builder, nowMs }: Context, launch: NonNullable<RunnerStep['launch']>, jobKey: string): Query {
+function* launchCounted(
+  { builder, nowMs }: Context,
+  launch: NonNullable<RunnerStep['launch']>,
+  jobKey: string,
+): Step<void> {
   switch (launch) {
+    case 'claimed':
+      yield launchCountQueries.countPlanned(builder, 1, jobKey);
+      yield launchCountQueries.countLaunch(builder, nowMs, jobKey);
+      return;
     case 'called':
-      return launchCountQueries.countLaunch(builder, nowMs, jobKey);
+      yield launchCountQueries.countLaunch(builder, nowMs, jobKey);
+      return;
     case 'given-back':
-      return launchCountQueries.countPlanned(builder, -1, jobKey);
+      yield launchCountQueries.countPlanned(builder, -1, jobKey);
+      return;
     case 'refused':
-      return launchCountQueries.uncountLaunch(builder, jobKey);
+      yield launchCountQueries.uncountLaunch(builder, jobKey);
+      return;
     case 'stolen':
-      return launchCountQueries.countStolen(builder, jobKey);
+      yield launchCountQueries.countStolen(builder, jobKey);
+      return;
   }
 }
 

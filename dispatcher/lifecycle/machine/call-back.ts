@@ -10,6 +10,7 @@ export function onHeard(
 ): Answer {
   switch (runner.state) {
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':

@@ -18,6 +18,12 @@ export function onDeadline(runner: RunnerRow, unheard: Failure | undefined, cont
           placeOf(runner),
         ),
       });
+    case 'parked':
+      if (runner.standby === 'ready')
+        return drainNow(runner, 'it has waited for a job for as long as it may', context, {});
+      return drainNow(runner, 'its container did not ask for a job in time', context, {
+        failure: silentInTime(runner, context),
+      });
     case 'starting':
       if (awaitsLastWord(runner)) return onSilence(runner, unheard, context);
       if (runner.failure?.kind === 'no-stock') {
@@ -53,6 +59,14 @@ function notOnlineInTime(runner: RunnerRow, unheard: Failure | undefined, contex
   return ownFailure('launch-timeout', `not ${limit}`, context.nowMs, placeOf(runner));
 }
 
+/** The service's own word, or what keeps a container from asking. */
+function silentInTime(runner: RunnerRow, context: MachineContext): Failure {
+  const limit = `within ${Math.round(context.launchTimeoutMs / SECOND)} s`;
+  if (runner.failure !== null) return withContext(runner.failure, `no word ${limit}`, context.nowMs);
+  const words = `no word ${limit}: a standby container has our entrypoint, and reaches listen.public.url`;
+  return ownFailure('launch-timeout', words, context.nowMs, placeOf(runner));
+}
+
 function placeOf(runner: RunnerRow): FailureSource {
   return runner.backend === null ? 'dispatcher' : backendSource(runner.registration, runner.backend);
 }
@@ -61,6 +75,7 @@ export function onDrain(runner: RunnerRow, reason: string, context: MachineConte
   switch (runner.state) {
     case 'creating':
       return drainNow(runner, reason, context, { instanceState: calledState(runner) });
+    case 'parked':
     case 'starting':
     case 'online':
       return drainNow(runner, reason, context, unproven(runner));
@@ -93,6 +108,7 @@ export function onForget(runner: RunnerRow, context: MachineContext): Answer {
         {},
       );
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':
@@ -112,6 +128,7 @@ export function onStopping(runner: RunnerRow, context: MachineContext): Answer {
       if (runner.stopAskedAtMs !== null) return ignored('that is known');
       return quiet(runner, context, { stopAskedAtMs: context.nowMs });
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':
@@ -130,6 +147,7 @@ export function onStopSent(runner: RunnerRow, context: MachineContext): Answer {
         nextCheckAtMs: context.nowMs,
       });
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':

@@ -3,11 +3,12 @@ import type { Failure } from '../../failures/failure.ts';
 import type { RunnerRow, RunnerStep } from '../../ledger/ledger.ts';
 
 export type RunnerEvent =
-  /** The JIT configuration exists, and the provider is about to be called: from here on an instance may exist. */
+  /** The JIT configuration exists if it needs one, and the provider is about to be called: from here on an instance may exist. */
   | {
       readonly kind: 'calling';
       readonly backend: string;
-      readonly runnerId: number;
+      /** Null: it is launched ahead of its job, and has no registration. */
+      readonly runnerId: number | null;
       readonly instanceDeadlineAtMs: number;
       /** Of the token for its call-backs; absent: it makes none. */
       readonly callbackHash?: string;
@@ -38,6 +39,17 @@ export type RunnerEvent =
   | ({ readonly kind: 'job-completed' } & JobWord)
   /** `unheard`: why GitHub, asked about the runner, did not answer. */
   | { readonly kind: 'deadline'; readonly unheard?: Failure }
+  /** Its container, launched ahead of its job, asks for a JIT configuration. It may wait for one until then. */
+  | { readonly kind: 'waits'; readonly untilMs: number }
+  /** It gets a job: GitHub is about to be asked to register it. */
+  | {
+      readonly kind: 'claimed';
+      readonly jobKey: string;
+      readonly lane: Pick<RunnerRow, 'laneKey' | 'labels' | 'scope' | 'runnerGroup' | 'specHash'>;
+      readonly instanceDeadlineAtMs: number;
+    }
+  /** GitHub has registered it. */
+  | { readonly kind: 'registered'; readonly runnerId: number }
   /** Its own container says so, which proves nothing: it is looked at now. */
   | { readonly kind: 'heard'; readonly what: string; readonly usage?: RunnerUsage }
   | { readonly kind: 'drain'; readonly reason: string }

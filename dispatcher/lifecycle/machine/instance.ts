@@ -6,6 +6,7 @@ import type { Answer, MachineContext } from './event.ts';
 import { awaitsLastWord, ENDED_EARLY, endedUnseen, endedWell } from './last-word.ts';
 import {
   ADOPTED,
+  acceptedState,
   deadlineOf,
   drainNow,
   ignored,
@@ -55,6 +56,8 @@ export function onInstance(
           return drainNow(runner, 'its container ended', context, { ...patch, failure: cause });
         if (failure?.code === '0') return endedUnseen(runner, failure, patch, context);
         return drainNow(runner, ENDED_EARLY, context, { ...patch, failure });
+      case 'parked':
+        return drainNow(runner, 'its container ended before it got a job', context, { ...patch, failure });
       case 'online':
         return drainNow(runner, 'its container ended without a job that we know of', context, patch, cause);
       case 'busy':
@@ -78,6 +81,7 @@ export function onInstance(
   switch (runner.state) {
     case 'creating':
       return recovered(runner, event, patch, context);
+    case 'parked':
     case 'starting':
       if (awaitsLastWord(runner)) return quiet(runner, context, found);
       if (event.failure === undefined && event.state === 'running' && runner.failure?.kind === 'no-stock') {
@@ -128,7 +132,8 @@ function recovered(
   patch: RunnerPatch,
   context: MachineContext,
 ): Answer {
-  const answer = saying(event.instanceId, move(runner, 'starting', `found on ${event.backend}`, context, patch));
+  const state = acceptedState(runner);
+  const answer = saying(event.instanceId, move(runner, state, `found on ${event.backend}`, context, patch));
   if (answer.kind === 'ignored' || event.state !== 'pending') return answer;
   const deadlineAtMs = context.nowMs + Math.min(RECOVERED_PENDING_MS, context.launchTimeoutMs);
   return withPatch(answer, { deadlineAtMs });
@@ -149,6 +154,7 @@ export function onInstanceMissing(runner: RunnerRow, context: MachineContext): A
             failure: ownFailure('interrupted', 'the dispatcher stopped in the middle of the launch', context.nowMs),
           })
         : quiet(runner, context, patch);
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':

@@ -29,6 +29,7 @@ export function onJobStarted(runner: RunnerRow, event: JobWord, context: Machine
   const bound = { jobKey, busyAtMs: runner.busyAtMs ?? context.nowMs } as const;
   switch (runner.state) {
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
       return saying(jobKey, move(runner, 'busy', 'its job started', context, bound));
@@ -65,6 +66,7 @@ export function onJobCompleted(runner: RunnerRow, event: JobWord, context: Machi
   const done = { jobKey, busyAtMs, finishedAtMs: context.nowMs, endReadAtMs } as const;
   switch (runner.state) {
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':

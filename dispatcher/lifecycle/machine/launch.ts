@@ -2,7 +2,18 @@
 import type { Failure } from '../../failures/failure.ts';
 import type { RunnerRow } from '../../ledger/ledger.ts';
 import type { Answer, MachineContext, RunnerEvent } from './event.ts';
-import { calledState, drainNow, ignored, instanceIsOver, move, note, quiet, revive, saying } from './step.ts';
+import {
+  acceptedState,
+  calledState,
+  drainNow,
+  ignored,
+  instanceIsOver,
+  move,
+  note,
+  quiet,
+  revive,
+  saying,
+} from './step.ts';
 
 export function onCalling(
   runner: RunnerRow,
@@ -18,6 +29,7 @@ export function onCalling(
         callbackHash: event.callbackHash ?? null,
         instanceState: 'maybe',
       });
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':
@@ -37,6 +49,7 @@ export function onBackendRefused(
   switch (runner.state) {
     case 'creating':
       return note(runner, reason, context, { instanceState: 'none' }, event.failure);
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':
@@ -61,7 +74,11 @@ export function onAccepted(
   } as const;
   switch (runner.state) {
     case 'creating':
-      return saying(event.instanceId, move(runner, 'starting', `${event.backend} accepted the launch`, context, patch));
+      return saying(
+        event.instanceId,
+        move(runner, acceptedState(runner), `${event.backend} accepted the launch`, context, patch),
+      );
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':
@@ -100,6 +117,10 @@ export function onLaunchFailed(
       }
       return ignored('it is being taken down already');
     case 'starting':
+      if (runner.standby !== null && runner.githubRunnerId === null)
+        return drainNow(runner, 'GitHub did not register it', context, { failure: event.failure });
+      return ignored('an instance of it is known, whatever the launch says');
+    case 'parked':
     case 'online':
     case 'busy':
     case 'finishing':

@@ -25,6 +25,8 @@ export function onGithub(
   switch (runner.state) {
     case 'creating':
       return quiet(runner, context, idle);
+    case 'parked':
+      return ignored('it has no registration yet');
     case 'starting':
       if (event.busy)
         return move(runner, 'busy', 'GitHub says that it runs a job', context, { ...idle, busyAtMs: context.nowMs });
@@ -51,13 +53,17 @@ export function onGithub(
 }
 
 export function onGithubMissing(runner: RunnerRow, context: MachineContext): Answer {
-  const young = context.nowMs - runner.createdAtMs < REGISTRATION_SETTLES_MS;
+  // One that was parked is registered when it gets its job.
+  const sinceMs = runner.standby === null ? runner.createdAtMs : runner.stateSinceMs;
+  const young = context.nowMs - sinceMs < REGISTRATION_SETTLES_MS;
   const mayStillAppear = runner.githubRunnerId === null || !instanceIsOver(runner);
   if (young && mayStillAppear && runner.finishedAtMs === null) {
     return ignored('it is so new that GitHub may not show it yet');
   }
   const gone = { deregisteredAtMs: runner.deregisteredAtMs ?? context.nowMs } as const;
   switch (runner.state) {
+    case 'parked':
+      return ignored('it has no registration yet');
     case 'creating':
     case 'starting':
     case 'online':
@@ -88,6 +94,7 @@ export function onDeleteRefused(runner: RunnerRow, context: MachineContext): Ans
   const proof = 'GitHub refused to delete it: it runs a job';
   switch (runner.state) {
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
       return move(runner, 'busy', proof, context, {
@@ -119,6 +126,7 @@ export function onDeleteRefused(runner: RunnerRow, context: MachineContext): Ans
 export function onDeregistered(runner: RunnerRow, context: MachineContext): Answer {
   switch (runner.state) {
     case 'creating':
+    case 'parked':
     case 'starting':
     case 'online':
     case 'busy':

@@ -12,6 +12,7 @@ const FINISHING_MS = MINUTE;
 
 const LOOK_AGAIN_MS: Readonly<Record<Exclude<RunnerState, 'gone'>, number>> = {
   creating: CREATING_MS,
+  parked: 15 * SECOND,
   starting: 5 * SECOND,
   online: 30 * SECOND,
   busy: MINUTE,
@@ -71,6 +72,8 @@ export function deadlineOf(runner: RunnerRow, state: RunnerState, context: Machi
   switch (state) {
     case 'creating':
       return context.nowMs + CREATING_MS;
+    // Until its container asks for a job.
+    case 'parked':
     case 'starting':
       return context.nowMs + context.launchTimeoutMs;
     case 'online':
@@ -92,7 +95,9 @@ export function drainNow(
   patch: RunnerPatch,
   failure: Failure | null = patch.failure ?? null,
 ): Answer {
-  return saying(failure, move(runner, 'draining', reason, context, { ...patch, drainReason: reason }));
+  const unknown = (runner.state === 'creating' || runner.state === 'parked') && neverRegistered(runner);
+  const known = unknown ? { deregisteredAtMs: context.nowMs } : {};
+  return saying(failure, move(runner, 'draining', reason, context, { ...known, ...patch, drainReason: reason }));
 }
 
 /** Of a job that was said to be done. */
@@ -168,6 +173,16 @@ export const ADOPTED = 'adopted';
 /** Its container cannot be running: none was created, or it ended. */
 export function instanceIsOver(runner: Pick<RunnerRow, 'instanceState'>): boolean {
   return runner.instanceState === 'none' || runner.instanceState === 'ended' || runner.instanceState === 'absent';
+}
+
+/** Launched ahead of a job, and given none: GitHub was never asked to register it. */
+export function neverRegistered(runner: Pick<RunnerRow, 'standby' | 'forJobKey'>): boolean {
+  return runner.standby !== null && runner.forJobKey === null;
+}
+
+/** What comes after `creating`. */
+export function acceptedState(runner: RunnerRow): 'parked' | 'starting' {
+  return neverRegistered(runner) ? 'parked' : 'starting';
 }
 
 /** Of a runner in `creating`: an instance may exist once a provider was called, which is written down before. */

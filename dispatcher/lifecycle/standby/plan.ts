@@ -1,0 +1,158 @@
+/** Which containers are launched ahead of jobs, and which go. Pure: the same facts always give the same result. */
+
+/** One pool. */
+export interface PoolFacts {
+  readonly registration: string;
+  readonly key: string;
+  readonly size: number;
+  /** Those that may be called now, in order of preference. */
+  readonly backends: readonly string[];
+  /** From `creating` to `parked`; those to be kept first. */
+  readonly runners: readonly PooledRunner[];
+}
+
+export interface PooledRunner {
+  readonly name: string;
+  readonly backend: string | null;
+}
+
+/** Jobs of one lane that nothing serves yet, and that no container of a pool will. */
+export interface WaitingFacts {
+  readonly registration: string;
+  readonly backends: readonly string[];
+  readonly count: number;
+}
+
+/** By `''` (the dispatcher), `<registration>` and `<registration>/<backend>`. */
+export type ByPlace = ReadonlyMap<string, number>;
+
+export interface StandbyFacts {
+  readonly pools: readonly PoolFacts[];
+  readonly waiting: readonly WaitingFacts[];
+  /** How many more runners may exist. Negative: there are too many. */
+  readonly room: ByPlace;
+  /** How many are being taken down. */
+  readonly ending: ByPlace;
+  /** Launches that may begin now. */
+  readonly launches: number;
+}
+
+export interface StandbyPlan {
+  readonly drops: readonly { readonly runner: string; readonly reason: string }[];
+  readonly launches: readonly { readonly key: string; readonly backends: readonly string[] }[];
+}
+
+/**
+ * A pool is filled from what nothing else needs: jobs that wait come first, and where a cap keeps them waiting, a container
+ * that cannot serve them makes room.
+ */
+export function planStandby({ pools, waiting, room, ending, launches: most }: StandbyFacts): StandbyPlan {
+  const drops: { readonly runner: string; readonly reason: string }[] = [];
+  const kept = pools.map((pool) => ({ pool, runners: [...pool.runners] }));
+  /** What there will be room for, once all that ends has ended. */
+  const later = new Places(room);
+  for (const [place, count] of ending) later.add(place, count);
+  const drop = (from: (typeof kept)[number], runner: PooledRunner, reason: string): void => {
+    from.runners.splice(from.runners.indexOf(runner), 1);
+    drops.push({ runner: runner.name, reason });
+    for (const place of placesOf(from.pool.registration, runner.backend)) later.add(place, 1);
+  };
+  for (const one of kept) {
+    for (const runner of one.runners.slice(one.pool.size)) drop(one, runner, 'its pool needs it no more');
+  }
+  for (const one of kept) {
+    for (const runner of one.runners.toReversed()) {
+      const places = placesOf(one.pool.registration, runner.backend);
+      if (places.some((place) => later.of(place) < 0)) drop(one, runner, 'a cap is exceeded');
+    }
+  }
+  for (const { registration, backends, count } of waiting) {
+    for (let job = 0; job < count; job += 1) {
+      const open = backends.find((backend) => later.isFree(registration, backend));
+      if (open !== undefined) {
+        for (const place of placesOf(registration, open)) later.add(place, -1);
+        continue;
+      }
+      const found = makesRoom(kept, later, { registration, backends });
+      if (found === undefined) break;
+      drop(found.from, found.runner, 'a waiting job needs its place');
+      const freed = backends.find((backend) => later.isFree(registration, backend));
+      if (freed !== undefined) for (const place of placesOf(registration, freed)) later.add(place, -1);
+    }
+  }
+  return { drops, launches: fill(kept, room, later, most) };
+}
+
+type Kept = { readonly pool: PoolFacts; readonly runners: readonly PooledRunner[] };
+
+/** The first container whose end would let the job have a runner. */
+function makesRoom<Of extends Kept>(
+  kept: readonly Of[],
+  later: Places,
+  job: Omit<WaitingFacts, 'count'>,
+): { readonly from: Of; readonly runner: PooledRunner } | undefined {
+  for (const from of kept) {
+    for (const runner of from.runners.toReversed()) {
+      const after = later.with(placesOf(from.pool.registration, runner.backend));
+      if (job.backends.some((backend) => after.isFree(job.registration, backend))) return { from, runner };
+    }
+  }
+  return undefined;
+}
+
+/** One for each pool in turn. */
+function fill(kept: readonly Kept[], room: ByPlace, later: Places, most: number): StandbyPlan['launches'] {
+  const now = new Places(room);
+  const launches: { readonly key: string; readonly backends: readonly string[] }[] = [];
+  let short = kept.map(({ pool, runners }) => ({ pool, missing: pool.size - runners.length }));
+  while (short.length > 0 && launches.length < most) {
+    const next: typeof short = [];
+    for (const { pool, missing } of short) {
+      const { registration } = pool;
+      const open = pool.backends.filter(
+        (backend) => now.isFree(registration, backend) && later.isFree(registration, backend),
+      );
+      const [first] = open;
+      if (missing <= 0 || first === undefined || launches.length >= most) continue;
+      for (const place of placesOf(registration, first)) {
+        now.add(place, -1);
+        later.add(place, -1);
+      }
+      launches.push({ key: pool.key, backends: open });
+      next.push({ pool, missing: missing - 1 });
+    }
+    short = next;
+  }
+  return launches;
+}
+
+export function placesOf(registration: string, backend: string | null): readonly string[] {
+  return backend === null ? ['', registration] : ['', registration, `${registration}/${backend}`];
+}
+
+class Places {
+  readonly #room: Map<string, number>;
+
+  constructor(room: ByPlace) {
+    this.#room = new Map(room);
+  }
+
+  /** A place without a cap of its own is not known here. */
+  of(place: string): number {
+    return this.#room.get(place) ?? 0;
+  }
+
+  add(place: string, count: number): void {
+    this.#room.set(place, this.of(place) + count);
+  }
+
+  with(freed: readonly string[]): Places {
+    const after = new Places(this.#room);
+    for (const place of freed) after.add(place, 1);
+    return after;
+  }
+
+  isFree(registration: string, backend: string): boolean {
+    return placesOf(registration, backend).every((place) => this.of(place) > 0);
+  }
+}

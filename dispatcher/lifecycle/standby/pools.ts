@@ -1,0 +1,71 @@
+/** The standby pools of the configuration, and which waiting jobs their containers can serve. */
+import { isSameWish } from '../../admission/lane-of.ts';
+import { standbyLane } from '../../admission/standby.ts';
+import type { LaneSpec } from '../../jobs/lane.ts';
+import type { RunnerRow } from '../../ledger/ledger.ts';
+import type { Registration, StandbyPool } from '../../model/registration.ts';
+import { backendHashes } from '../backend-hashes.ts';
+import type { Tenant } from '../ports.ts';
+
+export interface Pool {
+  readonly lane: LaneSpec;
+  readonly maxAgeMs: number;
+  /** How many containers it should have then. */
+  size(nowMs: number): number;
+}
+
+/** By registration, as they are configured now. */
+export class Pools {
+  readonly #tenants: ReadonlyMap<string, Tenant>;
+  readonly #canAsk: boolean;
+  readonly #pools = new Map<string, readonly Pool[]>();
+
+  /** `canAsk`: containers know where to ask for a job; without that there are none. */
+  constructor(tenants: ReadonlyMap<string, Tenant>, canAsk: boolean) {
+    this.#tenants = tenants;
+    this.#canAsk = canAsk;
+    for (const name of tenants.keys()) this.reconfigure(name);
+  }
+
+  reconfigure(name: string): void {
+    const tenant = this.#tenants.get(name);
+    const pools = tenant === undefined || tenant.leaving !== undefined ? [] : poolsOf(tenant.registration);
+    if (pools.length > 0 && this.#canAsk) this.#pools.set(name, pools);
+    else this.#pools.delete(name);
+  }
+
+  get isEmpty(): boolean {
+    return this.#pools.size === 0;
+  }
+
+  all(): Iterable<readonly [string, readonly Pool[]]> {
+    return this.#pools;
+  }
+
+  of(registration: string): readonly Pool[] {
+    return this.#pools.get(registration) ?? [];
+  }
+}
+
+/** Validation has refused the others. */
+function poolsOf(registration: Registration): readonly Pool[] {
+  return (registration.standby ?? []).flatMap((pool): readonly Pool[] => {
+    // Containers of other options or credentials are others.
+    const answer = standbyLane(registration, pool, backendHashes(registration));
+    return answer.kind === 'lane' ? [{ lane: answer.lane, maxAgeMs: pool.maxAgeMs, size: () => sizeOf(pool) }] : [];
+  });
+}
+
+function sizeOf({ size }: StandbyPool): number {
+  return size;
+}
+
+/** Whether the pool's containers are what a job of the lane would get, on whatever backend. */
+export function isFor({ lane: of }: Pool, lane: LaneSpec): boolean {
+  return of.registration === lane.registration && of.host === lane.host && isSameWish(of.wish, lane.wish);
+}
+
+/** A lane is served only where it may launch: not every backend is open to every job. */
+export function canServe(pool: Pool, runner: Pick<RunnerRow, 'backend'>, lane: LaneSpec): boolean {
+  return isFor(pool, lane) && runner.backend !== null && lane.backends.includes(runner.backend);
+}

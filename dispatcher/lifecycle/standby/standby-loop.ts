@@ -1,0 +1,200 @@
+/** Keeps the standby pools at their sizes, and answers their containers. */
+import { SECOND } from '../../../time/units.ts';
+import type { Ledger, RunnerRow } from '../../ledger/ledger.ts';
+import type { Backends } from '../backends.ts';
+import type { Board } from '../board.ts';
+import type { LaunchLoop } from '../launch-loop.ts';
+import type { LaunchPlaces } from '../launch-places.ts';
+import type { EngineOptions, Reconfiguration } from '../ports.ts';
+import type { RunnerContext } from '../runner-context.ts';
+import type { HandOver, JitAnswer } from './hand-over.ts';
+import { type ByPlace, type PoolFacts, placesOf, planStandby, type WaitingFacts } from './plan.ts';
+import { isFor, type Pool, type Pools } from './pools.ts';
+
+/** Between two plans: each reads the pools' rows. */
+const PAUSE_MS = SECOND;
+/** Of all launches, this part at most is ahead of jobs: those of waiting jobs must not queue behind them. */
+const SHARE_OF_LAUNCHES = 4;
+
+export interface StandbyLoopOptions extends Pick<EngineOptions, 'clock' | 'maxLaunches' | 'maxRunners' | 'tenants'> {
+  readonly ledger: Pick<Ledger, 'liveCounts' | 'runner' | 'runners'>;
+  readonly context: RunnerContext;
+  readonly board: Board;
+  readonly backends: Backends;
+  readonly places: LaunchPlaces;
+  readonly launches: Pick<LaunchLoop, 'launchAhead'>;
+  readonly handOver: HandOver;
+  readonly pools: Pools;
+}
+
+export class StandbyLoop {
+  readonly #options: StandbyLoopOptions;
+  #notBeforeMs = 0;
+  /** Parked runners of pools that are not configured any more have been looked for. */
+  #knowsOrphans = false;
+
+  #limits: Pick<EngineOptions, 'maxLaunches' | 'maxRunners'>;
+
+  constructor(options: StandbyLoopOptions) {
+    this.#options = options;
+    this.#limits = options;
+  }
+
+  /** `changed`: registrations that are configured otherwise, leaving, or gone. */
+  reconfigure({ changed, ...limits }: Pick<Reconfiguration, 'changed' | 'maxLaunches' | 'maxRunners'>): void {
+    this.#limits = limits;
+    for (const name of changed) this.#options.pools.reconfigure(name);
+    this.#knowsOrphans = false;
+  }
+
+  /** Undefined: something has to happen first. */
+  get nextMs(): number | undefined {
+    if (this.#knowsOrphans && this.#options.pools.isEmpty) return undefined;
+    const now = this.#options.clock.now();
+    return this.#notBeforeMs > now ? this.#notBeforeMs : now + 60 * SECOND;
+  }
+
+  async run(): Promise<void> {
+    const { clock, context, handOver, pools } = this.#options;
+    if (!this.#knowsOrphans) await this.#dropOrphans();
+    const now = clock.now();
+    if (pools.isEmpty || now < this.#notBeforeMs) return;
+    this.#notBeforeMs = now + PAUSE_MS;
+    handOver.tidy();
+    await context.counting.hold(() => this.#fill(now));
+  }
+
+  /** The container of a runner asks for its JIT configuration. */
+  async answer(name: string, signal: AbortSignal | undefined): Promise<JitAnswer> {
+    const { context, handOver, ledger } = this.#options;
+    const row = await ledger.runner(name);
+    if (row === undefined || row.standby === null) return { kind: 'never' };
+    switch (row.state) {
+      case 'creating':
+        return { kind: 'not-yet' };
+      case 'parked':
+        if (row.standby === 'booting') await this.#isReady(row);
+        return await handOver.ask(name, signal);
+      case 'starting':
+        if (handOver.isExpected(name)) return await handOver.ask(name, signal);
+        // Made by a process that is gone, or handed to a connection that broke. It is not made again: nobody can say that
+        // nothing uses the first one.
+        await context.tell(name, { kind: 'drain', reason: 'its JIT configuration was lost on its way' });
+        return { kind: 'never' };
+      case 'online':
+      case 'busy':
+      case 'finishing':
+      case 'draining':
+      case 'gone':
+        return { kind: 'never' };
+    }
+  }
+
+  async #isReady(row: RunnerRow): Promise<void> {
+    const { backends, context } = this.#options;
+    const { backend, createdAtMs, laneKey, name: runner, registration, specHash } = row;
+    const pool = this.#poolOf(registration, laneKey);
+    // Without a pool it is on its way out.
+    await context.tell(runner, { kind: 'waits', untilMs: createdAtMs + (pool?.maxAgeMs ?? 0) });
+    if (backend !== null) await backends.recordOnline({ registration, backend, specHash, runner });
+    context.wake();
+  }
+
+  #poolOf(registration: string, key: string): Pool | undefined {
+    return this.#options.pools.of(registration).find(({ lane }) => lane.key === key);
+  }
+
+  /** Their pool is gone from the configuration, or its shape, image, network or backends are others now. */
+  async #dropOrphans(): Promise<void> {
+    const { ledger } = this.#options;
+    for (const row of await ledger.runners({ states: ['parked'] }, () => {})) {
+      if (this.#poolOf(row.registration, row.laneKey) === undefined)
+        await this.#drop(row.name, 'its pool is not configured any more');
+    }
+    this.#knowsOrphans = true;
+  }
+
+  async #fill(nowMs: number): Promise<void> {
+    const { backends, launches, ledger, places, pools } = this.#options;
+    const byKey = new Map<string, Pool>();
+    const facts: PoolFacts[] = [];
+    let booting = 0;
+    for (const [registration, own] of pools.all()) {
+      for (const pool of own) {
+        const { lane } = pool;
+        byKey.set(lane.key, pool);
+        const runners = await ledger.runners({ laneKey: lane.key, states: ['creating', 'parked'] }, () => {});
+        booting += runners.filter(({ state }) => state === 'creating').length;
+        const { open } = backends.usable(lane);
+        facts.push({
+          ...{ registration, key: lane.key, size: pool.size(nowMs), runners: runners.toSorted(keptFirst) },
+          backends: open.filter((backend) => backends.launchRoom(registration, backend) > 0),
+        });
+      }
+    }
+    const plan = planStandby({
+      pools: facts,
+      waiting: this.#waiting(facts, byKey),
+      ...(await this.#room()),
+      launches: Math.min(
+        places.free(),
+        Math.max(1, Math.floor(this.#limits.maxLaunches / SHARE_OF_LAUNCHES)) - booting,
+      ),
+    });
+    for (const { runner, reason } of plan.drops) await this.#drop(runner, reason);
+    for (const { key, backends: chosen } of plan.launches) {
+      const pool = byKey.get(key);
+      if (pool !== undefined) await launches.launchAhead(pool, chosen);
+    }
+  }
+
+  /** What the pools leave over: a lane that one serves takes its containers, ready or not, one for each job. */
+  #waiting(facts: readonly PoolFacts[], byKey: ReadonlyMap<string, Pool>): readonly WaitingFacts[] {
+    const { board } = this.#options;
+    const left = new Map(facts.map(({ key, runners }) => [key, runners.length]));
+    const waiting: WaitingFacts[] = [];
+    for (const registration of board.registrationsInNeed()) {
+      for (const { lane, need } of board.lanesInNeed(registration)) {
+        let count = need;
+        for (const [key, pool] of byKey) {
+          if (!isFor(pool, lane)) continue;
+          const served = Math.min(count, left.get(key) ?? 0);
+          left.set(key, (left.get(key) ?? 0) - served);
+          count -= served;
+        }
+        if (count > 0) waiting.push({ registration, backends: lane.backends, count });
+      }
+    }
+    return waiting;
+  }
+
+  async #room(): Promise<{ readonly room: ByPlace; readonly ending: ByPlace }> {
+    const { ledger, tenants } = this.#options;
+    const room = new Map<string, number>([['', this.#limits.maxRunners]]);
+    const ending = new Map<string, number>();
+    for (const [name, { registration }] of tenants) {
+      room.set(name, registration.maxRunners);
+      for (const backend of registration.backends) room.set(`${name}/${backend.name}`, backend.maxRunners);
+    }
+    for (const { registration, backend, count, draining } of await ledger.liveCounts()) {
+      for (const place of placesOf(registration, backend)) {
+        room.set(place, (room.get(place) ?? 0) - count);
+        ending.set(place, (ending.get(place) ?? 0) + draining);
+      }
+    }
+    return { room, ending };
+  }
+
+  async #drop(runner: string, reason: string): Promise<void> {
+    const { backends, context, handOver } = this.#options;
+    await context.tell(runner, { kind: 'drain', reason });
+    backends.release(runner);
+    handOver.end(runner);
+  }
+}
+
+/** What waits for a job goes last, and of those the youngest first. */
+function keptFirst(a: RunnerRow, b: RunnerRow): number {
+  const rank = ({ standby }: RunnerRow) => (standby === 'ready' ? 0 : 1);
+  return rank(a) - rank(b) || a.createdAtMs - b.createdAtMs;
+}

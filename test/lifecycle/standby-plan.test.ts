@@ -1,0 +1,173 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { type PoolFacts, planStandby, type StandbyFacts } from '../../dispatcher/lifecycle/standby/plan.ts';
+
+const runners = (...names: readonly string[]) => names.map((name) => ({ name, backend: 'main' }));
+
+function pool(some: Partial<PoolFacts> = {}): PoolFacts {
+  return { registration: 'acme', key: 'p1', size: 2, backends: ['main'], runners: [], ...some };
+}
+
+function facts(some: Partial<StandbyFacts> = {}, most = 10): StandbyFacts {
+  return {
+    pools: [pool()],
+    waiting: [],
+    room: new Map([
+      ['', most],
+      ['acme', most],
+      ['acme/main', most],
+      ['acme/other', most],
+    ]),
+    ending: new Map(),
+    launches: 10,
+    ...some,
+  };
+}
+
+describe('the plan of standby pools', () => {
+  it('fills each pool to its size, those that are still starting included', () => {
+    const { drops, launches } = planStandby(facts({ pools: [pool({ size: 3, runners: runners('a') })] }));
+    expect(drops).to.deep.equal([]);
+    expect(launches).to.deep.equal([
+      { key: 'p1', backends: ['main'] },
+      { key: 'p1', backends: ['main'] },
+    ]);
+  });
+
+  it('drops what a pool has too many, the last ones first', () => {
+    const { drops } = planStandby(facts({ pools: [pool({ size: 1, runners: runners('a', 'b', 'c') })] }));
+    expect(drops.map(({ runner }) => runner)).to.deep.equal(['b', 'c']);
+  });
+
+  it('gives each pool its turn where there is not room for all', () => {
+    const pools = [pool({ size: 5 }), pool({ key: 'p2', size: 1 })];
+    expect(planStandby(facts({ pools }, 2)).launches.map(({ key }) => key)).to.deep.equal(['p1', 'p2']);
+    expect(planStandby(facts({ pools, launches: 1 })).launches.map(({ key }) => key)).to.deep.equal(['p1']);
+  });
+
+  it('leaves the room that waiting jobs need', () => {
+    const waiting = [{ registration: 'acme', backends: ['main'], count: 3 }];
+    expect(planStandby(facts({ waiting }, 4)).launches).to.have.length(1);
+    expect(planStandby(facts({ waiting }, 3)).launches).to.deep.equal([]);
+  });
+
+  it('makes room for a waiting job that a cap keeps waiting, once', () => {
+    const some = {
+      pools: [pool({ runners: runners('a', 'b') })],
+      waiting: [{ registration: 'acme', backends: ['main'], count: 1 }],
+    };
+    expect(planStandby(facts(some, 0)).drops).to.deep.equal([{ runner: 'b', reason: 'a waiting job needs its place' }]);
+    const ending = new Map([
+      ['', 1],
+      ['acme', 1],
+      ['acme/main', 1],
+    ]);
+    expect(planStandby(facts({ ...some, ending }, 0)).drops, 'the place is on its way').to.deep.equal([]);
+  });
+
+  it('drops nothing whose end would help no waiting job', () => {
+    const elsewhere = facts({
+      pools: [pool({ registration: 'globex', key: 'p9', runners: runners('a', 'b') })],
+      waiting: [{ registration: 'acme', backends: ['main'], count: 2 }],
+      room: new Map([
+        ['', 5],
+        ['acme', 0],
+        ['acme/main', 5],
+        ['globex', 5],
+        ['globex/main', 5],
+      ]),
+    });
+    expect(planStandby(elsewhere).drops).to.deep.equal([]);
+  });
+
+  it('lets a job of one tenant have the place of another one’s container where the dispatcher is full', () => {
+    const full = facts({
+      pools: [pool({ registration: 'globex', key: 'p9', runners: runners('a', 'b') })],
+      waiting: [{ registration: 'acme', backends: ['main'], count: 1 }],
+      room: new Map([
+        ['', 0],
+        ['acme', 5],
+        ['acme/main', 5],
+        ['globex', 0],
+        ['globex/main', 0],
+      ]),
+    });
+    expect(planStandby(full).drops.map(({ runner }) => runner)).to.deep.equal(['b']);
+  });
+
+  it('drops all of them where nothing may be launched any more, as in a drain', () => {
+    const drained = planStandby(facts({ pools: [pool({ runners: runners('a', 'b') })] }, -2));
+    expect(drained.drops.map(({ runner }) => runner)).to.have.members(['a', 'b']);
+    expect(drained.launches).to.deep.equal([]);
+  });
+
+  const count = fc.integer({ min: -2, max: 6 });
+  const anyFacts: fc.Arbitrary<StandbyFacts> = fc
+    .record({
+      room: fc.record({ all: count, acme: count, main: count, other: count }),
+      ending: fc.integer({ min: 0, max: 2 }),
+      sizes: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 3 }),
+      has: fc.array(fc.constantFrom('main', 'other'), { maxLength: 6 }),
+      waiting: fc.array(
+        fc.record({
+          backends: fc.constantFrom(['main'], ['other'], ['main', 'other']),
+          count: fc.integer({ min: 1, max: 4 }),
+        }),
+        { maxLength: 3 },
+      ),
+      launches: fc.integer({ min: 0, max: 5 }),
+    })
+    .map(({ ending, has, launches, room, sizes, waiting }) => ({
+      pools: sizes.map((size, index) =>
+        pool({
+          key: `p${index}`,
+          size,
+          backends: ['main', 'other'],
+          runners: has.flatMap((backend, at) => (at % sizes.length === index ? [{ name: `r${at}`, backend }] : [])),
+        }),
+      ),
+      waiting: waiting.map((one) => ({ registration: 'acme', ...one })),
+      room: new Map([
+        ['', room.all],
+        ['acme', room.acme],
+        ['acme/main', room.main],
+        ['acme/other', room.other],
+      ]),
+      ending: new Map([
+        ['', ending],
+        ['acme', ending],
+      ]),
+      launches,
+    }));
+
+  it('never launches beyond a cap or a size, and drops each only once', () => {
+    fc.assert(
+      fc.property(anyFacts, (some) => {
+        const { drops, launches } = planStandby(some);
+        expect(new Set(drops.map(({ runner }) => runner)).size).to.equal(drops.length);
+        expect(launches.length).to.be.at.most(Math.max(0, Math.min(some.launches, some.room.get('acme') ?? 0)));
+        const onMain = launches.filter(({ backends }) => backends[0] === 'main').length;
+        expect(onMain).to.be.at.most(Math.max(0, some.room.get('acme/main') ?? 0));
+        for (const { key, size, runners: had } of some.pools) {
+          const left = had.filter(({ name }) => !drops.some(({ runner }) => runner === name)).length;
+          const launched = launches.filter((launch) => launch.key === key).length;
+          expect(left + launched).to.be.at.most(size);
+        }
+      }),
+    );
+  });
+
+  it('comes to rest: what it drops is not launched anew while the facts are the same', () => {
+    fc.assert(
+      fc.property(anyFacts, (some) => {
+        const { drops, launches } = planStandby(some);
+        const crowded = drops.filter(({ reason }) => reason !== 'its pool needs it no more');
+        for (const { runner } of crowded) {
+          const from = some.pools.find((one) => one.runners.some(({ name }) => name === runner));
+          const backend = from?.runners.find(({ name }) => name === runner)?.backend;
+          expect(launches.some(({ key, backends }) => key === from?.key && backends[0] === backend)).to.equal(false);
+        }
+      }),
+    );
+  });
+});
