@@ -10,8 +10,11 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
+import { z } from 'zod';
+import { ownAdminToken } from '../../dispatcher/cli/deploy/own-configuration.ts';
 import { type GithubSimulator, startGithubSimulator } from '../../simulators/github/index.ts';
 import { engineProblem, testImage } from '../docker/engine.ts';
+import { type Canary, found, keyCanaries, piecesOf, watchCommandLines } from '../e2e/canary.ts';
 import { eventually } from '../e2e/service-fixture.ts';
 import { DOCKER_ENVIRONMENT, dispatcherImage } from '../package/dispatcher-image.ts';
 
@@ -24,6 +27,8 @@ const WEBHOOK_SECRET = 'a-webhook-secret-of-the-deployment';
 const ADMIN_TOKEN = 'an-admin-token-of-the-platform';
 /** Of a credential that the registration does not use. */
 const FOREIGN = 'a-token-of-another-tenant';
+/** Of a runner's container: where its secrets are, as every service has such a place. */
+const inspectedSchema = z.tuple([z.looseObject({ Config: z.looseObject({ Env: z.array(z.string()) }) })]);
 
 interface Said {
   readonly code: number;
@@ -36,6 +41,38 @@ describe('a dispatcher deployed to a Docker engine', () => {
   let runnerImage = '';
   let github: GithubSimulator;
   const environment = { ...DOCKER_ENVIRONMENT, NODE: process.execPath, TENANT_ACME_WEBHOOK_SECRET: WEBHOOK_SECRET };
+
+  const canaries: Canary[] = [];
+  /** Everything that was printed and shown, by where. */
+  const shown = new Map<string, string>();
+  const show = (where: string, text: string) => shown.set(where, `${shown.get(where) ?? ''}${text}\n`);
+  let endWatch: (() => Promise<readonly string[]>) | undefined;
+
+  /** Of a runner: its secrets become canaries, and the rest of what the engine tells of it must not have them. */
+  async function showRunner(name: string): Promise<void> {
+    const [{ Config, ...rest }] = inspectedSchema.parse(JSON.parse(await docker('inspect', name)));
+    const { Env, ...config } = Config;
+    const secret = /^(?:ACTIONS_RUNNER_INPUT_JITCONFIG|SHR_CALLBACK_TOKEN)=(.+)$/;
+    for (const variable of Env) {
+      const [, text] = secret.exec(variable) ?? [];
+      if (text === undefined) show('the inspection of a runner', variable);
+      else canaries.push(...piecesOf(variable.slice(0, variable.indexOf('=')), text));
+    }
+    show('the inspection of a runner', JSON.stringify([rest, config]));
+  }
+  /** What a dispatcher said, and its disk. */
+  async function showDispatcher(): Promise<void> {
+    const [name = ''] = await containers(DEPLOYMENT);
+    show('the log of the dispatcher', await docker('logs', name));
+    show('the inspection of the dispatcher', await docker('inspect', name));
+    const disk = await promisify(execFile)('docker', ['cp', `${name}:/var/lib/shr`, '-'], {
+      env: environment,
+      encoding: 'latin1',
+      maxBuffer: 512 * 1024 * 1024,
+    });
+    expect(disk.stdout).to.include('ledger');
+    show('the disk of the dispatcher', disk.stdout);
+  }
 
   async function run(program: string, ...words: readonly string[]): Promise<Said> {
     try {
@@ -54,8 +91,11 @@ describe('a dispatcher deployed to a Docker engine', () => {
     if (code !== 0) throw new Error(out);
     return out;
   };
-  const shr = (...words: readonly string[]) =>
-    run(process.execPath, join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), ...words);
+  const shr = async (...words: readonly string[]) => {
+    const said = await run(process.execPath, join(ROOT, 'dispatcher', 'cli', 'shr.mjs'), ...words);
+    show(`what shr ${words[0]} ${words[1]} said`, said.out);
+    return said;
+  };
   /** On the machine's own network, where the simulated GitHub is, and where runners find the dispatcher. */
   const own = ['--registration', 'acme', '--network', 'host', '--url', `http://127.0.0.1:${PORT}`];
   const deploy = (verb: string, ...words: readonly string[]) =>
@@ -95,12 +135,21 @@ describe('a dispatcher deployed to a Docker engine', () => {
       apps: [{ name: 'deployed', installations: [{ account: 'acme' }] }],
     });
     await writeConfiguration();
+    canaries.push(
+      { name: 'the webhook secret', text: WEBHOOK_SECRET },
+      { name: 'the admin token', text: ADMIN_TOKEN },
+      { name: "the deployment's admin token", text: ownAdminToken(ADMIN_TOKEN, `${ID}-acme`) },
+      { name: 'a token of another tenant', text: FOREIGN },
+      ...keyCanaries("the App's key", github.apps[0]?.privateKey ?? ''),
+    );
+    endWatch = watchCommandLines(async () => canaries);
     github.addHook({ on: 'acme', url: `http://127.0.0.1:${PORT}/webhooks/github/acme`, secret: WEBHOOK_SECRET });
   });
 
   after(async function () {
     this.timeout(120_000);
     if (folder === '') return;
+    await endWatch?.();
     await github.close();
     for (const filter of [DEPLOYMENT, RUNNERS]) {
       for (const name of await containers(filter)) await docker('rm', '--force', '--volumes', name);
@@ -164,6 +213,9 @@ describe('a dispatcher deployed to a Docker engine', () => {
     const { id } = push(4);
     const name = await eventually('its container is there', 60_000, async () => (await containers(RUNNERS))[0]);
     expect(await docker('inspect', '--format', '{{.Config.Image}}', name)).to.equal(runnerImage);
+    await showRunner(name);
+    // It ends with its job: its output is looked at while it runs.
+    show('the output of a runner', await docker('logs', name));
     await eventually('the job is done', 90_000, () => conclusion(id));
     // `requireHook`: without an answer of the dispatcher it would have failed.
     expect(conclusion(id), logOf(id)).to.equal('success');
@@ -191,6 +243,11 @@ describe('a dispatcher deployed to a Docker engine', () => {
     const started = executions();
     const { id } = push(15);
     await eventually('the job runs', 60_000, () => (executions() > started ? true : undefined));
+    await showDispatcher();
+    for (const name of await containers(RUNNERS)) {
+      await showRunner(name);
+      show('the output of a runner', await docker('logs', name));
+    }
     const { code, out } = await deploy('apply', '--memory', '0.75');
     expect(code, out).to.equal(0);
     expect(out).to.include(`stopping ${before} in order`);
@@ -224,6 +281,27 @@ describe('a dispatcher deployed to a Docker engine', () => {
     await eventually('it is healthy', 60_000, async () =>
       /state +healthy/.test((await deploy('status')).out) ? true : undefined,
     );
+  });
+
+  it('has shown no secret in a command line, image, log, disk, inspection, job or output of the command', async function () {
+    this.timeout(120_000);
+    await showDispatcher();
+    expect((await deploy('logs')).code).to.equal(0);
+    for (const one of [image, runnerImage]) {
+      show(`the image ${one}`, await docker('image', 'inspect', one));
+      show(`the image ${one}`, await docker('history', '--no-trunc', one));
+    }
+    show('the volumes', await docker('volume', 'inspect', ...(await volumes()).split('\n')));
+    show('the jobs at GitHub', JSON.stringify(github.jobs()));
+    show('the runners at GitHub', JSON.stringify(github.runners()));
+    show('the deliveries of GitHub', JSON.stringify(github.deliveries()));
+    const inCommandLines = await endWatch?.();
+    const findings = [...shown].flatMap(([where, text]) => found(canaries, where, text));
+    expect([...new Set([...findings, ...(inCommandLines ?? [])])]).to.deep.equal([]);
+    const names = new Set(canaries.map(({ name }) => name));
+    expect([...names]).to.include.members(['ACTIONS_RUNNER_INPUT_JITCONFIG from 0', 'SHR_CALLBACK_TOKEN from 0']);
+    // The finder finds.
+    expect(found(canaries, 'the bundle', `x${WEBHOOK_SECRET}x`)).to.deep.equal(['the webhook secret in the bundle']);
   });
 
   it('is taken down after the job that runs, and nothing is left', async function () {

@@ -2,32 +2,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { z } from 'zod';
+import { type Canary, found, keyCanaries, piecesOf, watchCommandLines } from './canary.ts';
 import { ADMIN_TOKEN, eventually, type Service, startService, WEBHOOK_SECRET } from './service-fixture.ts';
 
 const RUNNER = join(import.meta.dirname, '..', '..', 'simulators', 'github', 'runner.mjs');
 
-/** An image that shows its whole environment, as `set -x` and `env` in an entrypoint do, and keeps the blob for the test. */
-const TALKATIVE = `env; printf '%s' "$ACTIONS_RUNNER_INPUT_JITCONFIG" > "$CANARIES/$$"; exec "$NODE" "$RUNNER"`;
-const BROKEN = `env; printf '%s' "$ACTIONS_RUNNER_INPUT_JITCONFIG" > "$CANARIES/$$"; exit 3`;
-
-interface Canary {
-  readonly name: string;
-  readonly text: string;
-}
-
-function found(canaries: readonly Canary[], place: string, text: string): readonly string[] {
-  const names = canaries.filter((canary) => text.includes(canary.text)).map(({ name }) => name);
-  // Installation tokens live in the dispatcher's memory alone: any is one too many.
-  if (/gh[oprsu]_[A-Za-z0-9]{16,}/.test(text)) names.push('a token of GitHub');
-  return names.map((name) => `${name} in ${place}`);
-}
-
-/** Every command line of the machine that can be read now. */
-async function commandLines(): Promise<string> {
-  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const lines = processes.map((id) => readFile(`/proc/${id}/cmdline`, 'latin1').catch(() => ''));
-  return (await Promise.all(lines)).join('\n');
-}
+/** An image that shows its whole environment, as `set -x` and `env` in an entrypoint do, and keeps its secrets for the test. */
+const KEEPING = `printf '%s' "$ACTIONS_RUNNER_INPUT_JITCONFIG" > "$CANARIES/$$"; printf '%s' "$SHR_CALLBACK_TOKEN" > "$CANARIES/$$.token"`;
+const TALKATIVE = `env; ${KEEPING}; exec "$NODE" "$RUNNER"`;
+const BROKEN = `env; ${KEEPING}; exit 3`;
 
 // W9
 describe('secrets in a whole run', function () {
@@ -46,17 +29,15 @@ describe('secrets in a whole run', function () {
     const folder = join(service.folder, 'canaries');
     const files = await readdir(folder);
     const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
-    // Pieces, so that a cut is found as well.
-    return texts.flatMap((text) =>
-      [0, 0.3, 0.6].map((at) => {
-        const start = Math.floor(at * text.length);
-        return { name: `a JIT configuration from ${start}`, text: text.slice(start, start + 32) };
-      }),
-    );
+    return texts
+      .filter((text) => text !== '')
+      .flatMap((text) => piecesOf(text.length > 100 ? 'a JIT configuration' : "a call-back's token", text));
   }
 
   it('are in no log, ledger, command line, answer, metric, tag or delivery, whatever an image prints', async () => {
     service = await startService({
+      // Nobody calls: containers get their tokens.
+      dispatcher: { listen: { public: { address: '127.0.0.1:0', url: 'http://127.0.0.1:9' }, admin: '127.0.0.1:0' } },
       registration: ({ folder }) => {
         const environment = (script: string) => [
           '/bin/sh',
@@ -77,20 +58,9 @@ describe('secrets in a whole run', function () {
     const known: readonly Canary[] = [
       { name: 'the webhook secret', text: WEBHOOK_SECRET },
       { name: 'the admin token', text: ADMIN_TOKEN },
-      ...key
-        .split('\n')
-        .filter((line) => line.length >= 60)
-        .map((line) => ({ name: "the App's key", text: line })),
+      ...keyCanaries("the App's key", key),
     ];
-    const onCommandLines: string[] = [];
-    let watching = true;
-    const watch = (async () => {
-      while (watching) {
-        const lines = await commandLines();
-        onCommandLines.push(...found([...known, ...(await blobs().catch(() => []))], 'a command line', lines));
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    })();
+    const ended = watchCommandLines(async () => [...known, ...(await blobs().catch(() => []))]);
 
     const work = (labels: string) =>
       `{ on: push, jobs: { work: { runs-on: ${labels}, steps: [{ run: "echo done; sleep 1" }] } } }`;
@@ -121,13 +91,13 @@ describe('secrets in a whole run', function () {
       await admin('/metrics'),
       await admin('/readyz'),
     ];
-    watching = false;
-    await watch;
+    const onCommandLines = await ended();
     const tags = JSON.stringify(await service.instances());
     const deliveries = JSON.stringify(service.github.deliveries());
     await service.end('SIGTERM');
     const canaries = [...known, ...(await blobs())];
-    expect(canaries.length).to.be.greaterThan(known.length + 3);
+    expect(canaries.length).to.be.greaterThan(known.length + 9);
+    expect(canaries.map(({ name }) => name)).to.include("a call-back's token from 0");
 
     const ledger = (await readdir(service.folder)).filter((name) => name.startsWith('ledger.db'));
     expect(ledger).to.include('ledger.db');
