@@ -32,12 +32,11 @@ function span(ms: number): string {
 }
 
 /** The sentence about live runners whose registration is not in force. */
-export function absentLine({ absence, registration, runners }: AbsentView): string {
+export function absentLine({ absence, registration, runners, served }: AbsentView): string {
   const belong = `${runners} live ${runners === 1 ? 'runner belongs' : 'runners belong'} to the registration ${printable(registration)}`;
-  const why =
-    absence === 'removed'
-      ? 'which is not in the configuration: put it back until they are gone'
-      : 'which is set aside: correct what `shr validate` names';
+  const left = absence === 'removed' ? 'which is not in the configuration' : 'which is set aside';
+  const cure = absence === 'removed' ? 'put it back until they are gone' : 'correct what `shr validate` names';
+  const why = served === true ? `${left}: they finish their jobs and are removed` : `${left}: ${cure}`;
   return `${belong}, ${why} (shr runners --registration ${printable(registration)}).\n`;
 }
 

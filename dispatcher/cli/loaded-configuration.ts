@@ -28,9 +28,18 @@ export async function loadedConfiguration(
   terminal: Terminal,
   options: Pick<ConfigurationSources, 'knownValues' | 'secrets'> = {},
 ): Promise<LoadedConfiguration> {
+  return loadedFrom({ ...(await sourcesIn(folder, config, terminal)), ...options }, terminal);
+}
+
+/** The configuration in a folder, and the terminal's environment. */
+export async function sourcesIn(
+  folder: string,
+  config: string | undefined,
+  terminal: Terminal,
+): Promise<ConfigurationSources> {
   const at = (path: string): string => resolve(terminal.workingFolder, path);
   const places = await configurationFiles(at(folder), config === undefined ? undefined : at(config));
-  return loadedFrom({ ...places, environment: terminal.environment, files: systemFiles, ...options }, terminal);
+  return { ...places, environment: terminal.environment, files: systemFiles, provider: loadProvider };
 }
 
 /** The same, from wherever its files are. */

@@ -28,6 +28,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
             printRegistrations(terminal, answer.registrations, clock.now());
           }
           printSetAside(terminal, answer.quarantined);
+          printPlatformProblems(terminal, answer.platformProblems);
           for (const absent of answer.absent) terminal.out(absentLine(absent));
           terminal.out(more(answer.more, 'registrations'));
         },
@@ -89,6 +90,12 @@ function printSetAside(terminal: Terminal, quarantined: readonly QuarantinedView
     terminal.out(`\n${printable(`set aside: ${name}, its configuration has ${count}`)}\n`);
     for (const problem of problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
   }
+}
+
+function printPlatformProblems(terminal: Terminal, problems: QuarantinedView['problems']): void {
+  if (problems.length === 0) return;
+  terminal.out('\nthe platform: what was read before stays in force\n');
+  for (const problem of problems) terminal.out(`  ${printable(formatProblem(problem))}\n`);
 }
 
 function pollText({ poll }: RegistrationView, nowMs: number): string {

@@ -18,12 +18,14 @@ import type { ConfigurationSources } from '../config/load.ts';
 import { CertificateError } from '../http/certificate.ts';
 import { openFilesLimit } from '../http/open-files.ts';
 import { LedgerError } from '../ledger/ledger.ts';
+import { LiveFiles } from '../live/live-files.ts';
+import { Reloading } from '../live/reloading.ts';
 import type { Log } from '../log.ts';
 import { type Dispatcher, startDispatcher } from '../main.ts';
 import { formatProblem } from '../model/problem.ts';
 import type { Configuration, DispatcherConfig } from '../model/registration.ts';
 import { createLog } from '../observability/log.ts';
-import { loadedConfiguration, loadedFrom } from './loaded-configuration.ts';
+import { loadedFrom, sourcesIn } from './loaded-configuration.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { counted, printable } from './output.ts';
 import { spareMemory, systemMemory } from './spare-memory.ts';
@@ -57,7 +59,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         return;
       }
       let keptValues: KeptValues | undefined;
-      const configuration = await load(folder, options, terminal, async (config) => {
+      const live = options.bundle === undefined ? await liveFiles(folder, options, terminal, clock) : undefined;
+      const configuration = await load(options, terminal, live, async (config) => {
         keptValues = await KeptValues.beside(config);
         return keptValues;
       });
@@ -66,6 +69,8 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
         return;
       }
       const log = createLog({ level: configuration.dispatcher.logLevel, clock, write: (line) => terminal.out(line) });
+      // Before it is ready: the signal would end a process that does not listen to it.
+      const hangUp = new HangUp();
       await tellWayOut(terminal, log);
       let dispatcher: Dispatcher;
       try {
@@ -85,13 +90,9 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       const written = keptValues?.write().catch((error: unknown) => {
         log.warn('values-not-kept', { reason: 'the next start has to parse every registration again', error });
       });
-      process.on('SIGHUP', () => {
-        log.warn('signal-ignored', {
-          signal: 'SIGHUP',
-          reason: 'the configuration is read at the start',
-          cure: 'restart the service to change it',
-        });
-      });
+      const reloading = live === undefined ? undefined : reloadingOf(live, { configuration, dispatcher, clock, log });
+      reloading?.start();
+      hangUp.follow(() => reload(reloading, log));
       // Not at the end alone: a process that is killed would keep nothing for the next start.
       flushCompileCache();
       const endSpareMemory = spareMemory({
@@ -105,6 +106,7 @@ export function createCommand(terminal: Terminal, clock: Clock = systemClock): C
       if (signal !== DRAINED) log.info('signal', { signal });
       process.once('SIGTERM', () => process.exit(1));
       process.once('SIGINT', () => process.exit(1));
+      await reloading?.stop();
       await Promise.all([dispatcher.stop(), written]);
       // Long polls of SDKs and keep-alive sockets must not keep a stopped service running.
       process.exit(options.drain === true && signal !== DRAINED ? 1 : 0);
@@ -152,26 +154,91 @@ async function preparePlace(ledgerPath: string, log: Log): Promise<void> {
   });
 }
 
-async function load(
+/** SIGHUP: one that comes before there is anything to do is not forgotten. */
+class HangUp {
+  #came = false;
+  #action: (() => void) | undefined;
+
+  constructor() {
+    process.on('SIGHUP', () => {
+      if (this.#action === undefined) this.#came = true;
+      else this.#action();
+    });
+  }
+
+  follow(action: () => void): void {
+    this.#action = action;
+    if (this.#came) action();
+  }
+}
+
+function reload(reloading: Reloading | undefined, log: Log): void {
+  if (reloading !== undefined) {
+    log.info('signal', { signal: 'SIGHUP' });
+    void reloading.now();
+    return;
+  }
+  log.warn('signal-ignored', {
+    signal: 'SIGHUP',
+    reason: 'the configuration is in a bundle, which is read at the start',
+    cure: 'deploy it again to change it',
+  });
+}
+
+interface ReloadedParts {
+  readonly configuration: Configuration;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+async function liveFiles(
   folder: string,
-  { bundle, config }: ServeOptions,
+  { config }: ServeOptions,
   terminal: Terminal,
+  clock: Clock,
+): Promise<LiveConfigurationFiles> {
+  const sources = await sourcesIn(folder, config, terminal);
+  return { sources, files: new LiveFiles(sources, { now: () => clock.now() }) };
+}
+
+interface LiveConfigurationFiles {
+  readonly sources: ConfigurationSources;
+  readonly files: LiveFiles;
+}
+
+function reloadingOf(
+  { sources, files }: LiveConfigurationFiles,
+  { configuration, dispatcher, clock, log }: ReloadedParts,
+): Reloading {
+  const { dispatcherFile, registrationsFolder } = sources;
+  return new Reloading({
+    ...{ clock, log, dispatcherFile, registrationsFolder },
+    stamps: files.stamps,
+    read: (what) => files.read(what),
+    started: configuration,
+    apply: (next) => dispatcher.reconfigure(next),
+  });
+}
+
+async function load(
+  { bundle }: ServeOptions,
+  terminal: Terminal,
+  live: LiveConfigurationFiles | undefined,
   knownValues: NonNullable<ConfigurationSources['knownValues']>,
 ): Promise<Configuration | undefined> {
   const packed = bundle === undefined ? undefined : await readBundle(resolve(terminal.workingFolder, bundle), terminal);
   if (bundle !== undefined && packed === undefined) return undefined;
-  const loaded =
+  const sources =
     packed === undefined
-      ? await loadedConfiguration(folder, config, terminal, { knownValues })
-      : await loadedFrom(
-          {
-            ...BUNDLE_PLACES,
-            environment: { ...terminal.environment, ...packed.environment },
-            files: bundleFiles(packed),
-            knownValues,
-          },
-          terminal,
-        );
+      ? live && { ...live.sources, memory: live.files.memory }
+      : {
+          ...BUNDLE_PLACES,
+          environment: { ...terminal.environment, ...packed.environment },
+          files: bundleFiles(packed),
+        };
+  if (sources === undefined) return undefined;
+  const loaded = await loadedFrom({ ...sources, knownValues }, terminal);
   for (const problem of loaded.problems) terminal.error(`${printable(formatProblem(problem))}\n`);
   for (const note of loaded.notes) terminal.error(`note: ${printable(formatProblem(note))}\n`);
   if (!loaded.ok) {

@@ -21,9 +21,11 @@ import { type Platform, readDispatcher, unknownPlatform } from './dispatcher.ts'
 import { knownYaml, readYaml } from './document.ts';
 import { readExportedPlatform } from './exported-platform.ts';
 import { errorCode, type Files, fileProblem } from './files.ts';
+import { fingerprint } from './fingerprint.ts';
 import type { KnownValues } from './kept-values.ts';
 import { findOverlaps, findTravellers } from './overlaps.ts';
 import { Reading } from './reading.ts';
+import type { PlatformRead, ReadingMemory } from './reading-memory.ts';
 import { type Reach, References } from './reference.ts';
 import type { FileBounds } from './references.ts';
 import { readRegistration } from './registration.ts';
@@ -49,6 +51,8 @@ export interface ConfigurationSources {
   readonly provider: ProviderLookup;
   /** What files of registrations held before, so that they need not be parsed again. Default: nothing is known. */
   readonly knownValues?: (dispatcher: DispatcherConfig) => Promise<KnownValues | undefined>;
+  /** What was read before: what has not changed since is not read again. Default: everything is read. */
+  readonly memory?: ReadingMemory;
   /** `optional`: a missing secret is a note, for `shr validate` on machines without them. Default: required. */
   readonly secrets?: 'required' | 'optional';
 }
@@ -72,6 +76,8 @@ export interface Inspection {
   readonly conflicts: readonly Conflict[];
   /** Problems of dispatcher.yaml and of the registrations folder: nothing can be served with them. */
   readonly platformProblems: readonly Problem[];
+  /** The folder of registrations could be listed. */
+  readonly isListed: boolean;
   /** All of them. */
   readonly problems: readonly Problem[];
   readonly notes: readonly Problem[];
@@ -102,6 +108,23 @@ export async function loadConfiguration(sources: ConfigurationSources): Promise<
   return { ok: true, configuration, problems, notes };
 }
 
+/**
+ * While a dispatcher serves. With a problem in dispatcher.yaml its last version without one stays in force. Not ok where it
+ * is not known which registrations there are.
+ */
+export async function reloadConfiguration(
+  sources: ConfigurationSources & { readonly memory: ReadingMemory },
+): Promise<Loaded> {
+  const inspection = await inspectConfiguration(sources, 'required');
+  const { platform, quarantined, conflicts, problems, notes, platformProblems } = inspection;
+  const dispatcher = platform.config;
+  if (dispatcher === undefined || !inspection.isListed) return { ok: false, problems: platformProblems, notes };
+  const setAside = new Set(quarantined.map(({ name }) => name));
+  const registrations = inspection.registrations.filter(({ name }) => !setAside.has(name));
+  const configuration = { dispatcher, registrations, quarantined, conflicts, platformProblems };
+  return { ok: true, configuration, problems, notes };
+}
+
 /** With `dispatcher: 'optional'` a missing dispatcher.yaml is a note: a tenants' repository has none. */
 export async function inspectConfiguration(
   sources: ConfigurationSources,
@@ -109,17 +132,22 @@ export async function inspectConfiguration(
 ): Promise<Inspection> {
   const found = new Findings();
   const shared = sharedBy(sources);
-  const platform = await readPlatform(shared, dispatcher, found);
+  const { platform } = await platformOf(shared, dispatcher, found);
+  const listedFrom = found.problems.length;
   const entries = await registrationFiles(sources, found);
+  const isListed = found.problems.length === listedFrom && !found.lacksRegistrations;
   found.missing(sources);
   const tenants = platform.tenants === undefined ? undefined : tenantLookup(platform.tenants);
   const known = platform.config === undefined ? undefined : await sources.knownValues?.(platform.config);
   const beyond = beyondLimits(entries.files, tenants);
+  const parts = { platform, tenants, shared, found, known };
+  sources.memory?.keepOnly(new Set(entries.files.map(({ name }) => name)));
   const read = await mapLimited(entries.files, READ_AT_ONCE, async ({ name, file }) => {
-    return beyond.get(name) ?? (await readContained(name, file, { platform, tenants, shared, found, known }));
+    return beyond.get(name) ?? (await remembered(name, file, parts));
   });
-  tellOverlaps(read, platform);
-  const conflicts = conflictsAmong(read);
+  const places = new Places(read, parts);
+  await tellOverlaps(read, platform, places);
+  const conflicts = await conflictsAmong(read, places);
   const quarantined: readonly Quarantined[] = [...entries.quarantined, ...read.flatMap(setAside)];
   const platformProblems = inReadingOrder(found.problems);
   const others = [
@@ -133,8 +161,9 @@ export async function inspectConfiguration(
     quarantined,
     conflicts,
     platformProblems,
+    isListed,
     problems: inReadingOrder([...platformProblems, ...others]),
-    notes: inReadingOrder([...found.notes, ...read.flatMap(({ reading }) => reading?.notes ?? [])]),
+    notes: inReadingOrder([...found.notes, ...read.flatMap(({ notes }) => notes)]),
     files: [sources.exportedPlatform ?? sources.dispatcherFile, ...entries.files.map(({ file }) => file)].filter(
       (file) => found.files.has(file),
     ),
@@ -147,41 +176,68 @@ interface RegistrationFound {
   readonly file: string;
   readonly registration: Registration | undefined;
   readonly claims: JobClaims | undefined;
+  /** Undefined: it could not be read, or was not read anew. */
   readonly reading: Reading | undefined;
-  /** Problems of a file that could not be read; other problems are in the reading. */
   readonly problems: readonly Problem[];
+  readonly notes: readonly Problem[];
+  /** What only shows beside the other files. */
+  readonly besides: Problem[];
 }
 
-function setAside({ name, file, claims, reading, problems }: RegistrationFound): readonly Quarantined[] {
-  const all = inReadingOrder([...problems, ...(reading?.problems ?? [])]);
+function setAside({ name, file, claims, problems, besides }: RegistrationFound): readonly Quarantined[] {
+  const all = inReadingOrder([...problems, ...besides]);
   return all.length === 0 ? [] : [{ name, file, problems: all, claims }];
 }
 
-function tellOverlaps(found: readonly RegistrationFound[], platform: Platform): void {
-  const readings = new Map(found.map(({ registration, reading }) => [registration, reading]));
+/** Where something is written. A file that was not read anew is read for it: few files have such findings. */
+class Places {
+  readonly #found: ReadonlyMap<string, RegistrationFound>;
+  readonly #parts: Parts;
+  readonly #again = new Map<string, Reading | undefined>();
+
+  constructor(found: readonly RegistrationFound[], parts: Parts) {
+    this.#found = new Map(found.map((one) => [one.name, one]));
+    this.#parts = parts;
+  }
+
+  async of(name: string): Promise<Reading | undefined> {
+    const known = this.#found.get(name);
+    if (known === undefined || known.reading !== undefined) return known?.reading;
+    if (known.registration === undefined && known.claims === undefined) return undefined;
+    if (!this.#again.has(name)) this.#again.set(name, (await readContained(name, known.file, this.#parts)).reading);
+    return this.#again.get(name);
+  }
+}
+
+async function tellOverlaps(found: readonly RegistrationFound[], platform: Platform, places: Places): Promise<void> {
+  const byRegistration = new Map(found.map((one) => [one.registration, one]));
   const all = found.flatMap(({ registration }) => (registration === undefined ? [] : [registration]));
   // Whatever a broken file of the platform claims remains its own.
   const claims = found.flatMap(({ registration, claims: salvaged }) => registration ?? salvaged ?? []);
   const overlaps = [...findOverlaps(new Territory(platform.tenants, claims), all), ...findTravellers(all)];
   for (const { registration, path, message, cure } of overlaps) {
-    readings.get(registration)?.problem(path, message, cure);
+    const one = byRegistration.get(registration);
+    if (one === undefined) continue;
+    const reading = await places.of(one.name);
+    one.besides.push(reading?.finding(path, message, cure) ?? wholeFile(one.file, message, cure));
   }
 }
 
 /** Reported at the second of the two; neither is set aside: the jobs in question are refused when they arrive. */
-function conflictsAmong(found: readonly RegistrationFound[]): readonly Conflict[] {
-  const readings = new Map(found.map(({ name, reading }) => [name, reading]));
+async function conflictsAmong(found: readonly RegistrationFound[], places: Places): Promise<readonly Conflict[]> {
   const claims = found.flatMap((one) => (one.claims === undefined ? [] : [one.claims]));
-  return findTies(claims).flatMap(({ first, second, label }) => {
-    const reading = readings.get(second.name);
-    if (reading === undefined) return [];
+  const conflicts: Conflict[] = [];
+  for (const { first, second, label } of findTies(claims)) {
+    const reading = await places.of(second.name);
+    if (reading === undefined) continue;
     const problem = reading.finding(
       reading.has(['labels']) ? ['labels'] : [],
       `it conflicts with registration \`${first.name}\`: both claim jobs with the label \`${label}\` at the same priority, so those jobs are refused`,
       'Give one of them another label, or a higher `priority`.',
     );
-    return [{ registrations: [first.name, second.name] as const, problem }];
-  });
+    conflicts.push({ registrations: [first.name, second.name], problem });
+  }
+  return conflicts;
 }
 
 class Findings {
@@ -195,6 +251,11 @@ class Findings {
 
   noDispatcher(tell: () => void): void {
     this.#noDispatcher = tell;
+  }
+
+  /** There is not even a folder for them. */
+  get lacksRegistrations(): boolean {
+    return this.#noRegistrations?.exists === false;
   }
 
   noRegistrations(exists: boolean, tell: () => void): void {
@@ -224,9 +285,35 @@ export function wholeFile(file: string, message: string, cure: string): Problem 
   return { file, line: 0, column: 0, path: '', message, cure };
 }
 
-async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional', found: Findings): Promise<Platform> {
+/** As it was read before, if nothing in it has changed. */
+async function platformOf(shared: Shared, dispatcher: 'required' | 'optional', found: Findings): Promise<PlatformRead> {
+  const { memory } = shared.sources;
+  const known = memory?.platform();
+  if (known !== undefined) {
+    found.files.add(shared.sources.dispatcherFile);
+    found.problems.push(...known.problems);
+    found.notes.push(...known.notes);
+    return known;
+  }
+  const own = memory?.versionsOf([shared.sources.dispatcherFile]);
+  const { platform, files } = await readPlatform(shared, dispatcher, found);
+  const good = found.problems.length > 0 || platform.config === undefined ? memory?.goodPlatform : undefined;
+  const read = { platform: good ?? platform, problems: [...found.problems], notes: [...found.notes] };
+  if (memory !== undefined && own !== undefined) {
+    memory.putPlatform(read, new Map([...own, ...memory.versionsOf(files)]));
+  }
+  return read;
+}
+
+async function readPlatform(
+  shared: Shared,
+  dispatcher: 'required' | 'optional',
+  found: Findings,
+): Promise<{ readonly platform: Platform; readonly files: readonly string[] }> {
   const { sources, references, secrets, keys } = shared;
-  if (sources.exportedPlatform !== undefined) return readExported(sources.exportedPlatform, sources, found);
+  if (sources.exportedPlatform !== undefined) {
+    return { platform: await readExported(sources.exportedPlatform, sources, found), files: [] };
+  }
   const file = sources.dispatcherFile;
   let text: string;
   try {
@@ -241,14 +328,14 @@ async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional',
           found.notes,
         ),
       );
-      return unknownPlatform;
+      return { platform: unknownPlatform, files: [] };
     }
     const { message, cure } = fileProblem(error);
     if (errorCode(error) === 'ENOENT') {
       const write = 'Name the file with `--config`, or write one: dispatcher.example.yaml shows every key.';
       found.noDispatcher(() => found.file(file, message, write));
     } else found.file(file, message, cure);
-    return { ...unknownPlatform, known: true };
+    return { platform: { ...unknownPlatform, known: true }, files: [] };
   }
   found.files.add(file);
   const reading = await Reading.start(
@@ -261,7 +348,7 @@ async function readPlatform(shared: Shared, dispatcher: 'required' | 'optional',
   const platform = await readDispatcher(reading, { folder: dirname(resolve(file)), provider: sources.provider, keys });
   found.problems.push(...reading.problems);
   found.notes.push(...reading.notes);
-  return platform;
+  return { platform, files: reading.files };
 }
 
 async function readExported(file: string, { files }: ConfigurationSources, found: Findings): Promise<Platform> {
@@ -291,7 +378,7 @@ async function registrationFiles(sources: ConfigurationSources, found: Findings)
   const folder = sources.registrationsFolder;
   let names: readonly string[];
   try {
-    names = await sources.files.list(folder);
+    names = await (sources.memory?.names() ?? sources.files.list(folder));
   } catch (error) {
     const { message, cure } = folderProblem(error);
     if (errorCode(error) === 'ENOENT') found.noRegistrations(false, () => found.file(folder, message, cure));
@@ -377,6 +464,30 @@ function beyondLimits(
   return beyond;
 }
 
+/** As it was read before, if nothing in it has changed. */
+async function remembered(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
+  const { memory } = parts.shared.sources;
+  if (memory === undefined) return await readContained(name, file, parts);
+  const known = memory.registration(name, parts.platform);
+  if (known !== undefined) {
+    parts.found.files.add(file);
+    return { name, file, reading: undefined, besides: [], ...known };
+  }
+  const own = memory.versionsOf([file]);
+  const read = await readContained(name, file, parts);
+  const { claims, notes, problems } = read;
+  const registration = unchanged(read.registration, memory.earlier(name));
+  const versions = new Map([...own, ...memory.versionsOf(read.reading?.files ?? [])]);
+  memory.putRegistration(name, { registration, claims, problems, notes }, { versions, platform: parts.platform });
+  return { ...read, registration };
+}
+
+/** The object that it was before, if it says the same: nothing has to be done for it. */
+function unchanged(now: Registration | undefined, before: Registration | undefined): Registration | undefined {
+  if (now === undefined || before === undefined) return now;
+  return fingerprint(now, 'with places') === fingerprint(before, 'with places') ? before : now;
+}
+
 /** A failure while reading one file must not affect the others. */
 async function readContained(name: string, file: string, parts: Parts): Promise<RegistrationFound> {
   try {
@@ -391,7 +502,11 @@ async function readContained(name: string, file: string, parts: Parts): Promise<
 
 function unread(name: string, file: string, message: string, cure: string): RegistrationFound {
   const problems = [wholeFile(file, message, cure)];
-  return { name, file, registration: undefined, claims: undefined, reading: undefined, problems };
+  return {
+    ...{ name, file, problems, registration: undefined, claims: undefined, reading: undefined },
+    notes: [],
+    besides: [],
+  };
 }
 
 async function readOne(
@@ -431,7 +546,7 @@ async function readOne(
   const { registration, claims } = await readRegistration(reading, context);
   reading.release();
   if (before === undefined && reading.problemCount === 0) known?.keep(text, yaml.value);
-  return { name, file, registration, claims, reading, problems: [] };
+  return { name, file, registration, claims, reading, problems: reading.problems, notes: reading.notes, besides: [] };
 }
 
 function reachOf(registration: string, platform: Platform, tenant: TenantEntry | undefined): Reach {

@@ -22,6 +22,8 @@ const MAX_KEY_LENGTH = 64;
 const MIN_SECRET_LENGTH = 16;
 
 export class Reading {
+  /** That it refers to. */
+  readonly files: readonly string[];
   /** Worth reporting, but not an error. */
   readonly notes: Problem[] = [];
   readonly #problems: Problem[] = [];
@@ -45,6 +47,7 @@ export class Reading {
       readonly value: unknown;
       readonly references: ReadonlyMap<string, boolean>;
       readonly revealed: readonly string[];
+      readonly files?: readonly string[];
     },
     sealable: boolean,
   ) {
@@ -53,6 +56,7 @@ export class Reading {
     this.#references = resolved.references;
     this.#revealed = resolved.revealed;
     this.#sealable = sealable;
+    this.files = resolved.files ?? [];
     for (const problem of yaml.problems) this.#add([], () => problem);
   }
 

@@ -54,6 +54,14 @@ export class References {
     this.#sources = sources;
   }
 
+  /** The file that the text refers to, whoever may read it. */
+  fileOf(text: string): string | undefined {
+    const [, kind, path = ''] = WHOLE.exec(text) ?? [];
+    if (kind !== 'file' || path === '' || path.includes('\0')) return undefined;
+    const plain = normalize(path);
+    return isAbsolute(plain) ? plain : join(this.#sources.folder, plain);
+  }
+
   resolve(text: string, reach: Reach): Promise<Resolution> {
     // An alias has no space in it.
     const key = reach.kind === 'platform' ? ` ${text}` : `${reach.alias} ${text}`;

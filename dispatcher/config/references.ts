@@ -28,6 +28,8 @@ export interface ResolvedReferences {
   /** The values, which must never be displayed. */
   readonly revealed: readonly string[];
   readonly findings: readonly ReferenceFinding[];
+  /** That it refers to, whether or not they could be read. */
+  readonly files?: readonly string[];
 }
 
 /** Placeholder for a reference without a value: `validate` runs on machines that do not have the secrets. */
@@ -79,7 +81,8 @@ export async function resolveReferences(
   }
   const beyond = tooMany(bounds.references);
   const opened = new Map<string, Resolution>();
-  return walk(root, bounds.values, (text, path) => {
+  const files = [...known.keys()].flatMap((text) => sources.fileOf(text) ?? []);
+  const resolved = walk(root, bounds.values, (text, path) => {
     const sealed = sealedIn(text);
     if (sealed === undefined) return known.get(text) ?? (wanted.has(text) ? beyond : NO_REFERENCE);
     // What aliases repeat is opened once for each field, and no more often than other references are looked up.
@@ -91,6 +94,7 @@ export async function resolveReferences(
     }
     return resolution;
   });
+  return { ...resolved, files };
 }
 
 function openSealed(sealed: string, path: Path, reach: Reach): Resolution {

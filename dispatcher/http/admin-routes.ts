@@ -18,6 +18,7 @@ import {
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import type { Log } from '../log.ts';
+import type { Problem } from '../model/problem.ts';
 import type { Quarantined, Registration } from '../model/registration.ts';
 import {
   breakerProblems,
@@ -75,6 +76,8 @@ export interface AdminSources {
   registrations(): readonly Registration[];
   /** Those that are set aside. */
   quarantined?(): readonly Quarantined[];
+  /** Of dispatcher.yaml and the folder of registrations. */
+  platformProblems?(): readonly Problem[];
   /** Those that are not in force any more, and whose runners are served to their end. */
   leaving?(): readonly string[];
   /** Undefined for a registration that is not polled. */
@@ -132,6 +135,7 @@ export function adminRoutes(sources: AdminSources): Router {
         }),
       ),
       quarantined: setAside.slice(0, query.limit).map(quarantinedView),
+      platformProblems: sources.platformProblems?.() ?? [],
       absent: absentOf(counts, query.registration),
       more: wanted.length > query.limit || setAside.length > query.limit,
     });

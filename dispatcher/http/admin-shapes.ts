@@ -142,20 +142,20 @@ const registrationViewSchema = z.object({
   problems: z.array(problemViewSchema),
 });
 
+const fileProblemSchema = z.object({
+  file: z.string(),
+  /** From 1; 0 for the whole file. */
+  line: count,
+  column: count,
+  path: z.string(),
+  message: z.string(),
+  cure: z.string(),
+});
+
 const quarantinedViewSchema = z.object({
   name: z.string(),
   file: z.string(),
-  problems: z.array(
-    z.object({
-      file: z.string(),
-      /** From 1; 0 for the whole file. */
-      line: count,
-      column: count,
-      path: z.string(),
-      message: z.string(),
-      cure: z.string(),
-    }),
-  ),
+  problems: z.array(fileProblemSchema),
 });
 
 const absentSchema = z.object({
@@ -257,6 +257,8 @@ export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
   /** Those that are set aside until their problems are fixed. */
   quarantined: z.array(quarantinedViewSchema),
+  /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
+  platformProblems: z.array(fileProblemSchema).default([]),
   /** Those that are not in force but have live runners. */
   absent: z.array(absentSchema),
   more: z.boolean(),

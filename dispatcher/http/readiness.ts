@@ -11,6 +11,7 @@ import {
   absentLines,
   breakerProblems,
   closedBreakers,
+  platformLines,
   problemLines,
   type RegistrationProblem,
   setAsideLines,
@@ -19,7 +20,7 @@ import {
 import type { Readiness } from './admin-app.ts';
 
 export interface ReadinessOptions {
-  readonly configuration: Pick<Configuration, 'registrations' | 'quarantined'>;
+  readonly configuration: Pick<Configuration, 'registrations' | 'quarantined' | 'platformProblems'>;
   /** Registrations that are not in force any more, and whose runners are served to their end. */
   readonly leaving?: readonly string[];
   readonly ledger: Pick<Ledger, 'putCursor' | 'liveCounts' | 'breakers'>;
@@ -54,6 +55,7 @@ export async function readinessOf(options: ReadinessOptions): Promise<Readiness>
     problems: [
       // Does not affect readiness: otherwise an unauthenticated sender could take the service down.
       ...shedding().map(({ name, count }) => `requests are turned away: ${name} (${count} so far)`),
+      ...platformLines(configuration.platformProblems ?? []),
       ...setAsideLines(quarantined),
     ],
     details:

@@ -1,8 +1,8 @@
 /** What one version of the configuration changes against the one before. Pure. */
 import type { Absence } from '../config/absent.ts';
+import { fingerprint } from '../config/fingerprint.ts';
 import type { JobPlace } from '../ledger/ledger.ts';
 import type { Claim, Configuration, JobClaims, Registration } from '../model/registration.ts';
-import { fingerprint } from './sameness.ts';
 
 export interface Difference {
   /** In force now, and new or configured otherwise. */

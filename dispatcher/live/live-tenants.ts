@@ -3,11 +3,11 @@
  * until its runners are gone, and launches nothing.
  */
 import type { ProviderPool } from '../backends/pool.ts';
+import { fingerprint } from '../config/fingerprint.ts';
 import type { Github } from '../github/github.ts';
 import type { Tenant } from '../lifecycle/engine.ts';
 import type { Registration } from '../model/registration.ts';
 import type { Difference } from './difference.ts';
-import { fingerprint } from './sameness.ts';
 
 export interface LiveTenantsOptions<G extends Github> {
   readonly githubOf: (registration: Registration) => G;

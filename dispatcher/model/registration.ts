@@ -293,6 +293,8 @@ export interface Configuration {
   readonly registrations: readonly Registration[];
   readonly quarantined: readonly Quarantined[];
   readonly conflicts: readonly Conflict[];
+  /** Of dispatcher.yaml and the folder of registrations as they are now: what was read before stays in force. */
+  readonly platformProblems?: readonly Problem[];
 }
 
 /** The scope at which runners for a job in this repository register. */

@@ -42,6 +42,8 @@ export interface MetricsSources {
   clocks?(): readonly { readonly api: string; readonly aheadMs: number }[];
   /** How many registrations are set aside because of their configuration. */
   quarantined?(): number;
+  /** How many problems dispatcher.yaml and the folder of registrations have. */
+  platformProblems?(): number;
   /** Why requests to the public listener are turned away at present: words, and of one endpoint `rate ENDPOINT`. */
   shedding?(): readonly string[];
   /** Why the ledger takes no writes; undefined while it does. */
@@ -212,6 +214,7 @@ class LedgerGauges {
   readonly #writable: Gauge;
   readonly #lanes: Gauge;
   readonly #quarantined: Gauge;
+  readonly #platformProblems: Gauge;
   readonly #bytes: Gauge;
   readonly #shedding: Gauge<'cause'>;
   readonly #demand: Gauge<'registration'>;
@@ -237,6 +240,10 @@ class LedgerGauges {
     this.#quarantined = gauge(
       'shr_registrations_set_aside',
       'Registrations that are not served, because of problems in their configuration',
+    );
+    this.#platformProblems = gauge(
+      'shr_platform_configuration_problems',
+      'Problems of dispatcher.yaml and of the folder of registrations: what was read before stays in force',
     );
     this.#shedding = gauge(
       'shr_shedding',
@@ -300,6 +307,7 @@ class LedgerGauges {
     this.#readBudgets();
     this.#readProblems();
     this.#quarantined.set(this.#sources.quarantined?.() ?? 0);
+    this.#platformProblems.set(this.#sources.platformProblems?.() ?? 0);
     this.#writable.set(this.#sources.ledgerClosed?.() === undefined ? 1 : 0);
     this.#forget();
     try {

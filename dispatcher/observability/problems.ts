@@ -163,6 +163,13 @@ export function setAsideLines(
   return unsaid === 0 ? lines : [...lines, `${unsaid} more registrations are set aside: see shr registrations`];
 }
 
+/** A count alone, for the same reason. */
+export function platformLines(problems: readonly unknown[]): readonly string[] {
+  if (problems.length === 0) return [];
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  return [`the platform's configuration has ${count}, and what was read before stays in force: see shr registrations`];
+}
+
 /** `acme: 3 runners live, and its registration is no longer in the configuration: …`, for those who may read names. */
 export function absentLines(absent: readonly AbsentRegistration[]): readonly string[] {
   const lines = absent.slice(0, MAX_LINES).map(({ absence, registration, runners, served }) => {

@@ -112,7 +112,7 @@ describe('secrets in a whole run', function () {
     expect(service.output()).to.include('"level":"debug"');
   });
 
-  it('goes on after SIGHUP, and says that the configuration is read at the start', async () => {
+  it('goes on after SIGHUP, and reads the configuration again', async () => {
     service = await startService();
     service.process.kill('SIGHUP');
     await eventually('it says so', 60_000, () => (service.output().includes('"signal":"SIGHUP"') ? true : undefined));

@@ -83,8 +83,6 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     url: `http://127.0.0.1:${ports.publicPort}/webhooks/github/e2e`,
     secret: WEBHOOK_SECRET,
   });
-  await pinPort(folder, ports.publicPort, options);
-
   return {
     folder,
     github,
@@ -100,6 +98,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     webhookSecret: WEBHOOK_SECRET,
     output: () => output,
     async restart() {
+      await pinPort(folder, ports.publicPort, options);
       const from = output.length;
       child = spawnServe(folder, options.environment, (text) => {
         output += text;

@@ -1,0 +1,99 @@
+/**
+ * What files of the configuration held when they were last read. One whose version is the same, and that refers to the same
+ * versions of other files, is not read again: a change of one registration of thousands costs the reading of one.
+ */
+import type { Problem } from '../model/problem.ts';
+import type { JobClaims, Registration } from '../model/registration.ts';
+import type { Platform } from './dispatcher.ts';
+import type { Stamps } from './stamps.ts';
+
+/** One registration's file as it was read, without what only its problems need. */
+export interface RememberedFile {
+  readonly registration: Registration | undefined;
+  readonly claims: JobClaims | undefined;
+  readonly problems: readonly Problem[];
+  readonly notes: readonly Problem[];
+}
+
+interface Versioned<T> {
+  readonly value: T;
+  /** By path: the file itself, and those that it refers to. */
+  readonly versions: ReadonlyMap<string, string>;
+  /** Of dispatcher.yaml that a registration was read by. */
+  readonly platform: Platform | undefined;
+}
+
+export interface PlatformRead {
+  readonly platform: Platform;
+  readonly problems: readonly Problem[];
+  readonly notes: readonly Problem[];
+}
+
+export class ReadingMemory {
+  readonly #stamps: Pick<Stamps, 'of' | 'names'>;
+  readonly #registrations = new Map<string, Versioned<RememberedFile>>();
+  #platform: Versioned<PlatformRead> | undefined;
+  /** The last one without problems. */
+  #good: Platform | undefined;
+
+  constructor(stamps: Pick<Stamps, 'of' | 'names'>) {
+    this.#stamps = stamps;
+  }
+
+  /** Names in the folder of registrations. */
+  names(): Promise<readonly string[]> {
+    return this.#stamps.names();
+  }
+
+  /** The versions of files that are about to be read. */
+  versionsOf(paths: Iterable<string>): ReadonlyMap<string, string> {
+    return new Map([...paths].map((path) => [path, this.#stamps.of(path)]));
+  }
+
+  get goodPlatform(): Platform | undefined {
+    return this.#good;
+  }
+
+  platform(): PlatformRead | undefined {
+    return this.#platform !== undefined && this.#isCurrent(this.#platform) ? this.#platform.value : undefined;
+  }
+
+  putPlatform(value: PlatformRead, versions: ReadonlyMap<string, string>): void {
+    this.#platform = { value, versions, platform: undefined };
+    if (value.problems.length === 0) this.#good = value.platform;
+  }
+
+  registration(name: string, platform: Platform): RememberedFile | undefined {
+    const known = this.#registrations.get(name);
+    return known?.platform === platform && this.#isCurrent(known) ? known.value : undefined;
+  }
+
+  /** As it was read last, whether or not that still holds. */
+  earlier(name: string): Registration | undefined {
+    return this.#registrations.get(name)?.value.registration;
+  }
+
+  putRegistration(
+    name: string,
+    value: RememberedFile,
+    read: { readonly versions: ReadonlyMap<string, string>; readonly platform: Platform },
+  ): void {
+    this.#registrations.set(name, { value, ...read });
+  }
+
+  /** Registrations whose files are gone. */
+  keepOnly(names: ReadonlySet<string>): void {
+    for (const name of this.#registrations.keys()) if (!names.has(name)) this.#registrations.delete(name);
+  }
+
+  /** Everything is read again. */
+  forget(): void {
+    this.#registrations.clear();
+    this.#platform = undefined;
+  }
+
+  #isCurrent({ versions }: Versioned<unknown>): boolean {
+    for (const [path, version] of versions) if (this.#stamps.of(path) !== version) return false;
+    return true;
+  }
+}

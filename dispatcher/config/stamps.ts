@@ -1,0 +1,158 @@
+/**
+ * Which version of each file of the configuration is in force: by size, times and inode, so that thousands of files cost a
+ * look and no reading. A new version counts once two looks have found it the same: who writes a file in pieces is waited for.
+ */
+import { statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { eventLoopTurn } from '../../time/clock.ts';
+import type { Files } from './files.ts';
+
+const ABSENT = 'absent';
+/** A look at a file in the cache of the system takes a few microseconds; between so many, others have their turn. */
+const FILES_A_TURN = 200;
+/**
+ * Some file systems count in two seconds. What was written so shortly before it was read can be written once more without
+ * another time.
+ */
+const COARSE_MS = 2_500;
+
+export interface StampsOptions {
+  readonly registrationsFolder: string;
+  readonly files: Pick<Files, 'list'>;
+  readonly now: () => number;
+  /** What a file looks like now; undefined if there is none. Default: asks the system. */
+  readonly stampNow?: (path: string) => Stamp | undefined;
+}
+
+export interface Stamp {
+  readonly text: string;
+  readonly changedAtMs: number;
+}
+
+export interface Look {
+  /** Something has another version now. */
+  readonly isChanged: boolean;
+  /** Something may have: another look will tell. */
+  readonly isPending: boolean;
+}
+
+interface Known {
+  accepted: string;
+  /** Of looks that had to be taken as a change although nothing looked different. */
+  again: number;
+  /** Another version, found once. */
+  candidate: string | undefined;
+  /** It can have been written again since it was accepted, and still look the same. */
+  youngUntilMs: number | undefined;
+}
+
+export class Stamps {
+  readonly #options: StampsOptions;
+  readonly #stampNow: NonNullable<StampsOptions['stampNow']>;
+  readonly #files = new Map<string, Known>();
+  #folder: 'unknown' | 'listed' | 'not-listed' = 'unknown';
+
+  constructor(options: StampsOptions) {
+    this.#options = options;
+    this.#stampNow = options.stampNow ?? systemStamp;
+  }
+
+  /**
+   * The version of the file that is in force. One that is looked at for the first time is taken as it is, and watched from
+   * now on.
+   */
+  of(path: string): string {
+    let known = this.#files.get(path);
+    if (known === undefined) {
+      const now = this.#stampNow(path);
+      known = { accepted: now?.text ?? ABSENT, again: 0, candidate: undefined, youngUntilMs: this.#youngUntil(now) };
+      this.#files.set(path, known);
+    }
+    return `${known.accepted} ${known.again}`;
+  }
+
+  /** Names in the folder of registrations whose versions in force are files. */
+  async names(): Promise<readonly string[]> {
+    const folder = this.#options.registrationsFolder;
+    const names = new Set(await this.#options.files.list(folder));
+    const listed = new Set<string>();
+    for (const name of names) {
+      const known = this.#files.get(join(folder, name));
+      // Unknown: the first look, or it came after it.
+      if (known === undefined ? this.#folder === 'unknown' : known.accepted !== ABSENT) listed.add(name);
+    }
+    for (const [path, { accepted }] of this.#files) {
+      if (dirname(path) === folder && !names.has(basename(path)) && accepted !== ABSENT) listed.add(basename(path));
+    }
+    return [...listed];
+  }
+
+  /** `hurry`: what is there counts, without a second look. */
+  async look(hurry = false): Promise<Look> {
+    const { registrationsFolder } = this.#options;
+    let isChanged = false;
+    let isPending = false;
+    // Asynchronous, and first: where a network file system does not answer, nothing but this waits.
+    const names = await this.#options.files.list(registrationsFolder).catch(() => undefined);
+    const folder = names === undefined ? 'not-listed' : 'listed';
+    if (folder !== this.#folder && this.#folder !== 'unknown') isChanged = true;
+    this.#folder = folder;
+    const paths = new Set([...this.#files.keys(), ...(names ?? []).map((name) => join(registrationsFolder, name))]);
+    let looked = 0;
+    for (const path of paths) {
+      looked += 1;
+      if (looked % FILES_A_TURN === 0) await eventLoopTurn();
+      const found = this.#lookAt(path, hurry);
+      isChanged ||= found === 'changed';
+      isPending ||= found === 'pending';
+    }
+    return { isChanged, isPending };
+  }
+
+  #lookAt(path: string, hurry: boolean): 'changed' | 'pending' | 'same' {
+    const now = this.#stampNow(path);
+    const text = now?.text ?? ABSENT;
+    const known = this.#files.get(path) ?? {
+      accepted: ABSENT,
+      again: 0,
+      candidate: undefined,
+      youngUntilMs: undefined,
+    };
+    this.#files.set(path, known);
+    if (text === known.accepted) {
+      known.candidate = undefined;
+      if (text === ABSENT && dirname(path) === this.#options.registrationsFolder) this.#files.delete(path);
+      if (known.youngUntilMs === undefined || this.#options.now() < known.youngUntilMs) return 'same';
+      // Read once more, now that every later version looks different.
+      known.youngUntilMs = undefined;
+      known.again += 1;
+      return 'changed';
+    }
+    if (text !== known.candidate && !hurry) {
+      known.candidate = text;
+      return 'pending';
+    }
+    known.candidate = undefined;
+    known.accepted = text;
+    known.youngUntilMs = this.#youngUntil(now);
+    return 'changed';
+  }
+
+  #youngUntil(stamp: Stamp | undefined): number | undefined {
+    if (stamp === undefined) return undefined;
+    const ageMs = this.#options.now() - stamp.changedAtMs;
+    return Math.abs(ageMs) < COARSE_MS ? this.#options.now() + COARSE_MS : undefined;
+  }
+}
+
+function systemStamp(path: string): Stamp | undefined {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) return undefined;
+    const { ctimeMs, dev, ino, mtimeMs, size } = stats;
+    return { text: [dev, ino, size, mtimeMs, ctimeMs].join(' '), changedAtMs: Math.max(mtimeMs, ctimeMs) };
+  } catch {
+    // It is there, and what is wrong with it is said by who reads it.
+    return { text: 'unreadable', changedAtMs: 0 };
+  }
+}

@@ -1,0 +1,35 @@
+/** Settings of dispatcher.yaml that a process keeps from its start to its end. */
+import { fingerprint } from '../config/fingerprint.ts';
+import type { DispatcherConfig } from '../model/registration.ts';
+
+/** By its key in dispatcher.yaml: what is made of it. */
+const FIXED = {
+  id: ['id'],
+  ledger: ['ledgerPath'],
+  listen: ['publicListen', 'adminListen'],
+  adminToken: ['adminToken'],
+  trustedProxies: ['trustedProxies'],
+  retention: ['retention'],
+  logLevel: ['logLevel'],
+  unsafeProcessBackend: ['unsafeProcessBackend'],
+  'limits.deliveriesPerMinute': ['deliveriesPerMinute'],
+  'limits.shutdown': ['shutdownMs'],
+} satisfies Record<string, readonly (keyof DispatcherConfig)[]>;
+
+export interface Fixed {
+  /** With these settings as they were at the start. */
+  readonly dispatcher: DispatcherConfig;
+  /** Keys of dispatcher.yaml with another value than at the start: they take effect after a restart. */
+  readonly changed: readonly string[];
+}
+
+export function withFixedSettings(atStart: DispatcherConfig, now: DispatcherConfig): Fixed {
+  const changed = Object.entries(FIXED).filter(([, fields]) =>
+    fields.some((field) => fingerprint(atStart[field]) !== fingerprint(now[field])),
+  );
+  const { maxLaunches, maxRunners, tenants, webhooks } = now;
+  return {
+    dispatcher: { ...atStart, maxLaunches, maxRunners, tenants, webhooks },
+    changed: changed.map(([key]) => key),
+  };
+}

@@ -1,0 +1,43 @@
+/** A configuration in files, that is read again when they change. */
+import { KeptValues } from '../config/kept-values.ts';
+import { type ConfigurationSources, type Loaded, reloadConfiguration } from '../config/load.ts';
+import { ReadingMemory } from '../config/reading-memory.ts';
+import { Stamps, type StampsOptions } from '../config/stamps.ts';
+import type { DispatcherConfig } from '../model/registration.ts';
+
+export interface LiveFilesOptions extends Pick<StampsOptions, 'now' | 'stampNow'> {
+  /** What files held at the last start. Default: what is beside the ledger. */
+  readonly keptValues?: (dispatcher: DispatcherConfig) => Promise<KeptValues | undefined>;
+}
+
+export class LiveFiles {
+  readonly #sources: ConfigurationSources;
+  readonly #keptValues: NonNullable<LiveFilesOptions['keptValues']>;
+  readonly stamps: Stamps;
+  readonly memory: ReadingMemory;
+
+  constructor(sources: ConfigurationSources, options: LiveFilesOptions) {
+    this.#sources = sources;
+    this.#keptValues = options.keptValues ?? ((dispatcher) => KeptValues.beside(dispatcher));
+    this.stamps = new Stamps({ ...sources, ...options });
+    this.memory = new ReadingMemory(this.stamps);
+  }
+
+  async read(what: 'changed' | 'all'): Promise<Loaded> {
+    if (what === 'all') this.memory.forget();
+    // With another dispatcher.yaml every registration is read again, and few of their texts will have changed.
+    const areAllRead = this.memory.platform() === undefined;
+    let kept: KeptValues | undefined;
+    const loaded = await reloadConfiguration({
+      ...this.#sources,
+      memory: this.memory,
+      knownValues: async (dispatcher) => {
+        if (areAllRead) kept = await this.#keptValues(dispatcher);
+        return kept;
+      },
+    });
+    // The next start can do without: it parses what it does not find.
+    if (loaded.ok) await kept?.write().catch(() => {});
+    return loaded;
+  }
+}

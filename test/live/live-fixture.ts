@@ -1,0 +1,67 @@
+/** A configuration in memory that a test changes as an editor would: each write has a version of its own. */
+import { basename, dirname, join } from 'node:path';
+import type { ConfigurationSources } from '../../dispatcher/config/load.ts';
+import { LiveFiles } from '../../dispatcher/live/live-files.ts';
+import { sourcesOf } from '../config/files.ts';
+
+export interface EditedFiles {
+  readonly live: LiveFiles;
+  readonly sources: ConfigurationSources;
+  /** Paths that were read since the last call. */
+  reads(): readonly string[];
+  /** Undefined: it is deleted. */
+  write(name: string, text: string | undefined): void;
+  now: number;
+}
+
+const FOLDER = '/etc/shr';
+
+/** File names as `registrations/acme.yaml`. */
+export function editedFiles(files: Readonly<Record<string, string>>): EditedFiles {
+  const all = new Map<string, { readonly text: string; readonly version: number }>();
+  let version = 0;
+  let reads: string[] = [];
+  const write = (name: string, text: string | undefined): void => {
+    version += 1;
+    if (text === undefined) all.delete(join(FOLDER, name));
+    else all.set(join(FOLDER, name), { text, version });
+  };
+  for (const [name, text] of Object.entries(files)) write(name, text);
+  const missing = (path: string) => Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+  const edited = {
+    now: 1_000_000,
+    write,
+    reads: () => {
+      const since = reads;
+      reads = [];
+      return since;
+    },
+  };
+  const sources = sourcesOf(
+    {},
+    {
+      files: {
+        read: async (path) => {
+          reads.push(path);
+          const found = all.get(path);
+          if (found === undefined) throw missing(path);
+          return { text: found.text, readableBy: 'owner' };
+        },
+        list: async (folder) => {
+          const names = [...all.keys()].filter((path) => dirname(path) === folder).map((path) => basename(path));
+          if (names.length === 0 && folder.endsWith('gone')) throw missing(folder);
+          return names;
+        },
+      },
+    },
+  );
+  const live = new LiveFiles(sources, {
+    now: () => edited.now,
+    keptValues: async () => undefined,
+    stampNow: (path) => {
+      const found = all.get(path);
+      return found === undefined ? undefined : { text: `${found.version}`, changedAtMs: 0 };
+    },
+  });
+  return Object.assign(edited, { live, sources });
+}

@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import { loadConfiguration } from '../../dispatcher/config/load.ts';
+import { Reloading } from '../../dispatcher/live/reloading.ts';
+import type { Configuration } from '../../dispatcher/model/registration.ts';
+import { dispatcherYaml, registrationYaml } from '../config/files.ts';
+import { VirtualClock } from '../simulation/virtual-clock.ts';
+import { type EditedFiles, editedFiles } from './live-fixture.ts';
+
+describe('reading the configuration again', () => {
+  let clock: VirtualClock;
+  let files: EditedFiles;
+  let reloading: Reloading;
+  let applied: Configuration[];
+  let logged: string[];
+
+  async function start(some: Readonly<Record<string, string>>): Promise<void> {
+    clock = new VirtualClock(1_000_000);
+    files = editedFiles({ 'dispatcher.yaml': dispatcherYaml, ...some });
+    const loaded = await loadConfiguration({ ...files.sources, memory: files.live.memory });
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    applied = [];
+    logged = [];
+    const note =
+      (level: string) =>
+      (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
+        void logged.push(`${level} ${event} ${JSON.stringify(fields)}`);
+    reloading = new Reloading({
+      clock,
+      log: { info: note('info'), warn: note('warn'), error: note('error') },
+      stamps: files.live.stamps,
+      read: (what) => files.live.read(what),
+      started: loaded.configuration,
+      apply: (next) => void applied.push(next),
+      dispatcherFile: files.sources.dispatcherFile,
+      registrationsFolder: files.sources.registrationsFolder,
+    });
+    reloading.start();
+    await clock.advance(3_000);
+  }
+
+  afterEach(() => reloading.stop());
+
+  const names = () => applied.at(-1)?.registrations.map(({ name }) => name);
+  const problems = () => applied.at(-1)?.platformProblems?.map(({ message }) => message);
+  const emca = registrationYaml.replace('organization: acme', 'organization: emca');
+
+  it('puts what was written in force within two seconds, once, and logs what changed', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    expect(applied).to.deep.equal([]);
+    files.write('registrations/emca.yaml', emca);
+    await clock.advance(2_000);
+    expect(names()).to.deep.equal(['acme', 'emca']);
+    files.write('registrations/acme.yaml', `${registrationYaml}maxRunners: 3\n`);
+    files.write('registrations/emca.yaml', undefined);
+    await clock.advance(2_000);
+    expect(applied.at(-1)?.registrations).to.have.length(1);
+    expect(applied.at(-1)?.registrations[0]).to.include({ name: 'acme', maxRunners: 3 });
+    await clock.advance(60_000);
+    expect(applied).to.have.length(2);
+    expect(logged).to.deep.equal([
+      'info configuration {"version":2,"added":["emca"],"registrations":2,"setAside":0}',
+      'info configuration {"version":3,"changed":["acme"],"ended":["emca"],"registrations":1,"setAside":0}',
+    ]);
+  });
+
+  it('does nothing where a file was written with the same content', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    files.write('registrations/acme.yaml', `# a comment\n${registrationYaml}`);
+    files.write('dispatcher.yaml', `# a comment\n${dispatcherYaml}`);
+    await clock.advance(2_000);
+    expect(applied).to.deep.equal([]);
+  });
+
+  it('keeps the last dispatcher.yaml without a problem, with the problem shown until it is gone', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    files.write('dispatcher.yaml', `${dispatcherYaml}limits: { maxRunners: many }\n`);
+    await clock.advance(2_000);
+    expect(problems()).to.deep.equal(['it must be a number, not text']);
+    expect(applied.at(-1)?.dispatcher.maxRunners).to.equal(1000);
+    expect(names()).to.deep.equal(['acme']);
+    expect(logged.filter((line) => line.startsWith('error configuration-problem'))).to.have.length(1);
+    files.write('registrations/emca.yaml', emca);
+    await clock.advance(2_000);
+    expect(names(), 'registrations change all the same').to.deep.equal(['acme', 'emca']);
+    files.write('dispatcher.yaml', `${dispatcherYaml}limits: { maxRunners: 7 }\n`);
+    await clock.advance(2_000);
+    expect(problems()).to.deep.equal([]);
+    expect(applied.at(-1)?.dispatcher.maxRunners).to.equal(7);
+  });
+
+  it('keeps what a process is made of, and says that it takes a restart', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml });
+    files.write('dispatcher.yaml', dispatcherYaml.replace('acme-ci', 'other-ci'));
+    await clock.advance(2_000);
+    expect(problems()).to.deep.equal(['`id` has changed']);
+    expect(applied.at(-1)?.dispatcher.id).to.equal('acme-ci');
+  });
+
+  it('sets a registration aside whose grant was narrowed, at once and without its file being touched', async () => {
+    const granted = (labels: string) => `${dispatcherYaml}
+tenants:
+  acme: { hosts: [github.com], owners: [acme], labels: [${labels}], backendKinds: [docker], runnerGroups: [Default] }
+`;
+    const tenants = registrationYaml.replace('env:GITHUB_TOKEN', 'env:TENANT_ACME_TOKEN');
+    await start({ 'dispatcher.yaml': granted('serverless-hosted-runner'), 'registrations/acme.yaml': tenants });
+    files.write('dispatcher.yaml', granted('another'));
+    await clock.advance(2_000);
+    expect(names()).to.deep.equal([]);
+    expect(applied.at(-1)?.quarantined.map(({ name }) => name)).to.deep.equal(['acme']);
+    files.write('dispatcher.yaml', granted('serverless-hosted-runner'));
+    await clock.advance(2_000);
+    expect(names()).to.deep.equal(['acme']);
+  });
+
+  it('does not believe that all registrations have ended at once, unless an operator says so', async () => {
+    await start({ 'registrations/acme.yaml': registrationYaml, 'registrations/emca.yaml': emca });
+    files.write('registrations/acme.yaml', undefined);
+    files.write('registrations/emca.yaml', undefined);
+    await clock.advance(2_000);
+    expect(names()).to.deep.equal(['acme', 'emca']);
+    expect(problems()).to.deep.equal(['all 2 registrations are gone at once: those that were there stay in force']);
+    await reloading.now();
+    expect(names()).to.deep.equal([]);
+    expect(problems()).to.deep.equal([]);
+  });
+
+  it('reads a secret again when its file changes', async () => {
+    const byFile = registrationYaml.replace('env:GITHUB_TOKEN', 'file:token');
+    await start({ 'registrations/acme.yaml': byFile, token: 'ghp_first' });
+    files.write('token', 'ghp_second');
+    await clock.advance(2_000);
+    const credentials = applied.at(-1)?.registrations[0]?.credentials;
+    expect(credentials?.kind === 'token' && credentials.token.reveal()).to.equal('ghp_second');
+    expect(files.reads().filter((path) => path.endsWith('acme.yaml'))).to.have.length(2);
+  });
+});
