@@ -13,7 +13,15 @@ export async function fillHistory(path: string, jobs: number): Promise<void> {
   await ledger.recordFacts([
     {
       ...{ host: 'github.com', owner: 'Codertocat', repository: 'Hello-World', repositoryId: 1, visibility: 'public' },
-      ...{ jobId: 1, runId: 1, runAttempt: 1, jobName: 'build', workflowName: 'CI', headSha: 'a'.repeat(40) },
+      ...{
+        jobId: 1,
+        runId: 1,
+        runAttempt: 1,
+        jobName: 'build',
+        workflowName: 'CI',
+        headBranch: 'main',
+        headSha: 'a'.repeat(40),
+      },
       ...{ htmlUrl: 'https://github.com/Codertocat/Hello-World/actions/runs/1', labels: ['bench'] },
       ...{ status: 'completed', conclusion: 'success', runnerId: 1, runnerName: 'bench-1' },
       ...{ createdAtMs: nowMs - HOUR_MS, startedAtMs: nowMs - HOUR_MS, completedAtMs: nowMs - HOUR_MS },

@@ -25,6 +25,8 @@ export interface JobFact extends JobIdentity {
   readonly visibility: Visibility | undefined;
   readonly jobName: string;
   readonly workflowName: string | null;
+  /** Of the commit. Of a pull request from a fork: a branch of the fork, whose name says nothing here. */
+  readonly headBranch: string | null;
   readonly headSha: string;
   readonly htmlUrl: string | null;
   readonly labels: readonly string[];

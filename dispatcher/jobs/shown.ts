@@ -10,6 +10,8 @@ const MAX_URL_LENGTH = 2_000;
 /** A Git hash: 40 or 64 hexadecimal digits. */
 const MAX_HASH_LENGTH = 64;
 const MAX_WORD_LENGTH = 64;
+/** Git's own limit is that of a file's name. A truncated one could name another branch. */
+const MAX_BRANCH_LENGTH = 255;
 /** A runner is looked up by its full name: a truncated one could name another runner. */
 const MAX_RUNNER_NAME_LENGTH = 256;
 
@@ -53,6 +55,10 @@ export class Shown {
   /** A short text; null if it is missing, or longer than 64 characters. */
   word(field: string): string | null {
     return this.#whole(field, MAX_WORD_LENGTH);
+  }
+
+  branch(field: string): string | null {
+    return this.#whole(field, MAX_BRANCH_LENGTH);
   }
 
   /** A job that ends without a runner has '' here. */

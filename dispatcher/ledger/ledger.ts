@@ -33,6 +33,7 @@ export interface JobRow {
   readonly visibilityProven: boolean;
   readonly jobName: string;
   readonly workflowName: string | null;
+  readonly headBranch: string | null;
   readonly headSha: string;
   readonly htmlUrl: string | null;
   readonly labels: readonly string[];

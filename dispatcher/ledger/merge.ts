@@ -178,6 +178,7 @@ function unknownsFilled(row: JobRow, fact: JobFact, areStrangers: AreStrangers):
     visibility: moreExposed(row.visibility, fact.visibility ?? null),
     visibilityProven: row.visibilityProven || provesVisibility(fact, areStrangers),
     workflowName: row.workflowName ?? fact.workflowName,
+    headBranch: row.headBranch ?? fact.headBranch,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
     createdAtMs: row.createdAtMs ?? fact.createdAtMs,
   };
@@ -238,6 +239,7 @@ function firstRow(fact: JobFact, areStrangers: AreStrangers): JobRow {
     visibilityProven: provesVisibility(fact, areStrangers),
     jobName: fact.jobName,
     workflowName: fact.workflowName,
+    headBranch: fact.headBranch,
     headSha: fact.headSha,
     htmlUrl: fact.htmlUrl,
     labels: fact.labels,

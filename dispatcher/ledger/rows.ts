@@ -148,6 +148,7 @@ const jobSchema = z.object({
   visibilityProven: flag,
   jobName: text,
   workflowName: text.nullable(),
+  headBranch: text.nullable(),
   headSha: text,
   htmlUrl: text.nullable(),
   labels: json(z.array(text)),

@@ -67,6 +67,7 @@ export function fact(jobId: number, owner: string, change: Partial<JobFact> = {}
     visibility: 'private',
     jobName: `job ${jobId}`,
     workflowName: 'CI',
+    headBranch: 'main',
     headSha: 'f'.repeat(40),
     htmlUrl: `https://github.com/${owner}/web/actions/runs/1/job/${jobId}`,
     labels: [`${owner}-runner`],

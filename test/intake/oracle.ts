@@ -95,6 +95,7 @@ export function judge(sent: Sent): Verdict {
         visibility: seenAs(field(repository, 'visibility'), field(repository, 'private')),
         jobName: title(job, 'name') ?? '',
         workflowName: title(job, 'workflow_name'),
+        headBranch: word(field(job, 'head_branch'), 255),
         headSha: word(field(job, 'head_sha'), 64) ?? '',
         htmlUrl: link(job, 'html_url'),
         labels: items(field(job, 'labels')).filter((label) => label !== null),

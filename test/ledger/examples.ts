@@ -18,6 +18,7 @@ export function fact(some: Partial<JobFact> & { readonly jobId: number }): JobFa
     visibility: 'private',
     jobName: 'build',
     workflowName: 'CI',
+    headBranch: 'main',
     headSha: '5d41402abc4b2a76b9719d911017c592aaaaaaaa',
     htmlUrl: `https://github.com/Acme/web/actions/runs/1/job/${some.jobId}`,
     labels: ['acme-runner', 'cpu-4'],

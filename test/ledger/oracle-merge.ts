@@ -138,6 +138,7 @@ function filled(seen: Case): Partial<JobRow> {
     visibility: exposed ?? null,
     visibilityProven: row.visibilityProven || isTold(fact),
     workflowName: row.workflowName ?? fact.workflowName,
+    headBranch: row.headBranch ?? fact.headBranch,
     htmlUrl: row.htmlUrl ?? fact.htmlUrl,
     createdAtMs: row.createdAtMs ?? fact.createdAtMs,
   };

@@ -483,6 +483,12 @@ const seventeenth: Migration = {
   statements: ({ schema }) => [schema.alterTable('runners').addColumn('standby', 'text').compile()],
 };
 
+const eighteenth: Migration = {
+  version: 18,
+  name: 'the branch of a job',
+  statements: ({ schema }) => [schema.alterTable('jobs').addColumn('headBranch', 'text').compile()],
+};
+
 /** In the order in which they are applied. */
 export const migrations: readonly Migration[] = [
   first,
@@ -498,6 +504,7 @@ export const migrations: readonly Migration[] = [
   fifteenth,
   sixteenth,
   seventeenth,
+  eighteenth,
 ];
 
 export const SCHEMA_VERSION = Math.max(...migrations.map((migration) => migration.version));

@@ -53,6 +53,7 @@ export const putFacts = wholeRow<JobsTable>(jobColumnNames, (builder, values) =>
         visibility: ref('excluded.visibility'),
         visibilityProven: ref('excluded.visibilityProven'),
         workflowName: ref('excluded.workflowName'),
+        headBranch: ref('excluded.headBranch'),
         htmlUrl: ref('excluded.htmlUrl'),
         status: ref('excluded.status'),
         conclusion: ref('excluded.conclusion'),

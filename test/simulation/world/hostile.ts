@@ -77,6 +77,7 @@ export class Hostile {
       visibility: this.#luck.pick(['private', 'public']),
       jobName: 'made up',
       workflowName: 'ci',
+      headBranch: 'main',
       headSha: 'e'.repeat(40),
       htmlUrl: null,
       labels: neighbour !== undefined && this.#luck.chance(0.7) ? [neighbour.label] : ['evil-runner'],

@@ -90,6 +90,7 @@ export function factOf(job: WorldJob, host: string): ToldFact {
     visibility: 'private',
     jobName: job.name,
     workflowName: 'ci',
+    headBranch: 'main',
     headSha: String(job.plan.runId).padStart(40, '0'),
     htmlUrl: null,
     labels: job.plan.labels,
