@@ -11,6 +11,7 @@ import type { JobClaims, Registration, TenantEntry } from '../model/registration
 import { type BackendFits, noBackend, selectBackends, whyUnfit } from './backend-choice.ts';
 import { laneOf, withBucketPrefix } from './lane-of.ts';
 import { indexRegistrations, match } from './match.ts';
+import { judgeOrigin } from './origin.ts';
 import { applyPolicy, judgeVisibility } from './policy.ts';
 import { fromMistake, judgeSize, refused, setAside, tied } from './refused.ts';
 import { judgeGrant, whyWithheld } from './tenant-grant.ts';
@@ -69,6 +70,9 @@ function admitTo(
 
   const exposed = judgeVisibility(registration, job.visibility, `${job.owner}/${job.repository}`);
   if (exposed !== undefined) return refused(registration, [exposed]);
+
+  const origin = judgeOrigin(registration, job);
+  if (origin.length > 0) return refused(registration, origin);
 
   const answer = applyPolicy(registration, overrides);
   if (!answer.granted) return refused(registration, answer.refusals);

@@ -63,6 +63,10 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
     case 'backends':
     case 'backendKinds':
       return grant[field];
+    case 'limits.workflows':
+      return grant.limits.workflows ?? [];
+    case 'limits.branches':
+      return grant.limits.branches ?? [];
     case 'powers.images':
       return grant.powers.images;
     case 'powers.buckets':

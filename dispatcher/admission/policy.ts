@@ -52,10 +52,15 @@ export function judgeVisibility(
     'anyone can then run code on its runners.';
   if (visibility === 'public') {
     const reason = `${repository} is public, and registration ${quote(registration.name)} does not serve public repositories`;
-    return { code: 'public-repository', reason, cure };
+    return { code: 'public-repository', field: 'policy.publicRepositories', reason, cure };
   }
   const reason = `GitHub has not said yet whether ${repository} is public, and registration ${quote(registration.name)} does not serve public repositories`;
-  return { code: 'unknown-visibility', reason, cure: `It is looked at again with the next delivery. ${cure}` };
+  return {
+    code: 'unknown-visibility',
+    field: 'policy.publicRepositories',
+    reason,
+    cure: `It is looked at again with the next delivery. ${cure}`,
+  };
 }
 
 /** The wish of these overrides over the defaults, or why they are refused. */
@@ -161,6 +166,7 @@ function upTo(
   if (most === undefined) {
     return {
       code: 'not-allowed',
+      field: `policy.${field}`,
       reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not let labels set ${SETTING[asked.key]}`,
       cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
     };
@@ -172,6 +178,7 @@ function upTo(
       : '';
   return {
     code: 'over-limit',
+    field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} allows at most ${inWords(most)}`,
     cure: `Ask for ${inWords(most)} or less, ${ask(registration, field)} higher.${unit}`,
   };
@@ -206,6 +213,7 @@ function permitted(
   if (allowed) return undefined;
   return {
     code: 'not-allowed',
+    field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${describe(asked)}, and registration ${quote(registration.name)} does not allow it`,
     cure: `Remove ${removable(asked)}, ${ask(registration, field)}.`,
   };

@@ -14,6 +14,8 @@ export type RefusalCode =
   | 'registration-set-aside'
   | 'public-repository'
   | 'unknown-visibility'
+  | 'origin-not-allowed'
+  | 'unknown-origin'
   | 'over-limit'
   | 'not-allowed'
   | 'not-granted'
@@ -28,6 +30,8 @@ export interface Refusal {
   readonly cure: string;
   /** The line of dispatcher.yaml that decided, if a tenant's grant did: `dispatcher.yaml:12:3`. */
   readonly place?: string;
+  /** The field of the registration's file that decided, if that did: `policy.maxCpu`. */
+  readonly field?: string;
 }
 
 /** The policy's fields as they are named in the file. */
@@ -52,6 +56,7 @@ export function notAmong(asked: Override, what: string, allowed: Allowed, regist
     values.length === 0 ? 'does not let labels choose one' : `allows only ${values.slice(0, 10).map(quote).join(', ')}`;
   return {
     code: 'not-allowed',
+    field: `policy.${field}`,
     reason: `${quote(asked.label)} asks for ${what}, and registration ${quote(registration.name)} ${list}`,
     cure: `${values.length === 0 ? `Remove ${removable(asked)}` : 'Take an allowed one'}, ${ask(registration, field)}.`,
   };
@@ -77,6 +82,7 @@ export function unknownName(
   if (known.length === 0 && had > 0) {
     return {
       code: 'unknown-name',
+      field: 'policy.backends',
       reason: `${quote(asked.label)} names a ${what} that registration ${quote(registration.name)} does not have; ${list}`,
       cure: `Remove ${removable(asked)}, ${ask(registration, 'backends')}.`,
     };

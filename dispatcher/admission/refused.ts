@@ -68,5 +68,6 @@ export function refused(registration: Pick<Registration, 'name'>, refusals: read
     reason: refusals.map(({ reason }) => reason).join('; '),
     cure: [...new Set(refusals.map(({ cure }) => cure))].join(' '),
     ...(first?.place === undefined ? {} : { place: first.place }),
+    ...(first?.field === undefined ? {} : { field: first.field }),
   };
 }

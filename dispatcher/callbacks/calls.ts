@@ -306,7 +306,7 @@ class Receiving implements CallReception {
       return this.#deny(row, call, reason);
     }
     const [owner = '', repository = ''] = call.repository.split('/');
-    const told = await this.#visibilityOf(row, { owner, repository, run: call.run });
+    const told = await this.#toldOf(row, { owner, repository, run: call.run });
     const verdict = mayRun(registration, row.backend, { owner, repository, ...told });
     if (verdict.may === 'unknown') return undecided(verdict.reason);
     // The job waits for the answer, and not for what the timeline says of the question.
@@ -330,10 +330,7 @@ class Receiving implements CallReception {
   }
 
   /** As the facts about the run, or about the runner's job, say; they come from GitHub, unlike what the call says. */
-  async #visibilityOf(
-    row: RunnerRow,
-    run: { readonly owner: string; readonly repository: string; readonly run: number },
-  ) {
+  async #toldOf(row: RunnerRow, run: { readonly owner: string; readonly repository: string; readonly run: number }) {
     const { ledger } = this.#options;
     const own = row.jobKey === null ? undefined : await ledger.job(row.jobKey);
     const within = { host: row.host, owner: run.owner, repository: run.repository };
@@ -349,7 +346,13 @@ class Receiving implements CallReception {
       told.find(({ visibility }) => visibility === 'public') ??
       told.find(({ visibilityProven }) => visibilityProven) ??
       told[0];
-    return { visibility: best?.visibility ?? undefined, isVisibilityUnproven: best?.visibilityProven !== true };
+    return {
+      visibility: best?.visibility ?? undefined,
+      isVisibilityUnproven: best?.visibilityProven !== true,
+      // All jobs of a run are of one workflow and branch; one that says another may be forged, and then neither counts.
+      workflow: agreed(ofIt.map(({ workflowName }) => workflowName)),
+      branch: agreed(ofIt.map(({ headBranch }) => headBranch)),
+    };
   }
 
   async #report(row: RunnerRow, used: Extract<Call, { readonly event: 'job-completed' }>): Promise<string> {
@@ -364,6 +367,13 @@ class Receiving implements CallReception {
     const [counts] = await this.#options.ledger.laneCounts([key], () => {});
     return counts?.lane;
   }
+}
+
+/** Null where none says, or two contradict each other. */
+function agreed(words: readonly (string | null)[]): string | null {
+  const said = new Set(words.filter((word) => word !== null));
+  const [only] = said;
+  return said.size === 1 && only !== undefined ? only : null;
 }
 
 function undecided(reason: string): { readonly outcome: CallOutcome; readonly answer: CallAnswer } {

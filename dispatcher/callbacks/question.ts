@@ -3,6 +3,7 @@
  * never saw. The hook in the runner asks before the first step. Pure.
  */
 import { cureOf, missingExposure, placeOf } from '../admission/grants.ts';
+import { judgeOrigin } from '../admission/origin.ts';
 import { judgeVisibility } from '../admission/policy.ts';
 import { quote } from '../labels/values.ts';
 import type { Claim, Registration } from '../model/registration.ts';
@@ -14,6 +15,8 @@ export interface Asked {
   readonly visibility: 'public' | 'private' | 'internal' | undefined;
   /** Only the webhook of a tenant tells of the visibility: no grant depends on it. */
   readonly isVisibilityUnproven: boolean;
+  readonly workflow: string | null;
+  readonly branch: string | null;
 }
 
 /** `unknown`: GitHub has not said yet what decides. The hook asks again. */
@@ -25,10 +28,21 @@ export function mayRun(registration: Registration, backend: string | null, asked
   if (!covers(registration.claim, asked))
     return { may: 'no', reason: `${name} is not among the repositories of registration ${registration.name}` };
   const exposed = judgeVisibility(registration, asked.visibility, name);
-  if (exposed === undefined) return withheld(registration, backend, asked) ?? { may: 'yes' };
+  if (exposed === undefined) {
+    return judgedByOrigin(registration, asked) ?? withheld(registration, backend, asked) ?? { may: 'yes' };
+  }
   return exposed.code === 'unknown-visibility'
     ? { may: 'unknown', reason: exposed.reason }
     : { may: 'no', reason: `${exposed.reason}. ${exposed.cure}` };
+}
+
+/** GitHub gives a runner any job with its labels, of whatever workflow and branch. */
+function judgedByOrigin(registration: Registration, asked: Asked): Verdict | undefined {
+  const [refusal] = judgeOrigin(registration, asked);
+  if (refusal === undefined) return undefined;
+  return refusal.code === 'unknown-origin'
+    ? { may: 'unknown', reason: refusal.reason }
+    : { may: 'no', reason: `${refusal.reason}. ${refusal.cure}` };
 }
 
 /** GitHub gives a tenant's runner on a shared backend also the jobs of repositories that its grant keeps from there. */

@@ -1,5 +1,5 @@
 /** `shr explain`: what a job with these labels in this repository would get, or why not. Reads only the files. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadProvider } from '../../providers/index.ts';
 import type { ShapeWish } from '../../providers/provider.ts';
@@ -7,8 +7,9 @@ import { coresInWords } from '../../providers/shape-words.ts';
 import { createAdmit } from '../admission/admit.ts';
 import type { BackendFit } from '../admission/backend-choice.ts';
 import { whyWithheld } from '../admission/tenant-grant.ts';
+import { readYaml } from '../config/document.ts';
 import { systemFiles } from '../config/files.ts';
-import { inspectConfiguration } from '../config/load.ts';
+import { inspectConfiguration, REGISTRATION_BOUNDS } from '../config/load.ts';
 import type { Admission, JobSubject, LaneSpec } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
 import { formatDuration } from '../labels/duration.ts';
@@ -17,6 +18,7 @@ import { configurationFiles, exportedPlatform } from './configuration-files.ts';
 import { loadFits } from './fits.ts';
 import { type GrantedBy, grantedBy } from './granted.ts';
 import { printFields, printJson, printTable } from './output.ts';
+import { shownPath } from './shown-path.ts';
 import { type CommandModule, collect, type Terminal } from './terminal.ts';
 import { unclaimedCure } from './unclaimed.ts';
 
@@ -26,6 +28,8 @@ interface ExplainOptions {
   readonly repo: { readonly owner: string; readonly repository: string };
   readonly host: string;
   readonly public?: boolean;
+  readonly workflow?: string;
+  readonly branch?: string;
   readonly folder: string;
   readonly config?: string;
   readonly platform?: string;
@@ -43,6 +47,8 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
     )
     .option('--host <host>', 'the GitHub host', 'github.com')
     .option('--public', 'the repository is public (default: private)')
+    .option('--workflow <name>', 'the name of the workflow, where a policy depends on it')
+    .option('--branch <name>', 'the branch of the commit, where a policy depends on it')
     .option('--folder <folder>', 'the folder with dispatcher.yaml and registrations/', '.')
     .option('--config <file>', 'a dispatcher.yaml outside that folder')
     .addOption(
@@ -96,6 +102,8 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
     host: options.host.toLowerCase(),
     ...options.repo,
     labels,
+    workflow: options.workflow ?? null,
+    branch: options.branch ?? null,
     visibility: options.public === true ? 'public' : 'private',
   };
   // As `serve` would: a registration that is set aside gets nothing, and keeps its jobs from other registrations.
@@ -110,7 +118,11 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
   try {
     const providers: ReadonlyMap<string, BackendFit> = fits?.providers ?? new Map();
     const backendFit = (_: string, backend: string) => providers.get(backend);
-    const admission = createAdmit(registrations, { tenants, setAside, unread, backendFit })(job);
+    const admission = await placed(
+      createAdmit(registrations, { tenants, setAside, unread, backendFit })(job),
+      files.registrationsFolder,
+      terminal,
+    );
     const found: Found = {
       fits: providers,
       granted: admission.outcome === 'lane' ? grantedBy(admission.lane, job, registrations, tenants) : undefined,
@@ -123,6 +135,19 @@ async function explain(labels: readonly string[], options: ExplainOptions, termi
   } finally {
     await fits?.close();
   }
+}
+
+/** With the line of the registration's file, if one of its fields decided. */
+async function placed(admission: Admission, folder: string, terminal: Terminal): Promise<Admission> {
+  if (admission.outcome !== 'refused' || admission.field === undefined || admission.place !== undefined) {
+    return admission;
+  }
+  const { field, registration } = admission;
+  const file = join(folder, `${registration}.yaml`);
+  const { text } = await systemFiles.read(file, { mostBytes: REGISTRATION_BOUNDS.bytes });
+  const { line, column } = readYaml(file, text, REGISTRATION_BOUNDS.bytes).placeOf(field.split('.'));
+  const place = `${shownPath(terminal.workingFolder, file)}:${line}:${column}`;
+  return { ...admission, place: `${place} (${field})` };
 }
 
 function registrationOf(admission: Admission, registrations: readonly Registration[]): Registration | undefined {

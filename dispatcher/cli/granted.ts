@@ -49,6 +49,8 @@ function powersOf({ wish }: LaneSpec, job: JobSubject, { powers }: Grant): reado
     maxRunners: undefined,
     maxCpu: undefined,
     maxMemoryGiB: undefined,
+    workflows: undefined,
+    branches: undefined,
   };
   return Object.values(used).filter((field) => field !== undefined);
 }

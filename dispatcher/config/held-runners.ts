@@ -29,6 +29,8 @@ const DEFAULT_OF: Readonly<Record<ShapeField, keyof ShapeFile | undefined>> = {
   'limits.maxMemoryGiB': 'memoryGiB',
   'limits.maxDiskGiB': 'diskGiB',
   'limits.maxTimeout': 'timeLimit',
+  'limits.workflows': undefined,
+  'limits.branches': undefined,
   'powers.images': 'image',
   'powers.buckets': 'bucket',
   'powers.subnets': 'subnet',
@@ -74,13 +76,15 @@ export function holdDefaults(
 /** For each limit: whether a runner may exceed it because the defaults leave its size to the service. */
 const LEFT_OPEN: Readonly<
   Record<
-    keyof Limits,
+    keyof Required<Limits>,
     (limits: Limits, defaults: ShapeDefaults) => { readonly limit: string; readonly field: ShapeField } | undefined
   >
 > = {
   // Not of one runner.
   maxRegistrations: () => undefined,
   maxRunners: () => undefined,
+  workflows: () => undefined,
+  branches: () => undefined,
   maxCpu: ({ maxCpu }, { cpu }) =>
     maxCpu === undefined || cpu !== undefined ? undefined : { limit: coresInWords(maxCpu), field: 'limits.maxCpu' },
   maxMemoryGiB: ({ maxMemoryGiB }, { memoryGiB }) =>
@@ -126,7 +130,7 @@ const LISTS: { readonly [K in ListPower]: { readonly field: K; readonly noun: st
 };
 
 /** The most that labels may ask for under a policy, field by field. */
-const MOST: { readonly [K in keyof Policy]: (policy: Policy) => Partial<ShapeWish> } = {
+const MOST: { readonly [K in keyof Required<Policy>]: (policy: Policy) => Partial<ShapeWish> } = {
   spot: ({ spot }) => ({ spot }),
   dockerInDocker: ({ dockerInDocker }) => ({ dockerInDocker }),
   maxCpu: ({ maxCpu: cpu }) => (cpu === undefined ? {} : { cpu }),
@@ -143,6 +147,9 @@ const MOST: { readonly [K in keyof Policy]: (policy: Policy) => Partial<ShapeWis
   backends: () => ({}),
   architectures: () => ({}),
   publicRepositories: () => ({}),
+  // They narrow what is served, and the grant narrows it again when a job comes.
+  workflows: () => ({}),
+  branches: () => ({}),
 };
 
 export function holdPolicy(reading: Reading, grant: Grant, policy: Policy, backends: readonly Backend[]): void {

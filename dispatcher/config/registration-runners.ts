@@ -1,5 +1,6 @@
 /** What a registration's runners are: how many, by default and as far as labels may change it. */
 import { isGlob, MAX_GLOB_CHARACTERS, matchesAny } from '../labels/glob.ts';
+import { defined } from '../model/defined.ts';
 import type { Backend, Claim, Grant, Policy, ShapeDefaults } from '../model/registration.ts';
 import { holdRunners } from './held-claim.ts';
 import { holdShape } from './held-runners.ts';
@@ -57,6 +58,7 @@ export function policyOf(
     spot: file?.spot ?? false,
     dockerInDocker: file?.dockerInDocker ?? false,
     publicRepositories: file?.publicRepositories ?? false,
+    ...defined<Pick<Policy, 'workflows' | 'branches'>>({ workflows: file?.workflows, branches: file?.branches }),
   };
   boundGlobs(reading, policy);
   return policy;
@@ -64,7 +66,8 @@ export function policyOf(
 
 /** Each label of a job may be compared with each of these, on the thread that serves all tenants. */
 function boundGlobs(reading: Reading, policy: Policy): void {
-  const lists = [policy.images, policy.subnets, policy.securityGroups, policy.buckets, policy.regions, policy.backends];
+  const { images, subnets, securityGroups, buckets, regions, backends, workflows = [], branches = [] } = policy;
+  const lists = [images, subnets, securityGroups, buckets, regions, backends, workflows, branches];
   const characters = lists.flat().reduce((sum, glob) => sum + (isGlob(glob) ? glob.length : 0), 0);
   if (characters <= MAX_GLOB_CHARACTERS) return;
   reading.problem(

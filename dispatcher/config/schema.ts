@@ -184,6 +184,8 @@ export const policyFile = strict({
   spot: z.boolean().optional(),
   dockerInDocker: z.boolean().optional(),
   publicRepositories: z.boolean().optional().describe('Jobs of public repositories run the code of strangers.'),
+  workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
+  branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
 } satisfies Record<InFile<keyof Policy> | 'shapes', z.ZodType>);
 
 export { owner as ownerName, repository as repositoryName };
@@ -347,6 +349,8 @@ export const tenantLimits = strict({
   maxMemoryGiB: gib.optional(),
   maxDiskGiB: gib.optional().describe('On shared backends also: whether it may have disks at all.'),
   maxTimeout: duration.optional().describe('On shared backends also: whether it may set time limits at all.'),
+  workflows: globs.optional().describe('Globs on the name: only jobs of these workflows. Default: of all.'),
+  branches: globs.optional().describe('Globs on the name: only jobs of these branches. Default: of all.'),
 } satisfies Record<InFile<keyof Limits>, z.ZodType>);
 
 export const tenantPowers = strict({

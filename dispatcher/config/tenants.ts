@@ -1,7 +1,8 @@
 /** `tenants` in dispatcher.yaml: what the platform grants each tenant, and which registrations belong to it. */
 import { isGlob, matchesGlob } from '../labels/glob.ts';
 import { foldLabel } from '../labels/values.ts';
-import type { Grant, TenantEntry } from '../model/registration.ts';
+import { defined } from '../model/defined.ts';
+import type { Grant, Limits, TenantEntry } from '../model/registration.ts';
 import type { Reading } from './reading.ts';
 import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, tenantPowers } from './schema.ts';
 
@@ -67,6 +68,7 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       maxMemoryGiB: limits.maxMemoryGiB,
       maxDiskGiB: limits.maxDiskGiB,
       maxTimeLimitMs: limits.maxTimeout === undefined ? undefined : durationMs(limits.maxTimeout, 0),
+      ...defined<Pick<Limits, 'workflows' | 'branches'>>({ workflows: limits.workflows, branches: limits.branches }),
     },
     powers: {
       images: powers.images ?? [],

@@ -31,6 +31,8 @@ export type Admission =
       readonly cure: string;
       /** The line of dispatcher.yaml that decided, if a tenant's grant did. */
       readonly place?: string;
+      /** The field of the registration's file that decided, if that did. */
+      readonly field?: string;
     }
   /** Not claimed by a registration. Kept for a day, and admitted again when registrations change. */
   | { readonly outcome: 'not-ours'; readonly reason: string };
@@ -41,6 +43,9 @@ export interface JobSubject {
   readonly owner: string;
   readonly repository: string;
   readonly labels: readonly string[];
+  /** As GitHub names them; null or absent: it has not said. */
+  readonly workflow?: string | null;
+  readonly branch?: string | null;
   readonly visibility: Visibility | undefined;
   /**
    * Only the webhook of a tenant tells of the visibility: good enough for the policy, which is the tenant's own, and not for

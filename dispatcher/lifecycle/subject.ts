@@ -6,6 +6,8 @@ export function subjectOf(job: JobRow): JobSubject {
   const { host, owner, repository, labels, visibility, visibilityProven } = job;
   return {
     ...{ host, owner, repository, labels },
+    workflow: job.workflowName,
+    branch: job.headBranch,
     visibility: visibility ?? undefined,
     isVisibilityUnproven: !visibilityProven,
   };

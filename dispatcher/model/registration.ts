@@ -121,6 +121,9 @@ export interface Limits {
   readonly maxMemoryGiB: number | undefined;
   readonly maxDiskGiB: number | undefined;
   readonly maxTimeLimitMs: number | undefined;
+  /** Globs: only jobs of these. Absent: of all. */
+  readonly workflows?: readonly string[];
+  readonly branches?: readonly string[];
 }
 
 /** On shared backends. Lists are globs. */
@@ -163,6 +166,9 @@ export interface Policy {
   readonly dockerInDocker: boolean;
   /** Jobs of public repositories run the code of strangers: refused unless allowed. */
   readonly publicRepositories: boolean;
+  /** Globs: only jobs of these. Absent: of all. */
+  readonly workflows?: readonly string[];
+  readonly branches?: readonly string[];
 }
 
 /**

@@ -89,6 +89,8 @@ const held: Readonly<
   'limits.maxCpu': { less: limits({ maxCpu: 3 }), job: { labels: ['acme-runner', 'cpu-4'] } },
   'limits.maxMemoryGiB': { less: limits({ maxMemoryGiB: 7 }), job: { labels: ['acme-runner', 'memory-8'] } },
   'limits.maxDiskGiB': { less: limits({ maxDiskGiB: undefined }), job: { labels: ['acme-runner', 'disk-50'] } },
+  'limits.workflows': { less: limits({ workflows: ['deploy'] }), job: { workflow: 'CI' } },
+  'limits.branches': { less: limits({ branches: ['release/*'] }), job: { branch: 'main' } },
   'limits.maxTimeout': { less: limits({ maxTimeLimitMs: undefined }), job: { labels: ['acme-runner', 'timeout-1h'] } },
 };
 

@@ -313,6 +313,28 @@ describe('shr', () => {
     beforeEach(() => run(['init', '--organization', 'acme']));
     const explain = (...args: string[]) => run(['explain', '--repo', 'acme/web', ...args]);
 
+    it('shows the line of the registration that decided', async () => {
+      const file = join(folder, 'registrations/acme.yaml');
+      const yaml = await readFile(file, 'utf8');
+      await writeFile(
+        file,
+        `${yaml.replace(/^policy:[\s\S]*?(?=^\S)/m, '')}\npolicy:\n  maxCpu: 2\n  branches: [main]\n`,
+      );
+      const text = await readFile(file, 'utf8');
+      const line = text.slice(0, text.indexOf('  branches:')).split('\n').length;
+      const refused = await explain('--labels', 'serverless-hosted-runner', '--branch', 'feature');
+      expect(refused.code).to.equal(1);
+      expect(refused.out).to.match(/outcome +refused \(origin-not-allowed\)/);
+      expect(refused.out).to.match(
+        new RegExp(`decided by +registrations/acme\\.yaml:${line}:\\d+ \\(policy\\.branches\\)`),
+      );
+      expect((await explain('--labels', 'serverless-hosted-runner', '--branch', 'main')).code).to.equal(0);
+      const over = await explain('--labels', 'serverless-hosted-runner,cpu-4', '--branch', 'main');
+      expect(over.out).to.match(
+        new RegExp(`decided by +registrations/acme\\.yaml:${line - 1}:\\d+ \\(policy\\.maxCpu\\)`),
+      );
+    });
+
     it('says which runner a job gets', async () => {
       const { code, out, error } = await explain('--labels', 'self-hosted, serverless-hosted-runner,cpu-4');
       expect({ code, error }).to.deep.equal({ code: 0, error: '' });

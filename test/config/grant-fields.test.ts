@@ -22,7 +22,16 @@ const grant: Required<Omit<Grant, 'trusted' | 'limits' | 'powers'>> & {
   credentials: ['platform'],
   backends: ['host'],
   backendKinds: ['eci'],
-  limits: { maxRegistrations: 3, maxRunners: 30, maxCpu: 8, maxMemoryGiB: 16, maxDiskGiB: 100, maxTimeout: '2h' },
+  limits: {
+    maxRegistrations: 3,
+    maxRunners: 30,
+    maxCpu: 8,
+    maxMemoryGiB: 16,
+    maxDiskGiB: 100,
+    maxTimeout: '2h',
+    workflows: ['CI'],
+    branches: ['main'],
+  },
   powers: {
     images: ['ghcr.io/acme/*'],
     buckets: ['build-*'],
@@ -131,7 +140,14 @@ describe('a tenant’s grant', () => {
   });
 
   /** Without a limit of these there is none, or a default. */
-  const unlimited = ['limits.maxRegistrations', 'limits.maxRunners', 'limits.maxCpu', 'limits.maxMemoryGiB'];
+  const unlimited = [
+    'limits.maxRegistrations',
+    'limits.maxRunners',
+    'limits.maxCpu',
+    'limits.maxMemoryGiB',
+    'limits.workflows',
+    'limits.branches',
+  ];
   for (const field of fields) {
     if (unlimited.includes(field)) continue;
     it(`does not allow without \`${field}\` what that would`, async () => {
@@ -154,6 +170,9 @@ describe('a tenant’s grant', () => {
     maxMemoryGiB: [15, ['defaults.memoryGiB', 'policy.maxMemoryGiB']],
     maxDiskGiB: [99, ['defaults.diskGiB', 'policy.maxDiskGiB']],
     maxTimeout: ['119m', ['defaults.timeLimit', 'policy.maxTimeout']],
+    // Of each job.
+    workflows: [['CD'], []],
+    branches: [['release/*'], []],
   };
   for (const [limit, [value, places]] of Object.entries(smaller)) {
     it(`holds defaults and policy to \`limits.${limit}\``, async () => {
@@ -232,6 +251,8 @@ describe('a tenant’s grant', () => {
         maxMemoryGiB: 16,
         maxDiskGiB: 100,
         maxTimeLimitMs: 7_200_000,
+        workflows: ['CI'],
+        branches: ['main'],
       },
       powers: grant.powers,
     });

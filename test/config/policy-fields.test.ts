@@ -7,7 +7,17 @@ import { configured, dispatcherYaml } from './files.ts';
 
 /** By field: what allows it, a smaller value where it is a limit, and a job that needs it. */
 const fields: Readonly<
-  Record<string, { readonly value: unknown; readonly less?: unknown; readonly label?: string; readonly public?: true }>
+  Record<
+    string,
+    {
+      readonly value: unknown;
+      readonly less?: unknown;
+      readonly label?: string;
+      readonly public?: true;
+      /** What is absent is not narrowed. */
+      readonly narrows?: true;
+    }
+  >
 > = {
   maxCpu: { value: 4, less: 3, label: 'cpu-4' },
   maxMemoryGiB: { value: 8, less: 7, label: 'memory-8' },
@@ -24,6 +34,8 @@ const fields: Readonly<
   spot: { value: true, less: false, label: 'spot' },
   dockerInDocker: { value: true, less: false, label: 'dind' },
   publicRepositories: { value: true, less: false, public: true },
+  workflows: { value: ['C?'], less: ['deploy'], narrows: true },
+  branches: { value: ['release/*'], less: ['main'], narrows: true },
 };
 
 const shapes = 'shapes: { large: { cpu: 8 }, small: { cpu: 1 } }\n';
@@ -48,6 +60,8 @@ async function admissionWith(policy: object | undefined, field: string): Promise
     repository: 'web',
     labels: ['own', ...(label === undefined ? [] : [label])],
     visibility: isPublic ? 'public' : 'private',
+    workflow: 'CI',
+    branch: 'release/1.0',
   });
 }
 
@@ -57,16 +71,24 @@ describe('a registration’s policy', () => {
     expect(Object.keys(fields)).to.have.members(Object.keys(policyFile.shape));
   });
 
-  for (const [field, { value, less }] of Object.entries(fields)) {
+  for (const [field, { value, less, narrows = false }] of Object.entries(fields)) {
     it(`allows with \`${field}\` what it refuses without, with an empty policy, and beyond it`, async () => {
       expect(await admissionWith({ [field]: value }, field)).to.have.property('outcome', 'lane');
       const everythingElse = Object.fromEntries(
         Object.entries(fields).flatMap(([other, { value: allowed }]) => (other === field ? [] : [[other, allowed]])),
       );
-      for (const policy of [undefined, {}, everythingElse, { ...everythingElse, [field]: less }]) {
+      if (narrows) expect(await admissionWith({}, field)).to.have.property('outcome', 'lane');
+      const lacking = narrows ? [] : [undefined, {}, everythingElse];
+      for (const policy of [...lacking, { ...everythingElse, [field]: less }]) {
         const admission = await admissionWith(policy, field);
         if (admission.outcome !== 'refused') throw new Error(`${JSON.stringify(policy)} allows it`);
-        expect(admission.code).to.be.oneOf(['not-allowed', 'over-limit', 'unknown-name', 'public-repository']);
+        expect(admission.code).to.be.oneOf([
+          'not-allowed',
+          'over-limit',
+          'unknown-name',
+          'public-repository',
+          'origin-not-allowed',
+        ]);
         if (field !== 'shapes') expect(admission.cure).to.include(`\`policy.${field}\``);
       }
     });
