@@ -245,6 +245,8 @@ export async function wire(options: DispatcherOptions): Promise<Parts> {
       log,
       metrics,
       token: dispatcher.adminToken,
+      random,
+      tenants: () => live.current.dispatcher.tenants,
       trustedProxies: dispatcher.trustedProxies,
       limits: shares.admin,
       admit: live.admit,

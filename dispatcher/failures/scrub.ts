@@ -30,6 +30,8 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/-----BEGIN [^-]*-----[\s\S]*?(?:-----END [^-]*-----|$)/g, REDACTED],
   // GitHub's tokens, the dotted and underscored newer forms included.
   [/(?:gh[oprsu]_|github_pat_)[A-Za-z0-9_.-]+/g, REDACTED],
+  // Our own.
+  [/shr_[a-z2-7]{16,}/g, REDACTED],
   // Base64 of `{"`: a JWT begins with eyJ, a JIT configuration (its first key is a file name, `.runner`) with eyIu.
   [/ey[IJ][A-Za-z0-9_\-+/=.%]{8,}/g, REDACTED],
   [/(bearer\s+)[^\s"',;]+/gi, `$1${REDACTED}`],

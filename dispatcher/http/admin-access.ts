@@ -1,9 +1,13 @@
-/** Access control of the admin API. */
+/** Who a request of the admin API comes from. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-import type { Request, RequestHandler } from 'express';
+import type { Request } from 'express';
+import type { Clock } from '../../time/clock.ts';
+import type { Ledger, TokenRow } from '../ledger/ledger.ts';
 import type { Secret } from '../model/registration.ts';
 import { AdminProblem } from './admin-problem.ts';
+import { hashOfToken, isWholeToken, looksLikeToken } from './api-token.ts';
+import { LOCAL_ADMIN, PLATFORM_ADMIN, type Viewer, viewerOf } from './viewer.ts';
 
 /** Without a token only local clients are allowed; an empty token counts as none. */
 export function hasToken(token: Secret | undefined): token is Secret {
@@ -20,76 +24,121 @@ export interface Guesses {
   guessed(request: Request): Promise<void> | undefined;
 }
 
-/**
- * For what anyone may read, but the token's holder sees in more detail: returns whether it is the holder. A wrong token
- * is refused as everywhere else, because a less detailed answer would tell a guesser just as much.
- */
-export function accessOf(token: Secret | undefined, guesses: Guesses): (request: Request) => Promise<boolean> {
-  if (!hasToken(token)) return async () => true;
-  const expected = digest(token.reveal());
-  return async (request) => {
-    const given = givenToken(request);
-    if (given === undefined) return false;
-    if (!isToken(given, expected)) await refuseGuess(request, guesses);
-    return true;
-  };
+export interface AccessOptions {
+  readonly ledger: Pick<Ledger, 'tokenByHash'>;
+  readonly clock: Pick<Clock, 'now'>;
+  /** `adminToken` of dispatcher.yaml. */
+  readonly token: Secret | undefined;
 }
 
-export function requireAccess(token: Secret | undefined, guesses: Guesses): RequestHandler {
-  return hasToken(token) ? requireToken(token, guesses) : requireThisMachine;
+export class AdminAccess {
+  readonly #options: AccessOptions;
+  readonly #guesses: Guesses;
+  readonly #adminToken: Buffer | undefined;
+
+  constructor(options: AccessOptions, guesses: Guesses) {
+    this.#options = options;
+    this.#guesses = guesses;
+    this.#adminToken = hasToken(options.token) ? digest(options.token.reveal()) : undefined;
+  }
+
+  /** Rejects with a refusal where nobody is known to ask. */
+  async viewer(request: Request): Promise<Viewer> {
+    const given = givenToken(request);
+    const known = given === undefined ? undefined : await this.#known(given, request);
+    if (known !== undefined) return known;
+    if (this.#adminToken === undefined) return localViewer(request);
+    request.res?.set('WWW-Authenticate', 'Bearer realm="shr admin"');
+    throw new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with a token of the dispatcher");
+  }
+
+  /**
+   * For what anyone may read, but the holder of a token in more detail. A wrong token is refused as everywhere else,
+   * because a less detailed answer would tell a guesser just as much.
+   */
+  async viewerIfAny(request: Request): Promise<Viewer | undefined> {
+    if (this.#adminToken === undefined) {
+      const given = givenToken(request);
+      return (given === undefined ? undefined : await this.#known(given, request)) ?? LOCAL_ADMIN;
+    }
+    return givenToken(request) === undefined ? undefined : this.viewer(request);
+  }
+
+  /** Undefined: the token says nothing here. */
+  async #known(given: string, request: Request): Promise<Viewer | undefined> {
+    if (this.#adminToken !== undefined && timingSafeEqual(digest(given), this.#adminToken)) return PLATFORM_ADMIN;
+    // Without a token of its own the listener trusts this machine, whatever a program sends along.
+    if (this.#adminToken === undefined && !looksLikeToken(given)) return undefined;
+    if (looksLikeToken(given) && !isWholeToken(given)) {
+      return this.#refuse(
+        request,
+        'the token is not whole',
+        'Copy it again, all 51 characters: `shr token create` printed it once.',
+      );
+    }
+    const row = isWholeToken(given) ? await this.#row(given) : undefined;
+    if (row === undefined) {
+      return this.#refuse(
+        request,
+        'wrong token',
+        "it must be one of `shr token list`, or the adminToken of the dispatcher's dispatcher.yaml",
+      );
+    }
+    // Whoever holds the token may be told: nobody can guess their way here.
+    if (row.revokedAtMs !== null) {
+      const at = new Date(row.revokedAtMs).toISOString();
+      throw refusal(request, `the token ${row.name} was revoked at ${at} by ${row.revokedBy ?? 'an administrator'}`);
+    }
+    if (row.expiresAtMs !== null && row.expiresAtMs <= this.#options.clock.now()) {
+      throw refusal(request, `the token ${row.name} expired at ${new Date(row.expiresAtMs).toISOString()}`);
+    }
+    return viewerOf(row);
+  }
+
+  /** Found by its hash, and compared once more in constant time: an index compares as far as it has to. */
+  async #row(given: string): Promise<TokenRow | undefined> {
+    const hash = hashOfToken(given);
+    const row = await this.#options.ledger.tokenByHash(hash);
+    if (row === undefined) return undefined;
+    return timingSafeEqual(digest(row.hash), digest(hash)) ? row : undefined;
+  }
+
+  async #refuse(request: Request, error: string, cure: string): Promise<never> {
+    request.res?.set('WWW-Authenticate', 'Bearer realm="shr admin", error="invalid_token"');
+    const answerable = this.#guesses.guessed(request);
+    if (answerable === undefined) {
+      request.res?.set({ 'Retry-After': '5', Connection: 'close' });
+      throw new AdminProblem(429, 'too many wrong tokens from this address', 'Find out which program sends them.');
+    }
+    await answerable;
+    throw new AdminProblem(401, error, cure);
+  }
+}
+
+function refusal(request: Request, error: string): AdminProblem {
+  request.res?.set('WWW-Authenticate', 'Bearer realm="shr admin", error="invalid_token"');
+  return new AdminProblem(401, error, 'Ask for another: an administrator makes it with `shr token create`.');
 }
 
 function givenToken(request: Request): string | undefined {
   return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
 }
 
-/** Hashes have equal length, so that the comparison does not reveal the token's. */
-function isToken(given: string, expected: Buffer): boolean {
-  return timingSafeEqual(digest(given), expected);
-}
-
-function requireToken(token: Secret, guesses: Guesses): RequestHandler {
-  const expected = digest(token.reveal());
-  return async (request, response, next) => {
-    const given = givenToken(request);
-    if (given !== undefined && isToken(given, expected)) {
-      next();
-      return;
-    }
-    response.set('WWW-Authenticate', 'Bearer realm="shr admin"');
-    if (given === undefined) {
-      throw new AdminProblem(401, 'no token', "send 'Authorization: Bearer <token>' with the dispatcher's admin token");
-    }
-    await refuseGuess(request, guesses);
-  };
-}
-
-async function refuseGuess(request: Request, guesses: Guesses): Promise<never> {
-  const answerable = guesses.guessed(request);
-  if (answerable === undefined) {
-    request.res?.set({ 'Retry-After': '5', Connection: 'close' });
-    throw new AdminProblem(429, 'too many wrong tokens from this address', 'Find out which program sends them.');
-  }
-  await answerable;
-  throw new AdminProblem(401, 'wrong token', "it must be the adminToken of the dispatcher's dispatcher.yaml");
-}
-
 /**
  * A loopback listener without a token trusts the users of this machine, but not the web pages in their browsers:
  * a page may send to 127.0.0.1 (it carries an Origin), or rebind its own name to our address (sent as Host).
  */
-const requireThisMachine: RequestHandler = (request, _response, next) => {
+function localViewer(request: Request): Viewer {
   const host = /^(\[[^\]]*\]|[^:]*)(?::[0-9]+)?$/.exec(request.get('host') ?? '')?.[1] ?? '';
-  if (!isLoopback(host) || request.get('origin') !== undefined) {
-    throw new AdminProblem(
-      403,
-      'without a token only programs on this machine may ask',
-      "address it as 127.0.0.1 or localhost, or give the dispatcher an admin token and send 'Authorization: Bearer <token>'",
-    );
-  }
-  next();
-};
+  if (isLoopback(host) && request.get('origin') === undefined) return LOCAL_ADMIN;
+  throw new AdminProblem(
+    403,
+    'without a token only programs on this machine may ask',
+    "address it as 127.0.0.1 or localhost, or give the dispatcher an admin token and send 'Authorization: Bearer <token>'",
+  );
+}
 
+/** Hashes have equal length, so that the comparison does not reveal the token's. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

@@ -1,13 +1,18 @@
 /** What answers the requests of the admin listener: loaded after the start, because express alone is 130 modules. */
-import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import type { Clock } from '../../time/clock.ts';
 import { LedgerError } from '../ledger/ledger.ts';
 import type { Secret } from '../model/registration.ts';
-import { accessOf, requireAccess } from './admin-access.ts';
+import { AdminAccess } from './admin-access.ts';
 import type { AdminDoor } from './admin-door.ts';
 import { AdminProblem } from './admin-problem.ts';
-import { type AdminSources, adminRoutes } from './admin-routes.ts';
+import { mountEndpoints, roleRefusal } from './admin-routes.ts';
+import type { AdminSources } from './admin-sources.ts';
+import { metricsOf } from './metrics-of.ts';
+import { sendProblem } from './send-problem.ts';
 import type { SharedLook } from './shared-look.ts';
+import { sightOf } from './sight.ts';
+import type { Viewer } from './viewer.ts';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -58,21 +63,35 @@ export function adminApp(options: AdminListenerOptions, { limits, door, readines
   app.get('/healthz', (_request, response) => {
     response.json({ alive: true });
   });
-  const mayReadAll = accessOf(options.token, door);
+  const access = new AdminAccess(options, door);
   app.get('/readyz', async (request, response) => {
-    const holdsToken = await mayReadAll(request);
+    const viewer = await access.viewerIfAny(request);
+    // Of all registrations, in words that name them: tenants ask for their own.
+    const holdsToken = viewer !== undefined && viewer.tenants === null;
     const { ready, reasons, problems = [], details = [] } = await readiness.ask();
     const untold = `${details.length} ${details.length === 1 ? 'problem' : 'problems'} of registrations: the admin token shows what they are`;
     const told = holdsToken ? details : details.length === 0 ? [] : [untold];
     const all = [...problems, ...told];
     response.status(ready ? 200 : 503).json({ ready, reasons, ...(all.length === 0 ? {} : { problems: all }) });
   });
-  app.use(requireAccess(options.token, door), door.authenticated);
-  app.get('/metrics', async (_request, response) => {
+  const viewers = new WeakMap<Request, Viewer>();
+  const viewerOf = (request: Request): Viewer => {
+    const viewer = viewers.get(request);
+    if (viewer === undefined) throw new Error('a request came past the authentication');
+    return viewer;
+  };
+  app.use(async (request, _response, next) => {
+    viewers.set(request, await access.viewer(request));
+    next();
+  }, door.authenticated);
+  app.get('/metrics', async (request, response) => {
+    const viewer = viewerOf(request);
+    const refusal = roleRefusal(viewer, 'viewer');
+    if (refusal !== undefined) throw refusal;
     const { contentType, text } = await options.metrics.expose();
-    response.set('Content-Type', contentType).send(text);
+    response.set('Content-Type', contentType).send(metricsOf(text, sightOf(viewer, options)));
   });
-  app.use('/api', adminRoutes(options));
+  mountEndpoints(app, options, viewerOf);
   app.use((request) => {
     throw request.method === 'GET' || request.method === 'HEAD'
       ? new AdminProblem(404, 'nothing here', 'See docs/observability.md for what there is.')
@@ -112,7 +131,8 @@ function answeredInTime(options: AdminListenerOptions, withinMs: number): Reques
       if (response.headersSent) response.destroy();
       else {
         response.set('Connection', 'close');
-        response.status(503).json({ error: 'no answer in time', cure: 'the dispatcher is overloaded: see its log' });
+        const cure = 'the dispatcher is overloaded: see its log';
+        sendProblem(response, new AdminProblem(503, 'no answer in time', cure));
       }
     });
     response.on('close', cancel);
@@ -120,7 +140,7 @@ function answeredInTime(options: AdminListenerOptions, withinMs: number): Reques
   };
 }
 
-/** The last one: turns every failure into `{error, cure}`. Express tells an error handler by its four parameters. */
+/** The last one: turns every failure into a problem with its cure. Express tells an error handler by its four parameters. */
 function told(options: AdminListenerOptions): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     if (response.headersSent) {
@@ -129,8 +149,7 @@ function told(options: AdminListenerOptions): ErrorRequestHandler {
       return;
     }
     if (!(error instanceof AdminProblem)) options.log.error('admin.failed', { method: request.method, error });
-    const problem = problemOf(error);
-    response.status(problem.status).json({ error: problem.message, cure: problem.cure });
+    sendProblem(response, problemOf(error));
   };
 }
 

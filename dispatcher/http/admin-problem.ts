@@ -1,4 +1,7 @@
-/** A refusal of the admin API: `error` says what is wrong, `cure` what to do. Never contains a secret that was sent. */
+/**
+ * A refusal of the admin API, sent as `application/problem+json` (RFC 9457): `error` says what is wrong, `cure` what to
+ * do. Never contains a secret that was sent.
+ */
 export class AdminProblem extends Error {
   readonly status: number;
   readonly cure: string;

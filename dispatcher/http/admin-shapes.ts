@@ -23,7 +23,19 @@ export const admissionStateSchema = z.enum(['pending', 'lane', 'refused', 'not-o
 /** `removed`: the registration is not in the configuration. `set-aside`: its configuration has problems. */
 const absenceSchema = z.enum(['removed', 'set-aside']);
 
-export const errorSchema = z.object({ error: z.string(), cure: z.string() });
+/** `application/problem+json` (RFC 9457): `error` and `cure` are our own members, in `detail` they are one sentence. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string(),
+  error: z.string(),
+  cure: z.string(),
+});
+/** As much of it as every version answers. */
+export const errorSchema = problemSchema.pick({ error: true, cure: true });
+
+export const roleSchema = z.enum(['viewer', 'operator', 'admin']);
 
 export const readinessSchema = z.object({
   ready: z.boolean(),
@@ -252,7 +264,12 @@ const timelineEntrySchema = z.object({
   failure: failureViewSchema.nullable(),
 });
 
-/** `more`: the list was truncated at the limit. */
+/**
+ * `more`: the list was cut at the limit. `next`: the cursor of the next page; null at the end. A dispatcher of an
+ * earlier version answers without it.
+ */
+const next = z.string().nullable().default(null);
+
 export const registrationListSchema = z.object({
   registrations: z.array(registrationViewSchema),
   /** Those that are set aside until their problems are fixed. */
@@ -262,8 +279,9 @@ export const registrationListSchema = z.object({
   /** Those that are not in force but have live runners. */
   absent: z.array(absentSchema),
   more: z.boolean(),
+  next,
 });
-export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean() });
+export const backendListSchema = z.object({ backends: z.array(backendViewSchema), more: z.boolean(), next });
 export const backendResetSchema = z.object({
   registration: z.string(),
   backend: z.string().nullable(),
@@ -273,6 +291,7 @@ export const backendResetSchema = z.object({
 export const laneListSchema = z.object({
   lanes: z.array(laneViewSchema),
   more: z.boolean(),
+  next,
   /** Live runners of registrations that are not in force. */
   forsaken: z.array(absentSchema),
 });
@@ -294,12 +313,14 @@ const ledgerProblemSchema = z.object({ message: z.string(), since: time });
 export const jobListSchema = z.object({
   jobs: z.array(jobViewSchema),
   more: z.boolean(),
+  next,
   unreadable: unreadableSchema,
   ledgerProblem: ledgerProblemSchema.nullable().default(null),
 });
 export const runnerListSchema = z.object({
   runners: z.array(runnerViewSchema),
   more: z.boolean(),
+  next,
   unreadable: unreadableSchema,
   ledgerProblem: ledgerProblemSchema.nullable().default(null),
 });
@@ -338,6 +359,52 @@ export const explanationSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('not-ours'), reason: z.string() }),
 ]);
 
+const tokenViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  role: roleSchema,
+  /** Null: the whole platform. */
+  tenants: z.array(z.string()).nullable(),
+  state: z.enum(['in-force', 'expired', 'revoked']),
+  createdAt: z.string(),
+  createdBy: z.string(),
+  /** Null: never. */
+  expiresAt: time,
+  revokedAt: time,
+  revokedBy: z.string().nullable(),
+});
+export const tokenListSchema = z.object({ tokens: z.array(tokenViewSchema), more: z.boolean(), next });
+export const tokenCreatedSchema = z.object({
+  /** Shown this once: only its hash is kept. */
+  token: z.string(),
+  of: tokenViewSchema,
+});
+export const tokenRevokedSchema = z.object({ of: tokenViewSchema });
+
+export const viewerSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  role: roleSchema,
+  /** Null: the whole platform. */
+  tenants: z.array(z.string()).nullable(),
+  expiresAt: time,
+});
+
+const auditEntrySchema = z.object({
+  id: z.string(),
+  at: z.string(),
+  actor: z.object({ id: z.string(), name: z.string() }),
+  action: z.string(),
+  subject: z.string(),
+  tenant: z.string().nullable(),
+  /** Of the answer; null: it is under way, or the dispatcher ended in the middle of it. */
+  status: z.number().int().nullable(),
+  outcome: z.string().nullable(),
+});
+export const auditListSchema = z.object({ entries: z.array(auditEntrySchema), more: z.boolean(), next });
+
+export type TokenView = z.infer<typeof tokenViewSchema>;
+export type AuditEntryView = z.infer<typeof auditEntrySchema>;
 export type LedgerProblemView = z.infer<typeof ledgerProblemSchema>;
 export type UnreadableView = z.infer<typeof unreadableSchema>[number];
 export type FailureView = z.infer<typeof failureViewSchema>;

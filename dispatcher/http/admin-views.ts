@@ -5,7 +5,7 @@ import type { Failure } from '../failures/failure.ts';
 import type { PollStatus as PollerStatus } from '../intake/poller.ts';
 import type { Admission } from '../jobs/lane.ts';
 import { scopePath } from '../jobs/scope.ts';
-import type { Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry } from '../ledger/ledger.ts';
+import type { AuditRow, Breaker, JobRow, LaneCounts, RunnerRow, TimelineEntry, TokenRow } from '../ledger/ledger.ts';
 import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
 import { closureWords, type LedgerClosure } from '../lifecycle/ledger-gate.ts';
 import { knownFailure } from '../lifecycle/machine/last-word.ts';
@@ -13,6 +13,7 @@ import type { Backend, Claim, Quarantined, Registration } from '../model/registr
 import type { RegistrationProblem } from '../observability/problems.ts';
 import type { SeenVersion } from '../versions/runner-versions.ts';
 import type {
+  AuditEntryView,
   BackendView,
   BreakerView,
   ClosureView,
@@ -25,6 +26,7 @@ import type {
   RegistrationView,
   RunnerView,
   TimelineView,
+  TokenView,
 } from './admin-shapes.ts';
 
 /** The poller's state for a registration, as far as it is shown. */
@@ -293,4 +295,27 @@ function claimText(claim: Claim): string {
 
 function iso(atMs: number | null): string | null {
   return atMs === null ? null : new Date(atMs).toISOString();
+}
+
+export function tokenView(token: TokenRow, nowMs: number): TokenView {
+  const { id, name, role, tenants, createdBy, createdAtMs, expiresAtMs, revokedAtMs, revokedBy } = token;
+  const isExpired = expiresAtMs !== null && expiresAtMs <= nowMs;
+  return {
+    id,
+    name,
+    role,
+    tenants: tenants === null ? null : [...tenants],
+    state: revokedAtMs !== null ? 'revoked' : isExpired ? 'expired' : 'in-force',
+    createdAt: new Date(createdAtMs).toISOString(),
+    createdBy,
+    expiresAt: iso(expiresAtMs),
+    revokedAt: iso(revokedAtMs),
+    revokedBy,
+  };
+}
+
+export function auditView(row: AuditRow): AuditEntryView {
+  const { id, atMs, actorId, actorName, action, subject, tenant, status, outcome } = row;
+  const actor = { id: actorId, name: actorName };
+  return { id, at: new Date(atMs).toISOString(), actor, action, subject, tenant, status, outcome };
 }

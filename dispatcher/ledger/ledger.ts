@@ -304,6 +304,8 @@ export interface JobFilter {
   readonly admission?: AdmissionState;
   readonly status?: JobStatus;
   readonly laneKey?: string;
+  /** Only those that come after this one in the order. */
+  readonly after?: Pick<JobRow, 'firstSeenAtMs' | 'key'>;
   /** At most 1000; default 100. Newest first. */
   readonly limit?: number;
 }
@@ -342,6 +344,8 @@ export interface RunnerFilter {
   readonly registrations?: readonly string[];
   readonly states?: readonly RunnerState[];
   readonly laneKey?: string;
+  /** Only those that come after this one in the order. */
+  readonly after?: Pick<RunnerRow, 'createdAtMs' | 'name'>;
   readonly limit?: number;
 }
 

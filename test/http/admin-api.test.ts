@@ -306,6 +306,11 @@ describe('admin API', () => {
       expect([response.status, await response.json()]).to.deep.equal([
         404,
         {
+          type: 'about:blank',
+          title: 'Not Found',
+          status: 404,
+          detail:
+            'no job github.com/99: it was never seen, or its history was pruned; `shr jobs` lists those that are known',
           error: 'no job github.com/99',
           cure: 'it was never seen, or its history was pruned; `shr jobs` lists those that are known',
         },
@@ -433,7 +438,11 @@ describe('admin API', () => {
     it(`refuses ${path} and says what is wrong`, async () => {
       const response = await fixture.ask(path);
       const body = Object(await response.json());
-      expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([400, ['error', 'cure']]);
+      expect([response.status, Object.keys(body)], JSON.stringify(body)).to.deep.equal([
+        400,
+        ['type', 'title', 'status', 'detail', 'error', 'cure'],
+      ]);
+      expect(response.headers.get('content-type')).to.match(/^application\/problem\+json/);
     });
   }
 });

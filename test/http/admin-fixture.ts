@@ -11,7 +11,7 @@ import type { BackendStatus } from '../../dispatcher/lifecycle/backends.ts';
 import { type Registration, Secret } from '../../dispatcher/model/registration.ts';
 import { createLog } from '../../dispatcher/observability/log.ts';
 import { createMetrics } from '../../dispatcher/observability/metrics.ts';
-import { systemClock } from '../../time/clock.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
 import { failure } from '../failures/examples.ts';
 import { closedPolicy, registration as plain } from '../registration-fixture.ts';
 
@@ -214,6 +214,7 @@ export async function openFixture(change: Partial<AdminListenerOptions> = {}): P
     ledger,
     clock,
     log,
+    random: systemRandom,
     token: new Secret(TOKEN),
     registrations: () => registrations,
     pollStatus: (name) =>

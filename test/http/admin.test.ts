@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { createAdminListener } from '../../dispatcher/http/admin.ts';
 import { LedgerError } from '../../dispatcher/ledger/ledger.ts';
 import { Secret } from '../../dispatcher/model/registration.ts';
-import { systemClock } from '../../time/clock.ts';
-import { type Fixture, openFixture, TOKEN } from './admin-fixture.ts';
+import { systemClock, systemRandom } from '../../time/clock.ts';
+import { type Fixture, fact, openFixture, TOKEN } from './admin-fixture.ts';
 
 /** Sends the bytes as they are: fetch corrects what must not be corrected here. */
 function raw(url: string, bytes: string): Promise<string> {
@@ -137,7 +137,7 @@ describe('admin listener', () => {
           const response = await fetch(`${fixture.url}${path}${query}`, { headers });
           expect(response.status, path).to.equal(401);
           expect(response.headers.get('www-authenticate')).to.match(/^Bearer /);
-          expect(await response.json()).to.have.keys('error', 'cure');
+          expect(await response.json()).to.have.keys('type', 'title', 'status', 'detail', 'error', 'cure');
         }
       });
     }
@@ -161,6 +161,7 @@ describe('admin listener', () => {
         const listener = createAdminListener({
           ledger: fixture.ledger,
           clock: systemClock,
+          random: systemRandom,
           log: { debug() {}, info() {}, warn() {}, error() {} },
           token,
           registrations: () => [],
@@ -202,7 +203,7 @@ describe('admin listener', () => {
       for (const path of ['/healthz', '/metrics', '/api/jobs', '/nothing']) {
         const { headers } = await fixture.ask(path);
         expect(headers.get('x-powered-by')).to.equal(null);
-        expect(headers.get('etag')).to.equal(null);
+        if (path !== '/api/jobs') expect(headers.get('etag')).to.equal(null);
         expect(headers.get('cache-control')).to.equal('no-store');
         expect(headers.get('x-content-type-options')).to.equal('nosniff');
         expect(headers.get('x-frame-options')).to.equal('DENY');
@@ -210,15 +211,32 @@ describe('admin listener', () => {
       }
     });
 
+    it('has a tag that spares the body while nothing has changed, for one who sends it back', async () => {
+      await open();
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const first = await fixture.ask('/api/jobs');
+      const tag = first.headers.get('etag') ?? '';
+      expect(tag).to.match(/^"[\w-]{27}"$/);
+      const again = await fixture.ask('/api/jobs', { headers: { ...headers, 'if-none-match': tag } });
+      expect([again.status, await again.text()]).to.deep.equal([304, '']);
+      await fixture.ledger.recordFacts([fact(1, 'acme')]);
+      const changed = await fixture.ask('/api/jobs', { headers: { ...headers, 'if-none-match': tag } });
+      expect(changed.status).to.equal(200);
+      expect(changed.headers.get('etag')).to.not.equal(tag);
+    });
+
     it('is JSON with an error and a cure for an unknown path', async () => {
       await open();
       const nothing = await fixture.ask('/api/nothing');
-      expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([404, ['error', 'cure']]);
+      expect([nothing.status, Object.keys(Object(await nothing.json()))]).to.deep.equal([
+        404,
+        ['type', 'title', 'status', 'detail', 'error', 'cure'],
+      ]);
       const wrongVerb = await fixture.ask('/api/jobs', { method: 'DELETE' });
       expect(wrongVerb.status).to.equal(405);
       const malformed = await fixture.ask('/api/runners/%zz');
       expect(malformed.status).to.equal(400);
-      expect(await malformed.json()).to.have.keys('error', 'cure');
+      expect(await malformed.json()).to.have.keys('type', 'title', 'status', 'detail', 'error', 'cure');
     });
 
     it('refuses a body, whatever its length says', async () => {
@@ -249,7 +267,14 @@ describe('admin listener', () => {
       const response = await fixture.ask('/api/jobs');
       expect([response.status, await response.json()]).to.deep.equal([
         503,
-        { error: 'the ledger is full', cure: 'the disk of the ledger is full: make room' },
+        {
+          type: 'about:blank',
+          title: 'Service Unavailable',
+          status: 503,
+          detail: 'the ledger is full: the disk of the ledger is full: make room',
+          error: 'the ledger is full',
+          cure: 'the disk of the ledger is full: make room',
+        },
       ]);
     });
 

@@ -1,9 +1,9 @@
 /** Jobs: what facts write, what settling changes, and what is asked for. */
-import { type RawBuilder, sql } from 'kysely';
+import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Visibility } from '../../jobs/facts.ts';
 import type { JobFilter } from '../ledger.ts';
 import { jobColumnNames } from '../rows.ts';
-import type { JobsTable } from '../tables.ts';
+import type { JobsTable, Tables } from '../tables.ts';
 import { type Builder, fixed, fixedUpTo, ofRow, type Query, wholeRow } from './fixed.ts';
 import { atMost, completed, no, withoutIndex, withoutOrderIndex, yes } from './terms.ts';
 
@@ -184,15 +184,27 @@ export const admitJob = ofRow<Admitted>(
       .where('version', '=', job.version),
 );
 
+function olderThan(
+  eb: ExpressionBuilder<Tables, 'jobs'>,
+  { firstSeenAtMs, key }: NonNullable<JobFilter['after']>,
+): Expression<SqlBool> {
+  return eb.and([
+    // Implied by the rest; stated so that an index in the order of time begins there.
+    eb('firstSeenAtMs', '<=', firstSeenAtMs),
+    eb.or([eb('firstSeenAtMs', '<', firstSeenAtMs), eb('key', '<', key)]),
+  ]);
+}
+
 /** What a filter requests of one registration, or of all. */
 export type JobChoice = Omit<JobFilter, 'registrations' | 'limit'> & { readonly registration: string | undefined };
 
 export function jobsMatching(builder: Builder, choice: JobChoice, limit: number): Query {
-  const { registration, admission, status, laneKey } = choice;
+  const { registration, admission, status, laneKey, after } = choice;
   const open = status !== undefined && status !== 'completed';
   let query = builder.selectFrom('jobs').selectAll().limit(atMost(limit));
   if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
   if (status !== undefined) query = query.where('status', '=', status);
+  if (after !== undefined) query = query.where(({ eb }) => olderThan(eb, after));
   if (!open) {
     if (registration !== undefined) query = query.where('registration', '=', registration);
     if (admission !== undefined) query = query.where('admission', '=', admission);

@@ -1,8 +1,8 @@
 /** Runners: their rows, and those that are due for something. */
-import { sql } from 'kysely';
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
 import type { RunnerFilter, RunnersLeftOut } from '../ledger.ts';
 import { runnerColumnNames } from '../rows.ts';
-import type { RunnersTable } from '../tables.ts';
+import type { RunnersTable, Tables } from '../tables.ts';
 import { type Builder, fixed, type Query, wholeRow } from './fixed.ts';
 import { atMost, withoutIndex, withoutOrderIndex, yes } from './terms.ts';
 
@@ -79,11 +79,12 @@ export type RunnerChoice = Omit<RunnerFilter, 'registrations' | 'limit'> & {
 };
 
 export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: number): Query {
-  const { registration, states, laneKey } = choice;
+  const { registration, states, laneKey, after } = choice;
   const alive = states !== undefined && !states.includes('gone');
   let query = builder.selectFrom('runners').selectAll().limit(atMost(limit));
   if (laneKey !== undefined) query = query.where('laneKey', '=', laneKey);
   if (states !== undefined) query = query.where('state', 'in', [...states]);
+  if (after !== undefined) query = query.where(({ eb }) => olderThan(eb, after));
   if (!alive) {
     if (registration !== undefined) query = query.where('registration', '=', registration);
     return query.orderBy('createdAtMs', 'desc').orderBy('name', 'desc').compile();
@@ -91,6 +92,17 @@ export function runnersMatching(builder: Builder, choice: RunnerChoice, limit: n
   query = query.where('live', '=', yes);
   if (registration !== undefined) query = query.where(withoutIndex('registration'), '=', registration);
   return query.orderBy(withoutOrderIndex('createdAtMs'), 'desc').orderBy('name', 'desc').compile();
+}
+
+function olderThan(
+  eb: ExpressionBuilder<Tables, 'runners'>,
+  { createdAtMs, name }: NonNullable<RunnerFilter['after']>,
+): Expression<SqlBool> {
+  return eb.and([
+    // Implied by the rest; stated so that an index in the order of time begins there.
+    eb('createdAtMs', '<=', createdAtMs),
+    eb.or([eb('createdAtMs', '<', createdAtMs), eb('name', '<', name)]),
+  ]);
 }
 
 /** All of them: `limits.maxRunners` bounds their number. */

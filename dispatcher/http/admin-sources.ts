@@ -1,0 +1,67 @@
+/** What the admin API is made of. */
+import type { Clock, Random } from '../../time/clock.ts';
+import type { Admit } from '../jobs/lane.ts';
+import type { JobRow, Ledger, RunnerRow } from '../ledger/ledger.ts';
+import type { BackendStatus, Closure } from '../lifecycle/backends.ts';
+import type { LedgerClosure } from '../lifecycle/ledger-gate.ts';
+import type { Log } from '../log.ts';
+import type { Problem } from '../model/problem.ts';
+import type { RegistrationProblem } from '../observability/problems.ts';
+import type { SeenVersion } from '../versions/runner-versions.ts';
+import type { PollStatus } from './admin-views.ts';
+import type { SightSources } from './sight.ts';
+
+export interface AdminSources extends SightSources {
+  readonly ledger: Pick<
+    Ledger,
+    | 'lanesInUse'
+    | 'laneCounts'
+    | 'jobs'
+    | 'job'
+    | 'jobsWithId'
+    | 'jobsOfRun'
+    | 'runners'
+    | 'runner'
+    | 'timeline'
+    | 'output'
+    | 'breakers'
+    | 'liveCounts'
+    | 'registrationsWithRunners'
+    | 'tokenByHash'
+    | 'createToken'
+    | 'token'
+    | 'tokens'
+    | 'revokeToken'
+    | 'beginAudit'
+    | 'endAudit'
+    | 'audits'
+  >;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly log: Log;
+  /** For new tokens, and the ids of entries. */
+  readonly random: Random;
+  /** Of dispatcher.yaml and the folder of registrations. */
+  platformProblems?(): readonly Problem[];
+  /** Those that are not in force any more, and whose runners are served to their end. */
+  leaving?(): readonly string[];
+  /** Undefined for a registration that is not polled. */
+  pollStatus?(registration: string): PollStatus | undefined;
+  /** Its problems except its breakers, which are read from the ledger. */
+  problems?(registration: string): readonly RegistrationProblem[];
+  /** Why the ledger takes no writes; undefined while it does. */
+  ledgerClosed?(): LedgerClosure | undefined;
+  /** `engine.laneReason` and `engine.jobReason`. */
+  laneReason(laneKey: string): Promise<string | undefined>;
+  jobReason(job: JobRow): Promise<string | undefined>;
+  /** An operator gives the runner up. Returns the row afterwards, or undefined if the runner does not exist. */
+  forgetRunner(name: string): Promise<RunnerRow | undefined>;
+  /** `engine.backends` and `engine.resetBackends`. */
+  backends(): readonly BackendStatus[];
+  resetBackends(registration: string, backend: string | undefined): Promise<readonly Closure[] | undefined>;
+  /** The output, from the service, of a container that has not been removed. Rejects with ProviderError. */
+  liveOutput?(runner: RunnerRow): Promise<string | undefined>;
+  /** What containers of the registration have reported since the start. */
+  runnerVersions?(registration: string): readonly SeenVersion[];
+  /** For `/api/explain`. */
+  admit?: Admit;
+}
