@@ -29,10 +29,7 @@ export function adminCommand(name: string, description: string, terminal: Termin
         '--url <url>',
         `the admin listener (default: SHR_ADMIN_URL, then dispatcher.yaml here, then ${DEFAULT_ADMIN_URL})`,
       )
-      .option(
-        '--token-file <path>',
-        'a file with the admin token (default: SHR_ADMIN_TOKEN, then dispatcher.yaml here)',
-      )
+      .option('--token-file <path>', 'a file with the token (default: SHR_ADMIN_TOKEN, then dispatcher.yaml here)')
       .option('--json', 'print the answer as JSON')
       // A subcommand inherits neither from the command that it is added to.
       .exitOverride()
@@ -83,8 +80,9 @@ export class AdminClient {
     return this.#ask('GET', path, query, schema);
   }
 
-  post<Schema extends z.ZodType>(path: readonly string[], schema: Schema): Promise<z.infer<Schema>> {
-    return this.#ask('POST', path, {}, schema);
+  /** Nothing secret goes into the query: proxies log it. */
+  post<Schema extends z.ZodType>(path: readonly string[], schema: Schema, query: Query = {}): Promise<z.infer<Schema>> {
+    return this.#ask('POST', path, query, schema);
   }
 
   async #ask<Schema extends z.ZodType>(
@@ -148,17 +146,19 @@ function refused(status: number, body: unknown, base: URL, tokenFrom: string | u
   if (status === 401 && tokenFrom === undefined) {
     return new AdminClientError(
       1,
-      'the dispatcher wants its admin token',
+      'the dispatcher wants a token',
       'Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.',
     );
   }
-  if (status === 401) {
+  if (status === 401 && error === 'wrong token') {
     return new AdminClientError(
       1,
       `${tokenFrom} has the wrong token`,
-      "Use the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.",
+      "Use one of `shr token list`, or the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.",
     );
   }
+  // Of a token that was cut, has expired or was revoked.
+  if (status === 401) return new AdminClientError(1, `${tokenFrom}: ${error}`, cure);
   return new AdminClientError(status === 400 ? 2 : 1, error, cure);
 }
 

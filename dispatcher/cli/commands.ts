@@ -79,4 +79,10 @@ export const commands: readonly CommandEntry[] = [
     summary: 'list the lanes: demand, supply, and what each waits for',
     load: () => import('./lanes.ts'),
   },
+  {
+    name: 'token',
+    summary: 'create, list and revoke the tokens of the admin API',
+    load: () => import('./token.ts'),
+  },
+  { name: 'audit', summary: 'show who did what with the admin API', load: () => import('./audit.ts') },
 ];

@@ -49,7 +49,7 @@ describe('the dispatcher that a command asks, and the token', () => {
     await file('listen: { admin: "127.0.0.1:1" }', 'adminToken: ${file:admin-token}');
     const { err, code } = await jobs(['--url', fixture.url]);
     expect(code).to.equal(1);
-    expect(err).to.include('the dispatcher wants its admin token');
+    expect(err).to.include('the dispatcher wants a token');
   });
 
   it('are not taken from an address of another machine, nor from a port that is not known', async () => {

@@ -261,7 +261,7 @@ describe('shr jobs and shr lanes', () => {
       expect(code).to.equal(1);
       expect(err).to.equal(
         'shr: SHR_ADMIN_TOKEN has the wrong token\n' +
-          "     Use the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.\n",
+          "     Use one of `shr token list`, or the `adminToken` of that dispatcher's dispatcher.yaml as it was when the dispatcher started.\n",
       );
       expect(err).to.not.include('hunter2');
     });
@@ -270,7 +270,7 @@ describe('shr jobs and shr lanes', () => {
       const { err, code } = await run(jobsCommand, ['--url', fixture.url], { SHR_ADMIN_TOKEN: '' });
       expect(code).to.equal(1);
       expect(err).to.equal(
-        'shr: the dispatcher wants its admin token\n' +
+        'shr: the dispatcher wants a token\n' +
           '     Set SHR_ADMIN_TOKEN, name a file with --token-file, or run the command in the folder of dispatcher.yaml.\n',
       );
     });
