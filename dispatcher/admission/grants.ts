@@ -21,6 +21,8 @@ export type GrantField =
   | 'credentials'
   | 'backends'
   | 'backendKinds'
+  | 'requireHook'
+  | 'hookImages'
   | `limits.${Exclude<keyof Limits, 'maxTimeLimitMs'> | 'maxTimeout'}`
   | `powers.${keyof Powers}`;
 
@@ -77,7 +79,10 @@ function listOf(grant: Grant, field: GrantField): readonly string[] | undefined 
       return grant.powers.securityGroups;
     case 'powers.regions':
       return grant.powers.regions;
+    case 'hookImages':
+      return grant.requireHook?.images ?? [];
     case 'priority':
+    case 'requireHook':
     case 'limits.maxRegistrations':
     case 'limits.maxRunners':
     case 'limits.maxCpu':
@@ -189,6 +194,22 @@ function covers(globs: readonly string[], asked: string): boolean {
 function ungrantedTime(timeLimitMs: number): Ungranted {
   const value = formatDuration(timeLimitMs);
   return { field: 'limits.maxTimeout', what: `a time limit of ${value}`, value };
+}
+
+/** The field that demands the hook. */
+export const hookDemand: GrantField = 'requireHook';
+
+/** The platform itself says that the image carries our hooks. */
+export function listsHook({ requireHook }: Grant, image: string): boolean {
+  return requireHook !== undefined && covers(requireHook.images, image);
+}
+
+/** Where no label is proof, an image that is not listed cannot be proven. */
+export function unlistedHook(grant: Grant, { image }: ShapeWish): readonly Ungranted[] {
+  if (grant.requireHook === undefined || grant.requireHook.labels || listsHook(grant, image)) return [];
+  return [
+    { field: 'hookImages', what: `the image ${quote(image)}, which is not listed as carrying the hooks`, value: image },
+  ];
 }
 
 /** What exceeds the tenant's limits, which apply on every backend. */

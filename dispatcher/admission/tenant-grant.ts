@@ -3,7 +3,7 @@ import type { ShapeWish } from '../../providers/provider.ts';
 import type { JobSubject } from '../jobs/lane.ts';
 import { quote } from '../labels/values.ts';
 import type { Backend, Grant, Registration } from '../model/registration.ts';
-import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted } from './grants.ts';
+import { cureOf, missingExposure, missingPowers, overLimits, placeOf, type Ungranted, unlistedHook } from './grants.ts';
 import { laneScope } from './lane-of.ts';
 import type { Refusal, RefusalCode } from './refusal.ts';
 
@@ -19,6 +19,11 @@ export function judgeGrant(
   const refusals = overLimits(grant, wish).map((over) =>
     ungrantedRefusal(grant, over, 'over-limit', `tenant ${quote(grant.tenant)} may not take ${over.what}`),
   );
+  for (const unlisted of unlistedHook(grant, wish)) {
+    refusals.push(
+      ungrantedRefusal(grant, unlisted, 'not-granted', `tenant ${quote(grant.tenant)} may not use ${unlisted.what}`),
+    );
+  }
   const scope = laneScope(registration, job, wish);
   const group = registration.runnerGroup;
   if (scope.kind !== 'repository' && !grant.runnerGroups.includes(group)) {

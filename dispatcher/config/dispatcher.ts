@@ -100,11 +100,11 @@ export async function readDispatcher(
   const unsafeProcessBackend = reading.section(['unsafeProcessBackend'], form.unsafeProcessBackend) ?? false;
   const { packages, closedKinds } = await readPackages(reading, context);
   const shared = await readShared(reading, { ...context, packages, unsafeProcessBackend });
-  const tenants = readTenants(reading, shared);
+  const { publicListen, adminListen } = readListen(reading, context.folder);
+  const tenants = readTenants(reading, { ...shared, callbackUrl: publicListen?.url });
   findGrantOverlaps(reading, tenants ?? []);
   const webhooks = readWebhooks(reading, tenants);
   const sealing = readSealing(reading);
-  const { publicListen, adminListen } = readListen(reading, context.folder);
   const complete =
     id !== undefined && adminToken !== undefined && publicListen !== undefined && adminListen !== undefined;
   const config: DispatcherConfig | undefined = complete

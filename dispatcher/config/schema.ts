@@ -389,6 +389,15 @@ export const tenantFile = strict({
     .array(z.string().min(1).max(64))
     .optional()
     .describe('Of which kinds it may configure its own backends.'),
+  requireHook: z
+    .union([z.boolean(), z.literal('listed')], 'write true, false, or `listed`')
+    .optional()
+    .describe(
+      'Jobs run in images alone that are proven to carry the job-started hook, by their label or `hookImages`; `listed`: by `hookImages` alone.',
+    ),
+  hookImages: globs
+    .optional()
+    .describe('Images that carry the hooks, as you know: globs on the full reference, best with digests.'),
   limits: tenantLimits.optional().describe('On all backends.'),
   powers: tenantPowers.optional().describe("On this file's backends, beyond plain cores and memory."),
 });

@@ -8,6 +8,8 @@ import { dispatcherFile, durationMs, type TenantFile, tenantFile, tenantLimits, 
 
 /** The names from the rest of dispatcher.yaml that a grant may refer to. */
 export interface SharedNames {
+  /** Where runners reach the dispatcher. Undefined: it is not said, or wrong. */
+  readonly callbackUrl?: string | undefined;
   readonly credentials: ReadonlyMap<string, unknown>;
   readonly backends: ReadonlyMap<string, unknown>;
 }
@@ -27,6 +29,21 @@ export function readTenants(reading: Reading, shared: SharedNames): readonly Ten
 }
 
 function checkNames(reading: Reading, name: string, file: TenantFile, shared: SharedNames): void {
+  const demands = file.requireHook !== undefined && file.requireHook !== false;
+  if (demands && shared.callbackUrl === undefined && !reading.isWrong('listen')) {
+    reading.problem(
+      ['tenants', name, 'requireHook'],
+      'runners cannot ask: `listen.public.url` does not say where they reach the dispatcher',
+      'Add it, or remove this.',
+    );
+  }
+  if (file.hookImages !== undefined && !demands) {
+    reading.problem(
+      ['tenants', name, 'hookImages'],
+      'nothing demands the hook: this list has no effect',
+      'Add `requireHook: true` or `requireHook: listed`, or remove it.',
+    );
+  }
   for (const [index, used] of (file.credentials ?? []).entries()) {
     if (shared.credentials.has(used) || reading.mentions(['credentials', used])) continue;
     reading.problem(
@@ -80,8 +97,14 @@ function grantOf(tenant: string, file: TenantFile, places: ReadonlyMap<string, s
       dockerInDocker: powers.dockerInDocker ?? false,
       spot: powers.spot ?? false,
     },
+    ...hookOf(file),
     places: placesOf(tenant, places),
   };
+}
+
+function hookOf({ requireHook = false, hookImages }: TenantFile): Pick<Grant, 'requireHook'> {
+  if (requireHook === false) return {};
+  return { requireHook: { labels: requireHook === true, images: hookImages ?? [] } };
 }
 
 function folded(texts: readonly string[] | undefined): readonly string[] {

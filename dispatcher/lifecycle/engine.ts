@@ -16,6 +16,7 @@ import { Ghosts } from './ghosts.ts';
 import { GithubView } from './github-view.ts';
 import { HeldJobsLoop } from './held-jobs-loop.ts';
 import { Holds } from './holds.ts';
+import { HookProofs } from './hook-proofs.ts';
 import { InstanceView } from './instance-view.ts';
 import { LaunchLoop } from './launch-loop.ts';
 import { LaunchPlaces } from './launch-places.ts';
@@ -206,6 +207,7 @@ class LoopingEngine implements Engine {
     this.#launches = new LaunchLoop({
       ...{ clock, dispatcherId, incarnation, log, metrics, random, tenants },
       ...{ context, ledger, board, permits, places: launchPlaces, backends, holds, verifier },
+      hookProofs: new HookProofs(() => clock.now()),
       restingLanes: this.#restingLanes,
       isReadmitting: (registration) => this.#settles.isReadmitting(registration),
       ...{ pools, handOver },

@@ -20,6 +20,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Backends } from './backends.ts';
 import { type CallbackToken, newCallbackToken } from './callback-token.ts';
 import type { Holds } from './holds.ts';
+import type { HookProofs } from './hook-proofs.ts';
 import { CREATING_MS } from './machine/step.ts';
 import type { EngineOptions, LifecycleMetrics, Tenant } from './ports.ts';
 import type { RunnerContext } from './runner-context.ts';
@@ -32,6 +33,7 @@ export interface LaunchOptions
   readonly metrics: Pick<LifecycleMetrics, 'launched' | 'launchFailed'>;
   readonly backends: Backends;
   readonly holds: Holds;
+  readonly hookProofs: Pick<HookProofs, 'whyUnproven'>;
 }
 
 export interface Launch {
@@ -94,6 +96,13 @@ export async function launchRunner(options: LaunchOptions, tenant: Tenant, launc
       const { provider, fit } = ready;
       if (!fit.fits) {
         await recordRefusal(ownFailure('unfit', fit.reason, context.now(), source));
+        continue;
+      }
+      const unproven = await options.hookProofs.whyUnproven(tenant, backend, launch.lane.wish);
+      if (unproven !== undefined) {
+        // As an image that the service refuses: it is tried again, because it may be replaced.
+        const refused = new ProviderError('invalid', 'image', unproven);
+        await recordRefusal(providerFailure(refused, source, context.now()));
         continue;
       }
       const lifeMs =

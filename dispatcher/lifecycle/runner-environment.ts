@@ -3,7 +3,7 @@
  * and where to call back. docs/runner-image.md describes each variable.
  */
 import { MINUTE, SECOND } from '../../time/units.ts';
-import type { Registration } from '../model/registration.ts';
+import { type Registration, requiresHook } from '../model/registration.ts';
 
 /** A container gives up later than the dispatcher would have: normally it never has to. */
 const LATER_MS = 10 * MINUTE;
@@ -13,7 +13,7 @@ export function runnerEnvironment({
   lifeMs,
   callbackUrl,
 }: {
-  readonly registration: Pick<Registration, 'requireHook' | 'timeouts'>;
+  readonly registration: Pick<Registration, 'requireHook' | 'grant' | 'timeouts'>;
   /** From now to the instance's own deadline. */
   readonly lifeMs: number;
   /** The runner's own. */
@@ -25,7 +25,7 @@ export function runnerEnvironment({
     SHR_ONLINE_SECONDS: seconds(launchMs),
     SHR_IDLE_SECONDS: seconds(idleMs + LATER_MS),
     ...(callbackUrl === undefined ? {} : { SHR_CALLBACK_URL: callbackUrl }),
-    ...(registration.requireHook === true ? { SHR_HOOK_SILENCE: 'deny' } : {}),
+    ...(requiresHook(registration) ? { SHR_HOOK_SILENCE: 'deny' } : {}),
   };
 }
 

@@ -108,6 +108,13 @@ export interface Grant {
   readonly backendKinds: readonly string[];
   readonly limits: Limits;
   readonly powers: Powers;
+  /** Jobs run in images alone that are proven to carry the job-started hook, and not without its answer. */
+  readonly requireHook?: {
+    /** Whether an image's own label is proof: the word of whoever built it. */
+    readonly labels: boolean;
+    /** Globs: images of which the platform itself says so. */
+    readonly images: readonly string[];
+  };
   /** Position of a field, as `dispatcher.yaml:12:3`, by name, such as `powers.spot`; if absent, that of its section. */
   readonly places: Readonly<Record<string, string>>;
 }
@@ -329,6 +336,11 @@ export function onlyScopeOf(claim: Claim): GithubScope | undefined {
       return only === undefined || others.length > 0 ? undefined : scopeFor(claim, only.owner, only.repository);
     }
   }
+}
+
+/** The stricter of registration and grant. */
+export function requiresHook({ requireHook, grant }: Pick<Registration, 'requireHook' | 'grant'>): boolean {
+  return requireHook === true || grant?.requireHook !== undefined;
 }
 
 /** Whose turn it is where tenants share something: registrations of one tenant wait in one line. */

@@ -55,6 +55,24 @@ const full = grantOf('acme', {
   },
 });
 
+describe('a grant that takes only listed images for proof of the hook', () => {
+  const listing = (images: readonly string[], labels = false) =>
+    admit([registration({ backends: mine, grant: grantOf('acme', { requireHook: { labels, images } }) })]);
+
+  it('refuses another image on every backend, with the line that would list it', () => {
+    const { image = '' } = registration().defaults;
+    const { code, reason, cure } = refusal(listing([]));
+    expect(code).to.equal('not-granted');
+    expect(reason).to.include(`may not use the image \`${image}\`, which is not listed as carrying the hooks`);
+    expect(cure).to.equal(`To grant it, write \`tenants.acme.hookImages: [${image}]\` (dispatcher.yaml:hookImages).`);
+  });
+
+  it('takes a listed one, and leaves it to the launch where a label may be proof', () => {
+    expect(listing(['*']).outcome).to.equal('lane');
+    expect(listing([], true).outcome).to.equal('lane');
+  });
+});
+
 const limits = (changes: Partial<Grant['limits']>): Partial<Grant> => ({ limits: { ...full.limits, ...changes } });
 const powers = (changes: Partial<Grant['powers']>): Partial<Grant> => ({ powers: { ...full.powers, ...changes } });
 const enterprise: Partial<Registration> = {
@@ -78,6 +96,7 @@ const held: Readonly<
   enterprises: { less: { enterprises: [] }, job: {}, of: enterprise },
   labels: { less: { labels: ['other'] }, job: {} },
   runnerGroups: { less: { runnerGroups: ['Big'] }, job: {} },
+  hookImages: { less: { requireHook: { labels: false, images: ['ghcr.io/other/*'] } }, job: {} },
   'powers.images': { less: powers({ images: ['ghcr.io/other/*'] }), job: {} },
   'powers.buckets': { less: powers({ buckets: [] }), job: { labels: ['acme-runner', 'disk-build-cache'] } },
   'powers.subnets': { less: powers({ subnets: [] }), job: { labels: ['acme-runner', 'vsw-1'] } },
@@ -93,6 +112,9 @@ const held: Readonly<
   'limits.branches': { less: limits({ branches: ['release/*'] }), job: { branch: 'main' } },
   'limits.maxTimeout': { less: limits({ maxTimeLimitMs: undefined }), job: { labels: ['acme-runner', 'timeout-1h'] } },
 };
+
+/** What decides at the launch: test/lifecycle/hook-proofs.test.ts. */
+const launched = ['requireHook'];
 
 /** What decides when the files are read, and not about a job. */
 const onlyRead = [
@@ -114,7 +136,7 @@ describe('admission holds a registration to its tenant’s grant', () => {
       ...Object.keys(tenantLimits.shape).map((key) => `limits.${key}`),
       ...Object.keys(tenantPowers.shape).map((key) => `powers.${key}`),
     ];
-    expect([...Object.keys(held), ...onlyRead].sort()).to.deep.equal(fields.sort());
+    expect([...Object.keys(held), ...onlyRead, ...launched].sort()).to.deep.equal(fields.sort());
   });
 
   for (const [field, { less, job, of }] of Object.entries(held)) {

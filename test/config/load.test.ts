@@ -152,6 +152,26 @@ describe('the configuration', () => {
     });
   });
 
+  it('reads a grant that demands the hook, where runners can ask', async () => {
+    const read = async (grant: string, listen = 'listen: { public: { url: "https://shr.acme.example" } }\n') =>
+      await load({ 'dispatcher.yaml': `${dispatcherYaml}${listen}tenants:\n  acme: { ${grant} }\n` });
+    const granted = async (grant: string) => {
+      const loaded = await read(grant);
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      return loaded.configuration.dispatcher.tenants?.[0]?.grant?.requireHook;
+    };
+    expect(await granted('owners: [acme]')).to.equal(undefined);
+    expect(await granted('requireHook: false')).to.equal(undefined);
+    expect(await granted('requireHook: true')).to.deep.equal({ labels: true, images: [] });
+    expect(await granted('requireHook: listed, hookImages: ["ghcr.io/acme/*"]')).to.deep.equal({
+      labels: false,
+      images: ['ghcr.io/acme/*'],
+    });
+    expect(JSON.stringify(await read('requireHook: true', ''))).to.include('runners cannot ask');
+    expect(JSON.stringify(await read('hookImages: ["*"]'))).to.include('this list has no effect');
+    expect(JSON.stringify(await read('requireHook: "yes"'))).to.include('requireHook');
+  });
+
   it('reads all that the files can say', async () => {
     const dispatcher = `
 id: big

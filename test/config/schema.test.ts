@@ -99,7 +99,14 @@ describe('the examples', () => {
 
   it('load with everything in dispatcher.example.yaml switched on', async () => {
     const files = new Map([
-      ['/c/dispatcher.yaml', uncommented(await readFile(at('dispatcher.example.yaml'), 'utf8'))],
+      [
+        '/c/dispatcher.yaml',
+        // The other form of the listener, which a grant that demands the hook needs.
+        uncommented(await readFile(at('dispatcher.example.yaml'), 'utf8')).replace(
+          /public: 0\.0\.0\.0:8080.*/,
+          'public: { url: "https://shr.acme.example" }',
+        ),
+      ],
       [
         '/c/registrations/acme.yaml',
         (await readFile(at('registrations/organization.example.yaml'), 'utf8'))

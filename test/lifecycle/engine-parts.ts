@@ -8,6 +8,7 @@ import { Backends } from '../../dispatcher/lifecycle/backends.ts';
 import { Board } from '../../dispatcher/lifecycle/board.ts';
 import { Doubts } from '../../dispatcher/lifecycle/doubts.ts';
 import { Holds } from '../../dispatcher/lifecycle/holds.ts';
+import { HookProofs } from '../../dispatcher/lifecycle/hook-proofs.ts';
 import { LaunchPlaces } from '../../dispatcher/lifecycle/launch-places.ts';
 import { Permits } from '../../dispatcher/lifecycle/permits.ts';
 import type { EngineOptions, Tenant } from '../../dispatcher/lifecycle/ports.ts';
@@ -31,6 +32,7 @@ export interface EngineParts extends RunnerContextParts {
   readonly board: Board;
   readonly backends: Backends;
   readonly holds: Holds;
+  readonly hookProofs: HookProofs;
   readonly places: LaunchPlaces;
   readonly permits: Permits;
   readonly verifier: Verifier;
@@ -148,6 +150,7 @@ export async function openEngineParts(given: PartsOptions = {}): Promise<EngineP
   return {
     ...made,
     ...{ clock, board, backends, holds, places },
+    hookProofs: new HookProofs(() => clock.now()),
     permits: new Permits(made, places, board, backends, holds),
     verifier: new RecordingVerifier(made),
     handOver: new HandOver(clock, 10),

@@ -86,6 +86,18 @@ describe('one launch', () => {
     return after;
   }
 
+  it('starts nothing of an image that is not proven to carry the hook which the grant demands', async () => {
+    await open();
+    const whyUnproven = async (_: unknown, where: string) => (where === 'first' ? 'image x is not proven' : undefined);
+    parts = { ...parts, hookProofs: { whyUnproven } as unknown as EngineParts['hookProofs'] };
+    expect(await run()).to.include({ state: 'starting', backend: 'second' });
+    expect(requests.map((request) => request.backend)).to.deep.equal(['second']);
+    expect(metrics[0]).to.equal('invalid on first');
+    const refusal = parts.backends.status().find(({ backend: name }) => name === 'first')?.closures[0];
+    expect(refusal?.rule).to.equal('refused');
+    expect(refusal?.failure.message).to.include('image x is not proven');
+  });
+
   it('goes on to the next backend, with the same name and the same secret, where one has no stock', async () => {
     await open();
     launch = async (where, request) => {
