@@ -7,6 +7,7 @@ import { isProviderError, type ProviderErrorKind } from '../../providers/provide
 import { sleep, systemClock, systemRandom } from '../../time/clock.ts';
 import { createProviderPool, providerHost } from '../backends/pool.ts';
 import type { Claim, Configuration, Registration } from '../model/registration.ts';
+import { type AppWebhook, type AppWebhookOutcome, appWebhooks, setAppWebhook } from './deploy/app-webhook.ts';
 import { type DeployOptions, type Packed, pack } from './deploy/pack.ts';
 import { leftRunners } from './deploy/runners.ts';
 import { printable, printFields } from './output.ts';
@@ -22,7 +23,7 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
   const command = new Command().addHelpText('after', HELP);
   const add = (name: string, summary: string, run: Action): Command => {
     const sub = common(command.command(name).description(summary));
-    return sub.action((folder: string, options: DeployOptions & { readonly now?: boolean }) =>
+    return sub.action((folder: string, options: Options) =>
       withDeployer(folder, options, {
         terminal,
         run,
@@ -35,14 +36,11 @@ export const createCommand: CommandModule['createCommand'] = (terminal) => {
       out(printable(`${action.padEnd(8)}${what}${why === undefined ? '' : ` (${why})`}`).concat('\n'));
     }
   });
-  add(
-    'apply',
-    'deploy the dispatcher, or bring the deployed one up to date',
-    async ({ deployer, packed, tell, terminal }) => {
-      const deployed = await deployer.apply(packed.deployment, 'serve', tell);
-      report(terminal, packed.configuration, deployed);
-    },
-  );
+  add('apply', 'deploy the dispatcher, or bring the deployed one up to date', async (session) => {
+    const { deployer, packed, tell } = session;
+    const deployed = await deployer.apply(packed.deployment, 'serve', tell);
+    await report(session, deployed);
+  }).option('--replace-webhook', 'take over the webhook of a GitHub App that delivers elsewhere');
   add('status', 'show whether it runs, and which image', async ({ deployer, packed, terminal }) => {
     const { id } = packed.deployment;
     const status = await deployer.status(id);
@@ -104,10 +102,12 @@ async function asItRuns({ deployer, options, packed }: Session): Promise<Deploym
   return { ...deployment, image };
 }
 
+type Options = DeployOptions & { readonly now?: boolean; readonly replaceWebhook?: boolean };
+
 interface Session {
   readonly deployer: Deployer;
   readonly packed: Packed;
-  readonly options: DeployOptions & { readonly now?: boolean };
+  readonly options: Options;
   readonly tell: (line: string) => void;
   readonly terminal: Terminal;
 }
@@ -130,7 +130,7 @@ function common(command: Command): Command {
 
 async function withDeployer(
   folder: string,
-  options: DeployOptions & { readonly now?: boolean },
+  options: Options,
   { run, terminal, purpose }: { run: Action; terminal: Terminal; purpose: 'to-deploy' | 'to-find' },
 ): Promise<void> {
   let deployer: Deployer | undefined;
@@ -172,15 +172,29 @@ const cures: Readonly<Record<ProviderErrorKind, string>> = {
   conflict: `Remove or rename what has the name, and ${AGAIN}`,
 };
 
-function report(terminal: Terminal, { dispatcher, registrations }: Configuration, deployed: Deployed): void {
-  const { changed, urlNote } = deployed;
+async function report(
+  { options, packed: { configuration }, terminal }: Session,
+  { changed, url: given, urlNote }: Deployed,
+): Promise<void> {
+  const { dispatcher, registrations } = configuration;
   const known = dispatcher.publicListen.url;
-  const url = known ?? deployed.url;
+  const url = known ?? given;
   terminal.out(changed ? 'the dispatcher is deployed, and ready\n' : 'nothing to change: the dispatcher is ready\n');
+  // An address without TLS that was not named is one that GitHub does not reach.
+  const isReached = known !== undefined || url.startsWith('https://');
+  const settable = isReached ? appWebhooks(configuration, url) : [];
+  const set = new Set<string | undefined>();
+  for (const webhook of settable) {
+    const ways = { clock: systemClock, random: systemRandom, replace: options.replaceWebhook === true };
+    const outcome = await setAppWebhook(webhook, ways);
+    if (outcome.kind === 'set') set.add(webhook.registration);
+    terminal.out(printable(`${webhook.registration ?? 'shared endpoint'}: ${outcomeWords(webhook, outcome)}\n`));
+  }
   for (const registration of registrations) {
     const { name, webhookSecrets } = registration;
+    if (set.has(name)) continue;
     if (webhookSecrets.length === 0) {
-      terminal.out(`${name}: has no webhook secret of its own; it polls\n`);
+      terminal.out(`${name}: has no webhook secret of its own; ${served(dispatcher)}\n`);
       continue;
     }
     terminal.out(`${name}: add this webhook at ${settingsOf(registration)}\n`);
@@ -192,6 +206,32 @@ function report(terminal: Terminal, { dispatcher, registrations }: Configuration
     ]);
   }
   if (known === undefined && urlNote !== undefined) terminal.out(`${urlNote}\n`);
+}
+
+function served({ webhooks }: Configuration['dispatcher']): string {
+  return webhooks.length === 0 ? 'it polls' : 'the shared endpoint serves it, if its webhook speaks for its owner';
+}
+
+function outcomeWords({ credentials: { appId }, url }: AppWebhook, outcome: AppWebhookOutcome): string {
+  switch (outcome.kind) {
+    case 'set': {
+      const rest = [
+        outcome.subscribes ? '' : "It does not subscribe to jobs: tick 'Workflow job' on the App's page.",
+        outcome.isNew ? "It had no webhook: tick 'Active' on the App's page, if it is not ticked." : '',
+      ].filter((words) => words !== '');
+      return [`App ${appId} delivers to ${url}: set by API.`, ...rest].join(' ');
+    }
+    case 'elsewhere':
+      return `App ${appId} delivers to ${withoutQuery(outcome.url)}, and still does: --replace-webhook has it deliver here.`;
+    case 'failed':
+      return `the webhook of App ${appId} could not be set: ${outcome.reason}`;
+  }
+}
+
+/** It may have a token in it. */
+function withoutQuery(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null ? 'another address' : `${parsed.origin}${parsed.pathname}`;
 }
 
 function settingsOf({ host, claim }: Registration): string {

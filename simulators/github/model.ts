@@ -222,9 +222,9 @@ export type HookOwner =
 export interface Hook {
   readonly id: number;
   readonly owner: HookOwner;
-  readonly url: string;
-  readonly contentType: 'json' | 'form';
-  readonly secret: string | undefined;
+  url: string;
+  contentType: 'json' | 'form';
+  secret: string | undefined;
   readonly events: readonly string[];
   readonly active: boolean;
   readonly createdAtMs: number;

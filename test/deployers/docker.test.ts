@@ -132,7 +132,8 @@ describe('a dispatcher deployed to a Docker engine', () => {
     folder = await mkdtemp(join(tmpdir(), 'shr-deploy-'));
     github = await startGithubSimulator({
       owners: [{ login: 'acme', repositories: [{ name: 'web' }] }],
-      apps: [{ name: 'deployed', installations: [{ account: 'acme' }] }],
+      // As a new App has it: the deployment gives it its address and secret.
+      apps: [{ name: 'deployed', webhook: { url: '' }, installations: [{ account: 'acme' }] }],
     });
     await writeConfiguration();
     canaries.push(
@@ -143,7 +144,6 @@ describe('a dispatcher deployed to a Docker engine', () => {
       ...keyCanaries("the App's key", github.apps[0]?.privateKey ?? ''),
     );
     endWatch = watchCommandLines(async () => canaries);
-    github.addHook({ on: 'acme', url: `http://127.0.0.1:${PORT}/webhooks/github/acme`, secret: WEBHOOK_SECRET });
   });
 
   after(async function () {
@@ -182,11 +182,13 @@ describe('a dispatcher deployed to a Docker engine', () => {
     expect(await containers(DEPLOYMENT)).to.deep.equal([]);
   });
 
-  it('is installed, and says which webhook to add', async function () {
+  it('is installed, and sets the webhook of its App', async function () {
     this.timeout(240_000);
     const { code, out } = await deploy('apply');
     expect(code, out).to.equal(0);
-    expect(out).to.include(`:${PORT}/webhooks/github/acme`).and.include('organizations/acme/settings/hooks');
+    expect(out)
+      .to.match(new RegExp(`acme: App \\d+ delivers to http://127.0.0.1:${PORT}/webhooks/github/acme: set by API`))
+      .and.not.include('Payload URL');
     expect((await deploy('status')).out).to.match(/state +healthy/);
   });
 

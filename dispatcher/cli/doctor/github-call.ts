@@ -37,14 +37,14 @@ const CALL_MS = 10_000;
 const MAX_BYTES = 1024 * 1024;
 
 /**
- * `path` has its names encoded. Rejects with GithubError only; every status is an answer. If GitHub rejects a token's
+ * `path` has its names encoded; with `change` it is a PATCH. Rejects with GithubError only; every status is an answer. If GitHub rejects a token's
  * timestamps, the token is made again with GitHub's time, as the service does it.
  */
-export async function askGithub(caller: GithubCaller, path: string): Promise<RawAnswer> {
-  const reply = await ask(caller, path);
+export async function askGithub(caller: GithubCaller, path: string, change?: object): Promise<RawAnswer> {
+  const reply = await ask(caller, path, change);
   const denial = denialOf(reply.status, {}, messageOf(reply));
   return denial === 'clock' && caller.time.aheadMs !== 0
-    ? { ...(await ask(caller, path)), clockAheadMs: reply.clockAheadMs }
+    ? { ...(await ask(caller, path, change)), clockAheadMs: reply.clockAheadMs }
     : reply;
 }
 
@@ -54,7 +54,8 @@ export function messageOf({ status, body }: Pick<RawAnswer, 'status' | 'body'>):
   return words === 'no message' ? `status ${status}` : words;
 }
 
-async function ask(caller: GithubCaller, path: string): Promise<RawAnswer> {
+async function ask(caller: GithubCaller, path: string, change: object | undefined): Promise<RawAnswer> {
+  const method = change === undefined ? 'GET' : 'PATCH';
   const { apiUrl, clock, time } = caller;
   const authorization = await authorizationOf(caller);
   const sentAtMs = clock.now();
@@ -70,11 +71,14 @@ async function ask(caller: GithubCaller, path: string): Promise<RawAnswer> {
         boundedFetch(
           `${apiUrl.replace(/\/+$/, '')}${path}`,
           {
+            method,
+            ...(change === undefined ? {} : { body: JSON.stringify(change) }),
             headers: {
               accept: 'application/vnd.github+json',
               'x-github-api-version': '2022-11-28',
               'user-agent': 'serverless-hosted-runner',
               authorization,
+              ...(change === undefined ? {} : { 'content-type': 'application/json' }),
             },
             signal,
           },
@@ -83,7 +87,7 @@ async function ask(caller: GithubCaller, path: string): Promise<RawAnswer> {
     );
     text = await response.text();
   } catch (error) {
-    throw new GithubError('transient', `GET ${path}`, deepestWords(error));
+    throw new GithubError('transient', `${method} ${path}`, deepestWords(error));
   }
   const date = response.headers.get('date') ?? undefined;
   if (!response.headers.has('age')) time.learn(date, sentAtMs);

@@ -19,6 +19,13 @@ const hookSchema = z.object({
   active: z.boolean().default(true),
 });
 
+const configSchema = z.object({
+  url: z.url({ protocol: /^https?$/ }).optional(),
+  content_type: z.enum(['json', 'form']).optional(),
+  secret: z.string().optional(),
+  insecure_ssl: z.union([z.string(), z.number()]).optional(),
+});
+
 /** GitHub keeps deliveries of the last three days, and does not redeliver older ones. */
 const keptMs = 3 * 24 * 3_600_000;
 
@@ -35,6 +42,26 @@ export function addHookRoutes(router: Router, context: Context): void {
     const app = appOf(call.credential);
     const hook = [...world.hooks.values()].find(({ owner }) => owner.kind === 'app' && owner.app === app);
     return json(hook ? hookConfig(hook) : {});
+  });
+  router.add('PATCH', '/app/hook/config', (call) => {
+    const app = appOf(call.credential);
+    const { url, content_type, secret } = call.body(configSchema);
+    const hook: Hook = [...world.hooks.values()].find(({ owner }) => owner.kind === 'app' && owner.app === app) ?? {
+      id: 400_000_000 + world.id(),
+      owner: { kind: 'app', app },
+      url: '',
+      contentType: 'form',
+      secret: undefined,
+      events: ['workflow_job'],
+      // The API has no word for that: it is ticked on the App's page.
+      active: false,
+      createdAtMs: world.now(),
+    };
+    if (url !== undefined) hook.url = url;
+    if (content_type !== undefined) hook.contentType = content_type;
+    if (secret !== undefined) hook.secret = secret;
+    world.hooks.set(hook.id, hook);
+    return json(hookConfig(hook));
   });
 
   const owners = [
