@@ -1,12 +1,13 @@
 /** `shr init [folder]`: a first configuration that `shr validate` accepts. Never overwrites anything. */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
-import { errorCode } from '../config/files.ts';
-import { jsonSchemaOf, NAME, ownerName, repositoryName } from '../config/schema.ts';
-import { ignoredByGit } from './git-ignore.ts';
+import { NAME } from '../config/schema.ts';
+import { parseName, parseOrganization, parseRepository } from './init/names.ts';
+import { gitWarnings, type NewFile, schemaText, writeNew } from './init/new-file.ts';
+import { tenantCommand } from './init/tenant.ts';
 import { folderProblem, makeFolder } from './make-folder.ts';
 import { printable, printJson } from './output.ts';
 import { shownPath } from './shown-path.ts';
@@ -31,22 +32,10 @@ export const createCommand: CommandModule['createCommand'] = (terminal) =>
     )
     .option('--repo <owner/name>', 'serve this repository alone', parseRepository)
     .option('--json', 'print { written, kept, warnings }')
-    .action((folder: string, options: InitOptions) => init(folder, options, terminal));
-
-function parseName(text: string): string {
-  if (NAME.test(text)) return text;
-  throw new InvalidArgumentError('Use 1 to 32 lower-case letters, digits and inner hyphens.');
-}
-
-function parseOrganization(text: string): string {
-  if (ownerName.safeParse(text).success) return text;
-  throw new InvalidArgumentError('Write its name as in the address of its page at GitHub.');
-}
-
-function parseRepository(text: string): string {
-  if (repositoryName.safeParse(text).success) return text;
-  throw new InvalidArgumentError('Write it as owner/name.');
-}
+    .action((folder: string, options: InitOptions) => init(folder, options, terminal))
+    // Both have --name and --organization: those after `tenant` are its own.
+    .enablePositionalOptions()
+    .addCommand(tenantCommand(terminal));
 
 async function init(folder: string, options: InitOptions, terminal: Terminal): Promise<void> {
   const root = resolve(terminal.workingFolder, folder);
@@ -69,7 +58,9 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
     terminal.exit(1);
     return;
   }
-  const warnings = await gitWarnings(root, files);
+  // The token that is put there next represents everything that is not written yet.
+  const token = { path: join(root, 'secrets', 'github-token'), git: 'never' } as const;
+  const warnings = await gitWarnings(root, [...files, token]);
   if (warnings.length > 0) terminal.exit(1);
   if (options.json === true) {
     printJson(terminal, { written, kept, warnings });
@@ -79,14 +70,6 @@ async function init(folder: string, options: InitOptions, terminal: Terminal): P
   for (const path of kept) terminal.out(`kept ${path}, it was there\n`);
   terminal.out(next(name, folder, options));
   for (const warning of warnings) terminal.error(`shr: ${printable(warning)}\n`);
-}
-
-interface NewFile {
-  readonly path: string;
-  readonly text: string;
-  readonly mode: number;
-  /** What git must ignore, and what it must not. */
-  readonly git: 'never' | 'always';
 }
 
 async function filesOf(root: string, name: string, owner: string, options: InitOptions): Promise<readonly NewFile[]> {
@@ -113,48 +96,8 @@ async function filesOf(root: string, name: string, owner: string, options: InitO
   ];
 }
 
-/** A clone may ignore what should be shared, or be told to track what should not. Empty without git. */
-async function gitWarnings(root: string, files: readonly NewFile[]): Promise<readonly string[]> {
-  // The token that is put there next represents everything that is not written yet.
-  const all = [...files, { path: join(root, 'secrets', 'github-token'), git: 'never' } as const];
-  const ignored = await ignoredByGit(
-    root,
-    all.map(({ path }) => path),
-  );
-  if (ignored === undefined) return [];
-  return all.flatMap(({ path, git }) => {
-    const rule = ignored.get(path);
-    if (git === 'never' && rule === undefined) {
-      return [
-        `git would commit ${relative(root, path)}, which is secret: put \`secrets/\` and \`data/\` into .gitignore`,
-      ];
-    }
-    if (git === 'always' && rule !== undefined) {
-      return [`git does not see ${relative(root, path)}, because of ${rule}: remove that line to share the file`];
-    }
-    return [];
-  });
-}
-
-/** Editors validate against it; the registration's first line refers to it. */
-function schemaText(file: 'registration' | 'dispatcher'): string {
-  return `${JSON.stringify(jsonSchemaOf(file), null, 2)}\n`;
-}
-
 function newSecret(): string {
   return `${randomBytes(32).toString('hex')}\n`;
-}
-
-/** False if it already exists, in any form: `wx` neither follows nor replaces it. */
-async function writeNew(file: NewFile): Promise<boolean> {
-  await makeFolder(dirname(file.path));
-  try {
-    await writeFile(file.path, file.text, { flag: 'wx', mode: file.mode });
-    return true;
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return false;
-    throw error;
-  }
 }
 
 function next(name: string, folder: string, options: InitOptions): string {

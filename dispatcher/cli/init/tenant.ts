@@ -1,0 +1,170 @@
+/** `shr init tenant FOLDER`: a repository in which tenants register by pull request. Never overwrites anything. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { stringify } from 'yaml';
+import { fileProblem } from '../../config/files.ts';
+import { folderProblem, makeFolder } from '../make-folder.ts';
+import { printable, printJson } from '../output.ts';
+import { shownPath } from '../shown-path.ts';
+import type { Terminal } from '../terminal.ts';
+import { parseName, parseOrganization, parseRepository } from './names.ts';
+import { gitWarnings, type NewFile, schemaText, writeNew } from './new-file.ts';
+import { readmeText } from './tenant-readme.ts';
+import { type Sources, workflowTexts } from './tenant-workflows.ts';
+
+interface TenantOptions {
+  readonly name: string;
+  readonly organization: string;
+  readonly sources: string;
+  readonly ref: string;
+  readonly platform?: string;
+  readonly json?: boolean;
+}
+
+/** Stand for what was not given, and are told in what comes next. */
+const NO_SOURCES = 'OWNER/serverless-hosted-runner';
+const NO_REF = 'COMMIT';
+
+export function tenantCommand(terminal: Terminal): Command {
+  return new Command('tenant')
+    .description(
+      'write a repository in which tenants register by pull request: README, CODEOWNERS, workflows, an example',
+    )
+    .argument('<folder>', 'where to write')
+    .addOption(new Option('--name <name>', 'name of the example').default('acme').argParser(parseName))
+    .addOption(
+      new Option('--organization <name>', 'whose jobs the example serves').default('acme').argParser(parseOrganization),
+    )
+    .addOption(
+      new Option('--sources <owner/name>', 'the repository of serverless-hosted-runner whose workflows are called')
+        .default(NO_SOURCES)
+        .argParser(parseRepository),
+    )
+    .addOption(new Option('--ref <commit>', 'the commit of it, in full').default(NO_REF).argParser(parseCommit))
+    .option('--platform <file>', 'a platform.json of `shr platform export`, which is copied')
+    .option('--json', 'print { written, kept, warnings }')
+    .action((folder: string, options: TenantOptions) => initTenant(folder, options, terminal));
+}
+
+function parseCommit(text: string): string {
+  if (/^[0-9a-f]{40}$/.test(text)) return text;
+  throw new InvalidArgumentError('Write its 40 hexadecimal digits: a branch or tag can come to mean other code.');
+}
+
+async function initTenant(folder: string, options: TenantOptions, terminal: Terminal): Promise<void> {
+  const root = resolve(terminal.workingFolder, folder);
+  let platform: string | undefined;
+  if (options.platform !== undefined) {
+    try {
+      platform = await readFile(resolve(terminal.workingFolder, options.platform), 'utf8');
+    } catch (error) {
+      const { message, cure } = fileProblem(error);
+      terminal.error(`shr: ${printable(`${options.platform}: ${message}. ${cure}`)}\n`);
+      terminal.exit(1);
+      return;
+    }
+  }
+  const files = filesOf(root, options, platform);
+  const written: string[] = [];
+  const kept: string[] = [];
+  try {
+    await makeFolder(root);
+    for (const file of files) {
+      ((await writeNew(file)) ? written : kept).push(shownPath(terminal.workingFolder, file.path));
+    }
+  } catch (error) {
+    const problem = await folderProblem(root, error);
+    if (problem === undefined) throw error;
+    terminal.error(`shr: ${printable(`${problem.message}. ${problem.cure}`)}\n`);
+    terminal.exit(1);
+    return;
+  }
+  const warnings = await gitWarnings(root, files);
+  if (warnings.length > 0) terminal.exit(1);
+  if (options.json === true) {
+    printJson(terminal, { written, kept, warnings });
+    return;
+  }
+  for (const path of written) terminal.out(`wrote ${printable(path)}\n`);
+  for (const path of kept) terminal.out(`kept ${printable(path)}, it was there\n`);
+  terminal.out(next(options));
+  for (const warning of warnings) terminal.error(`shr: ${printable(warning)}\n`);
+}
+
+function filesOf(root: string, options: TenantOptions, platform: string | undefined): readonly NewFile[] {
+  const sources: Sources = { repository: options.sources, ref: options.ref };
+  const shared = { mode: 0o644, git: 'always' } as const;
+  const file = (path: string, text: string): NewFile => ({ path: join(root, path), text, ...shared });
+  // A grant decides what may stand in an example: with one at hand it is only shown, and not read.
+  const example = `registrations/${options.name}${platform === undefined ? '' : '.example'}.yaml`;
+  return [
+    file('README.md', readmeText(options.name, sources)),
+    file('.github/CODEOWNERS', codeOwners(options)),
+    ...Object.entries(workflowTexts(sources)).map(([name, text]) => file(`.github/workflows/${name}`, text)),
+    file(example, exampleText(options)),
+    file('registrations/registration.schema.json', schemaText('registration')),
+    file('.gitignore', 'secrets/\n*.pem\n.env\n'),
+    ...(platform === undefined ? [] : [file('platform.json', platform)]),
+  ];
+}
+
+function codeOwners({ name, organization }: TenantOptions): string {
+  return `# Who has to approve what; the last matching line counts. Protect the branch with "Require review from Code Owners".
+*                              @${organization}/platform
+/registrations/                @${organization}/platform
+# One line for each tenant, so that its own team approves its own file:
+# /registrations/${name}.yaml  @${organization}/${name} @${organization}/platform
+`;
+}
+
+function exampleText({ name, organization }: TenantOptions): string {
+  const variable = `TENANT_${name.toUpperCase().replaceAll('-', '_')}_TOKEN`;
+  return `# yaml-language-server: $schema=registration.schema.json
+#
+# The file's name is the registration's name. Every field: docs/registrations.md of serverless-hosted-runner.
+
+organization: ${stringify(organization).trim()}
+
+# Never the secret itself: a variable of the dispatcher, or a value that \`shr seal\` made.
+credentials:
+  token: \${env:${variable}}
+
+# A job needs one of these, and may add overrides such as \`cpu-4\`.
+labels:
+  - serverless-hosted-runner
+
+# What a runner is when the labels say nothing.
+defaults:
+  image: ghcr.io/${organization.toLowerCase()}/runner:latest
+  cpu: 2
+  memoryGiB: 4
+
+# How far labels may go. What is absent is not allowed at all.
+policy:
+  maxCpu: 4
+  maxMemoryGiB: 16
+
+# In order of preference. The platform's own are taken with \`use: NAME\`.
+backends:
+  - kind: docker
+
+maxRunners: 10
+`;
+}
+
+function next({ sources, ref, platform }: TenantOptions): string {
+  const steps = [
+    ...(sources === NO_SOURCES || ref === NO_REF
+      ? [
+          `In .github/workflows/ and README.md, write the repository and the commit of serverless-hosted-runner for ${NO_SOURCES} and ${NO_REF}.`,
+        ]
+      : []),
+    'In .github/CODEOWNERS, write your teams.',
+    ...(platform === undefined
+      ? ['Where dispatcher.yaml is, run `shr platform export --out platform.json`, and add that file here.']
+      : []),
+    'Commit, push, and protect the branch main: a pull request, the check `validate / validate`, a review of code owners.',
+  ];
+  return `\nWhat next:\n${steps.map((step) => `  ${step}\n`).join('')}`;
+}
